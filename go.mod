@@ -1,0 +1,3 @@
+module github.com/yunduo-scrm/archive
+
+go 1.26

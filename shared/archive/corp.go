@@ -1,0 +1,90 @@
+package archive
+
+import (
+	"regexp"
+	"time"
+)
+
+// Corp is a company as set up with us.
+type Corp struct {
+	ID        string // WeCom's corpid, see [ValidCorpID]
+	Name      string
+	CreatedAt time.Time
+	// Enabled says whether dispatch asks for pulls. Decoding never stops.
+	Enabled bool
+	// EnabledAt is when Enabled last became true: until the first empty page
+	// the hours left (law 9) count from here.
+	EnabledAt time.Time
+	// SecretPrefix is the first 4 characters of the archive secret, for the
+	// set-up page; empty until a secret is saved.
+	SecretPrefix string
+	// SecretSetAt changes with every saved secret. What was learned about a
+	// secret (accepted, refused) holds only for the SecretSetAt it was learned
+	// with.
+	SecretSetAt time.Time
+	// CurrentKey is the id of the key that the set-up page offers to copy.
+	CurrentKey string
+	// CallbackAt is when an authentic callback last arrived, zero for never.
+	// It may lag by [CallbackTouch].
+	CallbackAt time.Time
+}
+
+// CallbackTouch bounds how often an arriving callback is noted on the corp.
+const CallbackTouch = time.Minute
+
+var corpID = regexp.MustCompile(`^w[wx][0-9a-zA-Z]{8,40}$`)
+
+// ValidCorpID reports whether s has the form of a corpid: ww or wx and then 8
+// to 40 letters or digits. Real ones have 16 hex digits after the prefix; the
+// form is kept wider because WeCom does not document it. Because of this
+// form a corpid needs no escaping in keys and object names.
+func ValidCorpID(s string) bool { return corpID.MatchString(s) }
+
+// Key is the public half of an RSA key pair of a corp. The private half is
+// in the secret store under the same id, created once, never overwritten.
+type Key struct {
+	// ID is the first 32 hex digits of the SHA-256 of the public key's
+	// SubjectPublicKeyInfo: importing one key twice is one key.
+	ID        string
+	PublicPEM string
+	Origin    KeyOrigin
+	CreatedAt time.Time
+	// ClaimedVersion is the 版本号 that a person last typed for this key, 0 for
+	// none. A claim only orders the tries (law 6).
+	ClaimedVersion uint32
+	ClaimedAt      time.Time
+}
+
+// KeyOrigin is where a key pair came from.
+type KeyOrigin string
+
+// The origins.
+const (
+	KeyMade     KeyOrigin = "made"
+	KeyImported KeyOrigin = "imported"
+)
+
+// Binding is the proof that a key belongs to a version: it opened a message
+// of that version, which parsed and carried the record's msgid (law 6). One
+// key may be bound to several versions (the same public key pasted again).
+type Binding struct {
+	Version uint32
+	KeyID   string
+	Seq     uint64 // of the message that proved it
+	MsgID   string
+	At      time.Time
+}
+
+// KeySet is all that is known of a corp's keys, read at one moment.
+type KeySet struct {
+	Keys     []Key // by CreatedAt, oldest first
+	Bindings []Binding
+}
+
+// Event is an authentic callback event, recorded as it was decrypted.
+type Event struct {
+	Type       string // Event element, such as msgaudit_notify
+	ChangeType string // ChangeType element, often empty
+	At         time.Time
+	Body       []byte // the decrypted XML
+}

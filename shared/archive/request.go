@@ -1,0 +1,28 @@
+package archive
+
+// PullRequest asks for everything new of a corp. It is a hint: the puller
+// reads where to go on from the ledger, and a lost or doubled request does no
+// harm (law 3).
+type PullRequest struct {
+	V    int    `json:"v"` // format, now 1
+	Corp string `json:"corp"`
+	// Why is for the log: timer, callback, continued, asked.
+	Why string `json:"why"`
+	// Force overrides [PullState.NotBefore]: a person asked, or what was
+	// refused has been changed. The address's budget still holds.
+	Force bool `json:"force,omitempty"`
+	// Dedup, if set, makes the queue swallow a second request with the same
+	// Dedup within 5 minutes. If unset each request is its own.
+	Dedup string `json:"-"`
+}
+
+// DecodeRequest asks for the view of one page to be written, or for a replay
+// job to be carried on.
+type DecodeRequest struct {
+	V    int    `json:"v"` // format, now 1
+	Corp string `json:"corp"`
+	// After names the page. Unset if Replay is set.
+	After uint64 `json:"after,string"`
+	// Replay names a job, see [Replay].
+	Replay string `json:"replay,omitempty"`
+}
