@@ -47,3 +47,25 @@ const (
 )
 
 func (e *CrashError) Error() string { return fmt.Sprintf("library %s in %s: %s", e.How, e.Op, e.Note) }
+
+// LibraryError says that WeCom's library cannot be used at all on this
+// machine: a person has to mend the deployment.
+type LibraryError struct {
+	Why  LibraryFault
+	Note string // what was looked for and found; never a secret
+}
+
+// LibraryFault is what is wrong with the library.
+type LibraryFault string
+
+// The faults.
+const (
+	LibraryMissing  LibraryFault = "missing"          // no such file
+	LibraryMachine  LibraryFault = "wrong_machine"    // built for another processor, or no shared object
+	LibrarySymbol   LibraryFault = "missing_symbol"   // one of the 17 functions is not there
+	LibraryLoad     LibraryFault = "not_loadable"     // the loader refused it
+	LibraryWorker   LibraryFault = "worker_missing"   // the worker beside it cannot be started
+	LibraryProtocol LibraryFault = "worker_other_age" // the worker speaks another version of the protocol
+)
+
+func (e *LibraryError) Error() string { return fmt.Sprintf("library %s: %s", e.Why, e.Note) }
