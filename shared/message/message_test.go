@@ -1,0 +1,81 @@
+package message_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+func TestParse(t *testing.T) {
+	tests := []struct {
+		name string
+		raw  string
+		want message.Fields
+		ok   bool
+	}{
+		{"single chat", `{"msgid":"m1","action":"send","from":"lin.hua","tolist":["0042"],"roomid":"","msgtime":1767225600123,"msgtype":"text","text":{"content":"x"}}`,
+			message.Fields{MsgID: "m1", Action: "send", From: "lin.hua", ToList: []string{"0042"}, Time: 1767225600123, Type: "text"}, true},
+		{"switch", `{"msgid":"m2","action":"switch","time":1767225720840,"user":"lin.hua"}`,
+			message.Fields{MsgID: "m2", Action: "switch", Time: 1767225720840, User: "lin.hua"}, true},
+		{"time as a string", `{"msgid":"m","msgtime":"1685063000000"}`, message.Fields{MsgID: "m", Time: 1685063000000}, true},
+		{"time in seconds", `{"msgtime":1685063000}`, message.Fields{Time: 1685063000000}, true},
+		{"time as a float", `{"msgtime":1.685063e12}`, message.Fields{Time: 1685063000000}, true},
+		{"no time", `{"msgtime":0}`, message.Fields{}, true},
+		{"numeric userid keeps its zeros", `{"from":"0000726"}`, message.Fields{From: "0000726"}, true},
+		{"userid as a number", `{"from":726}`, message.Fields{From: "726"}, true},
+		{"one receiver, not in a list", `{"tolist":"a"}`, message.Fields{ToList: []string{"a"}}, true},
+		{"wrong types", `{"from":{"a":1},"tolist":{"b":2},"msgtime":[1],"roomid":null}`, message.Fields{}, true},
+		{"control characters", "{\"from\":\"a\x01\x00b\",\x02\"msgtype\":\"te\nxt\"}\x00", message.Fields{From: "a\x01\x00b", Type: "te\nxt"}, true},
+		{"invalid UTF-8", "{\"from\":\"a\xff\"}", message.Fields{From: "a\uFFFD"}, true},
+		{"other spelling of a key is another key", `{"From":"x","from":"y","FROM":"z"}`, message.Fields{From: "y"}, true},
+		{"deep", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 5000)) + string(bytes.Repeat([]byte("]"), 5000)) + `}`, message.Fields{From: "y"}, true},
+		{"not an object", `["a"]`, message.Fields{}, false},
+		{"null", `null`, message.Fields{}, false},
+		{"cut", `{"from":"y"`, message.Fields{}, false},
+		{"two objects", `{"from":"y"}{"from":"z"}`, message.Fields{}, false},
+		{"empty", ``, message.Fields{}, false},
+		{"binary", "\x00\x01\xfe", message.Fields{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := []byte(tt.raw)
+			got, ok := message.Parse(raw)
+			if !reflect.DeepEqual(got, tt.want) || ok != tt.ok {
+				t.Errorf("got %+v, %v\nwant %+v, %v", got, ok, tt.want, tt.ok)
+			}
+			if string(raw) != tt.raw {
+				t.Error("Parse changed its input")
+			}
+		})
+	}
+}
+
+func FuzzTolerable(f *testing.F) {
+	for _, s := range []string{`{"a":"b"}`, "{\"a\":\"\\\x01\"}", "\"\\\\\x00\"", "{\n\"a\":\t1}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		before := bytes.Clone(raw)
+		out := message.Tolerable(raw)
+		message.Parse(raw)
+		if !bytes.Equal(raw, before) {
+			t.Fatal("the input was changed")
+		}
+		if json.Valid(raw) && !json.Valid(out) {
+			t.Fatal("valid JSON became invalid")
+		}
+		if bytes.ContainsFunc(out, func(r rune) bool { return r < 0x20 }) {
+			t.Fatal("a control character is left")
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	raw := []byte(`{"msgid":"7310022004455667788_1767225600123","action":"send","from":"lin.hua","tolist":["wmEXAMPLEcustomer001"],"roomid":"","msgtime":1767225600123,"msgtype":"text","text":{"content":"明天几点到？[微笑]"}}`)
+	for b.Loop() {
+		message.Parse(raw)
+	}
+}
