@@ -1,0 +1,149 @@
+package template_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
+)
+
+const sample = `
+Parameters:
+  Who: {Type: String}
+  Extra: {Type: String, Default: ""}
+Conditions:
+  HasExtra: !Not [!Equals [!Ref Extra, ""]]
+Globals:
+  Function:
+    Handler: bootstrap
+    LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: DEBUG}
+    Environment:
+      Variables: {EVERYWHERE: "yes"}
+Resources:
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Timeout: 7
+      MemorySize: 256
+      Environment:
+        Variables:
+          QUEUE_URL: !Ref Jobs
+          TABLE: !Ref Things
+          BUCKET: {Ref: Files}
+          WHO: !Sub "${Who} in ${AWS::Region} of ${AWS::Partition}, ${!literal}, ${Jobs.Arn}"
+          EXTRA: !If [HasExtra, !Ref Extra, !Ref AWS::NoValue]
+      Policies: [{Statement: !Unheard [of]}]
+      Events:
+        Jobs:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Jobs.Arn
+            BatchSize: 5
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            ScalingConfig: {MaximumConcurrency: 3}
+        Often: {Type: Schedule, Properties: {Schedule: rate(5 minutes)}}
+        Open: {Type: HttpApi, Properties: {Path: "/a/{b}", Method: get, Auth: {Authorizer: NONE}}}
+        Shut: {Type: HttpApi, Properties: {Path: "/v/{proxy+}", Method: ANY}}
+  Never: {Type: AWS::S3::Bucket, Condition: HasExtra}
+  Files: {Type: AWS::S3::Bucket, Properties: {VersioningConfiguration: {Status: Enabled}}}
+  Things: {Type: AWS::DynamoDB::Table}
+  Jobs:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: !Sub "${AWS::StackName}-jobs.fifo"
+      FifoQueue: true
+      VisibilityTimeout: 42
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 4}
+  Dead: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true, QueueName: dead.fifo, MessageRetentionPeriod: 1209600}}
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: Jwt
+        Authorizers: {Jwt: {JwtConfiguration: {issuer: "https://issuer", audience: [!Ref Who]}}}
+`
+
+func options() template.Options {
+	return template.Options{
+		StackName: "st", Region: "cn-north-1", QueueEndpoint: "http://127.0.0.1:1",
+		Parameters: map[string]string{"Who": "us"},
+	}
+}
+
+func TestRead(t *testing.T) {
+	got, err := template.Read([]byte(sample), options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sqs = "arn:aws-cn:sqs:cn-north-1:123456789012:"
+	want := &template.Stack{
+		Functions: []template.Function{{
+			ID: "Worker", Name: "st-Worker", ARN: "arn:aws-cn:lambda:cn-north-1:123456789012:function:st-Worker",
+			Handler: "bootstrap", MemorySize: 256, Timeout: 7 * time.Second, LogFormat: "JSON", LogLevel: "DEBUG",
+			Environment: map[string]string{
+				"EVERYWHERE": "yes", "QUEUE_URL": "http://127.0.0.1:1/123456789012/st-jobs.fifo",
+				"TABLE": "st-Things", "BUCKET": "st-files", "EXTRA": "",
+				"WHO": "us in cn-north-1 of aws-cn, ${literal}, " + sqs + "st-jobs.fifo",
+			},
+			Sources:   []template.Source{{QueueARN: sqs + "st-jobs.fifo", BatchSize: 5, Concurrency: 3, PartialBatches: true}},
+			Schedules: []template.Schedule{{Name: "Often", Every: 5 * time.Minute}},
+			Routes:    []template.Route{{Method: "GET", Path: "/a/{b}", Open: true}, {Method: "ANY", Path: "/v/{proxy+}"}},
+		}},
+		Queues: []template.Queue{
+			{
+				ID: "Dead", Name: "dead.fifo", URL: "http://127.0.0.1:1/123456789012/dead.fifo", ARN: sqs + "dead.fifo",
+				FIFO: true, Visibility: 30 * time.Second, Retention: 14 * 24 * time.Hour,
+			},
+			{
+				ID: "Jobs", Name: "st-jobs.fifo", URL: "http://127.0.0.1:1/123456789012/st-jobs.fifo", ARN: sqs + "st-jobs.fifo",
+				FIFO: true, Visibility: 42 * time.Second, DeadLetterARN: sqs + "dead.fifo", MaxReceives: 4,
+			},
+		},
+		Buckets: []template.Bucket{{ID: "Files", Name: "st-files", Versioned: true}},
+		Tables:  map[string]string{"Things": "st-Things"},
+		API:     template.API{ID: "Api", Issuer: "https://issuer", Audience: []string{"us"}},
+	}
+	// A variable without a value is not set at all.
+	delete(want.Functions[0].Environment, "EXTRA")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestReadConditionTrue(t *testing.T) {
+	o := options()
+	o.Parameters["Extra"] = "more"
+	got, err := template.Read([]byte(sample), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := got.Functions[0].Environment["EXTRA"]; v != "more" {
+		t.Errorf("EXTRA: got %q, want more", v)
+	}
+	if len(got.Buckets) != 2 {
+		t.Errorf("got %d buckets, want the conditional one too", len(got.Buckets))
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"parameter without value": {"Who: {Type: String}", "Who: {Type: String}\n  Other: {Type: String}", "Other: has no default"},
+		"parameter off pattern":   {"Who: {Type: String}", `Who: {Type: String, AllowedPattern: "[0-9]+"}`, `"us" does not match`},
+		"parameter unknown":       {"Who: {Type: String}", "Whom: {Type: String, Default: x}", "Who: is not declared"},
+		"unknown reference":       {"!Ref Things", "!Ref Nothing", `nothing is called "Nothing"`},
+		"unknown function":        {"!Ref Things", "!ImportValue x", "Fn::ImportValue"},
+		"cron":                    {"rate(5 minutes)", "cron(0 1 * * ? *)", "not a rate"},
+		"unknown event":           {"Type: Schedule", "Type: SNS", `"SNS" are not supported`},
+		"number":                  {"Timeout: 7", "Timeout: seven", `Timeout is "seven"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := strings.Replace(sample, c.old, c.new, 1)
+			_, err := template.Read([]byte(changed), options())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
