@@ -1,0 +1,323 @@
+package sdkproto
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// A Message is one of the types below, by value.
+type Message interface {
+	kind() kind
+	encode(*encoder)
+}
+
+// kind is a message's number on the wire. Numbers are never given again.
+type kind uint8
+
+const (
+	kindHello      kind = 1
+	kindInit       kind = 2
+	kindChatData   kind = 3
+	kindDecrypt    kind = 4
+	kindMediaChunk kind = 5
+	kindBye        kind = 6
+
+	kindDone    kind = 16
+	kindResult  kind = 17
+	kindChunk   kind = 18
+	kindFailed  kind = 19
+	kindRefused kind = 20
+)
+
+// Hello is the first frame in each direction. Its beginning stays the same in
+// every version, so that two versions can refuse each other by name. The
+// parent's carries what has to be in place before the library is loaded; the
+// worker answers with its own Hello once it has loaded the library.
+type Hello struct {
+	// MemoryLimit is how many bytes the worker may take beyond what it has when
+	// it starts; 0 for no limit. Unused in the worker's Hello.
+	MemoryLimit uint64
+}
+
+// Init asks the library for an initialised handle. Answer: Done or Failed. It
+// is the first request after Hello and comes once.
+type Init struct {
+	CorpID        string
+	Secret        string
+	Proxy         string // http://host:port or socks5://host:port, or empty
+	ProxyPassword string // user:password, or empty
+}
+
+// Format prints the name only: the message holds secrets.
+func (Init) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Init") }
+
+// ChatData is GetChatData. Answer: Result or Failed.
+type ChatData struct {
+	After   uint64
+	Limit   uint32
+	Timeout uint32 // seconds, for the library's own network calls
+}
+
+// Decrypt is DecryptData. Answer: Result or Failed.
+type Decrypt struct {
+	KeyText []byte
+	Message []byte
+}
+
+// Format prints the name only: the message holds a key.
+func (Decrypt) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Decrypt") }
+
+// MediaChunk is GetMediaData. Answer: Chunk or Failed.
+type MediaChunk struct {
+	Index     string // empty for the first chunk
+	SDKFileID string
+	Timeout   uint32 // seconds, for the library's own network calls
+}
+
+// Format prints the name only: with the archive secret, SDKFileID is enough to
+// fetch the file.
+func (MediaChunk) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.MediaChunk") }
+
+// Bye marks the end. The worker destroys its handle, answers Bye and exits.
+type Bye struct{}
+
+// Done says that Init returned 0.
+type Done struct{}
+
+// Result carries what a function wrote into its slice.
+type Result struct{ Data []byte }
+
+// Chunk carries what GetMediaData answered.
+type Chunk struct {
+	Data     []byte
+	Next     string // index of the next chunk
+	Finished bool   // this was the last one
+}
+
+// Failed carries a function's return code, which is not 0. The library is
+// still usable, except after Init.
+type Failed struct{ Code int32 }
+
+// Refused says that the worker cannot or will not go on. It exits.
+type Refused struct {
+	Fault Fault
+	Note  string // what was looked for and found; nothing secret
+}
+
+// Fault is why a worker refuses.
+type Fault string
+
+// The faults. All but the last two are about the library's file.
+const (
+	FaultMissing  Fault = "missing"        // no such file
+	FaultMachine  Fault = "wrong_machine"  // for another processor, or no shared object
+	FaultSymbol   Fault = "missing_symbol" // a function is not there
+	FaultLoad     Fault = "not_loadable"   // the loader refused it
+	FaultLibrary  Fault = "misbehaved"     // the library broke its own contract, or its answer is over the limit
+	FaultProtocol Fault = "protocol"       // the parent broke the protocol
+)
+
+func (Hello) kind() kind      { return kindHello }
+func (Init) kind() kind       { return kindInit }
+func (ChatData) kind() kind   { return kindChatData }
+func (Decrypt) kind() kind    { return kindDecrypt }
+func (MediaChunk) kind() kind { return kindMediaChunk }
+func (Bye) kind() kind        { return kindBye }
+func (Done) kind() kind       { return kindDone }
+func (Result) kind() kind     { return kindResult }
+func (Chunk) kind() kind      { return kindChunk }
+func (Failed) kind() kind     { return kindFailed }
+func (Refused) kind() kind    { return kindRefused }
+
+func (m Hello) encode(e *encoder) {
+	e.raw(helloMagic)
+	e.uint32(Version)
+	e.uint64(m.MemoryLimit)
+}
+
+func (m Init) encode(e *encoder) {
+	e.text(m.CorpID)
+	e.text(m.Secret)
+	e.text(m.Proxy)
+	e.text(m.ProxyPassword)
+}
+
+func (m ChatData) encode(e *encoder) {
+	e.uint64(m.After)
+	e.uint32(m.Limit)
+	e.uint32(m.Timeout)
+}
+
+func (m Decrypt) encode(e *encoder) {
+	e.bytes(m.KeyText)
+	e.bytes(m.Message)
+}
+
+func (m MediaChunk) encode(e *encoder) {
+	e.text(m.Index)
+	e.text(m.SDKFileID)
+	e.uint32(m.Timeout)
+}
+
+func (Bye) encode(*encoder)  {}
+func (Done) encode(*encoder) {}
+
+func (m Result) encode(e *encoder) { e.bytes(m.Data) }
+
+func (m Chunk) encode(e *encoder) {
+	e.bytes(m.Data)
+	e.text(m.Next)
+	e.bool(m.Finished)
+}
+
+func (m Failed) encode(e *encoder) { e.uint32(uint32(m.Code)) }
+
+func (m Refused) encode(e *encoder) {
+	e.text(string(m.Fault))
+	e.text(m.Note)
+}
+
+// decode reads the message whose fields are b, and keeps parts of b.
+func decode(k kind, b []byte) (Message, error) {
+	d := decoder{rest: b}
+	var m Message
+	switch k {
+	case kindHello:
+		if string(d.raw(len(helloMagic))) != helloMagic {
+			return nil, &ProtocolError{Note: "this is no hello"}
+		}
+		if v := d.uint32(); !d.short && v != Version {
+			return nil, &VersionError{Theirs: v}
+		}
+		m = Hello{MemoryLimit: d.uint64()}
+	case kindInit:
+		m = Init{CorpID: d.text(), Secret: d.text(), Proxy: d.text(), ProxyPassword: d.text()}
+	case kindChatData:
+		m = ChatData{After: d.uint64(), Limit: d.uint32(), Timeout: d.uint32()}
+	case kindDecrypt:
+		m = Decrypt{KeyText: d.bytes(), Message: d.bytes()}
+	case kindMediaChunk:
+		m = MediaChunk{Index: d.text(), SDKFileID: d.text(), Timeout: d.uint32()}
+	case kindBye:
+		m = Bye{}
+	case kindDone:
+		m = Done{}
+	case kindResult:
+		m = Result{Data: d.bytes()}
+	case kindChunk:
+		m = Chunk{Data: d.bytes(), Next: d.text(), Finished: d.bool()}
+	case kindFailed:
+		code := int32(d.uint32())
+		if code == 0 && !d.short {
+			return nil, &ProtocolError{Note: "a failure with code 0"}
+		}
+		m = Failed{Code: code}
+	case kindRefused:
+		m = Refused{Fault: Fault(d.text()), Note: d.text()}
+	default:
+		return nil, &ProtocolError{Note: fmt.Sprintf("unknown kind %d", k)}
+	}
+	if d.short || d.badBool || len(d.rest) > 0 {
+		return nil, &ProtocolError{Note: fmt.Sprintf("the fields of kind %d do not fill its frame", k)}
+	}
+	return m, nil
+}
+
+// size bounds a message's length on the wire from above without encoding it.
+func size(m Message) int {
+	const small = headerSize + 64 // header, numbers and lengths
+	switch m := m.(type) {
+	case Init:
+		return small + len(m.CorpID) + len(m.Secret) + len(m.Proxy) + len(m.ProxyPassword)
+	case Decrypt:
+		return small + len(m.KeyText) + len(m.Message)
+	case MediaChunk:
+		return small + len(m.Index) + len(m.SDKFileID)
+	case Result:
+		return small + len(m.Data)
+	case Chunk:
+		return small + len(m.Data) + len(m.Next)
+	case Refused:
+		return small + len(m.Fault) + len(m.Note)
+	}
+	return small
+}
+
+// An encoder appends fields. Lengths fit, because [Writer.Write] looks at
+// [size] first.
+type encoder struct{ buf []byte }
+
+func (e *encoder) raw(s string)    { e.buf = append(e.buf, s...) }
+func (e *encoder) uint32(v uint32) { e.buf = byteOrder.AppendUint32(e.buf, v) }
+func (e *encoder) uint64(v uint64) { e.buf = byteOrder.AppendUint64(e.buf, v) }
+
+func (e *encoder) bytes(b []byte) {
+	e.uint32(uint32(len(b)))
+	e.buf = append(e.buf, b...)
+}
+
+func (e *encoder) text(s string) {
+	e.uint32(uint32(len(s)))
+	e.buf = append(e.buf, s...)
+}
+
+func (e *encoder) bool(v bool) {
+	var b byte
+	if v {
+		b = 1
+	}
+	e.buf = append(e.buf, b)
+}
+
+// A decoder takes fields off rest. After the first one that is not all there,
+// short is set and every field is zero.
+type decoder struct {
+	rest    []byte
+	short   bool
+	badBool bool
+}
+
+func (d *decoder) raw(n int) []byte {
+	if d.short || n > len(d.rest) {
+		d.short = true
+		return nil
+	}
+	b := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) uint32() uint32 {
+	if b := d.raw(4); b != nil {
+		return byteOrder.Uint32(b)
+	}
+	return 0
+}
+
+func (d *decoder) uint64() uint64 {
+	if b := d.raw(8); b != nil {
+		return byteOrder.Uint64(b)
+	}
+	return 0
+}
+
+func (d *decoder) bytes() []byte {
+	n := d.uint32()
+	if n > math.MaxInt32 { // where int has 32 bits
+		d.short = true
+		return nil
+	}
+	return d.raw(int(n))
+}
+
+func (d *decoder) text() string { return string(d.bytes()) }
+
+func (d *decoder) bool() bool {
+	b := d.raw(1)
+	if b == nil {
+		return false
+	}
+	d.badBool = d.badBool || b[0] > 1
+	return b[0] == 1
+}
