@@ -2,6 +2,14 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/message"
 )
 
 // A DecodeLedger is where the decoder finds pages and says what it made of
@@ -68,4 +76,327 @@ type Decrypter interface {
 // Decrypters opens decrypters; cheap where the corp's process is still there.
 type Decrypters interface {
 	Decrypter(ctx context.Context, corp string) (Decrypter, error)
+}
+
+// The decoder's bounds.
+const (
+	decodeMargin = 20 * time.Second // before the deadline: time to store what is decoded
+	maxKeyText   = 1024             // bytes; WeCom's is 88
+)
+
+// ErrUnfinished says that time ran out in the middle of a page. What was
+// decoded is stored; the page stays pending and is to be requested again.
+var ErrUnfinished = errors.New("page not finished in time")
+
+// A Decoder turns journal pages into messages. Its fields never change. It may
+// be used concurrently if its Decrypters give each caller its own.
+type Decoder struct {
+	Ledger     DecodeLedger
+	Journal    Journal
+	View       ViewWriter
+	Keys       KeyBinder
+	Openers    Openers
+	Decrypters Decrypters
+	Replays    ReplayStarter
+	Parallel   int // private-key operations at a time, at least 1
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// A ReplayStarter begins a replay job; idempotent by the job's ID.
+type ReplayStarter interface {
+	StartReplay(ctx context.Context, r Replay) error
+}
+
+// Decode writes the view of one page, all of it, however often it is called.
+// A page that is decoded already is left alone unless again is set.
+//
+// The order of writes: messages over [InlineLimit] to the journal's bucket,
+// then messages, activities and undecryptable rows to the view, then the
+// result on the ledger row together with the end of its pending mark. A crash
+// anywhere leaves the page pending, and the same is written again (law 2).
+//
+// A record that cannot be decrypted is set aside and the rest is stored (laws
+// 5 and 7). An error means that a store or the library as a whole failed, or
+// [ErrUnfinished]; the request should then be tried again.
+func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again bool) error {
+	row, err := d.Ledger.Row(ctx, corp, after)
+	if errors.Is(err, ErrNotFound) {
+		// Requests follow the row's transaction: this one was not made by us,
+		// or the ledger was set back. Trying again cannot help.
+		d.Log.ErrorContext(ctx, "decode requested for a page that the ledger does not have", "corp", corp, "after", after)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read ledger row after %d: %w", after, err)
+	}
+	if row.Kind != PageRow || row.State == RowDecoded && !again {
+		return nil
+	}
+	begun := d.Now()
+	p := &pageDecode{Decoder: d, row: row, result: Result{Undecryptable: map[string]int{}, Types: map[string]int{}}}
+	if err := p.run(ctx, again); err != nil {
+		return fmt.Errorf("decode page after %d: %w", after, err)
+	}
+	p.result.At = d.Now().Truncate(time.Millisecond)
+	if err := d.Ledger.Finish(ctx, corp, after, p.result); err != nil {
+		return fmt.Errorf("finish page after %d: %w", after, err)
+	}
+	level := slog.LevelInfo
+	if p.result.Waiting() > 0 {
+		level = slog.LevelError
+	}
+	d.Log.Log(ctx, level, "decoded", "corp", corp, "after", after, "records", row.Count, "stored", p.result.Stored,
+		"unreadable", p.result.Unreadable, "undecryptable", p.result.Undecryptable, "elapsed", d.Now().Sub(begun))
+	return d.keyCameMeanwhile(ctx, p)
+}
+
+// keyCameMeanwhile closes a race: a key that was added after the page's keys
+// were read starts a replay, which passes over a page that is not finished.
+// So the keys are read once more, after the page was.
+func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
+	if p.result.Undecryptable[string(ReasonNoKey)] == 0 {
+		return nil
+	}
+	set, err := d.Keys.KeySet(ctx, p.row.Corp)
+	if err != nil {
+		return fmt.Errorf("read keys again: %w", err)
+	}
+	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
+		return nil
+	}
+	return d.Decode(ctx, p.row.Corp, p.row.After, true)
+}
+
+// pageDecode is the decoding of one page.
+type pageDecode struct {
+	*Decoder
+	row    Row
+	keys   *versionKeys
+	view   PageView
+	result Result
+
+	decrypter Decrypter
+}
+
+func (p *pageDecode) run(ctx context.Context, again bool) error {
+	raw, err := p.Journal.Page(ctx, p.row)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		p.Log.ErrorContext(ctx, "journal page cannot be used", "corp", p.row.Corp, "after", p.row.After, "err", err)
+		p.result.Undecryptable[string(ReasonJournal)] = p.row.Count
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	answer, err := ParseAnswer(raw)
+	if err != nil {
+		return err // the puller parsed the same bytes
+	}
+	aside, err := p.View.SetAside(ctx, p.row.Corp, p.row.First, p.row.Last)
+	if err != nil {
+		return fmt.Errorf("list rows set aside: %w", err)
+	}
+	known := make(map[uint64]Undecryptable, len(aside))
+	for _, u := range aside {
+		known[u.Seq] = u
+	}
+	if p.keys, err = p.loadKeys(ctx); err != nil {
+		return err
+	}
+	if p.decrypter, err = p.Decrypters.Decrypter(ctx, p.row.Corp); err != nil {
+		return fmt.Errorf("start the library: %w", err)
+	}
+	p.view.Corp = p.row.Corp
+
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened := p.openAll(opening, answer.Records)
+	var stopped error
+	for i, rec := range answer.Records {
+		if stopped = p.timeLeft(ctx); stopped != nil {
+			break
+		}
+		u, wasAside := known[rec.Seq]
+		if wasAside && !again && (u.Reason == ReasonCrash || u.Reason == ReasonHang) {
+			// It cost two processes in a delivery of this request that did not
+			// finish; without this the page might never.
+			p.setAside(rec, u.Reason, u.Detail)
+			continue
+		}
+		o, err := opened.wait(ctx, i)
+		if err != nil {
+			return err
+		}
+		stored, err := p.record(ctx, rec, o)
+		if err != nil {
+			return err
+		}
+		if stored && wasAside {
+			p.view.Cleared = append(p.view.Cleared, rec.Seq)
+		}
+	}
+	p.view.Activities = distinctActivities(p.view.Activities)
+	if err := p.View.WritePage(ctx, p.view); err != nil {
+		return fmt.Errorf("write view: %w", err)
+	}
+	return stopped
+}
+
+func (p *pageDecode) timeLeft(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(p.Now()) < decodeMargin {
+		return ErrUnfinished
+	}
+	return nil
+}
+
+// record decrypts one record and adds what came of it to the view.
+func (p *pageDecode) record(ctx context.Context, rec Record, o opened) (stored bool, err error) {
+	if o.reason != "" {
+		p.setAside(rec, o.reason, o.detail)
+		return false, nil
+	}
+	reason, detail := ReasonNoKey, ""
+	for _, candidate := range o.candidates {
+		raw, failed, code, err := p.decrypt(ctx, candidate.text, rec.Message)
+		if err != nil {
+			return false, err
+		}
+		if failed != "" {
+			reason, detail = failed, code
+			continue
+		}
+		fields, readable := message.Parse(raw)
+		if readable && fields.MsgID == rec.MsgID && rec.MsgID != "" && !candidate.bound {
+			if err := p.prove(ctx, rec, candidate.keyID); err != nil {
+				return false, err
+			}
+		}
+		return true, p.store(ctx, rec, raw, fields, readable)
+	}
+	p.setAside(rec, reason, detail)
+	return false, nil
+}
+
+// decrypt asks the library; a record during which it died is tried once more,
+// alone in the fresh process that the next call starts (law 7).
+func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) (raw []byte, failed Reason, detail string, err error) {
+	for try := 1; ; try++ {
+		raw, err := p.decrypter.Decrypt(ctx, keyText, msg)
+		var sdk *SDKError
+		var crash *CrashError
+		switch {
+		case err == nil:
+			return raw, "", "", nil
+		case ctx.Err() != nil:
+			return nil, "", "", ctx.Err()
+		case errors.As(err, &sdk) && sdk.Op == "DecryptData":
+			return nil, ReasonLibrary, strconv.Itoa(sdk.Code), nil
+		case errors.As(err, &crash) && crash.Op == "DecryptData":
+			if try == 1 {
+				continue
+			}
+			p.Log.ErrorContext(ctx, "record breaks the library", "corp", p.row.Corp, "after", p.row.After, "err", crash)
+			if crash.How == Hung {
+				return nil, ReasonHang, "", nil
+			}
+			return nil, ReasonCrash, string(crash.How), nil
+		}
+		return nil, "", "", fmt.Errorf("decrypt: %w", err)
+	}
+}
+
+// store adds a decrypted message to the view.
+func (p *pageDecode) store(ctx context.Context, rec Record, raw []byte, fields message.Fields, readable bool) error {
+	m := Message{
+		Corp:       p.row.Corp,
+		MsgID:      rec.MsgID,
+		Seq:        rec.Seq,
+		After:      p.row.After,
+		KeyVersion: rec.KeyVersion,
+		Time:       sentAt(fields.Time, p.row.At),
+		Raw:        raw,
+	}
+	if m.MsgID == "" {
+		m.MsgID = fields.MsgID
+	}
+	parties := fields.Parties()
+	m.Conversation = PartyConversation(parties)
+	if fields.RoomID != "" {
+		m.Conversation = RoomConversation(fields.RoomID)
+	}
+	if len(raw) > InlineLimit {
+		m.Raw, m.Overflow = nil, &Overflow{Sum: digest(raw), Size: len(raw)}
+		if err := p.Journal.PutMessage(ctx, m.Corp, *m.Overflow, raw); err != nil {
+			return fmt.Errorf("write message %d to the bucket: %w", m.Seq, err)
+		}
+	}
+	p.view.Messages = append(p.view.Messages, m)
+	p.result.Stored++
+	if readable {
+		p.result.Types[fields.Kind()]++
+	} else {
+		p.result.Unreadable++
+	}
+	if len(parties) == 0 {
+		parties = []string{""}
+	}
+	for _, party := range parties {
+		p.view.Activities = append(p.view.Activities, Activity{Corp: m.Corp, Party: party, Day: DayOf(m.Time), Conversation: m.Conversation})
+	}
+	return nil
+}
+
+// sentAt is the time of a message: its own, or that of the pull where it has
+// none that a calendar knows.
+func sentAt(ms int64, pulled time.Time) time.Time {
+	const year10000 = 253402300800000
+	if ms <= 0 || ms >= year10000 {
+		return pulled.UTC()
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func distinctActivities(all []Activity) []Activity {
+	seen := make(map[Activity]bool, len(all))
+	return slices.DeleteFunc(all, func(a Activity) bool {
+		if seen[a] {
+			return true
+		}
+		seen[a] = true
+		return false
+	})
+}
+
+func (p *pageDecode) setAside(rec Record, reason Reason, detail string) {
+	p.view.SetAside = append(p.view.SetAside, Undecryptable{
+		Corp: p.row.Corp, Seq: rec.Seq, After: p.row.After, MsgID: rec.MsgID, KeyVersion: rec.KeyVersion,
+		Reason: reason, Detail: detail, At: p.row.At,
+	})
+	p.result.Undecryptable[string(reason)]++
+}
+
+// prove binds the key to the record's version and lets everything that waited
+// for it be tried again. The job comes first: if we crash before the binding,
+// the next message proves it again and finds the job there.
+func (p *pageDecode) prove(ctx context.Context, rec Record, keyID string) error {
+	if !p.keys.prove(rec.KeyVersion, keyID) {
+		return nil
+	}
+	job := Replay{
+		Corp: p.row.Corp, ID: fmt.Sprintf("key-proved-%010d", rec.KeyVersion), CreatedAt: p.Now(), By: "key proved",
+		Waiting: true, Version: rec.KeyVersion, UpdatedAt: p.Now(),
+	}
+	if err := p.Replays.StartReplay(ctx, job); err != nil {
+		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
+	}
+	b := Binding{Version: rec.KeyVersion, KeyID: keyID, Seq: rec.Seq, MsgID: rec.MsgID, At: p.Now()}
+	if err := p.Keys.Bind(ctx, p.row.Corp, b); err != nil && !errors.Is(err, ErrExists) {
+		return fmt.Errorf("bind version %d: %w", rec.KeyVersion, err)
+	}
+	p.Log.InfoContext(ctx, "key proved", "corp", p.row.Corp, "publickey_ver", rec.KeyVersion, "key", keyID)
+	return nil
 }

@@ -2,8 +2,15 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
 	"iter"
+	"log/slog"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // CorpLister lists every registered corp, in no order. The sequence ends
@@ -34,4 +41,176 @@ type DispatchLedger interface {
 // on.
 type QueueDepth interface {
 	Depth(ctx context.Context) (int, error)
+}
+
+// The dispatcher's times and bounds.
+const (
+	overdue       = 15 * time.Minute // a decode request is given up for lost after this
+	stuckAfter    = 5                // requests; then once a day
+	stuckPause    = 24 * time.Hour
+	callbackLive  = 15 * time.Minute // a corp whose last callback is younger gets every fifth tick only
+	fewTicks      = 5
+	backlogBound  = 50 // decode requests waiting; above it nothing is requested again
+	pendingRead   = 1000
+	rerequestCorp = 20  // pages requested again, per corp and tick
+	rerequestAll  = 200 // of all corps
+	corpsAtOnce   = 16
+)
+
+// A Dispatcher is the guarantee that callbacks are not (law 3): at every tick
+// it asks for a pull of each corp that is due, requests again what was not
+// decoded, and records what may have been lost. Its fields never change.
+type Dispatcher struct {
+	Corps       CorpLister
+	Ledger      DispatchLedger
+	Pulls       PullQueue
+	Decodes     DecodeQueue
+	DecodeDepth QueueDepth
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Tick does one round. A failure with one corp is reported at the end and
+// stops no other.
+func (d *Dispatcher) Tick(ctx context.Context) error {
+	now := d.Now()
+	var corps []Corp
+	for c, err := range d.Corps.Corps(ctx) {
+		if err != nil {
+			return fmt.Errorf("list corps: %w", err)
+		}
+		corps = append(corps, c)
+	}
+	ids := make([]string, len(corps))
+	for i, c := range corps {
+		ids[i] = c.ID
+	}
+	states, err := d.Ledger.PullStates(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read pull states: %w", err)
+	}
+	return errors.Join(
+		d.requestPulls(ctx, corps, states, now),
+		d.recordLosses(ctx, corps, states, now),
+		d.requestAgain(ctx, corps, now),
+	)
+}
+
+func (d *Dispatcher) requestPulls(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time) error {
+	minute := now.Unix() / 60
+	var reqs []PullRequest
+	for _, c := range corps {
+		if !c.Enabled || !due(c, states[c.ID], now) {
+			continue
+		}
+		if now.Sub(c.CallbackAt) < callbackLive && (minute+int64(turn(c.ID)))%fewTicks != 0 {
+			continue
+		}
+		reqs = append(reqs, PullRequest{V: 1, Corp: c.ID, Why: "timer"})
+	}
+	if err := d.Pulls.RequestPulls(ctx, reqs...); err != nil {
+		return fmt.Errorf("request %d pulls: %w", len(reqs), err)
+	}
+	d.Log.InfoContext(ctx, "tick", "corps", len(corps), "pulls", len(reqs))
+	return nil
+}
+
+// turn spreads the corps that get only some ticks evenly over them.
+func turn(corp string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(corp))
+	return h.Sum32() % fewTicks
+}
+
+// recordLosses keeps law 9: past 120 hours without an empty page WeCom may
+// have deleted what was not pulled.
+func (d *Dispatcher) recordLosses(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time) error {
+	var errs []error
+	for _, c := range corps {
+		if !c.Enabled {
+			continue
+		}
+		s := states[c.ID]
+		left := HoursLeft(c, s, now)
+		if left > 0 {
+			continue
+		}
+		loss := LossOf(c, s)
+		d.Log.ErrorContext(ctx, "messages may have been lost", "corp", c.ID, "since", loss.Since)
+		if err := d.Ledger.RecordLoss(ctx, loss); err != nil {
+			errs = append(errs, fmt.Errorf("record loss of %s: %w", c.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// requestAgain requests pages and jobs whose request was lost. While many
+// requests wait, a page that was not decoded in time is most likely waiting
+// too: then nothing is added.
+func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Time) error {
+	depth, err := d.DecodeDepth.Depth(ctx)
+	if err != nil {
+		return fmt.Errorf("read depth of the decode queue: %w", err)
+	}
+	if depth > backlogBound {
+		d.Log.InfoContext(ctx, "decode queue is long, nothing requested again", "depth", depth)
+		return nil
+	}
+	var budget atomic.Int64
+	budget.Store(rerequestAll)
+	errs := make([]error, len(corps))
+	var group errgroup.Group
+	group.SetLimit(corpsAtOnce)
+	for i, c := range corps {
+		group.Go(func() error {
+			errs[i] = d.requestCorpAgain(ctx, c.ID, now, &budget)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, now time.Time, budget *atomic.Int64) error {
+	before := now.Add(-overdue)
+	pending, err := d.Ledger.PendingBefore(ctx, corp, before, pendingRead)
+	if err != nil {
+		return fmt.Errorf("list pending pages of %s: %w", corp, err)
+	}
+	var reqs []DecodeRequest
+	for _, p := range pending {
+		if p.Stuck && now.Sub(p.RequestedAt) < stuckPause {
+			continue
+		}
+		if len(reqs) == rerequestCorp || budget.Add(-1) < 0 {
+			break
+		}
+		stuck := p.Tries >= stuckAfter
+		// Noted first: a crash before the request costs 15 minutes, the other
+		// order could request one page twice.
+		err := d.Ledger.Rerequested(ctx, p, now, stuck)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("note request of page after %d of %s: %w", p.After, corp, err)
+		}
+		level := slog.LevelWarn
+		if stuck {
+			level = slog.LevelError
+		}
+		d.Log.Log(ctx, level, "page not decoded, requested again", "corp", corp, "after", p.After, "tries", p.Tries+1, "stuck", stuck)
+		reqs = append(reqs, DecodeRequest{V: 1, Corp: corp, After: p.After})
+	}
+	jobs, err := d.Ledger.UnfinishedReplays(ctx, corp, before)
+	if err != nil {
+		return fmt.Errorf("list replays of %s: %w", corp, err)
+	}
+	for _, job := range jobs {
+		reqs = append(reqs, DecodeRequest{V: 1, Corp: corp, Replay: job.ID})
+	}
+	if err := d.Decodes.RequestDecodes(ctx, reqs...); err != nil {
+		return fmt.Errorf("request decoding for %s: %w", corp, err)
+	}
+	return nil
 }

@@ -173,11 +173,17 @@ func HoursLeft(c Corp, s PullState, now time.Time) time.Duration {
 	return Retention - now.Sub(caughtUp(c, s))
 }
 
+// LossOf is the loss that c suffers, or will suffer, if nothing more is pulled.
+func LossOf(c Corp, s PullState) Loss {
+	since := caughtUp(c, s)
+	return Loss{Corp: c.ID, Since: since, At: since.Add(Retention)}
+}
+
 func caughtUp(c Corp, s PullState) time.Time {
-	if s.LastEmptyAt.After(c.EnabledAt) || !s.LastEmptyAt.IsZero() {
-		return s.LastEmptyAt
+	if s.LastEmptyAt.IsZero() {
+		return c.EnabledAt
 	}
-	return c.EnabledAt
+	return s.LastEmptyAt
 }
 
 // Replay is a job that decodes pages again from the journal. It moves forward

@@ -2,6 +2,9 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -29,6 +32,9 @@ type PullLedger interface {
 	// corps; Refusals counts those at or after since, at most the last 24 h.
 	RecordRefusal(ctx context.Context, corp string, at time.Time) error
 	Refusals(ctx context.Context, since time.Time) (int, error)
+	// RecordLoss stores a loss once: the same Corp and Since again changes
+	// nothing.
+	RecordLoss(ctx context.Context, l Loss) error
 }
 
 // CorpReader reads a corp's settings. Corp answers [ErrNotFound] for a corp
@@ -85,4 +91,476 @@ type PullQueue interface {
 // DecodeQueue takes requests to decode. Durable on return.
 type DecodeQueue interface {
 	RequestDecodes(ctx context.Context, reqs ...DecodeRequest) error
+}
+
+// The puller's times. WeCom allows 600 calls a minute for a corp; a corp has
+// one puller at a time (its queue group), so a pause between calls, which
+// counts from the last call of the pull before, keeps below that without a
+// counter.
+const (
+	callPause    = 110 * time.Millisecond
+	retryPause   = time.Second
+	pauseLong    = 10 * time.Minute // while only a person or a payment can help
+	banned       = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
+	stopMargin   = 20 * time.Second // a call's time limit, and time to make its page durable
+	tries        = 3                // of one call, and of a record that cannot be fetched
+	codeExpired  = 10010            // the library's "data expired"
+	refusalHours = time.Hour        // the window of the address's budget
+	// RefusalBudget is how many refused secrets our address may have in an
+	// hour. How many WeCom bears is not documented (wecom.md 10.10).
+	RefusalBudget = 10
+)
+
+// refusalPauses are the growing pauses of law 8.
+var refusalPauses = []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour}
+
+// A Puller takes pages from WeCom into the journal. Its fields never change;
+// it may be used concurrently for different corps.
+type Puller struct {
+	Corps   CorpReader
+	Secrets SecretReader
+	Sources Sources
+	Ledger  PullLedger
+	Journal Journal
+	Pulls   PullQueue
+	Decodes DecodeQueue
+	Now     func() time.Time
+	Sleep   func(context.Context, time.Duration) error // returns early with the context's error
+	Log     *slog.Logger
+}
+
+// Pull takes in everything new of the corp. The order of writes for each page:
+// journal object, then ledger row, head and pending mark in one transaction,
+// then the decode request. A crash after the first leaves an object that
+// nothing refers to; after the second, a pending page that dispatch asks for
+// again (laws 1 and 3).
+//
+// What is wrong on WeCom's side is recorded in the corp's [PullState] and is
+// no error. An error means that our own stores failed; the request should
+// then be tried again. If ctx has a deadline, Pull stops in time and requests
+// another pull.
+func (p *Puller) Pull(ctx context.Context, req PullRequest) error {
+	corp, err := p.Corps.Corp(ctx, req.Corp)
+	if errors.Is(err, ErrNotFound) {
+		p.Log.WarnContext(ctx, "pull for a corp that is not registered", "corp", req.Corp)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read corp: %w", err)
+	}
+	if !corp.Enabled {
+		return nil
+	}
+	state, err := p.Ledger.PullState(ctx, corp.ID)
+	if err != nil {
+		return fmt.Errorf("read pull state: %w", err)
+	}
+	if !due(corp, state, p.Now()) && !req.Force {
+		return nil
+	}
+	d := &drain{Puller: p, corp: corp, state: state}
+	more, err := d.run(ctx)
+	if saveErr := p.Ledger.SavePullState(ctx, d.state); saveErr != nil {
+		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+	}
+	if err != nil {
+		return err
+	}
+	p.Log.InfoContext(ctx, "pulled", "corp", corp.ID, "why", req.Why, "pages", d.pages, "records", d.records,
+		"calls", d.calls, "head", d.head.Last, "more", more, "cause", d.cause())
+	if more {
+		if err := p.Pulls.RequestPulls(ctx, PullRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
+			return fmt.Errorf("request the rest: %w", err)
+		}
+	}
+	return nil
+}
+
+// due reports whether the corp may be asked for now: its pause is over, or it
+// was about a secret that has been changed since.
+func due(c Corp, s PullState, now time.Time) bool {
+	changed := !s.SecretRefusedAt.IsZero() && !s.SecretRefusedAt.Equal(c.SecretSetAt)
+	return changed || !now.Before(s.NotBefore)
+}
+
+// drain is one pull of one corp.
+type drain struct {
+	*Puller
+	corp   Corp
+	state  PullState
+	head   Head
+	source Source
+
+	pages, records, calls int
+}
+
+func (d *drain) cause() Cause {
+	if d.state.Trouble == nil {
+		return ""
+	}
+	return d.state.Trouble.Cause
+}
+
+// run pulls until WeCom has nothing more, something is wrong, or time is
+// nearly up, which it reports by more.
+func (d *drain) run(ctx context.Context) (more bool, err error) {
+	if ok, err := d.withinBudget(ctx); !ok || err != nil {
+		return false, err
+	}
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
+	if errors.Is(err, ErrNotFound) {
+		d.trouble(Trouble{Cause: CauseSecretMissing})
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read archive secret: %w", err)
+	}
+	if d.source, err = d.Sources.Source(ctx, d.corp.ID, archiveSecret); err != nil {
+		return false, fmt.Errorf("start the library: %w", err)
+	}
+	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+		return false, fmt.Errorf("read head: %w", err)
+	}
+	if day := DayOf(d.Now()); d.state.HeadDay != string(day) {
+		if err := d.Journal.PutHead(ctx, day, d.head); err != nil {
+			return false, fmt.Errorf("write daily head: %w", err)
+		}
+		d.state.HeadDay = string(day)
+	}
+	for {
+		if d.nearlyOver(ctx) {
+			return true, nil
+		}
+		var done bool
+		if d.state.Probe != nil && d.state.Probe.After == d.head.Last {
+			done, err = d.probe(ctx)
+		} else {
+			d.state.Probe = nil
+			done, err = d.page(ctx)
+		}
+		if done || err != nil {
+			return false, err
+		}
+	}
+}
+
+func (d *drain) nearlyOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && deadline.Sub(d.Now()) < stopMargin
+}
+
+// withinBudget keeps a secret that is not known to work away from WeCom while
+// our address has had too many refusals (law 8).
+func (d *drain) withinBudget(ctx context.Context) (bool, error) {
+	if d.state.SecretOKAt.Equal(d.corp.SecretSetAt) && d.state.Refusals == 0 {
+		return true, nil
+	}
+	now := d.Now()
+	n, err := d.Ledger.Refusals(ctx, now.Add(-refusalHours))
+	if err != nil {
+		return false, fmt.Errorf("count refusals: %w", err)
+	}
+	if n < RefusalBudget {
+		return true, nil
+	}
+	d.state.NotBefore = now.Add(pauseLong)
+	d.trouble(Trouble{Cause: CauseBudget})
+	return false, nil
+}
+
+// page asks for one page after the head and makes it durable. done means that
+// this pull has nothing more to do.
+func (d *drain) page(ctx context.Context) (done bool, err error) {
+	limit := d.limit()
+	raw, answer, failure, err := d.ask(ctx, d.head.Last, limit)
+	if failure != nil && failure.Native && failure.Code == codeExpired {
+		// The head is older than what WeCom keeps. It is documented to begin
+		// with the oldest kept record by itself; where it refuses, asking from
+		// the start says the same.
+		raw, answer, failure, err = d.ask(ctx, 0, limit)
+	}
+	if err != nil {
+		return true, err
+	}
+	if failure == nil {
+		if err := checkOrder(d.head.Last, answer.Records); err != nil {
+			d.Log.ErrorContext(ctx, "page breaks the rule of rising seqs", "corp", d.corp.ID, "after", d.head.Last, "err", err)
+			failure = &Trouble{Cause: CauseBadAnswer, Op: "GetChatData"}
+		}
+	}
+	if failure != nil {
+		return d.failed(ctx, *failure, limit)
+	}
+	d.wellAnswered()
+	if len(answer.Records) == 0 {
+		if now := d.Now(); HoursLeft(d.corp, d.state, now) < 0 { // dispatch may not have seen it
+			if err := d.Ledger.RecordLoss(ctx, LossOf(d.corp, d.state)); err != nil {
+				return true, fmt.Errorf("record loss: %w", err)
+			}
+		}
+		d.state.LastEmptyAt = d.Now()
+		d.state.Limit = 0
+		return true, nil
+	}
+	if err := d.keep(ctx, raw, answer.Records); err != nil {
+		return true, err
+	}
+	if d.state.Limit = limit * 2; d.state.Limit >= PageLimit {
+		d.state.Limit = 0
+	}
+	return false, nil
+}
+
+func (d *drain) limit() int {
+	if d.state.Limit < 1 || d.state.Limit > PageLimit {
+		return PageLimit
+	}
+	return d.state.Limit
+}
+
+// wellAnswered notes that WeCom answered a call with errcode 0.
+func (d *drain) wellAnswered() {
+	d.state.Trouble = nil
+	d.state.NotBefore = time.Time{}
+	d.state.Refusals = 0
+	d.state.SecretOKAt = d.corp.SecretSetAt
+	d.state.SecretRefusedAt = time.Time{}
+}
+
+// keep makes a page durable and asks for its decoding.
+func (d *drain) keep(ctx context.Context, raw []byte, records []Record) error {
+	row := Row{
+		Corp:  d.corp.ID,
+		Kind:  PageRow,
+		After: d.head.Last,
+		First: records[0].Seq,
+		Last:  records[len(records)-1].Seq,
+		Count: len(records),
+		Sum:   digest(raw),
+		Size:  len(raw),
+		At:    d.Now().Truncate(time.Millisecond),
+		Prev:  d.head.Hash,
+		State: RowRequested,
+		Tries: 1,
+	}
+	row.Hash = ChainHash(row)
+	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
+		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
+	}
+	appended, err := d.append(ctx, row)
+	if err != nil || !appended {
+		return err
+	}
+	d.pages++
+	d.records += row.Count
+	d.state.LastPageAt = row.At
+	if err := d.Decodes.RequestDecodes(ctx, DecodeRequest{V: 1, Corp: d.corp.ID, After: row.After}); err != nil {
+		return fmt.Errorf("request decoding of page after %d: %w", row.After, err)
+	}
+	return nil
+}
+
+// append moves the head to row. If somebody else moved it first, the head is
+// read again and nothing is appended: their page covers what ours did.
+func (d *drain) append(ctx context.Context, row Row) (bool, error) {
+	err := d.Ledger.Append(ctx, d.head, row)
+	if err == nil {
+		d.head = d.head.Next(row)
+		return true, nil
+	}
+	if !errors.Is(err, ErrConflict) {
+		return false, fmt.Errorf("append row after %d: %w", row.After, err)
+	}
+	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+		return false, fmt.Errorf("read head again: %w", err)
+	}
+	return false, nil
+}
+
+// ask calls the library, at most 600 times a minute, and tries again what may
+// pass by itself. failure is what WeCom or the library had against it; err is
+// the context's end or a fault of our own.
+func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a Answer, failure *Trouble, err error) {
+	for try := 1; ; try++ {
+		if wait := callPause - d.Now().Sub(d.state.LastCallAt); wait > 0 {
+			if err := d.Sleep(ctx, min(wait, callPause)); err != nil {
+				return nil, Answer{}, nil, err
+			}
+		}
+		d.state.LastCallAt = d.Now()
+		d.calls++
+		raw, err = d.source.ChatData(ctx, after, limit)
+		if ctx.Err() != nil {
+			return nil, Answer{}, nil, ctx.Err()
+		}
+		var again bool
+		if a, failure, again, err = d.understand(ctx, raw, err); err != nil || !again || try == tries || d.nearlyOver(ctx) {
+			return raw, a, failure, err
+		}
+		if err := d.Sleep(ctx, retryPause); err != nil {
+			return nil, Answer{}, nil, err
+		}
+	}
+}
+
+// understand reads both levels of error of one call (law 10).
+func (d *drain) understand(ctx context.Context, raw []byte, callErr error) (a Answer, failure *Trouble, again bool, err error) {
+	var sdk *SDKError
+	var crash *CrashError
+	var library *LibraryError
+	switch {
+	case callErr == nil:
+	case errors.As(callErr, &sdk):
+		cause, respond := classify(sdk.Op, sdk.Code, true)
+		return Answer{}, &Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: true}, respond == respondRetry, nil
+	case errors.As(callErr, &crash):
+		d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", crash)
+		return Answer{}, &Trouble{Cause: CauseLibraryCrash, Op: crash.Op}, true, nil
+	case errors.As(callErr, &library):
+		d.Log.ErrorContext(ctx, "library cannot be used", "corp", d.corp.ID, "err", library)
+		return Answer{}, &Trouble{Cause: CauseLibraryMissing}, false, nil
+	default:
+		return Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+	}
+	if a, err = ParseAnswer(raw); err != nil {
+		d.Log.ErrorContext(ctx, "answer of WeCom not understood", "corp", d.corp.ID, "err", err)
+		return Answer{}, &Trouble{Cause: CauseBadAnswer, Op: "GetChatData"}, true, nil
+	}
+	if a.ErrCode != 0 {
+		cause, respond := classify("GetChatData", a.ErrCode, false)
+		return a, &Trouble{Cause: cause, Op: "GetChatData", Code: a.ErrCode, FromIP: a.FromIP}, respond == respondRetry, nil
+	}
+	return a, nil, false, nil
+}
+
+// failed records a failure and decides how to go on.
+func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, err error) {
+	now := d.Now()
+	d.trouble(t)
+	_, respond := classify(t.Op, t.Code, t.Native)
+	switch {
+	case t.Cause == CauseLibraryCrash || t.Cause == CauseRecordTooLarge:
+		if limit > 1 {
+			d.state.Limit = limit / 2
+			return false, nil
+		}
+		// The record after the head cannot be fetched even alone.
+		d.state.Probe = &Probe{After: d.head.Last, At: d.head.Last, Reason: probeReason(t), Attempts: tries, Since: now}
+		return false, nil
+	case t.Cause == CauseBadAnswer:
+		// A smaller page is asked for as long as that may help. A single
+		// record that breaks the rules stays where it is: the head never moves
+		// past it, and the corp's state says so.
+		if limit > 1 {
+			d.state.Limit = limit / 2
+			return false, nil
+		}
+		return true, nil
+	case respond == respondRefuse:
+		if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
+			d.state.Refusals = 0
+			d.state.SecretRefusedAt = d.corp.SecretSetAt
+		}
+		d.state.NotBefore = now.Add(refusalPauses[min(d.state.Refusals, len(refusalPauses)-1)])
+		d.state.Refusals++
+		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
+			return true, fmt.Errorf("record refusal: %w", err)
+		}
+	case t.Cause == CauseRate:
+		n, err := d.Ledger.Refusals(ctx, now.Add(-banned))
+		if err != nil {
+			return true, fmt.Errorf("count refusals: %w", err)
+		}
+		d.state.NotBefore = now.Add(time.Minute)
+		if n > 0 { // not our pace: the address is banned for wrong secrets
+			d.state.NotBefore = now.Add(pauseLong)
+			d.trouble(Trouble{Cause: CauseBudget, Op: t.Op, Code: t.Code})
+		}
+	case respond == respondPause:
+		d.state.NotBefore = now.Add(pauseLong)
+	}
+	return true, nil
+}
+
+func probeReason(t Trouble) string {
+	if t.Cause == CauseLibraryCrash {
+		return string(CauseLibraryCrash)
+	}
+	return fmt.Sprintf("errcode_%d", t.Code)
+}
+
+// probe looks for the first seq after which WeCom answers again, and records
+// what lies before it as a gap (law 1). The search survives the end of the
+// function in [PullState.Probe]. A gap is written only after the record has
+// failed once more when its neighbour could be fetched: a library that fails
+// now and then loses nothing.
+func (d *drain) probe(ctx context.Context) (done bool, err error) {
+	p := d.state.Probe
+	_, _, failure, err := d.ask(ctx, p.At+1, 1)
+	p.Attempts++
+	if err != nil {
+		return true, err
+	}
+	if failure != nil {
+		if failure.Cause != CauseLibraryCrash && failure.Cause != CauseRecordTooLarge {
+			return d.failed(ctx, *failure, 1)
+		}
+		d.trouble(*failure)
+		p.At++
+		return false, nil
+	}
+	raw, a, failure, err := d.ask(ctx, d.head.Last, 1)
+	if err != nil {
+		return true, err
+	}
+	if failure == nil {
+		d.state.Probe = nil
+		d.state.Limit = 1
+		if len(a.Records) > 0 && checkOrder(d.head.Last, a.Records) == nil {
+			d.wellAnswered()
+			return false, d.keep(ctx, raw, a.Records)
+		}
+		return false, nil
+	}
+	if failure.Cause != CauseLibraryCrash && failure.Cause != CauseRecordTooLarge {
+		return d.failed(ctx, *failure, 1)
+	}
+	if d.nearlyOver(ctx) { // not every retry was made
+		return false, nil
+	}
+	p.Attempts += tries
+	row := Row{
+		Corp:   d.corp.ID,
+		Kind:   GapRow,
+		After:  d.head.Last,
+		Last:   p.At + 1,
+		At:     d.Now().Truncate(time.Millisecond),
+		Reason: p.Reason,
+		Evidence: fmt.Sprintf("not fetched at limit 1 in %d attempts since %s; asking after %d was answered",
+			p.Attempts, p.Since.UTC().Format(time.RFC3339), p.At+1),
+		Prev:  d.head.Hash,
+		State: RowDecoded,
+	}
+	row.Sum = digest([]byte(row.Evidence))
+	row.Hash = ChainHash(row)
+	appended, err := d.append(ctx, row)
+	if err != nil {
+		return true, err
+	}
+	if appended {
+		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
+	}
+	d.state.Probe = nil
+	d.state.Limit = 1
+	return false, nil
+}
+
+// trouble notes why the pull stops, keeping since when.
+func (d *drain) trouble(t Trouble) {
+	t.At = d.Now()
+	t.Since = t.At
+	if old := d.state.Trouble; old != nil && old.Cause == t.Cause {
+		t.Since = old.Since
+	}
+	d.state.Trouble = &t
 }

@@ -2,6 +2,9 @@ package archive
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -23,4 +26,176 @@ type ReplayLedger interface {
 	AdvanceReplay(ctx context.Context, old, now Replay) error
 	// UnfinishedReplays lists jobs not done and not advanced since before.
 	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]Replay, error)
+}
+
+// replayBatch is how many rows a replay reads at a time.
+const replayBatch = 100
+
+// A Replayer decodes pages again from the journal, without WeCom (law 2). A
+// job is one line: it never has more than one page under way, so that however
+// long its range is it cannot crowd out what is new. Its fields never change;
+// it may be used concurrently for different corps.
+type Replayer struct {
+	Ledger  ReplayLedger
+	Heads   HeadReader
+	View    ViewWriter
+	Decodes DecodeQueue
+	// Decode is [Decoder.Decode].
+	Decode func(ctx context.Context, corp string, after uint64, again bool) error
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// HeadReader reads the end of a corp's chain, consistently.
+type HeadReader interface {
+	Head(ctx context.Context, corp string) (Head, error)
+}
+
+var _ ReplayStarter = (*Replayer)(nil)
+
+// StartReplay stores the job and requests its first run. If the job is there
+// already it is only requested again: the job's ID decides what is the same.
+// A crash between the two leaves a job that dispatch finds.
+func (r *Replayer) StartReplay(ctx context.Context, job Replay) error {
+	if err := r.Ledger.CreateReplay(ctx, job); err != nil && !errors.Is(err, ErrExists) {
+		return fmt.Errorf("store job %s: %w", job.ID, err)
+	}
+	if err := r.Decodes.RequestDecodes(ctx, DecodeRequest{V: 1, Corp: job.Corp, Replay: job.ID}); err != nil {
+		return fmt.Errorf("request job %s: %w", job.ID, err)
+	}
+	return nil
+}
+
+// Run carries a job on, until it is done or time is nearly up; then it
+// requests another run of itself. Two runs of one job at once do no harm: the
+// one that loses a compare-and-swap stops.
+func (r *Replayer) Run(ctx context.Context, corp, id string) error {
+	job, err := r.Ledger.Replay(ctx, corp, id)
+	if errors.Is(err, ErrNotFound) {
+		r.Log.ErrorContext(ctx, "replay requested that was never stored", "corp", corp, "replay", id)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read job %s: %w", id, err)
+	}
+	if job.Done {
+		return nil
+	}
+	err = r.run(ctx, &job)
+	switch {
+	case errors.Is(err, ErrConflict):
+		r.Log.InfoContext(ctx, "replay is run by another", "corp", corp, "replay", id)
+		return nil
+	case errors.Is(err, ErrUnfinished):
+		if err := r.Decodes.RequestDecodes(ctx, DecodeRequest{V: 1, Corp: corp, Replay: id}); err != nil {
+			return fmt.Errorf("request the rest of job %s: %w", id, err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("job %s at %d: %w", id, job.Next, err)
+	}
+	r.Log.InfoContext(ctx, "replay done", "corp", corp, "replay", id, "pages", job.Pages)
+	return nil
+}
+
+func (r *Replayer) run(ctx context.Context, job *Replay) error {
+	if job.UpdatedAt.Equal(job.CreatedAt) {
+		if err := r.begin(ctx, job); err != nil {
+			return err
+		}
+	}
+	for at := job.Next; ; {
+		rows, err := r.Ledger.Rows(ctx, job.Corp, RowQuery{From: at, Limit: replayBatch})
+		if err != nil {
+			return fmt.Errorf("list rows: %w", err)
+		}
+		for _, row := range rows {
+			if row.After >= job.To {
+				return r.finish(ctx, job)
+			}
+			if deadline, ok := ctx.Deadline(); ok && deadline.Sub(r.Now()) < 2*decodeMargin {
+				return ErrUnfinished
+			}
+			at = row.After + 1
+			wanted, err := r.wanted(ctx, *job, row)
+			if err != nil {
+				return err
+			}
+			if !wanted { // its place is stored with the next page's
+				continue
+			}
+			if err := r.Decode(ctx, job.Corp, row.After, true); err != nil {
+				return err
+			}
+			next := *job
+			next.Next = at
+			next.Pages++
+			if err := r.advance(ctx, job, next); err != nil {
+				return err
+			}
+		}
+		if len(rows) < replayBatch {
+			return r.finish(ctx, job)
+		}
+	}
+}
+
+// begin fixes the job's range: from the row that covers From+1, which is the
+// last one asked after From or less, to the head as it is now.
+func (r *Replayer) begin(ctx context.Context, job *Replay) error {
+	next := *job
+	if next.To == 0 {
+		head, err := r.Heads.Head(ctx, job.Corp)
+		if err != nil {
+			return fmt.Errorf("read head: %w", err)
+		}
+		next.To = head.Last
+	}
+	first, err := r.Ledger.Rows(ctx, job.Corp, RowQuery{From: job.From, Descending: true, Limit: 1})
+	if err != nil {
+		return fmt.Errorf("find the first row: %w", err)
+	}
+	if len(first) == 1 {
+		next.Next = first[0].After
+	}
+	return r.advance(ctx, job, next)
+}
+
+// wanted says whether the job is about the row's page.
+func (r *Replayer) wanted(ctx context.Context, job Replay, row Row) (bool, error) {
+	if row.Kind != PageRow || row.Last <= job.From {
+		return false, nil
+	}
+	if job.Waiting && row.Result.Waiting() == 0 {
+		return false, nil
+	}
+	if job.Version == 0 || !job.Waiting {
+		return true, nil
+	}
+	aside, err := r.View.SetAside(ctx, row.Corp, row.First, row.Last)
+	if err != nil {
+		return false, fmt.Errorf("list rows set aside: %w", err)
+	}
+	for _, u := range aside {
+		if u.KeyVersion == job.Version {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (r *Replayer) finish(ctx context.Context, job *Replay) error {
+	next := *job
+	next.Done = true
+	return r.advance(ctx, job, next)
+}
+
+// advance stores the job's progress, or stops with [ErrConflict].
+func (r *Replayer) advance(ctx context.Context, job *Replay, next Replay) error {
+	next.UpdatedAt = r.Now()
+	if err := r.Ledger.AdvanceReplay(ctx, *job, next); err != nil {
+		return fmt.Errorf("store progress: %w", err)
+	}
+	*job = next
+	return nil
 }

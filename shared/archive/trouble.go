@@ -50,3 +50,60 @@ func (c Cause) Step() int {
 	}
 	return 0
 }
+
+// response is what the puller does about a trouble.
+type response int
+
+const (
+	respondRetry  response = iota // at once, a few times; then at the next request
+	respondShrink                 // with fewer records per page
+	respondStop                   // until the next request
+	respondPause                  // until something changes, or [pauseLong] has passed
+	respondRefuse                 // a refused secret: growing pauses, and the address's budget
+)
+
+// classify maps a native return code of the library (wecom.md 1.4), or an
+// errcode of its JSON (wecom.md 6), to a cause and a response (law 10).
+func classify(op string, code int, native bool) (Cause, response) {
+	if native {
+		switch code {
+		case 10000:
+			if op == "Init" {
+				return CauseSecret, respondRefuse
+			}
+			return CauseUnknownResponse, respondStop
+		case 10001:
+			return CauseNetwork, respondRetry
+		case 10002, 10003:
+			return CauseBusy, respondRetry
+		case 10009:
+			return CauseTrustedIP, respondStop
+		case 10011:
+			return CauseTLS, respondStop
+		}
+		return CauseUnknownResponse, respondStop
+	}
+	switch code {
+	case -1, 45033:
+		return CauseBusy, respondRetry
+	case 40014, 42001: // the library fetches a new token by itself
+		return CauseBusy, respondRetry
+	case 40001, 40091, 41004:
+		return CauseSecret, respondRefuse
+	case 40013, 2000002, 41002:
+		return CauseCorpID, respondRefuse
+	case 48002, 48001, 48004, 48006:
+		return CauseSecretKind, respondPause
+	case 301042, 60020:
+		return CauseTrustedIP, respondStop
+	case 301052:
+		return CauseExpired, respondPause
+	case 301053:
+		return CauseNotOpen, respondStop
+	case 301058:
+		return CauseRecordTooLarge, respondShrink
+	case 45009:
+		return CauseRate, respondPause
+	}
+	return CauseUnknownResponse, respondStop
+}

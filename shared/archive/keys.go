@@ -1,0 +1,221 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// versionKeys says which keys to try for which version, while one page is
+// decoded. Safe for concurrent use.
+type versionKeys struct {
+	mu       sync.Mutex
+	set      KeySet
+	bound    map[uint32]string // proved, before or during this page
+	missing  map[string]bool   // in the table but not in the secret store
+	fetch    func(keyID string) (Opener, error)
+	fetching map[string]Opener
+}
+
+func (p *pageDecode) loadKeys(ctx context.Context) (*versionKeys, error) {
+	set, err := p.Keys.KeySet(ctx, p.row.Corp)
+	if err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	k := &versionKeys{
+		set:     set,
+		bound:   make(map[uint32]string),
+		missing: make(map[string]bool), fetching: make(map[string]Opener),
+	}
+	for _, b := range set.Bindings {
+		k.bound[b.Version] = b.KeyID
+	}
+	k.fetch = func(id string) (Opener, error) {
+		o, err := p.Openers.Opener(ctx, p.row.Corp, id)
+		if errors.Is(err, ErrNotFound) {
+			p.Log.ErrorContext(ctx, "private key is not in the secret store", "corp", p.row.Corp, "key", id)
+		}
+		return o, err
+	}
+	return k, nil
+}
+
+// prove notes that the key opened a message of the version. It reports false
+// if the version was bound already.
+func (k *versionKeys) prove(version uint32, keyID string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.bound[version]; ok {
+		return false
+	}
+	k.bound[version] = keyID
+	return true
+}
+
+// candidates lists the ids of the keys to try for a version. For a version
+// that was proved it is that key. Otherwise all keys, in the order of their
+// likelihood: claimed for this version, then never proved, then proved for
+// another version (the same public key may be pasted twice), newest first. A
+// claim never keeps a key from being tried (law 6).
+func (k *versionKeys) candidates(version uint32) (ids []string, bound bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if id, ok := k.bound[version]; ok {
+		return []string{id}, true
+	}
+	proved := make(map[string]bool)
+	for _, id := range k.bound {
+		proved[id] = true
+	}
+	rank := func(key Key) int {
+		switch {
+		case key.ClaimedVersion == version && version != 0:
+			return 0
+		case !proved[key.ID]:
+			return 1
+		}
+		return 2
+	}
+	keys := slices.SortedStableFunc(slices.Values(k.set.Keys), func(a, b Key) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), b.CreatedAt.Compare(a.CreatedAt))
+	})
+	for _, key := range keys {
+		ids = append(ids, key.ID)
+	}
+	return ids, false
+}
+
+// opener fetches a private key once per page. It answers [ErrNotFound] for a
+// key that the secret store does not have.
+func (k *versionKeys) opener(id string) (Opener, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.missing[id] {
+		return nil, ErrNotFound
+	}
+	if o, ok := k.fetching[id]; ok {
+		return o, nil
+	}
+	o, err := k.fetch(id)
+	if errors.Is(err, ErrNotFound) {
+		k.missing[id] = true
+	}
+	if err == nil {
+		k.fetching[id] = o
+	}
+	return o, err
+}
+
+func (k *versionKeys) isMissing(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.missing[id]
+}
+
+// opened is a record's encrypt_random_key after the private-key operation.
+type opened struct {
+	candidates []candidate
+	reason     Reason // set if there is no candidate
+	detail     string
+	err        error // a key could not be read; the page must be tried again
+}
+
+// candidate is a key text that one key gave.
+type candidate struct {
+	keyID string
+	bound bool
+	text  []byte
+}
+
+// openings are the records of a page, being opened in parallel.
+type openings struct {
+	results []opened
+	ready   []chan struct{}
+}
+
+// wait returns the i-th record's result once it is there.
+func (o *openings) wait(ctx context.Context, i int) (opened, error) {
+	select {
+	case <-o.ready[i]:
+		return o.results[i], o.results[i].err
+	case <-ctx.Done():
+		return opened{}, ctx.Err()
+	}
+}
+
+// openAll begins to open the records, some at a time and in order, until ctx
+// ends.
+func (p *pageDecode) openAll(ctx context.Context, records []Record) *openings {
+	o := &openings{results: make([]opened, len(records)), ready: make([]chan struct{}, len(records))}
+	next := make(chan int)
+	for i := range records {
+		o.ready[i] = make(chan struct{})
+	}
+	go func() {
+		defer close(next)
+		for i := range records {
+			select {
+			case next <- i:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for range max(1, p.Parallel) {
+		go func() {
+			for i := range next {
+				o.results[i] = p.keys.open(records[i])
+				close(o.ready[i])
+			}
+		}()
+	}
+	return o
+}
+
+// open tries the keys on one record. Several may seem to fit: PKCS#1 padding
+// comes out right by chance once in some ten thousand times.
+func (k *versionKeys) open(rec Record) opened {
+	if rec.RandomKey == "" || rec.Message == "" {
+		return opened{reason: ReasonBadRecord, detail: "field missing"}
+	}
+	sealed, err := base64.StdEncoding.DecodeString(rec.RandomKey)
+	if err != nil {
+		return opened{reason: ReasonBadRecord, detail: "encrypt_random_key is not base64"}
+	}
+	ids, bound := k.candidates(rec.KeyVersion)
+	var out opened
+	for _, id := range ids {
+		opener, err := k.opener(id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return opened{err: fmt.Errorf("read private key %s: %w", id, err)}
+		}
+		text, err := opener.Open(sealed)
+		if err == nil && plausible(text) {
+			out.candidates = append(out.candidates, candidate{keyID: id, bound: bound, text: text})
+		}
+	}
+	switch {
+	case len(out.candidates) > 0:
+	case bound && !k.isMissing(ids[0]):
+		out.reason = ReasonBadKey
+	default:
+		out.reason = ReasonNoKey
+	}
+	return out
+}
+
+// plausible reports whether an opened text can be a key text: printable, not
+// empty, not long (wecom.md 1.6).
+func plausible(text []byte) bool {
+	if len(text) == 0 || len(text) > maxKeyText {
+		return false
+	}
+	return !slices.ContainsFunc(text, func(c byte) bool { return c < 0x21 || c > 0x7e })
+}
