@@ -1,0 +1,258 @@
+package archivetest
+
+import (
+	"bytes"
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Corps is a [CorpStore].
+type Corps struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	corps  map[string]*corpItems
+}
+
+type corpItems struct {
+	corp     *archive.Corp // nil: only keys and such, never registered
+	keys     map[string]archive.Key
+	bindings map[uint32]archive.Binding
+	events   []archive.Event
+}
+
+var _ CorpStore = (*Corps)(nil)
+
+// NewCorps makes an empty one.
+func NewCorps(t testing.TB, f *Faults) *Corps {
+	return &Corps{t: t, faults: f, corps: make(map[string]*corpItems)}
+}
+
+// of is called with mu held.
+func (c *Corps) of(id string) *corpItems {
+	i, ok := c.corps[id]
+	if !ok {
+		i = &corpItems{keys: make(map[string]archive.Key), bindings: make(map[uint32]archive.Binding)}
+		c.corps[id] = i
+	}
+	return i
+}
+
+// Corp implements [archive.CorpReader].
+func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
+	return read(ctx, c.faults, "Corps.Corp", id, func() (archive.Corp, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if corp := c.of(id).corp; corp != nil {
+			return *corp, nil
+		}
+		return archive.Corp{}, archive.ErrNotFound
+	})
+}
+
+// Corps implements [archive.CorpLister].
+func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
+	return func(yield func(archive.Corp, error) bool) {
+		corps, err := read(ctx, c.faults, "Corps.Corps", "", func() ([]archive.Corp, error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			var corps []archive.Corp
+			for _, i := range c.corps {
+				if i.corp != nil {
+					corps = append(corps, *i.corp)
+				}
+			}
+			return corps, nil
+		})
+		for _, corp := range corps {
+			if !yield(corp, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(archive.Corp{}, err)
+		}
+	}
+}
+
+// CreateCorp registers a corp; [archive.ErrExists].
+func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
+	return write(ctx, c.faults, "Corps.CreateCorp", corp.ID, func() error {
+		if !archive.ValidCorpID(corp.ID) {
+			c.t.Errorf("CreateCorp of %q, which is no corpid", corp.ID)
+		}
+		for _, at := range []*time.Time{&corp.CreatedAt, &corp.EnabledAt, &corp.SecretSetAt, &corp.CallbackAt} {
+			*at = kept(*at)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.of(corp.ID).corp != nil {
+			return archive.ErrExists
+		}
+		c.of(corp.ID).corp = &corp
+		return nil
+	})
+}
+
+// change alters a registered corp; [archive.ErrNotFound].
+func (c *Corps) change(ctx context.Context, method, id string, do func(*archive.Corp)) error {
+	return write(ctx, c.faults, "Corps."+method, id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		corp := c.of(id).corp
+		if corp == nil {
+			return archive.ErrNotFound
+		}
+		do(corp)
+		return nil
+	})
+}
+
+// Rename gives the corp another name; [archive.ErrNotFound].
+func (c *Corps) Rename(ctx context.Context, id, name string) error {
+	return c.change(ctx, "Rename", id, func(corp *archive.Corp) { corp.Name = name })
+}
+
+// SetEnabled switches pulling on or off; [archive.ErrNotFound]. EnabledAt
+// becomes at only where the corp was not enabled.
+func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
+	return c.change(ctx, "SetEnabled", id, func(corp *archive.Corp) {
+		if enabled && !corp.Enabled {
+			corp.EnabledAt = kept(at)
+		}
+		corp.Enabled = enabled
+	})
+}
+
+// SetSecret notes that an archive secret was saved; [archive.ErrNotFound].
+func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
+	return c.change(ctx, "SetSecret", id, func(corp *archive.Corp) {
+		corp.SecretPrefix, corp.SecretSetAt = prefix, kept(at)
+	})
+}
+
+// TouchCallback notes that an authentic callback arrived, unless one was noted
+// less than [archive.CallbackTouch] before; [archive.ErrNotFound].
+func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) error {
+	return c.change(ctx, "TouchCallback", id, func(corp *archive.Corp) {
+		if at.Sub(corp.CallbackAt) >= archive.CallbackTouch {
+			corp.CallbackAt = kept(at)
+		}
+	})
+}
+
+// AddKey adds a key, in one transaction with making it the one to copy if
+// makeCurrent: then the corp's CurrentKey must still be prevCurrent, else
+// [archive.ErrConflict]. [archive.ErrExists] if the key is there.
+func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
+	return write(ctx, c.faults, "Corps.AddKey", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		switch _, there := i.keys[k.ID]; {
+		case there:
+			return archive.ErrExists
+		case makeCurrent && (i.corp == nil || i.corp.CurrentKey != prevCurrent):
+			return archive.ErrConflict
+		}
+		k.CreatedAt, k.ClaimedAt = kept(k.CreatedAt), kept(k.ClaimedAt)
+		i.keys[k.ID] = k
+		if makeCurrent {
+			i.corp.CurrentKey = k.ID
+		}
+		return nil
+	})
+}
+
+// Claim notes the version that a person typed for a key, 0 for none;
+// [archive.ErrNotFound].
+func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+	return write(ctx, c.faults, "Corps.Claim", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		keys := c.of(id).keys
+		k, ok := keys[keyID]
+		if !ok {
+			return archive.ErrNotFound
+		}
+		k.ClaimedVersion, k.ClaimedAt = version, kept(at)
+		keys[keyID] = k
+		return nil
+	})
+}
+
+// KeySet implements [archive.KeyBinder].
+func (c *Corps) KeySet(ctx context.Context, id string) (archive.KeySet, error) {
+	return read(ctx, c.faults, "Corps.KeySet", id, func() (archive.KeySet, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		var set archive.KeySet
+		set.Keys = slices.SortedFunc(maps.Values(i.keys), func(a, b archive.Key) int {
+			return a.CreatedAt.Compare(b.CreatedAt)
+		})
+		for _, version := range slices.Sorted(maps.Keys(i.bindings)) {
+			set.Bindings = append(set.Bindings, i.bindings[version])
+		}
+		return set, nil
+	})
+}
+
+// Bind implements [archive.KeyBinder].
+func (c *Corps) Bind(ctx context.Context, id string, b archive.Binding) error {
+	return write(ctx, c.faults, "Corps.Bind", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		if _, ok := i.keys[b.KeyID]; !ok {
+			c.t.Errorf("version %d of %s bound to key %q, which the corp does not have", b.Version, id, b.KeyID)
+		}
+		if _, ok := i.bindings[b.Version]; ok {
+			return archive.ErrExists
+		}
+		b.At = kept(b.At)
+		i.bindings[b.Version] = b
+		return nil
+	})
+}
+
+// RecordEvent stores an event; the same again, at whatever time of the day,
+// changes nothing.
+func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
+	return write(ctx, c.faults, "Corps.RecordEvent", id, func() error {
+		e.At, e.Body = kept(e.At), bytes.Clone(e.Body)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		for _, old := range i.events {
+			if archive.DayOf(old.At) == archive.DayOf(e.At) && old.Type == e.Type && bytes.Equal(old.Body, e.Body) {
+				return nil
+			}
+		}
+		i.events = append(i.events, e)
+		return nil
+	})
+}
+
+// Events lists the events of a day, in no order.
+func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
+	return read(ctx, c.faults, "Corps.Events", id, func() ([]archive.Event, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var events []archive.Event
+		for _, e := range c.of(id).events {
+			if archive.DayOf(e.At) == day {
+				e.Body = bytes.Clone(e.Body)
+				events = append(events, e)
+			}
+		}
+		return events, nil
+	})
+}

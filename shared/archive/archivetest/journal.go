@@ -1,0 +1,159 @@
+package archivetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Journal is an [archive.Journal].
+type Journal struct {
+	t       testing.TB
+	faults  *Faults
+	mu      sync.Mutex
+	objects map[string][]byte
+	heads   map[string]archive.Head
+}
+
+var _ JournalStore = (*Journal)(nil)
+
+// NewJournal makes an empty one.
+func NewJournal(t testing.TB, f *Faults) *Journal {
+	return &Journal{t: t, faults: f, objects: make(map[string][]byte), heads: make(map[string]archive.Head)}
+}
+
+func pageName(r archive.Row) string {
+	return fmt.Sprintf("%s/pages/%020d-%s", r.Corp, r.After, r.Sum)
+}
+
+func messageName(corp string, o archive.Overflow) string {
+	return corp + "/messages/" + o.Sum
+}
+
+// Sum is the hex SHA-256 of b.
+func Sum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// PutPage implements [archive.Journal].
+func (j *Journal) PutPage(ctx context.Context, row archive.Row, page []byte) error {
+	return write(ctx, j.faults, "Journal.PutPage", row.Corp, func() error {
+		if row.Kind != archive.PageRow {
+			j.t.Errorf("PutPage of a row of kind %q after seq %d", row.Kind, row.After)
+		}
+		if row.Hash != archive.ChainHash(row) {
+			j.t.Errorf("PutPage after seq %d: the hash does not follow from the row", row.After)
+		}
+		return j.put(pageName(row), row.Sum, row.Size, page)
+	})
+}
+
+// PutMessage implements [archive.Journal].
+func (j *Journal) PutMessage(ctx context.Context, corp string, o archive.Overflow, raw []byte) error {
+	return write(ctx, j.faults, "Journal.PutMessage", corp, func() error {
+		return j.put(messageName(corp, o), o.Sum, o.Size, raw)
+	})
+}
+
+func (j *Journal) put(name, sum string, size int, b []byte) error {
+	if sum != Sum(b) || size != len(b) {
+		j.t.Errorf("journal object %s: digest or size is not that of its %d bytes", name, len(b))
+		return archive.ErrCorrupt
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if old, ok := j.objects[name]; !ok {
+		j.objects[name] = bytes.Clone(b)
+	} else if !bytes.Equal(old, b) {
+		// As the bucket: never replaced, never taken for durable.
+		return archive.ErrCorrupt
+	}
+	return nil
+}
+
+// Page implements [archive.Journal].
+func (j *Journal) Page(ctx context.Context, row archive.Row) ([]byte, error) {
+	return read(ctx, j.faults, "Journal.Page", row.Corp, func() ([]byte, error) {
+		return j.get(pageName(row), row.Sum)
+	})
+}
+
+// Message implements [archive.Journal].
+func (j *Journal) Message(ctx context.Context, corp string, o archive.Overflow) ([]byte, error) {
+	return read(ctx, j.faults, "Journal.Message", corp, func() ([]byte, error) {
+		return j.get(messageName(corp, o), o.Sum)
+	})
+}
+
+func (j *Journal) get(name, sum string) ([]byte, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b, ok := j.objects[name]
+	switch {
+	case !ok:
+		return nil, archive.ErrNotFound
+	case Sum(b) != sum:
+		return nil, archive.ErrCorrupt
+	}
+	return bytes.Clone(b), nil
+}
+
+// PutHead implements [archive.Journal].
+func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
+	return write(ctx, j.faults, "Journal.PutHead", head.Corp, func() error {
+		if day.Start().IsZero() {
+			j.t.Errorf("PutHead of %q, which is no day", day)
+		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		name := head.Corp + "/" + string(day)
+		if _, ok := j.heads[name]; !ok {
+			head.At = kept(head.At)
+			j.heads[name] = head
+		}
+		return nil
+	})
+}
+
+// Head reads a day's head back; [archive.ErrNotFound].
+func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
+	return read(ctx, j.faults, "Journal.Head", corp, func() (archive.Head, error) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		h, ok := j.heads[corp+"/"+string(day)]
+		if !ok {
+			return archive.Head{}, archive.ErrNotFound
+		}
+		return h, nil
+	})
+}
+
+// Damage alters the stored page of a row, as nobody should be able to.
+func (j *Journal) Damage(row archive.Row) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := bytes.Clone(j.objects[pageName(row)])
+	b[len(b)/2] ^= 1
+	j.objects[pageName(row)] = b
+}
+
+// Lose removes the stored page of a row, as nobody should be able to.
+func (j *Journal) Lose(row archive.Row) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.objects, pageName(row))
+}
+
+func (j *Journal) holds(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, ok := j.objects[name]
+	return ok
+}

@@ -1,0 +1,516 @@
+package archivetest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Ledger is a [LedgerStore].
+type Ledger struct {
+	t       testing.TB
+	faults  *Faults
+	journal *Journal // nil: pages are not looked for
+	view    *View    // nil: messages are not looked for
+
+	mu       sync.Mutex
+	chains   map[string]*chain
+	refusals map[refusal]bool
+}
+
+type refusal struct {
+	at   int64 // ms
+	corp string
+}
+
+// chain is what is stored of one corp.
+type chain struct {
+	head    archive.Head
+	rows    map[uint64]archive.Row     // by After
+	pending map[uint64]archive.Pending // by After
+	state   archive.PullState
+	losses  map[int64]archive.Loss // by Since, ms
+	replays map[string]archive.Replay
+}
+
+var _ LedgerStore = (*Ledger)(nil)
+
+// NewLedger makes an empty one.
+func NewLedger(t testing.TB, f *Faults) *Ledger {
+	return &Ledger{t: t, faults: f, chains: make(map[string]*chain), refusals: make(map[refusal]bool)}
+}
+
+// of is called with mu held.
+func (l *Ledger) of(corp string) *chain {
+	c, ok := l.chains[corp]
+	if !ok {
+		c = &chain{
+			head:    archive.NewHead(corp),
+			rows:    make(map[uint64]archive.Row),
+			pending: make(map[uint64]archive.Pending),
+			state:   archive.PullState{Corp: corp},
+			losses:  make(map[int64]archive.Loss),
+			replays: make(map[string]archive.Replay),
+		}
+		l.chains[corp] = c
+	}
+	return c
+}
+
+// Head implements [archive.PullLedger].
+func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
+	return read(ctx, l.faults, "Ledger.Head", corp, func() (archive.Head, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.of(corp).head, nil
+	})
+}
+
+// Append implements [archive.PullLedger].
+func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
+	return write(ctx, l.faults, "Ledger.Append", row.Corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.checkAppend(prev, row)
+		c := l.of(row.Corp)
+		_, there := c.rows[row.After]
+		if there || c.head.Last != prev.Last || c.head.Rows != prev.Rows || c.head.Hash != prev.Hash {
+			return archive.ErrConflict
+		}
+		row = keptRow(row)
+		c.rows[row.After] = row
+		c.head = prev.Next(row)
+		if row.Kind == archive.PageRow {
+			c.pending[row.After] = archive.Pending{
+				Corp: row.Corp, After: row.After, RequestedAt: row.At, Tries: row.Tries,
+			}
+		}
+		return nil
+	})
+}
+
+// checkAppend holds the row against the head it was made for, not against the
+// stored one: that they differ is no mistake of the caller's.
+func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
+	bad := func(what string) {
+		l.t.Errorf("row of %s after seq %d: %s", row.Corp, row.After, what)
+	}
+	if prev.Corp != row.Corp || row.Corp == "" {
+		bad("not of the corp of the head it is for")
+	}
+	if row.After != prev.Last || row.Last <= row.After {
+		bad("does not go on from the head")
+	}
+	if row.Prev != prev.Hash || row.Hash != archive.ChainHash(row) {
+		bad("does not chain to the head")
+	}
+	switch row.Kind {
+	case archive.PageRow:
+		if row.First <= row.After || row.First > row.Last || row.Count < 1 || row.Size < 1 || len(row.Sum) != 64 {
+			bad("its seqs, count, size or digest are not those of a page")
+		}
+		if row.State != archive.RowRequested || row.Result != nil {
+			bad("a new page is in state requested and has no result")
+		}
+		if l.journal != nil && !l.journal.holds(pageName(row)) {
+			bad("its page is not in the journal (law 1)")
+		}
+	case archive.GapRow:
+		if row.First != 0 || row.Count != 0 || row.Reason == "" || len(row.Sum) != 64 {
+			bad("its seqs, count, reason or digest are not those of a gap")
+		}
+		if row.State != archive.RowDecoded {
+			bad("a gap is in state decoded from the start")
+		}
+	default:
+		bad("has no known kind")
+	}
+}
+
+// PullState implements [archive.PullLedger].
+func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState, error) {
+	return read(ctx, l.faults, "Ledger.PullState", corp, func() (archive.PullState, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return keptState(l.of(corp).state), nil
+	})
+}
+
+// SavePullState implements [archive.PullLedger].
+func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
+	return write(ctx, l.faults, "Ledger.SavePullState", s.Corp, func() error {
+		if s.Corp == "" {
+			l.t.Error("SavePullState of no corp")
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.of(s.Corp).state = keptState(s)
+		return nil
+	})
+}
+
+// RecordRefusal implements [archive.PullLedger].
+func (l *Ledger) RecordRefusal(ctx context.Context, corp string, at time.Time) error {
+	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refusals[refusal{at.UnixMilli(), corp}] = true
+		return nil
+	})
+}
+
+// Refusals implements [archive.PullLedger].
+func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
+	return read(ctx, l.faults, "Ledger.Refusals", "", func() (int, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		n := 0
+		for r := range l.refusals {
+			if r.at >= since.UnixMilli() {
+				n++
+			}
+		}
+		return n, nil
+	})
+}
+
+// Row implements [archive.DecodeLedger].
+func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Row, error) {
+	return read(ctx, l.faults, "Ledger.Row", corp, func() (archive.Row, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		r, ok := l.of(corp).rows[after]
+		if !ok {
+			return archive.Row{}, archive.ErrNotFound
+		}
+		return keptRow(r), nil
+	})
+}
+
+// Finish implements [archive.DecodeLedger]. It answers [archive.ErrNotFound]
+// for a page without a row.
+func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result) error {
+	return write(ctx, l.faults, "Ledger.Finish", corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c := l.of(corp)
+		row, ok := c.rows[after]
+		if !ok {
+			return archive.ErrNotFound
+		}
+		row.Result, row.State = &result, archive.RowDecoded
+		l.checkResult(row)
+		c.rows[after] = keptRow(row)
+		delete(c.pending, after)
+		return nil
+	})
+}
+
+// journalDamaged is the reason of records that are counted on the row only: of
+// a page that cannot be read nobody knows them one by one.
+const journalDamaged = "journal_damaged"
+
+// checkResult complains unless the result tells of every record and of what
+// the view now has.
+func (l *Ledger) checkResult(row archive.Row) {
+	if row.Kind != archive.PageRow {
+		l.t.Errorf("result of the gap of %s after seq %d: there is nothing to decode", row.Corp, row.After)
+		return
+	}
+	r := row.Result
+	if r.Stored+r.Waiting() != row.Count {
+		l.t.Errorf("page of %s after seq %d: %d stored and %d set aside of %d records (law 5)",
+			row.Corp, row.After, r.Stored, r.Waiting(), row.Count)
+	}
+	if l.view == nil || r.Undecryptable[journalDamaged] > 0 {
+		return
+	}
+	stored, aside := l.view.of(row.Corp, row.After)
+	if stored != r.Stored || aside != r.Waiting() {
+		l.t.Errorf("page of %s after seq %d: the view has %d messages and %d set aside, the result says %d and %d",
+			row.Corp, row.After, stored, aside, r.Stored, r.Waiting())
+	}
+}
+
+// Rows implements [archive.ReplayLedger].
+func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+	return read(ctx, l.faults, "Ledger.Rows", corp, func() ([]archive.Row, error) {
+		if q.Limit < 1 || q.Limit > 1000 {
+			l.t.Errorf("Rows with limit %d, want 1 to 1000", q.Limit)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		rows := l.of(corp).sorted()
+		rows = slices.DeleteFunc(rows, func(r archive.Row) bool {
+			if q.Descending {
+				return r.After > q.From
+			}
+			return r.After < q.From
+		})
+		if q.Descending {
+			slices.Reverse(rows)
+		}
+		return rows[:min(len(rows), q.Limit)], nil
+	})
+}
+
+func (c *chain) sorted() []archive.Row {
+	var rows []archive.Row
+	for _, after := range slices.Sorted(maps.Keys(c.rows)) {
+		rows = append(rows, keptRow(c.rows[after]))
+	}
+	return rows
+}
+
+// CreateReplay implements [archive.ReplayLedger].
+func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
+	return write(ctx, l.faults, "Ledger.CreateReplay", r.Corp, func() error {
+		if r.Corp == "" || r.ID == "" || r.Done {
+			l.t.Errorf("CreateReplay of %q, id %q, done %v: a new job has a corp and an id and is unfinished", r.Corp, r.ID, r.Done)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c := l.of(r.Corp)
+		if _, ok := c.replays[r.ID]; ok {
+			return archive.ErrExists
+		}
+		c.replays[r.ID] = keptReplay(r)
+		return nil
+	})
+}
+
+// Replay implements [archive.ReplayLedger]; [archive.ErrNotFound].
+func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, error) {
+	return read(ctx, l.faults, "Ledger.Replay", corp, func() (archive.Replay, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		r, ok := l.of(corp).replays[id]
+		if !ok {
+			return archive.Replay{}, archive.ErrNotFound
+		}
+		return r, nil
+	})
+}
+
+// AdvanceReplay implements [archive.ReplayLedger].
+func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) error {
+	return write(ctx, l.faults, "Ledger.AdvanceReplay", old.Corp, func() error {
+		if old.Corp != now.Corp || old.ID != now.ID || now.Next < old.Next {
+			l.t.Errorf("AdvanceReplay of %s %s at %d to %s %s at %d: a job keeps its name and moves forward",
+				old.Corp, old.ID, old.Next, now.Corp, now.ID, now.Next)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c := l.of(old.Corp)
+		if r, ok := c.replays[old.ID]; !ok || r.Next != old.Next || r.Done != old.Done || !r.UpdatedAt.Equal(kept(old.UpdatedAt)) {
+			return archive.ErrConflict
+		}
+		c.replays[now.ID] = keptReplay(now)
+		return nil
+	})
+}
+
+// UnfinishedReplays implements [archive.ReplayLedger] and
+// [archive.DispatchLedger].
+func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
+	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]archive.Replay, error) {
+		return slices.DeleteFunc(l.replays(corp), func(r archive.Replay) bool {
+			return r.Done || !r.UpdatedAt.Before(kept(before))
+		}), nil
+	})
+}
+
+// Replays lists the corp's jobs by ID, oldest first.
+func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
+	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]archive.Replay, error) {
+		return l.replays(corp), nil
+	})
+}
+
+func (l *Ledger) replays(corp string) []archive.Replay {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var jobs []archive.Replay
+	c := l.of(corp)
+	for _, id := range slices.Sorted(maps.Keys(c.replays)) {
+		jobs = append(jobs, c.replays[id])
+	}
+	return jobs
+}
+
+// PullStates implements [archive.DispatchLedger].
+func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error) {
+	return read(ctx, l.faults, "Ledger.PullStates", "", func() (map[string]archive.PullState, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		states := make(map[string]archive.PullState, len(corps))
+		for _, corp := range corps {
+			states[corp] = keptState(l.of(corp).state)
+		}
+		return states, nil
+	})
+}
+
+// PendingBefore implements [archive.DispatchLedger].
+func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
+	return read(ctx, l.faults, "Ledger.PendingBefore", corp, func() ([]archive.Pending, error) {
+		pages := slices.DeleteFunc(l.pendings(corp), func(p archive.Pending) bool {
+			return !p.RequestedAt.Before(kept(before))
+		})
+		return pages[:min(len(pages), limit)], nil
+	})
+}
+
+// Pendings lists the corp's pages that are not decoded, oldest seq first, at
+// most limit.
+func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error) {
+	return read(ctx, l.faults, "Ledger.Pendings", corp, func() ([]archive.Pending, error) {
+		pages := l.pendings(corp)
+		return pages[:min(len(pages), limit)], nil
+	})
+}
+
+func (l *Ledger) pendings(corp string) []archive.Pending {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.of(corp).pending), func(a, b archive.Pending) int {
+		return cmp.Compare(a.After, b.After)
+	})
+}
+
+// Rerequested implements [archive.DispatchLedger].
+func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+	return write(ctx, l.faults, "Ledger.Rerequested", p.Corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c := l.of(p.Corp)
+		now, ok := c.pending[p.After]
+		if !ok || now.Tries != p.Tries || !now.RequestedAt.Equal(kept(p.RequestedAt)) {
+			return archive.ErrConflict
+		}
+		now.Tries, now.RequestedAt, now.Stuck = now.Tries+1, kept(at), now.Stuck || stuck
+		c.pending[p.After] = now
+		row := c.rows[p.After]
+		row.Tries = now.Tries
+		if now.Stuck {
+			row.State = archive.RowStuck
+		}
+		c.rows[p.After] = row
+		return nil
+	})
+}
+
+// RecordLoss implements [archive.DispatchLedger].
+func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
+	return write(ctx, l.faults, "Ledger.RecordLoss", loss.Corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		losses := l.of(loss.Corp).losses
+		loss.Since, loss.At = kept(loss.Since), kept(loss.At)
+		if _, ok := losses[loss.Since.UnixMilli()]; !ok {
+			losses[loss.Since.UnixMilli()] = loss
+		}
+		return nil
+	})
+}
+
+// Losses lists the corp's losses, oldest first.
+func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error) {
+	return read(ctx, l.faults, "Ledger.Losses", corp, func() ([]archive.Loss, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.SortedFunc(maps.Values(l.of(corp).losses), func(a, b archive.Loss) int {
+			return a.Since.Compare(b.Since)
+		}), nil
+	})
+}
+
+// check walks every chain from its beginning to its head.
+func (l *Ledger) check() {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for corp, c := range l.chains {
+		head := archive.NewHead(corp)
+		for _, row := range c.sorted() {
+			if row.After != head.Last || row.Prev != head.Hash || row.Hash != archive.ChainHash(row) {
+				l.t.Errorf("chain of %s breaks at the row after seq %d", corp, row.After)
+				break
+			}
+			head = head.Next(row)
+			if row.Kind == archive.PageRow && l.journal != nil && !l.journal.holds(pageName(row)) {
+				l.t.Errorf("page of %s after seq %d is not in the journal", corp, row.After)
+			}
+			_, pending := c.pending[row.After]
+			if pending == (row.State == archive.RowDecoded) {
+				l.t.Errorf("row of %s after seq %d: state %s, pending %v", corp, row.After, row.State, pending)
+			}
+			// A page that is being decoded again may have got further than its
+			// result says, never less far.
+			if row.Result != nil && l.view != nil && row.Result.Undecryptable[journalDamaged] == 0 {
+				stored, aside := l.view.of(corp, row.After)
+				if stored < row.Result.Stored || stored+aside < row.Count {
+					l.t.Errorf("page of %s after seq %d: of %d records the view has %d messages and %d set aside, the result said %d stored",
+						corp, row.After, row.Count, stored, aside, row.Result.Stored)
+				}
+			}
+		}
+		if head != c.head {
+			l.t.Errorf("head of %s: got seq %d after %d rows, want seq %d after %d", corp, c.head.Last, c.head.Rows, head.Last, head.Rows)
+		}
+	}
+}
+
+// has reports whether the page's row is stored.
+func (l *Ledger) has(corp string, after uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.of(corp).rows[after]
+	return ok
+}
+
+func (l *Ledger) hasReplay(corp, id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.of(corp).replays[id]
+	return ok
+}
+
+func keptRow(r archive.Row) archive.Row {
+	r.At = kept(r.At)
+	if r.Result != nil {
+		res := *r.Result
+		res.At = kept(res.At)
+		res.Undecryptable, res.Types = maps.Clone(res.Undecryptable), maps.Clone(res.Types)
+		r.Result = &res
+	}
+	return r
+}
+
+func keptReplay(r archive.Replay) archive.Replay {
+	r.CreatedAt, r.UpdatedAt = kept(r.CreatedAt), kept(r.UpdatedAt)
+	return r
+}
+
+func keptState(s archive.PullState) archive.PullState {
+	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretOKAt, &s.SecretRefusedAt} {
+		*at = kept(*at)
+	}
+	if s.Trouble != nil {
+		t := *s.Trouble
+		t.Since, t.At = kept(t.Since), kept(t.At)
+		s.Trouble = &t
+	}
+	if s.Probe != nil {
+		p := *s.Probe
+		p.Since = kept(p.Since)
+		s.Probe = &p
+	}
+	return s
+}

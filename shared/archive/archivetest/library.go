@@ -1,0 +1,316 @@
+package archivetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// Library is WeCom with its library, as [archive.Sources] and
+// [archive.Decrypters]. What corps have said it hands out in pages as WeCom
+// does; what it should do otherwise is scripted with OnChatData and
+// OnDecrypt, which are set before use.
+//
+// It complains when a handle is used by two goroutines at once, or for
+// another corp than it was opened for.
+type Library struct {
+	// OnChatData may answer a call in WeCom's place: nil leaves it to WeCom.
+	OnChatData func(corp string, after uint64, limit int) *Answer
+	// OnDecrypt may answer for the record of that seq in the library's place;
+	// try is 1 for the first call for this record.
+	OnDecrypt func(corp string, seq uint64, try int) *Answer
+
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	corps  map[string]*said
+}
+
+// Answer is a scripted answer.
+type Answer struct {
+	Bytes []byte
+	Err   error
+}
+
+// said is what WeCom has of a corp.
+type said struct {
+	secret  secret.Value // zero: any is accepted
+	records []Record     // by Seq
+	tries   map[uint64]int
+}
+
+// Record is a message as WeCom archives it.
+type Record struct {
+	Seq        uint64
+	MsgID      string
+	KeyVersion uint32
+	KeyID      string // of the key that the corp had in WeCom's console
+	Text       []byte // the message
+	// Broken, if set, is the record's JSON in place of the one made from the
+	// fields.
+	Broken string
+}
+
+var (
+	_ archive.Sources    = (*Library)(nil)
+	_ archive.Decrypters = (*Library)(nil)
+)
+
+// NewLibrary makes one in which nobody has said anything.
+func NewLibrary(t testing.TB, f *Faults) *Library {
+	return &Library{t: t, faults: f, corps: make(map[string]*said)}
+}
+
+// of is called with mu held.
+func (l *Library) of(corp string) *said {
+	s, ok := l.corps[corp]
+	if !ok {
+		s = &said{tries: make(map[uint64]int)}
+		l.corps[corp] = s
+	}
+	return s
+}
+
+// Say archives records of a corp.
+func (l *Library) Say(corp string, records ...Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.of(corp)
+	s.records = append(s.records, records...)
+	slices.SortStableFunc(s.records, func(a, b Record) int { return cmp.Compare(a.Seq, b.Seq) })
+}
+
+// Forget deletes the records up to last, as WeCom does after 5 days.
+func (l *Library) Forget(corp string, last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.of(corp)
+	s.records = slices.DeleteFunc(s.records, func(r Record) bool { return r.Seq <= last })
+}
+
+// SetSecret makes every other secret of the corp refused with errcode 40001.
+// Before it is called, any is accepted.
+func (l *Library) SetSecret(corp string, v secret.Value) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of(corp).secret = v
+}
+
+// Page is the answer to GetChatData with these records, as bytes.
+func Page(corp string, records ...Record) []byte {
+	parts := make([]string, len(records))
+	for i, r := range records {
+		parts[i] = r.json(corp)
+	}
+	return []byte(`{"errcode":0,"errmsg":"ok","chatdata":[` + strings.Join(parts, ",") + `]}`)
+}
+
+// Refused is an answer to GetChatData with an error inside, as bytes.
+func Refused(errcode int, errmsg string) []byte {
+	msg, _ := json.Marshal(errmsg) // a string always has a JSON form
+	return fmt.Appendf(nil, `{"errcode":%d,"errmsg":%s,"chatdata":[]}`, errcode, msg)
+}
+
+func (r Record) json(corp string) string {
+	if r.Broken != "" {
+		return r.Broken
+	}
+	keyText := keyTextOf(corp, r.Seq)
+	msgID, _ := json.Marshal(r.MsgID) // a string always has a JSON form
+	return fmt.Sprintf(`{"seq":%d,"msgid":%s,"publickey_ver":%d,"encrypt_random_key":%q,"encrypt_chat_msg":%q}`,
+		r.Seq, msgID, r.KeyVersion, base64.StdEncoding.EncodeToString(Seal(r.KeyID, keyText)), r.envelope(corp))
+}
+
+// keyTextOf is the random key of a record: 88 printable characters, as
+// WeCom's, and the same in every run.
+func keyTextOf(corp string, seq uint64) []byte {
+	sum := sha512.Sum512(fmt.Appendf(nil, "%s/%d", corp, seq))
+	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
+}
+
+// envelope stands for WeCom's encryption: whose record it is, a digest of the
+// key text that opens it, and the message.
+func (r Record) envelope(corp string) string {
+	sum := sha256.Sum256(keyTextOf(corp, r.Seq))
+	b := fmt.Appendf(nil, "%s %d %x ", corp, r.Seq, sum)
+	return base64.StdEncoding.EncodeToString(append(b, r.Text...))
+}
+
+// handle is a source or a decrypter of one corp.
+type handle struct {
+	l    *Library
+	corp string
+	key  secret.Value
+	busy atomic.Bool
+}
+
+// Source implements [archive.Sources].
+func (l *Library) Source(ctx context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
+	return read(ctx, l.faults, "Library.Source", corp, func() (archive.Source, error) {
+		return &handle{l: l, corp: corp, key: archiveSecret}, nil
+	})
+}
+
+// Decrypter implements [archive.Decrypters].
+func (l *Library) Decrypter(ctx context.Context, corp string) (archive.Decrypter, error) {
+	return read(ctx, l.faults, "Library.Decrypter", corp, func() (archive.Decrypter, error) {
+		return &handle{l: l, corp: corp}, nil
+	})
+}
+
+// alone complains if another call of the handle is under way.
+func (h *handle) alone(op string) func() {
+	if !h.busy.CompareAndSwap(false, true) {
+		h.l.t.Errorf("%s of %s while the same handle is busy", op, h.corp)
+	}
+	return func() { h.busy.Store(false) }
+}
+
+// ChatData implements [archive.Source].
+func (h *handle) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
+	defer h.alone("ChatData")()
+	return read(ctx, h.l.faults, "Source.ChatData", h.corp, func() ([]byte, error) {
+		if h.l.OnChatData != nil {
+			if a := h.l.OnChatData(h.corp, after, limit); a != nil {
+				return bytes.Clone(a.Bytes), a.Err
+			}
+		}
+		if limit < 1 || limit > archive.PageLimit {
+			return nil, &archive.SDKError{Op: "GetChatData", Code: 10000}
+		}
+		h.l.mu.Lock()
+		defer h.l.mu.Unlock()
+		s := h.l.of(h.corp)
+		if !s.secret.IsZero() && !s.secret.Equal(h.key) {
+			return Refused(40001, "invalid credential"), nil
+		}
+		var page []Record
+		for _, r := range s.records {
+			if r.Seq > after && len(page) < limit {
+				page = append(page, r)
+			}
+		}
+		return Page(h.corp, page...), nil
+	})
+}
+
+// Decrypt implements [archive.Decrypter].
+func (h *handle) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
+	defer h.alone("Decrypt")()
+	return read(ctx, h.l.faults, "Decrypter.Decrypt", h.corp, func() ([]byte, error) {
+		var corp, sum string
+		var seq uint64
+		b, err := base64.StdEncoding.DecodeString(message)
+		if err == nil {
+			_, err = fmt.Sscanf(string(b), "%s %d %s", &corp, &seq, &sum)
+		}
+		if err != nil {
+			return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
+		}
+		if corp != h.corp {
+			h.l.t.Errorf("record of %s decrypted in the process of %s (law 8)", corp, h.corp)
+		}
+		if h.l.OnDecrypt != nil {
+			if a := h.l.OnDecrypt(corp, seq, h.l.try(corp, seq)); a != nil {
+				return bytes.Clone(a.Bytes), a.Err
+			}
+		}
+		if len(keyText) != 88 {
+			return nil, &archive.SDKError{Op: "DecryptData", Code: 10008}
+		}
+		if Sum(keyText) != sum {
+			return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
+		}
+		return b[len(fmt.Sprintf("%s %d %s ", corp, seq, sum)):], nil
+	})
+}
+
+func (l *Library) try(corp string, seq uint64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.of(corp)
+	s.tries[seq]++
+	return s.tries[seq]
+}
+
+// Seal stands for RSA: 256 bytes that only the opener of that key undoes.
+func Seal(keyID string, text []byte) []byte {
+	sum := sha256.Sum256([]byte(keyID))
+	b := make([]byte, 256)
+	n := copy(b, sum[:])
+	b[n] = byte(len(text))
+	copy(b[n+1:], text)
+	return b
+}
+
+// Openers is an [archive.Openers] of keys that undo [Seal].
+type Openers struct {
+	// Implicit makes a wrong key answer with nonsense of the right length in
+	// place of an error, as OpenSSL 3.2 does. It is set before use.
+	Implicit bool
+
+	faults *Faults
+	mu     sync.Mutex
+	keys   map[[2]string]bool // by corp and key id
+}
+
+var _ archive.Openers = (*Openers)(nil)
+
+// NewOpeners makes one without keys.
+func NewOpeners(f *Faults) *Openers {
+	return &Openers{faults: f, keys: make(map[[2]string]bool)}
+}
+
+// Put gives the corp a private key.
+func (o *Openers) Put(corp, keyID string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.keys[[2]string{corp, keyID}] = true
+}
+
+// Opener implements [archive.Openers].
+func (o *Openers) Opener(ctx context.Context, corp, keyID string) (archive.Opener, error) {
+	return read(ctx, o.faults, "Openers.Opener", corp, func() (archive.Opener, error) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !o.keys[[2]string{corp, keyID}] {
+			return nil, archive.ErrNotFound
+		}
+		return opener{sum: sha256.Sum256([]byte(keyID)), implicit: o.Implicit}, nil
+	})
+}
+
+type opener struct {
+	sum      [sha256.Size]byte
+	implicit bool
+}
+
+// Open implements [archive.Opener].
+func (o opener) Open(ciphertext []byte) ([]byte, error) {
+	if len(ciphertext) != 256 {
+		return nil, rsa.ErrDecryption
+	}
+	if !bytes.HasPrefix(ciphertext, o.sum[:]) {
+		if !o.implicit {
+			return nil, rsa.ErrDecryption
+		}
+		noise := sha512.Sum512(append(o.sum[:], ciphertext...))
+		return []byte(base64.StdEncoding.EncodeToString(noise[:])), nil
+	}
+	n := len(o.sum) + 1
+	return bytes.Clone(ciphertext[n : n+int(ciphertext[n-1])]), nil
+}

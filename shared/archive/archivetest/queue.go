@@ -1,0 +1,133 @@
+package archivetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth]. It
+// remembers a Dedup for ever, as if no 5 minutes passed in a test.
+type PullQueue struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	reqs   []archive.PullRequest
+	seen   map[[2]string]bool // by corp and Dedup
+}
+
+var (
+	_ archive.PullQueue  = (*PullQueue)(nil)
+	_ archive.QueueDepth = (*PullQueue)(nil)
+)
+
+// NewPullQueue makes an empty one.
+func NewPullQueue(t testing.TB, f *Faults) *PullQueue {
+	return &PullQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
+}
+
+// RequestPulls implements [archive.PullQueue].
+func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
+	return write(ctx, q.faults, "PullQueue.RequestPulls", "", func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, r := range reqs {
+			if r.Corp == "" || r.V != 1 {
+				q.t.Errorf("pull request of corp %q in format %d, want a corp and format 1", r.Corp, r.V)
+			}
+			if r.Dedup != "" {
+				if q.seen[[2]string{r.Corp, r.Dedup}] {
+					continue
+				}
+				q.seen[[2]string{r.Corp, r.Dedup}] = true
+			}
+			r.Dedup = ""
+			q.reqs = append(q.reqs, r)
+		}
+		return nil
+	})
+}
+
+// Take removes and returns all requests, in the order they came.
+func (q *PullQueue) Take() []archive.PullRequest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	reqs := q.reqs
+	q.reqs = nil
+	return reqs
+}
+
+// Depth implements [archive.QueueDepth].
+func (q *PullQueue) Depth(ctx context.Context) (int, error) {
+	return read(ctx, q.faults, "PullQueue.Depth", "", func() (int, error) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return len(q.reqs), nil
+	})
+}
+
+// DecodeQueue is an [archive.DecodeQueue] and an [archive.QueueDepth].
+type DecodeQueue struct {
+	t      testing.TB
+	faults *Faults
+	ledger *Ledger // nil: rows and jobs are not looked for
+	mu     sync.Mutex
+	reqs   []archive.DecodeRequest
+}
+
+var (
+	_ archive.DecodeQueue = (*DecodeQueue)(nil)
+	_ archive.QueueDepth  = (*DecodeQueue)(nil)
+)
+
+// NewDecodeQueue makes an empty one.
+func NewDecodeQueue(t testing.TB, f *Faults) *DecodeQueue {
+	return &DecodeQueue{t: t, faults: f}
+}
+
+// RequestDecodes implements [archive.DecodeQueue].
+func (q *DecodeQueue) RequestDecodes(ctx context.Context, reqs ...archive.DecodeRequest) error {
+	return write(ctx, q.faults, "DecodeQueue.RequestDecodes", "", func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, r := range reqs {
+			q.check(r)
+		}
+		q.reqs = append(q.reqs, slices.Clone(reqs)...)
+		return nil
+	})
+}
+
+func (q *DecodeQueue) check(r archive.DecodeRequest) {
+	if r.Corp == "" || r.V != 1 || r.Replay != "" && r.After != 0 {
+		q.t.Errorf("decode request %+v: want a corp, format 1, and a page or a job", r)
+	}
+	switch {
+	case q.ledger == nil:
+	case r.Replay != "" && !q.ledger.hasReplay(r.Corp, r.Replay):
+		q.t.Errorf("decode request for job %q of %s, which is not stored", r.Replay, r.Corp)
+	case r.Replay == "" && !q.ledger.has(r.Corp, r.After):
+		q.t.Errorf("decode request for the page of %s after seq %d, which has no row", r.Corp, r.After)
+	}
+}
+
+// Take removes and returns all requests, in the order they came.
+func (q *DecodeQueue) Take() []archive.DecodeRequest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	reqs := q.reqs
+	q.reqs = nil
+	return reqs
+}
+
+// Depth implements [archive.QueueDepth].
+func (q *DecodeQueue) Depth(ctx context.Context) (int, error) {
+	return read(ctx, q.faults, "DecodeQueue.Depth", "", func() (int, error) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return len(q.reqs), nil
+	})
+}

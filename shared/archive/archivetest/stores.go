@@ -1,0 +1,58 @@
+package archivetest
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// LedgerStore is everything that is asked of a ledger.
+type LedgerStore interface {
+	archive.PullLedger
+	archive.DecodeLedger
+	archive.ReplayLedger
+	archive.DispatchLedger
+	// Losses lists the corp's losses, oldest first.
+	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
+	// Replays lists the corp's jobs by ID, oldest first.
+	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
+	// Pendings lists the corp's pages that are not decoded, oldest seq first,
+	// at most limit.
+	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
+}
+
+// ViewStore is everything that is asked of a view; what reading answers is
+// said at [View].
+type ViewStore interface {
+	archive.ViewWriter
+	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error)
+	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
+	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
+	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error)
+	Clear(ctx context.Context, corp string) error
+}
+
+// CorpStore is everything that is asked of the corps; what the methods of the
+// set-up do is said at [Corps].
+type CorpStore interface {
+	archive.CorpReader
+	archive.CorpLister
+	archive.KeyBinder
+	CreateCorp(ctx context.Context, c archive.Corp) error
+	Rename(ctx context.Context, id, name string) error
+	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	TouchCallback(ctx context.Context, id string, at time.Time) error
+	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
+	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
+	RecordEvent(ctx context.Context, id string, e archive.Event) error
+	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
+}
+
+// JournalStore is a journal whose daily heads can be read back.
+type JournalStore interface {
+	archive.Journal
+	Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error)
+}

@@ -1,0 +1,325 @@
+package archivetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// View is a [ViewStore].
+type View struct {
+	t       testing.TB
+	faults  *Faults
+	journal *Journal // nil: overflowing messages are not looked for
+
+	mu    sync.Mutex
+	corps map[string]*corpView
+}
+
+type corpView struct {
+	messages   map[archive.ConversationID][]archive.Message // by Time, MsgID, Seq
+	places     map[uint64]place                             // of the message of a seq
+	activities map[archive.Activity]bool
+	aside      map[uint64]archive.Undecryptable // by Seq
+}
+
+// place is where a message is kept.
+type place struct {
+	conv  archive.ConversationID
+	ms    int64
+	msgID string
+}
+
+var _ ViewStore = (*View)(nil)
+
+// NewView makes an empty one.
+func NewView(t testing.TB, f *Faults) *View {
+	return &View{t: t, faults: f, corps: make(map[string]*corpView)}
+}
+
+// corp is called with mu held.
+func (v *View) corp(id string) *corpView {
+	c, ok := v.corps[id]
+	if !ok {
+		c = &corpView{
+			messages:   make(map[archive.ConversationID][]archive.Message),
+			places:     make(map[uint64]place),
+			activities: make(map[archive.Activity]bool),
+			aside:      make(map[uint64]archive.Undecryptable),
+		}
+		v.corps[id] = c
+	}
+	return c
+}
+
+// WritePage implements [archive.ViewWriter].
+func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
+	return write(ctx, v.faults, "View.WritePage", p.Corp, func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		c := v.corp(p.Corp)
+		for _, m := range p.Messages {
+			v.store(c, p.Corp, m)
+		}
+		for i, a := range p.Activities {
+			if a.Corp != p.Corp || a.Day.Start().IsZero() || a.Conversation == "" || slices.Contains(p.Activities[:i], a) {
+				v.t.Errorf("page of %s: activity %+v is foreign, incomplete, or there twice", p.Corp, a)
+			}
+			c.activities[a] = true
+		}
+		for _, u := range p.SetAside {
+			if u.Corp != p.Corp || u.Reason == "" || slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Seq == u.Seq }) {
+				v.t.Errorf("page of %s: seq %d is set aside as of %s for %q, or is a message also", p.Corp, u.Seq, u.Corp, u.Reason)
+			}
+			u.At = kept(u.At)
+			c.aside[u.Seq] = u
+		}
+		for _, seq := range p.Cleared {
+			if slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Seq == seq }) {
+				v.t.Errorf("page of %s: seq %d is both set aside and cleared", p.Corp, seq)
+			}
+			delete(c.aside, seq)
+		}
+		return nil
+	})
+}
+
+func (v *View) store(c *corpView, corp string, m archive.Message) {
+	bad := func(what string) { v.t.Errorf("message of %s, seq %d: %s", m.Corp, m.Seq, what) }
+	if m.Corp != corp || m.Conversation == "" || m.Seq <= m.After {
+		bad("not of the page's corp, in no conversation, or not of its page")
+	}
+	if !m.Time.Equal(kept(m.Time)) {
+		bad("its time is finer than a millisecond, which its key cannot hold")
+	}
+	switch o := m.Overflow; {
+	case o == nil && len(m.Raw) > archive.InlineLimit:
+		bad("too long to be kept in the table")
+	case o != nil && (m.Raw != nil || o.Size <= archive.InlineLimit || len(o.Sum) != 64):
+		bad("overflows without need, or is kept in the table as well")
+	case o != nil && v.journal != nil && !v.journal.holds(messageName(corp, *o)):
+		bad("its bytes are not in the journal")
+	}
+	m = keptMessage(m)
+	at := place{m.Conversation, m.Time.UnixMilli(), m.MsgID}
+	if was, ok := c.places[m.Seq]; ok && was != at {
+		bad("stored before under another conversation, time or msgid: a message never changes")
+	}
+	c.places[m.Seq] = at
+	list := c.messages[m.Conversation]
+	i, there := slices.BinarySearchFunc(list, m, inOrder)
+	switch {
+	case !there:
+		c.messages[m.Conversation] = slices.Insert(list, i, m)
+	case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
+		!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
+		bad("stored before with another content: a message never changes")
+	}
+}
+
+func inOrder(a, b archive.Message) int {
+	return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.MsgID, b.MsgID), cmp.Compare(a.Seq, b.Seq))
+}
+
+func sameOverflow(a, b *archive.Overflow) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+func keptMessage(m archive.Message) archive.Message {
+	m.Time, m.Raw = kept(m.Time), bytes.Clone(m.Raw)
+	if m.Overflow != nil {
+		o := *m.Overflow
+		m.Overflow = &o
+	}
+	return m
+}
+
+// SetAside implements [archive.ViewWriter].
+func (v *View) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.Undecryptable, error) {
+	return read(ctx, v.faults, "View.SetAside", corp, func() ([]archive.Undecryptable, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.Undecryptable) bool {
+			return u.Seq < first || u.Seq > last
+		}), nil
+	})
+}
+
+// Undecryptables lists the rows set aside with Seq > afterSeq, by Seq, at most
+// limit, and whether there are more.
+func (v *View) Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error) {
+	type page struct {
+		rows []archive.Undecryptable
+		more bool
+	}
+	p, err := read(ctx, v.faults, "View.Undecryptables", corp, func() (page, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		rows := slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.Undecryptable) bool {
+			return u.Seq <= afterSeq
+		})
+		n := min(len(rows), limit)
+		return page{rows[:n], n < len(rows)}, nil
+	})
+	return p.rows, p.more, err
+}
+
+func (c *corpView) asideBySeq() []archive.Undecryptable {
+	return slices.SortedFunc(maps.Values(c.aside), func(a, b archive.Undecryptable) int {
+		return cmp.Compare(a.Seq, b.Seq)
+	})
+}
+
+// Messages lists what q selects of a conversation, and whether there is more
+// of it. Of a msgid that is stored under two seqs it gives the lower. A
+// MaxBytes of 0 is no bound.
+func (v *View) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error) {
+	type page struct {
+		msgs []archive.Message
+		more bool
+	}
+	p, err := read(ctx, v.faults, "View.Messages", corp, func() (page, error) {
+		if q.Limit < 1 || q.Limit > 1000 {
+			v.t.Errorf("Messages with limit %d, want 1 to 1000", q.Limit)
+		}
+		var p page
+		size := 0
+		for _, m := range v.selected(corp, conv, q) {
+			size += len(m.Raw)
+			if len(p.msgs) == q.Limit || q.MaxBytes > 0 && size > q.MaxBytes && len(p.msgs) > 0 {
+				p.more = true
+				break
+			}
+			p.msgs = append(p.msgs, m)
+		}
+		return p, nil
+	})
+	return p.msgs, p.more, err
+}
+
+func (v *View) selected(corp string, conv archive.ConversationID, q archive.MessageQuery) []archive.Message {
+	list := v.distinct(corp, conv)
+	list = slices.DeleteFunc(list, func(m archive.Message) bool {
+		if !q.From.IsZero() && m.Time.Before(kept(q.From)) || !q.To.IsZero() && !m.Time.Before(kept(q.To)) {
+			return true
+		}
+		if q.Start == nil {
+			return false
+		}
+		order := cmp.Or(m.Time.Compare(kept(q.Start.Time)), strings.Compare(m.MsgID, q.Start.MsgID))
+		if q.Descending {
+			return order >= 0
+		}
+		return order <= 0
+	})
+	if q.Descending {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// distinct copies a conversation, with each time and msgid once.
+func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Message {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []archive.Message
+	for _, m := range v.corp(corp).messages[conv] {
+		if n := len(list); n > 0 && list[n-1].Time.Equal(m.Time) && list[n-1].MsgID == m.MsgID {
+			continue
+		}
+		list = append(list, keptMessage(m))
+	}
+	return list
+}
+
+// Message reads one message; [archive.ErrNotFound].
+func (v *View) Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error) {
+	return read(ctx, v.faults, "View.Message", corp, func() (archive.Message, error) {
+		for _, m := range v.distinct(corp, conv) {
+			if m.Time.Equal(kept(at)) && m.MsgID == msgID {
+				return m, nil
+			}
+		}
+		return archive.Message{}, archive.ErrNotFound
+	})
+}
+
+// Newest reads the last message of a conversation; [archive.ErrNotFound].
+func (v *View) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	return read(ctx, v.faults, "View.Newest", corp, func() (archive.Message, error) {
+		list := v.distinct(corp, conv)
+		if len(list) == 0 {
+			return archive.Message{}, archive.ErrNotFound
+		}
+		return list[len(list)-1], nil
+	})
+}
+
+// LatestDay finds the newest day, not after upTo unless that is empty, on
+// which the party was active, and its conversations on that day, sorted;
+// [archive.ErrNotFound].
+func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
+	type found struct {
+		day   archive.Day
+		convs []archive.ConversationID
+	}
+	f, err := read(ctx, v.faults, "View.LatestDay", corp, func() (found, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		var f found
+		for a := range v.corp(corp).activities {
+			if a.Party != party || upTo != "" && a.Day > upTo || a.Day < f.day {
+				continue
+			}
+			if a.Day > f.day {
+				f = found{day: a.Day}
+			}
+			f.convs = append(f.convs, a.Conversation)
+		}
+		if f.day == "" {
+			return f, archive.ErrNotFound
+		}
+		slices.Sort(f.convs)
+		return f, nil
+	})
+	return f.day, f.convs, err
+}
+
+// Clear removes the whole view of a corp, which can then be rebuilt.
+func (v *View) Clear(ctx context.Context, corp string) error {
+	return write(ctx, v.faults, "View.Clear", corp, func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.corps, corp)
+		return nil
+	})
+}
+
+// of counts what a page left in the view: messages, each seq by itself, and
+// records set aside.
+func (v *View) of(corp string, after uint64) (stored, aside int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c := v.corp(corp)
+	for _, list := range c.messages {
+		for _, m := range list {
+			if m.After == after {
+				stored++
+			}
+		}
+	}
+	for _, u := range c.aside {
+		if u.After == after {
+			aside++
+		}
+	}
+	return stored, aside
+}

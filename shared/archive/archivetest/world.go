@@ -1,0 +1,133 @@
+package archivetest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// World is every fake there is, linked, so that they check one another: a
+// ledger row needs its page in the journal, a finished page its messages in
+// the view, a decode request its row in the ledger.
+type World struct {
+	Faults  *Faults
+	Corps   *Corps
+	Secrets *Secrets
+	Ledger  *Ledger
+	Journal *Journal
+	View    *View
+	Pulls   *PullQueue
+	Decodes *DecodeQueue
+	Library *Library
+	Openers *Openers
+
+	t testing.TB
+}
+
+// NewWorld makes an empty world. Its fakes complain to t.
+func NewWorld(t testing.TB, f *Faults) *World {
+	w := &World{
+		Faults:  f,
+		Corps:   NewCorps(t, f),
+		Secrets: NewSecrets(f),
+		Ledger:  NewLedger(t, f),
+		Journal: NewJournal(t, f),
+		View:    NewView(t, f),
+		Pulls:   NewPullQueue(t, f),
+		Decodes: NewDecodeQueue(t, f),
+		Library: NewLibrary(t, f),
+		Openers: NewOpeners(f),
+		t:       t,
+	}
+	w.Ledger.journal, w.Ledger.view = w.Journal, w.View
+	w.View.journal = w.Journal
+	w.Decodes.ledger = w.Ledger
+	return w
+}
+
+// Check says through t what is wrong with the world's state, whatever
+// happened to it: the chains, the journal, and what decoded pages left in the
+// view. It may be called at any moment between two calls.
+func (w *World) Check() {
+	w.t.Helper()
+	w.Ledger.check()
+}
+
+// Secrets is an [archive.SecretReader].
+type Secrets struct {
+	faults *Faults
+	mu     sync.Mutex
+	values map[string]secret.Value
+}
+
+var _ archive.SecretReader = (*Secrets)(nil)
+
+// NewSecrets makes an empty one.
+func NewSecrets(f *Faults) *Secrets {
+	return &Secrets{faults: f, values: make(map[string]secret.Value)}
+}
+
+// Put saves a corp's archive secret.
+func (s *Secrets) Put(corp string, v secret.Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values[corp] = v
+}
+
+// ArchiveSecret implements [archive.SecretReader].
+func (s *Secrets) ArchiveSecret(ctx context.Context, corp string) (secret.Value, error) {
+	return read(ctx, s.faults, "Secrets.ArchiveSecret", corp, func() (secret.Value, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		v, ok := s.values[corp]
+		if !ok {
+			return secret.Value{}, archive.ErrNotFound
+		}
+		return v, nil
+	})
+}
+
+// kept is a time as the stores keep it.
+func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// PageRow is the row of a page as it is appended to head.
+func PageRow(head archive.Head, page []byte, first, last uint64, count int, at time.Time) archive.Row {
+	row := archive.Row{
+		Corp:  head.Corp,
+		Kind:  archive.PageRow,
+		After: head.Last,
+		First: first,
+		Last:  last,
+		Count: count,
+		Sum:   Sum(page),
+		Size:  len(page),
+		At:    kept(at),
+		Prev:  head.Hash,
+		State: archive.RowRequested,
+		Tries: 1,
+	}
+	row.Hash = archive.ChainHash(row)
+	return row
+}
+
+// GapRow is the row of a gap as it is appended to head.
+func GapRow(head archive.Head, last uint64, reason, evidence string, at time.Time) archive.Row {
+	row := archive.Row{
+		Corp:     head.Corp,
+		Kind:     archive.GapRow,
+		After:    head.Last,
+		Last:     last,
+		Sum:      Sum([]byte(evidence)),
+		At:       kept(at),
+		Reason:   reason,
+		Evidence: evidence,
+		Prev:     head.Hash,
+		State:    archive.RowDecoded,
+	}
+	row.Hash = archive.ChainHash(row)
+	return row
+}
