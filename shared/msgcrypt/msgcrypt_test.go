@@ -1,0 +1,292 @@
+package msgcrypt_test
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
+)
+
+// vector is a published request with the pair that it was made with
+// (wecom.md 3.5). V1 and V2 are WeCom's own samples.
+type vector struct {
+	name, token, key, receiver string
+	sealed                     msgcrypt.Sealed
+	plain                      string
+}
+
+var vectors = []vector{
+	{
+		name: "V1 url check", token: "QDG6eK", key: "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", receiver: "wx5823bf96d3bd56c7",
+		sealed: msgcrypt.Sealed{
+			Signature: "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3", Timestamp: "1409659589", Nonce: "263014780",
+			Encrypted: "P9nAzCzyDtyTWESHep1vC5X9xho/qYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp+4RPcs8TgAE7OaBO+FZXvnaqQ==",
+		},
+		plain: "1616140317555161061",
+	},
+	{
+		name: "V2 post", token: "QDG6eK", key: "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C", receiver: "wx5823bf96d3bd56c7",
+		sealed: msgcrypt.Sealed{
+			Signature: "477715d11cdb4164915debcba66cb864d751f3e6", Timestamp: "1409659813", Nonce: "1372623149",
+			Encrypted: "RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo+rtK1I9qca6aM/wvqnLSV5zEPeusUiX5L5X/0lWfrf0QADHHhGd3QczcdCUpj911L3vg3W/sYYvuJTs3TUUkSUXxaccAS0qhxchrRYt66wiSpGLYL42aM6A8dTT+6k4aSknmPj48kzJs8qLjvd4Xgpue06DOdnLxAUHzM6+kDZ+HMZfJYuR+LtwGc2hgf5gsijff0ekUNXZiqATP7PF5mZxZ3Izoun1s4zG4LUMnvw2r+KqCKIw+3IQH03v+BCA9nMELNqbSf6tiWSrXJB3LAVGUcallcrw8V2t9EL4EhzJWrQUax5wLVMNS0+rUPA3k22Ncx4XXZS9o0MBH27Bo6BpNelZpS+/uh9KsNlY6bHCmJU9p8g7m3fVKn28H3KDYA5Pl/T8Z1ptDAVe0lXdQ2YoyyH2uyPIGHBZZIs2pDBS8R07+qN+E7Q==",
+		},
+		plain: "<xml><ToUserName><![CDATA[wx5823bf96d3bd56c7]]></ToUserName>\n<FromUserName><![CDATA[mycreate]]></FromUserName>\n<CreateTime>1409659813</CreateTime>\n<MsgType><![CDATA[text]]></MsgType>\n<Content><![CDATA[hello]]></Content>\n<MsgId>4561255354251345929</MsgId>\n<AgentID>218</AgentID>\n</xml>",
+	},
+	{
+		name: "V3 url check", token: "kjr2TKI8umCBfVF3wAHk8JiPwma5VBme", key: "4Ma3YBrSBbX2aez8MJpXGBne5LSDwgGqHbhM9WPYIws", receiver: "ww6a112864f8022910",
+		sealed: msgcrypt.Sealed{
+			Signature: "1ba3cb09c0d2c2b3ed6900d37f91a6efae6cb011", Timestamp: "1583940690", Nonce: "VHh7ymSeb0jc4lSb",
+			Encrypted: "6KmUQuPVu7UhjyVqRdbo5SfcRqaHvbUlKSHFvBV2ZuR6TIlKsygcfeSd1GDplg1C5KSKr6UPHCaC/nIX3ZNt9w==",
+		},
+		plain: "94966531020182955848408",
+	},
+	{
+		name: "V4 post", token: "kz7Yx62CH8SaLN", key: "cD0d7jx4tYvVtzqrmh3Dm3QFCXe6f8SlHoMtMh3qQEP", receiver: "ww6a112864f8022910",
+		sealed: msgcrypt.Sealed{
+			Signature: "f265ae551b1932727204c3d707628d01376a6940", Timestamp: "1583995625", Nonce: "1584392382",
+			Encrypted: "EUCt7xMcNiyASzZj0Hjc5yDjFQrCum6AfQ3ntHiUzjGQ51xieKmbvtrZ40/EcB2W/W8yH0n4Lqx48gJl/T9HD/R309I0P/r5pIZucK3lyEn48FYMr4YdE0QdL2jIJ3xkcXUr6uzefzCxG6lMvwpAJaOyVCzN7sRRw47njfxy5EIqU6R9ZBhlTzfdnhhOhK/nTwzrZX3SoGlXFA9OBeZ6ru1NWpXFk76x9DUMe0lcxPPiUqK8ctnQcYXSGUHVqC6DfG7E7mab0OmruNN8cBZY5d3dYOBA4OgaH55Q0AJmUpdT8vNiXpXx+6TxT3TIjySXpDrHVyrsb772aYywgg/Nu4kUmGkALwFZlzhjNegR7wDwb9lr4ERXsSSS8JZ8lbBmaQ3F2Tq584xoPj5rIhXAF734ynm4no1g+SdHiNqR328=",
+		},
+		plain: "<xml><ToUserName><![CDATA[ww6a112864f8022910]]></ToUserName><FromUserName><![CDATA[foobar]]></FromUserName><CreateTime>1583995625</CreateTime><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[x123]]></Content><MsgId>2018405441</MsgId><AgentID>1000002</AgentID></xml>",
+	},
+}
+
+func (v vector) box(t testing.TB) *msgcrypt.Box {
+	t.Helper()
+	box, err := msgcrypt.New(v.token, v.key, v.receiver)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func TestOpenVectors(t *testing.T) {
+	for _, v := range vectors {
+		t.Run(v.name, func(t *testing.T) {
+			got, err := v.box(t).Open(v.sealed)
+			if err != nil || string(got) != v.plain {
+				t.Errorf("got %q, %v, want %q", got, err, v.plain)
+			}
+		})
+	}
+}
+
+// seal is what the sender does, with a choice of mistakes.
+func seal(t testing.TB, v vector, plain []byte) msgcrypt.Sealed {
+	t.Helper()
+	key, err := base64.StdEncoding.DecodeString(v.key + "=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := make([]byte, len(plain))
+	cipher.NewCBCEncrypter(block, key[:16]).CryptBlocks(sealed, plain)
+	return sign(v, msgcrypt.Sealed{Timestamp: "1", Nonce: "n", Encrypted: base64.StdEncoding.EncodeToString(sealed)})
+}
+
+func sign(v vector, s msgcrypt.Sealed) msgcrypt.Sealed {
+	parts := []string{v.token, s.Timestamp, s.Nonce, s.Encrypted}
+	slices.Sort(parts)
+	sum := sha1.Sum([]byte(strings.Join(parts, "")))
+	s.Signature = hex.EncodeToString(sum[:])
+	return s
+}
+
+// layout is the plain text of a message, before padding.
+func layout(n uint32, msg, receiver string) []byte {
+	b := binary.BigEndian.AppendUint32(bytes.Repeat([]byte{'r'}, 16), n)
+	return append(append(b, msg...), receiver...)
+}
+
+func pad(b []byte) []byte {
+	n := 32 - len(b)%32
+	return append(b, bytes.Repeat([]byte{byte(n)}, n)...)
+}
+
+func TestOpenRefuses(t *testing.T) {
+	v := vectors[0]
+	changed := func(f func(*msgcrypt.Sealed)) msgcrypt.Sealed {
+		s := v.sealed
+		f(&s)
+		return s
+	}
+	badPad := pad(layout(2, "hi", v.receiver))
+	badPad[len(badPad)-2]++
+	zeroPad := pad(layout(2, "hi", v.receiver))
+	zeroPad[len(zeroPad)-1] = 0
+	for _, tc := range []struct {
+		name   string
+		sealed msgcrypt.Sealed
+		want   error
+	}{
+		{"no signature", changed(func(s *msgcrypt.Sealed) { s.Signature = "" }), msgcrypt.ErrSignature},
+		{"upper-case signature", changed(func(s *msgcrypt.Sealed) { s.Signature = strings.ToUpper(s.Signature) }), msgcrypt.ErrSignature},
+		{"other time", changed(func(s *msgcrypt.Sealed) { s.Timestamp = "1409659590" }), msgcrypt.ErrSignature},
+		{"plus turned into a blank", changed(func(s *msgcrypt.Sealed) { s.Encrypted = strings.ReplaceAll(s.Encrypted, "+", " ") }), msgcrypt.ErrSignature},
+		{"nothing", msgcrypt.Sealed{}, msgcrypt.ErrSignature},
+		{"signed nothing", sign(v, msgcrypt.Sealed{}), msgcrypt.ErrMalformed},
+		{"signed, not base64", sign(v, msgcrypt.Sealed{Encrypted: "!"}), msgcrypt.ErrMalformed},
+		{"signed, not whole blocks", sign(v, msgcrypt.Sealed{Encrypted: "YWJj"}), msgcrypt.ErrMalformed},
+		{"wrong padding", seal(t, v, badPad), msgcrypt.ErrMalformed},
+		{"padding of zero", seal(t, v, zeroPad), msgcrypt.ErrMalformed},
+		{"too short", seal(t, v, pad([]byte("only this"))), msgcrypt.ErrMalformed},
+		{"length over the end", seal(t, v, pad(layout(99, "hi", v.receiver))), msgcrypt.ErrMalformed},
+		{"length of all ones", seal(t, v, pad(layout(1<<32-1, "hi", v.receiver))), msgcrypt.ErrMalformed},
+		{"another receiver", seal(t, v, pad(layout(2, "hi", "ww6a112864f8022910"))), msgcrypt.ErrReceiver},
+		{"no receiver", seal(t, v, pad(layout(2, "hi", ""))), msgcrypt.ErrReceiver},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got, err := v.box(t).Open(tc.sealed); !errors.Is(err, tc.want) || got != nil {
+				t.Errorf("got %d bytes, %v, want %v", len(got), err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOpenPadsTo32(t *testing.T) {
+	// Every length of padding from 1 to 32 occurs, and a longer one than an
+	// AES block is not cut.
+	v := vectors[2]
+	for n := range 64 {
+		msg := strings.Repeat("m", n)
+		got, err := v.box(t).Open(seal(t, v, pad(layout(uint32(n), msg, v.receiver))))
+		if err != nil || string(got) != msg {
+			t.Errorf("%d bytes: got %q, %v", n, got, err)
+		}
+	}
+}
+
+func TestNewRefusesKeys(t *testing.T) {
+	good := vectors[0].key
+	for name, key := range map[string]string{
+		"empty":      "",
+		"short":      good[1:],
+		"long":       good + "A",
+		"padded":     good[1:] + "=",
+		"line break": good[:41] + "\n" + good[:1],
+		"no base64":  good[:42] + "!",
+	} {
+		if _, err := msgcrypt.New("t", key, "r"); !errors.Is(err, msgcrypt.ErrKey) {
+			t.Errorf("%s: got %v, want %v", name, err, msgcrypt.ErrKey)
+		}
+	}
+}
+
+func TestBoxIsNeverPrinted(t *testing.T) {
+	box := vectors[2].box(t)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		if got := fmt.Sprintf(verb, box); got != "msgcrypt.Box" {
+			t.Errorf("%s: got %q", verb, got)
+		}
+	}
+}
+
+func TestEncrypted(t *testing.T) {
+	for _, tc := range []struct{ name, body, want string }{
+		{"as documented", "<xml><ToUserName><![CDATA[ww1]]></ToUserName><AgentID><![CDATA[2]]></AgentID><Encrypt><![CDATA[a+/=]]></Encrypt></xml>", "a+/="},
+		{"other order, no agent", "<xml><Encrypt>a</Encrypt><ToUserName/></xml>", "a"},
+		{"unknown elements", "<xml><New><Encrypt>no</Encrypt></New><Encrypt>a</Encrypt></xml>", "a"},
+		{"white space around", "\n<xml>\n<Encrypt>\na\n</Encrypt>\n</xml>\n", "a"},
+		{"declaration", `<?xml version="1.0" encoding="UTF-8"?><xml><Encrypt>a</Encrypt></xml>`, "a"},
+		{"blank element", "<xml><Encrypt> </Encrypt></xml>", ""},
+		{"no element", "<xml><ToUserName>ww1</ToUserName></xml>", ""},
+		{"another root", "<x><Encrypt>a</Encrypt></x>", ""},
+		{"json", `{"encrypt":"a"}`, ""},
+		{"nothing", "", ""},
+		{"cut off", "<xml><Encrypt>a</Encrypt>", ""},
+		{"two documents", "<xml><Encrypt>a</Encrypt></xml><xml/>", ""},
+		{"entity bomb", `<!DOCTYPE x [<!ENTITY a "aaaa">]><xml><Encrypt>&a;</Encrypt></xml>`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := msgcrypt.Encrypted([]byte(tc.body))
+			if got != tc.want || (err != nil) != (tc.want == "") || err != nil && !errors.Is(err, msgcrypt.ErrMalformed) {
+				t.Errorf("got %q, %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestParseEvent(t *testing.T) {
+	for _, tc := range []struct {
+		name, xml string
+		want      msgcrypt.Event
+		ok        bool
+	}{
+		{"notify", "<xml><ToUserName><![CDATA[ww1]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName><CreateTime>1767225735</CreateTime><MsgType><![CDATA[event]]></MsgType><AgentID>2000004</AgentID><Event><![CDATA[msgaudit_notify]]></Event></xml>", msgcrypt.Event{Type: "msgaudit_notify", CreateTime: 1767225735}, true},
+		{"consent, other order", "<xml><ChangeType>msg_audit_approved</ChangeType><Event>change_external_contact</Event><CreateTime> 5 </CreateTime></xml>", msgcrypt.Event{Type: "change_external_contact", ChangeType: "msg_audit_approved", CreateTime: 5}, true},
+		{"unknown event", "<xml><Event>new_thing</Event><X><Event>inner</Event></X></xml>", msgcrypt.Event{Type: "new_thing"}, true},
+		{"no event", "<xml><MsgType>text</MsgType><CreateTime>x</CreateTime></xml>", msgcrypt.Event{}, true},
+		{"time before 1970", "<xml><CreateTime>-1</CreateTime></xml>", msgcrypt.Event{}, true},
+		{"another root", "<y/>", msgcrypt.Event{}, false},
+		{"no xml", "hello", msgcrypt.Event{}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := msgcrypt.ParseEvent([]byte(tc.xml))
+			if got != tc.want || (err == nil) != tc.ok {
+				t.Errorf("got %+v, %v, want %+v, ok %v", got, err, tc.want, tc.ok)
+			}
+		})
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	v := vectors[0]
+	raw, err := base64.StdEncoding.DecodeString(v.sealed.Encrypted)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add(pad(layout(2, "hi", v.receiver)))
+	box := v.box(f)
+	f.Fuzz(func(t *testing.T, cipherText []byte) {
+		s := sign(v, msgcrypt.Sealed{Encrypted: base64.StdEncoding.EncodeToString(cipherText)})
+		got, err := box.Open(s)
+		if err == nil && len(got)+20+len(v.receiver) >= len(cipherText) {
+			t.Errorf("%d bytes of message out of %d bytes", len(got), len(cipherText))
+		}
+		s.Signature = "0" + s.Signature[1:]
+		if _, err := box.Open(s); err == nil && s != sign(v, s) {
+			t.Error("opened with a wrong signature")
+		}
+	})
+}
+
+func FuzzSealAndOpen(f *testing.F) {
+	f.Add([]byte("1616140317555161061"))
+	f.Add([]byte(""))
+	v := vectors[2]
+	box := v.box(f)
+	f.Fuzz(func(t *testing.T, msg []byte) {
+		got, err := box.Open(seal(t, v, pad(layout(uint32(len(msg)), string(msg), v.receiver))))
+		if err != nil || !bytes.Equal(got, msg) {
+			t.Errorf("got %d bytes, %v, want %d", len(got), err, len(msg))
+		}
+	})
+}
+
+func FuzzXML(f *testing.F) {
+	for _, v := range vectors {
+		f.Add([]byte(v.plain))
+	}
+	f.Add([]byte("<xml><Encrypt><![CDATA[a]]></Encrypt></xml>"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if e, err := msgcrypt.ParseEvent(b); err != nil && e != (msgcrypt.Event{}) {
+			t.Errorf("got %+v with %v", e, err)
+		}
+		if s, err := msgcrypt.Encrypted(b); (err == nil) != (s != "") {
+			t.Errorf("got %d bytes with %v", len(s), err)
+		}
+	})
+}
