@@ -107,3 +107,10 @@ func classify(op string, code int, native bool) (Cause, response) {
 	}
 	return CauseUnknownResponse, respondStop
 }
+
+// RefusedSecret reports whether the library's return code means that WeCom
+// refused the secret, which counts against our address (law 8).
+func RefusedSecret(e *SDKError) bool {
+	_, respond := classify(e.Op, e.Code, true)
+	return respond == respondRefuse
+}

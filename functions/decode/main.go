@@ -1,0 +1,80 @@
+// Command decode is the Lambda function that turns journal pages into
+// messages, and runs replays.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+)
+
+func main() {
+	log := slog.New(lambdacontext.NewLogHandler())
+	if err := run(context.Background(), os.Getenv, log); err != nil {
+		log.Error("decode cannot start", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
+	cfg, err := parseConfig(getenv)
+	if err != nil {
+		return err
+	}
+	// Private keys are in this process and vendor code in a child of it.
+	if err := sdkworker.Undumpable(); err != nil {
+		return err
+	}
+	aws, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	pool := sdkworker.NewPool(sdkworker.Config{Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, Log: log})
+	defer pool.Close()
+	db := dynamodb.NewFromConfig(aws)
+	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
+	corps := dynamostore.NewCorps(db, cfg.corps)
+	view := dynamostore.NewMessages(db, cfg.messages)
+	replayer := &archive.Replayer{
+		Ledger:  ledger,
+		Heads:   ledger,
+		View:    view,
+		Decodes: sqsqueue.NewDecode(sqs.NewFromConfig(aws), cfg.decodes),
+		Now:     time.Now,
+		Log:     log,
+	}
+	decoder := &archive.Decoder{
+		Ledger:     ledger,
+		Journal:    s3store.New(s3.NewFromConfig(aws), cfg.journal),
+		View:       view,
+		Keys:       corps,
+		Openers:    rsakey.NewRing(secrets, time.Now),
+		Decrypters: newDecrypters(pool, secrets, ledger, cfg.identity, time.Now),
+		Replays:    replayer,
+		Parallel:   runtime.GOMAXPROCS(0),
+		Now:        time.Now,
+		Log:        log,
+	}
+	replayer.Decode = decoder.Decode
+	lambda.StartWithOptions(handler{decode: decoder.Decode, replay: replayer.Run, now: time.Now, log: log}.handle, lambda.WithContext(ctx))
+	return nil
+}

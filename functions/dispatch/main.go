@@ -1,0 +1,70 @@
+// Command dispatch is the Lambda function that the schedule runs every
+// minute: it asks for pulls, and for what was left behind.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdacontext"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/env"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+)
+
+func main() {
+	log := slog.New(lambdacontext.NewLogHandler())
+	if err := run(context.Background(), os.Getenv, log); err != nil {
+		log.Error("dispatch cannot start", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
+	cfg, err := parseConfig(getenv)
+	if err != nil {
+		return err
+	}
+	aws, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	db := dynamodb.NewFromConfig(aws)
+	queues := sqs.NewFromConfig(aws)
+	decodes := sqsqueue.NewDecode(queues, cfg.decodes)
+	dispatcher := &archive.Dispatcher{
+		Corps:       dynamostore.NewCorps(db, cfg.corps),
+		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
+		Pulls:       sqsqueue.NewPull(queues, cfg.pulls),
+		Decodes:     decodes,
+		DecodeDepth: decodes,
+		Now:         time.Now,
+		Log:         log,
+	}
+	lambda.StartWithOptions(dispatcher.Tick, lambda.WithContext(ctx))
+	return nil
+}
+
+// config is what template.yaml declares for this function.
+type config struct {
+	corps, ledger  string // tables
+	pulls, decodes string // queue URLs
+}
+
+func parseConfig(getenv func(string) string) (config, error) {
+	r := env.NewReader(getenv)
+	return config{
+		corps:   r.Required("CORPS_TABLE"),
+		ledger:  r.Required("LEDGER_TABLE"),
+		pulls:   r.Required("PULL_QUEUE_URL"),
+		decodes: r.Required("DECODE_QUEUE_URL"),
+	}, r.Err()
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+type handler struct {
+	pull func(context.Context, archive.PullRequest) error
+	log  *slog.Logger
+}
+
+// handle serves a batch: however many requests it holds for a corp, they are
+// one pull. A corp whose pull failed gets its requests back after the
+// visibility time; the others are not held up by it. Order within a group does
+// not matter here, so what follows a failure need not be given back.
+func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+	var resp events.SQSEventResponse
+	fail := func(id string) {
+		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
+	}
+	requests := make(map[string]*archive.PullRequest)
+	messages := make(map[string][]string)
+	var order []string
+	for _, m := range event.Records {
+		var req archive.PullRequest
+		if err := json.Unmarshal([]byte(m.Body), &req); err != nil || !archive.ValidCorpID(req.Corp) {
+			h.log.ErrorContext(ctx, "request not understood", "message", m.MessageId)
+			fail(m.MessageId)
+			continue
+		}
+		if first := requests[req.Corp]; first != nil {
+			first.Force = first.Force || req.Force
+		} else {
+			requests[req.Corp] = &req
+			order = append(order, req.Corp)
+		}
+		messages[req.Corp] = append(messages[req.Corp], m.MessageId)
+	}
+	for _, corp := range order {
+		if err := h.pull(ctx, *requests[corp]); err != nil {
+			h.log.ErrorContext(ctx, "pull failed", "corp", corp, "err", err)
+			for _, id := range messages[corp] {
+				fail(id)
+			}
+		}
+	}
+	return resp, nil
+}
+
+// sources gives each corp the library process that serves it alone.
+type sources struct{ pool *sdkworker.Pool }
+
+func (s sources) Source(_ context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
+	return s.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: archiveSecret}), nil
+}
