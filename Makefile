@@ -1,0 +1,80 @@
+# Yunduo Archive. `make help` lists what there is to do.
+
+# One set of build flags for every binary: static, without paths of this
+# machine, the same bytes for the same commit.
+ARCH     ?= x86_64
+GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
+GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+
+BUILD     := build
+FUNCTIONS := Api Dispatch Pull Decode
+WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
+# Runs a command with DynamoDB Local and moto beside it.
+WITH_AWS  := go run ./local/aws/cmd/withaws --
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- what sam build calls, one per resource of template.yaml -----------------
+# ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
+build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction: build-%Function:
+	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
+
+build-FinanceSdkLayer:
+	@test -f layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so || { echo "The vendor's library for $(ARCH) is not in place: fetch it as layers/finance-sdk/README.md says." >&2; exit 1; }
+	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
+	@cp layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
+	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/worker ./layers/finance-sdk/worker
+.PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-FinanceSdkLayer
+
+# ---- on this machine ---------------------------------------------------------
+.PHONY: build
+build: $(FUNCTIONS:%=build-%Function) ## Build every function and the worker
+	@$(GO_BUILD) -o $(WORKER) ./layers/finance-sdk/worker
+
+.PHONY: tools
+tools:
+	@command -v go   >/dev/null || { echo "Go is missing: see go.dev/doc/install" >&2; exit 1; }
+	@command -v cc   >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v npm  >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
+	@command -v java >/dev/null || { echo "Java is missing: apt-get install default-jre-headless" >&2; exit 1; }
+	@python3 -c 'import moto.server' 2>/dev/null || { echo "moto is missing: python3 -m pip install 'moto[server]'" >&2; exit 1; }
+
+.PHONY: run
+run: tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
+	@echo "building the functions ..."
+	@$(MAKE) --no-print-directory build
+	@go build -buildvcs=false -o $(BUILD)/cloud ./local/cmd/cloud
+	@exec $(BUILD)/cloud $(ARGS)
+
+.PHONY: test
+test: tools lint build ## Check and run all tests
+	@$(WITH_AWS) go test -shuffle=on -timeout 15m ./...
+
+.PHONY: lint
+lint: tools
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
+	@go vet ./...
+
+.PHONY: check
+check: lint build ## Everything of test, with the race detector and staticcheck
+	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	@$(WITH_AWS) go test -race -shuffle=on -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for a short while
+	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg 2>/dev/null | grep ^Fuzz); do \
+		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
+
+.PHONY: bench
+bench: tools build ## Measure on this machine; every figure is from one run
+	@go run ./local/cmd/bench
+
+.PHONY: size
+size: build ## Size of each function, as it is and zipped
+	@for f in $(FUNCTIONS:%=%Function); do printf '%-18s %8d bytes, zipped %8d\n' $$f $$(stat -c %s $(BUILD)/$$f/bootstrap) $$(gzip -9c $(BUILD)/$$f/bootstrap | wc -c); done
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf $(BUILD)
