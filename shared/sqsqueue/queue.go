@@ -1,0 +1,231 @@
+package sqsqueue
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Lanes is how many pages of one corp may be decoded at once.
+const Lanes = 4
+
+// Format is the V of every request sent.
+const Format = 1
+
+const (
+	batchSize  = 10 // of SQS
+	sendTries  = 4
+	firstPause = 50 * time.Millisecond // doubled before every further try
+)
+
+// Client is what the package needs of [*sqs.Client].
+type Client interface {
+	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
+	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
+}
+
+// Pull is the queue of pull requests.
+type Pull struct{ queue }
+
+// Decode is the queue of decode requests.
+type Decode struct{ queue }
+
+var (
+	_ archive.PullQueue   = (*Pull)(nil)
+	_ archive.DecodeQueue = (*Decode)(nil)
+	_ archive.QueueDepth  = (*Pull)(nil)
+	_ archive.QueueDepth  = (*Decode)(nil)
+)
+
+// NewPull names the FIFO queue at url. newID makes an id that is never made
+// again, of at most 128 letters and digits; it is called from any goroutine.
+func NewPull(client Client, url string, newID func() string) *Pull {
+	return &Pull{queue{client, url, newID}}
+}
+
+// NewDecode is like [NewPull].
+func NewDecode(client Client, url string, newID func() string) *Decode {
+	return &Decode{queue{client, url, newID}}
+}
+
+// RequestPulls implements [archive.PullQueue]. After an error any of the
+// requests may have been sent.
+func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
+	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
+	for i, r := range reqs {
+		id := q.newID()
+		if r.Dedup != "" {
+			// A digest: SQS limits the form of an id, Dedup has none.
+			sum := sha256.Sum256([]byte(r.Dedup))
+			id = r.Corp + "/" + hex.EncodeToString(sum[:16])
+		}
+		r.V = Format
+		var err error
+		if entries[i], err = entry(r, r.Corp, id); err != nil {
+			return err
+		}
+	}
+	return q.send(ctx, entries)
+}
+
+// RequestDecodes implements [archive.DecodeQueue]. After an error any of the
+// requests may have been sent.
+func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeRequest) error {
+	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
+	for i, r := range reqs {
+		r.V = Format
+		var err error
+		if entries[i], err = entry(r, group(r), q.newID()); err != nil {
+			return err
+		}
+	}
+	return q.send(ctx, entries)
+}
+
+// group hashes After, since seqs that a page ends with tend to be multiples of
+// one number.
+func group(r archive.DecodeRequest) string {
+	if r.Replay != "" {
+		return r.Corp + "/replay"
+	}
+	h := fnv.New32a()
+	_, _ = h.Write(strconv.AppendUint(nil, r.After, 10)) // a hash never fails
+	return r.Corp + "/" + strconv.FormatUint(uint64(h.Sum32()%Lanes), 10)
+}
+
+func entry(req any, group, id string) (types.SendMessageBatchRequestEntry, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return types.SendMessageBatchRequestEntry{}, fmt.Errorf("encode request: %w", err)
+	}
+	return types.SendMessageBatchRequestEntry{
+		MessageBody:            aws.String(string(body)),
+		MessageGroupId:         aws.String(group),
+		MessageDeduplicationId: aws.String(id),
+	}, nil
+}
+
+// ParsePull reads the body of a message of the pull queue.
+func ParsePull(body string) (archive.PullRequest, error) {
+	var r archive.PullRequest
+	if err := parse(body, &r); err != nil {
+		return archive.PullRequest{}, err
+	}
+	return r, check(r.V, r.Corp)
+}
+
+// ParseDecode reads the body of a message of the decode queue.
+func ParseDecode(body string) (archive.DecodeRequest, error) {
+	var r archive.DecodeRequest
+	if err := parse(body, &r); err != nil {
+		return archive.DecodeRequest{}, err
+	}
+	return r, check(r.V, r.Corp)
+}
+
+func parse(body string, req any) error {
+	if err := json.Unmarshal([]byte(body), req); err != nil {
+		return fmt.Errorf("request of %d bytes: %w", len(body), err)
+	}
+	return nil
+}
+
+func check(v int, corp string) error {
+	if v != Format {
+		return fmt.Errorf("request in format %d, want %d", v, Format)
+	}
+	if !archive.ValidCorpID(corp) {
+		return errors.New("request of no valid corp")
+	}
+	return nil
+}
+
+// queue is one FIFO queue. Safe for concurrent use.
+type queue struct {
+	client Client
+	url    string
+	newID  func() string
+}
+
+func (q *queue) send(ctx context.Context, entries []types.SendMessageBatchRequestEntry) error {
+	for batch := range slices.Chunk(entries, batchSize) {
+		if err := q.sendBatch(ctx, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendBatch sends again what SQS answers that it could not take, under the
+// same deduplication ids: if it did take it, nothing is doubled. The SDK does
+// the same when a whole call fails.
+func (q *queue) sendBatch(ctx context.Context, batch []types.SendMessageBatchRequestEntry) error {
+	pause := firstPause
+	for try := 1; ; try++ {
+		for i := range batch {
+			batch[i].Id = aws.String(strconv.Itoa(i))
+		}
+		out, err := q.client.SendMessageBatch(ctx, &sqs.SendMessageBatchInput{QueueUrl: &q.url, Entries: batch})
+		if err != nil {
+			return fmt.Errorf("send to queue: %w", err)
+		}
+		if len(out.Failed) == 0 {
+			return nil
+		}
+		var again []types.SendMessageBatchRequestEntry
+		for _, f := range out.Failed {
+			i, err := strconv.Atoi(aws.ToString(f.Id))
+			if err != nil || i < 0 || i >= len(batch) {
+				return fmt.Errorf("send to queue: answer about an unknown entry %q", aws.ToString(f.Id))
+			}
+			if f.SenderFault || try == sendTries {
+				return fmt.Errorf("send to queue: %d of %d requests not taken: %s", len(out.Failed), len(batch), aws.ToString(f.Code))
+			}
+			again = append(again, batch[i])
+		}
+		batch = again
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("send to queue: %w", ctx.Err())
+		case <-time.After(pause):
+			pause *= 2
+		}
+	}
+}
+
+var depths = []types.QueueAttributeName{
+	types.QueueAttributeNameApproximateNumberOfMessages,
+	types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
+	types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
+}
+
+// Depth implements [archive.QueueDepth]: messages that wait, that are being
+// worked on, and that are delayed. SQS calls its numbers approximate.
+func (q *queue) Depth(ctx context.Context) (int, error) {
+	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: depths})
+	if err != nil {
+		return 0, fmt.Errorf("read queue depth: %w", err)
+	}
+	sum := 0
+	for _, name := range depths {
+		n, err := strconv.Atoi(out.Attributes[string(name)])
+		if err != nil {
+			return 0, fmt.Errorf("read queue depth: %s is no number", name)
+		}
+		sum += n
+	}
+	return sum, nil
+}
