@@ -1,0 +1,191 @@
+// Package secretstore keeps secrets in AWS Secrets Manager:
+//
+//	<prefix>/<corp>/archive      the archive secret; replaced when it changes
+//	<prefix>/<corp>/callback     token and EncodingAESKey, as JSON; created once
+//	<prefix>/<corp>/key/<keyid>  a private key, PKCS#8 PEM; created once (law 6)
+//
+// Nothing is ever deleted by this package, and what is created once is never
+// written again: there is no method for it, and none of the calls it makes
+// can. The roles of the functions allow no more.
+//
+// Secrets Manager does not promise that a read sees a write that has just
+// returned. So what is read here may be some seconds old, and a secret just
+// created may not be found yet. Creating is decided in one place: of two that
+// create the same name, one gets [archive.ErrExists].
+package secretstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// ErrDeleted: somebody has deleted the secret by other means, and it stays
+// unreadable, its name taken, until its recovery window is over. A person has
+// to restore it (aws secretsmanager restore-secret).
+var ErrDeleted = errors.New("secret is scheduled for deletion: restore it in Secrets Manager")
+
+// Client is what the package needs of [*secretsmanager.Client].
+type Client interface {
+	CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
+	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
+	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
+}
+
+var _ Client = (*secretsmanager.Client)(nil)
+
+// Store is safe for concurrent use. Its errors name secrets by their names,
+// which are no secret. Everything that it returned nil for is durable.
+type Store struct {
+	client Client
+	prefix string
+	kmsKey string
+}
+
+var _ archive.SecretReader = (*Store)(nil)
+
+// New makes a store of the secrets below prefix. kmsKey is the id, ARN or
+// alias of the KMS key that new secrets are encrypted with; "" for the
+// account's own key of Secrets Manager.
+func New(client Client, prefix, kmsKey string) *Store {
+	return &Store{client: client, prefix: prefix, kmsKey: kmsKey}
+}
+
+// ArchiveSecret reads the corp's archive secret as last saved;
+// [archive.ErrNotFound] before that.
+func (s *Store) ArchiveSecret(ctx context.Context, corp string) (secret.Value, error) {
+	return s.get(ctx, s.archiveName(corp))
+}
+
+// PutArchiveSecret saves the corp's archive secret. The last writer wins.
+// Secrets Manager keeps the one before as the secret's previous version.
+func (s *Store) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
+	name := s.archiveName(corp)
+	text := v.Reveal()
+	// Once in a corp's life the secret is not there. Creating it first would
+	// cost a refused call at each of the other times.
+	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text})
+	if err = known(err); !errors.Is(err, archive.ErrNotFound) {
+		return wrap("save", name, err)
+	}
+	err = s.create(ctx, name, v)
+	if !errors.Is(err, archive.ErrExists) {
+		return err
+	}
+	// Somebody created it between the two calls.
+	_, err = s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text})
+	return wrap("save", name, known(err))
+}
+
+// CallbackPair is what a corp and we share for its callbacks (wecom.md 3).
+type CallbackPair struct {
+	Token  secret.Value
+	AESKey secret.Value // EncodingAESKey, 43 characters
+}
+
+// callbackJSON is the stored form of a CallbackPair.
+type callbackJSON struct {
+	Token          string `json:"token"`
+	EncodingAESKey string `json:"encodingAESKey"`
+}
+
+// Callback reads the corp's callback pair; [archive.ErrNotFound].
+func (s *Store) Callback(ctx context.Context, corp string) (CallbackPair, error) {
+	name := s.callbackName(corp)
+	text, err := s.get(ctx, name)
+	if err != nil {
+		return CallbackPair{}, err
+	}
+	var pair callbackJSON
+	if json.Unmarshal([]byte(text.Reveal()), &pair) != nil || pair.Token == "" || pair.EncodingAESKey == "" {
+		// The JSON error is dropped: it may quote the secret.
+		return CallbackPair{}, wrap("read", name, archive.ErrCorrupt)
+	}
+	return CallbackPair{Token: secret.New(pair.Token), AESKey: secret.New(pair.EncodingAESKey)}, nil
+}
+
+// CreateCallback stores the corp's callback pair; [archive.ErrExists] if it
+// has one.
+func (s *Store) CreateCallback(ctx context.Context, corp string, pair CallbackPair) error {
+	name := s.callbackName(corp)
+	text, err := json.Marshal(callbackJSON{Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()})
+	if err != nil {
+		return wrap("encode", name, err)
+	}
+	return s.create(ctx, name, secret.New(string(text)))
+}
+
+// PrivateKey reads a private key, as PKCS#8 PEM; [archive.ErrNotFound].
+func (s *Store) PrivateKey(ctx context.Context, corp, keyID string) (secret.Value, error) {
+	return s.get(ctx, s.keyName(corp, keyID))
+}
+
+// CreatePrivateKey stores a private key, for good; [archive.ErrExists] if
+// there is one under that id.
+func (s *Store) CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error {
+	return s.create(ctx, s.keyName(corp, keyID), pkcs8)
+}
+
+func (s *Store) archiveName(corp string) string    { return s.prefix + "/" + corp + "/archive" }
+func (s *Store) callbackName(corp string) string   { return s.prefix + "/" + corp + "/callback" }
+func (s *Store) keyName(corp, keyID string) string { return s.prefix + "/" + corp + "/key/" + keyID }
+
+func (s *Store) get(ctx context.Context, name string) (secret.Value, error) {
+	out, err := s.client.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: &name})
+	if err != nil {
+		return secret.Value{}, wrap("read", name, known(err))
+	}
+	if out.SecretString == nil {
+		return secret.Value{}, wrap("read", name, archive.ErrCorrupt) // binary: not written here
+	}
+	return secret.New(*out.SecretString), nil
+}
+
+func (s *Store) create(ctx context.Context, name string, v secret.Value) error {
+	text := v.Reveal()
+	in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: &text}
+	if s.kmsKey != "" {
+		in.KmsKeyId = &s.kmsKey
+	}
+	_, err := s.client.CreateSecret(ctx, in)
+	return wrap("create", name, known(err))
+}
+
+func wrap(verb, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s secret %s: %w", verb, name, err)
+}
+
+// known maps the errors of Secrets Manager that have a meaning here. Of the
+// others only the code is kept: their messages may quote the request.
+func known(err error) error {
+	var (
+		absent  *types.ResourceNotFoundException
+		there   *types.ResourceExistsException
+		state   *types.InvalidRequestException
+		refusal smithy.APIError
+	)
+	switch {
+	case errors.As(err, &absent):
+		return archive.ErrNotFound
+	case errors.As(err, &there):
+		return archive.ErrExists
+	case errors.As(err, &state):
+		// The one state in which a secret written only by this package
+		// answers so.
+		return fmt.Errorf("%w (%s)", ErrDeleted, state.ErrorCode())
+	case errors.As(err, &refusal):
+		return errors.New(refusal.ErrorCode())
+	}
+	return err
+}
