@@ -1,0 +1,247 @@
+// Package s3store keeps the journal in one S3 bucket:
+//
+//	<corp>/pages/<after, 20 digits>-<sha256>  a page, as WeCom sent it
+//	<corp>/heads/<day>.json                   the head with which a day began
+//	<corp>/messages/<sha256>                  a message too long for the table
+//
+// Every object is written only if its name is free, and never again. A page
+// carries its ledger row as metadata (after, first, last, count, at in ms,
+// prev, hash), so that the chain can be checked, and all of it but the gaps be
+// restored, from the bucket alone. If a pull dies between the journal and the
+// ledger, the page may be pulled again at another time: then the object keeps
+// the hash of the first attempt, its ledger row has another, and both follow
+// from their own "at".
+//
+// The store writes without being able to read: a name that is taken says by
+// its digest what is there, and S3 has checked the digest of every upload.
+// What somebody else may have put there shows on reading.
+//
+// S3 answers 403 in place of 404 to a role that may not list the bucket;
+// reading therefore needs s3:ListBucket, or what is missing looks forbidden.
+package s3store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Client is what the package needs of [*s3.Client].
+type Client interface {
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+var _ Client = (*s3.Client)(nil)
+
+// Journal is an [archive.Journal] in a bucket. Encryption, object lock and
+// versions are the bucket's to set.
+type Journal struct {
+	client Client
+	bucket string
+}
+
+var _ archive.Journal = (*Journal)(nil)
+
+// NewJournal makes a journal of the bucket.
+func NewJournal(client Client, bucket string) *Journal {
+	return &Journal{client: client, bucket: bucket}
+}
+
+// PutPage implements [archive.Journal].
+func (j *Journal) PutPage(ctx context.Context, row archive.Row, page []byte) error {
+	return j.put(ctx, object{
+		name:        pageName(row),
+		contentType: "application/json",
+		sum:         row.Sum,
+		body:        page,
+		metadata: map[string]string{
+			"after": strconv.FormatUint(row.After, 10),
+			"first": strconv.FormatUint(row.First, 10),
+			"last":  strconv.FormatUint(row.Last, 10),
+			"count": strconv.Itoa(row.Count),
+			"at":    strconv.FormatInt(row.At.UnixMilli(), 10),
+			"prev":  row.Prev,
+			"hash":  row.Hash,
+		},
+	})
+}
+
+// Page implements [archive.Journal].
+func (j *Journal) Page(ctx context.Context, row archive.Row) ([]byte, error) {
+	return j.get(ctx, pageName(row), row.Size, row.Sum)
+}
+
+// PutMessage implements [archive.Journal].
+func (j *Journal) PutMessage(ctx context.Context, corp string, o archive.Overflow, raw []byte) error {
+	return j.put(ctx, object{
+		name:        messageName(corp, o),
+		contentType: "application/octet-stream",
+		sum:         o.Sum,
+		body:        raw,
+	})
+}
+
+// Message implements [archive.Journal].
+func (j *Journal) Message(ctx context.Context, corp string, o archive.Overflow) ([]byte, error) {
+	return j.get(ctx, messageName(corp, o), o.Size, o.Sum)
+}
+
+// headJSON is the stored form of a head. Numbers that may be above 2^53 are
+// strings, for readers of other languages.
+type headJSON struct {
+	V    int       `json:"v"`
+	Corp string    `json:"corp"`
+	Last uint64    `json:"last,string"`
+	Rows uint64    `json:"rows,string"`
+	Hash string    `json:"hash"`
+	At   time.Time `json:"at"`
+}
+
+const headFormat = 1
+
+// PutHead implements [archive.Journal]. The first head of a day stays: a later
+// one comes from a pull that could not note that it had written it.
+func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
+	name := headName(head.Corp, day)
+	body, err := json.Marshal(headJSON{
+		V: headFormat, Corp: head.Corp, Last: head.Last, Rows: head.Rows, Hash: head.Hash,
+		At: head.At.UTC().Truncate(time.Millisecond),
+	})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return j.put(ctx, object{name: name, contentType: "application/json", sum: digest(body), body: body})
+}
+
+// Head reads a day's head; [archive.ErrNotFound], or [archive.ErrCorrupt] if
+// the object is no head of that corp.
+func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
+	name := headName(corp, day)
+	const enough = 4 << 10 // a head has some 250 bytes
+	body, err := j.read(ctx, name, enough)
+	if err != nil {
+		return archive.Head{}, err
+	}
+	var h headJSON
+	if err := json.Unmarshal(body, &h); err != nil || h.V != headFormat || h.Corp != corp {
+		return archive.Head{}, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+	}
+	return archive.Head{Corp: h.Corp, Last: h.Last, Rows: h.Rows, Hash: h.Hash, At: h.At.UTC()}, nil
+}
+
+func pageName(r archive.Row) string {
+	return fmt.Sprintf("%s/pages/%020d-%s", r.Corp, r.After, r.Sum)
+}
+
+func headName(corp string, day archive.Day) string {
+	return corp + "/heads/" + string(day) + ".json"
+}
+
+func messageName(corp string, o archive.Overflow) string {
+	return corp + "/messages/" + o.Sum
+}
+
+// object is what is put under a name that may be free.
+type object struct {
+	name, contentType string
+	sum               string // hex SHA-256 of body
+	body              []byte
+	metadata          map[string]string
+}
+
+// put refuses bytes that do not have the digest that the ledger will have, and
+// lets S3 refuse those that change under way.
+func (j *Journal) put(ctx context.Context, o object) error {
+	sum := sha256.Sum256(o.body)
+	if hex.EncodeToString(sum[:]) != o.sum {
+		return fmt.Errorf("write %s: the bytes do not have the digest given", o.name)
+	}
+	_, err := j.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:         &j.bucket,
+		Key:            &o.name,
+		Body:           bytes.NewReader(o.body),
+		ContentType:    &o.contentType,
+		Metadata:       o.metadata,
+		IfNoneMatch:    aws.String("*"),
+		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	}, retryRaces)
+	if statusOf(err) == http.StatusPreconditionFailed {
+		return nil // the name is taken
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", o.name, err)
+	}
+	return nil
+}
+
+// retryRaces tries again after the 409 that S3 may answer while another write
+// of the same name is under way.
+func retryRaces(o *s3.Options) {
+	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
+}
+
+func (j *Journal) get(ctx context.Context, name string, size int, sum string) ([]byte, error) {
+	body, err := j.read(ctx, name, size)
+	if err != nil {
+		return nil, err
+	}
+	if len(body) != size || digest(body) != sum {
+		return nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+	}
+	return body, nil
+}
+
+// read returns at most limit bytes; an object that is longer is not what was
+// stored.
+func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, err error) {
+	out, err := j.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &j.bucket, Key: &name})
+	var absent *types.NoSuchKey
+	if errors.As(err, &absent) {
+		return nil, fmt.Errorf("read %s: %w", name, archive.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	// Everything worth knowing was said by Read.
+	defer func() { _ = out.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(out.Body, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(body) > limit {
+		return nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+	}
+	return body, nil
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func statusOf(err error) int {
+	var response interface{ HTTPStatusCode() int }
+	var api smithy.APIError
+	if errors.As(err, &api) && errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}

@@ -1,0 +1,147 @@
+package s3store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+)
+
+const corp = "ww0123456789abcdef"
+
+var at = time.UnixMilli(1742000000007)
+
+func newJournal(t *testing.T) (*s3store.Journal, *s3.Client, string) {
+	client, bucket := s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t)
+	return s3store.NewJournal(client, bucket), client, bucket
+}
+
+// names lists what is in the bucket.
+func names(t *testing.T, client *s3.Client, bucket string) string {
+	t.Helper()
+	out, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, o := range out.Contents {
+		all = append(all, *o.Key)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestNamesAndMetadata(t *testing.T) {
+	j, client, bucket := newJournal(t)
+	head := archive.NewHead(corp)
+	head.Last = 41
+	page, raw := []byte(`{"errcode":0}`), []byte("long")
+	row := archivetest.PageRow(head, page, 42, 1<<64-1, 3, at)
+	o := archive.Overflow{Sum: archivetest.Sum(raw), Size: len(raw)}
+	for _, err := range []error{
+		j.PutPage(t.Context(), row, page),
+		j.PutHead(t.Context(), "2025-03-15", head),
+		j.PutMessage(t.Context(), corp, o, raw),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	pageName := fmt.Sprintf("%s/pages/00000000000000000041-%s", corp, row.Sum)
+	want := fmt.Sprintf("%s/heads/2025-03-15.json %[1]s/messages/%s %s", corp, o.Sum, pageName)
+	if got := names(t, client, bucket); got != want {
+		t.Errorf("got objects %s, want %s", got, want)
+	}
+	got, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: &bucket, Key: &pageName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]string{
+		"after": "41", "first": "42", "last": "18446744073709551615", "count": "3",
+		"at": "1742000000007", "prev": row.Prev, "hash": row.Hash,
+	}; !maps.Equal(got.Metadata, want) {
+		t.Errorf("got metadata %v, want %v", got.Metadata, want)
+	}
+}
+
+func TestNothingIsOverwritten(t *testing.T) {
+	j, client, bucket := newJournal(t)
+	page := []byte("page")
+	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
+	name := fmt.Sprintf("%s/pages/%020d-%s", corp, 0, row.Sum)
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &name, Body: strings.NewReader("seen")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.PutPage(t.Context(), row, page); err != nil {
+		t.Errorf("a taken name: got error %v, want none", err)
+	}
+	if _, err := j.Page(t.Context(), row); !errors.Is(err, archive.ErrCorrupt) {
+		t.Errorf("got error %v, want %v: the object was replaced", err, archive.ErrCorrupt)
+	}
+}
+
+func TestForeignBytesAreCorrupt(t *testing.T) {
+	j, client, bucket := newJournal(t)
+	raw := bytes.Repeat([]byte("x"), 1000)
+	o := archive.Overflow{Sum: archivetest.Sum(raw), Size: len(raw)}
+	for name, body := range map[string]string{
+		"longer": string(raw) + "x", "shorter": string(raw[1:]), "other": strings.Repeat("y", 1000), "empty": "",
+	} {
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: &bucket, Key: aws.String(corp + "/messages/" + o.Sum), Body: strings.NewReader(body),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.Message(t.Context(), corp, o); !errors.Is(err, archive.ErrCorrupt) {
+			t.Errorf("%s: got error %v, want %v", name, err, archive.ErrCorrupt)
+		}
+	}
+	for name, body := range map[string]string{
+		"no JSON": "head", "another's": `{"v":1,"corp":"ww99999999"}`, "later format": `{"v":2,"corp":"` + corp + `"}`,
+		"endless": strings.Repeat(" ", 1<<20),
+	} {
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: &bucket, Key: aws.String(corp + "/heads/2025-03-15.json"), Body: strings.NewReader(body),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := j.Head(t.Context(), corp, "2025-03-15"); !errors.Is(err, archive.ErrCorrupt) {
+			t.Errorf("head, %s: got error %v, want %v", name, err, archive.ErrCorrupt)
+		}
+	}
+}
+
+func TestWrongDigestIsNotStored(t *testing.T) {
+	j, client, bucket := newJournal(t)
+	page := []byte("page")
+	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
+	if err := j.PutPage(t.Context(), row, []byte("pagE")); err == nil {
+		t.Error("other bytes: got no error")
+	}
+	row.Sum = "x"
+	if err := j.PutPage(t.Context(), row, page); err == nil {
+		t.Error("no digest: got no error")
+	}
+	if got := names(t, client, bucket); got != "" {
+		t.Errorf("got objects %s, want none", got)
+	}
+}
+
+func TestMissingBucketIsNotMissingPage(t *testing.T) {
+	client := s3.NewFromConfig(awstest.Config(t))
+	j := s3store.NewJournal(client, awstest.Name(t))
+	row := archivetest.PageRow(archive.NewHead(corp), []byte("page"), 1, 1, 1, at)
+	if _, err := j.Page(t.Context(), row); err == nil || errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("got error %v, want another than %v", err, archive.ErrNotFound)
+	}
+}
