@@ -1,0 +1,145 @@
+package sdkworker
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sdkproto"
+)
+
+// The library's own names of its functions, for errors, and one for what
+// comes before any of them.
+const (
+	opStart    = "start"
+	opInit     = "Init"
+	opChatData = "GetChatData"
+	opDecrypt  = "DecryptData"
+	opMedia    = "GetMediaData"
+)
+
+// rssEvery is after how many calls a worker's memory is looked at.
+const rssEvery = 64
+
+// A Session calls the library for one corp. It is not safe for concurrent
+// use; sessions that share a process take turns.
+//
+// Errors of its methods: [*archive.SDKError] for a return code, the library
+// goes on; [*archive.CrashError], the process is gone; [*archive.LibraryError],
+// nothing can be started; [ErrClosed]; or the context's, after which the
+// process is gone too if it was in the call.
+//
+// The Op of an SDKError or CrashError is not always the method's own function:
+// the call that starts a process may fail with that of Init, or in "start",
+// before any function. Such an error says nothing about the method's
+// arguments.
+type Session struct {
+	pool *Pool
+	key  key
+	id   Identity
+}
+
+var (
+	_ archive.Source    = (*Session)(nil)
+	_ archive.Decrypter = (*Session)(nil)
+)
+
+// ChatData implements [archive.Source]. A limit that GetChatData cannot be
+// passed is 10000, as the library answers a wrong one.
+func (s *Session) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
+	if limit < 0 || limit > math.MaxInt32 {
+		return nil, &archive.SDKError{Op: opChatData, Code: 10000}
+	}
+	timeout := s.pool.cfg.ChatDataTimeout
+	return callFor(ctx, s, opChatData, timeout,
+		sdkproto.ChatData{After: after, Limit: uint32(limit), Timeout: networkTimeout(timeout)},
+		func(r sdkproto.Result) []byte { return r.Data })
+}
+
+// Decrypt implements [archive.Decrypter].
+func (s *Session) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
+	return callFor(ctx, s, opDecrypt, s.pool.cfg.DecryptTimeout,
+		sdkproto.Decrypt{KeyText: keyText, Message: []byte(message)},
+		func(r sdkproto.Result) []byte { return r.Data })
+}
+
+// MediaChunk is a part of a media file.
+type MediaChunk struct {
+	Data     []byte // at most 512 KiB, the caller's
+	Next     string // index of the next part
+	Finished bool   // there is no next part
+}
+
+// MediaChunk fetches one part of a file. index is empty for the first, and
+// Next of the one before for the others. The same part may be asked again.
+func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (MediaChunk, error) {
+	timeout := s.pool.cfg.MediaTimeout
+	return callFor(ctx, s, opMedia, timeout,
+		sdkproto.MediaChunk{Index: index, SDKFileID: sdkFileID, Timeout: networkTimeout(timeout)},
+		func(c sdkproto.Chunk) MediaChunk {
+			return MediaChunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
+		})
+}
+
+// networkTimeout is what the library is told, see [Config].
+func networkTimeout(call time.Duration) uint32 {
+	return uint32(max(1, call/4/time.Second))
+}
+
+// callFor calls the library and makes the answer, which has to be an A, a V.
+func callFor[A sdkproto.Message, V any](
+	ctx context.Context, s *Session, op string, limit time.Duration, request sdkproto.Message, value func(A) V,
+) (none V, err error) {
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	slot, err := s.pool.acquire(ctx, s.key)
+	if err != nil {
+		return none, err
+	}
+	defer s.pool.release(s.key, slot)
+	// A process that died while nothing was asked of it is nobody's crash.
+	if slot.proc != nil && slot.proc.ended() {
+		slot.proc.kill()
+		slot.proc = nil
+	}
+	if slot.proc == nil {
+		if slot.proc, err = start(ctx, &s.pool.cfg, s.id); err != nil {
+			return none, err
+		}
+	}
+	answer, err := slot.proc.call(ctx, op, limit, request)
+	if err != nil {
+		slot.proc = nil
+		return none, err
+	}
+	s.look(ctx, slot, op)
+	switch a := answer.(type) {
+	case A:
+		return value(a), nil
+	case sdkproto.Failed:
+		return none, &archive.SDKError{Op: op, Code: int(a.Code)}
+	}
+	if slot.proc != nil {
+		slot.proc.kill()
+		slot.proc = nil
+	}
+	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: "an answer to another question"}
+}
+
+// look ends a process that has grown too large. The answer it has given is
+// good.
+func (s *Session) look(ctx context.Context, slot *slot, op string) {
+	if op == opDecrypt && slot.proc.calls%rssEvery != 0 {
+		return
+	}
+	rss, err := slot.proc.rss()
+	if err != nil || rss <= s.pool.cfg.MaxRSS {
+		return // err: it has just ended, which the next call finds
+	}
+	s.pool.cfg.Log.InfoContext(ctx, "library process replaced", slog.Int64("rss", rss), slog.Int("calls", int(slot.proc.calls)))
+	slot.proc.stop()
+	slot.proc = nil
+}
