@@ -1,0 +1,121 @@
+// Package gateway serves API Gateway's HTTP API events (payload format 2.0)
+// with a net/http handler.
+//
+// aws-lambda-go-api-proxy does the same for any framework, and was not taken:
+// it reads an address from the environment, splits headers at commas, fails
+// the invocation on a path that has a stray percent sign, guesses content
+// types, and answers binary bodies that happen to be UTF-8 as text, which
+// Lambda's JSON may blow up to six times their size, over its limit.
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/events"
+)
+
+// MaxBody is the largest body of an answer, in bytes: as base64 it has 5.6
+// million characters, and Lambda takes 6 MB for the answer as a whole.
+const MaxBody = 4 << 20
+
+// maxText is the largest body that is answered as text. JSON may need six
+// characters for one byte of it.
+const maxText = 512 << 10
+
+// Request is what API Gateway says about a request beside HTTP.
+type Request struct {
+	ID string
+	// Claims of the token, which API Gateway has verified; nil where the route
+	// wants no token. Every value is a string: an array is "[a b]".
+	Claims map[string]string
+}
+
+type contextKey struct{}
+
+// From returns what belongs to the request that ctx came with.
+func From(ctx context.Context) Request {
+	r, _ := ctx.Value(contextKey{}).(Request)
+	return r
+}
+
+// Serve answers one event. It fails if the event is not what API Gateway
+// sends, or if the handler answers more than [MaxBody].
+//
+// The path is taken literally: API Gateway decodes it and a custom domain may
+// not, but no path served here needs a percent sign. The query string is
+// taken as it was sent; API Gateway's decoded copy of it cannot tell a comma
+// within a value from a repeated parameter.
+func Serve(ctx context.Context, h http.Handler, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+	body := []byte(e.Body)
+	if e.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
+			return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("body of request %s is not base64", e.RequestContext.RequestID)
+		}
+	}
+	about := Request{ID: e.RequestContext.RequestID}
+	if a := e.RequestContext.Authorizer; a != nil && a.JWT != nil {
+		about.Claims = a.JWT.Claims
+	}
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, contextKey{}, about), e.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
+	if err != nil {
+		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("method of request %s is not one", about.ID)
+	}
+	r.URL = &url.URL{Path: e.RawPath, RawQuery: e.RawQueryString}
+	r.Host, r.RemoteAddr = e.RequestContext.DomainName, e.RequestContext.HTTP.SourceIP
+	for name, value := range e.Headers {
+		r.Header.Set(name, value)
+	}
+	w := writer{header: make(http.Header)}
+	h.ServeHTTP(&w, r)
+	return w.response()
+}
+
+// writer collects an answer.
+type writer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *writer) Header() http.Header { return w.header }
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}
+
+func (w *writer) response() (events.APIGatewayV2HTTPResponse, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.body.Len() > MaxBody {
+		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("answer of %d bytes is over %d", w.body.Len(), MaxBody)
+	}
+	resp := events.APIGatewayV2HTTPResponse{StatusCode: w.status, Headers: make(map[string]string, len(w.header))}
+	for name, values := range w.header {
+		resp.Headers[name] = strings.Join(values, ", ")
+	}
+	if b := w.body.Bytes(); isText(w.header.Get("Content-Type")) && len(b) <= maxText && utf8.Valid(b) {
+		resp.Body = string(b)
+	} else {
+		resp.Body, resp.IsBase64Encoded = base64.StdEncoding.EncodeToString(b), true
+	}
+	return resp, nil
+}
+
+func isText(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return kind == "" || strings.HasPrefix(kind, "text/") || kind == "application/json" || kind == "application/problem+json"
+}

@@ -1,0 +1,116 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
+)
+
+// recorded is an event as API Gateway sends it.
+func recorded(t *testing.T) events.APIGatewayV2HTTPRequest {
+	t.Helper()
+	b, err := os.ReadFile("testdata/event.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e events.APIGatewayV2HTTPRequest
+	if err := json.Unmarshal(b, &e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestServeHandsTheRequestOver(t *testing.T) {
+	resp, err := gateway.Serve(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || string(body) != "<xml>云</xml>" {
+			t.Errorf("body: got %q, %v", body, err)
+		}
+		about := gateway.From(r.Context())
+		for _, c := range []struct{ what, got, want string }{
+			{"method", r.Method, "POST"},
+			{"path", r.URL.Path, "/callback/ww0123456789abcdef"},
+			{"plus sign", r.URL.Query().Get("echostr"), "a+b c=="},
+			{"comma", r.URL.Query()["nonce"][0], "1,2"},
+			{"header with commas", r.Header.Get("Accept-Language"), "zh-CN,zh;q=0.9,en;q=0.8"},
+			{"request id", about.ID, "JKJaXmPLvHcESHA="},
+			{"claim", about.Claims["staff"], "[lin.hua 0042]"},
+			{"address", r.RemoteAddr, "203.0.113.7"},
+		} {
+			if c.got != c.want {
+				t.Errorf("%s: got %q, want %q", c.what, c.got, c.want)
+			}
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = w.Write([]byte("好"))
+	}), recorded(t))
+	if err != nil || resp.StatusCode != 202 || resp.Body != "好" || resp.IsBase64Encoded || resp.Headers["Content-Type"] != "text/plain" {
+		t.Errorf("got %+v, %v", resp, err)
+	}
+}
+
+// lambdaLimit is the largest answer that Lambda takes, in bytes.
+const lambdaLimit = 6 << 20
+
+func TestServeEncodesBodies(t *testing.T) {
+	for _, tc := range []struct {
+		name, contentType string
+		body              []byte
+		asBase64          bool
+	}{
+		{"nothing", "", nil, false},
+		{"json", "application/json", []byte(`{"a":"\u0001"}`), false},
+		{"problem", "application/problem+json; charset=utf-8", []byte(`{}`), false},
+		{"long json", "application/json", bytes.Repeat([]byte{'"'}, 512<<10+1), true},
+		{"bytes that are text", "application/octet-stream", []byte("text"), true},
+		{"text that is none", "text/plain", []byte{0xff}, true},
+		{"largest", "application/octet-stream", make([]byte, gateway.MaxBody), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			resp, err := gateway.Serve(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if tc.contentType != "" {
+					w.Header().Set("Content-Type", tc.contentType)
+				}
+				_, _ = w.Write(tc.body)
+			}), recorded(t))
+			got := []byte(resp.Body)
+			if resp.IsBase64Encoded {
+				got, _ = base64.StdEncoding.DecodeString(resp.Body)
+			}
+			if err != nil || resp.IsBase64Encoded != tc.asBase64 || !bytes.Equal(got, tc.body) {
+				t.Errorf("got %d bytes, base64 %v, %v; want %d bytes, base64 %v", len(got), resp.IsBase64Encoded, err, len(tc.body), tc.asBase64)
+			}
+			answer, err := json.Marshal(resp)
+			if err != nil || len(answer) > lambdaLimit-64<<10 {
+				t.Errorf("the answer has %d bytes, %v", len(answer), err)
+			}
+		})
+	}
+}
+
+func TestServeFails(t *testing.T) {
+	never := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("served") })
+	broken := recorded(t)
+	broken.Body = "not base64"
+	if _, err := gateway.Serve(t.Context(), never, broken); err == nil {
+		t.Error("a body that is not base64: got no error")
+	}
+	noMethod := recorded(t)
+	noMethod.RequestContext.HTTP.Method = "GET /"
+	if _, err := gateway.Serve(t.Context(), never, noMethod); err == nil {
+		t.Error("no method: got no error")
+	}
+	tooMuch := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, gateway.MaxBody+1)) })
+	if _, err := gateway.Serve(t.Context(), tooMuch, recorded(t)); err == nil {
+		t.Error("an answer over the limit: got no error")
+	}
+}

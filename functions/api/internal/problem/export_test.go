@@ -1,0 +1,19 @@
+package problem
+
+// Sentences lists every text of the catalogue, by name, in both languages.
+func Sentences() map[string][2]string {
+	all := make(map[string][2]string)
+	add := func(name string, w words) { all[name] = [2]string{w.zh, w.en} }
+	for k, v := range kinds {
+		add("kind "+string(k)+" title", v.title)
+		add("kind "+string(k)+" detail", v.detail)
+	}
+	for k, v := range mends {
+		add("mend "+string(k), v)
+	}
+	for k, v := range troubles {
+		add("trouble "+k+" what", v.what)
+		add("trouble "+k+" mend", v.mend)
+	}
+	return all
+}

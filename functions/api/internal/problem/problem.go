@@ -1,0 +1,195 @@
+// Package problem holds everything that the API says to people, in Chinese
+// and English: RFC 9457 problems, what is wrong with a request's fields, and
+// why messages of a corp are not coming in. Programs read the codes beside the
+// texts; the codes are part of the API and do not change.
+package problem
+
+import (
+	"net/http"
+	"strings"
+
+	"golang.org/x/text/language"
+
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+)
+
+// Language is one of the two that people are spoken to in.
+type Language int
+
+// The languages. Chinese is the default.
+const (
+	Chinese Language = iota
+	English
+)
+
+// matcher has the languages in the order of their values.
+var matcher = language.NewMatcher([]language.Tag{language.Chinese, language.English})
+
+// longestHeader bounds what is read of an Accept-Language header, in bytes.
+const longestHeader = 200
+
+// Choose picks the language for an Accept-Language header.
+func Choose(acceptLanguage string) Language {
+	tags, _, err := language.ParseAcceptLanguage(acceptLanguage[:min(len(acceptLanguage), longestHeader)])
+	if err != nil || len(tags) == 0 {
+		return Chinese
+	}
+	_, i, confidence := matcher.Match(tags...)
+	if confidence == language.No {
+		return Chinese
+	}
+	return Language(i)
+}
+
+// Tag is the language's name in Content-Language.
+func (l Language) Tag() string {
+	if l == English {
+		return "en"
+	}
+	return "zh-CN"
+}
+
+// words is a text in both languages. "{name}" stands for an argument.
+type words struct{ zh, en string }
+
+func (w words) in(l Language, args Args) string {
+	text := w.zh
+	if l == English {
+		text = w.en
+	}
+	pairs := make([]string, 0, 2*len(args))
+	for name, value := range args {
+		pairs = append(pairs, "{"+name+"}", value)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// Args fill the places of a text. They are shown to the caller as they are, so
+// none is a secret or content of a message.
+type Args map[string]string
+
+// Kind is a kind of problem: the last part of its type.
+type Kind string
+
+// The kinds.
+const (
+	InvalidRequest       Kind = "invalid-request"
+	Unauthorized         Kind = "unauthorized"
+	Forbidden            Kind = "forbidden"
+	NotFound             Kind = "not-found"
+	MethodNotAllowed     Kind = "method-not-allowed"
+	VersionProved        Kind = "version-proved" // Args: version, key, owner
+	SecretMissing        Kind = "secret-missing"
+	ChangedMeanwhile     Kind = "changed-meanwhile"
+	BodyTooLarge         Kind = "body-too-large"
+	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
+	UnsupportedMediaType Kind = "unsupported-media-type"
+	RangeNotSatisfiable  Kind = "range-not-satisfiable" // Args: size
+	Internal             Kind = "internal"
+)
+
+// Problem is an error that the caller is told about. Its Error text is for
+// the log.
+type Problem struct {
+	Kind     Kind
+	Args     Args
+	Mistakes []Mistake   // of an InvalidRequest
+	Header   http.Header // goes along with the answer; may be nil
+}
+
+// New makes a problem of a kind without mistakes.
+func New(k Kind, args Args) *Problem { return &Problem{Kind: k, Args: args} }
+
+func (p *Problem) Error() string {
+	text := string(p.Kind)
+	for _, m := range p.Mistakes {
+		text += " " + m.Field + ":" + string(m.Rule)
+	}
+	return text
+}
+
+// Status is the HTTP status of the problem.
+func (p *Problem) Status() int { return kinds[p.Kind].status }
+
+// Document is the body of an answer with media type application/problem+json.
+type Document struct {
+	Type     string          `json:"type"`
+	Title    string          `json:"title"`
+	Status   int             `json:"status"`
+	Detail   string          `json:"detail"`
+	Instance string          `json:"instance"`
+	Errors   []MistakeDetail `json:"errors,omitempty"`
+}
+
+// MistakeDetail is a [Mistake] in a language.
+type MistakeDetail struct {
+	Field string `json:"field"`
+	Rule  Rule   `json:"rule"`
+	Mend  string `json:"mend"`
+}
+
+// In is the problem in a language; instance is the request's id.
+func (p *Problem) In(l Language, instance string) Document {
+	k := kinds[p.Kind]
+	d := Document{
+		Type:     "urn:yunduo-archive:problem:" + string(p.Kind),
+		Title:    k.title.in(l, p.Args),
+		Status:   k.status,
+		Detail:   k.detail.in(l, p.Args),
+		Instance: instance,
+	}
+	for _, m := range p.Mistakes {
+		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Mend: mends[m.Mend].in(l, m.Args)})
+	}
+	return d
+}
+
+// Mistake is one thing that is wrong with a request.
+type Mistake struct {
+	Field string // query parameter or member of the body; empty for the body as a whole
+	Rule  Rule
+	Mend  Mend
+	Args  Args // for the text of Mend
+}
+
+// Rule names what a field breaks, for programs.
+type Rule string
+
+// The rules. Those of a private key are the values of rsakey.Rule.
+const (
+	Required  Rule = "required"
+	Unknown   Rule = "unknown"
+	Repeated  Rule = "repeated"
+	Type      Rule = "type"
+	Length    Rule = "length"
+	Range     Rule = "range"
+	Form      Rule = "form"
+	Exclusive Rule = "exclusive"
+	OneOf     Rule = "one_of"
+	Token     Rule = "token"
+	JSON      Rule = "json"
+)
+
+// Trouble says what a cause (the value of an archive.Cause) means and what
+// mends it. Args: ip.
+func Trouble(cause string, l Language, args Args) (what, mend string) {
+	t, ok := troubles[cause]
+	if !ok {
+		t = troubles["unknown_error"]
+	}
+	return t.what.in(l, args), t.mend.in(l, args)
+}
+
+// OfKey is the text for a private key that is not accepted.
+func OfKey(r rsakey.Rule) (Mend, bool) {
+	m, ok := map[rsakey.Rule]Mend{
+		rsakey.RuleNotPEM:    MendKeyNotPEM,
+		rsakey.RuleNoPrivate: MendKeyNoPrivate,
+		rsakey.RuleSeveral:   MendKeySeveral,
+		rsakey.RuleEncrypted: MendKeyEncrypted,
+		rsakey.RuleNotRSA:    MendKeyNotRSA,
+		rsakey.RuleMalformed: MendKeyMalformed,
+		rsakey.RuleBits:      MendKeyNot2048Bit,
+	}[r]
+	return m, ok
+}
