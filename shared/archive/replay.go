@@ -99,7 +99,7 @@ func (r *Replayer) Run(ctx context.Context, corp, id string) error {
 }
 
 func (r *Replayer) run(ctx context.Context, job *Replay) error {
-	if job.UpdatedAt.Equal(job.CreatedAt) {
+	if job.Next == 0 { // not begun, or nothing done yet
 		if err := r.begin(ctx, job); err != nil {
 			return err
 		}

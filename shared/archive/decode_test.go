@@ -1,0 +1,627 @@
+package archive_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+)
+
+// decoding is a bench with the decoder and replayer in it.
+type decoding struct {
+	*bench
+	decoder  *archive.Decoder
+	replayer *archive.Replayer
+}
+
+func newDecoding(t testing.TB, f *archivetest.Faults) *decoding {
+	b := newBench(t, f)
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	d := &decoding{bench: b}
+	d.replayer = &archive.Replayer{Ledger: b.Ledger, Heads: b.Ledger, View: b.View, Decodes: b.Decodes, Now: b.clock.Now, Log: log}
+	d.decoder = &archive.Decoder{
+		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
+		Replays: d.replayer, Parallel: 2, Now: b.clock.Now, Log: log,
+	}
+	d.replayer.Decode = d.decoder.Decode
+	return d
+}
+
+// work serves decode requests until none is left, as the function would.
+func (d *decoding) work() {
+	d.t.Helper()
+	for round := 0; ; round++ {
+		reqs := d.Decodes.Take()
+		if len(reqs) == 0 {
+			return
+		}
+		if round > 100 {
+			d.t.Fatal("decode requests never end")
+		}
+		for _, r := range reqs {
+			if r.Replay != "" {
+				d.must(d.replayer.Run(d.t.Context(), r.Corp, r.Replay))
+			} else {
+				d.must(d.decoder.Decode(d.t.Context(), r.Corp, r.After, false))
+			}
+		}
+	}
+}
+
+func (d *decoding) pullAndDecode() {
+	d.t.Helper()
+	d.must(d.pull(archive.PullRequest{Force: true}))
+	d.work()
+	d.Check()
+}
+
+// stored returns the bytes of all messages of a conversation, in order.
+func (d *decoding) stored(conv archive.ConversationID) []archive.Message {
+	d.t.Helper()
+	msgs, more, err := d.View.Messages(d.t.Context(), corp, conv, archive.MessageQuery{Limit: 1000, MaxBytes: 1 << 30})
+	d.must(err)
+	if more {
+		d.t.Fatal("more than 1000 messages")
+	}
+	return msgs
+}
+
+func (d *decoding) aside() map[uint64]archive.Reason {
+	d.t.Helper()
+	rows, err := d.View.SetAside(d.t.Context(), corp, 0, 1<<63)
+	d.must(err)
+	got := make(map[uint64]archive.Reason)
+	for _, u := range rows {
+		got[u.Seq] = u.Reason
+	}
+	return got
+}
+
+var single = archive.PartyConversation([]string{"lin.hua", "wmcustomer"})
+
+func TestDecodeStoresBytesAsTheyAre(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	texts := map[string][]byte{
+		"text":               text(1),
+		"control characters": []byte("{\"msgid\":\"m2\",\"from\":\"lin.hua\",\"tolist\":[\"wmcustomer\"],\"msgtime\":1772355600002,\"msgtype\":\"text\",\"text\":{\"content\":\"a\x00\x01b\"}}"),
+		"invalid UTF-8":      []byte("{\"msgid\":\"m3\",\"from\":\"lin.hua\",\"tolist\":[\"wmcustomer\"],\"msgtime\":1772355600003,\"msgtype\":\"text\",\"text\":{\"content\":\"a\xff\xfe\"}}"),
+		"unknown type":       []byte(`{"msgid":"m4","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600004,"msgtype":"hologram","hologram":{"n":12345678901234567890}}`),
+		"100 KB":             fmt.Appendf(nil, `{"msgid":"m5","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600005,"msgtype":"text","text":{"content":"%s"}}`, strings.Repeat("长", 34000)),
+	}
+	seq := uint64(0)
+	want := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		seq++
+		d.Library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("id", seq), KeyVersion: 1, KeyID: "k1", Text: texts[name]})
+		want[string(texts[name])] = true
+	}
+	d.pullAndDecode()
+	got := d.stored(single)
+	if len(got) != len(texts) {
+		t.Errorf("got %d messages, want %d", len(got), len(texts))
+	}
+	for _, m := range got {
+		if !want[string(m.Raw)] {
+			t.Errorf("message of seq %d was changed", m.Seq)
+		}
+	}
+}
+
+func TestDecodePlacesEveryMessage(t *testing.T) {
+	tests := []struct {
+		name, raw string
+		conv      archive.ConversationID
+		parties   []string
+		at        time.Time
+	}{
+		{"room", `{"from":"a","tolist":["b","c"],"roomid":"wr/1#2","msgtime":1767225600123}`, "room:wr%2F1%232", []string{"a", "b", "c"}, time.UnixMilli(1767225600123)},
+		{"single, either way", `{"from":"wmZ","tolist":["a:b"],"msgtime":1767225600123}`, "single:a%3Ab:wmZ", []string{"a:b", "wmZ"}, time.UnixMilli(1767225600123)},
+		{"to oneself", `{"from":"a","tolist":["a"],"msgtime":1767225600123}`, "own:a", []string{"a"}, time.UnixMilli(1767225600123)},
+		{"switch", `{"action":"switch","user":"a","time":1767225600123}`, "own:a", []string{"a"}, time.UnixMilli(1767225600123)},
+		{"a group without a room", `{"from":"a","tolist":["c","b"],"msgtime":1767225600123}`, archive.PartyConversation([]string{"a", "b", "c"}), []string{"a", "b", "c"}, time.UnixMilli(1767225600123)},
+		{"nobody", `{"msgtype":"sys","msgtime":1767225600123}`, archive.Unplaced, []string{""}, time.UnixMilli(1767225600123)},
+		{"unreadable", "\x00\x01nonsense", archive.Unplaced, []string{""}, start.Add(time.Second)},
+		{"time 0", `{"from":"a","tolist":["b"],"msgtime":0}`, "single:a:b", []string{"a", "b"}, start.Add(time.Second)},
+		{"time of no calendar", `{"from":"a","tolist":["b"],"msgtime":999999999999999999}`, "single:a:b", []string{"a", "b"}, start.Add(time.Second)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 1)
+			d.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: "m1", KeyVersion: 1, KeyID: "k1", Text: []byte(tt.raw)})
+			d.pullAndDecode()
+			got := d.stored(tt.conv)
+			if len(got) != 1 {
+				t.Fatalf("got %d messages in %s, want 1", len(got), tt.conv)
+			}
+			m := got[0]
+			if string(m.Raw) != tt.raw || !m.Time.Equal(tt.at.UTC()) || m.MsgID != "m1" || m.Seq != 1 || m.KeyVersion != 1 {
+				t.Errorf("got %+v at %v, want it at %v", m, m.Time, tt.at.UTC())
+			}
+			for _, party := range tt.parties {
+				day, convs, err := d.View.LatestDay(t.Context(), corp, party, "")
+				if err != nil || day != archive.DayOf(tt.at) || !slices.Equal(convs, []archive.ConversationID{tt.conv}) {
+					t.Errorf("list of %q: got %s %v, %v", party, day, convs, err)
+				}
+			}
+		})
+	}
+}
+
+func TestDecodeSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d := newDecoding(t, f)
+		d.addKey(corp, "k1", 0)
+		d.say(corp, 1, 3)
+		d.Library.Say(corp, record(4, 2, "unknown"), archivetest.Record{Seq: 5, MsgID: "m5", KeyVersion: 1, KeyID: "k1",
+			Text: fmt.Appendf(nil, `{"msgid":"m5","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"x":"%s"}`, start.UnixMilli()+5, strings.Repeat("x", archive.InlineLimit))})
+		d.must(d.pull(archive.PullRequest{}))
+		reqs := d.Decodes.Take()
+		arm()
+		err := d.decoder.Decode(t.Context(), corp, reqs[0].After, false)
+		f.Disarm()
+		d.Check()
+		if err != nil { // the queue delivers again
+			d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, false))
+		}
+		d.work()
+		d.Check()
+		row := d.rows()[0]
+		if row.State != archive.RowDecoded || row.Result.Stored != 4 || row.Result.Undecryptable["no_key"] != 1 {
+			t.Errorf("got %s with %+v, want 4 stored and 1 waiting", row.State, row.Result)
+		}
+		if got := d.stored(single); len(got) != 4 || got[3].Overflow == nil {
+			t.Errorf("got %d messages, want 4, the last in the bucket", len(got))
+		}
+		if set, err := d.Corps.KeySet(t.Context(), corp); err != nil || len(set.Bindings) != 1 || set.Bindings[0].KeyID != "k1" {
+			t.Errorf("got bindings %+v, %v; want k1 proved", set.Bindings, err)
+		}
+	})
+}
+
+// Law 6. In each case all messages come in, without anybody's help.
+func TestKeysFindTheirVersions(t *testing.T) {
+	tests := []struct {
+		name  string
+		keys  func(d *decoding)
+		said  []archivetest.Record
+		bound map[uint32]string
+	}{
+		{"claimed rightly", func(d *decoding) { d.addKey(corp, "k1", 1) },
+			[]archivetest.Record{record(1, 1, "k1")}, map[uint32]string{1: "k1"}},
+		{"claimed wrongly", func(d *decoding) { d.addKey(corp, "k1", 9) },
+			[]archivetest.Record{record(1, 1, "k1")}, map[uint32]string{1: "k1"}},
+		{"not claimed yet", func(d *decoding) { d.addKey(corp, "k1", 0) },
+			[]archivetest.Record{record(1, 1, "k1")}, map[uint32]string{1: "k1"}},
+		{"two claims exchanged", func(d *decoding) { d.addKey(corp, "k1", 2); d.addKey(corp, "k2", 1) },
+			[]archivetest.Record{record(1, 1, "k1"), record(2, 2, "k2")}, map[uint32]string{1: "k1", 2: "k2"}},
+		{"rotation within a page", func(d *decoding) { d.addKey(corp, "k1", 1); d.addKey(corp, "k2", 0) },
+			[]archivetest.Record{record(1, 1, "k1"), record(2, 2, "k2"), record(3, 1, "k1"), record(4, 2, "k2")}, map[uint32]string{1: "k1", 2: "k2"}},
+		{"one public key pasted twice", func(d *decoding) { d.addKey(corp, "k1", 1) },
+			[]archivetest.Record{record(1, 1, "k1"), record(2, 7, "k1")}, map[uint32]string{1: "k1", 7: "k1"}},
+		{"many old keys from another vendor", func(d *decoding) {
+			for i := range 12 {
+				d.addKey(corp, fmt.Sprint("k", i), 0)
+			}
+		}, []archivetest.Record{record(1, 30, "k3"), record(2, 31, "k11"), record(3, 32, "k0")}, map[uint32]string{30: "k3", 31: "k11", 32: "k0"}},
+	}
+	for _, tt := range tests {
+		for _, implicit := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, implicit rejection %v", tt.name, implicit), func(t *testing.T) {
+				d := newDecoding(t, &archivetest.Faults{})
+				d.Openers.Implicit = implicit
+				tt.keys(d)
+				d.Library.Say(corp, tt.said...)
+				d.pullAndDecode()
+				if got := d.stored(single); len(got) != len(tt.said) || len(d.aside()) != 0 {
+					t.Errorf("got %d messages and %v aside, want %d and none", len(got), d.aside(), len(tt.said))
+				}
+				set, err := d.Corps.KeySet(t.Context(), corp)
+				d.must(err)
+				bound := map[uint32]string{}
+				for _, b := range set.Bindings {
+					bound[b.Version] = b.KeyID
+				}
+				if !maps.Equal(bound, tt.bound) {
+					t.Errorf("got bindings %v, want %v", bound, tt.bound)
+				}
+			})
+		}
+	}
+}
+
+func TestMissingKeyWaitsAndIsMended(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.Library.Say(corp, record(1, 1, "k1"), record(2, 2, "old"), record(3, 2, "old"))
+	d.pullAndDecode()
+	d.Library.Say(corp, record(4, 2, "old"), record(5, 1, "k1"))
+	d.pullAndDecode()
+	if got := d.aside(); len(got) != 3 || got[2] != archive.ReasonNoKey {
+		t.Fatalf("got %v aside, want 3 rows without key", got)
+	}
+	// The key arrives: importing starts a job over what waits.
+	d.addKey(corp, "old", 0)
+	d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "import", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), Waiting: true}))
+	d.work()
+	d.Check()
+	if got := d.stored(single); len(got) != 5 || len(d.aside()) != 0 {
+		t.Errorf("got %d messages and %v aside, want 5 and none", len(got), d.aside())
+	}
+	for _, r := range d.rows() {
+		if r.Result.Waiting() != 0 {
+			t.Errorf("row after %d still counts %v", r.After, r.Result.Undecryptable)
+		}
+	}
+	job, err := d.Ledger.Replay(t.Context(), corp, "import")
+	if err != nil || !job.Done || job.Pages != 2 {
+		t.Errorf("got job %+v, %v; want it done with 2 pages", job, err)
+	}
+}
+
+// A key that arrives while a page is being decoded must not leave the page
+// waiting: the job that the key started may have passed it already.
+func TestKeyArrivesDuringDecode(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.Library.Say(corp, record(1, 1, "k1"), record(2, 2, "new"))
+	d.must(d.pull(archive.PullRequest{}))
+	reqs := d.Decodes.Take()
+	d.Library.OnDecrypt = func(_ string, _ uint64, try int) *archivetest.Answer {
+		if try == 1 {
+			d.Library.OnDecrypt = nil
+			d.addKey(corp, "new", 0)
+		}
+		return nil
+	}
+	d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, false))
+	if len(d.aside()) != 0 || len(d.stored(single)) != 2 {
+		t.Errorf("got %v aside, want none", d.aside())
+	}
+}
+
+// Laws 5 and 7: one bad record costs itself only.
+func TestOneBadRecordCostsItselfOnly(t *testing.T) {
+	crash := func(how archive.CrashKind) *archivetest.Answer {
+		return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: how}}
+	}
+	code := func(n int) *archivetest.Answer {
+		return &archivetest.Answer{Err: &archive.SDKError{Op: "DecryptData", Code: n}}
+	}
+	bad := record(2, 1, "k1")
+	tests := []struct {
+		name   string
+		record archivetest.Record
+		script func(try int) *archivetest.Answer
+		want   archive.Reason
+	}{
+		{"crashes", bad, func(int) *archivetest.Answer { return crash(archive.Crashed) }, archive.ReasonCrash},
+		{"hangs", bad, func(int) *archivetest.Answer { return crash(archive.Hung) }, archive.ReasonHang},
+		{"nonsense", bad, func(int) *archivetest.Answer { return crash(archive.Nonsense) }, archive.ReasonCrash},
+		{"crashes once", bad, func(try int) *archivetest.Answer {
+			if try == 1 {
+				return crash(archive.Crashed)
+			}
+			return nil
+		}, ""},
+		{"refused", bad, func(int) *archivetest.Answer { return code(10006) }, archive.ReasonLibrary},
+		{"no key", record(2, 5, "unknown"), nil, archive.ReasonNoKey},
+		{"key text of the wrong key", record(2, 1, "unknown"), nil, archive.ReasonNoKey},
+		{"not base64", archivetest.Record{Broken: `{"seq":2,"msgid":"m2","publickey_ver":1,"encrypt_random_key":"*","encrypt_chat_msg":"x"}`, Seq: 2}, nil, archive.ReasonBadRecord},
+		{"no key field", archivetest.Record{Broken: `{"seq":2,"msgid":"m2","publickey_ver":1,"encrypt_chat_msg":"x"}`, Seq: 2}, nil, archive.ReasonBadRecord},
+		{"no message field", archivetest.Record{Broken: `{"seq":2,"publickey_ver":1,"encrypt_random_key":"aGFsbG8="}`, Seq: 2}, nil, archive.ReasonBadRecord},
+		{"wrong types", archivetest.Record{Broken: `{"seq":2,"msgid":{},"publickey_ver":[],"encrypt_random_key":7,"encrypt_chat_msg":null}`, Seq: 2}, nil, archive.ReasonBadRecord},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 1)
+			d.Library.Say(corp, record(1, 1, "k1"), tt.record, record(3, 1, "k1"))
+			if tt.script != nil {
+				d.Library.OnDecrypt = func(_ string, seq uint64, try int) *archivetest.Answer {
+					if seq == 2 {
+						return tt.script(try)
+					}
+					return nil
+				}
+			}
+			d.pullAndDecode()
+			wantStored := 3
+			if tt.want != "" {
+				wantStored = 2
+			}
+			if got := d.stored(single); len(got) != wantStored || d.aside()[2] != tt.want {
+				t.Errorf("got %d stored and %v aside, want %d and %q", len(got), d.aside(), wantStored, tt.want)
+			}
+			if tt.want == "" || tt.script == nil {
+				return
+			}
+			// A better library: a replay takes the row in.
+			d.Library.OnDecrypt = nil
+			d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), Waiting: true}))
+			d.work()
+			d.Check()
+			if got := d.stored(single); len(got) != 3 || len(d.aside()) != 0 {
+				t.Errorf("after the replay: got %d stored and %v aside, want 3 and none", len(got), d.aside())
+			}
+		})
+	}
+}
+
+func TestLibraryAsAWholeFails(t *testing.T) {
+	for name, err := range map[string]error{
+		"Init refused": &archive.SDKError{Op: "Init", Code: 10000},
+		"missing":      &archive.LibraryError{Why: archive.LibraryMissing},
+		"will not run": &archive.CrashError{Op: "Init", How: archive.Crashed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 1)
+			d.say(corp, 1, 3)
+			d.must(d.pull(archive.PullRequest{}))
+			d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { return &archivetest.Answer{Err: err} }
+			if got := d.decoder.Decode(t.Context(), corp, 0, false); !errors.Is(got, err) {
+				t.Errorf("got %v, want %v: nobody's record is to blame", got, err)
+			}
+			if row := d.rows()[0]; row.State != archive.RowRequested || len(d.aside()) != 0 {
+				t.Errorf("got state %s and %v aside, want requested and none", row.State, d.aside())
+			}
+			d.Library.OnDecrypt = nil
+			d.work()
+			if len(d.stored(single)) != 3 {
+				t.Error("not decoded once the library works again")
+			}
+		})
+	}
+}
+
+// Many records that break the library, and little time: each delivery gets
+// further, none is tried for ever.
+func TestUnfinishedPageGetsFurther(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.say(corp, 1, 30)
+	d.must(d.pull(archive.PullRequest{}))
+	d.Decodes.Take()
+	d.Library.OnDecrypt = func(_ string, seq uint64, _ int) *archivetest.Answer {
+		if seq%2 == 0 {
+			d.clock.advance(5 * time.Second)
+			return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
+		}
+		return nil
+	}
+	deliveries := 0
+	for d.rows()[0].State != archive.RowDecoded {
+		if deliveries++; deliveries > 4 {
+			t.Fatal("the page is never finished")
+		}
+		d.clock.now = time.Now()
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(100*time.Second))
+		err := d.decoder.Decode(ctx, corp, 0, false)
+		cancel()
+		if err != nil && !errors.Is(err, archive.ErrUnfinished) {
+			t.Fatal(err)
+		}
+	}
+	d.Check()
+	if got := d.stored(single); len(got) != 15 || len(d.aside()) != 15 || deliveries < 2 {
+		t.Errorf("got %d stored, %d aside after %d deliveries; want 15, 15 after more than one", len(got), len(d.aside()), deliveries)
+	}
+}
+
+func TestDamagedJournalIsSaid(t *testing.T) {
+	for name, damage := range map[string]func(*archivetest.Journal, archive.Row){
+		"changed": (*archivetest.Journal).Damage, "gone": (*archivetest.Journal).Lose,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &archivetest.Faults{}
+			d := newDecoding(t, f)
+			d.addKey(corp, "k1", 1)
+			d.say(corp, 1, 3)
+			d.must(d.pull(archive.PullRequest{}))
+			damage(d.Journal, d.rows()[0])
+			d.work()
+			if r := d.rows()[0].Result; r == nil || r.Stored != 0 || r.Undecryptable[string(archive.ReasonJournal)] != 3 {
+				t.Errorf("got result %+v, want 3 rows of a damaged journal", r)
+			}
+		})
+	}
+}
+
+func TestOneMsgIDUnderTwoSeqs(t *testing.T) {
+	for _, order := range [][]uint64{{0, 1}, {1, 0}} {
+		d := newDecoding(t, &archivetest.Faults{})
+		d.addKey(corp, "k1", 1)
+		again := record(1, 1, "k1")
+		d.Library.Say(corp, record(1, 1, "k1"))
+		d.must(d.pull(archive.PullRequest{}))
+		again.Seq = 2
+		d.Library.Say(corp, again)
+		d.must(d.pull(archive.PullRequest{Force: true}))
+		for _, after := range order {
+			d.must(d.decoder.Decode(t.Context(), corp, after, false))
+		}
+		if got := d.stored(single); len(got) != 1 || got[0].Seq != 1 {
+			t.Errorf("decoded in order %v: got %+v, want one message, of the lower seq", order, got)
+		}
+	}
+}
+
+// Law 2: the view is rebuilt from the journal alone, to the same result.
+func TestReplayRebuildsTheView(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	for i := range uint64(250) { // more rows than a replay reads at a time
+		d.say(corp, 10*i+1, 2)
+		d.must(d.pull(archive.PullRequest{Force: true}))
+	}
+	d.work()
+	before := d.stored(single)
+	if len(before) != 500 {
+		t.Fatalf("got %d messages, want 500", len(before))
+	}
+	d.must(d.View.Clear(t.Context(), corp))
+	d.Library.Forget(corp, 1<<62)
+	job := archive.Replay{Corp: corp, ID: "all", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), By: "test"}
+	d.must(d.replayer.StartReplay(t.Context(), job))
+	d.work()
+	d.Check()
+	after := d.stored(single)
+	if !slices.EqualFunc(before, after, func(a, b archive.Message) bool {
+		return a.Seq == b.Seq && a.MsgID == b.MsgID && a.Time.Equal(b.Time) && bytes.Equal(a.Raw, b.Raw)
+	}) {
+		t.Errorf("got another view: %d messages, before %d", len(after), len(before))
+	}
+	got, err := d.Ledger.Replay(t.Context(), corp, "all")
+	if err != nil || !got.Done || got.Pages != 250 {
+		t.Errorf("got job %+v, %v; want it done with 250 pages", got, err)
+	}
+}
+
+func TestReplayTakesItsRangeOnly(t *testing.T) {
+	tests := []struct {
+		from, to uint64
+		want     int // pages: each covers ten seqs
+	}{
+		{0, 0, 10}, {0, 10, 1}, {0, 11, 2}, {9, 10, 1}, {10, 20, 1}, {10, 21, 2}, {95, 0, 1}, {95, 500, 1}, {100, 0, 0}, {15, 45, 4},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("(%d,%d]", tt.from, tt.to), func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 1)
+			for i := range uint64(10) {
+				d.say(corp, 10*i+1, 10)
+				d.must(d.pull(archive.PullRequest{Force: true}))
+			}
+			d.work()
+			d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), From: tt.from, To: tt.to}))
+			d.work()
+			if job, err := d.Ledger.Replay(t.Context(), corp, "r"); err != nil || !job.Done || job.Pages != tt.want {
+				t.Errorf("got job %+v, %v; want it done with %d pages", job, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestReplaySurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d := newDecoding(t, f)
+		d.addKey(corp, "k1", 1)
+		for i := range uint64(3) {
+			d.say(corp, 2*i+1, 2)
+			d.must(d.pull(archive.PullRequest{Force: true}))
+		}
+		d.work()
+		d.must(d.View.Clear(t.Context(), corp))
+		job := archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}
+		arm()
+		if d.replayer.StartReplay(t.Context(), job) == nil {
+			_ = d.replayer.Run(t.Context(), corp, "r")
+		}
+		f.Disarm()
+		d.clock.advance(time.Second)
+		d.must(d.replayer.StartReplay(t.Context(), job))
+		d.work()
+		d.Check()
+		if got := d.stored(single); len(got) != 6 {
+			t.Errorf("got %d messages, want 6", len(got))
+		}
+	})
+}
+
+func TestReplayGoesOnInAnotherInvocation(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	for i := range uint64(6) {
+		d.say(corp, i+1, 1)
+		d.must(d.pull(archive.PullRequest{Force: true}))
+	}
+	d.work()
+	d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}))
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { d.clock.advance(10 * time.Second); return nil }
+	runs := 0
+	for {
+		reqs := d.Decodes.Take()
+		if len(reqs) == 0 {
+			break
+		}
+		if runs++; runs > 10 {
+			t.Fatal("the replay never ends")
+		}
+		d.clock.now = time.Now()
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(65*time.Second))
+		d.must(d.replayer.Run(ctx, corp, reqs[0].Replay))
+		cancel()
+	}
+	if job, err := d.Ledger.Replay(t.Context(), corp, "r"); err != nil || !job.Done || job.Pages != 6 || runs < 2 {
+		t.Errorf("got job %+v, %v after %d runs; want it done with 6 pages after several", job, err, runs)
+	}
+}
+
+func TestDecodeLeavesWhatIsDone(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.say(corp, 1, 3)
+	d.pullAndDecode()
+	calls := 0
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	d.must(d.decoder.Decode(t.Context(), corp, 0, false))
+	if calls != 0 {
+		t.Error("a page that is decoded was decoded again")
+	}
+	d.must(d.decoder.Decode(t.Context(), corp, 0, true))
+	if calls != 3 {
+		t.Errorf("decoded again on request: got %d calls, want 3", calls)
+	}
+	d.must(d.decoder.Decode(t.Context(), corp, 77, false)) // a row that is not there helps nobody
+}
+
+func TestConversationIDs(t *testing.T) {
+	for _, tt := range []struct {
+		conv    archive.ConversationID
+		kind    string
+		parties []string
+	}{
+		{archive.RoomConversation("wr 1/ä:#"), "room", []string{"wr 1/ä:#"}},
+		{archive.PartyConversation([]string{"b:b", "a#a", "b:b"}), "single", []string{"a#a", "b:b"}},
+		{archive.PartyConversation([]string{"", "x"}), "own", []string{"x"}},
+		{archive.PartyConversation(nil), "unplaced", nil},
+		{archive.PartyConversation([]string{"a", "b", "c"}), "group", nil},
+	} {
+		if got := tt.conv.Kind(); got != tt.kind {
+			t.Errorf("%s: got kind %s, want %s", tt.conv, got, tt.kind)
+		}
+		if got := tt.conv.Parties(); !slices.Equal(got, tt.parties) {
+			t.Errorf("%s: got parties %q, want %q", tt.conv, got, tt.parties)
+		}
+		if strings.ContainsAny(string(tt.conv), "#/ ") {
+			t.Errorf("%s holds what separates keys", tt.conv)
+		}
+	}
+	if a, b := archive.PartyConversation([]string{"a,b", "c"}), archive.PartyConversation([]string{"a", "b,c"}); a == b {
+		t.Errorf("two chats share %s", a)
+	}
+}
+
+func BenchmarkDecodePage(b *testing.B) {
+	d := newDecoding(b, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.say(corp, 1, 1000)
+	d.must(d.pull(archive.PullRequest{}))
+	b.ReportMetric(0, "ns/op")
+	for b.Loop() {
+		d.must(d.decoder.Decode(b.Context(), corp, 0, true))
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "us/message")
+}

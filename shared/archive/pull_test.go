@@ -1,0 +1,504 @@
+package archive_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+func TestPullDrains(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 5, 2500)
+	b.must(b.pull(archive.PullRequest{Why: "timer"}))
+	b.Check()
+	rows := b.rows()
+	var counts []int
+	for _, r := range rows {
+		counts = append(counts, r.Count)
+	}
+	if !slices.Equal(counts, []int{1000, 1000, 500}) || b.head().Last != 2504 {
+		t.Errorf("got pages of %v up to %d, want 1000, 1000, 500 up to 2504", counts, b.head().Last)
+	}
+	if got := b.Decodes.Take(); len(got) != 3 || got[1].After != rows[1].After {
+		t.Errorf("got decode requests %v, want one per page", got)
+	}
+	if s := b.state(); s.Trouble != nil || s.LastEmptyAt.IsZero() || s.LastPageAt.IsZero() {
+		t.Errorf("got state %+v, want caught up and no trouble", s)
+	}
+	if h, err := b.Journal.Head(t.Context(), corp, archive.DayOf(start)); err != nil || h.Rows != 0 {
+		t.Errorf("got daily head %+v, %v; want the one that the day began with", h, err)
+	}
+}
+
+// Whatever call fails, before or after it took effect, and wherever the
+// process ends: the next pull leaves every record in the journal, once, and
+// an unbroken chain (law 1).
+func TestPullSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		b := newBench(t, f)
+		b.say(corp, 1, 3)
+		b.Library.OnChatData = func(c string, after uint64, limit int) *archivetest.Answer {
+			if limit > 2 && after < 3 { // two pages of what would be one
+				return &archivetest.Answer{Bytes: archivetest.Page(c, between(after, after+2)...)}
+			}
+			return nil
+		}
+		arm()
+		_ = b.pull(archive.PullRequest{})
+		f.Disarm()
+		b.Check()
+		b.clock.advance(7 * time.Hour)
+		b.must(b.pull(archive.PullRequest{}))
+		b.Check()
+		covered := uint64(0)
+		for _, r := range b.rows() {
+			if r.After != covered || r.Kind != archive.PageRow {
+				t.Errorf("row %s after %d, want a page after %d", r.Kind, r.After, covered)
+			}
+			covered = r.Last
+		}
+		if covered != 3 {
+			t.Errorf("got %d records covered, want 3", covered)
+		}
+	})
+}
+
+func between(after, last uint64) []archivetest.Record {
+	var rs []archivetest.Record
+	for seq := after + 1; seq <= min(last, 3); seq++ {
+		rs = append(rs, record(seq, 1, "k1"))
+	}
+	return rs
+}
+
+// Law 10: each error of either level is understood, recorded, and no error of
+// the function; the head stays.
+func TestPullUnderstandsRefusals(t *testing.T) {
+	page := func(code int) archivetest.Answer {
+		return archivetest.Answer{Bytes: archivetest.Refused(code, "text, hint: [1_2_3], from ip: 203.0.113.9, more info at https://x")}
+	}
+	native := func(op string, code int) archivetest.Answer {
+		return archivetest.Answer{Err: &archive.SDKError{Op: op, Code: code}}
+	}
+	tests := []struct {
+		answer archivetest.Answer
+		cause  archive.Cause
+		pause  time.Duration
+		calls  int
+	}{
+		{page(301042), archive.CauseTrustedIP, 0, 1},
+		{page(60020), archive.CauseTrustedIP, 0, 1},
+		{page(48002), archive.CauseSecretKind, 10 * time.Minute, 1},
+		{page(301052), archive.CauseExpired, 10 * time.Minute, 1},
+		{page(301053), archive.CauseNotOpen, 0, 1},
+		{page(40001), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(40091), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(40013), archive.CauseCorpID, 10 * time.Minute, 1},
+		{page(45009), archive.CauseRate, time.Minute, 1},
+		{page(-1), archive.CauseBusy, 0, 3},
+		{page(42001), archive.CauseBusy, 0, 3},
+		{page(99999), archive.CauseUnknownResponse, 0, 1},
+		{native("GetChatData", 10001), archive.CauseNetwork, 0, 3},
+		{native("GetChatData", 10002), archive.CauseBusy, 0, 3},
+		{native("GetChatData", 10003), archive.CauseBusy, 0, 3},
+		{native("GetChatData", 10009), archive.CauseTrustedIP, 0, 1},
+		{native("GetChatData", 10011), archive.CauseTLS, 0, 1},
+		{native("GetChatData", 10000), archive.CauseUnknownResponse, 0, 1},
+		{native("Init", 10000), archive.CauseSecret, 10 * time.Minute, 1},
+		{native("Init", 10001), archive.CauseNetwork, 0, 3},
+		{archivetest.Answer{Err: &archive.LibraryError{Why: archive.LibraryMissing}}, archive.CauseLibraryMissing, 0, 1},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s %v", tt.cause, tt.answer.Bytes[:min(22, len(tt.answer.Bytes))], tt.answer.Err), func(t *testing.T) {
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 1, 3)
+			calls := 0
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return &tt.answer }
+			b.must(b.pull(archive.PullRequest{}))
+			s := b.state()
+			if s.Trouble == nil || s.Trouble.Cause != tt.cause {
+				t.Fatalf("got trouble %+v, want %s", s.Trouble, tt.cause)
+			}
+			if tt.answer.Err == nil && s.Trouble.FromIP != "203.0.113.9" {
+				t.Errorf("got address %q, want the one that WeCom saw", s.Trouble.FromIP)
+			}
+			pause := time.Duration(0)
+			if !s.NotBefore.IsZero() {
+				pause = s.NotBefore.Sub(b.clock.Now())
+			}
+			if pause != tt.pause || calls != tt.calls {
+				t.Errorf("got %d calls and a pause of %v, want %d and %v", calls, pause, tt.calls, tt.pause)
+			}
+			if b.head().Last != 0 {
+				t.Errorf("the head moved to %d", b.head().Last)
+			}
+			b.Library.OnChatData = nil
+			b.clock.advance(tt.pause)
+			b.must(b.pull(archive.PullRequest{}))
+			if s := b.state(); s.Trouble != nil || b.head().Last != 3 {
+				t.Errorf("after it was mended: got trouble %+v and head %d, want none and 3", s.Trouble, b.head().Last)
+			}
+		})
+	}
+}
+
+// Broken answers never move the head past what is durable.
+func TestPullDistrustsBrokenPages(t *testing.T) {
+	r := func(seq uint64) archivetest.Record { return record(seq, 1, "k1") }
+	tests := map[string][]byte{
+		"not JSON":           []byte("<html>bad gateway</html>"),
+		"empty":              nil,
+		"no errcode":         []byte(`{"chatdata":[]}`),
+		"an array":           []byte(`[]`),
+		"chatdata a string":  []byte(`{"errcode":0,"chatdata":"x"}`),
+		"doubled seq":        archivetest.Page(corp, r(1), r(2), r(2), r(3)),
+		"falling seq":        archivetest.Page(corp, r(3), r(1)),
+		"seq not above ours": archivetest.Page(corp, archivetest.Record{Seq: 0, MsgID: "m"}),
+		"record without seq": archivetest.Page(corp, r(1), archivetest.Record{Broken: `{"msgid":"m2"}`}),
+		"record no object":   archivetest.Page(corp, r(1), archivetest.Record{Broken: `7`}),
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 1, 3)
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { return &archivetest.Answer{Bytes: answer} }
+			b.must(b.pull(archive.PullRequest{}))
+			b.Check()
+			if s := b.state(); s.Trouble == nil || s.Trouble.Cause != archive.CauseBadAnswer || b.head().Last != 0 {
+				t.Errorf("got trouble %+v, head %d; want bad_answer and 0", s.Trouble, b.head().Last)
+			}
+			// Only big pages are broken: smaller ones get through.
+			b.Library.OnChatData = func(_ string, _ uint64, limit int) *archivetest.Answer {
+				if limit > 2 {
+					return &archivetest.Answer{Bytes: answer}
+				}
+				return nil
+			}
+			b.must(b.pull(archive.PullRequest{}))
+			b.Check()
+			if b.head().Last != 3 {
+				t.Errorf("got head %d, want 3", b.head().Last)
+			}
+		})
+	}
+	for name, answer := range map[string]string{
+		"absent": `{"errcode":0,"errmsg":"ok"}`, "null": `{"errcode":0,"errmsg":"ok","chatdata":null}`, "empty": `{"errcode":0,"chatdata":[]}`,
+	} {
+		t.Run("chatdata "+name+" is nothing new", func(t *testing.T) {
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 1, 3)
+			b.must(b.pull(archive.PullRequest{}))
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+				return &archivetest.Answer{Bytes: []byte(answer)}
+			}
+			b.clock.advance(time.Minute)
+			b.must(b.pull(archive.PullRequest{}))
+			if s := b.state(); s.Trouble != nil || b.head().Last != 3 || !s.LastEmptyAt.Equal(b.clock.Now()) {
+				t.Errorf("got trouble %+v, head %d, caught up at %v; want none, 3, now", s.Trouble, b.head().Last, s.LastEmptyAt)
+			}
+		})
+	}
+}
+
+func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
+	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
+	tests := []struct {
+		name string
+		bad  []uint64 // seqs that no page may hold
+		how  *archivetest.Answer
+		gaps []string
+	}{
+		{"too large", []uint64{7}, tooLarge, []string{"(6,7] errcode_301058"}},
+		{"crash", []uint64{7}, crash, []string{"(6,7] library_crash"}},
+		{"the first", []uint64{5}, crash, []string{"(0,5] library_crash"}}, // seqs begin at 5: what is before it does not exist
+		{"the last", []uint64{14}, tooLarge, []string{"(13,14] errcode_301058"}},
+		{"two together", []uint64{8, 9}, tooLarge, []string{"(7,9] errcode_301058"}},
+		{"two apart", []uint64{8, 12}, tooLarge, []string{"(7,8] errcode_301058", "(11,12] errcode_301058"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 5, 10)
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				for _, bad := range tt.bad {
+					if first := max(after+1, 5); bad >= first && bad < first+uint64(limit) {
+						return tt.how
+					}
+				}
+				return nil
+			}
+			b.must(b.pull(archive.PullRequest{}))
+			b.Check()
+			var gaps []string
+			records := 0
+			for _, r := range b.rows() {
+				records += r.Count
+				if r.Kind == archive.GapRow {
+					gaps = append(gaps, fmt.Sprintf("(%d,%d] %s", r.After, r.Last, r.Reason))
+					if r.Evidence == "" || r.State != archive.RowDecoded {
+						t.Errorf("gap without evidence, or waiting to be decoded: %+v", r)
+					}
+				}
+			}
+			if !slices.Equal(gaps, tt.gaps) {
+				t.Errorf("got gaps %v, want %v", gaps, tt.gaps)
+			}
+			if want := 10 - len(tt.bad); records != want || b.head().Last != 14 {
+				t.Errorf("got %d records up to %d, want %d up to 14", records, b.head().Last, want)
+			}
+			if s := b.state(); s.Trouble != nil || s.Probe != nil {
+				t.Errorf("got trouble %+v, probe %+v; want neither", s.Trouble, s.Probe)
+			}
+		})
+	}
+}
+
+// A library that crashes now and then loses nothing, and one that always
+// crashes makes no gap.
+func TestPullMakesNoGapWithoutProof(t *testing.T) {
+	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
+	t.Run("now and then", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 20)
+		calls := 0
+		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+			calls++
+			if after == 0 && calls < 34 { // the first record fails for long, and then works
+				return crash
+			}
+			return nil
+		}
+		b.must(b.pull(archive.PullRequest{}))
+		b.Check()
+		if rows := b.rows(); rows[0].Kind != archive.PageRow || b.head().Last != 20 {
+			t.Errorf("got first row %s, head %d; want a page, 20", rows[0].Kind, b.head().Last)
+		}
+	})
+	t.Run("always", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 20)
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { return crash }
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
+		defer cancel()
+		b.clock.now = time.Now().Add(58 * time.Minute) // two minutes are left
+		b.must(b.puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp}))
+		b.Check()
+		if rows := b.rows(); len(rows) != 0 {
+			t.Errorf("got rows %v, want none", rows)
+		}
+		if s := b.state(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
+			t.Errorf("got trouble %+v, want library_crash", s.Trouble)
+		}
+		if got := b.Pulls.Take(); len(got) != 1 {
+			t.Errorf("got %d requests to go on, want 1", len(got))
+		}
+	})
+}
+
+// Law 8: growing pauses, at once when the secret is changed or a person asks.
+func TestPullSparesRefusedSecrets(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 1)
+	b.Library.SetSecret(corp, secret.New("another"))
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	for i, want := range []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour, 6 * time.Hour} {
+		b.must(b.pull(archive.PullRequest{}))
+		if pause := b.state().NotBefore.Sub(b.clock.Now()); pause != want || calls != i+1 {
+			t.Fatalf("refusal %d: got pause %v after %d calls, want %v after %d", i+1, pause, calls, want, i+1)
+		}
+		b.clock.advance(want - time.Second)
+		b.must(b.pull(archive.PullRequest{}))
+		if calls != i+1 {
+			t.Fatalf("refusal %d: called again within the pause", i+1)
+		}
+		b.clock.advance(time.Second)
+	}
+	b.must(b.pull(archive.PullRequest{}))
+	calls = 0
+	b.must(b.pull(archive.PullRequest{Force: true}))
+	if calls != 1 {
+		t.Errorf("a person asked: got %d calls, want 1", calls)
+	}
+	b.must(b.Corps.SetSecret(t.Context(), corp, "anot", b.clock.Now()))
+	b.Secrets.Put(corp, secret.New("another"))
+	b.must(b.pull(archive.PullRequest{}))
+	if b.head().Last != 1 || b.state().Refusals != 0 {
+		t.Errorf("changed secret: got head %d, %d refusals; want 1, 0", b.head().Last, b.state().Refusals)
+	}
+}
+
+func TestAddressHasOneBudgetOfRefusals(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.must(b.pull(archive.PullRequest{})) // this secret is known to work
+	for range archive.RefusalBudget {
+		b.must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.clock.Now()))
+		b.clock.advance(time.Millisecond)
+	}
+	const newcomer = "wwnewcomer0000000"
+	b.register(newcomer)
+	b.say(newcomer, 1, 1)
+	b.say(corp, 1, 1)
+	pull := func(id string) {
+		b.must(b.puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: id, Force: true}))
+	}
+	pull(newcomer)
+	s, err := b.Ledger.PullState(t.Context(), newcomer)
+	b.must(err)
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseBudget || !s.LastCallAt.IsZero() {
+		t.Errorf("got state %+v, want no call and address_budget", s)
+	}
+	pull(corp)
+	if b.head().Last != 1 {
+		t.Error("a corp whose secret works was held up by others")
+	}
+	b.clock.advance(time.Hour + time.Second)
+	pull(newcomer)
+	if h, err := b.Ledger.Head(t.Context(), newcomer); err != nil || h.Last != 1 {
+		t.Errorf("an hour later: got head %d, %v; want 1", h.Last, err)
+	}
+}
+
+func TestPullObeysRate(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	var calls []time.Time
+	b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+		calls = append(calls, b.clock.Now())
+		if after < 2000 {
+			return &archivetest.Answer{Bytes: archivetest.Page(c, record(after+1, 1, "k1"))}
+		}
+		return nil
+	}
+	for range 3 {
+		b.must(b.pull(archive.PullRequest{}))
+	}
+	for i := 600; i < len(calls); i++ {
+		if d := calls[i].Sub(calls[i-600]); d < time.Minute {
+			t.Fatalf("601 calls within %v", d)
+		}
+	}
+	if len(calls) < 2000 {
+		t.Fatalf("got %d calls, want over 2000", len(calls))
+	}
+}
+
+func TestPullStopsBeforeItsDeadline(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 5000)
+	b.clock.now = time.Now()
+	ctx, cancel := context.WithDeadline(t.Context(), b.clock.now.Add(30*time.Second))
+	defer cancel()
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { b.clock.advance(6 * time.Second); return nil }
+	b.must(b.puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Force: true}))
+	if got := b.Pulls.Take(); len(got) != 1 || got[0].Corp != corp || !got[0].Force {
+		t.Fatalf("got requests %v, want one to go on", got)
+	}
+	if last := b.head().Last; last == 0 || last == 5000 {
+		t.Errorf("got head %d, want some pages and not all", last)
+	}
+}
+
+func TestTwoPullersAtOnce(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 3)
+	once := false
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if !once { // while the first waits for its answer, a second does all the work
+			once = true
+			b.must(b.pull(archive.PullRequest{}))
+			b.say(corp, 4, 2)
+		}
+		return nil
+	}
+	b.must(b.pull(archive.PullRequest{}))
+	b.Check()
+	if rows := b.rows(); len(rows) != 2 || rows[0].Last != 3 || rows[1].Last != 5 {
+		t.Errorf("got rows %+v, want (0,3] and (3,5]", rows)
+	}
+}
+
+func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 1)
+	b.must(b.puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: "wwunknown000000000"}))
+	b.must(b.Corps.SetEnabled(t.Context(), corp, false, start))
+	b.must(b.pull(archive.PullRequest{Force: true}))
+	if b.head().Last != 0 {
+		t.Error("a corp that is switched off was pulled")
+	}
+	b.must(b.Corps.SetEnabled(t.Context(), corp, true, start))
+	b.Secrets.Put(corp, secret.Value{})
+	noSecret := *b.puller
+	noSecret.Secrets = archivetest.NewSecrets(&archivetest.Faults{})
+	b.must(noSecret.Pull(t.Context(), archive.PullRequest{V: 1, Corp: corp}))
+	if s := b.state(); s.Trouble == nil || s.Trouble.Cause != archive.CauseSecretMissing || s.Trouble.Cause.Step() != 2 {
+		t.Errorf("got trouble %+v, want secret_missing, step 2", s.Trouble)
+	}
+}
+
+// Law 9: after 120 hours without an empty page a loss is recorded for ever.
+func TestLateCatchUpRecordsTheLoss(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.must(b.pull(archive.PullRequest{}))
+	caughtUp := b.clock.Now()
+	b.clock.advance(archive.Retention + time.Hour)
+	b.must(b.pull(archive.PullRequest{}))
+	losses, err := b.Ledger.Losses(t.Context(), corp)
+	b.must(err)
+	if len(losses) != 1 || !losses[0].Since.Equal(caughtUp) || !losses[0].At.Equal(caughtUp.Add(archive.Retention)) {
+		t.Errorf("got losses %+v, want one since %v", losses, caughtUp)
+	}
+}
+
+// An expired head is not the end: what WeCom still keeps is taken in.
+func TestPullGoesOnAfterAnExpiredHead(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 3)
+	b.must(b.pull(archive.PullRequest{}))
+	b.say(corp, 10, 3)
+	b.Library.Forget(corp, 9)
+	b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+		if after == 3 {
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+		}
+		return nil
+	}
+	b.must(b.pull(archive.PullRequest{}))
+	b.Check()
+	if b.head().Last != 12 {
+		t.Errorf("got head %d, want 12", b.head().Last)
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	a, err := archive.ParseAnswer([]byte(`{"errcode":"0","chatdata":[{"seq":"18446744073709551615","msgid":"m/+=","publickey_ver":"7","encrypt_random_key":"k","encrypt_chat_msg":"c"},{"seq":-1,"msgid":5},null]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []archive.Record{{Seq: 1<<64 - 1, MsgID: "m/+=", KeyVersion: 7, RandomKey: "k", Message: "c"}, {}, {}}
+	if a.ErrCode != 0 || !slices.Equal(a.Records, want) {
+		t.Errorf("got %+v, want %+v", a, want)
+	}
+	if _, err := archive.ParseAnswer([]byte(`{"errcode":0,"chatdata":["geheim"`)); err == nil || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("got error %v, want one that quotes nothing", err)
+	}
+	var unused *archive.SDKError
+	if errors.As(err, &unused) {
+		t.Error("a broken answer is no code of the library")
+	}
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	f.Add([]byte(`{"errcode":0,"errmsg":"ok","chatdata":[{"seq":1,"msgid":"m","publickey_ver":1,"encrypt_random_key":"a","encrypt_chat_msg":"b"}]}`))
+	f.Add([]byte(`{"errcode":301042,"errmsg":"x, from ip: 1.2.3.4, more","chatdata":[]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) { _, _ = archive.ParseAnswer(raw) })
+}
