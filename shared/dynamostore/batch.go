@@ -1,0 +1,150 @@
+package dynamostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// DynamoDB's limits of one request.
+	writeBatch = 25
+	readBatch  = 100
+	// batchesAtOnce bounds the requests of one call. Eight of 25 items with
+	// the largest messages are 60 MB in flight.
+	batchesAtOnce = 8
+)
+
+type batchWriteClient interface {
+	BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error)
+}
+
+type batchGetClient interface {
+	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+}
+
+func puts(items []item) []types.WriteRequest {
+	writes := make([]types.WriteRequest, 0, len(items))
+	for _, it := range items {
+		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: it}})
+	}
+	return writes
+}
+
+func deletes(keys []item) []types.WriteRequest {
+	writes := make([]types.WriteRequest, 0, len(keys))
+	for _, k := range keys {
+		writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: k}})
+	}
+	return writes
+}
+
+// writeAll does all writes, in no order, none of which may have the key of
+// another. What DynamoDB leaves undone under load is done again until ctx ends.
+func (t *table) writeAll(ctx context.Context, client batchWriteClient, writes []types.WriteRequest) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(batchesAtOnce)
+	for batch := range slices.Chunk(writes, writeBatch) {
+		group.Go(func() error { return t.writeBatch(ctx, client, batch) })
+	}
+	return group.Wait()
+}
+
+func (t *table) writeBatch(ctx context.Context, client batchWriteClient, batch []types.WriteRequest) error {
+	for wait := (backoff{}); ; {
+		out, err := client.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{
+			RequestItems:           map[string][]types.WriteRequest{t.name: batch},
+			ReturnConsumedCapacity: t.capacity(),
+		})
+		switch {
+		case err == nil:
+			t.wrote("BatchWriteItem", out.ConsumedCapacity...)
+			if batch = out.UnprocessedItems[t.name]; len(batch) == 0 {
+				return nil
+			}
+		case !throttled(err):
+			return err
+		}
+		if err := wait.pause(ctx); err != nil {
+			return fmt.Errorf("%d items of a batch not written: %w", len(batch), err)
+		}
+	}
+}
+
+// readAll reads the items with the keys, consistently and in no order; those
+// that are not there are left out. Only the named attributes, or all if none.
+// No key may be there twice.
+func (t *table) readAll(ctx context.Context, client batchGetClient, keys []item, attributes ...string) ([]item, error) {
+	batches := slices.Collect(slices.Chunk(keys, readBatch))
+	found := make([][]item, len(batches))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(batchesAtOnce)
+	for i, batch := range batches {
+		group.Go(func() (err error) {
+			found[i], err = t.readBatch(ctx, client, batch, attributes)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+func (t *table) readBatch(ctx context.Context, client batchGetClient, keys []item, attributes []string) ([]item, error) {
+	consistent := true
+	request := types.KeysAndAttributes{Keys: keys, ConsistentRead: &consistent}
+	if len(attributes) > 0 {
+		names, list := map[string]string{}, ""
+		for i, a := range attributes {
+			alias := fmt.Sprintf("#a%d", i)
+			names[alias] = a
+			if i > 0 {
+				list += ", "
+			}
+			list += alias
+		}
+		request.ExpressionAttributeNames, request.ProjectionExpression = names, &list
+	}
+	var found []item
+	for wait := (backoff{}); ; {
+		out, err := client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems:           map[string]types.KeysAndAttributes{t.name: request},
+			ReturnConsumedCapacity: t.capacity(),
+		})
+		switch {
+		case err == nil:
+			t.read("BatchGetItem", out.ConsumedCapacity...)
+			found = append(found, out.Responses[t.name]...)
+			// Left out under load, or because the answer is full at 16 MB.
+			left, ok := out.UnprocessedKeys[t.name]
+			if !ok || len(left.Keys) == 0 {
+				return found, nil
+			}
+			request.Keys = left.Keys
+		case !throttled(err):
+			return nil, err
+		}
+		if err := wait.pause(ctx); err != nil {
+			return nil, fmt.Errorf("%d items of a batch not read: %w", len(request.Keys), err)
+		}
+	}
+}
+
+// throttled reports whether nothing of a batch was done for want of capacity,
+// which DynamoDB answers with an error instead of a list of all that is left.
+func throttled(err error) bool {
+	if _, ok := errors.AsType[*types.ProvisionedThroughputExceededException](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*types.ThrottlingException](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*types.RequestLimitExceeded](err)
+	return ok
+}

@@ -1,0 +1,368 @@
+package dynamostore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// CorpsClient is what [Corps] uses of the SDK's client.
+type CorpsClient interface {
+	getClient
+	putClient
+	queryClient
+	transactClient
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
+}
+
+// Corps is the table of corps: settings, keys, bindings and callback events.
+// Methods that change a corp or a key answer [archive.ErrNotFound] where there
+// is none.
+type Corps struct {
+	table
+	client CorpsClient
+}
+
+// NewCorps uses the table of that name.
+func NewCorps(client CorpsClient, table string, options ...Option) *Corps {
+	return &Corps{table: newTable(table, options), client: client}
+}
+
+var (
+	_ archive.CorpReader = (*Corps)(nil)
+	_ archive.CorpLister = (*Corps)(nil)
+	_ archive.KeyBinder  = (*Corps)(nil)
+)
+
+const (
+	corpSK        = "corp"
+	keysPrefix    = "keys#"
+	keyPrefix     = keysPrefix + "key#"
+	bindingPrefix = keysPrefix + "version#"
+	eventPrefix   = "event#"
+
+	// registry is the index of the corps' settings; the attribute of the same
+	// name, with this one value, puts an item on it.
+	registry      = "registry"
+	registryValue = "corp"
+)
+
+// The items have the fields of what they hold, in its order: a field added
+// there does not compile here until it has a name in the table. The corp is
+// the pk.
+type (
+	corpItem struct {
+		ID           string    `dynamodbav:"-"`
+		Name         string    `dynamodbav:"name"`
+		CreatedAt    time.Time `dynamodbav:"created"`
+		Enabled      bool      `dynamodbav:"enabled"`
+		EnabledAt    time.Time `dynamodbav:"enabled_at"`
+		SecretPrefix string    `dynamodbav:"secret_prefix"`
+		SecretSetAt  time.Time `dynamodbav:"secret_set_at"`
+		CurrentKey   string    `dynamodbav:"current_key"`
+		CallbackAt   time.Time `dynamodbav:"callback_at"`
+	}
+	keyItem struct {
+		ID             string            `dynamodbav:"id"`
+		PublicPEM      string            `dynamodbav:"public_pem"`
+		Origin         archive.KeyOrigin `dynamodbav:"origin"`
+		CreatedAt      time.Time         `dynamodbav:"created"`
+		ClaimedVersion uint32            `dynamodbav:"claimed_version"`
+		ClaimedAt      time.Time         `dynamodbav:"claimed_at"`
+	}
+	bindingItem struct {
+		Version uint32    `dynamodbav:"version"`
+		KeyID   string    `dynamodbav:"key_id"`
+		Seq     uint64    `dynamodbav:"seq"`
+		MsgID   string    `dynamodbav:"msgid"`
+		At      time.Time `dynamodbav:"at"`
+	}
+	eventItem struct {
+		Type       string    `dynamodbav:"type"`
+		ChangeType string    `dynamodbav:"change_type"`
+		At         time.Time `dynamodbav:"at"`
+		Body       []byte    `dynamodbav:"body"`
+	}
+)
+
+func readCorp(it item) (archive.Corp, error) {
+	c, err := decode[corpItem](it)
+	c.ID = keyOf(it, "pk")
+	return archive.Corp(c), err
+}
+
+// Corp reads a corp's settings, consistently.
+func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
+	it, err := c.get(ctx, c.client, key(id, corpSK))
+	var corp archive.Corp
+	if err == nil {
+		corp, err = readCorp(it)
+	}
+	if err != nil {
+		return archive.Corp{}, fmt.Errorf("reading corp %s: %w", id, err)
+	}
+	return corp, nil
+}
+
+// Corps lists all corps from an index, which may lag behind by some seconds.
+func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
+	return func(yield func(archive.Corp, error) bool) {
+		in := dynamodb.QueryInput{
+			IndexName:                 aws.String(registry),
+			KeyConditionExpression:    aws.String(registry + " = :value"),
+			ExpressionAttributeValues: item{":value": text(registryValue)},
+		}
+		for it, err := range c.query(ctx, c.client, in) {
+			var corp archive.Corp
+			if err == nil {
+				corp, err = readCorp(it)
+			}
+			if err != nil {
+				yield(archive.Corp{}, fmt.Errorf("listing corps: %w", err))
+				return
+			}
+			if !yield(corp, nil) {
+				return
+			}
+		}
+	}
+}
+
+// CreateCorp registers a corp as given; [archive.ErrExists].
+func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
+	it, err := encode(corp.ID, corpSK, corpItem(corp))
+	if err != nil {
+		return err
+	}
+	it[registry] = text(registryValue)
+	if err := c.create(ctx, c.client, it); err != nil {
+		return fmt.Errorf("registering corp %s: %w", corp.ID, err)
+	}
+	return nil
+}
+
+// Rename sets the corp's name.
+func (c *Corps) Rename(ctx context.Context, id, name string) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:    "SET #name = :name",
+		names:  map[string]string{"#name": "name"},
+		values: item{":name": text(name)},
+	})
+	if err != nil {
+		return fmt.Errorf("renaming corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// SetEnabled switches the pulls on or off. EnabledAt becomes at only when the
+// corp was off and is switched on: the hours left do not begin anew because
+// somebody pressed the button twice.
+func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
+	ch := change{set: "SET enabled = :enabled", values: item{":enabled": flag(false)}}
+	if enabled {
+		ch = change{
+			set:    "SET enabled = :enabled, enabled_at = :at",
+			only:   "enabled <> :enabled",
+			values: item{":enabled": flag(true), ":at": moment(at)},
+		}
+	}
+	if err := c.update(ctx, id, corpSK, ch); err != nil {
+		return fmt.Errorf("switching corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// SetSecret notes that an archive secret was saved; prefix is its beginning,
+// see [archive.Corp].
+func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:    "SET secret_prefix = :prefix, secret_set_at = :at",
+		values: item{":prefix": text(prefix), ":at": moment(at)},
+	})
+	if err != nil {
+		return fmt.Errorf("noting the secret of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// TouchCallback notes that an authentic callback came, unless one less than
+// [archive.CallbackTouch] older is noted already.
+func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:    "SET callback_at = :at",
+		only:   "callback_at <= :old",
+		values: item{":at": moment(at), ":old": moment(at.Add(-archive.CallbackTouch))},
+	})
+	if err != nil {
+		return fmt.Errorf("noting a callback of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// AddKey stores a new key and, with makeCurrent, makes it the corp's current
+// one, in one transaction. It answers [archive.ErrExists] if the key is there
+// already, whatever the rest, and [archive.ErrConflict] if makeCurrent is set
+// and the current key is not prevCurrent; then nothing changes.
+func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
+	it, err := encode(id, keyPrefix+k.ID, keyItem(k))
+	if err != nil {
+		return err
+	}
+	corp := types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
+		TableName: &c.name, Key: key(id, corpSK), ConditionExpression: aws.String(present),
+	}}
+	if makeCurrent {
+		corp = types.TransactWriteItem{Update: &types.Update{
+			TableName:                 &c.name,
+			Key:                       key(id, corpSK),
+			UpdateExpression:          aws.String("SET current_key = :key"),
+			ConditionExpression:       aws.String("current_key = :prev"),
+			ExpressionAttributeValues: item{":key": text(k.ID), ":prev": text(prevCurrent)},
+			// Tells a corp with another current key from no corp.
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		}}
+	}
+	err = untilQuiet(ctx, func() error {
+		return c.transact(ctx, c.client, c.putNew(it), corp)
+	})
+	switch at, now := failedAt(err); {
+	case at == 0:
+		err = archive.ErrExists
+	case at == 1 && len(now) > 0:
+		err = archive.ErrConflict
+	case at == 1:
+		err = archive.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("adding key %s of corp %s: %w", k.ID, id, err)
+	}
+	return nil
+}
+
+// Claim notes the version that a person typed for a key; 0 takes it back.
+func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+	if version == 0 {
+		at = time.Time{}
+	}
+	err := c.update(ctx, id, keyPrefix+keyID, change{
+		set:    "SET claimed_version = :version, claimed_at = :at",
+		values: item{":version": number(version), ":at": moment(at)},
+	})
+	if err != nil {
+		return fmt.Errorf("claiming version %d for key %s of corp %s: %w", version, keyID, id, err)
+	}
+	return nil
+}
+
+// KeySet reads all keys and bindings of a corp, consistently.
+func (c *Corps) KeySet(ctx context.Context, corp string) (archive.KeySet, error) {
+	var set archive.KeySet
+	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, keysPrefix))) {
+		switch {
+		case err != nil:
+		case strings.HasPrefix(keyOf(it, "sk"), keyPrefix):
+			var k keyItem
+			k, err = decode[keyItem](it)
+			set.Keys = append(set.Keys, archive.Key(k))
+		default:
+			var b bindingItem
+			b, err = decode[bindingItem](it)
+			set.Bindings = append(set.Bindings, archive.Binding(b))
+		}
+		if err != nil {
+			return archive.KeySet{}, fmt.Errorf("reading the keys of corp %s: %w", corp, err)
+		}
+	}
+	slices.SortStableFunc(set.Keys, func(a, b archive.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return set, nil
+}
+
+// Bind records a proof; [archive.ErrExists] if the version is bound already.
+func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error {
+	it, err := encode(corp, fmt.Sprintf("%s%010d", bindingPrefix, b.Version), bindingItem(b))
+	if err != nil {
+		return err
+	}
+	if err := c.create(ctx, c.client, it); err != nil {
+		return fmt.Errorf("binding version %d of corp %s: %w", b.Version, corp, err)
+	}
+	return nil
+}
+
+// RecordEvent stores an event under its Beijing day. One that comes again is
+// the one stored first.
+func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
+	sum := sha256.Sum256(e.Body)
+	sk := eventPrefix + string(archive.DayOf(e.At)) + "#" + part(e.Type) + "#" + hex.EncodeToString(sum[:8])
+	it, err := encode(id, sk, eventItem(e))
+	if err != nil {
+		return err
+	}
+	if err := unlessExists(c.create(ctx, c.client, it)); err != nil {
+		return fmt.Errorf("recording an event of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// Events lists the events of a Beijing day in the order in which they came.
+func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
+	all, err := collect(c.query(ctx, c.client, startingWith(id, eventPrefix+string(day)+"#")), func(it item) (archive.Event, error) {
+		e, err := decode[eventItem](it)
+		return archive.Event(e), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing events of corp %s: %w", id, err)
+	}
+	slices.SortStableFunc(all, func(a, b archive.Event) int { return a.At.Compare(b.At) })
+	return all, nil
+}
+
+// change is an update of an item.
+type change struct {
+	set    string // the update expression
+	only   string // a condition: where it does not hold, nothing changes and that is no error
+	names  map[string]string
+	values item
+}
+
+// update changes an item that exists; [archive.ErrNotFound].
+func (c *Corps) update(ctx context.Context, pk, sk string, ch change) error {
+	condition := present
+	if ch.only != "" {
+		condition += " AND " + ch.only
+	}
+	return untilQuiet(ctx, func() error {
+		out, err := c.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName:                           &c.name,
+			Key:                                 key(pk, sk),
+			UpdateExpression:                    &ch.set,
+			ConditionExpression:                 &condition,
+			ExpressionAttributeNames:            ch.names,
+			ExpressionAttributeValues:           ch.values,
+			ReturnConsumedCapacity:              c.capacity(),
+			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+		})
+		if now, failed := conditionFailed(err); failed {
+			if len(now) == 0 {
+				return archive.ErrNotFound
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.wrote("UpdateItem", one(out.ConsumedCapacity))
+		return nil
+	})
+}

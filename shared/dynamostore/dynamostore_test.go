@@ -1,0 +1,223 @@
+package dynamostore_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+// Two corps, the id of one of which is the beginning of the other's: nothing
+// of one may ever show in the other (law 8).
+const (
+	corp     = "wwaaaaaaaaaaaaaaaa"
+	neighbor = "wwaaaaaaaaaaaaaaaa1"
+)
+
+var start = time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
+
+func client(t testing.TB) *dynamodb.Client {
+	return dynamodb.NewFromConfig(awstest.Config(t))
+}
+
+func newCorps(t testing.TB) *dynamostore.Corps {
+	return dynamostore.NewCorps(client(t), awstest.Table(t, "CorpsTable"))
+}
+
+func newLedger(t testing.TB) *dynamostore.Ledger {
+	return dynamostore.NewLedger(client(t), awstest.Table(t, "LedgerTable"))
+}
+
+func newMessages(t testing.TB) *dynamostore.Messages {
+	return dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"))
+}
+
+func newViews(t testing.TB) *dynamostore.Views {
+	return dynamostore.NewViews(client(t), awstest.Table(t, "ViewsTable"))
+}
+
+// fill sets every field, at any depth, to a value of its own that is not
+// zero: a field that a store forgets comes back different.
+func fill[T any]() T {
+	var v T
+	n := uint64(1) << 63 // seqs go beyond int64
+	fillValue(reflect.ValueOf(&v).Elem(), &n)
+	return v
+}
+
+func fillValue(v reflect.Value, n *uint64) {
+	*n++
+	small := *n - 1<<63
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(start.Add(time.Duration(small) * time.Hour)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillValue(v.Elem(), n)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fillValue(v.Field(i), n)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf(""), reflect.ValueOf(int(small)))
+		v.SetMapIndex(reflect.ValueOf("a.b #图"), reflect.ValueOf(int(small)+1))
+	case reflect.Slice:
+		v.Set(reflect.ValueOf([]byte{0, 0xff, byte(small)}))
+	case reflect.String:
+		v.SetString(fmt.Sprintf("文%d\"\x00", small))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(int64(small))
+	case reflect.Uint32:
+		v.SetUint(1<<31 + small)
+	case reflect.Uint64:
+		v.SetUint(*n)
+	default:
+		panic("a kind of field that is new: " + v.Kind().String())
+	}
+}
+
+func check(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s: got %+v, want %+v", what, got, want)
+	}
+}
+
+func checkError(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got error %v, want %v", what, got, want)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryFieldComesBack(t *testing.T) {
+	ctx := t.Context()
+	t.Run("corp", func(t *testing.T) {
+		s, want := newCorps(t), fill[archive.Corp]()
+		want.ID = corp
+		must(t, s.CreateCorp(ctx, want))
+		got, err := s.Corp(ctx, corp)
+		must(t, err)
+		check(t, "corp", got, want)
+		for listed, err := range s.Corps(ctx) {
+			must(t, err)
+			check(t, "listed corp", listed, want)
+		}
+	})
+	t.Run("keys", func(t *testing.T) {
+		s, k, b := newCorps(t), fill[archive.Key](), fill[archive.Binding]()
+		must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
+		must(t, s.AddKey(ctx, corp, k, false, ""))
+		must(t, s.Bind(ctx, corp, b))
+		got, err := s.KeySet(ctx, corp)
+		must(t, err)
+		check(t, "keys", got, archive.KeySet{Keys: []archive.Key{k}, Bindings: []archive.Binding{b}})
+	})
+	t.Run("event", func(t *testing.T) {
+		s, want := newCorps(t), fill[archive.Event]()
+		must(t, s.RecordEvent(ctx, corp, want))
+		got, err := s.Events(ctx, corp, archive.DayOf(want.At))
+		must(t, err)
+		check(t, "events", got, []archive.Event{want})
+	})
+	t.Run("row", func(t *testing.T) {
+		s, want := newLedger(t), fill[archive.Row]()
+		want.Corp = corp
+		must(t, s.Append(ctx, archive.NewHead(corp), want))
+		got, err := s.Row(ctx, corp, want.After)
+		must(t, err)
+		check(t, "row", got, want)
+		head, err := s.Head(ctx, corp)
+		must(t, err)
+		check(t, "head", head, archive.NewHead(corp).Next(want))
+		listed, err := s.Rows(ctx, corp, archive.RowQuery{Limit: 1})
+		must(t, err)
+		check(t, "rows", listed, []archive.Row{want})
+	})
+	t.Run("state", func(t *testing.T) {
+		s, want := newLedger(t), fill[archive.PullState]()
+		want.Corp = corp
+		must(t, s.SavePullState(ctx, want))
+		got, err := s.PullState(ctx, corp)
+		must(t, err)
+		check(t, "state", got, want)
+		all, err := s.PullStates(ctx, []string{corp, neighbor, corp})
+		must(t, err)
+		check(t, "states", all, map[string]archive.PullState{corp: want, neighbor: {Corp: neighbor}})
+	})
+	t.Run("loss", func(t *testing.T) {
+		s, want := newLedger(t), fill[archive.Loss]()
+		want.Corp = corp
+		must(t, s.RecordLoss(ctx, want))
+		got, err := s.Losses(ctx, corp)
+		must(t, err)
+		check(t, "losses", got, []archive.Loss{want})
+	})
+	t.Run("replay", func(t *testing.T) {
+		s, want := newLedger(t), fill[archive.Replay]()
+		want.Corp = corp
+		must(t, s.CreateReplay(ctx, want))
+		got, err := s.Replay(ctx, corp, want.ID)
+		must(t, err)
+		check(t, "replay", got, want)
+	})
+	t.Run("undecryptable", func(t *testing.T) {
+		s, want := newMessages(t), fill[archive.Undecryptable]()
+		want.Corp = corp
+		must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{want}}))
+		got, err := s.SetAside(ctx, corp, want.Seq, want.Seq)
+		must(t, err)
+		check(t, "set aside", got, []archive.Undecryptable{want})
+	})
+	t.Run("message", func(t *testing.T) {
+		s, inline := newMessages(t), fill[archive.Message]()
+		inline.Corp, inline.Overflow, inline.Time = corp, nil, inline.Time.Truncate(time.Millisecond)
+		over, empty := inline, inline
+		over.Raw, over.Overflow, over.Conversation = nil, &archive.Overflow{Sum: "s", Size: 1 << 20}, "room:over"
+		empty.Raw, empty.Conversation = []byte{}, "room:empty"
+		all := []archive.Message{inline, over, empty}
+		must(t, s.WritePage(ctx, archive.PageView{Corp: corp, Messages: all}))
+		for _, want := range all {
+			got, err := s.Message(ctx, corp, want.Conversation, want.Time, want.MsgID)
+			must(t, err)
+			check(t, "message", got, want)
+		}
+	})
+	t.Run("view", func(t *testing.T) {
+		s, want := newViews(t), fill[archive.View]()
+		want.Corp = corp
+		must(t, s.RecordView(ctx, want))
+		got, next, err := s.Views(ctx, corp, archive.DayOf(want.At), "", 10)
+		must(t, err)
+		check(t, "views", got, []archive.View{want})
+		check(t, "next", next, "")
+	})
+}
+
+func TestZeroTimesComeBack(t *testing.T) {
+	s := newCorps(t)
+	must(t, s.CreateCorp(t.Context(), archive.Corp{ID: corp}))
+	got, err := s.Corp(t.Context(), corp)
+	must(t, err)
+	check(t, "corp", got, archive.Corp{ID: corp})
+}

@@ -1,0 +1,607 @@
+package dynamostore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// LedgerClient is what [Ledger] uses of the SDK's client.
+type LedgerClient interface {
+	getClient
+	putClient
+	queryClient
+	transactClient
+	batchGetClient
+}
+
+// Ledger is the table of chains: heads, rows, pages to be decoded, and what
+// concerns the pulling of a corp.
+type Ledger struct {
+	table
+	client LedgerClient
+}
+
+// NewLedger uses the table of that name.
+func NewLedger(client LedgerClient, table string, options ...Option) *Ledger {
+	return &Ledger{table: newTable(table, options), client: client}
+}
+
+var (
+	_ archive.PullLedger     = (*Ledger)(nil)
+	_ archive.DecodeLedger   = (*Ledger)(nil)
+	_ archive.ReplayLedger   = (*Ledger)(nil)
+	_ archive.DispatchLedger = (*Ledger)(nil)
+)
+
+const (
+	headSK        = "head"
+	stateSK       = "state"
+	rowPrefix     = "row#"
+	pendingPrefix = "pending#"
+	lossPrefix    = "loss#"
+	replayPrefix  = "replay#"
+
+	addressPK     = "@address" // no corp id: those begin with a letter
+	refusalPrefix = "refusal#"
+	// refusalLife is a little more than the 24 hours that anybody asks about.
+	refusalLife = 25 * time.Hour
+)
+
+// As in the table of corps, the items have the fields of what they hold.
+type (
+	headItem struct {
+		Corp string    `dynamodbav:"-"`
+		Last uint64    `dynamodbav:"last"`
+		Rows uint64    `dynamodbav:"rows"`
+		Hash string    `dynamodbav:"hash"`
+		At   time.Time `dynamodbav:"at"`
+	}
+	rowItem struct {
+		Kind     archive.RowKind  `dynamodbav:"kind"`
+		After    uint64           `dynamodbav:"after"`
+		First    uint64           `dynamodbav:"first"`
+		Last     uint64           `dynamodbav:"last"`
+		Count    int              `dynamodbav:"count"`
+		Sum      string           `dynamodbav:"sum"`
+		Size     int              `dynamodbav:"size"`
+		At       time.Time        `dynamodbav:"at"`
+		Reason   string           `dynamodbav:"reason,omitempty"`
+		Evidence string           `dynamodbav:"evidence,omitempty"`
+		Prev     string           `dynamodbav:"prev"`
+		Hash     string           `dynamodbav:"hash"`
+		State    archive.RowState `dynamodbav:"state"`
+		Tries    int              `dynamodbav:"tries"`
+		Result   *resultItem      `dynamodbav:"result,omitempty"`
+	}
+	resultItem struct {
+		At            time.Time   `dynamodbav:"at"`
+		Stored        int         `dynamodbav:"stored"`
+		Unreadable    int         `dynamodbav:"unreadable"`
+		Undecryptable []countItem `dynamodbav:"undecryptable"`
+		Types         []countItem `dynamodbav:"types"`
+	}
+	// countItem is an entry of a map whose keys come from messages: DynamoDB
+	// takes not every text as a name in a map.
+	countItem struct {
+		Of string `dynamodbav:"of"`
+		N  int    `dynamodbav:"n"`
+	}
+	pendingItem struct {
+		Corp        string    `dynamodbav:"-"`
+		After       uint64    `dynamodbav:"after"`
+		RequestedAt time.Time `dynamodbav:"requested"`
+		Tries       int       `dynamodbav:"tries"`
+		Stuck       bool      `dynamodbav:"stuck"`
+	}
+	stateItem struct {
+		LastCallAt      time.Time    `dynamodbav:"last_call"`
+		LastPageAt      time.Time    `dynamodbav:"last_page"`
+		LastEmptyAt     time.Time    `dynamodbav:"last_empty"`
+		Trouble         *troubleItem `dynamodbav:"trouble,omitempty"`
+		NotBefore       time.Time    `dynamodbav:"not_before"`
+		Refusals        int          `dynamodbav:"refusals"`
+		SecretOKAt      time.Time    `dynamodbav:"secret_ok"`
+		SecretRefusedAt time.Time    `dynamodbav:"secret_refused"`
+		Limit           int          `dynamodbav:"limit"`
+		Probe           *probeItem   `dynamodbav:"probe,omitempty"`
+		HeadDay         string       `dynamodbav:"head_day"`
+	}
+	troubleItem struct {
+		Cause  archive.Cause `dynamodbav:"cause"`
+		Op     string        `dynamodbav:"op"`
+		Code   int           `dynamodbav:"code"`
+		Native bool          `dynamodbav:"native"`
+		FromIP string        `dynamodbav:"from_ip"`
+		Since  time.Time     `dynamodbav:"since"`
+		At     time.Time     `dynamodbav:"at"`
+	}
+	probeItem struct {
+		After    uint64    `dynamodbav:"after"`
+		At       uint64    `dynamodbav:"at"`
+		Reason   string    `dynamodbav:"reason"`
+		Attempts int       `dynamodbav:"attempts"`
+		Since    time.Time `dynamodbav:"since"`
+	}
+	lossItem struct {
+		Corp  string    `dynamodbav:"-"`
+		Since time.Time `dynamodbav:"since"`
+		At    time.Time `dynamodbav:"at"`
+	}
+	replayItem struct {
+		Corp      string    `dynamodbav:"-"`
+		ID        string    `dynamodbav:"id"`
+		CreatedAt time.Time `dynamodbav:"created"`
+		By        string    `dynamodbav:"by"`
+		From      uint64    `dynamodbav:"from"`
+		To        uint64    `dynamodbav:"to"`
+		Waiting   bool      `dynamodbav:"waiting"`
+		Version   uint32    `dynamodbav:"version"`
+		Next      uint64    `dynamodbav:"next"`
+		Pages     int       `dynamodbav:"pages"`
+		UpdatedAt time.Time `dynamodbav:"updated"`
+		Done      bool      `dynamodbav:"done"`
+	}
+)
+
+func newRowItem(r archive.Row) rowItem {
+	return rowItem{
+		Kind: r.Kind, After: r.After, First: r.First, Last: r.Last, Count: r.Count, Sum: r.Sum, Size: r.Size, At: r.At,
+		Reason: r.Reason, Evidence: r.Evidence, Prev: r.Prev, Hash: r.Hash,
+		State: r.State, Tries: r.Tries, Result: newResultItem(r.Result),
+	}
+}
+
+func readRow(it item) (archive.Row, error) {
+	r, err := decode[rowItem](it)
+	if err != nil {
+		return archive.Row{}, err
+	}
+	return archive.Row{
+		Corp: keyOf(it, "pk"),
+		Kind: r.Kind, After: r.After, First: r.First, Last: r.Last, Count: r.Count, Sum: r.Sum, Size: r.Size, At: r.At,
+		Reason: r.Reason, Evidence: r.Evidence, Prev: r.Prev, Hash: r.Hash,
+		State: r.State, Tries: r.Tries, Result: r.Result.result(),
+	}, nil
+}
+
+func newResultItem(r *archive.Result) *resultItem {
+	if r == nil {
+		return nil
+	}
+	return &resultItem{
+		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
+		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types),
+	}
+}
+
+func (r *resultItem) result() *archive.Result {
+	if r == nil {
+		return nil
+	}
+	return &archive.Result{
+		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
+		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types),
+	}
+}
+
+// newCountItems sorts, so that the same result is the same item.
+func newCountItems(m map[string]int) []countItem {
+	if m == nil {
+		return nil
+	}
+	list := make([]countItem, 0, len(m))
+	for of, n := range m {
+		list = append(list, countItem{of, n})
+	}
+	slices.SortFunc(list, func(a, b countItem) int { return cmp.Compare(a.Of, b.Of) })
+	return list
+}
+
+func counts(list []countItem) map[string]int {
+	if list == nil {
+		return nil
+	}
+	m := make(map[string]int, len(list))
+	for _, c := range list {
+		m[c.Of] = c.N
+	}
+	return m
+}
+
+// Head implements [archive.PullLedger].
+func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
+	it, err := l.get(ctx, l.client, key(corp, headSK))
+	if errors.Is(err, archive.ErrNotFound) {
+		return archive.NewHead(corp), nil
+	}
+	var h headItem
+	if err == nil {
+		h, err = decode[headItem](it)
+	}
+	if err != nil {
+		return archive.Head{}, fmt.Errorf("reading the head of corp %s: %w", corp, err)
+	}
+	h.Corp = corp
+	return archive.Head(h), nil
+}
+
+// Append implements [archive.PullLedger]. Row, head and pending page are one
+// transaction (law 1): after a crash there are all of them or none.
+func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
+	rowIt, err := encode(row.Corp, rowPrefix+padded(row.After), newRowItem(row))
+	if err != nil {
+		return err
+	}
+	headIt, err := encode(row.Corp, headSK, headItem(prev.Next(row)))
+	if err != nil {
+		return err
+	}
+	head := &types.Put{TableName: &l.name, Item: headIt, ConditionExpression: aws.String(absent)}
+	if prev.Rows > 0 {
+		head.ConditionExpression = aws.String("#last = :last AND #rows = :rows AND #hash = :hash")
+		head.ExpressionAttributeNames = map[string]string{"#last": "last", "#rows": "rows", "#hash": "hash"}
+		head.ExpressionAttributeValues = item{
+			":last": number(prev.Last), ":rows": number(prev.Rows), ":hash": text(prev.Hash),
+		}
+	}
+	writes := []types.TransactWriteItem{l.putNew(rowIt), {Put: head}}
+	if row.Kind == archive.PageRow {
+		pendingIt, err := encode(row.Corp, pendingPrefix+padded(row.After), pendingItem{
+			After: row.After, RequestedAt: row.At, Tries: row.Tries, Stuck: row.State == archive.RowStuck,
+		})
+		if err != nil {
+			return err
+		}
+		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &l.name, Item: pendingIt}})
+	}
+	err = l.transact(ctx, l.client, writes...)
+	// Colliding with another transaction on the head is losing to it: whether
+	// that one succeeded shows when the head is read again.
+	if at, _ := failedAt(err); at >= 0 || collided(err) {
+		err = archive.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("appending row %d of corp %s: %w", row.After, row.Corp, err)
+	}
+	return nil
+}
+
+// PullState implements [archive.PullLedger], reading consistently.
+func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState, error) {
+	it, err := l.get(ctx, l.client, key(corp, stateSK))
+	if errors.Is(err, archive.ErrNotFound) {
+		return archive.PullState{Corp: corp}, nil
+	}
+	var s archive.PullState
+	if err == nil {
+		s, err = readState(it)
+	}
+	if err != nil {
+		return archive.PullState{}, fmt.Errorf("reading the pull state of corp %s: %w", corp, err)
+	}
+	return s, nil
+}
+
+// SavePullState implements [archive.PullLedger].
+func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
+	it, err := encode(s.Corp, stateSK, stateItem{
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore,
+		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
+		Limit: s.Limit, Probe: (*probeItem)(s.Probe), HeadDay: s.HeadDay,
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.put(ctx, l.client, it); err != nil {
+		return fmt.Errorf("saving the pull state of corp %s: %w", s.Corp, err)
+	}
+	return nil
+}
+
+func readState(it item) (archive.PullState, error) {
+	s, err := decode[stateItem](it)
+	if err != nil {
+		return archive.PullState{}, err
+	}
+	return archive.PullState{
+		Corp:       keyOf(it, "pk"),
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		Trouble: (*archive.Trouble)(s.Trouble), NotBefore: s.NotBefore,
+		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
+		Limit: s.Limit, Probe: (*archive.Probe)(s.Probe), HeadDay: s.HeadDay,
+	}, nil
+}
+
+// RecordRefusal implements [archive.PullLedger].
+func (l *Ledger) RecordRefusal(ctx context.Context, corp string, at time.Time) error {
+	it, err := encode(addressPK, refusalPrefix+timeText(at)+"#"+corp, struct {
+		Expires int64 `dynamodbav:"ttl"` // Unix seconds, as DynamoDB wants them
+	}{at.Add(refusalLife).Unix()})
+	if err != nil {
+		return err
+	}
+	if err := l.put(ctx, l.client, it); err != nil {
+		return fmt.Errorf("recording a refusal of corp %s: %w", corp, err)
+	}
+	return nil
+}
+
+// Refusals implements [archive.PullLedger], reading consistently.
+func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
+	// The end sorts after all refusals.
+	in := consistently(within(addressPK, refusalPrefix+timeText(since), refusalPrefix+"~"))
+	n := 0
+	for _, err := range l.query(ctx, l.client, in) {
+		if err != nil {
+			return 0, fmt.Errorf("counting refusals: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// Row implements [archive.DecodeLedger].
+func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Row, error) {
+	it, err := l.get(ctx, l.client, key(corp, rowPrefix+padded(after)))
+	var row archive.Row
+	if err == nil {
+		row, err = readRow(it)
+	}
+	if err != nil {
+		return archive.Row{}, fmt.Errorf("reading row %d of corp %s: %w", after, corp, err)
+	}
+	return row, nil
+}
+
+// Finish implements [archive.DecodeLedger]; [archive.ErrNotFound] if there is
+// no such row.
+func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result) error {
+	value, err := attribute(newResultItem(&result))
+	if err != nil {
+		return err
+	}
+	err = untilQuiet(ctx, func() error {
+		return l.transact(ctx, l.client,
+			types.TransactWriteItem{Update: &types.Update{
+				TableName:                 &l.name,
+				Key:                       key(corp, rowPrefix+padded(after)),
+				ConditionExpression:       aws.String(present),
+				UpdateExpression:          aws.String("SET #result = :result, #state = :decoded"),
+				ExpressionAttributeNames:  map[string]string{"#result": "result", "#state": "state"},
+				ExpressionAttributeValues: item{":result": value, ":decoded": text(string(archive.RowDecoded))},
+			}},
+			types.TransactWriteItem{Delete: &types.Delete{
+				TableName: &l.name, Key: key(corp, pendingPrefix+padded(after)),
+			}},
+		)
+	})
+	if at, _ := failedAt(err); at >= 0 {
+		err = archive.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("finishing row %d of corp %s: %w", after, corp, err)
+	}
+	return nil
+}
+
+// PullStates implements [archive.DispatchLedger], reading consistently.
+func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error) {
+	states := make(map[string]archive.PullState, len(corps))
+	var keys []item
+	for _, corp := range corps {
+		if _, twice := states[corp]; !twice {
+			states[corp] = archive.PullState{Corp: corp}
+			keys = append(keys, key(corp, stateSK))
+		}
+	}
+	found, err := l.readAll(ctx, l.client, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading pull states: %w", err)
+	}
+	for _, it := range found {
+		s, err := readState(it)
+		if err != nil {
+			return nil, fmt.Errorf("reading pull states: %w", err)
+		}
+		states[s.Corp] = s
+	}
+	return states, nil
+}
+
+func readPending(it item) (archive.Pending, error) {
+	p, err := decode[pendingItem](it)
+	p.Corp = keyOf(it, "pk")
+	return archive.Pending(p), err
+}
+
+// Pendings lists pages that are not decoded yet, oldest seq first, at most
+// limit.
+func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error) {
+	return l.pendings(ctx, corp, startingWith(corp, pendingPrefix), limit)
+}
+
+// PendingBefore implements [archive.DispatchLedger].
+func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
+	in := startingWith(corp, pendingPrefix)
+	in.FilterExpression = aws.String("requested < :before")
+	in.ExpressionAttributeValues[":before"] = moment(before)
+	return l.pendings(ctx, corp, in, limit)
+}
+
+func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInput, limit int) ([]archive.Pending, error) {
+	all, err := collect(atMost(limit, l.query(ctx, l.client, consistently(in))), readPending)
+	if err != nil {
+		return nil, fmt.Errorf("listing pending pages of corp %s: %w", corp, err)
+	}
+	return all, nil
+}
+
+// Rerequested implements [archive.DispatchLedger]. A page that is stuck stays
+// so until it is decoded.
+func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+	tries := number(p.Tries + 1)
+	pending := &types.Update{
+		TableName:           &l.name,
+		Key:                 key(p.Corp, pendingPrefix+padded(p.After)),
+		ConditionExpression: aws.String("requested = :was AND tries = :tried"),
+		UpdateExpression:    aws.String("SET requested = :at, tries = :tries"),
+		ExpressionAttributeValues: item{
+			":was": moment(p.RequestedAt), ":tried": number(p.Tries), ":at": moment(at), ":tries": tries,
+		},
+	}
+	row := &types.Update{
+		TableName:                 &l.name,
+		Key:                       key(p.Corp, rowPrefix+padded(p.After)),
+		ConditionExpression:       aws.String(present),
+		UpdateExpression:          aws.String("SET tries = :tries"),
+		ExpressionAttributeValues: item{":tries": tries},
+	}
+	if stuck {
+		*pending.UpdateExpression += ", stuck = :stuck"
+		pending.ExpressionAttributeValues[":stuck"] = flag(true)
+		*row.UpdateExpression += ", #state = :stuck"
+		row.ExpressionAttributeNames = map[string]string{"#state": "state"}
+		row.ExpressionAttributeValues[":stuck"] = text(string(archive.RowStuck))
+	}
+	err := l.transact(ctx, l.client, types.TransactWriteItem{Update: pending}, types.TransactWriteItem{Update: row})
+	if at, _ := failedAt(err); at >= 0 || collided(err) {
+		err = archive.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("noting a request for page %d of corp %s: %w", p.After, p.Corp, err)
+	}
+	return nil
+}
+
+// RecordLoss implements [archive.DispatchLedger].
+func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
+	it, err := encode(loss.Corp, lossPrefix+timeText(loss.Since), lossItem(loss))
+	if err != nil {
+		return err
+	}
+	if err := unlessExists(l.create(ctx, l.client, it)); err != nil {
+		return fmt.Errorf("recording a loss of corp %s: %w", loss.Corp, err)
+	}
+	return nil
+}
+
+// Losses lists a corp's losses, oldest first.
+func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error) {
+	all, err := collect(l.query(ctx, l.client, startingWith(corp, lossPrefix)), func(it item) (archive.Loss, error) {
+		loss, err := decode[lossItem](it)
+		loss.Corp = corp
+		return archive.Loss(loss), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing losses of corp %s: %w", corp, err)
+	}
+	return all, nil
+}
+
+// Rows implements [archive.ReplayLedger], reading consistently.
+func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+	in := within(corp, rowPrefix+padded(q.From), rowPrefix+padded(math.MaxUint64))
+	if q.Descending {
+		in = within(corp, rowPrefix+padded(0), rowPrefix+padded(q.From))
+		in.ScanIndexForward = aws.Bool(false)
+	}
+	in.Limit = aws.Int32(int32(min(max(q.Limit, 1), 1000)))
+	all, err := collect(atMost(q.Limit, l.query(ctx, l.client, consistently(in))), readRow)
+	if err != nil {
+		return nil, fmt.Errorf("listing rows of corp %s: %w", corp, err)
+	}
+	return all, nil
+}
+
+func readReplay(it item) (archive.Replay, error) {
+	r, err := decode[replayItem](it)
+	r.Corp = keyOf(it, "pk")
+	return archive.Replay(r), err
+}
+
+// CreateReplay implements [archive.ReplayLedger].
+func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
+	it, err := encode(r.Corp, replayPrefix+part(r.ID), replayItem(r))
+	if err != nil {
+		return err
+	}
+	if err := l.create(ctx, l.client, it); err != nil {
+		return fmt.Errorf("creating replay %s of corp %s: %w", r.ID, r.Corp, err)
+	}
+	return nil
+}
+
+// Replay implements [archive.ReplayLedger], reading consistently;
+// [archive.ErrNotFound].
+func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, error) {
+	it, err := l.get(ctx, l.client, key(corp, replayPrefix+part(id)))
+	var r archive.Replay
+	if err == nil {
+		r, err = readReplay(it)
+	}
+	if err != nil {
+		return archive.Replay{}, fmt.Errorf("reading replay %s of corp %s: %w", id, corp, err)
+	}
+	return r, nil
+}
+
+// AdvanceReplay implements [archive.ReplayLedger]. A job that is not there has
+// changed.
+func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) error {
+	it, err := encode(old.Corp, replayPrefix+part(old.ID), replayItem(now))
+	if err != nil {
+		return err
+	}
+	err = l.putIf(ctx, l.client, dynamodb.PutItemInput{
+		Item:                     it,
+		ConditionExpression:      aws.String("#next = :next AND #pages = :pages AND #updated = :updated AND #done = :done"),
+		ExpressionAttributeNames: map[string]string{"#next": "next", "#pages": "pages", "#updated": "updated", "#done": "done"},
+		ExpressionAttributeValues: item{
+			":next": number(old.Next), ":pages": number(old.Pages), ":updated": moment(old.UpdatedAt), ":done": flag(old.Done),
+		},
+	})
+	if _, failed := conditionFailed(err); failed {
+		err = archive.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("advancing replay %s of corp %s: %w", old.ID, old.Corp, err)
+	}
+	return nil
+}
+
+// UnfinishedReplays implements [archive.ReplayLedger] and
+// [archive.DispatchLedger], by id.
+func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
+	in := startingWith(corp, replayPrefix)
+	in.FilterExpression = aws.String("done = :done AND updated < :before")
+	in.ExpressionAttributeValues[":done"] = flag(false)
+	in.ExpressionAttributeValues[":before"] = moment(before)
+	return l.replays(ctx, corp, in)
+}
+
+// Replays lists a corp's jobs, newest first.
+func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
+	in := startingWith(corp, replayPrefix)
+	in.ScanIndexForward = aws.Bool(false)
+	return l.replays(ctx, corp, in)
+}
+
+func (l *Ledger) replays(ctx context.Context, corp string, in dynamodb.QueryInput) ([]archive.Replay, error) {
+	all, err := collect(l.query(ctx, l.client, in), readReplay)
+	if err != nil {
+		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)
+	}
+	return all, nil
+}

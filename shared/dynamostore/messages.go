@@ -1,0 +1,524 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// MessagesClient is what [Messages] uses of the SDK's client.
+type MessagesClient interface {
+	queryClient
+	batchGetClient
+	batchWriteClient
+	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
+}
+
+// Messages is the table of the view: messages, who was active when, and the
+// rows that could not be decrypted. All of it can be made again from the
+// journal (law 2).
+//
+// Reading messages and activity is eventually consistent: it may miss what
+// was stored in the last second.
+type Messages struct {
+	table
+	client MessagesClient
+}
+
+// NewMessages uses the table of that name.
+func NewMessages(client MessagesClient, table string, options ...Option) *Messages {
+	return &Messages{table: newTable(table, options), client: client}
+}
+
+var _ archive.ViewWriter = (*Messages)(nil)
+
+// messageItem holds what the key does not say.
+type messageItem struct {
+	After      uint64 `dynamodbav:"after"`
+	KeyVersion uint32 `dynamodbav:"kv"`
+	MsgID      string `dynamodbav:"msgid,omitempty"` // only where the key holds its digest
+	// Either raw, which may be empty, or sum and size.
+	Raw  *[]byte `dynamodbav:"raw,omitempty"`
+	Sum  string  `dynamodbav:"sum,omitempty"`
+	Size int     `dynamodbav:"size,omitempty"`
+}
+
+// activityItem holds what the key does not say.
+type activityItem struct {
+	Conversation archive.ConversationID `dynamodbav:"conversation,omitempty"` // only where the key holds its digest
+}
+
+type undecryptableItem struct {
+	Corp       string         `dynamodbav:"-"`
+	Seq        uint64         `dynamodbav:"seq"`
+	After      uint64         `dynamodbav:"after"`
+	MsgID      string         `dynamodbav:"msgid"`
+	KeyVersion uint32         `dynamodbav:"kv"`
+	Reason     archive.Reason `dynamodbav:"reason"`
+	Detail     string         `dynamodbav:"detail"`
+	At         time.Time      `dynamodbav:"at"`
+}
+
+func conversationPK(corp string, conv archive.ConversationID) string {
+	return corp + "#c#" + conversationPart(conv)
+}
+
+func partyPK(corp, party string) string { return corp + "#p#" + part(party) }
+
+func undecryptablePK(corp string) string { return corp + "#u" }
+
+// positionSK is the beginning of the sort keys of the messages at a time with
+// a msgid; what follows is the seq.
+func positionSK(at time.Time, msgID string) (sk string, whole bool, err error) {
+	ms, err := millis(at)
+	if err != nil {
+		return "", false, err
+	}
+	id, whole := msgIDPart(msgID)
+	return ms + string(partEnd) + id + string(partEnd), whole, nil
+}
+
+func encodeMessage(m archive.Message) (item, error) {
+	position, whole, err := positionSK(m.Time, m.MsgID)
+	if err != nil {
+		return nil, fmt.Errorf("message of seq %d: %w", m.Seq, err)
+	}
+	attributes := messageItem{After: m.After, KeyVersion: m.KeyVersion}
+	if !whole {
+		attributes.MsgID = m.MsgID
+	}
+	if m.Overflow != nil {
+		attributes.Sum, attributes.Size = m.Overflow.Sum, m.Overflow.Size
+	} else {
+		raw := m.Raw
+		if raw == nil {
+			raw = []byte{}
+		}
+		attributes.Raw = &raw
+	}
+	return encode(conversationPK(m.Corp, m.Conversation), position+padded(m.Seq), attributes)
+}
+
+func decodeMessage(corp string, conv archive.ConversationID, it item) (archive.Message, error) {
+	attributes, err := decode[messageItem](it)
+	if err != nil {
+		return archive.Message{}, err
+	}
+	m := archive.Message{
+		Corp: corp, Conversation: conv,
+		After: attributes.After, KeyVersion: attributes.KeyVersion, MsgID: attributes.MsgID,
+	}
+	if m.Time, m.Seq, err = parseMessageSK(keyOf(it, "sk"), &m.MsgID); err != nil {
+		return archive.Message{}, fmt.Errorf("item %s: %w", keyOf(it, "sk"), err)
+	}
+	if attributes.Raw != nil {
+		m.Raw = *attributes.Raw
+	} else {
+		m.Overflow = &archive.Overflow{Sum: attributes.Sum, Size: attributes.Size}
+	}
+	return m, nil
+}
+
+// parseMessageSK reads <ms>!<msgid>!<seq>. It leaves a msgid alone that is
+// known from the item.
+func parseMessageSK(sk string, msgID *string) (at time.Time, seq uint64, err error) {
+	parts := strings.Split(sk, string(partEnd))
+	if len(parts) != 3 {
+		return at, 0, archive.ErrCorrupt
+	}
+	if at, err = parseMillis(parts[0]); err != nil {
+		return at, 0, err
+	}
+	if *msgID == "" {
+		if *msgID, err = parseMsgIDPart(parts[1]); err != nil {
+			return at, 0, err
+		}
+	}
+	if seq, err = strconv.ParseUint(parts[2], 10, 64); err != nil {
+		return at, 0, archive.ErrCorrupt
+	}
+	return at, seq, nil
+}
+
+// WritePage implements [archive.ViewWriter]. Each kind is durable before the
+// next begins: after a crash an entry in a party's list never names a
+// conversation without its messages.
+func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
+	if err := onlyOf(p); err != nil {
+		return err
+	}
+	if err := m.writeMessages(ctx, p.Messages); err != nil {
+		return fmt.Errorf("storing messages of corp %s: %w", p.Corp, err)
+	}
+	if err := m.writeActivities(ctx, p.Activities); err != nil {
+		return fmt.Errorf("storing activities of corp %s: %w", p.Corp, err)
+	}
+	if err := m.writeSetAside(ctx, p); err != nil {
+		return fmt.Errorf("setting aside rows of corp %s: %w", p.Corp, err)
+	}
+	return nil
+}
+
+// onlyOf refuses a page with anything of another corp in it (law 8).
+func onlyOf(p archive.PageView) error {
+	if slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Corp != p.Corp }) ||
+		slices.ContainsFunc(p.Activities, func(a archive.Activity) bool { return a.Corp != p.Corp }) ||
+		slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Corp != p.Corp }) {
+		return fmt.Errorf("a page of corp %s holds something of another corp", p.Corp)
+	}
+	return nil
+}
+
+func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message) error {
+	var items []item
+	for _, msg := range messages {
+		it, err := encodeMessage(msg)
+		if err != nil {
+			return err
+		}
+		items = append(items, it)
+	}
+	return m.writeAll(ctx, m.client, puts(distinct(items)))
+}
+
+// writeActivities reads before it writes: nearly all entries of a page are
+// there already, and a read costs a fifth of a write. What is known to be
+// there is not remembered between pages, because it may have been cleared.
+func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
+	var items, keys []item
+	for _, a := range activities {
+		attributes, conv := activityItem{}, conversationPart(a.Conversation)
+		if isDigestPart(conv) {
+			attributes.Conversation = a.Conversation
+		}
+		it, err := encode(partyPK(a.Corp, a.Party), string(a.Day)+"#"+conv, attributes)
+		if err != nil {
+			return err
+		}
+		items = append(items, it)
+	}
+	items = distinct(items)
+	for _, it := range items {
+		keys = append(keys, item{"pk": it["pk"], "sk": it["sk"]})
+	}
+	found, err := m.readAll(ctx, m.client, keys, "pk", "sk")
+	if err != nil {
+		return err
+	}
+	there := make(map[[2]string]bool, len(found))
+	for _, it := range found {
+		there[fullKey(it)] = true
+	}
+	missing := slices.DeleteFunc(items, func(it item) bool { return there[fullKey(it)] })
+	return m.writeAll(ctx, m.client, puts(missing))
+}
+
+func (m *Messages) writeSetAside(ctx context.Context, p archive.PageView) error {
+	var items []item
+	for _, u := range p.SetAside {
+		it, err := encode(undecryptablePK(u.Corp), padded(u.Seq), undecryptableItem(u))
+		if err != nil {
+			return err
+		}
+		items = append(items, it)
+	}
+	if err := m.writeAll(ctx, m.client, puts(distinct(items))); err != nil {
+		return err
+	}
+	var cleared []item
+	for _, seq := range p.Cleared {
+		cleared = append(cleared, key(undecryptablePK(p.Corp), padded(seq)))
+	}
+	return m.writeAll(ctx, m.client, deletes(distinct(cleared)))
+}
+
+// distinct drops items with the key of an earlier one.
+func distinct(items []item) []item {
+	seen := make(map[[2]string]bool, len(items))
+	return slices.DeleteFunc(items, func(it item) bool {
+		k := fullKey(it)
+		if seen[k] {
+			return true
+		}
+		seen[k] = true
+		return false
+	})
+}
+
+func fullKey(it item) [2]string { return [2]string{keyOf(it, "pk"), keyOf(it, "sk")} }
+
+func readUndecryptable(corp string) func(item) (archive.Undecryptable, error) {
+	return func(it item) (archive.Undecryptable, error) {
+		u, err := decode[undecryptableItem](it)
+		u.Corp = corp
+		return archive.Undecryptable(u), err
+	}
+}
+
+// SetAside implements [archive.ViewWriter], reading consistently.
+func (m *Messages) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.Undecryptable, error) {
+	if first > last {
+		return nil, nil // DynamoDB refuses a range whose ends are swapped
+	}
+	in := consistently(within(undecryptablePK(corp), padded(first), padded(last)))
+	all, err := collect(m.query(ctx, m.client, in), readUndecryptable(corp))
+	if err != nil {
+		return nil, fmt.Errorf("listing rows set aside of corp %s: %w", corp, err)
+	}
+	return all, nil
+}
+
+// Undecryptables lists rows set aside with a seq above afterSeq, by seq, at
+// most limit, and whether there are more.
+func (m *Messages) Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) (_ []archive.Undecryptable, more bool, _ error) {
+	if afterSeq == math.MaxUint64 || limit < 1 {
+		return nil, false, nil
+	}
+	in := within(undecryptablePK(corp), padded(afterSeq+1), padded(math.MaxUint64))
+	all, err := collect(atMost(limit+1, m.query(ctx, m.client, in)), readUndecryptable(corp))
+	if err != nil {
+		return nil, false, fmt.Errorf("listing undecryptable rows of corp %s: %w", corp, err)
+	}
+	if len(all) > limit {
+		return all[:limit], true, nil
+	}
+	return all, false, nil
+}
+
+// Messages lists messages of a conversation in the order of [archive.Position]
+// or its reverse, and says whether there are more in that direction. A msgid
+// that is stored under several seqs is listed once, with the lowest. A
+// conversation that does not exist has none.
+//
+// Messages kept as blobs count as nothing in q.MaxBytes, 0 of which is no
+// limit.
+func (m *Messages) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (_ []archive.Message, more bool, _ error) {
+	fail := func(err error) ([]archive.Message, bool, error) {
+		return nil, false, fmt.Errorf("listing messages of corp %s: %w", corp, err)
+	}
+	lo, hi, err := bounds(q)
+	if err != nil {
+		return fail(err)
+	}
+	if lo > hi || q.Limit < 1 {
+		return nil, false, nil
+	}
+	in := within(conversationPK(corp, conv), lo, hi)
+	in.ScanIndexForward = aws.Bool(!q.Descending)
+	// One more than asked for tells whether there are more; a msgid under two
+	// seqs, which is rare, costs another request.
+	in.Limit = aws.Int32(int32(min(q.Limit, 1000) + 1))
+
+	var list []archive.Message
+	size := 0
+	for msg, err := range lowestSeqs(m.messages(ctx, corp, conv, in)) {
+		if err != nil {
+			return fail(err)
+		}
+		size += len(msg.Raw)
+		if len(list) == q.Limit || len(list) > 0 && q.MaxBytes > 0 && size > q.MaxBytes {
+			return list, true, nil
+		}
+		list = append(list, msg)
+	}
+	return list, false, nil
+}
+
+// messages runs a Query of messages.
+func (m *Messages) messages(ctx context.Context, corp string, conv archive.ConversationID, in dynamodb.QueryInput) iter.Seq2[archive.Message, error] {
+	return func(yield func(archive.Message, error) bool) {
+		for it, err := range m.query(ctx, m.client, in) {
+			var msg archive.Message
+			if err == nil {
+				msg, err = decodeMessage(corp, conv, it)
+			}
+			if !yield(msg, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// lowestSeqs merges neighbours that differ only in their seq.
+func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Message, error] {
+	return func(yield func(archive.Message, error) bool) {
+		var held *archive.Message
+		for msg, err := range messages {
+			switch {
+			case err != nil:
+				yield(archive.Message{}, err)
+				return
+			case held == nil:
+			case held.MsgID == msg.MsgID && held.Time.Equal(msg.Time):
+				if held.Seq < msg.Seq {
+					continue
+				}
+			case !yield(*held, nil):
+				return
+			}
+			held = &msg
+		}
+		if held != nil {
+			yield(*held, nil)
+		}
+	}
+}
+
+// bounds are the lowest and highest sort key that q allows; neither is the
+// key of a message. If the lowest is above the highest there are none.
+func bounds(q archive.MessageQuery) (lo, hi string, err error) {
+	lo, hi = "0", ":" // before and after all digits
+	if !q.From.IsZero() {
+		lo = millisFrom(q.From)
+	}
+	if !q.To.IsZero() {
+		// A message of this millisecond has a longer key, which is above.
+		hi = millisFrom(q.To)
+	}
+	if q.Start == nil {
+		return lo, hi, nil
+	}
+	start, _, err := positionSK(q.Start.Time, q.Start.MsgID)
+	if err != nil {
+		return "", "", err
+	}
+	if q.Descending {
+		// Below all seqs of the position, above all positions before it.
+		return lo, min(hi, start), nil
+	}
+	// Above all seqs of the position, below all that its msgid begins.
+	return max(lo, strings.TrimSuffix(start, string(partEnd))+string(escape)), hi, nil
+}
+
+// millisFrom is the key of the first millisecond that is not before t, of
+// those that keys can have.
+func millisFrom(t time.Time) string {
+	ms := t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
+	return fmt.Sprintf("%0*d", millisDigits, min(max(ms, 0), maxMillis))
+}
+
+// Message reads the message at a position, with the lowest seq if there are
+// several; [archive.ErrNotFound].
+func (m *Messages) Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error) {
+	position, _, err := positionSK(at, msgID)
+	if err != nil {
+		// No message can be stored there.
+		return archive.Message{}, fmt.Errorf("%w: %w", archive.ErrNotFound, err)
+	}
+	in := startingWith(conversationPK(corp, conv), position)
+	in.Limit = aws.Int32(1)
+	for msg, err := range m.messages(ctx, corp, conv, in) {
+		if err != nil {
+			return archive.Message{}, fmt.Errorf("reading a message of corp %s: %w", corp, err)
+		}
+		return msg, nil
+	}
+	return archive.Message{}, fmt.Errorf("message of corp %s: %w", corp, archive.ErrNotFound)
+}
+
+// Newest reads the last message of a conversation; [archive.ErrNotFound] if
+// it has none.
+func (m *Messages) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	list, _, err := m.Messages(ctx, corp, conv, archive.MessageQuery{Descending: true, Limit: 1})
+	if err != nil {
+		return archive.Message{}, err
+	}
+	if len(list) == 0 {
+		return archive.Message{}, fmt.Errorf("newest message of corp %s: %w", corp, archive.ErrNotFound)
+	}
+	return list[0], nil
+}
+
+// activityPage is how many entries a request for a party's latest day reads:
+// enough for nearly every day, and little of the day before.
+const activityPage = 100
+
+// LatestDay finds the newest day on which the party was active, not later than
+// upTo unless that is empty, and all its conversations of that day, sorted;
+// [archive.ErrNotFound] if there is none.
+func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
+	hi := ":" // after all digits
+	if upTo != "" {
+		hi = string(upTo) + "$" // after '#'
+	}
+	in := dynamodb.QueryInput{
+		KeyConditionExpression:    aws.String("pk = :pk AND sk < :hi"),
+		ExpressionAttributeValues: item{":pk": text(partyPK(corp, party)), ":hi": text(hi)},
+	}
+	in.ScanIndexForward = aws.Bool(false)
+	in.Limit = aws.Int32(activityPage)
+	var latest archive.Day
+	var conversations []archive.ConversationID
+	for it, err := range m.query(ctx, m.client, in) {
+		var day archive.Day
+		var conv archive.ConversationID
+		if err == nil {
+			day, conv, err = readActivity(it)
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
+		}
+		if latest != "" && day != latest {
+			break
+		}
+		latest = day
+		conversations = append(conversations, conv)
+	}
+	if latest == "" {
+		return "", nil, fmt.Errorf("activity in corp %s: %w", corp, archive.ErrNotFound)
+	}
+	slices.Sort(conversations)
+	return latest, conversations, nil
+}
+
+func readActivity(it item) (archive.Day, archive.ConversationID, error) {
+	a, err := decode[activityItem](it)
+	if err != nil {
+		return "", "", err
+	}
+	day, conv, _ := strings.Cut(keyOf(it, "sk"), "#")
+	if a.Conversation == "" {
+		a.Conversation = archive.ConversationID(conv)
+	}
+	return archive.Day(day), a.Conversation, nil
+}
+
+// Clear removes a corp's whole view, for a rebuild from nothing. No page of
+// the corp may be decoded meanwhile.
+//
+// No item lists a corp's conversations and parties, so this reads the whole
+// table, of all corps: it is for an operator with time and rights, and no
+// function has the permission to Scan. After an error, part may be gone; do it
+// again.
+func (m *Messages) Clear(ctx context.Context, corp string) error {
+	fail := func(err error) error { return fmt.Errorf("clearing the view of corp %s: %w", corp, err) }
+	scan := dynamodb.NewScanPaginator(m.client, &dynamodb.ScanInput{
+		TableName:                 &m.name,
+		FilterExpression:          aws.String("begins_with(pk, :corp)"),
+		ExpressionAttributeValues: item{":corp": text(corp + "#")},
+		ProjectionExpression:      aws.String("pk, sk"),
+		ConsistentRead:            aws.Bool(true),
+		ReturnConsumedCapacity:    m.capacity(),
+	})
+	for scan.HasMorePages() {
+		page, err := scan.NextPage(ctx)
+		if err != nil {
+			return fail(err)
+		}
+		m.read("Scan", one(page.ConsumedCapacity))
+		if err := m.writeAll(ctx, m.client, deletes(page.Items)); err != nil {
+			return fail(err)
+		}
+	}
+	return nil
+}
