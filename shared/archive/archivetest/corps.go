@@ -2,10 +2,12 @@ package archivetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -150,7 +152,8 @@ func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) erro
 
 // AddKey adds a key, in one transaction with making it the one to copy if
 // makeCurrent: then the corp's CurrentKey must still be prevCurrent, else
-// [archive.ErrConflict]. [archive.ErrExists] if the key is there.
+// [archive.ErrConflict]. [archive.ErrExists] if the key is there, before
+// anything else; [archive.ErrNotFound] if the corp is not.
 func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
 	return write(ctx, c.faults, "Corps.AddKey", id, func() error {
 		c.mu.Lock()
@@ -159,7 +162,9 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 		switch _, there := i.keys[k.ID]; {
 		case there:
 			return archive.ErrExists
-		case makeCurrent && (i.corp == nil || i.corp.CurrentKey != prevCurrent):
+		case i.corp == nil:
+			return archive.ErrNotFound
+		case makeCurrent && i.corp.CurrentKey != prevCurrent:
 			return archive.ErrConflict
 		}
 		k.CreatedAt, k.ClaimedAt = kept(k.CreatedAt), kept(k.ClaimedAt)
@@ -183,6 +188,9 @@ func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at 
 			return archive.ErrNotFound
 		}
 		k.ClaimedVersion, k.ClaimedAt = version, kept(at)
+		if version == 0 {
+			k.ClaimedAt = time.Time{}
+		}
 		keys[keyID] = k
 		return nil
 	})
@@ -196,7 +204,7 @@ func (c *Corps) KeySet(ctx context.Context, id string) (archive.KeySet, error) {
 		i := c.of(id)
 		var set archive.KeySet
 		set.Keys = slices.SortedFunc(maps.Values(i.keys), func(a, b archive.Key) int {
-			return a.CreatedAt.Compare(b.CreatedAt)
+			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
 		})
 		for _, version := range slices.Sorted(maps.Keys(i.bindings)) {
 			set.Bindings = append(set.Bindings, i.bindings[version])
@@ -241,7 +249,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) err
 	})
 }
 
-// Events lists the events of a day, in no order.
+// Events lists the events of a day in the order in which they came.
 func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
 	return read(ctx, c.faults, "Corps.Events", id, func() ([]archive.Event, error) {
 		c.mu.Lock()
@@ -253,6 +261,7 @@ func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archi
 				events = append(events, e)
 			}
 		}
+		slices.SortStableFunc(events, func(a, b archive.Event) int { return a.At.Compare(b.At) })
 		return events, nil
 	})
 }

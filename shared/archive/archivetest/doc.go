@@ -8,6 +8,5 @@
 // the order of writes across each other. Through [Faults] any call can be
 // made to fail, before or after it took effect; [EveryFault] tries them all.
 //
-// Like the stores they stand for, they keep times to the millisecond and in
-// UTC, and hand out copies.
+// Like the stores they stand for, they keep times in UTC and hand out copies.
 package archivetest

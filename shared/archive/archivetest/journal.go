@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -113,7 +114,7 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 		defer j.mu.Unlock()
 		name := head.Corp + "/" + string(day)
 		if _, ok := j.heads[name]; !ok {
-			head.At = kept(head.At)
+			head.At = kept(head.At).Truncate(time.Millisecond)
 			j.heads[name] = head
 		}
 		return nil

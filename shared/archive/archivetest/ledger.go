@@ -25,7 +25,7 @@ type Ledger struct {
 }
 
 type refusal struct {
-	at   int64 // ms
+	at   time.Time
 	corp string
 }
 
@@ -35,7 +35,7 @@ type chain struct {
 	rows    map[uint64]archive.Row     // by After
 	pending map[uint64]archive.Pending // by After
 	state   archive.PullState
-	losses  map[int64]archive.Loss // by Since, ms
+	losses  map[time.Time]archive.Loss // by Since
 	replays map[string]archive.Replay
 }
 
@@ -55,7 +55,7 @@ func (l *Ledger) of(corp string) *chain {
 			rows:    make(map[uint64]archive.Row),
 			pending: make(map[uint64]archive.Pending),
 			state:   archive.PullState{Corp: corp},
-			losses:  make(map[int64]archive.Loss),
+			losses:  make(map[time.Time]archive.Loss),
 			replays: make(map[string]archive.Replay),
 		}
 		l.chains[corp] = c
@@ -160,7 +160,7 @@ func (l *Ledger) RecordRefusal(ctx context.Context, corp string, at time.Time) e
 	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.refusals[refusal{at.UnixMilli(), corp}] = true
+		l.refusals[refusal{kept(at), corp}] = true
 		return nil
 	})
 }
@@ -172,7 +172,7 @@ func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
 		defer l.mu.Unlock()
 		n := 0
 		for r := range l.refusals {
-			if r.at >= since.UnixMilli() {
+			if !r.at.Before(since) {
 				n++
 			}
 		}
@@ -212,9 +212,9 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 	})
 }
 
-// journalDamaged is the reason of records that are counted on the row only: of
-// a page that cannot be read nobody knows them one by one.
-const journalDamaged = "journal_damaged"
+// unread reports a page whose records are counted on the row only, since its
+// bytes in the journal cannot be used.
+func unread(r *archive.Result) bool { return r.Undecryptable[string(archive.ReasonJournal)] > 0 }
 
 // checkResult complains unless the result tells of every record and of what
 // the view now has.
@@ -228,7 +228,7 @@ func (l *Ledger) checkResult(row archive.Row) {
 		l.t.Errorf("page of %s after seq %d: %d stored and %d set aside of %d records (law 5)",
 			row.Corp, row.After, r.Stored, r.Waiting(), row.Count)
 	}
-	if l.view == nil || r.Undecryptable[journalDamaged] > 0 {
+	if l.view == nil || unread(r) {
 		return
 	}
 	stored, aside := l.view.of(row.Corp, row.After)
@@ -308,7 +308,7 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) err
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		c := l.of(old.Corp)
-		if r, ok := c.replays[old.ID]; !ok || r.Next != old.Next || r.Done != old.Done || !r.UpdatedAt.Equal(kept(old.UpdatedAt)) {
+		if r, ok := c.replays[old.ID]; !ok || r.Next != old.Next || r.Pages != old.Pages || r.Done != old.Done || !r.UpdatedAt.Equal(old.UpdatedAt) {
 			return archive.ErrConflict
 		}
 		c.replays[now.ID] = keptReplay(now)
@@ -321,15 +321,17 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) err
 func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
 	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]archive.Replay, error) {
 		return slices.DeleteFunc(l.replays(corp), func(r archive.Replay) bool {
-			return r.Done || !r.UpdatedAt.Before(kept(before))
+			return r.Done || !r.UpdatedAt.Before(before)
 		}), nil
 	})
 }
 
-// Replays lists the corp's jobs by ID, oldest first.
+// Replays lists the corp's jobs by ID, newest first.
 func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
 	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]archive.Replay, error) {
-		return l.replays(corp), nil
+		jobs := l.replays(corp)
+		slices.Reverse(jobs)
+		return jobs, nil
 	})
 }
 
@@ -361,7 +363,7 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
 	return read(ctx, l.faults, "Ledger.PendingBefore", corp, func() ([]archive.Pending, error) {
 		pages := slices.DeleteFunc(l.pendings(corp), func(p archive.Pending) bool {
-			return !p.RequestedAt.Before(kept(before))
+			return !p.RequestedAt.Before(before)
 		})
 		return pages[:min(len(pages), limit)], nil
 	})
@@ -391,7 +393,7 @@ func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Tim
 		defer l.mu.Unlock()
 		c := l.of(p.Corp)
 		now, ok := c.pending[p.After]
-		if !ok || now.Tries != p.Tries || !now.RequestedAt.Equal(kept(p.RequestedAt)) {
+		if !ok || now.Tries != p.Tries || !now.RequestedAt.Equal(p.RequestedAt) {
 			return archive.ErrConflict
 		}
 		now.Tries, now.RequestedAt, now.Stuck = now.Tries+1, kept(at), now.Stuck || stuck
@@ -413,8 +415,8 @@ func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 		defer l.mu.Unlock()
 		losses := l.of(loss.Corp).losses
 		loss.Since, loss.At = kept(loss.Since), kept(loss.At)
-		if _, ok := losses[loss.Since.UnixMilli()]; !ok {
-			losses[loss.Since.UnixMilli()] = loss
+		if _, ok := losses[loss.Since]; !ok {
+			losses[loss.Since] = loss
 		}
 		return nil
 	})
@@ -453,7 +455,7 @@ func (l *Ledger) check() {
 			}
 			// A page that is being decoded again may have got further than its
 			// result says, never less far.
-			if row.Result != nil && l.view != nil && row.Result.Undecryptable[journalDamaged] == 0 {
+			if row.Result != nil && l.view != nil && !unread(row.Result) {
 				stored, aside := l.view.of(corp, row.After)
 				if stored < row.Result.Stored || stored+aside < row.Count {
 					l.t.Errorf("page of %s after seq %d: of %d records the view has %d messages and %d set aside, the result said %d stored",

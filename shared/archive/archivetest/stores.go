@@ -15,7 +15,7 @@ type LedgerStore interface {
 	archive.DispatchLedger
 	// Losses lists the corp's losses, oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
-	// Replays lists the corp's jobs by ID, oldest first.
+	// Replays lists the corp's jobs by ID, newest first.
 	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
 	// Pendings lists the corp's pages that are not decoded, oldest seq first,
 	// at most limit.

@@ -97,7 +97,7 @@ func (v *View) store(c *corpView, corp string, m archive.Message) {
 	if m.Corp != corp || m.Conversation == "" || m.Seq <= m.After {
 		bad("not of the page's corp, in no conversation, or not of its page")
 	}
-	if !m.Time.Equal(kept(m.Time)) {
+	if !m.Time.Equal(m.Time.Truncate(time.Millisecond)) {
 		bad("its time is finer than a millisecond, which its key cannot hold")
 	}
 	switch o := m.Overflow; {
@@ -208,13 +208,13 @@ func (v *View) Messages(ctx context.Context, corp string, conv archive.Conversat
 func (v *View) selected(corp string, conv archive.ConversationID, q archive.MessageQuery) []archive.Message {
 	list := v.distinct(corp, conv)
 	list = slices.DeleteFunc(list, func(m archive.Message) bool {
-		if !q.From.IsZero() && m.Time.Before(kept(q.From)) || !q.To.IsZero() && !m.Time.Before(kept(q.To)) {
+		if !q.From.IsZero() && m.Time.Before(q.From) || !q.To.IsZero() && !m.Time.Before(q.To) {
 			return true
 		}
 		if q.Start == nil {
 			return false
 		}
-		order := cmp.Or(m.Time.Compare(kept(q.Start.Time)), strings.Compare(m.MsgID, q.Start.MsgID))
+		order := cmp.Or(m.Time.Compare(q.Start.Time), strings.Compare(m.MsgID, q.Start.MsgID))
 		if q.Descending {
 			return order >= 0
 		}
@@ -244,7 +244,7 @@ func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Mess
 func (v *View) Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error) {
 	return read(ctx, v.faults, "View.Message", corp, func() (archive.Message, error) {
 		for _, m := range v.distinct(corp, conv) {
-			if m.Time.Equal(kept(at)) && m.MsgID == msgID {
+			if m.Time.Equal(at) && m.MsgID == msgID {
 				return m, nil
 			}
 		}

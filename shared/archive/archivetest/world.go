@@ -91,8 +91,8 @@ func (s *Secrets) ArchiveSecret(ctx context.Context, corp string) (secret.Value,
 	})
 }
 
-// kept is a time as the stores keep it.
-func kept(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+// kept is a time as the stores keep it, good for comparing with ==.
+func kept(t time.Time) time.Time { return t.UTC().Round(0) }
 
 // PageRow is the row of a page as it is appended to head.
 func PageRow(head archive.Head, page []byte, first, last uint64, count int, at time.Time) archive.Row {
