@@ -236,6 +236,7 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 			p.view.Cleared = append(p.view.Cleared, rec.Seq)
 		}
 	}
+	p.countAside()
 	p.view.Activities = distinctActivities(p.view.Activities)
 	if err := p.View.WritePage(ctx, p.view); err != nil {
 		return fmt.Errorf("write view: %w", err)
@@ -376,7 +377,17 @@ func (p *pageDecode) setAside(rec Record, reason Reason, detail string) {
 		Corp: p.row.Corp, Seq: rec.Seq, After: p.row.After, MsgID: rec.MsgID, KeyVersion: rec.KeyVersion,
 		Reason: reason, Detail: detail, At: p.row.At,
 	})
-	p.result.Undecryptable[string(reason)]++
+}
+
+// countAside settles why rows were set aside, and counts them.
+func (p *pageDecode) countAside() {
+	for i, u := range p.view.SetAside {
+		if u.Reason == ReasonNoKey {
+			u.Reason = p.keys.unopened(u.KeyVersion)
+			p.view.SetAside[i] = u
+		}
+		p.result.Undecryptable[string(u.Reason)]++
+	}
 }
 
 // prove binds the key to the record's version and lets everything that waited

@@ -317,7 +317,7 @@ func TestOneBadRecordCostsItselfOnly(t *testing.T) {
 		}, ""},
 		{"refused", bad, func(int) *archivetest.Answer { return code(10006) }, archive.ReasonLibrary},
 		{"no key", record(2, 5, "unknown"), nil, archive.ReasonNoKey},
-		{"key text of the wrong key", record(2, 1, "unknown"), nil, archive.ReasonNoKey},
+		{"key text of the wrong key", record(2, 1, "unknown"), nil, archive.ReasonBadKey},
 		{"not base64", archivetest.Record{Broken: `{"seq":2,"msgid":"m2","publickey_ver":1,"encrypt_random_key":"*","encrypt_chat_msg":"x"}`, Seq: 2}, nil, archive.ReasonBadRecord},
 		{"no key field", archivetest.Record{Broken: `{"seq":2,"msgid":"m2","publickey_ver":1,"encrypt_chat_msg":"x"}`, Seq: 2}, nil, archive.ReasonBadRecord},
 		{"no message field", archivetest.Record{Broken: `{"seq":2,"publickey_ver":1,"encrypt_random_key":"aGFsbG8="}`, Seq: 2}, nil, archive.ReasonBadRecord},

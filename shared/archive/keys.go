@@ -110,10 +110,16 @@ func (k *versionKeys) opener(id string) (Opener, error) {
 	return o, err
 }
 
-func (k *versionKeys) isMissing(id string) bool {
+// unopened is the reason for a record of the version that no key opened. It is
+// asked when the page has been decoded, so that the order in which records
+// proved keys does not show in it.
+func (k *versionKeys) unopened(version uint32) Reason {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.missing[id]
+	if id, ok := k.bound[version]; ok && !k.missing[id] {
+		return ReasonBadKey
+	}
+	return ReasonNoKey
 }
 
 // opened is a record's encrypt_random_key after the private-key operation.
@@ -201,11 +207,7 @@ func (k *versionKeys) open(rec Record) opened {
 			out.candidates = append(out.candidates, candidate{keyID: id, bound: bound, text: text})
 		}
 	}
-	switch {
-	case len(out.candidates) > 0:
-	case bound && !k.isMissing(ids[0]):
-		out.reason = ReasonBadKey
-	default:
+	if len(out.candidates) == 0 {
 		out.reason = ReasonNoKey
 	}
 	return out

@@ -1,0 +1,193 @@
+package archive_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+)
+
+type depth int
+
+func (d depth) Depth(context.Context) (int, error) { return int(d), nil }
+
+func newDispatch(t testing.TB, f *archivetest.Faults) (*decoding, *archive.Dispatcher) {
+	d := newDecoding(t, f)
+	return d, &archive.Dispatcher{
+		Corps: d.Corps, Ledger: d.Ledger, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
+		Now: d.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+}
+
+func TestTickRequestsPulls(t *testing.T) {
+	count := func(d *decoding, disp *archive.Dispatcher, ticks int) int {
+		n := 0
+		for range ticks {
+			d.must(disp.Tick(t.Context()))
+			n += len(d.Pulls.Take())
+			d.clock.advance(time.Minute)
+		}
+		return n
+	}
+	t.Run("every minute without callbacks", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		if got := count(d, disp, 10); got != 10 {
+			t.Errorf("got %d pulls in 10 minutes, want 10", got)
+		}
+	})
+	t.Run("every fifth where callbacks arrive", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		n := 0
+		for range 20 {
+			d.must(d.Corps.TouchCallback(t.Context(), corp, d.clock.Now()))
+			n += count(d, disp, 1)
+		}
+		if n != 4 {
+			t.Errorf("got %d pulls in 20 minutes, want 4", n)
+		}
+		if got := count(d, disp, 30); got < 15 {
+			t.Errorf("callbacks ceased: got %d pulls in 30 minutes, want most minutes again", got)
+		}
+	})
+	t.Run("not while paused, at once when the secret changed", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{
+			Corp: corp, NotBefore: d.clock.Now().Add(6 * time.Hour), SecretRefusedAt: start, Refusals: 3}))
+		if got := count(d, disp, 10); got != 0 {
+			t.Errorf("got %d pulls, want none", got)
+		}
+		d.must(d.Corps.SetSecret(t.Context(), corp, "neww", d.clock.Now()))
+		if got := count(d, disp, 1); got != 1 {
+			t.Errorf("got %d pulls after the secret changed, want 1", got)
+		}
+	})
+	t.Run("not when switched off", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		d.must(d.Corps.SetEnabled(t.Context(), corp, false, start))
+		if got := count(d, disp, 3); got != 0 {
+			t.Errorf("got %d pulls, want none", got)
+		}
+	})
+}
+
+func TestTickRequestsLostPagesAgain(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.say(corp, 1, 3)
+	d.must(d.pull(archive.PullRequest{}))
+	d.Decodes.Take() // and it is lost
+	var asked []time.Duration
+	begun := d.clock.Now()
+	for range 3 * 24 * 60 {
+		d.must(disp.Tick(t.Context()))
+		if len(d.Decodes.Take()) > 0 {
+			asked = append(asked, d.clock.Now().Sub(begun).Round(time.Hour/4))
+		}
+		d.clock.advance(time.Minute)
+	}
+	want := "[15m0s 30m0s 45m0s 1h0m0s 1h15m0s 25h15m0s 49h15m0s]"
+	if got := fmt.Sprint(asked); got != want {
+		t.Errorf("asked again after %s, want %s", got, want)
+	}
+	if row := d.rows()[0]; row.State != archive.RowStuck {
+		t.Errorf("got state %s, want stuck", row.State)
+	}
+	d.must(d.decoder.Decode(t.Context(), corp, 0, false))
+	d.clock.advance(48 * time.Hour)
+	d.must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 || d.rows()[0].State != archive.RowDecoded {
+		t.Errorf("decoded at last: got %v requested and state %s", got, d.rows()[0].State)
+	}
+}
+
+func TestTickDoesNotMultiplyABacklog(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	for i := range uint64(300) {
+		d.say(corp, i+1, 1)
+		d.must(d.pull(archive.PullRequest{Force: true}))
+	}
+	d.Decodes.Take()
+	d.clock.advance(time.Hour)
+	disp.DecodeDepth = depth(300)
+	d.must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %d pages requested again while they wait in the queue, want none", len(got))
+	}
+	disp.DecodeDepth = depth(0)
+	d.must(disp.Tick(t.Context()))
+	if got := len(d.Decodes.Take()); got == 0 || got > 20 {
+		t.Errorf("got %d pages requested again at once, want 1 to 20", got)
+	}
+}
+
+func TestTickFindsStalledReplays(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.must(d.Ledger.CreateReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}))
+	d.must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %v, want nothing yet", got)
+	}
+	d.clock.advance(16 * time.Minute)
+	d.must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 1 || got[0].Replay != "r" {
+		t.Errorf("got %v, want the job requested again", got)
+	}
+}
+
+func TestTickRecordsLosses(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.must(d.pull(archive.PullRequest{}))
+	since := d.clock.Now()
+	d.clock.advance(archive.Retention - time.Minute)
+	losses := func() int {
+		d.must(disp.Tick(t.Context()))
+		got, err := d.Ledger.Losses(t.Context(), corp)
+		d.must(err)
+		for _, l := range got {
+			if !l.Since.Equal(since) {
+				t.Errorf("got a loss since %v, want %v", l.Since, since)
+			}
+		}
+		return len(got)
+	}
+	if got := losses(); got != 0 {
+		t.Errorf("a minute before: got %d losses, want none", got)
+	}
+	d.clock.advance(2 * time.Minute)
+	if got := losses() + losses(); got != 2 { // one, seen twice
+		t.Errorf("got %d, want one loss however often the clock ticks", got)
+	}
+}
+
+// One corp's failure stops no other (law 8), and whatever fails, the next tick
+// makes up for it.
+func TestTickSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d, disp := newDispatch(t, f)
+		d.register("wwsecond000000000")
+		d.addKey(corp, "k1", 1)
+		d.say(corp, 1, 1)
+		d.must(d.pull(archive.PullRequest{}))
+		d.Decodes.Take()
+		d.clock.advance(20 * time.Minute)
+		arm()
+		_ = disp.Tick(t.Context())
+		f.Disarm()
+		d.clock.advance(20 * time.Minute)
+		d.must(disp.Tick(t.Context()))
+		d.work()
+		d.Check()
+		if got := len(d.Pulls.Take()); got < 2 {
+			t.Errorf("got %d pulls requested, want both corps", got)
+		}
+		if len(d.stored(single)) != 1 {
+			t.Error("the lost page was not decoded")
+		}
+	})
+}
