@@ -98,6 +98,7 @@ func TestTickRequestsLostPagesAgain(t *testing.T) {
 		t.Errorf("got state %s, want stuck", row.State)
 	}
 	d.must(d.decoder.Decode(t.Context(), corp, 0, false))
+	d.work()
 	d.clock.advance(48 * time.Hour)
 	d.must(disp.Tick(t.Context()))
 	if got := d.Decodes.Take(); len(got) != 0 || d.rows()[0].State != archive.RowDecoded {
