@@ -1,0 +1,284 @@
+package sdkworker_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sdkproto"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// deafListener accepts connections, as the kernel does for it, and never
+// reads.
+func deafListener(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// waitGone waits until a process has ended. It may be a zombie still.
+func waitGone(t *testing.T, pid int) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+	}
+	t.Fatalf("process %d is still there", pid)
+}
+
+func residentMemory(t *testing.T, pid int) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		t.Fatal(err)
+	}
+	return resident * int64(os.Getpagesize())
+}
+
+func TestAnUnusableLibraryIsNamed(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text.so")
+	if err := os.WriteFile(text, []byte("no library"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, worker, library string
+		why                   archive.LibraryFault
+		note                  string
+	}{
+		{"no library", built.worker, "/nowhere/lib.so", archive.LibraryMissing, "/nowhere/lib.so"},
+		{"another machine's", built.worker, built.wrongArch, archive.LibraryMachine, "is for EM_"},
+		{"no shared object", built.worker, text, archive.LibraryMachine, "no shared object"},
+		{"a program", built.worker, built.worker, archive.LibraryMachine, "shared object"},
+		{"a function is missing", built.worker, built.lacking, archive.LibrarySymbol, "lacks IsMediaDataFinish"},
+		{"no worker", "/nowhere/worker", built.library, archive.LibraryWorker, "/nowhere/worker"},
+		{"the worker is no program", text, built.library, archive.LibraryWorker, "text.so"},
+		{"another program as worker", "/bin/false", built.library, archive.LibraryWorker, "exit status 1"},
+		{"a worker of another version", self, "bad worker: version", archive.LibraryProtocol, "version 2"},
+		{"a worker that says no hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
+		{"a worker that talks nonsense", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPool(t, func(c *sdkworker.Config) { c.Worker, c.Library = tt.worker, tt.library })
+			_, err := p.Session(corpID, identity()).ChatData(t.Context(), 0, 10)
+			var library *archive.LibraryError
+			if !errors.As(err, &library) || library.Why != tt.why || !strings.Contains(library.Note, tt.note) {
+				t.Errorf("got %v, want a LibraryError: %s that tells %q", err, tt.why, tt.note)
+			}
+			if n := p.Processes(); n != 0 {
+				t.Errorf("processes: got %d, want none", n)
+			}
+		})
+	}
+}
+
+func TestBrokenAnswersAreNonsense(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for part, how := range map[string]archive.CrashKind{
+		"wrong id":       archive.Nonsense,
+		"wrong kind":     archive.Nonsense,
+		"huge frame":     archive.Nonsense,
+		"refuses":        archive.Nonsense,
+		"closes":         archive.Nonsense,
+		"half an answer": archive.Crashed,
+	} {
+		t.Run(part, func(t *testing.T) {
+			s := newSession(t, func(c *sdkworker.Config) { c.Worker, c.Library = self, "bad worker: "+part })
+			for range 2 { // a fresh process each time
+				_, err := s.ChatData(t.Context(), 0, 10)
+				wantCrash(t, err, "GetChatData", how)
+				if s.PID() != 0 {
+					t.Error("the process was kept")
+				}
+			}
+		})
+	}
+}
+
+// badWorker answers Hello and Init well, except where the part is about them,
+// and GetChatData in the way that the part names.
+func badWorker(part string) int {
+	in, out := os.NewFile(3, "requests"), os.NewFile(4, "answers")
+	r, w := sdkproto.NewReader(in), sdkproto.NewWriter(out)
+	frame := func(id uint32, m sdkproto.Message) []byte {
+		var b bytes.Buffer
+		_ = sdkproto.NewWriter(&b).Write(id, m)
+		return b.Bytes()
+	}
+	for {
+		id, request, err := r.Read()
+		if err != nil {
+			return 0
+		}
+		switch request.(type) {
+		case sdkproto.Hello:
+			hello := frame(id, sdkproto.Hello{})
+			switch part {
+			case "version":
+				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = 2
+				_, _ = out.Write(hello)
+			case "no hello":
+				_ = w.Write(id, sdkproto.Done{})
+			case "nonsense":
+				fmt.Fprintln(out, "HTTP/1.1 400 Bad Request")
+			default:
+				_, _ = out.Write(hello)
+			}
+		case sdkproto.Init:
+			_ = w.Write(id, sdkproto.Done{})
+		case sdkproto.ChatData:
+			switch part {
+			case "wrong id":
+				_ = w.Write(id+1, sdkproto.Result{})
+			case "wrong kind":
+				_ = w.Write(id, sdkproto.Done{})
+			case "huge frame":
+				_, _ = out.Write([]byte{0xff, 0xff, 0xff, 0xff, 17, 0, 0, 0, 0})
+			case "refuses":
+				_ = w.Write(id, sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "x"})
+				return 1
+			case "closes":
+				out.Close()
+			case "half an answer":
+				_, _ = out.Write(frame(id, sdkproto.Result{Data: []byte("half")})[:10])
+				return 3
+			}
+		}
+	}
+}
+
+func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		t.Setenv(name, "credential-of-the-function")
+	}
+	_, url := startWeCom(t)
+	s := newSession(t, func(c *sdkworker.Config) {
+		c.Library, c.Proxy, c.ProxyPassword = built.strict, url, secret.New("user:proxy-password")
+	})
+	decrypt(t, s, "x")
+	pid := s.PID()
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(environ) != 0 {
+		t.Errorf("environment: got %d bytes, want none", len(environ))
+	}
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := built.worker + "\x00" + built.strict + "\x00"; string(cmdline) != want {
+		t.Errorf("arguments: got %q, want %q", cmdline, want)
+	}
+	var status []byte
+	if status, err = os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(status, []byte("Max core file size        0                    0")) {
+		t.Error("the child may write a core file")
+	}
+	// Its descriptors: pipes and what Go's runtime opens; nothing of ours.
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		target, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, e.Name()))
+		switch {
+		case target == "", target == "/dev/null", strings.HasPrefix(target, "/sys/"):
+		case strings.HasPrefix(target, "pipe:"), strings.HasPrefix(target, "anon_inode:"):
+		default:
+			t.Errorf("descriptor %s: got %s, want only pipes", e.Name(), target)
+		}
+	}
+}
+
+// TestTheChildDiesWithItsParent kills a parent while its worker hangs inside
+// the library, where it cannot see that its requests have ended.
+func TestTheChildDiesWithItsParent(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.worker, built.library)
+	parent.WaitDelay = 5 * time.Second
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(bufio.NewReader(out), &pid); err != nil {
+		t.Fatalf("read the worker's pid: %v", err)
+	}
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait()
+	waitGone(t, pid)
+}
+
+func doomedParent(worker, library string) int {
+	s := sdkworker.NewPool(sdkworker.Config{Worker: worker, Library: library}).Session(corpID, identity())
+	key, message := sealed("x")
+	if _, err := s.Decrypt(context.Background(), key, message); err != nil {
+		return 1
+	}
+	fmt.Println(s.PID())
+	key, message = sealed("##standin:hang##")
+	_, _ = s.Decrypt(context.Background(), key, message)
+	return 0
+}
+
+func TestHideFromChildren(t *testing.T) {
+	dumpable := func() uintptr {
+		v, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		return v
+	}
+	before := dumpable()
+	t.Cleanup(func() { syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, before, 0) })
+	if err := sdkworker.HideFromChildren(); err != nil {
+		t.Fatal(err)
+	}
+	if got := dumpable(); got != 0 {
+		t.Errorf("dumpable: got %d, want 0", got)
+	}
+	decrypt(t, newSession(t, nil), "workers start all the same")
+}
