@@ -1,0 +1,212 @@
+package dynamostore_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+func TestCorpsAreStrangers(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: neighbor, Name: "theirs"}))
+	must(t, s.AddKey(ctx, neighbor, archive.Key{ID: "k"}, true, ""))
+	must(t, s.Bind(ctx, neighbor, archive.Binding{Version: 1}))
+	must(t, s.RecordEvent(ctx, neighbor, archive.Event{Type: "e", At: start}))
+
+	_, err := s.Corp(ctx, corp)
+	checkError(t, "Corp", err, archive.ErrNotFound)
+	set, err := s.KeySet(ctx, corp)
+	must(t, err)
+	check(t, "KeySet", set, archive.KeySet{})
+	events, err := s.Events(ctx, corp, archive.DayOf(start))
+	must(t, err)
+	check(t, "Events", len(events), 0)
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp, Name: "ours"}))
+	must(t, s.Rename(ctx, corp, "renamed"))
+	got, err := s.Corp(ctx, neighbor)
+	must(t, err)
+	check(t, "neighbour", got, archive.Corp{ID: neighbor, Name: "theirs", CurrentKey: "k"})
+}
+
+func TestCorpIsCreatedOnce(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp, Name: "first"}))
+	checkError(t, "CreateCorp again", s.CreateCorp(ctx, archive.Corp{ID: corp, Name: "second"}), archive.ErrExists)
+	got, err := s.Corp(ctx, corp)
+	must(t, err)
+	check(t, "name", got.Name, "first")
+}
+
+func TestChangesNeedACorp(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	for name, err := range map[string]error{
+		"Rename":        s.Rename(ctx, corp, "n"),
+		"SetEnabled":    s.SetEnabled(ctx, corp, true, start),
+		"switching off": s.SetEnabled(ctx, corp, false, start),
+		"SetSecret":     s.SetSecret(ctx, corp, "abcd", start),
+		"TouchCallback": s.TouchCallback(ctx, corp, start),
+		"Claim":         s.Claim(ctx, corp, "k", 1, start),
+		"AddKey":        s.AddKey(ctx, corp, archive.Key{ID: "k"}, false, ""),
+		"current key":   s.AddKey(ctx, corp, archive.Key{ID: "k"}, true, ""),
+	} {
+		checkError(t, name, err, archive.ErrNotFound)
+	}
+	for c, err := range s.Corps(ctx) {
+		t.Errorf("got corp %v, error %v, want none", c, err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	want := archive.Corp{ID: corp, CreatedAt: start}
+	must(t, s.CreateCorp(ctx, want))
+	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want func()
+	}{
+		{"rename", func() error { return s.Rename(ctx, corp, "云朵") }, func() { want.Name = "云朵" }},
+		{"switch on", func() error { return s.SetEnabled(ctx, corp, true, at(1)) }, func() { want.Enabled, want.EnabledAt = true, at(1) }},
+		{"switch on again", func() error { return s.SetEnabled(ctx, corp, true, at(2)) }, func() {}},
+		{"switch off", func() error { return s.SetEnabled(ctx, corp, false, at(3)) }, func() { want.Enabled = false }},
+		{"switch off again", func() error { return s.SetEnabled(ctx, corp, false, at(4)) }, func() {}},
+		{"switch on anew", func() error { return s.SetEnabled(ctx, corp, true, at(5)) }, func() { want.Enabled, want.EnabledAt = true, at(5) }},
+		{"secret", func() error { return s.SetSecret(ctx, corp, "abcd", at(6)) }, func() { want.SecretPrefix, want.SecretSetAt = "abcd", at(6) }},
+		{"first callback", func() error { return s.TouchCallback(ctx, corp, at(10)) }, func() { want.CallbackAt = at(10) }},
+		{"callback soon after", func() error { return s.TouchCallback(ctx, corp, at(11).Add(-1)) }, func() {}},
+		{"callback from before", func() error { return s.TouchCallback(ctx, corp, at(9)) }, func() {}},
+		{"callback later", func() error { return s.TouchCallback(ctx, corp, at(11)) }, func() { want.CallbackAt = at(11) }},
+	} {
+		must(t, step.do())
+		step.want()
+		got, err := s.Corp(ctx, corp)
+		must(t, err)
+		check(t, step.name, got, want)
+	}
+}
+
+func TestCorpsListsAllAndOnlyCorps(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	var want []string
+	for i := range 30 {
+		id := fmt.Sprintf("ww%016d", i)
+		want = append(want, id)
+		must(t, s.CreateCorp(ctx, archive.Corp{ID: id}))
+		must(t, s.AddKey(ctx, id, archive.Key{ID: "k"}, true, ""))
+	}
+	var got []string
+	for c, err := range s.Corps(ctx) {
+		must(t, err)
+		check(t, "current key", c.CurrentKey, "k")
+		got = append(got, c.ID)
+	}
+	slices.Sort(got)
+	check(t, "corps", got, want)
+	for range s.Corps(ctx) {
+		break // ends the listing without more requests
+	}
+}
+
+func TestAddKey(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
+	k := func(id string, minute int) archive.Key {
+		return archive.Key{ID: id, PublicPEM: id, CreatedAt: start.Add(time.Duration(minute) * time.Minute)}
+	}
+	must(t, s.AddKey(ctx, corp, k("b", 1), true, ""))
+	must(t, s.AddKey(ctx, corp, k("a", 2), true, "b"))
+	must(t, s.AddKey(ctx, corp, k("imported", 0), false, ""))
+	again := k("a", 3)
+	again.PublicPEM = "other"
+	checkError(t, "same key", s.AddKey(ctx, corp, again, false, ""), archive.ErrExists)
+	checkError(t, "same key, and another is current", s.AddKey(ctx, corp, again, true, "b"), archive.ErrExists)
+	checkError(t, "another is current", s.AddKey(ctx, corp, k("c", 4), true, "b"), archive.ErrConflict)
+	checkError(t, "none was current", s.AddKey(ctx, corp, k("c", 4), true, ""), archive.ErrConflict)
+
+	set, err := s.KeySet(ctx, corp)
+	must(t, err)
+	check(t, "keys, oldest first", set.Keys, []archive.Key{k("imported", 0), k("b", 1), k("a", 2)})
+	c, err := s.Corp(ctx, corp)
+	must(t, err)
+	check(t, "current key", c.CurrentKey, "a")
+}
+
+// Of those who make a key at once, one makes it the current one; the others
+// are told.
+func TestAddKeyRace(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
+	errs := make([]error, 8)
+	var group errgroup.Group
+	for i := range errs {
+		group.Go(func() error {
+			errs[i] = s.AddKey(ctx, corp, archive.Key{ID: fmt.Sprint(i)}, true, "")
+			return nil
+		})
+	}
+	must(t, group.Wait())
+	won := -1
+	for i, err := range errs {
+		if err == nil {
+			won = i
+			continue
+		}
+		checkError(t, "loser", err, archive.ErrConflict)
+	}
+	set, err := s.KeySet(ctx, corp)
+	must(t, err)
+	if len(set.Keys) != 1 || set.Keys[0].ID != fmt.Sprint(won) {
+		t.Errorf("got keys %v, want only %d", set.Keys, won)
+	}
+}
+
+func TestClaimAndBind(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
+	must(t, s.AddKey(ctx, corp, archive.Key{ID: "k"}, true, ""))
+	checkError(t, "unknown key", s.Claim(ctx, corp, "other", 1, start), archive.ErrNotFound)
+	must(t, s.Claim(ctx, corp, "k", 7, start))
+	bindings := []archive.Binding{
+		{Version: 2, KeyID: "k", Seq: 1, MsgID: "m", At: start},
+		{Version: 10, KeyID: "k", Seq: 2, MsgID: "n", At: start},
+	}
+	must(t, s.Bind(ctx, corp, bindings[1]))
+	must(t, s.Bind(ctx, corp, bindings[0]))
+	checkError(t, "bound version", s.Bind(ctx, corp, archive.Binding{Version: 2, KeyID: "other"}), archive.ErrExists)
+
+	want := archive.KeySet{Keys: []archive.Key{{ID: "k", ClaimedVersion: 7, ClaimedAt: start}}, Bindings: bindings}
+	got, err := s.KeySet(ctx, corp)
+	must(t, err)
+	check(t, "claimed", got, want)
+	must(t, s.Claim(ctx, corp, "k", 0, start))
+	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt = 0, time.Time{}
+	got, err = s.KeySet(ctx, corp)
+	must(t, err)
+	check(t, "claim taken back", got, want)
+}
+
+func TestEvents(t *testing.T) {
+	s, ctx := newCorps(t), t.Context()
+	day := archive.DayOf(start)
+	event := func(typ string, minute int, body string) archive.Event {
+		return archive.Event{Type: typ, At: start.Add(time.Duration(minute) * time.Minute), Body: []byte(body)}
+	}
+	first, second, third := event("z#/类", 0, "<a/>"), event("a", 1, "<b/>"), event("a", 2, "<c/>")
+	for _, e := range []archive.Event{third, second, first, event("a", 30, "<b/>")} {
+		must(t, s.RecordEvent(ctx, corp, e))
+	}
+	tomorrow := event("a", 24*60, "<b/>")
+	must(t, s.RecordEvent(ctx, corp, tomorrow))
+	got, err := s.Events(ctx, corp, day)
+	must(t, err)
+	check(t, "events as they came, each once", got, []archive.Event{first, second, third})
+	got, err = s.Events(ctx, corp, archive.DayOf(tomorrow.At))
+	must(t, err)
+	check(t, "next day", got, []archive.Event{tomorrow})
+}

@@ -1,0 +1,314 @@
+package dynamostore_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+// pageRow is the row that follows prev, of ten records.
+func pageRow(prev archive.Head, note string) archive.Row {
+	row := archive.Row{
+		Corp: prev.Corp, Kind: archive.PageRow, After: prev.Last, First: prev.Last + 1, Last: prev.Last + 10,
+		Count: 10, Sum: note, Size: 100, At: start, Prev: prev.Hash, State: archive.RowRequested, Tries: 1,
+	}
+	row.Hash = archive.ChainHash(row)
+	return row
+}
+
+// grow appends n pages to the chain.
+func grow(t *testing.T, s *dynamostore.Ledger, head archive.Head, n int) archive.Head {
+	t.Helper()
+	for range n {
+		row := pageRow(head, "")
+		must(t, s.Append(t.Context(), head, row))
+		head = head.Next(row)
+	}
+	return head
+}
+
+func afters(rows []archive.Row) []uint64 {
+	var out []uint64
+	for _, r := range rows {
+		out = append(out, r.After)
+	}
+	return out
+}
+
+func TestHeadMovesOnlyFromWhereItWas(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	genesis := archive.NewHead(corp)
+	first := pageRow(genesis, "first")
+	must(t, s.Append(ctx, genesis, first))
+	head := genesis.Next(first)
+	second := pageRow(head, "second")
+	must(t, s.Append(ctx, head, second))
+	end := head.Next(second)
+
+	edited := head
+	edited.Hash = "other"
+	rows := head
+	rows.Rows = 7
+	for name, prev := range map[string]archive.Head{"genesis": genesis, "old head": head, "another hash": edited, "another count": rows} {
+		checkError(t, name, s.Append(ctx, prev, pageRow(prev, "late")), archive.ErrConflict)
+	}
+	// The row is there although the head is as it was read: nothing is
+	// overwritten.
+	stray := pageRow(end, "stray")
+	stray.After = first.After
+	checkError(t, "row is there", s.Append(ctx, end, stray), archive.ErrConflict)
+
+	got, err := s.Head(ctx, corp)
+	must(t, err)
+	check(t, "head", got, end)
+	all, err := s.Rows(ctx, corp, archive.RowQuery{Limit: 10})
+	must(t, err)
+	check(t, "rows", all, []archive.Row{first, second})
+	head, err = s.Head(ctx, neighbor)
+	must(t, err)
+	check(t, "the neighbour's head", head, archive.NewHead(neighbor))
+}
+
+func TestOnePullerWins(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	for _, prev := range []archive.Head{archive.NewHead(corp), grow(t, s, archive.NewHead(neighbor), 1)} {
+		errs := make([]error, 8)
+		var group errgroup.Group
+		for i := range errs {
+			group.Go(func() error {
+				errs[i] = s.Append(ctx, prev, pageRow(prev, fmt.Sprint(i)))
+				return nil
+			})
+		}
+		must(t, group.Wait())
+		var winners []int
+		for i, err := range errs {
+			if err == nil {
+				winners = append(winners, i)
+			} else {
+				checkError(t, "loser", err, archive.ErrConflict)
+			}
+		}
+		if len(winners) != 1 {
+			t.Fatalf("got winners %v, want one", winners)
+		}
+		row, err := s.Row(ctx, prev.Corp, prev.Last)
+		must(t, err)
+		check(t, "row", row.Sum, fmt.Sprint(winners[0]))
+		head, err := s.Head(ctx, prev.Corp)
+		must(t, err)
+		check(t, "head", head, prev.Next(row))
+	}
+}
+
+func TestGapIsNotPending(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	head := archive.NewHead(corp)
+	gap := archive.Row{
+		Corp: corp, Kind: archive.GapRow, Last: 5, At: start, Reason: "too_large", Evidence: "301058",
+		Prev: head.Hash, State: archive.RowDecoded,
+	}
+	gap.Hash = archive.ChainHash(gap)
+	must(t, s.Append(ctx, head, gap))
+	pending, err := s.Pendings(ctx, corp, 10)
+	must(t, err)
+	check(t, "pending", len(pending), 0)
+	row, err := s.Row(ctx, corp, 0)
+	must(t, err)
+	check(t, "gap", row, gap)
+}
+
+func TestRows(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	head := grow(t, s, archive.NewHead(corp), 5)
+	grow(t, s, archive.NewHead(neighbor), 2)
+	far := archive.Row{Corp: corp, Kind: archive.GapRow, After: head.Last, Last: math.MaxUint64 - 20, State: archive.RowDecoded, Hash: "far"}
+	must(t, s.Append(ctx, head, far))
+	grow(t, s, head.Next(far), 1)
+	const top = uint64(math.MaxUint64 - 20)
+	for _, c := range []struct {
+		name string
+		q    archive.RowQuery
+		want []uint64
+	}{
+		{"all", archive.RowQuery{Limit: 1000}, []uint64{0, 10, 20, 30, 40, 50, top}},
+		{"first", archive.RowQuery{Limit: 2}, []uint64{0, 10}},
+		{"from one", archive.RowQuery{From: 20, Limit: 2}, []uint64{20, 30}},
+		{"from between", archive.RowQuery{From: 21, Limit: 2}, []uint64{30, 40}},
+		{"down from one", archive.RowQuery{From: 20, Descending: true, Limit: 2}, []uint64{20, 10}},
+		{"down from between", archive.RowQuery{From: 19, Descending: true, Limit: 9}, []uint64{10, 0}},
+		{"down from the end", archive.RowQuery{From: math.MaxUint64, Descending: true, Limit: 2}, []uint64{top, 50}},
+		{"beyond", archive.RowQuery{From: math.MaxUint64, Limit: 2}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rows, err := s.Rows(ctx, corp, c.q)
+			must(t, err)
+			check(t, "rows", afters(rows), c.want)
+		})
+	}
+}
+
+func TestFinish(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	grow(t, s, archive.NewHead(corp), 2)
+	checkError(t, "no row", s.Finish(ctx, corp, 99, archive.Result{}), archive.ErrNotFound)
+	_, err := s.Row(ctx, corp, 99)
+	checkError(t, "the row that is not there", err, archive.ErrNotFound)
+
+	for i, result := range []archive.Result{
+		{At: start, Stored: 9, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
+		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}},
+	} {
+		must(t, s.Finish(ctx, corp, 0, result))
+		must(t, s.Finish(ctx, corp, 0, result))
+		row, err := s.Row(ctx, corp, 0)
+		must(t, err)
+		check(t, fmt.Sprintf("result %d", i), row.Result, &result)
+		check(t, "state", row.State, archive.RowDecoded)
+		check(t, "the chain", archive.ChainHash(row), row.Hash)
+	}
+	pending, err := s.Pendings(ctx, corp, 10)
+	must(t, err)
+	check(t, "pending", pending, []archive.Pending{{Corp: corp, After: 10, RequestedAt: start, Tries: 1}})
+}
+
+// Two decoders of one page collide in their transactions; both succeed.
+func TestFinishTogether(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	grow(t, s, archive.NewHead(corp), 1)
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error { return s.Finish(ctx, corp, 0, archive.Result{Stored: i}) })
+	}
+	must(t, group.Wait())
+}
+
+func TestRerequested(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	grow(t, s, archive.NewHead(corp), 3)
+	later := start.Add(time.Hour)
+	old, err := s.PendingBefore(ctx, corp, later, 2)
+	must(t, err)
+	check(t, "pending", old, []archive.Pending{
+		{Corp: corp, After: 0, RequestedAt: start, Tries: 1}, {Corp: corp, After: 10, RequestedAt: start, Tries: 1},
+	})
+	none, err := s.PendingBefore(ctx, corp, start, 2)
+	must(t, err)
+	check(t, "older than the oldest", len(none), 0)
+
+	must(t, s.Rerequested(ctx, old[0], later, true))
+	checkError(t, "requested meanwhile", s.Rerequested(ctx, old[0], later, true), archive.ErrConflict)
+	must(t, s.Finish(ctx, corp, 10, archive.Result{}))
+	checkError(t, "decoded meanwhile", s.Rerequested(ctx, old[1], later, true), archive.ErrConflict)
+	row, err := s.Row(ctx, corp, 10)
+	must(t, err)
+	check(t, "decoded row", row.State, archive.RowDecoded)
+
+	again := archive.Pending{Corp: corp, After: 0, RequestedAt: later, Tries: 2, Stuck: true}
+	got, err := s.Pendings(ctx, corp, 1)
+	must(t, err)
+	check(t, "requested again", got, []archive.Pending{again})
+	must(t, s.Rerequested(ctx, again, later.Add(time.Hour), false))
+	got, err = s.Pendings(ctx, corp, 1)
+	must(t, err)
+	again.RequestedAt, again.Tries = later.Add(time.Hour), 3
+	check(t, "stuck stays", got, []archive.Pending{again})
+	row, err = s.Row(ctx, corp, 0)
+	must(t, err)
+	check(t, "stuck row", [2]any{row.State, row.Tries}, [2]any{archive.RowStuck, 3})
+	check(t, "the chain", archive.ChainHash(row), row.Hash)
+}
+
+func TestRefusalsAreTheAddresss(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+	must(t, s.RecordRefusal(ctx, corp, at(0)))
+	must(t, s.RecordRefusal(ctx, neighbor, at(0)))
+	must(t, s.RecordRefusal(ctx, corp, at(10)))
+	must(t, s.RecordRefusal(ctx, corp, at(10)))
+	for since, want := range map[time.Time]int{at(-5): 3, at(0): 3, at(0).Add(1): 1, at(10): 1, at(11): 0} {
+		got, err := s.Refusals(ctx, since)
+		must(t, err)
+		check(t, "refusals since "+since.String(), got, want)
+	}
+}
+
+func TestLossIsRecordedOnce(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	first := archive.Loss{Corp: corp, Since: start, At: start.Add(archive.Retention)}
+	later := archive.Loss{Corp: corp, Since: start.Add(time.Hour), At: start.Add(200 * time.Hour)}
+	again := first
+	again.At = again.At.Add(time.Minute)
+	for _, l := range []archive.Loss{later, first, again} {
+		must(t, s.RecordLoss(ctx, l))
+	}
+	got, err := s.Losses(ctx, corp)
+	must(t, err)
+	check(t, "losses", got, []archive.Loss{first, later})
+}
+
+func TestPullStatesOfManyCorps(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	want, ids := map[string]archive.PullState{}, []string(nil)
+	for i := range 150 {
+		id := fmt.Sprintf("ww%016d", i)
+		ids = append(ids, id)
+		state := archive.PullState{Corp: id}
+		if i%50 == 0 {
+			state.Refusals = i + 1
+			must(t, s.SavePullState(ctx, state))
+		}
+		want[id] = state
+	}
+	got, err := s.PullStates(ctx, ids)
+	must(t, err)
+	check(t, "states", got, want)
+	got, err = s.PullStates(ctx, nil)
+	must(t, err)
+	check(t, "no states", len(got), 0)
+	one, err := s.PullState(ctx, ids[1])
+	must(t, err)
+	check(t, "state never saved", one, archive.PullState{Corp: ids[1]})
+}
+
+func TestReplays(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	job := archive.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "someone", To: 100}
+	must(t, s.CreateReplay(ctx, job))
+	checkError(t, "CreateReplay again", s.CreateReplay(ctx, job), archive.ErrExists)
+	_, err := s.Replay(ctx, neighbor, job.ID)
+	checkError(t, "of another corp", err, archive.ErrNotFound)
+
+	next := job
+	next.Next, next.Pages, next.UpdatedAt = 20, 2, start.Add(time.Minute)
+	must(t, s.AdvanceReplay(ctx, job, next))
+	checkError(t, "advanced meanwhile", s.AdvanceReplay(ctx, job, next), archive.ErrConflict)
+	unknown := job
+	unknown.ID = "2026-2"
+	checkError(t, "unknown", s.AdvanceReplay(ctx, unknown, unknown), archive.ErrConflict)
+
+	for at, want := range map[time.Time][]archive.Replay{next.UpdatedAt: nil, next.UpdatedAt.Add(1): {next}} {
+		got, err := s.UnfinishedReplays(ctx, corp, at)
+		must(t, err)
+		check(t, "unfinished before "+at.String(), got, want)
+	}
+	done := next
+	done.Done = true
+	must(t, s.AdvanceReplay(ctx, next, done))
+	got, err := s.UnfinishedReplays(ctx, corp, start.Add(time.Hour))
+	must(t, err)
+	check(t, "unfinished", len(got), 0)
+
+	newer := job
+	newer.ID = "2026-3"
+	must(t, s.CreateReplay(ctx, newer))
+	got, err = s.Replays(ctx, corp)
+	must(t, err)
+	check(t, "newest first", got, []archive.Replay{newer, done})
+}

@@ -1,0 +1,337 @@
+package dynamostore_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+const room = archive.ConversationID("room:wr1")
+
+// sent is the time of messages, in whole milliseconds as WeCom has them.
+var sent = start.Truncate(time.Millisecond)
+
+func message(ms int, msgID string, seq uint64) archive.Message {
+	return archive.Message{
+		Corp: corp, Conversation: room, Time: sent.Add(time.Duration(ms) * time.Millisecond), MsgID: msgID,
+		Seq: seq, After: 1, KeyVersion: 2, Raw: fmt.Appendf(nil, "%d", seq),
+	}
+}
+
+func write(t *testing.T, s *dynamostore.Messages, messages ...archive.Message) {
+	t.Helper()
+	must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: messages}))
+}
+
+// readThrough follows the pages of a query to its end.
+func readThrough(t *testing.T, s *dynamostore.Messages, q archive.MessageQuery) []archive.Message {
+	t.Helper()
+	var all []archive.Message
+	for {
+		page, more, err := s.Messages(t.Context(), corp, room, q)
+		must(t, err)
+		if len(page) > q.Limit {
+			t.Fatalf("got a page of %d, want at most %d", len(page), q.Limit)
+		}
+		all = append(all, page...)
+		if !more {
+			return all
+		}
+		if len(page) == 0 {
+			t.Fatal("got an empty page and the promise of more")
+		}
+		last := page[len(page)-1]
+		q.Start = &archive.Position{Time: last.Time, MsgID: last.MsgID}
+	}
+}
+
+func seqs(messages []archive.Message) []uint64 {
+	var out []uint64
+	for _, m := range messages {
+		out = append(out, m.Seq)
+	}
+	return out
+}
+
+// The msgids are what a careless key would mix up or sort wrongly.
+func TestMessagesInEveryOrderAndPageSize(t *testing.T) {
+	s := newMessages(t)
+	long := strings.Repeat("长", 400)
+	ids := []string{"", " ", "!", "\"", "#", "a", "a\x00", "a!", "a\"", "a#", "a#1", "aa", "b_2", "é", "文", "\U0001F600", long + "a", long + "b", "\xff"}
+	slices.Sort(ids)
+	var stored, want []archive.Message
+	seq := uint64(math.MaxUint64 - 1000)
+	for ms := range 3 {
+		for _, id := range ids {
+			m := message(ms, id, seq)
+			want = append(want, m)
+			stored = append(stored, m)
+			if seq%3 == 0 { // the same msgid again, under higher seqs
+				m.Seq += 500
+				stored = append(stored, m)
+				m.Seq++
+				stored = append(stored, m)
+			}
+			seq++
+		}
+	}
+	// Of the order among ids beyond the longest that fit into a key, and of
+	// bytes that are no text, nothing is promised but that there is one.
+	ordered := func(m archive.Message) bool { return len(m.MsgID) < 300 && m.MsgID != "\xff" }
+	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] })
+	write(t, s, stored...)
+	write(t, s, stored[:10]...)
+
+	for _, limit := range []int{1, 2, 3, 7, 1000} {
+		for _, descending := range []bool{false, true} {
+			got := readThrough(t, s, archive.MessageQuery{Limit: limit, Descending: descending})
+			if descending {
+				slices.Reverse(got)
+			}
+			name := fmt.Sprintf("limit %d, descending %v", limit, descending)
+			check(t, name, keep(got, ordered), keep(want, ordered))
+			slices.SortFunc(got, func(a, b archive.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+			check(t, name+", by seq", got, want)
+		}
+	}
+	for _, m := range want {
+		got, err := s.Message(t.Context(), corp, room, m.Time, m.MsgID)
+		must(t, err)
+		check(t, "message", got, m)
+	}
+	_, err := s.Message(t.Context(), corp, room, sent, "other")
+	checkError(t, "no such message", err, archive.ErrNotFound)
+	_, err = s.Message(t.Context(), corp, room, time.Time{}, "a")
+	checkError(t, "no such time", err, archive.ErrNotFound)
+}
+
+func keep(messages []archive.Message, f func(archive.Message) bool) []archive.Message {
+	var out []archive.Message
+	for _, m := range messages {
+		if f(m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func TestMessagesBetween(t *testing.T) {
+	s := newMessages(t)
+	write(t, s, message(0, "a", 1), message(0, "b", 2), message(1, "a", 3), message(2, "a", 4), message(3, "a", 5))
+	at := func(ms int) time.Time { return sent.Add(time.Duration(ms) * time.Millisecond) }
+	for _, c := range []struct {
+		name string
+		q    archive.MessageQuery
+		want []uint64
+	}{
+		{"all", archive.MessageQuery{}, []uint64{1, 2, 3, 4, 5}},
+		{"from is included", archive.MessageQuery{From: at(1)}, []uint64{3, 4, 5}},
+		{"to is not", archive.MessageQuery{To: at(1)}, []uint64{1, 2}},
+		{"parts of a millisecond", archive.MessageQuery{From: at(0).Add(1), To: at(2).Add(1)}, []uint64{3, 4}},
+		{"nothing between", archive.MessageQuery{From: at(1), To: at(1)}, nil},
+		{"swapped", archive.MessageQuery{From: at(3), To: at(1)}, nil},
+		{"before and after all keys", archive.MessageQuery{From: time.Unix(-1e15, 0), To: time.Unix(1e15, 0)}, []uint64{1, 2, 3, 4, 5}},
+		{"start before from", archive.MessageQuery{From: at(1), Start: &archive.Position{Time: at(0), MsgID: "a"}}, []uint64{3, 4, 5}},
+		{"start after to", archive.MessageQuery{To: at(1), Start: &archive.Position{Time: at(2), MsgID: "a"}}, nil},
+		{"start where no message is", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}}, []uint64{2, 3, 4, 5}},
+		{"down from start", archive.MessageQuery{Start: &archive.Position{Time: at(1), MsgID: "a"}, Descending: true}, []uint64{2, 1}},
+		{"down from where none is", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}, Descending: true}, []uint64{1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.q.Limit = 1000
+			got, more, err := s.Messages(t.Context(), corp, room, c.q)
+			must(t, err)
+			check(t, "messages", seqs(got), c.want)
+			check(t, "more", more, false)
+		})
+	}
+}
+
+func TestMaxBytes(t *testing.T) {
+	s, ctx := newMessages(t), t.Context()
+	for i, size := range []int{10, 20, 30, 0} {
+		m := message(i, "m", uint64(i))
+		m.Raw = make([]byte, size)
+		write(t, s, m)
+	}
+	for _, c := range []struct {
+		max, want int
+		more      bool
+	}{{1, 1, true}, {10, 1, true}, {29, 1, true}, {30, 2, true}, {59, 2, true}, {60, 4, false}, {0, 4, false}} {
+		got, more, err := s.Messages(ctx, corp, room, archive.MessageQuery{Limit: 10, MaxBytes: c.max})
+		must(t, err)
+		check(t, fmt.Sprintf("messages within %d bytes", c.max), len(got), c.want)
+		check(t, "more", more, c.more)
+	}
+}
+
+// A conversation of many messages is more than DynamoDB answers at once.
+func TestMessagesOverManyAnswers(t *testing.T) {
+	s := newMessages(t)
+	var stored []archive.Message
+	for i := range 12 {
+		m := message(i, "m", uint64(i))
+		m.Raw = make([]byte, archive.InlineLimit)
+		stored = append(stored, m)
+	}
+	write(t, s, stored...)
+	got := readThrough(t, s, archive.MessageQuery{Limit: 1000})
+	check(t, "messages", len(got), len(stored))
+}
+
+func TestNewest(t *testing.T) {
+	s, ctx := newMessages(t), t.Context()
+	_, err := s.Newest(ctx, corp, room)
+	checkError(t, "none", err, archive.ErrNotFound)
+	write(t, s, message(0, "z", 1), message(5, "a", 9), message(5, "a", 2), message(5, "A", 3))
+	got, err := s.Newest(ctx, corp, room)
+	must(t, err)
+	check(t, "newest", got.Seq, uint64(2))
+}
+
+func TestTimeThatFitsNoKeyIsRefused(t *testing.T) {
+	m := message(0, "m", 1)
+	m.Time = time.Unix(-1, 0)
+	if err := newMessages(t).WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{m}}); err == nil {
+		t.Error("got no error")
+	}
+}
+
+func TestPageHoldsOneCorp(t *testing.T) {
+	s := newMessages(t)
+	for name, p := range map[string]archive.PageView{
+		"message":   {Messages: []archive.Message{{Corp: corp, Time: sent}}},
+		"activity":  {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
+		"set aside": {SetAside: []archive.Undecryptable{{Corp: corp}}},
+	} {
+		p.Corp = neighbor
+		if err := s.WritePage(t.Context(), p); err == nil {
+			t.Errorf("%s of another corp: got no error", name)
+		}
+	}
+}
+
+func TestLatestDay(t *testing.T) {
+	s, ctx := newMessages(t), t.Context()
+	long := archive.RoomConversation(strings.Repeat("房", 300))
+	var activities []archive.Activity
+	add := func(party string, day archive.Day, conversations ...archive.ConversationID) {
+		for _, c := range conversations {
+			activities = append(activities, archive.Activity{Corp: corp, Party: party, Day: day, Conversation: c})
+		}
+	}
+	var many []archive.ConversationID
+	for i := range 250 {
+		many = append(many, archive.RoomConversation(fmt.Sprintf("%03d", i)))
+	}
+	add("li#si", "2026-01-01", room)
+	add("li#si", "2026-02-28", long, room)
+	add("li#si", "2026-03-01", many...)
+	add("li", "2026-04-01", room) // a party whose id begins the other's
+	add("", "2026-05-01", archive.Unplaced)
+	page := archive.PageView{Corp: corp, Activities: activities}
+	must(t, s.WritePage(ctx, page))
+	must(t, s.WritePage(ctx, page))
+
+	for _, c := range []struct {
+		name, party string
+		upTo, want  archive.Day
+		list        []archive.ConversationID
+	}{
+		{"newest", "li#si", "", "2026-03-01", many},
+		{"up to that day", "li#si", "2026-03-01", "2026-03-01", many},
+		{"up to a day between", "li#si", "2026-02-30", "2026-02-28", []archive.ConversationID{long, room}},
+		{"oldest", "li#si", "2026-01-01", "2026-01-01", []archive.ConversationID{room}},
+		{"no party", "", "", "2026-05-01", []archive.ConversationID{archive.Unplaced}},
+	} {
+		day, list, err := s.LatestDay(ctx, corp, c.party, c.upTo)
+		must(t, err)
+		slices.Sort(c.list)
+		check(t, c.name, [2]any{day, list}, [2]any{c.want, c.list})
+	}
+	for _, c := range [][2]string{{"li#si", "2025-12-31"}, {"li#si", "!"}, {"si", ""}} {
+		_, _, err := s.LatestDay(ctx, corp, c[0], archive.Day(c[1]))
+		checkError(t, "LatestDay of "+c[0]+" up to "+c[1], err, archive.ErrNotFound)
+	}
+}
+
+func TestUndecryptables(t *testing.T) {
+	s, ctx := newMessages(t), t.Context()
+	row := func(seq uint64, reason archive.Reason) archive.Undecryptable {
+		return archive.Undecryptable{Corp: corp, Seq: seq, Reason: reason, At: sent}
+	}
+	a, b, c := row(9, archive.ReasonNoKey), row(1<<63, archive.ReasonCrash), row(math.MaxUint64, archive.ReasonHang)
+	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{c, row(9, archive.ReasonHang), b}}))
+	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{a}}))
+
+	for _, q := range []struct {
+		after uint64
+		limit int
+		want  []archive.Undecryptable
+		more  bool
+	}{
+		{0, 10, []archive.Undecryptable{a, b, c}, false},
+		{0, 3, []archive.Undecryptable{a, b, c}, false},
+		{0, 2, []archive.Undecryptable{a, b}, true},
+		{9, 1, []archive.Undecryptable{b}, true},
+		{1 << 63, 1, []archive.Undecryptable{c}, false},
+		{math.MaxUint64, 1, nil, false},
+	} {
+		got, more, err := s.Undecryptables(ctx, corp, q.after, q.limit)
+		must(t, err)
+		check(t, fmt.Sprintf("after %d, %d", q.after, q.limit), [2]any{got, more}, [2]any{q.want, q.more})
+	}
+
+	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, Cleared: []uint64{1, 9, 9, 1 << 63}}))
+	got, err := s.SetAside(ctx, corp, 0, math.MaxUint64)
+	must(t, err)
+	check(t, "left", got, []archive.Undecryptable{c})
+	got, err = s.SetAside(ctx, corp, 2, 1)
+	must(t, err)
+	check(t, "nothing between", len(got), 0)
+}
+
+func TestClearTakesOneCorp(t *testing.T) {
+	s, ctx := newMessages(t), t.Context()
+	page := func(c string) archive.PageView {
+		p := archive.PageView{Corp: c, SetAside: []archive.Undecryptable{{Corp: c, Seq: 1}}}
+		for i := range 60 {
+			p.Messages = append(p.Messages, archive.Message{Corp: c, Conversation: room, Time: sent, Seq: uint64(i)})
+		}
+		p.Activities = []archive.Activity{{Corp: c, Party: "p", Day: "2026-03-01", Conversation: room}}
+		return p
+	}
+	count := func(c string) (n int) {
+		list, _, err := s.Messages(ctx, c, room, archive.MessageQuery{Limit: 1000})
+		must(t, err)
+		aside, err := s.SetAside(ctx, c, 0, 9)
+		must(t, err)
+		_, days, _ := s.LatestDay(ctx, c, "p", "")
+		return len(list) + len(aside) + len(days)
+	}
+	must(t, s.WritePage(ctx, page(corp)))
+	must(t, s.WritePage(ctx, page(neighbor)))
+	check(t, "before", [2]int{count(corp), count(neighbor)}, [2]int{3, 3})
+	must(t, s.Clear(ctx, corp))
+	check(t, "after", [2]int{count(corp), count(neighbor)}, [2]int{0, 3})
+	// What was cleared is written again: nothing remembers that it was there.
+	must(t, s.WritePage(ctx, page(corp)))
+	check(t, "rebuilt", [2]int{count(corp), count(neighbor)}, [2]int{3, 3})
+}
+
+func TestWritePageEndsWithItsContext(t *testing.T) {
+	s := newMessages(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := s.WritePage(ctx, archive.PageView{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
+	checkError(t, "WritePage", err, context.Canceled)
+}
