@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"os"
 	"runtime"
@@ -40,7 +41,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		return err
 	}
 	// Private keys are in this process and vendor code in a child of it.
-	if err := sdkworker.Undumpable(); err != nil {
+	if err := sdkworker.HideFromChildren(); err != nil {
 		return err
 	}
 	aws, err := awsconfig.LoadDefaultConfig(ctx)
@@ -50,7 +51,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	pool := sdkworker.NewPool(sdkworker.Config{Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, Log: log})
 	defer pool.Close()
 	db := dynamodb.NewFromConfig(aws)
-	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets)
+	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, "")
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	view := dynamostore.NewMessages(db, cfg.messages)
@@ -58,16 +59,16 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Ledger:  ledger,
 		Heads:   ledger,
 		View:    view,
-		Decodes: sqsqueue.NewDecode(sqs.NewFromConfig(aws), cfg.decodes),
+		Decodes: sqsqueue.NewDecode(sqs.NewFromConfig(aws), cfg.decodes, rand.Text),
 		Now:     time.Now,
 		Log:     log,
 	}
 	decoder := &archive.Decoder{
 		Ledger:     ledger,
-		Journal:    s3store.New(s3.NewFromConfig(aws), cfg.journal),
+		Journal:    s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
 		View:       view,
 		Keys:       corps,
-		Openers:    rsakey.NewRing(secrets, time.Now),
+		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
 		Decrypters: newDecrypters(pool, secrets, ledger, cfg.identity, time.Now),
 		Replays:    replayer,
 		Parallel:   runtime.GOMAXPROCS(0),

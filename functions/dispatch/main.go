@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"os"
 	"time"
@@ -39,11 +40,11 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	}
 	db := dynamodb.NewFromConfig(aws)
 	queues := sqs.NewFromConfig(aws)
-	decodes := sqsqueue.NewDecode(queues, cfg.decodes)
+	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	dispatcher := &archive.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
-		Pulls:       sqsqueue.NewPull(queues, cfg.pulls),
+		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes:     decodes,
 		DecodeDepth: decodes,
 		Now:         time.Now,

@@ -8,8 +8,6 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/sdkworker"
-	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 type handler struct {
@@ -53,11 +51,4 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 		}
 	}
 	return resp, nil
-}
-
-// sources gives each corp the library process that serves it alone.
-type sources struct{ pool *sdkworker.Pool }
-
-func (s sources) Source(_ context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
-	return s.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: archiveSecret}), nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"os"
 	"time"
@@ -37,25 +38,28 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	if err := sdkworker.Undumpable(); err != nil {
+	if err := sdkworker.HideFromChildren(); err != nil {
 		return err
 	}
 	aws, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return err
 	}
-	pool := sdkworker.NewPool(sdkworker.Config{Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, Log: log})
+	pool := sdkworker.NewPool(sdkworker.Config{
+		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
+		InitTimeout: archive.CallTimeout, ChatDataTimeout: archive.CallTimeout, Log: log,
+	})
 	defer pool.Close()
 	db := dynamodb.NewFromConfig(aws)
 	queues := sqs.NewFromConfig(aws)
 	puller := &archive.Puller{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
-		Secrets: secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets),
-		Sources: sources{pool},
+		Secrets: secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, ""),
+		Sources: pool,
 		Ledger:  dynamostore.NewLedger(db, cfg.ledger),
-		Journal: s3store.New(s3.NewFromConfig(aws), cfg.journal),
-		Pulls:   sqsqueue.NewPull(queues, cfg.pulls),
-		Decodes: sqsqueue.NewDecode(queues, cfg.decodes),
+		Journal: s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
+		Pulls:   sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
+		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Now:     time.Now,
 		Sleep:   sleep,
 		Log:     log,

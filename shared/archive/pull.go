@@ -98,14 +98,16 @@ type DecodeQueue interface {
 // counts from the last call of the pull before, keeps below that without a
 // counter.
 const (
+	// CallTimeout is how long a call of the library may take.
+	CallTimeout  = 20 * time.Second
 	callPause    = 110 * time.Millisecond
 	retryPause   = time.Second
-	pauseLong    = 10 * time.Minute // while only a person or a payment can help
-	banned       = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
-	stopMargin   = 20 * time.Second // a call's time limit, and time to make its page durable
-	tries        = 3                // of one call, and of a record that cannot be fetched
-	codeExpired  = 10010            // the library's "data expired"
-	refusalHours = time.Hour        // the window of the address's budget
+	pauseLong    = 10 * time.Minute              // while only a person or a payment can help
+	banned       = time.Hour                     // WeCom's ban of an address (45009 after wrong secrets)
+	stopMargin   = 2*CallTimeout + 5*time.Second // Init, a call, and time to make its page durable
+	tries        = 3                             // of one call, and of a record that cannot be fetched
+	codeExpired  = 10010                         // the library's "data expired"
+	refusalHours = time.Hour                     // the window of the address's budget
 	// RefusalBudget is how many refused secrets our address may have in an
 	// hour. How many WeCom bears is not documented (wecom.md 10.10).
 	RefusalBudget = 10

@@ -395,7 +395,7 @@ func TestPullStopsBeforeItsDeadline(t *testing.T) {
 	b := newBench(t, &archivetest.Faults{})
 	b.say(corp, 1, 5000)
 	b.clock.now = time.Now()
-	ctx, cancel := context.WithDeadline(t.Context(), b.clock.now.Add(30*time.Second))
+	ctx, cancel := context.WithDeadline(t.Context(), b.clock.now.Add(60*time.Second))
 	defer cancel()
 	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { b.clock.advance(6 * time.Second); return nil }
 	b.must(b.puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Force: true}))

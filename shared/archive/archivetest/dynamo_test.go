@@ -1,0 +1,17 @@
+package archivetest_test
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+func TestDynamoLedger(t *testing.T) {
+	archivetest.TestLedger(t, func(t testing.TB) archivetest.LedgerStore {
+		return dynamostore.NewLedger(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "LedgerTable"))
+	})
+}

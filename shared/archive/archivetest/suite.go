@@ -1,0 +1,65 @@
+package archivetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// The suites check what the contracts promise, on the fakes and on the real
+// adapters. Each uses corps of its own, so that one store serves all its
+// tests, and rows, messages and times as the archive makes them.
+
+// epoch is the moment at which the suites play.
+var epoch = time.Date(2025, 3, 1, 9, 30, 0, int(123*time.Millisecond), time.UTC)
+
+// far is a seq that fits into no signed integer.
+const far = uint64(1)<<63 + 12345
+
+// corpFor makes a corpid from the test's name and n.
+func corpFor(t testing.TB, n int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name(), n))
+	return fmt.Sprintf("ww%x", sum[:8])
+}
+
+// ok ends the test at an error.
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fails checks that err is want, wrapped or not.
+func fails(t testing.TB, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got error %v, want %v", what, err, want)
+	}
+}
+
+// same checks that two values are equal all through; nil and empty differ only
+// where the values say so in JSON.
+func same(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if reflect.DeepEqual(got, want) {
+		return
+	}
+	g, err1 := json.Marshal(got)
+	w, err2 := json.Marshal(want)
+	if errors.Join(err1, err2) != nil {
+		g, w = fmt.Appendf(nil, "%+v", got), fmt.Appendf(nil, "%+v", want)
+	}
+	const enough = 2000
+	t.Errorf("%s:\n got %.*s\nwant %.*s", what, enough, g, enough, w)
+}
+
+// contextOf is the test's context, which the test may end early.
+func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}

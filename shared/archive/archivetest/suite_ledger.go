@@ -1,0 +1,419 @@
+package archivetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// TestLedger checks a ledger. It calls open once, for an empty one.
+func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
+	l := open(t)
+	for name, test := range map[string]func(*testing.T, LedgerStore){
+		"Chain":           ledgerChain,
+		"Conflict":        ledgerConflict,
+		"ConcurrentPulls": ledgerConcurrently,
+		"PullState":       ledgerPullState,
+		"Refusals":        ledgerRefusals,
+		"Finish":          ledgerFinish,
+		"Rerequested":     ledgerRerequested,
+		"Losses":          ledgerLosses,
+		"Replays":         ledgerReplays,
+		"Cancelled":       ledgerCancelled,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, l) })
+	}
+}
+
+// extend appends n pages of 10 seqs each, a minute apart, and returns all rows
+// of the corp.
+func extend(t *testing.T, l LedgerStore, corp string, n int) []archive.Row {
+	t.Helper()
+	head, err := l.Head(t.Context(), corp)
+	ok(t, err)
+	for range n {
+		page := fmt.Appendf(nil, "page after %d", head.Last)
+		row := PageRow(head, page, head.Last+1, head.Last+10, 10, epoch.Add(time.Duration(head.Rows)*time.Minute))
+		ok(t, l.Append(t.Context(), head, row))
+		head = head.Next(row)
+	}
+	rows, err := l.Rows(t.Context(), corp, archive.RowQuery{Limit: 1000})
+	ok(t, err)
+	return rows
+}
+
+func ledgerChain(t *testing.T, l LedgerStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	head, err := l.Head(t.Context(), corp)
+	ok(t, err)
+	same(t, "head of no rows", head, archive.NewHead(corp))
+	if _, err := l.Row(t.Context(), corp, 0); true {
+		fails(t, "row of no rows", err, archive.ErrNotFound)
+	}
+	var rows []archive.Row
+	for i, make := range []func() archive.Row{
+		func() archive.Row { return PageRow(head, []byte("page"), 5, 9, 3, epoch) },
+		func() archive.Row {
+			return GapRow(head, 12, "library_crashed", "seen\nthrice #|\"", epoch.Add(time.Second))
+		},
+		func() archive.Row { return PageRow(head, []byte("far"), far, far+7, 1000, epoch.Add(time.Hour)) },
+		func() archive.Row {
+			return PageRow(head, []byte("end"), far+8, ^uint64(0)-1, 1, epoch.Add(2*time.Hour))
+		},
+	} {
+		row := make()
+		ok(t, l.Append(t.Context(), head, row))
+		rows, head = append(rows, row), head.Next(row)
+		got, err := l.Row(t.Context(), corp, row.After)
+		ok(t, err)
+		same(t, fmt.Sprintf("row %d", i), got, row)
+		now, err := l.Head(t.Context(), corp)
+		ok(t, err)
+		same(t, fmt.Sprintf("head after row %d", i), now, head)
+	}
+	for _, c := range []struct {
+		name string
+		q    archive.RowQuery
+		want []archive.Row
+	}{
+		{"all", archive.RowQuery{Limit: 1000}, rows},
+		{"first two", archive.RowQuery{Limit: 2}, rows[:2]},
+		{"from the second", archive.RowQuery{From: 9, Limit: 1000}, rows[1:]},
+		{"from after the second", archive.RowQuery{From: 10, Limit: 1000}, rows[2:]},
+		{"down from the third", archive.RowQuery{From: 12, Descending: true, Limit: 2}, []archive.Row{rows[2], rows[1]}},
+		{"down from below the third", archive.RowQuery{From: 11, Descending: true, Limit: 1}, rows[1:2]},
+		{"down from the end", archive.RowQuery{From: ^uint64(0), Descending: true, Limit: 1}, rows[3:]},
+		{"from the end", archive.RowQuery{From: ^uint64(0), Limit: 1}, nil},
+	} {
+		got, err := l.Rows(t.Context(), corp, c.q)
+		ok(t, err)
+		if len(got) != 0 || len(c.want) != 0 {
+			same(t, c.name, got, c.want)
+		}
+	}
+	pending, err := l.Pendings(t.Context(), corp, 1000)
+	ok(t, err)
+	var want []archive.Pending
+	for _, r := range rows {
+		if r.Kind == archive.PageRow {
+			want = append(want, archive.Pending{Corp: corp, After: r.After, RequestedAt: r.At, Tries: 1})
+		}
+	}
+	same(t, "pending pages", pending, want)
+
+	head, err = l.Head(t.Context(), other)
+	ok(t, err)
+	same(t, "head of another corp", head, archive.NewHead(other))
+	none, err := l.Rows(t.Context(), other, archive.RowQuery{Limit: 1000})
+	ok(t, err)
+	if len(none) != 0 {
+		t.Errorf("another corp has %d rows, want 0", len(none))
+	}
+}
+
+func ledgerConflict(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	genesis := archive.NewHead(corp)
+	rows := extend(t, l, corp, 2)
+	head := genesis.Next(rows[0]).Next(rows[1])
+	elsewhere := genesis.Next(PageRow(genesis, []byte("another page"), 1, 10, 10, epoch)) // same seq, another chain
+	for name, c := range map[string]struct {
+		prev archive.Head
+		row  archive.Row
+	}{
+		"same row again":  {genesis, rows[0]},
+		"from no rows":    {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
+		"one row behind":  {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
+		"another chain":   {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
+		"ahead of it all": {archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}, GapRow(archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}, 99, "r", "e", epoch)},
+	} {
+		fails(t, name, l.Append(t.Context(), c.prev, c.row), archive.ErrConflict)
+	}
+	now, err := l.Head(t.Context(), corp)
+	ok(t, err)
+	same(t, "head afterwards", now, head)
+	after, err := l.Rows(t.Context(), corp, archive.RowQuery{Limit: 1000})
+	ok(t, err)
+	same(t, "rows afterwards", after, rows)
+	pending, err := l.Pendings(t.Context(), corp, 1000)
+	ok(t, err)
+	if len(pending) != 2 {
+		t.Errorf("got %d pending pages afterwards, want 2", len(pending))
+	}
+}
+
+func ledgerConcurrently(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	head := archive.NewHead(corp)
+	const pullers = 6
+	errs := make([]error, pullers)
+	rows := make([]archive.Row, pullers)
+	var wg sync.WaitGroup
+	for i := range pullers {
+		rows[i] = PageRow(head, fmt.Appendf(nil, "page %d", i), 1, uint64(i)+1, 1, epoch)
+		wg.Go(func() { errs[i] = l.Append(t.Context(), head, rows[i]) })
+	}
+	wg.Wait()
+	winner := -1
+	for i, err := range errs {
+		switch {
+		case err == nil && winner < 0:
+			winner = i
+		case !errors.Is(err, archive.ErrConflict):
+			t.Errorf("puller %d: got error %v, want one success and %v for the rest", i, err, archive.ErrConflict)
+		}
+	}
+	now, err := l.Head(t.Context(), corp)
+	ok(t, err)
+	if winner < 0 {
+		// Two that collide may both lose (they read again); then nothing moved.
+		same(t, "head", now, head)
+		return
+	}
+	same(t, "head", now, head.Next(rows[winner]))
+	got, err := l.Row(t.Context(), corp, 0)
+	ok(t, err)
+	same(t, "row", got, rows[winner])
+}
+
+func ledgerPullState(t *testing.T, l LedgerStore) {
+	corps := []string{corpFor(t, 1), corpFor(t, 2), corpFor(t, 3)}
+	none, err := l.PullState(t.Context(), corps[0])
+	ok(t, err)
+	same(t, "never saved", none, archive.PullState{Corp: corps[0]})
+	full := archive.PullState{
+		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute),
+		Trouble: &archive.Trouble{
+			Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, Native: true, FromIP: "203.0.113.9",
+			Since: epoch, At: epoch.Add(time.Hour),
+		},
+		NotBefore: epoch.Add(2 * time.Hour), Refusals: 3, SecretOKAt: epoch.Add(-time.Hour), SecretRefusedAt: epoch.Add(-time.Minute),
+		Limit:   10,
+		Probe:   &archive.Probe{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
+		HeadDay: "2025-03-01",
+	}
+	bare := archive.PullState{Corp: corps[1], LastCallAt: epoch}
+	for _, s := range []archive.PullState{{Corp: corps[0], Limit: 1}, full, bare} {
+		ok(t, l.SavePullState(t.Context(), s))
+		got, err := l.PullState(t.Context(), s.Corp)
+		ok(t, err)
+		same(t, "saved", got, s)
+	}
+	states, err := l.PullStates(t.Context(), corps)
+	ok(t, err)
+	same(t, "states", states, map[string]archive.PullState{corps[0]: full, corps[1]: bare, corps[2]: {Corp: corps[2]}})
+	states, err = l.PullStates(t.Context(), nil)
+	ok(t, err)
+	if len(states) != 0 {
+		t.Errorf("states of no corps: got %d, want 0", len(states))
+	}
+	many := make([]string, 250) // more than a table reads at once
+	for i := range many {
+		many[i] = corpFor(t, 100+i)
+	}
+	ok(t, l.SavePullState(t.Context(), archive.PullState{Corp: many[249], Limit: 7}))
+	states, err = l.PullStates(t.Context(), many)
+	ok(t, err)
+	if len(states) != len(many) || states[many[249]].Limit != 7 || states[many[0]].Corp != many[0] {
+		t.Errorf("states of %d corps: got %d, or not theirs", len(many), len(states))
+	}
+}
+
+func ledgerRefusals(t *testing.T, l LedgerStore) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	for _, r := range []struct {
+		corp string
+		at   time.Duration
+	}{{a, 0}, {a, time.Minute}, {b, time.Minute}, {b, time.Hour}, {b, time.Hour}} {
+		ok(t, l.RecordRefusal(t.Context(), r.corp, epoch.Add(r.at)))
+	}
+	for since, want := range map[time.Duration]int{
+		-time.Hour: 4, 0: 4, time.Millisecond: 3, time.Minute: 3, time.Hour: 1, time.Hour + 1: 0,
+	} {
+		got, err := l.Refusals(t.Context(), epoch.Add(since))
+		ok(t, err)
+		if got != want {
+			t.Errorf("since %v: got %d refusals, want %d", since, got, want)
+		}
+	}
+}
+
+func ledgerFinish(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	rows := extend(t, l, corp, 3)
+	results := []archive.Result{
+		{At: epoch, Stored: 8, Unreadable: 1, Undecryptable: map[string]int{"no_key": 2}, Types: map[string]int{"text": 6, "音频 . #": 1}},
+		{At: epoch.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 10}},
+		{At: epoch.Add(2 * time.Hour), Stored: 10},
+	}
+	for _, want := range results {
+		for range 2 {
+			ok(t, l.Finish(t.Context(), corp, rows[1].After, want))
+			got, err := l.Row(t.Context(), corp, rows[1].After)
+			ok(t, err)
+			row := rows[1]
+			row.State, row.Result = archive.RowDecoded, &want
+			same(t, "finished row", got, row)
+		}
+	}
+	pending, err := l.Pendings(t.Context(), corp, 1000)
+	ok(t, err)
+	same(t, "pending pages", pending, []archive.Pending{
+		{Corp: corp, After: rows[0].After, RequestedAt: rows[0].At, Tries: 1},
+		{Corp: corp, After: rows[2].After, RequestedAt: rows[2].At, Tries: 1},
+	})
+	fails(t, "no such row", l.Finish(t.Context(), corp, 5, results[1]), archive.ErrNotFound)
+	if _, err := l.Row(t.Context(), corp, 5); true {
+		fails(t, "no such row afterwards", err, archive.ErrNotFound)
+	}
+}
+
+func ledgerRerequested(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	rows := extend(t, l, corp, 4)
+	before := func(at time.Time, limit int) []archive.Pending {
+		t.Helper()
+		p, err := l.PendingBefore(t.Context(), corp, at, limit)
+		ok(t, err)
+		return p
+	}
+	if got := before(epoch, 10); len(got) != 0 {
+		t.Errorf("before the first: got %d, want 0", len(got))
+	}
+	if got := before(epoch.Add(time.Hour), 3); len(got) != 3 || got[0].After != 0 || got[2].After != 20 {
+		t.Errorf("limited: got %v, want the 3 oldest seqs", got)
+	}
+	if got := before(rows[2].At, 10); len(got) != 2 {
+		t.Errorf("before the third: got %d, want 2", len(got))
+	}
+	p := before(epoch.Add(time.Hour), 10)[1]
+	at := epoch.Add(2 * time.Hour)
+	ok(t, l.Rerequested(t.Context(), p, at, false))
+	fails(t, "as read before", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
+	want := archive.Pending{Corp: corp, After: 10, RequestedAt: at, Tries: 2}
+	got := before(at.Add(1), 10)
+	if len(got) != 4 {
+		t.Fatalf("got %d pending pages, want 4", len(got))
+	}
+	same(t, "requested again", got[1], want)
+	row, err := l.Row(t.Context(), corp, 10)
+	ok(t, err)
+	if row.State != archive.RowRequested || row.Tries != 2 {
+		t.Errorf("requested again: got row %s after %d tries, want %s after 2", row.State, row.Tries, archive.RowRequested)
+	}
+
+	ok(t, l.Rerequested(t.Context(), want, at.Add(time.Hour), true))
+	stuck := archive.Pending{Corp: corp, After: 10, RequestedAt: at.Add(time.Hour), Tries: 3, Stuck: true}
+	got = before(at.Add(2*time.Hour), 10)
+	same(t, "stuck", got[1], stuck)
+	row, err = l.Row(t.Context(), corp, 10)
+	ok(t, err)
+	if row.State != archive.RowStuck || row.Tries != 3 {
+		t.Errorf("stuck: got row %s after %d tries, want %s after 3", row.State, row.Tries, archive.RowStuck)
+	}
+	ok(t, l.Rerequested(t.Context(), stuck, at.Add(25*time.Hour), false))
+	row, err = l.Row(t.Context(), corp, 10)
+	ok(t, err)
+	if row.State != archive.RowStuck {
+		t.Errorf("tried again: got row %s, want %s until it is decoded", row.State, archive.RowStuck)
+	}
+
+	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}))
+	fails(t, "decoded meanwhile", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
+	row, err = l.Row(t.Context(), corp, 10)
+	ok(t, err)
+	if row.State != archive.RowDecoded {
+		t.Errorf("decoded: got row %s, want %s", row.State, archive.RowDecoded)
+	}
+}
+
+func ledgerLosses(t *testing.T, l LedgerStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	late := archive.Loss{Corp: corp, Since: epoch.Add(time.Hour), At: epoch.Add(121 * time.Hour)}
+	early := archive.Loss{Corp: corp, Since: epoch, At: epoch.Add(120 * time.Hour)}
+	again := early
+	again.At = again.At.Add(time.Hour)
+	for _, loss := range []archive.Loss{late, early, again} {
+		ok(t, l.RecordLoss(t.Context(), loss))
+	}
+	got, err := l.Losses(t.Context(), corp)
+	ok(t, err)
+	same(t, "losses", got, []archive.Loss{early, late})
+	if got, err = l.Losses(t.Context(), other); err != nil || len(got) != 0 {
+		t.Errorf("another corp: got %d losses, error %v, want 0", len(got), err)
+	}
+}
+
+func ledgerReplays(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	a := archive.Replay{
+		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", From: 3, To: far, Waiting: true, Version: 4,
+		UpdatedAt: epoch,
+	}
+	b := archive.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}
+	if _, err := l.Replay(t.Context(), corp, a.ID); true {
+		fails(t, "before", err, archive.ErrNotFound)
+	}
+	for _, r := range []archive.Replay{b, a} {
+		ok(t, l.CreateReplay(t.Context(), r))
+		fails(t, "again", l.CreateReplay(t.Context(), r), archive.ErrExists)
+		got, err := l.Replay(t.Context(), corp, r.ID)
+		ok(t, err)
+		same(t, "job", got, r)
+	}
+	next := a
+	next.Next, next.Pages, next.UpdatedAt = far, 2, epoch.Add(2*time.Hour)
+	ok(t, l.AdvanceReplay(t.Context(), a, next))
+	fails(t, "as it was before", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
+	got, err := l.Replay(t.Context(), corp, a.ID)
+	ok(t, err)
+	same(t, "advanced", got, next)
+	for _, c := range []struct {
+		before time.Duration
+		want   []archive.Replay
+	}{
+		{0, nil},
+		{time.Hour, nil},
+		{time.Hour + time.Millisecond, []archive.Replay{b}},
+		{3 * time.Hour, []archive.Replay{next, b}},
+	} {
+		got, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(c.before))
+		ok(t, err)
+		if len(got) != 0 || len(c.want) != 0 {
+			same(t, fmt.Sprintf("unfinished before %v", c.before), got, c.want)
+		}
+	}
+	done := next
+	done.Done, done.UpdatedAt = true, epoch.Add(3*time.Hour)
+	ok(t, l.AdvanceReplay(t.Context(), next, done))
+	unfinished, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(9*time.Hour))
+	ok(t, err)
+	same(t, "unfinished", unfinished, []archive.Replay{b})
+	all, err := l.Replays(t.Context(), corp)
+	ok(t, err)
+	same(t, "all", all, []archive.Replay{b, done})
+}
+
+func ledgerCancelled(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	head := archive.NewHead(corp)
+	ctx, cancel := contextOf(t)
+	cancel()
+	if err := l.Append(ctx, head, PageRow(head, []byte("page"), 1, 1, 1, epoch)); err == nil {
+		t.Error("append after the context has ended: got no error")
+	}
+	if _, err := l.Head(ctx, corp); err == nil {
+		t.Error("head after the context has ended: got no error")
+	}
+	now, err := l.Head(t.Context(), corp)
+	ok(t, err)
+	same(t, "head", now, head)
+	if rows := extend(t, l, corp, 1); !slices.ContainsFunc(rows, func(r archive.Row) bool { return r.After == 0 }) {
+		t.Error("append afterwards: the row is not there")
+	}
+}
