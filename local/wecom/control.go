@@ -1,0 +1,416 @@
+package wecom
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A route is one command of the console.
+type route struct {
+	pattern string // of http.ServeMux
+	about   string // what it takes, does and answers
+	serve   func(*Sim, *http.Request) (any, error)
+}
+
+// routes is every command but the list itself, in the order of the list.
+var routes = []route{
+	{"GET /counts", "what was sent, asked and refused since the beginning, per corp", func(s *Sim, _ *http.Request) (any, error) {
+		return s.Stats(), nil
+	}},
+	{"GET /choices", "which answers are given to open questions", func(s *Sim, _ *http.Request) (any, error) {
+		return s.Choices(), nil
+	}},
+	{"PUT /choices", "replaces them", func(s *Sim, r *http.Request) (any, error) {
+		choices, err := read[Choices](r)
+		if err == nil {
+			err = s.Choose(choices)
+		}
+		return done{}, err
+	}},
+	{"GET /corps", "the ids of the corps", func(s *Sim, _ *http.Request) (any, error) {
+		ids := []string{}
+		for _, c := range s.Corps() {
+			ids = append(ids, c.id)
+		}
+		return ids, nil
+	}},
+	{"POST /corps", `adds a corp: {"id":"ww…","open":true,"scope_all":true,"trusted_ips":["127.0.0.1"],"crowd":{"staff":8,"customers":30,"rooms":6}} and more, see CorpConfig`,
+		func(s *Sim, r *http.Request) (any, error) {
+			cfg, err := read[CorpConfig](r)
+			if err != nil {
+				return nil, err
+			}
+			c, err := s.AddCorp(cfg)
+			if err != nil {
+				return nil, err
+			}
+			return c.View(), nil
+		}},
+	{"GET /corps/{id}", "everything about a corp, its archive secret included", of(func(c *Corp, _ *http.Request) (any, error) {
+		return c.View(), nil
+	})},
+	{"POST /corps/{id}/keys", `uploads the public key in the body (PEM); {"version":n}`, of(func(c *Corp, r *http.Request) (any, error) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		version, err := c.AddKey(string(text))
+		return struct {
+			Version uint32 `json:"version"`
+		}{version}, err
+	})},
+	{"PUT /corps/{id}/scope", `who is archived: {"members":["lin.hua"],"seats":5}; seats 0 is enough for all`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Members []string `json:"members"`
+			Seats   int      `json:"seats"`
+		}](r)
+		if err == nil {
+			err = c.SetScope(q.Members, q.Seats)
+		}
+		return done{}, err
+	})},
+	{"PUT /corps/{id}/trusted-ips", `the archive page's trusted addresses: {"ips":["127.0.0.1","10.0.0.0/8"]}`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			IPs []string `json:"ips"`
+		}](r)
+		if err == nil {
+			err = c.SetTrustedIPs(q.IPs...)
+		}
+		return done{}, err
+	})},
+	{"PUT /corps/{id}/open", `switches the archive: {"open":true}`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Open bool `json:"open"`
+		}](r)
+		if err == nil {
+			c.SetOpen(q.Open)
+		}
+		return done{}, err
+	})},
+	{"PUT /corps/{id}/licence", `{"expires":"2030-01-01T00:00:00Z","edition":3}; without expires it never ends`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Expires time.Time `json:"expires"`
+			Edition int       `json:"edition"`
+		}](r)
+		if err == nil {
+			err = c.SetLicence(q.Expires, q.Edition)
+		}
+		return done{}, err
+	})},
+	{"POST /corps/{id}/secret", `resets the archive secret; {"secret":"…"}`, of(func(c *Corp, _ *http.Request) (any, error) {
+		return struct {
+			Secret string `json:"secret"`
+		}{c.ResetSecret()}, nil
+	})},
+	{"DELETE /corps/{id}/tokens", "makes the tokens invalid before their time", of(func(c *Corp, _ *http.Request) (any, error) {
+		c.InvalidateTokens()
+		return done{}, nil
+	})},
+	{"PUT /corps/{id}/app", `the self-built app: {"secret":"…","trusted_ips":[…],"visible":[…],"contacts":true}`, of(func(c *Corp, r *http.Request) (any, error) {
+		app, err := read[AppConfig](r)
+		if err == nil {
+			err = c.SetApp(app)
+		}
+		return done{}, err
+	})},
+	{"PUT /corps/{id}/callback", `the archive page's: {"url":"…","token":"…","encoding_aes_key":"…"}; the URL is checked, an empty one removes it`,
+		of(func(c *Corp, r *http.Request) (any, error) {
+			cb, err := read[Callback](r)
+			if err == nil {
+				err = c.SetCallback(r.Context(), cb)
+			}
+			return done{}, err
+		})},
+	{"PUT /corps/{id}/app-callback", "the app's, likewise", of(func(c *Corp, r *http.Request) (any, error) {
+		cb, err := read[Callback](r)
+		if err == nil {
+			err = c.SetAppCallback(r.Context(), cb)
+		}
+		return done{}, err
+	})},
+	{"POST /corps/{id}/events", `sends an event: {} is msgaudit_notify; {"copies":2}, {"wrong_signature":true}, {"app":true,"event":"…"} and more, see Event`,
+		of(func(c *Corp, r *http.Request) (any, error) {
+			e, err := read[Event](r)
+			if err == nil {
+				err = c.Emit(e)
+			}
+			return done{}, err
+		})},
+	{"GET /corps/{id}/deliveries", "how the last events went", of(func(c *Corp, _ *http.Request) (any, error) {
+		return append([]Delivery{}, c.Deliveries()...), nil
+	})},
+	{"POST /corps/{id}/messages",
+		`one of {"count":100} mixed messages, {"every":true} one of every kind, {"drafts":[{"from":"lin.hua","to":["0042"],"text":"…"}]} (see Draft), {"raw":"base64","options":{…}} (see RawOptions); what was sent, without the plaintext`,
+		of(sendMessages)},
+	{"POST /corps/{id}/redeliver", `archives a message once more under a new seq: {"msgid":"…"}`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			MsgID string `json:"msgid"`
+		}](r)
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.Redeliver(q.MsgID)
+		s.Plain = nil
+		return s, err
+	})},
+	{"POST /corps/{id}/chatter", `background talk: {"rate":2.5} messages a second, 0 for silence`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Rate float64 `json:"rate"`
+		}](r)
+		switch {
+		case err != nil:
+			return nil, err
+		case q.Rate == 0:
+			c.StopChatter()
+			return done{}, nil
+		}
+		return done{}, c.StartChatter(q.Rate)
+	})},
+	{"POST /corps/{id}/consent", `a customer's answer: {"customer":"wm…","member":"lin.hua","agree":false}, or "room" in place of "member"`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Customer string `json:"customer"`
+			Member   string `json:"member"`
+			Room     string `json:"room"`
+			Agree    bool   `json:"agree"`
+		}](r)
+		if err != nil {
+			return nil, err
+		}
+		d := Draft{Kind: "disagree", From: q.Customer, Room: q.Room}
+		if q.Agree {
+			d.Kind = "agree"
+		}
+		if q.Member != "" {
+			d.To = []string{q.Member}
+		}
+		s, err := c.Send(d)
+		s.Plain = nil
+		return s, err
+	})},
+	{"PUT /corps/{id}/faults", `replaces what is wrong: {} is nothing; {"unreachable":true}, {"delay_ms":3000}, {"page":"not_json"}, {"empty":"absent"} and more, see Faults`,
+		of(func(c *Corp, r *http.Request) (any, error) {
+			f, err := read[Faults](r)
+			if err == nil {
+				err = c.SetFaults(f)
+			}
+			return done{}, err
+		})},
+	{"POST /corps/{id}/failures", `the next calls fail: {"endpoint":"/cgi-bin/message/getchatdata","errcode":-1,"times":3}`, of(func(c *Corp, r *http.Request) (any, error) {
+		f, err := read[Failure](r)
+		if err == nil {
+			err = c.FailNext(f)
+		}
+		return done{}, err
+	})},
+	{"POST /corps/{id}/age", `lets the archive get older for retention: {"by":"120h"}`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			By string `json:"by"`
+		}](r)
+		if err != nil {
+			return nil, err
+		}
+		d, err := time.ParseDuration(q.By)
+		if err != nil {
+			return nil, fmt.Errorf("by is %q, which is no duration such as 120h or 30m", q.By)
+		}
+		return done{}, c.Age(d)
+	})},
+	{"POST /corps/{id}/seq", `lets the next seq be above: {"above":2147483648}`, of(func(c *Corp, r *http.Request) (any, error) {
+		q, err := read[struct {
+			Above uint64 `json:"above"`
+		}](r)
+		if err == nil {
+			err = c.JumpSeq(q.Above)
+		}
+		return done{}, err
+	})},
+	{"GET /corps/{id}/sent", "?after=seq&limit=n: everything archived, past retention too; plain is the plaintext in base64", of(func(c *Corp, r *http.Request) (any, error) {
+		after, err := number(r, "after", 0)
+		if err != nil {
+			return nil, err
+		}
+		limit, err := number(r, "limit", 1000)
+		if err != nil {
+			return nil, err
+		}
+		return c.SentAfter(after, int(min(limit, 10000))), nil
+	})},
+}
+
+// done is the answer of a command that has nothing to tell.
+type done struct{}
+
+// of makes a command of one that concerns the corp in the path.
+func of(f func(*Corp, *http.Request) (any, error)) func(*Sim, *http.Request) (any, error) {
+	return func(s *Sim, r *http.Request) (any, error) {
+		c, err := s.Corp(r.PathValue("id"))
+		if err != nil {
+			return nil, missing{err}
+		}
+		return f(c, r)
+	}
+}
+
+// missing is the error for what is not there.
+type missing struct{ error }
+
+func sendMessages(c *Corp, r *http.Request) (any, error) {
+	q, err := read[struct {
+		Count   *int        `json:"count"`
+		Every   bool        `json:"every"`
+		Drafts  []Draft     `json:"drafts"`
+		Raw     *[]byte     `json:"raw"`
+		Options *RawOptions `json:"options"`
+	}](r)
+	if err != nil {
+		return nil, err
+	}
+	asked := 0
+	for _, is := range []bool{q.Count != nil, q.Every, len(q.Drafts) > 0, q.Raw != nil} {
+		if is {
+			asked++
+		}
+	}
+	if asked != 1 {
+		return nil, errors.New("give exactly one of count, every, drafts and raw")
+	}
+	if q.Options != nil && q.Raw == nil {
+		return nil, errors.New("options go with raw only")
+	}
+	var list []Sent
+	switch {
+	case q.Count != nil:
+		if *q.Count > 100000 {
+			return nil, errors.New("at most 100000 messages at once")
+		}
+		list, err = c.Mixed(*q.Count)
+	case q.Every:
+		list, err = c.Every()
+	case q.Raw != nil:
+		var o RawOptions
+		if q.Options != nil {
+			o = *q.Options
+		}
+		var s Sent
+		s, err = c.SendRaw(*q.Raw, o)
+		list = append(list, s)
+	default:
+		for i, d := range q.Drafts {
+			s, sendErr := c.Send(d)
+			if sendErr != nil {
+				err = fmt.Errorf("draft %d (those before it are sent): %w", i, sendErr)
+				break
+			}
+			list = append(list, s)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Plain = nil
+	}
+	return struct {
+		Messages []Sent `json:"messages"`
+	}{list}, nil
+}
+
+// read reads the JSON body of a command. An empty body is like {}.
+func read[T any](r *http.Request) (T, error) {
+	var v T
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return v, err
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return v, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		return v, fmt.Errorf("the body is not what this takes: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if dec.More() {
+		return v, errors.New("there is something behind the JSON in the body")
+	}
+	return v, nil
+}
+
+// number reads a parameter that is not negative.
+func number(r *http.Request, name string, absent uint64) (uint64, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return absent, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s is %q, not a number of 0 or more", name, text)
+	}
+	return n, nil
+}
+
+// maxCommand bounds a command; a draft with a large text must fit.
+const maxCommand = 64 << 20
+
+// Control is WeCom's admin console as JSON over HTTP, and the lever for
+// faults. GET / lists its commands. A command that fails answers 400, or 404
+// if the corp is not there, with {"error":"a sentence"}.
+//
+// It shows secrets and asks for none: it answers loopback addresses only, and
+// no page of a browser that came from elsewhere.
+func (s *Sim) Control() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+		_, _ = io.WriteString(w, "The console of the simulated WeCom. It takes and gives JSON.\n")
+		for _, r := range routes {
+			_, _ = fmt.Fprintf(w, "\n%s\n    %s\n", r.pattern, r.about)
+		}
+	})
+	for _, route := range routes {
+		mux.HandleFunc(route.pattern, func(w http.ResponseWriter, r *http.Request) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxCommand)
+			v, err := route.serve(s, r)
+			code := http.StatusOK
+			if err != nil {
+				code = http.StatusBadRequest
+				if errors.As(err, new(missing)) {
+					code = http.StatusNotFound
+				}
+				v = struct {
+					Error string `json:"error"`
+				}{err.Error()}
+			}
+			w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+			w.WriteHeader(code)
+			_, _ = w.Write(append(encode(v), '\n'))
+		})
+	}
+	guarded := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !loopback(r.RemoteAddr) || !loopback(r.Host) {
+			http.Error(w, "the console answers loopback addresses only", http.StatusForbidden)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// loopback reports whether an address, with or without a port, is this
+// machine's. A foreign name that leads here does not count.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = strings.Trim(addr, "[]")
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,143 @@
+package wecom
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"math/rand/v2"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/wecom/chat"
+)
+
+const (
+	chunkSize = 512 << 10 // of a media answer (document 91774)
+	maxFile   = 1 << 30
+)
+
+// A file that a message refers to. Its bytes follow from its id, extension
+// and size, and are made when they are fetched.
+type file struct {
+	id   string
+	ext  string
+	size int
+	sent time.Time
+	kept time.Time // archived at
+}
+
+// usualSize is the least and the most bytes of a file by extension.
+var usualSize = map[string][2]int{
+	"jpg": {20 << 10, 200 << 10}, "png": {10 << 10, 80 << 10}, "gif": {10 << 10, 120 << 10}, "amr": {1 << 10, 40 << 10},
+	"mp4": {200 << 10, 2 << 20}, "": {4 << 10, 300 << 10},
+}
+
+// attach makes a file, whose size is a usual one if negative.
+func (c *Corp) attach(ext string, size int, lie MD5Lie, sent time.Time) chat.Attachment {
+	if size < 0 {
+		bounds, ok := usualSize[ext]
+		if !ok {
+			bounds = usualSize[""]
+		}
+		size = bounds[0] + c.rand.IntN(bounds[1]-bounds[0])
+	}
+	f := file{id: c.newFileID(), ext: ext, size: size, sent: sent, kept: c.sim.cfg.Now()}
+	c.files[f.id] = f
+	a := chat.Attachment{FileID: f.id, Size: size}
+	switch lie {
+	case MD5True:
+		a.MD5 = f.md5()
+	case MD5Wrong:
+		sum := md5.Sum([]byte(f.id))
+		a.MD5 = hex.EncodeToString(sum[:])
+	}
+	return a
+}
+
+// newFileID invents an sdkfileid: like the real ones it is base64 of
+// something like a protobuf that ends in a hex key.
+func (c *Corp) newFileID() string {
+	blob := make([]byte, 120+c.rand.IntN(120))
+	_, _ = c.bytes.Read(blob)
+	copy(blob, []byte{0x0a, byte(len(blob) - 2)})
+	var key [32]byte
+	_, _ = c.bytes.Read(key[:])
+	return base64.StdEncoding.EncodeToString(append(blob, hex.EncodeToString(key[:])...))
+}
+
+func (f file) chunks() int { return (f.size + chunkSize - 1) / chunkSize }
+
+// chunk makes the bytes of the i-th chunk.
+func (f file) chunk(i int) []byte {
+	b := make([]byte, min(chunkSize, f.size-i*chunkSize))
+	_, _ = rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint32([]byte(f.id), uint32(i)))).Read(b)
+	if i == 0 {
+		copy(b, f.head())
+	}
+	return b
+}
+
+// bytesFrom makes the n bytes that begin at offset.
+func (f file) bytesFrom(offset, n int) []byte {
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		part := f.chunk(offset / chunkSize)[offset%chunkSize:]
+		part = part[:min(len(part), n-len(b))]
+		b = append(b, part...)
+		offset += len(part)
+	}
+	return b
+}
+
+// head begins the file so that a browser shows pictures as such: decoders
+// ignore what follows the end of a picture.
+func (f file) head() []byte {
+	var b bytes.Buffer
+	var err error
+	sum := sha256.Sum256([]byte(f.id))
+	fill := func(img interface{ Set(x, y int, c color.Color) }) {
+		for y := range 32 {
+			for x := range 48 {
+				img.Set(x, y, color.RGBA{sum[0], sum[1] ^ byte(4*x), sum[2] ^ byte(6*y), 255})
+			}
+		}
+	}
+	switch f.ext {
+	case "jpg":
+		img := image.NewRGBA(image.Rect(0, 0, 48, 32))
+		fill(img)
+		err = jpeg.Encode(&b, img, nil)
+	case "png":
+		img := image.NewRGBA(image.Rect(0, 0, 48, 32))
+		fill(img)
+		err = png.Encode(&b, img)
+	case "gif":
+		img := image.NewPaletted(image.Rect(0, 0, 48, 32), color.Palette{color.White, color.RGBA{sum[0], sum[1], sum[2], 255}})
+		for i := range img.Pix {
+			img.Pix[i] = byte(i/8+i/384) % 2
+		}
+		err = gif.Encode(&b, img, nil)
+	case "amr":
+		b.WriteString("#!AMR\n")
+	}
+	if err != nil {
+		panic(fmt.Sprintf("wecom: draw a %s: %v", f.ext, err)) // into memory, of a size that fits
+	}
+	return b.Bytes()
+}
+
+func (f file) md5() string {
+	h := md5.New()
+	for i := range f.chunks() {
+		h.Write(f.chunk(i))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
