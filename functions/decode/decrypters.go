@@ -108,14 +108,22 @@ type decrypter struct {
 
 func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, error) {
 	raw, err := d.Session.Decrypt(ctx, keyText, msg)
-	var sdk *archive.SDKError
-	if errors.As(err, &sdk) && archive.RefusedSecret(sdk) {
-		d.owner.mu.Lock()
-		d.owner.refused[d.memo] = d.owner.now()
-		d.owner.mu.Unlock()
-		if recordErr := d.owner.ledger.RecordRefusal(ctx, d.corp, d.owner.now()); recordErr != nil {
-			err = errors.Join(err, fmt.Errorf("record refusal: %w", recordErr))
-		}
+	if noteErr := d.note(ctx, err); noteErr != nil {
+		err = errors.Join(err, noteErr)
 	}
 	return raw, err
+}
+
+func (d *decrypter) note(ctx context.Context, err error) error {
+	var sdk *archive.SDKError
+	if !errors.As(err, &sdk) || !archive.RefusedSecret(sdk) {
+		return nil
+	}
+	d.owner.mu.Lock()
+	d.owner.refused[d.memo] = d.owner.now()
+	d.owner.mu.Unlock()
+	if err := d.owner.ledger.RecordRefusal(ctx, d.corp, d.owner.now()); err != nil {
+		return fmt.Errorf("record refusal: %w", err)
+	}
+	return nil
 }
