@@ -1,0 +1,171 @@
+package financesdk_test
+
+import (
+	"crypto/rand"
+	"debug/elf"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/shared/financesdk"
+	"github.com/yunduo-scrm/archive/shared/sdkproto"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// These tests load the stand-in into the test's own process, which the
+// functions never do. What may crash is tested in shared/sdkworker.
+
+var functions = []string{
+	"NewSdk", "Init", "GetChatData", "DecryptData", "GetMediaData", "DestroySdk",
+	"NewSlice", "FreeSlice", "GetContentFromSlice", "GetSliceLen",
+	"NewMediaData", "FreeMediaData", "GetOutIndexBuf", "GetData", "GetIndexLen", "GetDataLen", "IsMediaDataFinish",
+}
+
+func buildLibrary(t *testing.T, options ...standin.Option) string {
+	t.Helper()
+	path, err := standin.Build(t.Context(), t.TempDir(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func otherArch() string {
+	if runtime.GOARCH == "arm64" {
+		return "amd64"
+	}
+	return "arm64"
+}
+
+func wantFault(t *testing.T, err error, fault sdkproto.Fault, note string) {
+	t.Helper()
+	var load *financesdk.LoadError
+	if !errors.As(err, &load) || load.Fault != fault || !strings.Contains(load.Note, note) {
+		t.Errorf("got %v, want a LoadError: %s that tells %q", err, fault, note)
+	}
+}
+
+func TestCheckAndOpenAgree(t *testing.T) {
+	machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("\x7fELF and no more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, path string
+		fault      sdkproto.Fault // empty: good
+		note       string
+	}{
+		{"good", buildLibrary(t), "", ""},
+		{"missing", filepath.Join(t.TempDir(), "none.so"), sdkproto.FaultMissing, "none.so"},
+		{"a directory", t.TempDir(), sdkproto.FaultMachine, "no shared object"},
+		{"cut short", text, sdkproto.FaultMachine, "no shared object"},
+		{"another machine's", buildLibrary(t, standin.ForMachine(machine[otherArch()])), sdkproto.FaultMachine, "want " + machine[runtime.GOARCH].String()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, checked := financesdk.Check(tt.path, runtime.GOARCH)
+			_, opened := financesdk.Open(tt.path)
+			if tt.fault == "" {
+				if checked != nil || opened != nil {
+					t.Errorf("got %v and %v, want a good library", checked, opened)
+				}
+				return
+			}
+			wantFault(t, checked, tt.fault, tt.note)
+			wantFault(t, opened, tt.fault, tt.note)
+		})
+	}
+}
+
+func TestCheckForTheOtherProcessor(t *testing.T) {
+	path := buildLibrary(t)
+	info, err := financesdk.Check(path, runtime.GOARCH)
+	if err != nil || info.Machine == elf.EM_NONE || len(info.Needed) == 0 {
+		t.Errorf("got %+v and %v, want the machine and what is needed", info, err)
+	}
+	_, err = financesdk.Check(path, otherArch())
+	wantFault(t, err, sdkproto.FaultMachine, "want EM_")
+	_, err = financesdk.Check(path, "mips")
+	wantFault(t, err, sdkproto.FaultMachine, "mips")
+}
+
+func TestEveryFunctionIsAskedFor(t *testing.T) {
+	if len(functions) != 17 {
+		t.Fatalf("functions: got %d, want 17", len(functions))
+	}
+	for _, name := range functions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := financesdk.Open(buildLibrary(t, standin.Without(name)))
+			wantFault(t, err, sdkproto.FaultSymbol, "lacks "+name)
+		})
+	}
+}
+
+func open(t *testing.T) *financesdk.Library {
+	t.Helper()
+	l, err := financesdk.Open(buildLibrary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func wantCode(t *testing.T, err error, op string, code int32) {
+	t.Helper()
+	var got *financesdk.CodeError
+	if !errors.As(err, &got) || *got != (financesdk.CodeError{Op: op, Code: code}) {
+		t.Errorf("got %v, want %d from %s", err, code, op)
+	}
+}
+
+func TestInitRefuses(t *testing.T) {
+	l := open(t)
+	for name, id := range map[string]financesdk.Identity{
+		"nobody":            {},
+		"no secret":         {CorpID: "ww"},
+		"NUL in the corpid": {CorpID: "w\x00w", Secret: secret.New("s")},
+		"NUL in the secret": {CorpID: "ww", Secret: secret.New("s\x00")},
+		"NUL in the proxy":  {CorpID: "ww", Secret: secret.New("s"), Proxy: "\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := l.Init(id)
+			wantCode(t, err, "Init", 10000)
+		})
+	}
+}
+
+func TestCallsInTheProcessItself(t *testing.T) {
+	sdk, err := open(t).Init(financesdk.Identity{CorpID: "ww", Secret: secret.New("s"), Proxy: "http://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sdk.Close()
+	key := standin.NewKeyText(rand.Reader)
+	for range 3 { // the buffers of the arguments are used again
+		for _, msg := range []string{"", "short", "a\x00b", strings.Repeat("long", 1000)} {
+			got, err := sdk.Decrypt([]byte(key), []byte(standin.Seal(key, []byte(msg), [12]byte{7})))
+			if err != nil || string(got) != msg {
+				t.Errorf("got %q and %v, want %q", got, err, msg)
+			}
+		}
+	}
+	_, err = sdk.Decrypt([]byte(key+"\x00"), []byte("x"))
+	wantCode(t, err, "DecryptData", 10008)
+	_, err = sdk.Decrypt([]byte(key), []byte("x\x00"))
+	wantCode(t, err, "DecryptData", 10006)
+	_, err = sdk.ChatData(0, 1001, time.Second)
+	wantCode(t, err, "GetChatData", 10000)
+	_, err = sdk.ChatData(0, 1000, time.Second)
+	wantCode(t, err, "GetChatData", 10001)
+	_, err = sdk.MediaChunk("", "\x00", time.Second)
+	wantCode(t, err, "GetMediaData", 10000)
+	_, err = sdk.MediaChunk("", "file", time.Second)
+	wantCode(t, err, "GetMediaData", 10001)
+}
