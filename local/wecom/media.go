@@ -36,8 +36,8 @@ type file struct {
 
 // usualSize is the least and the most bytes of a file by extension.
 var usualSize = map[string][2]int{
-	"jpg": {20 << 10, 200 << 10}, "png": {10 << 10, 80 << 10}, "gif": {10 << 10, 120 << 10}, "amr": {1 << 10, 40 << 10},
-	"mp4": {200 << 10, 2 << 20}, "": {4 << 10, 300 << 10},
+	"jpg": {4 << 10, 60 << 10}, "png": {2 << 10, 20 << 10}, "gif": {4 << 10, 40 << 10}, "amr": {1 << 10, 20 << 10},
+	"mp4": {50 << 10, 700 << 10}, "": {2 << 10, 100 << 10},
 }
 
 // attach makes a file, whose size is a usual one if negative.
@@ -47,7 +47,7 @@ func (c *Corp) attach(ext string, size int, lie MD5Lie, sent time.Time) chat.Att
 		if !ok {
 			bounds = usualSize[""]
 		}
-		size = bounds[0] + c.rand.IntN(bounds[1]-bounds[0])
+		size = min(bounds[0]+c.rand.IntN(bounds[1]-bounds[0]), c.sim.cfg.UsualMediaMax)
 	}
 	f := file{id: c.newFileID(), ext: ext, size: size, sent: sent, kept: c.sim.cfg.Now()}
 	c.files[f.id] = f

@@ -41,6 +41,9 @@ type Config struct {
 	Retention   time.Duration // 5 days if zero
 	// PullsPerMinute is how often a corp may ask for chat data; 600 if zero.
 	PullsPerMinute int
+	// UsualMediaMax is the most bytes of a file whose size nobody asked for;
+	// 700 KiB if zero, which is two chunks.
+	UsualMediaMax int
 
 	Choices Choices
 }
@@ -122,6 +125,7 @@ func New(cfg Config) *Sim {
 	def(&cfg.TokenLife, 7200*time.Second)
 	def(&cfg.Retention, 5*24*time.Hour)
 	def(&cfg.PullsPerMinute, 600)
+	def(&cfg.UsualMediaMax, 700<<10)
 	def(&cfg.Logger, slog.New(slog.DiscardHandler))
 	if cfg.Now == nil {
 		cfg.Now = time.Now
