@@ -15,3 +15,15 @@ func TestDynamoLedger(t *testing.T) {
 		return dynamostore.NewLedger(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "LedgerTable"))
 	})
 }
+
+func TestDynamoView(t *testing.T) {
+	archivetest.TestView(t, func(t testing.TB) archivetest.ViewStore {
+		return dynamostore.NewMessages(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "MessagesTable"))
+	})
+}
+
+func TestDynamoCorps(t *testing.T) {
+	archivetest.TestCorps(t, func(t testing.TB) archivetest.CorpStore {
+		return dynamostore.NewCorps(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "CorpsTable"))
+	})
+}

@@ -1,7 +1,6 @@
 package archivetest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -57,9 +56,4 @@ func same(t testing.TB, what string, got, want any) {
 	}
 	const enough = 2000
 	t.Errorf("%s:\n got %.*s\nwant %.*s", what, enough, g, enough, w)
-}
-
-// contextOf is the test's context, which the test may end early.
-func contextOf(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithCancel(t.Context())
 }

@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,9 +53,8 @@ func ledgerChain(t *testing.T, l LedgerStore) {
 	head, err := l.Head(t.Context(), corp)
 	ok(t, err)
 	same(t, "head of no rows", head, archive.NewHead(corp))
-	if _, err := l.Row(t.Context(), corp, 0); true {
-		fails(t, "row of no rows", err, archive.ErrNotFound)
-	}
+	_, err = l.Row(t.Context(), corp, 0)
+	fails(t, "row of no rows", err, archive.ErrNotFound)
 	var rows []archive.Row
 	for i, make := range []func() archive.Row{
 		func() archive.Row { return PageRow(head, []byte("page"), 5, 9, 3, epoch) },
@@ -268,9 +268,8 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 		{Corp: corp, After: rows[2].After, RequestedAt: rows[2].At, Tries: 1},
 	})
 	fails(t, "no such row", l.Finish(t.Context(), corp, 5, results[1]), archive.ErrNotFound)
-	if _, err := l.Row(t.Context(), corp, 5); true {
-		fails(t, "no such row afterwards", err, archive.ErrNotFound)
-	}
+	_, err = l.Row(t.Context(), corp, 5)
+	fails(t, "no such row afterwards", err, archive.ErrNotFound)
 }
 
 func ledgerRerequested(t *testing.T, l LedgerStore) {
@@ -356,9 +355,8 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 		UpdatedAt: epoch,
 	}
 	b := archive.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}
-	if _, err := l.Replay(t.Context(), corp, a.ID); true {
-		fails(t, "before", err, archive.ErrNotFound)
-	}
+	_, err := l.Replay(t.Context(), corp, a.ID)
+	fails(t, "before", err, archive.ErrNotFound)
 	for _, r := range []archive.Replay{b, a} {
 		ok(t, l.CreateReplay(t.Context(), r))
 		fails(t, "again", l.CreateReplay(t.Context(), r), archive.ErrExists)
@@ -402,7 +400,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 func ledgerCancelled(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
 	head := archive.NewHead(corp)
-	ctx, cancel := contextOf(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := l.Append(ctx, head, PageRow(head, []byte("page"), 1, 1, 1, epoch)); err == nil {
 		t.Error("append after the context has ended: got no error")

@@ -11,3 +11,27 @@ func TestFakeLedger(t *testing.T) {
 		return archivetest.NewLedger(t, &archivetest.Faults{})
 	})
 }
+
+func TestFakeView(t *testing.T) {
+	archivetest.TestView(t, func(t testing.TB) archivetest.ViewStore {
+		return archivetest.NewView(t, &archivetest.Faults{})
+	})
+}
+
+func TestFakeJournal(t *testing.T) {
+	archivetest.TestJournal(t, func(t testing.TB) archivetest.JournalStore {
+		return archivetest.NewJournal(t, &archivetest.Faults{})
+	})
+}
+
+func TestFakeCorps(t *testing.T) {
+	archivetest.TestCorps(t, func(t testing.TB) archivetest.CorpStore {
+		return archivetest.NewCorps(t, &archivetest.Faults{})
+	})
+}
+
+func TestFakeQueues(t *testing.T) {
+	f := &archivetest.Faults{}
+	pulls, decodes := archivetest.NewPullQueue(t, f), archivetest.NewDecodeQueue(t, f)
+	archivetest.TestQueues(t, pulls, pulls.Take, decodes, decodes.Take)
+}

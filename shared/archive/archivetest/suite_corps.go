@@ -1,0 +1,262 @@
+package archivetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// TestCorps checks a store of corps. It calls open once, for an empty one.
+func TestCorps(t *testing.T, open func(t testing.TB) CorpStore) {
+	c := open(t)
+	t.Run("Listing", func(t *testing.T) { corpsListing(t, c) }) // first, while there are no others
+	for name, test := range map[string]func(*testing.T, CorpStore){
+		"Settings": corpsSettings,
+		"Callback": corpsCallback,
+		"Keys":     corpsKeys,
+		"Bindings": corpsBindings,
+		"Events":   corpsEvents,
+		"Absent":   corpsAbsent,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, c) })
+	}
+}
+
+func create(t *testing.T, c CorpStore, id string) archive.Corp {
+	t.Helper()
+	corp := archive.Corp{ID: id, Name: "云朵 " + id, CreatedAt: epoch}
+	ok(t, c.CreateCorp(t.Context(), corp))
+	return corp
+}
+
+func wantCorp(t *testing.T, what string, c CorpStore, want archive.Corp) {
+	t.Helper()
+	got, err := c.Corp(t.Context(), want.ID)
+	ok(t, err)
+	same(t, what, got, want)
+}
+
+func corpsListing(t *testing.T, c CorpStore) {
+	for _, err := range c.Corps(t.Context()) {
+		t.Fatalf("no corps: got one, or error %v", err)
+	}
+	want := make(map[string]archive.Corp)
+	for i := range 3 {
+		corp := create(t, c, corpFor(t, i))
+		want[corp.ID] = corp
+	}
+	ok(t, c.AddKey(t.Context(), corpFor(t, 0), archive.Key{ID: "k", CreatedAt: epoch}, false, ""))
+	// An index may take a moment to learn of a corp.
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		got := make(map[string]archive.Corp)
+		for corp, err := range c.Corps(t.Context()) {
+			ok(t, err)
+			got[corp.ID] = corp
+		}
+		if len(got) == len(want) || time.Now().After(deadline) {
+			same(t, "corps", got, want)
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	n := 0
+	for range c.Corps(t.Context()) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("listing that is broken off: got %d corps, want 1", n)
+	}
+}
+
+func corpsSettings(t *testing.T, c CorpStore) {
+	corp := archive.Corp{
+		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd",
+		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3),
+	}
+	ok(t, c.CreateCorp(t.Context(), corp))
+	wantCorp(t, "created", c, corp)
+	other := corp
+	other.Name = "another"
+	fails(t, "created again", c.CreateCorp(t.Context(), other), archive.ErrExists)
+	wantCorp(t, "created again", c, corp)
+
+	corp = create(t, c, corpFor(t, 2))
+	wantCorp(t, "bare", c, corp)
+	ok(t, c.Rename(t.Context(), corp.ID, "新名"))
+	corp.Name = "新名"
+	wantCorp(t, "renamed", c, corp)
+	ok(t, c.SetSecret(t.Context(), corp.ID, "wxyz", epoch.Add(time.Hour)))
+	corp.SecretPrefix, corp.SecretSetAt = "wxyz", epoch.Add(time.Hour)
+	wantCorp(t, "with a secret", c, corp)
+	for i, step := range []struct {
+		enabled bool
+		want    int // step at which it was last switched on
+	}{{false, -1}, {true, 1}, {true, 1}, {false, 1}, {false, 1}, {true, 5}} {
+		at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Hour) }
+		ok(t, c.SetEnabled(t.Context(), corp.ID, step.enabled, at(i)))
+		corp.Enabled = step.enabled
+		if step.want >= 0 {
+			corp.EnabledAt = at(step.want)
+		}
+		wantCorp(t, fmt.Sprint("switched ", i), c, corp)
+	}
+}
+
+func corpsCallback(t *testing.T, c CorpStore) {
+	corp := create(t, c, corpFor(t, 1))
+	for _, step := range []struct{ at, want time.Duration }{
+		{0, 0},
+		{archive.CallbackTouch - time.Millisecond, 0},
+		{-time.Hour, 0},
+		{archive.CallbackTouch, archive.CallbackTouch},
+		{time.Hour, time.Hour},
+	} {
+		ok(t, c.TouchCallback(t.Context(), corp.ID, epoch.Add(step.at)))
+		corp.CallbackAt = epoch.Add(step.want)
+		wantCorp(t, fmt.Sprint("called back after ", step.at), c, corp)
+	}
+}
+
+func corpsKeys(t *testing.T, c CorpStore) {
+	corp := create(t, c, corpFor(t, 1))
+	none, err := c.KeySet(t.Context(), corp.ID)
+	ok(t, err)
+	if len(none.Keys) != 0 || len(none.Bindings) != 0 {
+		t.Errorf("before: got %d keys and %d bindings, want none", len(none.Keys), len(none.Bindings))
+	}
+	key := func(id string, age time.Duration) archive.Key {
+		return archive.Key{ID: id, PublicPEM: "-----BEGIN\n" + id, Origin: archive.KeyMade, CreatedAt: epoch.Add(-age)}
+	}
+	young, old, middle := key("aa", 0), key("bb", time.Hour), key("cc", time.Minute)
+	middle.Origin = archive.KeyImported
+	wantKeys := func(what string, keys ...archive.Key) {
+		t.Helper()
+		set, err := c.KeySet(t.Context(), corp.ID)
+		ok(t, err)
+		same(t, what, set.Keys, keys)
+	}
+	ok(t, c.AddKey(t.Context(), corp.ID, young, true, ""))
+	corp.CurrentKey = young.ID
+	wantCorp(t, "first key", c, corp)
+	ok(t, c.AddKey(t.Context(), corp.ID, old, false, "whatever"))
+	wantCorp(t, "second key", c, corp)
+	changed := young
+	changed.PublicPEM = "changed"
+	fails(t, "there already", c.AddKey(t.Context(), corp.ID, changed, true, young.ID), archive.ErrExists)
+	fails(t, "there already, and another current", c.AddKey(t.Context(), corp.ID, changed, true, old.ID), archive.ErrExists)
+	fails(t, "another current", c.AddKey(t.Context(), corp.ID, middle, true, old.ID), archive.ErrConflict)
+	wantKeys("after refusals", old, young)
+	wantCorp(t, "after refusals", c, corp)
+	ok(t, c.AddKey(t.Context(), corp.ID, middle, true, young.ID))
+	corp.CurrentKey = middle.ID
+	wantCorp(t, "third key", c, corp)
+	wantKeys("oldest first", old, middle, young)
+
+	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 1<<32-1, epoch.Add(time.Hour)))
+	claimed := middle
+	claimed.ClaimedVersion, claimed.ClaimedAt = 1<<32-1, epoch.Add(time.Hour)
+	wantKeys("claimed", old, claimed, young)
+	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 0, epoch.Add(2*time.Hour)))
+	wantKeys("taken back", old, middle, young)
+	fails(t, "claim for no key", c.Claim(t.Context(), corp.ID, "dd", 1, epoch), archive.ErrNotFound)
+	wantKeys("after that", old, middle, young)
+}
+
+func corpsBindings(t *testing.T, c CorpStore) {
+	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
+	for i, id := range []string{"aa", "bb"} {
+		ok(t, c.AddKey(t.Context(), corp.ID, archive.Key{ID: id, CreatedAt: epoch.Add(time.Duration(i))}, false, ""))
+	}
+	want := []archive.Binding{
+		{Version: 2, KeyID: "bb", Seq: far, MsgID: "消息#1", At: epoch},
+		{Version: 10, KeyID: "aa", Seq: 1, MsgID: "m", At: epoch},
+		{Version: 1<<32 - 1, KeyID: "aa", Seq: 2, MsgID: "n", At: epoch},
+	}
+	for _, i := range []int{1, 2, 0} {
+		ok(t, c.Bind(t.Context(), corp.ID, want[i]))
+	}
+	for _, id := range []string{"aa", "bb"} {
+		fails(t, "bound already", c.Bind(t.Context(), corp.ID, archive.Binding{Version: 2, KeyID: id, At: epoch}), archive.ErrExists)
+	}
+	set, err := c.KeySet(t.Context(), corp.ID)
+	ok(t, err)
+	same(t, "bindings", set.Bindings, want)
+	if set, err = c.KeySet(t.Context(), other.ID); err != nil || len(set.Keys)+len(set.Bindings) != 0 {
+		t.Errorf("another corp: got %d keys, %d bindings, error %v, want none", len(set.Keys), len(set.Bindings), err)
+	}
+
+	const decoders = 4
+	errs := make([]error, decoders)
+	var wg sync.WaitGroup
+	for i := range decoders {
+		wg.Go(func() {
+			errs[i] = c.Bind(t.Context(), corp.ID, archive.Binding{Version: 77, KeyID: "aa", Seq: uint64(i), At: epoch})
+		})
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, archive.ErrExists):
+			t.Errorf("binding at once: got error %v, want %v", err, archive.ErrExists)
+		}
+	}
+	if won != 1 {
+		t.Errorf("binding at once: %d succeeded, want 1", won)
+	}
+}
+
+func corpsEvents(t *testing.T, c CorpStore) {
+	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
+	event := func(kind, body string, after time.Duration) archive.Event {
+		return archive.Event{Type: kind, ChangeType: "", At: epoch.Add(after), Body: []byte(body)}
+	}
+	first := event("msgaudit_notify", "<xml>1</xml>", 0)
+	second := event("msgaudit_notify", "<xml>2</xml>", time.Minute)
+	third := event("change_external_contact", "\x00\xff", 2*time.Minute)
+	third.ChangeType = "msg_audit_approved"
+	again := first
+	again.At = again.At.Add(time.Hour)
+	late := event("msgaudit_notify", "<xml>1</xml>", 24*time.Hour)
+	for _, e := range []archive.Event{third, first, second, again, late} {
+		ok(t, c.RecordEvent(t.Context(), corp.ID, e))
+	}
+	for day, want := range map[archive.Day][]archive.Event{
+		archive.DayOf(epoch):   {first, second, third},
+		archive.DayOf(late.At): {late},
+	} {
+		got, err := c.Events(t.Context(), corp.ID, day)
+		ok(t, err)
+		same(t, "events of "+string(day), got, want)
+	}
+	if got, err := c.Events(t.Context(), other.ID, archive.DayOf(epoch)); err != nil || len(got) != 0 {
+		t.Errorf("another corp: got %d events, error %v, want 0", len(got), err)
+	}
+}
+
+func corpsAbsent(t *testing.T, c CorpStore) {
+	id := corpFor(t, 1)
+	_, err := c.Corp(t.Context(), id)
+	fails(t, "Corp", err, archive.ErrNotFound)
+	for name, err := range map[string]error{
+		"Rename":        c.Rename(t.Context(), id, "n"),
+		"SetEnabled":    c.SetEnabled(t.Context(), id, true, epoch),
+		"switched off":  c.SetEnabled(t.Context(), id, false, epoch),
+		"SetSecret":     c.SetSecret(t.Context(), id, "abcd", epoch),
+		"TouchCallback": c.TouchCallback(t.Context(), id, epoch),
+		"AddKey":        c.AddKey(t.Context(), id, archive.Key{ID: "k"}, false, ""),
+		"current key":   c.AddKey(t.Context(), id, archive.Key{ID: "k"}, true, ""),
+	} {
+		fails(t, name, err, archive.ErrNotFound)
+	}
+	_, err = c.Corp(t.Context(), id)
+	fails(t, "Corp afterwards", err, archive.ErrNotFound)
+}

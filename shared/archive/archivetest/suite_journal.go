@@ -1,0 +1,118 @@
+package archivetest
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// TestJournal checks a journal. It calls open once, for an empty one.
+func TestJournal(t *testing.T, open func(t testing.TB) JournalStore) {
+	j := open(t)
+	for name, test := range map[string]func(*testing.T, JournalStore){
+		"Pages":      journalPages,
+		"Heads":      journalHeads,
+		"Messages":   journalMessages,
+		"Concurrent": journalConcurrently,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, j) })
+	}
+}
+
+func journalPages(t *testing.T, j JournalStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	for name, page := range map[string][]byte{
+		"usual":     []byte(`{"errcode":0,"errmsg":"ok","chatdata":[]}`),
+		"any bytes": {0, 0xff, '\r', '\n', 0xfe},
+		"large":     bytes.Repeat([]byte("0123456789abcdef"), 3<<16),
+	} {
+		head := archive.NewHead(corp)
+		head.Last = far
+		row := PageRow(head, page, far+1, far+5, 5, epoch)
+		_, err := j.Page(t.Context(), row)
+		fails(t, name+" before", err, archive.ErrNotFound)
+		ok(t, j.PutPage(t.Context(), row, page))
+		again := PageRow(head, page, far+1, far+5, 5, epoch.Add(time.Hour)) // pulled again after a crash
+		for range 2 {
+			ok(t, j.PutPage(t.Context(), again, page))
+		}
+		for _, r := range []archive.Row{row, again} {
+			got, err := j.Page(t.Context(), r)
+			ok(t, err)
+			if !bytes.Equal(got, page) {
+				t.Errorf("%s: got %d bytes, want the %d that were put", name, len(got), len(page))
+			}
+		}
+		for what, r := range map[string]archive.Row{
+			"another corp": PageRow(archive.Head{Corp: other, Last: far}, page, far+1, far+5, 5, epoch),
+			"another seq":  PageRow(archive.Head{Corp: corp, Last: far + 1}, page, far+2, far+5, 5, epoch),
+			"another page": PageRow(head, append(page, ' '), far+1, far+5, 5, epoch),
+		} {
+			_, err := j.Page(t.Context(), r)
+			fails(t, name+", "+what, err, archive.ErrNotFound)
+		}
+	}
+}
+
+func journalHeads(t *testing.T, j JournalStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	_, err := j.Head(t.Context(), corp, "2025-03-01")
+	fails(t, "before", err, archive.ErrNotFound)
+	first := archive.Head{Corp: corp, Last: far, Rows: 1 << 60, Hash: Sum([]byte("row")), At: epoch}
+	later := archive.Head{Corp: corp, Last: far + 9, Rows: 1<<60 + 1, Hash: Sum([]byte("next row")), At: epoch.Add(time.Hour)}
+	for _, h := range []archive.Head{first, first, later} {
+		ok(t, j.PutHead(t.Context(), "2025-03-01", h))
+		got, err := j.Head(t.Context(), corp, "2025-03-01")
+		ok(t, err)
+		same(t, "head", got, first)
+	}
+	ok(t, j.PutHead(t.Context(), "2025-03-02", later))
+	got, err := j.Head(t.Context(), corp, "2025-03-02")
+	ok(t, err)
+	same(t, "head of the next day", got, later)
+	ok(t, j.PutHead(t.Context(), "2025-03-01", archive.NewHead(other)))
+	got, err = j.Head(t.Context(), other, "2025-03-01")
+	ok(t, err)
+	same(t, "head of a corp without rows", got, archive.NewHead(other))
+}
+
+func journalMessages(t *testing.T, j JournalStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	raw := bytes.Repeat([]byte{0, 0xff, 'x'}, archive.InlineLimit/2)
+	o := archive.Overflow{Sum: Sum(raw), Size: len(raw)}
+	_, err := j.Message(t.Context(), corp, o)
+	fails(t, "before", err, archive.ErrNotFound)
+	for range 2 {
+		ok(t, j.PutMessage(t.Context(), corp, o, raw))
+	}
+	got, err := j.Message(t.Context(), corp, o)
+	ok(t, err)
+	if !bytes.Equal(got, raw) {
+		t.Errorf("got %d bytes, want the %d that were put", len(got), len(raw))
+	}
+	_, err = j.Message(t.Context(), other, o)
+	fails(t, "another corp", err, archive.ErrNotFound)
+}
+
+func journalConcurrently(t *testing.T, j JournalStore) {
+	corp := corpFor(t, 1)
+	page := []byte("page")
+	row := PageRow(archive.NewHead(corp), page, 1, 1, 1, epoch)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := j.PutPage(t.Context(), row, page); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	got, err := j.Page(t.Context(), row)
+	ok(t, err)
+	if !bytes.Equal(got, page) {
+		t.Errorf("got %d bytes, want %d", len(got), len(page))
+	}
+}

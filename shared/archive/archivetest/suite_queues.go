@@ -1,0 +1,87 @@
+package archivetest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// PullQueueStore is all of a queue of pull requests.
+type PullQueueStore interface {
+	archive.PullQueue
+	archive.QueueDepth
+}
+
+// DecodeQueueStore is all of a queue of decode requests.
+type DecodeQueueStore interface {
+	archive.DecodeQueue
+	archive.QueueDepth
+}
+
+// TestQueues checks an empty queue of each kind. The functions take out what
+// is in them, in any order.
+func TestQueues(t *testing.T, pulls PullQueueStore, takePulls func() []archive.PullRequest,
+	decodes DecodeQueueStore, takeDecodes func() []archive.DecodeRequest) {
+	t.Run("Pulls", func(t *testing.T) { queuePulls(t, pulls, takePulls) })
+	t.Run("Decodes", func(t *testing.T) { queueDecodes(t, decodes, takeDecodes) })
+}
+
+func wantDepth(t *testing.T, q archive.QueueDepth, want int) {
+	t.Helper()
+	got, err := q.Depth(t.Context())
+	ok(t, err)
+	if got != want {
+		t.Errorf("got depth %d, want %d", got, want)
+	}
+}
+
+func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullRequest) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	ok(t, q.RequestPulls(t.Context()))
+	wantDepth(t, q, 0)
+	timer := archive.PullRequest{V: 1, Corp: a, Why: "timer"}
+	asked := archive.PullRequest{V: 1, Corp: b, Why: "asked \"<&>\" 问", Force: true}
+	swallowed := archive.PullRequest{V: 1, Corp: a, Why: "callback", Dedup: "minute 5 / " + strings.Repeat("长", 100)}
+	stranger := swallowed
+	stranger.Corp = b
+	ok(t, q.RequestPulls(t.Context(), timer, asked, timer, swallowed, swallowed, stranger))
+	ok(t, q.RequestPulls(t.Context(), timer, swallowed))
+	swallowed.Dedup, stranger.Dedup = "", ""
+	want := []archive.PullRequest{timer, timer, timer, asked, swallowed, stranger}
+	wantDepth(t, q, len(want))
+	sameRequests(t, take(), want)
+	wantDepth(t, q, 0)
+}
+
+func queueDecodes(t *testing.T, q DecodeQueueStore, take func() []archive.DecodeRequest) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	want := []archive.DecodeRequest{
+		{V: 1, Corp: a}, {V: 1, Corp: a}, {V: 1, Corp: b}, {V: 1, Corp: b, After: ^uint64(0)}, {V: 1, Corp: a, Replay: "2025-a"},
+	}
+	for i := range uint64(23) { // more than one batch
+		want = append(want, archive.DecodeRequest{V: 1, Corp: a, After: far + i})
+	}
+	ok(t, q.RequestDecodes(t.Context(), want...))
+	wantDepth(t, q, len(want))
+	sameRequests(t, take(), want)
+	wantDepth(t, q, 0)
+}
+
+// sameRequests checks that each request is there as often as it should.
+func sameRequests[R comparable](t *testing.T, got, want []R) {
+	t.Helper()
+	rest := slices.Clone(got)
+	for _, r := range want {
+		i := slices.Index(rest, r)
+		if i < 0 {
+			t.Errorf("request %+v is missing", r)
+			continue
+		}
+		rest = slices.Delete(rest, i, i+1)
+	}
+	if len(rest) != 0 {
+		t.Errorf("got requests %+v beyond those wanted", rest)
+	}
+}

@@ -1,0 +1,447 @@
+package archivetest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// TestView checks a view. It calls open once, for an empty one.
+func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
+	v := open(t)
+	for name, test := range map[string]func(*testing.T, ViewStore){
+		"Bytes":        viewBytes,
+		"Order":        viewOrder,
+		"Queries":      viewQueries,
+		"TwoSeqs":      viewTwoSeqs,
+		"LargePages":   viewLargePages,
+		"Activities":   viewActivities,
+		"SetAside":     viewSetAside,
+		"Strangers":    viewStrangers,
+		"ClearAndRedo": viewClear,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, v) })
+	}
+}
+
+const room = archive.ConversationID("room:wrAbC-_9")
+
+// said makes a message of corp in room, at ms after the epoch.
+func saidAt(corp string, ms int, msgID string, seq uint64) archive.Message {
+	return archive.Message{
+		Corp: corp, Conversation: room, Time: epoch.Add(time.Duration(ms) * time.Millisecond), MsgID: msgID, Seq: seq,
+		KeyVersion: 3, Raw: fmt.Appendf(nil, `{"msgid":%q,"seq":%d}`, msgID, seq),
+	}
+}
+
+func writeMessages(t *testing.T, v ViewStore, corp string, msgs ...archive.Message) {
+	t.Helper()
+	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: msgs}))
+}
+
+// list reads a conversation as pages of the query's limit, each starting where
+// the one before ended, and checks the limits.
+func list(t *testing.T, v ViewStore, corp string, conv archive.ConversationID, q archive.MessageQuery) []archive.Message {
+	t.Helper()
+	var all []archive.Message
+	for range 1000 {
+		msgs, more, err := v.Messages(t.Context(), corp, conv, q)
+		ok(t, err)
+		if len(msgs) > q.Limit {
+			t.Fatalf("got %d messages, want at most %d", len(msgs), q.Limit)
+		}
+		if all = append(all, msgs...); !more {
+			return all
+		}
+		if len(msgs) == 0 {
+			t.Fatal("got no messages but more to come")
+		}
+		last := msgs[len(msgs)-1]
+		q.Start = &archive.Position{Time: last.Time, MsgID: last.MsgID}
+	}
+	t.Fatal("the pages do not end")
+	return nil
+}
+
+func seqs(msgs []archive.Message) []uint64 {
+	s := make([]uint64, len(msgs))
+	for i, m := range msgs {
+		s[i] = m.Seq
+	}
+	return s
+}
+
+func viewBytes(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	raws := [][]byte{[]byte(`{"a":1}`), every, []byte("\x00"), []byte("\xff\xfe not UTF-8 \x01"), {}}
+	var msgs []archive.Message
+	for i, raw := range raws {
+		m := saidAt(corp, i, fmt.Sprint("m", i), far+uint64(i))
+		m.Raw, m.After = raw, far-1
+		msgs = append(msgs, m)
+	}
+	blob := saidAt(corp, 100, "blob", far+99)
+	blob.Raw, blob.Overflow = nil, &archive.Overflow{Sum: Sum(every), Size: archive.InlineLimit + 1}
+	msgs = append(msgs, blob)
+	for range 2 {
+		writeMessages(t, v, corp, msgs...)
+	}
+	got := list(t, v, corp, room, archive.MessageQuery{Limit: 1000})
+	if len(got) != len(msgs) {
+		t.Fatalf("got %d messages, want %d", len(got), len(msgs))
+	}
+	for i, want := range msgs {
+		if !bytes.Equal(got[i].Raw, want.Raw) {
+			t.Errorf("message %d: got %q, want %q", i, got[i].Raw, want.Raw)
+		}
+		got[i].Raw, want.Raw = nil, nil // nil or empty are both no bytes
+		same(t, fmt.Sprint("message ", i), got[i], want)
+	}
+	one, err := v.Message(t.Context(), corp, room, blob.Time, "blob")
+	ok(t, err)
+	same(t, "message read alone", one, blob)
+}
+
+// oddIDs are msgids in bytewise order; some begin others, and some hold what a
+// key might be put together with.
+var oddIDs = []string{
+	"", " ", "!", "\"", "#", "#1", "%23", "/", "0", "00000000000000000001", "1_2_external", "A=", "CAQQ+/=", "a", "a ", "a!", "a!!",
+	"a\"", "a#", "a#00000000000000000000", "a/b", "a0", "aa", "a|", "a~", "b", "é", "消息", "消息1", "\U0001F600",
+}
+
+func viewOrder(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	var want []archive.Message
+	for i, id := range oddIDs {
+		if i > 0 && oddIDs[i-1] >= id {
+			t.Fatalf("%q is not after %q", id, oddIDs[i-1])
+		}
+		want = append(want, saidAt(corp, 0, id, uint64(100-i)))
+	}
+	// Longer than any key may be, and different only at its end.
+	long := strings.Repeat("消", 1000)
+	want = append(want, saidAt(corp, 1, "z", 200), saidAt(corp, 2, long+"1", 201), saidAt(corp, 2_000_000, "a", 202))
+	shuffled := slices.Clone(want)
+	slices.Reverse(shuffled[5:])
+	for half := range slices.Chunk(shuffled, 11) {
+		writeMessages(t, v, corp, half...)
+	}
+	for _, limit := range []int{1000, 7, 1} {
+		got := list(t, v, corp, room, archive.MessageQuery{Limit: limit})
+		same(t, fmt.Sprint("upwards by ", limit), got, want)
+	}
+	down := slices.Clone(want)
+	slices.Reverse(down)
+	for _, limit := range []int{1000, 7, 1} {
+		got := list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true})
+		same(t, fmt.Sprint("downwards by ", limit), got, down)
+	}
+	for _, m := range want {
+		got, err := v.Message(t.Context(), corp, room, m.Time, m.MsgID)
+		ok(t, err)
+		same(t, "alone", got, m)
+	}
+	for what, c := range map[string]struct {
+		conv archive.ConversationID
+		at   time.Time
+		id   string
+	}{
+		"another msgid":        {room, epoch, "none"},
+		"the end of one":       {room, epoch, "a!!!"},
+		"another time":         {room, epoch.Add(time.Millisecond), "a"},
+		"another conversation": {archive.Unplaced, epoch, "a"},
+		"no real time":         {room, time.Time{}, "a"},
+		"another long one":     {room, epoch.Add(2 * time.Millisecond), long + "2"},
+	} {
+		_, err := v.Message(t.Context(), corp, c.conv, c.at, c.id)
+		fails(t, what, err, archive.ErrNotFound)
+	}
+	newest, err := v.Newest(t.Context(), corp, room)
+	ok(t, err)
+	same(t, "newest", newest, want[len(want)-1])
+	_, err = v.Newest(t.Context(), corp, archive.Unplaced)
+	fails(t, "newest of none", err, archive.ErrNotFound)
+}
+
+func viewQueries(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	var msgs []archive.Message
+	for i := range 9 { // three at each of three moments
+		m := saidAt(corp, 1000*(i/3), string(rune('a'+i%3)), uint64(i+1))
+		m.Raw = bytes.Repeat([]byte{'x'}, 10)
+		msgs = append(msgs, m)
+	}
+	writeMessages(t, v, corp, msgs...)
+	at := func(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+	start := func(ms int, id string) *archive.Position { return &archive.Position{Time: at(ms), MsgID: id} }
+	for _, c := range []struct {
+		name string
+		q    archive.MessageQuery
+		want []uint64
+		more bool
+	}{
+		{"all", archive.MessageQuery{Limit: 9}, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
+		{"limited", archive.MessageQuery{Limit: 8}, []uint64{1, 2, 3, 4, 5, 6, 7, 8}, true},
+		{"down", archive.MessageQuery{Limit: 2, Descending: true}, []uint64{9, 8}, true},
+		{"from", archive.MessageQuery{Limit: 9, From: at(1000)}, []uint64{4, 5, 6, 7, 8, 9}, false},
+		{"from just after", archive.MessageQuery{Limit: 9, From: at(1000).Add(1)}, []uint64{7, 8, 9}, false},
+		{"to", archive.MessageQuery{Limit: 9, To: at(1000)}, []uint64{1, 2, 3}, false},
+		{"to just after", archive.MessageQuery{Limit: 9, To: at(1001)}, []uint64{1, 2, 3, 4, 5, 6}, false},
+		{"one moment", archive.MessageQuery{Limit: 9, From: at(1000), To: at(1001), Descending: true}, []uint64{6, 5, 4}, false},
+		{"ends where it begins", archive.MessageQuery{Limit: 9, From: at(1000), To: at(1000)}, nil, false},
+		{"ends before it begins", archive.MessageQuery{Limit: 9, From: at(2000), To: at(0)}, nil, false},
+		{"before all", archive.MessageQuery{Limit: 9, To: at(-5000)}, nil, false},
+		{"after all", archive.MessageQuery{Limit: 9, From: at(2001)}, nil, false},
+		{"started", archive.MessageQuery{Limit: 2, Start: start(1000, "a")}, []uint64{5, 6}, true},
+		{"started down", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Descending: true}, []uint64{4, 3, 2, 1}, false},
+		{"started nowhere", archive.MessageQuery{Limit: 9, Start: start(1000, "ab")}, []uint64{5, 6, 7, 8, 9}, false},
+		{"started nowhere, down", archive.MessageQuery{Limit: 9, Start: start(1000, "ab"), Descending: true}, []uint64{4, 3, 2, 1}, false},
+		{"started before from", archive.MessageQuery{Limit: 9, Start: start(0, "b"), From: at(2000)}, []uint64{7, 8, 9}, false},
+		{"started after from", archive.MessageQuery{Limit: 9, Start: start(2000, "a"), From: at(1000)}, []uint64{8, 9}, false},
+		{"started down after to", archive.MessageQuery{Limit: 9, Start: start(2000, "c"), To: at(1000), Descending: true}, []uint64{3, 2, 1}, false},
+		{"started at the end", archive.MessageQuery{Limit: 9, Start: start(2000, "c")}, nil, false},
+		{"few bytes", archive.MessageQuery{Limit: 9, MaxBytes: 1}, []uint64{1}, true},
+		{"bytes of three", archive.MessageQuery{Limit: 9, MaxBytes: 39}, []uint64{1, 2, 3}, true},
+		{"bytes of four", archive.MessageQuery{Limit: 9, MaxBytes: 40, Descending: true}, []uint64{9, 8, 7, 6}, true},
+		{"bytes of all", archive.MessageQuery{Limit: 9, MaxBytes: 90}, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
+	} {
+		got, more, err := v.Messages(t.Context(), corp, room, c.q)
+		ok(t, err)
+		if !slices.Equal(seqs(got), c.want) || more != c.more {
+			t.Errorf("%s: got seqs %v, more %v, want %v, %v", c.name, seqs(got), more, c.want, c.more)
+		}
+	}
+}
+
+func viewTwoSeqs(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	// The higher seq first and the lower first; three of one; and far apart.
+	for _, m := range []archive.Message{
+		saidAt(corp, 0, "a", 12), saidAt(corp, 0, "a", 3), saidAt(corp, 0, "b", 4), saidAt(corp, 0, "b", 13),
+		saidAt(corp, 0, "c", 5), saidAt(corp, 0, "c", 20), saidAt(corp, 0, "c", 15), saidAt(corp, 1, "c", 6),
+		saidAt(corp, 1, "d", 9), saidAt(corp, 1, "d", far),
+	} {
+		writeMessages(t, v, corp, m)
+	}
+	want := []uint64{3, 4, 5, 6, 9}
+	for limit := 1; limit <= 6; limit++ {
+		got := list(t, v, corp, room, archive.MessageQuery{Limit: limit})
+		if !slices.Equal(seqs(got), want) {
+			t.Errorf("upwards by %d: got seqs %v, want %v", limit, seqs(got), want)
+		}
+		got = list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true})
+		slices.Reverse(got)
+		if !slices.Equal(seqs(got), want) {
+			t.Errorf("downwards by %d: got seqs %v, want %v", limit, seqs(got), want)
+		}
+	}
+	_, more, err := v.Messages(t.Context(), corp, room, archive.MessageQuery{Limit: len(want)})
+	ok(t, err)
+	if more {
+		t.Error("a second seq of the last message counts as more")
+	}
+	one, err := v.Message(t.Context(), corp, room, epoch, "a")
+	ok(t, err)
+	same(t, "alone", one, saidAt(corp, 0, "a", 3))
+	newest, err := v.Newest(t.Context(), corp, room)
+	ok(t, err)
+	same(t, "newest", newest, saidAt(corp, 1, "d", 9))
+}
+
+// viewLargePages writes and reads more at once than a table takes or gives in
+// one request.
+func viewLargePages(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	p := archive.PageView{Corp: corp}
+	for i := range 60 {
+		m := saidAt(corp, i, fmt.Sprint("m", i), uint64(i+1))
+		if i%10 == 0 {
+			m.Raw = bytes.Repeat([]byte{byte(i)}, archive.InlineLimit)
+		}
+		p.Messages = append(p.Messages, m)
+		p.Activities = append(p.Activities, archive.Activity{Corp: corp, Party: fmt.Sprint("p", i%3), Day: "2025-03-01", Conversation: archive.ConversationID(fmt.Sprint("room:", i))})
+		p.SetAside = append(p.SetAside, archive.Undecryptable{Corp: corp, Seq: uint64(1000 + i), Reason: archive.ReasonNoKey})
+	}
+	ok(t, v.WritePage(t.Context(), p))
+	got := list(t, v, corp, room, archive.MessageQuery{Limit: 1000})
+	if len(got) != 60 {
+		t.Fatalf("got %d messages, want 60", len(got))
+	}
+	for i, m := range got {
+		if !bytes.Equal(m.Raw, p.Messages[i].Raw) {
+			t.Errorf("message %d: got %d bytes, want %d of the same", i, len(m.Raw), len(p.Messages[i].Raw))
+		}
+	}
+	_, convs, err := v.LatestDay(t.Context(), corp, "p0", "")
+	ok(t, err)
+	if len(convs) != 20 {
+		t.Errorf("got %d conversations, want 20", len(convs))
+	}
+	aside, err := v.SetAside(t.Context(), corp, 0, ^uint64(0))
+	ok(t, err)
+	same(t, "set aside", aside, p.SetAside)
+}
+
+func viewActivities(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	parties := []string{"", "zhangsan", "zhangsan#2", "zhang san", "张三", "wmAbc_-", "2025-03-02#room:x", "a!b", strings.Repeat("长", 700)}
+	var all []archive.Activity
+	for _, party := range parties {
+		for _, day := range []archive.Day{"2025-02-28", "2025-03-01", "2025-03-03"} {
+			for _, conv := range []archive.ConversationID{room, "single:" + archive.ConversationID(day), archive.PartyConversation([]string{"a b", "c:d"})} {
+				all = append(all, archive.Activity{Corp: corp, Party: party, Day: day, Conversation: conv})
+			}
+		}
+	}
+	for half := range slices.Chunk(all, len(all)/2+1) { // and again, overlapping
+		ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: half}))
+	}
+	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: all[3:9]}))
+	for _, party := range parties {
+		for _, c := range []struct {
+			upTo, want archive.Day
+		}{
+			{"", "2025-03-03"}, {"2026-01-01", "2025-03-03"}, {"2025-03-03", "2025-03-03"}, {"2025-03-02", "2025-03-01"},
+			{"2025-03-01", "2025-03-01"}, {"2025-02-28", "2025-02-28"},
+		} {
+			day, convs, err := v.LatestDay(t.Context(), corp, party, c.upTo)
+			ok(t, err)
+			want := []archive.ConversationID{room, "single:" + archive.ConversationID(c.want), archive.PartyConversation([]string{"a b", "c:d"})}
+			slices.Sort(want)
+			if day != c.want || !slices.Equal(convs, want) {
+				t.Errorf("%.20s up to %q: got %s %v, want %s %v", party, c.upTo, day, convs, c.want, want)
+			}
+		}
+		_, _, err := v.LatestDay(t.Context(), corp, party, "2025-02-27")
+		fails(t, "before all", err, archive.ErrNotFound)
+	}
+	for _, party := range []string{"zhangsa", "zhangsan#", "ZHANGSAN", "%", strings.Repeat("长", 701)} {
+		_, _, err := v.LatestDay(t.Context(), corp, party, "")
+		fails(t, "a party of no activity", err, archive.ErrNotFound)
+	}
+}
+
+func viewSetAside(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	row := func(seq uint64, reason archive.Reason, detail string) archive.Undecryptable {
+		return archive.Undecryptable{
+			Corp: corp, Seq: seq, After: seq - 1, MsgID: fmt.Sprint("消息#", seq), KeyVersion: 7, Reason: reason, Detail: detail, At: epoch,
+		}
+	}
+	a, b, c, d := row(5, archive.ReasonNoKey, ""), row(30, archive.ReasonLibrary, "10006"), row(31, archive.ReasonCrash, "crashed"), row(far, archive.ReasonHang, "")
+	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{d, b, a, c}}))
+	for _, r := range []struct {
+		first, last uint64
+		want        []archive.Undecryptable
+	}{
+		{0, ^uint64(0), []archive.Undecryptable{a, b, c, d}}, {5, 30, []archive.Undecryptable{a, b}}, {31, 31, []archive.Undecryptable{c}},
+		{6, 29, nil}, {far, far, []archive.Undecryptable{d}}, {31, 5, nil},
+	} {
+		got, err := v.SetAside(t.Context(), corp, r.first, r.last)
+		ok(t, err)
+		if len(got) != 0 || len(r.want) != 0 {
+			same(t, fmt.Sprintf("set aside from %d to %d", r.first, r.last), got, r.want)
+		}
+	}
+	for _, u := range []struct {
+		after uint64
+		limit int
+		want  []archive.Undecryptable
+		more  bool
+	}{
+		{0, 10, []archive.Undecryptable{a, b, c, d}, false}, {0, 4, []archive.Undecryptable{a, b, c, d}, false},
+		{0, 3, []archive.Undecryptable{a, b, c}, true}, {5, 1, []archive.Undecryptable{b}, true}, {31, 1, []archive.Undecryptable{d}, false},
+		{far, 1, nil, false}, {^uint64(0), 1, nil, false},
+	} {
+		got, more, err := v.Undecryptables(t.Context(), corp, u.after, u.limit)
+		ok(t, err)
+		if len(got) != 0 || len(u.want) != 0 {
+			same(t, fmt.Sprintf("%d after %d", u.limit, u.after), got, u.want)
+		}
+		if more != u.more {
+			t.Errorf("%d after %d: got more %v, want %v", u.limit, u.after, more, u.more)
+		}
+	}
+
+	b.Reason, b.Detail, b.At = archive.ReasonBadKey, "", epoch.Add(time.Hour)
+	opened := saidAt(corp, 0, a.MsgID, a.Seq)
+	for range 2 {
+		ok(t, v.WritePage(t.Context(), archive.PageView{
+			Corp: corp, Messages: []archive.Message{opened}, SetAside: []archive.Undecryptable{b}, Cleared: []uint64{5, 31, 77},
+		}))
+	}
+	got, err := v.SetAside(t.Context(), corp, 0, ^uint64(0))
+	ok(t, err)
+	same(t, "replaced and cleared", got, []archive.Undecryptable{b, d})
+}
+
+func viewStrangers(t *testing.T, v ViewStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	elsewhere := saidAt(corp, 0, "m", 2)
+	elsewhere.Conversation = room + "1"
+	writeMessages(t, v, corp, saidAt(corp, 0, "m", 1), elsewhere)
+	ok(t, v.WritePage(t.Context(), archive.PageView{
+		Corp:       corp,
+		Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2025-03-01", Conversation: room}},
+		SetAside:   []archive.Undecryptable{{Corp: corp, Seq: 3, Reason: archive.ReasonNoKey}},
+	}))
+	if got := list(t, v, corp, room, archive.MessageQuery{Limit: 9}); len(got) != 1 || got[0].Seq != 1 {
+		t.Errorf("got seqs %v, want the conversation's own", seqs(got))
+	}
+	if got := list(t, v, other, room, archive.MessageQuery{Limit: 9}); len(got) != 0 {
+		t.Errorf("another corp: got %d messages, want 0", len(got))
+	}
+	if got, err := v.SetAside(t.Context(), other, 0, 9); err != nil || len(got) != 0 {
+		t.Errorf("another corp: got %d set aside, error %v, want 0", len(got), err)
+	}
+	_, err := v.Message(t.Context(), other, room, epoch, "m")
+	fails(t, "another corp's message", err, archive.ErrNotFound)
+	_, _, err = v.LatestDay(t.Context(), other, "p", "")
+	fails(t, "another corp's activity", err, archive.ErrNotFound)
+}
+
+func viewClear(t *testing.T, v ViewStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	page := func(corp string) archive.PageView {
+		p := archive.PageView{
+			Corp:       corp,
+			Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2025-03-01", Conversation: room}},
+			SetAside:   []archive.Undecryptable{{Corp: corp, Seq: 300, Reason: archive.ReasonNoKey}},
+		}
+		for i := range 30 {
+			p.Messages = append(p.Messages, saidAt(corp, i, "m", uint64(i+1)))
+		}
+		return p
+	}
+	for _, c := range []string{corp, other} {
+		ok(t, v.WritePage(t.Context(), page(c)))
+	}
+	for range 2 {
+		ok(t, v.Clear(t.Context(), corp))
+		if got := list(t, v, corp, room, archive.MessageQuery{Limit: 99}); len(got) != 0 {
+			t.Errorf("cleared: got %d messages, want 0", len(got))
+		}
+		if got, err := v.SetAside(t.Context(), corp, 0, 999); err != nil || len(got) != 0 {
+			t.Errorf("cleared: got %d set aside, error %v, want 0", len(got), err)
+		}
+		_, _, err := v.LatestDay(t.Context(), corp, "p", "")
+		fails(t, "cleared", err, archive.ErrNotFound)
+	}
+	if got := list(t, v, other, room, archive.MessageQuery{Limit: 99}); len(got) != 30 {
+		t.Errorf("another corp: got %d messages, want 30", len(got))
+	}
+	ok(t, v.WritePage(t.Context(), page(corp)))
+	same(t, "rebuilt", list(t, v, corp, room, archive.MessageQuery{Limit: 99}), page(corp).Messages)
+	_, convs, err := v.LatestDay(t.Context(), corp, "p", "")
+	ok(t, err)
+	same(t, "rebuilt activity", convs, []archive.ConversationID{room})
+}
