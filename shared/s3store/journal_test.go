@@ -4,12 +4,19 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
@@ -25,6 +32,12 @@ var at = time.UnixMilli(1742000000007)
 func newJournal(t *testing.T) (*s3store.Journal, *s3.Client, string) {
 	client, bucket := s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t)
 	return s3store.NewJournal(client, bucket), client, bucket
+}
+
+func TestConformance(t *testing.T) {
+	archivetest.TestJournal(t, func(t testing.TB) archivetest.JournalStore {
+		return s3store.NewJournal(s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t))
+	})
 }
 
 // names lists what is in the bucket.
@@ -134,6 +147,66 @@ func TestWrongDigestIsNotStored(t *testing.T) {
 	}
 	if got := names(t, client, bucket); got != "" {
 		t.Errorf("got objects %s, want none", got)
+	}
+}
+
+// scripted is S3 answering with fixed statuses, one after the other.
+func scripted(t *testing.T, answers ...string) (*s3store.Journal, *atomic.Int32) {
+	var calls atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		n := int(calls.Add(1)) - 1
+		status, code, _ := strings.Cut(answers[min(n, len(answers)-1)], " ")
+		number, err := strconv.Atoi(status)
+		if err != nil {
+			panic(err)
+		}
+		w.WriteHeader(number)
+		if code != "" {
+			_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>quoted</Message></Error>", code)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	client := s3.New(s3.Options{
+		Region:       "cn-north-1",
+		BaseEndpoint: &srv.URL,
+		UsePathStyle: true,
+		Credentials:  credentials.NewStaticCredentialsProvider("made", "up", ""),
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
+		}),
+	})
+	return s3store.NewJournal(client, "bucket"), &calls
+}
+
+func TestAnswersOfS3(t *testing.T) {
+	page := []byte("page")
+	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
+	for _, c := range []struct {
+		name      string
+		answers   []string
+		wantErr   bool
+		wantCalls int32
+	}{
+		{"taken", []string{"412 PreconditionFailed"}, false, 1},
+		{"another write under way", []string{"409 ConditionalRequestConflict", "200"}, false, 2},
+		{"another write that wins", []string{"409 ConditionalRequestConflict", "412 PreconditionFailed"}, false, 2},
+		{"busy", []string{"503 SlowDown", "200"}, false, 2},
+		{"forbidden", []string{"403 AccessDenied"}, true, 1},
+		{"damaged under way", []string{"400 BadDigest"}, true, 1},
+	} {
+		j, calls := scripted(t, c.answers...)
+		err := j.PutPage(t.Context(), row, page)
+		if (err != nil) != c.wantErr || calls.Load() != c.wantCalls {
+			t.Errorf("%s: got error %v after %d calls, want an error %v after %d", c.name, err, calls.Load(), c.wantErr, c.wantCalls)
+		}
+	}
+	for answer, want := range map[string]error{"404 NoSuchKey": archive.ErrNotFound, "403 AccessDenied": nil, "404 NoSuchBucket": nil} {
+		j, _ := scripted(t, answer)
+		_, err := j.Page(t.Context(), row)
+		if err == nil || errors.Is(err, archive.ErrNotFound) != (want != nil) || errors.Is(err, archive.ErrCorrupt) {
+			t.Errorf("reading, %s: got error %v, want it to be %v", answer, err, want)
+		}
 	}
 }
 

@@ -37,6 +37,8 @@ type Client interface {
 	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
 }
 
+var _ Client = (*sqs.Client)(nil)
+
 // Pull is the queue of pull requests.
 type Pull struct{ queue }
 

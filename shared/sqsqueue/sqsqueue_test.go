@@ -14,6 +14,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
@@ -47,82 +48,74 @@ func attribute(m types.Message, name types.MessageSystemAttributeName) string {
 	return m.Attributes[string(name)]
 }
 
-func TestPullQueue(t *testing.T) {
-	client, url := sqs.NewFromConfig(awstest.Config(t)), awstest.FIFOQueue(t)
-	q := sqsqueue.NewPull(client, url, rand.Text)
-	want := []archive.PullRequest{
-		{V: 1, Corp: corpA, Why: "timer"},
-		{V: 1, Corp: corpA, Why: "timer"},
-		{V: 1, Corp: corpA, Why: "asked", Force: true},
-		{V: 1, Corp: corpB, Why: "callback", Dedup: "now"},
-		{V: 1, Corp: corpB, Why: "callback", Dedup: "now"},
-		{V: 1, Corp: corpA, Why: "callback", Dedup: "now"},
+func TestConformance(t *testing.T) {
+	client := sqs.NewFromConfig(awstest.Config(t))
+	pulls, decodes := awstest.FIFOQueue(t), awstest.FIFOQueue(t)
+	archivetest.TestQueues(t,
+		sqsqueue.NewPull(client, pulls, rand.Text),
+		func() []archive.PullRequest { return parsed(t, drain(t, client, pulls), sqsqueue.ParsePull) },
+		sqsqueue.NewDecode(client, decodes, rand.Text),
+		func() []archive.DecodeRequest { return parsed(t, drain(t, client, decodes), sqsqueue.ParseDecode) },
+	)
+}
+
+func parsed[R any](t *testing.T, msgs []types.Message, parse func(string) (R, error)) []R {
+	t.Helper()
+	var reqs []R
+	for _, m := range msgs {
+		r, err := parse(*m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reqs = append(reqs, r)
 	}
-	if err := q.RequestPulls(t.Context(), want...); err != nil {
+	return reqs
+}
+
+func TestGroupsAndIDs(t *testing.T) {
+	client := sqs.NewFromConfig(awstest.Config(t))
+	pulls, decodes := awstest.FIFOQueue(t), awstest.FIFOQueue(t)
+	if err := sqsqueue.NewPull(client, pulls, rand.Text).RequestPulls(t.Context(),
+		archive.PullRequest{Corp: corpA, Dedup: "now"}, archive.PullRequest{Corp: corpB, Dedup: "now"}, archive.PullRequest{Corp: corpB}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := q.Depth(t.Context()); err != nil || n != 5 {
-		t.Errorf("got depth %d, error %v, want 5", n, err)
-	}
-	got := map[archive.PullRequest]int{}
-	for _, m := range drain(t, client, url) {
+	seen := map[string]bool{}
+	for _, m := range drain(t, client, pulls) {
 		r, err := sqsqueue.ParsePull(*m.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[r]++
 		if g := attribute(m, types.MessageSystemAttributeNameMessageGroupId); g != r.Corp {
-			t.Errorf("got group %q for corp %s", g, r.Corp)
+			t.Errorf("got group %q for a pull of %s", g, r.Corp)
 		}
-		if id := attribute(m, types.MessageSystemAttributeNameMessageDeduplicationId); strings.Contains(id, "now") {
-			t.Errorf("got id %q, want a digest", id)
+		id := attribute(m, types.MessageSystemAttributeNameMessageDeduplicationId)
+		if seen[id] || strings.Contains(id, "now") {
+			t.Errorf("got id %q again, or it is no digest", id)
 		}
+		seen[id] = true
 	}
-	if n := got[archive.PullRequest{V: 1, Corp: corpA, Why: "timer"}]; n != 2 {
-		t.Errorf("got %d equal requests, want both", n)
-	}
-	if n := got[archive.PullRequest{V: 1, Corp: corpA, Why: "asked", Force: true}]; n != 1 {
-		t.Errorf("got %d forced requests, want 1", n)
-	}
-	for _, corp := range []string{corpA, corpB} {
-		if n := got[archive.PullRequest{V: 1, Corp: corp, Why: "callback"}]; n != 1 {
-			t.Errorf("got %d requests of %s with one Dedup, want 1", n, corp)
-		}
-	}
-}
 
-func TestDecodeQueue(t *testing.T) {
-	client, url := sqs.NewFromConfig(awstest.Config(t)), awstest.FIFOQueue(t)
-	q := sqsqueue.NewDecode(client, url, rand.Text)
 	reqs := []archive.DecodeRequest{{Corp: corpA, Replay: "job"}, {Corp: corpB, After: 1<<64 - 1}}
-	for i := range uint64(22) { // three batches
+	for i := range uint64(20) {
 		reqs = append(reqs, archive.DecodeRequest{Corp: corpA, After: 1000 * i})
 	}
-	if err := q.RequestDecodes(t.Context(), reqs...); err != nil {
+	if err := sqsqueue.NewDecode(client, decodes, rand.Text).RequestDecodes(t.Context(), reqs...); err != nil {
 		t.Fatal(err)
 	}
 	groups := map[string]int{}
-	var got []archive.DecodeRequest
-	for _, m := range drain(t, client, url) {
+	for _, m := range drain(t, client, decodes) {
 		r, err := sqsqueue.ParseDecode(*m.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.V = 0
-		got = append(got, r)
 		g := attribute(m, types.MessageSystemAttributeNameMessageGroupId)
 		if !strings.HasPrefix(g, r.Corp+"/") || strings.HasSuffix(g, "/replay") != (r.Replay != "") {
 			t.Errorf("got group %q for %+v", g, r)
 		}
 		groups[g]++
 	}
-	for _, r := range reqs {
-		if !slices.Contains(got, r) {
-			t.Errorf("request %+v did not arrive", r)
-		}
-	}
-	if len(got) != len(reqs) || len(groups) != sqsqueue.Lanes+2 {
-		t.Errorf("got %d requests in groups %v, want %d in %d", len(got), groups, len(reqs), sqsqueue.Lanes+2)
+	if want := sqsqueue.Lanes + 2; len(groups) != want { // and a replay, and another corp's lane
+		t.Errorf("got groups %v, want %d", groups, want)
 	}
 }
 
