@@ -64,9 +64,14 @@ func (t *table) writeBatch(ctx context.Context, client batchWriteClient, batch [
 		switch {
 		case err == nil:
 			t.wrote("BatchWriteItem", out.ConsumedCapacity...)
-			if batch = out.UnprocessedItems[t.name]; len(batch) == 0 {
+			left := out.UnprocessedItems[t.name]
+			if len(left) == 0 {
 				return nil
 			}
+			if len(left) < len(batch) {
+				wait.progress()
+			}
+			batch = left
 		case !throttled(err):
 			return err
 		}
@@ -125,6 +130,9 @@ func (t *table) readBatch(ctx context.Context, client batchGetClient, keys []ite
 			left, ok := out.UnprocessedKeys[t.name]
 			if !ok || len(left.Keys) == 0 {
 				return found, nil
+			}
+			if len(left.Keys) < len(request.Keys) {
+				wait.progress()
 			}
 			request.Keys = left.Keys
 		case !throttled(err):

@@ -421,12 +421,12 @@ const (
 	longestPause = 5 * time.Second
 )
 
-type backoff struct{ next time.Duration }
+type backoff struct{ last time.Duration }
 
 // pause waits, or returns the context's error as soon as that ends.
 func (b *backoff) pause(ctx context.Context) error {
-	b.next = min(max(2*b.next, firstPause), longestPause)
-	timer := time.NewTimer(b.next/2 + rand.N(b.next/2))
+	b.last = min(max(2*b.last, firstPause), longestPause)
+	timer := time.NewTimer(b.last/2 + rand.N(b.last/2))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -435,3 +435,6 @@ func (b *backoff) pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// progress makes the next pause shorter than the last instead of longer.
+func (b *backoff) progress() { b.last /= 4 }
