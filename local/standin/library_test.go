@@ -192,6 +192,21 @@ func startWeCom(t *testing.T, answers ...http.HandlerFunc) (*weCom, *financesdk.
 	return w, initSDK(t, s.URL)
 }
 
+// The library asks from C, where the race detector sees no order between a
+// test and the handler: so what they share is reached under the lock.
+
+func (w *weCom) setToken(token func(n int) string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.token = token
+}
+
+func (w *weCom) seen() (asked []string, tokens int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.asked), w.tokens
+}
+
 func (w *weCom) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -238,8 +253,8 @@ func TestChatDataAsksAsTheHiddenInterfaceIsAsked(t *testing.T) {
 		"GET http://qyapi.weixin.qq.com/cgi-bin/gettoken?corpid=ww1&corpsecret=a%20b%26c%3Dd%2F%C3%BC%2B%25~-._",
 		post, post, // one token for both
 	}
-	if !slices.Equal(w.asked, want) {
-		t.Errorf("asked: got %q, want %q", w.asked, want)
+	if asked, _ := w.seen(); !slices.Equal(asked, want) {
+		t.Errorf("asked: got %q, want %q", asked, want)
 	}
 }
 
@@ -289,8 +304,9 @@ func TestStaleTokensAreFetchedAnewOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, sdk := startWeCom(t, tt.answers...)
 			got, err := sdk.ChatData(0, 1, 5*time.Second)
-			if err != nil || string(got) != tt.want || w.tokens != tt.tokens {
-				t.Errorf("got %s, %v and %d tokens, want %s and %d", got, err, w.tokens, tt.want, tt.tokens)
+			_, tokens := w.seen()
+			if err != nil || string(got) != tt.want || tokens != tt.tokens {
+				t.Errorf("got %s, %v and %d tokens, want %s and %d", got, err, tokens, tt.want, tt.tokens)
 			}
 		})
 	}
@@ -298,25 +314,25 @@ func TestStaleTokensAreFetchedAnewOnce(t *testing.T) {
 
 func TestATokenLastsAsLongAsWeComSays(t *testing.T) {
 	w, sdk := startWeCom(t, text(emptyPage))
-	w.token = func(int) string { return `{"errcode":0,"access_token":"T","expires_in":0}` }
+	w.setToken(func(int) string { return `{"errcode":0,"access_token":"T","expires_in":0}` })
 	for range 3 {
 		if _, err := sdk.ChatData(0, 1, 5*time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if w.tokens != 3 {
-		t.Errorf("tokens: got %d, want a new one each time", w.tokens)
+	if _, tokens := w.seen(); tokens != 3 {
+		t.Errorf("tokens: got %d, want a new one each time", tokens)
 	}
 }
 
 func TestARefusedTokenBecomesAPage(t *testing.T) {
 	w, sdk := startWeCom(t, text(emptyPage))
-	w.token = func(n int) string {
+	w.setToken(func(n int) string {
 		if n == 1 {
 			return `{"errcode":40001,"errmsg":"invalid \"credential\", from ip: 203.0.113.9"}`
 		}
 		return `{"errcode":0,"access_token":"T","expires_in":7200}`
-	}
+	})
 	got, err := sdk.ChatData(0, 1, 5*time.Second)
 	want := `{"errcode":40001,"errmsg":"invalid \"credential\", from ip: 203.0.113.9","chatdata":[]}`
 	if err != nil || string(got) != want {
@@ -422,8 +438,8 @@ func TestMediaComesInChunks(t *testing.T) {
 	}
 	want := `POST http://qyapi.weixin.qq.com/cgi-bin/message/getchatmediadata?access_token=tok%2F1 ` +
 		`{"sdkfileid":"CtY=\u0022\u005c\u000a","indexbuf":"Range:bytes=524288-524289"}`
-	if w.asked[2] != want {
-		t.Errorf("asked: got %s, want %s", w.asked[2], want)
+	if asked, _ := w.seen(); asked[2] != want {
+		t.Errorf("asked: got %s, want %s", asked[2], want)
 	}
 }
 
@@ -453,7 +469,7 @@ func TestMediaCodes(t *testing.T) {
 	}
 	t.Run("token refused for the address", func(t *testing.T) {
 		w, sdk := startWeCom(t, code(0))
-		w.token = func(int) string { return `{"errcode":301042,"errmsg":"x"}` }
+		w.setToken(func(int) string { return `{"errcode":301042,"errmsg":"x"}` })
 		_, err := sdk.MediaChunk("", "f", 5*time.Second)
 		wantCode(t, err, 10009)
 	})

@@ -97,10 +97,9 @@ func build(dir string) error {
 // weCom is as much of WeCom as the library needs. What its answers mean is
 // tested with the stand-in.
 type weCom struct {
-	mu       sync.Mutex
-	page     string
-	requests []string // path of each
-	header   http.Header
+	mu     sync.Mutex
+	page   string
+	header http.Header // of the last request
 }
 
 func startWeCom(t testing.TB) (*weCom, string) {
@@ -116,10 +115,16 @@ func (w *weCom) setPage(page string) {
 	w.page = page
 }
 
+// authorization is what came with the last request.
+func (w *weCom) authorization() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.header.Get("Proxy-Authorization")
+}
+
 func (w *weCom) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.requests = append(w.requests, r.URL.Path)
 	w.header = r.Header.Clone()
 	body, _ := io.ReadAll(r.Body)
 	switch {

@@ -28,6 +28,11 @@ const (
 	drain = time.Second
 )
 
+// errUndelivered says that the process was gone before it had read the whole
+// request, so that the library has not been called. It comes with the
+// CrashError that it is if the process is a new one.
+var errUndelivered = errors.New("the request did not arrive")
+
 // A process is a worker, initialised. Whoever holds its slot uses it alone.
 type process struct {
 	log      *slog.Logger
@@ -150,16 +155,6 @@ func spawn(cfg *Config) (*process, error) {
 	return p, nil
 }
 
-// ended reports whether the process is gone.
-func (p *process) ended() bool {
-	select {
-	case <-p.gone:
-		return true
-	default:
-		return false
-	}
-}
-
 // await waits for the end of the process, and reports whether it came.
 func (p *process) await(limit time.Duration) bool {
 	t := time.NewTimer(limit)
@@ -279,7 +274,11 @@ func (p *process) failed(ctx context.Context, op string, limit time.Duration, er
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return ctxErr
 	}
-	return &archive.CrashError{Op: op, How: how, Note: note}
+	crash := &archive.CrashError{Op: op, How: how, Note: note}
+	if errors.Is(err, syscall.EPIPE) {
+		return fmt.Errorf("%w: %w", errUndelivered, crash)
+	}
+	return crash
 }
 
 // diagnose tells from a failed exchange what became of the process.

@@ -2,6 +2,7 @@ package sdkworker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"time"
@@ -100,19 +101,8 @@ func callFor[A sdkproto.Message, V any](
 		return none, err
 	}
 	defer s.pool.release(s.key, slot)
-	// A process that died while nothing was asked of it is nobody's crash.
-	if slot.proc != nil && slot.proc.ended() {
-		slot.proc.kill()
-		slot.proc = nil
-	}
-	if slot.proc == nil {
-		if slot.proc, err = start(ctx, &s.pool.cfg, s.id); err != nil {
-			return none, err
-		}
-	}
-	answer, err := slot.proc.call(ctx, op, limit, request)
+	answer, err := s.callSlot(ctx, slot, op, limit, request)
 	if err != nil {
-		slot.proc = nil
 		return none, err
 	}
 	s.look(ctx, slot, op)
@@ -127,6 +117,29 @@ func callFor[A sdkproto.Message, V any](
 		slot.proc = nil
 	}
 	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: "an answer to another question"}
+}
+
+// callSlot calls the slot's process, which it starts if need be.
+func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit time.Duration, request sdkproto.Message) (answer sdkproto.Message, err error) {
+	if slot.proc != nil {
+		answer, err = slot.proc.call(ctx, op, limit, request)
+		if err == nil {
+			return answer, nil
+		}
+		slot.proc = nil
+		if !errors.Is(err, errUndelivered) {
+			return nil, err
+		}
+		// It died while nothing was asked of it. That is nobody's crash.
+	}
+	if slot.proc, err = start(ctx, &s.pool.cfg, s.id); err != nil {
+		return nil, err
+	}
+	if answer, err = slot.proc.call(ctx, op, limit, request); err != nil {
+		slot.proc = nil
+		return nil, err
+	}
+	return answer, nil
 }
 
 // look ends a process that has grown too large. The answer it has given is

@@ -215,13 +215,13 @@ func TestTheProxyReachesInitWithItsPassword(t *testing.T) {
 	})
 	decrypt(t, s, "x")
 	const want = "Basic dXNlcjpwQHNzL3fDtnJkOjI="
-	if got := w.header.Get("Proxy-Authorization"); got != want {
+	if got := w.authorization(); got != want {
 		t.Errorf("at Init: got %q, want %q", got, want)
 	}
 	if _, err := s.ChatData(t.Context(), 0, 10); err != nil {
 		t.Fatalf("chat data: %v", err)
 	}
-	if got := w.header.Get("Proxy-Authorization"); got != want {
+	if got := w.authorization(); got != want {
 		t.Errorf("at GetChatData: got %q, want %q", got, want)
 	}
 }

@@ -11,10 +11,14 @@
 package main
 
 import (
+	"crypto/md5" // the vendor publishes no other digest
+	"crypto/sha256"
 	"fmt"
 	"log"
 	"os"
 	"runtime"
+	"strings"
+	"syscall"
 
 	"github.com/yunduo-scrm/archive/shared/financesdk"
 )
@@ -40,15 +44,29 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) == 1:
+		// What the library may start inherits neither pipe: each has to end
+		// with this process.
+		syscall.CloseOnExec(requestsFD)
+		syscall.CloseOnExec(answersFD)
 		w := newWorker(args[0], os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers"))
 		return w.serve()
 	case len(args) == 3 && args[0] == "check":
-		info, err := financesdk.Check(args[1], args[2])
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%s: %v, all functions there, needs %v\n", args[1], info.Machine, info.Needed)
-		return nil
+		return check(args[1], args[2])
 	}
 	return fmt.Errorf("want a library, or check, a library and an architecture; got %d arguments", len(args))
+}
+
+// check prints what a person compares with the README beside this folder.
+func check(library, goarch string) error {
+	info, err := financesdk.Check(library, goarch)
+	if err != nil {
+		return err
+	}
+	b, err := os.ReadFile(library)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("file     %s\nmachine  %v\nsymbols  all 17 functions\nneeds    %s\nmd5      %x\nsha256   %x\n",
+		library, info.Machine, strings.Join(info.Needed, " "), md5.Sum(b), sha256.Sum256(b))
+	return nil
 }
