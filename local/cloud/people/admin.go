@@ -1,0 +1,151 @@
+package people
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/yunduo-scrm/archive/local/wecom"
+)
+
+// setup is what our set-up page shows, as far as an admin copies from it.
+type setup struct {
+	TrustedIPs []string `json:"trusted_ips"`
+	PublicKey  *string  `json:"public_key"`
+	Callback   *struct {
+		URL            string `json:"url"`
+		Token          string `json:"token"`
+		EncodingAESKey string `json:"encoding_aes_key"`
+	} `json:"callback"`
+}
+
+// SetUp walks the six steps for a company, in their order. It may be done
+// again, which is as if the admin began anew: the public key gets another
+// version.
+func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
+	view := corp.View()
+	call := func(method, path string, in, out any) error {
+		return api.Call(ctx, Admin, method, corp.ID(), path, in, out)
+	}
+	if err := call(http.MethodPut, "", map[string]any{"name": view.Name}, nil); err != nil {
+		return fmt.Errorf("registering: %w", err)
+	}
+
+	// 1. 开启范围
+	members := make([]string, len(view.Staff))
+	for n, s := range view.Staff {
+		members[n] = s.UserID
+	}
+	if err := corp.SetScope(members, 0); err != nil {
+		return fmt.Errorf("step 1, scope: %w", err)
+	}
+
+	// 2. Secret
+	if err := call(http.MethodPut, "/setup", map[string]any{"secret": corp.Secret()}, nil); err != nil {
+		return fmt.Errorf("step 2, secret: %w", err)
+	}
+
+	// 3. 消息加密公钥
+	if err := NewKeyVersion(ctx, api, corp); err != nil {
+		return fmt.Errorf("step 3, public key: %w", err)
+	}
+
+	// 4. 可信IP地址
+	var page setup
+	if err := call(http.MethodGet, "/setup", nil, &page); err != nil {
+		return fmt.Errorf("step 4, trusted IP: %w", err)
+	}
+	if err := corp.SetTrustedIPs(page.TrustedIPs...); err != nil {
+		return fmt.Errorf("step 4, trusted IP: %w", err)
+	}
+
+	// 5. 接收事件服务器, 立即开启
+	if page.Callback == nil {
+		return errors.New("step 5, callback: our page shows none")
+	}
+	if err := corp.SetCallback(ctx, wecom.Callback{
+		URL: page.Callback.URL, Token: page.Callback.Token, EncodingAESKey: page.Callback.EncodingAESKey,
+	}); err != nil {
+		return fmt.Errorf("step 5, callback: %w", err)
+	}
+	corp.SetOpen(true)
+	if err := call(http.MethodPut, "/state", map[string]any{"enabled": true}, nil); err != nil {
+		return fmt.Errorf("step 5, switching on: %w", err)
+	}
+	// 6. People chat: whoever called goes on from here.
+	return nil
+}
+
+// Resume lets a simulated WeCom that was started anew go on where our archive
+// is: the real one never counts seqs and 版本号 from the beginning again. A
+// company that is not registered has nothing to go on from.
+func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
+	var page struct {
+		setup
+		Keys []struct {
+			Claimed *uint32  `json:"claimed_version"`
+			Proved  []uint32 `json:"proved_versions"`
+		} `json:"keys"`
+	}
+	var unknown *Problem
+	err := api.Call(ctx, Service, http.MethodGet, corp.ID(), "/setup", nil, &page)
+	if errors.As(err, &unknown) && unknown.Status == http.StatusNotFound || err == nil && page.PublicKey == nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var status struct {
+		Head struct {
+			Seq uint64 `json:"seq,string"`
+		} `json:"head"`
+	}
+	if err := api.Call(ctx, Service, http.MethodGet, corp.ID(), "/status", nil, &status); err != nil {
+		return err
+	}
+	if status.Head.Seq > 0 {
+		// An error says that it counts from higher up already.
+		_ = corp.JumpSeq(status.Head.Seq)
+	}
+	var highest uint32
+	for _, k := range page.Keys {
+		if k.Claimed != nil {
+			highest = max(highest, *k.Claimed)
+		}
+		for _, v := range k.Proved {
+			highest = max(highest, v)
+		}
+	}
+	for version := uint32(0); version < highest; {
+		if version, err = corp.AddKey(*page.PublicKey); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NewKeyVersion pastes the public key that our page offers into WeCom, and
+// types the 版本号 that WeCom shows into our page.
+func NewKeyVersion(ctx context.Context, api *API, corp *wecom.Corp) error {
+	var page setup
+	if err := api.Call(ctx, Admin, http.MethodGet, corp.ID(), "/setup", nil, &page); err != nil {
+		return err
+	}
+	if page.PublicKey == nil {
+		return errors.New("our page offers no key")
+	}
+	version, err := corp.AddKey(*page.PublicKey)
+	if err != nil {
+		return fmt.Errorf("WeCom refuses the key: %w", err)
+	}
+	return api.Call(ctx, Admin, http.MethodPut, corp.ID(), "/setup", map[string]any{"publickey_ver": version}, nil)
+}
+
+// RotateKey makes another key on our page and puts it into use.
+func RotateKey(ctx context.Context, api *API, corp *wecom.Corp) error {
+	if err := api.Call(ctx, Admin, http.MethodPost, corp.ID(), "/keys", nil, nil); err != nil {
+		return err
+	}
+	return NewKeyVersion(ctx, api, corp)
+}

@@ -1,0 +1,97 @@
+// Package people does by program what people do by hand with the archive: a
+// company's admin who sets it up between WeCom's console and ours, and a
+// reader who reads every chat back.
+//
+// Ours is reached over HTTP only, as described in functions/api/openapi.yaml;
+// WeCom is the simulated one.
+package people
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// The roles of tokens.
+const (
+	Admin   = "admin"
+	Reader  = "reader"
+	Auditor = "auditor"
+	Service = "service"
+)
+
+// An API is our HTTP interface, used with tokens of whatever role is needed.
+// Safe for concurrent use.
+type API struct {
+	Base string // URL without a path
+	// Token makes or finds a token for a corp and a role.
+	Token  func(corp, role string) (string, error)
+	Client *http.Client
+}
+
+// Problem is an answer that says what is wrong.
+type Problem struct {
+	Status int    `json:"-"`
+	Code   string `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	// Message is set where the gateway refused, not the function.
+	Message string `json:"message"`
+}
+
+func (p *Problem) Error() string {
+	return fmt.Sprintf("status %d %s: %s", p.Status, http.StatusText(p.Status), p.Title+p.Message+" "+p.Detail)
+}
+
+// Call sends in as JSON, unless it is nil, to the path below the corp (such as
+// /setup), and decodes the answer into out, unless that is nil. Any status
+// but 2xx is a [*Problem].
+func (a *API) Call(ctx context.Context, role, method, corp, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(raw)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, a.Base+"/v1/corps/"+url.PathEscape(corp)+path, body)
+	if err != nil {
+		return err
+	}
+	token, err := a.Token(corp, role)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept-Language", "en")
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := a.Client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		p := &Problem{}
+		_ = json.Unmarshal(raw, p) // the status says enough
+		p.Status = resp.StatusCode
+		return fmt.Errorf("%s %s: %w", method, path, p)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}

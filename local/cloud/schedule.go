@@ -1,0 +1,41 @@
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/cloud/lambda"
+	"github.com/yunduo-scrm/archive/local/cloud/template"
+)
+
+// schedule invokes the function periodically, as EventBridge does: whether or
+// not the invocation before has ended. A failed one is not repeated, which
+// Lambda would do twice; the next is due soon.
+func (c *Cloud) schedule(ctx context.Context, f *lambda.Function, id string, s template.Schedule) {
+	ticker := time.NewTicker(s.Every)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			go c.invokeScheduled(ctx, f, id, s.Name, now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Cloud) invokeScheduled(ctx context.Context, f *lambda.Function, id, name string, now time.Time) {
+	event, err := json.Marshal(map[string]any{
+		"version": "0", "id": lambda.NewID(), "detail-type": "Scheduled Event", "source": "aws.events",
+		"account": "123456789012", "time": now.UTC().Format(time.RFC3339), "region": c.Config.Region,
+		"resources": []string{"arn:aws-cn:events:" + c.Config.Region + ":123456789012:rule/" + c.options.StackName + "-" + id + name},
+		"detail":    map[string]any{},
+	})
+	if err == nil {
+		_, err = f.Invoke(ctx, event)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.options.Log.Error("scheduled invocation failed", "function", id, "err", err)
+	}
+}
