@@ -51,11 +51,14 @@ func TestHeadMovesOnlyFromWhereItWas(t *testing.T) {
 	must(t, s.Append(ctx, head, second))
 	end := head.Next(second)
 
-	edited := head
-	edited.Hash = "other"
-	rows := head
-	rows.Rows = 7
-	for name, prev := range map[string]archive.Head{"genesis": genesis, "old head": head, "another hash": edited, "another count": rows} {
+	// Where no row is yet, it is the head alone that refuses.
+	hash, rows, last := end, end, end
+	hash.Hash, rows.Rows, last.Last = "other", 7, end.Last+1
+	empty := archive.NewHead(corp)
+	empty.Last = end.Last
+	for name, prev := range map[string]archive.Head{
+		"genesis": genesis, "old head": head, "another hash": hash, "another count": rows, "another seq": last, "no rows": empty,
+	} {
 		checkError(t, name, s.Append(ctx, prev, pageRow(prev, "late")), archive.ErrConflict)
 	}
 	// The row is there although the head is as it was read: nothing is
@@ -289,6 +292,16 @@ func TestReplays(t *testing.T) {
 	next.Next, next.Pages, next.UpdatedAt = 20, 2, start.Add(time.Minute)
 	must(t, s.AdvanceReplay(ctx, job, next))
 	checkError(t, "advanced meanwhile", s.AdvanceReplay(ctx, job, next), archive.ErrConflict)
+	for name, change := range map[string]func(*archive.Replay){
+		"next":    func(r *archive.Replay) { r.Next++ },
+		"pages":   func(r *archive.Replay) { r.Pages++ },
+		"updated": func(r *archive.Replay) { r.UpdatedAt = r.UpdatedAt.Add(1) },
+		"done":    func(r *archive.Replay) { r.Done = true },
+	} {
+		other := next
+		change(&other)
+		checkError(t, "another "+name, s.AdvanceReplay(ctx, other, next), archive.ErrConflict)
+	}
 	unknown := job
 	unknown.ID = "2026-2"
 	checkError(t, "unknown", s.AdvanceReplay(ctx, unknown, unknown), archive.ErrConflict)
