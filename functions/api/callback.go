@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// notify is the event that says that there are new messages.
+const notify = "msgaudit_notify"
+
+// maxAhead is how far a CreateTime may be ahead of our clock.
+const maxAhead = 24 * time.Hour
+
+func (a *api) health(context.Context, *call) (answer, error) {
+	return asJSON(200, map[string]string{"status": "ok"})
+}
+
+// verifyCallback answers WeCom's check of the URL, within a second, with
+// exactly the text that it encrypted (wecom.md 3.1).
+func (a *api) verifyCallback(ctx context.Context, c *call) (answer, error) {
+	plain, err := a.open(ctx, c, c.URL.Query().Get("echostr"))
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: 200, contentType: "text/plain; charset=utf-8", body: plain}, nil
+}
+
+// receiveEvent takes an event. WeCom tries again, three times in all, unless
+// it is answered 200 within 5 seconds (wecom.md 3.2), so whatever must not be
+// lost is durable before that, and is the same however often it comes (law 3).
+func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
+	body, err := readLimited(c.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	encrypted, err := msgcrypt.Encrypted(body)
+	if err != nil {
+		return answer{}, refuse(err)
+	}
+	plain, err := a.open(ctx, c, encrypted)
+	if err != nil {
+		return answer{}, err
+	}
+	// What is authentic is kept even if it is nothing that we understand.
+	event, _ := msgcrypt.ParseEvent(plain)
+	now := a.now()
+	if event.Type == notify {
+		err = a.pulls.RequestPulls(ctx, archive.PullRequest{
+			V: 1, Corp: c.corpID, Why: "callback",
+			// WeCom's three tries, and somebody's replay of them, are one request.
+			Dedup: "callback-" + c.corpID + "-" + strconv.FormatInt(event.CreateTime, 10),
+		})
+	} else {
+		at := now
+		if t := time.Unix(event.CreateTime, 0); event.CreateTime > 0 && t.Before(now.Add(maxAhead)) {
+			at = t
+		}
+		err = a.corps.RecordEvent(ctx, c.corpID, archive.Event{Type: event.Type, ChangeType: event.ChangeType, At: at, Body: plain})
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	if err := a.corps.TouchCallback(ctx, c.corpID, now); err != nil {
+		// A hint only: asking WeCom to try again would not be worth it.
+		a.log.WarnContext(ctx, "callback not noted", "corp", c.corpID, "err", err)
+	}
+	return answer{status: 200}, nil
+}
+
+// refuse is the one answer to everything that is not authentic. The reason is
+// for the log, and holds no content.
+func refuse(reason error) error {
+	return fmt.Errorf("%w: %w", problem.New(problem.Unauthorized, nil), reason)
+}
+
+// open verifies and decrypts with the corp's callback pair. A pair from memory
+// may be older than what the corp was given, so a signature that it does not
+// fit is checked once more with the stored one.
+func (a *api) open(ctx context.Context, c *call, encrypted string) ([]byte, error) {
+	if !archive.ValidCorpID(c.corpID) {
+		return nil, refuse(errors.New("not a corpid"))
+	}
+	query := c.URL.Query()
+	sealed := msgcrypt.Sealed{
+		Signature: query.Get("msg_signature"), Timestamp: query.Get("timestamp"), Nonce: query.Get("nonce"), Encrypted: encrypted,
+	}
+	var plain []byte
+	var err error
+	for _, maxAge := range []time.Duration{pairAge, pairRetryAge} {
+		var box *msgcrypt.Box
+		if box, err = a.callbacks.box(ctx, c.corpID, maxAge); err != nil {
+			break
+		}
+		if plain, err = box.Open(sealed); !errors.Is(err, msgcrypt.ErrSignature) {
+			break
+		}
+	}
+	for _, reason := range []error{errUnknownCorp, msgcrypt.ErrSignature, msgcrypt.ErrMalformed, msgcrypt.ErrReceiver} {
+		if errors.Is(err, reason) {
+			return nil, refuse(reason)
+		}
+	}
+	return plain, err
+}
+
+const (
+	// pairAge is how long a callback pair is used from memory.
+	pairAge = 5 * time.Minute
+	// pairRetryAge bounds how often a corp's pair is read because of requests
+	// with wrong signatures, which anybody can send.
+	pairRetryAge = 10 * time.Second
+	// maxPairs bounds the memory that requests for corps that do not exist
+	// take up.
+	maxPairs = 1000
+)
+
+var errUnknownCorp = errors.New("corp has no callback pair")
+
+// callbackPairs keeps callback pairs in memory for a while, and that a corp
+// has none. Safe for concurrent use; two callers who miss the same pair both
+// read it.
+type callbackPairs struct {
+	read func(ctx context.Context, corp string) (secretstore.CallbackPair, error)
+	now  func() time.Time
+
+	mu    sync.Mutex
+	pairs map[string]heldPair
+}
+
+type heldPair struct {
+	box  *msgcrypt.Box // nil where the corp has none
+	read time.Time
+}
+
+func newCallbackPairs(read func(context.Context, string) (secretstore.CallbackPair, error), now func() time.Time) *callbackPairs {
+	return &callbackPairs{read: read, now: now, pairs: make(map[string]heldPair)}
+}
+
+// box is the corp's box, read not longer than maxAge ago; errUnknownCorp. That
+// a corp has no pair is believed for pairRetryAge only.
+func (p *callbackPairs) box(ctx context.Context, corp string, maxAge time.Duration) (*msgcrypt.Box, error) {
+	p.mu.Lock()
+	held, ok := p.pairs[corp]
+	p.mu.Unlock()
+	now := p.now()
+	if ok && held.box == nil {
+		maxAge = pairRetryAge
+	}
+	if !ok || now.Sub(held.read) >= maxAge {
+		held = heldPair{read: now}
+		pair, err := p.read(ctx, corp)
+		switch {
+		case errors.Is(err, archive.ErrNotFound):
+		case err != nil:
+			return nil, err
+		default:
+			if held.box, err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err != nil {
+				return nil, fmt.Errorf("callback pair of corp %s: %w", corp, err)
+			}
+		}
+		p.mu.Lock()
+		if len(p.pairs) >= maxPairs {
+			clear(p.pairs)
+		}
+		p.pairs[corp] = held
+		p.mu.Unlock()
+	}
+	if held.box == nil {
+		return nil, errUnknownCorp
+	}
+	return held.box, nil
+}

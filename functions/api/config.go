@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/shared/env"
+)
+
+// config is what template.yaml declares for this function.
+type config struct {
+	corps, ledger, messages, views string   // tables
+	journal                        string   // bucket
+	pulls, decodes                 string   // queue URLs
+	secrets                        string   // prefix of secret names
+	trustedIPs                     []string // IPv4 addresses that pull leaves by, at least one
+	publicURL                      string   // scheme and host, without a slash at the end
+}
+
+func parseConfig(getenv func(string) string) (config, error) {
+	r := env.NewReader(getenv)
+	cfg := config{
+		corps:    r.Required("CORPS_TABLE"),
+		ledger:   r.Required("LEDGER_TABLE"),
+		messages: r.Required("MESSAGES_TABLE"),
+		views:    r.Required("VIEWS_TABLE"),
+		journal:  r.Required("JOURNAL_BUCKET"),
+		pulls:    r.Required("PULL_QUEUE_URL"),
+		decodes:  r.Required("DECODE_QUEUE_URL"),
+		secrets:  r.Required("SECRETS_PREFIX"),
+	}
+	if v := r.Required("TRUSTED_IPS"); v != "" {
+		cfg.trustedIPs = strings.Split(v, ";")
+		for _, ip := range cfg.trustedIPs {
+			if a, err := netip.ParseAddr(ip); err != nil || !a.Is4() {
+				r.Reject("TRUSTED_IPS", "must be IPv4 addresses separated by semicolons")
+				break
+			}
+		}
+	}
+	if v := r.Required("PUBLIC_URL"); v != "" {
+		cfg.publicURL = v
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != v {
+			r.Reject("PUBLIC_URL", "must be scheme and host, such as https://archive.example.com")
+		}
+	}
+	return cfg, r.Err()
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// daysMost is how many days with activity are looked at for one page; more
+	// than a few are only where the caller may not see what is on them.
+	daysMost = 31
+	// atOnce is how many conversations are looked at together.
+	atOnce = 8
+	// lookBack is how many messages are looked at for one to show.
+	lookBack = 50
+	// leftMost is how many conversations that a party left are remembered in a
+	// page token. Beyond it, one of them may be listed again.
+	leftMost = 128
+	// previewRunes is how much of a text message the list shows.
+	previewRunes = 100
+)
+
+type conversationJSON struct {
+	ID      string       `json:"id"`
+	Kind    string       `json:"kind"`
+	Parties []string     `json:"parties"`
+	Room    *string      `json:"room"`
+	LastAt  string       `json:"last_at"`
+	Newest  *previewJSON `json:"newest"`
+}
+
+type previewJSON struct {
+	MessageID string `json:"message_id"`
+	Time      string `json:"time"`
+	From      string `json:"from"`
+	Action    string `json:"action"`
+	Type      string `json:"type"`
+	Text      string `json:"text"`
+}
+
+// listPage is where a page of conversations begins: on a day, after an entry
+// of it if Conversation is set. Left are digests of conversations that the
+// party left and that were listed already.
+type listPage struct {
+	Day          archive.Day            `json:"d"`
+	Milli        int64                  `json:"t,omitempty"`
+	Conversation archive.ConversationID `json:"c,omitempty"`
+	Left         []string               `json:"l,omitempty"`
+}
+
+// entry is a conversation in a list.
+type entry struct {
+	conversation archive.ConversationID
+	day          archive.Day      // on which the list has it
+	at           time.Time        // of the newest message that the list is about
+	left         bool             // the party took no part in the newest of all
+	message      *archive.Message // to show; nil where there is none near
+	fields       message.Fields
+	raw          []byte
+}
+
+// compareEntries sorts the newest first.
+func compareEntries(a, b entry) int {
+	return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.conversation, b.conversation))
+}
+
+func (p listPage) passed(e entry) bool {
+	return p.Conversation != "" && compareEntries(e, entry{conversation: p.Conversation, at: time.UnixMilli(p.Milli)}) <= 0
+}
+
+func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
+	var given []string
+	for _, name := range []string{"member", "external_contact", "room", "unplaced"} {
+		if c.query.Has(name) {
+			given = append(given, name)
+		}
+	}
+	var party string // stays empty for unplaced: those messages have none
+	if len(given) == 1 && given[0] != "unplaced" {
+		party = c.party(given[0])
+	}
+	if len(given) != 1 && len(c.mistakes) == 0 {
+		c.reject("", problem.Exclusive, problem.MendExactlyOne, nil)
+	}
+	if c.query.Has("unplaced") && c.query.Get("unplaced") != "true" {
+		c.reject("unplaced", problem.OneOf, problem.MendOneOf, problem.Args{"values": "true"})
+	}
+	var at listPage
+	c.page(&at)
+	limit := c.limit()
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	if given[0] == "member" && c.caller.limited && !c.caller.includes(party) {
+		return answer{}, problem.New(problem.Forbidden, nil)
+	}
+	var entries []entry
+	var next *listPage
+	var err error
+	if given[0] == "room" {
+		entries, err = a.room(ctx, c, party)
+	} else {
+		entries, next, err = a.walk(ctx, c, party, at, limit)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	out := struct {
+		Conversations []conversationJSON `json:"conversations"`
+		Next          *string            `json:"next"`
+	}{Conversations: []conversationJSON{}}
+	for _, e := range entries {
+		j, err := showEntry(c.corpID, e)
+		if err != nil {
+			return answer{}, err
+		}
+		out.Conversations = append(out.Conversations, j)
+	}
+	if next != nil {
+		if out.Next, err = seal(c.use, next); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := a.record(ctx, c, "", party); err != nil {
+		return answer{}, err
+	}
+	return asJSON(200, out)
+}
+
+// room is the list of one room: itself, or nothing.
+func (a *api) room(ctx context.Context, c *call, roomID string) ([]entry, error) {
+	e := entry{conversation: archive.RoomConversation(roomID)}
+	if err := a.preview(ctx, c, &e, archive.MessageQuery{}, c.caller.sees); err != nil || e.message == nil {
+		return nil, err
+	}
+	return []entry{e}, nil
+}
+
+// walk lists a party's conversations by walking back over the days on which it
+// was active. A conversation belongs to the day of the newest message in which
+// the party takes part, and is passed over on the days before.
+func (a *api) walk(ctx context.Context, c *call, party string, at listPage, limit int) ([]entry, *listPage, error) {
+	var list []entry
+	left := make(map[string]bool)
+	for _, digest := range at.Left {
+		left[digest] = true
+	}
+	next := listPage{Left: at.Left}
+	upTo := at.Day
+	for range daysMost {
+		day, conversations, err := a.messages.LatestDay(ctx, c.corpID, party, upTo)
+		if errors.Is(err, archive.ErrNotFound) {
+			return list, nil, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		entries, err := a.entriesOf(ctx, c, party, day, conversations)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range entries {
+			if e.left && left[digestOf(e.conversation)] || day == at.Day && at.passed(e) {
+				continue
+			}
+			if len(list) == limit {
+				last := list[limit-1]
+				next.Day = day
+				if last.day == day {
+					next.Milli, next.Conversation = last.at.UnixMilli(), last.conversation
+				}
+				return list, &next, nil
+			}
+			list = append(list, e)
+			if e.left {
+				left[digestOf(e.conversation)] = true
+				if len(next.Left) < leftMost {
+					next.Left = append(next.Left, digestOf(e.conversation))
+				}
+			}
+		}
+		upTo = archive.DayOf(day.Start().AddDate(0, 0, -1))
+	}
+	next.Day = upTo
+	return list, &next, nil
+}
+
+func digestOf(conv archive.ConversationID) string {
+	sum := sha256.Sum256([]byte(conv))
+	return base64.RawURLEncoding.EncodeToString(sum[:8])
+}
+
+// entriesOf are the conversations that belong to a day of a party and that the
+// caller may see, newest first.
+func (a *api) entriesOf(ctx context.Context, c *call, party string, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
+	found := make([]*entry, len(conversations))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, conv := range conversations {
+		g.Go(func() (err error) {
+			found[i], err = a.entryOf(ctx, c, party, day, conv)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var entries []entry
+	for _, e := range found {
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	slices.SortFunc(entries, compareEntries)
+	return entries, nil
+}
+
+// entryOf is the conversation's entry for a party and one of its days; nil if
+// it belongs to a later day or the caller may not see it.
+func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Day, conv archive.ConversationID) (*entry, error) {
+	newest, err := a.messages.Newest(ctx, c.corpID, conv)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	fields, raw, err := a.fields(ctx, newest)
+	if err != nil {
+		return nil, err
+	}
+	shown := func(f message.Fields) bool { return takesPart(party, f) && c.caller.sees(f) }
+	e := &entry{conversation: conv, day: day, at: newest.Time}
+	q := archive.MessageQuery{Start: &archive.Position{Time: newest.Time, MsgID: newest.MsgID}}
+	switch {
+	case !takesPart(party, fields):
+		// The party left. The last message that it saw is on this day, or the
+		// conversation was listed on a later one.
+		e.left, e.at = true, dayEnd(day).Add(-time.Millisecond)
+		q = archive.MessageQuery{From: day.Start(), To: dayEnd(day)}
+	case archive.DayOf(newest.Time) > day:
+		return nil, nil
+	case shown(fields):
+		e.message, e.fields, e.raw = &newest, fields, raw
+		return e, nil
+	}
+	if err := a.preview(ctx, c, e, q, shown); err != nil {
+		return nil, err
+	}
+	if e.message == nil && c.caller.limited {
+		return nil, nil
+	}
+	return e, nil
+}
+
+// dayEnd is the first moment that is after the day.
+func dayEnd(d archive.Day) time.Time { return d.Start().AddDate(0, 0, 1) }
+
+// takesPart reports whether the party takes part in a message; the empty party
+// takes part in those of nobody.
+func takesPart(party string, f message.Fields) bool {
+	parties := f.Parties()
+	if party == "" {
+		return len(parties) == 0
+	}
+	return slices.Contains(parties, party)
+}
+
+// preview looks back within q for a message to show in e.
+func (a *api) preview(ctx context.Context, c *call, e *entry, q archive.MessageQuery, shown func(message.Fields) bool) error {
+	q.Descending, q.Limit, q.MaxBytes = true, lookBack, pageBytes
+	list, _, err := a.messages.Messages(ctx, c.corpID, e.conversation, q)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		f, raw, err := a.fields(ctx, m)
+		if err != nil {
+			return err
+		}
+		if shown(f) {
+			e.message, e.fields, e.raw, e.at = &m, f, raw, m.Time
+			return nil
+		}
+	}
+	return nil
+}
+
+func showEntry(corp string, e entry) (conversationJSON, error) {
+	id, err := conversationUse(corp).Seal(e.conversation)
+	if err != nil {
+		return conversationJSON{}, err
+	}
+	j := conversationJSON{ID: id, Kind: e.conversation.Kind(), Parties: []string{}, LastAt: moment(e.at)}
+	named := e.conversation.Parties()
+	if j.Kind == "room" && len(named) == 1 {
+		j.Room, named = &named[0], nil
+	}
+	if named == nil {
+		named = archive.Distinct(e.fields.Parties())
+	}
+	j.Parties = append(j.Parties, named...)
+	if e.message == nil {
+		return j, nil
+	}
+	messageID, err := messageID(*e.message)
+	if err != nil {
+		return conversationJSON{}, err
+	}
+	j.Newest = &previewJSON{
+		MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
+		Text: previewText(e.raw),
+	}
+	return j, nil
+}
+
+// previewText is the beginning of a text message, empty for any other.
+func previewText(raw []byte) string {
+	var m struct {
+		Type string `json:"msgtype"`
+		Text struct {
+			Content string `json:"content"`
+		} `json:"text"`
+	}
+	if json.Unmarshal(message.Tolerable(raw), &m) != nil || m.Type != "text" {
+		return ""
+	}
+	runes := []rune(m.Text.Content)
+	return string(runes[:min(len(runes), previewRunes)])
+}

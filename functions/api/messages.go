@@ -1,0 +1,358 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// lookMost is how many messages are looked at for one page. More than a page
+// holds are looked at only for callers who may not see them all.
+const lookMost = 1000
+
+// maxMilli is the last millisecond of the year 9999, after which no message
+// can be.
+const maxMilli = 253402300799999
+
+// conversationUse and messageUse make ids that are useless in another corp.
+func conversationUse(corp string) opaque.Use { return opaque.UseOf("conversation", corp) }
+func messageUse(corp string) opaque.Use      { return opaque.UseOf("message", corp) }
+
+// place is where a message is: what its id holds.
+type place struct {
+	Conversation archive.ConversationID `json:"c"`
+	Milli        int64                  `json:"t"`
+	MsgID        string                 `json:"m"`
+}
+
+type messageJSON struct {
+	ID           string          `json:"id"`
+	Conversation string          `json:"conversation"`
+	Seq          string          `json:"seq"`
+	MsgID        string          `json:"msgid"`
+	Time         string          `json:"time"`
+	Action       string          `json:"action"`
+	From         string          `json:"from"`
+	To           []string        `json:"to"`
+	Room         *string         `json:"room"`
+	Type         string          `json:"type"`
+	Version      uint32          `json:"publickey_ver"`
+	Size         int             `json:"size"`
+	Sum          string          `json:"sha256"`
+	Raw          []byte          `json:"raw"`
+	Content      json.RawMessage `json:"content"`
+}
+
+// bytesOf is the message as decrypted, wherever it is kept.
+func (a *api) bytesOf(ctx context.Context, m archive.Message) ([]byte, error) {
+	if m.Overflow == nil {
+		return m.Raw, nil
+	}
+	raw, err := a.blobs.Message(ctx, m.Corp, *m.Overflow)
+	if err != nil {
+		// A message whose bytes are gone is our fault, not an unknown id.
+		return nil, fmt.Errorf("bytes of message %d of corp %s: %v", m.Seq, m.Corp, err)
+	}
+	return raw, nil
+}
+
+// fields reads what the message says of itself; what is no JSON object says
+// nothing.
+func (a *api) fields(ctx context.Context, m archive.Message) (message.Fields, []byte, error) {
+	raw, err := a.bytesOf(ctx, m)
+	if err != nil {
+		return message.Fields{}, nil, err
+	}
+	f, _ := message.Parse(raw)
+	return f, raw, nil
+}
+
+func messageID(m archive.Message) (string, error) {
+	return messageUse(m.Corp).Seal(place{Conversation: m.Conversation, Milli: m.Time.UnixMilli(), MsgID: m.MsgID})
+}
+
+func showMessage(m archive.Message, f message.Fields, raw []byte) (messageJSON, error) {
+	id, err := messageID(m)
+	if err != nil {
+		return messageJSON{}, err
+	}
+	conv, err := conversationUse(m.Corp).Seal(m.Conversation)
+	if err != nil {
+		return messageJSON{}, err
+	}
+	sum := sha256.Sum256(raw)
+	j := messageJSON{
+		ID: id, Conversation: conv, Seq: decimal(m.Seq), MsgID: m.MsgID, Time: moment(m.Time),
+		Action: f.Action, From: sender(f), To: f.ToList, Room: textOrNull(f.RoomID), Type: f.Type,
+		Version: m.KeyVersion, Size: len(raw), Sum: hex.EncodeToString(sum[:]),
+	}
+	if j.To == nil {
+		j.To = []string{}
+	}
+	if m.Overflow == nil {
+		// Not nil, so that an empty message is "" and not null.
+		j.Raw = append([]byte{}, raw...)
+		if b := bytes.TrimLeft(raw, " \t\r\n"); len(b) > 0 && b[0] == '{' && utf8.Valid(raw) && json.Valid(raw) {
+			j.Content = raw
+		}
+	}
+	return j, nil
+}
+
+// sender is who sent the message, or who switched.
+func sender(f message.Fields) string {
+	if f.From == "" {
+		return f.User
+	}
+	return f.From
+}
+
+// messagePage is where a page of messages begins: after a message, and in the
+// order of the list or, for the page before, against it.
+type messagePage struct {
+	Milli int64  `json:"t"`
+	MsgID string `json:"m"`
+	Back  bool   `json:"b,omitempty"`
+}
+
+func pageAt(p archive.Position, back bool) messagePage {
+	return messagePage{Milli: p.Time.UnixMilli(), MsgID: p.MsgID, Back: back}
+}
+
+func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
+	var conv archive.ConversationID
+	if conversationUse(c.corpID).Open(c.PathValue("conversation"), &conv) != nil || conv == "" {
+		return answer{}, problem.New(problem.NotFound, nil)
+	}
+	var at messagePage
+	continued := c.page(&at)
+	if at.Milli < 0 || at.Milli > maxMilli {
+		c.reject("page", problem.Token, problem.MendToken, nil)
+	}
+	q := archive.MessageQuery{From: c.moment("from"), To: c.moment("to"), Descending: c.descending() != at.Back}
+	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+		c.reject("to", problem.Range, problem.MendTimeOrder, nil)
+	}
+	limit := c.limit()
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	if continued {
+		q.Start = &archive.Position{Time: time.UnixMilli(at.Milli), MsgID: at.MsgID}
+	}
+	found, err := a.collect(ctx, c, conv, q, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := a.record(ctx, c, conv, ""); err != nil {
+		return answer{}, err
+	}
+	out := struct {
+		Messages []json.RawMessage `json:"messages"`
+		Next     *string           `json:"next"`
+		Prev     *string           `json:"prev"`
+	}{Messages: found.shown}
+	ahead, behind := &out.Next, &out.Prev
+	if at.Back {
+		slices.Reverse(out.Messages)
+		ahead, behind = behind, ahead
+	}
+	if found.more {
+		if *ahead, err = seal(c.use, pageAt(found.last, at.Back)); err != nil {
+			return answer{}, err
+		}
+	}
+	// Behind is where we came from, so there is something.
+	if continued && len(found.shown) > 0 {
+		if *behind, err = seal(c.use, pageAt(found.first, !at.Back)); err != nil {
+			return answer{}, err
+		}
+	}
+	return asJSON(200, out)
+}
+
+// collected is a page's messages in the order of its query.
+type collected struct {
+	shown       []json.RawMessage
+	first, last archive.Position // of those shown; last may be one that was passed over
+	more        bool
+}
+
+// collect reads messages that the caller may see until there are limit, or
+// pageBytes of them, or lookMost have been looked at.
+func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID, q archive.MessageQuery, limit int) (collected, error) {
+	page := collected{shown: []json.RawMessage{}}
+	size, looked := 0, 0
+	for looked < lookMost {
+		q.Limit = limit - len(page.shown)
+		if c.caller.limited {
+			q.Limit = maxLimit
+		}
+		q.MaxBytes = pageBytes
+		list, more, err := a.messages.Messages(ctx, c.corpID, conv, q)
+		if err != nil {
+			return collected{}, err
+		}
+		for _, m := range list {
+			if len(page.shown) == limit {
+				page.more = true
+				return page, nil
+			}
+			f, raw, err := a.fields(ctx, m)
+			if err != nil {
+				return collected{}, err
+			}
+			at := archive.Position{Time: m.Time, MsgID: m.MsgID}
+			if c.caller.sees(f) {
+				j, err := showMessage(m, f, raw)
+				if err != nil {
+					return collected{}, err
+				}
+				ans, err := asJSON(200, j)
+				if err != nil {
+					return collected{}, err
+				}
+				if size += len(ans.body); size > pageBytes && len(page.shown) > 0 {
+					page.more = true
+					return page, nil
+				}
+				if len(page.shown) == 0 {
+					page.first = at
+				}
+				page.shown = append(page.shown, ans.body)
+			}
+			page.last, looked = at, looked+1
+		}
+		page.more = more
+		if !more || len(list) == 0 || len(page.shown) == limit {
+			return page, nil
+		}
+		start := page.last
+		q.Start = &start
+	}
+	return page, nil
+}
+
+// find reads the message of an id that the caller may see, and records the
+// view. A message that he may not see does not exist for him.
+func (a *api) find(ctx context.Context, c *call) (archive.Message, message.Fields, []byte, error) {
+	fail := func(err error) (archive.Message, message.Fields, []byte, error) {
+		return archive.Message{}, message.Fields{}, nil, err
+	}
+	var p place
+	if messageUse(c.corpID).Open(c.PathValue("id"), &p) != nil {
+		return fail(problem.New(problem.NotFound, nil))
+	}
+	m, err := a.messages.Message(ctx, c.corpID, p.Conversation, time.UnixMilli(p.Milli), p.MsgID)
+	if err != nil {
+		return fail(err)
+	}
+	f, raw, err := a.fields(ctx, m)
+	if err != nil {
+		return fail(err)
+	}
+	if !c.caller.sees(f) {
+		return fail(problem.New(problem.NotFound, nil))
+	}
+	if err := a.record(ctx, c, m.Conversation, ""); err != nil {
+		return fail(err)
+	}
+	return m, f, raw, nil
+}
+
+func (a *api) getMessage(ctx context.Context, c *call) (answer, error) {
+	m, f, raw, err := a.find(ctx, c)
+	if err != nil {
+		return answer{}, err
+	}
+	j, err := showMessage(m, f, raw)
+	if err != nil {
+		return answer{}, err
+	}
+	return asJSON(200, j)
+}
+
+// getMessageBytes answers the bytes as decrypted, whatever they are: a browser
+// saves them and does not interpret them.
+func (a *api) getMessageBytes(ctx context.Context, c *call) (answer, error) {
+	m, _, raw, err := a.find(ctx, c)
+	if err != nil {
+		return answer{}, err
+	}
+	sum := sha256.Sum256(raw)
+	ans := answer{status: 200, contentType: "application/octet-stream", body: raw, header: http.Header{
+		"Etag":                {`"` + hex.EncodeToString(sum[:]) + `"`},
+		"Accept-Ranges":       {"bytes"},
+		"Content-Disposition": {`attachment; filename="message-` + decimal(m.Seq) + `.json"`},
+	}}
+	size := len(raw)
+	first, last, asked := byteRange(c.Header.Get("Range"), size)
+	switch {
+	case asked && first >= size:
+		p := problem.New(problem.RangeNotSatisfiable, problem.Args{"size": strconv.Itoa(size)})
+		p.Header = http.Header{"Content-Range": {"bytes */" + strconv.Itoa(size)}}
+		return answer{}, p
+	case asked:
+		last = min(last, first+gateway.MaxBody-1)
+		ans.status, ans.body = 206, raw[first:last+1]
+		ans.header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
+	case size > gateway.MaxBody:
+		return answer{}, problem.New(problem.MessageTooLarge, problem.Args{"size": strconv.Itoa(size), "ranges": ranges(size)})
+	}
+	return ans, nil
+}
+
+var rangeForm = regexp.MustCompile(`^bytes=([0-9]{0,18})-([0-9]{0,18})$`)
+
+// byteRange reads a Range header of one range (RFC 9110, 14.2). asked is false
+// for one that is absent, malformed, or of a kind not served: all of these are
+// ignored, as the RFC allows. If first is not below size, nothing can be
+// answered.
+func byteRange(header string, size int) (first, last int, asked bool) {
+	m := rangeForm.FindStringSubmatch(strings.TrimSpace(header))
+	if m == nil || m[1] == "" && m[2] == "" {
+		return 0, 0, false
+	}
+	if m[1] == "" { // the last so many
+		n, _ := strconv.Atoi(m[2])
+		if n == 0 {
+			return size, 0, true
+		}
+		return max(size-n, 0), size - 1, true
+	}
+	first, _ = strconv.Atoi(m[1])
+	last = size - 1
+	if m[2] != "" {
+		end, _ := strconv.Atoi(m[2])
+		if end < first {
+			return 0, 0, false
+		}
+		last = min(last, end)
+	}
+	return first, last, true
+}
+
+// ranges names the parts in which a message can be fetched.
+func ranges(size int) string {
+	var parts []string
+	for first := 0; first < size; first += gateway.MaxBody {
+		parts = append(parts, fmt.Sprintf("bytes=%d-%d", first, min(first+gateway.MaxBody, size)-1))
+	}
+	return strings.Join(parts, ", ")
+}

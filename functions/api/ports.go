@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// What the API needs of its stores. All are safe for concurrent use; whatever
+// a method that writes returned nil for is durable; absent things are
+// [archive.ErrNotFound].
+
+// corpStore holds settings, public keys, claims and callback events. Methods
+// that change a corp or key answer ErrNotFound where there is none.
+type corpStore interface {
+	archive.CorpReader // consistent
+	// CreateCorp answers [archive.ErrExists].
+	CreateCorp(ctx context.Context, corp archive.Corp) error
+	Rename(ctx context.Context, id, name string) error
+	// SetEnabled keeps EnabledAt if the corp is enabled already.
+	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	// AddKey stores the key and, if makeCurrent, moves the corp's CurrentKey
+	// from prevCurrent to it, all or nothing. [archive.ErrExists] if the key is
+	// there; [archive.ErrConflict] if the current key is not prevCurrent.
+	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
+	// Claim sets the version that a person typed for a key; 0 clears it.
+	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
+	// KeySet is consistent, and empty for a corp without keys.
+	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
+	// TouchCallback writes at most once per [archive.CallbackTouch].
+	TouchCallback(ctx context.Context, id string, at time.Time) error
+	// RecordEvent keeps an event that comes again once.
+	RecordEvent(ctx context.Context, id string, e archive.Event) error
+	// Events lists a day's events in the order of At.
+	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
+}
+
+// secretStore holds what only we and WeCom know. It never gives a private key
+// back.
+type secretStore interface {
+	archive.SecretReader
+	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
+	// CreateCallback and CreatePrivateKey answer [archive.ErrExists].
+	Callback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
+	CreateCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
+	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
+}
+
+// ledger tells of the chain, of what waits, and of replay jobs.
+type ledger interface {
+	Head(ctx context.Context, corp string) (archive.Head, error)
+	Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error)
+	PullState(ctx context.Context, corp string) (archive.PullState, error)
+	// Pendings lists the oldest pages that are not decoded, at most limit.
+	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
+	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
+	Replay(ctx context.Context, corp, id string) (archive.Replay, error)
+	// Replays lists all jobs, newest first.
+	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
+}
+
+// messageStore reads the view.
+type messageStore interface {
+	// Messages lists in the order of [archive.Position] or its reverse, and
+	// says whether there are more in that direction.
+	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error)
+	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
+	// LatestDay finds the newest day, not after upTo unless that is empty, on
+	// which the party was active, and all its conversations of that day.
+	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
+	// Undecryptables lists those above afterSeq, by seq.
+	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.Undecryptable, more bool, err error)
+}
+
+// blobStore reads messages over [archive.InlineLimit], checked by their digest.
+type blobStore interface {
+	Message(ctx context.Context, corp string, o archive.Overflow) ([]byte, error)
+}
+
+// viewStore is the record of who looked at what.
+type viewStore interface {
+	RecordView(ctx context.Context, v archive.View) error
+	// Views lists a day's views, at most limit; next is the cursor for more,
+	// empty where there are none.
+	Views(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (list []archive.View, next string, err error)
+}

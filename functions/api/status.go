@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+type statusJSON struct {
+	CorpID        string            `json:"corp_id"`
+	Enabled       bool              `json:"enabled"`
+	Head          headJSON          `json:"head"`
+	LastCallAt    *string           `json:"last_call_at"`
+	LastPageAt    *string           `json:"last_page_at"`
+	LastEmptyAt   *string           `json:"last_empty_at"`
+	LagSeconds    *int64            `json:"lag_seconds"`
+	HoursLeft     *float64          `json:"hours_left"`
+	NotBefore     *string           `json:"not_before"`
+	CallbackAt    *string           `json:"callback_at"`
+	Trouble       *troubleJSON      `json:"trouble"`
+	Losses        []lossJSON        `json:"losses"`
+	PagesWaiting  pagesWaitingJSON  `json:"pages_waiting"`
+	Undecryptable undecryptableJSON `json:"undecryptable"`
+}
+
+type headJSON struct {
+	Seq  string  `json:"seq"`
+	Hash string  `json:"hash"`
+	Rows uint64  `json:"rows"`
+	At   *string `json:"at"`
+}
+
+type troubleJSON struct {
+	Cause  archive.Cause `json:"cause"`
+	Step   *int          `json:"step"`
+	What   string        `json:"what"`
+	Mend   string        `json:"mend"`
+	Op     string        `json:"op"`
+	Code   int           `json:"code"`
+	Native bool          `json:"native"`
+	FromIP *string       `json:"from_ip"`
+	Since  string        `json:"since"`
+	At     string        `json:"at"`
+}
+
+type lossJSON struct {
+	Since string `json:"since"`
+	At    string `json:"at"`
+}
+
+type pagesWaitingJSON struct {
+	Count    int     `json:"count"`
+	Stuck    int     `json:"stuck"`
+	OldestAt *string `json:"oldest_at"`
+	More     bool    `json:"more"`
+}
+
+type undecryptableJSON struct {
+	Count     int                    `json:"count"`
+	ByReason  map[archive.Reason]int `json:"by_reason"`
+	ByVersion map[string]int         `json:"by_version"`
+	More      bool                   `json:"more"`
+}
+
+func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
+	head, err := a.ledger.Head(ctx, c.corpID)
+	if err != nil {
+		return answer{}, err
+	}
+	state, err := a.ledger.PullState(ctx, c.corpID)
+	if err != nil {
+		return answer{}, err
+	}
+	losses, err := a.ledger.Losses(ctx, c.corpID)
+	if err != nil {
+		return answer{}, err
+	}
+	pendings, err := a.ledger.Pendings(ctx, c.corpID, countMost+1)
+	if err != nil {
+		return answer{}, err
+	}
+	aside, more, err := a.messages.Undecryptables(ctx, c.corpID, 0, countMost)
+	if err != nil {
+		return answer{}, err
+	}
+	j := statusJSON{
+		CorpID: c.corpID, Enabled: c.corp.Enabled,
+		Head:       headJSON{Seq: decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: momentOrNull(head.At)},
+		LastCallAt: momentOrNull(state.LastCallAt), LastPageAt: momentOrNull(state.LastPageAt), LastEmptyAt: momentOrNull(state.LastEmptyAt),
+		NotBefore: momentOrNull(state.NotBefore), CallbackAt: momentOrNull(c.corp.CallbackAt),
+		Losses: []lossJSON{},
+		Undecryptable: undecryptableJSON{
+			Count: len(aside), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more,
+		},
+	}
+	if !c.corp.EnabledAt.IsZero() {
+		left := archive.HoursLeft(c.corp, state, a.now())
+		lag := max(int64((archive.Retention-left)/time.Second), 0)
+		hours := math.Round(left.Hours()*10) / 10
+		j.LagSeconds, j.HoursLeft = &lag, &hours
+	}
+	if t := state.Trouble; t != nil {
+		j.Trouble = showTrouble(*t, c.lang)
+	}
+	for _, l := range losses {
+		j.Losses = append(j.Losses, lossJSON{Since: moment(l.Since), At: moment(l.At)})
+	}
+	if len(pendings) > countMost {
+		pendings, j.PagesWaiting.More = pendings[:countMost], true
+	}
+	var oldest time.Time
+	for _, p := range pendings {
+		j.PagesWaiting.Count++
+		if p.Stuck {
+			j.PagesWaiting.Stuck++
+		}
+		if oldest.IsZero() || p.RequestedAt.Before(oldest) {
+			oldest = p.RequestedAt
+		}
+	}
+	j.PagesWaiting.OldestAt = momentOrNull(oldest)
+	for _, u := range aside {
+		j.Undecryptable.ByReason[u.Reason]++
+		j.Undecryptable.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
+	}
+	return asJSON(200, j)
+}
+
+func showTrouble(t archive.Trouble, lang problem.Language) *troubleJSON {
+	what, mend := problem.Trouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+	j := &troubleJSON{
+		Cause: t.Cause, What: what, Mend: mend, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: textOrNull(t.FromIP),
+		Since: moment(t.Since), At: moment(t.At),
+	}
+	if step := t.Cause.Step(); step != 0 {
+		j.Step = &step
+	}
+	return j
+}
+
+// decimal is how the API writes a seq: JavaScript's numbers are too small.
+func decimal(seq uint64) string { return strconv.FormatUint(seq, 10) }
