@@ -196,11 +196,10 @@ func (c *call) robotInfo() (any, error) {
 		Name    string `json:"name"`
 		Creator string `json:"creator_userid"`
 	}
-	r := c.corp.robots[i]
 	return struct {
 		status
 		Data info `json:"data"`
-	}{ok, info{r.ID, r.Name, r.Creator}}, nil
+	}{ok, info(c.corp.robots[i])}, nil
 }
 
 type addresses struct {

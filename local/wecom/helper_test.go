@@ -248,6 +248,7 @@ func open(key *rsa.PrivateKey, randomKey, message string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	//lint:ignore SA1019 WeCom wraps its keys with PKCS #1 v1.5.
 	keyText, err := rsa.DecryptPKCS1v15(nil, key, wrapped)
 	if err != nil {
 		return nil, err

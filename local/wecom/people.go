@@ -61,8 +61,6 @@ type Crowd struct {
 // external tells people outside the corp by the prefix of their ids.
 func external(id string) bool { return strings.HasPrefix(id, "wm") || strings.HasPrefix(id, "wo") }
 
-func robot(id string) bool { return strings.HasPrefix(id, "wb") }
-
 var (
 	surnames = []rune("王李张刘陈杨黄赵吴周徐孙马朱胡林郭何高罗郑梁谢宋唐许邓冯韩曹")
 	givens   = []rune("伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华文宇晨欣怡佳雨")
