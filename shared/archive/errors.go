@@ -31,7 +31,7 @@ func (e *SDKError) Error() string { return fmt.Sprintf("%s returned %d", e.Op, e
 // call's time limit, or answered nonsense, during a call. The process is gone
 // when the caller sees this; the next call starts a fresh one (law 7).
 type CrashError struct {
-	Op   string
+	Op   string // as in SDKError, or "start" before any function was called
 	How  CrashKind
 	Note string // exit status or signal; never what the library printed
 }

@@ -68,7 +68,10 @@ type Journal interface {
 }
 
 // A Source asks WeCom, through its library, as one corp. Not safe for
-// concurrent use. Errors are [*SDKError], [*CrashError], or the context's.
+// concurrent use. Errors are [*SDKError], [*CrashError], [*LibraryError], or
+// the context's; any other says that the process serves nobody any more. The
+// Op of the first two may be that of Init, or "start": the first call starts
+// the process, and then the error is not about the call.
 type Source interface {
 	// ChatData returns WeCom's answer to GetChatData as it is: JSON with an
 	// errcode of its own. The caller owns the bytes.
@@ -441,7 +444,7 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 	d.trouble(t)
 	_, respond := classify(t.Op, t.Code, t.Native)
 	switch {
-	case t.Cause == CauseLibraryCrash || t.Cause == CauseRecordTooLarge:
+	case aboutRecords(t):
 		if limit > 1 {
 			d.state.Limit = limit / 2
 			return false, nil
@@ -484,6 +487,12 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 	return true, nil
 }
 
+// aboutRecords reports whether the page itself seems to be to blame. A library
+// that dies when it is started says nothing about any record.
+func aboutRecords(t Trouble) bool {
+	return t.Cause == CauseRecordTooLarge || t.Cause == CauseLibraryCrash && t.Op == "GetChatData"
+}
+
 func probeReason(t Trouble) string {
 	if t.Cause == CauseLibraryCrash {
 		return string(CauseLibraryCrash)
@@ -504,7 +513,7 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	if failure != nil {
-		if failure.Cause != CauseLibraryCrash && failure.Cause != CauseRecordTooLarge {
+		if !aboutRecords(*failure) {
 			return d.failed(ctx, *failure, 1)
 		}
 		d.trouble(*failure)
@@ -524,7 +533,7 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 		}
 		return false, nil
 	}
-	if failure.Cause != CauseLibraryCrash && failure.Cause != CauseRecordTooLarge {
+	if !aboutRecords(*failure) {
 		return d.failed(ctx, *failure, 1)
 	}
 	if d.nearlyOver(ctx) { // not every retry was made

@@ -114,6 +114,8 @@ func TestPullUnderstandsRefusals(t *testing.T) {
 		{native("GetChatData", 10000), archive.CauseUnknownResponse, 0, 1},
 		{native("Init", 10000), archive.CauseSecret, 10 * time.Minute, 1},
 		{native("Init", 10001), archive.CauseNetwork, 0, 3},
+		{archivetest.Answer{Err: &archive.CrashError{Op: "start", How: archive.Crashed}}, archive.CauseLibraryCrash, 0, 3},
+		{archivetest.Answer{Err: &archive.CrashError{Op: "Init", How: archive.Hung}}, archive.CauseLibraryCrash, 0, 3},
 		{archivetest.Answer{Err: &archive.LibraryError{Why: archive.LibraryMissing}}, archive.CauseLibraryMissing, 0, 1},
 	}
 	for _, tt := range tests {

@@ -121,7 +121,10 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 	genesis := archive.NewHead(corp)
 	rows := extend(t, l, corp, 2)
 	head := genesis.Next(rows[0]).Next(rows[1])
-	elsewhere := genesis.Next(PageRow(genesis, []byte("another page"), 1, 10, 10, epoch)) // same seq, another chain
+	// Another chain, as far and as long as this one.
+	elsewhere := genesis.Next(PageRow(genesis, []byte("another page"), 1, 10, 10, epoch))
+	elsewhere = elsewhere.Next(PageRow(elsewhere, []byte("and another"), 11, 20, 10, epoch))
+	ahead := archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}
 	for name, c := range map[string]struct {
 		prev archive.Head
 		row  archive.Row
@@ -130,7 +133,7 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 		"from no rows":    {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
 		"one row behind":  {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
 		"another chain":   {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
-		"ahead of it all": {archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}, GapRow(archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}, 99, "r", "e", epoch)},
+		"ahead of it all": {ahead, GapRow(ahead, 99, "r", "e", epoch)},
 	} {
 		fails(t, name, l.Append(t.Context(), c.prev, c.row), archive.ErrConflict)
 	}
@@ -315,12 +318,19 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	if row.State != archive.RowStuck || row.Tries != 3 {
 		t.Errorf("stuck: got row %s after %d tries, want %s after 3", row.State, row.Tries, archive.RowStuck)
 	}
-	ok(t, l.Rerequested(t.Context(), stuck, at.Add(25*time.Hour), false))
+	late := at.Add(25 * time.Hour)
+	ok(t, l.Rerequested(t.Context(), stuck, late, false))
+	stuck.RequestedAt, stuck.Tries = late, 4
+	same(t, "tried again", before(late.Add(1), 10)[1], stuck)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
 	if row.State != archive.RowStuck {
 		t.Errorf("tried again: got row %s, want %s until it is decoded", row.State, archive.RowStuck)
 	}
+
+	ok(t, l.Rerequested(t.Context(), stuck, late, false))
+	fails(t, "as read before, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
+	stuck.Tries = 5
 
 	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}))
 	fails(t, "decoded meanwhile", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
@@ -368,6 +378,18 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	next.Next, next.Pages, next.UpdatedAt = far, 2, epoch.Add(2*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), a, next))
 	fails(t, "as it was before", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
+	for name, age := range map[string]func(*archive.Replay){
+		"elsewhere":     func(r *archive.Replay) { r.Next-- },
+		"another count": func(r *archive.Replay) { r.Pages-- },
+		"another time":  func(r *archive.Replay) { r.UpdatedAt = r.UpdatedAt.Add(-time.Millisecond) },
+		"done":          func(r *archive.Replay) { r.Done = true },
+		"absent":        func(r *archive.Replay) { r.ID = "none" },
+	} {
+		old, now := next, next
+		age(&old)
+		now.ID, now.By = old.ID, "somebody else"
+		fails(t, name, l.AdvanceReplay(t.Context(), old, now), archive.ErrConflict)
+	}
 	got, err := l.Replay(t.Context(), corp, a.ID)
 	ok(t, err)
 	same(t, "advanced", got, next)

@@ -1,0 +1,244 @@
+// Package pipeline puts the archive's algorithms and their real adapters
+// together in one process, without Lambda around them: a simulated WeCom, the
+// stand-in library in a real worker process, and tables, bucket and secrets on
+// the local AWS services. Benchmarks and tests of one stage use it, where the
+// local cloud would add its own times and queues.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// Options say what the pipeline stands on. All are needed but the last three.
+type Options struct {
+	AWS             sdk.Config
+	Corps           string // names of existing tables like the template's
+	Ledger          string
+	Messages        string
+	Bucket          string // an existing bucket
+	Secrets         string // prefix of secret names
+	Worker, Library string // files
+	WeCom           *wecom.Sim
+
+	Capacity func(table, op string, wcu, rcu float64) // see dynamostore
+	Parallel int                                      // private-key operations at a time; 1 if zero
+	Log      *slog.Logger                             // nil for none
+}
+
+// Pipeline pulls and decodes on demand. What the stages request of one another
+// is kept in memory until Decode. Not safe for concurrent use.
+type Pipeline struct {
+	Puller   *archive.Puller
+	Decoder  *archive.Decoder
+	Replayer *archive.Replayer
+	Corps    *dynamostore.Corps
+	Ledger   *dynamostore.Ledger
+	View     *dynamostore.Messages
+	Secrets  *secretstore.Store
+
+	// Identity, if set, initialises the library for decoding in place of the
+	// corp's own secret.
+	Identity *sdkworker.Identity
+
+	pool   *sdkworker.Pool
+	server *http.Server
+	queue  *queue
+}
+
+// New starts WeCom's server on the loopback address; processes of the library
+// start when they are needed.
+func New(o Options) (*Pipeline, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	db := dynamodb.NewFromConfig(o.AWS)
+	var opts []dynamostore.Option
+	if o.Capacity != nil {
+		opts = append(opts, dynamostore.WithCapacity(o.Capacity))
+	}
+	p := &Pipeline{
+		Corps:   dynamostore.NewCorps(db, o.Corps, opts...),
+		Ledger:  dynamostore.NewLedger(db, o.Ledger, opts...),
+		View:    dynamostore.NewMessages(db, o.Messages, opts...),
+		Secrets: secretstore.New(secretsmanager.NewFromConfig(o.AWS), o.Secrets, ""),
+		pool: sdkworker.NewPool(sdkworker.Config{
+			Worker: o.Worker, Library: o.Library, Proxy: "http://" + listener.Addr().String(),
+			InitTimeout: archive.CallTimeout, ChatDataTimeout: archive.CallTimeout, Log: log,
+		}),
+		server: &http.Server{Handler: o.WeCom.Handler()},
+		queue:  &queue{},
+	}
+	go func() { _ = p.server.Serve(listener) }() // ends with Close
+	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
+	p.Puller = &archive.Puller{
+		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Journal: journal,
+		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
+	}
+	p.Replayer = &archive.Replayer{Ledger: p.Ledger, Heads: p.Ledger, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
+	p.Decoder = &archive.Decoder{
+		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
+		Decrypters: decrypters{p}, Replays: p.Replayer, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
+	}
+	p.Replayer.Decode = p.Decoder.Decode
+	return p, nil
+}
+
+// Close ends the library's processes and WeCom's server.
+func (p *Pipeline) Close() {
+	p.pool.Close()
+	_ = p.server.Close()
+}
+
+// SetUp registers the simulated company with a fresh key, as the set-up page
+// and WeCom's console would together.
+func (p *Pipeline) SetUp(ctx context.Context, corp *wecom.Corp) error {
+	now := time.Now()
+	if err := p.Corps.CreateCorp(ctx, archive.Corp{ID: corp.ID(), Name: corp.ID(), CreatedAt: now}); err != nil {
+		return err
+	}
+	if err := p.SaveSecret(ctx, corp); err != nil {
+		return err
+	}
+	if err := p.AddKey(ctx, corp); err != nil {
+		return err
+	}
+	if err := corp.SetTrustedIPs("127.0.0.1"); err != nil {
+		return err
+	}
+	corp.SetOpen(true)
+	return p.Corps.SetEnabled(ctx, corp.ID(), true, now)
+}
+
+// SaveSecret copies the corp's archive secret from WeCom's console to us.
+func (p *Pipeline) SaveSecret(ctx context.Context, corp *wecom.Corp) error {
+	if err := p.Secrets.PutArchiveSecret(ctx, corp.ID(), secret.New(corp.Secret())); err != nil {
+		return err
+	}
+	return p.Corps.SetSecret(ctx, corp.ID(), corp.Secret()[:4], time.Now())
+}
+
+// AddKey makes a key pair and puts it to use in WeCom.
+func (p *Pipeline) AddKey(ctx context.Context, corp *wecom.Corp) error {
+	pair, err := rsakey.Make()
+	if err != nil {
+		return err
+	}
+	if err := p.Secrets.CreatePrivateKey(ctx, corp.ID(), pair.ID, pair.Private); err != nil {
+		return err
+	}
+	key := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyMade, CreatedAt: time.Now()}
+	if err := p.Corps.AddKey(ctx, corp.ID(), key, false, ""); err != nil {
+		return err
+	}
+	_, err = corp.AddKey(pair.PublicPEM)
+	return err
+}
+
+// Pull takes in everything new of the corp, whatever pause it is in.
+func (p *Pipeline) Pull(ctx context.Context, corp string) error {
+	return p.Puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Why: "asked", Force: true})
+}
+
+// Decode serves what was requested until nothing is left. A request that fails
+// stays, and so do those after it.
+func (p *Pipeline) Decode(ctx context.Context) error {
+	for {
+		r, ok := p.queue.first()
+		if !ok {
+			return nil
+		}
+		var err error
+		if r.Replay != "" {
+			err = p.Replayer.Run(ctx, r.Corp, r.Replay)
+		} else {
+			err = p.Decoder.Decode(ctx, r.Corp, r.After, false)
+		}
+		if err != nil {
+			return err
+		}
+		p.queue.drop()
+	}
+}
+
+// decrypters is what functions/decode has, without its care for refusals.
+type decrypters struct{ p *Pipeline }
+
+func (d decrypters) Decrypter(ctx context.Context, corp string) (archive.Decrypter, error) {
+	if id := d.p.Identity; id != nil {
+		return d.p.pool.Session(corp, *id), nil
+	}
+	s, err := d.p.Secrets.ArchiveSecret(ctx, corp)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return nil, fmt.Errorf("read archive secret: %w", err)
+	}
+	return d.p.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: s}), nil
+}
+
+// queue keeps decode requests and forgets pull requests.
+type queue struct {
+	mu   sync.Mutex
+	reqs []archive.DecodeRequest
+}
+
+func (q *queue) RequestPulls(context.Context, ...archive.PullRequest) error { return nil }
+
+func (q *queue) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.reqs = append(q.reqs, reqs...)
+	return nil
+}
+
+func (q *queue) first() (archive.DecodeRequest, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.reqs) == 0 {
+		return archive.DecodeRequest{}, false
+	}
+	return q.reqs[0], true
+}
+
+func (q *queue) drop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.reqs = q.reqs[1:]
+}
+
+// sleep waits a twentieth of what a function would: the pauses between tries
+// are there for WeCom's sake.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d / 20)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

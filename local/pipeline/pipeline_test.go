@@ -1,0 +1,229 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/pipeline"
+	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+var worker string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "pipeline-test-")
+		if err != nil {
+			panic(err)
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		worker = filepath.Join(dir, "worker")
+		build := exec.Command("go", "build", "-o", worker, "../../layers/finance-sdk/worker")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			panic(string(out))
+		}
+		return m.Run()
+	}())
+}
+
+func start(t *testing.T, library ...standin.Option) (*pipeline.Pipeline, *wecom.Corp, pipeline.Options) {
+	t.Helper()
+	lib, err := standin.Build(t.Context(), t.TempDir(), library...)
+	must(t, err)
+	sim := wecom.New(wecom.Config{Seed: 1})
+	t.Cleanup(sim.Close)
+	o := pipeline.Options{
+		AWS: awstest.Config(t), Corps: awstest.Table(t, "CorpsTable"), Ledger: awstest.Table(t, "LedgerTable"),
+		Messages: awstest.Table(t, "MessagesTable"), Bucket: awstest.Bucket(t), Secrets: awstest.Name(t),
+		Worker: worker, Library: lib, WeCom: sim,
+	}
+	corp, err := sim.AddCorp(wecom.CorpConfig{ID: "ww0123456789abcdef", ScopeAll: true, Crowd: wecom.Crowd{Staff: 4, Customers: 6, Rooms: 2}})
+	must(t, err)
+	p := fresh(t, o)
+	must(t, p.SetUp(t.Context(), corp))
+	return p, corp, o
+}
+
+// fresh is the pipeline in new processes, as after a cold start.
+func fresh(t *testing.T, o pipeline.Options) *pipeline.Pipeline {
+	t.Helper()
+	p, err := pipeline.New(o)
+	must(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check compares what WeCom archived with what the view holds, byte for byte.
+func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
+	t.Helper()
+	got := make(map[uint64][]byte)
+	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 1000})
+	must(t, err)
+	for _, r := range rows {
+		if r.State != archive.RowDecoded || r.Result.Waiting() != 0 {
+			t.Errorf("row after %d is %s with %+v", r.After, r.State, r.Result)
+		}
+	}
+	seen := make(map[archive.ConversationID]bool)
+	for _, s := range corp.View().Staff {
+		for day, convs, err := p.View.LatestDay(t.Context(), corp.ID(), s.UserID, ""); err == nil; day, convs, err = p.View.LatestDay(t.Context(), corp.ID(), s.UserID, before(day)) {
+			for _, conv := range convs {
+				if seen[conv] {
+					continue
+				}
+				seen[conv] = true
+				msgs, _, err := p.View.Messages(t.Context(), corp.ID(), conv, archive.MessageQuery{Limit: 1000, MaxBytes: 1 << 30})
+				must(t, err)
+				for _, m := range msgs {
+					got[m.Seq] = m.Raw
+				}
+			}
+		}
+	}
+	n := 0
+	for _, s := range corp.Sent() {
+		if s.LeftOut != "" {
+			continue
+		}
+		n++
+		if !bytes.Equal(got[s.Seq], s.Plain) {
+			t.Errorf("seq %d: got %d bytes, want the %d that were sent", s.Seq, len(got[s.Seq]), len(s.Plain))
+		}
+	}
+	if len(got) != n || n == 0 {
+		t.Errorf("got %d messages, want %d", len(got), n)
+	}
+}
+
+func before(d archive.Day) archive.Day { return archive.DayOf(d.Start().Add(-time.Hour)) }
+
+func TestMessagesTravelThroughRealParts(t *testing.T) {
+	p, corp, _ := start(t)
+	_, err := corp.Mixed(60)
+	must(t, err)
+	must(t, p.Pull(t.Context(), corp.ID()))
+	must(t, p.Decode(t.Context()))
+	must(t, p.AddKey(t.Context(), corp)) // rotation: nobody types a version
+	_, err = corp.Mixed(20)
+	must(t, err)
+	must(t, p.Pull(t.Context(), corp.ID()))
+	must(t, p.Decode(t.Context()))
+	check(t, p, corp)
+}
+
+// Law 2 in both modes of Init: see DESIGN.md, section 7.
+func TestDecodingNeedsNoWeCom(t *testing.T) {
+	prepare := func(t *testing.T, library ...standin.Option) (*wecom.Corp, pipeline.Options) {
+		p, corp, o := start(t, library...)
+		_, err := corp.Mixed(20)
+		must(t, err)
+		must(t, p.Pull(t.Context(), corp.ID()))
+		corp.ResetSecret()
+		return corp, o
+	}
+	redo := func(p *pipeline.Pipeline, corp *wecom.Corp) error {
+		err := p.Replayer.StartReplay(t.Context(), archive.Replay{Corp: corp.ID(), ID: "again", CreatedAt: time.Now(), UpdatedAt: time.Now()})
+		return errors.Join(err, p.Decode(t.Context()))
+	}
+	t.Run("Init asks nobody", func(t *testing.T) {
+		corp, o := prepare(t)
+		must(t, corp.SetFaults(wecom.Faults{Unreachable: true}))
+		p := fresh(t, o)
+		must(t, redo(p, corp))
+		check(t, p, corp)
+	})
+	t.Run("Init asks WeCom, an identity of our own", func(t *testing.T) {
+		corp, o := prepare(t, standin.InitChecksSecret())
+		p := fresh(t, o)
+		var refused *archive.SDKError
+		if err := redo(p, corp); !errors.As(err, &refused) || refused.Op != "Init" {
+			t.Fatalf("got %v, want Init refused: the corp's secret was reset", err)
+		}
+		own, err := o.WeCom.AddCorp(wecom.CorpConfig{ID: "wwoperator00000000"})
+		must(t, err)
+		p.Identity = &sdkworker.Identity{CorpID: own.ID(), Secret: secret.New(own.Secret())}
+		must(t, p.Decode(t.Context()))
+		check(t, p, corp)
+	})
+	t.Run("Init asks WeCom, which is away", func(t *testing.T) {
+		corp, o := prepare(t, standin.InitChecksSecret())
+		p := fresh(t, o)
+		must(t, p.SaveSecret(t.Context(), corp))
+		must(t, corp.SetFaults(wecom.Faults{Unreachable: true}))
+		if err := redo(p, corp); err == nil || !strings.Contains(err.Error(), "Init") {
+			t.Fatalf("got %v, want Init to fail", err)
+		}
+		must(t, corp.SetFaults(wecom.Faults{}))
+		must(t, p.Decode(t.Context()))
+		check(t, p, corp)
+	})
+}
+
+// Law 7 through the whole path: records that break the library cost
+// themselves only.
+func TestRecordsThatBreakTheLibrary(t *testing.T) {
+	p, corp, _ := start(t)
+	staff, customers := corp.View().Staff, corp.View().Customers
+	say := func(text string) {
+		_, err := corp.Send(wecom.Draft{From: staff[0].UserID, To: []string{customers[0].ExternalUserID}, Text: text})
+		must(t, err)
+	}
+	say("before")
+	say("##standin:crash##")
+	say("between")
+	say("##standin:abort##")
+	say("##standin:code:10006##")
+	say("##standin:print##")
+	say("after")
+	must(t, p.Pull(t.Context(), corp.ID()))
+	must(t, p.Decode(t.Context()))
+	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 10})
+	must(t, err)
+	if r := rows[0].Result; r.Stored != 4 || r.Undecryptable["library_crashed"] != 2 || r.Undecryptable["library_refused"] != 1 {
+		t.Errorf("got %+v, want 4 stored, 2 crashed, 1 refused", r)
+	}
+}
+
+// A page that kills the library is made smaller until the one record is left,
+// which becomes a gap; everything around it comes in.
+func TestPageThatBreaksTheLibrary(t *testing.T) {
+	p, corp, _ := start(t)
+	sent, err := corp.Mixed(6)
+	must(t, err)
+	must(t, corp.SetFaults(wecom.Faults{Marker: "##standin:crash##", MarkerSeq: sent[3].Seq}))
+	must(t, p.Pull(t.Context(), corp.ID()))
+	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 100})
+	must(t, err)
+	records, gaps := 0, 0
+	for _, r := range rows {
+		records += r.Count
+		if r.Kind == archive.GapRow {
+			gaps++
+			if r.Last != sent[3].Seq {
+				t.Errorf("got a gap up to %d, want %d", r.Last, sent[3].Seq)
+			}
+		}
+	}
+	if records != 5 || gaps != 1 {
+		t.Errorf("got %d records and %d gaps, want 5 and 1", records, gaps)
+	}
+}
