@@ -1,0 +1,269 @@
+package cloud_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/cloud"
+)
+
+var binary string // the compiled testdata/function
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cloud-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "bootstrap")
+	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, "./testdata/function")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the test functions: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// root is a folder like the repository, with testdata's template and its
+// functions, built.
+func root(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	template, err := os.ReadFile("testdata/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), template, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"FrontFunction/bootstrap", "BackFunction/bootstrap", "TickFunction/bootstrap", "FinanceSdkLayer/finance-sdk/worker"} {
+		path := filepath.Join(dir, "build", filepath.FromSlash(f))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Link(binary, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func start(t *testing.T, o cloud.Options) *cloud.Cloud {
+	t.Helper()
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.StackName = "cloud-test"
+	if services, ok := aws.FromEnv(os.Getenv); ok && o.Data == "" {
+		o.Services = services
+		o.StackName = fmt.Sprintf("cloud-test-%d", time.Now().UnixNano())
+	}
+	c, err := cloud.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// ask sends a request to the API, with a token unless corp is empty.
+func ask(t *testing.T, c *cloud.Cloud, method, path, body, corp string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, c.GatewayURL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "text/plain")
+	if corp != "" {
+		token, err := c.API.Token(corp, "reader")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := c.API.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(raw)
+}
+
+// eventually waits until a GET answers 200, and returns the body. The limit is
+// for hanging.
+func eventually(t *testing.T, c *cloud.Cloud, path string) string {
+	t.Helper()
+	for range 600 {
+		if status, body := ask(t, c, "GET", path, "", "ww1"); status == http.StatusOK {
+			return body
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("%s does not appear", path)
+	return ""
+}
+
+func TestCloud(t *testing.T) {
+	c := start(t, cloud.Options{Root: root(t), Tick: 100 * time.Millisecond, IdleAfter: time.Minute})
+	if status, body := ask(t, c, "GET", "/health", "", ""); status != 200 || body != "well" {
+		t.Errorf("open route: got %d %q", status, body)
+	}
+	if status, _ := ask(t, c, "GET", "/v1/corp", "", ""); status != 401 {
+		t.Errorf("without a token: got %d, want 401", status)
+	}
+	if status, body := ask(t, c, "GET", "/v1/corp", "", "ww1"); status != 200 || body != "ww1" {
+		t.Errorf("claims: got %d %q, want ww1", status, body)
+	}
+	if status, body := ask(t, c, "POST", "/v1/files/a/云", "text", "ww1"); status != 202 {
+		t.Fatalf("sending: got %d %q", status, body)
+	}
+	if got := eventually(t, c, "/v1/files/a/云"); got != "text by back" {
+		t.Errorf("through queue and bucket: got %q", got)
+	}
+	ask(t, c, "POST", "/v1/files/library", "where", "ww1")
+	if got := eventually(t, c, "/v1/files/library"); !strings.HasSuffix(got, "libWeWorkFinanceSdk_C.so by back") || strings.HasPrefix(got, "/opt") {
+		t.Errorf("library: got %q, want the stand-in's path", got)
+	}
+	if got := eventually(t, c, "/v1/ticks"); got != "Scheduled Event" {
+		t.Errorf("schedule: got %q", got)
+	}
+	if len(c.Sim.Corps()) != 2 {
+		t.Errorf("got %d companies, want 2", len(c.Sim.Corps()))
+	}
+	if s := c.Function("FrontFunction").Stats(); s.Failures != 0 || s.ColdStarts == 0 {
+		t.Errorf("got %+v", s)
+	}
+
+	// The control port.
+	get := func(method, path string, header ...string) (int, string) {
+		r, err := http.NewRequestWithContext(t.Context(), method, c.ControlURL+path, strings.NewReader(`{"sub":"me"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < len(header); n += 2 {
+			if header[n] == "Host" {
+				r.Host = header[n+1]
+			}
+			r.Header.Set(header[n], header[n+1])
+		}
+		resp, err := c.API.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	for _, want := range []struct {
+		method, path string
+		status       int
+		body         string
+		header       []string
+	}{
+		{"GET", "/", 200, "/kill/{function}", nil},
+		{"GET", "/functions", 200, "FrontFunction", nil},
+		{"GET", "/wecom/corps", 200, "ww0123456789abcdef", nil},
+		{"POST", "/kill/FrontFunction", 200, `"killed":true`, nil},
+		{"POST", "/kill/Nothing", 404, "no such", nil},
+		{"POST", "/wipe/Things", 200, "wiped", nil},
+		{"POST", "/wipe/Nothing", 400, "no table", nil},
+		{"POST", "/token", 200, `"token":"ey`, nil},
+		{"POST", "/token", 403, "", []string{"Sec-Fetch-Site", "cross-site"}},
+		{"POST", "/token", 403, "", []string{"Host", "evil.example:80"}},
+	} {
+		t.Run(want.method+" "+want.path, func(t *testing.T) {
+			if status, body := get(want.method, want.path, want.header...); status != want.status || !strings.Contains(body, want.body) {
+				t.Errorf("got %d %.200q, want %d with %q", status, body, want.status, want.body)
+			}
+		})
+	}
+}
+
+func TestCloudKeepsData(t *testing.T) {
+	dir, data := root(t), t.TempDir()
+	first := start(t, cloud.Options{Root: dir, Data: data, Tick: 100 * time.Millisecond})
+	ask(t, first, "POST", "/v1/files/a/云%25", "kept", "ww1")
+	eventually(t, first, "/v1/files/a/云%25")
+	if status, body := ask(t, first, "PUT", "/v1/secret", "s3cret", "ww1"); status != 200 {
+		t.Fatalf("making a secret: got %d %q", status, body)
+	}
+	eventually(t, first, "/v1/ticks")
+	first.Stop()
+
+	second := start(t, cloud.Options{Root: dir, Data: data, Tick: time.Hour})
+	for path, want := range map[string]string{"/v1/files/a/云%25": "kept by back", "/v1/secret": "s3cret", "/v1/ticks": "Scheduled Event"} {
+		if status, body := ask(t, second, "GET", path, "", "ww1"); status != 200 || body != want {
+			t.Errorf("%s: got %d %q, want %q", path, status, body, want)
+		}
+	}
+}
+
+func TestStopLeavesNothing(t *testing.T) {
+	c := start(t, cloud.Options{Root: root(t)})
+	ask(t, c, "GET", "/health", "", "")
+	pids := c.Function("FrontFunction").Processes()
+	if len(pids) != 1 {
+		t.Fatalf("got processes %v, want one", pids)
+	}
+	c.Stop()
+	c.Stop()
+	if _, err := os.Stat(c.Logs); !os.IsNotExist(err) {
+		t.Errorf("the temporary folder is still there: %v", err)
+	}
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pids[0])); !os.IsNotExist(err) {
+		t.Errorf("process %d is still there: %v", pids[0], err)
+	}
+	for _, url := range []string{c.GatewayURL, c.ControlURL, c.WeComURL} {
+		if conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+			_ = conn.Close()
+			t.Errorf("%s still answers", url)
+		}
+	}
+}
+
+func TestStartSaysWhatIsWrong(t *testing.T) {
+	dir := root(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	bare := t.TempDir()
+	for name, c := range map[string]struct {
+		options cloud.Options
+		want    string
+	}{
+		"no template":    {cloud.Options{Root: bare}, "the template"},
+		"taken port":     {cloud.Options{Root: dir, GatewayAddr: taken.Addr().String()}, "address already in use"},
+		"open to others": {cloud.Options{Root: dir, ControlAddr: "0.0.0.0:0"}, "only loopback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.options.Log = slog.New(slog.DiscardHandler)
+			got, err := cloud.Start(t.Context(), c.options)
+			if err == nil {
+				got.Stop()
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
