@@ -13,9 +13,8 @@ import (
 )
 
 var (
-	errNotUnderstood = errors.New("request not understood")
-	errNoTime        = errors.New("no time left for it in this invocation")
-	errRefused       = errors.New("the library refused this corp's secret a short time ago, or our address has had too many refusals: save the new secret, or configure a decode identity")
+	errNoTime  = errors.New("no time left for it in this invocation")
+	errRefused = errors.New("the library refused this corp's secret a short time ago, or our address has had too many refusals: save the new secret, or configure a decode identity")
 )
 
 // refusedPause is how long a secret that Init refused is left alone here.

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 // startMargin is the least time that a page is begun with.
@@ -36,9 +35,9 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 }
 
 func (h handler) one(ctx context.Context, m events.SQSMessage) error {
-	var req archive.DecodeRequest
-	if err := json.Unmarshal([]byte(m.Body), &req); err != nil || !archive.ValidCorpID(req.Corp) {
-		return errNotUnderstood
+	req, err := sqsqueue.ParseDecode(m.Body)
+	if err != nil {
+		return err
 	}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Sub(h.now()) < startMargin {
 		return errNoTime

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 type handler struct {
@@ -28,9 +28,9 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 	messages := make(map[string][]string)
 	var order []string
 	for _, m := range event.Records {
-		var req archive.PullRequest
-		if err := json.Unmarshal([]byte(m.Body), &req); err != nil || !archive.ValidCorpID(req.Corp) {
-			h.log.ErrorContext(ctx, "request not understood", "message", m.MessageId)
+		req, err := sqsqueue.ParsePull(m.Body)
+		if err != nil {
+			h.log.ErrorContext(ctx, "request not understood", "message", m.MessageId, "err", err)
 			fail(m.MessageId)
 			continue
 		}
