@@ -38,18 +38,25 @@ func (f *Function) print(line []byte) {
 		Message string `json:"msg"`
 		Err     string `json:"err"`
 	}
-	text := strings.TrimSpace(string(line))
+	text := shorten(string(line))
 	if json.Unmarshal(line, &entry) != nil {
-		// Not a line of the function's logger: a panic, or a library's.
-		entry.Level = "WARN"
+		// Not a line of the function's logger. If it is a panic's, the failed
+		// invocation tells.
+		f.cfg.Log.Info("function prints", "function", f.cfg.Name, "text", text)
+		return
 	} else if entry.Message != "" {
-		text = strings.TrimSpace(entry.Message + " " + entry.Err)
-	}
-	if len(text) > 300 {
-		text = text[:300] + "..."
+		text = shorten(entry.Message + " " + entry.Err)
 	}
 	switch entry.Level {
 	case "WARN", "ERROR":
 		f.cfg.Log.Warn("function says", "function", f.cfg.Name, "level", entry.Level, "text", text)
 	}
+}
+
+func shorten(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "..."
+	}
+	return text
 }

@@ -114,9 +114,6 @@ func watch(ctx context.Context, c *cloud.Cloud, screen *screen) {
 		var sent int
 		var sum people.Progress
 		var troubles []string
-		for _, s := range c.Sim.Stats().Corps {
-			sent += s.Sent
-		}
 		for _, w := range watchers {
 			p, err := w.Look(ctx)
 			if ctx.Err() != nil {
@@ -134,6 +131,9 @@ func watch(ctx context.Context, c *cloud.Cloud, screen *screen) {
 			if p.Trouble != "" {
 				troubles = append(troubles, w.Corp+": "+p.Trouble)
 			}
+		}
+		for _, s := range c.Sim.Stats().Corps {
+			sent += s.Sent
 		}
 		line := fmt.Sprintf("sent %d   journaled %d   decoded %d   waiting %d (%d pages)   lag %v",
 			sent, sum.Journaled, sum.Decoded, sum.Undecryptable, sum.Pending, sum.Lag.Round(time.Second))
