@@ -142,7 +142,11 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 // room is the list of one room: itself, or nothing.
 func (a *api) room(ctx context.Context, c *call, roomID string) ([]entry, error) {
 	e := entry{conversation: archive.RoomConversation(roomID)}
-	if err := a.preview(ctx, c, &e, archive.MessageQuery{}, c.caller.sees); err != nil || e.message == nil {
+	q := archive.MessageQuery{Limit: 1}
+	if c.caller.limited {
+		q.Limit = lookBack
+	}
+	if err := a.preview(ctx, c, &e, q, c.caller.sees); err != nil || e.message == nil {
 		return nil, err
 	}
 	return []entry{e}, nil
@@ -243,13 +247,13 @@ func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Da
 	}
 	shown := func(f message.Fields) bool { return takesPart(party, f) && c.caller.sees(f) }
 	e := &entry{conversation: conv, day: day, at: newest.Time}
-	q := archive.MessageQuery{Start: &archive.Position{Time: newest.Time, MsgID: newest.MsgID}}
+	q := archive.MessageQuery{Start: &archive.Position{Time: newest.Time, MsgID: newest.MsgID}, Limit: lookBack}
 	switch {
 	case !takesPart(party, fields):
 		// The party left. The last message that it saw is on this day, or the
 		// conversation was listed on a later one.
 		e.left, e.at = true, dayEnd(day).Add(-time.Millisecond)
-		q = archive.MessageQuery{From: day.Start(), To: dayEnd(day)}
+		q = archive.MessageQuery{From: day.Start(), To: dayEnd(day), Limit: lookBack}
 	case archive.DayOf(newest.Time) > day:
 		return nil, nil
 	case shown(fields):
@@ -280,7 +284,7 @@ func takesPart(party string, f message.Fields) bool {
 
 // preview looks back within q for a message to show in e.
 func (a *api) preview(ctx context.Context, c *call, e *entry, q archive.MessageQuery, shown func(message.Fields) bool) error {
-	q.Descending, q.Limit, q.MaxBytes = true, lookBack, pageBytes
+	q.Descending, q.MaxBytes = true, pageBytes
 	list, _, err := a.messages.Messages(ctx, c.corpID, e.conversation, q)
 	if err != nil {
 		return err
