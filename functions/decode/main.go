@@ -56,9 +56,11 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	view := dynamostore.NewMessages(db, cfg.messages)
+	journal := s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal)
 	replayer := &archive.Replayer{
 		Ledger:  ledger,
 		Heads:   ledger,
+		Journal: journal,
 		View:    view,
 		Decodes: sqsqueue.NewDecode(sqs.NewFromConfig(aws), cfg.decodes, rand.Text),
 		Now:     time.Now,
@@ -66,7 +68,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	}
 	decoder := &archive.Decoder{
 		Ledger:     ledger,
-		Journal:    s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
+		Journal:    journal,
 		View:       view,
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),

@@ -100,7 +100,7 @@ func New(o Options) (*Pipeline, error) {
 		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Journal: journal,
 		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
-	p.Replayer = &archive.Replayer{Ledger: p.Ledger, Heads: p.Ledger, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
+	p.Replayer = &archive.Replayer{Ledger: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
 	p.Decoder = &archive.Decoder{
 		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
 		Decrypters: decrypters{p}, Replays: p.Replayer, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,

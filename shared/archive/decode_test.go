@@ -28,7 +28,7 @@ func newDecoding(t testing.TB, f *archivetest.Faults) *decoding {
 	b := newBench(t, f)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	d := &decoding{bench: b}
-	d.replayer = &archive.Replayer{Ledger: b.Ledger, Heads: b.Ledger, View: b.View, Decodes: b.Decodes, Now: b.clock.Now, Log: log}
+	d.replayer = &archive.Replayer{Ledger: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Decodes: b.Decodes, Now: b.clock.Now, Log: log}
 	d.decoder = &archive.Decoder{
 		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
 		Replays: d.replayer, Parallel: 2, Now: b.clock.Now, Log: log,
@@ -511,6 +511,22 @@ func TestReplayTakesItsRangeOnly(t *testing.T) {
 				t.Errorf("got job %+v, %v; want it done with %d pages", job, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestReplayOfOneVersion(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.addKey(corp, "k2", 2)
+	for i, version := range []uint32{1, 2, 1, 2, 2} {
+		d.Library.Say(corp, record(uint64(i+1), version, fmt.Sprint("k", version)))
+		d.must(d.pull(archive.PullRequest{Force: true}))
+	}
+	d.work()
+	d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), Version: 2}))
+	d.work()
+	if job, err := d.Ledger.Replay(t.Context(), corp, "r"); err != nil || !job.Done || job.Pages != 3 {
+		t.Errorf("got job %+v, %v; want it done with the 3 pages of version 2", job, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -38,6 +39,7 @@ const replayBatch = 100
 type Replayer struct {
 	Ledger  ReplayLedger
 	Heads   HeadReader
+	Journal Journal
 	View    ViewWriter
 	Decodes DecodeQueue
 	// Decode is [Decoder.Decode].
@@ -169,8 +171,11 @@ func (r *Replayer) wanted(ctx context.Context, job Replay, row Row) (bool, error
 	if job.Waiting && row.Result.Waiting() == 0 {
 		return false, nil
 	}
-	if job.Version == 0 || !job.Waiting {
+	if job.Version == 0 {
 		return true, nil
+	}
+	if !job.Waiting {
+		return r.holdsVersion(ctx, row, job.Version)
 	}
 	aside, err := r.View.SetAside(ctx, row.Corp, row.First, row.Last)
 	if err != nil {
@@ -182,6 +187,23 @@ func (r *Replayer) wanted(ctx context.Context, job Replay, row Row) (bool, error
 		}
 	}
 	return false, nil
+}
+
+// holdsVersion reads the page to see whether a record of the key version is in
+// it. A page that cannot be read is left to the decoder, which says so.
+func (r *Replayer) holdsVersion(ctx context.Context, row Row, version uint32) (bool, error) {
+	raw, err := r.Journal.Page(ctx, row)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read journal: %w", err)
+	}
+	answer, err := ParseAnswer(raw)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(answer.Records, func(rec Record) bool { return rec.KeyVersion == version }), nil
 }
 
 func (r *Replayer) finish(ctx context.Context, job *Replay) error {
