@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
@@ -13,12 +14,14 @@ import (
 // not the invocation before has ended. A failed one is not repeated, which
 // Lambda would do twice; the next is due soon.
 func (c *Cloud) schedule(ctx context.Context, f *lambda.Function, id string, s template.Schedule) {
+	var invocations sync.WaitGroup
+	defer invocations.Wait()
 	ticker := time.NewTicker(s.Every)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
-			go c.invokeScheduled(ctx, f, id, s.Name, now)
+			invocations.Go(func() { c.invokeScheduled(ctx, f, id, s.Name, now) })
 		case <-ctx.Done():
 			return
 		}

@@ -135,10 +135,10 @@ func (i *instance) launch(api string) error {
 		_ = read.Close()
 		return err
 	}
-	go func() {
+	i.f.printing.Go(func() {
 		defer read.Close()
 		i.f.copyOutput(read)
-	}()
+	})
 	return nil
 }
 

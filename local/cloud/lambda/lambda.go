@@ -86,7 +86,8 @@ type Function struct {
 	slots  chan struct{} // one per possible instance
 	closed chan struct{} // closed by Close
 
-	running sync.WaitGroup // invocations
+	running  sync.WaitGroup // invocations
+	printing sync.WaitGroup // what copies the output of instances
 
 	mu    sync.Mutex
 	done  bool        // Close was called
@@ -305,7 +306,8 @@ func (f *Function) Stats() Stats {
 }
 
 // Close kills all instances and waits until they are gone. Invocations under
-// way fail. Close may be called more than once.
+// way fail, and nothing is printed or logged after it. Close may be called
+// more than once.
 func (f *Function) Close() {
 	f.mu.Lock()
 	if !f.done {
@@ -318,6 +320,7 @@ func (f *Function) Close() {
 		i.kill()
 	}
 	f.running.Wait()
+	f.printing.Wait()
 }
 
 // NewID is a random UUID, which is what AWS's request ids look like.

@@ -1,0 +1,169 @@
+package people_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/wecom"
+)
+
+const corp = "ww0123456789abcdef"
+
+// api starts a server and returns an API that asks it.
+func api(t *testing.T, h http.HandlerFunc) *people.API {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return &people.API{
+		Base: server.URL, Client: server.Client(),
+		Token: func(corp, role string) (string, error) { return corp + "/" + role, nil },
+	}
+}
+
+func TestCall(t *testing.T) {
+	t.Parallel()
+	a := api(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, `{"got":%q}`, strings.Join([]string{r.Method, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("Content-Type"), string(body)}, " "))
+	})
+	var out struct{ Got string }
+	if err := a.Call(t.Context(), people.Admin, "PUT", corp, "/setup", map[string]int{"n": 1}, &out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "PUT /v1/corps/" + corp + "/setup Bearer " + corp + `/admin application/json {"n":1}`; out.Got != want {
+		t.Errorf("got %q, want %q", out.Got, want)
+	}
+}
+
+func TestCallRefused(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"problem": `{"title":"No such corp","detail":"none"}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := api(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, body)
+			})
+			err := a.Call(t.Context(), people.Admin, "GET", corp, "/status", nil, nil)
+			var p *people.Problem
+			if !errors.As(err, &p) || p.Status != http.StatusNotFound || !strings.Contains(err.Error(), "GET /status: status 404") {
+				t.Errorf("got %v, want a problem with status 404", err)
+			}
+		})
+	}
+}
+
+// TestWatcher pages through a chain of which some rows are pending, and reads
+// what is settled once.
+func TestWatcher(t *testing.T) {
+	t.Parallel()
+	type result struct {
+		Stored        int            `json:"stored"`
+		Undecryptable map[string]int `json:"undecryptable"`
+	}
+	type row struct {
+		After  uint64  `json:"after,string"`
+		Last   uint64  `json:"last,string"`
+		Count  int     `json:"count"`
+		State  string  `json:"state"`
+		Result *result `json:"result"`
+	}
+	done := func(after uint64, n, waiting int) row {
+		r := row{After: after, Last: after + 10, Count: n, State: "decoded", Result: &result{Stored: n - waiting}}
+		if waiting > 0 {
+			r.Result.Undecryptable = map[string]int{"no_key": waiting}
+		}
+		return r
+	}
+	rows := []row{done(0, 5, 0), done(10, 3, 0), {After: 20, Last: 30, Count: 2, State: "requested"}, done(30, 4, 1)}
+	var reads []string
+	a := api(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/status") {
+			_, _ = io.WriteString(w, `{"head":{"seq":"40"},"lag_seconds":7,"trouble":{"cause":"network"}}`)
+			return
+		}
+		reads = append(reads, r.URL.Query().Get("from"))
+		from, _ := strconv.ParseUint(r.URL.Query().Get("from"), 10, 64)
+		var page struct {
+			Rows []row   `json:"rows"`
+			Next *string `json:"next"`
+		}
+		for _, row := range rows {
+			switch {
+			case row.After < from:
+			case len(page.Rows) == 2:
+				next := fmt.Sprint(row.After)
+				if page.Next == nil {
+					page.Next = &next
+				}
+			default:
+				page.Rows = append(page.Rows, row)
+			}
+		}
+		_ = json.NewEncoder(w).Encode(page)
+	})
+	w := &people.Watcher{API: a, Corp: corp}
+	want := people.Progress{Head: 40, Journaled: 14, Decoded: 11, Pages: 4, Pending: 1, Undecryptable: 1, Lag: 7 * time.Second, Trouble: "network"}
+	for _, look := range []string{"first", "second"} {
+		got, err := w.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("%s look: got %+v, want %+v", look, got, want)
+		}
+	}
+	rows[2], rows[3] = done(20, 2, 0), done(30, 4, 0)
+	want.Decoded, want.Pending, want.Undecryptable = 14, 0, 0
+	if got, err := w.Look(t.Context()); err != nil || got != want {
+		t.Errorf("third look: got %+v and %v, want %+v", got, err, want)
+	}
+	if got, want := strings.Join(reads, " "), "0 20 20 20"; got != want {
+		t.Errorf("asked from %q, want %q", got, want)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	sent := []wecom.Sent{
+		{MsgID: "a", Plain: []byte("A")}, {MsgID: "b", Plain: []byte("B")}, {MsgID: "large", Plain: []byte("L")},
+		{MsgID: "spoilt", Spoilt: true}, {MsgID: "left", LeftOut: "scope"},
+	}
+	read := func(change func(map[string]people.Message)) map[string]people.Message {
+		m := map[string]people.Message{"a": {MsgID: "a", Raw: []byte("A")}, "b": {MsgID: "b", Raw: []byte("B")}, "large": {MsgID: "large"}}
+		if change != nil {
+			change(m)
+		}
+		return m
+	}
+	for name, c := range map[string]struct {
+		read map[string]people.Message
+		want string
+	}{
+		"same":    {read(nil), ""},
+		"missing": {read(func(m map[string]people.Message) { delete(m, "b") }), "message b (seq 0, ) cannot be read"},
+		"changed": {read(func(m map[string]people.Message) { m["a"] = people.Message{Raw: []byte("X")} }), "message a (seq 0, ) has other bytes"},
+		"unsent":  {read(func(m map[string]people.Message) { m["x"] = people.Message{Seq: 9} }), "message x (seq 9) was never sent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			if err := people.Compare(sent, c.read); err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
