@@ -1,0 +1,241 @@
+// Package e2e_test runs the whole archive as make run does, with functions
+// that are killed at random, and compares what is read with what was sent.
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+)
+
+const (
+	perCorp  = 10_000
+	inOneGo  = 250
+	patience = 6 * time.Minute // before the test gives up, not what it takes
+)
+
+func start(t *testing.T, o cloud.Options) *cloud.Cloud {
+	t.Helper()
+	o.Root = "../.."
+	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+	o.StackName = fmt.Sprintf("e2e-%d", time.Now().UnixNano())
+	if services, ok := aws.FromEnv(os.Getenv); ok {
+		o.Services = services
+	}
+	c, err := cloud.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	if err := c.SetUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// 20,000 messages of two corps, with functions killed at random: every one is
+// read back exactly once, byte for byte, and the chain is unbroken. Then the
+// view is emptied and rebuilt from the journal, with WeCom away, to the same
+// result.
+func TestNothingIsLost(t *testing.T) {
+	c := start(t, cloud.Options{Tick: 2 * time.Second, FailureSpeed: 20, Sim: wecom.Config{Seed: 7, NotifyEvery: time.Second}})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+
+	killing, stopKilling := context.WithCancel(ctx)
+	var killed atomic.Int64
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		functions := []string{"PullFunction", "DecodeFunction", "DecodeFunction", "DispatchFunction"}
+		for killing.Err() == nil {
+			if c.Kill(functions[rand.IntN(len(functions))]) {
+				killed.Add(1)
+			}
+			sleep(killing, time.Duration(500+rand.IntN(1000))*time.Millisecond)
+		}
+	})
+	var talk sync.WaitGroup
+	for _, corp := range c.Sim.Corps() {
+		talk.Go(func() {
+			for n := 0; n < perCorp; n += inOneGo {
+				if _, err := corp.Mixed(inOneGo); err != nil {
+					t.Error(err)
+					return
+				}
+				if n == perCorp/2 {
+					if err := people.RotateKey(ctx, c.API, corp); err != nil {
+						t.Errorf("%s: rotating the key: %v", corp.ID(), err)
+					}
+				}
+				sleep(ctx, 200*time.Millisecond)
+			}
+		})
+	}
+	talk.Wait()
+	for _, corp := range c.Sim.Corps() {
+		untilDecoded(ctx, t, c, corp)
+	}
+	stopKilling()
+	killer.Wait()
+	if killed.Load() < 3 {
+		t.Errorf("got %d functions killed, want several: the test shows nothing otherwise", killed.Load())
+	}
+
+	read := make(map[string]map[string]people.Message)
+	for _, corp := range c.Sim.Corps() {
+		read[corp.ID()] = readAll(ctx, t, c, corp)
+		checkChain(ctx, t, c, corp)
+	}
+	t.Logf("%d functions killed", killed.Load())
+
+	// The view is gone, and so is WeCom.
+	if err := c.WipeTable(ctx, "MessagesTable"); err != nil {
+		t.Fatal(err)
+	}
+	for _, corp := range c.Sim.Corps() {
+		if err := corp.SetFaults(wecom.Faults{Unreachable: true}); err != nil {
+			t.Fatal(err)
+		}
+		replayAll(ctx, t, c, corp)
+		again := readAll(ctx, t, c, corp)
+		for id, before := range read[corp.ID()] {
+			if after := again[id]; after.ID != before.ID || after.Seq != before.Seq || !after.Time.Equal(before.Time) || !bytes.Equal(after.Raw, before.Raw) {
+				t.Errorf("%s: message %s was rebuilt differently", corp.ID(), id)
+			}
+		}
+		if len(again) != len(read[corp.ID()]) {
+			t.Errorf("%s: got %d messages after the rebuild, want %d", corp.ID(), len(again), len(read[corp.ID()]))
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// archived counts what WeCom has archived of the corp.
+func archived(corp *wecom.Corp) (n int) {
+	for _, s := range corp.Sent() {
+		if s.LeftOut == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// untilDecoded waits until everything that the corp archived is in the view.
+func untilDecoded(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
+	t.Helper()
+	watch := people.Watcher{API: c.API, Corp: corp.ID()}
+	want := archived(corp)
+	for {
+		p, err := watch.Look(ctx)
+		if err == nil && p.Decoded == want && p.Pending == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s: got %+v, %v; want %d decoded", corp.ID(), p, err, want)
+		}
+		sleep(ctx, 300*time.Millisecond)
+	}
+}
+
+func readAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string]people.Message {
+	t.Helper()
+	read, err := people.ReadAll(ctx, c.API, corp)
+	if err != nil {
+		t.Fatalf("%s: reading back: %v", corp.ID(), err)
+	}
+	if err := people.Compare(corp.Sent(), read); err != nil {
+		t.Errorf("%s: %v", corp.ID(), err)
+	}
+	if len(read) < perCorp*9/10 {
+		t.Errorf("%s: got %d messages, want about %d", corp.ID(), len(read), perCorp)
+	}
+	return read
+}
+
+// checkChain follows the corp's rows from its beginning to the head, with the
+// journal's bytes.
+func checkChain(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
+	t.Helper()
+	ledger := dynamostore.NewLedger(dynamodb.NewFromConfig(c.Config), c.Stack.Tables["LedgerTable"])
+	bucket := c.Stack.Buckets[0].Name
+	journal := s3store.NewJournal(s3.NewFromConfig(c.Config), bucket)
+	at, records := archive.NewHead(corp.ID()), 0
+	for {
+		rows, err := ledger.Rows(ctx, corp.ID(), archive.RowQuery{From: at.Last, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, r := range rows {
+			if r.Kind != archive.PageRow || r.After != at.Last || r.Prev != at.Hash || archive.ChainHash(r) != r.Hash {
+				t.Fatalf("%s: the chain is broken at the row after %d", corp.ID(), r.After)
+			}
+			page, err := journal.Page(ctx, r)
+			if err != nil {
+				t.Fatalf("%s: page after %d: %v", corp.ID(), r.After, err)
+			}
+			if sum := sha256.Sum256(page); hex.EncodeToString(sum[:]) != r.Sum {
+				t.Fatalf("%s: page after %d has other bytes", corp.ID(), r.After)
+			}
+			at = at.Next(r)
+			records += r.Count
+		}
+	}
+	head, err := ledger.Head(ctx, corp.ID())
+	if err != nil || head.Hash != at.Hash || head.Last != at.Last || head.Rows != at.Rows {
+		t.Errorf("%s: got head %+v, %v; want the end of the chain, %+v", corp.ID(), head, err, at)
+	}
+	if want := archived(corp); records != want {
+		t.Errorf("%s: got %d records in the journal, want %d", corp.ID(), records, want)
+	}
+}
+
+// replayAll decodes everything again, as an admin would.
+func replayAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
+	t.Helper()
+	var job struct {
+		ID   string `json:"id"`
+		Done bool   `json:"done"`
+	}
+	if err := c.API.Call(ctx, people.Admin, http.MethodPost, corp.ID(), "/replays", map[string]any{}, &job); err != nil {
+		t.Fatal(err)
+	}
+	for !job.Done {
+		if ctx.Err() != nil {
+			t.Fatalf("%s: the replay does not end", corp.ID())
+		}
+		sleep(ctx, 300*time.Millisecond)
+		if err := c.API.Call(ctx, people.Admin, http.MethodGet, corp.ID(), "/replays/"+job.ID, nil, &job); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
