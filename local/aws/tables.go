@@ -30,9 +30,15 @@ func Tables(template []byte) (map[string]*dynamodb.CreateTableInput, error) {
 		if resource.Type != "AWS::DynamoDB::Table" {
 			continue
 		}
+		if resource.Properties == nil {
+			return nil, fmt.Errorf("table %s of the template has no properties", id)
+		}
 		var schema tableSchema
 		if err := yaml.NodeToValue(resource.Properties, &schema); err != nil {
 			return nil, fmt.Errorf("reading table %s of the template: %w", id, err)
+		}
+		if len(schema.KeySchema) == 0 {
+			return nil, fmt.Errorf("table %s of the template has no key", id)
 		}
 		tables[id] = schema.input()
 	}

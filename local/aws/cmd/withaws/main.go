@@ -46,6 +46,9 @@ func run(command []string) error {
 	defer cancel()
 
 	cmd := exec.Command(command[0], command[1:]...)
+	if cmd.Err != nil {
+		return cmd.Err // no such program; said before anything is started
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	started := make(chan struct{})
 	go func() {
