@@ -1,0 +1,537 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+const (
+	aSecret       = "3kTq" + secretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-0"
+	anotherSecret = "9zQw" + secretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-1"
+)
+
+// bind records that a key opened a message of the version.
+func (w *world) bind(keyID string, version uint32) {
+	w.t.Helper()
+	if err := w.corps.Bind(w.t.Context(), corp, archive.Binding{Version: version, KeyID: keyID, Seq: 1, MsgID: "m", At: noon}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) setup() setupJSON {
+	w.t.Helper()
+	return into[setupJSON](w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/setup").want(200))
+}
+
+func stateOf(s setupJSON) string {
+	var states []string
+	for _, step := range s.Steps {
+		states = append(states, string(step.State))
+	}
+	return strings.Join(states, " ")
+}
+
+func TestRegisterAndRename(t *testing.T) {
+	w := newWorld(t)
+	made := w.register(corp)
+	if made.ID != corp || made.Name != "云朵课堂" || made.Enabled || made.EnabledAt != nil || made.CurrentKey == nil || made.CallbackAt != nil {
+		t.Errorf("got %+v", made)
+	}
+	before := w.setup()
+	renamed := into[corpJSON](w.send(tokenOf(corp, service), "PUT", "/v1/corps/"+corp, map[string]any{"name": "new name"}).want(200))
+	if renamed.Name != "new name" || *renamed.CurrentKey != *made.CurrentKey || renamed.CreatedAt != made.CreatedAt {
+		t.Errorf("got %+v after %+v", renamed, made)
+	}
+	after := w.setup()
+	if *after.Callback != *before.Callback || *after.PublicKey != *before.PublicKey || len(after.Keys) != 1 {
+		t.Error("renaming changed the callback pair or the key")
+	}
+	if got := into[corpJSON](w.get(tokenOf(corp, admin), "/v1/corps/"+corp).want(200)); got.Name != "new name" {
+		t.Errorf("got %+v", got)
+	}
+	w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"?x=1").wantProblem(400, "invalid-request")
+
+	// The pair on the page is the one that WeCom's check needs.
+	box, err := msgcrypt.New(after.Callback.Token, after.Callback.EncodingAESKey, corp)
+	if err != nil || box == nil || strings.ContainsAny(after.Callback.EncodingAESKey, "+/") || len(after.Callback.Token) > 32 {
+		t.Errorf("the callback pair is not fit for WeCom: %v", err)
+	}
+	if want := "https://archive.example.com/callback/" + corp; after.Callback.URL != want {
+		t.Errorf("got %s, want %s", after.Callback.URL, want)
+	}
+}
+
+func TestRegisterRefusesNames(t *testing.T) {
+	w := newWorld(t)
+	for name, tc := range map[string]struct{ body, want string }{
+		"none":          {`{}`, "name:required"},
+		"number":        {`{"name":1}`, "name:type"},
+		"null":          {`{"name":null}`, "name:type"},
+		"empty":         {`{"name":""}`, "name:length"},
+		"long":          {`{"name":"` + strings.Repeat("云", maxName+1) + `"}`, "name:length"},
+		"blank":         {`{"name":" \u3000"}`, "name:form"},
+		"line break":    {`{"name":"a\nb"}`, "name:form"},
+		"all at once":   {`{"nmae":"x","name":1,"enabled":true}`, "enabled:unknown name:type nmae:unknown"},
+		"given twice":   {`{"name":"a","name":"b"}`, "name:repeated"},
+		"wrong capital": {`{"Name":"a"}`, "Name:unknown name:required"},
+	} {
+		w.run(name, func(t *testing.T) {
+			resp := w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp, tc.body).wantProblem(400, "invalid-request")
+			got := strings.Fields(resp.rules())
+			slices.Sort(got)
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+	w.get(tokenOf(corp, admin), "/v1/corps/"+corp).wantProblem(404, "not-found")
+}
+
+// failing is a secret store whose next write of a kind fails.
+type failing struct {
+	secretStore
+	privateKey, archiveSecret error
+}
+
+func (f *failing) CreatePrivateKey(ctx context.Context, corp, id string, v secret.Value) error {
+	if err := f.privateKey; err != nil {
+		f.privateKey = nil
+		return err
+	}
+	return f.secretStore.CreatePrivateKey(ctx, corp, id, v)
+}
+
+func (f *failing) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
+	if err := f.archiveSecret; err != nil {
+		f.archiveSecret = nil
+		return err
+	}
+	return f.secretStore.PutArchiveSecret(ctx, corp, v)
+}
+
+func TestInterruptedWorkIsCompletedByDoingItAgain(t *testing.T) {
+	w := newWorld(t)
+	store := &failing{secretStore: w.secrets, privateKey: errors.New("lost"), archiveSecret: errors.New("lost")}
+	w.api.secrets = store
+	put := func(path string, body any) response { return w.send(tokenOf(corp, admin), "PUT", path, body) }
+
+	put("/v1/corps/"+corp, map[string]any{"name": "n"}).wantProblem(500, "internal")
+	if s := w.setup(); s.PublicKey != nil || len(s.Keys) != 0 {
+		t.Error("a public key is offered whose private half is not durable")
+	}
+	put("/v1/corps/"+corp, map[string]any{"name": "n"}).want(200)
+	if s := w.setup(); s.PublicKey == nil || s.Callback == nil {
+		t.Errorf("registering again left something unmade: %+v", s)
+	}
+
+	put("/v1/corps/"+corp+"/setup", map[string]any{"secret": aSecret}).wantProblem(500, "internal")
+	w.drain(w.pulls)
+	saved := into[struct{ Changed []string }](put("/v1/corps/"+corp+"/setup", map[string]any{"secret": aSecret}).want(200))
+	if !slices.Equal(saved.Changed, []string{"secret"}) {
+		t.Errorf("saving again: got %v, want the secret saved", saved.Changed)
+	}
+	if got, err := w.secrets.ArchiveSecret(t.Context(), corp); err != nil || !got.Equal(secret.New(aSecret)) {
+		t.Errorf("the secret is not stored: %v", err)
+	}
+	if reqs := w.pullRequests(); len(reqs) != 1 || !reqs[0].Force {
+		t.Errorf("got pull requests %+v, want one that is forced", reqs)
+	}
+}
+
+func TestSaveSecret(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.bareCorp(other)
+	type saved struct {
+		Changed []string
+		Setup   setupJSON
+	}
+	put := func(body any) saved {
+		t.Helper()
+		return into[saved](w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", body).want(200))
+	}
+	first := put(map[string]any{"secret": aSecret})
+	if !slices.Equal(first.Changed, []string{"secret"}) || *first.Setup.SecretMasked != "3kTq••••••••" || first.Setup.SecretSetAt == nil {
+		t.Errorf("got %+v", first)
+	}
+	w.pass(time.Hour)
+	again := put(map[string]any{"secret": aSecret})
+	if len(again.Changed) != 0 || *again.Setup.SecretSetAt != *first.Setup.SecretSetAt {
+		t.Errorf("the same again: got %+v", again)
+	}
+	changed := put(map[string]any{"secret": anotherSecret})
+	if *changed.Setup.SecretMasked != "9zQw••••••••" || *changed.Setup.SecretSetAt == *first.Setup.SecretSetAt {
+		t.Errorf("another: got %+v", changed)
+	}
+	corrected := put(map[string]any{"secret": aSecret})
+	if !slices.Equal(corrected.Changed, []string{"secret"}) {
+		t.Errorf("corrected at once: got %+v", corrected)
+	}
+	all := w.drain(w.pulls)
+	dedups := make(map[string]bool)
+	for _, s := range all {
+		dedups[s.dedup] = true
+		if !strings.Contains(s.body, `"force":true`) || strings.Contains(s.body, secretMark) {
+			t.Errorf("got %s", s.body)
+		}
+	}
+	if len(dedups) != 4 {
+		t.Errorf("got %d different pull requests, want one for each saving", len(dedups))
+	}
+	if resp := w.get(tokenOf(other, admin), "/v1/corps/"+other+"/setup").want(200); bytes.Contains(resp.body, []byte("9zQw")) || bytes.Contains(resp.body, []byte("3kTq")) {
+		t.Error("another corp sees the secret's beginning")
+	}
+	if resp := w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/setup"); bytes.Contains(resp.body, []byte(secretMark)) {
+		t.Error("the set-up page shows the secret")
+	}
+}
+
+func TestSetupRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.register(corp)
+	for name, tc := range map[string]struct{ body, want string }{
+		"nothing":             {`{}`, ":required"},
+		"short secret":        {`{"secret":"abc"}`, "secret:length"},
+		"long secret":         {`{"secret":"` + strings.Repeat("a", maxSecret+1) + `"}`, "secret:length"},
+		"secret with a blank": {`{"secret":"` + aSecret + ` "}`, "secret:form"},
+		"secret not ASCII":    {`{"secret":"云朵云朵云朵云朵云朵云朵云朵云朵云朵云朵"}`, "secret:form"},
+		"secret a number":     {`{"secret":12345678901234567890}`, "secret:type"},
+		"version a text":      {`{"publickey_ver":"1"}`, "publickey_ver:type"},
+		"version a fraction":  {`{"publickey_ver":1.5}`, "publickey_ver:type"},
+		"version with an e":   {`{"publickey_ver":1e3}`, "publickey_ver:type"},
+		"version null":        {`{"publickey_ver":null}`, "publickey_ver:type"},
+		"version zero":        {`{"publickey_ver":0}`, "publickey_ver:range"},
+		"version negative":    {`{"publickey_ver":-1}`, "publickey_ver:range"},
+		"version too large":   {`{"publickey_ver":4294967296}`, "publickey_ver:range"},
+		"key alone":           {`{"secret":"` + aSecret + `","key_id":"` + strings.Repeat("a", 32) + `"}`, "publickey_ver:required"},
+		"key malformed":       {`{"publickey_ver":1,"key_id":"` + strings.Repeat("Z", 32) + `"}`, "key_id:form"},
+		"no such key":         {`{"publickey_ver":1,"key_id":"` + strings.Repeat("a", 32) + `"}`, "key_id:one_of"},
+		"several":             {`{"secret":"abc","publickey_ver":0,"x":1}`, "x:unknown secret:length publickey_ver:range"},
+	} {
+		w.run(name, func(t *testing.T) {
+			resp := w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", tc.body).wantProblem(400, "invalid-request")
+			if got := resp.rules(); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+	if s := w.setup(); s.SecretMasked != nil {
+		t.Error("something was saved all the same")
+	}
+}
+
+func TestClaimVersion(t *testing.T) {
+	w := newWorld(t)
+	first := *w.register(corp).CurrentKey
+	type saved struct {
+		Changed []string
+		Moved   *string `json:"claim_moved_from"`
+		Setup   setupJSON
+	}
+	put := func(body any) saved {
+		t.Helper()
+		return into[saved](w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", body).want(200))
+	}
+	// A version that no message has shown yet, for the offered key.
+	s := put(map[string]any{"publickey_ver": 7})
+	if !slices.Equal(s.Changed, []string{"publickey_ver"}) || s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 || s.Setup.Keys[0].State != "claimed" {
+		t.Errorf("got %+v", s)
+	}
+	if s := put(map[string]any{"publickey_ver": 7}); len(s.Changed) != 0 {
+		t.Errorf("the same again changed %v", s.Changed)
+	}
+	// The offered key is in use now, so another can be made.
+	w.pass(time.Second)
+	second := into[keyJSON](w.send(tokenOf(corp, admin), "POST", "/v1/corps/"+corp+"/keys", nil).want(201)).ID
+	s = put(map[string]any{"publickey_ver": 7})
+	if s.Moved == nil || *s.Moved != first || *s.Setup.Keys[1].ClaimedVersion != 7 || s.Setup.Keys[0].ClaimedVersion != nil || s.Setup.Keys[0].State != "unused" {
+		t.Errorf("the claim did not move: %+v", s)
+	}
+	// A typing mistake is taken back by typing again.
+	if s := put(map[string]any{"publickey_ver": 8}); s.Moved != nil || *s.Setup.Keys[1].ClaimedVersion != 8 {
+		t.Errorf("got %+v", s)
+	}
+	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 {
+		t.Errorf("got %+v", s)
+	}
+	// What a message has proved cannot be claimed for another key, and nothing
+	// of such a form is saved.
+	w.bind(first, 7)
+	resp := w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", map[string]any{"publickey_ver": 7, "secret": aSecret}).wantProblem(409, "version-proved")
+	if d := into[problemDoc](resp).Detail; !strings.Contains(d, first) || !strings.Contains(d, second) || !strings.Contains(d, "version 7") {
+		t.Errorf("the explanation does not name version and keys: %s", d)
+	}
+	now := w.setup()
+	if now.SecretMasked != nil || now.Keys[0].State != "proved" || !slices.Equal(now.Keys[0].ProvedVersions, []uint32{7}) || *now.Keys[1].ClaimedVersion != 8 {
+		t.Errorf("got %+v", now)
+	}
+	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); len(s.Changed) != 0 {
+		t.Errorf("claiming what is proved for the same key changed %v", s.Changed)
+	}
+}
+
+func TestSetupSteps(t *testing.T) {
+	w := newWorld(t)
+	key := *w.register(corp).CurrentKey
+	check := func(what, want string) {
+		t.Helper()
+		if got := stateOf(w.setup()); got != want {
+			t.Errorf("%s: got %s, want %s", what, got, want)
+		}
+	}
+	check("registered", "waiting todo todo waiting todo todo")
+	w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", map[string]any{"secret": aSecret, "publickey_ver": 1}).want(200)
+	check("saved", "waiting waiting waiting waiting todo todo")
+	w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/state", map[string]any{"enabled": true}).want(200)
+	check("enabled", "waiting waiting waiting waiting waiting waiting")
+	setAt := func() time.Time {
+		c, err := w.corps.Corp(t.Context(), corp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.SecretSetAt
+	}
+	state := archive.PullState{Corp: corp, LastCallAt: w.now()}
+	save := func(change func(*archive.PullState)) {
+		t.Helper()
+		change(&state)
+		if err := w.ledger.SavePullState(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trouble := func(c archive.Cause) func(*archive.PullState) {
+		return func(s *archive.PullState) { s.Trouble = &archive.Trouble{Cause: c, Since: noon, At: noon} }
+	}
+	save(trouble(archive.CauseTrustedIP))
+	check("address refused", "waiting waiting waiting redo waiting waiting")
+	save(trouble(archive.CauseSecret))
+	check("secret refused", "waiting redo waiting waiting waiting waiting")
+	save(trouble(archive.CauseNotOpen))
+	check("not open", "redo waiting waiting waiting redo waiting")
+	save(func(s *archive.PullState) { s.Trouble, s.LastEmptyAt, s.SecretOKAt = nil, w.now(), setAt() })
+	check("nothing to pull yet", "waiting done waiting done done waiting")
+	row := w.appendRow(0, 3)
+	check("a page came", "done done waiting done done done")
+	w.aside(archive.Undecryptable{Corp: corp, Seq: 2, After: row.After, MsgID: "m", KeyVersion: 4, Reason: archive.ReasonNoKey, At: noon})
+	check("no key opens it", "done done redo done done done")
+	if s := w.setup(); !slices.Equal(s.UnmatchedVersions, []uint32{4}) {
+		t.Errorf("got unmatched versions %v, want 4", s.UnmatchedVersions)
+	}
+	w.bind(key, 1)
+	if err := w.messages.WritePage(t.Context(), archive.PageView{Corp: corp, Cleared: []uint64{2}}); err != nil {
+		t.Fatal(err)
+	}
+	check("all is well", "done done done done done done")
+}
+
+func TestSwitchOnAndOff(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	put := func(enabled any) response {
+		return w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/state", map[string]any{"enabled": enabled})
+	}
+	if resp := put(true).wantProblem(409, "secret-missing"); !strings.Contains(into[problemDoc](resp).Detail, "step 2") {
+		t.Errorf("the step is not named: %s", resp.body)
+	}
+	put(false).want(200)
+	w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", map[string]any{"secret": aSecret}).want(200)
+	w.drain(w.pulls)
+	on := into[corpJSON](put(true).want(200))
+	if !on.Enabled || on.EnabledAt == nil {
+		t.Errorf("got %+v", on)
+	}
+	w.pass(time.Hour)
+	if again := into[corpJSON](put(true).want(200)); *again.EnabledAt != *on.EnabledAt {
+		t.Errorf("switching on twice moved the time from %s to %s", *on.EnabledAt, *again.EnabledAt)
+	}
+	if off := into[corpJSON](put(false).want(200)); off.Enabled {
+		t.Error("it is still on")
+	}
+	if reqs := w.pullRequests(); len(reqs) != 2 || !reqs[0].Force || reqs[0].Why != "enabled" {
+		t.Errorf("got pull requests %+v, want one forced for each switching on", reqs)
+	}
+	for body, want := range map[string]string{`{}`: "enabled:required", `{"enabled":"true"}`: "enabled:type", `{"enabled":1}`: "enabled:type", `{"enabled":null}`: "enabled:type"} {
+		if got := w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/state", body).want(400).rules(); got != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestPullOnRequest(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	ask := func() { w.send(tokenOf(corp, admin), "POST", "/v1/corps/"+corp+"/pull", nil).want(202) }
+	ask()
+	ask()
+	double := w.drain(w.pulls)
+	w.pass(doubleClick)
+	ask()
+	later := w.drain(w.pulls)
+	for _, s := range double {
+		if s.dedup != double[0].dedup || !strings.Contains(s.body, `"force":true`) {
+			t.Errorf("a double click: got %+v", double)
+		}
+	}
+	if len(later) != 1 || later[0].dedup == double[0].dedup {
+		t.Errorf("a later click: got %+v after %+v, want another", later, double)
+	}
+	w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/pull").want(405)
+}
+
+func TestRotationRaces(t *testing.T) {
+	w := newWorld(t)
+	first := *w.register(corp).CurrentKey
+	rotate := func() response { return w.send(tokenOf(corp, admin), "POST", "/v1/corps/"+corp+"/keys", nil) }
+	if k := into[keyJSON](rotate().want(200)); k.ID != first || !k.Current || k.State != "unused" {
+		t.Errorf("an unused key was replaced: %+v", k)
+	}
+	w.send(tokenOf(corp, admin), "PUT", "/v1/corps/"+corp+"/setup", map[string]any{"publickey_ver": 1}).want(200)
+	w.pass(time.Second)
+	const n = 5
+	var wg sync.WaitGroup
+	answers := make([]response, n)
+	for i := range n {
+		wg.Go(func() { answers[i] = rotate() })
+	}
+	wg.Wait()
+	made := 0
+	for _, a := range answers {
+		if a.status == 201 {
+			made++
+		} else {
+			a.want(200)
+		}
+		if k, winner := into[keyJSON](a), into[keyJSON](answers[0]); k.ID != winner.ID || k.PublicKey != winner.PublicKey || k.ID == first {
+			t.Errorf("got key %s, want %s", k.ID, winner.ID)
+		}
+	}
+	s := w.setup()
+	if made != 1 || len(s.Keys) != 2 || s.Keys[0].Current || !s.Keys[1].Current || *s.PublicKey != s.Keys[1].PublicKey {
+		t.Errorf("%d were made; got %+v", made, s.Keys)
+	}
+	if _, err := w.secrets.PrivateKey(t.Context(), corp, s.Keys[1].ID); err != nil {
+		t.Errorf("the offered key's private half: %v", err)
+	}
+	// One that has opened a message is in use too.
+	w.bind(s.Keys[1].ID, 2)
+	rotate().want(201)
+}
+
+// pemOf encodes a private key as PKCS#1 or PKCS#8.
+func pemOf(t *testing.T, key *rsa.PrivateKey, pkcs8 bool) string {
+	t.Helper()
+	if !pkcs8 {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func TestImportKey(t *testing.T) {
+	w := newWorld(t)
+	current := *w.register(corp).CurrentKey
+	w.bareCorp(other)
+	w.pass(time.Second)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(body any) response {
+		return w.send(tokenOf(corp, admin), "POST", "/v1/corps/"+corp+"/keys/import", body)
+	}
+	type imported struct {
+		Key    keyJSON
+		Moved  *string `json:"claim_moved_from"`
+		Replay replayJSON
+	}
+	resp := post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 3}).want(201)
+	got := into[imported](resp)
+	if got.Key.Origin != "imported" || got.Key.Current || *got.Key.ClaimedVersion != 3 || !got.Replay.Waiting || got.Replay.By != "u-admin" {
+		t.Errorf("got %+v", got)
+	}
+	if bytes.Contains(resp.body, []byte("PRIVATE")) {
+		t.Error("the answer holds the private key")
+	}
+	again := into[imported](post(map[string]any{"private_key": "\n" + pemOf(t, key, false)}).want(200))
+	if again.Key.ID != got.Key.ID || *again.Key.ClaimedVersion != 3 || again.Replay.ID <= got.Replay.ID && again.Replay.CreatedAt < got.Replay.CreatedAt {
+		t.Errorf("the same as PKCS#1: got %+v", again)
+	}
+	if stored, err := w.secrets.PrivateKey(t.Context(), corp, got.Key.ID); err != nil || stored.IsZero() {
+		t.Errorf("the private key is not stored: %v", err)
+	}
+	if s := w.setup(); *s.PublicKey == got.Key.PublicKey || len(s.Keys) != 2 || !s.Keys[0].Current || s.Keys[0].ID != current {
+		t.Errorf("the imported key is offered: %+v", s.Keys)
+	}
+	for _, s := range w.drain(w.decodes) {
+		if !strings.Contains(s.body, got.Replay.ID) && !strings.Contains(s.body, again.Replay.ID) {
+			t.Errorf("got decode request %s", s.body)
+		}
+	}
+	w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/replays/"+got.Replay.ID).want(200)
+	// A key that is somebody's here is nobody's there.
+	if resp := w.get(tokenOf(other, admin), "/v1/corps/"+other+"/setup"); bytes.Contains(resp.body, []byte(got.Key.ID)) {
+		t.Error("another corp sees the key")
+	}
+	w.bind(current, 9)
+	post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 9}).wantProblem(409, "version-proved")
+}
+
+func TestImportRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := rsakey.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		body any
+		want string
+	}{
+		"none":         {map[string]any{}, "private_key:required"},
+		"number":       {map[string]any{"private_key": 1}, "private_key:type"},
+		"empty":        {map[string]any{"private_key": ""}, "private_key:length"},
+		"long":         {map[string]any{"private_key": strings.Repeat("x", maxPrivateKey+1)}, "private_key:length"},
+		"no PEM":       {map[string]any{"private_key": "hello"}, "private_key:not_pem"},
+		"public key":   {map[string]any{"private_key": pair.PublicPEM}, "private_key:no_private_key"},
+		"too small":    {map[string]any{"private_key": pemOf(t, small, true), "publickey_ver": 0}, "private_key:not_2048_bits publickey_ver:range"},
+		"cut off":      {map[string]any{"private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}, "private_key:malformed"},
+		"another kind": {map[string]any{"private_key": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"}, "private_key:not_rsa"},
+	} {
+		w.run(name, func(t *testing.T) {
+			resp := w.send(tokenOf(corp, admin), "POST", "/v1/corps/"+corp+"/keys/import", tc.body).wantProblem(400, "invalid-request")
+			if got := resp.rules(); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+			for _, e := range into[problemDoc](resp).Errors {
+				if e.Mend == "" {
+					t.Errorf("%s:%s says nothing", e.Field, e.Rule)
+				}
+			}
+		})
+	}
+	if set, err := w.corps.KeySet(t.Context(), corp); err != nil || len(set.Keys) != 0 {
+		t.Errorf("got %d keys, %v, want none", len(set.Keys), err)
+	}
+}
