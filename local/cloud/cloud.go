@@ -110,7 +110,6 @@ type Cloud struct {
 	tokens    *gateway.Issuer
 	functions map[string]*lambda.Function // by logical id
 	tables    map[string]*dynamodb.CreateTableInput
-	keeper    *keeper // nil if nothing is kept
 
 	// undo is what Stop does, in reverse order.
 	undo     []func()

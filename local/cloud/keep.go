@@ -60,7 +60,6 @@ func (c *Cloud) startKeeper(ctx context.Context, dir string) error {
 	if err := os.WriteFile(running, nil, 0o600); err != nil {
 		return err
 	}
-	c.keeper = k
 	background, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
