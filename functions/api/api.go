@@ -215,15 +215,7 @@ func (a *api) admit(rt route, c *call) error {
 		}
 	}
 	c.readQuery(c.URL.RawQuery, rt.query)
-	// A page token is good for the same path and query, which name corp, route
-	// and list; the limit may change from page to page.
-	list := url.Values{}
-	for name, values := range c.query {
-		if name != "limit" && name != "page" {
-			list[name] = values
-		}
-	}
-	c.use = opaque.UseOf("page", c.URL.Path, list.Encode())
+	c.use = pageUse(c.URL.Path, c.query)
 	if rt.body == nil {
 		if rt.query == nil {
 			return c.err() // nobody else would ask
@@ -239,6 +231,18 @@ func (a *api) admit(rt route, c *call) error {
 	}
 	c.readBody(b, rt.body)
 	return nil
+}
+
+// pageUse makes page tokens that are good for the same path and query, which
+// name corp, route and list. The limit may change from page to page.
+func pageUse(path string, query url.Values) opaque.Use {
+	list := url.Values{}
+	for name, values := range query {
+		if name != "limit" && name != "page" {
+			list[name] = values
+		}
+	}
+	return opaque.UseOf("page", path, list.Encode())
 }
 
 // told is what the caller learns of an error: the problem in it, that

@@ -1,0 +1,631 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// chat is a message as WeCom sends it.
+func chat(msgid, from, to, room string, at time.Time, text string) string {
+	b, err := json.Marshal(map[string]any{
+		"msgid": msgid, "action": "send", "from": from, "tolist": strings.Fields(to), "roomid": room, "msgtime": at.UnixMilli(),
+		"msgtype": "text", "text": map[string]string{"content": text + " " + contentMark},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// store puts messages into the view of a corp, as decoding does, and returns
+// them.
+func (w *world) store(corp string, raws ...string) []archive.Message {
+	w.t.Helper()
+	page := archive.PageView{Corp: corp}
+	for i, raw := range raws {
+		f, _ := message.Parse([]byte(raw))
+		parties := archive.Distinct(f.Parties())
+		m := archive.Message{
+			Corp: corp, Conversation: archive.PartyConversation(parties), Time: time.UnixMilli(f.Time).UTC(), MsgID: f.MsgID,
+			Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw),
+		}
+		if f.Time == 0 {
+			m.Time, m.MsgID = noon, fmt.Sprintf("unreadable-%d", i)
+		}
+		if f.RoomID != "" {
+			m.Conversation = archive.RoomConversation(f.RoomID)
+		}
+		if len(raw) > archive.InlineLimit {
+			sum := sha256.Sum256([]byte(raw))
+			m.Raw, m.Overflow = nil, &archive.Overflow{Sum: hex.EncodeToString(sum[:]), Size: len(raw)}
+			if err := w.journal.PutMessage(w.t.Context(), corp, *m.Overflow, []byte(raw)); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		if len(parties) == 0 {
+			parties = []string{""}
+		}
+		for _, p := range parties {
+			page.Activities = append(page.Activities, archive.Activity{Corp: corp, Party: p, Day: archive.DayOf(m.Time), Conversation: m.Conversation})
+		}
+		page.Messages = append(page.Messages, m)
+	}
+	if err := w.messages.WritePage(w.t.Context(), page); err != nil {
+		w.t.Fatal(err)
+	}
+	return page.Messages
+}
+
+func conversationID(t *testing.T, corp string, conv archive.ConversationID) string {
+	t.Helper()
+	id, err := conversationUse(corp).Seal(conv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// messagePageJSON is an answered page of messages.
+type messagePageJSON struct {
+	Messages   []messageJSON
+	Next, Prev *string
+}
+
+func msgids(list []messageJSON) string {
+	var ids []string
+	for _, m := range list {
+		ids = append(ids, m.MsgID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestMessagesPageBothWays(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.bareCorp(other)
+	var raws []string
+	for i := range 9 {
+		// Three at a time share a time, so only the msgid orders them.
+		raws = append(raws, chat(fmt.Sprintf("m%d", i), "lin.hua", "wmA", "", noon.Add(time.Duration(i/3)*time.Second), "t"))
+	}
+	w.store(corp, raws...)
+	conv := archive.PartyConversation([]string{"lin.hua", "wmA"})
+	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, conv) + "/messages"
+	get := func(query string) messagePageJSON {
+		t.Helper()
+		return into[messagePageJSON](w.get(tokenOf(corp, reader), path+query).want(200))
+	}
+	for _, tc := range []struct{ order, all string }{
+		{"asc", "m0 m1 m2 m3 m4 m5 m6 m7 m8"},
+		{"desc", "m8 m7 m6 m5 m4 m3 m2 m1 m0"},
+	} {
+		for limit := 1; limit <= 9; limit++ {
+			base := fmt.Sprintf("?order=%s&limit=%d", tc.order, limit)
+			var there, back []string
+			p := get(base)
+			if p.Prev != nil {
+				t.Errorf("%s: the first page has one before it", base)
+			}
+			pages := []string{msgids(p.Messages)}
+			for p.Next != nil {
+				p = get(base + "&page=" + *p.Next)
+				pages = append(pages, msgids(p.Messages))
+			}
+			there = pages
+			back = []string{msgids(p.Messages)}
+			for p.Prev != nil {
+				p = get(base + "&page=" + *p.Prev)
+				back = append(back, msgids(p.Messages))
+			}
+			slices.Reverse(back)
+			if got := strings.Join(there, " "); got != tc.all {
+				t.Errorf("%s forward: got %s, want %s", base, got, tc.all)
+			}
+			if got := strings.Join(back, " "); got != tc.all {
+				t.Errorf("%s backward: got %s, want %s", base, got, tc.all)
+			}
+			if len(there) > 1 && (p.Next == nil || msgids(get(base+"&page="+*p.Next).Messages) == "") {
+				t.Errorf("%s: back at the first page, there is none after it", base)
+			}
+		}
+	}
+	from, to := url.QueryEscape(noon.Add(time.Second).In(time.FixedZone("", 8*3600)).Format(time.RFC3339)), noon.Add(2*time.Second).Format(time.RFC3339)
+	if got := msgids(get("?from=" + from + "&to=" + to).Messages); got != "m3 m4 m5" {
+		t.Errorf("between two times: got %s", got)
+	}
+	if p := get("?from=" + url.QueryEscape(noon.Add(time.Hour).Format(time.RFC3339))); len(p.Messages) != 0 || p.Next != nil || p.Prev != nil {
+		t.Errorf("after all: got %+v", p)
+	}
+
+	// Tokens are good for this list only.
+	next := "&page=" + *get("?limit=2").Next
+	for name, bad := range map[string]string{
+		"other order":        path + "?order=desc&limit=2" + next,
+		"other range":        path + "?limit=2&from=" + to + next,
+		"other conversation": "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, "unplaced") + "/messages?limit=2" + next,
+	} {
+		w.run(name, func(t *testing.T) {
+			if got := w.get(tokenOf(corp, reader), bad).wantProblem(400, "invalid-request").rules(); got != "page:token" {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	w.get(tokenOf(corp, reader), path+"?limit=5"+next).want(200)
+	otherPath := "/v1/corps/" + other + "/conversations/" + conversationID(t, other, conv) + "/messages?limit=2"
+	w.get(tokenOf(other, reader), otherPath+next).wantProblem(400, "invalid-request")
+	if p := into[messagePageJSON](w.get(tokenOf(other, reader), otherPath).want(200)); len(p.Messages) != 0 {
+		t.Errorf("another corp sees %d messages", len(p.Messages))
+	}
+	// Ids of another corp are nothing here.
+	w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations/"+conversationID(t, other, conv)+"/messages").wantProblem(404, "not-found")
+	for query, want := range map[string]string{
+		"from=yesterday": "from:form", "from=2026-01-31": "from:form", "to=2026-01-31T08:00:00+08:00": "to:form",
+		"from=2026-01-31T08:00:00Z&to=2026-01-31T08:00:00Z": "to:range", "order=&limit=x&day=1": "day:unknown order:one_of limit:type",
+	} {
+		if got := w.get(tokenOf(corp, reader), path+"?"+query).want(400).rules(); got != want {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+}
+
+// A token that somebody made up reaches nothing that a proper one does not.
+func TestMadeUpPageTokens(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"))
+	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, archive.PartyConversation([]string{"lin.hua", "wmA"})) + "/messages"
+	use := pageUse(path, nil)
+	for _, at := range []messagePage{{Milli: -1}, {Milli: 1 << 62}, {MsgID: strings.Repeat("m", 2000)}, {MsgID: "#\x00~"}} {
+		token, err := seal(use, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp := w.get(tokenOf(corp, reader), path+"?page="+*token); resp.status != 200 && resp.status != 400 {
+			t.Errorf("%.50v: got %d", at, resp.status)
+		}
+	}
+}
+
+func TestMessageForms(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	big := chat("big", "lin.hua", "wmA", "", noon.Add(9*time.Second), strings.Repeat("长", archive.InlineLimit/3))
+	forms := []struct {
+		name, raw string
+		content   bool
+	}{
+		{"plain", chat("m1", "lin.hua", "wmA", "", noon, "<b>&amp; 好"), true},
+		{"numbers and order as they are", `{"msgid":"m2","from":"lin.hua","tolist":["wmA"],"msgtime":` + fmt.Sprint(noon.UnixMilli()+1) + `,"msgtype":"brand_new","id":18446744073709551615,"a":1.50,"a":2}`, true},
+		{"control character", "{\"msgid\":\"m3\",\"from\":\"lin.hua\",\"tolist\":[\"wmA\"],\"msgtime\":" + fmt.Sprint(noon.UnixMilli()+2) + ",\"msgtype\":\"text\",\"text\":{\"content\":\"a\x01b\"}}", false},
+		{"invalid UTF-8", "{\"msgid\":\"m4\",\"from\":\"lin.hua\",\"tolist\":[\"wmA\"],\"msgtime\":" + fmt.Sprint(noon.UnixMilli()+3) + ",\"x\":\"\xff\"}", false},
+		{"over the inline limit", big, false},
+	}
+	var raws []string
+	for _, f := range forms {
+		raws = append(raws, f.raw)
+	}
+	w.store(corp, raws...)
+	w.store(corp, "no JSON at all \x00\xfe")
+	list := func(conv archive.ConversationID) []messageJSON {
+		return into[messagePageJSON](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/conversations/"+conversationID(t, corp, conv)+"/messages").want(200)).Messages
+	}
+	got := list(archive.PartyConversation([]string{"lin.hua", "wmA"}))
+	if len(got) != len(forms) {
+		t.Fatalf("got %s", msgids(got))
+	}
+	for i, f := range forms {
+		m := got[i]
+		sum := sha256.Sum256([]byte(f.raw))
+		if m.From != "lin.hua" || !slices.Equal(m.To, []string{"wmA"}) || m.Room != nil || m.Size != len(f.raw) || m.Sum != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: got %.300v", f.name, m)
+		}
+		if len(f.raw) <= archive.InlineLimit && string(m.Raw) != f.raw {
+			t.Errorf("%s: raw is not what was decrypted", f.name)
+		}
+		if has := !bytes.Equal(m.Content, []byte("null")); has != f.content || has && string(m.Content) != f.raw {
+			t.Errorf("%s: got content %.200s", f.name, m.Content)
+		}
+		one := into[messageJSON](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+m.ID).want(200))
+		if one.Sum != m.Sum || !bytes.Equal(one.Raw, m.Raw) {
+			t.Errorf("%s: by its id it is another message", f.name)
+		}
+		bytesAnswer := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+m.ID+"/raw").want(200)
+		if string(bytesAnswer.body) != f.raw || bytesAnswer.header.Get("Etag") != `"`+m.Sum+`"` || !strings.HasPrefix(bytesAnswer.header.Get("Content-Disposition"), "attachment") {
+			t.Errorf("%s: got %d bytes, headers %v", f.name, len(bytesAnswer.body), bytesAnswer.header)
+		}
+	}
+	if m := list(archive.Unplaced); len(m) != 1 || m[0].Type != "" || m[0].From != "" || string(m[0].Raw) != "no JSON at all \x00\xfe" {
+		t.Errorf("unreadable: got %+v", m)
+	}
+	for _, bad := range []string{"x", "AAAA", got[0].ID[:len(got[0].ID)-4], conversationID(t, corp, archive.Unplaced)} {
+		w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+bad).wantProblem(404, "not-found")
+	}
+	w.bareCorp(other)
+	w.get(tokenOf(other, reader), "/v1/corps/"+other+"/messages/"+got[0].ID).wantProblem(404, "not-found")
+	gone, err := messageID(archive.Message{Corp: corp, Conversation: archive.Unplaced, Time: noon, MsgID: "gone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+gone).wantProblem(404, "not-found")
+}
+
+func TestPagesAreBoundedBySize(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	const n = 8
+	for i := range n {
+		// Quotes double in JSON, and control characters are worse.
+		w.store(corp, chat(fmt.Sprintf("m%d", i), "lin.hua", "wmA", "", noon.Add(time.Duration(i)*time.Second), strings.Repeat(`"\`, 70<<10)))
+	}
+	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, archive.PartyConversation([]string{"lin.hua", "wmA"})) + "/messages?limit=200"
+	var ids []string
+	pages := 0
+	for next := ""; ; {
+		resp := w.get(tokenOf(corp, reader), path+next).want(200)
+		if len(resp.body) > gateway.MaxBody {
+			t.Errorf("a page has %d bytes", len(resp.body))
+		}
+		p := into[messagePageJSON](resp)
+		ids = append(ids, msgids(p.Messages))
+		pages++
+		if p.Next == nil {
+			break
+		}
+		next = "&page=" + *p.Next
+	}
+	if got := strings.Join(ids, " "); got != "m0 m1 m2 m3 m4 m5 m6 m7" || pages < 2 {
+		t.Errorf("got %s on %d pages", got, pages)
+	}
+}
+
+func TestRanges(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	raw := chat("big", "lin.hua", "wmA", "", noon, strings.Repeat("0123456789", (gateway.MaxBody+1000)/10))
+	w.store(corp, raw)
+	id, err := messageID(archive.Message{Corp: corp, Conversation: archive.PartyConversation([]string{"lin.hua", "wmA"}), Time: noon, MsgID: "big"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := len(raw)
+	ask := func(header string) response {
+		h := map[string]string{}
+		if header != "" {
+			h["Range"] = header
+		}
+		return w.do(request{who: tokenOf(corp, reader), method: "GET", path: "/v1/corps/" + corp + "/messages/" + id + "/raw", header: h})
+	}
+	whole := into[problemDoc](ask("").wantProblem(413, "message-too-large"))
+	_, list, ok := strings.Cut(whole.Detail, "in turn: ")
+	if !ok {
+		t.Fatalf("the ranges are not named: %s", whole.Detail)
+	}
+	var parts []byte
+	for _, r := range strings.Split(strings.TrimSuffix(list, "."), ", ") {
+		parts = append(parts, ask(r).want(206).body...)
+	}
+	if string(parts) != raw {
+		t.Errorf("the named ranges give %d bytes, want the message's %d", len(parts), size)
+	}
+	for _, tc := range []struct {
+		header      string
+		first, last int
+	}{
+		{"bytes=0-0", 0, 0},
+		{"bytes=5-9", 5, 9},
+		{"bytes=0-", 0, gateway.MaxBody - 1},
+		{"bytes=100-", 100, 100 + gateway.MaxBody - 1},
+		{"bytes=-10", size - 10, size - 1},
+		{"bytes=-999999999", 0, gateway.MaxBody - 1},
+		{fmt.Sprintf("bytes=%d-", size-1), size - 1, size - 1},
+		{fmt.Sprintf("bytes=%d-%d", size-5, size+100), size - 5, size - 1},
+	} {
+		resp := ask(tc.header).want(206)
+		if want := fmt.Sprintf("bytes %d-%d/%d", tc.first, tc.last, size); resp.header.Get("Content-Range") != want || string(resp.body) != raw[tc.first:tc.last+1] {
+			t.Errorf("%s: got %s with %d bytes, want %s", tc.header, resp.header.Get("Content-Range"), len(resp.body), want)
+		}
+	}
+	for _, header := range []string{fmt.Sprintf("bytes=%d-", size), "bytes=-0", "bytes=99999999999999999-"} {
+		resp := ask(header).wantProblem(416, "range-not-satisfiable")
+		if got, want := resp.header.Get("Content-Range"), fmt.Sprintf("bytes */%d", size); got != want {
+			t.Errorf("%s: got %s, want %s", header, got, want)
+		}
+	}
+	for _, ignored := range []string{"bytes=0-1,5-6", "lines=0-1", "bytes=-", "bytes=9-5", "bytes=a-b", "bytes=9999999999999999999-"} {
+		ask(ignored).wantProblem(413, "message-too-large")
+	}
+}
+
+func TestLimitedReaders(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
+	var room []string
+	for i := range 60 {
+		room = append(room, chat(fmt.Sprintf("r%02d", i), "wmA", "zhao", "wr1", at(i), "without her"))
+	}
+	room[3] = chat("r03", "lin.hua", "wmA zhao", "wr1", at(3), "hers")
+	room[58] = chat("r58", "zhao", "wmA lin.hua", "wr1", at(58), "to her")
+	w.store(corp, room...)
+	w.store(corp, chat("s1", "zhao", "wmA", "", at(1), "not hers"), chat("s2", "lin.hua", "wmA", "", at(2), "hers"), "unreadable")
+	limited := func(staff string) token { return tokenOf(corp, reader).with("staff", staff) }
+	messages := func(who token, conv archive.ConversationID, query string) messagePageJSON {
+		t.Helper()
+		return into[messagePageJSON](w.get(who, "/v1/corps/"+corp+"/conversations/"+conversationID(t, corp, conv)+"/messages"+query).want(200))
+	}
+	roomConv := archive.RoomConversation("wr1")
+	for _, claim := range []string{"lin.hua", "[lin.hua]", "nobody lin.hua", "[nobody lin.hua]"} {
+		if got := msgids(messages(limited(claim), roomConv, "?limit=200").Messages); got != "r03 r58" {
+			t.Errorf("claim %q: got %s", claim, got)
+		}
+	}
+	for _, claim := range []string{"", "[]", "Lin.Hua", "lin"} {
+		if got := messages(limited(claim), roomConv, "?limit=200"); len(got.Messages) != 0 || got.Next != nil {
+			t.Errorf("claim %q: got %s", claim, msgids(got.Messages))
+		}
+	}
+	// A role that is not limited by nature is limited by the claim all the same.
+	if got := msgids(messages(tokenOf(corp, auditor).with("staff", "lin.hua"), roomConv, "").Messages); got != "r03 r58" {
+		t.Errorf("auditor: got %s", got)
+	}
+	p := messages(limited("lin.hua"), roomConv, "?limit=1")
+	if msgids(p.Messages) != "r03" || p.Next == nil {
+		t.Fatalf("got %s", msgids(p.Messages))
+	}
+	p = messages(limited("lin.hua"), roomConv, "?limit=1&page="+*p.Next)
+	if msgids(p.Messages) != "r58" || p.Prev == nil {
+		t.Fatalf("got %s", msgids(p.Messages))
+	}
+	if p = messages(limited("lin.hua"), roomConv, "?limit=1&page="+*p.Prev); msgids(p.Messages) != "r03" {
+		t.Errorf("back: got %s", msgids(p.Messages))
+	}
+
+	single := func(a, b string) archive.ConversationID { return archive.PartyConversation([]string{a, b}) }
+	idOf := func(conv archive.ConversationID, at time.Time, msgid string) string {
+		id, err := messageID(archive.Message{Corp: corp, Conversation: conv, Time: at, MsgID: msgid})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	for id, want := range map[string]int{
+		idOf(roomConv, at(3), "r03"): 200, idOf(roomConv, at(4), "r04"): 404, idOf(single("zhao", "wmA"), at(1), "s1"): 404, idOf(single("lin.hua", "wmA"), at(2), "s2"): 200,
+	} {
+		for _, suffix := range []string{"", "/raw"} {
+			if got := w.get(limited("lin.hua"), "/v1/corps/"+corp+"/messages/"+id+suffix); got.status != want {
+				t.Errorf("message %s: got %d, want %d", id, got.status, want)
+			}
+		}
+	}
+
+	type list struct{ Conversations []conversationJSON }
+	conversations := func(who token, query string) string {
+		t.Helper()
+		var got []string
+		for _, c := range into[list](w.get(who, "/v1/corps/"+corp+"/conversations?"+query).want(200)).Conversations {
+			got = append(got, c.Kind+":"+strings.Join(c.Parties, "+")+"@"+c.LastAt[14:16])
+		}
+		return strings.Join(got, " ")
+	}
+	w.get(limited("lin.hua"), "/v1/corps/"+corp+"/conversations?member=zhao").wantProblem(403, "forbidden")
+	for _, tc := range []struct{ name, query, want string }{
+		{"her own", "member=lin.hua", "room:lin.hua+wmA+zhao@28 single:lin.hua+wmA@32"},
+		{"of a customer", "external_contact=wmA", "room:lin.hua+wmA+zhao@28 single:lin.hua+wmA@32"},
+		{"a room", "room=wr1", "room:lin.hua+wmA+zhao@28"},
+		{"unreadable", "unplaced=true", ""},
+	} {
+		if got := conversations(limited("lin.hua"), tc.query); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	if got := conversations(limited("nobody"), "room=wr1") + conversations(limited("nobody"), "external_contact=wmA"); got != "" {
+		t.Errorf("somebody else's: got %s", got)
+	}
+	if got, want := conversations(tokenOf(corp, reader), "external_contact=wmA"), "room:wmA+zhao@29 single:lin.hua+wmA@32 single:wmA+zhao@31"; got != want {
+		t.Errorf("without a limit: got %s, want %s", got, want)
+	}
+	if got, want := conversations(tokenOf(corp, reader), "unplaced=true"), "unplaced:@30"; got != want {
+		t.Errorf("unplaced: got %s, want %s", got, want)
+	}
+}
+
+func TestConversationLists(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.bareCorp(other)
+	const day = 24 * time.Hour
+	var raws []string
+	for i := range 12 {
+		// Each customer wrote on several days; only the last counts. Two at a
+		// time share it.
+		for d := range 4 {
+			raws = append(raws, chat(fmt.Sprintf("m%d-%d", i, d), fmt.Sprintf("wm%02d", i), "lin.hua", "", noon.Add(-time.Duration(d)*3*day-time.Duration(i/2)*day), "t"))
+		}
+	}
+	w.store(corp, raws...)
+	var want []string
+	for i := range 12 {
+		want = append(want, fmt.Sprintf("wm%02d", i))
+	}
+	type list struct {
+		Conversations []conversationJSON
+		Next          *string
+	}
+	walk := func(who token, corp, query string) (got []string) {
+		t.Helper()
+		for next := ""; ; {
+			p := into[list](w.get(who, "/v1/corps/"+corp+"/conversations?"+query+next).want(200))
+			for _, c := range p.Conversations {
+				got = append(got, c.Parties[len(c.Parties)-1])
+				if c.Newest == nil || !strings.HasPrefix(c.Newest.Text, "t ") || c.Newest.Type != "text" || c.Newest.Time != c.LastAt {
+					t.Errorf("got %+v", c)
+				}
+			}
+			if p.Next == nil {
+				return got
+			}
+			next = "&page=" + *p.Next
+		}
+	}
+	for limit := 1; limit <= 13; limit += 3 {
+		if got := walk(tokenOf(corp, reader), corp, fmt.Sprintf("member=lin.hua&limit=%d", limit)); !slices.Equal(got, want) {
+			t.Errorf("limit %d: got %v, want %v", limit, got, want)
+		}
+	}
+	if got := walk(tokenOf(other, reader), other, "member=lin.hua"); len(got) != 0 {
+		t.Errorf("another corp sees %v", got)
+	}
+	p := into[list](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=5").want(200))
+	w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=wm00&limit=5&page="+*p.Next).wantProblem(400, "invalid-request")
+	w.get(tokenOf(other, reader), "/v1/corps/"+other+"/conversations?member=lin.hua&limit=5&page="+*p.Next).wantProblem(400, "invalid-request")
+	// The id of an entry opens its messages.
+	m := into[messagePageJSON](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations/"+p.Conversations[0].ID+"/messages?order=desc").want(200))
+	if len(m.Messages) != 4 || m.Messages[0].ID != p.Conversations[0].Newest.MessageID {
+		t.Errorf("got %s", msgids(m.Messages))
+	}
+	for query, wantRules := range map[string]string{
+		"":                ":exclusive",
+		"member=a&room=b": ":exclusive",
+		"member=":         "member:length",
+		"room=" + strings.Repeat("x", maxParty+1): "room:length",
+		"unplaced=yes":            "unplaced:one_of",
+		"member=a&limit=0&page=x": "page:token limit:range",
+	} {
+		if got := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?"+query).want(400).rules(); got != wantRules {
+			t.Errorf("%.40s: got %s, want %s", query, got, wantRules)
+		}
+	}
+}
+
+// Who left a room is on no message of it any more, and still finds it.
+func TestRoomsThatWereLeft(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	const day = 24 * time.Hour
+	w.store(corp,
+		chat("a1", "lin.hua", "zhao", "wr1", noon.Add(-9*day), "both"),
+		chat("a2", "zhao", "lin.hua", "wr1", noon.Add(-8*day), "both again"),
+		chat("a3", "zhao", "qian", "wr1", noon.Add(-8*day+time.Minute), "she left"),
+		chat("a4", "zhao", "qian", "wr1", noon, "long after"),
+		chat("b1", "lin.hua", "wmA", "", noon.Add(-10*day), "older"),
+		chat("b2", "lin.hua", "wmA", "", noon.Add(-8*day), "same day"),
+	)
+	type list struct {
+		Conversations []conversationJSON
+		Next          *string
+	}
+	for _, who := range []token{tokenOf(corp, reader), tokenOf(corp, reader).with("staff", "lin.hua")} {
+		for limit := 1; limit <= 3; limit++ {
+			var got []string
+			for next := ""; ; {
+				p := into[list](w.get(who, fmt.Sprintf("/v1/corps/%s/conversations?member=lin.hua&limit=%d%s", corp, limit, next)).want(200))
+				for _, c := range p.Conversations {
+					got = append(got, c.Kind+" "+c.Newest.Text)
+				}
+				if p.Next == nil {
+					break
+				}
+				next = "&page=" + *p.Next
+			}
+			want := []string{"room both again " + contentMark, "single same day " + contentMark}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("limit %d, staff %q: got %q, want %q", limit, who["staff"], got, want)
+			}
+		}
+	}
+}
+
+// noViews cannot record.
+type noViews struct{ viewStore }
+
+func (noViews) RecordView(context.Context, archive.View) error { return errors.New("not recorded") }
+
+func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"))
+	conv := archive.PartyConversation([]string{"lin.hua", "wmA"})
+	id, err := messageID(archive.Message{Corp: corp, Conversation: conv, Time: noon, MsgID: "m0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	convID := conversationID(t, corp, conv)
+	paths := []string{
+		"/v1/corps/" + corp + "/conversations/" + convID + "/messages",
+		"/v1/corps/" + corp + "/messages/" + id,
+		"/v1/corps/" + corp + "/messages/" + id + "/raw",
+		"/v1/corps/" + corp + "/conversations?member=lin.hua",
+		"/v1/corps/" + corp + "/conversations?room=wr1",
+	}
+	type views struct{ Views []viewJSON }
+	listed := func() []viewJSON {
+		t.Helper()
+		return into[views](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/views").want(200)).Views
+	}
+	for i, path := range paths {
+		// Each by another viewer, twice within ten minutes.
+		who := tokenOf(corp, reader).with("sub", fmt.Sprintf("viewer-%d", i))
+		w.get(who, path).want(200)
+		w.get(who, path).want(200)
+	}
+	got := listed()
+	if len(got) != len(paths) {
+		t.Errorf("got %d views, want %d", len(got), len(paths))
+	}
+	for _, v := range got {
+		switch v.Viewer {
+		case "viewer-0", "viewer-1", "viewer-2":
+			if v.Conversation == nil || *v.Conversation != convID || v.Party != nil {
+				t.Errorf("got %+v", v)
+			}
+		case "viewer-3":
+			if v.Conversation != nil || *v.Party != "lin.hua" {
+				t.Errorf("got %+v", v)
+			}
+		}
+	}
+	w.pass(archive.ViewSlot)
+	w.get(tokenOf(corp, reader).with("sub", "viewer-0"), paths[0]).want(200)
+	if again := listed(); len(again) != len(got)+1 {
+		t.Errorf("ten minutes later: got %d views, want one more than %d", len(again), len(got))
+	}
+
+	w.api.views = noViews{w.views}
+	for _, path := range paths {
+		resp := w.get(tokenOf(corp, reader), path).wantProblem(500, "internal")
+		if bytes.Contains(resp.body, []byte(contentMark)) || bytes.Contains(resp.body, []byte(base64.StdEncoding.EncodeToString([]byte("lin.hua")))) {
+			t.Error("content was answered without a record")
+		}
+	}
+}
+
+func TestMessageWhoseBytesAreGone(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, strings.Repeat("x", archive.InlineLimit)))
+	w.api.blobs = emptyBlobs{}
+	// Not a 404: it must not look as if it had never been.
+	w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations/"+conversationID(t, corp, archive.PartyConversation([]string{"lin.hua", "wmA"}))+"/messages").wantProblem(500, "internal")
+}
+
+type emptyBlobs struct{}
+
+func (emptyBlobs) Message(context.Context, string, archive.Overflow) ([]byte, error) {
+	return nil, archive.ErrNotFound
+}
