@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -116,7 +117,11 @@ func newestMessage(ctx context.Context, api *people.API, corp, member, customer 
 	}
 	conversation := "single:" + url.QueryEscape(min(member, customer)) + ":" + url.QueryEscape(max(member, customer))
 	path := "/conversations/" + url.PathEscape(conversation) + "/messages?order=desc&limit=1"
-	if err := api.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &page); err != nil {
+	err := api.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &page)
+	if problem := (*people.Problem)(nil); errors.As(err, &problem) && problem.Status == http.StatusNotFound {
+		return "", nil // nobody has said anything yet
+	}
+	if err != nil {
 		return "", err
 	}
 	if len(page.Messages) == 0 {

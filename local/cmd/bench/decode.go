@@ -282,7 +282,7 @@ func (b *bench) writeUnits(ctx context.Context) error {
 		room.Staff = append(room.Staff, wecom.Staff{UserID: id, Name: id})
 		members = append(members, id)
 	}
-	room.Rooms = []wecom.Room{{RoomID: "wrBENCHroom000001", Name: "room of 30", Owner: members[0], Members: members}}
+	room.Rooms = []wecom.Room{{ID: "wrBENCHroom000001", Name: "room of 30", Owner: members[0], Members: members}}
 	big, stopBig, err := b.stage(ctx, "room", room)
 	if err != nil {
 		return err
