@@ -40,7 +40,7 @@ func (c *Corp) sayAnything() (Sent, error) {
 		return Sent{}, err
 	}
 	s, err := c.send(d)
-	if err == nil && s.LeftOut == "" && d.Kind != "revoke/plain" {
+	if err == nil && s.LeftOut == "" && d.Kind != "revoke/plain" && (d.Room != "" || len(d.To) > 0) {
 		d.MsgID = s.MsgID
 		if len(c.recent) == recentTalk {
 			c.recent = append(c.recent[:0], c.recent[1:]...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -87,7 +86,7 @@ func (b *bench) sendToReadable(ctx context.Context, samples int) error {
 			return fmt.Errorf("message was not archived: %s", sent.LeftOut)
 		}
 		for {
-			newest, err := newestMessage(ctx, c.API, corp.ID(), member, customer)
+			newest, err := newestMessage(ctx, c.API, corp.ID(), customer)
 			if err != nil {
 				return err
 			}
@@ -109,23 +108,26 @@ func (b *bench) sendToReadable(ctx context.Context, samples int) error {
 	return nil
 }
 
-// newestMessage is the msgid of the newest message between two people, empty
-// if there is none.
-func newestMessage(ctx context.Context, api *people.API, corp, member, customer string) (string, error) {
+// newestMessage is the msgid of the newest message of a customer, empty if there
+// is none.
+func newestMessage(ctx context.Context, api *people.API, corp, customer string) (string, error) {
+	var list struct {
+		Conversations []struct {
+			ID string `json:"id"`
+		} `json:"conversations"`
+	}
+	if err := api.Call(ctx, people.Reader, http.MethodGet, corp, "/conversations?limit=1&external_contact="+url.QueryEscape(customer), nil, &list); err != nil {
+		return "", err
+	}
+	if len(list.Conversations) == 0 {
+		return "", nil
+	}
 	var page struct {
 		Messages []people.Message `json:"messages"`
 	}
-	conversation := "single:" + url.QueryEscape(min(member, customer)) + ":" + url.QueryEscape(max(member, customer))
-	path := "/conversations/" + url.PathEscape(conversation) + "/messages?order=desc&limit=1"
-	err := api.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &page)
-	if problem := (*people.Problem)(nil); errors.As(err, &problem) && problem.Status == http.StatusNotFound {
-		return "", nil // nobody has said anything yet
-	}
-	if err != nil {
+	path := "/conversations/" + url.PathEscape(list.Conversations[0].ID) + "/messages?order=desc&limit=1"
+	if err := api.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &page); err != nil || len(page.Messages) == 0 {
 		return "", err
-	}
-	if len(page.Messages) == 0 {
-		return "", nil
 	}
 	return page.Messages[0].MsgID, nil
 }
