@@ -63,8 +63,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// formatVersion is v of the items written now. One that reads other versions
-// as well is raised only when all functions that read know the new one.
+// formatVersion is v of the items written now. A new one may be written only
+// once every function that reads understands it beside the old.
 const formatVersion = 1
 
 // An Option changes how a table is used.

@@ -301,7 +301,7 @@ func (m *Messages) Undecryptables(ctx context.Context, corp string, afterSeq uin
 // conversation that does not exist has none.
 //
 // Messages kept as blobs count as nothing in q.MaxBytes, 0 of which is no
-// limit.
+// limit. A q.Start at which no message can be is [archive.ErrNotFound].
 func (m *Messages) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (_ []archive.Message, more bool, _ error) {
 	fail := func(err error) ([]archive.Message, bool, error) {
 		return nil, false, fmt.Errorf("listing messages of corp %s: %w", corp, err)
@@ -390,7 +390,7 @@ func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	}
 	start, _, err := positionSK(q.Start.Time, q.Start.MsgID)
 	if err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("%w: %w", archive.ErrNotFound, err)
 	}
 	if q.Descending {
 		// Below all seqs of the position, above all positions before it.

@@ -112,6 +112,8 @@ func TestMessagesInEveryOrderAndPageSize(t *testing.T) {
 	checkError(t, "no such message", err, archive.ErrNotFound)
 	_, err = s.Message(t.Context(), corp, room, time.Time{}, "a")
 	checkError(t, "no such time", err, archive.ErrNotFound)
+	_, _, err = s.Messages(t.Context(), corp, room, archive.MessageQuery{Start: &archive.Position{}, Limit: 1})
+	checkError(t, "no such start", err, archive.ErrNotFound)
 }
 
 func keep(messages []archive.Message, f func(archive.Message) bool) []archive.Message {
