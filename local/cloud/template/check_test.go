@@ -1,0 +1,106 @@
+package template_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
+)
+
+// Every contradiction in the parameters of the template that is deployed is
+// refused in one sentence, before anything is created.
+func TestCheckProject(t *testing.T) {
+	source, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const certificate = "arn:aws-cn:acm:cn-north-1:111122223333:certificate/0"
+	for name, c := range map[string]struct {
+		change map[string]string
+		want   string // in the error; empty for none
+	}{
+		"complete":                   {nil, ""},
+		"domain with certificate":    {map[string]string{"PublicUrl": "", "DomainName": "a.example.com", "CertificateArn": certificate}, ""},
+		"domain behind a proxy":      {map[string]string{"DomainName": "a.example.com", "CertificateArn": certificate}, ""},
+		"domain without certificate": {map[string]string{"DomainName": "a.example.com"}, "DomainName needs CertificateArn"},
+		"certificate without domain": {map[string]string{"CertificateArn": certificate}, "CertificateArn is of no use"},
+		"no address":                 {map[string]string{"PublicUrl": ""}, "WeCom has to reach the API"},
+		"own network":                {map[string]string{"TrustedIps": "203.0.113.9", "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567,subnet-76543210"}, ""},
+		"own network in part":        {map[string]string{"TrustedIps": "203.0.113.9"}, "all three of VpcId"},
+		"own subnets alone":          {map[string]string{"SubnetIds": "subnet-01234567"}, "all three of VpcId"},
+		"own network, made zones":    {map[string]string{"TrustedIps": "203.0.113.9", "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567", "NatZones": "two"}, "leave it at one"},
+		"two zones":                  {map[string]string{"NatZones": "two"}, ""},
+		"lock":                       {map[string]string{"JournalLock": "COMPLIANCE", "JournalLockDays": "1825"}, ""},
+		"lock without days":          {map[string]string{"JournalLock": "GOVERNANCE"}, "JournalLock needs a retention"},
+		"days without lock":          {map[string]string{"JournalLockDays": "30"}, "locks nothing"},
+		"no issuer":                  {map[string]string{"JwtIssuer": ""}, "JwtIssuer"},
+		"issuer is no address":       {map[string]string{"JwtIssuer": "login.example.com"}, "JwtIssuer"},
+		"processor":                  {map[string]string{"Architecture": "riscv64"}, "Architecture"},
+		"address is no address":      {map[string]string{"TrustedIps": "203.0.113.9,203.0.113.10"}, "TrustedIps"},
+		"mail":                       {map[string]string{"AlarmEmail": "ops at example"}, "AlarmEmail"},
+		"domain in capitals":         {map[string]string{"DomainName": "Archive.example.com"}, "DomainName"},
+		"domain too long":            {map[string]string{"DomainName": strings.Repeat("a.", 40) + "example.com"}, "DomainName: is longer"},
+		"days beyond":                {map[string]string{"JournalLockDays": "36501"}, "JournalLockDays: 36501 is above"},
+		"days negative":              {map[string]string{"JournalLockDays": "-1"}, "JournalLockDays: -1 is below"},
+		"days are no number":         {map[string]string{"JournalLockDays": "many"}, `"many" is no number`},
+		"days of logs":               {map[string]string{"LogDays": "45"}, "LogDays"},
+		"unknown parameter":          {map[string]string{"Trusted": "x"}, "Trusted: is not declared"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.Parameters = map[string]string{"JwtIssuer": "https://login.example.com", "PublicUrl": "https://archive.example.com"}
+			for k, v := range c.change {
+				o.Parameters[k] = v
+			}
+			err := template.Check(source, o)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("got %v, want no error", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// Whoever deploys learns from the template alone what to enter.
+func TestParametersExplainThemselves(t *testing.T) {
+	source, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters, err := template.Parameters(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(parameters) == 0 {
+		t.Fatal("found no parameters")
+	}
+	for name, p := range parameters {
+		if len(p.Description) < 30 {
+			t.Errorf("%s has no description that says what to enter", name)
+		}
+		if !p.Bounded {
+			t.Errorf("%s takes anything: it has no pattern, list or bounds", name)
+		}
+		if p.Pattern && p.Constraint == "" {
+			t.Errorf("%s has a pattern and no words for it (ConstraintDescription)", name)
+		}
+	}
+}
+
+func TestCheckRefusesRulesItCannotRead(t *testing.T) {
+	const head = "Parameters: {A: {Type: String, Default: a}}\nRules:\n  R:\n    "
+	for name, c := range map[string]struct{ rule, want string }{
+		"no assertion":     {"RuleCondition: !Equals [!Ref A, a]", "asserts nothing"},
+		"unknown function": {"Assertions: [{Assert: !Contains [[a], !Ref A], AssertDescription: x}]", "no condition that is supported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := template.Check([]byte(head+c.rule), template.Options{})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
