@@ -1,57 +1,68 @@
 // Package message reads WeCom's decrypted messages (document 91774, wecom.md
-// 2.1) as leniently as their senders write them. It never changes the bytes
+// 2) as leniently as their senders write them. It never changes the bytes
 // that it reads: they are stored as they came, and what is understood here
-// can be understood again, better, at any later time.
+// can be understood again, better, at any later time (law 4).
+//
+// [Parse] reads what the archive needs to put a message in its place, [Read]
+// all that a page needs to draw it, [Files] what has to be fetched for it.
 package message
 
 import (
 	"bytes"
 	"encoding/json"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Fields are what nearly every message has in common. A field that is absent,
 // or has a type that cannot be read as the wanted one, is zero.
 type Fields struct {
-	MsgID  string
-	Action string // send, recall, switch, or what comes
-	From   string
-	ToList []string
-	RoomID string
+	MsgID  string   `json:"msgid,omitempty"`
+	Action string   `json:"action,omitempty"` // send, recall, switch, or what comes
+	From   string   `json:"from,omitempty"`
+	ToList []string `json:"tolist,omitempty"`
+	RoomID string   `json:"roomid,omitempty"`
 	// Time is the sending time in ms since 1970 (msgtime, or time for action
-	// switch), 0 if absent.
-	Time int64
-	Type string // msgtype; absent for action switch
-	User string // who switched, for action switch only
+	// switch), 0 if absent or not between 1970 and 9999.
+	Time int64  `json:"time,omitempty"`
+	Type string `json:"msgtype,omitempty"` // as sent; absent for action switch
+	User string `json:"user,omitempty"`    // who switched, for action switch only
 }
 
 // Parse reads the fields of a decrypted message. It reports false if raw is
 // not one JSON object.
 //
-// It accepts what WeCom is known to send although JSON forbids it: control
-// characters within strings, and around values. Numbers may be written as
-// strings and the reverse (wecom.md 2.2). Invalid UTF-8 reads as U+FFFD. Keys
-// are matched exactly; of a key given twice the last counts.
+// It accepts what [Tolerable] mends. Numbers may be written as strings and the
+// reverse (wecom.md 2.2). Invalid UTF-8 reads as U+FFFD. Keys are matched
+// exactly; of a key given twice the last counts.
 func Parse(raw []byte) (Fields, bool) {
-	var obj map[string]json.RawMessage
-	if err := json.Unmarshal(Tolerable(raw), &obj); err != nil || obj == nil {
+	o, ok := parseObject(Tolerable(raw))
+	if !ok {
 		return Fields{}, false
 	}
+	return takeFields(o), true
+}
+
+func takeFields(o object) Fields {
 	f := Fields{
-		MsgID:  text(obj["msgid"]),
-		Action: text(obj["action"]),
-		From:   text(obj["from"]),
-		ToList: list(obj["tolist"]),
-		RoomID: text(obj["roomid"]),
-		Time:   millis(obj["msgtime"]),
-		Type:   text(obj["msgtype"]),
-		User:   text(obj["user"]),
+		MsgID:  o.str("msgid"),
+		Action: o.str("action"),
+		From:   o.str("from"),
+		RoomID: o.str("roomid"),
+		Time:   o.ms("msgtime"),
+		Type:   o.str("msgtype"),
+		User:   o.str("user"),
+	}
+	if to := o.list("tolist"); len(to) > 0 {
+		f.ToList = to
 	}
 	if f.Time == 0 {
-		f.Time = millis(obj["time"])
+		f.Time = o.ms("time")
 	}
-	return f, true
+	return f
 }
 
 // Parties returns everybody whom the message names as taking part: sender,
@@ -74,86 +85,110 @@ func (f Fields) Kind() string {
 	return f.Action
 }
 
-// Tolerable returns raw with the control characters that JSON forbids made
-// harmless: escaped within strings, blank elsewhere. raw itself is returned,
-// not copied, where it holds none; it is never changed.
+// maxNesting is how many objects and lists may stand within one another; what
+// is deeper reads as null. encoding/json refuses a whole document at 10,000.
+const maxNesting = 8192
+
+// Tolerable returns raw with all that WeCom is known to send, or could, though
+// encoding/json refuses it, made harmless: control characters are escaped
+// within strings and blank elsewhere; what nests deeper than 8192 levels is
+// null. raw itself is returned, not copied, where there is nothing to do; it
+// is never changed.
 func Tolerable(raw []byte) []byte {
-	i := bytes.IndexFunc(raw, func(r rune) bool { return r < 0x20 && r != '\n' && r != '\r' && r != '\t' })
-	if i < 0 && !bytes.ContainsAny(raw, "\n\r\t") {
+	deep := bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxNesting
+	if !deep && !slices.ContainsFunc(raw, func(c byte) bool { return c < 0x20 }) {
 		return raw
 	}
 	const hex = "0123456789abcdef"
 	out := make([]byte, 0, len(raw)+64)
-	inString, escaped := false, false
+	inString, escaped, depth := false, false, 0
 	for _, c := range raw {
+		cut := depth > maxNesting
 		switch {
-		case c < 0x20 && inString:
-			if escaped { // a backslash before a raw control character: keep it as a backslash
+		case inString && c < 0x20:
+			if escaped && !cut { // a backslash before a raw control character: keep it as a backslash
 				out = append(out, '\\')
 			}
-			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			if !cut {
+				out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			}
 			escaped = false
 			continue
+		case inString && escaped:
+			escaped = false
+		case inString:
+			escaped, inString = c == '\\', c != '"'
+		case c == '"':
+			inString = true
+		case c == '[' || c == '{':
+			if depth++; depth == maxNesting+1 {
+				out = append(out, "null"...)
+			}
+			cut = depth > maxNesting
+		case c == ']' || c == '}':
+			depth--
 		case c < 0x20:
 			c = ' '
-		case escaped:
-			escaped = false
-		case c == '\\':
-			escaped = inString
-		case c == '"':
-			inString = !inString
 		}
-		out = append(out, c)
+		if !cut {
+			out = append(out, c)
+		}
 	}
 	return out
 }
 
-func text(raw json.RawMessage) string {
+// text reads a string, or a number as it is written; null reads as empty. It
+// reports false for anything else.
+func text(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 {
-		return ""
+		return "", false
 	}
-	if raw[0] != '"' {
-		if n := json.Number(""); json.Unmarshal(raw, &n) == nil {
-			return n.String()
+	switch c := raw[0]; {
+	case c == '"':
+		if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+			return string(inner), true
 		}
-		return ""
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err == nil
+	case c == '-' || '0' <= c && c <= '9':
+		return string(raw), true
 	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return s
+	return "", string(raw) == "null"
 }
 
-func list(raw json.RawMessage) []string {
-	var items []json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
-		if one := text(raw); one != "" {
-			return []string{one}
-		}
-		return nil
+// whole reads a number, however it is written, without its fraction. It
+// reports false for what is none, and for what JavaScript could not tell from
+// its neighbour: beyond 2^53.
+func whole(raw json.RawMessage) (int64, bool) {
+	s, ok := text(raw)
+	if !ok {
+		return 0, false
 	}
-	ids := make([]string, 0, len(items))
-	for _, item := range items {
-		ids = append(ids, text(item))
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return 0, true
 	}
-	return ids
-}
-
-// millis reads a time in ms. Values too small to be ms of this century are
-// taken as seconds.
-func millis(raw json.RawMessage) int64 {
-	s := strings.TrimSpace(text(raw))
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || f < 0 || f > 1<<53 {
-			return 0
+		if err != nil || math.Abs(f) > 1<<53 {
+			return 0, false
 		}
 		n = int64(f)
 	}
+	return n, -1<<53 <= n && n <= 1<<53
+}
+
+// millis makes ms of a time in ms or s. Values too small to be ms of this
+// century are taken as seconds (wecom.md 2.4). What no calendar knows is 0.
+func millis(n int64) int64 {
+	const year10000 = 253402300800000
 	if n > 0 && n < 1e11 {
 		n *= 1000
+	}
+	if n < 0 || n >= year10000 {
+		return 0
 	}
 	return n
 }

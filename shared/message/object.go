@@ -1,0 +1,151 @@
+package message
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// An object is a JSON object. Whoever reads a member takes it out, so what is
+// left in the end is what we do not know. A member whose value is not of the
+// wanted kind stays, and reads as zero.
+type object map[string]json.RawMessage
+
+// parseObject reports false if raw is not one object. raw is [Tolerable].
+func parseObject(raw []byte) (object, bool) {
+	var o object
+	err := json.Unmarshal(raw, &o)
+	return o, err == nil && o != nil
+}
+
+// take reads the first of the names that is there and not empty, and takes out
+// all that read accepts.
+func take[T comparable](o object, read func(json.RawMessage) (T, bool), names []string) T {
+	var first, zero T
+	for _, name := range names {
+		raw, ok := o[name]
+		if !ok {
+			continue
+		}
+		if v, ok := read(raw); ok {
+			delete(o, name)
+			if first == zero {
+				first = v
+			}
+		}
+	}
+	return first
+}
+
+// str takes a text; a number as it is written, so that none loses digits.
+func (o object) str(names ...string) string { return take(o, text, names) }
+
+// num takes a count or a size: a whole number from 0 to 2^53.
+func (o object) num(names ...string) int64 {
+	return take(o, func(raw json.RawMessage) (int64, bool) {
+		n, ok := whole(raw)
+		return n, ok && n >= 0
+	}, names)
+}
+
+// ms takes a time, in ms since 1970.
+func (o object) ms(names ...string) int64 {
+	return take(o, func(raw json.RawMessage) (int64, bool) {
+		n, ok := whole(raw)
+		return millis(n), ok
+	}, names)
+}
+
+// float takes a number that JSON can write.
+func (o object) float(names ...string) float64 {
+	return take(o, func(raw json.RawMessage) (float64, bool) {
+		s, ok := text(raw)
+		if !ok || s == "" {
+			return 0, ok
+		}
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return 0, false
+		}
+		return f, true
+	}, names)
+}
+
+// flag takes true, or what other languages write for it.
+func (o object) flag(names ...string) bool {
+	return take(o, func(raw json.RawMessage) (bool, bool) {
+		switch string(raw) {
+		case "true", `"true"`, "1", `"1"`:
+			return true, true
+		case "false", `"false"`, "0", `"0"`, "null", `""`:
+			return false, true
+		}
+		return false, false
+	}, names)
+}
+
+// list takes a list of texts, empty if it is absent. A text that stands alone
+// is a list of itself; an element that is no text is empty.
+func (o object) list(name string) []string {
+	if one, ok := text(o[name]); ok {
+		delete(o, name)
+		if one == "" {
+			return []string{}
+		}
+		return []string{one}
+	}
+	texts := []string{}
+	for _, raw := range o.array(name) {
+		s, _ := text(raw)
+		texts = append(texts, s)
+	}
+	return texts
+}
+
+// array takes the elements of a list, by the first of the names that holds one.
+func (o object) array(names ...string) []json.RawMessage {
+	for _, name := range names {
+		var items []json.RawMessage
+		if raw, ok := o[name]; ok && json.Unmarshal(raw, &items) == nil {
+			delete(o, name)
+			return items
+		}
+	}
+	return nil
+}
+
+// payload reads the content of a message in any form that was seen: an object;
+// one that is written into a string, as within mixed and chatrecord; a bare
+// list, as in old nested records; a bare text. doc is the content, out of its
+// string if it was in one.
+func payload(raw json.RawMessage) (o object, doc []byte) {
+	doc = raw
+	if s, ok := text(raw); ok && raw[0] == '"' && len(s) > 0 && (s[0] == '{' || s[0] == '[') {
+		doc = Tolerable([]byte(s))
+	}
+	if o, ok := parseObject(doc); ok {
+		return o, doc
+	}
+	if len(doc) > 0 && doc[0] == '[' && json.Valid(doc) {
+		return object{"item": doc}, doc
+	}
+	return object{"content": raw}, raw
+}
+
+// names lists what is left, sorted, so that reading twice says the same.
+func (o object) names() []string { return slices.Sorted(maps.Keys(o)) }
+
+// document writes what is left as it was written, sorted by names.
+func (o object) document() []byte {
+	doc := []byte{'{'}
+	for i, name := range o.names() {
+		if i > 0 {
+			doc = append(doc, ',')
+		}
+		quoted, _ := json.Marshal(name) // a string always has a JSON form
+		doc = append(append(append(doc, quoted...), ':'), o[name]...)
+	}
+	return append(doc, '}')
+}

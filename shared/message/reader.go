@@ -1,0 +1,427 @@
+package message
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+)
+
+// reader reads one message.
+type reader struct {
+	envelope object // of the message, less what was read of it
+	view     View
+	unknown  map[string]bool
+	path     []int // of the part being read
+	depth    int   // lists that the part being read stands in
+	items    int   // read so far
+}
+
+func (r *reader) message() {
+	r.view.Fields = takeFields(r.envelope)
+	f := r.view.Fields
+	kind := squeezed[squeeze(f.Type)]
+	limit := maxText
+	switch {
+	case f.Type == "" && f.Action == KindSwitch:
+		r.view.Kind = KindSwitch
+		r.view.Parts = []Part{Switch{Type: KindSwitch, UserID: f.User, At: f.Time}}
+	case kind == "":
+		r.view.Kind = KindUnknown
+		r.note("msgtype=" + f.Type)
+		o, doc := r.payload(f.Type)
+		r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
+	default:
+		r.view.Kind = kind
+		o, _ := r.payload(kind)
+		r.view.Parts = r.add(nil, kind, o)
+	}
+	r.leftOver("", r.envelope)
+	if kind == "text" || kind == "markdown" || kind == "mixed" {
+		limit = noLimit // people wrote it
+	}
+	r.view.Text = render(r.view.Parts, limit)
+	r.view.Unknown = slices.Sorted(maps.Keys(r.unknown))
+}
+
+// payload takes the content out of the envelope. Where it stands under no
+// known key, its fields may be in the envelope itself, as was seen with vote
+// and todo; then there is no doc.
+func (r *reader) payload(kind string) (o object, doc []byte) {
+	for _, key := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
+		if raw, ok := r.envelope[key]; ok {
+			delete(r.envelope, key)
+			return payload(raw)
+		}
+	}
+	return r.envelope, nil
+}
+
+// put appends the part that read makes, which finds its place in r.path.
+func (r *reader) put(parts []Part, read func() Part) []Part {
+	r.path = append(r.path, len(parts))
+	part := read()
+	r.path = r.path[:len(r.path)-1]
+	return append(parts, part)
+}
+
+// add appends what a payload is read as: a part, or those of a mixed one.
+func (r *reader) add(parts []Part, kind string, o object) []Part {
+	if kind == "mixed" {
+		parts = r.addItems(parts, kind, o)
+		r.leftOver(kind, o)
+		return parts
+	}
+	return r.put(parts, func() Part {
+		part := r.part(kind, o)
+		r.leftOver(kind, o)
+		return part
+	})
+}
+
+// addItems appends what the items of o are read as.
+func (r *reader) addItems(parts []Part, kind string, o object) []Part {
+	if parts == nil {
+		parts = []Part{}
+	}
+	r.eachItem(o, func(item object) {
+		parts = r.addItem(parts, kind+".item", item)
+	}, func(why string, items []json.RawMessage) {
+		parts = r.put(parts, func() Part { return r.rest(why, items) })
+	})
+	return parts
+}
+
+// eachItem calls read for the items of o, or rest with those that may not be
+// read any more.
+func (r *reader) eachItem(o object, read func(object), rest func(why string, items []json.RawMessage)) {
+	items := o.array("item", "items")
+	if r.depth == maxDepth && len(items) > 0 {
+		rest(PartTooDeep, items)
+		return
+	}
+	r.depth++
+	defer func() { r.depth-- }()
+	for i, raw := range items {
+		if r.items == maxItems {
+			rest(PartMore, items[i:])
+			return
+		}
+		r.items++
+		item, _ := payload(raw)
+		read(item)
+	}
+}
+
+// addItem appends what an item is read as: a type and its content, which is
+// the item itself where there is none. where is for [View].Unknown.
+func (r *reader) addItem(parts []Part, where string, item object) []Part {
+	name := item.str("type")
+	var o, doc = item, []byte(nil)
+	if raw, ok := item["content"]; ok {
+		delete(item, "content")
+		o, doc = payload(raw)
+	}
+	if kind := itemKind(name); kind != "" {
+		parts = r.add(parts, kind, o)
+	} else {
+		r.note(where + ".type=" + name)
+		parts = r.put(parts, func() Part { return r.generic(name, o, doc) })
+	}
+	r.leftOver(where, item)
+	return parts
+}
+
+func (r *reader) chatRecord(kind string, o object) Part {
+	record := ChatRecord{Type: kind, Title: o.str("title"), Items: []RecordItem{}}
+	read := func(item RecordItem, parts func() []Part) {
+		r.path = append(r.path, len(record.Items))
+		item.Parts = parts()
+		r.path = r.path[:len(r.path)-1]
+		record.Items = append(record.Items, item)
+	}
+	r.eachItem(o, func(item object) {
+		head := RecordItem{Time: item.ms("msgtime"), FromRoom: item.flag("from_chatroom")}
+		read(head, func() []Part { return r.addItem([]Part{}, kind+".item", item) })
+	}, func(why string, items []json.RawMessage) {
+		read(RecordItem{}, func() []Part {
+			return r.put(nil, func() Part { return r.rest(why, items) })
+		})
+	})
+	return record
+}
+
+// rest keeps what is not taken apart, but finds its files: they are to be
+// fetched before WeCom deletes them.
+func (r *reader) rest(why string, items []json.RawMessage) Part {
+	raw := []byte{'['}
+	for i, item := range items {
+		if i > 0 {
+			raw = append(raw, ',')
+		}
+		raw = append(raw, item...)
+	}
+	raw = append(raw, ']')
+	r.findFiles(why, raw)
+	return Rest{Type: why, Count: len(items), Raw: validUTF8(raw)}
+}
+
+// generic is the part for content of a type that we do not know, all of which
+// it takes.
+func (r *reader) generic(name string, o object, doc []byte) Part {
+	if doc == nil {
+		doc = o.document()
+	}
+	return Generic{Type: PartGeneric, Name: name, Fields: r.fields(PartGeneric, o), Raw: validUTF8(doc)}
+}
+
+// fields takes all that is left of o.
+func (r *reader) fields(kind string, o object) []Field {
+	r.findFiles(kind, o.document())
+	fields := []Field{}
+	for _, name := range o.names() {
+		value, ok := text(o[name])
+		if !ok {
+			value = validUTF8(o[name])
+		}
+		if len(fields) < maxFields {
+			fields = append(fields, Field{Name: cut(name, maxName), Value: cut(value, maxValue)})
+		}
+	}
+	clear(o)
+	return fields
+}
+
+// leftOver notes what nobody read of o, and finds its files.
+func (r *reader) leftOver(where string, o object) {
+	if len(o) == 0 {
+		return
+	}
+	r.findFiles(PartGeneric, o.document())
+	if where != "" {
+		where += "."
+	}
+	for _, name := range o.names() {
+		r.note(where + name)
+	}
+	clear(o)
+}
+
+func (r *reader) note(what string) {
+	if len(r.unknown) < maxUnknown {
+		r.unknown[cut(what, maxName)] = true
+	}
+}
+
+// word translates one of WeCom's numbers; one that we do not know stays.
+func (r *reader) word(where string, words map[string]string, number string) string {
+	word, ok := words[number]
+	if !ok && number != "" {
+		r.note(where + "=" + number)
+		return number
+	}
+	return word
+}
+
+// objects takes the objects of a list, nil if it is absent.
+func (r *reader) objects(where string, o object, name string) []object {
+	raws := o.array(name)
+	if raws == nil {
+		return nil
+	}
+	list := make([]object, 0, len(raws))
+	for _, raw := range raws {
+		if element, ok := parseObject(raw); ok {
+			list = append(list, element)
+		} else {
+			r.note(where + "." + name)
+			r.findFiles(PartGeneric, raw)
+		}
+	}
+	return list
+}
+
+// part reads the payload of one message or item, which is not mixed.
+func (r *reader) part(kind string, o object) Part {
+	switch kind {
+	case "text", "markdown":
+		t := Text{Type: kind, Text: o.str("content")}
+		if kind == "text" {
+			t.Quote = quoteOf(t.Text)
+		}
+		return t
+	case "image":
+		return Image{Type: kind, File: r.file(o, File{Kind: kind})}
+	case "voice":
+		seconds := o.num("play_length")
+		return Voice{Type: kind, Seconds: seconds, File: r.file(o, File{Kind: kind, Ext: "amr", Seconds: seconds})}
+	case "video":
+		seconds := o.num("play_length")
+		return Video{Type: kind, Seconds: seconds, File: r.file(o, File{Kind: kind, Ext: "mp4", Seconds: seconds})}
+	case "emotion":
+		format := r.word("emotion.type", emotionFormats, o.str("type"))
+		e := Emotion{Type: kind, Format: format, Width: o.num("width"), Height: o.num("height")}
+		f := File{Kind: kind}
+		if format == "gif" || format == "png" {
+			f.Ext = format
+		}
+		e.File = r.file(o, f)
+		return e
+	case "file":
+		name := o.str("filename")
+		f := File{Kind: kind, Name: name, Ext: o.str("fileext")}
+		if f.Ext == "" {
+			f.Ext = extension(name)
+		}
+		return Attachment{Type: kind, Name: name, File: r.file(o, f)}
+	case "link":
+		return Link{Type: kind, Title: o.str("title"), Description: o.str("description"),
+			URL: o.str("link_url"), ImageURL: o.str("image_url")}
+	case "weapp":
+		return Weapp{Type: kind, Title: o.str("title"), Description: o.str("description"), Username: o.str("username"),
+			Name: o.str("displayname"), AppID: o.str("appid"), Page: o.str("pagepath")}
+	case "location":
+		return Location{Type: kind, Longitude: o.float("longitude"), Latitude: o.float("latitude"),
+			Title: o.str("title"), Address: o.str("address"), Zoom: o.num("zoom")}
+	case "card":
+		return Card{Type: kind, Corp: o.str("corpname"), UserID: o.str("userid", "Userid")}
+	case "redpacket", "external_redpacket":
+		fen := o.num("totalamount")
+		return RedPacket{Type: kind, Packet: r.word(kind+".type", packets, o.str("type")), Wish: o.str("wish"),
+			Count: o.num("totalcnt"), Fen: fen, Amount: yuan(fen)}
+	case "meeting":
+		status := o.str("status")
+		return Meeting{Type: kind, Event: r.word("meeting.meetingtype", meetingEvents, o.str("meetingtype")),
+			Topic: o.str("topic"), Start: o.ms("starttime"), End: o.ms("endtime"),
+			Address: o.str("address"), Remarks: o.str("remarks"), MeetingID: o.str("meetingid", "meeting_id"),
+			Status: r.word("meeting.status", meetingStatus, status), StatusText: meetingStatusText[status]}
+	case "meeting_notification":
+		return MeetingNotification{Type: kind, MeetingID: o.str("meeting_id", "meetingid"),
+			Notification: o.str("notification_type"), Text: o.str("content")}
+	case "docmsg":
+		return Doc{Type: kind, Title: o.str("title"), URL: o.str("link_url"), Creator: o.str("doc_creator")}
+	case "news":
+		return News{Type: kind, Articles: r.articles(o)}
+	case "calendar":
+		return Calendar{Type: kind, Title: o.str("title"), Creator: o.str("creatorname"), Attendees: o.list("attendeename"),
+			Start: o.ms("starttime"), End: o.ms("endtime"), Place: o.str("place"), Remarks: o.str("remarks")}
+	case "vote":
+		return Vote{Type: kind, Event: r.word("vote.votetype", voteEvents, o.str("votetype")), Title: o.str("votetitle"),
+			Options: o.list("voteitem"), VoteID: o.str("voteid")}
+	case "todo":
+		return Todo{Type: kind, Title: o.str("title"), Content: o.str("content")}
+	case "collect":
+		return r.collect(o)
+	case "solitaire":
+		return Solitaire{Type: kind, Title: o.str("title"), Fields: r.fields(kind, o)}
+	case "note":
+		return Note{Type: kind, Title: o.str("title"), Parts: r.addItems(nil, kind, o)}
+	case "chatrecord":
+		return r.chatRecord(kind, o)
+	case "meeting_voice_call":
+		return r.call(o)
+	case "voip_doc_share":
+		name := o.str("filename")
+		return VoipDocShare{Type: kind, CallID: r.callID(o, "voipid"), Name: name,
+			File: r.file(o, File{Kind: kind, Name: name, Ext: extension(name)})}
+	case "sphfeed":
+		return SphFeed{Type: kind, Feed: r.word("sphfeed.feed_type", feeds, o.str("feed_type")),
+			Name: o.str("sph_name"), Description: o.str("feed_desc")}
+	case "voiptext":
+		return VoipText{Type: kind, Seconds: o.num("callduration"), Call: r.word("voiptext.invitetype", calls, o.str("invitetype"))}
+	case "qydiskfile":
+		return QyDiskFile{Type: kind, Name: o.str("filename")}
+	case "agree", "disagree":
+		return r.consent(kind, o)
+	case "revoke":
+		id := o.str("pre_msgid")
+		if r.depth == 0 {
+			r.view.Revokes = id
+		}
+		return Revoke{Type: kind, MsgID: id}
+	}
+	return r.generic(kind, o, nil)
+}
+
+// The numbers that WeCom documents (wecom.md 2.3).
+var (
+	emotionFormats = map[string]string{"1": "gif", "2": "png"}
+	packets        = map[string]string{"1": "ordinary", "2": "lucky", "3": "incentive"}
+	meetingEvents  = map[string]string{"101": "invitation", "102": "answer"}
+	meetingStatus  = map[string]string{
+		"1": "accepted", "2": "declined", "3": "undecided", "4": "not_invited", "5": "cancelled", "6": "expired", "7": "not_in_room",
+	}
+	meetingStatusText = map[string]string{
+		"1": "参加", "2": "拒绝", "3": "待定", "4": "未被邀请", "5": "会议已取消", "6": "会议已过期", "7": "不在群聊中",
+	}
+	voteEvents = map[string]string{"101": "started", "102": "joined"}
+	feeds      = map[string]string{"2": "picture", "4": "video", "9": "live"}
+	calls      = map[string]string{"1": "video", "2": "voice", "3": "group_video", "4": "group_voice"}
+)
+
+// articles reads those of a news message: a list, or one whose fields stand by
+// themselves.
+func (r *reader) articles(o object) []Article {
+	list := r.objects("news", o, "item")
+	if list == nil {
+		list = []object{o}
+	}
+	articles := make([]Article, 0, len(list))
+	for _, a := range list {
+		articles = append(articles, Article{Title: a.str("title"), Description: a.str("description"),
+			URL: a.str("url"), ImageURL: a.str("picurl")})
+		r.leftOver("news.item", a)
+	}
+	return articles
+}
+
+func (r *reader) collect(o object) Part {
+	c := Collect{Type: "collect", Title: o.str("title"), Room: o.str("room_name"), Creator: o.str("creator"),
+		Created: o.str("create_time"), Questions: []Question{}}
+	if at, err := time.ParseInLocation(time.DateTime, c.Created, beijing); err == nil {
+		c.CreatedAt = millis(at.UnixMilli())
+	}
+	for _, q := range r.objects("collect", o, "details") {
+		c.Questions = append(c.Questions, Question{ID: q.str("id"), Question: q.str("ques"), Kind: q.str("type")})
+		r.leftOver("collect.details", q)
+	}
+	return c
+}
+
+func (r *reader) call(o object) Part {
+	const kind = "meeting_voice_call"
+	c := MeetingVoiceCall{Type: kind, CallID: r.callID(o, "voiceid"), End: o.ms("endtime"),
+		File: r.file(o, File{Kind: kind}), Demos: []Demo{}, Screens: []ScreenShare{}}
+	for _, d := range r.objects(kind, o, "demofiledata") {
+		c.Demos = append(c.Demos, Demo{Name: d.str("filename"), By: d.str("demooperator"),
+			Start: d.ms("starttime"), End: d.ms("endtime")})
+		r.leftOver(kind+".demofiledata", d)
+	}
+	for _, s := range r.objects(kind, o, "sharescreendata") {
+		c.Screens = append(c.Screens, ScreenShare{By: s.str("share"), Start: s.ms("starttime"), End: s.ms("endtime")})
+		r.leftOver(kind+".sharescreendata", s)
+	}
+	return c
+}
+
+// callID stands beside the payload, not in it.
+func (r *reader) callID(o object, name string) string {
+	if id := o.str(name); id != "" {
+		return id
+	}
+	return r.envelope.str(name)
+}
+
+func (r *reader) consent(kind string, o object) Part {
+	c := Consent{Type: kind, Agreed: kind == "agree", UserID: o.str("userid"), At: o.ms(kind+"_time", "agree_time", "disagree_time")}
+	if c.UserID == "" {
+		c.UserID = r.view.Fields.From
+	}
+	if c.At == 0 {
+		c.At = r.view.Fields.Time
+	}
+	if r.depth == 0 {
+		r.view.Consent = &c
+	}
+	return c
+}
