@@ -33,6 +33,8 @@ type Library struct {
 	// OnDecrypt may answer for the record of that seq in the library's place;
 	// try is 1 for the first call for this record.
 	OnDecrypt func(corp string, seq uint64, try int) *Answer
+	// OnMediaChunk may change what GetMediaData answers.
+	OnMediaChunk func(corp, index, sdkFileID string, c archive.MediaChunk, err error) (archive.MediaChunk, error)
 
 	t      testing.TB
 	faults *Faults
@@ -51,6 +53,7 @@ type said struct {
 	secret  secret.Value // zero: any is accepted
 	records []Record     // by Seq
 	tries   map[uint64]int
+	files   map[string][]byte // by sdkfileid
 }
 
 // Record is a message as WeCom archives it.
@@ -66,8 +69,9 @@ type Record struct {
 }
 
 var (
-	_ archive.Sources    = (*Library)(nil)
-	_ archive.Decrypters = (*Library)(nil)
+	_ archive.Sources      = (*Library)(nil)
+	_ archive.Decrypters   = (*Library)(nil)
+	_ archive.MediaSources = (*Library)(nil)
 )
 
 // NewLibrary makes one in which nobody has said anything.

@@ -24,6 +24,9 @@ type World struct {
 	Decodes *DecodeQueue
 	Library *Library
 	Openers *Openers
+	Files   *Files
+	Objects *Objects
+	Media   *MediaQueue
 
 	t testing.TB
 }
@@ -41,11 +44,15 @@ func NewWorld(t testing.TB, f *Faults) *World {
 		Decodes: NewDecodeQueue(t, f),
 		Library: NewLibrary(t, f),
 		Openers: NewOpeners(f),
+		Files:   NewFiles(t, f),
+		Objects: NewObjects(t, f),
+		Media:   NewMediaQueue(t, f),
 		t:       t,
 	}
 	w.Ledger.journal, w.Ledger.view = w.Journal, w.View
 	w.View.journal = w.Journal
 	w.Decodes.ledger = w.Ledger
+	w.Files.objects = w.Objects
 	return w
 }
 

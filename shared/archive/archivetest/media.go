@@ -1,0 +1,493 @@
+package archivetest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// FileStore is everything that is asked of a table of files.
+type FileStore interface {
+	archive.FileTable
+	// Backlog counts what waits and what has a problem.
+	Backlog(ctx context.Context, corp string) (archive.FileBacklog, error)
+	// FileProblems lists files that are no more waiting and not stored, the
+	// latest first, at most limit.
+	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
+}
+
+// Files is a [FileStore]. It complains when a resume point is saved that the
+// objects do not bear out, or a file is called stored that is not there.
+type Files struct {
+	t       testing.TB
+	faults  *Faults
+	objects *Objects // nil: not looked for
+
+	mu    sync.Mutex
+	corps map[string]*corpFiles
+}
+
+type corpFiles struct {
+	rows     map[string]archive.File
+	waiting  map[string]archive.File // as listed
+	problems map[string]archive.File
+}
+
+var _ FileStore = (*Files)(nil)
+
+// NewFiles makes an empty one.
+func NewFiles(t testing.TB, f *Faults) *Files {
+	return &Files{t: t, faults: f, corps: make(map[string]*corpFiles)}
+}
+
+// of is called with mu held.
+func (s *Files) of(corp string) *corpFiles {
+	c, ok := s.corps[corp]
+	if !ok {
+		c = &corpFiles{make(map[string]archive.File), make(map[string]archive.File), make(map[string]archive.File)}
+		s.corps[corp] = c
+	}
+	return c
+}
+
+// keptFile is a row that shares nothing with its maker.
+func keptFile(f archive.File) archive.File {
+	f.From.Time, f.Deadline, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.NotBefore)
+	if f.Resume != nil {
+		r := *f.Resume
+		r.Digest = bytes.Clone(r.Digest)
+		f.Resume = &r
+	}
+	if f.Stored != nil {
+		st := *f.Stored
+		st.At = kept(st.At)
+		f.Stored = &st
+	}
+	return f
+}
+
+// CreateFile implements [archive.FileTable].
+func (s *Files) CreateFile(ctx context.Context, f archive.File) error {
+	return write(ctx, s.faults, "Files.CreateFile", f.Corp, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if f.ID != archive.FileID(f.SDKFileID) || f.State != archive.FileWaiting || f.Deadline.IsZero() {
+			s.t.Errorf("file %s of %s is created with another id, as %s, or without a deadline", f.ID, f.Corp, f.State)
+		}
+		c := s.of(f.Corp)
+		if _, there := c.rows[f.ID]; there {
+			return archive.ErrExists
+		}
+		f.Rev = 1
+		c.rows[f.ID] = keptFile(f)
+		return nil
+	})
+}
+
+// File implements [archive.FileTable].
+func (s *Files) File(ctx context.Context, corp, id string) (archive.File, error) {
+	return read(ctx, s.faults, "Files.File", corp, func() (archive.File, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f, ok := s.of(corp).rows[id]
+		if !ok {
+			return archive.File{}, archive.ErrNotFound
+		}
+		return keptFile(f), nil
+	})
+}
+
+// Files implements [archive.FileTable].
+func (s *Files) Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error) {
+	return read(ctx, s.faults, "Files.Files", corp, func() (map[string]archive.File, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		found := make(map[string]archive.File)
+		for _, id := range ids {
+			if f, ok := s.of(corp).rows[id]; ok {
+				found[id] = keptFile(f)
+			}
+		}
+		return found, nil
+	})
+}
+
+// SaveFile implements [archive.FileTable].
+func (s *Files) SaveFile(ctx context.Context, f archive.File) (archive.File, error) {
+	err := write(ctx, s.faults, "Files.SaveFile", f.Corp, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c := s.of(f.Corp)
+		old, ok := c.rows[f.ID]
+		if !ok || old.Rev != f.Rev {
+			return archive.ErrConflict
+		}
+		s.check(old, f)
+		saved := keptFile(f)
+		saved.Rev++
+		c.rows[f.ID] = saved
+		return nil
+	})
+	if err != nil {
+		return archive.File{}, err
+	}
+	f.Rev++
+	return keptFile(f), nil
+}
+
+func (s *Files) check(old, f archive.File) {
+	if !old.Deadline.Equal(f.Deadline) || old.SDKFileID != f.SDKFileID || old.MD5 != f.MD5 || old.Size != f.Size || old.From != f.From {
+		s.t.Errorf("file %s: what its message says of it changes", f.ID)
+	}
+	has := f.State == archive.FileStored || f.State == archive.FileMismatch
+	if has != (f.Stored != nil) || has && f.Resume != nil {
+		s.t.Errorf("file %s is %s with %+v and %+v", f.ID, f.State, f.Stored, f.Resume)
+	}
+	if s.objects == nil {
+		return
+	}
+	if r := f.Resume; r != nil {
+		if n, size := s.objects.parts(f.Corp, f.ID, r.Upload); n < r.Parts || size[r.Parts] != r.Bytes {
+			s.t.Errorf("file %s: resume point of %d parts and %d bytes, the store has %d and %d", f.ID, r.Parts, r.Bytes, n, size[r.Parts])
+		}
+	}
+	if f.Stored != nil {
+		if b, ok := s.objects.Object(f.Corp, f.ID); !ok || int64(len(b)) != f.Stored.Size {
+			s.t.Errorf("file %s is %s with %d bytes, the object has %d", f.ID, f.State, f.Stored.Size, len(b))
+		}
+	}
+}
+
+// ListFile implements [archive.FileTable].
+func (s *Files) ListFile(ctx context.Context, f archive.File) error {
+	return write(ctx, s.faults, "Files.ListFile", f.Corp, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c := s.of(f.Corp)
+		delete(c.waiting, f.ID)
+		delete(c.problems, f.ID)
+		switch f.State {
+		case archive.FileWaiting:
+			c.waiting[f.ID] = keptFile(f)
+		case archive.FileStored:
+		default:
+			c.problems[f.ID] = keptFile(f)
+		}
+		return nil
+	})
+}
+
+// DueFiles implements [archive.FileTable].
+func (s *Files) DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error) {
+	return read(ctx, s.faults, "Files.DueFiles", corp, func() ([]string, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var due []archive.File
+		for id, f := range s.of(corp).waiting {
+			if archive.FileLane(id) == lane && !f.NotBefore.After(now) {
+				due = append(due, f)
+			}
+		}
+		slices.SortFunc(due, func(a, b archive.File) int {
+			return cmp.Or(a.Deadline.Compare(b.Deadline), cmp.Compare(a.ID, b.ID))
+		})
+		var ids []string
+		for _, f := range due[:min(limit, len(due))] {
+			ids = append(ids, f.ID)
+		}
+		return ids, nil
+	})
+}
+
+// Backlog implements [FileStore].
+func (s *Files) Backlog(ctx context.Context, corp string) (archive.FileBacklog, error) {
+	return read(ctx, s.faults, "Files.Backlog", corp, func() (archive.FileBacklog, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c := s.of(corp)
+		b := archive.FileBacklog{Waiting: len(c.waiting), Problems: make(map[archive.FileState]int)}
+		for _, f := range c.waiting {
+			if b.Earliest.IsZero() || f.Deadline.Before(b.Earliest) {
+				b.Earliest = f.Deadline
+			}
+		}
+		for _, f := range c.problems {
+			b.Problems[f.State]++
+		}
+		return b, nil
+	})
+}
+
+// FileProblems implements [FileStore].
+func (s *Files) FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error) {
+	return read(ctx, s.faults, "Files.FileProblems", corp, func() ([]archive.File, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c := s.of(corp)
+		var all []archive.File
+		for id := range c.problems {
+			all = append(all, keptFile(c.rows[id]))
+		}
+		slices.SortFunc(all, func(a, b archive.File) int {
+			return cmp.Or(b.Deadline.Compare(a.Deadline), cmp.Compare(b.ID, a.ID))
+		})
+		return all[:min(limit, len(all))], nil
+	})
+}
+
+// Objects is an [archive.FileStore].
+type Objects struct {
+	t      testing.TB
+	faults *Faults
+
+	mu      sync.Mutex
+	objects map[[2]string][]byte
+	uploads map[string]*upload
+	begun   int
+}
+
+type upload struct {
+	corp, id string
+	parts    map[int][]byte
+}
+
+var _ archive.FileStore = (*Objects)(nil)
+
+// NewObjects makes an empty one.
+func NewObjects(t testing.TB, f *Faults) *Objects {
+	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), uploads: make(map[string]*upload)}
+}
+
+// Object is a file's bytes.
+func (o *Objects) Object(corp, id string) ([]byte, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.objects[[2]string{corp, id}]
+	return bytes.Clone(b), ok
+}
+
+// Uploads is how many uploads are begun and neither completed nor aborted.
+func (o *Objects) Uploads() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.uploads)
+}
+
+// Forget loses all that is not completed, as the bucket's rule does with what
+// is old.
+func (o *Objects) Forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.uploads)
+}
+
+// parts is how many parts there are without a hole, and the size of the first
+// n of them by n.
+func (o *Objects) parts(corp, id, name string) (n int, size map[int]int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size = map[int]int64{}
+	u := o.uploads[name]
+	if u == nil || u.corp != corp || u.id != id {
+		return 0, size
+	}
+	for u.parts[n+1] != nil {
+		n++
+		size[n] = size[n-1] + int64(len(u.parts[n]))
+	}
+	return n, size
+}
+
+// PutFile implements [archive.FileStore].
+func (o *Objects) PutFile(ctx context.Context, corp, id string, body []byte) error {
+	return write(ctx, o.faults, "Objects.PutFile", corp, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.objects[[2]string{corp, id}] = bytes.Clone(body)
+		return nil
+	})
+}
+
+// BeginUpload implements [archive.FileStore].
+func (o *Objects) BeginUpload(ctx context.Context, corp, id string) (string, error) {
+	var name string
+	err := write(ctx, o.faults, "Objects.BeginUpload", corp, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.begun++
+		name = "upload-" + strconv.Itoa(o.begun)
+		o.uploads[name] = &upload{corp, id, make(map[int][]byte)}
+		return nil
+	})
+	return name, err
+}
+
+// UploadPart implements [archive.FileStore].
+func (o *Objects) UploadPart(ctx context.Context, corp, id, name string, number int, body []byte) error {
+	return write(ctx, o.faults, "Objects.UploadPart", corp, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		u := o.uploads[name]
+		if u == nil {
+			return archive.ErrNotFound
+		}
+		if u.corp != corp || u.id != id || number < 1 || len(body) == 0 {
+			o.t.Errorf("part %d of %d bytes of %s goes to an upload of %s", number, len(body), id, u.id)
+		}
+		u.parts[number] = bytes.Clone(body)
+		return nil
+	})
+}
+
+const leastPart = 5 << 20 // of S3, for all but the last
+
+// CompleteUpload implements [archive.FileStore].
+func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, parts int, size int64) error {
+	return write(ctx, o.faults, "Objects.CompleteUpload", corp, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		u := o.uploads[name]
+		if u == nil || u.corp != corp || u.id != id {
+			return archive.ErrNotFound
+		}
+		var whole []byte
+		for n := 1; n <= parts; n++ {
+			if n < parts && len(u.parts[n]) < leastPart {
+				o.t.Errorf("part %d of %d has %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
+			}
+			whole = append(whole, u.parts[n]...)
+		}
+		if len(u.parts) != parts || int64(len(whole)) != size {
+			return archive.ErrCorrupt
+		}
+		o.objects[[2]string{corp, id}] = whole
+		delete(o.uploads, name)
+		return nil
+	})
+}
+
+// AbortUpload implements [archive.FileStore].
+func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error {
+	return write(ctx, o.faults, "Objects.AbortUpload", corp, func() error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.uploads, name)
+		return nil
+	})
+}
+
+// MediaQueue is an [archive.MediaQueue] and an [archive.QueueDepth].
+type MediaQueue struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	reqs   []archive.MediaRequest
+}
+
+var (
+	_ archive.MediaQueue = (*MediaQueue)(nil)
+	_ archive.QueueDepth = (*MediaQueue)(nil)
+)
+
+// NewMediaQueue makes an empty one.
+func NewMediaQueue(t testing.TB, f *Faults) *MediaQueue { return &MediaQueue{t: t, faults: f} }
+
+// RequestMedia implements [archive.MediaQueue].
+func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...archive.MediaRequest) error {
+	return write(ctx, q.faults, "MediaQueue.RequestMedia", "", func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, r := range reqs {
+			if r.Corp == "" || r.V != 1 || r.Lane < 0 || r.Lane >= archive.FileLanes {
+				q.t.Errorf("media request %+v: want a corp, format 1, and a lane", r)
+			}
+		}
+		q.reqs = append(q.reqs, reqs...)
+		return nil
+	})
+}
+
+// Take removes and returns all requests, in the order they came.
+func (q *MediaQueue) Take() []archive.MediaRequest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	reqs := q.reqs
+	q.reqs = nil
+	return reqs
+}
+
+// Depth implements [archive.QueueDepth].
+func (q *MediaQueue) Depth(ctx context.Context) (int, error) {
+	return read(ctx, q.faults, "MediaQueue.Depth", "", func() (int, error) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return len(q.reqs), nil
+	})
+}
+
+// chunkBytes is the most that GetMediaData answers.
+const chunkBytes = 512 << 10
+
+// PutFile gives WeCom a file of a corp.
+func (l *Library) PutFile(corp, sdkFileID string, body []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.of(corp)
+	if s.files == nil {
+		s.files = make(map[string][]byte)
+	}
+	s.files[sdkFileID] = body
+}
+
+// MediaSource implements [archive.MediaSources].
+func (l *Library) MediaSource(ctx context.Context, corp string, archiveSecret secret.Value) (archive.MediaSource, error) {
+	return read(ctx, l.faults, "Library.MediaSource", corp, func() (archive.MediaSource, error) {
+		return &handle{l: l, corp: corp, key: archiveSecret}, nil
+	})
+}
+
+// MediaChunk implements [archive.MediaSource].
+func (h *handle) MediaChunk(ctx context.Context, index, sdkFileID string) (archive.MediaChunk, error) {
+	defer h.alone("MediaChunk")()
+	return read(ctx, h.l.faults, "MediaSource.MediaChunk", h.corp, func() (archive.MediaChunk, error) {
+		h.l.mu.Lock()
+		defer h.l.mu.Unlock()
+		s := h.l.of(h.corp)
+		if !s.secret.IsZero() && !s.secret.Equal(h.key) {
+			return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10002}
+		}
+		var c archive.MediaChunk
+		var err error
+		body, ok := s.files[sdkFileID]
+		var from, last int
+		switch {
+		case !ok:
+			err = &archive.SDKError{Op: "GetMediaData", Code: 10005}
+		case index == "":
+			last = min(len(body), chunkBytes) - 1
+		default:
+			if n, scanErr := fmt.Sscanf(index, "Range:bytes=%d-%d", &from, &last); scanErr != nil || n != 2 || last >= len(body) || from > last {
+				err = &archive.SDKError{Op: "GetMediaData", Code: 10000}
+			}
+		}
+		if err == nil {
+			c = archive.MediaChunk{Data: bytes.Clone(body[from : last+1]), Finished: last+1 == len(body)}
+			if !c.Finished {
+				c.Next = fmt.Sprintf("Range:bytes=%d-%d", last+1, min(len(body), last+1+chunkBytes)-1)
+			}
+		}
+		if h.l.OnMediaChunk == nil {
+			return c, err
+		}
+		return h.l.OnMediaChunk(h.corp, index, sdkFileID, c, err)
+	})
+}

@@ -1,0 +1,674 @@
+package archive
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A MediaLedger is what the fetcher needs of the ledger. Safe for concurrent
+// use.
+type MediaLedger interface {
+	// PullState reads the state last saved; a zero state with Corp set if none.
+	PullState(ctx context.Context, corp string) (PullState, error)
+	// RecordRefusal adds to the refusals that our address has had.
+	RecordRefusal(ctx context.Context, corp string, at time.Time) error
+}
+
+// The fetcher's times and bounds.
+const (
+	// MediaCallTimeout is how long the library may take for one chunk.
+	MediaCallTimeout = 40 * time.Second
+	// fetchMargin before the deadline no chunk is begun: it is time for Init, a
+	// chunk, and a part to become durable.
+	fetchMargin = CallTimeout + MediaCallTimeout + 15*time.Second
+
+	partSize  = 5 << 20   // the least that S3 takes, ten chunks
+	chunkSize = 512 << 10 // the most that WeCom gives
+	dueRead   = 50
+	// A file of which chunks stay this small on average never ends.
+	fairChunk  = 64 << 10
+	fairChunks = 64
+	// lastingTries is how often what does not look passing is tried.
+	lastingTries = 5
+	afreshAt     = 3 // of these tries: the next one begins at the first byte
+	// fileGrace is how long after its deadline a file is still asked for.
+	fileGrace = 24 * time.Hour
+
+	// MaxFileSize is the largest file that is fetched.
+	MaxFileSize = 4 << 30
+)
+
+// filePauses grow with the tries of a file.
+var filePauses = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
+
+// A Fetcher brings the files of messages into our own bucket. Its fields never
+// change; it may be used concurrently for different corps and lanes.
+type Fetcher struct {
+	Corps   CorpReader
+	Secrets SecretReader
+	Ledger  MediaLedger
+	Sources MediaSources
+	Files   FileTable
+	Objects FileStore
+	Queue   MediaQueue
+	MaxSize int64 // of a file, in bytes; [MaxFileSize] but in tests
+	Now     func() time.Time
+	Sleep   func(context.Context, time.Duration) error // returns early with the context's error
+	Log     *slog.Logger
+}
+
+// Fetch downloads what waits in a lane of a corp and is due, the most urgent
+// first. If ctx has a deadline it stops in time and requests the rest.
+//
+// The order of writes for a file: each part, then the resume point on the row;
+// at the end the object, then the row with what it became, then the lists. A
+// crash anywhere leaves a file that waits, with a resume point that the store
+// holds; at worst the chunks after it are fetched again. Who comes second to a
+// row finds it changed and leaves the file to the other.
+//
+// What is wrong with a file is recorded on its row, and what is wrong with
+// the corp costs no file a try; neither is an error. An error means that our
+// own stores failed; the request should then be tried again.
+func (f *Fetcher) Fetch(ctx context.Context, req MediaRequest) error {
+	corp, err := f.Corps.Corp(ctx, req.Corp)
+	if errors.Is(err, ErrNotFound) {
+		f.Log.WarnContext(ctx, "files of a corp that is not registered", "corp", req.Corp)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read corp: %w", err)
+	}
+	state, err := f.Ledger.PullState(ctx, corp.ID)
+	if err != nil {
+		return fmt.Errorf("read pull state: %w", err)
+	}
+	d := &fetch{Fetcher: f, corp: corp.ID, lane: req.Lane, seen: make(map[string]bool), made: make(map[FileState]int)}
+	if d.held = MediaHeld(corp, state); d.held == "" {
+		if err := d.open(ctx); err != nil {
+			return err
+		}
+	}
+	begun := f.Now()
+	more, err := d.run(ctx)
+	f.Log.InfoContext(ctx, "fetched", "corp", corp.ID, "lane", req.Lane, "files", d.made, "bytes", d.bytes,
+		"cause", d.held, "more", more, "elapsed", f.Now().Sub(begun))
+	if err != nil {
+		return err
+	}
+	if more {
+		if err := f.Queue.RequestMedia(ctx, MediaRequest{V: 1, Corp: corp.ID, Lane: req.Lane}); err != nil {
+			return fmt.Errorf("request the rest: %w", err)
+		}
+	}
+	return nil
+}
+
+// MediaHeld is why no file of the corp is asked for now; empty if all is well.
+//
+// GetMediaData has no documented code for a refused secret (wecom.md 10.9), so
+// asking for files with one could go on unseen until our address is banned (law
+// 8). Only the puller tries secrets: files are fetched with the one that
+// worked last, and while the corp has no trouble that would be theirs too.
+func MediaHeld(c Corp, s PullState) Cause {
+	if t := s.Trouble; t != nil {
+		switch t.Cause {
+		case CauseLibraryCrash, CauseBadAnswer, CauseRecordTooLarge, CauseUnknownResponse: // about pages
+		default:
+			return t.Cause
+		}
+	}
+	if s.Refusals > 0 || !s.SecretOKAt.Equal(c.SecretSetAt) {
+		return CauseSecret
+	}
+	return ""
+}
+
+// fetch is one round in one lane.
+type fetch struct {
+	*Fetcher
+	corp   string
+	lane   int
+	source MediaSource
+	held   Cause // no more files are asked for, for this reason
+	seen   map[string]bool
+	buf    []byte // one part, used for one file after the other
+
+	made  map[FileState]int
+	bytes int64
+}
+
+func (d *fetch) open(ctx context.Context) error {
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp)
+	if errors.Is(err, ErrNotFound) {
+		d.held = CauseSecretMissing
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read archive secret: %w", err)
+	}
+	if d.source, err = d.Sources.MediaSource(ctx, d.corp, archiveSecret); err != nil {
+		return fmt.Errorf("start the library: %w", err)
+	}
+	return nil
+}
+
+func (d *fetch) nearlyOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && deadline.Sub(d.Now()) < fetchMargin
+}
+
+// run fetches until nothing is due, the corp is held, or time is nearly up,
+// which it reports by more. Each file has one turn.
+func (d *fetch) run(ctx context.Context) (more bool, err error) {
+	for {
+		due, err := d.Files.DueFiles(ctx, d.corp, d.lane, d.Now(), dueRead+len(d.seen))
+		if err != nil {
+			return false, fmt.Errorf("list waiting files: %w", err)
+		}
+		fresh := false
+		for _, id := range due {
+			if d.seen[id] {
+				continue
+			}
+			if d.nearlyOver(ctx) {
+				return true, nil
+			}
+			d.seen[id], fresh = true, true
+			done, err := d.file(ctx, id)
+			if err != nil {
+				return false, fmt.Errorf("file %s: %w", id, err)
+			}
+			if !done {
+				return d.held == "", nil
+			}
+		}
+		if !fresh {
+			return false, nil
+		}
+	}
+}
+
+// file gives a file its turn. done is false if the round is to end.
+func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
+	row, err := d.Files.File(ctx, d.corp, id)
+	if errors.Is(err, ErrNotFound) {
+		d.Log.ErrorContext(ctx, "a file is listed that the table does not have", "corp", d.corp, "file", id)
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read row: %w", err)
+	}
+	if row.State != FileWaiting {
+		// Whoever saved it did not come to the lists.
+		return true, d.list(ctx, row)
+	}
+	if d.held != "" {
+		// Only what is past all hope is looked at: the most urgent come first.
+		if d.Now().Before(row.Deadline.Add(fileGrace)) {
+			return false, nil
+		}
+		return true, d.settle(ctx, row, FileExpired, string(d.held))
+	}
+	t := &transfer{fetch: d, row: row}
+	end, err := t.run(ctx)
+	if errors.Is(err, ErrConflict) {
+		d.Log.InfoContext(ctx, "file is fetched by somebody else", "corp", d.corp, "file", id)
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	switch end.kind {
+	case endOfTime:
+		return false, nil
+	case endOfFile:
+		if err := d.settle(ctx, t.row, end.state, end.reason); err != nil || t.row.Stored != nil {
+			return true, err
+		}
+		return true, t.discard(ctx, t.at.Upload)
+	case endOfTry:
+		return true, d.postpone(ctx, t.row, end)
+	}
+	// The corp's trouble: the file keeps its tries, and comes back when the
+	// puller has had time to see the same.
+	d.held = Cause(end.reason)
+	t.row.NotBefore, t.row.Reason = d.Now().Add(filePauses[1]), end.reason
+	return false, d.save(ctx, t.row)
+}
+
+// settle saves what became of a file.
+func (d *fetch) settle(ctx context.Context, row File, state FileState, reason string) error {
+	row.State, row.Reason, row.Resume, row.Tries = state, reason, nil, 0
+	if err := d.save(ctx, row); err != nil {
+		return err
+	}
+	d.made[state]++
+	if state != FileStored {
+		d.Log.ErrorContext(ctx, "file is not whole", "corp", d.corp, "file", row.ID, "state", state, "reason", reason,
+			"msgid", row.From.MsgID, "seq", row.From.Seq)
+	}
+	return nil
+}
+
+// postpone lets a file that could not be fetched wait for another try, until
+// tries cannot help.
+func (d *fetch) postpone(ctx context.Context, row File, e end) error {
+	row.Tries++
+	if row.Tries >= lastingTries {
+		switch {
+		case e.lasting:
+			return d.settle(ctx, row, FileFailed, e.reason)
+		case d.Now().After(row.Deadline.Add(fileGrace)):
+			return d.settle(ctx, row, FileExpired, e.reason)
+		}
+	}
+	if e.lasting && row.Tries == afreshAt {
+		// Perhaps it is the place that cannot be gone on from.
+		row.Resume = nil
+	}
+	row.Reason = e.reason
+	row.NotBefore = d.Now().Add(filePauses[min(row.Tries, len(filePauses))-1])
+	d.Log.WarnContext(ctx, "file could not be fetched", "corp", d.corp, "file", row.ID, "reason", e.reason, "tries", row.Tries)
+	return d.save(ctx, row)
+}
+
+// save saves a row, and then its place in the lists. Losing to somebody else is
+// no failure: they list what they have saved.
+func (d *fetch) save(ctx context.Context, row File) error {
+	saved, err := d.Files.SaveFile(ctx, row)
+	if errors.Is(err, ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("save row: %w", err)
+	}
+	return d.list(ctx, saved)
+}
+
+func (d *fetch) list(ctx context.Context, row File) error {
+	if err := d.Files.ListFile(ctx, row); err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	return nil
+}
+
+// end is how a turn of a file ended.
+type end struct {
+	kind    endKind
+	state   FileState // of endOfFile
+	reason  string
+	lasting bool // of endOfTry: it does not look as if it passed by itself
+}
+
+type endKind int
+
+const (
+	endOfTime endKind = iota // what is durable is saved; the rest is for the next round
+	endOfFile                // the file has a final state
+	endOfTry                 // another time
+	endOfCorp                // not the file's trouble
+)
+
+// transfer is the download of one file.
+type transfer struct {
+	*fetch
+	row File
+
+	// What has been fetched: the durable parts, and behind them buf, which is
+	// less than a part and a chunk.
+	at  Resume
+	sum hash.Hash
+	// begun is where the last index began, if it had WeCom's form.
+	begun     int64
+	startOver int // how often this turn began at the first byte again
+}
+
+// run downloads from the resume point to the end. Errors are those of our own
+// stores, and [ErrConflict].
+func (t *transfer) run(ctx context.Context) (end, error) {
+	if err := t.resume(); err != nil {
+		return end{}, err
+	}
+	for {
+		if t.nearlyOver(ctx) {
+			return end{kind: endOfTime}, nil
+		}
+		chunk, bad, err := t.chunk(ctx)
+		if err != nil {
+			return end{}, err
+		}
+		if bad != nil {
+			return *bad, nil
+		}
+		t.take(chunk)
+		if total := t.at.Bytes + int64(len(t.buf)); total > t.MaxSize {
+			return end{kind: endOfFile, state: FileFailed, reason: ReasonTooLarge}, nil
+		} else if t.at.Chunks > fairChunks && total/int64(t.at.Chunks) < fairChunk {
+			return end{kind: endOfFile, state: FileFailed, reason: ReasonDribbles}, nil
+		}
+		again := false
+		var e end
+		switch {
+		case chunk.Finished:
+			e, again, err = t.finish(ctx)
+		case len(t.buf) >= partSize:
+			again, err = t.part(ctx)
+		default:
+			continue
+		}
+		if err != nil {
+			return end{}, err
+		}
+		if again {
+			if err := t.restart(ctx); err != nil {
+				return end{}, err
+			}
+		} else if chunk.Finished {
+			return e, nil
+		}
+	}
+}
+
+// resume begins where the row says.
+func (t *transfer) resume() error {
+	t.buf, t.at, t.begun, t.sum = t.fetch.buffer(), Resume{}, 0, md5.New()
+	if t.row.Resume == nil {
+		return nil
+	}
+	t.at = *t.row.Resume
+	if t.at.Parts < 1 || t.at.Index == "" {
+		return fmt.Errorf("resume point: %w", ErrCorrupt)
+	}
+	if err := t.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(t.at.Digest); err != nil {
+		return fmt.Errorf("resume point: digest: %w", ErrCorrupt)
+	}
+	t.begun, _ = indexStart(t.at.Index)
+	return nil
+}
+
+// buffer is empty, with room for a part and the chunk that fills it.
+func (d *fetch) buffer() []byte {
+	if d.buf == nil {
+		d.buf = make([]byte, 0, partSize+chunkSize)
+	}
+	return d.buf[:0]
+}
+
+// take adds a chunk to what has been fetched.
+func (t *transfer) take(c MediaChunk) {
+	if t.at.Bytes == 0 && len(t.buf) == 0 {
+		t.at.Type = SniffFile(c.Data)
+	}
+	t.buf = append(t.buf, c.Data...)
+	_, _ = t.sum.Write(c.Data) // a hash never fails
+	t.fetch.bytes += int64(len(c.Data))
+	t.at.Index = c.Next
+	t.at.Chunks++
+	if n, ok := indexStart(c.Next); ok {
+		t.begun = n
+	}
+}
+
+var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-\d{1,18}$`)
+
+// indexStart is the first byte that an index asks for, if it has the form that
+// has been seen; nobody promises it.
+func indexStart(index string) (int64, bool) {
+	m := indexForm.FindStringSubmatch(index)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	return n, err == nil
+}
+
+// chunk fetches the next chunk, and tries again what may pass by itself: a
+// failed chunk does not cost the others. bad says how the turn ends without
+// one.
+func (t *transfer) chunk(ctx context.Context) (_ MediaChunk, bad *end, err error) {
+	crashes := 0
+	for try := 1; ; try++ {
+		c, callErr := t.source.MediaChunk(ctx, t.at.Index, t.row.SDKFileID)
+		if ctx.Err() != nil {
+			return MediaChunk{}, nil, ctx.Err()
+		}
+		var again bool
+		if callErr == nil {
+			if bad = t.fault(c); bad == nil {
+				return c, nil, nil
+			}
+			again = true
+		} else if bad, again, err = t.failed(ctx, callErr); err != nil {
+			return MediaChunk{}, nil, err
+		}
+		if bad.reason == ReasonCrashes {
+			// Once more, alone in the fresh process that the call starts: then
+			// it is this file that it cannot bear (law 7).
+			if crashes++; crashes == 2 {
+				return MediaChunk{}, bad, nil
+			}
+		}
+		if !again || try == tries || t.nearlyOver(ctx) {
+			if bad.reason == ReasonCrashes { // not confirmed
+				bad = &end{kind: endOfTry, reason: bad.reason, lasting: true}
+			}
+			return MediaChunk{}, bad, nil
+		}
+		if err := t.Sleep(ctx, retryPause); err != nil {
+			return MediaChunk{}, nil, err
+		}
+	}
+}
+
+// fault is what is wrong with a chunk that came without an error; nil for
+// nothing.
+func (t *transfer) fault(c MediaChunk) *end {
+	reason := ""
+	next, known := indexStart(c.Next)
+	switch {
+	case len(c.Data) > chunkSize:
+		reason = ReasonTooLarge
+	case c.Finished:
+	case c.Next == "":
+		reason = ReasonNoIndex
+	case c.Next == t.at.Index, known && next <= t.begun:
+		reason = ReasonRepeats
+	}
+	if reason == "" {
+		return nil
+	}
+	return &end{kind: endOfTry, reason: reason, lasting: true}
+}
+
+// failed reads an error of the library. again says that the same chunk may be
+// asked for at once.
+func (t *transfer) failed(ctx context.Context, err error) (bad *end, again bool, _ error) {
+	var sdk *SDKError
+	var crash *CrashError
+	var library *LibraryError
+	switch {
+	case errors.As(err, &sdk):
+		return t.refused(ctx, sdk)
+	case errors.As(err, &crash) && crash.Op == "GetMediaData":
+		t.Log.ErrorContext(ctx, "library failed", "corp", t.corp, "file", t.row.ID, "err", crash)
+		if crash.How == Hung {
+			return &end{kind: endOfTry, reason: ReasonHangs, lasting: true}, false, nil
+		}
+		return &end{kind: endOfFile, state: FileFailed, reason: ReasonCrashes}, true, nil
+	case errors.As(err, &crash):
+		t.Log.ErrorContext(ctx, "library failed", "corp", t.corp, "err", crash)
+		return &end{kind: endOfCorp, reason: string(CauseLibraryCrash)}, false, nil
+	case errors.As(err, &library):
+		t.Log.ErrorContext(ctx, "library cannot be used", "corp", t.corp, "err", library)
+		return &end{kind: endOfCorp, reason: string(CauseLibraryMissing)}, false, nil
+	}
+	return nil, false, fmt.Errorf("ask WeCom: %w", err)
+}
+
+// refused reads a code of the library. GetMediaData answers no JSON, so
+// errcodes come, if at all, as its return code too (wecom.md 1.7).
+func (t *transfer) refused(ctx context.Context, e *SDKError) (bad *end, again bool, err error) {
+	if e.Op == "GetMediaData" {
+		switch e.Code {
+		case codeExpired, 301048:
+			return &end{kind: endOfFile, state: FileExpired, reason: ReasonDeleted}, false, nil
+		case 10005:
+			return &end{kind: endOfFile, state: FileFailed, reason: ReasonBadFileID}, false, nil
+		}
+	}
+	cause, respond := classify(e.Op, e.Code, e.Code >= 10000 && e.Code < 20000)
+	switch {
+	case respond == respondRefuse:
+		if err := t.Ledger.RecordRefusal(ctx, t.corp, t.Now()); err != nil {
+			return nil, false, fmt.Errorf("record refusal: %w", err)
+		}
+		return &end{kind: endOfCorp, reason: string(cause)}, false, nil
+	case e.Op != "GetMediaData" || cause != CauseUnknownResponse && respond != respondRetry:
+		return &end{kind: endOfCorp, reason: string(cause)}, false, nil
+	}
+	// Single files are known to fail for ever with codes that mean a passing
+	// trouble for others (wecom.md 1.7).
+	passing := respond == respondRetry
+	return &end{kind: endOfTry, reason: "sdk_" + strconv.Itoa(e.Code), lasting: !passing}, passing, nil
+}
+
+// part makes what is in buf durable, and then says so on the row. gone means
+// that the upload does not exist any more.
+func (t *transfer) part(ctx context.Context) (gone bool, err error) {
+	if gone, err := t.upload(ctx); gone || err != nil {
+		return gone, err
+	}
+	digest, err := t.sum.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return false, fmt.Errorf("digest: %w", err)
+	}
+	t.at.Digest = digest
+	at := t.at
+	t.row.Resume, t.row.Tries, t.row.Reason = &at, 0, ""
+	t.row, err = t.saved(ctx)
+	return false, err
+}
+
+func (t *transfer) saved(ctx context.Context) (File, error) {
+	row, err := t.Files.SaveFile(ctx, t.row)
+	if err != nil {
+		return t.row, fmt.Errorf("save resume point: %w", err)
+	}
+	return row, nil
+}
+
+func (t *transfer) upload(ctx context.Context) (gone bool, err error) {
+	if t.at.Upload == "" {
+		if t.at.Upload, err = t.Objects.BeginUpload(ctx, t.corp, t.row.ID); err != nil {
+			return false, fmt.Errorf("begin upload: %w", err)
+		}
+	}
+	err = t.Objects.UploadPart(ctx, t.corp, t.row.ID, t.at.Upload, t.at.Parts+1, t.buf)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("upload part %d: %w", t.at.Parts+1, err)
+	}
+	t.at.Parts++
+	t.at.Bytes += int64(len(t.buf))
+	t.buf = t.buf[:0]
+	return false, nil
+}
+
+// finish checks the file and makes it an object. again means that it has to be
+// fetched anew.
+func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
+	got := StoredFile{
+		Size: t.at.Bytes + int64(len(t.buf)),
+		MD5:  hex.EncodeToString(t.sum.Sum(nil)),
+		Type: t.at.Type,
+		At:   t.Now().UTC().Truncate(time.Millisecond),
+	}
+	differs := t.row.differs(got)
+	if differs != "" && t.row.Wholes == 0 {
+		t.row.Wholes++
+		t.Log.WarnContext(ctx, "file is not what its message says, fetched again", "corp", t.corp, "file", t.row.ID, "reason", differs)
+		return end{}, true, nil
+	}
+	if t.at.Parts == 0 {
+		if err := t.Objects.PutFile(ctx, t.corp, t.row.ID, t.buf); err != nil {
+			return end{}, false, fmt.Errorf("write object: %w", err)
+		}
+	} else {
+		if len(t.buf) > 0 {
+			if gone, err := t.upload(ctx); gone || err != nil {
+				return end{}, gone, err
+			}
+		}
+		err := t.Objects.CompleteUpload(ctx, t.corp, t.row.ID, t.at.Upload, t.at.Parts, t.at.Bytes)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			t.Log.WarnContext(ctx, "parts of a file are gone, fetched again", "corp", t.corp, "file", t.row.ID, "err", err)
+			return end{}, true, nil
+		}
+		if err != nil {
+			return end{}, false, fmt.Errorf("complete object: %w", err)
+		}
+	}
+	t.row.Stored = &got
+	if differs != "" {
+		return end{kind: endOfFile, state: FileMismatch, reason: differs}, false, nil
+	}
+	return end{kind: endOfFile, state: FileStored}, false, nil
+}
+
+// differs says what the message declares otherwise; empty for nothing. Where
+// the md5 is right the file is whole, whatever the size says.
+func (f File) differs(got StoredFile) string {
+	switch {
+	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
+		return ReasonMD5
+	case f.MD5 == "" && f.Size > 0 && f.Size != got.Size:
+		return ReasonSize
+	}
+	return ""
+}
+
+// maxStartOver bounds the new beginnings of one turn: one for a mismatch, one
+// for an upload that is gone.
+const maxStartOver = 2
+
+// restart begins the file at its first byte. The row forgets the upload before
+// that is thrown away: a crash in between leaves parts that the bucket's own
+// rule removes, never a resume point without parts.
+func (t *transfer) restart(ctx context.Context) error {
+	if t.startOver++; t.startOver > maxStartOver {
+		return errors.New("uploads of this file do not last")
+	}
+	upload := t.at.Upload
+	t.row.Resume = nil
+	var err error
+	if t.row, err = t.saved(ctx); err != nil {
+		return err
+	}
+	if err := t.discard(ctx, upload); err != nil {
+		return err
+	}
+	return t.resume()
+}
+
+// discard throws an upload away that no row names any more.
+func (t *transfer) discard(ctx context.Context, upload string) error {
+	if upload == "" {
+		return nil
+	}
+	if err := t.Objects.AbortUpload(ctx, t.corp, t.row.ID, upload); err != nil {
+		return fmt.Errorf("abort upload: %w", err)
+	}
+	return nil
+}

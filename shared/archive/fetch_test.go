@@ -1,0 +1,613 @@
+package archive_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+)
+
+const (
+	chunk = 512 << 10
+	part  = 5 << 20
+)
+
+// mediaBench is a bench whose corp has a secret that works, and a fetcher.
+type mediaBench struct {
+	*bench
+	fetcher *archive.Fetcher
+}
+
+func newMediaBench(t testing.TB, f *archivetest.Faults) *mediaBench {
+	b := &mediaBench{bench: newBench(t, f)}
+	b.fetcher = &archive.Fetcher{
+		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Sources: b.Library, Files: b.Files, Objects: b.Objects,
+		Queue: b.Media, MaxSize: archive.MaxFileSize, Now: b.clock.Now, Sleep: b.clock.Sleep, Log: slog.New(slog.DiscardHandler),
+	}
+	b.trouble("")
+	return b
+}
+
+// trouble is what the puller found last; empty for none.
+func (b *mediaBench) trouble(c archive.Cause) {
+	s := archive.PullState{Corp: corp, SecretOKAt: start}
+	if c != "" {
+		s.Trouble = &archive.Trouble{Cause: c}
+	}
+	b.must(b.Ledger.SavePullState(b.t.Context(), s))
+}
+
+// content is n bytes that differ from place to place.
+func content(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+func md5Of(b []byte) string {
+	sum := md5.Sum(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// file is a file of lane 0 as a message would name it, which WeCom has.
+func (b *mediaBench) file(name string, body []byte) archive.File {
+	f := b.fileWithout(name)
+	f.MD5, f.Size = md5Of(body), int64(len(body))
+	b.Library.PutFile(corp, f.SDKFileID, body)
+	return f
+}
+
+// fileWithout is one that WeCom does not know, with no md5 and size.
+func (b *mediaBench) fileWithout(name string) archive.File {
+	id := name
+	for n := 0; archive.FileLane(archive.FileID(id)) != 0; n++ {
+		id = fmt.Sprint(name, n)
+	}
+	return archive.File{
+		Corp: corp, ID: archive.FileID(id), SDKFileID: id, Kind: "image", Ext: "jpg", State: archive.FileWaiting,
+		From:     archive.FileUse{Conversation: "room:r", Time: start, MsgID: "m1", Seq: 1},
+		Deadline: archive.FileDeadline(start, start), NotBefore: start,
+	}
+}
+
+func (b *mediaBench) register(files ...archive.File) {
+	b.t.Helper()
+	lanes, err := archive.RegisterFiles(b.t.Context(), b.Files, corp, files, false)
+	b.must(err)
+	if len(lanes) != 1 || lanes[0] != 0 {
+		b.t.Fatalf("got lanes %v, want 0 alone", lanes)
+	}
+}
+
+func (b *mediaBench) fetch(ctx context.Context) error {
+	return b.fetcher.Fetch(ctx, archive.MediaRequest{V: 1, Corp: corp})
+}
+
+func (b *mediaBench) row(f archive.File) archive.File {
+	b.t.Helper()
+	row, err := b.Files.File(b.t.Context(), corp, f.ID)
+	b.must(err)
+	return row
+}
+
+// want checks a file's state, its object, and the lists.
+func (b *mediaBench) want(f archive.File, state archive.FileState, reason string, body []byte) archive.File {
+	b.t.Helper()
+	row := b.row(f)
+	if row.State != state || row.Reason != reason {
+		b.t.Errorf("got %s, %q; want %s, %q", row.State, row.Reason, state, reason)
+	}
+	object, ok := b.Objects.Object(corp, f.ID)
+	if ok != (body != nil) || !bytes.Equal(object, body) {
+		b.t.Errorf("got an object %v of %d bytes, want %v of %d, equal", ok, len(object), body != nil, len(body))
+	}
+	if row.Stored != nil && (row.Stored.Size != int64(len(body)) || row.Stored.MD5 != md5Of(body)) {
+		b.t.Errorf("got %+v on the row", row.Stored)
+	}
+	due, err := b.Files.DueFiles(b.t.Context(), corp, 0, row.NotBefore, 100)
+	b.must(err)
+	if slices.Contains(due, f.ID) != (state == archive.FileWaiting) {
+		b.t.Errorf("got %v listed as waiting with the file %s", due, state)
+	}
+	return row
+}
+
+func TestFilesOfEverySize(t *testing.T) {
+	for _, size := range []int{0, 1, chunk - 1, chunk, chunk + 1, part - 1, part, part + 1, 2 * part, 12_000_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			body := content(size)
+			f := b.file("f", body)
+			b.register(f)
+			b.must(b.fetch(t.Context()))
+			b.want(f, archive.FileStored, "", body)
+			if n := b.Objects.Uploads(); n != 0 {
+				t.Errorf("got %d uploads left", n)
+			}
+		})
+	}
+}
+
+// The same end, whatever fails and wherever the process ends.
+func TestFetchSurvivesEveryFault(t *testing.T) {
+	body := content(part + chunk + 1)
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		b := newMediaBench(t, f)
+		large, small := b.file("large", body), b.file("small", body[:10])
+		lied := b.fileWithout("lied")
+		lied.MD5 = md5Of([]byte("another"))
+		b.Library.PutFile(corp, lied.SDKFileID, body[:20])
+		arm()
+		for range 2 {
+			if _, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{large, small, lied}, false); err == nil {
+				_ = b.fetch(t.Context())
+			}
+			f.Disarm()
+			b.clock.advance(7 * time.Hour)
+		}
+		b.want(large, archive.FileStored, "", body)
+		b.want(small, archive.FileStored, "", body[:10])
+		b.want(lied, archive.FileMismatch, archive.ReasonMD5, body[:20])
+		backlog, err := b.Files.Backlog(t.Context(), corp)
+		b.must(err)
+		if backlog.Waiting != 0 || backlog.Problems[archive.FileMismatch] != 1 || len(backlog.Problems) != 1 {
+			t.Errorf("got %+v, want one mismatch listed", backlog)
+		}
+	})
+}
+
+// An invocation for every part: each goes on where the one before said.
+func TestResumeAtEveryPart(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	body := content(4*part + 3*chunk + 7)
+	f := b.file("f", body)
+	b.register(f)
+	asked := map[string]int{}
+	var spent time.Duration
+	b.Library.OnMediaChunk = func(_, index, _ string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
+		asked[index]++
+		spent += 10 * time.Second
+		b.clock.advance(10 * time.Second)
+		return c, err
+	}
+	rounds := 0
+	for ; b.row(f).State == archive.FileWaiting; rounds++ {
+		if rounds > 10 {
+			t.Fatal("no end in sight")
+		}
+		// Room for eleven chunks: a part, and one that is fetched again.
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
+		d, _ := ctx.Deadline()
+		b.fetcher.Now = func() time.Time { return d.Add(-185*time.Second + spent) }
+		spent = 0
+		b.must(b.fetch(ctx))
+		cancel()
+		if reqs := b.Media.Take(); (len(reqs) == 1) != (b.row(f).State == archive.FileWaiting) {
+			t.Fatalf("got requests %v with the file %s", reqs, b.row(f).State)
+		}
+	}
+	b.want(f, archive.FileStored, "", body)
+	for index, n := range asked {
+		if n > 2 {
+			t.Errorf("chunk %q was fetched %d times", index, n)
+		}
+	}
+	if rounds < 4 {
+		t.Errorf("got %d rounds, want one for each part", rounds)
+	}
+}
+
+func TestLostUploadIsBegunAgain(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	body := content(2*part + 5)
+	f := b.file("f", body)
+	b.register(f)
+	b.Library.OnMediaChunk = func(_, index, _ string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
+		if strings.HasPrefix(index, "Range:bytes=5767168-") { // the second of the second part
+			return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10001}
+		}
+		return c, err
+	}
+	b.must(b.fetch(t.Context()))
+	if row := b.want(f, archive.FileWaiting, "sdk_10001", nil); row.Resume == nil || row.Resume.Bytes != part || row.Tries != 1 {
+		t.Errorf("got %+v after a part", row)
+	}
+	b.Objects.Forget()
+	b.Library.OnMediaChunk = nil
+	b.clock.advance(time.Minute)
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileStored, "", body)
+}
+
+func TestWhatWeComDoesToAFile(t *testing.T) {
+	body := content(part + 2*chunk)
+	const second = "Range:bytes=524288-1048575"
+	code := func(n int) func(string, archive.MediaChunk) (archive.MediaChunk, error) {
+		return func(string, archive.MediaChunk) (archive.MediaChunk, error) {
+			return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: n}
+		}
+	}
+	onSecond := func(change func(*archive.MediaChunk)) func(string, archive.MediaChunk) (archive.MediaChunk, error) {
+		return func(index string, c archive.MediaChunk) (archive.MediaChunk, error) {
+			if index == second {
+				change(&c)
+			}
+			return c, nil
+		}
+	}
+	crash := func(how archive.CrashKind) func(string, archive.MediaChunk) (archive.MediaChunk, error) {
+		return func(string, archive.MediaChunk) (archive.MediaChunk, error) {
+			return archive.MediaChunk{}, &archive.CrashError{Op: "GetMediaData", How: how}
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		times  int // the first answers only; all if zero
+		answer func(index string, c archive.MediaChunk) (archive.MediaChunk, error)
+		state  archive.FileState // after one round; the end is checked by rounds
+		reason string
+		rounds int // until it is settled, with the pauses between
+		end    archive.FileState
+	}{
+		{"a chunk fails once", 1, code(10002), archive.FileStored, "", 1, archive.FileStored},
+		{"a chunk fails twice", 2, code(10001), archive.FileStored, "", 1, archive.FileStored},
+		{"a round fails", 3, code(10003), archive.FileWaiting, "sdk_10003", 2, archive.FileStored},
+		{"network for two days", 3 * 12, code(10001), archive.FileWaiting, "sdk_10001", 13, archive.FileStored},
+		{"network for ever", 0, code(10001), archive.FileWaiting, "sdk_10001", 30, archive.FileExpired},
+		{"cannot be decrypted for ever", 0, code(10006), archive.FileWaiting, "sdk_10006", 5, archive.FileFailed},
+		{"unknown code once", 1, code(10042), archive.FileWaiting, "sdk_10042", 2, archive.FileStored},
+		{"expired", 0, code(10010), archive.FileExpired, archive.ReasonDeleted, 1, archive.FileExpired},
+		{"expired by HTTP", 0, code(301048), archive.FileExpired, archive.ReasonDeleted, 1, archive.FileExpired},
+		{"another corp's", 0, code(10005), archive.FileFailed, archive.ReasonBadFileID, 1, archive.FileFailed},
+		{"no index once", 1, func(_ string, c archive.MediaChunk) (archive.MediaChunk, error) { c.Next = ""; return c, nil },
+			archive.FileStored, "", 1, archive.FileStored},
+		{"no index for ever", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "" }), archive.FileWaiting, archive.ReasonNoIndex, 5, archive.FileFailed},
+		{"the same index again", 0, onSecond(func(c *archive.MediaChunk) { c.Next = second }), archive.FileWaiting, archive.ReasonRepeats, 5, archive.FileFailed},
+		{"back to the start", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "Range:bytes=0-524287" }), archive.FileWaiting, archive.ReasonRepeats, 5, archive.FileFailed},
+		{"a chunk beyond its size", 0, onSecond(func(c *archive.MediaChunk) { c.Data = append(c.Data, 0) }), archive.FileWaiting, archive.ReasonTooLarge, 5, archive.FileFailed},
+		{"an index that WeCom refuses", 0, func(_ string, c archive.MediaChunk) (archive.MediaChunk, error) {
+			return archive.MediaChunk{Data: c.Data, Next: "anything"}, nil
+		}, archive.FileWaiting, "sdk_10000", 5, archive.FileFailed},
+		{"the library crashes once", 1, crash(archive.Crashed), archive.FileStored, "", 1, archive.FileStored},
+		{"the library crashes twice", 2, crash(archive.Crashed), archive.FileFailed, archive.ReasonCrashes, 1, archive.FileFailed},
+		{"the library talks nonsense", 2, crash(archive.Nonsense), archive.FileFailed, archive.ReasonCrashes, 1, archive.FileFailed},
+		{"the library hangs once", 1, crash(archive.Hung), archive.FileWaiting, archive.ReasonHangs, 2, archive.FileStored},
+		{"the library hangs for ever", 0, crash(archive.Hung), archive.FileWaiting, archive.ReasonHangs, 5, archive.FileFailed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f, other := b.file("f", body), b.file("other", body[:9])
+			other.Deadline = other.Deadline.Add(time.Hour) // it comes second
+			b.register(f, other)
+			n := 0
+			b.Library.OnMediaChunk = func(_, index, id string, chunk archive.MediaChunk, err error) (archive.MediaChunk, error) {
+				if id != f.SDKFileID || err != nil {
+					return chunk, err
+				}
+				if n++; c.times > 0 && n > c.times {
+					return chunk, nil
+				}
+				return c.answer(index, chunk)
+			}
+			b.must(b.fetch(t.Context()))
+			if row := b.row(f); row.State != c.state || row.Reason != c.reason {
+				t.Errorf("after one round: got %s, %q; want %s, %q", row.State, row.Reason, c.state, c.reason)
+			}
+			b.want(other, archive.FileStored, "", body[:9])
+			rounds := 1
+			for ; b.row(f).State == archive.FileWaiting && rounds < 100; rounds++ {
+				b.clock.advance(b.row(f).NotBefore.Sub(b.clock.Now()))
+				b.must(b.fetch(t.Context()))
+			}
+			if row := b.row(f); row.State != c.end || rounds != c.rounds && c.rounds != 30 {
+				t.Errorf("got %s (%s) after %d rounds, want %s after %d", row.State, row.Reason, rounds, c.end, c.rounds)
+			}
+			if c.end == archive.FileStored {
+				b.want(f, archive.FileStored, "", body)
+			} else if got := b.Objects.Uploads(); got != 0 {
+				t.Errorf("got %d uploads left of a file that is %s", got, c.end)
+			}
+		})
+	}
+}
+
+// Chunks that are far too small end as failed, by their number.
+func TestFileThatNeverFinishes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		size   int
+		max    int64
+		reason string
+	}{
+		{"endless", chunk, 20 << 20, archive.ReasonTooLarge},
+		{"a byte at a time", 1, archive.MaxFileSize, archive.ReasonDribbles},
+		{"nothing at a time", 0, archive.MaxFileSize, archive.ReasonDribbles},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f := b.fileWithout("f")
+			b.register(f)
+			b.fetcher.MaxSize = c.max
+			n := 0
+			data := make([]byte, c.size)
+			b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
+				n++
+				return archive.MediaChunk{Data: bytes.Clone(data), Next: fmt.Sprintf("Range:bytes=%d-%d", n, n)}, nil
+			}
+			b.must(b.fetch(t.Context()))
+			b.want(f, archive.FileFailed, c.reason, nil)
+			if n > 100 || b.Objects.Uploads() != 0 {
+				t.Errorf("got %d calls and %d uploads left", n, b.Objects.Uploads())
+			}
+		})
+	}
+}
+
+func TestWhatMessagesSayOfFiles(t *testing.T) {
+	body := content(part + 10)
+	sum := md5Of(body)
+	for _, c := range []struct {
+		name   string
+		md5    string
+		size   int64
+		state  archive.FileState
+		reason string
+		calls  int // of the first chunk
+	}{
+		{"all right", sum, int64(len(body)), archive.FileStored, "", 1},
+		{"nothing", "", 0, archive.FileStored, "", 1},
+		{"upper case", strings.ToUpper(sum), 0, archive.FileStored, "", 1},
+		{"the size lies", sum, 7, archive.FileStored, "", 1},
+		{"only a size", "", int64(len(body)), archive.FileStored, "", 1},
+		{"only a size, wrong", "", 7, archive.FileMismatch, archive.ReasonSize, 2},
+		{"the md5 lies", md5Of(nil), int64(len(body)), archive.FileMismatch, archive.ReasonMD5, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f := b.file("f", body)
+			f.MD5, f.Size = c.md5, c.size
+			b.register(f)
+			calls := 0
+			b.Library.OnMediaChunk = func(_, index, _ string, chunk archive.MediaChunk, err error) (archive.MediaChunk, error) {
+				if index == "" {
+					calls++
+				}
+				return chunk, err
+			}
+			b.must(b.fetch(t.Context()))
+			b.want(f, c.state, c.reason, body)
+			if calls != c.calls || b.Objects.Uploads() != 0 {
+				t.Errorf("fetched %d times with %d uploads left, want %d and none", calls, b.Objects.Uploads(), c.calls)
+			}
+		})
+	}
+}
+
+// A bad transfer is noticed, and the second download is kept.
+func TestDamageOnTheWayIsMended(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	body := content(2 * chunk)
+	f := b.file("f", body)
+	b.register(f)
+	n := 0
+	b.Library.OnMediaChunk = func(_, _, _ string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
+		if n++; n == 2 {
+			c.Data[100] ^= 1
+		}
+		return c, err
+	}
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileStored, "", body)
+}
+
+// What is wrong with the corp costs no file a try, and nothing is asked.
+func TestCorpTroubleHoldsFiles(t *testing.T) {
+	for _, cause := range []archive.Cause{
+		archive.CauseTrustedIP, archive.CauseSecret, archive.CauseExpired, archive.CauseNetwork, archive.CauseBudget,
+	} {
+		t.Run(string(cause), func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f := b.file("f", []byte("x"))
+			b.register(f)
+			b.trouble(cause)
+			b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
+				t.Error("WeCom is asked")
+				return archive.MediaChunk{}, errors.New("no")
+			}
+			b.must(b.fetch(t.Context()))
+			if row := b.want(f, archive.FileWaiting, "", nil); row.Tries != 0 {
+				t.Errorf("got %d tries", row.Tries)
+			}
+			b.clock.advance(archive.Retention + 25*time.Hour)
+			b.must(b.fetch(t.Context()))
+			b.want(f, archive.FileExpired, string(cause), nil)
+		})
+	}
+}
+
+// Law 8: a secret that did not work for pages is not tried for files.
+func TestOnlyAProvedSecretFetches(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	f := b.file("f", []byte("x"))
+	b.register(f)
+	b.must(b.Corps.SetSecret(t.Context(), corp, "newe", start.Add(time.Minute)))
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileWaiting, "", nil)
+	b.must(b.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: start.Add(time.Minute)}))
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileStored, "", []byte("x"))
+}
+
+func TestCorpTroubleSeenHereEndsTheRound(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		err      error
+		cause    archive.Cause
+		refusals int
+	}{
+		{"address", &archive.SDKError{Op: "GetMediaData", Code: 10009}, archive.CauseTrustedIP, 0},
+		{"address by HTTP", &archive.SDKError{Op: "GetMediaData", Code: 301042}, archive.CauseTrustedIP, 0},
+		{"certificates", &archive.SDKError{Op: "GetMediaData", Code: 10011}, archive.CauseTLS, 0},
+		{"licence", &archive.SDKError{Op: "GetMediaData", Code: 301052}, archive.CauseExpired, 0},
+		{"secret", &archive.SDKError{Op: "GetMediaData", Code: 40001}, archive.CauseSecret, 1},
+		{"secret at Init", &archive.SDKError{Op: "Init", Code: 10000}, archive.CauseSecret, 1},
+		{"network at Init", &archive.SDKError{Op: "Init", Code: 10001}, archive.CauseNetwork, 0},
+		{"crash at Init", &archive.CrashError{Op: "Init", How: archive.Crashed}, archive.CauseLibraryCrash, 0},
+		{"no library", &archive.LibraryError{Why: archive.LibraryMissing}, archive.CauseLibraryMissing, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f, other := b.file("f", []byte("x")), b.file("other", []byte("y"))
+			b.register(f, other)
+			calls := 0
+			b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
+				calls++
+				return archive.MediaChunk{}, c.err
+			}
+			b.must(b.fetch(t.Context()))
+			if calls != 1 {
+				t.Errorf("WeCom was asked %d times, want once", calls)
+			}
+			tries := 0
+			reasons := ""
+			for _, f := range []archive.File{f, other} {
+				tries += b.row(f).Tries
+				reasons += b.row(f).Reason
+			}
+			if tries != 0 || reasons != string(c.cause) {
+				t.Errorf("got %d tries and reasons %q, want none and %q", tries, reasons, c.cause)
+			}
+			if n, err := b.Ledger.Refusals(t.Context(), start); err != nil || n != c.refusals {
+				t.Errorf("got %d refusals counted, %v; want %d", n, err, c.refusals)
+			}
+			if reqs := b.Media.Take(); len(reqs) != 0 {
+				t.Errorf("got requests %v, want none", reqs)
+			}
+			b.Library.OnMediaChunk = nil
+			b.clock.advance(5 * time.Minute)
+			b.must(b.fetch(t.Context()))
+			b.want(f, archive.FileStored, "", []byte("x"))
+			b.want(other, archive.FileStored, "", []byte("y"))
+		})
+	}
+}
+
+// Two deliveries of a request: one loses every save, and nothing is spoilt.
+func TestTwoFetchersAtOnce(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	body := content(3*part + 5)
+	f, small := b.file("f", body), b.file("small", body[:5])
+	b.register(f, small)
+	nested := false
+	b.Library.OnMediaChunk = nil
+	second := *b.fetcher
+	library := archivetest.NewLibrary(t, &archivetest.Faults{})
+	library.PutFile(corp, f.SDKFileID, body)
+	library.PutFile(corp, small.SDKFileID, body[:5])
+	second.Sources = library
+	b.Library.OnMediaChunk = func(_, index, id string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
+		if !nested && strings.HasPrefix(index, "Range:bytes=6291456-") { // in the second part
+			nested = true
+			b.must(second.Fetch(t.Context(), archive.MediaRequest{V: 1, Corp: corp}))
+		}
+		return c, err
+	}
+	b.must(b.fetch(t.Context()))
+	if !nested {
+		t.Fatal("the second did not run")
+	}
+	b.want(f, archive.FileStored, "", body)
+	b.want(small, archive.FileStored, "", body[:5])
+}
+
+func TestRegisterFiles(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	f := b.file("f", []byte("x"))
+	again := f
+	again.MD5, again.From.MsgID = "", "m2"
+	b.register(f, again, f)
+	b.register(again)
+	if row := b.row(f); row.From.MsgID != "m1" || row.MD5 != f.MD5 {
+		t.Errorf("got %+v, want what the first message says", row)
+	}
+	b.must(b.fetch(t.Context()))
+	lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{f}, true)
+	if err != nil || len(lanes) != 0 {
+		t.Errorf("stored: got lanes %v, %v; want none", lanes, err)
+	}
+
+	lost := b.fileWithout("lost")
+	b.register(lost)
+	b.must(b.fetch(t.Context()))
+	b.want(lost, archive.FileFailed, archive.ReasonBadFileID, nil)
+	if lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{lost}, false); err != nil || len(lanes) != 0 {
+		t.Errorf("failed: got lanes %v, %v; want none", lanes, err)
+	}
+	b.Library.PutFile(corp, lost.SDKFileID, []byte("found"))
+	if lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{lost}, true); err != nil || len(lanes) != 1 {
+		t.Errorf("failed, asked for again: got lanes %v, %v; want one", lanes, err)
+	}
+	b.must(b.fetch(t.Context()))
+	b.want(lost, archive.FileStored, "", []byte("found"))
+	backlog, err := b.Files.Backlog(t.Context(), corp)
+	b.must(err)
+	if backlog.Waiting != 0 || len(backlog.Problems) != 0 {
+		t.Errorf("got %+v, want nothing", backlog)
+	}
+}
+
+func TestFetchWithoutACorp(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	b.must(b.fetcher.Fetch(t.Context(), archive.MediaRequest{V: 1, Corp: "ww9999999999999999"}))
+	b.must(b.Corps.CreateCorp(t.Context(), archive.Corp{ID: "ww8888888888888888"}))
+	b.must(b.fetcher.Fetch(t.Context(), archive.MediaRequest{V: 1, Corp: "ww8888888888888888"}))
+}
+
+func TestDeadlines(t *testing.T) {
+	pulled := start.Add(time.Hour)
+	for name, c := range map[string]struct{ sent, want time.Time }{
+		"sent before": {start, start.Add(120 * time.Hour)},
+		"sent after":  {pulled.Add(time.Hour), pulled.Add(120 * time.Hour)},
+	} {
+		if got := archive.FileDeadline(c.sent, pulled); !got.Equal(c.want) {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestSniff(t *testing.T) {
+	for head, want := range map[string]archive.FileType{
+		"\xff\xd8\xff\xe0":                   archive.TypeJPEG,
+		"\x89PNG\r\n\x1a\nxxxx":              archive.TypePNG,
+		"GIF89a":                             archive.TypeGIF,
+		"RIFF\x00\x00\x00\x00WEBPVP8 ":       archive.TypeWebP,
+		"RIFF\x00\x00\x00\x00WAVEfmt ":       archive.TypeWAV,
+		"XXXX\x00\x00\x00\x00WEBPVP8 ":       archive.TypeOther,
+		"\x00\x00\x00\x18ftypmp42":           archive.TypeMP4,
+		"ID3\x03":                            archive.TypeMP3,
+		"\xff\xfb\x90":                       archive.TypeMP3,
+		"\xff\xff\xff":                       archive.TypeOther,
+		"#!AMR\n\x3c":                        archive.TypeAMR,
+		"#!AMR-WB\n":                         archive.TypeAMRWB,
+		"\x02#!SILK_V3":                      archive.TypeSILK,
+		"":                                   archive.TypeOther,
+		"<svg xmlns='http://www.w3.org/2000": archive.TypeOther,
+		"<!DOCTYPE html>":                    archive.TypeOther,
+		"%PDF-1.7":                           archive.TypeOther,
+	} {
+		if got := archive.SniffFile([]byte(head)); got != want {
+			t.Errorf("%q: got %q, want %q", head, got, want)
+		}
+	}
+}

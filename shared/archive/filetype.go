@@ -1,0 +1,66 @@
+package archive
+
+import "bytes"
+
+// FileType is what the first bytes of a file show it to be, where it is one
+// of the types that a browser shows or plays by itself; empty for all others.
+// What a message says of its file, name and extension, decides nothing.
+type FileType string
+
+// The types.
+const (
+	TypeJPEG  FileType = "image/jpeg"
+	TypePNG   FileType = "image/png"
+	TypeGIF   FileType = "image/gif"
+	TypeWebP  FileType = "image/webp"
+	TypeMP4   FileType = "video/mp4"
+	TypeMP3   FileType = "audio/mpeg"
+	TypeWAV   FileType = "audio/wav"
+	TypeAMR   FileType = "audio/amr"    // narrowband; decoded by the page that plays it
+	TypeAMRWB FileType = "audio/amr-wb" // wideband, as above
+	TypeSILK  FileType = "audio/silk"   // Skype's codec, often named .amr, as above
+	TypeOther FileType = ""
+)
+
+// SniffLen is how many bytes [SniffFile] looks at.
+const SniffLen = 16
+
+// signatures are the beginnings of files.
+var signatures = []struct {
+	at    int
+	bytes string
+	is    FileType
+}{
+	{0, "\xff\xd8\xff", TypeJPEG},
+	{0, "\x89PNG\r\n\x1a\n", TypePNG},
+	{0, "GIF87a", TypeGIF},
+	{0, "GIF89a", TypeGIF},
+	{8, "WEBP", TypeWebP}, // after RIFF and a length
+	{8, "WAVE", TypeWAV},
+	{4, "ftyp", TypeMP4},
+	{0, "ID3", TypeMP3},
+	{0, "#!AMR\n", TypeAMR},
+	{0, "#!AMR-WB\n", TypeAMRWB},
+	{0, "#!SILK_V3", TypeSILK},
+	{0, "\x02#!SILK_V3", TypeSILK}, // as Tencent writes it
+}
+
+// SniffFile tells the type of a file by its first bytes, all of it or at least
+// [SniffLen].
+func SniffFile(head []byte) FileType {
+	for _, s := range signatures {
+		if len(head) < s.at || !bytes.HasPrefix(head[s.at:], []byte(s.bytes)) {
+			continue
+		}
+		if s.at == 8 && !bytes.HasPrefix(head, []byte("RIFF")) {
+			continue
+		}
+		return s.is
+	}
+	// An MPEG audio frame: 11 bits of sync, then no reserved version, layer 3,
+	// no reserved bit rate.
+	if len(head) >= 3 && head[0] == 0xff && head[1]&0xe6 == 0xe2 && head[1]&0x18 != 0x08 && head[2]&0xf0 != 0xf0 {
+		return TypeMP3
+	}
+	return TypeOther
+}

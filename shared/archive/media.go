@@ -1,0 +1,298 @@
+package archive
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// File is what is known of a file that messages refer to. There is one row
+// and one object for each sdkfileid of a corp, however many messages name it.
+type File struct {
+	Corp string
+	ID   string // [FileID] of SDKFileID
+	// SDKFileID is how WeCom names the file. It is kept byte for byte and never
+	// logged: with the archive secret it is enough to fetch the file.
+	SDKFileID string
+
+	// What the first message that named it says. It may be wrong.
+	Kind string // such as image, voice, file
+	Name string // with its extension, or empty
+	Ext  string // without a dot, or empty
+	MD5  string // 32 lower-case hex digits, or empty
+	Size int64  // bytes; 0 where the message does not say
+	From FileUse
+
+	// Deadline is when WeCom deletes the file. It never changes.
+	Deadline time.Time
+
+	State  FileState
+	Reason string // why it is not stored, or not yet; one of the Reason constants, or sdk_<code>
+	// Tries counts what failed in a row; no try before NotBefore.
+	Tries     int
+	NotBefore time.Time
+	// Wholes counts downloads that were complete and did not match.
+	Wholes int
+	// Resume is how far an unfinished download is durable; nil before the first
+	// part is.
+	Resume *Resume
+	// Stored is set in states stored and mismatch.
+	Stored *StoredFile
+	// Rev goes up by one with every save: what was read is what is replaced.
+	Rev uint64
+}
+
+// FileUse is the message that named a file first.
+type FileUse struct {
+	Conversation ConversationID
+	Time         time.Time
+	MsgID        string
+	Seq          uint64
+}
+
+// Resume is where a download goes on. It is saved after each part, so that it
+// never says more than what the object store holds.
+type Resume struct {
+	Upload string   // the store's id of the unfinished object
+	Index  string   // of the next chunk, as WeCom gave it
+	Parts  int      // durable parts
+	Chunks int      // chunks in them
+	Bytes  int64    // bytes in them
+	Digest []byte   // running MD5 of them, in crypto/md5's own form
+	Type   FileType // of their first bytes
+}
+
+// StoredFile is a file as it is in our bucket.
+type StoredFile struct {
+	Size int64
+	MD5  string // hex
+	Type FileType
+	At   time.Time
+}
+
+// FileState is how a file is doing.
+type FileState string
+
+// The states. All but waiting are final, until somebody asks for the file
+// again.
+const (
+	FileWaiting  FileState = "waiting"
+	FileStored   FileState = "stored"
+	FileMismatch FileState = "mismatch" // stored twice with another md5 or size than the message says; kept
+	FileExpired  FileState = "expired"  // WeCom has it no more
+	FileFailed   FileState = "failed"   // cannot be fetched; a replay asks for it again
+)
+
+// The reasons that a file has for its state, beside sdk_<code>, a code of
+// WeCom's library, and the [Cause] of a corp's trouble.
+const (
+	ReasonMD5       = "md5_differs"
+	ReasonSize      = "size_differs"
+	ReasonDeleted   = "deleted_by_wecom"
+	ReasonBadFileID = "unknown_fileid" // of another corp, or not one
+	ReasonNoIndex   = "no_index"       // not finished, but nothing to go on with
+	ReasonRepeats   = "chunk_repeats"  // the index does not move forward
+	ReasonDribbles  = "never_finishes" // chunks far too small, for ever
+	ReasonTooLarge  = "too_large"
+	ReasonCrashes   = "library_crashed"
+	ReasonHangs     = "library_hung"
+)
+
+// FileID names the file of an sdkfileid: the hex SHA-256 of it.
+func FileID(sdkFileID string) string { return digest([]byte(sdkFileID)) }
+
+// FileLanes is how many files of a corp may be fetched at once.
+const FileLanes = 4
+
+// FileLane is the lane that a file waits in. It follows from the id.
+func FileLane(id string) int {
+	b, err := hex.DecodeString(id[:min(len(id), 2)])
+	if err != nil || len(b) == 0 {
+		return 0
+	}
+	return int(b[0]) % FileLanes
+}
+
+// FileDeadline is when WeCom deletes the file of a message. Whether its 120
+// hours count from sending or from archiving is not known (wecom.md 10.11): the
+// earlier is taken, which may be before the message was pulled.
+func FileDeadline(sent, pulled time.Time) time.Time {
+	if sent.After(pulled) {
+		sent = pulled
+	}
+	return sent.Add(Retention).UTC().Truncate(time.Millisecond)
+}
+
+// FileBacklog is what a corp's status says of files. Counts stop at
+// [BacklogBound].
+type FileBacklog struct {
+	Waiting  int
+	Earliest time.Time // deadline of the most urgent that waits; zero for none
+	Problems map[FileState]int
+}
+
+// BacklogBound is the most files that a [FileBacklog] counts in each list.
+const BacklogBound = 10_000
+
+// A FileTable keeps the rows of files, and two lists of them: those that wait,
+// and those that have a problem. The row is the truth. The lists are brought
+// in line after it was saved, and a file stays among those that wait until that
+// is done, so a crash in between is found and mended by the next look.
+// Durable on return. Safe for concurrent use.
+type FileTable interface {
+	// CreateFile stores a row that is not there yet, with Rev 1; [ErrExists].
+	CreateFile(ctx context.Context, f File) error
+	// File reads a row consistently; [ErrNotFound].
+	File(ctx context.Context, corp, id string) (File, error)
+	// Files reads those of the rows that exist, by id, in no order.
+	Files(ctx context.Context, corp string, ids []string) (map[string]File, error)
+	// SaveFile replaces the row, if its Rev is still f.Rev, by f with the next
+	// Rev, and returns that; [ErrConflict].
+	SaveFile(ctx context.Context, f File) (File, error)
+	// ListFile brings the lists in line with the row f, as it was saved.
+	// Idempotent.
+	ListFile(ctx context.Context, f File) error
+	// DueFiles lists ids of the lane that wait and are due, the earliest
+	// deadline first, at most limit. It reads the list consistently.
+	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
+}
+
+// RegisterFiles lets files wait for their download: it creates the rows that
+// are not there. A row that is there stays as it is, but one that failed waits
+// anew if again is set. When it returns nil, each of the files is on its list,
+// also if it failed half way before. lanes are those in which something waits.
+func RegisterFiles(ctx context.Context, table FileTable, corp string, files []File, again bool) (lanes []int, err error) {
+	byID := make(map[string]File, len(files))
+	var ids []string
+	for _, f := range files {
+		if _, twice := byID[f.ID]; !twice {
+			byID[f.ID] = f
+			ids = append(ids, f.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	known, err := table.Files(ctx, corp, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look for %d files: %w", len(ids), err)
+	}
+	waits := make([]bool, len(ids))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(registerAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			f, ok := known[id]
+			if !ok {
+				f = byID[id]
+			}
+			var err error
+			waits[i], err = registerFile(groupCtx, table, f, !ok, again)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		if waits[i] {
+			lanes = append(lanes, FileLane(id))
+		}
+	}
+	slices.Sort(lanes)
+	return slices.Compact(lanes), nil
+}
+
+const registerAtOnce = 8
+
+func registerFile(ctx context.Context, table FileTable, f File, create, again bool) (waits bool, err error) {
+	if create {
+		err := table.CreateFile(ctx, f)
+		if errors.Is(err, ErrExists) { // another page named it in this moment
+			f, err = table.File(ctx, f.Corp, f.ID)
+		}
+		if err != nil {
+			return false, fmt.Errorf("create file %s: %w", f.ID, err)
+		}
+	}
+	if f.State == FileFailed && again {
+		f.State, f.Reason, f.Tries, f.NotBefore, f.Resume = FileWaiting, "", 0, time.Time{}, nil
+		saved, err := table.SaveFile(ctx, f)
+		if errors.Is(err, ErrConflict) { // somebody else asked for it
+			saved, err = table.File(ctx, f.Corp, f.ID)
+		}
+		if err != nil {
+			return false, fmt.Errorf("let file %s wait again: %w", f.ID, err)
+		}
+		f = saved
+	}
+	if f.State != FileWaiting {
+		return false, nil
+	}
+	if err := table.ListFile(ctx, f); err != nil {
+		return false, fmt.Errorf("list file %s: %w", f.ID, err)
+	}
+	return true, nil
+}
+
+// A FileStore keeps the bytes of files, one object for each file, named by
+// corp and id. Large ones are uploaded in parts, of 5 MiB at least but for the
+// last, numbered from 1. Writing again replaces. Durable on return. Safe for
+// concurrent use; who calls owns the bytes again after the return.
+type FileStore interface {
+	// PutFile stores a whole file.
+	PutFile(ctx context.Context, corp, id string, body []byte) error
+	// BeginUpload starts an object in parts, which nobody sees before it is
+	// completed.
+	BeginUpload(ctx context.Context, corp, id string) (upload string, err error)
+	// UploadPart stores a part; [ErrNotFound] if there is no such upload.
+	UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error
+	// CompleteUpload makes the object of the parts 1 to parts. It answers
+	// [ErrNotFound] if there is no such upload, and [ErrCorrupt], doing
+	// nothing, if the store does not hold just these parts with size bytes in
+	// all.
+	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
+	// AbortUpload throws an upload away. One that does not exist is none.
+	AbortUpload(ctx context.Context, corp, id, upload string) error
+}
+
+// MediaRequest asks for the files of a corp that wait in a lane. It is a hint:
+// which ones wait is in the table, and a lost or doubled request does no harm
+// (law 3).
+type MediaRequest struct {
+	V    int    `json:"v"` // format, now 1
+	Corp string `json:"corp"`
+	Lane int    `json:"lane"`
+}
+
+// MediaQueue takes requests to fetch files. Durable on return.
+type MediaQueue interface {
+	RequestMedia(ctx context.Context, reqs ...MediaRequest) error
+}
+
+// MediaChunk is a part of a file as GetMediaData gives it (wecom.md 1.7).
+type MediaChunk struct {
+	Data     []byte // at most 512 KiB, the caller's
+	Next     string // index of the next chunk
+	Finished bool   // there is no next chunk
+}
+
+// A MediaSource is GetMediaData, as one corp. Not safe for concurrent use.
+// Errors are as for [Source].
+type MediaSource interface {
+	// MediaChunk fetches one chunk of a file. index is empty for the first,
+	// and Next of the one before for the others. The same may be asked again.
+	MediaChunk(ctx context.Context, index, sdkFileID string) (MediaChunk, error)
+}
+
+// MediaSources opens sources, as [Sources] does.
+type MediaSources interface {
+	MediaSource(ctx context.Context, corp string, archiveSecret secret.Value) (MediaSource, error)
+}
