@@ -2,6 +2,8 @@
 //
 //	<prefix>/<corp>/archive      the archive secret; replaced when it changes
 //	<prefix>/<corp>/callback     token and EncodingAESKey, as JSON; created once
+//	<prefix>/<corp>/app          the self-built app's secret; replaced when it changes
+//	<prefix>/<corp>/appcallback  the app's own token and EncodingAESKey; created once
 //	<prefix>/<corp>/key/<keyid>  a private key, PKCS#8 PEM; created once (law 6)
 //
 // Nothing is ever deleted by this package, and what is created once is never
@@ -68,7 +70,10 @@ func (s *Store) ArchiveSecret(ctx context.Context, corp string) (secret.Value, e
 // PutArchiveSecret saves the corp's archive secret. The last writer wins.
 // Secrets Manager keeps the one before as the secret's previous version.
 func (s *Store) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
-	name := s.archiveName(corp)
+	return s.putChangeable(ctx, s.archiveName(corp), v)
+}
+
+func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) error {
 	text := v.Reveal()
 	// Once in a corp's life the secret is not there. Creating it first would
 	// cost a refused call at each of the other times.
@@ -99,7 +104,10 @@ type callbackJSON struct {
 
 // Callback reads the corp's callback pair; [archive.ErrNotFound].
 func (s *Store) Callback(ctx context.Context, corp string) (CallbackPair, error) {
-	name := s.callbackName(corp)
+	return s.pair(ctx, s.callbackName(corp))
+}
+
+func (s *Store) pair(ctx context.Context, name string) (CallbackPair, error) {
 	text, err := s.get(ctx, name)
 	if err != nil {
 		return CallbackPair{}, err
@@ -115,7 +123,10 @@ func (s *Store) Callback(ctx context.Context, corp string) (CallbackPair, error)
 // CreateCallback stores the corp's callback pair; [archive.ErrExists] if it
 // has one.
 func (s *Store) CreateCallback(ctx context.Context, corp string, pair CallbackPair) error {
-	name := s.callbackName(corp)
+	return s.createPair(ctx, s.callbackName(corp), pair)
+}
+
+func (s *Store) createPair(ctx context.Context, name string, pair CallbackPair) error {
 	text, err := json.Marshal(callbackJSON{Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()})
 	if err != nil {
 		return wrap("encode", name, err)

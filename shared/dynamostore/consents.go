@@ -1,0 +1,130 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// ConsentsClient is what [Consents] uses of the SDK's client.
+type ConsentsClient interface {
+	putClient
+	queryClient
+}
+
+// Consents is the table of what external contacts said to archiving:
+//
+//	<corp>  pair#<member>#<contact>  one item per pair, the newest answer
+//	<corp>  room#<room>#<contact>    the same in a room
+//
+// The index contact finds the items of one external contact by the attribute
+// of the same name, which holds corp and contact; it may lag by some seconds.
+type Consents struct {
+	table
+	client ConsentsClient
+}
+
+// NewConsents uses the table of that name.
+func NewConsents(client ConsentsClient, table string, options ...Option) *Consents {
+	return &Consents{table: newTable(table, options), client: client}
+}
+
+var _ archive.ConsentWriter = (*Consents)(nil)
+
+const (
+	pairPrefix        = "pair#"
+	roomConsentPrefix = "room#"
+	contactIndex      = "contact" // and its attribute
+)
+
+type consentItem struct {
+	Corp      string                `dynamodbav:"-"`
+	Contact   string                `dynamodbav:"external_contact"`
+	Member    string                `dynamodbav:"member,omitempty"`
+	Room      string                `dynamodbav:"room,omitempty"`
+	Status    archive.ConsentStatus `dynamodbav:"status"`
+	ChangedAt time.Time             `dynamodbav:"changed"`
+	Source    archive.ConsentSource `dynamodbav:"source"`
+	At        time.Time             `dynamodbav:"at"`
+}
+
+func contactPK(corp, contact string) string { return corp + "#" + part(contact) }
+
+func consentPrefix(member, room string) string {
+	if room != "" {
+		return roomConsentPrefix + part(room) + "#"
+	}
+	return pairPrefix + part(member) + "#"
+}
+
+// RecordConsents implements [archive.ConsentWriter].
+func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consent) error {
+	return each(ctx, consents, c.record)
+}
+
+func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
+	it, err := encode(consent.Corp, consentPrefix(consent.Member, consent.Room)+part(consent.Contact), consentItem(consent))
+	if err != nil {
+		return err
+	}
+	it[contactIndex] = text(contactPK(consent.Corp, consent.Contact))
+	it["rank"] = number(consent.Order())
+	err = c.putIf(ctx, c.client, dynamodb.PutItemInput{
+		Item:                      it,
+		ConditionExpression:       aws.String(absent + " OR #rank < :rank"),
+		ExpressionAttributeNames:  map[string]string{"#rank": "rank"},
+		ExpressionAttributeValues: item{":rank": it["rank"]},
+	})
+	if _, older := conditionFailed(err); older {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("recording a consent of corp %s: %w", consent.Corp, err)
+	}
+	return nil
+}
+
+// Consents lists answers in the order of their keys, at most limit; cursor and
+// next are as for [Views.Views].
+func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, _ error) {
+	var in dynamodb.QueryInput
+	switch prefix := consentPrefix(q.Member, q.Room); {
+	case q.Member == "" && q.Room == "":
+		in = within(contactPK(corp, q.Contact), after("!", cursor), keysEnd)
+		in.IndexName = aws.String(contactIndex)
+		in.KeyConditionExpression = aws.String("contact = :pk AND sk BETWEEN :lo AND :hi")
+	case q.Contact != "":
+		in = within(corp, prefix+part(q.Contact), prefix+part(q.Contact))
+	default:
+		in = within(corp, after(prefix, cursor), prefix+keysEnd)
+	}
+	for it, err := range atMost(limit+1, c.query(ctx, c.client, in)) {
+		var consent consentItem
+		if err == nil {
+			consent, err = decode[consentItem](it)
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("listing consents of corp %s: %w", corp, err)
+		}
+		if len(list) == limit {
+			return list, next, nil
+		}
+		consent.Corp = corp
+		list, next = append(list, archive.Consent(consent)), keyOf(it, "sk")
+	}
+	return list, "", nil
+}
+
+// after is where a list that begins with a key, or a prefix of keys, goes on
+// behind cursor.
+func after(begin, cursor string) string {
+	if cursor > begin && len(cursor) < longestSK {
+		return cursor + "\x00"
+	}
+	return begin
+}
