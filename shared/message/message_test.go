@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/message"
@@ -23,6 +24,8 @@ func TestParse(t *testing.T) {
 		{"time as a string", `{"msgid":"m","msgtime":"1685063000000"}`, message.Fields{MsgID: "m", Time: 1685063000000}, true},
 		{"time in seconds", `{"msgtime":1685063000}`, message.Fields{Time: 1685063000000}, true},
 		{"time as a float", `{"msgtime":1.685063e12}`, message.Fields{Time: 1685063000000}, true},
+		{"time beyond calendars", `{"msgtime":253402300800000}`, message.Fields{}, true},
+		{"time before 1970", `{"msgtime":-1}`, message.Fields{}, true},
 		{"no time", `{"msgtime":0}`, message.Fields{}, true},
 		{"numeric userid keeps its zeros", `{"from":"0000726"}`, message.Fields{From: "0000726"}, true},
 		{"userid as a number", `{"from":726}`, message.Fields{From: "726"}, true},
@@ -32,6 +35,7 @@ func TestParse(t *testing.T) {
 		{"invalid UTF-8", "{\"from\":\"a\xff\"}", message.Fields{From: "a\uFFFD"}, true},
 		{"other spelling of a key is another key", `{"From":"x","from":"y","FROM":"z"}`, message.Fields{From: "y"}, true},
 		{"deep", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 5000)) + string(bytes.Repeat([]byte("]"), 5000)) + `}`, message.Fields{From: "y"}, true},
+		{"deeper than encoding/json goes", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 20_000)) + string(bytes.Repeat([]byte("]"), 20_000)) + `}`, message.Fields{From: "y"}, true},
 		{"not an object", `["a"]`, message.Fields{}, false},
 		{"null", `null`, message.Fields{}, false},
 		{"cut", `{"from":"y"`, message.Fields{}, false},
@@ -54,7 +58,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzTolerable(f *testing.F) {
-	for _, s := range []string{`{"a":"b"}`, "{\"a\":\"\\\x01\"}", "\"\\\\\x00\"", "{\n\"a\":\t1}"} {
+	for _, s := range []string{`{"a":"b"}`, "{\"a\":\"\\\x01\"}", "\"\\\\\x00\"", "{\n\"a\":\t1}", strings.Repeat("[", 9000) + "\"\x01\"" + strings.Repeat("]", 9000)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -235,31 +235,66 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever the bytes are, reading them ends, says the same twice,
+// checkRead: whatever the bytes are, reading them ends, says the same twice,
 // leaves them alone, and what it says is JSON of a size that follows theirs.
+func checkRead(t *testing.T, raw []byte) {
+	t.Helper()
+	before := bytes.Clone(raw)
+	v := message.Read(raw)
+	if !bytes.Equal(raw, before) {
+		t.Fatal("the input was changed")
+	}
+	out, err := json.Marshal(v)
+	if err != nil || !json.Valid(out) || !utf8.Valid(out) {
+		t.Fatalf("got %q, %v, want JSON", out, err)
+	}
+	if limit := 128*len(raw) + 4096; len(out) > limit {
+		t.Fatalf("got %d bytes of JSON for %d, want %d at most", len(out), len(raw), limit)
+	}
+	if again := message.Read(raw); !reflect.DeepEqual(v, again) {
+		t.Fatal("read twice, got two views")
+	}
+	if files := message.Files(raw); !reflect.DeepEqual(files, v.Files) {
+		t.Fatalf("got files %+v, want those of the view: %+v", files, v.Files)
+	}
+	if fields, ok := message.Parse(raw); ok != (v.Kind != message.KindUnreadable) || !reflect.DeepEqual(fields, v.Fields) {
+		t.Fatalf("got fields %+v, %v of a message of kind %s with %+v", fields, ok, v.Kind, v.Fields)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, name := range goldens(f) {
 		f.Add(goldenMessage(f, name))
 	}
 	f.Add(nestedRecords(100))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		before := bytes.Clone(raw)
-		v := message.Read(raw)
-		if !bytes.Equal(raw, before) {
-			t.Fatal("the input was changed")
+	f.Fuzz(checkRead)
+}
+
+// FuzzPayload varies the content of messages that stay messages: as it is,
+// and in strings, as within mixed and chat records.
+func FuzzPayload(f *testing.F) {
+	for _, name := range goldens(f) {
+		var members map[string]json.RawMessage
+		if json.Unmarshal(message.Tolerable(goldenMessage(f, name)), &members) != nil {
+			continue
 		}
-		out, err := json.Marshal(v)
-		if err != nil || !json.Valid(out) || !utf8.Valid(out) {
-			t.Fatalf("got %q, %v, want JSON", out, err)
+		for _, payload := range members {
+			if payload[0] == '{' {
+				msgtype, _, _ := strings.Cut(name, "-")
+				f.Add(msgtype, []byte(payload))
+			}
 		}
-		if again := message.Read(raw); !reflect.DeepEqual(v, again) {
-			t.Fatal("read twice, got two views")
-		}
-		if files := message.Files(raw); !reflect.DeepEqual(files, v.Files) {
-			t.Fatalf("got files %+v, want those of the view: %+v", files, v.Files)
-		}
-		if fields, ok := message.Parse(raw); ok != (v.Kind != message.KindUnreadable) || !reflect.DeepEqual(fields, v.Fields) {
-			t.Fatalf("got fields %+v, %v of a message of kind %s with %+v", fields, ok, v.Kind, v.Fields)
+	}
+	f.Fuzz(func(t *testing.T, msgtype string, payload []byte) {
+		name, _ := json.Marshal(msgtype)
+		inString, _ := json.Marshal(string(payload))
+		for _, form := range []string{
+			`{"msgid":"m","msgtype":%s,%[1]s:%[2]s}`,
+			`{"msgid":"m","msgtype":%s,"info":%[2]s}`,
+			`{"msgid":"m","msgtype":"mixed","mixed":{"item":[{"type":%s,"content":%[3]s}]}}`,
+			`{"msgid":"m","msgtype":"chatrecord","chatrecord":{"item":[{"type":%s,"content":%[2]s,"msgtime":1},{"type":"chatrecord","content":%[3]s}]}}`,
+		} {
+			checkRead(t, fmt.Appendf(nil, form, name, payload, inString))
 		}
 	})
 }
