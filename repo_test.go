@@ -101,6 +101,8 @@ var importRules = []struct {
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/secretstore$`, `^shared/(archive|secret)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/secretsmanager.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
+	{`^shared/wecomapi$`, `^shared/(archive|secret)$`, ``,
+		"an adapter has one technology and never imports another adapter"},
 	{`^shared/awslog$`, `^github\.com/aws/smithy-go/logging$`, ``,
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/rsakey$`, `^shared/(archive|secret)$`, ``,
@@ -111,7 +113,7 @@ var importRules = []struct {
 		"the binding knows the vendor's functions and nothing of us"},
 	{`^layers/finance-sdk/`, `^shared/(financesdk|sdkproto|secret)$|^golang\.org/x/sys/`, ``,
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
-	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|awslog|dynamostore|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
+	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|awslog|dynamostore|s3store|sqsqueue|secretstore|rsakey|sdkworker|wecomapi)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},
 	{`^local/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
 		"the local cloud runs the functions as binaries and loads no vendor code"},
@@ -164,7 +166,7 @@ var callRules = []struct {
 	where  string // regexp on the paths that may hold it
 	reason string
 }{
-	{`\.Reveal\(\)`, `^shared/(secret|secretstore|rsakey|sdkworker|financesdk|msgcrypt)/|^layers/finance-sdk/|^functions/api/|^local/`,
+	{`\.Reveal\(\)`, `^shared/(secret|secretstore|rsakey|sdkworker|wecomapi|financesdk|msgcrypt)/|^layers/finance-sdk/|^functions/api/|^local/`,
 		"a secret leaves its type only where it goes to the system that needs it"},
 	{`\bos\.(Getenv|LookupEnv|Environ|Exit)\(|\blog\.Fatal`, `^functions/[a-z]+/main\.go$|^layers/finance-sdk/worker/|^local/`,
 		"only a main reads the environment and ends the process"},

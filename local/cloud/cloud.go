@@ -348,6 +348,10 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 	if replace == nil {
 		replace = map[string]string{}
 	}
+	if replace["WECOM_API"] == "" {
+		// Without TLS, so that the simulated WeCom can play the host as a proxy.
+		replace["WECOM_API"] = "http://qyapi.weixin.qq.com"
+	}
 	var err error
 	worker := o.Worker
 	if worker == "" {

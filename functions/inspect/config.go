@@ -1,0 +1,27 @@
+package main
+
+import "github.com/yunduo-scrm/archive/shared/env"
+
+// config is what template.yaml declares for this function.
+type config struct {
+	corps, ledger      string // tables
+	contacts, consents string // tables
+	inspections        string // queue URL
+	secrets            string // prefix of secret names
+	base               string // of WeCom's HTTP API, scheme and host
+	proxy              string // towards WeCom; empty for none
+}
+
+func parseConfig(getenv func(string) string) (config, error) {
+	r := env.NewReader(getenv)
+	return config{
+		corps:       r.Required("CORPS_TABLE"),
+		ledger:      r.Required("LEDGER_TABLE"),
+		contacts:    r.Required("CONTACTS_TABLE"),
+		consents:    r.Required("CONSENTS_TABLE"),
+		inspections: r.Required("INSPECT_QUEUE_URL"),
+		secrets:     r.Required("SECRETS_PREFIX"),
+		base:        r.Required("WECOM_API"),
+		proxy:       r.Optional("WECOM_PROXY"),
+	}, r.Err()
+}
