@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,29 @@ func TestParse(t *testing.T) {
 			}
 			if string(raw) != tt.raw {
 				t.Error("Parse changed its input")
+			}
+		})
+	}
+}
+
+func TestPartiesAndKind(t *testing.T) {
+	tests := []struct {
+		name    string
+		fields  message.Fields
+		parties []string
+		kind    string
+	}{
+		{"message", message.Fields{From: "a", ToList: []string{"b", "", "a"}, Action: "send", Type: "text"}, []string{"a", "b", "a"}, "text"},
+		{"switch", message.Fields{User: "a", Action: "switch"}, []string{"a"}, "switch"},
+		{"nothing", message.Fields{}, []string{}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.fields.Parties(); !slices.Equal(got, tt.parties) {
+				t.Errorf("got parties %v, want %v", got, tt.parties)
+			}
+			if got := tt.fields.Kind(); got != tt.kind {
+				t.Errorf("got kind %s, want %s", got, tt.kind)
 			}
 		})
 	}

@@ -30,17 +30,18 @@ const (
 )
 
 // File is a file that a message refers to. But for the id, WeCom tells what
-// the sender's client said: it need not be true, and Name may hold anything,
-// path separators and control characters too.
+// the sender's client said: it need not be true, and Name and Ext may hold
+// anything, path separators and control characters too.
 type File struct {
 	// SDKFileID is what WeCom's library asks for. It is not for pages: no
 	// reader needs it. It names the file also for later versions of this
 	// package, while Path and the order of files may change with them.
 	SDKFileID string `json:"-"`
-	// Path is where the file stands: an index into Parts, then in turn into
-	// the Items of a chatrecord and the Parts of an item or note.
+	// Path is where the file stands, as far as that is known: an index into
+	// Parts, then in turn into the Items of a chatrecord and the Parts of an
+	// item or note.
 	Path    []int  `json:"path"`
-	Kind    string `json:"kind"` // the Type of its part
+	Kind    string `json:"kind"` // the Type of its part; generic in a field that we do not know
 	Name    string `json:"name"` // empty if it has none
 	Ext     string `json:"ext"`  // without a dot; empty if WeCom does not tell
 	Size    int64  `json:"size"` // bytes; 0 may mean unknown
