@@ -1,0 +1,204 @@
+package deploy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/local/deploy"
+)
+
+const root = "../.."
+
+func environments(t *testing.T) map[string]deploy.Environment {
+	t.Helper()
+	source, err := os.ReadFile(root + "/samconfig.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := deploy.Environments(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// deployment is what the Python programs in testdata are asked about.
+type deployment struct {
+	Name       string            `json:"name"`
+	Stack      string            `json:"stack"`
+	Region     string            `json:"region"`
+	Regions    []string          `json:"regions"`
+	Parameters map[string]string `json:"parameters"`
+}
+
+// ownNetwork is a deployment that no environment of samconfig.toml shows: into
+// a network that is there already, through a proxy, for arm64, locked.
+const ownNetwork = "own-network"
+
+// deployments are the environments of samconfig.toml and ownNetwork.
+func deployments(t *testing.T) []deployment {
+	t.Helper()
+	all := environments(t)
+	var out []deployment
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		e := all[name]
+		out = append(out, deployment{name, e.Stack, e.Region, []string{e.Region}, e.Parameters})
+	}
+	return append(out, deployment{ownNetwork, "own", "cn-northwest-1", []string{"cn-north-1", "cn-northwest-1", "us-east-1"}, map[string]string{
+		"TrustedIps": "203.0.113.9;203.0.113.10", "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567,subnet-76543210",
+		"WecomProxy": "http://10.0.0.1:8081", "DecodeIdentity": "own/identity", "PublicUrl": "https://archive.example.com",
+		"JwtIssuer": "https://login.example.com", "Architecture": "arm64", "JournalLock": "COMPLIANCE", "JournalLockDays": "1825",
+	}})
+}
+
+// python runs a program of testdata on the deployments. It fails the test,
+// with the command that helps, where a package is missing.
+func python(t *testing.T, program, module, pip string, out any) {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), "python3", "-c", "import "+module).Run(); err != nil {
+		t.Fatalf("python3 or its %s is missing: python3 -m pip install '%s'", module, pip)
+	}
+	in, err := json.Marshal(map[string]any{"template": root + "/template.yaml", "deployments": deployments(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "python3", "testdata/"+program)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s", program, err, stderr.String())
+	}
+	if err := json.Unmarshal(stdout.Bytes(), out); err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+}
+
+// stack is a deployment as SAM translates it, and as moto made it.
+type stack struct {
+	Name       string `json:"name"`
+	Translated struct {
+		Conditions map[string]any
+		Resources  map[string]resource
+		Outputs    map[string]any
+	} `json:"translated"`
+	Made made `json:"stack"`
+}
+
+type resource struct {
+	Type                string
+	Condition           string
+	DeletionPolicy      string
+	UpdateReplacePolicy string
+	Properties          map[string]any
+}
+
+type made struct {
+	Status   string            `json:"status"`
+	Outputs  map[string]string `json:"outputs"`
+	Types    []string          `json:"types"`
+	Physical map[string]string `json:"physical"`
+	Queues   map[string]map[string]string
+	Tables   map[string]struct {
+		Billing   string
+		Protected bool
+		Keys      []string
+	}
+	Buckets map[string]struct {
+		ApplyServerSideEncryptionByDefault struct{ SSEAlgorithm, KMSMasterKeyID string }
+	}
+	Keys      map[string]bool // rotation
+	Roles     map[string]role
+	Functions map[string]struct {
+		Role          string
+		Timeout       int
+		Architectures []string
+		Environment   map[string]string
+		Subnets       []string
+	}
+	Mappings  map[string]int // most runs at once, by queue
+	LogGroups map[string]int `json:"log_groups"` // days
+	Subnets   map[string]struct{ Zone, CIDR string }
+	Routes    map[string]struct{ Subnets, Default []string }
+	Endpoints map[string]struct {
+		Type   string
+		Tables []string
+	}
+	Nats      map[string]struct{ Subnet, Allocation string }
+	Addresses map[string]string // allocations by address
+	Groups    map[string]struct {
+		In  int
+		Out [][2]*int
+	}
+	Topics []string
+}
+
+type role struct {
+	Managed  []any
+	Policies []string // names
+}
+
+var (
+	stacksOnce sync.Once
+	stacksMade []stack
+)
+
+// stacks translates and creates every deployment, once for all tests.
+func stacks(t *testing.T) []stack {
+	t.Helper()
+	stacksOnce.Do(func() {
+		python(t, "stacks.py", "moto, samtranslator", "moto[all]' 'aws-sam-translator>=1.110", &stacksMade)
+	})
+	if len(stacksMade) == 0 {
+		t.Fatal("the stacks could not be made: see the first test that failed")
+	}
+	return stacksMade
+}
+
+func stackOf(t *testing.T, name string) stack {
+	t.Helper()
+	for _, s := range stacks(t) {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no deployment %s", name)
+	return stack{}
+}
+
+// byType lists the logical ids of a type, sorted.
+func (s stack) byType(kind string) []string {
+	var ids []string
+	for id, r := range s.Translated.Resources {
+		if r.Type == kind {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// text is v as compact JSON.
+func text(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func contains(v any, words ...string) bool {
+	s := text(v)
+	for _, w := range words {
+		if !strings.Contains(s, w) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,20 @@
+package deploy_test
+
+import "testing"
+
+// cfn-lint knows which types and properties each region has, China's too.
+func TestLint(t *testing.T) {
+	var out []struct {
+		Name    string
+		Matches []string
+	}
+	python(t, "lint.py", "cfnlint", "cfn-lint>=1.51", &out)
+	if len(out) != len(deployments(t)) {
+		t.Fatalf("got %d results, want one for each of %d deployments", len(out), len(deployments(t)))
+	}
+	for _, d := range out {
+		for _, m := range d.Matches {
+			t.Errorf("%s: %s", d.Name, m)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+"""Translates template.yaml as SAM does in the cloud, and creates the result as
+a stack on moto, in this process, for every deployment named on standard input.
+
+In:  {"template": path, "deployments": [{"name", "stack", "region", "parameters": {...}}]}
+Out: [{"name", "translated": {...}, "stack": {what was made}}]
+"""
+import io
+import json
+import logging
+import os
+import sys
+import zipfile
+
+os.environ.update(AWS_ACCESS_KEY_ID="made-up", AWS_SECRET_ACCESS_KEY="made-up", AWS_DEFAULT_REGION="cn-north-1")
+logging.disable(logging.CRITICAL)
+
+import warnings
+
+warnings.simplefilter("ignore")  # moto tells of every type that it does not make; the test counts them
+
+import boto3
+from moto import mock_aws
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+CODE = {"Bucket": "artifacts", "Key": "code.zip"}
+
+
+def translate(text, region, parameters):
+    template = yaml_parse(text)
+    # What `sam package` does: the folders become objects.
+    template["Globals"]["Function"].pop("CodeUri")
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = CODE
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            resource["Properties"]["ContentUri"] = CODE
+    session = boto3.Session(region_name=region)
+    out = Translator({}, Parser(), boto_session=session).translate(template, dict(parameters))
+    return json.loads(json.dumps(out, default=str))
+
+
+def made_of(resources, kind):
+    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["ResourceType"] == kind}
+
+
+def create(translated, name, region, parameters):
+    def client(service):
+        return boto3.client(service, region_name=region)
+
+    s3 = client("s3")
+    where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=CODE["Bucket"], **where)
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as z:
+        z.writestr("bootstrap", "")
+    s3.put_object(Bucket=CODE["Bucket"], Key=CODE["Key"], Body=code.getvalue())
+
+    cfn = client("cloudformation")
+    # moto makes no domain and refuses the output of one.
+    body = {**translated, "Outputs": {k: v for k, v in translated["Outputs"].items() if k != "DomainTarget"}}
+    cfn.create_stack(
+        StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+    )
+    stack = cfn.describe_stacks(StackName=name)["Stacks"][0]
+    # What moto makes only half has no id.
+    resources = [r for r in cfn.describe_stack_resources(StackName=name)["StackResources"] if "LogicalResourceId" in r and "PhysicalResourceId" in r]
+    of = lambda kind: made_of(resources, kind)
+    ec2, sqs, iam, kms, ddb = client("ec2"), client("sqs"), client("iam"), client("kms"), client("dynamodb")
+    logs, functions = client("logs"), client("lambda")
+
+    got = {"status": stack["StackStatus"], "outputs": {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}}
+    got["types"] = sorted({r["ResourceType"] for r in resources})
+    got["physical"] = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources}
+    got["queues"] = {
+        i: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        for i, url in of("AWS::SQS::Queue").items()
+    }
+    got["tables"] = {}
+    for i, table in of("AWS::DynamoDB::Table").items():
+        t = ddb.describe_table(TableName=table)["Table"]
+        backups = ddb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+        got["tables"][i] = {
+            "billing": t["BillingModeSummary"]["BillingMode"], "protected": t.get("DeletionProtectionEnabled"),
+            "recovery": backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"],
+            "keys": [k["AttributeName"] for k in t["KeySchema"]],
+        }
+    # Of a bucket moto makes the encryption only.
+    got["buckets"] = {
+        i: s3.get_bucket_encryption(Bucket=b)["ServerSideEncryptionConfiguration"]["Rules"][0]
+        for i, b in of("AWS::S3::Bucket").items()
+    }
+    got["keys"] = {i: kms.get_key_rotation_status(KeyId=k)["KeyRotationEnabled"] for i, k in of("AWS::KMS::Key").items()}
+    got["roles"] = {}
+    for i, role in of("AWS::IAM::Role").items():
+        inline = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        got["roles"][i] = {
+            "trust": iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
+            "managed": iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"],
+            "policies": inline,
+        }
+    got["functions"] = {}
+    for i, f in of("AWS::Lambda::Function").items():
+        c = functions.get_function(FunctionName=f)["Configuration"]
+        got["functions"][i] = {
+            "role": c["Role"], "timeout": c["Timeout"], "architectures": c["Architectures"],
+            "environment": c["Environment"]["Variables"], "subnets": c.get("VpcConfig", {}).get("SubnetIds", []),
+        }
+    got["mappings"] = {
+        m["EventSourceArn"]: m.get("ScalingConfig", {}).get("MaximumConcurrency")
+        for m in functions.list_event_source_mappings()["EventSourceMappings"]
+    }
+    got["log_groups"] = {g["logGroupName"]: g.get("retentionInDays") for g in logs.describe_log_groups()["logGroups"]}
+    vpcs = of("AWS::EC2::VPC")
+    only = [{"Name": "vpc-id", "Values": list(vpcs.values())}]
+    got["subnets"] = {} if not vpcs else {
+        s["SubnetId"]: {"zone": s["AvailabilityZone"], "cidr": s["CidrBlock"]}
+        for s in ec2.describe_subnets(Filters=only)["Subnets"]
+    }
+    got["routes"] = {} if not vpcs else {
+        t["RouteTableId"]: {
+            "subnets": sorted(a["SubnetId"] for a in t["Associations"] if "SubnetId" in a),
+            "default": [
+                r.get("NatGatewayId") or r.get("GatewayId") for r in t["Routes"]
+                if r.get("DestinationCidrBlock") == "0.0.0.0/0"
+            ],
+        }
+        for t in ec2.describe_route_tables(Filters=only)["RouteTables"]
+    }
+    got["endpoints"] = {
+        e["ServiceName"]: {"type": e["VpcEndpointType"], "tables": sorted(e["RouteTableIds"])}
+        for e in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    }
+    got["nats"] = {
+        n["NatGatewayId"]: {"subnet": n["SubnetId"], "allocation": n["NatGatewayAddresses"][0]["AllocationId"]}
+        for n in ec2.describe_nat_gateways()["NatGateways"]
+    }
+    got["addresses"] = {a["PublicIp"]: a["AllocationId"] for a in ec2.describe_addresses()["Addresses"]}
+    got["groups"] = {
+        g["GroupId"]: {"in": len(g["IpPermissions"]), "out": sorted((p.get("FromPort"), p.get("ToPort")) for p in g["IpPermissionsEgress"])}
+        for g in ec2.describe_security_groups(GroupIds=list(of("AWS::EC2::SecurityGroup").values()))["SecurityGroups"]
+    }
+    got["topics"] = [t["TopicArn"] for t in client("sns").list_topics()["Topics"]]
+    return got
+
+
+job = json.load(sys.stdin)
+with open(job["template"], encoding="utf-8") as f:
+    text = f.read()
+out = []
+for d in job["deployments"]:
+    translated = translate(text, d["region"], d["parameters"])
+    with mock_aws():
+        out.append({"name": d["name"], "translated": translated, "stack": create(translated, d["stack"], d["region"], d["parameters"])})
+json.dump(out, sys.stdout)
