@@ -7,7 +7,7 @@ GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
 
 BUILD     := build
-FUNCTIONS := Api Dispatch Pull Decode Inspect
+FUNCTIONS := Api Dispatch Pull Decode Media Inspect
 WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
@@ -18,7 +18,7 @@ help: ## List the targets
 
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
-build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-InspectFunction: build-%Function:
+build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function:
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
 
 build-FinanceSdkLayer:
@@ -26,7 +26,7 @@ build-FinanceSdkLayer:
 	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
 	@cp layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/worker ./layers/finance-sdk/worker
-.PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-InspectFunction build-FinanceSdkLayer
+.PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
 
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build

@@ -134,11 +134,19 @@ func (p *Pool) Session(serves string, id Identity) *Session {
 	return &Session{pool: p, id: id, key: key{serves, id.CorpID, id.Secret.Fingerprint()}}
 }
 
-var _ archive.Sources = (*Pool)(nil)
+var (
+	_ archive.Sources      = (*Pool)(nil)
+	_ archive.MediaSources = (*Pool)(nil)
+)
 
 // Source is the session of a corp as itself. Whether a process can be started
 // shows at the first call.
 func (p *Pool) Source(_ context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
+	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
+}
+
+// MediaSource is like Source.
+func (p *Pool) MediaSource(_ context.Context, corp string, archiveSecret secret.Value) (archive.MediaSource, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
 

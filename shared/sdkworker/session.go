@@ -43,8 +43,9 @@ type Session struct {
 }
 
 var (
-	_ archive.Source    = (*Session)(nil)
-	_ archive.Decrypter = (*Session)(nil)
+	_ archive.Source      = (*Session)(nil)
+	_ archive.Decrypter   = (*Session)(nil)
+	_ archive.MediaSource = (*Session)(nil)
 )
 
 // ChatData implements [archive.Source]. A limit that GetChatData cannot be
@@ -66,21 +67,13 @@ func (s *Session) Decrypt(ctx context.Context, keyText []byte, message string) (
 		func(r sdkproto.Result) []byte { return r.Data })
 }
 
-// MediaChunk is a part of a media file.
-type MediaChunk struct {
-	Data     []byte // at most 512 KiB, the caller's
-	Next     string // index of the next part
-	Finished bool   // there is no next part
-}
-
-// MediaChunk fetches one part of a file. index is empty for the first, and
-// Next of the one before for the others. The same part may be asked again.
-func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (MediaChunk, error) {
+// MediaChunk implements [archive.MediaSource].
+func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (archive.MediaChunk, error) {
 	timeout := s.pool.cfg.MediaTimeout
 	return callFor(ctx, s, opMedia, timeout,
 		sdkproto.MediaChunk{Index: index, SDKFileID: sdkFileID, Timeout: networkTimeout(timeout)},
-		func(c sdkproto.Chunk) MediaChunk {
-			return MediaChunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
+		func(c sdkproto.Chunk) archive.MediaChunk {
+			return archive.MediaChunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
 		})
 }
 

@@ -45,11 +45,16 @@ type Pull struct{ queue }
 // Decode is the queue of decode requests.
 type Decode struct{ queue }
 
+// Media is the queue of requests to fetch files.
+type Media struct{ queue }
+
 var (
 	_ archive.PullQueue   = (*Pull)(nil)
 	_ archive.DecodeQueue = (*Decode)(nil)
 	_ archive.QueueDepth  = (*Pull)(nil)
 	_ archive.QueueDepth  = (*Decode)(nil)
+	_ archive.MediaQueue  = (*Media)(nil)
+	_ archive.QueueDepth  = (*Media)(nil)
 )
 
 // NewPull names the FIFO queue at url. newID makes an id that is never made
@@ -61,6 +66,11 @@ func NewPull(client Client, url string, newID func() string) *Pull {
 // NewDecode is like [NewPull].
 func NewDecode(client Client, url string, newID func() string) *Decode {
 	return &Decode{queue{client, url, newID}}
+}
+
+// NewMedia is like [NewPull].
+func NewMedia(client Client, url string, newID func() string) *Media {
+	return &Media{queue{client, url, newID}}
 }
 
 // RequestPulls implements [archive.PullQueue]. After an error any of the
@@ -91,6 +101,20 @@ func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeReque
 		r.V = Format
 		var err error
 		if entries[i], err = entry(r, group(r), q.newID()); err != nil {
+			return err
+		}
+	}
+	return q.send(ctx, entries)
+}
+
+// RequestMedia implements [archive.MediaQueue]. After an error any of the
+// requests may have been sent.
+func (q *Media) RequestMedia(ctx context.Context, reqs ...archive.MediaRequest) error {
+	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
+	for i, r := range reqs {
+		r.V = Format
+		var err error
+		if entries[i], err = entry(r, r.Corp+"/"+strconv.Itoa(r.Lane), q.newID()); err != nil {
 			return err
 		}
 	}
@@ -134,6 +158,18 @@ func ParseDecode(body string) (archive.DecodeRequest, error) {
 	var r archive.DecodeRequest
 	if err := parse(body, &r); err != nil {
 		return archive.DecodeRequest{}, err
+	}
+	return r, check(r.V, r.Corp)
+}
+
+// ParseMedia reads the body of a message of the media queue.
+func ParseMedia(body string) (archive.MediaRequest, error) {
+	var r archive.MediaRequest
+	if err := parse(body, &r); err != nil {
+		return archive.MediaRequest{}, err
+	}
+	if r.Lane < 0 || r.Lane >= archive.FileLanes {
+		return archive.MediaRequest{}, fmt.Errorf("request for lane %d of %d", r.Lane, archive.FileLanes)
 	}
 	return r, check(r.V, r.Corp)
 }

@@ -119,6 +119,40 @@ func TestGroupsAndIDs(t *testing.T) {
 	}
 }
 
+func TestMediaRequests(t *testing.T) {
+	client := sqs.NewFromConfig(awstest.Config(t))
+	url := awstest.FIFOQueue(t)
+	q := sqsqueue.NewMedia(client, url, rand.Text)
+	want := []archive.MediaRequest{{V: 1, Corp: corpA, Lane: 0}, {V: 1, Corp: corpA, Lane: archive.FileLanes - 1}, {V: 1, Corp: corpB, Lane: 0}}
+	for range 2 {
+		if err := q.RequestMedia(t.Context(), want...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := q.Depth(t.Context()); err != nil || n != 6 {
+		t.Errorf("got depth %d, %v; want 6", n, err)
+	}
+	got := map[string][]archive.MediaRequest{}
+	for _, m := range drain(t, client, url) {
+		r, err := sqsqueue.ParseMedia(*m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := attribute(m, types.MessageSystemAttributeNameMessageGroupId)
+		got[g] = append(got[g], r)
+	}
+	for _, r := range want {
+		if g := fmt.Sprintf("%s/%d", r.Corp, r.Lane); !slices.Equal(got[g], []archive.MediaRequest{r, r}) {
+			t.Errorf("group %s: got %v, want %v twice", g, got[g], r)
+		}
+	}
+	for _, body := range []string{`{"v":1,"corp":"` + corpA + `","lane":4}`, `{"v":1,"corp":"` + corpA + `","lane":-1}`} {
+		if _, err := sqsqueue.ParseMedia(body); err == nil {
+			t.Errorf("%s is taken", body)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for name, body := range map[string]string{
 		"nothing":       "",
@@ -133,6 +167,9 @@ func TestParseRefuses(t *testing.T) {
 		}
 		if _, err := sqsqueue.ParseDecode(body); err == nil {
 			t.Errorf("decode: %s is taken", name)
+		}
+		if _, err := sqsqueue.ParseMedia(body); err == nil {
+			t.Errorf("media: %s is taken", name)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package archivetest_test
 import (
 	"testing"
 
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 )
 
@@ -34,4 +35,23 @@ func TestFakeQueues(t *testing.T) {
 	f := &archivetest.Faults{}
 	pulls, decodes := archivetest.NewPullQueue(t, f), archivetest.NewDecodeQueue(t, f)
 	archivetest.TestQueues(t, pulls, pulls.Take, decodes, decodes.Take)
+}
+
+func TestFakeFiles(t *testing.T) {
+	archivetest.TestFiles(t, func(t testing.TB) archivetest.FileStore {
+		return archivetest.NewFiles(t, &archivetest.Faults{})
+	})
+}
+
+type fakeBytes struct{ *archivetest.Objects }
+
+func (f fakeBytes) Bytes(corp, id string) ([]byte, error) {
+	if b, ok := f.Object(corp, id); ok {
+		return b, nil
+	}
+	return nil, archive.ErrNotFound
+}
+
+func TestFakeObjects(t *testing.T) {
+	archivetest.TestFileStore(t, fakeBytes{archivetest.NewObjects(t, &archivetest.Faults{})})
 }

@@ -1,0 +1,268 @@
+package archivetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// TestFiles checks an empty table of files.
+func TestFiles(t *testing.T, open func(t testing.TB) FileStore) {
+	s := open(t)
+	for name, test := range map[string]func(*testing.T, FileStore){
+		"Rows":     filesRows,
+		"Swap":     filesSwap,
+		"Lists":    filesLists,
+		"Order":    filesOrder,
+		"Register": filesRegister,
+		"Strange":  filesStrange,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, s) })
+	}
+}
+
+// newFile is a file as a message names it, the nth of the corp.
+func newFile(corp string, n int) archive.File {
+	id := fmt.Sprintf("CtYB/+=%s %d", corp, n)
+	return archive.File{
+		Corp: corp, ID: archive.FileID(id), SDKFileID: id, Kind: "file", Name: "报价 \"1\".pdf", Ext: "pdf",
+		MD5: "d41d8cd98f00b204e9800998ecf8427e", Size: 1 << 40,
+		From:     archive.FileUse{Conversation: "room:r1", Time: kept(epoch), MsgID: "m 1", Seq: far},
+		Deadline: kept(archive.FileDeadline(epoch, epoch).Add(time.Duration(n) * time.Hour)), State: archive.FileWaiting, NotBefore: kept(epoch),
+	}
+}
+
+func filesRows(t *testing.T, s FileStore) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	f := newFile(a, 1)
+	_, err := s.File(t.Context(), a, f.ID)
+	fails(t, "absent", err, archive.ErrNotFound)
+	ok(t, s.CreateFile(t.Context(), f))
+	fails(t, "there", s.CreateFile(t.Context(), f), archive.ErrExists)
+	f.Rev = 1
+	got, err := s.File(t.Context(), a, f.ID)
+	ok(t, err)
+	same(t, "created", got, f)
+	_, err = s.File(t.Context(), b, f.ID)
+	fails(t, "another corp's", err, archive.ErrNotFound)
+	bare := archive.File{
+		Corp: a, ID: archive.FileID("x"), SDKFileID: "x", State: archive.FileWaiting,
+		Deadline: f.Deadline, NotBefore: f.NotBefore, From: archive.FileUse{Time: f.From.Time},
+	}
+	ok(t, s.CreateFile(t.Context(), bare))
+	bare.Rev = 1
+	many, err := s.Files(t.Context(), a, []string{f.ID, bare.ID, archive.FileID("none"), f.ID})
+	ok(t, err)
+	same(t, "some", many, map[string]archive.File{f.ID: f, bare.ID: bare})
+	if many, err := s.Files(t.Context(), a, nil); err != nil || len(many) != 0 {
+		t.Errorf("no ids: got %v, %v", many, err)
+	}
+}
+
+func filesSwap(t *testing.T, s FileStore) {
+	f := newFile(corpFor(t, 1), 1)
+	_, err := s.SaveFile(t.Context(), f)
+	fails(t, "absent", err, archive.ErrConflict)
+	ok(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	first := f
+	first.Tries, first.Reason, first.Wholes, first.NotBefore = 3, "sdk_10001", 1, kept(epoch.Add(time.Minute))
+	first, err = s.SaveFile(t.Context(), first)
+	ok(t, err)
+	if first.Rev != 2 {
+		t.Errorf("got rev %d, want 2", first.Rev)
+	}
+	_, err = s.SaveFile(t.Context(), f)
+	fails(t, "late", err, archive.ErrConflict)
+	got, err := s.File(t.Context(), f.Corp, f.ID)
+	ok(t, err)
+	same(t, "saved", got, first)
+}
+
+func (w *waitingList) want(what string, lane int, now time.Time, limit int, want ...string) {
+	w.t.Helper()
+	got, err := w.s.DueFiles(w.t.Context(), w.corp, lane, now, limit)
+	ok(w.t, err)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+type waitingList struct {
+	t    *testing.T
+	s    FileStore
+	corp string
+}
+
+func filesLists(t *testing.T, s FileStore) {
+	corp := corpFor(t, 1)
+	list := &waitingList{t, s, corp}
+	f := newFile(corp, 1)
+	lane := archive.FileLane(f.ID)
+	ok(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	list.want("not listed", lane, epoch, 9)
+	for range 2 {
+		ok(t, s.ListFile(t.Context(), f))
+	}
+	list.want("listed", lane, epoch, 9, f.ID)
+	list.want("another lane", (lane+1)%archive.FileLanes, epoch, 9)
+	list.want("before its time", lane, epoch.Add(-time.Millisecond), 9)
+	b, err := s.Backlog(t.Context(), corp)
+	ok(t, err)
+	same(t, "one waits", b, archive.FileBacklog{Waiting: 1, Earliest: f.Deadline, Problems: map[archive.FileState]int{}})
+
+	later := f
+	later.NotBefore = kept(epoch.Add(time.Hour))
+	later, err = s.SaveFile(t.Context(), later)
+	ok(t, err)
+	ok(t, s.ListFile(t.Context(), later))
+	list.want("postponed", lane, epoch.Add(59*time.Minute), 9)
+	list.want("due again", lane, epoch.Add(time.Hour), 9, f.ID)
+
+	failed := later
+	failed.State, failed.Reason = archive.FileFailed, archive.ReasonBadFileID
+	failed, err = s.SaveFile(t.Context(), failed)
+	ok(t, err)
+	for range 2 {
+		ok(t, s.ListFile(t.Context(), failed))
+	}
+	list.want("failed", lane, epoch.Add(time.Hour), 9)
+	b, err = s.Backlog(t.Context(), corp)
+	ok(t, err)
+	same(t, "one failed", b, archive.FileBacklog{Problems: map[archive.FileState]int{archive.FileFailed: 1}})
+	problems, err := s.FileProblems(t.Context(), corp, 9)
+	ok(t, err)
+	same(t, "problems", problems, []archive.File{failed})
+	if other, err := s.FileProblems(t.Context(), corpFor(t, 2), 9); err != nil || len(other) != 0 {
+		t.Errorf("another corp's: got %v, %v", other, err)
+	}
+
+	again := failed
+	again.State, again.Reason = archive.FileWaiting, ""
+	again, err = s.SaveFile(t.Context(), again)
+	ok(t, err)
+	ok(t, s.ListFile(t.Context(), again))
+	list.want("waits again", lane, epoch.Add(time.Hour), 9, f.ID)
+	b, err = s.Backlog(t.Context(), corp)
+	ok(t, err)
+	if b.Waiting != 1 || len(b.Problems) != 0 {
+		t.Errorf("waits again: got %+v", b)
+	}
+}
+
+func filesOrder(t *testing.T, s FileStore) {
+	corp := corpFor(t, 1)
+	list := &waitingList{t, s, corp}
+	byLane := map[int][]string{}
+	for n := 1; n <= 40; n++ {
+		f := newFile(corp, n)
+		ok(t, s.CreateFile(t.Context(), f))
+		ok(t, s.ListFile(t.Context(), f))
+		lane := archive.FileLane(f.ID)
+		byLane[lane] = append(byLane[lane], f.ID)
+	}
+	for lane, want := range byLane {
+		list.want("all", lane, epoch, 100, want...)
+		list.want("some", lane, epoch, 3, want[:3]...)
+	}
+	b, err := s.Backlog(t.Context(), corp)
+	ok(t, err)
+	if b.Waiting != 40 || !b.Earliest.Equal(newFile(corp, 1).Deadline) {
+		t.Errorf("got %+v", b)
+	}
+}
+
+func filesRegister(t *testing.T, s FileStore) {
+	corp := corpFor(t, 1)
+	var files []archive.File
+	lanes := map[int]bool{}
+	for n := range 120 {
+		files = append(files, newFile(corp, n))
+		lanes[archive.FileLane(files[n].ID)] = true
+	}
+	for range 2 {
+		got, err := archive.RegisterFiles(t.Context(), s, corp, append(files, files...), false)
+		ok(t, err)
+		if len(got) != len(lanes) || !slices.IsSorted(got) {
+			t.Errorf("got lanes %v, want %d", got, len(lanes))
+		}
+	}
+	b, err := s.Backlog(t.Context(), corp)
+	ok(t, err)
+	if b.Waiting != len(files) {
+		t.Errorf("got %d waiting, want %d", b.Waiting, len(files))
+	}
+}
+
+// What messages say goes into the row, whatever it is.
+func filesStrange(t *testing.T, s FileStore) {
+	f := newFile(corpFor(t, 1), 1)
+	f.Name, f.Ext, f.Kind, f.From.MsgID = "../\x00\r\n<b>‮", "", "未知", ""
+	f.From.Conversation = archive.Unplaced
+	ok(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	got, err := s.File(t.Context(), f.Corp, f.ID)
+	ok(t, err)
+	same(t, "strange", got, f)
+}
+
+// FileBytes is everything that is asked of a store of files' bytes.
+type FileBytes interface {
+	archive.FileStore
+	// Bytes reads a file's object; [archive.ErrNotFound].
+	Bytes(corp, id string) ([]byte, error)
+}
+
+// TestFileStore checks an empty store of files' bytes.
+func TestFileStore(t *testing.T, s FileBytes) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	id := archive.FileID("file")
+	wantBytes := func(what, corp string, want []byte) {
+		t.Helper()
+		got, err := s.Bytes(corp, id)
+		if want == nil {
+			fails(t, what, err, archive.ErrNotFound)
+		} else if ok(t, err); !bytes.Equal(got, want) {
+			t.Errorf("%s: got %d bytes, want %d, equal", what, len(got), len(want))
+		}
+	}
+	ctx := t.Context()
+	part := func(n int, b byte) []byte { return bytes.Repeat([]byte{b}, n) }
+
+	wantBytes("absent", a, nil)
+	ok(t, s.PutFile(ctx, a, id, []byte{}))
+	wantBytes("empty", a, []byte{})
+	ok(t, s.PutFile(ctx, a, id, []byte("small")))
+	wantBytes("replaced", a, []byte("small"))
+	wantBytes("another corp's", b, nil)
+
+	up, err := s.BeginUpload(ctx, b, id)
+	ok(t, err)
+	ok(t, s.UploadPart(ctx, b, id, up, 1, part(leastPart, 'x')))
+	ok(t, s.UploadPart(ctx, b, id, up, 1, part(leastPart+5, 'a')))
+	ok(t, s.UploadPart(ctx, b, id, up, 2, part(3, 'b')))
+	wantBytes("not completed", b, nil)
+	fails(t, "part missing", s.CompleteUpload(ctx, b, id, up, 3, leastPart+8), archive.ErrCorrupt)
+	fails(t, "another size", s.CompleteUpload(ctx, b, id, up, 2, leastPart+7), archive.ErrCorrupt)
+	ok(t, s.CompleteUpload(ctx, b, id, up, 2, leastPart+8))
+	wantBytes("completed", b, append(part(leastPart+5, 'a'), "bbb"...))
+	fails(t, "completed twice", s.CompleteUpload(ctx, b, id, up, 2, leastPart+8), archive.ErrNotFound)
+	fails(t, "part after the end", s.UploadPart(ctx, b, id, up, 3, []byte("c")), archive.ErrNotFound)
+
+	up, err = s.BeginUpload(ctx, a, id)
+	ok(t, err)
+	ok(t, s.UploadPart(ctx, a, id, up, 1, []byte("c")))
+	for range 2 {
+		ok(t, s.AbortUpload(ctx, a, id, up))
+	}
+	if err := s.CompleteUpload(ctx, a, id, up, 1, 1); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("aborted: got %v, want %v", err, archive.ErrNotFound)
+	}
+	wantBytes("as before", a, []byte("small"))
+}

@@ -1,0 +1,319 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// MediaClient is what [Media] uses of the SDK's client.
+type MediaClient interface {
+	getClient
+	putClient
+	queryClient
+	batchGetClient
+	batchWriteClient
+}
+
+// Media is the table of files: their rows, and the lists of those that wait
+// and of those with a problem.
+type Media struct {
+	table
+	client MediaClient
+}
+
+// NewMedia uses the table of that name.
+func NewMedia(client MediaClient, table string, options ...Option) *Media {
+	return &Media{table: newTable(table, options), client: client}
+}
+
+var _ archive.FileTable = (*Media)(nil)
+
+const (
+	filePrefix    = "file#"
+	waitingPrefix = "waiting#"
+	problemPrefix = "problem#"
+)
+
+// As in the table of corps, the items have the fields of what they hold.
+type (
+	fileItem struct {
+		SDKFileID string            `dynamodbav:"sdkfileid"`
+		Kind      string            `dynamodbav:"kind"`
+		Name      string            `dynamodbav:"name,omitempty"`
+		Ext       string            `dynamodbav:"ext,omitempty"`
+		MD5       string            `dynamodbav:"md5,omitempty"`
+		Size      int64             `dynamodbav:"size,omitempty"`
+		From      useItem           `dynamodbav:"from"`
+		Deadline  time.Time         `dynamodbav:"deadline"`
+		State     archive.FileState `dynamodbav:"state"`
+		Reason    string            `dynamodbav:"reason,omitempty"`
+		Tries     int               `dynamodbav:"tries,omitempty"`
+		NotBefore time.Time         `dynamodbav:"not_before"`
+		Wholes    int               `dynamodbav:"wholes,omitempty"`
+		Resume    *resumeItem       `dynamodbav:"resume,omitempty"`
+		Stored    *storedItem       `dynamodbav:"stored,omitempty"`
+		Rev       uint64            `dynamodbav:"rev"`
+	}
+	useItem struct {
+		Conversation archive.ConversationID `dynamodbav:"conversation"`
+		Time         time.Time              `dynamodbav:"time"`
+		MsgID        string                 `dynamodbav:"msgid"`
+		Seq          uint64                 `dynamodbav:"seq"`
+	}
+	resumeItem struct {
+		Upload string           `dynamodbav:"upload"`
+		Index  string           `dynamodbav:"index"`
+		Parts  int              `dynamodbav:"parts"`
+		Chunks int              `dynamodbav:"chunks"`
+		Bytes  int64            `dynamodbav:"bytes"`
+		Digest []byte           `dynamodbav:"digest"`
+		Type   archive.FileType `dynamodbav:"type"`
+	}
+	storedItem struct {
+		Size int64            `dynamodbav:"size"`
+		MD5  string           `dynamodbav:"md5"`
+		Type archive.FileType `dynamodbav:"type"`
+		At   time.Time        `dynamodbav:"at"`
+	}
+)
+
+func newFileItem(f archive.File) fileItem {
+	return fileItem{
+		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: useItem(f.From),
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Wholes: f.Wholes,
+		Resume: (*resumeItem)(f.Resume), Stored: (*storedItem)(f.Stored), Rev: f.Rev,
+	}
+}
+
+func readFile(it item) (archive.File, error) {
+	f, err := decode[fileItem](it)
+	if err != nil {
+		return archive.File{}, err
+	}
+	return archive.File{
+		Corp: keyOf(it, "pk"), ID: strings.TrimPrefix(keyOf(it, "sk"), filePrefix),
+		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: archive.FileUse(f.From),
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Wholes: f.Wholes,
+		Resume: (*archive.Resume)(f.Resume), Stored: (*archive.StoredFile)(f.Stored), Rev: f.Rev,
+	}, nil
+}
+
+// CreateFile implements [archive.FileTable].
+func (m *Media) CreateFile(ctx context.Context, f archive.File) error {
+	f.Rev = 1
+	it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
+	if err != nil {
+		return err
+	}
+	if err := m.create(ctx, m.client, it); err != nil {
+		return fmt.Errorf("creating file %s of corp %s: %w", f.ID, f.Corp, err)
+	}
+	return nil
+}
+
+// File implements [archive.FileTable].
+func (m *Media) File(ctx context.Context, corp, id string) (archive.File, error) {
+	it, err := m.get(ctx, m.client, key(corp, filePrefix+id))
+	var f archive.File
+	if err == nil {
+		f, err = readFile(it)
+	}
+	if err != nil {
+		return archive.File{}, fmt.Errorf("reading file %s of corp %s: %w", id, corp, err)
+	}
+	return f, nil
+}
+
+// Files implements [archive.FileTable], reading consistently.
+func (m *Media) Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error) {
+	found := make(map[string]archive.File, len(ids))
+	asked := make(map[string]bool, len(ids))
+	var keys []item
+	for _, id := range ids {
+		if !asked[id] {
+			asked[id] = true
+			keys = append(keys, key(corp, filePrefix+id))
+		}
+	}
+	items, err := m.readAll(ctx, m.client, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading files of corp %s: %w", corp, err)
+	}
+	for _, it := range items {
+		f, err := readFile(it)
+		if err != nil {
+			return nil, fmt.Errorf("reading files of corp %s: %w", corp, err)
+		}
+		found[f.ID] = f
+	}
+	return found, nil
+}
+
+// SaveFile implements [archive.FileTable].
+func (m *Media) SaveFile(ctx context.Context, f archive.File) (archive.File, error) {
+	was := f.Rev
+	f.Rev++
+	it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
+	if err != nil {
+		return archive.File{}, err
+	}
+	err = m.putIf(ctx, m.client, dynamodb.PutItemInput{
+		Item:                      it,
+		ConditionExpression:       aws.String("rev = :was"),
+		ExpressionAttributeValues: item{":was": number(was)},
+	})
+	if _, failed := conditionFailed(err); failed {
+		err = archive.ErrConflict
+	}
+	if err != nil {
+		return archive.File{}, fmt.Errorf("saving file %s of corp %s: %w", f.ID, f.Corp, err)
+	}
+	return f, nil
+}
+
+// ListFile implements [archive.FileTable]. A file comes onto a list before it
+// leaves the other: after a crash it is on both, never on none.
+func (m *Media) ListFile(ctx context.Context, f archive.File) error {
+	waiting, problem, err := listKeys(f)
+	if err != nil {
+		return err
+	}
+	var on item
+	var off []item
+	switch f.State {
+	case archive.FileWaiting:
+		on, err = encode(f.Corp, waiting, struct {
+			NotBefore time.Time `dynamodbav:"not_before"`
+		}{f.NotBefore})
+		if f.Rev > 1 { // a new one has had no problem yet
+			off = []item{key(f.Corp, problem)}
+		}
+	case archive.FileStored:
+		off = []item{key(f.Corp, waiting), key(f.Corp, problem)}
+	default:
+		on, err = encode(f.Corp, problem, struct {
+			State archive.FileState `dynamodbav:"state"`
+		}{f.State})
+		off = []item{key(f.Corp, waiting)}
+	}
+	if err == nil && on != nil {
+		err = m.put(ctx, m.client, on)
+	}
+	if err == nil {
+		err = m.writeAll(ctx, m.client, deletes(off))
+	}
+	if err != nil {
+		return fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
+	}
+	return nil
+}
+
+// listKeys are the sort keys of a file in the two lists. They follow from what
+// never changes.
+func listKeys(f archive.File) (waiting, problem string, err error) {
+	deadline, err := millis(f.Deadline)
+	if err != nil {
+		return "", "", fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
+	}
+	return lanePrefix(archive.FileLane(f.ID)) + deadline + "#" + f.ID, problemPrefix + deadline + "#" + f.ID, nil
+}
+
+func lanePrefix(lane int) string { return waitingPrefix + strconv.Itoa(lane) + "#" }
+
+// listed is the deadline and the id in a key of a list.
+func listed(it item) (deadline time.Time, id string, err error) {
+	parts := strings.Split(keyOf(it, "sk"), "#")
+	if len(parts) < 3 {
+		return time.Time{}, "", archive.ErrCorrupt
+	}
+	deadline, err = parseMillis(parts[len(parts)-2])
+	return deadline, parts[len(parts)-1], err
+}
+
+// DueFiles implements [archive.FileTable].
+func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error) {
+	in := consistently(startingWith(corp, lanePrefix(lane)))
+	in.FilterExpression = aws.String("not_before <= :now")
+	in.ExpressionAttributeValues[":now"] = moment(now)
+	ids, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (string, error) {
+		_, id, err := listed(it)
+		return id, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
+	}
+	return ids, nil
+}
+
+// OverdueLanes are the lanes in which a file waits that should have been
+// fetched before the given time.
+func (m *Media) OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error) {
+	var lanes []int
+	for lane := range archive.FileLanes {
+		due, err := m.DueFiles(ctx, corp, lane, before, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(due) > 0 {
+			lanes = append(lanes, lane)
+		}
+	}
+	return lanes, nil
+}
+
+// Backlog counts what waits and what has a problem.
+func (m *Media) Backlog(ctx context.Context, corp string) (archive.FileBacklog, error) {
+	b := archive.FileBacklog{Problems: make(map[archive.FileState]int)}
+	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
+		var deadline time.Time
+		if err == nil {
+			deadline, _, err = listed(it)
+		}
+		if err != nil {
+			return archive.FileBacklog{}, fmt.Errorf("counting files of corp %s that wait: %w", corp, err)
+		}
+		if b.Waiting++; b.Earliest.IsZero() || deadline.Before(b.Earliest) {
+			b.Earliest = deadline
+		}
+	}
+	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, problemPrefix))) {
+		if err != nil {
+			return archive.FileBacklog{}, fmt.Errorf("counting files of corp %s with a problem: %w", corp, err)
+		}
+		b.Problems[archive.FileState(keyOf(it, "state"))]++
+	}
+	return b, nil
+}
+
+// FileProblems lists files that are no more waiting and not stored, the latest
+// deadline first, at most limit.
+func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error) {
+	in := startingWith(corp, problemPrefix)
+	in.ScanIndexForward = aws.Bool(false)
+	ids, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (string, error) {
+		_, id, err := listed(it)
+		return id, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing files of corp %s with a problem: %w", corp, err)
+	}
+	rows, err := m.Files(ctx, corp, ids)
+	if err != nil {
+		return nil, err
+	}
+	var files []archive.File
+	for _, id := range ids {
+		if f, ok := rows[id]; ok {
+			files = append(files, f)
+		}
+	}
+	return files, nil
+}

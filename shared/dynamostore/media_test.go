@@ -1,0 +1,46 @@
+package dynamostore_test
+
+import (
+	"testing"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+func newMedia(t testing.TB) *dynamostore.Media {
+	return dynamostore.NewMedia(client(t), awstest.Table(t, "MediaTable"))
+}
+
+func TestMediaConformance(t *testing.T) {
+	archivetest.TestFiles(t, func(t testing.TB) archivetest.FileStore { return newMedia(t) })
+}
+
+// A field that the table forgets comes back different.
+func TestEveryFieldOfAFile(t *testing.T) {
+	s := newMedia(t)
+	f := fill[archive.File]()
+	f.Corp, f.Rev = corp, 0
+	must(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	got, err := s.File(t.Context(), corp, f.ID)
+	must(t, err)
+	check(t, "file", got, f)
+}
+
+func TestOverdueLanes(t *testing.T) {
+	s := newMedia(t)
+	f := archive.File{Corp: corp, ID: archive.FileID("x"), SDKFileID: "x", State: archive.FileWaiting, Deadline: start, NotBefore: start}
+	must(t, s.CreateFile(t.Context(), f))
+	must(t, s.ListFile(t.Context(), f))
+	lanes, err := s.OverdueLanes(t.Context(), corp, start)
+	must(t, err)
+	check(t, "due", lanes, []int{archive.FileLane(f.ID)})
+	lanes, err = s.OverdueLanes(t.Context(), corp, start.Add(-1))
+	must(t, err)
+	check(t, "not due", lanes, nil)
+	lanes, err = s.OverdueLanes(t.Context(), neighbor, start)
+	must(t, err)
+	check(t, "the neighbour", lanes, nil)
+}

@@ -1,0 +1,271 @@
+package s3store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// MediaClient is what [Media] needs of [*s3.Client].
+type MediaClient interface {
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	CreateMultipartUpload(context.Context, *s3.CreateMultipartUploadInput, ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error)
+	UploadPart(context.Context, *s3.UploadPartInput, ...func(*s3.Options)) (*s3.UploadPartOutput, error)
+	ListParts(context.Context, *s3.ListPartsInput, ...func(*s3.Options)) (*s3.ListPartsOutput, error)
+	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
+	AbortMultipartUpload(context.Context, *s3.AbortMultipartUploadInput, ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error)
+}
+
+var _ MediaClient = (*s3.Client)(nil)
+
+// Media is an [archive.FileStore] in a bucket of its own:
+//
+//	<corp>/files/<sha256 of the sdkfileid>  a file, as WeCom gave it
+//
+// Every object is stored as bytes of no type; how a reader gets them is said
+// in each link. What the upload of a part keeps of it is its checksum alone,
+// so memory does not grow with the file.
+type Media struct {
+	client MediaClient
+	bucket string
+}
+
+var _ archive.FileStore = (*Media)(nil)
+
+// NewMedia uses the bucket of that name.
+func NewMedia(client MediaClient, bucket string) *Media {
+	return &Media{client: client, bucket: bucket}
+}
+
+func fileName(corp, id string) string { return corp + "/files/" + id }
+
+const plainBytes = "application/octet-stream"
+
+// PutFile implements [archive.FileStore].
+func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error {
+	name := fileName(corp, id)
+	_, err := m.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &m.bucket, Key: &name, Body: bytes.NewReader(body), ContentType: aws.String(plainBytes),
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// BeginUpload implements [archive.FileStore].
+func (m *Media) BeginUpload(ctx context.Context, corp, id string) (string, error) {
+	name := fileName(corp, id)
+	out, err := m.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &m.bucket, Key: &name, ContentType: aws.String(plainBytes),
+	})
+	if err != nil {
+		return "", fmt.Errorf("begin %s: %w", name, err)
+	}
+	return aws.ToString(out.UploadId), nil
+}
+
+// UploadPart implements [archive.FileStore].
+func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error {
+	name := fileName(corp, id)
+	_, err := m.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &m.bucket, Key: &name, UploadId: &upload, PartNumber: aws.Int32(int32(number)), Body: bytes.NewReader(body),
+	})
+	if err != nil {
+		return fmt.Errorf("write part %d of %s: %w", number, name, absentUpload(err))
+	}
+	return nil
+}
+
+// CompleteUpload implements [archive.FileStore]. What S3 lists is what counts:
+// the caller needs to remember no more than how many parts there are.
+func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error {
+	name := fileName(corp, id)
+	var done []types.CompletedPart
+	var sum int64
+	for pages := s3.NewListPartsPaginator(m.client, &s3.ListPartsInput{Bucket: &m.bucket, Key: &name, UploadId: &upload}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list parts of %s: %w", name, absentUpload(err))
+		}
+		for _, p := range page.Parts {
+			done = append(done, types.CompletedPart{
+				PartNumber: p.PartNumber, ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32,
+			})
+			sum += aws.ToInt64(p.Size)
+		}
+	}
+	if len(done) != parts || sum != size {
+		return fmt.Errorf("complete %s: %d parts with %d bytes in place of %d with %d: %w", name, len(done), sum, parts, size, archive.ErrCorrupt)
+	}
+	_, err := m.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+		Bucket: &m.bucket, Key: &name, UploadId: &upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
+	})
+	if err != nil {
+		return fmt.Errorf("complete %s: %w", name, absentUpload(err))
+	}
+	return nil
+}
+
+// AbortUpload implements [archive.FileStore].
+func (m *Media) AbortUpload(ctx context.Context, corp, id, upload string) error {
+	name := fileName(corp, id)
+	_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.bucket, Key: &name, UploadId: &upload})
+	if err = absentUpload(err); err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return fmt.Errorf("abort %s: %w", name, err)
+	}
+	return nil
+}
+
+// absentUpload makes S3's answer about an upload that it does not have
+// [archive.ErrNotFound].
+func absentUpload(err error) error {
+	if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload" {
+		return archive.ErrNotFound
+	}
+	return err
+}
+
+// Links makes links to files. It signs by itself and asks S3 nothing.
+type Links struct {
+	client *s3.PresignClient
+	bucket string
+}
+
+// NewLinks links to the files of a [Media] with the same bucket.
+func NewLinks(client *s3.PresignClient, bucket string) *Links { return &Links{client: client, bucket: bucket} }
+
+// LongestLink is how long a link may be good.
+const LongestLink = 5 * time.Minute
+
+// shown are the types that a browser may show where the link stands. All
+// others are saved, under no type that it would run.
+var shown = map[archive.FileType]string{
+	archive.TypeJPEG:  "jpg",
+	archive.TypePNG:   "png",
+	archive.TypeGIF:   "gif",
+	archive.TypeWebP:  "webp",
+	archive.TypeMP4:   "mp4",
+	archive.TypeMP3:   "mp3",
+	archive.TypeWAV:   "wav",
+	archive.TypeAMR:   "amr",
+	archive.TypeAMRWB: "awb",
+}
+
+// Link makes a link to a file that is stored, good for ttl, at most
+// [LongestLink]. The object is named by f.Corp and f.ID alone: who found f
+// under a corp gets a link to that corp's file and to no other. It answers
+// [archive.ErrNotFound] for a file that is not stored.
+//
+// The type is what the file's first bytes show, if it is one that is shown;
+// what the message calls the file becomes no more than a name to save it under.
+func (l *Links) Link(ctx context.Context, f archive.File, ttl time.Duration) (string, error) {
+	if f.Stored == nil {
+		return "", fmt.Errorf("link to file %s: it is %s: %w", f.ID, f.State, archive.ErrNotFound)
+	}
+	contentType, disposition := plainBytes, "attachment"
+	ext, ok := shown[f.Stored.Type]
+	if ok {
+		contentType, disposition = string(f.Stored.Type), "inline"
+	}
+	req, err := l.client.PresignGetObject(ctx, &s3.GetObjectInput{
+		Bucket:                     &l.bucket,
+		Key:                        aws.String(fileName(f.Corp, f.ID)),
+		ResponseContentType:        &contentType,
+		ResponseContentDisposition: aws.String(disposition + "; " + saveAs(f, ext)),
+		ResponseCacheControl:       aws.String("private, max-age=300"),
+	}, s3.WithPresignExpires(min(max(ttl, time.Second), LongestLink)))
+	if err != nil {
+		return "", fmt.Errorf("link to file %s: %w", f.ID, err)
+	}
+	return req.URL, nil
+}
+
+const (
+	longestName = 120 // characters
+	longestExt  = 10
+)
+
+// saveAs is the parameters of a Content-Disposition that name the file (RFC
+// 6266): one that every program understands, and the real name.
+func saveAs(f archive.File, ext string) string {
+	name := safeName(f.Name)
+	if name == "" {
+		name = "file-" + f.ID[:min(len(f.ID), 8)]
+		if ext == "" {
+			ext = safeExt(f.Ext)
+		}
+		if ext != "" {
+			name += "." + ext
+		}
+	} else if ext != "" && !strings.Contains(name, ".") {
+		name += "." + ext
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || r == '"' || r == '\\' || r == '%' {
+			return '_'
+		}
+		return r
+	}, name)
+	return `filename="` + plain + `"; filename*=UTF-8''` + percent(name)
+}
+
+// safeName is a name without folders, control characters (those that turn the
+// direction of text included, which hide an extension), dots and spaces at
+// either end, and characters that file systems refuse.
+func safeName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r):
+			return -1
+		case strings.ContainsRune(`/\:*?"<>|;`, r), r == 0x2028, r == 0x2029:
+			return '_'
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	name = strings.Trim(name, " .")
+	if runes := []rune(name); len(runes) > longestName {
+		// The end has the extension.
+		ext := ""
+		if dot := strings.LastIndexByte(name, '.'); dot > 0 && len(name)-dot-1 <= longestExt {
+			ext = name[dot:]
+		}
+		name = strings.TrimRight(string(runes[:longestName-len([]rune(ext))]), " .") + ext
+	}
+	return name
+}
+
+func safeExt(ext string) string {
+	ext = strings.TrimPrefix(strings.ToLower(ext), ".")
+	if len(ext) > longestExt || strings.ContainsFunc(ext, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	}) {
+		return ""
+	}
+	return ext
+}
+
+// percent writes all bytes that RFC 5987 does not allow as they are.
+func percent(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&+-.^_`|~"
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if strings.IndexByte(plain, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
