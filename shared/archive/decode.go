@@ -35,11 +35,12 @@ type ViewWriter interface {
 
 // PageView is a page, decoded.
 type PageView struct {
-	Corp       string
-	Messages   []Message       // Raw is nil where Overflow is set
-	Activities []Activity      // distinct; storing skips those already there
-	SetAside   []Undecryptable // stored, replacing any of the same Seq
-	Cleared    []uint64        // seqs whose undecryptable rows are removed
+	Corp        string
+	Messages    []Message       // Raw is nil where Overflow is set
+	Revocations []Revocation    // of one [RevocationKey] the lowest Seq stays
+	Activities  []Activity      // distinct; storing skips those already there
+	SetAside    []Undecryptable // stored, replacing any of the same Seq
+	Cleared     []uint64        // seqs whose undecryptable rows are removed
 }
 
 // KeyBinder reads a corp's keys and records proofs.
@@ -112,7 +113,7 @@ type ReplayStarter interface {
 // A page that is decoded already is left alone unless again is set.
 //
 // The order of writes: messages over [InlineLimit] to the journal's bucket,
-// then messages, activities and undecryptable rows to the view, then the
+// then messages, revocations, activities and undecryptable rows to the view, then the
 // result on the ledger row together with the end of its pending mark. A crash
 // anywhere leaves the page pending, and the same is written again (law 2).
 //
@@ -336,6 +337,13 @@ func (p *pageDecode) store(ctx context.Context, rec Record, raw []byte, fields m
 		}
 	}
 	p.view.Messages = append(p.view.Messages, m)
+	if fields.Type == "revoke" {
+		if withdrawn := message.Read(raw).Revokes; withdrawn != "" {
+			p.view.Revocations = append(p.view.Revocations, Revocation{
+				Corp: m.Corp, Conversation: m.Conversation, MsgID: withdrawn, By: fields.From, At: m.Time, Seq: m.Seq,
+			})
+		}
+	}
 	p.result.Stored++
 	if readable {
 		p.result.Types[fields.Kind()]++

@@ -458,6 +458,38 @@ func TestOneMsgIDUnderTwoSeqs(t *testing.T) {
 	}
 }
 
+// A revoked message is found whichever of the two is decoded first, and stays
+// as it is.
+func TestRevocations(t *testing.T) {
+	revoke := func(seq uint64, msgID, of string) archivetest.Record {
+		return archivetest.Record{Seq: seq, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":%q,"action":"recall","from":"lin.hua","tolist":["wmcustomer"],"roomid":"","msgtime":%d,"msgtype":"revoke","revoke":{"pre_msgid":%q}}`,
+			msgID, start.UnixMilli()+int64(seq), of)}
+	}
+	said := []archivetest.Record{record(1, 1, "k1"), revoke(2, "r2", "m1_external"), revoke(3, "r3", "m1"), revoke(4, "r4", "never seen")}
+	for _, order := range [][]uint64{{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}} {
+		d := newDecoding(t, &archivetest.Faults{})
+		d.addKey(corp, "k1", 1)
+		for _, r := range said {
+			d.Library.Say(corp, r)
+			d.must(d.pull(archive.PullRequest{Force: true}))
+		}
+		for range 2 {
+			for _, after := range order {
+				d.must(d.decoder.Decode(t.Context(), corp, after, true))
+			}
+		}
+		found, err := d.View.Revocations(t.Context(), corp, single, []string{"m1", "r2"})
+		d.must(err)
+		if got := found["m1"]; len(found) != 1 || got.Seq != 2 || got.By != "lin.hua" || !got.At.Equal(start.Add(2*time.Millisecond)) {
+			t.Errorf("decoded in order %v: got %+v, want m1 withdrawn by seq 2", order, found)
+		}
+		if m := d.stored(single)[0]; string(m.Raw) != string(text(1)) {
+			t.Error("the withdrawn message was changed")
+		}
+	}
+}
+
 // Law 2: the view is rebuilt from the journal alone, to the same result.
 func TestReplayRebuildsTheView(t *testing.T) {
 	d := newDecoding(t, &archivetest.Faults{})

@@ -53,6 +53,28 @@ type MessageQuery struct {
 	MaxBytes   int       // stop before Raw adds up to more, but return one at least
 }
 
+// Revocation says that a message was withdrawn. It is an item beside the
+// message, which stays as it is, and it is found from the message whichever of
+// the two is decoded first.
+type Revocation struct {
+	Corp         string
+	Conversation ConversationID // of the revoking message; the withdrawn one is in the same
+	MsgID        string         // of the withdrawn message, as pre_msgid names it
+	By           string         // who withdrew it
+	At           time.Time      // when
+	Seq          uint64         // of the revoking message; of several the lowest counts
+}
+
+// RevocationKey is what a message and the revocation of it agree on: the
+// msgid without the suffix that tells the kind of conversation, which may be
+// missing on one of the two (wecom.md 2.3).
+func RevocationKey(msgID string) string {
+	for _, suffix := range []string{"_external", "_updown_stream"} {
+		msgID = strings.TrimSuffix(msgID, suffix)
+	}
+	return msgID
+}
+
 // Undecryptable is a record of a page that could not be turned into a
 // message. It stays until a later decode of its page succeeds (law 5).
 type Undecryptable struct {

@@ -21,6 +21,7 @@ type MessagesClient interface {
 	queryClient
 	batchGetClient
 	batchWriteClient
+	putClient
 	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
 }
 
@@ -160,6 +161,9 @@ func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
 	if err := m.writeMessages(ctx, p.Messages); err != nil {
 		return fmt.Errorf("storing messages of corp %s: %w", p.Corp, err)
 	}
+	if err := m.writeRevocations(ctx, p.Revocations); err != nil {
+		return fmt.Errorf("storing revocations of corp %s: %w", p.Corp, err)
+	}
 	if err := m.writeActivities(ctx, p.Activities); err != nil {
 		return fmt.Errorf("storing activities of corp %s: %w", p.Corp, err)
 	}
@@ -172,6 +176,7 @@ func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
 // onlyOf refuses a page with anything of another corp in it (law 8).
 func onlyOf(p archive.PageView) error {
 	if slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Corp != p.Corp }) ||
+		slices.ContainsFunc(p.Revocations, func(r archive.Revocation) bool { return r.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Activities, func(a archive.Activity) bool { return a.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Corp != p.Corp }) {
 		return fmt.Errorf("a page of corp %s holds something of another corp", p.Corp)

@@ -28,7 +28,13 @@ type corpView struct {
 	messages   map[archive.ConversationID][]archive.Message // by Time, MsgID, Seq
 	places     map[uint64]place                             // of the message of a seq
 	activities map[archive.Activity]bool
+	revoked    map[revokedKey]archive.Revocation
 	aside      map[uint64]archive.Undecryptable // by Seq
+}
+
+type revokedKey struct {
+	conv archive.ConversationID
+	key  string // archive.RevocationKey
 }
 
 // place is where a message is kept.
@@ -53,6 +59,7 @@ func (v *View) corp(id string) *corpView {
 			messages:   make(map[archive.ConversationID][]archive.Message),
 			places:     make(map[uint64]place),
 			activities: make(map[archive.Activity]bool),
+			revoked:    make(map[revokedKey]archive.Revocation),
 			aside:      make(map[uint64]archive.Undecryptable),
 		}
 		v.corps[id] = c
@@ -68,6 +75,16 @@ func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
 		c := v.corp(p.Corp)
 		for _, m := range p.Messages {
 			v.store(c, p.Corp, m)
+		}
+		for _, r := range p.Revocations {
+			if r.Corp != p.Corp || r.Conversation == "" || r.MsgID == "" {
+				v.t.Errorf("page of %s: revocation %+v is foreign or incomplete", p.Corp, r)
+			}
+			k := revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}
+			if was, ok := c.revoked[k]; !ok || r.Seq < was.Seq {
+				r.At = kept(r.At)
+				c.revoked[k] = r
+			}
 		}
 		for i, a := range p.Activities {
 			if a.Corp != p.Corp || a.Day.Start().IsZero() || a.Conversation == "" || slices.Contains(p.Activities[:i], a) {
@@ -260,6 +277,21 @@ func (v *View) Newest(ctx context.Context, corp string, conv archive.Conversatio
 			return archive.Message{}, archive.ErrNotFound
 		}
 		return list[len(list)-1], nil
+	})
+}
+
+// Revocations finds which of the messages were withdrawn, by their msgids.
+func (v *View) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
+	return read(ctx, v.faults, "View.Revocations", corp, func() (map[string]archive.Revocation, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		found := make(map[string]archive.Revocation)
+		for _, id := range msgIDs {
+			if r, ok := v.corp(corp).revoked[revokedKey{conv, archive.RevocationKey(id)}]; ok {
+				found[id] = r
+			}
+		}
+		return found, nil
 	})
 }
 

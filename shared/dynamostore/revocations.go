@@ -1,0 +1,89 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// revocationItem is a withdrawal, keyed by what the withdrawn message is found
+// by.
+type revocationItem struct {
+	MsgID string    `dynamodbav:"msgid"` // as pre_msgid names it
+	By    string    `dynamodbav:"by"`
+	At    time.Time `dynamodbav:"at"`
+	Seq   uint64    `dynamodbav:"seq"`
+}
+
+func revocationPK(corp string, conv archive.ConversationID) string {
+	return corp + "#r#" + conversationPart(conv)
+}
+
+func revocationSK(msgID string) string {
+	sk, _ := msgIDPart(archive.RevocationKey(msgID))
+	return sk
+}
+
+// writeRevocations puts one at a time, because each is conditional: of two
+// revocations of one message the one with the lower seq stays, in whatever
+// order they come. They are rare.
+func (m *Messages) writeRevocations(ctx context.Context, revocations []archive.Revocation) error {
+	for _, r := range revocations {
+		if revocationSK(r.MsgID) == "" {
+			continue // it names no message
+		}
+		it, err := encode(revocationPK(r.Corp, r.Conversation), revocationSK(r.MsgID),
+			revocationItem{MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq})
+		if err != nil {
+			return err
+		}
+		err = m.putIf(ctx, m.client, dynamodb.PutItemInput{
+			Item:                      it,
+			ConditionExpression:       aws.String(absent + " OR seq >= :seq"),
+			ExpressionAttributeValues: item{":seq": &types.AttributeValueMemberN{Value: strconv.FormatUint(r.Seq, 10)}},
+		})
+		if _, stays := conditionFailed(err); err != nil && !stays {
+			return err
+		}
+	}
+	return nil
+}
+
+// Revocations finds which of a conversation's messages were withdrawn. The
+// result has an entry, by msgid, for each that was.
+func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
+	var keys []item
+	asked := make(map[string][]string, len(msgIDs)) // by sort key
+	for _, id := range msgIDs {
+		sk := revocationSK(id)
+		if sk == "" { // an empty msgid: nothing can name it
+			continue
+		}
+		if asked[sk] == nil {
+			keys = append(keys, key(revocationPK(corp, conv), sk))
+		}
+		asked[sk] = append(asked[sk], id)
+	}
+	items, err := m.readAll(ctx, m.client, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+	}
+	found := make(map[string]archive.Revocation, len(items))
+	for _, it := range items {
+		r, err := decode[revocationItem](it)
+		if err != nil {
+			return nil, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+		}
+		for _, id := range asked[keyOf(it, "sk")] {
+			found[id] = archive.Revocation{Corp: corp, Conversation: conv, MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq}
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,48 @@
+package dynamostore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+func TestRevocations(t *testing.T) {
+	const corp, conv = "ww0123456789abcdef", archive.ConversationID("single:a:b")
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	revoke := func(of, by string, seq uint64) archive.Revocation {
+		return archive.Revocation{Corp: corp, Conversation: conv, MsgID: of, By: by, At: at, Seq: seq}
+	}
+	for name, order := range map[string][]archive.Revocation{
+		"lower seq first": {revoke("m1_external", "first", 5), revoke("m1", "second", 9)},
+		"lower seq last":  {revoke("m1", "second", 9), revoke("m1_external", "first", 5)},
+		"twice the same":  {revoke("m1_external", "first", 5), revoke("m1_external", "first", 5)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"))
+			for _, r := range append(order, revoke("_external", "of nothing", 1)) {
+				if err := store.WritePage(t.Context(), archive.PageView{Corp: corp, Revocations: []archive.Revocation{r}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			found, err := store.Revocations(t.Context(), corp, conv, []string{"m1", "m1_external", "m2", ""})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := revoke("m1_external", "first", 5)
+			if len(found) != 2 || found["m1"] != want || found["m1_external"] != want {
+				t.Errorf("got %+v, want both forms of m1 withdrawn by the lower seq", found)
+			}
+			if found, err := store.Revocations(t.Context(), corp, "single:a:c", []string{"m1"}); err != nil || len(found) != 0 {
+				t.Errorf("another conversation: got %+v, %v; want nothing", found, err)
+			}
+		})
+	}
+	foreign := revoke("m1", "x", 1)
+	foreign.Corp = "wwother0000000000"
+	if err := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable")).WritePage(t.Context(), archive.PageView{Corp: corp, Revocations: []archive.Revocation{foreign}}); err == nil {
+		t.Error("a revocation of another corp was stored")
+	}
+}
