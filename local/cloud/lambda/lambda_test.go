@@ -279,7 +279,9 @@ func TestTimeout(t *testing.T) {
 
 func TestFreeze(t *testing.T) {
 	t.Parallel()
-	f, _ := function(t, nil)
+	// One instance only: a process is stopped a moment before its instance
+	// counts as idle, and the next event would start another.
+	f, _ := function(t, func(c *lambda.Config) { c.Concurrency = 1 })
 	pids := answer[[]int](t, f, order{Do: "spawn"})
 	for _, pid := range pids {
 		await(t, pid, stopped)
