@@ -1,6 +1,6 @@
 // Package dynamostore keeps the archive's tables in DynamoDB: [Corps],
-// [Ledger], [Messages] and [Views], one type per table, so that a function is
-// given only the tables it may touch.
+// [Ledger], [Messages], [Media] and [Views], one type per table, so that a
+// function is given only the tables it may touch.
 //
 // All tables have the string keys pk and sk, declared in template.yaml. A pk
 // begins with the corp (law 8). Every item carries v, the version of its
@@ -15,11 +15,16 @@
 //	          <corp>            row#<after>                     a page or a gap
 //	          <corp>            pending#<after>                 a page not decoded yet
 //	          <corp>            loss#<since>
+//	          <corp>            told                            what people were last told of the corp
 //	          <corp>            replay#<id>
 //	          @address          refusal#<time>#<corp>           expires after a day
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
+//	          <corp>#r#<conv>   <msgid>                         the message was withdrawn
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day
 //	          <corp>#u          <seq>                           an undecryptable row
+//	media     <corp>            file#<sha256 of sdkfileid>      a file: what it is, how it is doing
+//	          <corp>            waiting#<lane>#<ms>#<sha256>    it waits; ms is its deadline
+//	          <corp>            problem#<ms>#<sha256>           it is expired, failed or not what was said
 //	views     <corp>#<day>      <ms>#<viewer>#<role>#<whose>    somebody looked
 //
 // Numbers in keys are padded with zeros to sort as numbers; ids of others are

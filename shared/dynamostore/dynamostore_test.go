@@ -78,7 +78,7 @@ func fillValue(v reflect.Value, n *uint64) {
 		v.SetString(fmt.Sprintf("文%d\"\x00", small))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(small))
 	case reflect.Uint32:
 		v.SetUint(1<<31 + small)

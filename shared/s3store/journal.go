@@ -1,4 +1,5 @@
-// Package s3store keeps the journal in one S3 bucket:
+// Package s3store keeps the journal in one S3 bucket, and the files of messages
+// in another, for which see [Media]. The journal:
 //
 //	<corp>/pages/<after, 20 digits>-<sha256>  a page, as WeCom sent it
 //	<corp>/heads/<day>.json                   the head with which a day began

@@ -151,7 +151,7 @@ func TestWrongDigestIsNotStored(t *testing.T) {
 }
 
 // scripted is S3 answering with fixed statuses, one after the other.
-func scripted(t *testing.T, answers ...string) (*s3store.Journal, *atomic.Int32) {
+func scripted(t *testing.T, answers ...string) (*s3.Client, *atomic.Int32) {
 	var calls atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -176,7 +176,7 @@ func scripted(t *testing.T, answers ...string) (*s3store.Journal, *atomic.Int32)
 			o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
 		}),
 	})
-	return s3store.NewJournal(client, "bucket"), &calls
+	return client, &calls
 }
 
 func TestAnswersOfS3(t *testing.T) {
@@ -195,15 +195,15 @@ func TestAnswersOfS3(t *testing.T) {
 		{"forbidden", []string{"403 AccessDenied"}, true, 1},
 		{"damaged under way", []string{"400 BadDigest"}, true, 1},
 	} {
-		j, calls := scripted(t, c.answers...)
-		err := j.PutPage(t.Context(), row, page)
+		client, calls := scripted(t, c.answers...)
+		err := s3store.NewJournal(client, "bucket").PutPage(t.Context(), row, page)
 		if (err != nil) != c.wantErr || calls.Load() != c.wantCalls {
 			t.Errorf("%s: got error %v after %d calls, want an error %v after %d", c.name, err, calls.Load(), c.wantErr, c.wantCalls)
 		}
 	}
 	for answer, want := range map[string]error{"404 NoSuchKey": archive.ErrNotFound, "403 AccessDenied": nil, "404 NoSuchBucket": nil} {
-		j, _ := scripted(t, answer)
-		_, err := j.Page(t.Context(), row)
+		client, _ := scripted(t, answer)
+		_, err := s3store.NewJournal(client, "bucket").Page(t.Context(), row)
 		if err == nil || errors.Is(err, archive.ErrNotFound) != (want != nil) || errors.Is(err, archive.ErrCorrupt) {
 			t.Errorf("reading, %s: got error %v, want it to be %v", answer, err, want)
 		}

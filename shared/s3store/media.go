@@ -144,7 +144,9 @@ type Links struct {
 }
 
 // NewLinks links to the files of a [Media] with the same bucket.
-func NewLinks(client *s3.PresignClient, bucket string) *Links { return &Links{client: client, bucket: bucket} }
+func NewLinks(client *s3.PresignClient, bucket string) *Links {
+	return &Links{client: client, bucket: bucket}
+}
 
 // LongestLink is how long a link may be good.
 const LongestLink = 5 * time.Minute

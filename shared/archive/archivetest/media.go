@@ -361,13 +361,15 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 		}
 		var whole []byte
 		for n := 1; n <= parts; n++ {
-			if n < parts && len(u.parts[n]) < leastPart {
-				o.t.Errorf("part %d of %d has %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
-			}
 			whole = append(whole, u.parts[n]...)
 		}
 		if len(u.parts) != parts || int64(len(whole)) != size {
 			return archive.ErrCorrupt
+		}
+		for n := 1; n < parts; n++ {
+			if len(u.parts[n]) < leastPart {
+				o.t.Errorf("part %d of %d has %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
+			}
 		}
 		o.objects[[2]string{corp, id}] = whole
 		delete(o.uploads, name)

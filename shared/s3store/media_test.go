@@ -1,0 +1,191 @@
+package s3store_test
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+)
+
+// media is a store whose objects can be read back.
+type media struct {
+	*s3store.Media
+	t      testing.TB
+	client *s3.Client
+	bucket string
+}
+
+func newMedia(t testing.TB) media {
+	client, bucket := s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t)
+	return media{s3store.NewMedia(client, bucket), t, client, bucket}
+}
+
+func (m media) Bytes(corp, id string) ([]byte, error) {
+	out, err := m.client.GetObject(m.t.Context(), &s3.GetObjectInput{Bucket: &m.bucket, Key: aws.String(corp + "/files/" + id)})
+	if absent := (*types.NoSuchKey)(nil); errors.As(err, &absent) {
+		return nil, archive.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = out.Body.Close() }()
+	return io.ReadAll(out.Body)
+}
+
+func TestMediaConformance(t *testing.T) {
+	archivetest.TestFileStore(t, newMedia(t))
+}
+
+// S3's answers about uploads that are gone: moto answers some with 500.
+func TestLostUploads(t *testing.T) {
+	for answer, want := range map[string]error{"404 NoSuchUpload": archive.ErrNotFound, "403 AccessDenied": nil, "404 NoSuchBucket": nil} {
+		client, _ := scripted(t, answer)
+		m := s3store.NewMedia(client, "bucket")
+		for call, err := range map[string]error{
+			"part":     m.UploadPart(t.Context(), corp, "id", "upload", 1, []byte("x")),
+			"complete": m.CompleteUpload(t.Context(), corp, "id", "upload", 1, 1),
+		} {
+			if err == nil || errors.Is(err, archive.ErrNotFound) != (want != nil) {
+				t.Errorf("%s, %s: got %v, want it to be %v", call, answer, err, want)
+			}
+		}
+		if err := m.AbortUpload(t.Context(), corp, "id", "upload"); (err == nil) != (want != nil) {
+			t.Errorf("abort, %s: got %v", answer, err)
+		}
+	}
+}
+
+func file(name, ext string, is archive.FileType) archive.File {
+	return archive.File{
+		Corp: corp, ID: archive.FileID("x"), Name: name, Ext: ext, State: archive.FileStored, Stored: &archive.StoredFile{Type: is},
+	}
+}
+
+// What a browser gets from a link, through S3.
+func TestLinks(t *testing.T) {
+	m := newMedia(t)
+	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
+	const body = "<script>alert(1)</script>"
+	if err := m.PutFile(t.Context(), corp, archive.FileID("x"), []byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what       string
+		file       archive.File
+		wantType   string
+		wantInline bool
+		wantName   string
+	}{
+		{"a picture", file("", "jpg", archive.TypeJPEG), "image/jpeg", true, "file-2d711642.jpg"},
+		{"a picture that calls itself a page", file("x.html", "html", archive.TypePNG), "image/png", true, "x.html"},
+		{"a page", file("x.html", "html", archive.TypeOther), "application/octet-stream", false, "x.html"},
+		{"a page that calls itself a picture", file("x.jpg", "jpg", archive.TypeOther), "application/octet-stream", false, "x.jpg"},
+		{"a drawing", file("", "svg", archive.TypeOther), "application/octet-stream", false, "file-2d711642.svg"},
+		{"voice", file("", "", archive.TypeAMR), "audio/amr", true, "file-2d711642.amr"},
+		{"voice that no page plays by itself", file("", "amr", archive.TypeSILK), "application/octet-stream", false, "file-2d711642.amr"},
+		{"a film", file("片子", "mp4", archive.TypeMP4), "video/mp4", true, "片子.mp4"},
+		{"folders", file("../../etc/passwd", "", archive.TypeOther), "application/octet-stream", false, "_.._etc_passwd"},
+		{"other folders", file(`C:\a\b.exe`, "exe", archive.TypeOther), "application/octet-stream", false, "C__a_b.exe"},
+		{"hidden", file(" ...bashrc. ", "", archive.TypeOther), "application/octet-stream", false, "bashrc"},
+		{"control characters", file("a\r\nSet-Cookie: x=1\x00\x7f.txt", "", archive.TypeOther), "application/octet-stream", false, "aSet-Cookie_ x=1.txt"},
+		{"turned around", file("x\u202efdp.exe", "", archive.TypeOther), "application/octet-stream", false, "xfdp.exe"},
+		{"quotes and percents", file(`a"b\c%41;d.txt`, "", archive.TypeOther), "application/octet-stream", false, "a_b_c%41_d.txt"},
+		{"no UTF-8", file("a\xff\xfeb.txt", "", archive.TypeOther), "application/octet-stream", false, "ab.txt"},
+		{"long", file(strings.Repeat("长", 300)+".xlsx", "", archive.TypeOther), "application/octet-stream", false, strings.Repeat("长", 115) + ".xlsx"},
+		{"only dots", file("....", "../sh", archive.TypeOther), "application/octet-stream", false, "file-2d711642"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			link, err := links.Link(t.Context(), c.file, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = resp.Body.Close() }()
+			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body || resp.StatusCode != http.StatusOK {
+				t.Fatalf("got %s, %q, %v", resp.Status, got, err)
+			}
+			// moto does not answer with these headers; S3 does (GetObject,
+			// "Overriding response header values").
+			q := query(t, link)
+			if got := q.Get("response-content-type"); got != c.wantType {
+				t.Errorf("got type %q, want %q", got, c.wantType)
+			}
+			disposition, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
+			if err != nil || (disposition == "inline") != c.wantInline || disposition != "inline" && disposition != "attachment" {
+				t.Errorf("got %q, %v; want inline %v", disposition, err, c.wantInline)
+			}
+			if params["filename"] != c.wantName {
+				t.Errorf("got name %q, want %q", params["filename"], c.wantName)
+			}
+		})
+	}
+}
+
+func query(t *testing.T, link string) url.Values {
+	t.Helper()
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query()
+}
+
+func TestLinksEnd(t *testing.T) {
+	m := newMedia(t)
+	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
+	for ttl, want := range map[time.Duration]string{time.Minute: "60", time.Hour: "300", 0: "1", -time.Hour: "1"} {
+		link, err := links.Link(t.Context(), file("", "", archive.TypeOther), ttl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := query(t, link).Get("X-Amz-Expires"); got != want {
+			t.Errorf("%s: got a link for %s s, want %s", ttl, got, want)
+		}
+	}
+}
+
+// The row decides the object: nothing that a message says reaches the path.
+func TestLinksAreOfTheRowsCorp(t *testing.T) {
+	m := newMedia(t)
+	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
+	f := file("../../ww9999999999999999/files/x", "../ww9999999999999999", archive.TypeOther)
+	f.SDKFileID, f.Kind = "../../y", "../../z"
+	link, err := links.Link(t.Context(), f, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "/" + corp + "/files/" + f.ID; !strings.HasSuffix(u.Path, want) || strings.Contains(u.Path, "..") {
+		t.Errorf("got path %s, want the end %s", u.Path, want)
+	}
+	for _, state := range []archive.FileState{archive.FileWaiting, archive.FileExpired, archive.FileFailed} {
+		f := file("", "", archive.TypeOther)
+		f.State, f.Stored = state, nil
+		if _, err := links.Link(t.Context(), f, time.Minute); !errors.Is(err, archive.ErrNotFound) {
+			t.Errorf("%s: got %v, want %v", state, err, archive.ErrNotFound)
+		}
+	}
+}
