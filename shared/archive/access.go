@@ -82,8 +82,8 @@ type Scope struct {
 // ScopeMost is how many members of the scope are kept.
 const ScopeMost = 2000
 
-// Standing is how we stand with WeCom's HTTP API for one corp.
-type Standing struct {
+// Reach is how we stand with WeCom's HTTP API for one corp.
+type Reach struct {
 	App    App
 	Access map[Access]AccessState // none for what was never asked
 	Scope  *Scope                 // nil if never told
@@ -91,19 +91,19 @@ type Standing struct {
 	CheckedAt time.Time
 }
 
-// secretSetAt is since when the access has the secret that it is asked with;
-// zero if it has none.
-func (s Standing) secretSetAt(a Access, c Corp) time.Time {
-	if app := s.App.SetAt; a == AccessCustomers || a == AccessMembers && !app.IsZero() {
-		return app
-	}
-	return c.SecretSetAt
+// asksAsApp reports whether the app's secret is what the access is asked with,
+// not the archive secret.
+func (r Reach) asksAsApp(a Access) bool {
+	return a == AccessCustomers || a == AccessMembers && !r.App.SetAt.IsZero()
 }
 
 // state is what is known of an access with its present secret.
-func (s Standing) state(a Access, c Corp) AccessState {
-	at := s.secretSetAt(a, c)
-	if known, ok := s.Access[a]; ok && known.SecretSetAt.Equal(at) {
+func (r Reach) state(a Access, c Corp) AccessState {
+	at := c.SecretSetAt
+	if r.asksAsApp(a) {
+		at = r.App.SetAt
+	}
+	if known, ok := r.Access[a]; ok && known.SecretSetAt.Equal(at) {
 		return known
 	}
 	return AccessState{SecretSetAt: at}
@@ -112,13 +112,13 @@ func (s Standing) state(a Access, c Corp) AccessState {
 // mayAsk reports whether a read may have something asked through the access.
 // To have asked at or after since is enough: that was today, with the present
 // secret, and after the last pause.
-func (s Standing) mayAsk(a Access, c Corp, now time.Time) (since time.Time, ok bool) {
-	state := s.state(a, c)
+func (r Reach) mayAsk(a Access, c Corp, now time.Time) (since time.Time, ok bool) {
+	state := r.state(a, c)
 	if state.SecretSetAt.IsZero() || now.Before(state.NotBefore) {
 		return time.Time{}, false
 	}
 	since = DayOf(now).Start()
-	for _, t := range []time.Time{state.SecretSetAt, s.App.SetAt, state.NotBefore} {
+	for _, t := range []time.Time{state.SecretSetAt, r.App.SetAt, state.NotBefore} {
 		if t.After(since) && !t.After(now) {
 			since = t
 		}
@@ -126,15 +126,15 @@ func (s Standing) mayAsk(a Access, c Corp, now time.Time) (since time.Time, ok b
 	return since, true
 }
 
-// A StandingReader reads how we stand; a zero Standing for a corp of which
+// A ReachReader reads how we stand; a zero Reach for a corp of which
 // nothing is stored. Safe for concurrent use.
-type StandingReader interface {
-	Standing(ctx context.Context, corp string) (Standing, error)
+type ReachReader interface {
+	Reach(ctx context.Context, corp string) (Reach, error)
 }
 
-// A StandingWriter keeps what was learned. Each part is replaced whole; the
+// A ReachWriter keeps what was learned. Each part is replaced whole; the
 // one inspector of the corp is the one writer, the last wins.
-type StandingWriter interface {
+type ReachWriter interface {
 	SaveAccess(ctx context.Context, corp string, a Access, s AccessState) error
 	SaveScope(ctx context.Context, corp string, s Scope) error
 	SaveChecked(ctx context.Context, corp string, at time.Time) error

@@ -90,8 +90,8 @@ type NameKeeper interface {
 // InspectStore is where the inspector keeps what it learns.
 type InspectStore interface {
 	NameKeeper
-	StandingReader
-	StandingWriter
+	ReachReader
+	ReachWriter
 }
 
 const (
@@ -130,11 +130,11 @@ func (i *Inspector) Inspect(ctx context.Context, req InspectRequest) error {
 	if err != nil {
 		return fmt.Errorf("read corp: %w", err)
 	}
-	standing, err := i.Store.Standing(ctx, corp.ID)
+	reach, err := i.Store.Reach(ctx, corp.ID)
 	if err != nil {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
-	n := &inspection{Inspector: i, corp: corp, standing: standing, force: req.Force, doors: make(map[Access]*door)}
+	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, doors: make(map[Access]*door)}
 	rest := InspectRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}
 	err = n.run(ctx, req, &rest)
 	if saveErr := n.save(ctx); saveErr != nil {
@@ -157,9 +157,9 @@ func (i *Inspector) Inspect(ctx context.Context, req InspectRequest) error {
 // inspection is one request being served.
 type inspection struct {
 	*Inspector
-	corp     Corp
-	standing Standing
-	force    bool
+	corp  Corp
+	reach Reach
+	force bool
 
 	archiveTrial, appTrial trial
 
@@ -171,9 +171,9 @@ type inspection struct {
 
 // door is an access as this inspection finds it.
 type door struct {
+	app        bool // asks with the app's secret
 	open       bool
 	credential Credential
-	secretAt   time.Time // as [AccessState.SecretSetAt]
 	state      AccessState
 	changed    bool // since it was read
 }
@@ -187,7 +187,7 @@ type trial struct {
 }
 
 func (n *inspection) trialOf(d *door) *trial {
-	if d.secretAt.Equal(n.standing.App.SetAt) {
+	if d.app {
 		return &n.appTrial
 	}
 	return &n.archiveTrial
@@ -300,7 +300,7 @@ func (n *inspection) door(ctx context.Context, a Access) (*door, error) {
 		return d, nil
 	}
 	d = n.closed(a)
-	if !d.secretAt.IsZero() {
+	if !d.state.SecretSetAt.IsZero() {
 		if err := n.unlock(ctx, d); err != nil {
 			return nil, err
 		}
@@ -312,8 +312,7 @@ func (n *inspection) door(ctx context.Context, a Access) (*door, error) {
 }
 
 func (n *inspection) closed(a Access) *door {
-	state := n.standing.state(a, n.corp)
-	return &door{secretAt: state.SecretSetAt, state: state}
+	return &door{app: n.reach.asksAsApp(a), state: n.reach.state(a, n.corp)}
 }
 
 // unlock opens a new door if it may be opened.
@@ -323,7 +322,7 @@ func (n *inspection) unlock(ctx context.Context, d *door) error {
 		return err
 	}
 	read := n.Secrets.ArchiveSecret
-	if d.secretAt.Equal(n.standing.App.SetAt) {
+	if d.app {
 		read = n.Secrets.AppSecret
 	}
 	value, err := read(ctx, n.corp.ID)
@@ -344,16 +343,16 @@ func (n *inspection) admitted(ctx context.Context, d *door) (bool, error) {
 		return false, nil
 	}
 	worked := !d.state.OKAt.IsZero() && d.state.Refusals == 0
-	if !d.secretAt.Equal(n.standing.App.SetAt) { // it is the archive secret
+	if !d.app {
 		pulls, err := n.Ledger.PullState(ctx, n.corp.ID)
 		if err != nil {
 			return false, fmt.Errorf("read pull state: %w", err)
 		}
-		if pulls.SecretRefusedAt.Equal(d.secretAt) && now.Before(pulls.NotBefore) && !n.force {
+		if pulls.SecretRefusedAt.Equal(d.state.SecretSetAt) && now.Before(pulls.NotBefore) && !n.force {
 			n.block(d, pulls.NotBefore, pulls.Trouble)
 			return false, nil
 		}
-		worked = worked || pulls.SecretOKAt.Equal(d.secretAt) && pulls.Refusals == 0
+		worked = worked || pulls.SecretOKAt.Equal(d.state.SecretSetAt) && pulls.Refusals == 0
 	}
 	if worked {
 		return true, nil
@@ -418,11 +417,12 @@ func (n *inspection) refused(ctx context.Context, d *door, refusal *APIError) er
 	}
 	switch {
 	case respond == respondRefuse:
-		if err := n.Ledger.RecordRefusal(ctx, n.corp.ID, now); err != nil {
+		// Closed even if it could not be counted.
+		err := n.Ledger.RecordRefusal(ctx, n.corp.ID, now)
+		n.refuseAlike(d.app, now.Add(refusalPauses[min(d.state.Refusals, len(refusalPauses)-1)]), t)
+		if err != nil {
 			return fmt.Errorf("record refusal: %w", err)
 		}
-		until := now.Add(refusalPauses[min(d.state.Refusals, len(refusalPauses)-1)])
-		n.refuseAlike(d.secretAt, until, t)
 		return nil
 	case cause == CauseRate:
 		count, err := n.Ledger.Refusals(ctx, now.Add(-banned))
@@ -447,7 +447,7 @@ func (n *inspection) refused(ctx context.Context, d *door, refusal *APIError) er
 
 // refuseAlike closes every access that is asked with a refused secret, whether
 // it was to be asked or not.
-func (n *inspection) refuseAlike(secretAt, until time.Time, t *Trouble) {
+func (n *inspection) refuseAlike(app bool, until time.Time, t *Trouble) {
 	n.opening.Lock()
 	defer n.opening.Unlock()
 	for _, a := range Accesses {
@@ -456,7 +456,7 @@ func (n *inspection) refuseAlike(secretAt, until time.Time, t *Trouble) {
 		if !ok {
 			d = n.closed(a)
 		}
-		same := d.secretAt.Equal(secretAt)
+		same := d.app == app
 		if same {
 			n.doors[a] = d
 			d.state.Refusals++
@@ -554,7 +554,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *InspectRequ
 	}
 	rest.People, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.force && !k.stale(n.Now(), n.standing.App.SetAt) {
+		if !n.force && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		p, err := n.person(ctx, id)
@@ -617,7 +617,7 @@ func (n *inspection) rooms(ctx context.Context, ids []string, rest *InspectReque
 	}
 	rest.Rooms, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.force && !k.stale(n.Now(), n.standing.App.SetAt) {
+		if !n.force && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		var before Room
@@ -672,7 +672,7 @@ func (n *inspection) room(ctx context.Context, id string, known RoomKind) (Room,
 	case err == nil:
 		r.Kind = CustomerRoom
 		return r, nil
-	case errors.Is(err, errBlocked) && n.standing.App.SetAt.IsZero():
+	case errors.Is(err, errBlocked) && n.reach.App.SetAt.IsZero():
 		return gone("", MissingApp)
 	case !errors.As(err, &refusal):
 		return Room{}, err

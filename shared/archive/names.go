@@ -2,8 +2,6 @@ package archive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -238,7 +236,7 @@ const (
 type NameBook struct {
 	Names    NameReader
 	Asker    NameAsker
-	Standing StandingReader
+	Reach    ReachReader
 	Requests InspectQueue
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -307,7 +305,7 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 		!slices.ContainsFunc(rooms, func(id string) bool { return knownRooms[id].stale(now, now) }) {
 		return nil
 	}
-	standing, err := b.Standing.Standing(ctx, corp.ID)
+	reach, err := b.Reach.Reach(ctx, corp.ID)
 	if err != nil {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
@@ -320,7 +318,7 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 	group.SetLimit(askAtOnce)
 	type mark func(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 	consider := func(id string, askedAt time.Time, access Access, asks mark, list *[]string) {
-		since, ok := standing.mayAsk(access, corp, now)
+		since, ok := reach.mayAsk(access, corp, now)
 		if !ok || !askedAt.Before(since) || budget == 0 {
 			return
 		}
@@ -336,7 +334,7 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 		})
 	}
 	for _, id := range people {
-		if k := knownPeople[id]; k.stale(now, standing.App.SetAt) {
+		if k := knownPeople[id]; k.stale(now, reach.App.SetAt) {
 			consider(id, k.AskedAt, accessFor(KindOf(id)), b.Asker.AskPerson, &req.People)
 		}
 	}
@@ -345,7 +343,7 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 		if k.Fetched != nil && k.Fetched.Kind == CustomerRoom {
 			access = AccessCustomers
 		}
-		if k.stale(now, standing.App.SetAt) {
+		if k.stale(now, reach.App.SetAt) {
 			consider(id, k.AskedAt, access, b.Asker.AskRoom, &req.Rooms)
 		}
 	}
@@ -363,21 +361,16 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 const InspectMost = 50
 
 // split cuts a request for names into some of at most [InspectMost] ids each;
-// none if it names nobody. Each gets a Dedup of its own ids.
+// none if it names nobody.
 func (r InspectRequest) split() []InspectRequest {
 	slices.Sort(r.People)
 	slices.Sort(r.Rooms)
 	var parts []InspectRequest
-	add := func(part InspectRequest) {
-		sum := sha256.Sum256([]byte(strings.Join(part.People, "\n") + "\n\n" + strings.Join(part.Rooms, "\n")))
-		part.Dedup = "names-" + hex.EncodeToString(sum[:])
-		parts = append(parts, part)
-	}
 	for ids := range slices.Chunk(r.People, InspectMost) {
-		add(InspectRequest{V: r.V, Corp: r.Corp, Why: r.Why, People: ids})
+		parts = append(parts, InspectRequest{V: r.V, Corp: r.Corp, Why: r.Why, People: ids})
 	}
 	for ids := range slices.Chunk(r.Rooms, InspectMost) {
-		add(InspectRequest{V: r.V, Corp: r.Corp, Why: r.Why, Rooms: ids})
+		parts = append(parts, InspectRequest{V: r.V, Corp: r.Corp, Why: r.Why, Rooms: ids})
 	}
 	return parts
 }

@@ -27,10 +27,10 @@ type ContactsClient interface {
 //
 //	<corp>  person#<id>          what the SCRM gave, what WeCom told, when it was asked
 //	<corp>  room#<id>            the same
-//	<corp>  standing#app         the self-built app
-//	<corp>  standing#access#<a>  what the last questions through an access found
-//	<corp>  standing#scope       who is archived
-//	<corp>  standing#checked
+//	<corp>  reach#app         the self-built app
+//	<corp>  reach#access#<a>  what the last questions through an access found
+//	<corp>  reach#scope       who is archived
+//	<corp>  reach#checked
 //
 // What is given, what is told and when it was asked are attributes of one item,
 // each written by an update of its own: the SCRM, the inspector and the readers
@@ -52,13 +52,13 @@ var (
 )
 
 const (
-	personPrefix   = "person#"
-	roomPrefix     = "room#"
-	standingPrefix = "standing#"
-	appSK          = standingPrefix + "app"
-	accessPrefix   = standingPrefix + "access#"
-	scopeSK        = standingPrefix + "scope"
-	checkedSK      = standingPrefix + "checked"
+	personPrefix = "person#"
+	roomPrefix   = "room#"
+	reachPrefix  = "reach#"
+	appSK        = reachPrefix + "app"
+	accessPrefix = reachPrefix + "access#"
+	scopeSK      = reachPrefix + "scope"
+	checkedSK    = reachPrefix + "checked"
 
 	// updatesAtOnce bounds the single updates of one call.
 	updatesAtOnce = 16
@@ -348,21 +348,21 @@ func (c *Contacts) upsert(ctx context.Context, key item, in dynamodb.UpdateItemI
 	return err == nil, err
 }
 
-// Standing implements [archive.StandingReader], reading consistently.
-func (c *Contacts) Standing(ctx context.Context, corp string) (archive.Standing, error) {
-	s := archive.Standing{Access: make(map[archive.Access]archive.AccessState)}
-	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, standingPrefix))) {
+// Reach implements [archive.ReachReader], reading consistently.
+func (c *Contacts) Reach(ctx context.Context, corp string) (archive.Reach, error) {
+	s := archive.Reach{Access: make(map[archive.Access]archive.AccessState)}
+	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, reachPrefix))) {
 		if err == nil {
-			err = readStanding(it, &s)
+			err = readReach(it, &s)
 		}
 		if err != nil {
-			return archive.Standing{}, fmt.Errorf("reading how corp %s stands: %w", corp, err)
+			return archive.Reach{}, fmt.Errorf("reading how corp %s stands: %w", corp, err)
 		}
 	}
 	return s, nil
 }
 
-func readStanding(it item, s *archive.Standing) error {
+func readReach(it item, s *archive.Reach) error {
 	switch sk := keyOf(it, "sk"); {
 	case sk == appSK:
 		a, err := decode[appItem](it)
@@ -388,27 +388,27 @@ func readStanding(it item, s *archive.Standing) error {
 
 // SetApp notes that the secret of the self-built app was saved.
 func (c *Contacts) SetApp(ctx context.Context, corp string, a archive.App) error {
-	return c.putStanding(ctx, corp, appSK, appItem(a))
+	return c.putReach(ctx, corp, appSK, appItem(a))
 }
 
-// SaveAccess implements [archive.StandingWriter].
+// SaveAccess implements [archive.ReachWriter].
 func (c *Contacts) SaveAccess(ctx context.Context, corp string, a archive.Access, s archive.AccessState) error {
-	return c.putStanding(ctx, corp, accessPrefix+string(a), accessItem{
+	return c.putReach(ctx, corp, accessPrefix+string(a), accessItem{
 		SecretSetAt: s.SecretSetAt, OKAt: s.OKAt, Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore, Refusals: s.Refusals,
 	})
 }
 
-// SaveScope implements [archive.StandingWriter].
+// SaveScope implements [archive.ReachWriter].
 func (c *Contacts) SaveScope(ctx context.Context, corp string, s archive.Scope) error {
-	return c.putStanding(ctx, corp, scopeSK, scopeItem(s))
+	return c.putReach(ctx, corp, scopeSK, scopeItem(s))
 }
 
-// SaveChecked implements [archive.StandingWriter].
+// SaveChecked implements [archive.ReachWriter].
 func (c *Contacts) SaveChecked(ctx context.Context, corp string, at time.Time) error {
-	return c.putStanding(ctx, corp, checkedSK, checkedItem{at})
+	return c.putReach(ctx, corp, checkedSK, checkedItem{at})
 }
 
-func (c *Contacts) putStanding(ctx context.Context, corp, sk string, attributes any) error {
+func (c *Contacts) putReach(ctx context.Context, corp, sk string, attributes any) error {
 	it, err := encode(corp, sk, attributes)
 	if err == nil {
 		err = c.put(ctx, c.client, it)

@@ -1,0 +1,400 @@
+package archivetest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// ContactStore is everything that is asked of a store of contacts.
+type ContactStore interface {
+	archive.InspectStore
+	archive.NameAsker
+	archive.NameGiver
+	// SetApp notes that the secret of the self-built app was saved.
+	SetApp(ctx context.Context, corp string, a archive.App) error
+	// ListPeople and ListRooms list all of whom something is known, page by
+	// page.
+	ListPeople(ctx context.Context, corp, cursor string, limit int) ([]archive.Person, string, error)
+	ListRooms(ctx context.Context, corp, cursor string, limit int) ([]archive.Room, string, error)
+}
+
+// ConsentStore is everything that is asked of a store of consents.
+type ConsentStore interface {
+	archive.ConsentWriter
+	// Consents lists what the query selects, page by page.
+	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) ([]archive.Consent, string, error)
+}
+
+// Contacts is a [ContactStore].
+type Contacts struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	people map[[2]string]archive.Known[archive.Person] // by corp and id
+	rooms  map[[2]string]archive.Known[archive.Room]
+	reach  map[string]archive.Reach
+}
+
+var _ ContactStore = (*Contacts)(nil)
+
+// NewContacts makes an empty one.
+func NewContacts(t testing.TB, f *Faults) *Contacts {
+	return &Contacts{
+		t: t, faults: f, people: make(map[[2]string]archive.Known[archive.Person]),
+		rooms: make(map[[2]string]archive.Known[archive.Room]), reach: make(map[string]archive.Reach),
+	}
+}
+
+// Police fails the test if ids repeat: the real store cannot read them so.
+func (c *Contacts) police(ids []string) {
+	if len(archive.Distinct(ids)) != len(ids) {
+		c.t.Errorf("ids %v: empty or there twice", ids)
+	}
+}
+
+func pick[T archive.Person | archive.Room](c *Contacts, corp string, from map[[2]string]archive.Known[T], ids []string) map[string]archive.Known[T] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.police(ids)
+	found := make(map[string]archive.Known[T])
+	for _, id := range ids {
+		if k, ok := from[[2]string{corp, id}]; ok {
+			found[id] = archive.Known[T]{Given: clone(k.Given), Fetched: clone(k.Fetched), AskedAt: k.AskedAt}
+		}
+	}
+	return found
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+// People implements [archive.NameReader].
+func (c *Contacts) People(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Person], error) {
+	return read(ctx, c.faults, "Contacts.People", corp, func() (map[string]archive.Known[archive.Person], error) {
+		return pick(c, corp, c.people, ids), nil
+	})
+}
+
+// Rooms implements [archive.NameReader].
+func (c *Contacts) Rooms(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Room], error) {
+	return read(ctx, c.faults, "Contacts.Rooms", corp, func() (map[string]archive.Known[archive.Room], error) {
+		return pick(c, corp, c.rooms, ids), nil
+	})
+}
+
+// change changes what is known of an id, which is made if it is not there.
+func change[T archive.Person | archive.Room](ctx context.Context, c *Contacts, name, corp, id string, in map[[2]string]archive.Known[T], how func(*archive.Known[T])) error {
+	return write(ctx, c.faults, name, corp, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if corp == "" || id == "" {
+			c.t.Errorf("%s of corp %q and id %q, want both", name, corp, id)
+		}
+		k := in[[2]string{corp, id}]
+		how(&k)
+		in[[2]string{corp, id}] = k
+		return nil
+	})
+}
+
+// SavePerson implements [archive.NameKeeper].
+func (c *Contacts) SavePerson(ctx context.Context, corp string, p archive.Person) error {
+	p.At = kept(p.At)
+	return change(ctx, c, "Contacts.SavePerson", corp, p.ID, c.people, func(k *archive.Known[archive.Person]) { k.Fetched = &p })
+}
+
+// SaveRoom implements [archive.NameKeeper].
+func (c *Contacts) SaveRoom(ctx context.Context, corp string, r archive.Room) error {
+	r.At, r.CreatedAt = kept(r.At), kept(r.CreatedAt)
+	return change(ctx, c, "Contacts.SaveRoom", corp, r.ID, c.rooms, func(k *archive.Known[archive.Room]) { k.Fetched = &r })
+}
+
+// GivePeople implements [archive.NameGiver].
+func (c *Contacts) GivePeople(ctx context.Context, corp string, people []archive.Person) error {
+	for _, p := range people {
+		p.At = kept(p.At)
+		err := change(ctx, c, "Contacts.GivePeople", corp, p.ID, c.people, func(k *archive.Known[archive.Person]) {
+			if k.Given = &p; p.Name == "" {
+				k.Given = nil
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GiveRooms implements [archive.NameGiver].
+func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []archive.Room) error {
+	for _, r := range rooms {
+		r.At, r.CreatedAt = kept(r.At), kept(r.CreatedAt)
+		err := change(ctx, c, "Contacts.GiveRooms", corp, r.ID, c.rooms, func(k *archive.Known[archive.Room]) {
+			if k.Given = &r; r.Name == "" {
+				k.Given = nil
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AskPerson implements [archive.NameAsker].
+func (c *Contacts) AskPerson(ctx context.Context, corp, id string, at, since time.Time) (ours bool, _ error) {
+	err := change(ctx, c, "Contacts.AskPerson", corp, id, c.people, func(k *archive.Known[archive.Person]) {
+		if ours = k.AskedAt.Before(since); ours {
+			k.AskedAt = kept(at)
+		}
+	})
+	return ours && err == nil, err
+}
+
+// AskRoom implements [archive.NameAsker].
+func (c *Contacts) AskRoom(ctx context.Context, corp, id string, at, since time.Time) (ours bool, _ error) {
+	err := change(ctx, c, "Contacts.AskRoom", corp, id, c.rooms, func(k *archive.Known[archive.Room]) {
+		if ours = k.AskedAt.Before(since); ours {
+			k.AskedAt = kept(at)
+		}
+	})
+	return ours && err == nil, err
+}
+
+// page is a page of the ids of a corp; a cursor is the id before.
+func page[T any](of map[[2]string]T, corp, cursor string, limit int) (ids []string, next string) {
+	for _, k := range slices.SortedFunc(maps.Keys(of), func(a, b [2]string) int { return cmp.Compare(a[1], b[1]) }) {
+		if k[0] != corp || k[1] <= cursor {
+			continue
+		}
+		if len(ids) == limit {
+			return ids, ids[limit-1]
+		}
+		ids = append(ids, k[1])
+	}
+	return ids, ""
+}
+
+// ListPeople implements [ContactStore].
+func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []archive.Person, next string, _ error) {
+	_, err := read(ctx, c.faults, "Contacts.ListPeople", corp, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var ids []string
+		ids, next = page(c.people, corp, cursor, limit)
+		for _, id := range ids {
+			list = append(list, archive.BestPerson(id, c.people[[2]string{corp, id}]))
+		}
+		return struct{}{}, nil
+	})
+	return list, next, err
+}
+
+// ListRooms implements [ContactStore].
+func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []archive.Room, next string, _ error) {
+	_, err := read(ctx, c.faults, "Contacts.ListRooms", corp, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var ids []string
+		ids, next = page(c.rooms, corp, cursor, limit)
+		for _, id := range ids {
+			list = append(list, archive.BestRoom(id, c.rooms[[2]string{corp, id}]))
+		}
+		return struct{}{}, nil
+	})
+	return list, next, err
+}
+
+// Reach implements [archive.ReachReader].
+func (c *Contacts) Reach(ctx context.Context, corp string) (archive.Reach, error) {
+	return read(ctx, c.faults, "Contacts.Reach", corp, func() (archive.Reach, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		s := c.reach[corp]
+		s.Access = maps.Clone(s.Access)
+		if s.Access == nil {
+			s.Access = make(map[archive.Access]archive.AccessState)
+		}
+		return s, nil
+	})
+}
+
+func (c *Contacts) stand(ctx context.Context, name, corp string, how func(*archive.Reach)) error {
+	return write(ctx, c.faults, name, corp, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		s := c.reach[corp]
+		how(&s)
+		c.reach[corp] = s
+		return nil
+	})
+}
+
+// SetApp implements [ContactStore].
+func (c *Contacts) SetApp(ctx context.Context, corp string, a archive.App) error {
+	a.SetAt = kept(a.SetAt)
+	return c.stand(ctx, "Contacts.SetApp", corp, func(s *archive.Reach) { s.App = a })
+}
+
+// SaveAccess implements [archive.ReachWriter].
+func (c *Contacts) SaveAccess(ctx context.Context, corp string, a archive.Access, state archive.AccessState) error {
+	for _, at := range []*time.Time{&state.SecretSetAt, &state.OKAt, &state.NotBefore} {
+		*at = kept(*at)
+	}
+	if state.Trouble = clone(state.Trouble); state.Trouble != nil {
+		state.Trouble.Since, state.Trouble.At = kept(state.Trouble.Since), kept(state.Trouble.At)
+	}
+	return c.stand(ctx, "Contacts.SaveAccess", corp, func(s *archive.Reach) {
+		if s.Access == nil {
+			s.Access = make(map[archive.Access]archive.AccessState)
+		}
+		s.Access[a] = state
+	})
+}
+
+// SaveScope implements [archive.ReachWriter].
+func (c *Contacts) SaveScope(ctx context.Context, corp string, scope archive.Scope) error {
+	scope.At, scope.Members = kept(scope.At), slices.Clone(scope.Members)
+	return c.stand(ctx, "Contacts.SaveScope", corp, func(s *archive.Reach) { s.Scope = &scope })
+}
+
+// SaveChecked implements [archive.ReachWriter].
+func (c *Contacts) SaveChecked(ctx context.Context, corp string, at time.Time) error {
+	return c.stand(ctx, "Contacts.SaveChecked", corp, func(s *archive.Reach) { s.CheckedAt = kept(at) })
+}
+
+// Consents is a [ConsentStore].
+type Consents struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	kept   map[[4]string]archive.Consent // by corp, member, room, contact
+}
+
+var _ ConsentStore = (*Consents)(nil)
+
+// NewConsents makes an empty one.
+func NewConsents(t testing.TB, f *Faults) *Consents {
+	return &Consents{t: t, faults: f, kept: make(map[[4]string]archive.Consent)}
+}
+
+// RecordConsents implements [archive.ConsentWriter].
+func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consent) error {
+	for _, consent := range consents {
+		err := write(ctx, c.faults, "Consents.RecordConsents", consent.Corp, func() error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if consent.Corp == "" || consent.Contact == "" || (consent.Member == "") == (consent.Room == "") {
+				c.t.Errorf("consent %+v: want corp, contact, and a member or a room", consent)
+			}
+			k := [4]string{consent.Corp, consent.Member, consent.Room, consent.Contact}
+			if old, ok := c.kept[k]; !ok || old.Order() < consent.Order() {
+				consent.At, consent.ChangedAt = kept(consent.At), kept(consent.ChangedAt)
+				c.kept[k] = consent
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Consents implements [ConsentStore].
+func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) ([]archive.Consent, string, error) {
+	var next string
+	list, err := read(ctx, c.faults, "Consents.Consents", corp, func() ([]archive.Consent, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		found := make(map[[2]string]archive.Consent) // by corp and all ids
+		for k, consent := range c.kept {
+			fits := k[0] == corp && (q.Member == "" || q.Member == k[1]) && (q.Room == "" || q.Room == k[2]) && (q.Contact == "" || q.Contact == k[3])
+			if fits {
+				found[[2]string{corp, k[1] + "#" + k[2] + "#" + k[3]}] = consent
+			}
+		}
+		var ids []string
+		ids, next = page(found, corp, cursor, limit)
+		var list []archive.Consent
+		for _, id := range ids {
+			list = append(list, found[[2]string{corp, id}])
+		}
+		return list, nil
+	})
+	return list, next, err
+}
+
+// InspectQueue is an [archive.InspectQueue]. It remembers a Dedup as
+// [PullQueue] does.
+type InspectQueue struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	reqs   []archive.InspectRequest
+	seen   map[[2]string]bool
+}
+
+var _ archive.InspectQueue = (*InspectQueue)(nil)
+
+// NewInspectQueue makes an empty one.
+func NewInspectQueue(t testing.TB, f *Faults) *InspectQueue {
+	return &InspectQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
+}
+
+// RequestInspections implements [archive.InspectQueue].
+func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...archive.InspectRequest) error {
+	return write(ctx, q.faults, "InspectQueue.RequestInspections", "", func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, r := range reqs {
+			if r.Corp == "" || r.V != 1 {
+				q.t.Errorf("request of corp %q in format %d, want a corp and format 1", r.Corp, r.V)
+			}
+			if k := [2]string{r.Corp, r.Dedup}; r.Dedup != "" {
+				if q.seen[k] {
+					continue
+				}
+				q.seen[k] = true
+			}
+			r.Dedup = ""
+			q.reqs = append(q.reqs, r)
+		}
+		return nil
+	})
+}
+
+// Take removes and returns all requests, in the order they came.
+func (q *InspectQueue) Take() []archive.InspectRequest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	reqs := q.reqs
+	q.reqs = nil
+	return reqs
+}
+
+var _ archive.AppSecrets = (*Secrets)(nil)
+
+// appOf keeps apps' secrets apart from archive secrets: no corpid has a slash.
+func appOf(corp string) string { return corp + "/app" }
+
+// PutApp saves the secret of a corp's self-built app.
+func (s *Secrets) PutApp(corp string, v secret.Value) { s.Put(appOf(corp), v) }
+
+// AppSecret implements [archive.AppSecrets].
+func (s *Secrets) AppSecret(ctx context.Context, corp string) (secret.Value, error) {
+	return s.ArchiveSecret(ctx, appOf(corp))
+}
