@@ -1,0 +1,382 @@
+package main
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/cloud/lambda"
+	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/message"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// The function's own binary, the worker and the library, and where the AWS
+// services are: made once for all tests.
+var built struct {
+	function, worker, library string
+	services                  *aws.Services
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "media-test-")
+		if err == nil {
+			defer func() { _ = os.RemoveAll(dir) }()
+			err = build(dir)
+		}
+		if err == nil && built.services == nil {
+			if built.services, err = aws.Start(context.Background(), aws.Options{}); err == nil {
+				defer built.services.Stop()
+				for _, v := range built.services.Env() { // for awstest
+					name, value, _ := strings.Cut(v, "=")
+					_ = os.Setenv(name, value)
+				}
+			}
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func build(dir string) error {
+	built.services, _ = aws.FromEnv(os.Getenv)
+	built.function, built.worker = filepath.Join(dir, "bootstrap"), filepath.Join(dir, "worker")
+	for out, pkg := range map[string]string{built.function: ".", built.worker: "../../layers/finance-sdk/worker"} {
+		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", out, pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w: %s", pkg, err, text)
+		}
+	}
+	var err error
+	built.library, err = standin.Build(context.Background(), dir)
+	return err
+}
+
+// stage is the function with everything around it real: the library in its
+// worker, a WeCom with a corp, tables, bucket and queue.
+type stage struct {
+	t        *testing.T
+	corp     *wecom.Corp
+	sim      *wecom.Sim
+	files    *dynamostore.Media
+	objects  *s3.Client
+	bucket   string
+	function *lambda.Function
+	asked    *atomic.Int64 // chunks that WeCom was asked for
+}
+
+const corpid = "ww0123456789abcdef"
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	cfg := awstest.Config(t)
+	s := &stage{t: t, sim: wecom.New(wecom.Config{Seed: 1, UsualMediaMax: 1 << 30}), objects: s3.NewFromConfig(cfg), bucket: awstest.Bucket(t), asked: new(atomic.Int64)}
+	t.Cleanup(s.sim.Close)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "getchatmediadata") {
+			s.asked.Add(1)
+		}
+		s.sim.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	s.corp = s.addCorp(corpid)
+
+	tables := map[string]string{"CORPS_TABLE": "CorpsTable", "LEDGER_TABLE": "LedgerTable", "MEDIA_TABLE": "MediaTable"}
+	env := map[string]string{
+		"MEDIA_BUCKET": s.bucket, "MEDIA_QUEUE_URL": awstest.FIFOQueue(t), "SECRETS_PREFIX": awstest.Name(t),
+		"SDK_WORKER": built.worker, "SDK_LIBRARY": built.library, "WECOM_PROXY": proxy.URL,
+	}
+	for name, id := range tables {
+		env[name] = awstest.Table(t, id)
+	}
+	for _, v := range built.services.Env() {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	db := dynamodb.NewFromConfig(cfg)
+	s.files = dynamostore.NewMedia(db, env["MEDIA_TABLE"])
+	corps, ledger := dynamostore.NewCorps(db, env["CORPS_TABLE"]), dynamostore.NewLedger(db, env["LEDGER_TABLE"])
+	at := time.Now()
+	must(t, corps.CreateCorp(t.Context(), archive.Corp{ID: corpid, Name: "x", CreatedAt: at}))
+	must(t, corps.SetSecret(t.Context(), corpid, "abcd", at))
+	must(t, secretstore.New(secretsmanager.NewFromConfig(cfg), env["SECRETS_PREFIX"], "").
+		PutArchiveSecret(t.Context(), corpid, secret.New(s.corp.Secret())))
+	saved, err := corps.Corp(t.Context(), corpid)
+	must(t, err)
+	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, SecretOKAt: saved.SecretSetAt}))
+
+	s.function = lambda.New(lambda.Config{
+		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.function, Handler: "bootstrap",
+		MemorySize: 1024, Timeout: 5 * time.Minute, LogFormat: "JSON", LogLevel: "INFO", Env: env,
+		Concurrency: 2, IdleAfter: time.Minute, Output: testLog{t}, Log: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(s.function.Close)
+	return s
+}
+
+// testLog shows what the function prints where a test fails.
+type testLog struct{ t *testing.T }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *stage) addCorp(id string) *wecom.Corp {
+	s.t.Helper()
+	c, err := s.sim.AddCorp(wecom.CorpConfig{ID: id, Open: true, ScopeAll: true, TrustedIPs: []string{"127.0.0.1"}, Crowd: wecom.Crowd{Staff: 2, Customers: 2}})
+	must(s.t, err)
+	pair, err := rsakey.Make()
+	must(s.t, err)
+	_, err = c.AddKey(pair.PublicPEM)
+	must(s.t, err)
+	return c
+}
+
+// send lets a file be sent, and registers it as decoding would.
+func (s *stage) send(c *wecom.Corp, d wecom.Draft) archive.File {
+	s.t.Helper()
+	people := c.View().Staff
+	d.From, d.To = people[0].UserID, []string{people[1].UserID}
+	if d.Kind == "" {
+		d.Kind = "file"
+	}
+	sent, err := c.Send(d)
+	must(s.t, err)
+	named := message.Files(sent.Plain)
+	if len(named) != 1 {
+		s.t.Fatalf("message names %d files, want one: %s", len(named), sent.LeftOut)
+	}
+	now := time.Now()
+	f := archive.File{
+		Corp: corpid, ID: archive.FileID(named[0].SDKFileID), SDKFileID: named[0].SDKFileID, Kind: named[0].Kind,
+		Name: named[0].Name, Ext: named[0].Ext, MD5: named[0].MD5, Size: named[0].Size, State: archive.FileWaiting,
+		From:     archive.FileUse{Conversation: "single:a:b", Time: sent.SentAt, MsgID: sent.MsgID, Seq: sent.Seq},
+		Deadline: archive.FileDeadline(sent.SentAt, now), NotBefore: now,
+	}
+	_, err = archive.RegisterFiles(s.t.Context(), s.files, corpid, []archive.File{f}, false)
+	must(s.t, err)
+	return f
+}
+
+// round invokes the function for a file's lane.
+func (s *stage) round(f archive.File) error {
+	event, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{
+		MessageId: "1", Body: fmt.Sprintf(`{"v":1,"corp":"%s","lane":%d}`, corpid, archive.FileLane(f.ID)),
+	}}})
+	must(s.t, err)
+	answer, err := s.function.Invoke(s.t.Context(), event)
+	if err != nil {
+		return err
+	}
+	var resp events.SQSEventResponse
+	must(s.t, json.Unmarshal(answer, &resp))
+	if len(resp.BatchItemFailures) != 0 {
+		s.t.Error("the request was given back")
+	}
+	return nil
+}
+
+func (s *stage) row(f archive.File) archive.File {
+	s.t.Helper()
+	row, err := s.files.File(s.t.Context(), corpid, f.ID)
+	must(s.t, err)
+	return row
+}
+
+// want checks a file's state, and its object by digest.
+func (s *stage) want(f archive.File, state archive.FileState, reason, sum string, size int64) {
+	s.t.Helper()
+	row := s.row(f)
+	if row.State != state || row.Reason != reason {
+		s.t.Errorf("got %s, %q; want %s, %q", row.State, row.Reason, state, reason)
+	}
+	out, err := s.objects.GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: sdk.String(corpid + "/files/" + f.ID)})
+	if state != archive.FileStored && state != archive.FileMismatch {
+		if err == nil {
+			s.t.Errorf("there is an object of a file that is %s", state)
+		}
+		return
+	}
+	must(s.t, err)
+	defer func() { _ = out.Body.Close() }()
+	h := md5.New()
+	n, err := io.Copy(h, out.Body)
+	must(s.t, err)
+	if got := hex.EncodeToString(h.Sum(nil)); n != size || sum != "" && got != sum || row.Stored.MD5 != got || row.Stored.Size != n {
+		s.t.Errorf("got an object of %d bytes and md5 %s, want %d and %s; the row has %+v", n, got, size, sum, row.Stored)
+	}
+}
+
+func size(n int) *int { return &n }
+
+func TestFilesOfEverySize(t *testing.T) {
+	s := newStage(t)
+	for _, n := range []int{0, 1, 524287, 524288, 524289, 5 << 20, 12 << 20} {
+		f := s.send(s.corp, wecom.Draft{Size: size(n)})
+		must(t, s.round(f))
+		s.want(f, archive.FileStored, "", f.MD5, int64(n))
+	}
+	for kind, want := range map[string]archive.FileType{"image": archive.TypeJPEG, "voice": archive.TypeAMR, "emotion": archive.TypeGIF} {
+		f := s.send(s.corp, wecom.Draft{Kind: kind, Size: size(2000)})
+		must(t, s.round(f))
+		if row := s.row(f); row.State != archive.FileStored || row.Stored.Type != want {
+			t.Errorf("%s: got %s of type %q, want type %q", kind, row.State, row.Stored.Type, want)
+		}
+	}
+}
+
+func TestWhatWeComDoesToFiles(t *testing.T) {
+	s := newStage(t)
+	stranger := s.addCorp("ww1111111111111111")
+	for _, c := range []struct {
+		name   string
+		draft  wecom.Draft
+		faults wecom.Faults
+		state  archive.FileState
+		reason string
+	}{
+		{"a byte wrong, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaCorrupt, MediaTimes: 1}, archive.FileStored, ""},
+		{"another md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Wrong}, wecom.Faults{}, archive.FileMismatch, archive.ReasonMD5},
+		{"no md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Empty}, wecom.Faults{}, archive.FileStored, ""},
+		{"no index, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex, MediaTimes: 1}, archive.FileStored, ""},
+		{"no index", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex}, archive.FileWaiting, archive.ReasonNoIndex},
+		{"an empty tail", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, archive.FileStored, ""},
+		{"an empty tail after a part", wecom.Draft{Size: size(5 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, archive.FileStored, ""},
+		{"no JSON, once", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON, MediaTimes: 1}, archive.FileStored, ""},
+		{"no JSON", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON}, archive.FileWaiting, "sdk_10002"},
+		{"out of reach", wecom.Draft{Size: size(10)}, wecom.Faults{Unreachable: true}, archive.FileWaiting, "sdk_10001"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := *s
+			s.t = t
+			f := s.send(s.corp, c.draft)
+			must(t, s.corp.SetFaults(c.faults))
+			must(t, s.round(f))
+			must(t, s.corp.SetFaults(wecom.Faults{}))
+			sum := f.MD5
+			if c.state == archive.FileMismatch {
+				sum = ""
+			}
+			s.want(f, c.state, c.reason, sum, int64(*c.draft.Size))
+			if c.state != archive.FileWaiting {
+				return
+			}
+			row := s.row(f)
+			row.NotBefore = time.Now()
+			row, err := s.files.SaveFile(t.Context(), row)
+			must(t, errors.Join(err, s.files.ListFile(t.Context(), row)))
+			must(t, s.round(f))
+			s.want(f, archive.FileStored, "", sum, int64(*c.draft.Size))
+		})
+	}
+	t.Run("another corp's", func(t *testing.T) {
+		s := *s
+		s.t = t
+		f := s.send(stranger, wecom.Draft{Size: size(10)})
+		must(t, s.round(f))
+		s.want(f, archive.FileFailed, archive.ReasonBadFileID, "", 0)
+	})
+	t.Run("expired", func(t *testing.T) { // the last: time passes for the corp
+		s := *s
+		s.t = t
+		f := s.send(s.corp, wecom.Draft{Size: size(10)})
+		must(t, s.corp.Age(6*24*time.Hour))
+		must(t, s.round(f))
+		s.want(f, archive.FileExpired, archive.ReasonDeleted, "", 0)
+	})
+}
+
+// memory is the most that a process has had resident, in bytes.
+func memory(t *testing.T, pid int) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	must(t, err)
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			must(t, err)
+			return kb << 10
+		}
+	}
+	t.Fatal("the process does not say how much memory it had")
+	return 0
+}
+
+// The bound of the product: 200 MB with less than 64 MB of memory. The
+// function is killed twice on the way, and goes on from the last part.
+func TestLargeFileInLittleMemory(t *testing.T) {
+	const large, bound, chunks = 200_000_000, 64_000_000, (200_000_000 + 524287) / 524288
+	s := newStage(t)
+	f := s.send(s.corp, wecom.Draft{Size: size(large)})
+	for _, at := range []int64{55, 255} {
+		gone := make(chan error, 1)
+		go func() { gone <- s.round(f) }()
+		for s.asked.Load() < at {
+			select {
+			case err := <-gone:
+				t.Fatalf("the function ended by itself: %v", err)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		s.function.Kill()
+		if err := <-gone; err == nil {
+			t.Fatal("the function was not killed in the middle")
+		}
+		if r := s.row(f).Resume; r == nil || r.Chunks < int(at)-25 {
+			t.Errorf("killed after %d chunks: got resume point %+v", at, r)
+		}
+	}
+	must(t, s.round(f))
+	s.want(f, archive.FileStored, "", f.MD5, large)
+	resident := memory(t, s.function.Processes()[0])
+	t.Logf("%d bytes, at most %d resident; %d chunks asked for, %d more than there are", large, resident, s.asked.Load(), s.asked.Load()-chunks)
+	if resident > bound {
+		t.Errorf("got %d bytes resident, want at most %d", resident, bound)
+	}
+	// What is behind the last part is fetched again: ten chunks at most, and
+	// those of the part under way.
+	if again := s.asked.Load() - chunks; again > 2*25 {
+		t.Errorf("%d chunks were fetched again after two ends, want less than two parts for each", again)
+	}
+}
