@@ -14,6 +14,7 @@ type config struct {
 	journal                        string   // bucket
 	pulls, decodes                 string   // queue URLs
 	secrets                        string   // prefix of secret names
+	secretsKey                     string   // KMS key that new secrets are encrypted with
 	trustedIPs                     []string // IPv4 addresses that pull leaves by, at least one
 	publicURL                      string   // scheme and host, without a slash at the end
 }
@@ -21,14 +22,15 @@ type config struct {
 func parseConfig(getenv func(string) string) (config, error) {
 	r := env.NewReader(getenv)
 	cfg := config{
-		corps:    r.Required("CORPS_TABLE"),
-		ledger:   r.Required("LEDGER_TABLE"),
-		messages: r.Required("MESSAGES_TABLE"),
-		views:    r.Required("VIEWS_TABLE"),
-		journal:  r.Required("JOURNAL_BUCKET"),
-		pulls:    r.Required("PULL_QUEUE_URL"),
-		decodes:  r.Required("DECODE_QUEUE_URL"),
-		secrets:  r.Required("SECRETS_PREFIX"),
+		corps:      r.Required("CORPS_TABLE"),
+		ledger:     r.Required("LEDGER_TABLE"),
+		messages:   r.Required("MESSAGES_TABLE"),
+		views:      r.Required("VIEWS_TABLE"),
+		journal:    r.Required("JOURNAL_BUCKET"),
+		pulls:      r.Required("PULL_QUEUE_URL"),
+		decodes:    r.Required("DECODE_QUEUE_URL"),
+		secrets:    r.Required("SECRETS_PREFIX"),
+		secretsKey: r.Required("SECRETS_KEY"),
 	}
 	if v := r.Required("TRUSTED_IPS"); v != "" {
 		cfg.trustedIPs = strings.Split(v, ";")

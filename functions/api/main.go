@@ -45,7 +45,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	}
 	db := dynamodb.NewFromConfig(aws)
 	queues := sqs.NewFromConfig(aws)
-	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, "")
+	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, cfg.secretsKey)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	a := &api{
 		corps:      dynamostore.NewCorps(db, cfg.corps),

@@ -1,5 +1,6 @@
 // Command dispatch is the Lambda function that the schedule runs every
-// minute: it asks for pulls, and for what was left behind.
+// minute: it asks for pulls, and for what was left behind, tells people of
+// companies whose health changed, and measures the fleet.
 package main
 
 import (
@@ -13,12 +14,14 @@ import (
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/awslog"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
+	"github.com/yunduo-scrm/archive/shared/snsnotify"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
@@ -45,9 +48,12 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	dispatcher := &archive.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
+		Aside:       dynamostore.NewMessages(db, cfg.messages),
 		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes:     decodes,
 		DecodeDepth: decodes,
+		Notifier:    snsnotify.New(sns.NewFromConfig(aws), cfg.topic, cfg.stack),
+		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
 		Now:         time.Now,
 		Log:         log,
 	}
@@ -57,16 +63,21 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 
 // config is what template.yaml declares for this function.
 type config struct {
-	corps, ledger  string // tables
-	pulls, decodes string // queue URLs
+	corps, ledger, messages string // tables
+	pulls, decodes          string // queue URLs
+	topic                   string // ARN of the topic that people are told by
+	stack                   string // name of the stack: of the metrics too
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
 	r := env.NewReader(getenv)
 	return config{
-		corps:   r.Required("CORPS_TABLE"),
-		ledger:  r.Required("LEDGER_TABLE"),
-		pulls:   r.Required("PULL_QUEUE_URL"),
-		decodes: r.Required("DECODE_QUEUE_URL"),
+		corps:    r.Required("CORPS_TABLE"),
+		ledger:   r.Required("LEDGER_TABLE"),
+		messages: r.Required("MESSAGES_TABLE"),
+		pulls:    r.Required("PULL_QUEUE_URL"),
+		decodes:  r.Required("DECODE_QUEUE_URL"),
+		topic:    r.Required("NOTICE_TOPIC"),
+		stack:    r.Required("STACK_NAME"),
 	}, r.Err()
 }

@@ -1,6 +1,6 @@
 // Package aws starts the AWS services that the project's tests and its local
 // cloud run on, without an account: AWS's own DynamoDB Local for tables, and
-// moto's server for S3, SQS and Secrets Manager.
+// moto's server for S3, SQS, SNS and Secrets Manager.
 //
 // Both are separate programs: they listen on the loopback address only, on
 // free ports, and die with the process that started them. Needed on the
@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 )
 
@@ -123,6 +124,7 @@ const (
 	envDynamoDB = "AWS_ENDPOINT_URL_DYNAMODB"
 	envS3       = "AWS_ENDPOINT_URL_S3"
 	envSQS      = "AWS_ENDPOINT_URL_SQS"
+	envSNS      = "AWS_ENDPOINT_URL_SNS"
 	envSecrets  = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
 )
 
@@ -133,6 +135,7 @@ func (s *Services) Env() []string {
 		envDynamoDB + "=" + s.dynamoDB,
 		envS3 + "=" + s.moto,
 		envSQS + "=" + s.moto,
+		envSNS + "=" + s.moto,
 		envSecrets + "=" + s.moto,
 		"AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=" + accessKey,
@@ -174,7 +177,7 @@ func (e endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (stri
 	switch sdkID {
 	case dynamodb.ServiceID:
 		return e.s.dynamoDB, true, nil
-	case s3.ServiceID, sqs.ServiceID, secretsmanager.ServiceID:
+	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, secretsmanager.ServiceID:
 		return e.s.moto, true, nil
 	}
 	return "", false, fmt.Errorf("no local stand-in for the service %s", sdkID)

@@ -14,6 +14,7 @@ import (
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/local/cloud/template"
@@ -30,6 +31,12 @@ func (c *Cloud) provision(ctx context.Context) error {
 	for _, b := range c.Stack.Buckets {
 		if err := createBucket(ctx, buckets, c.Config.Region, b); err != nil {
 			return fmt.Errorf("making bucket %s: %w", b.Name, err)
+		}
+	}
+	topics := sns.NewFromConfig(c.Config)
+	for _, name := range c.Stack.Topics {
+		if _, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name}); err != nil {
+			return fmt.Errorf("making topic %s: %w", name, err)
 		}
 	}
 	queues := sqs.NewFromConfig(c.Config)

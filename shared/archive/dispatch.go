@@ -7,6 +7,8 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,11 @@ type DispatchLedger interface {
 	// RecordLoss stores a loss once: the same Corp and Since again changes
 	// nothing.
 	RecordLoss(ctx context.Context, l Loss) error
+	// Told reads what people were last told of the corps, those of whom they
+	// were told nothing included.
+	Told(ctx context.Context, corps []string) (map[string]Told, error)
+	// SaveTold replaces old by now; [ErrConflict] if it is no longer old.
+	SaveTold(ctx context.Context, old, now Told) error
 	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]Replay, error)
 }
 
@@ -43,9 +50,16 @@ type QueueDepth interface {
 	Depth(ctx context.Context) (int, error)
 }
 
+// An AsideLister lists rows set aside with a seq above after, lowest first, at
+// most limit, and whether there are more. They may be some seconds old. Safe
+// for concurrent use.
+type AsideLister interface {
+	Undecryptables(ctx context.Context, corp string, after uint64, limit int) (list []Undecryptable, more bool, err error)
+}
+
 // The dispatcher's times and bounds.
 const (
-	overdue       = 15 * time.Minute // a decode request is given up for lost after this
+	overdueAfter  = 15 * time.Minute // a decode request is given up for lost after this
 	stuckAfter    = 5                // requests; then once a day
 	stuckPause    = 24 * time.Hour
 	callbackLive  = 15 * time.Minute // a corp whose last callback is younger gets every fifth tick only
@@ -55,17 +69,23 @@ const (
 	rerequestCorp = 20  // pages requested again, per corp and tick
 	rerequestAll  = 200 // of all corps
 	corpsAtOnce   = 16
+	asideRead     = 1000 // rows set aside that are counted of one corp
+	tellEach      = 10   // changes to one health that get a message each; more share one
 )
 
 // A Dispatcher is the guarantee that callbacks are not (law 3): at every tick
 // it asks for a pull of each corp that is due, requests again what was not
-// decoded, and records what may have been lost. Its fields never change.
+// decoded, records what may have been lost, tells people of corps whose
+// health changed, and measures the fleet. Its fields never change.
 type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      DispatchLedger
+	Aside       AsideLister
 	Pulls       PullQueue
 	Decodes     DecodeQueue
 	DecodeDepth QueueDepth
+	Notifier    Notifier
+	Metrics     Metrics
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -89,11 +109,15 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read pull states: %w", err)
 	}
-	return errors.Join(
+	fleet := Fleet{LeastLeft: Retention}
+	err = errors.Join(
 		d.requestPulls(ctx, corps, states, now),
 		d.recordLosses(ctx, corps, states, now),
-		d.requestAgain(ctx, corps, now),
+		d.requestAgain(ctx, corps, now, &fleet),
+		d.tellChanges(ctx, corps, states, now, &fleet),
 	)
+	d.Metrics.Fleet(ctx, fleet)
+	return err
 }
 
 func (d *Dispatcher) requestPulls(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time) error {
@@ -144,10 +168,11 @@ func (d *Dispatcher) recordLosses(ctx context.Context, corps []Corp, states map[
 	return errors.Join(errs...)
 }
 
-// requestAgain requests pages and jobs whose request was lost. While many
-// requests wait, a page that was not decoded in time is most likely waiting
-// too: then nothing is added.
-func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Time) error {
+// requestAgain requests pages and jobs whose request was lost, and counts the
+// pages. While many requests wait, a page that was not decoded in time is most
+// likely waiting too: then nothing is added, nor counted.
+func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Time, fleet *Fleet) error {
+	fleet.Overdue, fleet.Stuck = -1, -1
 	depth, err := d.DecodeDepth.Depth(ctx)
 	if err != nil {
 		return fmt.Errorf("read depth of the decode queue: %w", err)
@@ -156,14 +181,35 @@ func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Ti
 		d.Log.InfoContext(ctx, "decode queue is long, nothing requested again", "depth", depth)
 		return nil
 	}
-	var budget atomic.Int64
+	var budget, overdue, stuck atomic.Int64
 	budget.Store(rerequestAll)
+	err = eachCorp(corps, func(_ int, c Corp) error {
+		pending, err := d.Ledger.PendingBefore(ctx, c.ID, now.Add(-overdueAfter), pendingRead)
+		if err != nil {
+			return fmt.Errorf("list pending pages of %s: %w", c.ID, err)
+		}
+		for _, p := range pending {
+			overdue.Add(1)
+			if p.Stuck {
+				stuck.Add(1)
+			}
+		}
+		return d.requestCorpAgain(ctx, c.ID, pending, now, &budget)
+	})
+	if err == nil {
+		fleet.Overdue, fleet.Stuck = int(overdue.Load()), int(stuck.Load())
+	}
+	return err
+}
+
+// eachCorp calls f for every corp, some at a time. A failure stops no other.
+func eachCorp(corps []Corp, f func(i int, c Corp) error) error {
 	errs := make([]error, len(corps))
 	var group errgroup.Group
 	group.SetLimit(corpsAtOnce)
 	for i, c := range corps {
 		group.Go(func() error {
-			errs[i] = d.requestCorpAgain(ctx, c.ID, now, &budget)
+			errs[i] = f(i, c)
 			return nil
 		})
 	}
@@ -171,12 +217,7 @@ func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Ti
 	return errors.Join(errs...)
 }
 
-func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, now time.Time, budget *atomic.Int64) error {
-	before := now.Add(-overdue)
-	pending, err := d.Ledger.PendingBefore(ctx, corp, before, pendingRead)
-	if err != nil {
-		return fmt.Errorf("list pending pages of %s: %w", corp, err)
-	}
+func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, pending []Pending, now time.Time, budget *atomic.Int64) error {
 	var reqs []DecodeRequest
 	for _, p := range pending {
 		if p.Stuck && now.Sub(p.RequestedAt) < stuckPause {
@@ -202,7 +243,7 @@ func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, now time
 		d.Log.Log(ctx, level, "page not decoded, requested again", "corp", corp, "after", p.After, "tries", p.Tries+1, "stuck", stuck)
 		reqs = append(reqs, DecodeRequest{V: 1, Corp: corp, After: p.After})
 	}
-	jobs, err := d.Ledger.UnfinishedReplays(ctx, corp, before)
+	jobs, err := d.Ledger.UnfinishedReplays(ctx, corp, now.Add(-overdueAfter))
 	if err != nil {
 		return fmt.Errorf("list replays of %s: %w", corp, err)
 	}
@@ -213,4 +254,101 @@ func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, now time
 		return fmt.Errorf("request decoding for %s: %w", corp, err)
 	}
 	return nil
+}
+
+// tellChanges tells people of every corp whose health is another than they
+// were last told, and measures the fleet. They are told first and that they
+// were is noted then: a crash between tells them twice, the other order could
+// leave them without a word.
+func (d *Dispatcher) tellChanges(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time, fleet *Fleet) error {
+	ids := make([]string, len(corps))
+	for i, c := range corps {
+		ids[i] = c.ID
+	}
+	fleet.Undecryptable = -1
+	told, toldErr := d.Ledger.Told(ctx, ids)
+	if toldErr != nil {
+		toldErr = fmt.Errorf("read what people were told: %w", toldErr)
+	}
+	type rows struct {
+		list []Undecryptable
+		more bool
+		err  error
+	}
+	aside := make([]rows, len(corps))
+	asideErr := eachCorp(corps, func(i int, c Corp) error {
+		r := &aside[i]
+		if r.list, r.more, r.err = d.Aside.Undecryptables(ctx, c.ID, 0, asideRead); r.err != nil {
+			return fmt.Errorf("list rows set aside of %s: %w", c.ID, r.err)
+		}
+		return nil
+	})
+	if asideErr == nil {
+		fleet.Undecryptable = 0
+	}
+	changes := make(map[Health][]Change)
+	for i, c := range corps {
+		rows, state, before := aside[i], states[c.ID], told[c.ID].Health
+		left := HoursLeft(c, state, now)
+		health := HealthOf(c, state, len(rows.list), before, now)
+		fleet.count(c, left, health)
+		if asideErr == nil {
+			fleet.Undecryptable += len(rows.list)
+		}
+		if before == "" {
+			before = HealthOff
+		}
+		if toldErr != nil || rows.err != nil || health == before {
+			continue
+		}
+		changes[health] = append(changes[health], Change{
+			Corp: c.ID, Name: c.Name, From: before, To: health, At: now, Trouble: state.Trouble, Left: left,
+			Aside: rows.list, AsideMore: rows.more,
+		})
+	}
+	errs := []error{toldErr, asideErr}
+	for _, health := range slices.Sorted(maps.Keys(changes)) {
+		// One fault of ours may befall every corp at once.
+		size := 1
+		if len(changes[health]) > tellEach {
+			size = len(changes[health])
+		}
+		for part := range slices.Chunk(changes[health], size) {
+			errs = append(errs, d.tell(ctx, part, told, now))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dispatcher) tell(ctx context.Context, changes []Change, told map[string]Told, now time.Time) error {
+	for _, c := range changes {
+		d.Log.InfoContext(ctx, "health changed", "corp", c.Corp, "from", c.From, "to", c.To)
+	}
+	if err := d.Notifier.Notify(ctx, changes); err != nil {
+		return fmt.Errorf("tell of %d corps that are %s now: %w", len(changes), changes[0].To, err)
+	}
+	var errs []error
+	for _, c := range changes {
+		err := d.Ledger.SaveTold(ctx, told[c.Corp], Told{Corp: c.Corp, Health: c.To, At: now})
+		if err != nil && !errors.Is(err, ErrConflict) { // then another tick has told them
+			errs = append(errs, fmt.Errorf("note what people were told of %s: %w", c.Corp, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// count adds a corp to the fleet.
+func (f *Fleet) count(c Corp, left time.Duration, health Health) {
+	if !c.Enabled {
+		return
+	}
+	f.Corps++
+	f.LeastLeft = min(f.LeastLeft, left)
+	f.WorstLag = max(f.WorstLag, Retention-left)
+	if _, broken := health.Cause(); broken {
+		f.Broken++
+	}
+	if health == HealthLosing {
+		f.Losing++
+	}
 }

@@ -16,10 +16,16 @@ type depth int
 
 func (d depth) Depth(context.Context) (int, error) { return int(d), nil }
 
+// gauge keeps the last numbers of the fleet.
+type gauge struct{ last archive.Fleet }
+
+func (g *gauge) Fleet(_ context.Context, f archive.Fleet) { g.last = f }
+
 func newDispatch(t testing.TB, f *archivetest.Faults) (*decoding, *archive.Dispatcher) {
 	d := newDecoding(t, f)
 	return d, &archive.Dispatcher{
-		Corps: d.Corps, Ledger: d.Ledger, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
+		Corps: d.Corps, Ledger: d.Ledger, Aside: d.View, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
+		Notifier: d.Told, Metrics: &gauge{},
 		Now: d.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }

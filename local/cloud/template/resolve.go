@@ -280,6 +280,9 @@ func (r *resolver) ref(id string) string {
 	if r.kind(id) == "AWS::SQS::Queue" {
 		return r.options.QueueEndpoint + "/" + account + "/" + r.name(id)
 	}
+	if r.kind(id) == "AWS::SNS::Topic" {
+		return "arn:" + r.partition() + ":sns:" + r.options.Region + ":" + account + ":" + r.name(id)
+	}
 	return r.name(id)
 }
 
@@ -291,6 +294,7 @@ func (r *resolver) kind(id string) string {
 // nameProperty is where a template may name a resource itself.
 var nameProperty = map[string]string{
 	"AWS::SQS::Queue":           "QueueName",
+	"AWS::SNS::Topic":           "TopicName",
 	"AWS::DynamoDB::Table":      "TableName",
 	"AWS::S3::Bucket":           "BucketName",
 	"AWS::Serverless::Function": "FunctionName",

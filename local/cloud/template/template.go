@@ -38,6 +38,7 @@ type Stack struct {
 	Queues    []Queue
 	Buckets   []Bucket
 	Tables    map[string]string // names, by logical id
+	Topics    map[string]string // names of SNS topics, by logical id
 	API       API
 }
 
@@ -108,7 +109,7 @@ func Read(source []byte, o Options) (*Stack, error) {
 	}
 	r := &resolver{options: o, doc: doc, resources: object(doc["Resources"])}
 	r.setParameters()
-	s := &Stack{Tables: map[string]string{}}
+	s := &Stack{Tables: map[string]string{}, Topics: map[string]string{}}
 	globals := object(object(doc["Globals"])["Function"])
 	for _, id := range slices.Sorted(maps.Keys(r.resources)) {
 		resource := object(r.resources[id])
@@ -132,6 +133,8 @@ func Read(source []byte, o Options) (*Stack, error) {
 			})
 		case "AWS::DynamoDB::Table":
 			s.Tables[id] = r.name(id)
+		case "AWS::SNS::Topic":
+			s.Topics[id] = r.name(id)
 		}
 	}
 	if err := errors.Join(r.errs...); err != nil {

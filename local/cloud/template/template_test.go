@@ -32,6 +32,7 @@ Resources:
           QUEUE_URL: !Ref Jobs
           TABLE: !Ref Things
           BUCKET: {Ref: Files}
+          TOPIC: !Ref News
           WHO: !Sub "${Who} in ${AWS::Region} of ${AWS::Partition}, ${!literal}, ${Jobs.Arn}"
           EXTRA: !If [HasExtra, !Ref Extra, !Ref AWS::NoValue]
       Policies: [{Statement: !Unheard [of]}]
@@ -49,6 +50,7 @@ Resources:
   Never: {Type: AWS::S3::Bucket, Condition: HasExtra}
   Files: {Type: AWS::S3::Bucket, Properties: {VersioningConfiguration: {Status: Enabled}}}
   Things: {Type: AWS::DynamoDB::Table}
+  News: {Type: AWS::SNS::Topic, Properties: {TopicName: !Sub "${AWS::StackName}-news"}}
   Jobs:
     Type: AWS::SQS::Queue
     Properties:
@@ -85,7 +87,8 @@ func TestRead(t *testing.T) {
 			Environment: map[string]string{
 				"EVERYWHERE": "yes", "QUEUE_URL": "http://127.0.0.1:1/123456789012/st-jobs.fifo",
 				"TABLE": "st-Things", "BUCKET": "st-files", "EXTRA": "",
-				"WHO": "us in cn-north-1 of aws-cn, ${literal}, " + sqs + "st-jobs.fifo",
+				"TOPIC": "arn:aws-cn:sns:cn-north-1:123456789012:st-news",
+				"WHO":   "us in cn-north-1 of aws-cn, ${literal}, " + sqs + "st-jobs.fifo",
 			},
 			Sources:   []template.Source{{QueueARN: sqs + "st-jobs.fifo", BatchSize: 5, Concurrency: 3, PartialBatches: true}},
 			Schedules: []template.Schedule{{Name: "Often", Every: 5 * time.Minute}},
@@ -103,6 +106,7 @@ func TestRead(t *testing.T) {
 		},
 		Buckets: []template.Bucket{{ID: "Files", Name: "st-files", Versioned: true}},
 		Tables:  map[string]string{"Things": "st-Things"},
+		Topics:  map[string]string{"News": "st-news"},
 		API:     template.API{ID: "Api", Issuer: "https://issuer", Audience: []string{"us"}},
 	}
 	// A variable without a value is not set at all.

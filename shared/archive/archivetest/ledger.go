@@ -37,6 +37,7 @@ type chain struct {
 	state   archive.PullState
 	losses  map[time.Time]archive.Loss // by Since
 	replays map[string]archive.Replay
+	told    archive.Told
 }
 
 var _ LedgerStore = (*Ledger)(nil)
@@ -57,6 +58,7 @@ func (l *Ledger) of(corp string) *chain {
 			state:   archive.PullState{Corp: corp},
 			losses:  make(map[time.Time]archive.Loss),
 			replays: make(map[string]archive.Replay),
+			told:    archive.Told{Corp: corp},
 		}
 		l.chains[corp] = c
 	}
@@ -515,4 +517,34 @@ func keptState(s archive.PullState) archive.PullState {
 		s.Probe = &p
 	}
 	return s
+}
+
+// Told implements [archive.DispatchLedger].
+func (l *Ledger) Told(ctx context.Context, corps []string) (map[string]archive.Told, error) {
+	return read(ctx, l.faults, "Ledger.Told", "", func() (map[string]archive.Told, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		told := make(map[string]archive.Told, len(corps))
+		for _, corp := range corps {
+			told[corp] = l.of(corp).told
+		}
+		return told, nil
+	})
+}
+
+// SaveTold implements [archive.DispatchLedger].
+func (l *Ledger) SaveTold(ctx context.Context, old, now archive.Told) error {
+	return write(ctx, l.faults, "Ledger.SaveTold", now.Corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if old.Corp != now.Corp || now.Health == "" {
+			l.t.Errorf("told of %q replaced by told of %q, health %q: want one corp and a health", old.Corp, now.Corp, now.Health)
+		}
+		c := l.of(now.Corp)
+		if c.told.Health != old.Health || !c.told.At.Equal(old.At) {
+			return archive.ErrConflict
+		}
+		c.told = now
+		return nil
+	})
 }

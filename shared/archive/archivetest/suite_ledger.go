@@ -25,6 +25,7 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Rerequested":     ledgerRerequested,
 		"Losses":          ledgerLosses,
 		"Replays":         ledgerReplays,
+		"Told":            ledgerTold,
 		"Cancelled":       ledgerCancelled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, l) })
@@ -436,4 +437,20 @@ func ledgerCancelled(t *testing.T, l LedgerStore) {
 	if rows := extend(t, l, corp, 1); !slices.ContainsFunc(rows, func(r archive.Row) bool { return r.After == 0 }) {
 		t.Error("append afterwards: the row is not there")
 	}
+}
+
+func ledgerTold(t *testing.T, l LedgerStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	none, err := l.Told(t.Context(), []string{corp, other})
+	ok(t, err)
+	same(t, "told of nothing", none, map[string]archive.Told{corp: {Corp: corp}, other: {Corp: other}})
+	first := archive.Told{Corp: corp, Health: archive.Health(archive.CauseSecret), At: epoch}
+	second := archive.Told{Corp: corp, Health: archive.HealthWell, At: epoch.Add(time.Minute)}
+	ok(t, l.SaveTold(t.Context(), none[corp], first))
+	fails(t, "told again as if it were the first time", l.SaveTold(t.Context(), none[corp], second), archive.ErrConflict)
+	ok(t, l.SaveTold(t.Context(), first, second))
+	fails(t, "told from what it is no longer", l.SaveTold(t.Context(), first, second), archive.ErrConflict)
+	got, err := l.Told(t.Context(), []string{corp, other, corp})
+	ok(t, err)
+	same(t, "told", got, map[string]archive.Told{corp: second, other: {Corp: other}})
 }

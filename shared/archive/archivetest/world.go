@@ -24,6 +24,7 @@ type World struct {
 	Decodes *DecodeQueue
 	Library *Library
 	Openers *Openers
+	Told    *Notifier
 	Files   *Files
 	Objects *Objects
 	Media   *MediaQueue
@@ -44,6 +45,7 @@ func NewWorld(t testing.TB, f *Faults) *World {
 		Decodes: NewDecodeQueue(t, f),
 		Library: NewLibrary(t, f),
 		Openers: NewOpeners(f),
+		Told:    NewNotifier(t, f),
 		Files:   NewFiles(t, f),
 		Objects: NewObjects(t, f),
 		Media:   NewMediaQueue(t, f),

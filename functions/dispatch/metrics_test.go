@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// The line is what the specification of the embedded metric format asks for:
+// every metric that is named has a number beside _aws.
+func TestFleetIsAMetricLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		fleet archive.Fleet
+		want  map[string]float64
+	}{
+		"all counted": {
+			archive.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, Broken: 1, Losing: 2, Undecryptable: 4, Overdue: 5, Stuck: 6},
+			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "CorpsBroken": 1, "CorpsLosing": 2, "UndecryptableRows": 4, "PagesWaiting": 5, "StuckPages": 6},
+		},
+		"not all counted": {
+			archive.Fleet{LeastLeft: archive.Retention, Undecryptable: -1, Overdue: -1, Stuck: -1},
+			map[string]float64{"Corps": 0, "WorstLagSeconds": 0, "LeastHoursLeft": 120, "CorpsBroken": 0, "CorpsLosing": 0},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			at := time.UnixMilli(1772355600123)
+			metrics{"archive", func() time.Time { return at }, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), c.fleet)
+			var line struct {
+				AWS struct {
+					Timestamp         int64
+					CloudWatchMetrics []struct {
+						Namespace  string
+						Dimensions [][]string
+						Metrics    []struct{ Name, Unit string }
+					}
+				} `json:"_aws"`
+			}
+			var values map[string]any
+			if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(out.Bytes(), &values); err != nil {
+				t.Fatal(err)
+			}
+			if line.AWS.Timestamp != at.UnixMilli() || len(line.AWS.CloudWatchMetrics) != 1 {
+				t.Fatalf("got %s", out.String())
+			}
+			d := line.AWS.CloudWatchMetrics[0]
+			if d.Namespace != "archive" || len(d.Dimensions) != 1 || len(d.Dimensions[0]) != 0 {
+				t.Errorf("got namespace %q, dimensions %v, want archive without dimensions", d.Namespace, d.Dimensions)
+			}
+			if len(d.Metrics) != len(c.want) {
+				t.Errorf("got %d metrics, want %d", len(d.Metrics), len(c.want))
+			}
+			for _, m := range d.Metrics {
+				want, ok := c.want[m.Name]
+				if got, isNumber := values[m.Name].(float64); !ok || !isNumber || got != want {
+					t.Errorf("%s: got %v, want %v", m.Name, values[m.Name], want)
+				}
+				if !slices.Contains([]string{"Count", "Seconds", "None"}, m.Unit) {
+					t.Errorf("%s has unit %q, which CloudWatch does not know", m.Name, m.Unit)
+				}
+			}
+		})
+	}
+}
+
+// Alarms and dashboard look at metrics that are written.
+func TestTemplateKnowsTheMetrics(t *testing.T) {
+	b, err := os.ReadFile("../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	metrics{"archive", time.Now, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), archive.Fleet{})
+	var values map[string]any
+	if err := json.Unmarshal(out.Bytes(), &values); err != nil {
+		t.Fatal(err)
+	}
+	for name := range values {
+		if slices.Contains([]string{"time", "level", "msg", "_aws"}, name) {
+			continue
+		}
+		if !strings.Contains(string(b), `"`+name+`"`) {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package archivetest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Notifier is an [archive.Notifier] that keeps what people would have read.
+type Notifier struct {
+	t      testing.TB
+	faults *Faults
+	mu     sync.Mutex
+	told   [][]archive.Change
+}
+
+var _ archive.Notifier = (*Notifier)(nil)
+
+// NewNotifier makes one that has told nothing.
+func NewNotifier(t testing.TB, f *Faults) *Notifier { return &Notifier{t: t, faults: f} }
+
+// Notify implements [archive.Notifier].
+func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
+	return write(ctx, n.faults, "Notifier.Notify", "", func() error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, c := range changes {
+			if c.Corp == "" || c.From == "" || c.From == c.To || c.To != changes[0].To {
+				n.t.Errorf("told of %s going from %q to %q among changes to %q", c.Corp, c.From, c.To, changes[0].To)
+			}
+		}
+		if len(changes) == 0 {
+			n.t.Error("told of no change")
+		}
+		n.told = append(n.told, slices.Clone(changes))
+		return nil
+	})
+}
+
+// Take removes and returns the messages sent, in their order.
+func (n *Notifier) Take() [][]archive.Change {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	told := n.told
+	n.told = nil
+	return told
+}

@@ -1,0 +1,190 @@
+package snsnotify_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/snsnotify"
+)
+
+var at = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+
+func change(to archive.Health) archive.Change {
+	return archive.Change{Corp: "ww0123456789abcdef", Name: "云朵课堂", From: archive.HealthWell, To: to, At: at, Left: 100 * time.Hour}
+}
+
+// sent keeps what would have been published.
+type sent struct {
+	in  []*sns.PublishInput
+	err error
+}
+
+func (s *sent) Publish(_ context.Context, in *sns.PublishInput, _ ...func(*sns.Options)) (*sns.PublishOutput, error) {
+	s.in = append(s.in, in)
+	return &sns.PublishOutput{}, s.err
+}
+
+func notify(t *testing.T, changes ...archive.Change) *sns.PublishInput {
+	t.Helper()
+	var s sent
+	if err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.in) != 1 {
+		t.Fatalf("got %d messages, want one", len(s.in))
+	}
+	return s.in[0]
+}
+
+// A message goes to the topic, and from there to whoever subscribes.
+func TestTopic(t *testing.T) {
+	cfg, ctx := awstest.Config(t), t.Context()
+	topics, queues := sns.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
+	name, queue := awstest.Name(t), awstest.Queue(t)
+	topic, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(queue, "/")
+	protocol, arn := "sqs", "arn:aws-cn:sqs:"+cfg.Region+":123456789012:"+parts[len(parts)-1]
+	if _, err := topics.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: &protocol, Endpoint: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	c := change(archive.Health(archive.CauseTrustedIP))
+	c.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.9", Since: at, At: at}
+	if err := snsnotify.New(topics, *topic.TopicArn, "archive-prod").Notify(ctx, []archive.Change{c}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := queues.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &queue, WaitTimeSeconds: 10})
+	if err != nil || len(got.Messages) != 1 {
+		t.Fatalf("got %v, error %v, want one message", got, err)
+	}
+	var m struct {
+		Subject, Message  string
+		MessageAttributes map[string]struct{ Value string }
+	}
+	if err := json.Unmarshal([]byte(*got.Messages[0].Body), &m); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[archive-prod] ww0123456789abcdef: trusted_ip"; m.Subject != want {
+		t.Errorf("got subject %q, want %q", m.Subject, want)
+	}
+	for _, want := range []string{"ww0123456789abcdef 云朵课堂", "可信IP", "step 4", "301042", "203.0.113.9", "hours left 100.0"} {
+		if !strings.Contains(m.Message, want) {
+			t.Errorf("got %q, want %q in it", m.Message, want)
+		}
+	}
+	if m.MessageAttributes["corp"].Value != c.Corp || m.MessageAttributes["health"].Value != "trusted_ip" {
+		t.Errorf("got attributes %v, want corp and health", m.MessageAttributes)
+	}
+}
+
+func TestRowsSetAside(t *testing.T) {
+	c := change(archive.HealthUndecryptable)
+	c.AsideMore = true
+	for i := range 4 {
+		c.Aside = append(c.Aside, archive.Undecryptable{Seq: uint64(70 + i), KeyVersion: uint32(9 - i%2), Reason: archive.ReasonNoKey})
+	}
+	c.Aside = append(c.Aside, archive.Undecryptable{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
+	got := *notify(t, c).Message
+	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version 8 9\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+}
+
+func TestManyCompaniesAreOneMessage(t *testing.T) {
+	var changes []archive.Change
+	for i := range 5000 {
+		c := change(archive.Health(archive.CauseNetwork))
+		c.Corp, c.Name = fmt.Sprintf("ww%016d", i), strings.Repeat("长", 60)
+		changes = append(changes, c)
+	}
+	in := notify(t, changes...)
+	if want := "[archive] 5000 companies: network"; *in.Subject != want {
+		t.Errorf("got subject %q, want %q", *in.Subject, want)
+	}
+	if n := len(*in.Message); n > 256<<10 {
+		t.Errorf("got %d bytes, want at most SNS's 256 KB", n)
+	}
+	if !strings.Contains(*in.Message, "… 4800 more") || !strings.Contains(*in.Message, changes[0].Corp) {
+		t.Errorf("got %.300q, want some companies and how many more", *in.Message)
+	}
+}
+
+// SNS refuses a subject that is not short printable ASCII.
+func TestSubject(t *testing.T) {
+	c := change("云\n朵")
+	var s sent
+	if err := snsnotify.New(&s, "arn", strings.Repeat("n", 120)).Notify(t.Context(), []archive.Change{c}); err != nil {
+		t.Fatal(err)
+	}
+	if got := *s.in[0].Subject; len(got) >= 100 || strings.ContainsAny(got, "\n云") {
+		t.Errorf("got subject %q", got)
+	}
+}
+
+// A name cannot forge a line.
+func TestNameIsOneLine(t *testing.T) {
+	c := change(archive.HealthWell)
+	c.Name = "a\nset-up     step 2"
+	if got := *notify(t, c).Message; strings.Contains(got, "\nset-up") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFailure(t *testing.T) {
+	s := sent{err: errors.New("throttled")}
+	err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), []archive.Change{change(archive.HealthWell)})
+	if err == nil || !strings.Contains(err.Error(), "throttled") {
+		t.Errorf("got %v, want the failure", err)
+	}
+}
+
+// Every cause and health of the domain has words here.
+func TestEveryHealthHasWords(t *testing.T) {
+	nobody := *notify(t, change("unheard_of")).Message
+	found := 0
+	for _, file := range []string{"trouble.go", "health.go"} {
+		f, err := parser.ParseFile(token.NewFileSet(), "../archive/"+file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Cause" && kind.Name != "Health" {
+				return true
+			}
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found++
+			if got := *notify(t, change(archive.Health(value))).Message; strings.Split(got, "\n")[2] == strings.Split(nobody, "\n")[2] {
+				t.Errorf("%s has no words", spec.Names[0])
+			}
+			return true
+		})
+	}
+	if found < 20 {
+		t.Errorf("found %d constants only", found)
+	}
+}
