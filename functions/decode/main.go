@@ -79,6 +79,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Log:        log,
 	}
 	replayer.Decode = decoder.Decode
+	replayer.Verify = (&archive.Verifier{Decoder: decoder, View: view}).Page
 	lambda.StartWithOptions(handler{decode: decoder.Decode, replay: replayer.Run, now: time.Now, log: log}.handle, lambda.WithContext(ctx))
 	return nil
 }

@@ -106,6 +106,7 @@ func New(o Options) (*Pipeline, error) {
 		Decrypters: decrypters{p}, Replays: p.Replayer, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
 	}
 	p.Replayer.Decode = p.Decoder.Decode
+	p.Replayer.Verify = (&archive.Verifier{Decoder: p.Decoder, View: p.View}).Page
 	return p, nil
 }
 

@@ -128,6 +128,23 @@ func TestMessagesTravelThroughRealParts(t *testing.T) {
 	must(t, p.Pull(t.Context(), corp.ID()))
 	must(t, p.Decode(t.Context()))
 	check(t, p, corp)
+
+	// All of it agrees, by the archive's own proof; and a message that somebody
+	// removes is named.
+	verify := func(id string) archive.Replay {
+		must(t, p.Replayer.StartReplay(t.Context(), archive.Replay{Corp: corp.ID(), ID: id, CreatedAt: time.Now(), UpdatedAt: time.Now(), Verify: true}))
+		must(t, p.Decode(t.Context()))
+		job, err := p.Ledger.Replay(t.Context(), corp.ID(), id)
+		must(t, err)
+		return job
+	}
+	if job := verify("well"); !job.Done || job.Faults != 0 {
+		t.Errorf("got %+v, want no fault", job)
+	}
+	must(t, p.View.Clear(t.Context(), corp.ID()))
+	if job := verify("gone"); job.Faults == 0 || len(job.Findings) == 0 || job.Findings[0].What != archive.FaultMissing {
+		t.Errorf("the view is gone: got %+v, want missing messages", job)
+	}
 }
 
 // Law 2 in both modes of Init: see DESIGN.md, section 7.

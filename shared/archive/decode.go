@@ -135,7 +135,7 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again b
 		return nil
 	}
 	begun := d.Now()
-	p := &pageDecode{Decoder: d, row: row, result: Result{Undecryptable: map[string]int{}, Types: map[string]int{}}}
+	p := &pageDecode{Decoder: d, row: row, result: newResult()}
 	if err := p.run(ctx, again); err != nil {
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
@@ -169,6 +169,10 @@ func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
 	return d.Decode(ctx, p.row.Corp, p.row.After, true)
 }
 
+func newResult() Result {
+	return Result{Undecryptable: make(map[string]int), Types: make(map[string]int)}
+}
+
 // pageDecode is the decoding of one page.
 type pageDecode struct {
 	*Decoder
@@ -176,11 +180,42 @@ type pageDecode struct {
 	keys   *versionKeys
 	view   PageView
 	result Result
+	large  []largeMessage
+	// verifying: nothing is written, not even what the page proves.
+	verifying bool
 
 	decrypter Decrypter
 }
 
+// largeMessage is one whose bytes go to the journal's bucket.
+type largeMessage struct {
+	Overflow
+	raw []byte
+}
+
+// run decodes the page and writes what came of it, which in an [ErrUnfinished]
+// page is only a part.
 func (p *pageDecode) run(ctx context.Context, again bool) error {
+	stopped := p.decode(ctx, again)
+	if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
+		return stopped
+	}
+	for _, m := range p.large {
+		if err := p.Journal.PutMessage(ctx, p.row.Corp, m.Overflow, m.raw); err != nil {
+			return fmt.Errorf("write large message to the bucket: %w", err)
+		}
+	}
+	if p.view.Corp == "" { // nothing could be read
+		return stopped
+	}
+	if err := p.View.WritePage(ctx, p.view); err != nil {
+		return fmt.Errorf("write view: %w", err)
+	}
+	return stopped
+}
+
+// decode makes the page's view and result.
+func (p *pageDecode) decode(ctx context.Context, again bool) error {
 	raw, err := p.Journal.Page(ctx, p.row)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 		p.Log.ErrorContext(ctx, "journal page cannot be used", "corp", p.row.Corp, "after", p.row.After, "err", err)
@@ -239,9 +274,6 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 	}
 	p.countAside()
 	p.view.Activities = distinctActivities(p.view.Activities)
-	if err := p.View.WritePage(ctx, p.view); err != nil {
-		return fmt.Errorf("write view: %w", err)
-	}
 	return stopped
 }
 
@@ -277,7 +309,8 @@ func (p *pageDecode) record(ctx context.Context, rec Record, o opened) (stored b
 				return false, err
 			}
 		}
-		return true, p.store(ctx, rec, raw, fields, readable)
+		p.store(rec, raw, fields, readable)
+		return true, nil
 	}
 	p.setAside(rec, reason, detail)
 	return false, nil
@@ -312,7 +345,7 @@ func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) (r
 }
 
 // store adds a decrypted message to the view.
-func (p *pageDecode) store(ctx context.Context, rec Record, raw []byte, fields message.Fields, readable bool) error {
+func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readable bool) {
 	m := Message{
 		Corp:       p.row.Corp,
 		MsgID:      rec.MsgID,
@@ -332,9 +365,7 @@ func (p *pageDecode) store(ctx context.Context, rec Record, raw []byte, fields m
 	}
 	if len(raw) > InlineLimit {
 		m.Raw, m.Overflow = nil, &Overflow{Sum: digest(raw), Size: len(raw)}
-		if err := p.Journal.PutMessage(ctx, m.Corp, *m.Overflow, raw); err != nil {
-			return fmt.Errorf("write message %d to the bucket: %w", m.Seq, err)
-		}
+		p.large = append(p.large, largeMessage{*m.Overflow, raw})
 	}
 	p.view.Messages = append(p.view.Messages, m)
 	if fields.Type == "revoke" {
@@ -356,7 +387,6 @@ func (p *pageDecode) store(ctx context.Context, rec Record, raw []byte, fields m
 	for _, party := range parties {
 		p.view.Activities = append(p.view.Activities, Activity{Corp: m.Corp, Party: party, Day: DayOf(m.Time), Conversation: m.Conversation})
 	}
-	return nil
 }
 
 // sentAt is the time of a message: its own, or that of the pull where it has
@@ -402,7 +432,7 @@ func (p *pageDecode) countAside() {
 // for it be tried again. The job comes first: if we crash before the binding,
 // the next message proves it again and finds the job there.
 func (p *pageDecode) prove(ctx context.Context, rec Record, keyID string) error {
-	if !p.keys.prove(rec.KeyVersion, keyID) {
+	if !p.keys.prove(rec.KeyVersion, keyID) || p.verifying {
 		return nil
 	}
 	job := Replay{

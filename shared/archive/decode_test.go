@@ -34,6 +34,7 @@ func newDecoding(t testing.TB, f *archivetest.Faults) *decoding {
 		Replays: d.replayer, Parallel: 2, Now: b.clock.Now, Log: log,
 	}
 	d.replayer.Decode = d.decoder.Decode
+	d.replayer.Verify = (&archive.Verifier{Decoder: d.decoder, View: b.View}).Page
 	return d
 }
 

@@ -186,8 +186,9 @@ func caughtUp(c Corp, s PullState) time.Time {
 	return s.LastEmptyAt
 }
 
-// Replay is a job that decodes pages again from the journal. It moves forward
-// by compare-and-swap on Next.
+// Replay is a job that decodes pages again from the journal, or only compares
+// what a decode would write with what is stored. It moves forward by
+// compare-and-swap on Next.
 type Replay struct {
 	Corp      string
 	ID        string // sorts by time
@@ -203,4 +204,36 @@ type Replay struct {
 	Pages     int    // pages decoded so far
 	UpdatedAt time.Time
 	Done      bool
+	// Verify: nothing is written. Faults counts what does not agree, Findings
+	// says what it is, the first [MaxFindings] of it.
+	Verify   bool
+	Faults   int
+	Findings []Finding
 }
+
+// MaxFindings is how many findings a job keeps.
+const MaxFindings = 100
+
+// Finding is something that does not agree.
+type Finding struct {
+	After uint64 // names the row
+	Seq   uint64 // of the message; 0 for the row as a whole
+	What  Fault
+}
+
+// Fault is what a finding is about. Its values are part of the HTTP API.
+type Fault string
+
+// The faults.
+const (
+	FaultChain          Fault = "chain_broken"       // the row does not follow the one before it
+	FaultRow            Fault = "row_changed"        // the row's fields do not have its hash
+	FaultHead           Fault = "head_disagrees"     // the ledger's or a day's head is no row of the chain
+	FaultJournalMissing Fault = "journal_missing"    // the page's object is gone
+	FaultJournalChanged Fault = "journal_changed"    // the page's object has another digest
+	FaultNotDecoded     Fault = "not_decoded"        // the page waits to be decoded
+	FaultMissing        Fault = "message_missing"    // the message is not in the view
+	FaultDiffers        Fault = "message_differs"    // it is, with other content
+	FaultAsideMissing   Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
+	FaultCount          Fault = "result_differs"     // the row's result does not count what the page holds
+)

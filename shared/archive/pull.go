@@ -59,8 +59,10 @@ type Journal interface {
 	// Page reads a row's page back. It answers [ErrNotFound], or [ErrCorrupt]
 	// if the bytes do not have the row's Sum.
 	Page(ctx context.Context, row Row) ([]byte, error)
-	// PutHead stores the corp's head as it was when the day began.
+	// PutHead stores the corp's head as it was when the day began; Head reads it
+	// back, and answers like Page.
 	PutHead(ctx context.Context, day Day, head Head) error
+	Head(ctx context.Context, corp string, day Day) (Head, error)
 	// PutMessage and Message keep messages over [InlineLimit], named by corp
 	// and digest. Message answers like Page.
 	PutMessage(ctx context.Context, corp string, o Overflow, raw []byte) error

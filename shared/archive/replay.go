@@ -32,10 +32,10 @@ type ReplayLedger interface {
 // replayBatch is how many rows a replay reads at a time.
 const replayBatch = 100
 
-// A Replayer decodes pages again from the journal, without WeCom (law 2). A
-// job is one line: it never has more than one page under way, so that however
-// long its range is it cannot crowd out what is new. Its fields never change;
-// it may be used concurrently for different corps.
+// A Replayer decodes pages again from the journal, or verifies them, without
+// WeCom (law 2). A job is one line: it never has more than one page under way,
+// so that however long its range is it cannot crowd out what is new. Its
+// fields never change; it may be used concurrently for different corps.
 type Replayer struct {
 	Ledger  ReplayLedger
 	Heads   HeadReader
@@ -44,6 +44,8 @@ type Replayer struct {
 	Decodes DecodeQueue
 	// Decode is [Decoder.Decode].
 	Decode func(ctx context.Context, corp string, after uint64, again bool) error
+	// Verify is [Verifier.Page].
+	Verify func(ctx context.Context, row Row) ([]Finding, error)
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -106,6 +108,10 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 			return err
 		}
 	}
+	chain, err := r.chain(ctx, *job)
+	if err != nil {
+		return err
+	}
 	for at := job.Next; ; {
 		rows, err := r.Ledger.Rows(ctx, job.Corp, RowQuery{From: at, Limit: replayBatch})
 		if err != nil {
@@ -113,7 +119,7 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 		}
 		for _, row := range rows {
 			if row.After >= job.To {
-				return r.finish(ctx, job)
+				return r.finish(ctx, job, chain)
 			}
 			if deadline, ok := ctx.Deadline(); ok && deadline.Sub(r.Now()) < 2*decodeMargin {
 				return ErrUnfinished
@@ -126,20 +132,53 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 			if !wanted { // its place is stored with the next page's
 				continue
 			}
-			if err := r.Decode(ctx, job.Corp, row.After, true); err != nil {
-				return err
-			}
 			next := *job
 			next.Next = at
 			next.Pages++
+			if job.Verify {
+				found, err := chain.next(ctx, row)
+				if err != nil {
+					return err
+				}
+				more, err := r.Verify(ctx, row)
+				if err != nil {
+					return err
+				}
+				next.found(append(found, more...))
+			} else if err := r.Decode(ctx, job.Corp, row.After, true); err != nil {
+				return err
+			}
 			if err := r.advance(ctx, job, next); err != nil {
 				return err
 			}
 		}
 		if len(rows) < replayBatch {
-			return r.finish(ctx, job)
+			return r.finish(ctx, job, chain)
 		}
 	}
+}
+
+// chain prepares to follow the chain from where the job is.
+func (r *Replayer) chain(ctx context.Context, job Replay) (*chainCheck, error) {
+	c := &chainCheck{journal: r.Journal, corp: job.Corp, began: job.Next}
+	if !job.Verify || job.Next == 0 {
+		return c, nil
+	}
+	before, err := r.Ledger.Rows(ctx, job.Corp, RowQuery{From: job.Next - 1, Descending: true, Limit: 1})
+	if err != nil {
+		return nil, fmt.Errorf("find the row before: %w", err)
+	}
+	if len(before) == 1 {
+		c.prev = &before[0]
+		c.day = DayOf(before[0].At)
+	}
+	return c, nil
+}
+
+// found adds findings to the job.
+func (job *Replay) found(list []Finding) {
+	job.Faults += len(list)
+	job.Findings = append(slices.Clip(job.Findings), list[:min(len(list), MaxFindings-len(job.Findings))]...)
 }
 
 // begin fixes the job's range: from the row that covers From+1, which is the
@@ -165,7 +204,7 @@ func (r *Replayer) begin(ctx context.Context, job *Replay) error {
 
 // wanted says whether the job is about the row's page.
 func (r *Replayer) wanted(ctx context.Context, job Replay, row Row) (bool, error) {
-	if row.Kind != PageRow || row.Last <= job.From {
+	if row.Last <= job.From || row.Kind != PageRow && !job.Verify {
 		return false, nil
 	}
 	if job.Waiting && row.Result.Waiting() == 0 {
@@ -206,9 +245,16 @@ func (r *Replayer) holdsVersion(ctx context.Context, row Row, version uint32) (b
 	return slices.ContainsFunc(answer.Records, func(rec Record) bool { return rec.KeyVersion == version }), nil
 }
 
-func (r *Replayer) finish(ctx context.Context, job *Replay) error {
+func (r *Replayer) finish(ctx context.Context, job *Replay, chain *chainCheck) error {
 	next := *job
 	next.Done = true
+	if job.Verify {
+		head, err := r.Heads.Head(ctx, job.Corp)
+		if err != nil {
+			return fmt.Errorf("read head: %w", err)
+		}
+		next.found(chain.end(head))
+	}
 	return r.advance(ctx, job, next)
 }
 

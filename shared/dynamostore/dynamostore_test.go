@@ -73,7 +73,13 @@ func fillValue(v reflect.Value, n *uint64) {
 		v.SetMapIndex(reflect.ValueOf(""), reflect.ValueOf(int(small)))
 		v.SetMapIndex(reflect.ValueOf("a.b #图"), reflect.ValueOf(int(small)+1))
 	case reflect.Slice:
-		v.Set(reflect.ValueOf([]byte{0, 0xff, byte(small)}))
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			v.Set(reflect.ValueOf([]byte{0, 0xff, byte(small)}))
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fillValue(v.Index(0), n)
+		fillValue(v.Index(1), n)
 	case reflect.String:
 		v.SetString(fmt.Sprintf("文%d\"\x00", small))
 	case reflect.Bool:

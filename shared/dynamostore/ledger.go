@@ -151,6 +151,10 @@ type (
 		Pages     int       `dynamodbav:"pages"`
 		UpdatedAt time.Time `dynamodbav:"updated"`
 		Done      bool      `dynamodbav:"done"`
+
+		Verify   bool              `dynamodbav:"verify"`
+		Faults   int               `dynamodbav:"faults"`
+		Findings []archive.Finding `dynamodbav:"findings,omitempty"`
 	}
 )
 

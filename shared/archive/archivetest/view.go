@@ -280,6 +280,55 @@ func (v *View) Newest(ctx context.Context, corp string, conv archive.Conversatio
 	})
 }
 
+// Check implements [archive.ViewChecker].
+func (v *View) Check(ctx context.Context, p archive.PageView) (missing, differing, notAside []uint64, err error) {
+	_, err = read(ctx, v.faults, "View.Check", p.Corp, func() (struct{}, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		c := v.corp(p.Corp)
+		for _, m := range p.Messages {
+			m = keptMessage(m)
+			list := c.messages[m.Conversation]
+			i, there := slices.BinarySearchFunc(list, m, inOrder)
+			switch {
+			case !there:
+				missing = append(missing, m.Seq)
+			case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
+				!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
+				differing = append(differing, m.Seq)
+			}
+		}
+		for _, u := range p.SetAside {
+			if _, there := c.aside[u.Seq]; !there {
+				notAside = append(notAside, u.Seq)
+			}
+		}
+		return struct{}{}, nil
+	})
+	return missing, differing, notAside, err
+}
+
+// Tamper removes the message of a seq, or changes its bytes if raw is not nil,
+// as only somebody with access to the table could.
+func (v *View) Tamper(corp string, seq uint64, raw []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c := v.corp(corp)
+	for conv, list := range c.messages {
+		for i, m := range list {
+			if m.Seq != seq {
+				continue
+			}
+			if raw == nil {
+				c.messages[conv] = slices.Delete(list, i, i+1)
+			} else {
+				list[i].Raw = raw
+			}
+			return
+		}
+	}
+}
+
 // Revocations finds which of the messages were withdrawn, by their msgids.
 func (v *View) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
 	return read(ctx, v.faults, "View.Revocations", corp, func() (map[string]archive.Revocation, error) {

@@ -1,0 +1,157 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A ViewChecker compares pages with what is stored. Safe for concurrent use.
+type ViewChecker interface {
+	// Check lists the seqs of p's messages that are not stored, or stored with
+	// other content, and of its rows set aside that are not stored.
+	Check(ctx context.Context, p PageView) (missing, differing, notAside []uint64, err error)
+}
+
+// A Verifier proves that ledger, journal and view agree, or names what does
+// not, down to the message. It reads and decrypts; it writes nothing. Its
+// fields never change.
+type Verifier struct {
+	Decoder *Decoder // of which only what reads is used
+	View    ViewChecker
+}
+
+// Page verifies one page by itself: the row's hash, the journal object's
+// digest, every message and every row set aside, and the counts on the row.
+// Its place in the chain is for the caller to check.
+func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
+	found := findings{after: row.After}
+	if ChainHash(row) != row.Hash {
+		found.add(FaultRow, 0)
+	}
+	if row.Kind != PageRow {
+		return found.list, nil
+	}
+	switch _, err := v.Decoder.Journal.Page(ctx, row); {
+	case errors.Is(err, ErrNotFound):
+		found.add(FaultJournalMissing, 0)
+		return found.list, nil
+	case errors.Is(err, ErrCorrupt):
+		found.add(FaultJournalChanged, 0)
+		return found.list, nil
+	case err != nil:
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	if row.State != RowDecoded || row.Result == nil {
+		found.add(FaultNotDecoded, 0)
+		return found.list, nil
+	}
+	p := &pageDecode{Decoder: v.Decoder, row: row, verifying: true, result: newResult()}
+	if err := p.decode(ctx, false); err != nil {
+		return nil, fmt.Errorf("decode page after %d: %w", row.After, err)
+	}
+	missing, differing, notAside, err := v.View.Check(ctx, p.view)
+	if err != nil {
+		return nil, fmt.Errorf("compare page after %d: %w", row.After, err)
+	}
+	for _, m := range p.view.Messages {
+		if m.Overflow == nil || slices.Contains(missing, m.Seq) {
+			continue
+		}
+		_, err := v.Decoder.Journal.Message(ctx, m.Corp, *m.Overflow)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			differing = append(differing, m.Seq)
+		} else if err != nil {
+			return nil, fmt.Errorf("read large message %d: %w", m.Seq, err)
+		}
+	}
+	found.add(FaultMissing, missing...)
+	found.add(FaultDiffers, differing...)
+	found.add(FaultAsideMissing, notAside...)
+	if row.Result.Stored != p.result.Stored || row.Result.Waiting() != p.result.Waiting() {
+		found.add(FaultCount, 0)
+	}
+	return found.list, nil
+}
+
+// findings are those of one row.
+type findings struct {
+	after uint64
+	list  []Finding
+}
+
+func (f *findings) add(what Fault, seqs ...uint64) {
+	for _, seq := range seqs {
+		f.list = append(f.list, Finding{After: f.after, Seq: seq, What: what})
+	}
+}
+
+// chainCheck follows rows in their order.
+type chainCheck struct {
+	journal Journal
+	corp    string
+	began   uint64 // After of the first row
+	prev    *Row
+	heads   []Head // of days, whose place in the chain is still to come
+	day     Day
+}
+
+// next checks the row's place behind the one before, and the heads that days
+// began with.
+func (c *chainCheck) next(ctx context.Context, row Row) ([]Finding, error) {
+	found := findings{after: row.After}
+	switch {
+	case c.prev != nil:
+		if row.After != c.prev.Last || row.Prev != c.prev.Hash {
+			found.add(FaultChain, 0)
+		}
+	case row.After == 0 && row.Prev != GenesisHash(c.corp):
+		found.add(FaultChain, 0)
+	}
+	if c.prev == nil {
+		c.began = row.After
+	}
+	c.prev = &row
+	if day := DayOf(row.At); day != c.day {
+		c.day = day
+		head, err := c.journal.Head(ctx, c.corp, day)
+		switch {
+		case errors.Is(err, ErrNotFound): // no pull began on that day before the row
+		case errors.Is(err, ErrCorrupt):
+			found.add(FaultHead, 0)
+		case err != nil:
+			return nil, fmt.Errorf("read head of %s: %w", day, err)
+		case head.Last >= c.began: // an earlier one is of a row that the job does not read
+			c.heads = append(c.heads, head)
+		}
+	}
+	c.heads = slices.DeleteFunc(c.heads, func(h Head) bool {
+		if h.Last > row.After {
+			return false
+		}
+		if h.Last < row.After || h.Hash != row.Prev {
+			found.add(FaultHead, 0)
+		}
+		return true
+	})
+	return found.list, nil
+}
+
+// end checks the heads that are the chain's end: the ledger's own, and a
+// day's on which nothing was said any more.
+func (c *chainCheck) end(head Head) []Finding {
+	if c.prev == nil {
+		return nil
+	}
+	found := findings{after: c.prev.After}
+	if head.Last == c.prev.Last && head.Hash != c.prev.Hash {
+		found.add(FaultHead, 0)
+	}
+	for _, h := range c.heads {
+		if h.Last == c.prev.Last && h.Hash != c.prev.Hash {
+			found.add(FaultHead, 0)
+		}
+	}
+	return found.list
+}

@@ -1,0 +1,164 @@
+package archive_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+)
+
+// tampered is a ledger whose rows somebody has edited.
+type tampered struct {
+	archive.ReplayLedger
+	edit func(*archive.Row)
+}
+
+func (l tampered) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+	rows, err := l.ReplayLedger.Rows(ctx, corp, q)
+	for i := range rows {
+		l.edit(&rows[i])
+	}
+	return rows, err
+}
+
+// verified runs a verify job over seqs above from, and returns its findings.
+func (d *decoding) verified(from uint64) (archive.Replay, []string) {
+	d.t.Helper()
+	id := fmt.Sprint("v", d.clock.Now().UnixNano())
+	d.must(d.replayer.StartReplay(d.t.Context(), archive.Replay{Corp: corp, ID: id, CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), Verify: true, From: from}))
+	d.clock.advance(time.Second)
+	d.work()
+	job, err := d.Ledger.Replay(d.t.Context(), corp, id)
+	d.must(err)
+	if !job.Done || job.Faults < len(job.Findings) {
+		d.t.Errorf("got job %+v, want it done", job)
+	}
+	var found []string
+	for _, f := range job.Findings {
+		found = append(found, fmt.Sprintf("%d/%d %s", f.After, f.Seq, f.What))
+	}
+	return job, found
+}
+
+// threePages are seqs 1-2, 3-4 and 5-6, on two days, one of them waiting for a
+// key and one in the bucket.
+func threePages(t *testing.T) *decoding {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	large := record(4, 1, "k1")
+	large.Text = []byte(strings.Replace(string(large.Text), "第", strings.Repeat("长", archive.InlineLimit), 1))
+	for _, page := range [][]archivetest.Record{
+		{record(1, 1, "k1"), record(2, 9, "unknown")}, {record(3, 1, "k1"), large}, {record(5, 1, "k1"), record(6, 1, "k1")},
+	} {
+		d.Library.Say(corp, page...)
+		d.pullAndDecode()
+		d.clock.advance(20 * time.Hour)
+	}
+	return d
+}
+
+func TestVerify(t *testing.T) {
+	tests := []struct {
+		name   string
+		tamper func(d *decoding)
+		want   []string
+	}{
+		{"all is well", func(*decoding) {}, nil},
+		{"a message is gone", func(d *decoding) { d.View.Tamper(corp, 3, nil) }, []string{"2/3 message_missing"}},
+		{"a message was changed", func(d *decoding) { d.View.Tamper(corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
+		{"the view is gone", func(d *decoding) { d.must(d.View.Clear(t.Context(), corp)) }, []string{
+			"0/1 message_missing", "0/2 aside_not_recorded", "2/3 message_missing", "2/4 message_missing", "4/5 message_missing", "4/6 message_missing"}},
+		{"a page was changed", func(d *decoding) { d.Journal.Damage(d.rows()[1]) }, []string{"2/0 journal_changed"}},
+		{"a page is gone", func(d *decoding) { d.Journal.Lose(d.rows()[1]) }, []string{"2/0 journal_missing"}},
+		{"a row was edited", func(d *decoding) {
+			d.replayer.Ledger = tampered{d.Ledger, func(r *archive.Row) {
+				if r.After == 2 {
+					r.Count++
+				}
+			}}
+		}, []string{"2/0 row_changed"}},
+		{"a row was edited and hashed anew", func(d *decoding) {
+			d.replayer.Ledger = tampered{d.Ledger, func(r *archive.Row) {
+				if r.After == 2 {
+					r.At = r.At.Add(time.Hour)
+					r.Hash = archive.ChainHash(*r)
+				}
+			}}
+		}, []string{"4/0 chain_broken"}},
+		{"the chain was rewritten to its end", func(d *decoding) {
+			prev := ""
+			d.replayer.Ledger = tampered{d.Ledger, func(r *archive.Row) {
+				if r.After >= 2 {
+					r.At = r.At.Add(time.Minute)
+					if prev != "" {
+						r.Prev = prev
+					}
+					r.Hash = archive.ChainHash(*r)
+					prev = r.Hash
+				}
+			}}
+		}, []string{"4/0 head_disagrees", "4/0 head_disagrees"}}, // a day's and the ledger's
+		{"a row is gone", func(d *decoding) {
+			d.replayer.Ledger = withoutRow{d.Ledger, 2}
+		}, []string{"4/0 chain_broken"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := threePages(t)
+			tt.tamper(d)
+			job, got := d.verified(0)
+			if !slices.Equal(got, tt.want) || job.Faults != len(tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// withoutRow is a ledger from which a row was removed.
+type withoutRow struct {
+	archive.ReplayLedger
+	after uint64
+}
+
+func (l withoutRow) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+	rows, err := l.ReplayLedger.Rows(ctx, corp, q)
+	return slices.DeleteFunc(rows, func(r archive.Row) bool { return r.After == l.after }), err
+}
+
+func TestVerifyNamesWhatWaits(t *testing.T) {
+	d := threePages(t)
+	d.say(corp, 7, 1)
+	d.must(d.pull(archive.PullRequest{Force: true}))
+	d.Decodes.Take()
+	if _, got := d.verified(4); !slices.Equal(got, []string{"6/0 not_decoded"}) {
+		t.Errorf("got %v, want the page that was not decoded", got)
+	}
+	d.must(d.decoder.Decode(t.Context(), corp, 6, false))
+	if _, got := d.verified(6); got != nil {
+		t.Errorf("from within the chain: got %v, want nothing", got)
+	}
+}
+
+// Verifying writes nothing but its own job, whatever it finds.
+func TestVerifyWritesNothing(t *testing.T) {
+	f := &archivetest.Faults{}
+	d := newDecoding(t, f)
+	d.addKey(corp, "k1", 0)
+	d.say(corp, 1, 3)
+	d.pullAndDecode()
+	d.must(d.View.Clear(t.Context(), corp))
+	f.Arm(nil)
+	if _, got := d.verified(0); len(got) != 3 {
+		t.Errorf("got %v, want 3 messages missing", got)
+	}
+	for _, c := range f.Calls() {
+		if c.Writes && c.Name != "Ledger.CreateReplay" && c.Name != "Ledger.AdvanceReplay" && c.Name != "DecodeQueue.RequestDecodes" {
+			t.Errorf("verifying wrote: %s", c.Name)
+		}
+	}
+}
