@@ -484,6 +484,31 @@ func TestRefusalsOfAccesses(t *testing.T) {
 	}
 }
 
+// A room that may be a customers' waits for the app's access, though the
+// archive's is well.
+func TestRoomWaitsForTheApp(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	n.wecom.refuse["customers"] = 60020
+	n.lookup(nil, []string{"wrIn", "wrOut"})
+	n.serve()
+	n.clock.advance(time.Minute)
+	n.lookup(nil, []string{"wrIn", "wrOut"})
+	if n.serve() != 0 {
+		t.Error("requested during the pause")
+	}
+	n.wecom.refuse["customers"] = 0
+	n.clock.advance(time.Hour)
+	n.lookup(nil, []string{"wrIn", "wrOut"})
+	n.serve()
+	if r := n.lookup(nil, []string{"wrOut"}).Rooms["wrOut"]; r.Kind != archive.CustomerRoom {
+		t.Errorf("got %+v, want the room", r)
+	}
+	if got := n.wecom.calls["internal"]; got != 3 {
+		t.Errorf("got %d questions for internal rooms, want 3", got)
+	}
+}
+
 func TestAnswersThatAreNone(t *testing.T) {
 	for cause, calls := range map[archive.Cause]int{archive.CauseNetwork: 3, archive.CauseBusy: 3, archive.CauseBadAnswer: 3, archive.CauseTLS: 1} {
 		t.Run(string(cause), func(t *testing.T) {

@@ -317,9 +317,14 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 	)
 	group.SetLimit(askAtOnce)
 	type mark func(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
-	consider := func(id string, askedAt time.Time, access Access, asks mark, list *[]string) {
-		since, ok := reach.mayAsk(access, corp, now)
-		if !ok || !askedAt.Before(since) || budget == 0 {
+	consider := func(id string, askedAt time.Time, accesses []Access, asks mark, list *[]string) {
+		var since time.Time
+		for _, a := range accesses {
+			if t, ok := reach.mayAsk(a, corp, now); ok && t.After(since) {
+				since = t
+			}
+		}
+		if !askedAt.Before(since) || budget == 0 {
 			return
 		}
 		budget--
@@ -335,16 +340,16 @@ func (b *NameBook) ask(ctx context.Context, corp Corp, people, rooms []string, k
 	}
 	for _, id := range people {
 		if k := knownPeople[id]; k.stale(now, reach.App.SetAt) {
-			consider(id, k.AskedAt, accessFor(KindOf(id)), b.Asker.AskPerson, &req.People)
+			consider(id, k.AskedAt, []Access{accessFor(KindOf(id))}, b.Asker.AskPerson, &req.People)
 		}
 	}
 	for _, id := range rooms {
-		k, access := knownRooms[id], AccessArchive
+		k, accesses := knownRooms[id], []Access{AccessArchive, AccessCustomers} // one of them knows
 		if k.Fetched != nil && k.Fetched.Kind == CustomerRoom {
-			access = AccessCustomers
+			accesses = accesses[1:]
 		}
 		if k.stale(now, reach.App.SetAt) {
-			consider(id, k.AskedAt, access, b.Asker.AskRoom, &req.Rooms)
+			consider(id, k.AskedAt, accesses, b.Asker.AskRoom, &req.Rooms)
 		}
 	}
 	markErr := group.Wait()

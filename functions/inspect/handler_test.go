@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+	"github.com/yunduo-scrm/archive/shared/wecomapi"
+)
+
+const (
+	corpA = "ww0000000000000001"
+	corpB = "ww0000000000000002"
+)
+
+func TestHandle(t *testing.T) {
+	var served []string
+	h := handler{log: slog.New(slog.DiscardHandler), inspect: func(_ context.Context, r archive.InspectRequest) error {
+		served = append(served, r.Corp+" "+r.Why)
+		if r.Corp == corpA {
+			return errors.New("a store is down")
+		}
+		return nil
+	}}
+	resp, err := h.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
+		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"read","people":["x"]}`},
+		{MessageId: "2", Body: `nonsense`},
+		{MessageId: "3", Body: `{"v":1,"corp":"` + corpB + `","why":"asked","check":true}`},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{corpA + " read", corpB + " asked"}; !slices.Equal(served, want) {
+		t.Errorf("got %v, want %v", served, want)
+	}
+	var failed []string
+	for _, f := range resp.BatchItemFailures {
+		failed = append(failed, f.ItemIdentifier)
+	}
+	if got := strings.Join(failed, " "); got != "1 2" {
+		t.Errorf("got failures %s, want 1 2", got)
+	}
+}
+
+func TestConfigNamesEveryMistake(t *testing.T) {
+	_, err := parseConfig(func(string) string { return "" })
+	for _, name := range []string{"CORPS_TABLE", "LEDGER_TABLE", "CONTACTS_TABLE", "CONSENTS_TABLE", "INSPECT_QUEUE_URL", "SECRETS_PREFIX", "WECOM_API"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want it to name %s", err, name)
+		}
+	}
+	if _, err := parseConfig(func(string) string { return "x" }); err != nil {
+		t.Errorf("all set: got %v", err)
+	}
+}
+
+// TestAgainstWeCom has everything real but WeCom: a read asks for names, the
+// queue carries the request, the handler asks the simulated WeCom, and the
+// next read shows them.
+func TestAgainstWeCom(t *testing.T) {
+	sim := wecom.New(wecom.Config{})
+	t.Cleanup(sim.Close)
+	company, err := sim.AddCorp(wecom.CorpConfig{
+		ID: corpA, Open: true, ScopeAll: true, TrustedIPs: []string{"127.0.0.1"},
+		Crowd: wecom.Crowd{Staff: 8, Customers: 20, Rooms: 6},
+		App:   wecom.AppConfig{Secret: "app secret of a corp", TrustedIPs: []string{"192.0.2.1"}, Contacts: true},
+	})
+	must(t, err)
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(server.Close)
+
+	aws := awstest.Config(t)
+	db, queues, url := dynamodb.NewFromConfig(aws), sqs.NewFromConfig(aws), awstest.FIFOQueue(t)
+	corps := dynamostore.NewCorps(db, awstest.Table(t, "CorpsTable"))
+	contacts := dynamostore.NewContacts(db, awstest.Table(t, "ContactsTable"))
+	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"))
+	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), awstest.Name(t), "")
+	requests := sqsqueue.NewInspect(queues, url, rand.Text)
+	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: sleep})
+	must(t, err)
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	inspector := &archive.Inspector{
+		Corps: corps, Secrets: secrets, WeCom: api, Ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), Store: contacts,
+		Consents: consents, Requests: requests, Now: time.Now, Sleep: sleep, Log: log,
+	}
+	h := handler{inspect: inspector.Inspect, log: log}
+	book := &archive.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
+
+	ctx := t.Context()
+	must(t, corps.CreateCorp(ctx, archive.Corp{ID: corpA, Name: "公司", CreatedAt: time.Now()}))
+	must(t, corps.SetSecret(ctx, corpA, "secr", time.Now()))
+	must(t, secrets.PutArchiveSecret(ctx, corpA, secret.New(company.Secret())))
+	must(t, contacts.SetApp(ctx, corpA, archive.App{SecretPrefix: "app ", SetAt: time.Now()}))
+	must(t, secrets.PutAppSecret(ctx, corpA, secret.New("app secret of a corp")))
+
+	view := company.View()
+	var people, rooms []string
+	for _, s := range view.Staff {
+		people = append(people, s.UserID)
+	}
+	for _, c := range view.Customers {
+		people = append(people, c.ExternalUserID)
+	}
+	for _, r := range view.Robots {
+		people = append(people, r.ID)
+	}
+	for _, r := range view.Rooms {
+		rooms = append(rooms, r.ID)
+	}
+	serve := func() (served int) {
+		for {
+			out, err := queues.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
+			must(t, err)
+			if len(out.Messages) == 0 {
+				return served
+			}
+			for _, m := range out.Messages {
+				resp, err := h.handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: *m.MessageId, Body: *m.Body}}})
+				must(t, err)
+				if len(resp.BatchItemFailures) > 0 {
+					t.Fatal("the request failed")
+				}
+				_, err = queues.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle})
+				must(t, err)
+				served++
+			}
+		}
+	}
+	corp, err := corps.Corp(ctx, corpA)
+	must(t, err)
+
+	// The app's own trusted address is not set: robots and internal rooms have
+	// names, nobody else, and the set-up step is named.
+	if book.Lookup(ctx, corp, people, rooms); serve() == 0 {
+		t.Fatal("a read of unknown ids requested nothing")
+	}
+	reach, err := contacts.Reach(ctx, corpA)
+	must(t, err)
+	if s := reach.Access[archive.AccessCustomers]; s.Trouble == nil || s.Trouble.Cause != archive.CauseTrustedIP || s.Trouble.Code != 60020 {
+		t.Errorf("got %+v, want that the address is not trusted", s.Trouble)
+	}
+	if s := reach.Access[archive.AccessArchive]; s.Trouble != nil {
+		t.Errorf("the archive: got %+v, want no trouble", s.Trouble)
+	}
+
+	// Mended, and a person asks.
+	must(t, company.SetApp(wecom.AppConfig{Secret: "app secret of a corp", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
+	must(t, requests.RequestInspections(ctx, archive.InspectRequest{
+		V: 1, Corp: corpA, Why: "asked", Check: true, Force: true,
+		Pairs: []archive.Pair{{Member: view.Customers[0].Followers[0], Contact: view.Customers[0].ExternalUserID}}, ConsentRooms: rooms,
+	}))
+	serve()
+	if reach, err = contacts.Reach(ctx, corpA); err != nil || reach.Scope == nil || reach.Scope.Count != len(view.Staff) || reach.Access[archive.AccessCustomers].Trouble != nil {
+		t.Errorf("got %+v, error %v, want a scope and no trouble", reach, err)
+	}
+	book.Lookup(ctx, corp, people, rooms)
+	serve()
+	shown := book.Lookup(ctx, corp, people, rooms)
+	for _, s := range view.Staff {
+		if got := shown.People[s.UserID]; got.Name != s.Name || got.Kind != archive.Member {
+			t.Errorf("member %s: got %+v, want %s", s.UserID, got, s.Name)
+		}
+	}
+	for _, c := range view.Customers {
+		if got := shown.People[c.ExternalUserID]; got.Name != c.Name || got.Company != c.CorpName {
+			t.Errorf("contact: got %+v, want %s of %q", got, c.Name, c.CorpName)
+		}
+	}
+	for _, r := range view.Robots {
+		if got := shown.People[r.ID]; got.Name != r.Name || got.Kind != archive.Robot {
+			t.Errorf("robot: got %+v, want %s", got, r.Name)
+		}
+	}
+	for _, r := range view.Rooms {
+		got := shown.Rooms[r.ID]
+		if string(got.Kind) != string(r.Kind) {
+			t.Errorf("room %s: got kind %q, want %q", r.Name, got.Kind, r.Kind)
+		}
+		if r.Kind == wecom.ForeignRoom {
+			if got.Missing != archive.MissingForeign || got.Name != "" {
+				t.Errorf("foreign room: got %+v", got)
+			}
+		} else if got.Name != r.Name || got.Owner != r.Owner || len(got.Members) != len(r.Members) {
+			t.Errorf("room: got %+v, want %s with %d members", got, r.Name, len(r.Members))
+		}
+	}
+	list, _, err := consents.Consents(ctx, corpA, archive.ConsentQuery{Member: view.Customers[0].Followers[0]}, "", 10)
+	if err != nil || len(list) != 1 || list[0].Status != archive.AgreedDefault {
+		t.Errorf("consents: got %+v, error %v, want one default", list, err)
+	}
+	if refused := company.View().Stats.Refused; refused["/cgi-bin/gettoken"] != nil {
+		t.Errorf("got refused secrets %v, want none", refused["/cgi-bin/gettoken"])
+	}
+	book.Lookup(ctx, corp, people, rooms)
+	if n := serve(); n != 0 {
+		t.Errorf("everything is known: got %d requests more", n)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,73 @@
+package sqsqueue_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+)
+
+func TestInspections(t *testing.T) {
+	client := sqs.NewFromConfig(awstest.Config(t))
+	url := awstest.FIFOQueue(t)
+	queue := sqsqueue.NewInspect(client, url, rand.Text)
+	sent := []archive.InspectRequest{
+		{V: 1, Corp: corpA, Why: "read", People: []string{"lin.hua", "wm-客户"}, Rooms: []string{"wrA"}},
+		{V: 1, Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []archive.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
+		{V: 1, Corp: corpB, Why: "read", People: []string{"lin.hua", "wm-客户"}},
+	}
+	if err := queue.RequestInspections(t.Context(), sent...); err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.RequestInspections(t.Context()); err != nil {
+		t.Fatalf("none: %v", err)
+	}
+	got := map[string][]archive.InspectRequest{}
+	for _, m := range drain(t, client, url) {
+		r, err := sqsqueue.ParseInspect(*m.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if g := attribute(m, types.MessageSystemAttributeNameMessageGroupId); g != r.Corp {
+			t.Errorf("got group %q for a request of %s", g, r.Corp)
+		}
+		got[r.Corp] = append(got[r.Corp], r)
+	}
+	if want := map[string][]archive.InspectRequest{corpA: sent[:2], corpB: sent[2:]}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+
+	// The same Dedup is one request per corp.
+	asked := []archive.InspectRequest{{Corp: corpA, Dedup: "check"}, {Corp: corpA, Dedup: "check"}, {Corp: corpB, Dedup: "check"}}
+	ids := map[string]bool{}
+	if err := queue.RequestInspections(t.Context(), asked...); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range drain(t, client, url) {
+		ids[attribute(m, types.MessageSystemAttributeNameMessageDeduplicationId)] = true
+	}
+	if len(ids) != 2 {
+		t.Errorf("got deduplication ids %v, want one per corp", ids)
+	}
+}
+
+func TestParseInspectRefuses(t *testing.T) {
+	many, err := json.Marshal(archive.InspectRequest{V: 1, Corp: corpA, People: make([]string, 10*archive.InspectMost)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, body := range map[string]string{
+		"nonsense": "x", "no corp": `{"v":1}`, "a path": `{"v":1,"corp":"../x"}`, "format": `{"v":2,"corp":"` + corpA + `"}`, "too many": string(many),
+	} {
+		if _, err := sqsqueue.ParseInspect(body); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
