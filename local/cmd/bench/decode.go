@@ -258,8 +258,25 @@ func (b *bench) writeUnits(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	if err := b.units(ctx, full, "a full page of mixed chats", 1, func() error {
-		_, err := full.corp.Mixed(archive.PageLimit)
+	for _, page := range []string{"a full page of mixed chats, the first of the day", "a full page of mixed chats, a later one of the day"} {
+		if err := b.units(ctx, full, page, 1, func() error { return chats(full.corp, archive.PageLimit) }); err != nil {
+			return err
+		}
+	}
+	over := 0.0
+	for _, sent := range full.corp.Sent() {
+		if len(sent.Plain) > 1000 {
+			over++
+		}
+	}
+	b.note("  share of their messages over 1 KB", over/archived(full.corp), "")
+	strangers, stopStrangers, err := b.stage(ctx, "strangers", people(5))
+	if err != nil {
+		return err
+	}
+	defer stopStrangers()
+	if err := b.units(ctx, strangers, "a full page, every second message in a new chat", 1, func() error {
+		_, err := strangers.corp.Mixed(archive.PageLimit)
 		return err
 	}); err != nil {
 		return err
@@ -300,8 +317,46 @@ func (b *bench) writeUnits(ctx context.Context) error {
 	})
 }
 
+// mix is what people send, in hundredths: mostly text, now and then something
+// else.
+var mix = []struct {
+	kind  string
+	share int
+}{{"text", 80}, {"image", 6}, {"voice", 4}, {"link", 3}, {"file", 2}, {"emotion", 2}, {"weapp", 1}, {"video", 1}, {"location", 1}}
+
+// chats lets n messages be sent in sixty conversations, as in a busy quarter
+// of an hour: forty single chats and twenty in rooms.
+func chats(corp *wecom.Corp, n int) error {
+	view := corp.View()
+	for i := range n {
+		d := wecom.Draft{}
+		for share := i * 37 % 100; d.Kind == ""; {
+			for _, m := range mix {
+				if share -= m.share; share < 0 {
+					d.Kind = m.kind
+					break
+				}
+			}
+		}
+		if c := i % 60; c < 40 {
+			d.From, d.To = view.Staff[c%len(view.Staff)].UserID, []string{view.Customers[c].ExternalUserID}
+			if i%2 == 1 {
+				d.From, d.To = d.To[0], []string{d.From}
+			}
+		} else {
+			room := view.Rooms[c%len(view.Rooms)]
+			d.Room, d.From = room.ID, room.Members[i%len(room.Members)]
+		}
+		if _, err := corp.Send(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *bench) units(ctx context.Context, s *stage, name string, pages int, talk func() error) error {
 	s.meter.reset()
+	before := archived(s.corp)
 	for range pages {
 		if err := talk(); err != nil {
 			return err
@@ -313,14 +368,19 @@ func (b *bench) units(ctx context.Context, s *stage, name string, pages int, tal
 			return err
 		}
 	}
-	count := 0.0
-	for _, sent := range s.corp.Sent() {
-		if sent.LeftOut == "" {
-			count++
-		}
-	}
+	count := archived(s.corp) - before
 	b.note(name, s.meter.total(s.messages, s.ledger)/count, "WCU")
 	b.note("  of these, messages and lists", s.meter.total(s.messages)/count, "WCU")
 	b.note("  of these, ledger", s.meter.total(s.ledger)/count, "WCU")
 	return nil
+}
+
+// archived counts what WeCom has archived of the corp.
+func archived(corp *wecom.Corp) (n float64) {
+	for _, sent := range corp.Sent() {
+		if sent.LeftOut == "" {
+			n++
+		}
+	}
+	return n
 }
