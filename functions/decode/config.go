@@ -4,12 +4,13 @@ import "github.com/yunduo-scrm/archive/shared/env"
 
 // config is what template.yaml declares for this function.
 type config struct {
-	corps, ledger, messages string // tables
-	journal                 string // bucket
-	decodes                 string // queue URL
-	secrets                 string // prefix of secret names
-	worker, library         string // files of the layer
-	proxy                   string // towards WeCom; empty for none
+	corps, ledger      string // tables
+	messages, consents string // tables
+	journal            string // bucket
+	decodes            string // queue URL
+	secrets            string // prefix of secret names
+	worker, library    string // files of the layer
+	proxy              string // towards WeCom; empty for none
 	// identity names the secret with what the library is initialised with for
 	// decoding; empty to use each corp's own archive secret.
 	identity string
@@ -21,6 +22,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		corps:    r.Required("CORPS_TABLE"),
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
+		consents: r.Required("CONSENTS_TABLE"),
 		journal:  r.Required("JOURNAL_BUCKET"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
 		secrets:  r.Required("SECRETS_PREFIX"),

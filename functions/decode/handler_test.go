@@ -73,7 +73,7 @@ func TestHandle(t *testing.T) {
 
 func TestConfigNamesEveryMistake(t *testing.T) {
 	_, err := parseConfig(func(string) string { return "" })
-	for _, name := range []string{"CORPS_TABLE", "LEDGER_TABLE", "MESSAGES_TABLE", "JOURNAL_BUCKET", "DECODE_QUEUE_URL", "SECRETS_PREFIX", "SDK_WORKER", "SDK_LIBRARY"} {
+	for _, name := range []string{"CORPS_TABLE", "LEDGER_TABLE", "MESSAGES_TABLE", "CONSENTS_TABLE", "JOURNAL_BUCKET", "DECODE_QUEUE_URL", "SECRETS_PREFIX", "SDK_WORKER", "SDK_LIBRARY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want it to name %s", err, name)
 		}

@@ -74,6 +74,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
 		Decrypters: newDecrypters(pool, secrets, ledger, cfg.identity, time.Now),
 		Replays:    replayer,
+		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
 		Log:        log,

@@ -36,6 +36,7 @@ type Options struct {
 	Corps           string // names of existing tables like the template's
 	Ledger          string
 	Messages        string
+	Consents        string
 	Bucket          string // an existing bucket
 	Secrets         string // prefix of secret names
 	Worker, Library string // files
@@ -103,7 +104,8 @@ func New(o Options) (*Pipeline, error) {
 	p.Replayer = &archive.Replayer{Ledger: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
 	p.Decoder = &archive.Decoder{
 		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
-		Decrypters: decrypters{p}, Replays: p.Replayer, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
+		Decrypters: decrypters{p}, Replays: p.Replayer,
+		Consents: dynamostore.NewConsents(db, o.Consents, opts...), Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
 	}
 	p.Replayer.Decode = p.Decoder.Decode
 	p.Replayer.Verify = (&archive.Verifier{Decoder: p.Decoder, View: p.View}).Page

@@ -99,6 +99,7 @@ type Decoder struct {
 	Openers    Openers
 	Decrypters Decrypters
 	Replays    ReplayStarter
+	Consents   ConsentWriter
 	Parallel   int // private-key operations at a time, at least 1
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -113,9 +114,10 @@ type ReplayStarter interface {
 // A page that is decoded already is left alone unless again is set.
 //
 // The order of writes: messages over [InlineLimit] to the journal's bucket,
-// then messages, revocations, activities and undecryptable rows to the view, then the
-// result on the ledger row together with the end of its pending mark. A crash
-// anywhere leaves the page pending, and the same is written again (law 2).
+// then messages, revocations, activities and undecryptable rows to the view,
+// then consents, then the result on the ledger row together with the end of its
+// pending mark. A crash anywhere leaves the page pending, and the same is
+// written again (law 2).
 //
 // A record that cannot be decrypted is set aside and the rest is stored (laws
 // 5 and 7). An error means that a store or the library as a whole failed, or
@@ -181,6 +183,7 @@ type pageDecode struct {
 	view   PageView
 	result Result
 	large  []largeMessage
+	said   []Consent
 	// verifying: nothing is written, not even what the page proves.
 	verifying bool
 
@@ -210,6 +213,9 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 	}
 	if err := p.View.WritePage(ctx, p.view); err != nil {
 		return fmt.Errorf("write view: %w", err)
+	}
+	if err := p.Consents.RecordConsents(ctx, p.said); err != nil {
+		return fmt.Errorf("record consents: %w", err)
 	}
 	return stopped
 }
@@ -368,11 +374,16 @@ func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readab
 		p.large = append(p.large, largeMessage{*m.Overflow, raw})
 	}
 	p.view.Messages = append(p.view.Messages, m)
-	if fields.Type == "revoke" {
+	switch fields.Type {
+	case "revoke":
 		if withdrawn := message.Read(raw).Revokes; withdrawn != "" {
 			p.view.Revocations = append(p.view.Revocations, Revocation{
 				Corp: m.Corp, Conversation: m.Conversation, MsgID: withdrawn, By: fields.From, At: m.Time, Seq: m.Seq,
 			})
+		}
+	case "agree", "disagree":
+		if answer := message.Read(raw).Consent; answer != nil {
+			p.answered(m, fields, *answer)
 		}
 	}
 	p.result.Stored++
@@ -386,6 +397,28 @@ func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readab
 	}
 	for _, party := range parties {
 		p.view.Activities = append(p.view.Activities, Activity{Corp: m.Corp, Party: party, Day: DayOf(m.Time), Conversation: m.Conversation})
+	}
+}
+
+// answered notes what a customer said to having chats archived: in a room, or
+// to the one member that the message was sent to.
+func (p *pageDecode) answered(m Message, fields message.Fields, answer message.Consent) {
+	c := Consent{
+		Corp: m.Corp, Contact: answer.UserID, Room: fields.RoomID, Status: Refused, Source: ConsentMessage,
+		ChangedAt: sentAt(answer.At, m.Time).Truncate(time.Second), At: p.row.At,
+	}
+	if answer.Agreed {
+		c.Status = Agreed
+	}
+	if c.Room == "" {
+		others := slices.DeleteFunc(Distinct(fields.Parties()), func(id string) bool { return id == c.Contact })
+		if len(others) != 1 {
+			return // nobody can say whose chats it is about; the message itself is kept
+		}
+		c.Member = others[0]
+	}
+	if c.Contact != "" {
+		p.said = append(p.said, c)
 	}
 }
 

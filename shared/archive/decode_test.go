@@ -20,6 +20,7 @@ import (
 // decoding is a bench with the decoder and replayer in it.
 type decoding struct {
 	*bench
+	consents *archivetest.Consents
 	decoder  *archive.Decoder
 	replayer *archive.Replayer
 }
@@ -27,11 +28,11 @@ type decoding struct {
 func newDecoding(t testing.TB, f *archivetest.Faults) *decoding {
 	b := newBench(t, f)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	d := &decoding{bench: b}
+	d := &decoding{bench: b, consents: archivetest.NewConsents(t, f)}
 	d.replayer = &archive.Replayer{Ledger: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Decodes: b.Decodes, Now: b.clock.Now, Log: log}
 	d.decoder = &archive.Decoder{
 		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Replays: d.replayer, Parallel: 2, Now: b.clock.Now, Log: log,
+		Replays: d.replayer, Consents: d.consents, Parallel: 2, Now: b.clock.Now, Log: log,
 	}
 	d.replayer.Decode = d.decoder.Decode
 	d.replayer.Verify = (&archive.Verifier{Decoder: d.decoder, View: b.View}).Page
@@ -488,6 +489,37 @@ func TestRevocations(t *testing.T) {
 		if m := d.stored(single)[0]; string(m.Raw) != string(text(1)) {
 			t.Error("the withdrawn message was changed")
 		}
+	}
+}
+
+func TestConsentMessages(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	say := func(seq uint64, format string) {
+		d.Library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil, format, fmt.Sprint("m", seq))})
+	}
+	say(1, `{"msgid":%q,"action":"send","from":"wmA","tolist":["lin.hua"],"roomid":"","msgtime":1767225826656,"msgtype":"agree","agree":{"userid":"wmA","agree_time":1767225826656}}`)
+	say(2, `{"msgid":%q,"action":"send","from":"wmA","tolist":["lin.hua"],"roomid":"","msgtime":1767225944122,"msgtype":"disagree","disagree":{"userid":"wmA","disagree_time":1767225944122}}`)
+	say(3, `{"msgid":%q,"action":"send","from":"wmB","tolist":["lin.hua","wmA"],"roomid":"wr1","msgtime":1767225944122,"msgtype":"agree","agree":{"userid":"wmB","agree_time":1767225944122}}`)
+	say(4, `{"msgid":%q,"action":"send","from":"wmC","tolist":["a","b"],"roomid":"","msgtime":1767225944122,"msgtype":"agree","agree":{"userid":"wmC"}}`)
+	d.pullAndDecode()
+	for _, tt := range []struct {
+		query archive.ConsentQuery
+		want  []archive.Consent
+	}{
+		{archive.ConsentQuery{Contact: "wmA"}, []archive.Consent{{Corp: corp, Contact: "wmA", Member: "lin.hua", Status: archive.Refused,
+			Source: archive.ConsentMessage, ChangedAt: time.Unix(1767225944, 0).UTC(), At: d.rows()[0].At}}},
+		{archive.ConsentQuery{Room: "wr1"}, []archive.Consent{{Corp: corp, Contact: "wmB", Room: "wr1", Status: archive.Agreed,
+			Source: archive.ConsentMessage, ChangedAt: time.Unix(1767225944, 0).UTC(), At: d.rows()[0].At}}},
+		{archive.ConsentQuery{Contact: "wmC"}, nil},
+	} {
+		got, _, err := d.consents.Consents(t.Context(), corp, tt.query, "", 10)
+		if err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: got %+v, %v\nwant %+v", tt.query, got, err, tt.want)
+		}
+	}
+	if rows := d.rows(); rows[0].Result.Stored != 4 {
+		t.Errorf("got %+v, want all four messages stored", rows[0].Result)
 	}
 }
 
