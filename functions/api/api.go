@@ -80,7 +80,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/corps/{corpid}/views", roles: []role{auditor, service}, query: []string{"day", "limit", "page"}, serve: (*api).listViews},
 
 	{method: "GET", path: "/v1/corps/{corpid}/conversations", roles: []role{reader, auditor, service}, query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, serve: (*api).listConversations},
-	{method: "GET", path: "/v1/corps/{corpid}/conversations/{conversation}/messages", roles: []role{reader, auditor, service}, query: []string{"from", "to", "order", "limit", "page"}, serve: (*api).listMessages},
+	{method: "GET", path: "/v1/corps/{corpid}/conversations/{conversation}/messages", roles: []role{reader, auditor, service}, query: []string{"from", "to", "revoked", "order", "limit", "page"}, serve: (*api).listMessages},
 	{method: "GET", path: "/v1/corps/{corpid}/messages/{id}", roles: []role{reader, auditor, service}, serve: (*api).getMessage},
 	{method: "GET", path: "/v1/corps/{corpid}/messages/{id}/raw", roles: []role{reader, auditor, service}, serve: (*api).getMessageBytes},
 }

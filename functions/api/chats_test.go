@@ -80,13 +80,27 @@ func conversationID(t *testing.T, corp string, conv archive.ConversationID) stri
 	return id
 }
 
+// messageDoc is an answered message; its parts are as they come.
+type messageDoc struct {
+	messageJSON
+	View struct {
+		Kind, Text string
+		Whole      bool
+		Parts      []map[string]any
+		Files      []message.File
+		Revokes    *string
+		Consent    *message.Consent
+		Unknown    []string
+	} `json:"view"`
+}
+
 // messagePageJSON is an answered page of messages.
 type messagePageJSON struct {
-	Messages   []messageJSON
+	Messages   []messageDoc
 	Next, Prev *string
 }
 
-func msgids(list []messageJSON) string {
+func msgids(list []messageDoc) string {
 	var ids []string
 	for _, m := range list {
 		ids = append(ids, m.MsgID)
@@ -221,7 +235,7 @@ func TestMessageForms(t *testing.T) {
 	}
 	w.store(corp, raws...)
 	w.store(corp, "no JSON at all \x00\xfe")
-	list := func(conv archive.ConversationID) []messageJSON {
+	list := func(conv archive.ConversationID) []messageDoc {
 		return into[messagePageJSON](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/conversations/"+conversationID(t, corp, conv)+"/messages").want(200)).Messages
 	}
 	got := list(archive.PartyConversation([]string{"lin.hua", "wmA"}))
@@ -240,7 +254,7 @@ func TestMessageForms(t *testing.T) {
 		if has := !bytes.Equal(m.Content, []byte("null")); has != f.content || has && string(m.Content) != f.raw {
 			t.Errorf("%s: got content %.200s", f.name, m.Content)
 		}
-		one := into[messageJSON](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+m.ID).want(200))
+		one := into[messageDoc](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+m.ID).want(200))
 		if one.Sum != m.Sum || !bytes.Equal(one.Raw, m.Raw) {
 			t.Errorf("%s: by its id it is another message", f.name)
 		}

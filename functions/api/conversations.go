@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -28,8 +27,6 @@ const (
 	// leftMost is how many conversations that a party left are remembered in a
 	// page token. Beyond it, one of them may be listed again.
 	leftMost = 128
-	// previewRunes is how much of a text message the list shows.
-	previewRunes = 100
 )
 
 type conversationJSON struct {
@@ -47,6 +44,7 @@ type previewJSON struct {
 	From      string `json:"from"`
 	Action    string `json:"action"`
 	Type      string `json:"type"`
+	Kind      string `json:"kind"`
 	Text      string `json:"text"`
 }
 
@@ -94,9 +92,7 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	if len(given) != 1 && len(c.mistakes) == 0 {
 		c.reject("", problem.Exclusive, problem.MendExactlyOne, nil)
 	}
-	if c.query.Has("unplaced") && c.query.Get("unplaced") != "true" {
-		c.reject("unplaced", problem.OneOf, problem.MendOneOf, problem.Args{"values": "true"})
-	}
+	c.only("unplaced")
 	var at listPage
 	c.page(&at)
 	limit := c.limit()
@@ -323,24 +319,10 @@ func showEntry(corp string, e entry) (conversationJSON, error) {
 	if err != nil {
 		return conversationJSON{}, err
 	}
+	view := message.Read(e.raw)
 	j.Newest = &previewJSON{
 		MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
-		Text: previewText(e.raw),
+		Kind: view.Kind, Text: beginning(view.Text),
 	}
 	return j, nil
-}
-
-// previewText is the beginning of a text message, empty for any other.
-func previewText(raw []byte) string {
-	var m struct {
-		Type string `json:"msgtype"`
-		Text struct {
-			Content string `json:"content"`
-		} `json:"text"`
-	}
-	if json.Unmarshal(message.Tolerable(raw), &m) != nil || m.Type != "text" {
-		return ""
-	}
-	runes := []rune(m.Text.Content)
-	return string(runes[:min(len(runes), previewRunes)])
 }

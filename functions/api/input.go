@@ -241,6 +241,14 @@ func (in *input) descending() bool {
 	return false
 }
 
+// only is a parameter that is true or not given.
+func (in *input) only(field string) bool {
+	if in.query.Has(field) && in.query.Get(field) != "true" {
+		in.reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": "true"})
+	}
+	return in.query.Has(field)
+}
+
 // page reads the token of a page into at, and reports whether there is one.
 func (in *input) page(at any) bool {
 	if !in.query.Has("page") {

@@ -22,9 +22,13 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// lookMost is how many messages are looked at for one page. More than a page
-// holds are looked at only for callers who may not see them all.
-const lookMost = 1000
+// lookMost and lookBytes bound what is looked at for one page. More than a page
+// holds is looked at only for callers who may not see all of it, or want only
+// what was withdrawn.
+const (
+	lookMost  = 2000
+	lookBytes = 32 << 20 // messages kept as blobs aside
+)
 
 // maxMilli is the last millisecond of the year 9999, after which no message
 // can be.
@@ -57,6 +61,8 @@ type messageJSON struct {
 	Sum          string          `json:"sha256"`
 	Raw          []byte          `json:"raw"`
 	Content      json.RawMessage `json:"content"`
+	View         messageViewJSON `json:"view"`
+	Revoked      *revocationJSON `json:"revoked"`
 }
 
 // bytesOf is the message as decrypted, wherever it is kept.
@@ -87,7 +93,25 @@ func messageID(m archive.Message) (string, error) {
 	return messageUse(m.Corp).Seal(place{Conversation: m.Conversation, Milli: m.Time.UnixMilli(), MsgID: m.MsgID})
 }
 
-func showMessage(m archive.Message, f message.Fields, raw []byte) (messageJSON, error) {
+// showMessage is the message as JSON, as whole as it fits into pageBytes; in a
+// list, what is too long for the table is too long.
+func showMessage(m archive.Message, f message.Fields, raw []byte, revoked *revocationJSON, inList bool) ([]byte, error) {
+	j, err := describe(m, f, raw)
+	if err != nil {
+		return nil, err
+	}
+	view := message.Read(raw)
+	j.View, j.Revoked = showView(view, !inList || m.Overflow == nil), revoked
+	ans, err := asJSON(200, j)
+	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
+		j.View = showView(view, false)
+		ans, err = asJSON(200, j)
+	}
+	return ans.body, err
+}
+
+// describe is what there is to say of a message without understanding it.
+func describe(m archive.Message, f message.Fields, raw []byte) (messageJSON, error) {
 	id, err := messageID(m)
 	if err != nil {
 		return messageJSON{}, err
@@ -149,14 +173,14 @@ func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		c.reject("to", problem.Range, problem.MendTimeOrder, nil)
 	}
-	limit := c.limit()
+	limit, revokedOnly := c.limit(), c.only("revoked")
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}
 	if continued {
 		q.Start = &archive.Position{Time: time.UnixMilli(at.Milli), MsgID: at.MsgID}
 	}
-	found, err := a.collect(ctx, c, conv, q, limit)
+	found, err := a.collect(ctx, c, conv, q, limit, revokedOnly)
 	if err != nil {
 		return answer{}, err
 	}
@@ -194,18 +218,22 @@ type collected struct {
 	more        bool
 }
 
-// collect reads messages that the caller may see until there are limit, or
-// pageBytes of them, or lookMost have been looked at.
-func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID, q archive.MessageQuery, limit int) (collected, error) {
+// collect reads messages that the caller may see, and wants, until there are
+// limit, or pageBytes of them, or lookMost or lookBytes have been looked at.
+func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID, q archive.MessageQuery, limit int, revokedOnly bool) (collected, error) {
 	page := collected{shown: []json.RawMessage{}}
-	size, looked := 0, 0
-	for looked < lookMost {
+	size, looked, lookedBytes := 0, 0, 0
+	for looked < lookMost && lookedBytes < lookBytes {
 		q.Limit = limit - len(page.shown)
-		if c.caller.limited {
+		if c.caller.limited || revokedOnly {
 			q.Limit = maxLimit
 		}
 		q.MaxBytes = pageBytes
 		list, more, err := a.messages.Messages(ctx, c.corpID, conv, q)
+		if err != nil {
+			return collected{}, err
+		}
+		revocations, err := a.revocations(ctx, c.corpID, conv, list)
 		if err != nil {
 			return collected{}, err
 		}
@@ -214,30 +242,25 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 				page.more = true
 				return page, nil
 			}
-			f, raw, err := a.fields(ctx, m)
-			if err != nil {
-				return collected{}, err
-			}
 			at := archive.Position{Time: m.Time, MsgID: m.MsgID}
-			if c.caller.sees(f) {
-				j, err := showMessage(m, f, raw)
+			r, revoked := revocations[m.MsgID]
+			if revoked || !revokedOnly {
+				shown, err := a.showIfSeen(ctx, c, m, showRevocation(m, r, revoked))
 				if err != nil {
 					return collected{}, err
 				}
-				ans, err := asJSON(200, j)
-				if err != nil {
-					return collected{}, err
-				}
-				if size += len(ans.body); size > pageBytes && len(page.shown) > 0 {
+				if size += len(shown); size > pageBytes && len(page.shown) > 0 {
 					page.more = true
 					return page, nil
 				}
-				if len(page.shown) == 0 {
-					page.first = at
+				if shown != nil {
+					if len(page.shown) == 0 {
+						page.first = at
+					}
+					page.shown = append(page.shown, shown)
 				}
-				page.shown = append(page.shown, ans.body)
 			}
-			page.last, looked = at, looked+1
+			page.last, looked, lookedBytes = at, looked+1, lookedBytes+len(m.Raw)
 		}
 		page.more = more
 		if !more || len(list) == 0 || len(page.shown) == limit {
@@ -247,6 +270,16 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 		q.Start = &start
 	}
 	return page, nil
+}
+
+// showIfSeen is the message as a list shows it; nil if the caller may not see
+// it.
+func (a *api) showIfSeen(ctx context.Context, c *call, m archive.Message, revoked *revocationJSON) ([]byte, error) {
+	f, raw, err := a.fields(ctx, m)
+	if err != nil || !c.caller.sees(f) {
+		return nil, err
+	}
+	return showMessage(m, f, raw, revoked, true)
 }
 
 // find reads the message of an id that the caller may see, and records the
@@ -281,11 +314,13 @@ func (a *api) getMessage(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	j, err := showMessage(m, f, raw)
+	revocations, err := a.revocations(ctx, c.corpID, m.Conversation, []archive.Message{m})
 	if err != nil {
 		return answer{}, err
 	}
-	return asJSON(200, j)
+	r, revoked := revocations[m.MsgID]
+	body, err := showMessage(m, f, raw, showRevocation(m, r, revoked), false)
+	return answer{status: 200, contentType: "application/json", body: body}, err
 }
 
 // getMessageBytes answers the bytes as decrypted, whatever they are: a browser

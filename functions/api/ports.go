@@ -73,6 +73,9 @@ type messageStore interface {
 	// LatestDay finds the newest day, not after upTo unless that is empty, on
 	// which the party was active, and all its conversations of that day.
 	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
+	// Revocations finds which of a conversation's messages were withdrawn; by
+	// msgid, an entry for each that was.
+	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
 	// Undecryptables lists those above afterSeq, by seq.
 	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.Undecryptable, more bool, err error)
 }

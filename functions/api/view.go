@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// previewRunes is how much of a message's text stands for it in a list.
+const previewRunes = 100
+
+type messageViewJSON struct {
+	Kind    string           `json:"kind"`
+	Text    string           `json:"text"`
+	Whole   bool             `json:"whole"`
+	Parts   []message.Part   `json:"parts"`
+	Files   []message.File   `json:"files"`
+	Revokes *string          `json:"revokes"`
+	Consent *message.Consent `json:"consent"`
+	Unknown []string         `json:"unknown"`
+}
+
+// showView shows all of a view, or, of a message that is too long for the
+// answer, what a list needs.
+func showView(v message.View, whole bool) messageViewJSON {
+	j := messageViewJSON{
+		Kind: v.Kind, Text: v.Text, Whole: whole, Revokes: textOrNull(v.Revokes), Consent: v.Consent,
+		Parts: []message.Part{}, Files: []message.File{}, Unknown: []string{},
+	}
+	if !whole {
+		j.Text = beginning(v.Text)
+		return j
+	}
+	j.Parts = append(j.Parts, v.Parts...)
+	j.Files = append(j.Files, v.Files...)
+	j.Unknown = append(j.Unknown, v.Unknown...)
+	return j
+}
+
+// beginning is the first previewRunes characters of a text.
+func beginning(text string) string {
+	n := 0
+	for i := range text {
+		if n == previewRunes {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+type revocationJSON struct {
+	By           string `json:"by"`
+	At           string `json:"at"`
+	AfterSeconds int64  `json:"after_seconds"`
+}
+
+// showRevocation is null for a message that was not withdrawn. Where clocks
+// disagree, it was at once.
+func showRevocation(m archive.Message, r archive.Revocation, revoked bool) *revocationJSON {
+	if !revoked {
+		return nil
+	}
+	return &revocationJSON{By: r.By, At: moment(r.At), AfterSeconds: max(int64(r.At.Sub(m.Time)/time.Second), 0)}
+}
+
+// revocations finds which of the messages, which are of one conversation, were
+// withdrawn.
+func (a *api) revocations(ctx context.Context, corp string, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
+	ids := make([]string, len(list))
+	for i, m := range list {
+		ids[i] = m.MsgID
+	}
+	return a.messages.Revocations(ctx, corp, conv, ids)
+}
