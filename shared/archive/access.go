@@ -97,8 +97,8 @@ func (r Reach) asksAsApp(a Access) bool {
 	return a == AccessCustomers || a == AccessMembers && !r.App.SetAt.IsZero()
 }
 
-// state is what is known of an access with its present secret.
-func (r Reach) state(a Access, c Corp) AccessState {
+// State is what is known of an access with its present secret.
+func (r Reach) State(a Access, c Corp) AccessState {
 	at := c.SecretSetAt
 	if r.asksAsApp(a) {
 		at = r.App.SetAt
@@ -113,7 +113,7 @@ func (r Reach) state(a Access, c Corp) AccessState {
 // To have asked at or after since is enough: that was today, with the present
 // secret, and after the last pause.
 func (r Reach) mayAsk(a Access, c Corp, now time.Time) (since time.Time, ok bool) {
-	state := r.state(a, c)
+	state := r.State(a, c)
 	if state.SecretSetAt.IsZero() || now.Before(state.NotBefore) {
 		return time.Time{}, false
 	}

@@ -31,8 +31,10 @@ type InspectRequest struct {
 	// Pairs and ConsentRooms are asked for consent.
 	Pairs        []Pair   `json:"pairs,omitempty"`
 	ConsentRooms []string `json:"consent_rooms,omitempty"`
-	// Force overrides pauses and the age of names: a person asked. The
-	// address's budget still holds.
+	// Anew has names fetched however young they are: something changed.
+	Anew bool `json:"anew,omitempty"`
+	// Force is Anew, and overrides pauses: a person asked. The address's budget
+	// still holds.
 	Force bool `json:"force,omitempty"`
 	// Dedup is as in [PullRequest].
 	Dedup string `json:"-"`
@@ -134,8 +136,8 @@ func (i *Inspector) Inspect(ctx context.Context, req InspectRequest) error {
 	if err != nil {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
-	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, doors: make(map[Access]*door)}
-	rest := InspectRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}
+	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, anew: req.Anew || req.Force, doors: make(map[Access]*door)}
+	rest := InspectRequest{V: 1, Corp: corp.ID, Why: "continued", Anew: req.Anew, Force: req.Force}
 	err = n.run(ctx, req, &rest)
 	if saveErr := n.save(ctx); saveErr != nil {
 		err = errors.Join(err, saveErr)
@@ -157,9 +159,9 @@ func (i *Inspector) Inspect(ctx context.Context, req InspectRequest) error {
 // inspection is one request being served.
 type inspection struct {
 	*Inspector
-	corp  Corp
-	reach Reach
-	force bool
+	corp        Corp
+	reach       Reach
+	force, anew bool
 
 	archiveTrial, appTrial trial
 
@@ -312,7 +314,7 @@ func (n *inspection) door(ctx context.Context, a Access) (*door, error) {
 }
 
 func (n *inspection) closed(a Access) *door {
-	return &door{app: n.reach.asksAsApp(a), state: n.reach.state(a, n.corp)}
+	return &door{app: n.reach.asksAsApp(a), state: n.reach.State(a, n.corp)}
 }
 
 // unlock opens a new door if it may be opened.
@@ -554,7 +556,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *InspectRequ
 	}
 	rest.People, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.force && !k.stale(n.Now(), n.reach.App.SetAt) {
+		if !n.anew && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		p, err := n.person(ctx, id)
@@ -617,7 +619,7 @@ func (n *inspection) rooms(ctx context.Context, ids []string, rest *InspectReque
 	}
 	rest.Rooms, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.force && !k.stale(n.Now(), n.reach.App.SetAt) {
+		if !n.anew && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		var before Room

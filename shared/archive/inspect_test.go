@@ -365,6 +365,20 @@ func TestNamesOutliveRefusals(t *testing.T) {
 	}
 }
 
+func TestRoomsNameTheirMembers(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	delete(n.wecom.people, "wmX")
+	n.must(n.inspect(archive.InspectRequest{People: []string{"wmX"}, Rooms: []string{"wrOut"}}))
+	p := n.lookup([]string{"wmX"}, []string{"wrOut"}).People["wmX"]
+	if p.Name != "妈妈" || p.Missing != archive.MissingRelation || p.Kind != archive.External {
+		t.Errorf("got %+v, want the name that the room tells", p)
+	}
+	if p := n.lookup([]string{"wmX"}, nil).People["wmX"]; p.Name != "" {
+		t.Errorf("without the room: got %+v, want no name", p)
+	}
+}
+
 func TestMemberWhoLooksLikeAContact(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
@@ -372,6 +386,26 @@ func TestMemberWhoLooksLikeAContact(t *testing.T) {
 	n.must(n.inspect(archive.InspectRequest{People: []string{"wmmember"}}))
 	if p := n.lookup([]string{"wmmember"}, nil).People["wmmember"]; p.Kind != archive.Member || p.Name != "王明" {
 		t.Errorf("got %+v, want a member", p)
+	}
+}
+
+// An event has a young name fetched again, but is no reason to overrun a pause.
+func TestAnewIsNotForce(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	req := archive.InspectRequest{People: []string{"wmX"}, Anew: true}
+	n.must(n.inspect(req))
+	n.wecom.people["wmX"] = archive.Person{ID: "wmX", Name: "改名"}
+	n.must(n.inspect(req))
+	if p := n.lookup(req.People, nil).People["wmX"]; p.Name != "改名" {
+		t.Errorf("got %+v, want the new name", p)
+	}
+	n.wecom.refuse["contact"] = 40001
+	n.must(n.inspect(req))
+	calls := n.wecom.calls["contact"]
+	n.must(n.inspect(req))
+	if got := n.wecom.calls["contact"]; got != calls {
+		t.Error("asked during a pause")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -267,10 +268,24 @@ func (b *NameBook) Lookup(ctx context.Context, corp Corp, people, rooms []string
 	for id, k := range knownRooms {
 		out.Rooms[id] = BestRoom(id, k)
 	}
+	out.borrow(people)
 	if err := b.ask(ctx, corp, people, rooms, knownPeople, knownRooms); err != nil {
 		b.Log.WarnContext(ctx, "names not requested", "corp", corp.ID, "err", err)
 	}
 	return out
+}
+
+// borrow names those whom nobody named but a room that they are in: external
+// contacts of a customers' room who are no member's contact.
+func (n Names) borrow(people []string) {
+	for _, id := range slices.Sorted(maps.Keys(n.Rooms)) {
+		r := n.Rooms[id]
+		for _, m := range r.Members {
+			if p := n.People[m.ID]; m.Name != "" && p.Name == "" && slices.Contains(people, m.ID) {
+				n.People[m.ID] = Person{ID: m.ID, Kind: KindOf(m.ID), Name: m.Name, Origin: Origin{Source: r.Source, At: r.At, Missing: p.Missing}}
+			}
+		}
+	}
 }
 
 func (b *NameBook) read(ctx context.Context, corp string, people, rooms []string) (p map[string]Known[Person], r map[string]Known[Room], err error) {
