@@ -6,8 +6,9 @@ import "github.com/yunduo-scrm/archive/shared/env"
 type config struct {
 	corps, ledger      string // tables
 	messages, consents string // tables
+	media              string // table
 	journal            string // bucket
-	decodes            string // queue URL
+	decodes, files     string // queue URLs
 	secrets            string // prefix of secret names
 	worker, library    string // files of the layer
 	proxy              string // towards WeCom; empty for none
@@ -22,9 +23,11 @@ func parseConfig(getenv func(string) string) (config, error) {
 		corps:    r.Required("CORPS_TABLE"),
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
+		media:    r.Required("MEDIA_TABLE"),
 		consents: r.Required("CONSENTS_TABLE"),
 		journal:  r.Required("JOURNAL_BUCKET"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
+		files:    r.Required("MEDIA_QUEUE_URL"),
 		secrets:  r.Required("SECRETS_PREFIX"),
 		worker:   r.Required("SDK_WORKER"),
 		library:  r.Required("SDK_LIBRARY"),

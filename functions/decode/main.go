@@ -57,12 +57,13 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	view := dynamostore.NewMessages(db, cfg.messages)
 	journal := s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal)
+	queues := sqs.NewFromConfig(aws)
 	replayer := &archive.Replayer{
 		Ledger:  ledger,
 		Heads:   ledger,
 		Journal: journal,
 		View:    view,
-		Decodes: sqsqueue.NewDecode(sqs.NewFromConfig(aws), cfg.decodes, rand.Text),
+		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Now:     time.Now,
 		Log:     log,
 	}
@@ -75,6 +76,8 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Decrypters: newDecrypters(pool, secrets, ledger, cfg.identity, time.Now),
 		Replays:    replayer,
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
+		Files:      dynamostore.NewMedia(db, cfg.media),
+		Media:      sqsqueue.NewMedia(queues, cfg.files, rand.Text),
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
 		Log:        log,

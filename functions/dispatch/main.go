@@ -45,6 +45,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	db := dynamodb.NewFromConfig(aws)
 	queues := sqs.NewFromConfig(aws)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
+	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
 	dispatcher := &archive.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
@@ -52,6 +53,9 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes:     decodes,
 		DecodeDepth: decodes,
+		Files:       dynamostore.NewMedia(db, cfg.media),
+		Media:       files,
+		MediaDepth:  files,
 		Notifier:    snsnotify.New(sns.NewFromConfig(aws), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
 		Now:         time.Now,
@@ -63,10 +67,10 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 
 // config is what template.yaml declares for this function.
 type config struct {
-	corps, ledger, messages string // tables
-	pulls, decodes          string // queue URLs
-	topic                   string // ARN of the topic that people are told by
-	stack                   string // name of the stack: of the metrics too
+	corps, ledger, messages, media string // tables
+	pulls, decodes, files          string // queue URLs
+	topic                          string // ARN of the topic that people are told by
+	stack                          string // name of the stack: of the metrics too
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
@@ -75,8 +79,10 @@ func parseConfig(getenv func(string) string) (config, error) {
 		corps:    r.Required("CORPS_TABLE"),
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
+		media:    r.Required("MEDIA_TABLE"),
 		pulls:    r.Required("PULL_QUEUE_URL"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
+		files:    r.Required("MEDIA_QUEUE_URL"),
 		topic:    r.Required("NOTICE_TOPIC"),
 		stack:    r.Required("STACK_NAME"),
 	}, r.Err()

@@ -37,6 +37,7 @@ type Options struct {
 	Ledger          string
 	Messages        string
 	Consents        string
+	Media           string
 	Bucket          string // an existing bucket
 	Secrets         string // prefix of secret names
 	Worker, Library string // files
@@ -105,7 +106,8 @@ func New(o Options) (*Pipeline, error) {
 	p.Decoder = &archive.Decoder{
 		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
 		Decrypters: decrypters{p}, Replays: p.Replayer,
-		Consents: dynamostore.NewConsents(db, o.Consents, opts...), Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
+		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
+		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: p.queue, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
 	}
 	p.Replayer.Decode = p.Decoder.Decode
 	p.Replayer.Verify = (&archive.Verifier{Decoder: p.Decoder, View: p.View}).Page
@@ -203,13 +205,15 @@ func (d decrypters) Decrypter(ctx context.Context, corp string) (archive.Decrypt
 	return d.p.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: s}), nil
 }
 
-// queue keeps decode requests and forgets pull requests.
+// queue keeps decode requests and forgets the others.
 type queue struct {
 	mu   sync.Mutex
 	reqs []archive.DecodeRequest
 }
 
 func (q *queue) RequestPulls(context.Context, ...archive.PullRequest) error { return nil }
+
+func (q *queue) RequestMedia(context.Context, ...archive.MediaRequest) error { return nil }
 
 func (q *queue) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
 	q.mu.Lock()

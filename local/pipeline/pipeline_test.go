@@ -46,7 +46,7 @@ func start(t *testing.T, library ...standin.Option) (*pipeline.Pipeline, *wecom.
 	t.Cleanup(sim.Close)
 	o := pipeline.Options{
 		AWS: awstest.Config(t), Corps: awstest.Table(t, "CorpsTable"), Ledger: awstest.Table(t, "LedgerTable"),
-		Messages: awstest.Table(t, "MessagesTable"), Consents: awstest.Table(t, "ConsentsTable"), Bucket: awstest.Bucket(t), Secrets: awstest.Name(t),
+		Messages: awstest.Table(t, "MessagesTable"), Consents: awstest.Table(t, "ConsentsTable"), Media: awstest.Table(t, "MediaTable"), Bucket: awstest.Bucket(t), Secrets: awstest.Name(t),
 		Worker: worker, Library: lib, WeCom: sim,
 	}
 	corp, err := sim.AddCorp(wecom.CorpConfig{ID: "ww0123456789abcdef", ScopeAll: true, Crowd: wecom.Crowd{Staff: 4, Customers: 6, Rooms: 2}})

@@ -100,6 +100,8 @@ type Decoder struct {
 	Decrypters Decrypters
 	Replays    ReplayStarter
 	Consents   ConsentWriter
+	Files      FileTable
+	Media      MediaQueue
 	Parallel   int // private-key operations at a time, at least 1
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -115,9 +117,10 @@ type ReplayStarter interface {
 //
 // The order of writes: messages over [InlineLimit] to the journal's bucket,
 // then messages, revocations, activities and undecryptable rows to the view,
-// then consents, then the result on the ledger row together with the end of its
-// pending mark. A crash anywhere leaves the page pending, and the same is
-// written again (law 2).
+// then consents, then the rows of the files that messages name, then the result
+// on the ledger row together with the end of its pending mark. A crash anywhere
+// leaves the page pending, and the same is written again (law 2). The files are
+// requested last: a request that is lost is made again by dispatch.
 //
 // A record that cannot be decrypted is set aside and the rest is stored (laws
 // 5 and 7). An error means that a store or the library as a whole failed, or
@@ -144,6 +147,9 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again b
 	p.result.At = d.Now().Truncate(time.Millisecond)
 	if err := d.Ledger.Finish(ctx, corp, after, p.result); err != nil {
 		return fmt.Errorf("finish page after %d: %w", after, err)
+	}
+	if err := d.Media.RequestMedia(ctx, mediaRequests(corp, p.lanes)...); err != nil {
+		return fmt.Errorf("request files of page after %d: %w", after, err)
 	}
 	level := slog.LevelInfo
 	if p.result.Waiting() > 0 {
@@ -184,6 +190,8 @@ type pageDecode struct {
 	result Result
 	large  []largeMessage
 	said   []Consent
+	files  []File
+	lanes  []int // in which files wait
 	// verifying: nothing is written, not even what the page proves.
 	verifying bool
 
@@ -216,6 +224,10 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 	}
 	if err := p.Consents.RecordConsents(ctx, p.said); err != nil {
 		return fmt.Errorf("record consents: %w", err)
+	}
+	var err error
+	if p.lanes, err = RegisterFiles(ctx, p.Files, p.row.Corp, p.files, again); err != nil {
+		return fmt.Errorf("register files: %w", err)
 	}
 	return stopped
 }
@@ -374,6 +386,9 @@ func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readab
 		p.large = append(p.large, largeMessage{*m.Overflow, raw})
 	}
 	p.view.Messages = append(p.view.Messages, m)
+	for _, named := range message.Files(raw) {
+		p.files = append(p.files, newFile(named, m, p.row.At, p.Now()))
+	}
 	switch fields.Type {
 	case "revoke":
 		if withdrawn := message.Read(raw).Revokes; withdrawn != "" {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
@@ -32,7 +33,7 @@ func newDecoding(t testing.TB, f *archivetest.Faults) *decoding {
 	d.replayer = &archive.Replayer{Ledger: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Decodes: b.Decodes, Now: b.clock.Now, Log: log}
 	d.decoder = &archive.Decoder{
 		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Replays: d.replayer, Consents: d.consents, Parallel: 2, Now: b.clock.Now, Log: log,
+		Replays: d.replayer, Consents: d.consents, Files: b.Files, Media: b.Media, Parallel: 2, Now: b.clock.Now, Log: log,
 	}
 	d.replayer.Decode = d.decoder.Decode
 	d.replayer.Verify = (&archive.Verifier{Decoder: d.decoder, View: b.View}).Page
@@ -520,6 +521,55 @@ func TestConsentMessages(t *testing.T) {
 	}
 	if rows := d.rows(); rows[0].Result.Stored != 4 {
 		t.Errorf("got %+v, want all four messages stored", rows[0].Result)
+	}
+}
+
+// What messages name is registered before the page is finished, once for each
+// sdkfileid, and requested after it.
+func TestDecodeRegistersFiles(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	say := func(seq uint64, rest string) {
+		d.Library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":"m%d","action":"send","from":"lin.hua","tolist":["wmA"],"roomid":"","msgtime":%d,%s}`, seq, start.UnixMilli(), rest)})
+	}
+	sum := strings.Repeat("aB", 16)
+	say(1, `"msgtype":"image","image":{"md5sum":"`+sum+`","filesize":123,"sdkfileid":"one"}`)
+	say(2, `"msgtype":"image","image":{"md5sum":"","filesize":123,"sdkfileid":"one"}`)
+	say(3, `"msgtype":"file","file":{"md5sum":"no md5","filename":"`+strings.Repeat("长", 400)+`.pdf","fileext":"pdf","filesize":-5,"sdkfileid":"two"}`)
+	say(4, `"msgtype":"image","image":{"sdkfileid":"`+strings.Repeat("x", 350<<10)+`"}`)
+	say(5, `"msgtype":"text","text":{"content":"none"}`)
+	d.pullAndDecode()
+	row := func(id string) archive.File {
+		t.Helper()
+		f, err := d.Files.File(t.Context(), corp, archive.FileID(id))
+		d.must(err)
+		return f
+	}
+	one, two := row("one"), row("two")
+	if one.MD5 != strings.ToLower(sum) || one.Size != 123 || one.From.Seq != 1 || one.From.MsgID != "m1" || !one.From.Time.Equal(start) ||
+		one.From.Conversation != "single:lin.hua:wmA" || !one.Deadline.Equal(start.Add(archive.Retention)) || one.State != archive.FileWaiting {
+		t.Errorf("got %+v", one)
+	}
+	if two.MD5 != "" || two.Size != 0 || len(two.Name) > 500 || !utf8.ValidString(two.Name) || two.Ext != "pdf" {
+		t.Errorf("got %+v", two)
+	}
+	if f := row(strings.Repeat("x", 350<<10)); f.State != archive.FileFailed || f.Reason != archive.ReasonBadFileID || f.SDKFileID != "" {
+		t.Errorf("got %s, %q, want it failed at once", f.State, f.Reason)
+	}
+	backlog, err := d.Files.Backlog(t.Context(), corp)
+	d.must(err)
+	if backlog.Waiting != 2 || backlog.Problems[archive.FileFailed] != 1 {
+		t.Errorf("got %+v, want two waiting and one failed", backlog)
+	}
+	lanes := map[int]bool{archive.FileLane(one.ID): true, archive.FileLane(two.ID): true}
+	if reqs := d.Media.Take(); len(reqs) != len(lanes) {
+		t.Errorf("got requests %v, want one for each of the lanes %v", reqs, lanes)
+	}
+	rows := d.rows()
+	d.must(d.decoder.Decode(t.Context(), corp, rows[0].After, true))
+	if again := row("one"); again.Rev != one.Rev {
+		t.Errorf("a second decode changed the row: %+v", again)
 	}
 }
 

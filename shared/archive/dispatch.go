@@ -57,6 +57,13 @@ type AsideLister interface {
 	Undecryptables(ctx context.Context, corp string, after uint64, limit int) (list []Undecryptable, more bool, err error)
 }
 
+// An OverdueFiles finds files that nobody came for. Safe for concurrent use.
+type OverdueFiles interface {
+	// OverdueLanes are the lanes in which a file waits that could have been
+	// fetched before the given time. It may miss what is some seconds old.
+	OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error)
+}
+
 // The dispatcher's times and bounds.
 const (
 	overdueAfter  = 15 * time.Minute // a decode request is given up for lost after this
@@ -69,8 +76,10 @@ const (
 	rerequestCorp = 20  // pages requested again, per corp and tick
 	rerequestAll  = 200 // of all corps
 	corpsAtOnce   = 16
-	asideRead     = 1000 // rows set aside that are counted of one corp
-	tellEach      = 10   // changes to one health that get a message each; more share one
+	fileOverdue   = time.Minute // a file that is due for longer is asked for again
+	mediaBound    = 500         // media requests waiting; above it none is added
+	asideRead     = 1000        // rows set aside that are counted of one corp
+	tellEach      = 10          // changes to one health that get a message each; more share one
 )
 
 // A Dispatcher is the guarantee that callbacks are not (law 3): at every tick
@@ -84,6 +93,9 @@ type Dispatcher struct {
 	Pulls       PullQueue
 	Decodes     DecodeQueue
 	DecodeDepth QueueDepth
+	Files       OverdueFiles
+	Media       MediaQueue
+	MediaDepth  QueueDepth
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -114,6 +126,7 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		d.requestPulls(ctx, corps, states, now),
 		d.recordLosses(ctx, corps, states, now),
 		d.requestAgain(ctx, corps, now, &fleet),
+		d.requestFiles(ctx, corps, states, now),
 		d.tellChanges(ctx, corps, states, now, &fleet),
 	)
 	d.Metrics.Fleet(ctx, fleet)
@@ -200,6 +213,34 @@ func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Ti
 		fleet.Overdue, fleet.Stuck = int(overdue.Load()), int(stuck.Load())
 	}
 	return err
+}
+
+// requestFiles requests files that are due, because their request was lost or
+// they were to be tried again. Where they are being fetched one by one, asking
+// once more costs a look at the table.
+func (d *Dispatcher) requestFiles(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time) error {
+	depth, err := d.MediaDepth.Depth(ctx)
+	if err != nil {
+		return fmt.Errorf("read depth of the media queue: %w", err)
+	}
+	if depth > mediaBound {
+		d.Log.InfoContext(ctx, "media queue is long, nothing requested again", "depth", depth)
+		return nil
+	}
+	minute := now.Unix() / 60
+	return eachCorp(corps, func(_ int, c Corp) error {
+		if MediaHeld(c, states[c.ID]) != "" && (minute+int64(turn(c.ID)))%fewTicks != 0 {
+			return nil // only what is past its time could be settled
+		}
+		lanes, err := d.Files.OverdueLanes(ctx, c.ID, now.Add(-fileOverdue))
+		if err != nil {
+			return fmt.Errorf("look for files of %s that are due: %w", c.ID, err)
+		}
+		if err := d.Media.RequestMedia(ctx, mediaRequests(c.ID, lanes)...); err != nil {
+			return fmt.Errorf("request files of %s: %w", c.ID, err)
+		}
+		return nil
+	})
 }
 
 // eachCorp calls f for every corp, some at a time. A failure stops no other.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ func newDispatch(t testing.TB, f *archivetest.Faults) (*decoding, *archive.Dispa
 	d := newDecoding(t, f)
 	return d, &archive.Dispatcher{
 		Corps: d.Corps, Ledger: d.Ledger, Aside: d.View, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
+		Files: d.Files, Media: d.Media, MediaDepth: depth(0),
 		Notifier: d.Told, Metrics: &gauge{},
 		Now: d.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
@@ -197,4 +199,48 @@ func TestTickSurvivesEveryFault(t *testing.T) {
 			t.Error("the lost page was not decoded")
 		}
 	})
+}
+
+// Files whose request was lost, or that were to be tried again, are asked for
+// by lane; those of a corp in trouble seldom.
+func TestTickRequestsFilesThatAreDue(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	f := archive.File{
+		Corp: corp, ID: archive.FileID("x"), SDKFileID: "x", State: archive.FileWaiting,
+		Deadline: archive.FileDeadline(start, start), NotBefore: start,
+	}
+	want := []archive.MediaRequest{{V: 1, Corp: corp, Lane: archive.FileLane(f.ID)}}
+	tick := func() []archive.MediaRequest {
+		t.Helper()
+		d.must(disp.Tick(t.Context()))
+		return d.Media.Take()
+	}
+	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: start}))
+	if got := tick(); len(got) != 0 {
+		t.Errorf("no files: got %v", got)
+	}
+	d.must(d.Files.CreateFile(t.Context(), f))
+	f.Rev = 1
+	d.must(d.Files.ListFile(t.Context(), f))
+	if got := tick(); len(got) != 0 {
+		t.Errorf("just requested: got %v", got)
+	}
+	d.clock.advance(time.Minute)
+	if got := tick(); !slices.Equal(got, want) {
+		t.Errorf("due for a minute: got %v, want %v", got, want)
+	}
+	disp.MediaDepth = depth(501)
+	if got := tick(); len(got) != 0 {
+		t.Errorf("the queue is long: got %v", got)
+	}
+	disp.MediaDepth = depth(0)
+	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: start, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}))
+	n := 0
+	for range 10 {
+		n += len(tick())
+		d.clock.advance(time.Minute)
+	}
+	if n != 2 {
+		t.Errorf("in trouble: got %d requests in 10 minutes, want 2", n)
+	}
 }

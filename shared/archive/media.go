@@ -2,14 +2,18 @@ package archive
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -19,7 +23,8 @@ type File struct {
 	Corp string
 	ID   string // [FileID] of SDKFileID
 	// SDKFileID is how WeCom names the file. It is kept byte for byte and never
-	// logged: with the archive secret it is enough to fetch the file.
+	// logged: with the archive secret it is enough to fetch the file. It is
+	// empty where it was too long to be one.
 	SDKFileID string
 
 	// What the first message that named it says. It may be wrong.
@@ -130,6 +135,53 @@ func FileDeadline(sent, pulled time.Time) time.Time {
 	return sent.Add(Retention).UTC().Truncate(time.Millisecond)
 }
 
+// The most bytes that are kept of what a message says of a file. An sdkfileid
+// has some hundred (wecom.md 1.7).
+const (
+	maxFileID   = 4096
+	maxFileText = 500
+)
+
+// newFile is the row of a file that a message names.
+func newFile(named message.File, m Message, pulled, now time.Time) File {
+	f := File{
+		Corp:      m.Corp,
+		ID:        FileID(named.SDKFileID),
+		SDKFileID: named.SDKFileID,
+		Kind:      atMost(maxFileText, named.Kind),
+		Name:      atMost(maxFileText, named.Name),
+		Ext:       atMost(maxFileText, named.Ext),
+		Size:      max(0, named.Size),
+		From:      FileUse{Time: m.Time, MsgID: atMost(maxFileText, m.MsgID), Seq: m.Seq},
+		Deadline:  FileDeadline(m.Time, pulled),
+		State:     FileWaiting,
+		NotBefore: now.UTC().Truncate(time.Millisecond),
+	}
+	if sum, err := hex.DecodeString(named.MD5); err == nil && len(sum) == md5.Size {
+		f.MD5 = strings.ToLower(named.MD5)
+	}
+	if len(m.Conversation) <= maxFileID {
+		f.From.Conversation = m.Conversation
+	}
+	if len(f.SDKFileID) > maxFileID {
+		// Nothing that WeCom could have made, nor a row could hold.
+		f.SDKFileID, f.State, f.Reason = "", FileFailed, ReasonBadFileID
+	}
+	return f
+}
+
+// atMost cuts a text before the character that would make it longer than n
+// bytes.
+func atMost(n int, s string) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
 // FileBacklog is what a corp's status says of files. Counts stop at
 // [BacklogBound].
 type FileBacklog struct {
@@ -222,7 +274,7 @@ func registerFile(ctx context.Context, table FileTable, f File, create, again bo
 			return false, fmt.Errorf("create file %s: %w", f.ID, err)
 		}
 	}
-	if f.State == FileFailed && again {
+	if f.State == FileFailed && again && f.SDKFileID != "" {
 		f.State, f.Reason, f.Tries, f.NotBefore, f.Resume = FileWaiting, "", 0, time.Time{}, nil
 		saved, err := table.SaveFile(ctx, f)
 		if errors.Is(err, ErrConflict) { // somebody else asked for it
@@ -233,13 +285,13 @@ func registerFile(ctx context.Context, table FileTable, f File, create, again bo
 		}
 		f = saved
 	}
-	if f.State != FileWaiting {
-		return false, nil
+	if f.State != FileWaiting && !create {
+		return false, nil // whoever settled it lists it
 	}
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
-	return true, nil
+	return f.State == FileWaiting, nil
 }
 
 // A FileStore keeps the bytes of files, one object for each file, named by
@@ -270,6 +322,14 @@ type MediaRequest struct {
 	V    int    `json:"v"` // format, now 1
 	Corp string `json:"corp"`
 	Lane int    `json:"lane"`
+}
+
+func mediaRequests(corp string, lanes []int) []MediaRequest {
+	reqs := make([]MediaRequest, len(lanes))
+	for i, lane := range lanes {
+		reqs[i] = MediaRequest{V: 1, Corp: corp, Lane: lane}
+	}
+	return reqs
 }
 
 // MediaQueue takes requests to fetch files. Durable on return.

@@ -34,7 +34,10 @@ func NewMedia(client MediaClient, table string, options ...Option) *Media {
 	return &Media{table: newTable(table, options), client: client}
 }
 
-var _ archive.FileTable = (*Media)(nil)
+var (
+	_ archive.FileTable    = (*Media)(nil)
+	_ archive.OverdueFiles = (*Media)(nil)
+)
 
 const (
 	filePrefix    = "file#"
@@ -253,9 +256,21 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	return ids, nil
 }
 
-// OverdueLanes are the lanes in which a file waits that should have been
-// fetched before the given time.
+// OverdueLanes implements [archive.OverdueFiles]. For the many corps of which
+// nothing waits it is one Query that finds nothing.
 func (m *Media) OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error) {
+	in := startingWith(corp, waitingPrefix)
+	in.Limit = aws.Int32(1)
+	some := false
+	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
+		if err != nil {
+			return nil, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
+		}
+		some = true
+	}
+	if !some {
+		return nil, nil
+	}
 	var lanes []int
 	for lane := range archive.FileLanes {
 		due, err := m.DueFiles(ctx, corp, lane, before, 1)

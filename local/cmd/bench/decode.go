@@ -59,7 +59,7 @@ type stage struct {
 	corp                    *wecom.Corp
 	meter                   *meter
 	corps, ledger, messages string
-	consents                string
+	consents, media         string
 }
 
 func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig) (*stage, func(), error) {
@@ -71,7 +71,7 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s := &stage{meter: &meter{units: map[string]float64{}}, corps: name + "-corps", ledger: name + "-ledger", messages: name + "-messages", consents: name + "-consents"}
+	s := &stage{meter: &meter{units: map[string]float64{}}, corps: name + "-corps", ledger: name + "-ledger", messages: name + "-messages", consents: name + "-consents", media: name + "-media"}
 	cfg := b.services.Config()
 	template, err := os.ReadFile(filepath.Join(b.root, "template.yaml"))
 	if err != nil {
@@ -82,7 +82,7 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 		return nil, nil, err
 	}
 	db := dynamodb.NewFromConfig(cfg)
-	for id, table := range map[string]string{"CorpsTable": s.corps, "LedgerTable": s.ledger, "MessagesTable": s.messages, "ConsentsTable": s.consents} {
+	for id, table := range map[string]string{"CorpsTable": s.corps, "LedgerTable": s.ledger, "MessagesTable": s.messages, "ConsentsTable": s.consents, "MediaTable": s.media} {
 		schemas[id].TableName = &table
 		if _, err := db.CreateTable(ctx, schemas[id]); err != nil {
 			return nil, nil, fmt.Errorf("create table %s: %w", table, err)
@@ -99,7 +99,7 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 		return nil, nil, err
 	}
 	s.Pipeline, err = pipeline.New(pipeline.Options{
-		AWS: cfg, Corps: s.corps, Ledger: s.ledger, Messages: s.messages, Consents: s.consents, Bucket: bucket, Secrets: name,
+		AWS: cfg, Corps: s.corps, Ledger: s.ledger, Messages: s.messages, Consents: s.consents, Media: s.media, Bucket: bucket, Secrets: name,
 		Worker:  filepath.Join(b.root, "build", "FinanceSdkLayer", "finance-sdk", "worker"),
 		Library: library, WeCom: sim, Capacity: s.meter.observe,
 	})
@@ -373,6 +373,7 @@ func (b *bench) units(ctx context.Context, s *stage, name string, pages int, tal
 	b.note(name, s.meter.total(s.messages, s.ledger, s.consents)/count, "WCU")
 	b.note("  of these, messages and lists", s.meter.total(s.messages)/count, "WCU")
 	b.note("  of these, ledger", s.meter.total(s.ledger)/count, "WCU")
+	b.note("  beside these, files to be fetched", s.meter.total(s.media)/count, "WCU")
 	return nil
 }
 

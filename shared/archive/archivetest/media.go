@@ -18,6 +18,7 @@ import (
 // FileStore is everything that is asked of a table of files.
 type FileStore interface {
 	archive.FileTable
+	archive.OverdueFiles
 	// Backlog counts what waits and what has a problem.
 	Backlog(ctx context.Context, corp string) (archive.FileBacklog, error)
 	// FileProblems lists files that are no more waiting and not stored, the
@@ -80,7 +81,8 @@ func (s *Files) CreateFile(ctx context.Context, f archive.File) error {
 	return write(ctx, s.faults, "Files.CreateFile", f.Corp, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if f.ID != archive.FileID(f.SDKFileID) || f.State != archive.FileWaiting || f.Deadline.IsZero() {
+		named := f.ID == archive.FileID(f.SDKFileID) && f.State == archive.FileWaiting
+		if !named && (f.SDKFileID != "" || f.State != archive.FileFailed) || f.Deadline.IsZero() {
 			s.t.Errorf("file %s of %s is created with another id, as %s, or without a deadline", f.ID, f.Corp, f.State)
 		}
 		c := s.of(f.Corp)
@@ -205,6 +207,22 @@ func (s *Files) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 			ids = append(ids, f.ID)
 		}
 		return ids, nil
+	})
+}
+
+// OverdueLanes implements [archive.OverdueFiles].
+func (s *Files) OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error) {
+	return read(ctx, s.faults, "Files.OverdueLanes", corp, func() ([]int, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var lanes []int
+		for id, f := range s.of(corp).waiting {
+			if !f.NotBefore.After(before) {
+				lanes = append(lanes, archive.FileLane(id))
+			}
+		}
+		slices.Sort(lanes)
+		return slices.Compact(lanes), nil
 	})
 }
 
