@@ -116,27 +116,22 @@ type made struct {
 	Keys      map[string]bool // rotation
 	Roles     map[string]role
 	Functions map[string]struct {
-		Role          string
-		Timeout       int
-		Architectures []string
-		Environment   map[string]string
-		Subnets       []string
+		Role        string
+		Timeout     int
+		Environment map[string]string
+		Subnets     []string
 	}
 	Mappings  map[string]int // most runs at once, by queue
 	LogGroups map[string]int `json:"log_groups"` // days
 	Subnets   map[string]struct{ Zone, CIDR string }
-	Routes    map[string]struct{ Subnets, Default []string }
+	Routes    map[string][]string // default routes, by table
 	Endpoints map[string]struct {
 		Type   string
 		Tables []string
 	}
 	Nats      map[string]struct{ Subnet, Allocation string }
 	Addresses map[string]string // allocations by address
-	Groups    map[string]struct {
-		In  int
-		Out [][2]*int
-	}
-	Topics []string
+	Topics    []string
 }
 
 type role struct {

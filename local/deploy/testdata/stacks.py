@@ -105,7 +105,7 @@ def create(translated, name, region, parameters):
     for i, f in of("AWS::Lambda::Function").items():
         c = functions.get_function(FunctionName=f)["Configuration"]
         got["functions"][i] = {
-            "role": c["Role"], "timeout": c["Timeout"], "architectures": c["Architectures"],
+            "role": c["Role"], "timeout": c["Timeout"],
             "environment": c["Environment"]["Variables"], "subnets": c.get("VpcConfig", {}).get("SubnetIds", []),
         }
     got["mappings"] = {
@@ -119,14 +119,12 @@ def create(translated, name, region, parameters):
         s["SubnetId"]: {"zone": s["AvailabilityZone"], "cidr": s["CidrBlock"]}
         for s in ec2.describe_subnets(Filters=only)["Subnets"]
     }
+    # Which subnets a table serves moto does not tell.
     got["routes"] = {} if not vpcs else {
-        t["RouteTableId"]: {
-            "subnets": sorted(a["SubnetId"] for a in t["Associations"] if "SubnetId" in a),
-            "default": [
-                r.get("NatGatewayId") or r.get("GatewayId") for r in t["Routes"]
-                if r.get("DestinationCidrBlock") == "0.0.0.0/0"
-            ],
-        }
+        t["RouteTableId"]: [
+            r.get("NatGatewayId") or r.get("GatewayId") for r in t["Routes"]
+            if r.get("DestinationCidrBlock") == "0.0.0.0/0"
+        ]
         for t in ec2.describe_route_tables(Filters=only)["RouteTables"]
     }
     got["endpoints"] = {
@@ -138,10 +136,6 @@ def create(translated, name, region, parameters):
         for n in ec2.describe_nat_gateways()["NatGateways"]
     }
     got["addresses"] = {a["PublicIp"]: a["AllocationId"] for a in ec2.describe_addresses()["Addresses"]}
-    got["groups"] = {
-        g["GroupId"]: {"in": len(g["IpPermissions"]), "out": sorted((p.get("FromPort"), p.get("ToPort")) for p in g["IpPermissionsEgress"])}
-        for g in ec2.describe_security_groups(GroupIds=list(of("AWS::EC2::SecurityGroup").values()))["SecurityGroups"]
-    }
     got["topics"] = [t["TopicArn"] for t in client("sns").list_topics()["Topics"]]
     return got
 
