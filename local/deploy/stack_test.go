@@ -568,12 +568,33 @@ func TestAlarmsWaitForMetricsThatAreWritten(t *testing.T) {
 	}
 }
 
-// The filter reads what functions/api writes: see TestRefusedCallbackIsLogged
-// there for the line.
-func TestRefusedCallbacksAreCounted(t *testing.T) {
-	p := stackOf(t, "prod").Translated.Resources["CallbackRefusals"].Properties
-	want := `{ ($.message = "answered") && ($.route = "/callback/{corpid}") && ($.status = 401) }`
-	if got := p["FilterPattern"]; got != want {
-		t.Errorf("got %v, want %s", got, want)
+// Metric filters read log lines by their words: whoever changes a line has to
+// change the filter.
+func TestFiltersReadLinesThatAreWritten(t *testing.T) {
+	s := stackOf(t, "prod")
+	for id, c := range map[string]struct{ pattern, log, file, words string }{
+		"CallbackRefusals": {
+			`{ ($.message = "answered") && ($.route = "/callback/{corpid}") && ($.status = 401) }`,
+			"ApiLog", "functions/api/api.go", `"answered"`,
+		},
+		"ExpiredMedia": {
+			`{ ($.message = "file is not whole") && ($.state = "expired") }`,
+			"MediaLog", "shared/archive/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
+		},
+	} {
+		p := s.Translated.Resources[id].Properties
+		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != c.log {
+			t.Errorf("%s reads %v of %s, want %s of %s", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern, c.log)
+		}
+		source, err := os.ReadFile(root + "/" + c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), c.words) {
+			t.Errorf("%s reads a line that %s does not write: %s", id, c.file, c.words)
+		}
+	}
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 2 {
+		t.Errorf("got %d filters, want each to be in the table of this test", n)
 	}
 }
