@@ -263,13 +263,13 @@ func (in *input) page(at any) bool {
 }
 
 // day is a Beijing date; fallback if it is not given.
-func (in *input) day(fallback archive.Day) archive.Day {
-	if !in.query.Has("day") {
+func (in *input) day(field string, fallback archive.Day) archive.Day {
+	if !in.query.Has(field) {
 		return fallback
 	}
-	day := archive.Day(in.query.Get("day"))
+	day := archive.Day(in.query.Get(field))
 	if day.Start().IsZero() {
-		in.reject("day", problem.Form, problem.MendDay, nil)
+		in.reject(field, problem.Form, problem.MendDay, nil)
 		return fallback
 	}
 	return day

@@ -160,12 +160,31 @@ type replayJSON struct {
 	Pages     int     `json:"pages"`
 	UpdatedAt string  `json:"updated_at"`
 	Done      bool    `json:"done"`
+
+	Verify   bool          `json:"verify"`
+	Faults   int           `json:"faults"`
+	Findings []findingJSON `json:"findings"`
+}
+
+type findingJSON struct {
+	After string        `json:"after"`
+	Seq   *string       `json:"seq"`
+	What  archive.Fault `json:"what"`
 }
 
 func showReplay(r archive.Replay) replayJSON {
 	j := replayJSON{
 		ID: r.ID, CreatedAt: moment(r.CreatedAt), By: r.By, From: decimal(r.From), Waiting: r.Waiting, Version: versionOrNull(r.Version),
 		Next: decimal(r.Next), Pages: r.Pages, UpdatedAt: moment(r.UpdatedAt), Done: r.Done,
+		Verify: r.Verify, Faults: r.Faults, Findings: []findingJSON{},
+	}
+	for _, f := range r.Findings {
+		shown := findingJSON{After: decimal(f.After), What: f.What}
+		if f.Seq != 0 {
+			seq := decimal(f.Seq)
+			shown.Seq = &seq
+		}
+		j.Findings = append(j.Findings, shown)
 	}
 	if r.To != 0 {
 		to := decimal(r.To)
@@ -185,12 +204,19 @@ func (a *api) createReplay(ctx context.Context, c *call) (answer, error) {
 	var toGiven bool
 	job.From, _ = c.seq("from_seq")
 	job.To, toGiven = c.seq("to_seq")
-	job.Waiting, job.Version = c.flag("waiting"), c.version("publickey_ver")
+	job.Waiting, job.Version, job.Verify = c.flag("waiting"), c.version("publickey_ver"), c.flag("verify")
+	if job.Verify && (job.Waiting || job.Version != 0) {
+		// A chain is followed row by row.
+		c.reject("verify", problem.Exclusive, problem.MendVerify, nil)
+	}
 	if toGiven && job.To <= job.From {
 		c.reject("to_seq", problem.Range, problem.MendSeqOrder, nil)
 	}
 	if err := c.err(); err != nil {
 		return answer{}, err
+	}
+	if c.caller.role == auditor && !job.Verify {
+		return answer{}, problem.New(problem.Forbidden, nil)
 	}
 	if err := a.replays.StartReplay(ctx, job); err != nil {
 		return answer{}, err
@@ -246,7 +272,7 @@ func placeOf(e archive.Event) eventAt {
 func (a *api) listEvents(ctx context.Context, c *call) (answer, error) {
 	var at eventAt
 	more := c.page(&at)
-	day, limit := c.day(archive.DayOf(a.now())), c.limit()
+	day, limit := c.day("day", archive.DayOf(a.now())), c.limit()
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}
@@ -288,7 +314,7 @@ type viewJSON struct {
 func (a *api) listViews(ctx context.Context, c *call) (answer, error) {
 	var cursor string
 	c.page(&cursor)
-	day, limit := c.day(archive.DayOf(a.now())), c.limit()
+	day, limit := c.day("day", archive.DayOf(a.now())), c.limit()
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}

@@ -104,6 +104,8 @@ const (
 	MendTime          Mend = "time"
 	MendTimeOrder     Mend = "time_order"
 	MendDay           Mend = "day"
+	MendDays          Mend = "days" // from, to, max
+	MendVerify        Mend = "verify"
 	MendOneOf         Mend = "one_of" // values
 	MendExactlyOne    Mend = "exactly_one"
 	MendToken         Mend = "token"
@@ -138,6 +140,8 @@ var mends = map[Mend]words{
 	MendTime:          {"时间须为 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
 	MendTimeOrder:     {"to 须晚于 from。", "to must be after from."},
 	MendDay:           {"日期须为北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
+	MendDays:          {"{from} 不得晚于 {to}，{to} 不得晚于今天，一次最多 {max} 天。", "{from} may not be after {to}, nor {to} after today; {max} days at most."},
+	MendVerify:        {"核验须逐页进行，不能与 waiting 或 publickey_ver 同时使用。", "A verification reads every page; leave out waiting and publickey_ver."},
 	MendOneOf:         {"可选的值：{values}。", "Give one of {values}."},
 	MendExactlyOne:    {"member、external_contact、room、unplaced 须恰好填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
 	MendToken:         {"翻页标记不属于该列表，请从第一页重新开始。", "This token is of another list. Begin at the first page."},

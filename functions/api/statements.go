@@ -1,0 +1,344 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// rowsMost is how many rows of a chain are read for one answer. A corp that
+	// is pulled every minute has some 45,000 in a month.
+	rowsMost = 50_000
+	// rowsAtOnce is the most that the ledger gives at a time.
+	rowsAtOnce = 1000
+	// rangeDays is how many days one answer is about at most.
+	rangeDays = 31
+	// gapsMost is how many gaps a statement lists.
+	gapsMost = 20
+	// settled is when a day is over for its rows: a pull is no longer, and a row
+	// has the time at which its page came.
+	settled = 15 * time.Minute
+)
+
+type linkJSON struct {
+	Seq  string `json:"seq"`
+	Hash string `json:"hash"`
+}
+
+// statementJSON is what the chain's rows of one day say.
+type statementJSON struct {
+	Day    archive.Day `json:"day"`
+	Closed bool        `json:"closed"`
+	Whole  bool        `json:"whole"`
+
+	Opening     linkJSON `json:"opening"`
+	Closing     linkJSON `json:"closing"`
+	Rows        int      `json:"rows"`
+	BrokenAfter *string  `json:"broken_after"`
+
+	FirstSeq *string `json:"first_seq"`
+	LastSeq  *string `json:"last_seq"`
+	Pages    int     `json:"pages"`
+	Decoded  bool    `json:"decoded"`
+	Waiting  struct {
+		Pages   int `json:"pages"`
+		Records int `json:"records"`
+	} `json:"waiting"`
+	Pulled        int            `json:"pulled"`
+	Stored        int            `json:"stored"`
+	Unreadable    int            `json:"unreadable"`
+	Undecryptable map[string]int `json:"undecryptable"`
+	Types         map[string]int `json:"types"`
+
+	GapCount int        `json:"gap_count"`
+	Gaps     []rowJSON  `json:"gaps"`
+	Losses   []lossJSON `json:"losses"`
+}
+
+// chainEnd is the end of a chain, or of its beginning.
+type chainEnd struct {
+	last uint64
+	hash string
+}
+
+func (e chainEnd) show() linkJSON { return linkJSON{Seq: decimal(e.last), Hash: e.hash} }
+
+// follows reports whether the row is whole and belongs behind e.
+func (e chainEnd) follows(r archive.Row) bool {
+	return r.After == e.last && r.Prev == e.hash && archive.ChainHash(r) == r.Hash
+}
+
+func newStatement(day archive.Day, opening chainEnd) *statementJSON {
+	return &statementJSON{
+		Day: day, Whole: true, Decoded: true, Opening: opening.show(), Closing: opening.show(),
+		Undecryptable: map[string]int{}, Types: map[string]int{}, Gaps: []rowJSON{}, Losses: []lossJSON{},
+	}
+}
+
+// add counts a row that stands behind prev.
+func (s *statementJSON) add(prev chainEnd, r archive.Row) {
+	s.Rows++
+	s.Closing = chainEnd{r.Last, r.Hash}.show()
+	if s.BrokenAfter == nil && !prev.follows(r) {
+		after := decimal(r.After)
+		s.BrokenAfter = &after
+	}
+	if r.Kind == archive.GapRow {
+		if s.GapCount++; len(s.Gaps) < gapsMost {
+			s.Gaps = append(s.Gaps, showRow(r))
+		}
+		return
+	}
+	first, last := decimal(r.First), decimal(r.Last)
+	if s.FirstSeq == nil {
+		s.FirstSeq = &first
+	}
+	s.LastSeq = &last
+	s.Pages++
+	s.Pulled += r.Count
+	if r.Result == nil {
+		s.Decoded = false
+		s.Waiting.Pages++
+		s.Waiting.Records += r.Count
+		return
+	}
+	s.Stored += r.Result.Stored
+	s.Unreadable += r.Result.Unreadable
+	for reason, n := range r.Result.Undecryptable {
+		s.Undecryptable[reason] += n
+	}
+	for kind, n := range r.Result.Types {
+		s.Types[kind] += n
+	}
+}
+
+func (a *api) getStatement(ctx context.Context, c *call) (answer, error) {
+	day := archive.Day(c.PathValue("day"))
+	if day.Start().IsZero() || day > archive.DayOf(a.now()) {
+		return answer{}, problem.New(problem.NotFound, nil)
+	}
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	list, _, err := a.statements(ctx, c.corpID, day, day)
+	if err != nil {
+		return answer{}, err
+	}
+	return asJSON(200, list[0])
+}
+
+func (a *api) listStatements(ctx context.Context, c *call) (answer, error) {
+	from, to := c.days("from", "to", archive.DayOf(a.now()))
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	list, next, err := a.statements(ctx, c.corpID, from, to)
+	if err != nil {
+		return answer{}, err
+	}
+	return asJSON(200, struct {
+		Statements []*statementJSON `json:"statements"`
+		Next       *archive.Day     `json:"next"`
+	}{list, next})
+}
+
+// days is a range of days, today the last that there can be.
+func (in *input) days(fromField, toField string, today archive.Day) (from, to archive.Day) {
+	to = in.day(toField, today)
+	from = in.day(fromField, max(daysAfter(to, 1-rangeDays), firstDay))
+	if to > today || from > to || daysAfter(from, rangeDays) <= to {
+		in.reject(fromField, problem.Range, problem.MendDays, problem.Args{"from": fromField, "to": toField, "max": strconv.Itoa(rangeDays)})
+	}
+	return from, to
+}
+
+// firstDay is before everything: days are compared as texts, which have no
+// years below 0.
+const firstDay archive.Day = "0001-01-01"
+
+func daysAfter(d archive.Day, n int) archive.Day { return archive.DayOf(d.Start().AddDate(0, 0, n)) }
+
+// statements are those of the days from first to last, at least one. If there
+// are too many rows for one answer, they end before last and next is the day
+// to go on with; a first day that is too long by itself is not whole.
+//
+// The rows of a day are those from the first that was pulled on it, or later,
+// to the last before the first of a later day: no row is in two days or in
+// none, even where clocks disagree.
+func (a *api) statements(ctx context.Context, corp string, first, last archive.Day) (list []*statementJSON, next *archive.Day, err error) {
+	losses, err := a.ledger.Losses(ctx, corp)
+	if err != nil {
+		return nil, nil, err
+	}
+	at, end, err := a.chainBefore(ctx, corp, first)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := a.now()
+	list = []*statementJSON{newStatement(first, end)}
+	whole, err := a.eachRow(ctx, corp, at, last, func(r archive.Row) {
+		for list[len(list)-1].Day < archive.DayOf(r.At) {
+			list = append(list, newStatement(daysAfter(list[len(list)-1].Day, 1), end))
+		}
+		list[len(list)-1].add(end, r)
+		end = chainEnd{r.Last, r.Hash}
+	})
+	switch n := len(list) - 1; {
+	case err != nil:
+		return nil, nil, err
+	case whole:
+		for list[len(list)-1].Day < last {
+			list = append(list, newStatement(daysAfter(list[len(list)-1].Day, 1), end))
+		}
+	case n > 0:
+		next, list = &list[n].Day, list[:n]
+	default:
+		list[0].Whole = false
+		if first < last {
+			day := daysAfter(first, 1)
+			next = &day
+		}
+	}
+	for _, s := range list {
+		s.Closed = s.Whole && !now.Before(dayEnd(s.Day).Add(settled))
+		for _, l := range losses {
+			if archive.DayOf(l.At) == s.Day {
+				s.Losses = append(s.Losses, lossJSON{Since: moment(l.Since), At: moment(l.At)})
+			}
+		}
+	}
+	return list, next, nil
+}
+
+// chainBefore finds where the rows of a day and later begin: from is at most
+// the After of the first of them and above that of the row before it, at which
+// the chain ended.
+func (a *api) chainBefore(ctx context.Context, corp string, day archive.Day) (from uint64, end chainEnd, err error) {
+	fail := func(err error) (uint64, chainEnd, error) { return 0, chainEnd{}, err }
+	head, err := a.ledger.Head(ctx, corp)
+	if err != nil {
+		return fail(err)
+	}
+	// Rows are in the order of their times, so this halves the seqs.
+	lo, hi := uint64(0), head.Last
+	for lo < hi {
+		middle := lo + (hi-lo)/2
+		rows, err := a.ledger.Rows(ctx, corp, archive.RowQuery{From: middle, Limit: 1})
+		if err != nil {
+			return fail(err)
+		}
+		if len(rows) == 1 && rows[0].At.Before(day.Start()) {
+			lo = rows[0].After + 1
+		} else {
+			hi = middle
+		}
+	}
+	end = chainEnd{0, archive.GenesisHash(corp)}
+	if lo == 0 {
+		return lo, end, nil
+	}
+	before, err := a.ledger.Rows(ctx, corp, archive.RowQuery{From: lo - 1, Descending: true, Limit: 1})
+	if err != nil {
+		return fail(err)
+	}
+	if len(before) == 1 {
+		end = chainEnd{before[0].Last, before[0].Hash}
+	}
+	return lo, end, nil
+}
+
+// eachRow calls f for the rows asked after at or later, to the last of a day.
+// It stops after rowsMost; then the rows are not whole.
+func (a *api) eachRow(ctx context.Context, corp string, at uint64, last archive.Day, f func(archive.Row)) (whole bool, err error) {
+	end := dayEnd(last)
+	for n := 0; n < rowsMost; {
+		rows, err := a.ledger.Rows(ctx, corp, archive.RowQuery{From: at, Limit: rowsAtOnce})
+		if err != nil {
+			return false, err
+		}
+		for _, r := range rows {
+			if !r.At.Before(end) {
+				return true, nil
+			}
+			f(r)
+			at = r.After + 1
+		}
+		if n += len(rows); len(rows) < rowsAtOnce {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+type typeJSON struct {
+	Type    string `json:"type"`
+	Count   int    `json:"count"`
+	FirstAt string `json:"first_at"`
+	Known   bool   `json:"known"`
+}
+
+func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
+	from, to := c.days("from_day", "to_day", archive.DayOf(a.now()))
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	at, _, err := a.chainBefore(ctx, c.corpID, from)
+	if err != nil {
+		return answer{}, err
+	}
+	out := struct {
+		Types      []*typeJSON `json:"types"`
+		Unreadable int         `json:"unreadable"`
+		Whole      bool        `json:"whole"`
+	}{Types: []*typeJSON{}}
+	seen := make(map[string]*typeJSON)
+	out.Whole, err = a.eachRow(ctx, c.corpID, at, to, func(r archive.Row) {
+		if r.Result == nil {
+			return
+		}
+		out.Unreadable += r.Result.Unreadable
+		for name, n := range r.Result.Types {
+			if seen[name] == nil {
+				seen[name] = &typeJSON{Type: name, FirstAt: moment(r.At)}
+				out.Types = append(out.Types, seen[name])
+			}
+			seen[name].Count += n
+		}
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	for _, t := range out.Types {
+		if t.Known, err = knownType(t.Type); err != nil {
+			return answer{}, err
+		}
+	}
+	slices.SortFunc(out.Types, func(x, y *typeJSON) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type))
+	})
+	return asJSON(200, out)
+}
+
+// knownType reports whether package message has a form for messages that were
+// counted under a name: their msgtype, or their action if they have none.
+func knownType(name string) (bool, error) {
+	for _, field := range []string{"msgtype", "action"} {
+		raw, err := json.Marshal(map[string]string{field: name})
+		if err != nil {
+			return false, fmt.Errorf("ask for a type: %w", err)
+		}
+		if message.Read(raw).Kind != message.KindUnknown {
+			return true, nil
+		}
+	}
+	return false, nil
+}
