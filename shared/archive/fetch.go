@@ -35,6 +35,8 @@ const (
 	partSize  = 5 << 20   // the least that S3 takes, ten chunks
 	chunkSize = 512 << 10 // the most that WeCom gives
 	dueRead   = 50
+	// maxFailures of our own stores end a round.
+	maxFailures = 3
 	// A file of which chunks stay this small on average never ends.
 	fairChunk  = 64 << 10
 	fairChunks = 64
@@ -168,12 +170,14 @@ func (d *fetch) nearlyOver(ctx context.Context) bool {
 }
 
 // run fetches until nothing is due, the corp is held, or time is nearly up,
-// which it reports by more. Each file has one turn.
+// which it reports by more. Each file has one turn. A store that fails with one
+// file may be well with the next: only some failures end the round.
 func (d *fetch) run(ctx context.Context) (more bool, err error) {
+	var errs []error
 	for {
 		due, err := d.Files.DueFiles(ctx, d.corp, d.lane, d.Now(), dueRead+len(d.seen))
 		if err != nil {
-			return false, fmt.Errorf("list waiting files: %w", err)
+			return false, errors.Join(append(errs, fmt.Errorf("list waiting files: %w", err))...)
 		}
 		fresh := false
 		for _, id := range due {
@@ -181,19 +185,21 @@ func (d *fetch) run(ctx context.Context) (more bool, err error) {
 				continue
 			}
 			if d.nearlyOver(ctx) {
-				return true, nil
+				return true, errors.Join(errs...)
 			}
 			d.seen[id], fresh = true, true
 			done, err := d.file(ctx, id)
 			if err != nil {
-				return false, fmt.Errorf("file %s: %w", id, err)
-			}
-			if !done {
-				return d.held == "", nil
+				errs = append(errs, fmt.Errorf("file %s: %w", id, err))
+				if ctx.Err() != nil || len(errs) == maxFailures {
+					return false, errors.Join(errs...)
+				}
+			} else if !done {
+				return d.held == "", errors.Join(errs...)
 			}
 		}
 		if !fresh {
-			return false, nil
+			return false, errors.Join(errs...)
 		}
 	}
 }
@@ -336,9 +342,7 @@ type transfer struct {
 // run downloads from the resume point to the end. Errors are those of our own
 // stores, and [ErrConflict].
 func (t *transfer) run(ctx context.Context) (end, error) {
-	if err := t.resume(); err != nil {
-		return end{}, err
-	}
+	t.resume()
 	for {
 		if t.nearlyOver(ctx) {
 			return end{kind: endOfTime}, nil
@@ -379,21 +383,20 @@ func (t *transfer) run(ctx context.Context) (end, error) {
 	}
 }
 
-// resume begins where the row says.
-func (t *transfer) resume() error {
+// resume begins where the row says, or at the first byte if what it says is of
+// no use, such as a digest in the form of another version of Go.
+func (t *transfer) resume() {
 	t.buf, t.at, t.begun, t.sum = t.fetch.buffer(), Resume{}, 0, md5.New()
-	if t.row.Resume == nil {
-		return nil
+	r := t.row.Resume
+	if r == nil || r.Parts < 1 || r.Index == "" {
+		return
 	}
-	t.at = *t.row.Resume
-	if t.at.Parts < 1 || t.at.Index == "" {
-		return fmt.Errorf("resume point: %w", ErrCorrupt)
+	sum := md5.New()
+	if sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(r.Digest) != nil {
+		return
 	}
-	if err := t.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(t.at.Digest); err != nil {
-		return fmt.Errorf("resume point: digest: %w", ErrCorrupt)
-	}
-	t.begun, _ = indexStart(t.at.Index)
-	return nil
+	t.at, t.sum = *r, sum
+	t.begun, _ = indexStart(r.Index)
 }
 
 // buffer is empty, with room for a part and the chunk that fills it.
@@ -659,7 +662,8 @@ func (t *transfer) restart(ctx context.Context) error {
 	if err := t.discard(ctx, upload); err != nil {
 		return err
 	}
-	return t.resume()
+	t.resume()
+	return nil
 }
 
 // discard throws an upload away that no row names any more.

@@ -208,6 +208,69 @@ func TestResumeAtEveryPart(t *testing.T) {
 	}
 }
 
+// A resume point that cannot be read costs the parts, not the file.
+func TestUnreadableResumePoint(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	body := content(part + 5)
+	f := b.file("f", body)
+	b.register(f)
+	upload, err := b.Objects.BeginUpload(t.Context(), corp, f.ID)
+	b.must(err)
+	b.must(b.Objects.UploadPart(t.Context(), corp, f.ID, upload, 1, body[:part]))
+	row := b.row(f)
+	row.Resume = &archive.Resume{Upload: upload, Index: "Range:bytes=5242880-5242884", Parts: 1, Chunks: 10, Bytes: part, Digest: []byte("of another age")}
+	_, err = b.Files.SaveFile(t.Context(), row)
+	b.must(err)
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileStored, "", body)
+}
+
+// A store that fails with one file holds up no other; one that fails with all
+// ends the round.
+func TestStoreThatFailsWithSomeFiles(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		failures int
+		stored   int
+	}{{"one", 1, 5}, {"all", 6, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &archivetest.Faults{}
+			b := newMediaBench(t, f)
+			var files []archive.File
+			for i := range 6 {
+				files = append(files, b.file(fmt.Sprint("f", i, "-"), []byte("x")))
+			}
+			b.register(files...)
+			n := 0
+			f.Arm(func(call archivetest.Call) (archivetest.Outcome, error) {
+				if call.Name == "Objects.PutFile" {
+					if n++; n <= c.failures {
+						return archivetest.FailsBefore, nil
+					}
+				}
+				return archivetest.Works, nil
+			})
+			if err := b.fetch(t.Context()); !errors.Is(err, archivetest.ErrInjected) {
+				t.Errorf("got %v, want the failure said", err)
+			}
+			f.Disarm()
+			stored := 0
+			for _, file := range files {
+				if b.row(file).State == archive.FileStored {
+					stored++
+				}
+			}
+			if stored != c.stored || n > 6 {
+				t.Errorf("got %d stored in %d tries, want %d", stored, n, c.stored)
+			}
+			b.must(b.fetch(t.Context()))
+			for _, file := range files {
+				b.want(file, archive.FileStored, "", []byte("x"))
+			}
+		})
+	}
+}
+
 func TestLostUploadIsBegunAgain(t *testing.T) {
 	b := newMediaBench(t, &archivetest.Faults{})
 	body := content(2*part + 5)

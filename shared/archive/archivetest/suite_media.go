@@ -203,7 +203,7 @@ func filesRegister(t *testing.T, s FileStore) {
 // What messages say goes into the row, whatever it is.
 func filesStrange(t *testing.T, s FileStore) {
 	f := newFile(corpFor(t, 1), 1)
-	f.Name, f.Ext, f.Kind, f.From.MsgID = "../\x00\r\n<b>‮", "", "未知", ""
+	f.Name, f.Ext, f.Kind, f.From.MsgID = "../\x00\r\n<b>\u202e", "", "未知", ""
 	f.From.Conversation = archive.Unplaced
 	ok(t, s.CreateFile(t.Context(), f))
 	f.Rev = 1
