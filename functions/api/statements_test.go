@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// link appends a row to the chain of a corp, as pulled at a time.
+func (w *world) link(at time.Time, kind archive.RowKind, last uint64) archive.Row {
+	w.t.Helper()
+	head, err := w.ledger.Head(w.t.Context(), corp)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	row := archive.Row{
+		Corp: corp, Kind: kind, After: head.Last, Last: last, Sum: strings.Repeat("ab", 32), Size: 1000, At: at,
+		Prev: head.Hash, State: archive.RowRequested, Tries: 1,
+	}
+	if kind == archive.PageRow {
+		row.First, row.Count = head.Last+1, int(last-head.Last)
+	} else {
+		row.State, row.Reason, row.Evidence = archive.RowDecoded, "301058", "seen twice"
+	}
+	row.Hash = archive.ChainHash(row)
+	if err := w.ledger.Append(w.t.Context(), head, row); err != nil {
+		w.t.Fatal(err)
+	}
+	return row
+}
+
+func (w *world) decoded(row archive.Row, res archive.Result) {
+	w.t.Helper()
+	res.At = w.now()
+	if err := w.ledger.Finish(w.t.Context(), corp, row.After, res); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// beijing is a time of a day in January 2026.
+func beijing(t *testing.T, day int, clock string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, fmt.Sprintf("2026-01-%02dT%s+08:00", day, clock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.UTC()
+}
+
+func (w *world) statement(day string) statementJSON {
+	w.t.Helper()
+	return into[statementJSON](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/statements/"+day).want(200))
+}
+
+func TestStatements(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.bareCorp(other)
+	genesis := linkJSON{"0", archive.GenesisHash(corp)}
+	if s := w.statement("2026-01-31"); s.Opening != genesis || s.Closing != genesis || s.Rows != 0 || s.FirstSeq != nil || s.BrokenAfter != nil || s.Closed {
+		t.Errorf("of a corp without rows: got %+v", s)
+	}
+
+	a := w.link(beijing(t, 28, "23:59:59"), archive.PageRow, 10)
+	b := w.link(beijing(t, 29, "00:00:00"), archive.PageRow, 5_000_000_000)
+	g := w.link(beijing(t, 29, "12:00:00"), archive.GapRow, 5_000_000_003)
+	c := w.link(beijing(t, 29, "23:59:59"), archive.PageRow, 5_000_000_013)
+	d := w.link(beijing(t, 31, "10:00:00"), archive.PageRow, 5_000_000_020)
+	w.decoded(a, archive.Result{Stored: 10, Types: map[string]int{"text": 10}})
+	w.decoded(b, archive.Result{Stored: 4_999_999_989, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 4_999_999_988}, Unreadable: 1})
+	w.decoded(c, archive.Result{Undecryptable: map[string]int{"journal_damaged": 10}})
+	for _, l := range []archive.Loss{
+		{Corp: corp, Since: beijing(t, 20, "01:00:00"), At: beijing(t, 25, "01:00:00")},
+		{Corp: corp, Since: beijing(t, 24, "01:00:00"), At: beijing(t, 29, "01:00:00")},
+	} {
+		if err := w.ledger.RecordLoss(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	s := w.statement("2026-01-29")
+	if s.Opening != (linkJSON{"10", a.Hash}) || s.Closing != (linkJSON{"5000000013", c.Hash}) || s.Rows != 3 || s.BrokenAfter != nil || !s.Closed || !s.Whole {
+		t.Errorf("chain: got %+v", s)
+	}
+	if *s.FirstSeq != "11" || *s.LastSeq != "5000000013" || s.Pages != 2 || !s.Decoded || s.Pulled != 5_000_000_000 || s.Stored != 4_999_999_989 || s.Unreadable != 1 {
+		t.Errorf("counts: got %+v", s)
+	}
+	if s.Undecryptable["no_key"] != 1 || s.Undecryptable["journal_damaged"] != 10 || s.Types["text"] != 4_999_999_988 {
+		t.Errorf("counts: got %v, %v", s.Undecryptable, s.Types)
+	}
+	if s.GapCount != 1 || len(s.Gaps) != 1 || s.Gaps[0].Hash != g.Hash || len(s.Losses) != 1 || s.Losses[0].Since != moment(beijing(t, 24, "01:00:00")) {
+		t.Errorf("got gaps %+v, losses %+v", s.Gaps, s.Losses)
+	}
+	if s := w.statement("2026-01-30"); s.Rows != 0 || s.Opening != s.Closing || s.Closing.Hash != c.Hash || !s.Closed || !s.Decoded {
+		t.Errorf("a day without rows: got %+v", s)
+	}
+	s = w.statement("2026-01-31")
+	if s.Decoded || s.Waiting.Pages != 1 || s.Waiting.Records != 7 || s.Pulled != 7 || s.Closed || s.Closing.Hash != d.Hash {
+		t.Errorf("today: got %+v", s)
+	}
+	if s := w.statement("2020-02-29"); s.Opening != genesis || s.Rows != 0 {
+		t.Errorf("long before: got %+v", s)
+	}
+	for _, day := range []string{"2026-02-01", "2026-01-32", "today", "9999-12-31"} {
+		w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/statements/"+day).wantProblem(404, "not-found")
+	}
+
+	type list struct {
+		Statements []statementJSON
+		Next       *string
+	}
+	l := into[list](w.get(tokenOf(corp, service), "/v1/corps/"+corp+"/statements").want(200))
+	if len(l.Statements) != 31 || l.Next != nil || l.Statements[0].Day != "2026-01-01" || l.Statements[30].Day != "2026-01-31" {
+		t.Fatalf("got %d statements, next %v", len(l.Statements), l.Next)
+	}
+	var losses int
+	for i, s := range l.Statements {
+		if i > 0 && s.Opening != l.Statements[i-1].Closing {
+			t.Errorf("%s does not open as the day before closed", s.Day)
+		}
+		one, err := json.Marshal(w.statement(string(s.Day)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inList, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(one) != string(inList) {
+			t.Errorf("%s alone and in the list: got %s and %s", s.Day, one, inList)
+		}
+		losses += len(s.Losses)
+	}
+	if losses != 2 {
+		t.Errorf("got %d losses, want 2", losses)
+	}
+	if l := into[list](w.get(tokenOf(other, auditor), "/v1/corps/"+other+"/statements?from=2026-01-28&to=2026-01-29").want(200)); len(l.Statements) != 2 || l.Statements[1].Rows != 0 {
+		t.Errorf("another corp: got %+v", l.Statements)
+	}
+	for query, want := range map[string]string{
+		"from=x": "from:form", "to=2026-1-1": "to:form", "from=2026-01-30&to=2026-01-29": "from:range", "to=2026-02-01": "from:range",
+		"from=2025-12-31&to=2026-01-31": "from:range", "from=2026-02-01": "from:range", "day=2026-01-01": "day:unknown",
+	} {
+		if got := w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/statements?"+query).wantProblem(400, "invalid-request").rules(); got != want {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+
+	// The day is over, and a pull that began on it may still be at work.
+	w.pass(beijing(t, 31, "23:59:59").Add(settled).Sub(w.now()))
+	if w.statement("2026-01-31").Closed {
+		t.Error("closed too early")
+	}
+	w.pass(time.Second)
+	if !w.statement("2026-01-31").Closed {
+		t.Error("not closed")
+	}
+}
+
+// rowsOnly is a ledger with other rows.
+type rowsOnly struct {
+	ledger
+	rows []archive.Row
+}
+
+func (l rowsOnly) Head(context.Context, string) (archive.Head, error) {
+	return archive.Head{Corp: corp, Last: l.rows[len(l.rows)-1].Last}, nil
+}
+
+func (l rowsOnly) Rows(_ context.Context, _ string, q archive.RowQuery) ([]archive.Row, error) {
+	i, _ := slices.BinarySearchFunc(l.rows, q.From, func(r archive.Row, from uint64) int { return int(int64(r.After) - int64(from)) })
+	if !q.Descending {
+		return l.rows[i:min(i+q.Limit, len(l.rows))], nil
+	}
+	if i == len(l.rows) || l.rows[i].After > q.From {
+		i--
+	}
+	if i < 0 {
+		return nil, nil
+	}
+	return l.rows[i : i+1], nil
+}
+
+// chainOf makes rows of one record each, pulled at the given times.
+func chainOf(at func(i int) time.Time, n int) []archive.Row {
+	head := archive.NewHead(corp)
+	rows := make([]archive.Row, n)
+	for i := range rows {
+		r := archive.Row{Corp: corp, Kind: archive.PageRow, After: head.Last, First: head.Last + 1, Last: head.Last + 1, Count: 1, At: at(i), Prev: head.Hash, State: archive.RowDecoded}
+		r.Result = &archive.Result{Stored: 1, Types: map[string]int{"text": 1}}
+		r.Hash = archive.ChainHash(r)
+		rows[i], head = r, head.Next(r)
+	}
+	return rows
+}
+
+func TestStatementsNameWhereTheChainBreaks(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	for name, change := range map[string]func([]archive.Row){
+		"a row was edited":     func(r []archive.Row) { r[5].Count = 7 },
+		"a row was replaced":   func(r []archive.Row) { r[4].Size = 7; r[4].Hash = archive.ChainHash(r[4]) },
+		"a row was taken out":  func(r []archive.Row) { copy(r[5:], r[6:]); r[9] = r[8]; r[9].After, r[9].Last = 10, 11 },
+		"the first was edited": func(r []archive.Row) { r[0].Prev = strings.Repeat("0", 64) },
+	} {
+		w.run(name, func(t *testing.T) {
+			rows := chainOf(func(i int) time.Time { return beijing(t, 29, "12:00:00").Add(time.Duration(i) * time.Second) }, 10)
+			change(rows)
+			w.api.ledger = rowsOnly{w.ledger, rows}
+			want := map[string]string{"a row was taken out": "6", "the first was edited": "0"}[name]
+			if want == "" {
+				want = "5"
+			}
+			if s := w.statement("2026-01-29"); s.BrokenAfter == nil || *s.BrokenAfter != want {
+				t.Errorf("got %+v, want broken after %s", s, want)
+			}
+		})
+	}
+}
+
+// A row that a slow clock dated back belongs to the day of the row before it.
+func TestEveryRowIsInOneStatement(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	midnight := beijing(t, 29, "00:00:00")
+	rows := chainOf(func(i int) time.Time {
+		if i == 6 {
+			return midnight.Add(-time.Second)
+		}
+		return midnight.Add(time.Duration(i-5) * time.Second)
+	}, 10)
+	w.api.ledger = rowsOnly{w.ledger, rows}
+	before, after := w.statement("2026-01-28"), w.statement("2026-01-29")
+	if before.Rows+after.Rows != 10 || before.Closing != after.Opening || before.BrokenAfter != nil || after.BrokenAfter != nil {
+		t.Errorf("got %d and %d rows, closing %v, opening %v", before.Rows, after.Rows, before.Closing, after.Opening)
+	}
+}
+
+func TestAnswersOverManyRowsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	const busy = 30
+	start := beijing(t, busy, "00:00:00")
+	rows := chainOf(func(i int) time.Time {
+		if i < 3 {
+			return start.Add(-time.Hour)
+		}
+		return start.Add(time.Duration(i) * time.Millisecond)
+	}, rowsMost+500)
+	w.api.ledger = rowsOnly{w.ledger, rows}
+	type list struct {
+		Statements []statementJSON
+		Next       *string
+	}
+	ask := func(from string) list {
+		t.Helper()
+		return into[list](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/statements?to=2026-01-31&from="+from).want(200))
+	}
+	l := ask("2026-01-29")
+	if len(l.Statements) != 1 || l.Statements[0].Rows != 3 || !l.Statements[0].Closed || l.Next == nil || *l.Next != "2026-01-30" {
+		t.Fatalf("got %+v", l)
+	}
+	l = ask(*l.Next)
+	if s := l.Statements[0]; len(l.Statements) != 1 || s.Whole || s.Closed || s.Rows < rowsMost || s.Rows > rowsMost+rowsAtOnce || *l.Next != "2026-01-31" {
+		t.Fatalf("got %d statements, whole %t, %d rows", len(l.Statements), s.Whole, s.Rows)
+	}
+	l = ask(*l.Next)
+	if s := l.Statements[0]; l.Next != nil || s.Rows != 0 || s.Opening.Seq != decimal(rowsMost+500) {
+		t.Errorf("got %+v", l)
+	}
+	types := into[struct {
+		Types []typeJSON
+		Whole bool
+	}](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/types").want(200))
+	if types.Whole || types.Types[0].Count < rowsMost {
+		t.Errorf("got %+v", types)
+	}
+}
+
+func TestTypes(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.bareCorp(other)
+	a := w.link(beijing(t, 28, "12:00:00"), archive.PageRow, 10)
+	b := w.link(beijing(t, 29, "12:00:00"), archive.PageRow, 20)
+	w.link(beijing(t, 29, "13:00:00"), archive.GapRow, 21)
+	c := w.link(beijing(t, 30, "12:00:00"), archive.PageRow, 30)
+	w.link(beijing(t, 30, "13:00:00"), archive.PageRow, 40) // not decoded
+	w.decoded(a, archive.Result{Stored: 10, Types: map[string]int{"text": 9, "hologram": 1}})
+	w.decoded(b, archive.Result{Stored: 10, Types: map[string]int{"text": 3, "voipdocshare": 1, "switch": 1, "": 1, "external_redpacket": 1, "unknown": 1}, Unreadable: 2})
+	w.decoded(c, archive.Result{Stored: 10, Types: map[string]int{"text": 8, "hologram": 2}})
+	type answer struct {
+		Types      []typeJSON
+		Unreadable int
+		Whole      bool
+	}
+	get := func(who token, at, query string) answer {
+		t.Helper()
+		return into[answer](w.get(who, "/v1/corps/"+at+"/types"+query).want(200))
+	}
+	noonOf := func(day int) string { return moment(beijing(t, day, "12:00:00")) }
+	got := get(tokenOf(corp, admin), corp, "")
+	want := []typeJSON{
+		{"text", 20, noonOf(28), true}, {"hologram", 3, noonOf(28), false}, {"", 1, noonOf(29), false},
+		{"external_redpacket", 1, noonOf(29), true}, {"switch", 1, noonOf(29), true}, {"unknown", 1, noonOf(29), false}, {"voipdocshare", 1, noonOf(29), true},
+	}
+	if !slices.Equal(got.Types, want) || got.Unreadable != 2 || !got.Whole {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := get(tokenOf(corp, auditor), corp, "?from_day=2026-01-30&to_day=2026-01-30"); !slices.Equal(got.Types, []typeJSON{{"text", 8, noonOf(30), true}, {"hologram", 2, noonOf(30), false}}) {
+		t.Errorf("of one day: got %+v", got)
+	}
+	if got := get(tokenOf(other, service), other, ""); len(got.Types) != 0 {
+		t.Errorf("another corp: got %+v", got)
+	}
+	for query, want := range map[string]string{
+		"from_day=x": "from_day:form", "to_day=2026-02-01": "from_day:range", "from_day=2025-12-31": "from_day:range",
+	} {
+		if got := w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/types?"+query).want(400).rules(); got != want {
+			t.Errorf("%s: got %s, want %s", query, got, want)
+		}
+	}
+}
+
+func TestVerifications(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	post := func(r role, body any) response {
+		return w.send(tokenOf(corp, r), "POST", "/v1/corps/"+corp+"/replays", body)
+	}
+	job := into[replayJSON](post(auditor, map[string]any{"verify": true, "from_seq": "5", "to_seq": "9"}).want(202))
+	if !job.Verify || job.Faults != 0 || job.Findings == nil || job.By != "u-auditor" {
+		t.Errorf("got %+v", job)
+	}
+	if reqs := w.drain(w.decodes); len(reqs) != 1 || !strings.Contains(reqs[0].body, job.ID) {
+		t.Errorf("got decode requests %+v", reqs)
+	}
+	stored, err := w.ledger.Replay(t.Context(), corp, job.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := stored
+	done.Done, done.Faults = true, 101
+	done.Findings = []archive.Finding{{After: 4, What: archive.FaultChain}, {After: 5, Seq: 1<<64 - 1, What: archive.FaultMissing}}
+	if err := w.ledger.AdvanceReplay(t.Context(), stored, done); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/replays/" + job.ID, "/replays"} {
+		resp := w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+path).want(200)
+		got := replayJSON{}
+		if path == "/replays" {
+			got = into[struct{ Replays []replayJSON }](resp).Replays[0]
+		} else {
+			got = into[replayJSON](resp)
+		}
+		if !got.Done || got.Faults != 101 || len(got.Findings) != 2 || got.Findings[0] != (findingJSON{After: "4", What: "chain_broken"}) || *got.Findings[1].Seq != "18446744073709551615" {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+	post(auditor, map[string]any{}).wantProblem(403, "forbidden")
+	post(auditor, map[string]any{"verify": false, "waiting": true}).wantProblem(403, "forbidden")
+	for _, body := range []string{`{"verify":true,"waiting":true}`, `{"verify":true,"publickey_ver":2}`} {
+		if got := post(admin, body).want(400).rules(); got != "verify:exclusive" {
+			t.Errorf("%s: got %s", body, got)
+		}
+	}
+	if got := post(admin, `{"verify":"yes"}`).want(400).rules(); got != "verify:type" {
+		t.Errorf("got %s", got)
+	}
+	if reqs := w.drain(w.decodes); len(reqs) != 0 {
+		t.Errorf("what was refused was started: %+v", reqs)
+	}
+}
