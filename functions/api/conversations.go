@@ -319,7 +319,7 @@ func showEntry(corp string, e entry) (conversationJSON, error) {
 	if err != nil {
 		return conversationJSON{}, err
 	}
-	view := message.Read(e.raw)
+	view, _ := read(e.fields, e.raw)
 	j.Newest = &previewJSON{
 		MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
 		Kind: view.Kind, Text: beginning(view.Text),

@@ -27,7 +27,7 @@ import (
 // what was withdrawn.
 const (
 	lookMost  = 2000
-	lookBytes = 32 << 20 // messages kept as blobs aside
+	lookBytes = 32 << 20
 )
 
 // maxMilli is the last millisecond of the year 9999, after which no message
@@ -100,8 +100,8 @@ func showMessage(m archive.Message, f message.Fields, raw []byte, revoked *revoc
 	if err != nil {
 		return nil, err
 	}
-	view := message.Read(raw)
-	j.View, j.Revoked = showView(view, !inList || m.Overflow == nil), revoked
+	view, whole := read(f, raw)
+	j.View, j.Revoked = showView(view, whole && (!inList || m.Overflow == nil)), revoked
 	ans, err := asJSON(200, j)
 	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
 		j.View = showView(view, false)
@@ -245,6 +245,13 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 			at := archive.Position{Time: m.Time, MsgID: m.MsgID}
 			r, revoked := revocations[m.MsgID]
 			if revoked || !revokedOnly {
+				if m.Overflow != nil {
+					lookedBytes += m.Overflow.Size
+				}
+				if lookedBytes > lookBytes && looked > 0 {
+					page.more = true
+					return page, nil
+				}
 				shown, err := a.showIfSeen(ctx, c, m, showRevocation(m, r, revoked))
 				if err != nil {
 					return collected{}, err

@@ -79,8 +79,15 @@ func TestStatus(t *testing.T) {
 	if len(s.Losses) != 1 || s.PagesWaiting.Count != 2 || s.PagesWaiting.OldestAt == nil || s.PagesWaiting.More {
 		t.Errorf("got losses %+v, waiting %+v", s.Losses, s.PagesWaiting)
 	}
+	if u := s.Undecryptable; u.FilesUntil == nil || *u.FilesUntil != moment(noon.Add(archive.Retention)) {
+		t.Errorf("got files until %v, want 120 hours after the pull", u.FilesUntil)
+	}
 	if u := s.Undecryptable; u.Count != 3 || u.ByReason[archive.ReasonNoKey] != 2 || u.ByVersion["3"] != 1 || u.More {
 		t.Errorf("got undecryptable %+v", u)
+	}
+	w.pass(archive.Retention)
+	if u := get().Undecryptable; u.FilesUntil != nil {
+		t.Errorf("got files until %s, and all are gone", *u.FilesUntil)
 	}
 	zh := w.do(request{who: tokenOf(corp, admin), method: "GET", path: "/v1/corps/" + corp + "/status", header: map[string]string{"Accept-Language": "zh"}})
 	if tr := into[statusJSON](zh).Trouble; !strings.Contains(tr.Mend, "可信IP地址") {

@@ -63,7 +63,10 @@ type undecryptableJSON struct {
 	Count     int                    `json:"count"`
 	ByReason  map[archive.Reason]int `json:"by_reason"`
 	ByVersion map[string]int         `json:"by_version"`
-	More      bool                   `json:"more"`
+	// FilesUntil is when the next of the files is gone that nobody can ask for,
+	// because the message that names it cannot be read (law 9).
+	FilesUntil *string `json:"files_until"`
+	More       bool    `json:"more"`
 }
 
 func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
@@ -123,10 +126,16 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		}
 	}
 	j.PagesWaiting.OldestAt = momentOrNull(oldest)
+	var filesUntil time.Time
 	for _, u := range aside {
 		j.Undecryptable.ByReason[u.Reason]++
 		j.Undecryptable.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
+		until := u.At.Add(archive.Retention)
+		if until.After(a.now()) && (filesUntil.IsZero() || until.Before(filesUntil)) {
+			filesUntil = until
+		}
 	}
+	j.Undecryptable.FilesUntil = momentOrNull(filesUntil)
 	return asJSON(200, j)
 }
 

@@ -4,12 +4,28 @@ import (
 	"context"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// previewRunes is how much of a message's text stands for it in a list.
-const previewRunes = 100
+const (
+	// previewRunes is how much of a message's text stands for it in a list.
+	previewRunes = 100
+	// viewMost is the longest message that is read for its view: of a longer
+	// one no answer could hold the view, and reading it takes memory.
+	viewMost = gateway.MaxBody
+	// tooLong stands for the text of a longer one.
+	tooLong = "[消息过长]"
+)
+
+// read makes the view of a message with the given fields.
+func read(f message.Fields, raw []byte) (v message.View, whole bool) {
+	if len(raw) > viewMost {
+		return message.View{Kind: f.Kind(), Text: tooLong}, false
+	}
+	return message.Read(raw), true
+}
 
 type messageViewJSON struct {
 	Kind    string           `json:"kind"`

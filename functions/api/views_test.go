@@ -162,9 +162,17 @@ func TestViewsOfMessages(t *testing.T) {
 	if v := one(list[3]).View; v.Whole || v.Kind != "text" {
 		t.Errorf("a view that no answer can hold, by its id: got %.300v", v)
 	}
+	// Longer than anything that could be answered, and never read for a view.
+	w.store(corp, sent("m4", 4, `"msgtype":"text","text":{"content":"`+strings.Repeat("x", viewMost)+`"}`))
+	p4 := into[messagePageJSON](w.get(tokenOf(corp, reader), messagesPath(t, conv)+"?order=desc&limit=1").want(200)).Messages[0]
+	for _, v := range []messageDoc{p4, one(p4)} {
+		if v := v.View; v.Whole || v.Kind != "text" || v.Text != tooLong {
+			t.Errorf("a message over 4 MiB: got %.300v", v)
+		}
+	}
 	type conversations struct{ Conversations []conversationJSON }
 	p := into[conversations](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua").want(200)).Conversations
-	if n := p[0].Newest; n.Kind != "text" || utf8.RuneCountInString(n.Text) != 100 {
+	if n := p[0].Newest; n.Kind != "text" || n.Text != tooLong {
 		t.Errorf("got %.300v", n)
 	}
 }
