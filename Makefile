@@ -2,13 +2,16 @@
 
 # One set of build flags for every binary: static, without paths of this
 # machine, the same bytes for the same commit.
-ARCH     ?= x86_64
+# The processor is that of the library in place (make layer), unless ARCH says
+# otherwise; without a library that of most machines.
+ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
 WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
+LIBRARY   := layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
 
@@ -22,11 +25,42 @@ build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
 
 build-FinanceSdkLayer:
-	@test -f layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so || { echo "The vendor's library for $(ARCH) is not in place: fetch it as layers/finance-sdk/README.md says." >&2; exit 1; }
+	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
 	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
-	@cp layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
+	@cp $(LIBRARY) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/worker ./layers/finance-sdk/worker
 .PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
+
+# ---- deploying ---------------------------------------------------------------
+# The worker as this machine can run it, to look at libraries with.
+$(BUILD)/host/worker: FORCE
+	@CGO_ENABLED=0 go build -buildvcs=false -o $@ ./layers/finance-sdk/worker
+FORCE:
+
+.PHONY: layer
+layer: $(BUILD)/host/worker ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
+	@go run ./local/cmd/sdk install -worker $< -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
+	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
+
+.PHONY: sdk-check
+sdk-check: $(BUILD)/host/worker ## Load a library here and report what it does: SDK=<.tgz, folder or .so>
+	@go run ./local/cmd/sdk check -worker $< "$(SDK)"
+
+.PHONY: ready
+ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name>
+	@go run ./local/cmd/ready $(ENV)
+
+.PHONY: deploy
+deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
+	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
+	@go run ./local/cmd/ready $(ENV)
+	@sam build --config-env $(ENV)
+	@go run ./local/cmd/ready $(ENV)
+	@sam deploy --config-env $(ENV)
+
+.PHONY: cost
+cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
+	@go run ./local/cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build
@@ -38,8 +72,9 @@ tools:
 	@command -v go   >/dev/null || { echo "Go is missing: see go.dev/doc/install" >&2; exit 1; }
 	@command -v cc   >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
 	@command -v npm  >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
-	@command -v java >/dev/null || { echo "Java is missing: apt-get install default-jre-headless" >&2; exit 1; }
+	@command -v javac >/dev/null || { echo "A JDK is missing: apt-get install default-jdk-headless" >&2; exit 1; }
 	@python3 -c 'import moto.server' 2>/dev/null || { echo "moto is missing: python3 -m pip install 'moto[server]'" >&2; exit 1; }
+	@python3 -c 'import cfnlint, samtranslator' 2>/dev/null || { echo "cfn-lint or the SAM translator is missing: python3 -m pip install 'cfn-lint>=1.51' 'aws-sam-translator>=1.110'" >&2; exit 1; }
 
 .PHONY: run
 run: tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
@@ -72,8 +107,8 @@ bench: tools build ## Measure on this machine; every figure is from one run
 	@go run ./local/cmd/bench
 
 .PHONY: size
-size: build ## Size of each function, as it is and zipped
-	@for f in $(FUNCTIONS:%=%Function); do printf '%-18s %8d bytes, zipped %8d\n' $$f $$(stat -c %s $(BUILD)/$$f/bootstrap) $$(gzip -9c $(BUILD)/$$f/bootstrap | wc -c); done
+size: build ## Size of each function, as it is and as it is uploaded
+	@go run ./local/cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -7,14 +7,15 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 // startMargin is the least time that a page is begun with.
-const startMargin = 60 * time.Second
+const startMargin = 90 * time.Second
 
 type handler struct {
-	decode func(ctx context.Context, corp string, after uint64, again bool) error
+	decode func(ctx context.Context, corp string, after uint64, redo archive.Redo) error
 	replay func(ctx context.Context, corp, id string) error
 	now    func() time.Time
 	log    *slog.Logger
@@ -45,5 +46,5 @@ func (h handler) one(ctx context.Context, m events.SQSMessage) error {
 	if req.Replay != "" {
 		return h.replay(ctx, req.Corp, req.Replay)
 	}
-	return h.decode(ctx, req.Corp, req.After, false)
+	return h.decode(ctx, req.Corp, req.After, archive.FirstTime)
 }

@@ -25,8 +25,8 @@ func TestHandle(t *testing.T) {
 	h := handler{
 		log: slog.New(slog.DiscardHandler),
 		now: time.Now,
-		decode: func(_ context.Context, c string, after uint64, again bool) error {
-			did = append(did, fmt.Sprint("page ", after, " ", again))
+		decode: func(_ context.Context, c string, after uint64, redo archive.Redo) error {
+			did = append(did, fmt.Sprint("page ", after, " ", redo))
 			if after == 2 {
 				return archive.ErrUnfinished
 			}
@@ -60,7 +60,7 @@ func TestHandle(t *testing.T) {
 	if got := failed(t.Context()); !slices.Equal(got, []string{"2", "5", "6"}) {
 		t.Errorf("got failures %v, want 2 5 6", got)
 	}
-	if want := []string{"page 1 false", "page 2 false", "page 18446744073709551615 false", "replay r1"}; !slices.Equal(did, want) {
+	if want := []string{"page 1 0", "page 2 0", "page 18446744073709551615 0", "replay r1"}; !slices.Equal(did, want) {
 		t.Errorf("got %q, want %q", did, want)
 	}
 	did = nil

@@ -49,7 +49,11 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
-	pool := sdkworker.NewPool(sdkworker.Config{Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, Log: log})
+	pool := sdkworker.NewPool(sdkworker.Config{
+		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
+		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, DecryptTimeout: archive.DecryptTimeout,
+		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
+	})
 	defer pool.Close()
 	db := dynamodb.NewFromConfig(aws)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, "")

@@ -5,10 +5,16 @@ import (
 	"log/slog"
 
 	"github.com/aws/aws-lambda-go/events"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
+
+// corpsAtOnce is how many corps of a batch are pulled at a time, each with a
+// process of the library: a slow one must not hold up the others. With the
+// memory that template.yaml gives the function it is also the most that fit.
+const corpsAtOnce = 3
 
 type handler struct {
 	pull func(context.Context, archive.PullRequest) error
@@ -42,12 +48,23 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 		}
 		messages[req.Corp] = append(messages[req.Corp], m.MessageId)
 	}
-	for _, corp := range order {
-		if err := h.pull(ctx, *requests[corp]); err != nil {
-			h.log.ErrorContext(ctx, "pull failed", "corp", corp, "err", err)
-			for _, id := range messages[corp] {
-				fail(id)
-			}
+	errs := make([]error, len(order))
+	var group errgroup.Group
+	group.SetLimit(corpsAtOnce)
+	for i, corp := range order {
+		group.Go(func() error {
+			errs[i] = h.pull(ctx, *requests[corp])
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for i, corp := range order {
+		if errs[i] == nil {
+			continue
+		}
+		h.log.ErrorContext(ctx, "pull failed", "corp", corp, "err", errs[i])
+		for _, id := range messages[corp] {
+			fail(id)
 		}
 	}
 	return resp, nil

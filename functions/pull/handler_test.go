@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -19,8 +21,11 @@ const (
 )
 
 func TestHandle(t *testing.T) {
+	var mu sync.Mutex
 	var pulled []archive.PullRequest
 	h := handler{log: slog.New(slog.DiscardHandler), pull: func(_ context.Context, r archive.PullRequest) error {
+		mu.Lock()
+		defer mu.Unlock()
 		pulled = append(pulled, r)
 		if r.Corp == corpA {
 			return errors.New("a store is down")
@@ -38,6 +43,7 @@ func TestHandle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.SortFunc(pulled, func(a, b archive.PullRequest) int { return strings.Compare(a.Corp, b.Corp) })
 	want := []archive.PullRequest{{V: 1, Corp: corpA, Why: "timer", Force: true}, {V: 1, Corp: corpB, Why: "callback"}}
 	if !reflect.DeepEqual(pulled, want) {
 		t.Errorf("got pulls %+v, want %+v", pulled, want)

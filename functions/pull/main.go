@@ -48,7 +48,8 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	}
 	pool := sdkworker.NewPool(sdkworker.Config{
 		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
-		InitTimeout: archive.CallTimeout, ChatDataTimeout: archive.CallTimeout, Log: log,
+		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, ChatDataTimeout: archive.CallTimeout,
+		MaxProcesses: corpsAtOnce, MaxRSS: 128 << 20, MemoryLimit: 192 << 20, Log: log,
 	})
 	defer pool.Close()
 	db := dynamodb.NewFromConfig(aws)

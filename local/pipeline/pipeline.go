@@ -91,7 +91,8 @@ func New(o Options) (*Pipeline, error) {
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(o.AWS), o.Secrets, ""),
 		pool: sdkworker.NewPool(sdkworker.Config{
 			Worker: o.Worker, Library: o.Library, Proxy: "http://" + listener.Addr().String(),
-			InitTimeout: archive.CallTimeout, ChatDataTimeout: archive.CallTimeout, Log: log,
+			StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout,
+			ChatDataTimeout: archive.CallTimeout, DecryptTimeout: archive.DecryptTimeout, Log: log,
 		}),
 		server: &http.Server{Handler: o.WeCom.Handler()},
 		queue:  &queue{},
@@ -182,7 +183,7 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 		if r.Replay != "" {
 			err = p.Replayer.Run(ctx, r.Corp, r.Replay)
 		} else {
-			err = p.Decoder.Decode(ctx, r.Corp, r.After, false)
+			err = p.Decoder.Decode(ctx, r.Corp, r.After, archive.FirstTime)
 		}
 		if err != nil {
 			return err

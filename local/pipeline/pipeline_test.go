@@ -228,6 +228,8 @@ func TestPageThatBreaksTheLibrary(t *testing.T) {
 	must(t, err)
 	must(t, corp.SetFaults(wecom.Faults{Marker: "##standin:crash##", MarkerSeq: sent[3].Seq}))
 	must(t, p.Pull(t.Context(), corp.ID()))
+	p.Puller.Now = func() time.Time { return time.Now().Add(time.Hour) } // long enough to give it up
+	must(t, p.Pull(t.Context(), corp.ID()))
 	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 100})
 	must(t, err)
 	records, gaps := 0, 0

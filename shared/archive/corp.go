@@ -12,8 +12,8 @@ type Corp struct {
 	CreatedAt time.Time
 	// Enabled says whether dispatch asks for pulls. Decoding never stops.
 	Enabled bool
-	// EnabledAt is when Enabled last became true: until the first empty page
-	// the hours left (law 9) count from here.
+	// EnabledAt is when Enabled first became true: until the first empty page
+	// the hours left (law 9) count from here, however often it is switched.
 	EnabledAt time.Time
 	// SecretPrefix is the first 4 characters of the archive secret, for the
 	// set-up page; empty until a secret is saved.

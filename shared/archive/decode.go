@@ -81,13 +81,25 @@ type Decrypters interface {
 
 // The decoder's bounds.
 const (
-	decodeMargin = 20 * time.Second // before the deadline: time to store what is decoded
-	maxKeyText   = 1024             // bytes; WeCom's is 88
+	// decodeMargin is what one more record may take, if the library hangs on it
+	// twice, and the time to store what is decoded.
+	decodeMargin = 2*(DecryptTimeout+KillTimeout) + StartTimeout + InitTimeout + 10*time.Second
+	maxKeyText   = 1024 // bytes; WeCom's is 88
 )
 
 // ErrUnfinished says that time ran out in the middle of a page. What was
 // decoded is stored; the page stays pending and is to be requested again.
 var ErrUnfinished = errors.New("page not finished in time")
+
+// Redo says what to do with a page that may have been decoded before.
+type Redo int
+
+// The ways.
+const (
+	FirstTime Redo = iota // leave it alone if it was
+	Again                 // everything anew, records that broke the library included
+	CarryOn               // as Again, after an [ErrUnfinished]: what broke the library stays aside
+)
 
 // A Decoder turns journal pages into messages. Its fields never change. It may
 // be used concurrently if its Decrypters give each caller its own.
@@ -113,7 +125,7 @@ type ReplayStarter interface {
 }
 
 // Decode writes the view of one page, all of it, however often it is called.
-// A page that is decoded already is left alone unless again is set.
+// A page that is decoded already is left alone the [FirstTime].
 //
 // The order of writes: messages over [InlineLimit] to the journal's bucket,
 // then messages, revocations, activities and undecryptable rows to the view,
@@ -125,7 +137,7 @@ type ReplayStarter interface {
 // A record that cannot be decrypted is set aside and the rest is stored (laws
 // 5 and 7). An error means that a store or the library as a whole failed, or
 // [ErrUnfinished]; the request should then be tried again.
-func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again bool) error {
+func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Redo) error {
 	row, err := d.Ledger.Row(ctx, corp, after)
 	if errors.Is(err, ErrNotFound) {
 		// Requests follow the row's transaction: this one was not made by us,
@@ -136,12 +148,14 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again b
 	if err != nil {
 		return fmt.Errorf("read ledger row after %d: %w", after, err)
 	}
-	if row.Kind != PageRow || row.State == RowDecoded && !again {
+	// A request for a decoded page that comes again may be of a delivery that
+	// ended before it had looked for new keys, see keyCameMeanwhile.
+	if row.Kind != PageRow || redo == FirstTime && row.State == RowDecoded && !row.Result.lacksKey() {
 		return nil
 	}
 	begun := d.Now()
 	p := &pageDecode{Decoder: d, row: row, result: newResult()}
-	if err := p.run(ctx, again); err != nil {
+	if err := p.run(ctx, redo); err != nil {
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
 	p.result.At = d.Now().Truncate(time.Millisecond)
@@ -164,7 +178,7 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, again b
 // were read starts a replay, which passes over a page that is not finished.
 // So the keys are read once more, after the page was.
 func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
-	if p.result.Undecryptable[string(ReasonNoKey)] == 0 {
+	if !p.result.lacksKey() {
 		return nil
 	}
 	set, err := d.Keys.KeySet(ctx, p.row.Corp)
@@ -174,8 +188,11 @@ func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
 	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
 		return nil
 	}
-	return d.Decode(ctx, p.row.Corp, p.row.After, true)
+	return d.Decode(ctx, p.row.Corp, p.row.After, Again)
 }
+
+// lacksKey reports whether records of the page wait for a key.
+func (r *Result) lacksKey() bool { return r != nil && r.Undecryptable[string(ReasonNoKey)] > 0 }
 
 func newResult() Result {
 	return Result{Undecryptable: make(map[string]int), Types: make(map[string]int)}
@@ -206,8 +223,8 @@ type largeMessage struct {
 
 // run decodes the page and writes what came of it, which in an [ErrUnfinished]
 // page is only a part.
-func (p *pageDecode) run(ctx context.Context, again bool) error {
-	stopped := p.decode(ctx, again)
+func (p *pageDecode) run(ctx context.Context, redo Redo) error {
+	stopped := p.decode(ctx, redo)
 	if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
 		return stopped
 	}
@@ -216,9 +233,6 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 			return fmt.Errorf("write large message to the bucket: %w", err)
 		}
 	}
-	if p.view.Corp == "" { // nothing could be read
-		return stopped
-	}
 	if err := p.View.WritePage(ctx, p.view); err != nil {
 		return fmt.Errorf("write view: %w", err)
 	}
@@ -226,17 +240,19 @@ func (p *pageDecode) run(ctx context.Context, again bool) error {
 		return fmt.Errorf("record consents: %w", err)
 	}
 	var err error
-	if p.lanes, err = RegisterFiles(ctx, p.Files, p.row.Corp, p.files, again); err != nil {
+	if p.lanes, err = RegisterFiles(ctx, p.Files, p.row.Corp, p.files, redo != FirstTime); err != nil {
 		return fmt.Errorf("register files: %w", err)
 	}
 	return stopped
 }
 
 // decode makes the page's view and result.
-func (p *pageDecode) decode(ctx context.Context, again bool) error {
+func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
 	raw, err := p.Journal.Page(ctx, p.row)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 		p.Log.ErrorContext(ctx, "journal page cannot be used", "corp", p.row.Corp, "after", p.row.After, "err", err)
+		p.view.Corp = p.row.Corp
+		p.setAside(Record{Seq: p.row.First}, ReasonJournal, "the whole page")
 		p.result.Undecryptable[string(ReasonJournal)] = p.row.Count
 		return nil
 	}
@@ -272,9 +288,9 @@ func (p *pageDecode) decode(ctx context.Context, again bool) error {
 			break
 		}
 		u, wasAside := known[rec.Seq]
-		if wasAside && !again && (u.Reason == ReasonCrash || u.Reason == ReasonHang) {
-			// It cost two processes in a delivery of this request that did not
-			// finish; without this the page might never.
+		if wasAside && redo != Again && (u.Reason == ReasonCrash || u.Reason == ReasonHang) {
+			// It cost two processes in a try that did not finish; without this
+			// the page might never.
 			p.setAside(rec, u.Reason, u.Detail)
 			continue
 		}

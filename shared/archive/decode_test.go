@@ -55,7 +55,7 @@ func (d *decoding) work() {
 			if r.Replay != "" {
 				d.must(d.replayer.Run(d.t.Context(), r.Corp, r.Replay))
 			} else {
-				d.must(d.decoder.Decode(d.t.Context(), r.Corp, r.After, false))
+				d.must(d.decoder.Decode(d.t.Context(), r.Corp, r.After, archive.FirstTime))
 			}
 		}
 	}
@@ -172,11 +172,11 @@ func TestDecodeSurvivesEveryFault(t *testing.T) {
 		d.must(d.pull(archive.PullRequest{}))
 		reqs := d.Decodes.Take()
 		arm()
-		err := d.decoder.Decode(t.Context(), corp, reqs[0].After, false)
+		err := d.decoder.Decode(t.Context(), corp, reqs[0].After, archive.FirstTime)
 		f.Disarm()
 		d.Check()
 		if err != nil { // the queue delivers again
-			d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, false))
+			d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, archive.FirstTime))
 		}
 		d.work()
 		d.Check()
@@ -288,7 +288,7 @@ func TestKeyArrivesDuringDecode(t *testing.T) {
 		}
 		return nil
 	}
-	d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, false))
+	d.must(d.decoder.Decode(t.Context(), corp, reqs[0].After, archive.FirstTime))
 	if len(d.aside()) != 0 || len(d.stored(single)) != 2 {
 		t.Errorf("got %v aside, want none", d.aside())
 	}
@@ -374,7 +374,7 @@ func TestLibraryAsAWholeFails(t *testing.T) {
 			d.say(corp, 1, 3)
 			d.must(d.pull(archive.PullRequest{}))
 			d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { return &archivetest.Answer{Err: err} }
-			if got := d.decoder.Decode(t.Context(), corp, 0, false); !errors.Is(got, err) {
+			if got := d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime); !errors.Is(got, err) {
 				t.Errorf("got %v, want %v: nobody's record is to blame", got, err)
 			}
 			if row := d.rows()[0]; row.State != archive.RowRequested || len(d.aside()) != 0 {
@@ -399,19 +399,19 @@ func TestUnfinishedPageGetsFurther(t *testing.T) {
 	d.Decodes.Take()
 	d.Library.OnDecrypt = func(_ string, seq uint64, _ int) *archivetest.Answer {
 		if seq%2 == 0 {
-			d.clock.advance(5 * time.Second)
+			d.clock.advance(13 * time.Second) // hang, kill and start, as long as may be
 			return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
 		}
 		return nil
 	}
 	deliveries := 0
 	for d.rows()[0].State != archive.RowDecoded {
-		if deliveries++; deliveries > 4 {
+		if deliveries++; deliveries > 6 {
 			t.Fatal("the page is never finished")
 		}
 		d.clock.now = time.Now()
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(100*time.Second))
-		err := d.decoder.Decode(ctx, corp, 0, false)
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(150*time.Second))
+		err := d.decoder.Decode(ctx, corp, 0, archive.FirstTime)
 		cancel()
 		if err != nil && !errors.Is(err, archive.ErrUnfinished) {
 			t.Fatal(err)
@@ -438,6 +438,9 @@ func TestDamagedJournalIsSaid(t *testing.T) {
 			if r := d.rows()[0].Result; r == nil || r.Stored != 0 || r.Undecryptable[string(archive.ReasonJournal)] != 3 {
 				t.Errorf("got result %+v, want 3 rows of a damaged journal", r)
 			}
+			if d.aside()[1] != archive.ReasonJournal {
+				t.Errorf("got %v aside, want a row that says so", d.aside())
+			}
 		})
 	}
 }
@@ -453,7 +456,7 @@ func TestOneMsgIDUnderTwoSeqs(t *testing.T) {
 		d.Library.Say(corp, again)
 		d.must(d.pull(archive.PullRequest{Force: true}))
 		for _, after := range order {
-			d.must(d.decoder.Decode(t.Context(), corp, after, false))
+			d.must(d.decoder.Decode(t.Context(), corp, after, archive.FirstTime))
 		}
 		if got := d.stored(single); len(got) != 1 || got[0].Seq != 1 {
 			t.Errorf("decoded in order %v: got %+v, want one message, of the lower seq", order, got)
@@ -479,7 +482,7 @@ func TestRevocations(t *testing.T) {
 		}
 		for range 2 {
 			for _, after := range order {
-				d.must(d.decoder.Decode(t.Context(), corp, after, true))
+				d.must(d.decoder.Decode(t.Context(), corp, after, archive.Again))
 			}
 		}
 		found, err := d.View.Revocations(t.Context(), corp, single, []string{"m1", "r2"})
@@ -567,9 +570,123 @@ func TestDecodeRegistersFiles(t *testing.T) {
 		t.Errorf("got requests %v, want one for each of the lanes %v", reqs, lanes)
 	}
 	rows := d.rows()
-	d.must(d.decoder.Decode(t.Context(), corp, rows[0].After, true))
+	d.must(d.decoder.Decode(t.Context(), corp, rows[0].After, archive.Again))
 	if again := row("one"); again.Rev != one.Rev {
 		t.Errorf("a second decode changed the row: %+v", again)
+	}
+}
+
+// A replay of a page with many records that break the library ends.
+func TestReplayOfHangingRecordsEnds(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	d.say(corp, 1, 40)
+	d.must(d.pull(archive.PullRequest{}))
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+		d.clock.advance(5 * time.Second)
+		return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
+	}
+	d.work()
+	d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", Waiting: true, CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}))
+	for range 10 {
+		reqs := d.Decodes.Take()
+		if len(reqs) == 0 {
+			return
+		}
+		d.clock.now = time.Now()
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(300*time.Second))
+		d.must(d.replayer.Run(ctx, corp, "r"))
+		cancel()
+	}
+	t.Error("ten invocations of 300 s, and the job is not done")
+}
+
+// A replay that finds nothing to do for long keeps its place.
+func TestReplayKeepsItsPlace(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	for i := range uint64(30) {
+		d.say(corp, i+1, 1)
+		d.must(d.pull(archive.PullRequest{}))
+	}
+	d.work()
+	d.replayer.Journal = slowJournal{d.Journal, d.clock}
+	d.must(d.replayer.StartReplay(t.Context(), archive.Replay{Corp: corp, ID: "r", Version: 9, CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}))
+	for range 10 {
+		reqs := d.Decodes.Take()
+		if len(reqs) == 0 {
+			return
+		}
+		d.clock.now = time.Now()
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(300*time.Second))
+		d.must(d.replayer.Run(ctx, corp, "r"))
+		cancel()
+	}
+	t.Error("ten invocations over thirty pages, and the job is not done")
+}
+
+// slowJournal takes 20 seconds to read a page.
+type slowJournal struct {
+	archive.Journal
+	clock *clock
+}
+
+func (s slowJournal) Page(ctx context.Context, r archive.Row) ([]byte, error) {
+	s.clock.advance(20 * time.Second)
+	return s.Journal.Page(ctx, r)
+}
+
+// The secret store may not show a key yet that was just added: the page is
+// tried again, not given up.
+func TestKeyThatCannotBeReadYet(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.say(corp, 1, 3)
+	d.must(d.pull(archive.PullRequest{}))
+	d.Decodes.Take()
+	d.must(d.Corps.AddKey(t.Context(), corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyImported, CreatedAt: d.clock.Now()}, false, ""))
+	if err := d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime); err == nil {
+		t.Error("got no error, want the page to be tried again")
+	}
+	d.Openers.Put(corp, "k1")
+	d.must(d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime))
+	if len(d.aside()) != 0 || len(d.stored(single)) != 3 {
+		t.Errorf("got %v aside, want none", d.aside())
+	}
+
+	// A key that never appears does not hold the page for ever.
+	d.Library.Say(corp, record(4, 2, "lost"))
+	d.must(d.Corps.AddKey(t.Context(), corp, archive.Key{ID: "lost", PublicPEM: "pem", Origin: archive.KeyImported, CreatedAt: d.clock.Now()}, false, ""))
+	d.clock.advance(10 * time.Minute)
+	d.pullAndDecode()
+	if d.aside()[4] != archive.ReasonNoKey {
+		t.Errorf("got %v aside, want seq 4 without key", d.aside())
+	}
+}
+
+// The look for keys that came meanwhile fails: the delivery that comes again
+// makes up for it, although the page is decoded.
+func TestRedeliveryLooksForKeys(t *testing.T) {
+	f := &archivetest.Faults{}
+	d := newDecoding(t, f)
+	d.say(corp, 1, 1)
+	d.must(d.pull(archive.PullRequest{}))
+	looks := 0
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name == "Corps.KeySet" {
+			if looks++; looks == 2 {
+				return archivetest.FailsBefore, nil
+			}
+		}
+		return archivetest.Works, nil
+	})
+	if err := d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime); err == nil {
+		t.Fatal("got no error, want the second look to fail")
+	}
+	f.Disarm()
+	d.addKey(corp, "k1", 1)
+	d.must(d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime))
+	if len(d.aside()) != 0 {
+		t.Errorf("got %v aside, want none", d.aside())
 	}
 }
 
@@ -691,7 +808,7 @@ func TestReplayGoesOnInAnotherInvocation(t *testing.T) {
 			t.Fatal("the replay never ends")
 		}
 		d.clock.now = time.Now()
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(65*time.Second))
+		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(115*time.Second))
 		d.must(d.replayer.Run(ctx, corp, reqs[0].Replay))
 		cancel()
 	}
@@ -707,15 +824,15 @@ func TestDecodeLeavesWhatIsDone(t *testing.T) {
 	d.pullAndDecode()
 	calls := 0
 	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
-	d.must(d.decoder.Decode(t.Context(), corp, 0, false))
+	d.must(d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime))
 	if calls != 0 {
 		t.Error("a page that is decoded was decoded again")
 	}
-	d.must(d.decoder.Decode(t.Context(), corp, 0, true))
+	d.must(d.decoder.Decode(t.Context(), corp, 0, archive.Again))
 	if calls != 3 {
 		t.Errorf("decoded again on request: got %d calls, want 3", calls)
 	}
-	d.must(d.decoder.Decode(t.Context(), corp, 77, false)) // a row that is not there helps nobody
+	d.must(d.decoder.Decode(t.Context(), corp, 77, archive.FirstTime)) // a row that is not there helps nobody
 }
 
 func TestConversationIDs(t *testing.T) {
@@ -752,7 +869,7 @@ func BenchmarkDecodePage(b *testing.B) {
 	d.must(d.pull(archive.PullRequest{}))
 	b.ReportMetric(0, "ns/op")
 	for b.Loop() {
-		d.must(d.decoder.Decode(b.Context(), corp, 0, true))
+		d.must(d.decoder.Decode(b.Context(), corp, 0, archive.Again))
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "us/message")
 }

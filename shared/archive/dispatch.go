@@ -41,7 +41,9 @@ type DispatchLedger interface {
 	Told(ctx context.Context, corps []string) (map[string]Told, error)
 	// SaveTold replaces old by now; [ErrConflict] if it is no longer old.
 	SaveTold(ctx context.Context, old, now Told) error
+	// UnfinishedReplays and AdvanceReplay are as for [ReplayLedger].
 	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]Replay, error)
+	AdvanceReplay(ctx context.Context, old, now Replay) error
 }
 
 // QueueDepth says about how many messages wait in a queue or are being worked
@@ -67,12 +69,12 @@ type OverdueFiles interface {
 // The dispatcher's times and bounds.
 const (
 	overdueAfter  = 15 * time.Minute // a decode request is given up for lost after this
-	stuckAfter    = 5                // requests; then once a day
-	stuckPause    = 24 * time.Hour
+	stuckAfter    = 5                // requests; then once an hour
+	stuckPause    = time.Hour
 	callbackLive  = 15 * time.Minute // a corp whose last callback is younger gets every fifth tick only
 	fewTicks      = 5
 	backlogBound  = 50 // decode requests waiting; above it nothing is requested again
-	pendingRead   = 1000
+	pendingRead   = 10_000
 	rerequestCorp = 20  // pages requested again, per corp and tick
 	rerequestAll  = 200 // of all corps
 	corpsAtOnce   = 16
@@ -289,6 +291,15 @@ func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, pending 
 		return fmt.Errorf("list replays of %s: %w", corp, err)
 	}
 	for _, job := range jobs {
+		next := job
+		next.UpdatedAt = now
+		err := d.Ledger.AdvanceReplay(ctx, job, next) // noted first, as pages are
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("note request of job %s of %s: %w", job.ID, corp, err)
+		}
 		reqs = append(reqs, DecodeRequest{V: 1, Corp: corp, Replay: job.ID})
 	}
 	if err := d.Decodes.RequestDecodes(ctx, reqs...); err != nil {

@@ -91,21 +91,21 @@ func TestTickRequestsLostPagesAgain(t *testing.T) {
 	d.Decodes.Take() // and it is lost
 	var asked []time.Duration
 	begun := d.clock.Now()
-	for range 3 * 24 * 60 {
+	for range 4 * 60 {
 		d.must(disp.Tick(t.Context()))
 		if len(d.Decodes.Take()) > 0 {
 			asked = append(asked, d.clock.Now().Sub(begun).Round(time.Hour/4))
 		}
 		d.clock.advance(time.Minute)
 	}
-	want := "[15m0s 30m0s 45m0s 1h0m0s 1h15m0s 25h15m0s 49h15m0s]"
+	want := "[15m0s 30m0s 45m0s 1h0m0s 1h15m0s 2h15m0s 3h15m0s]"
 	if got := fmt.Sprint(asked); got != want {
 		t.Errorf("asked again after %s, want %s", got, want)
 	}
 	if row := d.rows()[0]; row.State != archive.RowStuck {
 		t.Errorf("got state %s, want stuck", row.State)
 	}
-	d.must(d.decoder.Decode(t.Context(), corp, 0, false))
+	d.must(d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime))
 	d.work()
 	d.clock.advance(48 * time.Hour)
 	d.must(disp.Tick(t.Context()))
@@ -147,6 +147,13 @@ func TestTickFindsStalledReplays(t *testing.T) {
 	if got := d.Decodes.Take(); len(got) != 1 || got[0].Replay != "r" {
 		t.Errorf("got %v, want the job requested again", got)
 	}
+	for range 10 {
+		d.clock.advance(time.Minute)
+		d.must(disp.Tick(t.Context()))
+	}
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %d more requests within ten minutes, want none", len(got))
+	}
 }
 
 func TestTickRecordsLosses(t *testing.T) {
@@ -171,6 +178,20 @@ func TestTickRecordsLosses(t *testing.T) {
 	d.clock.advance(2 * time.Minute)
 	if got := losses() + losses(); got != 2 { // one, seen twice
 		t.Errorf("got %d, want one loss however often the clock ticks", got)
+	}
+}
+
+// Switching off and on does not set the clock of a corp back that was never
+// caught up.
+func TestSwitchingDoesNotHideALoss(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.clock.advance(100 * time.Hour)
+	d.must(d.Corps.SetEnabled(t.Context(), corp, false, d.clock.Now()))
+	d.must(d.Corps.SetEnabled(t.Context(), corp, true, d.clock.Now()))
+	d.clock.advance(21 * time.Hour)
+	d.must(disp.Tick(t.Context()))
+	if got, err := d.Ledger.Losses(t.Context(), corp); err != nil || len(got) != 1 || !got[0].Since.Equal(start) {
+		t.Errorf("got losses %+v, %v; want one since %v", got, err, start)
 	}
 }
 

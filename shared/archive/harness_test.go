@@ -99,6 +99,15 @@ func (b *bench) pull(req archive.PullRequest) error {
 	return b.puller.Pull(b.t.Context(), req)
 }
 
+// pullFor asks for pulls every minute, as dispatch does, for a while.
+func (b *bench) pullFor(d time.Duration) {
+	b.t.Helper()
+	for end := b.clock.Now().Add(d); b.clock.Now().Before(end); b.clock.advance(time.Minute) {
+		b.must(b.pull(archive.PullRequest{}))
+		b.Check()
+	}
+}
+
 func (b *bench) head() archive.Head {
 	h, err := b.Ledger.Head(b.t.Context(), corp)
 	b.must(err)

@@ -8,7 +8,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
+
+// keySettles is how long after a key was added the secret store may not show
+// it. A page that needs it is tried again until then.
+const keySettles = 10 * time.Minute
 
 // versionKeys says which keys to try for which version, while one page is
 // decoded. Safe for concurrent use.
@@ -17,6 +22,7 @@ type versionKeys struct {
 	set      KeySet
 	bound    map[uint32]string // proved, before or during this page
 	missing  map[string]bool   // in the table but not in the secret store
+	young    map[string]bool   // made so lately that the secret store may not show them yet
 	fetch    func(keyID string) (Opener, error)
 	fetching map[string]Opener
 }
@@ -29,10 +35,14 @@ func (p *pageDecode) loadKeys(ctx context.Context) (*versionKeys, error) {
 	k := &versionKeys{
 		set:     set,
 		bound:   make(map[uint32]string),
+		young:   make(map[string]bool),
 		missing: make(map[string]bool), fetching: make(map[string]Opener),
 	}
 	for _, b := range set.Bindings {
 		k.bound[b.Version] = b.KeyID
+	}
+	for _, key := range set.Keys {
+		k.young[key.ID] = p.Now().Sub(key.CreatedAt) < keySettles
 	}
 	k.fetch = func(id string) (Opener, error) {
 		o, err := p.Openers.Opener(ctx, p.row.Corp, id)
@@ -194,9 +204,13 @@ func (k *versionKeys) open(rec Record) opened {
 	}
 	ids, bound := k.candidates(rec.KeyVersion)
 	var out opened
+	unseen := ""
 	for _, id := range ids {
 		opener, err := k.opener(id)
 		if errors.Is(err, ErrNotFound) {
+			if k.young[id] {
+				unseen = id
+			}
 			continue
 		}
 		if err != nil {
@@ -207,7 +221,11 @@ func (k *versionKeys) open(rec Record) opened {
 			out.candidates = append(out.candidates, candidate{keyID: id, bound: bound, text: text})
 		}
 	}
-	if len(out.candidates) == 0 {
+	switch {
+	case len(out.candidates) > 0:
+	case unseen != "":
+		return opened{err: fmt.Errorf("private key %s is new and cannot be read yet", unseen)}
+	default:
 		out.reason = ReasonNoKey
 	}
 	return out

@@ -23,7 +23,7 @@ type RowState string
 const (
 	RowRequested RowState = "requested" // durable; a decode was or will be requested
 	RowDecoded   RowState = "decoded"   // its view is written; Result says what was made of it
-	RowStuck     RowState = "stuck"     // requested again and again without an answer; alarmed, retried once a day
+	RowStuck     RowState = "stuck"     // requested again and again without an answer; alarmed, retried once an hour
 )
 
 // Row is one link of a corp's chain: a page of the journal, or a gap. It
@@ -144,15 +144,16 @@ type PullState struct {
 	HeadDay string
 }
 
-// Probe is the search for the first seq after which WeCom answers again.
-// Because seqs need not be contiguous it goes up one by one: no readable
-// record is ever jumped over.
+// Probe is the search for the first seq after which WeCom answers again, while
+// the record behind the head cannot be fetched.
 type Probe struct {
-	After    uint64 // the head at which the search began
-	At       uint64 // the seq asked after last, without success
-	Reason   string
-	Attempts int
+	After    uint64 // the head behind which the record is
+	Reason   string // why it could not be fetched, first
 	Since    time.Time
+	Attempts int    // calls for it alone that failed
+	At       uint64 // the seq last asked after in search of an answer
+	Good     uint64 // a seq after which WeCom answered; 0 until there is one
+	Low      uint64 // asking after each seq up to this failed while asking after Good did not
 }
 
 // Loss is a time in which WeCom may have deleted messages that were not
@@ -201,6 +202,7 @@ type Replay struct {
 	Waiting   bool
 	Version   uint32
 	Next      uint64 // rows with After < Next are done
+	Begun     bool   // the page at Next was begun and not finished
 	Pages     int    // pages decoded so far
 	UpdatedAt time.Time
 	Done      bool

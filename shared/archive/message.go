@@ -98,7 +98,7 @@ const (
 	ReasonBadKey    Reason = "bad_key_text"     // the bound key does not open this record: replay after an upgrade
 	ReasonLibrary   Reason = "library_refused"  // DecryptData returned a code
 	ReasonCrash     Reason = "library_crashed"  // DecryptData crashed twice on this record, the second time alone
-	ReasonJournal   Reason = "journal_damaged"  // the page's bytes are gone or do not have their digest; counted on the row only
+	ReasonJournal   Reason = "journal_damaged"  // the page's bytes are gone or do not have their digest; one row stands for all of it
 	ReasonHang      Reason = "library_hung"     // DecryptData exceeded its time limit, twice
 )
 

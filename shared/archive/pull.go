@@ -103,19 +103,30 @@ type DecodeQueue interface {
 // counts from the last call of the pull before, keeps below that without a
 // counter.
 const (
-	// CallTimeout is how long a call of the library may take.
-	CallTimeout  = 20 * time.Second
 	callPause    = 110 * time.Millisecond
 	retryPause   = time.Second
-	pauseLong    = 10 * time.Minute              // while only a person or a payment can help
-	banned       = time.Hour                     // WeCom's ban of an address (45009 after wrong secrets)
-	stopMargin   = 2*CallTimeout + 5*time.Second // Init, a call, and time to make its page durable
-	tries        = 3                             // of one call, and of a record that cannot be fetched
-	codeExpired  = 10010                         // the library's "data expired"
-	refusalHours = time.Hour                     // the window of the address's budget
+	pauseLong    = 10 * time.Minute // while only a person or a payment can help
+	banned       = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
+	tries        = 3                // of one call
+	codeExpired  = 10010            // the library's "data expired"
+	refusalHours = time.Hour        // the window of the address's budget
+	// stopMargin is what one more page may take: a process to start, a call, and
+	// the page to be made durable.
+	stopMargin = StartTimeout + InitTimeout + CallTimeout + KillTimeout + 5*time.Second
 	// RefusalBudget is how many refused secrets our address may have in an
 	// hour. How many WeCom bears is not documented (wecom.md 10.10).
 	RefusalBudget = 10
+)
+
+// The longest that each thing asked of the library's process may take. The
+// margins that the algorithms keep before a deadline are made of them, so a
+// function has to configure its processes with them.
+const (
+	StartTimeout   = 5 * time.Second  // to load the library
+	InitTimeout    = 10 * time.Second // Init, which may ask WeCom
+	CallTimeout    = 20 * time.Second // GetChatData, which asks WeCom
+	DecryptTimeout = 5 * time.Second  // DecryptData, which only computes
+	KillTimeout    = 3 * time.Second  // to be rid of a process that does not answer
 )
 
 // refusalPauses are the growing pauses of law 8.
@@ -238,13 +249,13 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 		if d.nearlyOver(ctx) {
 			return true, nil
 		}
-		var done bool
+		step := d.page
 		if d.state.Probe != nil && d.state.Probe.After == d.head.Last {
-			done, err = d.probe(ctx)
+			step = d.probe
 		} else {
 			d.state.Probe = nil
-			done, err = d.page(ctx)
 		}
+		done, err := step(ctx)
 		if done || err != nil {
 			return false, err
 		}
@@ -401,7 +412,11 @@ func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a
 			return nil, Answer{}, nil, ctx.Err()
 		}
 		var again bool
-		if a, failure, again, err = d.understand(ctx, raw, err); err != nil || !again || try == tries || d.nearlyOver(ctx) {
+		a, failure, again, err = d.understand(ctx, raw, err)
+		if failure != nil && limit == 1 && aboutRecords(*failure) {
+			again = true // nothing smaller can be asked for
+		}
+		if err != nil || !again || try == tries || d.nearlyOver(ctx) {
 			return raw, a, failure, err
 		}
 		if err := d.Sleep(ctx, retryPause); err != nil {
@@ -451,9 +466,8 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 			d.state.Limit = limit / 2
 			return false, nil
 		}
-		// The record after the head cannot be fetched even alone.
-		d.state.Probe = &Probe{After: d.head.Last, At: d.head.Last, Reason: probeReason(t), Attempts: tries, Since: now}
-		return false, nil
+		d.beginProbe(t)
+		return true, nil
 	case t.Cause == CauseBadAnswer:
 		// A smaller page is asked for as long as that may help. A single
 		// record that breaks the rules stays where it is: the head never moves
@@ -487,85 +501,6 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 		d.state.NotBefore = now.Add(pauseLong)
 	}
 	return true, nil
-}
-
-// aboutRecords reports whether the page itself seems to be to blame. A library
-// that dies when it is started says nothing about any record.
-func aboutRecords(t Trouble) bool {
-	return t.Cause == CauseRecordTooLarge || t.Cause == CauseLibraryCrash && t.Op == "GetChatData"
-}
-
-func probeReason(t Trouble) string {
-	if t.Cause == CauseLibraryCrash {
-		return string(CauseLibraryCrash)
-	}
-	return fmt.Sprintf("errcode_%d", t.Code)
-}
-
-// probe looks for the first seq after which WeCom answers again, and records
-// what lies before it as a gap (law 1). The search survives the end of the
-// function in [PullState.Probe]. A gap is written only after the record has
-// failed once more when its neighbour could be fetched: a library that fails
-// now and then loses nothing.
-func (d *drain) probe(ctx context.Context) (done bool, err error) {
-	p := d.state.Probe
-	_, _, failure, err := d.ask(ctx, p.At+1, 1)
-	p.Attempts++
-	if err != nil {
-		return true, err
-	}
-	if failure != nil {
-		if !aboutRecords(*failure) {
-			return d.failed(ctx, *failure, 1)
-		}
-		d.trouble(*failure)
-		p.At++
-		return false, nil
-	}
-	raw, a, failure, err := d.ask(ctx, d.head.Last, 1)
-	if err != nil {
-		return true, err
-	}
-	if failure == nil {
-		d.state.Probe = nil
-		d.state.Limit = 1
-		if len(a.Records) > 0 && checkOrder(d.head.Last, a.Records) == nil {
-			d.wellAnswered()
-			return false, d.keep(ctx, raw, a.Records)
-		}
-		return false, nil
-	}
-	if !aboutRecords(*failure) {
-		return d.failed(ctx, *failure, 1)
-	}
-	if d.nearlyOver(ctx) { // not every retry was made
-		return false, nil
-	}
-	p.Attempts += tries
-	row := Row{
-		Corp:   d.corp.ID,
-		Kind:   GapRow,
-		After:  d.head.Last,
-		Last:   p.At + 1,
-		At:     d.Now().Truncate(time.Millisecond),
-		Reason: p.Reason,
-		Evidence: fmt.Sprintf("not fetched at limit 1 in %d attempts since %s; asking after %d was answered",
-			p.Attempts, p.Since.UTC().Format(time.RFC3339), p.At+1),
-		Prev:  d.head.Hash,
-		State: RowDecoded,
-	}
-	row.Sum = digest([]byte(row.Evidence))
-	row.Hash = ChainHash(row)
-	appended, err := d.append(ctx, row)
-	if err != nil {
-		return true, err
-	}
-	if appended {
-		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
-	}
-	d.state.Probe = nil
-	d.state.Limit = 1
-	return false, nil
 }
 
 // trouble notes why the pull stops, keeping since when.

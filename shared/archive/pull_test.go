@@ -238,8 +238,7 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 				}
 				return nil
 			}
-			b.must(b.pull(archive.PullRequest{}))
-			b.Check()
+			b.pullFor(time.Hour)
 			var gaps []string
 			records := 0
 			for _, r := range b.rows() {
@@ -264,44 +263,109 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 	}
 }
 
-// A library that crashes now and then loses nothing, and one that always
-// crashes makes no gap.
+// A gap is never wider than what cannot be read, whatever else fails meanwhile,
+// and is written late: a fault that passes costs nothing.
 func TestPullMakesNoGapWithoutProof(t *testing.T) {
-	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
-	t.Run("now and then", func(t *testing.T) {
+	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
+	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+	gaps := func(b *bench) (list []string) {
+		for _, r := range b.rows() {
+			if r.Kind == archive.GapRow {
+				list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
+			}
+		}
+		return list
+	}
+	t.Run("a fault of nine minutes", func(t *testing.T) {
 		b := newBench(t, &archivetest.Faults{})
 		b.say(corp, 1, 20)
-		calls := 0
-		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-			calls++
-			if after == 0 && calls < 34 { // the first record fails for long, and then works
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+			if b.clock.Now().Sub(start) < 9*time.Minute {
+				return tooLarge
+			}
+			return nil
+		}
+		b.pullFor(20 * time.Minute)
+		if got := gaps(b); got != nil || b.head().Last != 20 {
+			t.Errorf("got gaps %v and head %d, want none and 20", got, b.head().Last)
+		}
+	})
+	t.Run("a library that fails now and then", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 200)
+		n := 0
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+			if n++; n%7 < 3 { // three in a row: one question with its retries
 				return crash
 			}
 			return nil
 		}
-		b.must(b.pull(archive.PullRequest{}))
-		b.Check()
-		if rows := b.rows(); rows[0].Kind != archive.PageRow || b.head().Last != 20 {
-			t.Errorf("got first row %s, head %d; want a page, 20", rows[0].Kind, b.head().Last)
+		b.pullFor(2 * time.Hour)
+		if got := gaps(b); got != nil || b.head().Last != 200 {
+			t.Errorf("got gaps %v and head %d, want none and 200", got, b.head().Last)
 		}
 	})
-	t.Run("always", func(t *testing.T) {
+	t.Run("an unreadable record, and an outage during the search", func(t *testing.T) {
+		for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 1, 20)
+			searching := 0
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				if b.clock.Now().Sub(start) > 10*time.Minute {
+					if searching++; searching >= outage && searching < outage+20 {
+						return crash
+					}
+				}
+				if after < 5 && after+uint64(limit) >= 5 {
+					return tooLarge
+				}
+				return nil
+			}
+			b.pullFor(2 * time.Hour)
+			if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.head().Last != 20 {
+				t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.head().Last)
+			}
+		}
+	})
+	t.Run("a library that always fails", func(t *testing.T) {
 		b := newBench(t, &archivetest.Faults{})
 		b.say(corp, 1, 20)
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { return crash }
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
-		defer cancel()
-		b.clock.now = time.Now().Add(58 * time.Minute) // two minutes are left
-		b.must(b.puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp}))
-		b.Check()
+		calls := 0
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return crash }
+		b.pullFor(24 * time.Hour)
 		if rows := b.rows(); len(rows) != 0 {
 			t.Errorf("got rows %v, want none", rows)
 		}
 		if s := b.state(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
 			t.Errorf("got trouble %+v, want library_crash", s.Trouble)
 		}
-		if got := b.Pulls.Take(); len(got) != 1 {
-			t.Errorf("got %d requests to go on, want 1", len(got))
+		if perMinute := calls / (24 * 60); perMinute > 60 {
+			t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
+		}
+		b.Library.OnChatData = nil
+		b.pullFor(time.Hour)
+		if got := gaps(b); got != nil || b.head().Last != 20 {
+			t.Errorf("mended: got gaps %v and head %d, want none and 20", got, b.head().Last)
+		}
+	})
+	t.Run("evidence counts what was done", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 10)
+		alone := 0
+		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+			if after < 5 && after+uint64(limit) >= 5 {
+				if after == 4 && limit == 1 {
+					alone++
+				}
+				return tooLarge
+			}
+			return nil
+		}
+		b.pullFor(time.Hour)
+		for _, r := range b.rows() {
+			if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
+				t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
+			}
 		}
 	})
 }

@@ -43,7 +43,7 @@ type Replayer struct {
 	View    ViewWriter
 	Decodes DecodeQueue
 	// Decode is [Decoder.Decode].
-	Decode func(ctx context.Context, corp string, after uint64, again bool) error
+	Decode func(ctx context.Context, corp string, after uint64, redo Redo) error
 	// Verify is [Verifier.Page].
 	Verify func(ctx context.Context, row Row) ([]Finding, error)
 	Now    func() time.Time
@@ -103,7 +103,7 @@ func (r *Replayer) Run(ctx context.Context, corp, id string) error {
 }
 
 func (r *Replayer) run(ctx context.Context, job *Replay) error {
-	if job.Next == 0 { // not begun, or nothing done yet
+	if job.Next == 0 && !job.Begun { // nothing done yet
 		if err := r.begin(ctx, job); err != nil {
 			return err
 		}
@@ -122,14 +122,14 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 				return r.finish(ctx, job, chain)
 			}
 			if deadline, ok := ctx.Deadline(); ok && deadline.Sub(r.Now()) < 2*decodeMargin {
-				return ErrUnfinished
+				return r.pause(ctx, job, at)
 			}
-			at = row.After + 1
 			wanted, err := r.wanted(ctx, *job, row)
 			if err != nil {
 				return err
 			}
-			if !wanted { // its place is stored with the next page's
+			at = row.After + 1
+			if !wanted { // its place is stored with a later one's
 				continue
 			}
 			next := *job
@@ -145,9 +145,10 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 					return err
 				}
 				next.found(append(found, more...))
-			} else if err := r.Decode(ctx, job.Corp, row.After, true); err != nil {
+			} else if err := r.decode(ctx, job, row); err != nil {
 				return err
 			}
+			next.Begun = false
 			if err := r.advance(ctx, job, next); err != nil {
 				return err
 			}
@@ -156,6 +157,32 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 			return r.finish(ctx, job, chain)
 		}
 	}
+}
+
+// pause stores the job's place before the function ends.
+func (r *Replayer) pause(ctx context.Context, job *Replay, at uint64) error {
+	next := *job
+	next.Next = at
+	if err := r.advance(ctx, job, next); err != nil {
+		return err
+	}
+	return ErrUnfinished
+}
+
+// decode decodes the row's page anew. If time runs out in the middle, the job
+// remembers it: the next run leaves aside what broke the library in this one.
+func (r *Replayer) decode(ctx context.Context, job *Replay, row Row) error {
+	redo := Again
+	if job.Begun && job.Next == row.After {
+		redo = CarryOn
+	}
+	err := r.Decode(ctx, job.Corp, row.After, redo)
+	if !errors.Is(err, ErrUnfinished) {
+		return err
+	}
+	next := *job
+	next.Next, next.Begun = row.After, true
+	return errors.Join(r.advance(ctx, job, next), err)
 }
 
 // chain prepares to follow the chain from where the job is.

@@ -48,7 +48,7 @@ func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
 		return found.list, nil
 	}
 	p := &pageDecode{Decoder: v.Decoder, row: row, verifying: true, result: newResult()}
-	if err := p.decode(ctx, false); err != nil {
+	if err := p.decode(ctx, CarryOn); err != nil {
 		return nil, fmt.Errorf("decode page after %d: %w", row.After, err)
 	}
 	missing, differing, notAside, err := v.View.Check(ctx, p.view)

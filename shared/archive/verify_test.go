@@ -138,7 +138,7 @@ func TestVerifyNamesWhatWaits(t *testing.T) {
 	if _, got := d.verified(4); !slices.Equal(got, []string{"6/0 not_decoded"}) {
 		t.Errorf("got %v, want the page that was not decoded", got)
 	}
-	d.must(d.decoder.Decode(t.Context(), corp, 6, false))
+	d.must(d.decoder.Decode(t.Context(), corp, 6, archive.FirstTime))
 	if _, got := d.verified(6); got != nil {
 		t.Errorf("from within the chain: got %v, want nothing", got)
 	}

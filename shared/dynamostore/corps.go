@@ -169,16 +169,18 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 // corp was off and is switched on: the hours left do not begin anew because
 // somebody pressed the button twice.
 func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
-	ch := change{set: "SET enabled = :enabled", values: item{":enabled": flag(false)}}
-	if enabled {
-		ch = change{
-			set:    "SET enabled = :enabled, enabled_at = :at",
-			only:   "enabled <> :enabled",
-			values: item{":enabled": flag(true), ":at": moment(at)},
-		}
+	changes := []change{{set: "SET enabled = :enabled", values: item{":enabled": flag(enabled)}}}
+	if enabled { // the time comes first: a corp that is enabled always has one
+		changes = slices.Insert(changes, 0, change{
+			set:    "SET enabled_at = :at",
+			only:   "enabled_at = :never",
+			values: item{":at": moment(at), ":never": moment(time.Time{})},
+		})
 	}
-	if err := c.update(ctx, id, corpSK, ch); err != nil {
-		return fmt.Errorf("switching corp %s: %w", id, err)
+	for _, ch := range changes {
+		if err := c.update(ctx, id, corpSK, ch); err != nil {
+			return fmt.Errorf("switching corp %s: %w", id, err)
+		}
 	}
 	return nil
 }

@@ -128,10 +128,12 @@ type (
 	}
 	probeItem struct {
 		After    uint64    `dynamodbav:"after"`
-		At       uint64    `dynamodbav:"at"`
 		Reason   string    `dynamodbav:"reason"`
-		Attempts int       `dynamodbav:"attempts"`
 		Since    time.Time `dynamodbav:"since"`
+		Attempts int       `dynamodbav:"attempts"`
+		At       uint64    `dynamodbav:"at"`
+		Good     uint64    `dynamodbav:"good"`
+		Low      uint64    `dynamodbav:"low"`
 	}
 	lossItem struct {
 		Corp  string    `dynamodbav:"-"`
@@ -148,6 +150,7 @@ type (
 		Waiting   bool      `dynamodbav:"waiting"`
 		Version   uint32    `dynamodbav:"version"`
 		Next      uint64    `dynamodbav:"next"`
+		Begun     bool      `dynamodbav:"begun"`
 		Pages     int       `dynamodbav:"pages"`
 		UpdatedAt time.Time `dynamodbav:"updated"`
 		Done      bool      `dynamodbav:"done"`

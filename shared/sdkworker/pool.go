@@ -41,9 +41,9 @@ type Config struct {
 	// Limits of each kind of call, past which the worker is killed. Starting
 	// (20 s) is loading the library. Init (30 s) may ask WeCom for a token.
 	// ChatData (60 s) and MediaChunk (60 s) ask WeCom: the library is told a
-	// quarter of it for each of its requests, of which there may be four
-	// (token, answer, and both again if the token was stale), so that it can
-	// answer 10001 before it is killed. Decrypt (10 s) only computes.
+	// fifth of it for each of its requests, of which there may be four (token,
+	// answer, and both again if the token was stale), so that it can answer
+	// 10001 before it is killed. Decrypt (10 s) only computes.
 	StartTimeout    time.Duration
 	InitTimeout     time.Duration
 	ChatDataTimeout time.Duration

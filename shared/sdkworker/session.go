@@ -79,7 +79,7 @@ func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (arch
 
 // networkTimeout is what the library is told, see [Config].
 func networkTimeout(call time.Duration) uint32 {
-	return uint32(max(1, call/4/time.Second))
+	return uint32(max(1, call/5/time.Second))
 }
 
 // callFor calls the library and makes the answer, which has to be an A, a V.

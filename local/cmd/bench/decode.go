@@ -194,7 +194,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Decoder.Decode(ctx, s.corp.ID(), 0, true); err != nil {
+		if err := s.Decoder.Decode(ctx, s.corp.ID(), 0, archive.Again); err != nil {
 			return err
 		}
 		after, err := cpu()

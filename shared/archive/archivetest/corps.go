@@ -123,10 +123,10 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 }
 
 // SetEnabled switches pulling on or off; [archive.ErrNotFound]. EnabledAt
-// becomes at only where the corp was not enabled.
+// becomes at the first time that it is switched on.
 func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
 	return c.change(ctx, "SetEnabled", id, func(corp *archive.Corp) {
-		if enabled && !corp.Enabled {
+		if enabled && corp.EnabledAt.IsZero() {
 			corp.EnabledAt = kept(at)
 		}
 		corp.Enabled = enabled

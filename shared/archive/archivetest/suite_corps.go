@@ -96,8 +96,8 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	wantCorp(t, "with a secret", c, corp)
 	for i, step := range []struct {
 		enabled bool
-		want    int // step at which it was last switched on
-	}{{false, -1}, {true, 1}, {true, 1}, {false, 1}, {false, 1}, {true, 5}} {
+		want    int // step at which it was first switched on
+	}{{false, -1}, {true, 1}, {true, 1}, {false, 1}, {false, 1}, {true, 1}} {
 		at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Hour) }
 		ok(t, c.SetEnabled(t.Context(), corp.ID, step.enabled, at(i)))
 		corp.Enabled = step.enabled
