@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// What Lambda's provided.al2023 has: its glibc, and where its certificates are.
+const lambdaGlibc = "2.34"
+
+var lambdaCertificates = []string{"/etc/pki/tls/certs/ca-bundle.crt", "/etc/pki/tls/cert.pem", "/etc/pki/tls/certs", "/etc/ssl/certs", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
+
+// probeCommand is how this program starts itself without a network.
+const probeCommand = "probe"
+
+// check reports all that can be known about a library without WeCom.
+func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) error {
+	dir, err := os.MkdirTemp("", "sdk-check-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, libraryName)
+	if err := os.WriteFile(file, p.library, 0o755); err != nil {
+		return err
+	}
+	described, err := describe(ctx, worker, file, runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	version := "not known here"
+	if r, ok := p.release(); ok {
+		version = r.version + ", as known"
+	}
+	fmt.Fprintf(out, "version  %s\n", version)
+	if p.versionFile != "" {
+		fmt.Fprintf(out, "says     %s (version.txt)\n", strings.Join(strings.Fields(p.versionFile), " "))
+	}
+	switch err := p.checkSums(); {
+	case err != nil:
+		fmt.Fprintf(out, "md5.txt  %v\n", err)
+	case p.sums != "":
+		fmt.Fprintln(out, "md5.txt  agrees")
+	default:
+		fmt.Fprintln(out, "md5.txt  none")
+	}
+	fmt.Fprintf(out, "size     %d bytes\n%s", len(p.library), described)
+	if err := linked(out, file); err != nil {
+		return err
+	}
+	certificates(out, p.library)
+	return probeOffline(ctx, out, worker, file)
+}
+
+// linked reports the newest glibc that the library needs.
+func linked(out io.Writer, file string) error {
+	f, err := elf.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	symbols, err := f.ImportedSymbols()
+	if err != nil {
+		return fmt.Errorf("the library's imports: %w", err)
+	}
+	newest := ""
+	for _, s := range symbols {
+		if v, ok := strings.CutPrefix(s.Version, "GLIBC_"); ok && older(newest, v) {
+			newest = v
+		}
+	}
+	verdict := "Lambda's " + lambdaGlibc + " has it"
+	if older(lambdaGlibc, newest) {
+		verdict = "Lambda's is only " + lambdaGlibc + ": it will not load there"
+	}
+	if newest == "" {
+		newest, verdict = "any", "no versioned symbol is needed"
+	}
+	fmt.Fprintf(out, "glibc    %s; %s\n", newest, verdict)
+	return nil
+}
+
+// older compares versions such as 2.9 and 2.34.
+func older(a, b string) bool {
+	numbers := func(v string) []int {
+		var out []int
+		for part := range strings.SplitSeq(v, ".") {
+			n, _ := strconv.Atoi(part) // PRIVATE and such count as 0
+			out = append(out, n)
+		}
+		return out
+	}
+	return slices.Compare(numbers(a), numbers(b)) < 0
+}
+
+var certificatePath = regexp.MustCompile(`/(?:etc|usr|var|opt|system)/[A-Za-z0-9_./+-]*(?:cert|ssl|pki|\bca\b)[A-Za-z0-9_./+-]*`)
+
+// certificates reports the paths of certificates that are written in the
+// library: a library with its own OpenSSL looks where the machine that it was
+// built on keeps them.
+func certificates(out io.Writer, library []byte) {
+	var paths []string
+	for _, text := range bytes.FieldsFunc(library, func(r rune) bool { return r < ' ' || r > '~' }) {
+		paths = append(paths, certificatePath.FindAllString(string(text), -1)...)
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
+	if len(paths) == 0 {
+		fmt.Fprintln(out, "certs    no path of certificates is written in it")
+	}
+	for _, p := range paths {
+		here, lambda := "not here", ""
+		if _, err := os.Stat(p); err == nil {
+			here = "is here"
+		}
+		if slices.Contains(lambdaCertificates, strings.TrimSuffix(p, "/")) {
+			lambda = ", is on Lambda"
+		}
+		fmt.Fprintf(out, "certs    %s (%s%s)\n", p, here, lambda)
+	}
+}
+
+// probeOffline runs this program once more in a network namespace of its own,
+// which has no way out: a made-up secret must not reach WeCom, who counts
+// refusals against the address.
+func probeOffline(ctx context.Context, out io.Writer, worker, file string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	worker, err = filepath.Abs(worker)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, probeCommand, worker, file)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	err = cmd.Run()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EACCES) {
+		fmt.Fprintln(out, "calls    not tried: this machine does not let a program be cut off from the network (user namespaces)")
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+// Command sdk handles WeCom's library on an engineer's machine.
+//
+//	sdk install   puts a library that was fetched into the layer's folder, if
+//	              it is what it should be
+//	sdk check     loads a library in the real worker, cut off from the
+//	              network, and reports what it does
+//
+// Both take what the vendor hands out: the .tgz, its unpacked folder, or the
+// .so alone. The Makefile's targets layer and sdk-check run it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return errors.New("want install or check")
+	}
+	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	f.SetOutput(out)
+	worker := f.String("worker", "", "`path` of the worker, built for this machine")
+	arch := f.String("arch", "x86_64", "processor: x86_64 or arm64")
+	into := f.String("into", "layers/finance-sdk/lib", "`folder` of libraries; one folder for each processor is made in it")
+	consent := f.String("consent", "", "`SHA-256` of a library that is to be installed although it is not known here")
+	switch args[0] {
+	case "install", "check":
+		if err := f.Parse(args[1:]); err != nil {
+			return err
+		}
+		if f.NArg() != 1 || f.Arg(0) == "" {
+			return fmt.Errorf("which library? make layer and make sdk-check want SDK=<the vendor's .tgz, its folder, or the .so>")
+		}
+		p, err := readPackage(f.Arg(0))
+		if err != nil {
+			return err
+		}
+		if args[0] == "install" {
+			return install(ctx, out, p, *worker, *arch, *into, *consent)
+		}
+		return check(ctx, out, p, *worker)
+	case probeCommand:
+		if len(args) != 3 {
+			return errors.New("probe: want a worker and a library")
+		}
+		return probe(ctx, out, args[1], args[2])
+	}
+	return fmt.Errorf("unknown command %q: want install or check", args[0])
+}

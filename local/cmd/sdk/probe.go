@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/sdkproto"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// callLimit is for a library that hangs without a network.
+const callLimit = 20 * time.Second
+
+// probe makes harmless calls in the real worker, and says what came of each.
+// It has no network.
+func probe(ctx context.Context, out io.Writer, worker, library string) error {
+	pool := sdkworker.NewPool(sdkworker.Config{
+		Worker: worker, Library: library,
+		InitTimeout: callLimit, ChatDataTimeout: callLimit, DecryptTimeout: callLimit, MediaTimeout: callLimit,
+	})
+	defer pool.Close()
+	s := pool.Session("ww0000000000000000", sdkworker.Identity{CorpID: "ww0000000000000000", Secret: secret.New("made-up-secret-of-43-letters-for-sdk-check-x")})
+
+	// DecryptData asks nobody, so what fails before it is Init.
+	_, err := s.Decrypt(ctx, []byte("made-up key text"), "bWFkZS11cCBtZXNzYWdl")
+	init := failureOf(err, "Init")
+	if start := failureOf(err, "start"); start != "" {
+		fmt.Fprintf(out, "worker   cannot load it: %s\n", start)
+		return nil
+	}
+	fmt.Fprintf(out, "worker   loads it, protocol version %d\n", sdkproto.Version)
+	if init != "" {
+		fmt.Fprintf(out, "Init     asks WeCom: without a network and with a made-up secret it ends with %s.\n", init)
+		fmt.Fprintln(out, "         Decoding then needs WeCom and a secret that it accepts: set DecodeIdentity (DESIGN.md, law 2)")
+		return nil
+	}
+	fmt.Fprintln(out, "Init     works without a network and with a made-up secret: decoding needs nobody (law 2)")
+	fmt.Fprintf(out, "calls    DecryptData of nonsense: %s\n", outcome(err))
+	_, err = s.ChatData(ctx, 0, 1)
+	fmt.Fprintf(out, "         GetChatData without a network: %s\n", outcome(err))
+	_, err = s.ChatData(ctx, 0, archive.PageLimit+1)
+	fmt.Fprintf(out, "         GetChatData with a limit of %d: %s\n", archive.PageLimit+1, outcome(err))
+	_, err = s.MediaChunk(ctx, "", "made-up-file")
+	fmt.Fprintf(out, "         GetMediaData without a network: %s\n", outcome(err))
+	return nil
+}
+
+// failureOf says how op failed; empty if err is not about it.
+func failureOf(err error, op string) string {
+	var sdk *archive.SDKError
+	var crash *archive.CrashError
+	var library *archive.LibraryError
+	switch {
+	case errors.As(err, &sdk) && sdk.Op == op:
+		return fmt.Sprintf("code %d", sdk.Code)
+	case errors.As(err, &crash) && crash.Op == op:
+		return crash.Error()
+	case errors.As(err, &library) && op == "start":
+		return library.Error()
+	}
+	return ""
+}
+
+func outcome(err error) string {
+	if err == nil {
+		return "an answer"
+	}
+	return err.Error()
+}
