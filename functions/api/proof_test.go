@@ -156,6 +156,7 @@ func TestUndecryptablePages(t *testing.T) {
 	for seq := range uint64(5) {
 		w.aside(archive.Undecryptable{Corp: corp, Seq: seq + 1, MsgID: "m" + strconv.FormatUint(seq, 10), KeyVersion: 1, Reason: archive.ReasonLibrary, Detail: "10006", At: noon})
 	}
+	w.aside(archive.Undecryptable{Corp: corp, Seq: 6, After: 5, Reason: archive.ReasonJournal, Detail: "the whole page", At: noon})
 	type page struct {
 		List []asideJSON `json:"undecryptable"`
 		Next *string
@@ -176,7 +177,7 @@ func TestUndecryptablePages(t *testing.T) {
 		w.get(tokenOf(corp, service), "/v1/corps/"+corp+"/events?limit=2"+next).wantProblem(400, "invalid-request")
 		w.get(tokenOf(other, admin), "/v1/corps/"+other+"/undecryptable?limit=2"+next).wantProblem(400, "invalid-request")
 	}
-	if got := strings.Join(seqs, " "); got != "1 2 3 4 5" {
+	if got := strings.Join(seqs, " "); got != "1 2 3 4 5 6" {
 		t.Errorf("got %s", got)
 	}
 	if got := w.get(tokenOf(corp, admin), path+"&page=abc").want(400).rules(); got != "page:token" {
