@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,15 +30,23 @@ type api struct {
 	corps     corpStore
 	secrets   secretStore
 	callbacks *callbackPairs
-	ledger    ledger
-	messages  messageStore
-	blobs     blobStore
-	views     viewStore
-	pulls     archive.PullQueue
-	replays   archive.ReplayStarter
-	makePair  func() (rsakey.Pair, error)
-	newID     func() string // letters and digits, never the same again
-	now       func() time.Time
+	// appCallbacks are those of the companies' self-built apps.
+	appCallbacks *callbackPairs
+	ledger       ledger
+	messages     messageStore
+	blobs        blobStore
+	views        viewStore
+	pulls        archive.PullQueue
+	replays      archive.ReplayStarter
+
+	names       *archive.NameBook
+	contacts    contactStore
+	consents    consentStore
+	inspections archive.InspectQueue
+
+	makePair func() (rsakey.Pair, error)
+	newID    func() string // letters and digits, never the same again
+	now      func() time.Time
 
 	trustedIPs []string // what companies enter in WeCom
 	publicURL  string   // scheme and host
@@ -51,6 +60,7 @@ type route struct {
 	roles []role
 	query []string // parameters that it knows; unchecked where roles is nil
 	body  []string // members of the JSON object; nil where no body is read
+	bytes int      // of the body at most; 0 for [maxBody]
 	// unregistered: the corp need not be there yet.
 	unregistered bool
 	serve        func(*api, context.Context, *call) (answer, error)
@@ -60,6 +70,8 @@ var routes = []route{
 	{method: "GET", path: "/health", serve: (*api).health},
 	{method: "GET", path: "/callback/{corpid}", serve: (*api).verifyCallback},
 	{method: "POST", path: "/callback/{corpid}", serve: (*api).receiveEvent},
+	{method: "GET", path: "/callback/{corpid}/app", serve: (*api).verifyAppCallback},
+	{method: "POST", path: "/callback/{corpid}/app", serve: (*api).receiveAppEvent},
 
 	{method: "GET", path: "/v1/corps/{corpid}", roles: []role{admin, service}, serve: (*api).getCorp},
 	{method: "PUT", path: "/v1/corps/{corpid}", roles: []role{admin, service}, body: []string{"name"}, unregistered: true, serve: (*api).putCorp},
@@ -68,6 +80,16 @@ var routes = []route{
 	{method: "POST", path: "/v1/corps/{corpid}/keys", roles: []role{admin, service}, serve: (*api).rotateKey},
 	{method: "POST", path: "/v1/corps/{corpid}/keys/import", roles: []role{admin, service}, body: []string{"private_key", "publickey_ver"}, serve: (*api).importKey},
 	{method: "PUT", path: "/v1/corps/{corpid}/state", roles: []role{admin, service}, body: []string{"enabled"}, serve: (*api).putState},
+	{method: "GET", path: "/v1/corps/{corpid}/app", roles: []role{admin, service}, serve: (*api).getApp},
+	{method: "PUT", path: "/v1/corps/{corpid}/app", roles: []role{admin, service}, body: []string{"secret", "agent_id"}, serve: (*api).putApp},
+	{method: "GET", path: "/v1/corps/{corpid}/inspect", roles: []role{admin, auditor, service}, serve: (*api).getInspection},
+	{method: "POST", path: "/v1/corps/{corpid}/inspect", roles: []role{admin, service}, body: []string{"pairs", "rooms"}, serve: (*api).requestInspection},
+
+	{method: "GET", path: "/v1/corps/{corpid}/contacts", roles: []role{admin, service}, query: []string{"ids", "limit", "page"}, serve: (*api).listContacts},
+	{method: "PUT", path: "/v1/corps/{corpid}/contacts", roles: []role{admin, service}, body: []string{"contacts"}, bytes: givenBytes, serve: (*api).putContacts},
+	{method: "GET", path: "/v1/corps/{corpid}/rooms", roles: []role{admin, service}, query: []string{"ids", "limit", "page"}, serve: (*api).listRooms},
+	{method: "PUT", path: "/v1/corps/{corpid}/rooms", roles: []role{admin, service}, body: []string{"rooms"}, bytes: givenBytes, serve: (*api).putRooms},
+	{method: "GET", path: "/v1/corps/{corpid}/consents", roles: []role{reader, auditor, service}, query: []string{"member", "external_contact", "room", "limit", "page"}, serve: (*api).listConsents},
 
 	{method: "POST", path: "/v1/corps/{corpid}/pull", roles: []role{admin, service}, serve: (*api).requestPull},
 	{method: "GET", path: "/v1/corps/{corpid}/status", roles: []role{admin, auditor, service}, serve: (*api).getStatus},
@@ -225,7 +247,7 @@ func (a *api) admit(rt route, c *call) error {
 		}
 		return nil
 	}
-	b, err := readLimited(c.Body)
+	b, err := readLimited(c.Body, cmp.Or(rt.bytes, maxBody))
 	if err != nil {
 		return err
 	}

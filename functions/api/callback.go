@@ -27,7 +27,11 @@ func (a *api) health(context.Context, *call) (answer, error) {
 // verifyCallback answers WeCom's check of the URL, within a second, with
 // exactly the text that it encrypted (wecom.md 3.1).
 func (a *api) verifyCallback(ctx context.Context, c *call) (answer, error) {
-	plain, err := a.open(ctx, c, c.URL.Query().Get("echostr"))
+	return a.verify(ctx, c, a.callbacks)
+}
+
+func (a *api) verify(ctx context.Context, c *call, pairs *callbackPairs) (answer, error) {
+	plain, err := a.open(ctx, c, pairs, c.URL.Query().Get("echostr"))
 	if err != nil {
 		return answer{}, err
 	}
@@ -38,20 +42,10 @@ func (a *api) verifyCallback(ctx context.Context, c *call) (answer, error) {
 // it is answered 200 within 5 seconds (wecom.md 3.2), so whatever must not be
 // lost is durable before that, and is the same however often it comes (law 3).
 func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
-	body, err := readLimited(c.Body)
+	plain, event, err := a.receive(ctx, c, a.callbacks)
 	if err != nil {
 		return answer{}, err
 	}
-	encrypted, err := msgcrypt.Encrypted(body)
-	if err != nil {
-		return answer{}, refuse(err)
-	}
-	plain, err := a.open(ctx, c, encrypted)
-	if err != nil {
-		return answer{}, err
-	}
-	// What is authentic is kept even if it is nothing that we understand.
-	event, _ := msgcrypt.ParseEvent(plain)
 	now := a.now()
 	if event.Type == notify {
 		err = a.pulls.RequestPulls(ctx, archive.PullRequest{
@@ -60,11 +54,9 @@ func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
 			Dedup: "callback-" + c.corpID + "-" + strconv.FormatInt(event.CreateTime, 10),
 		})
 	} else {
-		at := now
-		if t := time.Unix(event.CreateTime, 0); event.CreateTime > 0 && t.Before(now.Add(maxAhead)) {
-			at = t
-		}
-		err = a.corps.RecordEvent(ctx, c.corpID, archive.Event{Type: event.Type, ChangeType: event.ChangeType, At: at, Body: plain})
+		err = a.corps.RecordEvent(ctx, c.corpID, archive.Event{
+			Type: event.Type, ChangeType: event.ChangeType, At: eventTime(event, now), Body: plain,
+		})
 	}
 	if err != nil {
 		return answer{}, err
@@ -76,6 +68,32 @@ func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
 	return answer{status: 200}, nil
 }
 
+// receive reads an event and proves it authentic. What is authentic is kept
+// even if it is nothing that we understand: then the event is zero.
+func (a *api) receive(ctx context.Context, c *call, pairs *callbackPairs) (plain []byte, _ msgcrypt.Event, _ error) {
+	body, err := readLimited(c.Body, maxBody)
+	if err != nil {
+		return nil, msgcrypt.Event{}, err
+	}
+	encrypted, err := msgcrypt.Encrypted(body)
+	if err != nil {
+		return nil, msgcrypt.Event{}, refuse(err)
+	}
+	if plain, err = a.open(ctx, c, pairs, encrypted); err != nil {
+		return nil, msgcrypt.Event{}, err
+	}
+	event, _ := msgcrypt.ParseEvent(plain)
+	return plain, event, nil
+}
+
+// eventTime is when the event happened; now, where it does not say so.
+func eventTime(event msgcrypt.Event, now time.Time) time.Time {
+	if t := time.Unix(event.CreateTime, 0); event.CreateTime > 0 && t.Before(now.Add(maxAhead)) {
+		return t
+	}
+	return now
+}
+
 // refuse is the one answer to everything that is not authentic. The reason is
 // for the log, and holds no content.
 func refuse(reason error) error {
@@ -85,7 +103,7 @@ func refuse(reason error) error {
 // open verifies and decrypts with the corp's callback pair. A pair from memory
 // may be older than what the corp was given, so a signature that it does not
 // fit is checked once more with the stored one.
-func (a *api) open(ctx context.Context, c *call, encrypted string) ([]byte, error) {
+func (a *api) open(ctx context.Context, c *call, pairs *callbackPairs, encrypted string) ([]byte, error) {
 	if !archive.ValidCorpID(c.corpID) {
 		return nil, refuse(errors.New("not a corpid"))
 	}
@@ -97,7 +115,7 @@ func (a *api) open(ctx context.Context, c *call, encrypted string) ([]byte, erro
 	var err error
 	for _, maxAge := range []time.Duration{pairAge, pairRetryAge} {
 		var box *msgcrypt.Box
-		if box, err = a.callbacks.box(ctx, c.corpID, maxAge); err != nil {
+		if box, err = pairs.box(ctx, c.corpID, maxAge); err != nil {
 			break
 		}
 		if plain, err = box.Open(sealed); !errors.Is(err, msgcrypt.ErrSignature) {

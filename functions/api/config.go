@@ -12,7 +12,8 @@ import (
 type config struct {
 	corps, ledger, messages, views string   // tables
 	journal                        string   // bucket
-	pulls, decodes                 string   // queue URLs
+	contacts, consents             string   // tables
+	pulls, decodes, inspections    string   // queue URLs
 	secrets                        string   // prefix of secret names
 	secretsKey                     string   // KMS key that new secrets are encrypted with
 	trustedIPs                     []string // IPv4 addresses that pull leaves by, at least one
@@ -22,13 +23,18 @@ type config struct {
 func parseConfig(getenv func(string) string) (config, error) {
 	r := env.NewReader(getenv)
 	cfg := config{
-		corps:      r.Required("CORPS_TABLE"),
-		ledger:     r.Required("LEDGER_TABLE"),
-		messages:   r.Required("MESSAGES_TABLE"),
-		views:      r.Required("VIEWS_TABLE"),
-		journal:    r.Required("JOURNAL_BUCKET"),
-		pulls:      r.Required("PULL_QUEUE_URL"),
-		decodes:    r.Required("DECODE_QUEUE_URL"),
+		corps:    r.Required("CORPS_TABLE"),
+		ledger:   r.Required("LEDGER_TABLE"),
+		messages: r.Required("MESSAGES_TABLE"),
+		views:    r.Required("VIEWS_TABLE"),
+		journal:  r.Required("JOURNAL_BUCKET"),
+		pulls:    r.Required("PULL_QUEUE_URL"),
+		decodes:  r.Required("DECODE_QUEUE_URL"),
+
+		contacts:    r.Required("CONTACTS_TABLE"),
+		consents:    r.Required("CONSENTS_TABLE"),
+		inspections: r.Required("INSPECT_QUEUE_URL"),
+
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),
 	}

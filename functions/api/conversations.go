@@ -115,14 +115,17 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	}
 	out := struct {
 		Conversations []conversationJSON `json:"conversations"`
+		Names         namesJSON          `json:"names"`
 		Next          *string            `json:"next"`
 	}{Conversations: []conversationJSON{}}
+	var people, rooms []string
 	for _, e := range entries {
 		j, err := showEntry(c.corpID, e)
 		if err != nil {
 			return answer{}, err
 		}
 		out.Conversations = append(out.Conversations, j)
+		people, rooms = named(people, rooms, e.conversation, e.fields)
 	}
 	if next != nil {
 		if out.Next, err = seal(c.use, next); err != nil {
@@ -132,6 +135,7 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	if err := a.record(ctx, c, "", party); err != nil {
 		return answer{}, err
 	}
+	out.Names = a.namesOf(ctx, c, people, rooms)
 	return asJSON(200, out)
 }
 

@@ -55,8 +55,11 @@ type world struct {
 	secrets  *secretstore.Store
 	journal  *s3store.Journal
 	queues   *sqs.Client
+	contacts *dynamostore.Contacts
+	consents *dynamostore.Consents
 	pulls    string
 	decodes  string
+	inspects string
 	log      *logBuffer
 
 	mu    sync.Mutex
@@ -78,6 +81,9 @@ func newWorld(t *testing.T) *world {
 		queues:   sqs.NewFromConfig(cfg),
 		pulls:    awstest.FIFOQueue(t),
 		decodes:  awstest.FIFOQueue(t),
+		contacts: dynamostore.NewContacts(db, awstest.Table(t, "ContactsTable")),
+		consents: dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable")),
+		inspects: awstest.FIFOQueue(t),
 		log:      &logBuffer{},
 		clock:    noon,
 	}
@@ -89,6 +95,12 @@ func newWorld(t *testing.T) *world {
 		makePair: rsakey.Make, newID: rand.Text, now: w.now,
 		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 		log: slog.New(slog.NewTextHandler(w.log, nil)),
+	}
+	w.api.appCallbacks = newCallbackPairs(w.secrets.AppCallback, w.now)
+	w.api.contacts, w.api.consents = w.contacts, w.consents
+	w.api.inspections = sqsqueue.NewInspect(w.queues, w.inspects, rand.Text)
+	w.api.names = &archive.NameBook{
+		Names: w.contacts, Asker: w.contacts, Reach: w.contacts, Requests: w.api.inspections, Now: w.now, Log: w.api.log,
 	}
 	w.handler = newHandler(w.api)
 	t.Cleanup(func() { w.checkLog() })

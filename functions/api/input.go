@@ -23,6 +23,7 @@ const (
 	maxBody      = 64 << 10
 	maxParty     = 256  // characters of a userid, external_userid or roomid
 	maxPageToken = 4096 // bytes
+	maxMistakes  = 100  // named of a request with lists
 )
 
 // input is a request's query and body. Its getters note every mistake that
@@ -149,6 +150,78 @@ func (in *input) length(field, s string, minLen, maxLen int) bool {
 		return false
 	}
 	return true
+}
+
+// oneOf is a member that is one of the values; empty if it is not there.
+func (in *input) oneOf(field string, values ...string) string {
+	raw, ok := in.body[field]
+	if !ok {
+		return ""
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
+		in.reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		return ""
+	}
+	return s
+}
+
+// list is a member that is a list of at most so many values.
+func (in *input) list(field string, most int) []json.RawMessage {
+	raw, ok := in.body[field]
+	if !ok {
+		return nil
+	}
+	var values []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &values) != nil {
+		in.reject(field, problem.Type, problem.MendListType, nil)
+		return nil
+	}
+	if len(values) < 1 || len(values) > most {
+		in.reject(field, problem.Length, problem.MendList, problem.Args{"max": strconv.Itoa(most)})
+		return nil
+	}
+	return values
+}
+
+// texts is a member that is a list of strings of 1 to maxLen characters.
+func (in *input) texts(field string, most, maxLen int) []string {
+	var texts []string
+	for i, raw := range in.list(field, most) {
+		entry := &input{body: map[string]json.RawMessage{"": raw}}
+		s, _ := entry.text("", 1, maxLen)
+		texts = append(texts, s)
+		in.adopt(field, i, entry)
+	}
+	return texts
+}
+
+// entries is a member that is a list of at most so many JSON objects with
+// known members. What is read of each is noted with it, until adopt.
+func (in *input) entries(field string, most int, known []string) []*input {
+	var list []*input
+	for _, raw := range in.list(field, most) {
+		entry := &input{}
+		entry.readBody(raw, known)
+		list = append(list, entry)
+	}
+	return list
+}
+
+// adopt notes the mistakes of the i-th entry of a list, as field[i].member. Of
+// very many it keeps the first: they are all alike.
+func (in *input) adopt(field string, i int, entry *input) {
+	for _, m := range entry.mistakes {
+		if len(in.mistakes) >= maxMistakes {
+			return
+		}
+		name := field + "[" + strconv.Itoa(i) + "]"
+		if m.Field != "" {
+			name += "." + m.Field
+		}
+		m.Field = name
+		in.mistakes = append(in.mistakes, m)
+	}
 }
 
 // flag is a member that is true or false.
@@ -298,14 +371,14 @@ func (in *input) party(field string) string {
 	return id
 }
 
-// readLimited reads a body of at most maxBody bytes.
-func readLimited(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+// readLimited reads a body of at most so many bytes.
+func readLimited(r io.Reader, most int) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > maxBody {
-		return nil, problem.New(problem.BodyTooLarge, nil)
+	if len(b) > most {
+		return nil, problem.New(problem.BodyTooLarge, problem.Args{"max": strconv.Itoa(most >> 10)})
 	}
 	return b, nil
 }

@@ -48,22 +48,31 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	queues := sqs.NewFromConfig(aws)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, cfg.secretsKey)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
+	contacts := dynamostore.NewContacts(db, cfg.contacts)
+	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
 	a := &api{
-		corps:      dynamostore.NewCorps(db, cfg.corps),
-		secrets:    secrets,
-		callbacks:  newCallbackPairs(secrets.Callback, time.Now),
-		ledger:     ledger,
-		messages:   dynamostore.NewMessages(db, cfg.messages),
-		blobs:      s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
-		views:      dynamostore.NewViews(db, cfg.views),
-		pulls:      sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
-		replays:    &archive.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
-		makePair:   rsakey.Make,
-		newID:      rand.Text,
-		now:        time.Now,
-		trustedIPs: cfg.trustedIPs,
-		publicURL:  cfg.publicURL,
-		log:        log,
+		corps:        dynamostore.NewCorps(db, cfg.corps),
+		secrets:      secrets,
+		callbacks:    newCallbackPairs(secrets.Callback, time.Now),
+		appCallbacks: newCallbackPairs(secrets.AppCallback, time.Now),
+		names: &archive.NameBook{
+			Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log,
+		},
+		contacts:    contacts,
+		consents:    dynamostore.NewConsents(db, cfg.consents),
+		inspections: inspections,
+		ledger:      ledger,
+		messages:    dynamostore.NewMessages(db, cfg.messages),
+		blobs:       s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
+		views:       dynamostore.NewViews(db, cfg.views),
+		pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
+		replays:     &archive.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
+		makePair:    rsakey.Make,
+		newID:       rand.Text,
+		now:         time.Now,
+		trustedIPs:  cfg.trustedIPs,
+		publicURL:   cfg.publicURL,
+		log:         log,
 	}
 	lambda.StartWithOptions(newHandler(a).handle, lambda.WithContext(ctx))
 	return nil

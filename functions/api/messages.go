@@ -63,6 +63,7 @@ type messageJSON struct {
 	Content      json.RawMessage `json:"content"`
 	View         messageViewJSON `json:"view"`
 	Revoked      *revocationJSON `json:"revoked"`
+	Names        *namesJSON      `json:"names,omitempty"` // of a message alone; lists have theirs
 }
 
 // bytesOf is the message as decrypted, wherever it is kept.
@@ -93,15 +94,16 @@ func messageID(m archive.Message) (string, error) {
 	return messageUse(m.Corp).Seal(place{Conversation: m.Conversation, Milli: m.Time.UnixMilli(), MsgID: m.MsgID})
 }
 
-// showMessage is the message as JSON, as whole as it fits into pageBytes; in a
-// list, what is too long for the table is too long.
-func showMessage(m archive.Message, f message.Fields, raw []byte, revoked *revocationJSON, inList bool) ([]byte, error) {
+// showMessage is the message as JSON, as whole as it fits into pageBytes. In a
+// list, where names is nil, what is too long for the table is too long.
+func showMessage(m archive.Message, f message.Fields, raw []byte, revoked *revocationJSON, names *namesJSON) ([]byte, error) {
+	inList := names == nil
 	j, err := describe(m, f, raw)
 	if err != nil {
 		return nil, err
 	}
 	view, whole := read(f, raw)
-	j.View, j.Revoked = showView(view, whole && (!inList || m.Overflow == nil)), revoked
+	j.View, j.Revoked, j.Names = showView(view, whole && (!inList || m.Overflow == nil)), revoked, names
 	ans, err := asJSON(200, j)
 	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
 		j.View = showView(view, false)
@@ -189,9 +191,10 @@ func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
 	}
 	out := struct {
 		Messages []json.RawMessage `json:"messages"`
+		Names    namesJSON         `json:"names"`
 		Next     *string           `json:"next"`
 		Prev     *string           `json:"prev"`
-	}{Messages: found.shown}
+	}{Messages: found.shown, Names: a.namesOf(ctx, c, found.people, found.rooms)}
 	ahead, behind := &out.Next, &out.Prev
 	if at.Back {
 		slices.Reverse(out.Messages)
@@ -216,6 +219,8 @@ type collected struct {
 	shown       []json.RawMessage
 	first, last archive.Position // of those shown; last may be one that was passed over
 	more        bool
+	people      []string // to be named
+	rooms       []string
 }
 
 // collect reads messages that the caller may see, and wants, until there are
@@ -252,7 +257,7 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 					page.more = true
 					return page, nil
 				}
-				shown, err := a.showIfSeen(ctx, c, m, showRevocation(m, r, revoked))
+				shown, err := a.showIfSeen(ctx, c, &page, m, showRevocation(m, r, revoked))
 				if err != nil {
 					return collected{}, err
 				}
@@ -279,14 +284,15 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 	return page, nil
 }
 
-// showIfSeen is the message as a list shows it; nil if the caller may not see
-// it.
-func (a *api) showIfSeen(ctx context.Context, c *call, m archive.Message, revoked *revocationJSON) ([]byte, error) {
+// showIfSeen is the message as the page shows it; nil if the caller may not
+// see it.
+func (a *api) showIfSeen(ctx context.Context, c *call, page *collected, m archive.Message, revoked *revocationJSON) ([]byte, error) {
 	f, raw, err := a.fields(ctx, m)
 	if err != nil || !c.caller.sees(f) {
 		return nil, err
 	}
-	return showMessage(m, f, raw, revoked, true)
+	page.people, page.rooms = named(page.people, page.rooms, m.Conversation, f)
+	return showMessage(m, f, raw, revoked, nil)
 }
 
 // find reads the message of an id that the caller may see, and records the
@@ -326,7 +332,9 @@ func (a *api) getMessage(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	r, revoked := revocations[m.MsgID]
-	body, err := showMessage(m, f, raw, showRevocation(m, r, revoked), false)
+	people, rooms := named(nil, nil, m.Conversation, f)
+	names := a.namesOf(ctx, c, people, rooms)
+	body, err := showMessage(m, f, raw, showRevocation(m, r, revoked), &names)
 	return answer{status: 200, contentType: "application/json", body: body}, err
 }
 

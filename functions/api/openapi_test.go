@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -120,7 +121,7 @@ func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
 			if body == nil {
 				return
 			}
-			long := request{who: tokenOf(corp, rt.roles[0]), method: rt.method, path: examplePath(rt.path, corp), body: strings.Repeat(" ", maxBody+1)}
+			long := request{who: tokenOf(corp, rt.roles[0]), method: rt.method, path: examplePath(rt.path, corp), body: strings.Repeat(" ", cmp.Or(rt.bytes, maxBody)+1)}
 			w.do(long).wantProblem(413, "body-too-large")
 			wrongType := request{who: tokenOf(corp, rt.roles[0]), method: rt.method, path: examplePath(rt.path, corp), body: "{}", header: map[string]string{"Content-Type": "text/plain"}}
 			w.do(wrongType).wantProblem(415, "unsupported-media-type")

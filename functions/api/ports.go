@@ -48,6 +48,11 @@ type secretStore interface {
 	Callback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
 	CreateCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
+	// Of the self-built app, like those of the archive.
+	archive.AppSecrets
+	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
+	AppCallback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
+	CreateAppCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
 }
 
 // ledger tells of the chain, of what waits, and of replay jobs.
@@ -91,4 +96,24 @@ type viewStore interface {
 	// Views lists a day's views, at most limit; next is the cursor for more,
 	// empty where there are none.
 	Views(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (list []archive.View, next string, err error)
+}
+
+// contactStore holds names, the self-built app's settings, and how we stand
+// with WeCom's HTTP API.
+type contactStore interface {
+	archive.NameReader
+	archive.NameGiver
+	archive.ReachReader
+	SetApp(ctx context.Context, corp string, app archive.App) error
+	// ListPeople and ListRooms list all of whom something is known, at most
+	// limit; next is the cursor for more, empty where there are none.
+	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []archive.Person, next string, err error)
+	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []archive.Room, next string, err error)
+}
+
+// consentStore holds what external contacts said to being archived.
+type consentStore interface {
+	archive.ConsentWriter
+	// Consents lists what the query selects, like contactStore's lists.
+	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // pageBytes is the most that the entries of a page come to: the largest
-// answer, less the rest of its JSON.
-const pageBytes = gateway.MaxBody - 64<<10
+// answer, less the names beside them and the rest of its JSON.
+const pageBytes = gateway.MaxBody - namesBytes - 64<<10
 
 // seal makes the token of a page.
 func seal(u opaque.Use, at any) (*string, error) {

@@ -54,7 +54,7 @@ var kinds = map[Kind]kind{
 	BodyTooLarge: {
 		http.StatusRequestEntityTooLarge,
 		words{"请求内容过大", "The body is too large"},
-		words{"请求内容不得超过 64 KiB。", "A body may have 64 KiB."},
+		words{"请求内容不得超过 {max} KiB。", "A body may have {max} KiB."},
 	},
 	MessageTooLarge: {
 		http.StatusRequestEntityTooLarge,
@@ -109,6 +109,13 @@ const (
 	MendOneOf         Mend = "one_of" // values
 	MendExactlyOne    Mend = "exactly_one"
 	MendToken         Mend = "token"
+	MendList          Mend = "list" // max
+	MendListType      Mend = "list_type"
+	MendIDs           Mend = "ids" // max
+	MendIDsOrPage     Mend = "ids_or_page"
+	MendHTTPS         Mend = "https"
+	MendAgent         Mend = "agent"
+	MendConsentQuery  Mend = "consent_query"
 	MendKeyNotPEM     Mend = "key_not_pem"
 	MendKeyNoPrivate  Mend = "key_no_private"
 	MendKeySeveral    Mend = "key_several"
@@ -145,6 +152,13 @@ var mends = map[Mend]words{
 	MendOneOf:         {"可选的值：{values}。", "Give one of {values}."},
 	MendExactlyOne:    {"member、external_contact、room、unplaced 须恰好填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
 	MendToken:         {"翻页标记不属于该列表，请从第一页重新开始。", "This token is of another list. Begin at the first page."},
+	MendList:          {"须有 1 到 {max} 项。", "Give 1 to {max} of them."},
+	MendListType:      {"须为数组。", "Give a list."},
+	MendIDs:           {"请用英文逗号分隔编号，每个 1 到 {max} 个字符。", "Separate ids by commas; each has 1 to {max} characters."},
+	MendIDsOrPage:     {"ids 与 page 不能同时使用。", "Give ids or page, not both."},
+	MendHTTPS:         {"须为 https:// 开头的网址，不含空格。", "Give an address that begins with https://, without blanks."},
+	MendAgent:         {"AgentId 只含数字，见自建应用的详情页。", "An AgentId has digits only; see the page of the self-built app."},
+	MendConsentQuery:  {"请填写 member、external_contact、room 之一；external_contact 可与另两者之一合用，member 与 room 不能同时填写。", "Give member, external_contact or room; external_contact goes with either of the others, member and room do not go together."},
 	MendKeyNotPEM:     {"不是 PEM 格式。请粘贴私钥文件的全部内容，从 -----BEGIN 到 -----END 整行。", "This is not PEM. Paste the whole file of the private key, from -----BEGIN to -----END."},
 	MendKeyNoPrivate:  {"其中没有私钥（公钥不够）。请粘贴私钥文件。", "There is no private key in it; a public key is not enough. Paste the file of the private key."},
 	MendKeySeveral:    {"其中有多个私钥，请一次只导入一个。", "There is more than one private key in it. Import one at a time."},
@@ -155,6 +169,31 @@ var mends = map[Mend]words{
 }
 
 type trouble struct{ what, mend words }
+
+// appTroubles is by archive.Cause too, for those that the self-built app's own
+// page mends.
+var appTroubles = map[string]trouble{
+	"trusted_ip": {
+		words{"企业微信拒绝了我们的 IP 地址 {ip} 使用自建应用。", "WeCom refused our address {ip} for the self-built app."},
+		words{"请重做第 7 步：把设置页的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. It takes about a minute to work."},
+	},
+	"secret_refused": {
+		words{"企业微信不接受已保存的自建应用 Secret：可能填错、已被重置，或应用被停用。", "WeCom does not accept the saved Secret of the self-built app: it is wrong or was reset, or the app is disabled."},
+		words{"请重做第 7 步：在该自建应用的详情页重新查看 Secret 并保存；保存后会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. It is tried at once."},
+	},
+	"secret_kind": {
+		words{"企业微信不允许以已保存的 Secret 查询姓名与客户信息。", "WeCom does not let the saved Secret ask for names and customers."},
+		words{"请重做第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选它。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
+	},
+	"secret_missing": {
+		words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app has been saved."},
+		words{"请完成第 7 步：在自建应用的详情页查看 Secret 并保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
+	},
+	"corpid": {
+		words{"企业微信不认识此企业 ID。", "WeCom does not know this corpid."},
+		words{"请核对「我的企业 → 企业信息」中的企业ID，并以正确的企业ID重新登记。", "Compare it with 我的企业 → 企业信息 in WeCom, and register with the right corpid."},
+	},
+}
 
 // troubles is by archive.Cause.
 var troubles = map[string]trouble{

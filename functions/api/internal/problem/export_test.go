@@ -15,5 +15,9 @@ func Sentences() map[string][2]string {
 		add("trouble "+k+" what", v.what)
 		add("trouble "+k+" mend", v.mend)
 	}
+	for k, v := range appTroubles {
+		add("app trouble "+k+" what", v.what)
+		add("app trouble "+k+" mend", v.mend)
+	}
 	return all
 }

@@ -81,7 +81,7 @@ const (
 	VersionProved        Kind = "version-proved" // Args: version, key, owner
 	SecretMissing        Kind = "secret-missing"
 	ChangedMeanwhile     Kind = "changed-meanwhile"
-	BodyTooLarge         Kind = "body-too-large"
+	BodyTooLarge         Kind = "body-too-large"    // Args: max
 	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
 	UnsupportedMediaType Kind = "unsupported-media-type"
 	RangeNotSatisfiable  Kind = "range-not-satisfiable" // Args: size
@@ -176,6 +176,15 @@ func Trouble(cause string, l Language, args Args) (what, mend string) {
 	t, ok := troubles[cause]
 	if !ok {
 		t = troubles["unknown_error"]
+	}
+	return t.what.in(l, args), t.mend.in(l, args)
+}
+
+// AppTrouble is Trouble in the words of the seventh set-up step.
+func AppTrouble(cause string, l Language, args Args) (what, mend string) {
+	t, ok := appTroubles[cause]
+	if !ok {
+		return Trouble(cause, l, args)
 	}
 	return t.what.in(l, args), t.mend.in(l, args)
 }
