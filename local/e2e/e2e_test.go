@@ -99,8 +99,12 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	stopKilling()
 	killer.Wait()
-	if killed.Load() < 3 {
-		t.Errorf("got %d functions killed, want several: the test shows nothing otherwise", killed.Load())
+	interrupted := 0
+	for _, id := range c.FunctionIDs() {
+		interrupted += c.Function(id).Stats().Failures
+	}
+	if interrupted < 5 {
+		t.Errorf("got %d invocations interrupted by %d kills, want several: the test shows nothing otherwise", interrupted, killed.Load())
 	}
 
 	read := make(map[string]map[string]people.Message)
@@ -108,9 +112,13 @@ func TestNothingIsLost(t *testing.T) {
 		read[corp.ID()] = readAll(ctx, t, c, corp)
 		checkChain(ctx, t, c, corp)
 	}
-	t.Logf("%d functions killed", killed.Load())
+	t.Logf("%d functions killed, %d invocations interrupted", killed.Load(), interrupted)
 
-	// The view is gone, and so is WeCom.
+	// The view is gone, so is WeCom, and no process remembers anything.
+	for _, id := range c.FunctionIDs() {
+		for c.Kill(id) {
+		}
+	}
 	if err := c.WipeTable(ctx, "MessagesTable"); err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +186,11 @@ func readAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp
 	if err := people.Compare(corp.Sent(), read); err != nil {
 		t.Errorf("%s: %v", corp.ID(), err)
 	}
+	for id, m := range read {
+		if m.Raw == nil {
+			t.Errorf("%s: message %s came without its bytes", corp.ID(), id)
+		}
+	}
 	if len(read) < perCorp*9/10 {
 		t.Errorf("%s: got %d messages, want about %d", corp.ID(), len(read), perCorp)
 	}
@@ -241,6 +254,47 @@ func replayAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Co
 		sleep(ctx, 300*time.Millisecond)
 		if err := c.API.Call(ctx, people.Admin, http.MethodGet, corp.ID(), "/replays/"+job.ID, nil, &job); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A callback is verified within a second and an event answered within five,
+// by a function that has to start first: the simulated WeCom holds to both
+// limits.
+func TestCallbacksMeetAColdStart(t *testing.T) {
+	c := start(t, cloud.Options{Tick: time.Hour, Sim: wecom.Config{Seed: 3, NotifyEvery: time.Second}})
+	corp := c.Sim.Corps()[0]
+	var page struct {
+		Callback struct {
+			URL            string `json:"url"`
+			Token          string `json:"token"`
+			EncodingAESKey string `json:"encoding_aes_key"`
+		} `json:"callback"`
+	}
+	if err := c.API.Call(t.Context(), people.Admin, http.MethodGet, corp.ID(), "/setup", nil, &page); err != nil {
+		t.Fatal(err)
+	}
+	callback := wecom.Callback(page.Callback)
+	for range 3 {
+		for c.Kill("ApiFunction") {
+		}
+		if err := corp.SetCallback(t.Context(), callback); err != nil {
+			t.Errorf("verification after a cold start: %v", err)
+		}
+		for c.Kill("ApiFunction") {
+		}
+		before := len(corp.Deliveries())
+		if err := corp.Emit(wecom.Event{}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		for len(corp.Deliveries()) == before && ctx.Err() == nil {
+			sleep(ctx, 50*time.Millisecond)
+		}
+		cancel()
+		deliveries := corp.Deliveries()
+		if last := deliveries[len(deliveries)-1]; !last.Delivered || len(last.Tries) != 1 {
+			t.Errorf("event after a cold start: got %+v, want it delivered at once", last)
 		}
 	}
 }
