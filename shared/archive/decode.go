@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/message"
@@ -307,6 +308,7 @@ func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
 		}
 	}
 	p.countAside()
+	p.result.Files = distinctFiles(p.files)
 	p.view.Activities = distinctActivities(p.view.Activities)
 	return stopped
 }
@@ -419,7 +421,7 @@ func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readab
 	}
 	p.result.Stored++
 	if readable {
-		p.result.Types[fields.Kind()]++
+		p.result.Types[TypeName(fields.Kind())]++
 	} else {
 		p.result.Unreadable++
 	}
@@ -453,6 +455,17 @@ func (p *pageDecode) answered(m Message, fields message.Fields, answer message.C
 	}
 }
 
+// TypeName is a msgtype as a [Result] counts it: one that is far longer than
+// any of WeCom's is named by its beginning and a digest, because a row has to
+// stay small.
+func TypeName(msgType string) string {
+	const longest = 64
+	if len(msgType) <= longest {
+		return msgType
+	}
+	return strings.ToValidUTF8(msgType[:longest], "") + "~" + digest([]byte(msgType))[:16]
+}
+
 // sentAt is the time of a message: its own, or that of the pull where it has
 // none that a calendar knows.
 func sentAt(ms int64, pulled time.Time) time.Time {
@@ -461,6 +474,15 @@ func sentAt(ms int64, pulled time.Time) time.Time {
 		return pulled.UTC()
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// distinctFiles counts the files, each once.
+func distinctFiles(all []File) int {
+	seen := make(map[string]bool, len(all))
+	for _, f := range all {
+		seen[f.ID] = true
+	}
+	return len(seen)
 }
 
 func distinctActivities(all []Activity) []Activity {

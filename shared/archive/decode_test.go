@@ -464,6 +464,29 @@ func TestOneMsgIDUnderTwoSeqs(t *testing.T) {
 	}
 }
 
+func TestResultCountsTypesAndFiles(t *testing.T) {
+	d := newDecoding(t, &archivetest.Faults{})
+	d.addKey(corp, "k1", 1)
+	for i, raw := range []string{
+		`{"msgid":"a","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"image","image":{"sdkfileid":"F1"}}`,
+		`{"msgid":"b","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"image","image":{"sdkfileid":"F1"}}`,
+		`{"msgid":"c","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"file","file":{"sdkfileid":"F2"}}`,
+		`{"msgid":"d","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"` + strings.Repeat("long", 100_000) + `"}`,
+	} {
+		d.Library.Say(corp, archivetest.Record{Seq: uint64(i + 1), MsgID: fmt.Sprint(i), KeyVersion: 1, KeyID: "k1", Text: []byte(raw)})
+	}
+	d.pullAndDecode()
+	got := d.rows()[0].Result
+	if got.Files != 2 || got.Types["image"] != 2 || got.Types["file"] != 1 || len(got.Types) != 3 {
+		t.Errorf("got %d files and types %v, want 2 files and three types", got.Files, got.Types)
+	}
+	for name := range got.Types {
+		if len(name) > 100 {
+			t.Errorf("got a type name of %d bytes: the row must stay small", len(name))
+		}
+	}
+}
+
 // A revoked message is found whichever of the two is decoded first, and stays
 // as it is.
 func TestRevocations(t *testing.T) {

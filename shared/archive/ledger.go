@@ -57,7 +57,8 @@ type Result struct {
 	Stored        int            // messages written to the view, unreadable ones included
 	Unreadable    int            // of these, not a JSON object
 	Undecryptable map[string]int // rows kept aside, by [Undecryptable] reason
-	Types         map[string]int // stored messages by msgtype, or action where there is none
+	Types         map[string]int // stored messages by msgtype, or action where there is none; see [TypeName]
+	Files         int            // distinct files that the messages name
 }
 
 // Waiting is how many rows of the page are set aside.

@@ -90,6 +90,7 @@ type (
 		Unreadable    int         `dynamodbav:"unreadable"`
 		Undecryptable []countItem `dynamodbav:"undecryptable"`
 		Types         []countItem `dynamodbav:"types"`
+		Files         int         `dynamodbav:"files"`
 	}
 	// countItem is an entry of a map whose keys come from messages: DynamoDB
 	// takes not every text as a name in a map.
@@ -188,7 +189,7 @@ func newResultItem(r *archive.Result) *resultItem {
 	}
 	return &resultItem{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types),
+		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Files: r.Files,
 	}
 }
 
@@ -198,7 +199,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types),
+		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Files: r.Files,
 	}
 }
 
