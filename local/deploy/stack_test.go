@@ -411,7 +411,7 @@ func TestDoor(t *testing.T) {
 		}
 	}
 	slices.Sort(open)
-	if want := []string{"get /callback/{corpid}", "get /health", "post /callback/{corpid}"}; !slices.Equal(open, want) {
+	if want := []string{"get /callback/{corpid}", "get /callback/{corpid}/app", "get /health", "post /callback/{corpid}", "post /callback/{corpid}/app"}; !slices.Equal(open, want) {
 		t.Errorf("without a token one reaches %v, want %v", open, want)
 	}
 	stage := r["ApiApiGatewayDefaultStage"].Properties
