@@ -1,56 +1,12 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
-	"time"
 )
-
-// The zip is the same whenever and wherever the files were written, keeps what
-// can be executed, and holds what was there.
-func TestPack(t *testing.T) {
-	content := bytes.Repeat([]byte("binary "), 1000)
-	files := func(at time.Time) fstest.MapFS {
-		return fstest.MapFS{
-			"bootstrap":          {Data: content, Mode: 0o755, ModTime: at},
-			"finance-sdk/worker": {Data: []byte("w"), Mode: 0o775, ModTime: at},
-		}
-	}
-	var a, b bytes.Buffer
-	raw, err := pack(&a, files(time.Now()))
-	if err != nil || raw != int64(len(content))+1 {
-		t.Fatalf("got %d bytes, error %v, want %d", raw, err, len(content)+1)
-	}
-	if _, err := pack(&b, files(time.Unix(0, 0))); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("two zips of the same files differ")
-	}
-	z, err := zip.NewReader(bytes.NewReader(a.Bytes()), int64(a.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := z.Open("bootstrap")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(f)
-	if err != nil || !bytes.Equal(got, content) {
-		t.Errorf("got %d bytes, error %v, want what was packed", len(got), err)
-	}
-	for _, f := range z.File {
-		if f.Mode().Perm() != 0o755 {
-			t.Errorf("%s has mode %v, want 0755", f.Name, f.Mode())
-		}
-	}
-}
 
 func TestReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ApiFunction")
