@@ -20,8 +20,10 @@ const (
 	// daysMost is how many days with activity are looked at for one page; more
 	// than a few are only where the caller may not see what is on them.
 	daysMost = 31
-	// atOnce is how many conversations are looked at together.
-	atOnce = 8
+	// atOnce is how many conversations are looked at together. All of a day
+	// are looked at for each page of it: a message to ten thousand customers is
+	// a day of ten thousand conversations, and has to fit the function's time.
+	atOnce = 32
 	// lookBack is how many messages are looked at for one to show.
 	lookBack = 50
 	// leftMost is how many conversations that a party left are remembered in a
@@ -64,9 +66,17 @@ type entry struct {
 	day          archive.Day      // on which the list has it
 	at           time.Time        // of the newest message that the list is about
 	left         bool             // the party took no part in the newest of all
-	message      *archive.Message // to show; nil where there is none near
+	message      *archive.Message // to show, without its bytes; nil where there is none near
 	fields       message.Fields
-	raw          []byte
+	kind, text   string // of the preview
+}
+
+// show makes m the entry's preview. The bytes are not kept: there may be
+// thousands of entries.
+func (e *entry) show(m archive.Message, f message.Fields, raw []byte) {
+	view, _ := read(f, raw)
+	m.Raw = nil
+	e.message, e.fields, e.at, e.kind, e.text = &m, f, m.Time, view.Kind, beginning(view.Text)
 }
 
 // compareEntries sorts the newest first.
@@ -257,7 +267,7 @@ func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Da
 	case archive.DayOf(newest.Time) > day:
 		return nil, nil
 	case shown(fields):
-		e.message, e.fields, e.raw = &newest, fields, raw
+		e.show(newest, fields, raw)
 		return e, nil
 	}
 	if err := a.preview(ctx, c, e, q, shown); err != nil {
@@ -295,7 +305,7 @@ func (a *api) preview(ctx context.Context, c *call, e *entry, q archive.MessageQ
 			return err
 		}
 		if shown(f) {
-			e.message, e.fields, e.raw, e.at = &m, f, raw, m.Time
+			e.show(m, f, raw)
 			return nil
 		}
 	}
@@ -323,10 +333,9 @@ func showEntry(corp string, e entry) (conversationJSON, error) {
 	if err != nil {
 		return conversationJSON{}, err
 	}
-	view, _ := read(e.fields, e.raw)
 	j.Newest = &previewJSON{
 		MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
-		Kind: view.Kind, Text: beginning(view.Text),
+		Kind: e.kind, Text: e.text,
 	}
 	return j, nil
 }
