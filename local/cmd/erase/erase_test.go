@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+var at = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+
+const (
+	leaving = "ww0123456789abcdef"
+	staying = "ww0123456789abcdef0" // begins as the other does
+)
+
+// fill stores something of everything for a corp, by the adapters themselves.
+func fill(t *testing.T, e eraser, corp string, locked bool) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	corps, ledger := dynamostore.NewCorps(e.dynamo, e.tables[0]), dynamostore.NewLedger(e.dynamo, e.tables[1])
+	messages, views := dynamostore.NewMessages(e.dynamo, e.tables[2]), dynamostore.NewViews(e.dynamo, e.tables[3])
+	journal := s3store.NewJournal(e.s3, e.buckets[0])
+	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
+	must(corps.SetEnabled(ctx, corp, true, at))
+	genesis := archive.NewHead(corp)
+	row := archive.Row{
+		Corp: corp, Kind: archive.PageRow, First: 1, Last: 9, Count: 9, Sum: fmt.Sprintf("%064d", 7), Size: 4, At: at,
+		Prev: genesis.Hash, State: archive.RowRequested, Tries: 1,
+	}
+	row.Hash = archive.ChainHash(row)
+	must(ledger.Append(ctx, genesis, row))
+	view := archive.PageView{Corp: corp}
+	for i := range 60 { // more than a batch
+		view.Messages = append(view.Messages, archive.Message{
+			Corp: corp, Conversation: archive.RoomConversation("r"), Time: at, MsgID: fmt.Sprint(i), Seq: uint64(i), Raw: []byte("{}"),
+		})
+	}
+	must(messages.WritePage(ctx, view))
+	must(views.RecordView(ctx, archive.View{Corp: corp, Viewer: "v", Role: "reader", Party: "p", At: at}))
+	must(journal.PutHead(ctx, archive.DayOf(at), genesis))
+	// What somebody overwrote and deleted is still there.
+	key := corp + "/pages/x"
+	for range 2 {
+		in := &s3.PutObjectInput{Bucket: &e.buckets[0], Key: &key, Body: strings.NewReader("page")}
+		if locked {
+			in.ObjectLockMode, in.ObjectLockRetainUntilDate = s3types.ObjectLockModeCompliance, aws.Time(time.Now().Add(time.Hour))
+			in.ChecksumAlgorithm = s3types.ChecksumAlgorithmSha256
+		}
+		_, err := e.s3.PutObject(ctx, in)
+		must(err)
+	}
+	_, err := e.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &e.buckets[0], Key: &key})
+	must(err)
+	secrets := secretstore.New(e.secrets, e.stack, "")
+	must(secrets.PutArchiveSecret(ctx, corp, secret.New("s")))
+	must(secrets.CreatePrivateKey(ctx, corp, "k1", secret.New("pem")))
+}
+
+func newEraser(t *testing.T, confirmed bool) eraser {
+	t.Helper()
+	cfg := awstest.Config(t)
+	e := eraser{
+		job:    job{stack: awstest.Name(t), corp: leaving, confirmed: confirmed, secretsWindow: 7},
+		dynamo: dynamodb.NewFromConfig(cfg), s3: s3.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg),
+		now: func() time.Time { return at },
+	}
+	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "ViewsTable"} {
+		e.tables = append(e.tables, awstest.Table(t, id))
+	}
+	bucket := awstest.Name(t)
+	if _, err := e.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{
+		Bucket: &bucket, ObjectLockEnabledForBucket: aws.Bool(true),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(cfg.Region)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	e.buckets = []string{bucket}
+	return e
+}
+
+func switchOff(t *testing.T, e eraser) {
+	t.Helper()
+	if err := dynamostore.NewCorps(e.dynamo, e.tables[0]).SetEnabled(t.Context(), leaving, false, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Everything of the company goes, and nothing of one whose id begins the same.
+func TestErase(t *testing.T) {
+	e := newEraser(t, true)
+	fill(t, e, leaving, false)
+	fill(t, e, staying, false)
+	other := e
+	other.corp, other.confirmed = staying, false
+	before, err := other.erase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if _, err := e.erase(t.Context()); err == nil || !strings.Contains(err.Error(), "switched on") {
+		t.Fatalf("switched on: got %v, want a refusal", err)
+	}
+	switchOff(t, e)
+	counting := e
+	counting.confirmed = false
+	counted, err := counting.erase(t.Context())
+	if err != nil || counted.Erased {
+		t.Fatalf("counting: got %+v, error %v", counted, err)
+	}
+	r, err := e.erase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Erased || len(r.Left) > 0 {
+		t.Errorf("got %+v, want all erased", r)
+	}
+	if r.Head == nil || r.Head.Last != 9 || r.Head.Rows != 1 || len(r.Head.Hash) != 64 {
+		t.Errorf("got head %+v, want the chain's end as it stood", r.Head)
+	}
+	if n := r.Buckets[e.buckets[0]]; n.Versions != 4 || n.Bytes < 8 {
+		t.Errorf("got %+v, want a head, two versions and the mark of a deletion", n)
+	}
+	if r.Tables[e.tables[2]] != 60 || r.Tables[e.tables[0]] != 1 || r.Tables[e.tables[1]] < 3 || r.Tables[e.tables[3]] != 1 {
+		t.Errorf("got items %v", r.Tables)
+	}
+	want := []string{e.stack + "/" + leaving + "/archive", e.stack + "/" + leaving + "/key/k1"}
+	if !slices.Equal(r.Secrets, want) {
+		t.Errorf("got secrets %v, want %v: private keys last", r.Secrets, want)
+	}
+	for table, n := range counted.Tables {
+		if r.Tables[table] != n {
+			t.Errorf("%s: counted %d, erased %d", table, n, r.Tables[table])
+		}
+	}
+
+	after, err := other.erase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("the other company: got %+v, want %+v", after, before)
+	}
+	again, err := e.erase(t.Context())
+	if err != nil || !again.Erased || again.Head != nil || len(again.Secrets) > 0 {
+		t.Errorf("once more: got %+v, error %v, want nothing left to erase", again, err)
+	}
+}
+
+// What is locked is left and named; the rest goes.
+func TestEraseLeavesWhatIsLocked(t *testing.T) {
+	e := newEraser(t, true)
+	fill(t, e, leaving, true)
+	switchOff(t, e)
+	r, err := e.erase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Erased || len(r.Left) == 0 || !strings.Contains(strings.Join(r.Left, "\n"), leaving+"/pages/x") {
+		t.Errorf("got %+v, want the locked object named", r)
+	}
+	if len(r.Secrets) != 2 || r.Tables[e.tables[2]] != 60 {
+		t.Errorf("got %+v, want the rest erased", r)
+	}
+}
+
+func TestReceiptIsJSON(t *testing.T) {
+	var out bytes.Buffer
+	if err := (receipt{Stack: "s", CorpID: leaving, At: at, Left: []string{}}).write(&out); err != nil {
+		t.Fatal(err)
+	}
+	var v map[string]any
+	if err := json.Unmarshal(out.Bytes(), &v); err != nil || v["corp_id"] != leaving || v["head"] != nil {
+		t.Errorf("got %s, error %v", out.String(), err)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	good := []string{"-stack", "archive", "-corp", leaving, "-tables", "a b", "-buckets", "c"}
+	if j, err := parse(good); err != nil || j.confirmed || len(j.tables) != 2 {
+		t.Errorf("got %+v, %v, want a job that only counts", j, err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing":           {nil, "-stack is missing"},
+		"another company":   {append(slices.Clone(good), "-confirm", staying), "-confirm names another"},
+		"no corpid":         {append(slices.Clone(good), "-corp", "acme"), "no corpid"},
+		"no tables":         {[]string{"-stack", "archive", "-corp", leaving}, "-tables and -buckets"},
+		"window":            {append(slices.Clone(good), "-secrets-window", "0"), "7 to 30"},
+		"argument too many": {append(slices.Clone(good), "now"), "without a flag"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(t.Context(), c.args, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
