@@ -76,8 +76,9 @@ var placeholders = []string{"example.com", "111122223333"}
 
 // Check says everything that is wrong with deploying e from the repository at
 // root: values that are still the examples', what CloudFormation would refuse
-// of the parameters, and, if `sam build` has been run, binaries for another
-// processor than e asks for.
+// of the parameters, a vendor library that is not in place or for another
+// processor than e asks for, and, if `sam build` has been run, the same of what
+// it built.
 func Check(root string, e Environment) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
@@ -101,16 +102,32 @@ func Check(root string, e Environment) error {
 		}
 		processor = parameters["Architecture"].Default
 	}
+	errs = append(errs, checkLibrary(filepath.Join(root, "layers", "finance-sdk", "lib"), processor))
 	errs = append(errs, checkBuild(filepath.Join(root, ".aws-sam", "build"), processor))
 	return errors.Join(errs...)
 }
 
-// Machines are the processors that Lambda has, by the template's names.
-var Machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
+// checkLibrary reads what make layer wrote: the processor that is built for.
+func checkLibrary(lib, processor string) error {
+	b, err := os.ReadFile(filepath.Join(lib, "arch"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the vendor's library is not in place: run make layer SDK=<its package> ARCH=%s", processor)
+	}
+	if err != nil {
+		return err
+	}
+	if got := strings.TrimSpace(string(b)); got != processor {
+		return fmt.Errorf("the vendor's library in place is for %s, but Architecture is %s: run make layer SDK=<its package> ARCH=%s, or change Architecture", got, processor, processor)
+	}
+	return nil
+}
+
+// machines are the processors that Lambda has, by the template's names.
+var machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
 // checkBuild looks at every program and library below dir; no dir is no error.
 func checkBuild(dir, processor string) error {
-	want, ok := Machines[processor]
+	want, ok := machines[processor]
 	if !ok {
 		return nil // the template's list has refused it
 	}

@@ -4,6 +4,7 @@ import "testing"
 
 // cfn-lint knows which types and properties each region has, China's too.
 func TestLint(t *testing.T) {
+	t.Parallel()
 	var out []struct {
 		Name    string
 		Matches []string
