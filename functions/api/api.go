@@ -36,6 +36,8 @@ type api struct {
 	messages     messageStore
 	blobs        blobStore
 	views        viewStore
+	files        fileTable
+	links        fileLinks
 	pulls        archive.PullQueue
 	replays      archive.ReplayStarter
 
@@ -98,6 +100,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/corps/{corpid}/statements/{day}", roles: []role{auditor, service}, serve: (*api).getStatement},
 	{method: "GET", path: "/v1/corps/{corpid}/types", roles: []role{admin, auditor, service}, query: []string{"from_day", "to_day"}, serve: (*api).listTypes},
 	{method: "GET", path: "/v1/corps/{corpid}/undecryptable", roles: []role{admin, auditor, service}, query: []string{"limit", "page"}, serve: (*api).listUndecryptable},
+	{method: "GET", path: "/v1/corps/{corpid}/files", roles: []role{admin, auditor, service}, query: []string{"state", "limit", "page"}, serve: (*api).listFiles},
 	{method: "POST", path: "/v1/corps/{corpid}/replays", roles: []role{admin, auditor, service}, body: []string{"from_seq", "to_seq", "waiting", "publickey_ver", "verify"}, serve: (*api).createReplay},
 	{method: "GET", path: "/v1/corps/{corpid}/replays", roles: []role{admin, auditor, service}, serve: (*api).listReplays},
 	{method: "GET", path: "/v1/corps/{corpid}/replays/{id}", roles: []role{admin, auditor, service}, serve: (*api).getReplay},
@@ -108,6 +111,7 @@ var routes = []route{
 	{method: "GET", path: "/v1/corps/{corpid}/conversations/{conversation}/messages", roles: []role{reader, auditor, service}, query: []string{"from", "to", "revoked", "order", "limit", "page"}, serve: (*api).listMessages},
 	{method: "GET", path: "/v1/corps/{corpid}/messages/{id}", roles: []role{reader, auditor, service}, serve: (*api).getMessage},
 	{method: "GET", path: "/v1/corps/{corpid}/messages/{id}/raw", roles: []role{reader, auditor, service}, serve: (*api).getMessageBytes},
+	{method: "GET", path: "/v1/corps/{corpid}/messages/{id}/files/{n}", roles: []role{reader, auditor, service}, query: []string{"redirect"}, serve: (*api).getFile},
 }
 
 // call is one request on its way.

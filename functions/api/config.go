@@ -11,8 +11,8 @@ import (
 // config is what template.yaml declares for this function.
 type config struct {
 	corps, ledger, messages, views string   // tables
-	journal                        string   // bucket
-	contacts, consents             string   // tables
+	contacts, consents, media      string   // tables
+	journal, files                 string   // buckets
 	pulls, decodes, inspections    string   // queue URLs
 	secrets                        string   // prefix of secret names
 	secretsKey                     string   // KMS key that new secrets are encrypted with
@@ -30,6 +30,9 @@ func parseConfig(getenv func(string) string) (config, error) {
 		journal:  r.Required("JOURNAL_BUCKET"),
 		pulls:    r.Required("PULL_QUEUE_URL"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
+
+		media: r.Required("MEDIA_TABLE"),
+		files: r.Required("MEDIA_BUCKET"),
 
 		contacts:    r.Required("CONTACTS_TABLE"),
 		consents:    r.Required("CONSENTS_TABLE"),

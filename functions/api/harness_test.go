@@ -51,6 +51,8 @@ type world struct {
 	corps    *dynamostore.Corps
 	ledger   *dynamostore.Ledger
 	messages *dynamostore.Messages
+	media    *dynamostore.Media
+	files    *s3store.Media
 	views    *dynamostore.Views
 	secrets  *secretstore.Store
 	journal  *s3store.Journal
@@ -70,6 +72,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	cfg := awstest.Config(t)
 	db := dynamodb.NewFromConfig(cfg)
+	objects, bucket := s3.NewFromConfig(cfg), awstest.Bucket(t)
 	w := &world{
 		t:        t,
 		corps:    dynamostore.NewCorps(db, awstest.Table(t, "CorpsTable")),
@@ -77,7 +80,9 @@ func newWorld(t *testing.T) *world {
 		messages: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")),
 		views:    dynamostore.NewViews(db, awstest.Table(t, "ViewsTable")),
 		secrets:  secretstore.New(secretsmanager.NewFromConfig(cfg), awstest.Name(t), ""),
-		journal:  s3store.NewJournal(s3.NewFromConfig(cfg), awstest.Bucket(t)),
+		media:    dynamostore.NewMedia(db, awstest.Table(t, "MediaTable")),
+		files:    s3store.NewMedia(objects, bucket),
+		journal:  s3store.NewJournal(objects, bucket),
 		queues:   sqs.NewFromConfig(cfg),
 		pulls:    awstest.FIFOQueue(t),
 		decodes:  awstest.FIFOQueue(t),
@@ -90,6 +95,7 @@ func newWorld(t *testing.T) *world {
 	w.api = &api{
 		corps: w.corps, secrets: w.secrets, callbacks: newCallbackPairs(w.secrets.Callback, w.now),
 		ledger: w.ledger, messages: w.messages, blobs: w.journal, views: w.views,
+		files: w.media, links: s3store.NewLinks(s3.NewPresignClient(objects), bucket),
 		pulls:    sqsqueue.NewPull(w.queues, w.pulls, rand.Text),
 		replays:  &archive.Replayer{Ledger: w.ledger, Decodes: sqsqueue.NewDecode(w.queues, w.decodes, rand.Text)},
 		makePair: rsakey.Make, newID: rand.Text, now: w.now,

@@ -45,6 +45,7 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		return err
 	}
 	db := dynamodb.NewFromConfig(aws)
+	objects := s3.NewFromConfig(aws)
 	queues := sqs.NewFromConfig(aws)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, cfg.secretsKey)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
@@ -63,8 +64,10 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		inspections: inspections,
 		ledger:      ledger,
 		messages:    dynamostore.NewMessages(db, cfg.messages),
-		blobs:       s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal),
+		blobs:       s3store.NewJournal(objects, cfg.journal),
 		views:       dynamostore.NewViews(db, cfg.views),
+		files:       dynamostore.NewMedia(db, cfg.media),
+		links:       s3store.NewLinks(s3.NewPresignClient(objects), cfg.files),
 		pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		replays:     &archive.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
 		makePair:    rsakey.Make,

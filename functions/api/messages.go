@@ -96,14 +96,20 @@ func messageID(m archive.Message) (string, error) {
 
 // showMessage is the message as JSON, as whole as it fits into pageBytes. In a
 // list, where names is nil, what is too long for the table is too long.
-func showMessage(m archive.Message, f message.Fields, raw []byte, revoked *revocationJSON, names *namesJSON) ([]byte, error) {
+func showMessage(m archive.Message, f message.Fields, raw []byte, known knownFiles, revoked *revocationJSON, names *namesJSON) ([]byte, error) {
 	inList := names == nil
 	j, err := describe(m, f, raw)
 	if err != nil {
 		return nil, err
 	}
 	view, whole := read(f, raw)
-	j.View, j.Revoked, j.Names = showView(view, whole && (!inList || m.Overflow == nil)), revoked, names
+	whole = whole && len(view.Files) <= filesMost && (!inList || m.Overflow == nil)
+	j.View, j.Revoked, j.Names = showView(view, whole), revoked, names
+	if whole {
+		for n, named := range view.Files {
+			j.View.Files = append(j.View.Files, known.show(m.Corp, j.ID, n, named))
+		}
+	}
 	ans, err := asJSON(200, j)
 	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
 		j.View = showView(view, false)
@@ -242,14 +248,25 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 		if err != nil {
 			return collected{}, err
 		}
+		wanted := func(m archive.Message) bool {
+			_, revoked := revocations[m.MsgID]
+			return revoked || !revokedOnly
+		}
+		known, covered, err := a.lookUpList(ctx, c, list, wanted)
+		if err != nil {
+			return collected{}, err
+		}
+		if covered < len(list) {
+			list, more = list[:covered], true
+		}
 		for _, m := range list {
 			if len(page.shown) == limit {
 				page.more = true
 				return page, nil
 			}
 			at := archive.Position{Time: m.Time, MsgID: m.MsgID}
-			r, revoked := revocations[m.MsgID]
-			if revoked || !revokedOnly {
+			if wanted(m) {
+				r, revoked := revocations[m.MsgID]
 				if m.Overflow != nil {
 					lookedBytes += m.Overflow.Size
 				}
@@ -257,7 +274,7 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 					page.more = true
 					return page, nil
 				}
-				shown, err := a.showIfSeen(ctx, c, &page, m, showRevocation(m, r, revoked))
+				shown, err := a.showIfSeen(ctx, c, &page, m, known, showRevocation(m, r, revoked))
 				if err != nil {
 					return collected{}, err
 				}
@@ -286,13 +303,13 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 
 // showIfSeen is the message as the page shows it; nil if the caller may not
 // see it.
-func (a *api) showIfSeen(ctx context.Context, c *call, page *collected, m archive.Message, revoked *revocationJSON) ([]byte, error) {
+func (a *api) showIfSeen(ctx context.Context, c *call, page *collected, m archive.Message, known knownFiles, revoked *revocationJSON) ([]byte, error) {
 	f, raw, err := a.fields(ctx, m)
 	if err != nil || !c.caller.sees(f) {
 		return nil, err
 	}
 	page.people, page.rooms = named(page.people, page.rooms, m.Conversation, f)
-	return showMessage(m, f, raw, revoked, nil)
+	return showMessage(m, f, raw, known, revoked, nil)
 }
 
 // find reads the message of an id that the caller may see, and records the
@@ -334,7 +351,11 @@ func (a *api) getMessage(ctx context.Context, c *call) (answer, error) {
 	r, revoked := revocations[m.MsgID]
 	people, rooms := named(nil, nil, m.Conversation, f)
 	names := a.namesOf(ctx, c, people, rooms)
-	body, err := showMessage(m, f, raw, showRevocation(m, r, revoked), &names)
+	known, err := a.lookUp(ctx, c.corpID, filesIn(raw))
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := showMessage(m, f, raw, known, showRevocation(m, r, revoked), &names)
 	return answer{status: 200, contentType: "application/json", body: body}, err
 }
 

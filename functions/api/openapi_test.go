@@ -75,7 +75,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 
 // examplePath is a path of the document, filled in.
 func examplePath(pattern, corp string) string {
-	return strings.NewReplacer("{corpid}", corp, "{conversation}", "abc", "{id}", "abc", "{day}", "2026-01-31").Replace(pattern)
+	return strings.NewReplacer("{corpid}", corp, "{conversation}", "abc", "{id}", "abc", "{day}", "2026-01-31", "{n}", "0").Replace(pattern)
 }
 
 func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {

@@ -90,6 +90,26 @@ type blobStore interface {
 	Message(ctx context.Context, corp string, o archive.Overflow) ([]byte, error)
 }
 
+// fileTable tells of the files of messages.
+type fileTable interface {
+	// Files reads those of the rows that exist, by id.
+	Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error)
+	// DueFiles lists ids of a lane that wait and are not put off beyond now, the
+	// earliest deadline first, at most limit.
+	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
+	// FileProblems lists files that are no more waiting and not stored, the
+	// latest deadline first, at most limit.
+	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
+	Backlog(ctx context.Context, corp string) (archive.FileBacklog, error)
+}
+
+// fileLinks makes links to the bytes of files.
+type fileLinks interface {
+	// Link is good for ttl at most, and says itself under which type and name
+	// the file is answered. It names the object by f.Corp and f.ID alone.
+	Link(ctx context.Context, f archive.File, ttl time.Duration) (string, error)
+}
+
 // viewStore is the record of who looked at what.
 type viewStore interface {
 	RecordView(ctx context.Context, v archive.View) error

@@ -47,6 +47,7 @@ type resultJSON struct {
 	Unreadable    int            `json:"unreadable"`
 	Undecryptable map[string]int `json:"undecryptable"`
 	Types         map[string]int `json:"types"`
+	Files         int            `json:"files"`
 }
 
 func (a *api) listLedger(ctx context.Context, c *call) (answer, error) {
@@ -92,7 +93,7 @@ func showRow(r archive.Row) rowJSON {
 	if res := r.Result; res != nil {
 		j.Result = &resultJSON{
 			At: moment(res.At), Stored: res.Stored, Unreadable: res.Unreadable,
-			Undecryptable: counts(res.Undecryptable), Types: counts(res.Types),
+			Undecryptable: counts(res.Undecryptable), Types: counts(res.Types), Files: res.Files,
 		}
 	}
 	return j

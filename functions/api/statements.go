@@ -58,10 +58,14 @@ type statementJSON struct {
 	Unreadable    int            `json:"unreadable"`
 	Undecryptable map[string]int `json:"undecryptable"`
 	Types         map[string]int `json:"types"`
+	Media         mediaJSON      `json:"media"`
 
 	GapCount int        `json:"gap_count"`
 	Gaps     []rowJSON  `json:"gaps"`
 	Losses   []lossJSON `json:"losses"`
+
+	// The day's seqs are those above begin, up to and with end.
+	begin, end uint64
 }
 
 // chainEnd is the end of a chain, or of its beginning.
@@ -81,13 +85,14 @@ func newStatement(day archive.Day, opening chainEnd) *statementJSON {
 	return &statementJSON{
 		Day: day, Whole: true, Decoded: true, Opening: opening.show(), Closing: opening.show(),
 		Undecryptable: map[string]int{}, Types: map[string]int{}, Gaps: []rowJSON{}, Losses: []lossJSON{},
+		Media: mediaJSON{Stored: new(int), Whole: true}, begin: opening.last, end: opening.last,
 	}
 }
 
 // add counts a row that stands behind prev.
 func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	s.Rows++
-	s.Closing = chainEnd{r.Last, r.Hash}.show()
+	s.Closing, s.end = chainEnd{r.Last, r.Hash}.show(), r.Last
 	if s.BrokenAfter == nil && !prev.follows(r) {
 		after := decimal(r.After)
 		s.BrokenAfter = &after
@@ -113,6 +118,7 @@ func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	}
 	s.Stored += r.Result.Stored
 	s.Unreadable += r.Result.Unreadable
+	s.Media.Named += r.Result.Files
 	for reason, n := range r.Result.Undecryptable {
 		s.Undecryptable[reason] += n
 	}
@@ -216,7 +222,7 @@ func (a *api) statements(ctx context.Context, corp string, first, last archive.D
 			}
 		}
 	}
-	return list, next, nil
+	return list, next, a.countFiles(ctx, corp, list)
 }
 
 // chainBefore finds where the rows of a day and later begin: from is at most

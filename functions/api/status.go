@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"math"
 	"strconv"
 	"time"
 
@@ -25,6 +24,7 @@ type statusJSON struct {
 	Losses        []lossJSON        `json:"losses"`
 	PagesWaiting  pagesWaitingJSON  `json:"pages_waiting"`
 	Undecryptable undecryptableJSON `json:"undecryptable"`
+	Files         filesJSON         `json:"files"`
 }
 
 type headJSON struct {
@@ -90,6 +90,11 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	backlog, err := a.files.Backlog(ctx, c.corpID)
+	if err != nil {
+		return answer{}, err
+	}
+	now := a.now()
 	j := statusJSON{
 		CorpID: c.corpID, Enabled: c.corp.Enabled,
 		Head:       headJSON{Seq: decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: momentOrNull(head.At)},
@@ -99,12 +104,7 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		Undecryptable: undecryptableJSON{
 			Count: len(aside), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more,
 		},
-	}
-	if !c.corp.EnabledAt.IsZero() {
-		left := archive.HoursLeft(c.corp, state, a.now())
-		lag := max(int64((archive.Retention-left)/time.Second), 0)
-		hours := math.Round(left.Hours()*10) / 10
-		j.LagSeconds, j.HoursLeft = &lag, &hours
+		Files: showBacklog(backlog, now),
 	}
 	if t := state.Trouble; t != nil {
 		j.Trouble = showTrouble(*t, c.lang)
@@ -131,11 +131,22 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		j.Undecryptable.ByReason[u.Reason]++
 		j.Undecryptable.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
 		until := u.At.Add(archive.Retention)
-		if until.After(a.now()) && (filesUntil.IsZero() || until.Before(filesUntil)) {
+		if until.After(now) && (filesUntil.IsZero() || until.Before(filesUntil)) {
 			filesUntil = until
 		}
 	}
 	j.Undecryptable.FilesUntil = momentOrNull(filesUntil)
+	if !c.corp.EnabledAt.IsZero() {
+		left := archive.HoursLeft(c.corp, state, now)
+		lag := max(int64((archive.Retention-left)/time.Second), 0)
+		// What waits with a deadline counts with what was not pulled (law 9).
+		for _, deadline := range []time.Time{filesUntil, backlog.Earliest} {
+			if !deadline.IsZero() {
+				left = min(left, deadline.Sub(now))
+			}
+		}
+		j.LagSeconds, j.HoursLeft = &lag, hours(left)
+	}
 	return asJSON(200, j)
 }
 

@@ -32,25 +32,24 @@ type messageViewJSON struct {
 	Text    string           `json:"text"`
 	Whole   bool             `json:"whole"`
 	Parts   []message.Part   `json:"parts"`
-	Files   []message.File   `json:"files"`
+	Files   []fileJSON       `json:"files"`
 	Revokes *string          `json:"revokes"`
 	Consent *message.Consent `json:"consent"`
 	Unknown []string         `json:"unknown"`
 }
 
-// showView shows all of a view, or, of a message that is too long for the
-// answer, what a list needs.
+// showView shows all of a view but its files, or, of a message that is too
+// long for the answer, what a list needs.
 func showView(v message.View, whole bool) messageViewJSON {
 	j := messageViewJSON{
 		Kind: v.Kind, Text: v.Text, Whole: whole, Revokes: textOrNull(v.Revokes), Consent: v.Consent,
-		Parts: []message.Part{}, Files: []message.File{}, Unknown: []string{},
+		Parts: []message.Part{}, Files: []fileJSON{}, Unknown: []string{},
 	}
 	if !whole {
 		j.Text = beginning(v.Text)
 		return j
 	}
 	j.Parts = append(j.Parts, v.Parts...)
-	j.Files = append(j.Files, v.Files...)
 	j.Unknown = append(j.Unknown, v.Unknown...)
 	return j
 }

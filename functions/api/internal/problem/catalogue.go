@@ -71,6 +71,38 @@ var kinds = map[Kind]kind{
 		words{"范围超出内容", "The range is beyond the end"},
 		words{"消息共 {size} 字节，请求的范围在其之外。", "The message has {size} bytes; the range begins after them."},
 	},
+	FileWaiting: {
+		http.StatusConflict,
+		words{"文件尚未下载完成", "The file is still being fetched"},
+		words{
+			"文件正在从企业微信下载，请稍后再试。企业微信最早在 {hours} 小时后删除它。",
+			"The file is being fetched from WeCom. Try again later. WeCom deletes it in {hours} hours at the earliest.",
+		},
+	},
+	FileExpired: {
+		http.StatusConflict,
+		words{"文件已被企业微信删除", "WeCom has deleted the file"},
+		words{
+			"文件在下载完成之前已被企业微信删除（{reason}），无法再获取。消息本身不受影响。",
+			"WeCom deleted the file before it could be fetched ({reason}), and nobody can get it any more. The message itself is kept.",
+		},
+	},
+	FileFailed: {
+		http.StatusConflict,
+		words{"文件无法下载", "The file cannot be fetched"},
+		words{
+			"文件无法从企业微信下载（{reason}）。若企业微信仍保留着它，请管理员对序号 {seq} 发起一次重新解析，系统会再次下载。",
+			"The file could not be fetched from WeCom ({reason}). While WeCom still has it, an administrator can start a replay of seq {seq}, which asks for it again.",
+		},
+	},
+	FileUnknown: {
+		http.StatusConflict,
+		words{"文件尚未登记下载", "The file was never asked for"},
+		words{
+			"消息正在解析，或者是在启用文件下载之前解析的。若企业微信仍保留着文件，请管理员对序号 {seq} 发起一次重新解析，系统会下载它。",
+			"The message is being decoded, or was before files were fetched. While WeCom still has the file, an administrator can start a replay of seq {seq}, which asks for it.",
+		},
+	},
 	Internal: {
 		http.StatusInternalServerError,
 		words{"服务器内部错误", "Something failed here"},

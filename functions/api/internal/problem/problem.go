@@ -85,6 +85,10 @@ const (
 	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
 	UnsupportedMediaType Kind = "unsupported-media-type"
 	RangeNotSatisfiable  Kind = "range-not-satisfiable" // Args: size
+	FileWaiting          Kind = "file-waiting"          // Args: hours
+	FileExpired          Kind = "file-expired"          // Args: reason
+	FileFailed           Kind = "file-failed"           // Args: reason, seq
+	FileUnknown          Kind = "file-unknown"          // Args: seq
 	Internal             Kind = "internal"
 )
 

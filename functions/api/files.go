@@ -1,0 +1,437 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// linkLife is how long a link to a file is good.
+	linkLife = 5 * time.Minute
+	// filesMost is how many files a view lists at most. A message with more is
+	// none that a client of WeCom's makes.
+	filesMost = 5000
+	// filesAtOnce is how many files are looked up together for a list of
+	// messages, but for a single message that has more.
+	filesAtOnce = 1000
+	// listedMost is how many of the files that wait, or have a problem, are
+	// read for one answer.
+	listedMost = 2000
+)
+
+// stateUnknown is the state of a file that was never asked for: its message
+// was decoded before files were.
+const stateUnknown archive.FileState = "unknown"
+
+// hours is a time that is left, as people are told.
+func hours(left time.Duration) *float64 {
+	h := math.Round(left.Hours()*10) / 10
+	return &h
+}
+
+// fileJSON is a file as its message says, and what we have of it.
+type fileJSON struct {
+	message.File
+	Copy copyJSON `json:"copy"`
+}
+
+type copyJSON struct {
+	State     archive.FileState `json:"state"`
+	Reason    *string           `json:"reason"`
+	Size      *int64            `json:"size"`
+	Type      *string           `json:"type"`
+	HoursLeft *float64          `json:"hours_left"`
+	LinkPath  *string           `json:"link_path"`
+}
+
+// knownFiles are the rows of files, by [archive.FileID], at a time.
+type knownFiles struct {
+	rows map[string]archive.File
+	now  time.Time
+}
+
+// show is the n-th file of the message with the given id.
+func (k knownFiles) show(corp, messageID string, n int, named message.File) fileJSON {
+	row, ok := k.rows[archive.FileID(named.SDKFileID)]
+	if !ok {
+		return fileJSON{named, copyJSON{State: stateUnknown}}
+	}
+	j := copyJSON{State: row.State, Reason: textOrNull(row.Reason)}
+	if row.State == archive.FileWaiting {
+		j.HoursLeft = hours(row.Deadline.Sub(k.now))
+	}
+	if s := row.Stored; s != nil {
+		path := "/v1/corps/" + corp + "/messages/" + messageID + "/files/" + strconv.Itoa(n)
+		j.Size, j.Type, j.LinkPath = &s.Size, textOrNull(string(s.Type)), &path
+	}
+	return fileJSON{named, j}
+}
+
+// filesIn are the ids of the files that the view of a message lists.
+func filesIn(raw []byte) []string {
+	if len(raw) > viewMost {
+		return nil
+	}
+	files := message.Files(raw)
+	if len(files) > filesMost {
+		return nil
+	}
+	ids := make([]string, len(files))
+	for i, f := range files {
+		ids[i] = archive.FileID(f.SDKFileID)
+	}
+	return ids
+}
+
+// lookUp reads what is known of the files.
+func (a *api) lookUp(ctx context.Context, corp string, ids []string) (knownFiles, error) {
+	k := knownFiles{now: a.now()}
+	if len(ids) == 0 {
+		return k, nil
+	}
+	var err error
+	k.rows, err = a.files.Files(ctx, corp, ids)
+	return k, err
+}
+
+// lookUpList is lookUp for those messages of a list that are wanted and that
+// the caller may see. Of very many files it looks up the first, and covered
+// says for how many messages that is enough, at least one.
+func (a *api) lookUpList(ctx context.Context, c *call, list []archive.Message, wanted func(archive.Message) bool) (k knownFiles, covered int, err error) {
+	var ids []string
+	for _, m := range list {
+		// Of what is too long for the table a list shows no files.
+		if m.Overflow == nil && wanted(m) {
+			named := filesIn(m.Raw)
+			if covered > 0 && len(ids)+len(named) > filesAtOnce {
+				break
+			}
+			if len(named) > 0 {
+				if f, _ := message.Parse(m.Raw); c.caller.sees(f) {
+					ids = append(ids, named...)
+				}
+			}
+		}
+		covered++
+	}
+	k, err = a.lookUp(ctx, c.corpID, ids)
+	return k, covered, err
+}
+
+type linkedFileJSON struct {
+	URL         string            `json:"url"`
+	ExpiresAt   string            `json:"expires_at"`
+	ContentType string            `json:"content_type"`
+	FileName    string            `json:"file_name"`
+	Size        int64             `json:"size"`
+	MD5         string            `json:"md5"`
+	State       archive.FileState `json:"state"`
+}
+
+// getFile links to a file of a message. The file is found by way of the
+// message, which the caller may see, in the corp of his token: no link can be
+// asked for by the name of a file.
+func (a *api) getFile(ctx context.Context, c *call) (answer, error) {
+	redirect := c.only("redirect")
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	n, err := strconv.Atoi(c.PathValue("n"))
+	if err != nil || n < 0 || strconv.Itoa(n) != c.PathValue("n") {
+		return answer{}, problem.New(problem.NotFound, nil)
+	}
+	m, f, raw, err := a.find(ctx, c)
+	if err != nil {
+		return answer{}, err
+	}
+	view, _ := read(f, raw)
+	if n >= len(view.Files) {
+		return answer{}, problem.New(problem.NotFound, nil)
+	}
+	named := view.Files[n]
+	id := archive.FileID(named.SDKFileID)
+	known, err := a.lookUp(ctx, c.corpID, []string{id})
+	if err != nil {
+		return answer{}, err
+	}
+	row, ok := known.rows[id]
+	if !ok || row.Stored == nil {
+		return answer{}, notStored(row, m.Seq, known.now)
+	}
+	// The row has the name that another message gave the file first, perhaps in
+	// a chat that the caller may not see.
+	row.Name, row.Ext = named.Name, named.Ext
+	link, err := a.links.Link(ctx, row, linkLife)
+	if err != nil {
+		return answer{}, err
+	}
+	if redirect {
+		return answer{status: http.StatusFound, header: http.Header{"Location": {link}}}, nil
+	}
+	j := linkedFileJSON{
+		URL: link, ExpiresAt: moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, State: row.State,
+	}
+	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
+		return answer{}, fmt.Errorf("link to file %s: %w", id, err)
+	}
+	return asJSON(200, j)
+}
+
+// servedAs reads in a link under which type and name S3 will answer the file
+// (GetObject, "Overriding response header values").
+func servedAs(link string) (contentType, name string, err error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", "", err
+	}
+	q := u.Query()
+	_, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
+	return q.Get("response-content-type"), params["filename"], err
+}
+
+// notStored says why there is no link to a file; the zero row is one that is
+// not there.
+func notStored(row archive.File, seq uint64, now time.Time) error {
+	switch row.State {
+	case archive.FileWaiting:
+		left := strconv.FormatFloat(max(*hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
+		return problem.New(problem.FileWaiting, problem.Args{"hours": left})
+	case archive.FileExpired:
+		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
+	case archive.FileFailed:
+		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "seq": decimal(seq)})
+	}
+	return problem.New(problem.FileUnknown, problem.Args{"seq": decimal(seq)})
+}
+
+// waitingFiles are those that wait, the most urgent first; not whole if there
+// are more than listedMost.
+func (a *api) waitingFiles(ctx context.Context, corp string) (files []archive.File, whole bool, err error) {
+	// No file is put off for as long as WeCom keeps it, so these are all.
+	due := a.now().Add(archive.Retention)
+	var ids []string
+	for lane := range archive.FileLanes {
+		some, err := a.files.DueFiles(ctx, corp, lane, due, listedMost+1)
+		if err != nil {
+			return nil, false, err
+		}
+		ids = append(ids, some...)
+	}
+	rows, err := a.files.Files(ctx, corp, ids)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, row := range rows {
+		files = append(files, row)
+	}
+	slices.SortFunc(files, compareFiles)
+	whole = len(files) <= listedMost
+	return files[:min(len(files), listedMost)], whole, nil
+}
+
+// problemFiles are those that have a problem, the latest deadline first; not
+// whole if there are more than listedMost.
+func (a *api) problemFiles(ctx context.Context, corp string) (files []archive.File, whole bool, err error) {
+	files, err = a.files.FileProblems(ctx, corp, listedMost+1)
+	return files[:min(len(files), listedMost)], len(files) <= listedMost, err
+}
+
+// compareFiles sorts the earliest deadline first.
+func compareFiles(x, y archive.File) int {
+	return cmp.Or(x.Deadline.Compare(y.Deadline), cmp.Compare(x.ID, y.ID))
+}
+
+// filePlace is a place in a list of files.
+type filePlace struct {
+	Milli int64  `json:"t"`
+	ID    string `json:"f"`
+}
+
+type listedFileJSON struct {
+	MessageID *string           `json:"message_id"`
+	MsgID     string            `json:"msgid"`
+	Seq       string            `json:"seq"`
+	Time      string            `json:"time"`
+	Kind      string            `json:"kind"`
+	Size      int64             `json:"size"`
+	State     archive.FileState `json:"state"`
+	Reason    *string           `json:"reason"`
+	Tries     int               `json:"tries"`
+	Deadline  string            `json:"deadline"`
+	HoursLeft *float64          `json:"hours_left"`
+}
+
+// listFiles lists files that are not, or not well, stored. What a chat calls
+// them is not for everybody who may ask.
+func (a *api) listFiles(ctx context.Context, c *call) (answer, error) {
+	state := c.fileState()
+	var at filePlace
+	continued := c.page(&at)
+	limit := c.limit()
+	if err := c.err(); err != nil {
+		return answer{}, err
+	}
+	compare, list := compareFiles, a.waitingFiles
+	if state != archive.FileWaiting {
+		compare, list = func(x, y archive.File) int { return compareFiles(y, x) }, a.problemFiles
+	}
+	files, whole, err := list(ctx, c.corpID)
+	if err != nil {
+		return answer{}, err
+	}
+	after := archive.File{ID: at.ID, Deadline: time.UnixMilli(at.Milli)}
+	files = slices.DeleteFunc(files, func(f archive.File) bool {
+		// A row is right before the list is.
+		return f.State != state || continued && compare(f, after) <= 0
+	})
+	out := struct {
+		Files []listedFileJSON `json:"files"`
+		Whole bool             `json:"whole"`
+		Next  *string          `json:"next"`
+	}{Files: []listedFileJSON{}, Whole: whole}
+	for i, f := range files {
+		if i == limit {
+			last := files[i-1]
+			if out.Next, err = seal(c.use, filePlace{Milli: last.Deadline.UnixMilli(), ID: last.ID}); err != nil {
+				return answer{}, err
+			}
+			break
+		}
+		j, err := showListed(f, a.now())
+		if err != nil {
+			return answer{}, err
+		}
+		out.Files = append(out.Files, j)
+	}
+	return asJSON(200, out)
+}
+
+// fileState is the state that a list of files is asked for.
+func (in *input) fileState() archive.FileState {
+	states := []archive.FileState{archive.FileWaiting, archive.FileFailed, archive.FileMismatch, archive.FileExpired}
+	state := archive.FileState(in.query.Get("state"))
+	switch {
+	case slices.Contains(states, state):
+	case in.query.Has("state"):
+		var values []string
+		for _, s := range states {
+			values = append(values, string(s))
+		}
+		in.reject("state", problem.OneOf, problem.MendOneOf, problem.Args{"values": strings.Join(values, ", ")})
+	default:
+		in.reject("state", problem.Required, problem.MendRequired, nil)
+	}
+	return state
+}
+
+func showListed(f archive.File, now time.Time) (listedFileJSON, error) {
+	j := listedFileJSON{
+		MsgID: f.From.MsgID, Seq: decimal(f.From.Seq), Time: moment(f.From.Time), Kind: f.Kind, Size: f.Size,
+		State: f.State, Reason: textOrNull(f.Reason), Tries: f.Tries, Deadline: moment(f.Deadline),
+	}
+	if f.State == archive.FileWaiting {
+		j.HoursLeft = hours(f.Deadline.Sub(now))
+	}
+	if f.From.Conversation == "" { // too long to be kept
+		return j, nil
+	}
+	id, err := messageID(archive.Message{Corp: f.Corp, Conversation: f.From.Conversation, Time: f.From.Time, MsgID: f.From.MsgID})
+	j.MessageID = &id
+	return j, err
+}
+
+type filesJSON struct {
+	Waiting  int            `json:"waiting"`
+	Earliest *string        `json:"earliest_deadline"`
+	Left     *float64       `json:"hours_left"`
+	Problems map[string]int `json:"problems"`
+	More     bool           `json:"more"`
+}
+
+// showBacklog is what a corp's status says of files.
+func showBacklog(b archive.FileBacklog, now time.Time) filesJSON {
+	j := filesJSON{Waiting: b.Waiting, Earliest: momentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= archive.BacklogBound}
+	if !b.Earliest.IsZero() {
+		j.Left = hours(b.Earliest.Sub(now))
+	}
+	n := 0
+	for state, count := range b.Problems {
+		j.Problems[string(state)] = count
+		n += count
+	}
+	j.More = j.More || n >= archive.BacklogBound
+	return j
+}
+
+type mediaJSON struct {
+	Named    int  `json:"named"`
+	Stored   *int `json:"stored"`
+	Waiting  int  `json:"waiting"`
+	Mismatch int  `json:"mismatch"`
+	Expired  int  `json:"expired"`
+	Failed   int  `json:"failed"`
+	Whole    bool `json:"whole"`
+}
+
+func (j *mediaJSON) add(state archive.FileState) {
+	switch state {
+	case archive.FileWaiting:
+		j.Waiting++
+	case archive.FileMismatch:
+		j.Mismatch++
+	case archive.FileExpired:
+		j.Expired++
+	case archive.FileFailed:
+		j.Failed++
+	}
+}
+
+// countFiles says in each of the statements, which are in the order of their
+// days, what became of the files that its pages name.
+func (a *api) countFiles(ctx context.Context, corp string, list []*statementJSON) error {
+	if !slices.ContainsFunc(list, func(s *statementJSON) bool { return s.Pages > 0 }) {
+		return nil
+	}
+	waiting, allWaiting, err := a.waitingFiles(ctx, corp)
+	if err != nil {
+		return err
+	}
+	problems, allProblems, err := a.problemFiles(ctx, corp)
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]bool)
+	for _, f := range append(waiting, problems...) {
+		if seen[f.ID] { // it is changing lists
+			continue
+		}
+		seen[f.ID] = true
+		for _, s := range list {
+			if s.begin < f.From.Seq && f.From.Seq <= s.end {
+				s.Media.add(f.State)
+			}
+		}
+	}
+	for _, s := range list {
+		if m := &s.Media; allWaiting && allProblems {
+			stored := max(m.Named-m.Waiting-m.Mismatch-m.Expired-m.Failed, 0)
+			m.Stored = &stored
+		} else {
+			m.Stored, m.Whole = nil, false
+		}
+	}
+	return nil
+}
