@@ -173,7 +173,9 @@ func TestPackages(t *testing.T) {
 	}
 	t.Cleanup(c.Stop)
 	if err := c.SetUp(t.Context()); err != nil {
-		t.Fatal(err)
+		// A function that cannot start says why in its log.
+		log, readErr := os.ReadFile(filepath.Join(c.Logs, "ApiFunction.log"))
+		t.Fatalf("%v\n%s %v", err, log[max(0, len(log)-2000):], readErr)
 	}
 	for _, f := range described.Functions {
 		event := `{"Records":[]}`
