@@ -80,6 +80,10 @@ type Options struct {
 	// Env replaces variables of those functions that have them.
 	Env map[string]string
 
+	// Observe, if set, sees every request of a function to a service of AWS,
+	// with its body, before it is passed on. It is called concurrently.
+	Observe func(function string, r *http.Request, body []byte)
+
 	// Services are DynamoDB Local and moto, where they run already. If nil they
 	// are started and stopped. They exclude Data.
 	Services *aws.Services
@@ -383,6 +387,11 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 				value = other
 			}
 			env[name] = value
+		}
+		if o.Observe != nil {
+			if err := c.observe(f.ID, env); err != nil {
+				return err
+			}
 		}
 		out, err := os.OpenFile(filepath.Join(c.Logs, f.ID+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {

@@ -118,8 +118,8 @@ func TestLayerWithoutLibrary(t *testing.T) {
 
 // Everything that is deployed is built by the targets that sam calls, zipped,
 // unzipped elsewhere, and run under the Runtime API as it is: companies set the
-// archive up, chat, and read what they said. And every function, asked
-// directly, answers.
+// archive up, chat, and read what they said. Every function, asked directly,
+// answers. And whatever the functions ask of AWS meanwhile, their roles grant.
 func TestPackages(t *testing.T) {
 	t.Parallel()
 	dir := scratch(t)
@@ -159,13 +159,23 @@ func TestPackages(t *testing.T) {
 		unzip(t, zipped.Bytes(), filepath.Join(deployed, "build", id))
 	}
 
+	observed := &calls{stack: described, seen: map[string]call{}}
 	o := cloud.Options{
-		Root: deployed, StackName: fmt.Sprintf("pkg-%d", time.Now().UnixNano()), Tick: time.Second, FailureSpeed: 20,
+		Observe: observed.observe,
+		Root:    deployed, StackName: fmt.Sprintf("pkg-%d", time.Now().UnixNano()), Tick: time.Second, FailureSpeed: 20,
 		Library: filepath.Join(deployed, "build", "FinanceSdkLayer", "finance-sdk", standin.Name),
 		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	if services, ok := aws.FromEnv(os.Getenv); ok {
 		o.Services = services
+	}
+	// The names of what functions call are those of this stack.
+	observed.stack, err = template.Read(source, template.Options{
+		StackName: o.StackName, Region: "cn-north-1", QueueEndpoint: "http://127.0.0.1:1",
+		Parameters: map[string]string{"TrustedIps": "127.0.0.1", "PublicUrl": "http://127.0.0.1", "JwtIssuer": "http://127.0.0.1"},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	c, err := cloud.Start(t.Context(), o)
 	if err != nil {
@@ -217,6 +227,7 @@ func TestPackages(t *testing.T) {
 	if err := people.Compare(corp.Sent(), read); err != nil {
 		t.Error(err)
 	}
+	observed.check(t, stackOf(t, "prod").grants(t), o.StackName)
 }
 
 func unzip(t *testing.T, zipped []byte, to string) {

@@ -1,0 +1,43 @@
+package cloud
+
+import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// observe leads a function's requests to AWS past Options.Observe, by changing
+// the endpoints in its environment.
+func (c *Cloud) observe(function string, env map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if !strings.HasPrefix(name, "AWS_ENDPOINT_URL_") {
+			continue
+		}
+		service, err := url.Parse(env[name])
+		if err != nil {
+			return err
+		}
+		l, err := c.listen("")
+		if err != nil {
+			return err
+		}
+		proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(service) }}
+		c.serve("requests of "+function, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			c.options.Observe(function, r, body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			proxy.ServeHTTP(w, r)
+		}))
+		env[name] = "http://" + l.Addr().String()
+	}
+	return nil
+}

@@ -1,0 +1,265 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
+)
+
+// A call is what a function asked of AWS, as IAM looks at it.
+type call struct {
+	role, action, resource string
+	keys                   []string // partition keys of a write or query of DynamoDB
+	attributes             []string // of an item that is put
+}
+
+// calls collects the calls of functions in a running cloud.
+type calls struct {
+	stack *template.Stack
+	mu    sync.Mutex
+	seen  map[string]call
+	errs  []string
+}
+
+// observe is for cloud.Options.
+func (c *calls) observe(function string, r *http.Request, body []byte) {
+	found, err := c.read(r, body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.errs = append(c.errs, fmt.Sprintf("%s: %v", function, err))
+	}
+	for _, f := range found {
+		f.role = strings.TrimSuffix(function, "Function")
+		c.seen[fmt.Sprint(f)] = f
+	}
+}
+
+// read names the actions and resources of a request, the resources as the
+// table of roles does: by logical ids.
+func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
+	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	switch {
+	case strings.HasPrefix(service, "DynamoDB_"):
+		return c.dynamoDB(operation, body)
+	case service == "secretsmanager":
+		var in struct{ SecretId, Name string }
+		if err := json.Unmarshal(body, &in); err != nil {
+			return nil, err
+		}
+		// The ARN of a secret ends with a dash and six letters of AWS's.
+		return []call{{action: "secretsmanager:" + operation, resource: "secretsmanager:secret:" + in.SecretId + in.Name + "-AbCdEf"}}, nil
+	case service == "AmazonSQS":
+		var in struct{ QueueUrl string }
+		if err := json.Unmarshal(body, &in); err != nil {
+			return nil, err
+		}
+		for _, q := range c.stack.Queues {
+			if q.Name == path.Base(in.QueueUrl) {
+				return []call{{action: "sqs:" + strings.TrimSuffix(operation, "Batch"), resource: q.ID}}, nil
+			}
+		}
+		return nil, fmt.Errorf("SQS: %s of a queue that is not ours: %s", operation, in.QueueUrl)
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, err
+		}
+		arn := form.Get("TopicArn")
+		for id, name := range c.stack.Topics {
+			if strings.HasSuffix(arn, ":"+name) {
+				return []call{{action: "sns:" + form.Get("Action"), resource: id}}, nil
+			}
+		}
+		return nil, fmt.Errorf("%s of a topic that is not ours: %s", form.Get("Action"), arn)
+	}
+	return c.s3(r)
+}
+
+func (c *calls) table(name string) string {
+	for id, n := range c.stack.Tables {
+		if n == name {
+			return id
+		}
+	}
+	return "unknown table " + name
+}
+
+type attributeValue struct{ S string }
+
+func (c *calls) dynamoDB(operation string, body []byte) ([]call, error) {
+	type write struct {
+		TableName string
+		Item      map[string]attributeValue
+		Key       map[string]attributeValue
+	}
+	var in struct {
+		write
+		IndexName                 string
+		KeyConditionExpression    string
+		ExpressionAttributeValues map[string]attributeValue
+		RequestItems              map[string]json.RawMessage
+		TransactItems             []map[string]write
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return nil, err
+	}
+	one := func(action string, w write) call {
+		f := call{action: "dynamodb:" + action, resource: c.table(w.TableName)}
+		for name := range w.Item {
+			f.attributes = append(f.attributes, name)
+		}
+		slices.Sort(f.attributes)
+		for _, key := range []map[string]attributeValue{w.Item, w.Key} {
+			if pk, ok := key["pk"]; ok {
+				f.keys = append(f.keys, pk.S)
+			}
+		}
+		return f
+	}
+	switch operation {
+	case "TransactWriteItems":
+		var all []call
+		for _, item := range in.TransactItems {
+			for kind, w := range item {
+				action := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}[kind]
+				all = append(all, one(action, w))
+			}
+		}
+		return all, nil
+	case "BatchGetItem", "BatchWriteItem":
+		var all []call
+		for table := range in.RequestItems {
+			all = append(all, call{action: "dynamodb:" + operation, resource: c.table(table)})
+		}
+		return all, nil
+	}
+	f := one(operation, in.write)
+	if in.IndexName != "" {
+		f.resource += "/index/" + in.IndexName
+	}
+	if m := regexp.MustCompile(`\bpk = (:\w+)`).FindStringSubmatch(in.KeyConditionExpression); m != nil {
+		f.keys = append(f.keys, in.ExpressionAttributeValues[m[1]].S)
+	}
+	return []call{f}, nil
+}
+
+func (c *calls) s3(r *http.Request) ([]call, error) {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	id := ""
+	for _, b := range c.stack.Buckets {
+		if b.Name == bucket {
+			id = b.ID
+		}
+	}
+	if id == "" {
+		return nil, fmt.Errorf("%s %s is no request that is known", r.Method, r.URL.Path)
+	}
+	upload := r.URL.Query().Has("uploadId")
+	action := map[string]string{"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject", "DELETE": "s3:DeleteObject"}[r.Method]
+	switch {
+	case upload && r.Method == http.MethodDelete:
+		action = "s3:AbortMultipartUpload"
+	case upload && r.Method == http.MethodGet:
+		action = "s3:ListMultipartUploadParts"
+	case key == "":
+		action = "s3:ListBucket"
+	}
+	resource := id
+	if key != "" {
+		resource += "/" + key
+	}
+	return []call{{action: action, resource: resource}}, nil
+}
+
+// granted reports whether a grant of the role allows the call, as IAM would
+// decide for the conditions that the template uses.
+func (f call) granted(all []grant, stack string) bool {
+	for _, g := range all {
+		if g.role != f.role || g.effect != "Allow" || g.action != f.action {
+			continue
+		}
+		on := strings.ReplaceAll(g.resource, "${AWS::StackName}", stack)
+		if !like(on, f.resource) {
+			continue
+		}
+		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
+			name, list, _ := strings.Cut(values, " ")
+			tested := f.keys
+			if name == "dynamodb:Attributes" {
+				tested = f.attributes
+			}
+			if slices.ContainsFunc(tested, func(v string) bool {
+				return !slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return p == v || kind == "Like" && like(p, v) })
+			}) {
+				continue
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// like is IAM's StringLike.
+func like(pattern, s string) bool {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(s)
+}
+
+// check fails the test for every call that the roles do not grant: on AWS it
+// would be refused.
+func (c *calls) check(t *testing.T, all []grant, stack string) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, err := range c.errs {
+		t.Error(err)
+	}
+	roles := map[string]bool{}
+	for _, f := range c.seen {
+		roles[f.role] = true
+		if !f.granted(all, stack) {
+			t.Errorf("%s calls %s on %s (keys %v, attributes %v), which its role does not grant", f.role, f.action, f.resource, f.keys, f.attributes)
+		}
+	}
+	if len(roles) < 4 || len(c.seen) < 30 {
+		t.Errorf("saw %d calls of %d functions only", len(c.seen), len(roles))
+	}
+}
+
+func TestGranted(t *testing.T) {
+	all := []grant{
+		{"Api", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk,sk,id"},
+		{"Dispatch", "Allow", "dynamodb:Query", "MessagesTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#u"},
+		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
+		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
+		{"Decode", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/key/*", ""},
+	}
+	for name, c := range map[string]struct {
+		call call
+		want bool
+	}{
+		"attributes":       {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}, []string{"id", "pk"}}, true},
+		"other attributes": {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}, []string{"hash", "pk"}}, false},
+		"key":              {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#u"}, nil}, true},
+		"other key":        {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#c#room"}, nil}, false},
+		"object":           {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil, nil}, true},
+		"other object":     {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil, nil}, false},
+		"denied":           {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil, nil}, false},
+		"other role":       {call{"Api", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil, nil}, false},
+		"secret":           {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/key/k-AbCdEf", nil, nil}, true},
+		"other stack":      {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:other/ww1/key/k-AbCdEf", nil, nil}, false},
+	} {
+		if got := c.call.granted(all, "st"); got != c.want {
+			t.Errorf("%s: got %t, want %t", name, got, c.want)
+		}
+	}
+}
