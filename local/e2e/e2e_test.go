@@ -60,7 +60,7 @@ func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 // view is emptied and rebuilt from the journal, with WeCom away, to the same
 // result.
 func TestNothingIsLost(t *testing.T) {
-	c := start(t, cloud.Options{Tick: 2 * time.Second, FailureSpeed: 20, Sim: wecom.Config{Seed: 7, NotifyEvery: time.Second}})
+	c := start(t, cloud.Options{Tick: 2 * time.Second, FailureSpeed: 20, Sim: wecom.Config{Seed: 7, NotifyEvery: time.Second, UsualMediaMax: 2 << 10}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 

@@ -206,6 +206,7 @@ type pageDecode struct {
 	keys   *versionKeys
 	view   PageView
 	result Result
+	seen   map[Activity]bool // in view.Activities
 	large  []largeMessage
 	said   []Consent
 	files  []File
@@ -279,6 +280,7 @@ func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
 		return fmt.Errorf("start the library: %w", err)
 	}
 	p.view.Corp = p.row.Corp
+	p.seen = make(map[Activity]bool)
 
 	opening, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -309,7 +311,6 @@ func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
 	}
 	p.countAside()
 	p.result.Files = distinctFiles(p.files)
-	p.view.Activities = distinctActivities(p.view.Activities)
 	return stopped
 }
 
@@ -339,13 +340,13 @@ func (p *pageDecode) record(ctx context.Context, rec Record, o opened) (stored b
 			reason, detail = failed, code
 			continue
 		}
-		fields, readable := message.Parse(raw)
-		if readable && fields.MsgID == rec.MsgID && rec.MsgID != "" && !candidate.bound {
+		view := understand(raw)
+		if view.Kind != message.KindUnreadable && view.Fields.MsgID == rec.MsgID && rec.MsgID != "" && !candidate.bound {
 			if err := p.prove(ctx, rec, candidate.keyID); err != nil {
 				return false, err
 			}
 		}
-		p.store(rec, raw, fields, readable)
+		p.store(rec, raw, view)
 		return true, nil
 	}
 	p.setAside(rec, reason, detail)
@@ -380,8 +381,26 @@ func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) (r
 	}
 }
 
+// readWhole is the largest message that is understood in full; reading takes
+// many times its size in memory. Of larger ones the fields and files are found.
+const readWhole = 4 << 20
+
+// understand reads what a message says, once for everything that is made of it.
+func understand(raw []byte) message.View {
+	if len(raw) <= readWhole {
+		return message.Read(raw)
+	}
+	fields, readable := message.Parse(raw)
+	view := message.View{Fields: fields, Kind: fields.Kind(), Files: message.Files(raw)}
+	if !readable {
+		view.Kind = message.KindUnreadable
+	}
+	return view
+}
+
 // store adds a decrypted message to the view.
-func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readable bool) {
+func (p *pageDecode) store(rec Record, raw []byte, view message.View) {
+	fields := view.Fields
 	m := Message{
 		Corp:       p.row.Corp,
 		MsgID:      rec.MsgID,
@@ -394,61 +413,101 @@ func (p *pageDecode) store(rec Record, raw []byte, fields message.Fields, readab
 	if m.MsgID == "" {
 		m.MsgID = fields.MsgID
 	}
+	m.MsgID = bounded(m.MsgID)
 	parties := fields.Parties()
+	for i, id := range parties {
+		parties[i] = bounded(id)
+	}
 	m.Conversation = PartyConversation(parties)
 	if fields.RoomID != "" {
-		m.Conversation = RoomConversation(fields.RoomID)
+		m.Conversation = RoomConversation(bounded(fields.RoomID))
 	}
 	if len(raw) > InlineLimit {
 		m.Raw, m.Overflow = nil, &Overflow{Sum: digest(raw), Size: len(raw)}
 		p.large = append(p.large, largeMessage{*m.Overflow, raw})
 	}
 	p.view.Messages = append(p.view.Messages, m)
-	for _, named := range message.Files(raw) {
+	for _, named := range view.Files {
 		p.files = append(p.files, newFile(named, m, p.row.At, p.Now()))
 	}
-	switch fields.Type {
-	case "revoke":
-		if withdrawn := message.Read(raw).Revokes; withdrawn != "" {
-			p.view.Revocations = append(p.view.Revocations, Revocation{
-				Corp: m.Corp, Conversation: m.Conversation, MsgID: withdrawn, By: fields.From, At: m.Time, Seq: m.Seq,
-			})
-		}
-	case "agree", "disagree":
-		if answer := message.Read(raw).Consent; answer != nil {
-			p.answered(m, fields, *answer)
-		}
+	if view.Revokes != "" {
+		p.view.Revocations = append(p.view.Revocations, Revocation{
+			Corp: m.Corp, Conversation: m.Conversation, MsgID: bounded(view.Revokes), By: bounded(fields.From), At: m.Time, Seq: m.Seq,
+		})
+	}
+	if view.Consent != nil {
+		p.answered(m, fields, *view.Consent)
 	}
 	p.result.Stored++
-	if readable {
-		p.result.Types[TypeName(fields.Kind())]++
-	} else {
+	if view.Kind == message.KindUnreadable {
 		p.result.Unreadable++
+	} else {
+		p.result.Types[TypeName(fields.Kind())]++
+	}
+	for _, field := range view.Unknown {
+		if view.Kind == message.KindUnknown {
+			break // the type itself is what is unknown
+		}
+		p.unknownField(TypeName(fields.Kind() + " " + field))
 	}
 	if len(parties) == 0 {
 		parties = []string{""}
 	}
 	for _, party := range parties {
-		p.view.Activities = append(p.view.Activities, Activity{Corp: m.Corp, Party: party, Day: DayOf(m.Time), Conversation: m.Conversation})
+		p.active(Activity{Corp: m.Corp, Party: party, Day: DayOf(m.Time), Conversation: m.Conversation})
 	}
+}
+
+// active notes an activity once: a page of a large room names its members a
+// thousand times.
+func (p *pageDecode) active(a Activity) {
+	if !p.seen[a] {
+		p.seen[a] = true
+		p.view.Activities = append(p.view.Activities, a)
+	}
+}
+
+// unknownField counts a message with a field that nobody here knows.
+func (p *pageDecode) unknownField(name string) {
+	if p.result.Unknown == nil {
+		p.result.Unknown = make(map[string]int)
+	}
+	if len(p.result.Unknown) < maxUnknown || p.result.Unknown[name] > 0 {
+		p.result.Unknown[name]++
+	}
+}
+
+// maxUnknown bounds the fields of a page that are counted by name: the row has
+// to stay small.
+const maxUnknown = 200
+
+// bounded is an id as it may stand in keys and items. One that is far longer
+// than any of WeCom's is named by its beginning and a digest, so that a single
+// malformed message cannot make its whole page impossible to store.
+func bounded(id string) string {
+	const longest = 4 << 10
+	if len(id) <= longest {
+		return id
+	}
+	return strings.ToValidUTF8(id[:longest], "") + "~" + digest([]byte(id))
 }
 
 // answered notes what a customer said to having chats archived: in a room, or
 // to the one member that the message was sent to.
 func (p *pageDecode) answered(m Message, fields message.Fields, answer message.Consent) {
 	c := Consent{
-		Corp: m.Corp, Contact: answer.UserID, Room: fields.RoomID, Status: Refused, Source: ConsentMessage,
+		Corp: m.Corp, Contact: bounded(answer.UserID), Room: bounded(fields.RoomID), Status: Refused, Source: ConsentMessage,
 		ChangedAt: sentAt(answer.At, m.Time).Truncate(time.Second), At: p.row.At,
 	}
 	if answer.Agreed {
 		c.Status = Agreed
 	}
 	if c.Room == "" {
-		others := slices.DeleteFunc(Distinct(fields.Parties()), func(id string) bool { return id == c.Contact })
+		others := slices.DeleteFunc(Distinct(fields.Parties()), func(id string) bool { return id == answer.UserID })
 		if len(others) != 1 {
 			return // nobody can say whose chats it is about; the message itself is kept
 		}
-		c.Member = others[0]
+		c.Member = bounded(others[0])
 	}
 	if c.Contact != "" {
 		p.said = append(p.said, c)
@@ -483,17 +542,6 @@ func distinctFiles(all []File) int {
 		seen[f.ID] = true
 	}
 	return len(seen)
-}
-
-func distinctActivities(all []Activity) []Activity {
-	seen := make(map[Activity]bool, len(all))
-	return slices.DeleteFunc(all, func(a Activity) bool {
-		if seen[a] {
-			return true
-		}
-		seen[a] = true
-		return false
-	})
 }
 
 func (p *pageDecode) setAside(rec Record, reason Reason, detail string) {

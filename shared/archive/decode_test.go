@@ -472,18 +472,50 @@ func TestResultCountsTypesAndFiles(t *testing.T) {
 		`{"msgid":"b","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"image","image":{"sdkfileid":"F1"}}`,
 		`{"msgid":"c","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"file","file":{"sdkfileid":"F2"}}`,
 		`{"msgid":"d","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"` + strings.Repeat("long", 100_000) + `"}`,
+		`{"msgid":"e","from":"x","tolist":["y"],"msgtime":1767225600123,"msgtype":"text","text":{"content":"c","font":"kai"},"mood":7}`,
 	} {
 		d.Library.Say(corp, archivetest.Record{Seq: uint64(i + 1), MsgID: fmt.Sprint(i), KeyVersion: 1, KeyID: "k1", Text: []byte(raw)})
 	}
 	d.pullAndDecode()
 	got := d.rows()[0].Result
-	if got.Files != 2 || got.Types["image"] != 2 || got.Types["file"] != 1 || len(got.Types) != 3 {
-		t.Errorf("got %d files and types %v, want 2 files and three types", got.Files, got.Types)
+	if got.Files != 2 || got.Types["image"] != 2 || got.Types["file"] != 1 || len(got.Types) != 4 {
+		t.Errorf("got %d files and types %v, want 2 files and four types", got.Files, got.Types)
+	}
+	if len(got.Unknown) != 2 || got.Unknown["text text.font"] != 1 || got.Unknown["text mood"] != 1 {
+		t.Errorf("got unknown fields %v, want text.font and mood of text", got.Unknown)
 	}
 	for name := range got.Types {
 		if len(name) > 100 {
 			t.Errorf("got a type name of %d bytes: the row must stay small", len(name))
 		}
+	}
+}
+
+// One malformed message cannot make its page impossible to store: ids of any
+// length stay within what a key and an item can hold.
+func TestMonstrousIDs(t *testing.T) {
+	monster := strings.Repeat("x", 500_000)
+	for name, raw := range map[string]string{
+		"from":      `{"msgid":"a","from":"` + monster + `","tolist":["b"],"msgtime":1767225600123,"msgtype":"text"}`,
+		"tolist":    `{"msgid":"a","from":"a","tolist":["` + monster + `","c"],"msgtime":1767225600123,"msgtype":"text"}`,
+		"roomid":    `{"msgid":"a","from":"a","tolist":["b"],"roomid":"` + monster + `","msgtime":1767225600123,"msgtype":"text"}`,
+		"pre_msgid": `{"msgid":"a","action":"recall","from":"` + monster + `","tolist":["b"],"msgtime":1767225600123,"msgtype":"revoke","revoke":{"pre_msgid":"` + monster + `"}}`,
+		"userid":    `{"msgid":"a","from":"wmA","tolist":["b"],"msgtime":1767225600123,"msgtype":"agree","agree":{"userid":"` + monster + `"}}`,
+		"msgtype":   `{"msgid":"a","from":"a","tolist":["b"],"msgtime":1767225600123,"msgtype":"` + monster + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 1)
+			d.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: monster, KeyVersion: 1, KeyID: "k1", Text: []byte(raw)})
+			d.say(corp, 2, 2)
+			d.pullAndDecode()
+			if r := d.rows()[0].Result; r == nil || r.Stored != 3 {
+				t.Errorf("got %+v, want 3 messages stored", r)
+			}
+			if len(d.stored(single)) != 2 {
+				t.Error("the page's other messages are not there")
+			}
+		})
 	}
 }
 

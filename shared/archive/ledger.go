@@ -58,6 +58,7 @@ type Result struct {
 	Unreadable    int            // of these, not a JSON object
 	Undecryptable map[string]int // rows kept aside, by [Undecryptable] reason
 	Types         map[string]int // stored messages by msgtype, or action where there is none; see [TypeName]
+	Unknown       map[string]int // messages with a field that nobody here knows, by msgtype, a space, and the field; the first 200 of a page
 	Files         int            // distinct files that the messages name
 }
 
@@ -230,6 +231,7 @@ type Fault string
 // The faults.
 const (
 	FaultChain          Fault = "chain_broken"       // the row does not follow the one before it
+	FaultRowsMissing    Fault = "rows_missing"       // the chain ends before the ledger's head
 	FaultRow            Fault = "row_changed"        // the row's fields do not have its hash
 	FaultHead           Fault = "head_disagrees"     // the ledger's or a day's head is no row of the chain
 	FaultJournalMissing Fault = "journal_missing"    // the page's object is gone
@@ -238,5 +240,8 @@ const (
 	FaultMissing        Fault = "message_missing"    // the message is not in the view
 	FaultDiffers        Fault = "message_differs"    // it is, with other content
 	FaultAsideMissing   Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
+	FaultAsideStale     Fault = "aside_not_removed"  // a record is set aside although it is a message
+	FaultRevocation     Fault = "revocation_missing" // a withdrawn message is not marked
+	FaultLists          Fault = "lists_incomplete"   // a conversation is in somebody's list of that day no more
 	FaultCount          Fault = "result_differs"     // the row's result does not count what the page holds
 )

@@ -187,7 +187,7 @@ func (r *Replayer) decode(ctx context.Context, job *Replay, row Row) error {
 
 // chain prepares to follow the chain from where the job is.
 func (r *Replayer) chain(ctx context.Context, job Replay) (*chainCheck, error) {
-	c := &chainCheck{journal: r.Journal, corp: job.Corp, began: job.Next}
+	c := &chainCheck{journal: r.Journal, corp: job.Corp, first: job.Next, to: job.To, began: job.Next}
 	if !job.Verify || job.Next == 0 {
 		return c, nil
 	}

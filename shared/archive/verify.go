@@ -9,9 +9,18 @@ import (
 
 // A ViewChecker compares pages with what is stored. Safe for concurrent use.
 type ViewChecker interface {
-	// Check lists the seqs of p's messages that are not stored, or stored with
-	// other content, and of its rows set aside that are not stored.
-	Check(ctx context.Context, p PageView) (missing, differing, notAside []uint64, err error)
+	// Check looks for everything that storing p would store.
+	Check(ctx context.Context, p PageView) (Checked, error)
+}
+
+// Checked is what does not agree with a page, by seq.
+type Checked struct {
+	Missing    []uint64 // messages that are not stored
+	Differing  []uint64 // messages that are, with other content
+	NotAside   []uint64 // rows set aside that are not stored
+	StaleAside []uint64 // rows set aside of records that are messages
+	NotRevoked []uint64 // revocations that are not stored, by the revoking message
+	NotInLists int      // entries of lists that are not stored
 }
 
 // A Verifier proves that ledger, journal and view agree, or names what does
@@ -51,24 +60,29 @@ func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
 	if err := p.decode(ctx, CarryOn); err != nil {
 		return nil, fmt.Errorf("decode page after %d: %w", row.After, err)
 	}
-	missing, differing, notAside, err := v.View.Check(ctx, p.view)
+	checked, err := v.View.Check(ctx, p.view)
 	if err != nil {
 		return nil, fmt.Errorf("compare page after %d: %w", row.After, err)
 	}
 	for _, m := range p.view.Messages {
-		if m.Overflow == nil || slices.Contains(missing, m.Seq) {
+		if m.Overflow == nil || slices.Contains(checked.Missing, m.Seq) {
 			continue
 		}
 		_, err := v.Decoder.Journal.Message(ctx, m.Corp, *m.Overflow)
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-			differing = append(differing, m.Seq)
+			checked.Differing = append(checked.Differing, m.Seq)
 		} else if err != nil {
 			return nil, fmt.Errorf("read large message %d: %w", m.Seq, err)
 		}
 	}
-	found.add(FaultMissing, missing...)
-	found.add(FaultDiffers, differing...)
-	found.add(FaultAsideMissing, notAside...)
+	found.add(FaultMissing, checked.Missing...)
+	found.add(FaultDiffers, checked.Differing...)
+	found.add(FaultAsideMissing, checked.NotAside...)
+	found.add(FaultAsideStale, checked.StaleAside...)
+	found.add(FaultRevocation, checked.NotRevoked...)
+	if checked.NotInLists > 0 {
+		found.add(FaultLists, 0)
+	}
 	if row.Result.Stored != p.result.Stored || row.Result.Waiting() != p.result.Waiting() {
 		found.add(FaultCount, 0)
 	}
@@ -91,6 +105,8 @@ func (f *findings) add(what Fault, seqs ...uint64) {
 type chainCheck struct {
 	journal Journal
 	corp    string
+	first   uint64 // After of the row that the job begins with
+	to      uint64 // seq up to which the job reads
 	began   uint64 // After of the first row
 	prev    *Row
 	heads   []Head // of days, whose place in the chain is still to come
@@ -106,7 +122,7 @@ func (c *chainCheck) next(ctx context.Context, row Row) ([]Finding, error) {
 		if row.After != c.prev.Last || row.Prev != c.prev.Hash {
 			found.add(FaultChain, 0)
 		}
-	case row.After == 0 && row.Prev != GenesisHash(c.corp):
+	case row.After != c.first || row.After == 0 && row.Prev != GenesisHash(c.corp):
 		found.add(FaultChain, 0)
 	}
 	if c.prev == nil {
@@ -141,10 +157,18 @@ func (c *chainCheck) next(ctx context.Context, row Row) ([]Finding, error) {
 // end checks the heads that are the chain's end: the ledger's own, and a
 // day's on which nothing was said any more.
 func (c *chainCheck) end(head Head) []Finding {
-	if c.prev == nil {
-		return nil
+	last := c.first
+	if c.prev != nil {
+		last = c.prev.Last
 	}
-	found := findings{after: c.prev.After}
+	found := findings{after: last}
+	if last < min(c.to, head.Last) {
+		found.add(FaultRowsMissing, 0)
+	}
+	if c.prev == nil {
+		return found.list
+	}
+	found.after = c.prev.After
 	if head.Last == c.prev.Last && head.Hash != c.prev.Hash {
 		found.add(FaultHead, 0)
 	}

@@ -72,7 +72,9 @@ func TestVerify(t *testing.T) {
 		{"a message is gone", func(d *decoding) { d.View.Tamper(corp, 3, nil) }, []string{"2/3 message_missing"}},
 		{"a message was changed", func(d *decoding) { d.View.Tamper(corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
 		{"the view is gone", func(d *decoding) { d.must(d.View.Clear(t.Context(), corp)) }, []string{
-			"0/1 message_missing", "0/2 aside_not_recorded", "2/3 message_missing", "2/4 message_missing", "4/5 message_missing", "4/6 message_missing"}},
+			"0/1 message_missing", "0/2 aside_not_recorded", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
+			"4/5 message_missing", "4/6 message_missing", "4/0 lists_incomplete"}},
+		{"markers and lists are gone", func(d *decoding) { d.View.Forget(corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/0 lists_incomplete"}},
 		{"a page was changed", func(d *decoding) { d.Journal.Damage(d.rows()[1]) }, []string{"2/0 journal_changed"}},
 		{"a page is gone", func(d *decoding) { d.Journal.Lose(d.rows()[1]) }, []string{"2/0 journal_missing"}},
 		{"a row was edited", func(d *decoding) {
@@ -103,9 +105,10 @@ func TestVerify(t *testing.T) {
 				}
 			}}
 		}, []string{"4/0 head_disagrees", "4/0 head_disagrees"}}, // a day's and the ledger's
-		{"a row is gone", func(d *decoding) {
-			d.replayer.Ledger = withoutRow{d.Ledger, 2}
-		}, []string{"4/0 chain_broken"}},
+		{"a row is gone", func(d *decoding) { d.replayer.Ledger = withoutRows{d.Ledger, 2, 2} }, []string{"4/0 chain_broken"}},
+		{"the first row is gone", func(d *decoding) { d.replayer.Ledger = withoutRows{d.Ledger, 0, 0} }, []string{"2/0 chain_broken"}},
+		{"the last row is gone", func(d *decoding) { d.replayer.Ledger = withoutRows{d.Ledger, 4, 4} }, []string{"4/0 rows_missing"}},
+		{"all rows are gone", func(d *decoding) { d.replayer.Ledger = withoutRows{d.Ledger, 0, 4} }, []string{"0/0 rows_missing"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,15 +122,15 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// withoutRow is a ledger from which a row was removed.
-type withoutRow struct {
+// withoutRows is a ledger from which rows were removed.
+type withoutRows struct {
 	archive.ReplayLedger
-	after uint64
+	from, to uint64
 }
 
-func (l withoutRow) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+func (l withoutRows) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
 	rows, err := l.ReplayLedger.Rows(ctx, corp, q)
-	return slices.DeleteFunc(rows, func(r archive.Row) bool { return r.After == l.after }), err
+	return slices.DeleteFunc(rows, func(r archive.Row) bool { return r.After >= l.from && r.After <= l.to }), err
 }
 
 func TestVerifyNamesWhatWaits(t *testing.T) {
@@ -153,8 +156,8 @@ func TestVerifyWritesNothing(t *testing.T) {
 	d.pullAndDecode()
 	d.must(d.View.Clear(t.Context(), corp))
 	f.Arm(nil)
-	if _, got := d.verified(0); len(got) != 3 {
-		t.Errorf("got %v, want 3 messages missing", got)
+	if _, got := d.verified(0); len(got) != 4 {
+		t.Errorf("got %v, want 3 messages and the lists missing", got)
 	}
 	for _, c := range f.Calls() {
 		if c.Writes && c.Name != "Ledger.CreateReplay" && c.Name != "Ledger.AdvanceReplay" && c.Name != "DecodeQueue.RequestDecodes" {

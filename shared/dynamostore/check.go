@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -12,28 +13,35 @@ var _ archive.ViewChecker = (*Messages)(nil)
 
 // Check implements [archive.ViewChecker]: it makes the items that storing the
 // page would make, and compares them with those that are there.
-func (m *Messages) Check(ctx context.Context, p archive.PageView) (missing, differing, notAside []uint64, err error) {
-	fail := func(err error) ([]uint64, []uint64, []uint64, error) {
-		return nil, nil, nil, fmt.Errorf("checking messages of corp %s: %w", p.Corp, err)
+func (m *Messages) Check(ctx context.Context, p archive.PageView) (c archive.Checked, err error) {
+	if c.Missing, c.Differing, err = m.checkMessages(ctx, p.Messages); err == nil {
+		c.NotAside, c.StaleAside, err = m.checkAside(ctx, p)
 	}
-	want := make([]item, len(p.Messages))
-	keys := make([]item, len(p.Messages))
-	for i, msg := range p.Messages {
-		if want[i], err = encodeMessage(msg); err != nil {
-			return fail(err)
-		}
-		keys[i] = item{"pk": want[i]["pk"], "sk": want[i]["sk"]}
+	if err == nil {
+		c.NotRevoked, err = m.checkRevocations(ctx, p)
 	}
-	stored, err := m.readAll(ctx, m.client, distinct(keys))
+	if err == nil {
+		c.NotInLists, err = m.checkLists(ctx, p.Activities)
+	}
 	if err != nil {
-		return fail(err)
+		return archive.Checked{}, fmt.Errorf("checking a page of corp %s: %w", p.Corp, err)
 	}
-	byKey := make(map[[2]string]item, len(stored))
-	for _, it := range stored {
-		byKey[fullKey(it)] = it
+	return c, nil
+}
+
+func (m *Messages) checkMessages(ctx context.Context, messages []archive.Message) (missing, differing []uint64, err error) {
+	want := make([]item, len(messages))
+	for i, msg := range messages {
+		if want[i], err = encodeMessage(msg); err != nil {
+			return nil, nil, err
+		}
 	}
-	for i, msg := range p.Messages {
-		it, there := byKey[fullKey(want[i])]
+	stored, err := m.readByKey(ctx, want)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, msg := range messages {
+		it, there := stored[fullKey(want[i])]
 		switch {
 		case !there:
 			missing = append(missing, msg.Seq)
@@ -41,14 +49,88 @@ func (m *Messages) Check(ctx context.Context, p archive.PageView) (missing, diff
 			differing = append(differing, msg.Seq)
 		}
 	}
+	return missing, differing, nil
+}
+
+// readByKey reads the items that have the keys of those given.
+func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]item, error) {
+	keys := make([]item, len(like))
+	for i, it := range like {
+		keys[i] = item{"pk": it["pk"], "sk": it["sk"]}
+	}
+	stored, err := m.readAll(ctx, m.client, distinct(keys))
+	if err != nil {
+		return nil, err
+	}
+	byKey := make(map[[2]string]item, len(stored))
+	for _, it := range stored {
+		byKey[fullKey(it)] = it
+	}
+	return byKey, nil
+}
+
+// checkAside compares the rows set aside of the page's seqs in both
+// directions.
+func (m *Messages) checkAside(ctx context.Context, p archive.PageView) (missing, stale []uint64, err error) {
+	var seqs []uint64
+	messages := make(map[uint64]bool, len(p.Messages))
+	for _, msg := range p.Messages {
+		seqs = append(seqs, msg.Seq)
+		messages[msg.Seq] = true
+	}
 	for _, u := range p.SetAside {
-		rows, err := m.SetAside(ctx, p.Corp, u.Seq, u.Seq)
-		if err != nil {
-			return fail(err)
-		}
-		if len(rows) == 0 {
-			notAside = append(notAside, u.Seq)
+		seqs = append(seqs, u.Seq)
+	}
+	if len(seqs) == 0 {
+		return nil, nil, nil
+	}
+	rows, err := m.SetAside(ctx, p.Corp, slices.Min(seqs), slices.Max(seqs))
+	if err != nil {
+		return nil, nil, err
+	}
+	stored := make(map[uint64]bool, len(rows))
+	for _, u := range rows {
+		stored[u.Seq] = true
+		if messages[u.Seq] {
+			stale = append(stale, u.Seq)
 		}
 	}
-	return missing, differing, notAside, nil
+	for _, u := range p.SetAside {
+		if !stored[u.Seq] {
+			missing = append(missing, u.Seq)
+		}
+	}
+	return missing, stale, nil
+}
+
+func (m *Messages) checkRevocations(ctx context.Context, p archive.PageView) (missing []uint64, err error) {
+	for _, r := range p.Revocations { // rare
+		found, err := m.Revocations(ctx, p.Corp, r.Conversation, []string{r.MsgID})
+		if err != nil {
+			return nil, err
+		}
+		if stored, ok := found[r.MsgID]; revocationSK(r.MsgID) != "" && (!ok || stored.Seq > r.Seq) {
+			missing = append(missing, r.Seq)
+		}
+	}
+	return missing, nil
+}
+
+func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing int, err error) {
+	want := make([]item, len(activities))
+	for i, a := range activities {
+		if want[i], err = encodeActivity(a); err != nil {
+			return 0, err
+		}
+	}
+	stored, err := m.readByKey(ctx, want)
+	if err != nil {
+		return 0, err
+	}
+	for _, it := range want {
+		if _, there := stored[fullKey(it)]; !there {
+			missing++
+		}
+	}
+	return missing, nil
 }

@@ -90,6 +90,7 @@ type (
 		Unreadable    int         `dynamodbav:"unreadable"`
 		Undecryptable []countItem `dynamodbav:"undecryptable"`
 		Types         []countItem `dynamodbav:"types"`
+		Unknown       []countItem `dynamodbav:"unknown,omitempty"`
 		Files         int         `dynamodbav:"files"`
 	}
 	// countItem is an entry of a map whose keys come from messages: DynamoDB
@@ -189,7 +190,7 @@ func newResultItem(r *archive.Result) *resultItem {
 	}
 	return &resultItem{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Files: r.Files,
+		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
 	}
 }
 
@@ -199,7 +200,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Files: r.Files,
+		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
 	}
 }
 

@@ -202,11 +202,7 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
 	var items, keys []item
 	for _, a := range activities {
-		attributes, conv := activityItem{}, conversationPart(a.Conversation)
-		if isDigestPart(conv) {
-			attributes.Conversation = a.Conversation
-		}
-		it, err := encode(partyPK(a.Corp, a.Party), string(a.Day)+"#"+conv, attributes)
+		it, err := encodeActivity(a)
 		if err != nil {
 			return err
 		}
@@ -226,6 +222,14 @@ func (m *Messages) writeActivities(ctx context.Context, activities []archive.Act
 	}
 	missing := slices.DeleteFunc(items, func(it item) bool { return there[fullKey(it)] })
 	return m.writeAll(ctx, m.client, puts(missing))
+}
+
+func encodeActivity(a archive.Activity) (item, error) {
+	attributes, conv := activityItem{}, conversationPart(a.Conversation)
+	if isDigestPart(conv) {
+		attributes.Conversation = a.Conversation
+	}
+	return encode(partyPK(a.Corp, a.Party), string(a.Day)+"#"+conv, attributes)
 }
 
 func (m *Messages) writeSetAside(ctx context.Context, p archive.PageView) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -23,6 +24,9 @@ type View struct {
 	mu    sync.Mutex
 	corps map[string]*corpView
 }
+
+// itemLimit is a little under what an item of DynamoDB may take, in bytes.
+const itemLimit = 390 << 10
 
 type corpView struct {
 	messages   map[archive.ConversationID][]archive.Message // by Time, MsgID, Seq
@@ -77,6 +81,9 @@ func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
 			v.store(c, p.Corp, m)
 		}
 		for _, r := range p.Revocations {
+			if len(r.MsgID)+len(r.By)+len(r.Conversation) > itemLimit {
+				return fmt.Errorf("revocation: item size has exceeded the maximum")
+			}
 			if r.Corp != p.Corp || r.Conversation == "" || r.MsgID == "" {
 				v.t.Errorf("page of %s: revocation %+v is foreign or incomplete", p.Corp, r)
 			}
@@ -87,6 +94,9 @@ func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
 			}
 		}
 		for i, a := range p.Activities {
+			if len(a.Party)+len(a.Conversation) > itemLimit {
+				return fmt.Errorf("activity: item size has exceeded the maximum")
+			}
 			if a.Corp != p.Corp || a.Day.Start().IsZero() || a.Conversation == "" || slices.Contains(p.Activities[:i], a) {
 				v.t.Errorf("page of %s: activity %+v is foreign, incomplete, or there twice", p.Corp, a)
 			}
@@ -281,8 +291,8 @@ func (v *View) Newest(ctx context.Context, corp string, conv archive.Conversatio
 }
 
 // Check implements [archive.ViewChecker].
-func (v *View) Check(ctx context.Context, p archive.PageView) (missing, differing, notAside []uint64, err error) {
-	_, err = read(ctx, v.faults, "View.Check", p.Corp, func() (struct{}, error) {
+func (v *View) Check(ctx context.Context, p archive.PageView) (archive.Checked, error) {
+	return read(ctx, v.faults, "View.Check", p.Corp, func() (checked archive.Checked, _ error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		c := v.corp(p.Corp)
@@ -292,20 +302,42 @@ func (v *View) Check(ctx context.Context, p archive.PageView) (missing, differin
 			i, there := slices.BinarySearchFunc(list, m, inOrder)
 			switch {
 			case !there:
-				missing = append(missing, m.Seq)
+				checked.Missing = append(checked.Missing, m.Seq)
 			case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
 				!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
-				differing = append(differing, m.Seq)
+				checked.Differing = append(checked.Differing, m.Seq)
+			}
+			if _, stale := c.aside[m.Seq]; stale {
+				checked.StaleAside = append(checked.StaleAside, m.Seq)
 			}
 		}
 		for _, u := range p.SetAside {
 			if _, there := c.aside[u.Seq]; !there {
-				notAside = append(notAside, u.Seq)
+				checked.NotAside = append(checked.NotAside, u.Seq)
 			}
 		}
-		return struct{}{}, nil
+		for _, r := range p.Revocations {
+			if stored, there := c.revoked[revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}]; !there || stored.Seq > r.Seq {
+				checked.NotRevoked = append(checked.NotRevoked, r.Seq)
+			}
+		}
+		for _, a := range p.Activities {
+			if !c.activities[a] {
+				checked.NotInLists++
+			}
+		}
+		return checked, nil
 	})
-	return missing, differing, notAside, err
+}
+
+// Forget removes the corp's markers of withdrawn messages and its lists, as
+// only somebody with access to the table could.
+func (v *View) Forget(corp string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c := v.corp(corp)
+	clear(c.revoked)
+	clear(c.activities)
 }
 
 // Tamper removes the message of a seq, or changes its bytes if raw is not nil,
