@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -292,6 +293,13 @@ type typeJSON struct {
 	Known   bool   `json:"known"`
 }
 
+type unknownFieldJSON struct {
+	Type    string `json:"type"`
+	Field   string `json:"field"`
+	Count   int    `json:"count"`
+	FirstAt string `json:"first_at"`
+}
+
 func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 	from, to := c.days("from_day", "to_day", archive.DayOf(a.now()))
 	if err := c.err(); err != nil {
@@ -302,11 +310,13 @@ func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	out := struct {
-		Types      []*typeJSON `json:"types"`
-		Unreadable int         `json:"unreadable"`
-		Whole      bool        `json:"whole"`
-	}{Types: []*typeJSON{}}
+		Types      []*typeJSON         `json:"types"`
+		Unknown    []*unknownFieldJSON `json:"unknown_fields"`
+		Unreadable int                 `json:"unreadable"`
+		Whole      bool                `json:"whole"`
+	}{Types: []*typeJSON{}, Unknown: []*unknownFieldJSON{}}
 	seen := make(map[string]*typeJSON)
+	unknown := make(map[string]*unknownFieldJSON)
 	out.Whole, err = a.eachRow(ctx, c.corpID, at, to, func(r archive.Row) {
 		if r.Result == nil {
 			return
@@ -319,6 +329,14 @@ func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 			}
 			seen[name].Count += n
 		}
+		for name, n := range r.Result.Unknown {
+			if unknown[name] == nil {
+				kind, field, _ := strings.Cut(name, " ")
+				unknown[name] = &unknownFieldJSON{Type: kind, Field: field, FirstAt: moment(r.At)}
+				out.Unknown = append(out.Unknown, unknown[name])
+			}
+			unknown[name].Count += n
+		}
 	})
 	if err != nil {
 		return answer{}, err
@@ -330,6 +348,9 @@ func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 	}
 	slices.SortFunc(out.Types, func(x, y *typeJSON) int {
 		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type))
+	})
+	slices.SortFunc(out.Unknown, func(x, y *unknownFieldJSON) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type), cmp.Compare(x.Field, y.Field))
 	})
 	return asJSON(200, out)
 }

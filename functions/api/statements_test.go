@@ -292,11 +292,12 @@ func TestTypes(t *testing.T) {
 	w.link(beijing(t, 29, "13:00:00"), archive.GapRow, 21)
 	c := w.link(beijing(t, 30, "12:00:00"), archive.PageRow, 30)
 	w.link(beijing(t, 30, "13:00:00"), archive.PageRow, 40) // not decoded
-	w.decoded(a, archive.Result{Stored: 10, Types: map[string]int{"text": 9, "hologram": 1}})
+	w.decoded(a, archive.Result{Stored: 10, Types: map[string]int{"text": 9, "hologram": 1}, Unknown: map[string]int{"text text.font": 2}})
 	w.decoded(b, archive.Result{Stored: 10, Types: map[string]int{"text": 3, "voipdocshare": 1, "switch": 1, "": 1, "external_redpacket": 1, "unknown": 1}, Unreadable: 2})
-	w.decoded(c, archive.Result{Stored: 10, Types: map[string]int{"text": 8, "hologram": 2}})
+	w.decoded(c, archive.Result{Stored: 10, Types: map[string]int{"text": 8, "hologram": 2}, Unknown: map[string]int{"text text.font": 3, "text mood": 1}})
 	type answer struct {
 		Types      []typeJSON
+		Unknown    []unknownFieldJSON `json:"unknown_fields"`
 		Unreadable int
 		Whole      bool
 	}
@@ -312,6 +313,9 @@ func TestTypes(t *testing.T) {
 	}
 	if !slices.Equal(got.Types, want) || got.Unreadable != 2 || !got.Whole {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if want := []unknownFieldJSON{{"text", "text.font", 5, noonOf(28)}, {"text", "mood", 1, noonOf(30)}}; !slices.Equal(got.Unknown, want) {
+		t.Errorf("got fields %+v, want %+v", got.Unknown, want)
 	}
 	if got := get(tokenOf(corp, auditor), corp, "?from_day=2026-01-30&to_day=2026-01-30"); !slices.Equal(got.Types, []typeJSON{{"text", 8, noonOf(30), true}, {"hologram", 2, noonOf(30), false}}) {
 		t.Errorf("of one day: got %+v", got)
