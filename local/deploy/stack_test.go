@@ -577,8 +577,8 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			`{ ($.message = "answered") && ($.route = "/callback/{corpid}") && ($.status = 401) }`,
 			"ApiLog", "functions/api/api.go", `"answered"`,
 		},
-		"ExpiredMedia": {
-			`{ ($.message = "file is not whole") && ($.state = "expired") }`,
+		"MediaNotWhole": {
+			`{ $.message = "file is not whole" }`,
 			"MediaLog", "shared/archive/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
 		},
 	} {
