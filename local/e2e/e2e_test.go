@@ -5,9 +5,11 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -297,4 +299,132 @@ func TestCallbacksMeetAColdStart(t *testing.T) {
 			t.Errorf("event after a cold start: got %+v, want it delivered at once", last)
 		}
 	}
+}
+
+// Every kind of message that WeCom can send, in every variant, and real files
+// of many sizes: each message comes back byte for byte and in a form that can
+// be drawn, each file whole through its link. (A file of 200 MB passes through
+// the real function in its own test.)
+func TestEveryKindWithItsFiles(t *testing.T) {
+	c := start(t, cloud.Options{Tick: 2 * time.Second, Sim: wecom.Config{Seed: 11, NotifyEvery: time.Second, UsualMediaMax: 64 << 10}})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	corp := c.Sim.Corps()[0]
+	if _, err := corp.Every(); err != nil {
+		t.Fatal(err)
+	}
+	staff, customer := corp.View().Staff[0].UserID, corp.View().Customers[0].ExternalUserID
+	sizes := []int{0, 1, 524287, 524288, 524289, 5 << 20, 12<<20 + 1}
+	for _, size := range sizes {
+		if _, err := corp.Send(wecom.Draft{From: staff, To: []string{customer}, Kind: "file", Text: fmt.Sprint(size, ".bin"), Size: &size}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	untilDecoded(ctx, t, c, corp)
+	read, err := people.ReadAll(ctx, c.API, corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := people.Compare(corp.Sent(), read); err != nil {
+		t.Error(err)
+	}
+	files, kinds, stored := 0, make(map[string]bool), make(map[int64]bool)
+	for _, m := range read {
+		var shown message
+		for shown = (message{}); ; sleep(ctx, 300*time.Millisecond) {
+			if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp.ID(), "/messages/"+m.ID, nil, &shown); err != nil {
+				t.Fatal(err)
+			}
+			if !shown.waits() {
+				break
+			}
+		}
+		kinds[shown.View.Kind] = true
+		for i, f := range shown.View.Files {
+			files++
+			if f.Copy.State != "stored" {
+				t.Errorf("message %s (%s), file %d: got %s, want it stored", m.MsgID, shown.View.Kind, i, f.Copy.State)
+				continue
+			}
+			body := fetch(ctx, t, c, corp, fmt.Sprintf("/messages/%s/files/%d", m.ID, i))
+			if sum := md5.Sum(body); f.MD5 != "" && hex.EncodeToString(sum[:]) != f.MD5 {
+				t.Errorf("message %s (%s), file %d: its bytes are others than were sent", m.MsgID, shown.View.Kind, i)
+			}
+			stored[int64(len(body))] = true
+		}
+	}
+	for _, size := range sizes {
+		if !stored[int64(size)] {
+			t.Errorf("no file of %d bytes came back", size)
+		}
+	}
+	if len(kinds) < 25 || files < 15 {
+		t.Errorf("got %d kinds and %d files, want all that there are", len(kinds), files)
+	}
+
+	// And the archive proves it by itself.
+	var job struct {
+		ID     string `json:"id"`
+		Done   bool   `json:"done"`
+		Faults int    `json:"faults"`
+	}
+	if err := c.API.Call(ctx, people.Auditor, http.MethodPost, corp.ID(), "/replays", map[string]any{"verify": true}, &job); err != nil {
+		t.Fatal(err)
+	}
+	for !job.Done && ctx.Err() == nil {
+		sleep(ctx, 300*time.Millisecond)
+		if err := c.API.Call(ctx, people.Auditor, http.MethodGet, corp.ID(), "/replays/"+job.ID, nil, &job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !job.Done || job.Faults != 0 {
+		t.Errorf("got proof %+v, want it done without faults", job)
+	}
+}
+
+// message is one as the API shows it.
+type message struct {
+	View struct {
+		Kind  string `json:"kind"`
+		Files []struct {
+			MD5  string `json:"md5"`
+			Copy struct {
+				State string `json:"state"`
+			} `json:"copy"`
+		} `json:"files"`
+	} `json:"view"`
+}
+
+func (m message) waits() bool {
+	for _, f := range m.View.Files {
+		if f.Copy.State == "waiting" || f.Copy.State == "unknown" {
+			return true
+		}
+	}
+	return false
+}
+
+// fetch follows the link to a file.
+func fetch(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp, path string) []byte {
+	t.Helper()
+	var link struct {
+		URL string `json:"url"`
+	}
+	if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp.ID(), path, nil, &link); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, %v", path, resp.StatusCode, err)
+	}
+	return body
 }
