@@ -315,7 +315,7 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 		s.t = t
 		f := s.send(stranger, wecom.Draft{Size: size(10)})
 		must(t, s.round(f))
-		s.want(f, archive.FileFailed, archive.ReasonBadFileID, "", 0)
+		s.want(f, archive.FileWaiting, archive.ReasonBadFileID, "", 0)
 	})
 	t.Run("expired", func(t *testing.T) { // the last: time passes for the corp
 		s := *s

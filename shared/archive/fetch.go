@@ -40,11 +40,15 @@ const (
 	// A file of which chunks stay this small on average never ends.
 	fairChunk  = 64 << 10
 	fairChunks = 64
-	// lastingTries is how often what does not look passing is tried.
+	// lastingTries is how often in a row a file fails at the least before it is
+	// given up; from then on it waits for the longest pause.
 	lastingTries = 5
 	afreshAt     = 3 // of these tries: the next one begins at the first byte
 	// fileGrace is how long after its deadline a file is still asked for.
 	fileGrace = 24 * time.Hour
+	// maxBroken files in a round that the library cannot bear are none of
+	// theirs: it is the library that is broken.
+	maxBroken = 2
 
 	// MaxFileSize is the largest file that is fetched.
 	MaxFileSize = 4 << 30
@@ -142,6 +146,7 @@ type fetch struct {
 	lane   int
 	source MediaSource
 	held   Cause // no more files are asked for, for this reason
+	broken int   // files with which the library crashed, confirmed, or hung
 	seen   map[string]bool
 	buf    []byte // one part, used for one file after the other
 
@@ -243,7 +248,17 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 		}
 		return true, t.discard(ctx, t.at.Upload)
 	case endOfTry:
-		return true, d.postpone(ctx, t.row, end)
+		if end.broken {
+			d.broken++
+		}
+		if !end.broken || d.broken < maxBroken {
+			row, err := d.postpone(ctx, t.row, end)
+			if err != nil || row.Resume != nil {
+				return true, err
+			}
+			return true, t.discard(ctx, t.at.Upload)
+		}
+		end.reason = string(CauseLibraryCrash)
 	}
 	// The corp's trouble: the file keeps its tries, and comes back when the
 	// puller has had time to see the same.
@@ -266,26 +281,32 @@ func (d *fetch) settle(ctx context.Context, row File, state FileState, reason st
 	return nil
 }
 
-// postpone lets a file that could not be fetched wait for another try, until
-// tries cannot help.
-func (d *fetch) postpone(ctx context.Context, row File, e end) error {
+// postpone lets a file that could not be fetched wait for another try. While
+// WeCom may have it, no failure is final: one that lasts for hours may be the
+// library's or WeCom's, and would cost every file that is due in them. The row
+// that it returns has no resume point if the parts are of no more use.
+func (d *fetch) postpone(ctx context.Context, row File, e end) (File, error) {
 	row.Tries++
-	if row.Tries >= lastingTries {
-		switch {
-		case e.lasting:
-			return d.settle(ctx, row, FileFailed, e.reason)
-		case d.Now().After(row.Deadline.Add(fileGrace)):
-			return d.settle(ctx, row, FileExpired, e.reason)
+	if row.Tries >= lastingTries && d.Now().After(row.Deadline.Add(fileGrace)) {
+		state := FileExpired
+		if e.lasting {
+			state = FileFailed
 		}
+		row.Resume = nil
+		return row, d.settle(ctx, row, state, e.reason)
 	}
 	if e.lasting && row.Tries == afreshAt {
 		// Perhaps it is the place that cannot be gone on from.
 		row.Resume = nil
 	}
 	row.Reason = e.reason
-	row.NotBefore = d.Now().Add(filePauses[min(row.Tries, len(filePauses))-1])
+	pause := filePauses[min(row.Tries, len(filePauses))-1]
+	if e.lasting && row.Tries >= lastingTries {
+		pause = filePauses[len(filePauses)-1]
+	}
+	row.NotBefore = d.Now().Add(pause)
 	d.Log.WarnContext(ctx, "file could not be fetched", "corp", d.corp, "file", row.ID, "reason", e.reason, "tries", row.Tries)
-	return d.save(ctx, row)
+	return row, d.save(ctx, row)
 }
 
 // save saves a row, and then its place in the lists. Losing to somebody else is
@@ -314,6 +335,7 @@ type end struct {
 	state   FileState // of endOfFile
 	reason  string
 	lasting bool // of endOfTry: it does not look as if it passed by itself
+	broken  bool // of endOfTry: the library cannot bear the file, or any
 }
 
 type endKind int
@@ -337,12 +359,16 @@ type transfer struct {
 	// begun is where the last index began, if it had WeCom's form.
 	begun     int64
 	startOver int // how often this turn began at the first byte again
+	// afresh is a turn that fetches again what was fetched before: its parts
+	// are no progress.
+	afresh bool
 }
 
 // run downloads from the resume point to the end. Errors are those of our own
 // stores, and [ErrConflict].
 func (t *transfer) run(ctx context.Context) (end, error) {
 	t.resume()
+	t.afresh = t.at.Parts == 0 && t.row.Tries >= afreshAt
 	for {
 		if t.nearlyOver(ctx) {
 			return end{kind: endOfTime}, nil
@@ -358,7 +384,7 @@ func (t *transfer) run(ctx context.Context) (end, error) {
 		if total := t.at.Bytes + int64(len(t.buf)); total > t.MaxSize {
 			return end{kind: endOfFile, state: FileFailed, reason: ReasonTooLarge}, nil
 		} else if t.at.Chunks > fairChunks && total/int64(t.at.Chunks) < fairChunk {
-			return end{kind: endOfFile, state: FileFailed, reason: ReasonDribbles}, nil
+			return end{kind: endOfTry, reason: ReasonDribbles, lasting: true}, nil
 		}
 		again := false
 		var e end
@@ -463,7 +489,7 @@ func (t *transfer) chunk(ctx context.Context) (_ MediaChunk, bad *end, err error
 		}
 		if !again || try == tries || t.nearlyOver(ctx) {
 			if bad.reason == ReasonCrashes { // not confirmed
-				bad = &end{kind: endOfTry, reason: bad.reason, lasting: true}
+				bad.broken = false
 			}
 			return MediaChunk{}, bad, nil
 		}
@@ -505,9 +531,9 @@ func (t *transfer) failed(ctx context.Context, err error) (bad *end, again bool,
 	case errors.As(err, &crash) && crash.Op == "GetMediaData":
 		t.Log.ErrorContext(ctx, "library failed", "corp", t.corp, "file", t.row.ID, "err", crash)
 		if crash.How == Hung {
-			return &end{kind: endOfTry, reason: ReasonHangs, lasting: true}, false, nil
+			return &end{kind: endOfTry, reason: ReasonHangs, lasting: true, broken: true}, false, nil
 		}
-		return &end{kind: endOfFile, state: FileFailed, reason: ReasonCrashes}, true, nil
+		return &end{kind: endOfTry, reason: ReasonCrashes, lasting: true, broken: true}, true, nil
 	case errors.As(err, &crash):
 		t.Log.ErrorContext(ctx, "library failed", "corp", t.corp, "err", crash)
 		return &end{kind: endOfCorp, reason: string(CauseLibraryCrash)}, false, nil
@@ -526,7 +552,7 @@ func (t *transfer) refused(ctx context.Context, e *SDKError) (bad *end, again bo
 		case codeExpired, 301048:
 			return &end{kind: endOfFile, state: FileExpired, reason: ReasonDeleted}, false, nil
 		case 10005:
-			return &end{kind: endOfFile, state: FileFailed, reason: ReasonBadFileID}, false, nil
+			return &end{kind: endOfTry, reason: ReasonBadFileID, lasting: true}, false, nil
 		}
 	}
 	cause, respond := classify(e.Op, e.Code, e.Code >= 10000 && e.Code < 20000)
@@ -557,7 +583,9 @@ func (t *transfer) part(ctx context.Context) (gone bool, err error) {
 	}
 	t.at.Digest = digest
 	at := t.at
-	t.row.Resume, t.row.Tries, t.row.Reason = &at, 0, ""
+	if t.row.Resume = &at; !t.afresh {
+		t.row.Tries, t.row.Reason = 0, ""
+	}
 	t.row, err = t.saved(ctx)
 	return false, err
 }

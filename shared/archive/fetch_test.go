@@ -318,6 +318,9 @@ func TestWhatWeComDoesToAFile(t *testing.T) {
 			return c, nil
 		}
 	}
+	// With a minute, 5, 15, an hour, and then 6 hours between: until a day after
+	// the deadline, and once then.
+	const failed = 29
 	crash := func(how archive.CrashKind) func(string, archive.MediaChunk) (archive.MediaChunk, error) {
 		return func(string, archive.MediaChunk) (archive.MediaChunk, error) {
 			return archive.MediaChunk{}, &archive.CrashError{Op: "GetMediaData", How: how}
@@ -336,26 +339,34 @@ func TestWhatWeComDoesToAFile(t *testing.T) {
 		{"a chunk fails twice", 2, code(10001), archive.FileStored, "", 1, archive.FileStored},
 		{"a round fails", 3, code(10003), archive.FileWaiting, "sdk_10003", 2, archive.FileStored},
 		{"network for two days", 3 * 12, code(10001), archive.FileWaiting, "sdk_10001", 13, archive.FileStored},
-		{"network for ever", 0, code(10001), archive.FileWaiting, "sdk_10001", 30, archive.FileExpired},
-		{"cannot be decrypted for ever", 0, code(10006), archive.FileWaiting, "sdk_10006", 5, archive.FileFailed},
+		{"network for ever", 0, code(10001), archive.FileWaiting, "sdk_10001", failed + 1, archive.FileExpired},
+		{"cannot be decrypted for ever", 0, code(10006), archive.FileWaiting, "sdk_10006", failed, archive.FileFailed},
 		{"unknown code once", 1, code(10042), archive.FileWaiting, "sdk_10042", 2, archive.FileStored},
 		{"expired", 0, code(10010), archive.FileExpired, archive.ReasonDeleted, 1, archive.FileExpired},
 		{"expired by HTTP", 0, code(301048), archive.FileExpired, archive.ReasonDeleted, 1, archive.FileExpired},
-		{"another corp's", 0, code(10005), archive.FileFailed, archive.ReasonBadFileID, 1, archive.FileFailed},
+		{"another corp's", 0, code(10005), archive.FileWaiting, archive.ReasonBadFileID, failed, archive.FileFailed},
+		{"another corp's, it says for a day", 8, code(10005), archive.FileWaiting, archive.ReasonBadFileID, 9, archive.FileStored},
 		{"no index once", 1, func(_ string, c archive.MediaChunk) (archive.MediaChunk, error) { c.Next = ""; return c, nil },
 			archive.FileStored, "", 1, archive.FileStored},
-		{"no index for ever", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "" }), archive.FileWaiting, archive.ReasonNoIndex, 5, archive.FileFailed},
-		{"the same index again", 0, onSecond(func(c *archive.MediaChunk) { c.Next = second }), archive.FileWaiting, archive.ReasonRepeats, 5, archive.FileFailed},
-		{"back to the start", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "Range:bytes=0-524287" }), archive.FileWaiting, archive.ReasonRepeats, 5, archive.FileFailed},
-		{"a chunk beyond its size", 0, onSecond(func(c *archive.MediaChunk) { c.Data = append(c.Data, 0) }), archive.FileWaiting, archive.ReasonTooLarge, 5, archive.FileFailed},
+		{"no index for ever", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "" }), archive.FileWaiting, archive.ReasonNoIndex, failed, archive.FileFailed},
+		{"the same index again", 0, onSecond(func(c *archive.MediaChunk) { c.Next = second }), archive.FileWaiting, archive.ReasonRepeats, failed, archive.FileFailed},
+		{"back to the start", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "Range:bytes=0-524287" }), archive.FileWaiting, archive.ReasonRepeats, failed, archive.FileFailed},
+		{"a chunk beyond its size", 0, onSecond(func(c *archive.MediaChunk) { c.Data = append(c.Data, 0) }), archive.FileWaiting, archive.ReasonTooLarge, failed, archive.FileFailed},
 		{"an index that WeCom refuses", 0, func(_ string, c archive.MediaChunk) (archive.MediaChunk, error) {
 			return archive.MediaChunk{Data: c.Data, Next: "anything"}, nil
-		}, archive.FileWaiting, "sdk_10000", 5, archive.FileFailed},
+		}, archive.FileWaiting, "sdk_10000", failed, archive.FileFailed},
 		{"the library crashes once", 1, crash(archive.Crashed), archive.FileStored, "", 1, archive.FileStored},
-		{"the library crashes twice", 2, crash(archive.Crashed), archive.FileFailed, archive.ReasonCrashes, 1, archive.FileFailed},
-		{"the library talks nonsense", 2, crash(archive.Nonsense), archive.FileFailed, archive.ReasonCrashes, 1, archive.FileFailed},
+		{"the library crashes twice", 2, crash(archive.Crashed), archive.FileWaiting, archive.ReasonCrashes, 2, archive.FileStored},
+		{"the library crashes for ever", 0, crash(archive.Crashed), archive.FileWaiting, archive.ReasonCrashes, failed, archive.FileFailed},
+		{"the library talks nonsense", 2, crash(archive.Nonsense), archive.FileWaiting, archive.ReasonCrashes, 2, archive.FileStored},
+		{"after a part, for ever", 0, func(index string, c archive.MediaChunk) (archive.MediaChunk, error) {
+			if strings.HasPrefix(index, "Range:bytes=5242880-") {
+				return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10006}
+			}
+			return c, nil
+		}, archive.FileWaiting, "sdk_10006", failed, archive.FileFailed},
 		{"the library hangs once", 1, crash(archive.Hung), archive.FileWaiting, archive.ReasonHangs, 2, archive.FileStored},
-		{"the library hangs for ever", 0, crash(archive.Hung), archive.FileWaiting, archive.ReasonHangs, 5, archive.FileFailed},
+		{"the library hangs for ever", 0, crash(archive.Hung), archive.FileWaiting, archive.ReasonHangs, failed, archive.FileFailed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newMediaBench(t, &archivetest.Faults{})
@@ -382,13 +393,50 @@ func TestWhatWeComDoesToAFile(t *testing.T) {
 				b.clock.advance(b.row(f).NotBefore.Sub(b.clock.Now()))
 				b.must(b.fetch(t.Context()))
 			}
-			if row := b.row(f); row.State != c.end || rounds != c.rounds && c.rounds != 30 {
+			if row := b.row(f); row.State != c.end || rounds != c.rounds {
 				t.Errorf("got %s (%s) after %d rounds, want %s after %d", row.State, row.Reason, rounds, c.end, c.rounds)
 			}
 			if c.end == archive.FileStored {
 				b.want(f, archive.FileStored, "", body)
 			} else if got := b.Objects.Uploads(); got != 0 {
 				t.Errorf("got %d uploads left of a file that is %s", got, c.end)
+			}
+		})
+	}
+}
+
+// An hour in which the library is broken: no file is lost, and none is to blame.
+func TestBrokenLibraryIsNoFilesFault(t *testing.T) {
+	for _, how := range []archive.CrashKind{archive.Crashed, archive.Hung} {
+		t.Run(fmt.Sprint(how), func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			var files []archive.File
+			for i := range 6 {
+				files = append(files, b.file(fmt.Sprint("f", i, "-"), []byte("x")))
+			}
+			b.register(files...)
+			asked := make(map[string]bool)
+			b.Library.OnMediaChunk = func(_, _, id string, _ archive.MediaChunk, _ error) (archive.MediaChunk, error) {
+				asked[id] = true
+				return archive.MediaChunk{}, &archive.CrashError{Op: "GetMediaData", How: how}
+			}
+			b.must(b.fetch(t.Context()))
+			tries := 0
+			for _, f := range files {
+				tries += b.row(f).Tries
+			}
+			if len(asked) != 2 || tries > 1 {
+				t.Errorf("in one round: got %d files asked for and %d tries, want 2 and one", len(asked), tries)
+			}
+			for range 120 {
+				b.clock.advance(time.Minute)
+				b.must(b.fetch(t.Context()))
+			}
+			b.Library.OnMediaChunk = nil
+			b.clock.advance(6 * time.Hour)
+			b.must(b.fetch(t.Context()))
+			for _, f := range files {
+				b.want(f, archive.FileStored, "", []byte("x"))
 			}
 		})
 	}
@@ -418,8 +466,16 @@ func TestFileThatNeverFinishes(t *testing.T) {
 				return archive.MediaChunk{Data: bytes.Clone(data), Next: fmt.Sprintf("Range:bytes=%d-%d", n, n)}, nil
 			}
 			b.must(b.fetch(t.Context()))
+			if row := b.row(f); row.Reason != c.reason || n > 100 {
+				t.Errorf("after one round: got %s, %q, and %d calls; want %q", row.State, row.Reason, n, c.reason)
+			}
+			b.clock.advance(archive.Retention + 25*time.Hour)
+			for rounds := 0; b.row(f).State == archive.FileWaiting && rounds < 5; rounds++ {
+				b.must(b.fetch(t.Context()))
+				b.clock.advance(7 * time.Hour)
+			}
 			b.want(f, archive.FileFailed, c.reason, nil)
-			if n > 100 || b.Objects.Uploads() != 0 {
+			if n > 500 || b.Objects.Uploads() != 0 {
 				t.Errorf("got %d calls and %d uploads left", n, b.Objects.Uploads())
 			}
 		})
@@ -621,7 +677,11 @@ func TestRegisterFiles(t *testing.T) {
 
 	lost := b.fileWithout("lost")
 	b.register(lost)
-	b.must(b.fetch(t.Context()))
+	b.clock.advance(archive.Retention + 25*time.Hour)
+	for range 5 {
+		b.must(b.fetch(t.Context()))
+		b.clock.advance(7 * time.Hour)
+	}
 	b.want(lost, archive.FileFailed, archive.ReasonBadFileID, nil)
 	if lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{lost}, false); err != nil || len(lanes) != 0 {
 		t.Errorf("failed: got lanes %v, %v; want none", lanes, err)

@@ -92,7 +92,7 @@ const (
 	FileStored   FileState = "stored"
 	FileMismatch FileState = "mismatch" // stored twice with another md5 or size than the message says; kept
 	FileExpired  FileState = "expired"  // WeCom has it no more
-	FileFailed   FileState = "failed"   // cannot be fetched; a replay asks for it again
+	FileFailed   FileState = "failed"   // too large, or still not to be fetched when WeCom deletes it
 )
 
 // The reasons that a file has for its state, beside sdk_<code>, a code of
@@ -101,7 +101,7 @@ const (
 	ReasonMD5       = "md5_differs"
 	ReasonSize      = "size_differs"
 	ReasonDeleted   = "deleted_by_wecom"
-	ReasonBadFileID = "unknown_fileid" // of another corp, or not one
+	ReasonBadFileID = "unknown_fileid" // of another corp, or not one, says WeCom
 	ReasonNoIndex   = "no_index"       // not finished, but nothing to go on with
 	ReasonRepeats   = "chunk_repeats"  // the index does not move forward
 	ReasonDribbles  = "never_finishes" // chunks far too small, for ever
