@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"log/slog"
 	"regexp"
 	"strconv"
@@ -267,8 +268,19 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 	return false, d.save(ctx, t.row)
 }
 
-// settle saves what became of a file.
+// settle saves what became of a file. Where it seems lost, the bucket is asked
+// first: after a crash between the object and the row that says so, WeCom may
+// have deleted what we have.
 func (d *fetch) settle(ctx context.Context, row File, state FileState, reason string) error {
+	if row.Stored == nil {
+		switch got, err := d.object(ctx, row.ID); {
+		case err == nil:
+			row.Stored = &got
+			state, reason = row.judge(got)
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+	}
 	row.State, row.Reason, row.Resume, row.Tries = state, reason, nil, 0
 	if err := d.save(ctx, row); err != nil {
 		return err
@@ -279,6 +291,33 @@ func (d *fetch) settle(ctx context.Context, row File, state FileState, reason st
 			"msgid", row.From.MsgID, "seq", row.From.Seq)
 	}
 	return nil
+}
+
+// object is what the bucket holds of a file; [ErrNotFound]. It is read to its
+// end, which only happens where a row and its object part.
+func (d *fetch) object(ctx context.Context, id string) (StoredFile, error) {
+	body, err := d.Objects.OpenFile(ctx, d.corp, id)
+	if err != nil {
+		return StoredFile{}, fmt.Errorf("look for the object: %w", err)
+	}
+	defer func() { _ = body.Close() }()
+	head := make([]byte, SniffLen)
+	n, err := io.ReadFull(body, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return StoredFile{}, fmt.Errorf("read object: %w", err)
+	}
+	sum := md5.New()
+	_, _ = sum.Write(head[:n]) // a hash never fails
+	rest, err := io.Copy(sum, body)
+	if err != nil {
+		return StoredFile{}, fmt.Errorf("read object: %w", err)
+	}
+	return StoredFile{
+		Size: int64(n) + rest,
+		MD5:  hex.EncodeToString(sum.Sum(nil)),
+		Type: SniffFile(head[:n]),
+		At:   d.Now().UTC().Truncate(time.Millisecond),
+	}, nil
 }
 
 // postpone lets a file that could not be fetched wait for another try. While
@@ -626,8 +665,8 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		Type: t.at.Type,
 		At:   t.Now().UTC().Truncate(time.Millisecond),
 	}
-	differs := t.row.differs(got)
-	if differs != "" && t.row.Wholes == 0 {
+	state, differs := t.row.judge(got)
+	if state == FileMismatch && t.row.Wholes == 0 {
 		t.row.Wholes++
 		t.Log.WarnContext(ctx, "file is not what its message says, fetched again", "corp", t.corp, "file", t.row.ID, "reason", differs)
 		return end{}, true, nil
@@ -638,12 +677,17 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		}
 	} else {
 		if len(t.buf) > 0 {
-			if gone, err := t.upload(ctx); gone || err != nil {
-				return end{}, gone, err
+			if gone, err := t.upload(ctx); err != nil {
+				return end{}, false, err
+			} else if gone {
+				return t.lost(ctx, got)
 			}
 		}
 		err := t.Objects.CompleteUpload(ctx, t.corp, t.row.ID, t.at.Upload, t.at.Parts, t.at.Bytes)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, ErrNotFound) {
+			return t.lost(ctx, got)
+		}
+		if errors.Is(err, ErrCorrupt) {
 			t.Log.WarnContext(ctx, "parts of a file are gone, fetched again", "corp", t.corp, "file", t.row.ID, "err", err)
 			return end{}, true, nil
 		}
@@ -652,22 +696,37 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		}
 	}
 	t.row.Stored = &got
-	if differs != "" {
-		return end{kind: endOfFile, state: FileMismatch, reason: differs}, false, nil
-	}
-	return end{kind: endOfFile, state: FileStored}, false, nil
+	return end{kind: endOfFile, state: state, reason: differs}, false, nil
 }
 
-// differs says what the message declares otherwise; empty for nothing. Where
-// the md5 is right the file is whole, whatever the size says.
-func (f File) differs(got StoredFile) string {
+// lost ends a file whose upload is gone: it was completed before a crash, and
+// the object is what has been fetched again; or the parts are lost, and the
+// file has to be fetched anew.
+func (t *transfer) lost(ctx context.Context, got StoredFile) (_ end, again bool, err error) {
+	kept, err := t.object(ctx, t.row.ID)
+	switch {
+	case err == nil && kept.MD5 == got.MD5:
+		t.row.Stored = &got
+		state, differs := t.row.judge(got)
+		return end{kind: endOfFile, state: state, reason: differs}, false, nil
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return end{}, false, err
+	}
+	t.Log.WarnContext(ctx, "parts of a file are gone, fetched again", "corp", t.corp, "file", t.row.ID)
+	return end{}, true, nil
+}
+
+// judge says what a whole file is, by what its message declares: stored, or a
+// mismatch with its reason. Where the md5 is right the file is whole, whatever
+// the size says.
+func (f File) judge(got StoredFile) (FileState, string) {
 	switch {
 	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
-		return ReasonMD5
+		return FileMismatch, ReasonMD5
 	case f.MD5 == "" && f.Size > 0 && f.Size != got.Size:
-		return ReasonSize
+		return FileMismatch, ReasonSize
 	}
-	return ""
+	return FileStored, ""
 }
 
 // maxStartOver bounds the new beginnings of one turn: one for a mismatch, one

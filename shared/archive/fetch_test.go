@@ -302,6 +302,62 @@ func TestLostUploadIsBegunAgain(t *testing.T) {
 	b.want(f, archive.FileStored, "", body)
 }
 
+// The process ends between the object and the row, for good or for so long
+// that WeCom has deleted the file.
+func TestObjectWithoutItsRow(t *testing.T) {
+	for _, size := range []int{10, 2*part + 5} {
+		for _, c := range []struct {
+			name  string
+			after func(b *mediaBench)
+		}{
+			{"WeCom has it", func(*mediaBench) {}},
+			{"WeCom has deleted it", func(b *mediaBench) {
+				b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
+					return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10010}
+				}
+			}},
+			{"WeCom deletes it after the last chunk", func(b *mediaBench) {
+				b.Library.OnMediaChunk = func(_, index, _ string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
+					if index == "" {
+						return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10010}
+					}
+					return c, err
+				}
+			}},
+			{"the corp is held until nothing helps", func(b *mediaBench) {
+				b.trouble(archive.CauseTrustedIP)
+				b.clock.advance(20 * 24 * time.Hour)
+			}},
+		} {
+			t.Run(fmt.Sprint(c.name, size), func(t *testing.T) {
+				f := &archivetest.Faults{}
+				b := newMediaBench(t, f)
+				body := append([]byte("GIF89a"), content(size)...)
+				file := b.file("f", body)
+				file.MD5, file.Size = "", 0
+				b.register(file)
+				written := false
+				f.Arm(func(call archivetest.Call) (archivetest.Outcome, error) {
+					written = written || call.Name == "Objects.PutFile" || call.Name == "Objects.CompleteUpload"
+					if written && call.Name == "Files.SaveFile" {
+						return archivetest.FailsBefore, nil
+					}
+					return archivetest.Works, nil
+				})
+				if err := b.fetch(t.Context()); !errors.Is(err, archivetest.ErrInjected) {
+					t.Fatalf("got %v, want the failure said", err)
+				}
+				f.Disarm()
+				c.after(b)
+				b.must(b.fetch(t.Context()))
+				if row := b.want(file, archive.FileStored, "", body); row.Stored == nil || row.Stored.Type != archive.TypeGIF {
+					t.Errorf("got %+v, want it to be a GIF", row.Stored)
+				}
+			})
+		}
+	}
+}
+
 func TestWhatWeComDoesToAFile(t *testing.T) {
 	body := content(part + 2*chunk)
 	const second = "Range:bytes=524288-1048575"

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -311,6 +312,8 @@ type FileStore interface {
 	// nothing, if the store does not hold just these parts with size bytes in
 	// all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
+	// OpenFile reads a file that is whole; [ErrNotFound]. The caller closes it.
+	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
 	// AbortUpload throws an upload away. One that does not exist is none.
 	AbortUpload(ctx context.Context, corp, id, upload string) error
 }

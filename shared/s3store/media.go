@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -25,6 +26,7 @@ type MediaClient interface {
 	ListParts(context.Context, *s3.ListPartsInput, ...func(*s3.Options)) (*s3.ListPartsOutput, error)
 	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
 	AbortMultipartUpload(context.Context, *s3.AbortMultipartUploadInput, ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error)
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 }
 
 var _ MediaClient = (*s3.Client)(nil)
@@ -116,6 +118,20 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		return fmt.Errorf("complete %s: %w", name, absentUpload(err))
 	}
 	return nil
+}
+
+// OpenFile implements [archive.FileStore]. That S3 says an object is absent,
+// and not that it is forbidden, takes the right to list the bucket.
+func (m *Media) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error) {
+	name := fileName(corp, id)
+	out, err := m.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &m.bucket, Key: &name})
+	if absent := (*types.NoSuchKey)(nil); errors.As(err, &absent) {
+		err = archive.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	return out.Body, nil
 }
 
 // AbortUpload implements [archive.FileStore].

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"sync"
@@ -392,6 +393,17 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 		o.objects[[2]string{corp, id}] = whole
 		delete(o.uploads, name)
 		return nil
+	})
+}
+
+// OpenFile implements [archive.FileStore].
+func (o *Objects) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error) {
+	return read(ctx, o.faults, "Objects.OpenFile", corp, func() (io.ReadCloser, error) {
+		body, ok := o.Object(corp, id)
+		if !ok {
+			return nil, archive.ErrNotFound
+		}
+		return io.NopCloser(bytes.NewReader(body)), nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -230,6 +231,16 @@ func TestFileStore(t *testing.T, s FileBytes) {
 			fails(t, what, err, archive.ErrNotFound)
 		} else if ok(t, err); !bytes.Equal(got, want) {
 			t.Errorf("%s: got %d bytes, want %d, equal", what, len(got), len(want))
+		}
+		body, err := s.OpenFile(t.Context(), corp, id)
+		if want == nil {
+			fails(t, what+", opened", err, archive.ErrNotFound)
+			return
+		}
+		ok(t, err)
+		got, err = io.ReadAll(body)
+		if ok(t, errors.Join(err, body.Close())); !bytes.Equal(got, want) {
+			t.Errorf("%s, opened: got %d bytes, want %d, equal", what, len(got), len(want))
 		}
 	}
 	ctx := t.Context()
