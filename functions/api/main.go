@@ -4,50 +4,33 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/awslog"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-func main() {
-	log := slog.New(lambdacontext.NewLogHandler())
-	if err := run(context.Background(), os.Getenv, log); err != nil {
-		log.Error("api cannot start", "err", err)
-		os.Exit(1)
-	}
-}
+func main() { lambdamain.Run("api", parseConfig, wire) }
 
-func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
-	cfg, err := parseConfig(getenv)
-	if err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(awslog.New(log)))
-	if err != nil {
-		return err
-	}
-	db := dynamodb.NewFromConfig(aws)
-	objects := s3.NewFromConfig(aws)
-	queues := sqs.NewFromConfig(aws)
-	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, cfg.secretsKey)
+// wire puts the function together.
+func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	db := dynamodb.NewFromConfig(sdk)
+	objects := s3.NewFromConfig(sdk)
+	queues := sqs.NewFromConfig(sdk)
+	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, cfg.secretsKey)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
@@ -77,6 +60,5 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		publicURL:   cfg.publicURL,
 		log:         log,
 	}
-	lambda.StartWithOptions(newHandler(a).handle, lambda.WithContext(ctx))
-	return nil
+	return newHandler(a).handle, nil
 }

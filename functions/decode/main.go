@@ -3,24 +3,20 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
-	"os"
 	"runtime"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/awslog"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
@@ -28,40 +24,26 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-func main() {
-	log := slog.New(lambdacontext.NewLogHandler())
-	if err := run(context.Background(), os.Getenv, log); err != nil {
-		log.Error("decode cannot start", "err", err)
-		os.Exit(1)
-	}
-}
+func main() { lambdamain.Run("decode", parseConfig, wire) }
 
-func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
-	cfg, err := parseConfig(getenv)
-	if err != nil {
-		return err
-	}
+// wire puts the function together.
+func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	// Private keys are in this process and vendor code in a child of it.
 	if err := sdkworker.HideFromChildren(); err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(awslog.New(log)))
-	if err != nil {
-		return err
+		return nil, err
 	}
 	pool := sdkworker.NewPool(sdkworker.Config{
 		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
 		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, DecryptTimeout: archive.DecryptTimeout,
 		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
 	})
-	defer pool.Close()
-	db := dynamodb.NewFromConfig(aws)
-	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), cfg.secrets, "")
+	db := dynamodb.NewFromConfig(sdk)
+	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, "")
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	view := dynamostore.NewMessages(db, cfg.messages)
-	journal := s3store.NewJournal(s3.NewFromConfig(aws), cfg.journal)
-	queues := sqs.NewFromConfig(aws)
+	journal := s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal)
+	queues := sqs.NewFromConfig(sdk)
 	replayer := &archive.Replayer{
 		Ledger:  ledger,
 		Heads:   ledger,
@@ -88,6 +70,5 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 	}
 	replayer.Decode = decoder.Decode
 	replayer.Verify = (&archive.Verifier{Decoder: decoder, View: view}).Page
-	lambda.StartWithOptions(handler{decode: decoder.Decode, replay: replayer.Run, now: time.Now, log: log}.handle, lambda.WithContext(ctx))
-	return nil
+	return handler{decode: decoder.Decode, replay: replayer.Run, now: time.Now, log: log}.handle, nil
 }

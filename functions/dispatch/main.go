@@ -4,46 +4,29 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
-	"os"
 	"time"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/awslog"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
+	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-func main() {
-	log := slog.New(lambdacontext.NewLogHandler())
-	if err := run(context.Background(), os.Getenv, log); err != nil {
-		log.Error("dispatch cannot start", "err", err)
-		os.Exit(1)
-	}
-}
+func main() { lambdamain.Run("dispatch", parseConfig, wire) }
 
-func run(ctx context.Context, getenv func(string) string, log *slog.Logger) error {
-	cfg, err := parseConfig(getenv)
-	if err != nil {
-		return err
-	}
-	aws, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithLogger(awslog.New(log)))
-	if err != nil {
-		return err
-	}
-	db := dynamodb.NewFromConfig(aws)
-	queues := sqs.NewFromConfig(aws)
+// wire puts the function together.
+func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	db := dynamodb.NewFromConfig(sdk)
+	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
 	dispatcher := &archive.Dispatcher{
@@ -56,13 +39,12 @@ func run(ctx context.Context, getenv func(string) string, log *slog.Logger) erro
 		Files:       dynamostore.NewMedia(db, cfg.media),
 		Media:       files,
 		MediaDepth:  files,
-		Notifier:    snsnotify.New(sns.NewFromConfig(aws), cfg.topic, cfg.stack),
+		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
 		Now:         time.Now,
 		Log:         log,
 	}
-	lambda.StartWithOptions(dispatcher.Tick, lambda.WithContext(ctx))
-	return nil
+	return dispatcher.Tick, nil
 }
 
 // config is what template.yaml declares for this function.

@@ -94,12 +94,12 @@ func TestAgainstWeCom(t *testing.T) {
 	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"))
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), awstest.Name(t), "")
 	requests := sqsqueue.NewInspect(queues, url, rand.Text)
-	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: sleep})
+	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	inspector := &archive.Inspector{
 		Corps: corps, Secrets: secrets, WeCom: api, Ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), Store: contacts,
-		Consents: consents, Requests: requests, Now: time.Now, Sleep: sleep, Log: log,
+		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	h := handler{inspect: inspector.Inspect, log: log}
 	book := &archive.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}

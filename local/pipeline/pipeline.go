@@ -240,13 +240,4 @@ func (q *queue) drop() {
 
 // sleep waits a twentieth of what a function would: the pauses between tries
 // are there for WeCom's sake.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d / 20)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func sleep(ctx context.Context, d time.Duration) error { return archive.Sleep(ctx, d/20) }
