@@ -69,7 +69,9 @@ func function(t *testing.T, change func(*lambda.Config)) (*lambda.Function, *syn
 		Name: "tested", ARN: "arn:aws-cn:lambda:cn-north-1:123456789012:function:tested",
 		Binary: binary, Handler: "bootstrap", MemorySize: 256, Timeout: time.Minute,
 		LogFormat: "JSON", LogLevel: "INFO", Env: map[string]string{"OWN": "value"},
-		Concurrency: 2, IdleAfter: time.Hour,
+		// One instance only: a process is stopped a moment before its instance
+		// counts as idle, and the next event would start another.
+		Concurrency: 1, IdleAfter: time.Hour,
 		Output: out, Log: slog.New(slog.NewTextHandler(out, nil)),
 	}
 	if change != nil {
@@ -266,10 +268,10 @@ func script(t *testing.T, text string) string {
 
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	f, _ := function(t, func(c *lambda.Config) { c.Timeout = time.Second })
+	f, _ := function(t, func(c *lambda.Config) { c.Timeout = 3 * time.Second })
 	pids := answer[[]int](t, f, order{Do: "spawn"})
 	got := failure(t, f, order{Do: "sleep", N: 600_000})
-	if got.Type != lambda.TimedOut || !strings.HasSuffix(got.Message, "Task timed out after 1.00 seconds") {
+	if got.Type != lambda.TimedOut || !strings.HasSuffix(got.Message, "Task timed out after 3.00 seconds") {
 		t.Errorf("got %v, want %s", got, lambda.TimedOut)
 	}
 	for _, pid := range pids {
@@ -279,9 +281,7 @@ func TestTimeout(t *testing.T) {
 
 func TestFreeze(t *testing.T) {
 	t.Parallel()
-	// One instance only: a process is stopped a moment before its instance
-	// counts as idle, and the next event would start another.
-	f, _ := function(t, func(c *lambda.Config) { c.Concurrency = 1 })
+	f, _ := function(t, nil)
 	pids := answer[[]int](t, f, order{Do: "spawn"})
 	for _, pid := range pids {
 		await(t, pid, stopped)
@@ -363,7 +363,7 @@ func TestExitTakesChildrenAlong(t *testing.T) {
 
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
-	f, _ := function(t, nil)
+	f, _ := function(t, func(c *lambda.Config) { c.Concurrency = 2 })
 	var calls sync.WaitGroup
 	for range 6 {
 		calls.Go(func() {
