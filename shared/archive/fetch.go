@@ -45,7 +45,8 @@ const (
 	// given up; from then on it waits for the longest pause.
 	lastingTries = 5
 	afreshAt     = 3 // of these tries: the next one begins at the first byte
-	// fileGrace is how long after its deadline a file is still asked for.
+	// fileGrace is how long a file is still asked for after WeCom should have
+	// deleted it.
 	fileGrace = 24 * time.Hour
 	// maxBroken files in a round that the library cannot bear are none of
 	// theirs: it is the library that is broken.
@@ -226,7 +227,7 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 	}
 	if d.held != "" {
 		// Only what is past all hope is looked at: the most urgent come first.
-		if d.Now().Before(row.Deadline.Add(fileGrace)) {
+		if d.Now().Before(row.hopeless()) {
 			return false, nil
 		}
 		return true, d.settle(ctx, row, FileExpired, string(d.held))
@@ -326,7 +327,7 @@ func (d *fetch) object(ctx context.Context, id string) (StoredFile, error) {
 // that it returns has no resume point if the parts are of no more use.
 func (d *fetch) postpone(ctx context.Context, row File, e end) (File, error) {
 	row.Tries++
-	if row.Tries >= lastingTries && d.Now().After(row.Deadline.Add(fileGrace)) {
+	if row.Tries >= lastingTries && d.Now().After(row.hopeless()) {
 		state := FileExpired
 		if e.lasting {
 			state = FileFailed

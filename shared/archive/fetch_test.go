@@ -755,6 +755,93 @@ func TestRegisterFiles(t *testing.T) {
 	}
 }
 
+// A file that was found late, or of which only the wrong end of the deadline is
+// known, is not given up unasked.
+func TestHeldFileIsGivenUpLate(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	f := b.file("f", []byte("x"))
+	f.Registered = start.Add(100 * time.Hour) // pulled late
+	b.register(f)
+	b.trouble(archive.CauseTrustedIP)
+	b.clock.advance(archive.Retention + 25*time.Hour)
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileWaiting, "", nil)
+
+	// Another message names it while it waits.
+	later := f
+	later.Deadline, later.Registered = f.Deadline.Add(140*time.Hour), b.clock.Now()
+	b.register(later)
+	b.clock.advance(archive.Retention + 23*time.Hour)
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileWaiting, "", nil)
+	b.clock.advance(2 * time.Hour)
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileExpired, string(archive.CauseTrustedIP), nil)
+}
+
+func TestWhatIsAskedForAgain(t *testing.T) {
+	body := []byte("what WeCom has")
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		name   string
+		row    archive.FileState
+		reason string
+		later  time.Duration // deadline of the message that names it again
+		again  bool
+		want   archive.FileState
+	}{
+		{"given up, a later message", archive.FileExpired, "trusted_ip", day, false, archive.FileStored},
+		{"given up, the same message", archive.FileExpired, "trusted_ip", 0, false, archive.FileExpired},
+		{"given up, a replay", archive.FileExpired, "trusted_ip", 0, true, archive.FileStored},
+		{"deleted, a later message", archive.FileExpired, archive.ReasonDeleted, day, false, archive.FileExpired},
+		{"deleted, a replay", archive.FileExpired, archive.ReasonDeleted, 0, true, archive.FileStored},
+		{"failed, a later message", archive.FileFailed, "sdk_10006", day, false, archive.FileStored},
+		{"failed, the same message", archive.FileFailed, "sdk_10006", 0, false, archive.FileFailed},
+		{"another md5, a later message", archive.FileMismatch, archive.ReasonMD5, day, false, archive.FileStored},
+		{"another md5, a replay", archive.FileMismatch, archive.ReasonMD5, 0, true, archive.FileStored},
+	} {
+		for _, gone := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.name, gone), func(t *testing.T) {
+				b := newMediaBench(t, &archivetest.Faults{})
+				f := b.file("f", body)
+				f.Registered = start
+				b.register(f)
+				row, want := b.row(f), c.want
+				row.State, row.Reason, row.Wholes = c.row, c.reason, 1
+				var object []byte
+				if c.row == archive.FileMismatch {
+					object = []byte("something else")
+					b.must(b.Objects.PutFile(t.Context(), corp, f.ID, object))
+					row.Stored = &archive.StoredFile{Size: int64(len(object)), MD5: md5Of(object)}
+				}
+				row, err := b.Files.SaveFile(t.Context(), row)
+				b.must(errors.Join(err, b.Files.ListFile(t.Context(), row)))
+				b.clock.advance(7 * day) // past the deadline
+				named := f
+				named.Deadline, named.Registered, named.NotBefore = f.Deadline.Add(c.later), b.clock.Now(), b.clock.Now()
+				lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{named}, c.again)
+				b.must(err)
+				if (len(lanes) == 1) != (c.want == archive.FileStored) {
+					t.Errorf("got lanes %v", lanes)
+				}
+				if gone {
+					b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
+						return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10010}
+					}
+				}
+				b.must(b.fetch(t.Context()))
+				if got := b.row(f); !gone && got.State != want {
+					t.Errorf("got %s (%s), want %s", got.State, got.Reason, want)
+				} else if gone && object != nil {
+					b.want(f, archive.FileMismatch, archive.ReasonMD5, object) // what there is, is kept
+				} else if gone && got.State == archive.FileStored {
+					t.Error("got it stored, though there is nothing")
+				}
+			})
+		}
+	}
+}
+
 func TestFetchWithoutACorp(t *testing.T) {
 	b := newMediaBench(t, &archivetest.Faults{})
 	b.must(b.fetcher.Fetch(t.Context(), archive.MediaRequest{V: 1, Corp: "ww9999999999999999"}))

@@ -36,8 +36,12 @@ type File struct {
 	Size int64  // bytes; 0 where the message does not say
 	From FileUse
 
-	// Deadline is when WeCom deletes the file. It never changes.
+	// Deadline is when WeCom deletes the file, at the earliest: see
+	// [FileDeadline]. It never changes.
 	Deadline time.Time
+	// Registered is when we learned of the file, or were last asked for it anew:
+	// WeCom may have it until [Retention] after that.
+	Registered time.Time
 
 	State  FileState
 	Reason string // why it is not stored, or not yet; one of the Reason constants, or sdk_<code>
@@ -86,13 +90,13 @@ type StoredFile struct {
 // FileState is how a file is doing.
 type FileState string
 
-// The states. All but waiting are final, until somebody asks for the file
-// again.
+// The states. Stored is final. The other three are until [RegisterFiles] has
+// a reason to let the file wait anew.
 const (
 	FileWaiting  FileState = "waiting"
 	FileStored   FileState = "stored"
 	FileMismatch FileState = "mismatch" // stored twice with another md5 or size than the message says; kept
-	FileExpired  FileState = "expired"  // WeCom has it no more
+	FileExpired  FileState = "expired"  // WeCom has it no more, as it says or by the time that has passed
 	FileFailed   FileState = "failed"   // too large, or still not to be fetched when WeCom deletes it
 )
 
@@ -128,7 +132,8 @@ func FileLane(id string) int {
 
 // FileDeadline is when WeCom deletes the file of a message. Whether its 120
 // hours count from sending or from archiving is not known (wecom.md 10.11): the
-// earlier is taken, which may be before the message was pulled.
+// earlier is taken, which may be before the message was pulled. So it says what
+// is urgent; nothing is given up by it alone.
 func FileDeadline(sent, pulled time.Time) time.Time {
 	if sent.After(pulled) {
 		sent = pulled
@@ -142,6 +147,16 @@ const (
 	maxFileID   = 4096
 	maxFileText = 500
 )
+
+// hopeless is when a file that could not be fetched is given up: WeCom has
+// deleted it, whatever its 120 hours count from.
+func (f File) hopeless() time.Time {
+	until := f.Deadline
+	if asked := f.Registered.Add(Retention); asked.After(until) {
+		until = asked
+	}
+	return until.Add(fileGrace)
+}
 
 // newFile is the row of a file that a message names.
 func newFile(named message.File, m Message, pulled, now time.Time) File {
@@ -158,6 +173,7 @@ func newFile(named message.File, m Message, pulled, now time.Time) File {
 		State:     FileWaiting,
 		NotBefore: now.UTC().Truncate(time.Millisecond),
 	}
+	f.Registered = f.NotBefore
 	if sum, err := hex.DecodeString(named.MD5); err == nil && len(sum) == md5.Size {
 		f.MD5 = strings.ToLower(named.MD5)
 	}
@@ -218,16 +234,24 @@ type FileTable interface {
 }
 
 // RegisterFiles lets files wait for their download: it creates the rows that
-// are not there. A row that is there stays as it is, but one that failed waits
-// anew if again is set. When it returns nil, each of the files is on its list,
-// also if it failed half way before. lanes are those in which something waits.
+// are not there. A row that is there keeps what its first message says. One
+// that is not stored waits anew if again is set, as in a replay; and if a
+// message with a later deadline names the file, since WeCom may then have it
+// again, unless WeCom itself said that it is deleted. A mismatch has no object
+// to show until that is settled; what is in the bucket stays there, and counts
+// if nothing better comes. One that waits already is given up later.
+//
+// When it returns nil, each of the files is on its list, also if it failed half
+// way before. lanes are those in which something waits.
 func RegisterFiles(ctx context.Context, table FileTable, corp string, files []File, again bool) (lanes []int, err error) {
-	byID := make(map[string]File, len(files))
+	byID, latest := make(map[string]File, len(files)), make(map[string]File, len(files))
 	var ids []string
 	for _, f := range files {
 		if _, twice := byID[f.ID]; !twice {
-			byID[f.ID] = f
+			byID[f.ID], latest[f.ID] = f, f
 			ids = append(ids, f.ID)
+		} else if f.Deadline.After(latest[f.ID].Deadline) {
+			latest[f.ID] = f
 		}
 	}
 	if len(ids) == 0 {
@@ -247,7 +271,7 @@ func RegisterFiles(ctx context.Context, table FileTable, corp string, files []Fi
 				f = byID[id]
 			}
 			var err error
-			waits[i], err = registerFile(groupCtx, table, f, !ok, again)
+			waits[i], err = registerFile(groupCtx, table, f, !ok, latest[id], again)
 			return err
 		})
 	}
@@ -265,7 +289,8 @@ func RegisterFiles(ctx context.Context, table FileTable, corp string, files []Fi
 
 const registerAtOnce = 8
 
-func registerFile(ctx context.Context, table FileTable, f File, create, again bool) (waits bool, err error) {
+// registerFile registers one; named is the file as the last message names it.
+func registerFile(ctx context.Context, table FileTable, f File, create bool, named File, again bool) (waits bool, err error) {
 	if create {
 		err := table.CreateFile(ctx, f)
 		if errors.Is(err, ErrExists) { // another page named it in this moment
@@ -275,9 +300,8 @@ func registerFile(ctx context.Context, table FileTable, f File, create, again bo
 			return false, fmt.Errorf("create file %s: %w", f.ID, err)
 		}
 	}
-	if f.State == FileFailed && again && f.SDKFileID != "" {
-		f.State, f.Reason, f.Tries, f.NotBefore, f.Resume = FileWaiting, "", 0, time.Time{}, nil
-		saved, err := table.SaveFile(ctx, f)
+	if anew, ok := f.anew(named, again); ok {
+		saved, err := table.SaveFile(ctx, anew)
 		if errors.Is(err, ErrConflict) { // somebody else asked for it
 			saved, err = table.File(ctx, f.Corp, f.ID)
 		}
@@ -293,6 +317,29 @@ func registerFile(ctx context.Context, table FileTable, f File, create, again bo
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
 	return f.State == FileWaiting, nil
+}
+
+// anew is the row with what asking for the file anew changes; false for
+// nothing.
+func (f File) anew(named File, again bool) (File, bool) {
+	later := named.Deadline.After(f.Deadline)
+	switch {
+	case f.State == FileStored || f.SDKFileID == "" || !again && !later:
+		return f, false
+	case f.State == FileWaiting:
+		// Not for every message of a day: a save takes the file from whoever is
+		// fetching it.
+		if named.Registered.Sub(f.Registered) < fileGrace {
+			return f, false
+		}
+		f.Registered = named.Registered
+		return f, true
+	case f.Reason == ReasonDeleted && !again:
+		return f, false
+	}
+	f.State, f.Reason, f.Tries, f.Wholes, f.Resume, f.Stored = FileWaiting, "", 0, 0, nil, nil
+	f.Registered, f.NotBefore = named.Registered, named.NotBefore
+	return f, true
 }
 
 // A FileStore keeps the bytes of files, one object for each file, named by

@@ -60,10 +60,12 @@ type (
 		Reason    string            `dynamodbav:"reason,omitempty"`
 		Tries     int               `dynamodbav:"tries,omitempty"`
 		NotBefore time.Time         `dynamodbav:"not_before"`
-		Wholes    int               `dynamodbav:"wholes,omitempty"`
-		Resume    *resumeItem       `dynamodbav:"resume,omitempty"`
-		Stored    *storedItem       `dynamodbav:"stored,omitempty"`
-		Rev       uint64            `dynamodbav:"rev"`
+		// Registered is zero in rows that are older than it.
+		Registered time.Time   `dynamodbav:"registered"`
+		Wholes     int         `dynamodbav:"wholes,omitempty"`
+		Resume     *resumeItem `dynamodbav:"resume,omitempty"`
+		Stored     *storedItem `dynamodbav:"stored,omitempty"`
+		Rev        uint64      `dynamodbav:"rev"`
 	}
 	useItem struct {
 		Conversation archive.ConversationID `dynamodbav:"conversation"`
@@ -91,7 +93,7 @@ type (
 func newFileItem(f archive.File) fileItem {
 	return fileItem{
 		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: useItem(f.From),
-		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Wholes: f.Wholes,
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Registered: f.Registered, Wholes: f.Wholes,
 		Resume: (*resumeItem)(f.Resume), Stored: (*storedItem)(f.Stored), Rev: f.Rev,
 	}
 }
@@ -104,7 +106,7 @@ func readFile(it item) (archive.File, error) {
 	return archive.File{
 		Corp: keyOf(it, "pk"), ID: strings.TrimPrefix(keyOf(it, "sk"), filePrefix),
 		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: archive.FileUse(f.From),
-		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Wholes: f.Wholes,
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Registered: f.Registered, Wholes: f.Wholes,
 		Resume: (*archive.Resume)(f.Resume), Stored: (*archive.StoredFile)(f.Stored), Rev: f.Rev,
 	}, nil
 }

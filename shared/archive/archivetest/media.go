@@ -63,7 +63,7 @@ func (s *Files) of(corp string) *corpFiles {
 
 // keptFile is a row that shares nothing with its maker.
 func keptFile(f archive.File) archive.File {
-	f.From.Time, f.Deadline, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.NotBefore)
+	f.From.Time, f.Deadline, f.Registered, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.Registered), kept(f.NotBefore)
 	if f.Resume != nil {
 		r := *f.Resume
 		r.Digest = bytes.Clone(r.Digest)

@@ -35,6 +35,7 @@ func newFile(corp string, n int) archive.File {
 		MD5: "d41d8cd98f00b204e9800998ecf8427e", Size: 1 << 40,
 		From:     archive.FileUse{Conversation: "room:r1", Time: kept(epoch), MsgID: "m 1", Seq: far},
 		Deadline: kept(archive.FileDeadline(epoch, epoch).Add(time.Duration(n) * time.Hour)), State: archive.FileWaiting, NotBefore: kept(epoch),
+		Registered: kept(epoch.Add(time.Second)),
 	}
 }
 
