@@ -399,6 +399,9 @@ type transfer struct {
 	// begun is where the last index began, if it had WeCom's form.
 	begun     int64
 	startOver int // how often this turn began at the first byte again
+	// short is that bytes are missing, as far as the indexes tell, and that the
+	// rest is taken all the same; see [transfer.takesShort].
+	short bool
 	// afresh is a turn that fetches again what was fetched before: its parts
 	// are no progress.
 	afresh bool
@@ -452,7 +455,7 @@ func (t *transfer) run(ctx context.Context) (end, error) {
 // resume begins where the row says, or at the first byte if what it says is of
 // no use, such as a digest in the form of another version of Go.
 func (t *transfer) resume() {
-	t.buf, t.at, t.begun, t.sum = t.fetch.buffer(), Resume{}, 0, md5.New()
+	t.buf, t.at, t.begun, t.short, t.sum = t.fetch.buffer(), Resume{}, 0, false, md5.New()
 	r := t.row.Resume
 	if r == nil || r.Parts < 1 || r.Index == "" {
 		return
@@ -462,7 +465,9 @@ func (t *transfer) resume() {
 		return
 	}
 	t.at, t.sum = *r, sum
-	t.begun, _ = indexStart(r.Index)
+	var known bool
+	t.begun, _, known = indexRange(r.Index)
+	t.short = known && t.begun != r.Bytes
 }
 
 // buffer is empty, with room for a part and the chunk that fills it.
@@ -483,22 +488,23 @@ func (t *transfer) take(c MediaChunk) {
 	t.fetch.bytes += int64(len(c.Data))
 	t.at.Index = c.Next
 	t.at.Chunks++
-	if n, ok := indexStart(c.Next); ok {
-		t.begun = n
+	if first, _, ok := indexRange(c.Next); ok {
+		t.begun = first
 	}
 }
 
-var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-\d{1,18}$`)
+var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
 
-// indexStart is the first byte that an index asks for, if it has the form that
-// has been seen; nobody promises it.
-func indexStart(index string) (int64, bool) {
+// indexRange is the first and the last byte that an index asks for, if it has
+// the form that has been seen; nobody promises it.
+func indexRange(index string) (first, last int64, ok bool) {
 	m := indexForm.FindStringSubmatch(index)
 	if m == nil {
-		return 0, false
+		return 0, 0, false
 	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
-	return n, err == nil
+	first, err := strconv.ParseInt(m[1], 10, 64)
+	last, lastErr := strconv.ParseInt(m[2], 10, 64)
+	return first, last, err == nil && lastErr == nil
 }
 
 // chunk fetches the next chunk, and tries again what may pass by itself: a
@@ -543,7 +549,7 @@ func (t *transfer) chunk(ctx context.Context) (_ MediaChunk, bad *end, err error
 // nothing.
 func (t *transfer) fault(c MediaChunk) *end {
 	reason := ""
-	next, known := indexStart(c.Next)
+	next, _, known := indexRange(c.Next)
 	switch {
 	case len(c.Data) > chunkSize:
 		reason = ReasonTooLarge
@@ -553,10 +559,38 @@ func (t *transfer) fault(c MediaChunk) *end {
 	case c.Next == t.at.Index, known && next <= t.begun:
 		reason = ReasonRepeats
 	}
+	if reason == "" && !t.fills(c) {
+		if t.short = t.short || t.takesShort(); !t.short {
+			reason = ReasonSize
+		}
+	}
 	if reason == "" {
 		return nil
 	}
 	return &end{kind: endOfTry, reason: reason, lasting: true}
+}
+
+// fills reports whether a chunk is whole, as far as the indexes tell: the next
+// begins where it ends, and the last fills what was asked for. Where neither
+// md5 nor size is known, nothing else tells that bytes are missing.
+func (t *transfer) fills(c MediaChunk) bool {
+	end := t.at.Bytes + int64(len(t.buf)+len(c.Data))
+	if !c.Finished {
+		next, _, known := indexRange(c.Next)
+		return !known || next == end
+	}
+	first, last, known := indexRange(t.at.Index)
+	if known && first == last && len(c.Data) == 0 && (t.row.MD5 != "" || t.row.Size > 0) {
+		return true // an empty end after the last byte, which md5 or size judge
+	}
+	return !known || last+1 == end
+}
+
+// takesShort reports whether what comes is taken though bytes are missing: in
+// the last day that WeCom has the file, after enough tries that ended so. Part
+// of a file, called a mismatch, is better than none.
+func (t *transfer) takesShort() bool {
+	return t.row.Reason == ReasonSize && t.row.Tries >= lastingTries && t.Now().After(t.row.Deadline.Add(-fileGrace))
 }
 
 // failed reads an error of the library. again says that the same chunk may be
@@ -667,7 +701,10 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		At:   t.Now().UTC().Truncate(time.Millisecond),
 	}
 	state, differs := t.row.judge(got)
-	if state == FileMismatch && t.row.Wholes == 0 {
+	if t.short && t.row.MD5 == "" {
+		state, differs = FileMismatch, ReasonSize
+	}
+	if state == FileMismatch && !t.short && t.row.Wholes == 0 {
 		t.row.Wholes++
 		t.Log.WarnContext(ctx, "file is not what its message says, fetched again", "corp", t.corp, "file", t.row.ID, "reason", differs)
 		return end{}, true, nil
@@ -681,12 +718,12 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 			if gone, err := t.upload(ctx); err != nil {
 				return end{}, false, err
 			} else if gone {
-				return t.lost(ctx, got)
+				return t.lost(ctx, got, state, differs)
 			}
 		}
 		err := t.Objects.CompleteUpload(ctx, t.corp, t.row.ID, t.at.Upload, t.at.Parts, t.at.Bytes)
 		if errors.Is(err, ErrNotFound) {
-			return t.lost(ctx, got)
+			return t.lost(ctx, got, state, differs)
 		}
 		if errors.Is(err, ErrCorrupt) {
 			t.Log.WarnContext(ctx, "parts of a file are gone, fetched again", "corp", t.corp, "file", t.row.ID, "err", err)
@@ -703,12 +740,11 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 // lost ends a file whose upload is gone: it was completed before a crash, and
 // the object is what has been fetched again; or the parts are lost, and the
 // file has to be fetched anew.
-func (t *transfer) lost(ctx context.Context, got StoredFile) (_ end, again bool, err error) {
+func (t *transfer) lost(ctx context.Context, got StoredFile, state FileState, differs string) (_ end, again bool, err error) {
 	kept, err := t.object(ctx, t.row.ID)
 	switch {
 	case err == nil && kept.MD5 == got.MD5:
 		t.row.Stored = &got
-		state, differs := t.row.judge(got)
 		return end{kind: endOfFile, state: state, reason: differs}, false, nil
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return end{}, false, err

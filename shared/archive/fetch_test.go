@@ -519,7 +519,7 @@ func TestFileThatNeverFinishes(t *testing.T) {
 			data := make([]byte, c.size)
 			b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
 				n++
-				return archive.MediaChunk{Data: bytes.Clone(data), Next: fmt.Sprintf("Range:bytes=%d-%d", n, n)}, nil
+				return archive.MediaChunk{Data: bytes.Clone(data), Next: fmt.Sprint("after ", n)}, nil
 			}
 			b.must(b.fetch(t.Context()))
 			if row := b.row(f); row.Reason != c.reason || n > 100 {
@@ -575,6 +575,62 @@ func TestWhatMessagesSayOfFiles(t *testing.T) {
 				t.Errorf("fetched %d times with %d uploads left, want %d and none", calls, b.Objects.Uploads(), c.calls)
 			}
 		})
+	}
+}
+
+// Bytes that are missing are noticed by the indexes alone, and asked for again.
+// In the last day that WeCom has it, what there is of a file is kept.
+func TestShortFiles(t *testing.T) {
+	body := content(part + 2*chunk + 9)
+	cut := func(index, prefix string, c *archive.MediaChunk) {
+		if strings.HasPrefix(index, prefix) {
+			c.Data = c.Data[:min(len(c.Data)-1, 1000)]
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		prefix string // of the index whose chunk is cut
+		left   int    // what is there in the end
+	}{
+		{"second", "Range:bytes=524288-", len(body) - chunk + 1000},
+		{"after a part", "Range:bytes=5242880-", len(body) - chunk + 1000},
+		{"last", "Range:bytes=6291456-", len(body) - 1},
+	} {
+		for _, ever := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.name, ever), func(t *testing.T) {
+				b := newMediaBench(t, &archivetest.Faults{})
+				f := b.file("f", body)
+				f.MD5, f.Size = "", 0
+				b.register(f)
+				n := 0
+				b.Library.OnMediaChunk = func(_, index, _ string, chunk archive.MediaChunk, err error) (archive.MediaChunk, error) {
+					if strings.HasPrefix(index, c.prefix) {
+						if n++; n <= 4 || ever {
+							cut(index, c.prefix, &chunk)
+						}
+					}
+					return chunk, err
+				}
+				b.must(b.fetch(t.Context()))
+				b.want(f, archive.FileWaiting, archive.ReasonSize, nil)
+				for b.row(f).State == archive.FileWaiting {
+					b.clock.advance(b.row(f).NotBefore.Sub(b.clock.Now()))
+					b.must(b.fetch(t.Context()))
+				}
+				if !ever {
+					b.want(f, archive.FileStored, "", body)
+					return
+				}
+				object, _ := b.Objects.Object(corp, f.ID)
+				if len(object) != c.left {
+					t.Errorf("got %d bytes kept, want %d", len(object), c.left)
+				}
+				b.want(f, archive.FileMismatch, archive.ReasonSize, object)
+				if !b.clock.Now().Before(f.Deadline) || b.clock.Now().Before(f.Deadline.Add(-24*time.Hour)) {
+					t.Errorf("settled at %s, want the day before %s", b.clock.Now(), f.Deadline)
+				}
+			})
+		}
 	}
 }
 

@@ -95,7 +95,7 @@ type FileState string
 const (
 	FileWaiting  FileState = "waiting"
 	FileStored   FileState = "stored"
-	FileMismatch FileState = "mismatch" // stored twice with another md5 or size than the message says; kept
+	FileMismatch FileState = "mismatch" // stored with another md5 or size than the message or WeCom says, after more than one try; kept
 	FileExpired  FileState = "expired"  // WeCom has it no more, as it says or by the time that has passed
 	FileFailed   FileState = "failed"   // too large, or still not to be fetched when WeCom deletes it
 )

@@ -252,10 +252,10 @@ func TestWaysToLoseFiles(t *testing.T) {
 		do  func(b *mediaBench, f archive.File)
 	}{
 		{"partial media marked complete", func(b *mediaBench, _ archive.File) {
-			n := 0
+			n := 0 // the second chunk comes short, and says that the next begins behind it
 			b.Library.OnMediaChunk = func(_, _, _ string, c archive.MediaChunk, err error) (archive.MediaChunk, error) {
-				if n++; n == 3 {
-					return archive.MediaChunk{}, &archive.CrashError{Op: "GetMediaData", How: archive.Crashed}
+				if n++; n == 2 {
+					c.Data = c.Data[:1000]
 				}
 				return c, err
 			}
@@ -274,6 +274,7 @@ func TestWaysToLoseFiles(t *testing.T) {
 		t.Run(tt.way, func(t *testing.T) {
 			b := newMediaBench(t, &archivetest.Faults{})
 			f := b.file("f", body)
+			f.MD5, f.Size = "", 0 // as of a meeting's voice
 			b.register(f)
 			tt.do(b, f)
 			for range 20 {
