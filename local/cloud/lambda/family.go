@@ -2,7 +2,9 @@ package lambda
 
 import (
 	"bytes"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 )
@@ -11,8 +13,9 @@ import (
 // that descends from it, whatever group it moved to. It goes on until it finds
 // none that it has not signalled: one may start another meanwhile.
 //
-// pid must not have been waited for, or else it may name a stranger.
-func signalFamily(pid int, sig syscall.Signal) {
+// pid must not have been waited for, or else it may name a stranger. The
+// processes that were found are returned.
+func signalFamily(pid int, sig syscall.Signal) []int {
 	// The whole group at once: nothing in it can start a process in between.
 	// Errors mean that it is gone.
 	_ = syscall.Kill(-pid, sig)
@@ -27,6 +30,17 @@ func signalFamily(pid int, sig syscall.Signal) {
 			}
 		}
 	}
+	return slices.Collect(maps.Keys(signalled))
+}
+
+// killFamily kills the process and all that descends from it. All are stopped
+// first: then nothing is started meanwhile, none ends by itself and lets its
+// id go, and each is known before the death of a parent hides whose it was.
+func killFamily(pid int) {
+	for _, member := range signalFamily(pid, syscall.SIGSTOP) {
+		_ = syscall.Kill(member, syscall.SIGKILL)
+	}
+	signalFamily(pid, syscall.SIGKILL)
 }
 
 // family lists the processes of the group led by root, and the descendants of

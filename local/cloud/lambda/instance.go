@@ -163,16 +163,12 @@ func (i *instance) reap() {
 	close(i.exited)
 }
 
-// signal sends signals to the process and all that it started, one after the
-// other; it does nothing if the process has ended.
-func (i *instance) signal(sigs ...syscall.Signal) {
+// alive runs f with the process's id, unless the process has ended.
+func (i *instance) alive(f func(pid int)) {
 	i.signals.Lock()
 	defer i.signals.Unlock()
-	if i.reaped {
-		return
-	}
-	for _, sig := range sigs {
-		signalFamily(i.cmd.Process.Pid, sig)
+	if !i.reaped {
+		f(i.cmd.Process.Pid)
 	}
 }
 
@@ -241,13 +237,12 @@ func (i *instance) exitError(id string) *Error {
 	return &Error{Type: Exited, Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", id, how)}
 }
 
-func (i *instance) freeze() { i.signal(syscall.SIGSTOP) }
-func (i *instance) thaw()   { i.signal(syscall.SIGCONT) }
+func (i *instance) freeze() { i.alive(func(pid int) { signalFamily(pid, syscall.SIGSTOP) }) }
+func (i *instance) thaw()   { i.alive(func(pid int) { signalFamily(pid, syscall.SIGCONT) }) }
 
 // kill kills the process and all that it started, and waits for the process.
 func (i *instance) kill() {
-	// Stopped first, so that nothing is started while it is killed.
-	i.signal(syscall.SIGSTOP, syscall.SIGKILL)
+	i.alive(killFamily)
 	<-i.exited
 }
 
