@@ -1,6 +1,9 @@
 package archive
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // FileType is what the first bytes of a file show it to be, where it is one
 // of the types that a browser shows or plays by itself; empty for all others.
@@ -14,6 +17,7 @@ const (
 	TypeGIF   FileType = "image/gif"
 	TypeWebP  FileType = "image/webp"
 	TypeMP4   FileType = "video/mp4"
+	TypeM4A   FileType = "audio/mp4"
 	TypeMP3   FileType = "audio/mpeg"
 	TypeWAV   FileType = "audio/wav"
 	TypeAMR   FileType = "audio/amr"    // narrowband; decoded by the page that plays it
@@ -37,12 +41,31 @@ var signatures = []struct {
 	{0, "GIF89a", TypeGIF},
 	{8, "WEBP", TypeWebP}, // after RIFF and a length
 	{8, "WAVE", TypeWAV},
-	{4, "ftyp", TypeMP4},
 	{0, "ID3", TypeMP3},
 	{0, "#!AMR\n", TypeAMR},
 	{0, "#!AMR-WB\n", TypeAMRWB},
 	{0, "#!SILK_V3", TypeSILK},
 	{0, "\x02#!SILK_V3", TypeSILK}, // as Tencent writes it
+}
+
+// mp4Brands are the major brands of films that browsers play, as MP4's registry
+// (mp4ra.org) lists them. The same box begins pictures (heic, avif), QuickTime
+// films (qt) and other things, which they do not.
+var mp4Brands = []string{
+	"isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9",
+	"mp41", "mp42", "avc1", "dash", "MSNV", "M4V ",
+}
+
+// ofBrand is the type of a file that begins with a box ftyp: its length, its
+// name, and the major brand.
+func ofBrand(head []byte) FileType {
+	switch brand := string(head[8:12]); {
+	case slices.Contains(mp4Brands, brand):
+		return TypeMP4
+	case brand == "M4A ":
+		return TypeM4A
+	}
+	return TypeOther
 }
 
 // SniffFile tells the type of a file by its first bytes, all of it or at least
@@ -56,6 +79,9 @@ func SniffFile(head []byte) FileType {
 			continue
 		}
 		return s.is
+	}
+	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
+		return ofBrand(head)
 	}
 	// An MPEG audio frame: 11 bits of sync, then no reserved version, layer 3,
 	// no reserved bit rate.

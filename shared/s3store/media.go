@@ -175,6 +175,7 @@ var shown = map[archive.FileType]string{
 	archive.TypeGIF:   "gif",
 	archive.TypeWebP:  "webp",
 	archive.TypeMP4:   "mp4",
+	archive.TypeM4A:   "m4a",
 	archive.TypeMP3:   "mp3",
 	archive.TypeWAV:   "wav",
 	archive.TypeAMR:   "amr",

@@ -97,6 +97,7 @@ func TestLinks(t *testing.T) {
 		{"voice", file("", "", archive.TypeAMR), "audio/amr", true, "file-2d711642.amr"},
 		{"voice that no page plays by itself", file("", "amr", archive.TypeSILK), "application/octet-stream", false, "file-2d711642.amr"},
 		{"a film", file("片子", "mp4", archive.TypeMP4), "video/mp4", true, "片子.mp4"},
+		{"sound", file("", "", archive.TypeM4A), "audio/mp4", true, "file-2d711642.m4a"},
 		{"folders", file("../../etc/passwd", "", archive.TypeOther), "application/octet-stream", false, "_.._etc_passwd"},
 		{"other folders", file(`C:\a\b.exe`, "exe", archive.TypeOther), "application/octet-stream", false, "C__a_b.exe"},
 		{"hidden", file(" ...bashrc. ", "", archive.TypeOther), "application/octet-stream", false, "bashrc"},
