@@ -53,8 +53,8 @@ func (r *reader) findFiles(kind string, doc []byte) {
 func (r *reader) walk(kind string, v any) {
 	switch v := v.(type) {
 	case string: // JSON in a string
-		if len(v) > 0 && (v[0] == '{' || v[0] == '[') {
-			r.findFiles(kind, Tolerable([]byte(v)))
+		if doc, ok := inner(v); ok {
+			r.findFiles(kind, doc)
 		}
 	case []any:
 		for _, element := range v {

@@ -92,9 +92,10 @@ const maxNesting = 8192
 // Tolerable returns raw with all that WeCom is known to send, or could, though
 // encoding/json refuses it, made harmless: control characters are escaped
 // within strings and blank elsewhere; what nests deeper than 8192 levels is
-// null. raw itself is returned, not copied, where there is nothing to do; it
+// null; a byte order mark at the beginning is gone. raw itself is returned, not copied, where there is nothing to do; it
 // is never changed.
 func Tolerable(raw []byte) []byte {
+	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
 	deep := bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxNesting
 	if !deep && !slices.ContainsFunc(raw, func(c byte) bool { return c < 0x20 }) {
 		return raw

@@ -37,6 +37,7 @@ func TestParse(t *testing.T) {
 		{"other spelling of a key is another key", `{"From":"x","from":"y","FROM":"z"}`, message.Fields{From: "y"}, true},
 		{"deep", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 5000)) + string(bytes.Repeat([]byte("]"), 5000)) + `}`, message.Fields{From: "y"}, true},
 		{"deeper than encoding/json goes", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 20_000)) + string(bytes.Repeat([]byte("]"), 20_000)) + `}`, message.Fields{From: "y"}, true},
+		{"byte order mark", "\ufeff{\"from\":\"y\"}", message.Fields{From: "y"}, true},
 		{"not an object", `["a"]`, message.Fields{}, false},
 		{"null", `null`, message.Fields{}, false},
 		{"cut", `{"from":"y"`, message.Fields{}, false},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // An object is a JSON object. Whoever reads a member takes it out, so what is
@@ -117,13 +118,15 @@ func (o object) array(names ...string) []json.RawMessage {
 }
 
 // payload reads the content of a message in any form that was seen: an object;
-// one that is written into a string, as within mixed and chatrecord; a bare
-// list, as in old nested records; a bare text. doc is the content, out of its
-// string if it was in one.
+// one that is written into a string, as within mixed and chatrecord, or into
+// strings within it; a bare list, as in old nested records; a bare text. doc is
+// the content, out of its strings if it was in some.
 func payload(raw json.RawMessage) (o object, doc []byte) {
 	doc = raw
-	if s, ok := text(raw); ok && raw[0] == '"' && len(s) > 0 && (s[0] == '{' || s[0] == '[') {
-		doc = Tolerable([]byte(s))
+	if s, ok := text(raw); ok && raw[0] == '"' {
+		if in, ok := inner(s); ok {
+			doc = in
+		}
 	}
 	if o, ok := parseObject(doc); ok {
 		return o, doc
@@ -132,6 +135,34 @@ func payload(raw json.RawMessage) (o object, doc []byte) {
 		return object{"item": doc}, doc
 	}
 	return object{"content": raw}, raw
+}
+
+// maxWraps is how many strings within one another are looked into for JSON.
+const maxWraps = 4
+
+// inner is the object or list that stands in a string, behind white space or a
+// byte order mark, or in strings within the string. It reports false if there
+// is none. The document is [Tolerable], and may still not be JSON.
+func inner(s string) (doc []byte, ok bool) {
+	for range maxWraps {
+		s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' || r == '\ufeff' })
+		if s == "" {
+			return nil, false
+		}
+		switch s[0] {
+		case '{', '[':
+			return Tolerable([]byte(s)), true
+		case '"':
+			var next string
+			if json.Unmarshal(Tolerable([]byte(s)), &next) != nil {
+				return nil, false
+			}
+			s = next
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
 }
 
 // names lists what is left, sorted, so that reading twice says the same.

@@ -262,6 +262,40 @@ func checkRead(t *testing.T, raw []byte) {
 	}
 }
 
+// FuzzFilesInStrings: a file is found behind whatever blanks and marks, in a
+// string or in strings within it.
+func FuzzFilesInStrings(f *testing.F) {
+	f.Add("F", uint8(0), uint64(0))
+	f.Add("F/+=", uint8(1), uint64(0b01_10_11))
+	f.Add("文件", uint8(3), uint64(1<<63|7))
+	f.Fuzz(func(t *testing.T, id string, wraps uint8, blanks uint64) {
+		if id = strings.ToValidUTF8(id, ""); id == "" {
+			return
+		}
+		quoted, _ := json.Marshal(id)
+		content := `{"sdkfileid":` + string(quoted) + `}`
+		for range wraps%4 + 1 {
+			for range 5 {
+				content = []string{"", " ", "\n\t", "\ufeff"}[blanks%4] + content
+				blanks /= 4
+			}
+			wrapped, _ := json.Marshal(content)
+			content = string(wrapped)
+		}
+		for _, form := range []string{
+			`{"msgtype":"image","image":%s}`,
+			`{"msgtype":"hologram","info":{"x":[%s]}}`,
+			`{"msgtype":"mixed","mixed":{"item":[{"type":"image","content":%s}]}}`,
+		} {
+			raw := fmt.Appendf(nil, form, content)
+			if files := message.Files(raw); len(files) != 1 || files[0].SDKFileID != id {
+				t.Fatalf("got files %+v of %s, want one, %q", files, raw, id)
+			}
+			checkRead(t, raw)
+		}
+	})
+}
+
 func FuzzRead(f *testing.F) {
 	for _, name := range goldens(f) {
 		f.Add(goldenMessage(f, name))
