@@ -755,13 +755,15 @@ func (t *transfer) lost(ctx context.Context, got StoredFile, state FileState, di
 
 // judge says what a whole file is, by what its message declares: stored, or a
 // mismatch with its reason. Where the md5 is right the file is whole, whatever
-// the size says.
+// the size says; that it says something else is kept as the reason.
 func (f File) judge(got StoredFile) (FileState, string) {
 	switch {
 	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
 		return FileMismatch, ReasonMD5
-	case f.MD5 == "" && f.Size > 0 && f.Size != got.Size:
+	case f.Size > 0 && f.Size != got.Size && f.MD5 == "":
 		return FileMismatch, ReasonSize
+	case f.Size > 0 && f.Size != got.Size:
+		return FileStored, ReasonSize
 	}
 	return FileStored, ""
 }

@@ -552,7 +552,7 @@ func TestWhatMessagesSayOfFiles(t *testing.T) {
 		{"all right", sum, int64(len(body)), archive.FileStored, "", 1},
 		{"nothing", "", 0, archive.FileStored, "", 1},
 		{"upper case", strings.ToUpper(sum), 0, archive.FileStored, "", 1},
-		{"the size lies", sum, 7, archive.FileStored, "", 1},
+		{"the size lies", sum, 7, archive.FileStored, archive.ReasonSize, 1},
 		{"only a size", "", int64(len(body)), archive.FileStored, "", 1},
 		{"only a size, wrong", "", 7, archive.FileMismatch, archive.ReasonSize, 2},
 		{"the md5 lies", md5Of(nil), int64(len(body)), archive.FileMismatch, archive.ReasonMD5, 2},

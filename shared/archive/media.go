@@ -43,8 +43,11 @@ type File struct {
 	// WeCom may have it until [Retention] after that.
 	Registered time.Time
 
-	State  FileState
-	Reason string // why it is not stored, or not yet; one of the Reason constants, or sdk_<code>
+	State FileState
+	// Reason is why it is not stored, or not yet, or what is odd about it:
+	// [ReasonSize] of a stored file whose md5 is right. It is one of the Reason
+	// constants, sdk_<code>, or a [Cause].
+	Reason string
 	// Tries counts what failed in a row; no try before NotBefore.
 	Tries     int
 	NotBefore time.Time
