@@ -397,7 +397,10 @@ type transfer struct {
 	at  Resume
 	sum hash.Hash
 	// begun is where the last index began, if it had WeCom's form.
-	begun     int64
+	begun int64
+	// followed are digests of the indexes that were followed since this turn
+	// began or began again: no whole file needs one twice.
+	followed  map[[md5.Size]byte]bool
 	startOver int // how often this turn began at the first byte again
 	// short is that bytes are missing, as far as the indexes tell, and that the
 	// rest is taken all the same; see [transfer.takesShort].
@@ -456,6 +459,7 @@ func (t *transfer) run(ctx context.Context) (end, error) {
 // no use, such as a digest in the form of another version of Go.
 func (t *transfer) resume() {
 	t.buf, t.at, t.begun, t.short, t.sum = t.fetch.buffer(), Resume{}, 0, false, md5.New()
+	t.followed = make(map[[md5.Size]byte]bool)
 	r := t.row.Resume
 	if r == nil || r.Parts < 1 || r.Index == "" {
 		return
@@ -487,6 +491,7 @@ func (t *transfer) take(c MediaChunk) {
 	_, _ = t.sum.Write(c.Data) // a hash never fails
 	t.fetch.bytes += int64(len(c.Data))
 	t.at.Index = c.Next
+	t.followed[md5.Sum([]byte(c.Next))] = true
 	t.at.Chunks++
 	if first, _, ok := indexRange(c.Next); ok {
 		t.begun = first
@@ -556,7 +561,7 @@ func (t *transfer) fault(c MediaChunk) *end {
 	case c.Finished:
 	case c.Next == "":
 		reason = ReasonNoIndex
-	case c.Next == t.at.Index, known && next <= t.begun:
+	case c.Next == t.at.Index, known && next <= t.begun, t.followed[md5.Sum([]byte(c.Next))]:
 		reason = ReasonRepeats
 	}
 	if reason == "" && !t.fills(c) {

@@ -407,6 +407,13 @@ func TestWhatWeComDoesToAFile(t *testing.T) {
 		{"no index for ever", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "" }), archive.FileWaiting, archive.ReasonNoIndex, failed, archive.FileFailed},
 		{"the same index again", 0, onSecond(func(c *archive.MediaChunk) { c.Next = second }), archive.FileWaiting, archive.ReasonRepeats, failed, archive.FileFailed},
 		{"back to the start", 0, onSecond(func(c *archive.MediaChunk) { c.Next = "Range:bytes=0-524287" }), archive.FileWaiting, archive.ReasonRepeats, failed, archive.FileFailed},
+		{"two indexes by turns", 0, func(index string, c archive.MediaChunk) (archive.MediaChunk, error) {
+			c.Next, c.Finished = "A", false
+			if index == "A" {
+				c.Next = "B"
+			}
+			return c, nil
+		}, archive.FileWaiting, archive.ReasonRepeats, failed, archive.FileFailed},
 		{"a chunk beyond its size", 0, onSecond(func(c *archive.MediaChunk) { c.Data = append(c.Data, 0) }), archive.FileWaiting, archive.ReasonTooLarge, failed, archive.FileFailed},
 		{"an index that WeCom refuses", 0, func(_ string, c archive.MediaChunk) (archive.MediaChunk, error) {
 			return archive.MediaChunk{Data: c.Data, Next: "anything"}, nil
@@ -431,6 +438,9 @@ func TestWhatWeComDoesToAFile(t *testing.T) {
 			b.register(f, other)
 			n := 0
 			b.Library.OnMediaChunk = func(_, index, id string, chunk archive.MediaChunk, err error) (archive.MediaChunk, error) {
+				if index == "A" || index == "B" {
+					chunk, err = archive.MediaChunk{Data: make([]byte, 512<<10)}, nil
+				}
 				if id != f.SDKFileID || err != nil {
 					return chunk, err
 				}
