@@ -23,6 +23,20 @@ var squeezed = func() map[string]string {
 	return m
 }()
 
+// Canonical is the kind that messages of a msgtype are read as, however it is
+// spelled, as in [View].Kind: voipdocshare is voip_doc_share. It is
+// [KindUnknown] for a type that we do not know; see [Known].
+func Canonical(msgtype string) string {
+	if kind := squeezed[squeeze(msgtype)]; kind != "" {
+		return kind
+	}
+	return KindUnknown
+}
+
+// Known reports whether messages of a msgtype are understood, and not merely
+// shown as they are.
+func Known(msgtype string) bool { return squeezed[squeeze(msgtype)] != "" }
+
 // squeeze makes one of the spellings of a type.
 func squeeze(kind string) string { return strings.ReplaceAll(strings.ToLower(kind), "_", "") }
 

@@ -82,6 +82,25 @@ func TestPartiesAndKind(t *testing.T) {
 	}
 }
 
+func TestCanonical(t *testing.T) {
+	for msgtype, want := range map[string]string{
+		"text": "text", "TEXT": "text", "voipdocshare": "voip_doc_share", "voip_doc_share": "voip_doc_share", "doc": "docmsg",
+		"external_redpacket": "external_redpacket", "": message.KindUnknown, "hologram": message.KindUnknown,
+		"ChatRecordText": message.KindUnknown, // that is how items of a chat record are named, not messages
+	} {
+		if got := message.Canonical(msgtype); got != want {
+			t.Errorf("%q: got %s, want %s", msgtype, got, want)
+		}
+		if got := message.Known(msgtype); got != (want != message.KindUnknown) {
+			t.Errorf("%q: got known %v", msgtype, got)
+		}
+		raw := []byte(`{"msgtype":"` + msgtype + `","x":1}`)
+		if got := message.Read(raw).Kind; got != want {
+			t.Errorf("%q: got a view of kind %s, want %s", msgtype, got, want)
+		}
+	}
+}
+
 func FuzzTolerable(f *testing.F) {
 	for _, s := range []string{`{"a":"b"}`, "{\"a\":\"\\\x01\"}", "\"\\\\\x00\"", "{\n\"a\":\t1}", strings.Repeat("[", 9000) + "\"\x01\"" + strings.Repeat("]", 9000)} {
 		f.Add([]byte(s))

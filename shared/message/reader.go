@@ -20,14 +20,14 @@ type reader struct {
 func (r *reader) message() {
 	r.view.Fields = takeFields(r.envelope)
 	f := r.view.Fields
-	kind := squeezed[squeeze(f.Type)]
+	kind := Canonical(f.Type)
 	limit := maxText
 	switch {
 	case f.Type == "" && f.Action == KindSwitch:
 		r.view.Kind = KindSwitch
 		r.view.Parts = []Part{Switch{Type: KindSwitch, UserID: f.User, At: f.Time}}
-	case kind == "":
-		r.view.Kind = KindUnknown
+	case kind == KindUnknown:
+		r.view.Kind = kind
 		r.note("msgtype=" + f.Type)
 		o, doc := r.payload(f.Type)
 		r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
