@@ -226,7 +226,8 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 		return true, d.list(ctx, row)
 	}
 	if d.held != "" {
-		// Only what is past all hope is looked at: the most urgent come first.
+		// Only what is past all hope is settled: at the first that is not, most
+		// urgent first, the round ends. Another behind it can wait for the next.
 		if d.Now().Before(row.hopeless()) {
 			return false, nil
 		}
