@@ -155,7 +155,7 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Re
 		return nil
 	}
 	begun := d.Now()
-	p := &pageDecode{Decoder: d, row: row, result: newResult()}
+	p := d.page(row)
 	if err := p.run(ctx, redo); err != nil {
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
@@ -195,10 +195,6 @@ func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
 // lacksKey reports whether records of the page wait for a key.
 func (r *Result) lacksKey() bool { return r != nil && r.Undecryptable[string(ReasonNoKey)] > 0 }
 
-func newResult() Result {
-	return Result{Undecryptable: make(map[string]int), Types: make(map[string]int)}
-}
-
 // pageDecode is the decoding of one page.
 type pageDecode struct {
 	*Decoder
@@ -217,6 +213,14 @@ type pageDecode struct {
 	decrypter Decrypter
 }
 
+// page begins the decoding of the row's page.
+func (d *Decoder) page(row Row) *pageDecode {
+	return &pageDecode{
+		Decoder: d, row: row, seen: make(map[Activity]bool), view: PageView{Corp: row.Corp},
+		result: Result{Undecryptable: make(map[string]int), Types: make(map[string]int)},
+	}
+}
+
 // largeMessage is one whose bytes go to the journal's bucket.
 type largeMessage struct {
 	Overflow
@@ -226,9 +230,18 @@ type largeMessage struct {
 // run decodes the page and writes what came of it, which in an [ErrUnfinished]
 // page is only a part.
 func (p *pageDecode) run(ctx context.Context, redo Redo) error {
-	stopped := p.decode(ctx, redo)
-	if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
-		return stopped
+	raw, err := p.Journal.Page(ctx, p.row)
+	var stopped error
+	switch {
+	case errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt):
+		p.damaged(ctx, err)
+	case err != nil:
+		return fmt.Errorf("read journal: %w", err)
+	default:
+		stopped = p.decode(ctx, raw, redo)
+		if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
+			return stopped
+		}
 	}
 	for _, m := range p.large {
 		if err := p.Journal.PutMessage(ctx, p.row.Corp, m.Overflow, m.raw); err != nil {
@@ -241,26 +254,21 @@ func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 	if err := p.Consents.RecordConsents(ctx, p.said); err != nil {
 		return fmt.Errorf("record consents: %w", err)
 	}
-	var err error
 	if p.lanes, err = RegisterFiles(ctx, p.Files, p.row.Corp, p.files, redo != FirstTime); err != nil {
 		return fmt.Errorf("register files: %w", err)
 	}
 	return stopped
 }
 
-// decode makes the page's view and result.
-func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
-	raw, err := p.Journal.Page(ctx, p.row)
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
-		p.Log.ErrorContext(ctx, "journal page cannot be used", "corp", p.row.Corp, "after", p.row.After, "err", err)
-		p.view.Corp = p.row.Corp
-		p.setAside(Record{Seq: p.row.First}, ReasonJournal, "the whole page")
-		p.result.Undecryptable[string(ReasonJournal)] = p.row.Count
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read journal: %w", err)
-	}
+// damaged records that the journal does not have the page, or another one.
+func (p *pageDecode) damaged(ctx context.Context, err error) {
+	p.Log.ErrorContext(ctx, "journal page cannot be used", "corp", p.row.Corp, "after", p.row.After, "err", err)
+	p.setAside(Record{Seq: p.row.First}, ReasonJournal, "the whole page")
+	p.result.Undecryptable[string(ReasonJournal)] = p.row.Count
+}
+
+// decode makes the page's view and result of its bytes.
+func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
 	answer, err := ParseAnswer(raw)
 	if err != nil {
 		return err // the puller parsed the same bytes
@@ -279,8 +287,6 @@ func (p *pageDecode) decode(ctx context.Context, redo Redo) error {
 	if p.decrypter, err = p.Decrypters.Decrypter(ctx, p.row.Corp); err != nil {
 		return fmt.Errorf("start the library: %w", err)
 	}
-	p.view.Corp = p.row.Corp
-	p.seen = make(map[Activity]bool)
 
 	opening, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -42,7 +42,8 @@ func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
 	if row.Kind != PageRow {
 		return found.list, nil
 	}
-	switch _, err := v.Decoder.Journal.Page(ctx, row); {
+	raw, err := v.Decoder.Journal.Page(ctx, row)
+	switch {
 	case errors.Is(err, ErrNotFound):
 		found.add(FaultJournalMissing, 0)
 		return found.list, nil
@@ -56,8 +57,9 @@ func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
 		found.add(FaultNotDecoded, 0)
 		return found.list, nil
 	}
-	p := &pageDecode{Decoder: v.Decoder, row: row, verifying: true, result: newResult()}
-	if err := p.decode(ctx, CarryOn); err != nil {
+	p := v.Decoder.page(row)
+	p.verifying = true
+	if err := p.decode(ctx, raw, CarryOn); err != nil {
 		return nil, fmt.Errorf("decode page after %d: %w", row.After, err)
 	}
 	checked, err := v.View.Check(ctx, p.view)

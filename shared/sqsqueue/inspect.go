@@ -2,11 +2,7 @@ package sqsqueue
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-
-	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -26,20 +22,10 @@ func NewInspect(client Client, url string, newID func() string) *Inspect {
 // RequestInspections implements [archive.InspectQueue]. After an error any of
 // the requests may have been sent.
 func (q *Inspect) RequestInspections(ctx context.Context, reqs ...archive.InspectRequest) error {
-	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
-	for i, r := range reqs {
-		id := q.newID()
-		if r.Dedup != "" {
-			sum := sha256.Sum256([]byte(r.Dedup))
-			id = r.Corp + "/" + hex.EncodeToString(sum[:16])
-		}
+	return request(ctx, q.queue, reqs, func(r *archive.InspectRequest) (group, id string) {
 		r.V = Format
-		var err error
-		if entries[i], err = entry(r, r.Corp, id); err != nil {
-			return err
-		}
-	}
-	return q.send(ctx, entries)
+		return r.Corp, q.id(r.Corp, r.Dedup)
+	})
 }
 
 // ParseInspect reads the body of a message of the inspect queue.

@@ -76,49 +76,57 @@ func NewMedia(client Client, url string, newID func() string) *Media {
 // RequestPulls implements [archive.PullQueue]. After an error any of the
 // requests may have been sent.
 func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
-	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
-	for i, r := range reqs {
-		id := q.newID()
-		if r.Dedup != "" {
-			// A digest: SQS limits the form of an id, Dedup has none.
-			sum := sha256.Sum256([]byte(r.Dedup))
-			id = r.Corp + "/" + hex.EncodeToString(sum[:16])
-		}
+	return request(ctx, q.queue, reqs, func(r *archive.PullRequest) (group, id string) {
 		r.V = Format
-		var err error
-		if entries[i], err = entry(r, r.Corp, id); err != nil {
-			return err
-		}
-	}
-	return q.send(ctx, entries)
+		return r.Corp, q.id(r.Corp, r.Dedup)
+	})
 }
 
 // RequestDecodes implements [archive.DecodeQueue]. After an error any of the
 // requests may have been sent.
 func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeRequest) error {
-	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
-	for i, r := range reqs {
+	return request(ctx, q.queue, reqs, func(r *archive.DecodeRequest) (string, string) {
 		r.V = Format
-		var err error
-		if entries[i], err = entry(r, group(r), q.newID()); err != nil {
-			return err
-		}
-	}
-	return q.send(ctx, entries)
+		return group(*r), q.newID()
+	})
 }
 
 // RequestMedia implements [archive.MediaQueue]. After an error any of the
 // requests may have been sent.
 func (q *Media) RequestMedia(ctx context.Context, reqs ...archive.MediaRequest) error {
+	return request(ctx, q.queue, reqs, func(r *archive.MediaRequest) (group, id string) {
+		r.V = Format
+		return r.Corp + "/" + strconv.Itoa(r.Lane), q.newID()
+	})
+}
+
+// request sends requests. stamp sets a request's format and says its message
+// group and deduplication id.
+func request[R any](ctx context.Context, q queue, reqs []R, stamp func(*R) (group, id string)) error {
 	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
 	for i, r := range reqs {
-		r.V = Format
-		var err error
-		if entries[i], err = entry(r, r.Corp+"/"+strconv.Itoa(r.Lane), q.newID()); err != nil {
-			return err
+		group, id := stamp(&r)
+		body, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		entries[i] = types.SendMessageBatchRequestEntry{
+			MessageBody:            aws.String(string(body)),
+			MessageGroupId:         aws.String(group),
+			MessageDeduplicationId: aws.String(id),
 		}
 	}
 	return q.send(ctx, entries)
+}
+
+// id is the deduplication id of a request: made of its Dedup, or its own.
+func (q queue) id(corp, dedup string) string {
+	if dedup == "" {
+		return q.newID()
+	}
+	// A digest: SQS limits the form of an id, Dedup has none.
+	sum := sha256.Sum256([]byte(dedup))
+	return corp + "/" + hex.EncodeToString(sum[:16])
 }
 
 // group hashes After, since seqs that a page ends with tend to be multiples of
@@ -130,18 +138,6 @@ func group(r archive.DecodeRequest) string {
 	h := fnv.New32a()
 	_, _ = h.Write(strconv.AppendUint(nil, r.After, 10)) // a hash never fails
 	return r.Corp + "/" + strconv.FormatUint(uint64(h.Sum32()%Lanes), 10)
-}
-
-func entry(req any, group, id string) (types.SendMessageBatchRequestEntry, error) {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return types.SendMessageBatchRequestEntry{}, fmt.Errorf("encode request: %w", err)
-	}
-	return types.SendMessageBatchRequestEntry{
-		MessageBody:            aws.String(string(body)),
-		MessageGroupId:         aws.String(group),
-		MessageDeduplicationId: aws.String(id),
-	}, nil
 }
 
 // ParsePull reads the body of a message of the pull queue.
