@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strconv"
 
 	"github.com/aws/aws-lambda-go/events"
 	"golang.org/x/sync/errgroup"
@@ -40,8 +41,10 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 			fail(m.MessageId)
 			continue
 		}
+		req.Again = delivered(m) > 1
 		if first := requests[req.Corp]; first != nil {
 			first.Force = first.Force || req.Force
+			first.Again = first.Again || req.Again
 		} else {
 			requests[req.Corp] = &req
 			order = append(order, req.Corp)
@@ -68,4 +71,13 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 		}
 	}
 	return resp, nil
+}
+
+// delivered is how often SQS has handed the message out, this time included.
+func delivered(m events.SQSMessage) int {
+	n, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+	if err != nil {
+		return 1
+	}
+	return n
 }

@@ -33,18 +33,18 @@ func TestHandle(t *testing.T) {
 		return nil
 	}}
 	resp, err := h.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
-		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"timer"}`},
+		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"timer"}`, Attributes: map[string]string{"ApproximateReceiveCount": "1"}},
 		{MessageId: "2", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`},
 		{MessageId: "3", Body: `{"v":1,"corp":"` + corpA + `","why":"asked","force":true}`},
 		{MessageId: "4", Body: `nonsense`},
 		{MessageId: "5", Body: `{"v":1,"corp":"../../etc"}`},
-		{MessageId: "6", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`},
+		{MessageId: "6", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`, Attributes: map[string]string{"ApproximateReceiveCount": "2"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	slices.SortFunc(pulled, func(a, b archive.PullRequest) int { return strings.Compare(a.Corp, b.Corp) })
-	want := []archive.PullRequest{{V: 1, Corp: corpA, Why: "timer", Force: true}, {V: 1, Corp: corpB, Why: "callback"}}
+	want := []archive.PullRequest{{V: 1, Corp: corpA, Why: "timer", Force: true}, {V: 1, Corp: corpB, Why: "callback", Again: true}}
 	if !reflect.DeepEqual(pulled, want) {
 		t.Errorf("got pulls %+v, want %+v", pulled, want)
 	}

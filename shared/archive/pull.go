@@ -24,6 +24,9 @@ type PullLedger interface {
 	// and changes nothing if the head is no longer prev or the row is there
 	// already. After any other error the row may or may not be durable.
 	Append(ctx context.Context, prev Head, row Row) error
+	// LastPending reads, consistently, the page with the highest seq that is
+	// not decoded; [ErrNotFound] if all are.
+	LastPending(ctx context.Context, corp string) (Pending, error)
 	// PullState reads the state last saved; a zero state with Corp set if none.
 	PullState(ctx context.Context, corp string) (PullState, error)
 	// SavePullState replaces the state.
@@ -150,8 +153,9 @@ type Puller struct {
 // Pull takes in everything new of the corp. The order of writes for each page:
 // journal object, then ledger row, head and pending mark in one transaction,
 // then the decode request. A crash after the first leaves an object that
-// nothing refers to; after the second, a pending page that dispatch asks for
-// again (laws 1 and 3).
+// nothing refers to; after the second, a pending page, which is asked for when
+// the pull's own request comes again, and at the latest by dispatch (laws 1
+// and 3).
 //
 // What is wrong on WeCom's side is recorded in the corp's [PullState] and is
 // no error. An error means that our own stores failed; the request should
@@ -165,6 +169,11 @@ func (p *Puller) Pull(ctx context.Context, req PullRequest) error {
 	}
 	if err != nil {
 		return fmt.Errorf("read corp: %w", err)
+	}
+	if req.Again {
+		if err := p.requestLast(ctx, corp.ID); err != nil {
+			return err
+		}
 	}
 	if !corp.Enabled {
 		return nil
@@ -190,6 +199,23 @@ func (p *Puller) Pull(ctx context.Context, req PullRequest) error {
 		if err := p.Pulls.RequestPulls(ctx, PullRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
 			return fmt.Errorf("request the rest: %w", err)
 		}
+	}
+	return nil
+}
+
+// requestLast asks for the decoding of the newest page, which a pull that ended
+// between its row and its request has not. Older ones have theirs: a pull goes
+// on only after it. If this one has too, the second finds the page decoded.
+func (p *Puller) requestLast(ctx context.Context, corp string) error {
+	last, err := p.Ledger.LastPending(ctx, corp)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a page without a request: %w", err)
+	}
+	if err := p.Decodes.RequestDecodes(ctx, DecodeRequest{V: 1, Corp: corp, After: last.After}); err != nil {
+		return fmt.Errorf("request decoding of page after %d once more: %w", last.After, err)
 	}
 	return nil
 }

@@ -71,6 +71,48 @@ func TestPullSurvivesEveryFault(t *testing.T) {
 	})
 }
 
+// A pull that ended between the row and the decode request leaves a page that
+// nobody works on: the same request, delivered again, asks for it, even where
+// the corp may not be asked for more.
+func TestPullAsksAgainForTheLastPage(t *testing.T) {
+	f := &archivetest.Faults{}
+	b := newDecoding(t, f)
+	b.addKey(corp, "k1", 1)
+	b.say(corp, 1, 1500)
+	requests := 0
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name != "DecodeQueue.RequestDecodes" {
+			return archivetest.Works, nil
+		}
+		if requests++; requests == 2 {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := b.pull(archive.PullRequest{}); err == nil {
+		t.Error("got no error, want the request to come again")
+	}
+	f.Disarm()
+	b.Decodes.Take()
+	b.must(b.Corps.SetEnabled(t.Context(), corp, false, b.clock.Now()))
+	b.must(b.pull(archive.PullRequest{}))
+	if got := b.Decodes.Take(); len(got) != 0 {
+		t.Errorf("another request: got %v, want nothing requested", got)
+	}
+	b.must(b.pull(archive.PullRequest{Again: true}))
+	if got := b.Decodes.Take(); len(got) != 1 || got[0].After != 1000 {
+		t.Errorf("the same request: got %v, want the page after 1000 alone", got)
+	}
+	for _, after := range []uint64{0, 1000} {
+		b.must(b.decoder.Decode(t.Context(), corp, after, archive.FirstTime))
+	}
+	b.Decodes.Take() // the replay for the key that was proved
+	b.must(b.pull(archive.PullRequest{Again: true}))
+	if got := b.Decodes.Take(); len(got) != 0 {
+		t.Errorf("all decoded: got %v, want nothing requested", got)
+	}
+}
+
 func between(after, last uint64) []archivetest.Record {
 	var rs []archivetest.Record
 	for seq := after + 1; seq <= min(last, 3); seq++ {

@@ -11,6 +11,9 @@ type PullRequest struct {
 	// Force overrides [PullState.NotBefore]: a person asked, or what was
 	// refused has been changed. The address's budget still holds.
 	Force bool `json:"force,omitempty"`
+	// Again: this request was delivered before, and the pull that it began
+	// failed or ended anywhere. Said by the queue, not by who asks.
+	Again bool `json:"-"`
 	// Dedup, if set, makes the queue swallow a second request with the same
 	// Dedup within 5 minutes. If unset each request is its own.
 	Dedup string `json:"-"`

@@ -441,6 +441,21 @@ func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archiv
 	return l.pendings(ctx, corp, startingWith(corp, pendingPrefix), limit)
 }
 
+// LastPending implements [archive.PullLedger].
+func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
+	in := startingWith(corp, pendingPrefix)
+	in.ScanIndexForward = aws.Bool(false)
+	in.Limit = aws.Int32(1)
+	last, err := l.pendings(ctx, corp, in, 1)
+	if err == nil && len(last) == 0 {
+		err = fmt.Errorf("last pending page of corp %s: %w", corp, archive.ErrNotFound)
+	}
+	if err != nil {
+		return archive.Pending{}, err
+	}
+	return last[0], nil
+}
+
 // PendingBefore implements [archive.DispatchLedger].
 func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
 	in := startingWith(corp, pendingPrefix)

@@ -361,6 +361,17 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 	})
 }
 
+// LastPending implements [archive.PullLedger].
+func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
+	return read(ctx, l.faults, "Ledger.LastPending", corp, func() (archive.Pending, error) {
+		pages := l.pendings(corp)
+		if len(pages) == 0 {
+			return archive.Pending{}, archive.ErrNotFound
+		}
+		return pages[len(pages)-1], nil
+	})
+}
+
 // PendingBefore implements [archive.DispatchLedger].
 func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
 	return read(ctx, l.faults, "Ledger.PendingBefore", corp, func() ([]archive.Pending, error) {

@@ -271,6 +271,13 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 		{Corp: corp, After: rows[0].After, RequestedAt: rows[0].At, Tries: 1},
 		{Corp: corp, After: rows[2].After, RequestedAt: rows[2].At, Tries: 1},
 	})
+	last, err := l.LastPending(t.Context(), corp)
+	ok(t, err)
+	same(t, "last pending page", last, pending[1])
+	ok(t, l.Finish(t.Context(), corp, rows[0].After, results[1]))
+	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1]))
+	_, err = l.LastPending(t.Context(), corp)
+	fails(t, "nothing pending", err, archive.ErrNotFound)
 	fails(t, "no such row", l.Finish(t.Context(), corp, 5, results[1]), archive.ErrNotFound)
 	_, err = l.Row(t.Context(), corp, 5)
 	fails(t, "no such row afterwards", err, archive.ErrNotFound)
