@@ -173,6 +173,8 @@ func TestCapacity(t *testing.T) {
 	must(t, l.SavePullState(ctx, archive.PullState{Corp: corp}))
 	_, err := l.Head(ctx, corp)
 	must(t, err)
+	_, err = l.PullStates(ctx, []string{corp})
+	must(t, err)
 	checkError(t, "lost race", l.Append(ctx, archive.NewHead(corp), pageRow(head, "")), archive.ErrConflict)
 	s := dynamostore.NewCorps(c, awstest.Table(t, "CorpsTable"), observe)
 	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))

@@ -117,18 +117,12 @@ func (m *Messages) checkRevocations(ctx context.Context, p archive.PageView) (mi
 }
 
 func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing int, err error) {
-	want := make([]item, len(activities))
-	for i, a := range activities {
-		if want[i], err = encodeActivity(a); err != nil {
-			return 0, err
-		}
-	}
-	stored, err := m.readByKey(ctx, want)
+	listed, err := m.listed(ctx, activities)
 	if err != nil {
 		return 0, err
 	}
-	for _, it := range want {
-		if _, there := stored[fullKey(it)]; !there {
+	for _, a := range activities {
+		if !listed[a] {
 			missing++
 		}
 	}

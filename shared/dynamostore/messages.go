@@ -2,16 +2,20 @@ package dynamostore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -54,9 +58,11 @@ type messageItem struct {
 	Size int     `dynamodbav:"size,omitempty"`
 }
 
-// activityItem holds what the key does not say.
-type activityItem struct {
-	Conversation archive.ConversationID `dynamodbav:"conversation,omitempty"` // only where the key holds its digest
+// entryItem is an entry of a party's list: conversations of one day. The key
+// says which, where it is one with an id that fits.
+type entryItem struct {
+	Conversation  archive.ConversationID   `dynamodbav:"conversation,omitempty"`  // one, of which the key holds a digest
+	Conversations []archive.ConversationID `dynamodbav:"conversations,omitempty"` // several, sorted
 }
 
 type undecryptableItem struct {
@@ -196,40 +202,113 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 	return m.writeAll(ctx, m.client, puts(distinct(items)))
 }
 
-// writeActivities reads before it writes: nearly all entries of a page are
-// there already, and a read costs a fifth of a write. What is known to be
-// there is not remembered between pages, because it may have been cleared.
+// writeActivities reads before it writes: nearly all that a page says is in
+// the lists already, and a read costs a fifth of a write. What a party's list
+// lacks of a day becomes one entry, however many conversations it is, and is
+// never changed after: its key says what it holds. What is known to be there
+// is not remembered between pages, because it may have been cleared.
 func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
-	var items, keys []item
-	for _, a := range activities {
-		it, err := encodeActivity(a)
-		if err != nil {
-			return err
-		}
-		items = append(items, it)
-	}
-	items = distinct(items)
-	for _, it := range items {
-		keys = append(keys, item{"pk": it["pk"], "sk": it["sk"]})
-	}
-	found, err := m.readAll(ctx, m.client, keys, "pk", "sk")
+	listed, err := m.listed(ctx, activities)
 	if err != nil {
 		return err
 	}
-	there := make(map[[2]string]bool, len(found))
-	for _, it := range found {
-		there[fullKey(it)] = true
+	missing := make(map[partyDay][]archive.ConversationID)
+	for _, a := range activities {
+		if !listed[a] {
+			missing[dayOf(a)] = append(missing[dayOf(a)], a.Conversation)
+		}
 	}
-	missing := slices.DeleteFunc(items, func(it item) bool { return there[fullKey(it)] })
-	return m.writeAll(ctx, m.client, puts(missing))
+	var items []item
+	for of, conversations := range missing {
+		entries, err := encodeEntries(of, conversations)
+		if err != nil {
+			return err
+		}
+		items = append(items, entries...)
+	}
+	return m.writeAll(ctx, m.client, puts(items))
 }
 
-func encodeActivity(a archive.Activity) (item, error) {
-	attributes, conv := activityItem{}, conversationPart(a.Conversation)
-	if isDigestPart(conv) {
-		attributes.Conversation = a.Conversation
+// partyDay names the entries of a party's list that are of one day.
+type partyDay struct {
+	corp, party string
+	day         archive.Day
+}
+
+func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day} }
+
+// listed are the activities that the lists have, of the days of those given.
+func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (map[archive.Activity]bool, error) {
+	asked := make(map[partyDay]bool)
+	var mu sync.Mutex
+	listed := make(map[archive.Activity]bool)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(batchesAtOnce)
+	for _, a := range activities {
+		of := dayOf(a)
+		if asked[of] {
+			continue
+		}
+		asked[of] = true
+		group.Go(func() error {
+			entries, err := collect(m.query(ctx, m.client, consistently(startingWith(partyPK(of.corp, of.party), string(of.day)+"#"))), readEntry)
+			if err != nil {
+				return fmt.Errorf("reading what is listed of a day: %w", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range entries {
+				for _, conv := range e.conversations {
+					listed[archive.Activity{Corp: of.corp, Party: of.party, Day: of.day, Conversation: conv}] = true
+				}
+			}
+			return nil
+		})
 	}
-	return encode(partyPK(a.Corp, a.Party), string(a.Day)+"#"+conv, attributes)
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return listed, nil
+}
+
+// entryBytes is about the most that an entry holds; DynamoDB takes 400 KB.
+const entryBytes = 100 << 10
+
+// encodeEntries makes the entry of conversations, or several if they are too
+// much for one item.
+func encodeEntries(of partyDay, conversations []archive.ConversationID) ([]item, error) {
+	slices.Sort(conversations)
+	conversations = slices.Compact(conversations)
+	var items []item
+	for len(conversations) > 0 {
+		n := 1
+		for size := len(conversations[0]); n < len(conversations) && size+len(conversations[n]) <= entryBytes; n++ {
+			size += len(conversations[n])
+		}
+		it, err := encodeEntry(of, conversations[:n])
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, it)
+		conversations = conversations[n:]
+	}
+	return items, nil
+}
+
+func encodeEntry(of partyDay, conversations []archive.ConversationID) (item, error) {
+	if len(conversations) == 1 {
+		conv, attributes := conversationPart(conversations[0]), entryItem{}
+		if isDigestPart(conv) {
+			attributes.Conversation = conversations[0]
+		}
+		return encode(partyPK(of.corp, of.party), string(of.day)+"#"+conv, attributes)
+	}
+	sum := sha256.New()
+	for _, conv := range conversations {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(conv), conv) // a hash never fails
+	}
+	// No conversation's id begins with '~'.
+	return encode(partyPK(of.corp, of.party), string(of.day)+"#~"+hex.EncodeToString(sum.Sum(nil)[:16]), entryItem{Conversations: conversations})
 }
 
 func (m *Messages) writeSetAside(ctx context.Context, p archive.PageView) error {
@@ -469,37 +548,46 @@ func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archi
 	var latest archive.Day
 	var conversations []archive.ConversationID
 	for it, err := range m.query(ctx, m.client, in) {
-		var day archive.Day
-		var conv archive.ConversationID
+		var e entry
 		if err == nil {
-			day, conv, err = readActivity(it)
+			e, err = readEntry(it)
 		}
 		if err != nil {
 			return "", nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
 		}
-		if latest != "" && day != latest {
+		if latest != "" && e.day != latest {
 			break
 		}
-		latest = day
-		conversations = append(conversations, conv)
+		latest = e.day
+		conversations = append(conversations, e.conversations...)
 	}
 	if latest == "" {
 		return "", nil, fmt.Errorf("activity in corp %s: %w", corp, archive.ErrNotFound)
 	}
 	slices.Sort(conversations)
-	return latest, conversations, nil
+	return latest, slices.Compact(conversations), nil
 }
 
-func readActivity(it item) (archive.Day, archive.ConversationID, error) {
-	a, err := decode[activityItem](it)
+// entry is an entry of a party's list as it is read.
+type entry struct {
+	day           archive.Day
+	conversations []archive.ConversationID
+}
+
+func readEntry(it item) (entry, error) {
+	attributes, err := decode[entryItem](it)
 	if err != nil {
-		return "", "", err
+		return entry{}, err
 	}
 	day, conv, _ := strings.Cut(keyOf(it, "sk"), "#")
-	if a.Conversation == "" {
-		a.Conversation = archive.ConversationID(conv)
+	e := entry{archive.Day(day), attributes.Conversations}
+	switch {
+	case attributes.Conversation != "":
+		e.conversations = []archive.ConversationID{attributes.Conversation}
+	case len(e.conversations) == 0:
+		e.conversations = []archive.ConversationID{archive.ConversationID(conv)}
 	}
-	return archive.Day(day), a.Conversation, nil
+	return e, nil
 }
 
 // Clear removes a corp's whole view, for a rebuild from nothing. No page of

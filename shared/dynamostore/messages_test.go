@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
@@ -264,6 +265,55 @@ func TestLatestDay(t *testing.T) {
 		_, _, err := s.LatestDay(ctx, corp, c[0], archive.Day(c[1]))
 		checkError(t, "LatestDay of "+c[0]+" up to "+c[1], err, archive.ErrNotFound)
 	}
+}
+
+// What a party's list lacks of a day is one entry, however many conversations
+// it is; what it has is not written again.
+func TestListsArePacked(t *testing.T) {
+	var units float64
+	s := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"), dynamostore.WithCapacity(func(_, _ string, wcu, _ float64) { units += wcu }))
+	var activities []archive.Activity
+	for i := range 40 {
+		conv := archive.RoomConversation(fmt.Sprintf("%02d", i))
+		if i%4 == 0 {
+			conv = archive.RoomConversation(strings.Repeat("房", 200) + fmt.Sprint(i))
+		}
+		activities = append(activities, archive.Activity{Corp: corp, Party: "p", Day: "2026-03-01", Conversation: conv})
+	}
+	for _, step := range []struct {
+		name  string
+		list  []archive.Activity
+		units float64
+	}{
+		{"one", activities[:1], 2}, // its id is over 1 KB
+		{"again", activities[:1], 0},
+		{"two more", activities[:3], 1},
+		{"one of them", activities[2:3], 0},
+		{"the rest, nine of them of 1.8 KB", activities, 17},
+		{"all again", activities, 0},
+	} {
+		units = 0
+		must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: step.list}))
+		check(t, step.name, units, step.units)
+	}
+	_, list, err := s.LatestDay(t.Context(), corp, "p", "")
+	must(t, err)
+	var want []archive.ConversationID
+	for _, a := range activities {
+		want = append(want, a.Conversation)
+	}
+	slices.Sort(want)
+	check(t, "the list", list, want)
+
+	// More than one item holds.
+	var huge []archive.Activity
+	for i := range 200 {
+		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.RoomConversation(strings.Repeat("间", 400) + fmt.Sprint(i))})
+	}
+	must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: huge}))
+	_, list, err = s.LatestDay(t.Context(), corp, "q", "")
+	must(t, err)
+	check(t, "conversations of the huge list", len(list), len(huge))
 }
 
 func TestUndecryptables(t *testing.T) {
