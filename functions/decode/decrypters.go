@@ -12,13 +12,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var (
-	errNoTime  = errors.New("no time left for it in this invocation")
-	errRefused = errors.New("the library refused this corp's secret a short time ago, or our address has had too many refusals: save the new secret, or configure a decode identity")
-)
+var errRefused = errors.New("the library refused this corp's secret, or our address has had too many refusals: save the new secret, or configure a decode identity")
 
-// refusedPause is how long a secret that Init refused is left alone here.
-const refusedPause = 10 * time.Minute
+// refusedPause is how long an identity that Init refused is left alone.
+const refusedPause = time.Hour
 
 // decrypters gives each corp a library process of its own.
 //
@@ -30,12 +27,13 @@ const refusedPause = 10 * time.Minute
 type decrypters struct {
 	pool     *sdkworker.Pool
 	secrets  secrets
-	ledger   refusals
+	corps    archive.CorpReader
+	ledger   ledger
 	identity string // name of the operator's secret, or empty
 	now      func() time.Time
 
-	mu      sync.Mutex
-	refused map[string]time.Time // by corp and secret: when Init refused
+	mu     sync.Mutex
+	passed map[string]bool // by corp and secret: Init let it pass in this process
 }
 
 type secrets interface {
@@ -43,13 +41,16 @@ type secrets interface {
 	Identity(ctx context.Context, name string) (corpID string, archiveSecret secret.Value, err error)
 }
 
-type refusals interface {
-	RecordRefusal(ctx context.Context, corp string, at time.Time) error
+type ledger interface {
+	PullState(ctx context.Context, corp string) (archive.PullState, error)
+	RecordRefusal(ctx context.Context, by string, at time.Time) error
 	Refusals(ctx context.Context, since time.Time) (int, error)
+	// RefusedSince reports whether a refusal was recorded by the name.
+	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
 }
 
-func newDecrypters(pool *sdkworker.Pool, s secrets, l refusals, identity string, now func() time.Time) *decrypters {
-	return &decrypters{pool: pool, secrets: s, ledger: l, identity: identity, now: now, refused: make(map[string]time.Time)}
+func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, identity string, now func() time.Time) *decrypters {
+	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, identity: identity, now: now, passed: make(map[string]bool)}
 }
 
 // Decrypter implements [archive.Decrypters].
@@ -60,21 +61,52 @@ func (d *decrypters) Decrypter(ctx context.Context, corp string) (archive.Decryp
 	}
 	memo := corp + " " + id.Secret.Fingerprint()
 	d.mu.Lock()
-	at, known := d.refused[memo]
+	passed := d.passed[memo]
 	d.mu.Unlock()
-	if known {
-		if d.now().Sub(at) < refusedPause {
-			return nil, errRefused
-		}
-		n, err := d.ledger.Refusals(ctx, d.now().Add(-time.Hour))
-		if err != nil {
-			return nil, fmt.Errorf("count refusals: %w", err)
-		}
-		if n >= archive.RefusalBudget {
-			return nil, errRefused
+	if !passed {
+		if err := d.mayInit(ctx, corp, id); err != nil {
+			return nil, err
 		}
 	}
-	return &decrypter{Session: d.pool.Session(corp, id), owner: d, corp: corp, memo: memo}, nil
+	return &decrypter{Session: d.pool.Session(corp, id), owner: d, by: refusedBy(id), memo: memo}, nil
+}
+
+// refusedBy is the name under which refusals of an identity are recorded,
+// apart from those of the puller: what refuses its calls may let Init pass.
+func refusedBy(id sdkworker.Identity) string { return id.CorpID + "/decode" }
+
+// mayInit keeps a secret that is not known to work away from WeCom, in case
+// Init asks it (law 8): the puller tries secrets, with its pauses. What it
+// cannot tell is tried here once an hour, within the budget of our address.
+func (d *decrypters) mayInit(ctx context.Context, corp string, id sdkworker.Identity) error {
+	if d.identity == "" {
+		c, err := d.corps.Corp(ctx, corp)
+		if err != nil && !errors.Is(err, archive.ErrNotFound) {
+			return fmt.Errorf("read corp: %w", err)
+		}
+		state, err := d.ledger.PullState(ctx, corp)
+		if err != nil {
+			return fmt.Errorf("read pull state: %w", err)
+		}
+		switch {
+		case state.SecretWorks(c):
+			return nil
+		case state.SecretRefusedAt.Equal(c.SecretSetAt) && state.Trouble != nil && state.Trouble.Op == "Init":
+			return errRefused
+		}
+	}
+	refused, err := d.ledger.RefusedSince(ctx, refusedBy(id), d.now().Add(-refusedPause))
+	if err != nil {
+		return fmt.Errorf("look for a refusal: %w", err)
+	}
+	n, err := d.ledger.Refusals(ctx, d.now().Add(-time.Hour))
+	if err != nil {
+		return fmt.Errorf("count refusals: %w", err)
+	}
+	if refused || n >= archive.RefusalBudget {
+		return errRefused
+	}
+	return nil
 }
 
 func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Identity, error) {
@@ -101,7 +133,7 @@ func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Id
 type decrypter struct {
 	*sdkworker.Session
 	owner *decrypters
-	corp  string
+	by    string
 	memo  string
 }
 
@@ -115,13 +147,16 @@ func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]
 
 func (d *decrypter) note(ctx context.Context, err error) error {
 	var sdk *archive.SDKError
-	if !errors.As(err, &sdk) || !archive.RefusedSecret(sdk) {
+	refused := errors.As(err, &sdk) && archive.RefusedSecret(sdk)
+	if err == nil || refused {
+		d.owner.mu.Lock()
+		d.owner.passed[d.memo] = err == nil
+		d.owner.mu.Unlock()
+	}
+	if !refused {
 		return nil
 	}
-	d.owner.mu.Lock()
-	d.owner.refused[d.memo] = d.owner.now()
-	d.owner.mu.Unlock()
-	if err := d.owner.ledger.RecordRefusal(ctx, d.corp, d.owner.now()); err != nil {
+	if err := d.owner.ledger.RecordRefusal(ctx, d.by, d.owner.now()); err != nil {
 		return fmt.Errorf("record refusal: %w", err)
 	}
 	return nil

@@ -24,7 +24,6 @@ func TestHandle(t *testing.T) {
 	var did []string
 	h := handler{
 		log: slog.New(slog.DiscardHandler),
-		now: time.Now,
 		decode: func(_ context.Context, c string, after uint64, redo archive.Redo) error {
 			did = append(did, fmt.Sprint("page ", after, " ", redo))
 			if after == 2 {
@@ -46,28 +45,19 @@ func TestHandle(t *testing.T) {
 		{MessageId: "5", Body: `{"v":1,"corp":"","after":"1"}`},
 		{MessageId: "6", Body: ``},
 	}}
-	failed := func(ctx context.Context) []string {
-		resp, err := h.handle(ctx, event)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []string
-		for _, f := range resp.BatchItemFailures {
-			ids = append(ids, f.ItemIdentifier)
-		}
-		return ids
+	resp, err := h.handle(t.Context(), event)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := failed(t.Context()); !slices.Equal(got, []string{"2", "5", "6"}) {
-		t.Errorf("got failures %v, want 2 5 6", got)
+	var failed []string
+	for _, f := range resp.BatchItemFailures {
+		failed = append(failed, f.ItemIdentifier)
+	}
+	if !slices.Equal(failed, []string{"2", "5", "6"}) {
+		t.Errorf("got failures %v, want 2 5 6", failed)
 	}
 	if want := []string{"page 1 0", "page 2 0", "page 18446744073709551615 0", "replay r1"}; !slices.Equal(did, want) {
 		t.Errorf("got %q, want %q", did, want)
-	}
-	did = nil
-	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(startMargin-time.Second))
-	defer cancel()
-	if got := failed(ctx); len(got) != 6 || len(did) != 0 {
-		t.Errorf("no time left: got failures %v and work %v, want all back and none begun", got, did)
 	}
 }
 
@@ -92,7 +82,7 @@ func (identities) Identity(context.Context, string) (string, secret.Value, error
 func TestIdentityForDecoding(t *testing.T) {
 	f := &archivetest.Faults{}
 	store := identities{archivetest.NewSecrets(f)}
-	d := newDecrypters(nil, store, archivetest.NewLedger(t, f), "", time.Now)
+	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), "", time.Now)
 	id, err := d.identityFor(t.Context(), corp)
 	if err != nil || id.CorpID != corp || id.Secret.IsZero() {
 		t.Errorf("no secret saved: got %v, %v; want the corp with some text", id.CorpID, err)
@@ -107,44 +97,102 @@ func TestIdentityForDecoding(t *testing.T) {
 	}
 }
 
-// Law 8: what Init refused is left alone for a while, and counts.
-func TestRefusedInitIsSpared(t *testing.T) {
-	f := &archivetest.Faults{}
-	store := identities{archivetest.NewSecrets(f)}
-	store.Put(corp, secret.New("stale"))
-	ledger := archivetest.NewLedger(t, f)
+// Law 8: whether Init asks WeCom about the secret is not known, so one that is
+// not known to work is initialised with sparingly, by all processes together.
+func TestSecretsAreSpared(t *testing.T) {
+	const other = "ww0000000000000002"
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	setAt := now.Add(-48 * time.Hour)
+	refused := &archive.SDKError{Op: "Init", Code: 10000}
+	tests := []struct {
+		name    string
+		state   archive.PullState
+		record  map[string]time.Duration // refusals, by name and how long ago
+		passed  bool                     // a message was decrypted in this process
+		refused bool                     // Init refused the last one in this process
+		want    error
+	}{
+		{name: "the secret works", state: archive.PullState{SecretOKAt: setAt}},
+		{name: "it works, and the budget is used up", state: archive.PullState{SecretOKAt: setAt}, record: flood(other)},
+		{name: "another one worked", state: archive.PullState{SecretOKAt: setAt.Add(-time.Hour)}},
+		{name: "never tried"},
+		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
+		{name: "Init refused it to the puller",
+			state: archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}, want: errRefused},
+		{name: "Init refused the one before to the puller",
+			state: archive.PullState{SecretRefusedAt: setAt.Add(-time.Hour), Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}},
+		{name: "a call was refused to the puller",
+			state:  archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "GetChatData"}},
+			record: map[string]time.Duration{corp: time.Minute}},
+		{name: "refused to another process", record: map[string]time.Duration{corp + "/decode": 59 * time.Minute}, want: errRefused},
+		{name: "refused to another process an hour ago", record: map[string]time.Duration{corp + "/decode": 61 * time.Minute}},
+		{name: "refused to another corp", record: map[string]time.Duration{other + "/decode": time.Minute}},
+		{name: "refused here", refused: true, want: errRefused},
+		{name: "it passed here, and the budget is used up", passed: true, record: flood(other)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, f := t.Context(), &archivetest.Faults{}
+			store := identities{archivetest.NewSecrets(f)}
+			store.Put(corp, secret.New("theirs"))
+			corps, ledger := archivetest.NewCorps(t, f), archivetest.NewLedger(t, f)
+			pool := sdkworker.NewPool(sdkworker.Config{})
+			t.Cleanup(pool.Close)
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: setAt}))
+			must(corps.SetSecret(ctx, corp, "thei", setAt))
+			d := newDecrypters(pool, store, corps, ledger, "", func() time.Time { return now })
+			if tt.passed || tt.refused {
+				dec, err := d.Decrypter(ctx, corp)
+				must(err)
+				if must(dec.(*decrypter).note(ctx, nil)); tt.refused {
+					must(dec.(*decrypter).note(ctx, refused))
+				}
+			}
+			tt.state.Corp = corp
+			must(ledger.SavePullState(ctx, tt.state))
+			for by, ago := range tt.record {
+				must(ledger.RecordRefusal(ctx, by, now.Add(-ago)))
+			}
+			if _, err := d.Decrypter(ctx, corp); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// flood uses up the budget of our address.
+func flood(by string) map[string]time.Duration {
+	record := make(map[string]time.Duration)
+	for i := range archive.RefusalBudget {
+		record[fmt.Sprint(by, "/", i)] = time.Duration(i+1) * time.Minute
+	}
+	return record
+}
+
+// A corp without a secret, or that left, is decoded all the same, with the
+// operator's identity or with anything.
+func TestSecretsAreSparedWithAnIdentity(t *testing.T) {
+	ctx, f := t.Context(), &archivetest.Faults{}
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	ledger := archivetest.NewLedger(t, f)
 	pool := sdkworker.NewPool(sdkworker.Config{})
 	t.Cleanup(pool.Close)
-	d := newDecrypters(pool, store, ledger, "", func() time.Time { return now })
-	dec, err := d.Decrypter(t.Context(), corp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := dec.(*decrypter).note(t.Context(), &archive.SDKError{Op: "Init", Code: 10000}); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := ledger.Refusals(t.Context(), now); err != nil || n != 1 {
-		t.Errorf("got %d refusals counted, %v; want 1", n, err)
-	}
-	if _, err := d.Decrypter(t.Context(), corp); !errors.Is(err, errRefused) {
-		t.Errorf("at once: got %v, want it spared", err)
-	}
-	now = now.Add(refusedPause)
-	if _, err := d.Decrypter(t.Context(), corp); err != nil {
-		t.Errorf("later: got %v, want another try", err)
-	}
-	for range archive.RefusalBudget {
-		now = now.Add(time.Millisecond)
-		if err := ledger.RecordRefusal(t.Context(), "wwother0000000000", now); err != nil {
+	for name, by := range map[string]string{"operator": "wwoperator0000000/decode", "": corp + "/decode"} {
+		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, name, func() time.Time { return now })
+		if _, err := d.Decrypter(ctx, corp); err != nil {
+			t.Errorf("%q: got %v, want a try", name, err)
+		}
+		if err := ledger.RecordRefusal(ctx, by, now); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := d.Decrypter(t.Context(), corp); !errors.Is(err, errRefused) {
-		t.Errorf("budget used up: got %v, want it spared", err)
-	}
-	store.Put(corp, secret.New("fresh"))
-	if _, err := d.Decrypter(t.Context(), corp); err != nil {
-		t.Errorf("another secret: got %v, want a try", err)
+		if _, err := d.Decrypter(ctx, corp); !errors.Is(err, errRefused) {
+			t.Errorf("%q: got %v after a refusal, want it spared", name, err)
+		}
 	}
 }

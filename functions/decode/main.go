@@ -59,7 +59,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		View:       view,
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
-		Decrypters: newDecrypters(pool, secrets, ledger, cfg.identity, time.Now),
+		Decrypters: newDecrypters(pool, secrets, corps, ledger, cfg.identity, time.Now),
 		Replays:    replayer,
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
@@ -70,5 +70,5 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	replayer.Decode = decoder.Decode
 	replayer.Verify = (&archive.Verifier{Decoder: decoder, View: view}).Page
-	return handler{decode: decoder.Decode, replay: replayer.Run, now: time.Now, log: log}.handle, nil
+	return handler{decode: decoder.Decode, replay: replayer.Run, log: log}.handle, nil
 }

@@ -4,80 +4,51 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
-
-// corpsAtOnce is how many corps of a batch are pulled at a time, each with a
-// process of the library: a slow one must not hold up the others. With the
-// memory that template.yaml gives the function it is also the most that fit.
-const corpsAtOnce = 3
 
 type handler struct {
 	pull func(context.Context, archive.PullRequest) error
 	log  *slog.Logger
 }
 
-// handle serves a batch: however many requests it holds for a corp, they are
-// one pull. A corp whose pull failed gets its requests back after the
-// visibility time; the others are not held up by it. Order within a group does
-// not matter here, so what follows a failure need not be given back.
+// handle serves requests, one after the other; template.yaml has each come
+// alone, so that a slow corp holds up no other. A request whose pull failed
+// comes back after the visibility time.
 func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 	var resp events.SQSEventResponse
-	fail := func(id string) {
-		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
-	}
-	requests := make(map[string]*archive.PullRequest)
-	messages := make(map[string][]string)
-	var order []string
 	for _, m := range event.Records {
 		req, err := sqsqueue.ParsePull(m.Body)
+		if err == nil {
+			req.Again, req.SentAt = number(m, "ApproximateReceiveCount") > 1, sent(m)
+			err = h.pull(ctx, req)
+		}
 		if err != nil {
-			h.log.ErrorContext(ctx, "request not understood", "message", m.MessageId, "err", err)
-			fail(m.MessageId)
-			continue
-		}
-		req.Again = delivered(m) > 1
-		if first := requests[req.Corp]; first != nil {
-			first.Force = first.Force || req.Force
-			first.Again = first.Again || req.Again
-		} else {
-			requests[req.Corp] = &req
-			order = append(order, req.Corp)
-		}
-		messages[req.Corp] = append(messages[req.Corp], m.MessageId)
-	}
-	errs := make([]error, len(order))
-	var group errgroup.Group
-	group.SetLimit(corpsAtOnce)
-	for i, corp := range order {
-		group.Go(func() error {
-			errs[i] = h.pull(ctx, *requests[corp])
-			return nil
-		})
-	}
-	_ = group.Wait()
-	for i, corp := range order {
-		if errs[i] == nil {
-			continue
-		}
-		h.log.ErrorContext(ctx, "pull failed", "corp", corp, "err", errs[i])
-		for _, id := range messages[corp] {
-			fail(id)
+			h.log.ErrorContext(ctx, "pull request failed", "message", m.MessageId, "corp", req.Corp, "err", err)
+			resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
 		}
 	}
 	return resp, nil
 }
 
-// delivered is how often SQS has handed the message out, this time included.
-func delivered(m events.SQSMessage) int {
-	n, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+// number is an attribute that SQS gives to a message; 0 if it is not there.
+func number(m events.SQSMessage, attribute string) int64 {
+	n, err := strconv.ParseInt(m.Attributes[attribute], 10, 64)
 	if err != nil {
-		return 1
+		return 0
 	}
 	return n
+}
+
+func sent(m events.SQSMessage) time.Time {
+	ms := number(m, "SentTimestamp")
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -21,11 +20,8 @@ const (
 )
 
 func TestHandle(t *testing.T) {
-	var mu sync.Mutex
 	var pulled []archive.PullRequest
 	h := handler{log: slog.New(slog.DiscardHandler), pull: func(_ context.Context, r archive.PullRequest) error {
-		mu.Lock()
-		defer mu.Unlock()
 		pulled = append(pulled, r)
 		if r.Corp == corpA {
 			return errors.New("a store is down")
@@ -33,18 +29,22 @@ func TestHandle(t *testing.T) {
 		return nil
 	}}
 	resp, err := h.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
-		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"timer"}`, Attributes: map[string]string{"ApproximateReceiveCount": "1"}},
-		{MessageId: "2", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`},
-		{MessageId: "3", Body: `{"v":1,"corp":"` + corpA + `","why":"asked","force":true}`},
-		{MessageId: "4", Body: `nonsense`},
-		{MessageId: "5", Body: `{"v":1,"corp":"../../etc"}`},
-		{MessageId: "6", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`, Attributes: map[string]string{"ApproximateReceiveCount": "2"}},
+		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"asked","force":true}`},
+		{MessageId: "2", Body: `nonsense`},
+		{MessageId: "3", Body: `{"v":1,"corp":"../../etc"}`},
+		{MessageId: "4", Body: `{"v":1,"corp":"` + corpB + `","why":"callback"}`, Attributes: map[string]string{
+			"ApproximateReceiveCount": "1", "SentTimestamp": "1767225600123",
+		}},
+		{MessageId: "5", Body: `{"v":1,"corp":"` + corpB + `","why":"timer"}`, Attributes: map[string]string{"ApproximateReceiveCount": "2"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(pulled, func(a, b archive.PullRequest) int { return strings.Compare(a.Corp, b.Corp) })
-	want := []archive.PullRequest{{V: 1, Corp: corpA, Why: "timer", Force: true}, {V: 1, Corp: corpB, Why: "callback", Again: true}}
+	want := []archive.PullRequest{
+		{V: 1, Corp: corpA, Why: "asked", Force: true},
+		{V: 1, Corp: corpB, Why: "callback", SentAt: time.UnixMilli(1767225600123)},
+		{V: 1, Corp: corpB, Why: "timer", Again: true},
+	}
 	if !reflect.DeepEqual(pulled, want) {
 		t.Errorf("got pulls %+v, want %+v", pulled, want)
 	}
@@ -52,8 +52,8 @@ func TestHandle(t *testing.T) {
 	for _, f := range resp.BatchItemFailures {
 		failed = append(failed, f.ItemIdentifier)
 	}
-	if got := strings.Join(failed, " "); got != "4 5 1 3" {
-		t.Errorf("got failures %s, want 4 5 1 3: what was not understood, and all of the corp that failed", got)
+	if got := strings.Join(failed, " "); got != "1 2 3" {
+		t.Errorf("got failures %s, want 1 2 3: what failed and what was not understood", got)
 	}
 }
 

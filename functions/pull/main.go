@@ -22,6 +22,11 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
+// processes are kept, each for one of the corps that were pulled last: starting
+// one again costs a token. It is also the most that fit the memory that
+// template.yaml gives the function.
+const processes = 3
+
 func main() { lambdamain.Run("pull", parseConfig, wire) }
 
 // wire puts the function together.
@@ -32,7 +37,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	pool := sdkworker.NewPool(sdkworker.Config{
 		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
 		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, ChatDataTimeout: archive.CallTimeout,
-		MaxProcesses: corpsAtOnce, MaxRSS: 128 << 20, MemoryLimit: 192 << 20, Log: log,
+		MaxProcesses: processes, MaxRSS: 128 << 20, MemoryLimit: 192 << 20, Log: log,
 	})
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)

@@ -65,7 +65,7 @@ func TestTickRequestsPulls(t *testing.T) {
 	t.Run("not while paused, at once when the secret changed", func(t *testing.T) {
 		d, disp := newDispatch(t, &archivetest.Faults{})
 		d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{
-			Corp: corp, NotBefore: d.clock.Now().Add(6 * time.Hour), SecretRefusedAt: start, Refusals: 3}))
+			Corp: corp, NotBefore: d.clock.Now().Add(6 * time.Hour), SecretRefusedAt: secretSet, Refusals: 3}))
 		if got := count(d, disp, 10); got != 0 {
 			t.Errorf("got %d pulls, want none", got)
 		}
@@ -236,7 +236,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		d.must(disp.Tick(t.Context()))
 		return d.Media.Take()
 	}
-	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: start}))
+	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: secretSet}))
 	if got := tick(); len(got) != 0 {
 		t.Errorf("no files: got %v", got)
 	}
@@ -255,7 +255,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		t.Errorf("the queue is long: got %v", got)
 	}
 	disp.MediaDepth = depth(0)
-	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: start, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}))
+	d.must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, SecretOKAt: secretSet, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}))
 	n := 0
 	for range 10 {
 		n += len(tick())

@@ -22,7 +22,7 @@ type MediaLedger interface {
 	// PullState reads the state last saved; a zero state with Corp set if none.
 	PullState(ctx context.Context, corp string) (PullState, error)
 	// RecordRefusal adds to the refusals that our address has had.
-	RecordRefusal(ctx context.Context, corp string, at time.Time) error
+	RecordRefusal(ctx context.Context, by string, at time.Time) error
 }
 
 // The fetcher's times and bounds.
@@ -135,7 +135,7 @@ func MediaHeld(c Corp, s PullState) Cause {
 			return t.Cause
 		}
 	}
-	if s.Refusals > 0 || !s.SecretOKAt.Equal(c.SecretSetAt) {
+	if !s.SecretWorks(c) {
 		return CauseSecret
 	}
 	return ""

@@ -41,7 +41,7 @@ func newMediaBench(t testing.TB, f *archivetest.Faults) *mediaBench {
 
 // trouble is what the puller found last; empty for none.
 func (b *mediaBench) trouble(c archive.Cause) {
-	s := archive.PullState{Corp: corp, SecretOKAt: start}
+	s := archive.PullState{Corp: corp, SecretOKAt: secretSet}
 	if c != "" {
 		s.Trouble = &archive.Trouble{Cause: c}
 	}

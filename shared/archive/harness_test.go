@@ -45,7 +45,10 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 
 func (c *clock) advance(d time.Duration) { _ = c.Sleep(context.Background(), d) }
 
-var start = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+var (
+	start     = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	secretSet = start.Add(-time.Hour)
+)
 
 func newBench(t testing.TB, f *archivetest.Faults) *bench {
 	w := archivetest.NewWorld(t, f)
@@ -62,7 +65,7 @@ func newBench(t testing.TB, f *archivetest.Faults) *bench {
 func (b *bench) register(id string) {
 	ctx := b.t.Context()
 	b.must(b.Corps.CreateCorp(ctx, archive.Corp{ID: id, Name: id, CreatedAt: start}))
-	b.must(b.Corps.SetSecret(ctx, id, "secr", start))
+	b.must(b.Corps.SetSecret(ctx, id, "secr", secretSet))
 	b.must(b.Corps.SetEnabled(ctx, id, true, start))
 	b.Secrets.Put(id, secret.New("secret of "+id))
 }

@@ -125,7 +125,7 @@ type PullState struct {
 	Corp        string
 	LastCallAt  time.Time // WeCom was last asked
 	LastPageAt  time.Time // a page with records last became durable
-	LastEmptyAt time.Time // an empty page last said "caught up"
+	LastEmptyAt time.Time // WeCom was asked and answered with an empty page: "caught up"
 	// Trouble is why the last pull stopped early; nil when all is well.
 	Trouble *Trouble
 	// NotBefore: no call before this time, unless asked for by a person.
@@ -146,6 +146,12 @@ type PullState struct {
 	HeadDay string
 }
 
+// SecretWorks reports whether the corp's secret, as it is saved now, worked the
+// last time that WeCom was shown it.
+func (s PullState) SecretWorks(c Corp) bool {
+	return s.Refusals == 0 && !c.SecretSetAt.IsZero() && s.SecretOKAt.Equal(c.SecretSetAt)
+}
+
 // Probe is the search for the first seq after which WeCom answers again, while
 // the record behind the head cannot be fetched.
 type Probe struct {
@@ -156,6 +162,7 @@ type Probe struct {
 	At       uint64 // the seq last asked after in search of an answer
 	Good     uint64 // a seq after which WeCom answered; 0 until there is one
 	Low      uint64 // asking after each seq up to this failed while asking after Good did not
+	Sparse   bool   // not after each: the range was too long
 }
 
 // Loss is a time in which WeCom may have deleted messages that were not

@@ -32,9 +32,9 @@ type Record struct {
 // an object with an errcode; its error holds nothing of the answer.
 func ParseAnswer(raw []byte) (Answer, error) {
 	var a struct {
-		ErrCode  *number  `json:"errcode"`
-		ErrMsg   string   `json:"errmsg"`
-		ChatData []Record `json:"chatdata"`
+		ErrCode  *number         `json:"errcode"`
+		ErrMsg   json.RawMessage `json:"errmsg"` // for people: nothing depends on its type
+		ChatData []Record        `json:"chatdata"`
 	}
 	if err := json.Unmarshal(raw, &a); err != nil {
 		return Answer{}, fmt.Errorf("answer of %d bytes is no page: %s", len(raw), jsonFault(err))
@@ -46,7 +46,7 @@ func ParseAnswer(raw []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("answer of %d bytes has an errcode that is no number", len(raw))
 	}
-	return Answer{ErrCode: code, FromIP: fromIP(a.ErrMsg), Records: a.ChatData}, nil
+	return Answer{ErrCode: code, FromIP: fromIP(stringOf(a.ErrMsg)), Records: a.ChatData}, nil
 }
 
 // jsonFault describes a JSON error by its place alone: encoding/json quotes

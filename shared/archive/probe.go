@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const (
 	probePause = 2 * time.Minute
 	// probeCalls bounds the search for a place to go on from, per pull.
 	probeCalls = 60
+	// probeSpan is how many seqs are asked after one by one. Records are rarely
+	// further apart; where they are, walking would take days.
+	probeSpan = 100
 )
 
 // aboutRecords reports whether the page itself seems to be to blame. A library
@@ -41,7 +45,9 @@ func (d *drain) beginProbe(t Trouble) {
 // library may fail for other reasons meanwhile, every seq below that is then
 // asked for once more, each time with the answer further on as a proof that
 // WeCom and the library work; only what fails between two such proofs is taken
-// for unreadable. A gap row ends where the first readable record begins.
+// for unreadable. A gap row ends where the first readable record begins. Over
+// more than [probeSpan] seqs the search takes growing steps and then halves
+// what is left; the gap row says so.
 //
 // All progress is in [PullState.Probe], so that the search goes on in the next
 // pull. done means that this pull is to end.
@@ -49,31 +55,39 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 	p := d.state.Probe
 	if d.Now().Sub(p.Since) < gapAge {
 		v, err := d.retryRecord(ctx)
-		return v != answered, err
+		return d.ends(v, answered), err
 	}
 	for begun := d.calls; d.calls-begun < probeCalls && !d.nearlyOver(ctx); {
 		switch {
 		case p.Good == 0:
-			v, err := d.oneAfter(ctx, p.At+1)
-			if err != nil || v == otherwise {
-				return true, err
+			next := p.At + max(1, (p.At-p.After)/probeSpan*probeSpan)
+			if next < p.At { // nothing answers anywhere
+				next = p.After + 1
 			}
-			if p.At++; v == answered {
+			v, err := d.oneAfter(ctx, next)
+			if err != nil || v != answered && v != unfetchable {
+				return d.ends(v), err
+			}
+			if p.At = next; v == answered {
 				p.Good, p.Low = p.At, p.After
 			}
 		case p.Low+1 < p.Good:
-			v, err := d.oneAfter(ctx, p.Low+1)
-			if err != nil || v == otherwise {
-				return true, err
+			step := uint64(1)
+			if span := p.Good - p.Low; span > probeSpan {
+				step, p.Sparse = span/2, true
+			}
+			v, err := d.oneAfter(ctx, p.Low+step)
+			if err != nil || v != answered && v != unfetchable {
+				return d.ends(v), err
 			}
 			if v == answered {
-				p.Good = p.Low + 1
+				p.Good = p.Low + step
 				continue
 			}
 			if v, err := d.oneAfter(ctx, p.Good); err != nil || v != answered {
-				return true, err
+				return d.ends(v), err
 			}
-			p.Low++
+			p.Low += step
 		default:
 			return d.giveUp(ctx)
 		}
@@ -82,12 +96,24 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
+// ends reports whether the pull ends with a verdict, which it does unless that
+// is one of those to go on from. With an expired head there is nothing to
+// search behind: the next page is asked for as after any long silence.
+func (d *drain) ends(v verdict, goOn ...verdict) bool {
+	if v == expired {
+		d.state.Probe = nil
+		return false
+	}
+	return !slices.Contains(goOn, v)
+}
+
 // verdict is what a question for one record came to.
 type verdict int
 
 const (
 	answered    verdict = iota
 	unfetchable         // the record itself seems to be to blame; the pull is to pause
+	expired             // WeCom has deleted what was asked after
 	otherwise           // something else is wrong; the pull is to end
 )
 
@@ -96,6 +122,8 @@ func (d *drain) judge(ctx context.Context, failure *Trouble) (verdict, error) {
 	switch {
 	case failure == nil:
 		return answered, nil
+	case failure.Native && failure.Code == codeExpired:
+		return expired, nil
 	case aboutRecords(*failure):
 		d.trouble(*failure)
 		d.state.NotBefore = d.Now().Add(probePause)
@@ -144,22 +172,37 @@ func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	p := d.state.Probe
 	if v, err := d.retryRecord(ctx); err != nil || v != unfetchable {
-		return v != answered, err
+		return d.ends(v, answered), err
 	}
 	if v, err := d.oneAfter(ctx, p.Good); err != nil || v != answered {
-		return true, err
+		return d.ends(v), err
+	}
+	if p.Sparse && p.Good-1 > p.After {
+		// A failure that was by chance would have halved away what is readable.
+		v, err := d.oneAfter(ctx, p.Good-1)
+		if v == answered {
+			p.Good, p.Low = p.Good-1, p.After
+			return false, err
+		}
+		if err != nil || v != unfetchable {
+			return d.ends(v), err
+		}
+	}
+	evidence := fmt.Sprintf("%d calls at limit 1 failed since %s; asking after %d was answered",
+		p.Attempts, p.Since.UTC().Format(time.RFC3339), p.Good)
+	if p.Sparse {
+		evidence += "; not every seq between was asked after"
 	}
 	row := Row{
-		Corp:   d.corp.ID,
-		Kind:   GapRow,
-		After:  d.head.Last,
-		Last:   p.Good,
-		At:     d.Now().Truncate(time.Millisecond),
-		Reason: p.Reason,
-		Evidence: fmt.Sprintf("%d calls at limit 1 failed since %s; asking after %d was answered",
-			p.Attempts, p.Since.UTC().Format(time.RFC3339), p.Good),
-		Prev:  d.head.Hash,
-		State: RowDecoded,
+		Corp:     d.corp.ID,
+		Kind:     GapRow,
+		After:    d.head.Last,
+		Last:     p.Good,
+		At:       d.Now().Truncate(time.Millisecond),
+		Reason:   p.Reason,
+		Evidence: evidence,
+		Prev:     d.head.Hash,
+		State:    RowDecoded,
 	}
 	row.Sum = digest([]byte(row.Evidence))
 	row.Hash = ChainHash(row)

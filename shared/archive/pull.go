@@ -32,8 +32,9 @@ type PullLedger interface {
 	// SavePullState replaces the state.
 	SavePullState(ctx context.Context, s PullState) error
 	// RecordRefusal adds to the refusals that our address has had, of all
-	// corps; Refusals counts those at or after since, at most the last 24 h.
-	RecordRefusal(ctx context.Context, corp string, at time.Time) error
+	// corps; Refusals counts those at or after since, at most the last 24 h. by
+	// is the corp, or it and who else was refused for it.
+	RecordRefusal(ctx context.Context, by string, at time.Time) error
 	Refusals(ctx context.Context, since time.Time) (int, error)
 	// RecordLoss stores a loss once: the same Corp and Since again changes
 	// nothing.
@@ -106,13 +107,16 @@ type DecodeQueue interface {
 // counts from the last call of the pull before, keeps below that without a
 // counter.
 const (
-	callPause    = 110 * time.Millisecond
-	retryPause   = time.Second
-	pauseLong    = 10 * time.Minute // while only a person or a payment can help
-	banned       = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
-	tries        = 3                // of one call
-	codeExpired  = 10010            // the library's "data expired"
-	refusalHours = time.Hour        // the window of the address's budget
+	callPause  = 110 * time.Millisecond
+	retryPause = time.Second
+	pauseLong  = 10 * time.Minute // while only a person or a payment can help
+	banned     = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
+	// secretSettles is how long the secret store may still show the secret
+	// before: a refusal within it says nothing about the new one.
+	secretSettles = time.Minute
+	tries         = 3         // of one call
+	codeExpired   = 10010     // the library's "data expired"
+	refusalHours  = time.Hour // the window of the address's budget
 	// stopMargin is what one more page may take: a process to start, a call, and
 	// the page to be made durable.
 	stopMargin = StartTimeout + InitTimeout + CallTimeout + KillTimeout + 5*time.Second
@@ -182,7 +186,7 @@ func (p *Puller) Pull(ctx context.Context, req PullRequest) error {
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !due(corp, state, p.Now()) && !req.Force {
+	if !req.Force && (!due(corp, state, p.Now()) || served(req, state)) {
 		return nil
 	}
 	d := &drain{Puller: p, corp: corp, state: state}
@@ -225,6 +229,15 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 func due(c Corp, s PullState, now time.Time) bool {
 	changed := !s.SecretRefusedAt.IsZero() && !s.SecretRefusedAt.Equal(c.SecretSetAt)
 	return changed || !now.Before(s.NotBefore)
+}
+
+// clockSkew is how far our clocks may differ from those of SQS.
+const clockSkew = 2 * time.Second
+
+// served reports whether WeCom said that there was nothing more after the
+// request was made: a flood of callbacks is few pulls.
+func served(req PullRequest, s PullState) bool {
+	return !req.SentAt.IsZero() && s.LastEmptyAt.After(req.SentAt.Add(clockSkew))
 }
 
 // drain is one pull of one corp.
@@ -296,7 +309,7 @@ func (d *drain) nearlyOver(ctx context.Context) bool {
 // withinBudget keeps a secret that is not known to work away from WeCom while
 // our address has had too many refusals (law 8).
 func (d *drain) withinBudget(ctx context.Context) (bool, error) {
-	if d.state.SecretOKAt.Equal(d.corp.SecretSetAt) && d.state.Refusals == 0 {
+	if d.state.SecretWorks(d.corp) {
 		return true, nil
 	}
 	now := d.Now()
@@ -342,7 +355,7 @@ func (d *drain) page(ctx context.Context) (done bool, err error) {
 				return true, fmt.Errorf("record loss: %w", err)
 			}
 		}
-		d.state.LastEmptyAt = d.Now()
+		d.state.LastEmptyAt = d.state.LastCallAt // what came during the call may not be in it
 		d.state.Limit = 0
 		return true, nil
 	}
@@ -503,6 +516,10 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 			return false, nil
 		}
 		return true, nil
+	case respond == respondRefuse && now.Sub(d.corp.SecretSetAt) < secretSettles:
+		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
+			return true, fmt.Errorf("record refusal: %w", err)
+		}
 	case respond == respondRefuse:
 		if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
 			d.state.Refusals = 0

@@ -144,6 +144,8 @@ func TestPullUnderstandsRefusals(t *testing.T) {
 		{page(40001), archive.CauseSecret, 10 * time.Minute, 1},
 		{page(40091), archive.CauseSecret, 10 * time.Minute, 1},
 		{page(40013), archive.CauseCorpID, 10 * time.Minute, 1},
+		{page(50003), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(610016), archive.CauseNotOpen, 10 * time.Minute, 1},
 		{page(45009), archive.CauseRate, time.Minute, 1},
 		{page(-1), archive.CauseBusy, 0, 3},
 		{page(42001), archive.CauseBusy, 0, 3},
@@ -266,21 +268,26 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 		{"the first", []uint64{5}, crash, []string{"(0,5] library_crash"}}, // seqs begin at 5: what is before it does not exist
 		{"the last", []uint64{14}, tooLarge, []string{"(13,14] errcode_301058"}},
 		{"two together", []uint64{8, 9}, tooLarge, []string{"(7,9] errcode_301058"}},
+		{"the one before it far away", []uint64{2000}, crash, []string{"(14,2000] library_crash"}},
+		{"and another behind", []uint64{2000, 2001}, crash, []string{"(14,2001] library_crash"}},
 		{"two apart", []uint64{8, 12}, tooLarge, []string{"(7,8] errcode_301058", "(11,12] errcode_301058"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, &archivetest.Faults{})
 			b.say(corp, 5, 10)
+			b.say(corp, 2000, 3)
+			seqs := []uint64{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 2000, 2001, 2002}
 			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-				for _, bad := range tt.bad {
-					if first := max(after+1, 5); bad >= first && bad < first+uint64(limit) {
+				first, _ := slices.BinarySearch(seqs, after+1)
+				for _, seq := range seqs[first:min(len(seqs), first+limit)] {
+					if slices.Contains(tt.bad, seq) {
 						return tt.how
 					}
 				}
 				return nil
 			}
-			b.pullFor(time.Hour)
+			b.pullFor(2 * time.Hour)
 			var gaps []string
 			records := 0
 			for _, r := range b.rows() {
@@ -295,8 +302,8 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 			if !slices.Equal(gaps, tt.gaps) {
 				t.Errorf("got gaps %v, want %v", gaps, tt.gaps)
 			}
-			if want := 10 - len(tt.bad); records != want || b.head().Last != 14 {
-				t.Errorf("got %d records up to %d, want %d up to 14", records, b.head().Last, want)
+			if want := 13 - len(tt.bad); records != want || b.head().Last != 2002 {
+				t.Errorf("got %d records up to %d, want %d up to 2002", records, b.head().Last, want)
 			}
 			if s := b.state(); s.Trouble != nil || s.Probe != nil {
 				t.Errorf("got trouble %+v, probe %+v; want neither", s.Trouble, s.Probe)
@@ -367,6 +374,55 @@ func TestPullMakesNoGapWithoutProof(t *testing.T) {
 			if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.head().Last != 20 {
 				t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.head().Last)
 			}
+		}
+	})
+	t.Run("a record far behind the head, and a library that fails now and then", func(t *testing.T) {
+		for chance := range 12 { // failing at other calls each time
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 3000, 1)
+			b.say(corp, 3300, 1)
+			b.say(corp, 9000, 1)
+			n := 0
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				if b.clock.Now().Sub(start) > 10*time.Minute {
+					if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
+						return crash
+					}
+				}
+				if after < 3000 {
+					return tooLarge
+				}
+				return nil
+			}
+			b.pullFor(4 * time.Hour)
+			if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.head().Last != 9000 {
+				t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.head().Last)
+			}
+		}
+	})
+	t.Run("a head that expired meanwhile", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 3)
+		b.must(b.pull(archive.PullRequest{}))
+		b.clock.advance(6 * 24 * time.Hour)
+		b.say(corp, 10, 3)
+		broken := true
+		b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+			switch {
+			case broken:
+				return crash
+			case after == 0:
+				return &archivetest.Answer{Bytes: archivetest.Page(c, record(10, 1, "k1"))} // the oldest that is kept
+			case after == 3:
+				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+			}
+			return nil
+		}
+		b.pullFor(20 * time.Minute)
+		broken = false
+		b.pullFor(10 * time.Minute)
+		if got := gaps(b); got != nil || b.head().Last != 12 {
+			t.Errorf("got gaps %v and head %d, want none and 12", got, b.head().Last)
 		}
 	})
 	t.Run("a library that always fails", func(t *testing.T) {
@@ -442,6 +498,86 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 	b.must(b.pull(archive.PullRequest{}))
 	if b.head().Last != 1 || b.state().Refusals != 0 {
 		t.Errorf("changed secret: got head %d, %d refusals; want 1, 0", b.head().Last, b.state().Refusals)
+	}
+}
+
+// The secret store may show the former secret for some seconds: what is
+// refused then says nothing about the new one, and costs it no pause.
+func TestPullIsPatientWithAFreshSecret(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 1)
+	b.Library.SetSecret(corp, secret.New("another"))
+	b.must(b.Corps.SetSecret(t.Context(), corp, "anot", b.clock.Now()))
+	b.must(b.pull(archive.PullRequest{Force: true}))
+	s := b.state()
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || !s.NotBefore.IsZero() {
+		t.Errorf("got state %+v, want it refused without a pause", s)
+	}
+	if n, err := b.Ledger.Refusals(t.Context(), start); err != nil || n != 1 {
+		t.Errorf("got %d refusals of our address, %v; want 1", n, err)
+	}
+	b.clock.advance(30 * time.Second)
+	b.Secrets.Put(corp, secret.New("another"))
+	b.must(b.pull(archive.PullRequest{}))
+	if s := b.state(); b.head().Last != 1 || s.Trouble != nil {
+		t.Errorf("got head %d, trouble %+v; want 1 and none", b.head().Last, s.Trouble)
+	}
+}
+
+// A flood of callbacks is one pull: what was requested before WeCom last said
+// that there was nothing more has been served.
+func TestPullServesAFloodOnce(t *testing.T) {
+	b := newBench(t, &archivetest.Faults{})
+	b.say(corp, 1, 3)
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	flood := archive.PullRequest{Why: "callback", SentAt: b.clock.Now().Add(-5 * time.Second)}
+	b.must(b.pull(flood))
+	if calls != 2 {
+		t.Fatalf("got %d calls, want a page and an empty one", calls)
+	}
+	for range 10 {
+		b.must(b.pull(flood))
+	}
+	if calls != 2 {
+		t.Errorf("requested before: got %d calls more, want none", calls-2)
+	}
+	for _, req := range []archive.PullRequest{
+		{Why: "callback", SentAt: b.clock.Now().Add(-time.Second)}, // perhaps after the answer, by another clock
+		{Why: "asked", SentAt: flood.SentAt, Force: true},
+		{Why: "timer"},
+	} {
+		before := calls
+		if b.must(b.pull(req)); calls == before {
+			t.Errorf("%+v: got no call, want one", req)
+		}
+	}
+}
+
+// 45009 is also what an address that showed too many wrong secrets is answered:
+// then it is spared for longer than a pace needs (law 8).
+func TestPullTellsABanFromAPace(t *testing.T) {
+	for name, c := range map[string]struct {
+		ago   time.Duration // of a refusal, of another corp
+		cause archive.Cause
+		pause time.Duration
+	}{
+		"a refusal within the hour": {59 * time.Minute, archive.CauseBudget, 10 * time.Minute},
+		"one before":                {61 * time.Minute, archive.CauseRate, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, &archivetest.Faults{})
+			b.must(b.pull(archive.PullRequest{})) // this secret is known to work
+			b.must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.clock.Now().Add(-c.ago)))
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+				return &archivetest.Answer{Bytes: archivetest.Refused(45009, "api freq out of limit")}
+			}
+			b.must(b.pull(archive.PullRequest{}))
+			s := b.state()
+			if pause := s.NotBefore.Sub(b.clock.Now()); s.Trouble == nil || s.Trouble.Cause != c.cause || pause != c.pause {
+				t.Errorf("got trouble %+v and a pause of %v, want %s and %v", s.Trouble, pause, c.cause, c.pause)
+			}
+		})
 	}
 }
 

@@ -1,5 +1,7 @@
 package archive
 
+import "time"
+
 // PullRequest asks for everything new of a corp. It is a hint: the puller
 // reads where to go on from the ledger, and a lost or doubled request does no
 // harm (law 3).
@@ -14,6 +16,8 @@ type PullRequest struct {
 	// Again: this request was delivered before, and the pull that it began
 	// failed or ended anywhere. Said by the queue, not by who asks.
 	Again bool `json:"-"`
+	// SentAt is when it was sent, zero if not known. Said by the queue.
+	SentAt time.Time `json:"-"`
 	// Dedup, if set, makes the queue swallow a second request with the same
 	// Dedup within 5 minutes. If unset each request is its own.
 	Dedup string `json:"-"`

@@ -90,6 +90,10 @@ func classify(op string, code int, native bool) (Cause, response) {
 		return CauseBusy, respondRetry
 	case 40001, 40091, 41004:
 		return CauseSecret, respondRefuse
+	case 40056, 50003, 95017: // the app behind the secret is disabled, or its API
+		return CauseSecret, respondPause
+	case 43009, 610016: // the corp is not verified
+		return CauseNotOpen, respondPause
 	case 40013, 2000002, 41002:
 		return CauseCorpID, respondRefuse
 	case 48002, 48001, 48004, 48006:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -136,6 +137,7 @@ type (
 		At       uint64    `dynamodbav:"at"`
 		Good     uint64    `dynamodbav:"good"`
 		Low      uint64    `dynamodbav:"low"`
+		Sparse   bool      `dynamodbav:"sparse"`
 	}
 	lossItem struct {
 		Corp  string    `dynamodbav:"-"`
@@ -334,31 +336,44 @@ func readState(it item) (archive.PullState, error) {
 }
 
 // RecordRefusal implements [archive.PullLedger].
-func (l *Ledger) RecordRefusal(ctx context.Context, corp string, at time.Time) error {
-	it, err := encode(addressPK, refusalPrefix+timeText(at)+"#"+corp, struct {
+func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
+	it, err := encode(addressPK, refusalPrefix+timeText(at)+"#"+by, struct {
 		Expires int64 `dynamodbav:"ttl"` // Unix seconds, as DynamoDB wants them
 	}{at.Add(refusalLife).Unix()})
 	if err != nil {
 		return err
 	}
 	if err := l.put(ctx, l.client, it); err != nil {
-		return fmt.Errorf("recording a refusal of corp %s: %w", corp, err)
+		return fmt.Errorf("recording a refusal of %s: %w", by, err)
 	}
 	return nil
 }
 
 // Refusals implements [archive.PullLedger], reading consistently.
 func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
+	names, err := l.refusals(ctx, since)
+	return len(names), err
+}
+
+// RefusedSince reports whether a refusal by the name was recorded at or after
+// since, which is at most 24 hours ago.
+func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (bool, error) {
+	names, err := l.refusals(ctx, since)
+	return slices.Contains(names, by), err
+}
+
+// refusals are the names by which refusals were recorded at or after since.
+func (l *Ledger) refusals(ctx context.Context, since time.Time) ([]string, error) {
 	// The end sorts after all refusals.
 	in := consistently(within(addressPK, refusalPrefix+timeText(since), refusalPrefix+"~"))
-	n := 0
-	for _, err := range l.query(ctx, l.client, in) {
-		if err != nil {
-			return 0, fmt.Errorf("counting refusals: %w", err)
-		}
-		n++
+	names, err := collect(l.query(ctx, l.client, in), func(it item) (string, error) {
+		_, by, _ := strings.Cut(strings.TrimPrefix(keyOf(it, "sk"), refusalPrefix), "#")
+		return by, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading refusals: %w", err)
 	}
-	return n, nil
+	return names, nil
 }
 
 // Row implements [archive.DecodeLedger].

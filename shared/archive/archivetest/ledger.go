@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,8 +26,8 @@ type Ledger struct {
 }
 
 type refusal struct {
-	at   time.Time
-	corp string
+	at time.Time
+	by string
 }
 
 // chain is what is stored of one corp.
@@ -158,11 +159,12 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 }
 
 // RecordRefusal implements [archive.PullLedger].
-func (l *Ledger) RecordRefusal(ctx context.Context, corp string, at time.Time) error {
+func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
+	corp, _, _ := strings.Cut(by, "/")
 	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.refusals[refusal{kept(at), corp}] = true
+		l.refusals[refusal{kept(at), by}] = true
 		return nil
 	})
 }
@@ -179,6 +181,20 @@ func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
 			}
 		}
 		return n, nil
+	})
+}
+
+// RefusedSince reports whether a refusal by the name was recorded.
+func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (bool, error) {
+	return read(ctx, l.faults, "Ledger.RefusedSince", "", func() (bool, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for r := range l.refusals {
+			if r.by == by && !r.at.Before(since) {
+				return true, nil
+			}
+		}
+		return false, nil
 	})
 }
 

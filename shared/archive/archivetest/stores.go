@@ -13,6 +13,9 @@ type LedgerStore interface {
 	archive.DecodeLedger
 	archive.ReplayLedger
 	archive.DispatchLedger
+	// RefusedSince reports whether a refusal by the name was recorded at or
+	// after since.
+	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
 	// Losses lists the corp's losses, oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
 	// Replays lists the corp's jobs by ID, newest first.

@@ -245,6 +245,18 @@ func ledgerRefusals(t *testing.T, l LedgerStore) {
 			t.Errorf("since %v: got %d refusals, want %d", since, got, want)
 		}
 	}
+	ok(t, l.RecordRefusal(t.Context(), a+"/decode", epoch.Add(2*time.Minute)))
+	for _, c := range []struct {
+		by    string
+		since time.Duration
+		want  bool
+	}{{a, 0, true}, {a, time.Minute, true}, {a, time.Minute + 1, false}, {a + "/decode", 2 * time.Minute, true}, {b, time.Hour, true}, {b + "/decode", 0, false}} {
+		got, err := l.RefusedSince(t.Context(), c.by, epoch.Add(c.since))
+		ok(t, err)
+		if got != c.want {
+			t.Errorf("%s since %v: got %v, want %v", c.by, c.since, got, c.want)
+		}
+	}
 }
 
 func ledgerFinish(t *testing.T, l LedgerStore) {
