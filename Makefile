@@ -55,7 +55,7 @@ deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@go run ./local/cmd/ready $(ENV)
 	@sam build --config-env $(ENV)
-	@go run ./local/cmd/ready $(ENV)
+	@go run ./local/cmd/ready -built $(ENV)
 	@sam deploy --config-env $(ENV)
 
 .PHONY: cost

@@ -227,6 +227,7 @@ func (c *Cloud) start(ctx context.Context) error {
 		StackName: o.StackName, Region: c.Config.Region, QueueEndpoint: queueURL,
 		Parameters: map[string]string{
 			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.GatewayURL, "WecomProxy": c.WeComURL,
+			"AllowedOrigins": "*", // whatever page is being made on this machine
 		},
 	})
 	if err != nil {
@@ -436,11 +437,11 @@ func (c *Cloud) startGateway(l net.Listener) error {
 	var routes []gateway.Route
 	for _, f := range c.Stack.Functions {
 		for _, r := range f.Routes {
-			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Open: r.Open, Function: c.functions[f.ID]})
+			routes = append(routes, gateway.Route{Method: r.Method, Path: r.Path, Open: r.Authorizer == "", Function: c.functions[f.ID]})
 		}
 	}
 	c.serve("API", l, gateway.New(gateway.Config{
-		Routes: routes, Tokens: c.tokens, Now: time.Now, NewID: lambda.NewID, Log: c.options.Log,
+		Routes: routes, CORS: gateway.CORS(c.Stack.API.CORS), Tokens: c.tokens, Now: time.Now, NewID: lambda.NewID, Log: c.options.Log,
 	}))
 	c.API = &people.API{
 		Base: c.GatewayURL, Client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},

@@ -132,6 +132,19 @@ func TestCloud(t *testing.T) {
 	if status, body := ask(t, c, "GET", "/v1/corp", "", "ww1"); status != 200 || body != "ww1" {
 		t.Errorf("claims: got %d %q, want ww1", status, body)
 	}
+	page, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.GatewayURL+"/health", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Header.Set("Origin", "http://localhost:5173")
+	answer, err := http.DefaultClient.Do(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if got := answer.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+		t.Errorf("a page of this machine is allowed %q, want *", got)
+	}
 	if status, body := ask(t, c, "POST", "/v1/files/a/云", "text", "ww1"); status != 202 {
 		t.Fatalf("sending: got %d %q", status, body)
 	}

@@ -19,7 +19,6 @@ import (
 type call struct {
 	role, action, resource string
 	keys                   []string // partition keys of a write or query of DynamoDB
-	attributes             []string // of an item that is put
 }
 
 // calls collects the calls of functions in a running cloud.
@@ -115,10 +114,6 @@ func (c *calls) dynamoDB(operation string, body []byte) ([]call, error) {
 	}
 	one := func(action string, w write) call {
 		f := call{action: "dynamodb:" + action, resource: c.table(w.TableName)}
-		for name := range w.Item {
-			f.attributes = append(f.attributes, name)
-		}
-		slices.Sort(f.attributes)
 		for _, key := range []map[string]attributeValue{w.Item, w.Key} {
 			if pk, ok := key["pk"]; ok {
 				f.keys = append(f.keys, pk.S)
@@ -194,11 +189,7 @@ func (f call) granted(all []grant, stack string) bool {
 		}
 		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
 			name, list, _ := strings.Cut(values, " ")
-			tested := f.keys
-			if name == "dynamodb:Attributes" {
-				tested = f.attributes
-			}
-			if slices.ContainsFunc(tested, func(v string) bool {
+			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool {
 				return !slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return p == v || kind == "Like" && like(p, v) })
 			}) {
 				continue
@@ -227,7 +218,7 @@ func (c *calls) check(t *testing.T, all []grant, stack string) {
 	for _, f := range c.seen {
 		roles[f.role] = true
 		if !f.granted(all, stack) {
-			t.Errorf("%s calls %s on %s (keys %v, attributes %v), which its role does not grant", f.role, f.action, f.resource, f.keys, f.attributes)
+			t.Errorf("%s calls %s on %s (keys %v), which its role does not grant", f.role, f.action, f.resource, f.keys)
 		}
 	}
 	if len(roles) < 4 || len(c.seen) < 30 {
@@ -237,7 +228,9 @@ func (c *calls) check(t *testing.T, all []grant, stack string) {
 
 func TestGranted(t *testing.T) {
 	all := []grant{
-		{"Api", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk,sk,id"},
+		{"Api", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#jobs"},
+		{"Media", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:LeadingKeys @address"},
+		{"Media", "Allow", "dynamodb:DeleteItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk"},
 		{"Dispatch", "Allow", "dynamodb:Query", "MessagesTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#u"},
 		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
 		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
@@ -247,16 +240,19 @@ func TestGranted(t *testing.T) {
 		call call
 		want bool
 	}{
-		"attributes":       {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}, []string{"id", "pk"}}, true},
-		"other attributes": {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}, []string{"hash", "pk"}}, false},
-		"key":              {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#u"}, nil}, true},
-		"other key":        {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#c#room"}, nil}, false},
-		"object":           {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil, nil}, true},
-		"other object":     {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil, nil}, false},
-		"denied":           {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil, nil}, false},
-		"other role":       {call{"Api", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil, nil}, false},
-		"secret":           {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/key/k-AbCdEf", nil, nil}, true},
-		"other stack":      {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:other/ww1/key/k-AbCdEf", nil, nil}, false},
+		"job":          {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1#jobs"}}, true},
+		"row or head":  {call{"Api", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}}, false},
+		"key":          {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#u"}}, true},
+		"other key":    {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#c#room"}}, false},
+		"exact key":    {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address"}}, true},
+		"no exact key": {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address2"}}, false},
+		"not read":     {call{"Media", "dynamodb:DeleteItem", "LedgerTable", []string{"@address"}}, false},
+		"object":       {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, true},
+		"other object": {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil}, false},
+		"denied":       {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil}, false},
+		"other role":   {call{"Api", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, false},
+		"secret":       {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/key/k-AbCdEf", nil}, true},
+		"other stack":  {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:other/ww1/key/k-AbCdEf", nil}, false},
 	} {
 		if got := c.call.granted(all, "st"); got != c.want {
 			t.Errorf("%s: got %t, want %t", name, got, c.want)

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -90,6 +91,17 @@ func TestEnvironments(t *testing.T) {
 	}
 }
 
+// speaksWithWeCom tells the functions that have to leave by the trusted address
+// from those that have not, by what they are told: the library or a URL.
+func speaksWithWeCom(env map[string]string) bool {
+	for name := range env {
+		if name == "SDK_WORKER" || strings.HasPrefix(name, "WECOM_") {
+			return true
+		}
+	}
+	return false
+}
+
 // The way out, as moto made it: private subnets in two zones, whose S3 and
 // DynamoDB traffic passes by the NAT gateways, and whose addresses are those
 // that companies are told.
@@ -100,9 +112,13 @@ func TestNetwork(t *testing.T) {
 	}{{"prod", 2}, {"dev", 1}} {
 		s := stackOf(t, c.name)
 		id := s.Made.Physical
-		for _, f := range []string{"PullFunction", "DecodeFunction"} {
-			if got := s.Made.Functions[f].Subnets; !slices.Equal(got, []string{id["PrivateSubnetA"], id["PrivateSubnetB"]}) {
-				t.Errorf("%s: %s is in %v, want both private subnets", c.name, f, got)
+		for f, made := range s.Made.Functions {
+			var want []string
+			if speaksWithWeCom(made.Environment) {
+				want = []string{id["PrivateSubnetA"], id["PrivateSubnetB"]}
+			}
+			if !slices.Equal(made.Subnets, want) {
+				t.Errorf("%s: %s is in subnets %v, want %v", c.name, f, made.Subnets, want)
 			}
 		}
 		zones := map[string]bool{}
@@ -169,9 +185,24 @@ func TestNetworkAsTranslated(t *testing.T) {
 	if !maps.Equal(served, want) {
 		t.Errorf("subnets are served by %v, want %v", served, want)
 	}
-	out := text(r["WayOut"].Properties["SecurityGroupEgress"])
-	if _, in := r["WayOut"].Properties["SecurityGroupIngress"]; in || !strings.Contains(out, `"FromPort":443`) || strings.Count(out, "FromPort") != 2 || !strings.Contains(out, `{"Fn::If":["HasProxy"`) {
-		t.Errorf("out goes %s; want HTTPS, a proxy if there is one, and nothing in", out)
+	if _, in := r["WayOut"].Properties["SecurityGroupIngress"]; in {
+		t.Error("somebody may come in")
+	}
+	var out []string
+	for _, rule := range anys(r["WayOut"].Properties["SecurityGroupEgress"]) {
+		when := ""
+		if c, ok := object(rule)["Fn::If"].([]any); ok {
+			when, rule = fmt.Sprintf(" if %v", c[0]), c[1]
+		}
+		m := object(rule)
+		out = append(out, fmt.Sprintf("%v %v-%v to %v%s", m["IpProtocol"], readable(m["FromPort"]), readable(m["ToPort"]), m["CidrIp"], when))
+	}
+	const port = "Fn::Select 2,Fn::Split :,WecomProxy"
+	if want := []string{
+		"tcp 443-443 to 0.0.0.0/0", "udp 53-53 to 0.0.0.0/0 if HasVpc", "tcp 53-53 to 0.0.0.0/0 if HasVpc",
+		"tcp " + port + "-" + port + " to 0.0.0.0/0 if HasProxy",
+	}; !slices.Equal(out, want) {
+		t.Errorf("out goes %q, want %q", out, want)
 	}
 }
 
@@ -186,14 +217,19 @@ func TestOwnNetwork(t *testing.T) {
 	if got := s.Made.Outputs["TrustedIps"]; got != "203.0.113.9;203.0.113.10" {
 		t.Errorf("companies are told %q, want the addresses that were given", got)
 	}
-	if got := s.Made.Functions["PullFunction"].Subnets; !slices.Equal(got, []string{"subnet-01234567", "subnet-76543210"}) {
-		t.Errorf("pull is in %v, want the subnets that were given", got)
+	for f, made := range s.Made.Functions {
+		if speaksWithWeCom(made.Environment) && !slices.Equal(made.Subnets, []string{"subnet-01234567", "subnet-76543210"}) {
+			t.Errorf("%s is in %v, want the subnets that were given", f, made.Subnets)
+		}
 	}
 }
 
 // One parameter is the processor of all functions and of the layer.
 func TestProcessor(t *testing.T) {
 	s := stackOf(t, "prod")
+	if layers := s.byType("AWS::Lambda::LayerVersion"); len(layers) != 1 || readable(s.Translated.Resources[layers[0]].Properties["LayerName"]) != "${AWS::StackName}-finance-sdk" {
+		t.Errorf("got layers %v, want one with a name that no other stack has", layers)
+	}
 	for _, id := range s.byType("AWS::Lambda::Function") {
 		if got := text(s.Translated.Resources[id].Properties["Architectures"]); got != `[{"Ref":"Architecture"}]` {
 			t.Errorf("%s is for %s", id, got)
@@ -241,8 +277,19 @@ func TestQueues(t *testing.T) {
 				t.Fatalf("%s: %s: %v", s.Name, queue, err)
 			}
 			limit := s.Made.Functions[function].Timeout
-			if visible < limit || visible > limit+60 {
+			if visible <= limit || visible > limit+60 {
 				t.Errorf("%s: %s hides messages for %d s, want a little over the %d s of %s", s.Name, queue, visible, limit, function)
+			}
+			var redrive struct{ MaxReceiveCount int }
+			if err := json.Unmarshal([]byte(q["RedrivePolicy"]), &redrive); err != nil {
+				t.Fatalf("%s: %s: %v", s.Name, queue, err)
+			}
+			if n := redrive.MaxReceiveCount; n < 3 || n*visible >= 3600 {
+				t.Errorf("%s: %s tries %d times, %d s apart, want some tries, and an end within the hour", s.Name, queue, n, visible)
+			}
+			// A batch waits for its slowest: one corp would hold up others.
+			if fmt.Sprint(p["BatchSize"]) != "1" {
+				t.Errorf("%s: %s takes %v messages at once, want one", s.Name, function, p["BatchSize"])
 			}
 			if q["FifoQueue"] != "true" || q["SqsManagedSseEnabled"] != "true" {
 				t.Errorf("%s: %s is not FIFO or not encrypted", s.Name, queue)
@@ -266,7 +313,8 @@ func TestQueues(t *testing.T) {
 			}
 			f := s.Translated.Resources[function].Properties
 			for name, v := range object(object(f["Environment"])["Variables"]) {
-				if strings.HasSuffix(name, "_QUEUE_URL") && readable(v) == queue && f["RecursiveLoop"] != "Allow" {
+				// China's Lambda has no such setting.
+				if strings.HasSuffix(name, "_QUEUE_URL") && readable(v) == queue && readable(f["RecursiveLoop"]) != "AWS::NoValue if InChina else Allow" {
 					t.Errorf("%s: %s feeds its own queue without RecursiveLoop: Allow, and would be stopped after 16 rounds", s.Name, function)
 				}
 			}
@@ -399,20 +447,56 @@ func TestDoor(t *testing.T) {
 	r := s.Translated.Resources
 	body := object(r["Api"].Properties["Body"])
 	schemes := object(object(body["components"])["securitySchemes"])
+	if got := text(s.Translated.Conditions["InChina"]); got != `{"Fn::Equals":[{"Ref":"AWS::Partition"},"aws-cn"]}` {
+		t.Errorf("it is China if %s", got)
+	}
+	// On any warning the deployment fails, and that it must: an issuer that is
+	// not reached is one. So the document has to be without: issue 2424 of
+	// aws/serverless-application-model.
+	if r["Api"].Properties["FailOnWarnings"] != true {
+		t.Error("a door without authorizer would be opened")
+	}
+	for _, server := range anys(body["servers"]) {
+		if url, _ := object(server)["url"].(string); url == "" || !contains(server, `"disableExecuteApiEndpoint":{"Fn::If":["HasDomain",true,false]}`) {
+			t.Errorf("a server of the API's document is %s", text(server))
+		}
+	}
 	if !contains(schemes["Jwt"], `"issuer":{"Ref":"JwtIssuer"}`, `"audience":[{"Ref":"JwtAudience"}]`) {
 		t.Errorf("the authorizer is %s", text(schemes["Jwt"]))
 	}
 	open := []string{}
 	for path, methods := range object(body["paths"]) {
 		for method, m := range object(methods) {
-			if !contains(object(m)["security"], "Jwt") {
+			security := anys(object(m)["security"])
+			if !contains(security, "Jwt") {
 				open = append(open, method+" "+path)
+			}
+			for _, need := range security {
+				for scheme := range object(need) {
+					if schemes[scheme] == nil {
+						t.Errorf("%s %s needs %s, which is no scheme of the document", method, path, scheme)
+					}
+				}
+			}
+			for _, variable := range regexp.MustCompile(`\{([^}]+)\}`).FindAllStringSubmatch(path, -1) {
+				if !contains(object(m)["parameters"], `"name":"`+variable[1]+`"`) {
+					t.Errorf("%s %s does not declare %s", method, path, variable[1])
+				}
+			}
+			// A browser asks without a token, and API Gateway answers it itself
+			// where no route takes the question.
+			if method == "options" || method == "x-amazon-apigateway-any-method" {
+				t.Errorf("%s %s takes browsers' questions", method, path)
 			}
 		}
 	}
 	slices.Sort(open)
 	if want := []string{"get /callback/{corpid}", "get /callback/{corpid}/app", "get /health", "post /callback/{corpid}", "post /callback/{corpid}/app"}; !slices.Equal(open, want) {
 		t.Errorf("without a token one reaches %v, want %v", open, want)
+	}
+	if cors := text(body["x-amazon-apigateway-cors"]); !strings.HasPrefix(cors, `{"Fn::If":["HasOrigins",`) || !strings.HasSuffix(cors, `,{"Ref":"AWS::NoValue"}]}`) ||
+		!strings.Contains(cors, `"allowOrigins":{"Fn::Split":[",",`) || !strings.Contains(cors, `"authorization"`) {
+		t.Errorf("pages of other origins: %s", cors)
 	}
 	stage := r["ApiApiGatewayDefaultStage"].Properties
 	for name, want := range map[string]string{"DefaultRouteSettings": `"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog"} {
@@ -509,10 +593,15 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 func TestNothingIsUnwatched(t *testing.T) {
 	s := stackOf(t, "prod")
 	r := s.Translated.Resources
-	dashboard := text(r["Dashboard"].Properties["DashboardBody"])
+	dashboard := fmt.Sprint(object(r["Dashboard"].Properties["DashboardBody"])["Fn::Sub"])
 	for _, f := range s.byType("AWS::Lambda::Function") {
-		for _, alarm := range []string{"FunctionErrorsAlarm", "FunctionThrottlesAlarm"} {
-			if !contains(r[alarm].Properties["Metrics"], `"Ref":"`+f+`"`) {
+		// Of dispatch's five rounds in five minutes six cannot fail.
+		errors := "FunctionErrorsAlarm"
+		if f == "DispatchFunction" {
+			errors = "DispatchErrorsAlarm"
+		}
+		for _, alarm := range []string{errors, "FunctionThrottlesAlarm"} {
+			if !contains(r[alarm].Properties, `"Ref":"`+f+`"`) {
 				t.Errorf("%s does not watch %s", alarm, f)
 			}
 		}
@@ -526,6 +615,17 @@ func TestNothingIsUnwatched(t *testing.T) {
 		}
 		if !strings.Contains(dashboard, "${"+q+".QueueName}") {
 			t.Errorf("the dashboard does not show %s", q)
+		}
+		if strings.HasSuffix(q, "DeadLetters") {
+			continue
+		}
+		if !strings.Contains(dashboard, `"ApproximateAgeOfOldestMessage","QueueName","${`+q+".QueueName}") {
+			t.Errorf("the dashboard does not show how long requests wait in %s", q)
+		}
+		// What inspect brings are names, and nobody waits for it.
+		waits := r[strings.TrimSuffix(q, "Queue")+"WaitsAlarm"].Properties
+		if q != "InspectQueue" && (waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`)) {
+			t.Errorf("no alarm says that requests wait in %s", q)
 		}
 	}
 	for _, nat := range s.byType("AWS::EC2::NatGateway") {
@@ -574,8 +674,12 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 	s := stackOf(t, "prod")
 	for id, c := range map[string]struct{ pattern, log, file, words string }{
 		"CallbackRefusals": {
-			`{ ($.message = "answered") && ($.route = "/callback/{corpid}") && ($.status = 401) }`,
+			`{ ($.message = "answered") && ($.route = "/callback/*") && ($.status = 401) }`,
 			"ApiLog", "functions/api/api.go", `"answered"`,
+		},
+		"GapRecorded": {
+			`{ $.message = "gap recorded" }`,
+			"PullLog", "shared/archive/probe.go", `ErrorContext(ctx, "gap recorded"`,
 		},
 		"MediaNotWhole": {
 			`{ $.message = "file is not whole" }`,
@@ -586,6 +690,9 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != c.log {
 			t.Errorf("%s reads %v of %s, want %s of %s", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern, c.log)
 		}
+		if !contains(p["MetricTransformations"], `"MetricNamespace":{"Fn::Sub":"${AWS::StackName}"}`, `"MetricValue":"1"`) {
+			t.Errorf("%s counts %s", id, text(p["MetricTransformations"]))
+		}
 		source, err := os.ReadFile(root + "/" + c.file)
 		if err != nil {
 			t.Fatal(err)
@@ -594,7 +701,7 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			t.Errorf("%s reads a line that %s does not write: %s", id, c.file, c.words)
 		}
 	}
-	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 2 {
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 3 {
 		t.Errorf("got %d filters, want each to be in the table of this test", n)
 	}
 }

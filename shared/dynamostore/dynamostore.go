@@ -16,7 +16,7 @@
 //	          <corp>            pending#<after>                 a page not decoded yet
 //	          <corp>            loss#<since>
 //	          <corp>            told                            what people were last told of the corp
-//	          <corp>            replay#<id>
+//	          <corp>#jobs       replay#<id>                     a replay or a verify job
 //	          @address          refusal#<time>#<corp>           expires after a day
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
 //	          <corp>#r#<conv>   <msgid>                         the message was withdrawn

@@ -564,15 +564,23 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 	return all, nil
 }
 
+// jobsPK is a partition beside the chain's: who may only start jobs is kept
+// from rows and heads by it (template.yaml).
+func jobsPK(corp string) string { return corp + "#jobs" }
+
+func encodeReplay(r archive.Replay) (item, error) {
+	return encode(jobsPK(r.Corp), replayPrefix+part(r.ID), replayItem(r))
+}
+
 func readReplay(it item) (archive.Replay, error) {
 	r, err := decode[replayItem](it)
-	r.Corp = keyOf(it, "pk")
+	r.Corp = strings.TrimSuffix(keyOf(it, "pk"), jobsPK(""))
 	return archive.Replay(r), err
 }
 
 // CreateReplay implements [archive.ReplayLedger].
 func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
-	it, err := encode(r.Corp, replayPrefix+part(r.ID), replayItem(r))
+	it, err := encodeReplay(r)
 	if err != nil {
 		return err
 	}
@@ -585,7 +593,7 @@ func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
 // Replay implements [archive.ReplayLedger], reading consistently;
 // [archive.ErrNotFound].
 func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, error) {
-	it, err := l.get(ctx, l.client, key(corp, replayPrefix+part(id)))
+	it, err := l.get(ctx, l.client, key(jobsPK(corp), replayPrefix+part(id)))
 	var r archive.Replay
 	if err == nil {
 		r, err = readReplay(it)
@@ -599,7 +607,7 @@ func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, e
 // AdvanceReplay implements [archive.ReplayLedger]. A job that is not there has
 // changed.
 func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) error {
-	it, err := encode(old.Corp, replayPrefix+part(old.ID), replayItem(now))
+	it, err := encodeReplay(now)
 	if err != nil {
 		return err
 	}
@@ -623,7 +631,7 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) err
 // UnfinishedReplays implements [archive.ReplayLedger] and
 // [archive.DispatchLedger], by id.
 func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
-	in := startingWith(corp, replayPrefix)
+	in := startingWith(jobsPK(corp), replayPrefix)
 	in.FilterExpression = aws.String("done = :done AND updated < :before")
 	in.ExpressionAttributeValues[":done"] = flag(false)
 	in.ExpressionAttributeValues[":before"] = moment(before)
@@ -632,7 +640,7 @@ func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time
 
 // Replays lists a corp's jobs, newest first.
 func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
-	in := startingWith(corp, replayPrefix)
+	in := startingWith(jobsPK(corp), replayPrefix)
 	in.ScanIndexForward = aws.Bool(false)
 	return l.replays(ctx, corp, in)
 }

@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
@@ -281,7 +284,8 @@ func TestPullStatesOfManyCorps(t *testing.T) {
 }
 
 func TestReplays(t *testing.T) {
-	s, ctx := newLedger(t), t.Context()
+	db, table, ctx := client(t), awstest.Table(t, "LedgerTable"), t.Context()
+	s := dynamostore.NewLedger(db, table)
 	job := archive.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "someone", To: 100}
 	must(t, s.CreateReplay(ctx, job))
 	checkError(t, "CreateReplay again", s.CreateReplay(ctx, job), archive.ErrExists)
@@ -324,4 +328,13 @@ func TestReplays(t *testing.T) {
 	got, err = s.Replays(ctx, corp)
 	must(t, err)
 	check(t, "newest first", got, []archive.Replay{newer, done})
+
+	// No job lies among the rows: who may start jobs is kept from them by their
+	// partition.
+	all, err := db.Scan(ctx, &dynamodb.ScanInput{TableName: &table})
+	must(t, err)
+	check(t, "items", len(all.Items), 2)
+	for _, it := range all.Items {
+		check(t, "partition", it["pk"], types.AttributeValue(&types.AttributeValueMemberS{Value: corp + "#jobs"}))
+	}
 }

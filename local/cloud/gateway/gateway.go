@@ -4,8 +4,9 @@
 //
 // Sources: docs.aws.amazon.com/apigateway/latest/developerguide, pages
 // http-api-develop-integrations-lambda, http-api-develop-routes,
-// http-api-jwt-authorizer, http-api-quotas; what these leave out (paths arrive
-// decoded, form bodies in base64) is as observed by users of the service.
+// http-api-jwt-authorizer, http-api-cors, http-api-quotas; what these leave out
+// (paths arrive decoded, form bodies in base64) is as observed by users of the
+// service.
 package gateway
 
 import (
@@ -54,12 +55,47 @@ type Route struct {
 type Config struct {
 	Routes []Route
 	Tokens *Issuer
+	CORS   CORS
 	// TimeLimit is the most that a function takes to answer; 0 means API
 	// Gateway's 30 s.
 	TimeLimit time.Duration
 	Now       func() time.Time
 	NewID     func() string
 	Log       *slog.Logger
+}
+
+// CORS is which pages of other origins may call, and how: origins are exact,
+// or * for all; without any nothing is said of them.
+type CORS struct {
+	Origins, Methods, Headers, Expose []string
+	MaxAge                            time.Duration
+}
+
+// allowed is what a page of that origin is told to be allowed; empty for
+// nothing.
+func (c CORS) allowed(origin string) string {
+	switch {
+	case origin == "":
+		return ""
+	case slices.Contains(c.Origins, "*"):
+		return "*"
+	case slices.Contains(c.Origins, origin):
+		return origin
+	}
+	return ""
+}
+
+// preflight answers a browser that asks whether a page may call. It carries no
+// token.
+func (c CORS) preflight(w http.ResponseWriter, r *http.Request) {
+	if origin := c.allowed(r.Header.Get("Origin")); origin != "" {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Allow-Methods", strings.Join(c.Methods, ","))
+		h.Set("Access-Control-Allow-Headers", strings.Join(c.Headers, ","))
+		h.Set("Access-Control-Max-Age", strconv.Itoa(int(c.MaxAge.Seconds())))
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // A Gateway answers HTTP requests. Safe for concurrent use.
@@ -173,7 +209,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 			return
 		}
+		if origin := g.cfg.CORS.allowed(r.Header.Get("Origin")); origin != "" {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Expose-Headers", strings.Join(g.cfg.CORS.Expose, ","))
+		}
 		g.pass(w, r, route, newEvent(r, route, vars, claims, body, id, g.cfg.Now()))
+		return
+	}
+	if len(g.cfg.CORS.Origins) > 0 && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		g.cfg.CORS.preflight(w, r)
 		return
 	}
 	refuse(w, http.StatusNotFound, "Not Found")

@@ -329,3 +329,68 @@ func TestRequestTooLarge(t *testing.T) {
 		t.Errorf("got %d, want 413 and no invocation", got.StatusCode)
 	}
 }
+
+// A page of another origin may call if its origin is listed: the browser asks
+// first, without a token, and no function hears of it.
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	f := &function{answer: `{"statusCode":204}`}
+	tokens, err := gateway.NewIssuer(issuer, []string{audience}, func() time.Time { return at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := tokens.Token(time.Hour, map[string]any{"sub": "lin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = "https://scrm.example.com"
+	listed := gateway.CORS{Origins: []string{page}, Methods: []string{"GET", "PUT"}, Headers: []string{"authorization"}, Expose: []string{"etag"}, MaxAge: time.Hour}
+	all := listed
+	all.Origins = []string{"*"}
+	for name, c := range map[string]struct {
+		cors   gateway.CORS
+		origin string
+		asked  int    // the status of the browser's question
+		told   string // the origin that is allowed
+	}{
+		"listed":     {listed, page, http.StatusNoContent, page},
+		"not listed": {listed, "https://scrm.example.com.evil.example", http.StatusNoContent, ""},
+		"all":        {all, "https://other.example.com", http.StatusNoContent, "*"},
+		"none":       {gateway.CORS{}, page, http.StatusNotFound, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gateway.New(gateway.Config{
+				Routes: []gateway.Route{{Method: "GET", Path: "/v1/{proxy+}", Function: f}}, Tokens: tokens, CORS: c.cors,
+				Now: func() time.Time { return at }, NewID: func() string { return "id" }, Log: slog.New(slog.DiscardHandler),
+			})
+			do := func(method string, headers ...string) *httptest.ResponseRecorder {
+				r := httptest.NewRequestWithContext(t.Context(), method, "/v1/corps", nil)
+				r.Header.Set("Origin", c.origin)
+				for n := 0; n < len(headers); n += 2 {
+					r.Header.Set(headers[n], headers[n+1])
+				}
+				w := httptest.NewRecorder()
+				g.ServeHTTP(w, r)
+				return w
+			}
+			asked := do("OPTIONS", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
+			if got := asked.Header().Get("Access-Control-Allow-Origin"); asked.Code != c.asked || got != c.told {
+				t.Errorf("the question: got %d, origin %q, want %d, %q", asked.Code, got, c.asked, c.told)
+			}
+			if c.told != "" && (asked.Header().Get("Access-Control-Allow-Methods") != "GET,PUT" || asked.Header().Get("Access-Control-Allow-Headers") != "authorization" || asked.Header().Get("Access-Control-Max-Age") != "3600") {
+				t.Errorf("the question: got %v", asked.Header())
+			}
+			if f.event != nil {
+				t.Error("the function heard of the question")
+			}
+			got := do("GET", "Authorization", "Bearer "+token)
+			if origin := got.Header().Get("Access-Control-Allow-Origin"); got.Code != http.StatusNoContent || origin != c.told || (got.Header().Get("Access-Control-Expose-Headers") == "etag") != (c.told != "") {
+				t.Errorf("the call: got %d, %v, want it told %q", got.Code, got.Header(), c.told)
+			}
+			f.event = nil
+			if got := do("GET"); got.Code != http.StatusUnauthorized {
+				t.Errorf("without a token: got %d", got.Code)
+			}
+		})
+	}
+}

@@ -188,6 +188,16 @@ func (r *resolver) call(at, name string, arg any) any {
 			}
 			return r.resolve(at, l[2])
 		}
+	case "Fn::Split":
+		if l, ok := arg.([]any); ok && len(l) == 2 {
+			if text, ok := r.resolve(at, l[1]).(string); ok {
+				var parts []any
+				for part := range strings.SplitSeq(text, fmt.Sprint(l[0])) {
+					parts = append(parts, part)
+				}
+				return parts
+			}
+		}
 	case "Fn::Join":
 		if l, ok := arg.([]any); ok && len(l) == 2 {
 			if parts, ok := r.resolve(at, l[1]).([]any); ok {

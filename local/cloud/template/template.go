@@ -72,17 +72,27 @@ type Schedule struct {
 }
 
 // A Route leads requests to a function. Method is ANY for all; Path is as in
-// the template, with {name} and {name+}. Open routes need no token.
+// the template, with {name} and {name+}. Authorizer is the API's, or empty for
+// an open route, which needs no token.
 type Route struct {
 	Method, Path string
-	Open         bool
+	Authorizer   string
 }
 
 // API is the AWS::Serverless::HttpApi and how it checks tokens.
 type API struct {
-	ID       string // logical id
-	Issuer   string
-	Audience []string
+	ID         string // logical id
+	Authorizer string // its one authorizer
+	Issuer     string
+	Audience   []string
+	CORS       CORS
+}
+
+// CORS is which pages of other origins may call the API, and how; without
+// origins none may.
+type CORS struct {
+	Origins, Methods, Headers, Expose []string
+	MaxAge                            time.Duration
 }
 
 // A Queue is an AWS::SQS::Queue.
@@ -137,6 +147,13 @@ func Read(source []byte, o Options) (*Stack, error) {
 			s.Topics[id] = r.name(id)
 		}
 	}
+	for _, f := range s.Functions {
+		for _, route := range f.Routes {
+			if route.Authorizer != "" && route.Authorizer != s.API.Authorizer {
+				r.fail(f.ID, "%s %s has an authorizer that the API has not: %s", route.Method, route.Path, route.Authorizer)
+			}
+		}
+	}
 	if err := errors.Join(r.errs...); err != nil {
 		return nil, err
 	}
@@ -171,9 +188,9 @@ func function(p props, globals map[string]any) Function {
 		switch kind := event.text("Type"); kind {
 		case "HttpApi":
 			f.Routes = append(f.Routes, Route{
-				Method: strings.ToUpper(ep.textOr("Method", "ANY")),
-				Path:   ep.text("Path"),
-				Open:   ep.object("Auth").text("Authorizer") == "NONE",
+				Method:     strings.ToUpper(ep.textOr("Method", "ANY")),
+				Path:       ep.text("Path"),
+				Authorizer: ep.object("Auth").text("Authorizer"),
 			})
 		case "Schedule":
 			f.Schedules = append(f.Schedules, Schedule{Name: name, Every: rate(ep)})
@@ -194,11 +211,24 @@ func function(p props, globals map[string]any) Function {
 func api(p props) API {
 	a := API{ID: p.at}
 	auth := p.object("Auth")
-	name := auth.text("DefaultAuthorizer")
-	jwt := auth.object("Authorizers").object(name).object("JwtConfiguration")
-	a.Issuer, a.Audience = jwt.text("issuer"), jwt.texts("audience")
-	if a.Issuer == "" || len(a.Audience) == 0 {
-		p.fail("no default JWT authorizer with issuer and audience")
+	if auth.get("DefaultAuthorizer") != nil {
+		p.fail("a default authorizer is not supported: routes name theirs")
+	}
+	authorizers := auth.object("Authorizers")
+	for name := range authorizers.m {
+		jwt := authorizers.object(name).object("JwtConfiguration")
+		a.Authorizer, a.Issuer, a.Audience = name, jwt.text("issuer"), jwt.texts("audience")
+	}
+	if len(authorizers.m) != 1 || a.Issuer == "" || len(a.Audience) == 0 {
+		p.fail("want one authorizer, JWT with issuer and audience")
+	}
+	if c, ok := p.get("CorsConfiguration").(map[string]any); ok {
+		cors := props{r: p.r, at: p.at + ".CorsConfiguration", m: c}
+		a.CORS = CORS{
+			Origins: cors.texts("AllowOrigins"), Methods: cors.texts("AllowMethods"),
+			Headers: cors.texts("AllowHeaders"), Expose: cors.texts("ExposeHeaders"),
+			MaxAge: time.Duration(cors.number("MaxAge", 0)) * time.Second,
+		}
 	}
 	return a
 }

@@ -13,8 +13,10 @@ const sample = `
 Parameters:
   Who: {Type: String}
   Extra: {Type: String, Default: ""}
+  Origins: {Type: String, Default: ""}
 Conditions:
   HasExtra: !Not [!Equals [!Ref Extra, ""]]
+  HasOrigins: !Not [!Equals [!Ref Origins, ""]]
 Globals:
   Function:
     Handler: bootstrap
@@ -45,8 +47,8 @@ Resources:
             FunctionResponseTypes: [ReportBatchItemFailures]
             ScalingConfig: {MaximumConcurrency: 3}
         Often: {Type: Schedule, Properties: {Schedule: rate(5 minutes)}}
-        Open: {Type: HttpApi, Properties: {Path: "/a/{b}", Method: get, Auth: {Authorizer: NONE}}}
-        Shut: {Type: HttpApi, Properties: {Path: "/v/{proxy+}", Method: ANY}}
+        Open: {Type: HttpApi, Properties: {Path: "/a/{b}", Method: get}}
+        Shut: {Type: HttpApi, Properties: {Path: "/v/{proxy+}", Method: ANY, Auth: {Authorizer: Jwt}}}
   Never: {Type: AWS::S3::Bucket, Condition: HasExtra}
   Files: {Type: AWS::S3::Bucket, Properties: {VersioningConfiguration: {Status: Enabled}}}
   Things: {Type: AWS::DynamoDB::Table}
@@ -62,8 +64,11 @@ Resources:
   Api:
     Type: AWS::Serverless::HttpApi
     Properties:
+      CorsConfiguration: !If
+        - HasOrigins
+        - {AllowOrigins: !Split [",", !Ref Origins], AllowMethods: [GET], AllowHeaders: [a, b], ExposeHeaders: [c], MaxAge: 60}
+        - !Ref AWS::NoValue
       Auth:
-        DefaultAuthorizer: Jwt
         Authorizers: {Jwt: {JwtConfiguration: {issuer: "https://issuer", audience: [!Ref Who]}}}
 `
 
@@ -92,7 +97,7 @@ func TestRead(t *testing.T) {
 			},
 			Sources:   []template.Source{{QueueARN: sqs + "st-jobs.fifo", BatchSize: 5, Concurrency: 3, PartialBatches: true}},
 			Schedules: []template.Schedule{{Name: "Often", Every: 5 * time.Minute}},
-			Routes:    []template.Route{{Method: "GET", Path: "/a/{b}", Open: true}, {Method: "ANY", Path: "/v/{proxy+}"}},
+			Routes:    []template.Route{{Method: "GET", Path: "/a/{b}"}, {Method: "ANY", Path: "/v/{proxy+}", Authorizer: "Jwt"}},
 		}},
 		Queues: []template.Queue{
 			{
@@ -107,7 +112,7 @@ func TestRead(t *testing.T) {
 		Buckets: []template.Bucket{{ID: "Files", Name: "st-files", Versioned: true}},
 		Tables:  map[string]string{"Things": "st-Things"},
 		Topics:  map[string]string{"News": "st-news"},
-		API:     template.API{ID: "Api", Issuer: "https://issuer", Audience: []string{"us"}},
+		API:     template.API{ID: "Api", Authorizer: "Jwt", Issuer: "https://issuer", Audience: []string{"us"}},
 	}
 	// A variable without a value is not set at all.
 	delete(want.Functions[0].Environment, "EXTRA")
@@ -118,13 +123,19 @@ func TestRead(t *testing.T) {
 
 func TestReadConditionTrue(t *testing.T) {
 	o := options()
-	o.Parameters["Extra"] = "more"
+	o.Parameters["Extra"], o.Parameters["Origins"] = "more", "https://a,https://b"
 	got, err := template.Read([]byte(sample), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if v := got.Functions[0].Environment["EXTRA"]; v != "more" {
 		t.Errorf("EXTRA: got %q, want more", v)
+	}
+	want := template.CORS{
+		Origins: []string{"https://a", "https://b"}, Methods: []string{"GET"}, Headers: []string{"a", "b"}, Expose: []string{"c"}, MaxAge: time.Minute,
+	}
+	if !reflect.DeepEqual(got.API.CORS, want) {
+		t.Errorf("got %+v, want %+v", got.API.CORS, want)
 	}
 	if len(got.Buckets) != 2 {
 		t.Errorf("got %d buckets, want the conditional one too", len(got.Buckets))
@@ -140,6 +151,8 @@ func TestReadRefuses(t *testing.T) {
 		"unknown function":        {"!Ref Things", "!ImportValue x", "Fn::ImportValue"},
 		"cron":                    {"rate(5 minutes)", "cron(0 1 * * ? *)", "not a rate"},
 		"unknown event":           {"Type: Schedule", "Type: SNS", `"SNS" are not supported`},
+		"unknown authorizer":      {"Method: ANY, Auth: {Authorizer: Jwt}", "Method: ANY, Auth: {Authorizer: NONE}", "that the API has not: NONE"},
+		"default authorizer":      {"Authorizers: {Jwt:", "DefaultAuthorizer: Jwt\n        Authorizers: {Jwt:", "is not supported: routes name theirs"},
 		"number":                  {"Timeout: 7", "Timeout: seven", `Timeout is "seven"`},
 	} {
 		t.Run(name, func(t *testing.T) {

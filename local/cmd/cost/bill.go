@@ -17,7 +17,7 @@ const (
 	hours   = 730.0
 	minutes = hours * 60
 
-	apiGB, dispatchGB, pullGB, decodeGB, mediaGB = 0.5, 0.25, 1, 1.769, 1
+	apiGB, dispatchGB, pullGB, decodeGB, mediaGB = 1, 0.25, 1, 1.769, 1
 
 	// WeCom tells of new messages at most every 15 s. Companies are taken to
 	// chat 12 hours a day.
@@ -32,8 +32,8 @@ const (
 // The counts of the template: a test holds them against it.
 const (
 	kmsKeys       = 3
-	ownMetrics    = 10
-	alarmMetrics  = 30
+	ownMetrics    = 11
+	alarmMetrics  = 34
 	secretsPer    = 3 // archive secret, callback pair, private key
 	partsPerMB    = 1.0 / 5
 	controlKB     = 6 // of a pull: SQS, Secrets Manager

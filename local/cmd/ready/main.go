@@ -1,12 +1,14 @@
 // Command ready says whether a deployment can begin: it checks an environment
-// of samconfig.toml against the template, and what `sam build` made against
-// the processor that the environment asks for. It asks nobody outside of this
-// machine.
+// of samconfig.toml against the template, and with -built also what `sam build`
+// made, against the processor that the environment asks for. It asks nobody
+// outside of this machine.
 //
-//	ready <environment>
+//	ready [-built] <environment>
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -24,6 +26,11 @@ func main() {
 }
 
 func run(args []string) error {
+	f := flag.NewFlagSet("ready", flag.ContinueOnError)
+	built := f.Bool("built", false, "look at what sam build made, too")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
 	source, err := os.ReadFile("samconfig.toml")
 	if err != nil {
 		return err
@@ -33,14 +40,18 @@ func run(args []string) error {
 		return err
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
-	if len(args) != 1 {
+	if f.NArg() != 1 {
 		return fmt.Errorf("which environment? samconfig.toml has %s", names)
 	}
-	e, ok := all[args[0]]
+	e, ok := all[f.Arg(0)]
 	if !ok {
-		return fmt.Errorf("samconfig.toml has no environment %q, only %s", args[0], names)
+		return fmt.Errorf("samconfig.toml has no environment %q, only %s", f.Arg(0), names)
 	}
-	if err := deploy.Check(".", e); err != nil {
+	err = deploy.Check(".", e)
+	if *built {
+		err = errors.Join(err, deploy.CheckBuilt(".", e))
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Printf("%s is ready: stack %s in %s\n", e.Name, e.Stack, e.Region)

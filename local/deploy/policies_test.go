@@ -1,0 +1,118 @@
+package deploy_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documents are the resources that say who may use them, and where.
+var documents = map[string]struct{ of, document string }{
+	"AWS::S3::BucketPolicy": {"Bucket", "PolicyDocument"},
+	"AWS::SNS::TopicPolicy": {"Topics", "PolicyDocument"},
+	"AWS::SQS::QueuePolicy": {"Queues", "PolicyDocument"},
+	"AWS::KMS::Key":         {"", "KeyPolicy"},
+}
+
+// policies lists who may use what by the policies of resources, and who may
+// invoke functions. What the roles of functions allow is not among it.
+func (s stack) policies(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(s.Translated.Resources)) {
+		r := s.Translated.Resources[id]
+		p := r.Properties
+		d, documented := documents[r.Type]
+		switch {
+		case documented:
+			of := id
+			if d.of != "" {
+				of = readable(p[d.of])
+			}
+			for _, st := range anys(object(p[d.document])["Statement"]) {
+				m := st.(map[string]any)
+				only(t, id, m, "Sid", "Effect", "Principal", "Action", "Resource", "Condition")
+				line := fmt.Sprintf("%s: %s %s to %s on %s", of, strings.ToLower(readable(m["Effect"])), readable(m["Principal"]), readable(m["Action"]), readable(m["Resource"]))
+				if c, ok := m["Condition"]; ok {
+					line += " when " + readable(c)
+				}
+				all = append(all, line)
+			}
+		case r.Type == "AWS::Lambda::Permission":
+			only(t, id, p, "Action", "FunctionName", "Principal", "SourceArn")
+			all = append(all, fmt.Sprintf("%s: allow %s to %s from %s", readable(p["FunctionName"]), readable(p["Principal"]), readable(p["Action"]), readable(p["SourceArn"])))
+		case r.Type == "AWS::SQS::Queue" && p["RedriveAllowPolicy"] != nil:
+			all = append(all, fmt.Sprintf("%s: dead letters of %s", id, readable(p["RedriveAllowPolicy"])))
+		case r.Type != "AWS::IAM::Role" && contains(p, `"Principal"`):
+			t.Errorf("%s says who may use it, in a way that testdata/policies.txt does not show", id)
+		}
+	}
+	return all
+}
+
+// only fails the test for properties that a table does not show.
+func only(t *testing.T, id string, m map[string]any, shown ...string) {
+	t.Helper()
+	for name := range m {
+		if !slices.Contains(shown, name) {
+			t.Errorf("%s has %s, which no table shows", id, name)
+		}
+	}
+}
+
+// A policy that lets somebody else in is a line that is not in the table.
+func TestPolicies(t *testing.T) {
+	holdAgainst(t, "policies.txt", stackOf(t, "prod").policies(t))
+}
+
+// alarms lists what rings when.
+func (s stack) alarms(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, id := range s.byType("AWS::CloudWatch::Alarm") {
+		r := s.Translated.Resources[id]
+		p := r.Properties
+		only(t, id, p, "AlarmName", "AlarmDescription", "AlarmActions", "OKActions",
+			"Namespace", "MetricName", "Dimensions", "Statistic", "Period", "Metrics",
+			"EvaluationPeriods", "DatapointsToAlarm", "ComparisonOperator", "Threshold", "TreatMissingData")
+		what := ""
+		if p["MetricName"] != nil {
+			what = measured(p["Statistic"], p["Period"], p)
+		}
+		for _, q := range anys(p["Metrics"]) {
+			m := object(q)
+			if st := object(m["MetricStat"]); st != nil {
+				what += measured(st["Stat"], st["Period"], object(st["Metric"])) + "; "
+			} else if m != nil {
+				what += readable(m["Expression"])
+			}
+			if m != nil && (m["ReturnData"] == true) != (m["Expression"] != nil) {
+				t.Errorf("%s: %s is returned %v", id, readable(m["Id"]), m["ReturnData"])
+			}
+		}
+		if r.Condition != "" {
+			id += " if " + r.Condition
+		}
+		all = append(all, fmt.Sprintf("%s: %s %v %v, %v of %v, missing %v", id, what,
+			p["ComparisonOperator"], p["Threshold"], p["DatapointsToAlarm"], p["EvaluationPeriods"], p["TreatMissingData"]))
+	}
+	return all
+}
+
+// measured names a metric and how it is taken together.
+func measured(statistic, period any, metric map[string]any) string {
+	name := fmt.Sprintf("%s of %s %s", readable(statistic), readable(metric["Namespace"]), readable(metric["MetricName"]))
+	if metric["Dimensions"] != nil {
+		for _, d := range anys(metric["Dimensions"]) {
+			name += " " + readable(object(d)["Name"]) + "=" + readable(object(d)["Value"])
+		}
+	}
+	return fmt.Sprintf("%s in %v s", name, period)
+}
+
+// An alarm that rings later, or never, is a line that is not in the table.
+func TestAlarms(t *testing.T) {
+	holdAgainst(t, "alarms.txt", stackOf(t, "prod").alarms(t))
+}
