@@ -355,6 +355,9 @@ func (p *pageDecode) record(ctx context.Context, rec Record, o opened) (stored b
 		p.store(rec, raw, view)
 		return true, nil
 	}
+	if o.err != nil {
+		return false, o.err
+	}
 	p.setAside(rec, reason, detail)
 	return false, nil
 }

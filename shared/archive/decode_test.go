@@ -213,6 +213,8 @@ func TestKeysFindTheirVersions(t *testing.T) {
 			[]archivetest.Record{record(1, 1, "k1"), record(2, 2, "k2"), record(3, 1, "k1"), record(4, 2, "k2")}, map[uint32]string{1: "k1", 2: "k2"}},
 		{"one public key pasted twice", func(d *decoding) { d.addKey(corp, "k1", 1) },
 			[]archivetest.Record{record(1, 1, "k1"), record(2, 7, "k1")}, map[uint32]string{1: "k1", 7: "k1"}},
+		{"versions that begin anew with another key", func(d *decoding) { d.addKey(corp, "k1", 1); d.addKey(corp, "k2", 0) },
+			[]archivetest.Record{record(1, 1, "k1"), record(2, 1, "k2")}, map[uint32]string{1: "k1"}},
 		{"many old keys from another vendor", func(d *decoding) {
 			for i := range 12 {
 				d.addKey(corp, fmt.Sprint("k", i), 0)
@@ -693,6 +695,50 @@ func (s slowJournal) Page(ctx context.Context, r archive.Row) ([]byte, error) {
 
 // The secret store may not show a key yet that was just added: the page is
 // tried again, not given up.
+// A key that cannot be had costs only what needs it: what another key opens is
+// stored, and what none opens is set aside, or tried again if the key may come.
+func TestKeyThatCannotBeHad(t *testing.T) {
+	tests := []struct {
+		name   string
+		why    error
+		needed bool // by a record
+		again  bool
+	}{
+		{"spoilt", archive.ErrCorrupt, false, false},
+		{"spoilt and needed", archive.ErrCorrupt, true, false},
+		{"not read", archivetest.ErrInjected, false, false},
+		{"not read and needed", archivetest.ErrInjected, true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDecoding(t, &archivetest.Faults{})
+			d.addKey(corp, "k1", 0)
+			d.addKey(corp, "k2", 0) // the newer one is tried first
+			d.clock.advance(time.Hour)
+			d.say(corp, 1, 2)
+			stored, aside := 2, 0
+			if tt.needed {
+				d.Library.Say(corp, record(3, 1, "k2"))
+				aside = 1
+			}
+			d.must(d.pull(archive.PullRequest{}))
+			d.Openers.Withhold(corp, "k2", tt.why)
+			if err := d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime); (err != nil) != tt.again {
+				t.Fatalf("got %v, want it tried again: %v", err, tt.again)
+			}
+			if tt.again {
+				d.Openers.Put(corp, "k2")
+				stored, aside = 3, 0
+				d.must(d.decoder.Decode(t.Context(), corp, 0, archive.FirstTime))
+			}
+			if len(d.stored(single)) != stored || len(d.aside()) != aside {
+				t.Errorf("got %d messages and %v aside, want %d and %d", len(d.stored(single)), d.aside(), stored, aside)
+			}
+			d.Check()
+		})
+	}
+}
+
 func TestKeyThatCannotBeReadYet(t *testing.T) {
 	d := newDecoding(t, &archivetest.Faults{})
 	d.say(corp, 1, 3)

@@ -73,7 +73,8 @@ const (
 	stuckPause    = time.Hour
 	callbackLive  = 15 * time.Minute // a corp whose last callback is younger gets every fifth tick only
 	fewTicks      = 5
-	backlogBound  = 50 // decode requests waiting; above it nothing is requested again
+	backlogBound  = 50 // decode requests waiting; above it only lonely pages are requested again
+	lonely        = 5  // overdue pages of a corp: more are a backlog of its own
 	pendingRead   = 10_000
 	rerequestCorp = 20  // pages requested again, per corp and tick
 	rerequestAll  = 200 // of all corps
@@ -81,7 +82,7 @@ const (
 	fileOverdue   = time.Minute // a file that is due for longer is asked for again
 	mediaBound    = 500         // media requests waiting; above it none is added
 	asideRead     = 1000        // rows set aside that are counted of one corp
-	tellEach      = 10          // changes to one health that get a message each; more share one
+	tellEach      = 10          // changes to one health that get a message each; more share some
 )
 
 // A Dispatcher is the guarantee that callbacks are not (law 3): at every tick
@@ -184,17 +185,18 @@ func (d *Dispatcher) recordLosses(ctx context.Context, corps []Corp, states map[
 }
 
 // requestAgain requests pages and jobs whose request was lost, and counts the
-// pages. While many requests wait, a page that was not decoded in time is most
-// likely waiting too: then nothing is added, nor counted.
+// pages. While many requests wait, pages that were not decoded in time are most
+// likely waiting too, and nothing is added of a corp with many. One with few is
+// still asked for: the backlog may be another corp's (law 8).
 func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Time, fleet *Fleet) error {
 	fleet.Overdue, fleet.Stuck = -1, -1
 	depth, err := d.DecodeDepth.Depth(ctx)
 	if err != nil {
 		return fmt.Errorf("read depth of the decode queue: %w", err)
 	}
-	if depth > backlogBound {
-		d.Log.InfoContext(ctx, "decode queue is long, nothing requested again", "depth", depth)
-		return nil
+	backlog := depth > backlogBound
+	if backlog {
+		d.Log.InfoContext(ctx, "decode queue is long, little requested again", "depth", depth)
 	}
 	var budget, overdue, stuck atomic.Int64
 	budget.Store(rerequestAll)
@@ -208,6 +210,9 @@ func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Ti
 			if p.Stuck {
 				stuck.Add(1)
 			}
+		}
+		if backlog && len(pending) > lonely {
+			return nil
 		}
 		return d.requestCorpAgain(ctx, c.ID, pending, now, &budget)
 	})
@@ -363,7 +368,7 @@ func (d *Dispatcher) tellChanges(ctx context.Context, corps []Corp, states map[s
 		// One fault of ours may befall every corp at once.
 		size := 1
 		if len(changes[health]) > tellEach {
-			size = len(changes[health])
+			size = NotifyMost
 		}
 		for part := range slices.Chunk(changes[health], size) {
 			errs = append(errs, d.tell(ctx, part, told, now))

@@ -128,6 +128,21 @@ func TestTickDoesNotMultiplyABacklog(t *testing.T) {
 	if got := d.Decodes.Take(); len(got) != 0 {
 		t.Errorf("got %d pages requested again while they wait in the queue, want none", len(got))
 	}
+	if got := disp.Metrics.(*gauge).last.Overdue; got != 300 {
+		t.Errorf("got %d overdue pages measured, want 300: a long queue hides nothing", got)
+	}
+
+	// Nor does one corp's backlog cost another its lost page (law 8).
+	const other = "wwfedcba9876543210"
+	d.register(other)
+	d.say(other, 1, 1)
+	d.must(d.puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: other, Force: true}))
+	d.Decodes.Take()
+	d.clock.advance(time.Hour)
+	d.must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 1 || got[0].Corp != other {
+		t.Errorf("got %v requested again, want the other corp's page alone", got)
+	}
 	disp.DecodeDepth = depth(0)
 	d.must(disp.Tick(t.Context()))
 	if got := len(d.Decodes.Take()); got == 0 || got > 20 {

@@ -92,10 +92,13 @@ type Change struct {
 	AsideMore bool
 }
 
+// NotifyMost is how many changes a message may be about, each of which it names.
+const NotifyMost = 200
+
 // A Notifier tells people.
 type Notifier interface {
 	// Notify sends one message about the changes, which all have the same To
-	// and are at least one. It may be called again with the same.
+	// and are 1 to [NotifyMost]. It may be called again with the same.
 	Notify(ctx context.Context, changes []Change) error
 }
 
@@ -112,7 +115,7 @@ type Fleet struct {
 	// than 1000 are counted.
 	Undecryptable int // rows set aside
 	Overdue       int // pages requested over 15 minutes ago and not decoded
-	Stuck         int // of these, given up but for one try a day
+	Stuck         int // of these, given up but for one try an hour
 }
 
 // Metrics takes the fleet's numbers at the end of each tick.

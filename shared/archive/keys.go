@@ -21,7 +21,7 @@ type versionKeys struct {
 	mu       sync.Mutex
 	set      KeySet
 	bound    map[uint32]string // proved, before or during this page
-	missing  map[string]bool   // in the table but not in the secret store
+	missing  map[string]bool   // in the table, but of no use in the secret store
 	young    map[string]bool   // made so lately that the secret store may not show them yet
 	fetch    func(keyID string) (Opener, error)
 	fetching map[string]Opener
@@ -46,8 +46,8 @@ func (p *pageDecode) loadKeys(ctx context.Context) (*versionKeys, error) {
 	}
 	k.fetch = func(id string) (Opener, error) {
 		o, err := p.Openers.Opener(ctx, p.row.Corp, id)
-		if errors.Is(err, ErrNotFound) {
-			p.Log.ErrorContext(ctx, "private key is not in the secret store", "corp", p.row.Corp, "key", id)
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
+			p.Log.ErrorContext(ctx, "private key cannot be had from the secret store", "corp", p.row.Corp, "key", id, "err", err)
 		}
 		return o, err
 	}
@@ -66,29 +66,30 @@ func (k *versionKeys) prove(version uint32, keyID string) bool {
 	return true
 }
 
-// candidates lists the ids of the keys to try for a version. For a version
-// that was proved it is that key. Otherwise all keys, in the order of their
-// likelihood: claimed for this version, then never proved, then proved for
-// another version (the same public key may be pasted twice), newest first. A
-// claim never keeps a key from being tried (law 6).
-func (k *versionKeys) candidates(version uint32) (ids []string, bound bool) {
+// candidates lists the ids of the keys to try for a version, in the order of
+// their likelihood: proved for it, claimed for it, never proved, proved for
+// another version (the same public key may be pasted twice), the newest first.
+// Neither a claim nor a proof keeps a key from being tried (law 6): a company
+// that closes its archive and opens it again may begin its versions anew. bound
+// is the key that was proved, empty if none was.
+func (k *versionKeys) candidates(version uint32) (ids []string, bound string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if id, ok := k.bound[version]; ok {
-		return []string{id}, true
-	}
+	bound = k.bound[version]
 	proved := make(map[string]bool)
 	for _, id := range k.bound {
 		proved[id] = true
 	}
 	rank := func(key Key) int {
 		switch {
-		case key.ClaimedVersion == version && version != 0:
+		case key.ID == bound:
 			return 0
-		case !proved[key.ID]:
+		case key.ClaimedVersion == version && version != 0:
 			return 1
+		case !proved[key.ID]:
+			return 2
 		}
-		return 2
+		return 3
 	}
 	keys := slices.SortedStableFunc(slices.Values(k.set.Keys), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), b.CreatedAt.Compare(a.CreatedAt))
@@ -96,11 +97,11 @@ func (k *versionKeys) candidates(version uint32) (ids []string, bound bool) {
 	for _, key := range keys {
 		ids = append(ids, key.ID)
 	}
-	return ids, false
+	return ids, bound
 }
 
 // opener fetches a private key once per page. It answers [ErrNotFound] for a
-// key that the secret store does not have.
+// key that the secret store does not have, or not as it was made.
 func (k *versionKeys) opener(id string) (Opener, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -111,8 +112,9 @@ func (k *versionKeys) opener(id string) (Opener, error) {
 		return o, nil
 	}
 	o, err := k.fetch(id)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) {
 		k.missing[id] = true
+		return nil, ErrNotFound
 	}
 	if err == nil {
 		k.fetching[id] = o
@@ -135,9 +137,11 @@ func (k *versionKeys) unopened(version uint32) Reason {
 // opened is a record's encrypt_random_key after the private-key operation.
 type opened struct {
 	candidates []candidate
-	reason     Reason // set if there is no candidate
+	reason     Reason // set if there is no candidate, nor an err
 	detail     string
-	err        error // a key could not be read; the page must be tried again
+	// err: a key could not be read. If no candidate is the right one the page
+	// must be tried again.
+	err error
 }
 
 // candidate is a key text that one key gave.
@@ -157,7 +161,7 @@ type openings struct {
 func (o *openings) wait(ctx context.Context, i int) (opened, error) {
 	select {
 	case <-o.ready[i]:
-		return o.results[i], o.results[i].err
+		return o.results[i], nil
 	case <-ctx.Done():
 		return opened{}, ctx.Err()
 	}
@@ -204,28 +208,28 @@ func (k *versionKeys) open(rec Record) opened {
 	}
 	ids, bound := k.candidates(rec.KeyVersion)
 	var out opened
-	unseen := ""
 	for _, id := range ids {
 		opener, err := k.opener(id)
-		if errors.Is(err, ErrNotFound) {
-			if k.young[id] {
-				unseen = id
-			}
+		switch {
+		case errors.Is(err, ErrNotFound) && !k.young[id]:
+			continue
+		case errors.Is(err, ErrNotFound):
+			out.err = fmt.Errorf("private key %s is new and cannot be read yet", id)
+			continue
+		case err != nil:
+			out.err = fmt.Errorf("read private key %s: %w", id, err)
 			continue
 		}
-		if err != nil {
-			return opened{err: fmt.Errorf("read private key %s: %w", id, err)}
-		}
 		text, err := opener.Open(sealed)
-		if err == nil && plausible(text) {
-			out.candidates = append(out.candidates, candidate{keyID: id, bound: bound, text: text})
+		if err != nil || !plausible(text) {
+			continue
+		}
+		out.candidates = append(out.candidates, candidate{keyID: id, bound: id == bound, text: text})
+		if id == bound {
+			break // a proof, and it fits: no other has to be tried
 		}
 	}
-	switch {
-	case len(out.candidates) > 0:
-	case unseen != "":
-		return opened{err: fmt.Errorf("private key %s is new and cannot be read yet", unseen)}
-	default:
+	if len(out.candidates) == 0 && out.err == nil {
 		out.reason = ReasonNoKey
 	}
 	return out

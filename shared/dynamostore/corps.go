@@ -165,9 +165,9 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 	return nil
 }
 
-// SetEnabled switches the pulls on or off. EnabledAt becomes at only when the
-// corp was off and is switched on: the hours left do not begin anew because
-// somebody pressed the button twice.
+// SetEnabled switches the pulls on or off. EnabledAt becomes at only the first
+// time that the corp is switched on: the hours left do not begin anew because
+// somebody switched off and on.
 func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
 	changes := []change{{set: "SET enabled = :enabled", values: item{":enabled": flag(enabled)}}}
 	if enabled { // the time comes first: a corp that is enabled always has one

@@ -134,9 +134,15 @@ func (s *Store) createPair(ctx context.Context, name string, pair CallbackPair) 
 	return s.create(ctx, name, secret.New(string(text)))
 }
 
-// PrivateKey reads a private key, as PKCS#8 PEM; [archive.ErrNotFound].
+// PrivateKey reads a private key, as PKCS#8 PEM; [archive.ErrNotFound], or
+// [archive.ErrCorrupt] if it cannot be used until a person has mended it: then
+// it is also [ErrDeleted] where somebody deleted it.
 func (s *Store) PrivateKey(ctx context.Context, corp, keyID string) (secret.Value, error) {
-	return s.get(ctx, s.keyName(corp, keyID))
+	v, err := s.get(ctx, s.keyName(corp, keyID))
+	if errors.Is(err, ErrDeleted) {
+		err = fmt.Errorf("%w: %w", archive.ErrCorrupt, err)
+	}
+	return v, err
 }
 
 // CreatePrivateKey stores a private key, for good; [archive.ErrExists] if

@@ -100,8 +100,8 @@ func TestDeletedByOthers(t *testing.T) {
 	if _, err := client.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String(prefix + "/" + corpA + "/key/" + id)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.PrivateKey(t.Context(), corpA, id); !errors.Is(err, secretstore.ErrDeleted) {
-		t.Errorf("read: got error %v, want %v", err, secretstore.ErrDeleted)
+	if _, err := s.PrivateKey(t.Context(), corpA, id); !errors.Is(err, secretstore.ErrDeleted) || !errors.Is(err, archive.ErrCorrupt) {
+		t.Errorf("read: got error %v, want %v, which is %v", err, secretstore.ErrDeleted, archive.ErrCorrupt)
 	}
 	// Writing is held against AWS's documented answer: the local service says
 	// that the name exists, or takes the write.

@@ -269,21 +269,28 @@ type Openers struct {
 
 	faults *Faults
 	mu     sync.Mutex
-	keys   map[[2]string]bool // by corp and key id
+	keys   map[[2]string]error // by corp and key id: nil, or why it cannot be had
 }
 
 var _ archive.Openers = (*Openers)(nil)
 
 // NewOpeners makes one without keys.
 func NewOpeners(f *Faults) *Openers {
-	return &Openers{faults: f, keys: make(map[[2]string]bool)}
+	return &Openers{faults: f, keys: make(map[[2]string]error)}
 }
 
 // Put gives the corp a private key.
 func (o *Openers) Put(corp, keyID string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.keys[[2]string{corp, keyID}] = true
+	o.keys[[2]string{corp, keyID}] = nil
+}
+
+// Withhold answers why in place of the key, until it is Put again.
+func (o *Openers) Withhold(corp, keyID string, why error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.keys[[2]string{corp, keyID}] = why
 }
 
 // Opener implements [archive.Openers].
@@ -291,8 +298,12 @@ func (o *Openers) Opener(ctx context.Context, corp, keyID string) (archive.Opene
 	return read(ctx, o.faults, "Openers.Opener", corp, func() (archive.Opener, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if !o.keys[[2]string{corp, keyID}] {
+		why, ok := o.keys[[2]string{corp, keyID}]
+		if !ok {
 			return nil, archive.ErrNotFound
+		}
+		if why != nil {
+			return nil, why
 		}
 		return opener{sum: sha256.Sum256([]byte(keyID)), implicit: o.Implicit}, nil
 	})

@@ -32,8 +32,8 @@ func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
 				n.t.Errorf("told of %s going from %q to %q among changes to %q", c.Corp, c.From, c.To, changes[0].To)
 			}
 		}
-		if len(changes) == 0 {
-			n.t.Error("told of no change")
+		if len(changes) == 0 || len(changes) > archive.NotifyMost {
+			n.t.Errorf("told of %d changes in one message, want 1 to %d", len(changes), archive.NotifyMost)
 		}
 		n.told = append(n.told, slices.Clone(changes))
 		return nil
