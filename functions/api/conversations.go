@@ -257,7 +257,8 @@ func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Da
 	}
 	shown := func(f message.Fields) bool { return takesPart(party, f) && c.caller.sees(f) }
 	e := &entry{conversation: conv, day: day, at: newest.Time}
-	q := archive.MessageQuery{Start: &archive.Position{Time: newest.Time, MsgID: newest.MsgID}, Limit: lookBack}
+	start := newest.Position()
+	q := archive.MessageQuery{Start: &start, Limit: lookBack}
 	switch {
 	case !takesPart(party, fields):
 		// The party left. The last message that it saw is on this day, or the

@@ -73,7 +73,7 @@ type messageStore interface {
 	// Messages lists in the order of [archive.Position] or its reverse, and
 	// says whether there are more in that direction.
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
-	Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	// LatestDay finds the newest day, not after upTo unless that is empty, on
 	// which the party was active, and all its conversations of that day.
