@@ -63,6 +63,9 @@ type ledger interface {
 	// Pendings lists the oldest pages that are not decoded, at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
+	// CreateReplay stores a job that is not requested yet, which
+	// [archive.ReplayStarter] does; dispatch does too, 15 minutes later.
+	CreateReplay(ctx context.Context, r archive.Replay) error
 	Replay(ctx context.Context, corp, id string) (archive.Replay, error)
 	// Replays lists all jobs, newest first.
 	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
