@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,13 +206,15 @@ func TestMessagesPageBothWays(t *testing.T) {
 func TestMadeUpPageTokens(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"))
+	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"), chat("m1", "lin.hua", "wmA zhao", "wr1", noon, "t"))
+	today := archive.DayOf(noon)
 	places := map[string]any{
 		"null": nil, "a number": uint64(math.MaxUint64), "a small one": -1, "a text": "x", "an empty text": "", "a list": []int{1}, "nothing": struct{}{},
 		"times": map[string]any{"t": -1, "f": "x"}, "late": map[string]any{"t": int64(math.MaxInt64), "s": "x", "f": ""}, "early": map[string]any{"t": int64(math.MinInt64)},
 		"msgid": map[string]any{"m": strings.Repeat("m", 2000)}, "odd msgid": map[string]any{"m": "#\x00~"}, "a seq": map[string]any{"s": uint64(math.MaxUint64)},
 		"no day": map[string]any{"d": "yesterday"}, "empty day": map[string]any{"d": "", "c": "x"}, "a long day": map[string]any{"d": strings.Repeat("9", 1100)},
-		"the first day": map[string]any{"d": "0000-01-01", "t": 1, "c": "x", "l": []string{"", "x"}}, "the last day": map[string]any{"d": "9999-12-31", "t": int64(math.MaxInt64), "c": "x"},
+		"ahead": map[string]any{"d": today, "a": "x\x00\U0010ffff", "r": true}, "much ahead": map[string]any{"d": today, "a": strings.Repeat("a", 2900), "r": true},
+		"many left": map[string]any{"d": today, "l": make([]string, 900)}, "the first day": map[string]any{"d": "0000-01-01", "t": 1, "c": "x", "l": []string{"", "x"}}, "the last day": map[string]any{"d": "9999-12-31", "t": int64(math.MaxInt64), "c": "x"},
 	}
 	// Before, behind, and beside whatever keys there are.
 	for _, key := range []string{
@@ -241,7 +244,7 @@ func TestMadeUpPageTokens(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if resp := w.get(tokenOf(corp, service), path+"?"+query+"&page="+*token); !slices.Contains([]int{200, 400, 404}, resp.status) {
+				if resp := w.get(tokenOf(corp, service), path+"?"+query+"&limit=1&page="+*token); !slices.Contains([]int{200, 400, 404}, resp.status) {
 					t.Errorf("%s?%s, %s: got %d", rt.path, query, name, resp.status)
 				}
 			}
@@ -754,6 +757,119 @@ func TestConversationLists(t *testing.T) {
 	} {
 		if got := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?"+query).want(400).rules(); got != wantRules {
 			t.Errorf("%.40s: got %s, want %s", query, got, wantRules)
+		}
+	}
+}
+
+// counting counts the looks at conversations.
+type counting struct {
+	messageStore
+	looks atomic.Int64
+}
+
+func (c *counting) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	c.looks.Add(1)
+	return c.messageStore.Newest(ctx, corp, conv)
+}
+
+// A page after the first looks at what comes next, not at all of the day
+// again.
+func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
+	w := newWorld(t)
+	w.withPair(corp, pair)
+	const n, limit = 900, 200
+	page := archive.PageView{Corp: corp}
+	var want []string
+	for i := range n {
+		at := noon.Add(-time.Duration(i) * time.Millisecond)
+		contact := fmt.Sprintf("wm%03d", i*7%n) // in an order of no id
+		raw := chat(fmt.Sprintf("m%03d", i), "lin.hua", contact, "", at, "t")
+		conv := archive.PartyConversation([]string{"lin.hua", contact})
+		want = append(want, contact)
+		page.Messages = append(page.Messages, archive.Message{Corp: corp, Conversation: conv, Time: at, MsgID: fmt.Sprintf("m%03d", i), Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw)})
+		page.Activities = append(page.Activities, archive.Activity{Corp: corp, Party: "lin.hua", Day: archive.DayOf(at), Conversation: conv})
+	}
+	if err := w.messages.WritePage(t.Context(), page); err != nil {
+		t.Fatal(err)
+	}
+	store := &counting{messageStore: w.messages}
+	w.api.messages = store
+	for _, who := range []token{tokenOf(corp, reader), tokenOf(corp, reader).with("staff", "lin.hua")} {
+		var got []string
+		var looks []int64
+		for next := ""; ; {
+			before := store.looks.Load()
+			p := into[listed](w.get(who, fmt.Sprintf("/v1/corps/%s/conversations?member=lin.hua&limit=%d%s", corp, limit, next)).want(200))
+			looks = append(looks, store.looks.Load()-before)
+			for _, c := range p.Conversations {
+				got = append(got, c.Parties[len(c.Parties)-1])
+			}
+			if p.Next == nil {
+				break
+			}
+			if len(*p.Next) > maxPageToken {
+				t.Errorf("a token has %d characters", len(*p.Next))
+			}
+			next = "&page=" + *p.Next
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %d entries, want all %d in their order: %.200v", len(got), n, got)
+		}
+		// The first looks at all, and so does the one that the token had no room
+		// for.
+		if len(looks) != 5 || looks[0] != n || looks[1] > limit+1 || looks[2] > limit+1 || looks[3] > n+limit || looks[4] > limit {
+			t.Errorf("the pages looked at %v conversations", looks)
+		}
+	}
+
+	// What came meanwhile is at the top; what was told of and moved there is not
+	// listed in its old place.
+	first := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=3").want(200))
+	w.store(corp, chat("new", "lin.hua", want[4], "", noon.Add(time.Second), "t"), chat("newer", "lin.hua", "wmnew", "", noon.Add(2*time.Second), "t"))
+	second := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=3&page="+*first.Next).want(200))
+	var got []string
+	for _, c := range second.Conversations {
+		got = append(got, c.Parties[len(c.Parties)-1])
+	}
+	if !slices.Equal(got, []string{want[3], want[5], want[6]}) {
+		t.Errorf("got %v, want %v and the two after %v", got, want[3], want[4])
+	}
+}
+
+// Conversations whose digests begin alike are not taken for one another.
+func TestDigestsThatBeginAlike(t *testing.T) {
+	seen := make(map[string]string)
+	var alike [][2]string
+	for i := 0; len(alike) < 2; i++ {
+		contact := fmt.Sprintf("wm%d", i)
+		begin := digestOf(archive.PartyConversation([]string{"lin.hua", contact}))[:aheadChars]
+		if seen[begin] != "" {
+			alike = append(alike, [2]string{seen[begin], contact})
+		}
+		seen[begin] = contact
+	}
+	a, b := alike[0], alike[1]
+	w := newWorld(t)
+	w.bareCorp(corp)
+	for n, want := range [][]string{{"wmA", a[0], b[0], "wmB", "wmC", a[1], b[1]}, {a[0], "wmA", b[1], "wmB", a[1], "wmC", b[0]}} {
+		var raws, got []string
+		newest := noon.Add(time.Duration(n) * time.Minute)
+		for i, contact := range want {
+			raws = append(raws, chat(fmt.Sprintf("m%d", i), "lin.hua", contact, "", newest.Add(-time.Duration(i)*time.Second), "t"))
+		}
+		w.store(corp, raws...)
+		for next := ""; ; {
+			p := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=1"+next).want(200))
+			for _, c := range p.Conversations {
+				got = append(got, c.Parties[len(c.Parties)-1])
+			}
+			if p.Next == nil {
+				break
+			}
+			next = "&page=" + *p.Next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,10 +22,14 @@ const (
 	// daysMost is how many days with activity are looked at for one page; more
 	// than a few are only where the caller may not see what is on them.
 	daysMost = 31
-	// atOnce is how many conversations are looked at together. All of a day
-	// are looked at for each page of it: a message to ten thousand customers is
-	// a day of ten thousand conversations, and has to fit the function's time.
+	// atOnce is how many conversations are looked at together. To know their
+	// order, all of a day are: a message to ten thousand customers is a day of
+	// ten thousand conversations, and has to fit the function's time.
 	atOnce = 32
+	// aheadChars is how much of a digest names a conversation that comes next in
+	// a page token, which has room for more than 500 of them: the pages of most
+	// days need one look at all of a day.
+	aheadChars = 5
 	// lookBack is how many messages are looked at for one to show.
 	lookBack = 50
 	// leftMost is how many conversations that a party left are remembered in a
@@ -67,13 +72,45 @@ type listPage struct {
 	Milli  int64       `json:"t,omitempty"`
 	Digest string      `json:"c,omitempty"`
 	Left   []string    `json:"l,omitempty"`
+	// Ahead are the beginnings of the digests of the entries that come next, in
+	// their order, so that no others need to be looked at for them. Behind these
+	// the day has more if Rest is set.
+	Ahead string `json:"a,omitempty"`
+	Rest  bool   `json:"r,omitempty"`
+}
+
+// carry notes which entries come next: those, then the ones noted in ahead,
+// then others if rest is set; as many as a token has room for.
+func (p *listPage) carry(entries []entry, ahead string, rest bool) {
+	var b strings.Builder
+	for _, e := range entries {
+		b.WriteString(e.digest[:aheadChars])
+	}
+	b.WriteString(ahead)
+	// A token is base64 of JSON, in which each of Left takes 14 bytes; the rest
+	// of it, and what hides it, fit into 200.
+	room := max(maxPageToken/4*3-200-14*len(p.Left), 0) / aheadChars * aheadChars
+	p.Ahead, p.Rest = b.String(), rest
+	if len(p.Ahead) > room {
+		p.Ahead, p.Rest = p.Ahead[:room], true
+	}
+}
+
+// among are those of the conversations that are noted in ahead.
+func among(conversations []archive.ConversationID, ahead string) []archive.ConversationID {
+	noted := make(map[string]bool)
+	for begin := range slices.Chunk([]byte(ahead), aheadChars) {
+		noted[string(begin)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(conversations), func(conv archive.ConversationID) bool {
+		return !noted[digestOf(conv)[:aheadChars]]
+	})
 }
 
 // entry is a conversation in a list.
 type entry struct {
 	conversation archive.ConversationID
 	digest       string           // of the conversation's id
-	day          archive.Day      // on which the list has it
 	at           time.Time        // of the newest message that the list is about
 	left         bool             // the party took no part in the newest of all
 	message      *archive.Message // to show, without its bytes; nil where there is none near
@@ -157,7 +194,6 @@ type entryPage struct {
 	corp   string
 	limit  int
 	shown  []json.RawMessage
-	last   entry // of those shown
 	bytes  int
 	people []string // to be named
 	rooms  []string
@@ -175,7 +211,7 @@ func (p *entryPage) add(e entry) (bool, error) {
 	if p.bytes += len(shown); p.bytes > pageBytes && len(p.shown) > 0 {
 		return false, nil
 	}
-	p.shown, p.last = append(p.shown, shown), e
+	p.shown = append(p.shown, shown)
 	p.people, p.rooms = named(p.people, p.rooms, e.conversation, e.fields)
 	return true, nil
 }
@@ -199,11 +235,41 @@ func (a *api) room(ctx context.Context, c *call, page *entryPage, roomID string)
 // the party takes part, and is passed over on the days before. It returns where
 // the next page begins, if there is one.
 func (a *api) walk(ctx context.Context, c *call, page *entryPage, party string, at listPage) (*listPage, error) {
+	next := listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Left: at.Left}
 	left := make(map[string]bool)
 	for _, digest := range at.Left {
 		left[digest] = true
 	}
-	next := listPage{Left: at.Left}
+	// list adds those of a day's conversations that come next, and reports
+	// whether the page is full; ahead and rest say what the day has behind them.
+	list := func(day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
+		entries, err := a.entriesOf(ctx, c, party, day, conversations)
+		if err != nil {
+			return false, err
+		}
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.left && left[e.digest] || day == next.Day && next.passed(e) })
+		for i, e := range entries {
+			added, err := page.add(e)
+			if err != nil {
+				return false, err
+			}
+			if !added {
+				if next.Day != day {
+					next = listPage{Day: day, Left: next.Left}
+				}
+				next.carry(entries[i:], ahead, rest)
+				return true, nil
+			}
+			next.Day, next.Milli, next.Digest = day, e.at.UnixMilli(), e.digest
+			if e.left {
+				left[e.digest] = true
+				if len(next.Left) < leftMost {
+					next.Left = append(next.Left, e.digest)
+				}
+			}
+		}
+		return false, nil
+	}
 	upTo := at.Day
 	for range daysMost {
 		day, conversations, err := a.messages.LatestDay(ctx, c.corpID, party, upTo)
@@ -213,36 +279,30 @@ func (a *api) walk(ctx context.Context, c *call, page *entryPage, party string, 
 		if err != nil {
 			return nil, err
 		}
-		entries, err := a.entriesOf(ctx, c, party, day, conversations)
-		if err != nil {
-			return nil, err
+		all := day != at.Day || at.Ahead == "" || at.Rest
+		for ahead := at.Ahead; day == at.Day && ahead != ""; {
+			// One more than the page holds shows that it is full.
+			n := min((page.limit-len(page.shown)+1)*aheadChars, len(ahead))
+			some := among(conversations, ahead[:n])
+			if len(some) > n/aheadChars {
+				// Two digests begin alike, and only the order of all tells which
+				// of them comes next.
+				all = true
+				break
+			}
+			ahead = ahead[n:]
+			if full, err := list(day, some, ahead, at.Rest); full || err != nil {
+				return &next, err
+			}
 		}
-		for _, e := range entries {
-			if e.left && left[e.digest] || day == at.Day && at.passed(e) {
-				continue
-			}
-			added, err := page.add(e)
-			if err != nil {
-				return nil, err
-			}
-			if !added {
-				next.Day = day
-				if last := page.last; last.day == day {
-					next.Milli, next.Digest = last.at.UnixMilli(), last.digest
-				}
-				return &next, nil
-			}
-			if e.left {
-				left[e.digest] = true
-				if len(next.Left) < leftMost {
-					next.Left = append(next.Left, e.digest)
-				}
+		if all {
+			if full, err := list(day, conversations, "", false); full || err != nil {
+				return &next, err
 			}
 		}
 		upTo = archive.DayOf(day.Start().AddDate(0, 0, -1))
 	}
-	next.Day = upTo
-	return &next, nil
+	return &listPage{Day: upTo, Left: next.Left}, nil
 }
 
 func digestOf(conv archive.ConversationID) string {
@@ -290,7 +350,7 @@ func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Da
 		return nil, err
 	}
 	shown := func(f message.Fields) bool { return takesPart(party, f) && c.caller.sees(f) }
-	e := &entry{conversation: conv, digest: digestOf(conv), day: day, at: newest.Time}
+	e := &entry{conversation: conv, digest: digestOf(conv), at: newest.Time}
 	start := newest.Position()
 	q := archive.MessageQuery{Start: &start, Limit: lookBack}
 	switch {
