@@ -61,7 +61,7 @@ type route struct {
 	// roles admits tokens; nil for what WeCom and load balancers call.
 	roles []role
 	query []string // parameters that it knows; unchecked where roles is nil
-	body  []string // members of the JSON object; nil where no body is read
+	body  []string // members of the JSON object; nil where a body is refused
 	bytes int      // of the body at most; 0 for [maxBody]
 	// unregistered: the corp need not be there yet.
 	unregistered bool
@@ -245,7 +245,21 @@ func (a *api) admit(rt route, c *call) error {
 	}
 	c.readQuery(c.URL.RawQuery, rt.query)
 	c.use = pageUse(c.URL.Path, c.query)
+	if c.caller.limited && slices.Contains(rt.query, "page") {
+		// A page may end at something that the caller may not see.
+		key, err := a.callbacks.pageKey(ctx, c.corpID)
+		if errors.Is(err, errUnknownCorp) { // its registration is not complete
+			return problem.New(problem.NotFound, nil)
+		}
+		if err != nil {
+			return err
+		}
+		c.use = c.use.HiddenBy(key)
+	}
 	if rt.body == nil {
+		if c.ContentLength != 0 {
+			c.reject("", problem.Unknown, problem.MendNoBody, nil)
+		}
 		if rt.query == nil {
 			return c.err() // nobody else would ask
 		}

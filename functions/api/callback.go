@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
@@ -47,17 +48,17 @@ func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	now := a.now()
-	if event.Type == notify {
-		err = a.pulls.RequestPulls(ctx, archive.PullRequest{
-			V: 1, Corp: c.corpID, Why: "callback",
-			// WeCom's three tries, and somebody's replay of them, are one request.
-			Dedup: "callback-" + c.corpID + "-" + strconv.FormatInt(event.CreateTime, 10),
-		})
-	} else {
-		err = a.corps.RecordEvent(ctx, c.corpID, archive.Event{
+	if event.Type != notify {
+		// It says nothing of whether those will come that do tell of messages.
+		return answer{status: 200}, a.corps.RecordEvent(ctx, c.corpID, archive.Event{
 			Type: event.Type, ChangeType: event.ChangeType, At: eventTime(event, now), Body: plain,
 		})
 	}
+	err = a.pulls.RequestPulls(ctx, archive.PullRequest{
+		V: 1, Corp: c.corpID, Why: "callback",
+		// WeCom's three tries, and somebody's replay of them, are one request.
+		Dedup: "callback-" + c.corpID + "-" + strconv.FormatInt(event.CreateTime, 10),
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -155,8 +156,9 @@ type callbackPairs struct {
 }
 
 type heldPair struct {
-	box  *msgcrypt.Box // nil where the corp has none
-	read time.Time
+	box   *msgcrypt.Box // nil where the corp has none
+	pages opaque.Key    // see pageKey
+	read  time.Time
 }
 
 func newCallbackPairs(read func(context.Context, string) (secretstore.CallbackPair, error), now func() time.Time) *callbackPairs {
@@ -166,6 +168,20 @@ func newCallbackPairs(read func(context.Context, string) (secretstore.CallbackPa
 // box is the corp's box, read not longer than maxAge ago; errUnknownCorp. That
 // a corp has no pair is believed for pairRetryAge only.
 func (p *callbackPairs) box(ctx context.Context, corp string, maxAge time.Duration) (*msgcrypt.Box, error) {
+	held, err := p.get(ctx, corp, maxAge)
+	return held.box, err
+}
+
+// pageKey hides the page tokens of the corp's callers who may not see all of
+// it; errUnknownCorp. It comes from the one secret of the corp's that every
+// instance has at hand and no reader knows. A token outlives no change of the
+// pair, which nothing here makes.
+func (p *callbackPairs) pageKey(ctx context.Context, corp string) (opaque.Key, error) {
+	held, err := p.get(ctx, corp, pairAge)
+	return held.pages, err
+}
+
+func (p *callbackPairs) get(ctx context.Context, corp string, maxAge time.Duration) (heldPair, error) {
 	p.mu.Lock()
 	held, ok := p.pairs[corp]
 	p.mu.Unlock()
@@ -179,10 +195,13 @@ func (p *callbackPairs) box(ctx context.Context, corp string, maxAge time.Durati
 		switch {
 		case errors.Is(err, archive.ErrNotFound):
 		case err != nil:
-			return nil, err
+			return heldPair{}, err
 		default:
-			if held.box, err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err != nil {
-				return nil, fmt.Errorf("callback pair of corp %s: %w", corp, err)
+			if held.box, err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err == nil {
+				held.pages, err = opaque.KeyFrom(pair.AESKey.Reveal(), "page tokens")
+			}
+			if err != nil {
+				return heldPair{}, fmt.Errorf("callback pair of corp %s: %w", corp, err)
 			}
 		}
 		p.mu.Lock()
@@ -193,7 +212,7 @@ func (p *callbackPairs) box(ctx context.Context, corp string, maxAge time.Durati
 		p.mu.Unlock()
 	}
 	if held.box == nil {
-		return nil, errUnknownCorp
+		return heldPair{}, errUnknownCorp
 	}
-	return held.box, nil
+	return held, nil
 }

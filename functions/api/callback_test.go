@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -59,6 +60,31 @@ func notifyXML(createTime int64) string {
 	return fmt.Sprintf("<xml><ToUserName><![CDATA[x]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName><CreateTime>%d</CreateTime><MsgType><![CDATA[event]]></MsgType><AgentID>2000004</AgentID><Event><![CDATA[msgaudit_notify]]></Event></xml>", createTime)
 }
 
+// refused sends a callback that is refused, and checks that this leaves one
+// line in the log, which holds nothing of what was sent.
+func (w *world) refused(r request) {
+	w.t.Helper()
+	before := w.log.String()
+	w.do(r).wantProblem(401, "unauthorized")
+	line := strings.TrimPrefix(w.log.String(), before)
+	if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
+		w.t.Errorf("got log %q, want one line", line)
+	}
+	_, query, _ := strings.Cut(r.path, "?")
+	body, _ := r.body.(string)
+	sent := append(regexp.MustCompile(`CDATA\[([^\]]{20,})`).FindStringSubmatch(body), contentMark, body)
+	for param := range strings.SplitSeq(query, "&") {
+		_, value, _ := strings.Cut(param, "=")
+		plain, _ := url.QueryUnescape(value)
+		sent = append(sent, value, plain)
+	}
+	for _, s := range sent {
+		if s != "" && strings.Contains(line, s) {
+			w.t.Errorf("the log line %q holds %q, which was sent", line, s)
+		}
+	}
+}
+
 func TestCallbackURLCheck(t *testing.T) {
 	w := newWorld(t)
 	w.withPair(sampleCorp, pair)
@@ -80,9 +106,7 @@ func TestCallbackURLCheck(t *testing.T) {
 		"query badly encoded":   "/callback/" + sampleCorp + "?" + sampleQuery + "&echostr=%zz",
 		"signature of a prefix": "/callback/" + sampleCorp + "?msg_signature=5c45&timestamp=1409659589&nonce=263014780" + echostr,
 	} {
-		w.run(name, func(*testing.T) {
-			w.do(request{method: "GET", path: path}).wantProblem(401, "unauthorized")
-		})
+		w.run(name, func(*testing.T) { w.refused(request{method: "GET", path: path}) })
 	}
 	for _, reason := range []string{"wrong signature", "meant for another receiver", "corp has no callback pair"} {
 		if !strings.Contains(w.log.String(), reason) {
@@ -163,6 +187,10 @@ func TestEventsAreRecordedOnce(t *testing.T) {
 	if string(page.Events[0].Body) != consent {
 		t.Errorf("got body %q, want it as decrypted", page.Events[0].Body)
 	}
+	// Nor do they promise that one comes when there are messages.
+	if c, err := w.corps.Corp(t.Context(), corp); err != nil || !c.CallbackAt.IsZero() {
+		t.Errorf("noted at %v, %v as if they told of messages", c.CallbackAt, err)
+	}
 	if reqs := w.pullRequests(); len(reqs) != 0 {
 		t.Errorf("got %d pull requests for events that bring no messages", len(reqs))
 	}
@@ -208,22 +236,23 @@ func TestFloodOfEvents(t *testing.T) {
 func TestCallbackRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.withPair(corp, pair)
-	good := callback(t, corp, pair, notifyXML(1))
+	marked := notifyXML(1) + "<!-- " + contentMark + " -->"
+	good := callback(t, corp, pair, marked)
 	long := good
 	long.body = strings.Repeat("x", maxBody+1)
 	w.do(long).wantProblem(413, "body-too-large")
 	for name, r := range map[string]request{
 		"no body":              {method: "POST", path: good.path, body: "", header: good.header},
-		"no XML":               {method: "POST", path: good.path, body: "hello", header: good.header},
-		"no Encrypt":           {method: "POST", path: good.path, body: "<xml/>", header: good.header},
+		"no XML":               {method: "POST", path: good.path, body: contentMark, header: good.header},
+		"no Encrypt":           {method: "POST", path: good.path, body: "<xml><Content>" + contentMark + "</Content></xml>", header: good.header},
 		"other body":           {method: "POST", path: good.path, body: strings.Replace(good.body.(string), "CDATA[", "CDATA[A", 2), header: good.header},
 		"no signature":         {method: "POST", path: "/callback/" + corp, body: good.body, header: good.header},
-		"for another receiver": callbackFor(t, corp, other, pair, notifyXML(1)),
-		"another's token":      callback(t, corp, secretstore.CallbackPair{Token: secret.New("other"), AESKey: pair.AESKey}, notifyXML(1)),
-		"another's key":        callback(t, corp, secretstore.CallbackPair{Token: pair.Token, AESKey: secret.New(newAESKey())}, notifyXML(1)),
-		"unknown corp":         callback(t, "ww5555555555555555", pair, notifyXML(1)),
+		"for another receiver": callbackFor(t, corp, other, pair, marked),
+		"another's token":      callback(t, corp, secretstore.CallbackPair{Token: secret.New("other"), AESKey: pair.AESKey}, marked),
+		"another's key":        callback(t, corp, secretstore.CallbackPair{Token: pair.Token, AESKey: secret.New(newAESKey())}, marked),
+		"unknown corp":         callback(t, "ww5555555555555555", pair, marked),
 	} {
-		w.run(name, func(*testing.T) { w.do(r).wantProblem(401, "unauthorized") })
+		w.run(name, func(*testing.T) { w.refused(r) })
 	}
 	c, err := w.corps.Corp(t.Context(), corp)
 	if err != nil || !c.CallbackAt.IsZero() {

@@ -9,15 +9,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/message"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // chat is a message as WeCom sends it.
@@ -197,21 +201,114 @@ func TestMessagesPageBothWays(t *testing.T) {
 	}
 }
 
-// A token that somebody made up reaches nothing that a proper one does not.
+// A token that somebody made up reaches nothing that a proper one does not,
+// and is no failure of ours.
 func TestMadeUpPageTokens(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"))
-	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, archive.PartyConversation([]string{"lin.hua", "wmA"})) + "/messages"
-	use := pageUse(path, nil)
-	for _, at := range []messagePage{{Milli: -1}, {Milli: 1 << 62}, {MsgID: strings.Repeat("m", 2000)}, {MsgID: "#\x00~"}} {
-		token, err := seal(use, at)
-		if err != nil {
-			t.Fatal(err)
+	w.store(corp, chat("m0", "lin.hua", "wmA", "", noon, "t"), chat("m1", "lin.hua", "wmA zhao", "wr1", noon, "t"))
+	today := archive.DayOf(noon)
+	places := map[string]any{
+		"null": nil, "a number": uint64(math.MaxUint64), "a small one": -1, "a text": "x", "an empty text": "", "a list": []int{1}, "nothing": struct{}{},
+		"times": map[string]any{"t": -1, "f": "x"}, "late": map[string]any{"t": int64(math.MaxInt64), "s": "x", "f": ""}, "early": map[string]any{"t": int64(math.MinInt64)},
+		"msgid": map[string]any{"m": strings.Repeat("m", 2000)}, "odd msgid": map[string]any{"m": "#\x00~"}, "a seq": map[string]any{"s": uint64(math.MaxUint64)},
+		"no day": map[string]any{"d": "yesterday"}, "empty day": map[string]any{"d": "", "c": "x"}, "a long day": map[string]any{"d": strings.Repeat("9", 1100)},
+		"ahead": map[string]any{"d": today, "a": "x\x00\U0010ffff", "r": true}, "much ahead": map[string]any{"d": today, "a": strings.Repeat("a", 2900), "r": true},
+		"many left": map[string]any{"d": today, "l": make([]string, 900)}, "the first day": map[string]any{"d": "0000-01-01", "t": 1, "c": "x", "l": []string{"", "x"}}, "the last day": map[string]any{"d": "9999-12-31", "t": int64(math.MaxInt64), "c": "x"},
+	}
+	// Before, behind, and beside whatever keys there are.
+	for _, key := range []string{
+		"", "\x7f", "\U0010ffff", "person#\U0010ffff", "room#\U0010ffff", "room#wr1#\U0010ffff", "pair#lin.hua#\U0010ffff", "pair#lin.hub", strings.Repeat("~", 1100),
+	} {
+		places[fmt.Sprintf("key %.20q", key)], places[fmt.Sprintf("text %.20q", key)] = keyPage{Key: key}, key
+	}
+	queries := map[string][]string{
+		"/v1/corps/{corpid}/conversations": {"member=lin.hua", "external_contact=wmA", "room=wr1", "unplaced=true"},
+		"/v1/corps/{corpid}/consents":      {"member=lin.hua", "external_contact=wmA", "room=wr1", "member=lin.hua&external_contact=wmA"},
+		"/v1/corps/{corpid}/files":         {"state=waiting", "state=failed"},
+	}
+	lists := 0
+	for _, rt := range routes {
+		if !slices.Contains(rt.query, "page") {
+			continue
 		}
-		if resp := w.get(tokenOf(corp, reader), path+"?page="+*token); resp.status != 200 && resp.status != 400 {
-			t.Errorf("%.50v: got %d", at, resp.status)
+		lists++
+		path := strings.NewReplacer("{corpid}", corp, "{conversation}", conversationID(t, corp, archive.PartyConversation([]string{"lin.hua", "wmA"}))).Replace(rt.path)
+		for _, query := range append(queries[rt.path], "")[:max(len(queries[rt.path]), 1)] {
+			values, err := url.ParseQuery(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, at := range places {
+				token, err := seal(pageUse(path, values), at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if resp := w.get(tokenOf(corp, service), path+"?"+query+"&limit=1&page="+*token); !slices.Contains([]int{200, 400, 404}, resp.status) {
+					t.Errorf("%s?%s, %s: got %d", rt.path, query, name, resp.status)
+				}
+			}
 		}
+	}
+	if lists < 8 {
+		t.Errorf("only %d lists were tried", lists)
+	}
+}
+
+// Messages without a msgid share the time of their pull; each can be reached
+// all the same.
+func TestMessagesWithoutMsgID(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	page := archive.PageView{Corp: corp, Activities: []archive.Activity{{Corp: corp, Day: archive.DayOf(noon), Conversation: archive.Unplaced}}}
+	for i := range 5 {
+		page.Messages = append(page.Messages, archive.Message{
+			Corp: corp, Conversation: archive.Unplaced, Time: noon, Seq: 1<<60 + uint64(i), After: 7, KeyVersion: 1, Raw: fmt.Appendf(nil, "unreadable %d", i),
+		})
+	}
+	if err := w.messages.WritePage(t.Context(), page); err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, archive.Unplaced) + "/messages"
+	for _, order := range []string{"asc", "desc"} {
+		for limit := 1; limit <= 5; limit++ {
+			base := fmt.Sprintf("%s?order=%s&limit=%d", path, order, limit)
+			var got []string
+			last := messagePageJSON{}
+			for next := ""; ; next = "&page=" + *last.Next {
+				last = into[messagePageJSON](w.get(tokenOf(corp, reader), base+next).want(200))
+				for _, m := range last.Messages {
+					got = append(got, string(m.Raw))
+					raw := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+m.ID+"/raw").want(200)
+					if !bytes.Equal(raw.body, m.Raw) {
+						t.Errorf("by its id %q is %q", m.Raw, raw.body)
+					}
+				}
+				if last.Next == nil {
+					break
+				}
+			}
+			if order == "desc" {
+				slices.Reverse(got)
+			}
+			if want := "unreadable 0,unreadable 1,unreadable 2,unreadable 3,unreadable 4"; strings.Join(got, ",") != want {
+				t.Errorf("%s by %d: got %q", order, limit, got)
+			}
+			if limit < 5 {
+				before := into[messagePageJSON](w.get(tokenOf(corp, reader), base+"&page="+*last.Prev).want(200))
+				if len(before.Messages) != limit {
+					t.Errorf("%s by %d: before the last page got %d messages", order, limit, len(before.Messages))
+				}
+			}
+		}
+	}
+	// The preview in the list of conversations is the last of them.
+	list := into[struct{ Conversations []conversationJSON }](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?unplaced=true").want(200)).Conversations
+	if len(list) != 1 {
+		t.Fatalf("got %d conversations", len(list))
+	}
+	if raw := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/messages/"+list[0].Newest.MessageID+"/raw").want(200); string(raw.body) != "unreadable 4" {
+		t.Errorf("the preview is of %q", raw.body)
 	}
 }
 
@@ -307,6 +404,140 @@ func TestPagesAreBoundedBySize(t *testing.T) {
 	}
 }
 
+// listed are an answered page of conversations.
+type listed struct {
+	Conversations []conversationJSON
+	Next          *string
+}
+
+func TestConversationPagesAreBoundedBySize(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	// storeFor stores messages that only this member's list has.
+	storeFor := func(member string, raws ...string) {
+		t.Helper()
+		page := archive.PageView{Corp: corp}
+		for i, raw := range raws {
+			f, _ := message.Parse([]byte(raw))
+			conv := archive.RoomConversation(f.RoomID)
+			page.Messages = append(page.Messages, archive.Message{
+				Corp: corp, Conversation: conv, Time: time.UnixMilli(f.Time).UTC(), MsgID: f.MsgID, Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw),
+			})
+			page.Activities = append(page.Activities, archive.Activity{Corp: corp, Party: member, Day: archive.DayOf(noon), Conversation: conv})
+		}
+		if err := w.messages.WritePage(t.Context(), page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(member string) (all []conversationJSON, pages int) {
+		t.Helper()
+		for next := ""; ; {
+			resp := w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?limit=200&member="+member+next).want(200)
+			if len(resp.body) > gateway.MaxBody {
+				t.Errorf("a page has %d bytes", len(resp.body))
+			}
+			p := into[listed](resp)
+			all, pages = append(all, p.Conversations...), pages+1
+			if p.Next == nil {
+				return all, pages
+			}
+			next = "&page=" + *p.Next
+		}
+	}
+
+	var members strings.Builder
+	for i := range 999 {
+		fmt.Fprintf(&members, "wm%030d ", i)
+	}
+	var raws []string
+	for i := range 130 {
+		raws = append(raws, chat(fmt.Sprintf("m%03d", i), "lin.hua", members.String(), fmt.Sprintf("wr%03d", i), noon, "t"))
+	}
+	storeFor("lin.hua", raws...)
+	rooms, _ := list("lin.hua")
+	if len(rooms) != 130 {
+		t.Errorf("got %d rooms, want 130", len(rooms))
+	}
+	for _, c := range rooms {
+		if c.PartyCount != 1000 || len(c.Parties) != partiesMost || c.Newest == nil {
+			t.Fatalf("got %d of %d parties, newest %v", len(c.Parties), c.PartyCount, c.Newest)
+		}
+	}
+
+	// Nothing that a message says of itself is bounded by WeCom's word.
+	raws = nil
+	for i := range 120 {
+		room := strings.Repeat("r", 2<<10) + fmt.Sprintf("%03d", i)
+		raws = append(raws, strings.Replace(chat(fmt.Sprintf("n%03d", i), "zhao", "wmA", room, noon, "t"), `"action":"send"`, `"action":"`+strings.Repeat("a", 50<<10)+`"`, 1))
+	}
+	long := strings.Repeat("x", archive.InlineLimit-2000)
+	raws = append(raws, chat("long", "zhao", long, "wrlong", noon.Add(time.Second), "t"), strings.Replace(chat("action", "zhao", "wmA", "wraction", noon.Add(2*time.Second), "t"), `"send"`, `"`+long+`"`, 1))
+	storeFor("zhao", raws...)
+	all, pages := list("zhao")
+	seen := make(map[string]bool)
+	for _, c := range all {
+		seen[c.ID] = true
+	}
+	if len(all) != 122 || len(seen) != 122 || pages < 2 {
+		t.Fatalf("got %d entries of %d conversations on %d pages", len(all), len(seen), pages)
+	}
+	if c := all[0]; *c.Room != "wraction" || c.Newest != nil || c.PartyCount != 2 {
+		t.Errorf("with a monstrous action: got room %s, newest %.100v, %d parties", *c.Room, c.Newest, c.PartyCount)
+	}
+	if c := all[1]; *c.Room != "wrlong" || c.Newest == nil || c.PartyCount != 2 || len(c.Parties) != 0 {
+		t.Errorf("with a monstrous party: got room %s, newest %.100v, %d of %d parties", *c.Room, c.Newest, len(c.Parties), c.PartyCount)
+	}
+}
+
+// Where a page ends at a message that the caller may not see, its token does
+// not say at which.
+func TestPageTokensOfLimitedReaders(t *testing.T) {
+	w := newWorld(t)
+	w.withPair(corp, pair)
+	conv := archive.RoomConversation("wr1")
+	page := archive.PageView{Corp: corp}
+	for i := range lookMost + 10 {
+		raw := chat(fmt.Sprintf("secretly-%d", i), "zhao", "wmA", "wr1", noon.Add(time.Duration(i)*time.Millisecond), "not hers")
+		if i == lookMost+5 {
+			raw = chat("hers", "zhao", "lin.hua", "wr1", noon.Add(time.Duration(i)*time.Millisecond), "hers")
+		}
+		f, _ := message.Parse([]byte(raw))
+		page.Messages = append(page.Messages, archive.Message{
+			Corp: corp, Conversation: conv, Time: time.UnixMilli(f.Time).UTC(), MsgID: f.MsgID, Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw),
+		})
+	}
+	if err := w.messages.WritePage(t.Context(), page); err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/corps/" + corp + "/conversations/" + conversationID(t, corp, conv) + "/messages"
+	limited := tokenOf(corp, reader).with("staff", "lin.hua")
+	first := into[messagePageJSON](w.get(limited, path).want(200))
+	if len(first.Messages) != 0 || first.Next == nil {
+		t.Fatalf("got %s, want an empty page with another behind it", msgids(first.Messages))
+	}
+	b, err := base64.RawURLEncoding.DecodeString(*first.Next)
+	if err != nil || bytes.Contains(b, []byte("secretly")) || bytes.Contains(b, []byte(fmt.Sprint(noon.UnixMilli()/10000))) {
+		t.Errorf("the token says %q, %v", b, err)
+	}
+	second := into[messagePageJSON](w.get(limited, path+"?page="+*first.Next).want(200))
+	if msgids(second.Messages) != "hers" || second.Next != nil || second.Prev == nil {
+		t.Errorf("got %s", msgids(second.Messages))
+	}
+	w.get(limited, path+"?page="+*second.Prev).want(200)
+	// Nobody can make one up, and no other kind of token fits.
+	made, err := seal(pageUse(path, nil), messagePage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.get(limited, path+"?page="+*made).wantProblem(400, "invalid-request")
+	w.get(tokenOf(corp, reader), path+"?page="+*first.Next).wantProblem(400, "invalid-request")
+	w.withPair(other, secretstore.CallbackPair{Token: secret.New("other"), AESKey: secret.New(newAESKey())})
+	w.get(tokenOf(other, reader).with("staff", "lin.hua"), "/v1/corps/"+other+"/conversations/"+conversationID(t, other, conv)+"/messages?page="+*first.Next).wantProblem(400, "invalid-request")
+	// A corp whose registration was interrupted has nothing to list.
+	w.bareCorp("ww7777777777777777")
+	w.get(tokenOf("ww7777777777777777", reader).with("staff", "lin.hua"), "/v1/corps/ww7777777777777777/conversations?member=lin.hua").wantProblem(404, "not-found")
+}
+
 func TestRanges(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
@@ -367,7 +598,7 @@ func TestRanges(t *testing.T) {
 
 func TestLimitedReaders(t *testing.T) {
 	w := newWorld(t)
-	w.bareCorp(corp)
+	w.withPair(corp, pair)
 	at := func(min int) time.Time { return noon.Add(time.Duration(min) * time.Minute) }
 	var room []string
 	for i := range 60 {
@@ -497,7 +728,11 @@ func TestConversationLists(t *testing.T) {
 		}
 	}
 	for limit := 1; limit <= 13; limit += 3 {
-		if got := walk(tokenOf(corp, reader), corp, fmt.Sprintf("member=lin.hua&limit=%d", limit)); !slices.Equal(got, want) {
+		got := walk(tokenOf(corp, reader), corp, fmt.Sprintf("member=lin.hua&limit=%d", limit))
+		for of := range slices.Chunk(got, 2) { // at one time, in any order
+			slices.Sort(of)
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("limit %d: got %v, want %v", limit, got, want)
 		}
 	}
@@ -526,10 +761,123 @@ func TestConversationLists(t *testing.T) {
 	}
 }
 
+// counting counts the looks at conversations.
+type counting struct {
+	messageStore
+	looks atomic.Int64
+}
+
+func (c *counting) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	c.looks.Add(1)
+	return c.messageStore.Newest(ctx, corp, conv)
+}
+
+// A page after the first looks at what comes next, not at all of the day
+// again.
+func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
+	w := newWorld(t)
+	w.withPair(corp, pair)
+	const n, limit = 900, 200
+	page := archive.PageView{Corp: corp}
+	var want []string
+	for i := range n {
+		at := noon.Add(-time.Duration(i) * time.Millisecond)
+		contact := fmt.Sprintf("wm%03d", i*7%n) // in an order of no id
+		raw := chat(fmt.Sprintf("m%03d", i), "lin.hua", contact, "", at, "t")
+		conv := archive.PartyConversation([]string{"lin.hua", contact})
+		want = append(want, contact)
+		page.Messages = append(page.Messages, archive.Message{Corp: corp, Conversation: conv, Time: at, MsgID: fmt.Sprintf("m%03d", i), Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw)})
+		page.Activities = append(page.Activities, archive.Activity{Corp: corp, Party: "lin.hua", Day: archive.DayOf(at), Conversation: conv})
+	}
+	if err := w.messages.WritePage(t.Context(), page); err != nil {
+		t.Fatal(err)
+	}
+	store := &counting{messageStore: w.messages}
+	w.api.messages = store
+	for _, who := range []token{tokenOf(corp, reader), tokenOf(corp, reader).with("staff", "lin.hua")} {
+		var got []string
+		var looks []int64
+		for next := ""; ; {
+			before := store.looks.Load()
+			p := into[listed](w.get(who, fmt.Sprintf("/v1/corps/%s/conversations?member=lin.hua&limit=%d%s", corp, limit, next)).want(200))
+			looks = append(looks, store.looks.Load()-before)
+			for _, c := range p.Conversations {
+				got = append(got, c.Parties[len(c.Parties)-1])
+			}
+			if p.Next == nil {
+				break
+			}
+			if len(*p.Next) > maxPageToken {
+				t.Errorf("a token has %d characters", len(*p.Next))
+			}
+			next = "&page=" + *p.Next
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %d entries, want all %d in their order: %.200v", len(got), n, got)
+		}
+		// The first looks at all, and so does the one that the token had no room
+		// for.
+		if len(looks) != 5 || looks[0] != n || looks[1] > limit+1 || looks[2] > limit+1 || looks[3] > n+limit || looks[4] > limit {
+			t.Errorf("the pages looked at %v conversations", looks)
+		}
+	}
+
+	// What came meanwhile is at the top; what was told of and moved there is not
+	// listed in its old place.
+	first := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=3").want(200))
+	w.store(corp, chat("new", "lin.hua", want[4], "", noon.Add(time.Second), "t"), chat("newer", "lin.hua", "wmnew", "", noon.Add(2*time.Second), "t"))
+	second := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=3&page="+*first.Next).want(200))
+	var got []string
+	for _, c := range second.Conversations {
+		got = append(got, c.Parties[len(c.Parties)-1])
+	}
+	if !slices.Equal(got, []string{want[3], want[5], want[6]}) {
+		t.Errorf("got %v, want %v and the two after %v", got, want[3], want[4])
+	}
+}
+
+// Conversations whose digests begin alike are not taken for one another.
+func TestDigestsThatBeginAlike(t *testing.T) {
+	seen := make(map[string]string)
+	var alike [][2]string
+	for i := 0; len(alike) < 2; i++ {
+		contact := fmt.Sprintf("wm%d", i)
+		begin := digestOf(archive.PartyConversation([]string{"lin.hua", contact}))[:aheadChars]
+		if seen[begin] != "" {
+			alike = append(alike, [2]string{seen[begin], contact})
+		}
+		seen[begin] = contact
+	}
+	a, b := alike[0], alike[1]
+	w := newWorld(t)
+	w.bareCorp(corp)
+	for n, want := range [][]string{{"wmA", a[0], b[0], "wmB", "wmC", a[1], b[1]}, {a[0], "wmA", b[1], "wmB", a[1], "wmC", b[0]}} {
+		var raws, got []string
+		newest := noon.Add(time.Duration(n) * time.Minute)
+		for i, contact := range want {
+			raws = append(raws, chat(fmt.Sprintf("m%d", i), "lin.hua", contact, "", newest.Add(-time.Duration(i)*time.Second), "t"))
+		}
+		w.store(corp, raws...)
+		for next := ""; ; {
+			p := into[listed](w.get(tokenOf(corp, reader), "/v1/corps/"+corp+"/conversations?member=lin.hua&limit=1"+next).want(200))
+			for _, c := range p.Conversations {
+				got = append(got, c.Parties[len(c.Parties)-1])
+			}
+			if p.Next == nil {
+				break
+			}
+			next = "&page=" + *p.Next
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+}
+
 // Who left a room is on no message of it any more, and still finds it.
 func TestRoomsThatWereLeft(t *testing.T) {
 	w := newWorld(t)
-	w.bareCorp(corp)
+	w.withPair(corp, pair)
 	const day = 24 * time.Hour
 	w.store(corp,
 		chat("a1", "lin.hua", "zhao", "wr1", noon.Add(-9*day), "both"),

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,24 +22,36 @@ const (
 	// daysMost is how many days with activity are looked at for one page; more
 	// than a few are only where the caller may not see what is on them.
 	daysMost = 31
-	// atOnce is how many conversations are looked at together. All of a day
-	// are looked at for each page of it: a message to ten thousand customers is
-	// a day of ten thousand conversations, and has to fit the function's time.
+	// atOnce is how many conversations are looked at together. To know their
+	// order, all of a day are: a message to ten thousand customers is a day of
+	// ten thousand conversations, and has to fit the function's time.
 	atOnce = 32
+	// aheadChars is how much of a digest names a conversation that comes next in
+	// a page token, which has room for more than 500 of them: the pages of most
+	// days need one look at all of a day.
+	aheadChars = 5
 	// lookBack is how many messages are looked at for one to show.
 	lookBack = 50
 	// leftMost is how many conversations that a party left are remembered in a
 	// page token. Beyond it, one of them may be listed again.
 	leftMost = 128
+	// partiesMost is how many parties of a conversation a list names, in
+	// partiesBytes at most. A room may have thousands.
+	partiesMost  = 100
+	partiesBytes = 16 << 10
+	// entryMost is the most that an entry with a preview comes to. What a
+	// malformed message says of itself may be longer; then it has none.
+	entryMost = 256 << 10
 )
 
 type conversationJSON struct {
-	ID      string       `json:"id"`
-	Kind    string       `json:"kind"`
-	Parties []string     `json:"parties"`
-	Room    *string      `json:"room"`
-	LastAt  string       `json:"last_at"`
-	Newest  *previewJSON `json:"newest"`
+	ID         string       `json:"id"`
+	Kind       string       `json:"kind"`
+	Parties    []string     `json:"parties"`
+	PartyCount int          `json:"party_count"`
+	Room       *string      `json:"room"`
+	LastAt     string       `json:"last_at"`
+	Newest     *previewJSON `json:"newest"`
 }
 
 type previewJSON struct {
@@ -51,19 +65,52 @@ type previewJSON struct {
 }
 
 // listPage is where a page of conversations begins: on a day, after an entry
-// of it if Conversation is set. Left are digests of conversations that the
-// party left and that were listed already.
+// of it if Digest is set. Left are the digests of conversations that the party
+// left and that were listed already. An id may be too long for a token.
 type listPage struct {
-	Day          archive.Day            `json:"d"`
-	Milli        int64                  `json:"t,omitempty"`
-	Conversation archive.ConversationID `json:"c,omitempty"`
-	Left         []string               `json:"l,omitempty"`
+	Day    archive.Day `json:"d"`
+	Milli  int64       `json:"t,omitempty"`
+	Digest string      `json:"c,omitempty"`
+	Left   []string    `json:"l,omitempty"`
+	// Ahead are the beginnings of the digests of the entries that come next, in
+	// their order, so that no others need to be looked at for them. Behind these
+	// the day has more if Rest is set.
+	Ahead string `json:"a,omitempty"`
+	Rest  bool   `json:"r,omitempty"`
+}
+
+// carry notes which entries come next: those, then the ones noted in ahead,
+// then others if rest is set; as many as a token has room for.
+func (p *listPage) carry(entries []entry, ahead string, rest bool) {
+	var b strings.Builder
+	for _, e := range entries {
+		b.WriteString(e.digest[:aheadChars])
+	}
+	b.WriteString(ahead)
+	// A token is base64 of JSON, in which each of Left takes 14 bytes; the rest
+	// of it, and what hides it, fit into 200.
+	room := max(maxPageToken/4*3-200-14*len(p.Left), 0) / aheadChars * aheadChars
+	p.Ahead, p.Rest = b.String(), rest
+	if len(p.Ahead) > room {
+		p.Ahead, p.Rest = p.Ahead[:room], true
+	}
+}
+
+// among are those of the conversations that are noted in ahead.
+func among(conversations []archive.ConversationID, ahead string) []archive.ConversationID {
+	noted := make(map[string]bool)
+	for begin := range slices.Chunk([]byte(ahead), aheadChars) {
+		noted[string(begin)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(conversations), func(conv archive.ConversationID) bool {
+		return !noted[digestOf(conv)[:aheadChars]]
+	})
 }
 
 // entry is a conversation in a list.
 type entry struct {
 	conversation archive.ConversationID
-	day          archive.Day      // on which the list has it
+	digest       string           // of the conversation's id
 	at           time.Time        // of the newest message that the list is about
 	left         bool             // the party took no part in the newest of all
 	message      *archive.Message // to show, without its bytes; nil where there is none near
@@ -81,11 +128,11 @@ func (e *entry) show(m archive.Message, f message.Fields, raw []byte) {
 
 // compareEntries sorts the newest first.
 func compareEntries(a, b entry) int {
-	return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.conversation, b.conversation))
+	return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.digest, b.digest))
 }
 
 func (p listPage) passed(e entry) bool {
-	return p.Conversation != "" && compareEntries(e, entry{conversation: p.Conversation, at: time.UnixMilli(p.Milli)}) <= 0
+	return p.Digest != "" && compareEntries(e, entry{digest: p.Digest, at: time.UnixMilli(p.Milli)}) <= 0
 }
 
 func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
@@ -104,7 +151,9 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	}
 	c.only("unplaced")
 	var at listPage
-	c.page(&at)
+	if c.page(&at) && at.Day.Start().IsZero() {
+		c.reject("page", problem.Token, problem.MendToken, nil)
+	}
 	limit := c.limit()
 	if err := c.err(); err != nil {
 		return answer{}, err
@@ -112,31 +161,22 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	if given[0] == "member" && c.caller.limited && !c.caller.includes(party) {
 		return answer{}, problem.New(problem.Forbidden, nil)
 	}
-	var entries []entry
+	page := entryPage{corp: c.corpID, limit: limit, shown: []json.RawMessage{}}
 	var next *listPage
 	var err error
 	if given[0] == "room" {
-		entries, err = a.room(ctx, c, party)
+		err = a.room(ctx, c, &page, party)
 	} else {
-		entries, next, err = a.walk(ctx, c, party, at, limit)
+		next, err = a.walk(ctx, c, &page, party, at)
 	}
 	if err != nil {
 		return answer{}, err
 	}
 	out := struct {
-		Conversations []conversationJSON `json:"conversations"`
-		Names         namesJSON          `json:"names"`
-		Next          *string            `json:"next"`
-	}{Conversations: []conversationJSON{}}
-	var people, rooms []string
-	for _, e := range entries {
-		j, err := showEntry(c.corpID, e)
-		if err != nil {
-			return answer{}, err
-		}
-		out.Conversations = append(out.Conversations, j)
-		people, rooms = named(people, rooms, e.conversation, e.fields)
-	}
+		Conversations []json.RawMessage `json:"conversations"`
+		Names         namesJSON         `json:"names"`
+		Next          *string           `json:"next"`
+	}{Conversations: page.shown}
 	if next != nil {
 		if out.Next, err = seal(c.use, next); err != nil {
 			return answer{}, err
@@ -145,70 +185,124 @@ func (a *api) listConversations(ctx context.Context, c *call) (answer, error) {
 	if err := a.record(ctx, c, "", party); err != nil {
 		return answer{}, err
 	}
-	out.Names = a.namesOf(ctx, c, people, rooms)
+	out.Names = a.namesOf(ctx, c, page.people, page.rooms)
 	return asJSON(200, out)
 }
 
-// room is the list of one room: itself, or nothing.
-func (a *api) room(ctx context.Context, c *call, roomID string) ([]entry, error) {
+// entryPage is a page of conversations as it fills: up to limit, or pageBytes.
+type entryPage struct {
+	corp   string
+	limit  int
+	shown  []json.RawMessage
+	bytes  int
+	people []string // to be named
+	rooms  []string
+}
+
+// add puts an entry on the page, and reports false if the page is full.
+func (p *entryPage) add(e entry) (bool, error) {
+	if len(p.shown) == p.limit {
+		return false, nil
+	}
+	shown, err := showEntry(p.corp, e)
+	if err != nil {
+		return false, err
+	}
+	if p.bytes += len(shown); p.bytes > pageBytes && len(p.shown) > 0 {
+		return false, nil
+	}
+	p.shown = append(p.shown, shown)
+	p.people, p.rooms = named(p.people, p.rooms, e.conversation, e.fields)
+	return true, nil
+}
+
+// room fills the page of one room: with itself, or nothing.
+func (a *api) room(ctx context.Context, c *call, page *entryPage, roomID string) error {
 	e := entry{conversation: archive.RoomConversation(roomID)}
 	q := archive.MessageQuery{Limit: 1}
 	if c.caller.limited {
 		q.Limit = lookBack
 	}
 	if err := a.preview(ctx, c, &e, q, c.caller.sees); err != nil || e.message == nil {
-		return nil, err
+		return err
 	}
-	return []entry{e}, nil
+	_, err := page.add(e)
+	return err
 }
 
 // walk lists a party's conversations by walking back over the days on which it
 // was active. A conversation belongs to the day of the newest message in which
-// the party takes part, and is passed over on the days before.
-func (a *api) walk(ctx context.Context, c *call, party string, at listPage, limit int) ([]entry, *listPage, error) {
-	var list []entry
+// the party takes part, and is passed over on the days before. It returns where
+// the next page begins, if there is one.
+func (a *api) walk(ctx context.Context, c *call, page *entryPage, party string, at listPage) (*listPage, error) {
+	next := listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Left: at.Left}
 	left := make(map[string]bool)
 	for _, digest := range at.Left {
 		left[digest] = true
 	}
-	next := listPage{Left: at.Left}
+	// list adds those of a day's conversations that come next, and reports
+	// whether the page is full; ahead and rest say what the day has behind them.
+	list := func(day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
+		entries, err := a.entriesOf(ctx, c, party, day, conversations)
+		if err != nil {
+			return false, err
+		}
+		entries = slices.DeleteFunc(entries, func(e entry) bool { return e.left && left[e.digest] || day == next.Day && next.passed(e) })
+		for i, e := range entries {
+			added, err := page.add(e)
+			if err != nil {
+				return false, err
+			}
+			if !added {
+				if next.Day != day {
+					next = listPage{Day: day, Left: next.Left}
+				}
+				next.carry(entries[i:], ahead, rest)
+				return true, nil
+			}
+			next.Day, next.Milli, next.Digest = day, e.at.UnixMilli(), e.digest
+			if e.left {
+				left[e.digest] = true
+				if len(next.Left) < leftMost {
+					next.Left = append(next.Left, e.digest)
+				}
+			}
+		}
+		return false, nil
+	}
 	upTo := at.Day
 	for range daysMost {
 		day, conversations, err := a.messages.LatestDay(ctx, c.corpID, party, upTo)
 		if errors.Is(err, archive.ErrNotFound) {
-			return list, nil, nil
+			return nil, nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		entries, err := a.entriesOf(ctx, c, party, day, conversations)
-		if err != nil {
-			return nil, nil, err
+		all := day != at.Day || at.Ahead == "" || at.Rest
+		for ahead := at.Ahead; day == at.Day && ahead != ""; {
+			// One more than the page holds shows that it is full.
+			n := min((page.limit-len(page.shown)+1)*aheadChars, len(ahead))
+			some := among(conversations, ahead[:n])
+			if len(some) > n/aheadChars {
+				// Two digests begin alike, and only the order of all tells which
+				// of them comes next.
+				all = true
+				break
+			}
+			ahead = ahead[n:]
+			if full, err := list(day, some, ahead, at.Rest); full || err != nil {
+				return &next, err
+			}
 		}
-		for _, e := range entries {
-			if e.left && left[digestOf(e.conversation)] || day == at.Day && at.passed(e) {
-				continue
-			}
-			if len(list) == limit {
-				last := list[limit-1]
-				next.Day = day
-				if last.day == day {
-					next.Milli, next.Conversation = last.at.UnixMilli(), last.conversation
-				}
-				return list, &next, nil
-			}
-			list = append(list, e)
-			if e.left {
-				left[digestOf(e.conversation)] = true
-				if len(next.Left) < leftMost {
-					next.Left = append(next.Left, digestOf(e.conversation))
-				}
+		if all {
+			if full, err := list(day, conversations, "", false); full || err != nil {
+				return &next, err
 			}
 		}
 		upTo = archive.DayOf(day.Start().AddDate(0, 0, -1))
 	}
-	next.Day = upTo
-	return list, &next, nil
+	return &listPage{Day: upTo, Left: next.Left}, nil
 }
 
 func digestOf(conv archive.ConversationID) string {
@@ -256,8 +350,9 @@ func (a *api) entryOf(ctx context.Context, c *call, party string, day archive.Da
 		return nil, err
 	}
 	shown := func(f message.Fields) bool { return takesPart(party, f) && c.caller.sees(f) }
-	e := &entry{conversation: conv, day: day, at: newest.Time}
-	q := archive.MessageQuery{Start: &archive.Position{Time: newest.Time, MsgID: newest.MsgID}, Limit: lookBack}
+	e := &entry{conversation: conv, digest: digestOf(conv), at: newest.Time}
+	start := newest.Position()
+	q := archive.MessageQuery{Start: &start, Limit: lookBack}
 	switch {
 	case !takesPart(party, fields):
 		// The party left. The last message that it saw is on this day, or the
@@ -312,10 +407,12 @@ func (a *api) preview(ctx context.Context, c *call, e *entry, q archive.MessageQ
 	return nil
 }
 
-func showEntry(corp string, e entry) (conversationJSON, error) {
+// showEntry is the entry as JSON. Whatever the conversation is, it fits on a
+// page.
+func showEntry(corp string, e entry) ([]byte, error) {
 	id, err := conversationUse(corp).Seal(e.conversation)
 	if err != nil {
-		return conversationJSON{}, err
+		return nil, err
 	}
 	j := conversationJSON{ID: id, Kind: e.conversation.Kind(), Parties: []string{}, LastAt: moment(e.at)}
 	named := e.conversation.Parties()
@@ -325,17 +422,28 @@ func showEntry(corp string, e entry) (conversationJSON, error) {
 	if named == nil {
 		named = archive.Distinct(e.fields.Parties())
 	}
-	j.Parties = append(j.Parties, named...)
-	if e.message == nil {
-		return j, nil
+	j.PartyCount = len(named)
+	size := 0
+	for _, party := range named[:min(len(named), partiesMost)] {
+		if size += len(party); size > partiesBytes {
+			break
+		}
+		j.Parties = append(j.Parties, party)
 	}
-	messageID, err := messageID(*e.message)
-	if err != nil {
-		return conversationJSON{}, err
+	if e.message != nil {
+		messageID, err := messageID(*e.message)
+		if err != nil {
+			return nil, err
+		}
+		j.Newest = &previewJSON{
+			MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
+			Kind: e.kind, Text: e.text,
+		}
 	}
-	j.Newest = &previewJSON{
-		MessageID: messageID, Time: moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
-		Kind: e.kind, Text: e.text,
+	ans, err := asJSON(200, j)
+	if err == nil && len(ans.body) > entryMost {
+		j.Newest = nil
+		ans, err = asJSON(200, j)
 	}
-	return j, nil
+	return ans.body, err
 }

@@ -348,7 +348,7 @@ func showListed(f archive.File, now time.Time) (listedFileJSON, error) {
 	if f.From.Conversation == "" { // too long to be kept
 		return j, nil
 	}
-	id, err := messageID(archive.Message{Corp: f.Corp, Conversation: f.From.Conversation, Time: f.From.Time, MsgID: f.From.MsgID})
+	id, err := messageID(archive.Message{Corp: f.Corp, Conversation: f.From.Conversation, Time: f.From.Time, MsgID: f.From.MsgID, Seq: f.From.Seq})
 	j.MessageID = &id
 	return j, err
 }

@@ -94,7 +94,7 @@ func (w *world) everyState(corp string) []string {
 
 func TestFilesOfMessages(t *testing.T) {
 	w := newWorld(t)
-	w.bareCorp(corp)
+	w.withPair(corp, pair)
 	w.bareCorp(other)
 	names := w.everyState(corp)
 	// The neighbour has files of the same names, all of them stored.

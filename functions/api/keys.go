@@ -126,8 +126,12 @@ func (a *api) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, 
 }
 
 // importKey stores a private key that was used before. The order of writes: the
-// private key, its public half, the claim, the replay; doing it again completes
-// what was interrupted.
+// private key, the replay job, the public half, the claim; then the job is
+// requested. From the public half on the key is there, and so is the job that
+// tries it on what waits: after a crash dispatch requests it. A job without a
+// request is not run for 15 minutes, long after this invocation has ended, so
+// none is done before its key is there; one whose key never came changes
+// nothing. Doing it again completes what was interrupted, with another job.
 func (a *api) importKey(ctx context.Context, c *call) (answer, error) {
 	var pair rsakey.Pair
 	c.required("private_key")
@@ -155,6 +159,11 @@ func (a *api) importKey(ctx context.Context, c *call) (answer, error) {
 	if err := a.secrets.CreatePrivateKey(ctx, c.corpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
 		return answer{}, err
 	}
+	job := a.newReplay(c.corpID, c.caller.subject)
+	job.Waiting = true
+	if err := a.ledger.CreateReplay(ctx, job); err != nil {
+		return answer{}, err
+	}
 	status := 201
 	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyImported, CreatedAt: a.now()}
 	err = a.corps.AddKey(ctx, c.corpID, k, false, "")
@@ -170,8 +179,6 @@ func (a *api) importKey(ctx context.Context, c *call) (answer, error) {
 			return answer{}, err
 		}
 	}
-	job := a.newReplay(c.corpID, c.caller.subject)
-	job.Waiting = true
 	if err := a.replays.StartReplay(ctx, job); err != nil {
 		return answer{}, err
 	}

@@ -38,11 +38,30 @@ const maxMilli = 253402300799999
 func conversationUse(corp string) opaque.Use { return opaque.UseOf("conversation", corp) }
 func messageUse(corp string) opaque.Use      { return opaque.UseOf("message", corp) }
 
+// position is an [archive.Position] in ids and page tokens.
+type position struct {
+	Milli int64  `json:"t"`
+	MsgID string `json:"m"`
+	Seq   uint64 `json:"s,omitempty"`
+}
+
+func positionOf(m archive.Message) position {
+	p := m.Position()
+	return position{Milli: p.Time.UnixMilli(), MsgID: p.MsgID, Seq: p.Seq}
+}
+
+func (p position) read() archive.Position {
+	at := archive.Position{Time: time.UnixMilli(p.Milli), MsgID: p.MsgID}
+	if p.MsgID == "" {
+		at.Seq = p.Seq
+	}
+	return at
+}
+
 // place is where a message is: what its id holds.
 type place struct {
 	Conversation archive.ConversationID `json:"c"`
-	Milli        int64                  `json:"t"`
-	MsgID        string                 `json:"m"`
+	position
 }
 
 type messageJSON struct {
@@ -91,7 +110,7 @@ func (a *api) fields(ctx context.Context, m archive.Message) (message.Fields, []
 }
 
 func messageID(m archive.Message) (string, error) {
-	return messageUse(m.Corp).Seal(place{Conversation: m.Conversation, Milli: m.Time.UnixMilli(), MsgID: m.MsgID})
+	return messageUse(m.Corp).Seal(place{m.Conversation, positionOf(m)})
 }
 
 // showMessage is the message as JSON, as whole as it fits into pageBytes. In a
@@ -158,13 +177,8 @@ func sender(f message.Fields) string {
 // messagePage is where a page of messages begins: after a message, and in the
 // order of the list or, for the page before, against it.
 type messagePage struct {
-	Milli int64  `json:"t"`
-	MsgID string `json:"m"`
-	Back  bool   `json:"b,omitempty"`
-}
-
-func pageAt(p archive.Position, back bool) messagePage {
-	return messagePage{Milli: p.Time.UnixMilli(), MsgID: p.MsgID, Back: back}
+	position
+	Back bool `json:"b,omitempty"`
 }
 
 func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
@@ -186,7 +200,8 @@ func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	if continued {
-		q.Start = &archive.Position{Time: time.UnixMilli(at.Milli), MsgID: at.MsgID}
+		start := at.read()
+		q.Start = &start
 	}
 	found, err := a.collect(ctx, c, conv, q, limit, revokedOnly)
 	if err != nil {
@@ -207,13 +222,13 @@ func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
 		ahead, behind = behind, ahead
 	}
 	if found.more {
-		if *ahead, err = seal(c.use, pageAt(found.last, at.Back)); err != nil {
+		if *ahead, err = seal(c.use, messagePage{found.last, at.Back}); err != nil {
 			return answer{}, err
 		}
 	}
 	// Behind is where we came from, so there is something.
 	if continued && len(found.shown) > 0 {
-		if *behind, err = seal(c.use, pageAt(found.first, !at.Back)); err != nil {
+		if *behind, err = seal(c.use, messagePage{found.first, !at.Back}); err != nil {
 			return answer{}, err
 		}
 	}
@@ -223,7 +238,7 @@ func (a *api) listMessages(ctx context.Context, c *call) (answer, error) {
 // collected is a page's messages in the order of its query.
 type collected struct {
 	shown       []json.RawMessage
-	first, last archive.Position // of those shown; last may be one that was passed over
+	first, last position // of those shown; last may be one that was passed over
 	more        bool
 	people      []string // to be named
 	rooms       []string
@@ -264,7 +279,7 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 				page.more = true
 				return page, nil
 			}
-			at := archive.Position{Time: m.Time, MsgID: m.MsgID}
+			at := positionOf(m)
 			if wanted(m) {
 				r, revoked := revocations[m.MsgID]
 				if m.Overflow != nil {
@@ -295,7 +310,7 @@ func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID,
 		if !more || len(list) == 0 || len(page.shown) == limit {
 			return page, nil
 		}
-		start := page.last
+		start := page.last.read()
 		q.Start = &start
 	}
 	return page, nil
@@ -322,7 +337,7 @@ func (a *api) find(ctx context.Context, c *call) (archive.Message, message.Field
 	if messageUse(c.corpID).Open(c.PathValue("id"), &p) != nil {
 		return fail(problem.New(problem.NotFound, nil))
 	}
-	m, err := a.messages.Message(ctx, c.corpID, p.Conversation, time.UnixMilli(p.Milli), p.MsgID)
+	m, err := a.messages.Message(ctx, c.corpID, p.Conversation, p.read())
 	if err != nil {
 		return fail(err)
 	}

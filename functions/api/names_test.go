@@ -336,7 +336,7 @@ func TestInspection(t *testing.T) {
 
 func TestConsentsAreListed(t *testing.T) {
 	w := newWorld(t)
-	w.bareCorp(corp)
+	w.withPair(corp, pair)
 	said := func(member, room, contact string, status archive.ConsentStatus) archive.Consent {
 		return archive.Consent{Corp: corp, Member: member, Room: room, Contact: contact, Status: status, ChangedAt: noon.Truncate(time.Second), Source: archive.ConsentMessage, At: noon}
 	}

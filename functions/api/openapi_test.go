@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
 // shape is what routes and openapi.yaml have to agree on.
@@ -73,6 +76,42 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	}
 }
 
+// What API Gateway answers by itself, in its own form, is documented for every
+// operation with a token beside our problems.
+func TestTheGatewaysOwnAnswersAreDocumented(t *testing.T) {
+	doc, err := document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.Security != nil {
+				continue
+			}
+			for status, body := range map[int]string{
+				401: `{"message":"Unauthorized"}`, 403: `{"message":"Forbidden"}`, 429: `{"message":"Too Many Requests"}`,
+				500: `{"message":"Internal Server Error"}`, 503: `{"message":"Service Unavailable"}`,
+			} {
+				answer := op.Responses.Status(status)
+				if answer == nil || answer.Value.Content["application/json"] == nil {
+					t.Errorf("%s %s: the gateway's %d is not documented", method, path, status)
+					continue
+				}
+				var v any
+				if err := json.Unmarshal([]byte(body), &v); err != nil {
+					t.Fatal(err)
+				}
+				if err := answer.Value.Content["application/json"].Schema.Value.VisitJSON(v, openapi3.EnableJSONSchema2020()); err != nil {
+					t.Errorf("%s %s: the gateway's %d is not as documented: %v", method, path, status, err)
+				}
+				if ours := answer.Value.Content["application/problem+json"]; (ours == nil) != (status == 429 || status == 503) {
+					t.Errorf("%s %s: whether %d may be a problem of ours is wrong", method, path, status)
+				}
+			}
+		}
+	}
+}
+
 // examplePath is a path of the document, filled in.
 func examplePath(pattern, corp string) string {
 	return strings.NewReplacer("{corpid}", corp, "{conversation}", "abc", "{id}", "abc", "{day}", "2026-01-31", "{n}", "0").Replace(pattern)
@@ -119,6 +158,11 @@ func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
 				t.Errorf("no corpid: got %d, want 404", resp.status)
 			}
 			if body == nil {
+				path := strings.Replace(examplePath(rt.path, corp), "/conversations/abc/", "/conversations/"+conversationID(t, corp, archive.Unplaced)+"/", 1)
+				resp := w.do(request{who: tokenOf(corp, rt.roles[0]), method: rt.method, path: path, body: `{"publickey_ver":5}`}).wantProblem(400, "invalid-request")
+				if !strings.HasPrefix(resp.rules(), ":unknown") {
+					t.Errorf("a body that nobody looks at: got %s", resp.body)
+				}
 				return
 			}
 			long := request{who: tokenOf(corp, rt.roles[0]), method: rt.method, path: examplePath(rt.path, corp), body: strings.Repeat(" ", cmp.Or(rt.bytes, maxBody)+1)}

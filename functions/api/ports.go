@@ -63,6 +63,9 @@ type ledger interface {
 	// Pendings lists the oldest pages that are not decoded, at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
+	// CreateReplay stores a job that is not requested yet, which
+	// [archive.ReplayStarter] does; dispatch does too, 15 minutes later.
+	CreateReplay(ctx context.Context, r archive.Replay) error
 	Replay(ctx context.Context, corp, id string) (archive.Replay, error)
 	// Replays lists all jobs, newest first.
 	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
@@ -73,7 +76,7 @@ type messageStore interface {
 	// Messages lists in the order of [archive.Position] or its reverse, and
 	// says whether there are more in that direction.
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
-	Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	// LatestDay finds the newest day, not after upTo unless that is empty, on
 	// which the party was active, and all its conversations of that day.

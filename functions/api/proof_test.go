@@ -43,7 +43,7 @@ func TestStatus(t *testing.T) {
 		return into[statusJSON](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/status").want(200))
 	}
 	s := get()
-	if s.Enabled || s.Head.Seq != "0" || s.Head.Hash != archive.GenesisHash(corp) || s.LagSeconds != nil || s.HoursLeft != nil || s.Trouble != nil || s.LastCallAt != nil {
+	if s.Enabled || s.Head.Seq != "0" || s.Head.Hash != archive.GenesisHash(corp) || s.LagSeconds != nil || s.HoursLeft != nil || s.Trouble != nil || s.LastCallAt != nil || s.Gaps.Count != 0 || s.Gaps.Newest != nil {
 		t.Errorf("of a new corp: got %+v", s)
 	}
 	if err := w.corps.SetEnabled(t.Context(), corp, true, w.now()); err != nil {
@@ -56,6 +56,7 @@ func TestStatus(t *testing.T) {
 	if err := w.ledger.SavePullState(t.Context(), archive.PullState{
 		Corp: corp, LastCallAt: w.now(), LastPageAt: w.now(), LastEmptyAt: w.now().Add(-121 * time.Hour), NotBefore: w.now().Add(time.Hour),
 		Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.99", Since: noon, At: w.now()},
+		Gaps:    2, LastGap: &archive.GapNote{After: 1 << 60, Last: 1<<60 + 1, Reason: "record_too_large", At: noon},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +79,9 @@ func TestStatus(t *testing.T) {
 	}
 	if len(s.Losses) != 1 || s.PagesWaiting.Count != 2 || s.PagesWaiting.OldestAt == nil || s.PagesWaiting.More {
 		t.Errorf("got losses %+v, waiting %+v", s.Losses, s.PagesWaiting)
+	}
+	if g := s.Gaps; g.Count != 2 || g.Newest == nil || *g.Newest != (gapJSON{"1152921504606846976", "1152921504606846977", "record_too_large", moment(noon)}) {
+		t.Errorf("got gaps %+v", g)
 	}
 	if u := s.Undecryptable; u.FilesUntil == nil || *u.FilesUntil != moment(noon.Add(archive.Retention)) {
 		t.Errorf("got files until %v, want 120 hours after the pull", u.FilesUntil)

@@ -32,6 +32,7 @@ type setupJSON struct {
 	PublicKey         *string       `json:"public_key"`
 	Keys              []keyJSON     `json:"keys"`
 	UnmatchedVersions []uint32      `json:"unmatched_versions"`
+	UnmatchedMore     bool          `json:"unmatched_more"`
 	SecretMasked      *string       `json:"secret_masked"`
 	SecretSetAt       *string       `json:"secret_set_at"`
 	Callback          *callbackJSON `json:"callback"`
@@ -82,12 +83,12 @@ func (a *api) setup(ctx context.Context, corp archive.Corp) (setupJSON, error) {
 	if err != nil {
 		return setupJSON{}, err
 	}
-	aside, _, err := a.messages.Undecryptables(ctx, corp.ID, 0, countMost)
+	aside, more, err := a.messages.Undecryptables(ctx, corp.ID, 0, countMost)
 	if err != nil {
 		return setupJSON{}, err
 	}
 	j := setupJSON{
-		CorpID: corp.ID, TrustedIPs: a.trustedIPs, Keys: []keyJSON{}, UnmatchedVersions: []uint32{},
+		CorpID: corp.ID, TrustedIPs: a.trustedIPs, Keys: []keyJSON{}, UnmatchedVersions: []uint32{}, UnmatchedMore: more,
 		SecretSetAt: momentOrNull(corp.SecretSetAt), Enabled: corp.Enabled,
 	}
 	for _, k := range set.Keys {

@@ -337,6 +337,20 @@ func TestSetupSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("all is well", "done done done done done done")
+
+	var many []archive.Undecryptable
+	for i := range uint64(countMost + 1) {
+		many = append(many, archive.Undecryptable{Corp: corp, Seq: 10 + i, After: 9, KeyVersion: 1, Reason: archive.ReasonLibrary, At: noon})
+	}
+	w.aside(many[1:]...)
+	if s := w.setup(); s.UnmatchedMore {
+		t.Error("all rows were looked at, and there are said to be more")
+	}
+	many[0].Reason = archive.ReasonNoKey
+	w.aside(many[0])
+	if s := w.setup(); !s.UnmatchedMore || !slices.Equal(s.UnmatchedVersions, []uint32{1}) {
+		t.Errorf("got unmatched versions %v, more %v", s.UnmatchedVersions, s.UnmatchedMore)
+	}
 }
 
 func TestSwitchOnAndOff(t *testing.T) {
@@ -492,6 +506,128 @@ func TestImportKey(t *testing.T) {
 	}
 	w.bind(current, 9)
 	post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 9}).wantProblem(409, "version-proved")
+}
+
+// crash is an invocation that ends at a step: before it, or just after.
+type crash struct {
+	step  string
+	after bool
+}
+
+func (c *crash) at(step string, do func() error) error {
+	died := errors.New("the function ended")
+	if c.step != step {
+		return do()
+	}
+	if c.after {
+		return errors.Join(do(), died)
+	}
+	return died
+}
+
+type (
+	crashingSecrets struct {
+		secretStore
+		*crash
+	}
+	crashingCorps struct {
+		corpStore
+		*crash
+	}
+	crashingLedger struct {
+		ledger
+		*crash
+	}
+	crashingReplays struct {
+		archive.ReplayStarter
+		*crash
+	}
+)
+
+func (s crashingSecrets) CreatePrivateKey(ctx context.Context, corp, id string, v secret.Value) error {
+	return s.at("private key", func() error { return s.secretStore.CreatePrivateKey(ctx, corp, id, v) })
+}
+
+func (s crashingCorps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prev string) error {
+	return s.at("key", func() error { return s.corpStore.AddKey(ctx, id, k, makeCurrent, prev) })
+}
+
+func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+	return s.at("claim", func() error { return s.corpStore.Claim(ctx, id, keyID, version, at) })
+}
+
+func (l crashingLedger) CreateReplay(ctx context.Context, r archive.Replay) error {
+	return l.at("job", func() error { return l.ledger.CreateReplay(ctx, r) })
+}
+
+func (r crashingReplays) StartReplay(ctx context.Context, job archive.Replay) error {
+	return r.at("request", func() error { return r.ReplayStarter.StartReplay(ctx, job) })
+}
+
+// Whenever an import ends, a key that is there is tried on what waits, by a job
+// that is requested or that dispatch finds.
+func TestImportEndsAnywhere(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	c := &crash{}
+	w.api.secrets, w.api.corps = crashingSecrets{w.secrets, c}, crashingCorps{w.corps, c}
+	w.api.ledger, w.api.replays = crashingLedger{w.ledger, c}, crashingReplays{w.api.replays, c}
+	for i, step := range []string{"private key", "job", "key", "claim", "request"} {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": i + 1}
+		path := "/v1/corps/" + corp + "/keys/import"
+		for _, after := range []bool{false, true} {
+			w.pass(time.Hour)
+			*c = crash{step, after}
+			w.send(tokenOf(corp, admin), "POST", path, body).wantProblem(500, "internal")
+			set, err := w.corps.KeySet(t.Context(), corp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs, err := w.ledger.Replays(t.Context(), corp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			jobs = slices.DeleteFunc(jobs, func(r archive.Replay) bool { return !r.CreatedAt.Equal(w.now()) })
+			if there := len(set.Keys) > i; there && (len(jobs) != 1 || !jobs[0].Waiting || jobs[0].Done) {
+				t.Errorf("%s, after %v: the key is there and got jobs %+v", step, after, jobs)
+			}
+			// Nothing runs it before the key is there: not a request, and dispatch
+			// only after the time of many invocations.
+			if requests := w.drain(w.decodes); len(requests) != 0 && (step != "request" || !after) {
+				t.Errorf("%s, after %v: requested %+v", step, after, requests)
+			}
+			found := func(later time.Duration) (n int) {
+				list, err := w.ledger.UnfinishedReplays(t.Context(), corp, w.now().Add(later-15*time.Minute))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range list {
+					if r.CreatedAt.Equal(w.now()) {
+						n++
+					}
+				}
+				return n
+			}
+			if soon, late := found(14*time.Minute), found(16*time.Minute); soon != 0 || late != len(jobs) {
+				t.Errorf("%s, after %v: dispatch finds %d jobs too early and %d of %d in time", step, after, soon, late, len(jobs))
+			}
+		}
+		*c = crash{}
+		if resp := w.send(tokenOf(corp, admin), "POST", path, body); resp.status != 200 && resp.status != 201 {
+			t.Errorf("%s: doing it again got %d", step, resp.status)
+		}
+		set, err := w.corps.KeySet(t.Context(), corp)
+		if err != nil || len(set.Keys) != i+1 || !slices.ContainsFunc(set.Keys, func(k archive.Key) bool { return k.ClaimedVersion == uint32(i+1) }) {
+			t.Errorf("%s: after doing it again got %+v, %v", step, set.Keys, err)
+		}
+		if requests := w.drain(w.decodes); len(requests) != 1 {
+			t.Errorf("%s: doing it again requested %+v", step, requests)
+		}
+	}
 }
 
 func TestImportRefuses(t *testing.T) {

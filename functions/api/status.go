@@ -22,6 +22,7 @@ type statusJSON struct {
 	CallbackAt    *string           `json:"callback_at"`
 	Trouble       *troubleJSON      `json:"trouble"`
 	Losses        []lossJSON        `json:"losses"`
+	Gaps          gapsJSON          `json:"gaps"`
 	PagesWaiting  pagesWaitingJSON  `json:"pages_waiting"`
 	Undecryptable undecryptableJSON `json:"undecryptable"`
 	Files         filesJSON         `json:"files"`
@@ -50,6 +51,18 @@ type troubleJSON struct {
 type lossJSON struct {
 	Since string `json:"since"`
 	At    string `json:"at"`
+}
+
+type gapsJSON struct {
+	Count  int      `json:"count"`
+	Newest *gapJSON `json:"newest"`
+}
+
+type gapJSON struct {
+	After  string `json:"after"`
+	Last   string `json:"last"`
+	Reason string `json:"reason"`
+	At     string `json:"at"`
 }
 
 type pagesWaitingJSON struct {
@@ -100,7 +113,7 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		Head:       headJSON{Seq: decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: momentOrNull(head.At)},
 		LastCallAt: momentOrNull(state.LastCallAt), LastPageAt: momentOrNull(state.LastPageAt), LastEmptyAt: momentOrNull(state.LastEmptyAt),
 		NotBefore: momentOrNull(state.NotBefore), CallbackAt: momentOrNull(c.corp.CallbackAt),
-		Losses: []lossJSON{},
+		Losses: []lossJSON{}, Gaps: gapsJSON{Count: state.Gaps},
 		Undecryptable: undecryptableJSON{
 			Count: len(aside), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more,
 		},
@@ -108,6 +121,9 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 	}
 	if t := state.Trouble; t != nil {
 		j.Trouble = showTrouble(*t, c.lang)
+	}
+	if g := state.LastGap; g != nil {
+		j.Gaps.Newest = &gapJSON{After: decimal(g.After), Last: decimal(g.Last), Reason: g.Reason, At: moment(g.At)}
 	}
 	for _, l := range losses {
 		j.Losses = append(j.Losses, lossJSON{Since: moment(l.Since), At: moment(l.At)})

@@ -196,7 +196,7 @@ func (w *world) revoke(conv archive.ConversationID, at time.Time, msgids ...stri
 
 func TestWithdrawnMessages(t *testing.T) {
 	w := newWorld(t)
-	w.bareCorp(corp)
+	w.withPair(corp, pair)
 	w.bareCorp(other)
 	conv := archive.PartyConversation([]string{"lin.hua", "wmA"})
 	var raws []string

@@ -24,7 +24,7 @@ type Corp struct {
 	SecretSetAt time.Time
 	// CurrentKey is the id of the key that the set-up page offers to copy.
 	CurrentKey string
-	// CallbackAt is when an authentic callback last arrived, zero for never.
+	// CallbackAt is when WeCom last told that there are messages, zero for never.
 	// It may lag by [CallbackTouch].
 	CallbackAt time.Time
 }

@@ -144,6 +144,17 @@ type PullState struct {
 	// HeadDay is the last day (Beijing date, 2006-01-02) whose opening head
 	// was written beside the journal.
 	HeadDay string
+	// Gaps counts the corp's gap rows, and LastGap says which is the newest; nil
+	// for none. The ledger is the proof: these say whether to look.
+	Gaps    int
+	LastGap *GapNote
+}
+
+// GapNote is a gap row in short.
+type GapNote struct {
+	After, Last uint64 // the row's
+	Reason      string
+	At          time.Time
 }
 
 // SecretWorks reports whether the corp's secret, as it is saved now, worked the

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
@@ -38,10 +39,26 @@ type Overflow struct {
 }
 
 // Position is a place among the messages of a conversation, which are in the
-// order of Time, then MsgID bytewise.
+// order of Time, then MsgID bytewise, then Seq. Several messages at one are the
+// same, under several seqs, of which the lowest counts.
 type Position struct {
 	Time  time.Time
 	MsgID string
+	Seq   uint64 // only where MsgID is empty: nothing else tells such messages apart
+}
+
+// Position is where the message is.
+func (m Message) Position() Position {
+	p := Position{Time: m.Time, MsgID: m.MsgID}
+	if m.MsgID == "" {
+		p.Seq = m.Seq
+	}
+	return p
+}
+
+// Compare is negative if p is before o, positive if it is behind.
+func (p Position) Compare(o Position) int {
+	return cmp.Or(p.Time.Compare(o.Time), strings.Compare(p.MsgID, o.MsgID), cmp.Compare(p.Seq, o.Seq))
 }
 
 // MessageQuery selects messages of a conversation.

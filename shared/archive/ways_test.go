@@ -229,8 +229,8 @@ func TestWaysToLoseMessages(t *testing.T) {
 				if !more {
 					break
 				}
-				last := msgs[len(msgs)-1]
-				start = &archive.Position{Time: last.Time, MsgID: last.MsgID}
+				last := msgs[len(msgs)-1].Position()
+				start = &last
 			}
 			slices.Sort(want)
 			slices.Sort(got)

@@ -95,13 +95,13 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	var in dynamodb.QueryInput
 	switch prefix := consentPrefix(q.Member, q.Room); {
 	case q.Member == "" && q.Room == "":
-		in = within(contactPK(corp, q.Contact), after("!", cursor), keysEnd)
+		in = within(contactPK(corp, q.Contact), after("!", keysEnd, cursor), keysEnd)
 		in.IndexName = aws.String(contactIndex)
 		in.KeyConditionExpression = aws.String("contact = :pk AND sk BETWEEN :lo AND :hi")
 	case q.Contact != "":
 		in = within(corp, prefix+part(q.Contact), prefix+part(q.Contact))
 	default:
-		in = within(corp, after(prefix, cursor), prefix+keysEnd)
+		in = within(corp, after(prefix, prefix+keysEnd, cursor), prefix+keysEnd)
 	}
 	for it, err := range atMost(limit+1, c.query(ctx, c.client, in)) {
 		var consent consentItem
@@ -120,10 +120,10 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	return list, "", nil
 }
 
-// after is where a list that begins with a key, or a prefix of keys, goes on
-// behind cursor.
-func after(begin, cursor string) string {
-	if cursor > begin && len(cursor) < longestSK {
+// after is where the list of the keys from begin to end goes on behind cursor;
+// at its begin, if cursor is none of these.
+func after(begin, end, cursor string) string {
+	if begin < cursor && cursor < end && len(cursor) < longestSK {
 		return cursor + "\x00"
 	}
 	return begin

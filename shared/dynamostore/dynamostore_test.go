@@ -204,7 +204,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 		all := []archive.Message{inline, over, empty}
 		must(t, s.WritePage(ctx, archive.PageView{Corp: corp, Messages: all}))
 		for _, want := range all {
-			got, err := s.Message(ctx, corp, want.Conversation, want.Time, want.MsgID)
+			got, err := s.Message(ctx, corp, want.Conversation, want.Position())
 			must(t, err)
 			check(t, "message", got, want)
 		}

@@ -119,6 +119,14 @@ type (
 		Limit           int          `dynamodbav:"limit"`
 		Probe           *probeItem   `dynamodbav:"probe,omitempty"`
 		HeadDay         string       `dynamodbav:"head_day"`
+		Gaps            int          `dynamodbav:"gaps"`
+		LastGap         *gapItem     `dynamodbav:"last_gap,omitempty"`
+	}
+	gapItem struct {
+		After  uint64    `dynamodbav:"after"`
+		Last   uint64    `dynamodbav:"last"`
+		Reason string    `dynamodbav:"reason"`
+		At     time.Time `dynamodbav:"at"`
 	}
 	troubleItem struct {
 		Cause  archive.Cause `dynamodbav:"cause"`
@@ -310,7 +318,7 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
 		Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore,
 		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, Probe: (*probeItem)(s.Probe), HeadDay: s.HeadDay,
+		Limit: s.Limit, Probe: (*probeItem)(s.Probe), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
 	if err != nil {
 		return err
@@ -331,7 +339,7 @@ func readState(it item) (archive.PullState, error) {
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
 		Trouble: (*archive.Trouble)(s.Trouble), NotBefore: s.NotBefore,
 		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, Probe: (*archive.Probe)(s.Probe), HeadDay: s.HeadDay,
+		Limit: s.Limit, Probe: (*archive.Probe)(s.Probe), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil
 }
 

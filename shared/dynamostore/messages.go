@@ -385,8 +385,9 @@ func (m *Messages) Undecryptables(ctx context.Context, corp string, afterSeq uin
 
 // Messages lists messages of a conversation in the order of [archive.Position]
 // or its reverse, and says whether there are more in that direction. A msgid
-// that is stored under several seqs is listed once, with the lowest. A
-// conversation that does not exist has none.
+// that is stored under several seqs is listed once, with the lowest; messages
+// without one are told apart by their seqs. A conversation that does not exist
+// has none.
 //
 // Messages kept as blobs count as nothing in q.MaxBytes, 0 of which is no
 // limit. A q.Start at which no message can be is [archive.ErrNotFound].
@@ -437,7 +438,7 @@ func (m *Messages) messages(ctx context.Context, corp string, conv archive.Conve
 	}
 }
 
-// lowestSeqs merges neighbours that differ only in their seq.
+// lowestSeqs merges neighbours at one position.
 func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Message, error] {
 	return func(yield func(archive.Message, error) bool) {
 		var held *archive.Message
@@ -447,7 +448,7 @@ func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Me
 				yield(archive.Message{}, err)
 				return
 			case held == nil:
-			case held.MsgID == msg.MsgID && held.Time.Equal(msg.Time):
+			case held.Position().Compare(msg.Position()) == 0:
 				if held.Seq < msg.Seq {
 					continue
 				}
@@ -462,8 +463,8 @@ func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Me
 	}
 }
 
-// bounds are the lowest and highest sort key that q allows; neither is the
-// key of a message. If the lowest is above the highest there are none.
+// bounds are the lowest and highest sort key that q allows. If the lowest is
+// above the highest there are none.
 func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	lo, hi = "0", ":" // before and after all digits
 	if !q.From.IsZero() {
@@ -480,7 +481,12 @@ func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", archive.ErrNotFound, err)
 	}
-	if q.Descending {
+	switch seq := q.Start.Seq; {
+	case q.Start.MsgID == "" && q.Descending && seq > 0:
+		return lo, min(hi, start+padded(seq-1)), nil
+	case q.Start.MsgID == "" && !q.Descending:
+		return max(lo, start+padded(seq)+string(partEnd)), hi, nil
+	case q.Descending:
 		// Below all seqs of the position, above all positions before it.
 		return lo, min(hi, start), nil
 	}
@@ -497,11 +503,14 @@ func millisFrom(t time.Time) string {
 
 // Message reads the message at a position, with the lowest seq if there are
 // several; [archive.ErrNotFound].
-func (m *Messages) Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error) {
-	position, _, err := positionSK(at, msgID)
+func (m *Messages) Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error) {
+	position, _, err := positionSK(at.Time, at.MsgID)
 	if err != nil {
 		// No message can be stored there.
 		return archive.Message{}, fmt.Errorf("%w: %w", archive.ErrNotFound, err)
+	}
+	if at.MsgID == "" {
+		position += padded(at.Seq)
 	}
 	in := startingWith(conversationPK(corp, conv), position)
 	in.Limit = aws.Int32(1)

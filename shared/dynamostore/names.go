@@ -234,10 +234,8 @@ const keysEnd = "\x7f"
 
 // list selects what lies behind cursor among the keys with a prefix.
 func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string, limit int) iter.Seq2[item, error] {
-	if !strings.HasPrefix(cursor, prefix) {
-		cursor = ""
-	}
-	return atMost(limit, c.query(ctx, c.client, within(corp, after(prefix, cursor), prefix+keysEnd)))
+	end := prefix + keysEnd
+	return atMost(limit, c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end)))
 }
 
 // SavePerson implements [archive.NameKeeper].

@@ -543,6 +543,11 @@ func keptState(s archive.PullState) archive.PullState {
 		p.Since = kept(p.Since)
 		s.Probe = &p
 	}
+	if s.LastGap != nil {
+		g := *s.LastGap
+		g.At = kept(g.At)
+		s.LastGap = &g
+	}
 	return s
 }
 

@@ -30,7 +30,7 @@ type LedgerStore interface {
 type ViewStore interface {
 	archive.ViewWriter
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error)
-	Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
 	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error)

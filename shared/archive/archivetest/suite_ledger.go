@@ -200,6 +200,7 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 		Limit:   10,
 		Probe:   &archive.Probe{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
 		HeadDay: "2025-03-01",
+		Gaps:    2, LastGap: &archive.GapNote{After: far, Last: far + 1, Reason: "record_too_large", At: epoch.Add(time.Hour)},
 	}
 	bare := archive.PullState{Corp: corps[1], LastCallAt: epoch}
 	for _, s := range []archive.PullState{{Corp: corps[0], Limit: 1}, full, bare} {

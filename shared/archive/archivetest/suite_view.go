@@ -3,6 +3,7 @@ package archivetest
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 		"Order":        viewOrder,
 		"Queries":      viewQueries,
 		"TwoSeqs":      viewTwoSeqs,
+		"NoMsgIDs":     viewNoMsgIDs,
 		"LargePages":   viewLargePages,
 		"Activities":   viewActivities,
 		"SetAside":     viewSetAside,
@@ -61,8 +63,8 @@ func list(t *testing.T, v ViewStore, corp string, conv archive.ConversationID, q
 		if len(msgs) == 0 {
 			t.Fatal("got no messages but more to come")
 		}
-		last := msgs[len(msgs)-1]
-		q.Start = &archive.Position{Time: last.Time, MsgID: last.MsgID}
+		last := msgs[len(msgs)-1].Position()
+		q.Start = &last
 	}
 	t.Fatal("the pages do not end")
 	return nil
@@ -106,7 +108,7 @@ func viewBytes(t *testing.T, v ViewStore) {
 		got[i].Raw, want.Raw = nil, nil // nil or empty are both no bytes
 		same(t, fmt.Sprint("message ", i), got[i], want)
 	}
-	one, err := v.Message(t.Context(), corp, room, blob.Time, "blob")
+	one, err := v.Message(t.Context(), corp, room, blob.Position())
 	ok(t, err)
 	same(t, "message read alone", one, blob)
 }
@@ -146,7 +148,7 @@ func viewOrder(t *testing.T, v ViewStore) {
 		same(t, fmt.Sprint("downwards by ", limit), got, down)
 	}
 	for _, m := range want {
-		got, err := v.Message(t.Context(), corp, room, m.Time, m.MsgID)
+		got, err := v.Message(t.Context(), corp, room, m.Position())
 		ok(t, err)
 		same(t, "alone", got, m)
 	}
@@ -162,7 +164,7 @@ func viewOrder(t *testing.T, v ViewStore) {
 		"no real time":         {room, time.Time{}, "a"},
 		"another long one":     {room, epoch.Add(2 * time.Millisecond), long + "2"},
 	} {
-		_, err := v.Message(t.Context(), corp, c.conv, c.at, c.id)
+		_, err := v.Message(t.Context(), corp, c.conv, archive.Position{Time: c.at, MsgID: c.id})
 		fails(t, what, err, archive.ErrNotFound)
 	}
 	newest, err := v.Newest(t.Context(), corp, room)
@@ -249,12 +251,47 @@ func viewTwoSeqs(t *testing.T, v ViewStore) {
 	if more {
 		t.Error("a second seq of the last message counts as more")
 	}
-	one, err := v.Message(t.Context(), corp, room, epoch, "a")
+	one, err := v.Message(t.Context(), corp, room, archive.Position{Time: epoch, MsgID: "a"})
 	ok(t, err)
 	same(t, "alone", one, saidAt(corp, 0, "a", 3))
 	newest, err := v.Newest(t.Context(), corp, room)
 	ok(t, err)
 	same(t, "newest", newest, saidAt(corp, 1, "d", 9))
+}
+
+// Messages without a msgid share the time of their pull, and are messages of
+// their own all the same.
+func viewNoMsgIDs(t *testing.T, v ViewStore) {
+	corp := corpFor(t, 1)
+	want := []archive.Message{
+		saidAt(corp, 0, "z", 9), saidAt(corp, 1, "", 1), saidAt(corp, 1, "", 2), saidAt(corp, 1, "", 5), saidAt(corp, 1, "", far),
+		saidAt(corp, 1, "a", 3), saidAt(corp, 2, "", 4),
+	}
+	writeMessages(t, v, corp, want[3:]...)
+	writeMessages(t, v, corp, want[:3]...)
+	down := slices.Clone(want)
+	slices.Reverse(down)
+	for limit := 1; limit <= len(want); limit++ {
+		same(t, fmt.Sprint("upwards by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit}), want)
+		same(t, fmt.Sprint("downwards by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true}), down)
+	}
+	for _, m := range want {
+		got, err := v.Message(t.Context(), corp, room, m.Position())
+		ok(t, err)
+		same(t, "alone", got, m)
+	}
+	for seq, behind := range map[uint64]int{0: 1, 1: 2, 3: 3, math.MaxUint64: 5} {
+		start := &archive.Position{Time: want[1].Time, Seq: seq}
+		same(t, fmt.Sprint("from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start}), want[behind:])
+	}
+	for seq, behind := range map[uint64]int{0: 6, 1: 6, 3: 4, math.MaxUint64: 2} {
+		start := &archive.Position{Time: want[1].Time, Seq: seq}
+		same(t, fmt.Sprint("down from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start, Descending: true}), down[behind:])
+	}
+	for _, at := range []archive.Position{{Time: want[1].Time}, {Time: want[1].Time, Seq: 3}, {Time: want[6].Time, Seq: 1}} {
+		_, err := v.Message(t.Context(), corp, room, at)
+		fails(t, fmt.Sprint("seq ", at.Seq), err, archive.ErrNotFound)
+	}
 }
 
 // viewLargePages writes and reads more at once than a table takes or gives in
@@ -403,7 +440,7 @@ func viewStrangers(t *testing.T, v ViewStore) {
 	if got, err := v.SetAside(t.Context(), other, 0, 9); err != nil || len(got) != 0 {
 		t.Errorf("another corp: got %d set aside, error %v, want 0", len(got), err)
 	}
-	_, err := v.Message(t.Context(), other, room, epoch, "m")
+	_, err := v.Message(t.Context(), other, room, archive.Position{Time: epoch, MsgID: "m"})
 	fails(t, "another corp's message", err, archive.ErrNotFound)
 	_, _, err = v.LatestDay(t.Context(), other, "p", "")
 	fails(t, "another corp's activity", err, archive.ErrNotFound)

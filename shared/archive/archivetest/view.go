@@ -206,8 +206,8 @@ func (c *corpView) asideBySeq() []archive.Undecryptable {
 }
 
 // Messages lists what q selects of a conversation, and whether there is more
-// of it. Of a msgid that is stored under two seqs it gives the lower. A
-// MaxBytes of 0 is no bound.
+// of it. Of a msgid that is stored under two seqs it gives the lower; messages
+// without one are told apart by their seqs. A MaxBytes of 0 is no bound.
 func (v *View) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error) {
 	type page struct {
 		msgs []archive.Message
@@ -241,7 +241,7 @@ func (v *View) selected(corp string, conv archive.ConversationID, q archive.Mess
 		if q.Start == nil {
 			return false
 		}
-		order := cmp.Or(m.Time.Compare(q.Start.Time), strings.Compare(m.MsgID, q.Start.MsgID))
+		order := m.Position().Compare(*q.Start)
 		if q.Descending {
 			return order >= 0
 		}
@@ -253,13 +253,13 @@ func (v *View) selected(corp string, conv archive.ConversationID, q archive.Mess
 	return list
 }
 
-// distinct copies a conversation, with each time and msgid once.
+// distinct copies a conversation, with each position once.
 func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Message {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var list []archive.Message
 	for _, m := range v.corp(corp).messages[conv] {
-		if n := len(list); n > 0 && list[n-1].Time.Equal(m.Time) && list[n-1].MsgID == m.MsgID {
+		if n := len(list); n > 0 && list[n-1].Position().Compare(m.Position()) == 0 {
 			continue
 		}
 		list = append(list, keptMessage(m))
@@ -268,10 +268,10 @@ func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Mess
 }
 
 // Message reads one message; [archive.ErrNotFound].
-func (v *View) Message(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, msgID string) (archive.Message, error) {
+func (v *View) Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error) {
 	return read(ctx, v.faults, "View.Message", corp, func() (archive.Message, error) {
 		for _, m := range v.distinct(corp, conv) {
-			if m.Time.Equal(at) && m.MsgID == msgID {
+			if m.Position().Compare(at) == 0 {
 				return m, nil
 			}
 		}

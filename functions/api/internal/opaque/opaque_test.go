@@ -1,6 +1,8 @@
 package opaque_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"regexp"
 	"testing"
@@ -40,6 +42,52 @@ func TestSealAndOpen(t *testing.T) {
 	}
 	for name, bad := range map[string]string{"nothing": "", "short": text[:6], "cut": text[:len(text)-4], "no base64": "!" + text, "with line break": text[:4] + "\n" + text[4:]} {
 		if err := use.Open(bad, &got); !errors.Is(err, opaque.ErrForeign) {
+			t.Errorf("%s: got %v, want %v", name, err, opaque.ErrForeign)
+		}
+	}
+}
+
+func TestHidden(t *testing.T) {
+	key, err := opaque.KeyFrom("a secret", "page tokens")
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherKey, err := opaque.KeyFrom("a secret", "something else")
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := opaque.UseOf("ww0123456789abcdef", "GET /messages")
+	hidden, want := use.HiddenBy(key), place{Time: 1, Name: "nobody may read this"}
+	text, err := hidden.Seal(want)
+	if err != nil || !regexp.MustCompile(`^[A-Za-z0-9_-]+$`).MatchString(text) {
+		t.Fatalf("got %q, %v", text, err)
+	}
+	if b, err := base64.RawURLEncoding.DecodeString(text); err != nil || bytes.Contains(b, []byte(want.Name)) {
+		t.Errorf("got %q, %v, which shows what it holds", b, err)
+	}
+	if again, err := hidden.Seal(want); err != nil || again == text {
+		t.Errorf("got the same text twice, %v", err)
+	}
+	var got place
+	if err := hidden.Open(text, &got); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	plain, err := use.Seal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		use  opaque.Use
+		text string
+	}{
+		"not hidden":       {use, text},
+		"another key":      {use.HiddenBy(otherKey), text},
+		"another use":      {opaque.UseOf("another").HiddenBy(key), text},
+		"one that was not": {hidden, plain},
+		"altered":          {hidden, text[:20] + "AA" + text[22:]},
+		"cut":              {hidden, text[:12]},
+	} {
+		if err := c.use.Open(c.text, &got); !errors.Is(err, opaque.ErrForeign) {
 			t.Errorf("%s: got %v, want %v", name, err, opaque.ErrForeign)
 		}
 	}

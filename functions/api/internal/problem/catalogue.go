@@ -122,6 +122,7 @@ const (
 	MendInteger       Mend = "integer" // min, max
 	MendBoolean       Mend = "boolean"
 	MendObject        Mend = "object"
+	MendNoBody        Mend = "no_body"
 	MendEmpty         Mend = "empty" // names
 	MendQuery         Mend = "query"
 	MendLength        Mend = "length" // min, max
@@ -165,6 +166,7 @@ var mends = map[Mend]words{
 	MendInteger:       {"须为 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
 	MendBoolean:       {"须为 true 或 false。", "Give true or false."},
 	MendObject:        {"请求内容须为一个 JSON 对象（UTF-8 编码，不含重复的项）。", "The body must be one JSON object in UTF-8."},
+	MendNoBody:        {"此接口不接受请求内容，请去掉它。", "This operation takes no body. Leave it out."},
 	MendEmpty:         {"请至少填写一项：{names}。", "Give at least one of {names}."},
 	MendQuery:         {"地址中的查询部分编码有误，请按百分号编码规则书写（“+”须写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
 	MendLength:        {"长度须为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
