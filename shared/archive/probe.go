@@ -211,6 +211,8 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	if appended {
+		d.state.Gaps++
+		d.state.LastGap = &GapNote{After: row.After, Last: row.Last, Reason: row.Reason, At: row.At}
 		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
 	}
 	d.state.Probe = nil

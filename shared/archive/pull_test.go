@@ -305,6 +305,9 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 			if want := 13 - len(tt.bad); records != want || b.head().Last != 2002 {
 				t.Errorf("got %d records up to %d, want %d up to 2002", records, b.head().Last, want)
 			}
+			if s := b.state(); s.Gaps != len(tt.gaps) || s.LastGap == nil || fmt.Sprintf("(%d,%d] %s", s.LastGap.After, s.LastGap.Last, s.LastGap.Reason) != tt.gaps[len(tt.gaps)-1] {
+				t.Errorf("got %d gaps noted, the last %+v; want %v", s.Gaps, s.LastGap, tt.gaps)
+			}
 			if s := b.state(); s.Trouble != nil || s.Probe != nil {
 				t.Errorf("got trouble %+v, probe %+v; want neither", s.Trouble, s.Probe)
 			}
