@@ -155,7 +155,7 @@ var (
 func stacks(t *testing.T) []stack {
 	t.Helper()
 	stacksOnce.Do(func() {
-		python(t, "stacks.py", "moto, samtranslator", "moto[all]' 'aws-sam-translator>=1.110", &stacksMade)
+		python(t, "stacks.py", "moto, samtranslator", "moto[server]' 'aws-sam-translator>=1.110", &stacksMade)
 	})
 	if len(stacksMade) == 0 {
 		t.Fatal("the stacks could not be made: see the first test that failed")

@@ -68,8 +68,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// formatVersion is v of the items written now. A new one may be written only
-// once every function that reads understands it beside the old.
+// formatVersion is v of the items written now. Items are never rewritten for
+// their format, so whoever raises it sees to it that the former ones are still
+// read.
 const formatVersion = 1
 
 // An Option changes how a table is used.
@@ -176,18 +177,35 @@ func attribute(v any) (types.AttributeValue, error) {
 	return av, nil
 }
 
-// decode undoes encode. An item that it cannot read is [archive.ErrCorrupt].
+// decode undoes encode. An item that no version wrote is [archive.ErrCorrupt].
 func decode[T any](it item) (T, error) {
 	var attributes T
-	v, ok := it["v"].(*types.AttributeValueMemberN)
-	if !ok || v.Value != strconv.Itoa(formatVersion) {
-		return attributes, fmt.Errorf("item %s: not of format %d: %w", keyOf(it, "sk"), formatVersion, archive.ErrCorrupt)
+	if err := readable(it, formatVersion); err != nil {
+		return attributes, fmt.Errorf("item %s: %w", keyOf(it, "sk"), err)
 	}
 	if err := attributevalue.UnmarshalMap(it, &attributes); err != nil {
 		// The decoder's own text may quote values.
 		return attributes, fmt.Errorf("item %s: an attribute has another type: %w", keyOf(it, "sk"), archive.ErrCorrupt)
 	}
 	return attributes, nil
+}
+
+// readable says whether a version that writes format own reads the item: those
+// of every former one too. One of a newer version, met after going back, is no
+// damage and must not be recorded as such.
+func readable(it item, own int) error {
+	n, ok := it["v"].(*types.AttributeValueMemberN)
+	if !ok {
+		return fmt.Errorf("without a format: %w", archive.ErrCorrupt)
+	}
+	v, err := strconv.Atoi(n.Value)
+	switch {
+	case err != nil || v < 1:
+		return fmt.Errorf("in no format that there was: %w", archive.ErrCorrupt)
+	case v > own:
+		return fmt.Errorf("written by a newer version, in format %d: this version reads up to %d", v, own)
+	}
+	return nil
 }
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }

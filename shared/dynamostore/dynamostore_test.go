@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -20,6 +23,8 @@ const (
 	corp     = "wwaaaaaaaaaaaaaaaa"
 	neighbor = "wwaaaaaaaaaaaaaaaa1"
 )
+
+type item = map[string]types.AttributeValue
 
 var start = time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
 
@@ -226,4 +231,28 @@ func TestZeroTimesComeBack(t *testing.T) {
 	got, err := s.Corp(t.Context(), corp)
 	must(t, err)
 	check(t, "corp", got, archive.Corp{ID: corp})
+}
+
+// A version reads the items of its own format and of every former one. One of
+// a newer version is said to be that, and not to be damaged.
+func TestFormats(t *testing.T) {
+	for v, want := range map[string]error{"1": nil, "2": nil, "3": nil, "0": archive.ErrCorrupt, "-1": archive.ErrCorrupt, "1.5": archive.ErrCorrupt} {
+		checkError(t, "format "+v, dynamostore.Readable(item{"v": &types.AttributeValueMemberN{Value: v}}, 3), want)
+	}
+	checkError(t, "without a format", dynamostore.Readable(item{}, 3), archive.ErrCorrupt)
+
+	db, table := client(t), awstest.Table(t, "LedgerTable")
+	ledger := dynamostore.NewLedger(db, table)
+	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corp}))
+	if _, err := db.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
+		TableName: &table, Key: item{"pk": &types.AttributeValueMemberS{Value: corp}, "sk": &types.AttributeValueMemberS{Value: "state"}},
+		UpdateExpression:          aws.String("SET v = v + :one"),
+		ExpressionAttributeValues: item{":one": &types.AttributeValueMemberN{Value: "1"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ledger.PullState(t.Context(), corp)
+	if err == nil || errors.Is(err, archive.ErrCorrupt) || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("an item of the next format: got %v, want it refused as a newer version's", err)
+	}
 }

@@ -7,3 +7,6 @@ var (
 	Part           = part
 	PartEnd        = string(partEnd)
 )
+
+// Readable is opened for the test of formats that are not there yet.
+var Readable = readable

@@ -142,8 +142,11 @@ func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archi
 		return archive.Head{}, err
 	}
 	var h headJSON
-	if err := json.Unmarshal(body, &h); err != nil || h.V != headFormat || h.Corp != corp {
+	if err := json.Unmarshal(body, &h); err != nil || h.V < 1 || h.Corp != corp {
 		return archive.Head{}, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+	}
+	if h.V > headFormat {
+		return archive.Head{}, fmt.Errorf("read %s: written by a newer version, in format %d: this version reads up to %d", name, h.V, headFormat)
 	}
 	return archive.Head{Corp: h.Corp, Last: h.Last, Rows: h.Rows, Hash: h.Hash, At: h.At.UTC()}, nil
 }

@@ -120,7 +120,7 @@ func TestForeignBytesAreCorrupt(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"no JSON": "head", "another's": `{"v":1,"corp":"ww99999999"}`, "later format": `{"v":2,"corp":"` + corp + `"}`,
+		"no JSON": "head", "another's": `{"v":1,"corp":"ww99999999"}`, "no format": `{"corp":"` + corp + `"}`,
 		"endless": strings.Repeat(" ", 1<<20),
 	} {
 		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{
@@ -131,6 +131,14 @@ func TestForeignBytesAreCorrupt(t *testing.T) {
 		if _, err := j.Head(t.Context(), corp, "2025-03-15"); !errors.Is(err, archive.ErrCorrupt) {
 			t.Errorf("head, %s: got error %v, want %v", name, err, archive.ErrCorrupt)
 		}
+	}
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: &bucket, Key: aws.String(corp + "/heads/2025-03-15.json"), Body: strings.NewReader(`{"v":2,"corp":"` + corp + `"}`),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Head(t.Context(), corp, "2025-03-15"); err == nil || errors.Is(err, archive.ErrCorrupt) || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("head of the next format: got %v, want it refused as a newer version's", err)
 	}
 }
 

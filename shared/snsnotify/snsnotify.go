@@ -1,6 +1,6 @@
 // Package snsnotify tells people about companies by an SNS topic: one message
-// for each change, in Chinese and English, which names the company, the cause
-// and the mend. Who gets it (mail, a chat robot, a queue) is decided by the
+// for each change, or for many that are the same, in Chinese and English, which
+// names every company with its cause, and the mend. Who gets it (mail, a chat robot, a queue) is decided by the
 // topic's subscriptions.
 //
 // A message holds names, codes and times; no chat, key or secret.
@@ -9,6 +9,7 @@ package snsnotify
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,10 +45,9 @@ func New(client Client, topic, stack string) *Notifier {
 	return &Notifier{client: client, topic: topic, stack: stack}
 }
 
-// longestList is how many companies a message about many of them names.
-const longestList = 200
-
-// Notify implements [archive.Notifier].
+// Notify implements [archive.Notifier]. A message has room for 200 companies,
+// whatever there is to say of each; what SNS does not take, as too long, is an
+// error, so that nobody counts as told who is not named.
 func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
 	subject, body := n.subject(changes), message(changes)
 	attribute := func(v string) types.MessageAttributeValue {
@@ -84,58 +84,66 @@ func (n *Notifier) subject(changes []archive.Change) string {
 	return s[:min(len(s), 99)]
 }
 
+// message names every company with what there is to say of it: one has lines of
+// its own, each of several has one line.
 func message(changes []archive.Change) string {
 	var b strings.Builder
 	first := changes[0]
-	text := textOf(first.To)
 	if len(changes) == 1 {
 		fmt.Fprintf(&b, "%s %s\n", first.Corp, oneLine(first.Name))
 	} else {
 		fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
 	}
+	text := textOf(first.To)
 	fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n%s\n\n", text.whatZH, text.mendZH, text.what, text.mend)
 	if len(changes) == 1 {
-		details(&b, first)
-	} else {
-		for i, c := range changes {
-			if i == longestList {
-				fmt.Fprintf(&b, "… %d more\n", len(changes)-i)
-				break
-			}
-			fmt.Fprintf(&b, "%s %s (%s)\n", c.Corp, oneLine(c.Name), c.From)
+		for _, f := range facts(first) {
+			fmt.Fprintf(&b, "%-10s %s\n", f.label, f.text)
 		}
+		return b.String()
+	}
+	for _, c := range changes {
+		fmt.Fprintf(&b, "%s %s", c.Corp, oneLine(c.Name))
+		for _, f := range facts(c) {
+			fmt.Fprintf(&b, "; %s %s", f.label, f.text)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-// details are what the cause alone does not say.
-func details(b *strings.Builder, c archive.Change) {
-	fmt.Fprintf(b, "health     %s -> %s, %s\n", c.From, c.To, c.At.UTC().Format(time.RFC3339))
-	if c.To == archive.HealthOff {
-		return
+type fact struct{ label, text string }
+
+// facts are what the cause alone does not say.
+func facts(c archive.Change) []fact {
+	all := []fact{{"health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
+	add := func(label, format string, args ...any) {
+		all = append(all, fact{label, fmt.Sprintf(format, args...)})
 	}
-	fmt.Fprintf(b, "hours left %.1f of 120\n", c.Left.Hours())
+	if c.To == archive.HealthOff {
+		return all
+	}
+	add("hours left", "%.1f of 120", c.Left.Hours())
 	if t := c.Trouble; t != nil {
 		level := "errcode"
 		if t.Native {
 			level = "return code"
 		}
-		fmt.Fprintf(b, "cause      %s, %s %s %d, since %s\n", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
+		add("cause", "%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
 		if t.FromIP != "" {
-			fmt.Fprintf(b, "address    %s, as WeCom saw it\n", t.FromIP)
+			add("address", "%s, as WeCom saw it", t.FromIP)
 		}
 		if step := t.Cause.Step(); step != 0 {
-			fmt.Fprintf(b, "set-up     step %d\n", step)
+			add("set-up", "step %d", step)
 		}
 	}
 	if len(c.Aside) == 0 {
-		return
+		return all
 	}
 	more := ""
 	if c.AsideMore {
 		more = " or more"
 	}
-	fmt.Fprintf(b, "rows       %d%s set aside, from seq %d\n", len(c.Aside), more, c.Aside[0].Seq)
 	reasons, versions := map[string]int{}, []uint32{}
 	for _, u := range c.Aside {
 		reasons[string(u.Reason)]++
@@ -143,22 +151,26 @@ func details(b *strings.Builder, c archive.Change) {
 			versions = append(versions, u.KeyVersion)
 		}
 	}
-	for _, reason := range sortedKeys(reasons) {
-		fmt.Fprintf(b, "           %s: %d\n", reason, reasons[reason])
+	var why []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		why = append(why, fmt.Sprintf("%s: %d", reason, reasons[reason]))
 	}
+	add("rows", "%d%s set aside, from seq %d (%s)", len(c.Aside), more, c.Aside[0].Seq, strings.Join(why, ", "))
 	if len(versions) > 0 {
 		slices.Sort(versions)
-		fmt.Fprintf(b, "no key for version %s\n", strings.Trim(fmt.Sprint(versions), "[]"))
+		add("no key", "for version %s", someOf(versions))
 	}
+	return all
 }
 
-func sortedKeys(m map[string]int) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
+// someOf lists the first few: a company may lack hundreds, and share the
+// message with others.
+func someOf(versions []uint32) string {
+	const few = 10
+	if len(versions) <= few {
+		return strings.Trim(fmt.Sprint(versions), "[]")
 	}
-	slices.Sort(keys)
-	return keys
+	return fmt.Sprintf("%s and %d more", strings.Trim(fmt.Sprint(versions[:few]), "[]"), len(versions)-few)
 }
 
 // oneLine keeps a company's name from looking like another line.

@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -101,29 +102,65 @@ func TestRowsSetAside(t *testing.T) {
 	}
 	c.Aside = append(c.Aside, archive.Undecryptable{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
 	got := *notify(t, c).Message
-	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version 8 9\n"} {
+	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key     for version 8 9\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}
 	}
 }
 
+// Companies that share a message are all named in it, each with what there is
+// to say of it, in a line.
 func TestManyCompaniesAreOneMessage(t *testing.T) {
 	var changes []archive.Change
-	for i := range 5000 {
-		c := change(archive.Health(archive.CauseNetwork))
-		c.Corp, c.Name = fmt.Sprintf("ww%016d", i), strings.Repeat("长", 60)
+	for i := range 200 {
+		c := change(archive.Health(archive.CauseTrustedIP))
+		c.Corp, c.Name, c.Left = fmt.Sprintf("ww%016d", i), fmt.Sprintf("企业%d", i), time.Duration(i)*time.Hour/2
+		c.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: fmt.Sprintf("203.0.113.%d", i), Since: at, At: at}
 		changes = append(changes, c)
 	}
 	in := notify(t, changes...)
-	if want := "[archive] 5000 companies: network"; *in.Subject != want {
+	if want := "[archive] 200 companies: trusted_ip"; *in.Subject != want {
 		t.Errorf("got subject %q, want %q", *in.Subject, want)
 	}
-	if n := len(*in.Message); n > 256<<10 {
-		t.Errorf("got %d bytes, want at most SNS's 256 KB", n)
+	lines := strings.Split(*in.Message, "\n")
+	for i, c := range changes {
+		j := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, c.Corp+" ") })
+		if j < 0 {
+			t.Errorf("%s is not named", c.Corp)
+			continue
+		}
+		for _, want := range []string{c.Name, "well -> trusted_ip", "errcode 301042", c.Trouble.FromIP + ",", fmt.Sprintf("hours left %.1f of", float64(i)/2), "step 4"} {
+			if !strings.Contains(lines[j], want) {
+				t.Errorf("got %q, want %q in it", lines[j], want)
+			}
+		}
 	}
-	if !strings.Contains(*in.Message, "… 4800 more") || !strings.Contains(*in.Message, changes[0].Corp) {
-		t.Errorf("got %.300q, want some companies and how many more", *in.Message)
+}
+
+// 200 companies fit into what SNS takes, if all there could be is said of each.
+func TestLongestMessageFits(t *testing.T) {
+	var changes []archive.Change
+	for i := range 200 {
+		c := change(archive.HealthUndecryptable)
+		c.Corp, c.Name, c.AsideMore = "ww"+strings.Repeat("9", 40), strings.Repeat("𠮷", 100), true
+		c.From, c.Left = archive.Health(archive.CauseUnknownResponse), -1000*time.Hour
+		c.Trouble = &archive.Trouble{
+			Cause: archive.CauseUnknownResponse, Op: "GetChatData", Native: true, Code: -1 << 31, Since: at,
+			FromIP: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		}
+		for n := range 1000 {
+			reasons := []archive.Reason{archive.ReasonNoKey, archive.ReasonBadRecord, archive.ReasonBadKey, archive.ReasonLibrary, archive.ReasonCrash, archive.ReasonJournal, archive.ReasonHang}
+			c.Aside = append(c.Aside, archive.Undecryptable{Seq: 1<<64 - 1, KeyVersion: uint32(4e9 + i*1000 + n), Reason: reasons[n%len(reasons)]})
+		}
+		changes = append(changes, c)
+	}
+	in := notify(t, changes...)
+	if n := len(*in.Message); n > 256<<10-4<<10 { // attributes count too
+		t.Errorf("got %d bytes, want less than SNS's 256 KB", n)
+	}
+	if !strings.Contains(*in.Message, "and 133 more") {
+		t.Errorf("got %.1500q, want some versions and how many more", *in.Message)
 	}
 }
 

@@ -22,7 +22,8 @@ import (
 // Lanes is how many pages of one corp may be decoded at once.
 const Lanes = 4
 
-// Format is the V of every request sent.
+// Format is the V of every request sent. Whoever raises it sees to it that
+// requests of the former formats still mean the same when they are read.
 const Format = 1
 
 const (
@@ -178,11 +179,24 @@ func parse(body string, req any) error {
 }
 
 func check(v int, corp string) error {
-	if v != Format {
-		return fmt.Errorf("request in format %d, want %d", v, Format)
+	if err := readable(v, Format); err != nil {
+		return err
 	}
 	if !archive.ValidCorpID(corp) {
 		return errors.New("request of no valid corp")
+	}
+	return nil
+}
+
+// readable says whether a version that writes format own reads a request of
+// format v. It reads every former one too: such requests wait in the queue when
+// it is deployed. One of a newer version, met after going back, is given back.
+func readable(v, own int) error {
+	switch {
+	case v < 1:
+		return errors.New("request without a format")
+	case v > own:
+		return fmt.Errorf("request of a newer version, in format %d: this version reads up to %d", v, own)
 	}
 	return nil
 }

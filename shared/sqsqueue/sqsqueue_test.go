@@ -174,6 +174,23 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// A version reads what it and every former one sent, and says so of what a
+// newer one did.
+func TestFormats(t *testing.T) {
+	for v, want := range map[int]string{-1: "without", 0: "without", 1: "", 2: "", 3: "", 4: "newer"} {
+		err := sqsqueue.Readable(v, 3)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("format %d in version 3: got %v, want %q", v, err, want)
+		}
+	}
+	for v := 1; v <= sqsqueue.Format+1; v++ {
+		_, err := sqsqueue.ParsePull(fmt.Sprintf(`{"v":%d,"corp":%q}`, v, corpA))
+		if newer := v > sqsqueue.Format; newer != (err != nil) || newer && !strings.Contains(err.Error(), "newer version") {
+			t.Errorf("format %d: got %v, want an error: %v", v, err, newer)
+		}
+	}
+}
+
 // balky takes the messages of an even sequence number only at the nth try.
 type balky struct {
 	sqsqueue.Client

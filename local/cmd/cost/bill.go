@@ -5,39 +5,65 @@ import (
 	"math"
 )
 
-// line is one of a bill.
+// line is one of a bill. In the short table it is added up with the others of
+// its group.
 type line struct {
 	name   string
+	group  group
 	amount float64
 	note   string
 }
 
-// What the template sets, and how a month is: see template.yaml.
+// group is a row of the short table.
+type group int
+
+const (
+	network group = iota
+	secretsAndKeys
+	compute
+	tables
+	objects
+	watching
+)
+
+// groupNames are in both languages of the READMEs, in the order above.
+var groupNames = map[string][]string{
+	"en": {"NAT, internet traffic", "Secrets, keys", "Lambda, API Gateway, SQS", "DynamoDB", "S3", "Logs, metrics, alarms"},
+	"zh": {"NAT、公网流量", "Secrets Manager、KMS", "Lambda、API Gateway、SQS", "DynamoDB", "S3", "日志、指标、告警"},
+}
+
+// How a month is, and what the design sets.
 const (
 	hours   = 730.0
 	minutes = hours * 60
-
-	apiGB, dispatchGB, pullGB, decodeGB, mediaGB = 1, 0.25, 1, 1.769, 1
 
 	// WeCom tells of new messages at most every 15 s. Companies are taken to
 	// chat 12 hours a day.
 	callbackWindows = 30 * 12 * 3600 / 15
 	mostPerPage     = 1000
 
-	readsPerMessage = 0.1 // assumed: one in ten is looked at, later or at once
-	infrequentAfter = 3   // months, see the journal's lifecycle
-	gb              = 1 << 30
+	gb            = 1 << 30
+	partBytes     = 5 << 20 // of a file; a smaller one is a single write
+	filesPerRound = 10      // that one invocation of media fetches
+	controlKB     = 6       // of an invocation behind NAT: SQS, Secrets Manager
+	sendsPerBatch = 10      // of dispatch; all others send one by one
+	secretsPer    = 3       // archive secret, callback pair, private key
+	namesPerAsk   = 5       // write units of an inspection
+
+	// Lambda asks a queue by five connections at least, each of which waits 20
+	// seconds for a message, and pays for what it asks in vain.
+	emptyPolls = 5 * 60 / 20 * minutes
 )
 
-// The counts of the template: a test holds them against it.
+// The counts of the template, and its lifecycle of both buckets: a test holds
+// them against it.
 const (
-	kmsKeys       = 3
-	ownMetrics    = 11
-	alarmMetrics  = 34
-	secretsPer    = 3 // archive secret, callback pair, private key
-	partsPerMB    = 1.0 / 5
-	controlKB     = 6 // of a pull: SQS, Secrets Manager
-	sendsPerBatch = 10
+	kmsKeys         = 3
+	queues          = 4
+	ownMetrics      = 11
+	alarmMetrics    = 34
+	infrequentAfter = 3 // months
+	movesAbove      = 128 << 10
 )
 
 // bill estimates a month. Its lines are the same for every usage.
@@ -47,6 +73,7 @@ func (b *book) bill(u usage) []line {
 	// then they are a page.
 	windows := callbackWindows * u.corps
 	pages := math.Max(windows*(1-math.Exp(-perCorp/callbackWindows)), u.messages/mostPerPage)
+	perPage := u.messages / math.Max(pages, 1)
 	callbacks := math.Min(pages, windows)
 	// The timer asks every minute, and every fifth where callbacks come, which
 	// is where there is enough to say.
@@ -55,23 +82,47 @@ func (b *book) bill(u usage) []line {
 		timed /= 5
 	}
 	pulls := timed + callbacks
-	reads := u.messages * readsPerMessage
+	fileBytes := b.seen("bytes_per_file")
+	files := u.mediaGB * gb / fileBytes
+	rounds := files / filesPerRound
+	fileReads := files * b.seen("reads_per_file")
+	reads := u.messages*b.seen("reads_per_message") + fileReads
+	inspections := reads * b.seen("inspections_per_read")
 
+	// Every request is an invocation of its own.
 	request, second := b.price("lambda_request"), b.price("lambda_gb_second_x86_64")
-	lambda := func(n, seconds, gigabytes float64) float64 { return n*request + n*seconds*gigabytes*second }
-	files := u.mediaGB * 1024 / 0.5 // of 512 KB
+	lambda := func(function string, n, seconds float64) float64 {
+		return n*request + seconds*b.memory(function+"Function")*second
+	}
+	writesPerFile := 1.0
+	if fileBytes > partBytes {
+		writesPerFile = math.Ceil(fileBytes/partBytes) + 2
+	}
 
-	write, read := b.price("dynamodb_write_unit"), b.price("dynamodb_read_unit")
 	tableGB := u.messages * u.months * b.seen("bytes_per_message_table") / gb
 	journalGB := u.messages * b.seen("bytes_per_message_journal") / gb
-	fresh := math.Min(u.months, infrequentAfter)
-	old := u.months - fresh
+	// What is small stays where it is: moving it would not pay.
+	storage, moved := 0.0, 0.0
+	keep := func(monthly, objects, bytes float64) {
+		old := math.Max(u.months-infrequentAfter, 0)
+		if bytes <= movesAbove || old == 0 {
+			storage += monthly * u.months * b.price("s3_gb_month")
+			return
+		}
+		storage += monthly * ((u.months-old)*b.price("s3_gb_month") + old*b.price("s3_infrequent_gb_month"))
+		moved += objects
+	}
+	keep(journalGB, pages, perPage*b.seen("bytes_per_message_journal"))
+	keep(u.mediaGB, files, fileBytes)
 
-	decodes := pages
-	sqs := (timed+pages+files/10)/sendsPerBatch + 2*(pulls+decodes+files/10)
-	secrets := pulls + decodes*0.05 // keys are held in memory for minutes
-	logGB := (pulls + decodes + minutes + callbacks + reads + files/10) * b.seen("log_bytes_per_invocation") / gb
-	natGB := u.mediaGB + journalGB + pulls*controlKB/1024/1024
+	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sent
+		2*(pulls+pages+rounds+inspections) + // received, deleted
+		queues*emptyPolls + 2*minutes // in vain, and how long two of them are
+	secrets := pulls + rounds + inspections + pages*0.05 // keys are held in memory for minutes
+	logGB := (pulls + pages + minutes + callbacks + reads + rounds + inspections) * b.seen("log_bytes_per_invocation") / gb
+	natGB := u.mediaGB + journalGB + (pulls+pages+rounds+inspections)*controlKB/1024/1024
+	outGB := (reads*b.seen("bytes_per_answer") + fileReads*fileBytes) / gb
+	write, read := b.price("dynamodb_write_unit"), b.price("dynamodb_read_unit")
 
 	amount := func(n float64) string {
 		switch {
@@ -83,24 +134,26 @@ func (b *book) bill(u usage) []line {
 		return fmt.Sprintf("%.0f", n)
 	}
 	return []line{
-		{"NAT gateway", u.nats * hours * (b.price("nat_hour") + b.price("address_hour")), fmt.Sprintf("%.0f with address, by the hour", u.nats)},
-		{"NAT traffic", natGB * b.price("nat_gb"), fmt.Sprintf("%.1f GB: media, pages, control", natGB)},
-		{"Secrets", u.corps * secretsPer * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies", float64(secretsPer), amount(u.corps))},
-		{"Secrets, calls", secrets * (b.price("secret_call") + b.price("kms_call")), amount(secrets) + " reads, each with KMS"},
-		{"KMS keys", kmsKeys * b.price("kms_key_month"), fmt.Sprintf("%d", kmsKeys)},
-		{"Lambda pull", lambda(pulls, b.seen("pull_seconds"), pullGB), amount(pulls) + " pulls"},
-		{"Lambda decode", lambda(decodes, b.seen("decode_overhead_seconds"), decodeGB) + u.messages/b.seen("messages_decoded_per_second")*decodeGB*second, amount(decodes) + " pages"},
-		{"Lambda media", lambda(files/10, 0, mediaGB) + u.mediaGB*1024*b.seen("media_seconds_per_mb")*mediaGB*second, amount(files) + " files"},
-		{"Lambda dispatch", lambda(minutes, b.seen("dispatch_seconds_per_tick")+0.002*u.corps, dispatchGB), amount(minutes) + " ticks"},
-		{"Lambda api", lambda(callbacks+reads, b.seen("api_seconds"), apiGB), amount(callbacks+reads) + " requests"},
-		{"API Gateway", (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
-		{"SQS", sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files) * write, fmt.Sprintf("%.1f messages a page", u.messages/math.Max(pages, 1))},
-		{"DynamoDB reads", (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*6 + u.messages*0.5 + reads*8) * read, "ticks, pulls, lists, reading"},
-		{"DynamoDB storage", tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
-		{"S3 requests", (pages+u.mediaGB*1024*partsPerMB+3*files)*b.price("s3_put") + (pages+reads*0.05)*b.price("s3_get"), "pages, parts of media"},
-		{"S3 storage", (journalGB*fresh+u.mediaGB*u.months)*b.price("s3_gb_month") + journalGB*old*b.price("s3_infrequent_gb_month"), fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
-		{"Logs", logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
-		{"Metrics, alarms, dashboard", ownMetrics*b.price("metric_month") + alarmMetrics*b.price("alarm_metric_month") + b.price("dashboard_month"), fmt.Sprintf("%d metrics, fleet-wide, however many companies", ownMetrics)},
+		{"NAT gateway", network, u.nats * hours * (b.price("nat_hour") + b.price("address_hour")), fmt.Sprintf("%.0f with address, by the hour", u.nats)},
+		{"NAT traffic", network, natGB * b.price("nat_gb"), fmt.Sprintf("%.1f GB: media, pages, control", natGB)},
+		{"Internet traffic", network, outGB * b.price("egress_gb"), fmt.Sprintf("%.1f GB out: %s files opened, answers", outGB, amount(fileReads))},
+		{"Secrets", secretsAndKeys, u.corps * secretsPer * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies", float64(secretsPer), amount(u.corps))},
+		{"Secrets, calls", secretsAndKeys, secrets * (b.price("secret_call") + b.price("kms_call")), amount(secrets) + " reads, each with KMS"},
+		{"KMS keys", secretsAndKeys, kmsKeys * b.price("kms_key_month"), fmt.Sprintf("%d", kmsKeys)},
+		{"Lambda pull", compute, lambda("Pull", pulls, pulls*b.seen("pull_seconds")), amount(pulls) + " pulls"},
+		{"Lambda decode", compute, lambda("Decode", pages, pages*b.seen("decode_overhead_seconds")+u.messages/b.seen("messages_decoded_per_second")), amount(pages) + " pages"},
+		{"Lambda media", compute, lambda("Media", rounds, u.mediaGB*1024*b.seen("media_seconds_per_mb")), amount(files) + " files"},
+		{"Lambda inspect", compute, lambda("Inspect", inspections, inspections*b.seen("inspect_seconds")), amount(inspections) + " requests"},
+		{"Lambda dispatch", compute, lambda("Dispatch", minutes, minutes*(b.seen("dispatch_seconds_per_tick")+0.002*u.corps)), amount(minutes) + " ticks"},
+		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
+		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
+		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
+		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + namesPerAsk*inspections) * write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*6 + u.messages*0.5 + reads*8) * read, "ticks, pulls, lists, reading"},
+		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
+		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},
+		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
+		{"Logs", watching, logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
+		{"Metrics, alarms, dashboard", watching, ownMetrics*b.price("metric_month") + alarmMetrics*b.price("alarm_metric_month") + b.price("dashboard_month"), fmt.Sprintf("%d metrics, fleet-wide, however many companies", ownMetrics)},
 	}
 }

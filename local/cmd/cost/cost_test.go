@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -23,7 +24,7 @@ func output(t *testing.T, args ...string) string {
 
 var sumLine = regexp.MustCompile(`(?m)^sum +([0-9.]+)$`)
 
-func sum(t *testing.T, args ...string) float64 {
+func total(t *testing.T, args ...string) float64 {
 	t.Helper()
 	m := sumLine.FindStringSubmatch(output(t, args...))
 	if m == nil {
@@ -39,18 +40,18 @@ func sum(t *testing.T, args ...string) float64 {
 // Whoever has more of anything pays more, and a million messages cost less the
 // more there are.
 func TestMoreCostsMore(t *testing.T) {
-	base := sum(t)
+	base := total(t)
 	for _, args := range [][]string{
 		{"-messages", "2000000"}, {"-media-gb", "100"}, {"-corps", "100"}, {"-nats", "2"}, {"-months", "36"},
 	} {
-		if got := sum(t, args...); got <= base {
+		if got := total(t, args...); got <= base {
 			t.Errorf("%v: got %.2f, want more than %.2f", args, got, base)
 		}
 	}
-	if one, hundred := sum(t, "-messages", "1e6"), sum(t, "-messages", "1e8"); hundred >= 100*one {
+	if one, hundred := total(t, "-messages", "1e6"), total(t, "-messages", "1e8"); hundred >= 100*one {
 		t.Errorf("got %.2f for 100 times the messages, want less than 100 times %.2f", hundred, one)
 	}
-	if got := sum(t, "-messages", "0", "-media-gb", "0"); got <= 0 || got >= base {
+	if got := total(t, "-messages", "0", "-media-gb", "0"); got <= 0 || got >= base {
 		t.Errorf("got %.2f for nothing, want more than 0 and less than %.2f", got, base)
 	}
 }
@@ -58,7 +59,7 @@ func TestMoreCostsMore(t *testing.T) {
 // The issue's lines are there, and what the numbers are worth is said.
 func TestLines(t *testing.T) {
 	got := output(t)
-	for _, want := range []string{"NAT gateway", "NAT traffic", "Secrets", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
+	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}
@@ -75,7 +76,7 @@ func TestBadInput(t *testing.T) {
 		"no company":     {[]string{"-corps", "0"}, "CORPS"},
 		"three gateways": {[]string{"-nats", "3"}, "NATS"},
 		"no month":       {[]string{"-months", "0"}, "months"},
-		"region":         {[]string{"-region", "cn-north-1"}, "no prices of cn-north-1"},
+		"region":         {[]string{"-region", "eu-central-1"}, "no prices of eu-central-1"},
 		"argument":       {[]string{"lots"}, `"lots"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,76 +88,150 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// A file that lacks a number is named, not taken as nought.
-func TestMissingNumber(t *testing.T) {
+// copyOf is a folder with copies of those files, in which a word is replaced.
+func copyOf(t *testing.T, old, new string, names ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "docs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"prices.json", "measured.json"} {
-		b, err := os.ReadFile(root + "/docs/" + name)
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b = bytes.Replace(b, []byte(`"nat_gb"`), []byte(`"nat_gigabyte"`), 1)
-		if err := os.WriteFile(filepath.Join(dir, "docs", name), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes.Replace(b, []byte(old), []byte(new), 1), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, args := range [][]string{{"-root", dir}, {"-root", dir, "-table"}} {
-		err := run(args, &bytes.Buffer{})
-		if err == nil || !strings.Contains(err.Error(), "nat_gb") {
-			t.Errorf("%v: got %v, want nat_gb named", args, err)
-		}
-	}
+	return dir
 }
 
-// The files say when and how, and use no number that nobody reads.
-func TestFiles(t *testing.T) {
-	var p pricesFile
-	var m measuredFile
-	if err := read(root+"/docs/prices.json", &p); err != nil {
-		t.Fatal(err)
-	}
-	if err := read(root+"/docs/measured.json", &m); err != nil {
-		t.Fatal(err)
-	}
-	day := regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
-	if !day.MatchString(p.Date) || !day.MatchString(m.Date) || m.Machine == "" || !strings.Contains(p.Note, "could not be checked") {
-		t.Errorf("got dates %q and %q, machine %q, note %q", p.Date, m.Date, m.Machine, p.Note)
-	}
-	for name, v := range m.Values {
-		if !regexp.MustCompile(`^(measured|derived|assumed)\b`).MatchString(v.Source) {
-			t.Errorf("%s: source %q is neither measured, derived nor assumed", name, v.Source)
-		}
-	}
-	source, err := os.ReadFile("bill.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := func(name string) bool { return strings.Contains(string(source), strconv.Quote(name)) }
-	for name := range m.Values {
-		if !used(name) {
-			t.Errorf("measured.json: nobody reads %s", name)
-		}
-	}
-	for region, r := range p.Regions {
-		for name, v := range r.Prices {
-			if !used(name) || v <= 0 {
-				t.Errorf("prices.json: %s: nobody reads %s, or it costs nothing", region, name)
+var files = []string{"docs/prices.json", "docs/measured.json", "template.yaml"}
+
+// A file that lacks a number is named, not taken as nought.
+func TestMissingNumber(t *testing.T) {
+	for old, new := range map[string]string{`"nat_gb"`: "nat_gigabyte", `"pull_seconds"`: "pull_minutes", "\n  InspectFunction:": "Lookup"} {
+		name := strings.Trim(old, "\"\n :")
+		dir := copyOf(t, old, strings.Replace(old, name, new, 1), files...)
+		for _, args := range [][]string{{"-root", dir}, {"-root", dir, "-write"}} {
+			err := run(args, &bytes.Buffer{})
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%v: got %v, want %s named", args, err, name)
 			}
 		}
 	}
 }
 
-// docs/cost.md holds the table as it is computed today.
-func TestTableIsCurrent(t *testing.T) {
-	b, err := os.ReadFile(root + "/docs/cost.md")
+// What a function may use and what a file is decide what is paid: memory is
+// the template's, and only large objects move to cheaper storage.
+func TestModel(t *testing.T) {
+	bill := func(dir string, u usage) map[string]float64 {
+		t.Helper()
+		in, err := readInputs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := in.book(global)
+		if err != nil {
+			t.Fatal(err)
+		}
+		amounts := make(map[string]float64)
+		for _, l := range b.bill(u) {
+			amounts[l.name] = l.amount
+		}
+		return amounts
+	}
+	u := usage{messages: 1e6, mediaGB: 20, corps: 10, nats: 1, months: 12}
+	base := bill(root, u)
+	if larger := bill(copyOf(t, "MemorySize: 256", "MemorySize: 512", files...), u); larger["Lambda dispatch"] <= base["Lambda dispatch"] {
+		t.Errorf("got %.4f for twice the memory, want more than %.4f", larger["Lambda dispatch"], base["Lambda dispatch"])
+	}
+	small := bill(copyOf(t, `"bytes_per_file": {"value": 524288`, `"bytes_per_file": {"value": 100000`, files...), u)
+	if small["S3 storage"] <= base["S3 storage"] {
+		t.Errorf("got %.4f where files are too small to move, want more than %.4f", small["S3 storage"], base["S3 storage"])
+	}
+	// Full pages are large enough.
+	full, slow := usage{messages: 1e8, corps: 1, nats: 1, months: 12}, usage{messages: 1e8, corps: 10000, nats: 1, months: 12}
+	if a, b := bill(root, full)["S3 storage"], bill(root, slow)["S3 storage"]; a >= b {
+		t.Errorf("got %.2f for full pages, want less than the %.2f of small ones, which stay", a, b)
+	}
+	young := u
+	young.months = 3
+	if a, b := bill(root, young)["S3 requests"], base["S3 requests"]; a >= b {
+		t.Errorf("got %.4f before anything moves, want less than %.4f", a, b)
+	}
+}
+
+// The files say when and how, and hold no price that nobody reads.
+func TestFiles(t *testing.T) {
+	in, err := readInputs(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := output(t, "-table"); !strings.Contains(string(b), want) {
-		t.Errorf("docs/cost.md is older than its numbers; it wants\n%s", want)
+	p, m := in.prices, in.measured
+	day := regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+	if !day.MatchString(p.Date) || !day.MatchString(m.Date) || m.Machine == "" || !strings.Contains(p.Note, "could not be checked") {
+		t.Errorf("got dates %q and %q, machine %q, note %q", p.Date, m.Date, m.Machine, p.Note)
+	}
+	check := func(file string, numbers map[string]number, sources string) {
+		t.Helper()
+		for name, v := range numbers {
+			if !regexp.MustCompile(`^(`+sources+`)(:| \(|$)`).MatchString(v.Source) || v.Value <= 0 {
+				t.Errorf("%s: %s is %v from %q, want a number from one of %s", file, name, v.Value, v.Source, sources)
+			}
+		}
+	}
+	check("measured.json", m.Values, "measured|derived|assumed")
+	source, err := os.ReadFile("bill.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, region := range []string{global, china, "cn-northwest-1"} {
+		if _, err := in.book(region); err != nil {
+			t.Error(err)
+		}
+		output(t, "-region", region)
+	}
+	for region, r := range p.Regions {
+		check(region, r.Prices, "list|seen|derived")
+		for name := range r.Prices {
+			if !strings.Contains(string(source), strconv.Quote(name)) {
+				t.Errorf("prices.json: %s: nobody reads %s", region, name)
+			}
+		}
+	}
+}
+
+// The documents hold the tables as they are computed today.
+func TestDocumentsAreCurrent(t *testing.T) {
+	in, err := readInputs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := documents(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, parts := range all {
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := fill(string(b), parts); err != nil || want != string(b) {
+			t.Errorf("%s is older than its numbers (error %v): go run ./local/cmd/cost -write", name, err)
+		}
+	}
+	dir := copyOf(t, "| **", "| old **", append(files, "docs/cost.md", "README.md", "README.zh-CN.md")...)
+	if err := run([]string{"-root", dir, "-write"}, &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	for name := range all {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		want, err2 := os.ReadFile(filepath.Join(root, name))
+		if err != nil || err2 != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: not written as it is", name)
+		}
 	}
 }
 
@@ -186,14 +261,11 @@ func TestTemplateAgrees(t *testing.T) {
 	if alarms != alarmMetrics {
 		t.Errorf("alarms watch %d metrics, the bill has %d", alarms, alarmMetrics)
 	}
-	for function, gigabytes := range map[string]float64{"Api": apiGB, "Dispatch": dispatchGB, "Pull": pullGB, "Decode": decodeGB, "Media": mediaGB} {
-		m := regexp.MustCompile(`(?s)\n  ` + function + `Function:.*?MemorySize: (\d+)`).FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("the template has no %s", function)
-		}
-		mb, err := strconv.ParseFloat(m[1], 64)
-		if err != nil || mb/1024 > gigabytes*1.03 || mb/1024 < gigabytes*0.97 {
-			t.Errorf("%s has %s MB, the bill %.3f GB", function, m[1], gigabytes)
-		}
+	if got := count(`(?m)^    Type: AWS::SQS::Queue$`); got != 2*queues { // each with its dead letters
+		t.Errorf("the template has %d queues, the bill twice %d", got, queues)
+	}
+	moves := fmt.Sprintf(`ObjectSizeGreaterThan: "%d"\s+Transitions: \[\{StorageClass: STANDARD_IA, TransitionInDays: %d\}\]`, movesAbove, infrequentAfter*30)
+	if got := count(moves); got != 2 {
+		t.Errorf("%d buckets move what is large after %d months, want both", got, infrequentAfter)
 	}
 }

@@ -1,19 +1,26 @@
 // Command cost estimates a month's bill of the archive, line by line, from
-// what was measured (docs/measured.json) and prices (docs/prices.json). Both
-// files carry their date and say where each number comes from; neither is read
-// from AWS.
+// what was measured (docs/measured.json), prices (docs/prices.json) and the
+// memory of the functions (template.yaml). The two files carry their date and
+// say where each number comes from; neither is read from AWS.
+//
+// With -write it puts the tables of docs/cost.md and both READMEs in place
+// again; a test says when that is due.
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
 func main() {
@@ -34,7 +41,7 @@ func run(args []string, out io.Writer) error {
 	f.Float64Var(&u.months, "months", 12, "months for which messages have been kept: storage is never given back")
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
-	table := f.Bool("table", false, "print the table for 1, 10 and 100 million messages")
+	rewrite := f.Bool("write", false, "write the tables for 1, 10 and 100 million messages into the documents")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -44,36 +51,80 @@ func run(args []string, out io.Writer) error {
 	if err := u.check(); err != nil {
 		return err
 	}
-	var p pricesFile
-	var m measuredFile
-	if err := errors.Join(read(*root+"/docs/prices.json", &p), read(*root+"/docs/measured.json", &m)); err != nil {
+	in, err := readInputs(*root)
+	if err != nil {
 		return err
 	}
-	list, ok := p.Regions[*region]
-	if !ok {
-		return fmt.Errorf("docs/prices.json has no prices of %s: add a block with the same names", *region)
+	if *rewrite {
+		return writeDocuments(*root, in)
 	}
-	b := &book{prices: list.Prices, measured: m.Values}
-	if *table {
-		err := printTable(out, b, list.Currency)
-		return errors.Join(err, b.missing())
+	b, err := in.book(*region)
+	if err != nil {
+		return err
 	}
 	lines := b.bill(u)
 	if err := b.missing(); err != nil {
 		return err
 	}
-	sum := 0.0
-	fmt.Fprintf(out, "%-34s %14s  %s\n", "a month, "+list.Currency, "", "how much of it")
+	fmt.Fprintf(out, "%-34s %14s  %s\n", "a month, "+b.currency, "", "how much of it")
 	for _, l := range lines {
 		fmt.Fprintf(out, "%-34s %14.2f  %s\n", l.name, l.amount, l.note)
-		sum += l.amount
 	}
-	fmt.Fprintf(out, "%-34s %14.2f\n", "sum", sum)
+	fmt.Fprintf(out, "%-34s %14.2f\n", "sum", sum(lines))
 	if u.messages > 0 {
-		fmt.Fprintf(out, "%-34s %14.2f\n", "per million messages", sum/u.messages*1e6)
+		fmt.Fprintf(out, "%-34s %14.2f\n", "per million messages", sum(lines)/u.messages*1e6)
 	}
-	fmt.Fprintf(out, "\nprices of %s, %s. %s\nmeasured %s: %s\n", *region, p.Date, p.Note, m.Date, m.Machine)
+	fmt.Fprintf(out, "\nprices of %s, %s. %s\nderived: %s\nmeasured %s: %s\n", *region, in.prices.Date, in.prices.Note,
+		cmp.Or(strings.Join(named(b.prices, "derived"), ", "), "none"), in.measured.Date, in.measured.Machine)
 	return nil
+}
+
+// named are the numbers whose source begins with that.
+func named(numbers map[string]number, source string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(numbers)) {
+		if strings.HasPrefix(numbers[name].Source, source) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// inputs are what a bill is made of.
+type inputs struct {
+	prices   pricesFile
+	measured measuredFile
+	memory   map[string]float64 // GB, by logical id
+}
+
+func readInputs(root string) (in inputs, err error) {
+	if err := errors.Join(read(root+"/docs/prices.json", &in.prices), read(root+"/docs/measured.json", &in.measured)); err != nil {
+		return in, err
+	}
+	source, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		return in, err
+	}
+	// The parameter without a default changes nothing that is read here.
+	stack, err := template.Read(source, template.Options{
+		StackName: "cost", Region: "us-east-1", QueueEndpoint: "http://localhost", Parameters: map[string]string{"JwtIssuer": "https://localhost"},
+	})
+	if err != nil {
+		return in, err
+	}
+	in.memory = make(map[string]float64)
+	for _, f := range stack.Functions {
+		in.memory[f.ID] = float64(f.MemorySize) / 1024
+	}
+	return in, nil
+}
+
+func (in inputs) book(region string) (*book, error) {
+	list, ok := in.prices.Regions[region]
+	if !ok {
+		return nil, fmt.Errorf("docs/prices.json has no prices of %s: add a block with the same names", region)
+	}
+	return &book{currency: list.Currency, prices: list.Prices, measured: in.measured.Values, functions: in.memory}, nil
 }
 
 func read(name string, v any) error {
@@ -92,18 +143,19 @@ type pricesFile struct {
 	Note    string
 	Regions map[string]struct {
 		Currency string
-		Prices   map[string]float64
+		Prices   map[string]number
 	}
 }
 
 type measuredFile struct {
 	Date    string
 	Machine string
-	Values  map[string]measurement
+	Values  map[string]number
 }
 
-// measurement is a number and where it comes from: measured, derived, assumed.
-type measurement struct {
+// number is one and where it comes from. Sources begin with list, seen or
+// derived for prices, and with measured, derived or assumed for the rest.
+type number struct {
 	Value  float64
 	Source string
 }
@@ -130,62 +182,31 @@ func (u usage) check() error {
 	return errors.Join(errs...)
 }
 
-// tableRows are the usages of the table in docs/cost.md.
-var tableRows = []usage{
-	{1e6, 20, 10, 1, 12},
-	{1e7, 200, 50, 1, 12},
-	{1e8, 2000, 200, 2, 12},
-}
-
-// printTable prints the bills of tableRows side by side, in Markdown.
-func printTable(out io.Writer, b *book, currency string) error {
-	var bills [][]line
-	for _, u := range tableRows {
-		bills = append(bills, b.bill(u))
-	}
-	fmt.Fprintf(out, "| %s a month |", currency)
-	for _, u := range tableRows {
-		fmt.Fprintf(out, " %.0f million messages, %.0f GB of media, %.0f companies |", u.messages/1e6, u.mediaGB, u.corps)
-	}
-	fmt.Fprint(out, "\n|---|---:|---:|---:|\n")
-	sums := make([]float64, len(bills))
-	for i := range bills[0] {
-		fmt.Fprintf(out, "| %s |", bills[0][i].name)
-		for j := range bills {
-			fmt.Fprintf(out, " %.0f |", bills[j][i].amount)
-			sums[j] += bills[j][i].amount
-		}
-		fmt.Fprintln(out)
-	}
-	fmt.Fprint(out, "| **sum** |")
-	for _, s := range sums {
-		fmt.Fprintf(out, " **%.0f** |", s)
-	}
-	fmt.Fprint(out, "\n| per million messages |")
-	for j, u := range tableRows {
-		fmt.Fprintf(out, " %.0f |", sums[j]/u.messages*1e6)
-	}
-	_, err := fmt.Fprintln(out)
-	return err
-}
-
 // book looks numbers up, and remembers those that are not there.
 type book struct {
-	prices   map[string]float64
-	measured map[string]measurement
-	absent   []string
+	currency         string
+	prices, measured map[string]number
+	functions        map[string]float64
+	absent           []string
 }
 
 func (b *book) price(name string) float64 {
 	v, ok := b.prices[name]
-	b.note(ok, "prices.json: "+name)
-	return v
+	b.note(ok, "docs/prices.json: "+name)
+	return v.Value
 }
 
 func (b *book) seen(name string) float64 {
-	m, ok := b.measured[name]
-	b.note(ok, "measured.json: "+name)
-	return m.Value
+	v, ok := b.measured[name]
+	b.note(ok, "docs/measured.json: "+name)
+	return v.Value
+}
+
+// memory of a function, in GB.
+func (b *book) memory(function string) float64 {
+	v, ok := b.functions[function]
+	b.note(ok, "template.yaml: "+function)
+	return v
 }
 
 func (b *book) note(ok bool, what string) {
@@ -198,5 +219,5 @@ func (b *book) missing() error {
 	if len(b.absent) == 0 {
 		return nil
 	}
-	return fmt.Errorf("docs/ lacks %s", strings.Join(b.absent, ", "))
+	return fmt.Errorf("not there: %s", strings.Join(b.absent, ", "))
 }

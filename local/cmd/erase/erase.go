@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +18,13 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
+	"golang.org/x/sync/errgroup"
 )
+
+// settle is how long to wait once settings and ledger are gone. Nothing begins
+// for a company without them, whatever waits in the queues; what had begun has
+// ended after it, since it is longer than any function runs.
+const settle = 6 * time.Minute
 
 // eraser does one job.
 type eraser struct {
@@ -25,14 +33,14 @@ type eraser struct {
 	s3      *s3.Client
 	secrets *secretsmanager.Client
 	now     func() time.Time
+	sleep   func(context.Context, time.Duration) error
+	naming  bool // not only counting what is there: what is left is named
 }
 
-// erase counts, erases, and looks once more.
+// erase counts, or erases: everything, then what was written meanwhile by
+// whatever was still running, and then it looks once more.
 func (e eraser) erase(ctx context.Context) (receipt, error) {
-	r := receipt{
-		Stack: e.stack, CorpID: e.corp, At: e.now().UTC().Truncate(time.Second),
-		Buckets: map[string]count{}, Tables: map[string]int{}, Secrets: []string{}, Left: []string{},
-	}
+	r := e.newReceipt()
 	order, err := e.examine(ctx, &r)
 	if err != nil {
 		return r, err
@@ -40,15 +48,22 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 	if err := e.pass(ctx, order, &r); err != nil || !e.confirmed {
 		return r, err
 	}
+	if err := e.sleep(ctx, settle); err != nil {
+		return r, fmt.Errorf("erased once, and interrupted before what was still running had ended, so run it again: %w", err)
+	}
+	if err := e.pass(ctx, order, &r); err != nil {
+		return r, err
+	}
 	again := e
-	again.confirmed = false
-	seen := receipt{Buckets: map[string]count{}, Tables: map[string]int{}}
+	again.confirmed, again.naming = false, true
+	seen := e.newReceipt()
 	if err := again.pass(ctx, order, &seen); err != nil {
 		return r, err
 	}
+	r.Left = e.locks(ctx, seen.versions, r.refused)
 	for bucket, n := range seen.Buckets {
-		if n.Versions > 0 {
-			r.Left = append(r.Left, fmt.Sprintf("%d versions in %s", n.Versions, bucket))
+		if n.Uploads > 0 {
+			r.Left = append(r.Left, fmt.Sprintf("%d unfinished uploads in %s", n.Uploads, bucket))
 		}
 	}
 	for table, n := range seen.Tables {
@@ -62,6 +77,14 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 	slices.Sort(r.Left)
 	r.Erased = len(r.Left) == 0
 	return r, nil
+}
+
+func (e eraser) newReceipt() receipt {
+	return receipt{
+		Stack: e.stack, CorpID: e.corp, At: e.now().UTC().Truncate(time.Second),
+		Buckets: map[string]count{}, Tables: map[string]int{}, Secrets: []string{}, Left: []string{},
+		refused: map[object]string{},
+	}
 }
 
 // examine finds settings and ledger among the tables, so that they come last,
@@ -129,43 +152,104 @@ func (e eraser) pass(ctx context.Context, order []string, r *receipt) error {
 	return e.allSecrets(ctx, r)
 }
 
-// bucket erases every version of every object, and the marks of deleted ones.
+type object struct{ bucket, key string }
+
+type version struct {
+	object
+	id string
+}
+
+// bucket erases every version of every object, the marks of deleted ones, and
+// uploads that were never finished. What is locked is left.
 func (e eraser) bucket(ctx context.Context, bucket string, r *receipt) error {
 	prefix := e.corp + "/"
+	n, counted := r.Buckets[bucket], maps.Clone(r.refused)
 	pages := s3.NewListObjectVersionsPaginator(e.s3, &s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: &prefix})
-	var n count
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
 		var ids []s3types.ObjectIdentifier
+		add := func(key, id *string, bytes int64) {
+			ids = append(ids, s3types.ObjectIdentifier{Key: key, VersionId: id})
+			if _, again := counted[object{bucket, *key}]; !again {
+				n.Versions++
+				n.Bytes += bytes
+			}
+		}
 		for _, v := range page.Versions {
-			ids = append(ids, s3types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
-			n.Bytes += aws.ToInt64(v.Size)
+			add(v.Key, v.VersionId, aws.ToInt64(v.Size))
 		}
 		for _, m := range page.DeleteMarkers {
-			ids = append(ids, s3types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
+			add(m.Key, m.VersionId, 0)
 		}
-		n.Versions += len(ids)
-		if !e.confirmed || len(ids) == 0 {
-			continue
+		if e.naming {
+			for _, id := range ids {
+				r.versions = append(r.versions, version{object{bucket, *id.Key}, aws.ToString(id.VersionId)})
+			}
 		}
-		in := &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &s3types.Delete{Objects: ids, Quiet: aws.Bool(true)}}
-		if e.bypass {
-			in.BypassGovernanceRetention = aws.Bool(true)
+		if e.confirmed && len(ids) > 0 {
+			if err := e.deleteVersions(ctx, bucket, ids, r); err != nil {
+				return err
+			}
 		}
-		out, err := e.s3.DeleteObjects(ctx, in)
+	}
+	uploads := s3.NewListMultipartUploadsPaginator(e.s3, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &prefix})
+	for uploads.HasMorePages() {
+		page, err := uploads.NextPage(ctx)
 		if err != nil {
 			return err
 		}
-		// Locked ones are left, and told of; the rest goes.
-		for _, refused := range out.Errors {
-			r.Left = append(r.Left, fmt.Sprintf("%s of %s: %s", aws.ToString(refused.Key), bucket, aws.ToString(refused.Code)))
+		for _, u := range page.Uploads {
+			n.Uploads++
+			if !e.confirmed {
+				continue
+			}
+			_, err := e.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId})
+			if absent := (*s3types.NoSuchUpload)(nil); err != nil && !errors.As(err, &absent) {
+				return err
+			}
 		}
 	}
 	r.Buckets[bucket] = n
 	return nil
+}
+
+func (e eraser) deleteVersions(ctx context.Context, bucket string, ids []s3types.ObjectIdentifier, r *receipt) error {
+	in := &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &s3types.Delete{Objects: ids, Quiet: aws.Bool(true)}}
+	if e.bypass {
+		in.BypassGovernanceRetention = aws.Bool(true)
+	}
+	out, err := e.s3.DeleteObjects(ctx, in)
+	if err != nil {
+		return err
+	}
+	for _, refused := range out.Errors {
+		r.refused[object{bucket, aws.ToString(refused.Key)}] = aws.ToString(refused.Code)
+	}
+	return nil
+}
+
+// locks names the versions that are left, each with the kind of its lock and
+// when that ends, or with S3's refusal if there is none or it cannot be read.
+func (e eraser) locks(ctx context.Context, left []version, refused map[object]string) []string {
+	names := make([]string, len(left))
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i, v := range left {
+		group.Go(func() error {
+			why := cmp.Or(refused[v.object], "written at the end")
+			out, err := e.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &v.bucket, Key: &v.key, VersionId: &v.id})
+			if err == nil && out.ObjectLockRetainUntilDate != nil {
+				why = fmt.Sprintf("%s lock until %s", out.ObjectLockMode, out.ObjectLockRetainUntilDate.UTC().Format(time.RFC3339))
+			}
+			names[i] = fmt.Sprintf("%s of %s, version %s: %s", v.key, v.bucket, v.id, why)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return names
 }
 
 // table erases the items whose partition is the company, or begins with it and
@@ -178,7 +262,7 @@ func (e eraser) table(ctx context.Context, table string, r *receipt) error {
 			":corp": &types.AttributeValueMemberS{Value: e.corp}, ":parts": &types.AttributeValueMemberS{Value: e.corp + "#"},
 		},
 	})
-	n := 0
+	n := r.Tables[table]
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,11 +16,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/cloud/template"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -25,7 +30,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-var at = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+var (
+	at      = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	lockEnd = time.Now().UTC().Add(time.Hour).Truncate(time.Second)
+)
 
 const (
 	leaving = "ww0123456789abcdef"
@@ -44,9 +52,13 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	}
 	corps, ledger := dynamostore.NewCorps(e.dynamo, e.tables[0]), dynamostore.NewLedger(e.dynamo, e.tables[1])
 	messages, views := dynamostore.NewMessages(e.dynamo, e.tables[2]), dynamostore.NewViews(e.dynamo, e.tables[3])
-	journal := s3store.NewJournal(e.s3, e.buckets[0])
+	files, contacts := dynamostore.NewMedia(e.dynamo, e.tables[4]), dynamostore.NewContacts(e.dynamo, e.tables[5])
+	consents := dynamostore.NewConsents(e.dynamo, e.tables[6])
+	journal, media := s3store.NewJournal(e.s3, e.buckets[0]), s3store.NewMedia(e.s3, e.buckets[1])
 	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
 	must(corps.SetEnabled(ctx, corp, true, at))
+	must(corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", CreatedAt: at}, false, ""))
+	must(corps.RecordEvent(ctx, corp, archive.Event{Type: "e", At: at, Body: []byte("{}")}))
 	genesis := archive.NewHead(corp)
 	row := archive.Row{
 		Corp: corp, Kind: archive.PageRow, First: 1, Last: 9, Count: 9, Sum: fmt.Sprintf("%064d", 7), Size: 4, At: at,
@@ -54,7 +66,6 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	}
 	row.Hash = archive.ChainHash(row)
 	must(ledger.Append(ctx, genesis, row))
-	must(ledger.CreateReplay(ctx, archive.Replay{Corp: corp, ID: "2026-1", CreatedAt: at, UpdatedAt: at, By: "v"}))
 	view := archive.PageView{Corp: corp}
 	for i := range 60 { // more than a batch
 		view.Messages = append(view.Messages, archive.Message{
@@ -63,23 +74,43 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	}
 	must(messages.WritePage(ctx, view))
 	must(views.RecordView(ctx, archive.View{Corp: corp, Viewer: "v", Role: "reader", Party: "p", At: at}))
+	must(ledger.CreateReplay(ctx, archive.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
+	// Whatever other partition of a company there may be.
+	_, err := e.dynamo.PutItem(ctx, &dynamodb.PutItemInput{TableName: &e.tables[1], Item: map[string]types.AttributeValue{
+		"pk": &types.AttributeValueMemberS{Value: corp + "#others"}, "sk": &types.AttributeValueMemberS{Value: "x"},
+	}})
+	must(err)
+	id := archive.FileID("file")
+	must(files.CreateFile(ctx, archive.File{Corp: corp, ID: id, SDKFileID: "file", Deadline: at, State: archive.FileWaiting}))
+	must(contacts.SavePerson(ctx, corp, archive.Person{ID: "wmA", Name: "客户"}))
+	must(contacts.SaveRoom(ctx, corp, archive.Room{ID: "wrA", Name: "群"}))
+	must(consents.RecordConsents(ctx, []archive.Consent{
+		{Corp: corp, Contact: "wmA", Member: "m", Status: "agree", At: at}, {Corp: corp, Contact: "wmA", Room: "wrA", Status: "agree", At: at},
+	}))
+	must(media.PutFile(ctx, corp, id, []byte("file")))
+	_, err = media.BeginUpload(ctx, corp, archive.FileID("unfinished"))
+	must(err)
 	must(journal.PutHead(ctx, archive.DayOf(at), genesis))
 	// What somebody overwrote and deleted is still there.
 	key := corp + "/pages/x"
 	for range 2 {
 		in := &s3.PutObjectInput{Bucket: &e.buckets[0], Key: &key, Body: strings.NewReader("page")}
 		if locked {
-			in.ObjectLockMode, in.ObjectLockRetainUntilDate = s3types.ObjectLockModeCompliance, aws.Time(time.Now().Add(time.Hour))
+			in.ObjectLockMode, in.ObjectLockRetainUntilDate = s3types.ObjectLockModeCompliance, &lockEnd
 			in.ChecksumAlgorithm = s3types.ChecksumAlgorithmSha256
 		}
 		_, err := e.s3.PutObject(ctx, in)
 		must(err)
 	}
-	_, err := e.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &e.buckets[0], Key: &key})
+	_, err = e.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &e.buckets[0], Key: &key})
 	must(err)
 	secrets := secretstore.New(e.secrets, e.stack, "")
-	must(secrets.PutArchiveSecret(ctx, corp, secret.New("s")))
+	pair := secretstore.CallbackPair{Token: secret.New("t"), AESKey: secret.New("a")}
 	must(secrets.CreatePrivateKey(ctx, corp, "k1", secret.New("pem")))
+	must(secrets.PutArchiveSecret(ctx, corp, secret.New("s")))
+	must(secrets.CreateCallback(ctx, corp, pair))
+	must(secrets.PutAppSecret(ctx, corp, secret.New("s")))
+	must(secrets.CreateAppCallback(ctx, corp, pair))
 }
 
 func newEraser(t *testing.T, confirmed bool) eraser {
@@ -88,19 +119,22 @@ func newEraser(t *testing.T, confirmed bool) eraser {
 	e := eraser{
 		job:    job{stack: awstest.Name(t), corp: leaving, confirmed: confirmed, secretsWindow: 7},
 		dynamo: dynamodb.NewFromConfig(cfg), s3: s3.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg),
-		now: func() time.Time { return at },
+		now:   func() time.Time { return at },
+		sleep: func(context.Context, time.Duration) error { return nil },
 	}
-	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "ViewsTable"} {
+	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "ViewsTable", "MediaTable", "ContactsTable", "ConsentsTable"} {
 		e.tables = append(e.tables, awstest.Table(t, id))
 	}
-	bucket := awstest.Name(t)
-	if _, err := e.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{
-		Bucket: &bucket, ObjectLockEnabledForBucket: aws.Bool(true),
-		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(cfg.Region)},
-	}); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		bucket := awstest.Name(t)
+		if _, err := e.s3.CreateBucket(t.Context(), &s3.CreateBucketInput{
+			Bucket: &bucket, ObjectLockEnabledForBucket: aws.Bool(true),
+			CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(cfg.Region)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		e.buckets = append(e.buckets, bucket)
 	}
-	e.buckets = []string{bucket}
 	return e
 }
 
@@ -146,12 +180,23 @@ func TestErase(t *testing.T) {
 	if n := r.Buckets[e.buckets[0]]; n.Versions != 4 || n.Bytes < 8 {
 		t.Errorf("got %+v, want a head, two versions and the mark of a deletion", n)
 	}
-	if r.Tables[e.tables[2]] != 60 || r.Tables[e.tables[0]] != 1 || r.Tables[e.tables[1]] < 4 || r.Tables[e.tables[3]] != 1 {
-		t.Errorf("got items %v", r.Tables)
+	if n := r.Buckets[e.buckets[1]]; n != (count{Versions: 1, Bytes: 4, Uploads: 1}) {
+		t.Errorf("got %+v, want a file and one that is not whole", n)
 	}
-	want := []string{e.stack + "/" + leaving + "/archive", e.stack + "/" + leaving + "/key/k1"}
+	for i, least := range []int{3, 5, 60, 1, 1, 2, 2} {
+		if got := r.Tables[e.tables[i]]; got < least {
+			t.Errorf("%s: got %d items, want %d at least", e.tables[i], got, least)
+		}
+	}
+	var want []string
+	for _, name := range []string{"app", "appcallback", "archive", "callback", "key/k1"} {
+		want = append(want, e.stack+"/"+leaving+"/"+name)
+	}
 	if !slices.Equal(r.Secrets, want) {
 		t.Errorf("got secrets %v, want %v: private keys last", r.Secrets, want)
+	}
+	if !reflect.DeepEqual(r.Buckets, counted.Buckets) {
+		t.Errorf("counted %v, erased %v", counted.Buckets, r.Buckets)
 	}
 	for table, n := range counted.Tables {
 		if r.Tables[table] != n {
@@ -181,11 +226,59 @@ func TestEraseLeavesWhatIsLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Erased || len(r.Left) == 0 || !strings.Contains(strings.Join(r.Left, "\n"), leaving+"/pages/x") {
-		t.Errorf("got %+v, want the locked object named", r)
+	left := strings.Join(r.Left, "\n")
+	if r.Erased || strings.Count(left, leaving+"/pages/x of ") != 2 || strings.Count(left, "COMPLIANCE lock until "+lockEnd.Format(time.RFC3339)) != 2 {
+		t.Errorf("got %q, want both locked versions named once with the date", r.Left)
 	}
-	if len(r.Secrets) != 2 || r.Tables[e.tables[2]] != 60 {
-		t.Errorf("got %+v, want the rest erased", r)
+	if len(r.Secrets) != 5 || r.Tables[e.tables[2]] < 60 || r.Buckets[e.buckets[0]].Versions != 4 {
+		t.Errorf("got %+v, want the rest erased, and all counted once", r)
+	}
+}
+
+// A function that was at work while the company was erased writes behind that.
+func TestEraseWaitsForWhatRuns(t *testing.T) {
+	e := newEraser(t, true)
+	fill(t, e, leaving, false)
+	switchOff(t, e)
+	e.sleep = func(ctx context.Context, d time.Duration) error {
+		if d != settle {
+			t.Errorf("waits %v, want %v", d, settle)
+		}
+		if _, err := dynamostore.NewCorps(e.dynamo, e.tables[0]).Corp(ctx, leaving); !errors.Is(err, archive.ErrNotFound) {
+			t.Errorf("got %v, want the settings gone, so that nothing begins any more", err)
+		}
+		err := dynamostore.NewMessages(e.dynamo, e.tables[2]).WritePage(ctx, archive.PageView{Corp: leaving, Messages: []archive.Message{
+			{Corp: leaving, Conversation: archive.RoomConversation("r"), Time: at, MsgID: "late", Seq: 99, Raw: []byte("{}")},
+		}})
+		return errors.Join(err, s3store.NewMedia(e.s3, e.buckets[1]).PutFile(ctx, leaving, archive.FileID("late"), []byte("late")))
+	}
+	r, err := e.erase(t.Context())
+	if err != nil || !r.Erased {
+		t.Fatalf("got %+v, error %v, want all erased", r, err)
+	}
+	if r.Tables[e.tables[2]] != 61 || r.Buckets[e.buckets[1]].Versions != 2 {
+		t.Errorf("got %+v, want what came late counted too", r)
+	}
+	e.sleep = func(context.Context, time.Duration) error { return context.Canceled }
+	if _, err := e.erase(t.Context()); err == nil || !strings.Contains(err.Error(), "run it again") {
+		t.Errorf("interrupted: got %v, want to be told to run it again", err)
+	}
+}
+
+// No function runs for as long as is waited for.
+func TestSettle(t *testing.T) {
+	source, err := os.ReadFile("../../../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stack, err := template.Read(source, template.Options{StackName: "s", Region: "cn-north-1", QueueEndpoint: "http://q", Parameters: map[string]string{"JwtIssuer": "https://i"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range stack.Functions {
+		if f.Timeout >= settle-30*time.Second {
+			t.Errorf("%s may run for %v, erasing waits %v", f.ID, f.Timeout, settle)
+		}
 	}
 }
 
@@ -217,7 +310,7 @@ func TestArguments(t *testing.T) {
 		"argument too many": {append(slices.Clone(good), "now"), "without a flag"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := run(t.Context(), c.args, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := run(t.Context(), c.args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})

@@ -6,9 +6,11 @@
 // Tables and buckets are outputs of the stack. Without -confirm it only counts.
 //
 // The order: objects, items of every table with the ledger and then the
-// settings last, secrets with private keys last. After a crash it is run
-// again; the receipt then tells what was left. What expires by itself is not
-// touched: point-in-time recovery, logs, refusals of our address.
+// settings last, secrets with private keys last. Functions that were at work
+// for the company may have written behind that, so after some minutes, when
+// none can be any more, all of it is done again, and then looked at. After a
+// crash it is run again; the receipt then tells what was left. What expires by
+// itself is not touched: point-in-time recovery, logs, refusals of our address.
 package main
 
 import (
@@ -33,7 +35,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "erase:", err)
@@ -41,7 +43,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+// run writes the receipt to out, and what a person waits for to progress.
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	j, err := parse(args)
 	if err != nil {
 		return err
@@ -53,6 +56,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	e := eraser{
 		job: j, dynamo: dynamodb.NewFromConfig(cfg), s3: s3.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg),
 		now: time.Now,
+		sleep: func(ctx context.Context, d time.Duration) error {
+			fmt.Fprintf(progress, "erased once; in %v, when nothing can be at work for the company any more, what was written meanwhile\n", d)
+			return archive.Sleep(ctx, d)
+		},
 	}
 	r, err := e.erase(ctx)
 	if err != nil {
@@ -112,6 +119,9 @@ type receipt struct {
 	Secrets []string         `json:"secrets"`
 	// Left is what could not be erased, with the reason.
 	Left []string `json:"left"`
+
+	versions []version         // that are left
+	refused  map[object]string // by S3 to be erased, and its code
 }
 
 type head struct {
@@ -123,6 +133,7 @@ type head struct {
 type count struct {
 	Versions int   `json:"versions"`
 	Bytes    int64 `json:"bytes"`
+	Uploads  int   `json:"unfinished_uploads"`
 }
 
 func (r receipt) write(out io.Writer) error {

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// tableRows are the usages of the tables.
+var tableRows = []usage{
+	{1e6, 20, 10, 1, 12},
+	{1e7, 200, 50, 1, 12},
+	{1e8, 2000, 200, 2, 12},
+}
+
+// The regions of the tables.
+const global, china = "us-east-1", "cn-north-1"
+
+// documents are the parts of documents that are computed.
+func documents(in inputs) (map[string][]string, error) {
+	var parts [3]string
+	bills := make(map[string][][]line)
+	for i, region := range []string{global, china} {
+		b, err := in.book(region)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range tableRows {
+			bills[region] = append(bills[region], b.bill(u))
+		}
+		if err := b.missing(); err != nil {
+			return nil, err
+		}
+		parts[i] = longTable(b.currency, bills[region])
+	}
+	parts[2] = sources(in.measured.Values)
+	return map[string][]string{
+		"docs/cost.md":    parts[:],
+		"README.md":       {shortTable("en", bills)},
+		"README.zh-CN.md": {shortTable("zh", bills)},
+	}, nil
+}
+
+// The parts of a document lie between these marks, in their order.
+const begin, end = "<!-- make cost -->\n\n", "\n<!-- end -->\n"
+
+// writeDocuments puts the parts of every document in place.
+func writeDocuments(root string, in inputs) error {
+	all, err := documents(in)
+	if err != nil {
+		return err
+	}
+	for name, parts := range all {
+		text, err := os.ReadFile(root + "/" + name)
+		if err != nil {
+			return err
+		}
+		written, err := fill(string(text), parts)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(root+"/"+name, []byte(written), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fill(text string, parts []string) (string, error) {
+	pieces := strings.Split(text, begin)
+	if len(pieces) != len(parts)+1 {
+		return "", fmt.Errorf("has %d places for %d tables", len(pieces)-1, len(parts))
+	}
+	for i, part := range parts {
+		_, after, ok := strings.Cut(pieces[i+1], end)
+		if !ok {
+			return "", errors.New("a place for a table has no end")
+		}
+		pieces[i+1] = part + end + after
+	}
+	return strings.Join(pieces, begin), nil
+}
+
+// longTable has the bills side by side, line by line.
+func longTable(currency string, bills [][]line) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "| %s a month |", currency)
+	for _, u := range tableRows {
+		fmt.Fprintf(&out, " %.0f million messages, %.0f GB of media, %.0f companies |", u.messages/1e6, u.mediaGB, u.corps)
+	}
+	out.WriteString("\n|---|---:|---:|---:|\n")
+	for i, l := range bills[0] {
+		row(&out, l.name, func(j int) float64 { return bills[j][i].amount })
+	}
+	row(&out, "**sum**", func(j int) float64 { return sum(bills[j]) })
+	row(&out, "per million messages", func(j int) float64 { return sum(bills[j]) / tableRows[j].messages * 1e6 })
+	return out.String()
+}
+
+// shortTable has a row for each group of lines.
+func shortTable(language string, bills map[string][][]line) string {
+	heading, total, totalChina := "USD a month", "**sum**", "**the same in Beijing, CNY**"
+	column := func(u usage) string {
+		return fmt.Sprintf("%.0f million messages, %.0f GB of media a month, %.0f companies", u.messages/1e6, u.mediaGB, u.corps)
+	}
+	if language == "zh" {
+		heading, total, totalChina = "美元/月", "**合计**", "**北京区域同样用量，人民币**"
+		column = func(u usage) string {
+			messages := fmt.Sprintf("%.0f 万条", u.messages/1e4)
+			if u.messages >= 1e8 {
+				messages = fmt.Sprintf("%.0f 亿条", u.messages/1e8)
+			}
+			return fmt.Sprintf("每月 %s消息、%.0f GB 媒体，%.0f 家企业", messages, u.mediaGB, u.corps)
+		}
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "| %s |", heading)
+	for _, u := range tableRows {
+		fmt.Fprintf(&out, " %s |", column(u))
+	}
+	out.WriteString("\n|---|---:|---:|---:|\n")
+	for g, name := range groupNames[language] {
+		row(&out, name, func(j int) float64 {
+			var lines []line
+			for _, l := range bills[global][j] {
+				if l.group == group(g) {
+					lines = append(lines, l)
+				}
+			}
+			return sum(lines)
+		})
+	}
+	row(&out, total, func(j int) float64 { return sum(bills[global][j]) })
+	row(&out, totalChina, func(j int) float64 { return sum(bills[china][j]) })
+	return out.String()
+}
+
+func row(out *strings.Builder, name string, amount func(j int) float64) {
+	fmt.Fprintf(out, "| %s |", name)
+	for j := range tableRows {
+		if strings.HasPrefix(name, "**") {
+			fmt.Fprintf(out, " **%.0f** |", amount(j))
+		} else {
+			fmt.Fprintf(out, " %.0f |", amount(j))
+		}
+	}
+	out.WriteByte('\n')
+}
+
+func sum(lines []line) (total float64) {
+	for _, l := range lines {
+		total += l.amount
+	}
+	return total
+}
+
+// sources lists which numbers were measured and which were not.
+func sources(measured map[string]number) string {
+	var out strings.Builder
+	for _, s := range []struct{ source, text string }{
+		{"measured (make bench)", "by `make bench`"}, {"measured:", "seen otherwise"}, {"derived", "derived"}, {"assumed", "assumed"},
+	} {
+		if names := named(measured, s.source); len(names) > 0 {
+			fmt.Fprintf(&out, "- %s: `%s`\n", s.text, strings.Join(names, "`, `"))
+		}
+	}
+	return out.String()
+}
