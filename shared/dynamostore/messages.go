@@ -237,19 +237,42 @@ type partyDay struct {
 
 func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day} }
 
-// listed are the activities that the lists have, of the days of those given.
+// listed are the activities that the lists have, among those given and others
+// of their days. Most pages say one thing of a party's day, which most often
+// was written by itself: such entries are looked up together. Only of the other
+// days all entries are read.
 func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (map[archive.Activity]bool, error) {
-	asked := make(map[partyDay]bool)
-	var mu sync.Mutex
-	listed := make(map[archive.Activity]bool)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(batchesAtOnce)
+	days := make(map[partyDay][]archive.Activity)
 	for _, a := range activities {
-		of := dayOf(a)
-		if asked[of] {
+		days[dayOf(a)] = append(days[dayOf(a)], a)
+	}
+	var alone []archive.Activity
+	var keys []item
+	for of, said := range days {
+		if len(said) > 1 {
 			continue
 		}
-		asked[of] = true
+		it, err := encodeEntry(of, []archive.ConversationID{said[0].Conversation})
+		if err != nil {
+			return nil, err
+		}
+		alone, keys = append(alone, said[0]), append(keys, it)
+	}
+	stored, err := m.readByKey(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[archive.Activity]bool)
+	for i, a := range alone {
+		if _, there := stored[fullKey(keys[i])]; there {
+			listed[a] = true
+			delete(days, dayOf(a))
+		}
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(daysAtOnce)
+	for of := range days {
 		group.Go(func() error {
 			entries, err := collect(m.query(ctx, m.client, consistently(startingWith(partyPK(of.corp, of.party), string(of.day)+"#"))), readEntry)
 			if err != nil {
@@ -270,6 +293,10 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 	}
 	return listed, nil
 }
+
+// daysAtOnce bounds the requests for what is listed of a day, which are small:
+// a room may have two thousand members.
+const daysAtOnce = 32
 
 // entryBytes is about the most that an entry holds; DynamoDB takes 400 KB.
 const entryBytes = 100 << 10
