@@ -17,10 +17,11 @@
 //	          <corp>            loss#<since>
 //	          <corp>            told                            what people were last told of the corp
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
-//	          @address          refusal#<time>#<corp>           expires after a day
+//	          @address          refusal#<time>#<by>             expires after a day; by is a corp, or <corp>/decode
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
 //	          <corp>#r#<conv>   <msgid>                         the message was withdrawn
-//	          <corp>#p#<party>  <day>#<conv>                    the party was active that day
+//	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
+//	          <corp>#p#<party>  <day>#~<digest>                 … and in several, which the item names
 //	          <corp>#u          <seq>                           an undecryptable row
 //	media     <corp>            file#<sha256 of sdkfileid>      a file: what it is, how it is doing
 //	          <corp>            waiting#<lane>#<ms>#<sha256>    it waits; ms is its deadline
