@@ -60,7 +60,8 @@ type Options struct {
 	// if empty.
 	Library, Worker string
 	// WeCom is the URL of another WeCom, given to the functions as a proxy. If
-	// it is set there is no simulated one.
+	// it is set there is no simulated one, and functions ask for the template's
+	// WECOM_API, with TLS, unless Env has another.
 	WeCom string
 	// Companies are those of the simulated WeCom; two invented ones if nil.
 	Companies []wecom.CorpConfig
@@ -353,8 +354,9 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 	if replace == nil {
 		replace = map[string]string{}
 	}
-	if replace["WECOM_API"] == "" {
+	if c.Sim != nil && replace["WECOM_API"] == "" {
 		// Without TLS, so that the simulated WeCom can play the host as a proxy.
+		// On the way to another one a secret would be readable.
 		replace["WECOM_API"] = "http://qyapi.weixin.qq.com"
 	}
 	var err error

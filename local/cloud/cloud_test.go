@@ -151,9 +151,13 @@ func TestCloud(t *testing.T) {
 	if got := eventually(t, c, "/v1/files/a/云"); got != "text by back" {
 		t.Errorf("through queue and bucket: got %q", got)
 	}
-	ask(t, c, "POST", "/v1/files/library", "where", "ww1")
+	ask(t, c, "POST", "/v1/files/library", "$SDK_LIBRARY", "ww1")
 	if got := eventually(t, c, "/v1/files/library"); !strings.HasSuffix(got, "libWeWorkFinanceSdk_C.so by back") || strings.HasPrefix(got, "/opt") {
 		t.Errorf("library: got %q, want the stand-in's path", got)
+	}
+	ask(t, c, "POST", "/v1/files/wecom", "$WECOM_API", "ww1")
+	if got := eventually(t, c, "/v1/files/wecom"); got != "http://qyapi.weixin.qq.com by back" {
+		t.Errorf("the simulated WeCom: got %q, want a host that it can play", got)
 	}
 	if got := eventually(t, c, "/v1/ticks"); got != "Scheduled Event" {
 		t.Errorf("schedule: got %q", got)
@@ -205,6 +209,26 @@ func TestCloud(t *testing.T) {
 		t.Run(want.method+" "+want.path, func(t *testing.T) {
 			if status, body := get(want.method, want.path, want.header...); status != want.status || !strings.Contains(body, want.body) {
 				t.Errorf("got %d %.200q, want %d with %q", status, body, want.status, want.body)
+			}
+		})
+	}
+}
+
+// The archive secret goes to another WeCom as it does when deployed: with TLS,
+// unless somebody says otherwise.
+func TestAnotherWeCom(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"as deployed": {nil, "https://wecom.example by back"},
+		"without TLS": {map[string]string{"WECOM_API": "http://127.0.0.1:1"}, "http://127.0.0.1:1 by back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud := start(t, cloud.Options{Root: root(t), WeCom: "http://127.0.0.1:1", Env: c.env})
+			ask(t, cloud, "POST", "/v1/files/wecom", "$WECOM_API", "ww1")
+			if got := eventually(t, cloud, "/v1/files/wecom"); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}

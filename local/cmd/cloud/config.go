@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type config struct {
 	apiPort, controlPort    int
 	wecomPort, queuePort    int
 	library, worker         string
-	wecom                   string
+	wecom, wecomAPI         string
 	corps                   string
 	noChat                  bool
 	rate                    float64
@@ -57,7 +58,8 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	f.IntVar(&c.queuePort, "queue-port", 0, "port of SQS")
 	f.StringVar(&c.library, "sdk-library", "", "`path` of another libWeWorkFinanceSdk_C.so than the stand-in, which is built at the start")
 	f.StringVar(&c.worker, "sdk-worker", "", "`path` of another worker than build/FinanceSdkLayer/finance-sdk/worker")
-	f.StringVar(&c.wecom, "wecom", "", "`URL` of another WeCom, used by the vendor library as its proxy; then none is simulated")
+	f.StringVar(&c.wecom, "wecom", "", "`URL` of another WeCom, used as a proxy by the vendor library and by inspect; then none is simulated")
+	f.StringVar(&c.wecomAPI, "wecom-api", "", "`URL` by which inspect asks the WeCom behind -wecom, with the archive secret; https://qyapi.weixin.qq.com if empty. A proxy reads along where it is http")
 	f.StringVar(&c.corps, "corps", "", "corpids separated by commas, to print tokens for; with -wecom")
 	f.BoolVar(&c.noChat, "no-chat", false, "companies set the archive up, but nobody chats")
 	f.Float64Var(&c.rate, "rate", 1, "messages a second of each company")
@@ -96,11 +98,17 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	wrong(c.tick < 0 || c.notify < 0 || c.idleAfter <= 0, "a duration is negative")
 	wrong(c.once > 0 && c.wecom != "", "-once needs the simulated WeCom")
 	wrong(c.once > 0 && c.data != "", "-once begins with nothing: it cannot have -data")
-	if u, err := url.Parse(c.wecom); c.wecom != "" && (err != nil || u.Host == "") {
-		errs = append(errs, errors.New("-wecom is no URL such as http://127.0.0.1:9000"))
-	}
+	wrong(c.wecom != "" && !isURL(c.wecom, "http", "socks5"), "-wecom is no URL such as http://127.0.0.1:9000 or socks5://127.0.0.1:9000")
+	wrong(c.wecomAPI != "" && !isURL(c.wecomAPI, "https", "http"), "-wecom-api is no URL such as https://qyapi.weixin.qq.com")
+	wrong(c.wecomAPI != "" && c.wecom == "", "-wecom-api is for -wecom")
 	wrong(c.corps != "" && c.wecom == "", "-corps is for -wecom; the simulated companies get tokens anyway")
 	return c, errors.Join(errs...)
+}
+
+// isURL reports whether s is one of these schemes and a host.
+func isURL(s string, schemes ...string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && strings.Trim(u.Path, "/") == "" && slices.Contains(schemes, u.Scheme)
 }
 
 func (c config) options(log *slog.Logger) cloud.Options {
@@ -111,6 +119,9 @@ func (c config) options(log *slog.Logger) cloud.Options {
 		Tick: c.tick, FailureSpeed: c.failureSpeed, IdleAfter: c.idleAfter,
 		Sim: wecom.Config{NotifyEvery: c.notify, Logger: log, Seed: 1},
 		Log: log,
+	}
+	if c.wecomAPI != "" {
+		o.Env = map[string]string{"WECOM_API": c.wecomAPI}
 	}
 	if c.verbose {
 		o.ServiceLog = func(line string) { log.Info("service says", "line", line) }

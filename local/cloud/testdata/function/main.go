@@ -104,7 +104,8 @@ func (f function) front(ctx context.Context, r events.APIGatewayV2HTTPRequest) (
 	return answer(404, "", nil)
 }
 
-// back stores the files that were sent.
+// back stores the files that were sent; of a text such as $NAME what its
+// environment has.
 func (f function) back(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
 	var r events.SQSEventResponse
 	for _, m := range e.Records {
@@ -112,8 +113,8 @@ func (f function) back(ctx context.Context, e events.SQSEvent) (events.SQSEventR
 		if err := json.Unmarshal([]byte(m.Body), &file); err != nil {
 			return r, err
 		}
-		if file.Text == "where" {
-			file.Text = os.Getenv("SDK_LIBRARY")
+		if name, ok := strings.CutPrefix(file.Text, "$"); ok {
+			file.Text = os.Getenv(name)
 		}
 		// A key with a slash and other letters, as real ones have.
 		_, err := f.files.PutObject(ctx, &s3.PutObjectInput{
