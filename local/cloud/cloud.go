@@ -174,7 +174,7 @@ func (c *Cloud) start(ctx context.Context) error {
 	o := &c.options
 	source, err := os.ReadFile(filepath.Join(o.Root, "template.yaml"))
 	if err != nil {
-		return fmt.Errorf("the template: %w", err)
+		return fmt.Errorf("%q is not the folder of the repository: %w", o.Root, err)
 	}
 	if c.tables, err = aws.Tables(source); err != nil {
 		return err

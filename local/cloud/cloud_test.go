@@ -288,7 +288,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		options cloud.Options
 		want    string
 	}{
-		"no template":    {cloud.Options{Root: bare}, "the template"},
+		"no template":    {cloud.Options{Root: bare}, "is not the folder of the repository"},
 		"taken port":     {cloud.Options{Root: dir, GatewayAddr: taken.Addr().String()}, "address already in use"},
 		"open to others": {cloud.Options{Root: dir, ControlAddr: "0.0.0.0:0"}, "only loopback"},
 	} {

@@ -390,9 +390,9 @@ func TestClosed(t *testing.T) {
 func TestOutput(t *testing.T) {
 	t.Parallel()
 	f, out := function(t, nil)
-	const line = `{"level":"ERROR","msg":"lost the thread","err":"snap"}`
+	const line = `{"timestamp":"now","level":"ERROR","message":"lost the thread","err":"snap","corp":"ww1"}` // as aws-lambda-go's handler writes
 	answer[any](t, f, order{Do: "print", Text: line})
-	for _, want := range []string{line + "\n", `text="lost the thread snap"`} {
+	for _, want := range []string{line + "\n", `text="lost the thread; corp ww1; err snap"`} {
 		await(t, 0, func(int) bool { return strings.Contains(out.String(), want) })
 	}
 }

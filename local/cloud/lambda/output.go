@@ -3,7 +3,10 @@ package lambda
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -33,24 +36,29 @@ func (f *Function) print(line []byte) {
 	}
 	f.outMu.Unlock()
 
-	var entry struct {
-		Level   string `json:"level"`
-		Message string `json:"msg"`
-		Err     string `json:"err"`
-	}
 	text := shorten(string(line))
+	var entry map[string]any
 	if json.Unmarshal(line, &entry) != nil {
 		// Not a line of the function's logger. If it is a panic's, the failed
 		// invocation tells.
 		f.cfg.Log.Info("function prints", "function", f.cfg.Name, "text", text)
 		return
-	} else if entry.Message != "" {
-		text = shorten(entry.Message + " " + entry.Err)
 	}
-	switch entry.Level {
-	case "WARN", "ERROR":
-		f.cfg.Log.Warn("function says", "function", f.cfg.Name, "level", entry.Level, "text", text)
+	level := entry["level"]
+	if level != "WARN" && level != "ERROR" {
+		return
 	}
+	if message, ok := entry["message"].(string); ok {
+		text = message
+		for _, name := range slices.Sorted(maps.Keys(entry)) {
+			switch name {
+			case "timestamp", "level", "message", "requestId":
+			default:
+				text += fmt.Sprintf("; %s %v", name, entry[name])
+			}
+		}
+	}
+	f.cfg.Log.Warn("function says", "function", f.cfg.Name, "level", level, "text", shorten(text))
 }
 
 func shorten(text string) string {

@@ -79,6 +79,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 		name := "LOCAL_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
 		if v := getenv(name); v != "" && !given[fl.Name] {
 			if err := fl.Value.Set(v); err != nil {
+				_ = fl.Value.Set(fl.DefValue) // which is a value: one mistake, one word about it
 				errs = append(errs, fmt.Errorf("%s is %q: %w", name, v, err))
 			}
 		}
@@ -89,7 +90,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 		}
 	}
 	wrong(f.NArg() > 0, fmt.Sprintf("unknown argument %q; -h lists the flags", f.Arg(0)))
-	for name, port := range map[string]int{"-api-port": c.apiPort, "-control-port": c.controlPort, "-wecom-port": c.wecomPort, "-queue-port": c.queuePort} {
+	for name, port := range c.ports() {
 		wrong(port < 0 || port > 65535, name+" is no port")
 	}
 	wrong(c.rate <= 0, "-rate must be above 0; -no-chat is silence")
@@ -103,6 +104,21 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	wrong(c.wecomAPI != "" && c.wecom == "", "-wecom-api is for -wecom")
 	wrong(c.corps != "" && c.wecom == "", "-corps is for -wecom; the simulated companies get tokens anyway")
 	return c, errors.Join(errs...)
+}
+
+// ports are those that flags choose.
+func (c config) ports() map[string]int {
+	return map[string]int{"-api-port": c.apiPort, "-control-port": c.controlPort, "-wecom-port": c.wecomPort, "-queue-port": c.queuePort}
+}
+
+// portFlag names the flag of an address.
+func (c config) portFlag(addr net.Addr) string {
+	for name, port := range c.ports() {
+		if addr.String() == address(port) {
+			return name
+		}
+	}
+	return "the flag for it (-h lists them)"
 }
 
 // isURL reports whether s is one of these schemes and a host.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -21,7 +22,7 @@ func main() {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "cloud:", err)
+		fmt.Fprintln(os.Stderr, "cloud:", strings.ReplaceAll(err.Error(), "\n", "\n       ")) // one mistake a line
 		os.Exit(1)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"syscall"
 	"time"
@@ -17,20 +18,28 @@ import (
 func begin(ctx context.Context, cfg config, screen *screen, log *slog.Logger) (*cloud.Cloud, error) {
 	screen.say("starting DynamoDB Local, moto and the functions ...")
 	c, err := cloud.Start(ctx, cfg.options(log))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("%w: choose another port (-h lists the flags); 0 takes a free one", err)
+	if err == nil && c.Sim != nil {
+		if err = setUp(ctx, c, screen); err != nil {
+			c.Stop()
+		}
 	}
-	if err != nil || c.Sim == nil {
-		return c, err
+	switch taken := (*net.OpError)(nil); {
+	case err == nil:
+		return c, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		// What failed then says nothing but that.
+		return nil, errors.New("interrupted before it was ready")
+	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &taken):
+		return nil, fmt.Errorf("%v is in use: choose another port with %s; 0 takes a free one", taken.Addr, cfg.portFlag(taken.Addr))
 	}
+	return nil, err
+}
+
+func setUp(ctx context.Context, c *cloud.Cloud, screen *screen) error {
 	for _, corp := range c.Sim.Corps() {
 		screen.say("%s %s sets the archive up ...", corp.ID(), corp.View().Name)
 	}
-	if err := c.SetUp(ctx); err != nil {
-		c.Stop()
-		return nil, err
-	}
-	return c, nil
+	return c.SetUp(ctx)
 }
 
 // lookEvery is how often the live line is renewed.
@@ -55,6 +64,13 @@ func serve(ctx context.Context, cfg config, screen *screen, log *slog.Logger) er
 		<-ctx.Done()
 		return nil
 	}
+	live := newLive(c)
+	if err := live.start(ctx); err != nil {
+		return fmt.Errorf("reading how far the archive is: %w", err)
+	}
+	if live.kept > 0 {
+		screen.say("%d messages were there already: they count as sent\n", live.kept)
+	}
 	if !cfg.noChat {
 		for _, corp := range c.Sim.Corps() {
 			if err := corp.StartChatter(cfg.rate); err != nil {
@@ -62,24 +78,12 @@ func serve(ctx context.Context, cfg config, screen *screen, log *slog.Logger) er
 			}
 		}
 	}
-	watch(ctx, c, screen)
+	live.watch(ctx, screen)
 	return nil
 }
 
-// introduce prints where everything is.
+// introduce prints tokens, and below them, where they are seen, the addresses.
 func introduce(c *cloud.Cloud, cfg config, screen *screen) error {
-	screen.say("")
-	screen.say("API          %s", c.GatewayURL)
-	screen.say("commands     %s", c.ControlURL)
-	if c.Sim != nil {
-		screen.say("WeCom        %s   its console: %s/wecom/", c.WeComURL, c.ControlURL)
-	} else {
-		screen.say("WeCom        %s   (not ours)", c.WeComURL)
-	}
-	screen.say("logs         %s", c.Logs)
-	if cfg.data != "" {
-		screen.say("kept in      %s", cfg.data)
-	}
 	var corps []string
 	if c.Sim != nil {
 		for _, corp := range c.Sim.Corps() {
@@ -99,46 +103,59 @@ func introduce(c *cloud.Cloud, cfg config, screen *screen) error {
 		}
 	}
 	screen.say("\nother tokens: curl -d '{\"sub\":\"me\",\"corp\":\"ww...\",\"role\":\"reader\",\"staff\":\"lin.hua\"}' %s/token\n", c.ControlURL)
+	screen.say("API          %s", c.GatewayURL)
+	screen.say("commands     %s   lists them", c.ControlURL)
+	if c.Sim != nil {
+		screen.say("WeCom        %s   its console: %s/wecom/", c.WeComURL, c.ControlURL)
+	} else {
+		screen.say("WeCom        %s   (not ours)", c.WeComURL)
+	}
+	screen.say("logs         %s", c.Logs)
+	if cfg.data != "" {
+		screen.say("kept in      %s", cfg.data)
+	}
+	screen.say("Ctrl-C stops all of it; the README says how to read a message\n")
 	return nil
 }
 
-// watch keeps the live line until ctx ends.
-func watch(ctx context.Context, c *cloud.Cloud, screen *screen) {
-	var watchers []*people.Watcher
+// live is the line of counts, of all companies together.
+type live struct {
+	cloud    *cloud.Cloud
+	watchers []*people.Watcher
+	// kept is what the journal held at the start. The simulated WeCom, which
+	// counts from nothing, sent it in earlier runs; what else those sent is gone
+	// with them.
+	kept int
+}
+
+func newLive(c *cloud.Cloud) *live {
+	l := &live{cloud: c}
 	for _, corp := range c.Sim.Corps() {
-		watchers = append(watchers, &people.Watcher{API: c.API, Corp: corp.ID()})
+		l.watchers = append(l.watchers, &people.Watcher{API: c.API, Corp: corp.ID()})
 	}
+	return l
+}
+
+// start has to come before anybody says anything.
+func (l *live) start(ctx context.Context) error {
+	for _, w := range l.watchers {
+		p, err := w.Look(ctx)
+		if err != nil {
+			return err
+		}
+		l.kept += p.Journaled
+	}
+	return nil
+}
+
+// watch keeps the line until ctx ends.
+func (l *live) watch(ctx context.Context, screen *screen) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
-		var sent int
-		var sum people.Progress
-		var troubles []string
-		for _, w := range watchers {
-			p, err := w.Look(ctx)
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				troubles = append(troubles, w.Corp+": "+err.Error())
-				continue
-			}
-			sum.Journaled += p.Journaled
-			sum.Decoded += p.Decoded
-			sum.Undecryptable += p.Undecryptable
-			sum.Pending += p.Pending
-			sum.Lag = max(sum.Lag, p.Lag)
-			if p.Trouble != "" {
-				troubles = append(troubles, w.Corp+": "+p.Trouble)
-			}
-		}
-		for _, s := range c.Sim.Stats().Corps {
-			sent += s.Sent
-		}
-		line := fmt.Sprintf("sent %d   journaled %d   decoded %d   waiting %d (%d pages)   lag %v",
-			sent, sum.Journaled, sum.Decoded, sum.Undecryptable, sum.Pending, sum.Lag.Round(time.Second))
-		if len(troubles) > 0 {
-			line += "   TROUBLE " + strings.Join(troubles, ", ")
+		line := l.line(ctx)
+		if ctx.Err() != nil {
+			return
 		}
 		screen.show(line)
 		select {
@@ -147,4 +164,37 @@ func watch(ctx context.Context, c *cloud.Cloud, screen *screen) {
 			return
 		}
 	}
+}
+
+// line looks at everything. Messages wait from the journal to the view.
+func (l *live) line(ctx context.Context) string {
+	var sum people.Progress
+	var troubles []string
+	for _, w := range l.watchers {
+		p, err := w.Look(ctx)
+		if err != nil {
+			troubles = append(troubles, w.Corp+": "+err.Error())
+			continue
+		}
+		sum.Journaled += p.Journaled
+		sum.Decoded += p.Decoded
+		sum.Undecryptable += p.Undecryptable
+		sum.Lag = max(sum.Lag, p.Lag)
+		if p.Trouble != "" {
+			troubles = append(troubles, w.Corp+": "+p.Trouble)
+		}
+	}
+	sent := l.kept
+	for _, s := range l.cloud.Sim.Stats().Corps {
+		sent += s.Sent
+	}
+	line := fmt.Sprintf("sent %d   journaled %d   decoded %d   waiting %d   lag %v",
+		sent, sum.Journaled, sum.Decoded, sum.Journaled-sum.Decoded-sum.Undecryptable, sum.Lag.Round(time.Second))
+	if sum.Undecryptable > 0 {
+		line += fmt.Sprintf("   undecryptable %d", sum.Undecryptable)
+	}
+	if len(troubles) > 0 {
+		line += "   TROUBLE " + strings.Join(troubles, ", ")
+	}
+	return line
 }
