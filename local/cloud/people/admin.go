@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
@@ -148,4 +149,18 @@ func RotateKey(ctx context.Context, api *API, corp *wecom.Corp) error {
 		return err
 	}
 	return NewKeyVersion(ctx, api, corp)
+}
+
+// SendLarge lets a member send what our tables do not hold: a message of over
+// 300 KB, which is kept in the bucket, and one of over DynamoDB's own 400 KB.
+func SendLarge(corp *wecom.Corp) error {
+	view := corp.View()
+	from, to := view.Staff[0].UserID, view.Customers[0].ExternalUserID
+	for _, kb := range []int{310, 450} {
+		text := strings.Repeat("云朵会话存档 0123456789abc ", kb<<10/33+1) // of 33 bytes
+		if _, err := corp.Send(wecom.Draft{From: from, To: []string{to}, Text: text}); err != nil {
+			return fmt.Errorf("sending %d KB: %w", kb, err)
+		}
+	}
+	return nil
 }

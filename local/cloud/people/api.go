@@ -14,6 +14,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 )
 
 // The roles of tokens.
@@ -51,47 +53,70 @@ func (p *Problem) Error() string {
 // /setup), and decodes the answer into out, unless that is nil. Any status
 // but 2xx is a [*Problem].
 func (a *API) Call(ctx context.Context, role, method, corp, path string, in, out any) error {
-	var body io.Reader
+	header := http.Header{}
+	var body []byte
 	if in != nil {
-		raw, err := json.Marshal(in)
-		if err != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(raw)
+		header.Set("Content-Type", "application/json")
 	}
-	r, err := http.NewRequestWithContext(ctx, method, a.Base+"/v1/corps/"+url.PathEscape(corp)+path, body)
-	if err != nil {
+	_, raw, err := a.send(ctx, role, method, corp, path, header, body)
+	if err != nil || out == nil {
 		return err
-	}
-	token, err := a.Token(corp, role)
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	r.Header.Set("Accept-Language", "en")
-	if in != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := a.Client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	if resp.StatusCode/100 != 2 {
-		p := &Problem{}
-		_ = json.Unmarshal(raw, p) // the status says enough
-		p.Status = resp.StatusCode
-		return fmt.Errorf("%s %s: %w", method, path, p)
-	}
-	if out == nil {
-		return nil
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// Bytes fetches what is at the path, as it is, in as many parts as it takes.
+func (a *API) Bytes(ctx context.Context, role, corp, path string) ([]byte, error) {
+	var all []byte
+	for {
+		header := http.Header{"Range": {fmt.Sprintf("bytes=%d-", len(all))}}
+		got, part, err := a.send(ctx, role, http.MethodGet, corp, path, header, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, part...)
+		_, size, _ := strings.Cut(got.Get("Content-Range"), "/")
+		if total, err := strconv.Atoi(size); err != nil || len(part) == 0 || len(all) > total {
+			return nil, fmt.Errorf("%s: %d bytes, and then Content-Range %q", path, len(all), got.Get("Content-Range"))
+		} else if len(all) == total {
+			return all, nil
+		}
+	}
+}
+
+func (a *API) send(ctx context.Context, role, method, corp, path string, header http.Header, body []byte) (http.Header, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, a.Base+"/v1/corps/"+url.PathEscape(corp)+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := a.Token(corp, role)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Header = header
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept-Language", "en")
+	resp, err := a.Client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		p := &Problem{}
+		_ = json.Unmarshal(raw, p) // the status says enough
+		p.Status = resp.StatusCode
+		return nil, nil, fmt.Errorf("%s %s: %w", method, path, p)
+	}
+	return resp.Header, raw, nil
 }

@@ -134,6 +134,45 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
+// A list leaves the bytes of large messages out; they come by themselves, and
+// the largest in parts.
+func TestReadAllOfLargeMessages(t *testing.T) {
+	t.Parallel()
+	sim := wecom.New(wecom.Config{})
+	t.Cleanup(sim.Close)
+	staff, err := sim.AddCorp(wecom.CorpConfig{ID: corp, Staff: []wecom.Staff{{UserID: "lin.hua"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const large, most = "0123456789", 4
+	a := api(t, func(w http.ResponseWriter, r *http.Request) {
+		switch path := strings.TrimPrefix(r.URL.Path, "/v1/corps/"+corp); {
+		case path == "/conversations" && r.URL.Query().Get("member") != "":
+			_, _ = io.WriteString(w, `{"conversations":[{"id":"c"}]}`)
+		case path == "/conversations":
+			_, _ = io.WriteString(w, `{}`)
+		case path == "/conversations/c/messages":
+			_, _ = io.WriteString(w, `{"messages":[{"id":"1","seq":"1","msgid":"small","raw":"czE="},{"id":"2","seq":"2","msgid":"large","raw":null}]}`)
+		case path == "/messages/2/raw":
+			var first int
+			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); err != nil {
+				t.Errorf("got Range %q: %v", r.Header.Get("Range"), err)
+			}
+			last := min(first+most, len(large))
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last-1, len(large)))
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = io.WriteString(w, large[first:last])
+		}
+	})
+	got, err := people.ReadAll(t.Context(), a, staff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got["small"].Raw) != "s1" || string(got["large"].Raw) != large {
+		t.Errorf("got %+v, want both with their bytes", got)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	sent := []wecom.Sent{
@@ -141,7 +180,7 @@ func TestCompare(t *testing.T) {
 		{MsgID: "spoilt", Spoilt: true}, {MsgID: "left", LeftOut: "scope"},
 	}
 	read := func(change func(map[string]people.Message)) map[string]people.Message {
-		m := map[string]people.Message{"a": {MsgID: "a", Raw: []byte("A")}, "b": {MsgID: "b", Raw: []byte("B")}, "large": {MsgID: "large"}}
+		m := map[string]people.Message{"a": {MsgID: "a", Raw: []byte("A")}, "b": {MsgID: "b", Raw: []byte("B")}, "large": {MsgID: "large", Raw: []byte("L")}}
 		if change != nil {
 			change(m)
 		}
@@ -154,6 +193,7 @@ func TestCompare(t *testing.T) {
 		"same":    {read(nil), ""},
 		"missing": {read(func(m map[string]people.Message) { delete(m, "b") }), "message b (seq 0, ) cannot be read"},
 		"changed": {read(func(m map[string]people.Message) { m["a"] = people.Message{Raw: []byte("X")} }), "message a (seq 0, ) has other bytes"},
+		"without": {read(func(m map[string]people.Message) { m["large"] = people.Message{} }), "message large (seq 0, ) has other bytes"},
 		"unsent":  {read(func(m map[string]people.Message) { m["x"] = people.Message{Seq: 9} }), "message x (seq 9) was never sent"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -106,19 +106,20 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 	return now, nil
 }
 
-// Message is a message as the API shows it.
+// Message is a message as the API shows it, with its bytes as decrypted.
 type Message struct {
 	ID           string    `json:"id"`
 	Conversation string    `json:"conversation"`
 	Seq          uint64    `json:"seq,string"`
 	MsgID        string    `json:"msgid"`
 	Time         time.Time `json:"time"`
-	Raw          []byte    `json:"raw"` // nil if large
+	Raw          []byte    `json:"raw"`
 }
 
 // ReadAll reads every message of a corp as its staff would: through the
-// conversations of each member, customer and robot, and what is unplaced. It
-// fails if a conversation's messages are not in order of time.
+// conversations of each member, customer and robot, and what is unplaced; of
+// large messages, which lists show without their bytes, the bytes too. It fails
+// if a conversation's messages are not in order of time.
 func ReadAll(ctx context.Context, api *API, corp *wecom.Corp) (map[string]Message, error) {
 	view := corp.View()
 	lists := []string{"unplaced=true"}
@@ -134,23 +135,34 @@ func ReadAll(ctx context.Context, api *API, corp *wecom.Corp) (map[string]Messag
 	read := map[string]bool{}
 	messages := map[string]Message{}
 	for _, list := range lists {
-		err := pages(ctx, api, corp.ID(), "/conversations?limit=200&"+list, func(page *conversationPage) error {
-			for _, c := range page.Conversations {
-				if read[c.ID] {
-					continue
-				}
-				read[c.ID] = true
-				if err := readConversation(ctx, api, corp.ID(), c.ID, messages); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		conversations, err := Conversations(ctx, api, corp.ID(), list)
 		if err != nil {
 			return nil, err
 		}
+		for _, id := range conversations {
+			if read[id] {
+				continue
+			}
+			read[id] = true
+			if err := readConversation(ctx, api, corp.ID(), id, messages); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return messages, nil
+}
+
+// Conversations lists the ids of somebody's conversations, newest activity
+// first. whose is as in a query, such as member=lin.hua.
+func Conversations(ctx context.Context, api *API, corp, whose string) ([]string, error) {
+	var ids []string
+	err := pages(ctx, api, corp, "/conversations?limit=200&"+whose, func(page *conversationPage) error {
+		for _, c := range page.Conversations {
+			ids = append(ids, c.ID)
+		}
+		return nil
+	})
+	return ids, err
 }
 
 type conversationPage struct {
@@ -178,6 +190,12 @@ func readConversation(ctx context.Context, api *API, corp, id string, into map[s
 			}
 			if _, twice := into[m.MsgID]; twice && m.MsgID != "" {
 				return fmt.Errorf("message %s is shown twice", m.MsgID)
+			}
+			if m.Raw == nil {
+				var err error
+				if m.Raw, err = api.Bytes(ctx, Reader, corp, "/messages/"+url.PathEscape(m.ID)+"/raw"); err != nil {
+					return fmt.Errorf("message %s: %w", m.MsgID, err)
+				}
 			}
 			last = m.Time
 			into[m.MsgID] = m
@@ -228,7 +246,7 @@ func Compare(sent []wecom.Sent, read map[string]Message) error {
 		switch {
 		case !ok:
 			wrong("message %s (seq %d, %s) cannot be read", s.MsgID, s.Seq, s.Kind)
-		case m.Raw != nil && !bytes.Equal(m.Raw, s.Plain):
+		case !bytes.Equal(m.Raw, s.Plain):
 			wrong("message %s (seq %d, %s) has other bytes", s.MsgID, s.Seq, s.Kind)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // onceLimit is for hanging, not for slowness.
 const onceLimit = 10 * time.Minute
 
-// once sends messages in every company, one of each kind among them, and reads
-// all of them back through the API.
+// once sends messages in every company, one of each kind and large ones among
+// them, and reads all of them back through the API.
 func once(ctx context.Context, cfg config, screen *screen, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, onceLimit)
 	defer cancel()
@@ -28,6 +28,9 @@ func once(ctx context.Context, cfg config, screen *screen, log *slog.Logger) err
 	var errs []error
 	for _, corp := range c.Sim.Corps() {
 		if _, err := corp.Every(); err != nil {
+			return err
+		}
+		if err := people.SendLarge(corp); err != nil {
 			return err
 		}
 		if _, err := corp.Mixed(cfg.once); err != nil {
@@ -46,7 +49,7 @@ func once(ctx context.Context, cfg config, screen *screen, log *slog.Logger) err
 			errs = append(errs, fmt.Errorf("%s: %w", corp.ID(), err))
 			continue
 		}
-		screen.say("%s: %d messages read back as they were sent", corp.ID(), len(sent))
+		screen.say("%s: %d messages read back as they were sent, byte for byte", corp.ID(), len(sent))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
