@@ -26,7 +26,10 @@ func (c *Cloud) observe(function string, env map[string]string) error {
 		if err != nil {
 			return err
 		}
-		proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(service) }}
+		proxy := &httputil.ReverseProxy{
+			Rewrite:      func(p *httputil.ProxyRequest) { p.SetURL(service) },
+			ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+		}
 		c.serve("requests of "+function, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
