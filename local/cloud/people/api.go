@@ -41,12 +41,20 @@ type Problem struct {
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
+	Errors []struct {
+		Field string `json:"field"`
+		Mend  string `json:"mend"`
+	} `json:"errors"`
 	// Message is set where the gateway refused, not the function.
 	Message string `json:"message"`
 }
 
 func (p *Problem) Error() string {
-	return fmt.Sprintf("status %d %s: %s", p.Status, http.StatusText(p.Status), p.Title+p.Message+" "+p.Detail)
+	text := fmt.Sprintf("status %d %s: %s", p.Status, http.StatusText(p.Status), p.Title+p.Message+" "+p.Detail)
+	for _, e := range p.Errors {
+		text += fmt.Sprintf("; %s: %s", e.Field, e.Mend)
+	}
+	return text
 }
 
 // Call sends in as JSON, unless it is nil, to the path below the corp (such as

@@ -47,7 +47,7 @@ func TestCall(t *testing.T) {
 func TestCallRefused(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"problem": `{"title":"No such corp","detail":"none"}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
+		"problem": `{"title":"No such corp","detail":"none"}`, "mistake": `{"title":"Mistakes","errors":[{"field":"name","mend":"give one"}]}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +59,9 @@ func TestCallRefused(t *testing.T) {
 			var p *people.Problem
 			if !errors.As(err, &p) || p.Status != http.StatusNotFound || !strings.Contains(err.Error(), "GET /status: status 404") {
 				t.Errorf("got %v, want a problem with status 404", err)
+			}
+			if name == "mistake" && !strings.HasSuffix(err.Error(), "; name: give one") {
+				t.Errorf("got %v, want the mend in it", err)
 			}
 		})
 	}
