@@ -21,7 +21,6 @@ import (
 
 	localaws "github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/pipeline"
-	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -58,19 +57,12 @@ type stage struct {
 	*pipeline.Pipeline
 	corp                    *wecom.Corp
 	meter                   *meter
+	db                      *dynamodb.Client
 	corps, ledger, messages string
 	consents, media         string
 }
 
 func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig) (*stage, func(), error) {
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
-		return nil, nil, err
-	}
-	library, err := standin.Build(ctx, dir)
-	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
 	s := &stage{meter: &meter{units: map[string]float64{}}, corps: name + "-corps", ledger: name + "-ledger", messages: name + "-messages", consents: name + "-consents", media: name + "-media"}
 	cfg := b.services.Config()
 	template, err := os.ReadFile(filepath.Join(b.root, "template.yaml"))
@@ -81,10 +73,10 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 	if err != nil {
 		return nil, nil, err
 	}
-	db := dynamodb.NewFromConfig(cfg)
+	s.db = dynamodb.NewFromConfig(cfg)
 	for id, table := range map[string]string{"CorpsTable": s.corps, "LedgerTable": s.ledger, "MessagesTable": s.messages, "ConsentsTable": s.consents, "MediaTable": s.media} {
 		schemas[id].TableName = &table
-		if _, err := db.CreateTable(ctx, schemas[id]); err != nil {
+		if _, err := s.db.CreateTable(ctx, schemas[id]); err != nil {
 			return nil, nil, fmt.Errorf("create table %s: %w", table, err)
 		}
 	}
@@ -100,8 +92,7 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 	}
 	s.Pipeline, err = pipeline.New(pipeline.Options{
 		AWS: cfg, Corps: s.corps, Ledger: s.ledger, Messages: s.messages, Consents: s.consents, Media: s.media, Bucket: bucket, Secrets: name,
-		Worker:  filepath.Join(b.root, "build", "FinanceSdkLayer", "finance-sdk", "worker"),
-		Library: library, WeCom: sim, Capacity: s.meter.observe,
+		Worker: b.worker(), Library: b.library, WeCom: sim, Capacity: s.meter.observe,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -109,7 +100,6 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 	stop := func() {
 		s.Close()
 		sim.Close()
-		_ = os.RemoveAll(dir)
 	}
 	if err := s.SetUp(ctx, s.corp); err != nil {
 		stop()
@@ -164,7 +154,7 @@ func cpu() (time.Duration, error) {
 // decodeRate measures how many messages a core decodes, beside what the
 // private-key operation alone would allow.
 func (b *bench) decodeRate(ctx context.Context) error {
-	b.heading("decoding, per core, in turns (a full page of mixed chats)")
+	b.heading("decoding, per core, in turns, all by processor time (a full page of mixed chats)")
 	s, stop, err := b.stage(ctx, "rate", wecom.CorpConfig{ID: "ww0000000000000001", ScopeAll: true, Crowd: wecom.Crowd{Staff: 20, Customers: 100, Rooms: 15}})
 	if err != nil {
 		return err
@@ -207,7 +197,11 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		}
 		decoded = append(decoded, float64(row.Count)/(after-before).Seconds())
 
-		begun := time.Now()
+		// By the same clock as decoding: on a busy machine another would flatter
+		// one of the two. openssl speed counts processor time too.
+		if before, err = cpu(); err != nil {
+			return err
+		}
 		const ops = 500
 		for range ops {
 			//lint:ignore SA1019 as above
@@ -215,7 +209,10 @@ func (b *bench) decodeRate(ctx context.Context) error {
 				return err
 			}
 		}
-		goRSA = append(goRSA, ops/time.Since(begun).Seconds())
+		if after, err = cpu(); err != nil {
+			return err
+		}
+		goRSA = append(goRSA, ops/(after-before).Seconds())
 		if rate, err := opensslRate(ctx); err == nil {
 			openssl = append(openssl, rate)
 		}
@@ -246,143 +243,4 @@ func opensslRate(ctx context.Context) (float64, error) {
 		return 0, errors.New("openssl speed printed something else")
 	}
 	return strconv.ParseFloat(string(m[1]), 64)
-}
-
-// writeUnits measures what DynamoDB would charge for.
-func (b *bench) writeUnits(ctx context.Context) error {
-	b.heading("write units per message (ConsumedCapacity), lists and ledger counted")
-	people := func(n int) wecom.CorpConfig {
-		return wecom.CorpConfig{ID: fmt.Sprintf("ww%016d", n), ScopeAll: true, Crowd: wecom.Crowd{Staff: 20, Customers: 100, Rooms: 15}}
-	}
-	full, stop, err := b.stage(ctx, "full", people(2))
-	if err != nil {
-		return err
-	}
-	defer stop()
-	for _, page := range []string{"a full page of mixed chats, the first of the day", "a full page of mixed chats, a later one of the day"} {
-		if err := b.units(ctx, full, page, 1, func() error { return chats(full.corp, archive.PageLimit) }); err != nil {
-			return err
-		}
-	}
-	over := 0.0
-	for _, sent := range full.corp.Sent() {
-		if len(sent.Plain) > 1000 {
-			over++
-		}
-	}
-	b.note("  share of their messages over 1 KB", over/archived(full.corp), "")
-	strangers, stopStrangers, err := b.stage(ctx, "strangers", people(5))
-	if err != nil {
-		return err
-	}
-	defer stopStrangers()
-	if err := b.units(ctx, strangers, "a full page, every second message in a new chat", 1, func() error {
-		_, err := strangers.corp.Mixed(archive.PageLimit)
-		return err
-	}); err != nil {
-		return err
-	}
-	live, stopLive, err := b.stage(ctx, "live", people(3))
-	if err != nil {
-		return err
-	}
-	defer stopLive()
-	if err := b.units(ctx, live, "live pages of 3 messages", 40, func() error {
-		_, err := live.corp.Mixed(3)
-		return err
-	}); err != nil {
-		return err
-	}
-	room := wecom.CorpConfig{ID: "ww0000000000000004", ScopeAll: true}
-	members := []string{}
-	for i := range 30 {
-		id := fmt.Sprintf("member%02d", i)
-		room.Staff = append(room.Staff, wecom.Staff{UserID: id, Name: id})
-		members = append(members, id)
-	}
-	room.Rooms = []wecom.Room{{ID: "wrBENCHroom000001", Name: "room of 30", Owner: members[0], Members: members}}
-	big, stopBig, err := b.stage(ctx, "room", room)
-	if err != nil {
-		return err
-	}
-	defer stopBig()
-	next := 0
-	return b.units(ctx, big, "a room of 30, live pages of 3 messages", 40, func() error {
-		for range 3 {
-			next++
-			if _, err := big.corp.Send(wecom.Draft{From: members[next%30], Room: "wrBENCHroom000001"}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// mix is what people send, in hundredths: mostly text, now and then something
-// else.
-var mix = []struct {
-	kind  string
-	share int
-}{{"text", 80}, {"image", 6}, {"voice", 4}, {"link", 3}, {"file", 2}, {"emotion", 2}, {"weapp", 1}, {"video", 1}, {"location", 1}}
-
-// chats lets n messages be sent in sixty conversations, as in a busy quarter
-// of an hour: forty single chats and twenty in rooms.
-func chats(corp *wecom.Corp, n int) error {
-	view := corp.View()
-	for i := range n {
-		d := wecom.Draft{}
-		for share := i * 37 % 100; d.Kind == ""; {
-			for _, m := range mix {
-				if share -= m.share; share < 0 {
-					d.Kind = m.kind
-					break
-				}
-			}
-		}
-		if c := i % 60; c < 40 {
-			d.From, d.To = view.Staff[c%len(view.Staff)].UserID, []string{view.Customers[c].ExternalUserID}
-			if i%2 == 1 {
-				d.From, d.To = d.To[0], []string{d.From}
-			}
-		} else {
-			room := view.Rooms[c%len(view.Rooms)]
-			d.Room, d.From = room.ID, room.Members[i%len(room.Members)]
-		}
-		if _, err := corp.Send(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *bench) units(ctx context.Context, s *stage, name string, pages int, talk func() error) error {
-	s.meter.reset()
-	before := archived(s.corp)
-	for range pages {
-		if err := talk(); err != nil {
-			return err
-		}
-		if err := s.Pull(ctx, s.corp.ID()); err != nil {
-			return err
-		}
-		if err := s.Decode(ctx); err != nil {
-			return err
-		}
-	}
-	count := archived(s.corp) - before
-	b.note(name, s.meter.total(s.messages, s.ledger, s.consents)/count, "WCU")
-	b.note("  of these, messages and lists", s.meter.total(s.messages)/count, "WCU")
-	b.note("  of these, ledger", s.meter.total(s.ledger)/count, "WCU")
-	b.note("  beside these, files to be fetched", s.meter.total(s.media)/count, "WCU")
-	return nil
-}
-
-// archived counts what WeCom has archived of the corp.
-func archived(corp *wecom.Corp) (n float64) {
-	for _, sent := range corp.Sent() {
-		if sent.LeftOut == "" {
-			n++
-		}
-	}
-	return n
 }

@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/standin"
 )
 
 // results are all figures of a run, as they are written with -json.
@@ -30,14 +32,22 @@ type results struct {
 type bench struct {
 	root     string
 	services *aws.Services
+	library  string // the stand-in
 	rounds   int
+	samples  int
 	out      results
 }
 
 // note prints a figure and keeps it.
 func (b *bench) note(name string, value float64, unit string) {
 	b.out.Figures[name] = value
-	fmt.Printf("  %-58s %10.3g %s\n", name, value, unit)
+	fmt.Printf("  %-60s %10.3g %s\n", name, value, unit)
+}
+
+// part is a figure that belongs to the one before it, of that name.
+func (b *bench) part(of, name string, value float64, unit string) {
+	b.out.Figures[of+": "+name] = value
+	fmt.Printf("    %-58s %10.3g %s\n", name, value, unit)
 }
 
 func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
@@ -45,38 +55,82 @@ func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
 func main() {
 	root := flag.String("root", ".", "`folder` of the repository, built")
 	rounds := flag.Int("rounds", 5, "turns of what is compared")
-	samples := flag.Int("samples", 60, "messages whose way to the reader is timed")
+	samples := flag.Int("samples", 300, "messages whose way to the reader is timed")
+	only := flag.String("only", "", "the `parts` to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
 	file := flag.String("json", "", "`file` to write the figures to as well")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *root, *rounds, *samples, *file); err != nil {
+	if err := run(ctx, *root, *rounds, *samples, *only, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, root string, rounds, samples int, file string) error {
+// parts are what can be measured, in this order.
+var parts = []struct {
+	name    string
+	measure func(*bench, context.Context) error
+}{
+	{"sizes", (*bench).sizes},
+	{"decode", (*bench).decodeRate},
+	{"units", (*bench).writeUnits},
+	{"cold", (*bench).coldStarts},
+	{"readable", (*bench).sendToReadable},
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// chosen reads -only.
+func chosen(only string) (map[string]bool, error) {
+	if only == "" {
+		only = strings.Join(partNames(), ",")
+	}
+	chosen := map[string]bool{}
+	for _, name := range strings.Split(only, ",") {
+		if !slices.Contains(partNames(), name) {
+			return nil, fmt.Errorf("-only %q: the parts are %s", name, strings.Join(partNames(), ", "))
+		}
+		chosen[name] = true
+	}
+	return chosen, nil
+}
+
+func run(ctx context.Context, root string, rounds, samples int, only, file string) error {
+	chosen, err := chosen(only)
+	if err != nil {
+		return err
+	}
 	fmt.Println("starting DynamoDB Local and moto ...")
 	services, err := aws.Start(ctx, aws.Options{})
 	if err != nil {
 		return err
 	}
 	defer services.Stop()
-	b := &bench{root: root, services: services, rounds: rounds, out: results{
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{root: root, services: services, rounds: rounds, samples: samples, out: results{
 		Date:    time.Now().UTC().Format(time.DateOnly),
 		Machine: fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
 		Figures: map[string]float64{},
 	}}
+	if b.library, err = standin.Build(ctx, dir); err != nil {
+		return err
+	}
 	fmt.Println(b.out.Machine)
-	for _, part := range []func(context.Context) error{
-		b.sizes,
-		b.decodeRate,
-		b.writeUnits,
-		b.coldStarts,
-		func(ctx context.Context) error { return b.sendToReadable(ctx, samples) },
-	} {
-		if err := part(ctx); err != nil {
+	for _, p := range parts {
+		if !chosen[p.name] {
+			continue
+		}
+		if err := p.measure(b, ctx); err != nil {
 			return err
 		}
 	}
@@ -88,6 +142,11 @@ func run(ctx context.Context, root string, rounds, samples int, file string) err
 		return err
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// worker is the program that loads the library.
+func (b *bench) worker() string {
+	return filepath.Join(b.root, "build", "FinanceSdkLayer", "finance-sdk", "worker")
 }
 
 // functions are the logical ids of what was built.
@@ -109,12 +168,19 @@ func (b *bench) sizes(context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		info, err := os.Stat(filepath.Join(b.root, "build", id, "bootstrap"))
-		if err != nil {
+		if err := b.size(id, filepath.Join(b.root, "build", id, "bootstrap")); err != nil {
 			return err
 		}
-		b.note("size of "+id, float64(info.Size())/(1<<20), "MiB")
 	}
+	return b.size("the worker", b.worker())
+}
+
+func (b *bench) size(name, path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	b.note("size of "+name, float64(info.Size())/(1<<20), "MiB")
 	return nil
 }
 

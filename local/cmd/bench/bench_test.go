@@ -1,0 +1,54 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+func TestItemSize(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value types.AttributeValue
+		want  int // with a name of one byte
+	}{
+		"text":     {&types.AttributeValueMemberS{Value: "云朵a"}, 1 + 7},
+		"bytes":    {&types.AttributeValueMemberB{Value: []byte("0123456789")}, 1 + 10},
+		"zero":     {&types.AttributeValueMemberN{Value: "0"}, 1 + 1},
+		"number":   {&types.AttributeValueMemberN{Value: "12345"}, 1 + 4},
+		"trailing": {&types.AttributeValueMemberN{Value: "1200000"}, 1 + 2},
+		"negative": {&types.AttributeValueMemberN{Value: "-12"}, 1 + 3},
+		"list":     {&types.AttributeValueMemberL{Value: []types.AttributeValue{&types.AttributeValueMemberS{Value: "abc"}}}, 1 + 3 + 1 + 3},
+		"map":      {&types.AttributeValueMemberM{Value: map[string]types.AttributeValue{"k": &types.AttributeValueMemberS{Value: "abc"}}}, 1 + 3 + 1 + 1 + 3},
+		"flag":     {&types.AttributeValueMemberBOOL{Value: true}, 1 + 1},
+	} {
+		if got := itemSize(map[string]types.AttributeValue{"a": c.value}); got != c.want {
+			t.Errorf("%s: got %d bytes, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	t.Parallel()
+	var values []float64
+	for i := range 300 {
+		values = append(values, float64(299-i))
+	}
+	if p50, p99 := quantile(values, 0.5), quantile(values, 0.99); p50 != 150 || p99 != 297 {
+		t.Errorf("got p50 %v and p99 %v, want 150 and 297, which is not the slowest", p50, p99)
+	}
+}
+
+func TestChosen(t *testing.T) {
+	t.Parallel()
+	if got, err := chosen("units,cold"); err != nil || len(got) != 2 || !got["units"] || !got["cold"] {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := chosen(""); err != nil || len(got) != len(parts) {
+		t.Errorf("got %v, %v, want all", got, err)
+	}
+	if _, err := chosen("speed"); err == nil || !strings.Contains(err.Error(), "sizes, decode, units") {
+		t.Errorf("got %v, want the names", err)
+	}
+}
