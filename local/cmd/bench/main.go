@@ -41,13 +41,13 @@ type bench struct {
 // note prints a figure and keeps it.
 func (b *bench) note(name string, value float64, unit string) {
 	b.out.Figures[name] = value
-	fmt.Printf("  %-60s %10.3g %s\n", name, value, unit)
+	fmt.Printf("  %-60s %10.4g %s\n", name, value, unit)
 }
 
 // part is a figure that belongs to the one before it, of that name.
 func (b *bench) part(of, name string, value float64, unit string) {
 	b.out.Figures[of+": "+name] = value
-	fmt.Printf("    %-58s %10.3g %s\n", name, value, unit)
+	fmt.Printf("    %-58s %10.4g %s\n", name, value, unit)
 }
 
 func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
