@@ -1,10 +1,18 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
 func TestItemSize(t *testing.T) {
@@ -50,5 +58,39 @@ func TestChosen(t *testing.T) {
 	}
 	if _, err := chosen("speed"); err == nil || !strings.Contains(err.Error(), "sizes, decode, units") {
 		t.Errorf("got %v, want the names", err)
+	}
+}
+
+// What a message costs has a limit: 1.2 write units for one of up to 1 KB on a
+// full page of mixed chats, lists and ledger counted, even on the first page of
+// a day.
+func TestMessagesAreCheap(t *testing.T) {
+	dir := t.TempDir()
+	library, err := standin.Build(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	services, ok := aws.FromEnv(os.Getenv)
+	if !ok {
+		if services, err = aws.Start(t.Context(), aws.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(services.Stop)
+	}
+	b := &bench{root: "../../..", services: services, library: library, out: results{Figures: map[string]float64{}}}
+	s, stop, err := b.stage(t.Context(), fmt.Sprintf("cheap-%d", time.Now().UnixNano()), wecom.CorpConfig{
+		ID: "ww0000000000000001", ScopeAll: true, Crowd: wecom.Crowd{Staff: 20, Customers: 100, Rooms: 15},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for _, page := range []string{"first", "later"} {
+		if _, err := b.units(t.Context(), s, page, 1, func() error { return chats(s.corp, archive.PageLimit) }); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.out.Figures[page+": of up to 1 KB"]; got < 1 || got > 1.2 {
+			t.Errorf("%s page: got %.3f units per message, want 1 to 1.2", page, got)
+		}
 	}
 }
