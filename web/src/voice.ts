@@ -1,0 +1,127 @@
+// Plays what no browser plays: the voice files that the archive stores as
+// WeCom sent them.
+import type { Format, Sound } from './decode'
+import type { Answer } from './worker'
+
+export interface Voice {
+  /** For the src of an <audio>. */
+  url: string
+  /** The same, to be saved. */
+  wav: Blob
+  format: Format
+  seconds: number
+  /** False if the file is cut off or damaged from some place on: it plays up to there. */
+  complete: boolean
+  /** Frees the memory; the url ends with it. */
+  close(): void
+}
+
+export interface Options {
+  signal?: AbortSignal
+  /** How long downloading and converting may take together, in milliseconds. */
+  timeLimit?: number
+  /** Where voice-worker.js is, if not beside this script. */
+  worker?: string | URL
+}
+
+const reasons = {
+  unknown: { zh: '这不是 AMR 或 SILK 语音文件。', en: 'This is no AMR or SILK voice file.' },
+  damaged: { zh: '语音文件已损坏，没有可播放的内容。', en: 'The voice file is damaged; nothing in it can be played.' },
+  large: { zh: '语音过长，请下载后播放。', en: 'The voice file is too long to be played here; download it.' },
+  slow: { zh: '未能在时限内下载并转换语音文件，已停止。', en: 'The voice file could not be downloaded and converted in time.' },
+  link: { zh: '链接无效或已过期，请重新获取。', en: 'The link is not valid or has expired; ask for a new one.' },
+  network: { zh: '无法下载语音文件。', en: 'The voice file could not be downloaded.' },
+  worker: { zh: '语音转换程序无法运行，请联系管理员。', en: 'The converter could not run; ask your administrator.' },
+}
+
+export class VoiceError extends Error {
+  override name = 'VoiceError'
+  /** For people. */
+  readonly text: { zh: string; en: string }
+  constructor(readonly why: keyof typeof reasons) {
+    super(reasons[why].en)
+    this.text = reasons[why]
+  }
+}
+
+/** More than two hours of AMR-NB. */
+const mostBytes = 16 << 20
+
+/**
+ * Makes a voice file playable: from its bytes, or from a link to it. It
+ * rejects with a VoiceError, or with the signal's reason.
+ */
+export async function openVoice(source: string | URL | Blob | BufferSource, options: Options = {}): Promise<Voice> {
+  const clock = AbortSignal.timeout(options.timeLimit ?? 60_000)
+  const signal = options.signal ? AbortSignal.any([options.signal, clock]) : clock
+  try {
+    signal.throwIfAborted()
+    const bytes = typeof source === 'string' || source instanceof URL ? await download(source, signal) : new Blob([source])
+    if (bytes.size > mostBytes) throw new VoiceError('large')
+    return voice(await convert(await bytes.arrayBuffer(), signal, options.worker))
+  } catch (e) {
+    options.signal?.throwIfAborted()
+    throw clock.aborted ? new VoiceError('slow') : e
+  }
+}
+
+async function download(link: string | URL, signal: AbortSignal): Promise<Blob> {
+  try {
+    // The link is the permission: nothing of this page goes with it.
+    const response = await fetch(link, { signal, credentials: 'omit', referrerPolicy: 'no-referrer' })
+    if (!response.ok) throw new VoiceError('link')
+    const reader = response.body!.getReader()
+    const parts: Uint8Array<ArrayBuffer>[] = []
+    for (let size = 0; size <= mostBytes; ) {
+      const { done, value } = await reader.read()
+      if (done) return new Blob(parts)
+      parts.push(value)
+      size += value.length
+    }
+    await reader.cancel()
+    throw new VoiceError('large')
+  } catch (e) {
+    throw e instanceof VoiceError ? e : new VoiceError('network')
+  }
+}
+
+function convert(bytes: ArrayBuffer, signal: AbortSignal, script?: string | URL): Promise<Sound> {
+  signal.throwIfAborted()
+  // Bundlers find the script by this form; ours must leave it to them.
+  const worker = script
+    ? new Worker(script, { type: 'module' })
+    : new Worker(new URL(/* @vite-ignore */ './voice-worker.js', import.meta.url), { type: 'module' })
+  return new Promise<Sound>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    worker.addEventListener('error', () => reject(new VoiceError('worker')))
+    worker.addEventListener('message', ({ data }: MessageEvent<Answer>) =>
+      'why' in data ? reject(new VoiceError(data.why)) : resolve(data),
+    )
+    worker.postMessage(bytes, [bytes])
+  }).finally(() => worker.terminate())
+}
+
+function voice({ format, rate, samples, complete }: Sound): Voice {
+  const wav = new Blob([wavHeader(rate, samples.byteLength), samples], { type: 'audio/wav' })
+  const url = URL.createObjectURL(wav)
+  return { url, wav, format, seconds: samples.length / rate, complete, close: () => URL.revokeObjectURL(url) }
+}
+
+/** The head of a WAV file of one channel, 16 bits a sample. */
+function wavHeader(rate: number, size: number): ArrayBuffer {
+  const head = new DataView(new ArrayBuffer(44))
+  const text = (at: number, s: string) => [...s].forEach((c, i) => head.setUint8(at + i, c.charCodeAt(0)))
+  text(0, 'RIFF')
+  head.setUint32(4, 36 + size, true)
+  text(8, 'WAVEfmt ')
+  head.setUint32(16, 16, true)
+  head.setUint16(20, 1, true) // PCM
+  head.setUint16(22, 1, true)
+  head.setUint32(24, rate, true)
+  head.setUint32(28, 2 * rate, true)
+  head.setUint16(32, 2, true)
+  head.setUint16(34, 16, true)
+  text(36, 'data')
+  head.setUint32(40, size, true)
+  return head.buffer
+}
