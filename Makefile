@@ -14,6 +14,8 @@ WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
 LIBRARY   := layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
+# The browser that the tests of web/ run in.
+CHROMIUM  ?= /usr/bin/chromium
 
 .PHONY: help
 help: ## List the targets
@@ -62,13 +64,22 @@ deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
 	@go run ./local/cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
+# ---- the console's source ----------------------------------------------------
+.PHONY: web
+web: web/node_modules/.package-lock.json ## Build the voice player, as a page and as a package (web/dist)
+	@cd web && npm run build --silent
+
+# npm writes the file last, so an installation that was broken off is made again.
+web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
+	@cd web && npm ci --loglevel=error --no-audit --no-fund >/dev/null
+
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build
 build: $(FUNCTIONS:%=build-%Function) ## Build every function and the worker
 	@$(GO_BUILD) -o $(WORKER) ./layers/finance-sdk/worker
 
-.PHONY: tools
-tools:
+.PHONY: run-tools tools
+run-tools:
 	@command -v go   >/dev/null || { echo "Go is missing: see go.dev/doc/install" >&2; exit 1; }
 	@command -v cc   >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
 	@command -v npm  >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
@@ -76,8 +87,13 @@ tools:
 	@python3 -c 'import moto.server' 2>/dev/null || { echo "moto is missing: python3 -m pip install 'moto[server]'" >&2; exit 1; }
 	@python3 -c 'import cfnlint, samtranslator' 2>/dev/null || { echo "cfn-lint or the SAM translator is missing: python3 -m pip install 'cfn-lint>=1.51' 'aws-sam-translator>=1.110'" >&2; exit 1; }
 
+tools: run-tools
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' || \
+		{ echo "Node $$(node --version) is too old: 20.19, or 22.12 and later, is needed (Debian 13 has it; nodejs.org)" >&2; exit 1; }
+	@test -x "$(CHROMIUM)" || { echo "Chromium is missing: apt-get install chromium (or name a browser of its kind with CHROMIUM=)" >&2; exit 1; }
+
 .PHONY: run
-run: tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
+run: run-tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
 	@echo "building the functions ..."
 	@$(MAKE) --no-print-directory build
 	@go build -buildvcs=false -o $(BUILD)/cloud ./local/cmd/cloud
@@ -86,16 +102,22 @@ run: tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
 .PHONY: test
 test: tools lint build ## Check and run all tests
 	@$(WITH_AWS) go test -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
+	@$(MAKE) --no-print-directory web-test
 	@echo "the whole system, with functions killed at random ..."
 	@$(WITH_AWS) go test -count=1 -timeout 15m ./local/e2e
 
+.PHONY: web-test
+web-test: tools web
+	@echo "the voice player, in Node and in Chromium ..."
+	@cd web && CHROMIUM="$(CHROMIUM)" npm test --silent
+
 .PHONY: lint
-lint: tools
+lint: run-tools
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
 	@go vet ./...
 
 .PHONY: check
-check: lint build ## Everything of test, with the race detector and staticcheck
+check: tools lint build web-test ## Everything of test, with the race detector and staticcheck
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	@$(WITH_AWS) go test -race -shuffle=on -timeout 30m ./...
 
@@ -105,7 +127,7 @@ fuzz: ## Fuzz every parser for a short while
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
 
 .PHONY: bench
-bench: tools build ## Measure on this machine; every figure is from one run
+bench: run-tools build ## Measure on this machine; every figure is from one run
 	@go run ./local/cmd/bench
 
 .PHONY: size
@@ -114,4 +136,4 @@ size: build ## Size of each function, as it is and as it is uploaded
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf $(BUILD)
+	@rm -rf $(BUILD) web/dist

@@ -3,6 +3,7 @@
 package repo_test
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -242,6 +243,30 @@ func TestGoMod(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^(?:require )?\s*(\S+\.\S+/\S+) v\S+$`).FindAllStringSubmatch(mod, -1) {
 		if name := m[1]; !strings.Contains(design, name) && !strings.HasPrefix(name, "github.com/aws/aws-sdk-go-v2/") {
 			t.Errorf("DESIGN.md does not say what %s is for and what was rejected", name)
+		}
+	}
+}
+
+// What web/ is made of can be installed from any registry, and has a reason.
+func TestWebDependencies(t *testing.T) {
+	lock := read(t, "web/package-lock.json")
+	if !strings.Contains(lock, `"integrity"`) || strings.Contains(lock, `"resolved"`) {
+		t.Error("web/package-lock.json names the registry that somebody installed from, or holds no digests: npm reads web/.npmrc in that folder")
+	}
+	var pkg struct{ Dependencies, DevDependencies map[string]string }
+	if err := json.Unmarshal([]byte(read(t, "web/package.json")), &pkg); err != nil {
+		t.Fatal(err)
+	}
+	if len(pkg.Dependencies) > 0 || len(pkg.DevDependencies) == 0 {
+		t.Errorf("the package is built whole: %v would be installed by whoever uses it", pkg.Dependencies)
+	}
+	design := read(t, "DESIGN.md")
+	for name, version := range pkg.DevDependencies {
+		if !strings.Contains(design, name) {
+			t.Errorf("DESIGN.md does not say what %s is for", name)
+		}
+		if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
+			t.Errorf("%s is not pinned: %s", name, version)
 		}
 	}
 }

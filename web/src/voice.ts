@@ -52,16 +52,20 @@ const mostBytes = 16 << 20
  * rejects with a VoiceError, or with the signal's reason.
  */
 export async function openVoice(source: string | URL | Blob | BufferSource, options: Options = {}): Promise<Voice> {
-  const clock = AbortSignal.timeout(options.timeLimit ?? 60_000)
-  const signal = options.signal ? AbortSignal.any([options.signal, clock]) : clock
+  const end = new AbortController()
+  const stop = () => end.abort(options.signal?.reason)
+  const timer = setTimeout(() => end.abort(new VoiceError('slow')), options.timeLimit ?? 60_000)
+  options.signal?.addEventListener('abort', stop)
   try {
-    signal.throwIfAborted()
-    const bytes = typeof source === 'string' || source instanceof URL ? await download(source, signal) : new Blob([source])
-    if (bytes.size > mostBytes) throw new VoiceError('large')
-    return voice(await convert(await bytes.arrayBuffer(), signal, options.worker))
-  } catch (e) {
     options.signal?.throwIfAborted()
-    throw clock.aborted ? new VoiceError('slow') : e
+    const bytes = typeof source === 'string' || source instanceof URL ? await download(source, end.signal) : new Blob([source])
+    if (bytes.size > mostBytes) throw new VoiceError('large')
+    return voice(await convert(await bytes.arrayBuffer(), end.signal, options.worker))
+  } catch (e) {
+    throw end.signal.aborted ? end.signal.reason : e
+  } finally {
+    clearTimeout(timer)
+    options.signal?.removeEventListener('abort', stop)
   }
 }
 
