@@ -427,6 +427,24 @@ func TestMedia(t *testing.T) {
 	}
 }
 
+// Voice is whole frames of AMR, whatever its size.
+func TestVoicePlays(t *testing.T) {
+	w := newWorld(t, wecom.Config{})
+	c := w.add(fullCorp(corpA))
+	for _, size := range []int{6, 37, 38, 5000, 20000} {
+		id, _ := sendFile(t, c, wecom.Draft{Kind: "voice", Size: &size})
+		voice := w.call(c, "/cgi-bin/message/getchatmediadata", map[string]string{"sdkfileid": id, "indexbuf": ""}).raw
+		frames, isAMR := strings.CutPrefix(voice, "#!AMR\n")
+		tones := 0
+		for len(frames) >= 32 && frames[0] == 0x3c {
+			frames, tones = frames[32:], tones+1
+		}
+		if !isAMR || len(voice) != size || tones != (size-6)/32 || strings.Trim(frames, "\x7c") != "" {
+			t.Errorf("%d bytes: %d of tone, then %q", size, 32*tones, frames)
+		}
+	}
+}
+
 func TestMediaRefusals(t *testing.T) {
 	const path = "/cgi-bin/message/getchatmediadata"
 	w := newWorld(t, wecom.Config{})

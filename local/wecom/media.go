@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -97,8 +98,13 @@ func (f file) bytesFrom(offset, n int) []byte {
 	return b
 }
 
-// head begins the file so that a browser shows pictures as such: decoders
-// ignore what follows the end of a picture.
+// tone is a second of 440 Hz, as AMR in frames of 32 bytes.
+//
+//go:embed tone.amr
+var tone []byte
+
+// head begins the file so that a browser shows pictures as such, because
+// decoders ignore what follows the end of a picture, and so that voice plays.
 func (f file) head() []byte {
 	var b bytes.Buffer
 	var err error
@@ -126,7 +132,14 @@ func (f file) head() []byte {
 		}
 		err = gif.Encode(&b, img, nil)
 	case "amr":
-		b.WriteString("#!AMR\n")
+		// Whole frames of the tone, then empty ones: every player takes it.
+		head, frames := tone[:6], tone[6:]
+		b.Write(head)
+		size := min(f.size, chunkSize)
+		for i := 0; b.Len()+32 <= size; i = (i + 32) % len(frames) {
+			b.Write(frames[i : i+32])
+		}
+		b.Write(bytes.Repeat([]byte{0x7c}, max(0, size-b.Len())))
 	}
 	if err != nil {
 		panic(fmt.Sprintf("wecom: draw a %s: %v", f.ext, err)) // into memory, of a size that fits
