@@ -184,6 +184,9 @@ func (a *api) getFile(ctx context.Context, c *call) (answer, error) {
 	j := linkedFileJSON{
 		URL: link, ExpiresAt: moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, State: row.State,
 	}
+	if row.State == archive.FileWaiting { // anew: what is linked is what differed
+		j.State = archive.FileMismatch
+	}
 	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
 		return answer{}, fmt.Errorf("link to file %s: %w", id, err)
 	}
@@ -355,6 +358,7 @@ func showListed(f archive.File, now time.Time) (listedFileJSON, error) {
 
 type filesJSON struct {
 	Waiting  int            `json:"waiting"`
+	Late     int            `json:"late"`
 	Earliest *string        `json:"earliest_deadline"`
 	Left     *float64       `json:"hours_left"`
 	Problems map[string]int `json:"problems"`
@@ -363,7 +367,7 @@ type filesJSON struct {
 
 // showBacklog is what a corp's status says of files.
 func showBacklog(b archive.FileBacklog, now time.Time) filesJSON {
-	j := filesJSON{Waiting: b.Waiting, Earliest: momentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= archive.BacklogBound}
+	j := filesJSON{Waiting: b.Waiting, Late: b.Late, Earliest: momentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= archive.BacklogBound}
 	if !b.Earliest.IsZero() {
 		j.Left = hours(b.Earliest.Sub(now))
 	}

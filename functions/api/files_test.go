@@ -455,8 +455,83 @@ func TestFilesInStatus(t *testing.T) {
 		t.Errorf("got %v hours left; the files of a record have 20", *s.HoursLeft)
 	}
 	w.pass(32 * time.Hour)
-	if s := get(); *s.HoursLeft != -2 || *s.Files.Left != -2 {
-		t.Errorf("got %v and %v hours left", *s.HoursLeft, *s.Files.Left)
+	if s := get(); *s.HoursLeft != 58 || *s.Files.Left != 58 || s.Files.Waiting != 2 || s.Files.Late != 1 {
+		t.Errorf("got %v and %v hours left, %+v; one file is late, and does not count", *s.HoursLeft, *s.Files.Left, s.Files)
+	}
+	w.pass(60 * time.Hour)
+	if s := get(); *s.HoursLeft != 28 || s.Files.Left != nil || s.Files.Earliest != nil || s.Files.Late != 2 {
+		t.Errorf("got %v hours left, %+v; both are late", *s.HoursLeft, s.Files)
+	}
+}
+
+// Files of what nobody has read yet count by the time of the pull, those over
+// which it is too late no more, however many they are.
+func TestFilesOfWhatIsNotRead(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	if err := w.corps.SetEnabled(t.Context(), corp, true, w.now()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, left float64, pages, aside time.Time) {
+		t.Helper()
+		s := into[statusJSON](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/status").want(200))
+		text := func(p *string) string {
+			if p == nil {
+				return ""
+			}
+			return *p
+		}
+		want := func(at time.Time) string {
+			if at.IsZero() {
+				return ""
+			}
+			return moment(at)
+		}
+		if *s.HoursLeft != left || text(s.PagesWaiting.FilesUntil) != want(pages) || text(s.Undecryptable.FilesUntil) != want(aside) {
+			t.Errorf("%s: got %v hours left, %s and %s; want %v, %s and %s", what, *s.HoursLeft,
+				text(s.PagesWaiting.FilesUntil), text(s.Undecryptable.FilesUntil), left, want(pages), want(aside))
+		}
+	}
+	old, now := noon.Add(-400*time.Hour), noon
+	w.link(old, archive.PageRow, 5000)
+	check("over", 120, time.Time{}, time.Time{})
+	w.decoded(w.link(now.Add(-110*time.Hour), archive.PageRow, 5010), archive.Result{Stored: 10})
+	w.link(now.Add(-90*time.Hour), archive.PageRow, 5020)
+	w.link(now.Add(-10*time.Hour), archive.PageRow, 5030)
+	check("behind what is over", 30, now.Add(30*time.Hour), time.Time{})
+	var list []archive.Undecryptable
+	for seq := range uint64(countMost + 1) {
+		list = append(list, archive.Undecryptable{Corp: corp, Seq: seq + 1, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: old})
+	}
+	w.aside(list...)
+	check("rows over", 30, now.Add(30*time.Hour), time.Time{})
+	w.aside(
+		archive.Undecryptable{Corp: corp, Seq: 5005, After: 5000, MsgID: "b", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-110 * time.Hour)},
+		archive.Undecryptable{Corp: corp, Seq: 5025, After: 5020, MsgID: "c", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-10 * time.Hour)},
+	)
+	check("rows behind them", 10, now.Add(30*time.Hour), now.Add(10*time.Hour))
+}
+
+// What is kept of a file can be had while it waits to be fetched anew.
+func TestLinkToWhatIsFetchedAnew(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	row := w.file(corp, picture, 1, archive.FileMismatch, archive.ReasonMD5, noon.Add(time.Hour))
+	kept := *row.Stored
+	kept.Differs = row.Reason
+	row.State, row.Reason, row.Stored = archive.FileWaiting, "", &kept
+	if _, err := w.media.SaveFile(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	w.store(corp, withFiles("m7", noon, picture))
+	id, who := idOf(t, corp, "m7", noon), tokenOf(corp, reader)
+	l := into[linkedFileJSON](w.get(who, filePath(corp, id, 0)).want(200))
+	if got := fetch(t, l.URL); string(got) != picture || l.State != archive.FileMismatch {
+		t.Errorf("got %q and %+v", got, l)
+	}
+	m := into[struct{ View struct{ Files []fileJSON } }](w.get(who, "/v1/corps/"+corp+"/messages/"+id).want(200))
+	if c := m.View.Files[0].Copy; c.State != archive.FileWaiting || *c.HoursLeft != 1 || *c.LinkPath != filePath(corp, id, 0) {
+		t.Errorf("got %+v", c)
 	}
 }
 

@@ -103,7 +103,7 @@ type fileTable interface {
 	// FileProblems lists files that are no more waiting and not stored, the
 	// latest deadline first, at most limit.
 	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
-	Backlog(ctx context.Context, corp string) (archive.FileBacklog, error)
+	Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error)
 }
 
 // fileLinks makes links to the bytes of files.

@@ -184,7 +184,7 @@ func (a *api) statements(ctx context.Context, corp string, first, last archive.D
 	if err != nil {
 		return nil, nil, err
 	}
-	at, end, err := a.chainBefore(ctx, corp, first)
+	at, end, err := a.chainBefore(ctx, corp, first.Start())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -224,10 +224,10 @@ func (a *api) statements(ctx context.Context, corp string, first, last archive.D
 	return list, next, a.countFiles(ctx, corp, list)
 }
 
-// chainBefore finds where the rows of a day and later begin: from is at most
+// chainBefore finds where the rows of a time and later begin: from is at most
 // the After of the first of them and above that of the row before it, at which
 // the chain ended.
-func (a *api) chainBefore(ctx context.Context, corp string, day archive.Day) (from uint64, end chainEnd, err error) {
+func (a *api) chainBefore(ctx context.Context, corp string, at time.Time) (from uint64, end chainEnd, err error) {
 	fail := func(err error) (uint64, chainEnd, error) { return 0, chainEnd{}, err }
 	head, err := a.ledger.Head(ctx, corp)
 	if err != nil {
@@ -241,7 +241,7 @@ func (a *api) chainBefore(ctx context.Context, corp string, day archive.Day) (fr
 		if err != nil {
 			return fail(err)
 		}
-		if len(rows) == 1 && rows[0].At.Before(day.Start()) {
+		if len(rows) == 1 && rows[0].At.Before(at) {
 			lo = rows[0].After + 1
 		} else {
 			hi = middle
@@ -303,7 +303,7 @@ func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}
-	at, _, err := a.chainBefore(ctx, c.corpID, from)
+	at, _, err := a.chainBefore(ctx, c.corpID, from.Start())
 	if err != nil {
 		return answer{}, err
 	}

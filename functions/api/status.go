@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,7 +70,10 @@ type pagesWaitingJSON struct {
 	Count    int     `json:"count"`
 	Stuck    int     `json:"stuck"`
 	OldestAt *string `json:"oldest_at"`
-	More     bool    `json:"more"`
+	// FilesUntil is when the next of the files is gone that nobody can ask for,
+	// because the page that names it is not decoded (law 9).
+	FilesUntil *string `json:"files_until"`
+	More       bool    `json:"more"`
 }
 
 type undecryptableJSON struct {
@@ -103,11 +107,19 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	backlog, err := a.files.Backlog(ctx, c.corpID)
+	now := a.now()
+	backlog, err := a.files.Backlog(ctx, c.corpID, now)
 	if err != nil {
 		return answer{}, err
 	}
-	now := a.now()
+	pagesUntil, err := a.pageFilesUntil(ctx, c.corpID, pendings, now)
+	if err != nil {
+		return answer{}, err
+	}
+	asideUntil, err := a.asideFilesUntil(ctx, c.corpID, aside, more, now)
+	if err != nil {
+		return answer{}, err
+	}
 	j := statusJSON{
 		CorpID: c.corpID, Enabled: c.corp.Enabled,
 		Head:       headJSON{Seq: decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: momentOrNull(head.At)},
@@ -141,22 +153,17 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 			oldest = p.RequestedAt
 		}
 	}
-	j.PagesWaiting.OldestAt = momentOrNull(oldest)
-	var filesUntil time.Time
+	j.PagesWaiting.OldestAt, j.PagesWaiting.FilesUntil = momentOrNull(oldest), momentOrNull(pagesUntil)
 	for _, u := range aside {
 		j.Undecryptable.ByReason[u.Reason]++
 		j.Undecryptable.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
-		until := u.At.Add(archive.Retention)
-		if until.After(now) && (filesUntil.IsZero() || until.Before(filesUntil)) {
-			filesUntil = until
-		}
 	}
-	j.Undecryptable.FilesUntil = momentOrNull(filesUntil)
+	j.Undecryptable.FilesUntil = momentOrNull(asideUntil)
 	if !c.corp.EnabledAt.IsZero() {
 		left := archive.HoursLeft(c.corp, state, now)
 		lag := max(int64((archive.Retention-left)/time.Second), 0)
 		// What waits with a deadline counts with what was not pulled (law 9).
-		for _, deadline := range []time.Time{filesUntil, backlog.Earliest} {
+		for _, deadline := range []time.Time{pagesUntil, asideUntil, backlog.Earliest} {
 			if !deadline.IsZero() {
 				left = min(left, deadline.Sub(now))
 			}
@@ -164,6 +171,60 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		j.LagSeconds, j.HoursLeft = &lag, hours(left)
 	}
 	return asJSON(200, j)
+}
+
+// pageFilesUntil is the next time after now, at the latest, at which WeCom
+// deletes files that the pages may name: 120 hours after one of them was
+// pulled; zero if that is over for all.
+func (a *api) pageFilesUntil(ctx context.Context, corp string, pendings []archive.Pending, now time.Time) (time.Time, error) {
+	until := func(p archive.Pending) (time.Time, error) {
+		rows, err := a.ledger.Rows(ctx, corp, archive.RowQuery{From: p.After, Limit: 1})
+		if err != nil || len(rows) == 0 {
+			return time.Time{}, err
+		}
+		return rows[0].At.Add(archive.Retention), nil
+	}
+	if len(pendings) == 0 {
+		return time.Time{}, nil
+	}
+	first, err := until(pendings[0])
+	if err != nil || first.After(now) {
+		return first, err
+	}
+	// The pages are in the order of their times.
+	from, _, err := a.chainBefore(ctx, corp, now.Add(-archive.Retention))
+	if err != nil {
+		return time.Time{}, err
+	}
+	i := slices.IndexFunc(pendings, func(p archive.Pending) bool { return p.After >= from })
+	if i < 0 {
+		return time.Time{}, nil
+	}
+	return until(pendings[i])
+}
+
+// asideFilesUntil is the same for rows set aside, where aside are the first of
+// them, and not all if more.
+func (a *api) asideFilesUntil(ctx context.Context, corp string, aside []archive.Undecryptable, more bool, now time.Time) (time.Time, error) {
+	next := func(list []archive.Undecryptable) (next time.Time) {
+		for _, u := range list {
+			until := u.At.Add(archive.Retention)
+			if until.After(now) && (next.IsZero() || until.Before(next)) {
+				next = until
+			}
+		}
+		return next
+	}
+	until := next(aside)
+	if !until.IsZero() || !more {
+		return until, nil
+	}
+	_, over, err := a.chainBefore(ctx, corp, now.Add(-archive.Retention))
+	if err != nil {
+		return time.Time{}, err
+	}
+	aside, _, err = a.messages.Undecryptables(ctx, corp, over.last, 1)
+	return next(aside), err
 }
 
 func showTrouble(t archive.Trouble, lang problem.Language) *troubleJSON {

@@ -617,7 +617,7 @@ func TestDecodeRegistersFiles(t *testing.T) {
 	if f := row(strings.Repeat("x", 350<<10)); f.State != archive.FileFailed || f.Reason != archive.ReasonBadFileID || f.SDKFileID != "" {
 		t.Errorf("got %s, %q, want it failed at once", f.State, f.Reason)
 	}
-	backlog, err := d.Files.Backlog(t.Context(), corp)
+	backlog, err := d.Files.Backlog(t.Context(), corp, d.clock.Now())
 	d.must(err)
 	if backlog.Waiting != 2 || backlog.Problems[archive.FileFailed] != 1 {
 		t.Errorf("got %+v, want two waiting and one failed", backlog)

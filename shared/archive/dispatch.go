@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -59,11 +60,12 @@ type AsideLister interface {
 	Undecryptables(ctx context.Context, corp string, after uint64, limit int) (list []Undecryptable, more bool, err error)
 }
 
-// An OverdueFiles finds files that nobody came for. Safe for concurrent use.
-type OverdueFiles interface {
-	// OverdueLanes are the lanes in which a file waits that could have been
-	// fetched before the given time. It may miss what is some seconds old.
-	OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error)
+// A WaitingFiles tells of files that wait. Safe for concurrent use.
+type WaitingFiles interface {
+	// Waiting are the lanes in which a file waits that could have been fetched
+	// before the given time, and the next deadline after now of any that waits;
+	// zero for none. It may miss what is some seconds old.
+	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
 // The dispatcher's times and bounds.
@@ -96,7 +98,7 @@ type Dispatcher struct {
 	Pulls       PullQueue
 	Decodes     DecodeQueue
 	DecodeDepth QueueDepth
-	Files       OverdueFiles
+	Files       WaitingFiles
 	Media       MediaQueue
 	MediaDepth  QueueDepth
 	Notifier    Notifier
@@ -129,7 +131,7 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		d.requestPulls(ctx, corps, states, now),
 		d.recordLosses(ctx, corps, states, now),
 		d.requestAgain(ctx, corps, now, &fleet),
-		d.requestFiles(ctx, corps, states, now),
+		d.requestFiles(ctx, corps, states, now, &fleet),
 		d.tellChanges(ctx, corps, states, now, &fleet),
 	)
 	d.Metrics.Fleet(ctx, fleet)
@@ -223,31 +225,44 @@ func (d *Dispatcher) requestAgain(ctx context.Context, corps []Corp, now time.Ti
 }
 
 // requestFiles requests files that are due, because their request was lost or
-// they were to be tried again. Where they are being fetched one by one, asking
-// once more costs a look at the table.
-func (d *Dispatcher) requestFiles(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time) error {
-	depth, err := d.MediaDepth.Depth(ctx)
-	if err != nil {
-		return fmt.Errorf("read depth of the media queue: %w", err)
-	}
-	if depth > mediaBound {
+// they were to be tried again, and measures how long WeCom has those that wait.
+// Where they are being fetched one by one, asking once more costs a look at the
+// table.
+func (d *Dispatcher) requestFiles(ctx context.Context, corps []Corp, states map[string]PullState, now time.Time, fleet *Fleet) error {
+	fleet.FilesLeft = -1
+	depth, depthErr := d.MediaDepth.Depth(ctx)
+	if depthErr != nil {
+		depthErr = fmt.Errorf("read depth of the media queue: %w", depthErr)
+	} else if depth > mediaBound {
 		d.Log.InfoContext(ctx, "media queue is long, nothing requested again", "depth", depth)
-		return nil
 	}
 	minute := now.Unix() / 60
-	return eachCorp(corps, func(_ int, c Corp) error {
-		if MediaHeld(c, states[c.ID]) != "" && (minute+int64(turn(c.ID)))%fewTicks != 0 {
-			return nil // only what is past its time could be settled
-		}
-		lanes, err := d.Files.OverdueLanes(ctx, c.ID, now.Add(-fileOverdue))
+	left := make([]time.Duration, len(corps))
+	err := eachCorp(corps, func(i int, c Corp) error {
+		lanes, next, err := d.Files.Waiting(ctx, c.ID, now.Add(-fileOverdue), now)
 		if err != nil {
-			return fmt.Errorf("look for files of %s that are due: %w", c.ID, err)
+			return fmt.Errorf("look for files of %s that wait: %w", c.ID, err)
+		}
+		left[i] = Retention
+		if c.Enabled && !next.IsZero() {
+			left[i] = min(next.Sub(now), Retention)
+		}
+		if left[i] < lateBelow {
+			d.Log.WarnContext(ctx, "files wait that WeCom deletes soon", "corp", c.ID, "hours_left", math.Round(left[i].Hours()))
+		}
+		held := MediaHeld(c, states[c.ID]) != "" // then only what is past its time could be settled
+		if depthErr != nil || depth > mediaBound || held && (minute+int64(turn(c.ID)))%fewTicks != 0 {
+			return nil
 		}
 		if err := d.Media.RequestMedia(ctx, mediaRequests(c.ID, lanes)...); err != nil {
 			return fmt.Errorf("request files of %s: %w", c.ID, err)
 		}
 		return nil
 	})
+	if err == nil {
+		fleet.FilesLeft = slices.Min(append(left, Retention))
+	}
+	return errors.Join(depthErr, err)
 }
 
 // eachCorp calls f for every corp, some at a time. A failure stops no other.

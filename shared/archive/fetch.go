@@ -246,7 +246,7 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 	case endOfTime:
 		return false, nil
 	case endOfFile:
-		if err := d.settle(ctx, t.row, end.state, end.reason); err != nil || t.row.Stored != nil {
+		if err := d.settle(ctx, t.row, end.state, end.reason); err != nil {
 			return true, err
 		}
 		return true, t.discard(ctx, t.at.Upload)
@@ -270,25 +270,33 @@ func (d *fetch) file(ctx context.Context, id string) (done bool, err error) {
 	return false, d.save(ctx, t.row)
 }
 
-// settle saves what became of a file. Where it seems lost, the bucket is asked
-// first: after a crash between the object and the row that says so, WeCom may
-// have deleted what we have.
+// settle saves what became of a file. Where nothing new was stored, the bucket
+// is asked what it has: a mismatch that was kept, or, after a crash between the
+// object and the row that says so, what WeCom may have deleted since.
 func (d *fetch) settle(ctx context.Context, row File, state FileState, reason string) error {
-	if row.Stored == nil {
-		switch got, err := d.object(ctx, row.ID); {
-		case err == nil:
-			row.Stored = &got
-			state, reason = row.judge(got)
-		case !errors.Is(err, ErrNotFound):
+	news := true
+	if kept := row.Stored; kept == nil || kept.Differs != "" {
+		got, err := d.object(ctx, row.ID)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			row.Stored = nil
+		case err != nil:
 			return err
+		case kept != nil && got.MD5 == kept.MD5:
+			state, reason, news = FileMismatch, kept.Differs, false
+			got.At = kept.At
+			row.Stored = &got
+		default:
+			state, reason = row.judge(got)
+			row.Stored = &got
 		}
 	}
-	row.State, row.Reason, row.Resume, row.Tries = state, reason, nil, 0
+	row.State, row.Reason, row.Resume, row.Tries, row.Reached = state, reason, nil, 0, 0
 	if err := d.save(ctx, row); err != nil {
 		return err
 	}
 	d.made[state]++
-	if state != FileStored {
+	if state != FileStored && news { // a mismatch that it was before is told already
 		d.Log.ErrorContext(ctx, "file is not whole", "corp", d.corp, "file", row.ID, "state", state, "reason", reason,
 			"msgid", row.From.MsgID, "seq", row.From.Seq)
 	}
@@ -363,11 +371,26 @@ func (d *fetch) save(ctx context.Context, row File) error {
 	return d.list(ctx, saved)
 }
 
+// list brings the lists in line with a row. Of a file that has come onto the
+// list of problems the row is looked at once more: who changed it meanwhile may
+// have been here before us, and no later look finds what is on that list alone.
 func (d *fetch) list(ctx context.Context, row File) error {
-	if err := d.Files.ListFile(ctx, row); err != nil {
-		return fmt.Errorf("list: %w", err)
+	for {
+		if err := d.Files.ListFile(ctx, row); err != nil {
+			return fmt.Errorf("list: %w", err)
+		}
+		if row.State == FileWaiting || row.State == FileStored {
+			return nil
+		}
+		now, err := d.Files.File(ctx, d.corp, row.ID)
+		if err != nil {
+			return fmt.Errorf("read row again: %w", err)
+		}
+		if now.Rev == row.Rev {
+			return nil
+		}
+		row = now
 	}
-	return nil
 }
 
 // end is how a turn of a file ended.
@@ -406,16 +429,12 @@ type transfer struct {
 	// short is that bytes are missing, as far as the indexes tell, and that the
 	// rest is taken all the same; see [transfer.takesShort].
 	short bool
-	// afresh is a turn that fetches again what was fetched before: its parts
-	// are no progress.
-	afresh bool
 }
 
 // run downloads from the resume point to the end. Errors are those of our own
 // stores, and [ErrConflict].
 func (t *transfer) run(ctx context.Context) (end, error) {
 	t.resume()
-	t.afresh = t.at.Parts == 0 && t.row.Tries >= afreshAt
 	for {
 		if t.nearlyOver(ctx) {
 			return end{kind: endOfTime}, nil
@@ -447,6 +466,10 @@ func (t *transfer) run(ctx context.Context) (end, error) {
 			return end{}, err
 		}
 		if again {
+			if t.startOver++; t.startOver > maxStartOver {
+				t.row.Resume = nil
+				return end{kind: endOfTry, reason: ReasonUploads, lasting: true}, nil
+			}
 			if err := t.restart(ctx); err != nil {
 				return end{}, err
 			}
@@ -578,7 +601,8 @@ func (t *transfer) fault(c MediaChunk) *end {
 
 // fills reports whether a chunk is whole, as far as the indexes tell: the next
 // begins where it ends, and the last fills what was asked for. Where neither
-// md5 nor size is known, nothing else tells that bytes are missing.
+// md5 nor size is known, nothing else tells that bytes are missing; where they
+// are, a file that agrees with them is whole, whatever was asked for.
 func (t *transfer) fills(c MediaChunk) bool {
 	end := t.at.Bytes + int64(len(t.buf)+len(c.Data))
 	if !c.Finished {
@@ -589,7 +613,18 @@ func (t *transfer) fills(c MediaChunk) bool {
 	if known && first == last && len(c.Data) == 0 && (t.row.MD5 != "" || t.row.Size > 0) {
 		return true // an empty end after the last byte, which md5 or size judge
 	}
-	return !known || last+1 == end
+	return !known || last+1 == end || t.proves(c)
+}
+
+// proves reports whether the file with c as its last chunk is what its message
+// says.
+func (t *transfer) proves(c MediaChunk) bool {
+	sum, err := t.sum.(hash.Cloner).Clone()
+	if err != nil {
+		return false
+	}
+	_, _ = sum.Write(c.Data) // a hash never fails
+	return t.row.proved(StoredFile{Size: t.at.Bytes + int64(len(t.buf)+len(c.Data)), MD5: hex.EncodeToString(sum.Sum(nil))})
 }
 
 // takesShort reports whether what comes is taken though bytes are missing: in
@@ -663,8 +698,8 @@ func (t *transfer) part(ctx context.Context) (gone bool, err error) {
 	}
 	t.at.Digest = digest
 	at := t.at
-	if t.row.Resume = &at; !t.afresh {
-		t.row.Tries, t.row.Reason = 0, ""
+	if t.row.Resume = &at; at.Bytes > t.row.Reached {
+		t.row.Reached, t.row.Tries, t.row.Reason = at.Bytes, 0, ""
 	}
 	t.row, err = t.saved(ctx)
 	return false, err
@@ -715,6 +750,16 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		t.Log.WarnContext(ctx, "file is not what its message says, fetched again", "corp", t.corp, "file", t.row.ID, "reason", differs)
 		return end{}, true, nil
 	}
+	if state == FileMismatch || !t.row.proved(got) {
+		// What is kept gives way to what is right, or another and no smaller.
+		kept, err := t.object(ctx, t.row.ID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return end{}, false, err
+		}
+		if err == nil && (got.Size < kept.Size || got.MD5 == kept.MD5) {
+			return end{kind: endOfFile, state: state, reason: differs}, false, nil
+		}
+	}
 	if t.at.Parts == 0 {
 		if err := t.Objects.PutFile(ctx, t.corp, t.row.ID, t.buf); err != nil {
 			return end{}, false, fmt.Errorf("write object: %w", err)
@@ -738,6 +783,7 @@ func (t *transfer) finish(ctx context.Context) (_ end, again bool, err error) {
 		if err != nil {
 			return end{}, false, fmt.Errorf("complete object: %w", err)
 		}
+		t.at.Upload = "" // there is nothing to discard
 	}
 	t.row.Stored = &got
 	return end{kind: endOfFile, state: state, reason: differs}, false, nil
@@ -750,7 +796,7 @@ func (t *transfer) lost(ctx context.Context, got StoredFile, state FileState, di
 	kept, err := t.object(ctx, t.row.ID)
 	switch {
 	case err == nil && kept.MD5 == got.MD5:
-		t.row.Stored = &got
+		t.row.Stored, t.at.Upload = &got, ""
 		return end{kind: endOfFile, state: state, reason: differs}, false, nil
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return end{}, false, err
@@ -774,6 +820,13 @@ func (f File) judge(got StoredFile) (FileState, string) {
 	return FileStored, ""
 }
 
+// proved reports whether the message says enough of the file to know that got
+// is whole.
+func (f File) proved(got StoredFile) bool {
+	state, _ := f.judge(got)
+	return state == FileStored && (f.MD5 != "" || f.Size > 0)
+}
+
 // maxStartOver bounds the new beginnings of one turn: one for a mismatch, one
 // for an upload that is gone.
 const maxStartOver = 2
@@ -782,9 +835,6 @@ const maxStartOver = 2
 // that is thrown away: a crash in between leaves parts that the bucket's own
 // rule removes, never a resume point without parts.
 func (t *transfer) restart(ctx context.Context) error {
-	if t.startOver++; t.startOver > maxStartOver {
-		return errors.New("uploads of this file do not last")
-	}
 	upload := t.at.Upload
 	t.row.Resume = nil
 	var err error

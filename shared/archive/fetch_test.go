@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -27,6 +28,7 @@ const (
 type mediaBench struct {
 	*bench
 	fetcher *archive.Fetcher
+	asked   int // chunks, where a test counts them
 }
 
 func newMediaBench(t testing.TB, f *archivetest.Faults) *mediaBench {
@@ -168,7 +170,7 @@ func TestFetchSurvivesEveryFault(t *testing.T) {
 		b.want(large, archive.FileStored, "", body)
 		b.want(small, archive.FileStored, "", body[:10])
 		b.want(lied, archive.FileMismatch, archive.ReasonMD5, body[:20])
-		backlog, err := b.Files.Backlog(t.Context(), corp)
+		backlog, err := b.Files.Backlog(t.Context(), corp, b.clock.Now())
 		b.must(err)
 		if backlog.Waiting != 0 || backlog.Problems[archive.FileMismatch] != 1 || len(backlog.Problems) != 1 {
 			t.Errorf("got %+v, want one mismatch listed", backlog)
@@ -661,6 +663,22 @@ func TestDamageOnTheWayIsMended(t *testing.T) {
 	b.want(f, archive.FileStored, "", body)
 }
 
+// A large download that is not kept leaves nothing behind.
+func TestWhatIsNotKeptIsThrownAway(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	kept := content(2*part + 9)
+	f := b.file("f", kept[:part+9])
+	f.MD5, f.Registered = md5Of(nil), start
+	b.register(f)
+	b.settled(f, archive.FileMismatch, archive.ReasonMD5, kept)
+	b.must(b.again(f))
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileMismatch, archive.ReasonMD5, kept)
+	if n := b.Objects.Uploads(); n != 0 {
+		t.Errorf("got %d uploads left", n)
+	}
+}
+
 // What is wrong with the corp costs no file a try, and nothing is asked.
 func TestCorpTroubleHoldsFiles(t *testing.T) {
 	for _, cause := range []archive.Cause{
@@ -814,7 +832,7 @@ func TestRegisterFiles(t *testing.T) {
 	}
 	b.must(b.fetch(t.Context()))
 	b.want(lost, archive.FileStored, "", []byte("found"))
-	backlog, err := b.Files.Backlog(t.Context(), corp)
+	backlog, err := b.Files.Backlog(t.Context(), corp, b.clock.Now())
 	b.must(err)
 	if backlog.Waiting != 0 || len(backlog.Problems) != 0 {
 		t.Errorf("got %+v, want nothing", backlog)
@@ -847,24 +865,29 @@ func TestHeldFileIsGivenUpLate(t *testing.T) {
 
 func TestWhatIsAskedForAgain(t *testing.T) {
 	body := []byte("what WeCom has")
-	const day = 24 * time.Hour
+	const day, inTime = 24 * time.Hour, 6*24*time.Hour - time.Minute
 	for _, c := range []struct {
 		name   string
 		row    archive.FileState
 		reason string
-		later  time.Duration // deadline of the message that names it again
+		at     time.Duration // when it is asked for, after the first message was pulled
+		later  bool          // by a message that was pulled then, else by the first
 		again  bool
 		want   archive.FileState
 	}{
-		{"given up, a later message", archive.FileExpired, "trusted_ip", day, false, archive.FileStored},
-		{"given up, the same message", archive.FileExpired, "trusted_ip", 0, false, archive.FileExpired},
-		{"given up, a replay", archive.FileExpired, "trusted_ip", 0, true, archive.FileStored},
-		{"deleted, a later message", archive.FileExpired, archive.ReasonDeleted, day, false, archive.FileExpired},
-		{"deleted, a replay", archive.FileExpired, archive.ReasonDeleted, 0, true, archive.FileStored},
-		{"failed, a later message", archive.FileFailed, "sdk_10006", day, false, archive.FileStored},
-		{"failed, the same message", archive.FileFailed, "sdk_10006", 0, false, archive.FileFailed},
-		{"another md5, a later message", archive.FileMismatch, archive.ReasonMD5, day, false, archive.FileStored},
-		{"another md5, a replay", archive.FileMismatch, archive.ReasonMD5, 0, true, archive.FileStored},
+		{"given up, a later message", archive.FileExpired, "trusted_ip", 7 * day, true, false, archive.FileStored},
+		{"given up, the same message", archive.FileExpired, "trusted_ip", day, false, false, archive.FileExpired},
+		{"given up, a replay", archive.FileExpired, "trusted_ip", inTime, false, true, archive.FileStored},
+		{"given up, a replay after years", archive.FileExpired, "trusted_ip", 1000 * day, false, true, archive.FileExpired},
+		{"deleted, a later message", archive.FileExpired, archive.ReasonDeleted, 7 * day, true, false, archive.FileExpired},
+		{"deleted, a replay", archive.FileExpired, archive.ReasonDeleted, day, false, true, archive.FileExpired},
+		{"failed, a later message", archive.FileFailed, "sdk_10006", 7 * day, true, false, archive.FileStored},
+		{"failed, the same message", archive.FileFailed, "sdk_10006", day, false, false, archive.FileFailed},
+		{"failed, a replay", archive.FileFailed, "sdk_10006", inTime, false, true, archive.FileStored},
+		{"failed, a replay after a week", archive.FileFailed, "sdk_10006", 7 * day, false, true, archive.FileFailed},
+		{"another md5, a later message", archive.FileMismatch, archive.ReasonMD5, 7 * day, true, false, archive.FileStored},
+		{"another md5, a replay", archive.FileMismatch, archive.ReasonMD5, inTime, false, true, archive.FileStored},
+		{"another md5, a replay after a week", archive.FileMismatch, archive.ReasonMD5, 7 * day, false, true, archive.FileMismatch},
 	} {
 		for _, gone := range []bool{false, true} {
 			t.Run(fmt.Sprint(c.name, gone), func(t *testing.T) {
@@ -872,23 +895,21 @@ func TestWhatIsAskedForAgain(t *testing.T) {
 				f := b.file("f", body)
 				f.Registered = start
 				b.register(f)
-				row, want := b.row(f), c.want
-				row.State, row.Reason, row.Wholes = c.row, c.reason, 1
 				var object []byte
 				if c.row == archive.FileMismatch {
 					object = []byte("something else")
-					b.must(b.Objects.PutFile(t.Context(), corp, f.ID, object))
-					row.Stored = &archive.StoredFile{Size: int64(len(object)), MD5: md5Of(object)}
 				}
-				row, err := b.Files.SaveFile(t.Context(), row)
-				b.must(errors.Join(err, b.Files.ListFile(t.Context(), row)))
-				b.clock.advance(7 * day) // past the deadline
+				b.settled(f, c.row, c.reason, object)
+				b.clock.advance(c.at)
 				named := f
-				named.Deadline, named.Registered, named.NotBefore = f.Deadline.Add(c.later), b.clock.Now(), b.clock.Now()
+				if named.NotBefore = b.clock.Now(); c.later {
+					named.Deadline, named.Registered = b.clock.Now().Add(archive.Retention), b.clock.Now()
+				}
 				lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{named}, c.again)
 				b.must(err)
-				if (len(lanes) == 1) != (c.want == archive.FileStored) {
-					t.Errorf("got lanes %v", lanes)
+				waits := c.want == archive.FileStored
+				if row := b.row(f); (len(lanes) == 1) != waits || (row.State == archive.FileWaiting) != waits || (row.Stored != nil) != (object != nil) {
+					t.Errorf("got lanes %v and %+v", lanes, row)
 				}
 				if gone {
 					b.Library.OnMediaChunk = func(string, string, string, archive.MediaChunk, error) (archive.MediaChunk, error) {
@@ -896,8 +917,8 @@ func TestWhatIsAskedForAgain(t *testing.T) {
 					}
 				}
 				b.must(b.fetch(t.Context()))
-				if got := b.row(f); !gone && got.State != want {
-					t.Errorf("got %s (%s), want %s", got.State, got.Reason, want)
+				if got := b.row(f); !gone && got.State != c.want {
+					t.Errorf("got %s (%s), want %s", got.State, got.Reason, c.want)
 				} else if gone && object != nil {
 					b.want(f, archive.FileMismatch, archive.ReasonMD5, object) // what there is, is kept
 				} else if gone && got.State == archive.FileStored {
@@ -906,6 +927,304 @@ func TestWhatIsAskedForAgain(t *testing.T) {
 			})
 		}
 	}
+}
+
+// settled makes a row that waits one that is settled, with an object for a
+// mismatch, and lists it.
+func (b *mediaBench) settled(f archive.File, state archive.FileState, reason string, object []byte) {
+	b.t.Helper()
+	row := b.row(f)
+	row.State, row.Reason, row.Wholes = state, reason, 1
+	if object != nil {
+		b.must(b.Objects.PutFile(b.t.Context(), corp, f.ID, object))
+		row.Stored = &archive.StoredFile{Size: int64(len(object)), MD5: md5Of(object)}
+	}
+	row, err := b.Files.SaveFile(b.t.Context(), row)
+	b.must(errors.Join(err, b.Files.ListFile(b.t.Context(), row)))
+}
+
+// again asks for files as a replay does.
+func (b *mediaBench) again(files ...archive.File) error {
+	_, err := archive.RegisterFiles(b.t.Context(), b.Files, corp, files, true)
+	return err
+}
+
+// What is kept of a file gives way to what is right, or no smaller; whatever
+// fails, and wherever the process ends.
+func TestWhatIsKeptGivesWayToNothingLess(t *testing.T) {
+	body, large := content(2000), content(2*part+9)
+	sum, kept := md5Of(body[:100]), body[:1000]
+	for _, c := range []struct {
+		name   string
+		md5    string
+		size   int64
+		reason string
+		comes  []byte
+		want   []byte
+		state  archive.FileState
+		told   int
+	}{
+		{"nothing comes", sum, 100, archive.ReasonMD5, []byte{}, kept, archive.FileMismatch, 0},
+		{"less comes", sum, 100, archive.ReasonMD5, body[:999], kept, archive.FileMismatch, 0},
+		{"the same comes", sum, 100, archive.ReasonMD5, kept, kept, archive.FileMismatch, 0},
+		{"more comes", sum, 100, archive.ReasonMD5, body, body, archive.FileMismatch, 1},
+		{"much more comes", sum, 100, archive.ReasonMD5, large, large, archive.FileMismatch, 1},
+		{"what is right comes", sum, 100, archive.ReasonMD5, body[:100], body[:100], archive.FileStored, 0},
+		{"what is right, by size", "", 100, archive.ReasonSize, body[:100], body[:100], archive.FileStored, 0},
+		{"nothing comes of what was short", "", 0, archive.ReasonSize, []byte{}, kept, archive.FileMismatch, 0},
+		{"all comes of what was short", "", 0, archive.ReasonSize, body, body, archive.FileStored, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			test := func(t *testing.T, faults *archivetest.Faults, arm func()) {
+				b := newMediaBench(t, faults)
+				told := 0
+				b.fetcher.Log = slog.New(onError(func() { told++ }))
+				f := b.fileWithout("f")
+				f.MD5, f.Size, f.Registered = c.md5, c.size, start
+				b.register(f)
+				b.settled(f, archive.FileMismatch, c.reason, kept)
+				b.Library.PutFile(corp, f.SDKFileID, c.comes)
+				arm()
+				if b.again(f) != nil {
+					faults.Disarm()
+					b.must(b.again(f))
+				}
+				_ = b.fetch(t.Context())
+				faults.Disarm()
+				b.must(b.fetch(t.Context()))
+				reason := ""
+				if c.state == archive.FileMismatch {
+					reason = c.reason
+				}
+				row := b.row(f)
+				if row.State != c.state || row.Reason != reason || row.Stored.Differs != "" {
+					t.Errorf("got %s, %q, %+v; want %s, %q", row.State, row.Reason, row.Stored, c.state, reason)
+				}
+				if object, _ := b.Objects.Object(corp, f.ID); !bytes.Equal(object, c.want) || row.Stored.Size != int64(len(c.want)) || row.Stored.MD5 != md5Of(c.want) {
+					t.Errorf("got an object of %d bytes and %+v, want %d", len(object), row.Stored, len(c.want))
+				}
+				if told > c.told {
+					t.Errorf("got %d errors in the log, want %d at most", told, c.told)
+				}
+			}
+			if len(c.comes) > part { // once is enough of that much
+				test(t, &archivetest.Faults{}, func() {})
+			} else {
+				archivetest.EveryFault(t, test)
+			}
+		})
+	}
+}
+
+// onError is a log that counts errors.
+func onError(f func()) slog.Handler {
+	return slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.LevelKey {
+			f()
+		}
+		return a
+	}})
+}
+
+// lateLists lets something happen between a row that is saved and its lists.
+type lateLists struct {
+	archive.FileTable
+	before func(archive.File)
+}
+
+func (l lateLists) ListFile(ctx context.Context, f archive.File) error {
+	l.before(f)
+	return l.FileTable.ListFile(ctx, f)
+}
+
+// A file that is asked for anew before the fetcher that gave it up comes to the
+// lists stays on that of those that wait; and one that is stored by then does
+// not stay on that of the problems.
+func TestListsThatComeLate(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		t.Run(fmt.Sprint(stored), func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			b.fetcher.MaxSize = 1
+			f := b.file("f", []byte("xyz"))
+			b.register(f)
+			late := *b.fetcher
+			late.Files = lateLists{b.Files, func(row archive.File) {
+				if row.State == archive.FileFailed && b.row(f).State == archive.FileFailed {
+					b.must(b.again(f))
+					if b.fetcher.MaxSize = 100; stored {
+						b.must(b.fetch(t.Context()))
+					}
+				}
+			}}
+			b.must(late.Fetch(t.Context(), archive.MediaRequest{V: 1, Corp: corp}))
+			backlog, err := b.Files.Backlog(t.Context(), corp, b.clock.Now())
+			b.must(err)
+			if len(backlog.Problems) != 0 || (backlog.Waiting == 1) == stored {
+				t.Errorf("got %+v", backlog)
+			}
+			b.must(b.fetch(t.Context()))
+			b.want(f, archive.FileStored, "", []byte("xyz"))
+		})
+	}
+}
+
+// What is no file of WeCom's is created as failed, and is on the list of
+// problems wherever the process ends.
+func TestFileThatIsNone(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		b := newMediaBench(t, f)
+		file := b.fileWithout("f")
+		file.SDKFileID, file.State, file.Reason = "", archive.FileFailed, archive.ReasonBadFileID
+		arm()
+		for range 2 {
+			lanes, err := archive.RegisterFiles(t.Context(), b.Files, corp, []archive.File{file}, false)
+			if f.Disarm(); len(lanes) != 0 {
+				t.Errorf("got lanes %v, %v; want none", lanes, err)
+			}
+		}
+		backlog, err := b.Files.Backlog(t.Context(), corp, b.clock.Now())
+		b.must(err)
+		if backlog.Waiting != 0 || backlog.Problems[archive.FileFailed] != 1 {
+			t.Errorf("got %+v, want one that failed", backlog)
+		}
+	})
+}
+
+// shortTurn is a round with time for two parts.
+func (b *mediaBench) shortTurn(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(time.Hour))
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	begun, now := b.asked, b.clock.Now()
+	b.fetcher.Now = func() time.Time {
+		if b.asked-begun >= 2*part/chunk {
+			return deadline // of the round
+		}
+		return now
+	}
+	defer func() { b.fetcher.Now = b.clock.Now }()
+	return b.fetch(ctx)
+}
+
+// A file with a chunk that is bad for ever is settled, or kept short, also where
+// each turn has time for a few parts only.
+func TestBadChunkOfALargeFile(t *testing.T) {
+	body := content(5*part + 9)
+	for _, c := range []struct {
+		name   string
+		answer func(c archive.MediaChunk) (archive.MediaChunk, error)
+		state  archive.FileState
+		reason string
+	}{
+		{"refused", func(archive.MediaChunk) (archive.MediaChunk, error) {
+			return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10006}
+		}, archive.FileFailed, "sdk_10006"},
+		{"short", func(c archive.MediaChunk) (archive.MediaChunk, error) {
+			c.Data = c.Data[:1000]
+			return c, nil
+		}, archive.FileMismatch, archive.ReasonSize},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f := b.file("f", body)
+			f.MD5 = ""
+			b.register(f)
+			b.Library.OnMediaChunk = func(_, index, _ string, got archive.MediaChunk, err error) (archive.MediaChunk, error) {
+				b.asked++
+				if strings.HasPrefix(index, fmt.Sprintf("Range:bytes=%d-", 4*part+chunk)) {
+					return c.answer(got)
+				}
+				return got, err
+			}
+			rounds := 0
+			for ; b.row(f).State == archive.FileWaiting && rounds < 100; rounds++ {
+				if wait := b.row(f).NotBefore.Sub(b.clock.Now()); wait > 0 {
+					b.clock.advance(wait)
+				}
+				b.must(b.shortTurn(t.Context()))
+				b.Media.Take()
+			}
+			if row := b.row(f); row.State != c.state || row.Reason != c.reason {
+				t.Errorf("got %s, %q after %d rounds; want %s, %q", row.State, row.Reason, rounds, c.state, c.reason)
+			}
+			if object, _ := b.Objects.Object(corp, f.ID); c.state == archive.FileMismatch && len(object) != len(body)-chunk+1000 {
+				t.Errorf("got %d bytes kept", len(object))
+			}
+		})
+	}
+}
+
+// Nobody promises that the last index ends where the file does.
+func TestLastIndexThatIsNotShortened(t *testing.T) {
+	body := content(part + 2*chunk + 9)
+	for _, c := range []struct {
+		name   string
+		md5    string
+		size   int64
+		state  archive.FileState
+		reason string
+	}{
+		{"md5 and size", md5Of(body), int64(len(body)), archive.FileStored, ""},
+		{"md5", md5Of(body), 0, archive.FileStored, ""},
+		{"a size that lies", md5Of(body), 7, archive.FileStored, archive.ReasonSize},
+		{"size", "", int64(len(body)), archive.FileStored, ""},
+		{"neither", "", 0, archive.FileWaiting, archive.ReasonSize},
+		{"another md5", md5Of(nil), int64(len(body)), archive.FileWaiting, archive.ReasonSize},
+		{"another size", "", 7, archive.FileWaiting, archive.ReasonSize},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newMediaBench(t, &archivetest.Faults{})
+			f := b.file("f", body)
+			f.MD5, f.Size = c.md5, c.size
+			b.register(f)
+			b.Library.OnMediaChunk = func(_, index, _ string, chunk archive.MediaChunk, err error) (archive.MediaChunk, error) {
+				const last = "Range:bytes=6291456-"
+				if strings.HasPrefix(index, last) {
+					chunk = archive.MediaChunk{Data: body[6291456:], Finished: true}
+					err = nil
+				} else if strings.HasPrefix(chunk.Next, last) {
+					chunk.Next = last + "6815743"
+				}
+				return chunk, err
+			}
+			b.must(b.fetch(t.Context()))
+			want := body
+			if c.state == archive.FileWaiting {
+				want = nil
+			}
+			b.want(f, c.state, c.reason, want)
+		})
+	}
+}
+
+// Uploads that are lost again and again are a file's failure like any other:
+// with pauses, and never an error that brings the request back at once.
+func TestUploadsThatDoNotLast(t *testing.T) {
+	b := newMediaBench(t, &archivetest.Faults{})
+	f := b.file("f", content(2*part+5))
+	b.register(f)
+	b.fetcher.Objects = forgetful{b.Objects}
+	for try := 1; try <= 3; try++ {
+		b.must(b.fetch(t.Context()))
+		row := b.want(f, archive.FileWaiting, archive.ReasonUploads, nil)
+		if row.Tries != try || row.Resume != nil || !row.NotBefore.After(b.clock.Now()) || b.Objects.Uploads() != 0 {
+			t.Errorf("try %d: got %+v with %d uploads left", try, row, b.Objects.Uploads())
+		}
+		b.clock.advance(row.NotBefore.Sub(b.clock.Now()))
+	}
+	b.fetcher.Objects = b.Objects
+	b.must(b.fetch(t.Context()))
+	b.want(f, archive.FileStored, "", content(2*part+5))
+}
+
+// forgetful loses every upload before its second part.
+type forgetful struct{ *archivetest.Objects }
+
+func (o forgetful) UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error {
+	if number > 1 {
+		o.Forget()
+	}
+	return o.Objects.UploadPart(ctx, corp, id, upload, number, body)
 }
 
 func TestFetchWithoutACorp(t *testing.T) {

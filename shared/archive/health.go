@@ -111,7 +111,11 @@ type Fleet struct {
 	LeastLeft time.Duration // least [HoursLeft] of them; [Retention] without corps
 	Broken    int           // with a cause that lasts
 	Losing    int           // in [HealthLosing]
-	// What could not be counted at this tick is negative. Of one corp no more
+	// FilesLeft is the least time until WeCom deletes a file that waits, [Retention]
+	// where none does. Those of which the time is over do not count: they may be
+	// lost already.
+	FilesLeft time.Duration
+	// What could not be counted at this tick is negative, FilesLeft too. Of one corp no more
 	// than 1000 are counted.
 	Undecryptable int // rows set aside
 	Overdue       int // pages requested over 15 minutes ago and not decoded

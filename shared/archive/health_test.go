@@ -146,11 +146,30 @@ func TestTickMeasuresTheFleet(t *testing.T) {
 		Corp: "wwsecond000000000", LastEmptyAt: now.Add(-50 * time.Hour),
 		Trouble: &archive.Trouble{Cause: archive.CauseSecret, Since: now, At: now},
 	}))
-	d.must(disp.Tick(t.Context()))
-	want := archive.Fleet{Corps: 3, WorstLag: 130 * time.Hour, LeastLeft: -10 * time.Hour, Broken: 1, Losing: 1}
-	if got := disp.Metrics.(*gauge).last; got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := archive.Fleet{Corps: 3, WorstLag: 130 * time.Hour, LeastLeft: -10 * time.Hour, FilesLeft: 120 * time.Hour, Broken: 1, Losing: 1}
+	tick := func(what string) {
+		t.Helper()
+		d.must(disp.Tick(t.Context()))
+		if got := disp.Metrics.(*gauge).last; got != want {
+			t.Errorf("%s: got %+v, want %+v", what, got, want)
+		}
 	}
+	tick("no files")
+	waits := func(corp, id string, left time.Duration) {
+		t.Helper()
+		f := archive.File{Corp: corp, ID: archive.FileID(id), SDKFileID: id, State: archive.FileWaiting, Deadline: now.Add(left), NotBefore: now}
+		d.must(d.Files.CreateFile(t.Context(), f))
+		d.must(d.Files.ListFile(t.Context(), f))
+	}
+	waits(corp, "a", 100*time.Hour)
+	waits("wwsecond000000000", "b", 30*time.Hour) // in trouble: measured all the same
+	waits("wwsecond000000000", "c", 50*time.Hour)
+	waits("wwthird0000000000", "d", -time.Hour) // over
+	waits("wwoff000000000000", "e", time.Hour)
+	want.FilesLeft = 30 * time.Hour
+	tick("files wait")
+	disp.MediaDepth = depth(501)
+	tick("the queue is long")
 }
 
 // Whatever fails, nobody stays untold: the next tick says it.

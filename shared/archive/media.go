@@ -39,8 +39,8 @@ type File struct {
 	// Deadline is when WeCom deletes the file, at the earliest: see
 	// [FileDeadline]. It never changes.
 	Deadline time.Time
-	// Registered is when we learned of the file, or were last asked for it anew:
-	// WeCom may have it until [Retention] after that.
+	// Registered is when the newest message that made us ask for the file was
+	// pulled: WeCom may have it until [Retention] after that.
 	Registered time.Time
 
 	State FileState
@@ -48,15 +48,19 @@ type File struct {
 	// [ReasonSize] of a stored file whose md5 is right. It is one of the Reason
 	// constants, sdk_<code>, or a [Cause].
 	Reason string
-	// Tries counts what failed in a row; no try before NotBefore.
+	// Tries counts what failed since Reached last grew; no try before NotBefore.
 	Tries     int
 	NotBefore time.Time
+	// Reached is the most bytes that were ever durable: to fetch them once more
+	// is no progress.
+	Reached int64
 	// Wholes counts downloads that were complete and did not match.
 	Wholes int
 	// Resume is how far an unfinished download is durable; nil before the first
 	// part is.
 	Resume *Resume
-	// Stored is set in states stored and mismatch.
+	// Stored is set in states stored and mismatch, and while a mismatch that is
+	// kept waits anew.
 	Stored *StoredFile
 	// Rev goes up by one with every save: what was read is what is replaced.
 	Rev uint64
@@ -88,6 +92,8 @@ type StoredFile struct {
 	MD5  string // hex
 	Type FileType
 	At   time.Time
+	// Differs is the Reason of a mismatch while that waits anew, else empty.
+	Differs string
 }
 
 // FileState is how a file is doing.
@@ -114,6 +120,7 @@ const (
 	ReasonRepeats   = "chunk_repeats"  // the index does not move forward
 	ReasonDribbles  = "never_finishes" // chunks far too small, for ever
 	ReasonTooLarge  = "too_large"
+	ReasonUploads   = "uploads_lost" // what is uploaded does not last, again and again
 	ReasonCrashes   = "library_crashed"
 	ReasonHangs     = "library_hung"
 )
@@ -175,8 +182,9 @@ func newFile(named message.File, m Message, pulled, now time.Time) File {
 		Deadline:  FileDeadline(m.Time, pulled),
 		State:     FileWaiting,
 		NotBefore: now.UTC().Truncate(time.Millisecond),
+
+		Registered: pulled.UTC().Truncate(time.Millisecond),
 	}
-	f.Registered = f.NotBefore
 	if sum, err := hex.DecodeString(named.MD5); err == nil && len(sum) == md5.Size {
 		f.MD5 = strings.ToLower(named.MD5)
 	}
@@ -206,8 +214,19 @@ func atMost(n int, s string) string {
 // [BacklogBound].
 type FileBacklog struct {
 	Waiting  int
-	Earliest time.Time // deadline of the most urgent that waits; zero for none
+	Late     int       // of these, past their deadline: WeCom may have deleted them
+	Earliest time.Time // deadline of the most urgent of the others; zero for none
 	Problems map[FileState]int
+}
+
+// Wait counts a file that waits.
+func (b *FileBacklog) Wait(deadline, now time.Time) {
+	b.Waiting++
+	if !deadline.After(now) {
+		b.Late++
+	} else if b.Earliest.IsZero() || deadline.Before(b.Earliest) {
+		b.Earliest = deadline
+	}
 }
 
 // BacklogBound is the most files that a [FileBacklog] counts in each list.
@@ -216,7 +235,9 @@ const BacklogBound = 10_000
 // A FileTable keeps the rows of files, and two lists of them: those that wait,
 // and those that have a problem. The row is the truth. The lists are brought
 // in line after it was saved, and a file stays among those that wait until that
-// is done, so a crash in between is found and mended by the next look.
+// is done, so a crash in between is found and mended by the next look. So is a
+// file that waits no more and is listed so by somebody who comes late; one that
+// waits is never taken off by him.
 // Durable on return. Safe for concurrent use.
 type FileTable interface {
 	// CreateFile stores a row that is not there yet, with Rev 1; [ErrExists].
@@ -228,8 +249,8 @@ type FileTable interface {
 	// SaveFile replaces the row, if its Rev is still f.Rev, by f with the next
 	// Rev, and returns that; [ErrConflict].
 	SaveFile(ctx context.Context, f File) (File, error)
-	// ListFile brings the lists in line with the row f, as it was saved.
-	// Idempotent.
+	// ListFile brings the lists in line with the row f, as it was saved. It
+	// leaves alone what a later Rev is listed as. Idempotent.
 	ListFile(ctx context.Context, f File) error
 	// DueFiles lists ids of the lane that wait and are due, the earliest
 	// deadline first, at most limit. It reads the list consistently.
@@ -240,9 +261,9 @@ type FileTable interface {
 // are not there. A row that is there keeps what its first message says. One
 // that is not stored waits anew if again is set, as in a replay; and if a
 // message with a later deadline names the file, since WeCom may then have it
-// again, unless WeCom itself said that it is deleted. A mismatch has no object
-// to show until that is settled; what is in the bucket stays there, and counts
-// if nothing better comes. One that waits already is given up later.
+// again. Neither helps where WeCom itself said that it has deleted the file, or
+// must have by now. Of a mismatch what is kept stays, for readers too, until
+// something better comes. One that waits already is given up later.
 //
 // When it returns nil, each of the files is on its list, also if it failed half
 // way before. lanes are those in which something waits.
@@ -296,6 +317,7 @@ const registerAtOnce = 8
 func registerFile(ctx context.Context, table FileTable, f File, create bool, named File, again bool) (waits bool, err error) {
 	if create {
 		err := table.CreateFile(ctx, f)
+		f.Rev = 1
 		if errors.Is(err, ErrExists) { // another page named it in this moment
 			f, err = table.File(ctx, f.Corp, f.ID)
 		}
@@ -313,8 +335,8 @@ func registerFile(ctx context.Context, table FileTable, f File, create bool, nam
 		}
 		f = saved
 	}
-	if f.State != FileWaiting && !create {
-		return false, nil // whoever settled it lists it
+	if f.State != FileWaiting && f.Rev > 1 {
+		return false, nil // whoever settled it lists it; what was created so we do
 	}
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
@@ -323,26 +345,32 @@ func registerFile(ctx context.Context, table FileTable, f File, create bool, nam
 }
 
 // anew is the row with what asking for the file anew changes; false for
-// nothing.
+// nothing. The time at which it is asked for is named.NotBefore.
 func (f File) anew(named File, again bool) (File, bool) {
 	later := named.Deadline.After(f.Deadline)
-	switch {
-	case f.State == FileStored || f.SDKFileID == "" || !again && !later:
-		return f, false
-	case f.State == FileWaiting:
-		// Not for every message of a day: a save takes the file from whoever is
-		// fetching it.
-		if named.Registered.Sub(f.Registered) < fileGrace {
-			return f, false
-		}
-		f.Registered = named.Registered
-		return f, true
-	case f.Reason == ReasonDeleted && !again:
+	if f.State == FileStored || f.SDKFileID == "" || !again && !later {
 		return f, false
 	}
-	f.State, f.Reason, f.Tries, f.Wholes, f.Resume, f.Stored = FileWaiting, "", 0, 0, nil, nil
-	f.Registered, f.NotBefore = named.Registered, named.NotBefore
-	return f, true
+	asked := f
+	if named.Registered.After(f.Registered) {
+		asked.Registered = named.Registered
+	}
+	if f.State == FileWaiting {
+		// Not for every message of a day: a save takes the file from whoever is
+		// fetching it.
+		return asked, asked.Registered.Sub(f.Registered) >= fileGrace
+	}
+	if f.Reason == ReasonDeleted || named.NotBefore.After(asked.hopeless()) {
+		return f, false
+	}
+	if f.Stored != nil {
+		kept := *f.Stored
+		kept.Differs = f.Reason
+		asked.Stored = &kept
+	}
+	asked.State, asked.Reason, asked.Tries, asked.Reached, asked.Wholes, asked.Resume = FileWaiting, "", 0, 0, 0, nil
+	asked.NotBefore = named.NotBefore
+	return asked, true
 }
 
 // A FileStore keeps the bytes of files, one object for each file, named by

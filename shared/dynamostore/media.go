@@ -19,7 +19,7 @@ type MediaClient interface {
 	putClient
 	queryClient
 	batchGetClient
-	batchWriteClient
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
 // Media is the table of files: their rows, and the lists of those that wait
@@ -36,7 +36,7 @@ func NewMedia(client MediaClient, table string, options ...Option) *Media {
 
 var (
 	_ archive.FileTable    = (*Media)(nil)
-	_ archive.OverdueFiles = (*Media)(nil)
+	_ archive.WaitingFiles = (*Media)(nil)
 )
 
 const (
@@ -60,6 +60,7 @@ type (
 		Reason    string            `dynamodbav:"reason,omitempty"`
 		Tries     int               `dynamodbav:"tries,omitempty"`
 		NotBefore time.Time         `dynamodbav:"not_before"`
+		Reached   int64             `dynamodbav:"reached,omitempty"`
 		// Registered is zero in rows that are older than it.
 		Registered time.Time   `dynamodbav:"registered"`
 		Wholes     int         `dynamodbav:"wholes,omitempty"`
@@ -83,17 +84,19 @@ type (
 		Type   archive.FileType `dynamodbav:"type"`
 	}
 	storedItem struct {
-		Size int64            `dynamodbav:"size"`
-		MD5  string           `dynamodbav:"md5"`
-		Type archive.FileType `dynamodbav:"type"`
-		At   time.Time        `dynamodbav:"at"`
+		Size    int64            `dynamodbav:"size"`
+		MD5     string           `dynamodbav:"md5"`
+		Type    archive.FileType `dynamodbav:"type"`
+		At      time.Time        `dynamodbav:"at"`
+		Differs string           `dynamodbav:"differs,omitempty"`
 	}
 )
 
 func newFileItem(f archive.File) fileItem {
 	return fileItem{
 		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: useItem(f.From),
-		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Registered: f.Registered, Wholes: f.Wholes,
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Reached: f.Reached, Registered: f.Registered,
+		Wholes: f.Wholes,
 		Resume: (*resumeItem)(f.Resume), Stored: (*storedItem)(f.Stored), Rev: f.Rev,
 	}
 }
@@ -106,7 +109,8 @@ func readFile(it item) (archive.File, error) {
 	return archive.File{
 		Corp: keyOf(it, "pk"), ID: strings.TrimPrefix(keyOf(it, "sk"), filePrefix),
 		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: archive.FileUse(f.From),
-		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Registered: f.Registered, Wholes: f.Wholes,
+		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Reached: f.Reached, Registered: f.Registered,
+		Wholes: f.Wholes,
 		Resume: (*archive.Resume)(f.Resume), Stored: (*archive.StoredFile)(f.Stored), Rev: f.Rev,
 	}, nil
 }
@@ -184,6 +188,16 @@ func (m *Media) SaveFile(ctx context.Context, f archive.File) (archive.File, err
 	return f, nil
 }
 
+// listedItem is a file on a list, as its row was when it came there.
+type listedItem struct {
+	State     archive.FileState `dynamodbav:"state"`
+	NotBefore time.Time         `dynamodbav:"not_before"`
+	Rev       uint64            `dynamodbav:"rev"` // absent in items that are older than it
+}
+
+// notNewer is the condition that a list has no later revision of a file.
+const notNewer = "attribute_not_exists(rev) OR rev <= :rev"
+
 // ListFile implements [archive.FileTable]. A file comes onto a list before it
 // leaves the other: after a crash it is on both, never on none.
 func (m *Media) ListFile(ctx context.Context, f archive.File) error {
@@ -191,34 +205,60 @@ func (m *Media) ListFile(ctx context.Context, f archive.File) error {
 	if err != nil {
 		return err
 	}
-	var on item
-	var off []item
+	var on string
+	var off []string
 	switch f.State {
 	case archive.FileWaiting:
-		on, err = encode(f.Corp, waiting, struct {
-			NotBefore time.Time `dynamodbav:"not_before"`
-		}{f.NotBefore})
+		on = waiting
 		if f.Rev > 1 { // a new one has had no problem yet
-			off = []item{key(f.Corp, problem)}
+			off = []string{problem}
 		}
 	case archive.FileStored:
-		off = []item{key(f.Corp, waiting), key(f.Corp, problem)}
+		off = []string{waiting, problem}
 	default:
-		on, err = encode(f.Corp, problem, struct {
-			State archive.FileState `dynamodbav:"state"`
-		}{f.State})
-		off = []item{key(f.Corp, waiting)}
+		on, off = problem, []string{waiting}
 	}
-	if err == nil && on != nil {
-		err = m.put(ctx, m.client, on)
+	if on != "" {
+		err = m.listAt(ctx, f, on)
 	}
-	if err == nil {
-		err = m.writeAll(ctx, m.client, deletes(off))
+	for _, sk := range off {
+		if err == nil {
+			err = m.unlist(ctx, f, sk)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
 	return nil
+}
+
+func (m *Media) listAt(ctx context.Context, f archive.File, sk string) error {
+	it, err := encode(f.Corp, sk, listedItem{State: f.State, NotBefore: f.NotBefore, Rev: f.Rev})
+	if err != nil {
+		return err
+	}
+	return unlessNewer(m.putIf(ctx, m.client, dynamodb.PutItemInput{
+		Item: it, ConditionExpression: aws.String(notNewer), ExpressionAttributeValues: item{":rev": number(f.Rev)},
+	}))
+}
+
+func (m *Media) unlist(ctx context.Context, f archive.File, sk string) error {
+	out, err := m.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &m.name, Key: key(f.Corp, sk), ReturnConsumedCapacity: m.capacity(),
+		ConditionExpression: aws.String(notNewer), ExpressionAttributeValues: item{":rev": number(f.Rev)},
+	})
+	if err == nil {
+		m.wrote("DeleteItem", one(out.ConsumedCapacity))
+	}
+	return unlessNewer(err)
+}
+
+// unlessNewer is for writes that somebody with a later revision was before.
+func unlessNewer(err error) error {
+	if _, newer := conditionFailed(err); newer {
+		return nil
+	}
+	return err
 }
 
 // listKeys are the sort keys of a file in the two lists. They follow from what
@@ -258,36 +298,60 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	return ids, nil
 }
 
-// OverdueLanes implements [archive.OverdueFiles]. For the many corps of which
+// Waiting implements [archive.WaitingFiles]. For the many corps of which
 // nothing waits it is one Query that finds nothing.
-func (m *Media) OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error) {
+func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	in := startingWith(corp, waitingPrefix)
 	in.Limit = aws.Int32(1)
 	some := false
 	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
 		if err != nil {
-			return nil, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
+			return nil, time.Time{}, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
 		}
 		some = true
 	}
 	if !some {
-		return nil, nil
+		return nil, time.Time{}, nil
 	}
-	var lanes []int
 	for lane := range archive.FileLanes {
 		due, err := m.DueFiles(ctx, corp, lane, before, 1)
 		if err != nil {
-			return nil, err
+			return nil, time.Time{}, err
 		}
 		if len(due) > 0 {
 			lanes = append(lanes, lane)
 		}
+		deadline, err := m.nextDeadline(ctx, corp, lane, now)
+		if err != nil {
+			return nil, time.Time{}, fmt.Errorf("looking for the next deadline of files of corp %s: %w", corp, err)
+		}
+		if next.IsZero() || !deadline.IsZero() && deadline.Before(next) {
+			next = deadline
+		}
 	}
-	return lanes, nil
+	return lanes, next, nil
+}
+
+// nextDeadline is the earliest in a lane that is later than now; zero for none.
+func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now time.Time) (time.Time, error) {
+	later, err := millis(now.Add(time.Millisecond))
+	if err != nil {
+		return time.Time{}, err
+	}
+	in := within(corp, lanePrefix(lane)+later, lanePrefix(lane)+"~")
+	in.Limit = aws.Int32(1)
+	deadlines, err := collect(atMost(1, m.query(ctx, m.client, in)), func(it item) (time.Time, error) {
+		deadline, _, err := listed(it)
+		return deadline, err
+	})
+	if err != nil || len(deadlines) == 0 {
+		return time.Time{}, err
+	}
+	return deadlines[0], nil
 }
 
 // Backlog counts what waits and what has a problem.
-func (m *Media) Backlog(ctx context.Context, corp string) (archive.FileBacklog, error) {
+func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error) {
 	b := archive.FileBacklog{Problems: make(map[archive.FileState]int)}
 	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
 		var deadline time.Time
@@ -297,9 +361,7 @@ func (m *Media) Backlog(ctx context.Context, corp string) (archive.FileBacklog, 
 		if err != nil {
 			return archive.FileBacklog{}, fmt.Errorf("counting files of corp %s that wait: %w", corp, err)
 		}
-		if b.Waiting++; b.Earliest.IsZero() || deadline.Before(b.Earliest) {
-			b.Earliest = deadline
-		}
+		b.Wait(deadline, now)
 	}
 	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, problemPrefix))) {
 		if err != nil {

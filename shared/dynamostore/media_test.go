@@ -28,19 +28,3 @@ func TestEveryFieldOfAFile(t *testing.T) {
 	must(t, err)
 	check(t, "file", got, f)
 }
-
-func TestOverdueLanes(t *testing.T) {
-	s := newMedia(t)
-	f := archive.File{Corp: corp, ID: archive.FileID("x"), SDKFileID: "x", State: archive.FileWaiting, Deadline: start, NotBefore: start}
-	must(t, s.CreateFile(t.Context(), f))
-	must(t, s.ListFile(t.Context(), f))
-	lanes, err := s.OverdueLanes(t.Context(), corp, start)
-	must(t, err)
-	check(t, "due", lanes, []int{archive.FileLane(f.ID)})
-	lanes, err = s.OverdueLanes(t.Context(), corp, start.Add(-1))
-	must(t, err)
-	check(t, "not due", len(lanes), 0)
-	lanes, err = s.OverdueLanes(t.Context(), neighbor, start)
-	must(t, err)
-	check(t, "the neighbour", len(lanes), 0)
-}

@@ -19,9 +19,9 @@ import (
 // FileStore is everything that is asked of a table of files.
 type FileStore interface {
 	archive.FileTable
-	archive.OverdueFiles
+	archive.WaitingFiles
 	// Backlog counts what waits and what has a problem.
-	Backlog(ctx context.Context, corp string) (archive.FileBacklog, error)
+	Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error)
 	// FileProblems lists files that are no more waiting and not stored, the
 	// latest first, at most limit.
 	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
@@ -151,8 +151,9 @@ func (s *Files) check(old, f archive.File) {
 	if !old.Deadline.Equal(f.Deadline) || old.SDKFileID != f.SDKFileID || old.MD5 != f.MD5 || old.Size != f.Size || old.From != f.From {
 		s.t.Errorf("file %s: what its message says of it changes", f.ID)
 	}
-	has := f.State == archive.FileStored || f.State == archive.FileMismatch
-	if has != (f.Stored != nil) || has && f.Resume != nil {
+	has, waits := f.State == archive.FileStored || f.State == archive.FileMismatch, f.State == archive.FileWaiting
+	kept := waits && f.Stored != nil
+	if !kept && has != (f.Stored != nil) || kept != (f.Stored != nil && f.Stored.Differs != "") || !waits && f.Resume != nil {
 		s.t.Errorf("file %s is %s with %+v and %+v", f.ID, f.State, f.Stored, f.Resume)
 	}
 	if s.objects == nil {
@@ -163,7 +164,7 @@ func (s *Files) check(old, f archive.File) {
 			s.t.Errorf("file %s: resume point of %d parts and %d bytes, the store has %d and %d", f.ID, r.Parts, r.Bytes, n, size[r.Parts])
 		}
 	}
-	if f.Stored != nil {
+	if has && f.Stored != nil {
 		if b, ok := s.objects.Object(f.Corp, f.ID); !ok || int64(len(b)) != f.Stored.Size {
 			s.t.Errorf("file %s is %s with %d bytes, the object has %d", f.ID, f.State, f.Stored.Size, len(b))
 		}
@@ -176,14 +177,20 @@ func (s *Files) ListFile(ctx context.Context, f archive.File) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(f.Corp)
-		delete(c.waiting, f.ID)
-		delete(c.problems, f.ID)
+		for _, list := range []map[string]archive.File{c.waiting, c.problems} {
+			if list[f.ID].Rev <= f.Rev {
+				delete(list, f.ID)
+			}
+		}
+		list := c.problems
 		switch f.State {
-		case archive.FileWaiting:
-			c.waiting[f.ID] = keptFile(f)
 		case archive.FileStored:
-		default:
-			c.problems[f.ID] = keptFile(f)
+			return nil
+		case archive.FileWaiting:
+			list = c.waiting
+		}
+		if _, newer := list[f.ID]; !newer {
+			list[f.ID] = keptFile(f)
 		}
 		return nil
 	})
@@ -211,33 +218,35 @@ func (s *Files) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	})
 }
 
-// OverdueLanes implements [archive.OverdueFiles].
-func (s *Files) OverdueLanes(ctx context.Context, corp string, before time.Time) ([]int, error) {
-	return read(ctx, s.faults, "Files.OverdueLanes", corp, func() ([]int, error) {
+// Waiting implements [archive.WaitingFiles].
+func (s *Files) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
+	lanes, err = read(ctx, s.faults, "Files.Waiting", corp, func() ([]int, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		var lanes []int
+		var b archive.FileBacklog
 		for id, f := range s.of(corp).waiting {
 			if !f.NotBefore.After(before) {
 				lanes = append(lanes, archive.FileLane(id))
 			}
+			b.Wait(f.Deadline, now)
 		}
+		next = b.Earliest
 		slices.Sort(lanes)
 		return slices.Compact(lanes), nil
 	})
+	return lanes, next, err
 }
 
 // Backlog implements [FileStore].
-func (s *Files) Backlog(ctx context.Context, corp string) (archive.FileBacklog, error) {
+func (s *Files) Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error) {
 	return read(ctx, s.faults, "Files.Backlog", corp, func() (archive.FileBacklog, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(corp)
-		b := archive.FileBacklog{Waiting: len(c.waiting), Problems: make(map[archive.FileState]int)}
+		b := archive.FileBacklog{Problems: make(map[archive.FileState]int)}
 		for _, f := range c.waiting {
-			if b.Earliest.IsZero() || f.Deadline.Before(b.Earliest) {
-				b.Earliest = f.Deadline
-			}
+			b.Wait(f.Deadline, now)
 		}
 		for _, f := range c.problems {
 			b.Problems[f.State]++

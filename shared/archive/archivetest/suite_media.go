@@ -19,6 +19,8 @@ func TestFiles(t *testing.T, open func(t testing.TB) FileStore) {
 		"Rows":     filesRows,
 		"Swap":     filesSwap,
 		"Lists":    filesLists,
+		"Late":     filesLate,
+		"Waiting":  filesWaiting,
 		"Order":    filesOrder,
 		"Register": filesRegister,
 		"Strange":  filesStrange,
@@ -115,7 +117,7 @@ func filesLists(t *testing.T, s FileStore) {
 	list.want("listed", lane, epoch, 9, f.ID)
 	list.want("another lane", (lane+1)%archive.FileLanes, epoch, 9)
 	list.want("before its time", lane, epoch.Add(-time.Millisecond), 9)
-	b, err := s.Backlog(t.Context(), corp)
+	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	same(t, "one waits", b, archive.FileBacklog{Waiting: 1, Earliest: f.Deadline, Problems: map[archive.FileState]int{}})
 
@@ -135,7 +137,7 @@ func filesLists(t *testing.T, s FileStore) {
 		ok(t, s.ListFile(t.Context(), failed))
 	}
 	list.want("failed", lane, epoch.Add(time.Hour), 9)
-	b, err = s.Backlog(t.Context(), corp)
+	b, err = s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	same(t, "one failed", b, archive.FileBacklog{Problems: map[archive.FileState]int{archive.FileFailed: 1}})
 	problems, err := s.FileProblems(t.Context(), corp, 9)
@@ -151,10 +153,94 @@ func filesLists(t *testing.T, s FileStore) {
 	ok(t, err)
 	ok(t, s.ListFile(t.Context(), again))
 	list.want("waits again", lane, epoch.Add(time.Hour), 9, f.ID)
-	b, err = s.Backlog(t.Context(), corp)
+	b, err = s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	if b.Waiting != 1 || len(b.Problems) != 0 {
 		t.Errorf("waits again: got %+v", b)
+	}
+}
+
+// Who comes late to the lists takes nothing off them that came there later.
+func filesLate(t *testing.T, s FileStore) {
+	f := newFile(corpFor(t, 1), 1)
+	list := &waitingList{t, s, f.Corp}
+	lane := archive.FileLane(f.ID)
+	save := func(f archive.File, state archive.FileState) archive.File {
+		t.Helper()
+		f.State = state
+		f, err := s.SaveFile(t.Context(), f)
+		ok(t, err)
+		return f
+	}
+	counts := func(what string, waiting, problems int) {
+		t.Helper()
+		b, err := s.Backlog(t.Context(), f.Corp, epoch)
+		ok(t, err)
+		if b.Waiting != waiting || b.Problems[archive.FileFailed] != problems {
+			t.Errorf("%s: got %+v", what, b)
+		}
+	}
+	ok(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	ok(t, s.ListFile(t.Context(), f))
+	failed := save(f, archive.FileFailed)
+	again := failed
+	again.NotBefore = kept(epoch.Add(time.Hour))
+	again = save(again, archive.FileWaiting)
+	ok(t, s.ListFile(t.Context(), again))
+	counts("waits again", 1, 0)
+	ok(t, s.ListFile(t.Context(), failed)) // late
+	list.want("still waits", lane, epoch.Add(time.Hour), 9, f.ID)
+	ok(t, s.ListFile(t.Context(), f)) // late as well
+	list.want("not earlier than it is to", lane, epoch, 9)
+	list.want("waits still", lane, epoch.Add(time.Hour), 9, f.ID)
+	ok(t, s.ListFile(t.Context(), again))
+	counts("listed once more", 1, 0)
+
+	lost := save(again, archive.FileFailed)
+	ok(t, s.ListFile(t.Context(), lost))
+	counts("failed", 0, 1)
+	ok(t, s.ListFile(t.Context(), again)) // late: found by the next look
+	counts("failed, and looked at once more", 1, 1)
+	ok(t, s.ListFile(t.Context(), lost))
+	counts("failed still", 0, 1)
+	lost.Stored = &archive.StoredFile{At: kept(epoch)}
+	ok(t, s.ListFile(t.Context(), save(lost, archive.FileStored)))
+	counts("stored", 0, 0)
+}
+
+// What waits is found by lane, and the next deadline among those to come.
+func filesWaiting(t *testing.T, s FileStore) {
+	a, b := corpFor(t, 1), corpFor(t, 2)
+	want := func(what, corp string, before, now time.Time, next time.Time, lanes ...int) {
+		t.Helper()
+		got, deadline, err := s.Waiting(t.Context(), corp, before, now)
+		if ok(t, err); !slices.Equal(got, lanes) || !deadline.Equal(next) {
+			t.Errorf("%s: got %v and %v, want %v and %v", what, got, deadline, lanes, next)
+		}
+	}
+	want("nothing", a, epoch, epoch, time.Time{})
+	var all []int
+	var files []archive.File
+	for n := 1; n <= 20; n++ {
+		f := newFile(a, n)
+		f.NotBefore = kept(epoch.Add(time.Duration(n) * time.Minute))
+		ok(t, s.CreateFile(t.Context(), f))
+		f.Rev = 1
+		ok(t, s.ListFile(t.Context(), f))
+		files, all = append(files, f), append(all, archive.FileLane(f.ID))
+	}
+	slices.Sort(all)
+	want("none is due", a, epoch, epoch, files[0].Deadline)
+	want("one is due", a, epoch.Add(time.Minute), epoch, files[0].Deadline, archive.FileLane(files[0].ID))
+	want("all are due", a, epoch.Add(time.Hour), epoch, files[0].Deadline, slices.Compact(all)...)
+	want("some are late", a, epoch, files[6].Deadline, files[7].Deadline)
+	want("all are late", a, epoch, files[19].Deadline, time.Time{})
+	want("the neighbour", b, epoch.Add(time.Hour), epoch, time.Time{})
+	backlog, err := s.Backlog(t.Context(), a, files[6].Deadline)
+	ok(t, err)
+	if backlog.Waiting != 20 || backlog.Late != 7 || !backlog.Earliest.Equal(files[7].Deadline) {
+		t.Errorf("got %+v", backlog)
 	}
 }
 
@@ -173,7 +259,7 @@ func filesOrder(t *testing.T, s FileStore) {
 		list.want("all", lane, epoch, 100, want...)
 		list.want("some", lane, epoch, 3, want[:3]...)
 	}
-	b, err := s.Backlog(t.Context(), corp)
+	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	if b.Waiting != 40 || !b.Earliest.Equal(newFile(corp, 1).Deadline) {
 		t.Errorf("got %+v", b)
@@ -195,7 +281,7 @@ func filesRegister(t *testing.T, s FileStore) {
 			t.Errorf("got lanes %v, want %d", got, len(lanes))
 		}
 	}
-	b, err := s.Backlog(t.Context(), corp)
+	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	if b.Waiting != len(files) {
 		t.Errorf("got %d waiting, want %d", b.Waiting, len(files))
