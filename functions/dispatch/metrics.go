@@ -44,6 +44,9 @@ func (m metrics) Fleet(ctx context.Context, f archive.Fleet) {
 	add("Corps", "Count", f.Corps)
 	add("WorstLagSeconds", "Seconds", f.WorstLag.Seconds())
 	add("LeastHoursLeft", "None", f.LeastLeft.Hours())
+	if f.FilesLeft >= 0 {
+		add("LeastFileHoursLeft", "None", f.FilesLeft.Hours())
+	}
 	add("CorpsBroken", "Count", f.Broken)
 	add("CorpsLosing", "Count", f.Losing)
 	for _, c := range []struct {

@@ -21,11 +21,11 @@ func TestFleetIsAMetricLine(t *testing.T) {
 		want  map[string]float64
 	}{
 		"all counted": {
-			archive.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, Broken: 1, Losing: 2, Undecryptable: 4, Overdue: 5, Stuck: 6},
-			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "CorpsBroken": 1, "CorpsLosing": 2, "UndecryptableRows": 4, "PagesWaiting": 5, "StuckPages": 6},
+			archive.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, FilesLeft: 30 * time.Hour, Broken: 1, Losing: 2, Undecryptable: 4, Overdue: 5, Stuck: 6},
+			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "LeastFileHoursLeft": 30, "CorpsBroken": 1, "CorpsLosing": 2, "UndecryptableRows": 4, "PagesWaiting": 5, "StuckPages": 6},
 		},
 		"not all counted": {
-			archive.Fleet{LeastLeft: archive.Retention, Undecryptable: -1, Overdue: -1, Stuck: -1},
+			archive.Fleet{LeastLeft: archive.Retention, FilesLeft: -1, Undecryptable: -1, Overdue: -1, Stuck: -1},
 			map[string]float64{"Corps": 0, "WorstLagSeconds": 0, "LeastHoursLeft": 120, "CorpsBroken": 0, "CorpsLosing": 0},
 		},
 	} {

@@ -60,8 +60,8 @@ const (
 const (
 	kmsKeys         = 3
 	queues          = 4
-	ownMetrics      = 11
-	alarmMetrics    = 34
+	ownMetrics      = 12
+	alarmMetrics    = 35
 	infrequentAfter = 3 // months
 	movesAbove      = 128 << 10
 )
