@@ -512,6 +512,46 @@ func TestFilesOfWhatIsNotRead(t *testing.T) {
 	check("rows behind them", 10, now.Add(30*time.Hour), now.Add(10*time.Hour))
 }
 
+// Files of messages that are too long for a view are listed and linked, up to
+// what memory allows; behind that the answer says why not.
+func TestFilesOfVeryLongMessages(t *testing.T) {
+	w := newWorld(t)
+	w.bareCorp(corp)
+	w.file(corp, picture, 1, archive.FileStored, "", noon)
+	long := func(msgid string, second, size int) string {
+		at := noon.Add(time.Duration(second) * time.Second)
+		s := withFiles(msgid, at, "never asked for", picture)
+		return strings.TrimSuffix(s, "}") + `,"padding":"` + strings.Repeat("x", size-len(s)-len(`,"padding":""`)) + `"}`
+	}
+	w.store(corp, long("m0", 0, viewMost+1), long("m1", 1, filesRead), long("m2", 2, filesRead+1))
+	who := tokenOf(corp, reader)
+	type doc struct {
+		View struct {
+			Whole bool
+			Text  string
+			Files []fileJSON
+		}
+	}
+	for second, msgid := range []string{"m0", "m1"} {
+		id := idOf(t, corp, msgid, noon.Add(time.Duration(second)*time.Second))
+		v := into[doc](w.get(who, "/v1/corps/"+corp+"/messages/"+id).want(200)).View
+		if v.Whole || v.Text != tooLong || len(v.Files) != 2 || *v.Files[1].Copy.LinkPath != filePath(corp, id, 1) {
+			t.Errorf("%s: got %+v", msgid, v)
+		}
+		if l := into[linkedFileJSON](w.get(who, filePath(corp, id, 1)).want(200)); string(fetch(t, l.URL)) != picture {
+			t.Errorf("%s: got %+v", msgid, l)
+		}
+	}
+	id := idOf(t, corp, "m2", noon.Add(2*time.Second))
+	if v := into[doc](w.get(who, "/v1/corps/"+corp+"/messages/"+id).want(200)).View; len(v.Files) != 0 {
+		t.Errorf("got %+v", v)
+	}
+	p := into[problemDoc](w.get(who, filePath(corp, id, 1)).wantProblem(409, "file-unread"))
+	if !strings.Contains(p.Detail, fmt.Sprint(filesRead+1)) {
+		t.Errorf("got %q", p.Detail)
+	}
+}
+
 // What is kept of a file can be had while it waits to be fetched anew.
 func TestLinkToWhatIsFetchedAnew(t *testing.T) {
 	w := newWorld(t)

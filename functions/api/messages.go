@@ -122,16 +122,29 @@ func showMessage(m archive.Message, f message.Fields, raw []byte, known knownFil
 		return nil, err
 	}
 	view, whole := read(f, raw)
-	whole = whole && len(view.Files) <= filesMost && (!inList || m.Overflow == nil)
+	if !whole && !inList { // too long for a view, perhaps not for its files
+		view.Files, _ = filesOf(raw)
+	}
+	few := len(view.Files) <= filesMost
+	whole = whole && few && (!inList || m.Overflow == nil)
 	j.View, j.Revoked, j.Names = showView(view, whole), revoked, names
-	if whole {
+	files := []fileJSON{}
+	if few && (whole || !inList) {
 		for n, named := range view.Files {
-			j.View.Files = append(j.View.Files, known.show(m.Corp, j.ID, n, named))
+			files = append(files, known.show(m.Corp, j.ID, n, named))
 		}
 	}
+	j.View.Files = files
 	ans, err := asJSON(200, j)
 	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
 		j.View = showView(view, false)
+		if !inList {
+			j.View.Files = files
+		}
+		ans, err = asJSON(200, j)
+	}
+	if err == nil && len(ans.body) > pageBytes && len(j.View.Files) > 0 {
+		j.View.Files = []fileJSON{}
 		ans, err = asJSON(200, j)
 	}
 	return ans.body, err

@@ -103,6 +103,14 @@ var kinds = map[Kind]kind{
 			"The message is being decoded, or was before files were fetched. While WeCom still has the file, an administrator can start a replay of seq {seq}, which asks for it.",
 		},
 	},
+	FileUnread: {
+		http.StatusConflict,
+		words{"消息过长，无法列出其文件", "The message is too long to be read for its files"},
+		words{
+			"消息共 {size} 字节，超过 8 MiB 的消息不在此解析。其文件照常下载并存放在媒体存储桶中，对象名为 sdkfileid 的 SHA-256；sdkfileid 可从消息原文中取得。",
+			"The message has {size} bytes, and none over 8 MiB is read here. Its files are fetched all the same; in the media bucket each is named by the SHA-256 of its sdkfileid, which stands in the message's bytes.",
+		},
+	},
 	Internal: {
 		http.StatusInternalServerError,
 		words{"服务器内部错误", "Something failed here"},

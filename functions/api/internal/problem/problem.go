@@ -89,6 +89,7 @@ const (
 	FileExpired          Kind = "file-expired"          // Args: reason
 	FileFailed           Kind = "file-failed"           // Args: reason, seq
 	FileUnknown          Kind = "file-unknown"          // Args: seq
+	FileUnread           Kind = "file-unread"           // Args: size
 	Internal             Kind = "internal"
 )
 
