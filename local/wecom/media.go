@@ -154,3 +154,15 @@ func (f file) md5() string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// FileSums are the MD5 of all files that the corp's messages were sent with, in
+// no order.
+func (c *Corp) FileSums() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var sums []string
+	for _, f := range c.files {
+		sums = append(sums, f.md5())
+	}
+	return sums
+}
