@@ -248,18 +248,20 @@ type Fault string
 
 // The faults.
 const (
-	FaultChain          Fault = "chain_broken"       // the row does not follow the one before it
-	FaultRowsMissing    Fault = "rows_missing"       // the chain ends before the ledger's head
-	FaultRow            Fault = "row_changed"        // the row's fields do not have its hash
-	FaultHead           Fault = "head_disagrees"     // the ledger's or a day's head is no row of the chain
-	FaultJournalMissing Fault = "journal_missing"    // the page's object is gone
-	FaultJournalChanged Fault = "journal_changed"    // the page's object has another digest
-	FaultNotDecoded     Fault = "not_decoded"        // the page waits to be decoded
-	FaultMissing        Fault = "message_missing"    // the message is not in the view
-	FaultDiffers        Fault = "message_differs"    // it is, with other content
-	FaultAsideMissing   Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
-	FaultAsideStale     Fault = "aside_not_removed"  // a record is set aside although it is a message
-	FaultRevocation     Fault = "revocation_missing" // a withdrawn message is not marked
-	FaultLists          Fault = "lists_incomplete"   // a conversation is in somebody's list of that day no more
-	FaultCount          Fault = "result_differs"     // the row's result does not count what the page holds
+	FaultChain           Fault = "chain_broken"       // the row does not follow the one before it
+	FaultRowsMissing     Fault = "rows_missing"       // the chain ends before the ledger's head
+	FaultRow             Fault = "row_changed"        // the row's fields do not have its hash
+	FaultHead            Fault = "head_disagrees"     // the ledger's or a day's head is no row of the chain
+	FaultJournalMissing  Fault = "journal_missing"    // the page's object is gone
+	FaultJournalChanged  Fault = "journal_changed"    // the page's object has another digest
+	FaultNotDecoded      Fault = "not_decoded"        // the page waits to be decoded
+	FaultMissing         Fault = "message_missing"    // the message is not in the view
+	FaultDiffers         Fault = "message_differs"    // it is, with other content
+	FaultExtra           Fault = "message_extra"      // the view has a message of the page that the page does not hold there
+	FaultAsideMissing    Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
+	FaultAsideStale      Fault = "aside_not_removed"  // a record is set aside although it should not be
+	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or not as the revocation says
+	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn that nobody withdrew
+	FaultLists           Fault = "lists_incomplete"   // a conversation is in somebody's list of that day no more
+	FaultCount           Fault = "result_differs"     // the row's result does not count what the page holds
 )

@@ -9,18 +9,22 @@ import (
 
 // A ViewChecker compares pages with what is stored. Safe for concurrent use.
 type ViewChecker interface {
-	// Check looks for everything that storing p would store.
+	// Check looks for everything that storing p would store, and for what is
+	// stored of it besides, in the conversations that p has messages in and in
+	// the time of its messages. What somebody put elsewhere it does not see.
 	Check(ctx context.Context, p PageView) (Checked, error)
 }
 
 // Checked is what does not agree with a page, by seq.
 type Checked struct {
-	Missing    []uint64 // messages that are not stored
-	Differing  []uint64 // messages that are, with other content
-	NotAside   []uint64 // rows set aside that are not stored
-	StaleAside []uint64 // rows set aside of records that are messages
-	NotRevoked []uint64 // revocations that are not stored, by the revoking message
-	NotInLists int      // entries of lists that are not stored
+	Missing      []uint64 // messages that are not stored
+	Differing    []uint64 // messages that are, with other content
+	Extra        []uint64 // messages that say they are of the page, and are not
+	NotAside     []uint64 // rows set aside that are not stored
+	StaleAside   []uint64 // rows set aside of the page's seqs that should not be
+	NotRevoked   []uint64 // revocations that are not stored, or not so, by the revoking message
+	ExtraRevoked []uint64 // revocations that no message makes, by the seq that they name
+	NotInLists   int      // entries of lists that are not stored
 }
 
 // A Verifier proves that ledger, journal and view agree, or names what does
@@ -79,9 +83,11 @@ func (v *Verifier) Page(ctx context.Context, row Row) ([]Finding, error) {
 	}
 	found.add(FaultMissing, checked.Missing...)
 	found.add(FaultDiffers, checked.Differing...)
+	found.add(FaultExtra, checked.Extra...)
 	found.add(FaultAsideMissing, checked.NotAside...)
 	found.add(FaultAsideStale, checked.StaleAside...)
 	found.add(FaultRevocation, checked.NotRevoked...)
+	found.add(FaultRevocationExtra, checked.ExtraRevoked...)
 	if checked.NotInLists > 0 {
 		found.add(FaultLists, 0)
 	}

@@ -46,14 +46,17 @@ func (d *decoding) verified(from uint64) (archive.Replay, []string) {
 }
 
 // threePages are seqs 1-2, 3-4 and 5-6, on two days, one of them waiting for a
-// key and one in the bucket.
+// key, one in the bucket, and the last withdrawing the third.
 func threePages(t *testing.T) *decoding {
 	d := newDecoding(t, &archivetest.Faults{})
 	d.addKey(corp, "k1", 1)
 	large := record(4, 1, "k1")
 	large.Text = []byte(strings.Replace(string(large.Text), "第", strings.Repeat("长", archive.InlineLimit), 1))
+	revoking := record(6, 1, "k1")
+	revoking.Text = fmt.Appendf(nil, `{"msgid":"m6","action":"recall","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"revoke","revoke":{"pre_msgid":"m3"}}`,
+		start.UnixMilli()+6)
 	for _, page := range [][]archivetest.Record{
-		{record(1, 1, "k1"), record(2, 9, "unknown")}, {record(3, 1, "k1"), large}, {record(5, 1, "k1"), record(6, 1, "k1")},
+		{record(1, 1, "k1"), record(2, 9, "unknown")}, {record(3, 1, "k1"), large}, {record(5, 1, "k1"), revoking},
 	} {
 		d.Library.Say(corp, page...)
 		d.pullAndDecode()
@@ -73,8 +76,29 @@ func TestVerify(t *testing.T) {
 		{"a message was changed", func(d *decoding) { d.View.Tamper(corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
 		{"the view is gone", func(d *decoding) { d.must(d.View.Clear(t.Context(), corp)) }, []string{
 			"0/1 message_missing", "0/2 aside_not_recorded", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
-			"4/5 message_missing", "4/6 message_missing", "4/0 lists_incomplete"}},
-		{"markers and lists are gone", func(d *decoding) { d.View.Forget(corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/0 lists_incomplete"}},
+			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
+		{"markers and lists are gone", func(d *decoding) { d.View.Forget(corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/6 revocation_missing", "4/0 lists_incomplete"}},
+		{"a message stands in another place too", func(d *decoding) {
+			m := d.messageOf(3)
+			m.MsgID, m.Time = "m3'", m.Time.Add(time.Millisecond)
+			d.View.Plant(corp, []archive.Message{m}, nil)
+		}, []string{"2/3 message_extra"}},
+		{"a withdrawal is forged", func(d *decoding) {
+			m := d.messageOf(5)
+			d.View.Plant(corp, nil, []archive.Revocation{{Corp: corp, Conversation: m.Conversation, MsgID: "m5", By: "lin.hua", At: m.Time, Seq: 99}})
+		}, []string{"4/99 revocation_extra"}},
+		{"a mended record is aside", func(d *decoding) {
+			d.must(d.View.WritePage(t.Context(), archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{{Corp: corp, Seq: 3, After: 2, Reason: archive.ReasonNoKey}}}))
+		}, []string{"2/3 aside_not_removed"}},
+		{"a result counts too many", func(d *decoding) {
+			d.replayer.Ledger = tampered{d.Ledger, func(r *archive.Row) {
+				if r.After == 4 {
+					result := *r.Result
+					result.Stored++
+					r.Result = &result
+				}
+			}}
+		}, []string{"4/0 result_differs"}},
 		{"a page was changed", func(d *decoding) { d.Journal.Damage(d.rows()[1]) }, []string{"2/0 journal_changed"}},
 		{"a page is gone", func(d *decoding) { d.Journal.Lose(d.rows()[1]) }, []string{"2/0 journal_missing"}},
 		{"a row was edited", func(d *decoding) {
@@ -131,6 +155,17 @@ type withoutRows struct {
 func (l withoutRows) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
 	rows, err := l.ReplayLedger.Rows(ctx, corp, q)
 	return slices.DeleteFunc(rows, func(r archive.Row) bool { return r.After >= l.from && r.After <= l.to }), err
+}
+
+// messageOf reads the message of a seq from the view.
+func (d *decoding) messageOf(seq uint64) archive.Message {
+	d.t.Helper()
+	list := d.stored(single)
+	i := slices.IndexFunc(list, func(m archive.Message) bool { return m.Seq == seq })
+	if i < 0 {
+		d.t.Fatalf("seq %d is not in the view", seq)
+	}
+	return list[i]
 }
 
 func TestVerifyNamesWhatWaits(t *testing.T) {

@@ -333,6 +333,14 @@ func (t *table) query(ctx context.Context, client queryClient, in dynamodb.Query
 	}
 }
 
+// partition selects all of a partition.
+func partition(pk string) dynamodb.QueryInput {
+	return dynamodb.QueryInput{
+		KeyConditionExpression:    aws.String("pk = :pk"),
+		ExpressionAttributeValues: item{":pk": text(pk)},
+	}
+}
+
 // within selects the sort keys from lo to hi, both included.
 func within(pk, lo, hi string) dynamodb.QueryInput {
 	return dynamodb.QueryInput{

@@ -77,13 +77,18 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 	}
 	found := make(map[string]archive.Revocation, len(items))
 	for _, it := range items {
-		r, err := decode[revocationItem](it)
+		r, err := readRevocation(corp, conv, it)
 		if err != nil {
 			return nil, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
 		}
 		for _, id := range asked[keyOf(it, "sk")] {
-			found[id] = archive.Revocation{Corp: corp, Conversation: conv, MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq}
+			found[id] = r
 		}
 	}
 	return found, nil
+}
+
+func readRevocation(corp string, conv archive.ConversationID, it item) (archive.Revocation, error) {
+	r, err := decode[revocationItem](it)
+	return archive.Revocation{Corp: corp, Conversation: conv, MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq}, err
 }

@@ -29,6 +29,7 @@ type LedgerStore interface {
 // said at [View].
 type ViewStore interface {
 	archive.ViewWriter
+	archive.ViewChecker
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error)
 	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)

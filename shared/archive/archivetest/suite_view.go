@@ -26,6 +26,7 @@ func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 		"SetAside":     viewSetAside,
 		"Strangers":    viewStrangers,
 		"ClearAndRedo": viewClear,
+		"Check":        viewCheck,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, v) })
 	}
@@ -481,4 +482,108 @@ func viewClear(t *testing.T, v ViewStore) {
 	_, convs, err := v.LatestDay(t.Context(), corp, "p", "")
 	ok(t, err)
 	same(t, "rebuilt activity", convs, []archive.ConversationID{room})
+}
+
+// checkedPage is a page with something of everything: messages of a room and
+// a single chat, of which two revoke, and one row set aside.
+func checkedPage(corp string) archive.PageView {
+	p := archive.PageView{Corp: corp}
+	for i := range 6 {
+		m := saidAt(corp, 1000*i, fmt.Sprint("m", i), uint64(11+i))
+		m.After = 10
+		if i >= 4 {
+			m.Conversation = archive.PartyConversation([]string{"a", "b"})
+		}
+		p.Messages = append(p.Messages, m)
+		p.Activities = append(p.Activities, archive.Activity{Corp: corp, Party: fmt.Sprint("p", i), Day: "2025-03-01", Conversation: m.Conversation})
+	}
+	revokes := func(m archive.Message, msgID string) archive.Revocation {
+		return archive.Revocation{Corp: corp, Conversation: m.Conversation, MsgID: msgID, By: "b", At: m.Time, Seq: m.Seq}
+	}
+	p.Revocations = []archive.Revocation{revokes(p.Messages[3], "m1_external"), revokes(p.Messages[5], "of another page")}
+	p.SetAside = []archive.Undecryptable{{Corp: corp, Seq: 17, After: 10, MsgID: "m9", Reason: archive.ReasonNoKey, At: epoch}}
+	return p
+}
+
+func viewCheck(t *testing.T, v ViewStore) {
+	n := 0
+	// check stores a page and others, and compares what check makes of the page.
+	check := func(name string, change func(p *archive.PageView), want archive.Checked, others ...func(corp string) archive.PageView) {
+		t.Run(name, func(t *testing.T) {
+			corp := corpFor(t, n)
+			n++
+			ok(t, v.WritePage(t.Context(), checkedPage(corp)))
+			for _, other := range others {
+				ok(t, v.WritePage(t.Context(), other(corp)))
+			}
+			p := checkedPage(corp)
+			change(&p)
+			got, err := v.Check(t.Context(), p)
+			ok(t, err)
+			same(t, "checked", got, want)
+		})
+	}
+	nothing := func(*archive.PageView) {}
+	// later is a page of the same minutes in the same room, and a marker of it.
+	later := func(messages bool, revoked string) func(corp string) archive.PageView {
+		return func(corp string) archive.PageView {
+			m := saidAt(corp, 2500, "m20", 21)
+			m.After = 20
+			p := archive.PageView{Corp: corp, Revocations: []archive.Revocation{{Corp: corp, Conversation: room, MsgID: revoked, By: "b", At: m.Time, Seq: 21}}}
+			if messages {
+				p.Messages = []archive.Message{m}
+			}
+			return p
+		}
+	}
+	check("all is well", nothing, archive.Checked{})
+	check("twice is well", nothing, archive.Checked{}, checkedPage)
+	check("another page beside it", nothing, archive.Checked{}, later(true, "m2"))
+	check("nothing is stored", func(p *archive.PageView) {
+		p.Corp += "0"
+		for i := range p.Messages {
+			p.Messages[i].Corp = p.Corp
+		}
+		for i := range p.Activities {
+			p.Activities[i].Corp = p.Corp
+		}
+	}, archive.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, NotAside: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: 6})
+	check("a message of another time", func(p *archive.PageView) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
+		archive.Checked{Missing: []uint64{12}, Extra: []uint64{12}})
+	check("a message of another msgid", func(p *archive.PageView) { p.Messages[2].MsgID = "m" },
+		archive.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
+	check("a message of another chat", func(p *archive.PageView) { p.Messages[2].Conversation = p.Messages[4].Conversation },
+		archive.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
+	check("other bytes", func(p *archive.PageView) { p.Messages[0].Raw = []byte("x") }, archive.Checked{Differing: []uint64{11}})
+	check("another key version", func(p *archive.PageView) { p.Messages[0].KeyVersion++ }, archive.Checked{Differing: []uint64{11}})
+	check("bytes elsewhere", func(p *archive.PageView) {
+		p.Messages[0].Raw, p.Messages[0].Overflow = nil, &archive.Overflow{Sum: strings.Repeat("0", 64), Size: archive.InlineLimit + 1}
+	}, archive.Checked{Differing: []uint64{11}})
+	check("a message that the page lacks", func(p *archive.PageView) { p.Messages = slices.Delete(p.Messages, 1, 2) }, archive.Checked{Extra: []uint64{12}})
+	check("a clock that was wrong", func(p *archive.PageView) { p.Messages[5].Time = epoch.AddDate(-3, 0, 0) },
+		archive.Checked{Missing: []uint64{16}}) // of the other chat's time nothing is looked at
+	check("one with a seq of the page that says it is of another", func(p *archive.PageView) {
+		for i := range p.Messages {
+			p.Messages[i].After = 9
+		}
+		p.Messages = slices.Delete(p.Messages, 4, 5)
+	}, archive.Checked{Differing: []uint64{11, 12, 13, 14, 16}, Extra: []uint64{15}})
+	check("a row that is not aside", func(p *archive.PageView) {
+		p.SetAside = append(p.SetAside, archive.Undecryptable{Corp: p.Corp, Seq: 18, After: 10, Reason: archive.ReasonNoKey})
+	}, archive.Checked{NotAside: []uint64{18}})
+	check("a row that is aside still", func(p *archive.PageView) {
+		m := saidAt(p.Corp, 0, "m9", 17)
+		m.After = 10
+		p.Messages, p.SetAside = append(p.Messages, m), nil
+	}, archive.Checked{Missing: []uint64{17}, StaleAside: []uint64{17}})
+	check("a revocation that is not marked", func(p *archive.PageView) { p.Revocations[0].MsgID = "m2" },
+		archive.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []uint64{14}})
+	check("a revocation by somebody else", func(p *archive.PageView) { p.Revocations[0].By = "c" }, archive.Checked{NotRevoked: []uint64{14}})
+	check("a revocation at another time", func(p *archive.PageView) { p.Revocations[0].At = epoch }, archive.Checked{NotRevoked: []uint64{14}})
+	check("a marker that the page lacks", func(p *archive.PageView) { p.Revocations = p.Revocations[:1] }, archive.Checked{ExtraRevoked: []uint64{16}})
+	check("a marker of a message that is not there", nothing, archive.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
+	check("lists", func(p *archive.PageView) {
+		p.Activities = append(p.Activities, archive.Activity{Corp: p.Corp, Party: "p0", Day: "2025-03-02", Conversation: room},
+			archive.Activity{Corp: p.Corp, Party: "p9", Day: "2025-03-01", Conversation: room})
+	}, archive.Checked{NotInLists: 2})
 }

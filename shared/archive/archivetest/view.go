@@ -292,35 +292,14 @@ func (v *View) Newest(ctx context.Context, corp string, conv archive.Conversatio
 
 // Check implements [archive.ViewChecker].
 func (v *View) Check(ctx context.Context, p archive.PageView) (archive.Checked, error) {
-	return read(ctx, v.faults, "View.Check", p.Corp, func() (checked archive.Checked, _ error) {
+	return read(ctx, v.faults, "View.Check", p.Corp, func() (archive.Checked, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
+		var checked archive.Checked
 		c := v.corp(p.Corp)
-		for _, m := range p.Messages {
-			m = keptMessage(m)
-			list := c.messages[m.Conversation]
-			i, there := slices.BinarySearchFunc(list, m, inOrder)
-			switch {
-			case !there:
-				checked.Missing = append(checked.Missing, m.Seq)
-			case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
-				!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
-				checked.Differing = append(checked.Differing, m.Seq)
-			}
-			if _, stale := c.aside[m.Seq]; stale {
-				checked.StaleAside = append(checked.StaleAside, m.Seq)
-			}
-		}
-		for _, u := range p.SetAside {
-			if _, there := c.aside[u.Seq]; !there {
-				checked.NotAside = append(checked.NotAside, u.Seq)
-			}
-		}
-		for _, r := range p.Revocations {
-			if stored, there := c.revoked[revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}]; !there || stored.Seq > r.Seq {
-				checked.NotRevoked = append(checked.NotRevoked, r.Seq)
-			}
-		}
+		c.checkMessages(p, &checked)
+		c.checkAside(p, &checked)
+		c.checkRevocations(p, &checked)
 		for _, a := range p.Activities {
 			if !c.activities[a] {
 				checked.NotInLists++
@@ -328,6 +307,115 @@ func (v *View) Check(ctx context.Context, p archive.PageView) (archive.Checked, 
 		}
 		return checked, nil
 	})
+}
+
+// pageSeqs are the first and the last seq of a page.
+func pageSeqs(p archive.PageView) (first, last uint64) {
+	first = ^uint64(0)
+	for _, m := range p.Messages {
+		first, last = min(first, m.Seq), max(last, m.Seq)
+	}
+	for _, u := range p.SetAside {
+		first, last = min(first, u.Seq), max(last, u.Seq)
+	}
+	return first, last
+}
+
+func (c *corpView) checkMessages(p archive.PageView, checked *archive.Checked) {
+	first, last := pageSeqs(p)
+	wanted := make(map[archive.ConversationID][]archive.Message)
+	for _, m := range p.Messages {
+		m = keptMessage(m)
+		list := c.messages[m.Conversation]
+		i, there := slices.BinarySearchFunc(list, m, inOrder)
+		switch {
+		case !there:
+			checked.Missing = append(checked.Missing, m.Seq)
+		case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
+			!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
+			checked.Differing = append(checked.Differing, m.Seq)
+		}
+		wanted[m.Conversation] = append(wanted[m.Conversation], m)
+	}
+	times := stretches(p.Messages)
+	for conv, messages := range wanted {
+		for _, stored := range c.messages[conv] {
+			within := slices.ContainsFunc(messages, func(m archive.Message) bool {
+				return !stored.Time.Before(times[m.Time][0]) && !stored.Time.After(times[m.Time][1])
+			})
+			of := stored.After == p.Messages[0].After || first <= stored.Seq && stored.Seq <= last
+			if within && of && !slices.ContainsFunc(messages, func(m archive.Message) bool { return inOrder(m, stored) == 0 }) {
+				checked.Extra = append(checked.Extra, stored.Seq)
+			}
+		}
+	}
+	slices.Sort(checked.Extra)
+}
+
+// stretches are, for each time of a message, the first and the last of those
+// that no pause longer than [archive.Retention] divides from it.
+func stretches(messages []archive.Message) map[time.Time][2]time.Time {
+	var times []time.Time
+	for _, m := range messages {
+		times = append(times, kept(m.Time))
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	all := make(map[time.Time][2]time.Time)
+	for i, j := 0, 0; i < len(times); i = j {
+		for j = i + 1; j < len(times) && times[j].Sub(times[j-1]) <= archive.Retention; j++ {
+		}
+		for _, at := range times[i:j] {
+			all[at] = [2]time.Time{times[i], times[j-1]}
+		}
+	}
+	return all
+}
+
+func (c *corpView) checkAside(p archive.PageView, checked *archive.Checked) {
+	first, last := pageSeqs(p)
+	for _, u := range p.SetAside {
+		if _, there := c.aside[u.Seq]; !there {
+			checked.NotAside = append(checked.NotAside, u.Seq)
+		}
+	}
+	for _, stored := range c.asideBySeq() {
+		if first <= stored.Seq && stored.Seq <= last &&
+			!slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Seq == stored.Seq }) {
+			checked.StaleAside = append(checked.StaleAside, stored.Seq)
+		}
+	}
+}
+
+func (c *corpView) checkRevocations(p archive.PageView, checked *archive.Checked) {
+	first, last := pageSeqs(p)
+	for _, r := range p.Revocations {
+		r.At = kept(r.At)
+		stored, there := c.revoked[revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}]
+		if !there || stored.Seq > r.Seq || stored.Seq == r.Seq && stored != r {
+			checked.NotRevoked = append(checked.NotRevoked, r.Seq)
+		}
+	}
+	for at, stored := range c.revoked {
+		var real bool
+		switch {
+		case !slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Conversation == at.conv }):
+			continue
+		case first <= stored.Seq && stored.Seq <= last:
+			real = slices.ContainsFunc(p.Revocations, func(r archive.Revocation) bool {
+				return r.Seq == stored.Seq && at == revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}
+			})
+		case slices.ContainsFunc(p.Messages, func(m archive.Message) bool {
+			return at == revokedKey{m.Conversation, archive.RevocationKey(m.MsgID)}
+		}):
+			real = slices.ContainsFunc(c.messages[at.conv], func(m archive.Message) bool { return m.Seq == stored.Seq && m.Time.Equal(stored.At) })
+		default:
+			continue
+		}
+		if !real {
+			checked.ExtraRevoked = append(checked.ExtraRevoked, stored.Seq)
+		}
+	}
+	slices.Sort(checked.ExtraRevoked)
 }
 
 // Forget removes the corp's markers of withdrawn messages and its lists, as
@@ -338,6 +426,21 @@ func (v *View) Forget(corp string) {
 	c := v.corp(corp)
 	clear(c.revoked)
 	clear(c.activities)
+}
+
+// Plant adds a message or a marker that no page made, as only somebody with
+// access to the table could, or a version that read messages wrongly.
+func (v *View) Plant(corp string, messages []archive.Message, revocations []archive.Revocation) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c := v.corp(corp)
+	for _, m := range messages {
+		i, _ := slices.BinarySearchFunc(c.messages[m.Conversation], m, inOrder)
+		c.messages[m.Conversation] = slices.Insert(c.messages[m.Conversation], i, keptMessage(m))
+	}
+	for _, r := range revocations {
+		c.revoked[revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}] = r
+	}
 }
 
 // Tamper removes the message of a seq, or changes its bytes if raw is not nil,
