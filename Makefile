@@ -60,6 +60,10 @@ deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
 	@go run ./local/cmd/ready -built $(ENV)
 	@sam deploy --config-env $(ENV)
 
+.PHONY: rebuild
+rebuild: ## Empty a company's view and let it be built anew from the journal: ENV=<name> CORP=<corpid>
+	@go run ./local/cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
+
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
 	@go run ./local/cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))

@@ -141,7 +141,7 @@ func TestMessagesTravelThroughRealParts(t *testing.T) {
 	if job := verify("well"); !job.Done || job.Faults != 0 {
 		t.Errorf("got %+v, want no fault", job)
 	}
-	must(t, p.View.Clear(t.Context(), corp.ID()))
+	must(t, p.View.Clear(t.Context(), corp.ID(), nil))
 	if job := verify("gone"); job.Faults == 0 || len(job.Findings) == 0 || job.Findings[0].What != archive.FaultMissing {
 		t.Errorf("the view is gone: got %+v, want missing messages", job)
 	}

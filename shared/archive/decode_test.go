@@ -804,7 +804,7 @@ func TestReplayRebuildsTheView(t *testing.T) {
 	if len(before) != 500 {
 		t.Fatalf("got %d messages, want 500", len(before))
 	}
-	d.must(d.View.Clear(t.Context(), corp))
+	d.must(d.View.Clear(t.Context(), corp, nil))
 	d.Library.Forget(corp, 1<<62)
 	job := archive.Replay{Corp: corp, ID: "all", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now(), By: "test"}
 	d.must(d.replayer.StartReplay(t.Context(), job))
@@ -872,7 +872,7 @@ func TestReplaySurvivesEveryFault(t *testing.T) {
 			d.must(d.pull(archive.PullRequest{Force: true}))
 		}
 		d.work()
-		d.must(d.View.Clear(t.Context(), corp))
+		d.must(d.View.Clear(t.Context(), corp, nil))
 		job := archive.Replay{Corp: corp, ID: "r", CreatedAt: d.clock.Now(), UpdatedAt: d.clock.Now()}
 		arm()
 		if d.replayer.StartReplay(t.Context(), job) == nil {

@@ -74,7 +74,7 @@ func TestVerify(t *testing.T) {
 		{"all is well", func(*decoding) {}, nil},
 		{"a message is gone", func(d *decoding) { d.View.Tamper(corp, 3, nil) }, []string{"2/3 message_missing"}},
 		{"a message was changed", func(d *decoding) { d.View.Tamper(corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
-		{"the view is gone", func(d *decoding) { d.must(d.View.Clear(t.Context(), corp)) }, []string{
+		{"the view is gone", func(d *decoding) { d.must(d.View.Clear(t.Context(), corp, nil)) }, []string{
 			"0/1 message_missing", "0/2 aside_not_recorded", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
 			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
 		{"markers and lists are gone", func(d *decoding) { d.View.Forget(corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/6 revocation_missing", "4/0 lists_incomplete"}},
@@ -189,7 +189,7 @@ func TestVerifyWritesNothing(t *testing.T) {
 	d.addKey(corp, "k1", 0)
 	d.say(corp, 1, 3)
 	d.pullAndDecode()
-	d.must(d.View.Clear(t.Context(), corp))
+	d.must(d.View.Clear(t.Context(), corp, nil))
 	f.Arm(nil)
 	if _, got := d.verified(0); len(got) != 4 {
 		t.Errorf("got %v, want 3 messages and the lists missing", got)

@@ -167,7 +167,7 @@ func TestCapacity(t *testing.T) {
 	must(t, m.WritePage(ctx, page))
 	must(t, m.WritePage(ctx, page))
 	readThrough(t, m, archive.MessageQuery{Limit: 1000})
-	must(t, m.Clear(ctx, corp))
+	must(t, m.Clear(ctx, corp, nil))
 	l := dynamostore.NewLedger(c, awstest.Table(t, "LedgerTable"), observe)
 	head := grow(t, l, archive.NewHead(corp), 1)
 	must(t, l.SavePullState(ctx, archive.PullState{Corp: corp}))

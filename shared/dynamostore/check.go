@@ -2,6 +2,7 @@ package dynamostore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -48,21 +49,24 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 		}
 	}
 	first, last := seqsOf(p)
-	// others reports whether a stored item that the page does not hold is
-	// another page's; it says which seq it has.
-	others := func(it item) (seq uint64, _ bool) {
+	// extra reports whether a stored item says that it is of the page, or says
+	// nothing that can be read.
+	extra := func(it item) (seq uint64, _ bool, _ error) {
 		var msgID string
 		_, seq, err := parseMessageSK(keyOf(it, "sk"), &msgID)
 		if err != nil {
-			return seq, false
+			return seq, true, nil
 		}
 		attributes, err := decode[messageItem](it)
-		return seq, err == nil && attributes.After != p.Messages[0].After && (seq < first || seq > last)
+		if errors.Is(err, archive.ErrCorrupt) {
+			return seq, true, nil
+		}
+		return seq, attributes.After == p.Messages[0].After || first <= seq && seq <= last, err
 	}
 	var mu sync.Mutex
 	same := make(map[[2]string]bool, len(want))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(batchesAtOnce)
+	group.SetLimit(chatsAtOnce)
 	for s := range stretches(p.Messages) {
 		group.Go(func() error {
 			lo, hi := fmt.Sprintf("%0*d", millisDigits, s.from), fmt.Sprintf("%0*d%c", millisDigits, s.to, escape)
@@ -70,14 +74,22 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 				if err != nil {
 					return err
 				}
-				mu.Lock()
 				k := fullKey(it)
 				if w := want[k]; w != nil {
+					mu.Lock()
 					same[k] = reflect.DeepEqual(it, w)
-				} else if seq, others := others(it); !others {
-					c.Extra = append(c.Extra, seq)
+					mu.Unlock()
+					continue
 				}
-				mu.Unlock()
+				seq, is, err := extra(it)
+				if err != nil {
+					return err
+				}
+				if is {
+					mu.Lock()
+					c.Extra = append(c.Extra, seq)
+					mu.Unlock()
+				}
 			}
 			return nil
 		})
@@ -100,6 +112,10 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 	}
 	return c, nil
 }
+
+// chatsAtOnce bounds the requests of a check: most chats of a page have little
+// in its time.
+const chatsAtOnce = 32
 
 // seqsOf are the first and the last seq of what the page holds.
 func seqsOf(p archive.PageView) (first, last uint64) {
@@ -199,7 +215,7 @@ func (m *Messages) checkRevocations(ctx context.Context, p archive.PageView) (mi
 	stored := make(map[place]archive.Revocation)
 	var mu sync.Mutex
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(batchesAtOnce)
+	group.SetLimit(chatsAtOnce)
 	for conv := range conversations {
 		group.Go(func() error {
 			for it, err := range m.query(groupCtx, m.client, consistently(partition(revocationPK(p.Corp, conv)))) {

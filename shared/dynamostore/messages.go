@@ -298,6 +298,23 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 // a room may have two thousand members.
 const daysAtOnce = 32
 
+// readByKey reads the items that have the keys of those given.
+func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]item, error) {
+	keys := make([]item, len(like))
+	for i, it := range like {
+		keys[i] = item{"pk": it["pk"], "sk": it["sk"]}
+	}
+	stored, err := m.readAll(ctx, m.client, distinct(keys))
+	if err != nil {
+		return nil, err
+	}
+	byKey := make(map[[2]string]item, len(stored))
+	for _, it := range stored {
+		byKey[fullKey(it)] = it
+	}
+	return byKey, nil
+}
+
 // entryBytes is about the most that an entry holds; DynamoDB takes 400 KB.
 const entryBytes = 100 << 10
 
@@ -626,14 +643,16 @@ func readEntry(it item) (entry, error) {
 	return e, nil
 }
 
-// Clear removes a corp's whole view, for a rebuild from nothing. No page of
-// the corp may be decoded meanwhile.
+// Clear removes a corp's whole view, for a rebuild from nothing, and calls
+// removed, if that is not nil, with the number of items after every part of it.
+// Of a page that is decoded meanwhile part may be removed too: let all pages be
+// decoded again after it.
 //
 // No item lists a corp's conversations and parties, so this reads the whole
 // table, of all corps: it is for an operator with time and rights, and no
 // function has the permission to Scan. After an error, part may be gone; do it
 // again.
-func (m *Messages) Clear(ctx context.Context, corp string) error {
+func (m *Messages) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	fail := func(err error) error { return fmt.Errorf("clearing the view of corp %s: %w", corp, err) }
 	scan := dynamodb.NewScanPaginator(m.client, &dynamodb.ScanInput{
 		TableName:                 &m.name,
@@ -651,6 +670,9 @@ func (m *Messages) Clear(ctx context.Context, corp string) error {
 		m.read("Scan", one(page.ConsumedCapacity))
 		if err := m.writeAll(ctx, m.client, deletes(page.Items)); err != nil {
 			return fail(err)
+		}
+		if removed != nil && len(page.Items) > 0 {
+			removed(len(page.Items))
 		}
 	}
 	return nil

@@ -373,7 +373,7 @@ func TestClearTakesOneCorp(t *testing.T) {
 	must(t, s.WritePage(ctx, page(corp)))
 	must(t, s.WritePage(ctx, page(neighbor)))
 	check(t, "before", [2]int{count(corp), count(neighbor)}, [2]int{3, 3})
-	must(t, s.Clear(ctx, corp))
+	must(t, s.Clear(ctx, corp, nil))
 	check(t, "after", [2]int{count(corp), count(neighbor)}, [2]int{0, 3})
 	// What was cleared is written again: nothing remembers that it was there.
 	must(t, s.WritePage(ctx, page(corp)))

@@ -35,7 +35,7 @@ type ViewStore interface {
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
 	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error)
-	Clear(ctx context.Context, corp string) error
+	Clear(ctx context.Context, corp string, removed func(items int)) error
 }
 
 // CorpStore is everything that is asked of the corps; what the methods of the

@@ -463,8 +463,12 @@ func viewClear(t *testing.T, v ViewStore) {
 	for _, c := range []string{corp, other} {
 		ok(t, v.WritePage(t.Context(), page(c)))
 	}
-	for range 2 {
-		ok(t, v.Clear(t.Context(), corp))
+	for _, want := range []int{32, 0} {
+		removed := 0
+		ok(t, v.Clear(t.Context(), corp, func(items int) { removed += items }))
+		if removed != want {
+			t.Errorf("got %d items removed, want %d", removed, want)
+		}
 		if got := list(t, v, corp, room, archive.MessageQuery{Limit: 99}); len(got) != 0 {
 			t.Errorf("cleared: got %d messages, want 0", len(got))
 		}

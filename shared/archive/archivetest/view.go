@@ -510,11 +510,16 @@ func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.D
 }
 
 // Clear removes the whole view of a corp, which can then be rebuilt.
-func (v *View) Clear(ctx context.Context, corp string) error {
+func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	return write(ctx, v.faults, "View.Clear", corp, func() error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
+		c := v.corp(corp)
+		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.aside)
 		delete(v.corps, corp)
+		if removed != nil && items > 0 {
+			removed(items)
+		}
 		return nil
 	})
 }

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/s3store"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+)
+
+const corp = "ww0123456789abcdef"
+
+var (
+	at    = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	chat  = archive.PartyConversation([]string{"lin.hua", "wmcustomer"})
+	wrong = archive.RoomConversation("where it does not belong")
+)
+
+// place is the archive with its tables, bucket and queue on the local services,
+// and the library and keys as fakes.
+type place struct {
+	t        *testing.T
+	library  *archivetest.Library
+	ledger   *dynamostore.Ledger
+	view     *dynamostore.Messages
+	decodes  *sqsqueue.Decode
+	queue    *sqs.Client
+	url      string
+	puller   *archive.Puller
+	decoder  *archive.Decoder
+	replayer *archive.Replayer
+	said     uint64
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	cfg, f := awstest.Config(t), &archivetest.Faults{}
+	db, w := dynamodb.NewFromConfig(cfg), archivetest.NewWorld(t, f)
+	p := &place{
+		t: t, library: w.Library, queue: sqs.NewFromConfig(cfg), url: awstest.FIFOQueue(t),
+		ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), view: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")),
+	}
+	p.decodes = sqsqueue.NewDecode(p.queue, p.url, rand.Text)
+	journal, log := s3store.NewJournal(s3.NewFromConfig(cfg), awstest.Bucket(t)), slog.New(slog.DiscardHandler)
+	p.must(w.Corps.CreateCorp(t.Context(), archive.Corp{ID: corp, Name: corp, CreatedAt: at}))
+	p.must(w.Corps.SetSecret(t.Context(), corp, "secr", at))
+	p.must(w.Corps.SetEnabled(t.Context(), corp, true, at))
+	p.must(w.Corps.AddKey(t.Context(), corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: at}, false, ""))
+	p.must(w.Corps.Claim(t.Context(), corp, "k1", 1, at))
+	w.Secrets.Put(corp, secret.New("s"))
+	w.Openers.Put(corp, "k1")
+	now := time.Now
+	p.puller = &archive.Puller{
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
+		Now: now, Sleep: archive.Sleep, Log: log,
+	}
+	p.replayer = &archive.Replayer{Ledger: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Decodes: p.decodes, Now: now, Log: log}
+	p.decoder = &archive.Decoder{
+		Ledger: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library, Replays: p.replayer,
+		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
+	}
+	p.replayer.Decode = p.decoder.Decode
+	p.replayer.Verify = (&archive.Verifier{Decoder: p.decoder, View: p.view}).Page
+	return p
+}
+
+func (p *place) must(err error) {
+	p.t.Helper()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// page makes WeCom archive two messages, of which the second withdraws the
+// first, and takes them in.
+func (p *place) page() {
+	p.t.Helper()
+	said, revoking := p.said+1, p.said+2
+	p.said += 2
+	for seq, content := range map[uint64]string{
+		said:     `"action":"send","msgtype":"text","text":{"content":"x"}`,
+		revoking: fmt.Sprintf(`"action":"recall","msgtype":"revoke","revoke":{"pre_msgid":"m%d"}`, said),
+	} {
+		p.library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":"m%d","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,%s}`, seq, at.UnixMilli()+int64(seq), content)})
+	}
+	p.must(p.puller.Pull(p.t.Context(), archive.PullRequest{V: 1, Corp: corp, Why: "asked", Force: true}))
+	p.work()
+}
+
+// work serves the queue until nothing is left.
+func (p *place) work() {
+	p.t.Helper()
+	for {
+		out, err := p.queue.ReceiveMessage(p.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &p.url, MaxNumberOfMessages: 1})
+		p.must(err)
+		if len(out.Messages) == 0 {
+			return
+		}
+		var r archive.DecodeRequest
+		p.must(json.Unmarshal([]byte(aws.ToString(out.Messages[0].Body)), &r))
+		if r.Replay != "" {
+			p.must(p.replayer.Run(p.t.Context(), r.Corp, r.Replay))
+		} else {
+			p.must(p.decoder.Decode(p.t.Context(), r.Corp, r.After, archive.FirstTime))
+		}
+		_, err = p.queue.DeleteMessage(p.t.Context(), &sqs.DeleteMessageInput{QueueUrl: &p.url, ReceiptHandle: out.Messages[0].ReceiptHandle})
+		p.must(err)
+	}
+}
+
+func (p *place) replay(job archive.Replay) archive.Replay {
+	p.t.Helper()
+	job.Corp, job.ID, job.CreatedAt, job.UpdatedAt = corp, rand.Text(), time.Now(), time.Now()
+	p.must(p.replayer.StartReplay(p.t.Context(), job))
+	p.work()
+	job, err := p.ledger.Replay(p.t.Context(), corp, job.ID)
+	p.must(err)
+	return job
+}
+
+// misplacing is the view of a version that took every chat for another.
+type misplacing struct{ archive.ViewWriter }
+
+func (v misplacing) WritePage(ctx context.Context, p archive.PageView) error {
+	for i := range p.Messages {
+		p.Messages[i].Conversation = wrong
+	}
+	for i := range p.Revocations {
+		p.Revocations[i].Conversation = wrong
+	}
+	for i := range p.Activities {
+		p.Activities[i].Conversation = wrong
+	}
+	return v.ViewWriter.WritePage(ctx, p)
+}
+
+// held says what the view holds: messages and withdrawn ones here and there,
+// and lin.hua's chats.
+func (p *place) held() string {
+	p.t.Helper()
+	ctx := p.t.Context()
+	var s strings.Builder
+	for _, conv := range []archive.ConversationID{chat, wrong} {
+		list, _, err := p.view.Messages(ctx, corp, conv, archive.MessageQuery{Limit: 100})
+		p.must(err)
+		var ids []string
+		for seq := range p.said {
+			ids = append(ids, fmt.Sprint("m", seq+1))
+		}
+		revoked, err := p.view.Revocations(ctx, corp, conv, ids)
+		p.must(err)
+		fmt.Fprintf(&s, "%s: %d, %d; ", conv.Kind(), len(list), len(revoked))
+	}
+	_, convs, err := p.view.LatestDay(ctx, corp, "lin.hua", "")
+	p.must(err)
+	fmt.Fprint(&s, len(convs), " listed")
+	return s.String()
+}
+
+// busy is a view into which pages go while it is cleared.
+type busy struct {
+	*dynamostore.Messages
+	meanwhile func()
+}
+
+func (b busy) Clear(ctx context.Context, corp string, removed func(items int)) error {
+	b.meanwhile()
+	return b.Messages.Clear(ctx, corp, func(items int) {
+		removed(items)
+		b.meanwhile()
+	})
+}
+
+// A version put messages, markers and lists into the wrong chat. A replay by
+// the next leaves them there; a rebuild does not, though pages come in
+// meanwhile, and then everything agrees.
+func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
+	p := newPlace(t)
+	p.decoder.View = misplacing{p.view}
+	p.page()
+	p.page()
+	p.decoder.View = p.view
+	if job := p.replay(archive.Replay{}); !job.Done || job.Pages != 2 {
+		t.Fatalf("got %+v, want a replay of two pages", job)
+	}
+	if got, want := p.held(), "single: 4, 2; room: 4, 2; 2 listed"; got != want {
+		t.Errorf("after a replay: got %s, want %s", got, want)
+	}
+	stranger := archive.Message{Corp: corp + "0", Conversation: chat, Time: at, MsgID: "m", Seq: 1, Raw: []byte("{}")}
+	p.must(p.view.WritePage(t.Context(), archive.PageView{Corp: stranger.Corp, Messages: []archive.Message{stranger}}))
+
+	var out bytes.Buffer
+	r := rebuilder{
+		corp: corp, ledger: p.ledger, view: busy{p.view, p.page}, jobs: p.replayer, now: time.Now, out: &out,
+		sleep: func(context.Context, time.Duration) error { p.work(); return nil },
+	}
+	p.must(r.rebuild(t.Context()))
+	if got, want := p.held(), "single: 8, 4; room: 0, 0; 1 listed"; got != want {
+		t.Errorf("after a rebuild: got %s, want %s", got, want)
+	}
+	if job := p.replay(archive.Replay{Verify: true}); !job.Done || job.Pages != 4 || job.Faults != 0 {
+		t.Errorf("got %+v, want 4 pages that agree", job)
+	}
+	if list, _, err := p.view.Messages(t.Context(), stranger.Corp, chat, archive.MessageQuery{Limit: 9}); err != nil || len(list) != 1 {
+		t.Errorf("another company: got %d messages, %v, want its own left alone", len(list), err)
+	}
+	for _, want := range []string{"2 pages and gaps, up to seq 4", "removed: ", "decodes all pages again", "done: 4 pages decoded, up to seq 8"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %q, want it to say %q", out.String(), want)
+		}
+	}
+}
+
+func TestRebuildOfNobody(t *testing.T) {
+	p := newPlace(t)
+	r := rebuilder{corp: "ww0000000000000000", ledger: p.ledger, out: &bytes.Buffer{}}
+	if err := r.rebuild(t.Context()); err == nil || !strings.Contains(err.Error(), "no pages") {
+		t.Errorf("got %v, want a refusal before anything is read", err)
+	}
+}
+
+// Whoever stops watching stops nothing.
+func TestRebuildIsNotWatched(t *testing.T) {
+	p := newPlace(t)
+	p.page()
+	r := rebuilder{
+		corp: corp, ledger: p.ledger, view: p.view, jobs: p.replayer, now: time.Now, out: &bytes.Buffer{},
+		sleep: func(context.Context, time.Duration) error { return context.Canceled },
+	}
+	p.must(r.rebuild(t.Context()))
+	p.work()
+	if got, want := p.held(), "single: 2, 1; room: 0, 0; 1 listed"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	samconfig, err := os.ReadFile("../../../samconfig.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, id, err := parse([]string{"-env", "prod", "-corp", corp}, samconfig)
+	if err != nil || id != corp || env.Stack == "" || env.Region == "" {
+		t.Errorf("got %+v, %q, %v", env, id, err)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"nothing":           {nil, `no environment ""`},
+		"no such place":     {[]string{"-env", "x", "-corp", corp}, `no environment "x"`},
+		"no corpid":         {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
+		"argument too many": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := parse(c.args, samconfig); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
