@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"mime"
 	"net/http"
@@ -393,7 +394,7 @@ func showBacklog(b archive.FileBacklog, now time.Time) filesJSON {
 
 type mediaJSON struct {
 	Named    int  `json:"named"`
-	Stored   *int `json:"stored"`
+	Stored   int  `json:"stored"`
 	Waiting  int  `json:"waiting"`
 	Mismatch int  `json:"mismatch"`
 	Expired  int  `json:"expired"`
@@ -403,6 +404,8 @@ type mediaJSON struct {
 
 func (j *mediaJSON) add(state archive.FileState) {
 	switch state {
+	case archive.FileStored:
+		j.Stored++
 	case archive.FileWaiting:
 		j.Waiting++
 	case archive.FileMismatch:
@@ -414,38 +417,23 @@ func (j *mediaJSON) add(state archive.FileState) {
 	}
 }
 
-// countFiles says in each of the statements, which are in the order of their
-// days, what became of the files that its pages name.
+// countFiles says in each of the statements what became of the files that its
+// day's pages name.
 func (a *api) countFiles(ctx context.Context, corp string, list []*statementJSON) error {
-	if !slices.ContainsFunc(list, func(s *statementJSON) bool { return s.Pages > 0 }) {
-		return nil
+	ids := make(map[string]bool)
+	for _, s := range list {
+		maps.Copy(ids, s.files)
 	}
-	waiting, allWaiting, err := a.waitingFiles(ctx, corp)
+	known, err := a.lookUp(ctx, corp, slices.Collect(maps.Keys(ids)))
 	if err != nil {
 		return err
-	}
-	problems, allProblems, err := a.problemFiles(ctx, corp)
-	if err != nil {
-		return err
-	}
-	seen := make(map[string]bool)
-	for _, f := range append(waiting, problems...) {
-		if seen[f.ID] { // it is changing lists
-			continue
-		}
-		seen[f.ID] = true
-		for _, s := range list {
-			if s.begin < f.From.Seq && f.From.Seq <= s.end {
-				s.Media.add(f.State)
-			}
-		}
 	}
 	for _, s := range list {
-		if m := &s.Media; allWaiting && allProblems {
-			stored := max(m.Named-m.Waiting-m.Mismatch-m.Expired-m.Failed, 0)
-			m.Stored = &stored
-		} else {
-			m.Stored, m.Whole = nil, false
+		s.Media.Named = len(s.files)
+		for id := range s.files {
+			row, ok := known.rows[id]
+			s.Media.add(row.State)
+			s.Media.Whole = s.Media.Whole && ok // rows are written before results
 		}
 	}
 	return nil

@@ -582,38 +582,63 @@ func TestFilesInStatements(t *testing.T) {
 	b := w.link(beijing(t, 29, "12:00:00"), archive.PageRow, 20)
 	c := w.link(beijing(t, 29, "13:00:00"), archive.PageRow, 30)
 	w.link(beijing(t, 31, "12:00:00"), archive.PageRow, 40)
-	w.decoded(a, archive.Result{Stored: 10, Files: 3})
-	w.decoded(b, archive.Result{Stored: 10, Files: 4})
-	w.decoded(c, archive.Result{Stored: 10, Files: 2})
+	names := func(ids ...string) archive.Result {
+		for i, id := range ids {
+			ids[i] = archive.FileID(id)
+		}
+		return archive.Result{Stored: 10, Files: len(ids), FileIDs: ids}
+	}
+	w.decoded(a, names("a", "x"))
+	w.decoded(b, names("b", "c", "d", "e"))
+	w.decoded(c, names("e", "f", "a", "x"))
 	w.file(corp, "a", 10, archive.FileWaiting, "", noon)
 	w.file(corp, "b", 11, archive.FileWaiting, "", noon)
 	w.file(corp, "c", 20, archive.FileFailed, "sdk_10003", noon)
 	w.file(corp, "d", 21, archive.FileMismatch, archive.ReasonMD5, noon)
 	w.file(corp, "e", 30, archive.FileExpired, archive.ReasonDeleted, noon)
 	w.file(corp, "f", 30, archive.FileStored, "", noon)
+	w.file(corp, "x", 9, archive.FileExpired, archive.ReasonDeleted, noon)
 	w.file(corp, "g", 35, archive.FileWaiting, "", noon) // its page is being decoded
 	w.file(other, "h", 11, archive.FileFailed, "sdk_10003", noon)
 	for day, want := range map[string]string{
-		"2026-01-28": "named 3, stored 2, waiting 1, mismatch 0, expired 0, failed 0",
-		"2026-01-29": "named 6, stored 2, waiting 1, mismatch 1, expired 1, failed 1",
+		"2026-01-28": "named 2, stored 0, waiting 1, mismatch 0, expired 1, failed 0",
+		"2026-01-29": "named 7, stored 1, waiting 2, mismatch 1, expired 2, failed 1",
 		"2026-01-30": "named 0, stored 0, waiting 0, mismatch 0, expired 0, failed 0",
-		"2026-01-31": "named 0, stored 0, waiting 1, mismatch 0, expired 0, failed 0",
+		"2026-01-31": "named 0, stored 0, waiting 0, mismatch 0, expired 0, failed 0",
 	} {
 		m := w.statement(day).Media
-		got := fmt.Sprintf("named %d, stored %d, waiting %d, mismatch %d, expired %d, failed %d", m.Named, *m.Stored, m.Waiting, m.Mismatch, m.Expired, m.Failed)
+		got := fmt.Sprintf("named %d, stored %d, waiting %d, mismatch %d, expired %d, failed %d", m.Named, m.Stored, m.Waiting, m.Mismatch, m.Expired, m.Failed)
 		if got != want || !m.Whole {
 			t.Errorf("%s: got %s, whole %v; want %s", day, got, m.Whole, want)
 		}
 	}
 
-	// Beyond the bound nobody can tell what is stored.
-	many := &manyProblems{fileTable: w.media}
-	w.api.files = many
-	if m := w.statement("2026-01-29").Media; m.Whole || m.Stored != nil || m.Named != 6 || m.Failed != listedMost {
+	// However many have had a problem in other years, a day's numbers are true;
+	// those of a day that is too long by itself are the least that there is.
+	w.api.files = &manyProblems{fileTable: w.media}
+	if m := w.statement("2026-01-29").Media; !m.Whole || m.Named != 7 || m.Expired != 2 {
 		t.Errorf("got %+v", m)
 	}
 	if p := w.listed(tokenOf(corp, auditor), "state=failed"); p.Whole || len(p.Files) != defaultLimit || p.Next == nil {
 		t.Errorf("got %d files, whole %v", len(p.Files), p.Whole)
+	}
+	for i := range filesCounted/archive.MaxFileIDs + 1 {
+		many := []string{"a"}
+		for n := range archive.MaxFileIDs - 1 {
+			many = append(many, fmt.Sprint(i, " ", n))
+		}
+		w.decoded(w.link(beijing(t, 31, fmt.Sprintf("13:%02d:00", i)), archive.PageRow, uint64(50+i)), names(many...))
+	}
+	if m := w.statement("2026-01-31").Media; m.Whole || m.Named != filesCounted || m.Waiting != 1 {
+		t.Errorf("of a day with more than are counted: got %+v", m)
+	}
+	// In a list such a day is one by itself.
+	list := into[struct {
+		Statements []statementJSON
+		Next       *string
+	}](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/statements?from=2026-01-28&to=2026-01-31").want(200))
+	if len(list.Statements) != 3 || list.Next == nil || *list.Next != "2026-01-31" {
+		t.Errorf("got %d statements, next %v; want those before the long day", len(list.Statements), list.Next)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ const (
 	rowsAtOnce = 1000
 	// rangeDays is how many days one answer is about at most.
 	rangeDays = 31
+	// filesCounted is how many files are looked up for one answer.
+	filesCounted = 20_000
 	// gapsMost is how many gaps a statement lists.
 	gapsMost = 20
 	// settled is when a day is over for its rows: a pull is no longer, and a row
@@ -63,8 +66,19 @@ type statementJSON struct {
 	Gaps     []rowJSON  `json:"gaps"`
 	Losses   []lossJSON `json:"losses"`
 
-	// The day's seqs are those above begin, up to and with end.
-	begin, end uint64
+	files map[string]bool // by id, what the day's pages name
+}
+
+// count adds the files of a page, up to filesCounted.
+func (s *statementJSON) count(r *archive.Result) {
+	s.Media.Whole = s.Media.Whole && len(r.FileIDs) == r.Files
+	for _, id := range r.FileIDs {
+		if !s.files[id] && len(s.files) == filesCounted {
+			s.Media.Whole = false
+			return
+		}
+		s.files[id] = true
+	}
 }
 
 // chainEnd is the end of a chain, or of its beginning.
@@ -84,14 +98,14 @@ func newStatement(day archive.Day, opening chainEnd) *statementJSON {
 	return &statementJSON{
 		Day: day, Whole: true, Decoded: true, Opening: opening.show(), Closing: opening.show(),
 		Undecryptable: map[string]int{}, Types: map[string]int{}, Gaps: []rowJSON{}, Losses: []lossJSON{},
-		Media: mediaJSON{Stored: new(int), Whole: true}, begin: opening.last, end: opening.last,
+		Media: mediaJSON{Whole: true}, files: map[string]bool{},
 	}
 }
 
 // add counts a row that stands behind prev.
 func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	s.Rows++
-	s.Closing, s.end = chainEnd{r.Last, r.Hash}.show(), r.Last
+	s.Closing = chainEnd{r.Last, r.Hash}.show()
 	if s.BrokenAfter == nil && !prev.follows(r) {
 		after := decimal(r.After)
 		s.BrokenAfter = &after
@@ -117,7 +131,7 @@ func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	}
 	s.Stored += r.Result.Stored
 	s.Unreadable += r.Result.Unreadable
-	s.Media.Named += r.Result.Files
+	s.count(r.Result)
 	for reason, n := range r.Result.Undecryptable {
 		s.Undecryptable[reason] += n
 	}
@@ -173,7 +187,7 @@ const firstDay archive.Day = "0001-01-01"
 func daysAfter(d archive.Day, n int) archive.Day { return archive.DayOf(d.Start().AddDate(0, 0, n)) }
 
 // statements are those of the days from first to last, at least one. If there
-// are too many rows for one answer, they end before last and next is the day
+// are too many rows or files for one answer, they end before last and next is the day
 // to go on with; a first day that is too long by itself is not whole.
 //
 // The rows of a day are those from the first that was pulled on it, or later,
@@ -211,6 +225,13 @@ func (a *api) statements(ctx context.Context, corp string, first, last archive.D
 		if first < last {
 			day := daysAfter(first, 1)
 			next = &day
+		}
+	}
+	files := 0
+	for i, s := range list {
+		if files += len(s.files); i > 0 && files > filesCounted {
+			next, list = &s.Day, list[:i]
+			break
 		}
 	}
 	for _, s := range list {
@@ -339,8 +360,21 @@ func (a *api) listTypes(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	for _, t := range out.Types {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(seen)), maps.Keys(unknown))
+	first, err := a.messages.FirstSeen(ctx, c.corpID, names)
+	if err != nil {
+		return answer{}, err
+	}
+	for name, t := range seen {
 		t.Known = knownType(t.Type)
+		if at, ok := first[name]; ok {
+			t.FirstAt = moment(at)
+		}
+	}
+	for name, f := range unknown {
+		if at, ok := first[name]; ok {
+			f.FirstAt = moment(at)
+		}
 	}
 	slices.SortFunc(out.Types, func(x, y *typeJSON) int {
 		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type))

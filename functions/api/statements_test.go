@@ -320,6 +320,19 @@ func TestTypes(t *testing.T) {
 	if got := get(tokenOf(corp, auditor), corp, "?from_day=2026-01-30&to_day=2026-01-30"); !slices.Equal(got.Types, []typeJSON{{"text", 8, noonOf(30), true}, {"hologram", 2, noonOf(30), false}}) {
 		t.Errorf("of one day: got %+v", got)
 	}
+	// What came in another year is not new.
+	if err := w.messages.WritePage(t.Context(), archive.PageView{Corp: corp, Kinds: []archive.Kind{
+		{Corp: corp, Name: "hologram", At: noon.AddDate(-1, 0, 0)}, {Corp: corp, Name: "text text.font", At: noon.AddDate(-2, 0, 0)},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	got = get(tokenOf(corp, auditor), corp, "?from_day=2026-01-30&to_day=2026-01-30")
+	if want := []typeJSON{{"text", 8, noonOf(30), true}, {"hologram", 2, moment(noon.AddDate(-1, 0, 0)), false}}; !slices.Equal(got.Types, want) {
+		t.Errorf("seen in another year: got %+v, want %+v", got.Types, want)
+	}
+	if want := []unknownFieldJSON{{"text", "text.font", 3, moment(noon.AddDate(-2, 0, 0))}, {"text", "mood", 1, noonOf(30)}}; !slices.Equal(got.Unknown, want) {
+		t.Errorf("seen in another year: got fields %+v, want %+v", got.Unknown, want)
+	}
 	if got := get(tokenOf(other, service), other, ""); len(got.Types) != 0 {
 		t.Errorf("another corp: got %+v", got)
 	}

@@ -42,6 +42,16 @@ type PageView struct {
 	Activities  []Activity      // distinct; storing skips those already there
 	SetAside    []Undecryptable // stored, replacing any of the same Seq
 	Cleared     []uint64        // seqs whose undecryptable rows are removed
+	Kinds       []Kind          // of the same Name the earliest At stays
+}
+
+// Kind says that messages of a type, or with a field that nobody here knows,
+// came: when the first page with one was pulled. It lasts, so that a type of
+// another year is not taken for a new one.
+type Kind struct {
+	Corp string
+	Name string // as a [Result] counts it: a type, or a type, a space, and the field
+	At   time.Time
 }
 
 // KeyBinder reads a corp's keys and records proofs.
@@ -129,7 +139,7 @@ type ReplayStarter interface {
 // A page that is decoded already is left alone the [FirstTime].
 //
 // The order of writes: messages over [InlineLimit] to the journal's bucket,
-// then messages, revocations, activities and undecryptable rows to the view,
+// then messages, revocations, activities, undecryptable rows and kinds to the view,
 // then consents, then the rows of the files that messages name, then the result
 // on the ledger row together with the end of its pending mark. A crash anywhere
 // leaves the page pending, and the same is written again (law 2). The files are
@@ -316,7 +326,14 @@ func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
 		}
 	}
 	p.countAside()
-	p.result.Files = distinctFiles(p.files)
+	for name := range p.result.Types {
+		p.view.Kinds = append(p.view.Kinds, Kind{Corp: p.row.Corp, Name: name, At: p.row.At})
+	}
+	for name := range p.result.Unknown {
+		p.view.Kinds = append(p.view.Kinds, Kind{Corp: p.row.Corp, Name: name, At: p.row.At})
+	}
+	ids := distinctFiles(p.files)
+	p.result.Files, p.result.FileIDs = len(ids), ids[:min(len(ids), MaxFileIDs)]
 	return stopped
 }
 
@@ -544,13 +561,14 @@ func sentAt(ms int64, pulled time.Time) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// distinctFiles counts the files, each once.
-func distinctFiles(all []File) int {
-	seen := make(map[string]bool, len(all))
+// distinctFiles are the ids of the files, each once.
+func distinctFiles(all []File) []string {
+	var ids []string
 	for _, f := range all {
-		seen[f.ID] = true
+		ids = append(ids, f.ID)
 	}
-	return len(seen)
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func (p *pageDecode) setAside(rec Record, reason Reason, detail string) {

@@ -483,6 +483,16 @@ func TestResultCountsTypesAndFiles(t *testing.T) {
 	if got.Files != 2 || got.Types["image"] != 2 || got.Types["file"] != 1 || len(got.Types) != 4 {
 		t.Errorf("got %d files and types %v, want 2 files and four types", got.Files, got.Types)
 	}
+	ids := []string{archive.FileID("F1"), archive.FileID("F2")}
+	slices.Sort(ids)
+	if !slices.Equal(got.FileIDs, ids) {
+		t.Errorf("got files %v, want each once, %v", got.FileIDs, ids)
+	}
+	seen, err := d.View.FirstSeen(t.Context(), corp, []string{"image", "text text.font", "text mood", "voice"})
+	d.must(err)
+	if at := d.rows()[0].At; len(seen) != 3 || !seen["image"].Equal(at) || !seen["text text.font"].Equal(at) || !seen["text mood"].Equal(at) {
+		t.Errorf("got first seen %v, want the time of the page for three", seen)
+	}
 	if len(got.Unknown) != 2 || got.Unknown["text text.font"] != 1 || got.Unknown["text mood"] != 1 {
 		t.Errorf("got unknown fields %v, want text.font and mood of text", got.Unknown)
 	}

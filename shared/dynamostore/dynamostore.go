@@ -23,6 +23,7 @@
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
 //	          <corp>#p#<party>  <day>#~<digest>                 … and in several, which the item names
 //	          <corp>#u          <seq>                           an undecryptable row
+//	          <corp>#k          <type>, or <type>+<field>       when it was first seen
 //	media     <corp>            file#<sha256 of sdkfileid>      a file: what it is, how it is doing
 //	          <corp>            waiting#<lane>#<ms>#<sha256>    it waits; ms is its deadline
 //	          <corp>            problem#<ms>#<sha256>           it is expired, failed or not what was said

@@ -3,6 +3,8 @@ package dynamostore
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -93,6 +95,7 @@ type (
 		Types         []countItem `dynamodbav:"types"`
 		Unknown       []countItem `dynamodbav:"unknown,omitempty"`
 		Files         int         `dynamodbav:"files"`
+		FileIDs       []byte      `dynamodbav:"fileids,omitempty"` // digests, one behind the other
 	}
 	// countItem is an entry of a map whose keys come from messages: DynamoDB
 	// takes not every text as a name in a map.
@@ -181,6 +184,22 @@ func newRowItem(r archive.Row) rowItem {
 	}
 }
 
+// packDigests writes hex digests as bytes, one behind the other.
+func packDigests(ids []string) []byte {
+	packed, err := hex.DecodeString(strings.Join(ids, ""))
+	if err != nil {
+		return nil // no digests: the count alone stays, and says that they are missing
+	}
+	return packed
+}
+
+func unpackDigests(packed []byte) (ids []string) {
+	for digest := range slices.Chunk(packed, sha256.Size) {
+		ids = append(ids, hex.EncodeToString(digest))
+	}
+	return ids
+}
+
 func readRow(it item) (archive.Row, error) {
 	r, err := decode[rowItem](it)
 	if err != nil {
@@ -200,7 +219,7 @@ func newResultItem(r *archive.Result) *resultItem {
 	}
 	return &resultItem{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
+		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files, FileIDs: packDigests(r.FileIDs),
 	}
 }
 
@@ -210,7 +229,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
+		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files, FileIDs: unpackDigests(r.FileIDs),
 	}
 }
 

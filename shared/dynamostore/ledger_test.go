@@ -169,7 +169,7 @@ func TestFinish(t *testing.T) {
 
 	for i, result := range []archive.Result{
 		{At: start, Stored: 9, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
-		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}},
+		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}, Files: 3, FileIDs: []string{archive.FileID("a"), archive.FileID("b")}},
 	} {
 		must(t, s.Finish(ctx, corp, 0, result))
 		must(t, s.Finish(ctx, corp, 0, result))

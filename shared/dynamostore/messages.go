@@ -176,6 +176,9 @@ func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
 	if err := m.writeSetAside(ctx, p); err != nil {
 		return fmt.Errorf("setting aside rows of corp %s: %w", p.Corp, err)
 	}
+	if err := m.writeKinds(ctx, p.Corp, p.Kinds); err != nil {
+		return fmt.Errorf("storing what corp %s has seen: %w", p.Corp, err)
+	}
 	return nil
 }
 
@@ -184,7 +187,8 @@ func onlyOf(p archive.PageView) error {
 	if slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Revocations, func(r archive.Revocation) bool { return r.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Activities, func(a archive.Activity) bool { return a.Corp != p.Corp }) ||
-		slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Corp != p.Corp }) {
+		slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Corp != p.Corp }) ||
+		slices.ContainsFunc(p.Kinds, func(k archive.Kind) bool { return k.Corp != p.Corp }) {
 		return fmt.Errorf("a page of corp %s holds something of another corp", p.Corp)
 	}
 	return nil

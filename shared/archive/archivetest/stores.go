@@ -35,6 +35,7 @@ type ViewStore interface {
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
 	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error)
+	FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error)
 	Clear(ctx context.Context, corp string, removed func(items int)) error
 }
 

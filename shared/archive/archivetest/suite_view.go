@@ -27,6 +27,7 @@ func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 		"Strangers":    viewStrangers,
 		"ClearAndRedo": viewClear,
 		"Check":        viewCheck,
+		"Kinds":        viewKinds,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, v) })
 	}
@@ -454,6 +455,7 @@ func viewClear(t *testing.T, v ViewStore) {
 			Corp:       corp,
 			Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2025-03-01", Conversation: room}},
 			SetAside:   []archive.Undecryptable{{Corp: corp, Seq: 300, Reason: archive.ReasonNoKey}},
+			Kinds:      []archive.Kind{{Corp: corp, Name: "text", At: epoch}},
 		}
 		for i := range 30 {
 			p.Messages = append(p.Messages, saidAt(corp, i, "m", uint64(i+1)))
@@ -463,7 +465,7 @@ func viewClear(t *testing.T, v ViewStore) {
 	for _, c := range []string{corp, other} {
 		ok(t, v.WritePage(t.Context(), page(c)))
 	}
-	for _, want := range []int{32, 0} {
+	for _, want := range []int{33, 0} {
 		removed := 0
 		ok(t, v.Clear(t.Context(), corp, func(items int) { removed += items }))
 		if removed != want {
@@ -590,4 +592,32 @@ func viewCheck(t *testing.T, v ViewStore) {
 		p.Activities = append(p.Activities, archive.Activity{Corp: p.Corp, Party: "p0", Day: "2025-03-02", Conversation: room},
 			archive.Activity{Corp: p.Corp, Party: "p9", Day: "2025-03-01", Conversation: room})
 	}, archive.Checked{NotInLists: 2})
+}
+
+// Whatever the order, the earliest stays.
+func viewKinds(t *testing.T, v ViewStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	names := []string{"text", "text text.font", "text+text.font", "", "新", "a#b", strings.Repeat("长", 400)}
+	seen := func(corp string) map[string]time.Time {
+		got, err := v.FirstSeen(t.Context(), corp, append(names, "text", "voice"))
+		ok(t, err)
+		return got
+	}
+	if got := seen(corp); len(got) != 0 {
+		t.Errorf("got %v before anything was seen", got)
+	}
+	for i, hours := range []int{5, 9, 3, 3, 4} {
+		for _, name := range names[i:] {
+			at := epoch.Add(time.Duration(hours) * time.Hour)
+			ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Kinds: []archive.Kind{{Corp: corp, Name: name, At: at}}}))
+		}
+	}
+	want := make(map[string]time.Time)
+	for i, name := range names {
+		want[name] = epoch.Add(time.Duration([]int{5, 5, 3, 3, 3, 3, 3}[i]) * time.Hour)
+	}
+	same(t, "first seen", seen(corp), want)
+	if got := seen(other); len(got) != 0 {
+		t.Errorf("another corp: got %v", got)
+	}
 }

@@ -34,6 +34,7 @@ type corpView struct {
 	activities map[archive.Activity]bool
 	revoked    map[revokedKey]archive.Revocation
 	aside      map[uint64]archive.Undecryptable // by Seq
+	kinds      map[string]time.Time             // by Name
 }
 
 type revokedKey struct {
@@ -65,6 +66,7 @@ func (v *View) corp(id string) *corpView {
 			activities: make(map[archive.Activity]bool),
 			revoked:    make(map[revokedKey]archive.Revocation),
 			aside:      make(map[uint64]archive.Undecryptable),
+			kinds:      make(map[string]time.Time),
 		}
 		v.corps[id] = c
 	}
@@ -114,6 +116,14 @@ func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
 				v.t.Errorf("page of %s: seq %d is both set aside and cleared", p.Corp, seq)
 			}
 			delete(c.aside, seq)
+		}
+		for _, k := range p.Kinds {
+			if k.Corp != p.Corp || k.At.IsZero() {
+				v.t.Errorf("page of %s: kind %+v is foreign or of no time", p.Corp, k)
+			}
+			if was, there := c.kinds[k.Name]; !there || k.At.Before(was) {
+				c.kinds[k.Name] = kept(k.At)
+			}
 		}
 		return nil
 	})
@@ -509,13 +519,29 @@ func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.D
 	return f.day, f.convs, err
 }
 
+// FirstSeen finds when types and fields were first seen, by name, for those
+// that were.
+func (v *View) FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error) {
+	return read(ctx, v.faults, "View.FirstSeen", corp, func() (map[string]time.Time, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		seen := make(map[string]time.Time)
+		for _, name := range names {
+			if at, there := v.corp(corp).kinds[name]; there {
+				seen[name] = at
+			}
+		}
+		return seen, nil
+	})
+}
+
 // Clear removes the whole view of a corp, which can then be rebuilt.
 func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	return write(ctx, v.faults, "View.Clear", corp, func() error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		c := v.corp(corp)
-		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.aside)
+		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.aside) + len(c.kinds)
 		delete(v.corps, corp)
 		if removed != nil && items > 0 {
 			removed(items)
