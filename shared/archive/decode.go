@@ -413,15 +413,10 @@ const readWhole = 4 << 20
 
 // understand reads what a message says, once for everything that is made of it.
 func understand(raw []byte) message.View {
-	if len(raw) <= readWhole {
-		return message.Read(raw)
+	if len(raw) > readWhole {
+		return message.Skim(raw)
 	}
-	fields, readable := message.Parse(raw)
-	view := message.View{Fields: fields, Kind: fields.Kind(), Files: message.Files(raw)}
-	if !readable {
-		view.Kind = message.KindUnreadable
-	}
-	return view
+	return message.Read(raw)
 }
 
 // store adds a decrypted message to the view.

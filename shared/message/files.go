@@ -2,28 +2,57 @@ package message
 
 import (
 	"bytes"
-	"encoding/json"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 )
 
 const fileID = "sdkfileid"
 
-// mayHoldFiles reports false only where no sdkfileid is: the name cannot hide
-// but behind escapes of its letters.
+// mayHoldFiles reports false only where no sdkfileid is, in whatever
+// capitals: the name cannot hide but behind escapes of its letters.
 func mayHoldFiles(raw []byte) bool {
-	return bytes.Contains(raw, []byte(fileID)) || bytes.Contains(raw, []byte(`\u00`))
+	for len(raw) >= len(fileID) {
+		i := bytes.IndexAny(raw, `sS\`)
+		if i < 0 || len(raw)-i < len(fileID) {
+			return false
+		}
+		if raw = raw[i:]; bytes.HasPrefix(raw, []byte(`\u00`)) || bytes.EqualFold(raw[:len(fileID)], []byte(fileID)) {
+			return true
+		}
+		raw = raw[1:]
+	}
+	return false
 }
 
 // file takes the members that say where a file is, and lists f with them. It
 // returns nil if there is no file.
 func (r *reader) file(o object, f File) *int {
+	o.respell(fileID, "md5sum", "filesize", "voice_size", "imagesize")
 	f.SDKFileID = o.str(fileID)
 	f.MD5 = o.str("md5sum")
 	f.Size = o.num("filesize", "voice_size", "imagesize")
 	return r.list(f)
+}
+
+// respell gives members the names that they have in other capitals, of several
+// the first by its bytes: WeCom has been seen to change those (wecom.md 2.3,
+// card).
+func (o object) respell(names ...string) {
+	for _, name := range names {
+		if _, there := o[name]; there {
+			continue
+		}
+		first := ""
+		for written := range o {
+			if len(written) == len(name) && strings.EqualFold(written, name) && (first == "" || written < first) {
+				first = written
+			}
+		}
+		if first != "" {
+			o[name] = o[first]
+			delete(o, first)
+		}
+	}
 }
 
 func (r *reader) list(f File) *int {
@@ -34,58 +63,6 @@ func (r *reader) list(f File) *int {
 	r.view.Files = append(r.view.Files, f)
 	index := len(r.view.Files) - 1
 	return &index
-}
-
-// findFiles lists the files in JSON that we do not know: they are gone from
-// WeCom before anybody could teach us its form.
-func (r *reader) findFiles(kind string, doc []byte) {
-	if !mayHoldFiles(doc) {
-		return
-	}
-	d := json.NewDecoder(bytes.NewReader(doc))
-	d.UseNumber()
-	var v any
-	if d.Decode(&v) == nil {
-		r.walk(kind, v)
-	}
-}
-
-func (r *reader) walk(kind string, v any) {
-	switch v := v.(type) {
-	case string: // JSON in a string
-		if doc, ok := inner(v); ok {
-			r.findFiles(kind, doc)
-		}
-	case []any:
-		for _, element := range v {
-			r.walk(kind, element)
-		}
-	case map[string]any:
-		r.list(strayFile(kind, v))
-		for _, name := range slices.Sorted(maps.Keys(v)) {
-			r.walk(kind, v[name])
-		}
-	}
-}
-
-// strayFile reads the names that WeCom's types have in common.
-func strayFile(kind string, members map[string]any) File {
-	o := make(object)
-	for _, name := range []string{fileID, "md5sum", "filesize", "voice_size", "imagesize", "filename", "fileext", "play_length"} {
-		switch v := members[name].(type) {
-		case string, json.Number:
-			raw, err := json.Marshal(v)
-			if err == nil {
-				o[name] = raw
-			}
-		}
-	}
-	f := File{SDKFileID: o.str(fileID), Kind: kind, Name: o.str("filename"), Ext: o.str("fileext"),
-		MD5: o.str("md5sum"), Size: o.num("filesize", "voice_size", "imagesize"), Seconds: o.num("play_length")}
-	if f.Ext == "" {
-		f.Ext = extension(f.Name)
-	}
-	return f
 }
 
 // extension is that of a file's name, without a dot.

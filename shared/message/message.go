@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -97,11 +96,17 @@ const maxNesting = 8192
 func Tolerable(raw []byte) []byte {
 	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
 	deep := bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxNesting
-	if !deep && !slices.ContainsFunc(raw, func(c byte) bool { return c < 0x20 }) {
+	controls := 0
+	for _, c := range raw {
+		if c < 0x20 {
+			controls++
+		}
+	}
+	if !deep && controls == 0 {
 		return raw
 	}
 	const hex = "0123456789abcdef"
-	out := make([]byte, 0, len(raw)+64)
+	out := make([]byte, 0, len(raw)+6*controls+64)
 	inString, escaped, depth := false, false, 0
 	for _, c := range raw {
 		cut := depth > maxNesting

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"math"
@@ -120,21 +121,35 @@ func (o object) array(names ...string) []json.RawMessage {
 // payload reads the content of a message in any form that was seen: an object;
 // one that is written into a string, as within mixed and chatrecord, or into
 // strings within it; a bare list, as in old nested records; a bare text. doc is
-// the content, out of its strings if it was in some.
-func payload(raw json.RawMessage) (o object, doc []byte) {
+// the content, out of its strings if it was in some. What a person wrote may
+// look like JSON: in a string, it is a text's content only by having one.
+func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 	doc = raw
+	written := false
 	if s, ok := text(raw); ok && raw[0] == '"' {
 		if in, ok := inner(s); ok {
-			doc = in
+			doc, written = in, kind == "text" || kind == "markdown"
 		}
 	}
-	if o, ok := parseObject(doc); ok {
+	if o, ok := parseObject(doc); ok && (!written || o["content"] != nil) {
 		return o, doc
+	}
+	if written {
+		return object{"content": raw}, raw
 	}
 	if len(doc) > 0 && doc[0] == '[' && json.Valid(doc) {
 		return object{"item": doc}, doc
 	}
 	return object{"content": raw}, raw
+}
+
+// empty reports whether a payload says nothing.
+func empty(raw json.RawMessage) bool {
+	switch string(bytes.TrimSpace(raw)) {
+	case `{}`, `[]`, `""`, `null`:
+		return true
+	}
+	return false
 }
 
 // maxWraps is how many strings within one another are looked into for JSON.

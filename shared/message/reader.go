@@ -15,24 +15,41 @@ type reader struct {
 	path     []int // of the part being read
 	depth    int   // lists that the part being read stands in
 	items    int   // read so far
+	wraps    int   // strings that what is being scanned stands in
+	// How many bytes more of items may be taken apart to be drawn, and of
+	// strings to be looked through for files: what stands in many others would
+	// be read as often.
+	toDraw, toScan int
+}
+
+// newReader reads the message with these members, of size bytes.
+func newReader(o object, size int) *reader {
+	return &reader{envelope: o, unknown: make(map[string]bool), toDraw: 8*size + 64<<10, toScan: 16*size + 64<<10}
+}
+
+// spend takes n from what is left, unless that is less.
+func (r *reader) spend(left *int, n int) bool {
+	if *left < n {
+		return false
+	}
+	*left -= n
+	return true
 }
 
 func (r *reader) message() {
 	r.view.Fields = takeFields(r.envelope)
 	f := r.view.Fields
-	kind := Canonical(f.Type)
+	kind := kindOf(f)
+	r.view.Kind = kind
 	limit := maxText
 	switch {
-	case f.Type == "" && f.Action == KindSwitch:
-		r.view.Kind = KindSwitch
+	case kind == KindSwitch:
 		r.view.Parts = []Part{Switch{Type: KindSwitch, UserID: f.User, At: f.Time}}
 	case kind == KindUnknown:
-		r.view.Kind = kind
 		r.note("msgtype=" + f.Type)
 		o, doc := r.payload(f.Type)
 		r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
 	default:
-		r.view.Kind = kind
 		o, _ := r.payload(kind)
 		r.view.Parts = r.add(nil, kind, o)
 	}
@@ -44,17 +61,38 @@ func (r *reader) message() {
 	r.view.Unknown = slices.Sorted(maps.Keys(r.unknown))
 }
 
-// payload takes the content out of the envelope. Where it stands under no
-// known key, its fields may be in the envelope itself, as was seen with vote
-// and todo; then there is no doc.
+// kindOf is the [View].Kind of a message with these fields.
+func kindOf(f Fields) string {
+	if f.Action == KindSwitch && (f.Type == "" || squeeze(f.Type) == KindSwitch) {
+		return KindSwitch
+	}
+	return Canonical(f.Type)
+}
+
+// payload takes the content out of the envelope: under the first of the known
+// keys that has any, or that is there. Where it stands under none, its fields
+// may be in the envelope itself, as was seen with vote and todo; then there is
+// no doc.
 func (r *reader) payload(kind string) (o object, doc []byte) {
+	var found []string
 	for _, key := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
-		if raw, ok := r.envelope[key]; ok {
-			delete(r.envelope, key)
-			return payload(raw)
+		if _, ok := r.envelope[key]; ok && !slices.Contains(found, key) {
+			found = append(found, key)
 		}
 	}
-	return r.envelope, nil
+	if len(found) == 0 {
+		return r.envelope, nil
+	}
+	key := found[0]
+	if i := slices.IndexFunc(found, func(key string) bool { return !empty(r.envelope[key]) }); i > 0 {
+		key = found[i]
+		for _, before := range found[:i] {
+			delete(r.envelope, before)
+		}
+	}
+	raw := r.envelope[key]
+	delete(r.envelope, key)
+	return payload(kind, raw)
 }
 
 // put appends the part that read makes, which finds its place in r.path.
@@ -107,8 +145,12 @@ func (r *reader) eachItem(o object, read func(object), rest func(why string, ite
 			rest(PartMore, items[i:])
 			return
 		}
+		if !r.spend(&r.toDraw, len(raw)) {
+			rest(PartTooDeep, items[i:])
+			return
+		}
 		r.items++
-		item, _ := payload(raw)
+		item, _ := payload("", raw)
 		read(item)
 	}
 }
@@ -117,12 +159,13 @@ func (r *reader) eachItem(o object, read func(object), rest func(why string, ite
 // the item itself where there is none. where is for [View].Unknown.
 func (r *reader) addItem(parts []Part, where string, item object) []Part {
 	name := item.str("type")
+	kind := itemKind(name)
 	var o, doc = item, []byte(nil)
 	if raw, ok := item["content"]; ok {
 		delete(item, "content")
-		o, doc = payload(raw)
+		o, doc = payload(kind, raw)
 	}
-	if kind := itemKind(name); kind != "" {
+	if kind != "" {
 		parts = r.add(parts, kind, o)
 	} else {
 		r.note(where + ".type=" + name)
@@ -180,13 +223,14 @@ func (r *reader) fields(kind string, o object) []Field {
 	r.findFiles(kind, o.document())
 	fields := []Field{}
 	for _, name := range o.names() {
+		if len(fields) == maxFields {
+			break
+		}
 		value, ok := text(o[name])
 		if !ok {
 			value = validUTF8(o[name])
 		}
-		if len(fields) < maxFields {
-			fields = append(fields, Field{Name: cut(name, maxName), Value: cut(value, maxValue)})
-		}
+		fields = append(fields, Field{Name: cut(name, maxName), Value: cut(value, maxValue)})
 	}
 	clear(o)
 	return fields

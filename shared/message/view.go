@@ -79,7 +79,23 @@ func Read(raw []byte) View {
 			Parts: []Part{Generic{Type: PartGeneric, Fields: []Field{}, Raw: validUTF8(raw)}},
 		}
 	}
-	r := &reader{envelope: o, unknown: make(map[string]bool)}
+	r := newReader(o, len(raw))
 	r.message()
+	return r.view
+}
+
+// Skim is Read without parts and text, for messages that are too long to be
+// drawn: it takes memory of a few times their size, where Read takes many. Of
+// files it does not say where they stand.
+func Skim(raw []byte) View {
+	raw = Tolerable(raw)
+	o, ok := parseObject(raw)
+	if !ok {
+		return View{Kind: KindUnreadable}
+	}
+	r := newReader(nil, len(raw))
+	r.view.Fields = takeFields(o)
+	r.view.Kind = kindOf(r.view.Fields)
+	r.findFiles(PartGeneric, raw)
 	return r.view
 }

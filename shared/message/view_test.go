@@ -254,6 +254,9 @@ func checkRead(t *testing.T, raw []byte) {
 	if again := message.Read(raw); !reflect.DeepEqual(v, again) {
 		t.Fatal("read twice, got two views")
 	}
+	if skimmed := message.Skim(raw); skimmed.Kind != v.Kind || !reflect.DeepEqual(skimmed.Fields, v.Fields) {
+		t.Fatalf("skimmed, got %s with %+v, want %s with %+v", skimmed.Kind, skimmed.Fields, v.Kind, v.Fields)
+	}
 	if files := message.Files(raw); !reflect.DeepEqual(files, v.Files) {
 		t.Fatalf("got files %+v, want those of the view: %+v", files, v.Files)
 	}
