@@ -136,6 +136,8 @@ func TestDecodePlacesEveryMessage(t *testing.T) {
 		{"nobody", `{"msgtype":"sys","msgtime":1767225600123}`, archive.Unplaced, []string{""}, time.UnixMilli(1767225600123)},
 		{"unreadable", "\x00\x01nonsense", archive.Unplaced, []string{""}, start.Add(time.Second)},
 		{"time 0", `{"from":"a","tolist":["b"],"msgtime":0}`, "single:a:b", []string{"a", "b"}, start.Add(time.Second)},
+		{"the last day of year 9999 in Beijing", `{"from":"a","tolist":["b"],"msgtime":253402271999999}`, "single:a:b", []string{"a", "b"}, time.UnixMilli(253402271999999)},
+		{"a day of five digits in Beijing", `{"from":"a","tolist":["b"],"msgtime":253402272000000}`, "single:a:b", []string{"a", "b"}, start.Add(time.Second)},
 		{"time of no calendar", `{"from":"a","tolist":["b"],"msgtime":999999999999999999}`, "single:a:b", []string{"a", "b"}, start.Add(time.Second)},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,115 @@
+package dynamostore_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// written is a view that keeps what was written last.
+type written struct {
+	archive.ViewWriter
+	page archive.PageView
+}
+
+func (w *written) WritePage(ctx context.Context, p archive.PageView) error {
+	w.page = p
+	return w.ViewWriter.WritePage(ctx, p)
+}
+
+// FuzzStoredMessages: whatever bytes WeCom's library decrypts, understood or
+// not, they become one item that DynamoDB takes, and are read from it as they
+// were (law 4).
+func FuzzStoredMessages(f *testing.F) {
+	files, err := filepath.Glob("../message/testdata/golden/*.json")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no golden messages", err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, ".view.json") {
+			continue
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw, "m1")
+	}
+	f.Add([]byte{}, "m1")
+	f.Add([]byte("\x00\xff\xfe not JSON"), "")
+	f.Add([]byte(`{"msgid":"!\"#\u0000~","from":"a#b!c","tolist":["\ud800"],"roomid":"`+strings.Repeat("长", 3000)+`","msgtime":253402300799999}`), "")
+	f.Add([]byte(`{"msgid":"`+strings.Repeat("m", 5000)+`","tolist":["a"],"msgtype":"revoke","revoke":{"pre_msgid":"`+strings.Repeat("p", 5000)+`"}}`), "")
+	f.Add(bytes.Repeat([]byte{'x'}, archive.InlineLimit+1), "m1")
+	f.Fuzz(func(t *testing.T, raw []byte, msgID string) {
+		got, item := throughTheStore(t, raw, msgID)
+		if !bytes.Equal(got, raw) {
+			t.Fatalf("got %d bytes, want the %d that were decrypted", len(got), len(raw))
+		}
+		if item.PK > 2048 || item.SK > 1024 || item.Size > 400<<10 {
+			t.Fatalf("got an item of %+v bytes, want one that DynamoDB takes", item)
+		}
+	})
+}
+
+// throughTheStore archives and decodes a message, and reads its bytes from the
+// item that it becomes.
+func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostore.ItemSize) {
+	t.Helper()
+	ctx, w := t.Context(), archivetest.NewWorld(t, &archivetest.Faults{})
+	now := func() time.Time { return start }
+	must(t, w.Corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: start}))
+	must(t, w.Corps.SetSecret(ctx, corp, "secr", start))
+	must(t, w.Corps.SetEnabled(ctx, corp, true, start))
+	must(t, w.Corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: start}, false, ""))
+	must(t, w.Corps.Claim(ctx, corp, "k1", 1, start))
+	w.Secrets.Put(corp, secret.New("s"))
+	w.Openers.Put(corp, "k1")
+	w.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: raw})
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	puller := &archive.Puller{
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Journal: w.Journal, Pulls: w.Pulls, Decodes: w.Decodes,
+		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
+	}
+	must(t, puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Force: true}))
+	view := &written{ViewWriter: w.View}
+	decoder := &archive.Decoder{
+		Ledger: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
+		Replays:  &archive.Replayer{Ledger: w.Ledger, Decodes: w.Decodes, Now: now, Log: log},
+		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
+	}
+	must(t, decoder.Decode(ctx, corp, 0, archive.FirstTime))
+	if len(view.page.Messages) != 1 {
+		t.Fatalf("got %d messages and %+v aside, want one message", len(view.page.Messages), view.page.SetAside)
+	}
+	want := view.page.Messages[0]
+	got, size, err := dynamostore.StoredMessage(want)
+	must(t, err)
+	if want.Raw != nil && got.Raw == nil {
+		t.Fatal("an empty message became none")
+	}
+	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); want.Overflow == nil && (g != w || !reflect.DeepEqual(got, want)) {
+		t.Fatalf("got %.2000s, want %.2000s", g, w)
+	}
+	if got.Overflow == nil {
+		return got.Raw, size
+	}
+	if *got.Overflow != *want.Overflow {
+		t.Fatalf("got bytes at %+v, want %+v", got.Overflow, want.Overflow)
+	}
+	body, err := w.Journal.Message(ctx, corp, *got.Overflow)
+	must(t, err)
+	return body, size
+}
