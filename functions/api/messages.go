@@ -261,6 +261,11 @@ type collected struct {
 // limit, or pageBytes of them, or lookMost or lookBytes have been looked at.
 func (a *api) collect(ctx context.Context, c *call, conv archive.ConversationID, q archive.MessageQuery, limit int, revokedOnly bool) (collected, error) {
 	page := collected{shown: []json.RawMessage{}}
+	if revokedOnly { // of most chats that is all there is to say
+		if any, err := a.messages.AnyRevoked(ctx, c.corpID, conv); err != nil || !any {
+			return page, err
+		}
+	}
 	size, looked, lookedBytes := 0, 0, 0
 	for looked < lookMost && lookedBytes < lookBytes {
 		q.Limit = limit - len(page.shown)

@@ -84,6 +84,8 @@ type messageStore interface {
 	// Revocations finds which of a conversation's messages were withdrawn; by
 	// msgid, an entry for each that was.
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
+	// AnyRevoked reports whether there are any.
+	AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error)
 	// FirstSeen finds when types and fields, named as [archive.Result] counts
 	// them, first came; those that never did are left out.
 	FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error)

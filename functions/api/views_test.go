@@ -288,6 +288,10 @@ func TestWithdrawnMessagesAreFoundInBoundedSteps(t *testing.T) {
 		raws = append(raws, chat(fmt.Sprintf("m%05d", i), "lin.hua", "wmA", "", noon.Add(time.Duration(i)*time.Second), "t"))
 	}
 	w.store(corp, raws...)
+	w.revoke(conv+"0", noon, "m02050")
+	if p := into[messagePageJSON](w.get(tokenOf(corp, reader), messagesPath(t, conv)+"?revoked=true").want(200)); len(p.Messages) != 0 || p.Next != nil {
+		t.Errorf("nothing was withdrawn: got %s, next %v, want no message and no page after", msgids(p.Messages), p.Next)
+	}
 	w.revoke(conv, noon, "m02050")
 	p := into[messagePageJSON](w.get(tokenOf(corp, reader), messagesPath(t, conv)+"?revoked=true").want(200))
 	if len(p.Messages) != 0 || p.Next == nil {

@@ -88,6 +88,21 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 	return found, nil
 }
 
+// AnyRevoked reports whether anything was withdrawn in a conversation. It reads
+// one item, while finding what was withdrawn takes a look at all messages: a
+// marker does not know when its message was sent.
+func (m *Messages) AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error) {
+	in := partition(revocationPK(corp, conv))
+	in.Limit = aws.Int32(1)
+	for _, err := range m.query(ctx, m.client, in) {
+		if err != nil {
+			return false, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
 func readRevocation(corp string, conv archive.ConversationID, it item) (archive.Revocation, error) {
 	r, err := decode[revocationItem](it)
 	return archive.Revocation{Corp: corp, Conversation: conv, MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq}, err
