@@ -582,15 +582,16 @@ func TestFilesInStatements(t *testing.T) {
 	b := w.link(beijing(t, 29, "12:00:00"), archive.PageRow, 20)
 	c := w.link(beijing(t, 29, "13:00:00"), archive.PageRow, 30)
 	w.link(beijing(t, 31, "12:00:00"), archive.PageRow, 40)
-	names := func(ids ...string) archive.Result {
+	names := func(ids ...string) []string {
 		for i, id := range ids {
 			ids[i] = archive.FileID(id)
 		}
-		return archive.Result{Stored: 10, Files: len(ids), FileIDs: ids}
+		slices.Sort(ids)
+		return ids
 	}
-	w.decoded(a, names("a", "x"))
-	w.decoded(b, names("b", "c", "d", "e"))
-	w.decoded(c, names("e", "f", "a", "x"))
+	w.decoded(a, archive.Result{Stored: 10}, names("a", "x")...)
+	w.decoded(b, archive.Result{Stored: 10}, names("b", "c", "d", "e")...)
+	w.decoded(c, archive.Result{Stored: 10}, names("e", "f", "a", "x")...)
 	w.file(corp, "a", 10, archive.FileWaiting, "", noon)
 	w.file(corp, "b", 11, archive.FileWaiting, "", noon)
 	w.file(corp, "c", 20, archive.FileFailed, "sdk_10003", noon)
@@ -627,7 +628,7 @@ func TestFilesInStatements(t *testing.T) {
 		for n := range archive.MaxFileIDs - 1 {
 			many = append(many, fmt.Sprint(i, " ", n))
 		}
-		w.decoded(w.link(beijing(t, 31, fmt.Sprintf("13:%02d:00", i)), archive.PageRow, uint64(50+i)), names(many...))
+		w.decoded(w.link(beijing(t, 31, fmt.Sprintf("13:%02d:00", i)), archive.PageRow, uint64(50+i)), archive.Result{Stored: 10}, names(many...)...)
 	}
 	if m := w.statement("2026-01-31").Media; m.Whole || m.Named != filesCounted || m.Waiting != 1 {
 		t.Errorf("of a day with more than are counted: got %+v", m)

@@ -63,6 +63,8 @@ type ledger interface {
 	// Pendings lists the oldest pages that are not decoded, at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
+	// PageFiles reads the ids of the files of pages, at most 100, by After.
+	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
 	// CreateReplay stores a job that is not requested yet, which
 	// [archive.ReplayStarter] does; dispatch does too, 15 minutes later.
 	CreateReplay(ctx context.Context, r archive.Replay) error

@@ -107,7 +107,7 @@ func TestLedgerPages(t *testing.T) {
 	for i := range uint64(n) {
 		w.appendRow(i*10, i*10+10)
 	}
-	if err := w.ledger.Finish(t.Context(), corp, 10, archive.Result{At: w.now(), Stored: 9, Unreadable: 1, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 8}}); err != nil {
+	if err := w.ledger.Finish(t.Context(), corp, 10, archive.Result{At: w.now(), Stored: 9, Unreadable: 1, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 8}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	type page struct {

@@ -24,6 +24,8 @@ const (
 	rangeDays = 31
 	// filesCounted is how many files are looked up for one answer.
 	filesCounted = 20_000
+	// rowsNamed is how many pages are asked for their files at a time.
+	rowsNamed = 100
 	// gapsMost is how many gaps a statement lists.
 	gapsMost = 20
 	// settled is when a day is over for its rows: a pull is no longer, and a row
@@ -66,19 +68,33 @@ type statementJSON struct {
 	Gaps     []rowJSON  `json:"gaps"`
 	Losses   []lossJSON `json:"losses"`
 
-	files map[string]bool // by id, what the day's pages name
+	naming []archive.Row   // the day's pages that name files
+	files  map[string]bool // by id, what they name
 }
 
-// count adds the files of a page, up to filesCounted.
-func (s *statementJSON) count(r *archive.Result) {
-	s.Media.Whole = s.Media.Whole && len(r.FileIDs) == r.Files
-	for _, id := range r.FileIDs {
-		if !s.files[id] && len(s.files) == filesCounted {
-			s.Media.Whole = false
-			return
+// nameFiles finds the files that the day's pages name, up to filesCounted.
+func (a *api) nameFiles(ctx context.Context, corp string, s *statementJSON) error {
+	for rows := range slices.Chunk(s.naming, rowsNamed) {
+		afters := make([]uint64, len(rows))
+		for i, r := range rows {
+			afters[i] = r.After
 		}
-		s.files[id] = true
+		named, err := a.ledger.PageFiles(ctx, corp, afters)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			s.Media.Whole = s.Media.Whole && len(named[r.After]) == r.Result.Files
+			for _, id := range named[r.After] {
+				if !s.files[id] && len(s.files) == filesCounted {
+					s.Media.Whole = false
+					return nil
+				}
+				s.files[id] = true
+			}
+		}
 	}
+	return nil
 }
 
 // chainEnd is the end of a chain, or of its beginning.
@@ -131,7 +147,9 @@ func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	}
 	s.Stored += r.Result.Stored
 	s.Unreadable += r.Result.Unreadable
-	s.count(r.Result)
+	if r.Result.Files > 0 {
+		s.naming = append(s.naming, r)
+	}
 	for reason, n := range r.Result.Undecryptable {
 		s.Undecryptable[reason] += n
 	}
@@ -229,6 +247,9 @@ func (a *api) statements(ctx context.Context, corp string, first, last archive.D
 	}
 	files := 0
 	for i, s := range list {
+		if err := a.nameFiles(ctx, corp, s); err != nil {
+			return nil, nil, err
+		}
 		if files += len(s.files); i > 0 && files > filesCounted {
 			next, list = &s.Day, list[:i]
 			break

@@ -35,10 +35,10 @@ func (w *world) link(at time.Time, kind archive.RowKind, last uint64) archive.Ro
 	return row
 }
 
-func (w *world) decoded(row archive.Row, res archive.Result) {
+func (w *world) decoded(row archive.Row, res archive.Result, files ...string) {
 	w.t.Helper()
-	res.At = w.now()
-	if err := w.ledger.Finish(w.t.Context(), corp, row.After, res); err != nil {
+	res.At, res.Files = w.now(), max(res.Files, len(files))
+	if err := w.ledger.Finish(w.t.Context(), corp, row.After, res, files); err != nil {
 		w.t.Fatal(err)
 	}
 }

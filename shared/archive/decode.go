@@ -21,7 +21,11 @@ type DecodeLedger interface {
 	// Finish records result on the row, sets its state to [RowDecoded] and
 	// takes it off the pending pages, in one transaction. Idempotent; the last
 	// writer wins.
-	Finish(ctx context.Context, corp string, after uint64, result Result) error
+	//
+	// files are the ids of the files that the page's messages name, at most
+	// [MaxFileIDs], sorted. They are durable before the result, and replace
+	// those before unless there are none: then the result says so.
+	Finish(ctx context.Context, corp string, after uint64, result Result, files []string) error
 }
 
 // A ViewWriter stores what was decoded. Every write is the same however often
@@ -170,7 +174,7 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Re
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
 	p.result.At = d.Now().Truncate(time.Millisecond)
-	if err := d.Ledger.Finish(ctx, corp, after, p.result); err != nil {
+	if err := d.Ledger.Finish(ctx, corp, after, p.result, p.named); err != nil {
 		return fmt.Errorf("finish page after %d: %w", after, err)
 	}
 	if err := d.Media.RequestMedia(ctx, mediaRequests(corp, p.lanes)...); err != nil {
@@ -216,7 +220,8 @@ type pageDecode struct {
 	large  []largeMessage
 	said   []Consent
 	files  []File
-	lanes  []int // in which files wait
+	named  []string // ids of the files, each once
+	lanes  []int    // in which files wait
 	// verifying: nothing is written, not even what the page proves.
 	verifying bool
 
@@ -333,7 +338,7 @@ func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
 		p.view.Kinds = append(p.view.Kinds, Kind{Corp: p.row.Corp, Name: name, At: p.row.At})
 	}
 	ids := distinctFiles(p.files)
-	p.result.Files, p.result.FileIDs = len(ids), ids[:min(len(ids), MaxFileIDs)]
+	p.result.Files, p.named = len(ids), ids[:min(len(ids), MaxFileIDs)]
 	return stopped
 }
 

@@ -60,11 +60,10 @@ type Result struct {
 	Types         map[string]int // stored messages by msgtype, or action where there is none; see [TypeName]
 	Unknown       map[string]int // messages with a field that nobody here knows, by msgtype, a space, and the field; the first 200 of a page
 	Files         int            // distinct files that the messages name
-	FileIDs       []string       // by [FileID], sorted; the first [MaxFileIDs] of a page with more
 }
 
-// MaxFileIDs bounds the files that a page's [Result] names: a row has to stay
-// small.
+// MaxFileIDs bounds the files that are kept by name of a page: they are one
+// item.
 const MaxFileIDs = 2000
 
 // Waiting is how many rows of the page are set aside.

@@ -13,6 +13,7 @@
 //	ledger    <corp>            head                            end of the chain
 //	          <corp>            state                           what the last pulls found
 //	          <corp>            row#<after>                     a page or a gap
+//	          <corp>            files#<after>                   which files a page names
 //	          <corp>            pending#<after>                 a page not decoded yet
 //	          <corp>            loss#<since>
 //	          <corp>            told                            what people were last told of the corp

@@ -51,6 +51,7 @@ const (
 	headSK        = "head"
 	stateSK       = "state"
 	rowPrefix     = "row#"
+	filesPrefix   = "files#"
 	pendingPrefix = "pending#"
 	lossPrefix    = "loss#"
 	replayPrefix  = "replay#"
@@ -95,13 +96,16 @@ type (
 		Types         []countItem `dynamodbav:"types"`
 		Unknown       []countItem `dynamodbav:"unknown,omitempty"`
 		Files         int         `dynamodbav:"files"`
-		FileIDs       []byte      `dynamodbav:"fileids,omitempty"` // digests, one behind the other
 	}
 	// countItem is an entry of a map whose keys come from messages: DynamoDB
 	// takes not every text as a name in a map.
 	countItem struct {
 		Of string `dynamodbav:"of"`
 		N  int    `dynamodbav:"n"`
+	}
+	filesItem struct {
+		After uint64 `dynamodbav:"after"`
+		IDs   []byte `dynamodbav:"ids"` // digests, one behind the other
 	}
 	pendingItem struct {
 		Corp        string    `dynamodbav:"-"`
@@ -184,22 +188,6 @@ func newRowItem(r archive.Row) rowItem {
 	}
 }
 
-// packDigests writes hex digests as bytes, one behind the other.
-func packDigests(ids []string) []byte {
-	packed, err := hex.DecodeString(strings.Join(ids, ""))
-	if err != nil {
-		return nil // no digests: the count alone stays, and says that they are missing
-	}
-	return packed
-}
-
-func unpackDigests(packed []byte) (ids []string) {
-	for digest := range slices.Chunk(packed, sha256.Size) {
-		ids = append(ids, hex.EncodeToString(digest))
-	}
-	return ids
-}
-
 func readRow(it item) (archive.Row, error) {
 	r, err := decode[rowItem](it)
 	if err != nil {
@@ -219,7 +207,7 @@ func newResultItem(r *archive.Result) *resultItem {
 	}
 	return &resultItem{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files, FileIDs: packDigests(r.FileIDs),
+		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
 	}
 }
 
@@ -229,7 +217,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files, FileIDs: unpackDigests(r.FileIDs),
+		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
 	}
 }
 
@@ -418,7 +406,13 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 
 // Finish implements [archive.DecodeLedger]; [archive.ErrNotFound] if there is
 // no such row.
-func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result) error {
+//
+// The files are an item of their own: within the row they would be written by
+// the transaction, which costs twice, and read with it.
+func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
+	if err := l.putFiles(ctx, corp, after, files); err != nil {
+		return fmt.Errorf("keeping the files of page %d of corp %s: %w", after, corp, err)
+	}
 	value, err := attribute(newResultItem(&result))
 	if err != nil {
 		return err
@@ -445,6 +439,59 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 		return fmt.Errorf("finishing row %d of corp %s: %w", after, corp, err)
 	}
 	return nil
+}
+
+func (l *Ledger) putFiles(ctx context.Context, corp string, after uint64, files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	packed, err := packDigests(files)
+	if err != nil {
+		return err
+	}
+	it, err := encode(corp, filesPrefix+padded(after), filesItem{After: after, IDs: packed})
+	if err != nil {
+		return err
+	}
+	return l.put(ctx, l.client, it)
+}
+
+// PageFiles reads the ids of the files of pages, by After; pages that name none
+// may be there or not. The afters must be distinct.
+func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error) {
+	var keys []item
+	for _, after := range afters {
+		keys = append(keys, key(corp, filesPrefix+padded(after)))
+	}
+	found, err := l.readAll(ctx, l.client, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the files of pages of corp %s: %w", corp, err)
+	}
+	files := make(map[uint64][]string, len(found))
+	for _, it := range found {
+		f, err := decode[filesItem](it)
+		if err != nil {
+			return nil, fmt.Errorf("reading the files of pages of corp %s: %w", corp, err)
+		}
+		files[f.After] = unpackDigests(f.IDs)
+	}
+	return files, nil
+}
+
+// packDigests writes hex digests as bytes, one behind the other.
+func packDigests(ids []string) ([]byte, error) {
+	packed, err := hex.DecodeString(strings.Join(ids, ""))
+	if err != nil || len(packed) != len(ids)*sha256.Size {
+		return nil, errors.New("a file's id is no digest")
+	}
+	return packed, nil
+}
+
+func unpackDigests(packed []byte) (ids []string) {
+	for digest := range slices.Chunk(packed, sha256.Size) {
+		ids = append(ids, hex.EncodeToString(digest))
+	}
+	return ids
 }
 
 // PullStates implements [archive.DispatchLedger], reading consistently.

@@ -163,16 +163,16 @@ func TestRows(t *testing.T) {
 func TestFinish(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	grow(t, s, archive.NewHead(corp), 2)
-	checkError(t, "no row", s.Finish(ctx, corp, 99, archive.Result{}), archive.ErrNotFound)
+	checkError(t, "no row", s.Finish(ctx, corp, 99, archive.Result{}, nil), archive.ErrNotFound)
 	_, err := s.Row(ctx, corp, 99)
 	checkError(t, "the row that is not there", err, archive.ErrNotFound)
 
 	for i, result := range []archive.Result{
 		{At: start, Stored: 9, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
-		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}, Files: 3, FileIDs: []string{archive.FileID("a"), archive.FileID("b")}},
+		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}, Files: 3},
 	} {
-		must(t, s.Finish(ctx, corp, 0, result))
-		must(t, s.Finish(ctx, corp, 0, result))
+		must(t, s.Finish(ctx, corp, 0, result, nil))
+		must(t, s.Finish(ctx, corp, 0, result, nil))
 		row, err := s.Row(ctx, corp, 0)
 		must(t, err)
 		check(t, fmt.Sprintf("result %d", i), row.Result, &result)
@@ -190,7 +190,7 @@ func TestFinishTogether(t *testing.T) {
 	grow(t, s, archive.NewHead(corp), 1)
 	var group errgroup.Group
 	for i := range 8 {
-		group.Go(func() error { return s.Finish(ctx, corp, 0, archive.Result{Stored: i}) })
+		group.Go(func() error { return s.Finish(ctx, corp, 0, archive.Result{Stored: i}, nil) })
 	}
 	must(t, group.Wait())
 }
@@ -210,7 +210,7 @@ func TestRerequested(t *testing.T) {
 
 	must(t, s.Rerequested(ctx, old[0], later, true))
 	checkError(t, "requested meanwhile", s.Rerequested(ctx, old[0], later, true), archive.ErrConflict)
-	must(t, s.Finish(ctx, corp, 10, archive.Result{}))
+	must(t, s.Finish(ctx, corp, 10, archive.Result{}, nil))
 	checkError(t, "decoded meanwhile", s.Rerequested(ctx, old[1], later, true), archive.ErrConflict)
 	row, err := s.Row(ctx, corp, 10)
 	must(t, err)

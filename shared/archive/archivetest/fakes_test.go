@@ -54,15 +54,15 @@ func TestWorldPolicesTheOrderOfWrites(t *testing.T) {
 	c.want(t, "has no row")
 	must(t, w.Decodes.RequestDecodes(t.Context(), archive.DecodeRequest{V: 1, Corp: corp, After: 0}))
 	c.want(t, "")
-	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 2}))
+	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 2}, nil))
 	c.want(t, "the view has 0 messages")
-	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 1}))
+	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 1}, nil))
 	c.want(t, "law 5")
 	must(t, w.View.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{
 		{Corp: corp, Conversation: "room:r", Time: start, MsgID: "a", Seq: 1},
 		{Corp: corp, Conversation: "room:r", Time: start, MsgID: "b", Seq: 2},
 	}}))
-	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 2}))
+	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 2}, nil))
 	c.want(t, "")
 	w.Check()
 	c.want(t, "")

@@ -34,6 +34,7 @@ type refusal struct {
 type chain struct {
 	head    archive.Head
 	rows    map[uint64]archive.Row     // by After
+	files   map[uint64][]string        // by After: ids of files
 	pending map[uint64]archive.Pending // by After
 	state   archive.PullState
 	losses  map[time.Time]archive.Loss // by Since
@@ -55,6 +56,7 @@ func (l *Ledger) of(corp string) *chain {
 		c = &chain{
 			head:    archive.NewHead(corp),
 			rows:    make(map[uint64]archive.Row),
+			files:   make(map[uint64][]string),
 			pending: make(map[uint64]archive.Pending),
 			state:   archive.PullState{Corp: corp},
 			losses:  make(map[time.Time]archive.Loss),
@@ -213,8 +215,11 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 
 // Finish implements [archive.DecodeLedger]. It answers [archive.ErrNotFound]
 // for a page without a row.
-func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result) error {
+func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	return write(ctx, l.faults, "Ledger.Finish", corp, func() error {
+		if len(files) != min(result.Files, archive.MaxFileIDs) || !slices.IsSorted(files) {
+			l.t.Errorf("page of %s after seq %d: %d files named of %d, want all, sorted", corp, after, len(files), result.Files)
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		c := l.of(corp)
@@ -226,7 +231,26 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 		l.checkResult(row)
 		c.rows[after] = keptRow(row)
 		delete(c.pending, after)
+		if len(files) > 0 {
+			c.files[after] = slices.Clone(files)
+		}
 		return nil
+	})
+}
+
+// PageFiles reads the ids of the files of pages, by After; pages that name none
+// may be there or not.
+func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error) {
+	return read(ctx, l.faults, "Ledger.PageFiles", corp, func() (map[uint64][]string, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		found := make(map[uint64][]string)
+		for _, after := range afters {
+			if ids, ok := l.of(corp).files[after]; ok {
+				found[after] = slices.Clone(ids)
+			}
+		}
+		return found, nil
 	})
 }
 

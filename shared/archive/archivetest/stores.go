@@ -16,6 +16,9 @@ type LedgerStore interface {
 	// RefusedSince reports whether a refusal by the name was recorded at or
 	// after since.
 	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
+	// PageFiles reads the ids of the files of pages, by After; pages that name
+	// none may be there or not. The afters must be distinct.
+	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
 	// Losses lists the corp's losses, oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
 	// Replays lists the corp's jobs by ID, newest first.

@@ -270,7 +270,7 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	}
 	for _, want := range results {
 		for range 2 {
-			ok(t, l.Finish(t.Context(), corp, rows[1].After, want))
+			ok(t, l.Finish(t.Context(), corp, rows[1].After, want, nil))
 			got, err := l.Row(t.Context(), corp, rows[1].After)
 			ok(t, err)
 			row := rows[1]
@@ -287,11 +287,19 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	last, err := l.LastPending(t.Context(), corp)
 	ok(t, err)
 	same(t, "last pending page", last, pending[1])
-	ok(t, l.Finish(t.Context(), corp, rows[0].After, results[1]))
-	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1]))
+	ok(t, l.Finish(t.Context(), corp, rows[0].After, results[1], nil))
+	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1], nil))
 	_, err = l.LastPending(t.Context(), corp)
 	fails(t, "nothing pending", err, archive.ErrNotFound)
-	fails(t, "no such row", l.Finish(t.Context(), corp, 5, results[1]), archive.ErrNotFound)
+	ids := []string{archive.FileID("a"), archive.FileID("b"), archive.FileID("c")}
+	slices.Sort(ids)
+	for _, files := range [][]string{ids, ids[:1]} {
+		ok(t, l.Finish(t.Context(), corp, rows[1].After, archive.Result{Stored: 10, Files: len(files)}, files))
+		got, err := l.PageFiles(t.Context(), corp, []uint64{rows[0].After, rows[1].After, 5})
+		ok(t, err)
+		same(t, "files of pages", got, map[uint64][]string{rows[1].After: files})
+	}
+	fails(t, "no such row", l.Finish(t.Context(), corp, 5, results[1], nil), archive.ErrNotFound)
 	_, err = l.Row(t.Context(), corp, 5)
 	fails(t, "no such row afterwards", err, archive.ErrNotFound)
 }
@@ -353,7 +361,7 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	fails(t, "as read before, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
 	stuck.Tries = 5
 
-	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}))
+	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}, nil))
 	fails(t, "decoded meanwhile", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
