@@ -206,8 +206,11 @@ func (d *Decoder) keyCameMeanwhile(ctx context.Context, p *pageDecode) error {
 	return d.Decode(ctx, p.row.Corp, p.row.After, Again)
 }
 
-// lacksKey reports whether records of the page wait for a key.
-func (r *Result) lacksKey() bool { return r != nil && r.Undecryptable[string(ReasonNoKey)] > 0 }
+// lacksKey reports whether records of the page wait for a key, be it another of
+// a version that is proved.
+func (r *Result) lacksKey() bool {
+	return r != nil && r.Undecryptable[string(ReasonNoKey)]+r.Undecryptable[string(ReasonBadKey)] > 0
+}
 
 // pageDecode is the decoding of one page.
 type pageDecode struct {

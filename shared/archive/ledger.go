@@ -178,6 +178,7 @@ type Probe struct {
 	Good     uint64 // a seq after which WeCom answered; 0 until there is one
 	Low      uint64 // asking after each seq up to this failed while asking after Good did not
 	Sparse   bool   // not after each: the range was too long
+	Doubts   int    // how often in a row there was no answer after Good
 }
 
 // Loss is a time in which WeCom may have deleted messages that were not

@@ -66,6 +66,9 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 			}
 			v, err := d.oneAfter(ctx, next)
 			if err != nil || v != answered && v != unfetchable {
+				if v == otherwise {
+					p.At = p.After // perhaps there are no such seqs
+				}
 				return d.ends(v), err
 			}
 			if p.At = next; v == answered {
@@ -84,8 +87,8 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 				p.Good = p.Low + step
 				continue
 			}
-			if v, err := d.oneAfter(ctx, p.Good); err != nil || v != answered {
-				return d.ends(v), err
+			if good, done, err := d.stillGood(ctx); !good {
+				return done, err
 			}
 			p.Low += step
 		default:
@@ -94,6 +97,24 @@ func (d *drain) probe(ctx context.Context) (done bool, err error) {
 	}
 	d.state.NotBefore = d.Now().Add(probePause)
 	return true, nil
+}
+
+// stillGood asks after the seq behind which WeCom answered. If the record there,
+// which may be a new one, cannot be fetched in pull after pull, the search goes
+// on from it.
+func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
+	p := d.state.Probe
+	v, err := d.oneAfter(ctx, p.Good)
+	switch {
+	case err != nil:
+	case v == answered:
+		p.Doubts = 0
+	case v == unfetchable:
+		if p.Doubts++; p.Doubts == tries {
+			p.At, p.Good, p.Doubts = p.Good, 0, 0
+		}
+	}
+	return err == nil && v == answered, d.ends(v), err
 }
 
 // ends reports whether the pull ends with a verdict, which it does unless that
@@ -174,8 +195,8 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	if v, err := d.retryRecord(ctx); err != nil || v != unfetchable {
 		return d.ends(v, answered), err
 	}
-	if v, err := d.oneAfter(ctx, p.Good); err != nil || v != answered {
-		return d.ends(v), err
+	if good, done, err := d.stillGood(ctx); !good {
+		return done, err
 	}
 	if p.Sparse && p.Good-1 > p.After {
 		// A failure that was by chance would have halved away what is readable.

@@ -403,6 +403,48 @@ func TestPullMakesNoGapWithoutProof(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a search that ended where there are no seqs", func(t *testing.T) {
+		b := newBench(t, &archivetest.Faults{})
+		b.say(corp, 1, 20)
+		b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+			switch {
+			case b.clock.Now().Sub(start) < 2*time.Hour:
+				return crash
+			case after > 1<<40:
+				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
+			}
+			return nil
+		}
+		b.pullFor(4 * time.Hour)
+		if got := gaps(b); got != nil || b.head().Last != 20 {
+			t.Errorf("got gaps %v and head %d, want none and 20", got, b.head().Last)
+		}
+	})
+	t.Run("another behind it that comes during the search", func(t *testing.T) {
+		for after := range 3 { // calls that are answered before it is there
+			b := newBench(t, &archivetest.Faults{})
+			b.say(corp, 1, 5)
+			n := 0
+			b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
+				if seq == 5 {
+					if n++; n <= after {
+						return &archivetest.Answer{Bytes: archivetest.Page(c)}
+					}
+					if n == after+1 {
+						b.say(corp, 6, 10)
+					}
+				}
+				if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
+					return tooLarge
+				}
+				return nil
+			}
+			b.pullFor(4 * time.Hour)
+			if b.head().Last != 15 {
+				t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.head().Last)
+			}
+		}
+	})
 	t.Run("a head that expired meanwhile", func(t *testing.T) {
 		b := newBench(t, &archivetest.Faults{})
 		b.say(corp, 1, 3)

@@ -153,6 +153,7 @@ type (
 		Good     uint64    `dynamodbav:"good"`
 		Low      uint64    `dynamodbav:"low"`
 		Sparse   bool      `dynamodbav:"sparse"`
+		Doubts   int       `dynamodbav:"doubts"`
 	}
 	lossItem struct {
 		Corp  string    `dynamodbav:"-"`
