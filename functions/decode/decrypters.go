@@ -79,6 +79,7 @@ func refusedBy(id sdkworker.Identity) string { return id.CorpID + "/decode" }
 // Init asks it (law 8): the puller tries secrets, with its pauses. What it
 // cannot tell is tried here once an hour, within the budget of our address.
 func (d *decrypters) mayInit(ctx context.Context, corp string, id sdkworker.Identity) error {
+	since, works := d.now().Add(-refusedPause), false
 	if d.identity == "" {
 		c, err := d.corps.Corp(ctx, corp)
 		if err != nil && !errors.Is(err, archive.ErrNotFound) {
@@ -88,22 +89,31 @@ func (d *decrypters) mayInit(ctx context.Context, corp string, id sdkworker.Iden
 		if err != nil {
 			return fmt.Errorf("read pull state: %w", err)
 		}
-		switch {
-		case state.SecretWorks(c):
-			return nil
-		case state.SecretRefusedAt.Equal(c.SecretSetAt) && state.Trouble != nil && state.Trouble.Op == "Init":
+		if state.SecretRefusedAt.Equal(c.SecretSetAt) && state.Trouble != nil && state.Trouble.Op == "Init" {
 			return errRefused
 		}
+		works = state.SecretWorks(c)
+		if c.SecretSetAt.After(since) {
+			since = c.SecretSetAt // what was refused before was another secret
+		}
 	}
-	refused, err := d.ledger.RefusedSince(ctx, refusedBy(id), d.now().Add(-refusedPause))
+	// Also where it works for the puller: its process may live on a token from
+	// before the secret was reset.
+	refused, err := d.ledger.RefusedSince(ctx, refusedBy(id), since)
 	if err != nil {
 		return fmt.Errorf("look for a refusal: %w", err)
+	}
+	if refused {
+		return errRefused
+	}
+	if works {
+		return nil
 	}
 	n, err := d.ledger.Refusals(ctx, d.now().Add(-time.Hour))
 	if err != nil {
 		return fmt.Errorf("count refusals: %w", err)
 	}
-	if refused || n >= archive.RefusalBudget {
+	if n >= archive.RefusalBudget {
 		return errRefused
 	}
 	return nil

@@ -114,6 +114,7 @@ func TestSecretsAreSpared(t *testing.T) {
 	}{
 		{name: "the secret works", state: archive.PullState{SecretOKAt: setAt}},
 		{name: "it works, and the budget is used up", state: archive.PullState{SecretOKAt: setAt}, record: flood(other)},
+		{name: "it works for the puller, and was refused here", state: archive.PullState{SecretOKAt: setAt}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
 		{name: "another one worked", state: archive.PullState{SecretOKAt: setAt.Add(-time.Hour)}},
 		{name: "never tried"},
 		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
