@@ -60,13 +60,7 @@ func TestPullDiesBeforeItsRequest(t *testing.T) {
 		t.Errorf("after the pull's death: got %+v, %v; want a page that is not decoded", p, err)
 	}
 	untilDecoded(ctx, t, c, corp)
-	read, err := people.ReadAll(ctx, c.API, corp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := people.Compare(corp.Sent(), read); err != nil {
-		t.Error(err)
-	}
+	readBack(ctx, t, c, corp)
 }
 
 // queueOf is the name of the queue whose messages the function gets.

@@ -112,7 +112,7 @@ type Reason string
 const (
 	ReasonNoKey     Reason = "no_key"           // no key of the corp opens this version: its private key must be imported
 	ReasonBadRecord Reason = "malformed_record" // the record lacks fields or is not base64: replay after an upgrade
-	ReasonBadKey    Reason = "bad_key_text"     // the bound key does not open this record: replay after an upgrade
+	ReasonBadKey    Reason = "bad_key_text"     // of a version that a key is bound to, and neither it nor another key that is there opens it
 	ReasonLibrary   Reason = "library_refused"  // DecryptData returned a code
 	ReasonCrash     Reason = "library_crashed"  // DecryptData crashed twice on this record, the second time alone
 	ReasonJournal   Reason = "journal_damaged"  // the page's bytes are gone or do not have their digest; one row stands for all of it

@@ -516,17 +516,10 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 			return false, nil
 		}
 		return true, nil
-	case respond == respondRefuse && now.Sub(d.corp.SecretSetAt) < secretSettles:
-		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
-			return true, fmt.Errorf("record refusal: %w", err)
-		}
 	case respond == respondRefuse:
-		if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
-			d.state.Refusals = 0
-			d.state.SecretRefusedAt = d.corp.SecretSetAt
+		if now.Sub(d.corp.SecretSetAt) >= secretSettles {
+			d.countRefusal(now)
 		}
-		d.state.NotBefore = now.Add(refusalPauses[min(d.state.Refusals, len(refusalPauses)-1)])
-		d.state.Refusals++
 		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
 			return true, fmt.Errorf("record refusal: %w", err)
 		}
@@ -544,6 +537,17 @@ func (d *drain) failed(ctx context.Context, t Trouble, limit int) (done bool, er
 		d.state.NotBefore = now.Add(pauseLong)
 	}
 	return true, nil
+}
+
+// countRefusal counts a refusal against the corp's secret, which then waits for
+// longer each time.
+func (d *drain) countRefusal(now time.Time) {
+	if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
+		d.state.Refusals = 0
+		d.state.SecretRefusedAt = d.corp.SecretSetAt
+	}
+	d.state.NotBefore = now.Add(refusalPauses[min(d.state.Refusals, len(refusalPauses)-1)])
+	d.state.Refusals++
 }
 
 // trouble notes why the pull stops, keeping since when.
