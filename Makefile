@@ -41,32 +41,32 @@ FORCE:
 
 .PHONY: layer
 layer: $(BUILD)/host/worker ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
-	@go run ./local/cmd/sdk install -worker $< -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
+	@go run ./cmd/sdk install -worker $< -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
 	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
 
 .PHONY: sdk-check
 sdk-check: $(BUILD)/host/worker ## Load a library here and report what it does: SDK=<.tgz, folder or .so>
-	@go run ./local/cmd/sdk check -worker $< "$(SDK)"
+	@go run ./cmd/sdk check -worker $< "$(SDK)"
 
 .PHONY: ready
 ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name>
-	@go run ./local/cmd/ready $(ENV)
+	@go run ./cmd/ready $(ENV)
 
 .PHONY: deploy
 deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
-	@go run ./local/cmd/ready $(ENV)
+	@go run ./cmd/ready $(ENV)
 	@sam build --config-env $(ENV)
-	@go run ./local/cmd/ready -built $(ENV)
+	@go run ./cmd/ready -built $(ENV)
 	@sam deploy --config-env $(ENV)
 
 .PHONY: rebuild
 rebuild: ## Empty a company's view and let it be built anew from the journal: ENV=<name> CORP=<corpid>
-	@go run ./local/cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
+	@go run ./cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
-	@go run ./local/cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- the console's source ----------------------------------------------------
 .PHONY: web
@@ -136,7 +136,7 @@ bench: run-tools build ## Measure on this machine; every figure is from one run
 
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded
-	@go run ./local/cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
+	@go run ./cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
 clean: ## Remove what was built

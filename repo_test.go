@@ -120,6 +120,8 @@ var importRules = []struct {
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
 	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|dynamostore|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},
+	{`^cmd/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
+		"an operator's command acts on real accounts: it loads no vendor code and is no function"},
 	{`^local/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
 		"the local cloud runs the functions as binaries and loads no vendor code"},
 	{`^(\.|web.*)$`, `.`, ``, "tests of the whole repository"},
@@ -171,15 +173,15 @@ var callRules = []struct {
 	where  string // regexp on the paths that may hold it
 	reason string
 }{
-	{`\.Reveal\(\)`, `^shared/(secret|secretstore|rsakey|sdkworker|wecomapi|financesdk|msgcrypt)/|^layers/finance-sdk/|^functions/api/|^local/`,
+	{`\.Reveal\(\)`, `^shared/(secret|secretstore|rsakey|sdkworker|wecomapi|financesdk|msgcrypt)/|^layers/finance-sdk/|^functions/api/|^(cmd|local)/`,
 		"a secret leaves its type only where it goes to the system that needs it"},
-	{`\bos\.(Getenv|LookupEnv|Environ|Exit)\(|\blog\.Fatal`, `^shared/lambdamain/|^layers/finance-sdk/worker/|^local/`,
+	{`\bos\.(Getenv|LookupEnv|Environ|Exit)\(|\blog\.Fatal`, `^shared/lambdamain/|^layers/finance-sdk/worker/|^(cmd|local)/`,
 		"only a main reads the environment and ends the process"},
-	{`\bslog\.Default\(\)|\bslog\.(Info|Warn|Error|Debug)(Context)?\(`, `^local/`,
+	{`\bslog\.Default\(\)|\bslog\.(Info|Warn|Error|Debug)(Context)?\(`, `^(cmd|local)/`,
 		"there is one logger, and it is passed in"},
-	{`\bcontext\.(Background|TODO)\(\)`, `^shared/lambdamain/|^layers/finance-sdk/worker/|^local/`,
+	{`\bcontext\.(Background|TODO)\(\)`, `^shared/lambdamain/|^layers/finance-sdk/worker/|^(cmd|local)/`,
 		"a context comes from the caller"},
-	{`\bpanic\(`, `^local/`,
+	{`\bpanic\(`, `^(cmd|local)/`,
 		"an error is returned"},
 }
 

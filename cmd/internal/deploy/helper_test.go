@@ -11,10 +11,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/yunduo-scrm/archive/local/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-const root = "../.."
+const root = "../../.."
 
 func environments(t *testing.T) map[string]deploy.Environment {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-const root = "../../.."
+const root = "../.."
 
 func output(t *testing.T, args ...string) string {
 	t.Helper()
@@ -219,7 +219,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want, err := fill(string(b), parts); err != nil || want != string(b) {
-			t.Errorf("%s is older than its numbers (error %v): go run ./local/cmd/cost -write", name, err)
+			t.Errorf("%s is older than its numbers (error %v): go run ./cmd/cost -write", name, err)
 		}
 	}
 	dir := copyOf(t, "| **", "| old **", append(files, "docs/cost.md", "README.md", "README.zh-CN.md")...)

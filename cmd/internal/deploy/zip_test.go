@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/yunduo-scrm/archive/local/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
 // The zip is the same whenever and wherever the files were written, keeps what

@@ -80,7 +80,7 @@ func TestArguments(t *testing.T) {
 // SAM gives them, outputs, and every table but the one that is rebuilt.
 func TestUpgradesNamesWhatThereIs(t *testing.T) {
 	read := func(name string) string {
-		b, err := os.ReadFile("../../../" + name)
+		b, err := os.ReadFile("../../" + name)
 		if err != nil {
 			t.Fatal(err)
 		}

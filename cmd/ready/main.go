@@ -15,7 +15,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/yunduo-scrm/archive/local/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
 func main() {

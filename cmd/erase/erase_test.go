@@ -267,7 +267,7 @@ func TestEraseWaitsForWhatRuns(t *testing.T) {
 
 // No function runs for as long as is waited for.
 func TestSettle(t *testing.T) {
-	source, err := os.ReadFile("../../../template.yaml")
+	source, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/yunduo-scrm/archive/local/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
 func main() {

@@ -254,7 +254,7 @@ func TestRebuildIsNotWatched(t *testing.T) {
 }
 
 func TestArguments(t *testing.T) {
-	samconfig, err := os.ReadFile("../../../samconfig.toml")
+	samconfig, err := os.ReadFile("../../samconfig.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

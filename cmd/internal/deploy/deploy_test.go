@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/yunduo-scrm/archive/local/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 

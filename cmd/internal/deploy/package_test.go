@@ -18,11 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
-	"github.com/yunduo-scrm/archive/local/deploy"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
