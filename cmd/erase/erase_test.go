@@ -24,6 +24,9 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -51,10 +54,10 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 		}
 	}
 	corps, ledger := dynamostore.NewCorps(e.dynamo, e.tables[0]), dynamostore.NewLedger(e.dynamo, e.tables[1])
-	messages, views := dynamostore.NewMessages(e.dynamo, e.tables[2]), dynamostore.NewViews(e.dynamo, e.tables[3])
+	messages, views := dynamostore.NewMessages(e.dynamo, e.tables[2]), dynamostore.NewReadings(e.dynamo, e.tables[3])
 	files, contacts := dynamostore.NewMedia(e.dynamo, e.tables[4]), dynamostore.NewContacts(e.dynamo, e.tables[5])
 	consents := dynamostore.NewConsents(e.dynamo, e.tables[6])
-	journal, media := s3store.NewJournal(e.s3, e.buckets[0]), s3store.NewMedia(e.s3, e.buckets[1])
+	journal, objects := s3store.NewJournal(e.s3, e.buckets[0]), s3store.NewMedia(e.s3, e.buckets[1])
 	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
 	must(corps.SetEnabled(ctx, corp, true, at))
 	must(corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", CreatedAt: at}, false, ""))
@@ -66,29 +69,29 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	}
 	row.Hash = archive.ChainHash(row)
 	must(ledger.Append(ctx, genesis, row))
-	view := archive.PageView{Corp: corp}
+	view := decode.Decoded{Corp: corp}
 	for i := range 60 { // more than a batch
 		view.Messages = append(view.Messages, archive.Message{
 			Corp: corp, Conversation: archive.RoomConversation("r"), Time: at, MsgID: fmt.Sprint(i), Seq: uint64(i), Raw: []byte("{}"),
 		})
 	}
 	must(messages.WritePage(ctx, view))
-	must(views.RecordView(ctx, archive.View{Corp: corp, Viewer: "v", Role: "reader", Party: "p", At: at}))
-	must(ledger.CreateReplay(ctx, archive.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
+	must(views.RecordReading(ctx, archive.Reading{Corp: corp, By: "v", Role: "reader", Party: "p", At: at}))
+	must(ledger.CreateReplay(ctx, decode.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
 	// Whatever other partition of a company there may be.
 	_, err := e.dynamo.PutItem(ctx, &dynamodb.PutItemInput{TableName: &e.tables[1], Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: corp + "#others"}, "sk": &types.AttributeValueMemberS{Value: "x"},
 	}})
 	must(err)
-	id := archive.FileID("file")
-	must(files.CreateFile(ctx, archive.File{Corp: corp, ID: id, SDKFileID: "file", Deadline: at, State: archive.FileWaiting}))
-	must(contacts.SavePerson(ctx, corp, archive.Person{ID: "wmA", Name: "客户"}))
-	must(contacts.SaveRoom(ctx, corp, archive.Room{ID: "wrA", Name: "群"}))
+	id := media.ID("file")
+	must(files.CreateFile(ctx, media.File{Corp: corp, ID: id, SDKFileID: "file", Deadline: at, State: media.Waiting}))
+	must(contacts.SavePerson(ctx, corp, directory.Person{ID: "wmA", Name: "客户"}))
+	must(contacts.SaveRoom(ctx, corp, directory.Room{ID: "wrA", Name: "群"}))
 	must(consents.RecordConsents(ctx, []archive.Consent{
 		{Corp: corp, Contact: "wmA", Member: "m", Status: "agree", At: at}, {Corp: corp, Contact: "wmA", Room: "wrA", Status: "agree", At: at},
 	}))
-	must(media.PutFile(ctx, corp, id, []byte("file")))
-	_, err = media.BeginUpload(ctx, corp, archive.FileID("unfinished"))
+	must(objects.PutFile(ctx, corp, id, []byte("file")))
+	_, err = objects.BeginUpload(ctx, corp, media.ID("unfinished"))
 	must(err)
 	must(journal.PutHead(ctx, archive.DayOf(at), genesis))
 	// What somebody overwrote and deleted is still there.
@@ -122,7 +125,7 @@ func newEraser(t *testing.T, confirmed bool) eraser {
 		now:   func() time.Time { return at },
 		sleep: func(context.Context, time.Duration) error { return nil },
 	}
-	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "ViewsTable", "MediaTable", "ContactsTable", "ConsentsTable"} {
+	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "ReadingsTable", "MediaTable", "ContactsTable", "ConsentsTable"} {
 		e.tables = append(e.tables, awstest.Table(t, id))
 	}
 	for range 2 {
@@ -247,10 +250,10 @@ func TestEraseWaitsForWhatRuns(t *testing.T) {
 		if _, err := dynamostore.NewCorps(e.dynamo, e.tables[0]).Corp(ctx, leaving); !errors.Is(err, archive.ErrNotFound) {
 			t.Errorf("got %v, want the settings gone, so that nothing begins any more", err)
 		}
-		err := dynamostore.NewMessages(e.dynamo, e.tables[2]).WritePage(ctx, archive.PageView{Corp: leaving, Messages: []archive.Message{
+		err := dynamostore.NewMessages(e.dynamo, e.tables[2]).WritePage(ctx, decode.Decoded{Corp: leaving, Messages: []archive.Message{
 			{Corp: leaving, Conversation: archive.RoomConversation("r"), Time: at, MsgID: "late", Seq: 99, Raw: []byte("{}")},
 		}})
-		return errors.Join(err, s3store.NewMedia(e.s3, e.buckets[1]).PutFile(ctx, leaving, archive.FileID("late"), []byte("late")))
+		return errors.Join(err, s3store.NewMedia(e.s3, e.buckets[1]).PutFile(ctx, leaving, media.ID("late"), []byte("late")))
 	}
 	r, err := e.erase(t.Context())
 	if err != nil || !r.Erased {

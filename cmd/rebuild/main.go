@@ -34,6 +34,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
 		corp: corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
-		jobs: &archive.Replayer{Ledger: ledger, Decodes: decodes}, now: time.Now, sleep: archive.Sleep, out: out,
+		jobs: &decode.Replayer{Ledger: ledger, Decodes: decodes}, now: time.Now, sleep: archive.Sleep, out: out,
 	}
 	return r.rebuild(ctx)
 }

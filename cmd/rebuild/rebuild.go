@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // watchEvery is how often the job's progress is looked at.
@@ -19,7 +20,7 @@ const reportEvery = 10_000
 
 type ledger interface {
 	Head(ctx context.Context, corp string) (archive.Head, error)
-	Replay(ctx context.Context, corp, id string) (archive.Replay, error)
+	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 }
 
 type view interface {
@@ -33,7 +34,7 @@ type rebuilder struct {
 	corp   string
 	ledger ledger
 	view   view
-	jobs   archive.ReplayStarter
+	jobs   decode.ReplayStarter
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
 	out    io.Writer // what a person waits for
@@ -63,7 +64,7 @@ func (r rebuilder) rebuild(ctx context.Context) error {
 	r.say("removed: %d items", n)
 
 	now := r.now().UTC()
-	job := archive.Replay{
+	job := decode.Replay{
 		Corp: r.corp, ID: now.Format("20060102T150405.000Z") + "-" + rand.Text(), CreatedAt: now, UpdatedAt: now, By: "rebuild of the view",
 	}
 	if err := r.jobs.StartReplay(ctx, job); err != nil {
@@ -74,7 +75,7 @@ func (r rebuilder) rebuild(ctx context.Context) error {
 }
 
 // watch prints the job's progress until it is done or nobody wants to know.
-func (r rebuilder) watch(ctx context.Context, job archive.Replay) error {
+func (r rebuilder) watch(ctx context.Context, job decode.Replay) error {
 	for pages := -1; ; {
 		now, err := r.ledger.Replay(ctx, r.corp, job.ID)
 		switch {

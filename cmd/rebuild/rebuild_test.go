@@ -20,6 +20,8 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -44,9 +46,9 @@ type place struct {
 	decodes  *sqsqueue.Decode
 	queue    *sqs.Client
 	url      string
-	puller   *archive.Puller
-	decoder  *archive.Decoder
-	replayer *archive.Replayer
+	puller   *pull.Puller
+	decoder  *decode.Decoder
+	replayer *decode.Replayer
 	said     uint64
 }
 
@@ -68,17 +70,17 @@ func newPlace(t *testing.T) *place {
 	w.Secrets.Put(corp, secret.New("s"))
 	w.Openers.Put(corp, "k1")
 	now := time.Now
-	p.puller = &archive.Puller{
+	p.puller = &pull.Puller{
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
 		Now: now, Sleep: archive.Sleep, Log: log,
 	}
-	p.replayer = &archive.Replayer{Ledger: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Decodes: p.decodes, Now: now, Log: log}
-	p.decoder = &archive.Decoder{
+	p.replayer = &decode.Replayer{Ledger: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Decodes: p.decodes, Now: now, Log: log}
+	p.decoder = &decode.Decoder{
 		Ledger: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library, Replays: p.replayer,
 		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
 	}
 	p.replayer.Decode = p.decoder.Decode
-	p.replayer.Verify = (&archive.Verifier{Decoder: p.decoder, View: p.view}).Page
+	p.replayer.Verify = (&decode.Verifier{Decoder: p.decoder, View: p.view}).Page
 	return p
 }
 
@@ -120,14 +122,14 @@ func (p *place) work() {
 		if r.Replay != "" {
 			p.must(p.replayer.Run(p.t.Context(), r.Corp, r.Replay))
 		} else {
-			p.must(p.decoder.Decode(p.t.Context(), r.Corp, r.After, archive.FirstTime))
+			p.must(p.decoder.Decode(p.t.Context(), r.Corp, r.After, decode.FirstTime))
 		}
 		_, err = p.queue.DeleteMessage(p.t.Context(), &sqs.DeleteMessageInput{QueueUrl: &p.url, ReceiptHandle: out.Messages[0].ReceiptHandle})
 		p.must(err)
 	}
 }
 
-func (p *place) replay(job archive.Replay) archive.Replay {
+func (p *place) replay(job decode.Replay) decode.Replay {
 	p.t.Helper()
 	job.Corp, job.ID, job.CreatedAt, job.UpdatedAt = corp, rand.Text(), time.Now(), time.Now()
 	p.must(p.replayer.StartReplay(p.t.Context(), job))
@@ -138,9 +140,9 @@ func (p *place) replay(job archive.Replay) archive.Replay {
 }
 
 // misplacing is the view of a version that took every chat for another.
-type misplacing struct{ archive.ViewWriter }
+type misplacing struct{ decode.ViewWriter }
 
-func (v misplacing) WritePage(ctx context.Context, p archive.PageView) error {
+func (v misplacing) WritePage(ctx context.Context, p decode.Decoded) error {
 	for i := range p.Messages {
 		p.Messages[i].Conversation = wrong
 	}
@@ -199,14 +201,14 @@ func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
 	p.page()
 	p.page()
 	p.decoder.View = p.view
-	if job := p.replay(archive.Replay{}); !job.Done || job.Pages != 2 {
+	if job := p.replay(decode.Replay{}); !job.Done || job.Pages != 2 {
 		t.Fatalf("got %+v, want a replay of two pages", job)
 	}
 	if got, want := p.held(), "single: 4, 2; room: 4, 2; 2 listed"; got != want {
 		t.Errorf("after a replay: got %s, want %s", got, want)
 	}
 	stranger := archive.Message{Corp: corp + "0", Conversation: chat, Time: at, MsgID: "m", Seq: 1, Raw: []byte("{}")}
-	p.must(p.view.WritePage(t.Context(), archive.PageView{Corp: stranger.Corp, Messages: []archive.Message{stranger}}))
+	p.must(p.view.WritePage(t.Context(), decode.Decoded{Corp: stranger.Corp, Messages: []archive.Message{stranger}}))
 
 	var out bytes.Buffer
 	r := rebuilder{
@@ -217,7 +219,7 @@ func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
 	if got, want := p.held(), "single: 8, 4; room: 0, 0; 1 listed"; got != want {
 		t.Errorf("after a rebuild: got %s, want %s", got, want)
 	}
-	if job := p.replay(archive.Replay{Verify: true}); !job.Done || job.Pages != 4 || job.Faults != 0 {
+	if job := p.replay(decode.Replay{Verify: true}); !job.Done || job.Pages != 4 || job.Faults != 0 {
 		t.Errorf("got %+v, want 4 pages that agree", job)
 	}
 	if list, _, err := p.view.Messages(t.Context(), stranger.Corp, chat, archive.MessageQuery{Limit: 9}); err != nil || len(list) != 1 {

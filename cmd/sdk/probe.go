@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -43,8 +44,8 @@ func probe(ctx context.Context, out io.Writer, worker, library string) error {
 	fmt.Fprintf(out, "calls    DecryptData of nonsense: %s\n", outcome(err))
 	_, err = s.ChatData(ctx, 0, 1)
 	fmt.Fprintf(out, "         GetChatData without a network: %s\n", outcome(err))
-	_, err = s.ChatData(ctx, 0, archive.PageLimit+1)
-	fmt.Fprintf(out, "         GetChatData with a limit of %d: %s\n", archive.PageLimit+1, outcome(err))
+	_, err = s.ChatData(ctx, 0, pull.PageLimit+1)
+	fmt.Fprintf(out, "         GetChatData with a limit of %d: %s\n", pull.PageLimit+1, outcome(err))
 	_, err = s.MediaChunk(ctx, "", "made-up-file")
 	fmt.Fprintf(out, "         GetMediaData without a network: %s\n", outcome(err))
 	return nil

@@ -22,6 +22,8 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 )
 
@@ -35,16 +37,16 @@ type api struct {
 	ledger       ledger
 	messages     messageStore
 	blobs        blobStore
-	views        viewStore
+	readings     readingStore
 	files        fileTable
 	links        fileLinks
 	pulls        archive.PullQueue
-	replays      archive.ReplayStarter
+	replays      decode.ReplayStarter
 
-	names       *archive.NameBook
+	names       *directory.NameBook
 	contacts    contactStore
 	consents    consentStore
-	inspections archive.InspectQueue
+	inspections directory.Queue
 
 	makePair func() (rsakey.Pair, error)
 	newID    func() string // letters and digits, never the same again
@@ -99,13 +101,13 @@ var routes = []route{
 	{method: "GET", path: "/v1/corps/{corpid}/statements", roles: []role{auditor, service}, query: []string{"from", "to"}, serve: (*api).listStatements},
 	{method: "GET", path: "/v1/corps/{corpid}/statements/{day}", roles: []role{auditor, service}, serve: (*api).getStatement},
 	{method: "GET", path: "/v1/corps/{corpid}/types", roles: []role{admin, auditor, service}, query: []string{"from_day", "to_day"}, serve: (*api).listTypes},
-	{method: "GET", path: "/v1/corps/{corpid}/undecryptable", roles: []role{admin, auditor, service}, query: []string{"limit", "page"}, serve: (*api).listUndecryptable},
+	{method: "GET", path: "/v1/corps/{corpid}/set-aside", roles: []role{admin, auditor, service}, query: []string{"limit", "page"}, serve: (*api).listSetAside},
 	{method: "GET", path: "/v1/corps/{corpid}/files", roles: []role{admin, auditor, service}, query: []string{"state", "limit", "page"}, serve: (*api).listFiles},
 	{method: "POST", path: "/v1/corps/{corpid}/replays", roles: []role{admin, auditor, service}, body: []string{"from_seq", "to_seq", "waiting", "publickey_ver", "verify"}, serve: (*api).createReplay},
 	{method: "GET", path: "/v1/corps/{corpid}/replays", roles: []role{admin, auditor, service}, serve: (*api).listReplays},
 	{method: "GET", path: "/v1/corps/{corpid}/replays/{id}", roles: []role{admin, auditor, service}, serve: (*api).getReplay},
 	{method: "GET", path: "/v1/corps/{corpid}/events", roles: []role{auditor, service}, query: []string{"day", "limit", "page"}, serve: (*api).listEvents},
-	{method: "GET", path: "/v1/corps/{corpid}/views", roles: []role{auditor, service}, query: []string{"day", "limit", "page"}, serve: (*api).listViews},
+	{method: "GET", path: "/v1/corps/{corpid}/readings", roles: []role{auditor, service}, query: []string{"day", "limit", "page"}, serve: (*api).listReadings},
 
 	{method: "GET", path: "/v1/corps/{corpid}/conversations", roles: []role{reader, auditor, service}, query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, serve: (*api).listConversations},
 	{method: "GET", path: "/v1/corps/{corpid}/conversations/{conversation}/messages", roles: []role{reader, auditor, service}, query: []string{"from", "to", "revoked", "order", "limit", "page"}, serve: (*api).listMessages},

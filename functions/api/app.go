@@ -10,6 +10,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
@@ -63,15 +64,15 @@ func (a *api) showApp(ctx context.Context, corp archive.Corp) (appJSON, error) {
 
 // appState is how far the seventh step is: done if WeCom has answered the app
 // about members and about external contacts.
-func appState(corp archive.Corp, reach archive.Reach) stepState {
+func appState(corp archive.Corp, reach directory.Reach) stepState {
 	if reach.App.SetAt.IsZero() {
 		return todo
 	}
 	state := done
-	for _, access := range []archive.Access{archive.AccessMembers, archive.AccessCustomers} {
+	for _, access := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
 		s := reach.State(access, corp)
 		switch {
-		case s.Trouble != nil && access.Step(s.Trouble.Cause) == archive.AppStep:
+		case s.Trouble != nil && access.Step(s.Trouble.Cause) == directory.AppStep:
 			return redo
 		case s.OKAt.IsZero():
 			state = waiting
@@ -105,7 +106,7 @@ func (a *api) putApp(ctx context.Context, c *call) (answer, error) {
 	if err := a.saveApp(ctx, c.corpID, agent, secret.New(text), text[:secretShown]); err != nil {
 		return answer{}, err
 	}
-	if err := a.requestCheck(ctx, c.corpID, archive.InspectRequest{}); err != nil {
+	if err := a.requestCheck(ctx, c.corpID, directory.Request{}); err != nil {
 		return answer{}, err
 	}
 	j, err := a.showApp(ctx, c.corp)
@@ -126,7 +127,7 @@ func (a *api) saveApp(ctx context.Context, corp, agent string, v secret.Value, s
 		return err
 	}
 	changed := err != nil || !stored.Equal(v)
-	app := archive.App{AgentID: agent, SecretPrefix: shown, SetAt: reach.App.SetAt}
+	app := directory.App{AgentID: agent, SecretPrefix: shown, SetAt: reach.App.SetAt}
 	if agent == "" {
 		app.AgentID = reach.App.AgentID
 	}
@@ -211,7 +212,7 @@ func readSubject(plain []byte) subject {
 // fetchAnew requests the name that an event says has changed, if it was ever
 // fetched: names are fetched for readers, not for every new contact.
 func (a *api) fetchAnew(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
-	req := archive.InspectRequest{V: 1, Corp: corp, Why: "event", Anew: true}
+	req := directory.Request{V: 1, Corp: corp, Why: "event", Anew: true}
 	switch {
 	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
 		known, err := a.contacts.People(ctx, corp, []string{about.Contact})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
@@ -40,7 +41,7 @@ func chat(msgid, from, to, room string, at time.Time, text string) string {
 // them.
 func (w *world) store(corp string, raws ...string) []archive.Message {
 	w.t.Helper()
-	page := archive.PageView{Corp: corp}
+	page := decode.Decoded{Corp: corp}
 	for i, raw := range raws {
 		f, _ := message.Parse([]byte(raw))
 		parties := archive.Distinct(f.Parties())
@@ -260,7 +261,7 @@ func TestMadeUpPageTokens(t *testing.T) {
 func TestMessagesWithoutMsgID(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	page := archive.PageView{Corp: corp, Activities: []archive.Activity{{Corp: corp, Day: archive.DayOf(noon), Conversation: archive.Unplaced}}}
+	page := decode.Decoded{Corp: corp, Activities: []archive.Activity{{Corp: corp, Day: archive.DayOf(noon), Conversation: archive.Unplaced}}}
 	for i := range 5 {
 		page.Messages = append(page.Messages, archive.Message{
 			Corp: corp, Conversation: archive.Unplaced, Time: noon, Seq: 1<<60 + uint64(i), After: 7, KeyVersion: 1, Raw: fmt.Appendf(nil, "unreadable %d", i),
@@ -416,7 +417,7 @@ func TestConversationPagesAreBoundedBySize(t *testing.T) {
 	// storeFor stores messages that only this member's list has.
 	storeFor := func(member string, raws ...string) {
 		t.Helper()
-		page := archive.PageView{Corp: corp}
+		page := decode.Decoded{Corp: corp}
 		for i, raw := range raws {
 			f, _ := message.Parse([]byte(raw))
 			conv := archive.RoomConversation(f.RoomID)
@@ -495,7 +496,7 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 	w := newWorld(t)
 	w.withPair(corp, pair)
 	conv := archive.RoomConversation("wr1")
-	page := archive.PageView{Corp: corp}
+	page := decode.Decoded{Corp: corp}
 	for i := range lookMost + 10 {
 		raw := chat(fmt.Sprintf("secretly-%d", i), "zhao", "wmA", "wr1", noon.Add(time.Duration(i)*time.Millisecond), "not hers")
 		if i == lookMost+5 {
@@ -778,7 +779,7 @@ func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
 	w := newWorld(t)
 	w.withPair(corp, pair)
 	const n, limit = 900, 200
-	page := archive.PageView{Corp: corp}
+	page := decode.Decoded{Corp: corp}
 	var want []string
 	for i := range n {
 		at := noon.Add(-time.Duration(i) * time.Millisecond)
@@ -913,10 +914,12 @@ func TestRoomsThatWereLeft(t *testing.T) {
 	}
 }
 
-// noViews cannot record.
-type noViews struct{ viewStore }
+// noReadings cannot record.
+type noReadings struct{ readingStore }
 
-func (noViews) RecordView(context.Context, archive.View) error { return errors.New("not recorded") }
+func (noReadings) RecordReading(context.Context, archive.Reading) error {
+	return errors.New("not recorded")
+}
 
 func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
 	w := newWorld(t)
@@ -935,10 +938,10 @@ func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
 		"/v1/corps/" + corp + "/conversations?member=lin.hua",
 		"/v1/corps/" + corp + "/conversations?room=wr1",
 	}
-	type views struct{ Views []viewJSON }
-	listed := func() []viewJSON {
+	type readings struct{ Readings []readingJSON }
+	listed := func() []readingJSON {
 		t.Helper()
-		return into[views](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/views").want(200)).Views
+		return into[readings](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/readings").want(200)).Readings
 	}
 	for i, path := range paths {
 		// Each by another viewer, twice within ten minutes.
@@ -948,10 +951,10 @@ func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
 	}
 	got := listed()
 	if len(got) != len(paths) {
-		t.Errorf("got %d views, want %d", len(got), len(paths))
+		t.Errorf("got %d readings, want %d", len(got), len(paths))
 	}
 	for _, v := range got {
-		switch v.Viewer {
+		switch v.By {
 		case "viewer-0", "viewer-1", "viewer-2":
 			if v.Conversation == nil || *v.Conversation != convID || v.Party != nil {
 				t.Errorf("got %+v", v)
@@ -962,13 +965,13 @@ func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
 			}
 		}
 	}
-	w.pass(archive.ViewSlot)
+	w.pass(archive.ReadingSlot)
 	w.get(tokenOf(corp, reader).with("sub", "viewer-0"), paths[0]).want(200)
 	if again := listed(); len(again) != len(got)+1 {
-		t.Errorf("ten minutes later: got %d views, want one more than %d", len(again), len(got))
+		t.Errorf("ten minutes later: got %d readings, want one more than %d", len(again), len(got))
 	}
 
-	w.api.views = noViews{w.views}
+	w.api.readings = noReadings{w.readings}
 	for _, path := range paths {
 		resp := w.get(tokenOf(corp, reader), path).wantProblem(500, "internal")
 		if bytes.Contains(resp.body, []byte(contentMark)) || bytes.Contains(resp.body, []byte(base64.StdEncoding.EncodeToString([]byte("lin.hua")))) {

@@ -10,14 +10,14 @@ import (
 
 // config is what template.yaml declares for this function.
 type config struct {
-	corps, ledger, messages, views string   // tables
-	contacts, consents, media      string   // tables
-	journal, files                 string   // buckets
-	pulls, decodes, inspections    string   // queue URLs
-	secrets                        string   // prefix of secret names
-	secretsKey                     string   // KMS key that new secrets are encrypted with
-	trustedIPs                     []string // IPv4 addresses that pull leaves by, at least one
-	publicURL                      string   // scheme and host, without a slash at the end
+	corps, ledger, messages, readings string   // tables
+	contacts, consents, media         string   // tables
+	journal, files                    string   // buckets
+	pulls, decodes, inspections       string   // queue URLs
+	secrets                           string   // prefix of secret names
+	secretsKey                        string   // KMS key that new secrets are encrypted with
+	trustedIPs                        []string // IPv4 addresses that pull leaves by, at least one
+	publicURL                         string   // scheme and host, without a slash at the end
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
@@ -26,7 +26,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		corps:    r.Required("CORPS_TABLE"),
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
-		views:    r.Required("VIEWS_TABLE"),
+		readings: r.Required("READINGS_TABLE"),
 		journal:  r.Required("JOURNAL_BUCKET"),
 		pulls:    r.Required("PULL_QUEUE_URL"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),

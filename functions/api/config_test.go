@@ -8,7 +8,7 @@ import (
 
 func TestParseConfig(t *testing.T) {
 	vars := map[string]string{
-		"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "VIEWS_TABLE": "views",
+		"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "READINGS_TABLE": "readings",
 		"MEDIA_TABLE": "media", "MEDIA_BUCKET": "files",
 		"JOURNAL_BUCKET": "journal", "PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "CONTACTS_TABLE": "contacts", "CONSENTS_TABLE": "consents", "INSPECT_QUEUE_URL": "inspections", "SECRETS_PREFIX": "stack", "SECRETS_KEY": "key",
 		"TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",

@@ -16,6 +16,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
@@ -38,7 +39,7 @@ const (
 
 // stateUnknown is the state of a file that was never asked for: its message
 // was decoded before files were.
-const stateUnknown archive.FileState = "unknown"
+const stateUnknown media.State = "unknown"
 
 // hours is a time that is left, as people are told.
 func hours(left time.Duration) *float64 {
@@ -53,28 +54,28 @@ type fileJSON struct {
 }
 
 type copyJSON struct {
-	State     archive.FileState `json:"state"`
-	Reason    *string           `json:"reason"`
-	Size      *int64            `json:"size"`
-	Type      *string           `json:"type"`
-	HoursLeft *float64          `json:"hours_left"`
-	LinkPath  *string           `json:"link_path"`
+	State     media.State `json:"state"`
+	Reason    *string     `json:"reason"`
+	Size      *int64      `json:"size"`
+	Type      *string     `json:"type"`
+	HoursLeft *float64    `json:"hours_left"`
+	LinkPath  *string     `json:"link_path"`
 }
 
-// knownFiles are the rows of files, by [archive.FileID], at a time.
+// knownFiles are the rows of files, by [media.ID], at a time.
 type knownFiles struct {
-	rows map[string]archive.File
+	rows map[string]media.File
 	now  time.Time
 }
 
 // show is the n-th file of the message with the given id.
 func (k knownFiles) show(corp, messageID string, n int, named message.File) fileJSON {
-	row, ok := k.rows[archive.FileID(named.SDKFileID)]
+	row, ok := k.rows[media.ID(named.SDKFileID)]
 	if !ok {
 		return fileJSON{named, copyJSON{State: stateUnknown}}
 	}
 	j := copyJSON{State: row.State, Reason: textOrNull(row.Reason)}
-	if row.State == archive.FileWaiting {
+	if row.State == media.Waiting {
 		j.HoursLeft = hours(row.Deadline.Sub(k.now))
 	}
 	if s := row.Stored; s != nil {
@@ -100,7 +101,7 @@ func filesIn(raw []byte) []string {
 	}
 	ids := make([]string, len(files))
 	for i, f := range files {
-		ids[i] = archive.FileID(f.SDKFileID)
+		ids[i] = media.ID(f.SDKFileID)
 	}
 	return ids
 }
@@ -141,13 +142,13 @@ func (a *api) lookUpList(ctx context.Context, c *call, list []archive.Message, w
 }
 
 type linkedFileJSON struct {
-	URL         string            `json:"url"`
-	ExpiresAt   string            `json:"expires_at"`
-	ContentType string            `json:"content_type"`
-	FileName    string            `json:"file_name"`
-	Size        int64             `json:"size"`
-	MD5         string            `json:"md5"`
-	State       archive.FileState `json:"state"`
+	URL         string      `json:"url"`
+	ExpiresAt   string      `json:"expires_at"`
+	ContentType string      `json:"content_type"`
+	FileName    string      `json:"file_name"`
+	Size        int64       `json:"size"`
+	MD5         string      `json:"md5"`
+	State       media.State `json:"state"`
 }
 
 // getFile links to a file of a message. The file is found by way of the
@@ -174,7 +175,7 @@ func (a *api) getFile(ctx context.Context, c *call) (answer, error) {
 		return answer{}, problem.New(problem.NotFound, nil)
 	}
 	named := files[n]
-	id := archive.FileID(named.SDKFileID)
+	id := media.ID(named.SDKFileID)
 	known, err := a.lookUp(ctx, c.corpID, []string{id})
 	if err != nil {
 		return answer{}, err
@@ -196,8 +197,8 @@ func (a *api) getFile(ctx context.Context, c *call) (answer, error) {
 	j := linkedFileJSON{
 		URL: link, ExpiresAt: moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, State: row.State,
 	}
-	if row.State == archive.FileWaiting { // anew: what is linked is what differed
-		j.State = archive.FileMismatch
+	if row.State == media.Waiting { // anew: what is linked is what differed
+		j.State = media.Mismatch
 	}
 	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
 		return answer{}, fmt.Errorf("link to file %s: %w", id, err)
@@ -219,14 +220,14 @@ func servedAs(link string) (contentType, name string, err error) {
 
 // notStored says why there is no link to a file; the zero row is one that is
 // not there.
-func notStored(row archive.File, seq uint64, now time.Time) error {
+func notStored(row media.File, seq uint64, now time.Time) error {
 	switch row.State {
-	case archive.FileWaiting:
+	case media.Waiting:
 		left := strconv.FormatFloat(max(*hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
 		return problem.New(problem.FileWaiting, problem.Args{"hours": left})
-	case archive.FileExpired:
+	case media.Expired:
 		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
-	case archive.FileFailed:
+	case media.Failed:
 		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "seq": decimal(seq)})
 	}
 	return problem.New(problem.FileUnknown, problem.Args{"seq": decimal(seq)})
@@ -234,11 +235,11 @@ func notStored(row archive.File, seq uint64, now time.Time) error {
 
 // waitingFiles are those that wait, the most urgent first; not whole if there
 // are more than listedMost.
-func (a *api) waitingFiles(ctx context.Context, corp string) (files []archive.File, whole bool, err error) {
+func (a *api) waitingFiles(ctx context.Context, corp string) (files []media.File, whole bool, err error) {
 	// No file is put off for as long as WeCom keeps it, so these are all.
 	due := a.now().Add(archive.Retention)
 	var ids []string
-	for lane := range archive.FileLanes {
+	for lane := range media.Lanes {
 		some, err := a.files.DueFiles(ctx, corp, lane, due, listedMost+1)
 		if err != nil {
 			return nil, false, err
@@ -259,13 +260,13 @@ func (a *api) waitingFiles(ctx context.Context, corp string) (files []archive.Fi
 
 // problemFiles are those that have a problem, the latest deadline first; not
 // whole if there are more than listedMost.
-func (a *api) problemFiles(ctx context.Context, corp string) (files []archive.File, whole bool, err error) {
+func (a *api) problemFiles(ctx context.Context, corp string) (files []media.File, whole bool, err error) {
 	files, err = a.files.FileProblems(ctx, corp, listedMost+1)
 	return files[:min(len(files), listedMost)], len(files) <= listedMost, err
 }
 
 // compareFiles sorts the earliest deadline first.
-func compareFiles(x, y archive.File) int {
+func compareFiles(x, y media.File) int {
 	return cmp.Or(x.Deadline.Compare(y.Deadline), cmp.Compare(x.ID, y.ID))
 }
 
@@ -276,17 +277,17 @@ type filePlace struct {
 }
 
 type listedFileJSON struct {
-	MessageID *string           `json:"message_id"`
-	MsgID     string            `json:"msgid"`
-	Seq       string            `json:"seq"`
-	Time      string            `json:"time"`
-	Kind      string            `json:"kind"`
-	Size      int64             `json:"size"`
-	State     archive.FileState `json:"state"`
-	Reason    *string           `json:"reason"`
-	Tries     int               `json:"tries"`
-	Deadline  string            `json:"deadline"`
-	HoursLeft *float64          `json:"hours_left"`
+	MessageID *string     `json:"message_id"`
+	MsgID     string      `json:"msgid"`
+	Seq       string      `json:"seq"`
+	Time      string      `json:"time"`
+	Kind      string      `json:"kind"`
+	Size      int64       `json:"size"`
+	State     media.State `json:"state"`
+	Reason    *string     `json:"reason"`
+	Tries     int         `json:"tries"`
+	Deadline  string      `json:"deadline"`
+	HoursLeft *float64    `json:"hours_left"`
 }
 
 // listFiles lists files that are not, or not well, stored. What a chat calls
@@ -300,15 +301,15 @@ func (a *api) listFiles(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	compare, list := compareFiles, a.waitingFiles
-	if state != archive.FileWaiting {
-		compare, list = func(x, y archive.File) int { return compareFiles(y, x) }, a.problemFiles
+	if state != media.Waiting {
+		compare, list = func(x, y media.File) int { return compareFiles(y, x) }, a.problemFiles
 	}
 	files, whole, err := list(ctx, c.corpID)
 	if err != nil {
 		return answer{}, err
 	}
-	after := archive.File{ID: at.ID, Deadline: time.UnixMilli(at.Milli)}
-	files = slices.DeleteFunc(files, func(f archive.File) bool {
+	after := media.File{ID: at.ID, Deadline: time.UnixMilli(at.Milli)}
+	files = slices.DeleteFunc(files, func(f media.File) bool {
 		// A row is right before the list is.
 		return f.State != state || continued && compare(f, after) <= 0
 	})
@@ -335,9 +336,9 @@ func (a *api) listFiles(ctx context.Context, c *call) (answer, error) {
 }
 
 // fileState is the state that a list of files is asked for.
-func (in *input) fileState() archive.FileState {
-	states := []archive.FileState{archive.FileWaiting, archive.FileFailed, archive.FileMismatch, archive.FileExpired}
-	state := archive.FileState(in.query.Get("state"))
+func (in *input) fileState() media.State {
+	states := []media.State{media.Waiting, media.Failed, media.Mismatch, media.Expired}
+	state := media.State(in.query.Get("state"))
 	switch {
 	case slices.Contains(states, state):
 	case in.query.Has("state"):
@@ -352,12 +353,12 @@ func (in *input) fileState() archive.FileState {
 	return state
 }
 
-func showListed(f archive.File, now time.Time) (listedFileJSON, error) {
+func showListed(f media.File, now time.Time) (listedFileJSON, error) {
 	j := listedFileJSON{
 		MsgID: f.From.MsgID, Seq: decimal(f.From.Seq), Time: moment(f.From.Time), Kind: f.Kind, Size: f.Size,
 		State: f.State, Reason: textOrNull(f.Reason), Tries: f.Tries, Deadline: moment(f.Deadline),
 	}
-	if f.State == archive.FileWaiting {
+	if f.State == media.Waiting {
 		j.HoursLeft = hours(f.Deadline.Sub(now))
 	}
 	if f.From.Conversation == "" { // too long to be kept
@@ -378,8 +379,8 @@ type filesJSON struct {
 }
 
 // showBacklog is what a corp's status says of files.
-func showBacklog(b archive.FileBacklog, now time.Time) filesJSON {
-	j := filesJSON{Waiting: b.Waiting, Late: b.Late, Earliest: momentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= archive.BacklogBound}
+func showBacklog(b media.Backlog, now time.Time) filesJSON {
+	j := filesJSON{Waiting: b.Waiting, Late: b.Late, Earliest: momentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= media.BacklogBound}
 	if !b.Earliest.IsZero() {
 		j.Left = hours(b.Earliest.Sub(now))
 	}
@@ -388,7 +389,7 @@ func showBacklog(b archive.FileBacklog, now time.Time) filesJSON {
 		j.Problems[string(state)] = count
 		n += count
 	}
-	j.More = j.More || n >= archive.BacklogBound
+	j.More = j.More || n >= media.BacklogBound
 	return j
 }
 
@@ -402,17 +403,17 @@ type mediaJSON struct {
 	Whole    bool `json:"whole"`
 }
 
-func (j *mediaJSON) add(state archive.FileState) {
+func (j *mediaJSON) add(state media.State) {
 	switch state {
-	case archive.FileStored:
+	case media.Stored:
 		j.Stored++
-	case archive.FileWaiting:
+	case media.Waiting:
 		j.Waiting++
-	case archive.FileMismatch:
+	case media.Mismatch:
 		j.Mismatch++
-	case archive.FileExpired:
+	case media.Expired:
 		j.Expired++
-	case archive.FileFailed:
+	case media.Failed:
 		j.Failed++
 	}
 }

@@ -14,23 +14,24 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // file stores a row as registering and fetching leave it: named by an sdkfileid
 // and a message's seq, in a state. What is stored has its sdkfileid as bytes.
-func (w *world) file(corp, sdkFileID string, seq uint64, state archive.FileState, reason string, deadline time.Time) archive.File {
+func (w *world) file(corp, sdkFileID string, seq uint64, state media.State, reason string, deadline time.Time) media.File {
 	w.t.Helper()
-	f := archive.File{
-		Corp: corp, ID: archive.FileID(sdkFileID), SDKFileID: sdkFileID, Kind: "file", Name: "another chat's " + contentMark + ".pdf", Ext: "pdf",
-		From: archive.FileUse{
+	f := media.File{
+		Corp: corp, ID: media.ID(sdkFileID), SDKFileID: sdkFileID, Kind: "file", Name: "another chat's " + contentMark + ".pdf", Ext: "pdf",
+		From: media.Use{
 			Conversation: archive.PartyConversation([]string{"lin.hua", "wmA"}), Time: noon, MsgID: fmt.Sprintf("m%d", seq), Seq: seq,
 		},
 		Deadline: deadline, State: state, Reason: reason, NotBefore: w.now(),
 	}
-	if state == archive.FileStored || state == archive.FileMismatch {
+	if state == media.Stored || state == media.Mismatch {
 		sum := md5.Sum([]byte(sdkFileID))
-		f.Stored = &archive.StoredFile{
-			Size: int64(len(sdkFileID)), MD5: hex.EncodeToString(sum[:]), Type: archive.SniffFile([]byte(sdkFileID)), At: w.now(),
+		f.Stored = &media.Object{
+			Size: int64(len(sdkFileID)), MD5: hex.EncodeToString(sum[:]), Type: media.Sniff([]byte(sdkFileID)), At: w.now(),
 		}
 		if err := w.files.PutFile(w.t.Context(), corp, f.ID, []byte(sdkFileID)); err != nil {
 			w.t.Fatal(err)
@@ -83,12 +84,12 @@ const picture = "GIF89a of a fair"
 func (w *world) everyState(corp string) []string {
 	w.t.Helper()
 	left := noon.Add(93*time.Hour + 30*time.Minute)
-	w.file(corp, picture, 7, archive.FileStored, "", left)
-	w.file(corp, "waits", 7, archive.FileWaiting, "sdk_10001", left)
-	w.file(corp, "differs", 7, archive.FileMismatch, archive.ReasonMD5, left)
-	w.file(corp, "gone", 7, archive.FileExpired, archive.ReasonDeleted, left)
-	w.file(corp, "fails", 7, archive.FileFailed, "sdk_10003", left)
-	w.file(corp, "late", 7, archive.FileWaiting, "", noon.Add(-time.Hour))
+	w.file(corp, picture, 7, media.Stored, "", left)
+	w.file(corp, "waits", 7, media.Waiting, "sdk_10001", left)
+	w.file(corp, "differs", 7, media.Mismatch, media.ReasonMD5, left)
+	w.file(corp, "gone", 7, media.Expired, media.ReasonDeleted, left)
+	w.file(corp, "fails", 7, media.Failed, "sdk_10003", left)
+	w.file(corp, "late", 7, media.Waiting, "", noon.Add(-time.Hour))
 	return []string{picture, "waits", "differs", "gone", "fails", "late", "never asked for"}
 }
 
@@ -99,7 +100,7 @@ func TestFilesOfMessages(t *testing.T) {
 	names := w.everyState(corp)
 	// The neighbour has files of the same names, all of them stored.
 	for _, name := range names {
-		w.file(other, name, 7, archive.FileStored, "", noon)
+		w.file(other, name, 7, media.Stored, "", noon)
 	}
 	w.store(corp, withFiles("m7", noon, names...), chat("m8", "lin.hua", "wmA", "", noon.Add(time.Second), "t"), withFiles("m9", noon.Add(2*time.Second), "waits"))
 	id := idOf(t, corp, "m7", noon)
@@ -145,7 +146,7 @@ func TestFilesOfMessages(t *testing.T) {
 	w.api.files = asked
 	list := into[struct{ Messages []doc }](w.get(tokenOf(corp, reader), messagesPath(t, filesChat)).want(200)).Messages
 	check("in a list", list[0].View.Files)
-	if f := list[2].View.Files; len(list) != 3 || len(list[1].View.Files) != 0 || len(f) != 1 || f[0].Copy.State != archive.FileWaiting {
+	if f := list[2].View.Files; len(list) != 3 || len(list[1].View.Files) != 0 || len(f) != 1 || f[0].Copy.State != media.Waiting {
 		t.Errorf("got %+v", list)
 	}
 	if !slices.Equal(asked.sizes, []int{8}) {
@@ -167,7 +168,7 @@ type askedFiles struct {
 	sizes []int
 }
 
-func (a *askedFiles) Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error) {
+func (a *askedFiles) Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error) {
 	a.sizes = append(a.sizes, len(ids))
 	return a.fileTable.Files(ctx, corp, ids)
 }
@@ -252,12 +253,12 @@ func TestLinksToFiles(t *testing.T) {
 	who := tokenOf(corp, reader)
 
 	shown := into[linkedFileJSON](w.get(who, filePath(corp, id, 0)).want(200))
-	if got := fetch(t, shown.URL); shown.State != archive.FileStored || shown.ContentType != "image/gif" || string(got) != picture {
+	if got := fetch(t, shown.URL); shown.State != media.Stored || shown.ContentType != "image/gif" || string(got) != picture {
 		t.Errorf("got %+v and %q", shown, got)
 	}
 	l := into[linkedFileJSON](w.get(who, filePath(corp, id, 2)).want(200))
 	sum := md5.Sum([]byte("differs"))
-	if l.State != archive.FileMismatch || l.Size != 7 || l.MD5 != hex.EncodeToString(sum[:]) || l.ContentType != "application/octet-stream" ||
+	if l.State != media.Mismatch || l.Size != 7 || l.MD5 != hex.EncodeToString(sum[:]) || l.ContentType != "application/octet-stream" ||
 		l.ExpiresAt != moment(noon.Add(5*time.Minute)) {
 		t.Errorf("got %+v", l)
 	}
@@ -267,7 +268,7 @@ func TestLinksToFiles(t *testing.T) {
 	if got := fetch(t, l.URL); string(got) != "differs" {
 		t.Errorf("got %q", got)
 	}
-	if u, err := url.Parse(l.URL); err != nil || u.Query().Get("X-Amz-Expires") != "300" || !strings.Contains(u.Path, "/"+corp+"/files/"+archive.FileID("differs")) {
+	if u, err := url.Parse(l.URL); err != nil || u.Query().Get("X-Amz-Expires") != "300" || !strings.Contains(u.Path, "/"+corp+"/files/"+media.ID("differs")) {
 		t.Errorf("got link %s", l.URL)
 	}
 	moved := w.get(who, filePath(corp, id, 2)+"?redirect=true").want(302)
@@ -279,13 +280,13 @@ func TestLinksToFiles(t *testing.T) {
 		t.Errorf("got name %q", hostile.FileName)
 	}
 	// Every look is on record before it is answered.
-	views, _, err := w.views.Views(t.Context(), corp, archive.DayOf(noon), "", 100)
-	if err != nil || len(views) != 1 || views[0].Conversation != filesChat || views[0].Viewer != "u-reader" {
-		t.Errorf("got views %+v, %v", views, err)
+	readings, _, err := w.readings.Readings(t.Context(), corp, archive.DayOf(noon), "", 100)
+	if err != nil || len(readings) != 1 || readings[0].Conversation != filesChat || readings[0].By != "u-reader" {
+		t.Errorf("got readings %+v, %v", readings, err)
 	}
-	w.api.views = noViews{w.views}
+	w.api.readings = noReadings{w.readings}
 	w.get(who, filePath(corp, id, 0)).wantProblem(500, "internal")
-	w.api.views = w.views
+	w.api.readings = w.readings
 
 	for _, tc := range []struct {
 		n            int
@@ -317,7 +318,7 @@ func TestLinksToFiles(t *testing.T) {
 		"too large a number":        filePath(corp, id, "99999999999999999999"),
 		"of another corp's message": filePath(corp, ofOther, 0),
 		"in another corp":           filePath(other, id, 0),
-		"by the file's id":          filePath(corp, archive.FileID("differs"), 0),
+		"by the file's id":          filePath(corp, media.ID("differs"), 0),
 		"of no message":             filePath(corp, idOf(t, corp, "m404", noon), 0),
 	} {
 		if resp := w.get(who, path); resp.status != 404 {
@@ -354,12 +355,12 @@ func TestListsOfFiles(t *testing.T) {
 	who := tokenOf(corp, admin)
 	for i := range 7 {
 		// Two at a time share a deadline, so only the id orders them.
-		w.file(corp, fmt.Sprintf("w%d", i), uint64(i+1), archive.FileWaiting, "", noon.Add(time.Duration(i/2)*time.Hour))
-		w.file(corp, fmt.Sprintf("f%d", i), uint64(i+11), archive.FileFailed, "sdk_10003", noon.Add(time.Duration(i/2)*time.Hour))
+		w.file(corp, fmt.Sprintf("w%d", i), uint64(i+1), media.Waiting, "", noon.Add(time.Duration(i/2)*time.Hour))
+		w.file(corp, fmt.Sprintf("f%d", i), uint64(i+11), media.Failed, "sdk_10003", noon.Add(time.Duration(i/2)*time.Hour))
 	}
-	w.file(corp, "stored", 30, archive.FileStored, "", noon)
-	w.file(corp, "gone", 31, archive.FileExpired, archive.ReasonDeleted, noon.Add(-time.Hour))
-	w.file(other, "differs", 32, archive.FileMismatch, archive.ReasonSize, noon)
+	w.file(corp, "stored", 30, media.Stored, "", noon)
+	w.file(corp, "gone", 31, media.Expired, media.ReasonDeleted, noon.Add(-time.Hour))
+	w.file(other, "differs", 32, media.Mismatch, media.ReasonSize, noon)
 	for _, tc := range []struct {
 		state string
 		n     int
@@ -400,7 +401,7 @@ func TestListsOfFiles(t *testing.T) {
 		}
 	}
 	gone := w.listed(tokenOf(corp, auditor), "state=expired").Files[0]
-	if gone.MsgID != "m31" || *gone.Reason != archive.ReasonDeleted || *gone.MessageID != idOf(t, corp, "m31", noon) {
+	if gone.MsgID != "m31" || *gone.Reason != media.ReasonDeleted || *gone.MessageID != idOf(t, corp, "m31", noon) {
 		t.Errorf("got %+v", gone)
 	}
 	if strings.Contains(string(w.get(who, "/v1/corps/"+corp+"/files?state=failed").body), contentMark) {
@@ -436,13 +437,13 @@ func TestFilesInStatus(t *testing.T) {
 	if s := get(); *s.HoursLeft != 120 {
 		t.Errorf("got %v hours left", *s.HoursLeft)
 	}
-	w.file(corp, "waits", 1, archive.FileWaiting, "", noon.Add(90*time.Hour))
-	w.file(corp, "waits too", 2, archive.FileWaiting, "", noon.Add(30*time.Hour))
-	w.file(corp, "fails", 3, archive.FileFailed, "sdk_10003", noon.Add(time.Hour))
-	w.file(corp, "gone", 4, archive.FileExpired, archive.ReasonDeleted, noon.Add(time.Hour))
-	w.file(corp, "gone too", 5, archive.FileExpired, archive.ReasonDeleted, noon.Add(time.Hour))
-	w.file(corp, "stored", 6, archive.FileStored, "", noon)
-	w.file(other, "waits", 6, archive.FileWaiting, "", noon)
+	w.file(corp, "waits", 1, media.Waiting, "", noon.Add(90*time.Hour))
+	w.file(corp, "waits too", 2, media.Waiting, "", noon.Add(30*time.Hour))
+	w.file(corp, "fails", 3, media.Failed, "sdk_10003", noon.Add(time.Hour))
+	w.file(corp, "gone", 4, media.Expired, media.ReasonDeleted, noon.Add(time.Hour))
+	w.file(corp, "gone too", 5, media.Expired, media.ReasonDeleted, noon.Add(time.Hour))
+	w.file(corp, "stored", 6, media.Stored, "", noon)
+	w.file(other, "waits", 6, media.Waiting, "", noon)
 	s := get()
 	if f := s.Files; f.Waiting != 2 || *f.Earliest != moment(noon.Add(30*time.Hour)) || *f.Left != 30 || f.Problems["failed"] != 1 || f.Problems["expired"] != 2 || len(f.Problems) != 2 || f.More {
 		t.Errorf("got %+v", f)
@@ -450,7 +451,7 @@ func TestFilesInStatus(t *testing.T) {
 	if *s.HoursLeft != 30 || *s.LagSeconds != 0 {
 		t.Errorf("got %v hours left, lag %d; the file has 30 hours", *s.HoursLeft, *s.LagSeconds)
 	}
-	w.aside(archive.Undecryptable{Corp: corp, Seq: 6, After: 5, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon.Add(-100 * time.Hour)})
+	w.aside(archive.SetAside{Corp: corp, Seq: 6, After: 5, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon.Add(-100 * time.Hour)})
 	if s := get(); *s.HoursLeft != 20 {
 		t.Errorf("got %v hours left; the files of a record have 20", *s.HoursLeft)
 	}
@@ -487,9 +488,9 @@ func TestFilesOfWhatIsNotRead(t *testing.T) {
 			}
 			return moment(at)
 		}
-		if *s.HoursLeft != left || text(s.PagesWaiting.FilesUntil) != want(pages) || text(s.Undecryptable.FilesUntil) != want(aside) {
+		if *s.HoursLeft != left || text(s.PagesWaiting.FilesUntil) != want(pages) || text(s.SetAside.FilesUntil) != want(aside) {
 			t.Errorf("%s: got %v hours left, %s and %s; want %v, %s and %s", what, *s.HoursLeft,
-				text(s.PagesWaiting.FilesUntil), text(s.Undecryptable.FilesUntil), left, want(pages), want(aside))
+				text(s.PagesWaiting.FilesUntil), text(s.SetAside.FilesUntil), left, want(pages), want(aside))
 		}
 	}
 	old, now := noon.Add(-400*time.Hour), noon
@@ -499,15 +500,15 @@ func TestFilesOfWhatIsNotRead(t *testing.T) {
 	w.link(now.Add(-90*time.Hour), archive.PageRow, 5020)
 	w.link(now.Add(-10*time.Hour), archive.PageRow, 5030)
 	check("behind what is over", 30, now.Add(30*time.Hour), time.Time{})
-	var list []archive.Undecryptable
+	var list []archive.SetAside
 	for seq := range uint64(countMost + 1) {
-		list = append(list, archive.Undecryptable{Corp: corp, Seq: seq + 1, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: old})
+		list = append(list, archive.SetAside{Corp: corp, Seq: seq + 1, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: old})
 	}
 	w.aside(list...)
 	check("rows over", 30, now.Add(30*time.Hour), time.Time{})
 	w.aside(
-		archive.Undecryptable{Corp: corp, Seq: 5005, After: 5000, MsgID: "b", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-110 * time.Hour)},
-		archive.Undecryptable{Corp: corp, Seq: 5025, After: 5020, MsgID: "c", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-10 * time.Hour)},
+		archive.SetAside{Corp: corp, Seq: 5005, After: 5000, MsgID: "b", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-110 * time.Hour)},
+		archive.SetAside{Corp: corp, Seq: 5025, After: 5020, MsgID: "c", KeyVersion: 2, Reason: archive.ReasonNoKey, At: now.Add(-10 * time.Hour)},
 	)
 	check("rows behind them", 10, now.Add(30*time.Hour), now.Add(10*time.Hour))
 }
@@ -517,13 +518,13 @@ func TestFilesOfWhatIsNotRead(t *testing.T) {
 func TestFilesOfVeryLongMessages(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	w.file(corp, picture, 1, archive.FileStored, "", noon)
+	w.file(corp, picture, 1, media.Stored, "", noon)
 	long := func(msgid string, second, size int) string {
 		at := noon.Add(time.Duration(second) * time.Second)
 		s := withFiles(msgid, at, "never asked for", picture)
 		return strings.TrimSuffix(s, "}") + `,"padding":"` + strings.Repeat("x", size-len(s)-len(`,"padding":""`)) + `"}`
 	}
-	w.store(corp, long("m0", 0, viewMost+1), long("m1", 1, filesRead), long("m2", 2, filesRead+1))
+	w.store(corp, long("m0", 0, contentMost+1), long("m1", 1, filesRead), long("m2", 2, filesRead+1))
 	who := tokenOf(corp, reader)
 	type doc struct {
 		View struct {
@@ -556,21 +557,21 @@ func TestFilesOfVeryLongMessages(t *testing.T) {
 func TestLinkToWhatIsFetchedAnew(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	row := w.file(corp, picture, 1, archive.FileMismatch, archive.ReasonMD5, noon.Add(time.Hour))
+	row := w.file(corp, picture, 1, media.Mismatch, media.ReasonMD5, noon.Add(time.Hour))
 	kept := *row.Stored
 	kept.Differs = row.Reason
-	row.State, row.Reason, row.Stored = archive.FileWaiting, "", &kept
+	row.State, row.Reason, row.Stored = media.Waiting, "", &kept
 	if _, err := w.media.SaveFile(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
 	w.store(corp, withFiles("m7", noon, picture))
 	id, who := idOf(t, corp, "m7", noon), tokenOf(corp, reader)
 	l := into[linkedFileJSON](w.get(who, filePath(corp, id, 0)).want(200))
-	if got := fetch(t, l.URL); string(got) != picture || l.State != archive.FileMismatch {
+	if got := fetch(t, l.URL); string(got) != picture || l.State != media.Mismatch {
 		t.Errorf("got %q and %+v", got, l)
 	}
 	m := into[struct{ View struct{ Files []fileJSON } }](w.get(who, "/v1/corps/"+corp+"/messages/"+id).want(200))
-	if c := m.View.Files[0].Copy; c.State != archive.FileWaiting || *c.HoursLeft != 1 || *c.LinkPath != filePath(corp, id, 0) {
+	if c := m.View.Files[0].Copy; c.State != media.Waiting || *c.HoursLeft != 1 || *c.LinkPath != filePath(corp, id, 0) {
 		t.Errorf("got %+v", c)
 	}
 }
@@ -584,7 +585,7 @@ func TestFilesInStatements(t *testing.T) {
 	w.link(beijing(t, 31, "12:00:00"), archive.PageRow, 40)
 	names := func(ids ...string) []string {
 		for i, id := range ids {
-			ids[i] = archive.FileID(id)
+			ids[i] = media.ID(id)
 		}
 		slices.Sort(ids)
 		return ids
@@ -592,15 +593,15 @@ func TestFilesInStatements(t *testing.T) {
 	w.decoded(a, archive.Result{Stored: 10}, names("a", "x")...)
 	w.decoded(b, archive.Result{Stored: 10}, names("b", "c", "d", "e")...)
 	w.decoded(c, archive.Result{Stored: 10}, names("e", "f", "a", "x")...)
-	w.file(corp, "a", 10, archive.FileWaiting, "", noon)
-	w.file(corp, "b", 11, archive.FileWaiting, "", noon)
-	w.file(corp, "c", 20, archive.FileFailed, "sdk_10003", noon)
-	w.file(corp, "d", 21, archive.FileMismatch, archive.ReasonMD5, noon)
-	w.file(corp, "e", 30, archive.FileExpired, archive.ReasonDeleted, noon)
-	w.file(corp, "f", 30, archive.FileStored, "", noon)
-	w.file(corp, "x", 9, archive.FileExpired, archive.ReasonDeleted, noon)
-	w.file(corp, "g", 35, archive.FileWaiting, "", noon) // its page is being decoded
-	w.file(other, "h", 11, archive.FileFailed, "sdk_10003", noon)
+	w.file(corp, "a", 10, media.Waiting, "", noon)
+	w.file(corp, "b", 11, media.Waiting, "", noon)
+	w.file(corp, "c", 20, media.Failed, "sdk_10003", noon)
+	w.file(corp, "d", 21, media.Mismatch, media.ReasonMD5, noon)
+	w.file(corp, "e", 30, media.Expired, media.ReasonDeleted, noon)
+	w.file(corp, "f", 30, media.Stored, "", noon)
+	w.file(corp, "x", 9, media.Expired, media.ReasonDeleted, noon)
+	w.file(corp, "g", 35, media.Waiting, "", noon) // its page is being decoded
+	w.file(other, "h", 11, media.Failed, "sdk_10003", noon)
 	for day, want := range map[string]string{
 		"2026-01-28": "named 2, stored 0, waiting 1, mismatch 0, expired 1, failed 0",
 		"2026-01-29": "named 7, stored 1, waiting 2, mismatch 1, expired 2, failed 1",
@@ -646,11 +647,11 @@ func TestFilesInStatements(t *testing.T) {
 // manyProblems has more files with a problem than are read.
 type manyProblems struct{ fileTable }
 
-func (manyProblems) FileProblems(_ context.Context, corp string, limit int) ([]archive.File, error) {
-	var list []archive.File
+func (manyProblems) FileProblems(_ context.Context, corp string, limit int) ([]media.File, error) {
+	var list []media.File
 	for i := range limit {
-		id := archive.FileID(fmt.Sprint(i))
-		list = append(list, archive.File{Corp: corp, ID: id, State: archive.FileFailed, From: archive.FileUse{Seq: 12, Time: noon}, Deadline: noon})
+		id := media.ID(fmt.Sprint(i))
+		list = append(list, media.File{Corp: corp, ID: id, State: media.Failed, From: media.Use{Seq: 12, Time: noon}, Deadline: noon})
 	}
 	return list, nil
 }

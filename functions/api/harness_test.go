@@ -27,6 +27,8 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -53,7 +55,7 @@ type world struct {
 	messages *dynamostore.Messages
 	media    *dynamostore.Media
 	files    *s3store.Media
-	views    *dynamostore.Views
+	readings *dynamostore.Readings
 	secrets  *secretstore.Store
 	journal  *s3store.Journal
 	queues   *sqs.Client
@@ -78,7 +80,7 @@ func newWorld(t *testing.T) *world {
 		corps:    dynamostore.NewCorps(db, awstest.Table(t, "CorpsTable")),
 		ledger:   dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")),
 		messages: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")),
-		views:    dynamostore.NewViews(db, awstest.Table(t, "ViewsTable")),
+		readings: dynamostore.NewReadings(db, awstest.Table(t, "ReadingsTable")),
 		secrets:  secretstore.New(secretsmanager.NewFromConfig(cfg), awstest.Name(t), ""),
 		media:    dynamostore.NewMedia(db, awstest.Table(t, "MediaTable")),
 		files:    s3store.NewMedia(objects, bucket),
@@ -94,10 +96,10 @@ func newWorld(t *testing.T) *world {
 	}
 	w.api = &api{
 		corps: w.corps, secrets: w.secrets, callbacks: newCallbackPairs(w.secrets.Callback, w.now),
-		ledger: w.ledger, messages: w.messages, blobs: w.journal, views: w.views,
+		ledger: w.ledger, messages: w.messages, blobs: w.journal, readings: w.readings,
 		files: w.media, links: s3store.NewLinks(s3.NewPresignClient(objects), bucket),
 		pulls:    sqsqueue.NewPull(w.queues, w.pulls, rand.Text),
-		replays:  &archive.Replayer{Ledger: w.ledger, Decodes: sqsqueue.NewDecode(w.queues, w.decodes, rand.Text)},
+		replays:  &decode.Replayer{Ledger: w.ledger, Decodes: sqsqueue.NewDecode(w.queues, w.decodes, rand.Text)},
 		makePair: rsakey.Make, newID: rand.Text, now: w.now,
 		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 		log: slog.New(slog.NewTextHandler(w.log, nil)),
@@ -105,7 +107,7 @@ func newWorld(t *testing.T) *world {
 	w.api.appCallbacks = newCallbackPairs(w.secrets.AppCallback, w.now)
 	w.api.contacts, w.api.consents = w.contacts, w.consents
 	w.api.inspections = sqsqueue.NewInspect(w.queues, w.inspects, rand.Text)
-	w.api.names = &archive.NameBook{
+	w.api.names = &directory.NameBook{
 		Names: w.contacts, Asker: w.contacts, Reach: w.contacts, Requests: w.api.inspections, Now: w.now, Log: w.api.log,
 	}
 	w.handler = newHandler(w.api)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // consentRoomsMost is how many rooms one request asks for consent in: each is
@@ -16,11 +17,11 @@ const consentRoomsMost = 20
 // requestInspection has WeCom asked now whether set-up works, who is archived,
 // and who has agreed to it.
 func (a *api) requestInspection(ctx context.Context, c *call) (answer, error) {
-	var req archive.InspectRequest
-	for i, in := range c.entries("pairs", archive.PairsMost, []string{"member", "external_contact"}) {
+	var req directory.Request
+	for i, in := range c.entries("pairs", directory.PairsMost, []string{"member", "external_contact"}) {
 		in.required("member")
 		in.required("external_contact")
-		var p archive.Pair
+		var p directory.Pair
 		p.Member, _ = in.text("member", 1, maxParty)
 		p.Contact, _ = in.text("external_contact", 1, maxParty)
 		req.Pairs = append(req.Pairs, p)
@@ -41,7 +42,7 @@ func (a *api) requestInspection(ctx context.Context, c *call) (answer, error) {
 
 // requestCheck asks for a check of every access beside what req names, because
 // a person wants it.
-func (a *api) requestCheck(ctx context.Context, corp string, req archive.InspectRequest) error {
+func (a *api) requestCheck(ctx context.Context, corp string, req directory.Request) error {
 	req.V, req.Corp, req.Why, req.Check, req.Force = 1, corp, "asked", true, true
 	if err := a.inspections.RequestInspections(ctx, req); err != nil {
 		return fmt.Errorf("request inspection of %s: %w", corp, err)
@@ -56,10 +57,10 @@ type inspectionJSON struct {
 }
 
 type accessJSON struct {
-	Access    archive.Access `json:"access"`
-	OKAt      *string        `json:"ok_at"`
-	NotBefore *string        `json:"not_before"`
-	Trouble   *troubleJSON   `json:"trouble"`
+	Access    directory.Access `json:"access"`
+	OKAt      *string          `json:"ok_at"`
+	NotBefore *string          `json:"not_before"`
+	Trouble   *troubleJSON     `json:"trouble"`
 }
 
 type scopeJSON struct {
@@ -75,7 +76,7 @@ func (a *api) getInspection(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	j := inspectionJSON{CheckedAt: momentOrNull(reach.CheckedAt)}
-	for _, access := range archive.Accesses {
+	for _, access := range directory.Accesses {
 		s := reach.State(access, c.corp)
 		out := accessJSON{Access: access, OKAt: momentOrNull(s.OKAt)}
 		if s.NotBefore.After(a.now()) {
@@ -93,9 +94,9 @@ func (a *api) getInspection(ctx context.Context, c *call) (answer, error) {
 }
 
 // showAccessTrouble is showTrouble in the words of the step that mends it.
-func showAccessTrouble(access archive.Access, t archive.Trouble, lang problem.Language) *troubleJSON {
+func showAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *troubleJSON {
 	j := showTrouble(t, lang)
-	if step := access.Step(t.Cause); step == archive.AppStep {
+	if step := access.Step(t.Cause); step == directory.AppStep {
 		j.Step = &step
 		j.What, j.Mend = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
 	}

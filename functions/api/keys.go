@@ -160,7 +160,7 @@ func (a *api) importKey(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	job := a.newReplay(c.corpID, c.caller.subject)
-	job.Waiting = true
+	job.OnlySetAside = true
 	if err := a.ledger.CreateReplay(ctx, job); err != nil {
 		return answer{}, err
 	}

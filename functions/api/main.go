@@ -14,7 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -39,7 +40,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		secrets:      secrets,
 		callbacks:    newCallbackPairs(secrets.Callback, time.Now),
 		appCallbacks: newCallbackPairs(secrets.AppCallback, time.Now),
-		names: &archive.NameBook{
+		names: &directory.NameBook{
 			Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log,
 		},
 		contacts:    contacts,
@@ -48,11 +49,11 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		ledger:      ledger,
 		messages:    dynamostore.NewMessages(db, cfg.messages),
 		blobs:       s3store.NewJournal(objects, cfg.journal),
-		views:       dynamostore.NewViews(db, cfg.views),
+		readings:    dynamostore.NewReadings(db, cfg.readings),
 		files:       dynamostore.NewMedia(db, cfg.media),
 		links:       s3store.NewLinks(s3.NewPresignClient(objects), cfg.files),
 		pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
-		replays:     &archive.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
+		replays:     &decode.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
 		makePair:    rsakey.Make,
 		newID:       rand.Text,
 		now:         time.Now,

@@ -80,7 +80,7 @@ type messageJSON struct {
 	Sum          string          `json:"sha256"`
 	Raw          []byte          `json:"raw"`
 	Content      json.RawMessage `json:"content"`
-	View         messageViewJSON `json:"view"`
+	View         contentJSON     `json:"view"`
 	Revoked      *revocationJSON `json:"revoked"`
 	Names        *namesJSON      `json:"names,omitempty"` // of a message alone; lists have theirs
 }
@@ -127,7 +127,7 @@ func showMessage(m archive.Message, f message.Fields, raw []byte, known knownFil
 	}
 	few := len(view.Files) <= filesMost
 	whole = whole && few && (!inList || m.Overflow == nil)
-	j.View, j.Revoked, j.Names = showView(view, whole), revoked, names
+	j.View, j.Revoked, j.Names = showContent(view, whole), revoked, names
 	files := []fileJSON{}
 	if few && (whole || !inList) {
 		for n, named := range view.Files {
@@ -137,7 +137,7 @@ func showMessage(m archive.Message, f message.Fields, raw []byte, known knownFil
 	j.View.Files = files
 	ans, err := asJSON(200, j)
 	if err == nil && len(ans.body) > pageBytes && j.View.Whole {
-		j.View = showView(view, false)
+		j.View = showContent(view, false)
 		if !inList {
 			j.View.Files = files
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
@@ -20,7 +21,7 @@ const (
 	givenMost  = 500
 	givenBytes = 1 << 20
 	peopleMost = 100 // ids of people asked for at once
-	// roomsMost rooms, with up to [archive.RoomMembersMost] members each, fit
+	// roomsMost rooms, with up to [directory.RoomMembersMost] members each, fit
 	// into an answer.
 	roomsMost = 10
 
@@ -36,16 +37,16 @@ type namesJSON struct {
 }
 
 type personNameJSON struct {
-	Name    string             `json:"name"`
-	Kind    archive.PersonKind `json:"kind"`
-	Avatar  *string            `json:"avatar"`
-	Company *string            `json:"company"`
+	Name    string               `json:"name"`
+	Kind    directory.PersonKind `json:"kind"`
+	Avatar  *string              `json:"avatar"`
+	Company *string              `json:"company"`
 }
 
 type roomNameJSON struct {
-	Name  string            `json:"name"`
-	Kind  *archive.RoomKind `json:"kind"`
-	Owner *string           `json:"owner"`
+	Name  string              `json:"name"`
+	Kind  *directory.RoomKind `json:"kind"`
+	Owner *string             `json:"owner"`
 }
 
 // named adds whom a reader wants named beside a message: the room, or else who
@@ -91,7 +92,7 @@ func (a *api) namesOf(ctx context.Context, c *call, people, rooms []string) name
 	return j
 }
 
-func roomKindOrNull(k archive.RoomKind) *archive.RoomKind {
+func roomKindOrNull(k directory.RoomKind) *directory.RoomKind {
 	if k == "" {
 		return nil
 	}
@@ -99,12 +100,12 @@ func roomKindOrNull(k archive.RoomKind) *archive.RoomKind {
 }
 
 type originJSON struct {
-	Source  *archive.NameSource `json:"source"`
-	At      *string             `json:"at"`
-	Missing *archive.Missing    `json:"missing"`
+	Source  *directory.NameSource `json:"source"`
+	At      *string               `json:"at"`
+	Missing *directory.Missing    `json:"missing"`
 }
 
-func showOrigin(o archive.Origin) originJSON {
+func showOrigin(o directory.Origin) originJSON {
 	j := originJSON{At: momentOrNull(o.At)}
 	if o.Source != "" {
 		j.Source = &o.Source
@@ -116,27 +117,27 @@ func showOrigin(o archive.Origin) originJSON {
 }
 
 type personJSON struct {
-	ID      string             `json:"id"`
-	Kind    archive.PersonKind `json:"kind"`
-	Name    *string            `json:"name"`
-	Avatar  *string            `json:"avatar"`
-	Company *string            `json:"company"`
+	ID      string               `json:"id"`
+	Kind    directory.PersonKind `json:"kind"`
+	Name    *string              `json:"name"`
+	Avatar  *string              `json:"avatar"`
+	Company *string              `json:"company"`
 	originJSON
 }
 
-func showPerson(p archive.Person) personJSON {
+func showPerson(p directory.Person) personJSON {
 	return personJSON{
 		ID: p.ID, Kind: p.Kind, Name: textOrNull(p.Name), Avatar: textOrNull(p.Avatar), Company: textOrNull(p.Company), originJSON: showOrigin(p.Origin),
 	}
 }
 
 type roomJSON struct {
-	ID        string            `json:"id"`
-	Kind      *archive.RoomKind `json:"kind"`
-	Name      *string           `json:"name"`
-	Owner     *string           `json:"owner"`
-	CreatedAt *string           `json:"created_at"`
-	Members   []roomMemberJSON  `json:"members"`
+	ID        string              `json:"id"`
+	Kind      *directory.RoomKind `json:"kind"`
+	Name      *string             `json:"name"`
+	Owner     *string             `json:"owner"`
+	CreatedAt *string             `json:"created_at"`
+	Members   []roomMemberJSON    `json:"members"`
 	originJSON
 }
 
@@ -145,7 +146,7 @@ type roomMemberJSON struct {
 	Name *string `json:"name"`
 }
 
-func showRoom(r archive.Room) roomJSON {
+func showRoom(r directory.Room) roomJSON {
 	j := roomJSON{
 		ID: r.ID, Kind: roomKindOrNull(r.Kind), Name: textOrNull(r.Name), Owner: textOrNull(r.Owner), CreatedAt: momentOrNull(r.CreatedAt),
 		Members: []roomMemberJSON{}, originJSON: showOrigin(r.Origin),
@@ -185,7 +186,7 @@ func (a *api) listContacts(ctx context.Context, c *call) (answer, error) {
 		for _, id := range ids {
 			p, ok := known[id]
 			if !ok {
-				p = archive.Person{ID: id, Kind: archive.KindOf(id)}
+				p = directory.Person{ID: id, Kind: directory.KindOf(id)}
 			}
 			out.Contacts = append(out.Contacts, showPerson(p))
 		}
@@ -219,7 +220,7 @@ func (a *api) listRooms(ctx context.Context, c *call) (answer, error) {
 		for _, id := range ids {
 			r, ok := known[id]
 			if !ok {
-				r = archive.Room{ID: id}
+				r = directory.Room{ID: id}
 			}
 			out.Rooms = append(out.Rooms, showRoom(r))
 		}
@@ -267,17 +268,17 @@ func (c *call) namesQuery(most int) (ids []string, at keyPage, limit int, _ erro
 // putContacts saves what the SCRM knows of people. All of it is checked before
 // any of it is saved; saving again completes what failed half way.
 func (a *api) putContacts(ctx context.Context, c *call) (answer, error) {
-	var people []archive.Person
+	var people []directory.Person
 	seen := make(map[string]bool)
 	c.required("contacts")
 	for i, in := range c.entries("contacts", givenMost, []string{"id", "kind", "name", "avatar", "company"}) {
-		p := archive.Person{
+		p := directory.Person{
 			ID: in.id(seen), Name: in.givenName(), Company: in.nameText("company"), Avatar: in.httpsAddress("avatar"),
-			Kind:   archive.PersonKind(in.oneOf("kind", string(archive.Member), string(archive.External), string(archive.Robot))),
-			Origin: archive.Origin{Source: archive.SourceSCRM, At: a.now()},
+			Kind:   directory.PersonKind(in.oneOf("kind", string(directory.Member), string(directory.External), string(directory.Robot))),
+			Origin: directory.Origin{Source: directory.SourceSCRM, At: a.now()},
 		}
 		if p.Kind == "" {
-			p.Kind = archive.KindOf(p.ID)
+			p.Kind = directory.KindOf(p.ID)
 		}
 		people = append(people, p)
 		c.adopt("contacts", i, in)
@@ -297,14 +298,14 @@ type savedJSON struct {
 
 // putRooms is like putContacts.
 func (a *api) putRooms(ctx context.Context, c *call) (answer, error) {
-	var rooms []archive.Room
+	var rooms []directory.Room
 	seen := make(map[string]bool)
 	c.required("rooms")
 	for i, in := range c.entries("rooms", givenMost, []string{"id", "kind", "name", "owner"}) {
-		r := archive.Room{
+		r := directory.Room{
 			ID: in.id(seen), Name: in.givenName(),
-			Kind:   archive.RoomKind(in.oneOf("kind", string(archive.InternalRoom), string(archive.CustomerRoom), string(archive.ForeignRoom))),
-			Origin: archive.Origin{Source: archive.SourceSCRM, At: a.now()},
+			Kind:   directory.RoomKind(in.oneOf("kind", string(directory.InternalRoom), string(directory.CustomerRoom), string(directory.ForeignRoom))),
+			Origin: directory.Origin{Source: directory.SourceSCRM, At: a.now()},
 		}
 		r.Owner, _ = in.text("owner", 1, maxParty)
 		rooms = append(rooms, r)

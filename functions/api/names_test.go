@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 // inspectRequests drains the queue of inspections.
-func (w *world) inspectRequests() []archive.InspectRequest {
+func (w *world) inspectRequests() []directory.Request {
 	w.t.Helper()
-	var reqs []archive.InspectRequest
+	var reqs []directory.Request
 	for _, s := range w.drain(w.inspects) {
 		r, err := sqsqueue.ParseInspect(s.body)
 		if err != nil {
@@ -116,7 +117,7 @@ func TestContactsAndRoomsAreListedPageByPage(t *testing.T) {
 	for path := "/v1/corps/" + corp + "/rooms"; ; {
 		page := into[roomPage](w.get(who, path).want(200))
 		for _, r := range page.Rooms {
-			if deref(r.Owner) != "lin.hua" || deref(r.Kind) != archive.CustomerRoom {
+			if deref(r.Owner) != "lin.hua" || deref(r.Kind) != directory.CustomerRoom {
 				t.Fatalf("got %+v", r)
 			}
 			seen = append(seen, r.ID)
@@ -245,7 +246,7 @@ func TestAppIsSavedAndTried(t *testing.T) {
 }
 
 // note is a state of an access for the secrets that are saved now.
-func (w *world) note(a archive.Access, s archive.AccessState) {
+func (w *world) note(a directory.Access, s directory.AccessState) {
 	w.t.Helper()
 	reach, err := w.contacts.Reach(w.t.Context(), corp)
 	if err != nil {
@@ -285,7 +286,7 @@ func TestInspection(t *testing.T) {
 		"pairs": []any{map[string]any{"member": "lin.hua", "external_contact": "wmX"}}, "rooms": []string{"wrA"},
 	}).want(202)
 	reqs := w.inspectRequests()
-	if len(reqs) != 1 || !reqs[0].Force || len(reqs[0].Pairs) != 1 || reqs[0].Pairs[0] != (archive.Pair{Member: "lin.hua", Contact: "wmX"}) || !slices.Equal(reqs[0].ConsentRooms, []string{"wrA"}) {
+	if len(reqs) != 1 || !reqs[0].Force || len(reqs[0].Pairs) != 1 || reqs[0].Pairs[0] != (directory.Pair{Member: "lin.hua", Contact: "wmX"}) || !slices.Equal(reqs[0].ConsentRooms, []string{"wrA"}) {
 		t.Errorf("got %+v", reqs)
 	}
 	for body, rules := range map[string]string{
@@ -302,10 +303,10 @@ func TestInspection(t *testing.T) {
 	}
 
 	// The results, in the words of the step that mends them.
-	ok(t, w.contacts.SaveScope(t.Context(), corp, archive.Scope{Count: 2, Members: []string{"lin.hua", "0042"}, At: w.now()}))
+	ok(t, w.contacts.SaveScope(t.Context(), corp, directory.Scope{Count: 2, Members: []string{"lin.hua", "0042"}, At: w.now()}))
 	ok(t, w.contacts.SaveChecked(t.Context(), corp, w.now()))
-	w.note(archive.AccessArchive, archive.AccessState{OKAt: w.now(), NotBefore: w.now().Add(-time.Hour)})
-	w.note(archive.AccessCustomers, archive.AccessState{
+	w.note(directory.AccessArchive, directory.AccessState{OKAt: w.now(), NotBefore: w.now().Add(-time.Hour)})
+	w.note(directory.AccessCustomers, directory.AccessState{
 		NotBefore: w.now().Add(time.Hour),
 		Trouble:   &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "externalcontact/get", Code: 60020, FromIP: "203.0.113.9", Since: w.now(), At: w.now()},
 	})
@@ -314,20 +315,20 @@ func TestInspection(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	trouble := got.Accesses[2].Trouble
-	if trouble == nil || deref(trouble.Step) != archive.AppStep || !strings.Contains(trouble.Mend, "企业可信IP") || !strings.Contains(trouble.What, "203.0.113.9") || got.Accesses[2].NotBefore == nil {
+	if trouble == nil || deref(trouble.Step) != directory.AppStep || !strings.Contains(trouble.Mend, "企业可信IP") || !strings.Contains(trouble.What, "203.0.113.9") || got.Accesses[2].NotBefore == nil {
 		t.Errorf("got trouble %+v", trouble)
 	}
 	for _, step := range []struct {
-		customers, members archive.AccessState
+		customers, members directory.AccessState
 		want               stepState
 	}{
-		{archive.AccessState{OKAt: w.now()}, archive.AccessState{}, waiting},
-		{archive.AccessState{OKAt: w.now()}, archive.AccessState{OKAt: w.now()}, done},
-		{archive.AccessState{OKAt: w.now()}, archive.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, redo},
-		{archive.AccessState{OKAt: w.now()}, archive.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, done},
+		{directory.AccessState{OKAt: w.now()}, directory.AccessState{}, waiting},
+		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now()}, done},
+		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, redo},
+		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, done},
 	} {
-		w.note(archive.AccessCustomers, step.customers)
-		w.note(archive.AccessMembers, step.members)
+		w.note(directory.AccessCustomers, step.customers)
+		w.note(directory.AccessMembers, step.members)
 		if got := into[appJSON](w.get(who, "/v1/corps/"+corp+"/app").want(200)).State; got != step.want {
 			t.Errorf("%+v: got state %s, want %s", step.members, got, step.want)
 		}
@@ -341,9 +342,9 @@ func TestConsentsAreListed(t *testing.T) {
 		return archive.Consent{Corp: corp, Member: member, Room: room, Contact: contact, Status: status, ChangedAt: noon.Truncate(time.Second), Source: archive.ConsentMessage, At: noon}
 	}
 	ok(t, w.consents.RecordConsents(t.Context(), []archive.Consent{
-		said("lin.hua", "", "wm1", archive.Agreed), said("lin.hua", "", "wm2", archive.Refused), said("0042", "", "wm1", archive.AgreedDefault), said("", "wrA", "wm1", archive.Refused),
+		said("lin.hua", "", "wm1", archive.Agreed), said("lin.hua", "", "wm2", archive.Disagreed), said("0042", "", "wm1", archive.AgreedDefault), said("", "wrA", "wm1", archive.Disagreed),
 	}))
-	ok(t, w.contacts.GivePeople(t.Context(), corp, []archive.Person{{ID: "wm1", Kind: archive.External, Name: "小明妈妈", Origin: archive.Origin{Source: archive.SourceSCRM, At: noon}}}))
+	ok(t, w.contacts.GivePeople(t.Context(), corp, []directory.Person{{ID: "wm1", Kind: directory.External, Name: "小明妈妈", Origin: directory.Origin{Source: directory.SourceSCRM, At: noon}}}))
 	type page struct {
 		Consents []consentJSON
 		Names    namesJSON
@@ -430,8 +431,8 @@ func TestAppCallback(t *testing.T) {
 	if reqs := w.inspectRequests(); len(reqs) != 0 {
 		t.Errorf("nobody asked for these names: got %+v", reqs)
 	}
-	ok(t, w.contacts.SavePerson(t.Context(), corp, archive.Person{ID: "wmEXAMPLEcustomer001", Name: "旧名"}))
-	ok(t, w.contacts.SaveRoom(t.Context(), corp, archive.Room{ID: "wrA", Name: "旧名"}))
+	ok(t, w.contacts.SavePerson(t.Context(), corp, directory.Person{ID: "wmEXAMPLEcustomer001", Name: "旧名"}))
+	ok(t, w.contacts.SaveRoom(t.Context(), corp, directory.Room{ID: "wrA", Name: "旧名"}))
 	for range 3 {
 		for _, e := range changed {
 			w.do(toApp(e)).want(200)
@@ -496,15 +497,15 @@ func TestNamesBesideChats(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
 	ok(t, w.corps.SetSecret(t.Context(), corp, "secr", noon))
-	ok(t, w.contacts.SetApp(t.Context(), corp, archive.App{SetAt: noon}))
+	ok(t, w.contacts.SetApp(t.Context(), corp, directory.App{SetAt: noon}))
 	room := w.store(corp,
 		chat("m1", "lin.hua", "wmX", "", noon, "single"),
 		chat("m2", "wmY", "lin.hua wmX wmSilent", "wrA", noon.Add(time.Second), "room"),
 	)[1].Conversation
-	ok(t, w.contacts.GivePeople(t.Context(), corp, []archive.Person{{ID: "lin.hua", Kind: archive.Member, Name: "林华", Origin: archive.Origin{Source: archive.SourceSCRM, At: noon}}}))
-	ok(t, w.contacts.SaveRoom(t.Context(), corp, archive.Room{
-		ID: "wrA", Kind: archive.CustomerRoom, Name: "家长群", Owner: "lin.hua", Members: []archive.RoomMember{{ID: "wmY", Name: "妈妈"}},
-		Origin: archive.Origin{Source: archive.SourceWeCom, At: noon},
+	ok(t, w.contacts.GivePeople(t.Context(), corp, []directory.Person{{ID: "lin.hua", Kind: directory.Member, Name: "林华", Origin: directory.Origin{Source: directory.SourceSCRM, At: noon}}}))
+	ok(t, w.contacts.SaveRoom(t.Context(), corp, directory.Room{
+		ID: "wrA", Kind: directory.CustomerRoom, Name: "家长群", Owner: "lin.hua", Members: []directory.RoomMember{{ID: "wmY", Name: "妈妈"}},
+		Origin: directory.Origin{Source: directory.SourceWeCom, At: noon},
 	}))
 	type names struct {
 		Names *namesJSON
@@ -551,11 +552,11 @@ func TestNamesBesideChats(t *testing.T) {
 // brokenNames is a store that is away.
 type brokenNames struct{}
 
-func (brokenNames) People(context.Context, string, []string) (map[string]archive.Known[archive.Person], error) {
+func (brokenNames) People(context.Context, string, []string) (map[string]directory.Known[directory.Person], error) {
 	return nil, errors.New("away")
 }
 
-func (brokenNames) Rooms(context.Context, string, []string) (map[string]archive.Known[archive.Room], error) {
+func (brokenNames) Rooms(context.Context, string, []string) (map[string]directory.Known[directory.Room], error) {
 	return nil, errors.New("away")
 }
 
@@ -563,14 +564,14 @@ func (brokenNames) Rooms(context.Context, string, []string) (map[string]archive.
 func TestNamesAreBounded(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
-	var people []archive.Person
+	var people []directory.Person
 	var ids []string
 	for i := range 200 {
 		id := fmt.Sprintf("m%03d", i)
 		ids = append(ids, id)
-		people = append(people, archive.Person{
+		people = append(people, directory.Person{
 			ID: id, Name: strings.Repeat("名", maxPersonName), Avatar: "https://example.com/" + strings.Repeat("x", maxAvatar-100),
-			Company: strings.Repeat("司", maxPersonName), Origin: archive.Origin{Source: archive.SourceSCRM, At: noon},
+			Company: strings.Repeat("司", maxPersonName), Origin: directory.Origin{Source: directory.SourceSCRM, At: noon},
 		})
 	}
 	ok(t, w.contacts.GivePeople(t.Context(), corp, people))

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
@@ -49,7 +52,7 @@ type secretStore interface {
 	CreateCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
 	// Of the self-built app, like those of the archive.
-	archive.AppSecrets
+	directory.AppSecrets
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
 	AppCallback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
 	CreateAppCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
@@ -66,11 +69,11 @@ type ledger interface {
 	// PageFiles reads the ids of the files of pages, at most 100, by After.
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
 	// CreateReplay stores a job that is not requested yet, which
-	// [archive.ReplayStarter] does; dispatch does too, 15 minutes later.
-	CreateReplay(ctx context.Context, r archive.Replay) error
-	Replay(ctx context.Context, corp, id string) (archive.Replay, error)
+	// [decode.ReplayStarter] does; dispatch does too, 15 minutes later.
+	CreateReplay(ctx context.Context, r decode.Replay) error
+	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	// Replays lists all jobs, newest first.
-	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
+	Replays(ctx context.Context, corp string) ([]decode.Replay, error)
 }
 
 // messageStore reads the view.
@@ -91,8 +94,8 @@ type messageStore interface {
 	// FirstSeen finds when types and fields, named as [archive.Result] counts
 	// them, first came; those that never did are left out.
 	FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error)
-	// Undecryptables lists those above afterSeq, by seq.
-	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.Undecryptable, more bool, err error)
+	// ListSetAside lists those above afterSeq, by seq.
+	ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.SetAside, more bool, err error)
 }
 
 // blobStore reads messages over [archive.InlineLimit], checked by their digest.
@@ -103,42 +106,42 @@ type blobStore interface {
 // fileTable tells of the files of messages.
 type fileTable interface {
 	// Files reads those of the rows that exist, by id.
-	Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error)
+	Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error)
 	// DueFiles lists ids of a lane that wait and are not put off beyond now, the
 	// earliest deadline first, at most limit.
 	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
 	// FileProblems lists files that are no more waiting and not stored, the
 	// latest deadline first, at most limit.
-	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
-	Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error)
+	FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error)
+	Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error)
 }
 
 // fileLinks makes links to the bytes of files.
 type fileLinks interface {
 	// Link is good for ttl at most, and says itself under which type and name
 	// the file is answered. It names the object by f.Corp and f.ID alone.
-	Link(ctx context.Context, f archive.File, ttl time.Duration) (string, error)
+	Link(ctx context.Context, f media.File, ttl time.Duration) (string, error)
 }
 
-// viewStore is the record of who looked at what.
-type viewStore interface {
-	RecordView(ctx context.Context, v archive.View) error
-	// Views lists a day's views, at most limit; next is the cursor for more,
+// readingStore keeps which user read which chat.
+type readingStore interface {
+	RecordReading(ctx context.Context, v archive.Reading) error
+	// Readings lists a day's readings, at most limit; next is the cursor for more,
 	// empty where there are none.
-	Views(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (list []archive.View, next string, err error)
+	Readings(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (list []archive.Reading, next string, err error)
 }
 
 // contactStore holds names, the self-built app's settings, and how we stand
 // with WeCom's HTTP API.
 type contactStore interface {
-	archive.NameReader
-	archive.NameGiver
-	archive.ReachReader
-	SetApp(ctx context.Context, corp string, app archive.App) error
+	directory.NameReader
+	directory.NameGiver
+	directory.ReachReader
+	SetApp(ctx context.Context, corp string, app directory.App) error
 	// ListPeople and ListRooms list all of whom something is known, at most
 	// limit; next is the cursor for more, empty where there are none.
-	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []archive.Person, next string, err error)
-	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []archive.Room, next string, err error)
+	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, err error)
+	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, err error)
 }
 
 // consentStore holds what external contacts said to being archived.

@@ -11,6 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // pageBytes is the most that the entries of a page come to: the largest
@@ -42,12 +43,12 @@ type rowJSON struct {
 }
 
 type resultJSON struct {
-	At            string         `json:"at"`
-	Stored        int            `json:"stored"`
-	Unreadable    int            `json:"unreadable"`
-	Undecryptable map[string]int `json:"undecryptable"`
-	Types         map[string]int `json:"types"`
-	Files         int            `json:"files"`
+	At         string         `json:"at"`
+	Stored     int            `json:"stored"`
+	Unreadable int            `json:"unreadable"`
+	SetAside   map[string]int `json:"set_aside"`
+	Types      map[string]int `json:"types"`
+	Files      int            `json:"files"`
 }
 
 func (a *api) listLedger(ctx context.Context, c *call) (answer, error) {
@@ -93,7 +94,7 @@ func showRow(r archive.Row) rowJSON {
 	if res := r.Result; res != nil {
 		j.Result = &resultJSON{
 			At: moment(res.At), Stored: res.Stored, Unreadable: res.Unreadable,
-			Undecryptable: counts(res.Undecryptable), Types: counts(res.Types), Files: res.Files,
+			SetAside: counts(res.SetAside), Types: counts(res.Types), Files: res.Files,
 		}
 	}
 	return j
@@ -107,7 +108,7 @@ func counts(m map[string]int) map[string]int {
 	return m
 }
 
-type asideJSON struct {
+type setAsideJSON struct {
 	Seq     string         `json:"seq"`
 	After   string         `json:"after"`
 	MsgID   string         `json:"msgid"`
@@ -117,23 +118,23 @@ type asideJSON struct {
 	At      string         `json:"at"`
 }
 
-func (a *api) listUndecryptable(ctx context.Context, c *call) (answer, error) {
+func (a *api) listSetAside(ctx context.Context, c *call) (answer, error) {
 	var after uint64
 	c.page(&after)
 	limit := c.limit()
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}
-	list, more, err := a.messages.Undecryptables(ctx, c.corpID, after, limit)
+	list, more, err := a.messages.ListSetAside(ctx, c.corpID, after, limit)
 	if err != nil {
 		return answer{}, err
 	}
 	out := struct {
-		List []asideJSON `json:"undecryptable"`
-		Next *string     `json:"next"`
-	}{List: []asideJSON{}}
+		List []setAsideJSON `json:"set_aside"`
+		Next *string        `json:"next"`
+	}{List: []setAsideJSON{}}
 	for _, u := range list {
-		out.List = append(out.List, asideJSON{
+		out.List = append(out.List, setAsideJSON{
 			Seq: decimal(u.Seq), After: decimal(u.After), MsgID: u.MsgID, Version: u.KeyVersion, Reason: u.Reason, Detail: u.Detail, At: moment(u.At),
 		})
 		after = u.Seq
@@ -168,14 +169,14 @@ type replayJSON struct {
 }
 
 type findingJSON struct {
-	After string        `json:"after"`
-	Seq   *string       `json:"seq"`
-	What  archive.Fault `json:"what"`
+	After string       `json:"after"`
+	Seq   *string      `json:"seq"`
+	What  decode.Fault `json:"what"`
 }
 
-func showReplay(r archive.Replay) replayJSON {
+func showReplay(r decode.Replay) replayJSON {
 	j := replayJSON{
-		ID: r.ID, CreatedAt: moment(r.CreatedAt), By: r.By, From: decimal(r.From), Waiting: r.Waiting, Version: versionOrNull(r.Version),
+		ID: r.ID, CreatedAt: moment(r.CreatedAt), By: r.By, From: decimal(r.From), Waiting: r.OnlySetAside, Version: versionOrNull(r.Version),
 		Next: decimal(r.Next), Pages: r.Pages, UpdatedAt: moment(r.UpdatedAt), Done: r.Done,
 		Verify: r.Verify, Faults: r.Faults, Findings: []findingJSON{},
 	}
@@ -195,9 +196,9 @@ func showReplay(r archive.Replay) replayJSON {
 }
 
 // newReplay is a job over the whole journal, with an id that sorts by time.
-func (a *api) newReplay(corp, by string) archive.Replay {
+func (a *api) newReplay(corp, by string) decode.Replay {
 	now := a.now()
-	return archive.Replay{Corp: corp, ID: now.UTC().Format("20060102T150405.000Z") + "-" + a.newID(), CreatedAt: now, UpdatedAt: now, By: by}
+	return decode.Replay{Corp: corp, ID: now.UTC().Format("20060102T150405.000Z") + "-" + a.newID(), CreatedAt: now, UpdatedAt: now, By: by}
 }
 
 func (a *api) createReplay(ctx context.Context, c *call) (answer, error) {
@@ -205,8 +206,8 @@ func (a *api) createReplay(ctx context.Context, c *call) (answer, error) {
 	var toGiven bool
 	job.From, _ = c.seq("from_seq")
 	job.To, toGiven = c.seq("to_seq")
-	job.Waiting, job.Version, job.Verify = c.flag("waiting"), c.version("publickey_ver"), c.flag("verify")
-	if job.Verify && (job.Waiting || job.Version != 0) {
+	job.OnlySetAside, job.Version, job.Verify = c.flag("waiting"), c.version("publickey_ver"), c.flag("verify")
+	if job.Verify && (job.OnlySetAside || job.Version != 0) {
 		// A chain is followed row by row.
 		c.reject("verify", problem.Exclusive, problem.MendVerify, nil)
 	}
@@ -304,37 +305,37 @@ func (a *api) listEvents(ctx context.Context, c *call) (answer, error) {
 	return asJSON(200, out)
 }
 
-type viewJSON struct {
+type readingJSON struct {
 	At           string  `json:"at"`
-	Viewer       string  `json:"viewer"`
+	By           string  `json:"by"`
 	Role         string  `json:"role"`
 	Conversation *string `json:"conversation"`
 	Party        *string `json:"party"`
 }
 
-func (a *api) listViews(ctx context.Context, c *call) (answer, error) {
+func (a *api) listReadings(ctx context.Context, c *call) (answer, error) {
 	var cursor string
 	c.page(&cursor)
 	day, limit := c.day("day", archive.DayOf(a.now())), c.limit()
 	if err := c.err(); err != nil {
 		return answer{}, err
 	}
-	views, next, err := a.views.Views(ctx, c.corpID, day, cursor, limit)
+	readings, next, err := a.readings.Readings(ctx, c.corpID, day, cursor, limit)
 	if err != nil {
 		return answer{}, err
 	}
 	out := struct {
-		Views []viewJSON `json:"views"`
-		Next  *string    `json:"next"`
-	}{Views: []viewJSON{}}
-	for _, v := range views {
-		j := viewJSON{At: moment(v.At), Viewer: v.Viewer, Role: v.Role}
+		Readings []readingJSON `json:"readings"`
+		Next     *string       `json:"next"`
+	}{Readings: []readingJSON{}}
+	for _, v := range readings {
+		j := readingJSON{At: moment(v.At), By: v.By, Role: v.Role}
 		if v.Conversation == "" {
 			j.Party = &v.Party
 		} else if j.Conversation, err = seal(conversationUse(c.corpID), v.Conversation); err != nil {
 			return answer{}, err
 		}
-		out.Views = append(out.Views, j)
+		out.Readings = append(out.Readings, j)
 	}
 	if next != "" {
 		if out.Next, err = seal(c.use, next); err != nil {
@@ -348,8 +349,8 @@ func (a *api) listViews(ctx context.Context, c *call) (answer, error) {
 // empty, a party's list. Whoever shows chats calls it before they are
 // answered, and does not answer them if it fails.
 func (a *api) record(ctx context.Context, c *call, conv archive.ConversationID, party string) error {
-	return a.views.RecordView(ctx, archive.View{
-		Corp: c.corpID, Viewer: c.caller.subject, Role: string(c.caller.role), Conversation: conv, Party: party,
-		At: a.now().UTC().Truncate(archive.ViewSlot),
+	return a.readings.RecordReading(ctx, archive.Reading{
+		Corp: c.corpID, By: c.caller.subject, Role: string(c.caller.role), Conversation: conv, Party: party,
+		At: a.now().UTC().Truncate(archive.ReadingSlot),
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // appendRow appends a page of the seqs after+1 to last to the chain.
@@ -28,9 +29,9 @@ func (w *world) appendRow(after, last uint64) archive.Row {
 	return row
 }
 
-func (w *world) aside(list ...archive.Undecryptable) {
+func (w *world) aside(list ...archive.SetAside) {
 	w.t.Helper()
-	if err := w.messages.WritePage(w.t.Context(), archive.PageView{Corp: corp, SetAside: list}); err != nil {
+	if err := w.messages.WritePage(w.t.Context(), decode.Decoded{Corp: corp, SetAside: list}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -66,9 +67,9 @@ func TestStatus(t *testing.T) {
 	w.appendRow(0, 5)
 	row := w.appendRow(5, 9)
 	w.aside(
-		archive.Undecryptable{Corp: corp, Seq: 6, After: 5, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon},
-		archive.Undecryptable{Corp: corp, Seq: 7, After: 5, MsgID: "b", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon},
-		archive.Undecryptable{Corp: corp, Seq: 8, After: 5, MsgID: "c", KeyVersion: 3, Reason: archive.ReasonCrash, At: noon},
+		archive.SetAside{Corp: corp, Seq: 6, After: 5, MsgID: "a", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon},
+		archive.SetAside{Corp: corp, Seq: 7, After: 5, MsgID: "b", KeyVersion: 2, Reason: archive.ReasonNoKey, At: noon},
+		archive.SetAside{Corp: corp, Seq: 8, After: 5, MsgID: "c", KeyVersion: 3, Reason: archive.ReasonCrash, At: noon},
 	)
 	s = get()
 	if s.Head.Seq != "9" || s.Head.Rows != 2 || s.Head.Hash != row.Hash || *s.HoursLeft != -1 || s.NotBefore == nil {
@@ -83,14 +84,14 @@ func TestStatus(t *testing.T) {
 	if g := s.Gaps; g.Count != 2 || g.Newest == nil || *g.Newest != (gapJSON{"1152921504606846976", "1152921504606846977", "record_too_large", moment(noon)}) {
 		t.Errorf("got gaps %+v", g)
 	}
-	if u := s.Undecryptable; u.FilesUntil == nil || *u.FilesUntil != moment(noon.Add(archive.Retention)) {
+	if u := s.SetAside; u.FilesUntil == nil || *u.FilesUntil != moment(noon.Add(archive.Retention)) {
 		t.Errorf("got files until %v, want 120 hours after the pull", u.FilesUntil)
 	}
-	if u := s.Undecryptable; u.Count != 3 || u.ByReason[archive.ReasonNoKey] != 2 || u.ByVersion["3"] != 1 || u.More {
-		t.Errorf("got undecryptable %+v", u)
+	if u := s.SetAside; u.Count != 3 || u.ByReason[archive.ReasonNoKey] != 2 || u.ByVersion["3"] != 1 || u.More {
+		t.Errorf("got set_aside %+v", u)
 	}
 	w.pass(archive.Retention)
-	if u := get().Undecryptable; u.FilesUntil != nil {
+	if u := get().SetAside; u.FilesUntil != nil {
 		t.Errorf("got files until %s, and all are gone", *u.FilesUntil)
 	}
 	zh := w.do(request{who: tokenOf(corp, admin), method: "GET", path: "/v1/corps/" + corp + "/status", header: map[string]string{"Accept-Language": "zh"}})
@@ -107,7 +108,7 @@ func TestLedgerPages(t *testing.T) {
 	for i := range uint64(n) {
 		w.appendRow(i*10, i*10+10)
 	}
-	if err := w.ledger.Finish(t.Context(), corp, 10, archive.Result{At: w.now(), Stored: 9, Unreadable: 1, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 8}}, nil); err != nil {
+	if err := w.ledger.Finish(t.Context(), corp, 10, archive.Result{At: w.now(), Stored: 9, Unreadable: 1, SetAside: map[string]int{"no_key": 1}, Types: map[string]int{"text": 8}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	type page struct {
@@ -153,19 +154,19 @@ func TestLedgerPages(t *testing.T) {
 	}
 }
 
-func TestUndecryptablePages(t *testing.T) {
+func TestSetAsidePages(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
 	w.bareCorp(other)
 	for seq := range uint64(5) {
-		w.aside(archive.Undecryptable{Corp: corp, Seq: seq + 1, MsgID: "m" + strconv.FormatUint(seq, 10), KeyVersion: 1, Reason: archive.ReasonLibrary, Detail: "10006", At: noon})
+		w.aside(archive.SetAside{Corp: corp, Seq: seq + 1, MsgID: "m" + strconv.FormatUint(seq, 10), KeyVersion: 1, Reason: archive.ReasonLibrary, Detail: "10006", At: noon})
 	}
-	w.aside(archive.Undecryptable{Corp: corp, Seq: 6, After: 5, Reason: archive.ReasonJournal, Detail: "the whole page", At: noon})
+	w.aside(archive.SetAside{Corp: corp, Seq: 6, After: 5, Reason: archive.ReasonJournal, Detail: "the whole page", At: noon})
 	type page struct {
-		List []asideJSON `json:"undecryptable"`
+		List []setAsideJSON `json:"set_aside"`
 		Next *string
 	}
-	path := "/v1/corps/" + corp + "/undecryptable?limit=2"
+	path := "/v1/corps/" + corp + "/set-aside?limit=2"
 	var seqs []string
 	for next := ""; ; {
 		p := into[page](w.get(tokenOf(corp, admin), path+next).want(200))
@@ -177,9 +178,9 @@ func TestUndecryptablePages(t *testing.T) {
 		}
 		next = "&page=" + *p.Next
 		// Another limit is fine; another list or corp is not.
-		w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/undecryptable?limit=9"+next).want(200)
+		w.get(tokenOf(corp, admin), "/v1/corps/"+corp+"/set-aside?limit=9"+next).want(200)
 		w.get(tokenOf(corp, service), "/v1/corps/"+corp+"/events?limit=2"+next).wantProblem(400, "invalid-request")
-		w.get(tokenOf(other, admin), "/v1/corps/"+other+"/undecryptable?limit=2"+next).wantProblem(400, "invalid-request")
+		w.get(tokenOf(other, admin), "/v1/corps/"+other+"/set-aside?limit=2"+next).wantProblem(400, "invalid-request")
 	}
 	if got := strings.Join(seqs, " "); got != "1 2 3 4 5 6" {
 		t.Errorf("got %s", got)
@@ -235,19 +236,19 @@ func TestViewsAreListed(t *testing.T) {
 	w := newWorld(t)
 	w.bareCorp(corp)
 	for i := range 5 {
-		if err := w.views.RecordView(t.Context(), archive.View{Corp: corp, Viewer: fmt.Sprintf("u-%d", i), Role: "reader", Party: "lin.hua", At: noon.Truncate(archive.ViewSlot)}); err != nil {
+		if err := w.readings.RecordReading(t.Context(), archive.Reading{Corp: corp, By: fmt.Sprintf("u-%d", i), Role: "reader", Party: "lin.hua", At: noon.Truncate(archive.ReadingSlot)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	type page struct {
-		Views []viewJSON
-		Next  *string
+		Readings []readingJSON
+		Next     *string
 	}
 	seen := make(map[string]bool)
 	for next := ""; ; {
-		p := into[page](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/views?day=2026-01-31&limit=2"+next).want(200))
-		for _, v := range p.Views {
-			seen[v.Viewer] = true
+		p := into[page](w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/readings?day=2026-01-31&limit=2"+next).want(200))
+		for _, v := range p.Readings {
+			seen[v.By] = true
 			if v.Conversation != nil || *v.Party != "lin.hua" || v.At != "2026-01-31T06:30:00.000Z" {
 				t.Errorf("got %+v", v)
 			}
@@ -256,13 +257,13 @@ func TestViewsAreListed(t *testing.T) {
 			break
 		}
 		next = "&page=" + *p.Next
-		w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/views?day=2026-01-30&limit=2"+next).wantProblem(400, "invalid-request")
+		w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/readings?day=2026-01-30&limit=2"+next).wantProblem(400, "invalid-request")
 	}
 	if len(seen) != 5 {
 		t.Errorf("got %d viewers, want 5", len(seen))
 	}
 	for _, day := range []string{"2026-02-30", "yesterday", "", "2026-1-1"} {
-		if got := w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/views?day="+day).want(400).rules(); got != "day:form" {
+		if got := w.get(tokenOf(corp, auditor), "/v1/corps/"+corp+"/readings?day="+day).want(400).rules(); got != "day:form" {
 			t.Errorf("day %q: got %s", day, got)
 		}
 	}

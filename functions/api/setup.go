@@ -16,7 +16,7 @@ const (
 	minSecret, maxSecret = 16, 128 // characters; WeCom's have 43
 	// secretShown is how much of a secret the set-up page shows.
 	secretShown = 4
-	// countMost is how many undecryptable rows or pending pages are looked at
+	// countMost is how many records set aside or pending pages are looked at
 	// to say something about all of them.
 	countMost = 1000
 )
@@ -83,7 +83,7 @@ func (a *api) setup(ctx context.Context, corp archive.Corp) (setupJSON, error) {
 	if err != nil {
 		return setupJSON{}, err
 	}
-	aside, more, err := a.messages.Undecryptables(ctx, corp.ID, 0, countMost)
+	aside, more, err := a.messages.ListSetAside(ctx, corp.ID, 0, countMost)
 	if err != nil {
 		return setupJSON{}, err
 	}

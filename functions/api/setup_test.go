@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -327,20 +328,20 @@ func TestSetupSteps(t *testing.T) {
 	check("nothing to pull yet", "waiting done waiting done done waiting")
 	row := w.appendRow(0, 3)
 	check("a page came", "done done waiting done done done")
-	w.aside(archive.Undecryptable{Corp: corp, Seq: 2, After: row.After, MsgID: "m", KeyVersion: 4, Reason: archive.ReasonNoKey, At: noon})
+	w.aside(archive.SetAside{Corp: corp, Seq: 2, After: row.After, MsgID: "m", KeyVersion: 4, Reason: archive.ReasonNoKey, At: noon})
 	check("no key opens it", "done done redo done done done")
 	if s := w.setup(); !slices.Equal(s.UnmatchedVersions, []uint32{4}) {
 		t.Errorf("got unmatched versions %v, want 4", s.UnmatchedVersions)
 	}
 	w.bind(key, 1)
-	if err := w.messages.WritePage(t.Context(), archive.PageView{Corp: corp, Cleared: []uint64{2}}); err != nil {
+	if err := w.messages.WritePage(t.Context(), decode.Decoded{Corp: corp, Cleared: []uint64{2}}); err != nil {
 		t.Fatal(err)
 	}
 	check("all is well", "done done done done done done")
 
-	var many []archive.Undecryptable
+	var many []archive.SetAside
 	for i := range uint64(countMost + 1) {
-		many = append(many, archive.Undecryptable{Corp: corp, Seq: 10 + i, After: 9, KeyVersion: 1, Reason: archive.ReasonLibrary, At: noon})
+		many = append(many, archive.SetAside{Corp: corp, Seq: 10 + i, After: 9, KeyVersion: 1, Reason: archive.ReasonLibrary, At: noon})
 	}
 	w.aside(many[1:]...)
 	if s := w.setup(); s.UnmatchedMore {
@@ -539,7 +540,7 @@ type (
 		*crash
 	}
 	crashingReplays struct {
-		archive.ReplayStarter
+		decode.ReplayStarter
 		*crash
 	}
 )
@@ -556,11 +557,11 @@ func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint
 	return s.at("claim", func() error { return s.corpStore.Claim(ctx, id, keyID, version, at) })
 }
 
-func (l crashingLedger) CreateReplay(ctx context.Context, r archive.Replay) error {
+func (l crashingLedger) CreateReplay(ctx context.Context, r decode.Replay) error {
 	return l.at("job", func() error { return l.ledger.CreateReplay(ctx, r) })
 }
 
-func (r crashingReplays) StartReplay(ctx context.Context, job archive.Replay) error {
+func (r crashingReplays) StartReplay(ctx context.Context, job decode.Replay) error {
 	return r.at("request", func() error { return r.ReplayStarter.StartReplay(ctx, job) })
 }
 
@@ -591,8 +592,8 @@ func TestImportEndsAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			jobs = slices.DeleteFunc(jobs, func(r archive.Replay) bool { return !r.CreatedAt.Equal(w.now()) })
-			if there := len(set.Keys) > i; there && (len(jobs) != 1 || !jobs[0].Waiting || jobs[0].Done) {
+			jobs = slices.DeleteFunc(jobs, func(r decode.Replay) bool { return !r.CreatedAt.Equal(w.now()) })
+			if there := len(set.Keys) > i; there && (len(jobs) != 1 || !jobs[0].OnlySetAside || jobs[0].Done) {
 				t.Errorf("%s, after %v: the key is there and got jobs %+v", step, after, jobs)
 			}
 			// Nothing runs it before the key is there: not a request, and dispatch

@@ -57,12 +57,12 @@ type statementJSON struct {
 		Pages   int `json:"pages"`
 		Records int `json:"records"`
 	} `json:"waiting"`
-	Pulled        int            `json:"pulled"`
-	Stored        int            `json:"stored"`
-	Unreadable    int            `json:"unreadable"`
-	Undecryptable map[string]int `json:"undecryptable"`
-	Types         map[string]int `json:"types"`
-	Media         mediaJSON      `json:"media"`
+	Pulled     int            `json:"pulled"`
+	Stored     int            `json:"stored"`
+	Unreadable int            `json:"unreadable"`
+	SetAside   map[string]int `json:"set_aside"`
+	Types      map[string]int `json:"types"`
+	Media      mediaJSON      `json:"media"`
 
 	GapCount int        `json:"gap_count"`
 	Gaps     []rowJSON  `json:"gaps"`
@@ -113,7 +113,7 @@ func (e chainEnd) follows(r archive.Row) bool {
 func newStatement(day archive.Day, opening chainEnd) *statementJSON {
 	return &statementJSON{
 		Day: day, Whole: true, Decoded: true, Opening: opening.show(), Closing: opening.show(),
-		Undecryptable: map[string]int{}, Types: map[string]int{}, Gaps: []rowJSON{}, Losses: []lossJSON{},
+		SetAside: map[string]int{}, Types: map[string]int{}, Gaps: []rowJSON{}, Losses: []lossJSON{},
 		Media: mediaJSON{Whole: true}, files: map[string]bool{},
 	}
 }
@@ -150,8 +150,8 @@ func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	if r.Result.Files > 0 {
 		s.naming = append(s.naming, r)
 	}
-	for reason, n := range r.Result.Undecryptable {
-		s.Undecryptable[reason] += n
+	for reason, n := range r.Result.SetAside {
+		s.SetAside[reason] += n
 	}
 	for kind, n := range r.Result.Types {
 		s.Types[kind] += n

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // link appends a row to the chain of a corp, as pulled at a time.
@@ -73,8 +74,8 @@ func TestStatements(t *testing.T) {
 	c := w.link(beijing(t, 29, "23:59:59"), archive.PageRow, 5_000_000_013)
 	d := w.link(beijing(t, 31, "10:00:00"), archive.PageRow, 5_000_000_020)
 	w.decoded(a, archive.Result{Stored: 10, Types: map[string]int{"text": 10}})
-	w.decoded(b, archive.Result{Stored: 4_999_999_989, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 4_999_999_988}, Unreadable: 1})
-	w.decoded(c, archive.Result{Undecryptable: map[string]int{"journal_damaged": 10}})
+	w.decoded(b, archive.Result{Stored: 4_999_999_989, SetAside: map[string]int{"no_key": 1}, Types: map[string]int{"text": 4_999_999_988}, Unreadable: 1})
+	w.decoded(c, archive.Result{SetAside: map[string]int{"journal_damaged": 10}})
 	for _, l := range []archive.Loss{
 		{Corp: corp, Since: beijing(t, 20, "01:00:00"), At: beijing(t, 25, "01:00:00")},
 		{Corp: corp, Since: beijing(t, 24, "01:00:00"), At: beijing(t, 29, "01:00:00")},
@@ -91,8 +92,8 @@ func TestStatements(t *testing.T) {
 	if *s.FirstSeq != "11" || *s.LastSeq != "5000000013" || s.Pages != 2 || !s.Decoded || s.Pulled != 5_000_000_000 || s.Stored != 4_999_999_989 || s.Unreadable != 1 {
 		t.Errorf("counts: got %+v", s)
 	}
-	if s.Undecryptable["no_key"] != 1 || s.Undecryptable["journal_damaged"] != 10 || s.Types["text"] != 4_999_999_988 {
-		t.Errorf("counts: got %v, %v", s.Undecryptable, s.Types)
+	if s.SetAside["no_key"] != 1 || s.SetAside["journal_damaged"] != 10 || s.Types["text"] != 4_999_999_988 {
+		t.Errorf("counts: got %v, %v", s.SetAside, s.Types)
 	}
 	if s.GapCount != 1 || len(s.Gaps) != 1 || s.Gaps[0].Hash != g.Hash || len(s.Losses) != 1 || s.Losses[0].Since != moment(beijing(t, 24, "01:00:00")) {
 		t.Errorf("got gaps %+v, losses %+v", s.Gaps, s.Losses)
@@ -321,7 +322,7 @@ func TestTypes(t *testing.T) {
 		t.Errorf("of one day: got %+v", got)
 	}
 	// What came in another year is not new.
-	if err := w.messages.WritePage(t.Context(), archive.PageView{Corp: corp, Kinds: []archive.Kind{
+	if err := w.messages.WritePage(t.Context(), decode.Decoded{Corp: corp, FirstSeen: []decode.FirstSeen{
 		{Corp: corp, Name: "hologram", At: noon.AddDate(-1, 0, 0)}, {Corp: corp, Name: "text text.font", At: noon.AddDate(-2, 0, 0)},
 	}}); err != nil {
 		t.Fatal(err)
@@ -364,7 +365,7 @@ func TestVerifications(t *testing.T) {
 	}
 	done := stored
 	done.Done, done.Faults = true, 101
-	done.Findings = []archive.Finding{{After: 4, What: archive.FaultChain}, {After: 5, Seq: 1<<64 - 1, What: archive.FaultMissing}}
+	done.Findings = []decode.Finding{{After: 4, What: decode.FaultChain}, {After: 5, Seq: 1<<64 - 1, What: decode.FaultMissing}}
 	if err := w.ledger.AdvanceReplay(t.Context(), stored, done); err != nil {
 		t.Fatal(err)
 	}

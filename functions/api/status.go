@@ -11,22 +11,22 @@ import (
 )
 
 type statusJSON struct {
-	CorpID        string            `json:"corp_id"`
-	Enabled       bool              `json:"enabled"`
-	Head          headJSON          `json:"head"`
-	LastCallAt    *string           `json:"last_call_at"`
-	LastPageAt    *string           `json:"last_page_at"`
-	LastEmptyAt   *string           `json:"last_empty_at"`
-	LagSeconds    *int64            `json:"lag_seconds"`
-	HoursLeft     *float64          `json:"hours_left"`
-	NotBefore     *string           `json:"not_before"`
-	CallbackAt    *string           `json:"callback_at"`
-	Trouble       *troubleJSON      `json:"trouble"`
-	Losses        []lossJSON        `json:"losses"`
-	Gaps          gapsJSON          `json:"gaps"`
-	PagesWaiting  pagesWaitingJSON  `json:"pages_waiting"`
-	Undecryptable undecryptableJSON `json:"undecryptable"`
-	Files         filesJSON         `json:"files"`
+	CorpID       string            `json:"corp_id"`
+	Enabled      bool              `json:"enabled"`
+	Head         headJSON          `json:"head"`
+	LastCallAt   *string           `json:"last_call_at"`
+	LastPageAt   *string           `json:"last_page_at"`
+	LastEmptyAt  *string           `json:"last_empty_at"`
+	LagSeconds   *int64            `json:"lag_seconds"`
+	HoursLeft    *float64          `json:"hours_left"`
+	NotBefore    *string           `json:"not_before"`
+	CallbackAt   *string           `json:"callback_at"`
+	Trouble      *troubleJSON      `json:"trouble"`
+	Losses       []lossJSON        `json:"losses"`
+	Gaps         gapsJSON          `json:"gaps"`
+	PagesWaiting pagesWaitingJSON  `json:"pages_waiting"`
+	SetAside     setAsideCountJSON `json:"set_aside"`
+	Files        filesJSON         `json:"files"`
 }
 
 type headJSON struct {
@@ -76,7 +76,7 @@ type pagesWaitingJSON struct {
 	More       bool    `json:"more"`
 }
 
-type undecryptableJSON struct {
+type setAsideCountJSON struct {
 	Count     int                    `json:"count"`
 	ByReason  map[archive.Reason]int `json:"by_reason"`
 	ByVersion map[string]int         `json:"by_version"`
@@ -103,7 +103,7 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	aside, more, err := a.messages.Undecryptables(ctx, c.corpID, 0, countMost)
+	aside, more, err := a.messages.ListSetAside(ctx, c.corpID, 0, countMost)
 	if err != nil {
 		return answer{}, err
 	}
@@ -126,7 +126,7 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 		LastCallAt: momentOrNull(state.LastCallAt), LastPageAt: momentOrNull(state.LastPageAt), LastEmptyAt: momentOrNull(state.LastEmptyAt),
 		NotBefore: momentOrNull(state.NotBefore), CallbackAt: momentOrNull(c.corp.CallbackAt),
 		Losses: []lossJSON{}, Gaps: gapsJSON{Count: state.Gaps},
-		Undecryptable: undecryptableJSON{
+		SetAside: setAsideCountJSON{
 			Count: len(aside), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more,
 		},
 		Files: showBacklog(backlog, now),
@@ -155,10 +155,10 @@ func (a *api) getStatus(ctx context.Context, c *call) (answer, error) {
 	}
 	j.PagesWaiting.OldestAt, j.PagesWaiting.FilesUntil = momentOrNull(oldest), momentOrNull(pagesUntil)
 	for _, u := range aside {
-		j.Undecryptable.ByReason[u.Reason]++
-		j.Undecryptable.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
+		j.SetAside.ByReason[u.Reason]++
+		j.SetAside.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
 	}
-	j.Undecryptable.FilesUntil = momentOrNull(asideUntil)
+	j.SetAside.FilesUntil = momentOrNull(asideUntil)
 	if !c.corp.EnabledAt.IsZero() {
 		left := archive.HoursLeft(c.corp, state, now)
 		lag := max(int64((archive.Retention-left)/time.Second), 0)
@@ -205,8 +205,8 @@ func (a *api) pageFilesUntil(ctx context.Context, corp string, pendings []archiv
 
 // asideFilesUntil is the same for rows set aside, where aside are the first of
 // them, and not all if more.
-func (a *api) asideFilesUntil(ctx context.Context, corp string, aside []archive.Undecryptable, more bool, now time.Time) (time.Time, error) {
-	next := func(list []archive.Undecryptable) (next time.Time) {
+func (a *api) asideFilesUntil(ctx context.Context, corp string, aside []archive.SetAside, more bool, now time.Time) (time.Time, error) {
+	next := func(list []archive.SetAside) (next time.Time) {
 		for _, u := range list {
 			until := u.At.Add(archive.Retention)
 			if until.After(now) && (next.IsZero() || until.Before(next)) {
@@ -223,7 +223,7 @@ func (a *api) asideFilesUntil(ctx context.Context, corp string, aside []archive.
 	if err != nil {
 		return time.Time{}, err
 	}
-	aside, _, err = a.messages.Undecryptables(ctx, corp, over.last, 1)
+	aside, _, err = a.messages.ListSetAside(ctx, corp, over.last, 1)
 	return next(aside), err
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -53,8 +54,8 @@ func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledg
 	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, identity: identity, now: now, passed: make(map[string]bool)}
 }
 
-// Decrypter implements [archive.Decrypters].
-func (d *decrypters) Decrypter(ctx context.Context, corp string) (archive.Decrypter, error) {
+// Decrypter implements [decode.Decrypters].
+func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
 	id, err := d.identityFor(ctx, corp)
 	if err != nil {
 		return nil, err

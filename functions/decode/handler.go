@@ -6,12 +6,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 type handler struct {
-	decode func(ctx context.Context, corp string, after uint64, redo archive.Redo) error
+	decode func(ctx context.Context, corp string, after uint64, redo decode.Redo) error
 	replay func(ctx context.Context, corp, id string) error
 	log    *slog.Logger
 }
@@ -39,5 +39,5 @@ func (h handler) one(ctx context.Context, m events.SQSMessage) error {
 	if req.Replay != "" {
 		return h.replay(ctx, req.Corp, req.Replay)
 	}
-	return h.decode(ctx, req.Corp, req.After, archive.FirstTime)
+	return h.decode(ctx, req.Corp, req.After, decode.FirstTime)
 }

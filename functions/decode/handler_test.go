@@ -14,6 +14,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -24,10 +25,10 @@ func TestHandle(t *testing.T) {
 	var did []string
 	h := handler{
 		log: slog.New(slog.DiscardHandler),
-		decode: func(_ context.Context, c string, after uint64, redo archive.Redo) error {
+		decode: func(_ context.Context, c string, after uint64, redo decode.Redo) error {
 			did = append(did, fmt.Sprint("page ", after, " ", redo))
 			if after == 2 {
-				return archive.ErrUnfinished
+				return decode.ErrUnfinished
 			}
 			return nil
 		},

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -44,7 +45,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	view := dynamostore.NewMessages(db, cfg.messages)
 	journal := s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal)
 	queues := sqs.NewFromConfig(sdk)
-	replayer := &archive.Replayer{
+	replayer := &decode.Replayer{
 		Ledger:  ledger,
 		Heads:   ledger,
 		Journal: journal,
@@ -53,7 +54,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Now:     time.Now,
 		Log:     log,
 	}
-	decoder := &archive.Decoder{
+	decoder := &decode.Decoder{
 		Ledger:     ledger,
 		Journal:    journal,
 		View:       view,
@@ -69,6 +70,6 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Log:        log,
 	}
 	replayer.Decode = decoder.Decode
-	replayer.Verify = (&archive.Verifier{Decoder: decoder, View: view}).Page
+	replayer.Verify = (&decode.Verifier{Decoder: decoder, View: view}).Page
 	return handler{decode: decoder.Decode, replay: replayer.Run, log: log}.handle, nil
 }

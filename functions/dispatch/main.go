@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
@@ -29,10 +29,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
-	dispatcher := &archive.Dispatcher{
+	dispatcher := &watch.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
-		Aside:       dynamostore.NewMessages(db, cfg.messages),
+		SetAside:    dynamostore.NewMessages(db, cfg.messages),
 		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes:     decodes,
 		DecodeDepth: decodes,

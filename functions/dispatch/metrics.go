@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // metrics writes the fleet's numbers as a log line in CloudWatch's embedded
@@ -17,7 +17,7 @@ type metrics struct {
 	log       *slog.Logger
 }
 
-var _ archive.Metrics = metrics{}
+var _ watch.Metrics = metrics{}
 
 // The parts of the format that CloudWatch reads.
 type (
@@ -33,8 +33,8 @@ type (
 	metric struct{ Name, Unit string }
 )
 
-// Fleet implements [archive.Metrics]. What was not counted is left out.
-func (m metrics) Fleet(ctx context.Context, f archive.Fleet) {
+// Fleet implements [watch.Metrics]. What was not counted is left out.
+func (m metrics) Fleet(ctx context.Context, f watch.Fleet) {
 	d := directive{Namespace: m.namespace, Dimensions: [][]string{{}}}
 	var values []any
 	add := func(name, unit string, v any) {
@@ -52,7 +52,7 @@ func (m metrics) Fleet(ctx context.Context, f archive.Fleet) {
 	for _, c := range []struct {
 		name string
 		n    int
-	}{{"UndecryptableRows", f.Undecryptable}, {"PagesWaiting", f.Overdue}, {"StuckPages", f.Stuck}} {
+	}{{"RecordsSetAside", f.SetAside}, {"PagesWaiting", f.Overdue}, {"StuckPages", f.Stuck}} {
 		if c.n >= 0 {
 			add(c.name, "Count", c.n)
 		}

@@ -11,21 +11,22 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // The line is what the specification of the embedded metric format asks for:
 // every metric that is named has a number beside _aws.
 func TestFleetIsAMetricLine(t *testing.T) {
 	for name, c := range map[string]struct {
-		fleet archive.Fleet
+		fleet watch.Fleet
 		want  map[string]float64
 	}{
 		"all counted": {
-			archive.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, FilesLeft: 30 * time.Hour, Broken: 1, Losing: 2, Undecryptable: 4, Overdue: 5, Stuck: 6},
-			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "LeastFileHoursLeft": 30, "CorpsBroken": 1, "CorpsLosing": 2, "UndecryptableRows": 4, "PagesWaiting": 5, "StuckPages": 6},
+			watch.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, FilesLeft: 30 * time.Hour, Broken: 1, Losing: 2, SetAside: 4, Overdue: 5, Stuck: 6},
+			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "LeastFileHoursLeft": 30, "CorpsBroken": 1, "CorpsLosing": 2, "RecordsSetAside": 4, "PagesWaiting": 5, "StuckPages": 6},
 		},
 		"not all counted": {
-			archive.Fleet{LeastLeft: archive.Retention, FilesLeft: -1, Undecryptable: -1, Overdue: -1, Stuck: -1},
+			watch.Fleet{LeastLeft: archive.Retention, FilesLeft: -1, SetAside: -1, Overdue: -1, Stuck: -1},
 			map[string]float64{"Corps": 0, "WorstLagSeconds": 0, "LeastHoursLeft": 120, "CorpsBroken": 0, "CorpsLosing": 0},
 		},
 	} {
@@ -80,7 +81,7 @@ func TestTemplateKnowsTheMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	metrics{"archive", time.Now, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), archive.Fleet{})
+	metrics{"archive", time.Now, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), watch.Fleet{})
 	var values map[string]any
 	if err := json.Unmarshal(out.Bytes(), &values); err != nil {
 		t.Fatal(err)

@@ -6,12 +6,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 type handler struct {
-	inspect func(context.Context, archive.InspectRequest) error
+	inspect func(context.Context, directory.Request) error
 	log     *slog.Logger
 }
 

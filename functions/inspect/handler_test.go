@@ -19,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
@@ -33,7 +34,7 @@ const (
 
 func TestHandle(t *testing.T) {
 	var served []string
-	h := handler{log: slog.New(slog.DiscardHandler), inspect: func(_ context.Context, r archive.InspectRequest) error {
+	h := handler{log: slog.New(slog.DiscardHandler), inspect: func(_ context.Context, r directory.Request) error {
 		served = append(served, r.Corp+" "+r.Why)
 		if r.Corp == corpA {
 			return errors.New("a store is down")
@@ -97,18 +98,18 @@ func TestAgainstWeCom(t *testing.T) {
 	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	inspector := &archive.Inspector{
+	inspector := &directory.Inspector{
 		Corps: corps, Secrets: secrets, WeCom: api, Ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	h := handler{inspect: inspector.Inspect, log: log}
-	book := &archive.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
+	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
 
 	ctx := t.Context()
 	must(t, corps.CreateCorp(ctx, archive.Corp{ID: corpA, Name: "公司", CreatedAt: time.Now()}))
 	must(t, corps.SetSecret(ctx, corpA, "secr", time.Now()))
 	must(t, secrets.PutArchiveSecret(ctx, corpA, secret.New(company.Secret())))
-	must(t, contacts.SetApp(ctx, corpA, archive.App{SecretPrefix: "app ", SetAt: time.Now()}))
+	must(t, contacts.SetApp(ctx, corpA, directory.App{SecretPrefix: "app ", SetAt: time.Now()}))
 	must(t, secrets.PutAppSecret(ctx, corpA, secret.New("app secret of a corp")))
 
 	view := company.View()
@@ -154,28 +155,28 @@ func TestAgainstWeCom(t *testing.T) {
 	}
 	reach, err := contacts.Reach(ctx, corpA)
 	must(t, err)
-	if s := reach.Access[archive.AccessCustomers]; s.Trouble == nil || s.Trouble.Cause != archive.CauseTrustedIP || s.Trouble.Code != 60020 {
+	if s := reach.Access[directory.AccessCustomers]; s.Trouble == nil || s.Trouble.Cause != archive.CauseTrustedIP || s.Trouble.Code != 60020 {
 		t.Errorf("got %+v, want that the address is not trusted", s.Trouble)
 	}
-	if s := reach.Access[archive.AccessArchive]; s.Trouble != nil {
+	if s := reach.Access[directory.AccessArchive]; s.Trouble != nil {
 		t.Errorf("the archive: got %+v, want no trouble", s.Trouble)
 	}
 
 	// Mended, and a person asks.
 	must(t, company.SetApp(wecom.AppConfig{Secret: "app secret of a corp", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
-	must(t, requests.RequestInspections(ctx, archive.InspectRequest{
+	must(t, requests.RequestInspections(ctx, directory.Request{
 		V: 1, Corp: corpA, Why: "asked", Check: true, Force: true,
-		Pairs: []archive.Pair{{Member: view.Customers[0].Followers[0], Contact: view.Customers[0].ExternalUserID}}, ConsentRooms: rooms,
+		Pairs: []directory.Pair{{Member: view.Customers[0].Followers[0], Contact: view.Customers[0].ExternalUserID}}, ConsentRooms: rooms,
 	}))
 	serve()
-	if reach, err = contacts.Reach(ctx, corpA); err != nil || reach.Scope == nil || reach.Scope.Count != len(view.Staff) || reach.Access[archive.AccessCustomers].Trouble != nil {
+	if reach, err = contacts.Reach(ctx, corpA); err != nil || reach.Scope == nil || reach.Scope.Count != len(view.Staff) || reach.Access[directory.AccessCustomers].Trouble != nil {
 		t.Errorf("got %+v, error %v, want a scope and no trouble", reach, err)
 	}
 	book.Lookup(ctx, corp, people, rooms)
 	serve()
 	shown := book.Lookup(ctx, corp, people, rooms)
 	for _, s := range view.Staff {
-		if got := shown.People[s.UserID]; got.Name != s.Name || got.Kind != archive.Member {
+		if got := shown.People[s.UserID]; got.Name != s.Name || got.Kind != directory.Member {
 			t.Errorf("member %s: got %+v, want %s", s.UserID, got, s.Name)
 		}
 	}
@@ -185,7 +186,7 @@ func TestAgainstWeCom(t *testing.T) {
 		}
 	}
 	for _, r := range view.Robots {
-		if got := shown.People[r.ID]; got.Name != r.Name || got.Kind != archive.Robot {
+		if got := shown.People[r.ID]; got.Name != r.Name || got.Kind != directory.Robot {
 			t.Errorf("robot: got %+v, want %s", got, r.Name)
 		}
 	}
@@ -195,7 +196,7 @@ func TestAgainstWeCom(t *testing.T) {
 			t.Errorf("room %s: got kind %q, want %q", r.Name, got.Kind, r.Kind)
 		}
 		if r.Kind == wecom.ForeignRoom {
-			if got.Missing != archive.MissingForeign || got.Name != "" {
+			if got.Missing != directory.MissingForeign || got.Name != "" {
 				t.Errorf("foreign room: got %+v", got)
 			}
 		} else if got.Name != r.Name || got.Owner != r.Owner || len(got.Members) != len(r.Members) {

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
@@ -39,7 +40,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	db := dynamodb.NewFromConfig(sdk)
-	inspector := &archive.Inspector{
+	inspector := &directory.Inspector{
 		Corps:    dynamostore.NewCorps(db, cfg.corps),
 		Secrets:  secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
 		WeCom:    wecom,

@@ -6,12 +6,12 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
 type handler struct {
-	fetch func(context.Context, archive.MediaRequest) error
+	fetch func(context.Context, media.Request) error
 	log   *slog.Logger
 }
 
@@ -24,8 +24,8 @@ func (h handler) handle(ctx context.Context, event events.SQSEvent) (events.SQSE
 	fail := func(id string) {
 		resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 	}
-	messages := make(map[archive.MediaRequest][]string)
-	var order []archive.MediaRequest
+	messages := make(map[media.Request][]string)
+	var order []media.Request
 	for _, m := range event.Records {
 		req, err := sqsqueue.ParseMedia(m.Body)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 const (
@@ -19,8 +19,8 @@ const (
 )
 
 func TestHandle(t *testing.T) {
-	var did []archive.MediaRequest
-	h := handler{log: slog.New(slog.DiscardHandler), fetch: func(_ context.Context, r archive.MediaRequest) error {
+	var did []media.Request
+	h := handler{log: slog.New(slog.DiscardHandler), fetch: func(_ context.Context, r media.Request) error {
 		did = append(did, r)
 		if r.Corp == corpA && r.Lane == 1 {
 			return errors.New("no table")
@@ -47,7 +47,7 @@ func TestHandle(t *testing.T) {
 	if want := []string{"6", "7", "2", "5"}; !slices.Equal(failed, want) {
 		t.Errorf("got failures %v, want %v", failed, want)
 	}
-	if want := []archive.MediaRequest{{V: 1, Corp: corpA}, {V: 1, Corp: corpA, Lane: 1}, {V: 1, Corp: corpB, Lane: 1}}; !slices.Equal(did, want) {
+	if want := []media.Request{{V: 1, Corp: corpA}, {V: 1, Corp: corpA, Lane: 1}, {V: 1, Corp: corpB, Lane: 1}}; !slices.Equal(did, want) {
 		t.Errorf("got rounds %v, want %v", did, want)
 	}
 }

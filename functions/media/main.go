@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -31,10 +32,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	pool := sdkworker.NewPool(sdkworker.Config{
 		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
-		InitTimeout: archive.CallTimeout, MediaTimeout: archive.MediaCallTimeout, Log: log,
+		InitTimeout: archive.CallTimeout, MediaTimeout: media.CallTimeout, Log: log,
 	})
 	db := dynamodb.NewFromConfig(sdk)
-	fetcher := &archive.Fetcher{
+	fetcher := &media.Fetcher{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
 		Ledger:  dynamostore.NewLedger(db, cfg.ledger),
@@ -42,7 +43,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Files:   dynamostore.NewMedia(db, cfg.media),
 		Objects: s3store.NewMedia(s3.NewFromConfig(sdk), cfg.files),
 		Queue:   sqsqueue.NewMedia(sqs.NewFromConfig(sdk), cfg.requests, rand.Text),
-		MaxSize: archive.MaxFileSize,
+		MaxSize: media.MaxSize,
 		Now:     time.Now,
 		Sleep:   archive.Sleep,
 		Log:     log,

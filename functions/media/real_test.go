@@ -32,6 +32,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -174,7 +175,7 @@ func (s *stage) addCorp(id string) *wecom.Corp {
 }
 
 // send lets a file be sent, and registers it as decoding would.
-func (s *stage) send(c *wecom.Corp, d wecom.Draft) archive.File {
+func (s *stage) send(c *wecom.Corp, d wecom.Draft) media.File {
 	s.t.Helper()
 	people := c.View().Staff
 	d.From, d.To = people[0].UserID, []string{people[1].UserID}
@@ -188,21 +189,21 @@ func (s *stage) send(c *wecom.Corp, d wecom.Draft) archive.File {
 		s.t.Fatalf("message names %d files, want one: %s", len(named), sent.LeftOut)
 	}
 	now := time.Now()
-	f := archive.File{
-		Corp: corpid, ID: archive.FileID(named[0].SDKFileID), SDKFileID: named[0].SDKFileID, Kind: named[0].Kind,
-		Name: named[0].Name, Ext: named[0].Ext, MD5: named[0].MD5, Size: named[0].Size, State: archive.FileWaiting,
-		From:     archive.FileUse{Conversation: "single:a:b", Time: sent.SentAt, MsgID: sent.MsgID, Seq: sent.Seq},
-		Deadline: archive.FileDeadline(sent.SentAt, now), NotBefore: now,
+	f := media.File{
+		Corp: corpid, ID: media.ID(named[0].SDKFileID), SDKFileID: named[0].SDKFileID, Kind: named[0].Kind,
+		Name: named[0].Name, Ext: named[0].Ext, MD5: named[0].MD5, Size: named[0].Size, State: media.Waiting,
+		From:     media.Use{Conversation: "single:a:b", Time: sent.SentAt, MsgID: sent.MsgID, Seq: sent.Seq},
+		Deadline: media.Deadline(sent.SentAt, now), NotBefore: now,
 	}
-	_, err = archive.RegisterFiles(s.t.Context(), s.files, corpid, []archive.File{f}, false)
+	_, err = media.Register(s.t.Context(), s.files, corpid, []media.File{f}, false)
 	must(s.t, err)
 	return f
 }
 
 // round invokes the function for a file's lane.
-func (s *stage) round(f archive.File) error {
+func (s *stage) round(f media.File) error {
 	event, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{
-		MessageId: "1", Body: fmt.Sprintf(`{"v":1,"corp":"%s","lane":%d}`, corpid, archive.FileLane(f.ID)),
+		MessageId: "1", Body: fmt.Sprintf(`{"v":1,"corp":"%s","lane":%d}`, corpid, media.Lane(f.ID)),
 	}}})
 	must(s.t, err)
 	answer, err := s.function.Invoke(s.t.Context(), event)
@@ -217,7 +218,7 @@ func (s *stage) round(f archive.File) error {
 	return nil
 }
 
-func (s *stage) row(f archive.File) archive.File {
+func (s *stage) row(f media.File) media.File {
 	s.t.Helper()
 	row, err := s.files.File(s.t.Context(), corpid, f.ID)
 	must(s.t, err)
@@ -225,14 +226,14 @@ func (s *stage) row(f archive.File) archive.File {
 }
 
 // want checks a file's state, and its object by digest.
-func (s *stage) want(f archive.File, state archive.FileState, reason, sum string, size int64) {
+func (s *stage) want(f media.File, state media.State, reason, sum string, size int64) {
 	s.t.Helper()
 	row := s.row(f)
 	if row.State != state || row.Reason != reason {
 		s.t.Errorf("got %s, %q; want %s, %q", row.State, row.Reason, state, reason)
 	}
 	out, err := s.objects.GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: sdk.String(corpid + "/files/" + f.ID)})
-	if state != archive.FileStored && state != archive.FileMismatch {
+	if state != media.Stored && state != media.Mismatch {
 		if err == nil {
 			s.t.Errorf("there is an object of a file that is %s", state)
 		}
@@ -255,12 +256,12 @@ func TestFilesOfEverySize(t *testing.T) {
 	for _, n := range []int{0, 1, 524287, 524288, 524289, 5 << 20, 12 << 20} {
 		f := s.send(s.corp, wecom.Draft{Size: size(n)})
 		must(t, s.round(f))
-		s.want(f, archive.FileStored, "", f.MD5, int64(n))
+		s.want(f, media.Stored, "", f.MD5, int64(n))
 	}
-	for kind, want := range map[string]archive.FileType{"image": archive.TypeJPEG, "voice": archive.TypeAMR, "emotion": archive.TypeGIF} {
+	for kind, want := range map[string]media.Type{"image": media.JPEG, "voice": media.AMR, "emotion": media.GIF} {
 		f := s.send(s.corp, wecom.Draft{Kind: kind, Size: size(2000)})
 		must(t, s.round(f))
-		if row := s.row(f); row.State != archive.FileStored || row.Stored.Type != want {
+		if row := s.row(f); row.State != media.Stored || row.Stored.Type != want {
 			t.Errorf("%s: got %s of type %q, want type %q", kind, row.State, row.Stored.Type, want)
 		}
 	}
@@ -273,19 +274,19 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 		name   string
 		draft  wecom.Draft
 		faults wecom.Faults
-		state  archive.FileState
+		state  media.State
 		reason string
 	}{
-		{"a byte wrong, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaCorrupt, MediaTimes: 1}, archive.FileStored, ""},
-		{"another md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Wrong}, wecom.Faults{}, archive.FileMismatch, archive.ReasonMD5},
-		{"no md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Empty}, wecom.Faults{}, archive.FileStored, ""},
-		{"no index, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex, MediaTimes: 1}, archive.FileStored, ""},
-		{"no index", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex}, archive.FileWaiting, archive.ReasonNoIndex},
-		{"an empty tail", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, archive.FileStored, ""},
-		{"an empty tail after a part", wecom.Draft{Size: size(5 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, archive.FileStored, ""},
-		{"no JSON, once", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON, MediaTimes: 1}, archive.FileStored, ""},
-		{"no JSON", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON}, archive.FileWaiting, "sdk_10002"},
-		{"out of reach", wecom.Draft{Size: size(10)}, wecom.Faults{Unreachable: true}, archive.FileWaiting, "sdk_10001"},
+		{"a byte wrong, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaCorrupt, MediaTimes: 1}, media.Stored, ""},
+		{"another md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Wrong}, wecom.Faults{}, media.Mismatch, media.ReasonMD5},
+		{"no md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Empty}, wecom.Faults{}, media.Stored, ""},
+		{"no index, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex, MediaTimes: 1}, media.Stored, ""},
+		{"no index", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex}, media.Waiting, media.ReasonNoIndex},
+		{"an empty tail", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
+		{"an empty tail after a part", wecom.Draft{Size: size(5 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
+		{"no JSON, once", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON, MediaTimes: 1}, media.Stored, ""},
+		{"no JSON", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON}, media.Waiting, "sdk_10002"},
+		{"out of reach", wecom.Draft{Size: size(10)}, wecom.Faults{Unreachable: true}, media.Waiting, "sdk_10001"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := *s
@@ -295,11 +296,11 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 			must(t, s.round(f))
 			must(t, s.corp.SetFaults(wecom.Faults{}))
 			sum := f.MD5
-			if c.state == archive.FileMismatch {
+			if c.state == media.Mismatch {
 				sum = ""
 			}
 			s.want(f, c.state, c.reason, sum, int64(*c.draft.Size))
-			if c.state != archive.FileWaiting {
+			if c.state != media.Waiting {
 				return
 			}
 			row := s.row(f)
@@ -307,7 +308,7 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 			row, err := s.files.SaveFile(t.Context(), row)
 			must(t, errors.Join(err, s.files.ListFile(t.Context(), row)))
 			must(t, s.round(f))
-			s.want(f, archive.FileStored, "", sum, int64(*c.draft.Size))
+			s.want(f, media.Stored, "", sum, int64(*c.draft.Size))
 		})
 	}
 	t.Run("another corp's", func(t *testing.T) {
@@ -315,7 +316,7 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 		s.t = t
 		f := s.send(stranger, wecom.Draft{Size: size(10)})
 		must(t, s.round(f))
-		s.want(f, archive.FileWaiting, archive.ReasonBadFileID, "", 0)
+		s.want(f, media.Waiting, media.ReasonBadFileID, "", 0)
 	})
 	t.Run("expired", func(t *testing.T) { // the last: time passes for the corp
 		s := *s
@@ -323,7 +324,7 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 		f := s.send(s.corp, wecom.Draft{Size: size(10)})
 		must(t, s.corp.Age(6*24*time.Hour))
 		must(t, s.round(f))
-		s.want(f, archive.FileExpired, archive.ReasonDeleted, "", 0)
+		s.want(f, media.Expired, media.ReasonDeleted, "", 0)
 	})
 }
 
@@ -376,7 +377,7 @@ func TestLargeFileInLittleMemory(t *testing.T) {
 	s := newStage(t)
 	f := s.send(s.corp, wecom.Draft{Size: size(large)})
 	must(t, s.round(f))
-	s.want(f, archive.FileStored, "", f.MD5, large)
+	s.want(f, media.Stored, "", f.MD5, large)
 	if got := s.asked.Load(); got != largeChunks {
 		t.Errorf("got %d chunks asked for, want %d: memory of one process for all", got, largeChunks)
 	}
@@ -417,7 +418,7 @@ func TestLargeFileGoesOnAfterKills(t *testing.T) {
 		}
 	}
 	must(t, s.round(f))
-	s.want(f, archive.FileStored, "", f.MD5, large)
+	s.want(f, media.Stored, "", f.MD5, large)
 	// What is behind the last part is fetched again: ten chunks at most, and
 	// those of the part under way.
 	if again := s.asked.Load() - largeChunks; again > 2*25 {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -41,7 +42,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	})
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
-	puller := &archive.Puller{
+	puller := &pull.Puller{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
 		Sources: pool,

@@ -22,6 +22,9 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -51,9 +54,9 @@ type Options struct {
 // Pipeline pulls and decodes on demand. What the stages request of one another
 // is kept in memory until Decode. Not safe for concurrent use.
 type Pipeline struct {
-	Puller   *archive.Puller
-	Decoder  *archive.Decoder
-	Replayer *archive.Replayer
+	Puller   *pull.Puller
+	Decoder  *decode.Decoder
+	Replayer *decode.Replayer
 	Corps    *dynamostore.Corps
 	Ledger   *dynamostore.Ledger
 	View     *dynamostore.Messages
@@ -99,19 +102,19 @@ func New(o Options) (*Pipeline, error) {
 	}
 	go func() { _ = p.server.Serve(listener) }() // ends with Close
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
-	p.Puller = &archive.Puller{
+	p.Puller = &pull.Puller{
 		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Journal: journal,
 		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
-	p.Replayer = &archive.Replayer{Ledger: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
-	p.Decoder = &archive.Decoder{
+	p.Replayer = &decode.Replayer{Ledger: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
+	p.Decoder = &decode.Decoder{
 		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
 		Decrypters: decrypters{p}, Replays: p.Replayer,
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: p.queue, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
 	}
 	p.Replayer.Decode = p.Decoder.Decode
-	p.Replayer.Verify = (&archive.Verifier{Decoder: p.Decoder, View: p.View}).Page
+	p.Replayer.Verify = (&decode.Verifier{Decoder: p.Decoder, View: p.View}).Page
 	return p, nil
 }
 
@@ -183,7 +186,7 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 		if r.Replay != "" {
 			err = p.Replayer.Run(ctx, r.Corp, r.Replay)
 		} else {
-			err = p.Decoder.Decode(ctx, r.Corp, r.After, archive.FirstTime)
+			err = p.Decoder.Decode(ctx, r.Corp, r.After, decode.FirstTime)
 		}
 		if err != nil {
 			return err
@@ -195,7 +198,7 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 // decrypters is what functions/decode has, without its care for refusals.
 type decrypters struct{ p *Pipeline }
 
-func (d decrypters) Decrypter(ctx context.Context, corp string) (archive.Decrypter, error) {
+func (d decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
 	if id := d.p.Identity; id != nil {
 		return d.p.pool.Session(corp, *id), nil
 	}
@@ -214,7 +217,7 @@ type queue struct {
 
 func (q *queue) RequestPulls(context.Context, ...archive.PullRequest) error { return nil }
 
-func (q *queue) RequestMedia(context.Context, ...archive.MediaRequest) error { return nil }
+func (q *queue) RequestMedia(context.Context, ...media.Request) error { return nil }
 
 func (q *queue) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
 	q.mu.Lock()

@@ -15,6 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -79,7 +80,7 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 1000})
 	must(t, err)
 	for _, r := range rows {
-		if r.State != archive.RowDecoded || r.Result.Waiting() != 0 {
+		if r.State != archive.RowDecoded || r.Result.CountSetAside() != 0 {
 			t.Errorf("row after %d is %s with %+v", r.After, r.State, r.Result)
 		}
 	}
@@ -131,8 +132,8 @@ func TestMessagesTravelThroughRealParts(t *testing.T) {
 
 	// All of it agrees, by the archive's own proof; and a message that somebody
 	// removes is named.
-	verify := func(id string) archive.Replay {
-		must(t, p.Replayer.StartReplay(t.Context(), archive.Replay{Corp: corp.ID(), ID: id, CreatedAt: time.Now(), UpdatedAt: time.Now(), Verify: true}))
+	verify := func(id string) decode.Replay {
+		must(t, p.Replayer.StartReplay(t.Context(), decode.Replay{Corp: corp.ID(), ID: id, CreatedAt: time.Now(), UpdatedAt: time.Now(), Verify: true}))
 		must(t, p.Decode(t.Context()))
 		job, err := p.Ledger.Replay(t.Context(), corp.ID(), id)
 		must(t, err)
@@ -142,7 +143,7 @@ func TestMessagesTravelThroughRealParts(t *testing.T) {
 		t.Errorf("got %+v, want no fault", job)
 	}
 	must(t, p.View.Clear(t.Context(), corp.ID(), nil))
-	if job := verify("gone"); job.Faults == 0 || len(job.Findings) == 0 || job.Findings[0].What != archive.FaultMissing {
+	if job := verify("gone"); job.Faults == 0 || len(job.Findings) == 0 || job.Findings[0].What != decode.FaultMissing {
 		t.Errorf("the view is gone: got %+v, want missing messages", job)
 	}
 }
@@ -158,7 +159,7 @@ func TestDecodingNeedsNoWeCom(t *testing.T) {
 		return corp, o
 	}
 	redo := func(p *pipeline.Pipeline, corp *wecom.Corp) error {
-		err := p.Replayer.StartReplay(t.Context(), archive.Replay{Corp: corp.ID(), ID: "again", CreatedAt: time.Now(), UpdatedAt: time.Now()})
+		err := p.Replayer.StartReplay(t.Context(), decode.Replay{Corp: corp.ID(), ID: "again", CreatedAt: time.Now(), UpdatedAt: time.Now()})
 		return errors.Join(err, p.Decode(t.Context()))
 	}
 	t.Run("Init asks nobody", func(t *testing.T) {
@@ -215,7 +216,7 @@ func TestRecordsThatBreakTheLibrary(t *testing.T) {
 	must(t, p.Decode(t.Context()))
 	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 10})
 	must(t, err)
-	if r := rows[0].Result; r.Stored != 4 || r.Undecryptable["library_crashed"] != 2 || r.Undecryptable["library_refused"] != 1 {
+	if r := rows[0].Result; r.Stored != 4 || r.SetAside["library_crashed"] != 2 || r.SetAside["library_refused"] != 1 {
 		t.Errorf("got %+v, want 4 stored, 2 crashed, 1 refused", r)
 	}
 }

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"context"
 	"time"
 )
 
@@ -29,7 +28,7 @@ type ConsentStatus string
 // The answers.
 const (
 	Agreed        ConsentStatus = "agree"
-	Refused       ConsentStatus = "disagree"
+	Disagreed     ConsentStatus = "disagree"
 	AgreedDefault ConsentStatus = "default_agree" // did not answer, which counts as agreed
 )
 
@@ -53,18 +52,9 @@ func (c Consent) Order() int64 {
 	if !c.ChangedAt.IsZero() {
 		seconds = c.ChangedAt.Unix()
 	}
-	status := map[ConsentStatus]int64{AgreedDefault: 1, Agreed: 2, Refused: 3}[c.Status]
+	status := map[ConsentStatus]int64{AgreedDefault: 1, Agreed: 2, Disagreed: 3}[c.Status]
 	source := map[ConsentSource]int64{ConsentCheck: 1, ConsentEvent: 2, ConsentMessage: 3}[c.Source]
 	return seconds*100 + status*10 + source
-}
-
-// A ConsentWriter keeps answers. Safe for concurrent use.
-type ConsentWriter interface {
-	// RecordConsents stores each answer whose [Consent.Order] is above that of
-	// the one there; the others change nothing and are no error. So it may be
-	// done again, and in any order. Durable on return. After an error any of
-	// them may be stored.
-	RecordConsents(ctx context.Context, consents []Consent) error
 }
 
 // ConsentQuery selects answers: by exactly one of its fields, or by Member and

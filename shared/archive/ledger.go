@@ -4,8 +4,20 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 )
+
+// TypeName is a msgtype as a [Result] counts it: one that is far longer than
+// any of WeCom's is named by its beginning and a digest, because a row has to
+// stay small.
+func TypeName(msgType string) string {
+	const longest = 64
+	if len(msgType) <= longest {
+		return msgType
+	}
+	return strings.ToValidUTF8(msgType[:longest], "") + "~" + Digest([]byte(msgType))[:16]
+}
 
 // RowKind tells the two things that may move a corp's head (law 1).
 type RowKind string
@@ -53,13 +65,13 @@ type Row struct {
 // Result is what decoding made of a page. It replaces the one before, whole:
 // nothing is ever incremented.
 type Result struct {
-	At            time.Time
-	Stored        int            // messages written to the view, unreadable ones included
-	Unreadable    int            // of these, not a JSON object
-	Undecryptable map[string]int // rows kept aside, by [Undecryptable] reason
-	Types         map[string]int // stored messages by msgtype, or action where there is none; see [TypeName]
-	Unknown       map[string]int // messages with a field that nobody here knows, by msgtype, a space, and the field; the first 200 of a page
-	Files         int            // distinct files that the messages name
+	At         time.Time
+	Stored     int            // messages written to the view, unreadable ones included
+	Unreadable int            // of these, not a JSON object
+	SetAside   map[string]int // rows kept aside, by [SetAside] reason
+	Types      map[string]int // stored messages by msgtype, or action where there is none; see [TypeName]
+	Unknown    map[string]int // messages with a field that nobody here knows, by msgtype, a space, and the field; the first 200 of a page
+	Files      int            // distinct files that the messages name
 }
 
 // MaxFileIDs bounds the files that are kept by name of a page: they are one
@@ -67,12 +79,12 @@ type Result struct {
 const MaxFileIDs = 2000
 
 // Waiting is how many rows of the page are set aside.
-func (r *Result) Waiting() int {
+func (r *Result) CountSetAside() int {
 	if r == nil {
 		return 0
 	}
 	n := 0
-	for _, c := range r.Undecryptable {
+	for _, c := range r.SetAside {
 		n += c
 	}
 	return n
@@ -141,10 +153,10 @@ type PullState struct {
 	SecretOKAt      time.Time
 	SecretRefusedAt time.Time
 	// Limit is the page size in force, lowered after a page was too large or
-	// crashed the library; 0 means the full [PageLimit].
+	// crashed the library; 0 means the full [pull.PageLimit].
 	Limit int
 	// Probe is set while single records that cannot be fetched are passed.
-	Probe *Probe
+	GapSearch *GapSearch
 	// HeadDay is the last day (Beijing date, 2006-01-02) whose opening head
 	// was written beside the journal.
 	HeadDay string
@@ -169,15 +181,15 @@ func (s PullState) SecretWorks(c Corp) bool {
 
 // Probe is the search for the first seq after which WeCom answers again, while
 // the record behind the head cannot be fetched.
-type Probe struct {
+type GapSearch struct {
 	After    uint64 // the head behind which the record is
 	Reason   string // why it could not be fetched, first
 	Since    time.Time
 	Attempts int    // calls for it alone that failed
 	At       uint64 // the seq last asked after in search of an answer
 	Good     uint64 // a seq after which WeCom answered; 0 until there is one
-	Low      uint64 // asking after each seq up to this failed while asking after Good did not
-	Sparse   bool   // not after each: the range was too long
+	Failed   uint64 // asking after each seq up to this failed while asking after Good did not
+	Sampled  bool   // not after each: the range was too long
 	Doubts   int    // how often in a row there was no answer after Good
 }
 
@@ -211,62 +223,3 @@ func caughtUp(c Corp, s PullState) time.Time {
 	}
 	return s.LastEmptyAt
 }
-
-// Replay is a job that decodes pages again from the journal, or only compares
-// what a decode would write with what is stored. It moves forward by
-// compare-and-swap on Next.
-type Replay struct {
-	Corp      string
-	ID        string // sorts by time
-	CreatedAt time.Time
-	By        string // who asked: a subject of a token, or a reason of our own
-	// The pages: those that cover seqs in (From, To]; To 0 means up to the
-	// head at the start. Only pages with undecryptable rows if Waiting; only
-	// with rows of Version if that is not 0.
-	From, To  uint64
-	Waiting   bool
-	Version   uint32
-	Next      uint64 // rows with After < Next are done
-	Begun     bool   // the page at Next was begun and not finished
-	Pages     int    // pages decoded so far
-	UpdatedAt time.Time
-	Done      bool
-	// Verify: nothing is written. Faults counts what does not agree, Findings
-	// says what it is, the first [MaxFindings] of it.
-	Verify   bool
-	Faults   int
-	Findings []Finding
-}
-
-// MaxFindings is how many findings a job keeps.
-const MaxFindings = 100
-
-// Finding is something that does not agree.
-type Finding struct {
-	After uint64 // names the row
-	Seq   uint64 // of the message; 0 for the row as a whole
-	What  Fault
-}
-
-// Fault is what a finding is about. Its values are part of the HTTP API.
-type Fault string
-
-// The faults.
-const (
-	FaultChain           Fault = "chain_broken"       // the row does not follow the one before it
-	FaultRowsMissing     Fault = "rows_missing"       // the chain ends before the ledger's head
-	FaultRow             Fault = "row_changed"        // the row's fields do not have its hash
-	FaultHead            Fault = "head_disagrees"     // the ledger's or a day's head is no row of the chain
-	FaultJournalMissing  Fault = "journal_missing"    // the page's object is gone
-	FaultJournalChanged  Fault = "journal_changed"    // the page's object has another digest
-	FaultNotDecoded      Fault = "not_decoded"        // the page waits to be decoded
-	FaultMissing         Fault = "message_missing"    // the message is not in the view
-	FaultDiffers         Fault = "message_differs"    // it is, with other content
-	FaultExtra           Fault = "message_extra"      // the view has a message of the page that the page does not hold there
-	FaultAsideMissing    Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
-	FaultAsideStale      Fault = "aside_not_removed"  // a record is set aside although it should not be
-	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or not as the revocation says
-	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn that nobody withdrew
-	FaultLists           Fault = "lists_incomplete"   // a conversation is in somebody's list of that day no more
-	FaultCount           Fault = "result_differs"     // the row's result does not count what the page holds
-)

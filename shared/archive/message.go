@@ -92,9 +92,9 @@ func RevocationKey(msgID string) string {
 	return msgID
 }
 
-// Undecryptable is a record of a page that could not be turned into a
+// SetAside is a record of a page that could not be turned into a
 // message. It stays until a later decode of its page succeeds (law 5).
-type Undecryptable struct {
+type SetAside struct {
 	Corp       string
 	Seq        uint64
 	After      uint64 // names the page
@@ -105,7 +105,7 @@ type Undecryptable struct {
 	At         time.Time
 }
 
-// Reason is why a record is undecryptable.
+// Reason is why a record is set_aside.
 type Reason string
 
 // The reasons, and what mends each.
@@ -215,17 +215,3 @@ func (d Day) Start() time.Time {
 	}
 	return t
 }
-
-// View says that somebody looked at a conversation within a slot of
-// [ViewSlot]. For lists Conversation is empty and Party says whose list.
-type View struct {
-	Corp         string
-	Viewer       string // subject of the token
-	Role         string
-	Conversation ConversationID
-	Party        string
-	At           time.Time // start of the slot
-}
-
-// ViewSlot is the grain of the views record.
-const ViewSlot = 10 * time.Minute

@@ -46,7 +46,7 @@ func ParseAnswer(raw []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("answer of %d bytes has an errcode that is no number", len(raw))
 	}
-	return Answer{ErrCode: code, FromIP: fromIP(stringOf(a.ErrMsg)), Records: a.ChatData}, nil
+	return Answer{ErrCode: code, FromIP: CallerIP(stringOf(a.ErrMsg)), Records: a.ChatData}, nil
 }
 
 // jsonFault describes a JSON error by its place alone: encoding/json quotes
@@ -103,7 +103,7 @@ func stringOf(raw json.RawMessage) string {
 
 var fromIPText = regexp.MustCompile(`from ip: ?([0-9a-fA-F.:]{2,45}[0-9a-fA-F])`)
 
-func fromIP(errmsg string) string {
+func CallerIP(errmsg string) string {
 	if m := fromIPText.FindStringSubmatch(errmsg); m != nil {
 		return m[1]
 	}
@@ -112,7 +112,7 @@ func fromIP(errmsg string) string {
 
 // checkOrder verifies the rules that make a page's highest seq a safe place to
 // go on from: every record has a seq, all are above after, and they rise.
-func checkOrder(after uint64, records []Record) error {
+func CheckOrder(after uint64, records []Record) error {
 	last := after
 	for i, r := range records {
 		if r.Seq <= last {
@@ -124,7 +124,7 @@ func checkOrder(after uint64, records []Record) error {
 }
 
 // digest is the hex SHA-256 of data.
-func digest(data []byte) string {
+func Digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

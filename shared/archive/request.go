@@ -1,6 +1,8 @@
 package archive
 
-import "time"
+import (
+	"time"
+)
 
 // PullRequest asks for everything new of a corp. It is a hint: the puller
 // reads where to go on from the ledger, and a lost or doubled request does no
@@ -30,6 +32,6 @@ type DecodeRequest struct {
 	Corp string `json:"corp"`
 	// After names the page. Unset if Replay is set.
 	After uint64 `json:"after,string"`
-	// Replay names a job, see [Replay].
+	// Replay names a job, see [decode.Replay].
 	Replay string `json:"replay,omitempty"`
 }

@@ -1,6 +1,8 @@
 package archive
 
-import "time"
+import (
+	"time"
+)
 
 // Trouble is why messages of a corp are not coming in, as a person needs it.
 type Trouble struct {
@@ -52,69 +54,69 @@ func (c Cause) Step() int {
 }
 
 // response is what the puller does about a trouble.
-type response int
+type Response int
 
 const (
-	respondRetry  response = iota // at once, a few times; then at the next request
-	respondShrink                 // with fewer records per page
-	respondStop                   // until the next request
-	respondPause                  // until something changes, or [pauseLong] has passed
-	respondRefuse                 // a refused secret: growing pauses, and the address's budget
+	RespondRetry  Response = iota // at once, a few times; then at the next request
+	RespondShrink                 // with fewer records per page
+	RespondStop                   // until the next request
+	RespondPause                  // until something changes, or [PauseLong] has passed
+	RespondRefuse                 // a refused secret: growing pauses, and the address's budget
 )
 
 // classify maps a native return code of the library (wecom.md 1.4), or an
 // errcode of its JSON (wecom.md 6), to a cause and a response (law 10).
-func classify(op string, code int, native bool) (Cause, response) {
+func Classify(op string, code int, native bool) (Cause, Response) {
 	if native {
 		switch code {
 		case 10000:
 			if op == "Init" {
-				return CauseSecret, respondRefuse
+				return CauseSecret, RespondRefuse
 			}
-			return CauseUnknownResponse, respondStop
+			return CauseUnknownResponse, RespondStop
 		case 10001:
-			return CauseNetwork, respondRetry
+			return CauseNetwork, RespondRetry
 		case 10002, 10003:
-			return CauseBusy, respondRetry
+			return CauseBusy, RespondRetry
 		case 10009:
-			return CauseTrustedIP, respondStop
+			return CauseTrustedIP, RespondStop
 		case 10011:
-			return CauseTLS, respondStop
+			return CauseTLS, RespondStop
 		}
-		return CauseUnknownResponse, respondStop
+		return CauseUnknownResponse, RespondStop
 	}
 	switch code {
 	case -1, 45033:
-		return CauseBusy, respondRetry
+		return CauseBusy, RespondRetry
 	case 40014, 42001: // the library fetches a new token by itself
-		return CauseBusy, respondRetry
+		return CauseBusy, RespondRetry
 	case 40001, 40091, 41004:
-		return CauseSecret, respondRefuse
+		return CauseSecret, RespondRefuse
 	case 40056, 50003, 95017: // the app behind the secret is disabled, or its API
-		return CauseSecret, respondPause
+		return CauseSecret, RespondPause
 	case 43009, 610016: // the corp is not verified
-		return CauseNotOpen, respondPause
+		return CauseNotOpen, RespondPause
 	case 40013, 2000002, 41002:
-		return CauseCorpID, respondRefuse
+		return CauseCorpID, RespondRefuse
 	case 48002, 48001, 48004, 48006:
-		return CauseSecretKind, respondPause
+		return CauseSecretKind, RespondPause
 	case 301042, 60020:
-		return CauseTrustedIP, respondStop
+		return CauseTrustedIP, RespondStop
 	case 301052:
-		return CauseExpired, respondPause
+		return CauseExpired, RespondPause
 	case 301053:
-		return CauseNotOpen, respondStop
+		return CauseNotOpen, RespondStop
 	case 301058:
-		return CauseRecordTooLarge, respondShrink
+		return CauseRecordTooLarge, RespondShrink
 	case 45009:
-		return CauseRate, respondPause
+		return CauseRate, RespondPause
 	}
-	return CauseUnknownResponse, respondStop
+	return CauseUnknownResponse, RespondStop
 }
 
 // RefusedSecret reports whether the library's return code means that WeCom
 // refused the secret, which counts against our address (law 8).
 func RefusedSecret(e *SDKError) bool {
-	_, respond := classify(e.Op, e.Code, true)
-	return respond == respondRefuse
+	_, respond := Classify(e.Op, e.Code, true)
+	return respond == RespondRefuse
 }

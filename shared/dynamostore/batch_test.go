@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -67,7 +68,7 @@ func TestBatchesAreFinishedUnderLoad(t *testing.T) {
 	ctx := t.Context()
 	c := &busy{Client: client(t)}
 	s := dynamostore.NewMessages(c, awstest.Table(t, "MessagesTable"))
-	page := archive.PageView{Corp: corp}
+	page := decode.Decoded{Corp: corp}
 	for i := range 60 {
 		page.Messages = append(page.Messages, message(i, "m", uint64(i)))
 		page.Activities = append(page.Activities, archive.Activity{
@@ -105,7 +106,7 @@ func TestBatchesEndWithTheirContext(t *testing.T) {
 	s := dynamostore.NewMessages(stuck{client(t)}, "any")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := s.WritePage(ctx, archive.PageView{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
+	err := s.WritePage(ctx, decode.Decoded{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
 	checkError(t, "WritePage", err, context.DeadlineExceeded)
 }
 
@@ -120,7 +121,7 @@ func (broken) BatchWriteItem(context.Context, *dynamodb.BatchWriteItemInput, ...
 
 func TestBatchErrorsAreReturned(t *testing.T) {
 	s := dynamostore.NewMessages(broken{client(t)}, "any")
-	err := s.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
+	err := s.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
 	checkError(t, "WritePage", err, errBroken)
 }
 
@@ -160,7 +161,7 @@ func TestCapacity(t *testing.T) {
 	ctx, c := t.Context(), client(t)
 
 	m := dynamostore.NewMessages(c, awstest.Table(t, "MessagesTable"), observe)
-	page := archive.PageView{Corp: corp, Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2026-03-01", Conversation: room}}}
+	page := decode.Decoded{Corp: corp, Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2026-03-01", Conversation: room}}}
 	for i := range 30 {
 		page.Messages = append(page.Messages, message(i, "m", uint64(i)))
 	}

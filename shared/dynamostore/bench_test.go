@@ -8,6 +8,8 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -24,11 +26,11 @@ func BenchmarkWritePage(b *testing.B) {
 		}))
 	pages := 0
 	for b.Loop() {
-		p := archive.PageView{Corp: corp}
-		for i := range archive.PageLimit {
+		p := decode.Decoded{Corp: corp}
+		for i := range pull.PageLimit {
 			staff, customer := fmt.Sprintf("staff%02d", i%50), fmt.Sprintf("wm%030d", i%50)
 			conv := archive.PartyConversation([]string{staff, customer})
-			seq := uint64(pages*archive.PageLimit + i)
+			seq := uint64(pages*pull.PageLimit + i)
 			p.Messages = append(p.Messages, archive.Message{
 				Corp: corp, Conversation: conv, Time: sent.Add(time.Duration(seq) * time.Millisecond),
 				MsgID: fmt.Sprintf("%019d_%d", seq, sent.UnixMilli()), Seq: seq, After: seq - uint64(i), KeyVersion: 1,
@@ -47,7 +49,7 @@ func BenchmarkWritePage(b *testing.B) {
 		}
 		pages++
 	}
-	messages := float64(pages * archive.PageLimit)
+	messages := float64(pages * pull.PageLimit)
 	b.ReportMetric(messages/b.Elapsed().Seconds(), "messages/s")
 	b.ReportMetric(written/messages, "wcu/message")
 	b.ReportMetric(read/messages, "rcu/message")

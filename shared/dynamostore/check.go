@@ -13,15 +13,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-var _ archive.ViewChecker = (*Messages)(nil)
+var _ decode.ViewChecker = (*Messages)(nil)
 
-// Check implements [archive.ViewChecker]: it makes the items that storing the
+// Check implements [decode.ViewChecker]: it makes the items that storing the
 // page would make, and compares them with those that are there.
-func (m *Messages) Check(ctx context.Context, p archive.PageView) (c archive.Checked, err error) {
+func (m *Messages) Check(ctx context.Context, p decode.Decoded) (c decode.Checked, err error) {
 	if c, err = m.checkMessages(ctx, p); err == nil {
-		c.NotAside, c.StaleAside, err = m.checkAside(ctx, p)
+		c.SetAsideMissing, c.SetAsideStale, err = m.checkAside(ctx, p)
 	}
 	if err == nil {
 		c.NotRevoked, c.ExtraRevoked, err = m.checkRevocations(ctx, p)
@@ -30,14 +31,14 @@ func (m *Messages) Check(ctx context.Context, p archive.PageView) (c archive.Che
 		c.NotInLists, err = m.checkLists(ctx, p.Activities)
 	}
 	if err != nil {
-		return archive.Checked{}, fmt.Errorf("checking a page of corp %s: %w", p.Corp, err)
+		return decode.Checked{}, fmt.Errorf("checking a page of corp %s: %w", p.Corp, err)
 	}
 	return c, nil
 }
 
 // checkMessages reads what is stored of the page's conversations in the time
 // of the page, and compares it in both directions.
-func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c archive.Checked, err error) {
+func (m *Messages) checkMessages(ctx context.Context, p decode.Decoded) (c decode.Checked, err error) {
 	want := make(map[[2]string]item, len(p.Messages))
 	for _, msg := range p.Messages {
 		it, err := encodeMessage(msg)
@@ -57,7 +58,7 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 		if err != nil {
 			return seq, true, nil
 		}
-		attributes, err := decode[messageItem](it)
+		attributes, err := readItem[messageItem](it)
 		if errors.Is(err, archive.ErrCorrupt) {
 			return seq, true, nil
 		}
@@ -95,13 +96,13 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return archive.Checked{}, err
+		return decode.Checked{}, err
 	}
 	slices.Sort(c.Extra)
 	for _, msg := range p.Messages {
 		it, err := encodeMessage(msg)
 		if err != nil {
-			return archive.Checked{}, err
+			return decode.Checked{}, err
 		}
 		switch same, there := same[fullKey(it)]; {
 		case !there:
@@ -118,7 +119,7 @@ func (m *Messages) checkMessages(ctx context.Context, p archive.PageView) (c arc
 const chatsAtOnce = 32
 
 // seqsOf are the first and the last seq of what the page holds.
-func seqsOf(p archive.PageView) (first, last uint64) {
+func seqsOf(p decode.Decoded) (first, last uint64) {
 	var seqs []uint64
 	for _, msg := range p.Messages {
 		seqs = append(seqs, msg.Seq)
@@ -168,7 +169,7 @@ func stretches(messages []archive.Message) map[stretch]bool {
 
 // checkAside compares the rows set aside of the page's seqs in both
 // directions.
-func (m *Messages) checkAside(ctx context.Context, p archive.PageView) (missing, stale []uint64, err error) {
+func (m *Messages) checkAside(ctx context.Context, p decode.Decoded) (missing, stale []uint64, err error) {
 	if len(p.Messages)+len(p.SetAside) == 0 {
 		return nil, nil, nil
 	}
@@ -200,7 +201,7 @@ func (m *Messages) checkAside(ctx context.Context, p archive.PageView) (missing,
 // the page revokes, in both directions. A marker with a seq of another page is
 // looked into where it names a message of this one: the revoking message has
 // to be there.
-func (m *Messages) checkRevocations(ctx context.Context, p archive.PageView) (missing, extra []uint64, err error) {
+func (m *Messages) checkRevocations(ctx context.Context, p decode.Decoded) (missing, extra []uint64, err error) {
 	type place struct {
 		conversation archive.ConversationID
 		sk           string

@@ -90,7 +90,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 }
 
 // Consents lists answers in the order of their keys, at most limit; cursor and
-// next are as for [Views.Views].
+// next are as for [Readings.Readings].
 func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, _ error) {
 	var in dynamodb.QueryInput
 	switch prefix := consentPrefix(q.Member, q.Room); {
@@ -106,7 +106,7 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	for it, err := range atMost(limit+1, c.query(ctx, c.client, in)) {
 		var consent consentItem
 		if err == nil {
-			consent, err = decode[consentItem](it)
+			consent, err = readItem[consentItem](it)
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("listing consents of corp %s: %w", corp, err)

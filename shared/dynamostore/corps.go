@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // CorpsClient is what [Corps] uses of the SDK's client.
@@ -41,8 +43,8 @@ func NewCorps(client CorpsClient, table string, options ...Option) *Corps {
 
 var (
 	_ archive.CorpReader = (*Corps)(nil)
-	_ archive.CorpLister = (*Corps)(nil)
-	_ archive.KeyBinder  = (*Corps)(nil)
+	_ watch.CorpLister   = (*Corps)(nil)
+	_ decode.Keys        = (*Corps)(nil)
 )
 
 const (
@@ -97,7 +99,7 @@ type (
 )
 
 func readCorp(it item) (archive.Corp, error) {
-	c, err := decode[corpItem](it)
+	c, err := readItem[corpItem](it)
 	c.ID = keyOf(it, "pk")
 	return archive.Corp(c), err
 }
@@ -275,11 +277,11 @@ func (c *Corps) KeySet(ctx context.Context, corp string) (archive.KeySet, error)
 		case err != nil:
 		case strings.HasPrefix(keyOf(it, "sk"), keyPrefix):
 			var k keyItem
-			k, err = decode[keyItem](it)
+			k, err = readItem[keyItem](it)
 			set.Keys = append(set.Keys, archive.Key(k))
 		default:
 			var b bindingItem
-			b, err = decode[bindingItem](it)
+			b, err = readItem[bindingItem](it)
 			set.Bindings = append(set.Bindings, archive.Binding(b))
 		}
 		if err != nil {
@@ -320,7 +322,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) err
 // Events lists the events of a Beijing day in the order in which they came.
 func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
 	all, err := collect(c.query(ctx, c.client, startingWith(id, eventPrefix+string(day)+"#")), func(it item) (archive.Event, error) {
-		e, err := decode[eventItem](it)
+		e, err := readItem[eventItem](it)
 		return archive.Event(e), err
 	})
 	if err != nil {

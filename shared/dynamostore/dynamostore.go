@@ -1,5 +1,5 @@
 // Package dynamostore keeps the archive's tables in DynamoDB: [Corps],
-// [Ledger], [Messages], [Media] and [Views], one type per table, so that a
+// [Ledger], [Messages], [Media] and [Readings], one type per table, so that a
 // function is given only the tables it may touch.
 //
 // All tables have the string keys pk and sk, declared in template.yaml. A pk
@@ -23,7 +23,7 @@
 //	          <corp>#r#<conv>   <msgid>                         the message was withdrawn
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
 //	          <corp>#p#<party>  <day>#~<digest>                 … and in several, which the item names
-//	          <corp>#u          <seq>                           an undecryptable row
+//	          <corp>#u          <seq>                           a record set aside
 //	          <corp>#k          <type>, or <type>+<field>       when it was first seen
 //	media     <corp>            file#<sha256 of sdkfileid>      a file: what it is, how it is doing
 //	          <corp>            waiting#<lane>#<ms>#<sha256>    it waits; ms is its deadline
@@ -180,8 +180,8 @@ func attribute(v any) (types.AttributeValue, error) {
 	return av, nil
 }
 
-// decode undoes encode. An item that no version wrote is [archive.ErrCorrupt].
-func decode[T any](it item) (T, error) {
+// readItem undoes writeItem. An item that no version wrote is [archive.ErrCorrupt].
+func readItem[T any](it item) (T, error) {
 	var attributes T
 	if err := readable(it, formatVersion); err != nil {
 		return attributes, fmt.Errorf("item %s: %w", keyOf(it, "sk"), err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -44,8 +45,8 @@ func newMessages(t testing.TB) *dynamostore.Messages {
 	return dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"))
 }
 
-func newViews(t testing.TB) *dynamostore.Views {
-	return dynamostore.NewViews(client(t), awstest.Table(t, "ViewsTable"))
+func newReadings(t testing.TB) *dynamostore.Readings {
+	return dynamostore.NewReadings(client(t), awstest.Table(t, "ReadingsTable"))
 }
 
 // fill sets every field, at any depth, to a value of its own that is not
@@ -185,20 +186,20 @@ func TestEveryFieldComesBack(t *testing.T) {
 		check(t, "losses", got, []archive.Loss{want})
 	})
 	t.Run("replay", func(t *testing.T) {
-		s, want := newLedger(t), fill[archive.Replay]()
+		s, want := newLedger(t), fill[decode.Replay]()
 		want.Corp = corp
 		must(t, s.CreateReplay(ctx, want))
 		got, err := s.Replay(ctx, corp, want.ID)
 		must(t, err)
 		check(t, "replay", got, want)
 	})
-	t.Run("undecryptable", func(t *testing.T) {
-		s, want := newMessages(t), fill[archive.Undecryptable]()
+	t.Run("set_aside", func(t *testing.T) {
+		s, want := newMessages(t), fill[archive.SetAside]()
 		want.Corp = corp
-		must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{want}}))
+		must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, SetAside: []archive.SetAside{want}}))
 		got, err := s.SetAside(ctx, corp, want.Seq, want.Seq)
 		must(t, err)
-		check(t, "set aside", got, []archive.Undecryptable{want})
+		check(t, "set aside", got, []archive.SetAside{want})
 	})
 	t.Run("message", func(t *testing.T) {
 		s, inline := newMessages(t), fill[archive.Message]()
@@ -207,7 +208,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 		over.Raw, over.Overflow, over.Conversation = nil, &archive.Overflow{Sum: "s", Size: 1 << 20}, "room:over"
 		empty.Raw, empty.Conversation = []byte{}, "room:empty"
 		all := []archive.Message{inline, over, empty}
-		must(t, s.WritePage(ctx, archive.PageView{Corp: corp, Messages: all}))
+		must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, Messages: all}))
 		for _, want := range all {
 			got, err := s.Message(ctx, corp, want.Conversation, want.Position())
 			must(t, err)
@@ -215,12 +216,12 @@ func TestEveryFieldComesBack(t *testing.T) {
 		}
 	})
 	t.Run("view", func(t *testing.T) {
-		s, want := newViews(t), fill[archive.View]()
+		s, want := newReadings(t), fill[archive.Reading]()
 		want.Corp = corp
-		must(t, s.RecordView(ctx, want))
-		got, next, err := s.Views(ctx, corp, archive.DayOf(want.At), "", 10)
+		must(t, s.RecordReading(ctx, want))
+		got, next, err := s.Readings(ctx, corp, archive.DayOf(want.At), "", 10)
 		must(t, err)
-		check(t, "views", got, []archive.View{want})
+		check(t, "views", got, []archive.Reading{want})
 		check(t, "next", next, "")
 	})
 }

@@ -15,17 +15,19 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // written is a view that keeps what was written last.
 type written struct {
-	archive.ViewWriter
-	page archive.PageView
+	decode.ViewWriter
+	page decode.Decoded
 }
 
-func (w *written) WritePage(ctx context.Context, p archive.PageView) error {
+func (w *written) WritePage(ctx context.Context, p decode.Decoded) error {
 	w.page = p
 	return w.ViewWriter.WritePage(ctx, p)
 }
@@ -79,18 +81,18 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	w.Openers.Put(corp, "k1")
 	w.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: raw})
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	puller := &archive.Puller{
+	puller := &pull.Puller{
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Journal: w.Journal, Pulls: w.Pulls, Decodes: w.Decodes,
 		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
 	}
 	must(t, puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Force: true}))
 	view := &written{ViewWriter: w.View}
-	decoder := &archive.Decoder{
+	decoder := &decode.Decoder{
 		Ledger: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Replays:  &archive.Replayer{Ledger: w.Ledger, Decodes: w.Decodes, Now: now, Log: log},
+		Replays:  &decode.Replayer{Ledger: w.Ledger, Decodes: w.Decodes, Now: now, Log: log},
 		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
 	}
-	must(t, decoder.Decode(ctx, corp, 0, archive.FirstTime))
+	must(t, decoder.Decode(ctx, corp, 0, decode.FirstTime))
 	if len(view.page.Messages) != 1 {
 		t.Fatalf("got %d messages and %+v aside, want one message", len(view.page.Messages), view.page.SetAside)
 	}

@@ -17,6 +17,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // LedgerClient is what [Ledger] uses of the SDK's client.
@@ -41,10 +44,10 @@ func NewLedger(client LedgerClient, table string, options ...Option) *Ledger {
 }
 
 var (
-	_ archive.PullLedger     = (*Ledger)(nil)
-	_ archive.DecodeLedger   = (*Ledger)(nil)
-	_ archive.ReplayLedger   = (*Ledger)(nil)
-	_ archive.DispatchLedger = (*Ledger)(nil)
+	_ pull.Ledger         = (*Ledger)(nil)
+	_ decode.Ledger       = (*Ledger)(nil)
+	_ decode.ReplayLedger = (*Ledger)(nil)
+	_ watch.Ledger        = (*Ledger)(nil)
 )
 
 const (
@@ -89,13 +92,13 @@ type (
 		Result   *resultItem      `dynamodbav:"result,omitempty"`
 	}
 	resultItem struct {
-		At            time.Time   `dynamodbav:"at"`
-		Stored        int         `dynamodbav:"stored"`
-		Unreadable    int         `dynamodbav:"unreadable"`
-		Undecryptable []countItem `dynamodbav:"undecryptable"`
-		Types         []countItem `dynamodbav:"types"`
-		Unknown       []countItem `dynamodbav:"unknown,omitempty"`
-		Files         int         `dynamodbav:"files"`
+		At         time.Time   `dynamodbav:"at"`
+		Stored     int         `dynamodbav:"stored"`
+		Unreadable int         `dynamodbav:"unreadable"`
+		SetAside   []countItem `dynamodbav:"set_aside"`
+		Types      []countItem `dynamodbav:"types"`
+		Unknown    []countItem `dynamodbav:"unknown,omitempty"`
+		Files      int         `dynamodbav:"files"`
 	}
 	// countItem is an entry of a map whose keys come from messages: DynamoDB
 	// takes not every text as a name in a map.
@@ -115,19 +118,19 @@ type (
 		Stuck       bool      `dynamodbav:"stuck"`
 	}
 	stateItem struct {
-		LastCallAt      time.Time    `dynamodbav:"last_call"`
-		LastPageAt      time.Time    `dynamodbav:"last_page"`
-		LastEmptyAt     time.Time    `dynamodbav:"last_empty"`
-		Trouble         *troubleItem `dynamodbav:"trouble,omitempty"`
-		NotBefore       time.Time    `dynamodbav:"not_before"`
-		Refusals        int          `dynamodbav:"refusals"`
-		SecretOKAt      time.Time    `dynamodbav:"secret_ok"`
-		SecretRefusedAt time.Time    `dynamodbav:"secret_refused"`
-		Limit           int          `dynamodbav:"limit"`
-		Probe           *probeItem   `dynamodbav:"probe,omitempty"`
-		HeadDay         string       `dynamodbav:"head_day"`
-		Gaps            int          `dynamodbav:"gaps"`
-		LastGap         *gapItem     `dynamodbav:"last_gap,omitempty"`
+		LastCallAt      time.Time      `dynamodbav:"last_call"`
+		LastPageAt      time.Time      `dynamodbav:"last_page"`
+		LastEmptyAt     time.Time      `dynamodbav:"last_empty"`
+		Trouble         *troubleItem   `dynamodbav:"trouble,omitempty"`
+		NotBefore       time.Time      `dynamodbav:"not_before"`
+		Refusals        int            `dynamodbav:"refusals"`
+		SecretOKAt      time.Time      `dynamodbav:"secret_ok"`
+		SecretRefusedAt time.Time      `dynamodbav:"secret_refused"`
+		Limit           int            `dynamodbav:"limit"`
+		GapSearch       *gapSearchItem `dynamodbav:"gap_search,omitempty"`
+		HeadDay         string         `dynamodbav:"head_day"`
+		Gaps            int            `dynamodbav:"gaps"`
+		LastGap         *gapItem       `dynamodbav:"last_gap,omitempty"`
 	}
 	gapItem struct {
 		After  uint64    `dynamodbav:"after"`
@@ -144,15 +147,15 @@ type (
 		Since  time.Time     `dynamodbav:"since"`
 		At     time.Time     `dynamodbav:"at"`
 	}
-	probeItem struct {
+	gapSearchItem struct {
 		After    uint64    `dynamodbav:"after"`
 		Reason   string    `dynamodbav:"reason"`
 		Since    time.Time `dynamodbav:"since"`
 		Attempts int       `dynamodbav:"attempts"`
 		At       uint64    `dynamodbav:"at"`
 		Good     uint64    `dynamodbav:"good"`
-		Low      uint64    `dynamodbav:"low"`
-		Sparse   bool      `dynamodbav:"sparse"`
+		Failed   uint64    `dynamodbav:"failed"`
+		Sampled  bool      `dynamodbav:"sampled"`
 		Doubts   int       `dynamodbav:"doubts"`
 	}
 	lossItem struct {
@@ -161,23 +164,23 @@ type (
 		At    time.Time `dynamodbav:"at"`
 	}
 	replayItem struct {
-		Corp      string    `dynamodbav:"-"`
-		ID        string    `dynamodbav:"id"`
-		CreatedAt time.Time `dynamodbav:"created"`
-		By        string    `dynamodbav:"by"`
-		From      uint64    `dynamodbav:"from"`
-		To        uint64    `dynamodbav:"to"`
-		Waiting   bool      `dynamodbav:"waiting"`
-		Version   uint32    `dynamodbav:"version"`
-		Next      uint64    `dynamodbav:"next"`
-		Begun     bool      `dynamodbav:"begun"`
-		Pages     int       `dynamodbav:"pages"`
-		UpdatedAt time.Time `dynamodbav:"updated"`
-		Done      bool      `dynamodbav:"done"`
+		Corp         string    `dynamodbav:"-"`
+		ID           string    `dynamodbav:"id"`
+		CreatedAt    time.Time `dynamodbav:"created"`
+		By           string    `dynamodbav:"by"`
+		From         uint64    `dynamodbav:"from"`
+		To           uint64    `dynamodbav:"to"`
+		OnlySetAside bool      `dynamodbav:"only_set_aside"`
+		Version      uint32    `dynamodbav:"version"`
+		Next         uint64    `dynamodbav:"next"`
+		Begun        bool      `dynamodbav:"begun"`
+		Pages        int       `dynamodbav:"pages"`
+		UpdatedAt    time.Time `dynamodbav:"updated"`
+		Done         bool      `dynamodbav:"done"`
 
-		Verify   bool              `dynamodbav:"verify"`
-		Faults   int               `dynamodbav:"faults"`
-		Findings []archive.Finding `dynamodbav:"findings,omitempty"`
+		Verify   bool             `dynamodbav:"verify"`
+		Faults   int              `dynamodbav:"faults"`
+		Findings []decode.Finding `dynamodbav:"findings,omitempty"`
 	}
 )
 
@@ -190,7 +193,7 @@ func newRowItem(r archive.Row) rowItem {
 }
 
 func readRow(it item) (archive.Row, error) {
-	r, err := decode[rowItem](it)
+	r, err := readItem[rowItem](it)
 	if err != nil {
 		return archive.Row{}, err
 	}
@@ -208,7 +211,7 @@ func newResultItem(r *archive.Result) *resultItem {
 	}
 	return &resultItem{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: newCountItems(r.Undecryptable), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
+		SetAside: newCountItems(r.SetAside), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
 	}
 }
 
@@ -218,7 +221,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
-		Undecryptable: counts(r.Undecryptable), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
+		SetAside: counts(r.SetAside), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
 	}
 }
 
@@ -246,7 +249,7 @@ func counts(list []countItem) map[string]int {
 	return m
 }
 
-// Head implements [archive.PullLedger].
+// Head implements [pull.Ledger].
 func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	it, err := l.get(ctx, l.client, key(corp, headSK))
 	if errors.Is(err, archive.ErrNotFound) {
@@ -254,7 +257,7 @@ func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	}
 	var h headItem
 	if err == nil {
-		h, err = decode[headItem](it)
+		h, err = readItem[headItem](it)
 	}
 	if err != nil {
 		return archive.Head{}, fmt.Errorf("reading the head of corp %s: %w", corp, err)
@@ -263,7 +266,7 @@ func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	return archive.Head(h), nil
 }
 
-// Append implements [archive.PullLedger]. Row, head and pending page are one
+// Append implements [pull.Ledger]. Row, head and pending page are one
 // transaction (law 1): after a crash there are all of them or none.
 func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
 	rowIt, err := encode(row.Corp, rowPrefix+padded(row.After), newRowItem(row))
@@ -304,7 +307,7 @@ func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row)
 	return nil
 }
 
-// PullState implements [archive.PullLedger], reading consistently.
+// PullState implements [pull.Ledger], reading consistently.
 func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState, error) {
 	it, err := l.get(ctx, l.client, key(corp, stateSK))
 	if errors.Is(err, archive.ErrNotFound) {
@@ -320,13 +323,13 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 	return s, nil
 }
 
-// SavePullState implements [archive.PullLedger].
+// SavePullState implements [pull.Ledger].
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	it, err := encode(s.Corp, stateSK, stateItem{
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
 		Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore,
 		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, Probe: (*probeItem)(s.Probe), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
+		Limit: s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
 	if err != nil {
 		return err
@@ -338,7 +341,7 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 }
 
 func readState(it item) (archive.PullState, error) {
-	s, err := decode[stateItem](it)
+	s, err := readItem[stateItem](it)
 	if err != nil {
 		return archive.PullState{}, err
 	}
@@ -347,11 +350,11 @@ func readState(it item) (archive.PullState, error) {
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
 		Trouble: (*archive.Trouble)(s.Trouble), NotBefore: s.NotBefore,
 		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, Probe: (*archive.Probe)(s.Probe), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
+		Limit: s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil
 }
 
-// RecordRefusal implements [archive.PullLedger].
+// RecordRefusal implements [pull.Ledger].
 func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
 	it, err := encode(addressPK, refusalPrefix+timeText(at)+"#"+by, struct {
 		Expires int64 `dynamodbav:"ttl"` // Unix seconds, as DynamoDB wants them
@@ -365,7 +368,7 @@ func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) err
 	return nil
 }
 
-// Refusals implements [archive.PullLedger], reading consistently.
+// Refusals implements [pull.Ledger], reading consistently.
 func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
 	names, err := l.refusals(ctx, since)
 	return len(names), err
@@ -392,7 +395,7 @@ func (l *Ledger) refusals(ctx context.Context, since time.Time) ([]string, error
 	return names, nil
 }
 
-// Row implements [archive.DecodeLedger].
+// Row implements [decode.Ledger].
 func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Row, error) {
 	it, err := l.get(ctx, l.client, key(corp, rowPrefix+padded(after)))
 	var row archive.Row
@@ -405,7 +408,7 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 	return row, nil
 }
 
-// Finish implements [archive.DecodeLedger]; [archive.ErrNotFound] if there is
+// Finish implements [decode.Ledger]; [archive.ErrNotFound] if there is
 // no such row.
 //
 // The files are an item of their own: within the row they would be written by
@@ -470,7 +473,7 @@ func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (m
 	}
 	files := make(map[uint64][]string, len(found))
 	for _, it := range found {
-		f, err := decode[filesItem](it)
+		f, err := readItem[filesItem](it)
 		if err != nil {
 			return nil, fmt.Errorf("reading the files of pages of corp %s: %w", corp, err)
 		}
@@ -495,7 +498,7 @@ func unpackDigests(packed []byte) (ids []string) {
 	return ids
 }
 
-// PullStates implements [archive.DispatchLedger], reading consistently.
+// PullStates implements [watch.Ledger], reading consistently.
 func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error) {
 	states := make(map[string]archive.PullState, len(corps))
 	var keys []item
@@ -520,7 +523,7 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 }
 
 func readPending(it item) (archive.Pending, error) {
-	p, err := decode[pendingItem](it)
+	p, err := readItem[pendingItem](it)
 	p.Corp = keyOf(it, "pk")
 	return archive.Pending(p), err
 }
@@ -531,7 +534,7 @@ func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archiv
 	return l.pendings(ctx, corp, startingWith(corp, pendingPrefix), limit)
 }
 
-// LastPending implements [archive.PullLedger].
+// LastPending implements [pull.Ledger].
 func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
 	in := startingWith(corp, pendingPrefix)
 	in.ScanIndexForward = aws.Bool(false)
@@ -546,7 +549,7 @@ func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending,
 	return last[0], nil
 }
 
-// PendingBefore implements [archive.DispatchLedger].
+// PendingBefore implements [watch.Ledger].
 func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
 	in := startingWith(corp, pendingPrefix)
 	in.FilterExpression = aws.String("requested < :before")
@@ -562,7 +565,7 @@ func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInp
 	return all, nil
 }
 
-// Rerequested implements [archive.DispatchLedger]. A page that is stuck stays
+// Rerequested implements [watch.Ledger]. A page that is stuck stays
 // so until it is decoded.
 func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
 	tries := number(p.Tries + 1)
@@ -599,7 +602,7 @@ func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Tim
 	return nil
 }
 
-// RecordLoss implements [archive.DispatchLedger].
+// RecordLoss implements [watch.Ledger].
 func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 	it, err := encode(loss.Corp, lossPrefix+timeText(loss.Since), lossItem(loss))
 	if err != nil {
@@ -614,7 +617,7 @@ func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 // Losses lists a corp's losses, oldest first.
 func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error) {
 	all, err := collect(l.query(ctx, l.client, startingWith(corp, lossPrefix)), func(it item) (archive.Loss, error) {
-		loss, err := decode[lossItem](it)
+		loss, err := readItem[lossItem](it)
 		loss.Corp = corp
 		return archive.Loss(loss), err
 	})
@@ -624,7 +627,7 @@ func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error
 	return all, nil
 }
 
-// Rows implements [archive.ReplayLedger], reading consistently.
+// Rows implements [decode.ReplayLedger], reading consistently.
 func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
 	in := within(corp, rowPrefix+padded(q.From), rowPrefix+padded(math.MaxUint64))
 	if q.Descending {
@@ -643,18 +646,18 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 // from rows and heads by it (template.yaml).
 func jobsPK(corp string) string { return corp + "#jobs" }
 
-func encodeReplay(r archive.Replay) (item, error) {
+func encodeReplay(r decode.Replay) (item, error) {
 	return encode(jobsPK(r.Corp), replayPrefix+part(r.ID), replayItem(r))
 }
 
-func readReplay(it item) (archive.Replay, error) {
-	r, err := decode[replayItem](it)
+func readReplay(it item) (decode.Replay, error) {
+	r, err := readItem[replayItem](it)
 	r.Corp = strings.TrimSuffix(keyOf(it, "pk"), jobsPK(""))
-	return archive.Replay(r), err
+	return decode.Replay(r), err
 }
 
-// CreateReplay implements [archive.ReplayLedger].
-func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
+// CreateReplay implements [decode.ReplayLedger].
+func (l *Ledger) CreateReplay(ctx context.Context, r decode.Replay) error {
 	it, err := encodeReplay(r)
 	if err != nil {
 		return err
@@ -665,23 +668,23 @@ func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
 	return nil
 }
 
-// Replay implements [archive.ReplayLedger], reading consistently;
+// Replay implements [decode.ReplayLedger], reading consistently;
 // [archive.ErrNotFound].
-func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, error) {
+func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, error) {
 	it, err := l.get(ctx, l.client, key(jobsPK(corp), replayPrefix+part(id)))
-	var r archive.Replay
+	var r decode.Replay
 	if err == nil {
 		r, err = readReplay(it)
 	}
 	if err != nil {
-		return archive.Replay{}, fmt.Errorf("reading replay %s of corp %s: %w", id, corp, err)
+		return decode.Replay{}, fmt.Errorf("reading replay %s of corp %s: %w", id, corp, err)
 	}
 	return r, nil
 }
 
-// AdvanceReplay implements [archive.ReplayLedger]. A job that is not there has
+// AdvanceReplay implements [decode.ReplayLedger]. A job that is not there has
 // changed.
-func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) error {
+func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) error {
 	it, err := encodeReplay(now)
 	if err != nil {
 		return err
@@ -703,9 +706,9 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) err
 	return nil
 }
 
-// UnfinishedReplays implements [archive.ReplayLedger] and
-// [archive.DispatchLedger], by id.
-func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
+// UnfinishedReplays implements [decode.ReplayLedger] and
+// [watch.Ledger], by id.
+func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
 	in := startingWith(jobsPK(corp), replayPrefix)
 	in.FilterExpression = aws.String("done = :done AND updated < :before")
 	in.ExpressionAttributeValues[":done"] = flag(false)
@@ -714,13 +717,13 @@ func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time
 }
 
 // Replays lists a corp's jobs, newest first.
-func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
+func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
 	in := startingWith(jobsPK(corp), replayPrefix)
 	in.ScanIndexForward = aws.Bool(false)
 	return l.replays(ctx, corp, in)
 }
 
-func (l *Ledger) replays(ctx context.Context, corp string, in dynamodb.QueryInput) ([]archive.Replay, error) {
+func (l *Ledger) replays(ctx context.Context, corp string, in dynamodb.QueryInput) ([]decode.Replay, error) {
 	all, err := collect(l.query(ctx, l.client, in), readReplay)
 	if err != nil {
 		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -168,7 +169,7 @@ func TestFinish(t *testing.T) {
 	checkError(t, "the row that is not there", err, archive.ErrNotFound)
 
 	for i, result := range []archive.Result{
-		{At: start, Stored: 9, Undecryptable: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
+		{At: start, Stored: 9, SetAside: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
 		{At: start.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 9, "": 1}, Files: 3},
 	} {
 		must(t, s.Finish(ctx, corp, 0, result, nil))
@@ -286,7 +287,7 @@ func TestPullStatesOfManyCorps(t *testing.T) {
 func TestReplays(t *testing.T) {
 	db, table, ctx := client(t), awstest.Table(t, "LedgerTable"), t.Context()
 	s := dynamostore.NewLedger(db, table)
-	job := archive.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "someone", To: 100}
+	job := decode.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "someone", To: 100}
 	must(t, s.CreateReplay(ctx, job))
 	checkError(t, "CreateReplay again", s.CreateReplay(ctx, job), archive.ErrExists)
 	_, err := s.Replay(ctx, neighbor, job.ID)
@@ -296,11 +297,11 @@ func TestReplays(t *testing.T) {
 	next.Next, next.Pages, next.UpdatedAt = 20, 2, start.Add(time.Minute)
 	must(t, s.AdvanceReplay(ctx, job, next))
 	checkError(t, "advanced meanwhile", s.AdvanceReplay(ctx, job, next), archive.ErrConflict)
-	for name, change := range map[string]func(*archive.Replay){
-		"next":    func(r *archive.Replay) { r.Next++ },
-		"pages":   func(r *archive.Replay) { r.Pages++ },
-		"updated": func(r *archive.Replay) { r.UpdatedAt = r.UpdatedAt.Add(1) },
-		"done":    func(r *archive.Replay) { r.Done = true },
+	for name, change := range map[string]func(*decode.Replay){
+		"next":    func(r *decode.Replay) { r.Next++ },
+		"pages":   func(r *decode.Replay) { r.Pages++ },
+		"updated": func(r *decode.Replay) { r.UpdatedAt = r.UpdatedAt.Add(1) },
+		"done":    func(r *decode.Replay) { r.Done = true },
 	} {
 		other := next
 		change(&other)
@@ -310,7 +311,7 @@ func TestReplays(t *testing.T) {
 	unknown.ID = "2026-2"
 	checkError(t, "unknown", s.AdvanceReplay(ctx, unknown, unknown), archive.ErrConflict)
 
-	for at, want := range map[time.Time][]archive.Replay{next.UpdatedAt: nil, next.UpdatedAt.Add(1): {next}} {
+	for at, want := range map[time.Time][]decode.Replay{next.UpdatedAt: nil, next.UpdatedAt.Add(1): {next}} {
 		got, err := s.UnfinishedReplays(ctx, corp, at)
 		must(t, err)
 		check(t, "unfinished before "+at.String(), got, want)
@@ -327,7 +328,7 @@ func TestReplays(t *testing.T) {
 	must(t, s.CreateReplay(ctx, newer))
 	got, err = s.Replays(ctx, corp)
 	must(t, err)
-	check(t, "newest first", got, []archive.Replay{newer, done})
+	check(t, "newest first", got, []decode.Replay{newer, done})
 
 	// No job lies among the rows: who may start jobs is kept from them by their
 	// partition.

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // MediaClient is what [Media] uses of the SDK's client.
@@ -35,8 +37,8 @@ func NewMedia(client MediaClient, table string, options ...Option) *Media {
 }
 
 var (
-	_ archive.FileTable    = (*Media)(nil)
-	_ archive.WaitingFiles = (*Media)(nil)
+	_ media.Table        = (*Media)(nil)
+	_ watch.WaitingFiles = (*Media)(nil)
 )
 
 const (
@@ -48,19 +50,19 @@ const (
 // As in the table of corps, the items have the fields of what they hold.
 type (
 	fileItem struct {
-		SDKFileID string            `dynamodbav:"sdkfileid"`
-		Kind      string            `dynamodbav:"kind"`
-		Name      string            `dynamodbav:"name,omitempty"`
-		Ext       string            `dynamodbav:"ext,omitempty"`
-		MD5       string            `dynamodbav:"md5,omitempty"`
-		Size      int64             `dynamodbav:"size,omitempty"`
-		From      useItem           `dynamodbav:"from"`
-		Deadline  time.Time         `dynamodbav:"deadline"`
-		State     archive.FileState `dynamodbav:"state"`
-		Reason    string            `dynamodbav:"reason,omitempty"`
-		Tries     int               `dynamodbav:"tries,omitempty"`
-		NotBefore time.Time         `dynamodbav:"not_before"`
-		Reached   int64             `dynamodbav:"reached,omitempty"`
+		SDKFileID string      `dynamodbav:"sdkfileid"`
+		Kind      string      `dynamodbav:"kind"`
+		Name      string      `dynamodbav:"name,omitempty"`
+		Ext       string      `dynamodbav:"ext,omitempty"`
+		MD5       string      `dynamodbav:"md5,omitempty"`
+		Size      int64       `dynamodbav:"size,omitempty"`
+		From      useItem     `dynamodbav:"from"`
+		Deadline  time.Time   `dynamodbav:"deadline"`
+		State     media.State `dynamodbav:"state"`
+		Reason    string      `dynamodbav:"reason,omitempty"`
+		Tries     int         `dynamodbav:"tries,omitempty"`
+		NotBefore time.Time   `dynamodbav:"not_before"`
+		Reached   int64       `dynamodbav:"reached,omitempty"`
 		// Registered is zero in rows that are older than it.
 		Registered time.Time   `dynamodbav:"registered"`
 		Wholes     int         `dynamodbav:"wholes,omitempty"`
@@ -75,48 +77,48 @@ type (
 		Seq          uint64                 `dynamodbav:"seq"`
 	}
 	resumeItem struct {
-		Upload string           `dynamodbav:"upload"`
-		Index  string           `dynamodbav:"index"`
-		Parts  int              `dynamodbav:"parts"`
-		Chunks int              `dynamodbav:"chunks"`
-		Bytes  int64            `dynamodbav:"bytes"`
-		Digest []byte           `dynamodbav:"digest"`
-		Type   archive.FileType `dynamodbav:"type"`
+		Upload string     `dynamodbav:"upload"`
+		Index  string     `dynamodbav:"index"`
+		Parts  int        `dynamodbav:"parts"`
+		Chunks int        `dynamodbav:"chunks"`
+		Bytes  int64      `dynamodbav:"bytes"`
+		Digest []byte     `dynamodbav:"digest"`
+		Type   media.Type `dynamodbav:"type"`
 	}
 	storedItem struct {
-		Size    int64            `dynamodbav:"size"`
-		MD5     string           `dynamodbav:"md5"`
-		Type    archive.FileType `dynamodbav:"type"`
-		At      time.Time        `dynamodbav:"at"`
-		Differs string           `dynamodbav:"differs,omitempty"`
+		Size    int64      `dynamodbav:"size"`
+		MD5     string     `dynamodbav:"md5"`
+		Type    media.Type `dynamodbav:"type"`
+		At      time.Time  `dynamodbav:"at"`
+		Differs string     `dynamodbav:"differs,omitempty"`
 	}
 )
 
-func newFileItem(f archive.File) fileItem {
+func newFileItem(f media.File) fileItem {
 	return fileItem{
 		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: useItem(f.From),
 		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Reached: f.Reached, Registered: f.Registered,
-		Wholes: f.Wholes,
+		Wholes: f.CompleteDownloads,
 		Resume: (*resumeItem)(f.Resume), Stored: (*storedItem)(f.Stored), Rev: f.Rev,
 	}
 }
 
-func readFile(it item) (archive.File, error) {
-	f, err := decode[fileItem](it)
+func readFile(it item) (media.File, error) {
+	f, err := readItem[fileItem](it)
 	if err != nil {
-		return archive.File{}, err
+		return media.File{}, err
 	}
-	return archive.File{
+	return media.File{
 		Corp: keyOf(it, "pk"), ID: strings.TrimPrefix(keyOf(it, "sk"), filePrefix),
-		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: archive.FileUse(f.From),
+		SDKFileID: f.SDKFileID, Kind: f.Kind, Name: f.Name, Ext: f.Ext, MD5: f.MD5, Size: f.Size, From: media.Use(f.From),
 		Deadline: f.Deadline, State: f.State, Reason: f.Reason, Tries: f.Tries, NotBefore: f.NotBefore, Reached: f.Reached, Registered: f.Registered,
-		Wholes: f.Wholes,
-		Resume: (*archive.Resume)(f.Resume), Stored: (*archive.StoredFile)(f.Stored), Rev: f.Rev,
+		CompleteDownloads: f.Wholes,
+		Resume:            (*media.Resume)(f.Resume), Stored: (*media.Object)(f.Stored), Rev: f.Rev,
 	}, nil
 }
 
-// CreateFile implements [archive.FileTable].
-func (m *Media) CreateFile(ctx context.Context, f archive.File) error {
+// CreateFile implements [media.Table].
+func (m *Media) CreateFile(ctx context.Context, f media.File) error {
 	f.Rev = 1
 	it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
 	if err != nil {
@@ -128,22 +130,22 @@ func (m *Media) CreateFile(ctx context.Context, f archive.File) error {
 	return nil
 }
 
-// File implements [archive.FileTable].
-func (m *Media) File(ctx context.Context, corp, id string) (archive.File, error) {
+// File implements [media.Table].
+func (m *Media) File(ctx context.Context, corp, id string) (media.File, error) {
 	it, err := m.get(ctx, m.client, key(corp, filePrefix+id))
-	var f archive.File
+	var f media.File
 	if err == nil {
 		f, err = readFile(it)
 	}
 	if err != nil {
-		return archive.File{}, fmt.Errorf("reading file %s of corp %s: %w", id, corp, err)
+		return media.File{}, fmt.Errorf("reading file %s of corp %s: %w", id, corp, err)
 	}
 	return f, nil
 }
 
-// Files implements [archive.FileTable], reading consistently.
-func (m *Media) Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error) {
-	found := make(map[string]archive.File, len(ids))
+// Files implements [media.Table], reading consistently.
+func (m *Media) Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error) {
+	found := make(map[string]media.File, len(ids))
 	asked := make(map[string]bool, len(ids))
 	var keys []item
 	for _, id := range ids {
@@ -166,13 +168,13 @@ func (m *Media) Files(ctx context.Context, corp string, ids []string) (map[strin
 	return found, nil
 }
 
-// SaveFile implements [archive.FileTable].
-func (m *Media) SaveFile(ctx context.Context, f archive.File) (archive.File, error) {
+// SaveFile implements [media.Table].
+func (m *Media) SaveFile(ctx context.Context, f media.File) (media.File, error) {
 	was := f.Rev
 	f.Rev++
 	it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
 	if err != nil {
-		return archive.File{}, err
+		return media.File{}, err
 	}
 	err = m.putIf(ctx, m.client, dynamodb.PutItemInput{
 		Item:                      it,
@@ -183,24 +185,24 @@ func (m *Media) SaveFile(ctx context.Context, f archive.File) (archive.File, err
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return archive.File{}, fmt.Errorf("saving file %s of corp %s: %w", f.ID, f.Corp, err)
+		return media.File{}, fmt.Errorf("saving file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
 	return f, nil
 }
 
 // listedItem is a file on a list, as its row was when it came there.
 type listedItem struct {
-	State     archive.FileState `dynamodbav:"state"`
-	NotBefore time.Time         `dynamodbav:"not_before"`
-	Rev       uint64            `dynamodbav:"rev"` // absent in items that are older than it
+	State     media.State `dynamodbav:"state"`
+	NotBefore time.Time   `dynamodbav:"not_before"`
+	Rev       uint64      `dynamodbav:"rev"` // absent in items that are older than it
 }
 
 // notNewer is the condition that a list has no later revision of a file.
 const notNewer = "attribute_not_exists(rev) OR rev <= :rev"
 
-// ListFile implements [archive.FileTable]. A file comes onto a list before it
+// ListFile implements [media.Table]. A file comes onto a list before it
 // leaves the other: after a crash it is on both, never on none.
-func (m *Media) ListFile(ctx context.Context, f archive.File) error {
+func (m *Media) ListFile(ctx context.Context, f media.File) error {
 	waiting, problem, err := listKeys(f)
 	if err != nil {
 		return err
@@ -208,12 +210,12 @@ func (m *Media) ListFile(ctx context.Context, f archive.File) error {
 	var on string
 	var off []string
 	switch f.State {
-	case archive.FileWaiting:
+	case media.Waiting:
 		on = waiting
 		if f.Rev > 1 { // a new one has had no problem yet
 			off = []string{problem}
 		}
-	case archive.FileStored:
+	case media.Stored:
 		off = []string{waiting, problem}
 	default:
 		on, off = problem, []string{waiting}
@@ -232,7 +234,7 @@ func (m *Media) ListFile(ctx context.Context, f archive.File) error {
 	return nil
 }
 
-func (m *Media) listAt(ctx context.Context, f archive.File, sk string) error {
+func (m *Media) listAt(ctx context.Context, f media.File, sk string) error {
 	it, err := encode(f.Corp, sk, listedItem{State: f.State, NotBefore: f.NotBefore, Rev: f.Rev})
 	if err != nil {
 		return err
@@ -242,7 +244,7 @@ func (m *Media) listAt(ctx context.Context, f archive.File, sk string) error {
 	}))
 }
 
-func (m *Media) unlist(ctx context.Context, f archive.File, sk string) error {
+func (m *Media) unlist(ctx context.Context, f media.File, sk string) error {
 	out, err := m.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &m.name, Key: key(f.Corp, sk), ReturnConsumedCapacity: m.capacity(),
 		ConditionExpression: aws.String(notNewer), ExpressionAttributeValues: item{":rev": number(f.Rev)},
@@ -263,12 +265,12 @@ func unlessNewer(err error) error {
 
 // listKeys are the sort keys of a file in the two lists. They follow from what
 // never changes.
-func listKeys(f archive.File) (waiting, problem string, err error) {
+func listKeys(f media.File) (waiting, problem string, err error) {
 	deadline, err := millis(f.Deadline)
 	if err != nil {
 		return "", "", fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
-	return lanePrefix(archive.FileLane(f.ID)) + deadline + "#" + f.ID, problemPrefix + deadline + "#" + f.ID, nil
+	return lanePrefix(media.Lane(f.ID)) + deadline + "#" + f.ID, problemPrefix + deadline + "#" + f.ID, nil
 }
 
 func lanePrefix(lane int) string { return waitingPrefix + strconv.Itoa(lane) + "#" }
@@ -283,7 +285,7 @@ func listed(it item) (deadline time.Time, id string, err error) {
 	return deadline, parts[len(parts)-1], err
 }
 
-// DueFiles implements [archive.FileTable].
+// DueFiles implements [media.Table].
 func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error) {
 	in := consistently(startingWith(corp, lanePrefix(lane)))
 	in.FilterExpression = aws.String("not_before <= :now")
@@ -298,7 +300,7 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	return ids, nil
 }
 
-// Waiting implements [archive.WaitingFiles]. For the many corps of which
+// Waiting implements [watch.WaitingFiles]. For the many corps of which
 // nothing waits it is one Query that finds nothing.
 func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	in := startingWith(corp, waitingPrefix)
@@ -313,7 +315,7 @@ func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time)
 	if !some {
 		return nil, time.Time{}, nil
 	}
-	for lane := range archive.FileLanes {
+	for lane := range media.Lanes {
 		due, err := m.DueFiles(ctx, corp, lane, before, 1)
 		if err != nil {
 			return nil, time.Time{}, err
@@ -351,30 +353,30 @@ func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now tim
 }
 
 // Backlog counts what waits and what has a problem.
-func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error) {
-	b := archive.FileBacklog{Problems: make(map[archive.FileState]int)}
-	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
+func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error) {
+	b := media.Backlog{Problems: make(map[media.State]int)}
+	for it, err := range atMost(media.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
 		var deadline time.Time
 		if err == nil {
 			deadline, _, err = listed(it)
 		}
 		if err != nil {
-			return archive.FileBacklog{}, fmt.Errorf("counting files of corp %s that wait: %w", corp, err)
+			return media.Backlog{}, fmt.Errorf("counting files of corp %s that wait: %w", corp, err)
 		}
 		b.Wait(deadline, now)
 	}
-	for it, err := range atMost(archive.BacklogBound, m.query(ctx, m.client, startingWith(corp, problemPrefix))) {
+	for it, err := range atMost(media.BacklogBound, m.query(ctx, m.client, startingWith(corp, problemPrefix))) {
 		if err != nil {
-			return archive.FileBacklog{}, fmt.Errorf("counting files of corp %s with a problem: %w", corp, err)
+			return media.Backlog{}, fmt.Errorf("counting files of corp %s with a problem: %w", corp, err)
 		}
-		b.Problems[archive.FileState(keyOf(it, "state"))]++
+		b.Problems[media.State(keyOf(it, "state"))]++
 	}
 	return b, nil
 }
 
 // FileProblems lists files that are no more waiting and not stored, the latest
 // deadline first, at most limit.
-func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error) {
+func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error) {
 	in := startingWith(corp, problemPrefix)
 	in.ScanIndexForward = aws.Bool(false)
 	ids, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (string, error) {
@@ -388,7 +390,7 @@ func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]arc
 	if err != nil {
 		return nil, err
 	}
-	var files []archive.File
+	var files []media.File
 	for _, id := range ids {
 		if f, ok := rows[id]; ok {
 			files = append(files, f)

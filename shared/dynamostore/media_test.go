@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
-	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -20,7 +20,7 @@ func TestMediaConformance(t *testing.T) {
 // A field that the table forgets comes back different.
 func TestEveryFieldOfAFile(t *testing.T) {
 	s := newMedia(t)
-	f := fill[archive.File]()
+	f := fill[media.File]()
 	f.Corp, f.Rev = corp, 0
 	must(t, s.CreateFile(t.Context(), f))
 	f.Rev = 1

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // MessagesClient is what [Messages] uses of the SDK's client.
@@ -45,7 +46,7 @@ func NewMessages(client MessagesClient, table string, options ...Option) *Messag
 	return &Messages{table: newTable(table, options), client: client}
 }
 
-var _ archive.ViewWriter = (*Messages)(nil)
+var _ decode.ViewWriter = (*Messages)(nil)
 
 // messageItem holds what the key does not say.
 type messageItem struct {
@@ -65,7 +66,7 @@ type entryItem struct {
 	Conversations []archive.ConversationID `dynamodbav:"conversations,omitempty"` // several, sorted
 }
 
-type undecryptableItem struct {
+type setAsideItem struct {
 	Corp       string         `dynamodbav:"-"`
 	Seq        uint64         `dynamodbav:"seq"`
 	After      uint64         `dynamodbav:"after"`
@@ -82,7 +83,7 @@ func conversationPK(corp string, conv archive.ConversationID) string {
 
 func partyPK(corp, party string) string { return corp + "#p#" + part(party) }
 
-func undecryptablePK(corp string) string { return corp + "#u" }
+func setAsidePK(corp string) string { return corp + "#u" }
 
 // positionSK is the beginning of the sort keys of the messages at a time with
 // a msgid; what follows is the seq.
@@ -117,7 +118,7 @@ func encodeMessage(m archive.Message) (item, error) {
 }
 
 func decodeMessage(corp string, conv archive.ConversationID, it item) (archive.Message, error) {
-	attributes, err := decode[messageItem](it)
+	attributes, err := readItem[messageItem](it)
 	if err != nil {
 		return archive.Message{}, err
 	}
@@ -157,10 +158,10 @@ func parseMessageSK(sk string, msgID *string) (at time.Time, seq uint64, err err
 	return at, seq, nil
 }
 
-// WritePage implements [archive.ViewWriter]. Each kind is durable before the
+// WritePage implements [decode.ViewWriter]. Each kind is durable before the
 // next begins: after a crash an entry in a party's list never names a
 // conversation without its messages.
-func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
+func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 	if err := onlyOf(p); err != nil {
 		return err
 	}
@@ -176,19 +177,19 @@ func (m *Messages) WritePage(ctx context.Context, p archive.PageView) error {
 	if err := m.writeSetAside(ctx, p); err != nil {
 		return fmt.Errorf("setting aside rows of corp %s: %w", p.Corp, err)
 	}
-	if err := m.writeKinds(ctx, p.Corp, p.Kinds); err != nil {
+	if err := m.writeFirstSeen(ctx, p.Corp, p.FirstSeen); err != nil {
 		return fmt.Errorf("storing what corp %s has seen: %w", p.Corp, err)
 	}
 	return nil
 }
 
 // onlyOf refuses a page with anything of another corp in it (law 8).
-func onlyOf(p archive.PageView) error {
+func onlyOf(p decode.Decoded) error {
 	if slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Revocations, func(r archive.Revocation) bool { return r.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Activities, func(a archive.Activity) bool { return a.Corp != p.Corp }) ||
-		slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Corp != p.Corp }) ||
-		slices.ContainsFunc(p.Kinds, func(k archive.Kind) bool { return k.Corp != p.Corp }) {
+		slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Corp != p.Corp }) ||
+		slices.ContainsFunc(p.FirstSeen, func(k decode.FirstSeen) bool { return k.Corp != p.Corp }) {
 		return fmt.Errorf("a page of corp %s holds something of another corp", p.Corp)
 	}
 	return nil
@@ -359,10 +360,10 @@ func encodeEntry(of partyDay, conversations []archive.ConversationID) (item, err
 	return encode(partyPK(of.corp, of.party), string(of.day)+"#~"+hex.EncodeToString(sum.Sum(nil)[:16]), entryItem{Conversations: conversations})
 }
 
-func (m *Messages) writeSetAside(ctx context.Context, p archive.PageView) error {
+func (m *Messages) writeSetAside(ctx context.Context, p decode.Decoded) error {
 	var items []item
 	for _, u := range p.SetAside {
-		it, err := encode(undecryptablePK(u.Corp), padded(u.Seq), undecryptableItem(u))
+		it, err := encode(setAsidePK(u.Corp), padded(u.Seq), setAsideItem(u))
 		if err != nil {
 			return err
 		}
@@ -373,7 +374,7 @@ func (m *Messages) writeSetAside(ctx context.Context, p archive.PageView) error 
 	}
 	var cleared []item
 	for _, seq := range p.Cleared {
-		cleared = append(cleared, key(undecryptablePK(p.Corp), padded(seq)))
+		cleared = append(cleared, key(setAsidePK(p.Corp), padded(seq)))
 	}
 	return m.writeAll(ctx, m.client, deletes(distinct(cleared)))
 }
@@ -393,37 +394,37 @@ func distinct(items []item) []item {
 
 func fullKey(it item) [2]string { return [2]string{keyOf(it, "pk"), keyOf(it, "sk")} }
 
-func readUndecryptable(corp string) func(item) (archive.Undecryptable, error) {
-	return func(it item) (archive.Undecryptable, error) {
-		u, err := decode[undecryptableItem](it)
+func readSetAside(corp string) func(item) (archive.SetAside, error) {
+	return func(it item) (archive.SetAside, error) {
+		u, err := readItem[setAsideItem](it)
 		u.Corp = corp
-		return archive.Undecryptable(u), err
+		return archive.SetAside(u), err
 	}
 }
 
-// SetAside implements [archive.ViewWriter], reading consistently.
-func (m *Messages) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.Undecryptable, error) {
+// SetAside implements [decode.ViewWriter], reading consistently.
+func (m *Messages) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.SetAside, error) {
 	if first > last {
 		return nil, nil // DynamoDB refuses a range whose ends are swapped
 	}
-	in := consistently(within(undecryptablePK(corp), padded(first), padded(last)))
-	all, err := collect(m.query(ctx, m.client, in), readUndecryptable(corp))
+	in := consistently(within(setAsidePK(corp), padded(first), padded(last)))
+	all, err := collect(m.query(ctx, m.client, in), readSetAside(corp))
 	if err != nil {
 		return nil, fmt.Errorf("listing rows set aside of corp %s: %w", corp, err)
 	}
 	return all, nil
 }
 
-// Undecryptables lists rows set aside with a seq above afterSeq, by seq, at
+// ListSetAside lists rows set aside with a seq above afterSeq, by seq, at
 // most limit, and whether there are more.
-func (m *Messages) Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) (_ []archive.Undecryptable, more bool, _ error) {
+func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) (_ []archive.SetAside, more bool, _ error) {
 	if afterSeq == math.MaxUint64 || limit < 1 {
 		return nil, false, nil
 	}
-	in := within(undecryptablePK(corp), padded(afterSeq+1), padded(math.MaxUint64))
-	all, err := collect(atMost(limit+1, m.query(ctx, m.client, in)), readUndecryptable(corp))
+	in := within(setAsidePK(corp), padded(afterSeq+1), padded(math.MaxUint64))
+	all, err := collect(atMost(limit+1, m.query(ctx, m.client, in)), readSetAside(corp))
 	if err != nil {
-		return nil, false, fmt.Errorf("listing undecryptable rows of corp %s: %w", corp, err)
+		return nil, false, fmt.Errorf("listing records set aside of corp %s: %w", corp, err)
 	}
 	if len(all) > limit {
 		return all[:limit], true, nil
@@ -632,7 +633,7 @@ type entry struct {
 }
 
 func readEntry(it item) (entry, error) {
-	attributes, err := decode[entryItem](it)
+	attributes, err := readItem[entryItem](it)
 	if err != nil {
 		return entry{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -30,7 +31,7 @@ func message(ms int, msgID string, seq uint64) archive.Message {
 
 func write(t *testing.T, s *dynamostore.Messages, messages ...archive.Message) {
 	t.Helper()
-	must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: messages}))
+	must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: messages}))
 }
 
 // readThrough follows the pages of a query to its end.
@@ -204,17 +205,17 @@ func TestNewest(t *testing.T) {
 func TestTimeThatFitsNoKeyIsRefused(t *testing.T) {
 	m := message(0, "m", 1)
 	m.Time = time.Unix(-1, 0)
-	if err := newMessages(t).WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{m}}); err == nil {
+	if err := newMessages(t).WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: []archive.Message{m}}); err == nil {
 		t.Error("got no error")
 	}
 }
 
 func TestPageHoldsOneCorp(t *testing.T) {
 	s := newMessages(t)
-	for name, p := range map[string]archive.PageView{
+	for name, p := range map[string]decode.Decoded{
 		"message":   {Messages: []archive.Message{{Corp: corp, Time: sent}}},
 		"activity":  {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
-		"set aside": {SetAside: []archive.Undecryptable{{Corp: corp}}},
+		"set aside": {SetAside: []archive.SetAside{{Corp: corp}}},
 	} {
 		p.Corp = neighbor
 		if err := s.WritePage(t.Context(), p); err == nil {
@@ -241,7 +242,7 @@ func TestLatestDay(t *testing.T) {
 	add("li#si", "2026-03-01", many...)
 	add("li", "2026-04-01", room) // a party whose id begins the other's
 	add("", "2026-05-01", archive.Unplaced)
-	page := archive.PageView{Corp: corp, Activities: activities}
+	page := decode.Decoded{Corp: corp, Activities: activities}
 	must(t, s.WritePage(ctx, page))
 	must(t, s.WritePage(ctx, page))
 
@@ -293,7 +294,7 @@ func TestListsArePacked(t *testing.T) {
 		{"all again", activities, 0},
 	} {
 		units = 0
-		must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: step.list}))
+		must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: step.list}))
 		check(t, step.name, units, step.units)
 	}
 	_, list, err := s.LatestDay(t.Context(), corp, "p", "")
@@ -310,43 +311,43 @@ func TestListsArePacked(t *testing.T) {
 	for i := range 200 {
 		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.RoomConversation(strings.Repeat("间", 400) + fmt.Sprint(i))})
 	}
-	must(t, s.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: huge}))
+	must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: huge}))
 	_, list, err = s.LatestDay(t.Context(), corp, "q", "")
 	must(t, err)
 	check(t, "conversations of the huge list", len(list), len(huge))
 }
 
-func TestUndecryptables(t *testing.T) {
+func TestListSetAside(t *testing.T) {
 	s, ctx := newMessages(t), t.Context()
-	row := func(seq uint64, reason archive.Reason) archive.Undecryptable {
-		return archive.Undecryptable{Corp: corp, Seq: seq, Reason: reason, At: sent}
+	row := func(seq uint64, reason archive.Reason) archive.SetAside {
+		return archive.SetAside{Corp: corp, Seq: seq, Reason: reason, At: sent}
 	}
 	a, b, c := row(9, archive.ReasonNoKey), row(1<<63, archive.ReasonCrash), row(math.MaxUint64, archive.ReasonHang)
-	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{c, row(9, archive.ReasonHang), b}}))
-	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{a}}))
+	must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, SetAside: []archive.SetAside{c, row(9, archive.ReasonHang), b}}))
+	must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, SetAside: []archive.SetAside{a}}))
 
 	for _, q := range []struct {
 		after uint64
 		limit int
-		want  []archive.Undecryptable
+		want  []archive.SetAside
 		more  bool
 	}{
-		{0, 10, []archive.Undecryptable{a, b, c}, false},
-		{0, 3, []archive.Undecryptable{a, b, c}, false},
-		{0, 2, []archive.Undecryptable{a, b}, true},
-		{9, 1, []archive.Undecryptable{b}, true},
-		{1 << 63, 1, []archive.Undecryptable{c}, false},
+		{0, 10, []archive.SetAside{a, b, c}, false},
+		{0, 3, []archive.SetAside{a, b, c}, false},
+		{0, 2, []archive.SetAside{a, b}, true},
+		{9, 1, []archive.SetAside{b}, true},
+		{1 << 63, 1, []archive.SetAside{c}, false},
 		{math.MaxUint64, 1, nil, false},
 	} {
-		got, more, err := s.Undecryptables(ctx, corp, q.after, q.limit)
+		got, more, err := s.ListSetAside(ctx, corp, q.after, q.limit)
 		must(t, err)
 		check(t, fmt.Sprintf("after %d, %d", q.after, q.limit), [2]any{got, more}, [2]any{q.want, q.more})
 	}
 
-	must(t, s.WritePage(ctx, archive.PageView{Corp: corp, Cleared: []uint64{1, 9, 9, 1 << 63}}))
+	must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, Cleared: []uint64{1, 9, 9, 1 << 63}}))
 	got, err := s.SetAside(ctx, corp, 0, math.MaxUint64)
 	must(t, err)
-	check(t, "left", got, []archive.Undecryptable{c})
+	check(t, "left", got, []archive.SetAside{c})
 	got, err = s.SetAside(ctx, corp, 2, 1)
 	must(t, err)
 	check(t, "nothing between", len(got), 0)
@@ -354,8 +355,8 @@ func TestUndecryptables(t *testing.T) {
 
 func TestClearTakesOneCorp(t *testing.T) {
 	s, ctx := newMessages(t), t.Context()
-	page := func(c string) archive.PageView {
-		p := archive.PageView{Corp: c, SetAside: []archive.Undecryptable{{Corp: c, Seq: 1}}}
+	page := func(c string) decode.Decoded {
+		p := decode.Decoded{Corp: c, SetAside: []archive.SetAside{{Corp: c, Seq: 1}}}
 		for i := range 60 {
 			p.Messages = append(p.Messages, archive.Message{Corp: c, Conversation: room, Time: sent, MsgID: "m", Seq: uint64(i)})
 		}
@@ -384,6 +385,6 @@ func TestWritePageEndsWithItsContext(t *testing.T) {
 	s := newMessages(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := s.WritePage(ctx, archive.PageView{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
+	err := s.WritePage(ctx, decode.Decoded{Corp: corp, Messages: []archive.Message{message(0, "m", 1)}})
 	checkError(t, "WritePage", err, context.Canceled)
 }

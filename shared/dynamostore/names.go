@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // ContactsClient is what [Contacts] uses of the SDK's client.
@@ -46,9 +47,9 @@ func NewContacts(client ContactsClient, table string, options ...Option) *Contac
 }
 
 var (
-	_ archive.InspectStore = (*Contacts)(nil)
-	_ archive.NameAsker    = (*Contacts)(nil)
-	_ archive.NameGiver    = (*Contacts)(nil)
+	_ directory.Store     = (*Contacts)(nil)
+	_ directory.NameAsker = (*Contacts)(nil)
+	_ directory.NameGiver = (*Contacts)(nil)
 )
 
 const (
@@ -73,23 +74,23 @@ type (
 		AskedAt time.Time `dynamodbav:"asked"`
 	}
 	originFields struct {
-		Source  archive.NameSource `dynamodbav:"source"`
-		At      time.Time          `dynamodbav:"at"`
-		Missing archive.Missing    `dynamodbav:"missing,omitempty"`
+		Source  directory.NameSource `dynamodbav:"source"`
+		At      time.Time            `dynamodbav:"at"`
+		Missing directory.Missing    `dynamodbav:"missing,omitempty"`
 	}
 	personFields struct {
-		Kind    archive.PersonKind `dynamodbav:"kind"`
-		Name    string             `dynamodbav:"name"`
-		Avatar  string             `dynamodbav:"avatar,omitempty"`
-		Company string             `dynamodbav:"company,omitempty"`
+		Kind    directory.PersonKind `dynamodbav:"kind"`
+		Name    string               `dynamodbav:"name"`
+		Avatar  string               `dynamodbav:"avatar,omitempty"`
+		Company string               `dynamodbav:"company,omitempty"`
 		originFields
 	}
 	roomFields struct {
-		Kind      archive.RoomKind `dynamodbav:"kind"`
-		Name      string           `dynamodbav:"name"`
-		Owner     string           `dynamodbav:"owner,omitempty"`
-		CreatedAt time.Time        `dynamodbav:"created"`
-		Members   []roomMember     `dynamodbav:"members,omitempty"`
+		Kind      directory.RoomKind `dynamodbav:"kind"`
+		Name      string             `dynamodbav:"name"`
+		Owner     string             `dynamodbav:"owner,omitempty"`
+		CreatedAt time.Time          `dynamodbav:"created"`
+		Members   []roomMember       `dynamodbav:"members,omitempty"`
 		originFields
 	}
 	roomMember struct {
@@ -119,18 +120,18 @@ type (
 	}
 )
 
-func packPerson(p archive.Person) personFields {
+func packPerson(p directory.Person) personFields {
 	return personFields{Kind: p.Kind, Name: p.Name, Avatar: p.Avatar, Company: p.Company, originFields: originFields(p.Origin)}
 }
 
-func (f *personFields) unpack(id string) *archive.Person {
+func (f *personFields) unpack(id string) *directory.Person {
 	if f == nil {
 		return nil
 	}
-	return &archive.Person{ID: id, Kind: f.Kind, Name: f.Name, Avatar: f.Avatar, Company: f.Company, Origin: archive.Origin(f.originFields)}
+	return &directory.Person{ID: id, Kind: f.Kind, Name: f.Name, Avatar: f.Avatar, Company: f.Company, Origin: directory.Origin(f.originFields)}
 }
 
-func packRoom(r archive.Room) roomFields {
+func packRoom(r directory.Room) roomFields {
 	f := roomFields{Kind: r.Kind, Name: r.Name, Owner: r.Owner, CreatedAt: r.CreatedAt, originFields: originFields(r.Origin)}
 	for _, m := range r.Members {
 		f.Members = append(f.Members, roomMember(m))
@@ -138,34 +139,34 @@ func packRoom(r archive.Room) roomFields {
 	return f
 }
 
-func (f *roomFields) unpack(id string) *archive.Room {
+func (f *roomFields) unpack(id string) *directory.Room {
 	if f == nil {
 		return nil
 	}
-	r := &archive.Room{ID: id, Kind: f.Kind, Name: f.Name, Owner: f.Owner, CreatedAt: f.CreatedAt, Origin: archive.Origin(f.originFields)}
+	r := &directory.Room{ID: id, Kind: f.Kind, Name: f.Name, Owner: f.Owner, CreatedAt: f.CreatedAt, Origin: directory.Origin(f.originFields)}
 	for _, m := range f.Members {
-		r.Members = append(r.Members, archive.RoomMember(m))
+		r.Members = append(r.Members, directory.RoomMember(m))
 	}
 	return r
 }
 
-func readPerson(it item) (string, archive.Known[archive.Person], error) {
-	k, err := decode[knownItem[personFields]](it)
-	return k.ID, archive.Known[archive.Person]{Given: k.Given.unpack(k.ID), Fetched: k.Fetched.unpack(k.ID), AskedAt: k.AskedAt}, err
+func readPerson(it item) (string, directory.Known[directory.Person], error) {
+	k, err := readItem[knownItem[personFields]](it)
+	return k.ID, directory.Known[directory.Person]{Given: k.Given.unpack(k.ID), Fetched: k.Fetched.unpack(k.ID), AskedAt: k.AskedAt}, err
 }
 
-func readRoom(it item) (string, archive.Known[archive.Room], error) {
-	k, err := decode[knownItem[roomFields]](it)
-	return k.ID, archive.Known[archive.Room]{Given: k.Given.unpack(k.ID), Fetched: k.Fetched.unpack(k.ID), AskedAt: k.AskedAt}, err
+func readRoom(it item) (string, directory.Known[directory.Room], error) {
+	k, err := readItem[knownItem[roomFields]](it)
+	return k.ID, directory.Known[directory.Room]{Given: k.Given.unpack(k.ID), Fetched: k.Fetched.unpack(k.ID), AskedAt: k.AskedAt}, err
 }
 
-// People implements [archive.NameReader].
-func (c *Contacts) People(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Person], error) {
+// People implements [directory.NameReader].
+func (c *Contacts) People(ctx context.Context, corp string, ids []string) (map[string]directory.Known[directory.Person], error) {
 	return known(ctx, c, corp, personPrefix, ids, readPerson)
 }
 
-// Rooms implements [archive.NameReader].
-func (c *Contacts) Rooms(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Room], error) {
+// Rooms implements [directory.NameReader].
+func (c *Contacts) Rooms(ctx context.Context, corp string, ids []string) (map[string]directory.Known[directory.Room], error) {
 	return known(ctx, c, corp, roomPrefix, ids, readRoom)
 }
 
@@ -191,11 +192,11 @@ func known[K any](ctx context.Context, c *Contacts, corp, prefix string, ids []s
 }
 
 // ListPeople lists people of whom something is known, in the order of their
-// keys, at most limit; cursor and next are as for [Views.Views].
-func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []archive.Person, next string, _ error) {
+// keys, at most limit; cursor and next are as for [Readings.Readings].
+func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, _ error) {
 	for it, err := range c.list(ctx, corp, personPrefix, cursor, limit+1) {
 		var id string
-		var k archive.Known[archive.Person]
+		var k directory.Known[directory.Person]
 		if err == nil {
 			id, k, err = readPerson(it)
 		}
@@ -205,16 +206,16 @@ func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit in
 		if len(list) == limit {
 			return list, next, nil
 		}
-		list, next = append(list, archive.BestPerson(id, k)), keyOf(it, "sk")
+		list, next = append(list, directory.BestPerson(id, k)), keyOf(it, "sk")
 	}
 	return list, "", nil
 }
 
 // ListRooms is like [Contacts.ListPeople].
-func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []archive.Room, next string, _ error) {
+func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, _ error) {
 	for it, err := range c.list(ctx, corp, roomPrefix, cursor, limit+1) {
 		var id string
-		var k archive.Known[archive.Room]
+		var k directory.Known[directory.Room]
 		if err == nil {
 			id, k, err = readRoom(it)
 		}
@@ -224,7 +225,7 @@ func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int
 		if len(list) == limit {
 			return list, next, nil
 		}
-		list, next = append(list, archive.BestRoom(id, k)), keyOf(it, "sk")
+		list, next = append(list, directory.BestRoom(id, k)), keyOf(it, "sk")
 	}
 	return list, "", nil
 }
@@ -238,19 +239,19 @@ func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string, limit 
 	return atMost(limit, c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end)))
 }
 
-// SavePerson implements [archive.NameKeeper].
-func (c *Contacts) SavePerson(ctx context.Context, corp string, p archive.Person) error {
+// SavePerson implements [directory.NameKeeper].
+func (c *Contacts) SavePerson(ctx context.Context, corp string, p directory.Person) error {
 	return c.set(ctx, corp, personPrefix, p.ID, "fetched", packPerson(p))
 }
 
-// SaveRoom implements [archive.NameKeeper].
-func (c *Contacts) SaveRoom(ctx context.Context, corp string, r archive.Room) error {
+// SaveRoom implements [directory.NameKeeper].
+func (c *Contacts) SaveRoom(ctx context.Context, corp string, r directory.Room) error {
 	return c.set(ctx, corp, roomPrefix, r.ID, "fetched", packRoom(r))
 }
 
-// GivePeople implements [archive.NameGiver].
-func (c *Contacts) GivePeople(ctx context.Context, corp string, people []archive.Person) error {
-	return each(ctx, people, func(ctx context.Context, p archive.Person) error {
+// GivePeople implements [directory.NameGiver].
+func (c *Contacts) GivePeople(ctx context.Context, corp string, people []directory.Person) error {
+	return each(ctx, people, func(ctx context.Context, p directory.Person) error {
 		if p.Name == "" {
 			return c.unset(ctx, corp, personPrefix, p.ID, "given")
 		}
@@ -258,9 +259,9 @@ func (c *Contacts) GivePeople(ctx context.Context, corp string, people []archive
 	})
 }
 
-// GiveRooms implements [archive.NameGiver].
-func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []archive.Room) error {
-	return each(ctx, rooms, func(ctx context.Context, r archive.Room) error {
+// GiveRooms implements [directory.NameGiver].
+func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []directory.Room) error {
+	return each(ctx, rooms, func(ctx context.Context, r directory.Room) error {
 		if r.Name == "" {
 			return c.unset(ctx, corp, roomPrefix, r.ID, "given")
 		}
@@ -308,12 +309,12 @@ func (c *Contacts) unset(ctx context.Context, corp, prefix, id, name string) err
 	return nil
 }
 
-// AskPerson implements [archive.NameAsker].
+// AskPerson implements [directory.NameAsker].
 func (c *Contacts) AskPerson(ctx context.Context, corp, id string, at, since time.Time) (bool, error) {
 	return c.ask(ctx, corp, personPrefix, id, at, since)
 }
 
-// AskRoom implements [archive.NameAsker].
+// AskRoom implements [directory.NameAsker].
 func (c *Contacts) AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error) {
 	return c.ask(ctx, corp, roomPrefix, id, at, since)
 }
@@ -346,37 +347,37 @@ func (c *Contacts) upsert(ctx context.Context, key item, in dynamodb.UpdateItemI
 	return err == nil, err
 }
 
-// Reach implements [archive.ReachReader], reading consistently.
-func (c *Contacts) Reach(ctx context.Context, corp string) (archive.Reach, error) {
-	s := archive.Reach{Access: make(map[archive.Access]archive.AccessState)}
+// Reach implements [directory.ReachReader], reading consistently.
+func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, error) {
+	s := directory.Reach{Access: make(map[directory.Access]directory.AccessState)}
 	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, reachPrefix))) {
 		if err == nil {
 			err = readReach(it, &s)
 		}
 		if err != nil {
-			return archive.Reach{}, fmt.Errorf("reading how corp %s stands: %w", corp, err)
+			return directory.Reach{}, fmt.Errorf("reading how corp %s stands: %w", corp, err)
 		}
 	}
 	return s, nil
 }
 
-func readReach(it item, s *archive.Reach) error {
+func readReach(it item, s *directory.Reach) error {
 	switch sk := keyOf(it, "sk"); {
 	case sk == appSK:
-		a, err := decode[appItem](it)
-		s.App = archive.App(a)
+		a, err := readItem[appItem](it)
+		s.App = directory.App(a)
 		return err
 	case sk == scopeSK:
-		scope, err := decode[scopeItem](it)
-		s.Scope = (*archive.Scope)(&scope)
+		scope, err := readItem[scopeItem](it)
+		s.Scope = (*directory.Scope)(&scope)
 		return err
 	case sk == checkedSK:
-		checked, err := decode[checkedItem](it)
+		checked, err := readItem[checkedItem](it)
 		s.CheckedAt = checked.At
 		return err
 	case strings.HasPrefix(sk, accessPrefix):
-		a, err := decode[accessItem](it)
-		s.Access[archive.Access(strings.TrimPrefix(sk, accessPrefix))] = archive.AccessState{
+		a, err := readItem[accessItem](it)
+		s.Access[directory.Access(strings.TrimPrefix(sk, accessPrefix))] = directory.AccessState{
 			SecretSetAt: a.SecretSetAt, OKAt: a.OKAt, Trouble: (*archive.Trouble)(a.Trouble), NotBefore: a.NotBefore, Refusals: a.Refusals,
 		}
 		return err
@@ -385,23 +386,23 @@ func readReach(it item, s *archive.Reach) error {
 }
 
 // SetApp notes that the secret of the self-built app was saved.
-func (c *Contacts) SetApp(ctx context.Context, corp string, a archive.App) error {
+func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	return c.putReach(ctx, corp, appSK, appItem(a))
 }
 
-// SaveAccess implements [archive.ReachWriter].
-func (c *Contacts) SaveAccess(ctx context.Context, corp string, a archive.Access, s archive.AccessState) error {
+// SaveAccess implements [directory.ReachWriter].
+func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, s directory.AccessState) error {
 	return c.putReach(ctx, corp, accessPrefix+string(a), accessItem{
 		SecretSetAt: s.SecretSetAt, OKAt: s.OKAt, Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore, Refusals: s.Refusals,
 	})
 }
 
-// SaveScope implements [archive.ReachWriter].
-func (c *Contacts) SaveScope(ctx context.Context, corp string, s archive.Scope) error {
+// SaveScope implements [directory.ReachWriter].
+func (c *Contacts) SaveScope(ctx context.Context, corp string, s directory.Scope) error {
 	return c.putReach(ctx, corp, scopeSK, scopeItem(s))
 }
 
-// SaveChecked implements [archive.ReachWriter].
+// SaveChecked implements [directory.ReachWriter].
 func (c *Contacts) SaveChecked(ctx context.Context, corp string, at time.Time) error {
 	return c.putReach(ctx, corp, checkedSK, checkedItem{at})
 }

@@ -104,6 +104,6 @@ func (m *Messages) AnyRevoked(ctx context.Context, corp string, conv archive.Con
 }
 
 func readRevocation(corp string, conv archive.ConversationID, it item) (archive.Revocation, error) {
-	r, err := decode[revocationItem](it)
+	r, err := readItem[revocationItem](it)
 	return archive.Revocation{Corp: corp, Conversation: conv, MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq}, err
 }

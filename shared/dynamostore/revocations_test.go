@@ -6,6 +6,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -23,7 +24,7 @@ func TestRevocations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"))
 			for _, r := range append(order, revoke("_external", "of nothing", 1)) {
-				if err := store.WritePage(t.Context(), archive.PageView{Corp: corp, Revocations: []archive.Revocation{r}}); err != nil {
+				if err := store.WritePage(t.Context(), decode.Decoded{Corp: corp, Revocations: []archive.Revocation{r}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -42,7 +43,7 @@ func TestRevocations(t *testing.T) {
 	}
 	foreign := revoke("m1", "x", 1)
 	foreign.Corp = "wwother0000000000"
-	if err := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable")).WritePage(t.Context(), archive.PageView{Corp: corp, Revocations: []archive.Revocation{foreign}}); err == nil {
+	if err := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable")).WritePage(t.Context(), decode.Decoded{Corp: corp, Revocations: []archive.Revocation{foreign}}); err == nil {
 		t.Error("a revocation of another corp was stored")
 	}
 }

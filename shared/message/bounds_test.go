@@ -60,7 +60,7 @@ func TestReadingIsLinear(t *testing.T) {
 	const most = 100
 	small, large := hostile(128<<10), hostile(512<<10)
 	for name, raw := range large {
-		for what, read := range map[string]func([]byte) message.View{"Read": message.Read, "Skim": message.Skim} {
+		for what, read := range map[string]func([]byte) message.Content{"Read": message.Read, "Skim": message.Skim} {
 			ratio := func(raw []byte) float64 {
 				return float64(allocated(func() { read(raw) })) / float64(len(raw))
 			}
@@ -85,7 +85,7 @@ func TestSkim(t *testing.T) {
 		if skimmed.Kind != read.Kind || !reflect.DeepEqual(skimmed.Fields, read.Fields) {
 			t.Errorf("%s: got %s with %+v, want %s with %+v", name, skimmed.Kind, skimmed.Fields, read.Kind, read.Fields)
 		}
-		ids := func(v message.View) (ids []string) {
+		ids := func(v message.Content) (ids []string) {
 			for _, f := range v.Files {
 				ids = append(ids, f.SDKFileID)
 			}

@@ -25,11 +25,11 @@ var msgtypes = []string{
 // golden is what a golden view holds: the view as pages get it, and the ids
 // that they do not get.
 type golden struct {
-	View       message.View `json:"view"`
-	SDKFileIDs []string     `json:"sdkfileids"`
+	View       message.Content `json:"view"`
+	SDKFileIDs []string        `json:"sdkfileids"`
 }
 
-func viewJSON(t *testing.T, v message.View) []byte {
+func contentJSON(t *testing.T, v message.Content) []byte {
 	t.Helper()
 	g := golden{View: v, SDKFileIDs: []string{}}
 	for _, f := range v.Files {
@@ -79,7 +79,7 @@ func TestGolden(t *testing.T) {
 			if view.Kind != kind {
 				t.Errorf("got kind %s, want %s", view.Kind, kind)
 			}
-			got := viewJSON(t, view)
+			got := contentJSON(t, view)
 			file := filepath.Join("testdata", "golden", name+".view.json")
 			if *update {
 				if err := os.WriteFile(file, got, 0o644); err != nil {

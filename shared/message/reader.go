@@ -10,7 +10,7 @@ import (
 // reader reads one message.
 type reader struct {
 	envelope object // of the message, less what was read of it
-	view     View
+	view     Content
 	unknown  map[string]bool
 	path     []int // of the part being read
 	depth    int   // lists that the part being read stands in

@@ -3,12 +3,12 @@ package rsakey
 import (
 	"crypto/rsa"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // Go is the [Fit] that uses crypto/rsa. One Open costs about a
 // millisecond of a core (0.7 to 1.2 measured).
-func Go(key *rsa.PrivateKey) (archive.Opener, error) { return goOpener{key}, nil }
+func Go(key *rsa.PrivateKey) (decode.Opener, error) { return goOpener{key}, nil }
 
 var _ Fit = Go
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -30,7 +31,7 @@ type PrivateKeys interface {
 // A Fit makes a key usable; the key is 2048 bits long and checked. The opener
 // has to free by itself what it holds outside of Go's memory once it is
 // unreachable: a [Ring] drops openers that may still be in use.
-type Fit func(key *rsa.PrivateKey) (archive.Opener, error)
+type Fit func(key *rsa.PrivateKey) (decode.Opener, error)
 
 // Ring fetches private keys, parses each once and keeps them in memory within
 // [MaxAge] and [MaxKeys]. It is safe for concurrent use; two callers who miss
@@ -46,12 +47,12 @@ type Ring struct {
 	held map[slot]held
 }
 
-var _ archive.Openers = (*Ring)(nil)
+var _ decode.Openers = (*Ring)(nil)
 
 type slot struct{ corp, keyID string }
 
 type held struct {
-	opener archive.Opener
+	opener decode.Opener
 	since  time.Time
 }
 
@@ -63,7 +64,7 @@ func NewRing(keys PrivateKeys, fit Fit, now func() time.Time) *Ring {
 
 // Opener returns the corp's key of that id. A stored key that is not the one
 // its id names, or no key at all, is [archive.ErrCorrupt].
-func (r *Ring) Opener(ctx context.Context, corp, keyID string) (archive.Opener, error) {
+func (r *Ring) Opener(ctx context.Context, corp, keyID string) (decode.Opener, error) {
 	s := slot{corp, keyID}
 	if o := r.lookUp(s); o != nil {
 		return o, nil
@@ -93,7 +94,7 @@ func (r *Ring) Opener(ctx context.Context, corp, keyID string) (archive.Opener, 
 
 // lookUp also drops every key that is too old, so that none outlives MaxAge in
 // memory merely because nobody asks for it again.
-func (r *Ring) lookUp(s slot) archive.Opener {
+func (r *Ring) lookUp(s slot) decode.Opener {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
@@ -105,7 +106,7 @@ func (r *Ring) lookUp(s slot) archive.Opener {
 	return r.held[s].opener
 }
 
-func (r *Ring) hold(s slot, o archive.Opener) {
+func (r *Ring) hold(s slot, o decode.Opener) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.held[s]; !ok && len(r.held) >= MaxKeys {

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // MediaClient is what [Media] needs of [*s3.Client].
@@ -31,7 +32,7 @@ type MediaClient interface {
 
 var _ MediaClient = (*s3.Client)(nil)
 
-// Media is an [archive.FileStore] in a bucket of its own:
+// Media is an [media.Store] in a bucket of its own:
 //
 //	<corp>/files/<sha256 of the sdkfileid>  a file, as WeCom gave it
 //
@@ -43,7 +44,7 @@ type Media struct {
 	bucket string
 }
 
-var _ archive.FileStore = (*Media)(nil)
+var _ media.Store = (*Media)(nil)
 
 // NewMedia uses the bucket of that name.
 func NewMedia(client MediaClient, bucket string) *Media {
@@ -54,7 +55,7 @@ func fileName(corp, id string) string { return corp + "/files/" + id }
 
 const plainBytes = "application/octet-stream"
 
-// PutFile implements [archive.FileStore].
+// PutFile implements [media.Store].
 func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error {
 	name := fileName(corp, id)
 	_, err := m.client.PutObject(ctx, &s3.PutObjectInput{
@@ -66,7 +67,7 @@ func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error
 	return nil
 }
 
-// BeginUpload implements [archive.FileStore].
+// BeginUpload implements [media.Store].
 func (m *Media) BeginUpload(ctx context.Context, corp, id string) (string, error) {
 	name := fileName(corp, id)
 	out, err := m.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
@@ -78,7 +79,7 @@ func (m *Media) BeginUpload(ctx context.Context, corp, id string) (string, error
 	return aws.ToString(out.UploadId), nil
 }
 
-// UploadPart implements [archive.FileStore].
+// UploadPart implements [media.Store].
 func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error {
 	name := fileName(corp, id)
 	_, err := m.client.UploadPart(ctx, &s3.UploadPartInput{
@@ -90,7 +91,7 @@ func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number 
 	return nil
 }
 
-// CompleteUpload implements [archive.FileStore]. What S3 lists is what counts:
+// CompleteUpload implements [media.Store]. What S3 lists is what counts:
 // the caller needs to remember no more than how many parts there are.
 func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error {
 	name := fileName(corp, id)
@@ -120,7 +121,7 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 	return nil
 }
 
-// OpenFile implements [archive.FileStore]. That S3 says an object is absent,
+// OpenFile implements [media.Store]. That S3 says an object is absent,
 // and not that it is forbidden, takes the right to list the bucket.
 func (m *Media) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error) {
 	name := fileName(corp, id)
@@ -134,7 +135,7 @@ func (m *Media) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, e
 	return out.Body, nil
 }
 
-// AbortUpload implements [archive.FileStore].
+// AbortUpload implements [media.Store].
 func (m *Media) AbortUpload(ctx context.Context, corp, id, upload string) error {
 	name := fileName(corp, id)
 	_, err := m.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &m.bucket, Key: &name, UploadId: &upload})
@@ -169,17 +170,17 @@ const LongestLink = 5 * time.Minute
 
 // shown are the types that a browser may show where the link stands. All
 // others are saved, under no type that it would run.
-var shown = map[archive.FileType]string{
-	archive.TypeJPEG:  "jpg",
-	archive.TypePNG:   "png",
-	archive.TypeGIF:   "gif",
-	archive.TypeWebP:  "webp",
-	archive.TypeMP4:   "mp4",
-	archive.TypeM4A:   "m4a",
-	archive.TypeMP3:   "mp3",
-	archive.TypeWAV:   "wav",
-	archive.TypeAMR:   "amr",
-	archive.TypeAMRWB: "awb",
+var shown = map[media.Type]string{
+	media.JPEG:  "jpg",
+	media.PNG:   "png",
+	media.GIF:   "gif",
+	media.WebP:  "webp",
+	media.MP4:   "mp4",
+	media.M4A:   "m4a",
+	media.MP3:   "mp3",
+	media.WAV:   "wav",
+	media.AMR:   "amr",
+	media.AMRWB: "awb",
 }
 
 // Link makes a link to a file that is stored, good for ttl, at most
@@ -189,7 +190,7 @@ var shown = map[archive.FileType]string{
 //
 // The type is what the file's first bytes show, if it is one that is shown;
 // what the message calls the file becomes no more than a name to save it under.
-func (l *Links) Link(ctx context.Context, f archive.File, ttl time.Duration) (string, error) {
+func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (string, error) {
 	if f.Stored == nil {
 		return "", fmt.Errorf("link to file %s: it is %s: %w", f.ID, f.State, archive.ErrNotFound)
 	}
@@ -218,7 +219,7 @@ const (
 
 // saveAs is the parameters of a Content-Disposition that name the file (RFC
 // 6266): one that every program understands, and the real name.
-func saveAs(f archive.File, ext string) string {
+func saveAs(f media.File, ext string) string {
 	name := safeName(f.Name)
 	if name == "" {
 		name = "file-" + f.ID[:min(len(f.ID), 8)]

@@ -17,23 +17,24 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 )
 
-// media is a store whose objects can be read back.
-type media struct {
+// readable is a store whose objects can be read back.
+type readable struct {
 	*s3store.Media
 	t      testing.TB
 	client *s3.Client
 	bucket string
 }
 
-func newMedia(t testing.TB) media {
+func newMedia(t testing.TB) readable {
 	client, bucket := s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t)
-	return media{s3store.NewMedia(client, bucket), t, client, bucket}
+	return readable{s3store.NewMedia(client, bucket), t, client, bucket}
 }
 
-func (m media) Bytes(corp, id string) ([]byte, error) {
+func (m readable) Bytes(corp, id string) ([]byte, error) {
 	out, err := m.client.GetObject(m.t.Context(), &s3.GetObjectInput{Bucket: &m.bucket, Key: aws.String(corp + "/files/" + id)})
 	if absent := (*types.NoSuchKey)(nil); errors.As(err, &absent) {
 		return nil, archive.ErrNotFound
@@ -68,9 +69,9 @@ func TestLostUploads(t *testing.T) {
 	}
 }
 
-func file(name, ext string, is archive.FileType) archive.File {
-	return archive.File{
-		Corp: corp, ID: archive.FileID("x"), Name: name, Ext: ext, State: archive.FileStored, Stored: &archive.StoredFile{Type: is},
+func file(name, ext string, is media.Type) media.File {
+	return media.File{
+		Corp: corp, ID: media.ID("x"), Name: name, Ext: ext, State: media.Stored, Stored: &media.Object{Type: is},
 	}
 }
 
@@ -79,34 +80,34 @@ func TestLinks(t *testing.T) {
 	m := newMedia(t)
 	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
 	const body = "<script>alert(1)</script>"
-	if err := m.PutFile(t.Context(), corp, archive.FileID("x"), []byte(body)); err != nil {
+	if err := m.PutFile(t.Context(), corp, media.ID("x"), []byte(body)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		what       string
-		file       archive.File
+		file       media.File
 		wantType   string
 		wantInline bool
 		wantName   string
 	}{
-		{"a picture", file("", "jpg", archive.TypeJPEG), "image/jpeg", true, "file-2d711642.jpg"},
-		{"a picture that calls itself a page", file("x.html", "html", archive.TypePNG), "image/png", true, "x.html"},
-		{"a page", file("x.html", "html", archive.TypeOther), "application/octet-stream", false, "x.html"},
-		{"a page that calls itself a picture", file("x.jpg", "jpg", archive.TypeOther), "application/octet-stream", false, "x.jpg"},
-		{"a drawing", file("", "svg", archive.TypeOther), "application/octet-stream", false, "file-2d711642.svg"},
-		{"voice", file("", "", archive.TypeAMR), "audio/amr", true, "file-2d711642.amr"},
-		{"voice that no page plays by itself", file("", "amr", archive.TypeSILK), "application/octet-stream", false, "file-2d711642.amr"},
-		{"a film", file("片子", "mp4", archive.TypeMP4), "video/mp4", true, "片子.mp4"},
-		{"sound", file("", "", archive.TypeM4A), "audio/mp4", true, "file-2d711642.m4a"},
-		{"folders", file("../../etc/passwd", "", archive.TypeOther), "application/octet-stream", false, "_.._etc_passwd"},
-		{"other folders", file(`C:\a\b.exe`, "exe", archive.TypeOther), "application/octet-stream", false, "C__a_b.exe"},
-		{"hidden", file(" ...bashrc. ", "", archive.TypeOther), "application/octet-stream", false, "bashrc"},
-		{"control characters", file("a\r\nSet-Cookie: x=1\x00\x7f.txt", "", archive.TypeOther), "application/octet-stream", false, "aSet-Cookie_ x=1.txt"},
-		{"turned around", file("x\u202efdp.exe", "", archive.TypeOther), "application/octet-stream", false, "xfdp.exe"},
-		{"quotes and percents", file(`a"b\c%41;d.txt`, "", archive.TypeOther), "application/octet-stream", false, "a_b_c%41_d.txt"},
-		{"no UTF-8", file("a\xff\xfeb.txt", "", archive.TypeOther), "application/octet-stream", false, "ab.txt"},
-		{"long", file(strings.Repeat("长", 300)+".xlsx", "", archive.TypeOther), "application/octet-stream", false, strings.Repeat("长", 115) + ".xlsx"},
-		{"only dots", file("....", "../sh", archive.TypeOther), "application/octet-stream", false, "file-2d711642"},
+		{"a picture", file("", "jpg", media.JPEG), "image/jpeg", true, "file-2d711642.jpg"},
+		{"a picture that calls itself a page", file("x.html", "html", media.PNG), "image/png", true, "x.html"},
+		{"a page", file("x.html", "html", media.Other), "application/octet-stream", false, "x.html"},
+		{"a page that calls itself a picture", file("x.jpg", "jpg", media.Other), "application/octet-stream", false, "x.jpg"},
+		{"a drawing", file("", "svg", media.Other), "application/octet-stream", false, "file-2d711642.svg"},
+		{"voice", file("", "", media.AMR), "audio/amr", true, "file-2d711642.amr"},
+		{"voice that no page plays by itself", file("", "amr", media.SILK), "application/octet-stream", false, "file-2d711642.amr"},
+		{"a film", file("片子", "mp4", media.MP4), "video/mp4", true, "片子.mp4"},
+		{"sound", file("", "", media.M4A), "audio/mp4", true, "file-2d711642.m4a"},
+		{"folders", file("../../etc/passwd", "", media.Other), "application/octet-stream", false, "_.._etc_passwd"},
+		{"other folders", file(`C:\a\b.exe`, "exe", media.Other), "application/octet-stream", false, "C__a_b.exe"},
+		{"hidden", file(" ...bashrc. ", "", media.Other), "application/octet-stream", false, "bashrc"},
+		{"control characters", file("a\r\nSet-Cookie: x=1\x00\x7f.txt", "", media.Other), "application/octet-stream", false, "aSet-Cookie_ x=1.txt"},
+		{"turned around", file("x\u202efdp.exe", "", media.Other), "application/octet-stream", false, "xfdp.exe"},
+		{"quotes and percents", file(`a"b\c%41;d.txt`, "", media.Other), "application/octet-stream", false, "a_b_c%41_d.txt"},
+		{"no UTF-8", file("a\xff\xfeb.txt", "", media.Other), "application/octet-stream", false, "ab.txt"},
+		{"long", file(strings.Repeat("长", 300)+".xlsx", "", media.Other), "application/octet-stream", false, strings.Repeat("长", 115) + ".xlsx"},
+		{"only dots", file("....", "../sh", media.Other), "application/octet-stream", false, "file-2d711642"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			link, err := links.Link(t.Context(), c.file, time.Minute)
@@ -155,7 +156,7 @@ func TestLinksEnd(t *testing.T) {
 	m := newMedia(t)
 	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
 	for ttl, want := range map[time.Duration]string{time.Minute: "60", time.Hour: "300", 0: "1", -time.Hour: "1"} {
-		link, err := links.Link(t.Context(), file("", "", archive.TypeOther), ttl)
+		link, err := links.Link(t.Context(), file("", "", media.Other), ttl)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +170,7 @@ func TestLinksEnd(t *testing.T) {
 func TestLinksAreOfTheRowsCorp(t *testing.T) {
 	m := newMedia(t)
 	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
-	f := file("../../ww9999999999999999/files/x", "../ww9999999999999999", archive.TypeOther)
+	f := file("../../ww9999999999999999/files/x", "../ww9999999999999999", media.Other)
 	f.SDKFileID, f.Kind = "../../y", "../../z"
 	link, err := links.Link(t.Context(), f, time.Minute)
 	if err != nil {
@@ -182,8 +183,8 @@ func TestLinksAreOfTheRowsCorp(t *testing.T) {
 	if want := "/" + corp + "/files/" + f.ID; !strings.HasSuffix(u.Path, want) || strings.Contains(u.Path, "..") {
 		t.Errorf("got path %s, want the end %s", u.Path, want)
 	}
-	for _, state := range []archive.FileState{archive.FileWaiting, archive.FileExpired, archive.FileFailed} {
-		f := file("", "", archive.TypeOther)
+	for _, state := range []media.State{media.Waiting, media.Expired, media.Failed} {
+		f := file("", "", media.Other)
 		f.State, f.Stored = state, nil
 		if _, err := links.Link(t.Context(), f, time.Minute); !errors.Is(err, archive.ErrNotFound) {
 			t.Errorf("%s: got %v, want %v", state, err, archive.ErrNotFound)

@@ -22,7 +22,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -135,18 +136,18 @@ func (p *Pool) Session(serves string, id Identity) *Session {
 }
 
 var (
-	_ archive.Sources      = (*Pool)(nil)
-	_ archive.MediaSources = (*Pool)(nil)
+	_ pull.Sources  = (*Pool)(nil)
+	_ media.Sources = (*Pool)(nil)
 )
 
 // Source is the session of a corp as itself. Whether a process can be started
 // shows at the first call.
-func (p *Pool) Source(_ context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
+func (p *Pool) Source(_ context.Context, corp string, archiveSecret secret.Value) (pull.Source, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
 
 // MediaSource is like Source.
-func (p *Pool) MediaSource(_ context.Context, corp string, archiveSecret secret.Value) (archive.MediaSource, error) {
+func (p *Pool) MediaSource(_ context.Context, corp string, archiveSecret secret.Value) (media.Source, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
 

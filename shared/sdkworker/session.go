@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
 
@@ -43,12 +46,12 @@ type Session struct {
 }
 
 var (
-	_ archive.Source      = (*Session)(nil)
-	_ archive.Decrypter   = (*Session)(nil)
-	_ archive.MediaSource = (*Session)(nil)
+	_ pull.Source      = (*Session)(nil)
+	_ decode.Decrypter = (*Session)(nil)
+	_ media.Source     = (*Session)(nil)
 )
 
-// ChatData implements [archive.Source]. A limit that GetChatData cannot be
+// ChatData implements [pull.Source]. A limit that GetChatData cannot be
 // passed is 10000, as the library answers a wrong one.
 func (s *Session) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
 	if limit < 0 || limit > math.MaxInt32 {
@@ -60,20 +63,20 @@ func (s *Session) ChatData(ctx context.Context, after uint64, limit int) ([]byte
 		func(r sdkproto.Result) []byte { return r.Data })
 }
 
-// Decrypt implements [archive.Decrypter].
+// Decrypt implements [decode.Decrypter].
 func (s *Session) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
 	return callFor(ctx, s, opDecrypt, s.pool.cfg.DecryptTimeout,
 		sdkproto.Decrypt{KeyText: keyText, Message: []byte(message)},
 		func(r sdkproto.Result) []byte { return r.Data })
 }
 
-// MediaChunk implements [archive.MediaSource].
-func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (archive.MediaChunk, error) {
+// MediaChunk implements [media.Source].
+func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (media.Chunk, error) {
 	timeout := s.pool.cfg.MediaTimeout
 	return callFor(ctx, s, opMedia, timeout,
 		sdkproto.MediaChunk{Index: index, SDKFileID: sdkFileID, Timeout: networkTimeout(timeout)},
-		func(c sdkproto.Chunk) archive.MediaChunk {
-			return archive.MediaChunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
+		func(c sdkproto.Chunk) media.Chunk {
+			return media.Chunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
 		})
 }
 

@@ -3,11 +3,11 @@ package secretstore
 import (
 	"context"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var _ archive.AppSecrets = (*Store)(nil)
+var _ directory.AppSecrets = (*Store)(nil)
 
 // AppSecret reads the secret of the corp's self-built app as last saved;
 // [archive.ErrNotFound] before that.

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Client is what the package needs of [*sns.Client].
@@ -29,14 +30,14 @@ type Client interface {
 
 var _ Client = (*sns.Client)(nil)
 
-// Notifier is an [archive.Notifier]. Safe for concurrent use.
+// Notifier is an [watch.Notifier]. Safe for concurrent use.
 type Notifier struct {
 	client Client
 	topic  string
 	stack  string
 }
 
-var _ archive.Notifier = (*Notifier)(nil)
+var _ watch.Notifier = (*Notifier)(nil)
 
 // New makes a notifier for the topic with that ARN. stack is the name that
 // subjects begin with, so that a reader of several stacks' messages can tell
@@ -45,10 +46,10 @@ func New(client Client, topic, stack string) *Notifier {
 	return &Notifier{client: client, topic: topic, stack: stack}
 }
 
-// Notify implements [archive.Notifier]. A message has room for 200 companies,
+// Notify implements [watch.Notifier]. A message has room for 200 companies,
 // whatever there is to say of each; what SNS does not take, as too long, is an
 // error, so that nobody counts as told who is not named.
-func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
+func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 	subject, body := n.subject(changes), message(changes)
 	attribute := func(v string) types.MessageAttributeValue {
 		kind := "String"
@@ -70,7 +71,7 @@ func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
 
 // subject is ASCII, of less than 100 characters and one line: SNS takes no
 // other.
-func (n *Notifier) subject(changes []archive.Change) string {
+func (n *Notifier) subject(changes []watch.Change) string {
 	who := changes[0].Corp
 	if len(changes) > 1 {
 		who = strconv.Itoa(len(changes)) + " companies"
@@ -86,7 +87,7 @@ func (n *Notifier) subject(changes []archive.Change) string {
 
 // message names every company with what there is to say of it: one has lines of
 // its own, each of several has one line.
-func message(changes []archive.Change) string {
+func message(changes []watch.Change) string {
 	var b strings.Builder
 	first := changes[0]
 	if len(changes) == 1 {
@@ -115,12 +116,12 @@ func message(changes []archive.Change) string {
 type fact struct{ label, text string }
 
 // facts are what the cause alone does not say.
-func facts(c archive.Change) []fact {
+func facts(c watch.Change) []fact {
 	all := []fact{{"health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
 	add := func(label, format string, args ...any) {
 		all = append(all, fact{label, fmt.Sprintf(format, args...)})
 	}
-	if c.To == archive.HealthOff {
+	if c.To == watch.Off {
 		return all
 	}
 	add("hours left", "%.1f of 120", c.Left.Hours())
@@ -137,15 +138,15 @@ func facts(c archive.Change) []fact {
 			add("set-up", "step %d", step)
 		}
 	}
-	if len(c.Aside) == 0 {
+	if len(c.SetAside) == 0 {
 		return all
 	}
 	more := ""
-	if c.AsideMore {
+	if c.MoreSetAside {
 		more = " or more"
 	}
 	reasons, versions := map[string]int{}, []uint32{}
-	for _, u := range c.Aside {
+	for _, u := range c.SetAside {
 		reasons[string(u.Reason)]++
 		if u.Reason == archive.ReasonNoKey && !slices.Contains(versions, u.KeyVersion) {
 			versions = append(versions, u.KeyVersion)
@@ -155,7 +156,7 @@ func facts(c archive.Change) []fact {
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		why = append(why, fmt.Sprintf("%s: %d", reason, reasons[reason]))
 	}
-	add("rows", "%d%s set aside, from seq %d (%s)", len(c.Aside), more, c.Aside[0].Seq, strings.Join(why, ", "))
+	add("rows", "%d%s set aside, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
 	if len(versions) > 0 {
 		slices.Sort(versions)
 		add("no key", "for version %s", someOf(versions))

@@ -19,13 +19,14 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
 )
 
 var at = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
-func change(to archive.Health) archive.Change {
-	return archive.Change{Corp: "ww0123456789abcdef", Name: "云朵课堂", From: archive.HealthWell, To: to, At: at, Left: 100 * time.Hour}
+func change(to watch.Health) watch.Change {
+	return watch.Change{Corp: "ww0123456789abcdef", Name: "云朵课堂", From: watch.Well, To: to, At: at, Left: 100 * time.Hour}
 }
 
 // sent keeps what would have been published.
@@ -39,7 +40,7 @@ func (s *sent) Publish(_ context.Context, in *sns.PublishInput, _ ...func(*sns.O
 	return &sns.PublishOutput{}, s.err
 }
 
-func notify(t *testing.T, changes ...archive.Change) *sns.PublishInput {
+func notify(t *testing.T, changes ...watch.Change) *sns.PublishInput {
 	t.Helper()
 	var s sent
 	if err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), changes); err != nil {
@@ -65,9 +66,9 @@ func TestTopic(t *testing.T) {
 	if _, err := topics.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic.TopicArn, Protocol: &protocol, Endpoint: &arn}); err != nil {
 		t.Fatal(err)
 	}
-	c := change(archive.Health(archive.CauseTrustedIP))
+	c := change(watch.Health(archive.CauseTrustedIP))
 	c.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.9", Since: at, At: at}
-	if err := snsnotify.New(topics, *topic.TopicArn, "archive-prod").Notify(ctx, []archive.Change{c}); err != nil {
+	if err := snsnotify.New(topics, *topic.TopicArn, "archive-prod").Notify(ctx, []watch.Change{c}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := queues.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &queue, WaitTimeSeconds: 10})
@@ -95,12 +96,12 @@ func TestTopic(t *testing.T) {
 }
 
 func TestRowsSetAside(t *testing.T) {
-	c := change(archive.HealthUndecryptable)
-	c.AsideMore = true
+	c := change(watch.SetAside)
+	c.MoreSetAside = true
 	for i := range 4 {
-		c.Aside = append(c.Aside, archive.Undecryptable{Seq: uint64(70 + i), KeyVersion: uint32(9 - i%2), Reason: archive.ReasonNoKey})
+		c.SetAside = append(c.SetAside, archive.SetAside{Seq: uint64(70 + i), KeyVersion: uint32(9 - i%2), Reason: archive.ReasonNoKey})
 	}
-	c.Aside = append(c.Aside, archive.Undecryptable{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
+	c.SetAside = append(c.SetAside, archive.SetAside{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
 	got := *notify(t, c).Message
 	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key     for version 8 9\n"} {
 		if !strings.Contains(got, want) {
@@ -112,9 +113,9 @@ func TestRowsSetAside(t *testing.T) {
 // Companies that share a message are all named in it, each with what there is
 // to say of it, in a line.
 func TestManyCompaniesAreOneMessage(t *testing.T) {
-	var changes []archive.Change
+	var changes []watch.Change
 	for i := range 200 {
-		c := change(archive.Health(archive.CauseTrustedIP))
+		c := change(watch.Health(archive.CauseTrustedIP))
 		c.Corp, c.Name, c.Left = fmt.Sprintf("ww%016d", i), fmt.Sprintf("企业%d", i), time.Duration(i)*time.Hour/2
 		c.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: fmt.Sprintf("203.0.113.%d", i), Since: at, At: at}
 		changes = append(changes, c)
@@ -140,18 +141,18 @@ func TestManyCompaniesAreOneMessage(t *testing.T) {
 
 // 200 companies fit into what SNS takes, if all there could be is said of each.
 func TestLongestMessageFits(t *testing.T) {
-	var changes []archive.Change
+	var changes []watch.Change
 	for i := range 200 {
-		c := change(archive.HealthUndecryptable)
-		c.Corp, c.Name, c.AsideMore = "ww"+strings.Repeat("9", 40), strings.Repeat("𠮷", 100), true
-		c.From, c.Left = archive.Health(archive.CauseUnknownResponse), -1000*time.Hour
+		c := change(watch.SetAside)
+		c.Corp, c.Name, c.MoreSetAside = "ww"+strings.Repeat("9", 40), strings.Repeat("𠮷", 100), true
+		c.From, c.Left = watch.Health(archive.CauseUnknownResponse), -1000*time.Hour
 		c.Trouble = &archive.Trouble{
 			Cause: archive.CauseUnknownResponse, Op: "GetChatData", Native: true, Code: -1 << 31, Since: at,
 			FromIP: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 		}
 		for n := range 1000 {
 			reasons := []archive.Reason{archive.ReasonNoKey, archive.ReasonBadRecord, archive.ReasonBadKey, archive.ReasonLibrary, archive.ReasonCrash, archive.ReasonJournal, archive.ReasonHang}
-			c.Aside = append(c.Aside, archive.Undecryptable{Seq: 1<<64 - 1, KeyVersion: uint32(4e9 + i*1000 + n), Reason: reasons[n%len(reasons)]})
+			c.SetAside = append(c.SetAside, archive.SetAside{Seq: 1<<64 - 1, KeyVersion: uint32(4e9 + i*1000 + n), Reason: reasons[n%len(reasons)]})
 		}
 		changes = append(changes, c)
 	}
@@ -168,7 +169,7 @@ func TestLongestMessageFits(t *testing.T) {
 func TestSubject(t *testing.T) {
 	c := change("云\n朵")
 	var s sent
-	if err := snsnotify.New(&s, "arn", strings.Repeat("n", 120)).Notify(t.Context(), []archive.Change{c}); err != nil {
+	if err := snsnotify.New(&s, "arn", strings.Repeat("n", 120)).Notify(t.Context(), []watch.Change{c}); err != nil {
 		t.Fatal(err)
 	}
 	if got := *s.in[0].Subject; len(got) >= 100 || strings.ContainsAny(got, "\n云") {
@@ -178,7 +179,7 @@ func TestSubject(t *testing.T) {
 
 // A name cannot forge a line.
 func TestNameIsOneLine(t *testing.T) {
-	c := change(archive.HealthWell)
+	c := change(watch.Well)
 	c.Name = "a\nset-up     step 2"
 	if got := *notify(t, c).Message; strings.Contains(got, "\nset-up") {
 		t.Errorf("got %q", got)
@@ -187,7 +188,7 @@ func TestNameIsOneLine(t *testing.T) {
 
 func TestFailure(t *testing.T) {
 	s := sent{err: errors.New("throttled")}
-	err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), []archive.Change{change(archive.HealthWell)})
+	err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), []watch.Change{change(watch.Well)})
 	if err == nil || !strings.Contains(err.Error(), "throttled") {
 		t.Errorf("got %v, want the failure", err)
 	}
@@ -197,7 +198,7 @@ func TestFailure(t *testing.T) {
 func TestEveryHealthHasWords(t *testing.T) {
 	nobody := *notify(t, change("unheard_of")).Message
 	found := 0
-	for _, file := range []string{"trouble.go", "health.go"} {
+	for _, file := range []string{"trouble.go", "watch/health.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), "../archive/"+file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +216,7 @@ func TestEveryHealthHasWords(t *testing.T) {
 				t.Fatal(err)
 			}
 			found++
-			if got := *notify(t, change(archive.Health(value))).Message; strings.Split(got, "\n")[2] == strings.Split(nobody, "\n")[2] {
+			if got := *notify(t, change(watch.Health(value))).Message; strings.Split(got, "\n")[2] == strings.Split(nobody, "\n")[2] {
 				t.Errorf("%s has no words", spec.Names[0])
 			}
 			return true

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
@@ -18,9 +18,9 @@ func TestInspections(t *testing.T) {
 	client := sqs.NewFromConfig(awstest.Config(t))
 	url := awstest.FIFOQueue(t)
 	queue := sqsqueue.NewInspect(client, url, rand.Text)
-	sent := []archive.InspectRequest{
+	sent := []directory.Request{
 		{V: 1, Corp: corpA, Why: "read", People: []string{"lin.hua", "wm-客户"}, Rooms: []string{"wrA"}},
-		{V: 1, Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []archive.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
+		{V: 1, Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
 		{V: 1, Corp: corpB, Why: "read", People: []string{"lin.hua", "wm-客户"}},
 	}
 	if err := queue.RequestInspections(t.Context(), sent...); err != nil {
@@ -29,7 +29,7 @@ func TestInspections(t *testing.T) {
 	if err := queue.RequestInspections(t.Context()); err != nil {
 		t.Fatalf("none: %v", err)
 	}
-	got := map[string][]archive.InspectRequest{}
+	got := map[string][]directory.Request{}
 	for _, m := range drain(t, client, url) {
 		r, err := sqsqueue.ParseInspect(*m.Body)
 		if err != nil {
@@ -40,12 +40,12 @@ func TestInspections(t *testing.T) {
 		}
 		got[r.Corp] = append(got[r.Corp], r)
 	}
-	if want := map[string][]archive.InspectRequest{corpA: sent[:2], corpB: sent[2:]}; !reflect.DeepEqual(got, want) {
+	if want := map[string][]directory.Request{corpA: sent[:2], corpB: sent[2:]}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 
 	// The same Dedup is one request per corp.
-	asked := []archive.InspectRequest{{Corp: corpA, Dedup: "check"}, {Corp: corpA, Dedup: "check"}, {Corp: corpB, Dedup: "check"}}
+	asked := []directory.Request{{Corp: corpA, Dedup: "check"}, {Corp: corpA, Dedup: "check"}, {Corp: corpB, Dedup: "check"}}
 	ids := map[string]bool{}
 	if err := queue.RequestInspections(t.Context(), asked...); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestInspections(t *testing.T) {
 }
 
 func TestParseInspectRefuses(t *testing.T) {
-	many, err := json.Marshal(archive.InspectRequest{V: 1, Corp: corpA, People: make([]string, 10*archive.InspectMost)})
+	many, err := json.Marshal(directory.Request{V: 1, Corp: corpA, People: make([]string, 10*directory.RequestMost)})
 	if err != nil {
 		t.Fatal(err)
 	}

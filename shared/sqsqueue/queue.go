@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // Lanes is how many pages of one corp may be decoded at once.
@@ -54,7 +55,7 @@ var (
 	_ archive.DecodeQueue = (*Decode)(nil)
 	_ archive.QueueDepth  = (*Pull)(nil)
 	_ archive.QueueDepth  = (*Decode)(nil)
-	_ archive.MediaQueue  = (*Media)(nil)
+	_ media.Queue         = (*Media)(nil)
 	_ archive.QueueDepth  = (*Media)(nil)
 )
 
@@ -92,10 +93,10 @@ func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeReque
 	})
 }
 
-// RequestMedia implements [archive.MediaQueue]. After an error any of the
+// RequestMedia implements [media.Queue]. After an error any of the
 // requests may have been sent.
-func (q *Media) RequestMedia(ctx context.Context, reqs ...archive.MediaRequest) error {
-	return request(ctx, q.queue, reqs, func(r *archive.MediaRequest) (group, id string) {
+func (q *Media) RequestMedia(ctx context.Context, reqs ...media.Request) error {
+	return request(ctx, q.queue, reqs, func(r *media.Request) (group, id string) {
 		r.V = Format
 		return r.Corp + "/" + strconv.Itoa(r.Lane), q.newID()
 	})
@@ -160,13 +161,13 @@ func ParseDecode(body string) (archive.DecodeRequest, error) {
 }
 
 // ParseMedia reads the body of a message of the media queue.
-func ParseMedia(body string) (archive.MediaRequest, error) {
-	var r archive.MediaRequest
+func ParseMedia(body string) (media.Request, error) {
+	var r media.Request
 	if err := parse(body, &r); err != nil {
-		return archive.MediaRequest{}, err
+		return media.Request{}, err
 	}
-	if r.Lane < 0 || r.Lane >= archive.FileLanes {
-		return archive.MediaRequest{}, fmt.Errorf("request for lane %d of %d", r.Lane, archive.FileLanes)
+	if r.Lane < 0 || r.Lane >= media.Lanes {
+		return media.Request{}, fmt.Errorf("request for lane %d of %d", r.Lane, media.Lanes)
 	}
 	return r, check(r.V, r.Corp)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
@@ -123,7 +124,7 @@ func TestMediaRequests(t *testing.T) {
 	client := sqs.NewFromConfig(awstest.Config(t))
 	url := awstest.FIFOQueue(t)
 	q := sqsqueue.NewMedia(client, url, rand.Text)
-	want := []archive.MediaRequest{{V: 1, Corp: corpA, Lane: 0}, {V: 1, Corp: corpA, Lane: archive.FileLanes - 1}, {V: 1, Corp: corpB, Lane: 0}}
+	want := []media.Request{{V: 1, Corp: corpA, Lane: 0}, {V: 1, Corp: corpA, Lane: media.Lanes - 1}, {V: 1, Corp: corpB, Lane: 0}}
 	for range 2 {
 		if err := q.RequestMedia(t.Context(), want...); err != nil {
 			t.Fatal(err)
@@ -132,7 +133,7 @@ func TestMediaRequests(t *testing.T) {
 	if n, err := q.Depth(t.Context()); err != nil || n != 6 {
 		t.Errorf("got depth %d, %v; want 6", n, err)
 	}
-	got := map[string][]archive.MediaRequest{}
+	got := map[string][]media.Request{}
 	for _, m := range drain(t, client, url) {
 		r, err := sqsqueue.ParseMedia(*m.Body)
 		if err != nil {
@@ -142,7 +143,7 @@ func TestMediaRequests(t *testing.T) {
 		got[g] = append(got[g], r)
 	}
 	for _, r := range want {
-		if g := fmt.Sprintf("%s/%d", r.Corp, r.Lane); !slices.Equal(got[g], []archive.MediaRequest{r, r}) {
+		if g := fmt.Sprintf("%s/%d", r.Corp, r.Lane); !slices.Equal(got[g], []media.Request{r, r}) {
 			t.Errorf("group %s: got %v, want %v twice", g, got[g], r)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 const (
@@ -28,20 +29,20 @@ func clip(s string, n int) string {
 }
 
 // Member asks user/get.
-func (cl *Client) Member(ctx context.Context, c archive.Credential, userid string) (archive.Person, error) {
+func (cl *Client) Member(ctx context.Context, c directory.Credential, userid string) (directory.Person, error) {
 	var a struct {
 		Name string `json:"name"`
 	}
 	err := cl.ask(ctx, c, member, url.Values{"userid": {userid}}, nil, &a)
 	if err != nil {
-		return archive.Person{}, err
+		return directory.Person{}, err
 	}
-	return archive.Person{ID: userid, Kind: archive.Member, Name: clip(a.Name, longestText)}, nil
+	return directory.Person{ID: userid, Kind: directory.Member, Name: clip(a.Name, longestText)}, nil
 }
 
 // Contact asks externalcontact/get. The followers, of whom there may be
 // several pages, are not wanted.
-func (cl *Client) Contact(ctx context.Context, c archive.Credential, externalUserID string) (archive.Person, error) {
+func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalUserID string) (directory.Person, error) {
 	var a struct {
 		Contact struct {
 			Name     string `json:"name"`
@@ -51,10 +52,10 @@ func (cl *Client) Contact(ctx context.Context, c archive.Credential, externalUse
 		} `json:"external_contact"`
 	}
 	if err := cl.ask(ctx, c, contact, url.Values{"external_userid": {externalUserID}}, nil, &a); err != nil {
-		return archive.Person{}, err
+		return directory.Person{}, err
 	}
-	p := archive.Person{
-		ID: externalUserID, Kind: archive.External, Name: clip(a.Contact.Name, longestText), Company: clip(a.Contact.CorpName, longestText),
+	p := directory.Person{
+		ID: externalUserID, Kind: directory.External, Name: clip(a.Contact.Name, longestText), Company: clip(a.Contact.CorpName, longestText),
 	}
 	if len(a.Contact.Avatar) <= longestText { // half an address leads nowhere
 		p.Avatar = a.Contact.Avatar
@@ -66,20 +67,20 @@ func (cl *Client) Contact(ctx context.Context, c archive.Credential, externalUse
 }
 
 // Robot asks msgaudit/get_robot_info.
-func (cl *Client) Robot(ctx context.Context, c archive.Credential, id string) (archive.Person, error) {
+func (cl *Client) Robot(ctx context.Context, c directory.Credential, id string) (directory.Person, error) {
 	var a struct {
 		Data struct {
 			Name string `json:"name"`
 		} `json:"data"`
 	}
 	if err := cl.ask(ctx, c, robotInfo, url.Values{"robot_id": {id}}, nil, &a); err != nil {
-		return archive.Person{}, err
+		return directory.Person{}, err
 	}
-	return archive.Person{ID: id, Kind: archive.Robot, Name: clip(a.Data.Name, longestText)}, nil
+	return directory.Person{ID: id, Kind: directory.Robot, Name: clip(a.Data.Name, longestText)}, nil
 }
 
 // InternalRoom asks msgaudit/groupchat/get.
-func (cl *Client) InternalRoom(ctx context.Context, c archive.Credential, id string) (archive.Room, error) {
+func (cl *Client) InternalRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
 		Name    string `json:"roomname"`
 		Creator string `json:"creator"`
@@ -89,17 +90,17 @@ func (cl *Client) InternalRoom(ctx context.Context, c archive.Credential, id str
 		} `json:"members"`
 	}
 	if err := cl.ask(ctx, c, internalRoom, nil, map[string]string{"roomid": id}, &a); err != nil {
-		return archive.Room{}, err
+		return directory.Room{}, err
 	}
-	r := archive.Room{ID: id, Kind: archive.InternalRoom, Name: clip(a.Name, longestText), Owner: a.Creator, CreatedAt: a.Created.time()}
+	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: a.Creator, CreatedAt: a.Created.time()}
 	for _, m := range a.Members {
-		r.Members = append(r.Members, archive.RoomMember{ID: m.ID})
+		r.Members = append(r.Members, directory.RoomMember{ID: m.ID})
 	}
 	return r, nil
 }
 
 // CustomerRoom asks externalcontact/groupchat/get, with the members' names.
-func (cl *Client) CustomerRoom(ctx context.Context, c archive.Credential, id string) (archive.Room, error) {
+func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
 		Chat struct {
 			Name    string `json:"name"`
@@ -114,21 +115,21 @@ func (cl *Client) CustomerRoom(ctx context.Context, c archive.Credential, id str
 	}
 	body := map[string]any{"chat_id": id, "need_name": 1}
 	if err := cl.ask(ctx, c, customerRoom, nil, body, &a); err != nil {
-		return archive.Room{}, err
+		return directory.Room{}, err
 	}
-	r := archive.Room{ID: id, Kind: archive.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: a.Chat.Owner, CreatedAt: a.Chat.Created.time()}
+	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: a.Chat.Owner, CreatedAt: a.Chat.Created.time()}
 	for _, m := range a.Chat.Members {
 		name := m.Name
 		if name == "" {
 			name = m.Nickname
 		}
-		r.Members = append(r.Members, archive.RoomMember{ID: m.ID, Name: clip(name, longestNick)})
+		r.Members = append(r.Members, directory.RoomMember{ID: m.ID, Name: clip(name, longestNick)})
 	}
 	return r, nil
 }
 
 // Permitted asks msgaudit/get_permit_user_list, for all editions at once.
-func (cl *Client) Permitted(ctx context.Context, c archive.Credential) ([]string, error) {
+func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
 	var a struct {
 		IDs []string `json:"ids"`
 	}
@@ -153,7 +154,7 @@ type agreements struct {
 }
 
 var statuses = map[string]archive.ConsentStatus{
-	"Agree": archive.Agreed, "Disagree": archive.Refused, "Default_Agree": archive.AgreedDefault,
+	"Agree": archive.Agreed, "Disagree": archive.Disagreed, "Default_Agree": archive.AgreedDefault,
 }
 
 // consents turns the answer into ours. A status that no document names says
@@ -175,7 +176,7 @@ func (a agreements) consents(room string) []archive.Consent {
 }
 
 // PairConsents asks msgaudit/check_single_agree.
-func (cl *Client) PairConsents(ctx context.Context, c archive.Credential, pairs []archive.Pair) ([]archive.Consent, error) {
+func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pairs []directory.Pair) ([]archive.Consent, error) {
 	body := struct {
 		Info []pair `json:"info"`
 	}{}
@@ -190,7 +191,7 @@ func (cl *Client) PairConsents(ctx context.Context, c archive.Credential, pairs 
 }
 
 // RoomConsents asks msgaudit/check_room_agree.
-func (cl *Client) RoomConsents(ctx context.Context, c archive.Credential, room string) ([]archive.Consent, error) {
+func (cl *Client) RoomConsents(ctx context.Context, c directory.Credential, room string) ([]archive.Consent, error) {
 	var a agreements
 	if err := cl.ask(ctx, c, roomAgree, nil, map[string]string{"roomid": room}, &a); err != nil {
 		return nil, err

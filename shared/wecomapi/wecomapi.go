@@ -3,7 +3,7 @@
 // its business: that goes through WeCom's library.
 //
 // Every answer is read at both levels, HTTP and errcode; every failure but the
-// context's is an [*archive.APIError], which holds nothing of what was sent or
+// context's is an [*directory.APIError], which holds nothing of what was sent or
 // answered but the errcode and the address that WeCom saw. In particular the
 // URL, which carries tokens and secrets as WeCom wants it, is never part of an
 // error.
@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // DefaultBase is where WeCom's HTTP API is.
@@ -65,7 +66,7 @@ type Client struct {
 	paces  map[pace]time.Time // when the next call may start
 }
 
-var _ archive.Directory = (*Client)(nil)
+var _ directory.WeCom = (*Client)(nil)
 
 // credential names what a token is for, without the secret itself.
 type credential struct{ corp, fingerprint string }
@@ -129,7 +130,7 @@ var (
 
 // ask calls an endpoint with a token of c and reads the answer into out. A
 // token that WeCom does not know any more is fetched anew, once.
-func (cl *Client) ask(ctx context.Context, c archive.Credential, e endpoint, query url.Values, body, out any) error {
+func (cl *Client) ask(ctx context.Context, c directory.Credential, e endpoint, query url.Values, body, out any) error {
 	for fresh := false; ; fresh = true {
 		value, err := cl.token(ctx, c)
 		if err != nil {
@@ -140,7 +141,7 @@ func (cl *Client) ask(ctx context.Context, c archive.Credential, e endpoint, que
 			q[name] = values
 		}
 		err = cl.call(ctx, c.Corp, e, q, body, out)
-		refusal, ok := errors.AsType[*archive.APIError](err)
+		refusal, ok := errors.AsType[*directory.APIError](err)
 		if !ok || fresh || refusal.Code != 40014 && refusal.Code != 42001 {
 			return err
 		}
@@ -148,7 +149,7 @@ func (cl *Client) ask(ctx context.Context, c archive.Credential, e endpoint, que
 	}
 }
 
-func (cl *Client) held(c archive.Credential) *token {
+func (cl *Client) held(c directory.Credential) *token {
 	name := credential{c.Corp, c.Secret.Fingerprint()}
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
@@ -161,7 +162,7 @@ func (cl *Client) held(c archive.Credential) *token {
 }
 
 // token is the credential's token, from memory as long as it is good.
-func (cl *Client) token(ctx context.Context, c archive.Credential) (string, error) {
+func (cl *Client) token(ctx context.Context, c directory.Credential) (string, error) {
 	t := cl.held(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -178,7 +179,7 @@ func (cl *Client) token(ctx context.Context, c archive.Credential) (string, erro
 		return "", err
 	}
 	if answer.Token == "" {
-		return "", &archive.APIError{Op: getToken.path, Cause: archive.CauseBadAnswer}
+		return "", &directory.APIError{Op: getToken.path, Cause: archive.CauseBadAnswer}
 	}
 	life := time.Duration(answer.ExpiresIn) * time.Second
 	t.value, t.expires = answer.Token, asked.Add(life-min(life/10, tokenMargin))
@@ -186,7 +187,7 @@ func (cl *Client) token(ctx context.Context, c archive.Credential) (string, erro
 }
 
 // forget drops a token, unless another has taken its place already.
-func (cl *Client) forget(c archive.Credential, value string) {
+func (cl *Client) forget(c directory.Credential, value string) {
 	t := cl.held(c)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,7 +208,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failed := func(c archive.Cause) error { return &archive.APIError{Op: e.path, Cause: c} }
+	failed := func(c archive.Cause) error { return &directory.APIError{Op: e.path, Cause: c} }
 	switch {
 	case err != nil && aboutTLS(err):
 		return failed(archive.CauseTLS)
@@ -226,7 +227,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 		return failed(archive.CauseBadAnswer)
 	}
 	if code := int(*answer.Errcode); code != 0 {
-		return &archive.APIError{Op: e.path, Code: code, FromIP: archive.FromIP(answer.Errmsg)}
+		return &directory.APIError{Op: e.path, Code: code, FromIP: directory.FromIP(answer.Errmsg)}
 	}
 	if json.Unmarshal(raw, out) != nil {
 		return failed(archive.CauseBadAnswer)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/wecomapi"
 )
@@ -100,12 +101,12 @@ func newClient(t *testing.T, c *clock, base, proxy string) *wecomapi.Client {
 	return client
 }
 
-func (w *world) archive() archive.Credential {
-	return archive.Credential{Corp: corpA, Secret: secret.New(w.corp.Secret())}
+func (w *world) archive() directory.Credential {
+	return directory.Credential{Corp: corpA, Secret: secret.New(w.corp.Secret())}
 }
 
-func (w *world) app() archive.Credential {
-	return archive.Credential{Corp: corpA, Secret: secret.New(appSecret)}
+func (w *world) app() directory.Credential {
+	return directory.Credential{Corp: corpA, Secret: secret.New(appSecret)}
 }
 
 func (w *world) calls(path string) int { return w.Stats().Corps[corpA].Calls["/cgi-bin/"+path] }
@@ -127,7 +128,7 @@ func must(t *testing.T, err error) {
 // refused checks the errcode and that the error is about the question.
 func refused(t *testing.T, what string, err error, op string, code int) {
 	t.Helper()
-	refusal, ok := errors.AsType[*archive.APIError](err)
+	refusal, ok := errors.AsType[*directory.APIError](err)
 	if !ok || refusal.Op != op || refusal.Code != code || refusal.Cause != "" {
 		t.Errorf("%s: got error %v, want errcode %d of %s", what, err, code, op)
 	}
@@ -138,16 +139,16 @@ func TestPeople(t *testing.T) {
 	ctx := t.Context()
 	p, err := w.client.Member(ctx, w.app(), "lin.hua")
 	must(t, err)
-	equal(t, "member", p, archive.Person{ID: "lin.hua", Kind: archive.Member, Name: "林华"})
+	equal(t, "member", p, directory.Person{ID: "lin.hua", Kind: directory.Member, Name: "林华"})
 	p, err = w.client.Contact(ctx, w.app(), "wmCustomer")
 	must(t, err)
-	equal(t, "contact", p, archive.Person{ID: "wmCustomer", Kind: archive.External, Name: "小明妈妈"})
+	equal(t, "contact", p, directory.Person{ID: "wmCustomer", Kind: directory.External, Name: "小明妈妈"})
 	p, err = w.client.Contact(ctx, w.app(), "woPartner")
 	must(t, err)
-	equal(t, "partner", p, archive.Person{ID: "woPartner", Kind: archive.External, Name: "王总", Company: "合作伙伴公司"})
+	equal(t, "partner", p, directory.Person{ID: "woPartner", Kind: directory.External, Name: "王总", Company: "合作伙伴公司"})
 	p, err = w.client.Robot(ctx, w.archive(), "wbRobot")
 	must(t, err)
-	equal(t, "robot", p, archive.Person{ID: "wbRobot", Kind: archive.Robot, Name: "构建机器人"})
+	equal(t, "robot", p, directory.Person{ID: "wbRobot", Kind: directory.Robot, Name: "构建机器人"})
 	if got := w.calls("gettoken"); got != 2 {
 		t.Errorf("got %d tokens fetched, want 2: one per secret", got)
 	}
@@ -157,13 +158,13 @@ func TestRooms(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	r, err := w.client.InternalRoom(t.Context(), w.archive(), "wrInternal")
 	must(t, err)
-	if r.Kind != archive.InternalRoom || r.Name != "项目群" || r.Owner != "lin.hua" || len(r.Members) != 2 || !r.CreatedAt.Equal(w.clock.now.Add(-time.Hour)) {
+	if r.Kind != directory.InternalRoom || r.Name != "项目群" || r.Owner != "lin.hua" || len(r.Members) != 2 || !r.CreatedAt.Equal(w.clock.now.Add(-time.Hour)) {
 		t.Errorf("internal: got %+v", r)
 	}
 	r, err = w.client.CustomerRoom(t.Context(), w.app(), "wrCustomer")
 	must(t, err)
-	want := []archive.RoomMember{{ID: "lin.hua", Name: "林华"}, {ID: "wmCustomer", Name: "小明妈妈"}}
-	if r.Kind != archive.CustomerRoom || r.Name != "家长群" || !slices.Equal(r.Members, want) {
+	want := []directory.RoomMember{{ID: "lin.hua", Name: "林华"}, {ID: "wmCustomer", Name: "小明妈妈"}}
+	if r.Kind != directory.CustomerRoom || r.Name != "家长群" || !slices.Equal(r.Members, want) {
 		t.Errorf("customers: got %+v", r)
 	}
 }
@@ -179,7 +180,7 @@ func TestScopeAndConsents(t *testing.T) {
 	if ids, err = w.client.Permitted(t.Context(), w.archive()); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
 		t.Errorf("with one seat: got %v, error %v", ids, err)
 	}
-	list, err := w.client.PairConsents(t.Context(), w.archive(), []archive.Pair{{Member: "lin.hua", Contact: "wmCustomer"}})
+	list, err := w.client.PairConsents(t.Context(), w.archive(), []directory.Pair{{Member: "lin.hua", Contact: "wmCustomer"}})
 	must(t, err)
 	if len(list) != 1 || list[0] != (archive.Consent{Member: "lin.hua", Contact: "wmCustomer", Status: archive.AgreedDefault}) {
 		t.Errorf("never answered: got %+v", list)
@@ -190,7 +191,7 @@ func TestScopeAndConsents(t *testing.T) {
 		t.Errorf("room: got %+v", list)
 	}
 	w.Choose(wecom.Choices{Unanswered: wecom.UnansweredOmitted})
-	list, err = w.client.PairConsents(t.Context(), w.archive(), []archive.Pair{{Member: "lin.hua", Contact: "wmCustomer"}})
+	list, err = w.client.PairConsents(t.Context(), w.archive(), []directory.Pair{{Member: "lin.hua", Contact: "wmCustomer"}})
 	if err != nil || len(list) != 0 {
 		t.Errorf("omitted: got %+v, error %v", list, err)
 	}
@@ -207,22 +208,22 @@ func TestRefusals(t *testing.T) {
 		code int
 	}{
 		{"wrong secret", nil, func(w *world) error {
-			_, err := w.client.Member(ctx, archive.Credential{Corp: corpA, Secret: secret.New("wrong")}, "lin.hua")
+			_, err := w.client.Member(ctx, directory.Credential{Corp: corpA, Secret: secret.New("wrong")}, "lin.hua")
 			return err
 		}, "gettoken", 40001},
 		{"another corp's secret", func(t *testing.T, w *world) {
 			_, err := w.AddCorp(wecom.CorpConfig{ID: corpB, Secret: "secret of b"})
 			must(t, err)
 		}, func(w *world) error {
-			_, err := w.client.Member(ctx, archive.Credential{Corp: corpA, Secret: secret.New("secret of b")}, "lin.hua")
+			_, err := w.client.Member(ctx, directory.Credential{Corp: corpA, Secret: secret.New("secret of b")}, "lin.hua")
 			return err
 		}, "gettoken", 40091},
 		{"unknown corp", nil, func(w *world) error {
-			_, err := w.client.Member(ctx, archive.Credential{Corp: "wwunknown0000", Secret: secret.New(appSecret)}, "lin.hua")
+			_, err := w.client.Member(ctx, directory.Credential{Corp: "wwunknown0000", Secret: secret.New(appSecret)}, "lin.hua")
 			return err
 		}, "gettoken", 40013},
 		{"no secret", nil, func(w *world) error {
-			_, err := w.client.Member(ctx, archive.Credential{Corp: corpA}, "lin.hua")
+			_, err := w.client.Member(ctx, directory.Credential{Corp: corpA}, "lin.hua")
 			return err
 		}, "gettoken", 41004},
 		{"archive secret for members", nil, func(w *world) error { _, err := w.client.Member(ctx, w.archive(), "lin.hua"); return err }, "user/get", 48002},
@@ -251,11 +252,11 @@ func TestRefusals(t *testing.T) {
 		{"internal room as customers'", nil, func(w *world) error { _, err := w.client.CustomerRoom(ctx, w.app(), "wrInternal"); return err }, "externalcontact/groupchat/get", 40058},
 		{"foreign room as customers'", nil, func(w *world) error { _, err := w.client.CustomerRoom(ctx, w.app(), "wrForeign"); return err }, "externalcontact/groupchat/get", 92002},
 		{"unknown pair", nil, func(w *world) error {
-			_, err := w.client.PairConsents(ctx, w.archive(), []archive.Pair{{Member: "nobody", Contact: "wmCustomer"}})
+			_, err := w.client.PairConsents(ctx, w.archive(), []directory.Pair{{Member: "nobody", Contact: "wmCustomer"}})
 			return err
 		}, "msgaudit/check_single_agree", 301061},
 		{"too many pairs", nil, func(w *world) error {
-			_, err := w.client.PairConsents(ctx, w.archive(), make([]archive.Pair, archive.PairsMost+1))
+			_, err := w.client.PairConsents(ctx, w.archive(), make([]directory.Pair, directory.PairsMost+1))
 			return err
 		}, "msgaudit/check_single_agree", 301060},
 		{"busy", func(t *testing.T, w *world) {
@@ -273,7 +274,7 @@ func TestRefusals(t *testing.T) {
 			}
 			err := test.ask(w)
 			refused(t, test.name, err, test.op, test.code)
-			if refusal, ok := errors.AsType[*archive.APIError](err); ok && refusal.Code != 301053 && refusal.Code != 301052 && refusal.FromIP != "127.0.0.1" {
+			if refusal, ok := errors.AsType[*directory.APIError](err); ok && refusal.Code != 301053 && refusal.Code != 301052 && refusal.FromIP != "127.0.0.1" {
 				t.Errorf("got address %q, want 127.0.0.1", refusal.FromIP)
 			}
 		})
@@ -306,7 +307,7 @@ func TestTokenIsKeptAndFetchedAnewOnce(t *testing.T) {
 	// Resetting the secret makes the old one's token worthless.
 	must(t, w.corp.SetApp(wecom.AppConfig{Secret: "another", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
 	refused(t, "reset", ask(), "gettoken", 40001)
-	if _, err := w.client.Member(t.Context(), archive.Credential{Corp: corpA, Secret: secret.New("another")}, "lin.hua"); err != nil {
+	if _, err := w.client.Member(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("another")}, "lin.hua"); err != nil {
 		t.Errorf("new secret: got error %v", err)
 	}
 }
@@ -362,7 +363,7 @@ func TestProxy(t *testing.T) {
 
 func failedFor(t *testing.T, what string, err error, want archive.Cause) {
 	t.Helper()
-	failure, ok := errors.AsType[*archive.APIError](err)
+	failure, ok := errors.AsType[*directory.APIError](err)
 	if !ok || failure.Cause != want || failure.Code != 0 {
 		t.Errorf("%s: got error %v, want cause %s", what, err, want)
 	}
@@ -372,7 +373,7 @@ func failedFor(t *testing.T, what string, err error, want archive.Cause) {
 // neither secret nor token.
 func TestAnswersThatAreNone(t *testing.T) {
 	const secretText = "secret-in-the-address"
-	credential := archive.Credential{Corp: corpA, Secret: secret.New(secretText)}
+	credential := directory.Credential{Corp: corpA, Secret: secret.New(secretText)}
 	const good = `{"errcode":0,"errmsg":"ok","access_token":"token-in-the-address","expires_in":"7200"}`
 	var hits atomic.Int32
 	for _, test := range []struct {
@@ -433,7 +434,7 @@ func TestNobodyThere(t *testing.T) {
 	url := server.URL
 	server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
-	_, err := newClient(t, c, url, "").Permitted(t.Context(), archive.Credential{Corp: corpA, Secret: secret.New("hunter2")})
+	_, err := newClient(t, c, url, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
 	failedFor(t, "nobody listens", err, archive.CauseNetwork)
 }
 
@@ -443,7 +444,7 @@ func TestTLS(t *testing.T) {
 	server.StartTLS() // with a certificate that nobody trusts
 	defer server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
-	_, err := newClient(t, c, server.URL, "").Permitted(t.Context(), archive.Credential{Corp: corpA, Secret: secret.New("hunter2")})
+	_, err := newClient(t, c, server.URL, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
 	failedFor(t, "unknown authority", err, archive.CauseTLS)
 }
 
@@ -460,7 +461,7 @@ func TestCallTimeout(t *testing.T) {
 	c := &clock{now: time.Unix(1e9, 0)}
 	client, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: 20 * time.Millisecond, Now: c.Now, Sleep: c.Sleep})
 	must(t, err)
-	credential := archive.Credential{Corp: corpA, Secret: secret.New("hunter2")}
+	credential := directory.Credential{Corp: corpA, Secret: secret.New("hunter2")}
 	_, err = client.Permitted(t.Context(), credential)
 	failedFor(t, "silence", err, archive.CauseNetwork)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -498,7 +499,7 @@ func TestNamesAreBounded(t *testing.T) {
 	}))
 	defer server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
-	p, err := newClient(t, c, server.URL, "").Contact(t.Context(), archive.Credential{Corp: corpA, Secret: secret.New("s")}, "wmX")
+	p, err := newClient(t, c, server.URL, "").Contact(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("s")}, "wmX")
 	must(t, err)
 	if len(p.Name) > 512 || len(p.Name) < 500 || !strings.HasPrefix(long, p.Name) || p.Avatar != "" || p.Company != "全名" {
 		t.Errorf("got %d bytes of name, avatar %q, company %q", len(p.Name), p.Avatar, p.Company)

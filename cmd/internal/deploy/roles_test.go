@@ -171,7 +171,7 @@ func TestRolesNever(t *testing.T) {
 		{`^(Api|Decode|Media)$`, `^s3:Get`, `.*`, "pull writes pages and reads none"},
 		{`^Decode$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `MessagesTable`, "nobody but decode writes messages"},
 		{`^(Dispatch|Pull|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable$`, "nobody else writes the chain: api starts jobs, others note refusals, in partitions of their own"},
-		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ViewsTable`, "nobody but api writes who looked"},
+		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ReadingsTable`, "nobody but api writes who looked"},
 		{`^(Decode|Media)$`, `^dynamodb:Delete`, `.*`, "nobody else takes anything away"},
 		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Views|Contacts|Consents)Table`, "media takes files off their lists, and nothing else away"},
 		{``, `^dynamodb:(Scan|DeleteTable|UpdateTable|Export|PartiQL)`, `.*`, "nothing is listed across companies (law 8)"},

@@ -679,11 +679,11 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 		},
 		"GapRecorded": {
 			`{ $.message = "gap recorded" }`,
-			"PullLog", "shared/archive/probe.go", `ErrorContext(ctx, "gap recorded"`,
+			"PullLog", "shared/archive/pull/gap.go", `ErrorContext(ctx, "gap recorded"`,
 		},
 		"MediaNotWhole": {
 			`{ $.message = "file is not whole" }`,
-			"MediaLog", "shared/archive/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
+			"MediaLog", "shared/archive/media/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
 		},
 	} {
 		p := s.Translated.Resources[id].Properties

@@ -72,8 +72,8 @@ func TestCallRefused(t *testing.T) {
 func TestWatcher(t *testing.T) {
 	t.Parallel()
 	type result struct {
-		Stored        int            `json:"stored"`
-		Undecryptable map[string]int `json:"undecryptable"`
+		Stored   int            `json:"stored"`
+		SetAside map[string]int `json:"set_aside"`
 	}
 	type row struct {
 		After  uint64  `json:"after,string"`
@@ -85,7 +85,7 @@ func TestWatcher(t *testing.T) {
 	done := func(after uint64, n, waiting int) row {
 		r := row{After: after, Last: after + 10, Count: n, State: "decoded", Result: &result{Stored: n - waiting}}
 		if waiting > 0 {
-			r.Result.Undecryptable = map[string]int{"no_key": waiting}
+			r.Result.SetAside = map[string]int{"no_key": waiting}
 		}
 		return r
 	}
@@ -117,7 +117,7 @@ func TestWatcher(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(page)
 	})
 	w := &people.Watcher{API: a, Corp: corp}
-	want := people.Progress{Head: 40, Journaled: 14, Decoded: 11, Pages: 4, Pending: 1, Undecryptable: 1, Lag: 7 * time.Second, Trouble: "network"}
+	want := people.Progress{Head: 40, Journaled: 14, Decoded: 11, Pages: 4, Pending: 1, SetAside: 1, Lag: 7 * time.Second, Trouble: "network"}
 	for _, look := range []string{"first", "second"} {
 		got, err := w.Look(t.Context())
 		if err != nil {
@@ -128,7 +128,7 @@ func TestWatcher(t *testing.T) {
 		}
 	}
 	rows[2], rows[3] = done(20, 2, 0), done(30, 4, 0)
-	want.Decoded, want.Pending, want.Undecryptable = 14, 0, 0
+	want.Decoded, want.Pending, want.SetAside = 14, 0, 0
 	if got, err := w.Look(t.Context()); err != nil || got != want {
 		t.Errorf("third look: got %+v and %v, want %+v", got, err, want)
 	}

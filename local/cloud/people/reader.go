@@ -15,14 +15,14 @@ import (
 
 // Progress is how far the archive of a corp is.
 type Progress struct {
-	Head          uint64 // highest seq in the journal
-	Journaled     int    // records in the journal
-	Decoded       int    // of these, messages in the view
-	Pages         int    // rows of the chain
-	Pending       int    // rows whose view is not written
-	Undecryptable int    // records set aside
-	Lag           time.Duration
-	Trouble       string // cause, empty if all is well
+	Head      uint64 // highest seq in the journal
+	Journaled int    // records in the journal
+	Decoded   int    // of these, messages in the view
+	Pages     int    // rows of the chain
+	Pending   int    // rows whose view is not written
+	SetAside  int    // records set aside
+	Lag       time.Duration
+	Trouble   string // cause, empty if all is well
 }
 
 // A Watcher follows the progress of one corp. It reads decoded rows of the
@@ -59,8 +59,8 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 				Count  int    `json:"count"`
 				State  string `json:"state"`
 				Result *struct {
-					Stored        int            `json:"stored"`
-					Undecryptable map[string]int `json:"undecryptable"`
+					Stored   int            `json:"stored"`
+					SetAside map[string]int `json:"set_aside"`
 				} `json:"result"`
 			} `json:"rows"`
 			Next *string `json:"next"`
@@ -75,11 +75,11 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 			waiting := 0
 			if row.Result != nil {
 				now.Decoded += row.Result.Stored
-				for _, n := range row.Result.Undecryptable {
+				for _, n := range row.Result.SetAside {
 					waiting += n
 				}
 			}
-			now.Undecryptable += waiting
+			now.SetAside += waiting
 			if row.State != "decoded" {
 				now.Pending++
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 )
 
 func TestItemSize(t *testing.T) {
@@ -86,7 +86,7 @@ func TestMessagesAreCheap(t *testing.T) {
 	}
 	defer stop()
 	for _, page := range []string{"first", "later"} {
-		if _, err := b.units(t.Context(), s, page, 1, func() error { return chats(s.corp, archive.PageLimit) }); err != nil {
+		if _, err := b.units(t.Context(), s, page, 1, func() error { return chats(s.corp, pull.PageLimit) }); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.out.Figures[page+": of up to 1 KB"]; got < 1 || got > 1.2 {

@@ -146,7 +146,7 @@ func undecodedPage(ctx context.Context, c *cloud.Cloud) (string, error) {
 		switch {
 		case err != nil:
 			return "", err
-		case p.Decoded == 2 && p.Undecryptable == 1 && p.Pages == 1 && p.Pending == 0:
+		case p.Decoded == 2 && p.SetAside == 1 && p.Pages == 1 && p.Pending == 0:
 			return `{"Records":[{"messageId":"bench","body":"{\"v\":1,\"corp\":\"` + corp.ID() + `\",\"after\":\"0\"}"}]}`, nil
 		case time.Since(begun) > time.Minute:
 			return "", fmt.Errorf("got %+v, want one page with two messages that can be read", p)

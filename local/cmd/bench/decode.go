@@ -22,7 +22,8 @@ import (
 	localaws "github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/pipeline"
 	"github.com/yunduo-scrm/archive/local/wecom"
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 )
 
 // meter adds up write units by table.
@@ -160,7 +161,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	if _, err := s.corp.Mixed(archive.PageLimit); err != nil {
+	if _, err := s.corp.Mixed(pull.PageLimit); err != nil {
 		return err
 	}
 	if err := s.Pull(ctx, s.corp.ID()); err != nil {
@@ -184,7 +185,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Decoder.Decode(ctx, s.corp.ID(), 0, archive.Again); err != nil {
+		if err := s.Decoder.Decode(ctx, s.corp.ID(), 0, decode.Again); err != nil {
 			return err
 		}
 		after, err := cpu()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 )
 
 // kilobyte is what a write unit pays for, and the size up to which the cost of
@@ -34,7 +35,7 @@ func (b *bench) writeUnits(ctx context.Context) error {
 	defer stop()
 	var pages []seen
 	for _, page := range []string{"a full page of mixed chats, the first of the day", "a full page of mixed chats, a later one of the day"} {
-		got, err := b.units(ctx, full, page, 1, func() error { return chats(full.corp, archive.PageLimit) })
+		got, err := b.units(ctx, full, page, 1, func() error { return chats(full.corp, pull.PageLimit) })
 		if err != nil {
 			return err
 		}
@@ -46,7 +47,7 @@ func (b *bench) writeUnits(ctx context.Context) error {
 	}
 	defer stopStrangers()
 	if _, err := b.units(ctx, strangers, "a full page, every second message in a new chat", 1, func() error {
-		_, err := strangers.corp.Mixed(archive.PageLimit)
+		_, err := strangers.corp.Mixed(pull.PageLimit)
 		return err
 	}); err != nil {
 		return err

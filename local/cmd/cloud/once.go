@@ -72,7 +72,7 @@ func arrived(ctx context.Context, w *people.Watcher, records int) error {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("of %d messages %d were journaled, %d decoded, %d set aside; trouble %q: %w",
-				records, p.Journaled, p.Decoded, p.Undecryptable, p.Trouble, ctx.Err())
+				records, p.Journaled, p.Decoded, p.SetAside, p.Trouble, ctx.Err())
 		}
 	}
 }

@@ -178,7 +178,7 @@ func (l *live) line(ctx context.Context) string {
 		}
 		sum.Journaled += p.Journaled
 		sum.Decoded += p.Decoded
-		sum.Undecryptable += p.Undecryptable
+		sum.SetAside += p.SetAside
 		sum.Lag = max(sum.Lag, p.Lag)
 		if p.Trouble != "" {
 			troubles = append(troubles, w.Corp+": "+p.Trouble)
@@ -189,9 +189,9 @@ func (l *live) line(ctx context.Context) string {
 		sent += s.Sent
 	}
 	line := fmt.Sprintf("sent %d   journaled %d   decoded %d   waiting %d   lag %v",
-		sent, sum.Journaled, sum.Decoded, sum.Journaled-sum.Decoded-sum.Undecryptable, sum.Lag.Round(time.Second))
-	if sum.Undecryptable > 0 {
-		line += fmt.Sprintf("   undecryptable %d", sum.Undecryptable)
+		sent, sum.Journaled, sum.Decoded, sum.Journaled-sum.Decoded-sum.SetAside, sum.Lag.Round(time.Second))
+	if sum.SetAside > 0 {
+		line += fmt.Sprintf("   set_aside %d", sum.SetAside)
 	}
 	if len(troubles) > 0 {
 		line += "   TROUBLE " + strings.Join(troubles, ", ")

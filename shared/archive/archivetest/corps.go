@@ -59,7 +59,7 @@ func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
 	})
 }
 
-// Corps implements [archive.CorpLister].
+// Corps implements [watch.CorpLister].
 func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
 	return func(yield func(archive.Corp, error) bool) {
 		corps, err := read(ctx, c.faults, "Corps.Corps", "", func() ([]archive.Corp, error) {
@@ -196,7 +196,7 @@ func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at 
 	})
 }
 
-// KeySet implements [archive.KeyBinder].
+// KeySet implements [decode.Keys].
 func (c *Corps) KeySet(ctx context.Context, id string) (archive.KeySet, error) {
 	return read(ctx, c.faults, "Corps.KeySet", id, func() (archive.KeySet, error) {
 		c.mu.Lock()
@@ -213,7 +213,7 @@ func (c *Corps) KeySet(ctx context.Context, id string) (archive.KeySet, error) {
 	})
 }
 
-// Bind implements [archive.KeyBinder].
+// Bind implements [decode.Keys].
 func (c *Corps) Bind(ctx context.Context, id string, b archive.Binding) error {
 	return write(ctx, c.faults, "Corps.Bind", id, func() error {
 		c.mu.Lock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -58,7 +59,7 @@ func TestWorldPolicesTheOrderOfWrites(t *testing.T) {
 	c.want(t, "the view has 0 messages")
 	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 1}, nil))
 	c.want(t, "law 5")
-	must(t, w.View.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{
+	must(t, w.View.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: []archive.Message{
 		{Corp: corp, Conversation: "room:r", Time: start, MsgID: "a", Seq: 1},
 		{Corp: corp, Conversation: "room:r", Time: start, MsgID: "b", Seq: 2},
 	}}))
@@ -115,12 +116,12 @@ func TestViewPolicesImmutability(t *testing.T) {
 			c := &complaints{TB: t}
 			v := archivetest.NewView(c, &archivetest.Faults{})
 			for range 2 {
-				must(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{good}}))
+				must(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: []archive.Message{good}}))
 			}
 			c.want(t, "")
 			m := good
 			mutate(&m)
-			must(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: []archive.Message{m}}))
+			must(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: []archive.Message{m}}))
 			c.want(t, "message of ")
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Ledger is a [LedgerStore].
@@ -38,8 +40,8 @@ type chain struct {
 	pending map[uint64]archive.Pending // by After
 	state   archive.PullState
 	losses  map[time.Time]archive.Loss // by Since
-	replays map[string]archive.Replay
-	told    archive.Told
+	replays map[string]decode.Replay
+	told    watch.Notified
 }
 
 var _ LedgerStore = (*Ledger)(nil)
@@ -60,15 +62,15 @@ func (l *Ledger) of(corp string) *chain {
 			pending: make(map[uint64]archive.Pending),
 			state:   archive.PullState{Corp: corp},
 			losses:  make(map[time.Time]archive.Loss),
-			replays: make(map[string]archive.Replay),
-			told:    archive.Told{Corp: corp},
+			replays: make(map[string]decode.Replay),
+			told:    watch.Notified{Corp: corp},
 		}
 		l.chains[corp] = c
 	}
 	return c
 }
 
-// Head implements [archive.PullLedger].
+// Head implements [pull.Ledger].
 func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	return read(ctx, l.faults, "Ledger.Head", corp, func() (archive.Head, error) {
 		l.mu.Lock()
@@ -77,7 +79,7 @@ func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	})
 }
 
-// Append implements [archive.PullLedger].
+// Append implements [pull.Ledger].
 func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
 	return write(ctx, l.faults, "Ledger.Append", row.Corp, func() error {
 		l.mu.Lock()
@@ -138,7 +140,7 @@ func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
 	}
 }
 
-// PullState implements [archive.PullLedger].
+// PullState implements [pull.Ledger].
 func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState, error) {
 	return read(ctx, l.faults, "Ledger.PullState", corp, func() (archive.PullState, error) {
 		l.mu.Lock()
@@ -147,7 +149,7 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 	})
 }
 
-// SavePullState implements [archive.PullLedger].
+// SavePullState implements [pull.Ledger].
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	return write(ctx, l.faults, "Ledger.SavePullState", s.Corp, func() error {
 		if s.Corp == "" {
@@ -160,7 +162,7 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	})
 }
 
-// RecordRefusal implements [archive.PullLedger].
+// RecordRefusal implements [pull.Ledger].
 func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
 	corp, _, _ := strings.Cut(by, "/")
 	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
@@ -171,7 +173,7 @@ func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) err
 	})
 }
 
-// Refusals implements [archive.PullLedger].
+// Refusals implements [pull.Ledger].
 func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
 	return read(ctx, l.faults, "Ledger.Refusals", "", func() (int, error) {
 		l.mu.Lock()
@@ -200,7 +202,7 @@ func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (
 	})
 }
 
-// Row implements [archive.DecodeLedger].
+// Row implements [decode.Ledger].
 func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Row, error) {
 	return read(ctx, l.faults, "Ledger.Row", corp, func() (archive.Row, error) {
 		l.mu.Lock()
@@ -213,7 +215,7 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 	})
 }
 
-// Finish implements [archive.DecodeLedger]. It answers [archive.ErrNotFound]
+// Finish implements [decode.Ledger]. It answers [archive.ErrNotFound]
 // for a page without a row.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	return write(ctx, l.faults, "Ledger.Finish", corp, func() error {
@@ -256,7 +258,7 @@ func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (m
 
 // unread reports a page whose records are counted on the row only, since its
 // bytes in the journal cannot be used.
-func unread(r *archive.Result) bool { return r.Undecryptable[string(archive.ReasonJournal)] > 0 }
+func unread(r *archive.Result) bool { return r.SetAside[string(archive.ReasonJournal)] > 0 }
 
 // checkResult complains unless the result tells of every record and of what
 // the view now has.
@@ -266,21 +268,21 @@ func (l *Ledger) checkResult(row archive.Row) {
 		return
 	}
 	r := row.Result
-	if r.Stored+r.Waiting() != row.Count {
+	if r.Stored+r.CountSetAside() != row.Count {
 		l.t.Errorf("page of %s after seq %d: %d stored and %d set aside of %d records (law 5)",
-			row.Corp, row.After, r.Stored, r.Waiting(), row.Count)
+			row.Corp, row.After, r.Stored, r.CountSetAside(), row.Count)
 	}
 	if l.view == nil || unread(r) {
 		return
 	}
 	stored, aside := l.view.of(row.Corp, row.After)
-	if stored != r.Stored || aside != r.Waiting() {
+	if stored != r.Stored || aside != r.CountSetAside() {
 		l.t.Errorf("page of %s after seq %d: the view has %d messages and %d set aside, the result says %d and %d",
-			row.Corp, row.After, stored, aside, r.Stored, r.Waiting())
+			row.Corp, row.After, stored, aside, r.Stored, r.CountSetAside())
 	}
 }
 
-// Rows implements [archive.ReplayLedger].
+// Rows implements [decode.ReplayLedger].
 func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
 	return read(ctx, l.faults, "Ledger.Rows", corp, func() ([]archive.Row, error) {
 		if q.Limit < 1 || q.Limit > 1000 {
@@ -310,8 +312,8 @@ func (c *chain) sorted() []archive.Row {
 	return rows
 }
 
-// CreateReplay implements [archive.ReplayLedger].
-func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
+// CreateReplay implements [decode.ReplayLedger].
+func (l *Ledger) CreateReplay(ctx context.Context, r decode.Replay) error {
 	return write(ctx, l.faults, "Ledger.CreateReplay", r.Corp, func() error {
 		if r.Corp == "" || r.ID == "" || r.Done {
 			l.t.Errorf("CreateReplay of %q, id %q, done %v: a new job has a corp and an id and is unfinished", r.Corp, r.ID, r.Done)
@@ -327,21 +329,21 @@ func (l *Ledger) CreateReplay(ctx context.Context, r archive.Replay) error {
 	})
 }
 
-// Replay implements [archive.ReplayLedger]; [archive.ErrNotFound].
-func (l *Ledger) Replay(ctx context.Context, corp, id string) (archive.Replay, error) {
-	return read(ctx, l.faults, "Ledger.Replay", corp, func() (archive.Replay, error) {
+// Replay implements [decode.ReplayLedger]; [archive.ErrNotFound].
+func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, error) {
+	return read(ctx, l.faults, "Ledger.Replay", corp, func() (decode.Replay, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		r, ok := l.of(corp).replays[id]
 		if !ok {
-			return archive.Replay{}, archive.ErrNotFound
+			return decode.Replay{}, archive.ErrNotFound
 		}
 		return r, nil
 	})
 }
 
-// AdvanceReplay implements [archive.ReplayLedger].
-func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) error {
+// AdvanceReplay implements [decode.ReplayLedger].
+func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) error {
 	return write(ctx, l.faults, "Ledger.AdvanceReplay", old.Corp, func() error {
 		if old.Corp != now.Corp || old.ID != now.ID || now.Next < old.Next {
 			l.t.Errorf("AdvanceReplay of %s %s at %d to %s %s at %d: a job keeps its name and moves forward",
@@ -358,29 +360,29 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now archive.Replay) err
 	})
 }
 
-// UnfinishedReplays implements [archive.ReplayLedger] and
-// [archive.DispatchLedger].
-func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]archive.Replay, error) {
-	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]archive.Replay, error) {
-		return slices.DeleteFunc(l.replays(corp), func(r archive.Replay) bool {
+// UnfinishedReplays implements [decode.ReplayLedger] and
+// [watch.Ledger].
+func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
+	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]decode.Replay, error) {
+		return slices.DeleteFunc(l.replays(corp), func(r decode.Replay) bool {
 			return r.Done || !r.UpdatedAt.Before(before)
 		}), nil
 	})
 }
 
 // Replays lists the corp's jobs by ID, newest first.
-func (l *Ledger) Replays(ctx context.Context, corp string) ([]archive.Replay, error) {
-	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]archive.Replay, error) {
+func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
+	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]decode.Replay, error) {
 		jobs := l.replays(corp)
 		slices.Reverse(jobs)
 		return jobs, nil
 	})
 }
 
-func (l *Ledger) replays(corp string) []archive.Replay {
+func (l *Ledger) replays(corp string) []decode.Replay {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var jobs []archive.Replay
+	var jobs []decode.Replay
 	c := l.of(corp)
 	for _, id := range slices.Sorted(maps.Keys(c.replays)) {
 		jobs = append(jobs, c.replays[id])
@@ -388,7 +390,7 @@ func (l *Ledger) replays(corp string) []archive.Replay {
 	return jobs
 }
 
-// PullStates implements [archive.DispatchLedger].
+// PullStates implements [watch.Ledger].
 func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error) {
 	return read(ctx, l.faults, "Ledger.PullStates", "", func() (map[string]archive.PullState, error) {
 		l.mu.Lock()
@@ -401,7 +403,7 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 	})
 }
 
-// LastPending implements [archive.PullLedger].
+// LastPending implements [pull.Ledger].
 func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
 	return read(ctx, l.faults, "Ledger.LastPending", corp, func() (archive.Pending, error) {
 		pages := l.pendings(corp)
@@ -412,7 +414,7 @@ func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending,
 	})
 }
 
-// PendingBefore implements [archive.DispatchLedger].
+// PendingBefore implements [watch.Ledger].
 func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
 	return read(ctx, l.faults, "Ledger.PendingBefore", corp, func() ([]archive.Pending, error) {
 		pages := slices.DeleteFunc(l.pendings(corp), func(p archive.Pending) bool {
@@ -439,7 +441,7 @@ func (l *Ledger) pendings(corp string) []archive.Pending {
 	})
 }
 
-// Rerequested implements [archive.DispatchLedger].
+// Rerequested implements [watch.Ledger].
 func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
 	return write(ctx, l.faults, "Ledger.Rerequested", p.Corp, func() error {
 		l.mu.Lock()
@@ -461,7 +463,7 @@ func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Tim
 	})
 }
 
-// RecordLoss implements [archive.DispatchLedger].
+// RecordLoss implements [watch.Ledger].
 func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 	return write(ctx, l.faults, "Ledger.RecordLoss", loss.Corp, func() error {
 		l.mu.Lock()
@@ -542,13 +544,13 @@ func keptRow(r archive.Row) archive.Row {
 	if r.Result != nil {
 		res := *r.Result
 		res.At = kept(res.At)
-		res.Undecryptable, res.Types = maps.Clone(res.Undecryptable), maps.Clone(res.Types)
+		res.SetAside, res.Types = maps.Clone(res.SetAside), maps.Clone(res.Types)
 		r.Result = &res
 	}
 	return r
 }
 
-func keptReplay(r archive.Replay) archive.Replay {
+func keptReplay(r decode.Replay) decode.Replay {
 	r.CreatedAt, r.UpdatedAt = kept(r.CreatedAt), kept(r.UpdatedAt)
 	return r
 }
@@ -562,10 +564,10 @@ func keptState(s archive.PullState) archive.PullState {
 		t.Since, t.At = kept(t.Since), kept(t.At)
 		s.Trouble = &t
 	}
-	if s.Probe != nil {
-		p := *s.Probe
+	if s.GapSearch != nil {
+		p := *s.GapSearch
 		p.Since = kept(p.Since)
-		s.Probe = &p
+		s.GapSearch = &p
 	}
 	if s.LastGap != nil {
 		g := *s.LastGap
@@ -575,12 +577,12 @@ func keptState(s archive.PullState) archive.PullState {
 	return s
 }
 
-// Told implements [archive.DispatchLedger].
-func (l *Ledger) Told(ctx context.Context, corps []string) (map[string]archive.Told, error) {
-	return read(ctx, l.faults, "Ledger.Told", "", func() (map[string]archive.Told, error) {
+// Told implements [watch.Ledger].
+func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error) {
+	return read(ctx, l.faults, "Ledger.Told", "", func() (map[string]watch.Notified, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		told := make(map[string]archive.Told, len(corps))
+		told := make(map[string]watch.Notified, len(corps))
 		for _, corp := range corps {
 			told[corp] = l.of(corp).told
 		}
@@ -588,8 +590,8 @@ func (l *Ledger) Told(ctx context.Context, corps []string) (map[string]archive.T
 	})
 }
 
-// SaveTold implements [archive.DispatchLedger].
-func (l *Ledger) SaveTold(ctx context.Context, old, now archive.Told) error {
+// SaveTold implements [watch.Ledger].
+func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) error {
 	return write(ctx, l.faults, "Ledger.SaveTold", now.Corp, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()

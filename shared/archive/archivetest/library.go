@@ -17,11 +17,14 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// Library is WeCom with its library, as [archive.Sources] and
-// [archive.Decrypters]. What corps have said it hands out in pages as WeCom
+// Library is WeCom with its library, as [pull.Sources] and
+// [decode.Decrypters]. What corps have said it hands out in pages as WeCom
 // does; what it should do otherwise is scripted with OnChatData and
 // OnDecrypt, which are set before use.
 //
@@ -34,7 +37,7 @@ type Library struct {
 	// try is 1 for the first call for this record.
 	OnDecrypt func(corp string, seq uint64, try int) *Answer
 	// OnMediaChunk may change what GetMediaData answers.
-	OnMediaChunk func(corp, index, sdkFileID string, c archive.MediaChunk, err error) (archive.MediaChunk, error)
+	OnMediaChunk func(corp, index, sdkFileID string, c media.Chunk, err error) (media.Chunk, error)
 
 	t      testing.TB
 	faults *Faults
@@ -69,9 +72,9 @@ type Record struct {
 }
 
 var (
-	_ archive.Sources      = (*Library)(nil)
-	_ archive.Decrypters   = (*Library)(nil)
-	_ archive.MediaSources = (*Library)(nil)
+	_ pull.Sources      = (*Library)(nil)
+	_ decode.Decrypters = (*Library)(nil)
+	_ media.Sources     = (*Library)(nil)
 )
 
 // NewLibrary makes one in which nobody has said anything.
@@ -162,16 +165,16 @@ type handle struct {
 	busy atomic.Bool
 }
 
-// Source implements [archive.Sources].
-func (l *Library) Source(ctx context.Context, corp string, archiveSecret secret.Value) (archive.Source, error) {
-	return read(ctx, l.faults, "Library.Source", corp, func() (archive.Source, error) {
+// Source implements [pull.Sources].
+func (l *Library) Source(ctx context.Context, corp string, archiveSecret secret.Value) (pull.Source, error) {
+	return read(ctx, l.faults, "Library.Source", corp, func() (pull.Source, error) {
 		return &handle{l: l, corp: corp, key: archiveSecret}, nil
 	})
 }
 
-// Decrypter implements [archive.Decrypters].
-func (l *Library) Decrypter(ctx context.Context, corp string) (archive.Decrypter, error) {
-	return read(ctx, l.faults, "Library.Decrypter", corp, func() (archive.Decrypter, error) {
+// Decrypter implements [decode.Decrypters].
+func (l *Library) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
+	return read(ctx, l.faults, "Library.Decrypter", corp, func() (decode.Decrypter, error) {
 		return &handle{l: l, corp: corp}, nil
 	})
 }
@@ -184,7 +187,7 @@ func (h *handle) alone(op string) func() {
 	return func() { h.busy.Store(false) }
 }
 
-// ChatData implements [archive.Source].
+// ChatData implements [pull.Source].
 func (h *handle) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
 	defer h.alone("ChatData")()
 	return read(ctx, h.l.faults, "Source.ChatData", h.corp, func() ([]byte, error) {
@@ -193,7 +196,7 @@ func (h *handle) ChatData(ctx context.Context, after uint64, limit int) ([]byte,
 				return bytes.Clone(a.Bytes), a.Err
 			}
 		}
-		if limit < 1 || limit > archive.PageLimit {
+		if limit < 1 || limit > pull.PageLimit {
 			return nil, &archive.SDKError{Op: "GetChatData", Code: 10000}
 		}
 		h.l.mu.Lock()
@@ -212,7 +215,7 @@ func (h *handle) ChatData(ctx context.Context, after uint64, limit int) ([]byte,
 	})
 }
 
-// Decrypt implements [archive.Decrypter].
+// Decrypt implements [decode.Decrypter].
 func (h *handle) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
 	defer h.alone("Decrypt")()
 	return read(ctx, h.l.faults, "Decrypter.Decrypt", h.corp, func() ([]byte, error) {
@@ -261,7 +264,7 @@ func Seal(keyID string, text []byte) []byte {
 	return b
 }
 
-// Openers is an [archive.Openers] of keys that undo [Seal].
+// Openers is an [decode.Openers] of keys that undo [Seal].
 type Openers struct {
 	// Implicit makes a wrong key answer with nonsense of the right length in
 	// place of an error, as OpenSSL 3.2 does. It is set before use.
@@ -272,7 +275,7 @@ type Openers struct {
 	keys   map[[2]string]error // by corp and key id: nil, or why it cannot be had
 }
 
-var _ archive.Openers = (*Openers)(nil)
+var _ decode.Openers = (*Openers)(nil)
 
 // NewOpeners makes one without keys.
 func NewOpeners(f *Faults) *Openers {
@@ -293,9 +296,9 @@ func (o *Openers) Withhold(corp, keyID string, why error) {
 	o.keys[[2]string{corp, keyID}] = why
 }
 
-// Opener implements [archive.Openers].
-func (o *Openers) Opener(ctx context.Context, corp, keyID string) (archive.Opener, error) {
-	return read(ctx, o.faults, "Openers.Opener", corp, func() (archive.Opener, error) {
+// Opener implements [decode.Openers].
+func (o *Openers) Opener(ctx context.Context, corp, keyID string) (decode.Opener, error) {
+	return read(ctx, o.faults, "Openers.Opener", corp, func() (decode.Opener, error) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		why, ok := o.keys[[2]string{corp, keyID}]
@@ -314,7 +317,7 @@ type opener struct {
 	implicit bool
 }
 
-// Open implements [archive.Opener].
+// Open implements [decode.Opener].
 func (o opener) Open(ciphertext []byte) ([]byte, error) {
 	if len(ciphertext) != 256 {
 		return nil, rsa.ErrDecryption

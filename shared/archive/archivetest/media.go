@@ -13,18 +13,20 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // FileStore is everything that is asked of a table of files.
 type FileStore interface {
-	archive.FileTable
-	archive.WaitingFiles
+	media.Table
+	watch.WaitingFiles
 	// Backlog counts what waits and what has a problem.
-	Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error)
+	Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error)
 	// FileProblems lists files that are no more waiting and not stored, the
 	// latest first, at most limit.
-	FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error)
+	FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error)
 }
 
 // Files is a [FileStore]. It complains when a resume point is saved that the
@@ -39,9 +41,9 @@ type Files struct {
 }
 
 type corpFiles struct {
-	rows     map[string]archive.File
-	waiting  map[string]archive.File // as listed
-	problems map[string]archive.File
+	rows     map[string]media.File
+	waiting  map[string]media.File // as listed
+	problems map[string]media.File
 }
 
 var _ FileStore = (*Files)(nil)
@@ -55,14 +57,14 @@ func NewFiles(t testing.TB, f *Faults) *Files {
 func (s *Files) of(corp string) *corpFiles {
 	c, ok := s.corps[corp]
 	if !ok {
-		c = &corpFiles{make(map[string]archive.File), make(map[string]archive.File), make(map[string]archive.File)}
+		c = &corpFiles{make(map[string]media.File), make(map[string]media.File), make(map[string]media.File)}
 		s.corps[corp] = c
 	}
 	return c
 }
 
 // keptFile is a row that shares nothing with its maker.
-func keptFile(f archive.File) archive.File {
+func keptFile(f media.File) media.File {
 	f.From.Time, f.Deadline, f.Registered, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.Registered), kept(f.NotBefore)
 	if f.Resume != nil {
 		r := *f.Resume
@@ -77,13 +79,13 @@ func keptFile(f archive.File) archive.File {
 	return f
 }
 
-// CreateFile implements [archive.FileTable].
-func (s *Files) CreateFile(ctx context.Context, f archive.File) error {
+// CreateFile implements [media.Table].
+func (s *Files) CreateFile(ctx context.Context, f media.File) error {
 	return write(ctx, s.faults, "Files.CreateFile", f.Corp, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		named := f.ID == archive.FileID(f.SDKFileID) && f.State == archive.FileWaiting
-		if !named && (f.SDKFileID != "" || f.State != archive.FileFailed) || f.Deadline.IsZero() {
+		named := f.ID == media.ID(f.SDKFileID) && f.State == media.Waiting
+		if !named && (f.SDKFileID != "" || f.State != media.Failed) || f.Deadline.IsZero() {
 			s.t.Errorf("file %s of %s is created with another id, as %s, or without a deadline", f.ID, f.Corp, f.State)
 		}
 		c := s.of(f.Corp)
@@ -96,25 +98,25 @@ func (s *Files) CreateFile(ctx context.Context, f archive.File) error {
 	})
 }
 
-// File implements [archive.FileTable].
-func (s *Files) File(ctx context.Context, corp, id string) (archive.File, error) {
-	return read(ctx, s.faults, "Files.File", corp, func() (archive.File, error) {
+// File implements [media.Table].
+func (s *Files) File(ctx context.Context, corp, id string) (media.File, error) {
+	return read(ctx, s.faults, "Files.File", corp, func() (media.File, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		f, ok := s.of(corp).rows[id]
 		if !ok {
-			return archive.File{}, archive.ErrNotFound
+			return media.File{}, archive.ErrNotFound
 		}
 		return keptFile(f), nil
 	})
 }
 
-// Files implements [archive.FileTable].
-func (s *Files) Files(ctx context.Context, corp string, ids []string) (map[string]archive.File, error) {
-	return read(ctx, s.faults, "Files.Files", corp, func() (map[string]archive.File, error) {
+// Files implements [media.Table].
+func (s *Files) Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error) {
+	return read(ctx, s.faults, "Files.Files", corp, func() (map[string]media.File, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		found := make(map[string]archive.File)
+		found := make(map[string]media.File)
 		for _, id := range ids {
 			if f, ok := s.of(corp).rows[id]; ok {
 				found[id] = keptFile(f)
@@ -124,8 +126,8 @@ func (s *Files) Files(ctx context.Context, corp string, ids []string) (map[strin
 	})
 }
 
-// SaveFile implements [archive.FileTable].
-func (s *Files) SaveFile(ctx context.Context, f archive.File) (archive.File, error) {
+// SaveFile implements [media.Table].
+func (s *Files) SaveFile(ctx context.Context, f media.File) (media.File, error) {
 	err := write(ctx, s.faults, "Files.SaveFile", f.Corp, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -141,17 +143,17 @@ func (s *Files) SaveFile(ctx context.Context, f archive.File) (archive.File, err
 		return nil
 	})
 	if err != nil {
-		return archive.File{}, err
+		return media.File{}, err
 	}
 	f.Rev++
 	return keptFile(f), nil
 }
 
-func (s *Files) check(old, f archive.File) {
+func (s *Files) check(old, f media.File) {
 	if !old.Deadline.Equal(f.Deadline) || old.SDKFileID != f.SDKFileID || old.MD5 != f.MD5 || old.Size != f.Size || old.From != f.From {
 		s.t.Errorf("file %s: what its message says of it changes", f.ID)
 	}
-	has, waits := f.State == archive.FileStored || f.State == archive.FileMismatch, f.State == archive.FileWaiting
+	has, waits := f.State == media.Stored || f.State == media.Mismatch, f.State == media.Waiting
 	kept := waits && f.Stored != nil
 	if !kept && has != (f.Stored != nil) || kept != (f.Stored != nil && f.Stored.Differs != "") || !waits && f.Resume != nil {
 		s.t.Errorf("file %s is %s with %+v and %+v", f.ID, f.State, f.Stored, f.Resume)
@@ -171,22 +173,22 @@ func (s *Files) check(old, f archive.File) {
 	}
 }
 
-// ListFile implements [archive.FileTable].
-func (s *Files) ListFile(ctx context.Context, f archive.File) error {
+// ListFile implements [media.Table].
+func (s *Files) ListFile(ctx context.Context, f media.File) error {
 	return write(ctx, s.faults, "Files.ListFile", f.Corp, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(f.Corp)
-		for _, list := range []map[string]archive.File{c.waiting, c.problems} {
+		for _, list := range []map[string]media.File{c.waiting, c.problems} {
 			if list[f.ID].Rev <= f.Rev {
 				delete(list, f.ID)
 			}
 		}
 		list := c.problems
 		switch f.State {
-		case archive.FileStored:
+		case media.Stored:
 			return nil
-		case archive.FileWaiting:
+		case media.Waiting:
 			list = c.waiting
 		}
 		if _, newer := list[f.ID]; !newer {
@@ -196,18 +198,18 @@ func (s *Files) ListFile(ctx context.Context, f archive.File) error {
 	})
 }
 
-// DueFiles implements [archive.FileTable].
+// DueFiles implements [media.Table].
 func (s *Files) DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error) {
 	return read(ctx, s.faults, "Files.DueFiles", corp, func() ([]string, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		var due []archive.File
+		var due []media.File
 		for id, f := range s.of(corp).waiting {
-			if archive.FileLane(id) == lane && !f.NotBefore.After(now) {
+			if media.Lane(id) == lane && !f.NotBefore.After(now) {
 				due = append(due, f)
 			}
 		}
-		slices.SortFunc(due, func(a, b archive.File) int {
+		slices.SortFunc(due, func(a, b media.File) int {
 			return cmp.Or(a.Deadline.Compare(b.Deadline), cmp.Compare(a.ID, b.ID))
 		})
 		var ids []string
@@ -218,16 +220,16 @@ func (s *Files) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	})
 }
 
-// Waiting implements [archive.WaitingFiles].
+// Waiting implements [watch.WaitingFiles].
 func (s *Files) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	lanes, err = read(ctx, s.faults, "Files.Waiting", corp, func() ([]int, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		var lanes []int
-		var b archive.FileBacklog
+		var b media.Backlog
 		for id, f := range s.of(corp).waiting {
 			if !f.NotBefore.After(before) {
-				lanes = append(lanes, archive.FileLane(id))
+				lanes = append(lanes, media.Lane(id))
 			}
 			b.Wait(f.Deadline, now)
 		}
@@ -239,12 +241,12 @@ func (s *Files) Waiting(ctx context.Context, corp string, before, now time.Time)
 }
 
 // Backlog implements [FileStore].
-func (s *Files) Backlog(ctx context.Context, corp string, now time.Time) (archive.FileBacklog, error) {
-	return read(ctx, s.faults, "Files.Backlog", corp, func() (archive.FileBacklog, error) {
+func (s *Files) Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error) {
+	return read(ctx, s.faults, "Files.Backlog", corp, func() (media.Backlog, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(corp)
-		b := archive.FileBacklog{Problems: make(map[archive.FileState]int)}
+		b := media.Backlog{Problems: make(map[media.State]int)}
 		for _, f := range c.waiting {
 			b.Wait(f.Deadline, now)
 		}
@@ -256,23 +258,23 @@ func (s *Files) Backlog(ctx context.Context, corp string, now time.Time) (archiv
 }
 
 // FileProblems implements [FileStore].
-func (s *Files) FileProblems(ctx context.Context, corp string, limit int) ([]archive.File, error) {
-	return read(ctx, s.faults, "Files.FileProblems", corp, func() ([]archive.File, error) {
+func (s *Files) FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error) {
+	return read(ctx, s.faults, "Files.FileProblems", corp, func() ([]media.File, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(corp)
-		var all []archive.File
+		var all []media.File
 		for id := range c.problems {
 			all = append(all, keptFile(c.rows[id]))
 		}
-		slices.SortFunc(all, func(a, b archive.File) int {
+		slices.SortFunc(all, func(a, b media.File) int {
 			return cmp.Or(b.Deadline.Compare(a.Deadline), cmp.Compare(b.ID, a.ID))
 		})
 		return all[:min(limit, len(all))], nil
 	})
 }
 
-// Objects is an [archive.FileStore].
+// Objects is an [media.Store].
 type Objects struct {
 	t      testing.TB
 	faults *Faults
@@ -288,7 +290,7 @@ type upload struct {
 	parts    map[int][]byte
 }
 
-var _ archive.FileStore = (*Objects)(nil)
+var _ media.Store = (*Objects)(nil)
 
 // NewObjects makes an empty one.
 func NewObjects(t testing.TB, f *Faults) *Objects {
@@ -335,7 +337,7 @@ func (o *Objects) parts(corp, id, name string) (n int, size map[int]int64) {
 	return n, size
 }
 
-// PutFile implements [archive.FileStore].
+// PutFile implements [media.Store].
 func (o *Objects) PutFile(ctx context.Context, corp, id string, body []byte) error {
 	return write(ctx, o.faults, "Objects.PutFile", corp, func() error {
 		o.mu.Lock()
@@ -345,7 +347,7 @@ func (o *Objects) PutFile(ctx context.Context, corp, id string, body []byte) err
 	})
 }
 
-// BeginUpload implements [archive.FileStore].
+// BeginUpload implements [media.Store].
 func (o *Objects) BeginUpload(ctx context.Context, corp, id string) (string, error) {
 	var name string
 	err := write(ctx, o.faults, "Objects.BeginUpload", corp, func() error {
@@ -359,7 +361,7 @@ func (o *Objects) BeginUpload(ctx context.Context, corp, id string) (string, err
 	return name, err
 }
 
-// UploadPart implements [archive.FileStore].
+// UploadPart implements [media.Store].
 func (o *Objects) UploadPart(ctx context.Context, corp, id, name string, number int, body []byte) error {
 	return write(ctx, o.faults, "Objects.UploadPart", corp, func() error {
 		o.mu.Lock()
@@ -378,7 +380,7 @@ func (o *Objects) UploadPart(ctx context.Context, corp, id, name string, number 
 
 const leastPart = 5 << 20 // of S3, for all but the last
 
-// CompleteUpload implements [archive.FileStore].
+// CompleteUpload implements [media.Store].
 func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, parts int, size int64) error {
 	return write(ctx, o.faults, "Objects.CompleteUpload", corp, func() error {
 		o.mu.Lock()
@@ -405,7 +407,7 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 	})
 }
 
-// OpenFile implements [archive.FileStore].
+// OpenFile implements [media.Store].
 func (o *Objects) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error) {
 	return read(ctx, o.faults, "Objects.OpenFile", corp, func() (io.ReadCloser, error) {
 		body, ok := o.Object(corp, id)
@@ -416,7 +418,7 @@ func (o *Objects) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser,
 	})
 }
 
-// AbortUpload implements [archive.FileStore].
+// AbortUpload implements [media.Store].
 func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error {
 	return write(ctx, o.faults, "Objects.AbortUpload", corp, func() error {
 		o.mu.Lock()
@@ -426,29 +428,29 @@ func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error 
 	})
 }
 
-// MediaQueue is an [archive.MediaQueue] and an [archive.QueueDepth].
+// MediaQueue is an [media.Queue] and an [archive.QueueDepth].
 type MediaQueue struct {
 	t      testing.TB
 	faults *Faults
 	mu     sync.Mutex
-	reqs   []archive.MediaRequest
+	reqs   []media.Request
 }
 
 var (
-	_ archive.MediaQueue = (*MediaQueue)(nil)
+	_ media.Queue        = (*MediaQueue)(nil)
 	_ archive.QueueDepth = (*MediaQueue)(nil)
 )
 
 // NewMediaQueue makes an empty one.
 func NewMediaQueue(t testing.TB, f *Faults) *MediaQueue { return &MediaQueue{t: t, faults: f} }
 
-// RequestMedia implements [archive.MediaQueue].
-func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...archive.MediaRequest) error {
+// RequestMedia implements [media.Queue].
+func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...media.Request) error {
 	return write(ctx, q.faults, "MediaQueue.RequestMedia", "", func() error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {
-			if r.Corp == "" || r.V != 1 || r.Lane < 0 || r.Lane >= archive.FileLanes {
+			if r.Corp == "" || r.V != 1 || r.Lane < 0 || r.Lane >= media.Lanes {
 				q.t.Errorf("media request %+v: want a corp, format 1, and a lane", r)
 			}
 		}
@@ -458,7 +460,7 @@ func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...archive.MediaRequ
 }
 
 // Take removes and returns all requests, in the order they came.
-func (q *MediaQueue) Take() []archive.MediaRequest {
+func (q *MediaQueue) Take() []media.Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reqs := q.reqs
@@ -489,24 +491,24 @@ func (l *Library) PutFile(corp, sdkFileID string, body []byte) {
 	s.files[sdkFileID] = body
 }
 
-// MediaSource implements [archive.MediaSources].
-func (l *Library) MediaSource(ctx context.Context, corp string, archiveSecret secret.Value) (archive.MediaSource, error) {
-	return read(ctx, l.faults, "Library.MediaSource", corp, func() (archive.MediaSource, error) {
+// MediaSource implements [media.Sources].
+func (l *Library) MediaSource(ctx context.Context, corp string, archiveSecret secret.Value) (media.Source, error) {
+	return read(ctx, l.faults, "Library.MediaSource", corp, func() (media.Source, error) {
 		return &handle{l: l, corp: corp, key: archiveSecret}, nil
 	})
 }
 
-// MediaChunk implements [archive.MediaSource].
-func (h *handle) MediaChunk(ctx context.Context, index, sdkFileID string) (archive.MediaChunk, error) {
+// MediaChunk implements [media.Source].
+func (h *handle) MediaChunk(ctx context.Context, index, sdkFileID string) (media.Chunk, error) {
 	defer h.alone("MediaChunk")()
-	return read(ctx, h.l.faults, "MediaSource.MediaChunk", h.corp, func() (archive.MediaChunk, error) {
+	return read(ctx, h.l.faults, "MediaSource.MediaChunk", h.corp, func() (media.Chunk, error) {
 		h.l.mu.Lock()
 		defer h.l.mu.Unlock()
 		s := h.l.of(h.corp)
 		if !s.secret.IsZero() && !s.secret.Equal(h.key) {
-			return archive.MediaChunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10002}
+			return media.Chunk{}, &archive.SDKError{Op: "GetMediaData", Code: 10002}
 		}
-		var c archive.MediaChunk
+		var c media.Chunk
 		var err error
 		body, ok := s.files[sdkFileID]
 		var from, last int
@@ -521,7 +523,7 @@ func (h *handle) MediaChunk(ctx context.Context, index, sdkFileID string) (archi
 			}
 		}
 		if err == nil {
-			c = archive.MediaChunk{Data: bytes.Clone(body[from : last+1]), Finished: last+1 == len(body)}
+			c = media.Chunk{Data: bytes.Clone(body[from : last+1]), Finished: last+1 == len(body)}
 			if !c.Finished {
 				c.Next = fmt.Sprintf("Range:bytes=%d-%d", last+1, min(len(body), last+1+chunkBytes)-1)
 			}

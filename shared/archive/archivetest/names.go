@@ -10,20 +10,21 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // ContactStore is everything that is asked of a store of contacts.
 type ContactStore interface {
-	archive.InspectStore
-	archive.NameAsker
-	archive.NameGiver
+	directory.Store
+	directory.NameAsker
+	directory.NameGiver
 	// SetApp notes that the secret of the self-built app was saved.
-	SetApp(ctx context.Context, corp string, a archive.App) error
+	SetApp(ctx context.Context, corp string, a directory.App) error
 	// ListPeople and ListRooms list all of whom something is known, page by
 	// page.
-	ListPeople(ctx context.Context, corp, cursor string, limit int) ([]archive.Person, string, error)
-	ListRooms(ctx context.Context, corp, cursor string, limit int) ([]archive.Room, string, error)
+	ListPeople(ctx context.Context, corp, cursor string, limit int) ([]directory.Person, string, error)
+	ListRooms(ctx context.Context, corp, cursor string, limit int) ([]directory.Room, string, error)
 }
 
 // ConsentStore is everything that is asked of a store of consents.
@@ -38,9 +39,9 @@ type Contacts struct {
 	t      testing.TB
 	faults *Faults
 	mu     sync.Mutex
-	people map[[2]string]archive.Known[archive.Person] // by corp and id
-	rooms  map[[2]string]archive.Known[archive.Room]
-	reach  map[string]archive.Reach
+	people map[[2]string]directory.Known[directory.Person] // by corp and id
+	rooms  map[[2]string]directory.Known[directory.Room]
+	reach  map[string]directory.Reach
 }
 
 var _ ContactStore = (*Contacts)(nil)
@@ -48,8 +49,8 @@ var _ ContactStore = (*Contacts)(nil)
 // NewContacts makes an empty one.
 func NewContacts(t testing.TB, f *Faults) *Contacts {
 	return &Contacts{
-		t: t, faults: f, people: make(map[[2]string]archive.Known[archive.Person]),
-		rooms: make(map[[2]string]archive.Known[archive.Room]), reach: make(map[string]archive.Reach),
+		t: t, faults: f, people: make(map[[2]string]directory.Known[directory.Person]),
+		rooms: make(map[[2]string]directory.Known[directory.Room]), reach: make(map[string]directory.Reach),
 	}
 }
 
@@ -60,14 +61,14 @@ func (c *Contacts) police(ids []string) {
 	}
 }
 
-func pick[T archive.Person | archive.Room](c *Contacts, corp string, from map[[2]string]archive.Known[T], ids []string) map[string]archive.Known[T] {
+func pick[T directory.Person | directory.Room](c *Contacts, corp string, from map[[2]string]directory.Known[T], ids []string) map[string]directory.Known[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.police(ids)
-	found := make(map[string]archive.Known[T])
+	found := make(map[string]directory.Known[T])
 	for _, id := range ids {
 		if k, ok := from[[2]string{corp, id}]; ok {
-			found[id] = archive.Known[T]{Given: clone(k.Given), Fetched: clone(k.Fetched), AskedAt: k.AskedAt}
+			found[id] = directory.Known[T]{Given: clone(k.Given), Fetched: clone(k.Fetched), AskedAt: k.AskedAt}
 		}
 	}
 	return found
@@ -81,22 +82,22 @@ func clone[T any](p *T) *T {
 	return &v
 }
 
-// People implements [archive.NameReader].
-func (c *Contacts) People(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Person], error) {
-	return read(ctx, c.faults, "Contacts.People", corp, func() (map[string]archive.Known[archive.Person], error) {
+// People implements [directory.NameReader].
+func (c *Contacts) People(ctx context.Context, corp string, ids []string) (map[string]directory.Known[directory.Person], error) {
+	return read(ctx, c.faults, "Contacts.People", corp, func() (map[string]directory.Known[directory.Person], error) {
 		return pick(c, corp, c.people, ids), nil
 	})
 }
 
-// Rooms implements [archive.NameReader].
-func (c *Contacts) Rooms(ctx context.Context, corp string, ids []string) (map[string]archive.Known[archive.Room], error) {
-	return read(ctx, c.faults, "Contacts.Rooms", corp, func() (map[string]archive.Known[archive.Room], error) {
+// Rooms implements [directory.NameReader].
+func (c *Contacts) Rooms(ctx context.Context, corp string, ids []string) (map[string]directory.Known[directory.Room], error) {
+	return read(ctx, c.faults, "Contacts.Rooms", corp, func() (map[string]directory.Known[directory.Room], error) {
 		return pick(c, corp, c.rooms, ids), nil
 	})
 }
 
 // change changes what is known of an id, which is made if it is not there.
-func change[T archive.Person | archive.Room](ctx context.Context, c *Contacts, name, corp, id string, in map[[2]string]archive.Known[T], how func(*archive.Known[T])) error {
+func change[T directory.Person | directory.Room](ctx context.Context, c *Contacts, name, corp, id string, in map[[2]string]directory.Known[T], how func(*directory.Known[T])) error {
 	return write(ctx, c.faults, name, corp, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -110,23 +111,23 @@ func change[T archive.Person | archive.Room](ctx context.Context, c *Contacts, n
 	})
 }
 
-// SavePerson implements [archive.NameKeeper].
-func (c *Contacts) SavePerson(ctx context.Context, corp string, p archive.Person) error {
+// SavePerson implements [directory.NameKeeper].
+func (c *Contacts) SavePerson(ctx context.Context, corp string, p directory.Person) error {
 	p.At = kept(p.At)
-	return change(ctx, c, "Contacts.SavePerson", corp, p.ID, c.people, func(k *archive.Known[archive.Person]) { k.Fetched = &p })
+	return change(ctx, c, "Contacts.SavePerson", corp, p.ID, c.people, func(k *directory.Known[directory.Person]) { k.Fetched = &p })
 }
 
-// SaveRoom implements [archive.NameKeeper].
-func (c *Contacts) SaveRoom(ctx context.Context, corp string, r archive.Room) error {
+// SaveRoom implements [directory.NameKeeper].
+func (c *Contacts) SaveRoom(ctx context.Context, corp string, r directory.Room) error {
 	r.At, r.CreatedAt = kept(r.At), kept(r.CreatedAt)
-	return change(ctx, c, "Contacts.SaveRoom", corp, r.ID, c.rooms, func(k *archive.Known[archive.Room]) { k.Fetched = &r })
+	return change(ctx, c, "Contacts.SaveRoom", corp, r.ID, c.rooms, func(k *directory.Known[directory.Room]) { k.Fetched = &r })
 }
 
-// GivePeople implements [archive.NameGiver].
-func (c *Contacts) GivePeople(ctx context.Context, corp string, people []archive.Person) error {
+// GivePeople implements [directory.NameGiver].
+func (c *Contacts) GivePeople(ctx context.Context, corp string, people []directory.Person) error {
 	for _, p := range people {
 		p.At = kept(p.At)
-		err := change(ctx, c, "Contacts.GivePeople", corp, p.ID, c.people, func(k *archive.Known[archive.Person]) {
+		err := change(ctx, c, "Contacts.GivePeople", corp, p.ID, c.people, func(k *directory.Known[directory.Person]) {
 			if k.Given = &p; p.Name == "" {
 				k.Given = nil
 			}
@@ -138,11 +139,11 @@ func (c *Contacts) GivePeople(ctx context.Context, corp string, people []archive
 	return nil
 }
 
-// GiveRooms implements [archive.NameGiver].
-func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []archive.Room) error {
+// GiveRooms implements [directory.NameGiver].
+func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []directory.Room) error {
 	for _, r := range rooms {
 		r.At, r.CreatedAt = kept(r.At), kept(r.CreatedAt)
-		err := change(ctx, c, "Contacts.GiveRooms", corp, r.ID, c.rooms, func(k *archive.Known[archive.Room]) {
+		err := change(ctx, c, "Contacts.GiveRooms", corp, r.ID, c.rooms, func(k *directory.Known[directory.Room]) {
 			if k.Given = &r; r.Name == "" {
 				k.Given = nil
 			}
@@ -154,9 +155,9 @@ func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []archive.R
 	return nil
 }
 
-// AskPerson implements [archive.NameAsker].
+// AskPerson implements [directory.NameAsker].
 func (c *Contacts) AskPerson(ctx context.Context, corp, id string, at, since time.Time) (ours bool, _ error) {
-	err := change(ctx, c, "Contacts.AskPerson", corp, id, c.people, func(k *archive.Known[archive.Person]) {
+	err := change(ctx, c, "Contacts.AskPerson", corp, id, c.people, func(k *directory.Known[directory.Person]) {
 		if ours = k.AskedAt.Before(since); ours {
 			k.AskedAt = kept(at)
 		}
@@ -164,9 +165,9 @@ func (c *Contacts) AskPerson(ctx context.Context, corp, id string, at, since tim
 	return ours && err == nil, err
 }
 
-// AskRoom implements [archive.NameAsker].
+// AskRoom implements [directory.NameAsker].
 func (c *Contacts) AskRoom(ctx context.Context, corp, id string, at, since time.Time) (ours bool, _ error) {
-	err := change(ctx, c, "Contacts.AskRoom", corp, id, c.rooms, func(k *archive.Known[archive.Room]) {
+	err := change(ctx, c, "Contacts.AskRoom", corp, id, c.rooms, func(k *directory.Known[directory.Room]) {
 		if ours = k.AskedAt.Before(since); ours {
 			k.AskedAt = kept(at)
 		}
@@ -189,14 +190,14 @@ func page[T any](of map[[2]string]T, corp, cursor string, limit int) (ids []stri
 }
 
 // ListPeople implements [ContactStore].
-func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []archive.Person, next string, _ error) {
+func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, _ error) {
 	_, err := read(ctx, c.faults, "Contacts.ListPeople", corp, func() (struct{}, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		var ids []string
 		ids, next = page(c.people, corp, cursor, limit)
 		for _, id := range ids {
-			list = append(list, archive.BestPerson(id, c.people[[2]string{corp, id}]))
+			list = append(list, directory.BestPerson(id, c.people[[2]string{corp, id}]))
 		}
 		return struct{}{}, nil
 	})
@@ -204,35 +205,35 @@ func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit in
 }
 
 // ListRooms implements [ContactStore].
-func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []archive.Room, next string, _ error) {
+func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, _ error) {
 	_, err := read(ctx, c.faults, "Contacts.ListRooms", corp, func() (struct{}, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		var ids []string
 		ids, next = page(c.rooms, corp, cursor, limit)
 		for _, id := range ids {
-			list = append(list, archive.BestRoom(id, c.rooms[[2]string{corp, id}]))
+			list = append(list, directory.BestRoom(id, c.rooms[[2]string{corp, id}]))
 		}
 		return struct{}{}, nil
 	})
 	return list, next, err
 }
 
-// Reach implements [archive.ReachReader].
-func (c *Contacts) Reach(ctx context.Context, corp string) (archive.Reach, error) {
-	return read(ctx, c.faults, "Contacts.Reach", corp, func() (archive.Reach, error) {
+// Reach implements [directory.ReachReader].
+func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, error) {
+	return read(ctx, c.faults, "Contacts.Reach", corp, func() (directory.Reach, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		s := c.reach[corp]
 		s.Access = maps.Clone(s.Access)
 		if s.Access == nil {
-			s.Access = make(map[archive.Access]archive.AccessState)
+			s.Access = make(map[directory.Access]directory.AccessState)
 		}
 		return s, nil
 	})
 }
 
-func (c *Contacts) stand(ctx context.Context, name, corp string, how func(*archive.Reach)) error {
+func (c *Contacts) stand(ctx context.Context, name, corp string, how func(*directory.Reach)) error {
 	return write(ctx, c.faults, name, corp, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -244,36 +245,36 @@ func (c *Contacts) stand(ctx context.Context, name, corp string, how func(*archi
 }
 
 // SetApp implements [ContactStore].
-func (c *Contacts) SetApp(ctx context.Context, corp string, a archive.App) error {
+func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	a.SetAt = kept(a.SetAt)
-	return c.stand(ctx, "Contacts.SetApp", corp, func(s *archive.Reach) { s.App = a })
+	return c.stand(ctx, "Contacts.SetApp", corp, func(s *directory.Reach) { s.App = a })
 }
 
-// SaveAccess implements [archive.ReachWriter].
-func (c *Contacts) SaveAccess(ctx context.Context, corp string, a archive.Access, state archive.AccessState) error {
+// SaveAccess implements [directory.ReachWriter].
+func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, state directory.AccessState) error {
 	for _, at := range []*time.Time{&state.SecretSetAt, &state.OKAt, &state.NotBefore} {
 		*at = kept(*at)
 	}
 	if state.Trouble = clone(state.Trouble); state.Trouble != nil {
 		state.Trouble.Since, state.Trouble.At = kept(state.Trouble.Since), kept(state.Trouble.At)
 	}
-	return c.stand(ctx, "Contacts.SaveAccess", corp, func(s *archive.Reach) {
+	return c.stand(ctx, "Contacts.SaveAccess", corp, func(s *directory.Reach) {
 		if s.Access == nil {
-			s.Access = make(map[archive.Access]archive.AccessState)
+			s.Access = make(map[directory.Access]directory.AccessState)
 		}
 		s.Access[a] = state
 	})
 }
 
-// SaveScope implements [archive.ReachWriter].
-func (c *Contacts) SaveScope(ctx context.Context, corp string, scope archive.Scope) error {
+// SaveScope implements [directory.ReachWriter].
+func (c *Contacts) SaveScope(ctx context.Context, corp string, scope directory.Scope) error {
 	scope.At, scope.Members = kept(scope.At), slices.Clone(scope.Members)
-	return c.stand(ctx, "Contacts.SaveScope", corp, func(s *archive.Reach) { s.Scope = &scope })
+	return c.stand(ctx, "Contacts.SaveScope", corp, func(s *directory.Reach) { s.Scope = &scope })
 }
 
-// SaveChecked implements [archive.ReachWriter].
+// SaveChecked implements [directory.ReachWriter].
 func (c *Contacts) SaveChecked(ctx context.Context, corp string, at time.Time) error {
-	return c.stand(ctx, "Contacts.SaveChecked", corp, func(s *archive.Reach) { s.CheckedAt = kept(at) })
+	return c.stand(ctx, "Contacts.SaveChecked", corp, func(s *directory.Reach) { s.CheckedAt = kept(at) })
 }
 
 // Consents is a [ConsentStore].
@@ -338,25 +339,25 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	return list, next, err
 }
 
-// InspectQueue is an [archive.InspectQueue]. It remembers a Dedup as
+// InspectQueue is an [directory.Queue]. It remembers a Dedup as
 // [PullQueue] does.
 type InspectQueue struct {
 	t      testing.TB
 	faults *Faults
 	mu     sync.Mutex
-	reqs   []archive.InspectRequest
+	reqs   []directory.Request
 	seen   map[[2]string]bool
 }
 
-var _ archive.InspectQueue = (*InspectQueue)(nil)
+var _ directory.Queue = (*InspectQueue)(nil)
 
 // NewInspectQueue makes an empty one.
 func NewInspectQueue(t testing.TB, f *Faults) *InspectQueue {
 	return &InspectQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
 }
 
-// RequestInspections implements [archive.InspectQueue].
-func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...archive.InspectRequest) error {
+// RequestInspections implements [directory.Queue].
+func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...directory.Request) error {
 	return write(ctx, q.faults, "InspectQueue.RequestInspections", "", func() error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -378,7 +379,7 @@ func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...archive.I
 }
 
 // Take removes and returns all requests, in the order they came.
-func (q *InspectQueue) Take() []archive.InspectRequest {
+func (q *InspectQueue) Take() []directory.Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reqs := q.reqs
@@ -386,7 +387,7 @@ func (q *InspectQueue) Take() []archive.InspectRequest {
 	return reqs
 }
 
-var _ archive.AppSecrets = (*Secrets)(nil)
+var _ directory.AppSecrets = (*Secrets)(nil)
 
 // appOf keeps apps' secrets apart from archive secrets: no corpid has a slash.
 func appOf(corp string) string { return corp + "/app" }
@@ -394,7 +395,7 @@ func appOf(corp string) string { return corp + "/app" }
 // PutApp saves the secret of a corp's self-built app.
 func (s *Secrets) PutApp(corp string, v secret.Value) { s.Put(appOf(corp), v) }
 
-// AppSecret implements [archive.AppSecrets].
+// AppSecret implements [directory.AppSecrets].
 func (s *Secrets) AppSecret(ctx context.Context, corp string) (secret.Value, error) {
 	return s.ArchiveSecret(ctx, appOf(corp))
 }

@@ -6,24 +6,24 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// Notifier is an [archive.Notifier] that keeps what people would have read.
+// Notifier is an [watch.Notifier] that keeps what people would have read.
 type Notifier struct {
 	t      testing.TB
 	faults *Faults
 	mu     sync.Mutex
-	told   [][]archive.Change
+	told   [][]watch.Change
 }
 
-var _ archive.Notifier = (*Notifier)(nil)
+var _ watch.Notifier = (*Notifier)(nil)
 
 // NewNotifier makes one that has told nothing.
 func NewNotifier(t testing.TB, f *Faults) *Notifier { return &Notifier{t: t, faults: f} }
 
-// Notify implements [archive.Notifier].
-func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
+// Notify implements [watch.Notifier].
+func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 	return write(ctx, n.faults, "Notifier.Notify", "", func() error {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -32,8 +32,8 @@ func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
 				n.t.Errorf("told of %s going from %q to %q among changes to %q", c.Corp, c.From, c.To, changes[0].To)
 			}
 		}
-		if len(changes) == 0 || len(changes) > archive.NotifyMost {
-			n.t.Errorf("told of %d changes in one message, want 1 to %d", len(changes), archive.NotifyMost)
+		if len(changes) == 0 || len(changes) > watch.NotifyMost {
+			n.t.Errorf("told of %d changes in one message, want 1 to %d", len(changes), watch.NotifyMost)
 		}
 		n.told = append(n.told, slices.Clone(changes))
 		return nil
@@ -41,7 +41,7 @@ func (n *Notifier) Notify(ctx context.Context, changes []archive.Change) error {
 }
 
 // Take removes and returns the messages sent, in their order.
-func (n *Notifier) Take() [][]archive.Change {
+func (n *Notifier) Take() [][]watch.Change {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	told := n.told

@@ -5,14 +5,17 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/pull"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // LedgerStore is everything that is asked of a ledger.
 type LedgerStore interface {
-	archive.PullLedger
-	archive.DecodeLedger
-	archive.ReplayLedger
-	archive.DispatchLedger
+	pull.Ledger
+	decode.Ledger
+	decode.ReplayLedger
+	watch.Ledger
 	// RefusedSince reports whether a refusal by the name was recorded at or
 	// after since.
 	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
@@ -22,7 +25,7 @@ type LedgerStore interface {
 	// Losses lists the corp's losses, oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
 	// Replays lists the corp's jobs by ID, newest first.
-	Replays(ctx context.Context, corp string) ([]archive.Replay, error)
+	Replays(ctx context.Context, corp string) ([]decode.Replay, error)
 	// Pendings lists the corp's pages that are not decoded, oldest seq first,
 	// at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
@@ -31,13 +34,13 @@ type LedgerStore interface {
 // ViewStore is everything that is asked of a view; what reading answers is
 // said at [View].
 type ViewStore interface {
-	archive.ViewWriter
-	archive.ViewChecker
+	decode.ViewWriter
+	decode.ViewChecker
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error)
 	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
-	Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error)
+	ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.SetAside, bool, error)
 	FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error)
 	Clear(ctx context.Context, corp string, removed func(items int)) error
 }
@@ -46,8 +49,8 @@ type ViewStore interface {
 // set-up do is said at [Corps].
 type CorpStore interface {
 	archive.CorpReader
-	archive.CorpLister
-	archive.KeyBinder
+	watch.CorpLister
+	decode.Keys
 	CreateCorp(ctx context.Context, c archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
 	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error

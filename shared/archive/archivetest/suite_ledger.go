@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // TestLedger checks a ledger. It calls open once, for an empty one.
@@ -197,10 +200,10 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 			Since: epoch, At: epoch.Add(time.Hour),
 		},
 		NotBefore: epoch.Add(2 * time.Hour), Refusals: 3, SecretOKAt: epoch.Add(-time.Hour), SecretRefusedAt: epoch.Add(-time.Minute),
-		Limit:   10,
-		Probe:   &archive.Probe{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
-		HeadDay: "2025-03-01",
-		Gaps:    2, LastGap: &archive.GapNote{After: far, Last: far + 1, Reason: "record_too_large", At: epoch.Add(time.Hour)},
+		Limit:     10,
+		GapSearch: &archive.GapSearch{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
+		HeadDay:   "2025-03-01",
+		Gaps:      2, LastGap: &archive.GapNote{After: far, Last: far + 1, Reason: "record_too_large", At: epoch.Add(time.Hour)},
 	}
 	bare := archive.PullState{Corp: corps[1], LastCallAt: epoch}
 	for _, s := range []archive.PullState{{Corp: corps[0], Limit: 1}, full, bare} {
@@ -264,7 +267,7 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
 	rows := extend(t, l, corp, 3)
 	results := []archive.Result{
-		{At: epoch, Stored: 8, Unreadable: 1, Undecryptable: map[string]int{"no_key": 2}, Types: map[string]int{"text": 6, "音频 . #": 1}},
+		{At: epoch, Stored: 8, Unreadable: 1, SetAside: map[string]int{"no_key": 2}, Types: map[string]int{"text": 6, "音频 . #": 1}},
 		{At: epoch.Add(time.Hour), Stored: 10, Types: map[string]int{"text": 10}},
 		{At: epoch.Add(2 * time.Hour), Stored: 10},
 	}
@@ -291,7 +294,7 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1], nil))
 	_, err = l.LastPending(t.Context(), corp)
 	fails(t, "nothing pending", err, archive.ErrNotFound)
-	ids := []string{archive.FileID("a"), archive.FileID("b"), archive.FileID("c")}
+	ids := []string{media.ID("a"), media.ID("b"), media.ID("c")}
 	slices.Sort(ids)
 	for _, files := range [][]string{ids, ids[:1]} {
 		ok(t, l.Finish(t.Context(), corp, rows[1].After, archive.Result{Stored: 10, Files: len(files)}, files))
@@ -389,14 +392,14 @@ func ledgerLosses(t *testing.T, l LedgerStore) {
 
 func ledgerReplays(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
-	a := archive.Replay{
-		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", From: 3, To: far, Waiting: true, Version: 4,
+	a := decode.Replay{
+		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", From: 3, To: far, OnlySetAside: true, Version: 4,
 		UpdatedAt: epoch,
 	}
-	b := archive.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}
+	b := decode.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}
 	_, err := l.Replay(t.Context(), corp, a.ID)
 	fails(t, "before", err, archive.ErrNotFound)
-	for _, r := range []archive.Replay{b, a} {
+	for _, r := range []decode.Replay{b, a} {
 		ok(t, l.CreateReplay(t.Context(), r))
 		fails(t, "again", l.CreateReplay(t.Context(), r), archive.ErrExists)
 		got, err := l.Replay(t.Context(), corp, r.ID)
@@ -407,12 +410,12 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	next.Next, next.Pages, next.UpdatedAt = far, 2, epoch.Add(2*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), a, next))
 	fails(t, "as it was before", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
-	for name, age := range map[string]func(*archive.Replay){
-		"elsewhere":     func(r *archive.Replay) { r.Next-- },
-		"another count": func(r *archive.Replay) { r.Pages-- },
-		"another time":  func(r *archive.Replay) { r.UpdatedAt = r.UpdatedAt.Add(-time.Millisecond) },
-		"done":          func(r *archive.Replay) { r.Done = true },
-		"absent":        func(r *archive.Replay) { r.ID = "none" },
+	for name, age := range map[string]func(*decode.Replay){
+		"elsewhere":     func(r *decode.Replay) { r.Next-- },
+		"another count": func(r *decode.Replay) { r.Pages-- },
+		"another time":  func(r *decode.Replay) { r.UpdatedAt = r.UpdatedAt.Add(-time.Millisecond) },
+		"done":          func(r *decode.Replay) { r.Done = true },
+		"absent":        func(r *decode.Replay) { r.ID = "none" },
 	} {
 		old, now := next, next
 		age(&old)
@@ -424,12 +427,12 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	same(t, "advanced", got, next)
 	for _, c := range []struct {
 		before time.Duration
-		want   []archive.Replay
+		want   []decode.Replay
 	}{
 		{0, nil},
 		{time.Hour, nil},
-		{time.Hour + time.Millisecond, []archive.Replay{b}},
-		{3 * time.Hour, []archive.Replay{next, b}},
+		{time.Hour + time.Millisecond, []decode.Replay{b}},
+		{3 * time.Hour, []decode.Replay{next, b}},
 	} {
 		got, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(c.before))
 		ok(t, err)
@@ -442,10 +445,10 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	ok(t, l.AdvanceReplay(t.Context(), next, done))
 	unfinished, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(9*time.Hour))
 	ok(t, err)
-	same(t, "unfinished", unfinished, []archive.Replay{b})
+	same(t, "unfinished", unfinished, []decode.Replay{b})
 	all, err := l.Replays(t.Context(), corp)
 	ok(t, err)
-	same(t, "all", all, []archive.Replay{b, done})
+	same(t, "all", all, []decode.Replay{b, done})
 }
 
 func ledgerCancelled(t *testing.T, l LedgerStore) {
@@ -469,16 +472,16 @@ func ledgerCancelled(t *testing.T, l LedgerStore) {
 
 func ledgerTold(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
-	none, err := l.Told(t.Context(), []string{corp, other})
+	none, err := l.Notified(t.Context(), []string{corp, other})
 	ok(t, err)
-	same(t, "told of nothing", none, map[string]archive.Told{corp: {Corp: corp}, other: {Corp: other}})
-	first := archive.Told{Corp: corp, Health: archive.Health(archive.CauseSecret), At: epoch}
-	second := archive.Told{Corp: corp, Health: archive.HealthWell, At: epoch.Add(time.Minute)}
-	ok(t, l.SaveTold(t.Context(), none[corp], first))
-	fails(t, "told again as if it were the first time", l.SaveTold(t.Context(), none[corp], second), archive.ErrConflict)
-	ok(t, l.SaveTold(t.Context(), first, second))
-	fails(t, "told from what it is no longer", l.SaveTold(t.Context(), first, second), archive.ErrConflict)
-	got, err := l.Told(t.Context(), []string{corp, other, corp})
+	same(t, "told of nothing", none, map[string]watch.Notified{corp: {Corp: corp}, other: {Corp: other}})
+	first := watch.Notified{Corp: corp, Health: watch.Health(archive.CauseSecret), At: epoch}
+	second := watch.Notified{Corp: corp, Health: watch.Well, At: epoch.Add(time.Minute)}
+	ok(t, l.SaveNotified(t.Context(), none[corp], first))
+	fails(t, "told again as if it were the first time", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
+	ok(t, l.SaveNotified(t.Context(), first, second))
+	fails(t, "told from what it is no longer", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
+	got, err := l.Notified(t.Context(), []string{corp, other, corp})
 	ok(t, err)
-	same(t, "told", got, map[string]archive.Told{corp: second, other: {Corp: other}})
+	same(t, "told", got, map[string]watch.Notified{corp: second, other: {Corp: other}})
 }

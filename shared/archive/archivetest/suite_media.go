@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // TestFiles checks an empty table of files.
@@ -30,13 +31,13 @@ func TestFiles(t *testing.T, open func(t testing.TB) FileStore) {
 }
 
 // newFile is a file as a message names it, the nth of the corp.
-func newFile(corp string, n int) archive.File {
+func newFile(corp string, n int) media.File {
 	id := fmt.Sprintf("CtYB/+=%s %d", corp, n)
-	return archive.File{
-		Corp: corp, ID: archive.FileID(id), SDKFileID: id, Kind: "file", Name: "报价 \"1\".pdf", Ext: "pdf",
+	return media.File{
+		Corp: corp, ID: media.ID(id), SDKFileID: id, Kind: "file", Name: "报价 \"1\".pdf", Ext: "pdf",
 		MD5: "d41d8cd98f00b204e9800998ecf8427e", Size: 1 << 40,
-		From:     archive.FileUse{Conversation: "room:r1", Time: kept(epoch), MsgID: "m 1", Seq: far},
-		Deadline: kept(archive.FileDeadline(epoch, epoch).Add(time.Duration(n) * time.Hour)), State: archive.FileWaiting, NotBefore: kept(epoch),
+		From:     media.Use{Conversation: "room:r1", Time: kept(epoch), MsgID: "m 1", Seq: far},
+		Deadline: kept(media.Deadline(epoch, epoch).Add(time.Duration(n) * time.Hour)), State: media.Waiting, NotBefore: kept(epoch),
 		Registered: kept(epoch.Add(time.Second)),
 	}
 }
@@ -54,15 +55,15 @@ func filesRows(t *testing.T, s FileStore) {
 	same(t, "created", got, f)
 	_, err = s.File(t.Context(), b, f.ID)
 	fails(t, "another corp's", err, archive.ErrNotFound)
-	bare := archive.File{
-		Corp: a, ID: archive.FileID("x"), SDKFileID: "x", State: archive.FileWaiting,
-		Deadline: f.Deadline, NotBefore: f.NotBefore, From: archive.FileUse{Time: f.From.Time},
+	bare := media.File{
+		Corp: a, ID: media.ID("x"), SDKFileID: "x", State: media.Waiting,
+		Deadline: f.Deadline, NotBefore: f.NotBefore, From: media.Use{Time: f.From.Time},
 	}
 	ok(t, s.CreateFile(t.Context(), bare))
 	bare.Rev = 1
-	many, err := s.Files(t.Context(), a, []string{f.ID, bare.ID, archive.FileID("none"), f.ID})
+	many, err := s.Files(t.Context(), a, []string{f.ID, bare.ID, media.ID("none"), f.ID})
 	ok(t, err)
-	same(t, "some", many, map[string]archive.File{f.ID: f, bare.ID: bare})
+	same(t, "some", many, map[string]media.File{f.ID: f, bare.ID: bare})
 	if many, err := s.Files(t.Context(), a, nil); err != nil || len(many) != 0 {
 		t.Errorf("no ids: got %v, %v", many, err)
 	}
@@ -75,7 +76,7 @@ func filesSwap(t *testing.T, s FileStore) {
 	ok(t, s.CreateFile(t.Context(), f))
 	f.Rev = 1
 	first := f
-	first.Tries, first.Reason, first.Wholes, first.NotBefore = 3, "sdk_10001", 1, kept(epoch.Add(time.Minute))
+	first.Tries, first.Reason, first.CompleteDownloads, first.NotBefore = 3, "sdk_10001", 1, kept(epoch.Add(time.Minute))
 	first, err = s.SaveFile(t.Context(), first)
 	ok(t, err)
 	if first.Rev != 2 {
@@ -107,7 +108,7 @@ func filesLists(t *testing.T, s FileStore) {
 	corp := corpFor(t, 1)
 	list := &waitingList{t, s, corp}
 	f := newFile(corp, 1)
-	lane := archive.FileLane(f.ID)
+	lane := media.Lane(f.ID)
 	ok(t, s.CreateFile(t.Context(), f))
 	f.Rev = 1
 	list.want("not listed", lane, epoch, 9)
@@ -115,11 +116,11 @@ func filesLists(t *testing.T, s FileStore) {
 		ok(t, s.ListFile(t.Context(), f))
 	}
 	list.want("listed", lane, epoch, 9, f.ID)
-	list.want("another lane", (lane+1)%archive.FileLanes, epoch, 9)
+	list.want("another lane", (lane+1)%media.Lanes, epoch, 9)
 	list.want("before its time", lane, epoch.Add(-time.Millisecond), 9)
 	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
-	same(t, "one waits", b, archive.FileBacklog{Waiting: 1, Earliest: f.Deadline, Problems: map[archive.FileState]int{}})
+	same(t, "one waits", b, media.Backlog{Waiting: 1, Earliest: f.Deadline, Problems: map[media.State]int{}})
 
 	later := f
 	later.NotBefore = kept(epoch.Add(time.Hour))
@@ -130,7 +131,7 @@ func filesLists(t *testing.T, s FileStore) {
 	list.want("due again", lane, epoch.Add(time.Hour), 9, f.ID)
 
 	failed := later
-	failed.State, failed.Reason = archive.FileFailed, archive.ReasonBadFileID
+	failed.State, failed.Reason = media.Failed, media.ReasonBadFileID
 	failed, err = s.SaveFile(t.Context(), failed)
 	ok(t, err)
 	for range 2 {
@@ -139,16 +140,16 @@ func filesLists(t *testing.T, s FileStore) {
 	list.want("failed", lane, epoch.Add(time.Hour), 9)
 	b, err = s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
-	same(t, "one failed", b, archive.FileBacklog{Problems: map[archive.FileState]int{archive.FileFailed: 1}})
+	same(t, "one failed", b, media.Backlog{Problems: map[media.State]int{media.Failed: 1}})
 	problems, err := s.FileProblems(t.Context(), corp, 9)
 	ok(t, err)
-	same(t, "problems", problems, []archive.File{failed})
+	same(t, "problems", problems, []media.File{failed})
 	if other, err := s.FileProblems(t.Context(), corpFor(t, 2), 9); err != nil || len(other) != 0 {
 		t.Errorf("another corp's: got %v, %v", other, err)
 	}
 
 	again := failed
-	again.State, again.Reason = archive.FileWaiting, ""
+	again.State, again.Reason = media.Waiting, ""
 	again, err = s.SaveFile(t.Context(), again)
 	ok(t, err)
 	ok(t, s.ListFile(t.Context(), again))
@@ -164,8 +165,8 @@ func filesLists(t *testing.T, s FileStore) {
 func filesLate(t *testing.T, s FileStore) {
 	f := newFile(corpFor(t, 1), 1)
 	list := &waitingList{t, s, f.Corp}
-	lane := archive.FileLane(f.ID)
-	save := func(f archive.File, state archive.FileState) archive.File {
+	lane := media.Lane(f.ID)
+	save := func(f media.File, state media.State) media.File {
 		t.Helper()
 		f.State = state
 		f, err := s.SaveFile(t.Context(), f)
@@ -176,17 +177,17 @@ func filesLate(t *testing.T, s FileStore) {
 		t.Helper()
 		b, err := s.Backlog(t.Context(), f.Corp, epoch)
 		ok(t, err)
-		if b.Waiting != waiting || b.Problems[archive.FileFailed] != problems {
+		if b.Waiting != waiting || b.Problems[media.Failed] != problems {
 			t.Errorf("%s: got %+v", what, b)
 		}
 	}
 	ok(t, s.CreateFile(t.Context(), f))
 	f.Rev = 1
 	ok(t, s.ListFile(t.Context(), f))
-	failed := save(f, archive.FileFailed)
+	failed := save(f, media.Failed)
 	again := failed
 	again.NotBefore = kept(epoch.Add(time.Hour))
-	again = save(again, archive.FileWaiting)
+	again = save(again, media.Waiting)
 	ok(t, s.ListFile(t.Context(), again))
 	counts("waits again", 1, 0)
 	ok(t, s.ListFile(t.Context(), failed)) // late
@@ -197,15 +198,15 @@ func filesLate(t *testing.T, s FileStore) {
 	ok(t, s.ListFile(t.Context(), again))
 	counts("listed once more", 1, 0)
 
-	lost := save(again, archive.FileFailed)
+	lost := save(again, media.Failed)
 	ok(t, s.ListFile(t.Context(), lost))
 	counts("failed", 0, 1)
 	ok(t, s.ListFile(t.Context(), again)) // late: found by the next look
 	counts("failed, and looked at once more", 1, 1)
 	ok(t, s.ListFile(t.Context(), lost))
 	counts("failed still", 0, 1)
-	lost.Stored = &archive.StoredFile{At: kept(epoch)}
-	ok(t, s.ListFile(t.Context(), save(lost, archive.FileStored)))
+	lost.Stored = &media.Object{At: kept(epoch)}
+	ok(t, s.ListFile(t.Context(), save(lost, media.Stored)))
 	counts("stored", 0, 0)
 }
 
@@ -221,18 +222,18 @@ func filesWaiting(t *testing.T, s FileStore) {
 	}
 	want("nothing", a, epoch, epoch, time.Time{})
 	var all []int
-	var files []archive.File
+	var files []media.File
 	for n := 1; n <= 20; n++ {
 		f := newFile(a, n)
 		f.NotBefore = kept(epoch.Add(time.Duration(n) * time.Minute))
 		ok(t, s.CreateFile(t.Context(), f))
 		f.Rev = 1
 		ok(t, s.ListFile(t.Context(), f))
-		files, all = append(files, f), append(all, archive.FileLane(f.ID))
+		files, all = append(files, f), append(all, media.Lane(f.ID))
 	}
 	slices.Sort(all)
 	want("none is due", a, epoch, epoch, files[0].Deadline)
-	want("one is due", a, epoch.Add(time.Minute), epoch, files[0].Deadline, archive.FileLane(files[0].ID))
+	want("one is due", a, epoch.Add(time.Minute), epoch, files[0].Deadline, media.Lane(files[0].ID))
 	want("all are due", a, epoch.Add(time.Hour), epoch, files[0].Deadline, slices.Compact(all)...)
 	want("some are late", a, epoch, files[6].Deadline, files[7].Deadline)
 	want("all are late", a, epoch, files[19].Deadline, time.Time{})
@@ -252,7 +253,7 @@ func filesOrder(t *testing.T, s FileStore) {
 		f := newFile(corp, n)
 		ok(t, s.CreateFile(t.Context(), f))
 		ok(t, s.ListFile(t.Context(), f))
-		lane := archive.FileLane(f.ID)
+		lane := media.Lane(f.ID)
 		byLane[lane] = append(byLane[lane], f.ID)
 	}
 	for lane, want := range byLane {
@@ -268,14 +269,14 @@ func filesOrder(t *testing.T, s FileStore) {
 
 func filesRegister(t *testing.T, s FileStore) {
 	corp := corpFor(t, 1)
-	var files []archive.File
+	var files []media.File
 	lanes := map[int]bool{}
 	for n := range 120 {
 		files = append(files, newFile(corp, n))
-		lanes[archive.FileLane(files[n].ID)] = true
+		lanes[media.Lane(files[n].ID)] = true
 	}
 	for range 2 {
-		got, err := archive.RegisterFiles(t.Context(), s, corp, append(files, files...), false)
+		got, err := media.Register(t.Context(), s, corp, append(files, files...), false)
 		ok(t, err)
 		if len(got) != len(lanes) || !slices.IsSorted(got) {
 			t.Errorf("got lanes %v, want %d", got, len(lanes))
@@ -302,7 +303,7 @@ func filesStrange(t *testing.T, s FileStore) {
 
 // FileBytes is everything that is asked of a store of files' bytes.
 type FileBytes interface {
-	archive.FileStore
+	media.Store
 	// Bytes reads a file's object; [archive.ErrNotFound].
 	Bytes(corp, id string) ([]byte, error)
 }
@@ -310,7 +311,7 @@ type FileBytes interface {
 // TestFileStore checks an empty store of files' bytes.
 func TestFileStore(t *testing.T, s FileBytes) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
-	id := archive.FileID("file")
+	id := media.ID("file")
 	wantBytes := func(what, corp string, want []byte) {
 		t.Helper()
 		got, err := s.Bytes(corp, id)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // TestContacts checks a store of contacts. It calls open once, for an empty
@@ -37,16 +38,16 @@ func contactNames(t *testing.T, c ContactStore) {
 	if len(none) != 0 {
 		t.Errorf("before: got %d people, want none", len(none))
 	}
-	want := make(map[string]archive.Known[archive.Person])
-	var given []archive.Person
+	want := make(map[string]directory.Known[directory.Person])
+	var given []directory.Person
 	for i, id := range odd {
 		at := epoch.Add(time.Duration(i) * time.Minute)
-		fetched := archive.Person{
-			ID: id, Kind: archive.External, Name: "微信名" + id, Avatar: "https://example.com/a.png", Company: "公司",
-			Origin: archive.Origin{Source: archive.SourceWeCom, At: at, Missing: archive.MissingRelation},
+		fetched := directory.Person{
+			ID: id, Kind: directory.External, Name: "微信名" + id, Avatar: "https://example.com/a.png", Company: "公司",
+			Origin: directory.Origin{Source: directory.SourceWeCom, At: at, Missing: directory.MissingRelation},
 		}
-		g := archive.Person{ID: id, Kind: archive.Member, Name: "名" + id, Origin: archive.Origin{Source: archive.SourceSCRM, At: at.Add(time.Hour)}}
-		k := archive.Known[archive.Person]{}
+		g := directory.Person{ID: id, Kind: directory.Member, Name: "名" + id, Origin: directory.Origin{Source: directory.SourceSCRM, At: at.Add(time.Hour)}}
+		k := directory.Known[directory.Person]{}
 		if i%3 != 0 {
 			ok(t, c.SavePerson(t.Context(), corp, fetched))
 			k.Fetched = &fetched
@@ -71,7 +72,7 @@ func contactNames(t *testing.T, c ContactStore) {
 		given[i].Name = ""
 	}
 	ok(t, c.GivePeople(t.Context(), corp, given))
-	ok(t, c.GivePeople(t.Context(), corp, []archive.Person{{ID: "nobody"}}))
+	ok(t, c.GivePeople(t.Context(), corp, []directory.Person{{ID: "nobody"}}))
 	got, err = c.People(t.Context(), corp, append(slices.Clone(odd), "nobody"))
 	ok(t, err)
 	for id, k := range got {
@@ -84,25 +85,25 @@ func contactNames(t *testing.T, c ContactStore) {
 
 func contactRooms(t *testing.T, c ContactStore) {
 	corp := corpFor(t, 1)
-	full := archive.Room{
-		ID: "wrFull", Kind: archive.CustomerRoom, Name: "家长群", Owner: "lin.hua", CreatedAt: epoch,
-		Members: []archive.RoomMember{{ID: "lin.hua"}, {ID: "wmX", Name: "小明妈妈"}},
-		Origin:  archive.Origin{Source: archive.SourceWeCom, At: epoch.Add(time.Second)},
+	full := directory.Room{
+		ID: "wrFull", Kind: directory.CustomerRoom, Name: "家长群", Owner: "lin.hua", CreatedAt: epoch,
+		Members: []directory.RoomMember{{ID: "lin.hua"}, {ID: "wmX", Name: "小明妈妈"}},
+		Origin:  directory.Origin{Source: directory.SourceWeCom, At: epoch.Add(time.Second)},
 	}
 	large := full
 	large.ID, large.Members = "wrLarge", nil
-	for i := range archive.RoomMembersMost {
-		large.Members = append(large.Members, archive.RoomMember{ID: fmt.Sprintf("wm%030d", i), Name: strings.Repeat("名", 20)})
+	for i := range directory.RoomMembersMost {
+		large.Members = append(large.Members, directory.RoomMember{ID: fmt.Sprintf("wm%030d", i), Name: strings.Repeat("名", 20)})
 	}
-	gone := archive.Room{ID: "wrGone", Kind: archive.ForeignRoom, Origin: archive.Origin{Source: archive.SourceWeCom, At: epoch, Missing: archive.MissingForeign}}
-	for _, r := range []archive.Room{full, large, gone} {
+	gone := directory.Room{ID: "wrGone", Kind: directory.ForeignRoom, Origin: directory.Origin{Source: directory.SourceWeCom, At: epoch, Missing: directory.MissingForeign}}
+	for _, r := range []directory.Room{full, large, gone} {
 		ok(t, c.SaveRoom(t.Context(), corp, r))
 	}
-	given := archive.Room{ID: "wrFull", Name: "三班", Origin: archive.Origin{Source: archive.SourceSCRM, At: epoch}}
-	ok(t, c.GiveRooms(t.Context(), corp, []archive.Room{given}))
+	given := directory.Room{ID: "wrFull", Name: "三班", Origin: directory.Origin{Source: directory.SourceSCRM, At: epoch}}
+	ok(t, c.GiveRooms(t.Context(), corp, []directory.Room{given}))
 	got, err := c.Rooms(t.Context(), corp, []string{"wrFull", "wrGone", "wrLarge", "wrNone"})
 	ok(t, err)
-	same(t, "rooms", got, map[string]archive.Known[archive.Room]{
+	same(t, "rooms", got, map[string]directory.Known[directory.Room]{
 		"wrFull": {Given: &given, Fetched: &full}, "wrGone": {Fetched: &gone}, "wrLarge": {Fetched: &large},
 	})
 	if people, err := c.People(t.Context(), corp, []string{"wrFull"}); err != nil || len(people) != 0 {
@@ -139,7 +140,7 @@ func contactAsking(t *testing.T, c ContactStore) {
 	}
 	got, err := c.People(t.Context(), corp, []string{"x"})
 	ok(t, err)
-	same(t, "asked at", got["x"], archive.Known[archive.Person]{AskedAt: epoch.Add(time.Hour)})
+	same(t, "asked at", got["x"], directory.Known[directory.Person]{AskedAt: epoch.Add(time.Hour)})
 
 	var ours atomic.Int32
 	var wg sync.WaitGroup
@@ -162,17 +163,17 @@ func contactReach(t *testing.T, c ContactStore) {
 	corp := corpFor(t, 1)
 	bare, err := c.Reach(t.Context(), corp)
 	ok(t, err)
-	same(t, "before", bare, archive.Reach{Access: map[archive.Access]archive.AccessState{}})
-	want := archive.Reach{
-		App: archive.App{AgentID: "1000002", SecretPrefix: "abcd", SetAt: epoch},
-		Access: map[archive.Access]archive.AccessState{
-			archive.AccessArchive: {SecretSetAt: epoch, OKAt: epoch.Add(1)},
-			archive.AccessCustomers: {
+	same(t, "before", bare, directory.Reach{Access: map[directory.Access]directory.AccessState{}})
+	want := directory.Reach{
+		App: directory.App{AgentID: "1000002", SecretPrefix: "abcd", SetAt: epoch},
+		Access: map[directory.Access]directory.AccessState{
+			directory.AccessArchive: {SecretSetAt: epoch, OKAt: epoch.Add(1)},
+			directory.AccessCustomers: {
 				SecretSetAt: epoch, NotBefore: epoch.Add(time.Hour), Refusals: 3,
 				Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "user/get", Code: 60020, FromIP: "192.0.2.1", Since: epoch, At: epoch.Add(time.Minute)},
 			},
 		},
-		Scope:     &archive.Scope{Count: 3000, Members: []string{"lin.hua", "0042"}, At: epoch},
+		Scope:     &directory.Scope{Count: 3000, Members: []string{"lin.hua", "0042"}, At: epoch},
 		CheckedAt: epoch.Add(time.Second),
 	}
 	for range 2 {
@@ -194,8 +195,8 @@ func contactReach(t *testing.T, c ContactStore) {
 func contactListing(t *testing.T, c ContactStore) {
 	corp := corpFor(t, 1)
 	for _, id := range odd {
-		ok(t, c.SavePerson(t.Context(), corp, archive.Person{ID: id, Name: id, Origin: archive.Origin{Source: archive.SourceWeCom, At: epoch}}))
-		ok(t, c.SaveRoom(t.Context(), corp, archive.Room{ID: id, Name: id, Origin: archive.Origin{Source: archive.SourceWeCom, At: epoch}}))
+		ok(t, c.SavePerson(t.Context(), corp, directory.Person{ID: id, Name: id, Origin: directory.Origin{Source: directory.SourceWeCom, At: epoch}}))
+		ok(t, c.SaveRoom(t.Context(), corp, directory.Room{ID: id, Name: id, Origin: directory.Origin{Source: directory.SourceWeCom, At: epoch}}))
 	}
 	for _, limit := range []int{1, 2, len(odd) - 1, len(odd), 100} {
 		var people, rooms []string
@@ -240,7 +241,7 @@ func consentsAnyOrder(t *testing.T, c ConsentStore) {
 		{Status: archive.AgreedDefault, Source: archive.ConsentCheck},
 		{Status: archive.Agreed, ChangedAt: epoch.Truncate(time.Second), Source: archive.ConsentMessage},
 		{Status: archive.Agreed, ChangedAt: epoch.Truncate(time.Second), Source: archive.ConsentCheck},
-		{Status: archive.Refused, ChangedAt: epoch.Truncate(time.Second).Add(time.Second), Source: archive.ConsentCheck},
+		{Status: archive.Disagreed, ChangedAt: epoch.Truncate(time.Second).Add(time.Second), Source: archive.ConsentCheck},
 	}
 	for n, order := range permutations(len(said)) {
 		corp := corpFor(t, n)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // TestView checks a view. It calls open once, for an empty one.
@@ -45,7 +46,7 @@ func saidAt(corp string, ms int, msgID string, seq uint64) archive.Message {
 
 func writeMessages(t *testing.T, v ViewStore, corp string, msgs ...archive.Message) {
 	t.Helper()
-	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Messages: msgs}))
+	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: msgs}))
 }
 
 // list reads a conversation as pages of the query's limit, each starting where
@@ -300,7 +301,7 @@ func viewNoMsgIDs(t *testing.T, v ViewStore) {
 // one request.
 func viewLargePages(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
-	p := archive.PageView{Corp: corp}
+	p := decode.Decoded{Corp: corp}
 	for i := range 60 {
 		m := saidAt(corp, i, fmt.Sprint("m", i), uint64(i+1))
 		if i%10 == 0 {
@@ -308,7 +309,7 @@ func viewLargePages(t *testing.T, v ViewStore) {
 		}
 		p.Messages = append(p.Messages, m)
 		p.Activities = append(p.Activities, archive.Activity{Corp: corp, Party: fmt.Sprint("p", i%3), Day: "2025-03-01", Conversation: archive.ConversationID(fmt.Sprint("room:", i))})
-		p.SetAside = append(p.SetAside, archive.Undecryptable{Corp: corp, Seq: uint64(1000 + i), Reason: archive.ReasonNoKey})
+		p.SetAside = append(p.SetAside, archive.SetAside{Corp: corp, Seq: uint64(1000 + i), Reason: archive.ReasonNoKey})
 	}
 	ok(t, v.WritePage(t.Context(), p))
 	got := list(t, v, corp, room, archive.MessageQuery{Limit: 1000})
@@ -342,9 +343,9 @@ func viewActivities(t *testing.T, v ViewStore) {
 		}
 	}
 	for half := range slices.Chunk(all, len(all)/2+1) { // and again, overlapping
-		ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: half}))
+		ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: half}))
 	}
-	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Activities: all[3:9]}))
+	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all[3:9]}))
 	for _, party := range parties {
 		for _, c := range []struct {
 			upTo, want archive.Day
@@ -371,19 +372,19 @@ func viewActivities(t *testing.T, v ViewStore) {
 
 func viewSetAside(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
-	row := func(seq uint64, reason archive.Reason, detail string) archive.Undecryptable {
-		return archive.Undecryptable{
+	row := func(seq uint64, reason archive.Reason, detail string) archive.SetAside {
+		return archive.SetAside{
 			Corp: corp, Seq: seq, After: seq - 1, MsgID: fmt.Sprint("消息#", seq), KeyVersion: 7, Reason: reason, Detail: detail, At: epoch,
 		}
 	}
 	a, b, c, d := row(5, archive.ReasonNoKey, ""), row(30, archive.ReasonLibrary, "10006"), row(31, archive.ReasonCrash, "crashed"), row(far, archive.ReasonHang, "")
-	ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, SetAside: []archive.Undecryptable{d, b, a, c}}))
+	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, SetAside: []archive.SetAside{d, b, a, c}}))
 	for _, r := range []struct {
 		first, last uint64
-		want        []archive.Undecryptable
+		want        []archive.SetAside
 	}{
-		{0, ^uint64(0), []archive.Undecryptable{a, b, c, d}}, {5, 30, []archive.Undecryptable{a, b}}, {31, 31, []archive.Undecryptable{c}},
-		{6, 29, nil}, {far, far, []archive.Undecryptable{d}}, {31, 5, nil},
+		{0, ^uint64(0), []archive.SetAside{a, b, c, d}}, {5, 30, []archive.SetAside{a, b}}, {31, 31, []archive.SetAside{c}},
+		{6, 29, nil}, {far, far, []archive.SetAside{d}}, {31, 5, nil},
 	} {
 		got, err := v.SetAside(t.Context(), corp, r.first, r.last)
 		ok(t, err)
@@ -394,14 +395,14 @@ func viewSetAside(t *testing.T, v ViewStore) {
 	for _, u := range []struct {
 		after uint64
 		limit int
-		want  []archive.Undecryptable
+		want  []archive.SetAside
 		more  bool
 	}{
-		{0, 10, []archive.Undecryptable{a, b, c, d}, false}, {0, 4, []archive.Undecryptable{a, b, c, d}, false},
-		{0, 3, []archive.Undecryptable{a, b, c}, true}, {5, 1, []archive.Undecryptable{b}, true}, {31, 1, []archive.Undecryptable{d}, false},
+		{0, 10, []archive.SetAside{a, b, c, d}, false}, {0, 4, []archive.SetAside{a, b, c, d}, false},
+		{0, 3, []archive.SetAside{a, b, c}, true}, {5, 1, []archive.SetAside{b}, true}, {31, 1, []archive.SetAside{d}, false},
 		{far, 1, nil, false}, {^uint64(0), 1, nil, false},
 	} {
-		got, more, err := v.Undecryptables(t.Context(), corp, u.after, u.limit)
+		got, more, err := v.ListSetAside(t.Context(), corp, u.after, u.limit)
 		ok(t, err)
 		if len(got) != 0 || len(u.want) != 0 {
 			same(t, fmt.Sprintf("%d after %d", u.limit, u.after), got, u.want)
@@ -414,13 +415,13 @@ func viewSetAside(t *testing.T, v ViewStore) {
 	b.Reason, b.Detail, b.At = archive.ReasonBadKey, "", epoch.Add(time.Hour)
 	opened := saidAt(corp, 0, a.MsgID, a.Seq)
 	for range 2 {
-		ok(t, v.WritePage(t.Context(), archive.PageView{
-			Corp: corp, Messages: []archive.Message{opened}, SetAside: []archive.Undecryptable{b}, Cleared: []uint64{5, 31, 77},
+		ok(t, v.WritePage(t.Context(), decode.Decoded{
+			Corp: corp, Messages: []archive.Message{opened}, SetAside: []archive.SetAside{b}, Cleared: []uint64{5, 31, 77},
 		}))
 	}
 	got, err := v.SetAside(t.Context(), corp, 0, ^uint64(0))
 	ok(t, err)
-	same(t, "replaced and cleared", got, []archive.Undecryptable{b, d})
+	same(t, "replaced and cleared", got, []archive.SetAside{b, d})
 }
 
 func viewStrangers(t *testing.T, v ViewStore) {
@@ -428,10 +429,10 @@ func viewStrangers(t *testing.T, v ViewStore) {
 	elsewhere := saidAt(corp, 0, "m", 2)
 	elsewhere.Conversation = room + "1"
 	writeMessages(t, v, corp, saidAt(corp, 0, "m", 1), elsewhere)
-	ok(t, v.WritePage(t.Context(), archive.PageView{
+	ok(t, v.WritePage(t.Context(), decode.Decoded{
 		Corp:       corp,
 		Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2025-03-01", Conversation: room}},
-		SetAside:   []archive.Undecryptable{{Corp: corp, Seq: 3, Reason: archive.ReasonNoKey}},
+		SetAside:   []archive.SetAside{{Corp: corp, Seq: 3, Reason: archive.ReasonNoKey}},
 	}))
 	if got := list(t, v, corp, room, archive.MessageQuery{Limit: 9}); len(got) != 1 || got[0].Seq != 1 {
 		t.Errorf("got seqs %v, want the conversation's own", seqs(got))
@@ -450,12 +451,12 @@ func viewStrangers(t *testing.T, v ViewStore) {
 
 func viewClear(t *testing.T, v ViewStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
-	page := func(corp string) archive.PageView {
-		p := archive.PageView{
+	page := func(corp string) decode.Decoded {
+		p := decode.Decoded{
 			Corp:       corp,
 			Activities: []archive.Activity{{Corp: corp, Party: "p", Day: "2025-03-01", Conversation: room}},
-			SetAside:   []archive.Undecryptable{{Corp: corp, Seq: 300, Reason: archive.ReasonNoKey}},
-			Kinds:      []archive.Kind{{Corp: corp, Name: "text", At: epoch}},
+			SetAside:   []archive.SetAside{{Corp: corp, Seq: 300, Reason: archive.ReasonNoKey}},
+			FirstSeen:  []decode.FirstSeen{{Corp: corp, Name: "text", At: epoch}},
 		}
 		for i := range 30 {
 			p.Messages = append(p.Messages, saidAt(corp, i, "m", uint64(i+1)))
@@ -492,8 +493,8 @@ func viewClear(t *testing.T, v ViewStore) {
 
 // checkedPage is a page with something of everything: messages of a room and
 // a single chat, of which two revoke, and one row set aside.
-func checkedPage(corp string) archive.PageView {
-	p := archive.PageView{Corp: corp}
+func checkedPage(corp string) decode.Decoded {
+	p := decode.Decoded{Corp: corp}
 	for i := range 6 {
 		m := saidAt(corp, 1000*i, fmt.Sprint("m", i), uint64(11+i))
 		m.After = 10
@@ -507,14 +508,14 @@ func checkedPage(corp string) archive.PageView {
 		return archive.Revocation{Corp: corp, Conversation: m.Conversation, MsgID: msgID, By: "b", At: m.Time, Seq: m.Seq}
 	}
 	p.Revocations = []archive.Revocation{revokes(p.Messages[3], "m1_external"), revokes(p.Messages[5], "of another page")}
-	p.SetAside = []archive.Undecryptable{{Corp: corp, Seq: 17, After: 10, MsgID: "m9", Reason: archive.ReasonNoKey, At: epoch}}
+	p.SetAside = []archive.SetAside{{Corp: corp, Seq: 17, After: 10, MsgID: "m9", Reason: archive.ReasonNoKey, At: epoch}}
 	return p
 }
 
 func viewCheck(t *testing.T, v ViewStore) {
 	n := 0
 	// check stores a page and others, and compares what check makes of the page.
-	check := func(name string, change func(p *archive.PageView), want archive.Checked, others ...func(corp string) archive.PageView) {
+	check := func(name string, change func(p *decode.Decoded), want decode.Checked, others ...func(corp string) decode.Decoded) {
 		t.Run(name, func(t *testing.T) {
 			corp := corpFor(t, n)
 			n++
@@ -529,23 +530,23 @@ func viewCheck(t *testing.T, v ViewStore) {
 			same(t, "checked", got, want)
 		})
 	}
-	nothing := func(*archive.PageView) {}
+	nothing := func(*decode.Decoded) {}
 	// later is a page of the same minutes in the same room, and a marker of it.
-	later := func(messages bool, revoked string) func(corp string) archive.PageView {
-		return func(corp string) archive.PageView {
+	later := func(messages bool, revoked string) func(corp string) decode.Decoded {
+		return func(corp string) decode.Decoded {
 			m := saidAt(corp, 2500, "m20", 21)
 			m.After = 20
-			p := archive.PageView{Corp: corp, Revocations: []archive.Revocation{{Corp: corp, Conversation: room, MsgID: revoked, By: "b", At: m.Time, Seq: 21}}}
+			p := decode.Decoded{Corp: corp, Revocations: []archive.Revocation{{Corp: corp, Conversation: room, MsgID: revoked, By: "b", At: m.Time, Seq: 21}}}
 			if messages {
 				p.Messages = []archive.Message{m}
 			}
 			return p
 		}
 	}
-	check("all is well", nothing, archive.Checked{})
-	check("twice is well", nothing, archive.Checked{}, checkedPage)
-	check("another page beside it", nothing, archive.Checked{}, later(true, "m2"))
-	check("nothing is stored", func(p *archive.PageView) {
+	check("all is well", nothing, decode.Checked{})
+	check("twice is well", nothing, decode.Checked{}, checkedPage)
+	check("another page beside it", nothing, decode.Checked{}, later(true, "m2"))
+	check("nothing is stored", func(p *decode.Decoded) {
 		p.Corp += "0"
 		for i := range p.Messages {
 			p.Messages[i].Corp = p.Corp
@@ -553,45 +554,45 @@ func viewCheck(t *testing.T, v ViewStore) {
 		for i := range p.Activities {
 			p.Activities[i].Corp = p.Corp
 		}
-	}, archive.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, NotAside: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: 6})
-	check("a message of another time", func(p *archive.PageView) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
-		archive.Checked{Missing: []uint64{12}, Extra: []uint64{12}})
-	check("a message of another msgid", func(p *archive.PageView) { p.Messages[2].MsgID = "m" },
-		archive.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
-	check("a message of another chat", func(p *archive.PageView) { p.Messages[2].Conversation = p.Messages[4].Conversation },
-		archive.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
-	check("other bytes", func(p *archive.PageView) { p.Messages[0].Raw = []byte("x") }, archive.Checked{Differing: []uint64{11}})
-	check("another key version", func(p *archive.PageView) { p.Messages[0].KeyVersion++ }, archive.Checked{Differing: []uint64{11}})
-	check("bytes elsewhere", func(p *archive.PageView) {
+	}, decode.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, SetAsideMissing: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: 6})
+	check("a message of another time", func(p *decode.Decoded) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
+		decode.Checked{Missing: []uint64{12}, Extra: []uint64{12}})
+	check("a message of another msgid", func(p *decode.Decoded) { p.Messages[2].MsgID = "m" },
+		decode.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
+	check("a message of another chat", func(p *decode.Decoded) { p.Messages[2].Conversation = p.Messages[4].Conversation },
+		decode.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
+	check("other bytes", func(p *decode.Decoded) { p.Messages[0].Raw = []byte("x") }, decode.Checked{Differing: []uint64{11}})
+	check("another key version", func(p *decode.Decoded) { p.Messages[0].KeyVersion++ }, decode.Checked{Differing: []uint64{11}})
+	check("bytes elsewhere", func(p *decode.Decoded) {
 		p.Messages[0].Raw, p.Messages[0].Overflow = nil, &archive.Overflow{Sum: strings.Repeat("0", 64), Size: archive.InlineLimit + 1}
-	}, archive.Checked{Differing: []uint64{11}})
-	check("a message that the page lacks", func(p *archive.PageView) { p.Messages = slices.Delete(p.Messages, 1, 2) }, archive.Checked{Extra: []uint64{12}})
-	check("a clock that was wrong", func(p *archive.PageView) { p.Messages[5].Time = epoch.AddDate(-3, 0, 0) },
-		archive.Checked{Missing: []uint64{16}}) // of the other chat's time nothing is looked at
-	check("one with a seq of the page that says it is of another", func(p *archive.PageView) {
+	}, decode.Checked{Differing: []uint64{11}})
+	check("a message that the page lacks", func(p *decode.Decoded) { p.Messages = slices.Delete(p.Messages, 1, 2) }, decode.Checked{Extra: []uint64{12}})
+	check("a clock that was wrong", func(p *decode.Decoded) { p.Messages[5].Time = epoch.AddDate(-3, 0, 0) },
+		decode.Checked{Missing: []uint64{16}}) // of the other chat's time nothing is looked at
+	check("one with a seq of the page that says it is of another", func(p *decode.Decoded) {
 		for i := range p.Messages {
 			p.Messages[i].After = 9
 		}
 		p.Messages = slices.Delete(p.Messages, 4, 5)
-	}, archive.Checked{Differing: []uint64{11, 12, 13, 14, 16}, Extra: []uint64{15}})
-	check("a row that is not aside", func(p *archive.PageView) {
-		p.SetAside = append(p.SetAside, archive.Undecryptable{Corp: p.Corp, Seq: 18, After: 10, Reason: archive.ReasonNoKey})
-	}, archive.Checked{NotAside: []uint64{18}})
-	check("a row that is aside still", func(p *archive.PageView) {
+	}, decode.Checked{Differing: []uint64{11, 12, 13, 14, 16}, Extra: []uint64{15}})
+	check("a row that is not aside", func(p *decode.Decoded) {
+		p.SetAside = append(p.SetAside, archive.SetAside{Corp: p.Corp, Seq: 18, After: 10, Reason: archive.ReasonNoKey})
+	}, decode.Checked{SetAsideMissing: []uint64{18}})
+	check("a row that is aside still", func(p *decode.Decoded) {
 		m := saidAt(p.Corp, 0, "m9", 17)
 		m.After = 10
 		p.Messages, p.SetAside = append(p.Messages, m), nil
-	}, archive.Checked{Missing: []uint64{17}, StaleAside: []uint64{17}})
-	check("a revocation that is not marked", func(p *archive.PageView) { p.Revocations[0].MsgID = "m2" },
-		archive.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []uint64{14}})
-	check("a revocation by somebody else", func(p *archive.PageView) { p.Revocations[0].By = "c" }, archive.Checked{NotRevoked: []uint64{14}})
-	check("a revocation at another time", func(p *archive.PageView) { p.Revocations[0].At = epoch }, archive.Checked{NotRevoked: []uint64{14}})
-	check("a marker that the page lacks", func(p *archive.PageView) { p.Revocations = p.Revocations[:1] }, archive.Checked{ExtraRevoked: []uint64{16}})
-	check("a marker of a message that is not there", nothing, archive.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
-	check("lists", func(p *archive.PageView) {
+	}, decode.Checked{Missing: []uint64{17}, SetAsideStale: []uint64{17}})
+	check("a revocation that is not marked", func(p *decode.Decoded) { p.Revocations[0].MsgID = "m2" },
+		decode.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []uint64{14}})
+	check("a revocation by somebody else", func(p *decode.Decoded) { p.Revocations[0].By = "c" }, decode.Checked{NotRevoked: []uint64{14}})
+	check("a revocation at another time", func(p *decode.Decoded) { p.Revocations[0].At = epoch }, decode.Checked{NotRevoked: []uint64{14}})
+	check("a marker that the page lacks", func(p *decode.Decoded) { p.Revocations = p.Revocations[:1] }, decode.Checked{ExtraRevoked: []uint64{16}})
+	check("a marker of a message that is not there", nothing, decode.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
+	check("lists", func(p *decode.Decoded) {
 		p.Activities = append(p.Activities, archive.Activity{Corp: p.Corp, Party: "p0", Day: "2025-03-02", Conversation: room},
 			archive.Activity{Corp: p.Corp, Party: "p9", Day: "2025-03-01", Conversation: room})
-	}, archive.Checked{NotInLists: 2})
+	}, decode.Checked{NotInLists: 2})
 }
 
 // Whatever the order, the earliest stays.
@@ -609,7 +610,7 @@ func viewKinds(t *testing.T, v ViewStore) {
 	for i, hours := range []int{5, 9, 3, 3, 4} {
 		for _, name := range names[i:] {
 			at := epoch.Add(time.Duration(hours) * time.Hour)
-			ok(t, v.WritePage(t.Context(), archive.PageView{Corp: corp, Kinds: []archive.Kind{{Corp: corp, Name: name, At: at}}}))
+			ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, FirstSeen: []decode.FirstSeen{{Corp: corp, Name: name, At: at}}}))
 		}
 	}
 	want := make(map[string]time.Time)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // View is a [ViewStore].
@@ -33,8 +34,8 @@ type corpView struct {
 	places     map[uint64]place                             // of the message of a seq
 	activities map[archive.Activity]bool
 	revoked    map[revokedKey]archive.Revocation
-	aside      map[uint64]archive.Undecryptable // by Seq
-	kinds      map[string]time.Time             // by Name
+	aside      map[uint64]archive.SetAside // by Seq
+	kinds      map[string]time.Time        // by Name
 }
 
 type revokedKey struct {
@@ -65,7 +66,7 @@ func (v *View) corp(id string) *corpView {
 			places:     make(map[uint64]place),
 			activities: make(map[archive.Activity]bool),
 			revoked:    make(map[revokedKey]archive.Revocation),
-			aside:      make(map[uint64]archive.Undecryptable),
+			aside:      make(map[uint64]archive.SetAside),
 			kinds:      make(map[string]time.Time),
 		}
 		v.corps[id] = c
@@ -73,8 +74,8 @@ func (v *View) corp(id string) *corpView {
 	return c
 }
 
-// WritePage implements [archive.ViewWriter].
-func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
+// WritePage implements [decode.ViewWriter].
+func (v *View) WritePage(ctx context.Context, p decode.Decoded) error {
 	return write(ctx, v.faults, "View.WritePage", p.Corp, func() error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -112,12 +113,12 @@ func (v *View) WritePage(ctx context.Context, p archive.PageView) error {
 			c.aside[u.Seq] = u
 		}
 		for _, seq := range p.Cleared {
-			if slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Seq == seq }) {
+			if slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Seq == seq }) {
 				v.t.Errorf("page of %s: seq %d is both set aside and cleared", p.Corp, seq)
 			}
 			delete(c.aside, seq)
 		}
-		for _, k := range p.Kinds {
+		for _, k := range p.FirstSeen {
 			if k.Corp != p.Corp || k.At.IsZero() {
 				v.t.Errorf("page of %s: kind %+v is foreign or of no time", p.Corp, k)
 			}
@@ -179,28 +180,28 @@ func keptMessage(m archive.Message) archive.Message {
 	return m
 }
 
-// SetAside implements [archive.ViewWriter].
-func (v *View) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.Undecryptable, error) {
-	return read(ctx, v.faults, "View.SetAside", corp, func() ([]archive.Undecryptable, error) {
+// SetAside implements [decode.ViewWriter].
+func (v *View) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.SetAside, error) {
+	return read(ctx, v.faults, "View.SetAside", corp, func() ([]archive.SetAside, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		return slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.Undecryptable) bool {
+		return slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.SetAside) bool {
 			return u.Seq < first || u.Seq > last
 		}), nil
 	})
 }
 
-// Undecryptables lists the rows set aside with Seq > afterSeq, by Seq, at most
+// ListSetAside lists the rows set aside with Seq > afterSeq, by Seq, at most
 // limit, and whether there are more.
-func (v *View) Undecryptables(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.Undecryptable, bool, error) {
+func (v *View) ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.SetAside, bool, error) {
 	type page struct {
-		rows []archive.Undecryptable
+		rows []archive.SetAside
 		more bool
 	}
-	p, err := read(ctx, v.faults, "View.Undecryptables", corp, func() (page, error) {
+	p, err := read(ctx, v.faults, "View.ListSetAside", corp, func() (page, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		rows := slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.Undecryptable) bool {
+		rows := slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.SetAside) bool {
 			return u.Seq <= afterSeq
 		})
 		n := min(len(rows), limit)
@@ -209,8 +210,8 @@ func (v *View) Undecryptables(ctx context.Context, corp string, afterSeq uint64,
 	return p.rows, p.more, err
 }
 
-func (c *corpView) asideBySeq() []archive.Undecryptable {
-	return slices.SortedFunc(maps.Values(c.aside), func(a, b archive.Undecryptable) int {
+func (c *corpView) asideBySeq() []archive.SetAside {
+	return slices.SortedFunc(maps.Values(c.aside), func(a, b archive.SetAside) int {
 		return cmp.Compare(a.Seq, b.Seq)
 	})
 }
@@ -300,12 +301,12 @@ func (v *View) Newest(ctx context.Context, corp string, conv archive.Conversatio
 	})
 }
 
-// Check implements [archive.ViewChecker].
-func (v *View) Check(ctx context.Context, p archive.PageView) (archive.Checked, error) {
-	return read(ctx, v.faults, "View.Check", p.Corp, func() (archive.Checked, error) {
+// Check implements [decode.ViewChecker].
+func (v *View) Check(ctx context.Context, p decode.Decoded) (decode.Checked, error) {
+	return read(ctx, v.faults, "View.Check", p.Corp, func() (decode.Checked, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		var checked archive.Checked
+		var checked decode.Checked
 		c := v.corp(p.Corp)
 		c.checkMessages(p, &checked)
 		c.checkAside(p, &checked)
@@ -320,7 +321,7 @@ func (v *View) Check(ctx context.Context, p archive.PageView) (archive.Checked, 
 }
 
 // pageSeqs are the first and the last seq of a page.
-func pageSeqs(p archive.PageView) (first, last uint64) {
+func pageSeqs(p decode.Decoded) (first, last uint64) {
 	first = ^uint64(0)
 	for _, m := range p.Messages {
 		first, last = min(first, m.Seq), max(last, m.Seq)
@@ -331,7 +332,7 @@ func pageSeqs(p archive.PageView) (first, last uint64) {
 	return first, last
 }
 
-func (c *corpView) checkMessages(p archive.PageView, checked *archive.Checked) {
+func (c *corpView) checkMessages(p decode.Decoded, checked *decode.Checked) {
 	first, last := pageSeqs(p)
 	wanted := make(map[archive.ConversationID][]archive.Message)
 	for _, m := range p.Messages {
@@ -381,22 +382,22 @@ func stretches(messages []archive.Message) map[time.Time][2]time.Time {
 	return all
 }
 
-func (c *corpView) checkAside(p archive.PageView, checked *archive.Checked) {
+func (c *corpView) checkAside(p decode.Decoded, checked *decode.Checked) {
 	first, last := pageSeqs(p)
 	for _, u := range p.SetAside {
 		if _, there := c.aside[u.Seq]; !there {
-			checked.NotAside = append(checked.NotAside, u.Seq)
+			checked.SetAsideMissing = append(checked.SetAsideMissing, u.Seq)
 		}
 	}
 	for _, stored := range c.asideBySeq() {
 		if first <= stored.Seq && stored.Seq <= last &&
-			!slices.ContainsFunc(p.SetAside, func(u archive.Undecryptable) bool { return u.Seq == stored.Seq }) {
-			checked.StaleAside = append(checked.StaleAside, stored.Seq)
+			!slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Seq == stored.Seq }) {
+			checked.SetAsideStale = append(checked.SetAsideStale, stored.Seq)
 		}
 	}
 }
 
-func (c *corpView) checkRevocations(p archive.PageView, checked *archive.Checked) {
+func (c *corpView) checkRevocations(p decode.Decoded, checked *decode.Checked) {
 	first, last := pageSeqs(p)
 	for _, r := range p.Revocations {
 		r.At = kept(r.At)

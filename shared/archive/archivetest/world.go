@@ -14,20 +14,20 @@ import (
 // ledger row needs its page in the journal, a finished page its messages in
 // the view, a decode request its row in the ledger.
 type World struct {
-	Faults  *Faults
-	Corps   *Corps
-	Secrets *Secrets
-	Ledger  *Ledger
-	Journal *Journal
-	View    *View
-	Pulls   *PullQueue
-	Decodes *DecodeQueue
-	Library *Library
-	Openers *Openers
-	Told    *Notifier
-	Files   *Files
-	Objects *Objects
-	Media   *MediaQueue
+	Faults   *Faults
+	Corps    *Corps
+	Secrets  *Secrets
+	Ledger   *Ledger
+	Journal  *Journal
+	View     *View
+	Pulls    *PullQueue
+	Decodes  *DecodeQueue
+	Library  *Library
+	Openers  *Openers
+	Notified *Notifier
+	Files    *Files
+	Objects  *Objects
+	Media    *MediaQueue
 
 	t testing.TB
 }
@@ -35,21 +35,21 @@ type World struct {
 // NewWorld makes an empty world. Its fakes complain to t.
 func NewWorld(t testing.TB, f *Faults) *World {
 	w := &World{
-		Faults:  f,
-		Corps:   NewCorps(t, f),
-		Secrets: NewSecrets(f),
-		Ledger:  NewLedger(t, f),
-		Journal: NewJournal(t, f),
-		View:    NewView(t, f),
-		Pulls:   NewPullQueue(t, f),
-		Decodes: NewDecodeQueue(t, f),
-		Library: NewLibrary(t, f),
-		Openers: NewOpeners(f),
-		Told:    NewNotifier(t, f),
-		Files:   NewFiles(t, f),
-		Objects: NewObjects(t, f),
-		Media:   NewMediaQueue(t, f),
-		t:       t,
+		Faults:   f,
+		Corps:    NewCorps(t, f),
+		Secrets:  NewSecrets(f),
+		Ledger:   NewLedger(t, f),
+		Journal:  NewJournal(t, f),
+		View:     NewView(t, f),
+		Pulls:    NewPullQueue(t, f),
+		Decodes:  NewDecodeQueue(t, f),
+		Library:  NewLibrary(t, f),
+		Openers:  NewOpeners(f),
+		Notified: NewNotifier(t, f),
+		Files:    NewFiles(t, f),
+		Objects:  NewObjects(t, f),
+		Media:    NewMediaQueue(t, f),
+		t:        t,
 	}
 	w.Ledger.journal, w.Ledger.view = w.Journal, w.View
 	w.View.journal = w.Journal

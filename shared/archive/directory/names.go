@@ -1,0 +1,398 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Person is what is known of somebody who takes part in chats.
+type Person struct {
+	ID      string
+	Kind    PersonKind
+	Name    string // empty if nobody told
+	Avatar  string // URL, or empty
+	Company string // of an external contact, where it is told
+	Origin
+}
+
+// PersonKind is what an id stands for.
+type PersonKind string
+
+// The kinds of person.
+const (
+	Member   PersonKind = "member"   // of the corp
+	External PersonKind = "external" // anybody else
+	Robot    PersonKind = "robot"
+)
+
+// KindOf tells the kind by the prefix of an id (wecom.md 2.2). Corps choose
+// their userids, so now and then a member looks like an external contact;
+// WeCom's answer then says so.
+func KindOf(id string) PersonKind {
+	switch {
+	case strings.HasPrefix(id, "wm"), strings.HasPrefix(id, "wo"):
+		return External
+	case strings.HasPrefix(id, "wb"):
+		return Robot
+	}
+	return Member
+}
+
+// Room is what is known of a group chat.
+type Room struct {
+	ID        string
+	Kind      RoomKind // empty if not known
+	Name      string   // empty if nobody told; rooms may also have none
+	Owner     string   // userid
+	CreatedAt time.Time
+	Members   []RoomMember // at most [RoomMembersMost]
+	Origin
+}
+
+// RoomMembersMost is how many members of a room are kept: WeCom's largest
+// rooms have 2000, and an item of DynamoDB takes 400 KB.
+const RoomMembersMost = 2000
+
+// RoomMember is somebody in a room. Name is what WeCom tells along with the
+// room; it may be the only name of an external contact whom no member knows.
+type RoomMember struct{ ID, Name string }
+
+// RoomKind says who made a room, which decides who may ask about it.
+type RoomKind string
+
+// The kinds of room.
+const (
+	InternalRoom RoomKind = "internal" // members only
+	CustomerRoom RoomKind = "customer" // the corp's own, with external contacts
+	ForeignRoom  RoomKind = "foreign"  // made by another corp: WeCom tells nothing
+)
+
+// Origin says where a name comes from.
+type Origin struct {
+	Source NameSource // empty where nobody told anything
+	// At is when the SCRM gave it, or WeCom answered.
+	At time.Time
+	// Missing is why WeCom's last answer held nothing. What an earlier answer
+	// held is kept beside it.
+	Missing Missing
+}
+
+// NameSource is who told a name.
+type NameSource string
+
+// The sources. What the SCRM gave wins over what WeCom answered.
+const (
+	SourceSCRM  NameSource = "scrm"
+	SourceWeCom NameSource = "wecom"
+)
+
+// Missing is why WeCom does not tell about an id. Its values are part of the
+// HTTP API.
+type Missing string
+
+// The reasons.
+const (
+	MissingNotFound Missing = "not_found"     // no such member, robot or room
+	MissingRange    Missing = "out_of_range"  // outside the visible range of the corp's app
+	MissingRelation Missing = "not_a_contact" // no member in the app's range has this external contact
+	MissingForeign  Missing = "other_corp"    // a room that another corp made
+	MissingApp      Missing = "needs_app"     // only a self-built app may ask, and none is set up
+	MissingRefused  Missing = "refused"       // for a reason that no document names
+)
+
+// again is after how long WeCom is asked again about an id.
+func (m Missing) again() time.Duration {
+	switch m {
+	case "", MissingNotFound, MissingForeign:
+		return NameAge
+	}
+	return missingAge // an administrator may have changed it
+}
+
+const (
+	// NameAge is how old a name of WeCom's may be before a read has it fetched
+	// anew.
+	NameAge    = 7 * 24 * time.Hour
+	missingAge = 24 * time.Hour
+)
+
+// Known is all that is stored about an id.
+type Known[T Person | Room] struct {
+	Given   *T // by the SCRM
+	Fetched *T // from WeCom
+	// AskedAt is when a read last had WeCom asked.
+	AskedAt time.Time
+}
+
+func origin[T Person | Room](v *T) Origin {
+	switch v := any(v).(type) {
+	case *Person:
+		return v.Origin
+	case *Room:
+		return v.Origin
+	}
+	return Origin{}
+}
+
+// stale reports whether WeCom should be asked about the id: nobody gave a
+// name, and what WeCom told is old, or was told while the app was another.
+func (k Known[T]) stale(now, appSetAt time.Time) bool {
+	if k.Given != nil {
+		return false
+	}
+	if k.Fetched == nil {
+		return true
+	}
+	o := origin(k.Fetched)
+	return now.Sub(o.At) >= o.Missing.again() || o.Missing != "" && o.At.Before(appSetAt)
+}
+
+// BestPerson is what to show of a person: the given fields first.
+func BestPerson(id string, k Known[Person]) Person {
+	best := Person{ID: id, Kind: KindOf(id)}
+	if k.Fetched != nil {
+		best = *k.Fetched
+	}
+	if g := k.Given; g != nil {
+		best.Kind, best.Name, best.Origin = g.Kind, g.Name, g.Origin
+		best.Avatar, best.Company = firstOf(g.Avatar, best.Avatar), firstOf(g.Company, best.Company)
+	}
+	return best
+}
+
+// BestRoom is what to show of a room: the given fields first. The SCRM gives
+// a room's name and owner; who is in it, WeCom knows better.
+func BestRoom(id string, k Known[Room]) Room {
+	best := Room{ID: id}
+	if k.Fetched != nil {
+		best = *k.Fetched
+	}
+	if g := k.Given; g != nil {
+		best.Name, best.Origin = g.Name, g.Origin
+		best.Owner = firstOf(g.Owner, best.Owner)
+		if g.Kind != "" {
+			best.Kind = g.Kind
+		}
+		if len(g.Members) > 0 {
+			best.Members = g.Members
+		}
+	}
+	return best
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// A NameReader reads what is known of ids, which must be distinct. Ids of
+// which nothing is known are left out. Safe for concurrent use.
+type NameReader interface {
+	People(ctx context.Context, corp string, ids []string) (map[string]Known[Person], error)
+	Rooms(ctx context.Context, corp string, ids []string) (map[string]Known[Room], error)
+}
+
+// A NameAsker says who asks. Safe for concurrent use.
+type NameAsker interface {
+	// AskPerson and AskRoom note that WeCom is being asked about an id, at at,
+	// unless that was noted at or after since, which they answer with false.
+	// Of several callers at once one is answered true.
+	AskPerson(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
+	AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
+}
+
+// A NameGiver keeps what the SCRM knows. Each id is written by itself, whole;
+// doing it again changes nothing but At. A name that is empty takes back what
+// was given. Ids must be distinct. After an error any of them may be written.
+type NameGiver interface {
+	GivePeople(ctx context.Context, corp string, people []Person) error
+	GiveRooms(ctx context.Context, corp string, rooms []Room) error
+}
+
+// InspectQueue takes requests to ask WeCom. Durable on return.
+type Queue interface {
+	RequestInspections(ctx context.Context, reqs ...Request) error
+}
+
+// The bounds of a lookup.
+const (
+	lookupTime  = 2 * time.Second // names are worth no longer wait: without them there are ids
+	askAtOnce   = 16
+	askPerRead  = 2 * RequestMost
+	markingTime = 2 * time.Second
+)
+
+// A NameBook gives names to readers and has missing ones fetched. Its fields
+// never change; safe for concurrent use.
+type NameBook struct {
+	Names    NameReader
+	Asker    NameAsker
+	Reach    ReachReader
+	Requests Queue
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Names are what a reader is shown; an id of which nothing is known is not
+// there.
+type Names struct {
+	People map[string]Person
+	Rooms  map[string]Room
+}
+
+// Lookup finds names for ids, and requests those that WeCom should be asked
+// for; they are there at some later lookup. It never fails and takes a few
+// seconds at the longest: whoever reads chats gets them without names rather
+// than not at all. Empty and repeated ids do no harm.
+func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	people, rooms = archive.Distinct(people), archive.Distinct(rooms)
+	out := Names{People: make(map[string]Person, len(people)), Rooms: make(map[string]Room, len(rooms))}
+	knownPeople, knownRooms, err := b.read(ctx, corp.ID, people, rooms)
+	if err != nil {
+		b.Log.WarnContext(ctx, "names not read", "corp", corp.ID, "err", err)
+		return out
+	}
+	for id, k := range knownPeople {
+		out.People[id] = BestPerson(id, k)
+	}
+	for id, k := range knownRooms {
+		out.Rooms[id] = BestRoom(id, k)
+	}
+	out.borrow(people)
+	if err := b.ask(ctx, corp, people, rooms, knownPeople, knownRooms); err != nil {
+		b.Log.WarnContext(ctx, "names not requested", "corp", corp.ID, "err", err)
+	}
+	return out
+}
+
+// borrow names those whom nobody named but a room that they are in: external
+// contacts of a customers' room who are no member's contact.
+func (n Names) borrow(people []string) {
+	for _, id := range slices.Sorted(maps.Keys(n.Rooms)) {
+		r := n.Rooms[id]
+		for _, m := range r.Members {
+			if p := n.People[m.ID]; m.Name != "" && p.Name == "" && slices.Contains(people, m.ID) {
+				n.People[m.ID] = Person{ID: m.ID, Kind: KindOf(m.ID), Name: m.Name, Origin: Origin{Source: r.Source, At: r.At, Missing: p.Missing}}
+			}
+		}
+	}
+}
+
+func (b *NameBook) read(ctx context.Context, corp string, people, rooms []string) (p map[string]Known[Person], r map[string]Known[Room], err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if len(people) > 0 {
+			p, err = b.Names.People(ctx, corp, people)
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		if len(rooms) > 0 {
+			r, err = b.Names.Rooms(ctx, corp, rooms)
+		}
+		return err
+	})
+	err = group.Wait()
+	return p, r, err
+}
+
+// ask requests what is stale, once per id and day. An id is noted as asked
+// before the request is sent: a crash between costs a day without its name,
+// the other order could ask WeCom at every read.
+func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []string, knownPeople map[string]Known[Person], knownRooms map[string]Known[Room]) error {
+	ctx, cancel := context.WithTimeout(ctx, markingTime)
+	defer cancel()
+	now := b.Now()
+	// Nobody reads how we stand as long as all names are young.
+	if !slices.ContainsFunc(people, func(id string) bool { return knownPeople[id].stale(now, now) }) &&
+		!slices.ContainsFunc(rooms, func(id string) bool { return knownRooms[id].stale(now, now) }) {
+		return nil
+	}
+	reach, err := b.Reach.Reach(ctx, corp.ID)
+	if err != nil {
+		return fmt.Errorf("read how we stand with WeCom: %w", err)
+	}
+	var (
+		mu     sync.Mutex
+		req    = Request{V: 1, Corp: corp.ID, Why: "read"}
+		group  errgroup.Group
+		budget = askPerRead
+	)
+	group.SetLimit(askAtOnce)
+	type mark func(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
+	consider := func(id string, askedAt time.Time, accesses []Access, asks mark, list *[]string) {
+		var since time.Time
+		for _, a := range accesses {
+			if t, ok := reach.mayAsk(a, corp, now); ok && t.After(since) {
+				since = t
+			}
+		}
+		if !askedAt.Before(since) || budget == 0 {
+			return
+		}
+		budget--
+		group.Go(func() error {
+			ours, err := asks(ctx, corp.ID, id, now, since)
+			if ours {
+				mu.Lock()
+				*list = append(*list, id)
+				mu.Unlock()
+			}
+			return err
+		})
+	}
+	for _, id := range people {
+		if k := knownPeople[id]; k.stale(now, reach.App.SetAt) {
+			consider(id, k.AskedAt, []Access{accessFor(KindOf(id))}, b.Asker.AskPerson, &req.People)
+		}
+	}
+	for _, id := range rooms {
+		k, accesses := knownRooms[id], []Access{AccessArchive, AccessCustomers} // one of them knows
+		if k.Fetched != nil && k.Fetched.Kind == CustomerRoom {
+			accesses = accesses[1:]
+		}
+		if k.stale(now, reach.App.SetAt) {
+			consider(id, k.AskedAt, accesses, b.Asker.AskRoom, &req.Rooms)
+		}
+	}
+	markErr := group.Wait()
+	if err := b.Requests.RequestInspections(ctx, req.split()...); err != nil {
+		return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+	}
+	if markErr != nil {
+		return fmt.Errorf("note who is asked for: %w", markErr)
+	}
+	return nil
+}
+
+// InspectMost is how many people and rooms one request may name.
+const RequestMost = 50
+
+// split cuts a request for names into some of at most [RequestMost] ids each;
+// none if it names nobody.
+func (r Request) split() []Request {
+	slices.Sort(r.People)
+	slices.Sort(r.Rooms)
+	var parts []Request
+	for ids := range slices.Chunk(r.People, RequestMost) {
+		parts = append(parts, Request{V: r.V, Corp: r.Corp, Why: r.Why, People: ids})
+	}
+	for ids := range slices.Chunk(r.Rooms, RequestMost) {
+		parts = append(parts, Request{V: r.V, Corp: r.Corp, Why: r.Why, Rooms: ids})
+	}
+	return parts
+}

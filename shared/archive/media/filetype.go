@@ -1,0 +1,92 @@
+package media
+
+import (
+	"bytes"
+	"slices"
+)
+
+// FileType is what the first bytes of a file show it to be, where it is one
+// of the types that a browser shows or plays by itself; empty for all others.
+// What a message says of its file, name and extension, decides nothing.
+type Type string
+
+// The types.
+const (
+	JPEG  Type = "image/jpeg"
+	PNG   Type = "image/png"
+	GIF   Type = "image/gif"
+	WebP  Type = "image/webp"
+	MP4   Type = "video/mp4"
+	M4A   Type = "audio/mp4"
+	MP3   Type = "audio/mpeg"
+	WAV   Type = "audio/wav"
+	AMR   Type = "audio/amr"    // narrowband; decoded by the page that plays it
+	AMRWB Type = "audio/amr-wb" // wideband, as above
+	SILK  Type = "audio/silk"   // Skype's codec, often named .amr, as above
+	Other Type = ""
+)
+
+// SniffLen is how many bytes [Sniff] looks at.
+const SniffLen = 16
+
+// signatures are the beginnings of files.
+var signatures = []struct {
+	at    int
+	bytes string
+	is    Type
+}{
+	{0, "\xff\xd8\xff", JPEG},
+	{0, "\x89PNG\r\n\x1a\n", PNG},
+	{0, "GIF87a", GIF},
+	{0, "GIF89a", GIF},
+	{8, "WEBP", WebP}, // after RIFF and a length
+	{8, "WAVE", WAV},
+	{0, "ID3", MP3},
+	{0, "#!AMR\n", AMR},
+	{0, "#!AMR-WB\n", AMRWB},
+	{0, "#!SILK_V3", SILK},
+	{0, "\x02#!SILK_V3", SILK}, // as Tencent writes it
+}
+
+// mp4Brands are the major brands of films that browsers play, as MP4's registry
+// (mp4ra.org) lists them. The same box begins pictures (heic, avif), QuickTime
+// films (qt) and other things, which they do not.
+var mp4Brands = []string{
+	"isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9",
+	"mp41", "mp42", "avc1", "dash", "MSNV", "M4V ",
+}
+
+// ofBrand is the type of a file that begins with a box ftyp: its length, its
+// name, and the major brand.
+func ofBrand(head []byte) Type {
+	switch brand := string(head[8:12]); {
+	case slices.Contains(mp4Brands, brand):
+		return MP4
+	case brand == "M4A ":
+		return M4A
+	}
+	return Other
+}
+
+// SniffFile tells the type of a file by its first bytes, all of it or at least
+// [SniffLen].
+func Sniff(head []byte) Type {
+	for _, s := range signatures {
+		if len(head) < s.at || !bytes.HasPrefix(head[s.at:], []byte(s.bytes)) {
+			continue
+		}
+		if s.at == 8 && !bytes.HasPrefix(head, []byte("RIFF")) {
+			continue
+		}
+		return s.is
+	}
+	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
+		return ofBrand(head)
+	}
+	// An MPEG audio frame: 11 bits of sync, then no reserved version, layer 3,
+	// no reserved bit rate.
+	if len(head) >= 3 && head[0] == 0xff && head[1]&0xe6 == 0xe2 && head[1]&0x18 != 0x08 && head[2]&0xf0 != 0xf0 {
+		return MP3
+	}
+	return Other
+}

@@ -1,0 +1,76 @@
+package archive
+
+import (
+	"context"
+
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// A ConsentWriter keeps answers. Safe for concurrent use.
+type ConsentWriter interface {
+	// RecordConsents stores each answer whose [Consent.Order] is above that of
+	// the one there; the others change nothing and are no error. So it may be
+	// done again, and in any order. Durable on return. After an error any of
+	// them may be stored.
+	RecordConsents(ctx context.Context, consents []Consent) error
+}
+
+// QueueDepth says about how many messages wait in a queue or are being worked
+// on.
+type QueueDepth interface {
+	Depth(ctx context.Context) (int, error)
+}
+
+// CorpReader reads a corp's settings. Corp answers [ErrNotFound] for a corp
+// that was never registered.
+type CorpReader interface {
+	Corp(ctx context.Context, id string) (Corp, error)
+}
+
+// SecretReader reads a corp's archive secret as last saved; [ErrNotFound]
+// before that.
+type SecretReader interface {
+	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
+}
+
+// A Journal keeps pages exactly as WeCom sent them. Every write is "if
+// absent": writing the same again succeeds and changes nothing. Durable on
+// return. Safe for concurrent use.
+type Journal interface {
+	// PutPage stores the page of row, under a name made of the row's Corp,
+	// After and Sum; Prev and Hash go along as metadata.
+	PutPage(ctx context.Context, row Row, page []byte) error
+	// Page reads a row's page back. It answers [ErrNotFound], or [ErrCorrupt]
+	// if the bytes do not have the row's Sum.
+	Page(ctx context.Context, row Row) ([]byte, error)
+	// PutHead stores the corp's head as it was when the day began; Head reads it
+	// back, and answers like Page.
+	PutHead(ctx context.Context, day Day, head Head) error
+	Head(ctx context.Context, corp string, day Day) (Head, error)
+	// PutMessage and Message keep messages over [InlineLimit], named by corp
+	// and digest. Message answers like Page.
+	PutMessage(ctx context.Context, corp string, o Overflow, raw []byte) error
+	Message(ctx context.Context, corp string, o Overflow) ([]byte, error)
+}
+
+// PullQueue takes requests to pull. Durable on return.
+type PullQueue interface {
+	RequestPulls(ctx context.Context, reqs ...PullRequest) error
+}
+
+// DecodeQueue takes requests to decode. Durable on return.
+type DecodeQueue interface {
+	RequestDecodes(ctx context.Context, reqs ...DecodeRequest) error
+}
+
+// RowQuery selects rows of a chain by their After.
+type RowQuery struct {
+	From       uint64 // inclusive
+	Descending bool   // From and below instead of From and above
+	Limit      int    // at most this many, 1 to 1000
+}
+
+// HeadReader reads the end of a corp's chain, consistently.
+type HeadReader interface {
+	Head(ctx context.Context, corp string) (Head, error)
+}

@@ -1,0 +1,489 @@
+// Package pull takes pages from WeCom into the journal and the ledger, and
+// records a gap where a single record cannot be fetched (laws 1 and 3).
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// PageLimit is the most records WeCom gives in one page (document 91774).
+const PageLimit = 1000
+
+// A PullLedger is where the puller reads and moves the head. Safe for
+// concurrent use.
+type Ledger interface {
+	// Head reads the end of the corp's chain, consistently: it sees every
+	// Append that has returned. A corp without rows has [archive.NewHead].
+	Head(ctx context.Context, corp string) (archive.Head, error)
+	// Append makes row durable and moves the head from prev to it, in one
+	// transaction, and marks a page row as pending. It answers [archive.ErrConflict]
+	// and changes nothing if the head is no longer prev or the row is there
+	// already. After any other error the row may or may not be durable.
+	Append(ctx context.Context, prev archive.Head, row archive.Row) error
+	// LastPending reads, consistently, the page with the highest seq that is
+	// not decoded; [archive.ErrNotFound] if all are.
+	LastPending(ctx context.Context, corp string) (archive.Pending, error)
+	// PullState reads the state last saved; a zero state with Corp set if none.
+	PullState(ctx context.Context, corp string) (archive.PullState, error)
+	// SavePullState replaces the state.
+	SavePullState(ctx context.Context, s archive.PullState) error
+	// RecordRefusal adds to the refusals that our address has had, of all
+	// corps; Refusals counts those at or after since, at most the last 24 h. by
+	// is the corp, or it and who else was refused for it.
+	RecordRefusal(ctx context.Context, by string, at time.Time) error
+	Refusals(ctx context.Context, since time.Time) (int, error)
+	// RecordLoss stores a loss once: the same Corp and Since again changes
+	// nothing.
+	RecordLoss(ctx context.Context, l archive.Loss) error
+}
+
+// A Source asks WeCom, through its library, as one corp. Not safe for
+// concurrent use. Errors are [*archive.SDKError], [*archive.CrashError], [*archive.LibraryError], or
+// the context's; any other says that the process serves nobody any more. The
+// Op of the first two may be that of Init, or "start": the first call starts
+// the process, and then the error is not about the call.
+type Source interface {
+	// ChatData returns WeCom's answer to GetChatData as it is: JSON with an
+	// errcode of its own. The caller owns the bytes.
+	ChatData(ctx context.Context, after uint64, limit int) ([]byte, error)
+}
+
+// Sources opens sources. A source's process is initialised with corp and its
+// secret and serves nobody else (law 8). Opening is cheap where a process
+// with the same corp and secret is still there. It fails with an error if no
+// process can be started at all; whether Init works shows at the first call.
+type Sources interface {
+	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
+}
+
+// The puller's times. WeCom allows 600 calls a minute for a corp; a corp has
+// one puller at a time (its queue group), so a pause between calls, which
+// counts from the last call of the pull before, keeps below that without a
+// counter.
+const (
+	callPause = 110 * time.Millisecond
+	// stopMargin is what one more page may take: a process to start, a call, and
+	// the page to be made durable.
+	stopMargin = archive.StartTimeout + archive.InitTimeout + archive.CallTimeout + archive.KillTimeout + 5*time.Second
+)
+
+// A Puller takes pages from WeCom into the journal. Its fields never change;
+// it may be used concurrently for different corps.
+type Puller struct {
+	Corps   archive.CorpReader
+	Secrets archive.SecretReader
+	Sources Sources
+	Ledger  Ledger
+	Journal archive.Journal
+	Pulls   archive.PullQueue
+	Decodes archive.DecodeQueue
+	Now     func() time.Time
+	Sleep   func(context.Context, time.Duration) error // returns early with the context's error
+	Log     *slog.Logger
+}
+
+// Pull takes in everything new of the corp. The order of writes for each page:
+// journal object, then ledger row, head and pending mark in one transaction,
+// then the decode request. A crash after the first leaves an object that
+// nothing refers to; after the second, a pending page, which is asked for when
+// the pull's own request comes again, and at the latest by dispatch (laws 1
+// and 3).
+//
+// What is wrong on WeCom's side is recorded in the corp's [archive.PullState] and is
+// no error. An error means that our own stores failed; the request should
+// then be tried again. If ctx has a deadline, Pull stops in time and requests
+// another pull.
+func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
+	corp, err := p.Corps.Corp(ctx, req.Corp)
+	if errors.Is(err, archive.ErrNotFound) {
+		p.Log.WarnContext(ctx, "pull for a corp that is not registered", "corp", req.Corp)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read corp: %w", err)
+	}
+	if req.Again {
+		if err := p.requestLast(ctx, corp.ID); err != nil {
+			return err
+		}
+	}
+	if !corp.Enabled {
+		return nil
+	}
+	state, err := p.Ledger.PullState(ctx, corp.ID)
+	if err != nil {
+		return fmt.Errorf("read pull state: %w", err)
+	}
+	if !req.Force && (!archive.Due(corp, state, p.Now()) || served(req, state)) {
+		return nil
+	}
+	d := &drain{Puller: p, corp: corp, state: state}
+	more, err := d.run(ctx)
+	if saveErr := p.Ledger.SavePullState(ctx, d.state); saveErr != nil {
+		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+	}
+	if err != nil {
+		return err
+	}
+	p.Log.InfoContext(ctx, "pulled", "corp", corp.ID, "why", req.Why, "pages", d.pages, "records", d.records,
+		"calls", d.calls, "head", d.head.Last, "more", more, "cause", d.cause())
+	if more {
+		if err := p.Pulls.RequestPulls(ctx, archive.PullRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
+			return fmt.Errorf("request the rest: %w", err)
+		}
+	}
+	return nil
+}
+
+// requestLast asks for the decoding of the newest page, which a pull that ended
+// between its row and its request has not. Older ones have theirs: a pull goes
+// on only after it. If this one has too, the second finds the page decoded.
+func (p *Puller) requestLast(ctx context.Context, corp string) error {
+	last, err := p.Ledger.LastPending(ctx, corp)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a page without a request: %w", err)
+	}
+	if err := p.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: corp, After: last.After}); err != nil {
+		return fmt.Errorf("request decoding of page after %d once more: %w", last.After, err)
+	}
+	return nil
+}
+
+// clockSkew is how far our clocks may differ from those of SQS.
+const clockSkew = 2 * time.Second
+
+// served reports whether WeCom said that there was nothing more after the
+// request was made: a flood of callbacks is few pulls.
+func served(req archive.PullRequest, s archive.PullState) bool {
+	return !req.SentAt.IsZero() && s.LastEmptyAt.After(req.SentAt.Add(clockSkew))
+}
+
+// drain is one pull of one corp.
+type drain struct {
+	*Puller
+	corp   archive.Corp
+	state  archive.PullState
+	head   archive.Head
+	source Source
+
+	pages, records, calls int
+}
+
+func (d *drain) cause() archive.Cause {
+	if d.state.Trouble == nil {
+		return ""
+	}
+	return d.state.Trouble.Cause
+}
+
+// run pulls until WeCom has nothing more, something is wrong, or time is
+// nearly up, which it reports by more.
+func (d *drain) run(ctx context.Context) (more bool, err error) {
+	if ok, err := d.withinBudget(ctx); !ok || err != nil {
+		return false, err
+	}
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
+	if errors.Is(err, archive.ErrNotFound) {
+		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read archive secret: %w", err)
+	}
+	if d.source, err = d.Sources.Source(ctx, d.corp.ID, archiveSecret); err != nil {
+		return false, fmt.Errorf("start the library: %w", err)
+	}
+	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+		return false, fmt.Errorf("read head: %w", err)
+	}
+	if day := archive.DayOf(d.Now()); d.state.HeadDay != string(day) {
+		if err := d.Journal.PutHead(ctx, day, d.head); err != nil {
+			return false, fmt.Errorf("write daily head: %w", err)
+		}
+		d.state.HeadDay = string(day)
+	}
+	for {
+		if d.nearlyOver(ctx) {
+			return true, nil
+		}
+		step := d.page
+		if d.state.GapSearch != nil && d.state.GapSearch.After == d.head.Last {
+			step = d.searchGap
+		} else {
+			d.state.GapSearch = nil
+		}
+		done, err := step(ctx)
+		if done || err != nil {
+			return false, err
+		}
+	}
+}
+
+func (d *drain) nearlyOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && deadline.Sub(d.Now()) < stopMargin
+}
+
+// withinBudget keeps a secret that is not known to work away from WeCom while
+// our address has had too many refusals (law 8).
+func (d *drain) withinBudget(ctx context.Context) (bool, error) {
+	if d.state.SecretWorks(d.corp) {
+		return true, nil
+	}
+	now := d.Now()
+	n, err := d.Ledger.Refusals(ctx, now.Add(-archive.RefusalHours))
+	if err != nil {
+		return false, fmt.Errorf("count refusals: %w", err)
+	}
+	if n < archive.RefusalBudget {
+		return true, nil
+	}
+	d.state.NotBefore = now.Add(archive.PauseLong)
+	d.trouble(archive.Trouble{Cause: archive.CauseBudget})
+	return false, nil
+}
+
+// page asks for one page after the head and makes it durable. done means that
+// this pull has nothing more to do.
+func (d *drain) page(ctx context.Context) (done bool, err error) {
+	limit := d.limit()
+	raw, answer, failure, err := d.ask(ctx, d.head.Last, limit)
+	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
+		// The head is older than what WeCom keeps. It is documented to begin
+		// with the oldest kept record by itself; where it refuses, asking from
+		// the start says the same.
+		raw, answer, failure, err = d.ask(ctx, 0, limit)
+	}
+	if err != nil {
+		return true, err
+	}
+	if failure == nil {
+		if err := archive.CheckOrder(d.head.Last, answer.Records); err != nil {
+			d.Log.ErrorContext(ctx, "page breaks the rule of rising seqs", "corp", d.corp.ID, "after", d.head.Last, "err", err)
+			failure = &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}
+		}
+	}
+	if failure != nil {
+		return d.failed(ctx, *failure, limit)
+	}
+	d.wellAnswered()
+	if len(answer.Records) == 0 {
+		if now := d.Now(); archive.HoursLeft(d.corp, d.state, now) < 0 { // dispatch may not have seen it
+			if err := d.Ledger.RecordLoss(ctx, archive.LossOf(d.corp, d.state)); err != nil {
+				return true, fmt.Errorf("record loss: %w", err)
+			}
+		}
+		d.state.LastEmptyAt = d.state.LastCallAt // what came during the call may not be in it
+		d.state.Limit = 0
+		return true, nil
+	}
+	if err := d.keep(ctx, raw, answer.Records); err != nil {
+		return true, err
+	}
+	if d.state.Limit = limit * 2; d.state.Limit >= PageLimit {
+		d.state.Limit = 0
+	}
+	return false, nil
+}
+
+func (d *drain) limit() int {
+	if d.state.Limit < 1 || d.state.Limit > PageLimit {
+		return PageLimit
+	}
+	return d.state.Limit
+}
+
+// wellAnswered notes that WeCom answered a call with errcode 0.
+func (d *drain) wellAnswered() {
+	d.state.Trouble = nil
+	d.state.NotBefore = time.Time{}
+	d.state.Refusals = 0
+	d.state.SecretOKAt = d.corp.SecretSetAt
+	d.state.SecretRefusedAt = time.Time{}
+}
+
+// keep makes a page durable and asks for its decoding.
+func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) error {
+	row := archive.Row{
+		Corp:  d.corp.ID,
+		Kind:  archive.PageRow,
+		After: d.head.Last,
+		First: records[0].Seq,
+		Last:  records[len(records)-1].Seq,
+		Count: len(records),
+		Sum:   archive.Digest(raw),
+		Size:  len(raw),
+		At:    d.Now().Truncate(time.Millisecond),
+		Prev:  d.head.Hash,
+		State: archive.RowRequested,
+		Tries: 1,
+	}
+	row.Hash = archive.ChainHash(row)
+	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
+		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
+	}
+	appended, err := d.append(ctx, row)
+	if err != nil || !appended {
+		return err
+	}
+	d.pages++
+	d.records += row.Count
+	d.state.LastPageAt = row.At
+	if err := d.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: d.corp.ID, After: row.After}); err != nil {
+		return fmt.Errorf("request decoding of page after %d: %w", row.After, err)
+	}
+	return nil
+}
+
+// append moves the head to row. If somebody else moved it first, the head is
+// read again and nothing is appended: their page covers what ours did.
+func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
+	err := d.Ledger.Append(ctx, d.head, row)
+	if err == nil {
+		d.head = d.head.Next(row)
+		return true, nil
+	}
+	if !errors.Is(err, archive.ErrConflict) {
+		return false, fmt.Errorf("append row after %d: %w", row.After, err)
+	}
+	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+		return false, fmt.Errorf("read head again: %w", err)
+	}
+	return false, nil
+}
+
+// ask calls the library, at most 600 times a minute, and tries again what may
+// pass by itself. failure is what WeCom or the library had against it; err is
+// the context's end or a fault of our own.
+func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a archive.Answer, failure *archive.Trouble, err error) {
+	for try := 1; ; try++ {
+		if wait := callPause - d.Now().Sub(d.state.LastCallAt); wait > 0 {
+			if err := d.Sleep(ctx, min(wait, callPause)); err != nil {
+				return nil, archive.Answer{}, nil, err
+			}
+		}
+		d.state.LastCallAt = d.Now()
+		d.calls++
+		raw, err = d.source.ChatData(ctx, after, limit)
+		if ctx.Err() != nil {
+			return nil, archive.Answer{}, nil, ctx.Err()
+		}
+		var again bool
+		a, failure, again, err = d.readAnswer(ctx, raw, err)
+		if failure != nil && limit == 1 && aboutRecords(*failure) {
+			again = true // nothing smaller can be asked for
+		}
+		if err != nil || !again || try == archive.Tries || d.nearlyOver(ctx) {
+			return raw, a, failure, err
+		}
+		if err := d.Sleep(ctx, archive.RetryPause); err != nil {
+			return nil, archive.Answer{}, nil, err
+		}
+	}
+}
+
+// understand reads both levels of error of one call (law 10).
+func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
+	var sdk *archive.SDKError
+	var crash *archive.CrashError
+	var library *archive.LibraryError
+	switch {
+	case callErr == nil:
+	case errors.As(callErr, &sdk):
+		cause, respond := archive.Classify(sdk.Op, sdk.Code, true)
+		return archive.Answer{}, &archive.Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: true}, respond == archive.RespondRetry, nil
+	case errors.As(callErr, &crash):
+		d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", crash)
+		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryCrash, Op: crash.Op}, true, nil
+	case errors.As(callErr, &library):
+		d.Log.ErrorContext(ctx, "library cannot be used", "corp", d.corp.ID, "err", library)
+		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryMissing}, false, nil
+	default:
+		return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+	}
+	if a, err = archive.ParseAnswer(raw); err != nil {
+		d.Log.ErrorContext(ctx, "answer of WeCom not understood", "corp", d.corp.ID, "err", err)
+		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}, true, nil
+	}
+	if a.ErrCode != 0 {
+		cause, respond := archive.Classify("GetChatData", a.ErrCode, false)
+		return a, &archive.Trouble{Cause: cause, Op: "GetChatData", Code: a.ErrCode, FromIP: a.FromIP}, respond == archive.RespondRetry, nil
+	}
+	return a, nil, false, nil
+}
+
+// failed records a failure and decides how to go on.
+func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done bool, err error) {
+	now := d.Now()
+	d.trouble(t)
+	_, respond := archive.Classify(t.Op, t.Code, t.Native)
+	switch {
+	case aboutRecords(t):
+		if limit > 1 {
+			d.state.Limit = limit / 2
+			return false, nil
+		}
+		d.beginSearch(t)
+		return true, nil
+	case t.Cause == archive.CauseBadAnswer:
+		// A smaller page is asked for as long as that may help. A single
+		// record that breaks the rules stays where it is: the head never moves
+		// past it, and the corp's state says so.
+		if limit > 1 {
+			d.state.Limit = limit / 2
+			return false, nil
+		}
+		return true, nil
+	case respond == archive.RespondRefuse:
+		if now.Sub(d.corp.SecretSetAt) >= archive.SecretSettles {
+			d.countRefusal(now)
+		}
+		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
+			return true, fmt.Errorf("record refusal: %w", err)
+		}
+	case t.Cause == archive.CauseRate:
+		n, err := d.Ledger.Refusals(ctx, now.Add(-archive.Banned))
+		if err != nil {
+			return true, fmt.Errorf("count refusals: %w", err)
+		}
+		d.state.NotBefore = now.Add(time.Minute)
+		if n > 0 { // not our pace: the address is banned for wrong secrets
+			d.state.NotBefore = now.Add(archive.PauseLong)
+			d.trouble(archive.Trouble{Cause: archive.CauseBudget, Op: t.Op, Code: t.Code})
+		}
+	case respond == archive.RespondPause:
+		d.state.NotBefore = now.Add(archive.PauseLong)
+	}
+	return true, nil
+}
+
+// countRefusal counts a refusal against the corp's secret, which then waits for
+// longer each time.
+func (d *drain) countRefusal(now time.Time) {
+	if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
+		d.state.Refusals = 0
+		d.state.SecretRefusedAt = d.corp.SecretSetAt
+	}
+	d.state.NotBefore = now.Add(archive.RefusalPauses[min(d.state.Refusals, len(archive.RefusalPauses)-1)])
+	d.state.Refusals++
+}
+
+// trouble notes why the pull stops, keeping since when.
+func (d *drain) trouble(t archive.Trouble) {
+	t.At = d.Now()
+	t.Since = t.At
+	if old := d.state.Trouble; old != nil && old.Cause == t.Cause {
+		t.Since = old.Since
+	}
+	d.state.Trouble = &t
+}

@@ -1,0 +1,788 @@
+package pull_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+func TestPullDrains(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 5, 2500)
+	b.Must(b.Pull(archive.PullRequest{Why: "timer"}))
+	b.Check()
+	rows := b.Rows()
+	var counts []int
+	for _, r := range rows {
+		counts = append(counts, r.Count)
+	}
+	if !slices.Equal(counts, []int{1000, 1000, 500}) || b.Head().Last != 2504 {
+		t.Errorf("got pages of %v up to %d, want 1000, 1000, 500 up to 2504", counts, b.Head().Last)
+	}
+	if got := b.Decodes.Take(); len(got) != 3 || got[1].After != rows[1].After {
+		t.Errorf("got decode requests %v, want one per page", got)
+	}
+	if s := b.State(); s.Trouble != nil || s.LastEmptyAt.IsZero() || s.LastPageAt.IsZero() {
+		t.Errorf("got state %+v, want caught up and no trouble", s)
+	}
+	if h, err := b.Journal.Head(t.Context(), archivetest.Corp, archive.DayOf(archivetest.Start)); err != nil || h.Rows != 0 {
+		t.Errorf("got daily head %+v, %v; want the one that the day began with", h, err)
+	}
+}
+
+// Whatever call fails, before or after it took effect, and wherever the
+// process ends: the next pull leaves every record in the journal, once, and
+// an unbroken chain (law 1).
+func TestPullSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		b := archivetest.NewFixture(t, f)
+		b.Say(archivetest.Corp, 1, 3)
+		b.Library.OnChatData = func(c string, after uint64, limit int) *archivetest.Answer {
+			if limit > 2 && after < 3 { // two pages of what would be one
+				return &archivetest.Answer{Bytes: archivetest.Page(c, between(after, after+2)...)}
+			}
+			return nil
+		}
+		arm()
+		_ = b.Pull(archive.PullRequest{})
+		f.Disarm()
+		b.Check()
+		b.Clock.Advance(7 * time.Hour)
+		b.Must(b.Pull(archive.PullRequest{}))
+		b.Check()
+		covered := uint64(0)
+		for _, r := range b.Rows() {
+			if r.After != covered || r.Kind != archive.PageRow {
+				t.Errorf("row %s after %d, want a page after %d", r.Kind, r.After, covered)
+			}
+			covered = r.Last
+		}
+		if covered != 3 {
+			t.Errorf("got %d records covered, want 3", covered)
+		}
+	})
+}
+
+// A pull that ended between the row and the decode request leaves a page that
+// nobody works on: the same request, delivered again, asks for it, even where
+// the corp may not be asked for more.
+func TestPullAsksAgainForTheLastPage(t *testing.T) {
+	f := &archivetest.Faults{}
+	b := archivetest.NewDecodeFixture(t, f)
+	b.AddKey(archivetest.Corp, "k1", 1)
+	b.Say(archivetest.Corp, 1, 1500)
+	requests := 0
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name != "DecodeQueue.RequestDecodes" {
+			return archivetest.Works, nil
+		}
+		if requests++; requests == 2 {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := b.Pull(archive.PullRequest{}); err == nil {
+		t.Error("got no error, want the request to come again")
+	}
+	f.Disarm()
+	b.Decodes.Take()
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, b.Clock.Now()))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if got := b.Decodes.Take(); len(got) != 0 {
+		t.Errorf("another request: got %v, want nothing requested", got)
+	}
+	b.Must(b.Pull(archive.PullRequest{Again: true}))
+	if got := b.Decodes.Take(); len(got) != 1 || got[0].After != 1000 {
+		t.Errorf("the same request: got %v, want the page after 1000 alone", got)
+	}
+	for _, after := range []uint64{0, 1000} {
+		b.Must(b.Decoder.Decode(t.Context(), archivetest.Corp, after, decode.FirstTime))
+	}
+	b.Decodes.Take() // the replay for the key that was proved
+	b.Must(b.Pull(archive.PullRequest{Again: true}))
+	if got := b.Decodes.Take(); len(got) != 0 {
+		t.Errorf("all decoded: got %v, want nothing requested", got)
+	}
+}
+
+func between(after, last uint64) []archivetest.Record {
+	var rs []archivetest.Record
+	for seq := after + 1; seq <= min(last, 3); seq++ {
+		rs = append(rs, archivetest.TextRecord(seq, 1, "k1"))
+	}
+	return rs
+}
+
+// Law 10: each error of either level is understood, recorded, and no error of
+// the function; the head stays.
+func TestPullUnderstandsRefusals(t *testing.T) {
+	page := func(code int) archivetest.Answer {
+		return archivetest.Answer{Bytes: archivetest.Refused(code, "text, hint: [1_2_3], from ip: 203.0.113.9, more info at https://x")}
+	}
+	native := func(op string, code int) archivetest.Answer {
+		return archivetest.Answer{Err: &archive.SDKError{Op: op, Code: code}}
+	}
+	tests := []struct {
+		answer archivetest.Answer
+		cause  archive.Cause
+		pause  time.Duration
+		calls  int
+	}{
+		{page(301042), archive.CauseTrustedIP, 0, 1},
+		{page(60020), archive.CauseTrustedIP, 0, 1},
+		{page(48002), archive.CauseSecretKind, 10 * time.Minute, 1},
+		{page(301052), archive.CauseExpired, 10 * time.Minute, 1},
+		{page(301053), archive.CauseNotOpen, 0, 1},
+		{page(40001), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(40091), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(40013), archive.CauseCorpID, 10 * time.Minute, 1},
+		{page(50003), archive.CauseSecret, 10 * time.Minute, 1},
+		{page(610016), archive.CauseNotOpen, 10 * time.Minute, 1},
+		{page(45009), archive.CauseRate, time.Minute, 1},
+		{page(-1), archive.CauseBusy, 0, 3},
+		{page(42001), archive.CauseBusy, 0, 3},
+		{page(99999), archive.CauseUnknownResponse, 0, 1},
+		{native("GetChatData", 10001), archive.CauseNetwork, 0, 3},
+		{native("GetChatData", 10002), archive.CauseBusy, 0, 3},
+		{native("GetChatData", 10003), archive.CauseBusy, 0, 3},
+		{native("GetChatData", 10009), archive.CauseTrustedIP, 0, 1},
+		{native("GetChatData", 10011), archive.CauseTLS, 0, 1},
+		{native("GetChatData", 10000), archive.CauseUnknownResponse, 0, 1},
+		{native("Init", 10000), archive.CauseSecret, 10 * time.Minute, 1},
+		{native("Init", 10001), archive.CauseNetwork, 0, 3},
+		{archivetest.Answer{Err: &archive.CrashError{Op: "start", How: archive.Crashed}}, archive.CauseLibraryCrash, 0, 3},
+		{archivetest.Answer{Err: &archive.CrashError{Op: "Init", How: archive.Hung}}, archive.CauseLibraryCrash, 0, 3},
+		{archivetest.Answer{Err: &archive.LibraryError{Why: archive.LibraryMissing}}, archive.CauseLibraryMissing, 0, 1},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s %v", tt.cause, tt.answer.Bytes[:min(22, len(tt.answer.Bytes))], tt.answer.Err), func(t *testing.T) {
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 1, 3)
+			calls := 0
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return &tt.answer }
+			b.Must(b.Pull(archive.PullRequest{}))
+			s := b.State()
+			if s.Trouble == nil || s.Trouble.Cause != tt.cause {
+				t.Fatalf("got trouble %+v, want %s", s.Trouble, tt.cause)
+			}
+			if tt.answer.Err == nil && s.Trouble.FromIP != "203.0.113.9" {
+				t.Errorf("got address %q, want the one that WeCom saw", s.Trouble.FromIP)
+			}
+			pause := time.Duration(0)
+			if !s.NotBefore.IsZero() {
+				pause = s.NotBefore.Sub(b.Clock.Now())
+			}
+			if pause != tt.pause || calls != tt.calls {
+				t.Errorf("got %d calls and a pause of %v, want %d and %v", calls, pause, tt.calls, tt.pause)
+			}
+			if b.Head().Last != 0 {
+				t.Errorf("the head moved to %d", b.Head().Last)
+			}
+			b.Library.OnChatData = nil
+			b.Clock.Advance(tt.pause)
+			b.Must(b.Pull(archive.PullRequest{}))
+			if s := b.State(); s.Trouble != nil || b.Head().Last != 3 {
+				t.Errorf("after it was mended: got trouble %+v and head %d, want none and 3", s.Trouble, b.Head().Last)
+			}
+		})
+	}
+}
+
+// Broken answers never move the head past what is durable.
+func TestPullDistrustsBrokenPages(t *testing.T) {
+	r := func(seq uint64) archivetest.Record { return archivetest.TextRecord(seq, 1, "k1") }
+	tests := map[string][]byte{
+		"not JSON":           []byte("<html>bad gateway</html>"),
+		"empty":              nil,
+		"no errcode":         []byte(`{"chatdata":[]}`),
+		"an array":           []byte(`[]`),
+		"chatdata a string":  []byte(`{"errcode":0,"chatdata":"x"}`),
+		"doubled seq":        archivetest.Page(archivetest.Corp, r(1), r(2), r(2), r(3)),
+		"falling seq":        archivetest.Page(archivetest.Corp, r(3), r(1)),
+		"seq not above ours": archivetest.Page(archivetest.Corp, archivetest.Record{Seq: 0, MsgID: "m"}),
+		"record without seq": archivetest.Page(archivetest.Corp, r(1), archivetest.Record{Broken: `{"msgid":"m2"}`}),
+		"record no object":   archivetest.Page(archivetest.Corp, r(1), archivetest.Record{Broken: `7`}),
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 1, 3)
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { return &archivetest.Answer{Bytes: answer} }
+			b.Must(b.Pull(archive.PullRequest{}))
+			b.Check()
+			if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseBadAnswer || b.Head().Last != 0 {
+				t.Errorf("got trouble %+v, head %d; want bad_answer and 0", s.Trouble, b.Head().Last)
+			}
+			// Only big pages are broken: smaller ones get through.
+			b.Library.OnChatData = func(_ string, _ uint64, limit int) *archivetest.Answer {
+				if limit > 2 {
+					return &archivetest.Answer{Bytes: answer}
+				}
+				return nil
+			}
+			b.Must(b.Pull(archive.PullRequest{}))
+			b.Check()
+			if b.Head().Last != 3 {
+				t.Errorf("got head %d, want 3", b.Head().Last)
+			}
+		})
+	}
+	for name, answer := range map[string]string{
+		"absent": `{"errcode":0,"errmsg":"ok"}`, "null": `{"errcode":0,"errmsg":"ok","chatdata":null}`, "empty": `{"errcode":0,"chatdata":[]}`,
+	} {
+		t.Run("chatdata "+name+" is nothing new", func(t *testing.T) {
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 1, 3)
+			b.Must(b.Pull(archive.PullRequest{}))
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+				return &archivetest.Answer{Bytes: []byte(answer)}
+			}
+			b.Clock.Advance(time.Minute)
+			b.Must(b.Pull(archive.PullRequest{}))
+			if s := b.State(); s.Trouble != nil || b.Head().Last != 3 || !s.LastEmptyAt.Equal(b.Clock.Now()) {
+				t.Errorf("got trouble %+v, head %d, caught up at %v; want none, 3, now", s.Trouble, b.Head().Last, s.LastEmptyAt)
+			}
+		})
+	}
+}
+
+func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
+	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
+	tests := []struct {
+		name string
+		bad  []uint64 // seqs that no page may hold
+		how  *archivetest.Answer
+		gaps []string
+	}{
+		{"too large", []uint64{7}, tooLarge, []string{"(6,7] errcode_301058"}},
+		{"crash", []uint64{7}, crash, []string{"(6,7] library_crash"}},
+		{"the first", []uint64{5}, crash, []string{"(0,5] library_crash"}}, // seqs begin at 5: what is before it does not exist
+		{"the last", []uint64{14}, tooLarge, []string{"(13,14] errcode_301058"}},
+		{"two together", []uint64{8, 9}, tooLarge, []string{"(7,9] errcode_301058"}},
+		{"the one before it far away", []uint64{2000}, crash, []string{"(14,2000] library_crash"}},
+		{"and another behind", []uint64{2000, 2001}, crash, []string{"(14,2001] library_crash"}},
+		{"two apart", []uint64{8, 12}, tooLarge, []string{"(7,8] errcode_301058", "(11,12] errcode_301058"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 5, 10)
+			b.Say(archivetest.Corp, 2000, 3)
+			seqs := []uint64{5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 2000, 2001, 2002}
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				first, _ := slices.BinarySearch(seqs, after+1)
+				for _, seq := range seqs[first:min(len(seqs), first+limit)] {
+					if slices.Contains(tt.bad, seq) {
+						return tt.how
+					}
+				}
+				return nil
+			}
+			b.PullFor(2 * time.Hour)
+			var gaps []string
+			records := 0
+			for _, r := range b.Rows() {
+				records += r.Count
+				if r.Kind == archive.GapRow {
+					gaps = append(gaps, fmt.Sprintf("(%d,%d] %s", r.After, r.Last, r.Reason))
+					if r.Evidence == "" || r.State != archive.RowDecoded {
+						t.Errorf("gap without evidence, or waiting to be decoded: %+v", r)
+					}
+				}
+			}
+			if !slices.Equal(gaps, tt.gaps) {
+				t.Errorf("got gaps %v, want %v", gaps, tt.gaps)
+			}
+			if want := 13 - len(tt.bad); records != want || b.Head().Last != 2002 {
+				t.Errorf("got %d records up to %d, want %d up to 2002", records, b.Head().Last, want)
+			}
+			if s := b.State(); s.Gaps != len(tt.gaps) || s.LastGap == nil || fmt.Sprintf("(%d,%d] %s", s.LastGap.After, s.LastGap.Last, s.LastGap.Reason) != tt.gaps[len(tt.gaps)-1] {
+				t.Errorf("got %d gaps noted, the last %+v; want %v", s.Gaps, s.LastGap, tt.gaps)
+			}
+			if s := b.State(); s.Trouble != nil || s.GapSearch != nil {
+				t.Errorf("got trouble %+v, probe %+v; want neither", s.Trouble, s.GapSearch)
+			}
+		})
+	}
+}
+
+// A gap is never wider than what cannot be read, whatever else fails meanwhile,
+// and is written late: a fault that passes costs nothing.
+func TestPullMakesNoGapWithoutProof(t *testing.T) {
+	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
+	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+	gaps := func(b *archivetest.Fixture) (list []string) {
+		for _, r := range b.Rows() {
+			if r.Kind == archive.GapRow {
+				list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
+			}
+		}
+		return list
+	}
+	t.Run("a fault of nine minutes", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 20)
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+			if b.Clock.Now().Sub(archivetest.Start) < 9*time.Minute {
+				return tooLarge
+			}
+			return nil
+		}
+		b.PullFor(20 * time.Minute)
+		if got := gaps(b); got != nil || b.Head().Last != 20 {
+			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+		}
+	})
+	t.Run("a library that fails now and then", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 200)
+		n := 0
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+			if n++; n%7 < 3 { // three in a row: one question with its retries
+				return crash
+			}
+			return nil
+		}
+		b.PullFor(2 * time.Hour)
+		if got := gaps(b); got != nil || b.Head().Last != 200 {
+			t.Errorf("got gaps %v and head %d, want none and 200", got, b.Head().Last)
+		}
+	})
+	t.Run("an unreadable record, and an outage during the search", func(t *testing.T) {
+		for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 1, 20)
+			searching := 0
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+					if searching++; searching >= outage && searching < outage+20 {
+						return crash
+					}
+				}
+				if after < 5 && after+uint64(limit) >= 5 {
+					return tooLarge
+				}
+				return nil
+			}
+			b.PullFor(2 * time.Hour)
+			if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.Head().Last != 20 {
+				t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.Head().Last)
+			}
+		}
+	})
+	t.Run("a record far behind the head, and a library that fails now and then", func(t *testing.T) {
+		for chance := range 12 { // failing at other calls each time
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 3000, 1)
+			b.Say(archivetest.Corp, 3300, 1)
+			b.Say(archivetest.Corp, 9000, 1)
+			n := 0
+			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+					if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
+						return crash
+					}
+				}
+				if after < 3000 {
+					return tooLarge
+				}
+				return nil
+			}
+			b.PullFor(4 * time.Hour)
+			if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.Head().Last != 9000 {
+				t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.Head().Last)
+			}
+		}
+	})
+	t.Run("a search that ended where there are no seqs", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 20)
+		b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+			switch {
+			case b.Clock.Now().Sub(archivetest.Start) < 2*time.Hour:
+				return crash
+			case after > 1<<40:
+				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
+			}
+			return nil
+		}
+		b.PullFor(4 * time.Hour)
+		if got := gaps(b); got != nil || b.Head().Last != 20 {
+			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+		}
+	})
+	t.Run("another behind it that comes during the search", func(t *testing.T) {
+		for after := range 3 { // calls that are answered before it is there
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Say(archivetest.Corp, 1, 5)
+			n := 0
+			b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
+				if seq == 5 {
+					if n++; n <= after {
+						return &archivetest.Answer{Bytes: archivetest.Page(c)}
+					}
+					if n == after+1 {
+						b.Say(archivetest.Corp, 6, 10)
+					}
+				}
+				if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
+					return tooLarge
+				}
+				return nil
+			}
+			b.PullFor(4 * time.Hour)
+			if b.Head().Last != 15 {
+				t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.Head().Last)
+			}
+		}
+	})
+	t.Run("a head that expired meanwhile", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 3)
+		b.Must(b.Pull(archive.PullRequest{}))
+		b.Clock.Advance(6 * 24 * time.Hour)
+		b.Say(archivetest.Corp, 10, 3)
+		broken := true
+		b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+			switch {
+			case broken:
+				return crash
+			case after == 0:
+				return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(10, 1, "k1"))} // the oldest that is kept
+			case after == 3:
+				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+			}
+			return nil
+		}
+		b.PullFor(20 * time.Minute)
+		broken = false
+		b.PullFor(10 * time.Minute)
+		if got := gaps(b); got != nil || b.Head().Last != 12 {
+			t.Errorf("got gaps %v and head %d, want none and 12", got, b.Head().Last)
+		}
+	})
+	t.Run("a library that always fails", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 20)
+		calls := 0
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return crash }
+		b.PullFor(24 * time.Hour)
+		if rows := b.Rows(); len(rows) != 0 {
+			t.Errorf("got rows %v, want none", rows)
+		}
+		if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
+			t.Errorf("got trouble %+v, want library_crash", s.Trouble)
+		}
+		if perMinute := calls / (24 * 60); perMinute > 60 {
+			t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
+		}
+		b.Library.OnChatData = nil
+		b.PullFor(time.Hour)
+		if got := gaps(b); got != nil || b.Head().Last != 20 {
+			t.Errorf("mended: got gaps %v and head %d, want none and 20", got, b.Head().Last)
+		}
+	})
+	t.Run("evidence counts what was done", func(t *testing.T) {
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 10)
+		alone := 0
+		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+			if after < 5 && after+uint64(limit) >= 5 {
+				if after == 4 && limit == 1 {
+					alone++
+				}
+				return tooLarge
+			}
+			return nil
+		}
+		b.PullFor(time.Hour)
+		for _, r := range b.Rows() {
+			if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
+				t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
+			}
+		}
+	})
+}
+
+// Law 8: growing pauses, at once when the secret is changed or a person asks.
+func TestPullSparesRefusedSecrets(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	for i, want := range []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour, 6 * time.Hour} {
+		b.Must(b.Pull(archive.PullRequest{}))
+		if pause := b.State().NotBefore.Sub(b.Clock.Now()); pause != want || calls != i+1 {
+			t.Fatalf("refusal %d: got pause %v after %d calls, want %v after %d", i+1, pause, calls, want, i+1)
+		}
+		b.Clock.Advance(want - time.Second)
+		b.Must(b.Pull(archive.PullRequest{}))
+		if calls != i+1 {
+			t.Fatalf("refusal %d: called again within the pause", i+1)
+		}
+		b.Clock.Advance(time.Second)
+	}
+	b.Must(b.Pull(archive.PullRequest{}))
+	calls = 0
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	if calls != 1 {
+		t.Errorf("a person asked: got %d calls, want 1", calls)
+	}
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
+	b.Secrets.Put(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 1 || b.State().Refusals != 0 {
+		t.Errorf("changed secret: got head %d, %d refusals; want 1, 0", b.Head().Last, b.State().Refusals)
+	}
+}
+
+// The secret store may show the former secret for some seconds: what is
+// refused then says nothing about the new one, and costs it no pause.
+func TestPullIsPatientWithAFreshSecret(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	s := b.State()
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || !s.NotBefore.IsZero() {
+		t.Errorf("got state %+v, want it refused without a pause", s)
+	}
+	if n, err := b.Ledger.Refusals(t.Context(), archivetest.Start); err != nil || n != 1 {
+		t.Errorf("got %d refusals of our address, %v; want 1", n, err)
+	}
+	b.Clock.Advance(30 * time.Second)
+	b.Secrets.Put(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if s := b.State(); b.Head().Last != 1 || s.Trouble != nil {
+		t.Errorf("got head %d, trouble %+v; want 1 and none", b.Head().Last, s.Trouble)
+	}
+}
+
+// A flood of callbacks is one pull: what was requested before WeCom last said
+// that there was nothing more has been served.
+func TestPullServesAFloodOnce(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 3)
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	flood := archive.PullRequest{Why: "callback", SentAt: b.Clock.Now().Add(-5 * time.Second)}
+	b.Must(b.Pull(flood))
+	if calls != 2 {
+		t.Fatalf("got %d calls, want a page and an empty one", calls)
+	}
+	for range 10 {
+		b.Must(b.Pull(flood))
+	}
+	if calls != 2 {
+		t.Errorf("requested before: got %d calls more, want none", calls-2)
+	}
+	for _, req := range []archive.PullRequest{
+		{Why: "callback", SentAt: b.Clock.Now().Add(-time.Second)}, // perhaps after the answer, by another clock
+		{Why: "asked", SentAt: flood.SentAt, Force: true},
+		{Why: "timer"},
+	} {
+		before := calls
+		if b.Must(b.Pull(req)); calls == before {
+			t.Errorf("%+v: got no call, want one", req)
+		}
+	}
+}
+
+// 45009 is also what an address that showed too many wrong secrets is answered:
+// then it is spared for longer than a pace needs (law 8).
+func TestPullTellsABanFromAPace(t *testing.T) {
+	for name, c := range map[string]struct {
+		ago   time.Duration // of a refusal, of another corp
+		cause archive.Cause
+		pause time.Duration
+	}{
+		"a refusal within the hour": {59 * time.Minute, archive.CauseBudget, 10 * time.Minute},
+		"one before":                {61 * time.Minute, archive.CauseRate, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := archivetest.NewFixture(t, &archivetest.Faults{})
+			b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
+			b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now().Add(-c.ago)))
+			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+				return &archivetest.Answer{Bytes: archivetest.Refused(45009, "api freq out of limit")}
+			}
+			b.Must(b.Pull(archive.PullRequest{}))
+			s := b.State()
+			if pause := s.NotBefore.Sub(b.Clock.Now()); s.Trouble == nil || s.Trouble.Cause != c.cause || pause != c.pause {
+				t.Errorf("got trouble %+v and a pause of %v, want %s and %v", s.Trouble, pause, c.cause, c.pause)
+			}
+		})
+	}
+}
+
+func TestAddressHasOneBudgetOfRefusals(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
+	for range archive.RefusalBudget {
+		b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now()))
+		b.Clock.Advance(time.Millisecond)
+	}
+	const newcomer = "wwnewcomer0000000"
+	b.Register(newcomer)
+	b.Say(newcomer, 1, 1)
+	b.Say(archivetest.Corp, 1, 1)
+	pull := func(id string) {
+		b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: id, Force: true}))
+	}
+	pull(newcomer)
+	s, err := b.Ledger.PullState(t.Context(), newcomer)
+	b.Must(err)
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseBudget || !s.LastCallAt.IsZero() {
+		t.Errorf("got state %+v, want no call and address_budget", s)
+	}
+	pull(archivetest.Corp)
+	if b.Head().Last != 1 {
+		t.Error("a corp whose secret works was held up by others")
+	}
+	b.Clock.Advance(time.Hour + time.Second)
+	pull(newcomer)
+	if h, err := b.Ledger.Head(t.Context(), newcomer); err != nil || h.Last != 1 {
+		t.Errorf("an hour later: got head %d, %v; want 1", h.Last, err)
+	}
+}
+
+func TestPullObeysRate(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	var calls []time.Time
+	b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+		calls = append(calls, b.Clock.Now())
+		if after < 2000 {
+			return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(after+1, 1, "k1"))}
+		}
+		return nil
+	}
+	for range 3 {
+		b.Must(b.Pull(archive.PullRequest{}))
+	}
+	for i := 600; i < len(calls); i++ {
+		if d := calls[i].Sub(calls[i-600]); d < time.Minute {
+			t.Fatalf("601 calls within %v", d)
+		}
+	}
+	if len(calls) < 2000 {
+		t.Fatalf("got %d calls, want over 2000", len(calls))
+	}
+}
+
+func TestPullStopsBeforeItsDeadline(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 5000)
+	b.Clock.Set(time.Now())
+	ctx, cancel := context.WithDeadline(t.Context(), b.Clock.Now().Add(60*time.Second))
+	defer cancel()
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { b.Clock.Advance(6 * time.Second); return nil }
+	b.Must(b.Puller.Pull(ctx, archive.PullRequest{V: 1, Corp: archivetest.Corp, Force: true}))
+	if got := b.Pulls.Take(); len(got) != 1 || got[0].Corp != archivetest.Corp || !got[0].Force {
+		t.Fatalf("got requests %v, want one to go on", got)
+	}
+	if last := b.Head().Last; last == 0 || last == 5000 {
+		t.Errorf("got head %d, want some pages and not all", last)
+	}
+}
+
+func TestTwoPullersAtOnce(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 3)
+	once := false
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if !once { // while the first waits for its answer, a second does all the work
+			once = true
+			b.Must(b.Pull(archive.PullRequest{}))
+			b.Say(archivetest.Corp, 4, 2)
+		}
+		return nil
+	}
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Check()
+	if rows := b.Rows(); len(rows) != 2 || rows[0].Last != 3 || rows[1].Last != 5 {
+		t.Errorf("got rows %+v, want (0,3] and (3,5]", rows)
+	}
+}
+
+func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: "wwunknown000000000"}))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, archivetest.Start))
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	if b.Head().Last != 0 {
+		t.Error("a corp that is switched off was pulled")
+	}
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, true, archivetest.Start))
+	b.Secrets.Put(archivetest.Corp, secret.Value{})
+	noSecret := *b.Puller
+	noSecret.Secrets = archivetest.NewSecrets(&archivetest.Faults{})
+	b.Must(noSecret.Pull(t.Context(), archive.PullRequest{V: 1, Corp: archivetest.Corp}))
+	if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseSecretMissing || s.Trouble.Cause.Step() != 2 {
+		t.Errorf("got trouble %+v, want secret_missing, step 2", s.Trouble)
+	}
+}
+
+// Law 9: after 120 hours without an empty page a loss is recorded for ever.
+func TestLateCatchUpRecordsTheLoss(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Must(b.Pull(archive.PullRequest{}))
+	caughtUp := b.Clock.Now()
+	b.Clock.Advance(archive.Retention + time.Hour)
+	b.Must(b.Pull(archive.PullRequest{}))
+	losses, err := b.Ledger.Losses(t.Context(), archivetest.Corp)
+	b.Must(err)
+	if len(losses) != 1 || !losses[0].Since.Equal(caughtUp) || !losses[0].At.Equal(caughtUp.Add(archive.Retention)) {
+		t.Errorf("got losses %+v, want one since %v", losses, caughtUp)
+	}
+}
+
+// An expired head is not the end: what WeCom still keeps is taken in.
+func TestPullGoesOnAfterAnExpiredHead(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 3)
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Say(archivetest.Corp, 10, 3)
+	b.Library.Forget(archivetest.Corp, 9)
+	b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+		if after == 3 {
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+		}
+		return nil
+	}
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Check()
+	if b.Head().Last != 12 {
+		t.Errorf("got head %d, want 12", b.Head().Last)
+	}
+}
+
+func TestParseAnswer(t *testing.T) {
+	a, err := archive.ParseAnswer([]byte(`{"errcode":"0","chatdata":[{"seq":"18446744073709551615","msgid":"m/+=","publickey_ver":"7","encrypt_random_key":"k","encrypt_chat_msg":"c"},{"seq":-1,"msgid":5},null]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []archive.Record{{Seq: 1<<64 - 1, MsgID: "m/+=", KeyVersion: 7, RandomKey: "k", Message: "c"}, {}, {}}
+	if a.ErrCode != 0 || !slices.Equal(a.Records, want) {
+		t.Errorf("got %+v, want %+v", a, want)
+	}
+	if _, err := archive.ParseAnswer([]byte(`{"errcode":0,"chatdata":["geheim"`)); err == nil || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("got error %v, want one that quotes nothing", err)
+	}
+	var unused *archive.SDKError
+	if errors.As(err, &unused) {
+		t.Error("a broken answer is no code of the library")
+	}
+}

@@ -1,0 +1,105 @@
+package dynamostore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// ReadingsClient is what [Readings] uses of the SDK's client.
+type ReadingsClient interface {
+	putClient
+	queryClient
+}
+
+// Readings is the record of who looked at what. It cannot be made again.
+type Readings struct {
+	table
+	client ReadingsClient
+}
+
+// NewReadings uses the table of that name.
+func NewReadings(client ReadingsClient, table string, options ...Option) *Readings {
+	return &Readings{table: newTable(table, options), client: client}
+}
+
+type readingItem struct {
+	Corp         string                 `dynamodbav:"-"`
+	By           string                 `dynamodbav:"by"`
+	Role         string                 `dynamodbav:"role"`
+	Conversation archive.ConversationID `dynamodbav:"conversation"`
+	Party        string                 `dynamodbav:"party"`
+	At           time.Time              `dynamodbav:"at"`
+}
+
+func readingPK(corp string, day archive.Day) string { return corp + "#" + string(day) }
+
+// RecordReading records a reading under the Beijing day of its slot. The same reading
+// again is the same item.
+func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) error {
+	slot, err := millis(reading.At)
+	if err != nil {
+		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
+	}
+	// No conversation's id begins with '*', nor does an escaped party's.
+	whose := conversationPart(reading.Conversation)
+	if reading.Conversation == "" {
+		whose = "*" + part(reading.Party)
+	}
+	sk := slot + "#" + part(reading.By) + "#" + part(reading.Role) + "#" + whose
+	it, err := encode(readingPK(reading.Corp, archive.DayOf(reading.At)), sk, readingItem(reading))
+	if err != nil {
+		return err
+	}
+	if err := v.put(ctx, v.client, it); err != nil {
+		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
+	}
+	return nil
+}
+
+// longestSK is DynamoDB's limit of a sort key.
+const longestSK = 1024
+
+// Readings lists the readings of a Beijing day by slot, at most limit. cursor is
+// empty, or next of the call before with the same corp and day; next is empty
+// where there are no more. A cursor reaches nothing outside of corp and day,
+// whatever it is; one that no call returned is [archive.ErrNotFound] or a
+// place somewhere in the day.
+func (v *Readings) Readings(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (_ []archive.Reading, next string, _ error) {
+	if limit < 1 {
+		return nil, "", nil
+	}
+	if len(cursor) > longestSK {
+		return nil, "", fmt.Errorf("readings of corp %s: no such place: %w", corp, archive.ErrNotFound)
+	}
+	in := dynamodb.QueryInput{
+		KeyConditionExpression:    aws.String("pk = :pk"),
+		ExpressionAttributeValues: item{":pk": text(readingPK(corp, day))},
+	}
+	if cursor != "" {
+		in.KeyConditionExpression = aws.String("pk = :pk AND sk > :after")
+		in.ExpressionAttributeValues[":after"] = text(cursor)
+	}
+	var readings []archive.Reading
+	var last string
+	for it, err := range atMost(limit+1, v.query(ctx, v.client, in)) {
+		var reading readingItem
+		if err == nil {
+			reading, err = readItem[readingItem](it)
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("listing readings of corp %s: %w", corp, err)
+		}
+		if len(readings) == limit {
+			return readings, last, nil
+		}
+		reading.Corp = corp
+		readings, last = append(readings, archive.Reading(reading)), keyOf(it, "sk")
+	}
+	return readings, "", nil
+}
