@@ -104,7 +104,7 @@ var importRules = []struct {
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/s3store$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/s3.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
-	{`^shared/sqsqueue$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/sqs.*)$|^github\.com/aws/smithy-go`, ``,
+	{`^shared/sqsqueue$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/sqs.*)$|^github\.com/aws/aws-lambda-go/events$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/snsnotify$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/sns.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},

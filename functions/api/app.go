@@ -212,7 +212,7 @@ func readSubject(plain []byte) subject {
 // fetchAnew requests the name that an event says has changed, if it was ever
 // fetched: names are fetched for readers, not for every new contact.
 func (a *api) fetchAnew(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
-	req := directory.Request{V: 1, Corp: corp, Why: "event", Anew: true}
+	req := directory.Request{Corp: corp, Why: "event", Anew: true}
 	switch {
 	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
 		known, err := a.contacts.People(ctx, corp, []string{about.Contact})

@@ -55,7 +55,7 @@ func (a *api) receiveEvent(ctx context.Context, c *call) (answer, error) {
 		})
 	}
 	err = a.pulls.RequestPulls(ctx, archive.PullRequest{
-		V: 1, Corp: c.corpID, Why: "callback",
+		Corp: c.corpID, Why: "callback",
 		// WeCom's three tries, and somebody's replay of them, are one request.
 		Dedup: "callback-" + c.corpID + "-" + strconv.FormatInt(event.CreateTime, 10),
 	})

@@ -149,7 +149,7 @@ const doubleClick = 10 * time.Second
 func (a *api) forcePull(ctx context.Context, corp, why string) error {
 	slot := a.now().Truncate(doubleClick).Unix()
 	err := a.pulls.RequestPulls(ctx, archive.PullRequest{
-		V: 1, Corp: corp, Why: why, Force: true, Dedup: why + "-" + corp + "-" + strconv.FormatInt(slot, 10),
+		Corp: corp, Why: why, Force: true, Dedup: why + "-" + corp + "-" + strconv.FormatInt(slot, 10),
 	})
 	if err != nil {
 		return fmt.Errorf("request pull of %s: %w", corp, err)

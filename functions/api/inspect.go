@@ -43,7 +43,7 @@ func (a *api) requestInspection(ctx context.Context, c *call) (answer, error) {
 // requestCheck asks for a check of every access beside what req names, because
 // a person wants it.
 func (a *api) requestCheck(ctx context.Context, corp string, req directory.Request) error {
-	req.V, req.Corp, req.Why, req.Check, req.Force = 1, corp, "asked", true, true
+	req.Corp, req.Why, req.Check, req.Force = corp, "asked", true, true
 	if err := a.inspections.RequestInspections(ctx, req); err != nil {
 		return fmt.Errorf("request inspection of %s: %w", corp, err)
 	}

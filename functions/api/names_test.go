@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -21,7 +22,7 @@ func (w *world) inspectRequests() []directory.Request {
 	w.t.Helper()
 	var reqs []directory.Request
 	for _, s := range w.drain(w.inspects) {
-		r, err := sqsqueue.ParseInspect(s.body)
+		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.body})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -441,7 +442,7 @@ func TestAppCallback(t *testing.T) {
 	dedups, anew := map[string]bool{}, 0
 	for _, s := range w.drain(w.inspects) {
 		dedups[s.dedup] = true
-		r, err := sqsqueue.ParseInspect(s.body)
+		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.body})
 		ok(t, err)
 		if r.Anew && !r.Force {
 			anew++

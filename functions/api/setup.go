@@ -254,5 +254,5 @@ func (a *api) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value,
 		return false, a.forcePull(ctx, corp.ID, "secret saved again")
 	}
 	// Not deduplicated: one that is corrected within seconds is tried too.
-	return true, a.pulls.RequestPulls(ctx, archive.PullRequest{V: 1, Corp: corp.ID, Why: "secret changed", Force: true})
+	return true, a.pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "secret changed", Force: true})
 }

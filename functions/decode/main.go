@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"runtime"
@@ -71,5 +72,16 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	replayer.Decode = decoder.Decode
 	replayer.Verify = (&decode.Verifier{Decoder: decoder, View: view}).Page
-	return handler{decode: decoder.Decode, replay: replayer.Run, log: log}.handle, nil
+	return serve(log, decoder.Decode, replayer.Run), nil
+}
+
+// serve makes the handler: a request is for one page, or for a run of a replay
+// job. A record that cannot be decoded is no failure: it is set aside.
+func serve(log *slog.Logger, page func(ctx context.Context, corp string, after uint64, redo decode.Redo) error, replay func(ctx context.Context, corp, id string) error) sqsqueue.Handler {
+	return sqsqueue.Serve(log, sqsqueue.ParseDecode, func(ctx context.Context, req archive.DecodeRequest) error {
+		if req.Replay != "" {
+			return replay(ctx, req.Corp, req.Replay)
+		}
+		return page(ctx, req.Corp, req.After, decode.FirstTime)
+	})
 }

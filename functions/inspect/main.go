@@ -52,5 +52,5 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Sleep:    archive.Sleep,
 		Log:      log,
 	}
-	return handler{inspect: inspector.Inspect, log: log}.handle, nil
+	return sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect), nil
 }

@@ -48,5 +48,5 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Sleep:   archive.Sleep,
 		Log:     log,
 	}
-	return handler{fetch: fetcher.Fetch, log: log}.handle, nil
+	return sqsqueue.Serve(log, sqsqueue.ParseMedia, fetcher.Fetch), nil
 }

@@ -54,5 +54,5 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Sleep:   archive.Sleep,
 		Log:     log,
 	}
-	return handler{pull: puller.Pull, log: log}.handle, nil
+	return sqsqueue.Serve(log, sqsqueue.ParsePull, puller.Pull), nil
 }

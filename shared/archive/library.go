@@ -47,11 +47,11 @@ type LibraryFault string
 
 // The faults.
 const (
-	LibraryMissing  LibraryFault = "missing"          // no such file
-	LibraryMachine  LibraryFault = "wrong_machine"    // built for another processor, or no shared object
-	LibrarySymbol   LibraryFault = "missing_symbol"   // one of the 17 functions is not there
-	LibraryLoad     LibraryFault = "not_loadable"     // the loader refused it
-	LibraryWorker   LibraryFault = "worker_missing"   // the worker beside it cannot be started
+	LibraryMissing  LibraryFault = "missing"                 // no such file
+	LibraryMachine  LibraryFault = "wrong_machine"           // built for another processor, or no shared object
+	LibrarySymbol   LibraryFault = "missing_symbol"          // one of the 17 functions is not there
+	LibraryLoad     LibraryFault = "not_loadable"            // the loader refused it
+	LibraryWorker   LibraryFault = "worker_missing"          // the worker beside it cannot be started
 	LibraryProtocol LibraryFault = "worker_version_mismatch" // the worker speaks another version of the protocol
 )
 

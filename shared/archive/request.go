@@ -8,7 +8,6 @@ import (
 // reads where to go on from the ledger, and a lost or doubled request does no
 // harm (law 3).
 type PullRequest struct {
-	V    int    `json:"v"` // format, now 1
 	Corp string `json:"corp"`
 	// Why is for the log: timer, callback, continued, asked.
 	Why string `json:"why"`
@@ -28,7 +27,6 @@ type PullRequest struct {
 // DecodeRequest asks for the view of one page to be written, or for a replay
 // job to be carried on.
 type DecodeRequest struct {
-	V    int    `json:"v"` // format, now 1
 	Corp string `json:"corp"`
 	// After names the page. Unset if Replay is set.
 	After uint64 `json:"after,string"`

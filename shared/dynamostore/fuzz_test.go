@@ -85,7 +85,7 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Journal: w.Journal, Pulls: w.Pulls, Decodes: w.Decodes,
 		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
 	}
-	must(t, puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Force: true}))
+	must(t, puller.Pull(ctx, archive.PullRequest{Corp: corp, Force: true}))
 	view := &written{ViewWriter: w.View}
 	decoder := &decode.Decoder{
 		Ledger: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,

@@ -2,7 +2,6 @@ package sqsqueue
 
 import (
 	"context"
-	"errors"
 
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
@@ -22,20 +21,7 @@ func NewInspect(client Client, url string, newID func() string) *Inspect {
 // RequestInspections implements [directory.Queue]. After an error any of
 // the requests may have been sent.
 func (q *Inspect) RequestInspections(ctx context.Context, reqs ...directory.Request) error {
-	return request(ctx, q.queue, reqs, func(r *directory.Request) (group, id string) {
-		r.V = Format
+	return request(ctx, q.queue, reqs, func(r directory.Request) (group, id string) {
 		return r.Corp, q.id(r.Corp, r.Dedup)
 	})
-}
-
-// ParseInspect reads the body of a message of the inspect queue.
-func ParseInspect(body string) (directory.Request, error) {
-	var r directory.Request
-	if err := parse(body, &r); err != nil {
-		return directory.Request{}, err
-	}
-	if len(r.People)+len(r.Rooms) > 4*directory.RequestMost || len(r.Pairs) > 10*directory.PairsMost {
-		return directory.Request{}, errors.New("request of too many ids")
-	}
-	return r, check(r.V, r.Corp)
 }

@@ -19,9 +19,9 @@ func TestInspections(t *testing.T) {
 	url := awstest.FIFOQueue(t)
 	queue := sqsqueue.NewInspect(client, url, rand.Text)
 	sent := []directory.Request{
-		{V: 1, Corp: corpA, Why: "read", People: []string{"lin.hua", "wm-客户"}, Rooms: []string{"wrA"}},
-		{V: 1, Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
-		{V: 1, Corp: corpB, Why: "read", People: []string{"lin.hua", "wm-客户"}},
+		{Corp: corpA, Why: "read", People: []string{"lin.hua", "wm-客户"}, Rooms: []string{"wrA"}},
+		{Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
+		{Corp: corpB, Why: "read", People: []string{"lin.hua", "wm-客户"}},
 	}
 	if err := queue.RequestInspections(t.Context(), sent...); err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestInspections(t *testing.T) {
 	}
 	got := map[string][]directory.Request{}
 	for _, m := range drain(t, client, url) {
-		r, err := sqsqueue.ParseInspect(*m.Body)
+		r, err := sqsqueue.ParseInspect(message(*m.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,14 +59,14 @@ func TestInspections(t *testing.T) {
 }
 
 func TestParseInspectRefuses(t *testing.T) {
-	many, err := json.Marshal(directory.Request{V: 1, Corp: corpA, People: make([]string, 10*directory.RequestMost)})
+	many, err := json.Marshal(directory.Request{Corp: corpA, People: make([]string, 10*directory.RequestMost)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, body := range map[string]string{
 		"nonsense": "x", "no corp": `{"v":1}`, "a path": `{"v":1,"corp":"../x"}`, "format": `{"v":2,"corp":"` + corpA + `"}`, "too many": string(many),
 	} {
-		if _, err := sqsqueue.ParseInspect(body); err == nil {
+		if _, err := sqsqueue.ParseInspect(message(body)); err == nil {
 			t.Errorf("%s: got no error", name)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -23,8 +22,9 @@ import (
 // Lanes is how many pages of one corp may be decoded at once.
 const Lanes = 4
 
-// Format is the V of every request sent. Whoever raises it sees to it that
-// requests of the former formats still mean the same when they are read.
+// Format is the version in every request sent. A change that raises it keeps
+// the meaning of requests in the former formats, which may still wait in a
+// queue when the change is deployed.
 const Format = 1
 
 const (
@@ -78,8 +78,7 @@ func NewMedia(client Client, url string, newID func() string) *Media {
 // RequestPulls implements [archive.PullQueue]. After an error any of the
 // requests may have been sent.
 func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
-	return request(ctx, q.queue, reqs, func(r *archive.PullRequest) (group, id string) {
-		r.V = Format
+	return request(ctx, q.queue, reqs, func(r archive.PullRequest) (group, id string) {
 		return r.Corp, q.id(r.Corp, r.Dedup)
 	})
 }
@@ -87,31 +86,30 @@ func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) er
 // RequestDecodes implements [archive.DecodeQueue]. After an error any of the
 // requests may have been sent.
 func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeRequest) error {
-	return request(ctx, q.queue, reqs, func(r *archive.DecodeRequest) (string, string) {
-		r.V = Format
-		return group(*r), q.newID()
+	return request(ctx, q.queue, reqs, func(r archive.DecodeRequest) (string, string) {
+		return group(r), q.newID()
 	})
 }
 
-// RequestMedia implements [media.Queue]. After an error any of the
-// requests may have been sent.
+// RequestMedia implements [media.Queue]. After an error any of the requests
+// may have been sent.
 func (q *Media) RequestMedia(ctx context.Context, reqs ...media.Request) error {
-	return request(ctx, q.queue, reqs, func(r *media.Request) (group, id string) {
-		r.V = Format
+	return request(ctx, q.queue, reqs, func(r media.Request) (group, id string) {
 		return r.Corp + "/" + strconv.Itoa(r.Lane), q.newID()
 	})
 }
 
-// request sends requests. stamp sets a request's format and says its message
-// group and deduplication id.
-func request[R any](ctx context.Context, q queue, reqs []R, stamp func(*R) (group, id string)) error {
+// request sends requests. address says a request's message group and
+// deduplication id.
+func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (group, id string)) error {
 	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
 	for i, r := range reqs {
-		group, id := stamp(&r)
 		body, err := json.Marshal(r)
 		if err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
+		body = append(fmt.Appendf(nil, `{"v":%d,`, Format), body[1:]...) // every request has a corp
+		group, id := address(r)
 		entries[i] = types.SendMessageBatchRequestEntry{
 			MessageBody:            aws.String(string(body)),
 			MessageGroupId:         aws.String(group),
@@ -140,66 +138,6 @@ func group(r archive.DecodeRequest) string {
 	h := fnv.New32a()
 	_, _ = h.Write(strconv.AppendUint(nil, r.After, 10)) // a hash never fails
 	return r.Corp + "/" + strconv.FormatUint(uint64(h.Sum32()%Lanes), 10)
-}
-
-// ParsePull reads the body of a message of the pull queue.
-func ParsePull(body string) (archive.PullRequest, error) {
-	var r archive.PullRequest
-	if err := parse(body, &r); err != nil {
-		return archive.PullRequest{}, err
-	}
-	return r, check(r.V, r.Corp)
-}
-
-// ParseDecode reads the body of a message of the decode queue.
-func ParseDecode(body string) (archive.DecodeRequest, error) {
-	var r archive.DecodeRequest
-	if err := parse(body, &r); err != nil {
-		return archive.DecodeRequest{}, err
-	}
-	return r, check(r.V, r.Corp)
-}
-
-// ParseMedia reads the body of a message of the media queue.
-func ParseMedia(body string) (media.Request, error) {
-	var r media.Request
-	if err := parse(body, &r); err != nil {
-		return media.Request{}, err
-	}
-	if r.Lane < 0 || r.Lane >= media.Lanes {
-		return media.Request{}, fmt.Errorf("request for lane %d of %d", r.Lane, media.Lanes)
-	}
-	return r, check(r.V, r.Corp)
-}
-
-func parse(body string, req any) error {
-	if err := json.Unmarshal([]byte(body), req); err != nil {
-		return fmt.Errorf("request of %d bytes: %w", len(body), err)
-	}
-	return nil
-}
-
-func check(v int, corp string) error {
-	if err := readable(v, Format); err != nil {
-		return err
-	}
-	if !archive.ValidCorpID(corp) {
-		return errors.New("request of no valid corp")
-	}
-	return nil
-}
-
-// readable says whether a version that writes format own reads a request of
-// format v. It reads every former one too: such requests wait in the queue when
-// it is deployed. One of a newer version, met after going back, is given back.
-func readable(v, own int) error {
-	switch {
-	case v < 1:
-		return errors.New("request without a format")
-	case v > own:
-		return fmt.Errorf("request of a newer version, in format %d: this version reads up to %d", v, own)
-	}
-	return nil
 }
 
 // queue is one FIFO queue. Safe for concurrent use.

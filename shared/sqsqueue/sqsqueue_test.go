@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
@@ -60,11 +61,11 @@ func TestConformance(t *testing.T) {
 	)
 }
 
-func parsed[R any](t *testing.T, msgs []types.Message, parse func(string) (R, error)) []R {
+func parsed[R any](t *testing.T, msgs []types.Message, parse func(events.SQSMessage) (R, error)) []R {
 	t.Helper()
 	var reqs []R
 	for _, m := range msgs {
-		r, err := parse(*m.Body)
+		r, err := parse(message(*m.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,7 @@ func TestGroupsAndIDs(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, m := range drain(t, client, pulls) {
-		r, err := sqsqueue.ParsePull(*m.Body)
+		r, err := sqsqueue.ParsePull(message(*m.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +106,7 @@ func TestGroupsAndIDs(t *testing.T) {
 	}
 	groups := map[string]int{}
 	for _, m := range drain(t, client, decodes) {
-		r, err := sqsqueue.ParseDecode(*m.Body)
+		r, err := sqsqueue.ParseDecode(message(*m.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +125,7 @@ func TestMediaRequests(t *testing.T) {
 	client := sqs.NewFromConfig(awstest.Config(t))
 	url := awstest.FIFOQueue(t)
 	q := sqsqueue.NewMedia(client, url, rand.Text)
-	want := []media.Request{{V: 1, Corp: corpA, Lane: 0}, {V: 1, Corp: corpA, Lane: media.Lanes - 1}, {V: 1, Corp: corpB, Lane: 0}}
+	want := []media.Request{{Corp: corpA, Lane: 0}, {Corp: corpA, Lane: media.Lanes - 1}, {Corp: corpB, Lane: 0}}
 	for range 2 {
 		if err := q.RequestMedia(t.Context(), want...); err != nil {
 			t.Fatal(err)
@@ -135,7 +136,7 @@ func TestMediaRequests(t *testing.T) {
 	}
 	got := map[string][]media.Request{}
 	for _, m := range drain(t, client, url) {
-		r, err := sqsqueue.ParseMedia(*m.Body)
+		r, err := sqsqueue.ParseMedia(message(*m.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func TestMediaRequests(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{"v":1,"corp":"` + corpA + `","lane":4}`, `{"v":1,"corp":"` + corpA + `","lane":-1}`} {
-		if _, err := sqsqueue.ParseMedia(body); err == nil {
+		if _, err := sqsqueue.ParseMedia(message(body)); err == nil {
 			t.Errorf("%s is taken", body)
 		}
 	}
@@ -163,13 +164,13 @@ func TestParseRefuses(t *testing.T) {
 		"no corp":       `{"v":1}`,
 		"no valid corp": `{"v":1,"corp":"../x"}`,
 	} {
-		if _, err := sqsqueue.ParsePull(body); err == nil {
+		if _, err := sqsqueue.ParsePull(message(body)); err == nil {
 			t.Errorf("pull: %s is taken", name)
 		}
-		if _, err := sqsqueue.ParseDecode(body); err == nil {
+		if _, err := sqsqueue.ParseDecode(message(body)); err == nil {
 			t.Errorf("decode: %s is taken", name)
 		}
-		if _, err := sqsqueue.ParseMedia(body); err == nil {
+		if _, err := sqsqueue.ParseMedia(message(body)); err == nil {
 			t.Errorf("media: %s is taken", name)
 		}
 	}
@@ -185,7 +186,7 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	for v := 1; v <= sqsqueue.Format+1; v++ {
-		_, err := sqsqueue.ParsePull(fmt.Sprintf(`{"v":%d,"corp":%q}`, v, corpA))
+		_, err := sqsqueue.ParsePull(message(fmt.Sprintf(`{"v":%d,"corp":%q}`, v, corpA)))
 		if newer := v > sqsqueue.Format; newer != (err != nil) || newer && !strings.Contains(err.Error(), "newer version") {
 			t.Errorf("format %d: got %v, want an error: %v", v, err, newer)
 		}

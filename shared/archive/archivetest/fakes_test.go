@@ -51,9 +51,9 @@ func TestWorldPolicesTheOrderOfWrites(t *testing.T) {
 	must(t, w.Ledger.Append(t.Context(), head, row))
 	c.want(t, "not in the journal")
 	must(t, w.Journal.PutPage(t.Context(), row, page))
-	must(t, w.Decodes.RequestDecodes(t.Context(), archive.DecodeRequest{V: 1, Corp: corp, After: 2}))
+	must(t, w.Decodes.RequestDecodes(t.Context(), archive.DecodeRequest{Corp: corp, After: 2}))
 	c.want(t, "has no row")
-	must(t, w.Decodes.RequestDecodes(t.Context(), archive.DecodeRequest{V: 1, Corp: corp, After: 0}))
+	must(t, w.Decodes.RequestDecodes(t.Context(), archive.DecodeRequest{Corp: corp, After: 0}))
 	c.want(t, "")
 	must(t, w.Ledger.Finish(t.Context(), corp, 0, archive.Result{At: start, Stored: 2}, nil))
 	c.want(t, "the view has 0 messages")
@@ -131,7 +131,7 @@ func TestFaults(t *testing.T) {
 	f := &archivetest.Faults{}
 	q := archivetest.NewPullQueue(t, f)
 	send := func() error {
-		return q.RequestPulls(t.Context(), archive.PullRequest{V: 1, Corp: corp})
+		return q.RequestPulls(t.Context(), archive.PullRequest{Corp: corp})
 	}
 	must(t, send())
 	for _, c := range []struct {
@@ -173,7 +173,7 @@ func TestEveryFaultMeetsEveryCall(t *testing.T) {
 		w := archivetest.NewWorld(t, f)
 		arm()
 		_, err1 := w.Ledger.Head(t.Context(), corp)
-		err2 := w.Pulls.RequestPulls(t.Context(), archive.PullRequest{V: 1, Corp: corp})
+		err2 := w.Pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: corp})
 		f.Disarm()
 		met[fmt.Sprint(err1 != nil, err2 != nil, len(w.Pulls.Take()))]++
 	})

@@ -173,7 +173,7 @@ func TextOf(seq uint64) []byte {
 }
 
 func (b *Fixture) Pull(req archive.PullRequest) error {
-	req.V, req.Corp = 1, Corp
+	req.Corp = Corp
 	return b.Puller.Pull(b.T.Context(), req)
 }
 

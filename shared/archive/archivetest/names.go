@@ -362,8 +362,8 @@ func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...directory
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {
-			if r.Corp == "" || r.V != 1 {
-				q.t.Errorf("request of corp %q in format %d, want a corp and format 1", r.Corp, r.V)
+			if r.Corp == "" {
+				q.t.Errorf("request of corp %q, want a corp", r.Corp)
 			}
 			if k := [2]string{r.Corp, r.Dedup}; r.Dedup != "" {
 				if q.seen[k] {

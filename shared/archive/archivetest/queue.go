@@ -35,8 +35,8 @@ func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullReques
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {
-			if r.Corp == "" || r.V != 1 {
-				q.t.Errorf("pull request of corp %q in format %d, want a corp and format 1", r.Corp, r.V)
+			if r.Corp == "" {
+				q.t.Errorf("pull request of corp %q, want a corp", r.Corp)
 			}
 			if r.Dedup != "" {
 				if q.seen[[2]string{r.Corp, r.Dedup}] {
@@ -102,7 +102,7 @@ func (q *DecodeQueue) RequestDecodes(ctx context.Context, reqs ...archive.Decode
 }
 
 func (q *DecodeQueue) check(r archive.DecodeRequest) {
-	if r.Corp == "" || r.V != 1 || r.Replay != "" && r.After != 0 {
+	if r.Corp == "" || r.Replay != "" && r.After != 0 {
 		q.t.Errorf("decode request %+v: want a corp, format 1, and a page or a job", r)
 	}
 	switch {

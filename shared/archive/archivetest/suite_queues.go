@@ -41,9 +41,9 @@ func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullReques
 	a, b := corpFor(t, 1), corpFor(t, 2)
 	ok(t, q.RequestPulls(t.Context()))
 	wantDepth(t, q, 0)
-	timer := archive.PullRequest{V: 1, Corp: a, Why: "timer"}
-	asked := archive.PullRequest{V: 1, Corp: b, Why: "asked \"<&>\" 问", Force: true}
-	swallowed := archive.PullRequest{V: 1, Corp: a, Why: "callback", Dedup: "minute 5 / " + strings.Repeat("长", 100)}
+	timer := archive.PullRequest{Corp: a, Why: "timer"}
+	asked := archive.PullRequest{Corp: b, Why: "asked \"<&>\" 问", Force: true}
+	swallowed := archive.PullRequest{Corp: a, Why: "callback", Dedup: "minute 5 / " + strings.Repeat("长", 100)}
 	stranger := swallowed
 	stranger.Corp = b
 	ok(t, q.RequestPulls(t.Context(), timer, asked, timer, swallowed, swallowed, stranger))
@@ -58,10 +58,10 @@ func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullReques
 func queueDecodes(t *testing.T, q DecodeQueueStore, take func() []archive.DecodeRequest) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
 	want := []archive.DecodeRequest{
-		{V: 1, Corp: a}, {V: 1, Corp: a}, {V: 1, Corp: b}, {V: 1, Corp: b, After: ^uint64(0)}, {V: 1, Corp: a, Replay: "2025-a"},
+		{Corp: a}, {Corp: a}, {Corp: b}, {Corp: b, After: ^uint64(0)}, {Corp: a, Replay: "2025-a"},
 	}
 	for i := range uint64(23) { // more than one batch
-		want = append(want, archive.DecodeRequest{V: 1, Corp: a, After: far + i})
+		want = append(want, archive.DecodeRequest{Corp: a, After: far + i})
 	}
 	ok(t, q.RequestDecodes(t.Context(), want...))
 	wantDepth(t, q, len(want))

@@ -113,7 +113,7 @@ func (r *Replayer) StartReplay(ctx context.Context, job Replay) error {
 	if err := r.Ledger.CreateReplay(ctx, job); err != nil && !errors.Is(err, archive.ErrExists) {
 		return fmt.Errorf("store job %s: %w", job.ID, err)
 	}
-	if err := r.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: job.Corp, Replay: job.ID}); err != nil {
+	if err := r.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: job.Corp, Replay: job.ID}); err != nil {
 		return fmt.Errorf("request job %s: %w", job.ID, err)
 	}
 	return nil
@@ -140,7 +140,7 @@ func (r *Replayer) Run(ctx context.Context, corp, id string) error {
 		r.Log.InfoContext(ctx, "replay is run by another", "corp", corp, "replay", id)
 		return nil
 	case errors.Is(err, ErrUnfinished):
-		if err := r.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: corp, Replay: id}); err != nil {
+		if err := r.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, Replay: id}); err != nil {
 			return fmt.Errorf("request the rest of job %s: %w", id, err)
 		}
 		return nil

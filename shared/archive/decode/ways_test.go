@@ -85,13 +85,13 @@ func TestWaysToLoseMessages(t *testing.T) {
 			d.Register(other)
 			d.AddKey(other, "k1", 1)
 			d.Say(other, 1, 50) // its head is far beyond ours
-			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{V: 1, Corp: other}))
+			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{Corp: other}))
 		}},
 		{way: "dedupe shared by corps", do: func(d *archivetest.DecodeFixture, _ *archivetest.Faults) {
 			d.Register(other)
 			d.AddKey(other, "k1", 1)
 			d.Say(other, 1, 3) // the same msgids
-			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{V: 1, Corp: other}))
+			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{Corp: other}))
 			d.Work()
 			if msgs, _, err := d.View.Messages(d.T.Context(), other, archivetest.SingleChat, archive.MessageQuery{Limit: 10}); err != nil || len(msgs) != 3 {
 				d.T.Errorf("the other corp has %d messages, %v; want 3", len(msgs), err)
@@ -150,7 +150,7 @@ func TestWaysToLoseMessages(t *testing.T) {
 				}
 				return nil
 			}
-			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{V: 1, Corp: other}))
+			d.Must(d.Puller.Pull(d.T.Context(), archive.PullRequest{Corp: other}))
 		}},
 		{way: "nested items not walked", say: []archivetest.Record{{Seq: 1, MsgID: "m1", KeyVersion: 1, KeyID: "k1",
 			Text: []byte(`{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001,"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"chatrecord","msgtime":1767220010,"content":"{\"title\":\"in\",\"item\":[{\"type\":\"ChatRecordImage\",\"msgtime\":1767220020,\"content\":\"{\\\"sdkfileid\\\":\\\"deep\\\"}\"}]}"}]}}`)}},

@@ -19,7 +19,6 @@ import (
 // InspectRequest has WeCom's HTTP API asked about a corp. Like every request
 // it may come twice, late, or never (law 3).
 type Request struct {
-	V    int    `json:"v"` // format, now 1
 	Corp string `json:"corp"`
 	// Why is for the log: read, asked, event, continued.
 	Why string `json:"why"`
@@ -138,7 +137,7 @@ func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
 	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, anew: req.Anew || req.Force, gates: make(map[Access]*gate)}
-	rest := Request{V: 1, Corp: corp.ID, Why: "continued", Anew: req.Anew, Force: req.Force}
+	rest := Request{Corp: corp.ID, Why: "continued", Anew: req.Anew, Force: req.Force}
 	err = n.run(ctx, req, &rest)
 	if saveErr := n.save(ctx); saveErr != nil {
 		err = errors.Join(err, saveErr)

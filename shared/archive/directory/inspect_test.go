@@ -178,7 +178,7 @@ func (n *names) setApp() {
 }
 
 func (n *names) inspect(req directory.Request) error {
-	req.V, req.Corp = 1, archivetest.Corp
+	req.Corp = archivetest.Corp
 	return n.inspector.Inspect(n.T.Context(), req)
 }
 
@@ -749,7 +749,7 @@ func TestInspectStopsInTime(t *testing.T) {
 	defer cancel()
 	n.Clock.Advance(30*365*24*time.Hour - 10*time.Second)
 	n.Must(n.inspector.Inspect(ctx, directory.Request{
-		V: 1, Corp: archivetest.Corp, People: ids, Rooms: []string{"wrIn"}, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrOut"},
+		Corp: archivetest.Corp, People: ids, Rooms: []string{"wrIn"}, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrOut"},
 	}))
 	if got := total(n.wecom.calls); got != 0 {
 		t.Errorf("got %d calls, want none: there is no time", got)
@@ -775,7 +775,7 @@ func TestInspectBoundsConcurrency(t *testing.T) {
 
 func TestInspectUnknownCorp(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
-	n.Must(n.inspector.Inspect(t.Context(), directory.Request{V: 1, Corp: "wwunknown000000000", Check: true, People: everybody}))
+	n.Must(n.inspector.Inspect(t.Context(), directory.Request{Corp: "wwunknown000000000", Check: true, People: everybody}))
 	if total(n.wecom.calls) != 0 {
 		t.Error("asked for a corp that is not registered")
 	}
@@ -824,7 +824,7 @@ func TestInspectSurvivesEveryFault(t *testing.T) {
 		n := newNames(t, f)
 		n.setApp()
 		req := directory.Request{
-			V: 1, Corp: archivetest.Corp, Check: true, People: everybody, Rooms: []string{"wrIn", "wrOut"},
+			Corp: archivetest.Corp, Check: true, People: everybody, Rooms: []string{"wrIn", "wrOut"},
 			Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrOut"},
 		}
 		arm()

@@ -328,7 +328,7 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 	}
 	var (
 		mu     sync.Mutex
-		req    = Request{V: 1, Corp: corp.ID, Why: "read"}
+		req    = Request{Corp: corp.ID, Why: "read"}
 		group  errgroup.Group
 		budget = askPerRead
 	)
@@ -389,10 +389,10 @@ func (r Request) split() []Request {
 	slices.Sort(r.Rooms)
 	var parts []Request
 	for ids := range slices.Chunk(r.People, RequestMost) {
-		parts = append(parts, Request{V: r.V, Corp: r.Corp, Why: r.Why, People: ids})
+		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, People: ids})
 	}
 	for ids := range slices.Chunk(r.Rooms, RequestMost) {
-		parts = append(parts, Request{V: r.V, Corp: r.Corp, Why: r.Why, Rooms: ids})
+		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, Rooms: ids})
 	}
 	return parts
 }

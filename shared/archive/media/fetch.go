@@ -116,7 +116,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
 		return err
 	}
 	if more {
-		if err := f.Queue.RequestMedia(ctx, Request{V: 1, Corp: corp.ID, Lane: req.Lane}); err != nil {
+		if err := f.Queue.RequestMedia(ctx, Request{Corp: corp.ID, Lane: req.Lane}); err != nil {
 			return fmt.Errorf("request the rest: %w", err)
 		}
 	}

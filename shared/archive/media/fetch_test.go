@@ -94,7 +94,7 @@ func (b *fixture) register(files ...media.File) {
 }
 
 func (b *fixture) fetch(ctx context.Context) error {
-	return b.fetcher.Fetch(ctx, media.Request{V: 1, Corp: archivetest.Corp})
+	return b.fetcher.Fetch(ctx, media.Request{Corp: archivetest.Corp})
 }
 
 func (b *fixture) row(f media.File) media.File {
@@ -788,7 +788,7 @@ func TestTwoFetchersAtOnce(t *testing.T) {
 	b.Library.OnMediaChunk = func(_, index, id string, c media.Chunk, err error) (media.Chunk, error) {
 		if !nested && strings.HasPrefix(index, "Range:bytes=6291456-") { // in the second part
 			nested = true
-			b.Must(second.Fetch(t.Context(), media.Request{V: 1, Corp: archivetest.Corp}))
+			b.Must(second.Fetch(t.Context(), media.Request{Corp: archivetest.Corp}))
 		}
 		return c, err
 	}
@@ -1057,7 +1057,7 @@ func TestListsThatComeLate(t *testing.T) {
 					}
 				}
 			}}
-			b.Must(late.Fetch(t.Context(), media.Request{V: 1, Corp: archivetest.Corp}))
+			b.Must(late.Fetch(t.Context(), media.Request{Corp: archivetest.Corp}))
 			backlog, err := b.Files.Backlog(t.Context(), archivetest.Corp, b.Clock.Now())
 			b.Must(err)
 			if len(backlog.Problems) != 0 || (backlog.Waiting == 1) == stored {
@@ -1230,9 +1230,9 @@ func (o forgetful) UploadPart(ctx context.Context, corp, id, upload string, numb
 
 func TestFetchWithoutACorp(t *testing.T) {
 	b := newFixture(t, &archivetest.Faults{})
-	b.Must(b.fetcher.Fetch(t.Context(), media.Request{V: 1, Corp: "ww9999999999999999"}))
+	b.Must(b.fetcher.Fetch(t.Context(), media.Request{Corp: "ww9999999999999999"}))
 	b.Must(b.Corps.CreateCorp(t.Context(), archive.Corp{ID: "ww8888888888888888"}))
-	b.Must(b.fetcher.Fetch(t.Context(), media.Request{V: 1, Corp: "ww8888888888888888"}))
+	b.Must(b.fetcher.Fetch(t.Context(), media.Request{Corp: "ww8888888888888888"}))
 }
 
 func TestDeadlines(t *testing.T) {

@@ -403,7 +403,6 @@ type Store interface {
 // which ones wait is in the table, and a lost or doubled request does no harm
 // (law 3).
 type Request struct {
-	V    int    `json:"v"` // format, now 1
 	Corp string `json:"corp"`
 	Lane int    `json:"lane"`
 }
@@ -411,7 +410,7 @@ type Request struct {
 func Requests(corp string, lanes []int) []Request {
 	reqs := make([]Request, len(lanes))
 	for i, lane := range lanes {
-		reqs[i] = Request{V: 1, Corp: corp, Lane: lane}
+		reqs[i] = Request{Corp: corp, Lane: lane}
 	}
 	return reqs
 }

@@ -135,7 +135,7 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	p.Log.InfoContext(ctx, "pulled", "corp", corp.ID, "why", req.Why, "pages", d.pages, "records", d.records,
 		"calls", d.calls, "head", d.head.Last, "more", more, "cause", d.cause())
 	if more {
-		if err := p.Pulls.RequestPulls(ctx, archive.PullRequest{V: 1, Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
+		if err := p.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
 			return fmt.Errorf("request the rest: %w", err)
 		}
 	}
@@ -153,7 +153,7 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	if err != nil {
 		return fmt.Errorf("look for a page without a request: %w", err)
 	}
-	if err := p.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: corp, After: last.After}); err != nil {
+	if err := p.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, After: last.After}); err != nil {
 		return fmt.Errorf("request decoding of page after %d once more: %w", last.After, err)
 	}
 	return nil
@@ -339,7 +339,7 @@ func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) 
 	d.pages++
 	d.records += row.Count
 	d.state.LastPageAt = row.At
-	if err := d.Decodes.RequestDecodes(ctx, archive.DecodeRequest{V: 1, Corp: d.corp.ID, After: row.After}); err != nil {
+	if err := d.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: d.corp.ID, After: row.After}); err != nil {
 		return fmt.Errorf("request decoding of page after %d: %w", row.After, err)
 	}
 	return nil

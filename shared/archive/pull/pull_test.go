@@ -639,7 +639,7 @@ func TestAddressHasOneBudgetOfRefusals(t *testing.T) {
 	b.Say(newcomer, 1, 1)
 	b.Say(archivetest.Corp, 1, 1)
 	pull := func(id string) {
-		b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: id, Force: true}))
+		b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{Corp: id, Force: true}))
 	}
 	pull(newcomer)
 	s, err := b.Ledger.PullState(t.Context(), newcomer)
@@ -688,7 +688,7 @@ func TestPullStopsBeforeItsDeadline(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), b.Clock.Now().Add(60*time.Second))
 	defer cancel()
 	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { b.Clock.Advance(6 * time.Second); return nil }
-	b.Must(b.Puller.Pull(ctx, archive.PullRequest{V: 1, Corp: archivetest.Corp, Force: true}))
+	b.Must(b.Puller.Pull(ctx, archive.PullRequest{Corp: archivetest.Corp, Force: true}))
 	if got := b.Pulls.Take(); len(got) != 1 || got[0].Corp != archivetest.Corp || !got[0].Force {
 		t.Fatalf("got requests %v, want one to go on", got)
 	}
@@ -719,7 +719,7 @@ func TestTwoPullersAtOnce(t *testing.T) {
 func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
-	b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: "wwunknown000000000"}))
+	b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{Corp: "wwunknown000000000"}))
 	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, archivetest.Start))
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	if b.Head().Last != 0 {
@@ -729,7 +729,7 @@ func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	b.Secrets.Put(archivetest.Corp, secret.Value{})
 	noSecret := *b.Puller
 	noSecret.Secrets = archivetest.NewSecrets(&archivetest.Faults{})
-	b.Must(noSecret.Pull(t.Context(), archive.PullRequest{V: 1, Corp: archivetest.Corp}))
+	b.Must(noSecret.Pull(t.Context(), archive.PullRequest{Corp: archivetest.Corp}))
 	if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseSecretMissing || s.Trouble.Cause.Step() != 2 {
 		t.Errorf("got trouble %+v, want secret_missing, step 2", s.Trouble)
 	}

@@ -149,7 +149,7 @@ func (d *Dispatcher) requestPulls(ctx context.Context, corps []archive.Corp, sta
 		if now.Sub(c.CallbackAt) < callbackLive && (minute+int64(turn(c.ID)))%fewTicks != 0 {
 			continue
 		}
-		reqs = append(reqs, archive.PullRequest{V: 1, Corp: c.ID, Why: "timer"})
+		reqs = append(reqs, archive.PullRequest{Corp: c.ID, Why: "timer"})
 	}
 	if err := d.Pulls.RequestPulls(ctx, reqs...); err != nil {
 		return fmt.Errorf("request %d pulls: %w", len(reqs), err)
@@ -305,7 +305,7 @@ func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, pending 
 			level = slog.LevelError
 		}
 		d.Log.Log(ctx, level, "page not decoded, requested again", "corp", corp, "after", p.After, "tries", p.Tries+1, "stuck", stuck)
-		reqs = append(reqs, archive.DecodeRequest{V: 1, Corp: corp, After: p.After})
+		reqs = append(reqs, archive.DecodeRequest{Corp: corp, After: p.After})
 	}
 	jobs, err := d.Ledger.UnfinishedReplays(ctx, corp, now.Add(-overdueAfter))
 	if err != nil {
@@ -321,7 +321,7 @@ func (d *Dispatcher) requestCorpAgain(ctx context.Context, corp string, pending 
 		if err != nil {
 			return fmt.Errorf("note request of job %s of %s: %w", job.ID, corp, err)
 		}
-		reqs = append(reqs, archive.DecodeRequest{V: 1, Corp: corp, Replay: job.ID})
+		reqs = append(reqs, archive.DecodeRequest{Corp: corp, Replay: job.ID})
 	}
 	if err := d.Decodes.RequestDecodes(ctx, reqs...); err != nil {
 		return fmt.Errorf("request decoding for %s: %w", corp, err)

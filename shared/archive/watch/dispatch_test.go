@@ -139,7 +139,7 @@ func TestTickDoesNotMultiplyABacklog(t *testing.T) {
 	const other = "wwfedcba9876543210"
 	d.Register(other)
 	d.Say(other, 1, 1)
-	d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{V: 1, Corp: other, Force: true}))
+	d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{Corp: other, Force: true}))
 	d.Decodes.Take()
 	d.Clock.Advance(time.Hour)
 	d.Must(disp.Tick(t.Context()))
@@ -248,7 +248,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		Corp: archivetest.Corp, ID: media.ID("x"), SDKFileID: "x", State: media.Waiting,
 		Deadline: media.Deadline(archivetest.Start, archivetest.Start), NotBefore: archivetest.Start,
 	}
-	want := []media.Request{{V: 1, Corp: archivetest.Corp, Lane: media.Lane(f.ID)}}
+	want := []media.Request{{Corp: archivetest.Corp, Lane: media.Lane(f.ID)}}
 	tick := func() []media.Request {
 		t.Helper()
 		d.Must(disp.Tick(t.Context()))

@@ -23,20 +23,18 @@ const corp = "ww0000000000000001"
 
 func TestHandle(t *testing.T) {
 	var did []string
-	h := handler{
-		log: slog.New(slog.DiscardHandler),
-		decode: func(_ context.Context, c string, after uint64, redo decode.Redo) error {
+	handle := serve(slog.New(slog.DiscardHandler),
+		func(_ context.Context, c string, after uint64, redo decode.Redo) error {
 			did = append(did, fmt.Sprint("page ", after, " ", redo))
 			if after == 2 {
 				return decode.ErrUnfinished
 			}
 			return nil
 		},
-		replay: func(_ context.Context, c, id string) error {
+		func(_ context.Context, c, id string) error {
 			did = append(did, "replay "+id)
 			return nil
-		},
-	}
+		})
 	body := func(rest string) string { return `{"v":1,"corp":"` + corp + `",` + rest + `}` }
 	event := events.SQSEvent{Records: []events.SQSMessage{
 		{MessageId: "1", Body: body(`"after":"1"`)},
@@ -46,7 +44,7 @@ func TestHandle(t *testing.T) {
 		{MessageId: "5", Body: `{"v":1,"corp":"","after":"1"}`},
 		{MessageId: "6", Body: ``},
 	}}
-	resp, err := h.handle(t.Context(), event)
+	resp, err := handle(t.Context(), event)
 	if err != nil {
 		t.Fatal(err)
 	}

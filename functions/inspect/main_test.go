@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,35 +28,6 @@ const (
 	corpA = "ww0000000000000001"
 	corpB = "ww0000000000000002"
 )
-
-func TestHandle(t *testing.T) {
-	var served []string
-	h := handler{log: slog.New(slog.DiscardHandler), inspect: func(_ context.Context, r directory.Request) error {
-		served = append(served, r.Corp+" "+r.Why)
-		if r.Corp == corpA {
-			return errors.New("a store is down")
-		}
-		return nil
-	}}
-	resp, err := h.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{
-		{MessageId: "1", Body: `{"v":1,"corp":"` + corpA + `","why":"read","people":["x"]}`},
-		{MessageId: "2", Body: `nonsense`},
-		{MessageId: "3", Body: `{"v":1,"corp":"` + corpB + `","why":"asked","check":true}`},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{corpA + " read", corpB + " asked"}; !slices.Equal(served, want) {
-		t.Errorf("got %v, want %v", served, want)
-	}
-	var failed []string
-	for _, f := range resp.BatchItemFailures {
-		failed = append(failed, f.ItemIdentifier)
-	}
-	if got := strings.Join(failed, " "); got != "1 2" {
-		t.Errorf("got failures %s, want 1 2", got)
-	}
-}
 
 func TestConfigNamesEveryMistake(t *testing.T) {
 	_, err := parseConfig(func(string) string { return "" })
@@ -102,7 +70,7 @@ func TestAgainstWeCom(t *testing.T) {
 		Corps: corps, Secrets: secrets, WeCom: api, Ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
-	h := handler{inspect: inspector.Inspect, log: log}
+	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)
 	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
 
 	ctx := t.Context()
@@ -134,7 +102,7 @@ func TestAgainstWeCom(t *testing.T) {
 				return served
 			}
 			for _, m := range out.Messages {
-				resp, err := h.handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: *m.MessageId, Body: *m.Body}}})
+				resp, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: *m.MessageId, Body: *m.Body}}})
 				must(t, err)
 				if len(resp.BatchItemFailures) > 0 {
 					t.Fatal("the request failed")
@@ -165,7 +133,7 @@ func TestAgainstWeCom(t *testing.T) {
 	// Mended, and a person asks.
 	must(t, company.SetApp(wecom.AppConfig{Secret: "app secret of a corp", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
 	must(t, requests.RequestInspections(ctx, directory.Request{
-		V: 1, Corp: corpA, Why: "asked", Check: true, Force: true,
+		Corp: corpA, Why: "asked", Check: true, Force: true,
 		Pairs: []directory.Pair{{Member: view.Customers[0].Followers[0], Contact: view.Customers[0].ExternalUserID}}, ConsentRooms: rooms,
 	}))
 	serve()

@@ -1,0 +1,133 @@
+package sqsqueue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+)
+
+// Handler is what Lambda calls with the messages of a queue.
+type Handler func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
+
+// Serve makes the handler of a queue function: it parses each message and does
+// what the message asks for, one after the other. A message that cannot be
+// parsed, or whose work failed, is reported to Lambda, and SQS delivers it
+// again after the visibility time; the other messages of the event are done
+// with. Messages of one event with equal bodies are one request, and share its
+// outcome. The handler itself never fails: that would return every message.
+func Serve[R any](log *slog.Logger, parse func(events.SQSMessage) (R, error), do func(context.Context, R) error) Handler {
+	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
+		var resp events.SQSEventResponse
+		outcomes := make(map[string]error, len(event.Records))
+		for _, m := range event.Records {
+			err, known := outcomes[m.Body]
+			if !known {
+				var req R
+				if req, err = parse(m); err == nil {
+					err = do(ctx, req)
+				}
+				outcomes[m.Body] = err
+			}
+			if err == nil {
+				continue
+			}
+			if !known {
+				log.ErrorContext(ctx, "request failed", "message", m.MessageId, "group", m.Attributes["MessageGroupId"], "err", err)
+			}
+			resp.BatchItemFailures = append(resp.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: m.MessageId})
+		}
+		return resp, nil
+	}
+}
+
+// ParsePull reads a message of the pull queue. Again and SentAt come from the
+// attributes that SQS gives to the message.
+func ParsePull(m events.SQSMessage) (archive.PullRequest, error) {
+	r, err := parse(m, func(r archive.PullRequest) (string, error) { return r.Corp, nil })
+	r.Again = number(m, "ApproximateReceiveCount") > 1
+	if ms := number(m, "SentTimestamp"); ms != 0 {
+		r.SentAt = time.UnixMilli(ms)
+	}
+	return r, err
+}
+
+// ParseDecode reads a message of the decode queue.
+func ParseDecode(m events.SQSMessage) (archive.DecodeRequest, error) {
+	return parse(m, func(r archive.DecodeRequest) (string, error) { return r.Corp, nil })
+}
+
+// ParseMedia reads a message of the media queue.
+func ParseMedia(m events.SQSMessage) (media.Request, error) {
+	return parse(m, func(r media.Request) (string, error) {
+		if r.Lane < 0 || r.Lane >= media.Lanes {
+			return r.Corp, fmt.Errorf("request for lane %d of %d", r.Lane, media.Lanes)
+		}
+		return r.Corp, nil
+	})
+}
+
+// ParseInspect reads a message of the inspect queue.
+func ParseInspect(m events.SQSMessage) (directory.Request, error) {
+	return parse(m, func(r directory.Request) (string, error) {
+		if len(r.People)+len(r.Rooms) > 4*directory.RequestMost || len(r.Pairs) > 10*directory.PairsMost {
+			return r.Corp, errors.New("request of too many ids")
+		}
+		return r.Corp, nil
+	})
+}
+
+// parse reads a message's request and checks its format, its corp and, by
+// check, what else its kind bounds. A request with an error is zero.
+func parse[R any](m events.SQSMessage, check func(R) (corp string, err error)) (R, error) {
+	var none, req R
+	var format struct {
+		V int `json:"v"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(m.Body), &req), json.Unmarshal([]byte(m.Body), &format)); err != nil {
+		return none, fmt.Errorf("request of %d bytes: %w", len(m.Body), err)
+	}
+	if err := readable(format.V, Format); err != nil {
+		return none, err
+	}
+	corp, err := check(req)
+	if err != nil {
+		return none, err
+	}
+	if !archive.ValidCorpID(corp) {
+		return none, errors.New("request without a valid corp")
+	}
+	return req, nil
+}
+
+// readable says whether a version that writes format own reads a request of
+// format v. It reads every former one too: such requests wait in the queue when
+// it is deployed. One of a newer version, met after going back, is given back.
+func readable(v, own int) error {
+	switch {
+	case v < 1:
+		return errors.New("request without a format")
+	case v > own:
+		return fmt.Errorf("request of a newer version, in format %d: this version reads up to %d", v, own)
+	}
+	return nil
+}
+
+// number is a numeric attribute of the message, 0 if the message has none of
+// that name.
+func number(m events.SQSMessage, attribute string) int64 {
+	n, err := strconv.ParseInt(m.Attributes[attribute], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
