@@ -104,7 +104,7 @@ func (p *place) page() {
 		p.library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
 			`{"msgid":"m%d","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,%s}`, seq, at.UnixMilli()+int64(seq), content)})
 	}
-	p.must(p.puller.Pull(p.t.Context(), archive.PullRequest{V: 1, Corp: corp, Why: "asked", Force: true}))
+	p.must(p.puller.Pull(p.t.Context(), archive.PullRequest{Corp: corp, Why: "asked", Force: true}))
 	p.work()
 }
 

@@ -171,7 +171,7 @@ func (p *Pipeline) AddKey(ctx context.Context, corp *wecom.Corp) error {
 
 // Pull takes in everything new of the corp, whatever pause it is in.
 func (p *Pipeline) Pull(ctx context.Context, corp string) error {
-	return p.Puller.Pull(ctx, archive.PullRequest{V: 1, Corp: corp, Why: "asked", Force: true})
+	return p.Puller.Pull(ctx, archive.PullRequest{Corp: corp, Why: "asked", Force: true})
 }
 
 // Decode serves what was requested until nothing is left. A request that fails
