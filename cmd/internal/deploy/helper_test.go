@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 const root = "../../.."
@@ -62,6 +63,7 @@ func deployments(t *testing.T) []deployment {
 // with the command that helps, where a package is missing.
 func python(t *testing.T, program, module, pip string, out any) {
 	t.Helper()
+	needs.Python(t)
 	if err := exec.CommandContext(t.Context(), "python3", "-c", "import "+module).Run(); err != nil {
 		t.Fatalf("python3 or its %s is missing: python3 -m pip install '%s'", module, pip)
 	}
@@ -154,6 +156,7 @@ var (
 // stacks translates and creates every deployment, once for all tests.
 func stacks(t *testing.T) []stack {
 	t.Helper()
+	needs.Python(t)
 	stacksOnce.Do(func() {
 		python(t, "stacks.py", "moto, samtranslator", "moto[server]' 'aws-sam-translator>=1.110", &stacksMade)
 	})
