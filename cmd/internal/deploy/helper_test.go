@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/needs"
 )
 
@@ -64,7 +65,11 @@ func deployments(t *testing.T) []deployment {
 func python(t *testing.T, program, module, pip string, out any) {
 	t.Helper()
 	needs.Python(t)
-	if err := exec.CommandContext(t.Context(), "python3", "-c", "import "+module).Run(); err != nil {
+	python, err := aws.Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.CommandContext(t.Context(), python, "-c", "import "+module).Run(); err != nil {
 		t.Fatalf("python3 or its %s is missing: python3 -m pip install '%s'", module, pip)
 	}
 	in, err := json.Marshal(map[string]any{"template": root + "/template.yaml", "deployments": deployments(t)})
@@ -75,7 +80,7 @@ func python(t *testing.T, program, module, pip string, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", string(source))
+	cmd := exec.CommandContext(t.Context(), python, "-c", string(source))
 	// The program has a moto of its own, within it: services that are running
 	// for other tests are not to be asked.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_ENDPOINT_URL") })
