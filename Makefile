@@ -45,8 +45,7 @@ help: ## List the targets
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
 build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function: ## Build one function; sam build calls it
-	@echo "building the function $* ..."
-	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
+	@$(if $(ARTIFACTS_DIR),$(GO_BUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(call lower,$*),$(MAKE) --no-print-directory $(BUILD)/$*Function/bootstrap)
 
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
 	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
@@ -114,9 +113,26 @@ web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
 
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build
-build: $(FUNCTIONS:%=build-%Function) ## Build every function and the worker
+build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every function and the worker
+
+# Go would link each function again at every run: an empty build id hides that
+# nothing changed. Folders count as well: their time tells of removed files.
+SOURCES := go.mod go.sum Makefile $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+lower    = $(shell echo $1 | tr A-Z a-z)
+
+$(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
+	@echo "building the function $* ..."
+	@$(GO_BUILD) -o $@ ./functions/$(call lower,$*)
+
+$(WORKER): $(SOURCES) $(BUILD)/goarch
 	@echo "building the worker ..."
-	@$(GO_BUILD) -o $(WORKER) ./layers/finance-sdk/worker
+	@$(GO_BUILD) -o $@ ./layers/finance-sdk/worker
+
+# The processor of what is in place; newer than that where it differs.
+$(BUILD)/goarch: FORCE
+	@mkdir -p $(BUILD)
+	@echo $(GOARCH) | cmp -s - $@ || echo $(GOARCH) >$@
+FORCE:
 
 .PHONY: run
 run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
