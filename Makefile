@@ -33,6 +33,10 @@ ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
 endif
 
+ifeq ($(filter x86_64 arm64,$(ARCH)),)
+$(error ARCH is "$(ARCH)": want x86_64 or arm64)
+endif
+
 # $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
 want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
 # $(call refuse,NAME,target) is a line that refuses a variable of another target.
@@ -55,8 +59,6 @@ build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build cal
 .PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
 
 # ---- deploying ---------------------------------------------------------------
-arch = @$(if $(filter x86_64 arm64,$(ARCH)),:,{ echo "ARCH is \"$(ARCH)\": want x86_64 or arm64." >&2; exit 1; })
-
 # The worker as this machine can run it, to look at libraries with.
 HOST_WORKER := $(BUILD)/host/worker
 host-worker  = @CGO_ENABLED=0 go build -buildvcs=false -o $(HOST_WORKER) ./layers/finance-sdk/worker
@@ -64,7 +66,6 @@ host-worker  = @CGO_ENABLED=0 go build -buildvcs=false -o $(HOST_WORKER) ./layer
 .PHONY: layer
 layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
 	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64)
-	$(arch)
 	$(host-worker)
 	@go run ./cmd/sdk install -worker $(HOST_WORKER) -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
 	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
