@@ -142,16 +142,9 @@ type PullState struct {
 	LastCallAt  time.Time // WeCom was last asked
 	LastPageAt  time.Time // a page with records last became durable
 	LastEmptyAt time.Time // WeCom was asked and answered with an empty page: "caught up"
-	// Trouble is why the last pull stopped early; nil when all is well.
-	Trouble *Trouble
-	// NotBefore: no call before this time, unless asked for by a person.
-	NotBefore time.Time
-	// Refusals counts refused secrets in a row, for SecretSetAt.
-	Refusals int
-	// SecretOKAt is the [Corp.SecretSetAt] of the secret that last worked;
-	// RefusedAt that of the one last refused.
-	SecretOKAt      time.Time
-	SecretRefusedAt time.Time
+	// Standing is that of the archive secret. Its trouble is why the last pull
+	// stopped early; its pause also spaces the search for a gap.
+	Standing
 	// Limit is the page size in force, lowered after a page was too large or
 	// crashed the library; 0 means the full [pull.PageLimit].
 	Limit int
@@ -171,12 +164,6 @@ type GapNote struct {
 	After, Last uint64 // the row's
 	Reason      string
 	At          time.Time
-}
-
-// SecretWorks reports whether the corp's secret, as it is saved now, worked the
-// last time that WeCom was shown it.
-func (s PullState) SecretWorks(c Corp) bool {
-	return s.Refusals == 0 && !c.SecretSetAt.IsZero() && s.SecretOKAt.Equal(c.SecretSetAt)
 }
 
 // Probe is the search for the first seq after which WeCom answers again, while

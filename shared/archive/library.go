@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -70,3 +71,31 @@ const (
 	DecryptTimeout = 5 * time.Second  // DecryptData, which only computes
 	KillTimeout    = 3 * time.Second  // to be rid of a process that does not answer
 )
+
+// LibraryFailure is what a failed call of the library means (law 10).
+type LibraryFailure struct {
+	Trouble
+	Response Response
+	Hung     bool // the call exceeded its time limit
+}
+
+// LibraryFailed reads an error of the library's process. It reports false for
+// any other error, such as the context's.
+func LibraryFailed(err error) (LibraryFailure, bool) {
+	var sdk *SDKError
+	var crash *CrashError
+	var library *LibraryError
+	switch {
+	case errors.As(err, &sdk):
+		// GetMediaData answers no JSON: errcodes, if they come, are return codes too
+		// (wecom.md 1.7).
+		native := sdk.Code >= 10000 && sdk.Code < 20000
+		cause, respond := Classify(sdk.Op, sdk.Code, native)
+		return LibraryFailure{Trouble: Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: native}, Response: respond}, true
+	case errors.As(err, &crash):
+		return LibraryFailure{Trouble: Trouble{Cause: CauseLibraryCrash, Op: crash.Op}, Response: RespondRetry, Hung: crash.How == Hung}, true
+	case errors.As(err, &library):
+		return LibraryFailure{Trouble: Trouble{Cause: CauseLibraryMissing}, Response: RespondStop}, true
+	}
+	return LibraryFailure{}, false
+}

@@ -29,6 +29,7 @@ const (
 	CauseNotOpen         Cause = "not_open"         // the archive is not switched on: steps 1 and 5
 	CauseRate            Cause = "rate_limited"     // too many calls; we slow down
 	CauseBudget          Cause = "address_budget"   // too many refused secrets from our address; we wait
+	CauseShare           Cause = "refusal_share"    // too many refused secrets of this company; its next try waits: step 2
 	CauseNetwork         Cause = "network"          // WeCom cannot be reached
 	CauseBusy            Cause = "wecom_busy"       // WeCom asks to try again
 	CauseTLS             Cause = "tls"              // certificates
@@ -45,7 +46,7 @@ func (c Cause) Step() int {
 	switch c {
 	case CauseNotOpen:
 		return 1
-	case CauseSecret, CauseSecretKind, CauseSecretMissing, CauseCorpID:
+	case CauseSecret, CauseSecretKind, CauseSecretMissing, CauseCorpID, CauseShare:
 		return 2
 	case CauseTrustedIP:
 		return 4
@@ -53,7 +54,7 @@ func (c Cause) Step() int {
 	return 0
 }
 
-// response is what the puller does about a trouble.
+// Response is what follows from a trouble.
 type Response int
 
 const (
@@ -64,7 +65,7 @@ const (
 	RespondRefuse                 // a refused secret: growing pauses, and the address's budget
 )
 
-// classify maps a native return code of the library (wecom.md 1.4), or an
+// Classify maps a native return code of the library (wecom.md 1.4), or an
 // errcode of its JSON (wecom.md 6), to a cause and a response (law 10).
 func Classify(op string, code int, native bool) (Cause, Response) {
 	if native {
@@ -112,11 +113,4 @@ func Classify(op string, code int, native bool) (Cause, Response) {
 		return CauseRate, RespondPause
 	}
 	return CauseUnknownResponse, RespondStop
-}
-
-// RefusedSecret reports whether the library's return code means that WeCom
-// refused the secret, which counts against our address (law 8).
-func RefusedSecret(e *SDKError) bool {
-	_, respond := Classify(e.Op, e.Code, true)
-	return respond == RespondRefuse
 }

@@ -58,20 +58,6 @@ func (a Access) Step(c archive.Cause) int {
 	return AppStep
 }
 
-// AccessState is what the last questions through an access found. Like
-// [archive.PullState] it is a report and a brake; losing it costs some calls.
-type AccessState struct {
-	// SecretSetAt is of the secret that all this was learned with. A state
-	// about another secret than the present one says nothing.
-	SecretSetAt time.Time
-	OKAt        time.Time        // WeCom last answered well, zero for never; may lag by [okTouch]
-	Trouble     *archive.Trouble // why nothing more is asked; nil when all is well
-	// NotBefore: no question before this time unless a person asks. What was
-	// asked for before it is asked for again afterwards.
-	NotBefore time.Time
-	Refusals  int // refused secrets in a row
-}
-
 // okTouch bounds how often success is noted.
 const okTouch = time.Hour
 
@@ -87,9 +73,13 @@ const ScopeMost = 2000
 
 // Reach is how we stand with WeCom's HTTP API for one corp.
 type Reach struct {
-	App    App
-	Access map[Access]AccessState // none for what was never asked
-	Scope  *Scope                 // nil if never told
+	App App
+	// Access is the standing of the secret of each access; nothing is there for
+	// an access that was never used. A standing about another secret than the
+	// present one says nothing. OKAt may lag by an hour. An id that was asked for
+	// before NotBefore is asked for again afterwards.
+	Access map[Access]archive.Standing
+	Scope  *Scope // nil if never told
 	// CheckedAt is when all accesses were last tried, zero for never.
 	CheckedAt time.Time
 }
@@ -100,8 +90,8 @@ func (r Reach) asksAsApp(a Access) bool {
 	return a == AccessCustomers || a == AccessMembers && !r.App.SetAt.IsZero()
 }
 
-// State is what is known of an access with its present secret.
-func (r Reach) State(a Access, c archive.Corp) AccessState {
+// Standing is what is known of an access with its present secret.
+func (r Reach) Standing(a Access, c archive.Corp) archive.Standing {
 	at := c.SecretSetAt
 	if r.asksAsApp(a) {
 		at = r.App.SetAt
@@ -109,14 +99,14 @@ func (r Reach) State(a Access, c archive.Corp) AccessState {
 	if known, ok := r.Access[a]; ok && known.SecretSetAt.Equal(at) {
 		return known
 	}
-	return AccessState{SecretSetAt: at}
+	return archive.Standing{SecretSetAt: at}
 }
 
 // mayAsk reports whether a read may have something asked through the access.
 // To have asked at or after since is enough: that was today, with the present
 // secret, and after the last pause.
 func (r Reach) mayAsk(a Access, c archive.Corp, now time.Time) (since time.Time, ok bool) {
-	state := r.State(a, c)
+	state := r.Standing(a, c)
 	if state.SecretSetAt.IsZero() || now.Before(state.NotBefore) {
 		return time.Time{}, false
 	}
@@ -138,7 +128,7 @@ type ReachReader interface {
 // A ReachWriter keeps what was learned. Each part is replaced whole; the
 // one inspector of the corp is the one writer, the last wins.
 type ReachWriter interface {
-	SaveAccess(ctx context.Context, corp string, a Access, s AccessState) error
+	SaveAccess(ctx context.Context, corp string, a Access, s archive.Standing) error
 	SaveScope(ctx context.Context, corp string, s Scope) error
 	SaveChecked(ctx context.Context, corp string, at time.Time) error
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,9 +30,9 @@ type Request struct {
 	// Pairs and ConsentRooms are asked for consent.
 	Pairs        []Pair   `json:"pairs,omitempty"`
 	ConsentRooms []string `json:"consent_rooms,omitempty"`
-	// Anew has names fetched however young they are: something changed.
-	Anew bool `json:"anew,omitempty"`
-	// Force is Anew, and overrides pauses: a person asked. The address's budget
+	// Again has names fetched however young they are: something changed.
+	Again bool `json:"again,omitempty"`
+	// Force is Again, and overrides pauses: a person asked. The address's budget
 	// still holds.
 	Force bool `json:"force,omitempty"`
 	// Dedup is as in [archive.PullRequest].
@@ -77,8 +76,6 @@ type AppSecrets interface {
 // counts refusals of our address. Safe for concurrent use.
 type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
-	RecordRefusal(ctx context.Context, corp string, at time.Time) error
-	Refusals(ctx context.Context, since time.Time) (int, error)
 }
 
 // A NameKeeper keeps what WeCom told, each id by itself and whole; the last
@@ -110,6 +107,7 @@ type Inspector struct {
 	Secrets  AppSecrets
 	WeCom    WeCom
 	Ledger   Ledger
+	Gate     *archive.Gate
 	Store    Store
 	Consents archive.ConsentWriter
 	Requests Queue
@@ -136,12 +134,11 @@ func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 	if err != nil {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
-	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, anew: req.Anew || req.Force, gates: make(map[Access]*gate)}
-	rest := Request{Corp: corp.ID, Why: "continued", Anew: req.Anew, Force: req.Force}
+	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, again: req.Again || req.Force,
+		accesses: make(map[Access]*access), secrets: make(map[bool]*secretUse)}
+	rest := Request{Corp: corp.ID, Why: "continued", Again: req.Again, Force: req.Force}
 	err = n.run(ctx, req, &rest)
-	if saveErr := n.save(ctx); saveErr != nil {
-		err = errors.Join(err, saveErr)
-	}
+	err = errors.Join(err, n.release(ctx), n.save(ctx))
 	if err != nil {
 		return err
 	}
@@ -159,45 +156,21 @@ func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 // inspection is one request being served.
 type inspection struct {
 	*Inspector
-	corp        archive.Corp
-	reach       Reach
-	force, anew bool
+	corp  archive.Corp
+	reach Reach
+	force bool
+	// again: names are fetched however young they are.
+	again bool
 
-	archiveFirst, appFirst firstCall
-
-	opening sync.Mutex // held while a door is made; before mu
-	mu      sync.Mutex // guards what follows, and the fields of doors
-	gates   map[Access]*gate
-	calls   int
-}
-
-// door is an access as this inspection finds it.
-type gate struct {
-	app        bool // asks with the app's secret
-	open       bool
-	credential Credential
-	state      AccessState
-	changed    bool // since it was read
-}
-
-// trial of a secret: the first call with it is made alone, so that a secret
-// that WeCom refuses is refused once, however many ids are asked for at a time
-// (law 8).
-type firstCall struct {
-	mu     sync.Mutex
-	passed atomic.Bool
-}
-
-func (n *inspection) firstCallOf(d *gate) *firstCall {
-	if d.app {
-		return &n.appFirst
-	}
-	return &n.archiveFirst
+	opening  sync.Mutex // held while an access is made; taken before mu
+	mu       sync.Mutex // guards what follows, and the fields of accesses
+	accesses map[Access]*access
+	secrets  map[bool]*secretUse // by whether the secret is the app's
+	calls    int
 }
 
 func (n *inspection) nearlyOver(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(n.Now()) < inspectMargin
+	return archive.NearlyOver(ctx, n.Now(), inspectMargin)
 }
 
 func (n *inspection) run(ctx context.Context, req Request, rest *Request) error {
@@ -228,261 +201,6 @@ func (n *inspection) run(ctx context.Context, req Request, rest *Request) error 
 		}
 		if err := n.roomConsents(ctx, room); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// errBlocked: the access may not be asked now, for a reason that its state holds.
-var errBlocked = errors.New("access is blocked")
-
-// through asks WeCom through an access. The error is errBlocked, an
-// [*APIError] about what was asked for (see APIError.missing), or a failure of
-// our own. Whatever else WeCom answers is noted on the access.
-func ask[T any](ctx context.Context, n *inspection, a Access, ask func(context.Context, Credential) (T, error)) (T, error) {
-	var none T
-	d, err := n.gate(ctx, a)
-	if err != nil {
-		return none, err
-	}
-	alone := n.firstCallOf(d)
-	if !alone.passed.Load() {
-		alone.mu.Lock()
-		defer alone.mu.Unlock()
-	}
-	for try := 1; ; try++ {
-		n.mu.Lock()
-		open, credential := d.open, d.credential
-		if open {
-			n.calls++
-		}
-		n.mu.Unlock()
-		if !open {
-			return none, errBlocked
-		}
-		v, err := ask(ctx, credential)
-		if ctx.Err() != nil {
-			return none, ctx.Err()
-		}
-		var refusal *APIError
-		if err == nil {
-			alone.passed.Store(true)
-			n.well(d)
-			return v, nil
-		}
-		if !errors.As(err, &refusal) {
-			return none, fmt.Errorf("ask WeCom: %w", err)
-		}
-		if _, aboutID := refusal.missing(); aboutID {
-			alone.passed.Store(true)
-			n.well(d)
-			return none, refusal
-		}
-		if _, respond := refusal.classify(); respond == archive.RespondRetry && try < archive.Tries && !n.nearlyOver(ctx) {
-			if err := n.Sleep(ctx, archive.RetryPause); err != nil {
-				return none, err
-			}
-			continue
-		}
-		if err := n.refused(ctx, d, refusal); err != nil {
-			return none, err
-		}
-		return none, errBlocked
-	}
-}
-
-// door finds an access, and whether it may be asked, once per inspection.
-func (n *inspection) gate(ctx context.Context, a Access) (*gate, error) {
-	n.opening.Lock()
-	defer n.opening.Unlock()
-	n.mu.Lock()
-	d, ok := n.gates[a]
-	n.mu.Unlock()
-	if ok {
-		return d, nil
-	}
-	d = n.closed(a)
-	if !d.state.SecretSetAt.IsZero() {
-		if err := n.unlock(ctx, d); err != nil {
-			return nil, err
-		}
-	}
-	n.mu.Lock()
-	n.gates[a] = d
-	n.mu.Unlock()
-	return d, nil
-}
-
-func (n *inspection) closed(a Access) *gate {
-	return &gate{app: n.reach.asksAsApp(a), state: n.reach.State(a, n.corp)}
-}
-
-// unlock opens a new door if it may be opened.
-func (n *inspection) unlock(ctx context.Context, d *gate) error {
-	ok, err := n.admitted(ctx, d)
-	if err != nil || !ok {
-		return err
-	}
-	read := n.Secrets.ArchiveSecret
-	if d.app {
-		read = n.Secrets.AppSecret
-	}
-	value, err := read(ctx, n.corp.ID)
-	if errors.Is(err, archive.ErrNotFound) { // noted, and not stored yet
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read secret: %w", err)
-	}
-	d.open, d.credential = true, Credential{Corp: n.corp.ID, Secret: value}
-	return nil
-}
-
-// admitted keeps pauses, the puller's too, and the address's budget (law 8).
-func (n *inspection) admitted(ctx context.Context, d *gate) (bool, error) {
-	now := n.Now()
-	if now.Before(d.state.NotBefore) && !n.force {
-		return false, nil
-	}
-	worked := !d.state.OKAt.IsZero() && d.state.Refusals == 0
-	if !d.app {
-		pulls, err := n.Ledger.PullState(ctx, n.corp.ID)
-		if err != nil {
-			return false, fmt.Errorf("read pull state: %w", err)
-		}
-		if pulls.SecretRefusedAt.Equal(d.state.SecretSetAt) && now.Before(pulls.NotBefore) && !n.force {
-			n.block(d, pulls.NotBefore, pulls.Trouble)
-			return false, nil
-		}
-		worked = worked || pulls.SecretOKAt.Equal(d.state.SecretSetAt) && pulls.Refusals == 0
-	}
-	if worked {
-		return true, nil
-	}
-	count, err := n.Ledger.Refusals(ctx, now.Add(-archive.RefusalHours))
-	if err != nil {
-		return false, fmt.Errorf("count refusals: %w", err)
-	}
-	if count >= archive.RefusalBudget {
-		n.block(d, now.Add(archive.PauseLong), &archive.Trouble{Cause: archive.CauseBudget})
-		return false, nil
-	}
-	return true, nil
-}
-
-// block closes a door until a time, keeping since when this is amiss.
-func (n *inspection) block(d *gate, until time.Time, t *archive.Trouble) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	d.open, d.changed = false, true
-	d.state.NotBefore = until
-	if t == nil {
-		return
-	}
-	now := *t
-	now.At = n.Now()
-	now.Since = now.At
-	if old := d.state.Trouble; old != nil && old.Cause == now.Cause {
-		now.Since = old.Since
-	}
-	d.state.Trouble = &now
-}
-
-// well notes that WeCom answered, if only about an id.
-func (n *inspection) well(d *gate) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	now := n.Now()
-	if d.state.Trouble != nil {
-		// What was asked for in the meantime was not answered: this voids it.
-		d.state.NotBefore = now
-		d.changed = true
-	}
-	d.state.Trouble, d.state.Refusals = nil, 0
-	if now.Sub(d.state.OKAt) >= okTouch {
-		d.state.OKAt, d.changed = now, true
-	}
-}
-
-// refused closes an access, and with a refused secret every access that has
-// the same.
-func (n *inspection) refused(ctx context.Context, d *gate, refusal *APIError) error {
-	now := n.Now()
-	cause, respond := refusal.classify()
-	t := &archive.Trouble{Cause: cause, Op: refusal.Op, Code: refusal.Code, FromIP: refusal.FromIP}
-	n.mu.Lock()
-	already := !d.open
-	d.open = false // nobody else asks with it while this is being noted
-	n.mu.Unlock()
-	if already { // a call made at the same time said it first
-		return nil
-	}
-	switch {
-	case respond == archive.RespondRefuse:
-		// Closed even if it could not be counted.
-		err := n.Ledger.RecordRefusal(ctx, n.corp.ID, now)
-		n.refuseAlike(d.app, now.Add(archive.RefusalPauses[min(d.state.Refusals, len(archive.RefusalPauses)-1)]), t)
-		if err != nil {
-			return fmt.Errorf("record refusal: %w", err)
-		}
-		return nil
-	case cause == archive.CauseRate:
-		count, err := n.Ledger.Refusals(ctx, now.Add(-archive.Banned))
-		if err != nil {
-			return fmt.Errorf("count refusals: %w", err)
-		}
-		if count == 0 {
-			n.block(d, now.Add(time.Minute), t)
-			return nil
-		}
-		t.Cause = archive.CauseBudget // not our pace: the address is banned for wrong secrets
-		n.block(d, now.Add(archive.PauseLong), t)
-	case cause == archive.CauseSecretKind:
-		n.block(d, now.Add(pauseMissing), t)
-	case respond == archive.RespondRetry:
-		n.block(d, now.Add(time.Minute), t)
-	default:
-		n.block(d, now.Add(archive.PauseLong), t)
-	}
-	return nil
-}
-
-// refuseAlike closes every access that is asked with a refused secret, whether
-// it was to be asked or not.
-func (n *inspection) refuseAlike(app bool, until time.Time, t *archive.Trouble) {
-	n.opening.Lock()
-	defer n.opening.Unlock()
-	for _, a := range Accesses {
-		n.mu.Lock()
-		d, ok := n.gates[a]
-		if !ok {
-			d = n.closed(a)
-		}
-		same := d.app == app
-		if same {
-			n.gates[a] = d
-			d.state.Refusals++
-		}
-		n.mu.Unlock()
-		if same {
-			n.block(d, until, t)
-		}
-	}
-}
-
-// save stores what was learned about the accesses.
-func (n *inspection) save(ctx context.Context) error {
-	for _, a := range Accesses {
-		d, ok := n.gates[a]
-		if !ok || !d.changed {
-			continue
-		}
-		if t := d.state.Trouble; t != nil {
-			n.Log.WarnContext(ctx, "WeCom's API is not to be asked", "corp", n.corp.ID, "access", a, "cause", t.Cause,
-				"op", t.Op, "code", t.Code, "until", d.state.NotBefore)
-		}
-		if err := n.Store.SaveAccess(ctx, n.corp.ID, a, d.state); err != nil {
-			return fmt.Errorf("save state of access %s: %w", a, err)
 		}
 	}
 	return nil
@@ -556,7 +274,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *Request) er
 	}
 	rest.People, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.anew && !k.stale(n.Now(), n.reach.App.SetAt) {
+		if !n.again && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		p, err := n.person(ctx, id)
@@ -619,7 +337,7 @@ func (n *inspection) rooms(ctx context.Context, ids []string, rest *Request) err
 	}
 	rest.Rooms, err = n.each(ctx, ids, func(ctx context.Context, id string) error {
 		k := known[id]
-		if !n.anew && !k.stale(n.Now(), n.reach.App.SetAt) {
+		if !n.again && !k.stale(n.Now(), n.reach.App.SetAt) {
 			return nil
 		}
 		var before Room

@@ -164,7 +164,7 @@ func newNames(t testing.TB, f *archivetest.Faults) *names {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	n.inspector = &directory.Inspector{
-		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Store: n.contacts, Consents: n.consents,
+		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Store: n.contacts, Consents: n.consents,
 		Requests: n.requests, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
 	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Requests: n.requests, Now: b.Clock.Now, Log: log}
@@ -391,10 +391,10 @@ func TestMemberWhoLooksLikeAContact(t *testing.T) {
 }
 
 // An event has a young name fetched again, but is no reason to overrun a pause.
-func TestAnewIsNotForce(t *testing.T) {
+func TestAgainIsNotForce(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
-	req := directory.Request{People: []string{"wmX"}, Anew: true}
+	req := directory.Request{People: []string{"wmX"}, Again: true}
 	n.Must(n.inspect(req))
 	n.wecom.people["wmX"] = directory.Person{ID: "wmX", Name: "改名"}
 	n.Must(n.inspect(req))
@@ -565,6 +565,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 func TestRefusedSecretIsSpared(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
+	n.Clock.Advance(time.Minute)        // the new secret has settled
 	n.wecom.slow = 2 * time.Millisecond // so that calls would overlap if they could
 	n.wecom.refuse["member"], n.wecom.refuse["contact"] = 40001, 40001
 	ids := []string{"a", "b", "c", "d", "e", "wmA", "wmB", "wmC", "wmD"}
@@ -584,9 +585,7 @@ func TestRefusedSecretIsSpared(t *testing.T) {
 		n.Must(n.inspect(directory.Request{People: ids}))
 		n.Clock.Advance(time.Second)
 	}
-	count, err := n.Ledger.Refusals(t.Context(), archivetest.Start)
-	n.Must(err)
-	if count != 4 {
+	if count := n.Refusals(archivetest.Start); count != 4 {
 		t.Errorf("got %d refusals of the address, want 4", count)
 	}
 	if s := n.reach().Access[directory.AccessArchive]; s.Trouble != nil {
@@ -606,7 +605,7 @@ func TestAddressBudget(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
 	for i := range archive.RefusalBudget {
-		n.Must(n.Ledger.RecordRefusal(t.Context(), fmt.Sprintf("wwother%09d", i), n.Clock.Now()))
+		n.Refuse(fmt.Sprintf("wwother%09d", i), n.Clock.Now())
 	}
 	n.Must(n.inspect(directory.Request{People: everybody, Force: true}))
 	if got := total(n.wecom.calls); got != 0 {
@@ -616,7 +615,7 @@ func TestAddressBudget(t *testing.T) {
 		t.Errorf("got %+v, want %s", s.Trouble, archive.CauseBudget)
 	}
 	// What the puller knows of the archive secret counts.
-	n.Must(n.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: n.corp().SecretSetAt}))
+	n.Must(n.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
 	n.Clock.Advance(time.Second)
 	n.Must(n.inspect(directory.Request{People: everybody, Force: true}))
 	if n.wecom.calls["robot"] != 1 || n.wecom.calls["contact"] != 0 {
@@ -627,8 +626,10 @@ func TestAddressBudget(t *testing.T) {
 func TestPullersRefusalCounts(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	refused := archive.PullState{
-		Corp: archivetest.Corp, SecretRefusedAt: n.corp().SecretSetAt, Refusals: 1, NotBefore: n.Clock.Now().Add(10 * time.Minute),
-		Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init", Code: 10000, Native: true},
+		Corp: archivetest.Corp, Standing: archive.Standing{
+			SecretSetAt: n.corp().SecretSetAt, Refusals: 1, NotBefore: n.Clock.Now().Add(10 * time.Minute),
+			Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init", Code: 10000, Native: true},
+		},
 	}
 	n.Must(n.Ledger.SavePullState(t.Context(), refused))
 	n.Must(n.inspect(directory.Request{Check: true}))

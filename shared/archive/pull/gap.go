@@ -182,7 +182,9 @@ func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 		d.state.GapSearch.Attempts += d.calls - before
 	case v == answered:
 		d.state.GapSearch = nil
-		d.wellAnswered()
+		if err = d.accepted(ctx); err != nil {
+			break
+		}
 		if len(a.Records) > 0 { // none: WeCom has it no more
 			err = d.keep(ctx, raw, a.Records)
 		}

@@ -34,11 +34,6 @@ type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 	// SavePullState replaces the state.
 	SavePullState(ctx context.Context, s archive.PullState) error
-	// RecordRefusal adds to the refusals that our address has had, of all
-	// corps; Refusals counts those at or after since, at most the last 24 h. by
-	// is the corp, or it and who else was refused for it.
-	RecordRefusal(ctx context.Context, by string, at time.Time) error
-	Refusals(ctx context.Context, since time.Time) (int, error)
 	// RecordLoss stores a loss once: the same Corp and Since again changes
 	// nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error
@@ -81,6 +76,7 @@ type Puller struct {
 	Secrets archive.SecretReader
 	Sources Sources
 	Ledger  Ledger
+	Gate    *archive.Gate
 	Journal archive.Journal
 	Pulls   archive.PullQueue
 	Decodes archive.DecodeQueue
@@ -121,11 +117,16 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && (!archive.Due(corp, state, p.Now()) || served(req, state)) {
+	if !req.Force && (!state.Due(corp.SecretSetAt, p.Now()) || served(req, state)) {
 		return nil
 	}
-	d := &drain{Puller: p, corp: corp, state: state}
+	state.Standing = state.For(corp.SecretSetAt)
+	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
+	if d.admission != nil {
+		// Crashing here leaves the try counted as a refusal.
+		err = errors.Join(err, p.Gate.Unanswered(ctx, d.admission))
+	}
 	if saveErr := p.Ledger.SavePullState(ctx, d.state); saveErr != nil {
 		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
 	}
@@ -173,8 +174,11 @@ type drain struct {
 	*Puller
 	corp   archive.Corp
 	state  archive.PullState
+	force  bool
 	head   archive.Head
 	source Source
+	// admission is the leave to show the corp's secret; nil before that.
+	admission *archive.Admission
 
 	pages, records, calls int
 }
@@ -189,9 +193,6 @@ func (d *drain) cause() archive.Cause {
 // run pulls until WeCom has nothing more, something is wrong, or time is
 // nearly up, which it reports by more.
 func (d *drain) run(ctx context.Context) (more bool, err error) {
-	if ok, err := d.withinBudget(ctx); !ok || err != nil {
-		return false, err
-	}
 	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
 	if errors.Is(err, archive.ErrNotFound) {
 		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
@@ -199,6 +200,11 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	}
 	if err != nil {
 		return false, fmt.Errorf("read archive secret: %w", err)
+	}
+	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force}
+	d.admission, d.state.Standing, err = d.Gate.Admit(ctx, ask, d.state.Standing)
+	if err != nil || d.admission == nil {
+		return false, err
 	}
 	if d.source, err = d.Sources.Source(ctx, d.corp.ID, archiveSecret); err != nil {
 		return false, fmt.Errorf("start the library: %w", err)
@@ -230,27 +236,7 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 }
 
 func (d *drain) nearlyOver(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(d.Now()) < stopMargin
-}
-
-// withinBudget keeps a secret that is not known to work away from WeCom while
-// our address has had too many refusals (law 8).
-func (d *drain) withinBudget(ctx context.Context) (bool, error) {
-	if d.state.SecretWorks(d.corp) {
-		return true, nil
-	}
-	now := d.Now()
-	n, err := d.Ledger.Refusals(ctx, now.Add(-archive.RefusalHours))
-	if err != nil {
-		return false, fmt.Errorf("count refusals: %w", err)
-	}
-	if n < archive.RefusalBudget {
-		return true, nil
-	}
-	d.state.NotBefore = now.Add(archive.PauseLong)
-	d.trouble(archive.Trouble{Cause: archive.CauseBudget})
-	return false, nil
+	return archive.NearlyOver(ctx, d.Now(), stopMargin)
 }
 
 // page asks for one page after the head and makes it durable. done means that
@@ -276,7 +262,9 @@ func (d *drain) page(ctx context.Context) (done bool, err error) {
 	if failure != nil {
 		return d.failed(ctx, *failure, limit)
 	}
-	d.wellAnswered()
+	if err := d.accepted(ctx); err != nil {
+		return true, err
+	}
 	if len(answer.Records) == 0 {
 		if now := d.Now(); archive.HoursLeft(d.corp, d.state, now) < 0 { // dispatch may not have seen it
 			if err := d.Ledger.RecordLoss(ctx, archive.LossOf(d.corp, d.state)); err != nil {
@@ -303,13 +291,10 @@ func (d *drain) limit() int {
 	return d.state.Limit
 }
 
-// wellAnswered notes that WeCom answered a call with errcode 0.
-func (d *drain) wellAnswered() {
-	d.state.Trouble = nil
-	d.state.NotBefore = time.Time{}
-	d.state.Refusals = 0
-	d.state.SecretOKAt = d.corp.SecretSetAt
-	d.state.SecretRefusedAt = time.Time{}
+// accepted notes that WeCom answered a call with errcode 0.
+func (d *drain) accepted(ctx context.Context) (err error) {
+	d.state.Standing, err = d.Gate.Answered(ctx, d.admission, d.state.Standing)
+	return err
 }
 
 // keep makes a page durable and asks for its decoding.
@@ -394,22 +379,15 @@ func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a
 
 // understand reads both levels of error of one call (law 10).
 func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
-	var sdk *archive.SDKError
-	var crash *archive.CrashError
-	var library *archive.LibraryError
-	switch {
-	case callErr == nil:
-	case errors.As(callErr, &sdk):
-		cause, respond := archive.Classify(sdk.Op, sdk.Code, true)
-		return archive.Answer{}, &archive.Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: true}, respond == archive.RespondRetry, nil
-	case errors.As(callErr, &crash):
-		d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", crash)
-		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryCrash, Op: crash.Op}, true, nil
-	case errors.As(callErr, &library):
-		d.Log.ErrorContext(ctx, "library cannot be used", "corp", d.corp.ID, "err", library)
-		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryMissing}, false, nil
-	default:
-		return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+	if callErr != nil {
+		f, known := archive.LibraryFailed(callErr)
+		if !known {
+			return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+		}
+		if f.Cause == archive.CauseLibraryCrash || f.Cause == archive.CauseLibraryMissing {
+			d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", callErr)
+		}
+		return archive.Answer{}, &f.Trouble, f.Response == archive.RespondRetry, nil
 	}
 	if a, err = archive.ParseAnswer(raw); err != nil {
 		d.Log.ErrorContext(ctx, "answer of WeCom not understood", "corp", d.corp.ID, "err", err)
@@ -424,7 +402,6 @@ func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a ar
 
 // failed records a failure and decides how to go on.
 func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done bool, err error) {
-	now := d.Now()
 	d.trouble(t)
 	_, respond := archive.Classify(t.Op, t.Code, t.Native)
 	switch {
@@ -444,46 +421,16 @@ func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done 
 			return false, nil
 		}
 		return true, nil
-	case respond == archive.RespondRefuse:
-		if now.Sub(d.corp.SecretSetAt) >= archive.SecretSettles {
-			d.countRefusal(now)
-		}
-		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
-			return true, fmt.Errorf("record refusal: %w", err)
-		}
-	case t.Cause == archive.CauseRate:
-		n, err := d.Ledger.Refusals(ctx, now.Add(-archive.Banned))
-		if err != nil {
-			return true, fmt.Errorf("count refusals: %w", err)
-		}
-		d.state.NotBefore = now.Add(time.Minute)
-		if n > 0 { // not our pace: the address is banned for wrong secrets
-			d.state.NotBefore = now.Add(archive.PauseLong)
-			d.trouble(archive.Trouble{Cause: archive.CauseBudget, Op: t.Op, Code: t.Code})
-		}
-	case respond == archive.RespondPause:
-		d.state.NotBefore = now.Add(archive.PauseLong)
 	}
-	return true, nil
+	var pause time.Duration
+	if respond == archive.RespondPause {
+		pause = archive.PauseLong
+	}
+	d.state.Standing, err = d.Gate.Refused(ctx, d.admission, d.state.Standing, t, respond, pause)
+	return true, err
 }
 
-// countRefusal counts a refusal against the corp's secret, which then waits for
-// longer each time.
-func (d *drain) countRefusal(now time.Time) {
-	if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
-		d.state.Refusals = 0
-		d.state.SecretRefusedAt = d.corp.SecretSetAt
-	}
-	d.state.NotBefore = now.Add(archive.RefusalPauses[min(d.state.Refusals, len(archive.RefusalPauses)-1)])
-	d.state.Refusals++
-}
-
-// trouble notes why the pull stops, keeping since when.
+// trouble notes why the pull stops.
 func (d *drain) trouble(t archive.Trouble) {
-	t.At = d.Now()
-	t.Since = t.At
-	if old := d.state.Trouble; old != nil && old.Cause == t.Cause {
-		t.Since = old.Since
-	}
-	d.state.Trouble = &t
+	d.state.Standing = d.state.Paused(t, d.Now(), 0)
 }

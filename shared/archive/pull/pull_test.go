@@ -533,12 +533,17 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 		}
 		b.Clock.Advance(time.Second)
 	}
-	b.Must(b.Pull(archive.PullRequest{}))
 	calls = 0
+	b.Clock.Advance(-time.Hour) // within the pause
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	if calls != 1 {
 		t.Errorf("a person asked: got %d calls, want 1", calls)
 	}
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	if calls != 1 || b.State().Trouble.Cause != archive.CauseSecret {
+		t.Errorf("share used up: got %d calls more and trouble %+v, want none and secret_refused", calls-1, b.State().Trouble)
+	}
+	b.Clock.Advance(24 * time.Hour)
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
 	b.Secrets.Put(archivetest.Corp, secret.New("another"))
 	b.Must(b.Pull(archive.PullRequest{}))
@@ -547,8 +552,41 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 	}
 }
 
-// The secret store may show the former secret for some seconds: what is
-// refused then says nothing about the new one, and costs it no pause.
+// A changed secret is tried at once, while the corp has a share left.
+func TestPullTriesAChangedSecretAtOnce(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
+	b.Secrets.Put(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 1 || b.State().Refusals != 0 {
+		t.Errorf("changed secret: got head %d, %d refusals; want 1, 0", b.Head().Last, b.State().Refusals)
+	}
+}
+
+// Nothing that a corp saves or forces gives it a third refusal within an hour.
+func TestPullKeepsTheShareOfACorp(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	for range 10 {
+		b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "wron", b.Clock.Now().Add(-2*time.Minute)))
+		b.Must(b.Pull(archive.PullRequest{Force: true}))
+		b.Clock.Advance(5 * time.Minute)
+	}
+	if s := b.State(); calls != 2 || s.Trouble == nil || s.Trouble.Cause != archive.CauseShare || s.Trouble.Cause.Step() != 2 {
+		t.Errorf("got %d calls, trouble %+v; want 2 and refusal_share", calls, s.Trouble)
+	}
+	if until := b.State().NotBefore; !until.Equal(archivetest.Start.Add(time.Hour)) {
+		t.Errorf("got the next try at %v, want it an hour after the first refusal", until)
+	}
+}
+
+// The secret store may show the former secret for some seconds: a refusal then
+// says nothing about the new one, which is shown again after a minute.
 func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
@@ -556,13 +594,13 @@ func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	s := b.State()
-	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || !s.NotBefore.IsZero() {
-		t.Errorf("got state %+v, want it refused without a pause", s)
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || s.NotBefore.Sub(b.Clock.Now()) != time.Minute {
+		t.Errorf("got state %+v, want it refused and shown again when the minute is over", s)
 	}
-	if n, err := b.Ledger.Refusals(t.Context(), archivetest.Start); err != nil || n != 1 {
-		t.Errorf("got %d refusals of our address, %v; want 1", n, err)
+	if n := b.Refusals(archivetest.Start); n != 1 {
+		t.Errorf("got %d refusals of our address; want 1", n)
 	}
-	b.Clock.Advance(30 * time.Second)
+	b.Clock.Advance(time.Minute)
 	b.Secrets.Put(archivetest.Corp, secret.New("another"))
 	b.Must(b.Pull(archive.PullRequest{}))
 	if s := b.State(); b.Head().Last != 1 || s.Trouble != nil {
@@ -614,7 +652,7 @@ func TestPullTellsABanFromAPace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := archivetest.NewFixture(t, &archivetest.Faults{})
 			b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
-			b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now().Add(-c.ago)))
+			b.Refuse("wwother00000000000", b.Clock.Now().Add(-c.ago))
 			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
 				return &archivetest.Answer{Bytes: archivetest.Refused(45009, "api freq out of limit")}
 			}
@@ -631,7 +669,7 @@ func TestAddressHasOneBudgetOfRefusals(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
 	for range archive.RefusalBudget {
-		b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now()))
+		b.Refuse("wwother00000000000", b.Clock.Now())
 		b.Clock.Advance(time.Millisecond)
 	}
 	const newcomer = "wwnewcomer0000000"
