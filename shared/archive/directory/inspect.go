@@ -15,42 +15,41 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// InspectRequest has WeCom's HTTP API asked about a corp. Like every request
-// it may come twice, late, or never (law 3).
+// Request asks the inspector to ask WeCom's HTTP API about a corp. It may be
+// delivered twice, late, or never (law 3).
 type Request struct {
 	Corp string `json:"corp"`
 	// Why is for the log: read, asked, event, continued.
 	Why string `json:"why"`
 	// Check tries every access and reads the scope.
 	Check bool `json:"check,omitempty"`
-	// People and Rooms are ids whose names are wanted; those that are known and
-	// not old are left alone.
+	// People and Rooms are ids whose names are wanted. Known and young names are not
+	// asked for.
 	People []string `json:"people,omitempty"`
 	Rooms  []string `json:"rooms,omitempty"`
-	// Pairs and ConsentRooms are asked for consent.
+	// Pairs and ConsentRooms are checked for consent.
 	Pairs        []Pair   `json:"pairs,omitempty"`
 	ConsentRooms []string `json:"consent_rooms,omitempty"`
-	// Again has names fetched however young they are: something changed.
+	// Again: names are asked for however young they are, because something changed.
 	Again bool `json:"again,omitempty"`
-	// Force is Again, and overrides pauses: a person asked. The address's budget
-	// still holds.
+	// Force is Again, and passes over pauses: a person asked. The gate's share and
+	// budget still hold.
 	Force bool `json:"force,omitempty"`
 	// Dedup is as in [archive.PullRequest].
 	Dedup string `json:"-"`
 }
 
-// Pair is a member and an external contact, who may have agreed to archiving.
+// Pair is a member and an external contact, for a check of consent.
 type Pair struct {
 	Member  string `json:"member"`
 	Contact string `json:"contact"`
 }
 
-// PairsMost is how many pairs check_single_agree takes (wecom.md 5.3).
+// PairsMost is the most pairs of one check_single_agree (wecom.md 5.3).
 const PairsMost = 100
 
-// A Directory asks WeCom's HTTP API (wecom.md 5). Safe for concurrent use. Any
-// error but the context's is an [*APIError]. What it returns has no Source and
-// At.
+// WeCom is WeCom's HTTP API (wecom.md 5). Safe for concurrent use. Every error
+// except the context's is an [*APIError]. Source and At are unset in its answers.
 type WeCom interface {
 	Member(ctx context.Context, c Credential, userid string) (Person, error)
 	Contact(ctx context.Context, c Credential, externalUserID string) (Person, error)
@@ -59,14 +58,14 @@ type WeCom interface {
 	CustomerRoom(ctx context.Context, c Credential, id string) (Room, error)
 	// Permitted lists the members whose chats are archived.
 	Permitted(ctx context.Context, c Credential) ([]string, error)
-	// PairConsents tells about at most [PairsMost] pairs, and leaves out those
-	// about which there is nothing to tell.
+	// PairConsents answers about at most [PairsMost] pairs. Pairs without an answer
+	// are left out.
 	PairConsents(ctx context.Context, c Credential, pairs []Pair) ([]archive.Consent, error)
 	RoomConsents(ctx context.Context, c Credential, room string) ([]archive.Consent, error)
 }
 
-// AppSecrets reads the secrets that WeCom's HTTP API is asked with;
-// [archive.ErrNotFound] before one is saved.
+// AppSecrets reads the secrets for WeCom's HTTP API; [archive.ErrNotFound] before
+// one is saved.
 type AppSecrets interface {
 	archive.SecretReader
 	AppSecret(ctx context.Context, corp string) (secret.Value, error)
@@ -78,7 +77,7 @@ type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 
-// A NameKeeper keeps what WeCom told, each id by itself and whole; the last
+// A NameKeeper stores WeCom's answers, each id by itself as a whole; the last
 // writer wins. Durable on return. Safe for concurrent use.
 type NameKeeper interface {
 	NameReader
@@ -86,7 +85,7 @@ type NameKeeper interface {
 	SaveRoom(ctx context.Context, corp string, r Room) error
 }
 
-// InspectStore is where the inspector keeps what it learns.
+// Store is where the inspector stores what it learns.
 type Store interface {
 	NameKeeper
 	ReachReader
@@ -94,14 +93,14 @@ type Store interface {
 }
 
 const (
-	inspectMargin = 20 * time.Second // time for the calls under way, and to ask for the rest
-	idsAtOnce     = 4                // WeCom bounds concurrency too (45033), without saying how
-	pauseMissing  = 24 * time.Hour   // while a right is missing; a person can ask at once
+	inspectMargin = 20 * time.Second // time for the calls under way, and to request the rest
+	idsAtOnce     = 4                // WeCom limits concurrency (45033) without documenting the number
+	pauseMissing  = 24 * time.Hour   // while the app lacks a right; a person can ask at once
 )
 
-// An Inspector asks WeCom, from the trusted address, what reading and set-up
-// want to know. Its fields never change; it may be used concurrently for
-// different corps.
+// An Inspector asks WeCom, from the trusted address, for names, scope and
+// consents. Its fields never change. It may be used concurrently for different
+// corps.
 type Inspector struct {
 	Corps    archive.CorpReader
 	Secrets  AppSecrets
@@ -116,15 +115,14 @@ type Inspector struct {
 	Log      *slog.Logger
 }
 
-// Inspect does what the request asks for. What WeCom refuses is recorded, about
-// an id or an access, and is no error. An error means that our own stores
-// failed; the request should then be tried again, which asks only for what was
-// not stored. If ctx has a deadline, Inspect stops in time and requests the
-// rest.
+// Inspect serves a request. A refusal of WeCom's is recorded for the id or the
+// access, and is not an error. An error means that our own stores failed, and the
+// request must be delivered again; it then asks only for what was not stored. If
+// ctx has a deadline, Inspect stops before it and requests the rest.
 func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 	corp, err := i.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
-		i.Log.WarnContext(ctx, "inspection of a corp that is not registered", "corp", req.Corp)
+		i.Log.WarnContext(ctx, "corp of inspection not registered", "corp", req.Corp)
 		return nil
 	}
 	if err != nil {
@@ -132,7 +130,7 @@ func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 	}
 	reach, err := i.Store.Reach(ctx, corp.ID)
 	if err != nil {
-		return fmt.Errorf("read how we stand with WeCom: %w", err)
+		return fmt.Errorf("read reach: %w", err)
 	}
 	n := &inspection{Inspector: i, corp: corp, reach: reach, force: req.Force, again: req.Again || req.Force,
 		accesses: make(map[Access]*access), secrets: make(map[bool]*secretUse)}
@@ -239,13 +237,13 @@ func (n *inspection) check(ctx context.Context) error {
 		}
 	}
 	if err := n.Store.SaveChecked(ctx, n.corp.ID, n.Now()); err != nil {
-		return fmt.Errorf("note the check: %w", err)
+		return fmt.Errorf("record the check: %w", err)
 	}
 	return nil
 }
 
-// each does do for the ids, some at a time, and returns those for which there
-// was no time.
+// each calls do for the ids, some at a time, and returns the ids for which no time
+// was left.
 func (n *inspection) each(ctx context.Context, ids []string, do func(context.Context, string) error) (left []string, _ error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(idsAtOnce)
@@ -281,7 +279,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *Request) er
 		if err != nil {
 			return err
 		}
-		if p.Missing != "" && k.Fetched != nil { // the name is still the best that is known
+		if p.Missing != "" && k.Fetched != nil { // the former name stays the best one
 			why := p.Missing
 			p = *k.Fetched
 			p.Missing = why
@@ -295,7 +293,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *Request) er
 	return err
 }
 
-// person asks about one id. That WeCom does not tell is no error.
+// person asks about one id. A refusal about the id is not an error.
 func (n *inspection) person(ctx context.Context, id string) (Person, error) {
 	kind := KindOf(id)
 	p, err := ask(ctx, n, accessFor(kind), func(ctx context.Context, c Credential) (Person, error) {
@@ -313,7 +311,7 @@ func (n *inspection) person(ctx context.Context, id string) (Person, error) {
 	}
 	why, _ := refusal.missing()
 	looksForeign := kind == External && refusal.Code == 40096 || kind == Robot && why == MissingNotFound
-	if looksForeign { // a userid that only looks like another's
+	if looksForeign { // a userid that only looks like an external one
 		m, err := ask(ctx, n, AccessMembers, func(ctx context.Context, c Credential) (Person, error) {
 			return n.WeCom.Member(ctx, c, id)
 		})
@@ -366,8 +364,8 @@ func (n *inspection) rooms(ctx context.Context, ids []string, rest *Request) err
 	return err
 }
 
-// room asks about one room: as an internal one, unless it is known as a
-// customers', then as that (wecom.md 2.2).
+// room asks about one room: as an internal room, or as a customers' room if it is
+// known to be one (wecom.md 2.2).
 func (n *inspection) room(ctx context.Context, id string, known RoomKind) (Room, error) {
 	gone := func(kind RoomKind, why Missing) (Room, error) {
 		return Room{Kind: kind, Origin: Origin{Missing: why}}, nil
@@ -400,14 +398,14 @@ func (n *inspection) room(ctx context.Context, id string, known RoomKind) (Room,
 		return gone(ForeignRoom, MissingForeign)
 	}
 	why, _ := refusal.missing()
-	if why == MissingRange { // it is the corp's, only its owner is out of range
+	if why == MissingRange { // the room is the corp's; its owner is out of range
 		return gone(CustomerRoom, why)
 	}
 	return gone("", why)
 }
 
-// pairs asks for consent. WeCom refuses all of a request for one unknown id in
-// it (301061): then it is asked by halves.
+// pairs asks for consents. WeCom refuses a whole request because of one unknown id
+// (301061); pairs then asks in halves.
 func (n *inspection) pairs(ctx context.Context, pairs []Pair) error {
 	consents, err := ask(ctx, n, AccessArchive, func(ctx context.Context, c Credential) ([]archive.Consent, error) {
 		return n.WeCom.PairConsents(ctx, c, pairs)
@@ -423,7 +421,7 @@ func (n *inspection) pairs(ctx context.Context, pairs []Pair) error {
 			}
 			return n.pairs(ctx, pairs[half:])
 		}
-		return nil // nobody of that name: there is nothing to record
+		return nil // an unknown id: there is nothing to record
 	case err != nil:
 		return err
 	}

@@ -256,7 +256,6 @@ func TestPullDistrustsBrokenPages(t *testing.T) {
 }
 
 func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
-	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
 	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
 	tests := []struct {
 		name string
@@ -316,202 +315,215 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 	}
 }
 
-// A gap is never wider than what cannot be read, whatever else fails meanwhile,
-// and is written late: a fault that passes costs nothing.
-func TestPullMakesNoGapWithoutProof(t *testing.T) {
-	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
-	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
-	gaps := func(b *archivetest.Fixture) (list []string) {
-		for _, r := range b.Rows() {
-			if r.Kind == archive.GapRow {
-				list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
-			}
+// A gap covers exactly the records that cannot be read, whatever else fails
+// during the search, and is recorded late: a passing fault costs no record.
+
+// Answers of a library that cannot fetch a record.
+var (
+	hangs    = &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
+	tooLarge = &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+)
+
+// gaps lists the fixture's gap rows.
+func gaps(b *archivetest.Fixture) (list []string) {
+	for _, r := range b.Rows() {
+		if r.Kind == archive.GapRow {
+			list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
 		}
-		return list
 	}
-	t.Run("a fault of nine minutes", func(t *testing.T) {
+	return list
+}
+
+func TestNoGapAfterAShortFault(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if b.Clock.Now().Sub(archivetest.Start) < 9*time.Minute {
+			return tooLarge
+		}
+		return nil
+	}
+	b.PullFor(20 * time.Minute)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestNoGapWhereTheLibraryFailsNowAndThen(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 200)
+	n := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if n++; n%7 < 3 { // three in a row: one question with its retries
+			return hangs
+		}
+		return nil
+	}
+	b.PullFor(2 * time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 200 {
+		t.Errorf("got gaps %v and head %d, want none and 200", got, b.Head().Last)
+	}
+}
+
+func TestGapIsExactThroughAnOutageDuringTheSearch(t *testing.T) {
+	for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
 		b := archivetest.NewFixture(t, &archivetest.Faults{})
 		b.Say(archivetest.Corp, 1, 20)
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
-			if b.Clock.Now().Sub(archivetest.Start) < 9*time.Minute {
-				return tooLarge
+		searching := 0
+		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+			if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+				if searching++; searching >= outage && searching < outage+20 {
+					return hangs
+				}
 			}
-			return nil
-		}
-		b.PullFor(20 * time.Minute)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("a library that fails now and then", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 200)
-		n := 0
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
-			if n++; n%7 < 3 { // three in a row: one question with its retries
-				return crash
+			if after < 5 && after+uint64(limit) >= 5 {
+				return tooLarge
 			}
 			return nil
 		}
 		b.PullFor(2 * time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 200 {
-			t.Errorf("got gaps %v and head %d, want none and 200", got, b.Head().Last)
+		if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.Head().Last != 20 {
+			t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.Head().Last)
 		}
-	})
-	t.Run("an unreadable record, and an outage during the search", func(t *testing.T) {
-		for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 1, 20)
-			searching := 0
-			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
-					if searching++; searching >= outage && searching < outage+20 {
-						return crash
-					}
-				}
-				if after < 5 && after+uint64(limit) >= 5 {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(2 * time.Hour)
-			if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.Head().Last != 20 {
-				t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.Head().Last)
-			}
-		}
-	})
-	t.Run("a record far behind the head, and a library that fails now and then", func(t *testing.T) {
-		for chance := range 12 { // failing at other calls each time
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 3000, 1)
-			b.Say(archivetest.Corp, 3300, 1)
-			b.Say(archivetest.Corp, 9000, 1)
-			n := 0
-			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
-					if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
-						return crash
-					}
-				}
-				if after < 3000 {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(4 * time.Hour)
-			if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.Head().Last != 9000 {
-				t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.Head().Last)
-			}
-		}
-	})
-	t.Run("a search that ended where there are no seqs", func(t *testing.T) {
+	}
+}
+
+func TestGapToAFarRecordIsExact(t *testing.T) {
+	for chance := range 12 { // failing at other calls each time
 		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 20)
-		b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
-			switch {
-			case b.Clock.Now().Sub(archivetest.Start) < 2*time.Hour:
-				return crash
-			case after > 1<<40:
-				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
-			}
-			return nil
-		}
-		b.PullFor(4 * time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("another behind it that comes during the search", func(t *testing.T) {
-		for after := range 3 { // calls that are answered before it is there
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 1, 5)
-			n := 0
-			b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
-				if seq == 5 {
-					if n++; n <= after {
-						return &archivetest.Answer{Bytes: archivetest.Page(c)}
-					}
-					if n == after+1 {
-						b.Say(archivetest.Corp, 6, 10)
-					}
-				}
-				if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(4 * time.Hour)
-			if b.Head().Last != 15 {
-				t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.Head().Last)
-			}
-		}
-	})
-	t.Run("a head that expired meanwhile", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 3)
-		b.Must(b.Pull(archive.PullRequest{}))
-		b.Clock.Advance(6 * 24 * time.Hour)
-		b.Say(archivetest.Corp, 10, 3)
-		broken := true
-		b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
-			switch {
-			case broken:
-				return crash
-			case after == 0:
-				return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(10, 1, "k1"))} // the oldest that is kept
-			case after == 3:
-				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
-			}
-			return nil
-		}
-		b.PullFor(20 * time.Minute)
-		broken = false
-		b.PullFor(10 * time.Minute)
-		if got := gaps(b); got != nil || b.Head().Last != 12 {
-			t.Errorf("got gaps %v and head %d, want none and 12", got, b.Head().Last)
-		}
-	})
-	t.Run("a library that always fails", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 20)
-		calls := 0
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return crash }
-		b.PullFor(24 * time.Hour)
-		if rows := b.Rows(); len(rows) != 0 {
-			t.Errorf("got rows %v, want none", rows)
-		}
-		if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
-			t.Errorf("got trouble %+v, want library_crash", s.Trouble)
-		}
-		if perMinute := calls / (24 * 60); perMinute > 60 {
-			t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
-		}
-		b.Library.OnChatData = nil
-		b.PullFor(time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("mended: got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("evidence counts what was done", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 10)
-		alone := 0
+		b.Say(archivetest.Corp, 3000, 1)
+		b.Say(archivetest.Corp, 3300, 1)
+		b.Say(archivetest.Corp, 9000, 1)
+		n := 0
 		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-			if after < 5 && after+uint64(limit) >= 5 {
-				if after == 4 && limit == 1 {
-					alone++
+			if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+				if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
+					return hangs
 				}
+			}
+			if after < 3000 {
 				return tooLarge
 			}
 			return nil
 		}
-		b.PullFor(time.Hour)
-		for _, r := range b.Rows() {
-			if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
-				t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
-			}
+		b.PullFor(4 * time.Hour)
+		if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.Head().Last != 9000 {
+			t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.Head().Last)
 		}
-	})
+	}
+}
+
+func TestSearchStartsAgainPastTheLargestSeq(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+		switch {
+		case b.Clock.Now().Sub(archivetest.Start) < 2*time.Hour:
+			return hangs
+		case after > 1<<40:
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
+		}
+		return nil
+	}
+	b.PullFor(4 * time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestSearchGoesOnBehindASecondUnreadableRecord(t *testing.T) {
+	for after := range 3 { // calls that are answered before it is there
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 5)
+		n := 0
+		b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
+			if seq == 5 {
+				if n++; n <= after {
+					return &archivetest.Answer{Bytes: archivetest.Page(c)}
+				}
+				if n == after+1 {
+					b.Say(archivetest.Corp, 6, 10)
+				}
+			}
+			if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
+				return tooLarge
+			}
+			return nil
+		}
+		b.PullFor(4 * time.Hour)
+		if b.Head().Last != 15 {
+			t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.Head().Last)
+		}
+	}
+}
+
+func TestNoGapAtAnExpiredHead(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 3)
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Clock.Advance(6 * 24 * time.Hour)
+	b.Say(archivetest.Corp, 10, 3)
+	broken := true
+	b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+		switch {
+		case broken:
+			return hangs
+		case after == 0:
+			return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(10, 1, "k1"))} // the oldest that is kept
+		case after == 3:
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+		}
+		return nil
+	}
+	b.PullFor(20 * time.Minute)
+	broken = false
+	b.PullFor(10 * time.Minute)
+	if got := gaps(b); got != nil || b.Head().Last != 12 {
+		t.Errorf("got gaps %v and head %d, want none and 12", got, b.Head().Last)
+	}
+}
+
+func TestNoGapWhereTheLibraryAlwaysFails(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return hangs }
+	b.PullFor(24 * time.Hour)
+	if rows := b.Rows(); len(rows) != 0 {
+		t.Errorf("got rows %v, want none", rows)
+	}
+	if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
+		t.Errorf("got trouble %+v, want library_crash", s.Trouble)
+	}
+	if perMinute := calls / (24 * 60); perMinute > 60 {
+		t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
+	}
+	b.Library.OnChatData = nil
+	b.PullFor(time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("works again: got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestGapEvidenceCountsTheCalls(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 10)
+	alone := 0
+	b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+		if after < 5 && after+uint64(limit) >= 5 {
+			if after == 4 && limit == 1 {
+				alone++
+			}
+			return tooLarge
+		}
+		return nil
+	}
+	b.PullFor(time.Hour)
+	for _, r := range b.Rows() {
+		if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
+			t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
+		}
+	}
 }
 
 // Law 8: growing pauses, at once when the secret is changed or a person asks.
