@@ -315,8 +315,8 @@ func place(log []Try, a Ask, accepted bool, now time.Time) (time.Time, Cause) {
 		return now, ""
 	}
 	// Of the corps that wait, the one that was registered last goes first: a
-	// newcomer with a right secret gives the place back at once, and nobody can
-	// be registered twice to get ahead.
+	// newcomer with a right secret gives the place back at once, and a corp cannot
+	// be registered again to get ahead.
 	ahead := 0
 	clean := accepted || !refusedWithin(log, a.Corp, now.Add(-day))
 	for _, t := range log {

@@ -345,7 +345,7 @@ func TestNoCompanySpendsTheBudgetOfAnother(t *testing.T) {
 		for _, c := range wrong {
 			if w.pull(c, true) {
 				refusals = append(refusals, w.now)
-				// A secret saved anew changes nothing.
+				// Saving another secret changes nothing.
 				c.standing = c.standing.For(w.now.Add(-2 * time.Minute))
 			}
 		}

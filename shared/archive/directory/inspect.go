@@ -204,8 +204,8 @@ func (n *inspection) run(ctx context.Context, req Request, rest *Request) error 
 	return nil
 }
 
-// probe is an id that nobody has. Asked about it, WeCom says either that, or
-// why it may not be asked at all.
+// unknownContact is an id that no contact has. WeCom answers about it either that
+// the id is unknown, or why the access is refused.
 const unknownContact = "wmInspectionOfNobody000000000000"
 
 // check tries every access and reads the scope.

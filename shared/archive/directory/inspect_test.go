@@ -346,8 +346,7 @@ func total(calls map[string]int) int {
 	return sum
 }
 
-// A name that WeCom told once is shown although WeCom does not tell it any
-// more.
+// A name that WeCom once answered is shown after WeCom refuses it.
 func TestNamesOutliveRefusals(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
@@ -390,7 +389,7 @@ func TestMemberWhoLooksLikeAContact(t *testing.T) {
 	}
 }
 
-// An event has a young name fetched again, but is no reason to overrun a pause.
+// After an event a young name is asked for again, but not during a pause.
 func TestAgainIsNotForce(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()
@@ -431,7 +430,7 @@ func TestWithoutAnApp(t *testing.T) {
 		t.Error("asked for customers with the archive secret")
 	}
 	if s := n.reach().Access[directory.AccessMembers]; s.Trouble == nil || s.Trouble.Cause != archive.CauseSecretKind || directory.AccessMembers.Step(s.Trouble.Cause) != directory.AppStep {
-		t.Errorf("got %+v, want a trouble that step 7 mends", s.Trouble)
+		t.Errorf("got %+v, want a trouble with step 7", s.Trouble)
 	}
 
 	// As soon as there is one, reading asks again, on the same day.
@@ -446,8 +445,7 @@ func TestWithoutAnApp(t *testing.T) {
 	check(t, "names", []string{shown.People["lin.hua"].Name, shown.People["wmX"].Name, shown.Rooms["wrOut"].Name}, []string{"林华", "小明妈妈", "家长群"})
 }
 
-// Each refusal of an access closes it, for its time, and is mended at the
-// first success.
+// Each refusal of an access closes it for a time, until the first answer.
 func TestRefusalsOfAccesses(t *testing.T) {
 	for _, test := range []struct {
 		code  int
@@ -508,12 +506,12 @@ func TestRefusalsOfAccesses(t *testing.T) {
 			n.Clock.Advance(time.Second)
 			n.Must(n.inspect(directory.Request{People: []string{"wmX"}, Force: true}))
 			if s := n.reach().Access[directory.AccessCustomers]; s.Trouble != nil || s.OKAt.IsZero() {
-				t.Errorf("mended: got %+v", s)
+				t.Errorf("after an answer: got %+v", s)
 			}
 			n.Clock.Advance(time.Second)
 			n.lookup(ids, nil)
 			if n.serve() == 0 {
-				t.Error("mended: what was asked for in the meantime is not requested again")
+				t.Error("after an answer: ids that were asked for during the pause are not requested again")
 			}
 		})
 	}
@@ -679,7 +677,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// One unknown id among the pairs must not cost the answers about the others.
+// One unknown id among the pairs does not cost the answers about the others.
 func TestConsentsOfPairsAndRooms(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	pairs := []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}
@@ -782,7 +780,7 @@ func TestInspectUnknownCorp(t *testing.T) {
 	}
 }
 
-// A read is answered whatever fails, and bounded.
+// A lookup answers in bounded time, whichever call fails.
 func TestLookupNeverFails(t *testing.T) {
 	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
 		n := newNames(t, f)
@@ -848,8 +846,8 @@ func TestInspectSurvivesEveryFault(t *testing.T) {
 	})
 }
 
-// A refusal is never shown to WeCom more often than it is counted, whatever
-// store fails.
+// Whichever store fails, WeCom refuses a secret at most as often as the gate
+// counts.
 func TestRefusalsAreCountedUnderFaults(t *testing.T) {
 	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
 		n := newNames(t, f)

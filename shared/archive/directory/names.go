@@ -384,7 +384,7 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 const RequestMost = 50
 
 // split cuts a request for names into some of at most [RequestMost] ids each;
-// none if it names nobody.
+// none for a request without ids.
 func (r Request) split() []Request {
 	slices.Sort(r.People)
 	slices.Sort(r.Rooms)

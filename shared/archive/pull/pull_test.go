@@ -39,9 +39,9 @@ func TestPullDrains(t *testing.T) {
 	}
 }
 
-// Whatever call fails, before or after it took effect, and wherever the
-// process ends: the next pull leaves every record in the journal, once, and
-// an unbroken chain (law 1).
+// Every call fails once, before or after it takes effect, or the process ends
+// there. The next pull leaves every record in the journal exactly once, and an
+// unbroken chain (law 1).
 func TestPullSurvivesEveryFault(t *testing.T) {
 	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
 		b := archivetest.NewFixture(t, f)
@@ -72,9 +72,9 @@ func TestPullSurvivesEveryFault(t *testing.T) {
 	})
 }
 
-// A pull that ended between the row and the decode request leaves a page that
-// nobody works on: the same request, delivered again, asks for it, even where
-// the corp may not be asked for more.
+// A pull that crashed between the row and the decode request leaves a page without
+// a request. The redelivered pull request requests its decoding, also while the
+// corp is paused.
 func TestPullAsksAgainForTheLastPage(t *testing.T) {
 	f := &archivetest.Faults{}
 	b := archivetest.NewDecodeFixture(t, f)
@@ -122,8 +122,8 @@ func between(after, last uint64) []archivetest.Record {
 	return rs
 }
 
-// Law 10: each error of either level is understood, recorded, and no error of
-// the function; the head stays.
+// Law 10: each error of either level is classified and recorded, is not an error
+// of the function, and leaves the head in place.
 func TestPullUnderstandsRefusals(t *testing.T) {
 	page := func(code int) archivetest.Answer {
 		return archivetest.Answer{Bytes: archivetest.Refused(code, "text, hint: [1_2_3], from ip: 203.0.113.9, more info at https://x")}
@@ -191,7 +191,7 @@ func TestPullUnderstandsRefusals(t *testing.T) {
 			b.Clock.Advance(tt.pause)
 			b.Must(b.Pull(archive.PullRequest{}))
 			if s := b.State(); s.Trouble != nil || b.Head().Last != 3 {
-				t.Errorf("after it was mended: got trouble %+v and head %d, want none and 3", s.Trouble, b.Head().Last)
+				t.Errorf("after the fix: got trouble %+v and head %d, want none and 3", s.Trouble, b.Head().Last)
 			}
 		})
 	}
@@ -526,7 +526,7 @@ func TestGapEvidenceCountsTheCalls(t *testing.T) {
 	}
 }
 
-// Law 8: growing pauses, at once when the secret is changed or a person asks.
+// Law 8: the pauses grow; a person can ask within them, within the share.
 func TestPullSparesRefusedSecrets(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
@@ -620,8 +620,8 @@ func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	}
 }
 
-// A flood of callbacks is one pull: what was requested before WeCom last said
-// that there was nothing more has been served.
+// A flood of callbacks makes one pull: a request from before WeCom's last empty
+// page has been served by it.
 func TestPullServesAFloodOnce(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 3)
@@ -650,8 +650,8 @@ func TestPullServesAFloodOnce(t *testing.T) {
 	}
 }
 
-// 45009 is also what an address that showed too many wrong secrets is answered:
-// then it is spared for longer than a pace needs (law 8).
+// WeCom answers 45009 to calls that are too frequent, and to an address that
+// showed too many refused secrets. The second needs the longer pause (law 8).
 func TestPullTellsABanFromAPace(t *testing.T) {
 	for name, c := range map[string]struct {
 		ago   time.Duration // of a refusal, of another corp
@@ -785,7 +785,7 @@ func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	}
 }
 
-// Law 9: after 120 hours without an empty page a loss is recorded for ever.
+// Law 9: after 120 hours without an empty page a loss is recorded permanently.
 func TestLateCatchUpRecordsTheLoss(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Must(b.Pull(archive.PullRequest{}))
@@ -799,7 +799,7 @@ func TestLateCatchUpRecordsTheLoss(t *testing.T) {
 	}
 }
 
-// An expired head is not the end: what WeCom still keeps is taken in.
+// Behind an expired head, the records that WeCom still keeps are taken in.
 func TestPullGoesOnAfterAnExpiredHead(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 3)
