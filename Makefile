@@ -7,6 +7,8 @@
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+# What runs on this machine shares the compiled packages with the functions.
+GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
@@ -61,7 +63,7 @@ build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build cal
 # ---- deploying ---------------------------------------------------------------
 # The worker as this machine can run it, to look at libraries with.
 HOST_WORKER := $(BUILD)/host/worker
-host-worker  = @CGO_ENABLED=0 go build -buildvcs=false -o $(HOST_WORKER) ./layers/finance-sdk/worker
+host-worker  = @$(GO_HOST) -o $(HOST_WORKER) ./layers/finance-sdk/worker
 
 .PHONY: layer
 layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
@@ -141,14 +143,14 @@ run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
 	@$(SETUP) run
 	@$(MAKE) --no-print-directory build
 	@echo "building the local cloud ..."
-	@go build -buildvcs=false -o $(BUILD)/cloud ./local/cmd/cloud
+	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
 	@exec $(BUILD)/cloud $(ARGS)
 
 .PHONY: unit
 unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one package, and those below it)
 	@$(SETUP) unit
 	@mkdir -p $(BUILD)
-	@go build -buildvcs=false -o $(BUILD)/unit ./local/cmd/unit
+	@$(GO_HOST) -o $(BUILD)/unit ./local/cmd/unit
 	@$(BUILD)/unit $(PKG)
 
 # The last lines are those of go test, one for each package.
