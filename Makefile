@@ -10,6 +10,11 @@ GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildv
 # What runs on this machine shares the compiled packages with the functions.
 GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
+# Go asks git for the version of a program otherwise, and fails where git refuses
+# a folder of another user.
+GOFLAGS  ?= -buildvcs=false
+export GOFLAGS
+
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
 WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
@@ -174,7 +179,7 @@ web-test: ## Test the voice player, in Node.js and in Chromium
 .PHONY: lint
 lint: ## Check the format of the Go files, and what go vet finds
 	@echo "checking format and vet ..."
-	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
+	@out=$$(gofmt -l *.go cmd functions layers local shared); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
 	@go vet ./...
 
 .PHONY: check
@@ -201,5 +206,5 @@ size: build ## Size of each function, as it is and as it is uploaded
 	@go run ./cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove what was built, and what setup installed below build/
 	@rm -rf $(BUILD) web/dist
