@@ -46,6 +46,8 @@ endif
 
 # $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
 want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
+# $(call number,NAME) is a line that refuses what is no number.
+number = @case "$($1)" in *[!0-9.]*) echo "$1 is \"$($1)\": want a number." >&2; exit 1 ;; esac
 # $(call refuse,NAME,target) is a line that refuses a variable of another target.
 refuse = @$(if $(strip $($1)),{ echo "$1 is a variable of make $2; make $@ has none of that name." >&2; exit 1; },:)
 
@@ -105,6 +107,10 @@ rebuild: ## Empty a company's view and build the view again from the journal: EN
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
+	$(call number,MESSAGES)
+	$(call number,MEDIA_GB)
+	$(call number,CORPS)
+	$(call number,NATS)
 	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- the console's source ----------------------------------------------------
