@@ -161,16 +161,6 @@ const (
 	maxFileText = 500
 )
 
-// hopeless is when a file that could not be fetched is given up: WeCom has
-// deleted it, whatever its 120 hours count from.
-func (f File) giveUpAt() time.Time {
-	until := f.Deadline
-	if asked := f.Registered.Add(archive.Retention); asked.After(until) {
-		until = asked
-	}
-	return until.Add(grace)
-}
-
 // newFile is the row of a file that a message names.
 func NewFile(named message.File, m archive.Message, pulled, now time.Time) File {
 	f := File{
@@ -328,7 +318,7 @@ func register(ctx context.Context, table Table, f File, create bool, named File,
 			return false, fmt.Errorf("create file %s: %w", f.ID, err)
 		}
 	}
-	if anew, ok := f.askAgain(named, again); ok {
+	if anew, ok := f.waitAgain(named, again); ok {
 		saved, err := table.SaveFile(ctx, anew)
 		if errors.Is(err, archive.ErrConflict) { // somebody else asked for it
 			saved, err = table.File(ctx, f.Corp, f.ID)
@@ -345,35 +335,6 @@ func register(ctx context.Context, table Table, f File, create bool, named File,
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
 	return f.State == Waiting, nil
-}
-
-// anew is the row with what asking for the file anew changes; false for
-// nothing. The time at which it is asked for is named.NotBefore.
-func (f File) askAgain(named File, again bool) (File, bool) {
-	later := named.Deadline.After(f.Deadline)
-	if f.State == Stored || f.SDKFileID == "" || !again && !later {
-		return f, false
-	}
-	asked := f
-	if named.Registered.After(f.Registered) {
-		asked.Registered = named.Registered
-	}
-	if f.State == Waiting {
-		// Not for every message of a day: a save takes the file from whoever is
-		// fetching it.
-		return asked, asked.Registered.Sub(f.Registered) >= grace
-	}
-	if f.Reason == ReasonDeleted || named.NotBefore.After(asked.giveUpAt()) {
-		return f, false
-	}
-	if f.Stored != nil {
-		kept := *f.Stored
-		kept.Differs = f.Reason
-		asked.Stored = &kept
-	}
-	asked.State, asked.Reason, asked.Tries, asked.Reached, asked.CompleteDownloads, asked.Resume = Waiting, "", 0, 0, 0, nil
-	asked.NotBefore = named.NotBefore
-	return asked, true
 }
 
 // A FileStore keeps the bytes of files, one object for each file, named by
