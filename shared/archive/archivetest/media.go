@@ -167,8 +167,8 @@ func (s *Files) check(old, f media.File) {
 		}
 	}
 	if has && f.Stored != nil {
-		if b, ok := s.objects.Object(f.Corp, f.ID); !ok || int64(len(b)) != f.Stored.Size {
-			s.t.Errorf("file %s is %s with %d bytes, the object has %d", f.ID, f.State, f.Stored.Size, len(b))
+		if size := s.objects.size(f.Corp, f.ID); size != f.Stored.Size {
+			s.t.Errorf("file %s is %s with %d bytes, want %d as the object has (-1: there is no object)", f.ID, f.State, f.Stored.Size, size)
 		}
 	}
 }
@@ -305,6 +305,17 @@ func (o *Objects) Object(corp, id string) ([]byte, bool) {
 	return bytes.Clone(b), ok
 }
 
+// size is how many bytes an object has; -1 if there is no object.
+func (o *Objects) size(corp, id string) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.objects[[2]string{corp, id}]
+	if !ok {
+		return -1
+	}
+	return int64(len(b))
+}
+
 // Uploads is how many uploads are begun and neither completed nor aborted.
 func (o *Objects) Uploads() int {
 	o.mu.Lock()
@@ -389,10 +400,11 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 		if u == nil || u.corp != corp || u.id != id {
 			return archive.ErrNotFound
 		}
-		var whole []byte
-		for n := 1; n <= parts; n++ {
-			whole = append(whole, u.parts[n]...)
+		inOrder := make([][]byte, parts)
+		for n := range inOrder {
+			inOrder[n] = u.parts[n+1]
 		}
+		whole := slices.Concat(inOrder...)
 		if len(u.parts) != parts || int64(len(whole)) != size {
 			return archive.ErrCorrupt
 		}

@@ -150,7 +150,6 @@ func (d *round) open(ctx context.Context) error {
 	if d.source, err = d.Sources.MediaSource(ctx, d.corp, archiveSecret); err != nil {
 		return fmt.Errorf("start the library: %w", err)
 	}
-	d.buf = make([]byte, 0, partSize+chunkSize)
 	return nil
 }
 
@@ -240,6 +239,9 @@ func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 }
 
 func (d *round) transfer(ctx context.Context, row File) *transfer {
+	if d.buf == nil && d.blocked == "" {
+		d.buf = make([]byte, 0, partSize+chunkSize)
+	}
 	t := &transfer{
 		asker:   &asker{source: d.source, timeUp: func() bool { return d.timeUp(ctx) }, sleep: d.Sleep, log: d.Log},
 		store:   d.Objects,
