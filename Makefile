@@ -7,6 +7,8 @@
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+# What runs on this machine shares the compiled packages with the functions.
+GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
@@ -33,6 +35,10 @@ ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
 endif
 
+ifeq ($(filter x86_64 arm64,$(ARCH)),)
+$(error ARCH is "$(ARCH)": want x86_64 or arm64)
+endif
+
 # $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
 want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
 # $(call refuse,NAME,target) is a line that refuses a variable of another target.
@@ -45,8 +51,7 @@ help: ## List the targets
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
 build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function: ## Build one function; sam build calls it
-	@echo "building the function $* ..."
-	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
+	@$(if $(ARTIFACTS_DIR),$(GO_BUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(call lower,$*),$(MAKE) --no-print-directory $(BUILD)/$*Function/bootstrap)
 
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
 	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
@@ -56,16 +61,13 @@ build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build cal
 .PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
 
 # ---- deploying ---------------------------------------------------------------
-arch = @$(if $(filter x86_64 arm64,$(ARCH)),:,{ echo "ARCH is \"$(ARCH)\": want x86_64 or arm64." >&2; exit 1; })
-
 # The worker as this machine can run it, to look at libraries with.
 HOST_WORKER := $(BUILD)/host/worker
-host-worker  = @CGO_ENABLED=0 go build -buildvcs=false -o $(HOST_WORKER) ./layers/finance-sdk/worker
+host-worker  = @$(GO_HOST) -o $(HOST_WORKER) ./layers/finance-sdk/worker
 
 .PHONY: layer
 layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
 	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64)
-	$(arch)
 	$(host-worker)
 	@go run ./cmd/sdk install -worker $(HOST_WORKER) -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
 	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
@@ -114,9 +116,26 @@ web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
 
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build
-build: $(FUNCTIONS:%=build-%Function) ## Build every function and the worker
+build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every function and the worker
+
+# Go would link each function again at every run: an empty build id hides that
+# nothing changed. Folders count as well: their time tells of removed files.
+SOURCES := go.mod go.sum Makefile $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+lower    = $(shell echo $1 | tr A-Z a-z)
+
+$(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
+	@echo "building the function $* ..."
+	@$(GO_BUILD) -o $@ ./functions/$(call lower,$*)
+
+$(WORKER): $(SOURCES) $(BUILD)/goarch
 	@echo "building the worker ..."
-	@$(GO_BUILD) -o $(WORKER) ./layers/finance-sdk/worker
+	@$(GO_BUILD) -o $@ ./layers/finance-sdk/worker
+
+# The processor of what is in place; newer than that where it differs.
+$(BUILD)/goarch: FORCE
+	@mkdir -p $(BUILD)
+	@echo $(GOARCH) | cmp -s - $@ || echo $(GOARCH) >$@
+FORCE:
 
 .PHONY: run
 run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
@@ -124,14 +143,14 @@ run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
 	@$(SETUP) run
 	@$(MAKE) --no-print-directory build
 	@echo "building the local cloud ..."
-	@go build -buildvcs=false -o $(BUILD)/cloud ./local/cmd/cloud
+	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
 	@exec $(BUILD)/cloud $(ARGS)
 
 .PHONY: unit
 unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one package, and those below it)
 	@$(SETUP) unit
 	@mkdir -p $(BUILD)
-	@go build -buildvcs=false -o $(BUILD)/unit ./local/cmd/unit
+	@$(GO_HOST) -o $(BUILD)/unit ./local/cmd/unit
 	@$(BUILD)/unit $(PKG)
 
 # The last lines are those of go test, one for each package.

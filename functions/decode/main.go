@@ -61,7 +61,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		View:       view,
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
-		Decrypters: newDecrypters(pool, secrets, corps, ledger, cfg.identity, time.Now),
+		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
 		Replays:    replayer,
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),

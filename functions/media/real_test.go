@@ -90,7 +90,7 @@ func newStage(t *testing.T) *stage {
 		PutArchiveSecret(t.Context(), corpid, secret.New(s.corp.Secret())))
 	saved, err := corps.Corp(t.Context(), corpid)
 	must(t, err)
-	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, SecretOKAt: saved.SecretSetAt}))
+	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, Standing: archive.Standing{SecretSetAt: saved.SecretSetAt, OKAt: saved.SecretSetAt}}))
 
 	s.function = lambda.New(lambda.Config{
 		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.Function(t, "."), Handler: "bootstrap",

@@ -47,6 +47,7 @@ func TestWhatIsMissing(t *testing.T) {
 				}
 			}
 			t.Setenv("PATH", bin)
+			t.Chdir(t.TempDir()) // away from a Python that setup installed
 			cache := t.TempDir()
 			_, err := aws.Start(t.Context(), aws.Options{Cache: cache})
 			if err == nil {

@@ -58,7 +58,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # lack notes what is missing, as a person calls it, and its packages.
 lack() {
-	case ", $missing," in *", $1,"*) return ;; esac
+	case ", $missing," in *", $1,"*) return 0 ;; esac
 	missing=${missing:+$missing, }$1
 	shift
 	packages="$packages${*:+ $*}"
@@ -91,14 +91,14 @@ for name, least in zip(sys.argv[1::2], sys.argv[2::2]):
 # in the system's Python. local/aws chooses in the same way.
 python_packages() {
 	if [ -e "$build/python" ]; then
-		cmp -s requirements.txt "$build/python/requirements.txt" && return
+		cmp -s requirements.txt "$build/python/requirements.txt" && return 0
 	elif have python3 && accepted python3 "$@"; then
-		return
+		return 0
 	fi
 	fetch_python=yes
 	if ! have python3; then
 		lack "Python 3.11 or newer with venv" python3 python3-venv
-	elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+	elif ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
 		lack "Python 3.11 or newer with venv" python3 python3-venv
 	elif ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
 		lack "Python's venv" python3-venv

@@ -68,52 +68,27 @@ func (a *asker) logCrash(ctx context.Context, f File, err error) {
 	}
 }
 
-// answer reads an error of the library. again says that the same call may be
-// repeated at once. known is false for an error that is not the library's.
+// answer reads an error of the library (law 10). again says that the same call
+// may be repeated at once. known is false for an error that is not the library's.
 func answer(err error) (_ Outcome, again, known bool) {
-	var sdk *archive.SDKError
-	var crash *archive.CrashError
-	var library *archive.LibraryError
-	switch {
-	case errors.As(err, &sdk):
-		o, again := answerCode(sdk)
-		return o, again, true
-	case errors.As(err, &crash):
-		switch {
-		case crash.Op != "GetMediaData":
-			return Outcome{End: CorpTrouble, Reason: string(archive.CauseLibraryCrash)}, false, true
-		case crash.How == archive.Hung:
-			// A repeated call would cost the round another time limit.
-			return Outcome{End: TryFailed, Reason: ReasonHangs, Lasting: true, Broken: true}, false, true
-		}
-		return Outcome{End: TryFailed, Reason: ReasonCrashes, Lasting: true}, true, true
-	case errors.As(err, &library):
-		return Outcome{End: CorpTrouble, Reason: string(archive.CauseLibraryMissing)}, false, true
-	}
-	return Outcome{}, false, false
-}
-
-// answerCode reads a return code of the library. GetMediaData answers no JSON,
-// so WeCom's errcodes, if they come at all, come as its return code too
-// (wecom.md 1.7).
-func answerCode(e *archive.SDKError) (_ Outcome, again bool) {
+	e, known := archive.LibraryFailed(err)
 	ofFile := e.Op == "GetMediaData"
-	switch {
-	case ofFile && (e.Code == archive.CodeExpired || e.Code == 301048):
-		return Outcome{End: FileDeleted}, false
-	case ofFile && e.Code == 10005:
-		return Outcome{End: TryFailed, Reason: ReasonBadFileID, Lasting: true}, false
+	o := Outcome{End: CorpTrouble, Reason: string(e.Cause), Refused: e.Response == archive.RespondRefuse}
+	switch passing := e.Response == archive.RespondRetry; {
+	case !ofFile || o.Refused:
+	case e.Hung:
+		// A repeated call would cost the round another time limit.
+		return Outcome{End: TryFailed, Reason: ReasonHangs, Lasting: true, Broken: true}, false, known
+	case e.Cause == archive.CauseLibraryCrash:
+		return Outcome{End: TryFailed, Reason: ReasonCrashes, Lasting: true}, true, known
+	case e.Code == archive.CodeExpired || e.Code == 301048:
+		return Outcome{End: FileDeleted}, false, known
+	case e.Code == 10005:
+		return Outcome{End: TryFailed, Reason: ReasonBadFileID, Lasting: true}, false, known
+	case passing || e.Cause == archive.CauseUnknownResponse:
+		// The code may be about this file only: single files fail permanently with
+		// codes that mean passing trouble for others (wecom.md 1.7).
+		return Outcome{End: TryFailed, Reason: "sdk_" + strconv.Itoa(e.Code), Lasting: !passing}, passing, known
 	}
-	native := e.Code >= 10000 && e.Code < 20000
-	cause, respond := archive.Classify(e.Op, e.Code, native)
-	if respond == archive.RespondRefuse {
-		return Outcome{End: CorpTrouble, Reason: string(cause), Refused: true}, false
-	}
-	passing := respond == archive.RespondRetry
-	if !ofFile || !passing && cause != archive.CauseUnknownResponse {
-		return Outcome{End: CorpTrouble, Reason: string(cause)}, false
-	}
-	// The code may be about this file only: single files fail permanently with
-	// codes that mean passing trouble for others (wecom.md 1.7).
-	return Outcome{End: TryFailed, Reason: "sdk_" + strconv.Itoa(e.Code), Lasting: !passing}, passing
+	return o, false, known
 }

@@ -15,9 +15,6 @@ type Ledger interface {
 	// PullState reads the state last saved. Without one it answers a zero state
 	// with Corp set.
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
-	// RecordRefusal adds to the refusals that our address has had. by is the
-	// corp.
-	RecordRefusal(ctx context.Context, by string, at time.Time) error
 }
 
 const (
@@ -44,6 +41,7 @@ type Fetcher struct {
 	Corps   archive.CorpReader
 	Secrets archive.SecretReader
 	Ledger  Ledger
+	Gate    *archive.Gate
 	Sources Sources
 	Files   Table
 	Objects Store
@@ -117,7 +115,7 @@ func FetchBlockedBy(c archive.Corp, s archive.PullState) archive.Cause {
 			return t.Cause
 		}
 	}
-	if !s.SecretWorks(c) {
+	if !s.Works(c.SecretSetAt) {
 		return archive.CauseSecret
 	}
 	return ""
@@ -273,7 +271,7 @@ func (d *round) step(ctx context.Context, t *transfer, row File) (Outcome, error
 	}
 	if o.Refused {
 		// A crash here leaves a refusal uncounted. The round is over in any case.
-		if err := d.Ledger.RecordRefusal(ctx, d.corp, d.Now()); err != nil {
+		if err := d.Gate.Note(ctx, archive.Trusted, d.corp, "media"); err != nil {
 			return Outcome{}, fmt.Errorf("record refusal: %w", err)
 		}
 	}

@@ -309,7 +309,9 @@ func TestUnprovedSecretIsNotShown(t *testing.T) {
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "newe", archivetest.Start.Add(time.Minute)))
 	b.Must(b.fetch(t.Context()))
 	b.want(f, media.Waiting, "", nil)
-	b.Must(b.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.Start.Add(time.Minute)}))
+	b.Must(b.Ledger.SavePullState(t.Context(), archive.PullState{
+		Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.Start.Add(time.Minute), OKAt: archivetest.Start},
+	}))
 	b.Must(b.fetch(t.Context()))
 	b.want(f, media.Stored, "", []byte("x"))
 }
@@ -353,8 +355,8 @@ func TestCorpTroubleEndsTheRound(t *testing.T) {
 			if tries != 0 || reasons != string(c.cause) {
 				t.Errorf("got %d tries and reasons %q, want none and %q", tries, reasons, c.cause)
 			}
-			if n, err := b.Ledger.Refusals(t.Context(), archivetest.Start); err != nil || n != c.refusals {
-				t.Errorf("got %d refusals counted, %v; want %d", n, err, c.refusals)
+			if n := b.Refusals(archivetest.Start); n != c.refusals {
+				t.Errorf("got %d refusals counted, want %d", n, c.refusals)
 			}
 			if reqs := b.Media.Take(); len(reqs) != 0 {
 				t.Errorf("got requests %v, want none", reqs)
@@ -380,7 +382,7 @@ func TestRefusalEndsTheRoundAlsoUncounted(t *testing.T) {
 		return media.Chunk{}, codeError(40001)
 	})
 	f.Arm(func(call archivetest.Call) (archivetest.Outcome, error) {
-		if call.Name == "Ledger.RecordRefusal" {
+		if call.Name == "Ledger.PutTry" {
 			return archivetest.FailsBefore, nil
 		}
 		return archivetest.Works, nil

@@ -33,7 +33,7 @@ type fixture struct {
 func newFixture(t testing.TB, f *archivetest.Faults) *fixture {
 	b := &fixture{Fixture: archivetest.NewFixture(t, f)}
 	b.fetcher = &media.Fetcher{
-		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Sources: b.Library, Files: b.Files, Objects: b.Objects,
+		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Sources: b.Library, Files: b.Files, Objects: b.Objects,
 		Queue: b.Media, MaxSize: media.MaxSize, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: slog.New(slog.DiscardHandler),
 	}
 	b.trouble("")
@@ -42,7 +42,7 @@ func newFixture(t testing.TB, f *archivetest.Faults) *fixture {
 
 // trouble saves what the puller found last; empty for no trouble.
 func (b *fixture) trouble(c archive.Cause) {
-	s := archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet}
+	s := archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}
 	if c != "" {
 		s.Trouble = &archive.Trouble{Cause: c}
 	}

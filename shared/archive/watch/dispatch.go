@@ -143,7 +143,7 @@ func (d *Dispatcher) requestPulls(ctx context.Context, corps []archive.Corp, sta
 	minute := now.Unix() / 60
 	var reqs []archive.PullRequest
 	for _, c := range corps {
-		if !c.Enabled || !archive.Due(c, states[c.ID], now) {
+		if !c.Enabled || !states[c.ID].Due(c.SecretSetAt, now) {
 			continue
 		}
 		if now.Sub(c.CallbackAt) < callbackLive && (minute+int64(turn(c.ID)))%fewTicks != 0 {

@@ -68,7 +68,7 @@ func TestTickRequestsPulls(t *testing.T) {
 	t.Run("not while paused, at once when the secret changed", func(t *testing.T) {
 		d, disp := newDispatch(t, &archivetest.Faults{})
 		d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{
-			Corp: archivetest.Corp, NotBefore: d.Clock.Now().Add(6 * time.Hour), SecretRefusedAt: archivetest.SecretSet, Refusals: 3}))
+			Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, NotBefore: d.Clock.Now().Add(6 * time.Hour), Refusals: 3}}))
 		if got := count(d, disp, 10); got != 0 {
 			t.Errorf("got %d pulls, want none", got)
 		}
@@ -254,7 +254,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		d.Must(disp.Tick(t.Context()))
 		return d.Media.Take()
 	}
-	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet}))
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
 	if got := tick(); len(got) != 0 {
 		t.Errorf("no files: got %v", got)
 	}
@@ -273,7 +273,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		t.Errorf("the queue is long: got %v", got)
 	}
 	disp.MediaDepth = depth(0)
-	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}))
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, OKAt: archivetest.Start, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}}))
 	n := 0
 	for range 10 {
 		n += len(tick())
