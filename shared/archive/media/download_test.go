@@ -129,6 +129,36 @@ func TestRepeatedlyLostUploadsPauseTheFile(t *testing.T) {
 	b.want(f, media.Stored, "", content(2*part+5))
 }
 
+// The store has lost one part of an upload. The file is downloaded again and is
+// never completed without the part.
+func TestMissingPartRestartsTheFile(t *testing.T) {
+	b := newFixture(t, &archivetest.Faults{})
+	body := content(2*part + 5)
+	f := b.file("f", body)
+	b.register(f)
+	calls := 0
+	b.fetcher.Objects = incomplete{b.Objects, &calls}
+	b.Must(b.fetch(t.Context()))
+	b.want(f, media.Stored, "", body)
+	b.wantNoUploads()
+	if calls != 2 {
+		t.Errorf("got %d calls to complete the upload, want 2", calls)
+	}
+}
+
+// incomplete lacks a part when an upload is first completed.
+type incomplete struct {
+	*archivetest.Objects
+	calls *int
+}
+
+func (o incomplete) CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error {
+	if *o.calls++; *o.calls == 1 {
+		return fmt.Errorf("part missing: %w", archive.ErrCorrupt)
+	}
+	return o.Objects.CompleteUpload(ctx, corp, id, upload, parts, size)
+}
+
 // forgetful loses every upload before its second part.
 type forgetful struct{ *archivetest.Objects }
 

@@ -120,6 +120,32 @@ func TestPauseHoldsWhereTheListIsStale(t *testing.T) {
 	b.want(file, media.Stored, "", []byte("x"))
 }
 
+// A failed chunk is not tried again when the round has no time for another
+// chunk.
+func TestNoSecondTryWithoutTime(t *testing.T) {
+	b := newFixture(t, &archivetest.Faults{})
+	f := b.file("f", []byte("x"))
+	b.register(f)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	calls := 0
+	b.fetcher.Now = func() time.Time {
+		if calls > 0 {
+			return deadline.Add(-time.Second)
+		}
+		return b.Clock.Now()
+	}
+	b.answers(func(string, media.Chunk, error) (media.Chunk, error) {
+		calls++
+		return media.Chunk{}, codeError(10001)
+	})
+	b.Must(b.fetch(ctx))
+	if row := b.row(f); calls != 1 || row.Tries != 1 || row.Reason != "sdk_10001" {
+		t.Errorf("got %d calls, %d tries and %q, want one call and one try", calls, row.Tries, row.Reason)
+	}
+}
+
 // failure is what WeCom or its library does to a file.
 type failure struct {
 	name   string
