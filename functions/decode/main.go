@@ -43,35 +43,24 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, "")
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
-	view := dynamostore.NewMessages(db, cfg.messages)
-	journal := s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal)
 	queues := sqs.NewFromConfig(sdk)
-	replayer := &decode.Replayer{
-		Ledger:  ledger,
-		Heads:   ledger,
-		Journal: journal,
-		View:    view,
-		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
-		Now:     time.Now,
-		Log:     log,
-	}
-	decoder := &decode.Decoder{
+	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
-		Journal:    journal,
-		View:       view,
+		Jobs:       ledger,
+		Heads:      ledger,
+		Journal:    s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
+		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
 		Decrypters: newDecrypters(pool, secrets, corps, ledger, cfg.identity, time.Now),
-		Replays:    replayer,
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Media:      sqsqueue.NewMedia(queues, cfg.files, rand.Text),
+		Decodes:    sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
 		Log:        log,
-	}
-	replayer.Decode = decoder.Decode
-	replayer.Verify = (&decode.Verifier{Decoder: decoder, View: view}).Page
+	})
 	return serve(log, decoder.Decode, replayer.Run), nil
 }
 

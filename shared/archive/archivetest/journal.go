@@ -134,7 +134,8 @@ func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archi
 	})
 }
 
-// Damage alters the stored page of a row, as nobody should be able to.
+// Damage changes a byte of a row's stored page. A change like this needs access
+// to the bucket.
 func (j *Journal) Damage(row archive.Row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -143,11 +144,19 @@ func (j *Journal) Damage(row archive.Row) {
 	j.objects[pageName(row)] = b
 }
 
-// Lose removes the stored page of a row, as nobody should be able to.
+// Lose removes a row's stored page. A removal like this needs access to the
+// bucket.
 func (j *Journal) Lose(row archive.Row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.objects, pageName(row))
+}
+
+// LoseMessage removes the stored bytes of a large message.
+func (j *Journal) LoseMessage(corp string, o archive.Overflow) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.objects, messageName(corp, o))
 }
 
 func (j *Journal) holds(name string) bool {

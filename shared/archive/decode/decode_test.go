@@ -616,7 +616,9 @@ func TestReplayKeepsItsPlace(t *testing.T) {
 		d.Must(d.Pull(archive.PullRequest{}))
 	}
 	d.Work()
-	d.Replayer.Journal = slowJournal{d.Journal, d.Clock}
+	slow := d.Config
+	slow.Journal = slowJournal{d.Journal, d.Clock}
+	d.Configure(slow)
 	d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "r", Version: 9, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
 	for range 10 {
 		reqs := d.Decodes.Take()
