@@ -70,7 +70,7 @@ func appState(corp archive.Corp, reach directory.Reach) stepState {
 	}
 	state := done
 	for _, access := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
-		s := reach.State(access, corp)
+		s := reach.Standing(access, corp)
 		switch {
 		case s.Trouble != nil && access.Step(s.Trouble.Cause) == directory.AppStep:
 			return redo
@@ -212,7 +212,7 @@ func readSubject(plain []byte) subject {
 // fetchAnew requests the name that an event says has changed, if it was ever
 // fetched: names are fetched for readers, not for every new contact.
 func (a *api) fetchAnew(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
-	req := directory.Request{Corp: corp, Why: "event", Anew: true}
+	req := directory.Request{Corp: corp, Why: "event", Again: true}
 	switch {
 	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
 		known, err := a.contacts.People(ctx, corp, []string{about.Contact})

@@ -77,7 +77,7 @@ func (a *api) getInspection(ctx context.Context, c *call) (answer, error) {
 	}
 	j := inspectionJSON{CheckedAt: momentOrNull(reach.CheckedAt)}
 	for _, access := range directory.Accesses {
-		s := reach.State(access, c.corp)
+		s := reach.Standing(access, c.corp)
 		out := accessJSON{Access: access, OKAt: momentOrNull(s.OKAt)}
 		if s.NotBefore.After(a.now()) {
 			out.NotBefore = momentOrNull(s.NotBefore)

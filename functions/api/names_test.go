@@ -247,7 +247,7 @@ func TestAppIsSavedAndTried(t *testing.T) {
 }
 
 // note is a state of an access for the secrets that are saved now.
-func (w *world) note(a directory.Access, s directory.AccessState) {
+func (w *world) note(a directory.Access, s archive.Standing) {
 	w.t.Helper()
 	reach, err := w.contacts.Reach(w.t.Context(), corp)
 	if err != nil {
@@ -257,7 +257,7 @@ func (w *world) note(a directory.Access, s directory.AccessState) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s.SecretSetAt = reach.State(a, c).SecretSetAt
+	s.SecretSetAt = reach.Standing(a, c).SecretSetAt
 	if err := w.contacts.SaveAccess(w.t.Context(), corp, a, s); err != nil {
 		w.t.Fatal(err)
 	}
@@ -306,8 +306,8 @@ func TestInspection(t *testing.T) {
 	// The results, in the words of the step that mends them.
 	ok(t, w.contacts.SaveScope(t.Context(), corp, directory.Scope{Count: 2, Members: []string{"lin.hua", "0042"}, At: w.now()}))
 	ok(t, w.contacts.SaveChecked(t.Context(), corp, w.now()))
-	w.note(directory.AccessArchive, directory.AccessState{OKAt: w.now(), NotBefore: w.now().Add(-time.Hour)})
-	w.note(directory.AccessCustomers, directory.AccessState{
+	w.note(directory.AccessArchive, archive.Standing{OKAt: w.now(), NotBefore: w.now().Add(-time.Hour)})
+	w.note(directory.AccessCustomers, archive.Standing{
 		NotBefore: w.now().Add(time.Hour),
 		Trouble:   &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "externalcontact/get", Code: 60020, FromIP: "203.0.113.9", Since: w.now(), At: w.now()},
 	})
@@ -320,13 +320,13 @@ func TestInspection(t *testing.T) {
 		t.Errorf("got trouble %+v", trouble)
 	}
 	for _, step := range []struct {
-		customers, members directory.AccessState
+		customers, members archive.Standing
 		want               stepState
 	}{
-		{directory.AccessState{OKAt: w.now()}, directory.AccessState{}, waiting},
-		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now()}, done},
-		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, redo},
-		{directory.AccessState{OKAt: w.now()}, directory.AccessState{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, done},
+		{archive.Standing{OKAt: w.now()}, archive.Standing{}, waiting},
+		{archive.Standing{OKAt: w.now()}, archive.Standing{OKAt: w.now()}, done},
+		{archive.Standing{OKAt: w.now()}, archive.Standing{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, redo},
+		{archive.Standing{OKAt: w.now()}, archive.Standing{OKAt: w.now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, done},
 	} {
 		w.note(directory.AccessCustomers, step.customers)
 		w.note(directory.AccessMembers, step.members)
@@ -444,7 +444,7 @@ func TestAppCallback(t *testing.T) {
 		dedups[s.dedup] = true
 		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.body})
 		ok(t, err)
-		if r.Anew && !r.Force {
+		if r.Again && !r.Force {
 			anew++
 		}
 	}

@@ -55,9 +55,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("never asked: got lag %d, hours %v", *s.LagSeconds, *s.HoursLeft)
 	}
 	if err := w.ledger.SavePullState(t.Context(), archive.PullState{
-		Corp: corp, LastCallAt: w.now(), LastPageAt: w.now(), LastEmptyAt: w.now().Add(-121 * time.Hour), NotBefore: w.now().Add(time.Hour),
-		Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.99", Since: noon, At: w.now()},
-		Gaps:    2, LastGap: &archive.GapNote{After: 1 << 60, Last: 1<<60 + 1, Reason: "record_too_large", At: noon},
+		Corp: corp, LastCallAt: w.now(), LastPageAt: w.now(), LastEmptyAt: w.now().Add(-121 * time.Hour), Standing: archive.Standing{NotBefore: w.now().Add(time.Hour),
+			Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.99", Since: noon, At: w.now()}},
+		Gaps: 2, LastGap: &archive.GapNote{After: 1 << 60, Last: 1<<60 + 1, Reason: "record_too_large", At: noon},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
-		Decrypters: newDecrypters(pool, secrets, corps, ledger, cfg.identity, time.Now),
+		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Media:      sqsqueue.NewMedia(queues, cfg.files, rand.Text),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func (identities) Identity(context.Context, string) (string, secret.Value, error
 func TestIdentityForDecoding(t *testing.T) {
 	f := &archivetest.Faults{}
 	store := identities{archivetest.NewSecrets(f)}
-	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), "", time.Now)
+	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), nil, "", time.Now)
 	id, err := d.identityFor(t.Context(), corp)
 	if err != nil || id.CorpID != corp || id.Secret.IsZero() {
 		t.Errorf("no secret saved: got %v, %v; want the corp with some text", id.CorpID, err)
@@ -111,18 +112,18 @@ func TestSecretsAreSpared(t *testing.T) {
 		refused bool                     // Init refused the last one in this process
 		want    error
 	}{
-		{name: "the secret works", state: archive.PullState{SecretOKAt: setAt}},
-		{name: "it works, and the budget is used up", state: archive.PullState{SecretOKAt: setAt}, record: flood(other)},
-		{name: "it works for the puller, and was refused here", state: archive.PullState{SecretOKAt: setAt}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
-		{name: "another one worked", state: archive.PullState{SecretOKAt: setAt.Add(-time.Hour)}},
+		{name: "the secret works", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}},
+		{name: "it works, and the budget is used up", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, record: flood(other)},
+		{name: "it works for the puller, and was refused here", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
+		{name: "another one worked", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt.Add(-time.Hour), OKAt: setAt}}},
 		{name: "never tried"},
 		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
 		{name: "Init refused it to the puller",
-			state: archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}, want: errRefused},
+			state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}}, want: errRefused},
 		{name: "Init refused the one before to the puller",
-			state: archive.PullState{SecretRefusedAt: setAt.Add(-time.Hour), Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}},
+			state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt.Add(-time.Hour), Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}}},
 		{name: "a call was refused to the puller",
-			state:  archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "GetChatData"}},
+			state:  archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "GetChatData"}}},
 			record: map[string]time.Duration{corp: time.Minute}},
 		{name: "refused to another process", record: map[string]time.Duration{corp + "/decode": 59 * time.Minute}, want: errRefused},
 		{name: "refused to another process an hour ago", record: map[string]time.Duration{corp + "/decode": 61 * time.Minute}},
@@ -146,7 +147,7 @@ func TestSecretsAreSpared(t *testing.T) {
 			}
 			must(corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: setAt}))
 			must(corps.SetSecret(ctx, corp, "thei", setAt))
-			d := newDecrypters(pool, store, corps, ledger, "", func() time.Time { return now })
+			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", func() time.Time { return now })
 			if tt.passed || tt.refused {
 				dec, err := d.Decrypter(ctx, corp)
 				must(err)
@@ -157,13 +158,20 @@ func TestSecretsAreSpared(t *testing.T) {
 			tt.state.Corp = corp
 			must(ledger.SavePullState(ctx, tt.state))
 			for by, ago := range tt.record {
-				must(ledger.RecordRefusal(ctx, by, now.Add(-ago)))
+				must(refuse(ctx, ledger, by, now.Add(-ago)))
 			}
 			if _, err := d.Decrypter(ctx, corp); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
 	}
+}
+
+// refuse records a refusal to a corp's secret: by is the corp and, behind a
+// slash, the function that showed it; the puller if there is none.
+func refuse(ctx context.Context, log archive.TryLog, by string, at time.Time) error {
+	id, function, _ := strings.Cut(by, "/")
+	return log.PutTry(ctx, archive.Try{Way: archive.Trusted, Corp: id, By: cmp.Or(function, "pull"), At: at, State: archive.TryRefused})
 }
 
 // flood uses up the budget of our address.
@@ -184,11 +192,11 @@ func TestSecretsAreSparedWithAnIdentity(t *testing.T) {
 	pool := sdkworker.NewPool(sdkworker.Config{})
 	t.Cleanup(pool.Close)
 	for name, by := range map[string]string{"operator": "wwoperator0000000/decode", "": corp + "/decode"} {
-		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, name, func() time.Time { return now })
+		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, name, func() time.Time { return now })
 		if _, err := d.Decrypter(ctx, corp); err != nil {
 			t.Errorf("%q: got %v, want a try", name, err)
 		}
-		if err := ledger.RecordRefusal(ctx, by, now); err != nil {
+		if err := refuse(ctx, ledger, by, now); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Decrypter(ctx, corp); !errors.Is(err, errRefused) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,10 +24,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
-	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
@@ -40,51 +37,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// The function's own binary, the worker and the library, and where the AWS
-// services are: made once for all tests.
-var built struct {
-	function, worker, library string
-	services                  *aws.Services
-}
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "media-test-")
-		if err == nil {
-			defer func() { _ = os.RemoveAll(dir) }()
-			err = build(dir)
-		}
-		if err == nil && built.services == nil {
-			if built.services, err = aws.Start(context.Background(), aws.Options{}); err == nil {
-				defer built.services.Stop()
-				for _, v := range built.services.Env() { // for awstest
-					name, value, _ := strings.Cut(v, "=")
-					_ = os.Setenv(name, value)
-				}
-			}
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
-
-func build(dir string) error {
-	built.services, _ = aws.FromEnv(os.Getenv)
-	built.function, built.worker = filepath.Join(dir, "bootstrap"), filepath.Join(dir, "worker")
-	for out, pkg := range map[string]string{built.function: ".", built.worker: "../../layers/finance-sdk/worker"} {
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", pkg, err, text)
-		}
-	}
-	var err error
-	built.library, err = standin.Build(context.Background(), dir)
-	return err
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 // stage is the function with everything around it real: the library in its
 // worker, a WeCom with a corp, tables, bucket and queue.
@@ -118,12 +71,12 @@ func newStage(t *testing.T) *stage {
 	tables := map[string]string{"CORPS_TABLE": "CorpsTable", "LEDGER_TABLE": "LedgerTable", "MEDIA_TABLE": "MediaTable"}
 	env := map[string]string{
 		"MEDIA_BUCKET": s.bucket, "MEDIA_QUEUE_URL": awstest.FIFOQueue(t), "SECRETS_PREFIX": awstest.Name(t),
-		"SDK_WORKER": built.worker, "SDK_LIBRARY": built.library, "WECOM_PROXY": proxy.URL,
+		"SDK_WORKER": built.Worker(t), "SDK_LIBRARY": built.Library(t), "WECOM_PROXY": proxy.URL,
 	}
 	for name, id := range tables {
 		env[name] = awstest.Table(t, id)
 	}
-	for _, v := range built.services.Env() {
+	for _, v := range awstest.Services(t).Env() {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
@@ -137,10 +90,10 @@ func newStage(t *testing.T) *stage {
 		PutArchiveSecret(t.Context(), corpid, secret.New(s.corp.Secret())))
 	saved, err := corps.Corp(t.Context(), corpid)
 	must(t, err)
-	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, SecretOKAt: saved.SecretSetAt}))
+	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, Standing: archive.Standing{SecretSetAt: saved.SecretSetAt, OKAt: saved.SecretSetAt}}))
 
 	s.function = lambda.New(lambda.Config{
-		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.function, Handler: "bootstrap",
+		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.Function(t, "."), Handler: "bootstrap",
 		MemorySize: 1024, Timeout: 5 * time.Minute, LogFormat: "JSON", LogLevel: "INFO", Env: env,
 		Concurrency: 2, IdleAfter: time.Minute, Output: testLog{t}, Log: slog.New(slog.DiscardHandler),
 	})

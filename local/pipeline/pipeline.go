@@ -103,7 +103,7 @@ func New(o Options) (*Pipeline, error) {
 	go func() { _ = p.server.Serve(listener) }() // ends with Close
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
 	p.Puller = &pull.Puller{
-		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Journal: journal,
+		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
 		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
 	p.Decoder, p.Replayer = decode.New(decode.Config{

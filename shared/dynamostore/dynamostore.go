@@ -18,7 +18,8 @@
 //	          <corp>            loss#<since>
 //	          <corp>            told                            what people were last told of the corp
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
-//	          @address          refusal#<time>#<by>             expires after a day; by is a corp, or <corp>/decode
+//	          @address          try#<way>#<time>#<corp>#<by>    a secret was shown to WeCom; expires after a day
+//	          @address          try#<way>#wait#<corp>           the corp waits for a free place
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
 //	          <corp>#r#<conv>   <msgid>                         the message was withdrawn
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
@@ -32,7 +33,7 @@
 //
 // Numbers in keys are padded with zeros to sort as numbers; ids of others are
 // escaped where they could be taken for another key's part, and replaced by
-// their digest where they are too long for a key. The refusals are the one
+// their digest where they are too long for a key. The tries are the one
 // partition that is no corp's: they belong to the address that all corps share.
 //
 // Keys and bindings share a prefix so that one consistent Query reads both,

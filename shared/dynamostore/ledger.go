@@ -59,10 +59,11 @@ const (
 	lossPrefix    = "loss#"
 	replayPrefix  = "replay#"
 
-	addressPK     = "@address" // no corp id: those begin with a letter
-	refusalPrefix = "refusal#"
-	// refusalLife is a little more than the 24 hours that anybody asks about.
-	refusalLife = 25 * time.Hour
+	addressPK = "@address" // no corp id: those begin with a letter
+	tryPrefix = "try#"
+	waitMark  = "wait#" // behind every time
+	// tryLife is a little more than the day that the gate looks back.
+	tryLife = 25 * time.Hour
 )
 
 // As in the table of corps, the items have the fields of what they hold.
@@ -118,19 +119,24 @@ type (
 		Stuck       bool      `dynamodbav:"stuck"`
 	}
 	stateItem struct {
-		LastCallAt      time.Time      `dynamodbav:"last_call"`
-		LastPageAt      time.Time      `dynamodbav:"last_page"`
-		LastEmptyAt     time.Time      `dynamodbav:"last_empty"`
-		Trouble         *troubleItem   `dynamodbav:"trouble,omitempty"`
-		NotBefore       time.Time      `dynamodbav:"not_before"`
-		Refusals        int            `dynamodbav:"refusals"`
-		SecretOKAt      time.Time      `dynamodbav:"secret_ok"`
-		SecretRefusedAt time.Time      `dynamodbav:"secret_refused"`
-		Limit           int            `dynamodbav:"limit"`
-		GapSearch       *gapSearchItem `dynamodbav:"gap_search,omitempty"`
-		HeadDay         string         `dynamodbav:"head_day"`
-		Gaps            int            `dynamodbav:"gaps"`
-		LastGap         *gapItem       `dynamodbav:"last_gap,omitempty"`
+		LastCallAt  time.Time      `dynamodbav:"last_call"`
+		LastPageAt  time.Time      `dynamodbav:"last_page"`
+		LastEmptyAt time.Time      `dynamodbav:"last_empty"`
+		Standing    standingItem   `dynamodbav:"standing"`
+		Limit       int            `dynamodbav:"limit"`
+		GapSearch   *gapSearchItem `dynamodbav:"gap_search,omitempty"`
+		HeadDay     string         `dynamodbav:"head_day"`
+		Gaps        int            `dynamodbav:"gaps"`
+		LastGap     *gapItem       `dynamodbav:"last_gap,omitempty"`
+	}
+	standingItem struct {
+		SecretSetAt time.Time    `dynamodbav:"secret_set"`
+		OKAt        time.Time    `dynamodbav:"ok"`
+		Refusals    int          `dynamodbav:"refusals"`
+		RefusedAt   time.Time    `dynamodbav:"refused"`
+		NotBefore   time.Time    `dynamodbav:"not_before"`
+		HeldUntil   time.Time    `dynamodbav:"held_until"`
+		Trouble     *troubleItem `dynamodbav:"trouble,omitempty"`
 	}
 	gapItem struct {
 		After  uint64    `dynamodbav:"after"`
@@ -327,9 +333,8 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	it, err := encode(s.Corp, stateSK, stateItem{
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
-		Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore,
-		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
+		Standing: newStandingItem(s.Standing),
+		Limit:    s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
 	if err != nil {
 		return err
@@ -340,6 +345,20 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	return nil
 }
 
+func newStandingItem(s archive.Standing) standingItem {
+	return standingItem{
+		SecretSetAt: s.SecretSetAt, OKAt: s.OKAt, Refusals: s.Refusals, RefusedAt: s.RefusedAt, NotBefore: s.NotBefore, HeldUntil: s.HeldUntil,
+		Trouble: (*troubleItem)(s.Trouble),
+	}
+}
+
+func (s standingItem) standing() archive.Standing {
+	return archive.Standing{
+		SecretSetAt: s.SecretSetAt, OKAt: s.OKAt, Refusals: s.Refusals, RefusedAt: s.RefusedAt, NotBefore: s.NotBefore, HeldUntil: s.HeldUntil,
+		Trouble: (*archive.Trouble)(s.Trouble),
+	}
+}
+
 func readState(it item) (archive.PullState, error) {
 	s, err := readItem[stateItem](it)
 	if err != nil {
@@ -348,51 +367,56 @@ func readState(it item) (archive.PullState, error) {
 	return archive.PullState{
 		Corp:       keyOf(it, "pk"),
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
-		Trouble: (*archive.Trouble)(s.Trouble), NotBefore: s.NotBefore,
-		Refusals: s.Refusals, SecretOKAt: s.SecretOKAt, SecretRefusedAt: s.SecretRefusedAt,
-		Limit: s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
+		Standing: s.Standing.standing(),
+		Limit:    s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil
 }
 
-// RecordRefusal implements [pull.Ledger].
-func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
-	it, err := encode(addressPK, refusalPrefix+timeText(at)+"#"+by, struct {
-		Expires int64 `dynamodbav:"ttl"` // Unix seconds, as DynamoDB wants them
-	}{at.Add(refusalLife).Unix()})
+// tryItem is a try. What its key says is not repeated.
+type tryItem struct {
+	State      archive.TryState `dynamodbav:"state"`
+	At         time.Time        `dynamodbav:"at"`
+	Registered time.Time        `dynamodbav:"registered"`
+	Expires    int64            `dynamodbav:"ttl"` // Unix seconds, as DynamoDB wants them
+}
+
+// PutTry implements [archive.TryLog].
+func (l *Ledger) PutTry(ctx context.Context, t archive.Try) error {
+	sk := tryPrefix + string(t.Way) + "#" + timeText(t.At) + "#" + t.Corp + "#" + t.By
+	if t.Mark() {
+		sk = tryPrefix + string(t.Way) + "#" + waitMark + t.Corp
+	}
+	it, err := encode(addressPK, sk, tryItem{State: t.State, At: t.At, Registered: t.Registered, Expires: t.At.Add(tryLife).Unix()})
 	if err != nil {
 		return err
 	}
 	if err := l.put(ctx, l.client, it); err != nil {
-		return fmt.Errorf("recording a refusal of %s: %w", by, err)
+		return fmt.Errorf("storing a try of %s: %w", t.Corp, err)
 	}
 	return nil
 }
 
-// Refusals implements [pull.Ledger], reading consistently.
-func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
-	names, err := l.refusals(ctx, since)
-	return len(names), err
-}
-
-// RefusedSince reports whether a refusal by the name was recorded at or after
-// since, which is at most 24 hours ago.
-func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (bool, error) {
-	names, err := l.refusals(ctx, since)
-	return slices.Contains(names, by), err
-}
-
-// refusals are the names by which refusals were recorded at or after since.
-func (l *Ledger) refusals(ctx context.Context, since time.Time) ([]string, error) {
-	// The end sorts after all refusals.
-	in := consistently(within(addressPK, refusalPrefix+timeText(since), refusalPrefix+"~"))
-	names, err := collect(l.query(ctx, l.client, in), func(it item) (string, error) {
-		_, by, _ := strings.Cut(strings.TrimPrefix(keyOf(it, "sk"), refusalPrefix), "#")
-		return by, nil
+// Tries implements [archive.TryLog]. One Query reads the tries of a way and,
+// behind them, the corps that wait.
+func (l *Ledger) Tries(ctx context.Context, way archive.Way, since time.Time) ([]archive.Try, error) {
+	prefix := tryPrefix + string(way) + "#"
+	in := consistently(within(addressPK, prefix+timeText(since), prefix+"~"))
+	tries, err := collect(l.query(ctx, l.client, in), func(it item) (archive.Try, error) {
+		v, err := readItem[tryItem](it)
+		t := archive.Try{Way: way, At: v.At, State: v.State, Registered: v.Registered}
+		place := strings.TrimPrefix(keyOf(it, "sk"), prefix)
+		if corp, waits := strings.CutPrefix(place, waitMark); waits {
+			t.Corp = corp
+			return t, err
+		}
+		_, who, _ := strings.Cut(place, "#")
+		t.Corp, t.By, _ = strings.Cut(who, "#")
+		return t, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading refusals: %w", err)
+		return nil, fmt.Errorf("reading tries: %w", err)
 	}
-	return names, nil
+	return tries, nil
 }
 
 // Row implements [decode.Ledger].

@@ -232,20 +232,6 @@ func TestRerequested(t *testing.T) {
 	check(t, "the chain", archive.ChainHash(row), row.Hash)
 }
 
-func TestRefusalsAreTheAddresss(t *testing.T) {
-	s, ctx := newLedger(t), t.Context()
-	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
-	must(t, s.RecordRefusal(ctx, corp, at(0)))
-	must(t, s.RecordRefusal(ctx, neighbor, at(0)))
-	must(t, s.RecordRefusal(ctx, corp, at(10)))
-	must(t, s.RecordRefusal(ctx, corp, at(10)))
-	for since, want := range map[time.Time]int{at(-5): 3, at(0): 3, at(0).Add(1): 1, at(10): 1, at(11): 0} {
-		got, err := s.Refusals(ctx, since)
-		must(t, err)
-		check(t, "refusals since "+since.String(), got, want)
-	}
-}
-
 func TestLossIsRecordedOnce(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	first := archive.Loss{Corp: corp, Since: start, At: start.Add(archive.Retention)}

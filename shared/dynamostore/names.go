@@ -103,13 +103,6 @@ type (
 		SecretPrefix string    `dynamodbav:"secret_prefix"`
 		SetAt        time.Time `dynamodbav:"set_at"`
 	}
-	accessItem struct {
-		SecretSetAt time.Time    `dynamodbav:"secret_set_at"`
-		OKAt        time.Time    `dynamodbav:"ok_at"`
-		Trouble     *troubleItem `dynamodbav:"trouble,omitempty"`
-		NotBefore   time.Time    `dynamodbav:"not_before"`
-		Refusals    int          `dynamodbav:"refusals"`
-	}
 	scopeItem struct {
 		Count   int       `dynamodbav:"count"`
 		Members []string  `dynamodbav:"members"`
@@ -349,7 +342,7 @@ func (c *Contacts) upsert(ctx context.Context, key item, in dynamodb.UpdateItemI
 
 // Reach implements [directory.ReachReader], reading consistently.
 func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, error) {
-	s := directory.Reach{Access: make(map[directory.Access]directory.AccessState)}
+	s := directory.Reach{Access: make(map[directory.Access]archive.Standing)}
 	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, reachPrefix))) {
 		if err == nil {
 			err = readReach(it, &s)
@@ -376,10 +369,8 @@ func readReach(it item, s *directory.Reach) error {
 		s.CheckedAt = checked.At
 		return err
 	case strings.HasPrefix(sk, accessPrefix):
-		a, err := readItem[accessItem](it)
-		s.Access[directory.Access(strings.TrimPrefix(sk, accessPrefix))] = directory.AccessState{
-			SecretSetAt: a.SecretSetAt, OKAt: a.OKAt, Trouble: (*archive.Trouble)(a.Trouble), NotBefore: a.NotBefore, Refusals: a.Refusals,
-		}
+		standing, err := readItem[standingItem](it)
+		s.Access[directory.Access(strings.TrimPrefix(sk, accessPrefix))] = standing.standing()
 		return err
 	}
 	return nil
@@ -391,10 +382,8 @@ func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) err
 }
 
 // SaveAccess implements [directory.ReachWriter].
-func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, s directory.AccessState) error {
-	return c.putReach(ctx, corp, accessPrefix+string(a), accessItem{
-		SecretSetAt: s.SecretSetAt, OKAt: s.OKAt, Trouble: (*troubleItem)(s.Trouble), NotBefore: s.NotBefore, Refusals: s.Refusals,
-	})
+func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, s archive.Standing) error {
+	return c.putReach(ctx, corp, accessPrefix+string(a), newStandingItem(s))
 }
 
 // SaveScope implements [directory.ReachWriter].

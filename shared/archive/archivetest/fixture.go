@@ -134,7 +134,7 @@ func NewFixture(t testing.TB, f *Faults) *Fixture {
 	b := &Fixture{World: w, T: t, Clock: &Clock{now: Start}}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Puller = &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Journal: w.Journal,
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: b.Clock.Now}, Journal: w.Journal,
 		Pulls: w.Pulls, Decodes: w.Decodes, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
 	b.Register(Corp)
@@ -221,3 +221,26 @@ func (c *Clock) Set(now time.Time) {
 	defer c.mu.Unlock()
 	c.now = now
 }
+
+// Refuse notes that WeCom refused the secret of a corp at a time.
+func (b *Fixture) Refuse(id string, at time.Time) {
+	b.T.Helper()
+	b.Must(b.Ledger.PutTry(b.T.Context(), archive.Try{Way: archive.Trusted, Corp: id, By: "pull", At: at, State: archive.TryRefused}))
+}
+
+// Refusals counts what WeCom refused to the fixed addresses since a time.
+func (b *Fixture) Refusals(since time.Time) int {
+	b.T.Helper()
+	tries, err := b.Ledger.Tries(b.T.Context(), archive.Trusted, since)
+	b.Must(err)
+	n := 0
+	for _, t := range tries {
+		if t.State == archive.TryRefused || t.State == archive.TryRunning {
+			n++
+		}
+	}
+	return n
+}
+
+// Accepted is the standing of the fixture's secret after WeCom accepted it.
+func Accepted() archive.Standing { return archive.Standing{SecretSetAt: SecretSet, OKAt: Start} }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,14 +21,10 @@ type Ledger struct {
 	journal *Journal // nil: pages are not looked for
 	view    *View    // nil: messages are not looked for
 
-	mu       sync.Mutex
-	chains   map[string]*chain
-	refusals map[refusal]bool
-}
+	*TryLog
 
-type refusal struct {
-	at time.Time
-	by string
+	mu     sync.Mutex
+	chains map[string]*chain
 }
 
 // chain is what is stored of one corp.
@@ -48,7 +43,7 @@ var _ LedgerStore = (*Ledger)(nil)
 
 // NewLedger makes an empty one.
 func NewLedger(t testing.TB, f *Faults) *Ledger {
-	return &Ledger{t: t, faults: f, chains: make(map[string]*chain), refusals: make(map[refusal]bool)}
+	return &Ledger{t: t, faults: f, TryLog: NewTryLog(f), chains: make(map[string]*chain)}
 }
 
 // of is called with mu held.
@@ -159,46 +154,6 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 		defer l.mu.Unlock()
 		l.of(s.Corp).state = keptState(s)
 		return nil
-	})
-}
-
-// RecordRefusal implements [pull.Ledger].
-func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
-	corp, _, _ := strings.Cut(by, "/")
-	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.refusals[refusal{kept(at), by}] = true
-		return nil
-	})
-}
-
-// Refusals implements [pull.Ledger].
-func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
-	return read(ctx, l.faults, "Ledger.Refusals", "", func() (int, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		n := 0
-		for r := range l.refusals {
-			if !r.at.Before(since) {
-				n++
-			}
-		}
-		return n, nil
-	})
-}
-
-// RefusedSince reports whether a refusal by the name was recorded.
-func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (bool, error) {
-	return read(ctx, l.faults, "Ledger.RefusedSince", "", func() (bool, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for r := range l.refusals {
-			if r.by == by && !r.at.Before(since) {
-				return true, nil
-			}
-		}
-		return false, nil
 	})
 }
 
@@ -556,7 +511,7 @@ func keptReplay(r decode.Replay) decode.Replay {
 }
 
 func keptState(s archive.PullState) archive.PullState {
-	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretOKAt, &s.SecretRefusedAt} {
+	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
 		*at = kept(*at)
 	}
 	if s.Trouble != nil {

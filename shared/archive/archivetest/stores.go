@@ -16,9 +16,7 @@ type LedgerStore interface {
 	decode.Ledger
 	decode.ReplayLedger
 	watch.Ledger
-	// RefusedSince reports whether a refusal by the name was recorded at or
-	// after since.
-	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
+	archive.TryLog
 	// PageFiles reads the ids of the files of pages, by After; pages that name
 	// none may be there or not. The afters must be distinct.
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)

@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Conflict":        ledgerConflict,
 		"ConcurrentPulls": ledgerConcurrently,
 		"PullState":       ledgerPullState,
-		"Refusals":        ledgerRefusals,
+		"Tries":           ledgerTries,
 		"Finish":          ledgerFinish,
 		"Rerequested":     ledgerRerequested,
 		"Losses":          ledgerLosses,
@@ -195,11 +196,10 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	same(t, "never saved", none, archive.PullState{Corp: corps[0]})
 	full := archive.PullState{
 		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute),
-		Trouble: &archive.Trouble{
+		Standing: archive.Standing{SecretSetAt: epoch.Add(-time.Minute), OKAt: epoch.Add(-time.Hour), Refusals: 3, RefusedAt: epoch, NotBefore: epoch.Add(2 * time.Hour), HeldUntil: epoch.Add(time.Hour), Trouble: &archive.Trouble{
 			Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, Native: true, FromIP: "203.0.113.9",
 			Since: epoch, At: epoch.Add(time.Hour),
-		},
-		NotBefore: epoch.Add(2 * time.Hour), Refusals: 3, SecretOKAt: epoch.Add(-time.Hour), SecretRefusedAt: epoch.Add(-time.Minute),
+		}},
 		Limit:     10,
 		GapSearch: &archive.GapSearch{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
 		HeadDay:   "2025-03-01",
@@ -232,34 +232,69 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	}
 }
 
-func ledgerRefusals(t *testing.T, l LedgerStore) {
+func ledgerTries(t *testing.T, l LedgerStore) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
-	for _, r := range []struct {
-		corp string
-		at   time.Duration
-	}{{a, 0}, {a, time.Minute}, {b, time.Minute}, {b, time.Hour}, {b, time.Hour}} {
-		ok(t, l.RecordRefusal(t.Context(), r.corp, epoch.Add(r.at)))
+	at := func(d time.Duration) time.Time { return epoch.Add(d) }
+	try := func(way archive.Way, corp, by string, d time.Duration, state archive.TryState) archive.Try {
+		return archive.Try{Way: way, Corp: corp, By: by, At: at(d), State: state}
 	}
-	for since, want := range map[time.Duration]int{
-		-time.Hour: 4, 0: 4, time.Millisecond: 3, time.Minute: 3, time.Hour: 1, time.Hour + 1: 0,
+	mark := archive.Try{Way: archive.Trusted, Corp: b, At: at(0), State: archive.TryWaiting, Registered: at(-time.Hour)}
+	for _, put := range []archive.Try{
+		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
+		try(archive.Trusted, a, "decode", 0, archive.TryRefused),
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryRunning),
+		try(archive.Open, a, "setup", time.Minute, archive.TryRefused),
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),
+		mark,
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased), // replaces
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),    // the same again
 	} {
-		got, err := l.Refusals(t.Context(), epoch.Add(since))
+		ok(t, l.PutTry(t.Context(), put))
+	}
+	want := []archive.Try{
+		try(archive.Trusted, a, "decode", 0, archive.TryRefused),
+		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased),
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),
+	}
+	list := func(way archive.Way, since time.Duration) []archive.Try {
+		t.Helper()
+		got, err := l.Tries(t.Context(), way, at(since))
 		ok(t, err)
-		if got != want {
-			t.Errorf("since %v: got %d refusals, want %d", since, got, want)
+		slices.SortFunc(got, func(a, b archive.Try) int {
+			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.By, b.By))
+		})
+		return got
+	}
+	for since, n := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 2, time.Minute: 2, time.Hour: 3, time.Hour + time.Millisecond: 4} {
+		var tries []archive.Try
+		var marks int
+		for _, got := range list(archive.Trusted, since) {
+			if got.Mark() {
+				marks++
+				same(t, "mark", got, mark)
+				continue
+			}
+			tries = append(tries, got)
+		}
+		if marks != 1 {
+			t.Errorf("since %v: got %d marks, want 1: a mark does not age", since, marks)
+		}
+		if len(tries) != len(want)-n {
+			t.Errorf("since %v: got %d tries, want %d", since, len(tries), len(want)-n)
+			continue
+		}
+		for i, got := range tries {
+			same(t, "try", got, want[n+i])
 		}
 	}
-	ok(t, l.RecordRefusal(t.Context(), a+"/decode", epoch.Add(2*time.Minute)))
-	for _, c := range []struct {
-		by    string
-		since time.Duration
-		want  bool
-	}{{a, 0, true}, {a, time.Minute, true}, {a, time.Minute + 1, false}, {a + "/decode", 2 * time.Minute, true}, {b, time.Hour, true}, {b + "/decode", 0, false}} {
-		got, err := l.RefusedSince(t.Context(), c.by, epoch.Add(c.since))
-		ok(t, err)
-		if got != c.want {
-			t.Errorf("%s since %v: got %v, want %v", c.by, c.since, got, c.want)
-		}
+	mark.State, mark.At = archive.TryReleased, at(time.Minute)
+	ok(t, l.PutTry(t.Context(), mark))
+	for _, got := range list(archive.Trusted, 2*time.Hour) {
+		same(t, "mark", got, mark)
+	}
+	if got := list(archive.Open, 0); len(got) != 1 || got[0].By != "setup" {
+		t.Errorf("got %+v on the open way, want the one try of it", got)
 	}
 }
 

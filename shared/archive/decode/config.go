@@ -4,7 +4,6 @@
 package decode
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -46,10 +45,3 @@ const recordMargin = 2*(archive.DecryptTimeout+archive.KillTimeout) + archive.St
 // pageMargin is the time that must be left to begin a page: enough for one
 // record and for storing the progress of the job.
 const pageMargin = 2 * recordMargin
-
-// nearlyOver reports whether less than margin is left until the deadline of
-// ctx. It is false where ctx has no deadline.
-func nearlyOver(ctx context.Context, now time.Time, margin time.Duration) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(now) < margin
-}

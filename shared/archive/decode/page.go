@@ -252,7 +252,7 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if nearlyOver(ctx, p.cfg.Now(), recordMargin) {
+		if archive.NearlyOver(ctx, p.cfg.Now(), recordMargin) {
 			return ErrUnfinished
 		}
 		stored, wasSetAside := setAside[rec.Seq]

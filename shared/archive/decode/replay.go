@@ -75,7 +75,7 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 		if err != nil {
 			return err
 		}
-		if nearlyOver(ctx, r.cfg.Now(), pageMargin) {
+		if archive.NearlyOver(ctx, r.cfg.Now(), pageMargin) {
 			return r.pause(ctx, job, place)
 		}
 		selected, err := r.selects(ctx, *job, row)

@@ -23,8 +23,6 @@ import (
 type Ledger interface {
 	// PullState reads the state last saved; a zero state with Corp set if none.
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
-	// RecordRefusal adds to the refusals that our address has had.
-	RecordRefusal(ctx context.Context, by string, at time.Time) error
 }
 
 // The fetcher's times and bounds.
@@ -67,6 +65,7 @@ type Fetcher struct {
 	Corps   archive.CorpReader
 	Secrets archive.SecretReader
 	Ledger  Ledger
+	Gate    *archive.Gate
 	Sources Sources
 	Files   Table
 	Objects Store
@@ -137,7 +136,7 @@ func FetchBlockedBy(c archive.Corp, s archive.PullState) archive.Cause {
 			return t.Cause
 		}
 	}
-	if !s.SecretWorks(c) {
+	if !s.Works(c.SecretSetAt) {
 		return archive.CauseSecret
 	}
 	return ""
@@ -675,7 +674,7 @@ func (t *transfer) refused(ctx context.Context, e *archive.SDKError) (bad *end, 
 	cause, respond := archive.Classify(e.Op, e.Code, e.Code >= 10000 && e.Code < 20000)
 	switch {
 	case respond == archive.RespondRefuse:
-		if err := t.Ledger.RecordRefusal(ctx, t.corp, t.Now()); err != nil {
+		if err := t.Gate.Note(ctx, archive.Trusted, t.corp, "media"); err != nil {
 			return nil, false, fmt.Errorf("record refusal: %w", err)
 		}
 		return &end{kind: endOfCorp, reason: string(cause)}, false, nil

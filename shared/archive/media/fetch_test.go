@@ -35,7 +35,7 @@ type fixture struct {
 func newFixture(t testing.TB, f *archivetest.Faults) *fixture {
 	b := &fixture{Fixture: archivetest.NewFixture(t, f)}
 	b.fetcher = &media.Fetcher{
-		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Sources: b.Library, Files: b.Files, Objects: b.Objects,
+		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Sources: b.Library, Files: b.Files, Objects: b.Objects,
 		Queue: b.Media, MaxSize: media.MaxSize, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: slog.New(slog.DiscardHandler),
 	}
 	b.trouble("")
@@ -44,7 +44,7 @@ func newFixture(t testing.TB, f *archivetest.Faults) *fixture {
 
 // trouble is what the puller found last; empty for none.
 func (b *fixture) trouble(c archive.Cause) {
-	s := archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet}
+	s := archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}
 	if c != "" {
 		s.Trouble = &archive.Trouble{Cause: c}
 	}
@@ -713,7 +713,7 @@ func TestOnlyAProvedSecretFetches(t *testing.T) {
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "newe", archivetest.Start.Add(time.Minute)))
 	b.Must(b.fetch(t.Context()))
 	b.want(f, media.Waiting, "", nil)
-	b.Must(b.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.Start.Add(time.Minute)}))
+	b.Must(b.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.Start.Add(time.Minute), OKAt: archivetest.Start}}))
 	b.Must(b.fetch(t.Context()))
 	b.want(f, media.Stored, "", []byte("x"))
 }
@@ -757,8 +757,8 @@ func TestCorpTroubleSeenHereEndsTheRound(t *testing.T) {
 			if tries != 0 || reasons != string(c.cause) {
 				t.Errorf("got %d tries and reasons %q, want none and %q", tries, reasons, c.cause)
 			}
-			if n, err := b.Ledger.Refusals(t.Context(), archivetest.Start); err != nil || n != c.refusals {
-				t.Errorf("got %d refusals counted, %v; want %d", n, err, c.refusals)
+			if n := b.Refusals(archivetest.Start); n != c.refusals {
+				t.Errorf("got %d refusals counted; want %d", n, c.refusals)
 			}
 			if reqs := b.Media.Take(); len(reqs) != 0 {
 				t.Errorf("got requests %v, want none", reqs)

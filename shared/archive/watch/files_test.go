@@ -24,7 +24,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		d.Must(disp.Tick(t.Context()))
 		return d.Media.Take()
 	}
-	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet}))
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
 	if got := tick(); len(got) != 0 {
 		t.Errorf("without files: got %v", got)
 	}
@@ -43,7 +43,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 		t.Errorf("with a long queue: got %v", got)
 	}
 	disp.MediaDepth = depth(0)
-	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, SecretOKAt: archivetest.SecretSet, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}))
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, OKAt: archivetest.Start, Trouble: &archive.Trouble{Cause: archive.CauseNetwork}}}))
 	n := 0
 	for range 10 {
 		n += len(tick())

@@ -21,7 +21,7 @@ func TestTickMeasuresTheFleet(t *testing.T) {
 	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, LastEmptyAt: now.Add(-time.Minute)}))
 	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{
 		Corp: "wwsecond000000000", LastEmptyAt: now.Add(-50 * time.Hour),
-		Trouble: &archive.Trouble{Cause: archive.CauseSecret, Since: now, At: now},
+		Standing: archive.Standing{Trouble: &archive.Trouble{Cause: archive.CauseSecret, Since: now, At: now}},
 	}))
 	want := watch.Fleet{Corps: 3, WorstLag: 130 * time.Hour, LeastLeft: -10 * time.Hour, FilesLeft: 120 * time.Hour, Broken: 1, Losing: 1}
 	tick := func(what string) {

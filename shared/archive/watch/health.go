@@ -30,7 +30,7 @@ const (
 // passes reports whether a trouble with the cause usually passes by itself.
 func passes(c archive.Cause) bool {
 	switch c {
-	case archive.CauseNetwork, archive.CauseBusy, archive.CauseRate, archive.CauseBudget, archive.CauseTLS, archive.CauseLibraryCrash, archive.CauseBadAnswer, archive.CauseRecordTooLarge, archive.CauseUnknownResponse:
+	case archive.CauseNetwork, archive.CauseBusy, archive.CauseRate, archive.CauseBudget, archive.CauseShare, archive.CauseTLS, archive.CauseLibraryCrash, archive.CauseBadAnswer, archive.CauseRecordTooLarge, archive.CauseUnknownResponse:
 		return true
 	}
 	return false

@@ -41,7 +41,7 @@ func TestTickNotifiesOfChanges(t *testing.T) {
 	tick("ww01 off>well")
 	state := archive.PullState{
 		Corp: archivetest.Corp, LastEmptyAt: d.Clock.Now(),
-		Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, FromIP: "203.0.113.9", Since: d.Clock.Now(), At: d.Clock.Now()},
+		Standing: archive.Standing{Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, FromIP: "203.0.113.9", Since: d.Clock.Now(), At: d.Clock.Now()}},
 	}
 	d.Must(d.Ledger.SavePullState(t.Context(), state))
 	tick("ww01 well>trusted_ip")

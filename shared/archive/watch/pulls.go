@@ -18,7 +18,7 @@ const callbackFresh = 15 * time.Minute
 func (t *tick) requestPulls(ctx context.Context) error {
 	var reqs []archive.PullRequest
 	for _, c := range t.corps {
-		if !c.Enabled || !archive.Due(c, t.states[c.ID], t.now) {
+		if !c.Enabled || !t.states[c.ID].Due(c.SecretSetAt, t.now) {
 			continue
 		}
 		if t.now.Sub(c.CallbackAt) < callbackFresh && !t.slowTurn(c.ID) {

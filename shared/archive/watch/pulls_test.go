@@ -42,7 +42,7 @@ func TestTickRequestsPulls(t *testing.T) {
 	t.Run("none while paused, at once after the secret changed", func(t *testing.T) {
 		d, disp := newDispatch(t, &archivetest.Faults{})
 		d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{
-			Corp: archivetest.Corp, NotBefore: d.Clock.Now().Add(6 * time.Hour), SecretRefusedAt: archivetest.SecretSet, Refusals: 3}))
+			Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, NotBefore: d.Clock.Now().Add(6 * time.Hour), Refusals: 3}}))
 		if got := count(d, disp, 10); got != 0 {
 			t.Errorf("got %d pulls, want none", got)
 		}
