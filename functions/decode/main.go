@@ -1,5 +1,5 @@
-// Command decode is the Lambda function that turns journal pages into
-// messages, and runs replays.
+// Command decode is the Lambda function that turns journal pages into messages
+// and runs replay jobs.
 package main
 
 import (
@@ -28,9 +28,9 @@ import (
 
 func main() { lambdamain.Run("decode", parseConfig, wire) }
 
-// wire puts the function together.
+// wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
-	// Private keys are in this process and vendor code in a child of it.
+	// This process holds private keys, and its child runs vendor code (law 7).
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	return serve(log, decoder.Decode, replayer.Run), nil
 }
 
-// serve makes the handler: a request is for one page, or for a run of a replay
-// job. A record that cannot be decoded is no failure: it is set aside.
+// serve makes the handler. A request is for one page or for a run of a replay job.
+// A record that cannot be decoded does not fail the request: it is set aside.
 func serve(log *slog.Logger, page func(ctx context.Context, corp string, after uint64, redo decode.Redo) error, replay func(ctx context.Context, corp, id string) error) sqsqueue.Handler {
 	return sqsqueue.Serve(log, sqsqueue.ParseDecode, func(ctx context.Context, req archive.DecodeRequest) error {
 		if req.Replay != "" {
