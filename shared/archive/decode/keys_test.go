@@ -1,8 +1,10 @@
 package decode_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +73,37 @@ func TestKeysFindTheirVersions(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A message is stored whichever key opens it. It proves the key only if it parses
+// and has the msgid of its record (law 6).
+func TestWhatProvesAKey(t *testing.T) {
+	tests := []struct {
+		name, msgID, text string
+		proves            bool
+	}{
+		{"msgid of the record", "m1", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, true},
+		{"another msgid", "m1", `{"msgid":"m2","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
+		{"record without msgid", "", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
+		{"neither has a msgid", "", `{"from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
+		{"unreadable", "m1", "m1", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+			d.AddKey(archivetest.Corp, "k1", 1)
+			d.Library.Say(archivetest.Corp, archivetest.Record{Seq: 1, MsgID: tt.msgID, KeyVersion: 1, KeyID: "k1", Text: []byte(tt.text)})
+			d.PullAndDecode()
+			if r := d.Rows()[0].Result; r.Stored != 1 {
+				t.Errorf("got result %+v, want the message stored", r)
+			}
+			set, err := d.Corps.KeySet(t.Context(), archivetest.Corp)
+			d.Must(err)
+			if proved := len(set.Bindings) == 1; proved != tt.proves {
+				t.Errorf("got bindings %+v, want a proof: %v", set.Bindings, tt.proves)
+			}
+		})
 	}
 }
 
@@ -219,5 +252,37 @@ func TestRedeliveryChecksForNewKeys(t *testing.T) {
 	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.FirstTime))
 	if len(d.SetAsideReasons()) != 0 {
 		t.Errorf("got %v set aside, want none", d.SetAsideReasons())
+	}
+}
+
+// oneText is an opener that opens everything to one text.
+type oneText []byte
+
+func (o oneText) Opener(context.Context, string, string) (decode.Opener, error) { return o, nil }
+
+func (o oneText) Open([]byte) ([]byte, error) { return o, nil }
+
+// A text that cannot be a key text is not shown to the library: the padding of a
+// wrong key is right by chance now and then (wecom.md 1.6).
+func TestImplausibleKeyTextIsNotTried(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty": "", "long": strings.Repeat("k", 1025), "space": "key text", "control character": "key\x00text", "not ASCII": "密钥",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+			d.AddKey(archivetest.Corp, "k1", 1)
+			cfg := d.Config
+			cfg.Openers = oneText(text)
+			d.Configure(cfg)
+			d.Say(archivetest.Corp, 1, 1)
+			d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+				t.Error("the library got the text")
+				return nil
+			}
+			d.PullAndDecode()
+			if got := d.SetAsideReasons()[1]; got != archive.ReasonNoKey {
+				t.Errorf("got reason %q, want %q", got, archive.ReasonNoKey)
+			}
+		})
 	}
 }

@@ -95,12 +95,22 @@ func TestUnfinishedPageGetsFurther(t *testing.T) {
 		return nil
 	}
 	deliveries := 0
+	var deadline time.Time
+	onDecrypt := d.Library.OnDecrypt
+	d.Library.OnDecrypt = func(corp string, seq uint64, try int) *archivetest.Answer {
+		// Enough for two hangs, the starts after them, and storing the page.
+		if left := deadline.Sub(d.Clock.Now()); try%2 == 1 && left < 40*time.Second {
+			t.Errorf("seq %d tried with %v left", seq, left)
+		}
+		return onDecrypt(corp, seq, try)
+	}
 	for d.Rows()[0].State != archive.RowDecoded {
 		if deliveries++; deliveries > 6 {
 			t.Fatal("the page is never finished")
 		}
 		d.Clock.Set(time.Now())
-		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(150*time.Second))
+		deadline = time.Now().Add(150 * time.Second)
+		ctx, cancel := context.WithDeadline(t.Context(), deadline)
 		err := d.Decoder.Decode(ctx, archivetest.Corp, 0, decode.FirstTime)
 		cancel()
 		if err != nil && !errors.Is(err, decode.ErrUnfinished) {
@@ -189,6 +199,41 @@ func TestResultCountsTypesAndFiles(t *testing.T) {
 		if len(name) > 100 {
 			t.Errorf("got a type name of %d bytes, want at most 100: the row must stay small", len(name))
 		}
+	}
+}
+
+// A row stays small whatever its page holds: it counts 200 unknown fields by name,
+// and names 2000 files.
+func TestResultStaysSmall(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	seq := uint64(0)
+	say := func(rest string) {
+		seq++
+		d.Library.Say(archivetest.Corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":"m%d","from":"x","tolist":["y"],"msgtime":1767225600123,%s}`, seq, rest)})
+	}
+	for i := range 10 {
+		var fields []string
+		for j := range 30 {
+			fields = append(fields, fmt.Sprintf(`"field%d":1`, 30*i+j))
+		}
+		say(`"msgtype":"text","text":{"content":"c"},` + strings.Join(fields, ","))
+	}
+	var items []string
+	for i := range archive.MaxFileIDs + 1 {
+		items = append(items, fmt.Sprintf(`{"type":"image","content":"{\"sdkfileid\":\"file%d\"}"}`, i))
+	}
+	say(`"msgtype":"mixed","mixed":{"item":[` + strings.Join(items, ",") + `]}`)
+	d.PullAndDecode()
+	got := d.Rows()[0].Result
+	if len(got.Unknown) != 200 || got.Files != archive.MaxFileIDs+1 {
+		t.Errorf("got %d unknown fields and %d files, want 200 and %d", len(got.Unknown), got.Files, archive.MaxFileIDs+1)
+	}
+	named, err := d.Ledger.PageFiles(t.Context(), archivetest.Corp, []uint64{0})
+	d.Must(err)
+	if len(named[0]) != archive.MaxFileIDs {
+		t.Errorf("got ids of %d files, want %d", len(named[0]), archive.MaxFileIDs)
 	}
 }
 

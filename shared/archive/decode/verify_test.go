@@ -194,7 +194,17 @@ func TestVerifyNamesPagesThatAreNotDecoded(t *testing.T) {
 	}
 }
 
-// A verify job writes nothing but itself, whatever it finds.
+// unproved is a store of keys that has lost every proof.
+type unproved struct{ *archivetest.Corps }
+
+func (u unproved) KeySet(ctx context.Context, corp string) (archive.KeySet, error) {
+	set, err := u.Corps.KeySet(ctx, corp)
+	set.Bindings = nil
+	return set, err
+}
+
+// A verify job writes nothing but itself, whatever it finds: the proof of a key
+// that it meets is not recorded either.
 func TestVerifyWritesNothing(t *testing.T) {
 	f := &archivetest.Faults{}
 	d := archivetest.NewDecodeFixture(t, f)
@@ -202,6 +212,9 @@ func TestVerifyWritesNothing(t *testing.T) {
 	d.Say(archivetest.Corp, 1, 3)
 	d.PullAndDecode()
 	d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil))
+	cfg := d.Config
+	cfg.Keys = unproved{d.Corps}
+	d.Configure(cfg)
 	f.Arm(nil)
 	if _, got := verify(d, 0); len(got) != 4 {
 		t.Errorf("got %v, want 3 messages and the lists missing", got)
