@@ -160,7 +160,7 @@ func CrashAt(n int, o Outcome) Hook {
 func EveryFault(t *testing.T, scenario func(t *testing.T, f *Faults, arm func())) {
 	t.Helper()
 	var calls []Call
-	ok := t.Run("undisturbed", func(t *testing.T) {
+	ok := t.Run("without a fault", func(t *testing.T) {
 		f := &Faults{}
 		scenario(t, f, func() { f.Arm(nil) })
 		calls = f.Calls()
