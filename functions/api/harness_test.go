@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 		ledger: w.ledger, messages: w.messages, blobs: w.journal, readings: w.readings,
 		files: w.media, links: s3store.NewLinks(s3.NewPresignClient(objects), bucket),
 		pulls:    sqsqueue.NewPull(w.queues, w.pulls, rand.Text),
-		replays:  &decode.Replayer{Ledger: w.ledger, Decodes: sqsqueue.NewDecode(w.queues, w.decodes, rand.Text)},
+		replays:  decode.NewJobStarter(w.ledger, sqsqueue.NewDecode(w.queues, w.decodes, rand.Text)),
 		makePair: rsakey.Make, newID: rand.Text, now: w.now,
 		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 		log: slog.New(slog.NewTextHandler(w.log, nil)),

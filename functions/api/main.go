@@ -53,7 +53,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		files:       dynamostore.NewMedia(db, cfg.media),
 		links:       s3store.NewLinks(s3.NewPresignClient(objects), cfg.files),
 		pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
-		replays:     &decode.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)},
+		replays:     decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)),
 		makePair:    rsakey.Make,
 		newID:       rand.Text,
 		now:         time.Now,

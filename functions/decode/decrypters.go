@@ -13,18 +13,19 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var errRefused = errors.New("the library refused this corp's secret, or our address has had too many refusals: save the new secret, or configure a decode identity")
+// errRefused says that the corp's secret must not be shown to WeCom now (law 8).
+var errRefused = errors.New("secret refused by the library, or too many secrets refused to our address: save the new secret, or configure a decode identity")
 
-// refusedPause is how long an identity that Init refused is left alone.
+// refusedPause is how long an identity is not used after Init refused it.
 const refusedPause = time.Hour
 
 // decrypters gives each corp a library process of its own.
 //
-// DecryptData needs no secret, but the library must have been initialised
-// with one. Whether Init asks WeCom is not known (DESIGN.md, law 2). If it
-// does, a corp whose secret was reset could not be decoded with it: then an
-// identity of the operator's own keeps decoding going. Nothing of a corp
-// passes through that identity; the process still serves one corp alone.
+// DecryptData needs no secret, but the library must be initialised with one. It
+// is unknown whether Init asks WeCom (DESIGN.md, law 2). If it does, Init fails
+// with a secret that was reset, and the corp cannot be decoded with it. Then an
+// identity of the operator keeps decoding possible. The identity sees nothing of
+// the corp: each process still serves one corp alone.
 type decrypters struct {
 	pool     *sdkworker.Pool
 	secrets  secrets
@@ -35,7 +36,7 @@ type decrypters struct {
 	now      func() time.Time
 
 	mu     sync.Mutex
-	passed map[string]bool // by corp and secret: Init let it pass in this process
+	passed map[string]bool // by corp and secret: Init accepted the secret in this process
 }
 
 type secrets interface {
@@ -99,8 +100,8 @@ func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identi
 			since = c.SecretSetAt // an earlier refusal was of another secret
 		}
 	}
-	// Also a secret that works for the puller may have been refused here: the
-	// puller's process may live on a token from before the secret was reset.
+	// A secret that works for the puller may still be refused to this function:
+	// the puller's process may use a token from before the secret was reset.
 	refused, err := d.gate.RefusedBy(ctx, archive.Trusted, id.CorpID, byDecode, since)
 	if err != nil {
 		return nil, err
@@ -115,18 +116,20 @@ func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identi
 	return admission, err
 }
 
+// identityFor returns what the library is initialised with for the corp: the
+// operator's identity if one is configured, else the corp's own archive secret.
 func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Identity, error) {
 	if d.identity != "" {
 		corpID, s, err := d.secrets.Identity(ctx, d.identity)
 		if err != nil {
-			return sdkworker.Identity{}, fmt.Errorf("read the decode identity: %w", err)
+			return sdkworker.Identity{}, fmt.Errorf("read decode identity: %w", err)
 		}
 		return sdkworker.Identity{CorpID: corpID, Secret: s}, nil
 	}
 	s, err := d.secrets.ArchiveSecret(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
-		// The corp has left, or never had one. Where Init does not ask WeCom,
-		// anything will do.
+		// The corp has left, or never saved a secret. If Init does not ask WeCom,
+		// any text works as secret.
 		s, err = secret.New("none"), nil
 	}
 	if err != nil {
@@ -144,6 +147,7 @@ type decrypter struct {
 	admission *archive.Admission // nil once Init has accepted the secret in this process
 }
 
+// Decrypt implements [decode.Decrypter].
 func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, error) {
 	raw, err := d.Session.Decrypt(ctx, keyText, msg)
 	if noteErr := d.note(ctx, err); noteErr != nil {
@@ -152,6 +156,8 @@ func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]
 	return raw, err
 }
 
+// note reports the answer to the gate. It reports the first answer after an
+// admission, and every later refusal.
 func (d *decrypter) note(ctx context.Context, err error) error {
 	failure, known := archive.LibraryFailed(err)
 	refused := known && failure.Op == "Init" && failure.Response == archive.RespondRefuse

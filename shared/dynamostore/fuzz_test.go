@@ -23,13 +23,13 @@ import (
 
 // written is a view that keeps what was written last.
 type written struct {
-	decode.ViewWriter
+	decode.View
 	page decode.Decoded
 }
 
 func (w *written) WritePage(ctx context.Context, p decode.Decoded) error {
 	w.page = p
-	return w.ViewWriter.WritePage(ctx, p)
+	return w.View.WritePage(ctx, p)
 }
 
 // FuzzStoredMessages: whatever bytes WeCom's library decrypts, understood or
@@ -86,12 +86,11 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
 	}
 	must(t, puller.Pull(ctx, archive.PullRequest{Corp: corp, Force: true}))
-	view := &written{ViewWriter: w.View}
-	decoder := &decode.Decoder{
-		Ledger: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Replays:  &decode.Replayer{Ledger: w.Ledger, Decodes: w.Decodes, Now: now, Log: log},
-		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
-	}
+	view := &written{View: w.View}
+	decoder, _ := decode.New(decode.Config{
+		Ledger: w.Ledger, Jobs: w.Ledger, Heads: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
+		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Decodes: w.Decodes, Parallel: 1, Now: now, Log: log,
+	})
 	must(t, decoder.Decode(ctx, corp, 0, decode.FirstTime))
 	if len(view.page.Messages) != 1 {
 		t.Fatalf("got %d messages and %+v aside, want one message", len(view.page.Messages), view.page.SetAside)

@@ -21,19 +21,23 @@ type DecodeFixture struct {
 	Consents *Consents
 	Decoder  *decode.Decoder
 	Replayer *decode.Replayer
+	Config   decode.Config // of both; see Configure
+}
+
+// Configure replaces the decoder and the replayer by new ones.
+func (d *DecodeFixture) Configure(cfg decode.Config) {
+	d.Config = cfg
+	d.Decoder, d.Replayer = decode.New(cfg)
 }
 
 func NewDecodeFixture(t testing.TB, f *Faults) *DecodeFixture {
 	b := NewFixture(t, f)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	d := &DecodeFixture{Fixture: b, Consents: NewConsents(t, f)}
-	d.Replayer = &decode.Replayer{Ledger: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Decodes: b.Decodes, Now: b.Clock.Now, Log: log}
-	d.Decoder = &decode.Decoder{
-		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Replays: d.Replayer, Consents: d.Consents, Files: b.Files, Media: b.Media, Parallel: 2, Now: b.Clock.Now, Log: log,
-	}
-	d.Replayer.Decode = d.Decoder.Decode
-	d.Replayer.Verify = (&decode.Verifier{Decoder: d.Decoder, View: b.View}).Page
+	d.Configure(decode.Config{
+		Ledger: b.Ledger, Jobs: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
+		Consents: d.Consents, Files: b.Files, Media: b.Media, Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
+	})
 	return d
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// TestLedger checks a ledger. It calls open once, for an empty one.
+// TestLedger checks a ledger. It calls open once, for an empty ledger.
 func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 	l := open(t)
 	for name, test := range map[string]func(*testing.T, LedgerStore){
@@ -29,7 +29,7 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Rerequested":     ledgerRerequested,
 		"Losses":          ledgerLosses,
 		"Replays":         ledgerReplays,
-		"Told":            ledgerTold,
+		"Notified":        ledgerNotified,
 		"Cancelled":       ledgerCancelled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, l) })
@@ -57,9 +57,9 @@ func ledgerChain(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	head, err := l.Head(t.Context(), corp)
 	ok(t, err)
-	same(t, "head of no rows", head, archive.NewHead(corp))
+	same(t, "head without rows", head, archive.NewHead(corp))
 	_, err = l.Row(t.Context(), corp, 0)
-	fails(t, "row of no rows", err, archive.ErrNotFound)
+	fails(t, "row of a corp without rows", err, archive.ErrNotFound)
 	var rows []archive.Row
 	for i, make := range []func() archive.Row{
 		func() archive.Row { return PageRow(head, []byte("page"), 5, 9, 3, epoch) },
@@ -90,9 +90,9 @@ func ledgerChain(t *testing.T, l LedgerStore) {
 		{"first two", archive.RowQuery{Limit: 2}, rows[:2]},
 		{"from the second", archive.RowQuery{From: 9, Limit: 1000}, rows[1:]},
 		{"from after the second", archive.RowQuery{From: 10, Limit: 1000}, rows[2:]},
-		{"down from the third", archive.RowQuery{From: 12, Descending: true, Limit: 2}, []archive.Row{rows[2], rows[1]}},
-		{"down from below the third", archive.RowQuery{From: 11, Descending: true, Limit: 1}, rows[1:2]},
-		{"down from the end", archive.RowQuery{From: ^uint64(0), Descending: true, Limit: 1}, rows[3:]},
+		{"descending from the third", archive.RowQuery{From: 12, Descending: true, Limit: 2}, []archive.Row{rows[2], rows[1]}},
+		{"descending from below the third", archive.RowQuery{From: 11, Descending: true, Limit: 1}, rows[1:2]},
+		{"descending from the end", archive.RowQuery{From: ^uint64(0), Descending: true, Limit: 1}, rows[3:]},
 		{"from the end", archive.RowQuery{From: ^uint64(0), Limit: 1}, nil},
 	} {
 		got, err := l.Rows(t.Context(), corp, c.q)
@@ -126,7 +126,7 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 	genesis := archive.NewHead(corp)
 	rows := extend(t, l, corp, 2)
 	head := genesis.Next(rows[0]).Next(rows[1])
-	// Another chain, as far and as long as this one.
+	// Another chain with the same seqs and the same number of rows.
 	elsewhere := genesis.Next(PageRow(genesis, []byte("another page"), 1, 10, 10, epoch))
 	elsewhere = elsewhere.Next(PageRow(elsewhere, []byte("and another"), 11, 20, 10, epoch))
 	ahead := archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}
@@ -134,11 +134,11 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 		prev archive.Head
 		row  archive.Row
 	}{
-		"same row again":  {genesis, rows[0]},
-		"from no rows":    {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
-		"one row behind":  {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
-		"another chain":   {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
-		"ahead of it all": {ahead, GapRow(ahead, 99, "r", "e", epoch)},
+		"same row again":           {genesis, rows[0]},
+		"from a head without rows": {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
+		"one row behind":           {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
+		"another chain":            {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
+		"ahead of the head":        {ahead, GapRow(ahead, 99, "r", "e", epoch)},
 	} {
 		fails(t, name, l.Append(t.Context(), c.prev, c.row), archive.ErrConflict)
 	}
@@ -173,13 +173,13 @@ func ledgerConcurrently(t *testing.T, l LedgerStore) {
 		case err == nil && winner < 0:
 			winner = i
 		case !errors.Is(err, archive.ErrConflict):
-			t.Errorf("puller %d: got error %v, want one success and %v for the rest", i, err, archive.ErrConflict)
+			t.Errorf("puller %d: got error %v, want one success and %v for the others", i, err, archive.ErrConflict)
 		}
 	}
 	now, err := l.Head(t.Context(), corp)
 	ok(t, err)
 	if winner < 0 {
-		// Two that collide may both lose (they read again); then nothing moved.
+		// Pullers that collide may all fail. Then the head has not moved.
 		same(t, "head", now, head)
 		return
 	}
@@ -220,7 +220,7 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	if len(states) != 0 {
 		t.Errorf("states of no corps: got %d, want 0", len(states))
 	}
-	many := make([]string, 250) // more than a table reads at once
+	many := make([]string, 250) // more than a table reads in one request
 	for i := range many {
 		many[i] = corpFor(t, 100+i)
 	}
@@ -328,7 +328,7 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	ok(t, l.Finish(t.Context(), corp, rows[0].After, results[1], nil))
 	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1], nil))
 	_, err = l.LastPending(t.Context(), corp)
-	fails(t, "nothing pending", err, archive.ErrNotFound)
+	fails(t, "without pending pages", err, archive.ErrNotFound)
 	ids := []string{media.ID("a"), media.ID("b"), media.ID("c")}
 	slices.Sort(ids)
 	for _, files := range [][]string{ids, ids[:1]} {
@@ -363,7 +363,7 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	p := before(epoch.Add(time.Hour), 10)[1]
 	at := epoch.Add(2 * time.Hour)
 	ok(t, l.Rerequested(t.Context(), p, at, false))
-	fails(t, "as read before", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
+	fails(t, "with an old state", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
 	want := archive.Pending{Corp: corp, After: 10, RequestedAt: at, Tries: 2}
 	got := before(at.Add(1), 10)
 	if len(got) != 4 {
@@ -396,11 +396,11 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	}
 
 	ok(t, l.Rerequested(t.Context(), stuck, late, false))
-	fails(t, "as read before, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
+	fails(t, "with an old state, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
 	stuck.Tries = 5
 
 	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}, nil))
-	fails(t, "decoded meanwhile", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
+	fails(t, "decoded since", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
 	if row.State != archive.RowDecoded {
@@ -444,7 +444,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	next := a
 	next.Next, next.Pages, next.UpdatedAt = far, 2, epoch.Add(2*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), a, next))
-	fails(t, "as it was before", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
+	fails(t, "with an old state", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
 	for name, age := range map[string]func(*decode.Replay){
 		"elsewhere":     func(r *decode.Replay) { r.Next-- },
 		"another count": func(r *decode.Replay) { r.Pages-- },
@@ -454,7 +454,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	} {
 		old, now := next, next
 		age(&old)
-		now.ID, now.By = old.ID, "somebody else"
+		now.ID, now.By = old.ID, "another user"
 		fails(t, name, l.AdvanceReplay(t.Context(), old, now), archive.ErrConflict)
 	}
 	got, err := l.Replay(t.Context(), corp, a.ID)
@@ -505,18 +505,18 @@ func ledgerCancelled(t *testing.T, l LedgerStore) {
 	}
 }
 
-func ledgerTold(t *testing.T, l LedgerStore) {
+func ledgerNotified(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	none, err := l.Notified(t.Context(), []string{corp, other})
 	ok(t, err)
-	same(t, "told of nothing", none, map[string]watch.Notified{corp: {Corp: corp}, other: {Corp: other}})
+	same(t, "never notified", none, map[string]watch.Notified{corp: {Corp: corp}, other: {Corp: other}})
 	first := watch.Notified{Corp: corp, Health: watch.Health(archive.CauseSecret), At: epoch}
 	second := watch.Notified{Corp: corp, Health: watch.Well, At: epoch.Add(time.Minute)}
 	ok(t, l.SaveNotified(t.Context(), none[corp], first))
-	fails(t, "told again as if it were the first time", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
+	fails(t, "notified again with the first state", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
 	ok(t, l.SaveNotified(t.Context(), first, second))
-	fails(t, "told from what it is no longer", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
+	fails(t, "notified again with an old state", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
 	got, err := l.Notified(t.Context(), []string{corp, other, corp})
 	ok(t, err)
-	same(t, "told", got, map[string]watch.Notified{corp: second, other: {Corp: other}})
+	same(t, "notified", got, map[string]watch.Notified{corp: second, other: {Corp: other}})
 }
