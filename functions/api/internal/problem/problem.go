@@ -197,13 +197,17 @@ func AppTrouble(cause string, l Language, args Args) (what, mend string) {
 // OfKey is the text for a private key that is not accepted.
 func OfKey(r rsakey.Rule) (Mend, bool) {
 	m, ok := map[rsakey.Rule]Mend{
-		rsakey.RuleNotPEM:    MendKeyNotPEM,
-		rsakey.RuleNoPrivate: MendKeyNoPrivate,
-		rsakey.RuleSeveral:   MendKeySeveral,
-		rsakey.RuleEncrypted: MendKeyEncrypted,
-		rsakey.RuleNotRSA:    MendKeyNotRSA,
-		rsakey.RuleMalformed: MendKeyMalformed,
-		rsakey.RuleBits:      MendKeyNot2048Bit,
+		rsakey.RuleNotPEM:       MendKeyNotPEM,
+		rsakey.RuleNoPrivate:    MendKeyNoPrivate,
+		rsakey.RuleSeveral:      MendKeySeveral,
+		rsakey.RuleEncrypted:    MendKeyEncrypted,
+		rsakey.RuleEncryptedSSH: MendKeyEncryptedSSH,
+		rsakey.RulePuTTY:        MendKeyPuTTY,
+		rsakey.RulePKCS12:       MendKeyPKCS12,
+		rsakey.RuleNotRSA:       MendKeyNotRSA,
+		rsakey.RuleCutOff:       MendKeyCutOff,
+		rsakey.RuleMalformed:    MendKeyMalformed,
+		rsakey.RuleBits:         MendKeyNot2048Bit,
 	}[r]
 	return m, ok
 }
