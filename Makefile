@@ -10,6 +10,11 @@ GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildv
 # What runs on this machine shares the compiled packages with the functions.
 GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
+# Go asks git for the version of a program otherwise, and fails where git refuses
+# a folder of another user.
+GOFLAGS  ?= -buildvcs=false
+export GOFLAGS
+
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
 WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
@@ -41,6 +46,8 @@ endif
 
 # $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
 want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
+# $(call number,NAME) is a line that refuses what is no number.
+number = @case "$($1)" in *[!0-9.]*) echo "$1 is \"$($1)\": want a number." >&2; exit 1 ;; esac
 # $(call refuse,NAME,target) is a line that refuses a variable of another target.
 refuse = @$(if $(strip $($1)),{ echo "$1 is a variable of make $2; make $@ has none of that name." >&2; exit 1; },:)
 
@@ -100,6 +107,10 @@ rebuild: ## Empty a company's view and build the view again from the journal: EN
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
+	$(call number,MESSAGES)
+	$(call number,MEDIA_GB)
+	$(call number,CORPS)
+	$(call number,NATS)
 	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- the console's source ----------------------------------------------------
@@ -174,7 +185,7 @@ web-test: ## Test the voice player, in Node.js and in Chromium
 .PHONY: lint
 lint: ## Check the format of the Go files, and what go vet finds
 	@echo "checking format and vet ..."
-	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
+	@out=$$(gofmt -l *.go cmd functions layers local shared); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
 	@go vet ./...
 
 .PHONY: check
@@ -201,5 +212,5 @@ size: build ## Size of each function, as it is and as it is uploaded
 	@go run ./cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove what was built, and what setup installed below build/
 	@rm -rf $(BUILD) web/dist

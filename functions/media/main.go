@@ -25,7 +25,7 @@ import (
 
 func main() { lambdamain.Run("media", parseConfig, wire) }
 
-// wire puts the function together.
+// wire makes the handler of the function from its configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err

@@ -44,6 +44,8 @@ func TestMakeRefuses(t *testing.T) {
 		{"test PKG=./shared/message", "PKG is a variable of make unit; make test has none of that name.\n"},
 		{"check PKG=./shared/message", "PKG is a variable of make unit; make check has none of that name.\n"},
 		{"run PKG=./shared/message", "PKG is a variable of make unit; make run has none of that name.\n"},
+		{"cost MESSAGES=many", "MESSAGES is \"many\": want a number.\n"},
+		{"cost MEDIA_GB=-1", "MEDIA_GB is \"-1\": want a number.\n"},
 		{"deploy EVN=prod", "unknown variable EVN: this Makefile reads "},
 		{"cost MESAGES=1 CORPS=2", "unknown variable MESAGES: this Makefile reads "},
 	} {
