@@ -65,8 +65,8 @@ const (
 	FaultMissing         Fault = "message_missing"    // a message of the page is not in the view
 	FaultDiffers         Fault = "message_differs"    // the view has other content for a message of the page
 	FaultExtra           Fault = "message_extra"      // a message in the view claims to be of the page, which does not hold it there
-	FaultSetAsideMissing Fault = "aside_not_recorded" // a record that cannot be decrypted is not recorded as set aside
-	FaultSetAsideStale   Fault = "aside_not_removed"  // a record is set aside although it can be decrypted
+	FaultSetAsideMissing Fault = "set_aside_missing"  // a record that cannot be decrypted is not recorded as set aside
+	FaultSetAsideStale   Fault = "set_aside_stale"    // a record is set aside although it can be decrypted
 	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or its mark differs from the revocation
 	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn and no message of the page withdraws it
 	FaultLists           Fault = "lists_incomplete"   // a conversation is missing from a party's list of that day

@@ -98,7 +98,7 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"message changed", func(d *archivetest.DecodeFixture) { d.View.Tamper(archivetest.Corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
 		{"large message missing from the bucket", func(d *archivetest.DecodeFixture) { d.Journal.LoseMessage(archivetest.Corp, *messageOf(d, 4).Overflow) }, []string{"2/4 message_differs"}},
 		{"view empty", func(d *archivetest.DecodeFixture) { d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil)) }, []string{
-			"0/1 message_missing", "0/2 aside_not_recorded", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
+			"0/1 message_missing", "0/2 set_aside_missing", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
 			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
 		{"revocations and lists missing", func(d *archivetest.DecodeFixture) { d.View.Forget(archivetest.Corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/6 revocation_missing", "4/0 lists_incomplete"}},
 		{"message stored in a second place", func(d *archivetest.DecodeFixture) {
@@ -112,7 +112,7 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		}, []string{"4/99 revocation_extra"}},
 		{"stored record still set aside", func(d *archivetest.DecodeFixture) {
 			d.Must(d.View.WritePage(t.Context(), decode.Decoded{Corp: archivetest.Corp, SetAside: []archive.SetAside{{Corp: archivetest.Corp, Seq: 3, After: 2, Reason: archive.ReasonNoKey}}}))
-		}, []string{"2/3 aside_not_removed"}},
+		}, []string{"2/3 set_aside_stale"}},
 		{"result counts too many messages", func(d *archivetest.DecodeFixture) {
 			editRows(d, func(r *archive.Row) {
 				if r.After == 4 {

@@ -50,8 +50,8 @@ func (h Health) Cause() (archive.Cause, bool) {
 // aside. before is the health that people were last notified of. Of several
 // kinds of health that apply, the worst one counts.
 //
-// A trouble that usually passes changes nothing until it has lasted, so a
-// one-minute outage, or two alternating causes, notify nobody.
+// A trouble that usually passes changes nothing until it has lasted. So people are
+// not notified of a one-minute outage, or of two alternating causes.
 func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, now time.Time) Health {
 	if !c.Enabled {
 		return Off
