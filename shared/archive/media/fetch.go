@@ -152,8 +152,7 @@ func (d *round) open(ctx context.Context) error {
 }
 
 func (d *round) timeUp(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(d.Now()) < fetchMargin
+	return archive.NearlyOver(ctx, d.Now(), fetchMargin)
 }
 
 // run fetches until no file is due, the corp is blocked, or time is up. more
