@@ -117,7 +117,7 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 .PHONY: web
 web: ## Build the voice player, as a page and as a package (web/dist)
 	@$(SETUP) web
-	@$(MAKE) --no-print-directory web/node_modules/.package-lock.json
+	@$(MAKE) -s --no-print-directory web/node_modules/.package-lock.json
 	@cd web && $(NODE_PATH) npm run build --silent
 
 # npm writes the file last, so an interrupted installation is repeated.
