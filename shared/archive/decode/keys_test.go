@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,5 +285,38 @@ func TestImplausibleKeyTextIsNotTried(t *testing.T) {
 				t.Errorf("got reason %q, want %q", got, archive.ReasonNoKey)
 			}
 		})
+	}
+}
+
+// fetches records in which order private keys are fetched.
+type fetches struct {
+	decode.Openers
+	ids *[]string
+}
+
+func (f fetches) Opener(ctx context.Context, corp, keyID string) (decode.Opener, error) {
+	*f.ids = append(*f.ids, keyID)
+	return f.Openers.Opener(ctx, corp, keyID)
+}
+
+// The likeliest key is tried first: the key that is claimed for the version, then
+// the newest of the keys that are proved for no version, then the others. Every
+// key is tried (law 6).
+func TestLikeliestKeyIsTriedFirst(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "old", 0)
+	d.AddKey(archivetest.Corp, "claimed", 5)
+	d.AddKey(archivetest.Corp, "new", 0)
+	d.AddKey(archivetest.Corp, "proved", 0)
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "proved"))
+	d.PullAndDecode()
+	var ids []string
+	cfg := d.Config
+	cfg.Openers, cfg.Parallel = fetches{d.Openers, &ids}, 1
+	d.Configure(cfg)
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(2, 5, "unknown"))
+	d.PullAndDecode()
+	if want := []string{"claimed", "new", "old", "proved"}; !slices.Equal(ids, want) {
+		t.Errorf("got keys %q tried, want %q", ids, want)
 	}
 }
