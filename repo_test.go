@@ -110,7 +110,7 @@ var importRules = []struct {
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/secretstore$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/secretsmanager.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
-	{`^shared/wecomapi$`, `^shared/(archive|secret)$|^shared/archive/directory$`, ``,
+	{`^shared/wecomapi$`, `^shared/(archive|message|secret)$|^shared/archive/directory$`, ``,
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/lambdamain$`, `^shared/awslog$|^github\.com/aws/aws-lambda-go/|^github\.com/aws/aws-sdk-go-v2/(aws|config)$`, ``,
 		"the start of every function, and nothing of what it does"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"strings"
@@ -198,7 +197,7 @@ func (a *api) receiveAppEvent(ctx context.Context, c *call) (answer, error) {
 // readSubject reads what it can. Ids that no request could name are left out.
 func readSubject(plain []byte) subject {
 	var s subject
-	if xml.Unmarshal(plain, &s) != nil {
+	if msgcrypt.Unmarshal(plain, &s) != nil {
 		return subject{}
 	}
 	for _, id := range []*string{&s.Member, &s.Contact, &s.Room} {

@@ -213,9 +213,11 @@ func TestTimeThatFitsNoKeyIsRefused(t *testing.T) {
 func TestPageHoldsOneCorp(t *testing.T) {
 	s := newMessages(t)
 	for name, p := range map[string]decode.Decoded{
-		"message":   {Messages: []archive.Message{{Corp: corp, Time: sent}}},
-		"activity":  {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
-		"set aside": {SetAside: []archive.SetAside{{Corp: corp}}},
+		"message":    {Messages: []archive.Message{{Corp: corp, Time: sent}}},
+		"activity":   {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
+		"set aside":  {SetAside: []archive.SetAside{{Corp: corp}}},
+		"revocation": {Revocations: []archive.Revocation{{Corp: corp, Conversation: room, MsgID: "m"}}},
+		"first seen": {FirstSeen: []decode.FirstSeen{{Corp: corp, Name: "text", At: sent}}},
 	} {
 		p.Corp = neighbor
 		if err := s.WritePage(t.Context(), p); err == nil {

