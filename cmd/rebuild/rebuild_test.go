@@ -71,7 +71,7 @@ func newFixture(t *testing.T) *fixture {
 	w.Openers.Put(corp, "k1")
 	now := time.Now
 	p.puller = &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Gate: &archive.Gate{Log: p.ledger, Now: now}, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
 		Now: now, Sleep: archive.Sleep, Log: log,
 	}
 	p.replayer = &decode.Replayer{Ledger: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Decodes: p.decodes, Now: now, Log: log}
