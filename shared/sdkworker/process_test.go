@@ -86,7 +86,7 @@ func TestUnusableLibraryOrWorkerReturnsItsFault(t *testing.T) {
 		{"no worker", "/nowhere/worker", built.Library(t), archive.LibraryWorker, "/nowhere/worker"},
 		{"text file as worker", text, built.Library(t), archive.LibraryWorker, "text.so"},
 		{"other program as worker", "/bin/false", built.Library(t), archive.LibraryWorker, "exit status 1"},
-		{"worker of another version", self, "bad worker: version", archive.LibraryProtocol, "version 2"},
+		{"worker of another version", self, "bad worker: version", archive.LibraryProtocol, fmt.Sprint("version ", sdkproto.Version+1)},
 		{"worker without Hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
 		{"worker that sends no frame", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
 	}
@@ -152,7 +152,7 @@ func badWorker(part string) int {
 			hello := frame(id, sdkproto.Hello{})
 			switch part {
 			case "version":
-				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = 2
+				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = sdkproto.Version + 1
 				_, _ = out.Write(hello)
 			case "no hello":
 				_ = w.Write(id, sdkproto.Done{})
