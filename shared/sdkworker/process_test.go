@@ -156,6 +156,9 @@ func badWorker(part string) int {
 				_, _ = out.Write(hello)
 			case "no hello":
 				_ = w.Write(id, sdkproto.Done{})
+			case "hostile Hello":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged", Note: string(hostileRefusal)})
+				return 1
 			case "nonsense":
 				fmt.Fprintln(out, "HTTP/1.1 400 Bad Request")
 			default:
@@ -173,6 +176,9 @@ func badWorker(part string) int {
 				_, _ = out.Write([]byte{0xff, 0xff, 0xff, 0xff, 17, 0, 0, 0, 0})
 			case "refuses":
 				_ = w.Write(id, sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "x"})
+				return 1
+			case "hostile refusal":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged\n", Note: string(hostileRefusal)})
 				return 1
 			case "closes":
 				out.Close()
@@ -240,6 +246,8 @@ func TestWorkerDiesWithItsParent(t *testing.T) {
 	}
 	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.Worker(t), built.Library(t))
 	parent.WaitDelay = 5 * time.Second
+	// A killed parent leaves the worker's folder behind.
+	parent.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
