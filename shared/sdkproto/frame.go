@@ -24,7 +24,7 @@ import (
 
 // Version is the protocol's version. A worker and a parent of two versions
 // refuse each other.
-const Version = 1
+const Version = 2
 
 // MaxFrame is the most bytes that may follow a frame's length. Pages of
 // GetChatData are the largest frames: some megabytes.

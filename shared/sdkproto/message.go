@@ -38,6 +38,9 @@ type Hello struct {
 	// MemoryLimit is how many bytes the worker may take beyond what it has when
 	// it starts; 0 for no limit. Unused in the worker's Hello.
 	MemoryLimit uint64
+	// NoSockets takes the worker's right to make sockets away, before the library
+	// is loaded. Unused in the worker's Hello.
+	NoSockets bool
 }
 
 // Init asks the library for an initialised handle. Answer: Done or Failed. It
@@ -134,6 +137,7 @@ func (m Hello) encode(e *encoder) {
 	e.raw(helloMagic)
 	e.uint32(Version)
 	e.uint64(m.MemoryLimit)
+	e.bool(m.NoSockets)
 }
 
 func (m Init) encode(e *encoder) {
@@ -190,7 +194,7 @@ func decode(k kind, b []byte) (Message, error) {
 		if v := d.uint32(); !d.short && v != Version {
 			return nil, &VersionError{Theirs: v}
 		}
-		m = Hello{MemoryLimit: d.uint64()}
+		m = Hello{MemoryLimit: d.uint64(), NoSockets: d.bool()}
 	case kindInit:
 		m = Init{CorpID: d.text(), Secret: d.text(), Proxy: d.text(), ProxyPassword: d.text()}
 	case kindChatData:

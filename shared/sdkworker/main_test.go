@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,13 +26,13 @@ const (
 	secretText = "Archive-Secret_of-the-tests"
 )
 
-// TestMain runs one of three programs. A single argument that begins with "bad
-// worker: " selects a worker that breaks the protocol: sdkworker passes the
-// library's path as the only argument. "doomed parent" selects a parent that a
+// TestMain runs one of three programs. A single argument whose last element
+// begins with "bad worker: " selects a worker that breaks the protocol:
+// sdkworker passes the library's absolute path as the only argument. "doomed parent" selects a parent that a
 // test kills. Any other arguments run the tests.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 {
-		if part, ok := strings.CutPrefix(os.Args[1], "bad worker: "); ok {
+		if part, ok := strings.CutPrefix(filepath.Base(os.Args[1]), "bad worker: "); ok {
 			os.Exit(badWorker(part))
 		}
 	}

@@ -8,11 +8,15 @@
 // library through the worker of its corp.
 //
 // This package keeps law 7. A worker gets an empty environment, so it has no
-// AWS credential. Every call has a time limit. A worker that died, hung or sent
+// AWS credential. It gets no descriptor but its pipes, and an empty folder of
+// its own, which is removed with it. Every call has a time limit. A worker that died, hung or sent
 // an unexpected answer is never used again: the call ends with
-// [*archive.CrashError], and the next call starts a new worker. These measures
-// contain accidents and a careless library. They are not a sandbox, see
-// [HideFromChildren].
+// [*archive.CrashError], and the next call starts a new worker.
+//
+// The worker limits itself before it loads the library: layers/finance-sdk/worker
+// says how. The parent hides its own memory, see [HideFromChildren]. A hostile
+// library can still read the files that the function may read. It can still use
+// the network, and so Lambda's Runtime API, unless [Config.NoSockets] is set.
 //
 // The package does nothing between calls: it has no timer and sends no ping.
 // Lambda freezes a parent and its workers between two calls; after the thaw,
@@ -44,6 +48,11 @@ type Config struct {
 	// has no such argument, so the worker also sets https_proxy for the library.
 	Proxy         string
 	ProxyPassword secret.Value
+
+	// NoSockets takes from the workers the right to make sockets, so only Decrypt
+	// works. It needs a library whose Init succeeds without sockets, see
+	// [WorksOffline].
+	NoSockets bool
 
 	// Each kind of call has a time limit, after which the pool kills the worker.
 	// The start (20 s) loads the library. Init (30 s) may request a token from

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -27,6 +28,8 @@ const (
 	// outputTimeout bounds the wait for the end of the library's output after
 	// the worker's exit: another process could hold the pipe open.
 	outputTimeout = time.Second
+	// noteLength is how many bytes of a worker's own words reach errors and logs.
+	noteLength = 100
 )
 
 // wrongAnswerType is the note of a CrashError for a frame that is valid, but
@@ -44,6 +47,7 @@ var errUndelivered = errors.New("request not delivered")
 type process struct {
 	log      *slog.Logger
 	cmd      *exec.Cmd
+	folder   string // the worker's working folder; kill removes it
 	requests *os.File
 	answers  *os.File
 	writer   *sdkproto.Writer
@@ -70,7 +74,9 @@ func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := p.exchange(ctx, cfg.StartTimeout, sdkproto.Hello{MemoryLimit: uint64(cfg.MemoryLimit)})
+	answer, err := p.exchange(ctx, cfg.StartTimeout, sdkproto.Hello{
+		MemoryLimit: uint64(cfg.MemoryLimit), NoSockets: cfg.NoSockets,
+	})
 	if err != nil {
 		return nil, p.failedStart(ctx, cfg, err)
 	}
@@ -78,7 +84,7 @@ func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 	case sdkproto.Hello:
 	case sdkproto.Refused:
 		p.kill()
-		return nil, &archive.LibraryError{Why: libraryFault(a.Fault), Note: a.Note}
+		return nil, &archive.LibraryError{Why: libraryFault(a.Fault), Note: printable(a.Note)}
 	default:
 		p.kill()
 		return nil, &archive.LibraryError{Why: archive.LibraryProtocol, Note: cfg.Worker + ": answer to Hello of the wrong type"}
@@ -115,8 +121,44 @@ func libraryFault(f sdkproto.Fault) archive.LibraryFault {
 	return archive.LibraryLoad
 }
 
-// spawn starts the worker's program with its two pipes. It sends no frame.
-func spawn(cfg *Config) (*process, error) {
+// refusalNote is the note of a CrashError for a worker that refused a request.
+// The library shares the worker's process and can write the answer itself. So
+// the fault is one of a list, and the note is short and printable. Neither can
+// carry message text of any length, or a forged line, into a log.
+func refusalNote(r sdkproto.Refused) string {
+	switch r.Fault {
+	case sdkproto.FaultMissing, sdkproto.FaultMachine, sdkproto.FaultSymbol, sdkproto.FaultLoad, sdkproto.FaultLibrary, sdkproto.FaultProtocol:
+		return string(r.Fault) + ": " + printable(r.Note)
+	}
+	return "unknown fault: " + printable(r.Note)
+}
+
+// printable returns at most noteLength bytes of s. A question mark replaces
+// each byte that is not a printable character of ASCII.
+func printable(s string) string {
+	b := []byte(s[:min(len(s), noteLength)])
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// spawn starts the worker's program with its two pipes, in an empty folder of
+// its own. It sends no frame.
+func spawn(cfg *Config) (p *process, err error) {
+	folder, err := os.MkdirTemp("", "finance-sdk-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the library process: %w", err)
+	}
+	// After a crash from here on the folder stays. Lambda removes it together
+	// with the environment.
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(folder)
+		}
+	}()
 	childRequests, requests, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for the library process: %w", err)
@@ -128,8 +170,9 @@ func spawn(cfg *Config) (*process, error) {
 		return nil, fmt.Errorf("make a pipe for the library process: %w", err)
 	}
 	defer childAnswers.Close()
-	p := &process{
+	p = &process{
 		log:      cfg.Log,
+		folder:   folder,
 		requests: requests,
 		answers:  answers,
 		writer:   sdkproto.NewWriter(requests),
@@ -138,7 +181,9 @@ func spawn(cfg *Config) (*process, error) {
 	}
 	// The process outlives the call that starts it, so CommandContext would end
 	// it too early. kill replaces the context.
-	p.cmd = exec.Command(cfg.Worker, cfg.Library)
+	p.cmd = exec.Command(cfg.Worker, absolute(cfg.Library))
+	p.cmd.Path = absolute(p.cmd.Path)
+	p.cmd.Dir = folder
 	p.cmd.Env = []string{} // nil would pass on the parent's credentials
 	p.cmd.Stdout = &p.output
 	p.cmd.Stderr = &p.output
@@ -164,6 +209,16 @@ func spawn(cfg *Config) (*process, error) {
 	return p, nil
 }
 
+// absolute makes a path independent of the working folder, which differs between
+// the worker and its parent. Without a known working folder the path stays as it
+// is, and the start fails.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
 // awaitExit waits for the exit of the process, and reports whether it came
 // within limit.
 func (p *process) awaitExit(limit time.Duration) bool {
@@ -177,13 +232,16 @@ func (p *process) awaitExit(limit time.Duration) bool {
 	}
 }
 
-// kill ends the process and closes its pipes. Only a process that the kernel
-// cannot kill, because a device blocks it, may outlive kill.
+// kill ends the process, closes its pipes and removes its folder. Only a process
+// that the kernel cannot kill, because a device blocks it, may outlive kill.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // an error means that the process has ended already
 	p.awaitExit(exitTimeout + outputTimeout)
 	p.requests.Close()
 	p.answers.Close()
+	if err := os.RemoveAll(p.folder); err != nil {
+		p.log.Warn("folder of a library process not removed", slog.String("folder", p.folder))
+	}
 	p.log.Debug("library process ended",
 		slog.Int("calls", int(p.calls)),
 		slog.Int64("printed_bytes", p.output.bytes.Load()), slog.Int64("printed_lines", p.output.lines.Load()))
@@ -222,7 +280,7 @@ func (p *process) call(ctx context.Context, op string, limit time.Duration, m sd
 	}
 	if r, ok := answer.(sdkproto.Refused); ok {
 		p.kill()
-		return nil, &archive.CrashError{Op: op, How: archive.Nonsense, Note: fmt.Sprintf("%s: %s", r.Fault, r.Note)}
+		return nil, &archive.CrashError{Op: op, How: archive.Nonsense, Note: refusalNote(r)}
 	}
 	return answer, nil
 }

@@ -86,7 +86,7 @@ func TestUnusableLibraryOrWorkerReturnsItsFault(t *testing.T) {
 		{"no worker", "/nowhere/worker", built.Library(t), archive.LibraryWorker, "/nowhere/worker"},
 		{"text file as worker", text, built.Library(t), archive.LibraryWorker, "text.so"},
 		{"other program as worker", "/bin/false", built.Library(t), archive.LibraryWorker, "exit status 1"},
-		{"worker of another version", self, "bad worker: version", archive.LibraryProtocol, "version 2"},
+		{"worker of another version", self, "bad worker: version", archive.LibraryProtocol, fmt.Sprint("version ", sdkproto.Version+1)},
 		{"worker without Hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
 		{"worker that sends no frame", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
 	}
@@ -152,10 +152,13 @@ func badWorker(part string) int {
 			hello := frame(id, sdkproto.Hello{})
 			switch part {
 			case "version":
-				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = 2
+				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = sdkproto.Version + 1
 				_, _ = out.Write(hello)
 			case "no hello":
 				_ = w.Write(id, sdkproto.Done{})
+			case "hostile Hello":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged", Note: string(hostileRefusal)})
+				return 1
 			case "nonsense":
 				fmt.Fprintln(out, "HTTP/1.1 400 Bad Request")
 			default:
@@ -173,6 +176,9 @@ func badWorker(part string) int {
 				_, _ = out.Write([]byte{0xff, 0xff, 0xff, 0xff, 17, 0, 0, 0, 0})
 			case "refuses":
 				_ = w.Write(id, sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "x"})
+				return 1
+			case "hostile refusal":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged\n", Note: string(hostileRefusal)})
 				return 1
 			case "closes":
 				out.Close()
@@ -240,6 +246,8 @@ func TestWorkerDiesWithItsParent(t *testing.T) {
 	}
 	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.Worker(t), built.Library(t))
 	parent.WaitDelay = 5 * time.Second
+	// A killed parent leaves the worker's folder behind.
+	parent.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -120,10 +120,7 @@ func (w *worker) hello(m sdkproto.Hello) (sdkproto.Message, error) {
 	if w.library != nil {
 		return nil, refuse(sdkproto.FaultProtocol, "a second Hello")
 	}
-	if err := confine(m.MemoryLimit); err != nil {
-		return nil, refuse(sdkproto.FaultLoad, err.Error())
-	}
-	if err := financesdk.DieOfFaults(); err != nil {
+	if err := prepare(m); err != nil {
 		return nil, refuse(sdkproto.FaultLoad, err.Error())
 	}
 	library, err := financesdk.Open(w.path)
@@ -136,6 +133,16 @@ func (w *worker) hello(m sdkproto.Hello) (sdkproto.Message, error) {
 	}
 	w.library = library
 	return sdkproto.Hello{}, nil
+}
+
+func prepare(m sdkproto.Hello) error {
+	if err := ownFolder(); err != nil {
+		return err
+	}
+	if err := confine(m.MemoryLimit, m.NoSockets); err != nil {
+		return err
+	}
+	return financesdk.DieOfFaults()
 }
 
 func (w *worker) init(m sdkproto.Init) (sdkproto.Message, error) {

@@ -31,6 +31,12 @@ type peer struct {
 
 func startWorker(t *testing.T) *peer {
 	t.Helper()
+	return startPeer(t, built.Worker(t), built.Library(t), func(*exec.Cmd) {})
+}
+
+// startPeer starts a worker after edit has changed the command.
+func startPeer(t *testing.T, worker, library string, edit func(*exec.Cmd)) *peer {
+	t.Helper()
 	theirIn, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,10 +45,11 @@ func startWorker(t *testing.T) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), built.Worker(t), built.Library(t))
+	cmd := exec.CommandContext(t.Context(), worker, library)
 	cmd.Env = []string{}
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut}
 	cmd.WaitDelay = 5 * time.Second
+	edit(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,10 @@
  * It uses nothing but libc. A handle belongs to one thread at a time;
  * different handles may be used at once.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 
 #include "WeWorkFinanceSdk_C.h"
+#include "hostile.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,6 +49,7 @@ enum {
 	BAD_KEY = 10008,
 	BAD_ADDRESS = 10009,
 	EXPIRED = 10010,
+	TRIED = 20000, /* plus the errno of a hostile attempt, see hostile.h */
 };
 
 #define BODY_LIMIT (64u << 20)
@@ -758,6 +760,11 @@ static int misbehave(const char *text, size_t len)
 			write_all(STDOUT_FILENO, junk, sizeof junk);
 			write_all(STDERR_FILENO, junk, sizeof junk);
 		}
+	}
+	if (SAYS("##standin:try:")) {
+		const char *name = p + strlen("##standin:try:"), *end = find(name, left - strlen("##standin:try:"), "##");
+		if (end)
+			return TRIED + attempt(name, (size_t)(end - name));
 	}
 	int code = OK, read = 0;
 	if (SAYS("##standin:code:") && left >= 22 && sscanf(p, "##standin:code:%5d##%n", &code, &read) == 1 && read > 0)
