@@ -1,0 +1,367 @@
+// Package input reads the query and the body of a request and names every
+// mistake in them at once.
+package input
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+)
+
+// The bounds of input.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200      // entries of any list
+	MaxBody      = 64 << 10 // bytes, where a route sets no other bound
+	MaxParty     = 256      // characters of a userid, external_userid or roomid
+	MaxMistakes  = 100      // named of a request that holds lists
+)
+
+// Input is the query and the body of a request. Each getter notes the mistakes
+// that it finds and returns a zero value for them; Err names all of them at
+// once. Query and members hold only names that the route knows.
+type Input struct {
+	Query    url.Values
+	members  map[string]json.RawMessage // of the body
+	pages    opaque.Use                 // see UsePages
+	mistakes []problem.Mistake
+}
+
+// Reject notes a mistake.
+func (in *Input) Reject(field string, rule problem.Rule, mend problem.Mend, args problem.Args) {
+	in.mistakes = append(in.mistakes, problem.Mistake{Field: field, Rule: rule, Mend: mend, Args: args})
+}
+
+// Mistaken reports whether a mistake was noted.
+func (in *Input) Mistaken() bool { return len(in.mistakes) > 0 }
+
+// Err is the problem that names all mistakes noted so far, or nil.
+func (in *Input) Err() error {
+	if !in.Mistaken() {
+		return nil
+	}
+	return &problem.Problem{Kind: problem.InvalidRequest, Mistakes: in.mistakes}
+}
+
+// ReadQuery takes the query string apart. Only known names are taken, each
+// once.
+func (in *Input) ReadQuery(raw string, known []string) {
+	in.Query = url.Values{}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		in.Reject("", problem.Form, problem.MendQuery, nil)
+		return
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		switch {
+		case !slices.Contains(known, name):
+			in.Reject(name, problem.Unknown, problem.MendUnknown, nil)
+		case len(values[name]) > 1:
+			in.Reject(name, problem.Repeated, problem.MendRepeated, nil)
+		case !utf8.ValidString(values.Get(name)):
+			in.Reject(name, problem.Form, problem.MendQuery, nil)
+		default:
+			in.Query[name] = values[name]
+		}
+	}
+}
+
+// ReadBody takes a JSON object apart. Only known members are taken, each once.
+func (in *Input) ReadBody(b []byte, known []string) {
+	in.members = make(map[string]json.RawMessage)
+	noObject := func() { in.Reject("", problem.JSON, problem.MendObject, nil) }
+	if !utf8.Valid(b) || !json.Valid(b) {
+		noObject()
+		return
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		noObject()
+		return
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			noObject()
+			return
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			noObject()
+			return
+		}
+		field, _ := name.(string)
+		_, twice := in.members[field]
+		switch {
+		case !slices.Contains(known, field):
+			in.Reject(field, problem.Unknown, problem.MendUnknown, nil)
+		case twice:
+			in.Reject(field, problem.Repeated, problem.MendRepeated, nil)
+		default:
+			in.members[field] = value
+		}
+	}
+}
+
+// Members of the body.
+
+// Has reports whether the member is there, well formed or not.
+func (in *Input) Has(field string) bool { _, ok := in.members[field]; return ok }
+
+// IsNull reports whether the member is null.
+func (in *Input) IsNull(field string) bool { return string(in.members[field]) == "null" }
+
+// Required notes the absence of a member, and reports whether it is there.
+func (in *Input) Required(field string) bool {
+	if !in.Has(field) && !in.rejected(field) {
+		in.Reject(field, problem.Required, problem.MendRequired, nil)
+	}
+	return in.Has(field)
+}
+
+func (in *Input) rejected(field string) bool {
+	return slices.ContainsFunc(in.mistakes, func(m problem.Mistake) bool { return m.Field == field || m.Rule == problem.JSON })
+}
+
+// Text is a member that is a string of min to max characters.
+func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
+	raw, ok := in.members[field]
+	if !ok {
+		return "", false
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		in.Reject(field, problem.Type, problem.MendString, nil)
+		return "", false
+	}
+	return s, in.length(field, s, minLen, maxLen)
+}
+
+func (in *Input) length(field, s string, minLen, maxLen int) bool {
+	n := utf8.RuneCountInString(s)
+	if n < minLen || n > maxLen {
+		in.Reject(field, problem.Length, problem.MendLength, problem.Args{"min": strconv.Itoa(minLen), "max": strconv.Itoa(maxLen)})
+		return false
+	}
+	return true
+}
+
+// OneOf is a member that is one of the values; empty if it is not there.
+func (in *Input) OneOf(field string, values ...string) string {
+	raw, ok := in.members[field]
+	if !ok {
+		return ""
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
+		in.Reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		return ""
+	}
+	return s
+}
+
+// List is a member that is a list of at most so many values.
+func (in *Input) List(field string, most int) []json.RawMessage {
+	raw, ok := in.members[field]
+	if !ok {
+		return nil
+	}
+	var values []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &values) != nil {
+		in.Reject(field, problem.Type, problem.MendListType, nil)
+		return nil
+	}
+	if len(values) < 1 || len(values) > most {
+		in.Reject(field, problem.Length, problem.MendList, problem.Args{"max": strconv.Itoa(most)})
+		return nil
+	}
+	return values
+}
+
+// Texts is a member that is a list of strings of 1 to maxLen characters.
+func (in *Input) Texts(field string, most, maxLen int) []string {
+	var texts []string
+	for i, raw := range in.List(field, most) {
+		entry := &Input{members: map[string]json.RawMessage{"": raw}}
+		s, _ := entry.Text("", 1, maxLen)
+		texts = append(texts, s)
+		in.Adopt(field, i, entry)
+	}
+	return texts
+}
+
+// Entries is a member that is a list of at most so many JSON objects with
+// known members. What is read of each is noted with it, until adopt.
+func (in *Input) Entries(field string, most int, known []string) []*Input {
+	var list []*Input
+	for _, raw := range in.List(field, most) {
+		entry := &Input{}
+		entry.ReadBody(raw, known)
+		list = append(list, entry)
+	}
+	return list
+}
+
+// Adopt notes the mistakes of the i-th entry of a list, as field[i].member. Of
+// very many it keeps the first: they are all alike.
+func (in *Input) Adopt(field string, i int, entry *Input) {
+	for _, m := range entry.mistakes {
+		if len(in.mistakes) >= MaxMistakes {
+			return
+		}
+		name := field + "[" + strconv.Itoa(i) + "]"
+		if m.Field != "" {
+			name += "." + m.Field
+		}
+		m.Field = name
+		in.mistakes = append(in.mistakes, m)
+	}
+}
+
+// Flag is a member that is true or false.
+func (in *Input) Flag(field string) bool {
+	raw, ok := in.members[field]
+	if !ok {
+		return false
+	}
+	switch string(raw) {
+	case "true":
+		return true
+	case "false":
+	default:
+		in.Reject(field, problem.Type, problem.MendBoolean, nil)
+	}
+	return false
+}
+
+// Version is a member that is a 版本号, 0 if it is not there.
+func (in *Input) Version(field string) uint32 {
+	raw, ok := in.members[field]
+	if !ok {
+		return 0
+	}
+	var n json.Number
+	if raw[0] == '"' || json.Unmarshal(raw, &n) != nil || n == "" {
+		in.Reject(field, problem.Type, problem.MendVersion, nil)
+		return 0
+	}
+	v, err := strconv.ParseUint(n.String(), 10, 32)
+	switch {
+	case errors.Is(err, strconv.ErrSyntax) && !strings.HasPrefix(n.String(), "-"):
+		in.Reject(field, problem.Type, problem.MendVersion, nil)
+	case err != nil || v == 0:
+		in.Reject(field, problem.Range, problem.MendVersion, nil)
+	}
+	return uint32(v)
+}
+
+// Seq is a member that is a seq.
+func (in *Input) Seq(field string) (uint64, bool) {
+	raw, ok := in.members[field]
+	if !ok {
+		return 0, false
+	}
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		in.Reject(field, problem.Type, problem.MendSeq, nil)
+		return 0, false
+	}
+	return in.ParseSeq(field, s)
+}
+
+func (in *Input) ParseSeq(field, s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || strconv.FormatUint(n, 10) != s {
+		in.Reject(field, problem.Form, problem.MendSeq, nil)
+		return 0, false
+	}
+	return n, true
+}
+
+// Parameters of the query.
+
+// Limit is how many entries the caller wants at most.
+func (in *Input) Limit() int {
+	if !in.Query.Has("limit") {
+		return DefaultLimit
+	}
+	n, err := strconv.Atoi(in.Query.Get("limit"))
+	if err != nil || n < 1 || n > MaxLimit {
+		rule := problem.Range
+		if errors.Is(err, strconv.ErrSyntax) {
+			rule = problem.Type
+		}
+		in.Reject("limit", rule, problem.MendInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
+		return DefaultLimit
+	}
+	return n
+}
+
+// Descending is the order, which is ascending by default.
+func (in *Input) Descending() bool {
+	switch order := in.Query.Get("order"); {
+	case order == "desc":
+		return true
+	case in.Query.Has("order") && order != "asc":
+		in.Reject("order", problem.OneOf, problem.MendOneOf, problem.Args{"values": "asc, desc"})
+	}
+	return false
+}
+
+// Only is a parameter that is true or not given.
+func (in *Input) Only(field string) bool {
+	if in.Query.Has(field) && in.Query.Get(field) != "true" {
+		in.Reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": "true"})
+	}
+	return in.Query.Has(field)
+}
+
+// Moment is a time, zero if it is not given.
+func (in *Input) Moment(field string) time.Time {
+	if !in.Query.Has(field) {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, in.Query.Get(field))
+	if err != nil {
+		in.Reject(field, problem.Form, problem.MendTime, nil)
+		return time.Time{}
+	}
+	return t
+}
+
+// Party is the id of somebody or something, empty if it is not given.
+func (in *Input) Party(field string) string {
+	if !in.Query.Has(field) {
+		return ""
+	}
+	id := in.Query.Get(field)
+	in.length(field, id, 1, MaxParty)
+	return id
+}
+
+// ReadLimited reads a body of at most so many bytes.
+func ReadLimited(r io.Reader, most int) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > most {
+		return nil, problem.New(problem.BodyTooLarge, problem.Args{"max": strconv.Itoa(most >> 10)})
+	}
+	return b, nil
+}
