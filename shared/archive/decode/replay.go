@@ -62,8 +62,8 @@ const (
 	FaultMissing         Fault = "message_missing"    // the message is not in the view
 	FaultDiffers         Fault = "message_differs"    // it is, with other content
 	FaultExtra           Fault = "message_extra"      // the view has a message of the page that the page does not hold there
-	FaultSetAsideMissing Fault = "aside_not_recorded" // what cannot be decrypted is not recorded
-	FaultSetAsideStale   Fault = "aside_not_removed"  // a record is set aside although it should not be
+	FaultSetAsideMissing Fault = "set_aside_missing"  // what cannot be decrypted is not recorded
+	FaultSetAsideStale   Fault = "set_aside_stale"    // a record is set aside although it should not be
 	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or not as the revocation says
 	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn that nobody withdrew
 	FaultLists           Fault = "lists_incomplete"   // a conversation is in somebody's list of that day no more

@@ -76,7 +76,7 @@ func TestVerify(t *testing.T) {
 		{"a message is gone", func(d *archivetest.DecodeFixture) { d.View.Tamper(archivetest.Corp, 3, nil) }, []string{"2/3 message_missing"}},
 		{"a message was changed", func(d *archivetest.DecodeFixture) { d.View.Tamper(archivetest.Corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
 		{"the view is gone", func(d *archivetest.DecodeFixture) { d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil)) }, []string{
-			"0/1 message_missing", "0/2 aside_not_recorded", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
+			"0/1 message_missing", "0/2 set_aside_missing", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
 			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
 		{"markers and lists are gone", func(d *archivetest.DecodeFixture) { d.View.Forget(archivetest.Corp) }, []string{"0/0 lists_incomplete", "2/0 lists_incomplete", "4/6 revocation_missing", "4/0 lists_incomplete"}},
 		{"a message stands in another place too", func(d *archivetest.DecodeFixture) {
@@ -90,7 +90,7 @@ func TestVerify(t *testing.T) {
 		}, []string{"4/99 revocation_extra"}},
 		{"a mended record is aside", func(d *archivetest.DecodeFixture) {
 			d.Must(d.View.WritePage(t.Context(), decode.Decoded{Corp: archivetest.Corp, SetAside: []archive.SetAside{{Corp: archivetest.Corp, Seq: 3, After: 2, Reason: archive.ReasonNoKey}}}))
-		}, []string{"2/3 aside_not_removed"}},
+		}, []string{"2/3 set_aside_stale"}},
 		{"a result counts too many", func(d *archivetest.DecodeFixture) {
 			d.Replayer.Ledger = tampered{d.Ledger, func(r *archive.Row) {
 				if r.After == 4 {

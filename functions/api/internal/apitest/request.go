@@ -105,7 +105,7 @@ type Problem struct {
 	Type   string
 	Title  string
 	Detail string
-	Errors []struct{ Field, Rule, Mend string }
+	Errors []struct{ Field, Rule, Remedy string }
 }
 
 // Rules lists the mistakes of a problem as "field:rule".

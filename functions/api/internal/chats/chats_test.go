@@ -31,7 +31,7 @@ import (
 // messageDoc is an answered message; its parts are as they come.
 type messageDoc struct {
 	chats.MessageJSON
-	View struct {
+	Content struct {
 		Kind, Text string
 		Whole      bool
 		Parts      []map[string]any
@@ -39,7 +39,7 @@ type messageDoc struct {
 		Revokes    *string
 		Consent    *message.Consent
 		Unknown    []string
-	} `json:"view"`
+	} `json:"content"`
 }
 
 // messagePageJSON is an answered page of messages.
@@ -238,8 +238,8 @@ func TestMessageForms(t *testing.T) {
 		if len(f.raw) <= archive.InlineLimit && string(m.Raw) != f.raw {
 			t.Errorf("%s: raw is not what was decrypted", f.name)
 		}
-		if has := !bytes.Equal(m.Content, []byte("null")); has != f.content || has && string(m.Content) != f.raw {
-			t.Errorf("%s: got content %.200s", f.name, m.Content)
+		if has := !bytes.Equal(m.JSON, []byte("null")); has != f.content || has && string(m.JSON) != f.raw {
+			t.Errorf("%s: got json %.200s", f.name, m.JSON)
 		}
 		one := apitest.Into[messageDoc](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/messages/"+m.ID).Want(200))
 		if one.Sum != m.Sum || !bytes.Equal(one.Raw, m.Raw) {

@@ -133,7 +133,7 @@ func TestContentOfMessages(t *testing.T) {
 	var list []messageDoc
 	for next := ""; ; {
 		resp := w.Get(w.As(session.Reader), messagesPath(w, conv)+"?limit=200"+next).Want(200)
-		if _, view, _ := strings.Cut(string(resp.Body), `"view":`); strings.Contains(view, "secret-file-id") {
+		if _, view, _ := strings.Cut(string(resp.Body), `"content":`); strings.Contains(view, "secret-file-id") {
 			t.Error("a view holds the id that WeCom's library asks for")
 		}
 		p := apitest.Into[messagePageJSON](resp)
@@ -146,14 +146,14 @@ func TestContentOfMessages(t *testing.T) {
 	if got := msgids(list); got != "m0 m1 m2 m3" {
 		t.Fatalf("got %s", got)
 	}
-	if v := list[0].View; v.Kind != "image" || v.Text != "[图片]" || !v.Whole || len(v.Files) != 1 || v.Files[0].Size != 7 || v.Parts[0]["file"] != 0.0 {
+	if v := list[0].Content; v.Kind != "image" || v.Text != "[图片]" || !v.Whole || len(v.Files) != 1 || v.Files[0].Size != 7 || v.Parts[0]["file"] != 0.0 {
 		t.Errorf("image: got %+v", v)
 	}
-	if v := list[1].View; v.Kind != "unknown" || v.Parts[0]["type"] != "generic" || v.Parts[0]["name"] != "hologram" || !slices.Equal(v.Unknown, []string{"msgtype=hologram"}) {
+	if v := list[1].Content; v.Kind != "unknown" || v.Parts[0]["type"] != "generic" || v.Parts[0]["name"] != "hologram" || !slices.Equal(v.Unknown, []string{"msgtype=hologram"}) {
 		t.Errorf("unknown type: got %+v", v)
 	}
 	for _, m := range list[2:] {
-		if v := m.View; v.Whole || len(v.Parts) != 0 || utf8.RuneCountInString(v.Text) != 100 {
+		if v := m.Content; v.Whole || len(v.Parts) != 0 || utf8.RuneCountInString(v.Text) != 100 {
 			t.Errorf("%s in a list: got %.300v", m.MsgID, v)
 		}
 	}
@@ -161,17 +161,17 @@ func TestContentOfMessages(t *testing.T) {
 		t.Helper()
 		return apitest.Into[messageDoc](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/messages/"+m.ID).Want(200))
 	}
-	if v := one(list[2]).View; !v.Whole || v.Text != long || v.Parts[0]["text"] != long {
+	if v := one(list[2]).Content; !v.Whole || v.Text != long || v.Parts[0]["text"] != long {
 		t.Errorf("a long text by its id: got %.300v", v)
 	}
-	if v := one(list[3]).View; v.Whole || v.Kind != "text" {
+	if v := one(list[3]).Content; v.Whole || v.Kind != "text" {
 		t.Errorf("a view that no answer can hold, by its id: got %.300v", v)
 	}
 	// Longer than anything that could be answered, and never read for a view.
 	w.Store(w.Corp, sent("m4", 4, `"msgtype":"text","text":{"content":"`+strings.Repeat("x", chats.ContentMost)+`"}`))
 	p4 := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+"?order=desc&limit=1").Want(200)).Messages[0]
 	for _, v := range []messageDoc{p4, one(p4)} {
-		if v := v.View; v.Whole || v.Kind != "text" || v.Text != chats.TooLong {
+		if v := v.Content; v.Whole || v.Kind != "text" || v.Text != chats.TooLong {
 			t.Errorf("a message over 4 MiB: got %.300v", v)
 		}
 	}
@@ -216,7 +216,7 @@ func TestWithdrawnMessages(t *testing.T) {
 		if m.Revoked != nil {
 			revoked = append(revoked, m.MsgID)
 		}
-		if !strings.Contains(m.View.Text, apitest.ContentMark) {
+		if !strings.Contains(m.Content.Text, apitest.ContentMark) {
 			t.Errorf("%s is not readable", m.MsgID)
 		}
 	}

@@ -152,7 +152,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 		party = c.Party(given[0])
 	}
 	if len(given) != 1 && !c.Mistaken() {
-		c.Reject("", problem.Exclusive, problem.MendExactlyOne, nil)
+		c.Reject("", problem.Exclusive, problem.RemedyExactlyOne, nil)
 	}
 	c.Only("unplaced")
 	var at listPage

@@ -341,9 +341,9 @@ func fileState(in *input.Input) media.State {
 		for _, s := range states {
 			values = append(values, string(s))
 		}
-		in.Reject("state", problem.OneOf, problem.MendOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		in.Reject("state", problem.OneOf, problem.RemedyOneOf, problem.Args{"values": strings.Join(values, ", ")})
 	default:
-		in.Reject("state", problem.Required, problem.MendRequired, nil)
+		in.Reject("state", problem.Required, problem.RemedyRequired, nil)
 	}
 	return state
 }

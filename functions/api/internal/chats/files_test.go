@@ -78,7 +78,7 @@ func TestFilesOfMessages(t *testing.T) {
 	w.Store(w.Corp, withFiles("m7", apitest.Noon, names...), apitest.Chat("m8", "lin.hua", "wmA", "", apitest.Noon.Add(time.Second), "t"), withFiles("m9", apitest.Noon.Add(2*time.Second), "waits"))
 	id := idOf(t, w.Corp, "m7", apitest.Noon)
 	type doc struct {
-		View struct {
+		Content struct {
 			Files []chats.FileJSON
 		}
 	}
@@ -113,13 +113,13 @@ func TestFilesOfMessages(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant\n%s", what, strings.Join(states, "\n"), strings.Join(want, "\n"))
 		}
 	}
-	check("alone", apitest.Into[doc](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).View.Files)
+	check("alone", apitest.Into[doc](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).Content.Files)
 
 	asked := &askedFiles{FileTable: w.Media}
 	w.Chats.Files = asked
 	list := apitest.Into[struct{ Messages []doc }](w.Get(w.As(session.Reader), messagesPath(w, apitest.FilesChat)).Want(200)).Messages
-	check("in a list", list[0].View.Files)
-	if f := list[2].View.Files; len(list) != 3 || len(list[1].View.Files) != 0 || len(f) != 1 || f[0].Copy.State != media.Waiting {
+	check("in a list", list[0].Content.Files)
+	if f := list[2].Content.Files; len(list) != 3 || len(list[1].Content.Files) != 0 || len(f) != 1 || f[0].Copy.State != media.Waiting {
 		t.Errorf("got %+v", list)
 	}
 	if !slices.Equal(asked.sizes, []int{8}) {
@@ -159,7 +159,7 @@ func TestVeryManyFiles(t *testing.T) {
 	w.Store(w.Corp, crowd("m0", 0, 600), crowd("m1", 1, 600), crowd("m2", 2, 300), crowd("m3", 3, 1500), crowd("m4", 4, 1), crowd("m5", 5, chats.FilesMost+1))
 	type doc struct {
 		MsgID string
-		View  struct {
+		Content  struct {
 			Whole bool
 			Files []chats.FileJSON
 		}
@@ -171,7 +171,7 @@ func TestVeryManyFiles(t *testing.T) {
 			Next     *string
 		}](w.Get(w.As(session.Reader), messagesPath(w, apitest.FilesChat)+"?limit=200"+next).Want(200))
 		for _, m := range page.Messages {
-			got = append(got, fmt.Sprintf("%s %d %v", m.MsgID, len(m.View.Files), m.View.Whole))
+			got = append(got, fmt.Sprintf("%s %d %v", m.MsgID, len(m.Content.Files), m.Content.Whole))
 		}
 		if page.Next == nil {
 			break
@@ -187,8 +187,8 @@ func TestVeryManyFiles(t *testing.T) {
 		}
 	}
 	one := apitest.Into[doc](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/messages/"+idOf(t, w.Corp, "m5", apitest.Noon.Add(5*time.Second))).Want(200))
-	if one.View.Whole || len(one.View.Files) != 0 {
-		t.Errorf("too many files: got %d", len(one.View.Files))
+	if one.Content.Whole || len(one.Content.Files) != 0 {
+		t.Errorf("too many files: got %d", len(one.Content.Files))
 	}
 }
 
@@ -408,7 +408,7 @@ func TestFilesOfVeryLongMessages(t *testing.T) {
 	w.Store(w.Corp, long("m0", 0, chats.ContentMost+1), long("m1", 1, chats.FilesRead), long("m2", 2, chats.FilesRead+1))
 	who := w.As(session.Reader)
 	type doc struct {
-		View struct {
+		Content struct {
 			Whole bool
 			Text  string
 			Files []chats.FileJSON
@@ -416,7 +416,7 @@ func TestFilesOfVeryLongMessages(t *testing.T) {
 	}
 	for second, msgid := range []string{"m0", "m1"} {
 		id := idOf(t, w.Corp, msgid, apitest.Noon.Add(time.Duration(second)*time.Second))
-		v := apitest.Into[doc](w.Get(who, "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).View
+		v := apitest.Into[doc](w.Get(who, "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).Content
 		if v.Whole || v.Text != chats.TooLong || len(v.Files) != 2 || *v.Files[1].Copy.LinkPath != filePath(w.Corp, id, 1) {
 			t.Errorf("%s: got %+v", msgid, v)
 		}
@@ -425,7 +425,7 @@ func TestFilesOfVeryLongMessages(t *testing.T) {
 		}
 	}
 	id := idOf(t, w.Corp, "m2", apitest.Noon.Add(2*time.Second))
-	if v := apitest.Into[doc](w.Get(who, "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).View; len(v.Files) != 0 {
+	if v := apitest.Into[doc](w.Get(who, "/v1/corps/"+w.Corp+"/messages/"+id).Want(200)).Content; len(v.Files) != 0 {
 		t.Errorf("got %+v", v)
 	}
 	p := apitest.Into[apitest.Problem](w.Get(who, filePath(w.Corp, id, 1)).WantProblem(409, "file-unread"))
@@ -452,9 +452,9 @@ func TestLinkToWhatIsFetchedAnew(t *testing.T) {
 		t.Errorf("got %q and %+v", got, l)
 	}
 	m := apitest.Into[struct {
-		View struct{ Files []chats.FileJSON }
+		Content struct{ Files []chats.FileJSON }
 	}](w.Get(who, "/v1/corps/"+w.Corp+"/messages/"+id).Want(200))
-	if c := m.View.Files[0].Copy; c.State != media.Waiting || *c.HoursLeft != 1 || *c.LinkPath != filePath(w.Corp, id, 0) {
+	if c := m.Content.Files[0].Copy; c.State != media.Waiting || *c.HoursLeft != 1 || *c.LinkPath != filePath(w.Corp, id, 0) {
 		t.Errorf("got %+v", c)
 	}
 }

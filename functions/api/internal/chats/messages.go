@@ -79,8 +79,8 @@ type messageJSON struct {
 	Size         int             `json:"size"`
 	Sum          string          `json:"sha256"`
 	Raw          []byte          `json:"raw"`
-	Content      json.RawMessage `json:"content"`
-	View         contentJSON     `json:"view"`
+	JSON         json.RawMessage `json:"json"`
+	Content      contentJSON     `json:"content"`
 	Revoked      *revocationJSON `json:"revoked"`
 	Names        *names.Names    `json:"names,omitempty"` // of a message alone; lists have theirs
 }
@@ -127,24 +127,24 @@ func showMessage(m archive.Message, f message.Fields, raw []byte, known knownFil
 	}
 	few := len(view.Files) <= filesMost
 	whole = whole && few && (!inList || m.Overflow == nil)
-	j.View, j.Revoked, j.Names = showContent(view, whole), revoked, names
+	j.Content, j.Revoked, j.Names = showContent(view, whole), revoked, names
 	files := []fileJSON{}
 	if few && (whole || !inList) {
 		for n, named := range view.Files {
 			files = append(files, known.show(m.Corp, j.ID, n, named))
 		}
 	}
-	j.View.Files = files
+	j.Content.Files = files
 	ans, err := output.JSON(200, j)
-	if err == nil && len(ans.Body) > output.PageBytes && j.View.Whole {
-		j.View = showContent(view, false)
+	if err == nil && len(ans.Body) > output.PageBytes && j.Content.Whole {
+		j.Content = showContent(view, false)
 		if !inList {
-			j.View.Files = files
+			j.Content.Files = files
 		}
 		ans, err = output.JSON(200, j)
 	}
-	if err == nil && len(ans.Body) > output.PageBytes && len(j.View.Files) > 0 {
-		j.View.Files = []fileJSON{}
+	if err == nil && len(ans.Body) > output.PageBytes && len(j.Content.Files) > 0 {
+		j.Content.Files = []fileJSON{}
 		ans, err = output.JSON(200, j)
 	}
 	return ans.Body, err
@@ -173,7 +173,7 @@ func describe(m archive.Message, f message.Fields, raw []byte) (messageJSON, err
 		// Not nil, so that an empty message is "" and not null.
 		j.Raw = append([]byte{}, raw...)
 		if b := bytes.TrimLeft(raw, " \t\r\n"); len(b) > 0 && b[0] == '{' && utf8.Valid(raw) && json.Valid(raw) {
-			j.Content = raw
+			j.JSON = raw
 		}
 	}
 	return j, nil
@@ -206,7 +206,7 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 	}
 	q := archive.MessageQuery{From: c.Moment("from"), To: c.Moment("to"), Descending: c.Descending() != at.Back}
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
-		c.Reject("to", problem.Range, problem.MendTimeOrder, nil)
+		c.Reject("to", problem.Range, problem.RemedyTimeOrder, nil)
 	}
 	limit, revokedOnly := c.Limit(), c.Only("revoked")
 	if err := c.Err(); err != nil {

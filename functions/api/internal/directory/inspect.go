@@ -95,12 +95,12 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 	return output.JSON(200, j)
 }
 
-// showAccessTrouble is showTrouble in the words of the step that mends it.
+// showAccessTrouble is showTrouble in the words of the step that remedies it.
 func showAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *output.Trouble {
 	j := output.ShowTrouble(t, lang)
 	if step := access.Step(t.Cause); step == directory.AppStep {
 		j.Step = &step
-		j.What, j.Mend = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
 	}
 	return j
 }
@@ -120,7 +120,7 @@ type consentJSON struct {
 func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.Answer, error) {
 	q := archive.ConsentQuery{Member: c.Party("member"), Contact: c.Party("external_contact"), Room: c.Party("room")}
 	if nobody := q == (archive.ConsentQuery{}); (nobody || q.Member != "" && q.Room != "") && !c.Mistaken() {
-		c.Reject("", problem.Exclusive, problem.MendConsentQuery, nil)
+		c.Reject("", problem.Exclusive, problem.RemedyConsentQuery, nil)
 	}
 	var at input.KeyPage
 	c.Page(&at)

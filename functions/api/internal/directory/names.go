@@ -223,7 +223,7 @@ func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limi
 	}
 	for id := range strings.SplitSeq(c.Query.Get("ids"), ",") {
 		if n := utf8.RuneCountInString(id); n < 1 || n > input.MaxParty {
-			c.Reject("ids", problem.Length, problem.MendIDs, problem.Args{"max": strconv.Itoa(input.MaxParty)})
+			c.Reject("ids", problem.Length, problem.RemedyIDs, problem.Args{"max": strconv.Itoa(input.MaxParty)})
 			break
 		}
 		if !slices.Contains(ids, id) {
@@ -231,10 +231,10 @@ func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limi
 		}
 	}
 	if len(ids) > most {
-		c.Reject("ids", problem.Length, problem.MendList, problem.Args{"max": strconv.Itoa(most)})
+		c.Reject("ids", problem.Length, problem.RemedyList, problem.Args{"max": strconv.Itoa(most)})
 	}
 	if c.Query.Has("page") {
-		c.Reject("page", problem.Exclusive, problem.MendIDsOrPage, nil)
+		c.Reject("page", problem.Exclusive, problem.RemedyIDsOrPage, nil)
 	}
 	return ids, at, limit, c.Err()
 }
@@ -299,7 +299,7 @@ func id(in *input.Input, seen map[string]bool) string {
 	in.Required("id")
 	id, _ := in.Text("id", 1, input.MaxParty)
 	if id != "" && seen[id] {
-		in.Reject("id", problem.Repeated, problem.MendRepeated, nil)
+		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
 	}
 	seen[id] = true
 	return id
@@ -318,7 +318,7 @@ func givenName(in *input.Input) string {
 func nameText(in *input.Input, field string) string {
 	s, ok := in.Text(field, 1, maxPersonName)
 	if ok && (strings.TrimSpace(s) == "" || strings.ContainsFunc(s, unicode.IsControl)) {
-		in.Reject(field, problem.Form, problem.MendName, nil)
+		in.Reject(field, problem.Form, problem.RemedyName, nil)
 	}
 	return s
 }
@@ -327,7 +327,7 @@ func nameText(in *input.Input, field string) string {
 func httpsAddress(in *input.Input, field string) string {
 	s, ok := in.Text(field, 1, maxAvatar)
 	if ok && (!strings.HasPrefix(s, "https://") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })) {
-		in.Reject(field, problem.Form, problem.MendHTTPS, nil)
+		in.Reject(field, problem.Form, problem.RemedyHTTPS, nil)
 	}
 	return s
 }

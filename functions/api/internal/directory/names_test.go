@@ -224,7 +224,7 @@ func TestInspection(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	trouble := got.Accesses[2].Trouble
-	if trouble == nil || apitest.Deref(trouble.Step) != book.AppStep || !strings.Contains(trouble.Mend, "企业可信IP") || !strings.Contains(trouble.What, "203.0.113.9") || got.Accesses[2].NotBefore == nil {
+	if trouble == nil || apitest.Deref(trouble.Step) != book.AppStep || !strings.Contains(trouble.Remedy, "企业可信IP") || !strings.Contains(trouble.What, "203.0.113.9") || got.Accesses[2].NotBefore == nil {
 		t.Errorf("got trouble %+v", trouble)
 	}
 }

@@ -28,7 +28,7 @@ func (in *Input) Day(field string, fallback archive.Day) archive.Day {
 	}
 	day := archive.Day(in.Query.Get(field))
 	if day.Start().IsZero() {
-		in.Reject(field, problem.Form, problem.MendDay, nil)
+		in.Reject(field, problem.Form, problem.RemedyDay, nil)
 		return fallback
 	}
 	return day
@@ -40,7 +40,7 @@ func (in *Input) Days(fromField, toField string, today archive.Day) (from, to ar
 	to = in.Day(toField, today)
 	from = in.Day(fromField, max(DaysAfter(to, 1-RangeDays), firstDay))
 	if to > today || from > to || DaysAfter(from, RangeDays) <= to {
-		in.Reject(fromField, problem.Range, problem.MendDays, problem.Args{"from": fromField, "to": toField, "max": strconv.Itoa(RangeDays)})
+		in.Reject(fromField, problem.Range, problem.RemedyDays, problem.Args{"from": fromField, "to": toField, "max": strconv.Itoa(RangeDays)})
 	}
 	return from, to
 }

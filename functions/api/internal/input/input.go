@@ -38,8 +38,8 @@ type Input struct {
 }
 
 // Reject notes a mistake.
-func (in *Input) Reject(field string, rule problem.Rule, mend problem.Mend, args problem.Args) {
-	in.mistakes = append(in.mistakes, problem.Mistake{Field: field, Rule: rule, Mend: mend, Args: args})
+func (in *Input) Reject(field string, rule problem.Rule, remedy problem.Remedy, args problem.Args) {
+	in.mistakes = append(in.mistakes, problem.Mistake{Field: field, Rule: rule, Remedy: remedy, Args: args})
 }
 
 // Mistaken reports whether a mistake was noted.
@@ -59,7 +59,7 @@ func (in *Input) ReadQuery(raw string, known []string) {
 	in.Query = url.Values{}
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		in.Reject("", problem.Form, problem.MendQuery, nil)
+		in.Reject("", problem.Form, problem.RemedyQuery, nil)
 		return
 	}
 	names := make([]string, 0, len(values))
@@ -70,11 +70,11 @@ func (in *Input) ReadQuery(raw string, known []string) {
 	for _, name := range names {
 		switch {
 		case !slices.Contains(known, name):
-			in.Reject(name, problem.Unknown, problem.MendUnknown, nil)
+			in.Reject(name, problem.Unknown, problem.RemedyUnknown, nil)
 		case len(values[name]) > 1:
-			in.Reject(name, problem.Repeated, problem.MendRepeated, nil)
+			in.Reject(name, problem.Repeated, problem.RemedyRepeated, nil)
 		case !utf8.ValidString(values.Get(name)):
-			in.Reject(name, problem.Form, problem.MendQuery, nil)
+			in.Reject(name, problem.Form, problem.RemedyQuery, nil)
 		default:
 			in.Query[name] = values[name]
 		}
@@ -84,7 +84,7 @@ func (in *Input) ReadQuery(raw string, known []string) {
 // ReadBody takes a JSON object apart. Only known members are taken, each once.
 func (in *Input) ReadBody(b []byte, known []string) {
 	in.members = make(map[string]json.RawMessage)
-	noObject := func() { in.Reject("", problem.JSON, problem.MendObject, nil) }
+	noObject := func() { in.Reject("", problem.JSON, problem.RemedyObject, nil) }
 	if !utf8.Valid(b) || !json.Valid(b) {
 		noObject()
 		return
@@ -109,9 +109,9 @@ func (in *Input) ReadBody(b []byte, known []string) {
 		_, twice := in.members[field]
 		switch {
 		case !slices.Contains(known, field):
-			in.Reject(field, problem.Unknown, problem.MendUnknown, nil)
+			in.Reject(field, problem.Unknown, problem.RemedyUnknown, nil)
 		case twice:
-			in.Reject(field, problem.Repeated, problem.MendRepeated, nil)
+			in.Reject(field, problem.Repeated, problem.RemedyRepeated, nil)
 		default:
 			in.members[field] = value
 		}
@@ -129,7 +129,7 @@ func (in *Input) IsNull(field string) bool { return string(in.members[field]) ==
 // Required notes the absence of a member, and reports whether it is there.
 func (in *Input) Required(field string) bool {
 	if !in.Has(field) && !in.rejected(field) {
-		in.Reject(field, problem.Required, problem.MendRequired, nil)
+		in.Reject(field, problem.Required, problem.RemedyRequired, nil)
 	}
 	return in.Has(field)
 }
@@ -146,7 +146,7 @@ func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 	}
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		in.Reject(field, problem.Type, problem.MendString, nil)
+		in.Reject(field, problem.Type, problem.RemedyString, nil)
 		return "", false
 	}
 	return s, in.length(field, s, minLen, maxLen)
@@ -155,7 +155,7 @@ func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 func (in *Input) length(field, s string, minLen, maxLen int) bool {
 	n := utf8.RuneCountInString(s)
 	if n < minLen || n > maxLen {
-		in.Reject(field, problem.Length, problem.MendLength, problem.Args{"min": strconv.Itoa(minLen), "max": strconv.Itoa(maxLen)})
+		in.Reject(field, problem.Length, problem.RemedyLength, problem.Args{"min": strconv.Itoa(minLen), "max": strconv.Itoa(maxLen)})
 		return false
 	}
 	return true
@@ -169,7 +169,7 @@ func (in *Input) OneOf(field string, values ...string) string {
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
-		in.Reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		in.Reject(field, problem.OneOf, problem.RemedyOneOf, problem.Args{"values": strings.Join(values, ", ")})
 		return ""
 	}
 	return s
@@ -183,11 +183,11 @@ func (in *Input) List(field string, most int) []json.RawMessage {
 	}
 	var values []json.RawMessage
 	if raw[0] != '[' || json.Unmarshal(raw, &values) != nil {
-		in.Reject(field, problem.Type, problem.MendListType, nil)
+		in.Reject(field, problem.Type, problem.RemedyListType, nil)
 		return nil
 	}
 	if len(values) < 1 || len(values) > most {
-		in.Reject(field, problem.Length, problem.MendList, problem.Args{"max": strconv.Itoa(most)})
+		in.Reject(field, problem.Length, problem.RemedyList, problem.Args{"max": strconv.Itoa(most)})
 		return nil
 	}
 	return values
@@ -244,7 +244,7 @@ func (in *Input) Flag(field string) bool {
 		return true
 	case "false":
 	default:
-		in.Reject(field, problem.Type, problem.MendBoolean, nil)
+		in.Reject(field, problem.Type, problem.RemedyBoolean, nil)
 	}
 	return false
 }
@@ -257,15 +257,15 @@ func (in *Input) Version(field string) uint32 {
 	}
 	var n json.Number
 	if raw[0] == '"' || json.Unmarshal(raw, &n) != nil || n == "" {
-		in.Reject(field, problem.Type, problem.MendVersion, nil)
+		in.Reject(field, problem.Type, problem.RemedyVersion, nil)
 		return 0
 	}
 	v, err := strconv.ParseUint(n.String(), 10, 32)
 	switch {
 	case errors.Is(err, strconv.ErrSyntax) && !strings.HasPrefix(n.String(), "-"):
-		in.Reject(field, problem.Type, problem.MendVersion, nil)
+		in.Reject(field, problem.Type, problem.RemedyVersion, nil)
 	case err != nil || v == 0:
-		in.Reject(field, problem.Range, problem.MendVersion, nil)
+		in.Reject(field, problem.Range, problem.RemedyVersion, nil)
 	}
 	return uint32(v)
 }
@@ -278,7 +278,7 @@ func (in *Input) Seq(field string) (uint64, bool) {
 	}
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
-		in.Reject(field, problem.Type, problem.MendSeq, nil)
+		in.Reject(field, problem.Type, problem.RemedySeq, nil)
 		return 0, false
 	}
 	return in.ParseSeq(field, s)
@@ -287,7 +287,7 @@ func (in *Input) Seq(field string) (uint64, bool) {
 func (in *Input) ParseSeq(field, s string) (uint64, bool) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || strconv.FormatUint(n, 10) != s {
-		in.Reject(field, problem.Form, problem.MendSeq, nil)
+		in.Reject(field, problem.Form, problem.RemedySeq, nil)
 		return 0, false
 	}
 	return n, true
@@ -306,7 +306,7 @@ func (in *Input) Limit() int {
 		if errors.Is(err, strconv.ErrSyntax) {
 			rule = problem.Type
 		}
-		in.Reject("limit", rule, problem.MendInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
+		in.Reject("limit", rule, problem.RemedyInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
 		return DefaultLimit
 	}
 	return n
@@ -318,7 +318,7 @@ func (in *Input) Descending() bool {
 	case order == "desc":
 		return true
 	case in.Query.Has("order") && order != "asc":
-		in.Reject("order", problem.OneOf, problem.MendOneOf, problem.Args{"values": "asc, desc"})
+		in.Reject("order", problem.OneOf, problem.RemedyOneOf, problem.Args{"values": "asc, desc"})
 	}
 	return false
 }
@@ -326,7 +326,7 @@ func (in *Input) Descending() bool {
 // Only is a parameter that is true or not given.
 func (in *Input) Only(field string) bool {
 	if in.Query.Has(field) && in.Query.Get(field) != "true" {
-		in.Reject(field, problem.OneOf, problem.MendOneOf, problem.Args{"values": "true"})
+		in.Reject(field, problem.OneOf, problem.RemedyOneOf, problem.Args{"values": "true"})
 	}
 	return in.Query.Has(field)
 }
@@ -338,7 +338,7 @@ func (in *Input) Moment(field string) time.Time {
 	}
 	t, err := time.Parse(time.RFC3339Nano, in.Query.Get(field))
 	if err != nil {
-		in.Reject(field, problem.Form, problem.MendTime, nil)
+		in.Reject(field, problem.Form, problem.RemedyTime, nil)
 		return time.Time{}
 	}
 	return t

@@ -26,7 +26,7 @@ func (in *Input) Page(at any) bool {
 }
 
 // RejectPage notes that the page token does not belong to this list.
-func (in *Input) RejectPage() { in.Reject("page", problem.Token, problem.MendToken, nil) }
+func (in *Input) RejectPage() { in.Reject("page", problem.Token, problem.RemedyToken, nil) }
 
 // SealPage makes the token of the page that begins at at.
 func (in *Input) SealPage(at any) (*string, error) {

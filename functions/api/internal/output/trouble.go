@@ -10,7 +10,7 @@ type Trouble struct {
 	Cause  archive.Cause `json:"cause"`
 	Step   *int          `json:"step"`
 	What   string        `json:"what"`
-	Mend   string        `json:"mend"`
+	Remedy   string        `json:"remedy"`
 	Op     string        `json:"op"`
 	Code   int           `json:"code"`
 	Native bool          `json:"native"`
@@ -21,9 +21,9 @@ type Trouble struct {
 
 // ShowTrouble writes a trouble of the archive in a language.
 func ShowTrouble(t archive.Trouble, lang problem.Language) *Trouble {
-	what, mend := problem.Trouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+	what, remedy := problem.Trouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
 	j := &Trouble{
-		Cause: t.Cause, What: what, Mend: mend, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
+		Cause: t.Cause, What: what, Remedy: remedy, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
 		Since: Moment(t.Since), At: Moment(t.At),
 	}
 	if step := t.Cause.Step(); step != 0 {

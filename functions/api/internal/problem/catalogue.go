@@ -11,7 +11,7 @@ var kinds = map[Kind]kind{
 	InvalidRequest: {
 		http.StatusBadRequest,
 		words{"请求有误", "The request has mistakes"},
-		words{"请按 errors 中的说明逐项修正后重试。", "Mend what errors names, then try again."},
+		words{"请按 errors 中的说明逐项修正后重试。", "Remedy what errors names, then try again."},
 	},
 	Unauthorized: {
 		http.StatusUnauthorized,
@@ -118,99 +118,99 @@ var kinds = map[Kind]kind{
 	},
 }
 
-// Mend names the text that says how to mend a mistake.
-type Mend string
+// Remedy names the text that says how to mend a mistake.
+type Remedy string
 
 // The texts, with their arguments.
 const (
-	MendRequired      Mend = "required"
-	MendUnknown       Mend = "unknown"
-	MendRepeated      Mend = "repeated"
-	MendString        Mend = "string"
-	MendInteger       Mend = "integer" // min, max
-	MendBoolean       Mend = "boolean"
-	MendObject        Mend = "object"
-	MendNoBody        Mend = "no_body"
-	MendEmpty         Mend = "empty" // names
-	MendQuery         Mend = "query"
-	MendLength        Mend = "length" // min, max
-	MendName          Mend = "name"
-	MendSecret        Mend = "secret"
-	MendVersion       Mend = "version"
-	MendKeyID         Mend = "key_id"
-	MendNoSuchKey     Mend = "no_such_key"
-	MendNeedsVersion  Mend = "needs_version"
-	MendSeq           Mend = "seq"
-	MendSeqOrder      Mend = "seq_order"
-	MendTime          Mend = "time"
-	MendTimeOrder     Mend = "time_order"
-	MendDay           Mend = "day"
-	MendDays          Mend = "days" // from, to, max
-	MendVerify        Mend = "verify"
-	MendOneOf         Mend = "one_of" // values
-	MendExactlyOne    Mend = "exactly_one"
-	MendToken         Mend = "token"
-	MendList          Mend = "list" // max
-	MendListType      Mend = "list_type"
-	MendIDs           Mend = "ids" // max
-	MendIDsOrPage     Mend = "ids_or_page"
-	MendHTTPS         Mend = "https"
-	MendAgent         Mend = "agent"
-	MendConsentQuery  Mend = "consent_query"
-	MendKeyNotPEM     Mend = "key_not_pem"
-	MendKeyNoPrivate  Mend = "key_no_private"
-	MendKeySeveral    Mend = "key_several"
-	MendKeyEncrypted  Mend = "key_encrypted"
-	MendKeyNotRSA     Mend = "key_not_rsa"
-	MendKeyMalformed  Mend = "key_malformed"
-	MendKeyNot2048Bit Mend = "key_not_2048_bits"
+	RemedyRequired      Remedy = "required"
+	RemedyUnknown       Remedy = "unknown"
+	RemedyRepeated      Remedy = "repeated"
+	RemedyString        Remedy = "string"
+	RemedyInteger       Remedy = "integer" // min, max
+	RemedyBoolean       Remedy = "boolean"
+	RemedyObject        Remedy = "object"
+	RemedyNoBody        Remedy = "no_body"
+	RemedyEmpty         Remedy = "empty" // names
+	RemedyQuery         Remedy = "query"
+	RemedyLength        Remedy = "length" // min, max
+	RemedyName          Remedy = "name"
+	RemedySecret        Remedy = "secret"
+	RemedyVersion       Remedy = "version"
+	RemedyKeyID         Remedy = "key_id"
+	RemedyNoSuchKey     Remedy = "no_such_key"
+	RemedyNeedsVersion  Remedy = "needs_version"
+	RemedySeq           Remedy = "seq"
+	RemedySeqOrder      Remedy = "seq_order"
+	RemedyTime          Remedy = "time"
+	RemedyTimeOrder     Remedy = "time_order"
+	RemedyDay           Remedy = "day"
+	RemedyDays          Remedy = "days" // from, to, max
+	RemedyVerify        Remedy = "verify"
+	RemedyOneOf         Remedy = "one_of" // values
+	RemedyExactlyOne    Remedy = "exactly_one"
+	RemedyToken         Remedy = "token"
+	RemedyList          Remedy = "list" // max
+	RemedyListType      Remedy = "list_type"
+	RemedyIDs           Remedy = "ids" // max
+	RemedyIDsOrPage     Remedy = "ids_or_page"
+	RemedyHTTPS         Remedy = "https"
+	RemedyAgent         Remedy = "agent"
+	RemedyConsentQuery  Remedy = "consent_query"
+	RemedyKeyNotPEM     Remedy = "key_not_pem"
+	RemedyKeyNoPrivate  Remedy = "key_no_private"
+	RemedyKeySeveral    Remedy = "key_several"
+	RemedyKeyEncrypted  Remedy = "key_encrypted"
+	RemedyKeyNotRSA     Remedy = "key_not_rsa"
+	RemedyKeyMalformed  Remedy = "key_malformed"
+	RemedyKeyNot2048Bit Remedy = "key_not_2048_bits"
 )
 
-var mends = map[Mend]words{
-	MendRequired:      {"此项必填。", "This is required."},
-	MendUnknown:       {"没有这一项，请核对名称或去掉它。", "There is no such field. Check its name, or leave it out."},
-	MendRepeated:      {"此项只能出现一次。", "Give this once."},
-	MendString:        {"须为字符串。", "Give a string."},
-	MendInteger:       {"须为 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
-	MendBoolean:       {"须为 true 或 false。", "Give true or false."},
-	MendObject:        {"请求内容须为一个 JSON 对象（UTF-8 编码，不含重复的项）。", "The body must be one JSON object in UTF-8."},
-	MendNoBody:        {"此接口不接受请求内容，请去掉它。", "This operation takes no body. Leave it out."},
-	MendEmpty:         {"请至少填写一项：{names}。", "Give at least one of {names}."},
-	MendQuery:         {"地址中的查询部分编码有误，请按百分号编码规则书写（“+”须写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
-	MendLength:        {"长度须为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
-	MendName:          {"名称不能全为空白，也不能含控制字符或换行。", "A name may not be blank, nor have control characters or line breaks."},
-	MendSecret:        {"Secret 只含可见的半角字符，请重新复制，不要带空格或换行。", "A Secret has visible ASCII characters only. Copy it again, without blanks or line breaks."},
-	MendVersion:       {"请填写企业微信「消息加密公钥」处显示的版本号，为不小于 1 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
-	MendKeyID:         {"密钥编号为 32 位小写十六进制字符，见设置页的 keys。", "A key id has 32 lower-case hex digits; see keys of the set-up."},
-	MendNoSuchKey:     {"该企业没有这个密钥，可选的密钥见设置页的 keys。", "The corp has no such key; see keys of the set-up."},
-	MendNeedsVersion:  {"填写密钥编号时须同时填写 publickey_ver。", "A key id is of use only with publickey_ver."},
-	MendSeq:           {"seq 须写作十进制字符串，例如 \"4711\"，且不超过 64 位无符号整数。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
-	MendSeqOrder:      {"to_seq 须大于 from_seq。", "to_seq must be greater than from_seq."},
-	MendTime:          {"时间须为 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
-	MendTimeOrder:     {"to 须晚于 from。", "to must be after from."},
-	MendDay:           {"日期须为北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
-	MendDays:          {"{from} 不得晚于 {to}，{to} 不得晚于今天，一次最多 {max} 天。", "{from} may not be after {to}, nor {to} after today; {max} days at most."},
-	MendVerify:        {"核验须逐页进行，不能与 waiting 或 publickey_ver 同时使用。", "A verification reads every page; leave out waiting and publickey_ver."},
-	MendOneOf:         {"可选的值：{values}。", "Give one of {values}."},
-	MendExactlyOne:    {"member、external_contact、room、unplaced 须恰好填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
-	MendToken:         {"翻页标记不属于该列表，请从第一页重新开始。", "This token is of another list. Begin at the first page."},
-	MendList:          {"须有 1 到 {max} 项。", "Give 1 to {max} of them."},
-	MendListType:      {"须为数组。", "Give a list."},
-	MendIDs:           {"请用英文逗号分隔编号，每个 1 到 {max} 个字符。", "Separate ids by commas; each has 1 to {max} characters."},
-	MendIDsOrPage:     {"ids 与 page 不能同时使用。", "Give ids or page, not both."},
-	MendHTTPS:         {"须为 https:// 开头的网址，不含空格。", "Give an address that begins with https://, without blanks."},
-	MendAgent:         {"AgentId 只含数字，见自建应用的详情页。", "An AgentId has digits only; see the page of the self-built app."},
-	MendConsentQuery:  {"请填写 member、external_contact、room 之一；external_contact 可与另两者之一合用，member 与 room 不能同时填写。", "Give member, external_contact or room; external_contact goes with either of the others, member and room do not go together."},
-	MendKeyNotPEM:     {"不是 PEM 格式。请粘贴私钥文件的全部内容，从 -----BEGIN 到 -----END 整行。", "This is not PEM. Paste the whole file of the private key, from -----BEGIN to -----END."},
-	MendKeyNoPrivate:  {"其中没有私钥（公钥不够）。请粘贴私钥文件。", "There is no private key in it; a public key is not enough. Paste the file of the private key."},
-	MendKeySeveral:    {"其中有多个私钥，请一次只导入一个。", "There is more than one private key in it. Import one at a time."},
-	MendKeyEncrypted:  {"私钥有密码保护。请先去除密码，例如 openssl rsa -in key.pem -out plain.pem。", "The key is protected by a password. Remove it first, as with openssl rsa -in key.pem -out plain.pem."},
-	MendKeyNotRSA:     {"不是 RSA 私钥，企业微信只使用 RSA。", "This is not an RSA key, and WeCom uses RSA only."},
-	MendKeyMalformed:  {"私钥内容不完整或被改动，请重新复制。", "The key is cut off or altered. Copy it again."},
-	MendKeyNot2048Bit: {"须为 2048 位的 RSA 密钥，企业微信不接受其他长度。", "The key must have 2048 bits; WeCom takes no other size."},
+var remedies = map[Remedy]words{
+	RemedyRequired:      {"此项必填。", "This is required."},
+	RemedyUnknown:       {"没有这一项，请核对名称或去掉它。", "There is no such field. Check its name, or leave it out."},
+	RemedyRepeated:      {"此项只能出现一次。", "Give this once."},
+	RemedyString:        {"须为字符串。", "Give a string."},
+	RemedyInteger:       {"须为 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
+	RemedyBoolean:       {"须为 true 或 false。", "Give true or false."},
+	RemedyObject:        {"请求内容须为一个 JSON 对象（UTF-8 编码，不含重复的项）。", "The body must be one JSON object in UTF-8."},
+	RemedyNoBody:        {"此接口不接受请求内容，请去掉它。", "This operation takes no body. Leave it out."},
+	RemedyEmpty:         {"请至少填写一项：{names}。", "Give at least one of {names}."},
+	RemedyQuery:         {"地址中的查询部分编码有误，请按百分号编码规则书写（“+”须写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
+	RemedyLength:        {"长度须为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
+	RemedyName:          {"名称不能全为空白，也不能含控制字符或换行。", "A name may not be blank, nor have control characters or line breaks."},
+	RemedySecret:        {"Secret 只含可见的半角字符，请重新复制，不要带空格或换行。", "A Secret has visible ASCII characters only. Copy it again, without blanks or line breaks."},
+	RemedyVersion:       {"请填写企业微信「消息加密公钥」处显示的版本号，为不小于 1 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
+	RemedyKeyID:         {"密钥编号为 32 位小写十六进制字符，见设置页的 keys。", "A key id has 32 lower-case hex digits; see keys of the set-up."},
+	RemedyNoSuchKey:     {"该企业没有这个密钥，可选的密钥见设置页的 keys。", "The corp has no such key; see keys of the set-up."},
+	RemedyNeedsVersion:  {"填写密钥编号时须同时填写 publickey_ver。", "A key id is of use only with publickey_ver."},
+	RemedySeq:           {"seq 须写作十进制字符串，例如 \"4711\"，且不超过 64 位无符号整数。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
+	RemedySeqOrder:      {"to_seq 须大于 from_seq。", "to_seq must be greater than from_seq."},
+	RemedyTime:          {"时间须为 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
+	RemedyTimeOrder:     {"to 须晚于 from。", "to must be after from."},
+	RemedyDay:           {"日期须为北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
+	RemedyDays:          {"{from} 不得晚于 {to}，{to} 不得晚于今天，一次最多 {max} 天。", "{from} may not be after {to}, nor {to} after today; {max} days at most."},
+	RemedyVerify:        {"核验须逐页进行，不能与 waiting 或 publickey_ver 同时使用。", "A verification reads every page; leave out waiting and publickey_ver."},
+	RemedyOneOf:         {"可选的值：{values}。", "Give one of {values}."},
+	RemedyExactlyOne:    {"member、external_contact、room、unplaced 须恰好填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
+	RemedyToken:         {"翻页标记不属于该列表，请从第一页重新开始。", "This token is of another list. Begin at the first page."},
+	RemedyList:          {"须有 1 到 {max} 项。", "Give 1 to {max} of them."},
+	RemedyListType:      {"须为数组。", "Give a list."},
+	RemedyIDs:           {"请用英文逗号分隔编号，每个 1 到 {max} 个字符。", "Separate ids by commas; each has 1 to {max} characters."},
+	RemedyIDsOrPage:     {"ids 与 page 不能同时使用。", "Give ids or page, not both."},
+	RemedyHTTPS:         {"须为 https:// 开头的网址，不含空格。", "Give an address that begins with https://, without blanks."},
+	RemedyAgent:         {"AgentId 只含数字，见自建应用的详情页。", "An AgentId has digits only; see the page of the self-built app."},
+	RemedyConsentQuery:  {"请填写 member、external_contact、room 之一；external_contact 可与另两者之一合用，member 与 room 不能同时填写。", "Give member, external_contact or room; external_contact goes with either of the others, member and room do not go together."},
+	RemedyKeyNotPEM:     {"不是 PEM 格式。请粘贴私钥文件的全部内容，从 -----BEGIN 到 -----END 整行。", "This is not PEM. Paste the whole file of the private key, from -----BEGIN to -----END."},
+	RemedyKeyNoPrivate:  {"其中没有私钥（公钥不够）。请粘贴私钥文件。", "There is no private key in it; a public key is not enough. Paste the file of the private key."},
+	RemedyKeySeveral:    {"其中有多个私钥，请一次只导入一个。", "There is more than one private key in it. Import one at a time."},
+	RemedyKeyEncrypted:  {"私钥有密码保护。请先去除密码，例如 openssl rsa -in key.pem -out plain.pem。", "The key is protected by a password. Remove it first, as with openssl rsa -in key.pem -out plain.pem."},
+	RemedyKeyNotRSA:     {"不是 RSA 私钥，企业微信只使用 RSA。", "This is not an RSA key, and WeCom uses RSA only."},
+	RemedyKeyMalformed:  {"私钥内容不完整或被改动，请重新复制。", "The key is cut off or altered. Copy it again."},
+	RemedyKeyNot2048Bit: {"须为 2048 位的 RSA 密钥，企业微信不接受其他长度。", "The key must have 2048 bits; WeCom takes no other size."},
 }
 
-type trouble struct{ what, mend words }
+type trouble struct{ what, remedy words }
 
 // appTroubles is by archive.Cause too, for those that the self-built app's own
 // page mends.

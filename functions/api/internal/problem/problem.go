@@ -130,7 +130,7 @@ type Document struct {
 type MistakeDetail struct {
 	Field string `json:"field"`
 	Rule  Rule   `json:"rule"`
-	Mend  string `json:"mend"`
+	Remedy  string `json:"remedy"`
 }
 
 // In is the problem in a language; instance is the request's id.
@@ -144,7 +144,7 @@ func (p *Problem) In(l Language, instance string) Document {
 		Instance: instance,
 	}
 	for _, m := range p.Mistakes {
-		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Mend: mends[m.Mend].in(l, m.Args)})
+		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Remedy: remedies[m.Remedy].in(l, m.Args)})
 	}
 	return d
 }
@@ -153,8 +153,8 @@ func (p *Problem) In(l Language, instance string) Document {
 type Mistake struct {
 	Field string // query parameter or member of the body; empty for the body as a whole
 	Rule  Rule
-	Mend  Mend
-	Args  Args // for the text of Mend
+	Remedy  Remedy
+	Args  Args // for the text of Remedy
 }
 
 // Rule names what a field breaks, for programs.
@@ -176,34 +176,34 @@ const (
 )
 
 // Trouble says what a cause (the value of an archive.Cause) means and what
-// mends it. Args: ip.
-func Trouble(cause string, l Language, args Args) (what, mend string) {
+// remedies it. Args: ip.
+func Trouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := troubles[cause]
 	if !ok {
 		t = troubles["unknown_error"]
 	}
-	return t.what.in(l, args), t.mend.in(l, args)
+	return t.what.in(l, args), t.remedy.in(l, args)
 }
 
 // AppTrouble is Trouble in the words of the seventh set-up step.
-func AppTrouble(cause string, l Language, args Args) (what, mend string) {
+func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := appTroubles[cause]
 	if !ok {
 		return Trouble(cause, l, args)
 	}
-	return t.what.in(l, args), t.mend.in(l, args)
+	return t.what.in(l, args), t.remedy.in(l, args)
 }
 
 // OfKey is the text for a private key that is not accepted.
-func OfKey(r rsakey.Rule) (Mend, bool) {
-	m, ok := map[rsakey.Rule]Mend{
-		rsakey.RuleNotPEM:    MendKeyNotPEM,
-		rsakey.RuleNoPrivate: MendKeyNoPrivate,
-		rsakey.RuleSeveral:   MendKeySeveral,
-		rsakey.RuleEncrypted: MendKeyEncrypted,
-		rsakey.RuleNotRSA:    MendKeyNotRSA,
-		rsakey.RuleMalformed: MendKeyMalformed,
-		rsakey.RuleBits:      MendKeyNot2048Bit,
+func OfKey(r rsakey.Rule) (Remedy, bool) {
+	m, ok := map[rsakey.Rule]Remedy{
+		rsakey.RuleNotPEM:    RemedyKeyNotPEM,
+		rsakey.RuleNoPrivate: RemedyKeyNoPrivate,
+		rsakey.RuleSeveral:   RemedyKeySeveral,
+		rsakey.RuleEncrypted: RemedyKeyEncrypted,
+		rsakey.RuleNotRSA:    RemedyKeyNotRSA,
+		rsakey.RuleMalformed: RemedyKeyMalformed,
+		rsakey.RuleBits:      RemedyKeyNot2048Bit,
 	}[r]
 	return m, ok
 }

@@ -138,13 +138,13 @@ func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.An
 	var toGiven bool
 	job.From, _ = c.Seq("from_seq")
 	job.To, toGiven = c.Seq("to_seq")
-	job.OnlySetAside, job.Version, job.Verify = c.Flag("waiting"), c.Version("publickey_ver"), c.Flag("verify")
+	job.OnlySetAside, job.Version, job.Verify = c.Flag("set_aside_only"), c.Version("publickey_ver"), c.Flag("verify")
 	if job.Verify && (job.OnlySetAside || job.Version != 0) {
 		// A chain is followed row by row.
-		c.Reject("verify", problem.Exclusive, problem.MendVerify, nil)
+		c.Reject("verify", problem.Exclusive, problem.RemedyVerify, nil)
 	}
 	if toGiven && job.To <= job.From {
-		c.Reject("to_seq", problem.Range, problem.MendSeqOrder, nil)
+		c.Reject("to_seq", problem.Range, problem.RemedySeqOrder, nil)
 	}
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err

@@ -54,7 +54,7 @@ func TestStatus(t *testing.T) {
 	if s.Head.Seq != "9" || s.Head.Rows != 2 || s.Head.Hash != row.Hash || *s.HoursLeft != -1 || s.NotBefore == nil {
 		t.Errorf("got %+v", s)
 	}
-	if tr := s.Trouble; tr == nil || tr.Cause != archive.CauseTrustedIP || *tr.Step != 4 || *tr.FromIP != "203.0.113.99" || !strings.Contains(tr.What, "203.0.113.99") || !strings.Contains(tr.Mend, "step 4") {
+	if tr := s.Trouble; tr == nil || tr.Cause != archive.CauseTrustedIP || *tr.Step != 4 || *tr.FromIP != "203.0.113.99" || !strings.Contains(tr.What, "203.0.113.99") || !strings.Contains(tr.Remedy, "step 4") {
 		t.Errorf("got trouble %+v", tr)
 	}
 	if len(s.Losses) != 1 || s.PagesWaiting.Count != 2 || s.PagesWaiting.OldestAt == nil || s.PagesWaiting.More {
@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got files until %s, and all are gone", *u.FilesUntil)
 	}
 	zh := w.Do(apitest.Request{Who: w.As(session.Admin), Method: "GET", Path: "/v1/corps/" + w.Corp + "/status", Header: map[string]string{"Accept-Language": "zh"}})
-	if tr := apitest.Into[proof.StatusJSON](zh).Trouble; !strings.Contains(tr.Mend, "可信IP地址") {
+	if tr := apitest.Into[proof.StatusJSON](zh).Trouble; !strings.Contains(tr.Remedy, "可信IP地址") {
 		t.Errorf("got trouble %+v", tr)
 	}
 }
@@ -177,12 +177,12 @@ func TestReplays(t *testing.T) {
 		return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/replays", body)
 	}
 	all := apitest.Into[replay.Document](post(map[string]any{}).Want(202))
-	if all.From != "0" || all.To != nil || all.Waiting || all.Version != nil || all.Done {
+	if all.From != "0" || all.To != nil || all.SetAsideOnly || all.Version != nil || all.Done {
 		t.Errorf("got %+v", all)
 	}
 	w.Pass(time.Second)
-	some := apitest.Into[replay.Document](post(map[string]any{"from_seq": "5", "to_seq": "18446744073709551615", "waiting": true, "publickey_ver": 2}).Want(202))
-	if some.From != "5" || *some.To != "18446744073709551615" || !some.Waiting || *some.Version != 2 || some.ID <= all.ID {
+	some := apitest.Into[replay.Document](post(map[string]any{"from_seq": "5", "to_seq": "18446744073709551615", "set_aside_only": true, "publickey_ver": 2}).Want(202))
+	if some.From != "5" || *some.To != "18446744073709551615" || !some.SetAsideOnly || *some.Version != 2 || some.ID <= all.ID {
 		t.Errorf("got %+v", some)
 	}
 	reqs := w.Drain(w.Decodes)
@@ -203,7 +203,7 @@ func TestReplays(t *testing.T) {
 		`{"from_seq":"-5"}`:                    "from_seq:form",
 		`{"from_seq":"5","to_seq":"5"}`:        "to_seq:range",
 		`{"to_seq":"0"}`:                       "to_seq:range",
-		`{"waiting":"yes","publickey_ver":""}`: "waiting:type publickey_ver:type",
+		`{"set_aside_only":"yes","publickey_ver":""}`: "set_aside_only:type publickey_ver:type",
 	} {
 		if got := post(body).Want(400).Rules(); got != want {
 			t.Errorf("%s: got %s, want %s", body, got, want)

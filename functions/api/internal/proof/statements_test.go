@@ -356,8 +356,8 @@ func TestVerifications(t *testing.T) {
 		}
 	}
 	post(session.Auditor, map[string]any{}).WantProblem(403, "forbidden")
-	post(session.Auditor, map[string]any{"verify": false, "waiting": true}).WantProblem(403, "forbidden")
-	for _, body := range []string{`{"verify":true,"waiting":true}`, `{"verify":true,"publickey_ver":2}`} {
+	post(session.Auditor, map[string]any{"verify": false, "set_aside_only": true}).WantProblem(403, "forbidden")
+	for _, body := range []string{`{"verify":true,"set_aside_only":true}`, `{"verify":true,"publickey_ver":2}`} {
 		if got := post(session.Admin, body).Want(400).Rules(); got != "verify:exclusive" {
 			t.Errorf("%s: got %s", body, got)
 		}

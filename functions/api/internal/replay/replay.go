@@ -17,17 +17,17 @@ func New(corp, unique, by string, now time.Time) decode.Replay {
 
 // Document is a job that decodes or verifies pages of the journal.
 type Document struct {
-	ID        string  `json:"id"`
-	CreatedAt string  `json:"created_at"`
-	By        string  `json:"by"`
-	From      string  `json:"from_seq"`
-	To        *string `json:"to_seq"`
-	Waiting   bool    `json:"waiting"`
-	Version   *uint32 `json:"publickey_ver"`
-	Next      string  `json:"next_seq"`
-	Pages     int     `json:"pages"`
-	UpdatedAt string  `json:"updated_at"`
-	Done      bool    `json:"done"`
+	ID           string  `json:"id"`
+	CreatedAt    string  `json:"created_at"`
+	By           string  `json:"by"`
+	From         string  `json:"from_seq"`
+	To           *string `json:"to_seq"`
+	SetAsideOnly bool    `json:"set_aside_only"`
+	Version      *uint32 `json:"publickey_ver"`
+	Next         string  `json:"next_seq"`
+	Pages        int     `json:"pages"`
+	UpdatedAt    string  `json:"updated_at"`
+	Done         bool    `json:"done"`
 
 	Verify   bool      `json:"verify"`
 	Faults   int       `json:"faults"`
@@ -44,7 +44,7 @@ type Finding struct {
 // Show writes a job.
 func Show(r decode.Replay) Document {
 	j := Document{
-		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), Waiting: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
+		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
 		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done,
 		Verify: r.Verify, Faults: r.Faults, Findings: []Finding{},
 	}

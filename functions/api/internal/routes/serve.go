@@ -137,7 +137,7 @@ func (s *Server) admit(rt Route, c *session.Call) error {
 		return readBody(rt, c)
 	}
 	if c.ContentLength != 0 {
-		c.Reject("", problem.Unknown, problem.MendNoBody, nil)
+		c.Reject("", problem.Unknown, problem.RemedyNoBody, nil)
 	}
 	if rt.Query == nil {
 		return c.Err() // the route has no input, so it does not ask for mistakes

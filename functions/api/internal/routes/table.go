@@ -74,7 +74,7 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/types", Roles: session.Observe, Query: []string{"from_day", "to_day"}, Serve: s.Proof.ListTypes},
 		{Method: "GET", Path: "/v1/corps/{corpid}/set-aside", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Proof.ListSetAside},
 		{Method: "GET", Path: "/v1/corps/{corpid}/files", Roles: session.Observe, Query: []string{"state", "limit", "page"}, Serve: s.Chats.ListFiles},
-		{Method: "POST", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Body: []string{"from_seq", "to_seq", "waiting", "publickey_ver", "verify"}, Serve: s.Proof.CreateReplay},
+		{Method: "POST", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Body: []string{"from_seq", "to_seq", "set_aside_only", "publickey_ver", "verify"}, Serve: s.Proof.CreateReplay},
 		{Method: "GET", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Serve: s.Proof.ListReplays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/replays/{id}", Roles: session.Observe, Serve: s.Proof.GetReplay},
 		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},

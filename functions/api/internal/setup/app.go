@@ -88,11 +88,11 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	c.Required("secret")
 	text, ok := c.Text("secret", minSecret, maxSecret)
 	if ok && !visibleASCII.MatchString(text) {
-		c.Reject("secret", problem.Form, problem.MendSecret, nil)
+		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
 	agent, ok := c.Text("agent_id", 1, maxAgentID)
 	if ok && strings.ContainsFunc(agent, func(r rune) bool { return r < '0' || r > '9' }) {
-		c.Reject("agent_id", problem.Form, problem.MendAgent, nil)
+		c.Reject("agent_id", problem.Form, problem.RemedyAgent, nil)
 	}
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err

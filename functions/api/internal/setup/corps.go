@@ -46,7 +46,7 @@ func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer,
 	c.Required("name")
 	name, ok := c.Text("name", 1, maxName)
 	if ok && (strings.TrimSpace(name) == "" || strings.ContainsFunc(name, unicode.IsControl)) {
-		c.Reject("name", problem.Form, problem.MendName, nil)
+		c.Reject("name", problem.Form, problem.RemedyName, nil)
 	}
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err

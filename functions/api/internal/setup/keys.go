@@ -135,8 +135,8 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 		var err error
 		pair, err = rsakey.Import(secret.New(text))
 		if refused, ok := errors.AsType[*rsakey.RuleError](err); ok {
-			mend, _ := problem.OfKey(refused.Rule)
-			c.Reject("private_key", problem.Rule(refused.Rule), mend, nil)
+			remedy, _ := problem.OfKey(refused.Rule)
+			c.Reject("private_key", problem.Rule(refused.Rule), remedy, nil)
 		} else if err != nil {
 			return output.Answer{}, err
 		}

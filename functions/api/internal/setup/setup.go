@@ -165,18 +165,18 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
 	text, ok := c.Text("secret", minSecret, maxSecret)
 	if ok && !visibleASCII.MatchString(text) {
-		c.Reject("secret", problem.Form, problem.MendSecret, nil)
+		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
 	version := c.Version("publickey_ver")
 	keyID, ok := c.Text("key_id", 32, 32)
 	if ok && !keyIDForm.MatchString(keyID) {
-		c.Reject("key_id", problem.Form, problem.MendKeyID, nil)
+		c.Reject("key_id", problem.Form, problem.RemedyKeyID, nil)
 	}
 	switch {
 	case c.Has("key_id") && !c.Has("publickey_ver"):
-		c.Reject("publickey_ver", problem.Required, problem.MendNeedsVersion, nil)
+		c.Reject("publickey_ver", problem.Required, problem.RemedyNeedsVersion, nil)
 	case !c.Has("secret") && !c.Has("publickey_ver") && !c.Mistaken():
-		c.Reject("", problem.Required, problem.MendEmpty, problem.Args{"names": "secret, publickey_ver"})
+		c.Reject("", problem.Required, problem.RemedyEmpty, problem.Args{"names": "secret, publickey_ver"})
 	}
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
@@ -191,7 +191,7 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 			return output.Answer{}, err
 		}
 		if _, ok := findKey(set, keyID); !ok {
-			c.Reject("key_id", problem.OneOf, problem.MendNoSuchKey, nil)
+			c.Reject("key_id", problem.OneOf, problem.RemedyNoSuchKey, nil)
 			return output.Answer{}, c.Err()
 		}
 		if err := provedFor(set, version, keyID); err != nil {

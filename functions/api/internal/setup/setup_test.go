@@ -491,7 +491,7 @@ func TestImportKey(t *testing.T) {
 	}
 	resp := post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 3}).Want(201)
 	got := apitest.Into[imported](resp)
-	if got.Key.Origin != "imported" || got.Key.Current || *got.Key.ClaimedVersion != 3 || !got.Replay.Waiting || got.Replay.By != "u-admin" {
+	if got.Key.Origin != "imported" || got.Key.Current || *got.Key.ClaimedVersion != 3 || !got.Replay.SetAsideOnly || got.Replay.By != "u-admin" {
 		t.Errorf("got %+v", got)
 	}
 	if bytes.Contains(resp.Body, []byte("PRIVATE")) {
@@ -674,7 +674,7 @@ func TestImportRefuses(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 			for _, e := range apitest.Into[apitest.Problem](resp).Errors {
-				if e.Mend == "" {
+				if e.Remedy == "" {
 					t.Errorf("%s:%s says nothing", e.Field, e.Rule)
 				}
 			}
