@@ -15,29 +15,31 @@ import (
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 )
 
-// Events of the self-built app's own callback (wecom.md 4.2, 4.3).
+// The events of the self-built app that the archive acts on (wecom.md 4.2, 4.3).
 const (
 	contactChanged  = "change_external_contact"
 	roomChanged     = "change_external_chat"
 	consentApproved = "msg_audit_approved" // a ChangeType of contactChanged
 )
 
-// subject is whom an event of the app is about.
+// subject is what an event of the app is about: a contact of a member, or a room.
 type subject struct {
 	Member  string `xml:"UserID"`
 	Contact string `xml:"ExternalUserID"`
 	Room    string `xml:"ChatId"`
 }
 
-// VerifyAppCallback answers WeCom's check of the app's callback URL.
+// VerifyAppCallback answers WeCom's check of the callback URL of the app.
 func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
 	return h.verify(ctx, c, h.AppPairs)
 }
 
-// ReceiveAppEvent takes an event of the self-built app. It is recorded, and
-// besides is a hint: a consent is noted, and a name that was fetched before is
-// fetched anew. It tells nothing of messages, so it does not count as a
-// callback of the archive.
+// ReceiveAppEvent receives an event of the self-built app. It stores a consent,
+// then the event itself, then requests a name that has changed. An event of the
+// app announces no messages, so it does not count as a callback of the archive.
+//
+// After a crash between these writes WeCom sends the event again, and each write
+// has the same result the second time.
 func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
 	plain, event, err := h.receive(ctx, c, h.AppPairs)
 	if err != nil {
@@ -46,7 +48,7 @@ func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output
 	about := readSubject(plain)
 	at := eventTime(event, h.Now())
 	if event.Type == contactChanged && event.ChangeType == consentApproved && about.Member != "" && about.Contact != "" {
-		// Each of WeCom's three tries notes the same.
+		// Each of WeCom's three tries stores the same consent.
 		err := h.Consents.RecordConsents(ctx, []archive.Consent{{
 			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: at.Truncate(time.Second),
 			Source: archive.ConsentEvent, At: h.Now(),
@@ -58,14 +60,16 @@ func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output
 	if err := h.Corps.RecordEvent(ctx, c.CorpID, archive.Event{Type: event.Type, ChangeType: event.ChangeType, At: at, Body: plain}); err != nil {
 		return output.Answer{}, err
 	}
-	if err := h.fetchAnew(ctx, c.CorpID, event, about); err != nil {
-		// A hint only: asking WeCom to try again would not be worth it.
+	if err := h.refreshName(ctx, c.CorpID, event, about); err != nil {
+		// The name is a convenience for readers. The event is stored, so WeCom need
+		// not send it again.
 		h.Log.WarnContext(ctx, "changed name not requested", "corp", c.CorpID, "err", err)
 	}
 	return output.Answer{Status: 200}, nil
 }
 
-// readSubject reads what it can. Ids that no request could name are left out.
+// readSubject reads the ids that the event names. It ignores ids that are longer
+// than any request could name.
 func readSubject(plain []byte) subject {
 	var s subject
 	if xml.Unmarshal(plain, &s) != nil {
@@ -79,15 +83,16 @@ func readSubject(plain []byte) subject {
 	return s
 }
 
-// fetchAnew requests the name that an event says has changed, if it was ever
-// fetched: names are fetched for readers, not for every new contact.
-func (h *Handlers) fetchAnew(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
+// refreshName requests the changed name of an event if the archive has fetched
+// the name before. The archive fetches names for readers; it does not fetch the
+// name of every new contact.
+func (h *Handlers) refreshName(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
 	req := directory.Request{Corp: corp, Why: "event", Anew: true}
 	switch {
 	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
 		known, err := h.Names.People(ctx, corp, []string{about.Contact})
 		if err != nil {
-			return fmt.Errorf("read what is known: %w", err)
+			return fmt.Errorf("read known name: %w", err)
 		}
 		if known[about.Contact].Fetched == nil {
 			return nil
@@ -96,7 +101,7 @@ func (h *Handlers) fetchAnew(ctx context.Context, corp string, event msgcrypt.Ev
 	case event.Type == roomChanged && about.Room != "":
 		known, err := h.Names.Rooms(ctx, corp, []string{about.Room})
 		if err != nil {
-			return fmt.Errorf("read what is known: %w", err)
+			return fmt.Errorf("read known name: %w", err)
 		}
 		if known[about.Room].Fetched == nil {
 			return nil
@@ -105,7 +110,7 @@ func (h *Handlers) fetchAnew(ctx context.Context, corp string, event msgcrypt.Ev
 	default:
 		return nil
 	}
-	// WeCom's three tries of one event are one question.
+	// WeCom's three tries of an event are one request.
 	req.Dedup = fmt.Sprintf("event-%d-%s-%s", event.CreateTime, about.Contact, about.Room)
 	return h.Inspections.RequestInspections(ctx, req)
 }

@@ -158,8 +158,8 @@ func TestVeryManyFiles(t *testing.T) {
 	}
 	w.Store(w.Corp, crowd("m0", 0, 600), crowd("m1", 1, 600), crowd("m2", 2, 300), crowd("m3", 3, 1500), crowd("m4", 4, 1), crowd("m5", 5, chats.FilesMost+1))
 	type doc struct {
-		MsgID string
-		Content  struct {
+		MsgID   string
+		Content struct {
 			Whole bool
 			Files []chats.FileJSON
 		}

@@ -5,13 +5,19 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// named adds whom a reader wants named beside a message: the room, or else who
-// takes part, and in any case the sender. Receivers in a room are not: there
-// may be 2000 of them, and no page shows them.
-func named(people, rooms []string, conv archive.ConversationID, f message.Fields) ([]string, []string) {
-	people = append(people, sender(f))
+// mentions are the ids whose names stand beside an answer.
+type mentions struct {
+	people, rooms []string
+}
+
+// add adds the ids of a message: the sender, and the room or else the parties.
+// It leaves out the receivers in a room: a room may have 2000 members, and no
+// page shows them.
+func (m *mentions) add(conv archive.ConversationID, f message.Fields) {
+	m.people = append(m.people, sender(f))
 	if conv.Kind() == "room" {
-		return people, append(rooms, conv.Parties()...)
+		m.rooms = append(m.rooms, conv.Parties()...)
+		return
 	}
-	return append(append(people, conv.Parties()...), f.Parties()...), rooms
+	m.people = append(append(m.people, conv.Parties()...), f.Parties()...)
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// consentRoomsMost is how many rooms one request asks for consent in: each is
-// a call of WeCom's.
+// consentRoomsMost bounds the rooms of one request for consents, because WeCom
+// takes one call for each room.
 const consentRoomsMost = 20
 
-// RequestInspection has WeCom asked now whether set-up works, who is archived,
-// and who has agreed to it.
+// RequestInspection requests WeCom's answers about set-up, scope and consents
+// now.
 func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var req directory.Request
 	for i, in := range c.Entries("pairs", directory.PairsMost, []string{"member", "external_contact"}) {
@@ -42,8 +42,8 @@ func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (outp
 	return output.Answer{Status: 202}, nil
 }
 
-// RequestCheck asks for a check of every access beside what req names, because
-// a person wants it.
+// RequestCheck requests a check of every access in addition to what req names. A
+// person wants the check, so it overrides a pause.
 func (h *Handlers) RequestCheck(ctx context.Context, corp string, req directory.Request) error {
 	req.Corp, req.Why, req.Check, req.Force = corp, "asked", true, true
 	if err := h.Inspections.RequestInspections(ctx, req); err != nil {
@@ -71,7 +71,7 @@ type scopeJSON struct {
 	At      string   `json:"at"`
 }
 
-// GetInspection tells what WeCom last answered.
+// GetInspection answers WeCom's last answers about each access and the scope.
 func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.Answer, error) {
 	reach, err := h.Contacts.Reach(ctx, c.CorpID)
 	if err != nil {
@@ -95,7 +95,8 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 	return output.JSON(200, j)
 }
 
-// showAccessTrouble is showTrouble in the words of the step that remedies it.
+// showAccessTrouble shows a trouble with the remedy of the access: for the
+// self-built app, the remedy is in the seventh step.
 func showAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *output.Trouble {
 	j := output.ShowTrouble(t, lang)
 	if step := access.Step(t.Cause); step == directory.AppStep {
@@ -115,11 +116,11 @@ type consentJSON struct {
 	At              string                `json:"at"`
 }
 
-// ListConsents tells what external contacts said to being archived: to a
-// member, in a room, or one of them to everybody.
+// ListConsents lists the answers of external contacts to being archived: those to
+// a member, those in a room, or all answers of one contact.
 func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.Answer, error) {
 	q := archive.ConsentQuery{Member: c.Party("member"), Contact: c.Party("external_contact"), Room: c.Party("room")}
-	if nobody := q == (archive.ConsentQuery{}); (nobody || q.Member != "" && q.Room != "") && !c.Mistaken() {
+	if empty := q == (archive.ConsentQuery{}); (empty || q.Member != "" && q.Room != "") && !c.Mistaken() {
 		c.Reject("", problem.Exclusive, problem.RemedyConsentQuery, nil)
 	}
 	var at input.KeyPage
@@ -128,7 +129,7 @@ func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.An
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	// Who is limited to members sees what was said to them.
+	// A limited caller sees the answers to its own members only.
 	if c.Caller.Limited && !c.Caller.Includes(q.Member) {
 		return output.Answer{}, problem.New(problem.Forbidden, nil)
 	}
@@ -142,12 +143,12 @@ func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.An
 		Next     *string       `json:"next"`
 	}{Consents: []consentJSON{}}
 	var people, rooms []string
-	for _, said := range list {
+	for _, answer := range list {
 		out.Consents = append(out.Consents, consentJSON{
-			ExternalContact: said.Contact, Member: output.TextOrNull(said.Member), Room: output.TextOrNull(said.Room), Status: said.Status,
-			ChangedAt: output.MomentOrNull(said.ChangedAt), Source: said.Source, At: output.Moment(said.At),
+			ExternalContact: answer.Contact, Member: output.TextOrNull(answer.Member), Room: output.TextOrNull(answer.Room), Status: answer.Status,
+			ChangedAt: output.MomentOrNull(answer.ChangedAt), Source: answer.Source, At: output.Moment(answer.At),
 		})
-		people, rooms = append(people, said.Contact, said.Member), append(rooms, said.Room)
+		people, rooms = append(people, answer.Contact, answer.Member), append(rooms, answer.Room)
 	}
 	out.Names = h.Beside(ctx, c.Corp, people, rooms)
 	if out.Next, err = c.SealKey(next); err != nil {

@@ -1,3 +1,5 @@
+// Package directory answers questions about people, rooms and consents: the names
+// that the SCRM and WeCom gave, who is archived, and who has agreed to it.
 package directory
 
 import (
@@ -18,21 +20,21 @@ import (
 )
 
 const (
-	// givenMost is how many people or rooms are given at once, and GivenBytes
-	// what their list may come to.
+	// givenMost bounds the people or rooms of one request, and GivenBytes the
+	// body that lists them.
 	givenMost  = 500
 	GivenBytes = 1 << 20
-	peopleMost = 100 // ids of people asked for at once
-	// roomsMost rooms, with up to [directory.RoomMembersMost] members each, fit
-	// into an answer.
+	peopleMost = 100 // ids of people in one request
+	// roomsMost bounds the rooms of an answer, each with up to
+	// [directory.RoomMembersMost] members.
 	roomsMost = 10
 
-	maxPersonName = 200  // characters of a name of a person, company or room
+	maxPersonName = 200  // characters of the name of a person, company or room
 	maxAvatar     = 1024 // characters of an address
 )
 
-// Names is what pages of chats carry beside them. Ids without a name are
-// not in it.
+// Names are the names beside an answer, by id. An id without a known name is
+// absent.
 type Names struct {
 	People map[string]personNameJSON `json:"people"`
 	Rooms  map[string]roomNameJSON   `json:"rooms"`
@@ -51,8 +53,8 @@ type roomNameJSON struct {
 	Owner *string             `json:"owner"`
 }
 
-// Beside finds the names of those whom an answer shows. It never fails:
-// chats without names are still chats.
+// Beside finds the names of the people and rooms that an answer shows. It never
+// fails: readers can use chats without names.
 func (h *Handlers) Beside(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
 	names := h.Book.Lookup(ctx, corp, people, rooms)
 	j := Names{People: map[string]personNameJSON{}, Rooms: map[string]roomNameJSON{}}
@@ -144,8 +146,8 @@ func showRoom(r directory.Room) roomJSON {
 	return j
 }
 
-// ListContacts answers those asked for, which has missing ones fetched, or all
-// who are known, page by page.
+// ListContacts lists the people with the requested ids, or all known people page
+// by page. A request by ids also requests the names that are absent.
 func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.Answer, error) {
 	ids, at, limit, err := namesQuery(c, peopleMost)
 	if err != nil {
@@ -179,7 +181,7 @@ func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.An
 	return output.JSON(200, out)
 }
 
-// ListRooms is like listContacts.
+// ListRooms lists rooms as ListContacts lists people.
 func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
 	ids, at, limit, err := namesQuery(c, roomsMost)
 	if err != nil {
@@ -213,8 +215,8 @@ func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answe
 	return output.JSON(200, out)
 }
 
-// namesQuery reads the query of a list of names: at most so many ids, each
-// once, or a page of all. ids is nil where none are asked for.
+// namesQuery reads the query of a list of names: at most most ids, without
+// repetitions, or the place of a page. ids is nil for a query without ids.
 func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limit int, _ error) {
 	c.Page(&at)
 	limit = c.Limit()
@@ -239,8 +241,9 @@ func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limi
 	return ids, at, limit, c.Err()
 }
 
-// PutContacts saves what the SCRM knows of people. All of it is checked before
-// any of it is saved; saving again completes what failed half way.
+// PutContacts saves the names that the SCRM knows of people. It checks all entries
+// before it saves the first. A failure or a crash may leave some entries saved;
+// the same request again saves the rest.
 func (h *Handlers) PutContacts(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var people []directory.Person
 	seen := make(map[string]bool)
@@ -270,7 +273,7 @@ type savedJSON struct {
 	Saved int `json:"saved"`
 }
 
-// PutRooms is like putContacts.
+// PutRooms saves the names of rooms as PutContacts saves those of people.
 func (h *Handlers) PutRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var rooms []directory.Room
 	seen := make(map[string]bool)
@@ -294,7 +297,7 @@ func (h *Handlers) PutRooms(ctx context.Context, c *session.Call) (output.Answer
 	return output.JSON(200, savedJSON{len(rooms)})
 }
 
-// id is the member id, which is required, and not one of those seen.
+// id reads the member id, which is required. An id in seen is a mistake.
 func id(in *input.Input, seen map[string]bool) string {
 	in.Required("id")
 	id, _ := in.Text("id", 1, input.MaxParty)
@@ -305,8 +308,8 @@ func id(in *input.Input, seen map[string]bool) string {
 	return id
 }
 
-// givenName is the member name, which is required; null takes back what was
-// given.
+// givenName reads the member name, which is required. null removes the name that
+// was given before.
 func givenName(in *input.Input) string {
 	if in.Required("name") && in.IsNull("name") {
 		return ""
@@ -314,7 +317,7 @@ func givenName(in *input.Input) string {
 	return nameText(in, "name")
 }
 
-// nameText is a member that people read.
+// nameText reads a member that people read.
 func nameText(in *input.Input, field string) string {
 	s, ok := in.Text(field, 1, maxPersonName)
 	if ok && (strings.TrimSpace(s) == "" || strings.ContainsFunc(s, unicode.IsControl)) {
@@ -323,7 +326,7 @@ func nameText(in *input.Input, field string) string {
 	return s
 }
 
-// httpsAddress is a member that pages show a picture from.
+// httpsAddress reads a member that pages load a picture from.
 func httpsAddress(in *input.Input, field string) string {
 	s, ok := in.Text(field, 1, maxAvatar)
 	if ok && (!strings.HasPrefix(s, "https://") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })) {

@@ -53,8 +53,7 @@ func (in *Input) Err() error {
 	return &problem.Problem{Kind: problem.InvalidRequest, Mistakes: in.mistakes}
 }
 
-// ReadQuery takes the query string apart. Only known names are taken, each
-// once.
+// ReadQuery parses the query string. It accepts only known names, each once.
 func (in *Input) ReadQuery(raw string, known []string) {
 	in.Query = url.Values{}
 	values, err := url.ParseQuery(raw)
@@ -81,7 +80,8 @@ func (in *Input) ReadQuery(raw string, known []string) {
 	}
 }
 
-// ReadBody takes a JSON object apart. Only known members are taken, each once.
+// ReadBody parses a body that is a JSON object. It accepts only known members,
+// each once.
 func (in *Input) ReadBody(b []byte, known []string) {
 	in.members = make(map[string]json.RawMessage)
 	noObject := func() { in.Reject("", problem.JSON, problem.RemedyObject, nil) }
@@ -118,15 +118,17 @@ func (in *Input) ReadBody(b []byte, known []string) {
 	}
 }
 
-// Members of the body.
+// Getters of members of the body. Each returns the zero value for an absent
+// member.
 
-// Has reports whether the member is there, well formed or not.
+// Has reports whether the body has the member, well formed or not.
 func (in *Input) Has(field string) bool { _, ok := in.members[field]; return ok }
 
 // IsNull reports whether the member is null.
 func (in *Input) IsNull(field string) bool { return string(in.members[field]) == "null" }
 
-// Required notes the absence of a member, and reports whether it is there.
+// Required notes a mistake if the body lacks the member, and reports whether the
+// body has it.
 func (in *Input) Required(field string) bool {
 	if !in.Has(field) && !in.rejected(field) {
 		in.Reject(field, problem.Required, problem.RemedyRequired, nil)
@@ -138,7 +140,8 @@ func (in *Input) rejected(field string) bool {
 	return slices.ContainsFunc(in.mistakes, func(m problem.Mistake) bool { return m.Field == field || m.Rule == problem.JSON })
 }
 
-// Text is a member that is a string of min to max characters.
+// Text reads a member that is a string of minLen to maxLen characters, and
+// reports whether it is one.
 func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 	raw, ok := in.members[field]
 	if !ok {
@@ -161,7 +164,7 @@ func (in *Input) length(field, s string, minLen, maxLen int) bool {
 	return true
 }
 
-// OneOf is a member that is one of the values; empty if it is not there.
+// OneOf reads a member that is one of the values.
 func (in *Input) OneOf(field string, values ...string) string {
 	raw, ok := in.members[field]
 	if !ok {
@@ -175,7 +178,7 @@ func (in *Input) OneOf(field string, values ...string) string {
 	return s
 }
 
-// List is a member that is a list of at most so many values.
+// List reads a member that is a list of 1 to most values.
 func (in *Input) List(field string, most int) []json.RawMessage {
 	raw, ok := in.members[field]
 	if !ok {
@@ -193,7 +196,8 @@ func (in *Input) List(field string, most int) []json.RawMessage {
 	return values
 }
 
-// Texts is a member that is a list of strings of 1 to maxLen characters.
+// Texts reads a member that is a list of 1 to most strings, each of 1 to maxLen
+// characters.
 func (in *Input) Texts(field string, most, maxLen int) []string {
 	var texts []string
 	for i, raw := range in.List(field, most) {
@@ -205,8 +209,9 @@ func (in *Input) Texts(field string, most, maxLen int) []string {
 	return texts
 }
 
-// Entries is a member that is a list of at most so many JSON objects with
-// known members. What is read of each is noted with it, until adopt.
+// Entries reads a member that is a list of 1 to most JSON objects with known
+// members. Each entry notes its own mistakes until [Input.Adopt] moves them to
+// in.
 func (in *Input) Entries(field string, most int, known []string) []*Input {
 	var list []*Input
 	for _, raw := range in.List(field, most) {
@@ -217,8 +222,9 @@ func (in *Input) Entries(field string, most int, known []string) []*Input {
 	return list
 }
 
-// Adopt notes the mistakes of the i-th entry of a list, as field[i].member. Of
-// very many it keeps the first: they are all alike.
+// Adopt moves the mistakes of the i-th entry of a list to in, as
+// field[i].member. It stops at [MaxMistakes]: the mistakes of a long list are
+// alike, and an answer that lists all of them would be too large.
 func (in *Input) Adopt(field string, i int, entry *Input) {
 	for _, m := range entry.mistakes {
 		if len(in.mistakes) >= MaxMistakes {
@@ -233,7 +239,7 @@ func (in *Input) Adopt(field string, i int, entry *Input) {
 	}
 }
 
-// Flag is a member that is true or false.
+// Flag reads a member that is true or false.
 func (in *Input) Flag(field string) bool {
 	raw, ok := in.members[field]
 	if !ok {
@@ -249,7 +255,7 @@ func (in *Input) Flag(field string) bool {
 	return false
 }
 
-// Version is a member that is a 版本号, 0 if it is not there.
+// Version reads a member that is a 版本号.
 func (in *Input) Version(field string) uint32 {
 	raw, ok := in.members[field]
 	if !ok {
@@ -270,7 +276,7 @@ func (in *Input) Version(field string) uint32 {
 	return uint32(v)
 }
 
-// Seq is a member that is a seq.
+// Seq reads a member that is a seq, and reports whether it is one.
 func (in *Input) Seq(field string) (uint64, bool) {
 	raw, ok := in.members[field]
 	if !ok {
@@ -281,10 +287,10 @@ func (in *Input) Seq(field string) (uint64, bool) {
 		in.Reject(field, problem.Type, problem.RemedySeq, nil)
 		return 0, false
 	}
-	return in.ParseSeq(field, s)
+	return in.parseSeq(field, s)
 }
 
-func (in *Input) ParseSeq(field, s string) (uint64, bool) {
+func (in *Input) parseSeq(field, s string) (uint64, bool) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || strconv.FormatUint(n, 10) != s {
 		in.Reject(field, problem.Form, problem.RemedySeq, nil)
@@ -293,9 +299,16 @@ func (in *Input) ParseSeq(field, s string) (uint64, bool) {
 	return n, true
 }
 
-// Parameters of the query.
+// Getters of parameters of the query. Each returns the zero value for an absent
+// parameter, unless it says otherwise.
 
-// Limit is how many entries the caller wants at most.
+// QuerySeq reads a seq, and reports whether the parameter is one.
+func (in *Input) QuerySeq(field string) (uint64, bool) {
+	return in.parseSeq(field, in.Query.Get(field))
+}
+
+// Limit reads the largest number of entries that the caller accepts.
+// [DefaultLimit] by default.
 func (in *Input) Limit() int {
 	if !in.Query.Has("limit") {
 		return DefaultLimit
@@ -312,7 +325,7 @@ func (in *Input) Limit() int {
 	return n
 }
 
-// Descending is the order, which is ascending by default.
+// Descending reads the order and reports whether it is descending.
 func (in *Input) Descending() bool {
 	switch order := in.Query.Get("order"); {
 	case order == "desc":
@@ -323,7 +336,7 @@ func (in *Input) Descending() bool {
 	return false
 }
 
-// Only is a parameter that is true or not given.
+// Only reads a parameter that is true or absent.
 func (in *Input) Only(field string) bool {
 	if in.Query.Has(field) && in.Query.Get(field) != "true" {
 		in.Reject(field, problem.OneOf, problem.RemedyOneOf, problem.Args{"values": "true"})
@@ -331,7 +344,7 @@ func (in *Input) Only(field string) bool {
 	return in.Query.Has(field)
 }
 
-// Moment is a time, zero if it is not given.
+// Moment reads a time.
 func (in *Input) Moment(field string) time.Time {
 	if !in.Query.Has(field) {
 		return time.Time{}
@@ -344,7 +357,7 @@ func (in *Input) Moment(field string) time.Time {
 	return t
 }
 
-// Party is the id of somebody or something, empty if it is not given.
+// Party reads the id of a member, an external contact or a room.
 func (in *Input) Party(field string) string {
 	if !in.Query.Has(field) {
 		return ""
@@ -354,7 +367,8 @@ func (in *Input) Party(field string) string {
 	return id
 }
 
-// ReadLimited reads a body of at most so many bytes.
+// ReadLimited reads a body of at most most bytes. It answers the problem
+// body-too-large for a longer one.
 func ReadLimited(r io.Reader, most int) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {

@@ -122,7 +122,7 @@ func TestProblemInBothLanguages(t *testing.T) {
 	if got, want := en.Errors[0].Remedy, "Give a whole number from 1 to 200."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := zh.Errors[0].Remedy, "须为 1 到 200 之间的整数。"; got != want {
+	if got, want := zh.Errors[0].Remedy, "请填写 1 到 200 之间的整数。"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := p.Error(), "invalid-request limit:range"; got != want {

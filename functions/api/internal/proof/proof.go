@@ -45,7 +45,7 @@ type resultJSON struct {
 func (h *Handlers) ListLedger(ctx context.Context, c *session.Call) (output.Answer, error) {
 	q := archive.RowQuery{Descending: c.Descending(), Limit: c.Limit()}
 	if c.Query.Has("from") {
-		q.From, _ = c.ParseSeq("from", c.Query.Get("from"))
+		q.From, _ = c.QuerySeq("from")
 	} else if q.Descending {
 		head, err := h.Ledger.Head(ctx, c.CorpID)
 		if err != nil {

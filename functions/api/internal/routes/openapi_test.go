@@ -214,7 +214,7 @@ func TestNoRoute(t *testing.T) {
 
 func TestProblemsSpeakTheCallersLanguage(t *testing.T) {
 	w := apitest.NewWorld(t)
-	for header, want := range map[string]string{"en-US": "Not found", "zh-CN,en;q=0.5": "找不到", "": "找不到"} {
+	for header, want := range map[string]string{"en-US": "Not found", "zh-CN,en;q=0.5": "未找到", "": "未找到"} {
 		resp := w.Do(apitest.Request{Who: w.As(session.Admin), Method: "GET", Path: "/v1/corps/" + w.Corp, Header: map[string]string{"Accept-Language": header}})
 		resp.WantProblem(404, "not-found")
 		if got := apitest.Into[apitest.Problem](resp).Title; got != want {

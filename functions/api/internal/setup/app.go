@@ -25,8 +25,8 @@ type appJSON struct {
 	State        stepState     `json:"state"`
 }
 
-// GetApp tells what the admin enters in the self-built app, and how far the
-// seventh step is.
+// GetApp answers what the admin enters in the self-built app, and the state of
+// the seventh step.
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	j, err := h.showApp(ctx, c.Corp)
 	if err != nil {
@@ -44,13 +44,12 @@ func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, err
 		AgentID: output.TextOrNull(reach.App.AgentID), SecretSetAt: output.MomentOrNull(reach.App.SetAt), TrustedIPs: h.TrustedIPs, State: appState(corp, reach),
 	}
 	if reach.App.SecretPrefix != "" {
-		masked := reach.App.SecretPrefix + strings.Repeat("•", 8)
-		j.SecretMasked = &masked
+		j.SecretMasked = mask(reach.App.SecretPrefix)
 	}
 	pair, err := h.Secrets.AppCallback(ctx, corp.ID)
 	switch {
 	case err == nil:
-		// To the admin, who enters them in WeCom.
+		// The admin enters the pair in WeCom.
 		j.Callback = &callbackJSON{
 			URL: h.PublicURL + "/callback/" + corp.ID + "/app", Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
 		}
@@ -60,8 +59,8 @@ func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, err
 	return j, nil
 }
 
-// appState is how far the seventh step is: done if WeCom has answered the app
-// about members and about external contacts.
+// appState is the state of the seventh step. The step is done once WeCom has
+// answered the app about members and about external contacts.
 func appState(corp archive.Corp, reach directory.Reach) stepState {
 	if reach.App.SetAt.IsZero() {
 		return todo
@@ -79,11 +78,9 @@ func appState(corp archive.Corp, reach directory.Reach) stepState {
 	return state
 }
 
-// PutApp saves the app's secret, which is never given back, makes the callback
-// pair if there is none, and has the secret tried, also if it is the one that
-// is saved already.
-//
-// The note comes before the secret, for the same reason as in saveSecret.
+// PutApp creates the callback pair of the app if it is absent, saves the secret of
+// the app, and requests a check of the secret even if the secret is unchanged. No
+// answer holds the secret.
 func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	c.Required("secret")
 	text, ok := c.Text("secret", minSecret, maxSecret)
@@ -114,7 +111,11 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	return output.JSON(200, j)
 }
 
-// saveApp changes what differs; an empty agent keeps the one noted.
+// saveApp writes what differs from the stored settings and the stored secret. An
+// empty agent keeps the stored one.
+//
+// The settings are written before the secret, for the same reason as in
+// saveSecret.
 func (h *Handlers) saveApp(ctx context.Context, corp, agent string, v secret.Value, shown string) error {
 	reach, err := h.App.Reach(ctx, corp)
 	if err != nil {
@@ -140,5 +141,7 @@ func (h *Handlers) saveApp(ctx context.Context, corp, agent string, v secret.Val
 	if !changed {
 		return nil
 	}
+	// A crash here leaves the old secret stored, which differs from the form, so
+	// saving again writes both again.
 	return h.Secrets.PutAppSecret(ctx, corp, v)
 }

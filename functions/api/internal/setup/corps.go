@@ -1,3 +1,5 @@
+// Package setup answers the set-up page: it registers a corp, holds its keys,
+// secrets and callback pairs, and says which step comes next.
 package setup
 
 import (
@@ -5,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 	"unicode"
 
@@ -40,8 +41,8 @@ func (h *Handlers) GetCorp(_ context.Context, c *session.Call) (output.Answer, e
 	return output.JSON(200, showCorp(c.Corp))
 }
 
-// PutCorp registers or renames. Each of its steps creates what is not there
-// yet, so doing it again completes what was interrupted anywhere.
+// PutCorp registers a corp or renames it. Each step creates what is absent, so
+// after a crash at any line the same request completes the registration.
 func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	c.Required("name")
 	name, ok := c.Text("name", 1, maxName)
@@ -77,8 +78,8 @@ func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer,
 	return output.JSON(status, showCorp(c.Corp))
 }
 
-// newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and
-// '/', which WeCom's page does not take.
+// newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and '/',
+// because WeCom's page refuses these two characters.
 func newAESKey() string {
 	key := make([]byte, 32)
 	for {
@@ -87,49 +88,4 @@ func newAESKey() string {
 			return s
 		}
 	}
-}
-
-// PutState switches archiving on or off.
-func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer, error) {
-	c.Required("enabled")
-	enabled := c.Flag("enabled")
-	if err := c.Err(); err != nil {
-		return output.Answer{}, err
-	}
-	if enabled && c.Corp.SecretPrefix == "" {
-		return output.Answer{}, problem.New(problem.SecretMissing, nil)
-	}
-	if err := h.Corps.SetEnabled(ctx, c.CorpID, enabled, h.Now()); err != nil {
-		return output.Answer{}, err
-	}
-	if enabled {
-		if err := h.forcePull(ctx, c.CorpID, "enabled"); err != nil {
-			return output.Answer{}, err
-		}
-	}
-	corp, err := h.Corps.Corp(ctx, c.CorpID)
-	if err != nil {
-		return output.Answer{}, err
-	}
-	return output.JSON(200, showCorp(corp))
-}
-
-// RequestPull asks WeCom now.
-func (h *Handlers) RequestPull(ctx context.Context, c *session.Call) (output.Answer, error) {
-	if err := h.forcePull(ctx, c.CorpID, "asked"); err != nil {
-		return output.Answer{}, err
-	}
-	return output.Answer{Status: 202}, nil
-}
-
-// forcePull requests a pull that overrides a pause after refusals. The same
-// request within session.DoubleClick is mostly swallowed, by the queue.
-func (h *Handlers) forcePull(ctx context.Context, corp, why string) error {
-	err := h.Pulls.RequestPulls(ctx, archive.PullRequest{
-		Corp: corp, Why: why, Force: true, Dedup: why + "-" + corp + "-" + session.ClickSlot(h.Now()),
-	})
-	if err != nil {
-		return fmt.Errorf("request pull of %s: %w", corp, err)
-	}
-	return nil
 }

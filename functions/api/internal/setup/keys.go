@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// maxPrivateKey is the longest private key taken, in characters; one of 2048
+// maxPrivateKey is the longest accepted private key, in characters. A key of 2048
 // bits has about 1,700.
 const maxPrivateKey = 16 << 10
 
@@ -59,7 +59,7 @@ func findKey(set archive.KeySet, id string) (archive.Key, bool) {
 	return set.Keys[i], true
 }
 
-// RotateKey offers another key, unless the one on offer is unused.
+// RotateKey offers a new key. If the offered key is unused, that key stays.
 func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	set, err := h.Corps.KeySet(ctx, c.CorpID)
 	if err != nil {
@@ -81,20 +81,20 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 	return output.JSON(status, k)
 }
 
-// addCurrentKey makes a key pair and puts it in the place of the corp's current
-// key, as corp was read. If another request did so first, its key is the
-// answer and made is false: of many at once, all answer the same key.
+// addCurrentKey makes a key pair and makes it the corp's current key, if the
+// current key is still the one in corp. If another request was faster, its key is
+// the answer and made is false: many requests at once all answer the same key.
 //
-// The private key is stored first, so that no public key is ever offered whose
-// private half is not durable. That of a loser, or of a crash between the two
-// writes, stays in the secret store and is never used.
+// The private key is stored before the public key, so every offered public key
+// has a durable private key. After a crash between the two writes, or after a
+// lost race, an unused private key stays in the secret store.
 func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, made bool, _ error) {
 	pair, err := h.MakePair()
 	if err != nil {
 		return keyJSON{}, false, err
 	}
-	// One that is there under the id is this one: a repeated request of the
-	// client's own.
+	// ErrExists means that this same key is stored already: the SDK repeated the
+	// request.
 	if err := h.Secrets.CreatePrivateKey(ctx, corp.ID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
 		return keyJSON{}, false, err
 	}
@@ -121,13 +121,15 @@ func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJ
 	return showKey(won, set, won.ID), false, nil
 }
 
-// ImportKey stores a private key that was used before. The order of writes: the
-// private key, the replay job, the public half, the claim; then the job is
-// requested. From the public half on the key is there, and so is the job that
-// tries it on what waits: after a crash dispatch requests it. A job without a
-// request is not run for 15 minutes, long after this invocation has ended, so
-// none is done before its key is there; one whose key never came changes
-// nothing. Doing it again completes what was interrupted, with another job.
+// ImportKey stores a private key that was used before, and starts a replay that
+// tries it on the records set aside. The order of writes is: private key, replay
+// job, public key, claim, request of the job.
+//
+// The key exists for decoding once its public key is stored; the job is stored
+// before that. After a crash dispatch requests the job 15 minutes after its
+// creation. By then this invocation has ended, so the job never runs before its
+// key is stored. A job whose key was never stored changes nothing. Importing the
+// key again completes an interrupted import with another job.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var pair rsakey.Pair
 	c.Required("private_key")
@@ -157,9 +159,11 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	}
 	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
 	job.OnlySetAside = true
+	// A crash here leaves a private key that is unused until it is imported again.
 	if err := h.Ledger.CreateReplay(ctx, job); err != nil {
 		return output.Answer{}, err
 	}
+	// A crash here leaves a job that dispatch runs and that finds no new key.
 	status := 201
 	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyImported, CreatedAt: h.Now()}
 	err = h.Corps.AddKey(ctx, c.CorpID, k, false, "")
@@ -169,6 +173,8 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	if err != nil {
 		return output.Answer{}, err
 	}
+	// A crash here or below leaves a key that decoding tries: dispatch requests the
+	// job, and claims only order the tries.
 	var moved *string
 	if version != 0 {
 		if moved, _, err = h.claim(ctx, c.CorpID, set, pair.ID, version); err != nil {
@@ -183,7 +189,7 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	}
 	stored, ok := findKey(set, pair.ID)
 	if !ok {
-		return output.Answer{}, fmt.Errorf("key %s of corp %s was stored and is not there: %w", pair.ID, c.CorpID, archive.ErrCorrupt)
+		return output.Answer{}, fmt.Errorf("stored key %s of corp %s absent: %w", pair.ID, c.CorpID, archive.ErrCorrupt)
 	}
 	return output.JSON(status, struct {
 		Key    keyJSON         `json:"key"`
@@ -192,8 +198,8 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	}{showKey(stored, set, c.Corp.CurrentKey), moved, replay.Show(job)})
 }
 
-// provedFor is the problem that a message has proved the version to be another
-// key's, or nil.
+// provedFor is the problem that a message has proved the version for another key,
+// or nil.
 func provedFor(set archive.KeySet, version uint32, keyID string) error {
 	for _, b := range set.Bindings {
 		if b.Version == version && b.KeyID != keyID {
@@ -205,10 +211,10 @@ func provedFor(set archive.KeySet, version uint32, keyID string) error {
 	return nil
 }
 
-// claim notes that a person typed the version for the key, and takes it from
-// whichever key had the claim in set; moved is the id of that one. The new
-// claim comes first: claims only order the tries (law 6), so two at once, after
-// a crash, do no harm.
+// claim stores that a person typed the version for the key, and clears the claim
+// of the key that had it in set; moved is the id of that key. The new claim is
+// stored first. After a crash between the two writes, two keys claim the version,
+// which is harmless: claims only order the tries (law 6).
 func (h *Handlers) claim(ctx context.Context, corp string, set archive.KeySet, keyID string, version uint32) (moved *string, changed bool, _ error) {
 	now := h.Now()
 	if k, _ := findKey(set, keyID); k.ClaimedVersion != version {

@@ -16,10 +16,11 @@ import (
 
 const (
 	minSecret, maxSecret = 16, 128 // characters; WeCom's have 43
-	// secretShown is how much of a secret the set-up page shows.
+	// secretShown is the number of characters of a secret that the set-up page
+	// shows.
 	secretShown = 4
-	// countMost is how many records set aside or pending pages are looked at
-	// to say something about all of them.
+	// countMost bounds the records set aside that are read for the unmatched
+	// versions.
 	countMost = 1000
 )
 
@@ -54,14 +55,14 @@ type stepJSON struct {
 	State stepState `json:"state"`
 }
 
-// stepState is how far a set-up step is, as far as we can know.
+// stepState is the state of a set-up step, as far as the archive can know it.
 type stepState string
 
 const (
-	todo    stepState = "todo"    // not done here
-	waiting stepState = "waiting" // done as far as we can see; WeCom's answers will tell
-	done    stepState = "done"    // WeCom's answers show it
-	redo    stepState = "redo"    // WeCom's answers show that it must be done again
+	todo    stepState = "todo"    // the step is not done
+	waiting stepState = "waiting" // the step looks done; WeCom's answers will show the result
+	done    stepState = "done"    // WeCom's answers show that the step is done
+	redo    stepState = "redo"    // WeCom's answers show that the step must be done again
 )
 
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
@@ -107,13 +108,12 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
 	if corp.SecretPrefix != "" {
-		masked := corp.SecretPrefix + strings.Repeat("•", 8)
-		j.SecretMasked = &masked
+		j.SecretMasked = mask(corp.SecretPrefix)
 	}
 	pair, err := h.Secrets.Callback(ctx, corp.ID)
 	switch {
 	case err == nil:
-		// To the admin, who enters them in WeCom.
+		// The admin enters the pair in WeCom.
 		j.Callback = &callbackJSON{
 			URL: h.PublicURL + "/callback/" + corp.ID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
 		}
@@ -124,13 +124,19 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 	return j, nil
 }
 
-// steps says how far each step of DESIGN.md is. Only WeCom's answers make one
-// done, or take that back; that nothing went wrong yet shows nothing.
+// mask shows the first characters of a secret.
+func mask(prefix string) *string {
+	masked := prefix + strings.Repeat("•", 8)
+	return &masked
+}
+
+// steps is the state of each set-up step of DESIGN.md. Only an answer of WeCom
+// makes a step done, or makes it redo. The absence of an error proves nothing.
 func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
-	amiss := 0
+	failed := 0 // the step that the present trouble names
 	notOpen := false
 	if state.Trouble != nil {
-		amiss = state.Trouble.Cause.Step()
+		failed = state.Trouble.Cause.Step()
 		notOpen = state.Trouble.Cause == archive.CauseNotOpen
 	}
 	answered := !state.LastPageAt.IsZero() || !state.LastEmptyAt.IsZero()
@@ -151,25 +157,32 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 		return slices.ContainsFunc(keys, func(k keyJSON) bool { return k.State == state })
 	}
 	return []stepJSON{
-		{1, "scope", choose(amiss == 1, came, true)},
-		{2, "secret", choose(amiss == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && state.SecretOKAt.Equal(corp.SecretSetAt), corp.SecretPrefix != "")},
+		{1, "scope", choose(failed == 1, came, true)},
+		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && state.SecretOKAt.Equal(corp.SecretSetAt), corp.SecretPrefix != "")},
 		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
-		{4, "trusted_ip", choose(amiss == 4, answered, true)},
+		{4, "trusted_ip", choose(failed == 4, answered, true)},
 		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},
 		{6, "chats", choose(false, came, corp.Enabled)},
 	}
 }
 
-// PutSetup saves what the admin's form holds. All of it is checked before any
-// of it is saved.
-func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
-	text, ok := c.Text("secret", minSecret, maxSecret)
-	if ok && !visibleASCII.MatchString(text) {
+// form is the admin's form, checked.
+type form struct {
+	secret  string // empty if absent
+	version uint32 // 0 if absent
+	keyID   string // of the version; empty if absent
+}
+
+func readForm(c *session.Call) (form, error) {
+	var f form
+	var ok bool
+	f.secret, ok = c.Text("secret", minSecret, maxSecret)
+	if ok && !visibleASCII.MatchString(f.secret) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
-	version := c.Version("publickey_ver")
-	keyID, ok := c.Text("key_id", 32, 32)
-	if ok && !keyIDForm.MatchString(keyID) {
+	f.version = c.Version("publickey_ver")
+	f.keyID, ok = c.Text("key_id", 32, 32)
+	if ok && !keyIDForm.MatchString(f.keyID) {
 		c.Reject("key_id", problem.Form, problem.RemedyKeyID, nil)
 	}
 	switch {
@@ -178,50 +191,31 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	case !c.Has("secret") && !c.Has("publickey_ver") && !c.Mistaken():
 		c.Reject("", problem.Required, problem.RemedyEmpty, problem.Args{"names": "secret, publickey_ver"})
 	}
-	if err := c.Err(); err != nil {
+	return f, c.Err()
+}
+
+type savedJSON struct {
+	Changed []string  `json:"changed"`
+	Moved   *string   `json:"claim_moved_from"`
+	Setup   setupJSON `json:"setup"`
+}
+
+// PutSetup saves the admin's form. It checks the whole form before it saves any
+// of it.
+func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
+	f, err := readForm(c)
+	if err != nil {
 		return output.Answer{}, err
 	}
 	var set archive.KeySet
-	if version != 0 {
-		if keyID == "" {
-			keyID = c.Corp.CurrentKey
-		}
-		var err error
-		if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {
-			return output.Answer{}, err
-		}
-		if _, ok := findKey(set, keyID); !ok {
-			c.Reject("key_id", problem.OneOf, problem.RemedyNoSuchKey, nil)
-			return output.Answer{}, c.Err()
-		}
-		if err := provedFor(set, version, keyID); err != nil {
+	if f.version != 0 {
+		if set, err = h.checkClaim(ctx, c, &f); err != nil {
 			return output.Answer{}, err
 		}
 	}
-
-	out := struct {
-		Changed []string  `json:"changed"`
-		Moved   *string   `json:"claim_moved_from"`
-		Setup   setupJSON `json:"setup"`
-	}{Changed: []string{}}
-	if text != "" {
-		changed, err := h.saveSecret(ctx, c.Corp, secret.New(text), text[:secretShown])
-		if err != nil {
-			return output.Answer{}, err
-		}
-		if changed {
-			out.Changed = append(out.Changed, "secret")
-		}
-	}
-	if version != 0 {
-		moved, changed, err := h.claim(ctx, c.CorpID, set, keyID, version)
-		if err != nil {
-			return output.Answer{}, err
-		}
-		out.Moved = moved
-		if changed {
-			out.Changed = append(out.Changed, "publickey_ver")
-		}
+	out := savedJSON{Changed: []string{}}
+	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
+		return output.Answer{}, err
 	}
 	corp, err := h.Corps.Corp(ctx, c.CorpID)
 	if err != nil {
@@ -233,12 +227,55 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	return output.JSON(200, out)
 }
 
-// saveSecret saves an archive secret and has it tried at once, also if it is
-// the one that is saved already: pressing the button is a request (law 8).
+// checkClaim checks that the form may claim its version, and sets the key of the
+// claim if the form names none.
+func (h *Handlers) checkClaim(ctx context.Context, c *session.Call, f *form) (archive.KeySet, error) {
+	if f.keyID == "" {
+		f.keyID = c.Corp.CurrentKey
+	}
+	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	if err != nil {
+		return archive.KeySet{}, err
+	}
+	if _, ok := findKey(set, f.keyID); !ok {
+		c.Reject("key_id", problem.OneOf, problem.RemedyNoSuchKey, nil)
+		return archive.KeySet{}, c.Err()
+	}
+	return set, provedFor(set, f.version, f.keyID)
+}
+
+// saveForm saves the secret, then the claim. After a crash between the two, the
+// same form saves the rest.
+func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set archive.KeySet, out *savedJSON) error {
+	if f.secret != "" {
+		changed, err := h.saveSecret(ctx, c.Corp, secret.New(f.secret), f.secret[:secretShown])
+		if err != nil {
+			return err
+		}
+		if changed {
+			out.Changed = append(out.Changed, "secret")
+		}
+	}
+	if f.version == 0 {
+		return nil
+	}
+	moved, changed, err := h.claim(ctx, c.CorpID, set, f.keyID, f.version)
+	if err != nil {
+		return err
+	}
+	out.Moved = moved
+	if changed {
+		out.Changed = append(out.Changed, "publickey_ver")
+	}
+	return nil
+}
+
+// saveSecret saves an archive secret and requests a pull at once, even if the
+// secret is unchanged: pressing the button is a person's request (law 8).
 //
-// The note on the corp comes first. After a crash before the secret itself is
-// stored, the stored one still differs, so saving again does both again; the
-// other way round, a changed secret could stay under the old one's refusals.
+// The time of the change is written before the secret. In the reverse order, a
+// crash between the two writes could leave a changed secret under the refusals of
+// the old one.
 func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
 	stored, err := h.Secrets.ArchiveSecret(ctx, corp.ID)
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
@@ -248,6 +285,8 @@ func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.V
 		if err := h.Corps.SetSecret(ctx, corp.ID, shown, h.Now()); err != nil {
 			return false, err
 		}
+		// A crash here leaves the old secret stored, which differs from the form, so
+		// saving again writes both again.
 		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
 			return false, err
 		}
@@ -255,6 +294,7 @@ func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.V
 	if !changed {
 		return false, h.forcePull(ctx, corp.ID, "secret saved again")
 	}
-	// Not deduplicated: one that is corrected within seconds is tried too.
+	// Each request has its own deduplication id, so a secret that is corrected
+	// within seconds is tried too.
 	return true, h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "secret changed", Force: true})
 }
