@@ -38,7 +38,7 @@ func TestAppCallback(t *testing.T) {
 		r.Path = strings.Replace(r.Path, "/callback/"+w.Corp, "/callback/"+w.Corp+"/app", 1)
 		return r
 	}
-	// A consent, three times.
+	// WeCom sends a consent three times.
 	for range 3 {
 		w.Do(toApp(appEvent(contactEvent, "ChangeType", "msg_audit_approved", "UserID", "lin.hua", "ExternalUserID", "wmEXAMPLEcustomer001", "WelcomeCode", "W"))).Want(200)
 	}
@@ -46,7 +46,7 @@ func TestAppCallback(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Status != archive.Agreed || list[0].Source != archive.ConsentEvent || !list[0].ChangedAt.Equal(time.Unix(1767225826, 0)) {
 		t.Errorf("got %+v, error %v", list, err)
 	}
-	// Names are fetched anew only where they were fetched before.
+	// An event requests a name only if the archive fetched the name before.
 	changed := []string{
 		appEvent(contactEvent, "ChangeType", "edit_external_contact", "UserID", "lin.hua", "ExternalUserID", "wmEXAMPLEcustomer001"),
 		appEvent(roomEvent, "ChangeType", "update", "ChatId", "wrA"),
@@ -55,7 +55,7 @@ func TestAppCallback(t *testing.T) {
 		w.Do(toApp(e)).Want(200)
 	}
 	if reqs := w.InspectRequests(); len(reqs) != 0 {
-		t.Errorf("nobody asked for these names: got %+v", reqs)
+		t.Errorf("names that were never fetched are requested: %+v", reqs)
 	}
 	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, directory.Person{ID: "wmEXAMPLEcustomer001", Name: "旧名"}))
 	apitest.OK(t, w.Contacts.SaveRoom(t.Context(), w.Corp, directory.Room{ID: "wrA", Name: "旧名"}))
@@ -64,19 +64,19 @@ func TestAppCallback(t *testing.T) {
 			w.Do(toApp(e)).Want(200)
 		}
 	}
-	dedups, anew := map[string]bool{}, 0
+	dedups, refreshes := map[string]bool{}, 0
 	for _, s := range w.Drain(w.Inspects) {
 		dedups[s.Dedup] = true
 		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.Body})
 		apitest.OK(t, err)
 		if r.Anew && !r.Force {
-			anew++
+			refreshes++
 		}
 	}
-	if len(dedups) != 2 || anew < 2 {
-		t.Errorf("got %d deduplication ids, %d anew, want 2: one question per contact and room", len(dedups), anew)
+	if len(dedups) != 2 || refreshes < 2 {
+		t.Errorf("got %d deduplication ids, %d refreshes, want 2: one request per contact and room", len(dedups), refreshes)
 	}
-	// Everything authentic is recorded, whatever it is.
+	// Every authentic event is recorded, even a malformed one.
 	for _, odd := range []string{"<xml></xml>", "not xml", appEvent(contactEvent, "ChangeType", "msg_audit_approved"), appEvent(roomEvent, "ChatId", strings.Repeat("x", 1000))} {
 		w.Do(toApp(odd)).Want(200)
 	}
@@ -93,7 +93,7 @@ func TestAppCallback(t *testing.T) {
 	}
 }
 
-// The two callbacks of a w.Corp have pairs of their own.
+// The two callbacks of a corp have different pairs.
 func TestAppCallbackHasItsOwnPair(t *testing.T) {
 	w := apitest.NewWorld(t)
 	apitest.OK(t, w.Secrets.CreateCallback(t.Context(), sampleCorp, apitest.Pair))

@@ -31,7 +31,7 @@ const (
 	sampleEchostr = "P9nAzCzyDtyTWESHep1vC5X9xho/qYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp+4RPcs8TgAE7OaBO+FZXvnaqQ=="
 )
 
-// callback is WeCom's POST of an event.
+// post is WeCom's POST of an event.
 func post(t *testing.T, id string, p secretstore.CallbackPair, plain string) apitest.Request {
 	t.Helper()
 	return postFor(t, id, id, p, plain)
@@ -55,8 +55,8 @@ func notifyXML(createTime int64) string {
 	return fmt.Sprintf("<xml><ToUserName><![CDATA[x]]></ToUserName><FromUserName><![CDATA[sys]]></FromUserName><CreateTime>%d</CreateTime><MsgType><![CDATA[event]]></MsgType><AgentID>2000004</AgentID><Event><![CDATA[msgaudit_notify]]></Event></xml>", createTime)
 }
 
-// refused sends a callback that is refused, and checks that this leaves one
-// line in the log, which holds nothing of what was sent.
+// refused sends a callback and checks that it is refused. The refusal writes one
+// line to the log, and the line holds no value from the request.
 func refused(w *apitest.World, r apitest.Request) {
 	w.T.Helper()
 	before := w.Log.String()
@@ -110,10 +110,10 @@ func TestCallbackURLCheck(t *testing.T) {
 	}
 }
 
-func TestNotifyAsksForOnePull(t *testing.T) {
+func TestNotifyRequestsOnePull(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
-	// Three tries of WeCom, and a replay by somebody else an hour later.
+	// WeCom makes three tries, and a stranger replays the event an hour later.
 	for range 3 {
 		if resp := w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225735))).Want(200); len(resp.Body) != 0 {
 			t.Errorf("got body %q", resp.Body)
@@ -182,9 +182,9 @@ func TestEventsAreRecordedOnce(t *testing.T) {
 	if string(page.Events[0].Body) != consent {
 		t.Errorf("got body %q, want it as decrypted", page.Events[0].Body)
 	}
-	// Nor do they promise that one comes when there are messages.
+	// These events do not prove that WeCom announces messages.
 	if c, err := w.Corps.Corp(t.Context(), w.Corp); err != nil || !c.CallbackAt.IsZero() {
-		t.Errorf("noted at %v, %v as if they told of messages", c.CallbackAt, err)
+		t.Errorf("noted at %v, %v as if they announced messages", c.CallbackAt, err)
 	}
 	if reqs := w.PullRequests(); len(reqs) != 0 {
 		t.Errorf("got %d pull requests for events that bring no messages", len(reqs))
@@ -254,24 +254,24 @@ func TestCallbackRefusals(t *testing.T) {
 		t.Errorf("a refused callback was noted at %v, %v", c.CallbackAt, err)
 	}
 	if all := w.Drain(w.Pulls); len(all) != 0 {
-		t.Errorf("a refused callback asked for %d pulls", len(all))
+		t.Errorf("a refused callback requested %d pulls", len(all))
 	}
 }
 
-// deadQueue cannot be reached.
+// deadQueue is an unreachable queue.
 type deadQueue struct{}
 
 func (deadQueue) RequestPulls(context.Context, ...archive.PullRequest) error {
-	return errors.New("queue cannot be reached")
+	return errors.New("queue unreachable")
 }
 
 func TestCallbackWhenTheQueueFails(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
 	w.Callback.Pulls = deadQueue{}
-	// 500, so that WeCom tries again.
+	// WeCom tries again after a 500.
 	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225735))).WantProblem(500, "internal")
-	if !strings.Contains(w.Log.String(), "queue cannot be reached") {
+	if !strings.Contains(w.Log.String(), "queue unreachable") {
 		t.Error("the reason is not logged")
 	}
 }

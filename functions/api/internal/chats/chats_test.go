@@ -28,7 +28,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// messageDoc is an answered message; its parts are as they come.
+// messageDoc is an answered message. Its parts are undecoded maps.
 type messageDoc struct {
 	chats.MessageJSON
 	Content struct {
@@ -114,7 +114,7 @@ func TestMessagesPageBothWays(t *testing.T) {
 		t.Errorf("after all: got %+v", p)
 	}
 
-	// Tokens are good for this list only.
+	// A page token fits this list only.
 	next := "&page=" + *get("?limit=2").Next
 	for name, bad := range map[string]string{
 		"other order":        path + "?order=desc&limit=2" + next,
@@ -131,9 +131,9 @@ func TestMessagesPageBothWays(t *testing.T) {
 	otherPath := "/v1/corps/" + w.Other + "/conversations/" + apitest.ConversationID(t, w.Other, conv) + "/messages?limit=2"
 	w.Get(apitest.TokenOf(w.Other, session.Reader), otherPath+next).WantProblem(400, "invalid-request")
 	if p := apitest.Into[messagePageJSON](w.Get(apitest.TokenOf(w.Other, session.Reader), otherPath).Want(200)); len(p.Messages) != 0 {
-		t.Errorf("another w.Corp sees %d messages", len(p.Messages))
+		t.Errorf("another corp sees %d messages", len(p.Messages))
 	}
-	// Ids of another w.Corp are nothing here.
+	// The ids of another corp are unknown in this corp.
 	w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages").WantProblem(404, "not-found")
 	for query, want := range map[string]string{
 		"from=yesterday": "from:form", "from=2026-01-31": "from:form", "to=2026-01-31T08:00:00+08:00": "to:form",
@@ -145,8 +145,8 @@ func TestMessagesPageBothWays(t *testing.T) {
 	}
 }
 
-// Messages without a msgid share the time of their pull; each can be reached
-// all the same.
+// Messages without a msgid share the time of their pull. Each is still listed and
+// has an id.
 func TestMessagesWithoutMsgID(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
@@ -192,7 +192,7 @@ func TestMessagesWithoutMsgID(t *testing.T) {
 			}
 		}
 	}
-	// The preview in the list of conversations is the last of them.
+	// The preview in the list of conversations is the last message.
 	list := apitest.Into[struct{ Conversations []chats.ConversationJSON }](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations?unplaced=true").Want(200)).Conversations
 	if len(list) != 1 {
 		t.Fatalf("got %d conversations", len(list))
@@ -270,7 +270,7 @@ func TestPagesAreBoundedBySize(t *testing.T) {
 	w.BareCorp(w.Corp)
 	const n = 8
 	for i := range n {
-		// Quotes double in JSON, and control characters are worse.
+		// A quote takes two characters in JSON, a control character six.
 		w.Store(w.Corp, apitest.Chat(fmt.Sprintf("m%d", i), "lin.hua", "wmA", "", apitest.Noon.Add(time.Duration(i)*time.Second), strings.Repeat(`"\`, 70<<10)))
 	}
 	path := "/v1/corps/" + w.Corp + "/conversations/" + apitest.ConversationID(t, w.Corp, archive.PartyConversation([]string{"lin.hua", "wmA"})) + "/messages?limit=200"
@@ -294,7 +294,7 @@ func TestPagesAreBoundedBySize(t *testing.T) {
 	}
 }
 
-// listed are an answered page of conversations.
+// listed is an answered page of conversations.
 type listed struct {
 	Conversations []chats.ConversationJSON
 	Next          *string
@@ -303,7 +303,7 @@ type listed struct {
 func TestConversationPagesAreBoundedBySize(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
-	// storeFor stores messages that only this member's list has.
+	// storeFor stores messages that only the list of this member holds.
 	storeFor := func(member string, raws ...string) {
 		t.Helper()
 		page := decode.Decoded{Corp: w.Corp}
@@ -354,7 +354,7 @@ func TestConversationPagesAreBoundedBySize(t *testing.T) {
 		}
 	}
 
-	// Nothing that a message says of itself is bounded by WeCom's word.
+	// WeCom documents no bound for the fields of a message.
 	raws = nil
 	for i := range 120 {
 		room := strings.Repeat("r", 2<<10) + fmt.Sprintf("%03d", i)
@@ -379,8 +379,8 @@ func TestConversationPagesAreBoundedBySize(t *testing.T) {
 	}
 }
 
-// Where a page ends at a message that the caller may not see, its token does
-// not say at which.
+// A page may end at a message that the caller may not see. The page token does not
+// reveal that message.
 func TestPageTokensOfLimitedReaders(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
@@ -414,7 +414,7 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 		t.Errorf("got %s", msgids(second.Messages))
 	}
 	w.Get(limited, path+"?page="+*second.Prev).Want(200)
-	// Nobody can make one up, and no w.Other kind of token fits.
+	// The caller cannot invent a token, and tokens of other callers do not fit.
 	made, err := opaque.Page(path, nil).Seal(chats.MessagePage{})
 	if err != nil {
 		t.Fatal(err)
@@ -423,7 +423,7 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 	w.Get(w.As(session.Reader), path+"?page="+*first.Next).WantProblem(400, "invalid-request")
 	w.WithPair(w.Other, secretstore.CallbackPair{Token: secret.New("other"), AESKey: secret.New("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")})
 	w.Get(apitest.TokenOf(w.Other, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages?page="+*first.Next).WantProblem(400, "invalid-request")
-	// A w.Corp whose registration was interrupted has nothing to list.
+	// A corp whose registration was interrupted has no list.
 	interrupted := apitest.NewCorpID()
 	w.BareCorp(interrupted)
 	w.Get(apitest.TokenOf(interrupted, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+interrupted+"/conversations?member=lin.hua").WantProblem(404, "not-found")
@@ -515,7 +515,7 @@ func TestLimitedReaders(t *testing.T) {
 			t.Errorf("claim %q: got %s", claim, msgids(got.Messages))
 		}
 	}
-	// A role that is not limited by nature is limited by the claim all the same.
+	// The staff claim limits every role.
 	if got := msgids(messages(w.As(session.Auditor).With("staff", "lin.hua"), roomConv, "").Messages); got != "r03 r58" {
 		t.Errorf("auditor: got %s", got)
 	}
@@ -587,8 +587,8 @@ func TestConversationLists(t *testing.T) {
 	const day = 24 * time.Hour
 	var raws []string
 	for i := range 12 {
-		// Each customer wrote on several days; only the last counts. Two at a
-		// time share it.
+		// Each customer wrote on several days; only the last day counts. Two customers
+		// at a time share their last day.
 		for d := range 4 {
 			raws = append(raws, apitest.Chat(fmt.Sprintf("m%d-%d", i, d), fmt.Sprintf("wm%02d", i), "lin.hua", "", apitest.Noon.Add(-time.Duration(d)*3*day-time.Duration(i/2)*day), "t"))
 		}
@@ -628,12 +628,12 @@ func TestConversationLists(t *testing.T) {
 		}
 	}
 	if got := walk(apitest.TokenOf(w.Other, session.Reader), w.Other, "member=lin.hua"); len(got) != 0 {
-		t.Errorf("another w.Corp sees %v", got)
+		t.Errorf("another corp sees %v", got)
 	}
 	p := apitest.Into[list](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations?member=lin.hua&limit=5").Want(200))
 	w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations?member=wm00&limit=5&page="+*p.Next).WantProblem(400, "invalid-request")
 	w.Get(apitest.TokenOf(w.Other, session.Reader), "/v1/corps/"+w.Other+"/conversations?member=lin.hua&limit=5&page="+*p.Next).WantProblem(400, "invalid-request")
-	// The id of an entry opens its messages.
+	// The id of an entry leads to its messages.
 	m := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations/"+p.Conversations[0].ID+"/messages?order=desc").Want(200))
 	if len(m.Messages) != 4 || m.Messages[0].ID != p.Conversations[0].Newest.MessageID {
 		t.Errorf("got %s", msgids(m.Messages))
@@ -652,7 +652,7 @@ func TestConversationLists(t *testing.T) {
 	}
 }
 
-// counting counts the looks at conversations.
+// counting counts the reads of newest messages.
 type counting struct {
 	chats.MessageStore
 	looks atomic.Int64
@@ -663,8 +663,7 @@ func (c *counting) Newest(ctx context.Context, corp string, conv archive.Convers
 	return c.MessageStore.Newest(ctx, corp, conv)
 }
 
-// A page after the first looks at what comes next, not at all of the day
-// again.
+// A page after the first reads only the upcoming conversations of a day.
 func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
@@ -706,14 +705,14 @@ func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %d entries, want all %d in their order: %.200v", len(got), n, got)
 		}
-		// The first looks at all, and so does the one that the token had no room
-		// for.
+		// The first page reads all conversations. The fourth page does too, because the
+		// token had no room for its conversations.
 		if len(looks) != 5 || looks[0] != n || looks[1] > limit+1 || looks[2] > limit+1 || looks[3] > n+limit || looks[4] > limit {
-			t.Errorf("the pages looked at %v conversations", looks)
+			t.Errorf("the pages read %v conversations", looks)
 		}
 	}
 
-	// What came meanwhile is at the top; what was told of and moved there is not
+	// New messages move conversations to the top. A conversation that moved is not
 	// listed in its old place.
 	first := apitest.Into[listed](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations?member=lin.hua&limit=3").Want(200))
 	w.Store(w.Corp, apitest.Chat("new", "lin.hua", want[4], "", apitest.Noon.Add(time.Second), "t"), apitest.Chat("newer", "lin.hua", "wmnew", "", apitest.Noon.Add(2*time.Second), "t"))
@@ -727,7 +726,7 @@ func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
 	}
 }
 
-// Conversations whose digests begin alike are not taken for one another.
+// Conversations whose digests begin alike are not confused.
 func TestDigestsThatBeginAlike(t *testing.T) {
 	seen := make(map[string]string)
 	var alike [][2]string
@@ -765,7 +764,8 @@ func TestDigestsThatBeginAlike(t *testing.T) {
 	}
 }
 
-// Who left a room is on no message of it any more, and still finds it.
+// A member who left a room is in no later message of the room, and still finds the
+// room.
 func TestRoomsThatWereLeft(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
@@ -804,14 +804,14 @@ func TestRoomsThatWereLeft(t *testing.T) {
 	}
 }
 
-// noReadings cannot record.
+// noReadings is a store that cannot record.
 type noReadings struct{ session.ReadingWriter }
 
 func (noReadings) RecordReading(context.Context, archive.Reading) error {
-	return errors.New("not recorded")
+	return errors.New("reading not recorded")
 }
 
-func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
+func TestReadingsAreRecordedBeforeTheAnswer(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	w.Store(w.Corp, apitest.Chat("m0", "lin.hua", "wmA", "", apitest.Noon, "t"))
@@ -838,7 +838,7 @@ func TestReadsAreRecordedBeforeTheyAreAnswered(t *testing.T) {
 		return apitest.Into[readings](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings").Want(200)).Readings
 	}
 	for i, path := range paths {
-		// Each by another viewer, twice within ten minutes.
+		// A different user reads each path, twice within ten minutes.
 		who := w.As(session.Reader).With("sub", fmt.Sprintf("viewer-%d", i))
 		w.Get(who, path).Want(200)
 		w.Get(who, path).Want(200)
@@ -879,7 +879,7 @@ func TestMessageWhoseBytesAreGone(t *testing.T) {
 	w.BareCorp(w.Corp)
 	w.Store(w.Corp, apitest.Chat("m0", "lin.hua", "wmA", "", apitest.Noon, strings.Repeat("x", archive.InlineLimit)))
 	w.Chats.Blobs = emptyBlobs{}
-	// Not a 404: it must not look as if it had never been.
+	// The answer must not be 404, which would deny that the message exists.
 	w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/conversations/"+apitest.ConversationID(t, w.Corp, archive.PartyConversation([]string{"lin.hua", "wmA"}))+"/messages").WantProblem(500, "internal")
 }
 

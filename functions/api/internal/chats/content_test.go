@@ -22,9 +22,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// Whatever WeCom is known to send is drawn in a form that the document has, and
-// the document has an example of each.
-func TestContentAreAsDocumented(t *testing.T) {
+// The document describes the content of every known message, and has an example of
+// every part.
+func TestContentIsAsDocumented(t *testing.T) {
 	doc, err := apitest.Document()
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestContentAreAsDocumented(t *testing.T) {
 	conform("the example", "Revocation", schema("Revocation").Example)
 }
 
-// decoded is v as a reader of its JSON has it.
+// decoded is v as a client decodes it.
 func decoded(t *testing.T, v any) (out any) {
 	t.Helper()
 	b, err := json.Marshal(v)
@@ -120,8 +120,9 @@ func TestContentOfMessages(t *testing.T) {
 		return fmt.Sprintf(`{"msgid":%q,"action":"send","from":"lin.hua","tolist":["wmA"],"msgtime":%d,%s}`, id, apitest.Noon.UnixMilli()+int64(second)*1000, rest)
 	}
 	long := strings.Repeat("长", archive.InlineLimit/3+1)
-	// Each of these bytes takes six in JSON, as text, in the part,
-	// and as reply of its quote: the view alone is larger than an answer may be.
+	// Each of these bytes takes six characters in JSON, and appears three times: in
+	// the text, in the part and in the reply of its quote. The content alone exceeds
+	// the largest answer.
 	wide := strings.Repeat("\x01", 290<<10)
 	w.Store(w.Corp,
 		sent("m0", 0, `"msgtype":"image","image":{"sdkfileid":"secret-file-id","md5sum":"0cc175b9c0f1b6a831c399e269772661","filesize":7}`),
@@ -133,8 +134,8 @@ func TestContentOfMessages(t *testing.T) {
 	var list []messageDoc
 	for next := ""; ; {
 		resp := w.Get(w.As(session.Reader), messagesPath(w, conv)+"?limit=200"+next).Want(200)
-		if _, view, _ := strings.Cut(string(resp.Body), `"content":`); strings.Contains(view, "secret-file-id") {
-			t.Error("a view holds the id that WeCom's library asks for")
+		if _, content, _ := strings.Cut(string(resp.Body), `"content":`); strings.Contains(content, "secret-file-id") {
+			t.Error("the content holds the id for WeCom's library")
 		}
 		p := apitest.Into[messagePageJSON](resp)
 		list = append(list, p.Messages...)
@@ -165,9 +166,9 @@ func TestContentOfMessages(t *testing.T) {
 		t.Errorf("a long text by its id: got %.300v", v)
 	}
 	if v := one(list[3]).Content; v.Whole || v.Kind != "text" {
-		t.Errorf("a view that no answer can hold, by its id: got %.300v", v)
+		t.Errorf("content that no answer can hold, by its id: got %.300v", v)
 	}
-	// Longer than anything that could be answered, and never read for a view.
+	// A message that is longer than any answer is not read for its content.
 	w.Store(w.Corp, sent("m4", 4, `"msgtype":"text","text":{"content":"`+strings.Repeat("x", chats.ContentMost)+`"}`))
 	p4 := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+"?order=desc&limit=1").Want(200)).Messages[0]
 	for _, v := range []messageDoc{p4, one(p4)} {
@@ -182,7 +183,7 @@ func TestContentOfMessages(t *testing.T) {
 	}
 }
 
-// revoke stores that messages of a conversation were withdrawn.
+// revoke stores revocations of messages of a conversation.
 func revoke(w *apitest.World, conv archive.ConversationID, at time.Time, msgids ...string) {
 	w.T.Helper()
 	page := decode.Decoded{Corp: w.Corp}
@@ -194,7 +195,9 @@ func revoke(w *apitest.World, conv archive.ConversationID, at time.Time, msgids 
 	}
 }
 
-func TestWithdrawnMessages(t *testing.T) {
+// withRevocations is a world with twelve messages, four of them revoked.
+func withRevocations(t *testing.T) (*apitest.World, archive.ConversationID) {
+	t.Helper()
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
 	w.BareCorp(w.Other)
@@ -206,6 +209,11 @@ func TestWithdrawnMessages(t *testing.T) {
 	w.Store(w.Corp, raws...)
 	w.Store(w.Other, raws...)
 	revoke(w, conv, apitest.Noon.Add(time.Minute), "m01", "m05_external", "m06", "m11", "never-seen")
+	return w, conv
+}
+
+func TestRevokedMessages(t *testing.T) {
+	w, conv := withRevocations(t)
 	get := func(query string) messagePageJSON {
 		t.Helper()
 		return apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+query).Want(200))
@@ -232,8 +240,17 @@ func TestWithdrawnMessages(t *testing.T) {
 	}
 	for _, m := range apitest.Into[messagePageJSON](w.Get(apitest.TokenOf(w.Other, session.Reader), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages").Want(200)).Messages {
 		if m.Revoked != nil {
-			t.Error("withdrawn in another corp")
+			t.Error("revoked in another corp")
 		}
+	}
+}
+
+// The filter revoked pages in both directions.
+func TestRevokedMessagesPageBothWays(t *testing.T) {
+	w, conv := withRevocations(t)
+	get := func(query string) messagePageJSON {
+		t.Helper()
+		return apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+query).Want(200))
 	}
 	for _, tc := range []struct{ order, want string }{
 		{"asc", "m01_external m05_external m06_external m11_external"}, {"desc", "m11_external m06_external m05_external m01_external"},
@@ -267,19 +284,19 @@ func TestWithdrawnMessages(t *testing.T) {
 	}
 	next := "&limit=2&page=" + *get("?revoked=true&limit=2").Next
 	if got := w.Get(w.As(session.Reader), messagesPath(w, conv)+"?order=asc"+next).Want(400).Rules(); got != "page:token" {
-		t.Errorf("a token of the w.Other list: got %s", got)
+		t.Errorf("a token of the other list: got %s", got)
 	}
 	if got := w.Get(w.As(session.Reader), messagesPath(w, conv)+"?revoked=false").Want(400).Rules(); got != "revoked:one_of" {
 		t.Errorf("got %s", got)
 	}
-	// Who may not see a message does not learn that it was withdrawn.
+	// A caller who may not see a message does not learn of its revocation.
 	if p := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader).With("staff", "zhao"), messagesPath(w, conv)+"?revoked=true").Want(200)); len(p.Messages) != 0 {
 		t.Errorf("got %s", msgids(p.Messages))
 	}
 }
 
-// A filter that finds little ends a page by its work, with a token.
-func TestWithdrawnMessagesAreFoundInBoundedSteps(t *testing.T) {
+// A filter that finds little ends a page by its work, and the page has a next.
+func TestRevokedMessagesAreFoundInBoundedSteps(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	conv := archive.PartyConversation([]string{"lin.hua", "wmA"})
@@ -290,7 +307,7 @@ func TestWithdrawnMessagesAreFoundInBoundedSteps(t *testing.T) {
 	w.Store(w.Corp, raws...)
 	revoke(w, conv+"0", apitest.Noon, "m02050")
 	if p := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+"?revoked=true").Want(200)); len(p.Messages) != 0 || p.Next != nil {
-		t.Errorf("nothing was withdrawn: got %s, next %v, want no message and no page after", msgids(p.Messages), p.Next)
+		t.Errorf("no message was revoked: got %s, next %v, want no message and no page after", msgids(p.Messages), p.Next)
 	}
 	revoke(w, conv, apitest.Noon, "m02050")
 	p := apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+"?revoked=true").Want(200))
@@ -302,6 +319,6 @@ func TestWithdrawnMessagesAreFoundInBoundedSteps(t *testing.T) {
 		t.Fatalf("got %s", msgids(p.Messages))
 	}
 	if r := p.Messages[0].Revoked; r.AfterSeconds != 0 {
-		t.Errorf("withdrawn before it was sent: got %+v", r)
+		t.Errorf("revoked before it was sent: got %+v", r)
 	}
 }

@@ -22,8 +22,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
-// withFiles is a message that names files, each as a field of a type that we
-// know: a forwarded bundle of them.
+// withFiles is a message that names files: a bundle of forwarded files.
 func withFiles(msgid string, at time.Time, sdkFileIDs ...string) string {
 	var items []string
 	for i, id := range sdkFileIDs {
@@ -52,8 +51,8 @@ func filePath(corp, id string, n any) string {
 // picture is the sdkfileid of a file that a browser shows.
 const picture = "GIF89a of a fair"
 
-// everyState stores a file of each state in a w.Corp, and names them in the
-// order of a message's files.
+// everyState stores a file of each state in a corp, and returns their sdkfileids in
+// the order of the files of a message.
 func everyState(w *apitest.World, corp string) []string {
 	w.T.Helper()
 	left := apitest.Noon.Add(93*time.Hour + 30*time.Minute)
@@ -63,7 +62,7 @@ func everyState(w *apitest.World, corp string) []string {
 	w.File(corp, "gone", 7, media.Expired, media.ReasonDeleted, left)
 	w.File(corp, "fails", 7, media.Failed, "sdk_10003", left)
 	w.File(corp, "late", 7, media.Waiting, "", apitest.Noon.Add(-time.Hour))
-	return []string{picture, "waits", "differs", "gone", "fails", "late", "never asked for"}
+	return []string{picture, "waits", "differs", "gone", "fails", "late", "never requested"}
 }
 
 func TestFilesOfMessages(t *testing.T) {
@@ -71,7 +70,7 @@ func TestFilesOfMessages(t *testing.T) {
 	w.WithPair(w.Corp, apitest.Pair)
 	w.BareCorp(w.Other)
 	names := everyState(w, w.Corp)
-	// The neighbour has files of the same names, all of them stored.
+	// Another corp has stored files with the same sdkfileids.
 	for _, name := range names {
 		w.File(w.Other, name, 7, media.Stored, "", apitest.Noon)
 	}
@@ -125,7 +124,7 @@ func TestFilesOfMessages(t *testing.T) {
 	if !slices.Equal(asked.sizes, []int{8}) {
 		t.Errorf("got look-ups of %v files, want one of all", asked.sizes)
 	}
-	// Nothing is looked up where nothing is named or seen, or wanted.
+	// No file is looked up if the messages are unwanted, invisible or without files.
 	asked.sizes = nil
 	w.Get(w.As(session.Reader), messagesPath(w, apitest.FilesChat)+"?revoked=true").Want(200)
 	w.Get(w.As(session.Reader).With("staff", "zhao"), messagesPath(w, apitest.FilesChat)).Want(200)
@@ -135,7 +134,7 @@ func TestFilesOfMessages(t *testing.T) {
 	}
 }
 
-// askedFiles notes how many files were looked up.
+// askedFiles records how many files each look-up names.
 type askedFiles struct {
 	chats.FileTable
 	sizes []int
@@ -146,7 +145,7 @@ func (a *askedFiles) Files(ctx context.Context, corp string, ids []string) (map[
 	return a.FileTable.Files(ctx, corp, ids)
 }
 
-// However many files messages name, a look-up is bounded and a page complete.
+// A look-up is bounded and a page is complete, however many files messages name.
 func TestVeryManyFiles(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
@@ -252,7 +251,7 @@ func TestLinksToFiles(t *testing.T) {
 	if hostile.FileName != "_报价.pdf" {
 		t.Errorf("got name %q", hostile.FileName)
 	}
-	// Every look is on record before it is answered.
+	// The reading is recorded before the answer.
 	readings, _, err := w.Readings.Readings(t.Context(), w.Corp, archive.DayOf(apitest.Noon), "", 100)
 	if err != nil || len(readings) != 1 || readings[0].Conversation != apitest.FilesChat || readings[0].By != "u-reader" {
 		t.Errorf("got readings %+v, %v", readings, err)
@@ -298,7 +297,7 @@ func TestLinksToFiles(t *testing.T) {
 			t.Errorf("%s: got %d", name, resp.Status)
 		}
 	}
-	// What another w.Corp has stored is not what this one waits for.
+	// The stored file of another corp does not serve this corp.
 	w.Get(apitest.TokenOf(w.Other, session.Reader), filePath(w.Other, ofOther, 1)).WantProblem(409, "file-unknown")
 	w.Get(who.With("staff", "zhao"), filePath(w.Corp, id, 0)).WantProblem(404, "not-found")
 	w.Get(who.With("staff", "lin.hua"), filePath(w.Corp, id, 0)).Want(200)
@@ -378,7 +377,7 @@ func TestListsOfFiles(t *testing.T) {
 		t.Errorf("got %+v", gone)
 	}
 	if strings.Contains(string(w.Get(who, "/v1/corps/"+w.Corp+"/files?state=failed").Body), apitest.ContentMark) {
-		t.Error("the list has what a chat calls the files")
+		t.Error("the list holds the names that a chat gives the files")
 	}
 	if p := listFiles(w, apitest.TokenOf(w.Other, session.Service), "state=mismatch"); len(p.Files) != 1 || p.Files[0].Seq != "32" {
 		t.Errorf("another corp: got %+v", p)
@@ -394,15 +393,15 @@ func TestListsOfFiles(t *testing.T) {
 	}
 }
 
-// Files of messages that are too long for a view are listed and linked, up to
-// what memory allows; behind that the answer says why not.
+// Files of messages that are too long for content are listed and linked, up to the
+// bound of memory. Beyond it the answer names the bound.
 func TestFilesOfVeryLongMessages(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	w.File(w.Corp, picture, 1, media.Stored, "", apitest.Noon)
 	long := func(msgid string, second, size int) string {
 		at := apitest.Noon.Add(time.Duration(second) * time.Second)
-		s := withFiles(msgid, at, "never asked for", picture)
+		s := withFiles(msgid, at, "never requested", picture)
 		return strings.TrimSuffix(s, "}") + `,"padding":"` + strings.Repeat("x", size-len(s)-len(`,"padding":""`)) + `"}`
 	}
 	w.Store(w.Corp, long("m0", 0, chats.ContentMost+1), long("m1", 1, chats.FilesRead), long("m2", 2, chats.FilesRead+1))
@@ -434,8 +433,8 @@ func TestFilesOfVeryLongMessages(t *testing.T) {
 	}
 }
 
-// What is kept of a file can be had while it waits to be fetched anew.
-func TestLinkToWhatIsFetchedAnew(t *testing.T) {
+// The copy of a file is linked while the file is fetched again.
+func TestLinkWhileTheFileIsFetchedAgain(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	row := w.File(w.Corp, picture, 1, media.Mismatch, media.ReasonMD5, apitest.Noon.Add(time.Hour))
@@ -459,7 +458,7 @@ func TestLinkToWhatIsFetchedAnew(t *testing.T) {
 	}
 }
 
-// manyProblems has more files with a problem than are read.
+// manyProblems is a table with more files with a problem than an answer reads.
 type manyProblems struct{ chats.FileTable }
 
 func (manyProblems) FileProblems(_ context.Context, corp string, limit int) ([]media.File, error) {

@@ -15,8 +15,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// Whoever reads chats gets names beside them, and causes those that are
-// missing to be fetched. Without a store of names there are still chats.
+// A reader of chats gets names beside them, and absent names are requested. If the
+// store of names fails, the reader still gets the chats.
 func TestNamesBesideChats(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
@@ -66,20 +66,20 @@ func TestNamesBesideChats(t *testing.T) {
 		}
 	}
 	if want := map[string]int{"wmX": 1, "wmY": 1}; fmt.Sprint(asked) != fmt.Sprint(want) {
-		t.Errorf("three reads asked for %v, want %v: once each, and nobody who only received in a room", asked, want)
+		t.Errorf("three reads asked for %v, want %v: once each, and no id that only received in a room", asked, want)
 	}
 
 	w.Directory.Book.Names = brokenNames{}
 	check("without names", apitest.Into[answer](w.Get(who, "/v1/corps/"+w.Corp+"/conversations?member=lin.hua").Want(200)).Names, "", "")
 }
 
-// brokenNames is a store that is away.
+// brokenNames is a store that always fails.
 type brokenNames struct{}
 
 func (brokenNames) People(context.Context, string, []string) (map[string]directory.Known[directory.Person], error) {
-	return nil, errors.New("away")
+	return nil, errors.New("store unavailable")
 }
 
 func (brokenNames) Rooms(context.Context, string, []string) (map[string]directory.Known[directory.Room], error) {
-	return nil, errors.New("away")
+	return nil, errors.New("store unavailable")
 }

@@ -26,7 +26,7 @@ type roomPage struct {
 	Next  *string
 }
 
-func TestContactsAreGivenAndTakenBack(t *testing.T) {
+func TestContactsAreSavedAndRemoved(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	w.BareCorp(w.Other)
@@ -54,13 +54,13 @@ func TestContactsAreGivenAndTakenBack(t *testing.T) {
 	w.Send(who, "PUT", path, map[string]any{"contacts": []any{map[string]any{"id": "lin.hua", "name": nil}}}).Want(200)
 	page = apitest.Into[contactPage](w.Get(who, path+"?ids=lin.hua").Want(200))
 	if p := page.Contacts[0]; p.Name != nil || p.Source != nil {
-		t.Errorf("taken back: got %+v", p)
+		t.Errorf("removed: got %+v", p)
 	}
 	if page = apitest.Into[contactPage](w.Get(apitest.TokenOf(w.Other, session.Service), "/v1/corps/"+w.Other+"/contacts?ids=wmEXAMPLEcustomer001").Want(200)); page.Contacts[0].Name != nil {
-		t.Error("another w.Corp sees the name")
+		t.Error("another corp sees the name")
 	}
 	if page = apitest.Into[contactPage](w.Get(apitest.TokenOf(w.Other, session.Service), "/v1/corps/"+w.Other+"/contacts").Want(200)); len(page.Contacts) != 0 {
-		t.Error("another w.Corp lists the names")
+		t.Error("another corp lists the names")
 	}
 }
 
@@ -115,8 +115,8 @@ func TestContactsAndRoomsAreListedPageByPage(t *testing.T) {
 	w.Get(who, "/v1/corps/"+w.Corp+"/rooms?page="+*token).WantProblem(400, "invalid-request")
 }
 
-// Every mistake is named with its place, at once, and nothing is saved.
-func TestGivenNamesAreChecked(t *testing.T) {
+// The answer names every mistake with its place, and no entry is saved.
+func TestSavedNamesAreChecked(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	who, contacts, rooms := w.As(session.Service), "/v1/corps/"+w.Corp+"/contacts", "/v1/corps/"+w.Corp+"/rooms"
@@ -167,7 +167,7 @@ func TestGivenNamesAreChecked(t *testing.T) {
 		t.Errorf("too many ids: got %s", got)
 	}
 	if page := apitest.Into[contactPage](w.Get(who, contacts).Want(200)); len(page.Contacts) != 0 {
-		t.Errorf("got %d people, want none: nothing was right", len(page.Contacts))
+		t.Errorf("got %d people, want none: every entry had a mistake", len(page.Contacts))
 	}
 }
 
@@ -284,7 +284,7 @@ func TestConsentsAreListed(t *testing.T) {
 	w.Get(w.As(session.Admin), path+"member=lin.hua").WantProblem(403, "forbidden")
 }
 
-// The names beside a full page never make the answer too large.
+// The names beside a full page do not make the answer too large.
 func TestNamesAreBounded(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)

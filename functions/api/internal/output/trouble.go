@@ -10,7 +10,7 @@ type Trouble struct {
 	Cause  archive.Cause `json:"cause"`
 	Step   *int          `json:"step"`
 	What   string        `json:"what"`
-	Remedy   string        `json:"remedy"`
+	Remedy string        `json:"remedy"`
 	Op     string        `json:"op"`
 	Code   int           `json:"code"`
 	Native bool          `json:"native"`

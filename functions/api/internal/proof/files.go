@@ -19,7 +19,7 @@ type filesJSON struct {
 	More     bool           `json:"more"`
 }
 
-// showBacklog is what a corp's status says of files.
+// showBacklog shows the files of a corp for its status.
 func showBacklog(b media.Backlog, now time.Time) filesJSON {
 	j := filesJSON{Waiting: b.Waiting, Late: b.Late, Earliest: output.MomentOrNull(b.Earliest), Problems: make(map[string]int), More: b.Waiting >= media.BacklogBound}
 	if !b.Earliest.IsZero() {
@@ -59,8 +59,8 @@ func (j *mediaJSON) add(state media.State) {
 	}
 }
 
-// countFiles says in each of the statements what became of the files that its
-// day's pages name.
+// countFiles counts, in each statement, the files that the pages of its day name,
+// by their current state.
 func (h *Handlers) countFiles(ctx context.Context, corp string, list []*statementJSON) error {
 	ids := make(map[string]bool)
 	for _, s := range list {
@@ -78,7 +78,7 @@ func (h *Handlers) countFiles(ctx context.Context, corp string, list []*statemen
 		for id := range s.files {
 			row, ok := known[id]
 			s.Media.add(row.State)
-			s.Media.Whole = s.Media.Whole && ok // rows are written before results
+			s.Media.Whole = s.Media.Whole && ok // decoding writes the rows before the result, so a row is absent only after a fault
 		}
 	}
 	return nil

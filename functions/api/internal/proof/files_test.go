@@ -22,7 +22,7 @@ func TestFilesInStatus(t *testing.T) {
 		return apitest.Into[proof.StatusJSON](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/status").Want(200))
 	}
 	if f := get().Files; f.Waiting != 0 || f.Earliest != nil || f.Left != nil || len(f.Problems) != 0 || f.More {
-		t.Errorf("of a w.Corp without files: got %+v", f)
+		t.Errorf("of a corp without files: got %+v", f)
 	}
 	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
 		t.Fatal(err)
@@ -58,9 +58,9 @@ func TestFilesInStatus(t *testing.T) {
 	}
 }
 
-// Files of what nobody has read yet count by the time of the pull, those over
-// which it is too late no more, however many they are.
-func TestFilesOfWhatIsNotRead(t *testing.T) {
+// Files of pages that are not decoded, and of records set aside, count by the time
+// of the pull. Files whose deadline is over do not count, however many they are.
+func TestFilesOfUndecodedPagesAndRecordsSetAside(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
@@ -156,7 +156,7 @@ func TestFilesInStatements(t *testing.T) {
 	if m := statement(w, "2026-01-31").Media; m.Whole || m.Named != proof.FilesCounted || m.Waiting != 1 {
 		t.Errorf("of a day with more than are counted: got %+v", m)
 	}
-	// In a list such a day is one by itself.
+	// Such a day has a list of its own.
 	list := apitest.Into[struct {
 		Statements []proof.StatementJSON
 		Next       *string

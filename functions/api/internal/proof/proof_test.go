@@ -119,7 +119,7 @@ func TestLedgerPages(t *testing.T) {
 		t.Errorf("got %+v", p.Rows)
 	}
 	if p := apitest.Into[page](w.Get(apitest.TokenOf(w.Other, session.Auditor), "/v1/corps/"+w.Other+"/ledger").Want(200)); len(p.Rows) != 0 || p.Next != nil {
-		t.Errorf("another w.Corp sees %d rows", len(p.Rows))
+		t.Errorf("another corp sees %d rows", len(p.Rows))
 	}
 	for query, want := range map[string]string{
 		"from=-1": "from:form", "from=x": "from:form", "from=01": "from:form", "from=": "from:form", "from=18446744073709551616": "from:form",
@@ -156,7 +156,7 @@ func TestSetAsidePages(t *testing.T) {
 			break
 		}
 		next = "&page=" + *p.Next
-		// Another limit is fine; another list or w.Corp is not.
+		// A token fits another limit, but no other list or corp.
 		w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/set-aside?limit=9"+next).Want(200)
 		w.Get(w.As(session.Service), "/v1/corps/"+w.Corp+"/events?limit=2"+next).WantProblem(400, "invalid-request")
 		w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/set-aside?limit=2"+next).WantProblem(400, "invalid-request")
@@ -199,10 +199,10 @@ func TestReplays(t *testing.T) {
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/no-such").WantProblem(404, "not-found")
 	w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/replays/"+some.ID).WantProblem(404, "not-found")
 	for body, want := range map[string]string{
-		`{"from_seq":5}`:                       "from_seq:type",
-		`{"from_seq":"-5"}`:                    "from_seq:form",
-		`{"from_seq":"5","to_seq":"5"}`:        "to_seq:range",
-		`{"to_seq":"0"}`:                       "to_seq:range",
+		`{"from_seq":5}`:                              "from_seq:type",
+		`{"from_seq":"-5"}`:                           "from_seq:form",
+		`{"from_seq":"5","to_seq":"5"}`:               "to_seq:range",
+		`{"to_seq":"0"}`:                              "to_seq:range",
 		`{"set_aside_only":"yes","publickey_ver":""}`: "set_aside_only:type publickey_ver:type",
 	} {
 		if got := post(body).Want(400).Rules(); got != want {
@@ -211,7 +211,7 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-func TestViewsAreListed(t *testing.T) {
+func TestReadingsAreListed(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	for i := range 5 {

@@ -1,11 +1,8 @@
 package proof
 
 import (
-	"cmp"
 	"context"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -13,23 +10,22 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/message"
 )
 
 const (
-	// rowsMost is how many rows of a chain are read for one answer. A corp that
-	// is pulled every minute has some 45,000 in a month.
+	// rowsMost bounds the rows that are read for one answer. A corp that is pulled
+	// every minute has about 45,000 rows in a month.
 	rowsMost = 50_000
-	// rowsAtOnce is the most that the ledger gives at a time.
+	// rowsAtOnce is the number of rows that the ledger answers at once.
 	rowsAtOnce = 1000
-	// filesCounted is how many files are looked up for one answer.
+	// filesCounted bounds the files that are looked up for one answer.
 	filesCounted = 20_000
-	// rowsNamed is how many pages are asked for their files at a time.
+	// rowsNamed is the number of pages whose files are read at once.
 	rowsNamed = 100
-	// gapsMost is how many gaps a statement lists.
+	// gapsMost bounds the gaps that a statement lists.
 	gapsMost = 20
-	// settled is when a day is over for its rows: a pull is no longer, and a row
-	// has the time at which its page came.
+	// settled is the time after midnight when the rows of a day are complete. A row
+	// has the time at which its page came, and no pull takes longer than settled.
 	settled = 15 * time.Minute
 )
 
@@ -38,7 +34,7 @@ type linkJSON struct {
 	Hash string `json:"hash"`
 }
 
-// statementJSON is what the chain's rows of one day say.
+// statementJSON is the summary of the rows of one day.
 type statementJSON struct {
 	Day    archive.Day `json:"day"`
 	Closed bool        `json:"closed"`
@@ -68,11 +64,11 @@ type statementJSON struct {
 	Gaps     []rowJSON  `json:"gaps"`
 	Losses   []lossJSON `json:"losses"`
 
-	naming []archive.Row   // the day's pages that name files
-	files  map[string]bool // by id, what they name
+	naming []archive.Row   // the pages of the day that name files
+	files  map[string]bool // the ids of these files
 }
 
-// nameFiles finds the files that the day's pages name, up to filesCounted.
+// nameFiles finds the files that the pages of the day name, up to filesCounted.
 func (h *Handlers) nameFiles(ctx context.Context, corp string, s *statementJSON) error {
 	for rows := range slices.Chunk(s.naming, rowsNamed) {
 		afters := make([]uint64, len(rows))
@@ -97,19 +93,6 @@ func (h *Handlers) nameFiles(ctx context.Context, corp string, s *statementJSON)
 	return nil
 }
 
-// chainEnd is the end of a chain, or of its beginning.
-type chainEnd struct {
-	last uint64
-	hash string
-}
-
-func (e chainEnd) show() linkJSON { return linkJSON{Seq: output.Decimal(e.last), Hash: e.hash} }
-
-// follows reports whether the row is whole and belongs behind e.
-func (e chainEnd) follows(r archive.Row) bool {
-	return r.After == e.last && r.Prev == e.hash && archive.ChainHash(r) == r.Hash
-}
-
 func newStatement(day archive.Day, opening chainEnd) *statementJSON {
 	return &statementJSON{
 		Day: day, Whole: true, Decoded: true, Opening: opening.show(), Closing: opening.show(),
@@ -118,7 +101,7 @@ func newStatement(day archive.Day, opening chainEnd) *statementJSON {
 	}
 }
 
-// add counts a row that stands behind prev.
+// add counts a row that comes after prev.
 func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	s.Rows++
 	s.Closing = chainEnd{r.Last, r.Hash}.show()
@@ -158,6 +141,7 @@ func (s *statementJSON) add(prev chainEnd, r archive.Row) {
 	}
 }
 
+// GetStatement answers the statement of a day.
 func (h *Handlers) GetStatement(ctx context.Context, c *session.Call) (output.Answer, error) {
 	day := archive.Day(c.PathValue("day"))
 	if day.Start().IsZero() || day > archive.DayOf(h.Now()) {
@@ -173,6 +157,7 @@ func (h *Handlers) GetStatement(ctx context.Context, c *session.Call) (output.An
 	return output.JSON(200, list[0])
 }
 
+// ListStatements lists the statements of a range of days.
 func (h *Handlers) ListStatements(ctx context.Context, c *session.Call) (output.Answer, error) {
 	from, to := c.Days("from", "to", archive.DayOf(h.Now()))
 	if err := c.Err(); err != nil {
@@ -188,46 +173,21 @@ func (h *Handlers) ListStatements(ctx context.Context, c *session.Call) (output.
 	}{list, next})
 }
 
-// statements are those of the days from first to last, at least one. If there
-// are too many rows or files for one answer, they end before last and next is the day
-// to go on with; a first day that is too long by itself is not whole.
+// statements makes the statements of the days from first to last, at least one. If
+// the days have too many rows or files for one answer, the list ends before last,
+// and next is the day to continue with. A first day that is too long for an answer
+// is not whole.
 //
-// The rows of a day are those from the first that was pulled on it, or later,
-// to the last before the first of a later day: no row is in two days or in
-// none, even where clocks disagree.
+// The rows of a day begin with the first row that was pulled on that day or later,
+// and end before the first row of a later day. So each row is in exactly one day,
+// even if clocks disagree.
 func (h *Handlers) statements(ctx context.Context, corp string, first, last archive.Day) (list []*statementJSON, next *archive.Day, err error) {
 	losses, err := h.Ledger.Losses(ctx, corp)
 	if err != nil {
 		return nil, nil, err
 	}
-	at, end, err := h.chainBefore(ctx, corp, first.Start())
-	if err != nil {
+	if list, next, err = h.summarize(ctx, corp, first, last); err != nil {
 		return nil, nil, err
-	}
-	now := h.Now()
-	list = []*statementJSON{newStatement(first, end)}
-	whole, err := h.eachRow(ctx, corp, at, last, func(r archive.Row) {
-		for list[len(list)-1].Day < archive.DayOf(r.At) {
-			list = append(list, newStatement(input.DaysAfter(list[len(list)-1].Day, 1), end))
-		}
-		list[len(list)-1].add(end, r)
-		end = chainEnd{r.Last, r.Hash}
-	})
-	switch n := len(list) - 1; {
-	case err != nil:
-		return nil, nil, err
-	case whole:
-		for list[len(list)-1].Day < last {
-			list = append(list, newStatement(input.DaysAfter(list[len(list)-1].Day, 1), end))
-		}
-	case n > 0:
-		next, list = &list[n].Day, list[:n]
-	default:
-		list[0].Whole = false
-		if first < last {
-			day := input.DaysAfter(first, 1)
-			next = &day
-		}
 	}
 	files := 0
 	for i, s := range list {
@@ -239,6 +199,7 @@ func (h *Handlers) statements(ctx context.Context, corp string, first, last arch
 			break
 		}
 	}
+	now := h.Now()
 	for _, s := range list {
 		s.Closed = s.Whole && !now.Before(input.DayEnd(s.Day).Add(settled))
 		for _, l := range losses {
@@ -250,146 +211,37 @@ func (h *Handlers) statements(ctx context.Context, corp string, first, last arch
 	return list, next, h.countFiles(ctx, corp, list)
 }
 
-// chainBefore finds where the rows of a time and later begin: from is at most
-// the After of the first of them and above that of the row before it, at which
-// the chain ended.
-func (h *Handlers) chainBefore(ctx context.Context, corp string, at time.Time) (from uint64, end chainEnd, err error) {
-	fail := func(err error) (uint64, chainEnd, error) { return 0, chainEnd{}, err }
-	head, err := h.Ledger.Head(ctx, corp)
+// summarize counts the rows of the days from first to last. next is as for
+// statements.
+func (h *Handlers) summarize(ctx context.Context, corp string, first, last archive.Day) (list []*statementJSON, next *archive.Day, err error) {
+	at, end, err := h.chainBefore(ctx, corp, first.Start())
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	// Rows are in the order of their times, so this halves the seqs.
-	lo, hi := uint64(0), head.Last
-	for lo < hi {
-		middle := lo + (hi-lo)/2
-		rows, err := h.Ledger.Rows(ctx, corp, archive.RowQuery{From: middle, Limit: 1})
-		if err != nil {
-			return fail(err)
-		}
-		if len(rows) == 1 && rows[0].At.Before(at) {
-			lo = rows[0].After + 1
-		} else {
-			hi = middle
+	list = []*statementJSON{newStatement(first, end)}
+	upTo := func(day archive.Day) {
+		for list[len(list)-1].Day < day {
+			list = append(list, newStatement(input.DaysAfter(list[len(list)-1].Day, 1), end))
 		}
 	}
-	end = chainEnd{0, archive.GenesisHash(corp)}
-	if lo == 0 {
-		return lo, end, nil
-	}
-	before, err := h.Ledger.Rows(ctx, corp, archive.RowQuery{From: lo - 1, Descending: true, Limit: 1})
-	if err != nil {
-		return fail(err)
-	}
-	if len(before) == 1 {
-		end = chainEnd{before[0].Last, before[0].Hash}
-	}
-	return lo, end, nil
-}
-
-// eachRow calls f for the rows asked after at or later, to the last of a day.
-// It stops after rowsMost; then the rows are not whole.
-func (h *Handlers) eachRow(ctx context.Context, corp string, at uint64, last archive.Day, f func(archive.Row)) (whole bool, err error) {
-	end := input.DayEnd(last)
-	for n := 0; n < rowsMost; {
-		rows, err := h.Ledger.Rows(ctx, corp, archive.RowQuery{From: at, Limit: rowsAtOnce})
-		if err != nil {
-			return false, err
-		}
-		for _, r := range rows {
-			if !r.At.Before(end) {
-				return true, nil
-			}
-			f(r)
-			at = r.After + 1
-		}
-		if n += len(rows); len(rows) < rowsAtOnce {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-type typeJSON struct {
-	Type    string `json:"type"`
-	Count   int    `json:"count"`
-	FirstAt string `json:"first_at"`
-	Known   bool   `json:"known"`
-}
-
-type unknownFieldJSON struct {
-	Type    string `json:"type"`
-	Field   string `json:"field"`
-	Count   int    `json:"count"`
-	FirstAt string `json:"first_at"`
-}
-
-func (h *Handlers) ListTypes(ctx context.Context, c *session.Call) (output.Answer, error) {
-	from, to := c.Days("from_day", "to_day", archive.DayOf(h.Now()))
-	if err := c.Err(); err != nil {
-		return output.Answer{}, err
-	}
-	at, _, err := h.chainBefore(ctx, c.CorpID, from.Start())
-	if err != nil {
-		return output.Answer{}, err
-	}
-	out := struct {
-		Types      []*typeJSON         `json:"types"`
-		Unknown    []*unknownFieldJSON `json:"unknown_fields"`
-		Unreadable int                 `json:"unreadable"`
-		Whole      bool                `json:"whole"`
-	}{Types: []*typeJSON{}, Unknown: []*unknownFieldJSON{}}
-	seen := make(map[string]*typeJSON)
-	unknown := make(map[string]*unknownFieldJSON)
-	out.Whole, err = h.eachRow(ctx, c.CorpID, at, to, func(r archive.Row) {
-		if r.Result == nil {
-			return
-		}
-		out.Unreadable += r.Result.Unreadable
-		for name, n := range r.Result.Types {
-			if seen[name] == nil {
-				seen[name] = &typeJSON{Type: name, FirstAt: output.Moment(r.At)}
-				out.Types = append(out.Types, seen[name])
-			}
-			seen[name].Count += n
-		}
-		for name, n := range r.Result.Unknown {
-			if unknown[name] == nil {
-				kind, field, _ := strings.Cut(name, " ")
-				unknown[name] = &unknownFieldJSON{Type: kind, Field: field, FirstAt: output.Moment(r.At)}
-				out.Unknown = append(out.Unknown, unknown[name])
-			}
-			unknown[name].Count += n
-		}
+	whole, err := h.eachRow(ctx, corp, at, last, func(r archive.Row) {
+		upTo(archive.DayOf(r.At))
+		list[len(list)-1].add(end, r)
+		end = chainEnd{r.Last, r.Hash}
 	})
-	if err != nil {
-		return output.Answer{}, err
-	}
-	names := slices.AppendSeq(slices.Collect(maps.Keys(seen)), maps.Keys(unknown))
-	first, err := h.Messages.FirstSeen(ctx, c.CorpID, names)
-	if err != nil {
-		return output.Answer{}, err
-	}
-	for name, t := range seen {
-		t.Known = knownType(t.Type)
-		if at, ok := first[name]; ok {
-			t.FirstAt = output.Moment(at)
+	switch n := len(list) - 1; {
+	case err != nil:
+		return nil, nil, err
+	case whole:
+		upTo(last)
+	case n > 0: // the last day may have more rows, so the next answer begins with it
+		next, list = &list[n].Day, list[:n]
+	default:
+		list[0].Whole = false
+		if first < last {
+			day := input.DaysAfter(first, 1)
+			next = &day
 		}
 	}
-	for name, f := range unknown {
-		if at, ok := first[name]; ok {
-			f.FirstAt = output.Moment(at)
-		}
-	}
-	slices.SortFunc(out.Types, func(x, y *typeJSON) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type))
-	})
-	slices.SortFunc(out.Unknown, func(x, y *unknownFieldJSON) int {
-		return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Type, y.Type), cmp.Compare(x.Field, y.Field))
-	})
-	return output.JSON(200, out)
+	return list, next, nil
 }
-
-// knownType reports whether package message has a form for messages that were
-// counted under a name: their msgtype, or their action if they have none.
-func knownType(name string) bool { return name == message.KindSwitch || message.Known(name) }

@@ -39,7 +39,7 @@ func TestStatements(t *testing.T) {
 	w.BareCorp(w.Other)
 	genesis := proof.LinkJSON{"0", archive.GenesisHash(w.Corp)}
 	if s := statement(w, "2026-01-31"); s.Opening != genesis || s.Closing != genesis || s.Rows != 0 || s.FirstSeq != nil || s.BrokenAfter != nil || s.Closed {
-		t.Errorf("of a w.Corp without rows: got %+v", s)
+		t.Errorf("of a corp without rows: got %+v", s)
 	}
 
 	a := w.Link(beijing(t, 28, "23:59:59"), archive.PageRow, 10)
@@ -127,7 +127,7 @@ func TestStatements(t *testing.T) {
 		}
 	}
 
-	// The day is over, and a pull that began on it may still be at work.
+	// The day is over, but a pull that began on it may still run.
 	w.Pass(beijing(t, 31, "23:59:59").Add(proof.Settled).Sub(w.Now()))
 	if statement(w, "2026-01-31").Closed {
 		t.Error("closed too early")
@@ -138,7 +138,7 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-// rowsOnly is a ledger with w.Other rows.
+// rowsOnly is a ledger whose head and rows are replaced.
 type rowsOnly struct {
 	proof.Ledger
 	rows []archive.Row
@@ -199,7 +199,7 @@ func TestStatementsNameWhereTheChainBreaks(t *testing.T) {
 	}
 }
 
-// A row that a slow clock dated back belongs to the day of the row before it.
+// A row with an earlier time than the row before it belongs to the day of that row.
 func TestEveryRowIsInOneStatement(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
@@ -295,7 +295,7 @@ func TestTypes(t *testing.T) {
 	if got := get(w.As(session.Auditor), w.Corp, "?from_day=2026-01-30&to_day=2026-01-30"); !slices.Equal(got.Types, []proof.TypeJSON{{"text", 8, noonOf(30), true}, {"hologram", 2, noonOf(30), false}}) {
 		t.Errorf("of one day: got %+v", got)
 	}
-	// What came in another year is not new.
+	// A type that was seen in an earlier year is not new.
 	if err := w.Messages.WritePage(t.Context(), decode.Decoded{Corp: w.Corp, FirstSeen: []decode.FirstSeen{
 		{Corp: w.Corp, Name: "hologram", At: apitest.Noon.AddDate(-1, 0, 0)}, {Corp: w.Corp, Name: "text text.font", At: apitest.Noon.AddDate(-2, 0, 0)},
 	}}); err != nil {
@@ -366,6 +366,6 @@ func TestVerifications(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	if reqs := w.Drain(w.Decodes); len(reqs) != 0 {
-		t.Errorf("what was refused was started: %+v", reqs)
+		t.Errorf("a refused job was started: %+v", reqs)
 	}
 }

@@ -62,8 +62,8 @@ type pagesWaitingJSON struct {
 	Count    int     `json:"count"`
 	Stuck    int     `json:"stuck"`
 	OldestAt *string `json:"oldest_at"`
-	// FilesUntil is when the next of the files is gone that nobody can ask for,
-	// because the page that names it is not decoded (law 9).
+	// FilesUntil is the next deadline of files that the archive cannot request,
+	// because the page that names them is not decoded (law 9).
 	FilesUntil *string `json:"files_until"`
 	More       bool    `json:"more"`
 }
@@ -72,12 +72,17 @@ type setAsideCountJSON struct {
 	Count     int                    `json:"count"`
 	ByReason  map[archive.Reason]int `json:"by_reason"`
 	ByVersion map[string]int         `json:"by_version"`
-	// FilesUntil is when the next of the files is gone that nobody can ask for,
-	// because the message that names it cannot be read (law 9).
+	// FilesUntil is the next deadline of files that the archive cannot request,
+	// because the record that names them is set aside (law 9).
 	FilesUntil *string `json:"files_until"`
 	More       bool    `json:"more"`
 }
 
+// deadlines are the times at which WeCom deletes the next of the files that the
+// archive cannot request yet (law 9). Zero if no deadline is left.
+type deadlines struct{ pages, setAside time.Time }
+
+// GetStatus answers the progress of the archive of a corp, and its trouble.
 func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answer, error) {
 	head, err := h.Ledger.Head(ctx, c.CorpID)
 	if err != nil {
@@ -104,12 +109,11 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 	if err != nil {
 		return output.Answer{}, err
 	}
-	pagesUntil, err := h.pageFilesUntil(ctx, c.CorpID, pendings, now)
-	if err != nil {
+	var until deadlines
+	if until.pages, err = h.pageFilesUntil(ctx, c.CorpID, pendings, now); err != nil {
 		return output.Answer{}, err
 	}
-	asideUntil, err := h.asideFilesUntil(ctx, c.CorpID, aside, more, now)
-	if err != nil {
+	if until.setAside, err = h.asideFilesUntil(ctx, c.CorpID, aside, more, now); err != nil {
 		return output.Answer{}, err
 	}
 	j := statusJSON{
@@ -117,45 +121,20 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 		Head:       headJSON{Seq: output.Decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: output.MomentOrNull(head.At)},
 		LastCallAt: output.MomentOrNull(state.LastCallAt), LastPageAt: output.MomentOrNull(state.LastPageAt), LastEmptyAt: output.MomentOrNull(state.LastEmptyAt),
 		NotBefore: output.MomentOrNull(state.NotBefore), CallbackAt: output.MomentOrNull(c.Corp.CallbackAt),
-		Losses: []lossJSON{}, Gaps: gapsJSON{Count: state.Gaps},
-		SetAside: setAsideCountJSON{
-			Count: len(aside), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more,
-		},
+		Losses: []lossJSON{}, Gaps: showGaps(state), PagesWaiting: showPending(pendings, until.pages), SetAside: showSetAside(aside, more, until.setAside),
 		Files: showBacklog(backlog, now),
 	}
 	if t := state.Trouble; t != nil {
 		j.Trouble = output.ShowTrouble(*t, c.Lang)
 	}
-	if g := state.LastGap; g != nil {
-		j.Gaps.Newest = &gapJSON{After: output.Decimal(g.After), Last: output.Decimal(g.Last), Reason: g.Reason, At: output.Moment(g.At)}
-	}
 	for _, l := range losses {
 		j.Losses = append(j.Losses, lossJSON{Since: output.Moment(l.Since), At: output.Moment(l.At)})
 	}
-	if len(pendings) > countMost {
-		pendings, j.PagesWaiting.More = pendings[:countMost], true
-	}
-	var oldest time.Time
-	for _, p := range pendings {
-		j.PagesWaiting.Count++
-		if p.Stuck {
-			j.PagesWaiting.Stuck++
-		}
-		if oldest.IsZero() || p.RequestedAt.Before(oldest) {
-			oldest = p.RequestedAt
-		}
-	}
-	j.PagesWaiting.OldestAt, j.PagesWaiting.FilesUntil = output.MomentOrNull(oldest), output.MomentOrNull(pagesUntil)
-	for _, u := range aside {
-		j.SetAside.ByReason[u.Reason]++
-		j.SetAside.ByVersion[strconv.FormatUint(uint64(u.KeyVersion), 10)]++
-	}
-	j.SetAside.FilesUntil = output.MomentOrNull(asideUntil)
 	if !c.Corp.EnabledAt.IsZero() {
 		left := archive.HoursLeft(c.Corp, state, now)
 		lag := max(int64((archive.Retention-left)/time.Second), 0)
-		// What waits with a deadline counts with what was not pulled (law 9).
-		for _, deadline := range []time.Time{pagesUntil, asideUntil, backlog.Earliest} {
+		// Files with a deadline count like messages that are not pulled (law 9).
+		for _, deadline := range []time.Time{until.pages, until.setAside, backlog.Earliest} {
 			if !deadline.IsZero() {
 				left = min(left, deadline.Sub(now))
 			}
@@ -165,9 +144,47 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 	return output.JSON(200, j)
 }
 
-// pageFilesUntil is the next time after now, at the latest, at which WeCom
-// deletes files that the pages may name: 120 hours after one of them was
-// pulled; zero if that is over for all.
+func showGaps(state archive.PullState) gapsJSON {
+	j := gapsJSON{Count: state.Gaps}
+	if g := state.LastGap; g != nil {
+		j.Newest = &gapJSON{After: output.Decimal(g.After), Last: output.Decimal(g.Last), Reason: g.Reason, At: output.Moment(g.At)}
+	}
+	return j
+}
+
+func showPending(pendings []archive.Pending, until time.Time) pagesWaitingJSON {
+	j := pagesWaitingJSON{FilesUntil: output.MomentOrNull(until)}
+	if len(pendings) > countMost {
+		pendings, j.More = pendings[:countMost], true
+	}
+	var oldest time.Time
+	for _, p := range pendings {
+		j.Count++
+		if p.Stuck {
+			j.Stuck++
+		}
+		if oldest.IsZero() || p.RequestedAt.Before(oldest) {
+			oldest = p.RequestedAt
+		}
+	}
+	j.OldestAt = output.MomentOrNull(oldest)
+	return j
+}
+
+func showSetAside(list []archive.SetAside, more bool, until time.Time) setAsideCountJSON {
+	j := setAsideCountJSON{
+		Count: len(list), ByReason: make(map[archive.Reason]int), ByVersion: make(map[string]int), More: more, FilesUntil: output.MomentOrNull(until),
+	}
+	for _, r := range list {
+		j.ByReason[r.Reason]++
+		j.ByVersion[strconv.FormatUint(uint64(r.KeyVersion), 10)]++
+	}
+	return j
+}
+
+// pageFilesUntil is the next deadline of files that the pages may name: 120 hours
+// after a page was pulled, WeCom may have deleted its files. It is zero if the
+// deadline of every page is over.
 func (h *Handlers) pageFilesUntil(ctx context.Context, corp string, pendings []archive.Pending, now time.Time) (time.Time, error) {
 	until := func(p archive.Pending) (time.Time, error) {
 		rows, err := h.Ledger.Rows(ctx, corp, archive.RowQuery{From: p.After, Limit: 1})
@@ -183,7 +200,8 @@ func (h *Handlers) pageFilesUntil(ctx context.Context, corp string, pendings []a
 	if err != nil || first.After(now) {
 		return first, err
 	}
-	// The pages are in the order of their times.
+	// The pages are in the order of their times, so the first page whose deadline is
+	// not over has the next deadline.
 	from, _, err := h.chainBefore(ctx, corp, now.Add(-archive.Retention))
 	if err != nil {
 		return time.Time{}, err
@@ -195,8 +213,8 @@ func (h *Handlers) pageFilesUntil(ctx context.Context, corp string, pendings []a
 	return until(pendings[i])
 }
 
-// asideFilesUntil is the same for rows set aside, where aside are the first of
-// them, and not all if more.
+// asideFilesUntil is the next deadline of files that records set aside may name.
+// aside holds the first of these records; more means that there are others.
 func (h *Handlers) asideFilesUntil(ctx context.Context, corp string, aside []archive.SetAside, more bool, now time.Time) (time.Time, error) {
 	next := func(list []archive.SetAside) (next time.Time) {
 		for _, u := range list {

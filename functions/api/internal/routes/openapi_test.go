@@ -18,7 +18,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// shape is what routes and openapi.yaml have to agree on.
+// shape is the part of a route that openapi.yaml describes too.
 type shape struct {
 	roles, query, body string
 	token              bool
@@ -80,8 +80,8 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	}
 }
 
-// What API Gateway answers by itself, in its own form, is documented for every
-// operation with a token beside our problems.
+// The document describes the answers of API Gateway itself, beside our problems, for
+// every operation with a token.
 func TestTheGatewaysOwnAnswersAreDocumented(t *testing.T) {
 	doc, err := apitest.Document()
 	if err != nil {
@@ -109,16 +109,35 @@ func TestTheGatewaysOwnAnswersAreDocumented(t *testing.T) {
 					t.Errorf("%s %s: the gateway's %d is not as documented: %v", method, path, status, err)
 				}
 				if ours := answer.Value.Content["application/problem+json"]; (ours == nil) != (status == 429 || status == 503) {
-					t.Errorf("%s %s: whether %d may be a problem of ours is wrong", method, path, status)
+					t.Errorf("%s %s: %d is documented for the wrong sender", method, path, status)
 				}
 			}
 		}
 	}
 }
 
-// examplePath is a path of the document, filled in.
+// examplePath fills in a path of the document.
 func examplePath(pattern, corp string) string {
 	return strings.NewReplacer("{corpid}", corp, "{conversation}", "abc", "{id}", "abc", "{day}", "2026-01-31", "{n}", "0").Replace(pattern)
+}
+
+// asker sends requests to one route.
+type asker struct {
+	w  *apitest.World
+	rt routes.Route
+}
+
+func (a asker) ask(who apitest.Token, corp string, body any) apitest.Response {
+	a.w.T.Helper()
+	return a.w.Do(apitest.Request{Who: who, Method: a.rt.Method, Path: examplePath(a.rt.Path, corp), Body: body})
+}
+
+// wrongBody is a body that no route accepts, for a route with a body.
+func (a asker) wrongBody() any {
+	if a.rt.Body == nil {
+		return nil
+	}
+	return `{"no": "such field"}`
 }
 
 func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
@@ -129,57 +148,72 @@ func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
 		if rt.Roles == nil {
 			continue
 		}
-		body := any(nil)
-		if rt.Body != nil {
-			body = `{"no": "such field"}`
-		}
-		ask := func(who apitest.Token, at string) apitest.Response {
-			return w.Do(apitest.Request{Who: who, Method: rt.Method, Path: examplePath(rt.Path, at), Body: body})
-		}
 		w.Run(rt.Method+" "+rt.Path, func(t *testing.T) {
-			for _, r := range []session.Role{session.Admin, session.Reader, session.Auditor, session.Service, "root", "admin reader"} {
-				resp := ask(apitest.TokenOf(w.Corp, r), w.Corp)
-				if refused := resp.Status == 403; refused == slices.Contains(rt.Roles, r) {
-					t.Errorf("role %q: got %d", r, resp.Status)
-				}
-				if resp := ask(apitest.TokenOf(w.Other, r), w.Corp); resp.Status != 404 {
-					t.Errorf("role %q of another corp: got %d, want 404", r, resp.Status)
-				}
-			}
-			for name, who := range map[string]apitest.Token{
-				"no token": nil, "no subject": apitest.TokenOf(w.Corp, rt.Roles[0]).With("sub", ""), "no role": apitest.TokenOf(w.Corp, ""), "no corp": apitest.TokenOf("", rt.Roles[0]),
-			} {
-				if resp := ask(who, w.Corp); resp.Status != 401 {
-					t.Errorf("%s: got %d, want 401", name, resp.Status)
-				}
-			}
-			// What is not registered answers as what is somebody else's.
-			who := apitest.TokenOf("ww7777777777777777", rt.Roles[0])
-			if resp := ask(who, "ww7777777777777777"); resp.Status != 404 && !rt.Unregistered {
-				t.Errorf("a w.Corp that is not registered: got %d, want 404", resp.Status)
-			}
-			if resp := ask(apitest.TokenOf("../"+w.Corp, rt.Roles[0]), "..%2F"+w.Corp); resp.Status != 404 {
-				t.Errorf("no corpid: got %d, want 404", resp.Status)
-			}
-			if body == nil {
-				path := strings.Replace(examplePath(rt.Path, w.Corp), "/conversations/abc/", "/conversations/"+apitest.ConversationID(t, w.Corp, archive.Unplaced)+"/", 1)
-				resp := w.Do(apitest.Request{Who: apitest.TokenOf(w.Corp, rt.Roles[0]), Method: rt.Method, Path: path, Body: `{"publickey_ver":5}`}).WantProblem(400, "invalid-request")
-				if !strings.HasPrefix(resp.Rules(), ":unknown") {
-					t.Errorf("a body that nobody looks at: got %s", resp.Body)
-				}
-				return
-			}
-			long := apitest.Request{Who: apitest.TokenOf(w.Corp, rt.Roles[0]), Method: rt.Method, Path: examplePath(rt.Path, w.Corp), Body: strings.Repeat(" ", cmp.Or(rt.Bytes, input.MaxBody)+1)}
-			w.Do(long).WantProblem(413, "body-too-large")
-			wrongType := apitest.Request{Who: apitest.TokenOf(w.Corp, rt.Roles[0]), Method: rt.Method, Path: examplePath(rt.Path, w.Corp), Body: "{}", Header: map[string]string{"Content-Type": "text/plain"}}
-			w.Do(wrongType).WantProblem(415, "unsupported-media-type")
-			for _, broken := range []string{"", "[]", "null", `"text"`, `{"a":1`, `{}{}`, "{\"\xff\":1}"} {
-				body = broken
-				if resp := ask(apitest.TokenOf(w.Corp, rt.Roles[0]), w.Corp); resp.Status != 400 || !strings.HasPrefix(resp.Rules(), ":json") {
-					t.Errorf("body %q: got %d %s", broken, resp.Status, resp.Body)
-				}
+			a := asker{w, rt}
+			checkRoles(t, a)
+			checkTokens(t, a)
+			if rt.Body == nil {
+				checkNoBody(t, a)
+			} else {
+				checkBody(t, a)
 			}
 		})
+	}
+}
+
+func checkRoles(t *testing.T, a asker) {
+	t.Helper()
+	for _, r := range []session.Role{session.Admin, session.Reader, session.Auditor, session.Service, "root", "admin reader"} {
+		resp := a.ask(apitest.TokenOf(a.w.Corp, r), a.w.Corp, a.wrongBody())
+		if refused := resp.Status == 403; refused == slices.Contains(a.rt.Roles, r) {
+			t.Errorf("role %q: got %d", r, resp.Status)
+		}
+		if resp := a.ask(apitest.TokenOf(a.w.Other, r), a.w.Corp, a.wrongBody()); resp.Status != 404 {
+			t.Errorf("role %q of another corp: got %d, want 404", r, resp.Status)
+		}
+	}
+}
+
+func checkTokens(t *testing.T, a asker) {
+	t.Helper()
+	w, role := a.w, a.rt.Roles[0]
+	for name, who := range map[string]apitest.Token{
+		"no token": nil, "no subject": apitest.TokenOf(w.Corp, role).With("sub", ""), "no role": apitest.TokenOf(w.Corp, ""), "no corp": apitest.TokenOf("", role),
+	} {
+		if resp := a.ask(who, w.Corp, a.wrongBody()); resp.Status != 401 {
+			t.Errorf("%s: got %d, want 401", name, resp.Status)
+		}
+	}
+	// An unregistered corp gets the same answer as another company's corp.
+	unregistered := apitest.NewCorpID()
+	if resp := a.ask(apitest.TokenOf(unregistered, role), unregistered, a.wrongBody()); resp.Status != 404 && !a.rt.Unregistered {
+		t.Errorf("a corp that is not registered: got %d, want 404", resp.Status)
+	}
+	if resp := a.ask(apitest.TokenOf("../"+w.Corp, role), "..%2F"+w.Corp, a.wrongBody()); resp.Status != 404 {
+		t.Errorf("no corpid: got %d, want 404", resp.Status)
+	}
+}
+
+func checkNoBody(t *testing.T, a asker) {
+	t.Helper()
+	w := a.w
+	path := strings.Replace(examplePath(a.rt.Path, w.Corp), "/conversations/abc/", "/conversations/"+apitest.ConversationID(t, w.Corp, archive.Unplaced)+"/", 1)
+	resp := w.Do(apitest.Request{Who: w.As(a.rt.Roles[0]), Method: a.rt.Method, Path: path, Body: `{"publickey_ver":5}`}).WantProblem(400, "invalid-request")
+	if !strings.HasPrefix(resp.Rules(), ":unknown") {
+		t.Errorf("an unexpected body: got %s", resp.Body)
+	}
+}
+
+func checkBody(t *testing.T, a asker) {
+	t.Helper()
+	w, who := a.w, a.w.As(a.rt.Roles[0])
+	a.ask(who, w.Corp, strings.Repeat(" ", cmp.Or(a.rt.Bytes, input.MaxBody)+1)).WantProblem(413, "body-too-large")
+	wrongType := apitest.Request{Who: who, Method: a.rt.Method, Path: examplePath(a.rt.Path, w.Corp), Body: "{}", Header: map[string]string{"Content-Type": "text/plain"}}
+	w.Do(wrongType).WantProblem(415, "unsupported-media-type")
+	for _, broken := range []string{"", "[]", "null", `"text"`, `{"a":1`, `{}{}`, "{\"\xff\":1}"} {
+		if resp := a.ask(who, w.Corp, broken); resp.Status != 400 || !strings.HasPrefix(resp.Rules(), ":json") {
+			t.Errorf("body %q: got %d %s", broken, resp.Status, resp.Body)
+		}
 	}
 }
 

@@ -15,9 +15,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// A token that somebody made up reaches nothing that a proper one does not,
-// and is no failure of ours.
-func TestMadeUpPageTokens(t *testing.T) {
+// An invented page token reaches nothing that a genuine one does not reach, and
+// causes no internal error.
+func TestInventedPageTokens(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	w.Store(w.Corp, apitest.Chat("m0", "lin.hua", "wmA", "", apitest.Noon, "t"), apitest.Chat("m1", "lin.hua", "wmA zhao", "wr1", apitest.Noon, "t"))
@@ -30,7 +30,7 @@ func TestMadeUpPageTokens(t *testing.T) {
 		"ahead": map[string]any{"d": today, "a": "x\x00\U0010ffff", "r": true}, "much ahead": map[string]any{"d": today, "a": strings.Repeat("a", 2900), "r": true},
 		"many left": map[string]any{"d": today, "l": make([]string, 900)}, "the first day": map[string]any{"d": "0000-01-01", "t": 1, "c": "x", "l": []string{"", "x"}}, "the last day": map[string]any{"d": "9999-12-31", "t": int64(math.MaxInt64), "c": "x"},
 	}
-	// Before, behind, and beside whatever keys there are.
+	// These keys lie before, after and between the stored keys.
 	for _, key := range []string{
 		"", "\x7f", "\U0010ffff", "person#\U0010ffff", "room#\U0010ffff", "room#wr1#\U0010ffff", "pair#lin.hua#\U0010ffff", "pair#lin.hub", strings.Repeat("~", 1100),
 	} {

@@ -31,7 +31,7 @@ func TestCallerOf(t *testing.T) {
 	}
 }
 
-// A claim that must be present makes the token invalid by its absence.
+// A token without a required claim is invalid.
 func TestCallerOfIncompleteClaims(t *testing.T) {
 	for _, absent := range []string{"sub", "corp", "role"} {
 		claims := map[string]string{"sub": "u-reader", "corp": "ww0123456789abcdef", "role": "reader"}

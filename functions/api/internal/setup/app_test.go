@@ -36,10 +36,10 @@ func TestAppIsSavedAndTried(t *testing.T) {
 		t.Errorf("got error %v, or another secret", err)
 	}
 	if reqs := w.InspectRequests(); len(reqs) != 1 || !reqs[0].Check || !reqs[0].Force {
-		t.Errorf("got %+v, want one check that a person asked for", reqs)
+		t.Errorf("got %+v, want one check that overrides a pause", reqs)
 	}
 
-	// The same again is tried again, and changes nothing.
+	// Saving the same secret again requests another check and changes nothing.
 	w.Pass(time.Minute)
 	again := apitest.Into[setup.AppJSON](w.Send(who, "PUT", path, map[string]any{"secret": text}).Want(200))
 	if apitest.Deref(again.AgentID) != "1000002" || *again.SecretSetAt != *app.SecretSetAt || again.Callback.Token != app.Callback.Token {

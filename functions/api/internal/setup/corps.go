@@ -37,6 +37,7 @@ func showCorp(c archive.Corp) corpJSON {
 	}
 }
 
+// GetCorp answers the registered corp.
 func (h *Handlers) GetCorp(_ context.Context, c *session.Call) (output.Answer, error) {
 	return output.JSON(200, showCorp(c.Corp))
 }

@@ -65,6 +65,7 @@ const (
 	redo    stepState = "redo"    // WeCom's answers show that the step must be done again
 )
 
+// GetSetup answers the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
 	setup, err := h.setup(ctx, c.Corp)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ const (
 	anotherSecret = "9zQw" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-1"
 )
 
-// bind records that a key opened a message of the version.
+// bind records that a key decrypted a message of the version.
 func bind(w *apitest.World, keyID string, version uint32) {
 	w.T.Helper()
 	if err := w.Corps.Bind(w.T.Context(), w.Corp, archive.Binding{Version: version, KeyID: keyID, Seq: 1, MsgID: "m", At: apitest.Noon}); err != nil {
@@ -77,7 +78,7 @@ func TestRegisterAndRename(t *testing.T) {
 	}
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"?x=1").WantProblem(400, "invalid-request")
 
-	// The pair on the page is the one that WeCom's check needs.
+	// WeCom accepts the pair on the page.
 	box, err := msgcrypt.New(after.Callback.Token, after.Callback.EncodingAESKey, w.Corp)
 	if err != nil || box == nil || strings.ContainsAny(after.Callback.EncodingAESKey, "+/") || len(after.Callback.Token) > 32 {
 		t.Errorf("the callback pair is not fit for WeCom: %v", err)
@@ -113,7 +114,7 @@ func TestRegisterRefusesNames(t *testing.T) {
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp).WantProblem(404, "not-found")
 }
 
-// failing is a secret store whose next write of a kind fails.
+// failing is a secret store whose next write fails, for each kind of secret.
 type failing struct {
 	setup.Secrets
 	privateKey, archiveSecret error
@@ -147,7 +148,7 @@ func TestInterruptedWorkIsCompletedByDoingItAgain(t *testing.T) {
 	}
 	put("/v1/corps/"+w.Corp, map[string]any{"name": "n"}).Want(200)
 	if s := page(w); s.PublicKey == nil || s.Callback == nil {
-		t.Errorf("registering again left something unmade: %+v", s)
+		t.Errorf("registering again left the registration incomplete: %+v", s)
 	}
 
 	put("/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).WantProblem(500, "internal")
@@ -205,7 +206,7 @@ func TestSaveSecret(t *testing.T) {
 		t.Errorf("got %d different pull requests, want one for each saving", len(dedups))
 	}
 	if resp := w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/setup").Want(200); bytes.Contains(resp.Body, []byte("9zQw")) || bytes.Contains(resp.Body, []byte("3kTq")) {
-		t.Error("another w.Corp sees the secret's beginning")
+		t.Error("another corp sees the secret's beginning")
 	}
 	if resp := w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/setup"); bytes.Contains(resp.Body, []byte(apitest.SecretMark)) {
 		t.Error("the set-up page shows the secret")
@@ -242,7 +243,7 @@ func TestSetupRefuses(t *testing.T) {
 		})
 	}
 	if s := page(w); s.SecretMasked != nil {
-		t.Error("something was saved all the same")
+		t.Error("the form was saved")
 	}
 }
 
@@ -258,7 +259,7 @@ func TestClaimVersion(t *testing.T) {
 		t.Helper()
 		return apitest.Into[saved](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", body).Want(200))
 	}
-	// A version that no message has shown yet, for the offered key.
+	// The admin claims a version without messages for the offered key.
 	s := put(map[string]any{"publickey_ver": 7})
 	if !slices.Equal(s.Changed, []string{"publickey_ver"}) || s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 || s.Setup.Keys[0].State != "claimed" {
 		t.Errorf("got %+v", s)
@@ -266,22 +267,22 @@ func TestClaimVersion(t *testing.T) {
 	if s := put(map[string]any{"publickey_ver": 7}); len(s.Changed) != 0 {
 		t.Errorf("the same again changed %v", s.Changed)
 	}
-	// The offered key is in use now, so another can be made.
+	// The offered key is in use now, so the API makes another.
 	w.Pass(time.Second)
 	second := apitest.Into[setup.KeyJSON](w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys", nil).Want(201)).ID
 	s = put(map[string]any{"publickey_ver": 7})
 	if s.Moved == nil || *s.Moved != first || *s.Setup.Keys[1].ClaimedVersion != 7 || s.Setup.Keys[0].ClaimedVersion != nil || s.Setup.Keys[0].State != "unused" {
 		t.Errorf("the claim did not move: %+v", s)
 	}
-	// A typing mistake is taken back by typing again.
+	// The admin corrects a typing mistake.
 	if s := put(map[string]any{"publickey_ver": 8}); s.Moved != nil || *s.Setup.Keys[1].ClaimedVersion != 8 {
 		t.Errorf("got %+v", s)
 	}
 	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 {
 		t.Errorf("got %+v", s)
 	}
-	// What a message has proved cannot be claimed for another key, and nothing
-	// of such a form is saved.
+	// No other key can claim a version that a message proved, and no part of such a
+	// form is saved.
 	bind(w, first, 7)
 	resp := w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"publickey_ver": 7, "secret": aSecret}).WantProblem(409, "version-proved")
 	if d := apitest.Into[apitest.Problem](resp).Detail; !strings.Contains(d, first) || !strings.Contains(d, second) || !strings.Contains(d, "version 7") {
@@ -341,7 +342,7 @@ func TestSetupSteps(t *testing.T) {
 	row := w.AppendRow(0, 3)
 	check("a page came", "done done waiting done done done")
 	w.SetAside(archive.SetAside{Corp: w.Corp, Seq: 2, After: row.After, MsgID: "m", KeyVersion: 4, Reason: archive.ReasonNoKey, At: apitest.Noon})
-	check("no key opens it", "done done redo done done done")
+	check("no key decrypts it", "done done redo done done done")
 	if s := page(w); !slices.Equal(s.UnmatchedVersions, []uint32{4}) {
 		t.Errorf("got unmatched versions %v, want 4", s.UnmatchedVersions)
 	}
@@ -454,7 +455,7 @@ func TestRotationRaces(t *testing.T) {
 	if _, err := w.Secrets.PrivateKey(t.Context(), w.Corp, s.Keys[1].ID); err != nil {
 		t.Errorf("the offered key's private half: %v", err)
 	}
-	// One that has opened a message is in use too.
+	// A key that decrypted a message is in use too.
 	bind(w, s.Keys[1].ID, 2)
 	rotate().Want(201)
 }
@@ -513,22 +514,22 @@ func TestImportKey(t *testing.T) {
 		}
 	}
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/"+got.Replay.ID).Want(200)
-	// A key that is somebody's here is nobody's there.
+	// The key belongs to one corp only.
 	if resp := w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/setup"); bytes.Contains(resp.Body, []byte(got.Key.ID)) {
-		t.Error("another w.Corp sees the key")
+		t.Error("another corp sees the key")
 	}
 	bind(w, current, 9)
 	post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 9}).WantProblem(409, "version-proved")
 }
 
-// crash is an invocation that ends at a step: before it, or just after.
+// crash ends an invocation at a step, before or after its write.
 type crash struct {
 	step  string
 	after bool
 }
 
 func (c *crash) at(step string, do func() error) error {
-	died := errors.New("the function ended")
+	died := errors.New("function ended")
 	if c.step != step {
 		return do()
 	}
@@ -577,69 +578,84 @@ func (r crashingReplays) StartReplay(ctx context.Context, job decode.Replay) err
 	return r.at("request", func() error { return r.ReplayStarter.StartReplay(ctx, job) })
 }
 
-// Whenever an import ends, a key that is there is tried on what waits, by a job
-// that is requested or that dispatch finds.
-func TestImportEndsAnywhere(t *testing.T) {
+// importSteps are the writes of an import, in order.
+var importSteps = []string{"private key", "job", "key", "claim", "request"}
+
+// An import may crash at any write. If the key exists after the crash, a job that
+// tries the key on the records set aside exists too, and dispatch finds the job.
+func TestImportCrashesAnywhere(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	c := &crash{}
 	w.Setup.Secrets, w.Setup.Corps = crashingSecrets{w.Secrets, c}, crashingCorps{w.Corps, c}
 	w.Setup.Ledger, w.Setup.Replays = crashingLedger{w.Ledger, c}, crashingReplays{w.Setup.Replays, c}
-	for i, step := range []string{"private key", "job", "key", "claim", "request"} {
+	path := "/v1/corps/" + w.Corp + "/keys/import"
+	for i, step := range importSteps {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body := map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": i + 1}
-		path := "/v1/corps/" + w.Corp + "/keys/import"
 		for _, after := range []bool{false, true} {
-			w.Pass(time.Hour)
-			*c = crash{step, after}
-			w.Send(w.As(session.Admin), "POST", path, body).WantProblem(500, "internal")
+			w.Run(fmt.Sprintf("%s, after %v", step, after), func(t *testing.T) {
+				w.Pass(time.Hour)
+				*c = crash{step, after}
+				w.Send(w.As(session.Admin), "POST", path, body).WantProblem(500, "internal")
+				checkCrashedImport(w, i, step == "request" && after)
+			})
+		}
+		w.Run(step+", repeated", func(t *testing.T) {
+			*c = crash{}
+			if resp := w.Send(w.As(session.Admin), "POST", path, body); resp.Status != 200 && resp.Status != 201 {
+				t.Errorf("got status %d", resp.Status)
+			}
 			set, err := w.Corps.KeySet(t.Context(), w.Corp)
-			if err != nil {
-				t.Fatal(err)
+			if err != nil || len(set.Keys) != i+1 || !slices.ContainsFunc(set.Keys, func(k archive.Key) bool { return k.ClaimedVersion == uint32(i+1) }) {
+				t.Errorf("got keys %+v, %v", set.Keys, err)
 			}
-			jobs, err := w.Ledger.Replays(t.Context(), w.Corp)
-			if err != nil {
-				t.Fatal(err)
+			if requests := w.Drain(w.Decodes); len(requests) != 1 {
+				t.Errorf("got requests %+v, want one", requests)
 			}
-			jobs = slices.DeleteFunc(jobs, func(r decode.Replay) bool { return !r.CreatedAt.Equal(w.Now()) })
-			if there := len(set.Keys) > i; there && (len(jobs) != 1 || !jobs[0].OnlySetAside || jobs[0].Done) {
-				t.Errorf("%s, after %v: the key is there and got jobs %+v", step, after, jobs)
-			}
-			// Nothing runs it before the key is there: not a request, and dispatch
-			// only after the time of many invocations.
-			if requests := w.Drain(w.Decodes); len(requests) != 0 && (step != "request" || !after) {
-				t.Errorf("%s, after %v: requested %+v", step, after, requests)
-			}
-			found := func(later time.Duration) (n int) {
-				list, err := w.Ledger.UnfinishedReplays(t.Context(), w.Corp, w.Now().Add(later-15*time.Minute))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, r := range list {
-					if r.CreatedAt.Equal(w.Now()) {
-						n++
-					}
-				}
-				return n
-			}
-			if soon, late := found(14*time.Minute), found(16*time.Minute); soon != 0 || late != len(jobs) {
-				t.Errorf("%s, after %v: dispatch finds %d jobs too early and %d of %d in time", step, after, soon, late, len(jobs))
+		})
+	}
+}
+
+// checkCrashedImport checks what a crashed import left, where earlier keys were
+// imported before.
+func checkCrashedImport(w *apitest.World, earlier int, requested bool) {
+	t := w.T
+	t.Helper()
+	set, err := w.Corps.KeySet(t.Context(), w.Corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := w.Ledger.Replays(t.Context(), w.Corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs = slices.DeleteFunc(jobs, func(r decode.Replay) bool { return !r.CreatedAt.Equal(w.Now()) })
+	if stored := len(set.Keys) > earlier; stored && (len(jobs) != 1 || !jobs[0].OnlySetAside || jobs[0].Done) {
+		t.Errorf("the key is stored, and the jobs are %+v", jobs)
+	}
+	// No job runs before its key is stored: the import requests the job last, and
+	// dispatch requests it after the time of many invocations.
+	if requests := w.Drain(w.Decodes); len(requests) != 0 && !requested {
+		t.Errorf("got requests %+v, want none", requests)
+	}
+	found := func(later time.Duration) (n int) {
+		list, err := w.Ledger.UnfinishedReplays(t.Context(), w.Corp, w.Now().Add(later-15*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			if r.CreatedAt.Equal(w.Now()) {
+				n++
 			}
 		}
-		*c = crash{}
-		if resp := w.Send(w.As(session.Admin), "POST", path, body); resp.Status != 200 && resp.Status != 201 {
-			t.Errorf("%s: doing it again got %d", step, resp.Status)
-		}
-		set, err := w.Corps.KeySet(t.Context(), w.Corp)
-		if err != nil || len(set.Keys) != i+1 || !slices.ContainsFunc(set.Keys, func(k archive.Key) bool { return k.ClaimedVersion == uint32(i+1) }) {
-			t.Errorf("%s: after doing it again got %+v, %v", step, set.Keys, err)
-		}
-		if requests := w.Drain(w.Decodes); len(requests) != 1 {
-			t.Errorf("%s: doing it again requested %+v", step, requests)
-		}
+		return n
+	}
+	if soon, late := found(14*time.Minute), found(16*time.Minute); soon != 0 || late != len(jobs) {
+		t.Errorf("dispatch finds %d jobs too early and %d of %d in time", soon, late, len(jobs))
 	}
 }
 
