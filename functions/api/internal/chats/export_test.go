@@ -17,6 +17,7 @@ const (
 	ContentMost = contentMost
 	FilesMost   = filesMost
 	FilesRead   = filesRead
+	LookBytes   = lookBytes
 	LookMost    = lookMost
 	PartiesMost = partiesMost
 	TooLong     = tooLong

@@ -243,7 +243,9 @@ func TestNoRoute(t *testing.T) {
 			t.Errorf("%s %s: got %d, Allow %q; want %d, %q", tc.method, tc.path, resp.Status, resp.Header.Get("Allow"), tc.status, tc.allow)
 		}
 	}
-	w.Get(nil, "/health").Want(200)
+	if got := w.Get(nil, "/health").Want(200); string(got.Body) != `{"status":"ok","version":"1.2.3-test"}`+"\n" {
+		t.Errorf("health: got %s", got.Body)
+	}
 }
 
 func TestProblemsSpeakTheCallersLanguage(t *testing.T) {

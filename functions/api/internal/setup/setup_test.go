@@ -165,6 +165,39 @@ func TestInterruptedWorkIsCompletedByDoingItAgain(t *testing.T) {
 	}
 }
 
+// lostTime is a store that fails once to write the time of a new secret.
+type lostTime struct {
+	setup.Corps
+	lost bool
+}
+
+func (l *lostTime) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
+	if !l.lost {
+		l.lost = true
+		return errors.New("lost")
+	}
+	return l.Corps.SetSecret(ctx, id, prefix, at)
+}
+
+// A changed secret is never stored under the time of the old one: the pauses after
+// refusals of the old secret would hold back the new one.
+func TestTimeOfASecretIsWrittenFirst(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.Setup.Corps = &lostTime{Corps: w.Corps}
+	put := func() apitest.Response {
+		return w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret})
+	}
+	put().WantProblem(500, "internal")
+	if _, err := w.Secrets.ArchiveSecret(t.Context(), w.Corp); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("the secret is stored without its time: %v", err)
+	}
+	put().Want(200)
+	if s := page(w); s.SecretSetAt == nil || s.SecretMasked == nil {
+		t.Errorf("saved again: got %+v", s)
+	}
+}
+
 func TestSaveSecret(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
