@@ -7,6 +7,13 @@
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
 GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+# What runs on this machine shares the compiled packages with the functions.
+GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
+
+# Go asks git for the version of a program otherwise, and fails where git refuses
+# a folder of another user.
+GOFLAGS  ?= -buildvcs=false
+export GOFLAGS
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
@@ -14,19 +21,46 @@ WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
 LIBRARY   := layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
-# The browser that the tests of web/ run in.
-CHROMIUM  ?= /usr/bin/chromium
+# Installs what a command needs. It holds the only list of that.
+SETUP     := CHROMIUM="$(CHROMIUM)" local/setup/setup.sh
+# The browser that the tests of web/ run in; empty if setup has yet to find one.
+CHROMIUM  ?=
+BROWSER    = $(or $(CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
+# Node.js and npm that setup installed, if any, come first.
+NODE_PATH := PATH="$(CURDIR)/$(BUILD)/node/bin:$$PATH"
+
+# Only make unit leaves tests out.
+unexport YUNDUO_UNIT
+
+# What a person may write behind a target. A misspelt name is refused: without
+# this rule make would ignore it.
+VARIABLES := SDK ARCH CONSENT ENV CORP MESSAGES MEDIA_GB CORPS REGION NATS ARGS PKG CHROMIUM ARTIFACTS_DIR
+UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
+ifneq ($(UNKNOWN),)
+$(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
+endif
+
+ifeq ($(filter x86_64 arm64,$(ARCH)),)
+$(error ARCH is "$(ARCH)": want x86_64 or arm64)
+endif
+
+# $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
+want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
+# $(call number,NAME) is a line that refuses what is no number.
+number = @case "$($1)" in *[!0-9.]*) echo "$1 is \"$($1)\": want a number." >&2; exit 1 ;; esac
+# $(call refuse,NAME,target) is a line that refuses a variable of another target.
+refuse = @$(if $(strip $($1)),{ echo "$1 is a variable of make $2; make $@ has none of that name." >&2; exit 1; },:)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z -]+:.*## /{sub(/ .*/, " ...", $$1); printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
-build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function:
-	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/$*Function)/bootstrap ./functions/$(shell echo $* | tr A-Z a-z)
+build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function: ## Build one function; sam build calls it
+	@$(if $(ARTIFACTS_DIR),$(GO_BUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(call lower,$*),$(MAKE) --no-print-directory $(BUILD)/$*Function/bootstrap)
 
-build-FinanceSdkLayer:
+build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
 	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
 	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
 	@cp $(LIBRARY) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
@@ -35,93 +69,130 @@ build-FinanceSdkLayer:
 
 # ---- deploying ---------------------------------------------------------------
 # The worker as this machine can run it, to look at libraries with.
-$(BUILD)/host/worker: FORCE
-	@CGO_ENABLED=0 go build -buildvcs=false -o $@ ./layers/finance-sdk/worker
-FORCE:
+HOST_WORKER := $(BUILD)/host/worker
+host-worker  = @$(GO_HOST) -o $(HOST_WORKER) ./layers/finance-sdk/worker
 
 .PHONY: layer
-layer: $(BUILD)/host/worker ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
-	@go run ./cmd/sdk install -worker $< -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
+layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
+	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64)
+	$(host-worker)
+	@go run ./cmd/sdk install -worker $(HOST_WORKER) -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
 	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
 
 .PHONY: sdk-check
-sdk-check: $(BUILD)/host/worker ## Load a library here and report what it does: SDK=<.tgz, folder or .so>
-	@go run ./cmd/sdk check -worker $< "$(SDK)"
+sdk-check: ## Load a library here and report what it does: SDK=<.tgz, folder or .so>
+	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so>)
+	$(host-worker)
+	@go run ./cmd/sdk check -worker $(HOST_WORKER) "$(SDK)"
 
 .PHONY: ready
 ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name>
-	@go run ./cmd/ready $(ENV)
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@go run ./cmd/ready "$(ENV)"
 
 .PHONY: deploy
 deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
-	@go run ./cmd/ready $(ENV)
-	@sam build --config-env $(ENV)
-	@go run ./cmd/ready -built $(ENV)
-	@sam deploy --config-env $(ENV)
+	@go run ./cmd/ready "$(ENV)"
+	@sam build --config-env "$(ENV)"
+	@go run ./cmd/ready -built "$(ENV)"
+	@sam deploy --config-env "$(ENV)"
 
 .PHONY: rebuild
-rebuild: ## Empty a company's view and let it be built anew from the journal: ENV=<name> CORP=<corpid>
+rebuild: ## Empty a company's view and build the view again from the journal: ENV=<name> CORP=<corpid>
+	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
+	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	@go run ./cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
+	$(call number,MESSAGES)
+	$(call number,MEDIA_GB)
+	$(call number,CORPS)
+	$(call number,NATS)
 	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- the console's source ----------------------------------------------------
 .PHONY: web
-web: web/node_modules/.package-lock.json ## Build the voice player, as a page and as a package (web/dist)
-	@cd web && npm run build --silent
+web: ## Build the voice player, as a page and as a package (web/dist)
+	@$(SETUP) web
+	@$(MAKE) --no-print-directory web/node_modules/.package-lock.json
+	@cd web && $(NODE_PATH) npm run build --silent
 
-# npm writes the file last, so an installation that was broken off is made again.
+# npm writes the file last, so an interrupted installation is repeated.
 web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
-	@cd web && npm ci --loglevel=error --no-audit --no-fund >/dev/null
+	@echo "fetching what web/ is built of ..."
+	@cd web && $(NODE_PATH) npm ci --loglevel=error --no-audit --no-fund >/dev/null
 
 # ---- on this machine ---------------------------------------------------------
 .PHONY: build
-build: $(FUNCTIONS:%=build-%Function) ## Build every function and the worker
-	@$(GO_BUILD) -o $(WORKER) ./layers/finance-sdk/worker
+build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every function and the worker
 
-.PHONY: run-tools tools
-run-tools:
-	@command -v go   >/dev/null || { echo "Go is missing: see go.dev/doc/install" >&2; exit 1; }
-	@command -v cc   >/dev/null || { echo "A C compiler is missing: apt-get install gcc libc6-dev" >&2; exit 1; }
-	@command -v npm  >/dev/null || { echo "npm is missing: apt-get install npm" >&2; exit 1; }
-	@command -v javac >/dev/null || { echo "A JDK is missing: apt-get install default-jdk-headless" >&2; exit 1; }
-	@python3 -c 'import moto.server' 2>/dev/null || { echo "moto is missing: python3 -m pip install 'moto[server]'" >&2; exit 1; }
-	@python3 -c 'import cfnlint, samtranslator' 2>/dev/null || { echo "cfn-lint or the SAM translator is missing: python3 -m pip install 'cfn-lint>=1.51' 'aws-sam-translator>=1.110'" >&2; exit 1; }
+# Go would link each function again at every run: an empty build id hides that
+# nothing changed. Folders count as well: their time tells of removed files.
+SOURCES := go.mod go.sum Makefile $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+lower    = $(shell echo $1 | tr A-Z a-z)
 
-tools: run-tools
-	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)' || \
-		{ echo "Node $$(node --version) is too old: 20.19, or 22.12 and later, is needed (Debian 13 has it; nodejs.org)" >&2; exit 1; }
-	@test -x "$(CHROMIUM)" || { echo "Chromium is missing: apt-get install chromium (or name a browser of its kind with CHROMIUM=)" >&2; exit 1; }
+$(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
+	@echo "building the function $* ..."
+	@$(GO_BUILD) -o $@ ./functions/$(call lower,$*)
+
+$(WORKER): $(SOURCES) $(BUILD)/goarch
+	@echo "building the worker ..."
+	@$(GO_BUILD) -o $@ ./layers/finance-sdk/worker
+
+# The processor of what is in place; newer than that where it differs.
+$(BUILD)/goarch: FORCE
+	@mkdir -p $(BUILD)
+	@echo $(GOARCH) | cmp -s - $@ || echo $(GOARCH) >$@
+FORCE:
 
 .PHONY: run
-run: run-tools ## Start the whole system on this machine (ARGS='-h' lists its flags)
-	@echo "building the functions ..."
+run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
+	$(call refuse,PKG,unit)
+	@$(SETUP) run
 	@$(MAKE) --no-print-directory build
-	@go build -buildvcs=false -o $(BUILD)/cloud ./local/cmd/cloud
+	@echo "building the local cloud ..."
+	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
 	@exec $(BUILD)/cloud $(ARGS)
 
+.PHONY: unit
+unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one package, and those below it)
+	@$(SETUP) unit
+	@mkdir -p $(BUILD)
+	@$(GO_HOST) -o $(BUILD)/unit ./local/cmd/unit
+	@$(BUILD)/unit $(PKG)
+
+# The last lines are those of go test, one for each package.
 .PHONY: test
-test: tools lint build ## Check and run all tests
-	@$(WITH_AWS) go test -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
-	@$(MAKE) --no-print-directory web-test
-	@echo "the whole system, with functions killed at random ..."
+test: ## Check and test everything
+	$(call refuse,PKG,unit)
+	@$(SETUP) test
+	@$(MAKE) --no-print-directory lint build web-test
+	@echo "testing the whole system, with functions killed at random ..."
 	@$(WITH_AWS) go test -count=1 -timeout 15m ./local/e2e
+	@echo "testing all packages ..."
+	@$(WITH_AWS) go test -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
 
 .PHONY: web-test
-web-test: tools web
-	@echo "the voice player, in Node and in Chromium ..."
-	@cd web && CHROMIUM="$(CHROMIUM)" npm test --silent
+web-test: ## Test the voice player, in Node.js and in Chromium
+	@$(SETUP) web-test
+	@$(MAKE) --no-print-directory web
+	@echo "testing the voice player, in Node.js and in Chromium ..."
+	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm test --silent
 
 .PHONY: lint
-lint: run-tools
-	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
+lint: ## Check the format of the Go files, and what go vet finds
+	@echo "checking format and vet ..."
+	@out=$$(gofmt -l *.go cmd functions layers local shared); test -z "$$out" || { echo "not formatted: $$out" >&2; exit 1; }
 	@go vet ./...
 
 .PHONY: check
-check: tools lint build web-test ## Everything of test, with the race detector and staticcheck
+check: ## Everything of test, with the race detector and staticcheck
+	$(call refuse,PKG,unit)
+	@$(SETUP) test
+	@$(MAKE) --no-print-directory lint build web-test
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	@$(WITH_AWS) go test -race -shuffle=on -timeout 30m ./...
 
@@ -131,7 +202,9 @@ fuzz: ## Fuzz every parser for a short while
 		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
 
 .PHONY: bench
-bench: run-tools build ## Measure on this machine; every figure is from one run
+bench: ## Measure on this machine; every figure is from one run
+	@$(SETUP) bench
+	@$(MAKE) --no-print-directory build
 	@go run ./local/cmd/bench
 
 .PHONY: size
@@ -139,5 +212,5 @@ size: build ## Size of each function, as it is and as it is uploaded
 	@go run ./cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove what was built, and what setup installed below build/
 	@rm -rf $(BUILD) web/dist

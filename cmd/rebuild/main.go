@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
 		corp: corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
-		jobs: &decode.Replayer{Ledger: ledger, Decodes: decodes}, now: time.Now, sleep: archive.Sleep, out: out,
+		jobs: decode.NewJobStarter(ledger, decodes), now: time.Now, sleep: archive.Sleep, out: out,
 	}
 	return r.rebuild(ctx)
 }

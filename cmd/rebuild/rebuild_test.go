@@ -49,6 +49,7 @@ type place struct {
 	puller   *pull.Puller
 	decoder  *decode.Decoder
 	replayer *decode.Replayer
+	config   decode.Config // of both
 	said     uint64
 }
 
@@ -74,14 +75,18 @@ func newPlace(t *testing.T) *place {
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
 		Now: now, Sleep: archive.Sleep, Log: log,
 	}
-	p.replayer = &decode.Replayer{Ledger: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Decodes: p.decodes, Now: now, Log: log}
-	p.decoder = &decode.Decoder{
-		Ledger: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library, Replays: p.replayer,
-		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
+	p.config = decode.Config{
+		Ledger: p.ledger, Jobs: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
+		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Decodes: p.decodes, Parallel: 1, Now: now, Log: log,
 	}
-	p.replayer.Decode = p.decoder.Decode
-	p.replayer.Verify = (&decode.Verifier{Decoder: p.decoder, View: p.view}).Page
+	p.decodeInto(p.view)
 	return p
+}
+
+// decodeInto makes the decoder and the replayer write to the view.
+func (p *place) decodeInto(v decode.View) {
+	p.config.View = v
+	p.decoder, p.replayer = decode.New(p.config)
 }
 
 func (p *place) must(err error) {
@@ -140,7 +145,7 @@ func (p *place) replay(job decode.Replay) decode.Replay {
 }
 
 // misplacing is the view of a version that took every chat for another.
-type misplacing struct{ decode.ViewWriter }
+type misplacing struct{ decode.View }
 
 func (v misplacing) WritePage(ctx context.Context, p decode.Decoded) error {
 	for i := range p.Messages {
@@ -152,7 +157,7 @@ func (v misplacing) WritePage(ctx context.Context, p decode.Decoded) error {
 	for i := range p.Activities {
 		p.Activities[i].Conversation = wrong
 	}
-	return v.ViewWriter.WritePage(ctx, p)
+	return v.View.WritePage(ctx, p)
 }
 
 // held says what the view holds: messages and withdrawn ones here and there,
@@ -197,10 +202,10 @@ func (b busy) Clear(ctx context.Context, corp string, removed func(items int)) e
 // meanwhile, and then everything agrees.
 func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
 	p := newPlace(t)
-	p.decoder.View = misplacing{p.view}
+	p.decodeInto(misplacing{p.view})
 	p.page()
 	p.page()
-	p.decoder.View = p.view
+	p.decodeInto(p.view)
 	if job := p.replay(decode.Replay{}); !job.Done || job.Pages != 2 {
 		t.Fatalf("got %+v, want a replay of two pages", job)
 	}

@@ -4,22 +4,18 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"debug/elf"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
-
-// made are the worker, built for this machine, and stand-ins of the library.
-var made struct{ worker, good, strict, lacking, arm string }
 
 func TestMain(m *testing.M) {
 	// The tests are this program, as probeOffline starts it.
@@ -27,47 +23,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	dir, err := os.MkdirTemp("", "sdk-test-")
-	if err == nil {
-		err = prepare(dir)
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(built.Main(m))
 }
 
-func prepare(dir string) error {
-	made.worker = filepath.Join(dir, "worker")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", made.worker, "github.com/yunduo-scrm/archive/layers/finance-sdk/worker")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	for name, l := range map[string]struct {
-		path    *string
-		options []standin.Option
-	}{
-		"good":    {&made.good, nil},
-		"strict":  {&made.strict, []standin.Option{standin.InitChecksSecret()}},
-		"lacking": {&made.lacking, []standin.Option{standin.Without("GetMediaData")}},
-		"arm":     {&made.arm, []standin.Option{standin.ForMachine(elf.EM_AARCH64)}},
-	} {
-		sub := filepath.Join(dir, name)
-		err := os.Mkdir(sub, 0o755)
-		if err == nil {
-			*l.path, err = standin.Build(context.Background(), sub, l.options...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// The variants of the stand-in.
+func strict(t testing.TB) string  { return built.Library(t, standin.InitChecksSecret()) }
+func lacking(t testing.TB) string { return built.Library(t, standin.Without("GetMediaData")) }
+func forARM(t testing.TB) string  { return built.Library(t, standin.ForMachine(elf.EM_AARCH64)) }
 
 // pack makes a package as the vendor ships it.
 func pack(t *testing.T, library, sums string) string {
@@ -113,9 +75,9 @@ func digests(t *testing.T, file string) (md5sum, sha string) {
 }
 
 func TestInstall(t *testing.T) {
-	md5sum, sha := digests(t, made.good)
-	_, armSHA := digests(t, made.arm)
-	_, lackingSHA := digests(t, made.lacking)
+	md5sum, sha := digests(t, built.Library(t))
+	_, armSHA := digests(t, forARM(t))
+	_, lackingSHA := digests(t, lacking(t))
 	junk := filepath.Join(t.TempDir(), libraryName)
 	if err := os.WriteFile(junk, []byte("<html>not found</html>"), 0o644); err != nil {
 		t.Fatal(err)
@@ -124,27 +86,27 @@ func TestInstall(t *testing.T) {
 		name, sdk, arch, consent string
 		want                     string // in the error; empty for success
 	}{
-		{"package, with consent", pack(t, made.good, md5sum+"  libWeWorkFinanceSdk_C.so\n"), "x86_64", sha, ""},
-		{"library, with consent", made.good, "x86_64", strings.ToUpper(sha), ""},
-		{"folder, with consent", filepath.Dir(made.good), "x86_64", sha, ""},
-		{"package without sums", pack(t, made.good, "see the web page\n"), "x86_64", sha, ""},
-		{"for the other processor, as asked", made.arm, "arm64", armSHA, ""},
-		{"unknown, without consent", made.good, "x86_64", "", "CONSENT=" + sha},
-		{"consent for another", made.good, "x86_64", armSHA, "another library"},
-		{"damaged", pack(t, made.good, strings.Repeat("0", 32)+"  libWeWorkFinanceSdk_C.so\n"), "x86_64", sha, "damaged"},
-		{"for the other processor", made.arm, "x86_64", armSHA, "EM_AARCH64"},
-		{"not for the other processor", made.good, "arm64", sha, "EM_X86_64"},
-		{"lacks a function", made.lacking, "x86_64", lackingSHA, "lacks GetMediaData"},
+		{"package, with consent", pack(t, built.Library(t), md5sum+"  libWeWorkFinanceSdk_C.so\n"), "x86_64", sha, ""},
+		{"library, with consent", built.Library(t), "x86_64", strings.ToUpper(sha), ""},
+		{"folder, with consent", filepath.Dir(built.Library(t)), "x86_64", sha, ""},
+		{"package without sums", pack(t, built.Library(t), "see the web page\n"), "x86_64", sha, ""},
+		{"for the other processor, as asked", forARM(t), "arm64", armSHA, ""},
+		{"unknown, without consent", built.Library(t), "x86_64", "", "CONSENT=" + sha},
+		{"consent for another", built.Library(t), "x86_64", armSHA, "another library"},
+		{"damaged", pack(t, built.Library(t), strings.Repeat("0", 32)+"  libWeWorkFinanceSdk_C.so\n"), "x86_64", sha, "damaged"},
+		{"for the other processor", forARM(t), "x86_64", armSHA, "EM_AARCH64"},
+		{"not for the other processor", built.Library(t), "arm64", sha, "EM_X86_64"},
+		{"lacks a function", lacking(t), "x86_64", lackingSHA, "lacks GetMediaData"},
 		{"no library", junk, "x86_64", "", "no shared object"},
 		{"no such file", "missing.tgz", "x86_64", "", "no such file"},
 		{"empty folder", t.TempDir(), "x86_64", "", "has no " + libraryName},
 		{"nothing named", "", "x86_64", "", "SDK="},
-		{"no such processor", made.good, "riscv64", sha, "want x86_64 or arm64"},
+		{"no such processor", built.Library(t), "riscv64", sha, "want x86_64 or arm64"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			into := t.TempDir()
 			var out bytes.Buffer
-			err := run(t.Context(), []string{"install", "-worker", made.worker, "-arch", c.arch, "-into", into, "-consent", c.consent, c.sdk}, &out)
+			err := run(t.Context(), []string{"install", "-worker", built.Worker(t), "-arch", c.arch, "-into", into, "-consent", c.consent, c.sdk}, &out)
 			placed, readErr := os.ReadFile(filepath.Join(into, c.arch, libraryName))
 			if c.want != "" {
 				if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -193,13 +155,13 @@ func TestKnownReleases(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	md5sum, _ := digests(t, made.good)
+	md5sum, _ := digests(t, built.Library(t))
 	for _, c := range []struct {
 		name, sdk string
 		offline   []string // what calls without a network say
 	}{
-		{"init works alone", pack(t, made.good, md5sum), []string{"worker   loads it", "decoding needs nobody", "DecryptData of nonsense: DecryptData returned 10"}},
-		{"init asks", made.strict, []string{"worker   loads it", "Init     asks WeCom", "set DecodeIdentity"}},
+		{"init works alone", pack(t, built.Library(t), md5sum), []string{"worker   loads it", "decoding needs nobody", "DecryptData of nonsense: DecryptData returned 10"}},
+		{"init asks", strict(t), []string{"worker   loads it", "Init     asks WeCom", "set DecodeIdentity"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// The part without a network is another process, which writes to a
@@ -209,7 +171,7 @@ func TestCheck(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer file.Close()
-			if err := run(t.Context(), []string{"check", "-worker", made.worker, c.sdk}, file); err != nil {
+			if err := run(t.Context(), []string{"check", "-worker", built.Worker(t), c.sdk}, file); err != nil {
 				t.Fatal(err)
 			}
 			b, err := os.ReadFile(file.Name())
@@ -236,7 +198,7 @@ func TestCheck(t *testing.T) {
 
 func TestCheckRefusesWhatCannotBeLoaded(t *testing.T) {
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"check", "-worker", made.worker, made.lacking}, &out)
+	err := run(t.Context(), []string{"check", "-worker", built.Worker(t), lacking(t)}, &out)
 	if err == nil || !strings.Contains(err.Error(), "lacks GetMediaData") {
 		t.Errorf("got %v", err)
 	}

@@ -30,9 +30,6 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-// version is what /health answers.
-const version = "dev"
-
 func main() { lambdamain.Run("api", parseConfig, wire) }
 
 // wire connects the subjects with the stores that each of them uses.
@@ -50,7 +47,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	consents := dynamostore.NewConsents(db, cfg.consents)
 	pulls := sqsqueue.NewPull(queues, cfg.pulls, rand.Text)
 	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
-	replays := &decode.Replayer{Ledger: ledger, Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)}
+	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text))
 	pairs := callback.NewPairs(secrets.Callback, time.Now)
 
 	names := &directory.Handlers{
@@ -74,7 +71,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
 			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
 		},
-		Version: version,
+		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, pairs, log).Handle, nil
 }

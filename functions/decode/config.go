@@ -11,9 +11,9 @@ type config struct {
 	decodes, files     string // queue URLs
 	secrets            string // prefix of secret names
 	worker, library    string // files of the layer
-	proxy              string // towards WeCom; empty for none
-	// identity names the secret with what the library is initialised with for
-	// decoding; empty to use each corp's own archive secret.
+	proxy              string // proxy to WeCom; empty for none
+	// identity names the operator's secret that initialises the library for
+	// decoding. If it is empty, each corp's own archive secret does.
 	identity string
 }
 

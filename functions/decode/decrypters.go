@@ -13,28 +13,30 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var errRefused = errors.New("the library refused this corp's secret, or our address has had too many refusals: save the new secret, or configure a decode identity")
+// errRefused says that the corp's secret must not be shown to WeCom now (law 8).
+var errRefused = errors.New("secret refused by the library, or too many secrets refused to our address: save the new secret, or configure a decode identity")
 
-// refusedPause is how long an identity that Init refused is left alone.
+// refusedPause is how long an identity is not used after Init refused it.
 const refusedPause = time.Hour
 
 // decrypters gives each corp a library process of its own.
 //
-// DecryptData needs no secret, but the library must have been initialised
-// with one. Whether Init asks WeCom is not known (DESIGN.md, law 2). If it
-// does, a corp whose secret was reset could not be decoded with it: then an
-// identity of the operator's own keeps decoding going. Nothing of a corp
-// passes through that identity; the process still serves one corp alone.
+// DecryptData needs no secret, but the library must be initialised with one. It
+// is unknown whether Init asks WeCom (DESIGN.md, law 2). If it does, Init fails
+// with a secret that was reset, and the corp cannot be decoded with it. Then an
+// identity of the operator keeps decoding possible. The identity sees nothing of
+// the corp: each process still serves one corp alone.
 type decrypters struct {
 	pool     *sdkworker.Pool
 	secrets  secrets
 	corps    archive.CorpReader
 	ledger   ledger
+	gate     *archive.Gate
 	identity string // name of the operator's secret, or empty
 	now      func() time.Time
 
 	mu     sync.Mutex
-	passed map[string]bool // by corp and secret: Init let it pass in this process
+	passed map[string]bool // by corp and secret: Init accepted the secret in this process
 }
 
 type secrets interface {
@@ -44,14 +46,10 @@ type secrets interface {
 
 type ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
-	RecordRefusal(ctx context.Context, by string, at time.Time) error
-	Refusals(ctx context.Context, since time.Time) (int, error)
-	// RefusedSince reports whether a refusal was recorded by the name.
-	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
 }
 
-func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, identity string, now func() time.Time) *decrypters {
-	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, identity: identity, now: now, passed: make(map[string]bool)}
+func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, gate *archive.Gate, identity string, now func() time.Time) *decrypters {
+	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, gate: gate, identity: identity, now: now, passed: make(map[string]bool)}
 }
 
 // Decrypter implements [decode.Decrypters].
@@ -64,74 +62,74 @@ func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypt
 	d.mu.Lock()
 	passed := d.passed[memo]
 	d.mu.Unlock()
+	var admission *archive.Admission
 	if !passed {
-		if err := d.mayInit(ctx, corp, id); err != nil {
+		if admission, err = d.admit(ctx, corp, id); err != nil {
 			return nil, err
 		}
 	}
-	return &decrypter{Session: d.pool.Session(corp, id), owner: d, by: refusedBy(id), memo: memo}, nil
+	return &decrypter{Session: d.pool.Session(corp, id), owner: d, corp: id.CorpID, memo: memo, admission: admission}, nil
 }
 
-// refusedBy is the name under which refusals of an identity are recorded,
-// apart from those of the puller: what refuses its calls may let Init pass.
-func refusedBy(id sdkworker.Identity) string { return id.CorpID + "/decode" }
+// byDecode names this function in the gate's log: what refuses the puller's
+// calls may let Init pass, and the reverse.
+const byDecode = "decode"
 
-// mayInit keeps a secret that is not known to work away from WeCom, in case
-// Init asks it (law 8): the puller tries secrets, with its pauses. What it
-// cannot tell is tried here once an hour, within the budget of our address.
-func (d *decrypters) mayInit(ctx context.Context, corp string, id sdkworker.Identity) error {
-	since, works := d.now().Add(-refusedPause), false
+// admit asks the gate for a secret that Init has not accepted in this process,
+// in case Init asks WeCom (law 8). It goes by what the puller found: a secret
+// that works is used freely, and one that Init refused to the puller is not
+// used. After a refusal to any process of this function the secret is left alone
+// for an hour.
+func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identity) (*archive.Admission, error) {
+	since, standing, registered := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}
 	if d.identity == "" {
 		c, err := d.corps.Corp(ctx, corp)
 		if err != nil && !errors.Is(err, archive.ErrNotFound) {
-			return fmt.Errorf("read corp: %w", err)
+			return nil, fmt.Errorf("read corp: %w", err)
 		}
 		state, err := d.ledger.PullState(ctx, corp)
 		if err != nil {
-			return fmt.Errorf("read pull state: %w", err)
+			return nil, fmt.Errorf("read pull state: %w", err)
 		}
-		if state.SecretRefusedAt.Equal(c.SecretSetAt) && state.Trouble != nil && state.Trouble.Op == "Init" {
-			return errRefused
+		standing, registered = state.For(c.SecretSetAt), c.CreatedAt
+		if standing.Refusals > 0 && standing.Trouble != nil && standing.Trouble.Op == "Init" {
+			return nil, errRefused
 		}
-		works = state.SecretWorks(c)
+		standing.NotBefore = time.Time{} // the puller's pauses are about its own calls
 		if c.SecretSetAt.After(since) {
-			since = c.SecretSetAt // what was refused before was another secret
+			since = c.SecretSetAt // an earlier refusal was of another secret
 		}
 	}
-	// Also where it works for the puller: its process may live on a token from
-	// before the secret was reset.
-	refused, err := d.ledger.RefusedSince(ctx, refusedBy(id), since)
+	// A secret that works for the puller may still be refused to this function:
+	// the puller's process may use a token from before the secret was reset.
+	refused, err := d.gate.RefusedBy(ctx, archive.Trusted, id.CorpID, byDecode, since)
 	if err != nil {
-		return fmt.Errorf("look for a refusal: %w", err)
+		return nil, err
 	}
 	if refused {
-		return errRefused
+		return nil, errRefused
 	}
-	if works {
-		return nil
+	admission, _, err := d.gate.Admit(ctx, archive.Ask{Way: archive.Trusted, Corp: id.CorpID, Registered: registered, By: byDecode}, standing)
+	if err == nil && admission == nil {
+		err = errRefused
 	}
-	n, err := d.ledger.Refusals(ctx, d.now().Add(-time.Hour))
-	if err != nil {
-		return fmt.Errorf("count refusals: %w", err)
-	}
-	if n >= archive.RefusalBudget {
-		return errRefused
-	}
-	return nil
+	return admission, err
 }
 
+// identityFor returns what the library is initialised with for the corp: the
+// operator's identity if one is configured, else the corp's own archive secret.
 func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Identity, error) {
 	if d.identity != "" {
 		corpID, s, err := d.secrets.Identity(ctx, d.identity)
 		if err != nil {
-			return sdkworker.Identity{}, fmt.Errorf("read the decode identity: %w", err)
+			return sdkworker.Identity{}, fmt.Errorf("read decode identity: %w", err)
 		}
 		return sdkworker.Identity{CorpID: corpID, Secret: s}, nil
 	}
 	s, err := d.secrets.ArchiveSecret(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
-		// The corp has left, or never had one. Where Init does not ask WeCom,
-		// anything will do.
+		// The corp has left, or never saved a secret. If Init does not ask WeCom,
+		// any text works as secret.
 		s, err = secret.New("none"), nil
 	}
 	if err != nil {
@@ -140,14 +138,16 @@ func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Id
 	return sdkworker.Identity{CorpID: corp, Secret: s}, nil
 }
 
-// decrypter notes a refused Init against the budget of our address (law 8).
+// decrypter reports to the gate what Init answered (law 8).
 type decrypter struct {
 	*sdkworker.Session
-	owner *decrypters
-	by    string
-	memo  string
+	owner     *decrypters
+	corp      string // whose secret initialises the process
+	memo      string
+	admission *archive.Admission // nil once Init has accepted the secret in this process
 }
 
+// Decrypt implements [decode.Decrypter].
 func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, error) {
 	raw, err := d.Session.Decrypt(ctx, keyText, msg)
 	if noteErr := d.note(ctx, err); noteErr != nil {
@@ -156,19 +156,26 @@ func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]
 	return raw, err
 }
 
+// note reports the answer to the gate. It reports the first answer after an
+// admission, and every later refusal.
 func (d *decrypter) note(ctx context.Context, err error) error {
-	var sdk *archive.SDKError
-	refused := errors.As(err, &sdk) && archive.RefusedSecret(sdk)
+	failure, known := archive.LibraryFailed(err)
+	refused := known && failure.Op == "Init" && failure.Response == archive.RespondRefuse
 	if err == nil || refused {
 		d.owner.mu.Lock()
 		d.owner.passed[d.memo] = err == nil
 		d.owner.mu.Unlock()
 	}
-	if !refused {
-		return nil
-	}
-	if err := d.owner.ledger.RecordRefusal(ctx, d.by, d.owner.now()); err != nil {
-		return fmt.Errorf("record refusal: %w", err)
+	admission := d.admission
+	d.admission = nil
+	switch {
+	case refused && admission == nil:
+		return d.owner.gate.Note(ctx, archive.Trusted, d.corp, byDecode)
+	case refused:
+		_, err := d.owner.gate.Refused(ctx, admission, archive.Standing{}, failure.Trouble, failure.Response, 0)
+		return err
+	case admission != nil:
+		return d.owner.gate.Unanswered(ctx, admission)
 	}
 	return nil
 }

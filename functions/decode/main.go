@@ -1,5 +1,5 @@
-// Command decode is the Lambda function that turns journal pages into
-// messages, and runs replays.
+// Command decode is the Lambda function that turns journal pages into messages
+// and runs replay jobs.
 package main
 
 import (
@@ -28,9 +28,9 @@ import (
 
 func main() { lambdamain.Run("decode", parseConfig, wire) }
 
-// wire puts the function together.
+// wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
-	// Private keys are in this process and vendor code in a child of it.
+	// This process holds private keys, and its child runs vendor code (law 7).
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
 	}
@@ -43,40 +43,29 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, "")
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
-	view := dynamostore.NewMessages(db, cfg.messages)
-	journal := s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal)
 	queues := sqs.NewFromConfig(sdk)
-	replayer := &decode.Replayer{
-		Ledger:  ledger,
-		Heads:   ledger,
-		Journal: journal,
-		View:    view,
-		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
-		Now:     time.Now,
-		Log:     log,
-	}
-	decoder := &decode.Decoder{
+	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
-		Journal:    journal,
-		View:       view,
+		Jobs:       ledger,
+		Heads:      ledger,
+		Journal:    s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
+		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
-		Decrypters: newDecrypters(pool, secrets, corps, ledger, cfg.identity, time.Now),
-		Replays:    replayer,
+		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Media:      sqsqueue.NewMedia(queues, cfg.files, rand.Text),
+		Decodes:    sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
 		Log:        log,
-	}
-	replayer.Decode = decoder.Decode
-	replayer.Verify = (&decode.Verifier{Decoder: decoder, View: view}).Page
+	})
 	return serve(log, decoder.Decode, replayer.Run), nil
 }
 
-// serve makes the handler: a request is for one page, or for a run of a replay
-// job. A record that cannot be decoded is no failure: it is set aside.
+// serve makes the handler. A request is for one page or for a run of a replay job.
+// A record that cannot be decoded does not fail the request: it is set aside.
 func serve(log *slog.Logger, page func(ctx context.Context, corp string, after uint64, redo decode.Redo) error, replay func(ctx context.Context, corp, id string) error) sqsqueue.Handler {
 	return sqsqueue.Serve(log, sqsqueue.ParseDecode, func(ctx context.Context, req archive.DecodeRequest) error {
 		if req.Replay != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,15 +61,6 @@ func TestHandle(t *testing.T) {
 	}
 }
 
-func TestConfigNamesEveryMistake(t *testing.T) {
-	_, err := parseConfig(func(string) string { return "" })
-	for _, name := range []string{"CORPS_TABLE", "LEDGER_TABLE", "MESSAGES_TABLE", "CONSENTS_TABLE", "JOURNAL_BUCKET", "DECODE_QUEUE_URL", "SECRETS_PREFIX", "SDK_WORKER", "SDK_LIBRARY"} {
-		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("got %v, want it to name %s", err, name)
-		}
-	}
-}
-
 // identities is a secret store with an operator's identity in it.
 type identities struct{ *archivetest.Secrets }
 
@@ -76,15 +68,14 @@ func (identities) Identity(context.Context, string) (string, secret.Value, error
 	return "wwoperator0000000", secret.New("ours"), nil
 }
 
-// Law 2: without a secret of the corp there still is something to initialise
-// the library with.
+// The library can be initialised also for a corp without a secret (law 2).
 func TestIdentityForDecoding(t *testing.T) {
 	f := &archivetest.Faults{}
 	store := identities{archivetest.NewSecrets(f)}
-	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), "", time.Now)
+	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), nil, "", time.Now)
 	id, err := d.identityFor(t.Context(), corp)
 	if err != nil || id.CorpID != corp || id.Secret.IsZero() {
-		t.Errorf("no secret saved: got %v, %v; want the corp with some text", id.CorpID, err)
+		t.Errorf("no secret saved: got %v, %v; want the corp with any text", id.CorpID, err)
 	}
 	store.Put(corp, secret.New("theirs"))
 	if id, err = d.identityFor(t.Context(), corp); err != nil || !id.Secret.Equal(secret.New("theirs")) {
@@ -96,8 +87,8 @@ func TestIdentityForDecoding(t *testing.T) {
 	}
 }
 
-// Law 8: whether Init asks WeCom about the secret is not known, so one that is
-// not known to work is initialised with sparingly, by all processes together.
+// It is unknown whether Init asks WeCom. So all processes together rarely use a
+// secret that is not known to work (law 8).
 func TestSecretsAreSpared(t *testing.T) {
 	const other = "ww0000000000000002"
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -111,24 +102,24 @@ func TestSecretsAreSpared(t *testing.T) {
 		refused bool                     // Init refused the last one in this process
 		want    error
 	}{
-		{name: "the secret works", state: archive.PullState{SecretOKAt: setAt}},
-		{name: "it works, and the budget is used up", state: archive.PullState{SecretOKAt: setAt}, record: flood(other)},
-		{name: "it works for the puller, and was refused here", state: archive.PullState{SecretOKAt: setAt}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
-		{name: "another one worked", state: archive.PullState{SecretOKAt: setAt.Add(-time.Hour)}},
+		{name: "the secret works", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}},
+		{name: "the secret works, and the budget is used up", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, record: flood(other)},
+		{name: "the secret works for the puller and was refused to decode", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
+		{name: "an earlier secret worked", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt.Add(-time.Hour), OKAt: setAt}}},
 		{name: "never tried"},
 		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
-		{name: "Init refused it to the puller",
-			state: archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}, want: errRefused},
-		{name: "Init refused the one before to the puller",
-			state: archive.PullState{SecretRefusedAt: setAt.Add(-time.Hour), Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}},
+		{name: "Init refused the secret to the puller",
+			state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}}, want: errRefused},
+		{name: "Init refused an earlier secret to the puller",
+			state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt.Add(-time.Hour), Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}}},
 		{name: "a call was refused to the puller",
-			state:  archive.PullState{SecretRefusedAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "GetChatData"}},
+			state:  archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "GetChatData"}}},
 			record: map[string]time.Duration{corp: time.Minute}},
 		{name: "refused to another process", record: map[string]time.Duration{corp + "/decode": 59 * time.Minute}, want: errRefused},
 		{name: "refused to another process an hour ago", record: map[string]time.Duration{corp + "/decode": 61 * time.Minute}},
 		{name: "refused to another corp", record: map[string]time.Duration{other + "/decode": time.Minute}},
-		{name: "refused here", refused: true, want: errRefused},
-		{name: "it passed here, and the budget is used up", passed: true, record: flood(other)},
+		{name: "refused in this process", refused: true, want: errRefused},
+		{name: "accepted in this process, and the budget is used up", passed: true, record: flood(other)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,7 +137,7 @@ func TestSecretsAreSpared(t *testing.T) {
 			}
 			must(corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: setAt}))
 			must(corps.SetSecret(ctx, corp, "thei", setAt))
-			d := newDecrypters(pool, store, corps, ledger, "", func() time.Time { return now })
+			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", func() time.Time { return now })
 			if tt.passed || tt.refused {
 				dec, err := d.Decrypter(ctx, corp)
 				must(err)
@@ -157,13 +148,20 @@ func TestSecretsAreSpared(t *testing.T) {
 			tt.state.Corp = corp
 			must(ledger.SavePullState(ctx, tt.state))
 			for by, ago := range tt.record {
-				must(ledger.RecordRefusal(ctx, by, now.Add(-ago)))
+				must(refuse(ctx, ledger, by, now.Add(-ago)))
 			}
 			if _, err := d.Decrypter(ctx, corp); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
 	}
+}
+
+// refuse records a refusal to a corp's secret: by is the corp and, behind a
+// slash, the function that showed it; the puller if there is none.
+func refuse(ctx context.Context, log archive.TryLog, by string, at time.Time) error {
+	id, function, _ := strings.Cut(by, "/")
+	return log.PutTry(ctx, archive.Try{Way: archive.Trusted, Corp: id, By: cmp.Or(function, "pull"), At: at, State: archive.TryRefused})
 }
 
 // flood uses up the budget of our address.
@@ -175,8 +173,8 @@ func flood(by string) map[string]time.Duration {
 	return record
 }
 
-// A corp without a secret, or that left, is decoded all the same, with the
-// operator's identity or with anything.
+// A corp without a secret is decoded with the operator's identity, or with any
+// text. A refusal of either is left alone for a while.
 func TestSecretsAreSparedWithAnIdentity(t *testing.T) {
 	ctx, f := t.Context(), &archivetest.Faults{}
 	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
@@ -184,15 +182,15 @@ func TestSecretsAreSparedWithAnIdentity(t *testing.T) {
 	pool := sdkworker.NewPool(sdkworker.Config{})
 	t.Cleanup(pool.Close)
 	for name, by := range map[string]string{"operator": "wwoperator0000000/decode", "": corp + "/decode"} {
-		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, name, func() time.Time { return now })
+		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, name, func() time.Time { return now })
 		if _, err := d.Decrypter(ctx, corp); err != nil {
 			t.Errorf("%q: got %v, want a try", name, err)
 		}
-		if err := ledger.RecordRefusal(ctx, by, now); err != nil {
+		if err := refuse(ctx, ledger, by, now); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Decrypter(ctx, corp); !errors.Is(err, errRefused) {
-			t.Errorf("%q: got %v after a refusal, want it spared", name, err)
+			t.Errorf("%q: got %v after a refusal, want %v", name, err, errRefused)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Command dispatch is the Lambda function that the schedule runs every
-// minute: it asks for pulls, and for what was left behind, tells people of
-// companies whose health changed, and measures the fleet.
+// Command dispatch is the Lambda function that the schedule runs every minute.
+// It requests pulls and whatever was left behind, notifies people of companies
+// whose health changed, and measures the fleet.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 
 func main() { lambdamain.Run("dispatch", parseConfig, wire) }
 
-// wire puts the function together.
+// wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
@@ -51,8 +51,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 type config struct {
 	corps, ledger, messages, media string // tables
 	pulls, decodes, files          string // queue URLs
-	topic                          string // ARN of the topic that people are told by
-	stack                          string // name of the stack: of the metrics too
+	topic                          string // ARN of the topic for notices to people
+	stack                          string // name of the stack, and namespace of the metrics
 }
 
 func parseConfig(getenv func(string) string) (config, error) {

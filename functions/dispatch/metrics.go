@@ -9,8 +9,9 @@ import (
 )
 
 // metrics writes the fleet's numbers as a log line in CloudWatch's embedded
-// metric format: the line is the measurement, and costs no call. The numbers
-// have no dimension. One per corp would be a metric each, and cost as one.
+// metric format. CloudWatch reads the numbers from the line, without a call of
+// ours. They have no dimension: with one for the corp, each corp would be paid
+// for as a metric of its own.
 type metrics struct {
 	namespace string
 	now       func() time.Time
@@ -19,7 +20,7 @@ type metrics struct {
 
 var _ watch.Metrics = metrics{}
 
-// The parts of the format that CloudWatch reads.
+// The parts of the format that CloudWatch requires.
 type (
 	emf struct {
 		Timestamp         int64       // ms
@@ -33,7 +34,8 @@ type (
 	metric struct{ Name, Unit string }
 )
 
-// Fleet implements [watch.Metrics]. What was not counted is left out.
+// Fleet implements [watch.Metrics]. The line leaves out the numbers that were
+// not counted.
 func (m metrics) Fleet(ctx context.Context, f watch.Fleet) {
 	d := directive{Namespace: m.namespace, Dimensions: [][]string{{}}}
 	var values []any

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -14,8 +15,32 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// The line is what the specification of the embedded metric format asks for:
-// every metric that is named has a number beside _aws.
+// metricLine is a log line in the embedded metric format.
+type metricLine struct {
+	AWS struct {
+		Timestamp         int64
+		CloudWatchMetrics []struct {
+			Namespace  string
+			Dimensions [][]string
+			Metrics    []struct{ Name, Unit string }
+		}
+	} `json:"_aws"`
+}
+
+// writeLine writes the fleet's line at a time, and reads it: as the format, and
+// as a plain object.
+func writeLine(t *testing.T, f watch.Fleet, at time.Time) (line metricLine, values map[string]any) {
+	t.Helper()
+	var out bytes.Buffer
+	metrics{"archive", func() time.Time { return at }, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), f)
+	if err := errors.Join(json.Unmarshal(out.Bytes(), &line), json.Unmarshal(out.Bytes(), &values)); err != nil {
+		t.Fatal(err)
+	}
+	return line, values
+}
+
+// The line has the form that the embedded metric format requires: every metric
+// that is named has a number beside _aws.
 func TestFleetIsAMetricLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		fleet watch.Fleet
@@ -31,28 +56,10 @@ func TestFleetIsAMetricLine(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
 			at := time.UnixMilli(1772355600123)
-			metrics{"archive", func() time.Time { return at }, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), c.fleet)
-			var line struct {
-				AWS struct {
-					Timestamp         int64
-					CloudWatchMetrics []struct {
-						Namespace  string
-						Dimensions [][]string
-						Metrics    []struct{ Name, Unit string }
-					}
-				} `json:"_aws"`
-			}
-			var values map[string]any
-			if err := json.Unmarshal(out.Bytes(), &line); err != nil {
-				t.Fatal(err)
-			}
-			if err := json.Unmarshal(out.Bytes(), &values); err != nil {
-				t.Fatal(err)
-			}
+			line, values := writeLine(t, c.fleet, at)
 			if line.AWS.Timestamp != at.UnixMilli() || len(line.AWS.CloudWatchMetrics) != 1 {
-				t.Fatalf("got %s", out.String())
+				t.Fatalf("got %+v, want one directive at %v", line, at)
 			}
 			d := line.AWS.CloudWatchMetrics[0]
 			if d.Namespace != "archive" || len(d.Dimensions) != 1 || len(d.Dimensions[0]) != 0 {
@@ -74,18 +81,13 @@ func TestFleetIsAMetricLine(t *testing.T) {
 	}
 }
 
-// Alarms and dashboard look at metrics that are written.
+// The dashboard shows every metric that is written.
 func TestTemplateKnowsTheMetrics(t *testing.T) {
 	b, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	metrics{"archive", time.Now, slog.New(slog.NewJSONHandler(&out, nil))}.Fleet(t.Context(), watch.Fleet{})
-	var values map[string]any
-	if err := json.Unmarshal(out.Bytes(), &values); err != nil {
-		t.Fatal(err)
-	}
+	_, values := writeLine(t, watch.Fleet{}, time.Now())
 	for name := range values {
 		if slices.Contains([]string{"time", "level", "msg", "_aws"}, name) {
 			continue

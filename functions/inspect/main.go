@@ -40,11 +40,13 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	db := dynamodb.NewFromConfig(sdk)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	inspector := &directory.Inspector{
 		Corps:    dynamostore.NewCorps(db, cfg.corps),
 		Secrets:  secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
 		WeCom:    wecom,
-		Ledger:   dynamostore.NewLedger(db, cfg.ledger),
+		Ledger:   ledger,
+		Gate:     &archive.Gate{Log: ledger, Now: time.Now},
 		Store:    dynamostore.NewContacts(db, cfg.contacts),
 		Consents: dynamostore.NewConsents(db, cfg.consents),
 		Requests: sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text),

@@ -66,8 +66,9 @@ func TestAgainstWeCom(t *testing.T) {
 	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	ledger := dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable"))
 	inspector := &directory.Inspector{
-		Corps: corps, Secrets: secrets, WeCom: api, Ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), Store: contacts,
+		Corps: corps, Secrets: secrets, WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)

@@ -8,8 +8,8 @@ type config struct {
 	files                string // bucket
 	requests             string // queue URL
 	secrets              string // prefix of secret names
-	worker, library      string // files of the layer
-	proxy                string // towards WeCom; empty for none
+	worker, library      string // paths of the layer's files
+	proxy                string // URL of the proxy to WeCom; empty for a direct connection
 }
 
 func parseConfig(getenv func(string) string) (config, error) {

@@ -25,7 +25,7 @@ import (
 
 func main() { lambdamain.Run("media", parseConfig, wire) }
 
-// wire puts the function together.
+// wire makes the handler of the function from its configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
@@ -35,10 +35,12 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		InitTimeout: archive.CallTimeout, MediaTimeout: media.CallTimeout, Log: log,
 	})
 	db := dynamodb.NewFromConfig(sdk)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	fetcher := &media.Fetcher{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
-		Ledger:  dynamostore.NewLedger(db, cfg.ledger),
+		Ledger:  ledger,
+		Gate:    &archive.Gate{Log: ledger, Now: time.Now},
 		Sources: pool,
 		Files:   dynamostore.NewMedia(db, cfg.media),
 		Objects: s3store.NewMedia(s3.NewFromConfig(sdk), cfg.files),

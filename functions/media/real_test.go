@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,10 +24,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
-	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
-	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
@@ -40,54 +37,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// The function's own binary, the worker and the library, and where the AWS
-// services are: made once for all tests.
-var built struct {
-	function, worker, library string
-	services                  *aws.Services
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "media-test-")
-		if err == nil {
-			defer func() { _ = os.RemoveAll(dir) }()
-			err = build(dir)
-		}
-		if err == nil && built.services == nil {
-			if built.services, err = aws.Start(context.Background(), aws.Options{}); err == nil {
-				defer built.services.Stop()
-				for _, v := range built.services.Env() { // for awstest
-					name, value, _ := strings.Cut(v, "=")
-					_ = os.Setenv(name, value)
-				}
-			}
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
-
-func build(dir string) error {
-	built.services, _ = aws.FromEnv(os.Getenv)
-	built.function, built.worker = filepath.Join(dir, "bootstrap"), filepath.Join(dir, "worker")
-	for out, pkg := range map[string]string{built.function: ".", built.worker: "../../layers/finance-sdk/worker"} {
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", out, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w: %s", pkg, err, text)
-		}
-	}
-	var err error
-	built.library, err = standin.Build(context.Background(), dir)
-	return err
-}
-
-// stage is the function with everything around it real: the library in its
-// worker, a WeCom with a corp, tables, bucket and queue.
+// stage is the function with real parts around it: the library in its worker, a
+// simulated WeCom with a corp, tables, bucket and queue.
 type stage struct {
 	t        *testing.T
 	corp     *wecom.Corp
@@ -96,7 +49,7 @@ type stage struct {
 	objects  *s3.Client
 	bucket   string
 	function *lambda.Function
-	asked    *atomic.Int64 // chunks that WeCom was asked for
+	chunks   *atomic.Int64 // calls for a chunk that reached WeCom
 }
 
 const corpid = "ww0123456789abcdef"
@@ -104,11 +57,11 @@ const corpid = "ww0123456789abcdef"
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	cfg := awstest.Config(t)
-	s := &stage{t: t, sim: wecom.New(wecom.Config{Seed: 1, UsualMediaMax: 1 << 30}), objects: s3.NewFromConfig(cfg), bucket: awstest.Bucket(t), asked: new(atomic.Int64)}
+	s := &stage{t: t, sim: wecom.New(wecom.Config{Seed: 1, UsualMediaMax: 1 << 30}), objects: s3.NewFromConfig(cfg), bucket: awstest.Bucket(t), chunks: new(atomic.Int64)}
 	t.Cleanup(s.sim.Close)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "getchatmediadata") {
-			s.asked.Add(1)
+			s.chunks.Add(1)
 		}
 		s.sim.Handler().ServeHTTP(w, r)
 	}))
@@ -118,12 +71,12 @@ func newStage(t *testing.T) *stage {
 	tables := map[string]string{"CORPS_TABLE": "CorpsTable", "LEDGER_TABLE": "LedgerTable", "MEDIA_TABLE": "MediaTable"}
 	env := map[string]string{
 		"MEDIA_BUCKET": s.bucket, "MEDIA_QUEUE_URL": awstest.FIFOQueue(t), "SECRETS_PREFIX": awstest.Name(t),
-		"SDK_WORKER": built.worker, "SDK_LIBRARY": built.library, "WECOM_PROXY": proxy.URL,
+		"SDK_WORKER": built.Worker(t), "SDK_LIBRARY": built.Library(t), "WECOM_PROXY": proxy.URL,
 	}
 	for name, id := range tables {
 		env[name] = awstest.Table(t, id)
 	}
-	for _, v := range built.services.Env() {
+	for _, v := range awstest.Services(t).Env() {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
@@ -137,10 +90,10 @@ func newStage(t *testing.T) *stage {
 		PutArchiveSecret(t.Context(), corpid, secret.New(s.corp.Secret())))
 	saved, err := corps.Corp(t.Context(), corpid)
 	must(t, err)
-	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, SecretOKAt: saved.SecretSetAt}))
+	must(t, ledger.SavePullState(t.Context(), archive.PullState{Corp: corpid, Standing: archive.Standing{SecretSetAt: saved.SecretSetAt, OKAt: saved.SecretSetAt}}))
 
 	s.function = lambda.New(lambda.Config{
-		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.function, Handler: "bootstrap",
+		Name: "media", ARN: "arn:aws:lambda:local:0:function:media", Binary: built.Function(t, "."), Handler: "bootstrap",
 		MemorySize: 1024, Timeout: 5 * time.Minute, LogFormat: "JSON", LogLevel: "INFO", Env: env,
 		Concurrency: 2, IdleAfter: time.Minute, Output: testLog{t}, Log: slog.New(slog.DiscardHandler),
 	})
@@ -148,7 +101,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// testLog shows what the function prints where a test fails.
+// testLog writes the output of the function to the log of the test.
 type testLog struct{ t *testing.T }
 
 func (l testLog) Write(p []byte) (int, error) {
@@ -174,7 +127,8 @@ func (s *stage) addCorp(id string) *wecom.Corp {
 	return c
 }
 
-// send lets a file be sent, and registers it as decoding would.
+// send sends a message with a file in WeCom, and registers the file as decoding
+// does.
 func (s *stage) send(c *wecom.Corp, d wecom.Draft) media.File {
 	s.t.Helper()
 	people := c.View().Staff
@@ -186,7 +140,7 @@ func (s *stage) send(c *wecom.Corp, d wecom.Draft) media.File {
 	must(s.t, err)
 	named := message.Files(sent.Plain)
 	if len(named) != 1 {
-		s.t.Fatalf("message names %d files, want one: %s", len(named), sent.LeftOut)
+		s.t.Fatalf("got a message that names %d files, want one: %s", len(named), sent.LeftOut)
 	}
 	now := time.Now()
 	f := media.File{
@@ -213,7 +167,7 @@ func (s *stage) round(f media.File) error {
 	var resp events.SQSEventResponse
 	must(s.t, json.Unmarshal(answer, &resp))
 	if len(resp.BatchItemFailures) != 0 {
-		s.t.Error("the request was given back")
+		s.t.Error("got the request back as failed")
 	}
 	return nil
 }
@@ -235,7 +189,7 @@ func (s *stage) want(f media.File, state media.State, reason, sum string, size i
 	out, err := s.objects.GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: &s.bucket, Key: sdk.String(corpid + "/files/" + f.ID)})
 	if state != media.Stored && state != media.Mismatch {
 		if err == nil {
-			s.t.Errorf("there is an object of a file that is %s", state)
+			s.t.Errorf("got an object of a file in state %s, want none", state)
 		}
 		return
 	}
@@ -251,7 +205,7 @@ func (s *stage) want(f media.File, state media.State, reason, sum string, size i
 
 func size(n int) *int { return &n }
 
-func TestFilesOfEverySize(t *testing.T) {
+func TestFilesOfEverySizeAreStored(t *testing.T) {
 	s := newStage(t)
 	for _, n := range []int{0, 1, 524287, 524288, 524289, 5 << 20, 12 << 20} {
 		f := s.send(s.corp, wecom.Draft{Size: size(n)})
@@ -267,7 +221,7 @@ func TestFilesOfEverySize(t *testing.T) {
 	}
 }
 
-func TestWhatWeComDoesToFiles(t *testing.T) {
+func TestFailuresOfFiles(t *testing.T) {
 	s := newStage(t)
 	stranger := s.addCorp("ww1111111111111111")
 	for _, c := range []struct {
@@ -277,16 +231,16 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 		state  media.State
 		reason string
 	}{
-		{"a byte wrong, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaCorrupt, MediaTimes: 1}, media.Stored, ""},
-		{"another md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Wrong}, wecom.Faults{}, media.Mismatch, media.ReasonMD5},
+		{"a wrong byte once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaCorrupt, MediaTimes: 1}, media.Stored, ""},
+		{"a wrong md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Wrong}, wecom.Faults{}, media.Mismatch, media.ReasonMD5},
 		{"no md5", wecom.Draft{Size: size(1 << 20), MD5: wecom.MD5Empty}, wecom.Faults{}, media.Stored, ""},
-		{"no index, once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex, MediaTimes: 1}, media.Stored, ""},
+		{"no index once", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex, MediaTimes: 1}, media.Stored, ""},
 		{"no index", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaNoIndex}, media.Waiting, media.ReasonNoIndex},
-		{"an empty tail", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
-		{"an empty tail after a part", wecom.Draft{Size: size(5 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
-		{"no JSON, once", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON, MediaTimes: 1}, media.Stored, ""},
+		{"an empty last chunk", wecom.Draft{Size: size(1 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
+		{"an empty last chunk after a part", wecom.Draft{Size: size(5 << 20)}, wecom.Faults{Media: wecom.MediaEmptyTail}, media.Stored, ""},
+		{"no JSON once", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON, MediaTimes: 1}, media.Stored, ""},
 		{"no JSON", wecom.Draft{Size: size(10)}, wecom.Faults{Media: wecom.MediaNotJSON}, media.Waiting, "sdk_10002"},
-		{"out of reach", wecom.Draft{Size: size(10)}, wecom.Faults{Unreachable: true}, media.Waiting, "sdk_10001"},
+		{"WeCom unreachable", wecom.Draft{Size: size(10)}, wecom.Faults{Unreachable: true}, media.Waiting, "sdk_10001"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := *s
@@ -311,14 +265,14 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 			s.want(f, media.Stored, "", sum, int64(*c.draft.Size))
 		})
 	}
-	t.Run("another corp's", func(t *testing.T) {
+	t.Run("another corp's file", func(t *testing.T) {
 		s := *s
 		s.t = t
 		f := s.send(stranger, wecom.Draft{Size: size(10)})
 		must(t, s.round(f))
 		s.want(f, media.Waiting, media.ReasonBadFileID, "", 0)
 	})
-	t.Run("expired", func(t *testing.T) { // the last: time passes for the corp
+	t.Run("expired", func(t *testing.T) { // comes last: it ages every file of the corp
 		s := *s
 		s.t = t
 		f := s.send(s.corp, wecom.Draft{Size: size(10)})
@@ -328,7 +282,7 @@ func TestWhatWeComDoesToFiles(t *testing.T) {
 	})
 }
 
-// memory is the most that a process has had resident, in bytes.
+// memory is the peak of a process's resident memory, in bytes.
 func memory(t *testing.T, pid int) int64 {
 	t.Helper()
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
@@ -340,11 +294,11 @@ func memory(t *testing.T, pid int) int64 {
 			return kb << 10
 		}
 	}
-	t.Fatal("the process does not say how much memory it had")
+	t.Fatal("got no VmHWM in the status of the process")
 	return 0
 }
 
-// workers are the processes in which a process runs the library.
+// workers are the child processes of a process: they run the library.
 func workers(t *testing.T, pid int) []int {
 	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -370,16 +324,16 @@ const (
 	largeChunks = (large + 524287) / 524288
 )
 
-// The bound of the product: 200 MB from the first byte to the last with less
-// than 64 MB of memory, the library's process included.
+// The product's bound on memory: a file of 200 MB takes less than 64 MB, together
+// with the library's process.
 func TestLargeFileInLittleMemory(t *testing.T) {
 	const bound = 64_000_000
 	s := newStage(t)
 	f := s.send(s.corp, wecom.Draft{Size: size(large)})
 	must(t, s.round(f))
 	s.want(f, media.Stored, "", f.MD5, large)
-	if got := s.asked.Load(); got != largeChunks {
-		t.Errorf("got %d chunks asked for, want %d: memory of one process for all", got, largeChunks)
+	if got := s.chunks.Load(); got != largeChunks {
+		t.Errorf("got %d chunks fetched, want %d: the measured processes must fetch them all", got, largeChunks)
 	}
 	function := s.function.Processes()[0]
 	resident, library := memory(t, function), int64(0)
@@ -387,31 +341,32 @@ func TestLargeFileInLittleMemory(t *testing.T) {
 		library += memory(t, pid)
 	}
 	if library == 0 {
-		t.Fatal("the library's process is not found")
+		t.Fatal("got no process of the library")
 	}
-	t.Logf("%d bytes, at most %d resident in the function and %d in the library's process", large, resident, library)
+	t.Logf("file of %d bytes: %d bytes resident at most in the function, %d in the library's process", large, resident, library)
 	if resident+library > bound {
 		t.Errorf("got %d + %d bytes resident, want at most %d", resident, library, bound)
 	}
 }
 
-// The function is killed twice on the way, and goes on from the last part.
-func TestLargeFileGoesOnAfterKills(t *testing.T) {
+// The function is killed twice during a download. The next round goes on after
+// the last durable part.
+func TestLargeFileResumesAfterKills(t *testing.T) {
 	s := newStage(t)
 	f := s.send(s.corp, wecom.Draft{Size: size(large)})
 	for _, at := range []int64{55, 255} {
-		gone := make(chan error, 1)
-		go func() { gone <- s.round(f) }()
-		for s.asked.Load() < at {
+		ended := make(chan error, 1)
+		go func() { ended <- s.round(f) }()
+		for s.chunks.Load() < at {
 			select {
-			case err := <-gone:
-				t.Fatalf("the function ended by itself: %v", err)
+			case err := <-ended:
+				t.Fatalf("the function ended before it was killed: %v", err)
 			case <-time.After(time.Millisecond):
 			}
 		}
 		s.function.Kill()
-		if err := <-gone; err == nil {
-			t.Fatal("the function was not killed in the middle")
+		if err := <-ended; err == nil {
+			t.Fatal("the function ended without an error, want it killed during the download")
 		}
 		if r := s.row(f).Resume; r == nil || r.Chunks < int(at)-25 {
 			t.Errorf("killed after %d chunks: got resume point %+v", at, r)
@@ -419,9 +374,9 @@ func TestLargeFileGoesOnAfterKills(t *testing.T) {
 	}
 	must(t, s.round(f))
 	s.want(f, media.Stored, "", f.MD5, large)
-	// What is behind the last part is fetched again: ten chunks at most, and
-	// those of the part under way.
-	if again := s.asked.Load() - largeChunks; again > 2*25 {
-		t.Errorf("%d chunks were fetched again after two ends, want less than two parts for each", again)
+	// The chunks after the last durable part are fetched again: at most the ten of
+	// the next part, and the chunks that were on their way.
+	if again := s.chunks.Load() - largeChunks; again > 2*25 {
+		t.Errorf("got %d chunks fetched again after two kills, want less than two parts for each", again)
 	}
 }

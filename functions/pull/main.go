@@ -41,12 +41,14 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		MaxProcesses: processes, MaxRSS: 128 << 20, MemoryLimit: 192 << 20, Log: log,
 	})
 	db := dynamodb.NewFromConfig(sdk)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	queues := sqs.NewFromConfig(sdk)
 	puller := &pull.Puller{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
 		Sources: pool,
-		Ledger:  dynamostore.NewLedger(db, cfg.ledger),
+		Ledger:  ledger,
+		Gate:    &archive.Gate{Log: ledger, Now: time.Now},
 		Journal: s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Pulls:   sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),

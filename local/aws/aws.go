@@ -48,9 +48,17 @@ type Options struct {
 	// processes of a user. Empty means yunduo-archive in the user's own cache.
 	Cache string
 	// Log takes progress and the services' own output, line by line, from
-	// several goroutines. Nil drops them.
+	// several goroutines; [IsProgress] tells them apart. Nil drops them.
 	Log func(line string)
 }
+
+// progress begins the lines about what is done once on a machine and may need
+// minutes.
+const progress = "fetching "
+
+// IsProgress reports whether a line of Options.Log is progress, not the output
+// of a service.
+func IsProgress(line string) bool { return strings.HasPrefix(line, progress) }
 
 // Services are running. The zero value is not usable.
 type Services struct {

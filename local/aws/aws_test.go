@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 const template = `
@@ -44,6 +45,7 @@ Resources:
 `
 
 func TestServices(t *testing.T) {
+	needs.Servers(t)
 	var first string
 	dir := t.TempDir()
 	for _, turn := range []string{"new folder", "same folder again"} {

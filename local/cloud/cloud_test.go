@@ -7,38 +7,18 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
-var binary string // the compiled testdata/function
-
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "cloud-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, "./testdata/function")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building the test functions: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 // root is a folder like the repository, with testdata's template and its
 // functions, built.
@@ -57,7 +37,7 @@ func root(t *testing.T) string {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Link(binary, path); err != nil {
+		if err := os.Link(built.Function(t, "./testdata/function"), path); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,6 +46,7 @@ func root(t *testing.T) string {
 
 func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	t.Helper()
+	needs.Servers(t)
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	o.StackName = "cloud-test"
 	if services, ok := aws.FromEnv(os.Getenv); ok && o.Data == "" {

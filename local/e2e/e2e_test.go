@@ -26,6 +26,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
@@ -41,6 +42,7 @@ const (
 
 func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	t.Helper()
+	needs.Servers(t)
 	o.Root = "../.."
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o.StackName = fmt.Sprintf("e2e-%d", time.Now().UnixNano())

@@ -103,18 +103,16 @@ func New(o Options) (*Pipeline, error) {
 	go func() { _ = p.server.Serve(listener) }() // ends with Close
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
 	p.Puller = &pull.Puller{
-		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Journal: journal,
+		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
 		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
-	p.Replayer = &decode.Replayer{Ledger: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View, Decodes: p.queue, Now: time.Now, Log: log}
-	p.Decoder = &decode.Decoder{
-		Ledger: p.Ledger, Journal: journal, View: p.View, Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now),
-		Decrypters: decrypters{p}, Replays: p.Replayer,
+	p.Decoder, p.Replayer = decode.New(decode.Config{
+		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View,
+		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now), Decrypters: decrypters{p},
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
-		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: p.queue, Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
-	}
-	p.Replayer.Decode = p.Decoder.Decode
-	p.Replayer.Verify = (&decode.Verifier{Decoder: p.Decoder, View: p.View}).Page
+		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: p.queue, Decodes: p.queue,
+		Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
+	})
 	return p, nil
 }
 

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/pipeline"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
@@ -20,35 +19,17 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var worker string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "pipeline-test-")
-		if err != nil {
-			panic(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
-		worker = filepath.Join(dir, "worker")
-		build := exec.Command("go", "build", "-o", worker, "../../layers/finance-sdk/worker")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			panic(string(out))
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 func start(t *testing.T, library ...standin.Option) (*pipeline.Pipeline, *wecom.Corp, pipeline.Options) {
 	t.Helper()
-	lib, err := standin.Build(t.Context(), t.TempDir(), library...)
-	must(t, err)
+	lib := built.Library(t, library...)
 	sim := wecom.New(wecom.Config{Seed: 1})
 	t.Cleanup(sim.Close)
 	o := pipeline.Options{
 		AWS: awstest.Config(t), Corps: awstest.Table(t, "CorpsTable"), Ledger: awstest.Table(t, "LedgerTable"),
 		Messages: awstest.Table(t, "MessagesTable"), Consents: awstest.Table(t, "ConsentsTable"), Media: awstest.Table(t, "MediaTable"), Bucket: awstest.Bucket(t), Secrets: awstest.Name(t),
-		Worker: worker, Library: lib, WeCom: sim,
+		Worker: built.Worker(t), Library: lib, WeCom: sim,
 	}
 	corp, err := sim.AddCorp(wecom.CorpConfig{ID: "ww0123456789abcdef", ScopeAll: true, Crowd: wecom.Crowd{Staff: 4, Customers: 6, Rooms: 2}})
 	must(t, err)

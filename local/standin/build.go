@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -45,6 +46,16 @@ func ForMachine(m elf.Machine) Option { return func(b *build) { b.machine = m } 
 
 func define(name string) Option {
 	return func(b *build) { b.flags = append(b.flags, "-D"+name) }
+}
+
+// Key is the same for options that make the same library.
+func Key(opts ...Option) string {
+	var b build
+	for _, o := range opts {
+		o(&b)
+	}
+	slices.Sort(b.flags)
+	return fmt.Sprint(b.flags, b.machine)
 }
 
 // Build compiles the stand-in with the system's C compiler, cc, and returns

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/financesdk"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -30,6 +31,7 @@ import (
 const awkwardSecret = "a b&c=d/ü+%~-._"
 
 func TestTheLibraryHasTheVendorsFunctionsAndNoOthers(t *testing.T) {
+	needs.Compiler(t)
 	path, err := standin.Build(t.Context(), t.TempDir(), standin.Strict())
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +66,7 @@ func TestTheLibraryHasTheVendorsFunctionsAndNoOthers(t *testing.T) {
 }
 
 func TestBuild(t *testing.T) {
+	needs.Compiler(t)
 	t.Run("variants compile without a warning", func(t *testing.T) {
 		if _, err := standin.Build(t.Context(), t.TempDir(), standin.Strict(), standin.InitChecksSecret(), standin.Leaky()); err != nil {
 			t.Error(err)
@@ -108,6 +111,7 @@ var library = sync.OnceValues(func() (*financesdk.Library, error) {
 
 func initSDK(t *testing.T, proxy string) *financesdk.SDK {
 	t.Helper()
+	needs.Compiler(t)
 	l, err := library()
 	if err != nil {
 		t.Fatal(err)

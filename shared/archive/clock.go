@@ -17,3 +17,10 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
+
+// NearlyOver reports whether less than margin is left until ctx's deadline. A
+// function that stops then can still store its place and request the rest.
+func NearlyOver(ctx context.Context, now time.Time, margin time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && deadline.Sub(now) < margin
+}

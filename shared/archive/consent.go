@@ -4,9 +4,9 @@ import (
 	"time"
 )
 
-// Consent is what an external contact said to having chats archived: to those
-// with one member, or to those in one room. There is one per corp, contact and
-// member or room, the newest.
+// Consent is an external contact's answer about the archiving of chats with one
+// member, or in one room. The newest answer is kept for each corp, contact and
+// member or room.
 type Consent struct {
 	Corp    string
 	Contact string // external_userid
@@ -14,11 +14,11 @@ type Consent struct {
 	Member string
 	Room   string
 	Status ConsentStatus
-	// ChangedAt is when the contact answered, in whole seconds as WeCom's check
-	// tells it; zero for a contact who never did.
+	// ChangedAt is when the contact answered, in whole seconds, as WeCom's check
+	// reports it; zero for a contact who never answered.
 	ChangedAt time.Time
 	Source    ConsentSource
-	// At is when we learned it.
+	// At is when we learned of the answer.
 	At time.Time
 }
 
@@ -29,7 +29,7 @@ type ConsentStatus string
 const (
 	Agreed        ConsentStatus = "agree"
 	Disagreed     ConsentStatus = "disagree"
-	AgreedDefault ConsentStatus = "default_agree" // did not answer, which counts as agreed
+	AgreedDefault ConsentStatus = "default_agree" // no answer, which counts as agreed
 )
 
 // ConsentSource is how we learned of an answer.
@@ -42,11 +42,11 @@ const (
 	ConsentCheck   ConsentSource = "check"   // check_single_agree, check_room_agree
 )
 
-// Order is larger for an answer that takes the place of another about the same
-// contact and member or room. It follows from what they say, never from when
-// they came, so that any order of arrival ends the same: the later answer
-// counts; within one second a refusal counts; and of two that say the same the
-// message is kept, which proves itself.
+// Order decides between answers about the same contact and member or room: the
+// larger one is kept. It follows from the content of the answers and not from
+// their arrival, so every order of arrival gives the same result. The later
+// answer counts; within one second a disagreement counts; of two equal answers
+// the message is kept, because it is its own proof.
 func (c Consent) Order() int64 {
 	var seconds int64
 	if !c.ChangedAt.IsZero() {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Corp is a company as set up with us.
+// Corp is a company that was registered with us.
 type Corp struct {
 	ID        string // WeCom's corpid, see [ValidCorpID]
 	Name      string
@@ -22,22 +22,22 @@ type Corp struct {
 	// secret (accepted, refused) holds only for the SecretSetAt it was learned
 	// with.
 	SecretSetAt time.Time
-	// CurrentKey is the id of the key that the set-up page offers to copy.
+	// CurrentKey is the id of the key that the set-up page shows for copying.
 	CurrentKey string
-	// CallbackAt is when WeCom last told that there are messages, zero for never.
-	// It may lag by [CallbackTouch].
+	// CallbackAt is when WeCom last announced messages by a callback, zero for
+	// never. It may lag by [CallbackTouch].
 	CallbackAt time.Time
 }
 
-// CallbackTouch bounds how often an arriving callback is noted on the corp.
+// CallbackTouch is the shortest time between two notes of a callback on the corp.
 const CallbackTouch = time.Minute
 
 var corpID = regexp.MustCompile(`^w[wx][0-9a-zA-Z]{8,40}$`)
 
 // ValidCorpID reports whether s has the form of a corpid: ww or wx and then 8
-// to 40 letters or digits. Real ones have 16 hex digits after the prefix; the
-// form is kept wider because WeCom does not document it. Because of this
-// form a corpid needs no escaping in keys and object names.
+// to 40 letters or digits. Known corpids have 16 hex digits after the prefix; the
+// accepted form is wider because WeCom does not document it. A corpid of this
+// form needs no escaping in keys and object names.
 func ValidCorpID(s string) bool { return corpID.MatchString(s) }
 
 // Key is the public half of an RSA key pair of a corp. The private half is
@@ -50,7 +50,7 @@ type Key struct {
 	Origin    KeyOrigin
 	CreatedAt time.Time
 	// ClaimedVersion is the 版本号 that a person last typed for this key, 0 for
-	// none. A claim only orders the tries (law 6).
+	// none. A claim only decides which key is tried first (law 6).
 	ClaimedVersion uint32
 	ClaimedAt      time.Time
 }

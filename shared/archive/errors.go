@@ -5,14 +5,14 @@ import (
 )
 
 var (
-	// ErrNotFound: the thing asked for is not stored.
+	// ErrNotFound: the requested item is not stored.
 	ErrNotFound = errors.New("not found")
-	// ErrExists: a thing that may be created only once is already there.
-	ErrExists = errors.New("exists already")
-	// ErrConflict: a compare-and-swap found another value than the one that
-	// was read. Somebody else moved first; read again before deciding anew.
-	ErrConflict = errors.New("changed meanwhile")
-	// ErrCorrupt: stored bytes do not have the digest that was recorded for
-	// them, or a stored item cannot be understood.
+	// ErrExists: an item that may be created only once exists already.
+	ErrExists = errors.New("already exists")
+	// ErrConflict: a compare-and-swap found another value than the one that was
+	// read, because another process changed it. Read again, then decide.
+	ErrConflict = errors.New("changed by another process")
+	// ErrCorrupt: stored bytes differ from their recorded digest, or a stored item
+	// is unreadable.
 	ErrCorrupt = errors.New("stored data is corrupt")
 )

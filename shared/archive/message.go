@@ -10,44 +10,43 @@ import (
 	"time"
 )
 
-// Message is one decrypted record as the view stores it. All its fields
-// follow from the journal page alone (and the key), so storing it again
-// stores the same item, and it never changes.
+// Message is a decrypted record as the view stores it. All fields follow from
+// the journal page and the key alone, so storing it again stores the same item,
+// and it never changes.
 type Message struct {
 	Corp         string
 	Conversation ConversationID
-	Time         time.Time // sent, with ms; the time of the pull where msgtime is absent or not plausible
+	Time         time.Time // when it was sent, in ms; the time of the pull where msgtime is absent or implausible
 	MsgID        string    // the page record's msgid
 	Seq          uint64
 	After        uint64 // names the page: Row.After
 	KeyVersion   uint32
-	// Raw is the message exactly as decrypted (law 4). It is nil where the
-	// bytes are over [InlineLimit]: then Overflow names the blob that holds
-	// them.
+	// Raw is the message exactly as decrypted (law 4). It is nil for a message over
+	// [InlineLimit], whose bytes are in the object that Overflow names.
 	Raw      []byte
 	Overflow *Overflow
 }
 
-// InlineLimit is the largest message kept in the table itself, in bytes;
-// DynamoDB takes items of up to 400 KB, keys and names included.
+// InlineLimit is the largest message in bytes that is kept in the table. DynamoDB
+// accepts items of up to 400 KB, with keys and names; the rest is for those.
 const InlineLimit = 300 << 10
 
-// Overflow names a message's bytes that are kept as a blob.
+// Overflow names the object that holds the bytes of a large message.
 type Overflow struct {
 	Sum  string // hex SHA-256
 	Size int
 }
 
-// Position is a place among the messages of a conversation, which are in the
-// order of Time, then MsgID bytewise, then Seq. Several messages at one are the
-// same, under several seqs, of which the lowest counts.
+// Position is a place in a conversation. Messages are ordered by Time, then by
+// MsgID bytewise, then by Seq. Messages at the same position are one message
+// under several seqs; the lowest seq counts.
 type Position struct {
 	Time  time.Time
 	MsgID string
-	Seq   uint64 // only where MsgID is empty: nothing else tells such messages apart
+	Seq   uint64 // set only where MsgID is empty: the seq then distinguishes messages
 }
 
-// Position is where the message is.
+// Position is the message's place in its conversation.
 func (m Message) Position() Position {
 	p := Position{Time: m.Time, MsgID: m.MsgID}
 	if m.MsgID == "" {
@@ -56,7 +55,7 @@ func (m Message) Position() Position {
 	return p
 }
 
-// Compare is negative if p is before o, positive if it is behind.
+// Compare is negative if p is before o, and positive if p is after o.
 func (p Position) Compare(o Position) int {
 	return cmp.Or(p.Time.Compare(o.Time), strings.Compare(p.MsgID, o.MsgID), cmp.Compare(p.Seq, o.Seq))
 }
@@ -64,27 +63,26 @@ func (p Position) Compare(o Position) int {
 // MessageQuery selects messages of a conversation.
 type MessageQuery struct {
 	From, To   time.Time // From <= Time < To; zero for no bound
-	Start      *Position // exclusive; where the page before ended
+	Start      *Position // exclusive; the end of the previous page of results
 	Descending bool      // newest first
 	Limit      int       // at most this many, 1 to 1000
-	MaxBytes   int       // stop before Raw adds up to more, but return one at least
+	MaxBytes   int       // the most bytes of Raw together; at least one message is returned
 }
 
-// Revocation says that a message was withdrawn. It is an item beside the
-// message, which stays as it is, and it is found from the message whichever of
-// the two is decoded first.
+// Revocation says that a message was withdrawn. It is an item beside the message,
+// which stays unchanged. Either of the two may be decoded first.
 type Revocation struct {
 	Corp         string
-	Conversation ConversationID // of the revoking message; the withdrawn one is in the same
+	Conversation ConversationID // of the revoking message and of the withdrawn one
 	MsgID        string         // of the withdrawn message, as pre_msgid names it
 	By           string         // who withdrew it
-	At           time.Time      // when
-	Seq          uint64         // of the revoking message; of several the lowest counts
+	At           time.Time      // when it was withdrawn
+	Seq          uint64         // of the revoking message; the lowest of several counts
 }
 
-// RevocationKey is what a message and the revocation of it agree on: the
-// msgid without the suffix that tells the kind of conversation, which may be
-// missing on one of the two (wecom.md 2.3).
+// RevocationKey is the common part of the msgids in a message and in its
+// revocation. One of the two may lack the suffix that says the kind of the
+// conversation (wecom.md 2.3).
 func RevocationKey(msgID string) string {
 	for _, suffix := range []string{"_external", "_updown_stream"} {
 		msgID = strings.TrimSuffix(msgID, suffix)
@@ -92,8 +90,8 @@ func RevocationKey(msgID string) string {
 	return msgID
 }
 
-// SetAside is a record of a page that could not be turned into a
-// message. It stays until a later decode of its page succeeds (law 5).
+// SetAside is a record that could not be turned into a message. It is kept until
+// a later decode of its page succeeds (law 5).
 type SetAside struct {
 	Corp       string
 	Seq        uint64
@@ -101,30 +99,30 @@ type SetAside struct {
 	MsgID      string
 	KeyVersion uint32
 	Reason     Reason
-	Detail     string // code of the library, never content
+	Detail     string // the library's code; never content
 	At         time.Time
 }
 
-// Reason is why a record is set_aside.
+// Reason is why a record is set aside.
 type Reason string
 
-// The reasons, and what mends each.
+// The reasons, and the remedy of each.
 const (
-	ReasonNoKey     Reason = "no_key"           // no key of the corp opens this version: its private key must be imported
-	ReasonBadRecord Reason = "malformed_record" // the record lacks fields or is not base64: replay after an upgrade
-	ReasonBadKey    Reason = "bad_key_text"     // of a version that a key is bound to, and neither it nor another key that is there opens it
+	ReasonNoKey     Reason = "no_key"           // no key of the corp opens this version: import its private key
+	ReasonBadRecord Reason = "malformed_record" // the record lacks fields or is not base64: replay after an upgrade that reads it
+	ReasonBadKey    Reason = "bad_key_text"     // the version's proved key does not open it, nor does any other key of the corp
 	ReasonLibrary   Reason = "library_refused"  // DecryptData returned a code
 	ReasonCrash     Reason = "library_crashed"  // DecryptData crashed twice on this record, the second time alone
-	ReasonJournal   Reason = "journal_damaged"  // the page's bytes are gone or do not have their digest; one row stands for all of it
-	ReasonHang      Reason = "library_hung"     // DecryptData exceeded its time limit, twice
+	ReasonJournal   Reason = "journal_damaged"  // the page's object is missing or has another digest; one row stands for the whole page
+	ReasonHang      Reason = "library_hung"     // DecryptData exceeded its time limit twice
 )
 
-// ConversationID names a conversation within a corp. It has one of the forms
-// made below; its parts are escaped, so it holds no '#', '/', ':' of an id.
+// ConversationID names a conversation within a corp, in one of the forms below.
+// The ids in it are escaped: a '#', '/' or ':' of an id does not appear.
 type ConversationID string
 
-// Unplaced is the conversation of messages in which no party can be found:
-// unreadable ones, and unknown shapes.
+// Unplaced is the conversation of messages without a recognisable party:
+// unreadable ones, and those of an unknown shape.
 const Unplaced ConversationID = "unplaced"
 
 // RoomConversation is the conversation of a room.
@@ -132,12 +130,13 @@ func RoomConversation(roomID string) ConversationID {
 	return ConversationID("room:" + url.QueryEscape(roomID))
 }
 
-// PartyConversation is the conversation outside rooms of the given parties,
-// whose order does not matter and who may repeat:
+// PartyConversation is the conversation of the given parties outside rooms.
+// Their order and repetitions do not matter:
 //   - two parties: their single chat;
-//   - one: what concerns only that one (action switch, a message to oneself);
-//   - more: a group of its own, named by a digest of its members (voice calls
-//     carry no roomid, wecom.md 2.3);
+//   - one: messages that concern only this party (action switch, a note to
+//     oneself);
+//   - more: a group, named by a digest of its members (voice calls carry no
+//     roomid, wecom.md 2.3);
 //   - none: [Unplaced].
 func PartyConversation(parties []string) ConversationID {
 	ids := Distinct(parties)
@@ -156,7 +155,7 @@ func PartyConversation(parties []string) ConversationID {
 	return ConversationID("group:" + hex.EncodeToString(h.Sum(nil)[:16]))
 }
 
-// Distinct returns the non-empty ids, sorted bytewise, each once.
+// Distinct returns each non-empty id once, sorted bytewise.
 func Distinct(ids []string) []string {
 	out := slices.Clone(ids)
 	slices.Sort(out)
@@ -171,8 +170,8 @@ func (c ConversationID) Kind() string {
 	return kind
 }
 
-// Parties returns the ids that the conversation's own id names: the room id of
-// a room, both parties of a single chat, the one of an own; nil otherwise.
+// Parties returns the ids in the conversation's id: the room id of a room, both
+// parties of a single chat, the party of an own one; nil otherwise.
 func (c ConversationID) Parties() []string {
 	kind, rest, ok := strings.Cut(string(c), ":")
 	if !ok || kind == "group" {
@@ -189,8 +188,8 @@ func (c ConversationID) Parties() []string {
 	return ids
 }
 
-// Activity says that a party took part in a conversation on a day. There is
-// one entry per conversation, party and day however many messages.
+// Activity says that a party took part in a conversation on a day. One entry
+// stands for all messages of that day.
 type Activity struct {
 	Corp         string
 	Party        string // userid, external_userid or robot id; "" for Unplaced
@@ -198,8 +197,8 @@ type Activity struct {
 	Conversation ConversationID
 }
 
-// Day is a Beijing date, 2006-01-02: the archive's users live there, and so do
-// WeCom's own dates.
+// Day is a date in Beijing, 2006-01-02: the users of the archive and WeCom itself
+// reckon in this time zone.
 type Day string
 
 var beijing = time.FixedZone("UTC+8", 8*60*60)
@@ -207,7 +206,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 // DayOf is the Beijing date of t.
 func DayOf(t time.Time) Day { return Day(t.In(beijing).Format(time.DateOnly)) }
 
-// Start is the first moment of the day; the zero time if the day is not one.
+// Start is the first moment of the day; the zero time for an invalid day.
 func (d Day) Start() time.Time {
 	t, err := time.ParseInLocation(time.DateOnly, string(d), beijing)
 	if err != nil {

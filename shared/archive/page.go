@@ -10,10 +10,10 @@ import (
 	"strconv"
 )
 
-// Answer is what GetChatData answered, taken apart (wecom.md 1.5).
+// Answer is a parsed answer of GetChatData (wecom.md 1.5).
 type Answer struct {
 	ErrCode int
-	FromIP  string // the caller's address, where the errmsg tells it
+	FromIP  string // our address as WeCom saw it; empty where the errmsg does not say
 	Records []Record
 }
 
@@ -27,30 +27,30 @@ type Record struct {
 	Message    string // encrypt_chat_msg
 }
 
-// ParseAnswer reads an answer of GetChatData. An absent, null or empty
-// chatdata all mean that there is nothing new. It fails if the answer is not
-// an object with an errcode; its error holds nothing of the answer.
+// ParseAnswer reads an answer of GetChatData. A chatdata that is absent, null or
+// empty means that nothing is new. ParseAnswer fails if the answer is not an
+// object with an errcode; the error quotes nothing of the answer.
 func ParseAnswer(raw []byte) (Answer, error) {
 	var a struct {
 		ErrCode  *number         `json:"errcode"`
-		ErrMsg   json.RawMessage `json:"errmsg"` // for people: nothing depends on its type
+		ErrMsg   json.RawMessage `json:"errmsg"` // text for people; any type is accepted
 		ChatData []Record        `json:"chatdata"`
 	}
 	if err := json.Unmarshal(raw, &a); err != nil {
-		return Answer{}, fmt.Errorf("answer of %d bytes is no page: %s", len(raw), jsonFault(err))
+		return Answer{}, fmt.Errorf("answer of %d bytes is not a page: %s", len(raw), jsonFault(err))
 	}
 	if a.ErrCode == nil {
 		return Answer{}, fmt.Errorf("answer of %d bytes has no errcode", len(raw))
 	}
 	code, err := strconv.Atoi(string(*a.ErrCode))
 	if err != nil {
-		return Answer{}, fmt.Errorf("answer of %d bytes has an errcode that is no number", len(raw))
+		return Answer{}, fmt.Errorf("answer of %d bytes has an errcode that is not a number", len(raw))
 	}
 	return Answer{ErrCode: code, FromIP: CallerIP(stringOf(a.ErrMsg)), Records: a.ChatData}, nil
 }
 
-// jsonFault describes a JSON error by its place alone: encoding/json quotes
-// what it could not read.
+// jsonFault describes a JSON error by its place only, because encoding/json
+// quotes the input in its errors.
 func jsonFault(err error) string {
 	switch e := err.(type) {
 	case *json.SyntaxError:
@@ -61,8 +61,8 @@ func jsonFault(err error) string {
 	return "not JSON"
 }
 
-// number is a JSON number, or a string that holds one: some go-betweens turn
-// numbers into strings (wecom.md 2.2). Other types leave it empty.
+// number is a JSON number, or a string that holds one: some proxies turn numbers
+// into strings (wecom.md 2.2). Any other type gives an empty number.
 type number string
 
 func (n *number) UnmarshalJSON(b []byte) error {
@@ -70,8 +70,8 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads what it can: one broken record must not make the page
-// unreadable.
+// UnmarshalJSON reads the fields that are readable: one broken record must not
+// make its page unreadable.
 func (r *Record) UnmarshalJSON(b []byte) error {
 	var raw struct {
 		Seq        number          `json:"seq"`
@@ -103,6 +103,7 @@ func stringOf(raw json.RawMessage) string {
 
 var fromIPText = regexp.MustCompile(`from ip: ?([0-9a-fA-F.:]{2,45}[0-9a-fA-F])`)
 
+// CallerIP is our address in an errmsg of WeCom's, or empty.
 func CallerIP(errmsg string) string {
 	if m := fromIPText.FindStringSubmatch(errmsg); m != nil {
 		return m[1]
@@ -110,8 +111,8 @@ func CallerIP(errmsg string) string {
 	return ""
 }
 
-// checkOrder verifies the rules that make a page's highest seq a safe place to
-// go on from: every record has a seq, all are above after, and they rise.
+// CheckOrder verifies that the next page may be asked for after the page's last
+// seq: every record has a seq, each seq is above after, and the seqs rise.
 func CheckOrder(after uint64, records []Record) error {
 	last := after
 	for i, r := range records {
@@ -123,7 +124,7 @@ func CheckOrder(after uint64, records []Record) error {
 	return nil
 }
 
-// digest is the hex SHA-256 of data.
+// Digest is the hex SHA-256 of data.
 func Digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

@@ -1,30 +1,469 @@
 package archive
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
-// The times of law 8, and of calls to WeCom that are tried again.
+// WeCom bans an address for an hour after too many calls with a wrong secret
+// (45009, wecom.md 10.10), and all corps share ours. This file is law 8: the
+// one place that decides when a secret may be shown to WeCom.
+
+// Tries is how often a call to WeCom is made, at the most, when its failure may
+// pass by itself; RetryPause is the pause between two tries.
 const (
+	Tries      = 3
 	RetryPause = time.Second
-	Tries      = 3                // of one call
-	PauseLong  = 10 * time.Minute // while only a person or a payment can help
-	Banned     = time.Hour        // WeCom's ban of an address (45009 after wrong secrets)
-	// SecretSettles is how long the secret store may still show the secret
-	// before: a refusal within it says nothing about the new one.
-	SecretSettles = time.Minute
-	RefusalHours  = time.Hour // the window of the address's budget
-	// RefusalBudget is how many refused secrets our address may have in an
-	// hour. How many WeCom bears is not documented (wecom.md 10.10).
-	RefusalBudget = 10
 )
 
-// refusalPauses are the growing pauses of law 8.
-var RefusalPauses = []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour}
+// PauseLong is how long nothing is asked while only a person or a payment can
+// help.
+const PauseLong = 10 * time.Minute
 
-// due reports whether the corp may be asked for now: its pause is over, or it
-// was about a secret that has been changed since.
-func Due(c Corp, s PullState, now time.Time) bool {
-	changed := !s.SecretRefusedAt.IsZero() && !s.SecretRefusedAt.Equal(c.SecretSetAt)
-	return changed || !now.Before(s.NotBefore)
+// The bounds of refusals.
+const (
+	// RefusalBudget is how many refused secrets our fixed addresses together may
+	// have within [RefusalWindow]. It is one budget also where there are two
+	// addresses: a call does not know by which of them it leaves. How many
+	// refusals WeCom accepts is not documented.
+	RefusalBudget = 10
+	RefusalWindow = time.Hour
+	// refusalReserve is the part of the budget that only corps without a refusal
+	// within the last day may use.
+	refusalReserve = RefusalBudget / 2
+
+	// A corp's share of refusals. Nothing that a corp saves or forces enlarges
+	// the share.
+	trustedShareHour = 2
+	trustedShareDay  = 5
+	openShareDay     = 10
+
+	day = 24 * time.Hour
+	// secretSettles is how long the secret store may still show the secret that
+	// was saved before: a refusal within it says nothing about the new secret.
+	secretSettles = time.Minute
+	// waitingFresh is how long a corp that waits for a free place keeps it
+	// without asking again. The timer asks every minute.
+	waitingFresh = 150 * time.Second
+)
+
+// refusalPauses are the growing pauses after refusals of one secret.
+var refusalPauses = []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour}
+
+// Way is a way out to WeCom.
+type Way string
+
+// The ways.
+const (
+	Trusted Way = "trusted" // by the fixed addresses that the corps have put on their lists
+	Open    Way = "open"    // from a function outside the VPC, by an address that other AWS customers share
+)
+
+// Standing is what WeCom's last answers say about one secret of a corp. Losing
+// it costs some calls, never a message.
+type Standing struct {
+	// SecretSetAt is [Corp.SecretSetAt], or [directory.App.SetAt], of the secret
+	// that this standing is about. About another secret it says nothing: see
+	// [Standing.For].
+	SecretSetAt time.Time
+	OKAt        time.Time // WeCom last accepted the secret; zero for never; callers may let it lag
+	Refusals    int       // refusals in a row
+	RefusedAt   time.Time // the last refusal; zero for none since OKAt
+	NotBefore   time.Time // the secret is not shown before this time, except when a person forces it
+	// HeldUntil: the gate has no place for the corp before this time, because its
+	// share or the part of the budget that it may use is used up. Neither force nor
+	// another secret passes over it.
+	HeldUntil time.Time
+	Trouble   *Trouble // why nothing comes in; nil when all is well
+}
+
+// For is the standing of the secret that was saved at setAt: s itself, or a
+// fresh one where another secret was saved since. The trouble stays until an
+// answer replaces it.
+func (s Standing) For(setAt time.Time) Standing {
+	if s.SecretSetAt.Equal(setAt) {
+		return s
+	}
+	return Standing{SecretSetAt: setAt, NotBefore: s.HeldUntil, HeldUntil: s.HeldUntil, Trouble: s.Trouble}
+}
+
+// Works reports whether WeCom accepted the secret that was saved at setAt the
+// last time it was shown.
+func (s Standing) Works(setAt time.Time) bool {
+	return !setAt.IsZero() && s.SecretSetAt.Equal(setAt) && !s.OKAt.IsZero() && s.Refusals == 0
+}
+
+// Due reports whether the pause, if there is one, is over, or was about another
+// secret than the one that was saved at setAt.
+func (s Standing) Due(setAt, now time.Time) bool {
+	return !now.Before(s.For(setAt).NotBefore)
+}
+
+// troubled is s with t as its trouble. The trouble keeps since when its cause
+// has lasted.
+func (s Standing) troubled(t Trouble, now time.Time) Standing {
+	t.At, t.Since = now, now
+	if old := s.Trouble; old != nil && old.Cause == t.Cause {
+		t.Since = old.Since
+	}
+	s.Trouble = &t
+	return s
+}
+
+// Paused is s with t as its trouble and a pause of d; none if d is 0.
+func (s Standing) Paused(t Trouble, now time.Time, d time.Duration) Standing {
+	s = s.troubled(t, now)
+	if d > 0 {
+		s.NotBefore = now.Add(d)
+	}
+	return s
+}
+
+// held is s while the gate lets the secret wait until a time. Where WeCom has
+// refused this very secret, that stays the trouble.
+func (s Standing) held(cause Cause, now, until time.Time) Standing {
+	if s.Refusals == 0 {
+		s = s.troubled(Trouble{Cause: cause}, now)
+	}
+	s.NotBefore = until
+	return s
+}
+
+// Try is one showing of a secret to WeCom that could be refused.
+type Try struct {
+	Way   Way
+	Corp  string // whose secret
+	By    string // which function shows it: pull, decode, media, directory; empty for a mark
+	At    time.Time
+	State TryState
+	// Registered is when the corp was registered; set in state waiting.
+	Registered time.Time
+}
+
+// TryState is what became of a try.
+type TryState string
+
+// The states. A process that dies during a try leaves it in state trying, which
+// counts as a refusal: WeCom may have refused it.
+const (
+	TryRunning  TryState = "trying"
+	TryRefused  TryState = "refused"
+	TryReleased TryState = "released" // WeCom accepted the secret, or said nothing about it
+	TryWaiting  TryState = "waiting"  // the corp waits for a free place; one per way and corp
+)
+
+// Mark reports whether t is the mark of a corp that waits, or waited, and not a
+// try: a mark has no By.
+func (t Try) Mark() bool { return t.By == "" }
+
+func (t Try) counts() bool { return t.State == TryRunning || t.State == TryRefused }
+
+// A TryLog keeps the tries of the last day. Safe for concurrent use.
+type TryLog interface {
+	// PutTry stores a try, replacing the one with the same Way, Corp, By and At.
+	// A mark replaces the one with the same Way and Corp. Durable on return.
+	PutTry(ctx context.Context, t Try) error
+	// Tries lists the tries of a way at or after since, which is at most a day
+	// ago, and all marks, in any order. It reads consistently: it sees every
+	// PutTry that has returned.
+	Tries(ctx context.Context, way Way, since time.Time) ([]Try, error)
+}
+
+// A Gate decides whether a secret may be shown to WeCom now, and what WeCom's
+// answer changes (law 8). Its fields never change; safe for concurrent use.
+type Gate struct {
+	Log TryLog
+	Now func() time.Time
+}
+
+// Ask is the wish to show a secret to WeCom.
+type Ask struct {
+	Way        Way
+	Corp       string
+	Registered time.Time // [Corp.CreatedAt]
+	By         string    // see [Try]
+	// Force passes over pauses: a person asked. It passes over neither the
+	// corp's share nor the budget.
+	Force bool
+	// Accepted: WeCom accepted this very secret on the open way. On the trusted
+	// way it is then tried at once: only the whole budget bounds the try.
+	Accepted bool
+}
+
+// accepted reports whether the secret is tried at once because WeCom accepted it
+// on the open way, and has not refused it on the trusted way since.
+func (a Ask) accepted(s Standing) bool { return a.Accepted && a.Way == Trusted && s.Refusals == 0 }
+
+// pausedUntil is the end of the pause that holds for the wish.
+func (s Standing) pausedUntil(a Ask) time.Time {
+	switch {
+	case a.accepted(s):
+		return time.Time{}
+	case a.Force:
+		return s.HeldUntil
+	}
+	return s.NotBefore
+}
+
+// Admission is the leave to show a secret. Whoever holds one reports what WeCom
+// answered to the first call by [Gate.Answered], [Gate.Refused] or
+// [Gate.Unanswered]. After that it costs nothing.
+type Admission struct {
+	ask  Ask
+	open *Try // counted against share and budget until it is settled; nil for a secret that works
+}
+
+// Admit decides. The admission is nil if the secret must wait; then the
+// standing says why and until when.
+//
+// A secret that works is admitted without a look at the log. Any other is
+// counted before it is shown, and the log is read again after that: of several
+// callers at once the last one sees all others, so that together they never
+// pass the budget. A crash before the answer leaves the try counted.
+func (g *Gate) Admit(ctx context.Context, a Ask, s Standing) (*Admission, Standing, error) {
+	now := g.Now()
+	accepted := a.accepted(s)
+	if now.Before(s.pausedUntil(a)) {
+		return nil, s, nil
+	}
+	if s.Works(s.SecretSetAt) {
+		return &Admission{ask: a}, s, nil
+	}
+	log, err := g.Log.Tries(ctx, a.Way, now.Add(-day))
+	if err != nil {
+		return nil, s, fmt.Errorf("read tries: %w", err)
+	}
+	if free, cause := place(log, a, accepted, now); free.After(now) {
+		if cause == CauseBudget && !refusedWithin(log, a.Corp, now.Add(-day)) {
+			if err := g.wait(ctx, a, TryWaiting, now); err != nil {
+				return nil, s, err
+			}
+			return nil, s.held(cause, now, now.Add(time.Minute)), nil // the corp keeps its turn only while it asks every minute
+		}
+		s.HeldUntil = free
+		return nil, s.held(cause, now, free), nil
+	}
+	try := Try{Way: a.Way, Corp: a.Corp, By: a.By, At: now.Truncate(time.Millisecond), State: TryRunning}
+	if err := g.Log.PutTry(ctx, try); err != nil {
+		return nil, s, fmt.Errorf("count a try: %w", err)
+	}
+	if log, err = g.Log.Tries(ctx, a.Way, now.Add(-day)); err != nil {
+		return nil, s, fmt.Errorf("read tries again: %w", err)
+	}
+	log = slices.DeleteFunc(log, func(t Try) bool { return t.Corp == try.Corp && t.By == try.By && t.At.Equal(try.At) })
+	if free, cause := place(log, a, accepted, now); free.After(now) { // another caller took the place
+		try.State = TryReleased
+		if err := g.Log.PutTry(ctx, try); err != nil {
+			return nil, s, fmt.Errorf("withdraw a try: %w", err)
+		}
+		return nil, s.held(cause, now, now.Add(time.Minute)), nil
+	}
+	if slices.ContainsFunc(log, func(t Try) bool { return t.State == TryWaiting && t.Corp == a.Corp }) {
+		if err := g.wait(ctx, a, TryReleased, now); err != nil {
+			return nil, s, err
+		}
+	}
+	return &Admission{ask: a, open: &try}, s, nil
+}
+
+// NextTry is when a secret with this standing may be shown, if nothing else
+// changes: now or later. It changes nothing.
+func (g *Gate) NextTry(ctx context.Context, a Ask, s Standing) (time.Time, error) {
+	now := g.Now()
+	at := later(now, s.pausedUntil(a))
+	if s.Works(s.SecretSetAt) {
+		return at, nil
+	}
+	log, err := g.Log.Tries(ctx, a.Way, now.Add(-day))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read tries: %w", err)
+	}
+	if free, _ := place(log, a, a.accepted(s), now); free.After(at) {
+		at = free
+	}
+	return at, nil
+}
+
+// wait notes that the corp waits for a free place, or that it has stopped.
+func (g *Gate) wait(ctx context.Context, a Ask, state TryState, now time.Time) error {
+	mark := Try{Way: a.Way, Corp: a.Corp, At: now.Truncate(time.Millisecond), State: state, Registered: a.Registered}
+	if err := g.Log.PutTry(ctx, mark); err != nil {
+		return fmt.Errorf("note that corp %s waits: %w", a.Corp, err)
+	}
+	return nil
+}
+
+// place is when there is a place for the try: now, or later for the cause.
+func place(log []Try, a Ask, accepted bool, now time.Time) (time.Time, Cause) {
+	if !accepted {
+		bounds := []shareBound{{trustedShareHour, RefusalWindow}, {trustedShareDay, day}}
+		if a.Way == Open {
+			bounds = []shareBound{{openShareDay, day}}
+		}
+		free := now
+		for _, b := range bounds {
+			own := counted(log, now.Add(-b.window), func(t Try) bool { return t.Corp == a.Corp })
+			free = later(free, freeAt(own, b.most, b.window, now))
+		}
+		if free.After(now) {
+			return free, CauseShare
+		}
+	}
+	if a.Way == Open {
+		return now, ""
+	}
+	// Of the corps that wait, the one that was registered last goes first: a
+	// newcomer with a right secret gives the place back at once, and a corp cannot
+	// be registered again to get ahead.
+	ahead := 0
+	clean := accepted || !refusedWithin(log, a.Corp, now.Add(-day))
+	for _, t := range log {
+		if t.State == TryWaiting && t.Corp != a.Corp && now.Sub(t.At) < waitingFresh && (!clean || t.Registered.After(a.Registered)) {
+			ahead++
+		}
+	}
+	most := RefusalBudget
+	if !clean {
+		most -= refusalReserve
+	}
+	used := counted(log, now.Add(-RefusalWindow), func(Try) bool { return true })
+	return freeAt(used, max(most-ahead, 0), RefusalWindow, now), CauseBudget
+}
+
+// shareBound is the most refusals within a window.
+type shareBound struct {
+	most   int
+	window time.Duration
+}
+
+// counted are the times of the tries after since that count and fit, oldest
+// first.
+func counted(log []Try, since time.Time, fits func(Try) bool) []time.Time {
+	at := make([]time.Time, 0, RefusalBudget)
+	for _, t := range log {
+		if t.counts() && t.At.After(since) && fits(t) {
+			at = append(at, t.At)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	return at
+}
+
+// freeAt is when fewer than most of the tries are within the window.
+func freeAt(tries []time.Time, most int, window time.Duration, now time.Time) time.Time {
+	if len(tries) < most {
+		return now
+	}
+	if len(tries) == 0 { // no place at all: those who wait go first
+		return now.Add(time.Minute)
+	}
+	return tries[min(len(tries)-most, len(tries)-1)].Add(window)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func refusedWithin(log []Try, corp string, since time.Time) bool {
+	return slices.ContainsFunc(log, func(t Try) bool { return t.counts() && t.Corp == corp && t.At.After(since) })
+}
+
+// Answered notes that WeCom accepted the secret.
+func (g *Gate) Answered(ctx context.Context, a *Admission, s Standing) (Standing, error) {
+	s.Trouble, s.NotBefore, s.HeldUntil = nil, time.Time{}, time.Time{}
+	s.Refusals, s.RefusedAt = 0, time.Time{}
+	s.OKAt = g.Now()
+	return s, g.Unanswered(ctx, a)
+}
+
+// Unanswered notes that the call ended without a word about the secret, so that
+// the try costs nothing.
+func (g *Gate) Unanswered(ctx context.Context, a *Admission) error {
+	return g.settle(ctx, a, TryReleased)
+}
+
+func (g *Gate) settle(ctx context.Context, a *Admission, state TryState) error {
+	if a.open == nil {
+		return nil
+	}
+	try := *a.open
+	try.State = state
+	if err := g.Log.PutTry(ctx, try); err != nil {
+		return fmt.Errorf("settle a try: %w", err)
+	}
+	a.open = nil
+	return nil
+}
+
+func (g *Gate) settleRefused(ctx context.Context, a *Admission) error {
+	if a.open == nil {
+		return g.Note(ctx, a.ask.Way, a.ask.Corp, a.ask.By)
+	}
+	return g.settle(ctx, a, TryRefused)
+}
+
+// Refused notes what WeCom refused, and sets the pause that follows: growing
+// ones for a refused secret, a ban or a slower pace for too many calls, and
+// otherwise d. On the open way, too many calls or a refused address mean that
+// the secret was not tried.
+//
+// A refusal within the settling minute of a new secret says nothing about it:
+// it counts for the address, and the secret is shown again when the minute is
+// over.
+func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble, r Response, d time.Duration) (Standing, error) {
+	now := g.Now()
+	switch {
+	case a.ask.Way == Open && (t.Cause == CauseRate || t.Cause == CauseTrustedIP):
+		return s, g.Unanswered(ctx, a)
+	case r == RespondRefuse:
+		if err := g.settleRefused(ctx, a); err != nil {
+			return s, err
+		}
+		if settled := s.SecretSetAt.Add(secretSettles); now.Before(settled) {
+			return s.Paused(t, now, settled.Sub(now)), nil
+		}
+		s = s.Paused(t, now, refusalPauses[min(s.Refusals, len(refusalPauses)-1)])
+		s.Refusals++
+		s.RefusedAt = now
+		return s, nil
+	case t.Cause == CauseRate:
+		log, err := g.Log.Tries(ctx, a.ask.Way, now.Add(-RefusalWindow))
+		if err != nil {
+			return s, fmt.Errorf("read tries: %w", err)
+		}
+		others := counted(log, now.Add(-RefusalWindow), func(t Try) bool { return a.open == nil || !t.At.Equal(a.open.At) || t.Corp != a.open.Corp })
+		d = time.Minute
+		if len(others) > 0 { // not our pace: the address is banned for refused secrets
+			t.Cause, d = CauseBudget, PauseLong
+		}
+	}
+	return s.Paused(t, now, d), g.Unanswered(ctx, a)
+}
+
+// Note records the refusal of a secret that was shown without an admission, or
+// that worked before. Such a refusal was not counted beforehand and may pass
+// the budget by itself: only WeCom knows that the secret was reset.
+func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
+	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), State: TryRefused}
+	if err := g.Log.PutTry(ctx, try); err != nil {
+		return fmt.Errorf("record a refusal: %w", err)
+	}
+	return nil
+}
+
+// RefusedBy reports whether a refusal to the corp, or an unsettled try, was
+// recorded by a function at or after since, which is at most a day ago.
+func (g *Gate) RefusedBy(ctx context.Context, way Way, corp, by string, since time.Time) (bool, error) {
+	log, err := g.Log.Tries(ctx, way, since)
+	if err != nil {
+		return false, fmt.Errorf("read tries: %w", err)
+	}
+	return slices.ContainsFunc(log, func(t Try) bool {
+		return t.counts() && t.Corp == corp && t.By == by && !t.At.Before(since)
+	}), nil
 }

@@ -8,15 +8,14 @@ import (
 
 // A ConsentWriter keeps answers. Safe for concurrent use.
 type ConsentWriter interface {
-	// RecordConsents stores each answer whose [Consent.Order] is above that of
-	// the one there; the others change nothing and are no error. So it may be
-	// done again, and in any order. Durable on return. After an error any of
-	// them may be stored.
+	// RecordConsents stores each answer whose [Consent.Order] is above that of the
+	// stored one; the others change nothing and are not an error. The call may be
+	// repeated, in any order. Durable on return. After an error any of the answers
+	// may be stored.
 	RecordConsents(ctx context.Context, consents []Consent) error
 }
 
-// QueueDepth says about how many messages wait in a queue or are being worked
-// on.
+// QueueDepth estimates how many messages are in a queue or being worked on.
 type QueueDepth interface {
 	Depth(ctx context.Context) (int, error)
 }
@@ -33,22 +32,22 @@ type SecretReader interface {
 	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
 }
 
-// A Journal keeps pages exactly as WeCom sent them. Every write is "if
-// absent": writing the same again succeeds and changes nothing. Durable on
+// A Journal keeps pages exactly as WeCom sent them. Every write is made only if
+// the object is absent: a repeated write succeeds and changes nothing. Durable on
 // return. Safe for concurrent use.
 type Journal interface {
-	// PutPage stores the page of row, under a name made of the row's Corp,
-	// After and Sum; Prev and Hash go along as metadata.
+	// PutPage stores the page of row under a name made of the row's Corp, After and
+	// Sum, with Prev and Hash as metadata.
 	PutPage(ctx context.Context, row Row, page []byte) error
 	// Page reads a row's page back. It answers [ErrNotFound], or [ErrCorrupt]
 	// if the bytes do not have the row's Sum.
 	Page(ctx context.Context, row Row) ([]byte, error)
-	// PutHead stores the corp's head as it was when the day began; Head reads it
-	// back, and answers like Page.
+	// PutHead stores the corp's head as it was when the day began. Head reads it
+	// back, with the errors of Page.
 	PutHead(ctx context.Context, day Day, head Head) error
 	Head(ctx context.Context, corp string, day Day) (Head, error)
 	// PutMessage and Message keep messages over [InlineLimit], named by corp
-	// and digest. Message answers like Page.
+	// and digest. Message has the errors of Page.
 	PutMessage(ctx context.Context, corp string, o Overflow, raw []byte) error
 	Message(ctx context.Context, corp string, o Overflow) ([]byte, error)
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // Reading says that a user read a conversation within a slot of
-// [ReadingSlot]. For lists Conversation is empty and Party says whose list.
+// [ReadingSlot]. For a list, Conversation is empty and Party is the person whose list it is.
 type Reading struct {
 	Corp         string
 	By           string // subject of the token
@@ -15,5 +15,5 @@ type Reading struct {
 	At           time.Time // start of the slot
 }
 
-// ReadingSlot is the grain of the readings.
+// ReadingSlot is the length of a slot: repeated reading within it is one record.
 const ReadingSlot = 10 * time.Minute

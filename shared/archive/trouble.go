@@ -4,48 +4,49 @@ import (
 	"time"
 )
 
-// Trouble is why messages of a corp are not coming in, as a person needs it.
+// Trouble says why messages of a corp are not coming in.
 type Trouble struct {
 	Cause  Cause
 	Op     string // the library's function, or empty
 	Code   int    // native return code if Native, else errcode of the JSON
 	Native bool
-	FromIP string    // the address WeCom saw, where it tells
-	Since  time.Time // this cause has lasted since
+	FromIP string    // our address as WeCom saw it; empty where the answer does not say
+	Since  time.Time // first seen without another cause or a success in between
 	At     time.Time // last seen
 }
 
 // Cause names a trouble. Its values are part of the HTTP API.
 type Cause string
 
-// The causes. Which errors map to them: [Classify].
+// The causes. [Classify] maps errors to them.
 const (
-	CauseTrustedIP       Cause = "trusted_ip"       // our address is not on the archive page's list: step 4
+	CauseTrustedIP       Cause = "trusted_ip"       // our address is missing on the list of the archive page: step 4
 	CauseSecret          Cause = "secret_refused"   // wrong, reset, or the app is disabled: step 2
 	CauseSecretKind      Cause = "secret_kind"      // a secret of another app: step 2
-	CauseSecretMissing   Cause = "secret_missing"   // none saved: step 2
+	CauseSecretMissing   Cause = "secret_missing"   // no secret was saved: step 2
 	CauseCorpID          Cause = "corpid"           // WeCom does not know the corpid
 	CauseExpired         Cause = "licence_expired"  // the archive service must be renewed
 	CauseNotOpen         Cause = "not_open"         // the archive is not switched on: steps 1 and 5
-	CauseRate            Cause = "rate_limited"     // too many calls; we slow down
-	CauseBudget          Cause = "address_budget"   // too many refused secrets from our address; we wait
+	CauseRate            Cause = "rate_limited"     // too many calls; calls slow down
+	CauseBudget          Cause = "address_budget"   // too many refused secrets from our address; tries wait
+	CauseShare           Cause = "refusal_share"    // too many refused secrets of this corp; its next try waits: step 2
 	CauseNetwork         Cause = "network"          // WeCom cannot be reached
 	CauseBusy            Cause = "wecom_busy"       // WeCom asks to try again
 	CauseTLS             Cause = "tls"              // certificates
-	CauseLibraryMissing  Cause = "library_missing"  // the vendor library cannot be loaded: devops
-	CauseLibraryCrash    Cause = "library_crash"    // the vendor library died, hung or talked nonsense
-	CauseBadAnswer       Cause = "bad_answer"       // the answer is no page, or breaks a rule of pages
-	CauseRecordTooLarge  Cause = "record_too_large" // being passed one by one; ends in a gap row
+	CauseLibraryMissing  Cause = "library_missing"  // the vendor's library cannot be loaded: the operator
+	CauseLibraryCrash    Cause = "library_crash"    // the vendor's library crashed, hung or broke the protocol
+	CauseBadAnswer       Cause = "bad_answer"       // the answer is not a page, or breaks a rule of pages
+	CauseRecordTooLarge  Cause = "record_too_large" // a record cannot be fetched; ends in a gap row
 	CauseUnknownResponse Cause = "unknown_error"    // a code that no document names
 )
 
-// Step is the number of the set-up step (DESIGN.md) that a person has to redo,
-// 0 where none helps.
+// Step is the number of the set-up step (README.md) to redo; 0 where no step
+// helps.
 func (c Cause) Step() int {
 	switch c {
 	case CauseNotOpen:
 		return 1
-	case CauseSecret, CauseSecretKind, CauseSecretMissing, CauseCorpID:
+	case CauseSecret, CauseSecretKind, CauseSecretMissing, CauseCorpID, CauseShare:
 		return 2
 	case CauseTrustedIP:
 		return 4
@@ -53,18 +54,18 @@ func (c Cause) Step() int {
 	return 0
 }
 
-// response is what the puller does about a trouble.
+// Response is what follows from a trouble.
 type Response int
 
 const (
-	RespondRetry  Response = iota // at once, a few times; then at the next request
-	RespondShrink                 // with fewer records per page
-	RespondStop                   // until the next request
-	RespondPause                  // until something changes, or [PauseLong] has passed
-	RespondRefuse                 // a refused secret: growing pauses, and the address's budget
+	RespondRetry  Response = iota // try again at once, up to [Tries]; then at the next request
+	RespondShrink                 // ask for fewer records
+	RespondStop                   // stop until the next request
+	RespondPause                  // pause until something changes, or for [PauseLong]
+	RespondRefuse                 // a refused secret: the gate's growing pauses, share and budget
 )
 
-// classify maps a native return code of the library (wecom.md 1.4), or an
+// Classify maps a native return code of the library (wecom.md 1.4), or an
 // errcode of its JSON (wecom.md 6), to a cause and a response (law 10).
 func Classify(op string, code int, native bool) (Cause, Response) {
 	if native {
@@ -112,11 +113,4 @@ func Classify(op string, code int, native bool) (Cause, Response) {
 		return CauseRate, RespondPause
 	}
 	return CauseUnknownResponse, RespondStop
-}
-
-// RefusedSecret reports whether the library's return code means that WeCom
-// refused the secret, which counts against our address (law 8).
-func RefusedSecret(e *SDKError) bool {
-	_, respond := Classify(e.Op, e.Code, true)
-	return respond == RespondRefuse
 }

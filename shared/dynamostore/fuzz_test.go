@@ -21,20 +21,20 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// written is a view that keeps what was written last.
+// written is a view that remembers the page written last.
 type written struct {
-	decode.ViewWriter
+	decode.View
 	page decode.Decoded
 }
 
 func (w *written) WritePage(ctx context.Context, p decode.Decoded) error {
 	w.page = p
-	return w.ViewWriter.WritePage(ctx, p)
+	return w.View.WritePage(ctx, p)
 }
 
-// FuzzStoredMessages: whatever bytes WeCom's library decrypts, understood or
-// not, they become one item that DynamoDB takes, and are read from it as they
-// were (law 4).
+// FuzzStoredMessages checks that any bytes that WeCom's library decrypts, parsed
+// or not, become one item that DynamoDB takes, and are read from it unchanged
+// (law 4).
 func FuzzStoredMessages(f *testing.F) {
 	files, err := filepath.Glob("../message/testdata/golden/*.json")
 	if err != nil || len(files) == 0 {
@@ -66,8 +66,8 @@ func FuzzStoredMessages(f *testing.F) {
 	})
 }
 
-// throughTheStore archives and decodes a message, and reads its bytes from the
-// item that it becomes.
+// throughTheStore archives and decodes a message, and reads its bytes back from
+// the message's item.
 func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostore.ItemSize) {
 	t.Helper()
 	ctx, w := t.Context(), archivetest.NewWorld(t, &archivetest.Faults{})
@@ -86,21 +86,20 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
 	}
 	must(t, puller.Pull(ctx, archive.PullRequest{Corp: corp, Force: true}))
-	view := &written{ViewWriter: w.View}
-	decoder := &decode.Decoder{
-		Ledger: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Replays:  &decode.Replayer{Ledger: w.Ledger, Decodes: w.Decodes, Now: now, Log: log},
-		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Parallel: 1, Now: now, Log: log,
-	}
+	view := &written{View: w.View}
+	decoder, _ := decode.New(decode.Config{
+		Ledger: w.Ledger, Jobs: w.Ledger, Heads: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
+		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Decodes: w.Decodes, Parallel: 1, Now: now, Log: log,
+	})
 	must(t, decoder.Decode(ctx, corp, 0, decode.FirstTime))
 	if len(view.page.Messages) != 1 {
-		t.Fatalf("got %d messages and %+v aside, want one message", len(view.page.Messages), view.page.SetAside)
+		t.Fatalf("got %d messages and %+v set aside, want one message", len(view.page.Messages), view.page.SetAside)
 	}
 	want := view.page.Messages[0]
 	got, size, err := dynamostore.StoredMessage(want)
 	must(t, err)
 	if want.Raw != nil && got.Raw == nil {
-		t.Fatal("an empty message became none")
+		t.Fatal("got no bytes, want an empty message")
 	}
 	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); want.Overflow == nil && (g != w || !reflect.DeepEqual(got, want)) {
 		t.Fatalf("got %.2000s, want %.2000s", g, w)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/financesdk"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
@@ -28,6 +29,7 @@ var functions = []string{
 
 func buildLibrary(t *testing.T, options ...standin.Option) string {
 	t.Helper()
+	needs.Compiler(t)
 	path, err := standin.Build(t.Context(), t.TempDir(), options...)
 	if err != nil {
 		t.Fatal(err)

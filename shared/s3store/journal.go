@@ -1,24 +1,25 @@
 // Package s3store keeps the journal in one S3 bucket, and the files of messages
-// in another, for which see [Media]. The journal:
+// in another (see [Media]). The objects of the journal are:
 //
 //	<corp>/pages/<after, 20 digits>-<sha256>  a page, as WeCom sent it
 //	<corp>/heads/<day>.json                   the head with which a day began
 //	<corp>/messages/<sha256>                  a message too long for the table
 //
-// Every object is written only if its name is free, and never again. A page
-// carries its ledger row as metadata (after, first, last, count, at in ms,
-// prev, hash), so that the chain can be checked, and all of it but the gaps be
-// restored, from the bucket alone. If a pull dies between the journal and the
-// ledger, the page may be pulled again at another time: then the object keeps
-// the hash of the first attempt, its ledger row has another, and both follow
-// from their own "at".
+// An object is written only if its name is free, and never again. A page carries
+// its ledger row as metadata (after, first, last, count, at in ms, prev, hash).
+// With it the chain can be checked, and all of the chain except the gaps can be
+// restored, from the bucket alone.
 //
-// The store writes without being able to read: a name that is taken says by
-// its digest what is there, and S3 has checked the digest of every upload.
-// What somebody else may have put there shows on reading.
+// If a pull crashes between the journal and the ledger, the page may be pulled
+// again at another time. Then the object keeps the hash of the first attempt and
+// its ledger row has another hash; each follows from its own "at".
 //
-// S3 answers 403 in place of 404 to a role that may not list the bucket;
-// reading therefore needs s3:ListBucket, or what is missing looks forbidden.
+// Writing needs no right to read. The digest in a taken name says which bytes the
+// object has, and S3 has checked the digest of every upload. Reading finds an
+// object that another writer has put under the name.
+//
+// Reading needs s3:ListBucket: without that right S3 answers 403 for an object
+// that does not exist.
 package s3store
 
 import (
@@ -44,7 +45,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// Client is what the package needs of [*s3.Client].
+// Client is what [Journal] needs of [*s3.Client].
 type Client interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
@@ -52,8 +53,8 @@ type Client interface {
 
 var _ Client = (*s3.Client)(nil)
 
-// Journal is an [archive.Journal] in a bucket. Encryption, object lock and
-// versions are the bucket's to set.
+// Journal is an [archive.Journal] in a bucket. The bucket's own settings decide
+// on encryption, object lock and versions.
 type Journal struct {
 	client Client
 	bucket string
@@ -61,7 +62,7 @@ type Journal struct {
 
 var _ archive.Journal = (*Journal)(nil)
 
-// NewJournal makes a journal of the bucket.
+// NewJournal keeps the journal in the given bucket.
 func NewJournal(client Client, bucket string) *Journal {
 	return &Journal{client: client, bucket: bucket}
 }
@@ -105,8 +106,8 @@ func (j *Journal) Message(ctx context.Context, corp string, o archive.Overflow) 
 	return j.get(ctx, messageName(corp, o), o.Size, o.Sum)
 }
 
-// headJSON is the stored form of a head. Numbers that may be above 2^53 are
-// strings, for readers of other languages.
+// headJSON is the stored form of a head. Numbers that may exceed 2^53 are strings,
+// because many JSON readers lose their last digits.
 type headJSON struct {
 	V    int       `json:"v"`
 	Corp string    `json:"corp"`
@@ -118,8 +119,9 @@ type headJSON struct {
 
 const headFormat = 1
 
-// PutHead implements [archive.Journal]. The first head of a day stays: a later
-// one comes from a pull that could not note that it had written it.
+// PutHead implements [archive.Journal]. The first head of a day stays. A later
+// head comes from a pull that follows a crash: the crashed pull had written the
+// head and had not recorded that.
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	name := headName(head.Corp, day)
 	body, err := json.Marshal(headJSON{
@@ -132,11 +134,11 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 	return j.put(ctx, object{name: name, contentType: "application/json", sum: digest(body), body: body})
 }
 
-// Head reads a day's head; [archive.ErrNotFound], or [archive.ErrCorrupt] if
-// the object is no head of that corp.
+// Head reads a day's head; [archive.ErrNotFound]. It answers
+// [archive.ErrCorrupt] if the object is not a head of that corp.
 func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
 	name := headName(corp, day)
-	const enough = 4 << 10 // a head has some 250 bytes
+	const enough = 4 << 10 // a head has about 250 bytes
 	body, err := j.read(ctx, name, enough)
 	if err != nil {
 		return archive.Head{}, err
@@ -146,7 +148,7 @@ func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archi
 		return archive.Head{}, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
 	if h.V > headFormat {
-		return archive.Head{}, fmt.Errorf("read %s: written by a newer version, in format %d: this version reads up to %d", name, h.V, headFormat)
+		return archive.Head{}, fmt.Errorf("read %s: format %d of a newer version; this version reads formats up to %d", name, h.V, headFormat)
 	}
 	return archive.Head{Corp: h.Corp, Last: h.Last, Rows: h.Rows, Hash: h.Hash, At: h.At.UTC()}, nil
 }
@@ -163,7 +165,7 @@ func messageName(corp string, o archive.Overflow) string {
 	return corp + "/messages/" + o.Sum
 }
 
-// object is what is put under a name that may be free.
+// object is what put writes.
 type object struct {
 	name, contentType string
 	sum               string // hex SHA-256 of body
@@ -171,12 +173,15 @@ type object struct {
 	metadata          map[string]string
 }
 
-// put refuses bytes that do not have the digest that the ledger will have, and
-// lets S3 refuse those that change under way.
+// put writes an object if its name is free. It refuses bytes that do not have the
+// digest that the ledger will have. S3 refuses bytes that change on their way.
+//
+// A crash after it leaves an object without a ledger row; the next attempt finds
+// the name taken.
 func (j *Journal) put(ctx context.Context, o object) error {
 	sum := sha256.Sum256(o.body)
 	if hex.EncodeToString(sum[:]) != o.sum {
-		return fmt.Errorf("write %s: the bytes do not have the digest given", o.name)
+		return fmt.Errorf("write %s: bytes differ from the given digest", o.name)
 	}
 	_, err := j.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket:         &j.bucket,
@@ -196,8 +201,8 @@ func (j *Journal) put(ctx context.Context, o object) error {
 	return nil
 }
 
-// retryRaces tries again after the 409 that S3 may answer while another write
-// of the same name is under way.
+// retryRaces tries again after a 409. S3 may answer 409 during another write of
+// the same name.
 func retryRaces(o *s3.Options) {
 	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
 }
@@ -213,8 +218,8 @@ func (j *Journal) get(ctx context.Context, name string, size int, sum string) ([
 	return body, nil
 }
 
-// read returns at most limit bytes; an object that is longer is not what was
-// stored.
+// read returns an object of at most limit bytes. A longer object is not what was
+// stored: [archive.ErrCorrupt].
 func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, err error) {
 	out, err := j.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &j.bucket, Key: &name})
 	var absent *types.NoSuchKey
@@ -224,7 +229,7 @@ func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, e
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	// Everything worth knowing was said by Read.
+	// Read has reported every error that matters.
 	defer func() { _ = out.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(out.Body, int64(limit)+1))
 	if err != nil {

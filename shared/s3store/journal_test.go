@@ -34,13 +34,13 @@ func newJournal(t *testing.T) (*s3store.Journal, *s3.Client, string) {
 	return s3store.NewJournal(client, bucket), client, bucket
 }
 
-func TestConformance(t *testing.T) {
+func TestJournalConformance(t *testing.T) {
 	archivetest.TestJournal(t, func(t testing.TB) archivetest.JournalStore {
 		return s3store.NewJournal(s3.NewFromConfig(awstest.Config(t)), awstest.Bucket(t))
 	})
 }
 
-// names lists what is in the bucket.
+// names lists the objects of the bucket.
 func names(t *testing.T, client *s3.Client, bucket string) string {
 	t.Helper()
 	out, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
@@ -54,7 +54,7 @@ func names(t *testing.T, client *s3.Client, bucket string) string {
 	return strings.Join(all, " ")
 }
 
-func TestNamesAndMetadata(t *testing.T) {
+func TestJournalNamesAndMetadata(t *testing.T) {
 	j, client, bucket := newJournal(t)
 	head := archive.NewHead(corp)
 	head.Last = 41
@@ -87,7 +87,7 @@ func TestNamesAndMetadata(t *testing.T) {
 	}
 }
 
-func TestNothingIsOverwritten(t *testing.T) {
+func TestTakenNameIsNotOverwritten(t *testing.T) {
 	j, client, bucket := newJournal(t)
 	page := []byte("page")
 	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
@@ -96,10 +96,10 @@ func TestNothingIsOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := j.PutPage(t.Context(), row, page); err != nil {
-		t.Errorf("a taken name: got error %v, want none", err)
+		t.Errorf("taken name: got error %v, want none", err)
 	}
 	if _, err := j.Page(t.Context(), row); !errors.Is(err, archive.ErrCorrupt) {
-		t.Errorf("got error %v, want %v: the object was replaced", err, archive.ErrCorrupt)
+		t.Errorf("got error %v, want %v, because the object keeps its first bytes", err, archive.ErrCorrupt)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestForeignBytesAreCorrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := j.Head(t.Context(), corp, "2025-03-15"); err == nil || errors.Is(err, archive.ErrCorrupt) || !strings.Contains(err.Error(), "newer version") {
-		t.Errorf("head of the next format: got %v, want it refused as a newer version's", err)
+		t.Errorf("head of the next format: got %v, want an error that names a newer version", err)
 	}
 }
 
@@ -147,18 +147,19 @@ func TestWrongDigestIsNotStored(t *testing.T) {
 	page := []byte("page")
 	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
 	if err := j.PutPage(t.Context(), row, []byte("pagE")); err == nil {
-		t.Error("other bytes: got no error")
+		t.Error("bytes that differ from the digest: got no error")
 	}
 	row.Sum = "x"
 	if err := j.PutPage(t.Context(), row, page); err == nil {
-		t.Error("no digest: got no error")
+		t.Error("digest without the right form: got no error")
 	}
 	if got := names(t, client, bucket); got != "" {
 		t.Errorf("got objects %s, want none", got)
 	}
 }
 
-// scripted is S3 answering with fixed statuses, one after the other.
+// scripted is an S3 that answers with the given statuses in order, and repeats
+// the last one.
 func scripted(t *testing.T, answers ...string) (*s3.Client, *atomic.Int32) {
 	var calls atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -187,7 +188,7 @@ func scripted(t *testing.T, answers ...string) (*s3.Client, *atomic.Int32) {
 	return client, &calls
 }
 
-func TestAnswersOfS3(t *testing.T) {
+func TestJournalReadsAnswersOfS3(t *testing.T) {
 	page := []byte("page")
 	row := archivetest.PageRow(archive.NewHead(corp), page, 1, 1, 1, at)
 	for _, c := range []struct {
@@ -196,24 +197,24 @@ func TestAnswersOfS3(t *testing.T) {
 		wantErr   bool
 		wantCalls int32
 	}{
-		{"taken", []string{"412 PreconditionFailed"}, false, 1},
-		{"another write under way", []string{"409 ConditionalRequestConflict", "200"}, false, 2},
-		{"another write that wins", []string{"409 ConditionalRequestConflict", "412 PreconditionFailed"}, false, 2},
+		{"taken name", []string{"412 PreconditionFailed"}, false, 1},
+		{"another write at the same time, which loses", []string{"409 ConditionalRequestConflict", "200"}, false, 2},
+		{"another write at the same time, which wins", []string{"409 ConditionalRequestConflict", "412 PreconditionFailed"}, false, 2},
 		{"busy", []string{"503 SlowDown", "200"}, false, 2},
 		{"forbidden", []string{"403 AccessDenied"}, true, 1},
-		{"damaged under way", []string{"400 BadDigest"}, true, 1},
+		{"bytes damaged on their way", []string{"400 BadDigest"}, true, 1},
 	} {
 		client, calls := scripted(t, c.answers...)
 		err := s3store.NewJournal(client, "bucket").PutPage(t.Context(), row, page)
 		if (err != nil) != c.wantErr || calls.Load() != c.wantCalls {
-			t.Errorf("%s: got error %v after %d calls, want an error %v after %d", c.name, err, calls.Load(), c.wantErr, c.wantCalls)
+			t.Errorf("%s: got error %v after %d calls, want error=%v after %d", c.name, err, calls.Load(), c.wantErr, c.wantCalls)
 		}
 	}
 	for answer, want := range map[string]error{"404 NoSuchKey": archive.ErrNotFound, "403 AccessDenied": nil, "404 NoSuchBucket": nil} {
 		client, _ := scripted(t, answer)
 		_, err := s3store.NewJournal(client, "bucket").Page(t.Context(), row)
 		if err == nil || errors.Is(err, archive.ErrNotFound) != (want != nil) || errors.Is(err, archive.ErrCorrupt) {
-			t.Errorf("reading, %s: got error %v, want it to be %v", answer, err, want)
+			t.Errorf("read, %s: got error %v, want %v (nil: any other error)", answer, err, want)
 		}
 	}
 }
@@ -223,6 +224,6 @@ func TestMissingBucketIsNotMissingPage(t *testing.T) {
 	j := s3store.NewJournal(client, awstest.Name(t))
 	row := archivetest.PageRow(archive.NewHead(corp), []byte("page"), 1, 1, 1, at)
 	if _, err := j.Page(t.Context(), row); err == nil || errors.Is(err, archive.ErrNotFound) {
-		t.Errorf("got error %v, want another than %v", err, archive.ErrNotFound)
+		t.Errorf("got error %v, want an error other than %v", err, archive.ErrNotFound)
 	}
 }

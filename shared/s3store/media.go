@@ -36,9 +36,9 @@ var _ MediaClient = (*s3.Client)(nil)
 //
 //	<corp>/files/<sha256 of the sdkfileid>  a file, as WeCom gave it
 //
-// Every object is stored as bytes of no type; how a reader gets them is said
-// in each link. What the upload of a part keeps of it is its checksum alone,
-// so memory does not grow with the file.
+// Every object is stored as bytes without a type; each link says how a reader
+// gets them. An upload keeps nothing of a part in memory, so memory does not grow
+// with the file.
 type Media struct {
 	client MediaClient
 	bucket string
@@ -46,7 +46,7 @@ type Media struct {
 
 var _ media.Store = (*Media)(nil)
 
-// NewMedia uses the bucket of that name.
+// NewMedia keeps files in the given bucket.
 func NewMedia(client MediaClient, bucket string) *Media {
 	return &Media{client: client, bucket: bucket}
 }
@@ -91,8 +91,8 @@ func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number 
 	return nil
 }
 
-// CompleteUpload implements [media.Store]. What S3 lists is what counts:
-// the caller needs to remember no more than how many parts there are.
+// CompleteUpload implements [media.Store]. It completes the parts that S3 lists,
+// so the caller remembers only their number and size.
 func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error {
 	name := fileName(corp, id)
 	var done []types.CompletedPart
@@ -110,7 +110,7 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		}
 	}
 	if len(done) != parts || sum != size {
-		return fmt.Errorf("complete %s: %d parts with %d bytes in place of %d with %d: %w", name, len(done), sum, parts, size, archive.ErrCorrupt)
+		return fmt.Errorf("complete %s: got %d parts of %d bytes, want %d of %d: %w", name, len(done), sum, parts, size, archive.ErrCorrupt)
 	}
 	_, err := m.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket: &m.bucket, Key: &name, UploadId: &upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
@@ -121,8 +121,8 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 	return nil
 }
 
-// OpenFile implements [media.Store]. That S3 says an object is absent,
-// and not that it is forbidden, takes the right to list the bucket.
+// OpenFile implements [media.Store]. It needs s3:ListBucket: without that right
+// S3 answers 403 for an object that does not exist.
 func (m *Media) OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error) {
 	name := fileName(corp, id)
 	out, err := m.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &m.bucket, Key: &name})
@@ -145,7 +145,7 @@ func (m *Media) AbortUpload(ctx context.Context, corp, id, upload string) error 
 	return nil
 }
 
-// absentUpload makes S3's answer about an upload that it does not have
+// absentUpload turns S3's error for an upload that does not exist into
 // [archive.ErrNotFound].
 func absentUpload(err error) error {
 	if api := smithy.APIError(nil); errors.As(err, &api) && api.ErrorCode() == "NoSuchUpload" {
@@ -154,22 +154,26 @@ func absentUpload(err error) error {
 	return err
 }
 
-// Links makes links to files. It signs by itself and asks S3 nothing.
+// Links makes links to files. It signs them itself, without a call to S3.
 type Links struct {
 	client *s3.PresignClient
 	bucket string
 }
 
-// NewLinks links to the files of a [Media] with the same bucket.
+// NewLinks makes links to the files of a [Media] with the same bucket.
 func NewLinks(client *s3.PresignClient, bucket string) *Links {
 	return &Links{client: client, bucket: bucket}
 }
 
-// LongestLink is how long a link may be good.
+// LongestLink is the longest lifetime that [Links.Link] accepts. How long a link
+// lives is the caller's decision: this is only what the bucket's owner allows.
 const LongestLink = 5 * time.Minute
 
-// shown are the types that a browser may show where the link stands. All
-// others are saved, under no type that it would run.
+// ErrLifetime: the requested lifetime of a link exceeds [LongestLink].
+var ErrLifetime = errors.New("link lifetime too long")
+
+// shown are the types that a browser may show inline, with their extensions. The
+// browser saves files of any other type, under a type that it never runs.
 var shown = map[media.Type]string{
 	media.JPEG:  "jpg",
 	media.PNG:   "png",
@@ -183,16 +187,20 @@ var shown = map[media.Type]string{
 	media.AMRWB: "awb",
 }
 
-// Link makes a link to a file that is stored, good for ttl, at most
-// [LongestLink]. The object is named by f.Corp and f.ID alone: who found f
-// under a corp gets a link to that corp's file and to no other. It answers
-// [archive.ErrNotFound] for a file that is not stored.
+// Link makes a link to a stored file that lives for ttl, and for at least a
+// second. It answers [ErrLifetime] if ttl exceeds [LongestLink], and
+// [archive.ErrNotFound] for a file without an object.
 //
-// The type is what the file's first bytes show, if it is one that is shown;
-// what the message calls the file becomes no more than a name to save it under.
+// f.Corp and f.ID alone name the object: a caller that found f under a corp gets
+// a link to that corp's file and to no other file. The type is the type of the
+// file's first bytes, if browsers may show it. The name that the message gives
+// the file is used only as the name to save it under.
 func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (string, error) {
+	if ttl > LongestLink {
+		return "", fmt.Errorf("link to file %s for %s: %w: limit %s", f.ID, ttl, ErrLifetime, LongestLink)
+	}
 	if f.Stored == nil {
-		return "", fmt.Errorf("link to file %s: it is %s: %w", f.ID, f.State, archive.ErrNotFound)
+		return "", fmt.Errorf("link to file %s in state %s: %w", f.ID, f.State, archive.ErrNotFound)
 	}
 	contentType, disposition := plainBytes, "attachment"
 	ext, ok := shown[f.Stored.Type]
@@ -205,7 +213,7 @@ func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (stri
 		ResponseContentType:        &contentType,
 		ResponseContentDisposition: aws.String(disposition + "; " + saveAs(f, ext)),
 		ResponseCacheControl:       aws.String("private, max-age=300"),
-	}, s3.WithPresignExpires(min(max(ttl, time.Second), LongestLink)))
+	}, s3.WithPresignExpires(max(ttl, time.Second)))
 	if err != nil {
 		return "", fmt.Errorf("link to file %s: %w", f.ID, err)
 	}
@@ -217,8 +225,8 @@ const (
 	longestExt  = 10
 )
 
-// saveAs is the parameters of a Content-Disposition that name the file (RFC
-// 6266): one that every program understands, and the real name.
+// saveAs makes the parameters of a Content-Disposition that name the file (RFC
+// 6266): a plain name that every program reads, and the real name.
 func saveAs(f media.File, ext string) string {
 	name := safeName(f.Name)
 	if name == "" {
@@ -241,9 +249,9 @@ func saveAs(f media.File, ext string) string {
 	return `filename="` + plain + `"; filename*=UTF-8''` + percent(name)
 }
 
-// safeName is a name without folders, control characters (those that turn the
-// direction of text included, which hide an extension), dots and spaces at
-// either end, and characters that file systems refuse.
+// safeName is a name without folders, control characters, dots and spaces at
+// either end, and characters that file systems refuse. Characters that turn the
+// direction of text can hide an extension and count as control characters.
 func safeName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
@@ -256,7 +264,7 @@ func safeName(name string) string {
 	}, strings.ToValidUTF8(name, ""))
 	name = strings.Trim(name, " .")
 	if runes := []rune(name); len(runes) > longestName {
-		// The end has the extension.
+		// Cut before the extension.
 		ext := ""
 		if dot := strings.LastIndexByte(name, '.'); dot > 0 && len(name)-dot-1 <= longestExt {
 			ext = name[dot:]
@@ -276,7 +284,7 @@ func safeExt(ext string) string {
 	return ext
 }
 
-// percent writes all bytes that RFC 5987 does not allow as they are.
+// percent encodes each byte that RFC 5987 does not allow in plain form.
 func percent(s string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&+-.^_`|~"
 	var b strings.Builder

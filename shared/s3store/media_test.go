@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -21,7 +22,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/s3store"
 )
 
-// readable is a store whose objects can be read back.
+// readable is a store whose objects the conformance suite can read back.
 type readable struct {
 	*s3store.Media
 	t      testing.TB
@@ -50,8 +51,9 @@ func TestMediaConformance(t *testing.T) {
 	archivetest.TestFileStore(t, newMedia(t))
 }
 
-// S3's answers about uploads that are gone: moto answers some with 500.
-func TestLostUploads(t *testing.T) {
+// S3's answers about uploads that do not exist. The answers are scripted because
+// moto answers some of these calls with 500.
+func TestMissingUploadIsNotFound(t *testing.T) {
 	for answer, want := range map[string]error{"404 NoSuchUpload": archive.ErrNotFound, "403 AccessDenied": nil, "404 NoSuchBucket": nil} {
 		client, _ := scripted(t, answer)
 		m := s3store.NewMedia(client, "bucket")
@@ -60,11 +62,11 @@ func TestLostUploads(t *testing.T) {
 			"complete": m.CompleteUpload(t.Context(), corp, "id", "upload", 1, 1),
 		} {
 			if err == nil || errors.Is(err, archive.ErrNotFound) != (want != nil) {
-				t.Errorf("%s, %s: got %v, want it to be %v", call, answer, err, want)
+				t.Errorf("%s, %s: got %v, want %v (nil: any other error)", call, answer, err, want)
 			}
 		}
 		if err := m.AbortUpload(t.Context(), corp, "id", "upload"); (err == nil) != (want != nil) {
-			t.Errorf("abort, %s: got %v", answer, err)
+			t.Errorf("abort, %s: got error %v, want error=%v", answer, err, want == nil)
 		}
 	}
 }
@@ -75,6 +77,15 @@ func file(name, ext string, is media.Type) media.File {
 	}
 }
 
+// link is a link to a file, and what it makes a browser do.
+type link struct {
+	what       string
+	file       media.File
+	wantType   string
+	wantInline bool
+	wantName   string
+}
+
 // What a browser gets from a link, through S3.
 func TestLinks(t *testing.T) {
 	m := newMedia(t)
@@ -83,63 +94,72 @@ func TestLinks(t *testing.T) {
 	if err := m.PutFile(t.Context(), corp, media.ID("x"), []byte(body)); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		what       string
-		file       media.File
-		wantType   string
-		wantInline bool
-		wantName   string
-	}{
+	for _, c := range []link{
 		{"a picture", file("", "jpg", media.JPEG), "image/jpeg", true, "file-2d711642.jpg"},
-		{"a picture that calls itself a page", file("x.html", "html", media.PNG), "image/png", true, "x.html"},
+		{"a picture named like a page", file("x.html", "html", media.PNG), "image/png", true, "x.html"},
 		{"a page", file("x.html", "html", media.Other), "application/octet-stream", false, "x.html"},
-		{"a page that calls itself a picture", file("x.jpg", "jpg", media.Other), "application/octet-stream", false, "x.jpg"},
+		{"a page named like a picture", file("x.jpg", "jpg", media.Other), "application/octet-stream", false, "x.jpg"},
 		{"a drawing", file("", "svg", media.Other), "application/octet-stream", false, "file-2d711642.svg"},
 		{"voice", file("", "", media.AMR), "audio/amr", true, "file-2d711642.amr"},
-		{"voice that no page plays by itself", file("", "amr", media.SILK), "application/octet-stream", false, "file-2d711642.amr"},
+		{"voice that browsers do not play", file("", "amr", media.SILK), "application/octet-stream", false, "file-2d711642.amr"},
 		{"a film", file("片子", "mp4", media.MP4), "video/mp4", true, "片子.mp4"},
 		{"sound", file("", "", media.M4A), "audio/mp4", true, "file-2d711642.m4a"},
 		{"folders", file("../../etc/passwd", "", media.Other), "application/octet-stream", false, "_.._etc_passwd"},
 		{"other folders", file(`C:\a\b.exe`, "exe", media.Other), "application/octet-stream", false, "C__a_b.exe"},
 		{"hidden", file(" ...bashrc. ", "", media.Other), "application/octet-stream", false, "bashrc"},
 		{"control characters", file("a\r\nSet-Cookie: x=1\x00\x7f.txt", "", media.Other), "application/octet-stream", false, "aSet-Cookie_ x=1.txt"},
-		{"turned around", file("x\u202efdp.exe", "", media.Other), "application/octet-stream", false, "xfdp.exe"},
+		{"text direction turned", file("x\u202efdp.exe", "", media.Other), "application/octet-stream", false, "xfdp.exe"},
 		{"quotes and percents", file(`a"b\c%41;d.txt`, "", media.Other), "application/octet-stream", false, "a_b_c%41_d.txt"},
-		{"no UTF-8", file("a\xff\xfeb.txt", "", media.Other), "application/octet-stream", false, "ab.txt"},
+		{"invalid UTF-8", file("a\xff\xfeb.txt", "", media.Other), "application/octet-stream", false, "ab.txt"},
 		{"long", file(strings.Repeat("长", 300)+".xlsx", "", media.Other), "application/octet-stream", false, strings.Repeat("长", 115) + ".xlsx"},
 		{"only dots", file("....", "../sh", media.Other), "application/octet-stream", false, "file-2d711642"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			link, err := links.Link(t.Context(), c.file, time.Minute)
+			url, err := links.Link(t.Context(), c.file, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link, nil)
-			if err != nil {
-				t.Fatal(err)
+			if status, got := get(t, url); status != http.StatusOK || got != body {
+				t.Fatalf("got %d, %q", status, got)
 			}
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = resp.Body.Close() }()
-			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body || resp.StatusCode != http.StatusOK {
-				t.Fatalf("got %s, %q, %v", resp.Status, got, err)
-			}
-			// moto does not answer with these headers; S3 does (GetObject,
-			// "Overriding response header values").
-			q := query(t, link)
-			if got := q.Get("response-content-type"); got != c.wantType {
-				t.Errorf("got type %q, want %q", got, c.wantType)
-			}
-			disposition, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
-			if err != nil || (disposition == "inline") != c.wantInline || disposition != "inline" && disposition != "attachment" {
-				t.Errorf("got %q, %v; want inline %v", disposition, err, c.wantInline)
-			}
-			if params["filename"] != c.wantName {
-				t.Errorf("got name %q, want %q", params["filename"], c.wantName)
-			}
+			c.check(t, url)
 		})
+	}
+}
+
+// get follows a link.
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	got, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(got)
+}
+
+// check reads the headers that the link requests. S3 answers with these headers
+// (GetObject, "Overriding response header values"); moto does not.
+func (c link) check(t *testing.T, url string) {
+	t.Helper()
+	q := query(t, url)
+	if got := q.Get("response-content-type"); got != c.wantType {
+		t.Errorf("got type %q, want %q", got, c.wantType)
+	}
+	disposition, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
+	if err != nil || (disposition == "inline") != c.wantInline || disposition != "inline" && disposition != "attachment" {
+		t.Errorf("got disposition %q, %v; want inline=%v", disposition, err, c.wantInline)
+	}
+	if params["filename"] != c.wantName {
+		t.Errorf("got name %q, want %q", params["filename"], c.wantName)
 	}
 }
 
@@ -152,10 +172,9 @@ func query(t *testing.T, link string) url.Values {
 	return u.Query()
 }
 
-func TestLinksEnd(t *testing.T) {
-	m := newMedia(t)
-	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
-	for ttl, want := range map[time.Duration]string{time.Minute: "60", time.Hour: "300", 0: "1", -time.Hour: "1"} {
+func TestLinksExpire(t *testing.T) {
+	links := newLinks()
+	for ttl, want := range map[time.Duration]string{time.Minute: "60", s3store.LongestLink: "300", 0: "1", -time.Hour: "1"} {
 		link, err := links.Link(t.Context(), file("", "", media.Other), ttl)
 		if err != nil {
 			t.Fatal(err)
@@ -166,10 +185,27 @@ func TestLinksEnd(t *testing.T) {
 	}
 }
 
-// The row decides the object: nothing that a message says reaches the path.
-func TestLinksAreOfTheRowsCorp(t *testing.T) {
-	m := newMedia(t)
-	links := s3store.NewLinks(s3.NewPresignClient(m.client), m.bucket)
+// A lifetime above the limit is refused by name, and never shortened.
+func TestLinkLifetimeIsBounded(t *testing.T) {
+	links := newLinks()
+	for _, ttl := range []time.Duration{s3store.LongestLink + time.Nanosecond, time.Hour} {
+		if link, err := links.Link(t.Context(), file("", "", media.Other), ttl); !errors.Is(err, s3store.ErrLifetime) || link != "" {
+			t.Errorf("%s: got %q, %v; want %v", ttl, link, err, s3store.ErrLifetime)
+		}
+	}
+}
+
+// newLinks makes links without a server: a link is signed without a call.
+func newLinks() *s3store.Links {
+	return s3store.NewLinks(s3.NewPresignClient(s3.New(s3.Options{
+		Region: "cn-north-1", Credentials: credentials.NewStaticCredentialsProvider("made", "up", ""),
+	})), "bucket")
+}
+
+// Corp and id of the row decide the object. Texts of the message never reach the
+// path.
+func TestLinkPathComesFromTheRow(t *testing.T) {
+	links := newLinks()
 	f := file("../../ww9999999999999999/files/x", "../ww9999999999999999", media.Other)
 	f.SDKFileID, f.Kind = "../../y", "../../z"
 	link, err := links.Link(t.Context(), f, time.Minute)
@@ -181,7 +217,7 @@ func TestLinksAreOfTheRowsCorp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "/" + corp + "/files/" + f.ID; !strings.HasSuffix(u.Path, want) || strings.Contains(u.Path, "..") {
-		t.Errorf("got path %s, want the end %s", u.Path, want)
+		t.Errorf("got path %s, want it to end in %s", u.Path, want)
 	}
 	for _, state := range []media.State{media.Waiting, media.Expired, media.Failed} {
 		f := file("", "", media.Other)

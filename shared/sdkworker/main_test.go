@@ -1,23 +1,19 @@
 package sdkworker_test
 
 import (
-	"context"
 	"crypto/rand"
 	"debug/elf"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
@@ -28,13 +24,6 @@ const (
 	corpID     = "ww0123456789abcdef"
 	secretText = "Archive-Secret_of-the-tests"
 )
-
-// built is what the tests run: a worker as it is shipped and variants of the
-// stand-in.
-var built struct {
-	worker                                     string
-	library, strict, leaky, lacking, wrongArch string
-}
 
 // TestMain plays three parts, told by its only argument, which no test run has
 // but which sdkworker gives to a worker: the tests, a worker that breaks the
@@ -48,50 +37,20 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "doomed parent" {
 		os.Exit(doomedParent(os.Args[2], os.Args[3]))
 	}
-	dir, err := os.MkdirTemp("", "sdkworker-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	if err := build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.RemoveAll(dir)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(built.Main(m))
 }
 
-func build(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	built.worker = filepath.Join(dir, "worker")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", built.worker, "github.com/yunduo-scrm/archive/layers/finance-sdk/worker")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the worker: %w: %s", err, out)
-	}
-	other := elf.EM_AARCH64
+// The variants of the stand-in.
+func strict(t testing.TB) string  { return built.Library(t, standin.InitChecksSecret()) }
+func leaky(t testing.TB) string   { return built.Library(t, standin.Leaky()) }
+func lacking(t testing.TB) string { return built.Library(t, standin.Without("IsMediaDataFinish")) }
+
+// foreign is for another machine.
+func foreign(t testing.TB) string {
 	if runtime.GOARCH == "arm64" {
-		other = elf.EM_X86_64
+		return built.Library(t, standin.ForMachine(elf.EM_X86_64))
 	}
-	for path, options := range map[*string][]standin.Option{
-		&built.library:   nil,
-		&built.strict:    {standin.InitChecksSecret()},
-		&built.leaky:     {standin.Leaky()},
-		&built.lacking:   {standin.Without("IsMediaDataFinish")},
-		&built.wrongArch: {standin.ForMachine(other)},
-	} {
-		sub, err := os.MkdirTemp(dir, "")
-		if err != nil {
-			return err
-		}
-		if *path, err = standin.Build(ctx, sub, options...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return built.Library(t, standin.ForMachine(elf.EM_AARCH64))
 }
 
 // weCom is as much of WeCom as the library needs. What its answers mean is
@@ -156,7 +115,7 @@ func identity() sdkworker.Identity {
 // newPool makes a pool that ends with the test. edit may be nil.
 func newPool(t testing.TB, edit func(*sdkworker.Config)) *sdkworker.Pool {
 	t.Helper()
-	cfg := sdkworker.Config{Worker: built.worker, Library: built.library}
+	cfg := sdkworker.Config{Worker: built.Worker(t), Library: built.Library(t)}
 	if edit != nil {
 		edit(&cfg)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
@@ -77,14 +78,14 @@ func TestAnUnusableLibraryIsNamed(t *testing.T) {
 		why                   archive.LibraryFault
 		note                  string
 	}{
-		{"no library", built.worker, "/nowhere/lib.so", archive.LibraryMissing, "/nowhere/lib.so"},
-		{"another machine's", built.worker, built.wrongArch, archive.LibraryMachine, "is for EM_"},
-		{"no shared object", built.worker, text, archive.LibraryMachine, "no shared object"},
-		{"a program", built.worker, built.worker, archive.LibraryMachine, "shared object"},
-		{"a function is missing", built.worker, built.lacking, archive.LibrarySymbol, "lacks IsMediaDataFinish"},
-		{"no worker", "/nowhere/worker", built.library, archive.LibraryWorker, "/nowhere/worker"},
-		{"the worker is no program", text, built.library, archive.LibraryWorker, "text.so"},
-		{"another program as worker", "/bin/false", built.library, archive.LibraryWorker, "exit status 1"},
+		{"no library", built.Worker(t), "/nowhere/lib.so", archive.LibraryMissing, "/nowhere/lib.so"},
+		{"another machine's", built.Worker(t), foreign(t), archive.LibraryMachine, "is for EM_"},
+		{"no shared object", built.Worker(t), text, archive.LibraryMachine, "no shared object"},
+		{"a program", built.Worker(t), built.Worker(t), archive.LibraryMachine, "shared object"},
+		{"a function is missing", built.Worker(t), lacking(t), archive.LibrarySymbol, "lacks IsMediaDataFinish"},
+		{"no worker", "/nowhere/worker", built.Library(t), archive.LibraryWorker, "/nowhere/worker"},
+		{"the worker is no program", text, built.Library(t), archive.LibraryWorker, "text.so"},
+		{"another program as worker", "/bin/false", built.Library(t), archive.LibraryWorker, "exit status 1"},
 		{"a worker of another version", self, "bad worker: version", archive.LibraryProtocol, "version 2"},
 		{"a worker that says no hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
 		{"a worker that talks nonsense", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
@@ -189,7 +190,7 @@ func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
 	}
 	_, url := startWeCom(t)
 	s := newSession(t, func(c *sdkworker.Config) {
-		c.Library, c.Proxy, c.ProxyPassword = built.strict, url, secret.New("user:proxy-password")
+		c.Library, c.Proxy, c.ProxyPassword = strict(t), url, secret.New("user:proxy-password")
 	})
 	decrypt(t, s, "x")
 	pid := s.PID()
@@ -204,7 +205,7 @@ func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := built.worker + "\x00" + built.strict + "\x00"; string(cmdline) != want {
+	if want := built.Worker(t) + "\x00" + strict(t) + "\x00"; string(cmdline) != want {
 		t.Errorf("arguments: got %q, want %q", cmdline, want)
 	}
 	var status []byte
@@ -237,7 +238,7 @@ func TestTheChildDiesWithItsParent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.worker, built.library)
+	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.Worker(t), built.Library(t))
 	parent.WaitDelay = 5 * time.Second
 	out, err := parent.StdoutPipe()
 	if err != nil {

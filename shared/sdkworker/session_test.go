@@ -173,7 +173,7 @@ func TestInitFailsInBothModes(t *testing.T) {
 	refused := sdkworker.Identity{CorpID: corpID, Secret: secret.New("wrong")}
 
 	t.Run("asked at Init, refused", func(t *testing.T) {
-		p := newPool(t, func(c *sdkworker.Config) { c.Proxy, c.Library = url, built.strict })
+		p := newPool(t, func(c *sdkworker.Config) { c.Proxy, c.Library = url, strict(t) })
 		s := p.Session(corpID, refused)
 		for range 2 {
 			_, err := s.ChatData(t.Context(), 0, 10)
@@ -188,7 +188,7 @@ func TestInitFailsInBothModes(t *testing.T) {
 		decrypt(t, p.Session(corpID, identity()), "with the right secret")
 	})
 	t.Run("asked at Init, out of reach", func(t *testing.T) {
-		s := newSession(t, func(c *sdkworker.Config) { c.Proxy, c.Library = "http://127.0.0.1:1", built.strict })
+		s := newSession(t, func(c *sdkworker.Config) { c.Proxy, c.Library = "http://127.0.0.1:1", strict(t) })
 		_, err := s.ChatData(t.Context(), 0, 10)
 		wantCode(t, err, "Init", 10001)
 	})
@@ -211,7 +211,7 @@ func TestInitFailsInBothModes(t *testing.T) {
 func TestTheProxyReachesInitWithItsPassword(t *testing.T) {
 	w, url := startWeCom(t)
 	s := newSession(t, func(c *sdkworker.Config) {
-		c.Library, c.Proxy, c.ProxyPassword = built.strict, url, secret.New("user:p@ss/wörd:2")
+		c.Library, c.Proxy, c.ProxyPassword = strict(t), url, secret.New("user:p@ss/wörd:2")
 	})
 	decrypt(t, s, "x")
 	const want = "Basic dXNlcjpwQHNzL3fDtnJkOjI="
@@ -288,7 +288,7 @@ func TestADeathBetweenCallsIsNobodysCrash(t *testing.T) {
 
 func TestALeakIsBounded(t *testing.T) {
 	const calls, maxRSS = 100_000, 64 << 20
-	s := newSession(t, func(c *sdkworker.Config) { c.Library, c.MaxRSS = built.leaky, maxRSS })
+	s := newSession(t, func(c *sdkworker.Config) { c.Library, c.MaxRSS = leaky(t), maxRSS })
 	key, message := sealed(`{"msgid":"1"}`)
 	pids := make(map[int]bool)
 	var largest int64

@@ -1,9 +1,9 @@
-// Package snsnotify tells people about companies by an SNS topic: one message
-// for each change, or for many that are the same, in Chinese and English, which
-// names every company with its cause, and the mend. Who gets it (mail, a chat robot, a queue) is decided by the
-// topic's subscriptions.
+// Package snsnotify notifies people of companies whose health changed, by an SNS
+// topic. A message is about one change, or about many changes to the same health.
+// It names every company, the cause and the remedy, in Chinese and English. The
+// topic's subscriptions decide the receivers: mail, a chat robot, a queue.
 //
-// A message holds names, codes and times; no chat, key or secret.
+// A message holds names, codes and times. It holds no chat, key or secret.
 package snsnotify
 
 import (
@@ -23,14 +23,14 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// Client is what the package needs of [*sns.Client].
+// Client is the part of [*sns.Client] that the package uses.
 type Client interface {
 	Publish(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
 }
 
 var _ Client = (*sns.Client)(nil)
 
-// Notifier is an [watch.Notifier]. Safe for concurrent use.
+// Notifier is a [watch.Notifier]. Safe for concurrent use.
 type Notifier struct {
 	client Client
 	topic  string
@@ -39,16 +39,15 @@ type Notifier struct {
 
 var _ watch.Notifier = (*Notifier)(nil)
 
-// New makes a notifier for the topic with that ARN. stack is the name that
-// subjects begin with, so that a reader of several stacks' messages can tell
-// them apart.
+// New makes a notifier for the topic with that ARN. Subjects begin with stack, so
+// that the messages of several stacks differ.
 func New(client Client, topic, stack string) *Notifier {
 	return &Notifier{client: client, topic: topic, stack: stack}
 }
 
-// Notify implements [watch.Notifier]. A message has room for 200 companies,
-// whatever there is to say of each; what SNS does not take, as too long, is an
-// error, so that nobody counts as told who is not named.
+// Notify implements [watch.Notifier]. A message has room for 200 companies with
+// the longest possible text about each. If SNS still refuses a message as too
+// long, Notify fails: then no company counts as notified.
 func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 	subject, body := n.subject(changes), message(changes)
 	attribute := func(v string) types.MessageAttributeValue {
@@ -57,36 +56,36 @@ func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 	}
 	in := &sns.PublishInput{
 		TopicArn: &n.topic, Subject: &subject, Message: &body,
-		// For subscriptions that want some messages only.
+		// Subscriptions can filter by these.
 		MessageAttributes: map[string]types.MessageAttributeValue{"health": attribute(string(changes[0].To))},
 	}
 	if len(changes) == 1 {
 		in.MessageAttributes["corp"] = attribute(changes[0].Corp)
 	}
 	if _, err := n.client.Publish(ctx, in); err != nil {
-		return fmt.Errorf("publish a notice: %w", err)
+		return fmt.Errorf("publish notice: %w", err)
 	}
 	return nil
 }
 
-// subject is ASCII, of less than 100 characters and one line: SNS takes no
-// other.
+// subject makes the subject: one line of ASCII with less than 100 characters,
+// because SNS refuses any other.
 func (n *Notifier) subject(changes []watch.Change) string {
-	who := changes[0].Corp
+	companies := changes[0].Corp
 	if len(changes) > 1 {
-		who = strconv.Itoa(len(changes)) + " companies"
+		companies = strconv.Itoa(len(changes)) + " companies"
 	}
 	s := strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, fmt.Sprintf("[%s] %s: %s", n.stack, who, changes[0].To))
+	}, fmt.Sprintf("[%s] %s: %s", n.stack, companies, changes[0].To))
 	return s[:min(len(s), 99)]
 }
 
-// message names every company with what there is to say of it: one has lines of
-// its own, each of several has one line.
+// message makes the text. The facts of a single company have a line each; each of
+// several companies has one line for all its facts.
 func message(changes []watch.Change) string {
 	var b strings.Builder
 	first := changes[0]
@@ -96,7 +95,7 @@ func message(changes []watch.Change) string {
 		fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
 	}
 	text := textOf(first.To)
-	fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n%s\n\n", text.whatZH, text.mendZH, text.what, text.mend)
+	fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n%s\n\n", text.whatZH, text.remedyZH, text.what, text.remedy)
 	if len(changes) == 1 {
 		for _, f := range facts(first) {
 			fmt.Fprintf(&b, "%-10s %s\n", f.label, f.text)
@@ -115,7 +114,7 @@ func message(changes []watch.Change) string {
 
 type fact struct{ label, text string }
 
-// facts are what the cause alone does not say.
+// facts lists the facts that the general text about the health lacks.
 func facts(c watch.Change) []fact {
 	all := []fact{{"health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
 	add := func(label, format string, args ...any) {
@@ -132,7 +131,7 @@ func facts(c watch.Change) []fact {
 		}
 		add("cause", "%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
 		if t.FromIP != "" {
-			add("address", "%s, as WeCom saw it", t.FromIP)
+			add("address", "%s, as seen by WeCom", t.FromIP)
 		}
 		if step := t.Cause.Step(); step != 0 {
 			add("set-up", "step %d", step)
@@ -156,7 +155,7 @@ func facts(c watch.Change) []fact {
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		why = append(why, fmt.Sprintf("%s: %d", reason, reasons[reason]))
 	}
-	add("rows", "%d%s set aside, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
+	add("records", "%d%s set aside, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
 	if len(versions) > 0 {
 		slices.Sort(versions)
 		add("no key", "for version %s", someOf(versions))
@@ -164,8 +163,8 @@ func facts(c watch.Change) []fact {
 	return all
 }
 
-// someOf lists the first few: a company may lack hundreds, and share the
-// message with others.
+// someOf lists the first few versions: a company may lack hundreds, and the
+// message may be about many companies.
 func someOf(versions []uint32) string {
 	const few = 10
 	if len(versions) <= few {
@@ -174,7 +173,8 @@ func someOf(versions []uint32) string {
 	return fmt.Sprintf("%s and %d more", strings.Trim(fmt.Sprint(versions[:few]), "[]"), len(versions)-few)
 }
 
-// oneLine keeps a company's name from looking like another line.
+// oneLine removes line breaks, so that a company's name cannot imitate a line of
+// the message.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -29,7 +29,7 @@ func change(to watch.Health) watch.Change {
 	return watch.Change{Corp: "ww0123456789abcdef", Name: "云朵课堂", From: watch.Well, To: to, At: at, Left: 100 * time.Hour}
 }
 
-// sent keeps what would have been published.
+// sent keeps what was published.
 type sent struct {
 	in  []*sns.PublishInput
 	err error
@@ -52,8 +52,8 @@ func notify(t *testing.T, changes ...watch.Change) *sns.PublishInput {
 	return s.in[0]
 }
 
-// A message goes to the topic, and from there to whoever subscribes.
-func TestTopic(t *testing.T) {
+// A message goes to the topic, and from the topic to its subscriptions.
+func TestNoticeReachesTheTopic(t *testing.T) {
 	cfg, ctx := awstest.Config(t), t.Context()
 	topics, queues := sns.NewFromConfig(cfg), sqs.NewFromConfig(cfg)
 	name, queue := awstest.Name(t), awstest.Queue(t)
@@ -95,7 +95,7 @@ func TestTopic(t *testing.T) {
 	}
 }
 
-func TestRowsSetAside(t *testing.T) {
+func TestNoticeCountsRecordsSetAside(t *testing.T) {
 	c := change(watch.SetAside)
 	c.MoreSetAside = true
 	for i := range 4 {
@@ -110,8 +110,7 @@ func TestRowsSetAside(t *testing.T) {
 	}
 }
 
-// Companies that share a message are all named in it, each with what there is
-// to say of it, in a line.
+// A message about many companies has a line for each, with the company's facts.
 func TestManyCompaniesAreOneMessage(t *testing.T) {
 	var changes []watch.Change
 	for i := range 200 {
@@ -139,7 +138,8 @@ func TestManyCompaniesAreOneMessage(t *testing.T) {
 	}
 }
 
-// 200 companies fit into what SNS takes, if all there could be is said of each.
+// A message about 200 companies with the longest possible facts fits into SNS's
+// limit.
 func TestLongestMessageFits(t *testing.T) {
 	var changes []watch.Change
 	for i := range 200 {
@@ -166,7 +166,7 @@ func TestLongestMessageFits(t *testing.T) {
 }
 
 // SNS refuses a subject that is not short printable ASCII.
-func TestSubject(t *testing.T) {
+func TestSubjectIsShortASCII(t *testing.T) {
 	c := change("云\n朵")
 	var s sent
 	if err := snsnotify.New(&s, "arn", strings.Repeat("n", 120)).Notify(t.Context(), []watch.Change{c}); err != nil {
@@ -186,7 +186,7 @@ func TestNameIsOneLine(t *testing.T) {
 	}
 }
 
-func TestFailure(t *testing.T) {
+func TestFailedPublishIsReported(t *testing.T) {
 	s := sent{err: errors.New("throttled")}
 	err := snsnotify.New(&s, "arn", "archive").Notify(t.Context(), []watch.Change{change(watch.Well)})
 	if err == nil || !strings.Contains(err.Error(), "throttled") {
@@ -194,9 +194,9 @@ func TestFailure(t *testing.T) {
 	}
 }
 
-// Every cause and health of the domain has words here.
+// Every cause and every health of the domain has a text.
 func TestEveryHealthHasWords(t *testing.T) {
-	nobody := *notify(t, change("unheard_of")).Message
+	unknown := *notify(t, change("unheard_of")).Message
 	found := 0
 	for _, file := range []string{"trouble.go", "watch/health.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), "../archive/"+file, nil, 0)
@@ -216,8 +216,8 @@ func TestEveryHealthHasWords(t *testing.T) {
 				t.Fatal(err)
 			}
 			found++
-			if got := *notify(t, change(watch.Health(value))).Message; strings.Split(got, "\n")[2] == strings.Split(nobody, "\n")[2] {
-				t.Errorf("%s has no words", spec.Names[0])
+			if got := *notify(t, change(watch.Health(value))).Message; strings.Split(got, "\n")[2] == strings.Split(unknown, "\n")[2] {
+				t.Errorf("%s has no text", spec.Names[0])
 			}
 			return true
 		})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
@@ -109,6 +110,7 @@ func ownNetworkOf(ips, proxy string) map[string]string {
 // buildFor leaves what sam build would of a function.
 func buildFor(t *testing.T, dir string, machine elf.Machine) {
 	t.Helper()
+	needs.Compiler(t)
 	to := filepath.Join(dir, ".aws-sam/build/PullFunction")
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		t.Fatal(err)

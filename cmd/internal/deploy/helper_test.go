@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 const root = "../../.."
@@ -62,7 +64,12 @@ func deployments(t *testing.T) []deployment {
 // with the command that helps, where a package is missing.
 func python(t *testing.T, program, module, pip string, out any) {
 	t.Helper()
-	if err := exec.CommandContext(t.Context(), "python3", "-c", "import "+module).Run(); err != nil {
+	needs.Python(t)
+	python, err := aws.Python()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.CommandContext(t.Context(), python, "-c", "import "+module).Run(); err != nil {
 		t.Fatalf("python3 or its %s is missing: python3 -m pip install '%s'", module, pip)
 	}
 	in, err := json.Marshal(map[string]any{"template": root + "/template.yaml", "deployments": deployments(t)})
@@ -73,7 +80,7 @@ func python(t *testing.T, program, module, pip string, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", string(source))
+	cmd := exec.CommandContext(t.Context(), python, "-c", string(source))
 	// The program has a moto of its own, within it: services that are running
 	// for other tests are not to be asked.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_ENDPOINT_URL") })
@@ -154,6 +161,7 @@ var (
 // stacks translates and creates every deployment, once for all tests.
 func stacks(t *testing.T) []stack {
 	t.Helper()
+	needs.Python(t)
 	stacksOnce.Do(func() {
 		python(t, "stacks.py", "moto, samtranslator", "moto[server]' 'aws-sam-translator>=1.110", &stacksMade)
 	})

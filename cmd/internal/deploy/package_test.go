@@ -23,6 +23,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
@@ -121,6 +122,7 @@ func TestLayerWithoutLibrary(t *testing.T) {
 // archive up, chat, and read what they said. Every function, asked directly,
 // answers. And whatever the functions ask of AWS meanwhile, their roles grant.
 func TestPackages(t *testing.T) {
+	needs.Servers(t)
 	t.Parallel()
 	dir := scratch(t)
 	putLibrary(t, dir)
@@ -254,6 +256,7 @@ func unzip(t *testing.T, zipped []byte, to string) {
 
 // The same source makes the same bytes, wherever it lies.
 func TestBuildsAreReproducible(t *testing.T) {
+	needs.Compiler(t)
 	t.Parallel()
 	// All functions are built by one rule; the worker has its own.
 	for id, program := range map[string]string{"DispatchFunction": "bootstrap", "FinanceSdkLayer": "finance-sdk/worker"} {

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
@@ -19,36 +17,7 @@ import (
 // The worker is tested as its parent meets it: as a process, over its pipes.
 // What a whole session does is tested in shared/sdkworker.
 
-var built struct{ worker, library string }
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "worker-test-")
-	if err == nil {
-		err = build(dir)
-	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-func build(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	built.worker = filepath.Join(dir, "worker")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", built.worker, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the worker: %w: %s", err, out)
-	}
-	var err error
-	built.library, err = standin.Build(ctx, dir)
-	return err
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 // peer is the parent's end of a worker.
 type peer struct {
@@ -70,7 +39,7 @@ func startWorker(t *testing.T) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), built.worker, built.library)
+	cmd := exec.CommandContext(t.Context(), built.Worker(t), built.Library(t))
 	cmd.Env = []string{}
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut}
 	cmd.WaitDelay = 5 * time.Second
@@ -216,19 +185,19 @@ func TestAParentOfAnotherVersionIsTold(t *testing.T) {
 
 func TestCheckTellsWhatALibraryIs(t *testing.T) {
 	check := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(t.Context(), built.worker, args...).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), built.Worker(t), args...).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := check("check", built.library, runtime.GOARCH); err != nil || !strings.Contains(out, "all 17 functions") {
+	if out, err := check("check", built.Library(t), runtime.GOARCH); err != nil || !strings.Contains(out, "all 17 functions") {
 		t.Errorf("a good library: got %q and %v", out, err)
 	}
-	if out, err := check("check", built.worker, runtime.GOARCH); err == nil || !strings.Contains(out, "shared object") {
+	if out, err := check("check", built.Worker(t), runtime.GOARCH); err == nil || !strings.Contains(out, "shared object") {
 		t.Errorf("a program: got %q and %v, want an error that says so", out, err)
 	}
 	if out, err := check(); err == nil || !strings.Contains(out, "want a library") {
 		t.Errorf("no arguments: got %q and %v, want what to give", out, err)
 	}
-	if out, err := check(built.library); err == nil || !strings.Contains(out, "read a request") {
+	if out, err := check(built.Library(t)); err == nil || !strings.Contains(out, "read a request") {
 		t.Errorf("started by hand: got %q and %v, want an error", out, err)
 	}
 }

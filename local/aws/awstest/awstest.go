@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 // services start at the first test that needs them. There is no Stop: they
@@ -35,15 +36,22 @@ var services = sync.OnceValues(func() (*aws.Services, error) {
 	return aws.Start(context.Background(), aws.Options{})
 })
 
-// Config is an SDK configuration for the local services. It fails the test if
-// they cannot be started; it never skips.
-func Config(t testing.TB) sdk.Config {
+// Services are the local services. The test fails if they cannot be started;
+// only make unit leaves the test out.
+func Services(t testing.TB) *aws.Services {
 	t.Helper()
+	needs.Servers(t)
 	s, err := services()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Config()
+	return s
+}
+
+// Config is an SDK configuration for the local services.
+func Config(t testing.TB) sdk.Config {
+	t.Helper()
+	return Services(t).Config()
 }
 
 // Name makes a name that nothing else in the services has, good for tables,

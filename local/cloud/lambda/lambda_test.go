@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,31 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
 )
 
-var binary string // the compiled testdata/function
-
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "lambda-test-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "bootstrap")
-	build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", binary, "./testdata/function")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building the test function: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 // syncBuffer is a buffer that may be read while it is written.
 type syncBuffer struct {
@@ -67,7 +46,7 @@ func function(t *testing.T, change func(*lambda.Config)) (*lambda.Function, *syn
 	out := &syncBuffer{}
 	cfg := lambda.Config{
 		Name: "tested", ARN: "arn:aws-cn:lambda:cn-north-1:123456789012:function:tested",
-		Binary: binary, Handler: "bootstrap", MemorySize: 256, Timeout: time.Minute,
+		Binary: built.Function(t, "./testdata/function"), Handler: "bootstrap", MemorySize: 256, Timeout: time.Minute,
 		LogFormat: "JSON", LogLevel: "INFO", Env: map[string]string{"OWN": "value"},
 		// One instance only: a process is stopped a moment before its instance
 		// counts as idle, and the next event would start another.
@@ -159,7 +138,7 @@ func TestEnvironment(t *testing.T) {
 	for _, want := range []string{
 		"OWN=value", "AWS_LAMBDA_FUNCTION_NAME=tested", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_LAMBDA_LOG_LEVEL=INFO", "_HANDLER=bootstrap", "TZ=:UTC", "LANG=en_US.UTF-8",
-		"LAMBDA_TASK_ROOT=" + filepath.Dir(binary), "PATH=/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+		"LAMBDA_TASK_ROOT=" + filepath.Dir(built.Function(t, "./testdata/function")), "PATH=/usr/local/bin:/usr/bin/:/bin:/opt/bin",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is missing", want)

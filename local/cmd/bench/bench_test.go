@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
@@ -65,6 +66,7 @@ func TestChosen(t *testing.T) {
 // full page of mixed chats, lists and ledger counted, even on the first page of
 // a day.
 func TestMessagesAreCheap(t *testing.T) {
+	needs.Servers(t)
 	dir := t.TempDir()
 	library, err := standin.Build(t.Context(), dir)
 	if err != nil {

@@ -8,11 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
@@ -45,11 +49,9 @@ Each flag can be given by the environment too: -api-port as LOCAL_API_PORT.
 func parseConfig(args []string, getenv func(string) string, help io.Writer) (config, error) {
 	var c config
 	f := flag.NewFlagSet("cloud", flag.ContinueOnError)
-	f.SetOutput(help)
-	f.Usage = func() {
-		fmt.Fprint(help, about)
-		f.PrintDefaults()
-	}
+	// A mistake is one sentence, not the whole list of flags.
+	f.SetOutput(io.Discard)
+	f.Usage = func() {}
 	f.StringVar(&c.root, "root", ".", "`folder` of the repository, with template.yaml and build/")
 	f.StringVar(&c.data, "data", "", "`folder` in which tables, journal and secrets are kept from run to run; without it all is removed at the end")
 	f.IntVar(&c.apiPort, "api-port", 8080, "port of the API; 0 takes a free one, as for all ports")
@@ -69,53 +71,119 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	f.DurationVar(&c.idleAfter, "idle-after", time.Minute, "how long an idle instance of a function lives")
 	f.IntVar(&c.failureSpeed, "failure-speed", 1, "divides the time until failed messages of a queue come again")
 	f.BoolVar(&c.verbose, "v", false, "print more of what happens")
-	if err := f.Parse(args); err != nil {
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(help, about)
+		f.SetOutput(help)
+		f.PrintDefaults()
 		return c, err
+	case err != nil:
+		return c, explain(f, err)
 	}
 	given := map[string]bool{}
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	var errs []error
 	f.VisitAll(func(fl *flag.Flag) {
-		name := "LOCAL_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
+		name := variable(fl.Name)
 		if v := getenv(name); v != "" && !given[fl.Name] {
 			if err := fl.Value.Set(v); err != nil {
-				_ = fl.Value.Set(fl.DefValue) // which is a value: one mistake, one word about it
-				errs = append(errs, fmt.Errorf("%s is %q: %w", name, v, err))
+				_ = fl.Value.Set(fl.DefValue) // a valid value, so that one mistake gives one error
+				errs = append(errs, fmt.Errorf("%s is %q: want %s", name, v, kind(fl)))
 			}
 		}
 	})
-	wrong := func(bad bool, text string) {
+	// name is how the value of a flag was given.
+	name := func(flagName string) string {
+		if !given[flagName] && getenv(variable(flagName)) != "" {
+			return variable(flagName)
+		}
+		return "-" + flagName
+	}
+	wrong := func(bad bool, flagName, text string, args ...any) {
 		if bad {
-			errs = append(errs, errors.New(text))
+			errs = append(errs, errors.New(name(flagName)+fmt.Sprintf(text, args...)))
 		}
 	}
-	wrong(f.NArg() > 0, fmt.Sprintf("unknown argument %q; -h lists the flags", f.Arg(0)))
-	for name, port := range c.ports() {
-		wrong(port < 0 || port > 65535, name+" is no port")
+	if f.NArg() > 0 {
+		errs = append(errs, fmt.Errorf("unknown argument %q; -h lists the flags", f.Arg(0)))
 	}
-	wrong(c.rate <= 0, "-rate must be above 0; -no-chat is silence")
-	wrong(c.once < 0, "-once cannot be negative")
-	wrong(c.failureSpeed < 1, "-failure-speed must be at least 1")
-	wrong(c.tick < 0 || c.notify < 0 || c.idleAfter <= 0, "a duration is negative")
-	wrong(c.once > 0 && c.wecom != "", "-once needs the simulated WeCom")
-	wrong(c.once > 0 && c.data != "", "-once begins with nothing: it cannot have -data")
-	wrong(c.wecom != "" && !isURL(c.wecom, "http", "socks5"), "-wecom is no URL such as http://127.0.0.1:9000 or socks5://127.0.0.1:9000")
-	wrong(c.wecomAPI != "" && !isURL(c.wecomAPI, "https", "http"), "-wecom-api is no URL such as https://qyapi.weixin.qq.com")
-	wrong(c.wecomAPI != "" && c.wecom == "", "-wecom-api is for -wecom")
-	wrong(c.corps != "" && c.wecom == "", "-corps is for -wecom; the simulated companies get tokens anyway")
+	ports := c.ports()
+	for i, p := range ports {
+		wrong(p.number < 0 || p.number > 65535, p.flag, " is %d: want a port from 0 to 65535", p.number)
+		for _, other := range ports[:i] {
+			wrong(p.number != 0 && p.number == other.number, p.flag, " is %d, and so is %s: want another port, or 0 for a free one", p.number, name(other.flag))
+		}
+	}
+	wrong(c.tick < 0, "tick", " is %v: want a duration of 0 or more", c.tick)
+	wrong(c.notify < 0, "notify", " is %v: want a duration of 0 or more", c.notify)
+	wrong(c.library != "" && !isFile(c.library), "sdk-library", " is %q: want the path of a file", c.library)
+	wrong(c.worker != "" && !isFile(c.worker), "sdk-worker", " is %q: want the path of a file", c.worker)
+	wrong(c.data != "" && isFile(c.data), "data", " is %q, a file: want a folder, which is made if missing", c.data)
+	wrong(!isFile(filepath.Join(c.root, "template.yaml")), "root", " is %q: want the folder of the repository, which has template.yaml", c.root)
+	wrong(c.idleAfter <= 0, "idle-after", " is %v: want a duration above 0", c.idleAfter)
+	wrong(c.rate <= 0, "rate", " is %v: want a number above 0; -no-chat is silence", c.rate)
+	wrong(c.once < 0, "once", " is %d: want a number of messages, 0 or more", c.once)
+	wrong(c.failureSpeed < 1, "failure-speed", " is %d: want a whole number of 1 or more", c.failureSpeed)
+	wrong(c.once > 0 && c.wecom != "", "once", " needs the simulated WeCom, and %s names another", name("wecom"))
+	wrong(c.once > 0 && c.data != "", "once", " begins with nothing, and %s keeps what there was", name("data"))
+	wrong(c.wecom != "" && !isURL(c.wecom, "http", "socks5"), "wecom", " is %q: want a URL such as http://127.0.0.1:9000 or socks5://127.0.0.1:9000", c.wecom)
+	wrong(c.wecomAPI != "" && !isURL(c.wecomAPI, "https", "http"), "wecom-api", " is %q: want a URL such as https://qyapi.weixin.qq.com", c.wecomAPI)
+	wrong(c.wecomAPI != "" && c.wecom == "", "wecom-api", " needs -wecom, which is missing")
+	wrong(c.corps != "" && c.wecom == "", "corps", " needs -wecom, which is missing; the simulated companies get tokens anyway")
 	return c, errors.Join(errs...)
 }
 
+// variable is the environment variable of a flag.
+func variable(flagName string) string {
+	return "LOCAL_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// kind says which values a flag takes.
+func kind(fl *flag.Flag) string {
+	switch fl.Value.(flag.Getter).Get().(type) {
+	case bool:
+		return "true or false"
+	case int:
+		return "a whole number"
+	case float64:
+		return "a number"
+	case time.Duration:
+		return "a duration such as 30s or 5m"
+	}
+	return "text"
+}
+
+// badValue is how package flag words a value that a flag does not take.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]+): `)
+
+// explain adds to a mistake of the command line what would be right.
+func explain(f *flag.FlagSet, err error) error {
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil && f.Lookup(m[2]) != nil {
+		return fmt.Errorf("-%s is %q: want %s", m[2], m[1], kind(f.Lookup(m[2])))
+	}
+	return fmt.Errorf("%w; -h lists the flags", err)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
+}
+
+type port struct {
+	flag   string
+	number int
+}
+
 // ports are those that flags choose.
-func (c config) ports() map[string]int {
-	return map[string]int{"-api-port": c.apiPort, "-control-port": c.controlPort, "-wecom-port": c.wecomPort, "-queue-port": c.queuePort}
+func (c config) ports() []port {
+	return []port{{"api-port", c.apiPort}, {"control-port", c.controlPort}, {"wecom-port", c.wecomPort}, {"queue-port", c.queuePort}}
 }
 
 // portFlag names the flag of an address.
 func (c config) portFlag(addr net.Addr) string {
-	for name, port := range c.ports() {
-		if addr.String() == address(port) {
-			return name
+	for _, p := range c.ports() {
+		if addr.String() == address(p.number) {
+			return "-" + p.flag
 		}
 	}
 	return "the flag for it (-h lists them)"
@@ -127,7 +195,9 @@ func isURL(s string, schemes ...string) bool {
 	return err == nil && u.Host != "" && strings.Trim(u.Path, "/") == "" && slices.Contains(schemes, u.Scheme)
 }
 
-func (c config) options(log *slog.Logger) cloud.Options {
+// options are those of the cloud. progress takes what the start does that needs
+// minutes the first time.
+func (c config) options(log *slog.Logger, progress func(line string)) cloud.Options {
 	o := cloud.Options{
 		Root: c.root, Data: c.data,
 		GatewayAddr: address(c.apiPort), ControlAddr: address(c.controlPort), WeComAddr: address(c.wecomPort), QueueAddr: address(c.queuePort),
@@ -139,8 +209,12 @@ func (c config) options(log *slog.Logger) cloud.Options {
 	if c.wecomAPI != "" {
 		o.Env = map[string]string{"WECOM_API": c.wecomAPI}
 	}
-	if c.verbose {
-		o.ServiceLog = func(line string) { log.Info("service says", "line", line) }
+	o.ServiceLog = func(line string) {
+		if aws.IsProgress(line) {
+			progress(line)
+		} else if c.verbose {
+			log.Info("service says", "line", line)
+		}
 	}
 	return o
 }

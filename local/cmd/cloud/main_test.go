@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 // These tests start whole clouds with services of their own, as make run does,
@@ -31,6 +33,7 @@ type running struct {
 
 func begun(t *testing.T, args ...string) *running {
 	t.Helper()
+	needs.Servers(t)
 	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // begin starts the cloud and lets the companies set the archive up.
 func begin(ctx context.Context, cfg config, screen *screen, log *slog.Logger) (*cloud.Cloud, error) {
 	screen.say("starting DynamoDB Local, moto and the functions ...")
-	c, err := cloud.Start(ctx, cfg.options(log))
+	c, err := cloud.Start(ctx, cfg.options(log, func(line string) { screen.say("%s ...", line) }))
 	if err == nil && c.Sim != nil {
 		if err = setUp(ctx, c, screen); err != nil {
 			c.Stop()

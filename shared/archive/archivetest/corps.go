@@ -24,7 +24,7 @@ type Corps struct {
 }
 
 type corpItems struct {
-	corp     *archive.Corp // nil: only keys and such, never registered
+	corp     *archive.Corp // nil: the corp was never registered
 	keys     map[string]archive.Key
 	bindings map[uint32]archive.Binding
 	events   []archive.Event
@@ -32,12 +32,12 @@ type corpItems struct {
 
 var _ CorpStore = (*Corps)(nil)
 
-// NewCorps makes an empty one.
+// NewCorps makes an empty store.
 func NewCorps(t testing.TB, f *Faults) *Corps {
 	return &Corps{t: t, faults: f, corps: make(map[string]*corpItems)}
 }
 
-// of is called with mu held.
+// of returns what is stored of the corp. The caller holds mu.
 func (c *Corps) of(id string) *corpItems {
 	i, ok := c.corps[id]
 	if !ok {
@@ -84,11 +84,12 @@ func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
 	}
 }
 
-// CreateCorp registers a corp; [archive.ErrExists].
+// CreateCorp registers a corp. It returns [archive.ErrExists] if the corp is
+// registered.
 func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
 	return write(ctx, c.faults, "Corps.CreateCorp", corp.ID, func() error {
 		if !archive.ValidCorpID(corp.ID) {
-			c.t.Errorf("CreateCorp of %q, which is no corpid", corp.ID)
+			c.t.Errorf("CreateCorp of %q, which is not a corpid", corp.ID)
 		}
 		for _, at := range []*time.Time{&corp.CreatedAt, &corp.EnabledAt, &corp.SecretSetAt, &corp.CallbackAt} {
 			*at = kept(*at)
@@ -103,7 +104,8 @@ func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
 	})
 }
 
-// change alters a registered corp; [archive.ErrNotFound].
+// change changes a registered corp. It returns [archive.ErrNotFound] for a corp
+// that is not registered.
 func (c *Corps) change(ctx context.Context, method, id string, do func(*archive.Corp)) error {
 	return write(ctx, c.faults, "Corps."+method, id, func() error {
 		c.mu.Lock()
@@ -117,13 +119,15 @@ func (c *Corps) change(ctx context.Context, method, id string, do func(*archive.
 	})
 }
 
-// Rename gives the corp another name; [archive.ErrNotFound].
+// Rename gives the corp another name. It returns [archive.ErrNotFound] for a corp
+// that is not registered.
 func (c *Corps) Rename(ctx context.Context, id, name string) error {
 	return c.change(ctx, "Rename", id, func(corp *archive.Corp) { corp.Name = name })
 }
 
-// SetEnabled switches pulling on or off; [archive.ErrNotFound]. EnabledAt
-// becomes at the first time that it is switched on.
+// SetEnabled switches pulling on or off. The first time that it is switched on,
+// EnabledAt becomes at. It returns [archive.ErrNotFound] for a corp that is not
+// registered.
 func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
 	return c.change(ctx, "SetEnabled", id, func(corp *archive.Corp) {
 		if enabled && corp.EnabledAt.IsZero() {
@@ -133,15 +137,17 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time
 	})
 }
 
-// SetSecret notes that an archive secret was saved; [archive.ErrNotFound].
+// SetSecret notes that an archive secret was saved. It returns
+// [archive.ErrNotFound] for a corp that is not registered.
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	return c.change(ctx, "SetSecret", id, func(corp *archive.Corp) {
 		corp.SecretPrefix, corp.SecretSetAt = prefix, kept(at)
 	})
 }
 
-// TouchCallback notes that an authentic callback arrived, unless one was noted
-// less than [archive.CallbackTouch] before; [archive.ErrNotFound].
+// TouchCallback notes that an authentic callback arrived. It notes nothing if less
+// than [archive.CallbackTouch] has passed since the last note. It returns
+// [archive.ErrNotFound] for a corp that is not registered.
 func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) error {
 	return c.change(ctx, "TouchCallback", id, func(corp *archive.Corp) {
 		if at.Sub(corp.CallbackAt) >= archive.CallbackTouch {
@@ -150,10 +156,11 @@ func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) erro
 	})
 }
 
-// AddKey adds a key, in one transaction with making it the one to copy if
-// makeCurrent: then the corp's CurrentKey must still be prevCurrent, else
-// [archive.ErrConflict]. [archive.ErrExists] if the key is there, before
-// anything else; [archive.ErrNotFound] if the corp is not.
+// AddKey adds a key. If makeCurrent, the same transaction makes it the corp's
+// CurrentKey. The errors, in the order in which they are checked:
+//   - [archive.ErrExists]: the corp has the key
+//   - [archive.ErrNotFound]: the corp is not registered
+//   - [archive.ErrConflict]: makeCurrent, and CurrentKey differs from prevCurrent
 func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
 	return write(ctx, c.faults, "Corps.AddKey", id, func() error {
 		c.mu.Lock()
@@ -176,8 +183,8 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 	})
 }
 
-// Claim notes the version that a person typed for a key, 0 for none;
-// [archive.ErrNotFound].
+// Claim notes the version that a person typed for a key; 0 removes the note. It
+// returns [archive.ErrNotFound] for a key that the corp does not have.
 func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
 	return write(ctx, c.faults, "Corps.Claim", id, func() error {
 		c.mu.Lock()
@@ -231,8 +238,8 @@ func (c *Corps) Bind(ctx context.Context, id string, b archive.Binding) error {
 	})
 }
 
-// RecordEvent stores an event; the same again, at whatever time of the day,
-// changes nothing.
+// RecordEvent stores an event. The same type and body on the same day again
+// change nothing.
 func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
 	return write(ctx, c.faults, "Corps.RecordEvent", id, func() error {
 		e.At, e.Body = kept(e.At), bytes.Clone(e.Body)
@@ -249,7 +256,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) err
 	})
 }
 
-// Events lists the events of a day in the order in which they came.
+// Events lists the events of a day in the order of their times.
 func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
 	return read(ctx, c.faults, "Corps.Events", id, func() ([]archive.Event, error) {
 		c.mu.Lock()

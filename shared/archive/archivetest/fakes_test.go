@@ -18,7 +18,7 @@ const corp = "ww0123456789abcdef"
 
 var start = time.Date(2025, 3, 1, 9, 0, 0, int(7*time.Millisecond), time.UTC)
 
-// complaints is a test that collects what a fake finds wrong.
+// complaints is a test that collects the complaints of a fake.
 type complaints struct {
 	testing.TB
 	said []string
@@ -30,8 +30,8 @@ func (c *complaints) Errorf(format string, args ...any) {
 	c.said = append(c.said, fmt.Sprintf(format, args...))
 }
 
-// want checks that something was said, with the given words in it, and forgets
-// it. No words: nothing was said.
+// want checks that there was a complaint with the given words, and forgets it.
+// Without words it checks that no complaint came.
 func (c *complaints) want(t *testing.T, words string) {
 	t.Helper()
 	got := strings.Join(c.said, "; ")
@@ -80,12 +80,12 @@ func TestLedgerPolicesTheChain(t *testing.T) {
 	head := archive.NewHead(corp)
 	good := archivetest.PageRow(head, []byte("page"), 1, 2, 2, start)
 	for name, mutate := range map[string]func(*archive.Row){
-		"another's genesis": func(r *archive.Row) { r.Prev = archive.GenesisHash("other") },
-		"hash not its own":  func(r *archive.Row) { r.Count++ },
-		"goes back":         func(r *archive.Row) { r.Last = 0; r.Hash = archive.ChainHash(*r) },
-		"leaves a hole":     func(r *archive.Row) { r.After = 1; r.Hash = archive.ChainHash(*r) },
-		"already decoded":   func(r *archive.Row) { r.State = archive.RowDecoded },
-		"another corp":      func(r *archive.Row) { r.Corp = "ww11111111"; r.Hash = archive.ChainHash(*r) },
+		"genesis of another corp": func(r *archive.Row) { r.Prev = archive.GenesisHash("other") },
+		"hash of other fields":    func(r *archive.Row) { r.Count++ },
+		"ends before it begins":   func(r *archive.Row) { r.Last = 0; r.Hash = archive.ChainHash(*r) },
+		"skips a seq":             func(r *archive.Row) { r.After = 1; r.Hash = archive.ChainHash(*r) },
+		"already decoded":         func(r *archive.Row) { r.State = archive.RowDecoded },
+		"another corp":            func(r *archive.Row) { r.Corp = "ww11111111"; r.Hash = archive.ChainHash(*r) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &complaints{TB: t}
@@ -100,17 +100,17 @@ func TestLedgerPolicesTheChain(t *testing.T) {
 func TestViewPolicesImmutability(t *testing.T) {
 	good := archive.Message{Corp: corp, Conversation: "room:r", Time: start, MsgID: "a", Seq: 1, Raw: []byte("{}")}
 	for name, mutate := range map[string]func(*archive.Message){
-		"content":          func(m *archive.Message) { m.Raw = []byte("[]") },
-		"time":             func(m *archive.Message) { m.Time = m.Time.Add(time.Second) },
-		"conversation":     func(m *archive.Message) { m.Conversation = "room:s" },
-		"msgid":            func(m *archive.Message) { m.MsgID = "b" },
-		"key version":      func(m *archive.Message) { m.KeyVersion = 2 },
-		"time too fine":    func(m *archive.Message) { m.Time = m.Time.Add(time.Microsecond) },
-		"needless blob":    func(m *archive.Message) { m.Raw, m.Overflow = nil, &archive.Overflow{Sum: archivetest.Sum(nil)} },
-		"too long":         func(m *archive.Message) { m.Seq, m.Raw = 2, make([]byte, archive.InlineLimit+1) },
-		"another's corp":   func(m *archive.Message) { m.Corp = "ww11111111" },
-		"of a later page":  func(m *archive.Message) { m.After = 1 },
-		"no conversation ": func(m *archive.Message) { m.Conversation = "" },
+		"content":                     func(m *archive.Message) { m.Raw = []byte("[]") },
+		"time":                        func(m *archive.Message) { m.Time = m.Time.Add(time.Second) },
+		"conversation":                func(m *archive.Message) { m.Conversation = "room:s" },
+		"msgid":                       func(m *archive.Message) { m.MsgID = "b" },
+		"key version":                 func(m *archive.Message) { m.KeyVersion = 2 },
+		"time too fine":               func(m *archive.Message) { m.Time = m.Time.Add(time.Microsecond) },
+		"overflow of a short message": func(m *archive.Message) { m.Raw, m.Overflow = nil, &archive.Overflow{Sum: archivetest.Sum(nil)} },
+		"too long":                    func(m *archive.Message) { m.Seq, m.Raw = 2, make([]byte, archive.InlineLimit+1) },
+		"another corp":                func(m *archive.Message) { m.Corp = "ww11111111" },
+		"from a later page":           func(m *archive.Message) { m.After = 1 },
+		"no conversation":             func(m *archive.Message) { m.Conversation = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &complaints{TB: t}
@@ -178,11 +178,11 @@ func TestEveryFaultMeetsEveryCall(t *testing.T) {
 		met[fmt.Sprint(err1 != nil, err2 != nil, len(w.Pulls.Take()))]++
 	})
 	for how, want := range map[string]int{
-		"false false 1": 1, // undisturbed
-		"true false 1":  1, // the first fails
-		"true true 0":   1, // crash at the first
-		"false true 0":  2, // the second fails or crashes before
-		"false true 1":  2, // and after it took effect
+		"false false 1": 1, // without a fault
+		"true false 1":  1, // the first call fails
+		"true true 0":   1, // crash at the first call
+		"false true 0":  2, // the second call fails or crashes before it takes effect
+		"false true 1":  2, // the second call fails or crashes after it takes effect
 	} {
 		if met[how] != want {
 			t.Errorf("%s: got %d runs, want %d", how, met[how], want)
@@ -233,7 +233,7 @@ func TestLibraryAnswersAsWeCom(t *testing.T) {
 	wrong, err := openers.Opener(t.Context(), corp, "k2")
 	must(t, err)
 	if _, err := wrong.Open(sealed); err == nil {
-		t.Error("a wrong key opens")
+		t.Error("a wrong key opened the text")
 	}
 	_, err = dec.Decrypt(t.Context(), []byte(strings.Repeat("k", 88)), page.Records[0].Message)
 	var sdk *archive.SDKError

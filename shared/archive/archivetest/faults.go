@@ -9,15 +9,15 @@ import (
 	"testing"
 )
 
-// ErrInjected is the error of a fault that names no other.
+// ErrInjected is the error of a fault whose hook names no error.
 var ErrInjected = errors.New("injected fault")
 
 // Call is one call of a fake.
 type Call struct {
-	N      int    // 1 for the first since [Faults.Arm], over all fakes
+	N      int    // counts the calls of all fakes since [Faults.Arm], from 1
 	Name   string // fake and method, such as Ledger.Append
-	Corp   string // empty where a call concerns no single corp
-	Writes bool   // only such a call differs between FailsBefore and FailsAfter
+	Corp   string // empty where a call is not about a single corp
+	Writes bool   // the call changes something; only then FailsBefore and FailsAfter differ
 }
 
 // Outcome is how a call goes.
@@ -26,21 +26,21 @@ type Outcome int
 // The outcomes.
 const (
 	Works       Outcome = iota
-	FailsBefore         // nothing happened, and the caller is told so
-	FailsAfter          // it happened, and the caller is told otherwise
+	FailsBefore         // the call has no effect and returns an error
+	FailsAfter          // the call takes effect and returns an error
 )
 
 func (o Outcome) String() string {
 	return [...]string{"works", "fails before", "fails after"}[o]
 }
 
-// A Hook decides how a call goes. A nil error stands for [ErrInjected]. It is
-// called from one goroutine at a time and must not call a fake.
+// A Hook decides the outcome of a call. A nil error stands for [ErrInjected]. One
+// goroutine at a time calls it. It must not call a fake.
 type Hook func(Call) (Outcome, error)
 
-// Faults decides which calls fail. The fakes of a test share one, so that it
-// sees their calls in order. It does nothing until armed. Safe for concurrent
-// use.
+// Faults decides which calls fail. The fakes of a test share one Faults, so that
+// it sees all calls in order. It has no effect until it is armed. Safe for
+// concurrent use.
 type Faults struct {
 	mu    sync.Mutex
 	armed bool
@@ -48,23 +48,23 @@ type Faults struct {
 	calls []Call
 }
 
-// Arm starts to count and record the calls anew, and lets hook decide about
-// them; with a nil hook all work.
+// Arm forgets the recorded calls and starts to record. From then on hook decides
+// the outcome of each call. With a nil hook every call works.
 func (f *Faults) Arm(hook Hook) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.armed, f.hook, f.calls = true, hook, nil
 }
 
-// Disarm lets all calls work again, and stops recording. It is the repaired
-// network, or the process that starts after a crash.
+// Disarm lets every call work again, and stops recording. It stands for the
+// repaired network, or for the process that starts after a crash.
 func (f *Faults) Disarm() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.armed = false
 }
 
-// Calls returns the calls between the last Arm and Disarm, or now.
+// Calls returns the calls since the last Arm, up to Disarm.
 func (f *Faults) Calls() []Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,7 +105,8 @@ func write(ctx context.Context, f *Faults, name, corp string, do func() error) e
 	return err
 }
 
-// run does nothing once the context has ended, as the real adapters.
+// run makes a call with the outcome that the hook decides. Like the real adapters
+// it has no effect after ctx has ended.
 func run[T any](ctx context.Context, f *Faults, c Call, do func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -122,7 +123,7 @@ func run[T any](ctx context.Context, f *Faults, c Call, do func() (T, error)) (T
 	return v, err
 }
 
-// FailNth is a hook for one fault: the nth call.
+// FailNth is a hook with which only the nth call fails.
 func FailNth(n int, o Outcome) Hook {
 	return func(c Call) (Outcome, error) {
 		if c.N == n {
@@ -132,8 +133,8 @@ func FailNth(n int, o Outcome) Hook {
 	}
 }
 
-// CrashAt is a hook for the end of the process: the nth call has the outcome,
-// and of what the process would have done then, nothing happens.
+// CrashAt is a hook for a crash of the process: the nth call has the outcome, and
+// no later call has an effect.
 func CrashAt(n int, o Outcome) Hook {
 	return func(c Call) (Outcome, error) {
 		switch {
@@ -146,23 +147,25 @@ func CrashAt(n int, o Outcome) Hook {
 	}
 }
 
-// EveryFault runs a scenario with every fault that it can meet. The scenario
-// prepares its world, calls arm, does what is under test, taking errors as
-// they come, calls [Faults.Disarm], does it again as a retry would, and checks
-// that all is as if nothing had happened.
+// EveryFault runs a scenario with every fault that it can meet. A scenario does
+// these steps:
+//  1. It prepares its world and calls arm.
+//  2. It does what is under test, and ignores errors.
+//  3. It calls [Faults.Disarm] and does the same again, as a retry would.
+//  4. It checks that everything is as if no call had failed.
 //
-// It runs once undisturbed to learn the calls, then, as a subtest each, with
-// every call failing before and (where it writes) after it took effect, alone
-// and as the end of the process.
+// The first run has no fault; it records the calls. Then each call fails in
+// subtests of its own: before it takes effect, and if it writes also after, each
+// time alone and as the last call before a crash.
 func EveryFault(t *testing.T, scenario func(t *testing.T, f *Faults, arm func())) {
 	t.Helper()
 	var calls []Call
-	ok := t.Run("undisturbed", func(t *testing.T) {
+	ok := t.Run("without a fault", func(t *testing.T) {
 		f := &Faults{}
 		scenario(t, f, func() { f.Arm(nil) })
 		calls = f.Calls()
 		if len(calls) == 0 {
-			t.Error("the scenario makes no call between arm and Disarm")
+			t.Error("scenario without a call between arm and Disarm")
 		}
 	})
 	if !ok {

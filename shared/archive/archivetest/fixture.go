@@ -21,19 +21,23 @@ type DecodeFixture struct {
 	Consents *Consents
 	Decoder  *decode.Decoder
 	Replayer *decode.Replayer
+	Config   decode.Config // of both; see Configure
+}
+
+// Configure replaces the decoder and the replayer by new ones.
+func (d *DecodeFixture) Configure(cfg decode.Config) {
+	d.Config = cfg
+	d.Decoder, d.Replayer = decode.New(cfg)
 }
 
 func NewDecodeFixture(t testing.TB, f *Faults) *DecodeFixture {
 	b := NewFixture(t, f)
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	d := &DecodeFixture{Fixture: b, Consents: NewConsents(t, f)}
-	d.Replayer = &decode.Replayer{Ledger: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Decodes: b.Decodes, Now: b.Clock.Now, Log: log}
-	d.Decoder = &decode.Decoder{
-		Ledger: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Replays: d.Replayer, Consents: d.Consents, Files: b.Files, Media: b.Media, Parallel: 2, Now: b.Clock.Now, Log: log,
-	}
-	d.Replayer.Decode = d.Decoder.Decode
-	d.Replayer.Verify = (&decode.Verifier{Decoder: d.Decoder, View: b.View}).Page
+	d.Configure(decode.Config{
+		Ledger: b.Ledger, Jobs: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
+		Consents: d.Consents, Files: b.Files, Media: b.Media, Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
+	})
 	return d
 }
 
@@ -130,7 +134,7 @@ func NewFixture(t testing.TB, f *Faults) *Fixture {
 	b := &Fixture{World: w, T: t, Clock: &Clock{now: Start}}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Puller = &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Journal: w.Journal,
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: b.Clock.Now}, Journal: w.Journal,
 		Pulls: w.Pulls, Decodes: w.Decodes, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
 	b.Register(Corp)
@@ -217,3 +221,26 @@ func (c *Clock) Set(now time.Time) {
 	defer c.mu.Unlock()
 	c.now = now
 }
+
+// Refuse notes that WeCom refused the secret of a corp at a time.
+func (b *Fixture) Refuse(id string, at time.Time) {
+	b.T.Helper()
+	b.Must(b.Ledger.PutTry(b.T.Context(), archive.Try{Way: archive.Trusted, Corp: id, By: "pull", At: at, State: archive.TryRefused}))
+}
+
+// Refusals counts what WeCom refused to the fixed addresses since a time.
+func (b *Fixture) Refusals(since time.Time) int {
+	b.T.Helper()
+	tries, err := b.Ledger.Tries(b.T.Context(), archive.Trusted, since)
+	b.Must(err)
+	n := 0
+	for _, t := range tries {
+		if t.State == archive.TryRefused || t.State == archive.TryRunning {
+			n++
+		}
+	}
+	return n
+}
+
+// Accepted is the standing of the fixture's secret after WeCom accepted it.
+func Accepted() archive.Standing { return archive.Standing{SecretSetAt: SecretSet, OKAt: Start} }

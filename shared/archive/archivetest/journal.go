@@ -25,7 +25,7 @@ type Journal struct {
 
 var _ JournalStore = (*Journal)(nil)
 
-// NewJournal makes an empty one.
+// NewJournal makes an empty journal.
 func NewJournal(t testing.TB, f *Faults) *Journal {
 	return &Journal{t: t, faults: f, objects: make(map[string][]byte), heads: make(map[string]archive.Head)}
 }
@@ -51,7 +51,7 @@ func (j *Journal) PutPage(ctx context.Context, row archive.Row, page []byte) err
 			j.t.Errorf("PutPage of a row of kind %q after seq %d", row.Kind, row.After)
 		}
 		if row.Hash != archive.ChainHash(row) {
-			j.t.Errorf("PutPage after seq %d: the hash does not follow from the row", row.After)
+			j.t.Errorf("PutPage after seq %d: hash differs from that of the row", row.After)
 		}
 		return j.put(pageName(row), row.Sum, row.Size, page)
 	})
@@ -66,8 +66,8 @@ func (j *Journal) PutMessage(ctx context.Context, corp string, o archive.Overflo
 
 func (j *Journal) put(name, sum string, size int, b []byte) error {
 	if sum != Sum(b) || size != len(b) {
-		j.t.Errorf("journal object %s: digest or size is not that of its %d bytes", name, len(b))
-		return errors.New("digest or size is not that of the bytes")
+		j.t.Errorf("journal object %s: digest or size differs from that of its %d bytes", name, len(b))
+		return errors.New("digest or size differs from that of the bytes")
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -108,7 +108,7 @@ func (j *Journal) get(name, sum string) ([]byte, error) {
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	return write(ctx, j.faults, "Journal.PutHead", head.Corp, func() error {
 		if day.Start().IsZero() {
-			j.t.Errorf("PutHead of %q, which is no day", day)
+			j.t.Errorf("PutHead for %q, which is not a day", day)
 		}
 		j.mu.Lock()
 		defer j.mu.Unlock()
@@ -121,7 +121,7 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 	})
 }
 
-// Head reads a day's head back; [archive.ErrNotFound].
+// Head implements [archive.Journal].
 func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
 	return read(ctx, j.faults, "Journal.Head", corp, func() (archive.Head, error) {
 		j.mu.Lock()
@@ -134,7 +134,8 @@ func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archi
 	})
 }
 
-// Damage alters the stored page of a row, as nobody should be able to.
+// Damage changes a byte of a row's stored page. A change like this needs access
+// to the bucket.
 func (j *Journal) Damage(row archive.Row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -143,11 +144,19 @@ func (j *Journal) Damage(row archive.Row) {
 	j.objects[pageName(row)] = b
 }
 
-// Lose removes the stored page of a row, as nobody should be able to.
+// Lose removes a row's stored page. A removal like this needs access to the
+// bucket.
 func (j *Journal) Lose(row archive.Row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.objects, pageName(row))
+}
+
+// LoseMessage removes the stored bytes of a large message.
+func (j *Journal) LoseMessage(corp string, o archive.Overflow) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.objects, messageName(corp, o))
 }
 
 func (j *Journal) holds(name string) bool {

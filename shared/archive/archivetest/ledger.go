@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,51 +18,47 @@ import (
 type Ledger struct {
 	t       testing.TB
 	faults  *Faults
-	journal *Journal // nil: pages are not looked for
-	view    *View    // nil: messages are not looked for
+	journal *Journal // holds the pages of rows; nil: not checked
+	view    *View    // holds the messages of decoded pages; nil: not checked
 
-	mu       sync.Mutex
-	chains   map[string]*chain
-	refusals map[refusal]bool
-}
+	*TryLog
 
-type refusal struct {
-	at time.Time
-	by string
+	mu     sync.Mutex
+	chains map[string]*chain
 }
 
 // chain is what is stored of one corp.
 type chain struct {
-	head    archive.Head
-	rows    map[uint64]archive.Row     // by After
-	files   map[uint64][]string        // by After: ids of files
-	pending map[uint64]archive.Pending // by After
-	state   archive.PullState
-	losses  map[time.Time]archive.Loss // by Since
-	replays map[string]decode.Replay
-	told    watch.Notified
+	head     archive.Head
+	rows     map[uint64]archive.Row     // by After
+	files    map[uint64][]string        // by After: ids of files
+	pending  map[uint64]archive.Pending // by After
+	state    archive.PullState
+	losses   map[time.Time]archive.Loss // by Since
+	replays  map[string]decode.Replay
+	notified watch.Notified
 }
 
 var _ LedgerStore = (*Ledger)(nil)
 
-// NewLedger makes an empty one.
+// NewLedger makes an empty ledger.
 func NewLedger(t testing.TB, f *Faults) *Ledger {
-	return &Ledger{t: t, faults: f, chains: make(map[string]*chain), refusals: make(map[refusal]bool)}
+	return &Ledger{t: t, faults: f, TryLog: NewTryLog(f), chains: make(map[string]*chain)}
 }
 
-// of is called with mu held.
+// of returns what is stored of the corp. The caller holds mu.
 func (l *Ledger) of(corp string) *chain {
 	c, ok := l.chains[corp]
 	if !ok {
 		c = &chain{
-			head:    archive.NewHead(corp),
-			rows:    make(map[uint64]archive.Row),
-			files:   make(map[uint64][]string),
-			pending: make(map[uint64]archive.Pending),
-			state:   archive.PullState{Corp: corp},
-			losses:  make(map[time.Time]archive.Loss),
-			replays: make(map[string]decode.Replay),
-			told:    watch.Notified{Corp: corp},
+			head:     archive.NewHead(corp),
+			rows:     make(map[uint64]archive.Row),
+			files:    make(map[uint64][]string),
+			pending:  make(map[uint64]archive.Pending),
+			state:    archive.PullState{Corp: corp},
+			losses:   make(map[time.Time]archive.Loss),
+			replays:  make(map[string]decode.Replay),
+			notified: watch.Notified{Corp: corp},
 		}
 		l.chains[corp] = c
 	}
@@ -102,17 +97,17 @@ func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row)
 	})
 }
 
-// checkAppend holds the row against the head it was made for, not against the
-// stored one: that they differ is no mistake of the caller's.
+// checkAppend compares the row with prev, the head that it was made for. The
+// stored head may differ from prev without a mistake of the caller.
 func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
 	bad := func(what string) {
 		l.t.Errorf("row of %s after seq %d: %s", row.Corp, row.After, what)
 	}
 	if prev.Corp != row.Corp || row.Corp == "" {
-		bad("not of the corp of the head it is for")
+		bad("corp differs from that of the head")
 	}
 	if row.After != prev.Last || row.Last <= row.After {
-		bad("does not go on from the head")
+		bad("does not continue from the head")
 	}
 	if row.Prev != prev.Hash || row.Hash != archive.ChainHash(row) {
 		bad("does not chain to the head")
@@ -120,23 +115,23 @@ func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
 	switch row.Kind {
 	case archive.PageRow:
 		if row.First <= row.After || row.First > row.Last || row.Count < 1 || row.Size < 1 || len(row.Sum) != 64 {
-			bad("its seqs, count, size or digest are not those of a page")
+			bad("seqs, count, size or digest impossible for a page")
 		}
 		if row.State != archive.RowRequested || row.Result != nil {
-			bad("a new page is in state requested and has no result")
+			bad("state or result wrong: a new page is requested and has no result")
 		}
 		if l.journal != nil && !l.journal.holds(pageName(row)) {
 			bad("its page is not in the journal (law 1)")
 		}
 	case archive.GapRow:
 		if row.First != 0 || row.Count != 0 || row.Reason == "" || len(row.Sum) != 64 {
-			bad("its seqs, count, reason or digest are not those of a gap")
+			bad("seqs, count, reason or digest impossible for a gap")
 		}
 		if row.State != archive.RowDecoded {
-			bad("a gap is in state decoded from the start")
+			bad("state wrong: a gap is decoded from the start")
 		}
 	default:
-		bad("has no known kind")
+		bad("kind unknown")
 	}
 }
 
@@ -153,52 +148,12 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	return write(ctx, l.faults, "Ledger.SavePullState", s.Corp, func() error {
 		if s.Corp == "" {
-			l.t.Error("SavePullState of no corp")
+			l.t.Error("SavePullState without a corp")
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.of(s.Corp).state = keptState(s)
 		return nil
-	})
-}
-
-// RecordRefusal implements [pull.Ledger].
-func (l *Ledger) RecordRefusal(ctx context.Context, by string, at time.Time) error {
-	corp, _, _ := strings.Cut(by, "/")
-	return write(ctx, l.faults, "Ledger.RecordRefusal", corp, func() error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.refusals[refusal{kept(at), by}] = true
-		return nil
-	})
-}
-
-// Refusals implements [pull.Ledger].
-func (l *Ledger) Refusals(ctx context.Context, since time.Time) (int, error) {
-	return read(ctx, l.faults, "Ledger.Refusals", "", func() (int, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		n := 0
-		for r := range l.refusals {
-			if !r.at.Before(since) {
-				n++
-			}
-		}
-		return n, nil
-	})
-}
-
-// RefusedSince reports whether a refusal by the name was recorded.
-func (l *Ledger) RefusedSince(ctx context.Context, by string, since time.Time) (bool, error) {
-	return read(ctx, l.faults, "Ledger.RefusedSince", "", func() (bool, error) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for r := range l.refusals {
-			if r.by == by && !r.at.Before(since) {
-				return true, nil
-			}
-		}
-		return false, nil
 	})
 }
 
@@ -215,12 +170,12 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 	})
 }
 
-// Finish implements [decode.Ledger]. It answers [archive.ErrNotFound]
-// for a page without a row.
+// Finish implements [decode.Ledger]. It returns [archive.ErrNotFound] for a page
+// without a row.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	return write(ctx, l.faults, "Ledger.Finish", corp, func() error {
 		if len(files) != min(result.Files, archive.MaxFileIDs) || !slices.IsSorted(files) {
-			l.t.Errorf("page of %s after seq %d: %d files named of %d, want all, sorted", corp, after, len(files), result.Files)
+			l.t.Errorf("page of %s after seq %d: got ids of %d files, want those of all %d, sorted", corp, after, len(files), result.Files)
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -240,8 +195,8 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 	})
 }
 
-// PageFiles reads the ids of the files of pages, by After; pages that name none
-// may be there or not.
+// PageFiles reads the ids of the files that pages name, by After. A page that
+// names no file may be absent.
 func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error) {
 	return read(ctx, l.faults, "Ledger.PageFiles", corp, func() (map[uint64][]string, error) {
 		l.mu.Lock()
@@ -256,15 +211,15 @@ func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (m
 	})
 }
 
-// unread reports a page whose records are counted on the row only, since its
-// bytes in the journal cannot be used.
+// unread reports whether the page was unusable in the journal. Then the result
+// counts its records, and the view has one entry for all of them.
 func unread(r *archive.Result) bool { return r.SetAside[string(archive.ReasonJournal)] > 0 }
 
-// checkResult complains unless the result tells of every record and of what
-// the view now has.
+// checkResult complains unless the result counts every record of the page, and
+// agrees with the view.
 func (l *Ledger) checkResult(row archive.Row) {
 	if row.Kind != archive.PageRow {
-		l.t.Errorf("result of the gap of %s after seq %d: there is nothing to decode", row.Corp, row.After)
+		l.t.Errorf("result for the gap of %s after seq %d: a gap has nothing to decode", row.Corp, row.After)
 		return
 	}
 	r := row.Result
@@ -275,10 +230,10 @@ func (l *Ledger) checkResult(row archive.Row) {
 	if l.view == nil || unread(r) {
 		return
 	}
-	stored, aside := l.view.of(row.Corp, row.After)
-	if stored != r.Stored || aside != r.CountSetAside() {
+	stored, setAside := l.view.of(row.Corp, row.After)
+	if stored != r.Stored || setAside != r.CountSetAside() {
 		l.t.Errorf("page of %s after seq %d: the view has %d messages and %d set aside, the result says %d and %d",
-			row.Corp, row.After, stored, aside, r.Stored, r.CountSetAside())
+			row.Corp, row.After, stored, setAside, r.Stored, r.CountSetAside())
 	}
 }
 
@@ -329,7 +284,7 @@ func (l *Ledger) CreateReplay(ctx context.Context, r decode.Replay) error {
 	})
 }
 
-// Replay implements [decode.ReplayLedger]; [archive.ErrNotFound].
+// Replay implements [decode.ReplayLedger].
 func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, error) {
 	return read(ctx, l.faults, "Ledger.Replay", corp, func() (decode.Replay, error) {
 		l.mu.Lock()
@@ -360,8 +315,7 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 	})
 }
 
-// UnfinishedReplays implements [decode.ReplayLedger] and
-// [watch.Ledger].
+// UnfinishedReplays implements [decode.ReplayLedger] and [watch.Ledger].
 func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
 	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]decode.Replay, error) {
 		return slices.DeleteFunc(l.replays(corp), func(r decode.Replay) bool {
@@ -370,7 +324,7 @@ func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time
 	})
 }
 
-// Replays lists the corp's jobs by ID, newest first.
+// Replays lists the corp's jobs by ID, the newest first.
 func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
 	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]decode.Replay, error) {
 		jobs := l.replays(corp)
@@ -424,7 +378,7 @@ func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Tim
 	})
 }
 
-// Pendings lists the corp's pages that are not decoded, oldest seq first, at
+// Pendings lists the corp's pages that are not decoded: the lowest seq first, at
 // most limit.
 func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error) {
 	return read(ctx, l.faults, "Ledger.Pendings", corp, func() ([]archive.Pending, error) {
@@ -477,7 +431,7 @@ func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 	})
 }
 
-// Losses lists the corp's losses, oldest first.
+// Losses lists the corp's losses, the oldest first.
 func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error) {
 	return read(ctx, l.faults, "Ledger.Losses", corp, func() ([]archive.Loss, error) {
 		l.mu.Lock()
@@ -488,7 +442,8 @@ func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error
 	})
 }
 
-// check walks every chain from its beginning to its head.
+// check walks every chain from its beginning to its head, and complains about
+// everything that breaks an invariant.
 func (l *Ledger) check() {
 	l.t.Helper()
 	l.mu.Lock()
@@ -508,13 +463,13 @@ func (l *Ledger) check() {
 			if pending == (row.State == archive.RowDecoded) {
 				l.t.Errorf("row of %s after seq %d: state %s, pending %v", corp, row.After, row.State, pending)
 			}
-			// A page that is being decoded again may have got further than its
-			// result says, never less far.
+			// While a page is decoded again, the view may have more messages than
+			// the result counts, and never fewer.
 			if row.Result != nil && l.view != nil && !unread(row.Result) {
-				stored, aside := l.view.of(corp, row.After)
-				if stored < row.Result.Stored || stored+aside < row.Count {
-					l.t.Errorf("page of %s after seq %d: of %d records the view has %d messages and %d set aside, the result said %d stored",
-						corp, row.After, row.Count, stored, aside, row.Result.Stored)
+				stored, setAside := l.view.of(corp, row.After)
+				if stored < row.Result.Stored || stored+setAside < row.Count {
+					l.t.Errorf("page of %s after seq %d: of %d records the view has %d messages and %d set aside, the result counts %d stored",
+						corp, row.After, row.Count, stored, setAside, row.Result.Stored)
 				}
 			}
 		}
@@ -556,7 +511,7 @@ func keptReplay(r decode.Replay) decode.Replay {
 }
 
 func keptState(s archive.PullState) archive.PullState {
-	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretOKAt, &s.SecretRefusedAt} {
+	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
 		*at = kept(*at)
 	}
 	if s.Trouble != nil {
@@ -577,32 +532,32 @@ func keptState(s archive.PullState) archive.PullState {
 	return s
 }
 
-// Told implements [watch.Ledger].
+// Notified implements [watch.Ledger].
 func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error) {
-	return read(ctx, l.faults, "Ledger.Told", "", func() (map[string]watch.Notified, error) {
+	return read(ctx, l.faults, "Ledger.Notified", "", func() (map[string]watch.Notified, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		told := make(map[string]watch.Notified, len(corps))
+		notified := make(map[string]watch.Notified, len(corps))
 		for _, corp := range corps {
-			told[corp] = l.of(corp).told
+			notified[corp] = l.of(corp).notified
 		}
-		return told, nil
+		return notified, nil
 	})
 }
 
-// SaveTold implements [watch.Ledger].
+// SaveNotified implements [watch.Ledger].
 func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) error {
-	return write(ctx, l.faults, "Ledger.SaveTold", now.Corp, func() error {
+	return write(ctx, l.faults, "Ledger.SaveNotified", now.Corp, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if old.Corp != now.Corp || now.Health == "" {
-			l.t.Errorf("told of %q replaced by told of %q, health %q: want one corp and a health", old.Corp, now.Corp, now.Health)
+			l.t.Errorf("notification of %q replaced by that of %q, health %q: want one corp and a health", old.Corp, now.Corp, now.Health)
 		}
 		c := l.of(now.Corp)
-		if c.told.Health != old.Health || !c.told.At.Equal(old.At) {
+		if c.notified.Health != old.Health || !c.notified.At.Equal(old.At) {
 			return archive.ErrConflict
 		}
-		c.told = now
+		c.notified = now
 		return nil
 	})
 }

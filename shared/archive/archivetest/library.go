@@ -23,20 +23,22 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// Library is WeCom with its library, as [pull.Sources] and
-// [decode.Decrypters]. What corps have said it hands out in pages as WeCom
-// does; what it should do otherwise is scripted with OnChatData and
-// OnDecrypt, which are set before use.
+// Library is WeCom with its library, as [pull.Sources], [decode.Decrypters] and
+// [media.Sources]. It returns the archived records in pages, as WeCom does. The
+// hooks OnChatData, OnDecrypt and OnMediaChunk script other answers; set them
+// before use.
 //
-// It complains when a handle is used by two goroutines at once, or for
-// another corp than it was opened for.
+// It complains if two goroutines use a handle at once, or if a handle is used for
+// another corp than its own.
 type Library struct {
-	// OnChatData may answer a call in WeCom's place: nil leaves it to WeCom.
+	// OnChatData may answer a call in WeCom's place. If it returns nil, WeCom
+	// answers.
 	OnChatData func(corp string, after uint64, limit int) *Answer
-	// OnDecrypt may answer for the record of that seq in the library's place;
-	// try is 1 for the first call for this record.
+	// OnDecrypt may answer for the record of that seq in the library's place. If
+	// it returns nil, the library answers. try counts the calls for this record,
+	// from 1.
 	OnDecrypt func(corp string, seq uint64, try int) *Answer
-	// OnMediaChunk may change what GetMediaData answers.
+	// OnMediaChunk may change the answers of GetMediaData.
 	OnMediaChunk func(corp, index, sdkFileID string, c media.Chunk, err error) (media.Chunk, error)
 
 	t      testing.TB
@@ -51,9 +53,9 @@ type Answer struct {
 	Err   error
 }
 
-// said is what WeCom has of a corp.
+// said is what WeCom keeps of a corp.
 type said struct {
-	secret  secret.Value // zero: any is accepted
+	secret  secret.Value // zero: every secret is accepted
 	records []Record     // by Seq
 	tries   map[uint64]int
 	files   map[string][]byte // by sdkfileid
@@ -64,10 +66,10 @@ type Record struct {
 	Seq        uint64
 	MsgID      string
 	KeyVersion uint32
-	KeyID      string // of the key that the corp had in WeCom's console
+	KeyID      string // the key that was set in WeCom's console when the message was sent
 	Text       []byte // the message
-	// Broken, if set, is the record's JSON in place of the one made from the
-	// fields.
+	// Broken, if set, is the record's JSON. The other fields then have no effect
+	// on the page.
 	Broken string
 }
 
@@ -77,12 +79,12 @@ var (
 	_ media.Sources     = (*Library)(nil)
 )
 
-// NewLibrary makes one in which nobody has said anything.
+// NewLibrary makes a library without records.
 func NewLibrary(t testing.TB, f *Faults) *Library {
 	return &Library{t: t, faults: f, corps: make(map[string]*said)}
 }
 
-// of is called with mu held.
+// of returns what WeCom keeps of the corp. The caller holds mu.
 func (l *Library) of(corp string) *said {
 	s, ok := l.corps[corp]
 	if !ok {
@@ -109,15 +111,15 @@ func (l *Library) Forget(corp string, last uint64) {
 	s.records = slices.DeleteFunc(s.records, func(r Record) bool { return r.Seq <= last })
 }
 
-// SetSecret makes every other secret of the corp refused with errcode 40001.
-// Before it is called, any is accepted.
+// SetSecret sets the corp's secret. From then on WeCom refuses every other secret
+// with errcode 40001. Before, it accepts every secret.
 func (l *Library) SetSecret(corp string, v secret.Value) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.of(corp).secret = v
 }
 
-// Page is the answer to GetChatData with these records, as bytes.
+// Page makes the answer to GetChatData with these records.
 func Page(corp string, records ...Record) []byte {
 	parts := make([]string, len(records))
 	for i, r := range records {
@@ -126,7 +128,7 @@ func Page(corp string, records ...Record) []byte {
 	return []byte(`{"errcode":0,"errmsg":"ok","chatdata":[` + strings.Join(parts, ",") + `]}`)
 }
 
-// Refused is an answer to GetChatData with an error inside, as bytes.
+// Refused makes an answer to GetChatData with an error inside.
 func Refused(errcode int, errmsg string) []byte {
 	msg, _ := json.Marshal(errmsg) // a string always has a JSON form
 	return fmt.Appendf(nil, `{"errcode":%d,"errmsg":%s,"chatdata":[]}`, errcode, msg)
@@ -142,15 +144,15 @@ func (r Record) json(corp string) string {
 		r.Seq, msgID, r.KeyVersion, base64.StdEncoding.EncodeToString(Seal(r.KeyID, keyText)), r.envelope(corp))
 }
 
-// keyTextOf is the random key of a record: 88 printable characters, as
-// WeCom's, and the same in every run.
+// keyTextOf is the key text of a record: 88 printable characters as in WeCom's,
+// and the same in every run.
 func keyTextOf(corp string, seq uint64) []byte {
 	sum := sha512.Sum512(fmt.Appendf(nil, "%s/%d", corp, seq))
 	return []byte(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-// envelope stands for WeCom's encryption: whose record it is, a digest of the
-// key text that opens it, and the message.
+// envelope stands for WeCom's encryption. It holds the corp and seq of the record,
+// a digest of the key text that opens it, and the message.
 func (r Record) envelope(corp string) string {
 	sum := sha256.Sum256(keyTextOf(corp, r.Seq))
 	b := fmt.Appendf(nil, "%s %d %x ", corp, r.Seq, sum)
@@ -179,7 +181,8 @@ func (l *Library) Decrypter(ctx context.Context, corp string) (decode.Decrypter,
 	})
 }
 
-// alone complains if another call of the handle is under way.
+// alone complains if another call of the handle is running. The returned function
+// ends the call.
 func (h *handle) alone(op string) func() {
 	if !h.busy.CompareAndSwap(false, true) {
 		h.l.t.Errorf("%s of %s while the same handle is busy", op, h.corp)
@@ -254,7 +257,7 @@ func (l *Library) try(corp string, seq uint64) int {
 	return s.tries[seq]
 }
 
-// Seal stands for RSA: 256 bytes that only the opener of that key undoes.
+// Seal stands for RSA: it makes 256 bytes that only the opener of that key opens.
 func Seal(keyID string, text []byte) []byte {
 	sum := sha256.Sum256([]byte(keyID))
 	b := make([]byte, 256)
@@ -264,20 +267,20 @@ func Seal(keyID string, text []byte) []byte {
 	return b
 }
 
-// Openers is an [decode.Openers] of keys that undo [Seal].
+// Openers is a [decode.Openers] whose keys undo [Seal].
 type Openers struct {
-	// Implicit makes a wrong key answer with nonsense of the right length in
-	// place of an error, as OpenSSL 3.2 does. It is set before use.
+	// Implicit makes a wrong key return random bytes of the right length in place
+	// of an error, as OpenSSL 3.2 does. Set it before use.
 	Implicit bool
 
 	faults *Faults
 	mu     sync.Mutex
-	keys   map[[2]string]error // by corp and key id: nil, or why it cannot be had
+	keys   map[[2]string]error // by corp and key id: nil, or why the key is unavailable
 }
 
 var _ decode.Openers = (*Openers)(nil)
 
-// NewOpeners makes one without keys.
+// NewOpeners makes openers without keys.
 func NewOpeners(f *Faults) *Openers {
 	return &Openers{faults: f, keys: make(map[[2]string]error)}
 }
@@ -289,7 +292,7 @@ func (o *Openers) Put(corp, keyID string) {
 	o.keys[[2]string{corp, keyID}] = nil
 }
 
-// Withhold answers why in place of the key, until it is Put again.
+// Withhold makes the key unavailable with that error, until the next Put.
 func (o *Openers) Withhold(corp, keyID string, why error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

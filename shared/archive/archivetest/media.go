@@ -18,23 +18,24 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// FileStore is everything that is asked of a table of files.
+// FileStore is everything that the functions need of a table of files.
 type FileStore interface {
 	media.Table
 	watch.WaitingFiles
-	// Backlog counts what waits and what has a problem.
+	// Backlog counts the files that wait and the files that have a problem.
 	Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error)
-	// FileProblems lists files that are no more waiting and not stored, the
-	// latest first, at most limit.
+	// FileProblems lists files that neither wait nor are stored, the latest
+	// deadline first, at most limit.
 	FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error)
 }
 
-// Files is a [FileStore]. It complains when a resume point is saved that the
-// objects do not bear out, or a file is called stored that is not there.
+// Files is a [FileStore] in memory. It fails the test if a saved resume point
+// claims more than the objects hold, or if a row names an object that does not
+// exist.
 type Files struct {
 	t       testing.TB
 	faults  *Faults
-	objects *Objects // nil: not looked for
+	objects *Objects // what rows are checked against; nil for no check
 
 	mu    sync.Mutex
 	corps map[string]*corpFiles
@@ -48,12 +49,12 @@ type corpFiles struct {
 
 var _ FileStore = (*Files)(nil)
 
-// NewFiles makes an empty one.
+// NewFiles makes an empty table.
 func NewFiles(t testing.TB, f *Faults) *Files {
 	return &Files{t: t, faults: f, corps: make(map[string]*corpFiles)}
 }
 
-// of is called with mu held.
+// of is the data of a corp. The caller holds mu.
 func (s *Files) of(corp string) *corpFiles {
 	c, ok := s.corps[corp]
 	if !ok {
@@ -63,7 +64,7 @@ func (s *Files) of(corp string) *corpFiles {
 	return c
 }
 
-// keptFile is a row that shares nothing with its maker.
+// keptFile is a copy of a row that shares no memory with it.
 func keptFile(f media.File) media.File {
 	f.From.Time, f.Deadline, f.Registered, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.Registered), kept(f.NotBefore)
 	if f.Resume != nil {
@@ -86,7 +87,7 @@ func (s *Files) CreateFile(ctx context.Context, f media.File) error {
 		defer s.mu.Unlock()
 		named := f.ID == media.ID(f.SDKFileID) && f.State == media.Waiting
 		if !named && (f.SDKFileID != "" || f.State != media.Failed) || f.Deadline.IsZero() {
-			s.t.Errorf("file %s of %s is created with another id, as %s, or without a deadline", f.ID, f.Corp, f.State)
+			s.t.Errorf("created file %s of %s in state %s with deadline %s: want the id of its sdkfileid, state waiting or failed, and a deadline", f.ID, f.Corp, f.State, f.Deadline)
 		}
 		c := s.of(f.Corp)
 		if _, there := c.rows[f.ID]; there {
@@ -151,24 +152,24 @@ func (s *Files) SaveFile(ctx context.Context, f media.File) (media.File, error) 
 
 func (s *Files) check(old, f media.File) {
 	if !old.Deadline.Equal(f.Deadline) || old.SDKFileID != f.SDKFileID || old.MD5 != f.MD5 || old.Size != f.Size || old.From != f.From {
-		s.t.Errorf("file %s: what its message says of it changes", f.ID)
+		s.t.Errorf("file %s: got a save that changes what its message says", f.ID)
 	}
 	has, waits := f.State == media.Stored || f.State == media.Mismatch, f.State == media.Waiting
 	kept := waits && f.Stored != nil
 	if !kept && has != (f.Stored != nil) || kept != (f.Stored != nil && f.Stored.Differs != "") || !waits && f.Resume != nil {
-		s.t.Errorf("file %s is %s with %+v and %+v", f.ID, f.State, f.Stored, f.Resume)
+		s.t.Errorf("file %s in state %s: got object %+v and resume point %+v, which do not fit the state", f.ID, f.State, f.Stored, f.Resume)
 	}
 	if s.objects == nil {
 		return
 	}
 	if r := f.Resume; r != nil {
 		if n, size := s.objects.parts(f.Corp, f.ID, r.Upload); n < r.Parts || size[r.Parts] != r.Bytes {
-			s.t.Errorf("file %s: resume point of %d parts and %d bytes, the store has %d and %d", f.ID, r.Parts, r.Bytes, n, size[r.Parts])
+			s.t.Errorf("file %s: got a resume point of %d parts and %d bytes, the store has %d parts and %d bytes", f.ID, r.Parts, r.Bytes, n, size[r.Parts])
 		}
 	}
 	if has && f.Stored != nil {
-		if b, ok := s.objects.Object(f.Corp, f.ID); !ok || int64(len(b)) != f.Stored.Size {
-			s.t.Errorf("file %s is %s with %d bytes, the object has %d", f.ID, f.State, f.Stored.Size, len(b))
+		if size := s.objects.size(f.Corp, f.ID); size != f.Stored.Size {
+			s.t.Errorf("file %s in state %s: got %d bytes on the row, the object has %d (-1: no object)", f.ID, f.State, f.Stored.Size, size)
 		}
 	}
 }
@@ -274,7 +275,7 @@ func (s *Files) FileProblems(ctx context.Context, corp string, limit int) ([]med
 	})
 }
 
-// Objects is an [media.Store].
+// Objects is a [media.Store] in memory.
 type Objects struct {
 	t      testing.TB
 	faults *Faults
@@ -292,7 +293,7 @@ type upload struct {
 
 var _ media.Store = (*Objects)(nil)
 
-// NewObjects makes an empty one.
+// NewObjects makes an empty store.
 func NewObjects(t testing.TB, f *Faults) *Objects {
 	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), uploads: make(map[string]*upload)}
 }
@@ -305,23 +306,33 @@ func (o *Objects) Object(corp, id string) ([]byte, bool) {
 	return bytes.Clone(b), ok
 }
 
-// Uploads is how many uploads are begun and neither completed nor aborted.
+// size is how many bytes an object has; -1 if there is no object.
+func (o *Objects) size(corp, id string) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b, ok := o.objects[[2]string{corp, id}]
+	if !ok {
+		return -1
+	}
+	return int64(len(b))
+}
+
+// Uploads is how many uploads were begun and neither completed nor aborted.
 func (o *Objects) Uploads() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.uploads)
 }
 
-// Forget loses all that is not completed, as the bucket's rule does with what
-// is old.
+// Forget removes every upload, as the bucket's own rule removes old uploads.
 func (o *Objects) Forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.uploads)
 }
 
-// parts is how many parts there are without a hole, and the size of the first
-// n of them by n.
+// parts is the number n of parts before the first missing one, and the size of
+// the first k parts by k.
 func (o *Objects) parts(corp, id, name string) (n int, size map[int]int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -371,14 +382,14 @@ func (o *Objects) UploadPart(ctx context.Context, corp, id, name string, number 
 			return archive.ErrNotFound
 		}
 		if u.corp != corp || u.id != id || number < 1 || len(body) == 0 {
-			o.t.Errorf("part %d of %d bytes of %s goes to an upload of %s", number, len(body), id, u.id)
+			o.t.Errorf("got part %d of %d bytes of file %s for an upload of file %s", number, len(body), id, u.id)
 		}
 		u.parts[number] = bytes.Clone(body)
 		return nil
 	})
 }
 
-const leastPart = 5 << 20 // of S3, for all but the last
+const leastPart = 5 << 20 // the smallest part that S3 takes, except the last
 
 // CompleteUpload implements [media.Store].
 func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, parts int, size int64) error {
@@ -389,16 +400,17 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 		if u == nil || u.corp != corp || u.id != id {
 			return archive.ErrNotFound
 		}
-		var whole []byte
-		for n := 1; n <= parts; n++ {
-			whole = append(whole, u.parts[n]...)
+		inOrder := make([][]byte, parts)
+		for n := range inOrder {
+			inOrder[n] = u.parts[n+1]
 		}
+		whole := slices.Concat(inOrder...)
 		if len(u.parts) != parts || int64(len(whole)) != size {
 			return archive.ErrCorrupt
 		}
 		for n := 1; n < parts; n++ {
 			if len(u.parts[n]) < leastPart {
-				o.t.Errorf("part %d of %d has %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
+				o.t.Errorf("part %d of %d: got %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
 			}
 		}
 		o.objects[[2]string{corp, id}] = whole
@@ -428,7 +440,7 @@ func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error 
 	})
 }
 
-// MediaQueue is an [media.Queue] and an [archive.QueueDepth].
+// MediaQueue is a [media.Queue] and an [archive.QueueDepth] in memory.
 type MediaQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -441,7 +453,7 @@ var (
 	_ archive.QueueDepth = (*MediaQueue)(nil)
 )
 
-// NewMediaQueue makes an empty one.
+// NewMediaQueue makes an empty queue.
 func NewMediaQueue(t testing.TB, f *Faults) *MediaQueue { return &MediaQueue{t: t, faults: f} }
 
 // RequestMedia implements [media.Queue].
@@ -451,7 +463,7 @@ func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...media.Request) er
 		defer q.mu.Unlock()
 		for _, r := range reqs {
 			if r.Corp == "" || r.Lane < 0 || r.Lane >= media.Lanes {
-				q.t.Errorf("media request %+v: want a corp, format 1, and a lane", r)
+				q.t.Errorf("got media request %+v, want a corp and a lane", r)
 			}
 		}
 		q.reqs = append(q.reqs, reqs...)
@@ -459,7 +471,7 @@ func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...media.Request) er
 	})
 }
 
-// Take removes and returns all requests, in the order they came.
+// Take removes all requests and returns them in their order.
 func (q *MediaQueue) Take() []media.Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -477,7 +489,7 @@ func (q *MediaQueue) Depth(ctx context.Context) (int, error) {
 	})
 }
 
-// chunkBytes is the most that GetMediaData answers.
+// chunkBytes is the size of the largest chunk of GetMediaData.
 const chunkBytes = 512 << 10
 
 // PutFile gives WeCom a file of a corp.

@@ -227,7 +227,7 @@ func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, err
 		s := c.reach[corp]
 		s.Access = maps.Clone(s.Access)
 		if s.Access == nil {
-			s.Access = make(map[directory.Access]directory.AccessState)
+			s.Access = make(map[directory.Access]archive.Standing)
 		}
 		return s, nil
 	})
@@ -251,7 +251,7 @@ func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) err
 }
 
 // SaveAccess implements [directory.ReachWriter].
-func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, state directory.AccessState) error {
+func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, state archive.Standing) error {
 	for _, at := range []*time.Time{&state.SecretSetAt, &state.OKAt, &state.NotBefore} {
 		*at = kept(*at)
 	}
@@ -260,7 +260,7 @@ func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Acce
 	}
 	return c.stand(ctx, "Contacts.SaveAccess", corp, func(s *directory.Reach) {
 		if s.Access == nil {
-			s.Access = make(map[directory.Access]directory.AccessState)
+			s.Access = make(map[directory.Access]archive.Standing)
 		}
 		s.Access[a] = state
 	})

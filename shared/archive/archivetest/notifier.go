@@ -9,17 +9,17 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// Notifier is an [watch.Notifier] that keeps what people would have read.
+// Notifier is a [watch.Notifier] that keeps the messages to people.
 type Notifier struct {
 	t      testing.TB
 	faults *Faults
 	mu     sync.Mutex
-	told   [][]watch.Change
+	sent   [][]watch.Change
 }
 
 var _ watch.Notifier = (*Notifier)(nil)
 
-// NewNotifier makes one that has told nothing.
+// NewNotifier makes a notifier that has sent no message.
 func NewNotifier(t testing.TB, f *Faults) *Notifier { return &Notifier{t: t, faults: f} }
 
 // Notify implements [watch.Notifier].
@@ -29,22 +29,22 @@ func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 		defer n.mu.Unlock()
 		for _, c := range changes {
 			if c.Corp == "" || c.From == "" || c.From == c.To || c.To != changes[0].To {
-				n.t.Errorf("told of %s going from %q to %q among changes to %q", c.Corp, c.From, c.To, changes[0].To)
+				n.t.Errorf("notified of %s going from %q to %q among changes to %q", c.Corp, c.From, c.To, changes[0].To)
 			}
 		}
 		if len(changes) == 0 || len(changes) > watch.NotifyMost {
-			n.t.Errorf("told of %d changes in one message, want 1 to %d", len(changes), watch.NotifyMost)
+			n.t.Errorf("notified of %d changes in one message, want 1 to %d", len(changes), watch.NotifyMost)
 		}
-		n.told = append(n.told, slices.Clone(changes))
+		n.sent = append(n.sent, slices.Clone(changes))
 		return nil
 	})
 }
 
-// Take removes and returns the messages sent, in their order.
+// Take removes and returns the messages, in the order in which they were sent.
 func (n *Notifier) Take() [][]watch.Change {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	told := n.told
-	n.told = nil
-	return told
+	sent := n.sent
+	n.sent = nil
+	return sent
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth]. It
-// remembers a Dedup for ever, as if no 5 minutes passed in a test.
+// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth]. It remembers a
+// Dedup for its whole life, as if a test took less than 5 minutes.
 type PullQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -24,7 +24,7 @@ var (
 	_ archive.QueueDepth = (*PullQueue)(nil)
 )
 
-// NewPullQueue makes an empty one.
+// NewPullQueue makes an empty queue.
 func NewPullQueue(t testing.TB, f *Faults) *PullQueue {
 	return &PullQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
 }
@@ -36,7 +36,7 @@ func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullReques
 		defer q.mu.Unlock()
 		for _, r := range reqs {
 			if r.Corp == "" {
-				q.t.Errorf("pull request of corp %q, want a corp", r.Corp)
+				q.t.Errorf("pull request without a corp: %+v", r)
 			}
 			if r.Dedup != "" {
 				if q.seen[[2]string{r.Corp, r.Dedup}] {
@@ -51,7 +51,7 @@ func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullReques
 	})
 }
 
-// Take removes and returns all requests, in the order they came.
+// Take removes and returns all requests, in the order in which they came.
 func (q *PullQueue) Take() []archive.PullRequest {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,7 +73,7 @@ func (q *PullQueue) Depth(ctx context.Context) (int, error) {
 type DecodeQueue struct {
 	t      testing.TB
 	faults *Faults
-	ledger *Ledger // nil: rows and jobs are not looked for
+	ledger *Ledger // has the rows and jobs of requests; nil: not checked
 	mu     sync.Mutex
 	reqs   []archive.DecodeRequest
 }
@@ -83,7 +83,7 @@ var (
 	_ archive.QueueDepth  = (*DecodeQueue)(nil)
 )
 
-// NewDecodeQueue makes an empty one.
+// NewDecodeQueue makes an empty queue.
 func NewDecodeQueue(t testing.TB, f *Faults) *DecodeQueue {
 	return &DecodeQueue{t: t, faults: f}
 }
@@ -101,9 +101,10 @@ func (q *DecodeQueue) RequestDecodes(ctx context.Context, reqs ...archive.Decode
 	})
 }
 
+// check complains about a request for a page or job that is not stored.
 func (q *DecodeQueue) check(r archive.DecodeRequest) {
 	if r.Corp == "" || r.Replay != "" && r.After != 0 {
-		q.t.Errorf("decode request %+v: want a corp, format 1, and a page or a job", r)
+		q.t.Errorf("decode request %+v: want a corp, and a page or a job", r)
 	}
 	switch {
 	case q.ledger == nil:
@@ -114,7 +115,7 @@ func (q *DecodeQueue) check(r archive.DecodeRequest) {
 	}
 }
 
-// Take removes and returns all requests, in the order they came.
+// Take removes and returns all requests, in the order in which they came.
 func (q *DecodeQueue) Take() []archive.DecodeRequest {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -10,32 +10,29 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// LedgerStore is everything that is asked of a ledger.
+// LedgerStore has all methods of a ledger.
 type LedgerStore interface {
 	pull.Ledger
 	decode.Ledger
 	decode.ReplayLedger
 	watch.Ledger
-	// RefusedSince reports whether a refusal by the name was recorded at or
-	// after since.
-	RefusedSince(ctx context.Context, by string, since time.Time) (bool, error)
-	// PageFiles reads the ids of the files of pages, by After; pages that name
-	// none may be there or not. The afters must be distinct.
+	archive.TryLog
+	// PageFiles reads the ids of the files that pages name, by After. A page that
+	// names no file may be absent. The afters must be distinct.
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
-	// Losses lists the corp's losses, oldest first.
+	// Losses lists the corp's losses, the oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
-	// Replays lists the corp's jobs by ID, newest first.
+	// Replays lists the corp's jobs by ID, the newest first.
 	Replays(ctx context.Context, corp string) ([]decode.Replay, error)
-	// Pendings lists the corp's pages that are not decoded, oldest seq first,
+	// Pendings lists the corp's pages that are not decoded: the lowest seq first,
 	// at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 }
 
-// ViewStore is everything that is asked of a view; what reading answers is
-// said at [View].
+// ViewStore has all methods of a view. [View] says what the reading methods
+// return.
 type ViewStore interface {
-	decode.ViewWriter
-	decode.ViewChecker
+	decode.View
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error)
 	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
@@ -45,8 +42,8 @@ type ViewStore interface {
 	Clear(ctx context.Context, corp string, removed func(items int)) error
 }
 
-// CorpStore is everything that is asked of the corps; what the methods of the
-// set-up do is said at [Corps].
+// CorpStore has all methods of the store of corps. [Corps] says what the set-up's
+// methods do.
 type CorpStore interface {
 	archive.CorpReader
 	watch.CorpLister
@@ -62,8 +59,5 @@ type CorpStore interface {
 	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
 }
 
-// JournalStore is a journal whose daily heads can be read back.
-type JournalStore interface {
-	archive.Journal
-	Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error)
-}
+// JournalStore has all methods of a journal.
+type JournalStore interface{ archive.Journal }

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// The suites check what the contracts promise, on the fakes and on the real
-// adapters. Each uses corps of its own, so that one store serves all its
-// tests, and rows, messages and times as the archive makes them.
+// The suites check the contracts, on the fakes and on the real adapters. Each test
+// uses corps of its own, so that one store serves all tests of a suite. Rows,
+// messages and times are as the archive makes them.
 
-// epoch is the moment at which the suites play.
+// epoch is the time of everything in the suites.
 var epoch = time.Date(2025, 3, 1, 9, 30, 0, int(123*time.Millisecond), time.UTC)
 
-// far is a seq that fits into no signed integer.
+// far is a seq that is too large for a signed integer.
 const far = uint64(1)<<63 + 12345
 
-// corpFor makes a corpid from the test's name and n.
+// corpFor makes a corpid from the name of the test and n.
 func corpFor(t testing.TB, n int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", t.Name(), n))
 	return fmt.Sprintf("ww%x", sum[:8])
 }
 
-// ok ends the test at an error.
+// ok ends the test if err is an error.
 func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -34,7 +34,7 @@ func ok(t testing.TB, err error) {
 	}
 }
 
-// fails checks that err is want, wrapped or not.
+// fails checks that err is want, or wraps it.
 func fails(t testing.TB, what string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -42,8 +42,7 @@ func fails(t testing.TB, what string, err, want error) {
 	}
 }
 
-// same checks that two values are equal all through; nil and empty differ only
-// where the values say so in JSON.
+// same checks that two values are deeply equal. Their difference is shown as JSON.
 func same(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {

@@ -10,10 +10,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// TestCorps checks a store of corps. It calls open once, for an empty one.
+// TestCorps checks a store of corps. It calls open once, for an empty store.
 func TestCorps(t *testing.T, open func(t testing.TB) CorpStore) {
 	c := open(t)
-	t.Run("Listing", func(t *testing.T) { corpsListing(t, c) }) // first, while there are no others
+	t.Run("Listing", func(t *testing.T) { corpsListing(t, c) }) // first, while the store has no other corps
 	for name, test := range map[string]func(*testing.T, CorpStore){
 		"Settings": corpsSettings,
 		"Callback": corpsCallback,
@@ -42,7 +42,7 @@ func wantCorp(t *testing.T, what string, c CorpStore, want archive.Corp) {
 
 func corpsListing(t *testing.T, c CorpStore) {
 	for _, err := range c.Corps(t.Context()) {
-		t.Fatalf("no corps: got one, or error %v", err)
+		t.Fatalf("empty store: got a corp, or error %v", err)
 	}
 	want := make(map[string]archive.Corp)
 	for i := range 3 {
@@ -50,7 +50,7 @@ func corpsListing(t *testing.T, c CorpStore) {
 		want[corp.ID] = corp
 	}
 	ok(t, c.AddKey(t.Context(), corpFor(t, 0), archive.Key{ID: "k", CreatedAt: epoch}, false, ""))
-	// An index may take a moment to learn of a corp.
+	// An index may lag behind for a moment.
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		got := make(map[string]archive.Corp)
@@ -70,7 +70,7 @@ func corpsListing(t *testing.T, c CorpStore) {
 		break
 	}
 	if n != 1 {
-		t.Errorf("listing that is broken off: got %d corps, want 1", n)
+		t.Errorf("listing that is stopped early: got %d corps, want 1", n)
 	}
 }
 
@@ -96,7 +96,7 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	wantCorp(t, "with a secret", c, corp)
 	for i, step := range []struct {
 		enabled bool
-		want    int // step at which it was first switched on
+		want    int // step of the first switch-on; -1 for never
 	}{{false, -1}, {true, 1}, {true, 1}, {false, 1}, {false, 1}, {true, 1}} {
 		at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Hour) }
 		ok(t, c.SetEnabled(t.Context(), corp.ID, step.enabled, at(i)))
@@ -148,9 +148,9 @@ func corpsKeys(t *testing.T, c CorpStore) {
 	wantCorp(t, "second key", c, corp)
 	changed := young
 	changed.PublicPEM = "changed"
-	fails(t, "there already", c.AddKey(t.Context(), corp.ID, changed, true, young.ID), archive.ErrExists)
-	fails(t, "there already, and another current", c.AddKey(t.Context(), corp.ID, changed, true, old.ID), archive.ErrExists)
-	fails(t, "another current", c.AddKey(t.Context(), corp.ID, middle, true, old.ID), archive.ErrConflict)
+	fails(t, "key exists", c.AddKey(t.Context(), corp.ID, changed, true, young.ID), archive.ErrExists)
+	fails(t, "key exists, and another key is current", c.AddKey(t.Context(), corp.ID, changed, true, old.ID), archive.ErrExists)
+	fails(t, "another key is current", c.AddKey(t.Context(), corp.ID, middle, true, old.ID), archive.ErrConflict)
 	wantKeys("after refusals", old, young)
 	wantCorp(t, "after refusals", c, corp)
 	ok(t, c.AddKey(t.Context(), corp.ID, middle, true, young.ID))
@@ -163,9 +163,9 @@ func corpsKeys(t *testing.T, c CorpStore) {
 	claimed.ClaimedVersion, claimed.ClaimedAt = 1<<32-1, epoch.Add(time.Hour)
 	wantKeys("claimed", old, claimed, young)
 	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 0, epoch.Add(2*time.Hour)))
-	wantKeys("taken back", old, middle, young)
-	fails(t, "claim for no key", c.Claim(t.Context(), corp.ID, "dd", 1, epoch), archive.ErrNotFound)
-	wantKeys("after that", old, middle, young)
+	wantKeys("claim removed", old, middle, young)
+	fails(t, "claim for a missing key", c.Claim(t.Context(), corp.ID, "dd", 1, epoch), archive.ErrNotFound)
+	wantKeys("after the failed claim", old, middle, young)
 }
 
 func corpsBindings(t *testing.T, c CorpStore) {
@@ -206,11 +206,11 @@ func corpsBindings(t *testing.T, c CorpStore) {
 		case err == nil:
 			won++
 		case !errors.Is(err, archive.ErrExists):
-			t.Errorf("binding at once: got error %v, want %v", err, archive.ErrExists)
+			t.Errorf("concurrent bindings: got error %v, want %v", err, archive.ErrExists)
 		}
 	}
 	if won != 1 {
-		t.Errorf("binding at once: %d succeeded, want 1", won)
+		t.Errorf("concurrent bindings: %d succeeded, want 1", won)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// TestJournal checks a journal. It calls open once, for an empty one.
+// TestJournal checks a journal. It calls open once, for an empty journal.
 func TestJournal(t *testing.T, open func(t testing.TB) JournalStore) {
 	j := open(t)
 	for name, test := range map[string]func(*testing.T, JournalStore){
@@ -25,9 +25,9 @@ func TestJournal(t *testing.T, open func(t testing.TB) JournalStore) {
 func journalPages(t *testing.T, j JournalStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	for name, page := range map[string][]byte{
-		"usual":     []byte(`{"errcode":0,"errmsg":"ok","chatdata":[]}`),
-		"any bytes": {0, 0xff, '\r', '\n', 0xfe},
-		"large":     bytes.Repeat([]byte("0123456789abcdef"), 3<<16),
+		"usual page": []byte(`{"errcode":0,"errmsg":"ok","chatdata":[]}`),
+		"any bytes":  {0, 0xff, '\r', '\n', 0xfe},
+		"large":      bytes.Repeat([]byte("0123456789abcdef"), 3<<16),
 	} {
 		head := archive.NewHead(corp)
 		head.Last = far
@@ -43,7 +43,7 @@ func journalPages(t *testing.T, j JournalStore) {
 			got, err := j.Page(t.Context(), r)
 			ok(t, err)
 			if !bytes.Equal(got, page) {
-				t.Errorf("%s: got %d bytes, want the %d that were put", name, len(got), len(page))
+				t.Errorf("%s: got %d bytes, want the %d that were stored", name, len(got), len(page))
 			}
 		}
 		for what, r := range map[string]archive.Row{
@@ -91,7 +91,7 @@ func journalMessages(t *testing.T, j JournalStore) {
 	got, err := j.Message(t.Context(), corp, o)
 	ok(t, err)
 	if !bytes.Equal(got, raw) {
-		t.Errorf("got %d bytes, want the %d that were put", len(got), len(raw))
+		t.Errorf("got %d bytes, want the %d that were stored", len(got), len(raw))
 	}
 	_, err = j.Message(t.Context(), other, o)
 	fails(t, "another corp", err, archive.ErrNotFound)

@@ -1,6 +1,7 @@
 package archivetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// TestLedger checks a ledger. It calls open once, for an empty one.
+// TestLedger checks a ledger. It calls open once, for an empty ledger.
 func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 	l := open(t)
 	for name, test := range map[string]func(*testing.T, LedgerStore){
@@ -23,12 +24,12 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Conflict":        ledgerConflict,
 		"ConcurrentPulls": ledgerConcurrently,
 		"PullState":       ledgerPullState,
-		"Refusals":        ledgerRefusals,
+		"Tries":           ledgerTries,
 		"Finish":          ledgerFinish,
 		"Rerequested":     ledgerRerequested,
 		"Losses":          ledgerLosses,
 		"Replays":         ledgerReplays,
-		"Told":            ledgerTold,
+		"Notified":        ledgerNotified,
 		"Cancelled":       ledgerCancelled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, l) })
@@ -56,9 +57,9 @@ func ledgerChain(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	head, err := l.Head(t.Context(), corp)
 	ok(t, err)
-	same(t, "head of no rows", head, archive.NewHead(corp))
+	same(t, "head without rows", head, archive.NewHead(corp))
 	_, err = l.Row(t.Context(), corp, 0)
-	fails(t, "row of no rows", err, archive.ErrNotFound)
+	fails(t, "row of a corp without rows", err, archive.ErrNotFound)
 	var rows []archive.Row
 	for i, make := range []func() archive.Row{
 		func() archive.Row { return PageRow(head, []byte("page"), 5, 9, 3, epoch) },
@@ -89,9 +90,9 @@ func ledgerChain(t *testing.T, l LedgerStore) {
 		{"first two", archive.RowQuery{Limit: 2}, rows[:2]},
 		{"from the second", archive.RowQuery{From: 9, Limit: 1000}, rows[1:]},
 		{"from after the second", archive.RowQuery{From: 10, Limit: 1000}, rows[2:]},
-		{"down from the third", archive.RowQuery{From: 12, Descending: true, Limit: 2}, []archive.Row{rows[2], rows[1]}},
-		{"down from below the third", archive.RowQuery{From: 11, Descending: true, Limit: 1}, rows[1:2]},
-		{"down from the end", archive.RowQuery{From: ^uint64(0), Descending: true, Limit: 1}, rows[3:]},
+		{"descending from the third", archive.RowQuery{From: 12, Descending: true, Limit: 2}, []archive.Row{rows[2], rows[1]}},
+		{"descending from below the third", archive.RowQuery{From: 11, Descending: true, Limit: 1}, rows[1:2]},
+		{"descending from the end", archive.RowQuery{From: ^uint64(0), Descending: true, Limit: 1}, rows[3:]},
 		{"from the end", archive.RowQuery{From: ^uint64(0), Limit: 1}, nil},
 	} {
 		got, err := l.Rows(t.Context(), corp, c.q)
@@ -125,7 +126,7 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 	genesis := archive.NewHead(corp)
 	rows := extend(t, l, corp, 2)
 	head := genesis.Next(rows[0]).Next(rows[1])
-	// Another chain, as far and as long as this one.
+	// Another chain with the same seqs and the same number of rows.
 	elsewhere := genesis.Next(PageRow(genesis, []byte("another page"), 1, 10, 10, epoch))
 	elsewhere = elsewhere.Next(PageRow(elsewhere, []byte("and another"), 11, 20, 10, epoch))
 	ahead := archive.Head{Corp: corp, Last: 90, Rows: 9, Hash: Sum(nil)}
@@ -133,11 +134,11 @@ func ledgerConflict(t *testing.T, l LedgerStore) {
 		prev archive.Head
 		row  archive.Row
 	}{
-		"same row again":  {genesis, rows[0]},
-		"from no rows":    {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
-		"one row behind":  {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
-		"another chain":   {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
-		"ahead of it all": {ahead, GapRow(ahead, 99, "r", "e", epoch)},
+		"same row again":           {genesis, rows[0]},
+		"from a head without rows": {genesis, PageRow(genesis, []byte("p"), 1, 3, 1, epoch)},
+		"one row behind":           {genesis.Next(rows[0]), PageRow(genesis.Next(rows[0]), []byte("p"), 11, 99, 1, epoch)},
+		"another chain":            {elsewhere, GapRow(elsewhere, 30, "r", "e", epoch)},
+		"ahead of the head":        {ahead, GapRow(ahead, 99, "r", "e", epoch)},
 	} {
 		fails(t, name, l.Append(t.Context(), c.prev, c.row), archive.ErrConflict)
 	}
@@ -172,13 +173,13 @@ func ledgerConcurrently(t *testing.T, l LedgerStore) {
 		case err == nil && winner < 0:
 			winner = i
 		case !errors.Is(err, archive.ErrConflict):
-			t.Errorf("puller %d: got error %v, want one success and %v for the rest", i, err, archive.ErrConflict)
+			t.Errorf("puller %d: got error %v, want one success and %v for the others", i, err, archive.ErrConflict)
 		}
 	}
 	now, err := l.Head(t.Context(), corp)
 	ok(t, err)
 	if winner < 0 {
-		// Two that collide may both lose (they read again); then nothing moved.
+		// Pullers that collide may all fail. Then the head has not moved.
 		same(t, "head", now, head)
 		return
 	}
@@ -195,11 +196,10 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	same(t, "never saved", none, archive.PullState{Corp: corps[0]})
 	full := archive.PullState{
 		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute),
-		Trouble: &archive.Trouble{
+		Standing: archive.Standing{SecretSetAt: epoch.Add(-time.Minute), OKAt: epoch.Add(-time.Hour), Refusals: 3, RefusedAt: epoch, NotBefore: epoch.Add(2 * time.Hour), HeldUntil: epoch.Add(time.Hour), Trouble: &archive.Trouble{
 			Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, Native: true, FromIP: "203.0.113.9",
 			Since: epoch, At: epoch.Add(time.Hour),
-		},
-		NotBefore: epoch.Add(2 * time.Hour), Refusals: 3, SecretOKAt: epoch.Add(-time.Hour), SecretRefusedAt: epoch.Add(-time.Minute),
+		}},
 		Limit:     10,
 		GapSearch: &archive.GapSearch{After: far, At: far + 2, Reason: "record_too_large", Attempts: 4, Since: epoch},
 		HeadDay:   "2025-03-01",
@@ -220,7 +220,7 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	if len(states) != 0 {
 		t.Errorf("states of no corps: got %d, want 0", len(states))
 	}
-	many := make([]string, 250) // more than a table reads at once
+	many := make([]string, 250) // more than a table reads in one request
 	for i := range many {
 		many[i] = corpFor(t, 100+i)
 	}
@@ -232,34 +232,69 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	}
 }
 
-func ledgerRefusals(t *testing.T, l LedgerStore) {
+func ledgerTries(t *testing.T, l LedgerStore) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
-	for _, r := range []struct {
-		corp string
-		at   time.Duration
-	}{{a, 0}, {a, time.Minute}, {b, time.Minute}, {b, time.Hour}, {b, time.Hour}} {
-		ok(t, l.RecordRefusal(t.Context(), r.corp, epoch.Add(r.at)))
+	at := func(d time.Duration) time.Time { return epoch.Add(d) }
+	try := func(way archive.Way, corp, by string, d time.Duration, state archive.TryState) archive.Try {
+		return archive.Try{Way: way, Corp: corp, By: by, At: at(d), State: state}
 	}
-	for since, want := range map[time.Duration]int{
-		-time.Hour: 4, 0: 4, time.Millisecond: 3, time.Minute: 3, time.Hour: 1, time.Hour + 1: 0,
+	mark := archive.Try{Way: archive.Trusted, Corp: b, At: at(0), State: archive.TryWaiting, Registered: at(-time.Hour)}
+	for _, put := range []archive.Try{
+		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
+		try(archive.Trusted, a, "decode", 0, archive.TryRefused),
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryRunning),
+		try(archive.Open, a, "setup", time.Minute, archive.TryRefused),
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),
+		mark,
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased), // replaces
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),    // the same again
 	} {
-		got, err := l.Refusals(t.Context(), epoch.Add(since))
+		ok(t, l.PutTry(t.Context(), put))
+	}
+	want := []archive.Try{
+		try(archive.Trusted, a, "decode", 0, archive.TryRefused),
+		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
+		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased),
+		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),
+	}
+	list := func(way archive.Way, since time.Duration) []archive.Try {
+		t.Helper()
+		got, err := l.Tries(t.Context(), way, at(since))
 		ok(t, err)
-		if got != want {
-			t.Errorf("since %v: got %d refusals, want %d", since, got, want)
+		slices.SortFunc(got, func(a, b archive.Try) int {
+			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.By, b.By))
+		})
+		return got
+	}
+	for since, n := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 2, time.Minute: 2, time.Hour: 3, time.Hour + time.Millisecond: 4} {
+		var tries []archive.Try
+		var marks int
+		for _, got := range list(archive.Trusted, since) {
+			if got.Mark() {
+				marks++
+				same(t, "mark", got, mark)
+				continue
+			}
+			tries = append(tries, got)
+		}
+		if marks != 1 {
+			t.Errorf("since %v: got %d marks, want 1: a mark does not age", since, marks)
+		}
+		if len(tries) != len(want)-n {
+			t.Errorf("since %v: got %d tries, want %d", since, len(tries), len(want)-n)
+			continue
+		}
+		for i, got := range tries {
+			same(t, "try", got, want[n+i])
 		}
 	}
-	ok(t, l.RecordRefusal(t.Context(), a+"/decode", epoch.Add(2*time.Minute)))
-	for _, c := range []struct {
-		by    string
-		since time.Duration
-		want  bool
-	}{{a, 0, true}, {a, time.Minute, true}, {a, time.Minute + 1, false}, {a + "/decode", 2 * time.Minute, true}, {b, time.Hour, true}, {b + "/decode", 0, false}} {
-		got, err := l.RefusedSince(t.Context(), c.by, epoch.Add(c.since))
-		ok(t, err)
-		if got != c.want {
-			t.Errorf("%s since %v: got %v, want %v", c.by, c.since, got, c.want)
-		}
+	mark.State, mark.At = archive.TryReleased, at(time.Minute)
+	ok(t, l.PutTry(t.Context(), mark))
+	for _, got := range list(archive.Trusted, 2*time.Hour) {
+		same(t, "mark", got, mark)
+	}
+	if got := list(archive.Open, 0); len(got) != 1 || got[0].By != "setup" {
+		t.Errorf("got %+v on the open way, want the one try of it", got)
 	}
 }
 
@@ -293,7 +328,7 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	ok(t, l.Finish(t.Context(), corp, rows[0].After, results[1], nil))
 	ok(t, l.Finish(t.Context(), corp, rows[2].After, results[1], nil))
 	_, err = l.LastPending(t.Context(), corp)
-	fails(t, "nothing pending", err, archive.ErrNotFound)
+	fails(t, "without pending pages", err, archive.ErrNotFound)
 	ids := []string{media.ID("a"), media.ID("b"), media.ID("c")}
 	slices.Sort(ids)
 	for _, files := range [][]string{ids, ids[:1]} {
@@ -328,7 +363,7 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	p := before(epoch.Add(time.Hour), 10)[1]
 	at := epoch.Add(2 * time.Hour)
 	ok(t, l.Rerequested(t.Context(), p, at, false))
-	fails(t, "as read before", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
+	fails(t, "with an old state", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
 	want := archive.Pending{Corp: corp, After: 10, RequestedAt: at, Tries: 2}
 	got := before(at.Add(1), 10)
 	if len(got) != 4 {
@@ -361,11 +396,11 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 	}
 
 	ok(t, l.Rerequested(t.Context(), stuck, late, false))
-	fails(t, "as read before, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
+	fails(t, "with an old state, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
 	stuck.Tries = 5
 
 	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}, nil))
-	fails(t, "decoded meanwhile", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
+	fails(t, "decoded since", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
 	if row.State != archive.RowDecoded {
@@ -409,7 +444,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	next := a
 	next.Next, next.Pages, next.UpdatedAt = far, 2, epoch.Add(2*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), a, next))
-	fails(t, "as it was before", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
+	fails(t, "with an old state", l.AdvanceReplay(t.Context(), a, next), archive.ErrConflict)
 	for name, age := range map[string]func(*decode.Replay){
 		"elsewhere":     func(r *decode.Replay) { r.Next-- },
 		"another count": func(r *decode.Replay) { r.Pages-- },
@@ -419,7 +454,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	} {
 		old, now := next, next
 		age(&old)
-		now.ID, now.By = old.ID, "somebody else"
+		now.ID, now.By = old.ID, "another user"
 		fails(t, name, l.AdvanceReplay(t.Context(), old, now), archive.ErrConflict)
 	}
 	got, err := l.Replay(t.Context(), corp, a.ID)
@@ -470,18 +505,18 @@ func ledgerCancelled(t *testing.T, l LedgerStore) {
 	}
 }
 
-func ledgerTold(t *testing.T, l LedgerStore) {
+func ledgerNotified(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	none, err := l.Notified(t.Context(), []string{corp, other})
 	ok(t, err)
-	same(t, "told of nothing", none, map[string]watch.Notified{corp: {Corp: corp}, other: {Corp: other}})
+	same(t, "never notified", none, map[string]watch.Notified{corp: {Corp: corp}, other: {Corp: other}})
 	first := watch.Notified{Corp: corp, Health: watch.Health(archive.CauseSecret), At: epoch}
 	second := watch.Notified{Corp: corp, Health: watch.Well, At: epoch.Add(time.Minute)}
 	ok(t, l.SaveNotified(t.Context(), none[corp], first))
-	fails(t, "told again as if it were the first time", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
+	fails(t, "notified again with the first state", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
 	ok(t, l.SaveNotified(t.Context(), first, second))
-	fails(t, "told from what it is no longer", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
+	fails(t, "notified again with an old state", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
 	got, err := l.Notified(t.Context(), []string{corp, other, corp})
 	ok(t, err)
-	same(t, "told", got, map[string]watch.Notified{corp: second, other: {Corp: other}})
+	same(t, "notified", got, map[string]watch.Notified{corp: second, other: {Corp: other}})
 }

@@ -13,24 +13,25 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
-// TestFiles checks an empty table of files.
+// TestFiles checks that a table of files keeps the contract of [FileStore]. The
+// table that open makes is empty.
 func TestFiles(t *testing.T, open func(t testing.TB) FileStore) {
 	s := open(t)
 	for name, test := range map[string]func(*testing.T, FileStore){
 		"Rows":     filesRows,
 		"Swap":     filesSwap,
 		"Lists":    filesLists,
-		"Late":     filesLate,
+		"Late":     filesLateWriter,
 		"Waiting":  filesWaiting,
 		"Order":    filesOrder,
 		"Register": filesRegister,
-		"Strange":  filesStrange,
+		"Strange":  filesStrangeTexts,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
 }
 
-// newFile is a file as a message names it, the nth of the corp.
+// newFile is the nth file of the corp, as a message names it.
 func newFile(corp string, n int) media.File {
 	id := fmt.Sprintf("CtYB/+=%s %d", corp, n)
 	return media.File{
@@ -48,7 +49,7 @@ func filesRows(t *testing.T, s FileStore) {
 	_, err := s.File(t.Context(), a, f.ID)
 	fails(t, "absent", err, archive.ErrNotFound)
 	ok(t, s.CreateFile(t.Context(), f))
-	fails(t, "there", s.CreateFile(t.Context(), f), archive.ErrExists)
+	fails(t, "created twice", s.CreateFile(t.Context(), f), archive.ErrExists)
 	f.Rev = 1
 	got, err := s.File(t.Context(), a, f.ID)
 	ok(t, err)
@@ -63,7 +64,7 @@ func filesRows(t *testing.T, s FileStore) {
 	bare.Rev = 1
 	many, err := s.Files(t.Context(), a, []string{f.ID, bare.ID, media.ID("none"), f.ID})
 	ok(t, err)
-	same(t, "some", many, map[string]media.File{f.ID: f, bare.ID: bare})
+	same(t, "several", many, map[string]media.File{f.ID: f, bare.ID: bare})
 	if many, err := s.Files(t.Context(), a, nil); err != nil || len(many) != 0 {
 		t.Errorf("no ids: got %v, %v", many, err)
 	}
@@ -83,7 +84,7 @@ func filesSwap(t *testing.T, s FileStore) {
 		t.Errorf("got rev %d, want 2", first.Rev)
 	}
 	_, err = s.SaveFile(t.Context(), f)
-	fails(t, "late", err, archive.ErrConflict)
+	fails(t, "earlier rev", err, archive.ErrConflict)
 	got, err := s.File(t.Context(), f.Corp, f.ID)
 	ok(t, err)
 	same(t, "saved", got, first)
@@ -117,7 +118,7 @@ func filesLists(t *testing.T, s FileStore) {
 	}
 	list.want("listed", lane, epoch, 9, f.ID)
 	list.want("another lane", (lane+1)%media.Lanes, epoch, 9)
-	list.want("before its time", lane, epoch.Add(-time.Millisecond), 9)
+	list.want("before NotBefore", lane, epoch.Add(-time.Millisecond), 9)
 	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	same(t, "one waits", b, media.Backlog{Waiting: 1, Earliest: f.Deadline, Problems: map[media.State]int{}})
@@ -157,12 +158,12 @@ func filesLists(t *testing.T, s FileStore) {
 	b, err = s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	if b.Waiting != 1 || len(b.Problems) != 0 {
-		t.Errorf("waits again: got %+v", b)
+		t.Errorf("waits again: got %+v, want one waiting file and no problem", b)
 	}
 }
 
-// Who comes late to the lists takes nothing off them that came there later.
-func filesLate(t *testing.T, s FileStore) {
+// A late writer removes no entry of a later revision from the lists.
+func filesLateWriter(t *testing.T, s FileStore) {
 	f := newFile(corpFor(t, 1), 1)
 	list := &waitingList{t, s, f.Corp}
 	lane := media.Lane(f.ID)
@@ -178,7 +179,7 @@ func filesLate(t *testing.T, s FileStore) {
 		b, err := s.Backlog(t.Context(), f.Corp, epoch)
 		ok(t, err)
 		if b.Waiting != waiting || b.Problems[media.Failed] != problems {
-			t.Errorf("%s: got %+v", what, b)
+			t.Errorf("%s: got %+v, want %d waiting and %d failed", what, b, waiting, problems)
 		}
 	}
 	ok(t, s.CreateFile(t.Context(), f))
@@ -192,25 +193,26 @@ func filesLate(t *testing.T, s FileStore) {
 	counts("waits again", 1, 0)
 	ok(t, s.ListFile(t.Context(), failed)) // late
 	list.want("still waits", lane, epoch.Add(time.Hour), 9, f.ID)
-	ok(t, s.ListFile(t.Context(), f)) // late as well
-	list.want("not earlier than it is to", lane, epoch, 9)
-	list.want("waits still", lane, epoch.Add(time.Hour), 9, f.ID)
+	ok(t, s.ListFile(t.Context(), f)) // late, too
+	list.want("not due earlier", lane, epoch, 9)
+	list.want("waits on", lane, epoch.Add(time.Hour), 9, f.ID)
 	ok(t, s.ListFile(t.Context(), again))
-	counts("listed once more", 1, 0)
+	counts("listed again", 1, 0)
 
 	lost := save(again, media.Failed)
 	ok(t, s.ListFile(t.Context(), lost))
 	counts("failed", 0, 1)
-	ok(t, s.ListFile(t.Context(), again)) // late: found by the next look
-	counts("failed, and looked at once more", 1, 1)
+	ok(t, s.ListFile(t.Context(), again)) // late: a stale entry, which the next round removes
+	counts("failed, with a stale entry", 1, 1)
 	ok(t, s.ListFile(t.Context(), lost))
-	counts("failed still", 0, 1)
+	counts("failed, without the stale entry", 0, 1)
 	lost.Stored = &media.Object{At: kept(epoch)}
 	ok(t, s.ListFile(t.Context(), save(lost, media.Stored)))
 	counts("stored", 0, 0)
 }
 
-// What waits is found by lane, and the next deadline among those to come.
+// Waiting finds the lanes with due files, and the next deadline of all waiting
+// files that are not late.
 func filesWaiting(t *testing.T, s FileStore) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
 	want := func(what, corp string, before, now time.Time, next time.Time, lanes ...int) {
@@ -220,7 +222,7 @@ func filesWaiting(t *testing.T, s FileStore) {
 			t.Errorf("%s: got %v and %v, want %v and %v", what, got, deadline, lanes, next)
 		}
 	}
-	want("nothing", a, epoch, epoch, time.Time{})
+	want("no files", a, epoch, epoch, time.Time{})
 	var all []int
 	var files []media.File
 	for n := 1; n <= 20; n++ {
@@ -237,11 +239,11 @@ func filesWaiting(t *testing.T, s FileStore) {
 	want("all are due", a, epoch.Add(time.Hour), epoch, files[0].Deadline, slices.Compact(all)...)
 	want("some are late", a, epoch, files[6].Deadline, files[7].Deadline)
 	want("all are late", a, epoch, files[19].Deadline, time.Time{})
-	want("the neighbour", b, epoch.Add(time.Hour), epoch, time.Time{})
+	want("another corp", b, epoch.Add(time.Hour), epoch, time.Time{})
 	backlog, err := s.Backlog(t.Context(), a, files[6].Deadline)
 	ok(t, err)
 	if backlog.Waiting != 20 || backlog.Late != 7 || !backlog.Earliest.Equal(files[7].Deadline) {
-		t.Errorf("got %+v", backlog)
+		t.Errorf("got %+v, want 20 waiting, 7 late, and the deadline of the eighth", backlog)
 	}
 }
 
@@ -263,7 +265,7 @@ func filesOrder(t *testing.T, s FileStore) {
 	b, err := s.Backlog(t.Context(), corp, epoch)
 	ok(t, err)
 	if b.Waiting != 40 || !b.Earliest.Equal(newFile(corp, 1).Deadline) {
-		t.Errorf("got %+v", b)
+		t.Errorf("got %+v, want 40 waiting and the deadline of the first", b)
 	}
 }
 
@@ -289,8 +291,8 @@ func filesRegister(t *testing.T, s FileStore) {
 	}
 }
 
-// What messages say goes into the row, whatever it is.
-func filesStrange(t *testing.T, s FileStore) {
+// A row keeps any text that a message gives a file.
+func filesStrangeTexts(t *testing.T, s FileStore) {
 	f := newFile(corpFor(t, 1), 1)
 	f.Name, f.Ext, f.Kind, f.From.MsgID = "../\x00\r\n<b>\u202e", "", "未知", ""
 	f.From.Conversation = archive.Unplaced
@@ -301,14 +303,15 @@ func filesStrange(t *testing.T, s FileStore) {
 	same(t, "strange", got, f)
 }
 
-// FileBytes is everything that is asked of a store of files' bytes.
+// FileBytes is everything that [TestFileStore] needs of a store of files' bytes.
 type FileBytes interface {
 	media.Store
 	// Bytes reads a file's object; [archive.ErrNotFound].
 	Bytes(corp, id string) ([]byte, error)
 }
 
-// TestFileStore checks an empty store of files' bytes.
+// TestFileStore checks that an empty store of files' bytes keeps the contract of
+// [media.Store].
 func TestFileStore(t *testing.T, s FileBytes) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
 	id := media.ID("file")
@@ -362,5 +365,5 @@ func TestFileStore(t *testing.T, s FileBytes) {
 	if err := s.CompleteUpload(ctx, a, id, up, 1, 1); !errors.Is(err, archive.ErrNotFound) {
 		t.Errorf("aborted: got %v, want %v", err, archive.ErrNotFound)
 	}
-	wantBytes("as before", a, []byte("small"))
+	wantBytes("unchanged", a, []byte("small"))
 }

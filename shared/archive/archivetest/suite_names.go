@@ -163,10 +163,10 @@ func contactReach(t *testing.T, c ContactStore) {
 	corp := corpFor(t, 1)
 	bare, err := c.Reach(t.Context(), corp)
 	ok(t, err)
-	same(t, "before", bare, directory.Reach{Access: map[directory.Access]directory.AccessState{}})
+	same(t, "before", bare, directory.Reach{Access: map[directory.Access]archive.Standing{}})
 	want := directory.Reach{
 		App: directory.App{AgentID: "1000002", SecretPrefix: "abcd", SetAt: epoch},
-		Access: map[directory.Access]directory.AccessState{
+		Access: map[directory.Access]archive.Standing{
 			directory.AccessArchive: {SecretSetAt: epoch, OKAt: epoch.Add(1)},
 			directory.AccessCustomers: {
 				SecretSetAt: epoch, NotBefore: epoch.Add(time.Hour), Refusals: 3,

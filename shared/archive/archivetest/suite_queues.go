@@ -8,20 +8,20 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// PullQueueStore is all of a queue of pull requests.
+// PullQueueStore has all methods of a queue of pull requests.
 type PullQueueStore interface {
 	archive.PullQueue
 	archive.QueueDepth
 }
 
-// DecodeQueueStore is all of a queue of decode requests.
+// DecodeQueueStore has all methods of a queue of decode requests.
 type DecodeQueueStore interface {
 	archive.DecodeQueue
 	archive.QueueDepth
 }
 
-// TestQueues checks an empty queue of each kind. The functions take out what
-// is in them, in any order.
+// TestQueues checks an empty queue of each kind. The functions remove and return
+// all requests of a queue, in any order.
 func TestQueues(t *testing.T, pulls PullQueueStore, takePulls func() []archive.PullRequest,
 	decodes DecodeQueueStore, takeDecodes func() []archive.DecodeRequest) {
 	t.Run("Pulls", func(t *testing.T) { queuePulls(t, pulls, takePulls) })
@@ -44,12 +44,12 @@ func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullReques
 	timer := archive.PullRequest{Corp: a, Why: "timer"}
 	asked := archive.PullRequest{Corp: b, Why: "asked \"<&>\" 问", Force: true}
 	swallowed := archive.PullRequest{Corp: a, Why: "callback", Dedup: "minute 5 / " + strings.Repeat("长", 100)}
-	stranger := swallowed
-	stranger.Corp = b
-	ok(t, q.RequestPulls(t.Context(), timer, asked, timer, swallowed, swallowed, stranger))
+	otherCorp := swallowed
+	otherCorp.Corp = b
+	ok(t, q.RequestPulls(t.Context(), timer, asked, timer, swallowed, swallowed, otherCorp))
 	ok(t, q.RequestPulls(t.Context(), timer, swallowed))
-	swallowed.Dedup, stranger.Dedup = "", ""
-	want := []archive.PullRequest{timer, timer, timer, asked, swallowed, stranger}
+	swallowed.Dedup, otherCorp.Dedup = "", ""
+	want := []archive.PullRequest{timer, timer, timer, asked, swallowed, otherCorp}
 	wantDepth(t, q, len(want))
 	sameRequests(t, take(), want)
 	wantDepth(t, q, 0)
@@ -69,7 +69,7 @@ func queueDecodes(t *testing.T, q DecodeQueueStore, take func() []archive.Decode
 	wantDepth(t, q, 0)
 }
 
-// sameRequests checks that each request is there as often as it should.
+// sameRequests checks that got has each request as often as want, in any order.
 func sameRequests[R comparable](t *testing.T, got, want []R) {
 	t.Helper()
 	rest := slices.Clone(got)
@@ -82,6 +82,6 @@ func sameRequests[R comparable](t *testing.T, got, want []R) {
 		rest = slices.Delete(rest, i, i+1)
 	}
 	if len(rest) != 0 {
-		t.Errorf("got requests %+v beyond those wanted", rest)
+		t.Errorf("got additional requests %+v", rest)
 	}
 }

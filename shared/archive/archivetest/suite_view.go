@@ -13,22 +13,22 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// TestView checks a view. It calls open once, for an empty one.
+// TestView checks a view. It calls open once, for an empty view.
 func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 	v := open(t)
 	for name, test := range map[string]func(*testing.T, ViewStore){
-		"Bytes":        viewBytes,
-		"Order":        viewOrder,
-		"Queries":      viewQueries,
-		"TwoSeqs":      viewTwoSeqs,
-		"NoMsgIDs":     viewNoMsgIDs,
-		"LargePages":   viewLargePages,
-		"Activities":   viewActivities,
-		"SetAside":     viewSetAside,
-		"Strangers":    viewStrangers,
-		"ClearAndRedo": viewClear,
-		"Check":        viewCheck,
-		"Kinds":        viewKinds,
+		"Bytes":           viewBytes,
+		"Order":           viewOrder,
+		"Queries":         viewQueries,
+		"TwoSeqs":         viewTwoSeqs,
+		"NoMsgIDs":        viewNoMsgIDs,
+		"LargePages":      viewLargePages,
+		"Activities":      viewActivities,
+		"SetAside":        viewSetAside,
+		"OtherCorps":      viewOtherCorps,
+		"ClearAndRebuild": viewClear,
+		"Check":           viewCheck,
+		"FirstSeen":       viewFirstSeen,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, v) })
 	}
@@ -36,7 +36,7 @@ func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 
 const room = archive.ConversationID("room:wrAbC-_9")
 
-// said makes a message of corp in room, at ms after the epoch.
+// saidAt makes a message of corp in room, ms after the epoch.
 func saidAt(corp string, ms int, msgID string, seq uint64) archive.Message {
 	return archive.Message{
 		Corp: corp, Conversation: room, Time: epoch.Add(time.Duration(ms) * time.Millisecond), MsgID: msgID, Seq: seq,
@@ -49,8 +49,8 @@ func writeMessages(t *testing.T, v ViewStore, corp string, msgs ...archive.Messa
 	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Messages: msgs}))
 }
 
-// list reads a conversation as pages of the query's limit, each starting where
-// the one before ended, and checks the limits.
+// list reads a conversation in parts of the query's limit, each from the end of
+// the part before, and checks the limits.
 func list(t *testing.T, v ViewStore, corp string, conv archive.ConversationID, q archive.MessageQuery) []archive.Message {
 	t.Helper()
 	var all []archive.Message
@@ -64,12 +64,12 @@ func list(t *testing.T, v ViewStore, corp string, conv archive.ConversationID, q
 			return all
 		}
 		if len(msgs) == 0 {
-			t.Fatal("got no messages but more to come")
+			t.Fatal("got no messages, and more to follow")
 		}
 		last := msgs[len(msgs)-1].Position()
 		q.Start = &last
 	}
-	t.Fatal("the pages do not end")
+	t.Fatal("got more to follow after 1000 parts")
 	return nil
 }
 
@@ -108,16 +108,16 @@ func viewBytes(t *testing.T, v ViewStore) {
 		if !bytes.Equal(got[i].Raw, want.Raw) {
 			t.Errorf("message %d: got %q, want %q", i, got[i].Raw, want.Raw)
 		}
-		got[i].Raw, want.Raw = nil, nil // nil or empty are both no bytes
+		got[i].Raw, want.Raw = nil, nil // nil and empty are equal here
 		same(t, fmt.Sprint("message ", i), got[i], want)
 	}
 	one, err := v.Message(t.Context(), corp, room, blob.Position())
 	ok(t, err)
-	same(t, "message read alone", one, blob)
+	same(t, "message read by itself", one, blob)
 }
 
-// oddIDs are msgids in bytewise order; some begin others, and some hold what a
-// key might be put together with.
+// oddIDs are msgids in bytewise order. Some are prefixes of others, and some hold
+// characters that may separate the parts of a key.
 var oddIDs = []string{
 	"", " ", "!", "\"", "#", "#1", "%23", "/", "0", "00000000000000000001", "1_2_external", "A=", "CAQQ+/=", "a", "a ", "a!", "a!!",
 	"a\"", "a#", "a#00000000000000000000", "a/b", "a0", "aa", "a|", "a~", "b", "é", "消息", "消息1", "\U0001F600",
@@ -132,7 +132,7 @@ func viewOrder(t *testing.T, v ViewStore) {
 		}
 		want = append(want, saidAt(corp, 0, id, uint64(100-i)))
 	}
-	// Longer than any key may be, and different only at its end.
+	// Two msgids that are longer than a key may be, and differ only at the end.
 	long := strings.Repeat("消", 1000)
 	want = append(want, saidAt(corp, 1, "z", 200), saidAt(corp, 2, long+"1", 201), saidAt(corp, 2_000_000, "a", 202))
 	shuffled := slices.Clone(want)
@@ -142,30 +142,30 @@ func viewOrder(t *testing.T, v ViewStore) {
 	}
 	for _, limit := range []int{1000, 7, 1} {
 		got := list(t, v, corp, room, archive.MessageQuery{Limit: limit})
-		same(t, fmt.Sprint("upwards by ", limit), got, want)
+		same(t, fmt.Sprint("ascending by ", limit), got, want)
 	}
 	down := slices.Clone(want)
 	slices.Reverse(down)
 	for _, limit := range []int{1000, 7, 1} {
 		got := list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true})
-		same(t, fmt.Sprint("downwards by ", limit), got, down)
+		same(t, fmt.Sprint("descending by ", limit), got, down)
 	}
 	for _, m := range want {
 		got, err := v.Message(t.Context(), corp, room, m.Position())
 		ok(t, err)
-		same(t, "alone", got, m)
+		same(t, "by itself", got, m)
 	}
 	for what, c := range map[string]struct {
 		conv archive.ConversationID
 		at   time.Time
 		id   string
 	}{
-		"another msgid":        {room, epoch, "none"},
-		"the end of one":       {room, epoch, "a!!!"},
-		"another time":         {room, epoch.Add(time.Millisecond), "a"},
-		"another conversation": {archive.Unplaced, epoch, "a"},
-		"no real time":         {room, time.Time{}, "a"},
-		"another long one":     {room, epoch.Add(2 * time.Millisecond), long + "2"},
+		"another msgid":                  {room, epoch, "none"},
+		"a msgid and one character more": {room, epoch, "a!!!"},
+		"another time":                   {room, epoch.Add(time.Millisecond), "a"},
+		"another conversation":           {archive.Unplaced, epoch, "a"},
+		"the zero time":                  {room, time.Time{}, "a"},
+		"another long msgid":             {room, epoch.Add(2 * time.Millisecond), long + "2"},
 	} {
 		_, err := v.Message(t.Context(), corp, c.conv, archive.Position{Time: c.at, MsgID: c.id})
 		fails(t, what, err, archive.ErrNotFound)
@@ -174,13 +174,13 @@ func viewOrder(t *testing.T, v ViewStore) {
 	ok(t, err)
 	same(t, "newest", newest, want[len(want)-1])
 	_, err = v.Newest(t.Context(), corp, archive.Unplaced)
-	fails(t, "newest of none", err, archive.ErrNotFound)
+	fails(t, "newest of an empty conversation", err, archive.ErrNotFound)
 }
 
 func viewQueries(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
 	var msgs []archive.Message
-	for i := range 9 { // three at each of three moments
+	for i := range 9 { // three messages at each of three times
 		m := saidAt(corp, 1000*(i/3), string(rune('a'+i%3)), uint64(i+1))
 		m.Raw = bytes.Repeat([]byte{'x'}, 10)
 		msgs = append(msgs, m)
@@ -196,23 +196,23 @@ func viewQueries(t *testing.T, v ViewStore) {
 	}{
 		{"all", archive.MessageQuery{Limit: 9}, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}, false},
 		{"limited", archive.MessageQuery{Limit: 8}, []uint64{1, 2, 3, 4, 5, 6, 7, 8}, true},
-		{"down", archive.MessageQuery{Limit: 2, Descending: true}, []uint64{9, 8}, true},
+		{"descending", archive.MessageQuery{Limit: 2, Descending: true}, []uint64{9, 8}, true},
 		{"from", archive.MessageQuery{Limit: 9, From: at(1000)}, []uint64{4, 5, 6, 7, 8, 9}, false},
 		{"from just after", archive.MessageQuery{Limit: 9, From: at(1000).Add(1)}, []uint64{7, 8, 9}, false},
 		{"to", archive.MessageQuery{Limit: 9, To: at(1000)}, []uint64{1, 2, 3}, false},
 		{"to just after", archive.MessageQuery{Limit: 9, To: at(1001)}, []uint64{1, 2, 3, 4, 5, 6}, false},
-		{"one moment", archive.MessageQuery{Limit: 9, From: at(1000), To: at(1001), Descending: true}, []uint64{6, 5, 4}, false},
+		{"one time", archive.MessageQuery{Limit: 9, From: at(1000), To: at(1001), Descending: true}, []uint64{6, 5, 4}, false},
 		{"ends where it begins", archive.MessageQuery{Limit: 9, From: at(1000), To: at(1000)}, nil, false},
 		{"ends before it begins", archive.MessageQuery{Limit: 9, From: at(2000), To: at(0)}, nil, false},
 		{"before all", archive.MessageQuery{Limit: 9, To: at(-5000)}, nil, false},
 		{"after all", archive.MessageQuery{Limit: 9, From: at(2001)}, nil, false},
 		{"started", archive.MessageQuery{Limit: 2, Start: start(1000, "a")}, []uint64{5, 6}, true},
-		{"started down", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Descending: true}, []uint64{4, 3, 2, 1}, false},
-		{"started nowhere", archive.MessageQuery{Limit: 9, Start: start(1000, "ab")}, []uint64{5, 6, 7, 8, 9}, false},
-		{"started nowhere, down", archive.MessageQuery{Limit: 9, Start: start(1000, "ab"), Descending: true}, []uint64{4, 3, 2, 1}, false},
+		{"started, descending", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Descending: true}, []uint64{4, 3, 2, 1}, false},
+		{"started between messages", archive.MessageQuery{Limit: 9, Start: start(1000, "ab")}, []uint64{5, 6, 7, 8, 9}, false},
+		{"started between messages, descending", archive.MessageQuery{Limit: 9, Start: start(1000, "ab"), Descending: true}, []uint64{4, 3, 2, 1}, false},
 		{"started before from", archive.MessageQuery{Limit: 9, Start: start(0, "b"), From: at(2000)}, []uint64{7, 8, 9}, false},
 		{"started after from", archive.MessageQuery{Limit: 9, Start: start(2000, "a"), From: at(1000)}, []uint64{8, 9}, false},
-		{"started down after to", archive.MessageQuery{Limit: 9, Start: start(2000, "c"), To: at(1000), Descending: true}, []uint64{3, 2, 1}, false},
+		{"started after to, descending", archive.MessageQuery{Limit: 9, Start: start(2000, "c"), To: at(1000), Descending: true}, []uint64{3, 2, 1}, false},
 		{"started at the end", archive.MessageQuery{Limit: 9, Start: start(2000, "c")}, nil, false},
 		{"few bytes", archive.MessageQuery{Limit: 9, MaxBytes: 1}, []uint64{1}, true},
 		{"bytes of three", archive.MessageQuery{Limit: 9, MaxBytes: 39}, []uint64{1, 2, 3}, true},
@@ -229,7 +229,8 @@ func viewQueries(t *testing.T, v ViewStore) {
 
 func viewTwoSeqs(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
-	// The higher seq first and the lower first; three of one; and far apart.
+	// The higher seq stored first, the lower stored first, three seqs of one
+	// msgid, and seqs far apart.
 	for _, m := range []archive.Message{
 		saidAt(corp, 0, "a", 12), saidAt(corp, 0, "a", 3), saidAt(corp, 0, "b", 4), saidAt(corp, 0, "b", 13),
 		saidAt(corp, 0, "c", 5), saidAt(corp, 0, "c", 20), saidAt(corp, 0, "c", 15), saidAt(corp, 1, "c", 6),
@@ -252,18 +253,18 @@ func viewTwoSeqs(t *testing.T, v ViewStore) {
 	_, more, err := v.Messages(t.Context(), corp, room, archive.MessageQuery{Limit: len(want)})
 	ok(t, err)
 	if more {
-		t.Error("a second seq of the last message counts as more")
+		t.Error("a second seq of the last message counts as a message to follow")
 	}
 	one, err := v.Message(t.Context(), corp, room, archive.Position{Time: epoch, MsgID: "a"})
 	ok(t, err)
-	same(t, "alone", one, saidAt(corp, 0, "a", 3))
+	same(t, "by itself", one, saidAt(corp, 0, "a", 3))
 	newest, err := v.Newest(t.Context(), corp, room)
 	ok(t, err)
 	same(t, "newest", newest, saidAt(corp, 1, "d", 9))
 }
 
-// Messages without a msgid share the time of their pull, and are messages of
-// their own all the same.
+// Messages without a msgid may share the time of their pull. They are still
+// distinct messages.
 func viewNoMsgIDs(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
 	want := []archive.Message{
@@ -275,13 +276,13 @@ func viewNoMsgIDs(t *testing.T, v ViewStore) {
 	down := slices.Clone(want)
 	slices.Reverse(down)
 	for limit := 1; limit <= len(want); limit++ {
-		same(t, fmt.Sprint("upwards by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit}), want)
-		same(t, fmt.Sprint("downwards by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true}), down)
+		same(t, fmt.Sprint("ascending by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit}), want)
+		same(t, fmt.Sprint("descending by ", limit), list(t, v, corp, room, archive.MessageQuery{Limit: limit, Descending: true}), down)
 	}
 	for _, m := range want {
 		got, err := v.Message(t.Context(), corp, room, m.Position())
 		ok(t, err)
-		same(t, "alone", got, m)
+		same(t, "by itself", got, m)
 	}
 	for seq, behind := range map[uint64]int{0: 1, 1: 2, 3: 3, math.MaxUint64: 5} {
 		start := &archive.Position{Time: want[1].Time, Seq: seq}
@@ -289,7 +290,7 @@ func viewNoMsgIDs(t *testing.T, v ViewStore) {
 	}
 	for seq, behind := range map[uint64]int{0: 6, 1: 6, 3: 4, math.MaxUint64: 2} {
 		start := &archive.Position{Time: want[1].Time, Seq: seq}
-		same(t, fmt.Sprint("down from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start, Descending: true}), down[behind:])
+		same(t, fmt.Sprint("descending from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start, Descending: true}), down[behind:])
 	}
 	for _, at := range []archive.Position{{Time: want[1].Time}, {Time: want[1].Time, Seq: 3}, {Time: want[6].Time, Seq: 1}} {
 		_, err := v.Message(t.Context(), corp, room, at)
@@ -297,8 +298,8 @@ func viewNoMsgIDs(t *testing.T, v ViewStore) {
 	}
 }
 
-// viewLargePages writes and reads more at once than a table takes or gives in
-// one request.
+// viewLargePages writes and reads more than a table accepts or returns in one
+// request.
 func viewLargePages(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
 	p := decode.Decoded{Corp: corp}
@@ -342,10 +343,10 @@ func viewActivities(t *testing.T, v ViewStore) {
 			}
 		}
 	}
-	for half := range slices.Chunk(all, len(all)/2+1) { // and again, overlapping
+	for half := range slices.Chunk(all, len(all)/2+1) {
 		ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: half}))
 	}
-	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all[3:9]}))
+	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all[3:9]})) // some again
 	for _, party := range parties {
 		for _, c := range []struct {
 			upTo, want archive.Day
@@ -362,22 +363,22 @@ func viewActivities(t *testing.T, v ViewStore) {
 			}
 		}
 		_, _, err := v.LatestDay(t.Context(), corp, party, "2025-02-27")
-		fails(t, "before all", err, archive.ErrNotFound)
+		fails(t, "before all days", err, archive.ErrNotFound)
 	}
 	for _, party := range []string{"zhangsa", "zhangsan#", "ZHANGSAN", "%", strings.Repeat("长", 701)} {
 		_, _, err := v.LatestDay(t.Context(), corp, party, "")
-		fails(t, "a party of no activity", err, archive.ErrNotFound)
+		fails(t, "a party without activity", err, archive.ErrNotFound)
 	}
 }
 
 func viewSetAside(t *testing.T, v ViewStore) {
 	corp := corpFor(t, 1)
-	row := func(seq uint64, reason archive.Reason, detail string) archive.SetAside {
+	record := func(seq uint64, reason archive.Reason, detail string) archive.SetAside {
 		return archive.SetAside{
 			Corp: corp, Seq: seq, After: seq - 1, MsgID: fmt.Sprint("消息#", seq), KeyVersion: 7, Reason: reason, Detail: detail, At: epoch,
 		}
 	}
-	a, b, c, d := row(5, archive.ReasonNoKey, ""), row(30, archive.ReasonLibrary, "10006"), row(31, archive.ReasonCrash, "crashed"), row(far, archive.ReasonHang, "")
+	a, b, c, d := record(5, archive.ReasonNoKey, ""), record(30, archive.ReasonLibrary, "10006"), record(31, archive.ReasonCrash, "crashed"), record(far, archive.ReasonHang, "")
 	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, SetAside: []archive.SetAside{d, b, a, c}}))
 	for _, r := range []struct {
 		first, last uint64
@@ -424,7 +425,7 @@ func viewSetAside(t *testing.T, v ViewStore) {
 	same(t, "replaced and cleared", got, []archive.SetAside{b, d})
 }
 
-func viewStrangers(t *testing.T, v ViewStore) {
+func viewOtherCorps(t *testing.T, v ViewStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	elsewhere := saidAt(corp, 0, "m", 2)
 	elsewhere.Conversation = room + "1"
@@ -435,7 +436,7 @@ func viewStrangers(t *testing.T, v ViewStore) {
 		SetAside:   []archive.SetAside{{Corp: corp, Seq: 3, Reason: archive.ReasonNoKey}},
 	}))
 	if got := list(t, v, corp, room, archive.MessageQuery{Limit: 9}); len(got) != 1 || got[0].Seq != 1 {
-		t.Errorf("got seqs %v, want the conversation's own", seqs(got))
+		t.Errorf("got seqs %v, want only those of the conversation", seqs(got))
 	}
 	if got := list(t, v, other, room, archive.MessageQuery{Limit: 9}); len(got) != 0 {
 		t.Errorf("another corp: got %d messages, want 0", len(got))
@@ -491,8 +492,8 @@ func viewClear(t *testing.T, v ViewStore) {
 	same(t, "rebuilt activity", convs, []archive.ConversationID{room})
 }
 
-// checkedPage is a page with something of everything: messages of a room and
-// a single chat, of which two revoke, and one row set aside.
+// checkedPage is a page with messages of a room and of a single chat, two
+// revocations, and one record set aside.
 func checkedPage(corp string) decode.Decoded {
 	p := decode.Decoded{Corp: corp}
 	for i := range 6 {
@@ -514,7 +515,8 @@ func checkedPage(corp string) decode.Decoded {
 
 func viewCheck(t *testing.T, v ViewStore) {
 	n := 0
-	// check stores a page and others, and compares what check makes of the page.
+	// check stores checkedPage and other pages. Then it changes checkedPage and
+	// compares what the view's Check finds with want.
 	check := func(name string, change func(p *decode.Decoded), want decode.Checked, others ...func(corp string) decode.Decoded) {
 		t.Run(name, func(t *testing.T) {
 			corp := corpFor(t, n)
@@ -531,7 +533,8 @@ func viewCheck(t *testing.T, v ViewStore) {
 		})
 	}
 	nothing := func(*decode.Decoded) {}
-	// later is a page of the same minutes in the same room, and a marker of it.
+	// later is a page of the same minutes in the same room. Its message withdraws
+	// another message.
 	later := func(messages bool, revoked string) func(corp string) decode.Decoded {
 		return func(corp string) decode.Decoded {
 			m := saidAt(corp, 2500, "m20", 21)
@@ -543,10 +546,10 @@ func viewCheck(t *testing.T, v ViewStore) {
 			return p
 		}
 	}
-	check("all is well", nothing, decode.Checked{})
-	check("twice is well", nothing, decode.Checked{}, checkedPage)
-	check("another page beside it", nothing, decode.Checked{}, later(true, "m2"))
-	check("nothing is stored", func(p *decode.Decoded) {
+	check("no difference", nothing, decode.Checked{})
+	check("stored twice", nothing, decode.Checked{}, checkedPage)
+	check("another page in the same room", nothing, decode.Checked{}, later(true, "m2"))
+	check("nothing stored", func(p *decode.Decoded) {
 		p.Corp += "0"
 		for i := range p.Messages {
 			p.Messages[i].Corp = p.Corp
@@ -555,48 +558,48 @@ func viewCheck(t *testing.T, v ViewStore) {
 			p.Activities[i].Corp = p.Corp
 		}
 	}, decode.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, SetAsideMissing: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: 6})
-	check("a message of another time", func(p *decode.Decoded) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
+	check("message with another time", func(p *decode.Decoded) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
 		decode.Checked{Missing: []uint64{12}, Extra: []uint64{12}})
-	check("a message of another msgid", func(p *decode.Decoded) { p.Messages[2].MsgID = "m" },
+	check("message with another msgid", func(p *decode.Decoded) { p.Messages[2].MsgID = "m" },
 		decode.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
-	check("a message of another chat", func(p *decode.Decoded) { p.Messages[2].Conversation = p.Messages[4].Conversation },
+	check("message in another chat", func(p *decode.Decoded) { p.Messages[2].Conversation = p.Messages[4].Conversation },
 		decode.Checked{Missing: []uint64{13}, Extra: []uint64{13}})
 	check("other bytes", func(p *decode.Decoded) { p.Messages[0].Raw = []byte("x") }, decode.Checked{Differing: []uint64{11}})
 	check("another key version", func(p *decode.Decoded) { p.Messages[0].KeyVersion++ }, decode.Checked{Differing: []uint64{11}})
-	check("bytes elsewhere", func(p *decode.Decoded) {
+	check("bytes in the bucket", func(p *decode.Decoded) {
 		p.Messages[0].Raw, p.Messages[0].Overflow = nil, &archive.Overflow{Sum: strings.Repeat("0", 64), Size: archive.InlineLimit + 1}
 	}, decode.Checked{Differing: []uint64{11}})
-	check("a message that the page lacks", func(p *decode.Decoded) { p.Messages = slices.Delete(p.Messages, 1, 2) }, decode.Checked{Extra: []uint64{12}})
-	check("a clock that was wrong", func(p *decode.Decoded) { p.Messages[5].Time = epoch.AddDate(-3, 0, 0) },
-		decode.Checked{Missing: []uint64{16}}) // of the other chat's time nothing is looked at
-	check("one with a seq of the page that says it is of another", func(p *decode.Decoded) {
+	check("message that the page lacks", func(p *decode.Decoded) { p.Messages = slices.Delete(p.Messages, 1, 2) }, decode.Checked{Extra: []uint64{12}})
+	check("message three years earlier", func(p *decode.Decoded) { p.Messages[5].Time = epoch.AddDate(-3, 0, 0) },
+		decode.Checked{Missing: []uint64{16}}) // its chat is not searched in the years between
+	check("message with a seq of the page and another After", func(p *decode.Decoded) {
 		for i := range p.Messages {
 			p.Messages[i].After = 9
 		}
 		p.Messages = slices.Delete(p.Messages, 4, 5)
 	}, decode.Checked{Differing: []uint64{11, 12, 13, 14, 16}, Extra: []uint64{15}})
-	check("a row that is not aside", func(p *decode.Decoded) {
+	check("record not set aside", func(p *decode.Decoded) {
 		p.SetAside = append(p.SetAside, archive.SetAside{Corp: p.Corp, Seq: 18, After: 10, Reason: archive.ReasonNoKey})
 	}, decode.Checked{SetAsideMissing: []uint64{18}})
-	check("a row that is aside still", func(p *decode.Decoded) {
+	check("record still set aside", func(p *decode.Decoded) {
 		m := saidAt(p.Corp, 0, "m9", 17)
 		m.After = 10
 		p.Messages, p.SetAside = append(p.Messages, m), nil
 	}, decode.Checked{Missing: []uint64{17}, SetAsideStale: []uint64{17}})
-	check("a revocation that is not marked", func(p *decode.Decoded) { p.Revocations[0].MsgID = "m2" },
+	check("revocation not stored", func(p *decode.Decoded) { p.Revocations[0].MsgID = "m2" },
 		decode.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []uint64{14}})
-	check("a revocation by somebody else", func(p *decode.Decoded) { p.Revocations[0].By = "c" }, decode.Checked{NotRevoked: []uint64{14}})
-	check("a revocation at another time", func(p *decode.Decoded) { p.Revocations[0].At = epoch }, decode.Checked{NotRevoked: []uint64{14}})
-	check("a marker that the page lacks", func(p *decode.Decoded) { p.Revocations = p.Revocations[:1] }, decode.Checked{ExtraRevoked: []uint64{16}})
-	check("a marker of a message that is not there", nothing, decode.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
-	check("lists", func(p *decode.Decoded) {
+	check("revocation by another member", func(p *decode.Decoded) { p.Revocations[0].By = "c" }, decode.Checked{NotRevoked: []uint64{14}})
+	check("revocation at another time", func(p *decode.Decoded) { p.Revocations[0].At = epoch }, decode.Checked{NotRevoked: []uint64{14}})
+	check("revocation that the page lacks", func(p *decode.Decoded) { p.Revocations = p.Revocations[:1] }, decode.Checked{ExtraRevoked: []uint64{16}})
+	check("revocation by a message that is not stored", nothing, decode.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
+	check("list entries not stored", func(p *decode.Decoded) {
 		p.Activities = append(p.Activities, archive.Activity{Corp: p.Corp, Party: "p0", Day: "2025-03-02", Conversation: room},
 			archive.Activity{Corp: p.Corp, Party: "p9", Day: "2025-03-01", Conversation: room})
 	}, decode.Checked{NotInLists: 2})
 }
 
-// Whatever the order, the earliest stays.
-func viewKinds(t *testing.T, v ViewStore) {
+// The earliest time stays, in whichever order the times are stored.
+func viewFirstSeen(t *testing.T, v ViewStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	names := []string{"text", "text text.font", "text+text.font", "", "新", "a#b", strings.Repeat("长", 400)}
 	seen := func(corp string) map[string]time.Time {

@@ -20,22 +20,22 @@ import (
 type View struct {
 	t       testing.TB
 	faults  *Faults
-	journal *Journal // nil: overflowing messages are not looked for
+	journal *Journal // holds the bytes of large messages; nil: not checked
 
 	mu    sync.Mutex
 	corps map[string]*corpView
 }
 
-// itemLimit is a little under what an item of DynamoDB may take, in bytes.
+// itemLimit is a little below the limit of a DynamoDB item, in bytes.
 const itemLimit = 390 << 10
 
 type corpView struct {
 	messages   map[archive.ConversationID][]archive.Message // by Time, MsgID, Seq
-	places     map[uint64]place                             // of the message of a seq
+	places     map[uint64]place                             // by Seq: where the message is stored
 	activities map[archive.Activity]bool
 	revoked    map[revokedKey]archive.Revocation
-	aside      map[uint64]archive.SetAside // by Seq
-	kinds      map[string]time.Time        // by Name
+	setAside   map[uint64]archive.SetAside // by Seq
+	firstSeen  map[string]time.Time        // by Name
 }
 
 type revokedKey struct {
@@ -43,7 +43,7 @@ type revokedKey struct {
 	key  string // archive.RevocationKey
 }
 
-// place is where a message is kept.
+// place is where a message is stored.
 type place struct {
 	conv  archive.ConversationID
 	ms    int64
@@ -52,12 +52,12 @@ type place struct {
 
 var _ ViewStore = (*View)(nil)
 
-// NewView makes an empty one.
+// NewView makes an empty view.
 func NewView(t testing.TB, f *Faults) *View {
 	return &View{t: t, faults: f, corps: make(map[string]*corpView)}
 }
 
-// corp is called with mu held.
+// corp returns what is stored of the corp. The caller holds mu.
 func (v *View) corp(id string) *corpView {
 	c, ok := v.corps[id]
 	if !ok {
@@ -66,15 +66,16 @@ func (v *View) corp(id string) *corpView {
 			places:     make(map[uint64]place),
 			activities: make(map[archive.Activity]bool),
 			revoked:    make(map[revokedKey]archive.Revocation),
-			aside:      make(map[uint64]archive.SetAside),
-			kinds:      make(map[string]time.Time),
+			setAside:   make(map[uint64]archive.SetAside),
+			firstSeen:  make(map[string]time.Time),
 		}
 		v.corps[id] = c
 	}
 	return c
 }
 
-// WritePage implements [decode.ViewWriter].
+// WritePage implements [decode.ViewWriter]. It complains about a page that
+// breaks a rule of [decode.Decoded].
 func (v *View) WritePage(ctx context.Context, p decode.Decoded) error {
 	return write(ctx, v.faults, "View.WritePage", p.Corp, func() error {
 		v.mu.Lock()
@@ -83,73 +84,97 @@ func (v *View) WritePage(ctx context.Context, p decode.Decoded) error {
 		for _, m := range p.Messages {
 			v.store(c, p.Corp, m)
 		}
-		for _, r := range p.Revocations {
-			if len(r.MsgID)+len(r.By)+len(r.Conversation) > itemLimit {
-				return fmt.Errorf("revocation: item size has exceeded the maximum")
-			}
-			if r.Corp != p.Corp || r.Conversation == "" || r.MsgID == "" {
-				v.t.Errorf("page of %s: revocation %+v is foreign or incomplete", p.Corp, r)
-			}
-			k := revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}
-			if was, ok := c.revoked[k]; !ok || r.Seq < was.Seq {
-				r.At = kept(r.At)
-				c.revoked[k] = r
-			}
+		if err := v.storeRevocations(c, p); err != nil {
+			return err
 		}
-		for i, a := range p.Activities {
-			if len(a.Party)+len(a.Conversation) > itemLimit {
-				return fmt.Errorf("activity: item size has exceeded the maximum")
-			}
-			if a.Corp != p.Corp || a.Day.Start().IsZero() || a.Conversation == "" || slices.Contains(p.Activities[:i], a) {
-				v.t.Errorf("page of %s: activity %+v is foreign, incomplete, or there twice", p.Corp, a)
-			}
-			c.activities[a] = true
+		if err := v.storeActivities(c, p); err != nil {
+			return err
 		}
-		for _, u := range p.SetAside {
-			if u.Corp != p.Corp || u.Reason == "" || slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Seq == u.Seq }) {
-				v.t.Errorf("page of %s: seq %d is set aside as of %s for %q, or is a message also", p.Corp, u.Seq, u.Corp, u.Reason)
-			}
-			u.At = kept(u.At)
-			c.aside[u.Seq] = u
-		}
-		for _, seq := range p.Cleared {
-			if slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Seq == seq }) {
-				v.t.Errorf("page of %s: seq %d is both set aside and cleared", p.Corp, seq)
-			}
-			delete(c.aside, seq)
-		}
-		for _, k := range p.FirstSeen {
-			if k.Corp != p.Corp || k.At.IsZero() {
-				v.t.Errorf("page of %s: kind %+v is foreign or of no time", p.Corp, k)
-			}
-			if was, there := c.kinds[k.Name]; !there || k.At.Before(was) {
-				c.kinds[k.Name] = kept(k.At)
-			}
-		}
+		v.storeSetAside(c, p)
+		v.storeFirstSeen(c, p)
 		return nil
 	})
 }
 
+func (v *View) storeRevocations(c *corpView, p decode.Decoded) error {
+	for _, r := range p.Revocations {
+		if len(r.MsgID)+len(r.By)+len(r.Conversation) > itemLimit {
+			return fmt.Errorf("revocation: item size has exceeded the maximum")
+		}
+		if r.Corp != p.Corp || r.Conversation == "" || r.MsgID == "" {
+			v.t.Errorf("page of %s: revocation %+v is of another corp or incomplete", p.Corp, r)
+		}
+		k := revokedKey{r.Conversation, archive.RevocationKey(r.MsgID)}
+		if was, ok := c.revoked[k]; !ok || r.Seq < was.Seq {
+			r.At = kept(r.At)
+			c.revoked[k] = r
+		}
+	}
+	return nil
+}
+
+func (v *View) storeActivities(c *corpView, p decode.Decoded) error {
+	for i, a := range p.Activities {
+		if len(a.Party)+len(a.Conversation) > itemLimit {
+			return fmt.Errorf("activity: item size has exceeded the maximum")
+		}
+		if a.Corp != p.Corp || a.Day.Start().IsZero() || a.Conversation == "" || slices.Contains(p.Activities[:i], a) {
+			v.t.Errorf("page of %s: activity %+v is of another corp, incomplete, or repeated", p.Corp, a)
+		}
+		c.activities[a] = true
+	}
+	return nil
+}
+
+func (v *View) storeSetAside(c *corpView, p decode.Decoded) {
+	for _, u := range p.SetAside {
+		if u.Corp != p.Corp || u.Reason == "" || slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Seq == u.Seq }) {
+			v.t.Errorf("page of %s: seq %d set aside for corp %s with reason %q, or a message too", p.Corp, u.Seq, u.Corp, u.Reason)
+		}
+		u.At = kept(u.At)
+		c.setAside[u.Seq] = u
+	}
+	for _, seq := range p.Cleared {
+		if slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Seq == seq }) {
+			v.t.Errorf("page of %s: seq %d is both set aside and cleared", p.Corp, seq)
+		}
+		delete(c.setAside, seq)
+	}
+}
+
+func (v *View) storeFirstSeen(c *corpView, p decode.Decoded) {
+	for _, k := range p.FirstSeen {
+		if k.Corp != p.Corp || k.At.IsZero() {
+			v.t.Errorf("page of %s: first seen %+v is of another corp or has no time", p.Corp, k)
+		}
+		if was, there := c.firstSeen[k.Name]; !there || k.At.Before(was) {
+			c.firstSeen[k.Name] = kept(k.At)
+		}
+	}
+}
+
+// store adds a message. It complains about a message that breaks a rule, or that
+// differs from the one stored before.
 func (v *View) store(c *corpView, corp string, m archive.Message) {
 	bad := func(what string) { v.t.Errorf("message of %s, seq %d: %s", m.Corp, m.Seq, what) }
 	if m.Corp != corp || m.Conversation == "" || m.Seq <= m.After {
-		bad("not of the page's corp, in no conversation, or not of its page")
+		bad("another corp, no conversation, or seq not above After")
 	}
 	if !m.Time.Equal(m.Time.Truncate(time.Millisecond)) {
-		bad("its time is finer than a millisecond, which its key cannot hold")
+		bad("time finer than a millisecond, which its key cannot hold")
 	}
 	switch o := m.Overflow; {
 	case o == nil && len(m.Raw) > archive.InlineLimit:
-		bad("too long to be kept in the table")
+		bad("too long for the table")
 	case o != nil && (m.Raw != nil || o.Size <= archive.InlineLimit || len(o.Sum) != 64):
-		bad("overflows without need, or is kept in the table as well")
+		bad("overflow of a short message, or bytes in the table too")
 	case o != nil && v.journal != nil && !v.journal.holds(messageName(corp, *o)):
-		bad("its bytes are not in the journal")
+		bad("bytes missing from the journal")
 	}
 	m = keptMessage(m)
 	at := place{m.Conversation, m.Time.UnixMilli(), m.MsgID}
 	if was, ok := c.places[m.Seq]; ok && was != at {
-		bad("stored before under another conversation, time or msgid: a message never changes")
+		bad("conversation, time or msgid changed: a message never changes")
 	}
 	c.places[m.Seq] = at
 	list := c.messages[m.Conversation]
@@ -159,7 +184,7 @@ func (v *View) store(c *corpView, corp string, m archive.Message) {
 		c.messages[m.Conversation] = slices.Insert(list, i, m)
 	case list[i].After != m.After || list[i].KeyVersion != m.KeyVersion ||
 		!bytes.Equal(list[i].Raw, m.Raw) || !sameOverflow(list[i].Overflow, m.Overflow):
-		bad("stored before with another content: a message never changes")
+		bad("content changed: a message never changes")
 	}
 }
 
@@ -185,14 +210,14 @@ func (v *View) SetAside(ctx context.Context, corp string, first, last uint64) ([
 	return read(ctx, v.faults, "View.SetAside", corp, func() ([]archive.SetAside, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		return slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.SetAside) bool {
+		return slices.DeleteFunc(v.corp(corp).setAsideBySeq(), func(u archive.SetAside) bool {
 			return u.Seq < first || u.Seq > last
 		}), nil
 	})
 }
 
-// ListSetAside lists the rows set aside with Seq > afterSeq, by Seq, at most
-// limit, and whether there are more.
+// ListSetAside lists the records set aside with Seq > afterSeq: the lowest seq
+// first, at most limit. It also reports whether there are more.
 func (v *View) ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) ([]archive.SetAside, bool, error) {
 	type page struct {
 		rows []archive.SetAside
@@ -201,7 +226,7 @@ func (v *View) ListSetAside(ctx context.Context, corp string, afterSeq uint64, l
 	p, err := read(ctx, v.faults, "View.ListSetAside", corp, func() (page, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		rows := slices.DeleteFunc(v.corp(corp).asideBySeq(), func(u archive.SetAside) bool {
+		rows := slices.DeleteFunc(v.corp(corp).setAsideBySeq(), func(u archive.SetAside) bool {
 			return u.Seq <= afterSeq
 		})
 		n := min(len(rows), limit)
@@ -210,15 +235,16 @@ func (v *View) ListSetAside(ctx context.Context, corp string, afterSeq uint64, l
 	return p.rows, p.more, err
 }
 
-func (c *corpView) asideBySeq() []archive.SetAside {
-	return slices.SortedFunc(maps.Values(c.aside), func(a, b archive.SetAside) int {
+func (c *corpView) setAsideBySeq() []archive.SetAside {
+	return slices.SortedFunc(maps.Values(c.setAside), func(a, b archive.SetAside) int {
 		return cmp.Compare(a.Seq, b.Seq)
 	})
 }
 
-// Messages lists what q selects of a conversation, and whether there is more
-// of it. Of a msgid that is stored under two seqs it gives the lower; messages
-// without one are told apart by their seqs. A MaxBytes of 0 is no bound.
+// Messages lists the messages of a conversation that q selects, and reports
+// whether there are more. Of a msgid that is stored under two seqs it returns the
+// lower seq. Messages without a msgid are distinct if their seqs are. A MaxBytes
+// of 0 is no bound.
 func (v *View) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error) {
 	type page struct {
 		msgs []archive.Message
@@ -243,6 +269,7 @@ func (v *View) Messages(ctx context.Context, corp string, conv archive.Conversat
 	return p.msgs, p.more, err
 }
 
+// selected returns all messages that q selects, without its limits.
 func (v *View) selected(corp string, conv archive.ConversationID, q archive.MessageQuery) []archive.Message {
 	list := v.distinct(corp, conv)
 	list = slices.DeleteFunc(list, func(m archive.Message) bool {
@@ -264,7 +291,7 @@ func (v *View) selected(corp string, conv archive.ConversationID, q archive.Mess
 	return list
 }
 
-// distinct copies a conversation, with each position once.
+// distinct copies a conversation, with one message for each position.
 func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Message {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -278,7 +305,8 @@ func (v *View) distinct(corp string, conv archive.ConversationID) []archive.Mess
 	return list
 }
 
-// Message reads one message; [archive.ErrNotFound].
+// Message reads one message. It returns [archive.ErrNotFound] if there is none at
+// that position.
 func (v *View) Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error) {
 	return read(ctx, v.faults, "View.Message", corp, func() (archive.Message, error) {
 		for _, m := range v.distinct(corp, conv) {
@@ -290,7 +318,8 @@ func (v *View) Message(ctx context.Context, corp string, conv archive.Conversati
 	})
 }
 
-// Newest reads the last message of a conversation; [archive.ErrNotFound].
+// Newest reads the last message of a conversation. It returns
+// [archive.ErrNotFound] if the conversation is empty.
 func (v *View) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
 	return read(ctx, v.faults, "View.Newest", corp, func() (archive.Message, error) {
 		list := v.distinct(corp, conv)
@@ -309,7 +338,7 @@ func (v *View) Check(ctx context.Context, p decode.Decoded) (decode.Checked, err
 		var checked decode.Checked
 		c := v.corp(p.Corp)
 		c.checkMessages(p, &checked)
-		c.checkAside(p, &checked)
+		c.checkSetAside(p, &checked)
 		c.checkRevocations(p, &checked)
 		for _, a := range p.Activities {
 			if !c.activities[a] {
@@ -320,7 +349,7 @@ func (v *View) Check(ctx context.Context, p decode.Decoded) (decode.Checked, err
 	})
 }
 
-// pageSeqs are the first and the last seq of a page.
+// pageSeqs returns the first and the last seq of a page.
 func pageSeqs(p decode.Decoded) (first, last uint64) {
 	first = ^uint64(0)
 	for _, m := range p.Messages {
@@ -363,8 +392,9 @@ func (c *corpView) checkMessages(p decode.Decoded, checked *decode.Checked) {
 	slices.Sort(checked.Extra)
 }
 
-// stretches are, for each time of a message, the first and the last of those
-// that no pause longer than [archive.Retention] divides from it.
+// stretches divides the messages wherever more than [archive.Retention] passes
+// between two of them. For the time of each message it returns the first and the
+// last time of its part.
 func stretches(messages []archive.Message) map[time.Time][2]time.Time {
 	var times []time.Time
 	for _, m := range messages {
@@ -382,14 +412,14 @@ func stretches(messages []archive.Message) map[time.Time][2]time.Time {
 	return all
 }
 
-func (c *corpView) checkAside(p decode.Decoded, checked *decode.Checked) {
+func (c *corpView) checkSetAside(p decode.Decoded, checked *decode.Checked) {
 	first, last := pageSeqs(p)
 	for _, u := range p.SetAside {
-		if _, there := c.aside[u.Seq]; !there {
+		if _, there := c.setAside[u.Seq]; !there {
 			checked.SetAsideMissing = append(checked.SetAsideMissing, u.Seq)
 		}
 	}
-	for _, stored := range c.asideBySeq() {
+	for _, stored := range c.setAsideBySeq() {
 		if first <= stored.Seq && stored.Seq <= last &&
 			!slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Seq == stored.Seq }) {
 			checked.SetAsideStale = append(checked.SetAsideStale, stored.Seq)
@@ -429,8 +459,8 @@ func (c *corpView) checkRevocations(p decode.Decoded, checked *decode.Checked) {
 	slices.Sort(checked.ExtraRevoked)
 }
 
-// Forget removes the corp's markers of withdrawn messages and its lists, as
-// only somebody with access to the table could.
+// Forget removes the corp's revocations and lists. A removal like this needs
+// access to the table.
 func (v *View) Forget(corp string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -439,8 +469,8 @@ func (v *View) Forget(corp string) {
 	clear(c.activities)
 }
 
-// Plant adds a message or a marker that no page made, as only somebody with
-// access to the table could, or a version that read messages wrongly.
+// Plant adds messages and revocations that no page made. Such items come from an
+// attacker with access to the table, or from a version that read messages wrongly.
 func (v *View) Plant(corp string, messages []archive.Message, revocations []archive.Revocation) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -454,8 +484,8 @@ func (v *View) Plant(corp string, messages []archive.Message, revocations []arch
 	}
 }
 
-// Tamper removes the message of a seq, or changes its bytes if raw is not nil,
-// as only somebody with access to the table could.
+// Tamper changes the bytes of a message to raw, or removes the message if raw is
+// nil. A change like this needs access to the table.
 func (v *View) Tamper(corp string, seq uint64, raw []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -475,7 +505,7 @@ func (v *View) Tamper(corp string, seq uint64, raw []byte) {
 	}
 }
 
-// Revocations finds which of the messages were withdrawn, by their msgids.
+// Revocations finds the revocations of the messages with those msgids, by msgid.
 func (v *View) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
 	return read(ctx, v.faults, "View.Revocations", corp, func() (map[string]archive.Revocation, error) {
 		v.mu.Lock()
@@ -490,9 +520,9 @@ func (v *View) Revocations(ctx context.Context, corp string, conv archive.Conver
 	})
 }
 
-// LatestDay finds the newest day, not after upTo unless that is empty, on
-// which the party was active, and its conversations on that day, sorted;
-// [archive.ErrNotFound].
+// LatestDay finds the newest day on which the party was active, and the party's
+// conversations on that day, sorted. If upTo is not empty, later days do not
+// count. It returns [archive.ErrNotFound] if there is no such day.
 func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
 	type found struct {
 		day   archive.Day
@@ -520,15 +550,15 @@ func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.D
 	return f.day, f.convs, err
 }
 
-// FirstSeen finds when types and fields were first seen, by name, for those
-// that were.
+// FirstSeen finds when types and fields were first seen, by name. A name that was
+// never seen is absent.
 func (v *View) FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error) {
 	return read(ctx, v.faults, "View.FirstSeen", corp, func() (map[string]time.Time, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		seen := make(map[string]time.Time)
 		for _, name := range names {
-			if at, there := v.corp(corp).kinds[name]; there {
+			if at, there := v.corp(corp).firstSeen[name]; there {
 				seen[name] = at
 			}
 		}
@@ -536,13 +566,13 @@ func (v *View) FirstSeen(ctx context.Context, corp string, names []string) (map[
 	})
 }
 
-// Clear removes the whole view of a corp, which can then be rebuilt.
+// Clear removes the whole view of a corp. A replay can rebuild it.
 func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	return write(ctx, v.faults, "View.Clear", corp, func() error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		c := v.corp(corp)
-		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.aside) + len(c.kinds)
+		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.setAside) + len(c.firstSeen)
 		delete(v.corps, corp)
 		if removed != nil && items > 0 {
 			removed(items)
@@ -551,9 +581,9 @@ func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) 
 	})
 }
 
-// of counts what a page left in the view: messages, each seq by itself, and
-// records set aside.
-func (v *View) of(corp string, after uint64) (stored, aside int) {
+// of counts what the view has of a page: messages, with each seq counted by
+// itself, and records set aside.
+func (v *View) of(corp string, after uint64) (stored, setAside int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	c := v.corp(corp)
@@ -564,10 +594,10 @@ func (v *View) of(corp string, after uint64) (stored, aside int) {
 			}
 		}
 	}
-	for _, u := range c.aside {
+	for _, u := range c.setAside {
 		if u.After == after {
-			aside++
+			setAside++
 		}
 	}
-	return stored, aside
+	return stored, setAside
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// World is every fake there is, linked, so that they check one another: a
-// ledger row needs its page in the journal, a finished page its messages in
-// the view, a decode request its row in the ledger.
+// World has every fake, linked so that they check the order of writes across each
+// other. A ledger row needs its page in the journal. A finished page needs its
+// messages in the view. A decode request needs its row in the ledger.
 type World struct {
 	Faults   *Faults
 	Corps    *Corps
@@ -58,9 +58,9 @@ func NewWorld(t testing.TB, f *Faults) *World {
 	return w
 }
 
-// Check says through t what is wrong with the world's state, whatever
-// happened to it: the chains, the journal, and what decoded pages left in the
-// view. It may be called at any moment between two calls.
+// Check complains to t about everything that breaks an invariant: in the chains,
+// in the journal, and in what decoded pages left in the view. It may be called at
+// any moment between two calls.
 func (w *World) Check() {
 	w.t.Helper()
 	w.Ledger.check()
@@ -75,7 +75,7 @@ type Secrets struct {
 
 var _ archive.SecretReader = (*Secrets)(nil)
 
-// NewSecrets makes an empty one.
+// NewSecrets makes an empty secret store.
 func NewSecrets(f *Faults) *Secrets {
 	return &Secrets{faults: f, values: make(map[string]secret.Value)}
 }
@@ -100,10 +100,10 @@ func (s *Secrets) ArchiveSecret(ctx context.Context, corp string) (secret.Value,
 	})
 }
 
-// kept is a time as the stores keep it, good for comparing with ==.
+// kept is a time as the stores keep it. It can be compared with ==.
 func kept(t time.Time) time.Time { return t.UTC().Round(0) }
 
-// PageRow is the row of a page as it is appended to head.
+// PageRow makes the row of a page that follows head.
 func PageRow(head archive.Head, page []byte, first, last uint64, count int, at time.Time) archive.Row {
 	row := archive.Row{
 		Corp:  head.Corp,
@@ -123,7 +123,7 @@ func PageRow(head archive.Head, page []byte, first, last uint64, count int, at t
 	return row
 }
 
-// GapRow is the row of a gap as it is appended to head.
+// GapRow makes the row of a gap that follows head.
 func GapRow(head archive.Head, last uint64, reason, evidence string, at time.Time) archive.Row {
 	row := archive.Row{
 		Corp:     head.Corp,

@@ -11,28 +11,28 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// App is a corp's self-built app, the optional seventh set-up step. It may
-// tell names that the archive secret may not (wecom.md 5.8).
+// App is a corp's self-built app, the optional seventh set-up step. WeCom tells
+// its secret names that it refuses to the archive secret (wecom.md 5.8).
 type App struct {
-	AgentID      string // as WeCom's console shows it; empty if nobody entered it
+	AgentID      string // as in WeCom's console; empty if it was not entered
 	SecretPrefix string // its first 4 characters, for the set-up page
-	// SetAt changes with every saved secret, as [archive.Corp.SecretSetAt]; zero for no
-	// app.
+	// SetAt changes with every saved secret, as [archive.Corp.SecretSetAt] does; zero
+	// without an app.
 	SetAt time.Time
 }
 
-// Access is a part of WeCom's HTTP API that is allowed or refused as a whole.
+// Access is a part of WeCom's HTTP API that WeCom allows or refuses as a whole.
 // Its values are part of our HTTP API.
 type Access string
 
 // The parts.
 const (
 	AccessArchive   Access = "archive"   // msgaudit/*, with the archive secret
-	AccessMembers   Access = "members"   // user/get, with the app's secret; without an app the archive secret is tried
+	AccessMembers   Access = "members"   // user/get, with the app's secret, or without an app with the archive secret
 	AccessCustomers Access = "customers" // externalcontact/*, with the app's secret
 )
 
-// Accesses lists all parts.
+// Accesses lists all of them.
 var Accesses = []Access{AccessArchive, AccessMembers, AccessCustomers}
 
 func accessFor(k PersonKind) Access {
@@ -48,9 +48,8 @@ func accessFor(k PersonKind) Access {
 // AppStep is the set-up step of the self-built app.
 const AppStep = 7
 
-// Step is the set-up step to redo when c is what is wrong with the access, 0
-// where none helps: the same refusal is mended on the app's own page if it is
-// the app that is refused.
+// Step is the set-up step to redo when c is the trouble of the access; 0 where no
+// step helps. A refusal of the app is fixed on the app's page.
 func (a Access) Step(c archive.Cause) int {
 	if s := c.Step(); a == AccessArchive || s == 0 {
 		return s
@@ -58,24 +57,10 @@ func (a Access) Step(c archive.Cause) int {
 	return AppStep
 }
 
-// AccessState is what the last questions through an access found. Like
-// [archive.PullState] it is a report and a brake; losing it costs some calls.
-type AccessState struct {
-	// SecretSetAt is of the secret that all this was learned with. A state
-	// about another secret than the present one says nothing.
-	SecretSetAt time.Time
-	OKAt        time.Time        // WeCom last answered well, zero for never; may lag by [okTouch]
-	Trouble     *archive.Trouble // why nothing more is asked; nil when all is well
-	// NotBefore: no question before this time unless a person asks. What was
-	// asked for before it is asked for again afterwards.
-	NotBefore time.Time
-	Refusals  int // refused secrets in a row
-}
-
-// okTouch bounds how often success is noted.
+// okTouch is the shortest time between two notes of success.
 const okTouch = time.Hour
 
-// Scope is who is archived, as WeCom says.
+// Scope is the members whose chats are archived, as WeCom answers.
 type Scope struct {
 	Count   int
 	Members []string // userids, at most [ScopeMost] of them
@@ -85,23 +70,27 @@ type Scope struct {
 // ScopeMost is how many members of the scope are kept.
 const ScopeMost = 2000
 
-// Reach is how we stand with WeCom's HTTP API for one corp.
+// Reach is what a corp's secrets may ask of WeCom's HTTP API.
 type Reach struct {
-	App    App
-	Access map[Access]AccessState // none for what was never asked
-	Scope  *Scope                 // nil if never told
-	// CheckedAt is when all accesses were last tried, zero for never.
+	App App
+	// Access is the standing of the secret of each access; nothing is there for
+	// an access that was never used. A standing about another secret than the
+	// present one says nothing. OKAt may lag by an hour. An id that was asked for
+	// before NotBefore is asked for again afterwards.
+	Access map[Access]archive.Standing
+	Scope  *Scope // nil before the first answer
+	// CheckedAt is the last check of all accesses; zero for never.
 	CheckedAt time.Time
 }
 
-// asksAsApp reports whether the app's secret is what the access is asked with,
-// not the archive secret.
+// asksAsApp reports whether the access uses the app's secret and not the archive
+// secret.
 func (r Reach) asksAsApp(a Access) bool {
 	return a == AccessCustomers || a == AccessMembers && !r.App.SetAt.IsZero()
 }
 
-// State is what is known of an access with its present secret.
-func (r Reach) State(a Access, c archive.Corp) AccessState {
+// Standing is the standing of the access's present secret.
+func (r Reach) Standing(a Access, c archive.Corp) archive.Standing {
 	at := c.SecretSetAt
 	if r.asksAsApp(a) {
 		at = r.App.SetAt
@@ -109,14 +98,14 @@ func (r Reach) State(a Access, c archive.Corp) AccessState {
 	if known, ok := r.Access[a]; ok && known.SecretSetAt.Equal(at) {
 		return known
 	}
-	return AccessState{SecretSetAt: at}
+	return archive.Standing{SecretSetAt: at}
 }
 
-// mayAsk reports whether a read may have something asked through the access.
-// To have asked at or after since is enough: that was today, with the present
-// secret, and after the last pause.
+// mayAsk reports whether a reader's lookup may use the access. since is the
+// latest of: start of today, last change of the secret, end of the last pause.
+// An id that was asked for after it need not be asked for again.
 func (r Reach) mayAsk(a Access, c archive.Corp, now time.Time) (since time.Time, ok bool) {
-	state := r.State(a, c)
+	state := r.Standing(a, c)
 	if state.SecretSetAt.IsZero() || now.Before(state.NotBefore) {
 		return time.Time{}, false
 	}
@@ -129,33 +118,33 @@ func (r Reach) mayAsk(a Access, c archive.Corp, now time.Time) (since time.Time,
 	return since, true
 }
 
-// A ReachReader reads how we stand; a zero Reach for a corp of which
-// nothing is stored. Safe for concurrent use.
+// A ReachReader reads a corp's reach; a zero Reach if nothing is stored. Safe for
+// concurrent use.
 type ReachReader interface {
 	Reach(ctx context.Context, corp string) (Reach, error)
 }
 
-// A ReachWriter keeps what was learned. Each part is replaced whole; the
-// one inspector of the corp is the one writer, the last wins.
+// A ReachWriter stores the parts of a reach. Each write replaces its part. The
+// corp's one inspector is the only writer.
 type ReachWriter interface {
-	SaveAccess(ctx context.Context, corp string, a Access, s AccessState) error
+	SaveAccess(ctx context.Context, corp string, a Access, s archive.Standing) error
 	SaveScope(ctx context.Context, corp string, s Scope) error
 	SaveChecked(ctx context.Context, corp string, at time.Time) error
 }
 
-// A Credential is what WeCom gives tokens for.
+// A Credential is exchanged for a token of WeCom's.
 type Credential struct {
 	Corp   string
 	Secret secret.Value
 }
 
-// APIError is a refusal of WeCom's HTTP API, or no answer. It says nothing of
-// a request's content.
+// APIError is a refusal of WeCom's HTTP API, or a missing answer. It holds
+// nothing of the request's content.
 type APIError struct {
 	Op     string // path below /cgi-bin/, such as gettoken or user/get
 	Code   int    // errcode; 0 if Cause is set
-	FromIP string // the address WeCom saw, where it tells
-	// Cause is set if no errcode came: CauseNetwork, CauseTLS, CauseBusy (HTTP
+	FromIP string // our address as WeCom saw it; empty where the answer does not say
+	// Cause is set if the answer had no errcode: CauseNetwork, CauseTLS, CauseBusy (HTTP
 	// 5xx) or CauseBadAnswer.
 	Cause archive.Cause
 }
@@ -167,11 +156,11 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("%s: errcode %d", e.Op, e.Code)
 }
 
-// FromIP is the caller's address in an errmsg of WeCom's, or empty.
+// FromIP is our address in an errmsg of WeCom's, or empty.
 func FromIP(errmsg string) string { return archive.CallerIP(errmsg) }
 
-// missing is what a refusal says about the id that was asked for; false if it
-// is about the access.
+// missing is what a refusal says about the requested id; false if the refusal is
+// about the access.
 func (e *APIError) missing() (Missing, bool) {
 	switch e.Code {
 	case 40003, 46004, 60111:
@@ -182,14 +171,14 @@ func (e *APIError) missing() (Missing, bool) {
 		return MissingRelation, true
 	case 92002:
 		return MissingForeign, true
-	case 40058, 40063, 301059, 301061: // a parameter that does not fit: the id
+	case 40058, 40063, 301059, 301061: // an unfit parameter: the id
 		return MissingNotFound, true
 	}
 	return "", false
 }
 
-// classify maps a refusal of an access to a cause and a response (law 10). What
-// a page of the archive and this API have in common is in [classify].
+// classify maps a refusal of an access to a cause and a response (law 10).
+// [archive.Classify] has what this API shares with the archive's pages.
 func (e *APIError) classify() (archive.Cause, archive.Response) {
 	switch {
 	case e.Cause == archive.CauseNetwork, e.Cause == archive.CauseBusy, e.Cause == archive.CauseBadAnswer:
@@ -200,7 +189,7 @@ func (e *APIError) classify() (archive.Cause, archive.Response) {
 	switch e.Code {
 	case 40056, 50003, 84074, 95017: // the app is off, or lacks the right
 		return archive.CauseSecretKind, archive.RespondPause
-	case 301042, 60020: // takes effect about a minute after it is mended
+	case 301042, 60020: // a fix takes effect after about a minute
 		return archive.CauseTrustedIP, archive.RespondPause
 	}
 	return archive.Classify(e.Op, e.Code, false)

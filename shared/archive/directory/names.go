@@ -15,13 +15,13 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// Person is what is known of somebody who takes part in chats.
+// Person is what is known of a participant of chats.
 type Person struct {
 	ID      string
 	Kind    PersonKind
-	Name    string // empty if nobody told
+	Name    string // empty if unknown
 	Avatar  string // URL, or empty
-	Company string // of an external contact, where it is told
+	Company string // of an external contact; empty if unknown
 	Origin
 }
 
@@ -31,13 +31,13 @@ type PersonKind string
 // The kinds of person.
 const (
 	Member   PersonKind = "member"   // of the corp
-	External PersonKind = "external" // anybody else
+	External PersonKind = "external" // an external contact
 	Robot    PersonKind = "robot"
 )
 
-// KindOf tells the kind by the prefix of an id (wecom.md 2.2). Corps choose
-// their userids, so now and then a member looks like an external contact;
-// WeCom's answer then says so.
+// KindOf derives the kind from the prefix of an id (wecom.md 2.2). Corps choose
+// their userids, so a member's id may look external; WeCom's answer then corrects
+// the kind.
 func KindOf(id string) PersonKind {
 	switch {
 	case strings.HasPrefix(id, "wm"), strings.HasPrefix(id, "wo"):
@@ -52,52 +52,53 @@ func KindOf(id string) PersonKind {
 type Room struct {
 	ID        string
 	Kind      RoomKind // empty if not known
-	Name      string   // empty if nobody told; rooms may also have none
+	Name      string   // empty if unknown, or if the room has no name
 	Owner     string   // userid
 	CreatedAt time.Time
 	Members   []RoomMember // at most [RoomMembersMost]
 	Origin
 }
 
-// RoomMembersMost is how many members of a room are kept: WeCom's largest
-// rooms have 2000, and an item of DynamoDB takes 400 KB.
+// RoomMembersMost is how many members of a room are kept: WeCom's largest rooms
+// have 2000, and an item of DynamoDB holds 400 KB.
 const RoomMembersMost = 2000
 
-// RoomMember is somebody in a room. Name is what WeCom tells along with the
-// room; it may be the only name of an external contact whom no member knows.
+// RoomMember is a member of a room. WeCom answers Name together with the room; it
+// may be the only name of an external contact who is not a contact of a member.
 type RoomMember struct{ ID, Name string }
 
-// RoomKind says who made a room, which decides who may ask about it.
+// RoomKind says which corp created a room, which decides what WeCom answers about
+// it.
 type RoomKind string
 
 // The kinds of room.
 const (
 	InternalRoom RoomKind = "internal" // members only
 	CustomerRoom RoomKind = "customer" // the corp's own, with external contacts
-	ForeignRoom  RoomKind = "foreign"  // made by another corp: WeCom tells nothing
+	ForeignRoom  RoomKind = "foreign"  // created by another corp: WeCom answers nothing
 )
 
 // Origin says where a name comes from.
 type Origin struct {
-	Source NameSource // empty where nobody told anything
-	// At is when the SCRM gave it, or WeCom answered.
+	Source NameSource // empty if unknown
+	// At is when the SCRM saved the name, or WeCom answered.
 	At time.Time
-	// Missing is why WeCom's last answer held nothing. What an earlier answer
-	// held is kept beside it.
+	// Missing is why WeCom's last answer had no name. The name of an earlier answer
+	// is kept beside it.
 	Missing Missing
 }
 
-// NameSource is who told a name.
+// NameSource is where a name comes from.
 type NameSource string
 
-// The sources. What the SCRM gave wins over what WeCom answered.
+// The sources. A name of the SCRM takes precedence over one of WeCom's.
 const (
 	SourceSCRM  NameSource = "scrm"
 	SourceWeCom NameSource = "wecom"
 )
 
-// Missing is why WeCom does not tell about an id. Its values are part of the
-// HTTP API.
+// Missing is why WeCom does not answer about an id. Its values are part of the HTTP
+// API.
 type Missing string
 
 // The reasons.
@@ -105,12 +106,12 @@ const (
 	MissingNotFound Missing = "not_found"     // no such member, robot or room
 	MissingRange    Missing = "out_of_range"  // outside the visible range of the corp's app
 	MissingRelation Missing = "not_a_contact" // no member in the app's range has this external contact
-	MissingForeign  Missing = "other_corp"    // a room that another corp made
-	MissingApp      Missing = "needs_app"     // only a self-built app may ask, and none is set up
-	MissingRefused  Missing = "refused"       // for a reason that no document names
+	MissingForeign  Missing = "other_corp"    // a room that another corp created
+	MissingApp      Missing = "needs_app"     // only a self-built app may ask, and the corp has none
+	MissingRefused  Missing = "refused"       // for an undocumented reason
 )
 
-// again is after how long WeCom is asked again about an id.
+// again is the time after which WeCom is asked again about an id.
 func (m Missing) again() time.Duration {
 	switch m {
 	case "", MissingNotFound, MissingForeign:
@@ -120,8 +121,7 @@ func (m Missing) again() time.Duration {
 }
 
 const (
-	// NameAge is how old a name of WeCom's may be before a read has it fetched
-	// anew.
+	// NameAge is the age at which a lookup asks for a name of WeCom's again.
 	NameAge    = 7 * 24 * time.Hour
 	missingAge = 24 * time.Hour
 )
@@ -130,7 +130,7 @@ const (
 type Known[T Person | Room] struct {
 	Given   *T // by the SCRM
 	Fetched *T // from WeCom
-	// AskedAt is when a read last had WeCom asked.
+	// AskedAt is when a lookup last requested the id.
 	AskedAt time.Time
 }
 
@@ -144,8 +144,9 @@ func origin[T Person | Room](v *T) Origin {
 	return Origin{}
 }
 
-// stale reports whether WeCom should be asked about the id: nobody gave a
-// name, and what WeCom told is old, or was told while the app was another.
+// stale reports whether WeCom should be asked about the id: the SCRM has not
+// given a name, and WeCom's answer is absent, old, or was a refusal to an earlier
+// app.
 func (k Known[T]) stale(now, appSetAt time.Time) bool {
 	if k.Given != nil {
 		return false
@@ -157,7 +158,7 @@ func (k Known[T]) stale(now, appSetAt time.Time) bool {
 	return now.Sub(o.At) >= o.Missing.again() || o.Missing != "" && o.At.Before(appSetAt)
 }
 
-// BestPerson is what to show of a person: the given fields first.
+// BestPerson is what readers see of a person: fields of the SCRM first.
 func BestPerson(id string, k Known[Person]) Person {
 	best := Person{ID: id, Kind: KindOf(id)}
 	if k.Fetched != nil {
@@ -170,8 +171,8 @@ func BestPerson(id string, k Known[Person]) Person {
 	return best
 }
 
-// BestRoom is what to show of a room: the given fields first. The SCRM gives
-// a room's name and owner; who is in it, WeCom knows better.
+// BestRoom is what readers see of a room: fields of the SCRM first. The SCRM knows
+// a room's name and owner; WeCom knows its members better.
 func BestRoom(id string, k Known[Room]) Room {
 	best := Room{ID: id}
 	if k.Fetched != nil {
@@ -197,45 +198,46 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// A NameReader reads what is known of ids, which must be distinct. Ids of
-// which nothing is known are left out. Safe for concurrent use.
+// A NameReader reads what is stored about ids, which must be distinct. Unknown ids
+// are left out. Safe for concurrent use.
 type NameReader interface {
 	People(ctx context.Context, corp string, ids []string) (map[string]Known[Person], error)
 	Rooms(ctx context.Context, corp string, ids []string) (map[string]Known[Room], error)
 }
 
-// A NameAsker says who asks. Safe for concurrent use.
+// A NameAsker lets one of several lookups request an id. Safe for concurrent use.
 type NameAsker interface {
-	// AskPerson and AskRoom note that WeCom is being asked about an id, at at,
-	// unless that was noted at or after since, which they answer with false.
-	// Of several callers at once one is answered true.
+	// AskPerson and AskRoom note that the id is requested at at, and answer true,
+	// unless a request was noted at or after since. Of several callers at once one
+	// is answered true.
 	AskPerson(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 	AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 }
 
-// A NameGiver keeps what the SCRM knows. Each id is written by itself, whole;
-// doing it again changes nothing but At. A name that is empty takes back what
-// was given. Ids must be distinct. After an error any of them may be written.
+// A NameGiver stores what the SCRM knows. Each id is written by itself, as a
+// whole; a repeated write changes nothing except At. An empty name removes what
+// the SCRM had given. Ids must be distinct. After an error any of them may be
+// written.
 type NameGiver interface {
 	GivePeople(ctx context.Context, corp string, people []Person) error
 	GiveRooms(ctx context.Context, corp string, rooms []Room) error
 }
 
-// InspectQueue takes requests to ask WeCom. Durable on return.
+// A Queue takes requests for the inspector. Durable on return.
 type Queue interface {
 	RequestInspections(ctx context.Context, reqs ...Request) error
 }
 
 // The bounds of a lookup.
 const (
-	lookupTime  = 2 * time.Second // names are worth no longer wait: without them there are ids
+	lookupTime  = 2 * time.Second // readers do not wait longer for names: ids are shown instead
 	askAtOnce   = 16
 	askPerRead  = 2 * RequestMost
 	markingTime = 2 * time.Second
 )
 
-// A NameBook gives names to readers and has missing ones fetched. Its fields
-// never change; safe for concurrent use.
+// A NameBook finds names for readers and requests missing ones. Its fields never
+// change. Safe for concurrent use.
 type NameBook struct {
 	Names    NameReader
 	Asker    NameAsker
@@ -245,23 +247,21 @@ type NameBook struct {
 	Log      *slog.Logger
 }
 
-// Names are what a reader is shown; an id of which nothing is known is not
-// there.
+// Names are what a reader sees. Unknown ids are absent.
 type Names struct {
 	People map[string]Person
 	Rooms  map[string]Room
 }
 
-// Lookup finds names for ids, and requests those that WeCom should be asked
-// for; they are there at some later lookup. It never fails and takes a few
-// seconds at the longest: whoever reads chats gets them without names rather
-// than not at all. Empty and repeated ids do no harm.
+// Lookup finds names for ids, and requests the stale ones, which a later lookup
+// finds. It never fails and takes at most a few seconds: a reader gets chats
+// without names rather than none. Empty and repeated ids do no harm.
 func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
 	people, rooms = archive.Distinct(people), archive.Distinct(rooms)
 	out := Names{People: make(map[string]Person, len(people)), Rooms: make(map[string]Room, len(rooms))}
 	knownPeople, knownRooms, err := b.read(ctx, corp.ID, people, rooms)
 	if err != nil {
-		b.Log.WarnContext(ctx, "names not read", "corp", corp.ID, "err", err)
+		b.Log.WarnContext(ctx, "names unavailable", "corp", corp.ID, "err", err)
 		return out
 	}
 	for id, k := range knownPeople {
@@ -277,8 +277,9 @@ func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms 
 	return out
 }
 
-// borrow names those whom nobody named but a room that they are in: external
-// contacts of a customers' room who are no member's contact.
+// borrow takes the names of people from the rooms in which they are, where no
+// other name is known: external contacts of a customers' room who are not
+// contacts of a member.
 func (n Names) borrow(people []string) {
 	for _, id := range slices.Sorted(maps.Keys(n.Rooms)) {
 		r := n.Rooms[id]
@@ -310,14 +311,14 @@ func (b *NameBook) read(ctx context.Context, corp string, people, rooms []string
 	return p, r, err
 }
 
-// ask requests what is stale, once per id and day. An id is noted as asked
-// before the request is sent: a crash between costs a day without its name,
-// the other order could ask WeCom at every read.
+// ask requests stale ids, each once a day. An id is noted before its request is
+// sent: a crash between the two costs a day without the name. The other order
+// could ask WeCom at every lookup.
 func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []string, knownPeople map[string]Known[Person], knownRooms map[string]Known[Room]) error {
 	ctx, cancel := context.WithTimeout(ctx, markingTime)
 	defer cancel()
 	now := b.Now()
-	// Nobody reads how we stand as long as all names are young.
+	// The reach is needed only if a name is stale.
 	if !slices.ContainsFunc(people, func(id string) bool { return knownPeople[id].stale(now, now) }) &&
 		!slices.ContainsFunc(rooms, func(id string) bool { return knownRooms[id].stale(now, now) }) {
 		return nil
@@ -361,7 +362,7 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 		}
 	}
 	for _, id := range rooms {
-		k, accesses := knownRooms[id], []Access{AccessArchive, AccessCustomers} // one of them knows
+		k, accesses := knownRooms[id], []Access{AccessArchive, AccessCustomers} // either of them may know the room
 		if k.Fetched != nil && k.Fetched.Kind == CustomerRoom {
 			accesses = accesses[1:]
 		}
@@ -374,16 +375,16 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 		return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
 	}
 	if markErr != nil {
-		return fmt.Errorf("note who is asked for: %w", markErr)
+		return fmt.Errorf("note requested ids: %w", markErr)
 	}
 	return nil
 }
 
-// InspectMost is how many people and rooms one request may name.
+// RequestMost is the most people, or rooms, of one request.
 const RequestMost = 50
 
 // split cuts a request for names into some of at most [RequestMost] ids each;
-// none if it names nobody.
+// none for a request without ids.
 func (r Request) split() []Request {
 	slices.Sort(r.People)
 	slices.Sort(r.Rooms)

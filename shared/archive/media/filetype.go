@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// FileType is what the first bytes of a file show it to be, where it is one
-// of the types that a browser shows or plays by itself; empty for all others.
-// What a message says of its file, name and extension, decides nothing.
+// Type is the type of a file by its first bytes, among the types that a browser
+// or our own page shows or plays; empty for all others. The name and extension
+// that a message gives its file decide nothing.
 type Type string
 
 // The types.
@@ -20,16 +20,16 @@ const (
 	M4A   Type = "audio/mp4"
 	MP3   Type = "audio/mpeg"
 	WAV   Type = "audio/wav"
-	AMR   Type = "audio/amr"    // narrowband; decoded by the page that plays it
-	AMRWB Type = "audio/amr-wb" // wideband, as above
-	SILK  Type = "audio/silk"   // Skype's codec, often named .amr, as above
+	AMR   Type = "audio/amr"    // narrowband; our page decodes it
+	AMRWB Type = "audio/amr-wb" // wideband; our page decodes it
+	SILK  Type = "audio/silk"   // Skype's codec, often named .amr; our page decodes it
 	Other Type = ""
 )
 
 // SniffLen is how many bytes [Sniff] looks at.
 const SniffLen = 16
 
-// signatures are the beginnings of files.
+// signatures are the bytes with which files of a type begin.
 var signatures = []struct {
 	at    int
 	bytes string
@@ -45,19 +45,19 @@ var signatures = []struct {
 	{0, "#!AMR\n", AMR},
 	{0, "#!AMR-WB\n", AMRWB},
 	{0, "#!SILK_V3", SILK},
-	{0, "\x02#!SILK_V3", SILK}, // as Tencent writes it
+	{0, "\x02#!SILK_V3", SILK}, // Tencent's form
 }
 
-// mp4Brands are the major brands of films that browsers play, as MP4's registry
-// (mp4ra.org) lists them. The same box begins pictures (heic, avif), QuickTime
-// films (qt) and other things, which they do not.
+// mp4Brands are the major brands of films that browsers play, from MP4's registry
+// (mp4ra.org). Pictures (heic, avif), QuickTime films (qt) and other files begin
+// with the same box, and browsers do not play them.
 var mp4Brands = []string{
 	"isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9",
 	"mp41", "mp42", "avc1", "dash", "MSNV", "M4V ",
 }
 
-// ofBrand is the type of a file that begins with a box ftyp: its length, its
-// name, and the major brand.
+// ofBrand is the type of a file that begins with a box ftyp. The box holds its
+// length, its name, and the major brand.
 func ofBrand(head []byte) Type {
 	switch brand := string(head[8:12]); {
 	case slices.Contains(mp4Brands, brand):
@@ -68,8 +68,8 @@ func ofBrand(head []byte) Type {
 	return Other
 }
 
-// SniffFile tells the type of a file by its first bytes, all of it or at least
-// [SniffLen].
+// Sniff tells the type of a file by head: its first [SniffLen] bytes or more, or
+// the whole file if it is shorter.
 func Sniff(head []byte) Type {
 	for _, s := range signatures {
 		if len(head) < s.at || !bytes.HasPrefix(head[s.at:], []byte(s.bytes)) {
@@ -83,8 +83,8 @@ func Sniff(head []byte) Type {
 	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
 		return ofBrand(head)
 	}
-	// An MPEG audio frame: 11 bits of sync, then no reserved version, layer 3,
-	// no reserved bit rate.
+	// An MPEG audio frame has 11 bits of sync, a version that is not reserved,
+	// layer 3, and a bit rate that is not reserved.
 	if len(head) >= 3 && head[0] == 0xff && head[1]&0xe6 == 0xe2 && head[1]&0x18 != 0x08 && head[2]&0xf0 != 0xf0 {
 		return MP3
 	}

@@ -1,5 +1,10 @@
 // Package media downloads the files that messages name into our own bucket
 // before WeCom deletes them.
+//
+// [Register] lets files wait, and a [Fetcher] downloads them, a lane of a corp at
+// a time. download.go moves bytes and knows no rule; policy.go holds every rule
+// about a file and touches no store; fetch.go is the round in a lane that joins
+// them.
 package media
 
 import (
@@ -21,17 +26,17 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// File is what is known of a file that messages refer to. There is one row
-// and one object for each sdkfileid of a corp, however many messages name it.
+// File is what we know of a file that messages refer to. Each sdkfileid of a
+// corp has one row and one object, however many messages name it.
 type File struct {
 	Corp string
 	ID   string // [ID] of SDKFileID
 	// SDKFileID is how WeCom names the file. It is kept byte for byte and never
 	// logged: with the archive secret it is enough to fetch the file. It is
-	// empty where it was too long to be one.
+	// empty if the message's text was too long to be an sdkfileid.
 	SDKFileID string
 
-	// What the first message that named it says. It may be wrong.
+	// What the first message that named the file says of it. It may be wrong.
 	Kind string // such as image, voice, file
 	Name string // with its extension, or empty
 	Ext  string // without a dot, or empty
@@ -39,37 +44,40 @@ type File struct {
 	Size int64  // bytes; 0 where the message does not say
 	From Use
 
-	// Deadline is when WeCom deletes the file, at the earliest: see
+	// Deadline is the earliest time at which WeCom may delete the file: see
 	// [Deadline]. It never changes.
 	Deadline time.Time
-	// Registered is when the newest message that made us ask for the file was
-	// pulled: WeCom may have it until [archive.Retention] after that.
+	// Registered is when we pulled the newest message that made us fetch the
+	// file. WeCom may have the file until [archive.Retention] after that.
 	Registered time.Time
 
 	State State
-	// Reason is why it is not stored, or not yet, or what is odd about it:
-	// [ReasonSize] of a stored file whose md5 is right. It is one of the Reason
-	// constants, sdk_<code>, or a [archive.Cause].
+	// Reason says why a file is not stored, or is not stored yet. A file that is
+	// stored with the right md5 and another size has [ReasonSize]. The value is
+	// one of the Reason constants, sdk_<code>, or an [archive.Cause].
 	Reason string
-	// Tries counts what failed since Reached last grew; no try before NotBefore.
+	// Tries counts the failed tries since Reached last grew. The file is not
+	// tried before NotBefore.
 	Tries     int
 	NotBefore time.Time
-	// Reached is the most bytes that were ever durable: to fetch them once more
-	// is no progress.
+	// Reached is the most bytes that were ever durable. Fetching the same bytes
+	// again is no progress.
 	Reached int64
-	// Wholes counts downloads that were complete and did not match.
+	// CompleteDownloads counts the downloads that came to the last byte and did
+	// not match.
 	CompleteDownloads int
 	// Resume is how far an unfinished download is durable; nil before the first
 	// part is.
 	Resume *Resume
-	// Stored is set in states stored and mismatch, and while a mismatch that is
-	// kept waits anew.
+	// Stored describes the object. It is set in the states stored and mismatch,
+	// and while a file whose mismatch we keep waits again.
 	Stored *Object
-	// Rev goes up by one with every save: what was read is what is replaced.
+	// Rev goes up by one with every save. A save replaces only the revision that
+	// its writer read.
 	Rev uint64
 }
 
-// FileUse is the message that named a file first.
+// Use is the message that named a file first.
 type Use struct {
 	Conversation archive.ConversationID
 	Time         time.Time
@@ -77,64 +85,71 @@ type Use struct {
 	Seq          uint64
 }
 
-// Resume is where a download goes on. It is saved after each part, so that it
-// never says more than what the object store holds.
+// Resume is where a download goes on. It is saved after each part, so it never
+// claims more than the object store holds.
 type Resume struct {
 	Upload string // the store's id of the unfinished object
 	Index  string // of the next chunk, as WeCom gave it
 	Parts  int    // durable parts
-	Chunks int    // chunks in them
-	Bytes  int64  // bytes in them
-	Digest []byte // running MD5 of them, in crypto/md5's own form
-	Type   Type   // of their first bytes
+	Chunks int    // chunks in the durable parts
+	Bytes  int64  // bytes in the durable parts
+	Digest []byte // running MD5 of these bytes, in crypto/md5's own form
+	Type   Type   // of the file, by its first bytes
 }
 
-// StoredFile is a file as it is in our bucket.
+// Object is a file as our bucket holds it.
 type Object struct {
 	Size int64
 	MD5  string // hex
 	Type Type
 	At   time.Time
-	// Differs is the Reason of a mismatch while that waits anew, else empty.
+	// Differs is the Reason of the mismatch while its file waits again, else
+	// empty.
 	Differs string
 }
 
-// FileState is how a file is doing.
+// State is the state of a file.
 type State string
 
-// The states. Stored is final. The other three are until [Register] has
-// a reason to let the file wait anew.
+// The states. Stored is final. Mismatch, Expired and Failed last until
+// [Register] finds a reason to let the file wait again.
 const (
-	Waiting  State = "waiting"
-	Stored   State = "stored"
-	Mismatch State = "mismatch" // stored with another md5 or size than the message or WeCom says, after more than one try; kept
-	Expired  State = "expired"  // WeCom has it no more, as it says or by the time that has passed
-	Failed   State = "failed"   // too large, or still not to be fetched when WeCom deletes it
+	Waiting State = "waiting"
+	Stored  State = "stored"
+	// Mismatch: our bucket keeps the file, with another md5 or size than the
+	// message or WeCom says, after more than one try.
+	Mismatch State = "mismatch"
+	// Expired: WeCom has deleted the file, as WeCom says or by the time that has
+	// passed.
+	Expired State = "expired"
+	// Failed: the file is too large, or could not be fetched until WeCom must
+	// have deleted it.
+	Failed State = "failed"
 )
 
-// The reasons that a file has for its state, beside sdk_<code>, a code of
+// The reasons for a file's state. Further reasons are sdk_<code>, a code of
 // WeCom's library, and the [archive.Cause] of a corp's trouble.
 const (
 	ReasonMD5       = "md5_differs"
 	ReasonSize      = "size_differs"
 	ReasonDeleted   = "deleted_by_wecom"
-	ReasonBadFileID = "unknown_fileid" // of another corp, or not one, says WeCom
-	ReasonNoIndex   = "no_index"       // not finished, but nothing to go on with
-	ReasonRepeats   = "chunk_repeats"  // the index does not move forward
-	ReasonDribbles  = "never_finishes" // chunks far too small, for ever
+	ReasonBadFileID = "unknown_fileid" // WeCom does not know the sdkfileid, or it is another corp's
+	ReasonNoIndex   = "no_index"       // WeCom gave an unfinished chunk without an index of the next
+	ReasonRepeats   = "chunk_repeats"  // the next index asks for a place that was fetched before
+	ReasonDribbles  = "never_finishes" // the chunks are far too small for the file to finish
 	ReasonTooLarge  = "too_large"
-	ReasonUploads   = "uploads_lost" // what is uploaded does not last, again and again
+	ReasonUploads   = "uploads_lost" // the store lost the uploaded parts, repeatedly
 	ReasonCrashes   = "library_crashed"
 	ReasonHangs     = "library_hung"
 )
 
-// FileID names the file of an sdkfileid: the hex SHA-256 of it.
+// ID names the file of an sdkfileid: the hex SHA-256 of the sdkfileid.
 func ID(sdkFileID string) string { return archive.Digest([]byte(sdkFileID)) }
 
-// FileLanes is how many files of a corp may be fetched at once.
+// Lanes is how many files of a corp may be fetched at the same time.
 const Lanes = 4
 
-// FileLane is the lane that a file waits in. It follows from the id.
+// Lane is the lane in which a file waits. It follows from the file's id.
 func Lane(id string) int {
 	b, err := hex.DecodeString(id[:min(len(id), 2)])
 	if err != nil || len(b) == 0 {
@@ -143,10 +158,11 @@ func Lane(id string) int {
 	return int(b[0]) % Lanes
 }
 
-// FileDeadline is when WeCom deletes the file of a message. Whether its 120
-// hours count from sending or from archiving is not known (wecom.md 10.11): the
-// earlier is taken, which may be before the message was pulled. So it says what
-// is urgent; nothing is given up by it alone.
+// Deadline is the earliest time at which WeCom may delete the file of a message.
+// Whether WeCom's 120 hours count from sending or from archiving is unknown
+// (wecom.md 10.11). Deadline counts from the earlier time, so it may be before
+// the pull of the message. It decides what is urgent; it alone never decides
+// that a file is given up.
 func Deadline(sent, pulled time.Time) time.Time {
 	if sent.After(pulled) {
 		sent = pulled
@@ -154,24 +170,14 @@ func Deadline(sent, pulled time.Time) time.Time {
 	return sent.Add(archive.Retention).UTC().Truncate(time.Millisecond)
 }
 
-// The most bytes that are kept of what a message says of a file. An sdkfileid
-// has some hundred (wecom.md 1.7).
+// The longest texts of a message that the row of a file keeps, in bytes. An
+// sdkfileid has about 150 to 600 (wecom.md 1.7).
 const (
 	maxFileID   = 4096
 	maxFileText = 500
 )
 
-// hopeless is when a file that could not be fetched is given up: WeCom has
-// deleted it, whatever its 120 hours count from.
-func (f File) giveUpAt() time.Time {
-	until := f.Deadline
-	if asked := f.Registered.Add(archive.Retention); asked.After(until) {
-		until = asked
-	}
-	return until.Add(grace)
-}
-
-// newFile is the row of a file that a message names.
+// NewFile is the row of a file that a message names.
 func NewFile(named message.File, m archive.Message, pulled, now time.Time) File {
 	f := File{
 		Corp:      m.Corp,
@@ -195,14 +201,13 @@ func NewFile(named message.File, m archive.Message, pulled, now time.Time) File 
 		f.From.Conversation = m.Conversation
 	}
 	if len(f.SDKFileID) > maxFileID {
-		// Nothing that WeCom could have made, nor a row could hold.
+		// WeCom does not make such an sdkfileid, and a row could not hold it.
 		f.SDKFileID, f.State, f.Reason = "", Failed, ReasonBadFileID
 	}
 	return f
 }
 
-// atMost cuts a text before the character that would make it longer than n
-// bytes.
+// atMost cuts a text to at most n bytes, between two characters.
 func atMost(n int, s string) string {
 	if len(s) <= n {
 		return s
@@ -213,16 +218,15 @@ func atMost(n int, s string) string {
 	return s[:n]
 }
 
-// FileBacklog is what a corp's status says of files. Counts stop at
-// [BacklogBound].
+// Backlog is what a corp's status says of files. Counts stop at [BacklogBound].
 type Backlog struct {
-	Waiting  int
-	Late     int       // of these, past their deadline: WeCom may have deleted them
-	Earliest time.Time // deadline of the most urgent of the others; zero for none
+	Waiting  int       // files that wait
+	Late     int       // waiting files past their deadline: WeCom may have deleted them
+	Earliest time.Time // the next deadline of a waiting file that is not late; zero without such a file
 	Problems map[State]int
 }
 
-// Wait counts a file that waits.
+// Wait counts one file that waits.
 func (b *Backlog) Wait(deadline, now time.Time) {
 	b.Waiting++
 	if !deadline.After(now) {
@@ -235,42 +239,44 @@ func (b *Backlog) Wait(deadline, now time.Time) {
 // BacklogBound is the most files that a [Backlog] counts in each list.
 const BacklogBound = 10_000
 
-// A FileTable keeps the rows of files, and two lists of them: those that wait,
-// and those that have a problem. The row is the truth. The lists are brought
-// in line after it was saved, and a file stays among those that wait until that
-// is done, so a crash in between is found and mended by the next look. So is a
-// file that waits no more and is listed so by somebody who comes late; one that
-// waits is never taken off by him.
+// A Table keeps the rows of files, and two lists: the files that wait, and the
+// files that have a problem.
+//
+// The row is the truth. The lists follow after the row is saved, and a file
+// leaves the list of waiting files last: after a crash in between, the next
+// round finds the file there and corrects the lists. A late writer may leave a
+// stale entry on the list of waiting files, which the next round removes; it
+// never removes the entry of a file that still waits.
+//
 // Durable on return. Safe for concurrent use.
 type Table interface {
-	// CreateFile stores a row that is not there yet, with Rev 1; [archive.ErrExists].
+	// CreateFile stores a row with Rev 1, if there is no row yet;
+	// [archive.ErrExists].
 	CreateFile(ctx context.Context, f File) error
 	// File reads a row consistently; [archive.ErrNotFound].
 	File(ctx context.Context, corp, id string) (File, error)
-	// Files reads those of the rows that exist, by id, in no order.
+	// Files reads the rows of the given ids, by id. Ids without a row are left
+	// out.
 	Files(ctx context.Context, corp string, ids []string) (map[string]File, error)
-	// SaveFile replaces the row, if its Rev is still f.Rev, by f with the next
-	// Rev, and returns that; [archive.ErrConflict].
+	// SaveFile replaces the row by f with the next Rev, and returns that row. If
+	// the Rev of the stored row is not f.Rev, SaveFile answers
+	// [archive.ErrConflict].
 	SaveFile(ctx context.Context, f File) (File, error)
-	// ListFile brings the lists in line with the row f, as it was saved. It
-	// leaves alone what a later Rev is listed as. Idempotent.
+	// ListFile brings the lists in line with the saved row f. It leaves entries
+	// of a later Rev alone. Idempotent.
 	ListFile(ctx context.Context, f File) error
-	// DueFiles lists ids of the lane that wait and are due, the earliest
+	// DueFiles lists ids of files that wait in the lane and are due, the earliest
 	// deadline first, at most limit. It reads the list consistently.
 	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
 }
 
-// RegisterFiles lets files wait for their download: it creates the rows that
-// are not there. A row that is there keeps what its first message says. One
-// that is not stored waits anew if again is set, as in a replay; and if a
-// message with a later deadline names the file, since WeCom may then have it
-// again. Neither helps where WeCom itself said that it has deleted the file, or
-// must have by now. Of a mismatch what is kept stays, for readers too, until
-// something better comes. One that waits already is given up later.
+// Register lets files wait for their download. It creates the rows that do not
+// exist. A row that exists keeps what its first message says; whether its file
+// waits again is decided by [File.waitAgain]. replay says that a replay asks.
 //
-// When it returns nil, each of the files is on its list, also if it failed half
-// way before. lanes are those in which something waits.
-func Register(ctx context.Context, table Table, corp string, files []File, again bool) (lanes []int, err error) {
+// When Register returns nil, each of the files is on its list, also if an
+// earlier call failed half way. lanes are the lanes in which a file waits.
+func Register(ctx context.Context, table Table, corp string, files []File, replay bool) (lanes []int, err error) {
 	byID, latest := make(map[string]File, len(files)), make(map[string]File, len(files))
 	var ids []string
 	for _, f := range files {
@@ -286,7 +292,7 @@ func Register(ctx context.Context, table Table, corp string, files []File, again
 	}
 	known, err := table.Files(ctx, corp, ids)
 	if err != nil {
-		return nil, fmt.Errorf("look for %d files: %w", len(ids), err)
+		return nil, fmt.Errorf("read %d files: %w", len(ids), err)
 	}
 	waits := make([]bool, len(ids))
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -298,7 +304,7 @@ func Register(ctx context.Context, table Table, corp string, files []File, again
 				f = byID[id]
 			}
 			var err error
-			waits[i], err = register(groupCtx, table, f, !ok, latest[id], again)
+			waits[i], err = register(groupCtx, table, f, !ok, latest[id], replay)
 			return err
 		})
 	}
@@ -316,30 +322,38 @@ func Register(ctx context.Context, table Table, corp string, files []File, again
 
 const registerAtOnce = 8
 
-// registerFile registers one; named is the file as the last message names it.
-func register(ctx context.Context, table Table, f File, create bool, named File, again bool) (waits bool, err error) {
+// register registers one file: f is its row, and named is the file as the newest
+// message names it.
+func register(ctx context.Context, table Table, f File, create bool, named File, replay bool) (waits bool, err error) {
 	if create {
 		err := table.CreateFile(ctx, f)
 		f.Rev = 1
-		if errors.Is(err, archive.ErrExists) { // another page named it in this moment
+		if errors.Is(err, archive.ErrExists) { // another page names the same file and was first
 			f, err = table.File(ctx, f.Corp, f.ID)
 		}
 		if err != nil {
 			return false, fmt.Errorf("create file %s: %w", f.ID, err)
 		}
+		// A crash here leaves a row that is on no list. The page is not decoded
+		// yet, so the same file is registered again, and listed below.
 	}
-	if anew, ok := f.askAgain(named, again); ok {
-		saved, err := table.SaveFile(ctx, anew)
-		if errors.Is(err, archive.ErrConflict) { // somebody else asked for it
+	if again, ok := f.waitAgain(named, replay); ok {
+		saved, err := table.SaveFile(ctx, again)
+		if errors.Is(err, archive.ErrConflict) { // another writer was first
 			saved, err = table.File(ctx, f.Corp, f.ID)
 		}
 		if err != nil {
 			return false, fmt.Errorf("let file %s wait again: %w", f.ID, err)
 		}
+		// A crash here leaves a file that waits on the list of problems only. The
+		// page or the replay is not done yet, so the file is registered again, and
+		// listed below.
 		f = saved
 	}
 	if f.State != Waiting && f.Rev > 1 {
-		return false, nil // whoever settled it lists it; what was created so we do
+		// The fetcher that gave the file this state also lists it. Only a row that
+		// was created in this state has Rev 1, and Register lists it.
+		return false, nil
 	}
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
@@ -347,66 +361,41 @@ func register(ctx context.Context, table Table, f File, create bool, named File,
 	return f.State == Waiting, nil
 }
 
-// anew is the row with what asking for the file anew changes; false for
-// nothing. The time at which it is asked for is named.NotBefore.
-func (f File) askAgain(named File, again bool) (File, bool) {
-	later := named.Deadline.After(f.Deadline)
-	if f.State == Stored || f.SDKFileID == "" || !again && !later {
-		return f, false
-	}
-	asked := f
-	if named.Registered.After(f.Registered) {
-		asked.Registered = named.Registered
-	}
-	if f.State == Waiting {
-		// Not for every message of a day: a save takes the file from whoever is
-		// fetching it.
-		return asked, asked.Registered.Sub(f.Registered) >= grace
-	}
-	if f.Reason == ReasonDeleted || named.NotBefore.After(asked.giveUpAt()) {
-		return f, false
-	}
-	if f.Stored != nil {
-		kept := *f.Stored
-		kept.Differs = f.Reason
-		asked.Stored = &kept
-	}
-	asked.State, asked.Reason, asked.Tries, asked.Reached, asked.CompleteDownloads, asked.Resume = Waiting, "", 0, 0, 0, nil
-	asked.NotBefore = named.NotBefore
-	return asked, true
-}
-
-// A FileStore keeps the bytes of files, one object for each file, named by
-// corp and id. Large ones are uploaded in parts, of 5 MiB at least but for the
-// last, numbered from 1. Writing again replaces. Durable on return. Safe for
-// concurrent use; who calls owns the bytes again after the return.
+// A Store keeps the bytes of files: one object for each file, named by corp and
+// id. A large object is uploaded in parts, numbered from 1, of at least 5 MiB
+// except the last. Writing an object or a part again replaces it.
+//
+// Durable on return. Safe for concurrent use. After the return the caller owns
+// the bytes again.
 type Store interface {
 	// PutFile stores a whole file.
 	PutFile(ctx context.Context, corp, id string, body []byte) error
-	// BeginUpload starts an object in parts, which nobody sees before it is
+	// BeginUpload starts an object in parts. Readers do not see it before it is
 	// completed.
 	BeginUpload(ctx context.Context, corp, id string) (upload string, err error)
 	// UploadPart stores a part; [archive.ErrNotFound] if there is no such upload.
 	UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error
 	// CompleteUpload makes the object of the parts 1 to parts. It answers
-	// [archive.ErrNotFound] if there is no such upload, and [archive.ErrCorrupt], doing
-	// nothing, if the store does not hold just these parts with size bytes in
-	// all.
+	// [archive.ErrNotFound] if there is no such upload. It answers
+	// [archive.ErrCorrupt] and changes nothing if the store does not hold exactly
+	// these parts, with size bytes in all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
-	// OpenFile reads a file that is whole; [archive.ErrNotFound]. The caller closes it.
+	// OpenFile reads a complete file; [archive.ErrNotFound]. The caller closes it.
 	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
-	// AbortUpload throws an upload away. One that does not exist is none.
+	// AbortUpload throws an upload away. An upload that does not exist is no
+	// error.
 	AbortUpload(ctx context.Context, corp, id, upload string) error
 }
 
-// MediaRequest asks for the files of a corp that wait in a lane. It is a hint:
-// which ones wait is in the table, and a lost or doubled request does no harm
+// Request asks to fetch the files of a corp that wait in a lane. It is a hint:
+// the table says which files wait, so a lost or doubled request does no harm
 // (law 3).
 type Request struct {
 	Corp string `json:"corp"`
 	Lane int    `json:"lane"`
 }
 
+// Requests makes one request for each of the lanes.
 func Requests(corp string, lanes []int) []Request {
 	reqs := make([]Request, len(lanes))
 	for i, lane := range lanes {
@@ -415,27 +404,28 @@ func Requests(corp string, lanes []int) []Request {
 	return reqs
 }
 
-// MediaQueue takes requests to fetch files. Durable on return.
+// A Queue takes requests to fetch files. Durable on return.
 type Queue interface {
 	RequestMedia(ctx context.Context, reqs ...Request) error
 }
 
-// MediaChunk is a part of a file as GetMediaData gives it (wecom.md 1.7).
+// Chunk is a piece of a file as GetMediaData gives it (wecom.md 1.7).
 type Chunk struct {
-	Data     []byte // at most 512 KiB, the caller's
+	Data     []byte // at most 512 KiB; the caller owns it
 	Next     string // index of the next chunk
-	Finished bool   // there is no next chunk
+	Finished bool   // this is the last chunk
 }
 
-// A MediaSource is GetMediaData, as one corp. Not safe for concurrent use.
-// Errors are as for [pull.Source].
+// A Source is GetMediaData for one corp. Not safe for concurrent use. Errors are
+// as for [pull.Source].
 type Source interface {
-	// MediaChunk fetches one chunk of a file. index is empty for the first,
-	// and Next of the one before for the others. The same may be asked again.
+	// MediaChunk fetches one chunk of a file. index is empty for the first chunk,
+	// and Next of the chunk before for every other. The same call may be
+	// repeated.
 	MediaChunk(ctx context.Context, index, sdkFileID string) (Chunk, error)
 }
 
-// MediaSources opens sources, as [pull.Sources] does.
+// Sources opens sources, as [pull.Sources] does.
 type Sources interface {
 	MediaSource(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }

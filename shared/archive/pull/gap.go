@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// gapAge is how long a record must have been impossible to fetch before it
-	// is given up. WeCom keeps it for five days; a fault of an hour's quarter
-	// must not cost it.
+	// gapAge is how long a record must have been unfetchable before a gap may be
+	// recorded. WeCom keeps the record for five days; a fault of some minutes must
+	// not cost it.
 	gapAge = 10 * time.Minute
-	// probePause is the pause between pulls meanwhile.
+	// searchPause is the pause between pulls during a search.
 	searchPause = 2 * time.Minute
-	// probeCalls bounds the search for a place to go on from, per pull.
+	// searchCalls is the most calls of the search in one pull.
 	searchCalls = 60
-	// probeSpan is how many seqs are asked after one by one. Records are rarely
-	// further apart; where they are, walking would take days.
+	// searchSpan is how many seqs are asked after one by one. Records are rarely
+	// further apart; where they are, single steps would take days.
 	searchSpan = 100
 )
 
-// aboutRecords reports whether the page itself seems to be to blame. A library
-// that dies when it is started says nothing about any record.
+// aboutRecords reports whether the records of the page seem to cause the
+// failure. A library that dies at its start says nothing about any record.
 func aboutRecords(t archive.Trouble) bool {
 	return t.Cause == archive.CauseRecordTooLarge || t.Cause == archive.CauseLibraryCrash && t.Op == "GetChatData"
 }
 
-// beginProbe notes that the record after the head cannot be fetched, even
+// beginSearch notes that the record after the head cannot be fetched, even
 // alone and after retries.
 func (d *drain) beginSearch(t archive.Trouble) {
 	reason := string(t.Cause)
@@ -41,18 +41,22 @@ func (d *drain) beginSearch(t archive.Trouble) {
 	d.state.NotBefore = now.Add(searchPause)
 }
 
-// probe passes a record that cannot be fetched, as carefully as it can be
-// done (law 1). For [gapAge] it only tries again. Then it looks for the first
-// seq after which WeCom answers. Because seqs need not be contiguous, and the
-// library may fail for other reasons meanwhile, every seq below that is then
-// asked for once more, each time with the answer further on as a proof that
-// WeCom and the library work; only what fails between two such proofs is taken
-// for unreadable. A gap row ends where the first readable record begins. Over
-// more than [probeSpan] seqs the search takes growing steps and then halves
-// what is left; the gap row says so.
+// searchGap handles a record that cannot be fetched, in phases (law 1):
 //
-// All progress is in [archive.PullState.GapSearch], so that the search goes on in the next
-// pull. done means that this pull is to end.
+//   - for [gapAge] it only tries the record again;
+//   - then it looks for a seq after which WeCom answers;
+//   - then it asks after every seq below that one. Each failure counts only
+//     while a call after the answered seq still succeeds, which proves that
+//     WeCom and the library work. Seqs need not be contiguous, and the library
+//     may fail for other reasons meanwhile: without this phase a gap could
+//     swallow readable records;
+//   - then it records a gap that ends where the first readable record begins.
+//
+// Over more than [searchSpan] seqs the steps grow, and the rest is halved; the
+// gap row then says that not every seq was asked after.
+//
+// All progress is in [archive.PullState.GapSearch], so a later pull goes on
+// with the search. done means that this pull ends.
 func (d *drain) searchGap(ctx context.Context) (done bool, err error) {
 	p := d.state.GapSearch
 	if d.Now().Sub(p.Since) < gapAge {
@@ -60,50 +64,70 @@ func (d *drain) searchGap(ctx context.Context) (done bool, err error) {
 		return d.ends(v, answered), err
 	}
 	for begun := d.calls; d.calls-begun < searchCalls && !d.nearlyOver(ctx); {
+		var phase func(context.Context) (end, done bool, err error)
 		switch {
 		case p.Good == 0:
-			next := p.At + max(1, (p.At-p.After)/searchSpan*searchSpan)
-			if next < p.At { // nothing answers anywhere
-				next = p.After + 1
-			}
-			v, err := d.oneAfter(ctx, next)
-			if err != nil || v != answered && v != unfetchable {
-				if v == otherwise {
-					p.At = p.After // perhaps there are no such seqs
-				}
-				return d.ends(v), err
-			}
-			if p.At = next; v == answered {
-				p.Good, p.Failed = p.At, p.After
-			}
+			phase = d.stepAhead
 		case p.Failed+1 < p.Good:
-			step := uint64(1)
-			if span := p.Good - p.Failed; span > searchSpan {
-				step, p.Sampled = span/2, true
-			}
-			v, err := d.oneAfter(ctx, p.Failed+step)
-			if err != nil || v != answered && v != unfetchable {
-				return d.ends(v), err
-			}
-			if v == answered {
-				p.Good = p.Failed + step
-				continue
-			}
-			if good, done, err := d.stillGood(ctx); !good {
-				return done, err
-			}
-			p.Failed += step
+			phase = d.closeIn
 		default:
 			return d.giveUp(ctx)
+		}
+		if end, done, err := phase(ctx); end || err != nil {
+			return done, err
 		}
 	}
 	d.state.NotBefore = d.Now().Add(searchPause)
 	return true, nil
 }
 
-// stillGood asks after the seq behind which WeCom answered. If the record there,
-// which may be a new one, cannot be fetched in pull after pull, the search goes
-// on from it.
+// stepAhead looks further ahead for a seq after which WeCom answers. end means
+// that the search pauses or is over.
+func (d *drain) stepAhead(ctx context.Context) (end, done bool, err error) {
+	p := d.state.GapSearch
+	next := p.At + max(1, (p.At-p.After)/searchSpan*searchSpan)
+	if next < p.At { // past the largest seq: begin again
+		next = p.After + 1
+	}
+	v, err := d.oneAfter(ctx, next)
+	if err != nil || v != answered && v != unfetchable {
+		if v == otherwise {
+			p.At = p.After // such seqs may not exist
+		}
+		return true, d.ends(v), err
+	}
+	if p.At = next; v == answered {
+		p.Good, p.Failed = next, p.After
+	}
+	return false, false, nil
+}
+
+// closeIn asks after a seq between those that failed and the one that was
+// answered, and moves one of the two.
+func (d *drain) closeIn(ctx context.Context) (end, done bool, err error) {
+	p := d.state.GapSearch
+	step := uint64(1)
+	if span := p.Good - p.Failed; span > searchSpan {
+		step, p.Sampled = span/2, true
+	}
+	v, err := d.oneAfter(ctx, p.Failed+step)
+	switch {
+	case err != nil || v != answered && v != unfetchable:
+		return true, d.ends(v), err
+	case v == answered:
+		p.Good = p.Failed + step
+		return false, false, nil
+	}
+	if good, done, err := d.stillGood(ctx); !good {
+		return true, done, err
+	}
+	p.Failed += step
+	return false, false, nil
+}
+
+// stillGood asks again after the seq after which WeCom answered. If the record
+// there, which may be a new one, cannot be fetched in several pulls in a row, the
+// search goes on from it.
 func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
 	p := d.state.GapSearch
 	v, err := d.oneAfter(ctx, p.Good)
@@ -119,9 +143,9 @@ func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
 	return err == nil && v == answered, d.ends(v), err
 }
 
-// ends reports whether the pull ends with a verdict, which it does unless that
-// is one of those to go on from. With an expired head there is nothing to
-// search behind: the next page is asked for as after any long silence.
+// ends reports whether the pull ends with a verdict: with every verdict except
+// those in goOn. Where WeCom has deleted what is behind the head, the search is
+// over, and the next page is requested as after any long silence.
 func (d *drain) ends(v verdict, goOn ...verdict) bool {
 	if v == expired {
 		d.state.GapSearch = nil
@@ -130,17 +154,17 @@ func (d *drain) ends(v verdict, goOn ...verdict) bool {
 	return !slices.Contains(goOn, v)
 }
 
-// verdict is what a question for one record came to.
+// verdict is the result of a call for one record.
 type verdict int
 
 const (
 	answered    verdict = iota
-	unfetchable         // the record itself seems to be to blame; the pull is to pause
-	expired             // WeCom has deleted what was asked after
-	otherwise           // something else is wrong; the pull is to end
+	unfetchable         // the record itself seems to cause the failure; the pull pauses
+	expired             // WeCom has deleted what is behind the seq
+	otherwise           // another failure; the pull ends
 )
 
-// judge records a failure, if there was one, and sets the pause.
+// verdict records a failure, if there was one, and sets the pause.
 func (d *drain) verdict(ctx context.Context, failure *archive.Trouble) (verdict, error) {
 	switch {
 	case failure == nil:
@@ -156,7 +180,7 @@ func (d *drain) verdict(ctx context.Context, failure *archive.Trouble) (verdict,
 	return otherwise, err
 }
 
-// oneAfter asks for one record after seq and throws it away.
+// oneAfter asks for one record after seq and drops it.
 func (d *drain) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
 	_, _, failure, err := d.ask(ctx, seq, 1)
 	if err != nil {
@@ -165,7 +189,7 @@ func (d *drain) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
 	return d.verdict(ctx, failure)
 }
 
-// retryRecord asks for the record once more. If it comes, all is well again.
+// retryRecord asks for the record once more. If it comes, the search is over.
 func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 	before := d.calls
 	raw, a, failure, err := d.ask(ctx, d.head.Last, 1)
@@ -182,16 +206,15 @@ func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 		d.state.GapSearch.Attempts += d.calls - before
 	case v == answered:
 		d.state.GapSearch = nil
-		d.wellAnswered()
-		if len(a.Records) > 0 { // none: WeCom has it no more
+		if err = d.accepted(ctx); err == nil && len(a.Records) > 0 { // without records WeCom has deleted it
 			err = d.keep(ctx, raw, a.Records)
 		}
 	}
 	return v, err
 }
 
-// giveUp writes the gap row, if the record fails a last time while what is
-// behind it can be fetched.
+// giveUp records a gap, if the record fails a last time while the record behind
+// the gap can be fetched.
 func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	p := d.state.GapSearch
 	if v, err := d.retryRecord(ctx); err != nil || v != unfetchable {
@@ -201,7 +224,7 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		return done, err
 	}
 	if p.Sampled && p.Good-1 > p.After {
-		// A failure that was by chance would have halved away what is readable.
+		// A failure by chance would have halved away readable records.
 		v, err := d.oneAfter(ctx, p.Good-1)
 		if v == answered {
 			p.Good, p.Failed = p.Good-1, p.After
@@ -211,6 +234,26 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 			return d.ends(v), err
 		}
 	}
+	row := d.gapRow(*p)
+	appended, err := d.append(ctx, row)
+	if err != nil {
+		return true, err
+	}
+	// After a crash here the next pull starts behind the gap; only the note is
+	// missing in the state.
+	if appended {
+		d.state.Gaps++
+		d.state.LastGap = &archive.GapNote{After: row.After, Last: row.Last, Reason: row.Reason, At: row.At}
+		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
+	}
+	d.state.GapSearch = nil
+	d.state.NotBefore = time.Time{}
+	d.state.Limit = 1
+	return false, nil
+}
+
+// gapRow is the row of the gap that a search has found.
+func (d *drain) gapRow(p archive.GapSearch) archive.Row {
 	evidence := fmt.Sprintf("%d calls at limit 1 failed since %s; asking after %d was answered",
 		p.Attempts, p.Since.UTC().Format(time.RFC3339), p.Good)
 	if p.Sampled {
@@ -222,24 +265,12 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		After:    d.head.Last,
 		Last:     p.Good,
 		At:       d.Now().Truncate(time.Millisecond),
+		Sum:      archive.Digest([]byte(evidence)),
 		Reason:   p.Reason,
 		Evidence: evidence,
 		Prev:     d.head.Hash,
 		State:    archive.RowDecoded,
 	}
-	row.Sum = archive.Digest([]byte(row.Evidence))
 	row.Hash = archive.ChainHash(row)
-	appended, err := d.append(ctx, row)
-	if err != nil {
-		return true, err
-	}
-	if appended {
-		d.state.Gaps++
-		d.state.LastGap = &archive.GapNote{After: row.After, Last: row.Last, Reason: row.Reason, At: row.At}
-		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
-	}
-	d.state.GapSearch = nil
-	d.state.NotBefore = time.Time{}
-	d.state.Limit = 1
-	return false, nil
+	return row
 }

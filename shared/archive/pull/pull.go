@@ -13,74 +13,70 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// PageLimit is the most records WeCom gives in one page (document 91774).
+// PageLimit is the most records of one page (document 91774).
 const PageLimit = 1000
 
-// A PullLedger is where the puller reads and moves the head. Safe for
-// concurrent use.
+// A Ledger is where the puller reads and moves the head. Safe for concurrent
+// use.
 type Ledger interface {
-	// Head reads the end of the corp's chain, consistently: it sees every
-	// Append that has returned. A corp without rows has [archive.NewHead].
+	// Head reads the end of the corp's chain consistently: it sees every Append
+	// that has returned. A corp without rows has [archive.NewHead].
 	Head(ctx context.Context, corp string) (archive.Head, error)
 	// Append makes row durable and moves the head from prev to it, in one
-	// transaction, and marks a page row as pending. It answers [archive.ErrConflict]
-	// and changes nothing if the head is no longer prev or the row is there
-	// already. After any other error the row may or may not be durable.
+	// transaction, and marks a page row as pending. It answers
+	// [archive.ErrConflict] and changes nothing if the head differs from prev or the
+	// row exists. After any other error the row may or may not be durable.
 	Append(ctx context.Context, prev archive.Head, row archive.Row) error
-	// LastPending reads, consistently, the page with the highest seq that is
-	// not decoded; [archive.ErrNotFound] if all are.
+	// LastPending reads consistently the page with the highest seq that is not
+	// decoded; [archive.ErrNotFound] if every page is decoded.
 	LastPending(ctx context.Context, corp string) (archive.Pending, error)
-	// PullState reads the state last saved; a zero state with Corp set if none.
+	// PullState reads the last saved state; before the first one a zero state with
+	// Corp set.
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 	// SavePullState replaces the state.
 	SavePullState(ctx context.Context, s archive.PullState) error
-	// RecordRefusal adds to the refusals that our address has had, of all
-	// corps; Refusals counts those at or after since, at most the last 24 h. by
-	// is the corp, or it and who else was refused for it.
-	RecordRefusal(ctx context.Context, by string, at time.Time) error
-	Refusals(ctx context.Context, since time.Time) (int, error)
-	// RecordLoss stores a loss once: the same Corp and Since again changes
-	// nothing.
+	// RecordLoss stores a loss once: a repeated call with the same Corp and Since
+	// changes nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error
 }
 
-// A Source asks WeCom, through its library, as one corp. Not safe for
-// concurrent use. Errors are [*archive.SDKError], [*archive.CrashError], [*archive.LibraryError], or
-// the context's; any other says that the process serves nobody any more. The
-// Op of the first two may be that of Init, or "start": the first call starts
-// the process, and then the error is not about the call.
+// A Source asks WeCom as one corp, through the library. Not safe for concurrent
+// use. Its errors are [*archive.SDKError], [*archive.CrashError],
+// [*archive.LibraryError], and the context's; any other error means that the
+// process is unusable. The Op of the first two may be Init or "start": the first
+// call starts the process, and such an error is not about the call.
 type Source interface {
-	// ChatData returns WeCom's answer to GetChatData as it is: JSON with an
-	// errcode of its own. The caller owns the bytes.
+	// ChatData returns WeCom's answer to GetChatData unchanged: JSON with its own
+	// errcode. The caller owns the bytes.
 	ChatData(ctx context.Context, after uint64, limit int) ([]byte, error)
 }
 
-// Sources opens sources. A source's process is initialised with corp and its
-// secret and serves nobody else (law 8). Opening is cheap where a process
-// with the same corp and secret is still there. It fails with an error if no
-// process can be started at all; whether Init works shows at the first call.
+// Sources opens sources. The process of a source is initialised with the corp
+// and its secret and serves that corp alone (law 8). Opening is cheap while a
+// process with the same corp and secret exists. It fails if no process can be
+// started; the first call shows whether Init works.
 type Sources interface {
 	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }
 
-// The puller's times. WeCom allows 600 calls a minute for a corp; a corp has
-// one puller at a time (its queue group), so a pause between calls, which
-// counts from the last call of the pull before, keeps below that without a
-// counter.
+// The puller's times. WeCom allows 600 calls a minute for a corp. A corp has one
+// puller at a time, because of its queue group. So a pause between calls, which
+// counts from the last call of the previous pull, needs no counter.
 const (
 	callPause = 110 * time.Millisecond
-	// stopMargin is what one more page may take: a process to start, a call, and
-	// the page to be made durable.
+	// stopMargin is the time for one more page: to start a process, to make a call,
+	// and to make the page durable.
 	stopMargin = archive.StartTimeout + archive.InitTimeout + archive.CallTimeout + archive.KillTimeout + 5*time.Second
 )
 
-// A Puller takes pages from WeCom into the journal. Its fields never change;
-// it may be used concurrently for different corps.
+// A Puller takes pages from WeCom into the journal. Its fields never change. It
+// may be used concurrently for different corps.
 type Puller struct {
 	Corps   archive.CorpReader
 	Secrets archive.SecretReader
 	Sources Sources
 	Ledger  Ledger
+	Gate    *archive.Gate
 	Journal archive.Journal
 	Pulls   archive.PullQueue
 	Decodes archive.DecodeQueue
@@ -89,21 +85,21 @@ type Puller struct {
 	Log     *slog.Logger
 }
 
-// Pull takes in everything new of the corp. The order of writes for each page:
-// journal object, then ledger row, head and pending mark in one transaction,
-// then the decode request. A crash after the first leaves an object that
-// nothing refers to; after the second, a pending page, which is asked for when
-// the pull's own request comes again, and at the latest by dispatch (laws 1
-// and 3).
+// Pull takes in all new pages of the corp. The order of writes for each page is:
+// the journal object; then the ledger row, the head and the pending mark in one
+// transaction; then the decode request. A crash after the first leaves an object
+// without a row, and the page is read again. A crash after the second leaves a
+// pending page: the redelivered pull request, or dispatch at the latest, requests
+// its decoding (laws 1 and 3).
 //
-// What is wrong on WeCom's side is recorded in the corp's [archive.PullState] and is
-// no error. An error means that our own stores failed; the request should
-// then be tried again. If ctx has a deadline, Pull stops in time and requests
+// A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
+// not an error. An error means that our own stores failed, and the request must
+// be delivered again. If ctx has a deadline, Pull stops before it and requests
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	corp, err := p.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
-		p.Log.WarnContext(ctx, "pull for a corp that is not registered", "corp", req.Corp)
+		p.Log.WarnContext(ctx, "corp of pull request not registered", "corp", req.Corp)
 		return nil
 	}
 	if err != nil {
@@ -121,11 +117,16 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && (!archive.Due(corp, state, p.Now()) || served(req, state)) {
+	if !req.Force && (!state.Due(corp.SecretSetAt, p.Now()) || served(req, state)) {
 		return nil
 	}
-	d := &drain{Puller: p, corp: corp, state: state}
+	state.Standing = state.For(corp.SecretSetAt)
+	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
+	if d.admission != nil {
+		// Crashing here leaves the try counted as a refusal.
+		err = errors.Join(err, p.Gate.Unanswered(ctx, d.admission))
+	}
 	if saveErr := p.Ledger.SavePullState(ctx, d.state); saveErr != nil {
 		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
 	}
@@ -142,9 +143,10 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	return nil
 }
 
-// requestLast asks for the decoding of the newest page, which a pull that ended
-// between its row and its request has not. Older ones have theirs: a pull goes
-// on only after it. If this one has too, the second finds the page decoded.
+// requestLast requests the decoding of the newest page, in case the previous
+// delivery crashed between its row and its request. Older pages have been
+// requested: a pull goes on only after the request. A second request finds the
+// page decoded.
 func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	last, err := p.Ledger.LastPending(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -154,16 +156,16 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 		return fmt.Errorf("look for a page without a request: %w", err)
 	}
 	if err := p.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, After: last.After}); err != nil {
-		return fmt.Errorf("request decoding of page after %d once more: %w", last.After, err)
+		return fmt.Errorf("request decoding of page after %d again: %w", last.After, err)
 	}
 	return nil
 }
 
-// clockSkew is how far our clocks may differ from those of SQS.
+// clockSkew is how much our clocks and those of SQS may differ.
 const clockSkew = 2 * time.Second
 
-// served reports whether WeCom said that there was nothing more after the
-// request was made: a flood of callbacks is few pulls.
+// served reports whether WeCom answered with an empty page after the request was
+// sent. So a flood of callbacks makes few pulls.
 func served(req archive.PullRequest, s archive.PullState) bool {
 	return !req.SentAt.IsZero() && s.LastEmptyAt.After(req.SentAt.Add(clockSkew))
 }
@@ -173,8 +175,11 @@ type drain struct {
 	*Puller
 	corp   archive.Corp
 	state  archive.PullState
+	force  bool
 	head   archive.Head
 	source Source
+	// admission is the leave to show the corp's secret; nil before that.
+	admission *archive.Admission
 
 	pages, records, calls int
 }
@@ -186,12 +191,9 @@ func (d *drain) cause() archive.Cause {
 	return d.state.Trouble.Cause
 }
 
-// run pulls until WeCom has nothing more, something is wrong, or time is
-// nearly up, which it reports by more.
+// run pulls until WeCom answers with an empty page, a failure ends the pull, or
+// the deadline is near; more reports the last.
 func (d *drain) run(ctx context.Context) (more bool, err error) {
-	if ok, err := d.withinBudget(ctx); !ok || err != nil {
-		return false, err
-	}
 	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
 	if errors.Is(err, archive.ErrNotFound) {
 		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
@@ -199,6 +201,11 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	}
 	if err != nil {
 		return false, fmt.Errorf("read archive secret: %w", err)
+	}
+	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force}
+	d.admission, d.state.Standing, err = d.Gate.Admit(ctx, ask, d.state.Standing)
+	if err != nil || d.admission == nil {
+		return false, err
 	}
 	if d.source, err = d.Sources.Source(ctx, d.corp.ID, archiveSecret); err != nil {
 		return false, fmt.Errorf("start the library: %w", err)
@@ -230,38 +237,18 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 }
 
 func (d *drain) nearlyOver(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(d.Now()) < stopMargin
+	return archive.NearlyOver(ctx, d.Now(), stopMargin)
 }
 
-// withinBudget keeps a secret that is not known to work away from WeCom while
-// our address has had too many refusals (law 8).
-func (d *drain) withinBudget(ctx context.Context) (bool, error) {
-	if d.state.SecretWorks(d.corp) {
-		return true, nil
-	}
-	now := d.Now()
-	n, err := d.Ledger.Refusals(ctx, now.Add(-archive.RefusalHours))
-	if err != nil {
-		return false, fmt.Errorf("count refusals: %w", err)
-	}
-	if n < archive.RefusalBudget {
-		return true, nil
-	}
-	d.state.NotBefore = now.Add(archive.PauseLong)
-	d.trouble(archive.Trouble{Cause: archive.CauseBudget})
-	return false, nil
-}
-
-// page asks for one page after the head and makes it durable. done means that
-// this pull has nothing more to do.
+// page requests one page after the head and makes it durable. done means that
+// this pull ends.
 func (d *drain) page(ctx context.Context) (done bool, err error) {
 	limit := d.limit()
 	raw, answer, failure, err := d.ask(ctx, d.head.Last, limit)
 	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
-		// The head is older than what WeCom keeps. It is documented to begin
-		// with the oldest kept record by itself; where it refuses, asking from
-		// the start says the same.
+		// WeCom has deleted what follows the head. By its documents it then begins
+		// with the oldest record by itself; where it refuses instead, a call after 0
+		// asks for the same.
 		raw, answer, failure, err = d.ask(ctx, 0, limit)
 	}
 	if err != nil {
@@ -269,21 +256,23 @@ func (d *drain) page(ctx context.Context) (done bool, err error) {
 	}
 	if failure == nil {
 		if err := archive.CheckOrder(d.head.Last, answer.Records); err != nil {
-			d.Log.ErrorContext(ctx, "page breaks the rule of rising seqs", "corp", d.corp.ID, "after", d.head.Last, "err", err)
+			d.Log.ErrorContext(ctx, "seqs of page not rising", "corp", d.corp.ID, "after", d.head.Last, "err", err)
 			failure = &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}
 		}
 	}
 	if failure != nil {
 		return d.failed(ctx, *failure, limit)
 	}
-	d.wellAnswered()
+	if err := d.accepted(ctx); err != nil {
+		return true, err
+	}
 	if len(answer.Records) == 0 {
-		if now := d.Now(); archive.HoursLeft(d.corp, d.state, now) < 0 { // dispatch may not have seen it
+		if now := d.Now(); archive.HoursLeft(d.corp, d.state, now) < 0 { // dispatch may have missed it
 			if err := d.Ledger.RecordLoss(ctx, archive.LossOf(d.corp, d.state)); err != nil {
 				return true, fmt.Errorf("record loss: %w", err)
 			}
 		}
-		d.state.LastEmptyAt = d.state.LastCallAt // what came during the call may not be in it
+		d.state.LastEmptyAt = d.state.LastCallAt // messages that arrived during the call may be missing in the answer
 		d.state.Limit = 0
 		return true, nil
 	}
@@ -303,16 +292,13 @@ func (d *drain) limit() int {
 	return d.state.Limit
 }
 
-// wellAnswered notes that WeCom answered a call with errcode 0.
-func (d *drain) wellAnswered() {
-	d.state.Trouble = nil
-	d.state.NotBefore = time.Time{}
-	d.state.Refusals = 0
-	d.state.SecretOKAt = d.corp.SecretSetAt
-	d.state.SecretRefusedAt = time.Time{}
+// accepted notes that WeCom answered a call with errcode 0.
+func (d *drain) accepted(ctx context.Context) (err error) {
+	d.state.Standing, err = d.Gate.Answered(ctx, d.admission, d.state.Standing)
+	return err
 }
 
-// keep makes a page durable and asks for its decoding.
+// keep makes a page durable and requests its decoding.
 func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) error {
 	row := archive.Row{
 		Corp:  d.corp.ID,
@@ -345,8 +331,9 @@ func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) 
 	return nil
 }
 
-// append moves the head to row. If somebody else moved it first, the head is
-// read again and nothing is appended: their page covers what ours did.
+// append moves the head to row. If another puller moved the head first, append
+// reads the head again and appends nothing: the other puller's page covers the
+// same records.
 func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
 	err := d.Ledger.Append(ctx, d.head, row)
 	if err == nil {
@@ -362,9 +349,9 @@ func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
 	return false, nil
 }
 
-// ask calls the library, at most 600 times a minute, and tries again what may
-// pass by itself. failure is what WeCom or the library had against it; err is
-// the context's end or a fault of our own.
+// ask calls the library, at most 600 times a minute, and repeats a call whose
+// failure may pass. failure is a failure of WeCom or of the library; err is the
+// end of the context, or a failure of our own.
 func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a archive.Answer, failure *archive.Trouble, err error) {
 	for try := 1; ; try++ {
 		if wait := callPause - d.Now().Sub(d.state.LastCallAt); wait > 0 {
@@ -381,7 +368,7 @@ func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a
 		var again bool
 		a, failure, again, err = d.readAnswer(ctx, raw, err)
 		if failure != nil && limit == 1 && aboutRecords(*failure) {
-			again = true // nothing smaller can be asked for
+			again = true // a smaller page does not exist
 		}
 		if err != nil || !again || try == archive.Tries || d.nearlyOver(ctx) {
 			return raw, a, failure, err
@@ -394,25 +381,18 @@ func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a
 
 // understand reads both levels of error of one call (law 10).
 func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
-	var sdk *archive.SDKError
-	var crash *archive.CrashError
-	var library *archive.LibraryError
-	switch {
-	case callErr == nil:
-	case errors.As(callErr, &sdk):
-		cause, respond := archive.Classify(sdk.Op, sdk.Code, true)
-		return archive.Answer{}, &archive.Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: true}, respond == archive.RespondRetry, nil
-	case errors.As(callErr, &crash):
-		d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", crash)
-		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryCrash, Op: crash.Op}, true, nil
-	case errors.As(callErr, &library):
-		d.Log.ErrorContext(ctx, "library cannot be used", "corp", d.corp.ID, "err", library)
-		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseLibraryMissing}, false, nil
-	default:
-		return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+	if callErr != nil {
+		f, known := archive.LibraryFailed(callErr)
+		if !known {
+			return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
+		}
+		if f.Cause == archive.CauseLibraryCrash || f.Cause == archive.CauseLibraryMissing {
+			d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", callErr)
+		}
+		return archive.Answer{}, &f.Trouble, f.Response == archive.RespondRetry, nil
 	}
 	if a, err = archive.ParseAnswer(raw); err != nil {
-		d.Log.ErrorContext(ctx, "answer of WeCom not understood", "corp", d.corp.ID, "err", err)
+		d.Log.ErrorContext(ctx, "answer of WeCom unreadable", "corp", d.corp.ID, "err", err)
 		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}, true, nil
 	}
 	if a.ErrCode != 0 {
@@ -422,9 +402,8 @@ func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a ar
 	return a, nil, false, nil
 }
 
-// failed records a failure and decides how to go on.
+// failed records a failure and decides whether the pull goes on.
 func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done bool, err error) {
-	now := d.Now()
 	d.trouble(t)
 	_, respond := archive.Classify(t.Op, t.Code, t.Native)
 	switch {
@@ -436,54 +415,23 @@ func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done 
 		d.beginSearch(t)
 		return true, nil
 	case t.Cause == archive.CauseBadAnswer:
-		// A smaller page is asked for as long as that may help. A single
-		// record that breaks the rules stays where it is: the head never moves
-		// past it, and the corp's state says so.
+		// A smaller page is requested while that may help. The head never moves past
+		// a single record that breaks the rules, and the corp's state says so.
 		if limit > 1 {
 			d.state.Limit = limit / 2
 			return false, nil
 		}
 		return true, nil
-	case respond == archive.RespondRefuse:
-		if now.Sub(d.corp.SecretSetAt) >= archive.SecretSettles {
-			d.countRefusal(now)
-		}
-		if err := d.Ledger.RecordRefusal(ctx, d.corp.ID, now); err != nil {
-			return true, fmt.Errorf("record refusal: %w", err)
-		}
-	case t.Cause == archive.CauseRate:
-		n, err := d.Ledger.Refusals(ctx, now.Add(-archive.Banned))
-		if err != nil {
-			return true, fmt.Errorf("count refusals: %w", err)
-		}
-		d.state.NotBefore = now.Add(time.Minute)
-		if n > 0 { // not our pace: the address is banned for wrong secrets
-			d.state.NotBefore = now.Add(archive.PauseLong)
-			d.trouble(archive.Trouble{Cause: archive.CauseBudget, Op: t.Op, Code: t.Code})
-		}
-	case respond == archive.RespondPause:
-		d.state.NotBefore = now.Add(archive.PauseLong)
 	}
-	return true, nil
+	var pause time.Duration
+	if respond == archive.RespondPause {
+		pause = archive.PauseLong
+	}
+	d.state.Standing, err = d.Gate.Refused(ctx, d.admission, d.state.Standing, t, respond, pause)
+	return true, err
 }
 
-// countRefusal counts a refusal against the corp's secret, which then waits for
-// longer each time.
-func (d *drain) countRefusal(now time.Time) {
-	if !d.state.SecretRefusedAt.Equal(d.corp.SecretSetAt) {
-		d.state.Refusals = 0
-		d.state.SecretRefusedAt = d.corp.SecretSetAt
-	}
-	d.state.NotBefore = now.Add(archive.RefusalPauses[min(d.state.Refusals, len(archive.RefusalPauses)-1)])
-	d.state.Refusals++
-}
-
-// trouble notes why the pull stops, keeping since when.
+// trouble notes why the pull stops.
 func (d *drain) trouble(t archive.Trouble) {
-	t.At = d.Now()
-	t.Since = t.At
-	if old := d.state.Trouble; old != nil && old.Cause == t.Cause {
-		t.Since = old.Since
-	}
-	d.state.Trouble = &t
+	d.state.Standing = d.state.Paused(t, d.Now(), 0)
 }

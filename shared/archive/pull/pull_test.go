@@ -39,9 +39,9 @@ func TestPullDrains(t *testing.T) {
 	}
 }
 
-// Whatever call fails, before or after it took effect, and wherever the
-// process ends: the next pull leaves every record in the journal, once, and
-// an unbroken chain (law 1).
+// Every call fails once, before or after it takes effect, or the process ends
+// there. The next pull leaves every record in the journal exactly once, and an
+// unbroken chain (law 1).
 func TestPullSurvivesEveryFault(t *testing.T) {
 	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
 		b := archivetest.NewFixture(t, f)
@@ -72,9 +72,9 @@ func TestPullSurvivesEveryFault(t *testing.T) {
 	})
 }
 
-// A pull that ended between the row and the decode request leaves a page that
-// nobody works on: the same request, delivered again, asks for it, even where
-// the corp may not be asked for more.
+// A pull that crashed between the row and the decode request leaves a page without
+// a request. The redelivered pull request requests its decoding, also while the
+// corp is paused.
 func TestPullAsksAgainForTheLastPage(t *testing.T) {
 	f := &archivetest.Faults{}
 	b := archivetest.NewDecodeFixture(t, f)
@@ -122,8 +122,8 @@ func between(after, last uint64) []archivetest.Record {
 	return rs
 }
 
-// Law 10: each error of either level is understood, recorded, and no error of
-// the function; the head stays.
+// Law 10: each error of either level is classified and recorded, is not an error
+// of the function, and leaves the head in place.
 func TestPullUnderstandsRefusals(t *testing.T) {
 	page := func(code int) archivetest.Answer {
 		return archivetest.Answer{Bytes: archivetest.Refused(code, "text, hint: [1_2_3], from ip: 203.0.113.9, more info at https://x")}
@@ -191,7 +191,7 @@ func TestPullUnderstandsRefusals(t *testing.T) {
 			b.Clock.Advance(tt.pause)
 			b.Must(b.Pull(archive.PullRequest{}))
 			if s := b.State(); s.Trouble != nil || b.Head().Last != 3 {
-				t.Errorf("after it was mended: got trouble %+v and head %d, want none and 3", s.Trouble, b.Head().Last)
+				t.Errorf("after the fix: got trouble %+v and head %d, want none and 3", s.Trouble, b.Head().Last)
 			}
 		})
 	}
@@ -256,7 +256,6 @@ func TestPullDistrustsBrokenPages(t *testing.T) {
 }
 
 func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
-	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
 	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Crashed}}
 	tests := []struct {
 		name string
@@ -316,205 +315,218 @@ func TestPullPassesRecordsThatCannotBeFetched(t *testing.T) {
 	}
 }
 
-// A gap is never wider than what cannot be read, whatever else fails meanwhile,
-// and is written late: a fault that passes costs nothing.
-func TestPullMakesNoGapWithoutProof(t *testing.T) {
-	crash := &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
-	tooLarge := &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
-	gaps := func(b *archivetest.Fixture) (list []string) {
-		for _, r := range b.Rows() {
-			if r.Kind == archive.GapRow {
-				list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
-			}
+// A gap covers exactly the records that cannot be read, whatever else fails
+// during the search, and is recorded late: a passing fault costs no record.
+
+// Answers of a library that cannot fetch a record.
+var (
+	hangs    = &archivetest.Answer{Err: &archive.CrashError{Op: "GetChatData", How: archive.Hung}}
+	tooLarge = &archivetest.Answer{Bytes: archivetest.Refused(301058, "too large")}
+)
+
+// gaps lists the fixture's gap rows.
+func gaps(b *archivetest.Fixture) (list []string) {
+	for _, r := range b.Rows() {
+		if r.Kind == archive.GapRow {
+			list = append(list, fmt.Sprintf("(%d,%d]", r.After, r.Last))
 		}
-		return list
 	}
-	t.Run("a fault of nine minutes", func(t *testing.T) {
+	return list
+}
+
+func TestNoGapAfterAShortFault(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if b.Clock.Now().Sub(archivetest.Start) < 9*time.Minute {
+			return tooLarge
+		}
+		return nil
+	}
+	b.PullFor(20 * time.Minute)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestNoGapWhereTheLibraryFailsNowAndThen(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 200)
+	n := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		if n++; n%7 < 3 { // three in a row: one question with its retries
+			return hangs
+		}
+		return nil
+	}
+	b.PullFor(2 * time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 200 {
+		t.Errorf("got gaps %v and head %d, want none and 200", got, b.Head().Last)
+	}
+}
+
+func TestGapIsExactThroughAnOutageDuringTheSearch(t *testing.T) {
+	for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
 		b := archivetest.NewFixture(t, &archivetest.Faults{})
 		b.Say(archivetest.Corp, 1, 20)
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
-			if b.Clock.Now().Sub(archivetest.Start) < 9*time.Minute {
-				return tooLarge
+		searching := 0
+		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+			if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+				if searching++; searching >= outage && searching < outage+20 {
+					return hangs
+				}
 			}
-			return nil
-		}
-		b.PullFor(20 * time.Minute)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("a library that fails now and then", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 200)
-		n := 0
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
-			if n++; n%7 < 3 { // three in a row: one question with its retries
-				return crash
+			if after < 5 && after+uint64(limit) >= 5 {
+				return tooLarge
 			}
 			return nil
 		}
 		b.PullFor(2 * time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 200 {
-			t.Errorf("got gaps %v and head %d, want none and 200", got, b.Head().Last)
+		if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.Head().Last != 20 {
+			t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.Head().Last)
 		}
-	})
-	t.Run("an unreadable record, and an outage during the search", func(t *testing.T) {
-		for outage := 1; outage < 60; outage += 7 { // beginning at another call each time
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 1, 20)
-			searching := 0
-			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
-					if searching++; searching >= outage && searching < outage+20 {
-						return crash
-					}
-				}
-				if after < 5 && after+uint64(limit) >= 5 {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(2 * time.Hour)
-			if got := gaps(b); !slices.Equal(got, []string{"(4,5]"}) || b.Head().Last != 20 {
-				t.Errorf("outage at call %d: got gaps %v and head %d, want (4,5] and 20", outage, got, b.Head().Last)
-			}
-		}
-	})
-	t.Run("a record far behind the head, and a library that fails now and then", func(t *testing.T) {
-		for chance := range 12 { // failing at other calls each time
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 3000, 1)
-			b.Say(archivetest.Corp, 3300, 1)
-			b.Say(archivetest.Corp, 9000, 1)
-			n := 0
-			b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-				if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
-					if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
-						return crash
-					}
-				}
-				if after < 3000 {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(4 * time.Hour)
-			if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.Head().Last != 9000 {
-				t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.Head().Last)
-			}
-		}
-	})
-	t.Run("a search that ended where there are no seqs", func(t *testing.T) {
+	}
+}
+
+func TestGapToAFarRecordIsExact(t *testing.T) {
+	for chance := range 12 { // failing at other calls each time
 		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 20)
-		b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
-			switch {
-			case b.Clock.Now().Sub(archivetest.Start) < 2*time.Hour:
-				return crash
-			case after > 1<<40:
-				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
-			}
-			return nil
-		}
-		b.PullFor(4 * time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("another behind it that comes during the search", func(t *testing.T) {
-		for after := range 3 { // calls that are answered before it is there
-			b := archivetest.NewFixture(t, &archivetest.Faults{})
-			b.Say(archivetest.Corp, 1, 5)
-			n := 0
-			b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
-				if seq == 5 {
-					if n++; n <= after {
-						return &archivetest.Answer{Bytes: archivetest.Page(c)}
-					}
-					if n == after+1 {
-						b.Say(archivetest.Corp, 6, 10)
-					}
-				}
-				if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
-					return tooLarge
-				}
-				return nil
-			}
-			b.PullFor(4 * time.Hour)
-			if b.Head().Last != 15 {
-				t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.Head().Last)
-			}
-		}
-	})
-	t.Run("a head that expired meanwhile", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 3)
-		b.Must(b.Pull(archive.PullRequest{}))
-		b.Clock.Advance(6 * 24 * time.Hour)
-		b.Say(archivetest.Corp, 10, 3)
-		broken := true
-		b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
-			switch {
-			case broken:
-				return crash
-			case after == 0:
-				return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(10, 1, "k1"))} // the oldest that is kept
-			case after == 3:
-				return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
-			}
-			return nil
-		}
-		b.PullFor(20 * time.Minute)
-		broken = false
-		b.PullFor(10 * time.Minute)
-		if got := gaps(b); got != nil || b.Head().Last != 12 {
-			t.Errorf("got gaps %v and head %d, want none and 12", got, b.Head().Last)
-		}
-	})
-	t.Run("a library that always fails", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 20)
-		calls := 0
-		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return crash }
-		b.PullFor(24 * time.Hour)
-		if rows := b.Rows(); len(rows) != 0 {
-			t.Errorf("got rows %v, want none", rows)
-		}
-		if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
-			t.Errorf("got trouble %+v, want library_crash", s.Trouble)
-		}
-		if perMinute := calls / (24 * 60); perMinute > 60 {
-			t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
-		}
-		b.Library.OnChatData = nil
-		b.PullFor(time.Hour)
-		if got := gaps(b); got != nil || b.Head().Last != 20 {
-			t.Errorf("mended: got gaps %v and head %d, want none and 20", got, b.Head().Last)
-		}
-	})
-	t.Run("evidence counts what was done", func(t *testing.T) {
-		b := archivetest.NewFixture(t, &archivetest.Faults{})
-		b.Say(archivetest.Corp, 1, 10)
-		alone := 0
+		b.Say(archivetest.Corp, 3000, 1)
+		b.Say(archivetest.Corp, 3300, 1)
+		b.Say(archivetest.Corp, 9000, 1)
+		n := 0
 		b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
-			if after < 5 && after+uint64(limit) >= 5 {
-				if after == 4 && limit == 1 {
-					alone++
+			if b.Clock.Now().Sub(archivetest.Start) > 10*time.Minute {
+				if n++; n%(36+chance) < 3 { // three in a row: one question with its retries
+					return hangs
 				}
+			}
+			if after < 3000 {
 				return tooLarge
 			}
 			return nil
 		}
-		b.PullFor(time.Hour)
-		for _, r := range b.Rows() {
-			if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
-				t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
-			}
+		b.PullFor(4 * time.Hour)
+		if got := gaps(b); !slices.Equal(got, []string{"(0,3000]"}) || b.Head().Last != 9000 {
+			t.Errorf("chance %d: got gaps %v and head %d, want (0,3000] and 9000", chance, got, b.Head().Last)
 		}
-	})
+	}
 }
 
-// Law 8: growing pauses, at once when the secret is changed or a person asks.
+func TestSearchStartsAgainPastTheLargestSeq(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	b.Library.OnChatData = func(_ string, after uint64, _ int) *archivetest.Answer {
+		switch {
+		case b.Clock.Now().Sub(archivetest.Start) < 2*time.Hour:
+			return hangs
+		case after > 1<<40:
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10000}}
+		}
+		return nil
+	}
+	b.PullFor(4 * time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestSearchGoesOnBehindASecondUnreadableRecord(t *testing.T) {
+	for after := range 3 { // calls that are answered before it is there
+		b := archivetest.NewFixture(t, &archivetest.Faults{})
+		b.Say(archivetest.Corp, 1, 5)
+		n := 0
+		b.Library.OnChatData = func(c string, seq uint64, limit int) *archivetest.Answer {
+			if seq == 5 {
+				if n++; n <= after {
+					return &archivetest.Answer{Bytes: archivetest.Page(c)}
+				}
+				if n == after+1 {
+					b.Say(archivetest.Corp, 6, 10)
+				}
+			}
+			if seq < 5 && seq+uint64(limit) >= 5 || seq == 5 && n > after {
+				return tooLarge
+			}
+			return nil
+		}
+		b.PullFor(4 * time.Hour)
+		if b.Head().Last != 15 {
+			t.Errorf("%d answers: got gaps %v and head %d, want 15", after, gaps(b), b.Head().Last)
+		}
+	}
+}
+
+func TestNoGapAtAnExpiredHead(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 3)
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Clock.Advance(6 * 24 * time.Hour)
+	b.Say(archivetest.Corp, 10, 3)
+	broken := true
+	b.Library.OnChatData = func(c string, after uint64, _ int) *archivetest.Answer {
+		switch {
+		case broken:
+			return hangs
+		case after == 0:
+			return &archivetest.Answer{Bytes: archivetest.Page(c, archivetest.TextRecord(10, 1, "k1"))} // the oldest that is kept
+		case after == 3:
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: 10010}}
+		}
+		return nil
+	}
+	b.PullFor(20 * time.Minute)
+	broken = false
+	b.PullFor(10 * time.Minute)
+	if got := gaps(b); got != nil || b.Head().Last != 12 {
+		t.Errorf("got gaps %v and head %d, want none and 12", got, b.Head().Last)
+	}
+}
+
+func TestNoGapWhereTheLibraryAlwaysFails(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 20)
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return hangs }
+	b.PullFor(24 * time.Hour)
+	if rows := b.Rows(); len(rows) != 0 {
+		t.Errorf("got rows %v, want none", rows)
+	}
+	if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseLibraryCrash {
+		t.Errorf("got trouble %+v, want library_crash", s.Trouble)
+	}
+	if perMinute := calls / (24 * 60); perMinute > 60 {
+		t.Errorf("got %d calls a minute, want it to be left alone now and then", perMinute)
+	}
+	b.Library.OnChatData = nil
+	b.PullFor(time.Hour)
+	if got := gaps(b); got != nil || b.Head().Last != 20 {
+		t.Errorf("works again: got gaps %v and head %d, want none and 20", got, b.Head().Last)
+	}
+}
+
+func TestGapEvidenceCountsTheCalls(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 10)
+	alone := 0
+	b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+		if after < 5 && after+uint64(limit) >= 5 {
+			if after == 4 && limit == 1 {
+				alone++
+			}
+			return tooLarge
+		}
+		return nil
+	}
+	b.PullFor(time.Hour)
+	for _, r := range b.Rows() {
+		if r.Kind == archive.GapRow && (alone < 6 || !strings.HasPrefix(r.Evidence, fmt.Sprintf("%d calls at limit 1 failed", alone))) {
+			t.Errorf("got evidence %q after %d calls", r.Evidence, alone)
+		}
+	}
+}
+
+// Law 8: the pauses grow; a person can ask within them, within the share.
 func TestPullSparesRefusedSecrets(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
@@ -533,12 +545,17 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 		}
 		b.Clock.Advance(time.Second)
 	}
-	b.Must(b.Pull(archive.PullRequest{}))
 	calls = 0
+	b.Clock.Advance(-time.Hour) // within the pause
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	if calls != 1 {
 		t.Errorf("a person asked: got %d calls, want 1", calls)
 	}
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	if calls != 1 || b.State().Trouble.Cause != archive.CauseSecret {
+		t.Errorf("share used up: got %d calls more and trouble %+v, want none and secret_refused", calls-1, b.State().Trouble)
+	}
+	b.Clock.Advance(24 * time.Hour)
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
 	b.Secrets.Put(archivetest.Corp, secret.New("another"))
 	b.Must(b.Pull(archive.PullRequest{}))
@@ -547,8 +564,41 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 	}
 }
 
-// The secret store may show the former secret for some seconds: what is
-// refused then says nothing about the new one, and costs it no pause.
+// A changed secret is tried at once, while the corp has a share left.
+func TestPullTriesAChangedSecretAtOnce(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
+	b.Secrets.Put(archivetest.Corp, secret.New("another"))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 1 || b.State().Refusals != 0 {
+		t.Errorf("changed secret: got head %d, %d refusals; want 1, 0", b.Head().Last, b.State().Refusals)
+	}
+}
+
+// Nothing that a corp saves or forces gives it a third refusal within an hour.
+func TestPullKeepsTheShareOfACorp(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Library.SetSecret(archivetest.Corp, secret.New("another"))
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	for range 10 {
+		b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "wron", b.Clock.Now().Add(-2*time.Minute)))
+		b.Must(b.Pull(archive.PullRequest{Force: true}))
+		b.Clock.Advance(5 * time.Minute)
+	}
+	if s := b.State(); calls != 2 || s.Trouble == nil || s.Trouble.Cause != archive.CauseShare || s.Trouble.Cause.Step() != 2 {
+		t.Errorf("got %d calls, trouble %+v; want 2 and refusal_share", calls, s.Trouble)
+	}
+	if until := b.State().NotBefore; !until.Equal(archivetest.Start.Add(time.Hour)) {
+		t.Errorf("got the next try at %v, want it an hour after the first refusal", until)
+	}
+}
+
+// The secret store may show the former secret for some seconds: a refusal then
+// says nothing about the new one, which is shown again after a minute.
 func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
@@ -556,13 +606,13 @@ func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", b.Clock.Now()))
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	s := b.State()
-	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || !s.NotBefore.IsZero() {
-		t.Errorf("got state %+v, want it refused without a pause", s)
+	if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 0 || s.NotBefore.Sub(b.Clock.Now()) != time.Minute {
+		t.Errorf("got state %+v, want it refused and shown again when the minute is over", s)
 	}
-	if n, err := b.Ledger.Refusals(t.Context(), archivetest.Start); err != nil || n != 1 {
-		t.Errorf("got %d refusals of our address, %v; want 1", n, err)
+	if n := b.Refusals(archivetest.Start); n != 1 {
+		t.Errorf("got %d refusals of our address; want 1", n)
 	}
-	b.Clock.Advance(30 * time.Second)
+	b.Clock.Advance(time.Minute)
 	b.Secrets.Put(archivetest.Corp, secret.New("another"))
 	b.Must(b.Pull(archive.PullRequest{}))
 	if s := b.State(); b.Head().Last != 1 || s.Trouble != nil {
@@ -570,8 +620,8 @@ func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	}
 }
 
-// A flood of callbacks is one pull: what was requested before WeCom last said
-// that there was nothing more has been served.
+// A flood of callbacks makes one pull: a request from before WeCom's last empty
+// page has been served by it.
 func TestPullServesAFloodOnce(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 3)
@@ -600,8 +650,8 @@ func TestPullServesAFloodOnce(t *testing.T) {
 	}
 }
 
-// 45009 is also what an address that showed too many wrong secrets is answered:
-// then it is spared for longer than a pace needs (law 8).
+// WeCom answers 45009 to calls that are too frequent, and to an address that
+// showed too many refused secrets. The second needs the longer pause (law 8).
 func TestPullTellsABanFromAPace(t *testing.T) {
 	for name, c := range map[string]struct {
 		ago   time.Duration // of a refusal, of another corp
@@ -614,7 +664,7 @@ func TestPullTellsABanFromAPace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := archivetest.NewFixture(t, &archivetest.Faults{})
 			b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
-			b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now().Add(-c.ago)))
+			b.Refuse("wwother00000000000", b.Clock.Now().Add(-c.ago))
 			b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
 				return &archivetest.Answer{Bytes: archivetest.Refused(45009, "api freq out of limit")}
 			}
@@ -631,7 +681,7 @@ func TestAddressHasOneBudgetOfRefusals(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Must(b.Pull(archive.PullRequest{})) // this secret is known to work
 	for range archive.RefusalBudget {
-		b.Must(b.Ledger.RecordRefusal(t.Context(), "wwother00000000000", b.Clock.Now()))
+		b.Refuse("wwother00000000000", b.Clock.Now())
 		b.Clock.Advance(time.Millisecond)
 	}
 	const newcomer = "wwnewcomer0000000"
@@ -735,7 +785,7 @@ func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	}
 }
 
-// Law 9: after 120 hours without an empty page a loss is recorded for ever.
+// Law 9: after 120 hours without an empty page a loss is recorded permanently.
 func TestLateCatchUpRecordsTheLoss(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Must(b.Pull(archive.PullRequest{}))
@@ -749,7 +799,7 @@ func TestLateCatchUpRecordsTheLoss(t *testing.T) {
 	}
 }
 
-// An expired head is not the end: what WeCom still keeps is taken in.
+// Behind an expired head, the records that WeCom still keeps are taken in.
 func TestPullGoesOnAfterAnExpiredHead(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 3)

@@ -154,7 +154,7 @@ func (w *World) File(corp, sdkFileID string, seq uint64, state media.State, reas
 }
 
 // NoteAccess stores the state of an access, for the secrets that are saved now.
-func (w *World) NoteAccess(a book.Access, s book.AccessState) {
+func (w *World) NoteAccess(a book.Access, s archive.Standing) {
 	w.T.Helper()
 	reach, err := w.Contacts.Reach(w.T.Context(), w.Corp)
 	if err != nil {
@@ -164,6 +164,6 @@ func (w *World) NoteAccess(a book.Access, s book.AccessState) {
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	s.SecretSetAt = reach.State(a, c).SecretSetAt
+	s.SecretSetAt = reach.Standing(a, c).SecretSetAt
 	OK(w.T, w.Contacts.SaveAccess(w.T.Context(), w.Corp, a, s))
 }

@@ -110,7 +110,7 @@ func NewWorld(t *testing.T) *World {
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
 	pulls := sqsqueue.NewPull(w.queues, w.Pulls, rand.Text)
 	inspections := sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text)
-	replays := &decode.Replayer{Ledger: w.Ledger, Decodes: sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text)}
+	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text))
 	w.Callback = &callback.Handlers{
 		Pairs: callback.NewPairs(w.Secrets.Callback, w.Now), AppPairs: callback.NewPairs(w.Secrets.AppCallback, w.Now),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,

@@ -87,7 +87,7 @@ func readSubject(plain []byte) subject {
 // the name before. The archive fetches names for readers; it does not fetch the
 // name of every new contact.
 func (h *Handlers) refreshName(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
-	req := directory.Request{Corp: corp, Why: "event", Anew: true}
+	req := directory.Request{Corp: corp, Why: "event", Again: true}
 	switch {
 	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
 		known, err := h.Names.People(ctx, corp, []string{about.Contact})

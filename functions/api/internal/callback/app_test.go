@@ -69,7 +69,7 @@ func TestAppCallback(t *testing.T) {
 		dedups[s.Dedup] = true
 		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.Body})
 		apitest.OK(t, err)
-		if r.Anew && !r.Force {
+		if r.Again && !r.Force {
 			refreshes++
 		}
 	}

@@ -79,7 +79,7 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 	}
 	j := inspectionJSON{CheckedAt: output.MomentOrNull(reach.CheckedAt)}
 	for _, access := range directory.Accesses {
-		s := reach.State(access, c.Corp)
+		s := reach.Standing(access, c.Corp)
 		out := accessJSON{Access: access, OKAt: output.MomentOrNull(s.OKAt)}
 		if s.NotBefore.After(h.Now()) {
 			out.NotBefore = output.MomentOrNull(s.NotBefore)

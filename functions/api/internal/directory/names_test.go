@@ -214,8 +214,8 @@ func TestInspection(t *testing.T) {
 	// The results name the step that a person must redo.
 	apitest.OK(t, w.Contacts.SaveScope(t.Context(), w.Corp, book.Scope{Count: 2, Members: []string{"lin.hua", "0042"}, At: w.Now()}))
 	apitest.OK(t, w.Contacts.SaveChecked(t.Context(), w.Corp, w.Now()))
-	w.NoteAccess(book.AccessArchive, book.AccessState{OKAt: w.Now(), NotBefore: w.Now().Add(-time.Hour)})
-	w.NoteAccess(book.AccessCustomers, book.AccessState{
+	w.NoteAccess(book.AccessArchive, archive.Standing{OKAt: w.Now(), NotBefore: w.Now().Add(-time.Hour)})
+	w.NoteAccess(book.AccessCustomers, archive.Standing{
 		NotBefore: w.Now().Add(time.Hour),
 		Trouble:   &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "externalcontact/get", Code: 60020, FromIP: "203.0.113.9", Since: w.Now(), At: w.Now()},
 	})

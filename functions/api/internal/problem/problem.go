@@ -198,13 +198,17 @@ func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
 // OfKey is the remedy for a private key that is refused.
 func OfKey(r rsakey.Rule) (Remedy, bool) {
 	m, ok := map[rsakey.Rule]Remedy{
-		rsakey.RuleNotPEM:    RemedyKeyNotPEM,
-		rsakey.RuleNoPrivate: RemedyKeyNoPrivate,
-		rsakey.RuleSeveral:   RemedyKeySeveral,
-		rsakey.RuleEncrypted: RemedyKeyEncrypted,
-		rsakey.RuleNotRSA:    RemedyKeyNotRSA,
-		rsakey.RuleMalformed: RemedyKeyMalformed,
-		rsakey.RuleBits:      RemedyKeyNot2048Bit,
+		rsakey.RuleNotPEM:       RemedyKeyNotPEM,
+		rsakey.RuleNoPrivate:    RemedyKeyNoPrivate,
+		rsakey.RuleSeveral:      RemedyKeySeveral,
+		rsakey.RuleEncrypted:    RemedyKeyEncrypted,
+		rsakey.RuleEncryptedSSH: RemedyKeyEncryptedSSH,
+		rsakey.RulePuTTY:        RemedyKeyPuTTY,
+		rsakey.RulePKCS12:       RemedyKeyPKCS12,
+		rsakey.RuleCutOff:       RemedyKeyCutOff,
+		rsakey.RuleNotRSA:       RemedyKeyNotRSA,
+		rsakey.RuleMalformed:    RemedyKeyMalformed,
+		rsakey.RuleBits:         RemedyKeyNot2048Bit,
 	}[r]
 	return m, ok
 }

@@ -34,9 +34,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("never asked: got lag %d, hours %v", *s.LagSeconds, *s.HoursLeft)
 	}
 	if err := w.Ledger.SavePullState(t.Context(), archive.PullState{
-		Corp: w.Corp, LastCallAt: w.Now(), LastPageAt: w.Now(), LastEmptyAt: w.Now().Add(-121 * time.Hour), NotBefore: w.Now().Add(time.Hour),
-		Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.99", Since: apitest.Noon, At: w.Now()},
-		Gaps:    2, LastGap: &archive.GapNote{After: 1 << 60, Last: 1<<60 + 1, Reason: "record_too_large", At: apitest.Noon},
+		Corp: w.Corp, LastCallAt: w.Now(), LastPageAt: w.Now(), LastEmptyAt: w.Now().Add(-121 * time.Hour), Standing: archive.Standing{NotBefore: w.Now().Add(time.Hour),
+			Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, FromIP: "203.0.113.99", Since: apitest.Noon, At: w.Now()}},
+		Gaps: 2, LastGap: &archive.GapNote{After: 1 << 60, Last: 1<<60 + 1, Reason: "record_too_large", At: apitest.Noon},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func appState(corp archive.Corp, reach directory.Reach) stepState {
 	}
 	state := done
 	for _, access := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
-		s := reach.State(access, corp)
+		s := reach.Standing(access, corp)
 		switch {
 		case s.Trouble != nil && access.Step(s.Trouble.Cause) == directory.AppStep:
 			return redo

@@ -71,13 +71,13 @@ func TestAppStateFollowsWeComsAnswers(t *testing.T) {
 	who := w.As(session.Admin)
 	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/app", map[string]any{"secret": "app-secret-0123456789"}).Want(200)
 	for _, step := range []struct {
-		customers, members directory.AccessState
+		customers, members archive.Standing
 		want               setup.StepState
 	}{
-		{directory.AccessState{OKAt: w.Now()}, directory.AccessState{}, setup.Waiting},
-		{directory.AccessState{OKAt: w.Now()}, directory.AccessState{OKAt: w.Now()}, setup.Done},
-		{directory.AccessState{OKAt: w.Now()}, directory.AccessState{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, setup.Redo},
-		{directory.AccessState{OKAt: w.Now()}, directory.AccessState{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, setup.Done},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{}, setup.Waiting},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now()}, setup.Done},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, setup.Redo},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, setup.Done},
 	} {
 		w.NoteAccess(directory.AccessCustomers, step.customers)
 		w.NoteAccess(directory.AccessMembers, step.members)

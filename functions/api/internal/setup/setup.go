@@ -159,7 +159,7 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 	}
 	return []stepJSON{
 		{1, "scope", choose(failed == 1, came, true)},
-		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && state.SecretOKAt.Equal(corp.SecretSetAt), corp.SecretPrefix != "")},
+		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !state.For(corp.SecretSetAt).OKAt.IsZero(), corp.SecretPrefix != "")},
 		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
 		{4, "trusted_ip", choose(failed == 4, answered, true)},
 		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},

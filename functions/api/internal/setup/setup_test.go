@@ -370,7 +370,9 @@ func TestSetupSteps(t *testing.T) {
 	check("secret refused", "waiting redo waiting waiting waiting waiting")
 	save(trouble(archive.CauseNotOpen))
 	check("not open", "redo waiting waiting waiting redo waiting")
-	save(func(s *archive.PullState) { s.Trouble, s.LastEmptyAt, s.SecretOKAt = nil, w.Now(), setAt() })
+	save(func(s *archive.PullState) {
+		s.LastEmptyAt, s.Standing = w.Now(), archive.Standing{SecretSetAt: setAt(), OKAt: w.Now()}
+	})
 	check("nothing to pull yet", "waiting done waiting done done waiting")
 	row := w.AppendRow(0, 3)
 	check("a page came", "done done waiting done done done")

@@ -64,7 +64,11 @@ func run(command []string) error {
 		}
 	}()
 
-	services, err := aws.Start(ctx, aws.Options{})
+	services, err := aws.Start(ctx, aws.Options{Log: func(line string) {
+		if aws.IsProgress(line) {
+			fmt.Fprintln(os.Stderr, line, "...")
+		}
+	}})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/yunduo-scrm/archive/local/needs"
 )
 
 // asCommand makes this test binary the command itself.
@@ -44,6 +46,7 @@ func answers(address string) bool {
 }
 
 func TestExitStatusAndEnd(t *testing.T) {
+	needs.Servers(t)
 	out, err := withaws(t, "--", "sh", "-c", `echo "$AWS_ENDPOINT_URL_DYNAMODB"; echo "$AWS_ENDPOINT_URL_SQS"; exit 3`).Output()
 	if e, ok := err.(*exec.ExitError); !ok || e.ExitCode() != 3 {
 		t.Errorf("got %v, want exit status 3", err)
@@ -70,6 +73,7 @@ func TestUsage(t *testing.T) {
 
 // However the process ends, the services do too.
 func TestServicesDieWithTheirParent(t *testing.T) {
+	needs.Servers(t)
 	cmd := withaws(t, "sh", "-c", `echo "$AWS_ENDPOINT_URL_DYNAMODB"; echo "$AWS_ENDPOINT_URL_S3"; echo $$; exec sleep 300`)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,0 +1,278 @@
+package decode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+)
+
+// ErrUnfinished says that the time ran out in the middle of a page. The
+// messages decoded so far are stored. The page stays pending and must be
+// requested again.
+var ErrUnfinished = errors.New("page not finished in time")
+
+// Redo says how to treat a page that an earlier call may have decoded.
+type Redo int
+
+// The ways to treat it.
+const (
+	FirstTime Redo = iota // leave a decoded page alone
+	Again                 // decode the page again, including the records that broke the library
+	CarryOn               // as Again, after an [ErrUnfinished]: the records that broke the library stay set aside
+)
+
+// A Decoder turns journal pages into messages. Several calls may run at once if
+// its Decrypters give each of them a decrypter of its own.
+type Decoder struct {
+	cfg     Config
+	replays ReplayStarter
+}
+
+// Decode writes the view of one page, all of it. Calling it again writes the
+// same (law 2). With [FirstTime] it leaves a decoded page alone.
+//
+// The order of writes:
+//  1. messages over [archive.InlineLimit], to the journal's bucket
+//  2. the decoded page, to the view, in the order of [Decoded]
+//  3. consents
+//  4. rows of the files that messages name
+//  5. the result on the ledger row; the same transaction ends the pending mark
+//  6. requests for the files
+//
+// A crash before 5 leaves the page pending: its request is delivered again, or
+// dispatch requests it again, and the next call writes the same. A crash
+// between 5 and 6 loses the requests for the files: dispatch makes them again.
+//
+// A record that cannot be decrypted is set aside, and the other records are
+// stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
+// the library as a whole failed. The caller should then try the request again.
+func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Redo) error {
+	row, err := d.cfg.Ledger.Row(ctx, corp, after)
+	if errors.Is(err, archive.ErrNotFound) {
+		// A page is requested only after the transaction that stores its row.
+		// So this request is not ours, or the ledger was restored to an earlier
+		// state. Another try cannot help.
+		d.cfg.Log.ErrorContext(ctx, "decode requested for a page that the ledger does not have", "corp", corp, "after", after)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read ledger row after %d: %w", after, err)
+	}
+	if row.Kind != archive.PageRow {
+		return nil
+	}
+	// A decoded page with records that lack a key is decoded again: this request
+	// may be the second delivery of a run that crashed before it checked for new
+	// keys, see decodeIfKeysCame.
+	if redo == FirstTime && row.State == archive.RowDecoded && !lacksKey(row.Result) {
+		return nil
+	}
+	begun := d.cfg.Now()
+	p := d.page(row)
+	if err := p.run(ctx, redo); err != nil {
+		return fmt.Errorf("decode page after %d: %w", after, err)
+	}
+	p.result.At = d.cfg.Now().Truncate(time.Millisecond)
+	// A crash before this line leaves the page pending.
+	if err := d.cfg.Ledger.Finish(ctx, corp, after, p.result, p.fileIDs); err != nil {
+		return fmt.Errorf("finish page after %d: %w", after, err)
+	}
+	// A crash before this line loses the requests. The files are on the list of
+	// waiting files, where dispatch finds them.
+	if err := d.cfg.Media.RequestMedia(ctx, media.Requests(corp, p.lanes)...); err != nil {
+		return fmt.Errorf("request files of page after %d: %w", after, err)
+	}
+	level := slog.LevelInfo
+	if p.result.CountSetAside() > 0 {
+		level = slog.LevelError
+	}
+	d.cfg.Log.Log(ctx, level, "decoded", "corp", corp, "after", after, "records", row.Count, "stored", p.result.Stored,
+		"unreadable", p.result.Unreadable, "set_aside", p.result.SetAside, "elapsed", d.cfg.Now().Sub(begun))
+	return d.decodeIfKeysCame(ctx, p)
+}
+
+// decodeIfKeysCame decodes the page again if a key was added after p read the
+// keys. It closes a race: the new key started a replay job, and that job may
+// have passed this page before the page was finished. So the keys are read a
+// second time after the page is finished.
+//
+// A crash before this check leaves the page decoded without the new key. The
+// request is then delivered again, and Decode decodes the page again.
+func (d *Decoder) decodeIfKeysCame(ctx context.Context, p *pageDecode) error {
+	if !lacksKey(&p.result) {
+		return nil
+	}
+	set, err := d.cfg.Keys.KeySet(ctx, p.row.Corp)
+	if err != nil {
+		return fmt.Errorf("read keys again: %w", err)
+	}
+	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
+		return nil
+	}
+	return d.Decode(ctx, p.row.Corp, p.row.After, Again)
+}
+
+// lacksKey reports whether a new key could open records of the page that are
+// set aside. That includes records of a version that another key was proved
+// for.
+func lacksKey(r *archive.Result) bool {
+	return r != nil && r.SetAside[string(archive.ReasonNoKey)]+r.SetAside[string(archive.ReasonBadKey)] > 0
+}
+
+// pageDecode decodes one page: it collects the decoded page and its result,
+// then writes them.
+type pageDecode struct {
+	*Decoder
+	row       archive.Row
+	keys      *pageKeys
+	decrypter Decrypter
+	// verifying: the page is decoded for comparison only. Nothing is written,
+	// including the proofs of keys.
+	verifying bool
+
+	// What the records gave.
+	decoded  Decoded
+	activity map[archive.Activity]bool // the activities that are in decoded.Activities
+	large    []largeMessage
+	consents []archive.Consent
+	files    []media.File // one for each time that a message names a file
+
+	// What is said of the page as a whole.
+	result  archive.Result
+	fileIDs []string // distinct, sorted, at most [archive.MaxFileIDs]
+	lanes   []int    // lanes with files of the page that wait
+}
+
+// largeMessage is a message whose bytes are stored in the journal's bucket.
+type largeMessage struct {
+	archive.Overflow
+	raw []byte
+}
+
+// page prepares to decode the row's page.
+func (d *Decoder) page(row archive.Row) *pageDecode {
+	return &pageDecode{
+		Decoder: d, row: row, activity: make(map[archive.Activity]bool), decoded: Decoded{Corp: row.Corp},
+		result: archive.Result{SetAside: make(map[string]int), Types: make(map[string]int)},
+	}
+}
+
+// run decodes the page and writes everything but the result on the ledger row.
+// If the time runs out it writes the part that is decoded, and returns
+// [ErrUnfinished].
+func (p *pageDecode) run(ctx context.Context, redo Redo) error {
+	raw, err := p.cfg.Journal.Page(ctx, p.row)
+	switch {
+	case errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt):
+		p.setPageAside(ctx, err)
+		return p.write(ctx, redo)
+	case err != nil:
+		return fmt.Errorf("read journal: %w", err)
+	}
+	stopped := p.decode(ctx, raw, redo)
+	if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
+		return stopped
+	}
+	if err := p.write(ctx, redo); err != nil {
+		return err
+	}
+	return stopped
+}
+
+// write makes durable what the records gave. A crash anywhere in it leaves the
+// page pending: the next run writes the same again.
+func (p *pageDecode) write(ctx context.Context, redo Redo) error {
+	// The bucket comes first: a message in the view refers to bytes that exist.
+	for _, m := range p.large {
+		if err := p.cfg.Journal.PutMessage(ctx, p.row.Corp, m.Overflow, m.raw); err != nil {
+			return fmt.Errorf("write large message to the bucket: %w", err)
+		}
+	}
+	if err := p.cfg.View.WritePage(ctx, p.decoded); err != nil {
+		return fmt.Errorf("write view: %w", err)
+	}
+	if err := p.cfg.Consents.RecordConsents(ctx, p.consents); err != nil {
+		return fmt.Errorf("record consents: %w", err)
+	}
+	var err error
+	if p.lanes, err = media.Register(ctx, p.cfg.Files, p.row.Corp, p.files, redo != FirstTime); err != nil {
+		return fmt.Errorf("register files: %w", err)
+	}
+	return nil
+}
+
+// decode decrypts the page's records in their order and collects what they
+// give. With [ErrUnfinished] it has collected a part.
+func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
+	answer, err := archive.ParseAnswer(raw)
+	if err != nil {
+		return fmt.Errorf("parse page: %w", err) // unexpected: the puller parsed the same bytes
+	}
+	setAside, err := p.storedSetAside(ctx)
+	if err != nil {
+		return err
+	}
+	if p.keys, err = p.readKeys(ctx); err != nil {
+		return err
+	}
+	if p.decrypter, err = p.cfg.Decrypters.Decrypter(ctx, p.row.Corp); err != nil {
+		return fmt.Errorf("start the library: %w", err)
+	}
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err = p.decodeRecords(ctx, answer.Records, p.openAll(opening, answer.Records), setAside, redo)
+	if err == nil || errors.Is(err, ErrUnfinished) {
+		p.sumUp()
+	}
+	return err
+}
+
+// storedSetAside reads by seq the page's records that the view has as set
+// aside.
+func (p *pageDecode) storedSetAside(ctx context.Context) (map[uint64]archive.SetAside, error) {
+	list, err := p.cfg.View.SetAside(ctx, p.row.Corp, p.row.First, p.row.Last)
+	if err != nil {
+		return nil, fmt.Errorf("list records set aside: %w", err)
+	}
+	bySeq := make(map[uint64]archive.SetAside, len(list))
+	for _, s := range list {
+		bySeq[s.Seq] = s
+	}
+	return bySeq, nil
+}
+
+// decodeRecords decodes the records in order, until the time runs out.
+func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside, redo Redo) error {
+	for i, rec := range records {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if archive.NearlyOver(ctx, p.cfg.Now(), recordMargin) {
+			return ErrUnfinished
+		}
+		stored, wasSetAside := setAside[rec.Seq]
+		if wasSetAside && redo != Again && brokeLibrary(stored.Reason) {
+			// The record cost two processes in a run that did not finish. If
+			// every run tried it again, the page might never be finished.
+			p.setAside(rec, failure{stored.Reason, stored.Detail})
+			continue
+		}
+		o, err := opening.wait(ctx, i)
+		if err != nil {
+			return err
+		}
+		ok, err := p.record(ctx, rec, o)
+		if err != nil {
+			return err
+		}
+		if ok && wasSetAside {
+			p.decoded.Cleared = append(p.decoded.Cleared, rec.Seq)
+		}
+	}
+	return nil
+}

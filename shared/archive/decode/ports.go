@@ -1,0 +1,145 @@
+package decode
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// A Ledger holds the rows of pages and takes the results of decoding. Safe for
+// concurrent use.
+type Ledger interface {
+	// Row reads the row with that After. It returns [archive.ErrNotFound] if
+	// the ledger has no such row.
+	Row(ctx context.Context, corp string, after uint64) (archive.Row, error)
+	// Finish does three things in one transaction: it records result on the
+	// row, sets the row's state to [archive.RowDecoded], and takes the page off
+	// the pending pages. It is idempotent; the last writer wins.
+	//
+	// files are the ids of the files that the page's messages name: sorted, at
+	// most [archive.MaxFileIDs]. Finish makes them durable before the result.
+	// They replace the ids stored earlier. If files is empty the stored ids may
+	// stay: the result then says that the page names no file.
+	Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error
+}
+
+// A View takes decoded pages and compares them with what is stored.
+type View interface {
+	ViewWriter
+	ViewChecker
+}
+
+// A ViewWriter stores decoded pages. Repeating a write changes nothing. Safe
+// for concurrent use.
+type ViewWriter interface {
+	// WritePage stores all of p, in the order of its fields. Everything is
+	// durable when it returns nil. After an error any part may be stored.
+	WritePage(ctx context.Context, p Decoded) error
+	// SetAside lists the records set aside with First <= Seq <= Last, by Seq.
+	SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.SetAside, error)
+}
+
+// Decoded is a decoded page: everything that the view stores of it.
+type Decoded struct {
+	Corp        string
+	Messages    []archive.Message    // Raw is nil where Overflow is set
+	Revocations []archive.Revocation // of several with one [archive.RevocationKey] the view keeps the lowest Seq
+	Activities  []archive.Activity   // distinct; the view skips those it has already
+	SetAside    []archive.SetAside   // each replaces a stored one of the same Seq
+	Cleared     []uint64             // seqs that are set aside in the view and no longer should be
+	FirstSeen   []FirstSeen          // of several with one Name the view keeps the earliest At
+}
+
+// FirstSeen says when a message type, or a field that this version does not
+// know, first came: the time of the pull of the first page that has it. It is
+// kept permanently, so that a type from an earlier year is not reported as new.
+type FirstSeen struct {
+	Corp string
+	Name string // as [archive.Result] counts it: the type, or the type, a space and the field
+	At   time.Time
+}
+
+// A ViewChecker compares decoded pages with what is stored. Safe for concurrent
+// use.
+type ViewChecker interface {
+	// Check compares p with the view. It looks for everything that storing p
+	// would store. In the conversations of p's messages, between the first and
+	// the last of them, it also looks for items that claim to be of the page and
+	// are not in p. It does not see items anywhere else.
+	Check(ctx context.Context, p Decoded) (Checked, error)
+}
+
+// Checked lists by seq where the view differs from a decoded page.
+type Checked struct {
+	Missing         []uint64 // messages that are not stored
+	Differing       []uint64 // messages that are stored with other content
+	Extra           []uint64 // stored messages that claim to be of the page and are not in it
+	SetAsideMissing []uint64 // records that should be stored as set aside and are not
+	SetAsideStale   []uint64 // records that are stored as set aside and should not be
+	NotRevoked      []uint64 // revocations that are missing or differ, by the seq of the revoking message
+	ExtraRevoked    []uint64 // revocations that no message of the page makes, by the seq that they name
+	NotInLists      int      // list entries that are not stored
+}
+
+// Keys reads a corp's keys and records proofs.
+type Keys interface {
+	// KeySet reads consistently. A corp without keys has an empty set.
+	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
+	// Bind records a proof. It returns [archive.ErrExists] if the version is
+	// bound to a key already, whichever key that is.
+	Bind(ctx context.Context, corp string, b archive.Binding) error
+}
+
+// An Opener uses one private key. Safe for concurrent use.
+type Opener interface {
+	// Open undoes RSA PKCS#1 v1.5 (wecom.md 1.6). It fails if the padding is
+	// wrong. Success proves little: a wrong key's padding may be right by
+	// chance, and some libraries return random bytes in place of an error.
+	Open(ciphertext []byte) ([]byte, error)
+}
+
+// Openers fetches private keys by corp and key id. It returns
+// [archive.ErrNotFound] if the secret store has no such key. It may keep keys in
+// memory for some minutes. Safe for concurrent use.
+type Openers interface {
+	Opener(ctx context.Context, corp, keyID string) (Opener, error)
+}
+
+// A Decrypter is WeCom's DecryptData, in a process that serves one corp. Not
+// safe for concurrent use. Its errors are those of [pull.Source].
+type Decrypter interface {
+	// Decrypt takes the key text that a private key opened, and the record's
+	// encrypt_chat_msg, both unchanged. The caller owns the returned bytes.
+	Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error)
+}
+
+// Decrypters provides a corp's decrypter. It is cheap if the corp's process is
+// running already.
+type Decrypters interface {
+	Decrypter(ctx context.Context, corp string) (Decrypter, error)
+}
+
+// A ReplayLedger keeps replay jobs and lists the rows that they walk. Safe for
+// concurrent use.
+type ReplayLedger interface {
+	Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error)
+	// CreateReplay stores a new, unfinished job. It returns
+	// [archive.ErrExists] if a job with that ID is stored.
+	CreateReplay(ctx context.Context, r Replay) error
+	// Replay reads a job. It returns [archive.ErrNotFound] if no job with that
+	// id is stored.
+	Replay(ctx context.Context, corp, id string) (Replay, error)
+	// AdvanceReplay replaces old by now. It returns [archive.ErrConflict] if the
+	// stored job differs from old.
+	AdvanceReplay(ctx context.Context, old, now Replay) error
+	// UnfinishedReplays lists the jobs that are not done and were last advanced
+	// before the given time.
+	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]Replay, error)
+}
+
+// A ReplayStarter begins a replay job. Starting a job with the same ID again
+// starts no second job.
+type ReplayStarter interface {
+	StartReplay(ctx context.Context, r Replay) error
+}

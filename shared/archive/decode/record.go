@@ -1,0 +1,132 @@
+package decode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// failure says why a record is set aside. The zero value says that it is not.
+type failure struct {
+	reason archive.Reason
+	detail string // a code of the library or of ours; no content
+}
+
+// record decrypts one record with the key texts that its keys opened, and
+// stores the message. If every key text fails, it sets the record aside. stored
+// says which of the two happened. An error means that the page must be tried
+// again.
+func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened) (stored bool, err error) {
+	if o.failed.reason != "" {
+		p.setAside(rec, o.failed)
+		return false, nil
+	}
+	last := failure{reason: archive.ReasonNoKey}
+	for _, candidate := range o.candidates {
+		raw, failed, err := p.decrypt(ctx, candidate.text, rec.Message)
+		if err != nil {
+			return false, err
+		}
+		if failed.reason != "" {
+			last = failed
+			continue
+		}
+		content := readContent(raw)
+		if !candidate.bound && proves(content, rec) {
+			if err := p.prove(ctx, rec, candidate.keyID); err != nil {
+				return false, err
+			}
+		}
+		p.store(rec, raw, content)
+		return true, nil
+	}
+	if o.err != nil {
+		return false, o.err
+	}
+	p.setAside(rec, last)
+	return false, nil
+}
+
+// proves reports whether the decrypted content proves that the key belongs to
+// the record's version: it parses, and has the record's msgid (law 6).
+func proves(content message.Content, rec archive.Record) bool {
+	return content.Kind != message.KindUnreadable && rec.MsgID != "" && content.Fields.MsgID == rec.MsgID
+}
+
+// decrypt calls the library for one record. If the library's process dies
+// during the call, decrypt tries the record a second time: the next call starts
+// a fresh process, in which the record is alone (law 7). An error says that the
+// library as a whole failed, or that ctx ended.
+func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, failure, error) {
+	for try := 1; ; try++ {
+		raw, err := p.decrypter.Decrypt(ctx, keyText, msg)
+		var sdk *archive.SDKError
+		var crash *archive.CrashError
+		switch {
+		case err == nil:
+			return raw, failure{}, nil
+		case ctx.Err() != nil:
+			return nil, failure{}, ctx.Err()
+		case errors.As(err, &sdk) && sdk.Op == "DecryptData":
+			return nil, failure{archive.ReasonLibrary, strconv.Itoa(sdk.Code)}, nil
+		case errors.As(err, &crash) && crash.Op == "DecryptData" && try == 1:
+			continue
+		case errors.As(err, &crash) && crash.Op == "DecryptData":
+			p.cfg.Log.ErrorContext(ctx, "record breaks the library", "corp", p.row.Corp, "after", p.row.After, "err", crash)
+			if crash.How == archive.Hung {
+				return nil, failure{reason: archive.ReasonHang}, nil
+			}
+			return nil, failure{archive.ReasonCrash, string(crash.How)}, nil
+		}
+		return nil, failure{}, fmt.Errorf("decrypt: %w", err)
+	}
+}
+
+// brokeLibrary reports whether the record was set aside because the library's
+// process died on it twice.
+func brokeLibrary(r archive.Reason) bool {
+	return r == archive.ReasonCrash || r == archive.ReasonHang
+}
+
+// setAside records that the record could not become a message (law 5).
+func (p *pageDecode) setAside(rec archive.Record, f failure) {
+	p.decoded.SetAside = append(p.decoded.SetAside, archive.SetAside{
+		Corp: p.row.Corp, Seq: rec.Seq, After: p.row.After, MsgID: rec.MsgID, KeyVersion: rec.KeyVersion,
+		Reason: f.reason, Detail: f.detail, At: p.row.At,
+	})
+}
+
+// setPageAside records that the journal has lost the page or has other bytes
+// in its place. One entry, under the page's first seq, stands for all records.
+func (p *pageDecode) setPageAside(ctx context.Context, err error) {
+	p.cfg.Log.ErrorContext(ctx, "journal page unusable", "corp", p.row.Corp, "after", p.row.After, "err", err)
+	p.setAside(archive.Record{Seq: p.row.First}, failure{archive.ReasonJournal, "the whole page"})
+	p.result.SetAside[string(archive.ReasonJournal)] = p.row.Count
+}
+
+// prove binds the key to the record's version. It also starts a replay job over
+// the records that are set aside for lack of that key.
+func (p *pageDecode) prove(ctx context.Context, rec archive.Record, keyID string) error {
+	if !p.keys.prove(rec.KeyVersion, keyID) || p.verifying {
+		return nil
+	}
+	job := Replay{
+		Corp: p.row.Corp, ID: fmt.Sprintf("key-proved-%010d", rec.KeyVersion), CreatedAt: p.cfg.Now(), By: "key proved",
+		OnlySetAside: true, Version: rec.KeyVersion, UpdatedAt: p.cfg.Now(),
+	}
+	if err := p.replays.StartReplay(ctx, job); err != nil {
+		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
+	}
+	// The job comes before the binding. A crash between them costs nothing: the
+	// next message of the version proves the key again, and finds the job stored.
+	b := archive.Binding{Version: rec.KeyVersion, KeyID: keyID, Seq: rec.Seq, MsgID: rec.MsgID, At: p.cfg.Now()}
+	if err := p.cfg.Keys.Bind(ctx, p.row.Corp, b); err != nil && !errors.Is(err, archive.ErrExists) {
+		return fmt.Errorf("bind version %d: %w", rec.KeyVersion, err)
+	}
+	p.cfg.Log.InfoContext(ctx, "key proved", "corp", p.row.Corp, "publickey_ver", rec.KeyVersion, "key", keyID)
+	return nil
+}

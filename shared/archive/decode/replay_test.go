@@ -1,0 +1,266 @@
+package decode_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+)
+
+// startReplay starts a job of the fixture's corp.
+func startReplay(d *archivetest.DecodeFixture, job decode.Replay) {
+	d.T.Helper()
+	job.Corp, job.CreatedAt, job.UpdatedAt = archivetest.Corp, d.Clock.Now(), d.Clock.Now()
+	d.Must(d.Replayer.StartReplay(d.T.Context(), job))
+}
+
+// wantDone reads the job back and requires that it is done, after so many pages.
+func wantDone(d *archivetest.DecodeFixture, id string, pages int) {
+	d.T.Helper()
+	job, err := d.Ledger.Replay(d.T.Context(), archivetest.Corp, id)
+	if err != nil || !job.Done || job.Pages != pages {
+		d.T.Errorf("got job %+v, %v; want it done with %d pages", job, err, pages)
+	}
+}
+
+// runUntilIdle serves the requests for the job's runs until none is left, each
+// in an invocation with so much time. It returns how many invocations there were.
+func runUntilIdle(d *archivetest.DecodeFixture, each time.Duration) int {
+	d.T.Helper()
+	for runs := 0; ; runs++ {
+		reqs := d.Decodes.Take()
+		if len(reqs) == 0 {
+			return runs
+		}
+		if runs == 10 {
+			d.T.Fatal("job still requested after ten invocations")
+		}
+		d.Clock.Set(time.Now())
+		ctx, cancel := context.WithDeadline(d.T.Context(), time.Now().Add(each))
+		d.Must(d.Replayer.Run(ctx, archivetest.Corp, reqs[0].Replay))
+		cancel()
+	}
+}
+
+// A replay rebuilds the view from the journal alone, with the same result: WeCom
+// has deleted the messages (law 2).
+func TestReplayRebuildsTheView(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(250) { // more rows than a replay reads at a time
+		d.Say(archivetest.Corp, 10*i+1, 2)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	d.Work()
+	before := d.StoredIn(archivetest.SingleChat)
+	if len(before) != 500 {
+		t.Fatalf("got %d messages, want 500", len(before))
+	}
+	d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil))
+	d.Library.Forget(archivetest.Corp, 1<<62)
+	startReplay(d, decode.Replay{ID: "all", By: "test"})
+	d.Work()
+	d.Check()
+	after := d.StoredIn(archivetest.SingleChat)
+	if !slices.EqualFunc(before, after, func(a, b archive.Message) bool {
+		return a.Seq == b.Seq && a.MsgID == b.MsgID && a.Time.Equal(b.Time) && bytes.Equal(a.Raw, b.Raw)
+	}) {
+		t.Errorf("got a different view: %d messages, want %d", len(after), len(before))
+	}
+	wantDone(d, "all", 250)
+}
+
+func TestReplayTakesItsRangeOnly(t *testing.T) {
+	tests := []struct {
+		from, to uint64
+		want     int // pages: each covers ten seqs
+	}{
+		{0, 0, 10}, {0, 10, 1}, {0, 11, 2}, {9, 10, 1}, {10, 20, 1}, {10, 21, 2}, {95, 0, 1}, {95, 500, 1}, {100, 0, 0}, {15, 45, 4},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("(%d,%d]", tt.from, tt.to), func(t *testing.T) {
+			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+			d.AddKey(archivetest.Corp, "k1", 1)
+			for i := range uint64(10) {
+				d.Say(archivetest.Corp, 10*i+1, 10)
+				d.Must(d.Pull(archive.PullRequest{Force: true}))
+			}
+			d.Work()
+			startReplay(d, decode.Replay{ID: "r", From: tt.from, To: tt.to})
+			d.Work()
+			wantDone(d, "r", tt.want)
+		})
+	}
+}
+
+func TestReplayOfOneVersion(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.AddKey(archivetest.Corp, "k2", 2)
+	for i, version := range []uint32{1, 2, 1, 2, 2} {
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(uint64(i+1), version, fmt.Sprint("k", version)))
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	d.Work()
+	startReplay(d, decode.Replay{ID: "r", Version: 2})
+	d.Work()
+	wantDone(d, "r", 3)
+}
+
+// A job for one version over the records set aside takes the pages where a
+// record of that version is set aside.
+func TestReplayOfOneVersionSetAside(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i, version := range []uint32{1, 2, 3, 2} {
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(uint64(i+1), version, fmt.Sprint("k", version)))
+		d.PullAndDecode()
+	}
+	startReplay(d, decode.Replay{ID: "r", Version: 2, OnlySetAside: true})
+	d.Work()
+	wantDone(d, "r", 2)
+}
+
+// Whichever call fails or is the last before a crash: starting the job again
+// completes it.
+func TestReplaySurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d := archivetest.NewDecodeFixture(t, f)
+		d.AddKey(archivetest.Corp, "k1", 1)
+		for i := range uint64(3) {
+			d.Say(archivetest.Corp, 2*i+1, 2)
+			d.Must(d.Pull(archive.PullRequest{Force: true}))
+		}
+		d.Work()
+		d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil))
+		job := decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+		arm()
+		if d.Replayer.StartReplay(t.Context(), job) == nil {
+			_ = d.Replayer.Run(t.Context(), archivetest.Corp, "r")
+		}
+		f.Disarm()
+		d.Clock.Advance(time.Second)
+		d.Must(d.Replayer.StartReplay(t.Context(), job))
+		d.Work()
+		d.Check()
+		if got := d.StoredIn(archivetest.SingleChat); len(got) != 6 {
+			t.Errorf("got %d messages, want 6", len(got))
+		}
+	})
+}
+
+// A job that does not finish in one invocation requests another.
+func TestReplayContinuesInAnotherInvocation(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(6) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	d.Work()
+	startReplay(d, decode.Replay{ID: "r"})
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer { d.Clock.Advance(10 * time.Second); return nil }
+	if runs := runUntilIdle(d, 115*time.Second); runs < 2 {
+		t.Errorf("got %d runs, want several", runs)
+	}
+	wantDone(d, "r", 6)
+}
+
+// A replay of a page with many records that break the library ends: each run
+// leaves the records alone that broke the library in the run before.
+func TestReplayOfHangingRecordsEnds(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 40)
+	d.Must(d.Pull(archive.PullRequest{}))
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+		d.Clock.Advance(5 * time.Second)
+		return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
+	}
+	d.Work()
+	startReplay(d, decode.Replay{ID: "r", OnlySetAside: true})
+	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+		t.Errorf("got %d runs, want several", runs)
+	}
+	wantDone(d, "r", 1)
+	if n := len(d.SetAsideReasons()); n != 40 {
+		t.Errorf("got %d records set aside, want 40", n)
+	}
+}
+
+// A replay stores its place also where it has found no page to decode.
+func TestReplayKeepsItsPlace(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(30) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{}))
+	}
+	d.Work()
+	readPagesSlowly(d, func(archive.Row) time.Duration { return 20 * time.Second })
+	startReplay(d, decode.Replay{ID: "r", Version: 9})
+	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+		t.Errorf("got %d runs, want several", runs)
+	}
+	wantDone(d, "r", 0)
+}
+
+// slowJournal is a journal in which reading a page takes some time.
+type slowJournal struct {
+	archive.Journal
+	clock *archivetest.Clock
+	takes func(archive.Row) time.Duration
+}
+
+func (s slowJournal) Page(ctx context.Context, r archive.Row) ([]byte, error) {
+	s.clock.Advance(s.takes(r))
+	return s.Journal.Page(ctx, r)
+}
+
+// readPagesSlowly lets reading a page take some time.
+func readPagesSlowly(d *archivetest.DecodeFixture, takes func(archive.Row) time.Duration) {
+	cfg := d.Config
+	cfg.Journal = slowJournal{d.Journal, d.Clock, takes}
+	d.Configure(cfg)
+}
+
+// A job that had begun a page forgets that once it moves past the page. The next
+// page is then tried in full, including the record that broke the library.
+func TestReplayForgetsThePageItHadBegun(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	crash := dies(archive.Crashed, 2)
+	d.Library.OnDecrypt = func(_ string, _ uint64, try int) *archivetest.Answer { return crash(try) }
+	for seq, version := range []uint32{2, 1} {
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(uint64(seq+1), version, "k1"))
+		d.PullAndDecode()
+	}
+	if got := d.SetAsideReasons(); len(got) != 2 {
+		t.Fatalf("got %v set aside, want both records", got)
+	}
+	startReplay(d, decode.Replay{ID: "r", Version: 1, To: 2})
+	job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "r")
+	d.Must(err)
+	begun := job
+	begun.Begun = true
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, begun))
+	readPagesSlowly(d, func(r archive.Row) time.Duration {
+		if r.After == 0 {
+			return 250 * time.Second // the first run ends before the second page
+		}
+		return 0
+	})
+	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+		t.Errorf("got %d runs, want several", runs)
+	}
+	wantDone(d, "r", 1)
+	if got := d.SetAsideReasons(); len(got) != 1 || got[2] != "" {
+		t.Errorf("got %v set aside, want the record of the second page stored", got)
+	}
+}

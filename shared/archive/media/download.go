@@ -1,0 +1,295 @@
+package media
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"regexp"
+	"strconv"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// The measures of a download.
+const (
+	partSize  = 5 << 20   // the least that S3 takes as a part; ten chunks
+	chunkSize = 512 << 10 // the most that WeCom gives (wecom.md 1.7)
+	// A download ends where more than fairChunks chunks average less than
+	// fairChunk: the file would never finish.
+	fairChunk  = 64 << 10
+	fairChunks = 64
+)
+
+// A transfer moves one file from WeCom into the store: chunks into parts, parts
+// into an object. It knows indexes, uploads and resume points. What follows when
+// it cannot go on is the policy's to say: see [next].
+type transfer struct {
+	*asker
+	store   Store
+	maxSize int64
+
+	// at is what the durable parts hold; its Index and Chunks, and sum, cover buf
+	// too. buf has the bytes behind the last part: less than a part and a chunk.
+	at  Resume
+	sum hash.Hash
+	buf []byte
+	// followed has the places of the indexes that were followed since the file
+	// began, or since this transfer began to go on with it. No file needs a place
+	// twice, so a library that repeats itself comes to an end.
+	followed map[string]bool
+	// short says that bytes are missing, as far as the indexes tell, and that the
+	// rest is taken all the same.
+	short bool
+	// fetched counts the bytes that WeCom gave, also those fetched again.
+	fetched int64
+}
+
+// download fetches the file f from its resume point, until one more part is
+// durable, the file is complete, or it cannot go on. With mayBeShort it accepts
+// that bytes are missing. Errors are those of our own store, or the context's.
+//
+// A crash before the returned resume point is saved leaves a part that the next
+// download writes again, under the same number.
+func (t *transfer) download(ctx context.Context, f File, mayBeShort bool) (Outcome, error) {
+	t.resume(f.Resume)
+	for {
+		if t.timeUp() {
+			return Outcome{End: TimeUp}, nil
+		}
+		c, bad, err := t.chunk(ctx, t.at.Index, f, func(c Chunk) string { return t.fault(f, c, mayBeShort) })
+		if err != nil {
+			return Outcome{}, err
+		}
+		if bad != nil {
+			return *bad, nil
+		}
+		t.take(c)
+		switch total := t.total(); {
+		case total > t.maxSize:
+			return Outcome{End: FileTooLarge}, nil
+		case t.at.Chunks > fairChunks && total/int64(t.at.Chunks) < fairChunk:
+			return Outcome{End: TryFailed, Reason: ReasonDribbles, Lasting: true}, nil
+		case c.Finished:
+			got := Object{Size: total, MD5: hex.EncodeToString(t.sum.Sum(nil)), Type: t.at.Type}
+			return Outcome{End: Complete, Got: got, Short: t.short}, nil
+		case len(t.buf) >= partSize:
+			return t.part(ctx, f)
+		}
+	}
+}
+
+// resume begins at r, or at the first byte if r is nil or of no use, such as a
+// digest in the form of another version of Go.
+func (t *transfer) resume(r *Resume) {
+	t.at, t.sum, t.buf, t.short = Resume{}, md5.New(), t.buf[:0], false
+	if r != nil && r.Parts > 0 && r.Index != "" {
+		if sum := md5.New(); sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(r.Digest) == nil {
+			t.at, t.sum = *r, sum
+			first, _, known := indexRange(r.Index)
+			t.short = known && first != r.Bytes
+		}
+	}
+	if t.followed == nil || t.at.Parts == 0 {
+		t.followed = make(map[string]bool)
+	}
+	t.followed[place(t.at.Index)] = true
+}
+
+// total is how many bytes have come.
+func (t *transfer) total() int64 { return t.at.Bytes + int64(len(t.buf)) }
+
+// take adds a chunk to what has come.
+func (t *transfer) take(c Chunk) {
+	if t.total() == 0 {
+		t.at.Type = Sniff(c.Data)
+	}
+	t.buf = append(t.buf, c.Data...)
+	_, _ = t.sum.Write(c.Data) // a hash never fails
+	t.fetched += int64(len(c.Data))
+	t.at.Index = c.Next
+	t.at.Chunks++
+	t.followed[place(c.Next)] = true
+}
+
+var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
+
+// indexRange is the first and the last byte that an index asks for. known is
+// false if the index does not have the form that WeCom's document shows as an
+// example (wecom.md 1.7) and does not promise.
+func indexRange(index string) (first, last int64, known bool) {
+	m := indexForm.FindStringSubmatch(index)
+	if m == nil {
+		return 0, 0, false
+	}
+	first, err := strconv.ParseInt(m[1], 10, 64)
+	last, lastErr := strconv.ParseInt(m[2], 10, 64)
+	return first, last, err == nil && lastErr == nil
+}
+
+// place names the place in the file that an index asks for: the first byte of a
+// range, or a digest of an index in any other form. The empty index asks for the
+// first byte of the file.
+func place(index string) string {
+	first, _, known := indexRange(index)
+	if known || index == "" {
+		return strconv.FormatInt(first, 10)
+	}
+	sum := md5.Sum([]byte(index))
+	return string(sum[:])
+}
+
+// fault is what is wrong with a chunk that came without an error; empty for
+// nothing.
+func (t *transfer) fault(f File, c Chunk, mayBeShort bool) string {
+	switch {
+	case len(c.Data) > chunkSize:
+		return ReasonTooLarge
+	case !c.Finished && c.Next == "":
+		return ReasonNoIndex
+	case !c.Finished && t.followed[place(c.Next)]:
+		return ReasonRepeats
+	case !t.short && !t.fills(f, c):
+		if !mayBeShort {
+			return ReasonSize
+		}
+		t.short = true
+	}
+	return ""
+}
+
+// fills reports whether a chunk is whole, as far as the indexes tell: the next
+// index begins where the chunk ends, and the last chunk ends where its index
+// does. Without md5 and size, nothing else tells that bytes are missing. Where
+// they prove the file, it is whole whatever its last index asked for.
+func (t *transfer) fills(f File, c Chunk) bool {
+	end := t.total() + int64(len(c.Data))
+	if !c.Finished {
+		next, _, known := indexRange(c.Next)
+		return !known || next == end
+	}
+	first, last, known := indexRange(t.at.Index)
+	if !known || last+1 == end {
+		return true
+	}
+	if first == last && len(c.Data) == 0 && (f.MD5 != "" || f.Size > 0) {
+		return true // an empty chunk after the last byte: md5 or size decide later
+	}
+	sum, err := t.sum.(hash.Cloner).Clone()
+	if err != nil {
+		return false
+	}
+	_, _ = sum.Write(c.Data) // a hash never fails
+	return f.proves(Object{Size: end, MD5: hex.EncodeToString(sum.Sum(nil))})
+}
+
+// part makes what has come durable, as one part.
+func (t *transfer) part(ctx context.Context, f File) (Outcome, error) {
+	lost, err := t.upload(ctx, f)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if lost {
+		return Outcome{End: UploadLost}, nil
+	}
+	if t.at.Digest, err = t.sum.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+		return Outcome{}, fmt.Errorf("digest: %w", err)
+	}
+	return Outcome{End: PartStored, Resume: t.at}, nil
+}
+
+// upload stores buf as the next part. A crash after it leaves a part that no row
+// names; the next download replaces the part, or the bucket's own rule removes
+// the upload.
+func (t *transfer) upload(ctx context.Context, f File) (lost bool, err error) {
+	if t.at.Upload == "" {
+		if t.at.Upload, err = t.store.BeginUpload(ctx, f.Corp, f.ID); err != nil {
+			return false, fmt.Errorf("begin upload: %w", err)
+		}
+	}
+	err = t.store.UploadPart(ctx, f.Corp, f.ID, t.at.Upload, t.at.Parts+1, t.buf)
+	if errors.Is(err, archive.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("upload part %d: %w", t.at.Parts+1, err)
+	}
+	t.at.Parts++
+	t.at.Bytes += int64(len(t.buf))
+	t.buf = t.buf[:0]
+	return false, nil
+}
+
+// write makes the complete download got the object of the file. lost says that
+// the upload is gone and the object is not there. A crash after it leaves an
+// object of which the row does not know: the next download finds it.
+func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, err error) {
+	if t.at.Parts == 0 {
+		if err := t.store.PutFile(ctx, f.Corp, f.ID, t.buf); err != nil {
+			return false, fmt.Errorf("write object: %w", err)
+		}
+		return false, nil
+	}
+	if len(t.buf) > 0 {
+		if lost, err = t.upload(ctx, f); err != nil {
+			return false, err
+		}
+	}
+	if !lost {
+		err = t.store.CompleteUpload(ctx, f.Corp, f.ID, t.at.Upload, t.at.Parts, t.at.Bytes)
+		switch {
+		case err == nil:
+			t.at.Upload = "" // nothing is left to discard
+			return false, nil
+		case errors.Is(err, archive.ErrCorrupt):
+			return true, nil
+		case !errors.Is(err, archive.ErrNotFound):
+			return false, fmt.Errorf("complete object: %w", err)
+		}
+	}
+	// The upload is gone: a fetcher completed it and crashed before the row, or
+	// the parts are lost.
+	there, err := readObject(ctx, t.store, f)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return false, err
+	}
+	return err != nil || there.MD5 != got.MD5, nil
+}
+
+// discard throws away the upload, if there is one. A crash before it leaves an
+// upload that no row names; the bucket's own rule removes it.
+func (t *transfer) discard(ctx context.Context, f File) error {
+	if t.at.Upload == "" {
+		return nil
+	}
+	if err := t.store.AbortUpload(ctx, f.Corp, f.ID, t.at.Upload); err != nil {
+		return fmt.Errorf("abort upload: %w", err)
+	}
+	return nil
+}
+
+// readObject is what the bucket holds of a file, without the time;
+// [archive.ErrNotFound]. It reads the object to its end.
+func readObject(ctx context.Context, store Store, f File) (Object, error) {
+	body, err := store.OpenFile(ctx, f.Corp, f.ID)
+	if err != nil {
+		return Object{}, fmt.Errorf("open object: %w", err)
+	}
+	defer func() { _ = body.Close() }()
+	head := make([]byte, SniffLen)
+	n, err := io.ReadFull(body, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Object{}, fmt.Errorf("read object: %w", err)
+	}
+	sum := md5.New()
+	_, _ = sum.Write(head[:n]) // a hash never fails
+	rest, err := io.Copy(sum, body)
+	if err != nil {
+		return Object{}, fmt.Errorf("read object: %w", err)
+	}
+	return Object{Size: int64(n) + rest, MD5: hex.EncodeToString(sum.Sum(nil)), Type: Sniff(head[:n])}, nil
+}

@@ -1,0 +1,290 @@
+package media
+
+import (
+	"strings"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// The times and bounds of the policy.
+const (
+	// grace is how long after WeCom should have deleted a file we still ask for
+	// it.
+	grace = 24 * time.Hour
+	// enoughTries is the least number of failed tries in a row after which a
+	// file may be given up, or be kept short. From then on a lasting failure
+	// pauses the file for the longest pause.
+	enoughTries = 5
+	// restartAfterTries lasting failures in a row, the next download begins at
+	// the first byte: the resume point itself may be what fails.
+	restartAfterTries = 3
+	// corpPause gives the puller time to see the same trouble.
+	corpPause = 5 * time.Minute
+)
+
+// pauses are the times between the tries of a file. The last one repeats.
+var pauses = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
+
+// Outcome is what happened to a file that waits. [next] says what follows.
+type Outcome struct {
+	End    End
+	Reason string // of TryFailed, CorpTrouble and CorpBlocked
+	// Lasting, of TryFailed, says that the failure looks as if it would not
+	// pass by itself.
+	Lasting bool
+	// Broken, of TryFailed, says that the library hung, or crashed twice, with
+	// this file.
+	Broken bool
+	// Refused, of CorpTrouble, says that WeCom refused the secret (law 8).
+	Refused bool
+	Resume  Resume // of PartStored
+	Got     Object // of Complete
+	// Short, of Complete, says that bytes are missing, as far as the indexes
+	// tell. Only a download that may be short (see [File.mayBeShort])
+	// ends so.
+	Short bool
+	// Kept is what the bucket holds, nil for nothing. It is read only where
+	// [needsKept] says so.
+	Kept *Object
+}
+
+// End is how a step of a download ended, or why there was no step.
+type End int
+
+// The ends.
+const (
+	TimeUp       End = iota // the round has no time for another chunk
+	PartStored              // one more part is durable
+	Complete                // the last byte has come; the object is not written yet
+	UploadLost              // the store does not hold the upload's parts
+	TryFailed               // a chunk failed, after it was tried again
+	FileDeleted             // WeCom says that it has deleted the file
+	FileTooLarge            // more bytes than we store
+	CorpTrouble             // the trouble is the corp's, or the library's with every file
+	CorpBlocked             // the corp's trouble is known: WeCom was not asked
+)
+
+// next is the row of a file after an outcome. It is pure and holds every rule:
+// which state a file has, when it is tried again, when it is given up, and which
+// bytes are kept of it.
+//
+// The caller reads the bucket first where [needsKept] says so, and writes the
+// object before the row where [mustWrite] says so.
+func next(f File, o Outcome, now time.Time) File {
+	switch o.End {
+	case PartStored:
+		return f.afterPart(o.Resume)
+	case Complete:
+		return f.afterDownload(o)
+	case UploadLost:
+		return f.afterLoss(o, now)
+	case TryFailed:
+		return f.afterFailure(o, now)
+	case FileDeleted:
+		return f.settleWith(o.Kept, Expired, ReasonDeleted)
+	case FileTooLarge:
+		return f.settleWith(o.Kept, Failed, ReasonTooLarge)
+	case CorpTrouble:
+		// The corp's trouble costs the file no try.
+		f.Reason, f.NotBefore = o.Reason, now.Add(corpPause)
+	case CorpBlocked:
+		// WeCom may still have the file until giveUpAt: it waits for the corp.
+		if !now.Before(f.giveUpAt()) {
+			return f.settleWith(o.Kept, Expired, o.Reason)
+		}
+	}
+	return f
+}
+
+// needsKept reports whether the row that follows an outcome depends on what the
+// bucket holds: every final state does, except that of a download which its
+// message proves. The bucket may hold a mismatch that was kept, or an object of
+// which a crash kept the row from knowing.
+func needsKept(after File, o Outcome) bool {
+	return after.State != Waiting && !(o.End == Complete && after.State == Stored && after.proves(o.Got))
+}
+
+// mustWrite reports whether the row names bytes that the bucket does not hold
+// yet.
+func mustWrite(after File, o Outcome) bool {
+	names := o.End == Complete && after.State != Waiting && after.Stored != nil && after.Stored.MD5 == o.Got.MD5
+	return names && (o.Kept == nil || o.Kept.MD5 != o.Got.MD5)
+}
+
+// afterPart is the row with one more part. Bytes that were never durable before
+// are progress and end the count of tries. To fetch the same bytes again is no
+// progress: otherwise a large file with one bad chunk would be tried without end.
+func (f File) afterPart(r Resume) File {
+	if f.Resume = &r; r.Bytes > f.Reached {
+		f.Reached, f.Tries, f.Reason = r.Bytes, 0, ""
+	}
+	return f
+}
+
+// afterDownload is the row after the last byte has come.
+//
+// A first mismatch may be a bad transfer (wecom.md 1.7): the file stays due and
+// is downloaded again from the first byte. A second one is kept. A short file
+// is not downloaded again: it was tried often enough before.
+func (f File) afterDownload(o Outcome) File {
+	got := o.Got
+	state, reason := f.compare(got)
+	if o.Short && f.MD5 == "" {
+		// The right size proves nothing: bytes may be missing in one place and
+		// doubled in another.
+		state, reason = Mismatch, ReasonSize
+	}
+	if state == Mismatch && !o.Short && f.CompleteDownloads == 0 {
+		f.CompleteDownloads++
+		f.Resume = nil
+		return f
+	}
+	proved := state == Stored && f.proves(got)
+	switch kept := o.Kept; {
+	case proved || kept == nil:
+	case kept.MD5 == got.MD5:
+		if f.Stored != nil {
+			got.At = f.Stored.At // the same bytes, since then
+		}
+		f.Stored = &got
+		return f.settle(state, reason)
+	case got.Size < kept.Size:
+		// Without proof, a smaller download never replaces what is kept.
+		return f.settleWith(kept, state, reason)
+	}
+	f.Stored = &got
+	return f.settle(state, reason)
+}
+
+// afterLoss is the row after the upload was lost, as by the bucket's own rule
+// for old uploads. The first loss costs no try: the file stays due and starts
+// again. A loss without progress since the one before is a failed try.
+func (f File) afterLoss(o Outcome, now time.Time) File {
+	f.Resume = nil
+	if f.Reason == ReasonUploads {
+		return f.afterFailure(Outcome{Reason: ReasonUploads, Lasting: true, Kept: o.Kept}, now)
+	}
+	f.Reason = ReasonUploads
+	return f
+}
+
+// afterFailure is the row after a failed try. While WeCom may have the file, no
+// failure is final: a failure that lasts for hours may be the library's or
+// WeCom's, and would cost every file that is due in these hours.
+func (f File) afterFailure(o Outcome, now time.Time) File {
+	f.Tries++
+	if f.Tries >= enoughTries && now.After(f.giveUpAt()) {
+		if o.Lasting {
+			return f.settleWith(o.Kept, Failed, o.Reason)
+		}
+		return f.settleWith(o.Kept, Expired, o.Reason)
+	}
+	if o.Lasting && f.Tries == restartAfterTries {
+		f.Resume = nil
+	}
+	pause := pauses[min(f.Tries, len(pauses))-1]
+	if o.Lasting && f.Tries >= enoughTries {
+		pause = pauses[len(pauses)-1]
+	}
+	f.Reason, f.NotBefore = o.Reason, now.Add(pause)
+	return f
+}
+
+// settleWith is the row in a final state when no download is stored. What the
+// bucket holds decides before state and reason do: the same bytes as before are
+// the mismatch that they were; other bytes are what their message makes them.
+func (f File) settleWith(kept *Object, state State, reason string) File {
+	before := f.Stored
+	f.Stored = nil
+	if kept == nil {
+		return f.settle(state, reason)
+	}
+	object := *kept
+	f.Stored = &object
+	if before != nil && before.MD5 == object.MD5 {
+		object.At = before.At
+		return f.settle(Mismatch, before.Differs)
+	}
+	return f.settle(f.compare(object))
+}
+
+// settle is the row in a final state, without what only a file that waits has.
+func (f File) settle(state State, reason string) File {
+	f.State, f.Reason, f.Resume, f.Tries, f.Reached = state, reason, nil, 0, 0
+	return f
+}
+
+// mayBeShort reports whether the next download may take what comes though
+// bytes are missing: on the last day before the deadline, after enough tries
+// that failed for this reason. Part of a file, called a mismatch, is better than
+// nothing.
+func (f File) mayBeShort(now time.Time) bool {
+	return f.Reason == ReasonSize && f.Tries >= enoughTries && now.After(f.Deadline.Add(-grace))
+}
+
+// giveUpAt is when a file that could not be fetched is given up: by then WeCom
+// has deleted the file, whatever its 120 hours count from.
+func (f File) giveUpAt() time.Time {
+	until := f.Deadline
+	if asked := f.Registered.Add(archive.Retention); asked.After(until) {
+		until = asked
+	}
+	return until.Add(grace)
+}
+
+// compare says what a complete file is, by what its message says: stored, or a
+// mismatch with its reason. A file with the right md5 is whole, whatever size
+// the message says; the wrong size is kept as the reason.
+func (f File) compare(got Object) (State, string) {
+	switch {
+	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
+		return Mismatch, ReasonMD5
+	case f.Size > 0 && f.Size != got.Size && f.MD5 == "":
+		return Mismatch, ReasonSize
+	case f.Size > 0 && f.Size != got.Size:
+		return Stored, ReasonSize
+	}
+	return Stored, ""
+}
+
+// proves reports whether the message says enough of the file to know that got
+// is whole.
+func (f File) proves(got Object) bool {
+	state, _ := f.compare(got)
+	return state == Stored && (f.MD5 != "" || f.Size > 0)
+}
+
+// waitAgain is the row after the file was asked for again: named is the file as
+// the newest message names it, and replay says that a replay asks. changed is
+// false if the row stays as it is. The time of asking is named.NotBefore.
+//
+// A file that is not stored waits again for a replay, or for a message with a
+// later deadline, since WeCom may then have the file again. Neither helps where
+// WeCom said that it has deleted the file, or must have deleted it by now.
+func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
+	later := named.Deadline.After(f.Deadline)
+	if f.State == Stored || f.SDKFileID == "" || !replay && !later {
+		return f, false
+	}
+	again := f
+	if named.Registered.After(f.Registered) {
+		again.Registered = named.Registered
+	}
+	if f.State == Waiting {
+		// The file is given up later. The row is not saved for every message of
+		// a day: each save takes the file from the fetcher that is downloading it.
+		return again, again.Registered.Sub(f.Registered) >= grace
+	}
+	if f.Reason == ReasonDeleted || named.NotBefore.After(again.giveUpAt()) {
+		return f, false
+	}
+	if f.Stored != nil {
+		// Readers keep the mismatch until something better comes.
+		kept := *f.Stored
+		kept.Differs = f.Reason
+		again.Stored = &kept
+	}
+	again.CompleteDownloads, again.NotBefore = 0, named.NotBefore
+	return again.settle(Waiting, ""), true
+}

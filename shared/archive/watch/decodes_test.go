@@ -1,0 +1,104 @@
+package watch_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+)
+
+// A page whose request was lost is requested every 15 minutes, and once an hour
+// when it is stuck.
+func TestTickRequestsLostPagesAgain(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 3)
+	d.Must(d.Pull(archive.PullRequest{}))
+	d.Decodes.Take() // the request is lost
+	var requested []time.Duration
+	begun := d.Clock.Now()
+	for range 4 * 60 {
+		d.Must(disp.Tick(t.Context()))
+		if len(d.Decodes.Take()) > 0 {
+			requested = append(requested, d.Clock.Now().Sub(begun).Round(time.Hour/4))
+		}
+		d.Clock.Advance(time.Minute)
+	}
+	want := "[15m0s 30m0s 45m0s 1h0m0s 1h15m0s 2h15m0s 3h15m0s]"
+	if got := fmt.Sprint(requested); got != want {
+		t.Errorf("requested again after %s, want %s", got, want)
+	}
+	if row := d.Rows()[0]; row.State != archive.RowStuck {
+		t.Errorf("got state %s, want stuck", row.State)
+	}
+	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.FirstTime))
+	d.Work()
+	d.Clock.Advance(48 * time.Hour)
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 || d.Rows()[0].State != archive.RowDecoded {
+		t.Errorf("after it is decoded: got %v requested and state %s", got, d.Rows()[0].State)
+	}
+}
+
+// While the decode queue has a backlog, no page of a corp with many overdue pages
+// is requested again.
+func TestTickDoesNotMultiplyABacklog(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(300) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	d.Decodes.Take()
+	d.Clock.Advance(time.Hour)
+	disp.DecodeDepth = depth(300)
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %d pages requested again while the queue has a backlog, want none", len(got))
+	}
+	if got := disp.Metrics.(*gauge).last.Overdue; got != 300 {
+		t.Errorf("got %d overdue pages measured, want 300 also while the queue has a backlog", got)
+	}
+
+	// A corp with one lost page is served despite another corp's backlog (law 8).
+	const other = "wwfedcba9876543210"
+	d.Register(other)
+	d.Say(other, 1, 1)
+	d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{Corp: other, Force: true}))
+	d.Decodes.Take()
+	d.Clock.Advance(time.Hour)
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 1 || got[0].Corp != other {
+		t.Errorf("got %v requested again, want only the other corp's page", got)
+	}
+	disp.DecodeDepth = depth(0)
+	d.Must(disp.Tick(t.Context()))
+	if got := len(d.Decodes.Take()); got == 0 || got > 20 {
+		t.Errorf("got %d pages requested again at once, want 1 to 20", got)
+	}
+}
+
+// A replay job without progress for 15 minutes is requested again, once.
+func TestTickRequestsIdleReplayJobs(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(d.Ledger.CreateReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %v, want no request yet", got)
+	}
+	d.Clock.Advance(16 * time.Minute)
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Decodes.Take(); len(got) != 1 || got[0].Replay != "r" {
+		t.Errorf("got %v, want the job requested again", got)
+	}
+	for range 10 {
+		d.Clock.Advance(time.Minute)
+		d.Must(disp.Tick(t.Context()))
+	}
+	if got := d.Decodes.Take(); len(got) != 0 {
+		t.Errorf("got %d more requests within ten minutes, want none", len(got))
+	}
+}

@@ -1,0 +1,28 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// recordLosses keeps law 9: if 120 hours pass without an empty page, WeCom may
+// have deleted messages that were not pulled. Storing the same loss again
+// changes nothing, so a crash before it only delays it by a tick.
+func (t *tick) recordLosses(ctx context.Context) error {
+	var errs []error
+	for _, c := range t.corps {
+		state := t.states[c.ID]
+		if !c.Enabled || archive.HoursLeft(c, state, t.now) > 0 {
+			continue
+		}
+		loss := archive.LossOf(c, state)
+		t.Log.ErrorContext(ctx, "messages may have been lost", "corp", c.ID, "since", loss.Since)
+		if err := t.Ledger.RecordLoss(ctx, loss); err != nil {
+			errs = append(errs, fmt.Errorf("record loss of %s: %w", c.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,140 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Notified is what people were last notified of about a corp.
+type Notified struct {
+	Corp   string
+	Health Health // empty before the first notification
+	At     time.Time
+}
+
+// A Change is a corp whose health has changed, with the facts that people need.
+type Change struct {
+	Corp, Name string
+	From, To   Health // From is never empty
+	At         time.Time
+	Trouble    *archive.Trouble // the trouble of the last pull; nil for none
+	Left       time.Duration    // see [archive.HoursLeft]
+	// SetAside has records set aside, the lowest seqs first. MoreSetAside says
+	// that there are others.
+	SetAside     []archive.SetAside
+	MoreSetAside bool
+}
+
+// A Notifier sends messages to people.
+type Notifier interface {
+	// Notify sends one message about the changes. All of them have the same To,
+	// and there are 1 to [NotifyMost]. It may be called again with the same
+	// changes.
+	Notify(ctx context.Context, changes []Change) error
+}
+
+const (
+	// NotifyMost is how many changes one message may be about. The message names
+	// each of them.
+	NotifyMost = 200
+	// notifyEach is how many changes to one health get a message each. A greater
+	// number shares messages: one cause of ours may affect every corp at once.
+	notifyEach = 10
+	// setAsideRead is how many records set aside are read of one corp.
+	setAsideRead = 1000
+)
+
+// setAside is what a corp has set aside, or why that could not be read.
+type setAside struct {
+	list []archive.SetAside
+	more bool
+	err  error
+}
+
+// notifyChanges notifies people of every corp whose health differs from the one
+// they were last notified of. It also completes the fleet's numbers, because the
+// health is known here.
+//
+// A corp whose records set aside cannot be read keeps its health until the next
+// tick.
+func (t *tick) notifyChanges(ctx context.Context) error {
+	notified, notifiedErr := t.Ledger.Notified(ctx, t.ids())
+	if notifiedErr != nil {
+		notifiedErr = fmt.Errorf("read the last notifications: %w", notifiedErr)
+	}
+	aside, asideErr := t.listSetAside(ctx)
+	changes := make(map[Health][]Change)
+	for i, c := range t.corps {
+		state, before := t.states[c.ID], notified[c.ID].Health
+		left := archive.HoursLeft(c, state, t.now)
+		health := HealthOf(c, state, len(aside[i].list), before, t.now)
+		t.fleet.count(c, left, health)
+		if before == "" {
+			before = Off
+		}
+		if notifiedErr != nil || aside[i].err != nil || health == before {
+			continue
+		}
+		changes[health] = append(changes[health], Change{
+			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: state.Trouble, Left: left,
+			SetAside: aside[i].list, MoreSetAside: aside[i].more,
+		})
+	}
+	errs := []error{notifiedErr, asideErr}
+	for _, health := range slices.Sorted(maps.Keys(changes)) {
+		size := 1
+		if len(changes[health]) > notifyEach {
+			size = NotifyMost
+		}
+		for part := range slices.Chunk(changes[health], size) {
+			errs = append(errs, t.notify(ctx, part, notified))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listSetAside reads what each corp has set aside, in the order of the corps,
+// and counts it for the fleet.
+func (t *tick) listSetAside(ctx context.Context) ([]setAside, error) {
+	all := make([]setAside, len(t.corps))
+	err := t.eachCorp(func(i int, c archive.Corp) error {
+		s := &all[i]
+		if s.list, s.more, s.err = t.SetAside.ListSetAside(ctx, c.ID, 0, setAsideRead); s.err != nil {
+			return fmt.Errorf("list records set aside of %s: %w", c.ID, s.err)
+		}
+		return nil
+	})
+	if err != nil {
+		return all, err
+	}
+	t.fleet.SetAside = 0
+	for _, s := range all {
+		t.fleet.SetAside += len(s.list)
+	}
+	return all, nil
+}
+
+// notify sends one message and then notes it. A crash between the two sends the
+// message twice. In the other order a crash could leave people without it.
+func (t *tick) notify(ctx context.Context, changes []Change, notified map[string]Notified) error {
+	for _, c := range changes {
+		t.Log.InfoContext(ctx, "health changed", "corp", c.Corp, "from", c.From, "to", c.To)
+	}
+	if err := t.Notifier.Notify(ctx, changes); err != nil {
+		return fmt.Errorf("notify of %d corps that changed to %s: %w", len(changes), changes[0].To, err)
+	}
+	var errs []error
+	for _, c := range changes {
+		err := t.Ledger.SaveNotified(ctx, notified[c.Corp], Notified{Corp: c.Corp, Health: c.To, At: t.now})
+		if err != nil && !errors.Is(err, archive.ErrConflict) { // on a conflict another tick has notified
+			errs = append(errs, fmt.Errorf("note the notification about %s: %w", c.Corp, err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,110 @@
+package watch_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
+)
+
+// notified returns the changes that people were notified of, such as
+// "ww01 off>well". A semicolon separates the messages.
+func notified(d *archivetest.DecodeFixture) string {
+	var all []string
+	for _, message := range d.Notified.Take() {
+		var parts []string
+		for _, c := range message {
+			parts = append(parts, fmt.Sprintf("%s %s>%s", c.Corp[:4], c.From, c.To))
+		}
+		all = append(all, strings.Join(parts, ", "))
+	}
+	return strings.Join(all, "; ")
+}
+
+// Each change of a corp is one message. While nothing changes there is none.
+func TestTickNotifiesOfChanges(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	tick := func(want string) {
+		t.Helper()
+		for range 3 {
+			d.Must(disp.Tick(t.Context()))
+		}
+		if got := notified(d); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	d.Must(d.Corps.CreateCorp(t.Context(), archive.Corp{ID: "wxneverswitchedon", Name: "x", CreatedAt: archivetest.Start}))
+	tick("ww01 off>well")
+	state := archive.PullState{
+		Corp: archivetest.Corp, LastEmptyAt: d.Clock.Now(),
+		Standing: archive.Standing{Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, FromIP: "203.0.113.9", Since: d.Clock.Now(), At: d.Clock.Now()}},
+	}
+	d.Must(d.Ledger.SavePullState(t.Context(), state))
+	tick("ww01 well>trusted_ip")
+	state.Trouble.Cause = archive.CauseExpired
+	d.Must(d.Ledger.SavePullState(t.Context(), state))
+	tick("ww01 trusted_ip>licence_expired")
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, d.Clock.Now()))
+	tick("ww01 licence_expired>off")
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, true, d.Clock.Now()))
+	d.Clock.Advance(121 * time.Hour)
+	tick("ww01 off>losing")
+}
+
+func TestTickNotifiesOfRecordsSetAside(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 2, "k2")) // a key that the corp does not have
+	d.Must(d.Pull(archive.PullRequest{}))
+	d.Work()
+	d.Must(disp.Tick(t.Context()))
+	sent := d.Notified.Take()
+	if len(sent) != 1 || len(sent[0]) != 1 {
+		t.Fatalf("got %v, want one message about one corp", sent)
+	}
+	c := sent[0][0]
+	if c.To != watch.SetAside || len(c.SetAside) != 1 || c.SetAside[0].KeyVersion != 2 || c.SetAside[0].Reason != archive.ReasonNoKey {
+		t.Errorf("got %+v, want a record of version 2 without a key", c)
+	}
+	if got := disp.Metrics.(*gauge).last.SetAside; got != 1 {
+		t.Errorf("got %d records counted, want 1", got)
+	}
+}
+
+// A cause of our own that affects all corps gives few messages.
+func TestTickNotifiesOfManyCorpsTogether(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for i := range 250 {
+		d.Register(fmt.Sprintf("ww%014d", i))
+	}
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Notified.Take(); len(got) != 2 || len(got[0])+len(got[1]) != 251 {
+		t.Errorf("got %d messages, want two about 251 corps", len(got))
+	}
+}
+
+// Whichever call fails, people are notified by the next tick.
+func TestTickNotifiesDespiteEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d, disp := newDispatch(t, f)
+		d.Register("wwsecond000000000")
+		arm()
+		_ = disp.Tick(t.Context())
+		f.Disarm()
+		d.Must(disp.Tick(t.Context()))
+		sent := notified(d)
+		for _, c := range []string{"ww01 off>well", "wwse off>well"} {
+			if !strings.Contains(sent, c) {
+				t.Errorf("got %q, want %q in it", sent, c)
+			}
+		}
+		d.Must(disp.Tick(t.Context()))
+		if got := notified(d); got != "" {
+			t.Errorf("notified again: %q", got)
+		}
+	})
+}
