@@ -42,8 +42,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 	Errors []struct {
-		Field string `json:"field"`
-		Mend  string `json:"mend"`
+		Field  string `json:"field"`
+		Remedy string `json:"remedy"`
 	} `json:"errors"`
 	// Message is set if the gateway refused the request before the function
 	// received it.
@@ -53,7 +53,7 @@ type Problem struct {
 func (p *Problem) Error() string {
 	text := fmt.Sprintf("status %d %s: %s", p.Status, http.StatusText(p.Status), p.Title+p.Message+" "+p.Detail)
 	for _, e := range p.Errors {
-		text += fmt.Sprintf("; %s: %s", e.Field, e.Mend)
+		text += fmt.Sprintf("; %s: %s", e.Field, e.Remedy)
 	}
 	return text
 }

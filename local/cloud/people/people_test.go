@@ -47,7 +47,7 @@ func TestCall(t *testing.T) {
 func TestCallRefused(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"problem": `{"title":"No such corp","detail":"none"}`, "mistake": `{"title":"Mistakes","errors":[{"field":"name","mend":"give one"}]}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
+		"problem": `{"title":"No such corp","detail":"none"}`, "mistake": `{"title":"Mistakes","errors":[{"field":"name","remedy":"give one"}]}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
