@@ -102,3 +102,22 @@ func TestTickRequestsIdleReplayJobs(t *testing.T) {
 		t.Errorf("got %d more requests within ten minutes, want none", len(got))
 	}
 }
+
+// At one tick at most 200 pages of all corps are requested again.
+func TestTickRequestsFewPagesOfAllCorps(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for i := range 12 {
+		id := fmt.Sprintf("ww%014d", i)
+		d.Register(id)
+		for seq := range uint64(20) {
+			d.Say(id, seq+1, 1)
+			d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{Corp: id, Force: true}))
+		}
+	}
+	d.Decodes.Take()
+	d.Clock.Advance(time.Hour)
+	d.Must(disp.Tick(t.Context()))
+	if got := len(d.Decodes.Take()); got != 200 {
+		t.Errorf("got %d pages requested again at one tick, want 200", got)
+	}
+}

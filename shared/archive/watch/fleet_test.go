@@ -48,3 +48,27 @@ func TestTickMeasuresTheFleet(t *testing.T) {
 	disp.MediaDepth = depth(501)
 	tick("with a long queue")
 }
+
+// A number that could not be counted is negative, so that no alarm takes a
+// failed count for a good one.
+func TestFailedCountIsNegative(t *testing.T) {
+	f := &archivetest.Faults{}
+	d, disp := newDispatch(t, f)
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		switch c.Name {
+		case "Ledger.PendingBefore", "View.ListSetAside", "Files.Waiting":
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := disp.Tick(t.Context()); err == nil {
+		t.Error("got no error, want the failures")
+	}
+	f.Disarm()
+	if got := disp.Metrics.(*gauge).last; got.Overdue >= 0 || got.Stuck >= 0 || got.SetAside >= 0 || got.FilesLeft >= 0 || got.Corps != 1 {
+		t.Errorf("got %+v, want negative counts for what failed, and one corp", got)
+	}
+	if sent := d.Notified.Take(); len(sent) != 0 {
+		t.Errorf("got notifications %v, want none while the records set aside are unknown", sent)
+	}
+}

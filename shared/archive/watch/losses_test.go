@@ -46,3 +46,14 @@ func TestSwitchingDoesNotHideALoss(t *testing.T) {
 		t.Errorf("got losses %+v, %v; want one since %v", got, err, archivetest.Start)
 	}
 }
+
+// A corp that is switched off has no loss: messages are not pulled on purpose.
+func TestSwitchedOffCorpHasNoLoss(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, d.Clock.Now()))
+	d.Clock.Advance(archive.Retention + time.Hour)
+	d.Must(disp.Tick(t.Context()))
+	if got, err := d.Ledger.Losses(t.Context(), archivetest.Corp); err != nil || len(got) != 0 {
+		t.Errorf("got losses %+v, %v; want none", got, err)
+	}
+}
