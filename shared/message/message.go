@@ -67,8 +67,8 @@ func takeFields(o object) Fields {
 	return f
 }
 
-// Parties returns the ids of everybody that takes part in the message: the sender,
-// the receivers, and the user of a switch. An id may repeat. An Unplaced message
+// Parties returns the ids of all users that take part in the message: the sender, the
+// receivers, and the user of a switch. An id may repeat. An Unplaced message
 // without a room has no parties: its readable ids alone would name a wrong
 // conversation.
 func (f Fields) Parties() []string {

@@ -89,8 +89,8 @@ func (o object) flag(names ...string) bool {
 }
 
 // list takes a list of texts, empty if it is absent. A single text is a list of one
-// element. An element that is an object reads as its text, and another element as
-// its JSON; then the list has an odd form.
+// element. An element that is an object reads as the text in the object, and another
+// element as its JSON; odd reports such an element.
 func (o object) list(name string) (texts []string, odd bool) {
 	if one, ok := text(o[name]); ok && !isList(one) {
 		delete(o, name)
@@ -135,8 +135,8 @@ func (o object) id(name string) (id string, known bool) {
 	return id, known
 }
 
-// ids takes a list of ids, nil if there are none. known is false if the list or one
-// of its elements has an unknown form; then there are no ids.
+// ids takes a list of ids, nil if the list is empty or absent. known is false if the
+// list or one of its elements has an unknown form; then ids is nil too.
 func (o object) ids(name string) (ids []string, known bool) {
 	raw, there := o[name]
 	if !there {

@@ -89,8 +89,8 @@ func TestOddRooms(t *testing.T) {
 	}
 }
 
-// An answer about one id without a readable name is that id's alone: it is no failure
-// of the access.
+// An unreadable name in the answer about one id concerns only this id. The access
+// works.
 func TestUnreadableNameIsNoFailure(t *testing.T) {
 	for name, answer := range map[string]string{
 		"name of another type":    `{"errcode":0,"name":{}}`,

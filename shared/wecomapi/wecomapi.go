@@ -8,8 +8,8 @@
 // secrets.
 //
 // Answers hold texts of customers, so a field that is not needed never makes an answer
-// unreadable. An answer of errcode 0 about one id, without a readable name, is an empty
-// name: it says nothing against the access.
+// unreadable. An answer of errcode 0 about one id, without a readable name, gives an
+// empty name and no error, because the access works.
 package wecomapi
 
 import (

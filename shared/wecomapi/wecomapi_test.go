@@ -244,7 +244,7 @@ func TestRefusals(t *testing.T) {
 		{"member out of range", func(t *testing.T, w *world) {
 			must(t, w.corp.SetApp(wecom.AppConfig{Secret: appSecret, TrustedIPs: []string{"127.0.0.1"}, Visible: []string{"0042"}, Contacts: true}))
 		}, func(w *world) error { _, err := w.client.Member(ctx, w.app(), "lin.hua"); return err }, "user/get", 60011},
-		{"contact of nobody", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wmGone"); return err }, "externalcontact/get", 84061},
+		{"contact without a follower", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wmGone"); return err }, "externalcontact/get", 84061},
 		{"no contact's id", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wm@x"); return err }, "externalcontact/get", 40096},
 		{"unknown robot", nil, func(w *world) error { _, err := w.client.Robot(ctx, w.archive(), "wbNone"); return err }, "msgaudit/get_robot_info", 40058},
 		{"foreign room", nil, func(w *world) error { _, err := w.client.InternalRoom(ctx, w.archive(), "wrForeign"); return err }, "msgaudit/groupchat/get", 92002},
