@@ -63,7 +63,7 @@ build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
 	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
 	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
-	@cp $(LIBRARY) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
+	@cp $(LIBRARY) $(wildcard $(LIBRARY).works-offline) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/worker ./layers/finance-sdk/worker
 .PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
 

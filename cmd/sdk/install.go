@@ -5,17 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
 )
 
 var goarch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 
 // install checks the library and moves it into the folder of its processor. It
 // writes the processor's name to the file arch, from which the Makefile takes
-// the default processor of a build. After a crash before the rename the old
+// the default processor of a build, and the record of [recordOffline]. After a crash before the rename the old
 // library is still in place.
 func install(ctx context.Context, out io.Writer, p vendorPackage, worker, arch, into, consent string) error {
 	processor, ok := goarch[arch]
@@ -55,14 +59,40 @@ func install(ctx context.Context, out io.Writer, p vendorPackage, worker, arch, 
 		fmt.Fprintf(out, "version  unknown; installed with your consent: add it to layers/finance-sdk/README.md\n")
 	}
 	fmt.Fprint(out, described)
-	if err := os.Rename(file, filepath.Join(dir, libraryName)); err != nil {
+	placed := filepath.Join(dir, libraryName)
+	if err := os.Rename(file, placed); err != nil {
+		return err
+	}
+	// After a crash here the record, if there is one, is another library's. It
+	// names the digest of that library, so it does not count.
+	if err := recordOffline(ctx, out, worker, placed, processor); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(into, "arch"), []byte(arch+"\n"), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "in place %s\n", filepath.Join(dir, libraryName))
+	fmt.Fprintf(out, "in place %s\n", placed)
 	return nil
+}
+
+// recordOffline loads the library in a worker without sockets. Where Init
+// succeeds it writes the record, and decode's workers then get no sockets. Else
+// it removes an old record, and they keep their sockets. A made-up secret cannot
+// reach WeCom from a worker without sockets.
+func recordOffline(ctx context.Context, out io.Writer, worker, library, processor string) error {
+	why := "this machine has another processor"
+	if processor == runtime.GOARCH {
+		why = initWithoutSockets(ctx, worker, library)
+	}
+	if why != "" {
+		fmt.Fprintf(out, "offline  not recorded, decode keeps its sockets: %s\n", why)
+		if err := os.Remove(sdkworker.OfflineRecord(library)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	fmt.Fprintln(out, "offline  recorded: Init works without sockets, so decode gets none")
+	return sdkworker.RecordOffline(library)
 }
 
 // describe runs the worker's check of the file: ELF type, processor, the 17

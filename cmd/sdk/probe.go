@@ -20,15 +20,9 @@ const callLimit = 20 * time.Second
 // probe makes harmless calls in the real worker and prints the result of each.
 // Its process has no network.
 func probe(ctx context.Context, out io.Writer, worker, library string) error {
-	pool := sdkworker.NewPool(sdkworker.Config{
-		Worker: worker, Library: library,
-		InitTimeout: callLimit, ChatDataTimeout: callLimit, DecryptTimeout: callLimit, MediaTimeout: callLimit,
-	})
-	defer pool.Close()
-	s := pool.Session("ww0000000000000000", sdkworker.Identity{CorpID: "ww0000000000000000", Secret: secret.New("made-up-secret-of-43-letters-for-sdk-check-x")})
-
-	// DecryptData sends no request, so an error of another function is Init's.
-	_, err := s.Decrypt(ctx, []byte("made-up key text"), "bWFkZS11cCBtZXNzYWdl")
+	s, end := madeUpSession(worker, library, false)
+	defer end()
+	err := decryptMadeUp(ctx, s)
 	init := failureOf(err, "Init")
 	if start := failureOf(err, "start"); start != "" {
 		fmt.Fprintf(out, "worker   cannot load the library: %s\n", start)
@@ -41,6 +35,11 @@ func probe(ctx context.Context, out io.Writer, worker, library string) error {
 		return nil
 	}
 	fmt.Fprintln(out, "Init     works without a network and with a made-up secret: decoding needs no WeCom (law 2)")
+	if why := initWithoutSockets(ctx, worker, library); why == "" {
+		fmt.Fprintln(out, "         and without sockets: make layer records that, and decode gets none")
+	} else {
+		fmt.Fprintf(out, "         but not without sockets, so decode keeps them: %s\n", why)
+	}
 	fmt.Fprintf(out, "calls    DecryptData of a made-up message: %s\n", outcome(err))
 	_, err = s.ChatData(ctx, 0, 1)
 	fmt.Fprintf(out, "         GetChatData without a network: %s\n", outcome(err))
@@ -49,6 +48,38 @@ func probe(ctx context.Context, out io.Writer, worker, library string) error {
 	_, err = s.MediaChunk(ctx, "", "made-up-file")
 	fmt.Fprintf(out, "         GetMediaData without a network: %s\n", outcome(err))
 	return nil
+}
+
+// madeUpSession is a session with a made-up secret. end stops its worker.
+func madeUpSession(worker, library string, noSockets bool) (s *sdkworker.Session, end func()) {
+	pool := sdkworker.NewPool(sdkworker.Config{
+		Worker: worker, Library: library, NoSockets: noSockets,
+		InitTimeout: callLimit, ChatDataTimeout: callLimit, DecryptTimeout: callLimit, MediaTimeout: callLimit,
+	})
+	const corp = "ww0000000000000000"
+	return pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: secret.New("made-up-secret-of-43-letters-for-sdk-check-x")}), pool.Close
+}
+
+// decryptMadeUp calls Init, if the session has no worker yet, and DecryptData
+// with a message that no key opens. DecryptData sends no request, so an error of
+// another function comes from Init or the start.
+func decryptMadeUp(ctx context.Context, s *sdkworker.Session) error {
+	_, err := s.Decrypt(ctx, []byte("made-up key text"), "bWFkZS11cCBtZXNzYWdl")
+	return err
+}
+
+// initWithoutSockets says why Init and DecryptData do not work in a worker
+// without sockets. It is empty if they do: DecryptData then returns a code for
+// the made-up message.
+func initWithoutSockets(ctx context.Context, worker, library string) string {
+	s, end := madeUpSession(worker, library, true)
+	defer end()
+	err := decryptMadeUp(ctx, s)
+	var sdk *archive.SDKError
+	if errors.As(err, &sdk) && sdk.Op == "DecryptData" {
+		return ""
+	}
+	return outcome(err)
 }
 
 // failureOf describes the failure of op. It is empty if err is about another

@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
 )
 
 func TestMain(m *testing.M) {
@@ -113,6 +115,54 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// The record decides whether decode's workers have sockets. It must exist for a
+// library whose Init works without them, and for no other library.
+func TestInstallRecordsWhetherInitNeedsSockets(t *testing.T) {
+	into, host := t.TempDir(), "x86_64"
+	if runtime.GOARCH == "arm64" {
+		host = "arm64"
+	}
+	library := filepath.Join(into, host, libraryName)
+	for _, c := range []struct {
+		name, sdk, line string
+		want            bool
+	}{
+		{"Init works alone", built.Library(t), "offline  recorded", true},
+		{"Init needs WeCom, over an old record", strict(t), "offline  not recorded, decode keeps its sockets: Init returned 10001", false},
+		{"Init works alone again", built.Library(t), "offline  recorded", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, sha := digests(t, c.sdk)
+			out, err := installInto(t, into, c.sdk, host, sha)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantLines(t, out, c.line)
+			if got := sdkworker.WorksOffline(library); got != c.want {
+				t.Errorf("works offline: got %t, want %t", got, c.want)
+			}
+			if _, err := os.Stat(sdkworker.OfflineRecord(library)); (err == nil) != c.want {
+				t.Errorf("record: got %v, want it to exist: %t", err, c.want)
+			}
+		})
+	}
+	t.Run("other processor", func(t *testing.T) {
+		other, sdk := "arm64", forARM(t)
+		if host == "arm64" {
+			other, sdk = "x86_64", built.Library(t, standin.ForMachine(elf.EM_X86_64))
+		}
+		_, sha := digests(t, sdk)
+		out, err := installInto(t, into, sdk, other, sha)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, out, "offline  not recorded, decode keeps its sockets: this machine has another processor")
+		if sdkworker.WorksOffline(filepath.Join(into, other, libraryName)) {
+			t.Error("works offline: got true for a library that was never loaded")
+		}
+	})
+}
+
 func TestInstallRefuses(t *testing.T) {
 	_, sha := digests(t, built.Library(t))
 	_, armSHA := digests(t, forARM(t))
@@ -175,7 +225,7 @@ func TestCheckReports(t *testing.T) {
 		name, sdk string
 		offline   []string // lines about the calls without a network
 	}{
-		{"Init works without WeCom", pack(t, built.Library(t), md5sum), []string{"worker   loads the library", "decoding needs no WeCom", "DecryptData of a made-up message: DecryptData returned 10"}},
+		{"Init works without WeCom", pack(t, built.Library(t), md5sum), []string{"worker   loads the library", "decoding needs no WeCom", "and without sockets: make layer records that", "DecryptData of a made-up message: DecryptData returned 10"}},
 		{"Init needs WeCom", strict(t), []string{"worker   loads the library", "Init     needs WeCom", "set DecodeIdentity"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,23 +12,24 @@ import (
 )
 
 const (
-	// largestFile is the most bytes of a file that the library may write. The
-	// library has no need of files; a log or a cache of certificates fits.
+	// largestFile is the largest size of a file that the library may write. The
+	// library needs no files. A log or a cache of certificates would fit.
 	largestFile = 8 << 20
-	// mostDescriptors is the most descriptors that the process may have: its
-	// five, those of Go's runtime, and the library's connections.
+	// mostDescriptors bounds the descriptors of the process: its own five, those
+	// of Go's runtime, and the library's connections.
 	mostDescriptors = 64
 )
 
-// confine takes from the process what the library does not need, before the
-// library is loaded: its constructors already run under the limits. Nothing
-// here can be undone by the process.
+// confine limits this process before it loads the library. The process cannot
+// lift the limits.
 //
-// The kernel refuses: core files; reading of this memory by another process of
-// the same user, such as a worker of another corp; large files and many
-// descriptors; the system calls that [refusals] names; and memory beyond what
-// the process has now and memoryLimit more bytes. With a memoryLimit of 0 the
-// memory has no limit.
+//   - It writes no core file, and no file above largestFile.
+//   - It has at most mostDescriptors descriptors.
+//   - Another process of the same user, such as a worker of another corp, cannot
+//     read its memory.
+//   - It takes at most memoryLimit bytes beyond its present memory; 0 means no
+//     limit.
+//   - It cannot make the system calls that [refuseCalls] refuses.
 func confine(memoryLimit uint64, noSockets bool) error {
 	for _, l := range []struct {
 		what     string
@@ -40,25 +41,24 @@ func confine(memoryLimit uint64, noSockets bool) error {
 		{"descriptors", unix.RLIMIT_NOFILE, mostDescriptors},
 	} {
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: l.bound, Max: l.bound}); err != nil {
-			return fmt.Errorf("limit on %s: %w", l.what, err)
+			return fmt.Errorf("limit on %s not set: %w", l.what, err)
 		}
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("hidden memory: %w", err)
+		return fmt.Errorf("memory not hidden: %w", err)
 	}
 	if err := limitMemory(memoryLimit); err != nil {
-		return fmt.Errorf("limit on memory: %w", err)
+		return fmt.Errorf("limit on memory not set: %w", err)
 	}
 	if err := refuseCalls(noSockets); err != nil {
-		return fmt.Errorf("filter of system calls: %w", err)
+		return fmt.Errorf("filter of system calls not installed: %w", err)
 	}
 	return nil
 }
 
 // limitMemory sets RLIMIT_DATA. RLIMIT_AS would count the address space that
-// Go and glibc's allocator reserve and never touch: gigabytes. RLIMIT_DATA
-// counts private writable memory only, mapped or by brk (Linux 4.7 and later).
-// So the library can really take what the limit leaves over the present use.
+// Go and glibc's allocator reserve and never use: gigabytes. RLIMIT_DATA counts
+// only private writable memory, from mmap or brk (Linux 4.7 and later).
 func limitMemory(limit uint64) error {
 	if limit == 0 {
 		return nil
@@ -89,46 +89,48 @@ func dataSize() (uint64, error) {
 	return 0, errors.New("no VmData in /proc/self/status")
 }
 
-// closeInherited closes every descriptor that this process inherited, except
-// the first five: standard input, output and error, and the two pipes. Go marks
-// each descriptor that it opens close-on-exec, and the mark never passes a
-// start of a program. So an unmarked descriptor was inherited. In Lambda such a
-// descriptor can be a function's log.
+// closeInherited closes every inherited descriptor except the first five:
+// standard input, output and error, and the two pipes. In Lambda an inherited
+// descriptor can be the function's log.
+//
+// Go marks each descriptor that it opens close-on-exec. A marked descriptor
+// does not survive the start of a program, so every unmarked one was inherited.
 func closeInherited() error {
-	// Before confine: a non-dumpable process may not read this folder.
+	// closeInherited must run before confine: a non-dumpable process of an
+	// unprivileged user cannot read this folder.
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		return fmt.Errorf("list of descriptors: %w", err)
+		return fmt.Errorf("descriptors not listed: %w", err)
 	}
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
 		if err != nil {
-			return fmt.Errorf("list of descriptors: %w", err)
+			return fmt.Errorf("descriptors not listed: %w", err)
 		}
 		if fd <= answersFD {
 			continue
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err == unix.EBADF {
-			continue // it was the one of the list itself
+			continue // the descriptor of the list itself
 		}
 		if err != nil {
-			return fmt.Errorf("descriptor %d: %w", fd, err)
+			return fmt.Errorf("descriptor %d not read: %w", fd, err)
 		}
 		if flags&unix.FD_CLOEXEC == 0 {
-			_ = unix.Close(fd) // the descriptor is gone even after an error
+			_ = unix.Close(fd) // Linux closes the descriptor even if it returns an error
 		}
 	}
 	return nil
 }
 
-// ownFolder makes the working folder, which the parent made for this process
-// alone, the place for files that the library makes by itself. The variables
-// are set in memory, where the library's getenv finds them.
+// ownFolder makes the working folder HOME and TMPDIR, so that files of the
+// library land there. The parent made the folder for this process alone. The
+// variables are set in memory, where the library's getenv finds them.
 func ownFolder() error {
 	dir, err := os.Getwd()
 	if err != nil {
-		return fmt.Errorf("working folder: %w", err)
+		return fmt.Errorf("working folder unknown: %w", err)
 	}
 	return errors.Join(os.Setenv("HOME", dir), os.Setenv("TMPDIR", dir))
 }

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A refusal of the filter is an errno and not the end of the process, so that
-// a library that merely looks around goes on.
-//
-// The filter names what is refused, not what is allowed. WeCom's library is
-// closed: a list of its calls would rest on guesses, and a wrong guess would
-// stop the archive. The list is still complete for its purpose: no other
-// program, no other process, no signal to another process, no tracing, no
-// namespaces, no parts of the kernel that a library for HTTP and decryption
+// The filter lists the refused calls, not the allowed ones. WeCom's library is
+// closed, so a list of its calls would rest on guesses, and a wrong guess would
+// stop the archive. The refused calls are those that start programs, create
+// processes, signal, trace or slow down other processes, mount, or make
+// namespaces, and parts of the kernel that a library for HTTP and decryption
 // never uses.
+//
+// A refused call returns an errno. The process continues, so that a library can
+// handle the error.
 
-// neverCalls are refused with EPERM whatever their arguments are.
+// neverCalls are refused with EPERM, with any arguments.
 var neverCalls = append([]uint32{
 	// Other programs and processes.
 	unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_SETSID, unix.SYS_SETPGID,
@@ -42,9 +42,8 @@ var neverCalls = append([]uint32{
 	unix.SYS_ADJTIMEX, unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_VHANGUP,
 }, neverCallsHere...)
 
-// socketCalls make sockets. Without them the other calls have nothing to work
-// on: the process inherits no socket, and a descriptor of another process is
-// out of reach.
+// socketCalls make sockets. Calls that use sockets need no refusal then: the
+// process inherits no socket, and cannot take one from another process.
 var socketCalls = []uint32{unix.SYS_SOCKET, unix.SYS_SOCKETPAIR}
 
 // newNamespaces are the flags of clone that make namespaces.
@@ -55,8 +54,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 // of the caller's choice, or type into a terminal.
 var oddControls = []uint32{0x8901 /* FIOSETOWN */, unix.SIOCSPGRP, unix.TIOCSTI}
 
-// refuseCalls installs the filter for every thread of the process. The filter
-// also holds for threads that start later, and cannot be taken away.
+// refuseCalls installs the filter for every thread of the process, also for
+// threads that start later. The process cannot remove the filter.
 func refuseCalls(noSockets bool) error {
 	f := newFilter()
 	for _, nr := range neverCalls {
@@ -67,25 +66,25 @@ func refuseCalls(noSockets bool) error {
 			f.refuse(nr, unix.EPERM)
 		}
 	}
-	// Without clone3 libc falls back to clone, whose flags a filter can read:
-	// those of clone3 are in memory.
+	// clone3 has its flags in memory, where a filter cannot read them. After
+	// ENOSYS libc calls clone, which has them in an argument.
 	f.refuse(unix.SYS_CLONE3, unix.ENOSYS)
 	const thread = unix.CLONE_VM | unix.CLONE_THREAD
 	f.allowMasked(unix.SYS_CLONE, 0, thread|newNamespaces, thread)
 
-	// Go's runtime signals its own threads, and abort signals its own.
+	// Go's runtime and abort signal threads of their own process.
 	own := uint32(os.Getpid())
 	f.allowOnly(unix.SYS_KILL, 0, own)
 	f.allowOnly(unix.SYS_TGKILL, 0, own)
 	for _, nr := range []uint32{
 		unix.SYS_PRLIMIT64, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM, unix.SYS_SCHED_SETATTR,
 	} {
-		f.allowOnly(nr, 0, 0, own) // 0 is the caller
+		f.allowOnly(nr, 0, 0, own) // 0 means the caller
 	}
-	// The kernel signals the owner of a descriptor.
+	// The kernel signals the owner of a descriptor, which can be any process.
 	f.refuseIf(unix.SYS_FCNTL, 1, unix.F_SETOWN, unix.F_SETOWN_EX, unix.F_SETSIG)
 	f.refuseIf(unix.SYS_IOCTL, 1, oddControls...)
-	// What confine and the parent have set stays set.
+	// The settings of confine and of the parent must stay.
 	f.refuseIf(unix.SYS_PRCTL, 0, unix.PR_SET_DUMPABLE, unix.PR_SET_PDEATHSIG, unix.PR_SET_PTRACER)
 	return f.install()
 }
@@ -108,8 +107,9 @@ const (
 
 func refusedWith(errno unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(errno) }
 
-// newFilter ends the process at the call of another architecture, such as the
-// 32-bit calls of x86: their numbers mean other calls.
+// newFilter begins a program that ends the process at a call of another
+// architecture. The numbers of such a call, for example a 32-bit call of x86,
+// mean other calls.
 func newFilter() *filter {
 	f := new(filter)
 	f.load(architectureAt)
@@ -132,7 +132,8 @@ func (f *filter) load(offset uint32) { f.emit(unix.BPF_LD|unix.BPF_W|unix.BPF_AB
 
 func (f *filter) result(r uint32) { f.emit(unix.BPF_RET|unix.BPF_K, r, 0, 0) }
 
-// jumpIfEqual skips so many instructions if the loaded value is k or is not.
+// jumpIfEqual compares the loaded value with k. It skips ifTrue instructions if
+// they are equal, else ifFalse instructions.
 func (f *filter) jumpIfEqual(k uint32, ifTrue, ifFalse uint8) {
 	f.emit(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, k, ifTrue, ifFalse)
 }
@@ -153,8 +154,8 @@ func (f *filter) refuseIf(nr uint32, argument int, values ...uint32) {
 	f.match(nr, argument, values, refusedWith(unix.EPERM), allow)
 }
 
-// match reads the lower 32 bits of the argument. The kernel reads no more of
-// them: pids, options and commands are ints.
+// match compares the lower 32 bits of an argument. The kernel uses only those,
+// because pids, options and commands are ints.
 func (f *filter) match(nr uint32, argument int, values []uint32, equal, other uint32) {
 	f.jumpIfEqual(nr, 0, uint8(1+2*len(values)+1))
 	f.load(argumentsAt + 8*uint32(argument))
@@ -176,14 +177,12 @@ func (f *filter) allowMasked(nr uint32, argument int, mask, want uint32) {
 	f.result(refusedWith(unix.EPERM))
 }
 
-// install allows what no instruction has refused. With no_new_privs an
-// unprivileged process may install a filter, and no program that it starts
-// gains rights.
+// install ends the program with "allow" and gives it to the kernel. An
+// unprivileged process needs no_new_privs for that.
 func (f *filter) install() error {
 	f.result(allow)
-	// The calling thread needs the flag before the filter. The kernel then gives
-	// both to the other threads (TSYNC). main has locked this goroutine to its
-	// thread.
+	// Both calls must run on one thread, and init has locked this goroutine to its
+	// thread. TSYNC gives the filter and no_new_privs to the other threads.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}

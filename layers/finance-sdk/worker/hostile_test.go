@@ -16,13 +16,13 @@ import (
 
 const (
 	nobody = 65534
-	// tried is what the stand-in adds to the errno of an attempt.
+	// tried is the number that the stand-in adds to the errno of an attempt.
 	tried = 20000
 )
 
-// startHostile starts an initialised worker whose stand-in does what a hostile
-// library would try. The worker runs as an unprivileged user, as in Lambda,
-// and in an empty folder of its own, as its parent starts it.
+// startHostile starts a worker as an unprivileged user, as in Lambda, and in an
+// empty folder of its own, as its parent does. It then sends Hello and Init. The
+// worker's stand-in makes the attempts of a hostile library.
 func startHostile(t *testing.T, noSockets bool) *peer {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "hostile-")
@@ -52,7 +52,7 @@ func startHostile(t *testing.T, noSockets bool) *peer {
 	return p
 }
 
-// copied is a copy of a program that every user may run.
+// copied makes a copy that every user may run or load.
 func copied(t *testing.T, path string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hostile-")
@@ -87,9 +87,9 @@ func (p *peer) try(name string) syscall.Errno {
 	return syscall.Errno(failed.Code - tried)
 }
 
-// A hostile library cannot start a program, create a process, signal, trace or
-// read another process, mount, or use the kernel's rarer parts.
-func TestAHostileLibraryIsRefused(t *testing.T) {
+// The kernel refuses to start a program, to create a process, to signal, trace,
+// read or slow down another process, to mount, and to use its rarer parts.
+func TestFilterRefusesAHostileLibrary(t *testing.T) {
 	p := startHostile(t, false)
 	for _, name := range []string{
 		"execve", "execveat", "fork", "vfork", "clone",
@@ -107,17 +107,17 @@ func TestAHostileLibraryIsRefused(t *testing.T) {
 			t.Errorf("x32: got errno %d (%v), want EPERM", got, got)
 		}
 	}
-	// With ENOSYS libc falls back to clone, of which the filter sees the flags.
+	// After ENOSYS libc calls clone, whose flags the filter can read.
 	if got := p.try("clone3"); got != syscall.ENOSYS {
 		t.Errorf("clone3: got errno %d (%v), want ENOSYS", got, got)
 	}
 	if got := p.try("environ of parent"); got == 0 && os.Getuid() == 0 {
-		t.Error("environ of parent: the library read it")
+		t.Error("environ of parent: got success, want an error")
 	}
 }
 
-// What the library and Go's runtime need goes on working.
-func TestTheFilterAllowsWhatALibraryNeeds(t *testing.T) {
+// The library and Go's runtime need these calls.
+func TestFilterAllowsWhatALibraryNeeds(t *testing.T) {
 	p := startHostile(t, false)
 	for _, name := range []string{"thread", "kill self", "tgkill self", "socket", "socketpair", "executable memory", "small file", "own folder"} {
 		if name == "own folder" {
@@ -131,7 +131,7 @@ func TestTheFilterAllowsWhatALibraryNeeds(t *testing.T) {
 	}
 }
 
-func TestAHostileLibraryFindsLimits(t *testing.T) {
+func TestLimitsOfFilesAndDescriptors(t *testing.T) {
 	p := startHostile(t, false)
 	for name, want := range map[string]syscall.Errno{"large file": syscall.EFBIG, "many descriptors": syscall.EMFILE, "descriptors": 0} {
 		if got := p.try(name); got != want {
@@ -139,11 +139,11 @@ func TestAHostileLibraryFindsLimits(t *testing.T) {
 		}
 	}
 	if got := p.try("thread"); got != 0 {
-		t.Errorf("a thread afterwards: got errno %d (%v), want success", got, got)
+		t.Errorf("thread after the attempts: got errno %d (%v), want success", got, got)
 	}
 }
 
-func TestAWorkerWithoutSockets(t *testing.T) {
+func TestFilterRefusesSocketsOnRequest(t *testing.T) {
 	p := startHostile(t, true)
 	for _, name := range []string{"socket", "socketpair"} {
 		if got := p.try(name); got != syscall.EPERM {
@@ -157,9 +157,9 @@ func TestAWorkerWithoutSockets(t *testing.T) {
 	}
 }
 
-// The filter cannot judge the system calls of 32-bit programs: their numbers
-// mean other calls. Such a call ends the process.
-func TestASystemCallOf32BitsEndsTheWorker(t *testing.T) {
+// The numbers of 32-bit system calls mean other calls, so the filter cannot
+// judge them. Such a call ends the process.
+func TestSystemCallOf32BitsEndsTheWorker(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("only amd64 has the interrupt")
 	}
@@ -175,9 +175,9 @@ func TestASystemCallOf32BitsEndsTheWorker(t *testing.T) {
 	}
 }
 
-// A descriptor that the parent's parent left open reaches the worker's start,
-// and no further.
-func TestForeignDescriptorsAreClosedBeforeTheLibraryIsLoaded(t *testing.T) {
+// Lambda starts a function with descriptors that a worker could inherit. The
+// worker closes them before it loads the library.
+func TestForeignDescriptorsAreClosed(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestForeignDescriptorsAreClosedBeforeTheLibraryIsLoaded(t *testing.T) {
 	if got := p.try("descriptors"); got != 0 {
 		t.Errorf("got errno %d (%v), want no foreign descriptor", got, got)
 	}
-	// No process holds the writing end any more.
+	// The pipe ends when the last process has closed its writing end.
 	if n, err := r.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("read the pipe: got %d bytes and %v, want its end", n, err)
 	}

@@ -1,5 +1,5 @@
-// Go's runtime would keep files of the cgroup open, to follow its CPU limit.
-// One thread does the work here.
+// Go's runtime would keep files of the cgroup open to follow its CPU limit. The
+// worker uses one thread, so the limit does not matter.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -11,13 +11,13 @@
 //
 // Requests come on descriptor 3 and answers go to descriptor 4, in the frames
 // of shared/sdkproto. Standard output and error belong to the library, which
-// prints. The corpid and the secret come in the first request, never as an
+// prints. The corpid and the secret come in a request, never as an
 // argument or in the environment. The worker holds no AWS credential and no
 // private key. The worker ends when its requests end.
 //
-// Before the library is loaded, the worker takes from itself what the library
-// does not need: see confine and refuseCalls. The browser's worker for voice,
-// web/src/worker.ts, is another program.
+// Before the worker loads the library, it closes foreign descriptors and limits
+// itself: see closeInherited, confine and refuseCalls. The worker of the web
+// console, web/src/worker.ts, is unrelated.
 package main
 
 import (
@@ -57,8 +57,7 @@ func run(args []string) error {
 		if err := closeInherited(); err != nil {
 			return err
 		}
-		// The filter refuses new programs. The marks keep the pipes from a
-		// program that starts all the same: each pipe ends with this process.
+		// The pipes must end with this process, so no program may inherit them.
 		syscall.CloseOnExec(requestsFD)
 		syscall.CloseOnExec(answersFD)
 		w := newWorker(args[0], os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers"))

@@ -1,10 +1,9 @@
 /*
- * What a hostile library would try. The tests of the worker ask for the
- * attempts one by one, and expect the kernel to refuse them.
+ * The attempts of a hostile library. The tests of the worker request them one by
+ * one, and expect the kernel to refuse them.
  *
- * Each attempt returns 0 if it succeeded, else the errno. An attempt that
- * succeeds does no harm: it signals with signal 0, and a child that it creates
- * ends at once.
+ * Each attempt returns 0 after success, else the errno. A successful attempt is
+ * harmless: it sends signal 0, and a child process exits immediately.
  */
 #ifndef YUNDUO_STANDIN_HOSTILE_H
 #define YUNDUO_STANDIN_HOSTILE_H
@@ -41,7 +40,7 @@ enum {
 
 static int result(long r) { return r < 0 ? errno : 0; }
 
-/* A process was created: the child ends, the parent waits for it. */
+/* Ends the child process, and waits for it in the parent. */
 static int created(long pid)
 {
 	if (pid == 0)
@@ -72,7 +71,7 @@ static int try_fork(void) { return created(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 
 
 static int try_vfork(void)
 {
-	/* CLONE_VFORK without CLONE_VM: the child has memory of its own. */
+	/* Without CLONE_VM the child has its own memory. */
 	return created(syscall(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0));
 }
 
@@ -218,10 +217,11 @@ static int try_perf(void)
 static int try_userfaultfd(void) { return result(syscall(SYS_userfaultfd, 1 /* user mode only */)); }
 
 #ifdef __x86_64__
-/* The system calls of the x32 interface, which a filter by number could miss. */
+/* A system call of the x32 interface has another number, which a filter could
+ * miss. */
 static int try_x32(void) { return result(syscall(0x40000000L | SYS_getpid)); }
 
-/* getpid by the interrupt of 32-bit programs. */
+/* Calls getpid by the interrupt of 32-bit programs. */
 static int try_int80(void)
 {
 	long r = 20;
@@ -248,7 +248,7 @@ static int try_socketpair(void)
 	return result(r);
 }
 
-/* A loader needs memory that is written first and then executed. */
+/* A loader first writes memory, then executes it. */
 static int try_executable_memory(void)
 {
 	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -283,7 +283,7 @@ static int try_small_file(void)
 	return code;
 }
 
-/* The working folder is HOME and TMPDIR, and nothing is in it. */
+/* Succeeds if the working folder is empty, and is HOME and TMPDIR. */
 static int try_own_folder(void)
 {
 	char here[4096];
@@ -310,8 +310,9 @@ static int try_many_descriptors(void)
 	return code;
 }
 
-/* EEXIST if the process has a foreign descriptor. Beyond 4 the worker has only
- * the anonymous ones of Go's runtime (epoll, eventfd), which have no file type. */
+/* Returns EEXIST if the process has a foreign descriptor. Above 4 the worker has
+ * only the descriptors of Go's runtime (epoll, eventfd), which have no file
+ * type. */
 static int try_descriptors(void)
 {
 	struct stat s;
