@@ -6,7 +6,7 @@
 # otherwise; without a library that of most machines.
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
-GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid= -X github.com/yunduo-scrm/archive/shared/lambdamain.Version=$(VERSION)'
 # What runs on this machine shares the compiled packages with the functions.
 GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
@@ -14,6 +14,9 @@ GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 # a folder of another user.
 GOFLAGS  ?= -buildvcs=false
 export GOFLAGS
+
+# The version that functions log at their start and /health answers.
+VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect

@@ -120,7 +120,7 @@ func NewWorld(t *testing.T) *World {
 		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
-		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
+		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
 		MakePair: rsakey.Make, NewID: rand.Text, Now: w.Now,
 		TrustedIPs: []string{"203.0.113.9", "203.0.113.10"}, PublicURL: "https://archive.example.com",
 	}

@@ -284,6 +284,10 @@ var troubles = map[string]trouble{
 		words{"接口调用过于频繁，企业微信已限制调用。", "WeCom limits our calls because they are too frequent."},
 		words{"无需处理，系统会降低调用频率并自动继续。如果有其他程序使用同一个 Secret，请停用这些程序。", "No action is needed. The archive slows down and continues. If other programs use the same Secret, stop them."},
 	},
+	"refusal_share": {
+		words{"该企业近期被拒绝的 Secret 过多，系统暂缓向企业微信出示新的 Secret。", "WeCom refused too many Secrets of this company recently. The next try waits."},
+		words{"请核对第 2 步的 Secret 并保存正确的值。等待时间结束后，系统会自动重试，时间见设置信息中的 secret_next_try。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret_next_try."},
+	},
 	"address_budget": {
 		words{"近期被拒绝的 Secret 过多。为避免 IP 地址被企业微信封禁，系统已暂缓尝试。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
 		words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},

@@ -19,6 +19,7 @@ type Handlers struct {
 	Corps    Corps
 	Secrets  Secrets
 	Ledger   Ledger
+	Gate     Gate
 	SetAside SetAside
 	App      App
 	Checks   Checks
@@ -78,6 +79,11 @@ type Ledger interface {
 	// [decode.ReplayStarter] requests it; dispatch requests it too, 15 minutes
 	// after its creation.
 	CreateReplay(ctx context.Context, r decode.Replay) error
+}
+
+// Gate says when the archive secret is next shown to WeCom ([archive.Gate]).
+type Gate interface {
+	NextTry(ctx context.Context, a archive.Ask, s archive.Standing) (time.Time, error)
 }
 
 // SetAside lists records set aside.

@@ -38,6 +38,7 @@ type setupJSON struct {
 	UnmatchedMore     bool          `json:"unmatched_more"`
 	SecretMasked      *string       `json:"secret_masked"`
 	SecretSetAt       *string       `json:"secret_set_at"`
+	SecretNextTry     *string       `json:"secret_next_try"`
 	Callback          *callbackJSON `json:"callback"`
 	Enabled           bool          `json:"enabled"`
 	Steps             []stepJSON    `json:"steps"`
@@ -110,6 +111,12 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
 	if corp.SecretPrefix != "" {
 		j.SecretMasked = mask(corp.SecretPrefix)
+		ask := archive.Ask{Way: archive.Trusted, Corp: corp.ID, Registered: corp.CreatedAt, By: "pull"}
+		next, err := h.Gate.NextTry(ctx, ask, state.For(corp.SecretSetAt))
+		if err != nil {
+			return setupJSON{}, err
+		}
+		j.SecretNextTry = output.MomentOrNull(next)
 	}
 	pair, err := h.Secrets.Callback(ctx, corp.ID)
 	switch {
