@@ -1,5 +1,8 @@
 # Yunduo Archive. `make help` lists what there is to do.
 
+# The version that functions log at their start and /health answers.
+VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
+
 # One set of build flags for every binary: static, without paths of this
 # machine, the same bytes for the same commit.
 # The processor is that of the library in place (make layer), unless ARCH says
@@ -14,9 +17,6 @@ GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 # a folder of another user.
 GOFLAGS  ?= -buildvcs=false
 export GOFLAGS
-
-# The version that functions log at their start and /health answers.
-VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
