@@ -6,7 +6,7 @@
 # otherwise; without a library that of most machines.
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
-GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid='
+GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid= -X github.com/yunduo-scrm/archive/shared/lambdamain.Version=$(VERSION)'
 # What runs on this machine shares the compiled packages with the functions.
 GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 
@@ -14,6 +14,9 @@ GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
 # a folder of another user.
 GOFLAGS  ?= -buildvcs=false
 export GOFLAGS
+
+# The version that functions log at their start and /health answers.
+VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
@@ -63,7 +66,7 @@ build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
 	@test -f $(LIBRARY) || { echo "The vendor's library for $(ARCH) is not in place: fetch its package (layers/finance-sdk/README.md says where) and run make layer SDK=<the package> ARCH=$(ARCH)." >&2; exit 1; }
 	@mkdir -p $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk
-	@cp $(LIBRARY) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
+	@cp $(LIBRARY) $(wildcard $(LIBRARY).works-offline) $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/
 	@$(GO_BUILD) -o $(or $(ARTIFACTS_DIR),$(BUILD)/FinanceSdkLayer)/finance-sdk/worker ./layers/finance-sdk/worker
 .PHONY: build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction build-FinanceSdkLayer
 
@@ -117,7 +120,7 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 .PHONY: web
 web: ## Build the voice player, as a page and as a package (web/dist)
 	@$(SETUP) web
-	@$(MAKE) --no-print-directory web/node_modules/.package-lock.json
+	@$(MAKE) -s --no-print-directory web/node_modules/.package-lock.json
 	@cd web && $(NODE_PATH) npm run build --silent
 
 # npm writes the file last, so an interrupted installation is repeated.

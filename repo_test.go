@@ -110,7 +110,7 @@ var importRules = []struct {
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/secretstore$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/secretsmanager.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
-	{`^shared/wecomapi$`, `^shared/(archive|secret)$|^shared/archive/directory$`, ``,
+	{`^shared/wecomapi$`, `^shared/(archive|message|secret)$|^shared/archive/directory$`, ``,
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/lambdamain$`, `^shared/awslog$|^github\.com/aws/aws-lambda-go/|^github\.com/aws/aws-sdk-go-v2/(aws|config)$`, ``,
 		"the start of every function, and nothing of what it does"},
@@ -124,6 +124,8 @@ var importRules = []struct {
 		"the binding knows the vendor's functions and nothing of us"},
 	{`^layers/finance-sdk/`, `^shared/(financesdk|sdkproto|secret)$|^golang\.org/x/sys/`, ``,
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
+	{`^functions/api/internal/apitest$`, `.`, `^` + module + `shared/financesdk$`,
+		"the fixture of the API's tests runs the API on the local services"},
 	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|dynamostore|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^shared/archive/(pull|decode|media|directory|watch)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},
 	{`^cmd/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
@@ -162,7 +164,7 @@ func TestImports(t *testing.T) {
 
 func TestOnlyTestsImportTestPackages(t *testing.T) {
 	for _, f := range sources(t) {
-		if f.test || strings.HasPrefix(f.dir, "local/") || f.dir == "shared/archive/archivetest" {
+		if f.test || strings.HasPrefix(f.dir, "local/") || f.dir == "shared/archive/archivetest" || f.dir == "functions/api/internal/apitest" {
 			continue
 		}
 		for _, p := range imports(f) {

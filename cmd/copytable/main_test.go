@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 )
 
@@ -29,12 +30,12 @@ func items(t *testing.T, e end) map[string]map[string]types.AttributeValue {
 	return all
 }
 
-// Every item arrives with every kind of attribute as it was, however often it
-// is done.
-func TestCopy(t *testing.T) {
+// Every item arrives with every kind of attribute unchanged. A second copy
+// changes nothing.
+func TestCopyTable(t *testing.T) {
 	client := dynamodb.NewFromConfig(awstest.Config(t))
 	from, to := end{table: awstest.Table(t, "LedgerTable"), client: client}, end{table: awstest.Table(t, "LedgerTable"), client: client}
-	const many = 90 // more than a batch in some segment
+	const many = 90 // more than one batch of 25
 	for i := range many {
 		_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &from.table, Item: map[string]types.AttributeValue{
 			"pk":    &types.AttributeValueMemberS{Value: fmt.Sprint("ww", i%3)},
@@ -50,35 +51,36 @@ func TestCopy(t *testing.T) {
 	}
 	for range 2 {
 		if n, err := copyTable(t.Context(), from, to); err != nil || n != many {
-			t.Fatalf("got %d items, error %v; want %d", n, err, many)
+			t.Fatalf("got %d items and %v, want %d", n, err, many)
 		}
 	}
 	if got, want := items(t, to), items(t, from); !reflect.DeepEqual(got, want) || len(want) != many {
-		t.Errorf("got %d items that differ from the %d there were", len(got), len(want))
+		t.Errorf("got %d items, want the same %d as in the first table", len(got), len(want))
 	}
 }
 
-func TestFailureIsSaid(t *testing.T) {
+func TestCopyTableNamesTheTableOfAnError(t *testing.T) {
 	client := dynamodb.NewFromConfig(awstest.Config(t))
 	e := end{table: awstest.Table(t, "LedgerTable"), client: client}
-	if _, err := copyTable(t.Context(), end{table: "absent", client: client}, e); err == nil || !strings.Contains(err.Error(), "reading absent") {
-		t.Errorf("got %v, want the table named", err)
+	if _, err := copyTable(t.Context(), end{table: "absent", client: client}, e); err == nil || !strings.Contains(err.Error(), "read absent") {
+		t.Errorf("got %v, want an error with the table's name", err)
 	}
 }
 
 func TestArguments(t *testing.T) {
 	for name, args := range map[string][]string{
-		"nothing": nil, "no target": {"-from", "a"}, "the same": {"-from", "a", "-to", "a"}, "argument": {"-from", "a", "-to", "b", "now"},
+		"no flags": nil, "no target": {"-from", "a"}, "same table": {"-from", "a", "-to", "a"}, "extra argument": {"-from", "a", "-to", "b", "now"},
 	} {
-		if err := run(t.Context(), args, io.Discard); err == nil {
-			t.Errorf("%s: got no error", name)
+		if err := run(t.Context(), args, operator.Streams{Out: io.Discard, Progress: io.Discard}); err == nil {
+			t.Errorf("%s: got success, want an error", name)
 		}
 	}
 }
 
-// What docs/upgrades.md asks the stack for is there: resources by the ids that
-// SAM gives them, outputs, and every table but the one that is rebuilt.
-func TestUpgradesNamesWhatThereIs(t *testing.T) {
+// docs/upgrades.md names resources, by the ids that SAM gives them, and outputs.
+// The template has each of them. The document copies every table except
+// MessagesTable, which is rebuilt from the journal.
+func TestUpgradesNamesExistingResources(t *testing.T) {
 	read := func(name string) string {
 		b, err := os.ReadFile("../../" + name)
 		if err != nil {
@@ -98,24 +100,24 @@ func TestUpgradesNamesWhatThereIs(t *testing.T) {
 	}
 	asked := regexp.MustCompile(`\b(?:res (?:old|new)|out) (\w+)`).FindAllStringSubmatch(doc, -1)
 	if len(asked) < 15 {
-		t.Fatalf("found %d names only", len(asked))
+		t.Fatalf("names: got %d, want at least 15", len(asked))
 	}
 	for _, m := range asked {
 		if !known[m[1]] {
-			t.Errorf("docs/upgrades.md asks for %s, which the template has not", m[1])
+			t.Errorf("docs/upgrades.md names %s, which is not in the template", m[1])
 		}
 	}
 	loop := regexp.MustCompile(`for id in ((?:\w+Table ?)+);`).FindStringSubmatch(doc)
 	if loop == nil {
-		t.Fatal("docs/upgrades.md copies no tables")
+		t.Fatal("docs/upgrades.md: got no loop over tables")
 	}
 	order := strings.Fields(loop[1])
 	for _, m := range regexp.MustCompile(`(?m)^  (\w+Table):$`).FindAllStringSubmatch(template, -1) {
 		if m[1] != "MessagesTable" && !strings.Contains(loop[1], m[1]) {
-			t.Errorf("docs/upgrades.md leaves %s behind", m[1])
+			t.Errorf("docs/upgrades.md does not copy %s", m[1])
 		}
 	}
 	if order[0] != "LedgerTable" || order[len(order)-1] != "CorpsTable" {
-		t.Errorf("got order %v, want the ledger before, and the settings after all: a company without its head would begin a second chain", order)
+		t.Errorf("order: got %v, want the ledger first and the settings last: a company without its head would begin a second chain", order)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// line is one of a bill. In the short table it is added up with the others of
-// its group.
+// A line is one line of a bill. The short table shows the sum of each group of
+// lines.
 type line struct {
 	name   string
 	group  group
@@ -14,7 +14,7 @@ type line struct {
 	note   string
 }
 
-// group is a row of the short table.
+// A group is a row of the short table.
 type group int
 
 const (
@@ -26,37 +26,37 @@ const (
 	watching
 )
 
-// groupNames are in both languages of the READMEs, in the order above.
+// groupNames has the names of the groups, in the order above, for both READMEs.
 var groupNames = map[string][]string{
 	"en": {"NAT, internet traffic", "Secrets, keys", "Lambda, API Gateway, SQS", "DynamoDB", "S3", "Logs, metrics, alarms"},
 	"zh": {"NAT、公网流量", "Secrets Manager、KMS", "Lambda、API Gateway、SQS", "DynamoDB", "S3", "日志、指标、告警"},
 }
 
-// How a month is, and what the design sets.
+// Lengths of a month, and numbers of the design.
 const (
 	hours   = 730.0
 	minutes = hours * 60
 
-	// WeCom tells of new messages at most every 15 s. Companies are taken to
-	// chat 12 hours a day.
+	// WeCom sends at most one callback in 15 s about new messages. The estimate
+	// assumes that a company chats 12 hours a day.
 	callbackWindows = 30 * 12 * 3600 / 15
 	mostPerPage     = 1000
 
 	gb            = 1 << 30
-	partBytes     = 5 << 20 // of a file; a smaller one is a single write
-	filesPerRound = 10      // that one invocation of media fetches
-	controlKB     = 6       // of an invocation behind NAT: SQS, Secrets Manager
-	sendsPerBatch = 10      // of dispatch; all others send one by one
+	partBytes     = 5 << 20 // size of a file's part; a smaller file is one write
+	filesPerRound = 10      // files that one invocation of media fetches
+	controlKB     = 6       // traffic of an invocation behind NAT: SQS, Secrets Manager
+	sendsPerBatch = 10      // only dispatch sends in batches
 	secretsPer    = 3       // archive secret, callback pair, private key
-	namesPerAsk   = 5       // write units of an inspection
+	unitsPerCheck = 5       // write units of an inspection
 
-	// Lambda asks a queue by five connections at least, each of which waits 20
-	// seconds for a message, and pays for what it asks in vain.
+	// Lambda polls each queue on at least five connections. Each poll waits 20
+	// seconds for a message, and an empty poll is billed too.
 	emptyPolls = 5 * 60 / 20 * minutes
 )
 
-// The counts of the template, and its lifecycle of both buckets: a test holds
-// them against it.
+// Counts of the template, and the lifecycle of its buckets. A test compares them
+// with template.yaml.
 const (
 	kmsKeys         = 3
 	queues          = 4
@@ -66,17 +66,18 @@ const (
 	movesAbove      = 128 << 10
 )
 
-// bill estimates a month. Its lines are the same for every usage.
+// bill estimates one month. Every usage gives lines with the same names.
 func (b *book) bill(u usage) []line {
 	perCorp := u.messages / u.corps
-	// Messages come at random: a window has some with this probability, and
-	// then they are a page.
+	// The model takes messages as random. The expression is the probability that
+	// a window of 15 s has at least one message, and so makes one page.
 	windows := callbackWindows * u.corps
 	pages := math.Max(windows*(1-math.Exp(-perCorp/callbackWindows)), u.messages/mostPerPage)
 	perPage := u.messages / math.Max(pages, 1)
 	callbacks := math.Min(pages, windows)
-	// The timer asks every minute, and every fifth where callbacks come, which
-	// is where there is enough to say.
+	// The timer pulls every minute, or every 5 minutes for a company with
+	// callbacks. The model takes a company as one with callbacks if messages fill
+	// more than a tenth of the windows.
 	timed := minutes * u.corps
 	if perCorp > callbackWindows/10 {
 		timed /= 5
@@ -89,7 +90,7 @@ func (b *book) bill(u usage) []line {
 	reads := u.messages*b.seen("reads_per_message") + fileReads
 	inspections := reads * b.seen("inspections_per_read")
 
-	// Every request is an invocation of its own.
+	// Every request is one invocation.
 	request, second := b.price("lambda_request"), b.price("lambda_gb_second_x86_64")
 	lambda := func(function string, n, seconds float64) float64 {
 		return n*request + seconds*b.memory(function+"Function")*second
@@ -101,7 +102,7 @@ func (b *book) bill(u usage) []line {
 
 	tableGB := u.messages * u.months * b.seen("bytes_per_message_table") / gb
 	journalGB := u.messages * b.seen("bytes_per_message_journal") / gb
-	// What is small stays where it is: moving it would not pay.
+	// Small objects stay in the standard class: their move costs more than it saves.
 	storage, moved := 0.0, 0.0
 	keep := func(monthly, objects, bytes float64) {
 		old := math.Max(u.months-infrequentAfter, 0)
@@ -115,10 +116,10 @@ func (b *book) bill(u usage) []line {
 	keep(journalGB, pages, perPage*b.seen("bytes_per_message_journal"))
 	keep(u.mediaGB, files, fileBytes)
 
-	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sent
-		2*(pulls+pages+rounds+inspections) + // received, deleted
-		queues*emptyPolls + 2*minutes // in vain, and how long two of them are
-	secrets := pulls + rounds + inspections + pages*0.05 // keys are held in memory for minutes
+	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sends
+		2*(pulls+pages+rounds+inspections) + // receives and deletes
+		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
+	secrets := pulls + rounds + inspections + pages*0.05 // decode keeps keys in memory for minutes
 	logGB := (pulls + pages + minutes + callbacks + reads + rounds + inspections) * b.seen("log_bytes_per_invocation") / gb
 	natGB := u.mediaGB + journalGB + (pulls+pages+rounds+inspections)*controlKB/1024/1024
 	outGB := (reads*b.seen("bytes_per_answer") + fileReads*fileBytes) / gb
@@ -148,7 +149,7 @@ func (b *book) bill(u usage) []line {
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + namesPerAsk*inspections) * write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections) * write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*6 + u.messages*0.5 + reads*8) * read, "ticks, pulls, lists, reading"},
 		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},

@@ -28,7 +28,7 @@ func total(t *testing.T, args ...string) float64 {
 	t.Helper()
 	m := sumLine.FindStringSubmatch(output(t, args...))
 	if m == nil {
-		t.Fatal("there is no sum")
+		t.Fatal("output: got no sum")
 	}
 	v, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {
@@ -37,8 +37,7 @@ func total(t *testing.T, args ...string) float64 {
 	return v
 }
 
-// Whoever has more of anything pays more, and a million messages cost less the
-// more there are.
+// More of anything costs more. A million messages cost less in a larger archive.
 func TestMoreCostsMore(t *testing.T) {
 	base := total(t)
 	for _, args := range [][]string{
@@ -52,12 +51,12 @@ func TestMoreCostsMore(t *testing.T) {
 		t.Errorf("got %.2f for 100 times the messages, want less than 100 times %.2f", hundred, one)
 	}
 	if got := total(t, "-messages", "0", "-media-gb", "0"); got <= 0 || got >= base {
-		t.Errorf("got %.2f for nothing, want more than 0 and less than %.2f", got, base)
+		t.Errorf("no messages: got %.2f, want more than 0 and less than %.2f", got, base)
 	}
 }
 
-// The issue's lines are there, and what the numbers are worth is said.
-func TestLines(t *testing.T) {
+// The output has the promised lines, and says that prices were not checked.
+func TestOutputHasThePromisedLines(t *testing.T) {
 	got := output(t)
 	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
 		if !strings.Contains(got, want) {
@@ -66,7 +65,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestWrongArguments(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		want string
@@ -88,7 +87,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// copyOf is a folder with copies of those files, in which a word is replaced.
+// copyOf copies the files into a new folder and replaces the first old in each by
+// new.
 func copyOf(t *testing.T, old, new string, names ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,23 +109,23 @@ func copyOf(t *testing.T, old, new string, names ...string) string {
 
 var files = []string{"docs/prices.json", "docs/measured.json", "template.yaml"}
 
-// A file that lacks a number is named, not taken as nought.
-func TestMissingNumber(t *testing.T) {
+// A missing number is an error with its name. It does not count as 0.
+func TestMissingNumberIsNamed(t *testing.T) {
 	for old, new := range map[string]string{`"nat_gb"`: "nat_gigabyte", `"pull_seconds"`: "pull_minutes", "\n  InspectFunction:": "Lookup"} {
 		name := strings.Trim(old, "\"\n :")
 		dir := copyOf(t, old, strings.Replace(old, name, new, 1), files...)
 		for _, args := range [][]string{{"-root", dir}, {"-root", dir, "-write"}} {
 			err := run(args, &bytes.Buffer{})
 			if err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("%v: got %v, want %s named", args, err, name)
+				t.Errorf("%v: got %v, want an error with %s", args, err, name)
 			}
 		}
 	}
 }
 
-// What a function may use and what a file is decide what is paid: memory is
-// the template's, and only large objects move to cheaper storage.
-func TestModel(t *testing.T) {
+// The bill uses the memory sizes of the template. Only large objects move to
+// cheaper storage.
+func TestBillFollowsMemoryAndObjectSize(t *testing.T) {
 	bill := func(dir string, u usage) map[string]float64 {
 		t.Helper()
 		in, err := readInputs(dir)
@@ -145,26 +145,26 @@ func TestModel(t *testing.T) {
 	u := usage{messages: 1e6, mediaGB: 20, corps: 10, nats: 1, months: 12}
 	base := bill(root, u)
 	if larger := bill(copyOf(t, "MemorySize: 256", "MemorySize: 512", files...), u); larger["Lambda dispatch"] <= base["Lambda dispatch"] {
-		t.Errorf("got %.4f for twice the memory, want more than %.4f", larger["Lambda dispatch"], base["Lambda dispatch"])
+		t.Errorf("twice the memory: got %.4f, want more than %.4f", larger["Lambda dispatch"], base["Lambda dispatch"])
 	}
 	small := bill(copyOf(t, `"bytes_per_file": {"value": 524288`, `"bytes_per_file": {"value": 100000`, files...), u)
 	if small["S3 storage"] <= base["S3 storage"] {
-		t.Errorf("got %.4f where files are too small to move, want more than %.4f", small["S3 storage"], base["S3 storage"])
+		t.Errorf("small files: got %.4f, want more than %.4f", small["S3 storage"], base["S3 storage"])
 	}
-	// Full pages are large enough.
+	// Full pages are large enough to move, and small pages are not.
 	full, slow := usage{messages: 1e8, corps: 1, nats: 1, months: 12}, usage{messages: 1e8, corps: 10000, nats: 1, months: 12}
 	if a, b := bill(root, full)["S3 storage"], bill(root, slow)["S3 storage"]; a >= b {
-		t.Errorf("got %.2f for full pages, want less than the %.2f of small ones, which stay", a, b)
+		t.Errorf("full pages: got %.2f, want less than the %.2f of small pages", a, b)
 	}
 	young := u
 	young.months = 3
 	if a, b := bill(root, young)["S3 requests"], base["S3 requests"]; a >= b {
-		t.Errorf("got %.4f before anything moves, want less than %.4f", a, b)
+		t.Errorf("before the first move: got %.4f, want less than %.4f", a, b)
 	}
 }
 
-// The files say when and how, and hold no price that nobody reads.
-func TestFiles(t *testing.T) {
+// The JSON files contain their date and sources, and no unused price.
+func TestJSONFiles(t *testing.T) {
 	in, err := readInputs(root)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestFiles(t *testing.T) {
 		t.Helper()
 		for name, v := range numbers {
 			if !regexp.MustCompile(`^(`+sources+`)(:| \(|$)`).MatchString(v.Source) || v.Value <= 0 {
-				t.Errorf("%s: %s is %v from %q, want a number from one of %s", file, name, v.Value, v.Source, sources)
+				t.Errorf("%s: %s: got %v from %q, want a number from one of %s", file, name, v.Value, v.Source, sources)
 			}
 		}
 	}
@@ -197,13 +197,13 @@ func TestFiles(t *testing.T) {
 		check(region, r.Prices, "list|seen|derived")
 		for name := range r.Prices {
 			if !strings.Contains(string(source), strconv.Quote(name)) {
-				t.Errorf("prices.json: %s: nobody reads %s", region, name)
+				t.Errorf("prices.json: %s: got %s, which bill.go does not use", region, name)
 			}
 		}
 	}
 }
 
-// The documents hold the tables as they are computed today.
+// The tables in the documents equal the computed tables.
 func TestDocumentsAreCurrent(t *testing.T) {
 	in, err := readInputs(root)
 	if err != nil {
@@ -219,7 +219,7 @@ func TestDocumentsAreCurrent(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want, err := fill(string(b), parts); err != nil || want != string(b) {
-			t.Errorf("%s is older than its numbers (error %v): go run ./cmd/cost -write", name, err)
+			t.Errorf("%s: got outdated tables (error %v): run go run ./cmd/cost -write", name, err)
 		}
 	}
 	dir := copyOf(t, "| **", "| old **", append(files, "docs/cost.md", "README.md", "README.zh-CN.md")...)
@@ -230,13 +230,13 @@ func TestDocumentsAreCurrent(t *testing.T) {
 		got, err := os.ReadFile(filepath.Join(dir, name))
 		want, err2 := os.ReadFile(filepath.Join(root, name))
 		if err != nil || err2 != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s: not written as it is", name)
+			t.Errorf("%s: got another text than the current document", name)
 		}
 	}
 }
 
-// What the bill takes from the template is what the template has.
-func TestTemplateAgrees(t *testing.T) {
+// The counts in bill.go equal those of the template.
+func TestCountsEqualTheTemplate(t *testing.T) {
 	b, err := os.ReadFile(root + "/template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestTemplateAgrees(t *testing.T) {
 	text := string(b)
 	count := func(re string) int { return len(regexp.MustCompile(re).FindAllString(text, -1)) }
 	if got := count(`(?m)^    Type: AWS::KMS::Key$`); got != kmsKeys {
-		t.Errorf("the template has %d keys, the bill %d", got, kmsKeys)
+		t.Errorf("keys: got %d in the template, want the bill's %d", got, kmsKeys)
 	}
 	metricsSource, err := os.ReadFile(root + "/functions/dispatch/metrics.go")
 	if err != nil {
@@ -255,17 +255,17 @@ func TestTemplateAgrees(t *testing.T) {
 		own[m[1]+m[2]] = true
 	}
 	if got := len(own) + count(`MetricValue: "1"`); got != ownMetrics {
-		t.Errorf("%d metrics are written, the bill has %d", got, ownMetrics)
+		t.Errorf("own metrics: got %d, want the bill's %d", got, ownMetrics)
 	}
 	alarms := count(`(?m)^      MetricName: `) + count(`(?m)^            Metric: \{`)
 	if alarms != alarmMetrics {
-		t.Errorf("alarms watch %d metrics, the bill has %d", alarms, alarmMetrics)
+		t.Errorf("metrics of alarms: got %d, want the bill's %d", alarms, alarmMetrics)
 	}
-	if got := count(`(?m)^    Type: AWS::SQS::Queue$`); got != 2*queues { // each with its dead letters
-		t.Errorf("the template has %d queues, the bill twice %d", got, queues)
+	if got := count(`(?m)^    Type: AWS::SQS::Queue$`); got != 2*queues { // each queue has one for dead letters
+		t.Errorf("queues: got %d, want twice the bill's %d", got, queues)
 	}
 	moves := fmt.Sprintf(`ObjectSizeGreaterThan: "%d"\s+Transitions: \[\{StorageClass: STANDARD_IA, TransitionInDays: %d\}\]`, movesAbove, infrequentAfter*30)
 	if got := count(moves); got != 2 {
-		t.Errorf("%d buckets move what is large after %d months, want both", got, infrequentAfter)
+		t.Errorf("lifecycle: got %d buckets that move large objects after %d months, want 2", got, infrequentAfter)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// tableRows are the usages of the tables.
-var tableRows = []usage{
+// columns holds the usage of each column of the tables.
+var columns = []usage{
 	{1e6, 20, 10, 1, 12},
 	{1e7, 200, 50, 1, 12},
 	{1e8, 2000, 200, 2, 12},
@@ -17,7 +17,7 @@ var tableRows = []usage{
 // The regions of the tables.
 const global, china = "us-east-1", "cn-north-1"
 
-// documents are the parts of documents that are computed.
+// documents computes the tables of each document.
 func documents(in inputs) (map[string][]string, error) {
 	var parts [3]string
 	bills := make(map[string][][]line)
@@ -26,7 +26,7 @@ func documents(in inputs) (map[string][]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, u := range tableRows {
+		for _, u := range columns {
 			bills[region] = append(bills[region], b.bill(u))
 		}
 		if err := b.missing(); err != nil {
@@ -42,10 +42,11 @@ func documents(in inputs) (map[string][]string, error) {
 	}, nil
 }
 
-// The parts of a document lie between these marks, in their order.
+// These marks enclose each computed table of a document.
 const begin, end = "<!-- make cost -->\n\n", "\n<!-- end -->\n"
 
-// writeDocuments puts the parts of every document in place.
+// writeDocuments writes the tables of every document. After a crash some
+// documents are new; run the command again.
 func writeDocuments(root string, in inputs) error {
 	all, err := documents(in)
 	if err != nil {
@@ -70,23 +71,23 @@ func writeDocuments(root string, in inputs) error {
 func fill(text string, parts []string) (string, error) {
 	pieces := strings.Split(text, begin)
 	if len(pieces) != len(parts)+1 {
-		return "", fmt.Errorf("has %d places for %d tables", len(pieces)-1, len(parts))
+		return "", fmt.Errorf("got %d marks for %d tables", len(pieces)-1, len(parts))
 	}
 	for i, part := range parts {
 		_, after, ok := strings.Cut(pieces[i+1], end)
 		if !ok {
-			return "", errors.New("a place for a table has no end")
+			return "", errors.New("end mark of a table missing")
 		}
 		pieces[i+1] = part + end + after
 	}
 	return strings.Join(pieces, begin), nil
 }
 
-// longTable has the bills side by side, line by line.
+// longTable shows every line of the bills, with one column for each usage.
 func longTable(currency string, bills [][]line) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "| %s a month |", currency)
-	for _, u := range tableRows {
+	for _, u := range columns {
 		fmt.Fprintf(&out, " %.0f million messages, %.0f GB of media, %.0f companies |", u.messages/1e6, u.mediaGB, u.corps)
 	}
 	out.WriteString("\n|---|---:|---:|---:|\n")
@@ -94,11 +95,11 @@ func longTable(currency string, bills [][]line) string {
 		row(&out, l.name, func(j int) float64 { return bills[j][i].amount })
 	}
 	row(&out, "**sum**", func(j int) float64 { return sum(bills[j]) })
-	row(&out, "per million messages", func(j int) float64 { return sum(bills[j]) / tableRows[j].messages * 1e6 })
+	row(&out, "per million messages", func(j int) float64 { return sum(bills[j]) / columns[j].messages * 1e6 })
 	return out.String()
 }
 
-// shortTable has a row for each group of lines.
+// shortTable shows one row for each group of lines.
 func shortTable(language string, bills map[string][][]line) string {
 	heading, total, totalChina := "USD a month", "**sum**", "**the same in Beijing, CNY**"
 	column := func(u usage) string {
@@ -116,7 +117,7 @@ func shortTable(language string, bills map[string][][]line) string {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "| %s |", heading)
-	for _, u := range tableRows {
+	for _, u := range columns {
 		fmt.Fprintf(&out, " %s |", column(u))
 	}
 	out.WriteString("\n|---|---:|---:|---:|\n")
@@ -138,7 +139,7 @@ func shortTable(language string, bills map[string][][]line) string {
 
 func row(out *strings.Builder, name string, amount func(j int) float64) {
 	fmt.Fprintf(out, "| %s |", name)
-	for j := range tableRows {
+	for j := range columns {
 		if strings.HasPrefix(name, "**") {
 			fmt.Fprintf(out, " **%.0f** |", amount(j))
 		} else {
@@ -155,7 +156,7 @@ func sum(lines []line) (total float64) {
 	return total
 }
 
-// sources lists which numbers were measured and which were not.
+// sources lists the names of the numbers by their source.
 func sources(measured map[string]number) string {
 	var out strings.Builder
 	for _, s := range []struct{ source, text string }{

@@ -1,10 +1,10 @@
-// Command cost estimates a month's bill of the archive, line by line, from
-// what was measured (docs/measured.json), prices (docs/prices.json) and the
-// memory of the functions (template.yaml). The two files carry their date and
-// say where each number comes from; neither is read from AWS.
+// Command cost estimates the archive's bill of a month, line by line. It uses
+// measurements (docs/measured.json), prices (docs/prices.json) and the memory of
+// the functions (template.yaml). The two JSON files contain their date and the
+// source of each number. The command reads nothing from AWS.
 //
-// With -write it puts the tables of docs/cost.md and both READMEs in place
-// again; a test says when that is due.
+// With -write it writes the tables of docs/cost.md and of both READMEs. A test
+// fails while they are out of date.
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(args []string, out io.Writer) error {
 	f.Float64Var(&u.mediaGB, "media-gb", 10, "GB of media a month")
 	f.Float64Var(&u.corps, "corps", 10, "companies")
 	f.Float64Var(&u.nats, "nats", 1, "NAT gateways with addresses, 1 or 2")
-	f.Float64Var(&u.months, "months", 12, "months for which messages have been kept: storage is never given back")
+	f.Float64Var(&u.months, "months", 12, "months of messages in storage; the archive never deletes")
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
 	rewrite := f.Bool("write", false, "write the tables for 1, 10 and 100 million messages into the documents")
@@ -66,7 +66,7 @@ func run(args []string, out io.Writer) error {
 	if err := b.missing(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%-34s %14s  %s\n", "a month, "+b.currency, "", "how much of it")
+	fmt.Fprintf(out, "%-34s %14s  %s\n", "a month, "+b.currency, "", "quantity")
 	for _, l := range lines {
 		fmt.Fprintf(out, "%-34s %14.2f  %s\n", l.name, l.amount, l.note)
 	}
@@ -79,7 +79,7 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
-// named are the numbers whose source begins with that.
+// named lists the names of the numbers whose source begins with source.
 func named(numbers map[string]number, source string) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
@@ -90,7 +90,7 @@ func named(numbers map[string]number, source string) []string {
 	return names
 }
 
-// inputs are what a bill is made of.
+// inputs holds the numbers of a bill.
 type inputs struct {
 	prices   pricesFile
 	measured measuredFile
@@ -105,7 +105,7 @@ func readInputs(root string) (in inputs, err error) {
 	if err != nil {
 		return in, err
 	}
-	// The parameter without a default changes nothing that is read here.
+	// JwtIssuer has no default. Its value does not change the memory sizes.
 	stack, err := template.Read(source, template.Options{
 		StackName: "cost", Region: "us-east-1", QueueEndpoint: "http://localhost", Parameters: map[string]string{"JwtIssuer": "https://localhost"},
 	})
@@ -122,7 +122,7 @@ func readInputs(root string) (in inputs, err error) {
 func (in inputs) book(region string) (*book, error) {
 	list, ok := in.prices.Regions[region]
 	if !ok {
-		return nil, fmt.Errorf("docs/prices.json has no prices of %s: add a block with the same names", region)
+		return nil, fmt.Errorf("docs/prices.json has no prices of %s: add a block with the names of another region", region)
 	}
 	return &book{currency: list.Currency, prices: list.Prices, measured: in.measured.Values, functions: in.memory}, nil
 }
@@ -153,14 +153,15 @@ type measuredFile struct {
 	Values  map[string]number
 }
 
-// number is one and where it comes from. Sources begin with list, seen or
-// derived for prices, and with measured, derived or assumed for the rest.
+// A number has a value and its source. The source of a price begins with list,
+// seen or derived. Other sources begin with measured, derived or assumed.
 type number struct {
 	Value  float64
 	Source string
 }
 
-// usage is what is billed for.
+// usage is the input of a bill: messages and media a month, companies, NAT
+// gateways, and the months since the start.
 type usage struct{ messages, mediaGB, corps, nats, months float64 }
 
 func (u usage) check() error {
@@ -182,7 +183,7 @@ func (u usage) check() error {
 	return errors.Join(errs...)
 }
 
-// book looks numbers up, and remembers those that are not there.
+// A book looks up numbers and collects the names of missing ones.
 type book struct {
 	currency         string
 	prices, measured map[string]number
@@ -202,7 +203,7 @@ func (b *book) seen(name string) float64 {
 	return v.Value
 }
 
-// memory of a function, in GB.
+// memory is the memory of a function, in GB.
 func (b *book) memory(function string) float64 {
 	v, ok := b.functions[function]
 	b.note(ok, "template.yaml: "+function)
@@ -219,5 +220,5 @@ func (b *book) missing() error {
 	if len(b.absent) == 0 {
 		return nil
 	}
-	return fmt.Errorf("not there: %s", strings.Join(b.absent, ", "))
+	return fmt.Errorf("numbers missing: %s", strings.Join(b.absent, ", "))
 }

@@ -19,14 +19,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	smtypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 )
 
-// settle is how long to wait once settings and ledger are gone. Nothing begins
-// for a company without them, whatever waits in the queues; what had begun has
-// ended after it, since it is longer than any function runs.
+// settle is the pause between the two passes. After the first pass the company
+// has no settings and no ledger, so no function begins work for it, whatever
+// the queues still hold. settle is longer than any function may run, so all
+// earlier work has ended too.
 const settle = 6 * time.Minute
 
-// eraser does one job.
+// An eraser does one job.
 type eraser struct {
 	job
 	dynamo  *dynamodb.Client
@@ -34,11 +37,10 @@ type eraser struct {
 	secrets *secretsmanager.Client
 	now     func() time.Time
 	sleep   func(context.Context, time.Duration) error
-	naming  bool // not only counting what is there: what is left is named
+	naming  bool // collect the names of object versions, besides counting them
 }
 
-// erase counts, or erases: everything, then what was written meanwhile by
-// whatever was still running, and then it looks once more.
+// erase counts, or erases in two passes and then looks for what is left.
 func (e eraser) erase(ctx context.Context) (receipt, error) {
 	r := e.newReceipt()
 	order, err := e.examine(ctx, &r)
@@ -49,7 +51,9 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 		return r, err
 	}
 	if err := e.sleep(ctx, settle); err != nil {
-		return r, fmt.Errorf("erased once, and interrupted before what was still running had ended, so run it again: %w", err)
+		// True here: the first pass is done, and a function that was running may
+		// have written since.
+		return r, fmt.Errorf("interrupted between the two passes, so run it again: %w", err)
 	}
 	if err := e.pass(ctx, order, &r); err != nil {
 		return r, err
@@ -87,8 +91,9 @@ func (e eraser) newReceipt() receipt {
 	}
 }
 
-// examine finds settings and ledger among the tables, so that they come last,
-// and refuses a company that is still pulled: its messages would come again.
+// examine orders the tables: the ledger second to last, the settings last. It
+// refuses a company that is switched on, because pull would store its messages
+// again.
 func (e eraser) examine(ctx context.Context, r *receipt) (order []string, err error) {
 	var last []string
 	for _, table := range e.tables {
@@ -113,7 +118,7 @@ func (e eraser) examine(ctx context.Context, r *receipt) (order []string, err er
 				Hash string `dynamodbav:"hash"`
 			}
 			if err := attributevalue.UnmarshalMap(chain, &h); err != nil {
-				return nil, fmt.Errorf("reading the head of the chain: %w", err)
+				return nil, fmt.Errorf("read the head of the chain: %w", err)
 			}
 			r.Head = &head{h.Last, h.Rows, h.Hash}
 			last = slices.Insert(last, 0, table)
@@ -132,12 +137,12 @@ func (e eraser) item(ctx context.Context, table, sk string) (map[string]types.At
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", table, err)
+		return nil, fmt.Errorf("read %s: %w", table, err)
 	}
 	return out.Item, nil
 }
 
-// pass goes over everything once, erasing it if that is the job.
+// pass counts everything of the company, and erases it if the job is confirmed.
 func (e eraser) pass(ctx context.Context, order []string, r *receipt) error {
 	for _, bucket := range e.buckets {
 		if err := e.bucket(ctx, bucket, r); err != nil {
@@ -159,11 +164,25 @@ type version struct {
 	id string
 }
 
-// bucket erases every version of every object, the marks of deleted ones, and
-// uploads that were never finished. What is locked is left.
+// bucket counts and erases versions of objects and unfinished uploads.
 func (e eraser) bucket(ctx context.Context, bucket string, r *receipt) error {
+	n := r.Buckets[bucket]
+	if err := e.allVersions(ctx, bucket, &n, r); err != nil {
+		return err
+	}
+	if err := e.uploads(ctx, bucket, &n); err != nil {
+		return err
+	}
+	r.Buckets[bucket] = n
+	return nil
+}
+
+// allVersions erases every version of every object, delete markers included.
+// Locked versions stay.
+func (e eraser) allVersions(ctx context.Context, bucket string, n *count, r *receipt) error {
 	prefix := e.corp + "/"
-	n, counted := r.Buckets[bucket], maps.Clone(r.refused)
+	// An earlier pass has counted the objects whose deletion S3 refused.
+	counted := maps.Clone(r.refused)
 	pages := s3.NewListObjectVersionsPaginator(e.s3, &s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -173,6 +192,9 @@ func (e eraser) bucket(ctx context.Context, bucket string, r *receipt) error {
 		var ids []s3types.ObjectIdentifier
 		add := func(key, id *string, bytes int64) {
 			ids = append(ids, s3types.ObjectIdentifier{Key: key, VersionId: id})
+			if e.naming {
+				r.versions = append(r.versions, version{object{bucket, *key}, aws.ToString(id)})
+			}
 			if _, again := counted[object{bucket, *key}]; !again {
 				n.Versions++
 				n.Bytes += bytes
@@ -184,39 +206,42 @@ func (e eraser) bucket(ctx context.Context, bucket string, r *receipt) error {
 		for _, m := range page.DeleteMarkers {
 			add(m.Key, m.VersionId, 0)
 		}
-		if e.naming {
-			for _, id := range ids {
-				r.versions = append(r.versions, version{object{bucket, *id.Key}, aws.ToString(id.VersionId)})
-			}
-		}
-		if e.confirmed && len(ids) > 0 {
-			if err := e.deleteVersions(ctx, bucket, ids, r); err != nil {
-				return err
-			}
+		if err := e.deleteVersions(ctx, bucket, ids, r); err != nil {
+			return err
 		}
 	}
-	uploads := s3.NewListMultipartUploadsPaginator(e.s3, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &prefix})
-	for uploads.HasMorePages() {
-		page, err := uploads.NextPage(ctx)
+	return nil
+}
+
+// uploads aborts uploads that were never finished.
+func (e eraser) uploads(ctx context.Context, bucket string, n *count) error {
+	prefix := e.corp + "/"
+	pages := s3.NewListMultipartUploadsPaginator(e.s3, &s3.ListMultipartUploadsInput{Bucket: &bucket, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
+		n.Uploads += len(page.Uploads)
+		if !e.confirmed {
+			continue
+		}
 		for _, u := range page.Uploads {
-			n.Uploads++
-			if !e.confirmed {
-				continue
-			}
 			_, err := e.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: u.Key, UploadId: u.UploadId})
 			if absent := (*s3types.NoSuchUpload)(nil); err != nil && !errors.As(err, &absent) {
 				return err
 			}
 		}
 	}
-	r.Buckets[bucket] = n
 	return nil
 }
 
+// deleteVersions deletes versions if the job is confirmed, and records the
+// objects whose deletion S3 refused.
 func (e eraser) deleteVersions(ctx context.Context, bucket string, ids []s3types.ObjectIdentifier, r *receipt) error {
+	if !e.confirmed || len(ids) == 0 {
+		return nil
+	}
 	in := &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &s3types.Delete{Objects: ids, Quiet: aws.Bool(true)}}
 	if e.bypass {
 		in.BypassGovernanceRetention = aws.Bool(true)
@@ -231,15 +256,15 @@ func (e eraser) deleteVersions(ctx context.Context, bucket string, ids []s3types
 	return nil
 }
 
-// locks names the versions that are left, each with the kind of its lock and
-// when that ends, or with S3's refusal if there is none or it cannot be read.
+// locks names each version that is left, with the kind and the end of its
+// lock. Without a readable lock the reason is S3's error code.
 func (e eraser) locks(ctx context.Context, left []version, refused map[object]string) []string {
 	names := make([]string, len(left))
 	var group errgroup.Group
 	group.SetLimit(16)
 	for i, v := range left {
 		group.Go(func() error {
-			why := cmp.Or(refused[v.object], "written at the end")
+			why := cmp.Or(refused[v.object], "written after the second pass")
 			out, err := e.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &v.bucket, Key: &v.key, VersionId: &v.id})
 			if err == nil && out.ObjectLockRetainUntilDate != nil {
 				why = fmt.Sprintf("%s lock until %s", out.ObjectLockMode, out.ObjectLockRetainUntilDate.UTC().Format(time.RFC3339))
@@ -252,8 +277,9 @@ func (e eraser) locks(ctx context.Context, left []version, refused map[object]st
 	return names
 }
 
-// table erases the items whose partition is the company, or begins with it and
-// a '#': another company's id may begin with this one's.
+// table erases the items of the company's partitions: their keys are its id, or
+// begin with its id and '#'. The '#' matters, because the id of another company
+// may begin with this one's.
 func (e eraser) table(ctx context.Context, table string, r *receipt) error {
 	pages := dynamodb.NewScanPaginator(e.dynamo, &dynamodb.ScanInput{
 		TableName: &table, ConsistentRead: aws.Bool(true),
@@ -272,36 +298,15 @@ func (e eraser) table(ctx context.Context, table string, r *receipt) error {
 		if !e.confirmed {
 			continue
 		}
-		for keys := range slices.Chunk(page.Items, 25) {
-			var writes []types.WriteRequest
-			for _, key := range keys {
-				writes = append(writes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: key}})
-			}
-			if err := e.deleteAll(ctx, table, writes); err != nil {
-				return err
-			}
+		var deletes []types.WriteRequest
+		for _, key := range page.Items {
+			deletes = append(deletes, types.WriteRequest{DeleteRequest: &types.DeleteRequest{Key: key}})
+		}
+		if err := operator.WriteItems(ctx, e.dynamo, table, deletes); err != nil {
+			return err
 		}
 	}
 	r.Tables[table] = n
-	return nil
-}
-
-// deleteAll repeats what DynamoDB had no room for.
-func (e eraser) deleteAll(ctx context.Context, table string, writes []types.WriteRequest) error {
-	for len(writes) > 0 {
-		out, err := e.dynamo.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{table: writes}})
-		if err != nil {
-			return err
-		}
-		if writes = out.UnprocessedItems[table]; len(writes) == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 	return nil
 }
 
@@ -315,10 +320,11 @@ func (e eraser) allSecrets(ctx context.Context, r *receipt) error {
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fmt.Errorf("listing secrets: %w", err)
+			return fmt.Errorf("list secrets: %w", err)
 		}
 		for _, s := range page.SecretList {
-			// The filter also finds words; one that is deleted is listed no more.
+			// The filter also matches words inside of a name. A secret that is
+			// scheduled for deletion counts as gone.
 			if name := aws.ToString(s.Name); strings.HasPrefix(name, prefix) && s.DeletedDate == nil {
 				names = append(names, name)
 			}
@@ -345,7 +351,7 @@ func (e eraser) allSecrets(ctx context.Context, r *receipt) error {
 			SecretId: &name, RecoveryWindowInDays: aws.Int64(int64(e.secretsWindow)),
 		})
 		if absent := (*smtypes.ResourceNotFoundException)(nil); err != nil && !errors.As(err, &absent) {
-			return fmt.Errorf("deleting secret %s: %w", name, err)
+			return fmt.Errorf("delete secret %s: %w", name, err)
 		}
 	}
 	return nil

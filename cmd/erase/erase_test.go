@@ -21,6 +21,7 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -40,10 +41,10 @@ var (
 
 const (
 	leaving = "ww0123456789abcdef"
-	staying = "ww0123456789abcdef0" // begins as the other does
+	staying = "ww0123456789abcdef0" // begins with the id of the leaving corp
 )
 
-// fill stores something of everything for a corp, by the adapters themselves.
+// fill stores an item or object of every kind for a corp, through the adapters.
 func fill(t *testing.T, e eraser, corp string, locked bool) {
 	t.Helper()
 	ctx := t.Context()
@@ -70,7 +71,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	row.Hash = archive.ChainHash(row)
 	must(ledger.Append(ctx, genesis, row))
 	view := decode.Decoded{Corp: corp}
-	for i := range 60 { // more than a batch
+	for i := range 60 { // more than one batch of 25
 		view.Messages = append(view.Messages, archive.Message{
 			Corp: corp, Conversation: archive.RoomConversation("r"), Time: at, MsgID: fmt.Sprint(i), Seq: uint64(i), Raw: []byte("{}"),
 		})
@@ -78,7 +79,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	must(messages.WritePage(ctx, view))
 	must(views.RecordReading(ctx, archive.Reading{Corp: corp, By: "v", Role: "reader", Party: "p", At: at}))
 	must(ledger.CreateReplay(ctx, decode.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
-	// Whatever other partition of a company there may be.
+	// A partition that no adapter writes today must be erased too.
 	_, err := e.dynamo.PutItem(ctx, &dynamodb.PutItemInput{TableName: &e.tables[1], Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: corp + "#others"}, "sk": &types.AttributeValueMemberS{Value: "x"},
 	}})
@@ -94,7 +95,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	_, err = objects.BeginUpload(ctx, corp, media.ID("unfinished"))
 	must(err)
 	must(journal.PutHead(ctx, archive.DayOf(at), genesis))
-	// What somebody overwrote and deleted is still there.
+	// A versioned bucket keeps overwritten and deleted objects.
 	key := corp + "/pages/x"
 	for range 2 {
 		in := &s3.PutObjectInput{Bucket: &e.buckets[0], Key: &key, Body: strings.NewReader("page")}
@@ -148,7 +149,8 @@ func switchOff(t *testing.T, e eraser) {
 	}
 }
 
-// Everything of the company goes, and nothing of one whose id begins the same.
+// erase removes everything of the company, and nothing of a company whose id
+// begins with the same letters.
 func TestErase(t *testing.T) {
 	e := newEraser(t, true)
 	fill(t, e, leaving, false)
@@ -161,30 +163,49 @@ func TestErase(t *testing.T) {
 	}
 
 	if _, err := e.erase(t.Context()); err == nil || !strings.Contains(err.Error(), "switched on") {
-		t.Fatalf("switched on: got %v, want a refusal", err)
+		t.Fatalf("company switched on: got %v, want an error", err)
 	}
 	switchOff(t, e)
 	counting := e
 	counting.confirmed = false
 	counted, err := counting.erase(t.Context())
 	if err != nil || counted.Erased {
-		t.Fatalf("counting: got %+v, error %v", counted, err)
+		t.Fatalf("count: got %+v and %v, want a receipt with erased false", counted, err)
 	}
 	r, err := e.erase(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !r.Erased || len(r.Left) > 0 {
-		t.Errorf("got %+v, want all erased", r)
+		t.Errorf("got %+v, want everything erased", r)
 	}
+	wantEverythingListed(t, e, r)
+	wantSameCounts(t, counted, r)
+
+	after, err := other.erase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(after, before) {
+		t.Errorf("other company: got %+v, want %+v unchanged", after, before)
+	}
+	again, err := e.erase(t.Context())
+	if err != nil || !again.Erased || again.Head != nil || len(again.Secrets) > 0 {
+		t.Errorf("second run: got %+v and %v, want an empty receipt", again, err)
+	}
+}
+
+// wantEverythingListed compares a receipt with the contents that fill stored.
+func wantEverythingListed(t *testing.T, e eraser, r receipt) {
+	t.Helper()
 	if r.Head == nil || r.Head.Last != 9 || r.Head.Rows != 1 || len(r.Head.Hash) != 64 {
-		t.Errorf("got head %+v, want the chain's end as it stood", r.Head)
+		t.Errorf("head: got %+v, want the head of the chain before the deletion", r.Head)
 	}
 	if n := r.Buckets[e.buckets[0]]; n.Versions != 4 || n.Bytes < 8 {
-		t.Errorf("got %+v, want a head, two versions and the mark of a deletion", n)
+		t.Errorf("journal: got %+v, want a daily head, two versions of a page and a delete marker", n)
 	}
 	if n := r.Buckets[e.buckets[1]]; n != (count{Versions: 1, Bytes: 4, Uploads: 1}) {
-		t.Errorf("got %+v, want a file and one that is not whole", n)
+		t.Errorf("media: got %+v, want a file and an unfinished upload", n)
 	}
 	for i, least := range []int{3, 5, 60, 1, 1, 2, 2} {
 		if got := r.Tables[e.tables[i]]; got < least {
@@ -196,32 +217,25 @@ func TestErase(t *testing.T) {
 		want = append(want, e.stack+"/"+leaving+"/"+name)
 	}
 	if !slices.Equal(r.Secrets, want) {
-		t.Errorf("got secrets %v, want %v: private keys last", r.Secrets, want)
-	}
-	if !reflect.DeepEqual(r.Buckets, counted.Buckets) {
-		t.Errorf("counted %v, erased %v", counted.Buckets, r.Buckets)
-	}
-	for table, n := range counted.Tables {
-		if r.Tables[table] != n {
-			t.Errorf("%s: counted %d, erased %d", table, n, r.Tables[table])
-		}
-	}
-
-	after, err := other.erase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(after, before) {
-		t.Errorf("the other company: got %+v, want %+v", after, before)
-	}
-	again, err := e.erase(t.Context())
-	if err != nil || !again.Erased || again.Head != nil || len(again.Secrets) > 0 {
-		t.Errorf("once more: got %+v, error %v, want nothing left to erase", again, err)
+		t.Errorf("secrets: got %v, want %v with private keys last", r.Secrets, want)
 	}
 }
 
-// What is locked is left and named; the rest goes.
-func TestEraseLeavesWhatIsLocked(t *testing.T) {
+// wantSameCounts compares the receipt of a count with that of the deletion.
+func wantSameCounts(t *testing.T, counted, erased receipt) {
+	t.Helper()
+	if !reflect.DeepEqual(erased.Buckets, counted.Buckets) {
+		t.Errorf("buckets: counted %v, erased %v", counted.Buckets, erased.Buckets)
+	}
+	for table, n := range counted.Tables {
+		if erased.Tables[table] != n {
+			t.Errorf("%s: counted %d, erased %d", table, n, erased.Tables[table])
+		}
+	}
+}
+
+// Locked versions stay and are named in the receipt. Everything else is erased.
+func TestEraseNamesLockedVersions(t *testing.T) {
 	e := newEraser(t, true)
 	fill(t, e, leaving, true)
 	switchOff(t, e)
@@ -231,24 +245,25 @@ func TestEraseLeavesWhatIsLocked(t *testing.T) {
 	}
 	left := strings.Join(r.Left, "\n")
 	if r.Erased || strings.Count(left, leaving+"/pages/x of ") != 2 || strings.Count(left, "COMPLIANCE lock until "+lockEnd.Format(time.RFC3339)) != 2 {
-		t.Errorf("got %q, want both locked versions named once with the date", r.Left)
+		t.Errorf("left: got %q, want each locked version named once with the end of its lock", r.Left)
 	}
 	if len(r.Secrets) != 5 || r.Tables[e.tables[2]] < 60 || r.Buckets[e.buckets[0]].Versions != 4 {
-		t.Errorf("got %+v, want the rest erased, and all counted once", r)
+		t.Errorf("got %+v, want the rest erased, and everything counted once", r)
 	}
 }
 
-// A function that was at work while the company was erased writes behind that.
-func TestEraseWaitsForWhatRuns(t *testing.T) {
+// A function that runs during the first pass may write after it. The second
+// pass erases those writes.
+func TestEraseRemovesLateWrites(t *testing.T) {
 	e := newEraser(t, true)
 	fill(t, e, leaving, false)
 	switchOff(t, e)
 	e.sleep = func(ctx context.Context, d time.Duration) error {
 		if d != settle {
-			t.Errorf("waits %v, want %v", d, settle)
+			t.Errorf("pause: got %v, want %v", d, settle)
 		}
 		if _, err := dynamostore.NewCorps(e.dynamo, e.tables[0]).Corp(ctx, leaving); !errors.Is(err, archive.ErrNotFound) {
-			t.Errorf("got %v, want the settings gone, so that nothing begins any more", err)
+			t.Errorf("settings after the first pass: got %v, want ErrNotFound", err)
 		}
 		err := dynamostore.NewMessages(e.dynamo, e.tables[2]).WritePage(ctx, decode.Decoded{Corp: leaving, Messages: []archive.Message{
 			{Corp: leaving, Conversation: archive.RoomConversation("r"), Time: at, MsgID: "late", Seq: 99, Raw: []byte("{}")},
@@ -257,19 +272,18 @@ func TestEraseWaitsForWhatRuns(t *testing.T) {
 	}
 	r, err := e.erase(t.Context())
 	if err != nil || !r.Erased {
-		t.Fatalf("got %+v, error %v, want all erased", r, err)
+		t.Fatalf("got %+v and %v, want everything erased", r, err)
 	}
 	if r.Tables[e.tables[2]] != 61 || r.Buckets[e.buckets[1]].Versions != 2 {
-		t.Errorf("got %+v, want what came late counted too", r)
+		t.Errorf("got %+v, want the late item and the late file counted", r)
 	}
 	e.sleep = func(context.Context, time.Duration) error { return context.Canceled }
 	if _, err := e.erase(t.Context()); err == nil || !strings.Contains(err.Error(), "run it again") {
-		t.Errorf("interrupted: got %v, want to be told to run it again", err)
+		t.Errorf("interrupted: got %v, want an error with the advice to run it again", err)
 	}
 }
 
-// No function runs for as long as is waited for.
-func TestSettle(t *testing.T) {
+func TestPauseIsLongerThanAnyFunctionRuns(t *testing.T) {
 	source, err := os.ReadFile("../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +294,7 @@ func TestSettle(t *testing.T) {
 	}
 	for _, f := range stack.Functions {
 		if f.Timeout >= settle-30*time.Second {
-			t.Errorf("%s may run for %v, erasing waits %v", f.ID, f.Timeout, settle)
+			t.Errorf("%s: got a time limit of %v, want 30 s less than the pause of %v", f.ID, f.Timeout, settle)
 		}
 	}
 }
@@ -299,21 +313,21 @@ func TestReceiptIsJSON(t *testing.T) {
 func TestArguments(t *testing.T) {
 	good := []string{"-stack", "archive", "-corp", leaving, "-tables", "a b", "-buckets", "c"}
 	if j, err := parse(good); err != nil || j.confirmed || len(j.tables) != 2 {
-		t.Errorf("got %+v, %v, want a job that only counts", j, err)
+		t.Errorf("without -confirm: got %+v and %v, want a job that only counts", j, err)
 	}
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"nothing":           {nil, "-stack is missing"},
-		"another company":   {append(slices.Clone(good), "-confirm", staying), "-confirm names another"},
-		"no corpid":         {append(slices.Clone(good), "-corp", "acme"), "no corpid"},
-		"no tables":         {[]string{"-stack", "archive", "-corp", leaving}, "-tables and -buckets"},
-		"window":            {append(slices.Clone(good), "-secrets-window", "0"), "7 to 30"},
-		"argument too many": {append(slices.Clone(good), "now"), "without a flag"},
+		"no flags":        {nil, "-stack is missing"},
+		"another company": {append(slices.Clone(good), "-confirm", staying), "-confirm names another"},
+		"no corpid":       {append(slices.Clone(good), "-corp", "acme"), "no corpid"},
+		"no tables":       {[]string{"-stack", "archive", "-corp", leaving}, "-tables and -buckets"},
+		"window":          {append(slices.Clone(good), "-secrets-window", "0"), "7 to 30"},
+		"extra argument":  {append(slices.Clone(good), "now"), "without a flag"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := run(t.Context(), c.args, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := run(t.Context(), c.args, operator.Streams{Out: io.Discard, Progress: io.Discard}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})

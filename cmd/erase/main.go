@@ -1,16 +1,20 @@
 // Command erase removes everything of one company that left, and prints a
-// receipt. It is run by a person with rights that no function has.
+// receipt. An operator runs it, with rights that no function has.
 //
 //	erase -stack S -corp ww… -tables "…" -buckets "…" [-confirm ww…]
 //
-// Tables and buckets are outputs of the stack. Without -confirm it only counts.
+// Tables and buckets are outputs of the stack. Without -confirm the command
+// only counts.
 //
-// The order: objects, items of every table with the ledger and then the
-// settings last, secrets with private keys last. Functions that were at work
-// for the company may have written behind that, so after some minutes, when
-// none can be any more, all of it is done again, and then looked at. After a
-// crash it is run again; the receipt then tells what was left. What expires by
-// itself is not touched: point-in-time recovery, logs, refusals of our address.
+// The order of deletion is: objects; items of every table, the ledger second
+// to last and the settings last; secrets, private keys last. A function that
+// was working for the company may write after its data was deleted. So the
+// command waits until no such function can be running, deletes everything
+// again, and then looks for what is left.
+//
+// After a crash some of the data is gone; run the command again. The receipt
+// lists what is left. Data that expires by itself is not deleted:
+// point-in-time recovery, logs, and refusals of our address.
 package main
 
 import (
@@ -20,8 +24,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -30,21 +32,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "erase:", err)
-		os.Exit(1)
-	}
-}
+func main() { operator.Main("erase", run) }
 
-// run writes the receipt to out, and what a person waits for to progress.
-func run(ctx context.Context, args []string, out, progress io.Writer) error {
+// run writes the receipt to s.Out.
+func run(ctx context.Context, args []string, s operator.Streams) error {
 	j, err := parse(args)
 	if err != nil {
 		return err
@@ -57,7 +52,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		job: j, dynamo: dynamodb.NewFromConfig(cfg), s3: s3.NewFromConfig(cfg), secrets: secretsmanager.NewFromConfig(cfg),
 		now: time.Now,
 		sleep: func(ctx context.Context, d time.Duration) error {
-			fmt.Fprintf(progress, "erased once; in %v, when nothing can be at work for the company any more, what was written meanwhile\n", d)
+			fmt.Fprintf(s.Progress, "first pass done; the second pass begins in %v, when no function works for the company any longer\n", d)
 			return archive.Sleep(ctx, d)
 		},
 	}
@@ -65,29 +60,29 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return r.write(out)
+	return r.write(s.Out)
 }
 
-// job is what is to be done.
+// job is what the command line requests.
 type job struct {
 	stack, corp   string
-	tables        []string // the ledger's and the settings' included
+	tables        []string // with those of the ledger and the settings
 	buckets       []string
-	confirmed     bool // else count
-	bypass        bool // of a GOVERNANCE lock
+	confirmed     bool // false: count only
+	bypass        bool // delete objects under a GOVERNANCE lock too
 	secretsWindow int  // days in which secrets can be restored
 }
 
 func parse(args []string) (job, error) {
 	f := flag.NewFlagSet("erase", flag.ContinueOnError)
 	var j job
-	f.StringVar(&j.stack, "stack", "", "`name` of the stack, which names of secrets begin with")
+	f.StringVar(&j.stack, "stack", "", "`name` of the stack; names of secrets begin with it")
 	f.StringVar(&j.corp, "corp", "", "`corpid` of the company")
 	tables := f.String("tables", "", "names of the tables, separated by spaces: the output Tables")
 	buckets := f.String("buckets", "", "names of the buckets, separated by spaces: the outputs JournalBucket and MediaBucket")
-	confirm := f.String("confirm", "", "the `corpid` once more, to erase and not only count")
+	confirm := f.String("confirm", "", "the `corpid` again, to erase instead of count")
 	f.BoolVar(&j.bypass, "bypass-governance", false, "erase objects under a GOVERNANCE lock too")
-	f.IntVar(&j.secretsWindow, "secrets-window", 7, "`days` in which secrets and private keys can still be restored, 7 to 30")
+	f.IntVar(&j.secretsWindow, "secrets-window", 7, "`days` in which secrets and private keys can be restored, 7 to 30")
 	if err := f.Parse(args); err != nil {
 		return job{}, err
 	}
@@ -100,28 +95,27 @@ func parse(args []string) (job, error) {
 	}
 	wrong(j.stack == "", "-stack is missing")
 	wrong(!archive.ValidCorpID(j.corp), "-corp is no corpid")
-	wrong(len(j.tables) == 0 || len(j.buckets) == 0, "-tables and -buckets are needed: take them from the outputs of the stack")
+	wrong(len(j.tables) == 0 || len(j.buckets) == 0, "-tables and -buckets are required: take them from the outputs of the stack")
 	wrong(j.confirmed && *confirm != j.corp, "-confirm names another company than -corp")
 	wrong(j.secretsWindow < 7 || j.secretsWindow > 30, "-secrets-window must be 7 to 30")
-	wrong(f.NArg() > 0, "there are arguments without a flag")
-	return j, errors.Join(errs...)
+	return j, errors.Join(append(errs, operator.NoArguments(f))...)
 }
 
-// receipt says what there was, and whether it is gone.
+// receipt lists what the company had, and what is left of it.
 type receipt struct {
 	Stack   string           `json:"stack"`
 	CorpID  string           `json:"corp_id"`
 	At      time.Time        `json:"at"`
 	Erased  bool             `json:"erased"` // false: only counted, or something is left
-	Head    *head            `json:"head"`   // the end of the chain as it stood; null if it had none
+	Head    *head            `json:"head"`   // the head of the chain before the deletion; null without a chain
 	Buckets map[string]count `json:"buckets"`
-	Tables  map[string]int   `json:"tables"` // items
+	Tables  map[string]int   `json:"tables"` // number of items
 	Secrets []string         `json:"secrets"`
-	// Left is what could not be erased, with the reason.
+	// Left names each thing that could not be erased, with the reason.
 	Left []string `json:"left"`
 
-	versions []version         // that are left
-	refused  map[object]string // by S3 to be erased, and its code
+	versions []version         // versions of objects that are left
+	refused  map[object]string // S3's error code for each object that it refused to delete
 }
 
 type head struct {

@@ -1,7 +1,6 @@
-// Command ready says whether a deployment can begin: it checks an environment
-// of samconfig.toml against the template, and with -built also what `sam build`
-// made, against the processor that the environment asks for. It asks nobody
-// outside of this machine.
+// Command ready checks whether a deployment can begin. It checks an environment
+// of samconfig.toml against the template. With -built it also compares the
+// output of `sam build` with the environment's processor. It sends no request.
 //
 //	ready [-built] <environment>
 package main
@@ -27,7 +26,7 @@ func main() {
 
 func run(args []string) error {
 	f := flag.NewFlagSet("ready", flag.ContinueOnError)
-	built := f.Bool("built", false, "look at what sam build made, too")
+	built := f.Bool("built", false, "check the output of sam build too")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -41,11 +40,11 @@ func run(args []string) error {
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	if f.NArg() != 1 {
-		return fmt.Errorf("which environment? samconfig.toml has %s", names)
+		return fmt.Errorf("environment missing: samconfig.toml has %s", names)
 	}
 	e, ok := all[f.Arg(0)]
 	if !ok {
-		return fmt.Errorf("samconfig.toml has no environment %q, only %s", f.Arg(0), names)
+		return fmt.Errorf("samconfig.toml has no environment %q; it has %s", f.Arg(0), names)
 	}
 	err = deploy.Check(".", e)
 	if *built {

@@ -1,18 +1,20 @@
-// Command rebuild empties the view of one company and lets it be built anew
-// from the journal. It is for a version that puts messages elsewhere than the
-// one before: a replay alone writes them where they belong and leaves what
-// stands where it does not. It is run by a person with rights that no function
-// has.
+// Command rebuild empties the view of one company, and starts a job that
+// decodes the company's whole journal again. It is needed after an upgrade that
+// stores messages under other keys: a replay alone writes each message under
+// its new key and leaves the old item. An operator runs it, with rights that no
+// function has.
 //
 //	rebuild -env prod -corp ww…
 //
-// Pulling and decoding may go on. First everything of the view is removed,
-// then a job is stored and requested that decodes all pages, up to the head as
-// it is after that. A page that was decoded meanwhile, and of which part may
-// have been removed, is among them; what is decoded later nobody removes.
+// Pulling and decoding may continue meanwhile. The command first removes the
+// whole view. Then it stores and requests a job that decodes all pages up to
+// the head at that time. A page that was decoded during the removal may have
+// lost items; the job decodes it again. Nothing is removed after the job has
+// been stored.
 //
-// After a crash before the job is stored, part of the view is gone: run it
-// again. From then on the job goes on by itself, watched or not.
+// After a crash before the job is stored, part of the view is missing: run the
+// command again. Once the job is stored, the functions complete it, whether or
+// not the command still runs.
 package main
 
 import (
@@ -21,10 +23,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"time"
 
@@ -33,23 +33,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "rebuild:", err)
-		os.Exit(1)
-	}
-}
+func main() { operator.Main("rebuild", run) }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, s operator.Streams) error {
 	source, err := os.ReadFile("samconfig.toml")
 	if err != nil {
 		return err
@@ -73,12 +66,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
 		corp: corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
-		jobs: decode.NewJobStarter(ledger, decodes), now: time.Now, sleep: archive.Sleep, out: out,
+		jobs: decode.NewJobStarter(ledger, decodes), now: time.Now, sleep: archive.Sleep, out: s.Out,
 	}
 	return r.rebuild(ctx)
 }
 
-// parse finds the environment in samconfig.toml.
+// parse reads the arguments, and the named environment from samconfig.toml.
 func parse(args []string, samconfig []byte) (env deploy.Environment, corp string, err error) {
 	f := flag.NewFlagSet("rebuild", flag.ContinueOnError)
 	name := f.String("env", "", "`name` of an environment of samconfig.toml")
@@ -98,13 +91,10 @@ func parse(args []string, samconfig []byte) (env deploy.Environment, corp string
 	if !archive.ValidCorpID(corp) {
 		errs = append(errs, errors.New("-corp is no corpid"))
 	}
-	if f.NArg() > 0 {
-		errs = append(errs, errors.New("there are arguments without a flag"))
-	}
-	return env, corp, errors.Join(errs...)
+	return env, corp, errors.Join(append(errs, operator.NoArguments(f))...)
 }
 
-// physical asks AWS's CLI what the stack calls a resource.
+// physical returns the name of a resource of the stack, from AWS's CLI.
 func physical(ctx context.Context, env deploy.Environment, logicalID string) (string, error) {
 	cmd := exec.CommandContext(ctx, "aws", "cloudformation", "describe-stack-resource", "--region", env.Region, "--stack-name", env.Stack,
 		"--logical-resource-id", logicalID, "--query", "StackResourceDetail.PhysicalResourceId", "--output", "text")
@@ -112,10 +102,10 @@ func physical(ctx context.Context, env deploy.Environment, logicalID string) (st
 	out, err := cmd.Output()
 	name := strings.TrimSpace(string(out))
 	if err == nil && name == "" {
-		err = errors.New("no answer")
+		err = errors.New("empty answer")
 	}
 	if err != nil {
-		return "", fmt.Errorf("asking for %s of the stack %s: %w", logicalID, env.Stack, err)
+		return "", fmt.Errorf("find %s of the stack %s: %w", logicalID, env.Stack, err)
 	}
 	return name, nil
 }

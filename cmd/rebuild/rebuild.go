@@ -12,10 +12,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// watchEvery is how often the job's progress is looked at.
+// watchEvery is the time between two looks at the job's progress.
 const watchEvery = 5 * time.Second
 
-// reportEvery is after how many removed items there is a line.
+// reportEvery is the number of removed items between two lines of output.
 const reportEvery = 10_000
 
 type ledger interface {
@@ -24,12 +24,13 @@ type ledger interface {
 }
 
 type view interface {
-	// Clear removes everything of the corp, and calls removed with the number of
-	// items after every part of it.
+	// Clear removes all items of the corp. It calls removed after each part,
+	// with the number of items in that part. After an error part of the view is
+	// gone; Clear may be called again.
 	Clear(ctx context.Context, corp string, removed func(items int)) error
 }
 
-// rebuilder does one job.
+// A rebuilder does one job.
 type rebuilder struct {
 	corp   string
 	ledger ledger
@@ -37,20 +38,20 @@ type rebuilder struct {
 	jobs   decode.ReplayStarter
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
-	out    io.Writer // what a person waits for
+	out    io.Writer // lines for the operator
 }
 
-// rebuild removes the view and lets all pages be decoded again, in this order:
-// the job must not have passed a page of which something is removed after.
+// rebuild removes the view and then starts the job. The order matters: items
+// that are removed after the job has decoded their page would stay missing.
 func (r rebuilder) rebuild(ctx context.Context) error {
 	head, err := r.ledger.Head(ctx, r.corp)
 	if err != nil {
 		return err
 	}
 	if head.Rows == 0 {
-		return fmt.Errorf("%s has no pages here: is it the right company and environment?", r.corp)
+		return fmt.Errorf("%s has no pages in this environment: check -corp and -env", r.corp)
 	}
-	r.say("%s has %d pages and gaps, up to seq %d. Removing its view; chats are incomplete until the job below is done", r.corp, head.Rows, head.Last)
+	r.say("%s has %d pages and gaps, up to seq %d. Removing its view; chats are incomplete until the job is done", r.corp, head.Rows, head.Last)
 	n, said := 0, 0
 	err = r.view.Clear(ctx, r.corp, func(items int) {
 		if n += items; n-said >= reportEvery {
@@ -59,22 +60,24 @@ func (r rebuilder) rebuild(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("%w\nafter %d items; the view is incomplete: run this again", err, n)
+		return fmt.Errorf("%w\n%d items removed; the view is incomplete: run rebuild again", err, n)
 	}
-	r.say("removed: %d items", n)
+	r.say("removed: %d items in total", n)
 
 	now := r.now().UTC()
 	job := decode.Replay{
 		Corp: r.corp, ID: now.Format("20060102T150405.000Z") + "-" + rand.Text(), CreatedAt: now, UpdatedAt: now, By: "rebuild of the view",
 	}
+	// True here: the view is incomplete, and no job repairs it yet.
 	if err := r.jobs.StartReplay(ctx, job); err != nil {
-		return fmt.Errorf("%w\nthe view is empty: run this again", err)
+		return fmt.Errorf("%w\nthe view is empty: run rebuild again", err)
 	}
-	r.say("job %s decodes all pages again; it goes on if you stop watching (GET /v1/corps/%s/replays/%s)", job.ID, r.corp, job.ID)
+	r.say("job %s decodes all pages again; it continues if you stop this command (GET /v1/corps/%s/replays/%s)", job.ID, r.corp, job.ID)
 	return r.watch(ctx, job)
 }
 
-// watch prints the job's progress until it is done or nobody wants to know.
+// watch prints the job's progress until the job is done or ctx ends. The job
+// does not depend on it.
 func (r rebuilder) watch(ctx context.Context, job decode.Replay) error {
 	for pages := -1; ; {
 		now, err := r.ledger.Replay(ctx, r.corp, job.ID)
@@ -82,9 +85,9 @@ func (r rebuilder) watch(ctx context.Context, job decode.Replay) error {
 		case errors.Is(err, context.Canceled):
 			return nil
 		case err != nil:
-			return fmt.Errorf("%w\nthe job goes on by itself", err)
+			return fmt.Errorf("%w\nthe job continues", err)
 		case now.Done:
-			r.say("done: %d pages decoded, up to seq %d. Prove it: POST /v1/corps/%s/replays with {\"verify\": true}", now.Pages, now.To, r.corp)
+			r.say("done: %d pages decoded, up to seq %d. To verify: POST /v1/corps/%s/replays with {\"verify\": true}", now.Pages, now.To, r.corp)
 			return nil
 		case now.Pages != pages && now.To > 0:
 			pages = now.Pages

@@ -33,12 +33,12 @@ const corp = "ww0123456789abcdef"
 var (
 	at    = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	chat  = archive.PartyConversation([]string{"lin.hua", "wmcustomer"})
-	wrong = archive.RoomConversation("where it does not belong")
+	wrong = archive.RoomConversation("wrong room")
 )
 
-// place is the archive with its tables, bucket and queue on the local services,
-// and the library and keys as fakes.
-type place struct {
+// fixture is an archive with its tables, bucket and queue on the local
+// services. The library and the keys are fakes.
+type fixture struct {
 	t        *testing.T
 	library  *archivetest.Library
 	ledger   *dynamostore.Ledger
@@ -50,14 +50,14 @@ type place struct {
 	decoder  *decode.Decoder
 	replayer *decode.Replayer
 	config   decode.Config // of both
-	said     uint64
+	lastSeq  uint64
 }
 
-func newPlace(t *testing.T) *place {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	cfg, f := awstest.Config(t), &archivetest.Faults{}
 	db, w := dynamodb.NewFromConfig(cfg), archivetest.NewWorld(t, f)
-	p := &place{
+	p := &fixture{
 		t: t, library: w.Library, queue: sqs.NewFromConfig(cfg), url: awstest.FIFOQueue(t),
 		ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")), view: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")),
 	}
@@ -84,27 +84,27 @@ func newPlace(t *testing.T) *place {
 }
 
 // decodeInto makes the decoder and the replayer write to the view.
-func (p *place) decodeInto(v decode.View) {
+func (p *fixture) decodeInto(v decode.View) {
 	p.config.View = v
 	p.decoder, p.replayer = decode.New(p.config)
 }
 
-func (p *place) must(err error) {
+func (p *fixture) must(err error) {
 	p.t.Helper()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// page makes WeCom archive two messages, of which the second withdraws the
-// first, and takes them in.
-func (p *place) page() {
+// page makes WeCom archive two messages, pulls them and decodes them. The second
+// message revokes the first.
+func (p *fixture) page() {
 	p.t.Helper()
-	said, revoking := p.said+1, p.said+2
-	p.said += 2
+	sent, revoking := p.lastSeq+1, p.lastSeq+2
+	p.lastSeq += 2
 	for seq, content := range map[uint64]string{
-		said:     `"action":"send","msgtype":"text","text":{"content":"x"}`,
-		revoking: fmt.Sprintf(`"action":"recall","msgtype":"revoke","revoke":{"pre_msgid":"m%d"}`, said),
+		sent:     `"action":"send","msgtype":"text","text":{"content":"x"}`,
+		revoking: fmt.Sprintf(`"action":"recall","msgtype":"revoke","revoke":{"pre_msgid":"m%d"}`, sent),
 	} {
 		p.library.Say(corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
 			`{"msgid":"m%d","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,%s}`, seq, at.UnixMilli()+int64(seq), content)})
@@ -113,8 +113,8 @@ func (p *place) page() {
 	p.work()
 }
 
-// work serves the queue until nothing is left.
-func (p *place) work() {
+// work serves the queue until it is empty.
+func (p *fixture) work() {
 	p.t.Helper()
 	for {
 		out, err := p.queue.ReceiveMessage(p.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &p.url, MaxNumberOfMessages: 1})
@@ -134,7 +134,7 @@ func (p *place) work() {
 	}
 }
 
-func (p *place) replay(job decode.Replay) decode.Replay {
+func (p *fixture) replay(job decode.Replay) decode.Replay {
 	p.t.Helper()
 	job.Corp, job.ID, job.CreatedAt, job.UpdatedAt = corp, rand.Text(), time.Now(), time.Now()
 	p.must(p.replayer.StartReplay(p.t.Context(), job))
@@ -144,7 +144,8 @@ func (p *place) replay(job decode.Replay) decode.Replay {
 	return job
 }
 
-// misplacing is the view of a version that took every chat for another.
+// misplacing is the view of a version that stores every message in the wrong
+// chat.
 type misplacing struct{ decode.View }
 
 func (v misplacing) WritePage(ctx context.Context, p decode.Decoded) error {
@@ -160,9 +161,9 @@ func (v misplacing) WritePage(ctx context.Context, p decode.Decoded) error {
 	return v.View.WritePage(ctx, p)
 }
 
-// held says what the view holds: messages and withdrawn ones here and there,
-// and lin.hua's chats.
-func (p *place) held() string {
+// contents describes the view: for the right and the wrong chat the numbers of
+// messages and revocations, and the number of chats in lin.hua's list.
+func (p *fixture) contents() string {
 	p.t.Helper()
 	ctx := p.t.Context()
 	var s strings.Builder
@@ -170,7 +171,7 @@ func (p *place) held() string {
 		list, _, err := p.view.Messages(ctx, corp, conv, archive.MessageQuery{Limit: 100})
 		p.must(err)
 		var ids []string
-		for seq := range p.said {
+		for seq := range p.lastSeq {
 			ids = append(ids, fmt.Sprint("m", seq+1))
 		}
 		revoked, err := p.view.Revocations(ctx, corp, conv, ids)
@@ -183,13 +184,13 @@ func (p *place) held() string {
 	return s.String()
 }
 
-// busy is a view into which pages go while it is cleared.
-type busy struct {
+// busyView is a view to which pages are written while it is cleared.
+type busyView struct {
 	*dynamostore.Messages
 	meanwhile func()
 }
 
-func (b busy) Clear(ctx context.Context, corp string, removed func(items int)) error {
+func (b busyView) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	b.meanwhile()
 	return b.Messages.Clear(ctx, corp, func(items int) {
 		removed(items)
@@ -197,19 +198,19 @@ func (b busy) Clear(ctx context.Context, corp string, removed func(items int)) e
 	})
 }
 
-// A version put messages, markers and lists into the wrong chat. A replay by
-// the next leaves them there; a rebuild does not, though pages come in
-// meanwhile, and then everything agrees.
-func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
-	p := newPlace(t)
+// An old version stored messages, revocations and list entries in the wrong
+// chat. A replay leaves these items. A rebuild removes them, even while new
+// pages arrive, and a verification then finds no fault.
+func TestRebuildRemovesItemsThatAReplayLeaves(t *testing.T) {
+	p := newFixture(t)
 	p.decodeInto(misplacing{p.view})
 	p.page()
 	p.page()
 	p.decodeInto(p.view)
 	if job := p.replay(decode.Replay{}); !job.Done || job.Pages != 2 {
-		t.Fatalf("got %+v, want a replay of two pages", job)
+		t.Fatalf("got %+v, want a completed replay of two pages", job)
 	}
-	if got, want := p.held(), "single: 4, 2; room: 4, 2; 2 listed"; got != want {
+	if got, want := p.contents(), "single: 4, 2; room: 4, 2; 2 listed"; got != want {
 		t.Errorf("after a replay: got %s, want %s", got, want)
 	}
 	stranger := archive.Message{Corp: corp + "0", Conversation: chat, Time: at, MsgID: "m", Seq: 1, Raw: []byte("{}")}
@@ -217,37 +218,36 @@ func TestRebuildMendsWhatAReplayLeaves(t *testing.T) {
 
 	var out bytes.Buffer
 	r := rebuilder{
-		corp: corp, ledger: p.ledger, view: busy{p.view, p.page}, jobs: p.replayer, now: time.Now, out: &out,
+		corp: corp, ledger: p.ledger, view: busyView{p.view, p.page}, jobs: p.replayer, now: time.Now, out: &out,
 		sleep: func(context.Context, time.Duration) error { p.work(); return nil },
 	}
 	p.must(r.rebuild(t.Context()))
-	if got, want := p.held(), "single: 8, 4; room: 0, 0; 1 listed"; got != want {
+	if got, want := p.contents(), "single: 8, 4; room: 0, 0; 1 listed"; got != want {
 		t.Errorf("after a rebuild: got %s, want %s", got, want)
 	}
 	if job := p.replay(decode.Replay{Verify: true}); !job.Done || job.Pages != 4 || job.Faults != 0 {
-		t.Errorf("got %+v, want 4 pages that agree", job)
+		t.Errorf("got %+v, want 4 verified pages without a fault", job)
 	}
 	if list, _, err := p.view.Messages(t.Context(), stranger.Corp, chat, archive.MessageQuery{Limit: 9}); err != nil || len(list) != 1 {
-		t.Errorf("another company: got %d messages, %v, want its own left alone", len(list), err)
+		t.Errorf("other company: got %d messages and %v, want its one message unchanged", len(list), err)
 	}
 	for _, want := range []string{"2 pages and gaps, up to seq 4", "removed: ", "decodes all pages again", "done: 4 pages decoded, up to seq 8"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("got %q, want it to say %q", out.String(), want)
+			t.Errorf("output: got %q, want %q in it", out.String(), want)
 		}
 	}
 }
 
-func TestRebuildOfNobody(t *testing.T) {
-	p := newPlace(t)
+func TestRebuildRefusesACompanyWithoutPages(t *testing.T) {
+	p := newFixture(t)
 	r := rebuilder{corp: "ww0000000000000000", ledger: p.ledger, out: &bytes.Buffer{}}
 	if err := r.rebuild(t.Context()); err == nil || !strings.Contains(err.Error(), "no pages") {
-		t.Errorf("got %v, want a refusal before anything is read", err)
+		t.Errorf("got %v, want an error before anything is removed", err)
 	}
 }
 
-// Whoever stops watching stops nothing.
-func TestRebuildIsNotWatched(t *testing.T) {
-	p := newPlace(t)
+func TestJobContinuesAfterTheCommandIsStopped(t *testing.T) {
+	p := newFixture(t)
 	p.page()
 	r := rebuilder{
 		corp: corp, ledger: p.ledger, view: p.view, jobs: p.replayer, now: time.Now, out: &bytes.Buffer{},
@@ -255,7 +255,7 @@ func TestRebuildIsNotWatched(t *testing.T) {
 	}
 	p.must(r.rebuild(t.Context()))
 	p.work()
-	if got, want := p.held(), "single: 2, 1; room: 0, 0; 1 listed"; got != want {
+	if got, want := p.contents(), "single: 2, 1; room: 0, 0; 1 listed"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -273,10 +273,10 @@ func TestArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		"nothing":           {nil, `no environment ""`},
-		"no such place":     {[]string{"-env", "x", "-corp", corp}, `no environment "x"`},
-		"no corpid":         {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
-		"argument too many": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
+		"no flags":       {nil, `no environment ""`},
+		"unknown env":    {[]string{"-env", "x", "-corp", corp}, `no environment "x"`},
+		"no corpid":      {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
+		"extra argument": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := parse(c.args, samconfig); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -18,15 +18,16 @@ import (
 	"syscall"
 )
 
-// What Lambda's provided.al2023 has: its glibc, and where its certificates are.
+// The glibc of Lambda's provided.al2023, and the paths of its certificates.
 const lambdaGlibc = "2.34"
 
 var lambdaCertificates = []string{"/etc/pki/tls/certs/ca-bundle.crt", "/etc/pki/tls/cert.pem", "/etc/pki/tls/certs", "/etc/ssl/certs", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}
 
-// probeCommand is how this program starts itself without a network.
+// probeCommand is the command with which this program starts itself without a
+// network.
 const probeCommand = "probe"
 
-// check reports all that can be known about a library without WeCom.
+// check reports everything about a library that needs no WeCom.
 func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) error {
 	dir, err := os.MkdirTemp("", "sdk-check-")
 	if err != nil {
@@ -41,9 +42,9 @@ func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) e
 	if err != nil {
 		return err
 	}
-	version := "not known here"
+	version := "unknown"
 	if r, ok := p.release(); ok {
-		version = r.version + ", as known"
+		version = r.version + ", known"
 	}
 	fmt.Fprintf(out, "version  %s\n", version)
 	if p.versionFile != "" {
@@ -65,7 +66,7 @@ func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) e
 	return probeOffline(ctx, out, worker, file)
 }
 
-// linked reports the newest glibc that the library needs.
+// linked reports the newest version of glibc that the library needs.
 func linked(out io.Writer, file string) error {
 	f, err := elf.Open(file)
 	if err != nil {
@@ -74,7 +75,7 @@ func linked(out io.Writer, file string) error {
 	defer f.Close()
 	symbols, err := f.ImportedSymbols()
 	if err != nil {
-		return fmt.Errorf("the library's imports: %w", err)
+		return fmt.Errorf("read the library's imports: %w", err)
 	}
 	newest := ""
 	for _, s := range symbols {
@@ -82,18 +83,18 @@ func linked(out io.Writer, file string) error {
 			newest = v
 		}
 	}
-	verdict := "Lambda's " + lambdaGlibc + " has it"
+	verdict := "Lambda has " + lambdaGlibc + ": the library loads"
 	if older(lambdaGlibc, newest) {
-		verdict = "Lambda's is only " + lambdaGlibc + ": it will not load there"
+		verdict = "Lambda has only " + lambdaGlibc + ": the library does not load"
 	}
 	if newest == "" {
-		newest, verdict = "any", "no versioned symbol is needed"
+		newest, verdict = "any", "the library needs no versioned symbol"
 	}
 	fmt.Fprintf(out, "glibc    %s; %s\n", newest, verdict)
 	return nil
 }
 
-// older compares versions such as 2.9 and 2.34.
+// older reports whether version a, such as 2.9, is older than b, such as 2.34.
 func older(a, b string) bool {
 	numbers := func(v string) []int {
 		var out []int
@@ -108,9 +109,9 @@ func older(a, b string) bool {
 
 var certificatePath = regexp.MustCompile(`/(?:etc|usr|var|opt|system)/[A-Za-z0-9_./+-]*(?:cert|ssl|pki|\bca\b)[A-Za-z0-9_./+-]*`)
 
-// certificates reports the paths of certificates that are written in the
-// library: a library with its own OpenSSL looks where the machine that it was
-// built on keeps them.
+// certificates reports the paths of certificates inside the library's file. A
+// library with its own OpenSSL reads the paths of the machine on which it was
+// built, and Lambda may lack them.
 func certificates(out io.Writer, library []byte) {
 	var paths []string
 	for _, text := range bytes.FieldsFunc(library, func(r rune) bool { return r < ' ' || r > '~' }) {
@@ -119,22 +120,22 @@ func certificates(out io.Writer, library []byte) {
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
 	if len(paths) == 0 {
-		fmt.Fprintln(out, "certs    no path of certificates is written in it")
+		fmt.Fprintln(out, "certs    the library contains no path of certificates")
 	}
 	for _, p := range paths {
-		here, lambda := "not here", ""
+		here, lambda := "missing here", ""
 		if _, err := os.Stat(p); err == nil {
-			here = "is here"
+			here = "present here"
 		}
 		if slices.Contains(lambdaCertificates, strings.TrimSuffix(p, "/")) {
-			lambda = ", is on Lambda"
+			lambda = ", present on Lambda"
 		}
 		fmt.Fprintf(out, "certs    %s (%s%s)\n", p, here, lambda)
 	}
 }
 
-// probeOffline runs this program once more in a network namespace of its own,
-// which has no way out: a made-up secret must not reach WeCom, who counts
+// probeOffline runs this program again in a new network namespace, which has no
+// connection: a made-up secret must not reach WeCom, because WeCom counts
 // refusals against the address.
 func probeOffline(ctx context.Context, out io.Writer, worker, file string) error {
 	self, err := os.Executable()
@@ -154,7 +155,7 @@ func probeOffline(ctx context.Context, out io.Writer, worker, file string) error
 	}
 	err = cmd.Run()
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EACCES) {
-		fmt.Fprintln(out, "calls    not tried: this machine does not let a program be cut off from the network (user namespaces)")
+		fmt.Fprintln(out, "calls    not tried: this machine permits no network namespace (user namespaces)")
 		return nil
 	}
 	return err

@@ -1,12 +1,12 @@
-// Command sdk handles WeCom's library on an engineer's machine.
+// Command sdk checks WeCom's library on an engineer's machine and installs it
+// into the layer.
 //
-//	sdk install   puts a library that was fetched into the layer's folder, if
-//	              it is what it should be
-//	sdk check     loads a library in the real worker, cut off from the
-//	              network, and reports what it does
+//	sdk install   checks a library and copies it into the layer's folder
+//	sdk check     loads a library in the real worker, without a network, and
+//	              reports its behaviour
 //
-// Both take what the vendor hands out: the .tgz, its unpacked folder, or the
-// .so alone. The Makefile's targets layer and sdk-check run it.
+// Both accept the vendor's .tgz, its unpacked folder, or the .so alone. The
+// Makefile's targets layer and sdk-check run this command.
 package main
 
 import (
@@ -37,15 +37,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f.SetOutput(out)
 	worker := f.String("worker", "", "`path` of the worker, built for this machine")
 	arch := f.String("arch", "x86_64", "processor: x86_64 or arm64")
-	into := f.String("into", "layers/finance-sdk/lib", "`folder` of libraries; one folder for each processor is made in it")
-	consent := f.String("consent", "", "`SHA-256` of a library that is to be installed although it is not known here")
+	into := f.String("into", "layers/finance-sdk/lib", "`folder` of libraries, with one folder for each processor")
+	consent := f.String("consent", "", "`SHA-256` of a library that may be installed although it is no known release")
 	switch args[0] {
 	case "install", "check":
 		if err := f.Parse(args[1:]); err != nil {
 			return err
 		}
 		if f.NArg() != 1 || f.Arg(0) == "" {
-			return fmt.Errorf("which library? make layer and make sdk-check want SDK=<the vendor's .tgz, its folder, or the .so>")
+			return errors.New("library missing: run make layer or make sdk-check with SDK=<the vendor's .tgz, its folder, or the .so>")
 		}
 		p, err := readPackage(f.Arg(0))
 		if err != nil {

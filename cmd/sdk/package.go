@@ -18,10 +18,10 @@ import (
 
 const libraryName = "libWeWorkFinanceSdk_C.so"
 
-// largest is more than any file that the vendor ships, in bytes.
+// largest is a size in bytes that no file of the vendor exceeds.
 const largest = 128 << 20
 
-// vendorPackage is what there is to judge a library by.
+// vendorPackage is a library with the vendor's files about it.
 type vendorPackage struct {
 	library     []byte
 	sums        string // md5.txt; empty if there is none
@@ -29,12 +29,12 @@ type vendorPackage struct {
 }
 
 // readPackage reads the vendor's .tgz, its unpacked folder, or a library with
-// whatever lies beside it. Nothing is written, so names in an archive do no
-// harm.
+// the vendor's text files in the same folder. It writes no file, so a path with
+// ".." in an archive is harmless.
 func readPackage(name string) (vendorPackage, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return vendorPackage{}, fmt.Errorf("the library: %w", err)
+		return vendorPackage{}, fmt.Errorf("find the library: %w", err)
 	}
 	var p vendorPackage
 	switch {
@@ -48,15 +48,15 @@ func readPackage(name string) (vendorPackage, error) {
 		}
 	}
 	if err != nil {
-		return vendorPackage{}, fmt.Errorf("reading %s: %w", name, err)
+		return vendorPackage{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	if p.library == nil {
-		return vendorPackage{}, fmt.Errorf("%s has no %s in it", name, libraryName)
+		return vendorPackage{}, fmt.Errorf("%s contains no %s", name, libraryName)
 	}
 	return p, nil
 }
 
-// take keeps the file if it is one of the three.
+// take reads the file if its name is one of the three.
 func (p *vendorPackage) take(name string, r io.Reader) error {
 	name = path.Base(name)
 	if name != libraryName && name != "md5.txt" && name != "version.txt" {
@@ -72,7 +72,7 @@ func (p *vendorPackage) take(name string, r io.Reader) error {
 	switch name {
 	case libraryName:
 		if p.library != nil {
-			return fmt.Errorf("there are two files %s: name the one that is meant", libraryName)
+			return fmt.Errorf("two files are named %s: give the path of the right file as SDK", libraryName)
 		}
 		p.library = b
 	case "md5.txt":
@@ -124,7 +124,7 @@ func (p *vendorPackage) fromFolder(dir string) error {
 	})
 }
 
-// beside reads what may lie beside a library that was named alone.
+// beside reads the vendor's text files in the folder of a library, if present.
 func (p *vendorPackage) beside(dir string) {
 	if b, err := os.ReadFile(filepath.Join(dir, "md5.txt")); err == nil {
 		p.sums = string(b)
@@ -139,8 +139,8 @@ func (p vendorPackage) sha256() string { return fmt.Sprintf("%x", sha256.Sum256(
 
 var hex32 = regexp.MustCompile(`\b[0-9a-fA-F]{32}\b`)
 
-// checkSums holds the library against the vendor's own md5 file: the line that
-// names it, if one does, else any.
+// checkSums compares the library with the vendor's md5.txt: with the lines that
+// name the library, or with every line if no line names it.
 func (p vendorPackage) checkSums() error {
 	if p.sums == "" {
 		return nil
@@ -157,23 +157,23 @@ func (p vendorPackage) checkSums() error {
 		all = named
 	}
 	if len(all) == 0 {
-		return nil // no digest in it
+		return nil // the file contains no digest
 	}
 	for _, sum := range all {
 		if sum == p.md5() {
 			return nil
 		}
 	}
-	return fmt.Errorf("the library has MD5 %s, but the vendor's md5.txt says %s: the package is damaged or was changed; fetch it again", p.md5(), strings.Join(all, ", "))
+	return fmt.Errorf("MD5 of the library is %s, md5.txt has %s: the package is damaged or changed; fetch it again", p.md5(), strings.Join(all, ", "))
 }
 
 // release is a library that the vendor has published.
 type release struct {
 	version, arch string
-	sha256        string // empty where nobody has written it down yet
+	sha256        string // empty if not recorded yet
 }
 
-// releases are known by their MD5, which the vendor ships with each package.
+// releases maps the MD5 that the vendor ships with each package to the release.
 // layers/finance-sdk/README.md has the same table for people.
 var releases = map[string]release{
 	"f2db3dd1372c516db6290afbd1b5c698": {"3.0 (20250205)", "x86_64", "79ced4de6b18d5e96a21cd06f325794dc8957f8925120538d56d4ce827d3dfd0"},
@@ -182,7 +182,7 @@ var releases = map[string]release{
 	"781ec3cbad904b1527023cc9df0f279b": {"1.x (200215)", "x86_64", ""},
 }
 
-// release is the published library that this is; false if it is none.
+// release returns the published release that equals this library, or false.
 func (p vendorPackage) release() (release, bool) {
 	r, ok := releases[p.md5()]
 	return r, ok && (r.sha256 == "" || r.sha256 == p.sha256())

@@ -1,5 +1,5 @@
-// Command size prints how large built functions and layers are: their files,
-// and the zip of them that is uploaded, with its digest. The same commit makes
+// Command size prints the size of built functions and layers: the sum of their
+// files, and the zip that is uploaded, with its digest. The same commit makes
 // the same zip.
 //
 //	size <folder>...

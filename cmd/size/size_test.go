@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestReport(t *testing.T) {
+func TestReportOfAFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ApiFunction")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -18,9 +18,9 @@ func TestReport(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if err := report(&out, dir); err != nil || !strings.HasPrefix(out.String(), "ApiFunction ") {
-		t.Errorf("got %q, error %v", out.String(), err)
+		t.Errorf("got %q and %v, want a line with the folder's name", out.String(), err)
 	}
 	if err := report(&out, filepath.Join(dir, "missing")); err == nil {
-		t.Error("got no error for a folder that is not there")
+		t.Error("missing folder: got success, want an error")
 	}
 }

@@ -15,8 +15,8 @@ type config struct {
 	journal, files                    string   // buckets
 	pulls, decodes, inspections       string   // queue URLs
 	secrets                           string   // prefix of secret names
-	secretsKey                        string   // KMS key that new secrets are encrypted with
-	trustedIPs                        []string // IPv4 addresses that pull leaves by, at least one
+	secretsKey                        string   // KMS key that encrypts new secrets
+	trustedIPs                        []string // IPv4 addresses from which pull calls WeCom, at least one
 	publicURL                         string   // scheme and host, without a slash at the end
 }
 

@@ -1,30 +1,54 @@
 package main
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
+var variables = map[string]string{
+	"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "READINGS_TABLE": "readings",
+	"MEDIA_TABLE": "media", "CONTACTS_TABLE": "contacts", "CONSENTS_TABLE": "consents", "JOURNAL_BUCKET": "journal", "MEDIA_BUCKET": "files",
+	"PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "INSPECT_QUEUE_URL": "inspections",
+	"SECRETS_PREFIX": "stack", "SECRETS_KEY": "key", "TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",
+}
+
 func TestParseConfig(t *testing.T) {
-	vars := map[string]string{
-		"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "READINGS_TABLE": "readings",
-		"MEDIA_TABLE": "media", "MEDIA_BUCKET": "files",
-		"JOURNAL_BUCKET": "journal", "PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "CONTACTS_TABLE": "contacts", "CONSENTS_TABLE": "consents", "INSPECT_QUEUE_URL": "inspections", "SECRETS_PREFIX": "stack", "SECRETS_KEY": "key",
-		"TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",
+	cfg, err := parseConfig(func(name string) string { return variables[name] })
+	want := config{
+		corps: "corps", ledger: "ledger", messages: "messages", readings: "readings", media: "media", contacts: "contacts", consents: "consents",
+		journal: "journal", files: "files", pulls: "pulls", decodes: "decodes", inspections: "inspections", secrets: "stack", secretsKey: "key",
+		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 	}
-	getenv := func(name string) string { return vars[name] }
-	cfg, err := parseConfig(getenv)
-	if err != nil || !slices.Equal(cfg.trustedIPs, []string{"203.0.113.9", "203.0.113.10"}) || cfg.publicURL != "https://archive.example.com" {
-		t.Errorf("got %+v, %v", cfg, err)
+	if err != nil || !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got %+v, %v; want %+v", cfg, err, want)
 	}
-	// All mistakes are named at once.
-	_, err = parseConfig(func(string) string { return "" })
-	for name := range vars {
-		if err == nil || !strings.Contains(err.Error(), name) {
+}
+
+// The test knows the variables from the calls of getenv, so a new variable cannot
+// be forgotten here.
+func TestConfigNamesEveryMistake(t *testing.T) {
+	asked := make(map[string]bool)
+	_, err := parseConfig(func(name string) string {
+		asked[name] = true
+		return ""
+	})
+	if err == nil {
+		t.Fatal("an empty environment is accepted")
+	}
+	for name := range asked {
+		if !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: got %v", name, err)
 		}
 	}
+	if got, want := slices.Sorted(maps.Keys(asked)), slices.Sorted(maps.Keys(variables)); !slices.Equal(got, want) {
+		t.Errorf("the configuration reads %v, want %v", got, want)
+	}
+}
+
+func TestConfigRefusesMalformedValues(t *testing.T) {
 	for name, values := range map[string][]string{
 		"TRUSTED_IPS": {"203.0.113.9,203.0.113.10", "203.0.113", "2001:db8::1", "203.0.113.9;"},
 		"PUBLIC_URL":  {"archive.example.com", "https://archive.example.com/", "https://a.example.com/x", "ftp://a.example.com", "https://"},
@@ -34,7 +58,7 @@ func TestParseConfig(t *testing.T) {
 				if n == name {
 					return v
 				}
-				return vars[n]
+				return variables[n]
 			})
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s=%s: got %v", name, v, err)

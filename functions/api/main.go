@@ -1,6 +1,6 @@
-// Command api is the Lambda function that answers HTTP: WeCom's callbacks, and
-// set-up, status, proofs and reading for the SCRM. openapi.yaml beside this
-// file says what it answers; tests hold the two together.
+// Command api is the Lambda function that answers HTTP: the callbacks of WeCom,
+// and set-up, status, proofs and reading for the SCRM. openapi.yaml beside this
+// file describes the answers; tests compare the code with it.
 package main
 
 import (
@@ -14,8 +14,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
+	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
-	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -26,40 +33,46 @@ import (
 
 func main() { lambdamain.Run("api", parseConfig, wire) }
 
-// wire puts the function together.
+// wire connects the subjects with the stores that each of them uses.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	db := dynamodb.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, cfg.secretsKey)
+	corps := dynamostore.NewCorps(db, cfg.corps)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
+	messages := dynamostore.NewMessages(db, cfg.messages)
+	files := dynamostore.NewMedia(db, cfg.media)
+	readings := dynamostore.NewReadings(db, cfg.readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
+	consents := dynamostore.NewConsents(db, cfg.consents)
+	pulls := sqsqueue.NewPull(queues, cfg.pulls, rand.Text)
 	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
-	a := &api{
-		corps:        dynamostore.NewCorps(db, cfg.corps),
-		secrets:      secrets,
-		callbacks:    newCallbackPairs(secrets.Callback, time.Now),
-		appCallbacks: newCallbackPairs(secrets.AppCallback, time.Now),
-		names: &directory.NameBook{
-			Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log,
-		},
-		contacts:    contacts,
-		consents:    dynamostore.NewConsents(db, cfg.consents),
-		inspections: inspections,
-		ledger:      ledger,
-		messages:    dynamostore.NewMessages(db, cfg.messages),
-		blobs:       s3store.NewJournal(objects, cfg.journal),
-		readings:    dynamostore.NewReadings(db, cfg.readings),
-		files:       dynamostore.NewMedia(db, cfg.media),
-		links:       s3store.NewLinks(s3.NewPresignClient(objects), cfg.files),
-		pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
-		replays:     decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)),
-		makePair:    rsakey.Make,
-		newID:       rand.Text,
-		now:         time.Now,
-		trustedIPs:  cfg.trustedIPs,
-		publicURL:   cfg.publicURL,
-		log:         log,
+	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text))
+	pairs := callback.NewPairs(secrets.Callback, time.Now)
+
+	names := &directory.Handlers{
+		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log},
+		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
-	return newHandler(a).handle, nil
+	table := routes.Table(routes.Subjects{
+		Callback: &callback.Handlers{
+			Pairs: pairs, AppPairs: callback.NewPairs(secrets.AppCallback, time.Now),
+			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
+		},
+		Setup: &setup.Handlers{
+			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
+			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
+		},
+		Directory: names,
+		Proof: &proof.Handlers{
+			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, NewID: rand.Text, Now: time.Now,
+		},
+		Chats: &chats.Handlers{
+			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
+			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
+		},
+		Version: lambdamain.Version,
+	})
+	return routes.New(table, corps, pairs, log).Handle, nil
 }

@@ -35,7 +35,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		return nil, err
 	}
 	pool := sdkworker.NewPool(sdkworker.Config{
-		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
+		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, NoSockets: sdkworker.WorksOffline(cfg.library),
 		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, DecryptTimeout: archive.DecryptTimeout,
 		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
 	})

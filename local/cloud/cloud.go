@@ -1,12 +1,14 @@
-// Package cloud is a whole AWS account and a WeCom on one machine: DynamoDB
-// Local and moto, the functions of template.yaml as they were built for
-// Lambda, what invokes them there (API Gateway, SQS pollers, schedules), and a
-// simulated WeCom with companies that talk.
+// Package cloud runs a whole AWS account and a WeCom on one machine. The account
+// has DynamoDB Local, moto, the functions of template.yaml as built for Lambda,
+// and everything that invokes the functions: API Gateway, SQS pollers and
+// schedules. The WeCom is simulated, with companies that chat.
 //
-// It is described by template.yaml alone and reached by the functions through
-// their environment alone: nothing in functions/ or shared/ knows it. All
-// ports are on the loopback address. It is for people who try the archive
-// (command local/cmd/cloud) and for tests that need all of it.
+// template.yaml alone describes the account. The functions reach it only through
+// their environment: nothing in functions/ or shared/ knows this package. All
+// ports are on the loopback address.
+//
+// The package serves people who try the archive (command local/cmd/cloud) and
+// tests that need the whole archive.
 package cloud
 
 import (
@@ -40,74 +42,79 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// Options say how a cloud is. Only Root and Log are needed.
+// Options describe a cloud. Root and Log are required.
 type Options struct {
-	// Root is the folder of the repository: of template.yaml and of build/,
-	// where the functions' binaries and the worker are.
+	// Root is the folder of the repository. It contains template.yaml, and
+	// build/ with the functions' binaries and the worker.
 	Root string
-	// Data is a folder for what is kept from run to run: tables, buckets,
-	// secrets. Empty means a temporary folder that Stop removes.
+	// Data is the folder of the data that later runs find again: tables,
+	// buckets and secrets. Empty means a temporary folder that Stop removes.
 	Data string
-	// StackName begins the names of all resources; archive if empty. Clouds
-	// that share Services need different ones.
+	// StackName begins the names of all resources. Empty means archive. Clouds
+	// that share Services need different names.
 	StackName string
 
-	// Listening addresses, on the loopback address; a free port if empty.
+	// The listening addresses must be loopback addresses. Empty means
+	// 127.0.0.1 with a free port.
 	GatewayAddr, WeComAddr, ControlAddr, QueueAddr string
 
-	// Library is the vendor library that functions load; the stand-in, newly
-	// built, if empty. Worker is the program that loads it; the one in build/
-	// if empty.
+	// Library is the vendor library that the functions load. Empty means the
+	// stand-in, which Start builds. Worker is the program that loads the
+	// library. Empty means the worker in build/.
 	Library, Worker string
-	// WeCom is the URL of another WeCom, given to the functions as a proxy. If
-	// it is set there is no simulated one, and functions ask for the template's
-	// WECOM_API, with TLS, unless Env has another.
+	// WeCom is the URL of another WeCom, which the functions use as a proxy.
+	// Empty means a simulated WeCom. With another WeCom, the functions call the
+	// template's WECOM_API with TLS, unless Env replaces WECOM_API.
 	WeCom string
-	// Companies are those of the simulated WeCom; two invented ones if nil.
+	// Companies are the companies of the simulated WeCom. Nil means two
+	// invented companies.
 	Companies []wecom.CorpConfig
 	// Sim configures the simulated WeCom.
 	Sim wecom.Config
 
-	// Tick replaces the period of every schedule of the template, if set.
+	// Tick replaces the period of every schedule of the template, unless Tick
+	// is zero.
 	Tick time.Duration
 	// FailureSpeed divides the time after which failed messages of a queue
-	// come again; 1 if zero, which is as deployed.
+	// return. 0 means 1, which is the time of the deployed archive.
 	FailureSpeed int
-	// Concurrency is the most instances of one function, at most what the
-	// template allows it; 10 if zero.
+	// Concurrency limits the instances of one function, in addition to the
+	// template's own limit. 0 means 10.
 	Concurrency int
-	// IdleAfter is how long instances may be idle; 1 minute if zero.
+	// IdleAfter is how long instances may be idle. 0 means 1 minute.
 	IdleAfter time.Duration
-	// Env replaces variables of those functions that have them.
+	// Env replaces the value of a variable in each function that has the
+	// variable.
 	Env map[string]string
 
-	// Observe, if set, sees every request of a function to a service of AWS,
-	// with its body, before it is passed on. It is called concurrently.
+	// Observe, unless nil, receives every request of a function to an AWS
+	// service, with the body, before the service receives it. Calls are
+	// concurrent.
 	Observe func(function string, r *http.Request, body []byte)
 
-	// Services are DynamoDB Local and moto, where they run already. If nil they
-	// are started and stopped. They exclude Data.
+	// Services are a running DynamoDB Local and moto. If nil, the cloud starts
+	// and stops its own. Services and Data exclude each other.
 	Services *aws.Services
 	Log      *slog.Logger
-	// ServiceLog takes what DynamoDB Local and moto print; nobody if nil.
+	// ServiceLog receives the output of DynamoDB Local and moto, unless nil.
 	ServiceLog func(line string)
 }
 
-// A Cloud is running. Safe for concurrent use.
+// A Cloud is a running local cloud. Safe for concurrent use.
 type Cloud struct {
-	// GatewayURL is the API; ControlURL commands of the cloud itself, with
-	// WeCom's console below it under /wecom/; WeComURL is where functions
-	// reach WeCom.
+	// GatewayURL is the URL of the API. ControlURL is the URL of the cloud's
+	// own commands, with WeCom's console below /wecom/. WeComURL is the URL at
+	// which the functions reach WeCom.
 	GatewayURL, ControlURL, WeComURL string
-	// Sim is the simulated WeCom; nil if another is used.
+	// Sim is the simulated WeCom. It is nil with another WeCom.
 	Sim *wecom.Sim
-	// API is the gateway with tokens for every corp and role.
+	// API calls the API with tokens for every corp and role.
 	API *people.API
 	// Stack is what the template describes.
 	Stack *template.Stack
-	// Config reaches the services, past all that imitates Lambda.
+	// Config reaches the services directly, without the imitation of Lambda.
 	Config sdk.Config
-	// Logs is the folder of the functions' logs, one file each.
+	// Logs is the folder of the functions' logs, with one file per function.
 	Logs string
 
 	options   Options
@@ -116,7 +123,7 @@ type Cloud struct {
 	functions map[string]*lambda.Function // by logical id
 	tables    map[string]*dynamodb.CreateTableInput
 
-	// undo is what Stop does, in reverse order.
+	// undo holds the steps of Stop, which Stop runs in reverse order.
 	undo     []func()
 	stopOnce sync.Once
 }
@@ -128,7 +135,7 @@ const (
 	defaultIdleAfter   = time.Minute
 )
 
-// Start starts a cloud. It runs until Stop; ctx bounds the start only.
+// Start starts a cloud, which runs until Stop. ctx limits the start only.
 func Start(ctx context.Context, o Options) (_ *Cloud, err error) {
 	if o.StackName == "" {
 		o.StackName = defaultStack
@@ -143,7 +150,7 @@ func Start(ctx context.Context, o Options) (_ *Cloud, err error) {
 		o.FailureSpeed = 1
 	}
 	if o.Services != nil && o.Data != "" {
-		return nil, errors.New("services that run already keep their tables where they please: Data cannot be set")
+		return nil, errors.New("options Services and Data exclude each other: running services have their own data folder")
 	}
 	c := &Cloud{options: o, functions: map[string]*lambda.Function{}}
 	defer func() {
@@ -157,11 +164,11 @@ func Start(ctx context.Context, o Options) (_ *Cloud, err error) {
 	return c, nil
 }
 
-// then notes what Stop has to do.
-func (c *Cloud) then(f func()) { c.undo = append(c.undo, f) }
+// onStop adds a step to Stop.
+func (c *Cloud) onStop(f func()) { c.undo = append(c.undo, f) }
 
-// Stop stops everything that Start started, and waits for it. It may be
-// called more than once.
+// Stop stops everything that Start started, and waits until it has ended. Stop
+// may be called more than once.
 func (c *Cloud) Stop() {
 	c.stopOnce.Do(func() {
 		for _, f := range slices.Backward(c.undo) {
@@ -170,6 +177,7 @@ func (c *Cloud) Stop() {
 	})
 }
 
+// start starts all parts. If a part fails, Stop ends the parts before it.
 func (c *Cloud) start(ctx context.Context) error {
 	o := &c.options
 	source, err := os.ReadFile(filepath.Join(o.Root, "template.yaml"))
@@ -179,30 +187,20 @@ func (c *Cloud) start(ctx context.Context) error {
 	if c.tables, err = aws.Tables(source); err != nil {
 		return err
 	}
-	dir := o.Data
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "yunduo-archive-"); err != nil {
-			return err
-		}
-		c.then(func() { _ = os.RemoveAll(dir) })
-	}
-	c.Logs = filepath.Join(dir, "logs")
-	if err := os.MkdirAll(c.Logs, 0o755); err != nil {
+	dir, err := c.makeFolders()
+	if err != nil {
 		return err
 	}
 
-	// The addresses come first: the template needs them.
-	gatewayAt, err := c.listen(o.GatewayAddr)
-	if err != nil {
-		return err
-	}
-	queueAt, err := c.listen(o.QueueAddr)
-	if err != nil {
-		return err
-	}
-	controlAt, err := c.listen(o.ControlAddr)
-	if err != nil {
-		return err
+	// The addresses come first, because the template needs them.
+	var gatewayAt, queueAt, controlAt net.Listener
+	for _, at := range []struct {
+		addr string
+		l    *net.Listener
+	}{{o.GatewayAddr, &gatewayAt}, {o.QueueAddr, &queueAt}, {o.ControlAddr, &controlAt}} {
+		if *at.l, err = c.listen(at.addr); err != nil {
+			return err
+		}
 	}
 	c.GatewayURL, c.ControlURL = "http://"+gatewayAt.Addr().String(), "http://"+controlAt.Addr().String()
 	queueURL := "http://" + queueAt.Addr().String()
@@ -228,7 +226,7 @@ func (c *Cloud) start(ctx context.Context) error {
 		StackName: o.StackName, Region: c.Config.Region, QueueEndpoint: queueURL,
 		Parameters: map[string]string{
 			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.GatewayURL, "WecomProxy": c.WeComURL,
-			"AllowedOrigins": "*", // whatever page is being made on this machine
+			"AllowedOrigins": "*", // any page that is developed on this machine
 		},
 	})
 	if err != nil {
@@ -255,7 +253,20 @@ func (c *Cloud) start(ctx context.Context) error {
 	return c.startTriggers(front)
 }
 
-// listen listens on addr, or on a free port.
+// makeFolders makes the data folder and the folder of logs in it. It returns the
+// data folder.
+func (c *Cloud) makeFolders() (dir string, err error) {
+	if dir = c.options.Data; dir == "" {
+		if dir, err = os.MkdirTemp("", "yunduo-archive-"); err != nil {
+			return "", err
+		}
+		c.onStop(func() { _ = os.RemoveAll(dir) })
+	}
+	c.Logs = filepath.Join(dir, "logs")
+	return dir, os.MkdirAll(c.Logs, 0o755)
+}
+
+// listen listens on addr, or on a free port if addr is empty.
 func (c *Cloud) listen(addr string) (net.Listener, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
@@ -265,17 +276,17 @@ func (c *Cloud) listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("address %q: %w", addr, err)
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("address %q: only loopback addresses are served, such as 127.0.0.1", addr)
+		return nil, fmt.Errorf("address %q is not a loopback address such as 127.0.0.1", addr)
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	c.then(func() { _ = l.Close() })
+	c.onStop(func() { _ = l.Close() })
 	return l, nil
 }
 
-// serve answers requests until Stop.
+// serve answers the listener's requests until Stop.
 func (c *Cloud) serve(name string, l net.Listener, h http.Handler) {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: time.Minute,
@@ -285,15 +296,16 @@ func (c *Cloud) serve(name string, l net.Listener, h http.Handler) {
 	go func() {
 		defer close(done)
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			c.options.Log.Error("server ended", "server", name, "err", err)
+			c.options.Log.Error("server stopped", "server", name, "err", err)
 		}
 	}()
-	c.then(func() {
+	c.onStop(func() {
 		_ = server.Close()
 		<-done
 	})
 }
 
+// startWeCom starts the simulated WeCom, unless the options name another WeCom.
 func (c *Cloud) startWeCom() error {
 	o := &c.options
 	if o.WeCom != "" {
@@ -306,7 +318,7 @@ func (c *Cloud) startWeCom() error {
 	}
 	c.WeComURL = "http://" + l.Addr().String()
 	c.Sim = wecom.New(o.Sim)
-	c.then(c.Sim.Close)
+	c.onStop(c.Sim.Close)
 	companies := o.Companies
 	if companies == nil {
 		companies = Invented()
@@ -320,15 +332,17 @@ func (c *Cloud) startWeCom() error {
 	return nil
 }
 
-// Invented are two companies that nobody has set up yet.
+// Invented returns two invented companies whose archive is not set up.
 func Invented() []wecom.CorpConfig {
 	return []wecom.CorpConfig{
 		{ID: "ww0123456789abcdef", Name: "云朵课堂", Crowd: wecom.Crowd{Staff: 8, Customers: 24, Rooms: 6}},
-		// Its seqs are where 32 bits end: nobody may count on less.
+		// The first seqs are just below 1<<32, to show that a seq needs 64 bits.
 		{ID: "wwfedcba9876543210", Name: "朝阳眼镜", FirstSeq: 1<<32 - 100, FirstKeyVersion: 3, Crowd: wecom.Crowd{Staff: 5, Customers: 12, Rooms: 3}},
 	}
 }
 
+// startServices starts DynamoDB Local and moto, unless the options name running
+// services.
 func (c *Cloud) startServices(ctx context.Context, dir string) error {
 	if c.services = c.options.Services; c.services == nil {
 		c.options.Log.Info("starting DynamoDB Local and moto")
@@ -340,46 +354,22 @@ func (c *Cloud) startServices(ctx context.Context, dir string) error {
 		if c.services, err = aws.Start(ctx, options); err != nil {
 			return err
 		}
-		c.then(c.services.Stop)
+		c.onStop(c.services.Stop)
 	}
 	c.Config = c.services.Config()
 	return nil
 }
 
-// startFunctions makes the functions; their processes start with their first
-// events.
+// startFunctions makes the functions. The process of a function starts with the
+// first event. The error names all missing binaries at once.
 func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[string]string) error {
-	o := &c.options
-	replace := maps.Clone(o.Env)
-	if replace == nil {
-		replace = map[string]string{}
-	}
-	if c.Sim != nil && replace["WECOM_API"] == "" {
-		// Without TLS, so that the simulated WeCom can play the host as a proxy.
-		// On the way to another one a secret would be readable.
-		replace["WECOM_API"] = "http://qyapi.weixin.qq.com"
-	}
-	var err error
-	worker := o.Worker
-	if worker == "" {
-		worker = filepath.Join(o.Root, "build", "FinanceSdkLayer", "finance-sdk", "worker")
-	}
-	if replace["SDK_WORKER"], err = existing(worker, "make build"); err != nil {
+	replace, err := c.replacements(ctx, dir)
+	if err != nil {
 		return err
 	}
-	library := o.Library
-	if library == "" {
-		if library, err = standin.Build(ctx, dir); err != nil {
-			return err
-		}
-	}
-	if replace["SDK_LIBRARY"], err = existing(library, "name a library that is there"); err != nil {
-		return err
-	}
-
 	var missing []error
 	for _, f := range c.Stack.Functions {
-		binary, err := existing(filepath.Join(o.Root, "build", f.ID, f.Handler), "make build")
+		binary, err := existing(filepath.Join(c.options.Root, "build", f.ID, f.Handler), "make build")
 		if err != nil {
 			missing = append(missing, err)
 			continue
@@ -391,30 +381,72 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 			}
 			env[name] = value
 		}
-		if o.Observe != nil {
-			if err := c.observe(f.ID, env); err != nil {
-				return err
-			}
-		}
-		out, err := os.OpenFile(filepath.Join(c.Logs, f.ID+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-		if err != nil {
+		if err := c.startFunction(f, binary, env); err != nil {
 			return err
 		}
-		function := lambda.New(lambda.Config{
-			Name: f.Name, ARN: f.ARN, Binary: binary, Handler: f.Handler, MemorySize: f.MemorySize, Timeout: f.Timeout,
-			LogFormat: f.LogFormat, LogLevel: f.LogLevel, Env: env,
-			Concurrency: o.Concurrency, IdleAfter: o.IdleAfter, Output: out, Log: o.Log,
-		})
-		c.functions[f.ID] = function
-		c.then(func() {
-			function.Close()
-			_ = out.Close()
-		})
 	}
 	return errors.Join(missing...)
 }
 
-// existing returns the absolute path of a file, or says how to get it.
+// replacements are the values that replace those of the template in the
+// environment of functions.
+func (c *Cloud) replacements(ctx context.Context, dir string) (map[string]string, error) {
+	o := &c.options
+	replace := maps.Clone(o.Env)
+	if replace == nil {
+		replace = map[string]string{}
+	}
+	if c.Sim != nil && replace["WECOM_API"] == "" {
+		// The simulated WeCom answers as a proxy, and can do so only without
+		// TLS. Another WeCom gets TLS, because the network could read a secret.
+		replace["WECOM_API"] = "http://qyapi.weixin.qq.com"
+	}
+	var err error
+	worker := o.Worker
+	if worker == "" {
+		worker = filepath.Join(o.Root, "build", "FinanceSdkLayer", "finance-sdk", "worker")
+	}
+	if replace["SDK_WORKER"], err = existing(worker, "make build"); err != nil {
+		return nil, err
+	}
+	library := o.Library
+	if library == "" {
+		if library, err = standin.Build(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	if replace["SDK_LIBRARY"], err = existing(library, "name an existing library"); err != nil {
+		return nil, err
+	}
+	return replace, nil
+}
+
+func (c *Cloud) startFunction(f template.Function, binary string, env map[string]string) error {
+	o := &c.options
+	if o.Observe != nil {
+		if err := c.observe(f.ID, env); err != nil {
+			return err
+		}
+	}
+	out, err := os.OpenFile(filepath.Join(c.Logs, f.ID+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	function := lambda.New(lambda.Config{
+		Name: f.Name, ARN: f.ARN, Binary: binary, Handler: f.Handler, MemorySize: f.MemorySize, Timeout: f.Timeout,
+		LogFormat: f.LogFormat, LogLevel: f.LogLevel, Env: env,
+		Concurrency: o.Concurrency, IdleAfter: o.IdleAfter, Output: out, Log: o.Log,
+	})
+	c.functions[f.ID] = function
+	c.onStop(func() {
+		function.Close()
+		_ = out.Close()
+	})
+	return nil
+}
+
+// existing returns the absolute path of a file. If the file is missing, the
+// error says how to get it.
 func existing(path, how string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -422,15 +454,16 @@ func existing(path, how string) (string, error) {
 	}
 	switch info, err := os.Stat(abs); {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%s is missing: %s", path, how)
+		return "", fmt.Errorf("%s missing: %s", path, how)
 	case err != nil:
 		return "", err
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("%s is no file", path)
+		return "", fmt.Errorf("%s is not a file", path)
 	}
 	return abs, nil
 }
 
+// startGateway starts API Gateway and makes c.API.
 func (c *Cloud) startGateway(l net.Listener) error {
 	var err error
 	if c.tokens, err = gateway.NewIssuer(c.Stack.API.Issuer, c.Stack.API.Audience, time.Now); err != nil {
@@ -443,7 +476,8 @@ func (c *Cloud) startGateway(l net.Listener) error {
 		}
 	}
 	c.serve("API", l, gateway.New(gateway.Config{
-		Routes: routes, CORS: gateway.CORS(c.Stack.API.CORS), Tokens: c.tokens, Now: time.Now, NewID: lambda.NewID, Log: c.options.Log,
+		Account: c.Stack.Account, Routes: routes, CORS: gateway.CORS(c.Stack.API.CORS), Tokens: c.tokens,
+		Now: time.Now, NewID: lambda.NewID, Log: c.options.Log,
 	}))
 	c.API = &people.API{
 		Base: c.GatewayURL, Client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
@@ -454,10 +488,10 @@ func (c *Cloud) startGateway(l net.Listener) error {
 	return nil
 }
 
-// tokenLife is longer than anybody looks at a local cloud.
+// tokenLife is longer than a local cloud usually runs.
 const tokenLife = 30 * 24 * time.Hour
 
-// Token signs a token with the claims, such as sub, corp, role and staff.
+// Token signs a token with the claims, for example sub, corp, role and staff.
 func (c *Cloud) Token(claims map[string]any) (string, error) {
 	return c.tokens.Token(tokenLife, claims)
 }
@@ -466,7 +500,7 @@ func (c *Cloud) Token(claims map[string]any) (string, error) {
 func (c *Cloud) startTriggers(front *queue.Front) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var triggers sync.WaitGroup
-	c.then(func() {
+	c.onStop(func() {
 		cancel()
 		triggers.Wait()
 	})
@@ -476,14 +510,14 @@ func (c *Cloud) startTriggers(front *queue.Front) error {
 		for _, s := range f.Sources {
 			n := slices.IndexFunc(c.Stack.Queues, func(q template.Queue) bool { return q.ARN == s.QueueARN })
 			if n < 0 {
-				return fmt.Errorf("%s takes messages from %s, which the template does not make", f.ID, s.QueueARN)
+				return fmt.Errorf("function %s: queue %s not declared in the template", f.ID, s.QueueARN)
 			}
 			q := c.Stack.Queues[n]
 			source := &queue.Source{
-				Client: client, URL: q.URL, ARN: q.ARN, Region: c.Config.Region,
+				Client: client, URL: q.URL, ARN: q.ARN, Region: c.Stack.Region,
 				BatchSize: s.BatchSize, Concurrency: min(s.Concurrency, c.options.Concurrency), PartialBatches: s.PartialBatches,
 				Visibility: q.Visibility / time.Duration(c.options.FailureSpeed), Timeout: f.Timeout,
-				Invoke: function.Invoke, Bell: front.Bell(q.Name), Log: c.options.Log,
+				Invoke: function.Invoke, Arrivals: front.Arrivals(q.Name), Log: c.options.Log,
 			}
 			triggers.Go(func() { source.Run(ctx) })
 		}
@@ -497,27 +531,27 @@ func (c *Cloud) startTriggers(front *queue.Front) error {
 	return nil
 }
 
-// Function finds a function by its logical id; nil if there is none.
+// Function finds a function by its logical id. It returns nil for an unknown id.
 func (c *Cloud) Function(id string) *lambda.Function { return c.functions[id] }
 
-// Kill kills one instance of a function with all its processes, a busy one if
-// there is such; false if there is no instance.
+// Kill kills one instance of a function with all its processes. It prefers a busy
+// instance. It returns false if the function has no instance.
 func (c *Cloud) Kill(id string) bool {
 	f := c.functions[id]
 	return f != nil && f.Kill()
 }
 
-// SetUp lets the admins of all companies of the simulated WeCom set the
-// archive up. With kept data each goes on from what is kept.
+// SetUp sets the archive up for all companies of the simulated WeCom. With Data,
+// each company continues from the seq and the key version of the last run.
 func (c *Cloud) SetUp(ctx context.Context) error {
 	for _, corp := range c.Sim.Corps() {
 		if c.options.Data != "" {
 			if err := people.Resume(ctx, c.API, corp); err != nil {
-				return fmt.Errorf("going on with %s: %w", corp.ID(), err)
+				return fmt.Errorf("resume %s: %w", corp.ID(), err)
 			}
 		}
 		if err := people.SetUp(ctx, c.API, corp); err != nil {
-			return fmt.Errorf("setting up %s: %w", corp.ID(), err)
+			return fmt.Errorf("set up %s: %w", corp.ID(), err)
 		}
 	}
 	return nil

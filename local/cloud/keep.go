@@ -20,25 +20,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 )
 
-// saveEvery is how much of buckets and secrets is lost at most if the process
-// is killed. Stop saves everything.
+// saveEvery is the time between two saves. If the process is killed, the changes
+// of buckets and secrets since the last save are lost. Stop saves everything.
 const saveEvery = 10 * time.Second
 
-// A keeper saves moto's buckets and secrets, which live in memory, as files,
-// and puts them back at the next start. Queues are not kept: what was in them
-// is asked for again by the timer, which is what it is for.
+// A keeper saves moto's buckets and secrets as files, because moto holds them in
+// memory. The next start restores them. Queues are not saved: the dispatcher
+// requests the lost work again (law 3).
 //
-// An object is a file below objects/<bucket>/, its name escaped, with its
-// metadata beside it; objects are never changed, so each is saved once. The
-// secrets are one file. All of it is as secret as the folder.
+// An object becomes a file below objects/<bucket>/ with an escaped name. Its
+// metadata is a file beside it. An object never changes, so each is saved once.
+// All secrets are one file. The folder must be kept as secret as its content.
 type keeper struct {
 	dir     string
 	buckets *s3.Client
 	secrets *secretsmanager.Client
-	names   []string // of the buckets
+	names   []string // names of the buckets
 }
 
-// startKeeper restores what was kept, and saves until Stop.
+// startKeeper restores the saved data, and saves until Stop.
 func (c *Cloud) startKeeper(ctx context.Context, dir string) error {
 	k := &keeper{
 		dir: filepath.Join(dir, "moto"), buckets: s3.NewFromConfig(c.Config), secrets: secretsmanager.NewFromConfig(c.Config),
@@ -51,11 +51,10 @@ func (c *Cloud) startKeeper(ctx context.Context, dir string) error {
 	}
 	running := filepath.Join(k.dir, "running")
 	if _, err := os.Stat(running); err == nil {
-		c.options.Log.Warn("the last run with this data did not end by itself: what it wrote to buckets in its last seconds may be missing",
-			"at_most", saveEvery)
+		c.options.Log.Warn("last run killed: its last changes of buckets and secrets may be missing", "at_most", saveEvery)
 	}
 	if err := k.restore(ctx); err != nil {
-		return fmt.Errorf("restoring kept data: %w", err)
+		return fmt.Errorf("restore saved data: %w", err)
 	}
 	if err := os.WriteFile(running, nil, 0o600); err != nil {
 		return err
@@ -69,33 +68,44 @@ func (c *Cloud) startKeeper(ctx context.Context, dir string) error {
 			select {
 			case <-ticker.C:
 				if err := k.save(background); err != nil && background.Err() == nil {
-					c.options.Log.Error("cannot keep data", "err", err)
+					c.options.Log.Error("save failed", "err", err)
 				}
 			case <-background.Done():
 				return
 			}
 		}
 	})
-	c.then(func() {
+	c.onStop(func() {
 		cancel()
 		work.Wait()
 		if err := k.save(context.Background()); err != nil {
-			c.options.Log.Error("cannot keep data", "err", err)
+			c.options.Log.Error("save failed", "err", err)
 			return
 		}
+		// If the process dies before this line, the next start warns of lost
+		// data although all data was saved.
 		_ = os.Remove(running)
 	})
 	return nil
 }
 
-// kept is what is saved of a secret.
-type kept struct {
+// A savedSecret is a secret in secrets.json.
+type savedSecret struct {
 	Name   string
 	Text   *string
 	Binary []byte
 }
 
+// save saves new objects and all secrets. A kill during save leaves each file
+// whole, in its old or new form.
 func (k *keeper) save(ctx context.Context) error {
+	if err := k.saveObjects(ctx); err != nil {
+		return err
+	}
+	return k.saveSecrets(ctx)
+}
+
+func (k *keeper) saveObjects(ctx context.Context) error {
 	for _, bucket := range k.names {
 		pages := s3.NewListObjectsV2Paginator(k.buckets, &s3.ListObjectsV2Input{Bucket: &bucket})
 		for pages.HasMorePages() {
@@ -110,7 +120,11 @@ func (k *keeper) save(ctx context.Context) error {
 			}
 		}
 	}
-	var all []kept
+	return nil
+}
+
+func (k *keeper) saveSecrets(ctx context.Context) error {
+	var all []savedSecret
 	pages := secretsmanager.NewListSecretsPaginator(k.secrets, &secretsmanager.ListSecretsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -122,7 +136,7 @@ func (k *keeper) save(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			all = append(all, kept{Name: *s.Name, Text: value.SecretString, Binary: value.SecretBinary})
+			all = append(all, savedSecret{Name: *s.Name, Text: value.SecretString, Binary: value.SecretBinary})
 		}
 	}
 	raw, err := json.Marshal(all)
@@ -157,14 +171,15 @@ func (k *keeper) saveObject(ctx context.Context, bucket, key string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	// The metadata first: where the object's file is, both are.
+	// The metadata is written first. A kill between the two writes leaves no
+	// object without metadata, and the next save writes both files.
 	return errors.Join(replaceFile(path+metaSuffix, meta), replaceFile(path, body))
 }
 
-// metaSuffix cannot end an escaped name.
+// metaSuffix ends the name of a metadata file. An escaped name never ends so.
 const metaSuffix = "%meta"
 
-// replaceFile writes a file that appears whole or not at all.
+// replaceFile writes a file that appears whole or stays as it was.
 func replaceFile(path string, data []byte) error {
 	if err := os.WriteFile(path+"%new", data, 0o600); err != nil {
 		return err
@@ -172,7 +187,15 @@ func replaceFile(path string, data []byte) error {
 	return os.Rename(path+"%new", path)
 }
 
+// restore puts the saved objects and secrets into moto.
 func (k *keeper) restore(ctx context.Context) error {
+	if err := k.restoreObjects(ctx); err != nil {
+		return err
+	}
+	return k.restoreSecrets(ctx)
+}
+
+func (k *keeper) restoreObjects(ctx context.Context) error {
 	for _, bucket := range k.names {
 		files, err := os.ReadDir(filepath.Join(k.dir, "objects", bucket))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -191,6 +214,10 @@ func (k *keeper) restore(ctx context.Context) error {
 			}
 		}
 	}
+	return nil
+}
+
+func (k *keeper) restoreSecrets(ctx context.Context) error {
 	raw, err := os.ReadFile(filepath.Join(k.dir, "secrets.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -198,7 +225,7 @@ func (k *keeper) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []kept
+	var all []savedSecret
 	if err := json.Unmarshal(raw, &all); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// observe leads a function's requests to AWS past Options.Observe, by changing
-// the endpoints in its environment.
+// observe lets Options.Observe see a function's requests to AWS. It changes the
+// endpoints in the function's environment to proxies.
 func (c *Cloud) observe(function string, env map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !strings.HasPrefix(name, "AWS_ENDPOINT_URL_") {

@@ -20,7 +20,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// provision makes what the template describes and is not there yet.
+// provision makes the template's resources that do not exist yet.
 func (c *Cloud) provision(ctx context.Context) error {
 	for id := range c.tables {
 		if err := c.createTable(ctx, id); err != nil {
@@ -29,25 +29,25 @@ func (c *Cloud) provision(ctx context.Context) error {
 	}
 	buckets := s3.NewFromConfig(c.Config)
 	for _, b := range c.Stack.Buckets {
-		if err := createBucket(ctx, buckets, c.Config.Region, b); err != nil {
-			return fmt.Errorf("making bucket %s: %w", b.Name, err)
+		if err := createBucket(ctx, buckets, c.Stack.Region, b); err != nil {
+			return fmt.Errorf("make bucket %s: %w", b.Name, err)
 		}
 	}
 	topics := sns.NewFromConfig(c.Config)
 	for _, name := range c.Stack.Topics {
 		if _, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name}); err != nil {
-			return fmt.Errorf("making topic %s: %w", name, err)
+			return fmt.Errorf("make topic %s: %w", name, err)
 		}
 	}
 	queues := sqs.NewFromConfig(c.Config)
-	// A queue of dead letters comes before those that name it.
+	// A dead-letter queue is made before the queues that name it.
 	inOrder := slices.Clone(c.Stack.Queues)
 	slices.SortStableFunc(inOrder, func(a, b template.Queue) int {
 		return len(a.DeadLetterARN) - len(b.DeadLetterARN)
 	})
 	for _, q := range inOrder {
 		if err := createQueue(ctx, queues, q); err != nil {
-			return fmt.Errorf("making queue %s: %w", q.Name, err)
+			return fmt.Errorf("make queue %s: %w", q.Name, err)
 		}
 	}
 	return nil
@@ -65,24 +65,24 @@ func (c *Cloud) createTable(ctx context.Context, id string) error {
 		err = dynamodb.NewTableExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: in.TableName}, time.Minute)
 	}
 	if err != nil {
-		return fmt.Errorf("making table %s: %w", *in.TableName, err)
+		return fmt.Errorf("make table %s: %w", *in.TableName, err)
 	}
 	return nil
 }
 
-// WipeTable empties a table, named by its logical id. It is for tests and for
-// people who want to see that a view can be rebuilt.
+// WipeTable empties a table with the given logical id. Tests and people use it to
+// see that the view can be rebuilt.
 func (c *Cloud) WipeTable(ctx context.Context, id string) error {
 	name, ok := c.Stack.Tables[id]
 	if !ok {
-		return fmt.Errorf("the template has no table %s", id)
+		return fmt.Errorf("table %s not declared in the template", id)
 	}
 	client := dynamodb.NewFromConfig(c.Config)
 	if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil {
-		return fmt.Errorf("deleting table %s: %w", name, err)
+		return fmt.Errorf("delete table %s: %w", name, err)
 	}
 	if err := dynamodb.NewTableNotExistsWaiter(client).Wait(ctx, &dynamodb.DescribeTableInput{TableName: &name}, time.Minute); err != nil {
-		return fmt.Errorf("deleting table %s: %w", name, err)
+		return fmt.Errorf("delete table %s: %w", name, err)
 	}
 	return c.createTable(ctx, id)
 }

@@ -10,9 +10,10 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// schedule invokes the function periodically, as EventBridge does: whether or
-// not the invocation before has ended. A failed one is not repeated, which
-// Lambda would do twice; the next is due soon.
+// schedule invokes the function periodically. As EventBridge does, it invokes the
+// function even if the last invocation has not ended. Lambda would repeat a
+// failed invocation twice. schedule does not, since the next invocation is due
+// soon.
 func (c *Cloud) schedule(ctx context.Context, f *lambda.Function, id string, s template.Schedule) {
 	var invocations sync.WaitGroup
 	defer invocations.Wait()
@@ -31,8 +32,8 @@ func (c *Cloud) schedule(ctx context.Context, f *lambda.Function, id string, s t
 func (c *Cloud) invokeScheduled(ctx context.Context, f *lambda.Function, id, name string, now time.Time) {
 	event, err := json.Marshal(map[string]any{
 		"version": "0", "id": lambda.NewID(), "detail-type": "Scheduled Event", "source": "aws.events",
-		"account": "123456789012", "time": now.UTC().Format(time.RFC3339), "region": c.Config.Region,
-		"resources": []string{"arn:aws-cn:events:" + c.Config.Region + ":123456789012:rule/" + c.options.StackName + "-" + id + name},
+		"account": c.Stack.Account, "time": now.UTC().Format(time.RFC3339), "region": c.Stack.Region,
+		"resources": []string{c.Stack.ARN("events", "rule/"+c.options.StackName+"-"+id+name)},
 		"detail":    map[string]any{},
 	})
 	if err == nil {

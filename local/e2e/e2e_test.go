@@ -338,12 +338,12 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 				break
 			}
 		}
-		if want, _, _ := strings.Cut(sent[m.MsgID].Kind, "/"); shown.View.Kind != want {
-			t.Errorf("message %s: got it shown as %s, want %s", m.MsgID, shown.View.Kind, sent[m.MsgID].Kind)
+		if want, _, _ := strings.Cut(sent[m.MsgID].Kind, "/"); shown.Content.Kind != want {
+			t.Errorf("message %s: got it shown as %s, want %s", m.MsgID, shown.Content.Kind, sent[m.MsgID].Kind)
 		}
-		for i, f := range shown.View.Files {
+		for i, f := range shown.Content.Files {
 			if f.Copy.State != "stored" {
-				t.Errorf("message %s (%s), file %d: got %s, want it stored", m.MsgID, shown.View.Kind, i, f.Copy.State)
+				t.Errorf("message %s (%s), file %d: got %s, want it stored", m.MsgID, shown.Content.Kind, i, f.Copy.State)
 				continue
 			}
 			sums = append(sums, fetch(ctx, t, c, corp, fmt.Sprintf("/messages/%s/files/%d", m.ID, i)))
@@ -379,7 +379,7 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 
 // message is one as the API shows it.
 type message struct {
-	View struct {
+	Content struct {
 		Kind  string `json:"kind"`
 		Files []struct {
 			MD5  string `json:"md5"`
@@ -387,11 +387,11 @@ type message struct {
 				State string `json:"state"`
 			} `json:"copy"`
 		} `json:"files"`
-	} `json:"view"`
+	} `json:"content"`
 }
 
 func (m message) waits() bool {
-	for _, f := range m.View.Files {
+	for _, f := range m.Content.Files {
 		if f.Copy.State == "waiting" || f.Copy.State == "unknown" {
 			return true
 		}

@@ -18,37 +18,37 @@ var clib embed.FS
 
 const source = "libWeWorkFinanceSdk_C.c"
 
-// Name is the file name of the library, the vendor's own.
+// Name is the file name of the library, the same as the vendor's.
 const Name = "libWeWorkFinanceSdk_C.so"
 
-// An Option makes another library than the well-behaved one.
+// An Option changes the library from the well-behaved default.
 type Option func(*build)
 
 type build struct {
 	flags   []string
-	machine elf.Machine // EM_NONE: this machine's own
+	machine elf.Machine // EM_NONE: the machine of this computer
 }
 
-// InitChecksSecret makes Init ask WeCom for a token. The default asks at the
-// first call that needs one. Which of the two the real library does is not
-// known (wecom.md 10.3).
+// InitChecksSecret makes Init request a token from WeCom. By default the first
+// call that needs a token requests it. It is unknown which of the two the real
+// library does (wecom.md 10.3).
 func InitChecksSecret() Option { return define("INIT_CHECKS_SECRET") }
 
-// Leaky makes every DecryptData lose 16 KiB.
+// Leaky makes every DecryptData leak 16 KiB.
 func Leaky() Option { return define("LEAKY") }
 
-// Without leaves one of the 17 functions out.
+// Without omits one of the 17 functions.
 func Without(function string) Option { return define("OMIT_" + function) }
 
-// ForMachine makes a library whose header claims the given machine; the code
-// inside stays this machine's.
+// ForMachine makes a library whose header names the given machine. Its code is
+// still for the machine of this computer.
 func ForMachine(m elf.Machine) Option { return func(b *build) { b.machine = m } }
 
 func define(name string) Option {
 	return func(b *build) { b.flags = append(b.flags, "-D"+name) }
 }
 
-// Key is the same for options that make the same library.
+// Key is a text that is equal for options that make the same library.
 func Key(opts ...Option) string {
 	var b build
 	for _, o := range opts {
@@ -58,9 +58,10 @@ func Key(opts ...Option) string {
 	return fmt.Sprint(b.flags, b.machine)
 }
 
-// Build compiles the stand-in with the system's C compiler, cc, and returns
-// the path of [Name] in dir, which has to exist. The file appears whole or not
-// at all. Building into one directory twice at once is safe.
+// Build compiles the stand-in with the system's C compiler, cc. It returns the
+// path of [Name] in dir, which must exist. The last step is a rename: after a
+// crash before it the file is absent or the old one. Several builds may use one
+// directory at the same time.
 func Build(ctx context.Context, dir string, opts ...Option) (path string, err error) {
 	var b build
 	for _, o := range opts {
@@ -94,13 +95,13 @@ func Build(ctx context.Context, dir string, opts ...Option) (path string, err er
 	return path, nil
 }
 
-// claim writes e_machine, two bytes at offset 18 of every ELF header.
+// claim writes the field e_machine: two bytes at offset 18 of every ELF header.
 func claim(path string, m elf.Machine) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	// Little endian, as are all machines that the vendor builds for.
+	// All machines that the vendor builds for are little endian.
 	if _, err := f.WriteAt(binary.LittleEndian.AppendUint16(nil, uint16(m)), 18); err != nil {
 		f.Close()
 		return err

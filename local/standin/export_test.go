@@ -1,6 +1,6 @@
 package standin
 
-// Strict makes every warning of the compiler an error.
+// Strict turns every warning of the compiler into an error.
 func Strict() Option {
 	return func(b *build) { b.flags = append(b.flags, "-Wall", "-Wextra", "-Werror") }
 }

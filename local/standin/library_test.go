@@ -25,12 +25,13 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// The library is loaded into the test's own process here. Its misbehaviour is
-// tested in shared/sdkworker, in a child.
+// These tests load the library into their own process. Tests of crashes and
+// attempts need a child process: they are in shared/sdkworker and
+// layers/finance-sdk/worker.
 
 const awkwardSecret = "a b&c=d/ü+%~-._"
 
-func TestTheLibraryHasTheVendorsFunctionsAndNoOthers(t *testing.T) {
+func TestLibraryHasExactlyTheVendorsFunctions(t *testing.T) {
 	needs.Compiler(t)
 	path, err := standin.Build(t.Context(), t.TempDir(), standin.Strict())
 	if err != nil {
@@ -67,12 +68,12 @@ func TestTheLibraryHasTheVendorsFunctionsAndNoOthers(t *testing.T) {
 
 func TestBuild(t *testing.T) {
 	needs.Compiler(t)
-	t.Run("variants compile without a warning", func(t *testing.T) {
+	t.Run("variants without a compiler warning", func(t *testing.T) {
 		if _, err := standin.Build(t.Context(), t.TempDir(), standin.Strict(), standin.InitChecksSecret(), standin.Leaky()); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("into a relative directory, over the last one", func(t *testing.T) {
+	t.Run("relative directory with an old library", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		if err := os.Mkdir("lib", 0o700); err != nil {
 			t.Fatal(err)
@@ -85,23 +86,23 @@ func TestBuild(t *testing.T) {
 		}
 		left, err := os.ReadDir("lib")
 		if err != nil || len(left) != 1 {
-			t.Errorf("files: got %v and %v, want the library alone", left, err)
+			t.Errorf("files: got %v and %v, want only the library", left, err)
 		}
 	})
-	t.Run("nowhere", func(t *testing.T) {
+	t.Run("missing directory", func(t *testing.T) {
 		if _, err := standin.Build(t.Context(), filepath.Join(t.TempDir(), "none")); err == nil {
-			t.Error("got no error")
+			t.Error("got success, want an error")
 		}
 	})
 }
 
-// library is built once for all tests that are content with the common one.
+// library is the default library, built once for all tests.
 var library = sync.OnceValues(func() (*financesdk.Library, error) {
 	dir, err := os.MkdirTemp("", "standin-test-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) // once it is loaded its file is not needed
+	defer os.RemoveAll(dir) // a loaded library needs no file
 	path, err := standin.Build(context.Background(), dir)
 	if err != nil {
 		return nil, err
@@ -124,18 +125,18 @@ func initSDK(t *testing.T, proxy string) *financesdk.SDK {
 	return sdk
 }
 
-func TestTheLibraryOpensWhatSealMade(t *testing.T) {
+func TestDecryptDataOpensSealedMessages(t *testing.T) {
 	sdk := initSDK(t, "")
 	key := standin.NewKeyText(rand.Reader)
 	msg := make([]byte, 1<<20)
 	_, _ = rand.Read(msg)
-	// Around the sizes of ChaCha20's blocks and of base64's groups.
+	// The sizes are near those of ChaCha20's blocks and base64's groups.
 	for _, n := range []int{0, 1, 2, 3, 59, 60, 61, 63, 64, 65, 1000, len(msg)} {
 		var nonce [12]byte
 		_, _ = rand.Read(nonce[:])
 		got, err := sdk.Decrypt([]byte(key), []byte(standin.Seal(key, msg[:n], nonce)))
 		if err != nil || !bytes.Equal(got, msg[:n]) {
-			t.Errorf("%d bytes: got %d bytes and %v", n, len(got), err)
+			t.Errorf("%d bytes: got %d bytes and %v, want the message", n, len(got), err)
 		}
 	}
 }
@@ -145,22 +146,22 @@ func TestDecryptDataRefuses(t *testing.T) {
 	key, other := standin.NewKeyText(rand.Reader), standin.NewKeyText(rand.Reader)
 	good := standin.Seal(key, []byte("message"), [12]byte{})
 	flipped := []byte(good)
-	flipped[20] ^= 1 // another digit, a group of which is the nonce
+	flipped[20] ^= 1 // a digit of the nonce
 	tests := []struct {
 		name, key, message string
 		code               int32
 	}{
-		{"the key of another message", other, good, 10006},
+		{"key of another message", other, good, 10006},
 		{"no key", "", good, 10008},
-		{"a key one digit short", key[:87], good, 10008},
-		{"a key with a character that is no digit", "!" + key[1:], good, 10008},
-		{"a key without padding", key[:86] + "AA", good, 10008},
+		{"key without its last digit", key[:87], good, 10008},
+		{"key with a character outside base64", "!" + key[1:], good, 10008},
+		{"key without padding", key[:86] + "AA", good, 10008},
 		{"no message", key, "", 10006},
 		{"no prefix", key, good[1:], 10006},
 		{"another version", key, "YDSTANDIN-02:" + good[13:], 10006},
 		{"no base64", key, good + "!", 10006},
-		{"no room for a checksum", key, good[:13+20], 10006},
-		{"a changed byte", key, string(flipped), 10006},
+		{"too short for a checksum", key, good[:13+20], 10006},
+		{"changed byte", key, string(flipped), 10006},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -178,14 +179,14 @@ func wantCode(t *testing.T, err error, code int32) {
 	}
 }
 
-// weCom answers one path after another and notes what it was asked.
+// weCom is a simulated WeCom that records the requests.
 type weCom struct {
 	t       *testing.T
 	mu      sync.Mutex
-	asked   []string // method, URI and body
+	asked   []string // method, URI and body of each request
 	tokens  int
-	token   func(n int) string // n-th answer to gettoken; nil: a token "tok/n"
-	answers []http.HandlerFunc // to everything else, the last one for good
+	token   func(n int) string // answer to the n-th gettoken; nil: the token "tok/n"
+	answers []http.HandlerFunc // answers to the other requests; the last answer repeats
 }
 
 func startWeCom(t *testing.T, answers ...http.HandlerFunc) (*weCom, *financesdk.SDK) {
@@ -196,8 +197,8 @@ func startWeCom(t *testing.T, answers ...http.HandlerFunc) (*weCom, *financesdk.
 	return w, initSDK(t, s.URL)
 }
 
-// The library asks from C, where the race detector sees no order between a
-// test and the handler: so what they share is reached under the lock.
+// The library sends requests from C. The race detector sees no order there
+// between a test and the handler, so both use the lock for shared fields.
 
 func (w *weCom) setToken(token func(n int) string) {
 	w.mu.Lock()
@@ -216,11 +217,11 @@ func (w *weCom) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	defer w.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		w.t.Errorf("read a request: %v", err)
+		w.t.Errorf("request not read: %v", err)
 	}
 	w.asked = append(w.asked, strings.TrimSpace(r.Method+" "+r.RequestURI+" "+string(body)))
 	if r.Host != "qyapi.weixin.qq.com" {
-		w.t.Errorf("host: got %s", r.Host)
+		w.t.Errorf("host: got %s, want qyapi.weixin.qq.com", r.Host)
 	}
 	if r.URL.Path == "/cgi-bin/gettoken" {
 		w.tokens++
@@ -244,32 +245,32 @@ func text(s string) http.HandlerFunc {
 
 const emptyPage = `{"errcode":0,"errmsg":"ok","chatdata":[]}`
 
-func TestChatDataAsksAsTheHiddenInterfaceIsAsked(t *testing.T) {
+func TestChatDataSendsTheRequestsOfTheHiddenInterface(t *testing.T) {
 	w, sdk := startWeCom(t, text(emptyPage))
 	for range 2 {
 		page, err := sdk.ChatData(18446744073709551615, 1000, 5*time.Second)
 		if err != nil || string(page) != emptyPage {
-			t.Fatalf("got %s and %v", page, err)
+			t.Fatalf("got %s and %v, want an empty page", page, err)
 		}
 	}
 	post := `POST http://qyapi.weixin.qq.com/cgi-bin/message/getchatdata?access_token=tok%2F1 {"seq":18446744073709551615,"limit":1000}`
 	want := []string{
 		"GET http://qyapi.weixin.qq.com/cgi-bin/gettoken?corpid=ww1&corpsecret=a%20b%26c%3Dd%2F%C3%BC%2B%25~-._",
-		post, post, // one token for both
+		post, post, // both with one token
 	}
 	if asked, _ := w.seen(); !slices.Equal(asked, want) {
-		t.Errorf("asked: got %q, want %q", asked, want)
+		t.Errorf("requests: got %q, want %q", asked, want)
 	}
 }
 
-func TestPagesComeUnchanged(t *testing.T) {
+func TestPagesStayUnchanged(t *testing.T) {
 	large := `{"errcode":0,"errmsg":"ok","chatdata":["` + strings.Repeat("0123456789abcdef", 20<<20/16) + `"]}`
 	for name, page := range map[string]string{
-		"errors inside":   `{"errcode":301042,"errmsg":"whiteip not match, from ip: 203.0.113.9","chatdata":[]}`,
-		"odd white space": " {\n\t\"errcode\" : 0 , \"a\":{\"}\":[1,-2.5e3,true,null,\"\\\"]\"]},\"errmsg\":\"ok\"}\r\n",
-		"no chatdata":     `{"errcode":0,"errmsg":"ok"}`,
-		"20 MB":           large,
-		"no object":       `{}`,
+		"page with an error": `{"errcode":301042,"errmsg":"whiteip not match, from ip: 203.0.113.9","chatdata":[]}`,
+		"odd white space":    " {\n\t\"errcode\" : 0 , \"a\":{\"}\":[1,-2.5e3,true,null,\"\\\"]\"]},\"errmsg\":\"ok\"}\r\n",
+		"no chatdata":        `{"errcode":0,"errmsg":"ok"}`,
+		"20 MB":              large,
+		"empty object":       `{}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, sdk := startWeCom(t, func(rw http.ResponseWriter, _ *http.Request) {
@@ -293,7 +294,7 @@ func TestPagesComeUnchanged(t *testing.T) {
 	}
 }
 
-func TestStaleTokensAreFetchedAnewOnce(t *testing.T) {
+func TestStaleTokenIsReplacedOnce(t *testing.T) {
 	stale := func(code int) string { return fmt.Sprintf(`{"errcode":%d,"errmsg":"stale","chatdata":[]}`, code) }
 	for name, tt := range map[string]struct {
 		answers []http.HandlerFunc
@@ -316,7 +317,7 @@ func TestStaleTokensAreFetchedAnewOnce(t *testing.T) {
 	}
 }
 
-func TestATokenLastsAsLongAsWeComSays(t *testing.T) {
+func TestTokenExpires(t *testing.T) {
 	w, sdk := startWeCom(t, text(emptyPage))
 	w.setToken(func(int) string { return `{"errcode":0,"access_token":"T","expires_in":0}` })
 	for range 3 {
@@ -325,11 +326,11 @@ func TestATokenLastsAsLongAsWeComSays(t *testing.T) {
 		}
 	}
 	if _, tokens := w.seen(); tokens != 3 {
-		t.Errorf("tokens: got %d, want a new one each time", tokens)
+		t.Errorf("tokens: got %d, want 3", tokens)
 	}
 }
 
-func TestARefusedTokenBecomesAPage(t *testing.T) {
+func TestRefusedTokenBecomesAPage(t *testing.T) {
 	w, sdk := startWeCom(t, text(emptyPage))
 	w.setToken(func(n int) string {
 		if n == 1 {
@@ -358,17 +359,17 @@ func TestChatDataCodes(t *testing.T) {
 		answer http.HandlerFunc
 		code   int32
 	}{
-		"limit 0":            {0, text(emptyPage), 10000},
-		"limit 1001":         {1001, text(emptyPage), 10000},
-		"hung up":            {1, hangUp, 10001},
-		"no JSON":            {1, text("<html>"), 10002},
-		"JSON, cut short":    {1, text(`{"errcode":0,"chatdata":[`), 10002},
-		"more than JSON":     {1, text(emptyPage + "}"), 10002},
-		"an array":           {1, text(`[]`), 10002},
-		"brackets crossed":   {1, text(`{"a":[}]}`), 10002},
-		"nothing":            {1, text(""), 10002},
-		"HTTP status 502":    {1, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(502) }, 10002},
-		"a marker in errmsg": {1, text(`{"errcode":0,"errmsg":"##standin:code:10003##","chatdata":[]}`), 10003},
+		"limit 0":              {0, text(emptyPage), 10000},
+		"limit 1001":           {1001, text(emptyPage), 10000},
+		"hung up":              {1, hangUp, 10001},
+		"no JSON":              {1, text("<html>"), 10002},
+		"JSON, cut short":      {1, text(`{"errcode":0,"chatdata":[`), 10002},
+		"JSON, then a bracket": {1, text(emptyPage + "}"), 10002},
+		"array":                {1, text(`[]`), 10002},
+		"brackets crossed":     {1, text(`{"a":[}]}`), 10002},
+		"empty body":           {1, text(""), 10002},
+		"HTTP status 502":      {1, func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(502) }, 10002},
+		"marker in errmsg":     {1, text(`{"errcode":0,"errmsg":"##standin:code:10003##","chatdata":[]}`), 10003},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, sdk := startWeCom(t, tt.answer)
@@ -378,7 +379,7 @@ func TestChatDataCodes(t *testing.T) {
 	}
 }
 
-func TestAMarkerOutsideOfErrmsgIsData(t *testing.T) {
+func TestMarkerOutsideErrmsgIsData(t *testing.T) {
 	page := `{"errcode":0,"errmsg":"ok","chatdata":[{"x":"##standin:code:10003##"}]}`
 	_, sdk := startWeCom(t, text(page))
 	if got, err := sdk.ChatData(0, 1, 5*time.Second); err != nil || string(got) != page {
@@ -386,18 +387,18 @@ func TestAMarkerOutsideOfErrmsgIsData(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReachedIsANetworkError(t *testing.T) {
+func TestUnreachableProxyIsANetworkError(t *testing.T) {
 	deaf, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer deaf.Close()
 	for name, proxy := range map[string]string{
-		"no proxy":         "",
-		"nobody there":     "http://127.0.0.1:1",
-		"no port":          "http://127.0.0.1",
-		"not a known kind": "socks5://127.0.0.1:1",
-		"never answers":    "http://" + deaf.Addr().String(),
+		"no proxy":    "",
+		"closed port": "http://127.0.0.1:1",
+		"no port":     "http://127.0.0.1",
+		"SOCKS proxy": "socks5://127.0.0.1:1",
+		"no answer":   "http://" + deaf.Addr().String(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -438,12 +439,12 @@ func TestMediaComesInChunks(t *testing.T) {
 	}
 	empty, err := sdk.MediaChunk("", "empty", 5*time.Second)
 	if err != nil || len(empty.Data) != 0 || !empty.Finished {
-		t.Errorf("a file of no bytes: got %d bytes, %v and %v", len(empty.Data), empty.Finished, err)
+		t.Errorf("empty file: got %d bytes, %v and %v", len(empty.Data), empty.Finished, err)
 	}
 	want := `POST http://qyapi.weixin.qq.com/cgi-bin/message/getchatmediadata?access_token=tok%2F1 ` +
 		`{"sdkfileid":"CtY=\u0022\u005c\u000a","indexbuf":"Range:bytes=524288-524289"}`
 	if asked, _ := w.seen(); asked[2] != want {
-		t.Errorf("asked: got %s, want %s", asked[2], want)
+		t.Errorf("third request: got %s, want %s", asked[2], want)
 	}
 }
 
@@ -454,16 +455,16 @@ func TestMediaCodes(t *testing.T) {
 		answer http.HandlerFunc
 		code   int32
 	}{
-		"no file id":           {"", chunk("1", "", nil), 10000},
-		"address not trusted":  {"f", code(301042), 10009},
-		"expired":              {"f", code(301048), 10010},
-		"bad index":            {"f", code(40058), 10000},
-		"bad file id":          {"f", code(40007), 10005},
-		"anything else":        {"f", code(48002), 10002},
-		"no error and no data": {"f", code(0), 10002},
-		"over 512 KiB":         {"f", chunk("0", "x", make([]byte, 524289)), 10002},
-		"finished or not?":     {"f", chunk("", "x", nil), 10002},
-		"finished perhaps":     {"f", chunk("2", "x", nil), 10002},
+		"no file id":             {"", chunk("1", "", nil), 10000},
+		"address not trusted":    {"f", code(301042), 10009},
+		"expired":                {"f", code(301048), 10010},
+		"bad index":              {"f", code(40058), 10000},
+		"bad file id":            {"f", code(40007), 10005},
+		"other errcode":          {"f", code(48002), 10002},
+		"errcode 0 without data": {"f", code(0), 10002},
+		"over 512 KiB":           {"f", chunk("0", "x", make([]byte, 524289)), 10002},
+		"no X-Is-Finish":         {"f", chunk("", "x", nil), 10002},
+		"X-Is-Finish of 2":       {"f", chunk("2", "x", nil), 10002},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, sdk := startWeCom(t, tt.answer)
@@ -471,7 +472,7 @@ func TestMediaCodes(t *testing.T) {
 			wantCode(t, err, tt.code)
 		})
 	}
-	t.Run("token refused for the address", func(t *testing.T) {
+	t.Run("token refused because of the address", func(t *testing.T) {
 		w, sdk := startWeCom(t, code(0))
 		w.setToken(func(int) string { return `{"errcode":301042,"errmsg":"x"}` })
 		_, err := sdk.MediaChunk("", "f", 5*time.Second)

@@ -10,7 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
-func TestKeyTextLooksLikeTheRealOne(t *testing.T) {
+func TestKeyTextHasTheRealForm(t *testing.T) {
 	a, b := standin.NewKeyText(rand.Reader), standin.NewKeyText(rand.Reader)
 	if len(a) != 88 {
 		t.Errorf("length: got %d, want 88", len(a))
@@ -19,7 +19,7 @@ func TestKeyTextLooksLikeTheRealOne(t *testing.T) {
 		t.Errorf("decoded: got %d bytes and %v, want 64 bytes", len(raw), err)
 	}
 	if a == b {
-		t.Error("two key texts are the same")
+		t.Error("two key texts: got equal texts")
 	}
 }
 
@@ -29,13 +29,13 @@ func TestSealHidesTheMessage(t *testing.T) {
 	got := standin.Seal(key, msg, [12]byte{1})
 	body, ok := strings.CutPrefix(got, "YDSTANDIN-01:")
 	if !ok {
-		t.Fatalf("no prefix in %q", got)
+		t.Fatalf("got %q, want the prefix of the scheme", got)
 	}
 	raw, err := base64.StdEncoding.DecodeString(body)
 	if err != nil || len(raw) != 12+4+len(msg) || bytes.Contains(raw, []byte("hello")) {
 		t.Errorf("sealed: got %d bytes and %v, want %d opaque bytes", len(raw), err, 12+4+len(msg))
 	}
 	if again := standin.Seal(key, msg, [12]byte{1}); again != got {
-		t.Error("sealing twice gives two texts")
+		t.Error("equal arguments: got two texts, want equal texts")
 	}
 }

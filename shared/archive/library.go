@@ -75,7 +75,7 @@ const (
 type LibraryFailure struct {
 	Trouble
 	Response Response
-	Hung     bool // the call exceeded its time limit
+	How      CrashKind // how the call ended the process; empty if the process lives
 }
 
 // LibraryFailed reads an error of the library's process. It reports false for
@@ -92,7 +92,7 @@ func LibraryFailed(err error) (LibraryFailure, bool) {
 		cause, respond := Classify(sdk.Op, sdk.Code, native)
 		return LibraryFailure{Trouble: Trouble{Cause: cause, Op: sdk.Op, Code: sdk.Code, Native: native}, Response: respond}, true
 	case errors.As(err, &crash):
-		return LibraryFailure{Trouble: Trouble{Cause: CauseLibraryCrash, Op: crash.Op}, Response: RespondRetry, Hung: crash.How == Hung}, true
+		return LibraryFailure{Trouble: Trouble{Cause: CauseLibraryCrash, Op: crash.Op}, Response: RespondRetry, How: crash.How}, true
 	case errors.As(err, &library):
 		return LibraryFailure{Trouble: Trouble{Cause: CauseLibraryMissing}, Response: RespondStop}, true
 	}

@@ -1,5 +1,5 @@
-// Package awslog lets the AWS SDK write to the one logger that there is. What
-// it has to say is for finding faults of the SDK, so all of it is debug.
+// Package awslog sends the log lines of the AWS SDK to the function's logger. All
+// of them are at level debug, because they serve for finding faults of the SDK.
 package awslog
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 )
 
-// New is a logger for an SDK configuration.
+// New makes a logger for an SDK configuration.
 func New(log *slog.Logger) logging.Logger { return logger{log} }
 
 type logger struct{ log *slog.Logger }
@@ -22,8 +22,8 @@ func (l logger) Logf(c logging.Classification, format string, args ...any) {
 // WithContext implements [logging.ContextLogger].
 func (l logger) WithContext(ctx context.Context) logging.Logger { return contextLogger{l.log, ctx} }
 
-// contextLogger keeps the context of one request, as the SDK's interface wants
-// it, for as long as the request lasts.
+// contextLogger keeps the context of one request for as long as the request
+// lasts. The SDK's interface requires this.
 type contextLogger struct {
 	log *slog.Logger
 	ctx context.Context

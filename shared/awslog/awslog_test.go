@@ -11,7 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/awslog"
 )
 
-func TestTheSDKSpeaksAtDebugOnly(t *testing.T) {
+func TestSDKLogsAtDebugOnly(t *testing.T) {
 	for level, want := range map[slog.Level]bool{slog.LevelInfo: false, slog.LevelDebug: true} {
 		var out bytes.Buffer
 		log := awslog.New(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level})))

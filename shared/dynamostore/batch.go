@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// DynamoDB's limits of one request.
+	// DynamoDB's limits of one request, in items.
 	writeBatch = 25
 	readBatch  = 100
-	// batchesAtOnce bounds the requests of one call. Eight of 25 items with
-	// the largest messages are 60 MB in flight.
+	// batchesAtOnce bounds the requests of one call. Eight requests of 25 items
+	// with the largest messages are 60 MB in flight.
 	batchesAtOnce = 8
 )
 
@@ -44,8 +44,9 @@ func deletes(keys []item) []types.WriteRequest {
 	return writes
 }
 
-// writeAll does all writes, in no order, none of which may have the key of
-// another. What DynamoDB leaves undone under load is done again until ctx ends.
+// writeAll does all writes, in no order. Their keys must be distinct. Writes that
+// DynamoDB leaves out under load are sent again until ctx ends. After an error
+// or a crash any of the writes may be done.
 func (t *table) writeAll(ctx context.Context, client batchWriteClient, writes []types.WriteRequest) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(batchesAtOnce)
@@ -81,9 +82,9 @@ func (t *table) writeBatch(ctx context.Context, client batchWriteClient, batch [
 	}
 }
 
-// readAll reads the items with the keys, consistently and in no order; those
-// that are not there are left out. Only the named attributes, or all if none.
-// No key may be there twice.
+// readAll reads the items with the keys, consistently and in no order, and
+// leaves out absent items. The keys must be distinct. It reads the named
+// attributes, or all attributes if the list is empty.
 func (t *table) readAll(ctx context.Context, client batchGetClient, keys []item, attributes ...string) ([]item, error) {
 	batches := slices.Collect(slices.Chunk(keys, readBatch))
 	found := make([][]item, len(batches))
@@ -126,7 +127,7 @@ func (t *table) readBatch(ctx context.Context, client batchGetClient, keys []ite
 		case err == nil:
 			t.read("BatchGetItem", out.ConsumedCapacity...)
 			found = append(found, out.Responses[t.name]...)
-			// Left out under load, or because the answer is full at 16 MB.
+			// DynamoDB leaves keys out under load, and when the answer reaches 16 MB.
 			left, ok := out.UnprocessedKeys[t.name]
 			if !ok || len(left.Keys) == 0 {
 				return found, nil
@@ -144,8 +145,8 @@ func (t *table) readBatch(ctx context.Context, client batchGetClient, keys []ite
 	}
 }
 
-// throttled reports whether nothing of a batch was done for want of capacity,
-// which DynamoDB answers with an error instead of a list of all that is left.
+// throttled reports whether DynamoDB did nothing of a batch because capacity was
+// missing. It then answers with an error in place of a list of the whole batch.
 func throttled(err error) bool {
 	if _, ok := errors.AsType[*types.ProvisionedThroughputExceededException](err); ok {
 		return true

@@ -17,8 +17,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
-// busy is DynamoDB under load: of each batch it does half, and then and now
-// nothing.
+// busy is DynamoDB under load: it does half of each batch, and refuses every
+// fifth batch whole.
 type busy struct {
 	*dynamodb.Client
 	calls atomic.Int64
@@ -64,7 +64,7 @@ func (b *busy) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput,
 	return out, err
 }
 
-func TestBatchesAreFinishedUnderLoad(t *testing.T) {
+func TestBatchesAreCompletedUnderLoad(t *testing.T) {
 	ctx := t.Context()
 	c := &busy{Client: client(t)}
 	s := dynamostore.NewMessages(c, awstest.Table(t, "MessagesTable"))
@@ -95,7 +95,7 @@ func TestBatchesAreFinishedUnderLoad(t *testing.T) {
 	}
 }
 
-// stuck does nothing of any batch.
+// stuck answers every batch without doing any part of it.
 type stuck struct{ *dynamodb.Client }
 
 func (stuck) BatchWriteItem(_ context.Context, in *dynamodb.BatchWriteItemInput, _ ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
@@ -110,7 +110,7 @@ func TestBatchesEndWithTheirContext(t *testing.T) {
 	checkError(t, "WritePage", err, context.DeadlineExceeded)
 }
 
-// broken fails in the way that is not worth another try.
+// broken fails with an error that a retry does not help.
 type broken struct{ *dynamodb.Client }
 
 var errBroken = errors.New("broken")
@@ -125,28 +125,28 @@ func TestBatchErrorsAreReturned(t *testing.T) {
 	checkError(t, "WritePage", err, errBroken)
 }
 
-// A single write that meets a transaction is done again.
-type meeting struct {
+// colliding refuses its first update because of a transaction.
+type colliding struct {
 	*dynamodb.Client
-	met atomic.Bool
+	refused atomic.Bool
 }
 
-func (m *meeting) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
-	if !m.met.Swap(true) {
+func (c *colliding) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if !c.refused.Swap(true) {
 		return nil, &types.TransactionConflictException{}
 	}
-	return m.Client.UpdateItem(ctx, in, o...)
+	return c.Client.UpdateItem(ctx, in, o...)
 }
 
-func TestWritesThatMeetATransaction(t *testing.T) {
-	c := &meeting{Client: client(t)}
+func TestWriteThatCollidesIsRetried(t *testing.T) {
+	c := &colliding{Client: client(t)}
 	s := dynamostore.NewCorps(c, awstest.Table(t, "CorpsTable"))
 	must(t, s.CreateCorp(t.Context(), archive.Corp{ID: corp}))
 	must(t, s.Rename(t.Context(), corp, "name"))
 	got, err := s.Corp(t.Context(), corp)
 	must(t, err)
 	check(t, "name", got.Name, "name")
-	check(t, "met", c.met.Load(), true)
+	check(t, "collided", c.refused.Load(), true)
 }
 
 func TestCapacity(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
-// A full page of text messages of 400 bytes in 50 single chats, stored for the
-// first time, with the capacity it costs per message.
+// BenchmarkWritePage stores new full pages of text messages of 400 bytes in 50
+// single chats, and reports the capacity that a message costs.
 func BenchmarkWritePage(b *testing.B) {
 	var mu sync.Mutex
 	var written, read float64

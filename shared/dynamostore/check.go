@@ -18,11 +18,11 @@ import (
 
 var _ decode.ViewChecker = (*Messages)(nil)
 
-// Check implements [decode.ViewChecker]: it makes the items that storing the
-// page would make, and compares them with those that are there.
+// Check implements [decode.ViewChecker]. It makes the items that storing the
+// page would make, and compares them with the stored items. It writes nothing.
 func (m *Messages) Check(ctx context.Context, p decode.Decoded) (c decode.Checked, err error) {
 	if c, err = m.checkMessages(ctx, p); err == nil {
-		c.SetAsideMissing, c.SetAsideStale, err = m.checkAside(ctx, p)
+		c.SetAsideMissing, c.SetAsideStale, err = m.checkSetAside(ctx, p)
 	}
 	if err == nil {
 		c.NotRevoked, c.ExtraRevoked, err = m.checkRevocations(ctx, p)
@@ -36,76 +36,42 @@ func (m *Messages) Check(ctx context.Context, p decode.Decoded) (c decode.Checke
 	return c, nil
 }
 
-// checkMessages reads what is stored of the page's conversations in the time
-// of the page, and compares it in both directions.
-func (m *Messages) checkMessages(ctx context.Context, p decode.Decoded) (c decode.Checked, err error) {
+// checkMessages reads what is stored in the page's conversations within the
+// page's time, and compares in both directions: the page's messages must be
+// stored, and no other stored message may claim to be of the page.
+func (m *Messages) checkMessages(ctx context.Context, p decode.Decoded) (decode.Checked, error) {
+	keys := make([][2]string, len(p.Messages)) // by message
 	want := make(map[[2]string]item, len(p.Messages))
-	for _, msg := range p.Messages {
-		it, err := encodeMessage(msg)
-		if err != nil {
-			return c, err
-		}
-		if want[fullKey(it)] == nil { // storing keeps the first, too
-			want[fullKey(it)] = it
-		}
-	}
-	first, last := seqsOf(p)
-	// extra reports whether a stored item says that it is of the page, or says
-	// nothing that can be read.
-	extra := func(it item) (seq uint64, _ bool, _ error) {
-		var msgID string
-		_, seq, err := parseMessageSK(keyOf(it, "sk"), &msgID)
-		if err != nil {
-			return seq, true, nil
-		}
-		attributes, err := readItem[messageItem](it)
-		if errors.Is(err, archive.ErrCorrupt) {
-			return seq, true, nil
-		}
-		return seq, attributes.After == p.Messages[0].After || first <= seq && seq <= last, err
-	}
-	var mu sync.Mutex
-	same := make(map[[2]string]bool, len(want))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(chatsAtOnce)
-	for s := range stretches(p.Messages) {
-		group.Go(func() error {
-			lo, hi := fmt.Sprintf("%0*d", millisDigits, s.from), fmt.Sprintf("%0*d%c", millisDigits, s.to, escape)
-			for it, err := range m.query(ctx, m.client, consistently(within(conversationPK(p.Corp, s.conversation), lo, hi))) {
-				if err != nil {
-					return err
-				}
-				k := fullKey(it)
-				if w := want[k]; w != nil {
-					mu.Lock()
-					same[k] = reflect.DeepEqual(it, w)
-					mu.Unlock()
-					continue
-				}
-				seq, is, err := extra(it)
-				if err != nil {
-					return err
-				}
-				if is {
-					mu.Lock()
-					c.Extra = append(c.Extra, seq)
-					mu.Unlock()
-				}
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return decode.Checked{}, err
-	}
-	slices.Sort(c.Extra)
-	for _, msg := range p.Messages {
+	for i, msg := range p.Messages {
 		it, err := encodeMessage(msg)
 		if err != nil {
 			return decode.Checked{}, err
 		}
-		switch same, there := same[fullKey(it)]; {
-		case !there:
+		keys[i] = fullKey(it)
+		if want[keys[i]] == nil { // of two messages with one key, WritePage stores the first
+			want[keys[i]] = it
+		}
+	}
+	var c decode.Checked
+	same := make(map[[2]string]bool, len(want))
+	err := m.eachStored(ctx, p, func(it item) error {
+		if w := want[fullKey(it)]; w != nil {
+			same[fullKey(it)] = reflect.DeepEqual(it, w)
+			return nil
+		}
+		seq, claims, err := claimsPage(it, p)
+		if claims {
+			c.Extra = append(c.Extra, seq)
+		}
+		return err
+	})
+	if err != nil {
+		return decode.Checked{}, err
+	}
+	slices.Sort(c.Extra)
+	for i, msg := range p.Messages {
+		switch same, stored := same[keys[i]]; {
+		case !stored:
 			c.Missing = append(c.Missing, msg.Seq)
 		case !same:
 			c.Differing = append(c.Differing, msg.Seq)
@@ -114,11 +80,56 @@ func (m *Messages) checkMessages(ctx context.Context, p decode.Decoded) (c decod
 	return c, nil
 }
 
-// chatsAtOnce bounds the requests of a check: most chats of a page have little
-// in its time.
+// eachStored calls visit with every message stored in the page's conversations
+// within the page's time, one call at a time and in no order.
+func (m *Messages) eachStored(ctx context.Context, p decode.Decoded, visit func(item) error) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(chatsAtOnce)
+	for s := range stretches(p.Messages) {
+		lo, hi := fmt.Sprintf("%0*d", millisDigits, s.from), fmt.Sprintf("%0*d%c", millisDigits, s.to, escape)
+		group.Go(func() error {
+			for it, err := range m.query(ctx, m.client, consistently(within(conversationPK(p.Corp, s.conversation), lo, hi))) {
+				if err == nil {
+					mu.Lock()
+					err = visit(it)
+					mu.Unlock()
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// claimsPage reports whether a stored message names the page or has one of its
+// seqs. A damaged item is reported too, because no page can own it.
+func claimsPage(it item, p decode.Decoded) (seq uint64, claims bool, _ error) {
+	var msgID string
+	_, seq, err := parseMessageSK(keyOf(it, "sk"), &msgID)
+	if err != nil {
+		return seq, true, nil
+	}
+	attributes, err := readItem[messageItem](it)
+	if errors.Is(err, archive.ErrCorrupt) {
+		return seq, true, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	first, last := seqsOf(p)
+	return seq, attributes.After == p.Messages[0].After || first <= seq && seq <= last, nil
+}
+
+// chatsAtOnce bounds the requests of a check. It may be high: most chats of a
+// page have few messages within the page's time.
 const chatsAtOnce = 32
 
-// seqsOf are the first and the last seq of what the page holds.
+// seqsOf returns the lowest and the highest seq of the page's messages and
+// records set aside, or zeros for an empty page.
 func seqsOf(p decode.Decoded) (first, last uint64) {
 	var seqs []uint64
 	for _, msg := range p.Messages {
@@ -133,16 +144,17 @@ func seqsOf(p decode.Decoded) (first, last uint64) {
 	return slices.Min(seqs), slices.Max(seqs)
 }
 
-// A stretch is a time of a conversation, in milliseconds, both ends included.
+// A stretch is a time span of a conversation, in milliseconds, both ends
+// included.
 type stretch struct {
 	conversation archive.ConversationID
 	from, to     int64
 }
 
-// stretches are the times in which a page's conversations are looked at: the
-// page's own, from its first message to its last. Where nothing of the page is
-// for longer than WeCom keeps messages, a clock was wrong, and the time is
-// taken apart: one such message does not let whole chats be read.
+// stretches returns the time spans in which a check reads the page's
+// conversations: from the page's first message to its last. A pause longer than
+// WeCom keeps messages means that a clock was wrong. Such a pause splits the
+// span, so that one wrong time does not make the check read whole chats.
 func stretches(messages []archive.Message) map[stretch]bool {
 	var times []int64
 	for _, msg := range messages {
@@ -167,9 +179,9 @@ func stretches(messages []archive.Message) map[stretch]bool {
 	return all
 }
 
-// checkAside compares the rows set aside of the page's seqs in both
-// directions.
-func (m *Messages) checkAside(ctx context.Context, p decode.Decoded) (missing, stale []uint64, err error) {
+// checkSetAside compares the stored records set aside, within the page's seqs,
+// with those of the page, in both directions.
+func (m *Messages) checkSetAside(ctx context.Context, p decode.Decoded) (missing, stale []uint64, err error) {
 	if len(p.Messages)+len(p.SetAside) == 0 {
 		return nil, nil, nil
 	}
@@ -197,29 +209,47 @@ func (m *Messages) checkAside(ctx context.Context, p decode.Decoded) (missing, s
 	return missing, stale, nil
 }
 
-// checkRevocations compares the markers of the page's conversations with what
-// the page revokes, in both directions. A marker with a seq of another page is
-// looked into where it names a message of this one: the revoking message has
-// to be there.
+// A place is where the marker of a revocation is stored.
+type place struct {
+	conversation archive.ConversationID
+	sk           string
+}
+
+// checkRevocations compares the stored markers of the page's conversations with
+// the page's revocations, in both directions.
 func (m *Messages) checkRevocations(ctx context.Context, p decode.Decoded) (missing, extra []uint64, err error) {
-	type place struct {
-		conversation archive.ConversationID
-		sk           string
+	stored, err := m.markers(ctx, p)
+	if err != nil {
+		return nil, nil, err
 	}
-	named := make(map[place]bool) // the messages of the page
+	revoked := make(map[place][]uint64) // seqs of the page's revocations
+	for _, r := range p.Revocations {
+		at := place{r.Conversation, revocationSK(r.MsgID)}
+		if at.sk == "" {
+			continue // the revocation names no message
+		}
+		revoked[at] = append(revoked[at], r.Seq)
+		if was, found := stored[at]; !found || !marks(was, r) {
+			missing = append(missing, r.Seq)
+		}
+	}
+	extra, err = m.extraMarkers(ctx, p, stored, revoked)
+	return missing, extra, err
+}
+
+// markers reads all markers of the page's conversations.
+func (m *Messages) markers(ctx context.Context, p decode.Decoded) (map[place]archive.Revocation, error) {
 	conversations := make(map[archive.ConversationID]bool)
 	for _, msg := range p.Messages {
 		conversations[msg.Conversation] = true
-		named[place{msg.Conversation, revocationSK(msg.MsgID)}] = true
 	}
-	first, last := seqsOf(p)
 	stored := make(map[place]archive.Revocation)
 	var mu sync.Mutex
-	group, groupCtx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(chatsAtOnce)
 	for conv := range conversations {
 		group.Go(func() error {
-			for it, err := range m.query(groupCtx, m.client, consistently(partition(revocationPK(p.Corp, conv)))) {
+			for it, err := range m.query(ctx, m.client, consistently(partition(revocationPK(p.Corp, conv)))) {
 				var r archive.Revocation
 				if err == nil {
 					r, err = readRevocation(p.Corp, conv, it)
@@ -234,44 +264,48 @@ func (m *Messages) checkRevocations(ctx context.Context, p decode.Decoded) (miss
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, nil, err
+	return stored, group.Wait()
+}
+
+// marks reports whether a stored marker is right for a revocation of the same
+// message: it is of this revocation, or of one with a lower seq.
+func marks(was, r archive.Revocation) bool {
+	return was.Seq < r.Seq || was.Seq == r.Seq && was.MsgID == r.MsgID && was.By == r.By && was.At.Equal(r.At)
+}
+
+// extraMarkers lists the seqs of markers that no message explains. A marker with
+// a seq of the page must be of a revocation in the page. A marker with another
+// seq is checked only where it names a message of the page: then the message
+// that revokes must be stored.
+func (m *Messages) extraMarkers(ctx context.Context, p decode.Decoded, stored map[place]archive.Revocation, revoked map[place][]uint64) (extra []uint64, err error) {
+	named := make(map[place]bool) // the messages of the page
+	for _, msg := range p.Messages {
+		named[place{msg.Conversation, revocationSK(msg.MsgID)}] = true
 	}
-	said := make(map[place][]uint64) // seqs of the page's revocations
-	for _, r := range p.Revocations {
-		at := place{r.Conversation, revocationSK(r.MsgID)}
-		if at.sk == "" {
-			continue // it names no message
-		}
-		said[at] = append(said[at], r.Seq)
-		was, there := stored[at]
-		if !there || was.Seq > r.Seq || was.Seq == r.Seq && (was.MsgID != r.MsgID || was.By != r.By || !was.At.Equal(r.At)) {
-			missing = append(missing, r.Seq)
-		}
-	}
+	first, last := seqsOf(p)
 	for at, r := range stored {
-		real := true
+		explained := true
 		switch {
 		case first <= r.Seq && r.Seq <= last:
-			real = slices.Contains(said[at], r.Seq)
+			explained = slices.Contains(revoked[at], r.Seq)
 		case named[at]:
-			if real, err = m.holds(ctx, p.Corp, at.conversation, r.At, r.Seq); err != nil {
-				return nil, nil, err
+			if explained, err = m.holds(ctx, p.Corp, at.conversation, r.At, r.Seq); err != nil {
+				return nil, err
 			}
 		}
-		if !real {
+		if !explained {
 			extra = append(extra, r.Seq)
 		}
 	}
 	slices.Sort(extra)
-	return missing, extra, nil
+	return extra, nil
 }
 
-// holds reports whether the conversation has a message of that time and seq.
+// holds reports whether the conversation has a message with that time and seq.
 func (m *Messages) holds(ctx context.Context, corp string, conv archive.ConversationID, at time.Time, seq uint64) (bool, error) {
 	ms, err := millis(at)
 	if err != nil {
-		return false, nil // no message can be there
+		return false, nil // no key has this time, so no message has it
 	}
 	for it, err := range m.query(ctx, m.client, consistently(startingWith(conversationPK(corp, conv), ms+string(partEnd)))) {
 		if err != nil {
@@ -284,6 +318,7 @@ func (m *Messages) holds(ctx context.Context, corp string, conv archive.Conversa
 	return false, nil
 }
 
+// checkLists counts the activities that the parties' lists lack.
 func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing int, err error) {
 	listed, err := m.listed(ctx, activities)
 	if err != nil {

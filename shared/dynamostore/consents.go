@@ -11,19 +11,19 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// ConsentsClient is what [Consents] uses of the SDK's client.
+// ConsentsClient lists the methods of the SDK\'s client that [Consents] calls.
 type ConsentsClient interface {
 	putClient
 	queryClient
 }
 
-// Consents is the table of what external contacts said to archiving:
+// Consents is the table of the external contacts' answers to archiving:
 //
-//	<corp>  pair#<member>#<contact>  one item per pair, the newest answer
-//	<corp>  room#<room>#<contact>    the same in a room
+//	<corp>  pair#<member>#<contact>  the newest answer of a contact to a member
+//	<corp>  room#<room>#<contact>    the newest answer of a contact in a room
 //
-// The index contact finds the items of one external contact by the attribute
-// of the same name, which holds corp and contact; it may lag by some seconds.
+// The index contact finds the items of one external contact by the attribute of
+// the same name, which holds corp and contact. The index may lag by some seconds.
 type Consents struct {
 	table
 	client ConsentsClient
@@ -89,7 +89,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 	return nil
 }
 
-// Consents lists answers in the order of their keys, at most limit; cursor and
+// Consents lists answers in the order of their keys, at most limit. cursor and
 // next are as for [Readings.Readings].
 func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, _ error) {
 	var in dynamodb.QueryInput
@@ -120,8 +120,8 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	return list, "", nil
 }
 
-// after is where the list of the keys from begin to end goes on behind cursor;
-// at its begin, if cursor is none of these.
+// after returns where the list of the keys from begin to end continues after
+// cursor. A cursor outside this range starts the list at its begin.
 func after(begin, end, cursor string) string {
 	if begin < cursor && cursor < end && len(cursor) < longestSK {
 		return cursor + "\x00"

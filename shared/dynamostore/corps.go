@@ -19,7 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// CorpsClient is what [Corps] uses of the SDK's client.
+// CorpsClient lists the methods of the SDK\'s client that [Corps] calls.
 type CorpsClient interface {
 	getClient
 	putClient
@@ -29,8 +29,8 @@ type CorpsClient interface {
 }
 
 // Corps is the table of corps: settings, keys, bindings and callback events.
-// Methods that change a corp or a key answer [archive.ErrNotFound] where there
-// is none.
+// Methods that change a corp or a key return [archive.ErrNotFound] if it is
+// absent.
 type Corps struct {
 	table
 	client CorpsClient
@@ -54,15 +54,15 @@ const (
 	bindingPrefix = keysPrefix + "version#"
 	eventPrefix   = "event#"
 
-	// registry is the index of the corps' settings; the attribute of the same
-	// name, with this one value, puts an item on it.
+	// registry is the index of the corps' settings. The attribute of the same
+	// name puts an item on the index; its value is always registryValue.
 	registry      = "registry"
 	registryValue = "corp"
 )
 
-// The items have the fields of what they hold, in its order: a field added
-// there does not compile here until it has a name in the table. The corp is
-// the pk.
+// Each item type has the same fields as the domain's type, in the same order. A
+// field added to the domain's type does not compile here until it has a name in
+// the table. The corp is the pk.
 type (
 	corpItem struct {
 		ID           string    `dynamodbav:"-"`
@@ -104,7 +104,7 @@ func readCorp(it item) (archive.Corp, error) {
 	return archive.Corp(c), err
 }
 
-// Corp reads a corp's settings, consistently.
+// Corp reads a corp's settings consistently.
 func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
 	it, err := c.get(ctx, c.client, key(id, corpSK))
 	var corp archive.Corp
@@ -117,7 +117,7 @@ func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
 	return corp, nil
 }
 
-// Corps lists all corps from an index, which may lag behind by some seconds.
+// Corps lists all corps from an index, which may lag by some seconds.
 func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
 	return func(yield func(archive.Corp, error) bool) {
 		in := dynamodb.QueryInput{
@@ -141,7 +141,7 @@ func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
 	}
 }
 
-// CreateCorp registers a corp as given; [archive.ErrExists].
+// CreateCorp registers a corp as given; [archive.ErrExists] if it is registered.
 func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
 	it, err := encode(corp.ID, corpSK, corpItem(corp))
 	if err != nil {
@@ -167,12 +167,11 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 	return nil
 }
 
-// SetEnabled switches the pulls on or off. EnabledAt becomes at only the first
-// time that the corp is switched on: the hours left do not begin anew because
-// somebody switched off and on.
+// SetEnabled switches the pulls on or off. Only the first switch-on sets
+// EnabledAt to at: switching off and on again does not restart the hours left.
 func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
 	changes := []change{{set: "SET enabled = :enabled", values: item{":enabled": flag(enabled)}}}
-	if enabled { // the time comes first: a corp that is enabled always has one
+	if enabled { // the time is written first: after a crash every enabled corp has a time
 		changes = slices.Insert(changes, 0, change{
 			set:    "SET enabled_at = :at",
 			only:   "enabled_at = :never",
@@ -187,21 +186,21 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time
 	return nil
 }
 
-// SetSecret notes that an archive secret was saved; prefix is its beginning,
-// see [archive.Corp].
+// SetSecret records that an archive secret was saved. prefix is the beginning of
+// the secret, see [archive.Corp].
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	err := c.update(ctx, id, corpSK, change{
 		set:    "SET secret_prefix = :prefix, secret_set_at = :at",
 		values: item{":prefix": text(prefix), ":at": moment(at)},
 	})
 	if err != nil {
-		return fmt.Errorf("noting the secret of corp %s: %w", id, err)
+		return fmt.Errorf("recording the secret of corp %s: %w", id, err)
 	}
 	return nil
 }
 
-// TouchCallback notes that an authentic callback came, unless one less than
-// [archive.CallbackTouch] older is noted already.
+// TouchCallback records that an authentic callback came, unless the recorded time
+// is less than [archive.CallbackTouch] older than at.
 func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) error {
 	err := c.update(ctx, id, corpSK, change{
 		set:    "SET callback_at = :at",
@@ -209,15 +208,16 @@ func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) erro
 		values: item{":at": moment(at), ":old": moment(at.Add(-archive.CallbackTouch))},
 	})
 	if err != nil {
-		return fmt.Errorf("noting a callback of corp %s: %w", id, err)
+		return fmt.Errorf("recording a callback of corp %s: %w", id, err)
 	}
 	return nil
 }
 
-// AddKey stores a new key and, with makeCurrent, makes it the corp's current
-// one, in one transaction. It answers [archive.ErrExists] if the key is there
-// already, whatever the rest, and [archive.ErrConflict] if makeCurrent is set
-// and the current key is not prevCurrent; then nothing changes.
+// AddKey stores a new key and, with makeCurrent, makes it the corp's current key,
+// in one transaction. It returns [archive.ErrExists] if a key with this id is
+// stored; this error goes before the next. It returns [archive.ErrConflict] if
+// makeCurrent is set and the current key is not prevCurrent. After an error
+// nothing has changed.
 func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
 	it, err := encode(id, keyPrefix+k.ID, keyItem(k))
 	if err != nil {
@@ -233,7 +233,8 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 			UpdateExpression:          aws.String("SET current_key = :key"),
 			ConditionExpression:       aws.String("current_key = :prev"),
 			ExpressionAttributeValues: item{":key": text(k.ID), ":prev": text(prevCurrent)},
-			// Tells a corp with another current key from no corp.
+			// The stored item distinguishes a corp with another current key from an
+			// absent corp.
 			ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 		}}
 	}
@@ -254,7 +255,7 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 	return nil
 }
 
-// Claim notes the version that a person typed for a key; 0 takes it back.
+// Claim records the version that a person typed for a key; 0 removes the claim.
 func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
 	if version == 0 {
 		at = time.Time{}
@@ -269,7 +270,7 @@ func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at 
 	return nil
 }
 
-// KeySet reads all keys and bindings of a corp, consistently.
+// KeySet reads all keys and bindings of a corp consistently.
 func (c *Corps) KeySet(ctx context.Context, corp string) (archive.KeySet, error) {
 	var set archive.KeySet
 	for it, err := range c.query(ctx, c.client, consistently(startingWith(corp, keysPrefix))) {
@@ -292,7 +293,8 @@ func (c *Corps) KeySet(ctx context.Context, corp string) (archive.KeySet, error)
 	return set, nil
 }
 
-// Bind records a proof; [archive.ErrExists] if the version is bound already.
+// Bind records that a key opened a message of a version; [archive.ErrExists] if
+// the version is bound.
 func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error {
 	it, err := encode(corp, fmt.Sprintf("%s%010d", bindingPrefix, b.Version), bindingItem(b))
 	if err != nil {
@@ -304,8 +306,8 @@ func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error 
 	return nil
 }
 
-// RecordEvent stores an event under its Beijing day. One that comes again is
-// the one stored first.
+// RecordEvent stores an event under its Beijing day. If WeCom delivers the event
+// again, the event stored first stays.
 func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
 	sum := sha256.Sum256(e.Body)
 	sk := eventPrefix + string(archive.DayOf(e.At)) + "#" + part(e.Type) + "#" + hex.EncodeToString(sum[:8])
@@ -319,7 +321,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) err
 	return nil
 }
 
-// Events lists the events of a Beijing day in the order in which they came.
+// Events lists the events of a Beijing day in the order of their arrival.
 func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
 	all, err := collect(c.query(ctx, c.client, startingWith(id, eventPrefix+string(day)+"#")), func(it item) (archive.Event, error) {
 		e, err := readItem[eventItem](it)
@@ -335,12 +337,12 @@ func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archi
 // change is an update of an item.
 type change struct {
 	set    string // the update expression
-	only   string // a condition: where it does not hold, nothing changes and that is no error
+	only   string // a condition; if it fails, nothing changes and update returns nil
 	names  map[string]string
 	values item
 }
 
-// update changes an item that exists; [archive.ErrNotFound].
+// update changes an item; [archive.ErrNotFound] if it is absent.
 func (c *Corps) update(ctx context.Context, pk, sk string, ch change) error {
 	condition := present
 	if ch.only != "" {

@@ -42,7 +42,7 @@ func TestCorpIsCreatedOnce(t *testing.T) {
 	check(t, "name", got.Name, "first")
 }
 
-func TestChangesNeedACorp(t *testing.T) {
+func TestChangesOfAnAbsentCorpFail(t *testing.T) {
 	s, ctx := newCorps(t), t.Context()
 	for name, err := range map[string]error{
 		"Rename":        s.Rename(ctx, corp, "n"),
@@ -76,11 +76,11 @@ func TestSettings(t *testing.T) {
 		{"switch on again", func() error { return s.SetEnabled(ctx, corp, true, at(2)) }, func() {}},
 		{"switch off", func() error { return s.SetEnabled(ctx, corp, false, at(3)) }, func() { want.Enabled = false }},
 		{"switch off again", func() error { return s.SetEnabled(ctx, corp, false, at(4)) }, func() {}},
-		{"switch on anew", func() error { return s.SetEnabled(ctx, corp, true, at(5)) }, func() { want.Enabled = true }},
+		{"switch on after switching off", func() error { return s.SetEnabled(ctx, corp, true, at(5)) }, func() { want.Enabled = true }},
 		{"secret", func() error { return s.SetSecret(ctx, corp, "abcd", at(6)) }, func() { want.SecretPrefix, want.SecretSetAt = "abcd", at(6) }},
 		{"first callback", func() error { return s.TouchCallback(ctx, corp, at(10)) }, func() { want.CallbackAt = at(10) }},
 		{"callback soon after", func() error { return s.TouchCallback(ctx, corp, at(11).Add(-1)) }, func() {}},
-		{"callback from before", func() error { return s.TouchCallback(ctx, corp, at(9)) }, func() {}},
+		{"earlier callback", func() error { return s.TouchCallback(ctx, corp, at(9)) }, func() {}},
 		{"callback later", func() error { return s.TouchCallback(ctx, corp, at(11)) }, func() { want.CallbackAt = at(11) }},
 	} {
 		must(t, step.do())
@@ -109,7 +109,7 @@ func TestCorpsListsAllAndOnlyCorps(t *testing.T) {
 	slices.Sort(got)
 	check(t, "corps", got, want)
 	for range s.Corps(ctx) {
-		break // ends the listing without more requests
+		break // the listing must end without an error
 	}
 }
 
@@ -137,9 +137,9 @@ func TestAddKey(t *testing.T) {
 	check(t, "current key", c.CurrentKey, "a")
 }
 
-// Of those who make a key at once, one makes it the current one; the others
-// are told.
-func TestAddKeyRace(t *testing.T) {
+// Several callers add a current key at once: one call succeeds, every other call
+// returns ErrConflict.
+func TestAddKeyConcurrently(t *testing.T) {
 	s, ctx := newCorps(t), t.Context()
 	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
 	errs := make([]error, 8)
@@ -162,7 +162,7 @@ func TestAddKeyRace(t *testing.T) {
 	set, err := s.KeySet(ctx, corp)
 	must(t, err)
 	if len(set.Keys) != 1 || set.Keys[0].ID != fmt.Sprint(won) {
-		t.Errorf("got keys %v, want only %d", set.Keys, won)
+		t.Errorf("got keys %v, want only key %d", set.Keys, won)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestClaimAndBind(t *testing.T) {
 	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt = 0, time.Time{}
 	got, err = s.KeySet(ctx, corp)
 	must(t, err)
-	check(t, "claim taken back", got, want)
+	check(t, "claim removed", got, want)
 }
 
 func TestEvents(t *testing.T) {
@@ -205,7 +205,7 @@ func TestEvents(t *testing.T) {
 	must(t, s.RecordEvent(ctx, corp, tomorrow))
 	got, err := s.Events(ctx, corp, day)
 	must(t, err)
-	check(t, "events as they came, each once", got, []archive.Event{first, second, third})
+	check(t, "events in order of arrival, each once", got, []archive.Event{first, second, third})
 	got, err = s.Events(ctx, corp, archive.DayOf(tomorrow.At))
 	must(t, err)
 	check(t, "next day", got, []archive.Event{tomorrow})

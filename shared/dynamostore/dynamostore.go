@@ -1,57 +1,61 @@
-// Package dynamostore keeps the archive's tables in DynamoDB: [Corps],
-// [Ledger], [Messages], [Media] and [Readings], one type per table, so that a
-// function is given only the tables it may touch.
+// Package dynamostore keeps the archive's tables in DynamoDB. Each table has a
+// type of its own ([Corps], [Ledger], [Messages], [Media], [Readings],
+// [Contacts], [Consents]), so that a function is given only the tables that it
+// may touch.
 //
 // All tables have the string keys pk and sk, declared in template.yaml. A pk
 // begins with the corp (law 8). Every item carries v, the version of its
-// format, now 1. This is the layout:
+// format, now 1. [Contacts] and [Consents] describe their own keys; the other
+// tables are laid out like this:
 //
 //	corps     <corp>            corp                            settings; attribute registry puts it on the index
 //	          <corp>            keys#key#<key id>               a public key and its claim
 //	          <corp>            keys#version#<version>          a binding
 //	          <corp>            event#<day>#<type>#<digest>     a callback event
-//	ledger    <corp>            head                            end of the chain
-//	          <corp>            state                           what the last pulls found
+//	ledger    <corp>            head                            the end of the chain
+//	          <corp>            state                           the result of the last pulls
 //	          <corp>            row#<after>                     a page or a gap
-//	          <corp>            files#<after>                   which files a page names
+//	          <corp>            files#<after>                   the ids of the files that a page names
 //	          <corp>            pending#<after>                 a page not decoded yet
-//	          <corp>            loss#<since>
-//	          <corp>            told                            what people were last told of the corp
+//	          <corp>            loss#<since>                    a possible loss
+//	          <corp>            told                            the last notification about the corp
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
 //	          @address          try#<way>#<time>#<corp>#<by>    a secret was shown to WeCom; expires after a day
 //	          @address          try#<way>#wait#<corp>           the corp waits for a free place
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
-//	          <corp>#r#<conv>   <msgid>                         the message was withdrawn
+//	          <corp>#r#<conv>   <msgid>                         the message was revoked
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
-//	          <corp>#p#<party>  <day>#~<digest>                 … and in several, which the item names
+//	          <corp>#p#<party>  <day>#~<digest>                 … in several conversations, which the item names
 //	          <corp>#u          <seq>                           a record set aside
 //	          <corp>#k          <type>, or <type>+<field>       when it was first seen
-//	media     <corp>            file#<sha256 of sdkfileid>      a file: what it is, how it is doing
-//	          <corp>            waiting#<lane>#<ms>#<sha256>    it waits; ms is its deadline
-//	          <corp>            problem#<ms>#<sha256>           it is expired, failed or not what was said
-//	views     <corp>#<day>      <ms>#<viewer>#<role>#<whose>    somebody looked
+//	media     <corp>            file#<sha256 of sdkfileid>      a file and its state
+//	          <corp>            waiting#<lane>#<ms>#<sha256>    the file waits; ms is its deadline
+//	          <corp>            problem#<ms>#<sha256>           the file is expired, failed or a mismatch
+//	readings  <corp>#<day>      <ms>#<user>#<role>#<whose>      a reading
 //
-// Numbers in keys are padded with zeros to sort as numbers; ids of others are
-// escaped where they could be taken for another key's part, and replaced by
-// their digest where they are too long for a key. The tries are the one
-// partition that is no corp's: they belong to the address that all corps share.
+// Numbers in keys are padded with zeros, so that they sort as numbers. Ids that
+// others choose are escaped where they could be taken for another part of the
+// key, and replaced by their digest where they are too long for a key. The
+// tries are the only partition outside a corp: they belong to the address that
+// all corps share.
 //
-// Keys and bindings share a prefix so that one consistent Query reads both,
-// however many events the corp has. A message's key ends in its seq: one msgid
-// under two seqs is two items, stored by plain writes in any order with one
-// result, and reading keeps the lower (DESIGN.md). What the key says is not
-// repeated in the item.
+// Keys and bindings share a prefix, so that one consistent Query reads both,
+// however many events the corp has. A message's key ends in its seq. So one
+// msgid under two seqs is two items: plain writes in any order store them with
+// one result, and reading keeps the lower seq (DESIGN.md). An item does not
+// repeat what its key says.
 //
-// Times are text of fixed width in UTC, which sorts and compares as they do;
-// the zero time is stored like any other. In keys of messages and views they
-// are milliseconds.
+// Times are text of fixed width in UTC, so that the text sorts and compares as
+// the times do. The zero time is stored like any other. Times in the keys of
+// messages and readings are milliseconds.
 //
-// Absent and lost races are the sentinels of package archive; no other error
-// means one of them. Whatever else DynamoDB answers is returned as it is, after
-// the SDK's own retries: the caller may try again, since every write here is
-// conditional or the same however often it is done. A batch, or a transaction
-// that only met another one, is tried until ctx ends, so callers must bound
-// ctx. All types are safe for concurrent use.
+// The sentinels of package archive mean that an item is absent or that a race
+// is lost; no other error means this. Every other error of DynamoDB is returned
+// unchanged after the SDK's own retries. The caller may try again: every write
+// here is conditional, or gives the same result however often it is done. A
+// batch is tried until ctx ends, and so is a transaction that only collided
+// with another one, so callers must bound ctx. All types are safe for concurrent
+// use.
 package dynamostore
 
 import (
@@ -73,21 +77,40 @@ import (
 )
 
 // formatVersion is v of the items written now. Items are never rewritten for
-// their format, so whoever raises it sees to it that the former ones are still
-// read.
+// their format. A change that raises formatVersion must keep reading items of
+// the former formats.
 const formatVersion = 1
+
+// itemBytes is DynamoDB's limit of one item: 400 KB, with its keys and the names
+// of its attributes. The two numbers that derive from it are below. A message
+// over [archive.InlineLimit] is kept in the journal's bucket.
+const itemBytes = 400 << 10
+
+const (
+	// headroom is kept free in every item that holds a message: keys take at
+	// most 3 KB, and a msgid that fits no key is stored in the item.
+	headroom = 100 << 10
+	// entryBytes is about the most bytes of conversation ids in one entry of a
+	// party's list. A day with more ids becomes several entries, so it is far below
+	// the limit.
+	entryBytes = 100 << 10
+)
+
+// The domain's limit fits: this does not compile otherwise.
+const _ = uint(itemBytes - headroom - archive.InlineLimit)
 
 // An Option changes how a table is used.
 type Option func(*table)
 
-// WithCapacity reports the consumed capacity of every successful request:
-// write units for operations that write, read units for those that read. It is
-// called from several goroutines at once. Without it DynamoDB is not asked.
+// WithCapacity calls observe with the consumed capacity of every successful
+// request: write units for operations that write, read units for operations that
+// read. Several goroutines call observe at once. Without this option, requests
+// do not ask DynamoDB for the capacity.
 func WithCapacity(observe func(table, op string, wcu, rcu float64)) Option {
 	return func(t *table) { t.observe = observe }
 }
 
-// table is what the types of this package share.
+// table is the common part of the types of this package.
 type table struct {
 	name    string
 	observe func(table, op string, wcu, rcu float64)
@@ -101,7 +124,7 @@ func newTable(name string, options []Option) table {
 	return t
 }
 
-// capacity is what to ask of each request.
+// capacity says whether a request asks for its consumed capacity.
 func (t *table) capacity() types.ReturnConsumedCapacity {
 	if t.observe == nil {
 		return types.ReturnConsumedCapacityNone
@@ -129,8 +152,8 @@ func units(all []types.ConsumedCapacity) float64 {
 	return sum
 }
 
-// one is the capacity of a request to one table, which DynamoDB leaves out
-// unless asked.
+// one is the capacity of a request to one table. DynamoDB leaves it out unless
+// the request asks for it.
 func one(c *types.ConsumedCapacity) types.ConsumedCapacity {
 	if c == nil {
 		return types.ConsumedCapacity{}
@@ -138,7 +161,7 @@ func one(c *types.ConsumedCapacity) types.ConsumedCapacity {
 	return *c
 }
 
-// item is an item or a key as the SDK has it.
+// item is an item or a key in the SDK's form.
 type item = map[string]types.AttributeValue
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
@@ -155,7 +178,8 @@ func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }
 
 func moment(t time.Time) types.AttributeValue { return text(timeText(t)) }
 
-// encode makes the item of attributes, a struct with dynamodbav tags, at a key.
+// encode makes an item of a key and of attributes, a struct with dynamodbav
+// tags.
 func encode(pk, sk string, attributes any) (item, error) {
 	av, err := attribute(attributes)
 	if err != nil {
@@ -163,7 +187,7 @@ func encode(pk, sk string, attributes any) (item, error) {
 	}
 	m, ok := av.(*types.AttributeValueMemberM)
 	if !ok {
-		return nil, fmt.Errorf("encoding an item: %T is no struct", attributes)
+		return nil, fmt.Errorf("encoding an item: %T is not a struct", attributes)
 	}
 	it := m.Value
 	it["pk"], it["sk"], it["v"] = text(pk), text(sk), number(formatVersion)
@@ -181,40 +205,40 @@ func attribute(v any) (types.AttributeValue, error) {
 	return av, nil
 }
 
-// readItem undoes writeItem. An item that no version wrote is [archive.ErrCorrupt].
+// readItem undoes encode. An item that no version wrote is [archive.ErrCorrupt].
 func readItem[T any](it item) (T, error) {
 	var attributes T
 	if err := readable(it, formatVersion); err != nil {
 		return attributes, fmt.Errorf("item %s: %w", keyOf(it, "sk"), err)
 	}
 	if err := attributevalue.UnmarshalMap(it, &attributes); err != nil {
-		// The decoder's own text may quote values.
-		return attributes, fmt.Errorf("item %s: an attribute has another type: %w", keyOf(it, "sk"), archive.ErrCorrupt)
+		// The decoder's error is dropped, because it may quote values.
+		return attributes, fmt.Errorf("item %s: attribute of a wrong type: %w", keyOf(it, "sk"), archive.ErrCorrupt)
 	}
 	return attributes, nil
 }
 
-// readable says whether a version that writes format own reads the item: those
-// of every former one too. One of a newer version, met after going back, is no
-// damage and must not be recorded as such.
+// readable checks that a version that writes format own can read the item. It
+// reads items of every former format too. After a roll-back it may find items of
+// a newer format: these are not damaged and must not be recorded as such.
 func readable(it item, own int) error {
 	n, ok := it["v"].(*types.AttributeValueMemberN)
 	if !ok {
-		return fmt.Errorf("without a format: %w", archive.ErrCorrupt)
+		return fmt.Errorf("format missing: %w", archive.ErrCorrupt)
 	}
 	v, err := strconv.Atoi(n.Value)
 	switch {
 	case err != nil || v < 1:
-		return fmt.Errorf("in no format that there was: %w", archive.ErrCorrupt)
+		return fmt.Errorf("format unknown: %w", archive.ErrCorrupt)
 	case v > own:
-		return fmt.Errorf("written by a newer version, in format %d: this version reads up to %d", v, own)
+		return fmt.Errorf("written by a newer version in format %d: this version reads formats up to %d", v, own)
 	}
 	return nil
 }
 
 func key(pk, sk string) item { return item{"pk": text(pk), "sk": text(sk)} }
 
-// keyOf is a key attribute, which DynamoDB guarantees to be there.
+// keyOf returns a key attribute. DynamoDB guarantees that every item has it.
 func keyOf(it item, name string) string {
 	s, ok := it[name].(*types.AttributeValueMemberS)
 	if !ok {
@@ -239,7 +263,7 @@ type (
 	}
 )
 
-// get reads an item, consistently; [archive.ErrNotFound].
+// get reads an item consistently; [archive.ErrNotFound] if it is absent.
 func (t *table) get(ctx context.Context, client getClient, key item) (item, error) {
 	out, err := client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:              &t.name,
@@ -257,12 +281,12 @@ func (t *table) get(ctx context.Context, client getClient, key item) (item, erro
 	return out.Item, nil
 }
 
-// put writes an item, whatever is there.
+// put writes an item and replaces one with the same key.
 func (t *table) put(ctx context.Context, client putClient, it item) error {
 	return t.putIf(ctx, client, dynamodb.PutItemInput{Item: it})
 }
 
-// create writes an item whose key is not there yet; [archive.ErrExists].
+// create writes an item; [archive.ErrExists] if its key is taken.
 func (t *table) create(ctx context.Context, client putClient, it item) error {
 	err := t.putIf(ctx, client, dynamodb.PutItemInput{Item: it, ConditionExpression: aws.String(absent)})
 	if _, failed := conditionFailed(err); failed {
@@ -288,7 +312,7 @@ const (
 	present = "attribute_exists(pk)"
 )
 
-// unlessExists is for writes that are done once and may be asked for again.
+// unlessExists makes a repeated create succeed.
 func unlessExists(err error) error {
 	if errors.Is(err, archive.ErrExists) {
 		return nil
@@ -296,8 +320,9 @@ func unlessExists(err error) error {
 	return err
 }
 
-// transact does all writes or none. The SDK gives each call a token of its
-// own, so that its retries do not find what the first try has written.
+// transact does all writes or changes nothing. The SDK gives each call a token
+// of its own: after a try that succeeded without an answer, a retry of the SDK
+// succeeds too, although the conditions no longer hold.
 func (t *table) transact(ctx context.Context, client transactClient, writes ...types.TransactWriteItem) error {
 	out, err := client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
 		TransactItems: writes, ReturnConsumedCapacity: t.capacity(),
@@ -315,8 +340,8 @@ func (t *table) putNew(it item) types.TransactWriteItem {
 	}}
 }
 
-// query runs a Query page by page, as far as the items are consumed. It ends
-// after the first error.
+// query runs a Query and requests further answers only while the caller takes
+// items. It ends after the first error.
 func (t *table) query(ctx context.Context, client queryClient, in dynamodb.QueryInput) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
 		in.TableName, in.ReturnConsumedCapacity = &t.name, t.capacity()
@@ -336,7 +361,7 @@ func (t *table) query(ctx context.Context, client queryClient, in dynamodb.Query
 	}
 }
 
-// partition selects all of a partition.
+// partition selects all items of a partition.
 func partition(pk string) dynamodb.QueryInput {
 	return dynamodb.QueryInput{
 		KeyConditionExpression:    aws.String("pk = :pk"),
@@ -360,7 +385,7 @@ func startingWith(pk, prefix string) dynamodb.QueryInput {
 	}
 }
 
-// consistently makes the Query see every write that has returned.
+// consistently makes the Query find every write that has returned.
 func consistently(in dynamodb.QueryInput) dynamodb.QueryInput {
 	in.ConsistentRead = aws.Bool(true)
 	return in
@@ -397,9 +422,8 @@ func atMost(n int, items iter.Seq2[item, error]) iter.Seq2[item, error] {
 	}
 }
 
-// conditionFailed reports whether the condition of a single write did not
-// hold. The item as it is comes along if the write asked for it, and is empty
-// where there is none.
+// conditionFailed reports whether the condition of a single write failed. now is
+// the stored item if the write asked for it, and empty if there is no item.
 func conditionFailed(err error) (now item, failed bool) {
 	e, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
 	if !ok {
@@ -408,8 +432,8 @@ func conditionFailed(err error) (now item, failed bool) {
 	return e.Item, true
 }
 
-// failedAt is the index of the first write of a cancelled transaction whose
-// condition did not hold, or -1, and the item as it is if the write asked for it.
+// failedAt returns the index of the first write of a cancelled transaction whose
+// condition failed, or -1, and the stored item if the write asked for it.
 func failedAt(err error) (int, item) {
 	if e, ok := errors.AsType[*types.TransactionCanceledException](err); ok {
 		for i, r := range e.CancellationReasons {
@@ -421,7 +445,7 @@ func failedAt(err error) (int, item) {
 	return -1, nil
 }
 
-// collided reports whether a write was refused, without effect, only because
+// collided reports whether DynamoDB refused a write, without effect, only because
 // a transaction touched the same item at the same moment.
 func collided(err error) bool {
 	if _, ok := errors.AsType[*types.TransactionConflictException](err); ok {
@@ -449,8 +473,8 @@ func untilQuiet(ctx context.Context, write func() error) error {
 	}
 }
 
-// The pauses between tries double from the first to the longest, each shortened
-// by chance so that many writers do not come back together.
+// The pauses between tries double from the first to the longest. Chance shortens
+// each pause, so that many writers do not try again at the same moment.
 const (
 	firstPause   = 25 * time.Millisecond
 	longestPause = 5 * time.Second
@@ -458,7 +482,7 @@ const (
 
 type backoff struct{ last time.Duration }
 
-// pause waits, or returns the context's error as soon as that ends.
+// pause waits. It returns the context's error as soon as the context ends.
 func (b *backoff) pause(ctx context.Context) error {
 	b.last = min(max(2*b.last, firstPause), longestPause)
 	timer := time.NewTimer(b.last/2 + rand.N(b.last/2))
@@ -471,5 +495,6 @@ func (b *backoff) pause(ctx context.Context) error {
 	}
 }
 
-// progress makes the next pause shorter than the last instead of longer.
+// progress makes the next pause shorter than the last one. A batch that was done
+// in part calls it.
 func (b *backoff) progress() { b.last /= 4 }

@@ -18,8 +18,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
-// Two corps, the id of one of which is the beginning of the other's: nothing
-// of one may ever show in the other (law 8).
+// The id of corp is the beginning of the id of neighbor. No item of corp may ever
+// show in neighbor, or the reverse (law 8).
 const (
 	corp     = "wwaaaaaaaaaaaaaaaa"
 	neighbor = "wwaaaaaaaaaaaaaaaa1"
@@ -49,8 +49,8 @@ func newReadings(t testing.TB) *dynamostore.Readings {
 	return dynamostore.NewReadings(client(t), awstest.Table(t, "ReadingsTable"))
 }
 
-// fill sets every field, at any depth, to a value of its own that is not
-// zero: a field that a store forgets comes back different.
+// fill sets every field, at any depth, to a distinct value that is not zero. So a
+// field that a store forgets comes back different.
 func fill[T any]() T {
 	var v T
 	n := uint64(1) << 63 // seqs go beyond int64
@@ -97,7 +97,7 @@ func fillValue(v reflect.Value, n *uint64) {
 	case reflect.Uint64:
 		v.SetUint(*n)
 	default:
-		panic("a kind of field that is new: " + v.Kind().String())
+		panic("fill lacks a case for fields of kind " + v.Kind().String())
 	}
 }
 
@@ -215,13 +215,13 @@ func TestEveryFieldComesBack(t *testing.T) {
 			check(t, "message", got, want)
 		}
 	})
-	t.Run("view", func(t *testing.T) {
+	t.Run("reading", func(t *testing.T) {
 		s, want := newReadings(t), fill[archive.Reading]()
 		want.Corp = corp
 		must(t, s.RecordReading(ctx, want))
 		got, next, err := s.Readings(ctx, corp, archive.DayOf(want.At), "", 10)
 		must(t, err)
-		check(t, "views", got, []archive.Reading{want})
+		check(t, "readings", got, []archive.Reading{want})
 		check(t, "next", next, "")
 	})
 }
@@ -234,13 +234,13 @@ func TestZeroTimesComeBack(t *testing.T) {
 	check(t, "corp", got, archive.Corp{ID: corp})
 }
 
-// A version reads the items of its own format and of every former one. One of
-// a newer version is said to be that, and not to be damaged.
+// A version reads the items of its own format and of every former format. The
+// error for an item of a newer version says so, and does not call it damaged.
 func TestFormats(t *testing.T) {
 	for v, want := range map[string]error{"1": nil, "2": nil, "3": nil, "0": archive.ErrCorrupt, "-1": archive.ErrCorrupt, "1.5": archive.ErrCorrupt} {
 		checkError(t, "format "+v, dynamostore.Readable(item{"v": &types.AttributeValueMemberN{Value: v}}, 3), want)
 	}
-	checkError(t, "without a format", dynamostore.Readable(item{}, 3), archive.ErrCorrupt)
+	checkError(t, "format missing", dynamostore.Readable(item{}, 3), archive.ErrCorrupt)
 
 	db, table := client(t), awstest.Table(t, "LedgerTable")
 	ledger := dynamostore.NewLedger(db, table)
@@ -254,6 +254,6 @@ func TestFormats(t *testing.T) {
 	}
 	_, err := ledger.PullState(t.Context(), corp)
 	if err == nil || errors.Is(err, archive.ErrCorrupt) || !strings.Contains(err.Error(), "newer version") {
-		t.Errorf("an item of the next format: got %v, want it refused as a newer version's", err)
+		t.Errorf("an item of the next format: got %v, want an error about a newer version", err)
 	}
 }

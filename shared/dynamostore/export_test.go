@@ -6,7 +6,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// Opened for the tests of keys.
+// These are exported for the tests of keys.
 var (
 	MsgIDPart      = msgIDPart
 	ParseMsgIDPart = parseMsgIDPart
@@ -14,13 +14,13 @@ var (
 	PartEnd        = string(partEnd)
 )
 
-// Readable is opened for the test of formats that are not there yet.
+// Readable is exported for the test of future formats.
 var Readable = readable
 
-// ItemSize is how many bytes an item has: of its keys, and in all.
+// ItemSize is the number of bytes of an item's keys and of the whole item.
 type ItemSize struct{ PK, SK, Size int }
 
-// StoredMessage is a message as it is read from its item.
+// StoredMessage makes the item of a message and reads the message from it.
 func StoredMessage(m archive.Message) (archive.Message, ItemSize, error) {
 	it, err := encodeMessage(m)
 	if err != nil {
@@ -35,7 +35,7 @@ func StoredMessage(m archive.Message) (archive.Message, ItemSize, error) {
 		case *types.AttributeValueMemberB:
 			size.Size += len(v.Value)
 		case *types.AttributeValueMemberN:
-			size.Size += 21 // the most that DynamoDB charges
+			size.Size += 21 // the most that DynamoDB counts for a number
 		}
 	}
 	back, err := decodeMessage(m.Corp, m.Conversation, it)

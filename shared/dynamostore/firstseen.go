@@ -19,7 +19,8 @@ type firstSeenItem struct {
 
 func firstSeenKey(corp, name string) item { return key(corp+"#k", "k#"+part(name)) }
 
-// writeFirstSeen reads before it writes: nearly all that a page says is known.
+// writeFirstSeen reads before it writes, because nearly every type and field of
+// a page is known.
 func (m *Messages) writeFirstSeen(ctx context.Context, corp string, found []decode.FirstSeen) error {
 	var names []string
 	for _, k := range found {
@@ -38,7 +39,7 @@ func (m *Messages) writeFirstSeen(ctx context.Context, corp string, found []deco
 		if err != nil {
 			return err
 		}
-		// Of two pages that do so at once the earlier stays.
+		// If two pages write the same name at once, the earlier time stays.
 		err = m.putIf(ctx, m.client, dynamodb.PutItemInput{
 			Item:                      it,
 			ConditionExpression:       aws.String(absent + " OR #at > :at"),
@@ -52,8 +53,8 @@ func (m *Messages) writeFirstSeen(ctx context.Context, corp string, found []deco
 	return nil
 }
 
-// FirstSeen finds when types and fields were first seen, by name, for those
-// that were.
+// FirstSeen finds when types and fields were first seen, by name. A name that was
+// never seen has no entry.
 func (m *Messages) FirstSeen(ctx context.Context, corp string, names []string) (map[string]time.Time, error) {
 	var keys []item
 	for _, name := range names {
@@ -70,7 +71,7 @@ func (m *Messages) FirstSeen(ctx context.Context, corp string, names []string) (
 		seen[k.Name] = k.At
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading what corp %s has seen: %w", corp, err)
+		return nil, fmt.Errorf("reading the first-seen types of corp %s: %w", corp, err)
 	}
 	return seen, nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// written is a view that keeps what was written last.
+// written is a view that remembers the page written last.
 type written struct {
 	decode.View
 	page decode.Decoded
@@ -32,9 +32,9 @@ func (w *written) WritePage(ctx context.Context, p decode.Decoded) error {
 	return w.View.WritePage(ctx, p)
 }
 
-// FuzzStoredMessages: whatever bytes WeCom's library decrypts, understood or
-// not, they become one item that DynamoDB takes, and are read from it as they
-// were (law 4).
+// FuzzStoredMessages checks that any bytes that WeCom's library decrypts, parsed
+// or not, become one item that DynamoDB takes, and are read from it unchanged
+// (law 4).
 func FuzzStoredMessages(f *testing.F) {
 	files, err := filepath.Glob("../message/testdata/golden/*.json")
 	if err != nil || len(files) == 0 {
@@ -66,8 +66,8 @@ func FuzzStoredMessages(f *testing.F) {
 	})
 }
 
-// throughTheStore archives and decodes a message, and reads its bytes from the
-// item that it becomes.
+// throughTheStore archives and decodes a message, and reads its bytes back from
+// the message's item.
 func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostore.ItemSize) {
 	t.Helper()
 	ctx, w := t.Context(), archivetest.NewWorld(t, &archivetest.Faults{})
@@ -93,13 +93,13 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	})
 	must(t, decoder.Decode(ctx, corp, 0, decode.FirstTime))
 	if len(view.page.Messages) != 1 {
-		t.Fatalf("got %d messages and %+v aside, want one message", len(view.page.Messages), view.page.SetAside)
+		t.Fatalf("got %d messages and %+v set aside, want one message", len(view.page.Messages), view.page.SetAside)
 	}
 	want := view.page.Messages[0]
 	got, size, err := dynamostore.StoredMessage(want)
 	must(t, err)
 	if want.Raw != nil && got.Raw == nil {
-		t.Fatal("an empty message became none")
+		t.Fatal("got no bytes, want an empty message")
 	}
 	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); want.Overflow == nil && (g != w || !reflect.DeepEqual(got, want)) {
 		t.Fatalf("got %.2000s, want %.2000s", g, w)

@@ -13,22 +13,23 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// DynamoDB takes 2048 bytes of partition key and 1024 of sort key. Each id
-// that others choose gets at most this many, which leaves room for the rest
-// of any key here.
+// longestPart is the most bytes that an id chosen by others takes in a key.
+// DynamoDB takes 2048 bytes of partition key and 1024 of sort key; this leaves
+// room for the rest of every key here.
 const longestPart = 400
 
-// padded is n with as many digits as the largest uint64, to sort as a number.
+// padded writes n with as many digits as the largest uint64 has, so that keys
+// sort as numbers.
 func padded(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-// Milliseconds in a key have 15 digits, which last until the year 33658.
+// Milliseconds in a key have 15 digits, which suffice until the year 33658.
 const (
 	millisDigits = 15
 	maxMillis    = 999_999_999_999_999
 )
 
-// millis is t in a key. A time that has no such form is refused, because its
-// key would sort anywhere.
+// millis is the form of t in a key. It refuses a time outside the range of these
+// digits, because its key would sort in a wrong place.
 func millis(t time.Time) (string, error) {
 	ms := t.UnixMilli()
 	if ms < 0 || ms > maxMillis {
@@ -45,9 +46,10 @@ func parseMillis(digits string) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), nil
 }
 
-// part makes any id a part of a key that only has to be found again: it holds
-// neither '#' nor anything that DynamoDB refuses, and differs for different
-// ids. '!' does not occur in escaped text, so a digest is no escaped id.
+// part makes an id a part of a key that serves for finding the id again. The
+// part holds only characters that DynamoDB takes, without '#', and differs for
+// different ids. Escaped text never holds '!', so a digest never equals an
+// escaped id.
 func part(id string) string {
 	if escaped := url.QueryEscape(id); len(escaped) <= longestPart {
 		return escaped
@@ -55,7 +57,7 @@ func part(id string) string {
 	return digestPart(id)
 }
 
-// conversationPart is like part, for ids that are escaped already.
+// conversationPart is like part. The ids of conversations are escaped already.
 func conversationPart(id archive.ConversationID) string {
 	if len(id) <= longestPart && utf8.ValidString(string(id)) {
 		return string(id)
@@ -70,17 +72,18 @@ func digestPart(id string) string {
 	return "!" + hex.EncodeToString(sum[:])
 }
 
-// In the sort key of a message, parts end with '!'. Within the msgid all
-// bytes up to '"' are written as '"' and two hex digits: then the keys of
-// different msgids sort as the msgids do, bytewise, also where one is the
-// beginning of the other, because the end sorts before any continuation.
+// In the sort key of a message, each part ends with '!'. Within the msgid, every
+// byte up to '"' is written as '"' and two hex digits. So the keys of different
+// msgids sort bytewise as the msgids do. This holds also where one msgid is the
+// beginning of another, because the end sorts before every continuation.
 const (
 	partEnd = '!'
 	escape  = '"'
 )
 
-// msgIDPart is the msgid as it stands in a sort key. One that is too long
-// keeps its beginning and is told apart by its digest; the item then holds it.
+// msgIDPart is the form of a msgid in a sort key. A msgid that is too long
+// keeps its beginning and gets its digest; then whole is false, and the item
+// holds the msgid.
 func msgIDPart(id string) (part string, whole bool) {
 	var b strings.Builder
 	for i := 0; i < len(id); {
@@ -99,7 +102,7 @@ func msgIDPart(id string) (part string, whole bool) {
 	return b.String(), true
 }
 
-// parseMsgIDPart undoes msgIDPart for a whole msgid.
+// parseMsgIDPart undoes msgIDPart where whole was true.
 func parseMsgIDPart(s string) (string, error) {
 	var b strings.Builder
 	for {

@@ -8,8 +8,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
-// Whatever two msgids are, their keys are text, differ as they do, sort as
-// they do, and give them back.
+// The keys of any two msgids are text, differ if the msgids differ, sort as the
+// msgids do, and can be read back.
 func FuzzMsgIDsInKeys(f *testing.F) {
 	for _, pair := range [][2]string{
 		{"", "a"}, {"a", "a!"}, {"a", "a\x00"}, {"a\"", "a\"22"}, {"7310022004455667788_1767225600123", "7310022004455667788_1767225600123_external"},
@@ -22,7 +22,7 @@ func FuzzMsgIDsInKeys(f *testing.F) {
 		keyB, wholeB := dynamostore.MsgIDPart(b)
 		for id, key := range map[string]string{a: keyA, b: keyB} {
 			if !utf8.ValidString(key) || strings.Contains(key, dynamostore.PartEnd) || len(key) > 500 {
-				t.Errorf("key %q of %q is no part of a key", key, id)
+				t.Errorf("key %q of %q cannot be part of a key", key, id)
 			}
 		}
 		if (a == b) != (keyA == keyB) {
@@ -36,7 +36,7 @@ func FuzzMsgIDsInKeys(f *testing.F) {
 		}
 		end := dynamostore.PartEnd
 		if wholeA && wholeB && utf8.ValidString(a) && utf8.ValidString(b) && (a < b) != (keyA+end < keyB+end) {
-			t.Errorf("%q and %q sort otherwise than their keys %q and %q", a, b, keyA, keyB)
+			t.Errorf("got keys %q and %q in another order than %q and %q", keyA, keyB, a, b)
 		}
 	})
 }
@@ -50,7 +50,7 @@ func FuzzIDsInKeys(f *testing.F) {
 			t.Errorf("got keys %q and %q for %q and %q", keyA, keyB, a, b)
 		}
 		if !utf8.ValidString(keyA) || strings.Contains(keyA, "#") || len(keyA) > 400 {
-			t.Errorf("key %q of %q is no part of a key", keyA, a)
+			t.Errorf("key %q of %q cannot be part of a key", keyA, a)
 		}
 	})
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// LedgerClient is what [Ledger] uses of the SDK's client.
+// LedgerClient lists the methods of the SDK\'s client that [Ledger] calls.
 type LedgerClient interface {
 	getClient
 	putClient
@@ -31,8 +31,8 @@ type LedgerClient interface {
 	batchGetClient
 }
 
-// Ledger is the table of chains: heads, rows, pages to be decoded, and what
-// concerns the pulling of a corp.
+// Ledger is the table of chains: heads, rows, pending pages, pull states, losses,
+// notifications and jobs.
 type Ledger struct {
 	table
 	client LedgerClient
@@ -59,14 +59,14 @@ const (
 	lossPrefix    = "loss#"
 	replayPrefix  = "replay#"
 
-	addressPK = "@address" // no corp id: those begin with a letter
+	addressPK = "@address" // never a corp id, which begins with a letter
 	tryPrefix = "try#"
 	waitMark  = "wait#" // behind every time
 	// tryLife is a little more than the day that the gate looks back.
 	tryLife = 25 * time.Hour
 )
 
-// As in the table of corps, the items have the fields of what they hold.
+// As in the table of corps, each item type has the fields of the domain's type.
 type (
 	headItem struct {
 		Corp string    `dynamodbav:"-"`
@@ -101,15 +101,15 @@ type (
 		Unknown    []countItem `dynamodbav:"unknown,omitempty"`
 		Files      int         `dynamodbav:"files"`
 	}
-	// countItem is an entry of a map whose keys come from messages: DynamoDB
-	// takes not every text as a name in a map.
+	// countItem is an entry of a map whose keys come from messages. It is not an
+	// entry of a DynamoDB map, because DynamoDB refuses some texts as names.
 	countItem struct {
 		Of string `dynamodbav:"of"`
 		N  int    `dynamodbav:"n"`
 	}
 	filesItem struct {
 		After uint64 `dynamodbav:"after"`
-		IDs   []byte `dynamodbav:"ids"` // digests, one behind the other
+		IDs   []byte `dynamodbav:"ids"` // digests, concatenated
 	}
 	pendingItem struct {
 		Corp        string    `dynamodbav:"-"`
@@ -231,7 +231,7 @@ func (r *resultItem) result() *archive.Result {
 	}
 }
 
-// newCountItems sorts, so that the same result is the same item.
+// newCountItems sorts the counts, so that equal results make equal items.
 func newCountItems(m map[string]int) []countItem {
 	if m == nil {
 		return nil
@@ -272,8 +272,9 @@ func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
 	return archive.Head(h), nil
 }
 
-// Append implements [pull.Ledger]. Row, head and pending page are one
-// transaction (law 1): after a crash there are all of them or none.
+// Append implements [pull.Ledger]. Row, head and pending page are written in one
+// transaction (law 1): after a crash either all of them are stored or the ledger
+// is as before.
 func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
 	rowIt, err := encode(row.Corp, rowPrefix+padded(row.After), newRowItem(row))
 	if err != nil {
@@ -302,8 +303,8 @@ func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row)
 		writes = append(writes, types.TransactWriteItem{Put: &types.Put{TableName: &l.name, Item: pendingIt}})
 	}
 	err = l.transact(ctx, l.client, writes...)
-	// Colliding with another transaction on the head is losing to it: whether
-	// that one succeeded shows when the head is read again.
+	// A collision with another transaction on the head counts as a lost race. The
+	// caller reads the head again and sees whether the other transaction succeeded.
 	if at, _ := failedAt(err); at >= 0 || collided(err) {
 		err = archive.ErrConflict
 	}
@@ -432,14 +433,15 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 	return row, nil
 }
 
-// Finish implements [decode.Ledger]; [archive.ErrNotFound] if there is
-// no such row.
+// Finish implements [decode.Ledger]; [archive.ErrNotFound] if the row is absent.
 //
-// The files are an item of their own: within the row they would be written by
-// the transaction, which costs twice, and read with it.
+// The files are an item of their own, written first: after a crash between the
+// two writes the page is still pending and Finish writes both again. Within the
+// row, the files would be written by the transaction, which costs twice as much,
+// and every read of the row would read them.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	if err := l.putFiles(ctx, corp, after, files); err != nil {
-		return fmt.Errorf("keeping the files of page %d of corp %s: %w", after, corp, err)
+		return fmt.Errorf("storing the files of page %d of corp %s: %w", after, corp, err)
 	}
 	value, err := attribute(newResultItem(&result))
 	if err != nil {
@@ -484,8 +486,8 @@ func (l *Ledger) putFiles(ctx context.Context, corp string, after uint64, files 
 	return l.put(ctx, l.client, it)
 }
 
-// PageFiles reads the ids of the files of pages, by After; pages that name none
-// may be there or not. The afters must be distinct.
+// PageFiles reads the ids of the files that pages name, by After. A page that
+// names no files has an empty entry or no entry. The afters must be distinct.
 func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error) {
 	var keys []item
 	for _, after := range afters {
@@ -506,11 +508,11 @@ func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (m
 	return files, nil
 }
 
-// packDigests writes hex digests as bytes, one behind the other.
+// packDigests writes hex digests as concatenated bytes.
 func packDigests(ids []string) ([]byte, error) {
 	packed, err := hex.DecodeString(strings.Join(ids, ""))
 	if err != nil || len(packed) != len(ids)*sha256.Size {
-		return nil, errors.New("a file's id is no digest")
+		return nil, errors.New("file id is not a digest")
 	}
 	return packed, nil
 }
@@ -552,8 +554,8 @@ func readPending(it item) (archive.Pending, error) {
 	return archive.Pending(p), err
 }
 
-// Pendings lists pages that are not decoded yet, oldest seq first, at most
-// limit.
+// Pendings lists pending pages, which are not decoded yet, lowest seq first, at
+// most limit.
 func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error) {
 	return l.pendings(ctx, corp, startingWith(corp, pendingPrefix), limit)
 }
@@ -589,8 +591,8 @@ func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInp
 	return all, nil
 }
 
-// Rerequested implements [watch.Ledger]. A page that is stuck stays
-// so until it is decoded.
+// Rerequested implements [watch.Ledger]. A stuck page stays stuck until it is
+// decoded.
 func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
 	tries := number(p.Tries + 1)
 	pending := &types.Update{
@@ -621,7 +623,7 @@ func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Tim
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("noting a request for page %d of corp %s: %w", p.After, p.Corp, err)
+		return fmt.Errorf("recording a request for page %d of corp %s: %w", p.After, p.Corp, err)
 	}
 	return nil
 }
@@ -666,8 +668,8 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 	return all, nil
 }
 
-// jobsPK is a partition beside the chain's: who may only start jobs is kept
-// from rows and heads by it (template.yaml).
+// jobsPK is a partition beside the chain's. It keeps a function that may only
+// start jobs away from rows and heads (template.yaml).
 func jobsPK(corp string) string { return corp + "#jobs" }
 
 func encodeReplay(r decode.Replay) (item, error) {
@@ -693,7 +695,7 @@ func (l *Ledger) CreateReplay(ctx context.Context, r decode.Replay) error {
 }
 
 // Replay implements [decode.ReplayLedger], reading consistently;
-// [archive.ErrNotFound].
+// [archive.ErrNotFound] if the job is absent.
 func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, error) {
 	it, err := l.get(ctx, l.client, key(jobsPK(corp), replayPrefix+part(id)))
 	var r decode.Replay
@@ -706,8 +708,7 @@ func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, er
 	return r, nil
 }
 
-// AdvanceReplay implements [decode.ReplayLedger]. A job that is not there has
-// changed.
+// AdvanceReplay implements [decode.ReplayLedger]. An absent job counts as changed.
 func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) error {
 	it, err := encodeReplay(now)
 	if err != nil {

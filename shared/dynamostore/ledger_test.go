@@ -55,7 +55,7 @@ func TestHeadMovesOnlyFromWhereItWas(t *testing.T) {
 	must(t, s.Append(ctx, head, second))
 	end := head.Next(second)
 
-	// Where no row is yet, it is the head alone that refuses.
+	// No row exists yet at these places, so only the condition on the head refuses.
 	hash, rows, last := end, end, end
 	hash.Hash, rows.Rows, last.Last = "other", 7, end.Last+1
 	empty := archive.NewHead(corp)
@@ -65,11 +65,10 @@ func TestHeadMovesOnlyFromWhereItWas(t *testing.T) {
 	} {
 		checkError(t, name, s.Append(ctx, prev, pageRow(prev, "late")), archive.ErrConflict)
 	}
-	// The row is there although the head is as it was read: nothing is
-	// overwritten.
+	// The head is as it was read, but the row exists: Append must not overwrite it.
 	stray := pageRow(end, "stray")
 	stray.After = first.After
-	checkError(t, "row is there", s.Append(ctx, end, stray), archive.ErrConflict)
+	checkError(t, "row exists", s.Append(ctx, end, stray), archive.ErrConflict)
 
 	got, err := s.Head(ctx, corp)
 	must(t, err)
@@ -82,7 +81,7 @@ func TestHeadMovesOnlyFromWhereItWas(t *testing.T) {
 	check(t, "the neighbour's head", head, archive.NewHead(neighbor))
 }
 
-func TestOnePullerWins(t *testing.T) {
+func TestOneOfManyAppendsSucceeds(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	for _, prev := range []archive.Head{archive.NewHead(corp), grow(t, s, archive.NewHead(neighbor), 1)} {
 		errs := make([]error, 8)
@@ -166,7 +165,7 @@ func TestFinish(t *testing.T) {
 	grow(t, s, archive.NewHead(corp), 2)
 	checkError(t, "no row", s.Finish(ctx, corp, 99, archive.Result{}, nil), archive.ErrNotFound)
 	_, err := s.Row(ctx, corp, 99)
-	checkError(t, "the row that is not there", err, archive.ErrNotFound)
+	checkError(t, "the absent row", err, archive.ErrNotFound)
 
 	for i, result := range []archive.Result{
 		{At: start, Stored: 9, SetAside: map[string]int{"no_key": 1}, Types: map[string]int{"text": 9}},
@@ -185,8 +184,8 @@ func TestFinish(t *testing.T) {
 	check(t, "pending", pending, []archive.Pending{{Corp: corp, After: 10, RequestedAt: start, Tries: 1}})
 }
 
-// Two decoders of one page collide in their transactions; both succeed.
-func TestFinishTogether(t *testing.T) {
+// Transactions of decoders of one page collide; every decoder succeeds.
+func TestFinishConcurrently(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	grow(t, s, archive.NewHead(corp), 1)
 	var group errgroup.Group
@@ -210,9 +209,9 @@ func TestRerequested(t *testing.T) {
 	check(t, "older than the oldest", len(none), 0)
 
 	must(t, s.Rerequested(ctx, old[0], later, true))
-	checkError(t, "requested meanwhile", s.Rerequested(ctx, old[0], later, true), archive.ErrConflict)
+	checkError(t, "requested by another dispatcher", s.Rerequested(ctx, old[0], later, true), archive.ErrConflict)
 	must(t, s.Finish(ctx, corp, 10, archive.Result{}, nil))
-	checkError(t, "decoded meanwhile", s.Rerequested(ctx, old[1], later, true), archive.ErrConflict)
+	checkError(t, "decoded before the request", s.Rerequested(ctx, old[1], later, true), archive.ErrConflict)
 	row, err := s.Row(ctx, corp, 10)
 	must(t, err)
 	check(t, "decoded row", row.State, archive.RowDecoded)
@@ -225,7 +224,7 @@ func TestRerequested(t *testing.T) {
 	got, err = s.Pendings(ctx, corp, 1)
 	must(t, err)
 	again.RequestedAt, again.Tries = later.Add(time.Hour), 3
-	check(t, "stuck stays", got, []archive.Pending{again})
+	check(t, "stuck after a request without stuck", got, []archive.Pending{again})
 	row, err = s.Row(ctx, corp, 0)
 	must(t, err)
 	check(t, "stuck row", [2]any{row.State, row.Tries}, [2]any{archive.RowStuck, 3})
@@ -273,7 +272,7 @@ func TestPullStatesOfManyCorps(t *testing.T) {
 func TestReplays(t *testing.T) {
 	db, table, ctx := client(t), awstest.Table(t, "LedgerTable"), t.Context()
 	s := dynamostore.NewLedger(db, table)
-	job := decode.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "someone", To: 100}
+	job := decode.Replay{Corp: corp, ID: "2026-1", CreatedAt: start, UpdatedAt: start, By: "operator", To: 100}
 	must(t, s.CreateReplay(ctx, job))
 	checkError(t, "CreateReplay again", s.CreateReplay(ctx, job), archive.ErrExists)
 	_, err := s.Replay(ctx, neighbor, job.ID)
@@ -282,7 +281,7 @@ func TestReplays(t *testing.T) {
 	next := job
 	next.Next, next.Pages, next.UpdatedAt = 20, 2, start.Add(time.Minute)
 	must(t, s.AdvanceReplay(ctx, job, next))
-	checkError(t, "advanced meanwhile", s.AdvanceReplay(ctx, job, next), archive.ErrConflict)
+	checkError(t, "advanced by another worker", s.AdvanceReplay(ctx, job, next), archive.ErrConflict)
 	for name, change := range map[string]func(*decode.Replay){
 		"next":    func(r *decode.Replay) { r.Next++ },
 		"pages":   func(r *decode.Replay) { r.Pages++ },
@@ -316,8 +315,8 @@ func TestReplays(t *testing.T) {
 	must(t, err)
 	check(t, "newest first", got, []decode.Replay{newer, done})
 
-	// No job lies among the rows: who may start jobs is kept from them by their
-	// partition.
+	// Jobs are in a partition of their own, which keeps functions that may only
+	// start jobs away from the rows.
 	all, err := db.Scan(ctx, &dynamodb.ScanInput{TableName: &table})
 	must(t, err)
 	check(t, "items", len(all.Items), 2)

@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// MediaClient is what [Media] uses of the SDK's client.
+// MediaClient lists the methods of the SDK\'s client that [Media] calls.
 type MediaClient interface {
 	getClient
 	putClient
@@ -24,8 +24,8 @@ type MediaClient interface {
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
-// Media is the table of files: their rows, and the lists of those that wait
-// and of those with a problem.
+// Media is the table of files: their rows, the list of waiting files, and the
+// list of files with a problem.
 type Media struct {
 	table
 	client MediaClient
@@ -47,7 +47,7 @@ const (
 	problemPrefix = "problem#"
 )
 
-// As in the table of corps, the items have the fields of what they hold.
+// As in the table of corps, the items have the fields of the domain's types.
 type (
 	fileItem struct {
 		SDKFileID string      `dynamodbav:"sdkfileid"`
@@ -63,7 +63,7 @@ type (
 		Tries     int         `dynamodbav:"tries,omitempty"`
 		NotBefore time.Time   `dynamodbav:"not_before"`
 		Reached   int64       `dynamodbav:"reached,omitempty"`
-		// Registered is zero in rows that are older than it.
+		// Registered is zero in rows that are older than the field.
 		Registered time.Time   `dynamodbav:"registered"`
 		Wholes     int         `dynamodbav:"wholes,omitempty"`
 		Resume     *resumeItem `dynamodbav:"resume,omitempty"`
@@ -190,18 +190,19 @@ func (m *Media) SaveFile(ctx context.Context, f media.File) (media.File, error) 
 	return f, nil
 }
 
-// listedItem is a file on a list, as its row was when it came there.
+// listedItem is a file on a list. It holds the row's values of the moment when
+// the file came onto the list.
 type listedItem struct {
 	State     media.State `dynamodbav:"state"`
 	NotBefore time.Time   `dynamodbav:"not_before"`
-	Rev       uint64      `dynamodbav:"rev"` // absent in items that are older than it
+	Rev       uint64      `dynamodbav:"rev"` // absent in items that are older than the field
 }
 
-// notNewer is the condition that a list has no later revision of a file.
+// notNewer is the condition that no later revision of the file is on the list.
 const notNewer = "attribute_not_exists(rev) OR rev <= :rev"
 
-// ListFile implements [media.Table]. A file comes onto a list before it
-// leaves the other: after a crash it is on both, never on none.
+// ListFile implements [media.Table]. A file comes onto its new list before it
+// leaves its old list. After a crash in between the file is on both lists.
 func (m *Media) ListFile(ctx context.Context, f media.File) error {
 	waiting, problem, err := listKeys(f)
 	if err != nil {
@@ -212,7 +213,7 @@ func (m *Media) ListFile(ctx context.Context, f media.File) error {
 	switch f.State {
 	case media.Waiting:
 		on = waiting
-		if f.Rev > 1 { // a new one has had no problem yet
+		if f.Rev > 1 { // a new file was never on the other list
 			off = []string{problem}
 		}
 	case media.Stored:
@@ -255,7 +256,8 @@ func (m *Media) unlist(ctx context.Context, f media.File, sk string) error {
 	return unlessNewer(err)
 }
 
-// unlessNewer is for writes that somebody with a later revision was before.
+// unlessNewer makes a write succeed, without effect, where a writer with a later
+// revision was first.
 func unlessNewer(err error) error {
 	if _, newer := conditionFailed(err); newer {
 		return nil
@@ -263,8 +265,8 @@ func unlessNewer(err error) error {
 	return err
 }
 
-// listKeys are the sort keys of a file in the two lists. They follow from what
-// never changes.
+// listKeys returns the sort keys of a file in the two lists. They follow from
+// fields that never change.
 func listKeys(f media.File) (waiting, problem string, err error) {
 	deadline, err := millis(f.Deadline)
 	if err != nil {
@@ -275,7 +277,7 @@ func listKeys(f media.File) (waiting, problem string, err error) {
 
 func lanePrefix(lane int) string { return waitingPrefix + strconv.Itoa(lane) + "#" }
 
-// listed is the deadline and the id in a key of a list.
+// listed reads the deadline and the id from a key of a list.
 func listed(it item) (deadline time.Time, id string, err error) {
 	parts := strings.Split(keyOf(it, "sk"), "#")
 	if len(parts) < 3 {
@@ -295,20 +297,20 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 		return id, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
+		return nil, fmt.Errorf("listing waiting files of corp %s: %w", corp, err)
 	}
 	return ids, nil
 }
 
-// Waiting implements [watch.WaitingFiles]. For the many corps of which
-// nothing waits it is one Query that finds nothing.
+// Waiting implements [watch.WaitingFiles]. Most corps have no waiting files; for
+// these it runs one Query, which finds nothing.
 func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	in := startingWith(corp, waitingPrefix)
 	in.Limit = aws.Int32(1)
 	some := false
 	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
 		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("listing files of corp %s that wait: %w", corp, err)
+			return nil, time.Time{}, fmt.Errorf("listing waiting files of corp %s: %w", corp, err)
 		}
 		some = true
 	}
@@ -325,7 +327,7 @@ func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time)
 		}
 		deadline, err := m.nextDeadline(ctx, corp, lane, now)
 		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("looking for the next deadline of files of corp %s: %w", corp, err)
+			return nil, time.Time{}, fmt.Errorf("reading the next deadline of corp %s: %w", corp, err)
 		}
 		if next.IsZero() || !deadline.IsZero() && deadline.Before(next) {
 			next = deadline
@@ -334,7 +336,8 @@ func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time)
 	return lanes, next, nil
 }
 
-// nextDeadline is the earliest in a lane that is later than now; zero for none.
+// nextDeadline returns the earliest deadline in a lane after now, or the zero
+// time.
 func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now time.Time) (time.Time, error) {
 	later, err := millis(now.Add(time.Millisecond))
 	if err != nil {
@@ -352,7 +355,8 @@ func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now tim
 	return deadlines[0], nil
 }
 
-// Backlog counts what waits and what has a problem.
+// Backlog counts the waiting files and the files with a problem, each up to
+// [media.BacklogBound].
 func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error) {
 	b := media.Backlog{Problems: make(map[media.State]int)}
 	for it, err := range atMost(media.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
@@ -361,7 +365,7 @@ func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.
 			deadline, _, err = listed(it)
 		}
 		if err != nil {
-			return media.Backlog{}, fmt.Errorf("counting files of corp %s that wait: %w", corp, err)
+			return media.Backlog{}, fmt.Errorf("counting waiting files of corp %s: %w", corp, err)
 		}
 		b.Wait(deadline, now)
 	}
@@ -374,8 +378,8 @@ func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.
 	return b, nil
 }
 
-// FileProblems lists files that are no more waiting and not stored, the latest
-// deadline first, at most limit.
+// FileProblems lists the files with a problem: neither waiting nor stored. The
+// latest deadline comes first; at most limit.
 func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error) {
 	in := startingWith(corp, problemPrefix)
 	in.ScanIndexForward = aws.Bool(false)

@@ -18,7 +18,7 @@ func TestMediaConformance(t *testing.T) {
 }
 
 // A field that the table forgets comes back different.
-func TestEveryFieldOfAFile(t *testing.T) {
+func TestEveryFieldOfAFileComesBack(t *testing.T) {
 	s := newMedia(t)
 	f := fill[media.File]()
 	f.Corp, f.Rev = corp, 0

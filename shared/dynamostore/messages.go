@@ -21,7 +21,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// MessagesClient is what [Messages] uses of the SDK's client.
+// MessagesClient lists the methods of the SDK\'s client that [Messages] calls.
 type MessagesClient interface {
 	queryClient
 	batchGetClient
@@ -30,12 +30,12 @@ type MessagesClient interface {
 	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
 }
 
-// Messages is the table of the view: messages, who was active when, and the
-// rows that could not be decrypted. All of it can be made again from the
-// journal (law 2).
+// Messages is the table of the view: messages, revocations, the lists of active
+// parties, and the records set aside. All of it can be rebuilt from the journal
+// (law 2).
 //
-// Reading messages and activity is eventually consistent: it may miss what
-// was stored in the last second.
+// Reading messages and activity is eventually consistent: a read may miss items
+// that were stored in the last second.
 type Messages struct {
 	table
 	client MessagesClient
@@ -48,21 +48,21 @@ func NewMessages(client MessagesClient, table string, options ...Option) *Messag
 
 var _ decode.ViewWriter = (*Messages)(nil)
 
-// messageItem holds what the key does not say.
+// messageItem holds the fields of a message that its key lacks.
 type messageItem struct {
 	After      uint64 `dynamodbav:"after"`
 	KeyVersion uint32 `dynamodbav:"kv"`
-	MsgID      string `dynamodbav:"msgid,omitempty"` // only where the key holds its digest
-	// Either raw, which may be empty, or sum and size.
+	MsgID      string `dynamodbav:"msgid,omitempty"` // only where the key holds a digest of the msgid
+	// A message has either raw, which may be empty, or sum and size.
 	Raw  *[]byte `dynamodbav:"raw,omitempty"`
 	Sum  string  `dynamodbav:"sum,omitempty"`
 	Size int     `dynamodbav:"size,omitempty"`
 }
 
-// entryItem is an entry of a party's list: conversations of one day. The key
-// says which, where it is one with an id that fits.
+// entryItem is an entry of a party's list: one or several conversations of one
+// day. Both fields are empty where the key holds the id of the one conversation.
 type entryItem struct {
-	Conversation  archive.ConversationID   `dynamodbav:"conversation,omitempty"`  // one, of which the key holds a digest
+	Conversation  archive.ConversationID   `dynamodbav:"conversation,omitempty"`  // set where the key holds a digest of this id
 	Conversations []archive.ConversationID `dynamodbav:"conversations,omitempty"` // several, sorted
 }
 
@@ -85,8 +85,8 @@ func partyPK(corp, party string) string { return corp + "#p#" + part(party) }
 
 func setAsidePK(corp string) string { return corp + "#u" }
 
-// positionSK is the beginning of the sort keys of the messages at a time with
-// a msgid; what follows is the seq.
+// positionSK is the beginning of the sort keys of all messages with this time and
+// msgid. The seq follows.
 func positionSK(at time.Time, msgID string) (sk string, whole bool, err error) {
 	ms, err := millis(at)
 	if err != nil {
@@ -137,8 +137,8 @@ func decodeMessage(corp string, conv archive.ConversationID, it item) (archive.M
 	return m, nil
 }
 
-// parseMessageSK reads <ms>!<msgid>!<seq>. It leaves a msgid alone that is
-// known from the item.
+// parseMessageSK reads <ms>!<msgid>!<seq>. It keeps *msgID unless that is empty:
+// then the item holds no msgid, and the key does.
 func parseMessageSK(sk string, msgID *string) (at time.Time, seq uint64, err error) {
 	parts := strings.Split(sk, string(partEnd))
 	if len(parts) != 3 {
@@ -158,9 +158,11 @@ func parseMessageSK(sk string, msgID *string) (at time.Time, seq uint64, err err
 	return at, seq, nil
 }
 
-// WritePage implements [decode.ViewWriter]. Each kind is durable before the
-// next begins: after a crash an entry in a party's list never names a
-// conversation without its messages.
+// WritePage implements [decode.ViewWriter]. It makes messages, revocations,
+// lists, records set aside and first-seen types durable in this order. After a
+// crash between two of them, the earlier ones are stored, the page is still
+// pending, and the next try writes the same items again. So a party's list never
+// names a conversation whose messages are missing.
 func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 	if err := onlyOf(p); err != nil {
 		return err
@@ -175,22 +177,22 @@ func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 		return fmt.Errorf("storing activities of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeSetAside(ctx, p); err != nil {
-		return fmt.Errorf("setting aside rows of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("storing records set aside of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeFirstSeen(ctx, p.Corp, p.FirstSeen); err != nil {
-		return fmt.Errorf("storing what corp %s has seen: %w", p.Corp, err)
+		return fmt.Errorf("storing the first-seen types of corp %s: %w", p.Corp, err)
 	}
 	return nil
 }
 
-// onlyOf refuses a page with anything of another corp in it (law 8).
+// onlyOf refuses a page that holds anything of another corp (law 8).
 func onlyOf(p decode.Decoded) error {
 	if slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Revocations, func(r archive.Revocation) bool { return r.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.Activities, func(a archive.Activity) bool { return a.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.SetAside, func(u archive.SetAside) bool { return u.Corp != p.Corp }) ||
 		slices.ContainsFunc(p.FirstSeen, func(k decode.FirstSeen) bool { return k.Corp != p.Corp }) {
-		return fmt.Errorf("a page of corp %s holds something of another corp", p.Corp)
+		return fmt.Errorf("page of corp %s refused: it holds items of another corp", p.Corp)
 	}
 	return nil
 }
@@ -207,11 +209,11 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 	return m.writeAll(ctx, m.client, puts(distinct(items)))
 }
 
-// writeActivities reads before it writes: nearly all that a page says is in
-// the lists already, and a read costs a fifth of a write. What a party's list
-// lacks of a day becomes one entry, however many conversations it is, and is
-// never changed after: its key says what it holds. What is known to be there
-// is not remembered between pages, because it may have been cleared.
+// writeActivities reads before it writes: the lists already hold nearly every
+// activity of a page, and a read costs a fifth of a write. The conversations that
+// a party's list lacks for a day become one new entry, however many they are. An
+// entry never changes, because its key follows from its content. Nothing is
+// remembered between pages: an operator may have cleared the lists meanwhile.
 func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
 	listed, err := m.listed(ctx, activities)
 	if err != nil {
@@ -234,7 +236,7 @@ func (m *Messages) writeActivities(ctx context.Context, activities []archive.Act
 	return m.writeAll(ctx, m.client, puts(items))
 }
 
-// partyDay names the entries of a party's list that are of one day.
+// partyDay names the entries of one day in a party's list.
 type partyDay struct {
 	corp, party string
 	day         archive.Day
@@ -242,10 +244,10 @@ type partyDay struct {
 
 func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day} }
 
-// listed are the activities that the lists have, among those given and others
-// of their days. Most pages say one thing of a party's day, which most often
-// was written by itself: such entries are looked up together. Only of the other
-// days all entries are read.
+// listed returns the activities that the lists hold: of those given, and possibly
+// others of the same days. Most pages have one activity of a party's day, and most
+// often an entry of its own holds it; these entries are read together in batches.
+// For a day that needs more, all its entries are read.
 func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (map[archive.Activity]bool, error) {
 	days := make(map[partyDay][]archive.Activity)
 	for _, a := range activities {
@@ -281,7 +283,7 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 		group.Go(func() error {
 			entries, err := collect(m.query(ctx, m.client, consistently(startingWith(partyPK(of.corp, of.party), string(of.day)+"#"))), readEntry)
 			if err != nil {
-				return fmt.Errorf("reading what is listed of a day: %w", err)
+				return fmt.Errorf("reading the entries of a day: %w", err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -299,11 +301,11 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 	return listed, nil
 }
 
-// daysAtOnce bounds the requests for what is listed of a day, which are small:
-// a room may have two thousand members.
+// daysAtOnce bounds the requests for the entries of a day. It may be high: the
+// answers are small, and a room may have two thousand members.
 const daysAtOnce = 32
 
-// readByKey reads the items that have the keys of those given.
+// readByKey reads the stored items with the keys of the given items.
 func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]item, error) {
 	keys := make([]item, len(like))
 	for i, it := range like {
@@ -320,11 +322,8 @@ func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]it
 	return byKey, nil
 }
 
-// entryBytes is about the most that an entry holds; DynamoDB takes 400 KB.
-const entryBytes = 100 << 10
-
-// encodeEntries makes the entry of conversations, or several if they are too
-// much for one item.
+// encodeEntries makes one entry of the conversations, or several entries where
+// one would be over [entryBytes].
 func encodeEntries(of partyDay, conversations []archive.ConversationID) ([]item, error) {
 	slices.Sort(conversations)
 	conversations = slices.Compact(conversations)
@@ -379,7 +378,7 @@ func (m *Messages) writeSetAside(ctx context.Context, p decode.Decoded) error {
 	return m.writeAll(ctx, m.client, deletes(distinct(cleared)))
 }
 
-// distinct drops items with the key of an earlier one.
+// distinct drops every item that has the key of an earlier item.
 func distinct(items []item) []item {
 	seen := make(map[[2]string]bool, len(items))
 	return slices.DeleteFunc(items, func(it item) bool {
@@ -405,18 +404,18 @@ func readSetAside(corp string) func(item) (archive.SetAside, error) {
 // SetAside implements [decode.ViewWriter], reading consistently.
 func (m *Messages) SetAside(ctx context.Context, corp string, first, last uint64) ([]archive.SetAside, error) {
 	if first > last {
-		return nil, nil // DynamoDB refuses a range whose ends are swapped
+		return nil, nil // DynamoDB refuses such a range
 	}
 	in := consistently(within(setAsidePK(corp), padded(first), padded(last)))
 	all, err := collect(m.query(ctx, m.client, in), readSetAside(corp))
 	if err != nil {
-		return nil, fmt.Errorf("listing rows set aside of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("listing records set aside of corp %s: %w", corp, err)
 	}
 	return all, nil
 }
 
-// ListSetAside lists rows set aside with a seq above afterSeq, by seq, at
-// most limit, and whether there are more.
+// ListSetAside lists records set aside with a seq above afterSeq, by seq, at most
+// limit, and says whether more follow.
 func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) (_ []archive.SetAside, more bool, _ error) {
 	if afterSeq == math.MaxUint64 || limit < 1 {
 		return nil, false, nil
@@ -432,14 +431,13 @@ func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint6
 	return all, false, nil
 }
 
-// Messages lists messages of a conversation in the order of [archive.Position]
-// or its reverse, and says whether there are more in that direction. A msgid
-// that is stored under several seqs is listed once, with the lowest; messages
-// without one are told apart by their seqs. A conversation that does not exist
-// has none.
+// Messages lists messages of a conversation in the order of [archive.Position] or
+// its reverse, and says whether more follow in that direction. A msgid that is
+// stored under several seqs is listed once, with its lowest seq; messages without
+// a msgid are distinct if their seqs are. An unknown conversation has no messages.
 //
-// Messages kept as blobs count as nothing in q.MaxBytes, 0 of which is no
-// limit. A q.Start at which no message can be is [archive.ErrNotFound].
+// q.MaxBytes does not count messages kept as blobs; 0 means no limit. A q.Start
+// whose time fits no key is [archive.ErrNotFound].
 func (m *Messages) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (_ []archive.Message, more bool, _ error) {
 	fail := func(err error) ([]archive.Message, bool, error) {
 		return nil, false, fmt.Errorf("listing messages of corp %s: %w", corp, err)
@@ -453,7 +451,7 @@ func (m *Messages) Messages(ctx context.Context, corp string, conv archive.Conve
 	}
 	in := within(conversationPK(corp, conv), lo, hi)
 	in.ScanIndexForward = aws.Bool(!q.Descending)
-	// One more than asked for tells whether there are more; a msgid under two
+	// One message above the limit shows whether more follow. A msgid under two
 	// seqs, which is rare, costs another request.
 	in.Limit = aws.Int32(int32(min(q.Limit, 1000) + 1))
 
@@ -487,7 +485,8 @@ func (m *Messages) messages(ctx context.Context, corp string, conv archive.Conve
 	}
 }
 
-// lowestSeqs merges neighbours at one position.
+// lowestSeqs keeps the message with the lowest seq of all messages at one
+// position.
 func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Message, error] {
 	return func(yield func(archive.Message, error) bool) {
 		var held *archive.Message
@@ -512,15 +511,15 @@ func lowestSeqs(messages iter.Seq2[archive.Message, error]) iter.Seq2[archive.Me
 	}
 }
 
-// bounds are the lowest and highest sort key that q allows. If the lowest is
-// above the highest there are none.
+// bounds returns the lowest and the highest sort key that q allows. If the lowest
+// is above the highest, q allows no key.
 func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	lo, hi = "0", ":" // before and after all digits
 	if !q.From.IsZero() {
 		lo = millisFrom(q.From)
 	}
 	if !q.To.IsZero() {
-		// A message of this millisecond has a longer key, which is above.
+		// The keys of messages of this millisecond are longer, so they sort above hi.
 		hi = millisFrom(q.To)
 	}
 	if q.Start == nil {
@@ -536,26 +535,27 @@ func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	case q.Start.MsgID == "" && !q.Descending:
 		return max(lo, start+padded(seq)+string(partEnd)), hi, nil
 	case q.Descending:
-		// Below all seqs of the position, above all positions before it.
+		// This is below all seqs of the position, and above all positions before it.
 		return lo, min(hi, start), nil
 	}
-	// Above all seqs of the position, below all that its msgid begins.
+	// This is above all seqs of the position, and below every msgid that begins
+	// with the position's msgid.
 	return max(lo, strings.TrimSuffix(start, string(partEnd))+string(escape)), hi, nil
 }
 
-// millisFrom is the key of the first millisecond that is not before t, of
-// those that keys can have.
+// millisFrom is the form in keys of the first millisecond at or after t, limited
+// to the times that keys can have.
 func millisFrom(t time.Time) string {
 	ms := t.Add(time.Millisecond - time.Nanosecond).UnixMilli()
 	return fmt.Sprintf("%0*d", millisDigits, min(max(ms, 0), maxMillis))
 }
 
-// Message reads the message at a position, with the lowest seq if there are
-// several; [archive.ErrNotFound].
+// Message reads the message at a position; [archive.ErrNotFound] if it is absent.
+// Of several messages at the position it reads the one with the lowest seq.
 func (m *Messages) Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error) {
 	position, _, err := positionSK(at.Time, at.MsgID)
 	if err != nil {
-		// No message can be stored there.
+		// No message has this time, because no key can have it.
 		return archive.Message{}, fmt.Errorf("%w: %w", archive.ErrNotFound, err)
 	}
 	if at.MsgID == "" {
@@ -572,8 +572,8 @@ func (m *Messages) Message(ctx context.Context, corp string, conv archive.Conver
 	return archive.Message{}, fmt.Errorf("message of corp %s: %w", corp, archive.ErrNotFound)
 }
 
-// Newest reads the last message of a conversation; [archive.ErrNotFound] if
-// it has none.
+// Newest reads the last message of a conversation; [archive.ErrNotFound] if the
+// conversation has no messages.
 func (m *Messages) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
 	list, _, err := m.Messages(ctx, corp, conv, archive.MessageQuery{Descending: true, Limit: 1})
 	if err != nil {
@@ -585,13 +585,13 @@ func (m *Messages) Newest(ctx context.Context, corp string, conv archive.Convers
 	return list[0], nil
 }
 
-// activityPage is how many entries a request for a party's latest day reads:
-// enough for nearly every day, and little of the day before.
+// activityPage is the number of entries that a request for a party's latest day
+// reads. It suffices for nearly every day and reads little of the day before.
 const activityPage = 100
 
-// LatestDay finds the newest day on which the party was active, not later than
-// upTo unless that is empty, and all its conversations of that day, sorted;
-// [archive.ErrNotFound] if there is none.
+// LatestDay finds the newest day on which the party was active, and returns all
+// the party's conversations of that day, sorted. An upTo that is not empty is the
+// latest day allowed. [archive.ErrNotFound] if the party was never active.
 func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
 	hi := ":" // after all digits
 	if upTo != "" {
@@ -626,7 +626,7 @@ func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archi
 	return latest, slices.Compact(conversations), nil
 }
 
-// entry is an entry of a party's list as it is read.
+// entry is an entry of a party's list after reading.
 type entry struct {
 	day           archive.Day
 	conversations []archive.ConversationID
@@ -648,15 +648,14 @@ func readEntry(it item) (entry, error) {
 	return e, nil
 }
 
-// Clear removes a corp's whole view, for a rebuild from nothing, and calls
-// removed, if that is not nil, with the number of items after every part of it.
-// Of a page that is decoded meanwhile part may be removed too: let all pages be
-// decoded again after it.
+// Clear removes a corp's whole view, so that it can be rebuilt. After each part
+// it calls removed, if that is not nil, with the number of items in the part.
+// Clear may also remove items of a page that is decoded at the same time, so all
+// pages must be decoded again afterwards.
 //
-// No item lists a corp's conversations and parties, so this reads the whole
-// table, of all corps: it is for an operator with time and rights, and no
-// function has the permission to Scan. After an error, part may be gone; do it
-// again.
+// No item lists a corp's conversations and parties, so Clear reads the whole
+// table, of all corps. It is for an operator: no function has the permission to
+// Scan. After an error or a crash a part of the view is removed; call Clear again.
 func (m *Messages) Clear(ctx context.Context, corp string, removed func(items int)) error {
 	fail := func(err error) error { return fmt.Errorf("clearing the view of corp %s: %w", corp, err) }
 	scan := dynamodb.NewScanPaginator(m.client, &dynamodb.ScanInput{

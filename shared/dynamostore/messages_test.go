@@ -19,7 +19,7 @@ import (
 
 const room = archive.ConversationID("room:wr1")
 
-// sent is the time of messages, in whole milliseconds as WeCom has them.
+// sent is the time of messages, in whole milliseconds as in WeCom's messages.
 var sent = start.Truncate(time.Millisecond)
 
 func message(ms int, msgID string, seq uint64) archive.Message {
@@ -49,7 +49,7 @@ func readThrough(t *testing.T, s *dynamostore.Messages, q archive.MessageQuery) 
 			return all
 		}
 		if len(page) == 0 {
-			t.Fatal("got an empty page and the promise of more")
+			t.Fatal("got an empty page with more to follow")
 		}
 		last := page[len(page)-1].Position()
 		q.Start = &last
@@ -64,7 +64,7 @@ func seqs(messages []archive.Message) []uint64 {
 	return out
 }
 
-// The msgids are what a careless key would mix up or sort wrongly.
+// The msgids are those that a careless key would confuse or sort wrongly.
 func TestMessagesInEveryOrderAndPageSize(t *testing.T) {
 	s := newMessages(t)
 	long := strings.Repeat("长", 400)
@@ -86,8 +86,8 @@ func TestMessagesInEveryOrderAndPageSize(t *testing.T) {
 			seq++
 		}
 	}
-	// Of the order among ids beyond the longest that fit into a key, and of
-	// bytes that are no text, nothing is promised but that there is one.
+	// Msgids that are too long for a key, and msgids that are not UTF-8, have some
+	// fixed order, which need not be bytewise.
 	ordered := func(m archive.Message) bool { return len(m.MsgID) < 300 && m.MsgID != "\xff" }
 	rand.Shuffle(len(stored), func(i, j int) { stored[i], stored[j] = stored[j], stored[i] })
 	write(t, s, stored...)
@@ -146,9 +146,9 @@ func TestMessagesBetween(t *testing.T) {
 		{"before and after all keys", archive.MessageQuery{From: time.Unix(-1e15, 0), To: time.Unix(1e15, 0)}, []uint64{1, 2, 3, 4, 5}},
 		{"start before from", archive.MessageQuery{From: at(1), Start: &archive.Position{Time: at(0), MsgID: "a"}}, []uint64{3, 4, 5}},
 		{"start after to", archive.MessageQuery{To: at(1), Start: &archive.Position{Time: at(2), MsgID: "a"}}, nil},
-		{"start where no message is", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}}, []uint64{2, 3, 4, 5}},
+		{"start between messages", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}}, []uint64{2, 3, 4, 5}},
 		{"down from start", archive.MessageQuery{Start: &archive.Position{Time: at(1), MsgID: "a"}, Descending: true}, []uint64{2, 1}},
-		{"down from where none is", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}, Descending: true}, []uint64{1}},
+		{"down from between messages", archive.MessageQuery{Start: &archive.Position{Time: at(0), MsgID: "aa"}, Descending: true}, []uint64{1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.q.Limit = 1000
@@ -178,8 +178,8 @@ func TestMaxBytes(t *testing.T) {
 	}
 }
 
-// A conversation of many messages is more than DynamoDB answers at once.
-func TestMessagesOverManyAnswers(t *testing.T) {
+// DynamoDB answers a Query in parts of 1 MB; these messages need several parts.
+func TestMessagesOfSeveralAnswers(t *testing.T) {
 	s := newMessages(t)
 	var stored []archive.Message
 	for i := range 12 {
@@ -195,7 +195,7 @@ func TestMessagesOverManyAnswers(t *testing.T) {
 func TestNewest(t *testing.T) {
 	s, ctx := newMessages(t), t.Context()
 	_, err := s.Newest(ctx, corp, room)
-	checkError(t, "none", err, archive.ErrNotFound)
+	checkError(t, "no message", err, archive.ErrNotFound)
 	write(t, s, message(0, "z", 1), message(5, "a", 9), message(5, "a", 2), message(5, "A", 3))
 	got, err := s.Newest(ctx, corp, room)
 	must(t, err)
@@ -213,9 +213,11 @@ func TestTimeThatFitsNoKeyIsRefused(t *testing.T) {
 func TestPageHoldsOneCorp(t *testing.T) {
 	s := newMessages(t)
 	for name, p := range map[string]decode.Decoded{
-		"message":   {Messages: []archive.Message{{Corp: corp, Time: sent}}},
-		"activity":  {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
-		"set aside": {SetAside: []archive.SetAside{{Corp: corp}}},
+		"message":    {Messages: []archive.Message{{Corp: corp, Time: sent}}},
+		"activity":   {Activities: []archive.Activity{{Corp: corp, Day: "2026-03-01", Conversation: room}}},
+		"set aside":  {SetAside: []archive.SetAside{{Corp: corp}}},
+		"revocation": {Revocations: []archive.Revocation{{Corp: corp, Conversation: room, MsgID: "m"}}},
+		"first seen": {FirstSeen: []decode.FirstSeen{{Corp: corp, Name: "text", At: sent}}},
 	} {
 		p.Corp = neighbor
 		if err := s.WritePage(t.Context(), p); err == nil {
@@ -268,8 +270,8 @@ func TestLatestDay(t *testing.T) {
 	}
 }
 
-// What a party's list lacks of a day is one entry, however many conversations
-// it is; what it has is not written again.
+// The conversations that a party's list lacks for a day are written as one entry,
+// however many they are. Conversations that the list holds are not written again.
 func TestListsArePacked(t *testing.T) {
 	var units float64
 	s := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"), dynamostore.WithCapacity(func(_, _ string, wcu, _ float64) { units += wcu }))
@@ -306,7 +308,7 @@ func TestListsArePacked(t *testing.T) {
 	slices.Sort(want)
 	check(t, "the list", list, want)
 
-	// More than one item holds.
+	// These ids are too large for one item.
 	var huge []archive.Activity
 	for i := range 200 {
 		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.RoomConversation(strings.Repeat("间", 400) + fmt.Sprint(i))})
@@ -347,7 +349,7 @@ func TestListSetAside(t *testing.T) {
 	must(t, s.WritePage(ctx, decode.Decoded{Corp: corp, Cleared: []uint64{1, 9, 9, 1 << 63}}))
 	got, err := s.SetAside(ctx, corp, 0, math.MaxUint64)
 	must(t, err)
-	check(t, "left", got, []archive.SetAside{c})
+	check(t, "after clearing", got, []archive.SetAside{c})
 	got, err = s.SetAside(ctx, corp, 2, 1)
 	must(t, err)
 	check(t, "nothing between", len(got), 0)
@@ -376,7 +378,7 @@ func TestClearTakesOneCorp(t *testing.T) {
 	check(t, "before", [2]int{count(corp), count(neighbor)}, [2]int{3, 3})
 	must(t, s.Clear(ctx, corp, nil))
 	check(t, "after", [2]int{count(corp), count(neighbor)}, [2]int{0, 3})
-	// What was cleared is written again: nothing remembers that it was there.
+	// The same page is written whole again: the store remembers no cleared item.
 	must(t, s.WritePage(ctx, page(corp)))
 	check(t, "rebuilt", [2]int{count(corp), count(neighbor)}, [2]int{3, 3})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// ContactsClient is what [Contacts] uses of the SDK's client.
+// ContactsClient lists the methods of the SDK\'s client that [Contacts] calls.
 type ContactsClient interface {
 	batchGetClient
 	putClient
@@ -23,19 +23,19 @@ type ContactsClient interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
-// Contacts is the table of people and rooms, and of how we stand with WeCom's
+// Contacts is the table of people and rooms, and of a corp's access to WeCom's
 // HTTP API:
 //
-//	<corp>  person#<id>          what the SCRM gave, what WeCom told, when it was asked
-//	<corp>  room#<id>            the same
+//	<corp>  person#<id>       a person: what the SCRM gave, what WeCom answered, when the archive asked
+//	<corp>  room#<id>         a room: the same
 //	<corp>  reach#app         the self-built app
-//	<corp>  reach#access#<a>  what the last questions through an access found
-//	<corp>  reach#scope       who is archived
-//	<corp>  reach#checked
+//	<corp>  reach#access#<a>  the result of the last calls through an access
+//	<corp>  reach#scope       the members whose chats are archived
+//	<corp>  reach#checked     the time of the last check
 //
-// What is given, what is told and when it was asked are attributes of one item,
-// each written by an update of its own: the SCRM, the inspector and the readers
-// never overwrite one another.
+// What the SCRM gave, what WeCom answered and when the archive asked are
+// attributes of one item. An update of its own writes each attribute, so the
+// SCRM, the inspector and the readers never overwrite one another.
 type Contacts struct {
 	table
 	client ContactsClient
@@ -184,8 +184,8 @@ func known[K any](ctx context.Context, c *Contacts, corp, prefix string, ids []s
 	return found, nil
 }
 
-// ListPeople lists people of whom something is known, in the order of their
-// keys, at most limit; cursor and next are as for [Readings.Readings].
+// ListPeople lists all people with an item, in the order of their keys, at most
+// limit. cursor and next are as for [Readings.Readings].
 func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, _ error) {
 	for it, err := range c.list(ctx, corp, personPrefix, cursor, limit+1) {
 		var id string
@@ -226,7 +226,7 @@ func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int
 // keysEnd sorts after every character that an escaped id can have.
 const keysEnd = "\x7f"
 
-// list selects what lies behind cursor among the keys with a prefix.
+// list selects the keys with a prefix that follow cursor.
 func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string, limit int) iter.Seq2[item, error] {
 	end := prefix + keysEnd
 	return atMost(limit, c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end)))
@@ -262,7 +262,8 @@ func (c *Contacts) GiveRooms(ctx context.Context, corp string, rooms []directory
 	})
 }
 
-// each does do for all of list, some at a time, and stops at the first error.
+// each calls do for every element of list, some at a time, and stops at the first
+// error. Then any of the elements may be done.
 func each[T any](ctx context.Context, list []T, do func(context.Context, T) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(updatesAtOnce)
@@ -272,7 +273,7 @@ func each[T any](ctx context.Context, list []T, do func(context.Context, T) erro
 	return group.Wait()
 }
 
-// set replaces one attribute of an item, which is made if it is not there.
+// set replaces one attribute of an item. It creates an absent item.
 func (c *Contacts) set(ctx context.Context, corp, prefix, id, name string, fields any) error {
 	value, err := attribute(fields)
 	if err != nil {
@@ -289,7 +290,7 @@ func (c *Contacts) set(ctx context.Context, corp, prefix, id, name string, field
 	return nil
 }
 
-// unset removes one attribute of an item, if that is there.
+// unset removes one attribute of an item. An absent item stays absent.
 func (c *Contacts) unset(ctx context.Context, corp, prefix, id, name string) error {
 	_, err := c.upsert(ctx, key(corp, prefix+part(id)), dynamodb.UpdateItemInput{
 		UpdateExpression:         aws.String("REMOVE #attr"),
@@ -297,7 +298,7 @@ func (c *Contacts) unset(ctx context.Context, corp, prefix, id, name string) err
 		ExpressionAttributeNames: map[string]string{"#attr": name},
 	})
 	if err != nil {
-		return fmt.Errorf("taking back %s%s of corp %s: %w", prefix, id, corp, err)
+		return fmt.Errorf("removing a given name %s%s of corp %s: %w", prefix, id, corp, err)
 	}
 	return nil
 }
@@ -319,12 +320,12 @@ func (c *Contacts) ask(ctx context.Context, corp, prefix, id string, at, since t
 		ExpressionAttributeValues: item{":id": text(id), ":v": number(formatVersion), ":at": moment(at), ":since": moment(since)},
 	})
 	if err != nil {
-		return false, fmt.Errorf("noting that %s%s of corp %s is asked for: %w", prefix, id, corp, err)
+		return false, fmt.Errorf("recording a question for %s%s of corp %s: %w", prefix, id, corp, err)
 	}
 	return done, nil
 }
 
-// upsert updates an item or makes it; false if its condition did not hold.
+// upsert updates an item or creates it. done is false if its condition failed.
 func (c *Contacts) upsert(ctx context.Context, key item, in dynamodb.UpdateItemInput) (done bool, _ error) {
 	in.TableName, in.Key, in.ReturnConsumedCapacity = &c.name, key, c.capacity()
 	err := untilQuiet(ctx, func() error {
@@ -348,7 +349,7 @@ func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, err
 			err = readReach(it, &s)
 		}
 		if err != nil {
-			return directory.Reach{}, fmt.Errorf("reading how corp %s stands: %w", corp, err)
+			return directory.Reach{}, fmt.Errorf("reading the API access of corp %s: %w", corp, err)
 		}
 	}
 	return s, nil
@@ -376,7 +377,7 @@ func readReach(it item, s *directory.Reach) error {
 	return nil
 }
 
-// SetApp notes that the secret of the self-built app was saved.
+// SetApp records that the secret of the self-built app was saved.
 func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	return c.putReach(ctx, corp, appSK, appItem(a))
 }

@@ -12,42 +12,42 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-const toldSK = "told"
+const notifiedSK = "told"
 
-// toldItem is what people were last told of a corp.
-type toldItem struct {
+// notifiedItem is the last notification about a corp.
+type notifiedItem struct {
 	Health watch.Health `dynamodbav:"health"`
 	At     time.Time    `dynamodbav:"at"`
 }
 
-// Told implements [watch.Ledger], reading consistently.
+// Notified implements [watch.Ledger], reading consistently.
 func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error) {
-	told := make(map[string]watch.Notified, len(corps))
+	notified := make(map[string]watch.Notified, len(corps))
 	var keys []item
 	for _, corp := range corps {
-		if _, twice := told[corp]; !twice {
-			told[corp] = watch.Notified{Corp: corp}
-			keys = append(keys, key(corp, toldSK))
+		if _, twice := notified[corp]; !twice {
+			notified[corp] = watch.Notified{Corp: corp}
+			keys = append(keys, key(corp, notifiedSK))
 		}
 	}
 	found, err := l.readAll(ctx, l.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading what people were told: %w", err)
+		return nil, fmt.Errorf("reading notifications: %w", err)
 	}
 	for _, it := range found {
-		t, err := readItem[toldItem](it)
+		t, err := readItem[notifiedItem](it)
 		if err != nil {
-			return nil, fmt.Errorf("reading what people were told: %w", err)
+			return nil, fmt.Errorf("reading notifications: %w", err)
 		}
 		corp := keyOf(it, "pk")
-		told[corp] = watch.Notified{Corp: corp, Health: t.Health, At: t.At}
+		notified[corp] = watch.Notified{Corp: corp, Health: t.Health, At: t.At}
 	}
-	return told, nil
+	return notified, nil
 }
 
-// SaveTold implements [watch.Ledger].
+// SaveNotified implements [watch.Ledger].
 func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) error {
-	it, err := encode(now.Corp, toldSK, toldItem{Health: now.Health, At: now.At})
+	it, err := encode(now.Corp, notifiedSK, notifiedItem{Health: now.Health, At: now.At})
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) erro
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("noting what people were told of corp %s: %w", now.Corp, err)
+		return fmt.Errorf("saving the notification about corp %s: %w", now.Corp, err)
 	}
 	return nil
 }

@@ -11,13 +11,14 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// ReadingsClient is what [Readings] uses of the SDK's client.
+// ReadingsClient lists the methods of the SDK\'s client that [Readings] calls.
 type ReadingsClient interface {
 	putClient
 	queryClient
 }
 
-// Readings is the record of who looked at what. It cannot be made again.
+// Readings is the table of readings: which user read which chat, and when. It
+// cannot be rebuilt.
 type Readings struct {
 	table
 	client ReadingsClient
@@ -39,14 +40,14 @@ type readingItem struct {
 
 func readingPK(corp string, day archive.Day) string { return corp + "#" + string(day) }
 
-// RecordReading records a reading under the Beijing day of its slot. The same reading
-// again is the same item.
+// RecordReading records a reading under the Beijing day of its slot. Recording
+// the same reading again writes the same item.
 func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) error {
 	slot, err := millis(reading.At)
 	if err != nil {
 		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
 	}
-	// No conversation's id begins with '*', nor does an escaped party's.
+	// The id of a conversation and the escaped id of a party never begin with '*'.
 	whose := conversationPart(reading.Conversation)
 	if reading.Conversation == "" {
 		whose = "*" + part(reading.Party)
@@ -66,16 +67,16 @@ func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) e
 const longestSK = 1024
 
 // Readings lists the readings of a Beijing day by slot, at most limit. cursor is
-// empty, or next of the call before with the same corp and day; next is empty
-// where there are no more. A cursor reaches nothing outside of corp and day,
-// whatever it is; one that no call returned is [archive.ErrNotFound] or a
-// place somewhere in the day.
+// empty, or next of the previous call with the same corp and day; next is empty
+// at the end of the list. No cursor reaches a reading outside of corp and day. A
+// cursor that no call returned gives [archive.ErrNotFound], or a place somewhere
+// in the day.
 func (v *Readings) Readings(ctx context.Context, corp string, day archive.Day, cursor string, limit int) (_ []archive.Reading, next string, _ error) {
 	if limit < 1 {
 		return nil, "", nil
 	}
 	if len(cursor) > longestSK {
-		return nil, "", fmt.Errorf("readings of corp %s: no such place: %w", corp, archive.ErrNotFound)
+		return nil, "", fmt.Errorf("readings of corp %s: cursor invalid: %w", corp, archive.ErrNotFound)
 	}
 	in := dynamodb.QueryInput{
 		KeyConditionExpression:    aws.String("pk = :pk"),

@@ -9,7 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-func TestViewsOfADay(t *testing.T) {
+func TestReadingsOfADay(t *testing.T) {
 	s, ctx := newReadings(t), t.Context()
 	slot := sent.Truncate(archive.ReadingSlot)
 	var want []archive.Reading
@@ -19,7 +19,7 @@ func TestViewsOfADay(t *testing.T) {
 			At: slot.Add(time.Duration(i) * archive.ReadingSlot),
 		})
 	}
-	// One slot, and ids that a careless key would take for one another.
+	// These share one slot and have ids that a careless key would confuse.
 	last := want[6].At.Add(archive.ReadingSlot)
 	want = append(want,
 		archive.Reading{Corp: corp, By: "a", Role: "b#c", Party: "d", At: last},
@@ -48,5 +48,5 @@ func TestViewsOfADay(t *testing.T) {
 		check(t, fmt.Sprintf("readings, %d at a time", limit), got, want)
 	}
 	_, _, err := s.Readings(ctx, corp, day, strings.Repeat("x", 2000), 1)
-	checkError(t, "a cursor that is none", err, archive.ErrNotFound)
+	checkError(t, "invalid cursor", err, archive.ErrNotFound)
 }

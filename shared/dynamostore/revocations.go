@@ -13,10 +13,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// revocationItem is a withdrawal, keyed by what the withdrawn message is found
-// by.
+// revocationItem marks a message as revoked. Its key follows from the revoked
+// message's msgid, so that a reader of the message finds the marker.
 type revocationItem struct {
-	MsgID string    `dynamodbav:"msgid"` // as pre_msgid names it
+	MsgID string    `dynamodbav:"msgid"` // of the revoked message, as pre_msgid writes it
 	By    string    `dynamodbav:"by"`
 	At    time.Time `dynamodbav:"at"`
 	Seq   uint64    `dynamodbav:"seq"`
@@ -31,13 +31,13 @@ func revocationSK(msgID string) string {
 	return sk
 }
 
-// writeRevocations puts one at a time, because each is conditional: of two
-// revocations of one message the one with the lower seq stays, in whatever
-// order they come. They are rare.
+// writeRevocations writes one marker at a time, because each write is
+// conditional: of two revocations of one message, the one with the lower seq
+// stays, whichever is written first. Revocations are rare.
 func (m *Messages) writeRevocations(ctx context.Context, revocations []archive.Revocation) error {
 	for _, r := range revocations {
 		if revocationSK(r.MsgID) == "" {
-			continue // it names no message
+			continue // the revocation names no message
 		}
 		it, err := encode(revocationPK(r.Corp, r.Conversation), revocationSK(r.MsgID),
 			revocationItem{MsgID: r.MsgID, By: r.By, At: r.At, Seq: r.Seq})
@@ -56,14 +56,14 @@ func (m *Messages) writeRevocations(ctx context.Context, revocations []archive.R
 	return nil
 }
 
-// Revocations finds which of a conversation's messages were withdrawn. The
-// result has an entry, by msgid, for each that was.
+// Revocations finds the revoked messages among those with the msgids. The result
+// has an entry, by msgid, for each revoked message.
 func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
 	var keys []item
 	asked := make(map[string][]string, len(msgIDs)) // by sort key
 	for _, id := range msgIDs {
 		sk := revocationSK(id)
-		if sk == "" { // an empty msgid: nothing can name it
+		if sk == "" { // no revocation can name an empty msgid
 			continue
 		}
 		if asked[sk] == nil {
@@ -88,9 +88,9 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 	return found, nil
 }
 
-// AnyRevoked reports whether anything was withdrawn in a conversation. It reads
-// one item, while finding what was withdrawn takes a look at all messages: a
-// marker does not know when its message was sent.
+// AnyRevoked reports whether a message of the conversation was revoked. It reads
+// one item. Finding the revoked message itself would need all messages, because a
+// marker does not say when its message was sent.
 func (m *Messages) AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error) {
 	in := partition(revocationPK(corp, conv))
 	in.Limit = aws.Int32(1)

@@ -34,7 +34,7 @@ func TestRevocations(t *testing.T) {
 			}
 			want := revoke("m1_external", "first", 5)
 			if len(found) != 2 || found["m1"] != want || found["m1_external"] != want {
-				t.Errorf("got %+v, want both forms of m1 withdrawn by the lower seq", found)
+				t.Errorf("got %+v, want both forms of m1 revoked by the lower seq", found)
 			}
 			if found, err := store.Revocations(t.Context(), corp, "single:a:c", []string{"m1"}); err != nil || len(found) != 0 {
 				t.Errorf("another conversation: got %+v, %v; want nothing", found, err)

@@ -1,6 +1,6 @@
-// Package env reads a function's environment and names every mistake in it at
-// once. It holds names and addresses only; secret values come from the secret
-// store.
+// Package env reads a function's environment and reports all its mistakes at
+// once. The environment holds names and addresses only; secret values come from
+// the secret store.
 package env
 
 import (
@@ -8,17 +8,17 @@ import (
 	"fmt"
 )
 
-// Reader reads variables through a function such as os.Getenv and remembers
-// what was wrong. Not safe for concurrent use.
+// Reader reads variables through a function such as os.Getenv and remembers the
+// mistakes. It is not safe for concurrent use.
 type Reader struct {
 	get  func(string) string
 	errs []error
 }
 
-// NewReader reads through get.
+// NewReader makes a reader of the variables that get returns.
 func NewReader(get func(string) string) *Reader { return &Reader{get: get} }
 
-// Required returns the variable, which must be set and not empty.
+// Required returns the variable. An unset or empty variable is a mistake.
 func (r *Reader) Required(name string) string {
 	v := r.get(name)
 	if v == "" {
@@ -27,13 +27,14 @@ func (r *Reader) Required(name string) string {
 	return v
 }
 
-// Optional returns the variable, or the empty string.
+// Optional returns the variable, or the empty string if it is unset.
 func (r *Reader) Optional(name string) string { return r.get(name) }
 
-// Reject notes a mistake that the caller found in a variable's value.
+// Reject adds a mistake that the caller found in a variable's value. rule
+// completes a sentence that begins with the variable, such as "must be a number".
 func (r *Reader) Reject(name, rule string) {
 	r.errs = append(r.errs, fmt.Errorf("environment variable %s %s", name, rule))
 }
 
-// Err returns all mistakes so far, nil if there are none.
+// Err returns all mistakes so far, or nil.
 func (r *Reader) Err() error { return errors.Join(r.errs...) }

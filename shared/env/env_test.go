@@ -17,7 +17,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		t.Errorf("got %q, want nothing", got)
 	}
 	if err := r.Err(); err != nil {
-		t.Errorf("got %v, want no mistake yet", err)
+		t.Errorf("got %v, want no mistake so far", err)
 	}
 	r.Required("C")
 	r.Required("D")

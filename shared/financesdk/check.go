@@ -11,7 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
 
-// A LoadError says why a library cannot be used. Its text holds nothing
+// A LoadError is the reason why a library cannot be used. Its text holds no
 // secret.
 type LoadError struct {
 	Fault sdkproto.Fault // FaultMissing, FaultMachine, FaultSymbol or FaultLoad
@@ -23,19 +23,19 @@ func (e *LoadError) Error() string { return fmt.Sprintf("library %s: %s", e.Faul
 // Info describes a library's file.
 type Info struct {
 	Machine elf.Machine
-	Needed  []string // libraries that it needs itself
+	Needed  []string // names of the libraries that this library needs
 }
 
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// Check looks at the library's file without loading it: that it is a shared
-// object for goarch (amd64 or arm64) and has all 17 functions. The error is a
-// [*LoadError]. It reads the ELF header because the loader's own message for a
-// library of the other processor is easily misread.
+// Check reads the library's file without loading it. The file must be a shared
+// object for goarch (amd64 or arm64) with all 17 functions. The error is a
+// [*LoadError]. Check names a library for another processor itself, because the
+// loader's message for it is misleading.
 func Check(path, goarch string) (Info, error) {
 	f, err := elf.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Info{}, &LoadError{sdkproto.FaultMissing, "no file " + path}
+		return Info{}, &LoadError{sdkproto.FaultMissing, "missing file: " + path}
 	}
 	if err != nil {
 		return Info{}, &LoadError{sdkproto.FaultMachine, fmt.Sprintf("%s is no shared object: %v", path, err)}
@@ -43,7 +43,7 @@ func Check(path, goarch string) (Info, error) {
 	defer f.Close()
 	want, ok := machines[goarch]
 	if !ok {
-		return Info{}, &LoadError{sdkproto.FaultMachine, "the vendor has no library for " + goarch}
+		return Info{}, &LoadError{sdkproto.FaultMachine, "no library of the vendor for " + goarch}
 	}
 	if f.Type != elf.ET_DYN || f.Class != elf.ELFCLASS64 {
 		return Info{}, &LoadError{sdkproto.FaultMachine, fmt.Sprintf("%s is %v, %v, want a 64-bit shared object", path, f.Type, f.Class)}
@@ -77,6 +77,7 @@ func Check(path, goarch string) (Info, error) {
 	return Info{Machine: f.Machine, Needed: needed}, nil
 }
 
+// checkHere checks the library for this machine's processor.
 func checkHere(path string) error {
 	_, err := Check(path, runtime.GOARCH)
 	return err

@@ -1,15 +1,18 @@
 // Package financesdk binds WeCom's finance library, libWeWorkFinanceSdk_C.so,
 // without cgo.
 //
-// The library may crash the process it is in, and no Go code can recover from
-// that. So only the worker in layers/finance-sdk imports this package: it holds
-// one [SDK], on one locked thread. Parents use shared/sdkworker.
+// The library may crash its process, and Go code cannot recover from that. So
+// only layers/finance-sdk/worker, the program of the child process, imports
+// this package. It holds one [SDK], on one locked thread. The parent of that
+// process uses shared/sdkworker.
 //
-// This file is the only one that touches C. The rules it keeps are the
-// vendor's (documents 91774 and 91552): C int is int32; a buffer is a pointer
-// and a length, for messages may hold NULs; what the library allocated is
-// copied and then given back to it, in the function that asked for it, on
-// every path; the library's structs are read through its own functions.
+// Only this file calls C. It keeps the vendor's rules (documents 91774 and
+// 91552):
+//   - C's int is int32.
+//   - A buffer is a pointer and a length, because messages may hold NULs.
+//   - The function that receives memory of the library copies it and then
+//     returns it to the library, on every path.
+//   - The library's own functions read the library's structs.
 package financesdk
 
 import (
@@ -27,15 +30,15 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// The library's return codes that this package answers itself, for arguments
-// that cannot be passed on: a C string ends at its first NUL.
+// This package itself returns these codes of the library for an argument with a
+// NUL. C would end such a string at the NUL.
 const (
 	codeBadArgument = 10000
 	codeDecryption  = 10006
 	codeBadKey      = 10008
 )
 
-// A CodeError is a return code that is not 0 (wecom.md 1.4).
+// A CodeError is a return code other than 0 (wecom.md 1.4).
 type CodeError struct {
 	Op   string // the library's function
 	Code int32
@@ -43,14 +46,14 @@ type CodeError struct {
 
 func (e *CodeError) Error() string { return fmt.Sprintf("%s returned %d", e.Op, e.Code) }
 
-// ErrMisbehaved says that the library broke its own contract: no memory for a
-// slice, a negative length, a nil buffer with a length. The process should end.
-var ErrMisbehaved = errors.New("financesdk: the library broke its contract")
+// ErrMisbehaved means that the library broke its own contract: it returned no
+// slice, a negative length, or a nil buffer with a length. The process must end.
+var ErrMisbehaved = errors.New("financesdk: contract broken by the library")
 
-// functions is the library's table, in the order of its header. Handles are
-// uintptr: their memory is C's and Go never looks inside. *byte arguments
-// point to NUL-terminated bytes that outlive the call; the library keeps none
-// of them.
+// functions holds the library's functions, in the order of its header. Handles
+// are uintptr: C owns their memory, and Go never reads it. *byte arguments point
+// to NUL-terminated bytes that outlive the call. The library keeps no argument
+// after the call.
 type functions struct {
 	newSDK     func() uintptr
 	init       func(sdk uintptr, corpID, secret *byte) int32
@@ -100,8 +103,8 @@ func (f *functions) bindings() []binding {
 	}
 }
 
-// A Library is loaded, and stays so for the life of the process: unloading
-// C++ code that may have started threads is not safe.
+// A Library is loaded for the life of the process: unloading C++ code that may
+// have started threads is unsafe.
 type Library struct{ c functions }
 
 // Open checks and loads the library. The error is a [*LoadError].
@@ -109,8 +112,8 @@ func Open(path string) (*Library, error) {
 	if err := checkHere(path); err != nil {
 		return nil, err
 	}
-	// NOW, so that what the library itself lacks shows here and not in the
-	// middle of a call; LOCAL, so that its C++ symbols meet nobody else's.
+	// NOW reports a missing dependency here, instead of in the middle of a call.
+	// LOCAL keeps the library's C++ symbols apart from those of other libraries.
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, &LoadError{sdkproto.FaultLoad, err.Error()}
@@ -126,7 +129,8 @@ func Open(path string) (*Library, error) {
 	return l, nil
 }
 
-// Identity is whom an SDK speaks for, and through which proxy.
+// Identity is the corp in whose name an SDK calls WeCom, its archive secret, and
+// the proxy of its requests.
 type Identity struct {
 	CorpID        string
 	Secret        secret.Value
@@ -134,8 +138,8 @@ type Identity struct {
 	ProxyPassword secret.Value // user:password, or empty
 }
 
-// An SDK is an initialised handle. It is not safe for concurrent use, and the
-// vendor advises to use it from one thread.
+// An SDK is an initialised handle. It is not safe for concurrent use. The vendor
+// advises one thread for each handle.
 type SDK struct {
 	c               *functions
 	handle          uintptr
@@ -143,9 +147,9 @@ type SDK struct {
 	key, message    []byte // NUL-terminated copies of Decrypt's arguments
 }
 
-// Init makes a handle and initialises it. Decrypting is a method of what it
-// returns, because DecryptData before Init aborts the process (wecom.md 1.3).
-// After a [*CodeError] the handle is destroyed.
+// Init makes a handle and initialises it. Decrypt is a method of the SDK, although
+// DecryptData takes no handle, because DecryptData before Init aborts the process
+// (wecom.md 1.3). After a [*CodeError] the handle is destroyed.
 func (l *Library) Init(id Identity) (*SDK, error) {
 	corpID, ok1 := cString(id.CorpID)
 	text, ok2 := cString(id.Secret.Reveal())
@@ -171,17 +175,16 @@ func (s *SDK) Close() {
 	s.handle = 0
 }
 
-// ChatData returns the JSON that GetChatData wrote. timeout is for the
-// library's own requests, in whole seconds, at least one.
+// ChatData returns the JSON that GetChatData wrote. timeout limits each request
+// of the library, in whole seconds, at least one.
 func (s *SDK) ChatData(after uint64, limit uint32, timeout time.Duration) ([]byte, error) {
 	return s.slice("GetChatData", func(slice uintptr) int32 {
 		return s.c.getChat(s.handle, after, limit, s.proxy, s.password, seconds(timeout), slice)
 	})
 }
 
-// Decrypt returns what DecryptData wrote. A key text or message with a NUL in
-// it cannot be what WeCom made: it gets the code that the library has for
-// those it cannot use.
+// Decrypt returns the message that DecryptData wrote. WeCom makes no key text or
+// message with a NUL. Decrypt returns the library's own code for an unusable one.
 func (s *SDK) Decrypt(keyText, message []byte) ([]byte, error) {
 	if bytes.IndexByte(keyText, 0) >= 0 {
 		return nil, &CodeError{"DecryptData", codeBadKey}
@@ -196,7 +199,8 @@ func (s *SDK) Decrypt(keyText, message []byte) ([]byte, error) {
 	})
 }
 
-// slice calls f with a new slice, copies what f wrote, and frees the slice.
+// slice calls f with a new slice, copies the bytes that f wrote, and frees the
+// slice.
 func (s *SDK) slice(op string, f func(slice uintptr) int32) ([]byte, error) {
 	slice := s.c.newSlice()
 	if slice == 0 {
@@ -212,12 +216,11 @@ func (s *SDK) slice(op string, f func(slice uintptr) int32) ([]byte, error) {
 // Chunk is a part of a media file.
 type Chunk struct {
 	Data     []byte
-	Next     string // what to pass as index for the next part
+	Next     string // index of the next part
 	Finished bool
 }
 
-// MediaChunk returns what GetMediaData answered. index is empty for the first
-// chunk.
+// MediaChunk returns one chunk of a file. index is empty for the first chunk.
 func (s *SDK) MediaChunk(index, fileID string, timeout time.Duration) (Chunk, error) {
 	i, ok1 := cString(index)
 	file, ok2 := cString(fileID)
@@ -243,7 +246,7 @@ func (s *SDK) MediaChunk(index, fileID string, timeout time.Duration) (Chunk, er
 	return Chunk{Data: data, Next: string(next), Finished: s.c.mediaFinished(media) == 1}, nil
 }
 
-// copied is Go's own copy of n bytes of C's.
+// copied copies n bytes of C's memory into Go's.
 func copied(p unsafe.Pointer, n int32) ([]byte, error) {
 	if n < 0 || n > 0 && p == nil {
 		return nil, ErrMisbehaved
@@ -251,7 +254,7 @@ func copied(p unsafe.Pointer, n int32) ([]byte, error) {
 	return bytes.Clone(unsafe.Slice((*byte)(p), n)), nil
 }
 
-// cString is s with a NUL after it. It fails if s has one inside.
+// cString returns s with a NUL appended. It fails if s contains a NUL.
 func cString(s string) (*byte, bool) {
 	if strings.IndexByte(s, 0) >= 0 {
 		return nil, false
@@ -263,10 +266,11 @@ func cString(s string) (*byte, bool) {
 
 func seconds(d time.Duration) int32 { return int32(max(1, min(d/time.Second, 1<<20))) }
 
-// DieOfFaults gives the faults that C code makes back to the kernel, so that
-// the process ends by the signal itself and its parent can tell a segmentation
-// fault from an abort. Go would print its stacks and exit with status 2.
-// Afterwards a nil pointer in Go ends the process in the same way.
+// DieOfFaults restores the kernel's handling of fault signals. A fault in C code
+// then ends the process by its signal, and the parent can distinguish a
+// segmentation fault from an abort. With Go's handlers the process would print
+// its stacks and exit with status 2. After DieOfFaults a nil pointer in Go code
+// also ends the process by a signal.
 func DieOfFaults() error {
 	addr, err := purego.Dlsym(purego.RTLD_DEFAULT, "signal")
 	if err != nil {
@@ -274,11 +278,11 @@ func DieOfFaults() error {
 	}
 	var signal func(number int32, handler uintptr) uintptr
 	purego.RegisterFunc(&signal, addr)
-	const asDefault = 0 // SIG_DFL
+	const defaultHandler = 0 // SIG_DFL
 	for _, number := range []syscall.Signal{
 		syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGABRT, syscall.SIGTRAP,
 	} {
-		signal(int32(number), asDefault)
+		signal(int32(number), defaultHandler)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
-// Package lambdamain is what the main of every function does: one logger, the
-// environment read once, one AWS configuration, and the handler started. What
-// a function is made of stays in its own build.
+// Package lambdamain runs the main of every function: it makes one logger, reads
+// the environment once, loads one AWS configuration and starts the handler. Each
+// function builds its own parts.
 package lambdamain
 
 import (
@@ -16,24 +16,32 @@ import (
 	"github.com/yunduo-scrm/archive/shared/awslog"
 )
 
+// Version is the version of the build. The linker sets it
+// (-ldflags "-X github.com/yunduo-scrm/archive/shared/lambdamain.Version=…");
+// the path must be whole, because the linker ignores an unknown name.
+var Version = "dev"
+
 // Run reads the function's configuration, builds its handler, which may be
 // anything that lambda.Start takes, and serves events until Lambda ends the
-// process. A function that cannot start says why in one line and exits, which
-// Lambda reports as a failed initialisation.
+// process. A function logs its version once, when it has started. A function
+// that cannot start logs the reason in one line and exits; Lambda then reports a
+// failed initialisation.
 func Run[C any](name string, parse func(getenv func(string) string) (C, error), build func(C, aws.Config, *slog.Logger) (any, error)) {
 	log := slog.New(lambdacontext.NewLogHandler())
-	if err := run(parse, build, log); err != nil {
-		log.Error("function cannot start", "function", name, "err", err)
+	ctx := context.Background()
+	serve := func(handler any) { lambda.StartWithOptions(handler, lambda.WithContext(ctx)) }
+	if err := run(ctx, name, parse, build, log, serve); err != nil {
+		log.Error("function cannot start", "function", name, "version", Version, "err", err)
 		os.Exit(1)
 	}
 }
 
-func run[C any](parse func(func(string) string) (C, error), build func(C, aws.Config, *slog.Logger) (any, error), log *slog.Logger) error {
+// run is Run with its logger and with serve in place of Lambda.
+func run[C any](ctx context.Context, name string, parse func(func(string) string) (C, error), build func(C, aws.Config, *slog.Logger) (any, error), log *slog.Logger, serve func(handler any)) error {
 	cfg, err := parse(os.Getenv)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
 	sdk, err := config.LoadDefaultConfig(ctx, config.WithLogger(awslog.New(log)))
 	if err != nil {
 		return err
@@ -42,6 +50,7 @@ func run[C any](parse func(func(string) string) (C, error), build func(C, aws.Co
 	if err != nil {
 		return err
 	}
-	lambda.StartWithOptions(handler, lambda.WithContext(ctx))
+	log.InfoContext(ctx, "started", "function", name, "version", Version)
+	serve(handler)
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// hostile are messages of about size bytes that ask for more than their size.
+// hostile returns messages of about size bytes that tempt a reader to allocate far
+// more than their size.
 func hostile(size int) map[string][]byte {
 	of := func(unit string) string { return strings.Repeat(unit, size/len(unit)) }
 	in := func(msgtype, payload string) []byte {
@@ -28,6 +29,9 @@ func hostile(size int) map[string][]byte {
 		return strings.Repeat(open, 31) + `{"content":"` + long + `"}` + strings.Repeat(end, 31)
 	}
 	return map[string][]byte{
+		"quotes":                    in("text", `{"content":"这是一条引用/回复消息：\n\"甲：\n`+of(`\"\n------\n“-”\n`)+`"}`),
+		"runs of base64":            in("hologram", `["`+of("a")+`",{"x":"`+of("b")+`"}]`),
+		"names of file ids":         []byte(strings.Repeat(`{"a":"sdkfileid","b":`, size/20)),
 		"text":                      in("text", `{"content":"`+long+`"}`),
 		"strings in strings":        in("hologram", wrapped),
 		"records in records":        in("chatrecord", bulk(`{"title":"t","item":[{"type":"chatrecord","content":`, `}]}`)),
@@ -45,7 +49,7 @@ func hostile(size int) map[string][]byte {
 	}
 }
 
-// allocated is how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -54,8 +58,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// Whatever a message holds, what reading it allocates is a multiple of its
-// size, and so is then the time.
+// Reading any message allocates at most a multiple of its size. Its time then is a
+// multiple of the size too.
 func TestReadingIsLinear(t *testing.T) {
 	const most = 100
 	small, large := hostile(128<<10), hostile(512<<10)
@@ -66,7 +70,7 @@ func TestReadingIsLinear(t *testing.T) {
 			}
 			got, of := ratio(raw), ratio(small[name])
 			if got > most || got > 1.5*of+1 {
-				t.Errorf("%s, %s: allocated %.0f times the size, and %.0f times that of a fourth of it; want %d at most, and the same", name, what, got, of, most)
+				t.Errorf("%s, %s: allocated %.0f times the size, and %.0f times the size of a message a fourth as large; want at most %d, and the same", name, what, got, of, most)
 			}
 		}
 	}
@@ -77,7 +81,7 @@ func TestReadingIsLinear(t *testing.T) {
 	}
 }
 
-// Skim says the same as Read of whatever is no drawing, and finds the files.
+// Skim gives the same kind, fields and files as Read.
 func TestSkim(t *testing.T) {
 	for _, name := range goldens(t) {
 		raw := goldenMessage(t, name)

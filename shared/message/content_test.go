@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// scene is one in which every file that is attached gets another id.
+// scene makes a scene in which every attached file gets an id of its own.
 func scene(seed uint64) (s chat.Scene, attached *[]string) {
 	attached = new([]string)
 	return chat.Scene{
@@ -31,7 +31,7 @@ func scene(seed uint64) (s chat.Scene, attached *[]string) {
 	}, attached
 }
 
-func TestEverySimulatedMessageIsUnderstood(t *testing.T) {
+func TestEverySimulatedMessageIsRead(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, k := range chat.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestEverySimulatedMessageIsUnderstood(t *testing.T) {
 	}
 }
 
-func TestFilesAreThoseOfTheView(t *testing.T) {
+func TestFilesAreThoseOfRead(t *testing.T) {
 	for _, name := range goldens(t) {
 		raw := goldenMessage(t, name)
 		if got, want := message.Files(raw), message.Read(raw).Files; !reflect.DeepEqual(got, want) {
@@ -79,7 +79,7 @@ func TestFilesAreThoseOfTheView(t *testing.T) {
 	}
 }
 
-// A path leads to the part that has the file.
+// The path of a file leads to the part that has the file.
 func TestPathsOfFiles(t *testing.T) {
 	for _, k := range chat.Kinds() {
 		s, _ := scene(2)
@@ -106,7 +106,7 @@ func TestPathsOfFiles(t *testing.T) {
 	}
 }
 
-// composed is a message of the type with its payload.
+// composed makes a message of the type with the payload.
 func composed(t testing.TB, msgtype string, payload any) []byte {
 	t.Helper()
 	raw, err := json.Marshal(map[string]any{"msgid": "m", "action": "send", "from": "a", "tolist": []string{"b"}, "msgtype": msgtype, msgtype: payload})
@@ -138,7 +138,7 @@ func TestTextOfChatRecordsIsBounded(t *testing.T) {
 		t.Errorf("got %d characters, want 4000", n)
 	}
 	if got := v.Parts[0].(message.ChatRecord).Items[19].Parts[0].(message.Text).Text; utf8.RuneCountInString(got) != 1000 {
-		t.Error("the part is cut too")
+		t.Error("got the part cut, want it whole")
 	}
 }
 
@@ -153,16 +153,16 @@ func TestTooManyItems(t *testing.T) {
 		}
 		rest, ok := last.(message.Rest)
 		if !ok || rest.Type != message.PartMore || rest.Count != n-5000 {
-			t.Errorf("%s: got a last part of %T, want the %d that are not read", msgtype, last, n-5000)
+			t.Errorf("%s: got a last part of %T, want the %d items that are not read", msgtype, last, n-5000)
 		}
 		if len(v.Files) != n {
-			t.Errorf("%s: got %d files, want %d: they must be fetched, read or not", msgtype, len(v.Files), n)
+			t.Errorf("%s: got %d files, want %d, also of the items that are not read", msgtype, len(v.Files), n)
 		}
 	}
 }
 
-// nestedRecords is chat records within one another, as objects: in strings
-// they could not be, since each level doubles the escapes.
+// nestedRecords makes chat records within one another, as objects. Strings would not
+// do, because each level doubles the escapes.
 func nestedRecords(depth int) []byte {
 	const open, end = `{"title":"t","item":[{"type":"chatrecord","content":`, `}]}`
 	return []byte(`{"msgid":"m","msgtype":"chatrecord","chatrecord":` + strings.Repeat(open, depth) +
@@ -177,7 +177,7 @@ func TestNesting(t *testing.T) {
 		files int
 	}{
 		{"1000 records", nestedRecords(1000), "chatrecord", 1},
-		{"10000 records", nestedRecords(10_000), "chatrecord", 0}, // deeper than anything is looked for
+		{"10000 records", nestedRecords(10_000), "chatrecord", 0}, // deeper than any scan
 		{"10000 arrays", []byte(`{"msgid":"m","msgtype":"x","x":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`), "unknown", 0},
 		{"a million arrays", []byte(`{"msgid":"m","msgtype":"x","x":` + strings.Repeat("[", 1e6) + strings.Repeat("]", 1e6) + `}`), "unknown", 0},
 		{"a million objects", []byte(`{"msgid":"m","msgtype":"text","text":` + strings.Repeat(`{"a":`, 1e6) + `1` + strings.Repeat("}", 1e6) + `}`), "text", 0},
@@ -216,7 +216,7 @@ func TestUnknownIsBounded(t *testing.T) {
 	}
 }
 
-// Numbers that no float64 holds, or no JSON can, are neither rounded nor fatal.
+// Numbers that a float64 or JSON cannot hold are not rounded and cause no failure.
 func TestNumbers(t *testing.T) {
 	tests := []struct{ name, raw, want string }{
 		{"not a number", `{"msgtype":"location","location":{"longitude":"NaN","latitude":"1e999"}}`, `"longitude":0,"latitude":0`},
@@ -235,8 +235,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// checkRead: whatever the bytes are, reading them ends, says the same twice,
-// leaves them alone, and what it says is JSON of a size that follows theirs.
+// checkRead checks that reading any bytes ends, gives the same content twice, leaves
+// the bytes unchanged, and gives JSON whose size is bounded by theirs.
 func checkRead(t *testing.T, raw []byte) {
 	t.Helper()
 	before := bytes.Clone(raw)
@@ -252,21 +252,21 @@ func checkRead(t *testing.T, raw []byte) {
 		t.Fatalf("got %d bytes of JSON for %d, want %d at most", len(out), len(raw), limit)
 	}
 	if again := message.Read(raw); !reflect.DeepEqual(v, again) {
-		t.Fatal("read twice, got two views")
+		t.Fatal("got another content at the second reading")
 	}
 	if skimmed := message.Skim(raw); skimmed.Kind != v.Kind || !reflect.DeepEqual(skimmed.Fields, v.Fields) {
 		t.Fatalf("skimmed, got %s with %+v, want %s with %+v", skimmed.Kind, skimmed.Fields, v.Kind, v.Fields)
 	}
 	if files := message.Files(raw); !reflect.DeepEqual(files, v.Files) {
-		t.Fatalf("got files %+v, want those of the view: %+v", files, v.Files)
+		t.Fatalf("got files %+v, want those of Read: %+v", files, v.Files)
 	}
 	if fields, ok := message.Parse(raw); ok != (v.Kind != message.KindUnreadable) || !reflect.DeepEqual(fields, v.Fields) {
 		t.Fatalf("got fields %+v, %v of a message of kind %s with %+v", fields, ok, v.Kind, v.Fields)
 	}
 }
 
-// FuzzFilesInStrings: a file is found behind whatever blanks and marks, in a
-// string or in strings within it.
+// FuzzFilesInStrings checks that a file is found after blanks and byte order marks,
+// in a string and in strings within strings.
 func FuzzFilesInStrings(f *testing.F) {
 	f.Add("F", uint8(0), uint64(0))
 	f.Add("F/+=", uint8(1), uint64(0b01_10_11))
@@ -307,8 +307,8 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(checkRead)
 }
 
-// FuzzPayload varies the content of messages that stay messages: as it is,
-// and in strings, as within mixed and chat records.
+// FuzzPayload varies the content of messages that stay valid: as an object, and in
+// strings, as within mixed messages and chat records.
 func FuzzPayload(f *testing.F) {
 	for _, name := range goldens(f) {
 		var members map[string]json.RawMessage

@@ -2,30 +2,84 @@ package message
 
 import (
 	"bytes"
+	"encoding/base64"
 	"path"
 	"strings"
 )
 
 const fileID = "sdkfileid"
 
-// mayHoldFiles reports false only where no sdkfileid is, in whatever
-// capitals: the name cannot hide but behind escapes of its letters.
+// mayHoldFiles reports false only where raw holds neither the name of a file id, in
+// any spelling, nor a text in the form of a file id. Escapes of letters could hide
+// the name, so it reports true for them.
 func mayHoldFiles(raw []byte) bool {
-	for len(raw) >= len(fileID) {
-		i := bytes.IndexAny(raw, `sS\`)
-		if i < 0 || len(raw)-i < len(fileID) {
-			return false
-		}
-		if raw = raw[i:]; bytes.HasPrefix(raw, []byte(`\u00`)) || bytes.EqualFold(raw[:len(fileID)], []byte(fileID)) {
+	run := 0 // characters of base64
+	for i, c := range raw {
+		switch {
+		case isBase64(c):
+			if run++; run >= shortestFileID {
+				return true
+			}
+			if (c == 's' || c == 'S') && startsFileID(raw[i:]) > 0 {
+				return true
+			}
+		case c == '\\' && i+1 < len(raw) && raw[i+1] == '/': // escaped within base64
+		case c == '\\' && bytes.HasPrefix(raw[i:], []byte(`\u00`)):
 			return true
+		default:
+			run = 0
 		}
-		raw = raw[1:]
 	}
 	return false
 }
 
-// file takes the members that say where a file is, and lists f with them. It
-// returns nil if there is no file.
+// startsFileID returns the length of the name of a file id at the beginning of raw,
+// in capitals or not, with or without separators; 0 if raw begins otherwise.
+func startsFileID(raw []byte) int {
+	n := 0
+	for i := range len(fileID) {
+		for n > 0 && n < len(raw) && (raw[n] == '_' || raw[n] == '-') {
+			n++
+		}
+		if n == len(raw) || lower(raw[n]) != fileID[i] {
+			return 0
+		}
+		n++
+	}
+	return n
+}
+
+// A file id is opaque base64 of about 150 to 600 characters, which decodes to a blob
+// that ends in a hexadecimal key (wecom.md 1.7).
+const (
+	shortestFileID = 100
+	longestFileID  = 2000
+	hexKey         = 32
+)
+
+func isBase64(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '=' || c == '-' || c == '_'
+}
+
+// looksLikeFileID reports whether a text has the form of a file id.
+func looksLikeFileID(s string) bool {
+	if len(s) < shortestFileID || len(s) > longestFileID {
+		return false
+	}
+	blob, err := base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "=")))
+	if err != nil {
+		return false
+	}
+	for _, c := range blob[len(blob)-hexKey:] {
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// file takes the members that describe a file, and lists f with them. It returns nil
+// if there is no file.
 func (r *reader) file(o object, f File) *int {
 	o.respell(fileID, "md5sum", "filesize", "voice_size", "imagesize")
 	f.SDKFileID = o.str(fileID)
@@ -34,9 +88,10 @@ func (r *reader) file(o object, f File) *int {
 	return r.list(f)
 }
 
-// respell gives members the names that they have in other capitals, of several
-// the first by its bytes: WeCom has been seen to change those (wecom.md 2.3,
-// card).
+// respell gives members their documented names where they are spelled in other
+// capitals or with other separators. WeCom has been seen to change the capitals
+// (wecom.md 2.3, card). If several members have one name, the first counts by the
+// order of its bytes.
 func (o object) respell(names ...string) {
 	for _, name := range names {
 		if _, there := o[name]; there {
@@ -44,7 +99,7 @@ func (o object) respell(names ...string) {
 		}
 		first := ""
 		for written := range o {
-			if len(written) == len(name) && strings.EqualFold(written, name) && (first == "" || written < first) {
+			if sameName(written, name) && (first == "" || written < first) {
 				first = written
 			}
 		}
@@ -53,6 +108,36 @@ func (o object) respell(names ...string) {
 			delete(o, first)
 		}
 	}
+}
+
+// sameName reports whether two names differ only in capitals and separators.
+func sameName(written, name string) bool {
+	if len(written) > 2*len(name) || len(written) < len(name)/2 {
+		return false
+	}
+	i, j := 0, 0
+	for {
+		for i < len(written) && (written[i] == '_' || written[i] == '-') {
+			i++
+		}
+		for j < len(name) && (name[j] == '_' || name[j] == '-') {
+			j++
+		}
+		switch {
+		case i == len(written) || j == len(name):
+			return i == len(written) && j == len(name)
+		case lower(written[i]) != lower(name[j]):
+			return false
+		}
+		i, j = i+1, j+1
+	}
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 func (r *reader) list(f File) *int {
@@ -65,5 +150,5 @@ func (r *reader) list(f File) *int {
 	return &index
 }
 
-// extension is that of a file's name, without a dot.
+// extension returns the extension of a file's name, without a dot.
 func extension(name string) string { return strings.TrimPrefix(path.Ext(name), ".") }

@@ -12,9 +12,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected views in testdata/golden")
+var update = flag.Bool("update", false, "rewrite the expected contents in testdata/golden")
 
-// msgtypes are those of wecom.md 2.3.
+// msgtypes are the types of wecom.md 2.3.
 var msgtypes = []string{
 	"text", "image", "revoke", "agree", "disagree", "voice", "video", "card", "location", "emotion", "file", "link",
 	"weapp", "chatrecord", "todo", "vote", "collect", "redpacket", "external_redpacket", "meeting",
@@ -22,8 +22,8 @@ var msgtypes = []string{
 	"voip_doc_share", "sphfeed", "voiptext", "qydiskfile", "solitaire", "note", "switch",
 }
 
-// golden is what a golden view holds: the view as pages get it, and the ids
-// that they do not get.
+// golden is the form of an expected result: the content as a screen gets it, and the
+// file ids, which the screen does not get.
 type golden struct {
 	View       message.Content `json:"view"`
 	SDKFileIDs []string        `json:"sdkfileids"`
@@ -45,7 +45,8 @@ func contentJSON(t *testing.T, v message.Content) []byte {
 	return b.Bytes()
 }
 
-// goldens are the names of testdata/golden, each a message byte for byte.
+// goldens returns the names of the messages in testdata/golden. Each file is one
+// message byte for byte.
 func goldens(tb testing.TB) []string {
 	tb.Helper()
 	files, err := filepath.Glob("testdata/golden/*.json")
@@ -91,7 +92,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("got another view than %s:\n%s", file, got)
+				t.Errorf("got another content than %s:\n%s", file, got)
 			}
 			if !bytes.Equal(raw, goldenMessage(t, name)) {
 				t.Error("Read changed its input")

@@ -2,8 +2,8 @@ package message
 
 import "strings"
 
-// kinds are the msgtypes that we know, each with the keys its payload was seen
-// under besides its own name (wecom.md 2.1); info is tried for all.
+// kinds lists the known msgtypes, each with the keys that held its payload, besides
+// its own name (wecom.md 2.1). The key info is tried for every msgtype.
 var kinds = map[string][]string{
 	"text": nil, "image": nil, "revoke": nil, "agree": nil, "disagree": {"agree"}, "voice": nil, "video": nil,
 	"card": nil, "location": nil, "emotion": nil, "file": nil, "link": nil, "weapp": nil, "chatrecord": nil,
@@ -13,8 +13,8 @@ var kinds = map[string][]string{
 	"qydiskfile": nil, "solitaire": nil, "note": nil,
 }
 
-// squeezed finds a kind by its squeezed name, which takes in the aliases that
-// were seen: voipdocshare, ChatRecordSphFeed.
+// squeezed finds a kind by its squeezed name. So it finds the spellings that were
+// seen too: voipdocshare, ChatRecordSphFeed.
 var squeezed = func() map[string]string {
 	m := map[string]string{"doc": "docmsg"}
 	for kind := range kinds {
@@ -23,9 +23,9 @@ var squeezed = func() map[string]string {
 	return m
 }()
 
-// Canonical is the kind that messages of a msgtype are read as, however it is
-// spelled, as in [View].Kind: voipdocshare is voip_doc_share. It is
-// [KindUnknown] for a type that we do not know; see [Known].
+// Canonical returns the kind of messages with a msgtype in any spelling, as in
+// [Content].Kind: voipdocshare is voip_doc_share. It returns [KindUnknown] for an
+// unknown msgtype; see [Known].
 func Canonical(msgtype string) string {
 	if kind := squeezed[squeeze(msgtype)]; kind != "" {
 		return kind
@@ -33,15 +33,15 @@ func Canonical(msgtype string) string {
 	return KindUnknown
 }
 
-// Known reports whether messages of a msgtype are understood, and not merely
-// shown as they are.
+// Known reports whether this package knows the fields of messages with a msgtype.
+// Messages of other types appear as generic parts.
 func Known(msgtype string) bool { return squeezed[squeeze(msgtype)] != "" }
 
-// squeeze makes one of the spellings of a type.
+// squeeze reduces the spellings of a type to one.
 func squeeze(kind string) string { return strings.ReplaceAll(strings.ToLower(kind), "_", "") }
 
-// itemKind finds the kind of an item: chat records prefix and capitalise the
-// types, though not always (wecom.md 2.3).
+// itemKind finds the kind of an item. Chat records usually prefix and capitalise the
+// types of their items (wecom.md 2.3).
 func itemKind(name string) string {
 	s := squeeze(name)
 	if plain := strings.TrimPrefix(s, "chatrecord"); plain != "" {

@@ -1,10 +1,10 @@
-// Package message reads WeCom's decrypted messages (document 91774, wecom.md
-// 2) as leniently as their senders write them. It never changes the bytes
-// that it reads: they are stored as they came, and what is understood here
-// can be understood again, better, at any later time (law 4).
+// Package message reads WeCom's decrypted messages (document 91774, wecom.md 2),
+// and tolerates the forms in which clients write them. It never changes the bytes
+// that it reads. The archive stores these bytes as decrypted, so a later version of
+// this package can read them better (law 4).
 //
-// [Parse] reads what the archive needs to put a message in its place, [Read]
-// all that a page needs to draw it, [Files] what has to be fetched for it.
+// [Parse] reads the fields that the archive needs to place a message. [Read] reads
+// the content that a screen shows. [Files] lists the files that must be fetched.
 package message
 
 import (
@@ -16,11 +16,11 @@ import (
 	"unicode/utf8"
 )
 
-// Fields are what nearly every message has in common. A field that is absent,
-// or has a type that cannot be read as the wanted one, is zero.
+// Fields holds the fields that nearly every message has. A field is zero if it is
+// absent or has a type that cannot be converted.
 type Fields struct {
 	MsgID  string   `json:"msgid,omitempty"`
-	Action string   `json:"action,omitempty"` // send, recall, switch, or what comes
+	Action string   `json:"action,omitempty"` // send, recall, switch, or a future value
 	From   string   `json:"from,omitempty"`
 	ToList []string `json:"tolist,omitempty"`
 	RoomID string   `json:"roomid,omitempty"`
@@ -28,15 +28,18 @@ type Fields struct {
 	// switch), 0 if absent or not between 1970 and 9999.
 	Time int64  `json:"time,omitempty"`
 	Type string `json:"msgtype,omitempty"` // as sent; absent for action switch
-	User string `json:"user,omitempty"`    // who switched, for action switch only
+	User string `json:"user,omitempty"`    // the user that switched, for action switch only
+	// Unplaced means that the sender, a receiver, the room or the user is written in
+	// an unknown form, so that the conversation is unknown.
+	Unplaced bool `json:"-"`
 }
 
-// Parse reads the fields of a decrypted message. It reports false if raw is
-// not one JSON object.
+// Parse reads the fields of a decrypted message. It reports false if raw is not one
+// JSON object, even after [Tolerable].
 //
-// It accepts what [Tolerable] mends. Numbers may be written as strings and the
-// reverse (wecom.md 2.2). Invalid UTF-8 reads as U+FFFD. Keys are matched
-// exactly; of a key given twice the last counts.
+// Numbers may be written as strings, and texts as numbers (wecom.md 2.2). Invalid
+// UTF-8 reads as U+FFFD. Keys are matched exactly. If a key is given twice, its last
+// value counts.
 func Parse(raw []byte) (Fields, bool) {
 	o, ok := parseObject(Tolerable(raw))
 	if !ok {
@@ -49,24 +52,29 @@ func takeFields(o object) Fields {
 	f := Fields{
 		MsgID:  o.str("msgid"),
 		Action: o.str("action"),
-		From:   o.str("from"),
-		RoomID: o.str("roomid"),
 		Time:   o.ms("msgtime"),
 		Type:   o.str("msgtype"),
-		User:   o.str("user"),
 	}
-	if to := o.list("tolist"); len(to) > 0 {
-		f.ToList = to
-	}
+	var known [4]bool
+	f.From, known[0] = o.id("from")
+	f.RoomID, known[1] = o.id("roomid")
+	f.User, known[2] = o.id("user")
+	f.ToList, known[3] = o.ids("tolist")
+	f.Unplaced = known != [4]bool{true, true, true, true}
 	if f.Time == 0 {
 		f.Time = o.ms("time")
 	}
 	return f
 }
 
-// Parties returns everybody whom the message names as taking part: sender,
-// receivers, and the one who switched. An id may repeat.
+// Parties returns the ids of all users that take part in the message: the sender, the
+// receivers, and the user of a switch. An id may repeat. An Unplaced message
+// without a room has no parties: its readable ids alone would name a wrong
+// conversation.
 func (f Fields) Parties() []string {
+	if f.Unplaced && f.RoomID == "" {
+		return []string{}
+	}
 	ids := make([]string, 0, len(f.ToList)+2)
 	for _, id := range append([]string{f.From, f.User}, f.ToList...) {
 		if id != "" {
@@ -76,7 +84,7 @@ func (f Fields) Parties() []string {
 	return ids
 }
 
-// Kind is the msgtype, or the action of a message that has no type.
+// Kind returns the msgtype, or the action of a message without a msgtype.
 func (f Fields) Kind() string {
 	if f.Type != "" {
 		return f.Type
@@ -84,35 +92,31 @@ func (f Fields) Kind() string {
 	return f.Action
 }
 
-// maxNesting is how many objects and lists may stand within one another; what
-// is deeper reads as null. encoding/json refuses a whole document at 10,000.
+// maxNesting is the deepest nesting of objects and lists that is read; deeper values
+// read as null. encoding/json refuses a whole document at 10,000 levels.
 const maxNesting = 8192
 
-// Tolerable returns raw with all that WeCom is known to send, or could, though
-// encoding/json refuses it, made harmless: control characters are escaped
-// within strings and blank elsewhere; what nests deeper than 8192 levels is
-// null; a byte order mark at the beginning is gone. raw itself is returned, not copied, where there is nothing to do; it
-// is never changed.
+// Tolerable returns raw as JSON that encoding/json takes, where WeCom is known to
+// send something else or could. It escapes control characters within strings and
+// replaces others by blanks; doubles a backslash that begins no valid escape, as in
+// "C:\Users"; replaces what nests deeper than 8192 levels by null; and drops a byte
+// order mark at the beginning. It never changes raw. Where it has nothing to do, it
+// returns raw itself and no copy.
 func Tolerable(raw []byte) []byte {
 	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
 	deep := bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxNesting
-	controls := 0
-	for _, c := range raw {
-		if c < 0x20 {
-			controls++
-		}
-	}
-	if !deep && controls == 0 {
+	controls := countControls(raw)
+	if !deep && controls == 0 && !badEscapes(raw) {
 		return raw
 	}
 	const hex = "0123456789abcdef"
 	out := make([]byte, 0, len(raw)+6*controls+64)
 	inString, escaped, depth := false, false, 0
-	for _, c := range raw {
+	for i, c := range raw {
 		cut := depth > maxNesting
 		switch {
 		case inString && c < 0x20:
-			if escaped && !cut { // a backslash before a raw control character: keep it as a backslash
+			if escaped && !cut { // the backslash before the control character stays a backslash
 				out = append(out, '\\')
 			}
 			if !cut {
@@ -121,6 +125,9 @@ func Tolerable(raw []byte) []byte {
 			escaped = false
 			continue
 		case inString && escaped:
+			if !cut && !escapes(raw[i:]) {
+				out = append(out, '\\')
+			}
 			escaped = false
 		case inString:
 			escaped, inString = c == '\\', c != '"'
@@ -143,8 +150,50 @@ func Tolerable(raw []byte) []byte {
 	return out
 }
 
-// text reads a string, or a number as it is written; null reads as empty. It
-// reports false for anything else.
+func countControls(raw []byte) (n int) {
+	for _, c := range raw {
+		if c < 0x20 {
+			n++
+		}
+	}
+	return n
+}
+
+// badEscapes reports whether raw has a backslash that begins no valid escape.
+func badEscapes(raw []byte) bool {
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 {
+			return false
+		}
+		if raw = raw[i+1:]; !escapes(raw) {
+			return true
+		}
+		raw = raw[1:]
+	}
+}
+
+// escapes reports whether a backslash before rest is a valid escape of JSON.
+func escapes(rest []byte) bool {
+	if len(rest) == 0 || bytes.IndexByte([]byte(`"\/bfnrtu`), rest[0]) < 0 {
+		return false
+	}
+	if rest[0] != 'u' {
+		return true
+	}
+	if len(rest) < 5 {
+		return false
+	}
+	for _, c := range rest[1:5] {
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// text reads a string, or a number in its written form; null reads as the empty
+// text. It reports false for another value.
 func text(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 {
 		return "", false
@@ -163,9 +212,9 @@ func text(raw json.RawMessage) (string, bool) {
 	return "", string(raw) == "null"
 }
 
-// whole reads a number, however it is written, without its fraction. It
-// reports false for what is none, and for what JavaScript could not tell from
-// its neighbour: beyond 2^53.
+// whole reads a number in any written form, without its fraction. It reports false
+// for a value that is not a number, and for a number beyond 2^53, which JavaScript
+// cannot represent exactly.
 func whole(raw json.RawMessage) (int64, bool) {
 	s, ok := text(raw)
 	if !ok {
@@ -186,8 +235,9 @@ func whole(raw json.RawMessage) (int64, bool) {
 	return n, -1<<53 <= n && n <= 1<<53
 }
 
-// millis makes ms of a time in ms or s. Values too small to be ms of this
-// century are taken as seconds (wecom.md 2.4). What no calendar knows is 0.
+// millis converts a time in ms or s to ms. A value that is too small for ms of this
+// century is taken as seconds (wecom.md 2.4). A time outside the years 1970 to 9999
+// is 0.
 func millis(n int64) int64 {
 	const year10000 = 253402300800000
 	if n > 0 && n < 1e11 {

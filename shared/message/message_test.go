@@ -31,12 +31,21 @@ func TestParse(t *testing.T) {
 		{"numeric userid keeps its zeros", `{"from":"0000726"}`, message.Fields{From: "0000726"}, true},
 		{"userid as a number", `{"from":726}`, message.Fields{From: "726"}, true},
 		{"one receiver, not in a list", `{"tolist":"a"}`, message.Fields{ToList: []string{"a"}}, true},
-		{"wrong types", `{"from":{"a":1},"tolist":{"b":2},"msgtime":[1],"roomid":null}`, message.Fields{}, true},
+		{"wrong types", `{"from":{"a":1},"tolist":{"b":2},"msgtime":[1],"roomid":null}`, message.Fields{Unplaced: true}, true},
+		{"receivers as objects", `{"from":"a","tolist":[{"userid":"0042"},{"external_userid":"wm1"},{"userId":"b"}]}`, message.Fields{From: "a", ToList: []string{"0042", "wm1", "b"}}, true},
+		{"one receiver as an object", `{"from":"a","tolist":{"userid":"0042"}}`, message.Fields{From: "a", ToList: []string{"0042"}}, true},
+		{"receivers in a string", `{"from":"a","tolist":"[\"0042\",{\"userid\":\"wm1\"}]"}`, message.Fields{From: "a", ToList: []string{"0042", "wm1"}}, true},
+		{"receivers in one text", `{"from":"a","tolist":"0042|wm1"}`, message.Fields{From: "a", ToList: []string{"0042", "wm1"}}, true},
+		{"a receiver without an id", `{"from":"a","tolist":["0042",{"name":"林"}]}`, message.Fields{From: "a", Unplaced: true}, true},
+		{"receivers in lists", `{"from":"a","tolist":[["0042"]]}`, message.Fields{From: "a", Unplaced: true}, true},
+		{"sender and room as objects", `{"from":{"userid":"a"},"roomid":{"roomid":"wr1"}}`, message.Fields{From: "a", RoomID: "wr1"}, true},
+		{"backslash in a name", `{"from":"C:\Users\x"}`, message.Fields{From: `C:\Users\x`}, true},
+		{"backslash before u", `{"from":"C:\users"}`, message.Fields{From: `C:\users`}, true},
 		{"control characters", "{\"from\":\"a\x01\x00b\",\x02\"msgtype\":\"te\nxt\"}\x00", message.Fields{From: "a\x01\x00b", Type: "te\nxt"}, true},
 		{"invalid UTF-8", "{\"from\":\"a\xff\"}", message.Fields{From: "a\uFFFD"}, true},
-		{"other spelling of a key is another key", `{"From":"x","from":"y","FROM":"z"}`, message.Fields{From: "y"}, true},
+		{"key in other capitals is another key", `{"From":"x","from":"y","FROM":"z"}`, message.Fields{From: "y"}, true},
 		{"deep", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 5000)) + string(bytes.Repeat([]byte("]"), 5000)) + `}`, message.Fields{From: "y"}, true},
-		{"deeper than encoding/json goes", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 20_000)) + string(bytes.Repeat([]byte("]"), 20_000)) + `}`, message.Fields{From: "y"}, true},
+		{"deeper than encoding/json reads", `{"from":"y","x":` + string(bytes.Repeat([]byte("["), 20_000)) + string(bytes.Repeat([]byte("]"), 20_000)) + `}`, message.Fields{From: "y"}, true},
 		{"byte order mark", "\ufeff{\"from\":\"y\"}", message.Fields{From: "y"}, true},
 		{"not an object", `["a"]`, message.Fields{}, false},
 		{"null", `null`, message.Fields{}, false},
@@ -66,6 +75,8 @@ func TestPartiesAndKind(t *testing.T) {
 		parties []string
 		kind    string
 	}{
+		{"unplaced", message.Fields{From: "a", ToList: []string{"b"}, Unplaced: true, Type: "text"}, []string{}, "text"},
+		{"unplaced in a room", message.Fields{From: "a", RoomID: "r", Unplaced: true, Type: "text"}, []string{"a"}, "text"},
 		{"message", message.Fields{From: "a", ToList: []string{"b", "", "a"}, Action: "send", Type: "text"}, []string{"a", "b", "a"}, "text"},
 		{"switch", message.Fields{User: "a", Action: "switch"}, []string{"a"}, "switch"},
 		{"nothing", message.Fields{}, []string{}, ""},
@@ -86,7 +97,7 @@ func TestCanonical(t *testing.T) {
 	for msgtype, want := range map[string]string{
 		"text": "text", "TEXT": "text", "voipdocshare": "voip_doc_share", "voip_doc_share": "voip_doc_share", "doc": "docmsg",
 		"external_redpacket": "external_redpacket", "": message.KindUnknown, "hologram": message.KindUnknown,
-		"ChatRecordText": message.KindUnknown, // that is how items of a chat record are named, not messages
+		"ChatRecordText": message.KindUnknown, // a type of items in a chat record, never of messages
 	} {
 		if got := message.Canonical(msgtype); got != want {
 			t.Errorf("%q: got %s, want %s", msgtype, got, want)
@@ -96,7 +107,7 @@ func TestCanonical(t *testing.T) {
 		}
 		raw := []byte(`{"msgtype":"` + msgtype + `","x":1}`)
 		if got := message.Read(raw).Kind; got != want {
-			t.Errorf("%q: got a view of kind %s, want %s", msgtype, got, want)
+			t.Errorf("%q: got content of kind %s, want %s", msgtype, got, want)
 		}
 	}
 }

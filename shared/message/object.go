@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// An object is a JSON object. Whoever reads a member takes it out, so what is
-// left in the end is what we do not know. A member whose value is not of the
-// wanted kind stays, and reads as zero.
+// An object is a JSON object. Reading a member removes it from the object, so the
+// members that remain in the end are unknown ones. A member whose value has another
+// type stays, and reads as zero.
 type object map[string]json.RawMessage
 
-// parseObject reports false if raw is not one object. raw is [Tolerable].
+// parseObject reports false if raw is not one object. raw must be [Tolerable].
 func parseObject(raw []byte) (object, bool) {
 	var o object
 	err := json.Unmarshal(raw, &o)
 	return o, err == nil && o != nil
 }
 
-// take reads the first of the names that is there and not empty, and takes out
-// all that read accepts.
+// take returns the first value that is not zero of the members with these names. It
+// removes every member that read accepts.
 func take[T comparable](o object, read func(json.RawMessage) (T, bool), names []string) T {
 	var first, zero T
 	for _, name := range names {
@@ -41,7 +41,7 @@ func take[T comparable](o object, read func(json.RawMessage) (T, bool), names []
 	return first
 }
 
-// str takes a text; a number as it is written, so that none loses digits.
+// str takes a text. A number keeps its written form, so that it loses no digits.
 func (o object) str(names ...string) string { return take(o, text, names) }
 
 // num takes a count or a size: a whole number from 0 to 2^53.
@@ -75,7 +75,7 @@ func (o object) float(names ...string) float64 {
 	}, names)
 }
 
-// flag takes true, or what other languages write for it.
+// flag takes a truth value, also in the forms 1, "1" and "true".
 func (o object) flag(names ...string) bool {
 	return take(o, func(raw json.RawMessage) (bool, bool) {
 		switch string(raw) {
@@ -88,29 +88,115 @@ func (o object) flag(names ...string) bool {
 	}, names)
 }
 
-// list takes a list of texts, empty if it is absent. A text that stands alone
-// is a list of itself; an element that is no text is empty.
-func (o object) list(name string) []string {
-	if one, ok := text(o[name]); ok {
+// list takes a list of texts, empty if it is absent. A single text is a list of one
+// element. An element that is an object reads as the text in the object, and another
+// element as its JSON; odd reports such an element.
+func (o object) list(name string) (texts []string, odd bool) {
+	if one, ok := text(o[name]); ok && !isList(one) {
 		delete(o, name)
 		if one == "" {
-			return []string{}
+			return []string{}, false
 		}
-		return []string{one}
+		return []string{one}, false
 	}
-	texts := []string{}
+	texts = []string{}
 	for _, raw := range o.array(name) {
-		s, _ := text(raw)
+		s, ok := text(raw)
+		if !ok {
+			s, odd = elementText(raw), true
+		}
 		texts = append(texts, s)
 	}
-	return texts
+	return texts, odd
 }
 
-// array takes the elements of a list, by the first of the names that holds one.
+// elementText returns the text of an element that is not a text itself: the member
+// of an object that names it, or else the JSON.
+func elementText(raw json.RawMessage) string {
+	if o, ok := parseObject(raw); ok {
+		o.respell("item", "text", "content", "name", "title", "option", "value")
+		if s := o.str("item", "text", "content", "name", "title", "option", "value"); s != "" {
+			return s
+		}
+	}
+	return validUTF8(raw)
+}
+
+// id takes the id of a user or a room. known is false if the member has an unknown
+// form.
+func (o object) id(name string) (id string, known bool) {
+	raw, there := o[name]
+	if !there {
+		return "", true
+	}
+	if id, known = readID(raw); known {
+		delete(o, name)
+	}
+	return id, known
+}
+
+// ids takes a list of ids, nil if the list is empty or absent. known is false if the
+// list or one of its elements has an unknown form; then ids is nil too.
+func (o object) ids(name string) (ids []string, known bool) {
+	raw, there := o[name]
+	if !there {
+		return nil, true
+	}
+	if s, ok := text(raw); ok && isList(s) {
+		raw = Tolerable([]byte(s))
+	}
+	var elements []json.RawMessage
+	if json.Unmarshal(raw, &elements) != nil {
+		elements = []json.RawMessage{raw}
+	}
+	for _, e := range elements {
+		id, ok := readID(e)
+		if !ok {
+			return nil, false
+		}
+		// No id holds one of these characters.
+		for id := range strings.FieldsFuncSeq(id, func(r rune) bool { return r == '|' || r == ',' || r == ';' }) {
+			ids = append(ids, id)
+		}
+	}
+	delete(o, name)
+	return ids, true
+}
+
+// readID reads an id that is a text, or the member of an object.
+func readID(raw json.RawMessage) (string, bool) {
+	if s, ok := text(raw); ok {
+		return s, true
+	}
+	o, ok := parseObject(raw)
+	if !ok {
+		return "", false
+	}
+	names := []string{"userid", "external_userid", "open_userid", "robot_id", "roomid", "chatid", "chat_id", "openid", "user", "id"}
+	o.respell(names...)
+	id := o.str(names...)
+	return id, id != ""
+}
+
+// isList reports whether a text is a list in JSON.
+func isList(s string) bool {
+	s = strings.TrimSpace(s)
+	return strings.HasPrefix(s, "[") && json.Valid(Tolerable([]byte(s)))
+}
+
+// array takes the elements of a list, by the first of the names that holds a list. A
+// list may be written into a string.
 func (o object) array(names ...string) []json.RawMessage {
 	for _, name := range names {
+		raw, ok := o[name]
+		if !ok {
+			continue
+		}
+		if s, written := text(raw); written && raw[0] == '"' && isList(s) {
+			raw = Tolerable([]byte(s))
+		}
 		var items []json.RawMessage
-		if raw, ok := o[name]; ok && json.Unmarshal(raw, &items) == nil {
+		if json.Unmarshal(raw, &items) == nil {
 			delete(o, name)
 			return items
 		}
@@ -118,11 +204,11 @@ func (o object) array(names ...string) []json.RawMessage {
 	return nil
 }
 
-// payload reads the content of a message in any form that was seen: an object;
-// one that is written into a string, as within mixed and chatrecord, or into
-// strings within it; a bare list, as in old nested records; a bare text. doc is
-// the content, out of its strings if it was in some. What a person wrote may
-// look like JSON: in a string, it is a text's content only by having one.
+// payload reads the content of a message in every form that was seen: an object; an
+// object that is written into a string, as within mixed and chatrecord, or into
+// strings within strings; a bare list, as in old nested records; a bare text. doc is
+// the content without the strings around it. A person may write text that looks like
+// JSON, so the string of a text is an object only if the object has content.
 func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 	doc = raw
 	written := false
@@ -143,7 +229,7 @@ func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 	return object{"content": raw}, raw
 }
 
-// empty reports whether a payload says nothing.
+// empty reports whether a payload holds nothing.
 func empty(raw json.RawMessage) bool {
 	switch string(bytes.TrimSpace(raw)) {
 	case `{}`, `[]`, `""`, `null`:
@@ -152,12 +238,12 @@ func empty(raw json.RawMessage) bool {
 	return false
 }
 
-// maxWraps is how many strings within one another are looked into for JSON.
+// maxWraps is the number of strings within one another that are searched for JSON.
 const maxWraps = 4
 
-// inner is the object or list that stands in a string, behind white space or a
-// byte order mark, or in strings within the string. It reports false if there
-// is none. The document is [Tolerable], and may still not be JSON.
+// inner returns the object or list in a string, or in strings within the string,
+// after white space and byte order marks. It reports false if the string holds
+// another thing. doc is [Tolerable], and may still not be JSON.
 func inner(s string) (doc []byte, ok bool) {
 	for range maxWraps {
 		s = strings.TrimFunc(s, func(r rune) bool { return r <= ' ' || r == '\ufeff' })
@@ -180,10 +266,11 @@ func inner(s string) (doc []byte, ok bool) {
 	return nil, false
 }
 
-// names lists what is left, sorted, so that reading twice says the same.
+// names lists the remaining members, sorted, so that every reading gives the same
+// result.
 func (o object) names() []string { return slices.Sorted(maps.Keys(o)) }
 
-// document writes what is left as it was written, sorted by names.
+// document writes the remaining members in their written form, sorted by name.
 func (o object) document() []byte {
 	doc := []byte{'{'}
 	for i, name := range o.names() {

@@ -1,34 +1,34 @@
 package message
 
-// A Part is a piece of a message that is drawn by itself. Each type of part
-// is a struct whose Type is first in its JSON, and names it: the msgtype, as
-// wecom.md 2.3 spells it, or generic, too_deep, more. A mixed message is the
-// list of its parts and no part itself.
+// A Part is a piece of a message that a screen shows by itself. Each type of part is
+// a struct. Its field Type comes first in the JSON and names the type: the msgtype, as
+// wecom.md 2.3 spells it, or generic, too_deep, more. A mixed message is the list of
+// its parts and not a part itself.
 //
-// Times are in ms since 1970, 0 for unknown. Texts are as their senders wrote
-// them: a page must escape them, and mistrust addresses. File is an index into
-// [View].Files, nil where the message has no sdkfileid.
+// Times are in ms since 1970, 0 if unknown. Texts are unchanged texts of their
+// senders: a page must escape them, and must not trust addresses. File is an index
+// into [Content].Files, nil if the part has no sdkfileid.
 type Part interface {
 	render(*rendering)
 }
 
-// The types of parts that are no msgtype.
+// The types of parts that are not a msgtype.
 const (
 	PartGeneric = "generic"
 	PartTooDeep = "too_deep"
 	PartMore    = "more"
 )
 
-// Text is text, of text or markdown.
+// Text is a text of kind text or markdown.
 type Text struct {
 	Type  string `json:"type"`
-	Text  string `json:"text"`            // all of it, the quote too
-	Quote *Quote `json:"quote,omitempty"` // what Text reads as, if it is a reply that quotes
+	Text  string `json:"text"`            // the whole text with the quote
+	Quote *Quote `json:"quote,omitempty"` // the parts of Text, if it is a reply that quotes
 }
 
-// Quote is a reply that quotes, taken apart.
+// Quote holds the parts of a reply that quotes another message.
 type Quote struct {
-	Who   string `json:"who"` // a display name; empty if it could not be told from the text
+	Who   string `json:"who"` // the display name of the quoted sender; empty if the text does not show it
 	Text  string `json:"text"`
 	Reply string `json:"reply"`
 }
@@ -56,13 +56,13 @@ type Video struct {
 // Emotion is a sticker.
 type Emotion struct {
 	Type   string `json:"type"`
-	Format string `json:"format"` // gif, png; else as sent
+	Format string `json:"format"` // gif, png, or WeCom's value
 	Width  int64  `json:"width"`  // pixels
 	Height int64  `json:"height"`
 	File   *int   `json:"file"`
 }
 
-// Attachment is a file that was sent as such.
+// Attachment is a message of kind file.
 type Attachment struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
@@ -85,8 +85,8 @@ type Weapp struct {
 	Description string `json:"description"`
 	Username    string `json:"username"` // gh_…@app
 	Name        string `json:"name"`     // 服务须知 for the notice that asks for consent
-	AppID       string `json:"appid"`    // often absent, as is Page
-	Page        string `json:"page"`
+	AppID       string `json:"appid"`    // often absent
+	Page        string `json:"page"`     // often absent
 }
 
 // Location is a place.
@@ -106,31 +106,31 @@ type Card struct {
 	UserID string `json:"userid"`
 }
 
-// RedPacket is money, of redpacket or external_redpacket.
+// RedPacket is a red packet of kind redpacket or external_redpacket.
 type RedPacket struct {
 	Type   string `json:"type"`
-	Packet string `json:"packet"` // ordinary, lucky, incentive; else as sent
+	Packet string `json:"packet"` // ordinary, lucky, incentive, or WeCom's value
 	Wish   string `json:"wish"`
 	Count  int64  `json:"count"`
-	Fen    int64  `json:"fen"`    // 0.01 CNY, all packets together
-	Amount string `json:"amount"` // the same in yuan, such as 30.00
+	Fen    int64  `json:"fen"`    // the sum of all packets, in 0.01 CNY
+	Amount string `json:"amount"` // the same sum in yuan, such as 30.00
 }
 
-// Meeting is an invitation or the answer to one.
+// Meeting is an invitation to a meeting, or the answer to an invitation.
 type Meeting struct {
 	Type       string `json:"type"`
-	Event      string `json:"event"` // invitation, answer; else as sent
+	Event      string `json:"event"` // invitation, answer, or WeCom's value
 	Topic      string `json:"topic"`
 	Start      int64  `json:"start"`
 	End        int64  `json:"end"`
 	Address    string `json:"address"`
 	Remarks    string `json:"remarks"`
 	MeetingID  string `json:"meeting_id"`  // may be beyond 2^53
-	Status     string `json:"status"`      // of an answer, see meetingStatus; else as sent, empty if absent
-	StatusText string `json:"status_text"` // the same in Chinese; empty if we have no word
+	Status     string `json:"status"`      // of an answer: a word of meetingStatus, or WeCom's value; empty if absent
+	StatusText string `json:"status_text"` // the same in Chinese; empty for an unknown status
 }
 
-// MeetingNotification is a line about a meeting under way.
+// MeetingNotification is a line about a running meeting.
 type MeetingNotification struct {
 	Type         string `json:"type"`
 	MeetingID    string `json:"meeting_id"`   // may be beyond 2^53
@@ -152,7 +152,7 @@ type News struct {
 	Articles []Article `json:"articles"`
 }
 
-// Article is one of [News].
+// Article is an article of [News].
 type Article struct {
 	Title       string `json:"title"`
 	Description string `json:"description"`
@@ -160,7 +160,7 @@ type Article struct {
 	ImageURL    string `json:"image_url"`
 }
 
-// Calendar is an entry in calendars. People are named, not identified.
+// Calendar is a calendar entry. It holds the names of people and not their ids.
 type Calendar struct {
 	Type      string   `json:"type"`
 	Title     string   `json:"title"`
@@ -172,19 +172,19 @@ type Calendar struct {
 	Remarks   string   `json:"remarks"`
 }
 
-// Vote is a vote that somebody started or took part in.
+// Vote says that a user started a vote or took part in a vote.
 type Vote struct {
 	Type    string   `json:"type"`
-	Event   string   `json:"event"` // started, joined; else as sent
+	Event   string   `json:"event"` // started, joined, or WeCom's value
 	Title   string   `json:"title"`
-	Options []string `json:"options"` // those chosen, for joined
-	VoteID  string   `json:"vote_id"` // joins the two events
+	Options []string `json:"options"` // for joined, the chosen options
+	VoteID  string   `json:"vote_id"` // the same in both events of a vote
 }
 
 // Todo is a to-do.
 type Todo struct {
 	Type    string `json:"type"`
-	Title   string `json:"title"` // where it came from
+	Title   string `json:"title"` // the source of the to-do
 	Content string `json:"content"`
 }
 
@@ -192,22 +192,22 @@ type Todo struct {
 type Collect struct {
 	Type      string     `json:"type"`
 	Title     string     `json:"title"`
-	Room      string     `json:"room"`       // its name
+	Room      string     `json:"room"`       // the name of the room
 	Creator   string     `json:"creator"`    // a display name in the room
-	Created   string     `json:"created"`    // as sent, such as 2026-01-01 08:01:43
-	CreatedAt int64      `json:"created_at"` // the same, taken as Beijing time
+	Created   string     `json:"created"`    // WeCom's text, such as 2026-01-01 08:01:43
+	CreatedAt int64      `json:"created_at"` // the same time, taken as Beijing time
 	Questions []Question `json:"questions"`
 }
 
-// Question is one of [Collect].
+// Question is a question of [Collect].
 type Question struct {
 	ID       string `json:"id"` // may be beyond 2^53
 	Question string `json:"question"`
 	Kind     string `json:"kind"` // Text, Number, Date, Time
 }
 
-// Solitaire is a list that everybody adds a line to. WeCom's fields are not
-// known but for the title, so the others are as sent.
+// Solitaire is a list to which the members of a room add lines. Only its title is
+// known; Fields holds WeCom's other fields.
 type Solitaire struct {
 	Type   string  `json:"type"`
 	Title  string  `json:"title"`
@@ -221,8 +221,7 @@ type Note struct {
 	Parts []Part `json:"parts"`
 }
 
-// ChatRecord is a bundle of forwarded messages. WeCom does not tell who sent
-// them.
+// ChatRecord is a bundle of forwarded messages. WeCom does not name their senders.
 type ChatRecord struct {
 	Type  string       `json:"type"`
 	Title string       `json:"title"`
@@ -240,7 +239,7 @@ type RecordItem struct {
 type MeetingVoiceCall struct {
 	Type    string        `json:"type"`
 	CallID  string        `json:"call_id"`
-	End     int64         `json:"end"` // WeCom does not tell the start
+	End     int64         `json:"end"` // WeCom does not send the start
 	File    *int          `json:"file"`
 	Demos   []Demo        `json:"demos"`
 	Screens []ScreenShare `json:"screens"`
@@ -272,63 +271,62 @@ type VoipDocShare struct {
 // SphFeed is a post in WeChat Channels.
 type SphFeed struct {
 	Type        string `json:"type"`
-	Feed        string `json:"feed"` // picture, video, live; else as sent
+	Feed        string `json:"feed"` // picture, video, live, or WeCom's value
 	Name        string `json:"name"` // of the channel
 	Description string `json:"description"`
 }
 
-// VoipText is the line that a call leaves in a chat.
+// VoipText is the line in a chat about a call.
 type VoipText struct {
 	Type    string `json:"type"`
 	Seconds int64  `json:"seconds"`
-	Call    string `json:"call"` // video, voice, group_video, group_voice; else as sent
+	Call    string `json:"call"` // video, voice, group_video, group_voice, or WeCom's value
 }
 
-// QyDiskFile is a file in WeDrive. The archive gets its name only.
+// QyDiskFile is a file in WeDrive. The archive gets only its name.
 type QyDiskFile struct {
 	Type string `json:"type"`
 	Name string `json:"name"`
 }
 
-// Consent is a customer's answer to the notice that chats are archived, of
-// agree or disagree.
+// Consent is an external contact's answer to archiving, of kind agree or disagree.
 type Consent struct {
 	Type   string `json:"type"`
 	Agreed bool   `json:"agreed"`
-	UserID string `json:"userid"` // the sender if WeCom names nobody
-	At     int64  `json:"at"`     // the sending time if WeCom names none
+	UserID string `json:"userid"` // the sender if WeCom names no user
+	At     int64  `json:"at"`     // the sending time if WeCom names no time
 }
 
-// Revoke withdraws a message, which stays in the archive.
+// Revoke revokes a message. The revoked message stays in the archive.
 type Revoke struct {
 	Type  string `json:"type"`
-	MsgID string `json:"msgid"` // of the message withdrawn, which may be unknown
+	MsgID string `json:"msgid"` // of the revoked message, which may be unknown
 }
 
-// Switch says that a member turned to another corp in the client.
+// Switch says that a member changed to another corp in the client.
 type Switch struct {
 	Type   string `json:"type"`
 	UserID string `json:"userid"`
 	At     int64  `json:"at"`
 }
 
-// Generic is what we have no better form for: an unknown type, or a message
-// that is no JSON object.
+// Generic is content of an unknown type or form, or a message that is not a JSON
+// object.
 type Generic struct {
 	Type   string  `json:"type"`
-	Name   string  `json:"name"`   // the type as sent
-	Fields []Field `json:"fields"` // to be shown as a table
-	Raw    string  `json:"raw"`    // the payload as JSON text, so that a reader may keep all digits
+	Name   string  `json:"name"`   // WeCom's name of the type
+	Fields []Field `json:"fields"` // for a table
+	Raw    string  `json:"raw"`    // the payload as JSON text, which keeps all digits
 }
 
-// Field is a member of an object that we do not know.
+// Field is a member of an unknown object.
 type Field struct {
 	Name  string `json:"name"`
-	Value string `json:"value"` // a text, or JSON; its beginning, if it is long
+	Value string `json:"value"` // a text or JSON; only its beginning if it is long
 }
 
-// Rest is what was not taken apart, because it nests too deep (too_deep) or
-// there are too many parts (more).
+// Rest is content that is not read because it is nested too deep (too_deep) or
+// because the message has too many parts (more).
 type Rest struct {
 	Type  string `json:"type"`
 	Count int    `json:"count"` // items

@@ -3,31 +3,32 @@ package message
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
 
 // reader reads one message.
 type reader struct {
-	envelope object // of the message, less what was read of it
+	envelope object // the message's members that are not read yet
 	view     Content
 	unknown  map[string]bool
 	path     []int // of the part being read
-	depth    int   // lists that the part being read stands in
+	depth    int   // of lists around the part being read
 	items    int   // read so far
-	wraps    int   // strings that what is being scanned stands in
-	// How many bytes more of items may be taken apart to be drawn, and of
-	// strings to be looked through for files: what stands in many others would
-	// be read as often.
+	wraps    int   // strings around the JSON being scanned
+	// toDraw is the number of bytes of items that may still be read, and toScan the
+	// number of bytes of strings that may still be scanned for files. Without these
+	// bounds, bytes within many strings would be read once for each string.
 	toDraw, toScan int
 }
 
-// newReader reads the message with these members, of size bytes.
+// newReader makes a reader of the message with these members and this size in bytes.
 func newReader(o object, size int) *reader {
 	return &reader{envelope: o, unknown: make(map[string]bool), toDraw: 8*size + 64<<10, toScan: 16*size + 64<<10}
 }
 
-// spend takes n from what is left, unless that is less.
+// spend takes n from left. It reports false and takes nothing if left is smaller.
 func (r *reader) spend(left *int, n int) bool {
 	if *left < n {
 		return false
@@ -39,6 +40,9 @@ func (r *reader) spend(left *int, n int) bool {
 func (r *reader) message() {
 	r.view.Fields = takeFields(r.envelope)
 	f := r.view.Fields
+	if f.Unplaced {
+		r.note("parties")
+	}
 	kind := kindOf(f)
 	r.view.Kind = kind
 	limit := maxText
@@ -50,18 +54,18 @@ func (r *reader) message() {
 		o, doc := r.payload(f.Type)
 		r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
 	default:
-		o, _ := r.payload(kind)
-		r.view.Parts = r.add(nil, kind, o)
+		o, doc := r.payload(kind)
+		r.view.Parts = r.add(nil, kind, o, doc)
 	}
 	r.leftOver("", r.envelope)
 	if kind == "text" || kind == "markdown" || kind == "mixed" {
-		limit = noLimit // people wrote it
+		limit = noLimit // a person wrote it
 	}
 	r.view.Text = render(r.view.Parts, limit)
 	r.view.Unknown = slices.Sorted(maps.Keys(r.unknown))
 }
 
-// kindOf is the [View].Kind of a message with these fields.
+// kindOf returns the [Content].Kind of a message with these fields.
 func kindOf(f Fields) string {
 	if f.Action == KindSwitch && (f.Type == "" || squeeze(f.Type) == KindSwitch) {
 		return KindSwitch
@@ -69,10 +73,10 @@ func kindOf(f Fields) string {
 	return Canonical(f.Type)
 }
 
-// payload takes the content out of the envelope: under the first of the known
-// keys that has any, or that is there. Where it stands under none, its fields
-// may be in the envelope itself, as was seen with vote and todo; then there is
-// no doc.
+// payload takes the content out of the envelope, from the first known key with
+// content, or else from the first known key. If the envelope has no known key, the
+// fields of the content may be in the envelope itself, as was seen with vote and
+// todo; then there is no doc.
 func (r *reader) payload(kind string) (o object, doc []byte) {
 	var found []string
 	for _, key := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
@@ -95,7 +99,7 @@ func (r *reader) payload(kind string) (o object, doc []byte) {
 	return payload(kind, raw)
 }
 
-// put appends the part that read makes, which finds its place in r.path.
+// put appends the part that read makes. r.path is the place of the part meanwhile.
 func (r *reader) put(parts []Part, read func() Part) []Part {
 	r.path = append(r.path, len(parts))
 	part := read()
@@ -103,21 +107,62 @@ func (r *reader) put(parts []Part, read func() Part) []Part {
 	return append(parts, part)
 }
 
-// add appends what a payload is read as: a part, or those of a mixed one.
-func (r *reader) add(parts []Part, kind string, o object) []Part {
+// add appends the part of a payload, or the parts of a mixed one. doc is the payload
+// in its written form, nil if the fields are in the envelope itself. A payload of a
+// known kind in an unknown form is shown like an unknown kind.
+func (r *reader) add(parts []Part, kind string, o object, doc []byte) []Part {
 	if kind == "mixed" {
+		before := len(parts)
 		parts = r.addItems(parts, kind, o)
-		r.leftOver(kind, o)
-		return parts
+		if len(parts) > before || len(o) == 0 {
+			r.leftOver(kind, o)
+			return parts
+		}
+		return r.put(parts, func() Part { return r.unknownForm(kind, o, doc) })
 	}
 	return r.put(parts, func() Part {
 		part := r.part(kind, o)
+		if len(o) > 0 && blank(part, o) {
+			return r.unknownForm(kind, o, doc)
+		}
 		r.leftOver(kind, o)
 		return part
 	})
 }
 
-// addItems appends what the items of o are read as.
+// unknownForm is the part for a payload of a known kind without any known field.
+func (r *reader) unknownForm(kind string, o object, doc []byte) Part {
+	for _, name := range o.names() {
+		r.note(kind + "." + name)
+	}
+	return r.generic(kind, o, doc)
+}
+
+// blank reports whether a part shows nothing but its kind. o holds the members that
+// remain after reading.
+func blank(part Part, o object) bool {
+	switch p := part.(type) {
+	case Consent, Revoke, Generic, Rest:
+		return false // their meaning does not depend on their fields
+	case Location:
+		if o["longitude"] != nil || o["latitude"] != nil {
+			return false // the place is written in numbers that JSON cannot hold
+		}
+	case RedPacket:
+		return p == RedPacket{Type: p.Type, Amount: p.Amount}
+	}
+	v := reflect.ValueOf(part)
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if v.Type().Field(i).Name == "Type" || f.IsZero() || f.Kind() == reflect.Slice && f.Len() == 0 {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// addItems appends the parts of the items of o.
 func (r *reader) addItems(parts []Part, kind string, o object) []Part {
 	if parts == nil {
 		parts = []Part{}
@@ -130,10 +175,10 @@ func (r *reader) addItems(parts []Part, kind string, o object) []Part {
 	return parts
 }
 
-// eachItem calls read for the items of o, or rest with those that may not be
-// read any more.
+// eachItem calls read for the items of o. It calls rest with the items that the
+// bounds exclude.
 func (r *reader) eachItem(o object, read func(object), rest func(why string, items []json.RawMessage)) {
-	items := o.array("item", "items")
+	items := o.array("item", "items", "msg_item", "msgitem")
 	if r.depth == maxDepth && len(items) > 0 {
 		rest(PartTooDeep, items)
 		return
@@ -155,18 +200,21 @@ func (r *reader) eachItem(o object, read func(object), rest func(why string, ite
 	}
 }
 
-// addItem appends what an item is read as: a type and its content, which is
-// the item itself where there is none. where is for [View].Unknown.
+// addItem appends the part of an item. An item has a type, and its content under
+// content or under the name of the type; without such a member the item itself is
+// the content. where is for [Content].Unknown.
 func (r *reader) addItem(parts []Part, where string, item object) []Part {
-	name := item.str("type")
+	name := item.str("type", "msgtype")
 	kind := itemKind(name)
 	var o, doc = item, []byte(nil)
-	if raw, ok := item["content"]; ok {
-		delete(item, "content")
-		o, doc = payload(kind, raw)
+	for _, key := range []string{"content", name} {
+		if raw, ok := item[key]; ok && doc == nil {
+			delete(item, key)
+			o, doc = payload(kind, raw)
+		}
 	}
 	if kind != "" {
-		parts = r.add(parts, kind, o)
+		parts = r.add(parts, kind, o, doc)
 	} else {
 		r.note(where + ".type=" + name)
 		parts = r.put(parts, func() Part { return r.generic(name, o, doc) })
@@ -194,9 +242,16 @@ func (r *reader) chatRecord(kind string, o object) Part {
 	return record
 }
 
-// rest keeps what is not taken apart, but finds its files: they are to be
+// rest is the part for items that are not read. It finds their files, which must be
 // fetched before WeCom deletes them.
 func (r *reader) rest(why string, items []json.RawMessage) Part {
+	raw := jsonList(items)
+	r.findFiles(why, raw)
+	return Rest{Type: why, Count: len(items), Raw: validUTF8(raw)}
+}
+
+// jsonList writes a list of values.
+func jsonList(items []json.RawMessage) []byte {
 	raw := []byte{'['}
 	for i, item := range items {
 		if i > 0 {
@@ -204,13 +259,10 @@ func (r *reader) rest(why string, items []json.RawMessage) Part {
 		}
 		raw = append(raw, item...)
 	}
-	raw = append(raw, ']')
-	r.findFiles(why, raw)
-	return Rest{Type: why, Count: len(items), Raw: validUTF8(raw)}
+	return append(raw, ']')
 }
 
-// generic is the part for content of a type that we do not know, all of which
-// it takes.
+// generic is the part for content of an unknown type. It takes the whole content.
 func (r *reader) generic(name string, o object, doc []byte) Part {
 	if doc == nil {
 		doc = o.document()
@@ -218,7 +270,7 @@ func (r *reader) generic(name string, o object, doc []byte) Part {
 	return Generic{Type: PartGeneric, Name: name, Fields: r.fields(PartGeneric, o), Raw: validUTF8(doc)}
 }
 
-// fields takes all that is left of o.
+// fields takes all remaining members of o.
 func (r *reader) fields(kind string, o object) []Field {
 	r.findFiles(kind, o.document())
 	fields := []Field{}
@@ -236,7 +288,7 @@ func (r *reader) fields(kind string, o object) []Field {
 	return fields
 }
 
-// leftOver notes what nobody read of o, and finds its files.
+// leftOver notes the members of o that remain after reading, and finds their files.
 func (r *reader) leftOver(where string, o object) {
 	if len(o) == 0 {
 		return
@@ -257,7 +309,7 @@ func (r *reader) note(what string) {
 	}
 }
 
-// word translates one of WeCom's numbers; one that we do not know stays.
+// word translates one of WeCom's numbers. An unknown number stays a number.
 func (r *reader) word(where string, words map[string]string, number string) string {
 	word, ok := words[number]
 	if !ok && number != "" {
@@ -267,7 +319,17 @@ func (r *reader) word(where string, words map[string]string, number string) stri
 	return word
 }
 
-// objects takes the objects of a list, nil if it is absent.
+// texts takes a list of texts, and notes a list in an odd form.
+func (r *reader) texts(where string, o object, name string) []string {
+	texts, odd := o.list(name)
+	if odd {
+		r.note(where + "." + name)
+	}
+	return texts
+}
+
+// objects takes the objects of a list, nil if it is absent. If no element is an
+// object, the list stays.
 func (r *reader) objects(where string, o object, name string) []object {
 	raws := o.array(name)
 	if raws == nil {
@@ -282,10 +344,13 @@ func (r *reader) objects(where string, o object, name string) []object {
 			r.findFiles(PartGeneric, raw)
 		}
 	}
+	if len(list) == 0 && len(raws) > 0 {
+		o[name] = jsonList(raws)
+	}
 	return list
 }
 
-// part reads the payload of one message or item, which is not mixed.
+// part reads the payload of one message or item of any kind except mixed.
 func (r *reader) part(kind string, o object) Part {
 	switch kind {
 	case "text", "markdown":
@@ -347,11 +412,11 @@ func (r *reader) part(kind string, o object) Part {
 	case "news":
 		return News{Type: kind, Articles: r.articles(o)}
 	case "calendar":
-		return Calendar{Type: kind, Title: o.str("title"), Creator: o.str("creatorname"), Attendees: o.list("attendeename"),
+		return Calendar{Type: kind, Title: o.str("title"), Creator: o.str("creatorname"), Attendees: r.texts(kind, o, "attendeename"),
 			Start: o.ms("starttime"), End: o.ms("endtime"), Place: o.str("place"), Remarks: o.str("remarks")}
 	case "vote":
 		return Vote{Type: kind, Event: r.word("vote.votetype", voteEvents, o.str("votetype")), Title: o.str("votetitle"),
-			Options: o.list("voteitem"), VoteID: o.str("voteid")}
+			Options: r.texts(kind, o, "voteitem"), VoteID: o.str("voteid")}
 	case "todo":
 		return Todo{Type: kind, Title: o.str("title"), Content: o.str("content")}
 	case "collect":
@@ -403,8 +468,8 @@ var (
 	calls      = map[string]string{"1": "video", "2": "voice", "3": "group_video", "4": "group_voice"}
 )
 
-// articles reads those of a news message: a list, or one whose fields stand by
-// themselves.
+// articles reads the articles of a news message: a list, or the fields of one article
+// beside each other.
 func (r *reader) articles(o object) []Article {
 	list := r.objects("news", o, "item")
 	if list == nil {
@@ -448,7 +513,7 @@ func (r *reader) call(o object) Part {
 	return c
 }
 
-// callID stands beside the payload, not in it.
+// callID takes the id of a call, which is beside the payload, or in it.
 func (r *reader) callID(o object, name string) string {
 	if id := o.str(name); id != "" {
 		return id

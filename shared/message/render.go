@@ -7,19 +7,19 @@ import (
 	"unicode/utf8"
 )
 
-// beijing is the time of all of China.
+// beijing is the time zone of all of China.
 var beijing = time.FixedZone("UTC+8", 8*60*60)
 
 const noLimit = -1
 
-// rendering is text in the making, of at most limit characters.
+// rendering collects a text of at most limit characters.
 type rendering struct {
 	b     strings.Builder
 	limit int // characters left, or [noLimit]
 	last  byte
 }
 
-// render writes parts one below the other.
+// render writes parts, each on lines of its own.
 func render(parts []Part, limit int) string {
 	r := &rendering{limit: limit}
 	r.parts(parts)
@@ -59,7 +59,8 @@ func (r *rendering) newline() {
 	}
 }
 
-// card writes what WeCom's client shows in lists, and details below.
+// card writes the label and title that WeCom's client shows in lists, and then the
+// details.
 func (r *rendering) card(label, title string, details ...string) {
 	r.write("[" + label + "]")
 	if title != "" {
@@ -191,7 +192,7 @@ func (r *rendering) fields(fields []Field) {
 	}
 }
 
-// length is a duration as clients show it.
+// length writes a duration in the form that clients show.
 func length(seconds int64) string {
 	if seconds == 0 {
 		return ""
@@ -216,7 +217,7 @@ func span(start, end int64) string {
 
 func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }
 
-// cut is the first n characters of s.
+// cut returns the first n characters of s.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -5,17 +5,17 @@ import (
 	"encoding/json"
 )
 
-// A scan looks for files in JSON that we do not know. It takes nothing apart
-// but the strings that could hold more of it.
+// A scan finds files in JSON of an unknown form. It decodes only the strings that
+// could hold more JSON.
 type scan struct {
 	r    *reader
-	kind string // of the part that the files are of
-	doc  []byte // tolerable; it may end too early, or not be JSON
+	kind string // the type of the part that holds the files
+	doc  []byte // [Tolerable]; it may end too early, or not be JSON
 	at   int
 }
 
-// findFiles lists the files in JSON that we do not know: they are gone from
-// WeCom before anybody could teach us its form.
+// findFiles lists the files in JSON of an unknown form. They must be fetched now:
+// WeCom deletes them before a later version could know the form.
 func (r *reader) findFiles(kind string, doc []byte) {
 	if mayHoldFiles(doc) {
 		s := scan{r: r, kind: kind, doc: doc}
@@ -23,19 +23,69 @@ func (r *reader) findFiles(kind string, doc []byte) {
 	}
 }
 
-// value reads one value, and reports false where the document ends or is none.
+// findInBytes lists the files in bytes that are not JSON, such as a message that was
+// cut off. It looks for names of file ids, and reads the object around each name as
+// far as that goes. Then it looks for texts in the form of a file id.
+func (r *reader) findInBytes(raw []byte) {
+	if !mayHoldFiles(raw) {
+		return
+	}
+	found := make(map[string]bool)
+	from := 0
+	for at := 0; at < len(raw); {
+		n := startsFileID(raw[at:])
+		if n == 0 {
+			at++
+			continue
+		}
+		before := len(r.view.Files)
+		end := at + n
+		if open := bytes.LastIndexByte(raw[from:at], '{'); open >= 0 && r.spend(&r.toScan, len(raw)-from-open) {
+			s := scan{r: r, kind: PartGeneric, doc: raw, at: from + open}
+			s.value()
+			end = max(end, s.at)
+		}
+		if id := idBehind(raw[at+n:]); len(r.view.Files) == before && id != "" {
+			r.list(File{SDKFileID: id, Kind: PartGeneric})
+		}
+		at, from = end, end
+	}
+	for _, f := range r.view.Files {
+		found[f.SDKFileID] = true
+	}
+	for run := range bytes.FieldsFuncSeq(raw, func(c rune) bool { return c >= 0x80 || !isBase64(byte(c)) }) {
+		if id := string(run); !found[id] && looksLikeFileID(id) {
+			found[id] = true
+			r.list(File{SDKFileID: id, Kind: PartGeneric})
+		}
+	}
+}
+
+// idBehind returns the quoted text behind a name, and nothing if the text is cut off:
+// a part of an id names no file.
+func idBehind(rest []byte) string {
+	rest = bytes.TrimLeft(rest, "\\\"' \t:=")
+	end := bytes.IndexAny(rest, "\\\"'")
+	if end <= 0 || end > longestFileID || bytes.ContainsAny(rest[:end], "{}[],") {
+		return ""
+	}
+	return string(rest[:end])
+}
+
+// value reads one value, and reports false where the document ends or is not JSON.
 func (s *scan) value() bool {
 	switch s.next() {
 	case '"':
-		text, ok := s.str()
+		quoted, ok := s.str()
 		if ok {
-			s.within(text)
+			s.within(quoted)
+			s.byForm(quoted)
 		}
 		return ok
 	case '[':
 		return s.each(']', nil)
 	case '{':
-		var members object // allocated only where there is one of strays
+		var members object // allocated only where one of strays is found
 		ok := s.each('}', &members)
 		if _, is := members[fileID]; is {
 			s.r.list(strayFile(s.kind, members))
@@ -51,7 +101,7 @@ func (s *scan) value() bool {
 	return s.at > begin
 }
 
-// next is the first byte that is not blank, 0 at the end.
+// next moves to the first byte that is not blank, and returns it; 0 at the end.
 func (s *scan) next() byte {
 	for ; s.at < len(s.doc); s.at++ {
 		if c := s.doc[s.at]; c > ' ' {
@@ -61,8 +111,8 @@ func (s *scan) next() byte {
 	return 0
 }
 
-// each reads what stands between brackets, separated by commas: the values of a
-// list, or the members of an object, of which it keeps the strays.
+// each reads the values of a list, or the members of an object, to the bracket end.
+// It keeps the members that are strays.
 func (s *scan) each(end byte, members *object) bool {
 	s.at++
 	if s.next() == end {
@@ -91,10 +141,15 @@ func (s *scan) member(members *object) bool {
 	s.at++
 	s.next()
 	begin := s.at
-	if !s.value() {
+	known := stray(name)
+	if known == fileID && s.next() == '"' {
+		if _, ok := s.str(); !ok { // listed by its name, so not by its form
+			return false
+		}
+	} else if !s.value() || s.at == len(s.doc) { // a number at the end may be cut off
 		return false
 	}
-	if name := stray(name); name != "" {
+	if name := known; name != "" {
 		if *members == nil {
 			*members = make(object)
 		}
@@ -103,7 +158,7 @@ func (s *scan) member(members *object) bool {
 	return true
 }
 
-// str reads a string, as it is written.
+// str reads a string in its written form.
 func (s *scan) str() ([]byte, bool) {
 	if s.next() != '"' {
 		return nil, false
@@ -121,7 +176,7 @@ func (s *scan) str() ([]byte, bool) {
 	return nil, false
 }
 
-// within looks into a string for JSON, as long as that pays.
+// within searches a string for JSON, within the bounds of the whole scan.
 func (s *scan) within(quoted []byte) {
 	r := s.r
 	if r.wraps == maxDepth || !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
@@ -135,11 +190,21 @@ func (s *scan) within(quoted []byte) {
 	}
 }
 
-// strays are the members that WeCom's types have in common where a file is.
+// byForm lists the file that a string names, if the string has the form of a file id.
+func (s *scan) byForm(quoted []byte) {
+	if len(quoted) < shortestFileID || len(quoted) > 2*longestFileID {
+		return
+	}
+	if id, ok := text(quoted); ok && looksLikeFileID(id) {
+		s.r.list(File{SDKFileID: id, Kind: s.kind})
+	}
+}
+
+// strays are the members that describe a file in WeCom's types.
 var strays = []string{fileID, "md5sum", "filesize", "voice_size", "imagesize", "filename", "fileext", "play_length"}
 
-// stray is the one of strays that a name in quotes is, however it is spelled;
-// empty if it is none.
+// stray returns the one of strays that a quoted name means in any spelling, or the
+// empty string.
 func stray(quoted []byte) string {
 	name := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(name, '\\') >= 0 {
@@ -149,15 +214,18 @@ func stray(quoted []byte) string {
 		}
 		name = []byte(s)
 	}
+	if len(name) > 2*len(fileID) {
+		return ""
+	}
 	for _, is := range strays {
-		if len(name) == len(is) && bytes.EqualFold(name, []byte(is)) {
+		if sameName(string(name), is) {
 			return is
 		}
 	}
 	return ""
 }
 
-// strayFile reads them.
+// strayFile makes a file of strays.
 func strayFile(kind string, o object) File {
 	f := File{SDKFileID: o.str(fileID), Kind: kind, Name: o.str("filename"), Ext: o.str("fileext"),
 		MD5: o.str("md5sum"), Size: o.num("filesize", "voice_size", "imagesize"), Seconds: o.num("play_length")}

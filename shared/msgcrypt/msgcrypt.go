@@ -1,8 +1,8 @@
-// Package msgcrypt checks and opens what WeCom sends to a callback server
-// (documents 90968 and 91144, wecom.md 3): the receiving side only.
+// Package msgcrypt checks and decrypts the requests that WeCom sends to a callback
+// server (documents 90968 and 91144, wecom.md 3). It holds the receiving side only.
 //
-// A request is opened in this order, and nothing is read from its content
-// before its signature is known to be right:
+// A request is opened in this order. No part of its content is read before its
+// signature is checked:
 //
 //	encrypted, err := msgcrypt.Encrypted(body) // of a POST; a GET has its echostr
 //	plain, err := box.Open(msgcrypt.Sealed{…, Encrypted: encrypted})
@@ -22,32 +22,33 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 var (
-	// ErrKey: the EncodingAESKey is not 43 characters of base64.
+	// ErrKey means that the EncodingAESKey is not 43 characters of base64.
 	ErrKey = errors.New("EncodingAESKey is not 43 characters of base64")
-	// ErrSignature: the request was not signed with the token.
+	// ErrSignature means that the request was not signed with the token.
 	ErrSignature = errors.New("wrong signature")
-	// ErrReceiver: the content is meant for another receiver.
+	// ErrReceiver means that the content names another receiver.
 	ErrReceiver = errors.New("meant for another receiver")
-	// ErrMalformed: the text is not what the key would have made of anything,
-	// or is not the XML that it should be.
-	ErrMalformed = errors.New("malformed")
+	// ErrMalformed means that the text was not encrypted with the key, or is not the
+	// expected XML.
+	ErrMalformed = errors.New("content malformed")
 )
 
 const (
 	keyChars = 43 // of an EncodingAESKey
-	padTo    = 32 // PKCS#7 to this, although AES has blocks of 16
-	// Before the message: random bytes and the message's length.
+	padTo    = 32 // of PKCS#7, although AES has blocks of 16
+	// Random bytes and the message's length precede the message.
 	prefixBytes, lengthBytes = 16, 4
 )
 
-// Box opens what is sent to one callback server of one receiver. It is safe
-// for concurrent use, and prints as its type's name only.
+// Box opens the requests to one callback server of one receiver. It is safe for
+// concurrent use, and prints only the name of its type.
 type Box struct {
 	token    string
 	block    cipher.Block
@@ -55,13 +56,13 @@ type Box struct {
 	receiver string
 }
 
-// New makes a box from a callback pair and the receiveid that content must
-// carry: the corpid for a corp's own servers. It answers [ErrKey].
+// New makes a box from a callback pair and the receiveid that content must hold: the
+// corpid for a corp's own servers. It returns [ErrKey] for an invalid key.
 //
-// The key's last character may have its unused bits set, as in WeCom's own
-// sample, so it is decoded leniently (wecom.md 3.3).
+// The unused bits of the key's last character may be set, as in WeCom's own sample,
+// so the decoder ignores them (wecom.md 3.3).
 func New(token, encodingAESKey, receiver string) (*Box, error) {
-	// The decoder would pass over line breaks, so the length is counted after.
+	// The decoder ignores line breaks, so both lengths are checked.
 	key, err := base64.StdEncoding.DecodeString(encodingAESKey + "=")
 	if err != nil || len(encodingAESKey) != keyChars || len(key) != 32 {
 		return nil, ErrKey
@@ -73,11 +74,11 @@ func New(token, encodingAESKey, receiver string) (*Box, error) {
 	return &Box{token: token, block: block, iv: key[:aes.BlockSize], receiver: receiver}, nil
 }
 
-// Format prints the type's name for every verb: the box holds secrets.
+// Format prints the type's name for every verb, because the box holds secrets.
 func (*Box) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "msgcrypt.Box") }
 
-// Sealed is what a request brings. The strings are as after the one decoding
-// of the query string: a '+' that was percent-encoded is a '+'.
+// Sealed holds the values of a request. The query string is decoded once: a '+' that
+// was percent-encoded is a '+' here.
 type Sealed struct {
 	Signature string // msg_signature
 	Timestamp string
@@ -85,9 +86,9 @@ type Sealed struct {
 	Encrypted string // the echostr, or the Encrypt element
 }
 
-// Open checks the signature, decrypts, and checks the receiver; it returns the
-// message, which the caller owns. Errors are [ErrSignature], [ErrMalformed]
-// and [ErrReceiver] as they are, so that none holds content.
+// Open checks the signature, decrypts, and checks the receiver. It returns the
+// message, which the caller owns. Its errors are exactly [ErrSignature],
+// [ErrMalformed] and [ErrReceiver], so that an error never holds content.
 func (b *Box) Open(s Sealed) ([]byte, error) {
 	if subtle.ConstantTimeCompare([]byte(s.Signature), []byte(b.sign(s))) != 1 {
 		return nil, ErrSignature
@@ -112,7 +113,7 @@ func (b *Box) Open(s Sealed) ([]byte, error) {
 	return rest[:n:n], nil
 }
 
-// sign is the SHA-1 over the sorted strings, in lower-case hex.
+// sign returns the SHA-1 of the sorted strings, in lower-case hex.
 func (b *Box) sign(s Sealed) string {
 	parts := []string{b.token, s.Timestamp, s.Nonce, s.Encrypted}
 	slices.Sort(parts)
@@ -120,8 +121,9 @@ func (b *Box) sign(s Sealed) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// unpad undoes PKCS#7 to 32. What is padded wrongly was signed by somebody
-// with the token but not the key, so its answer needs no constant time.
+// unpad removes PKCS#7 padding to 32. It needs no constant time: the signature is
+// checked before, and only a sender with the token but without the key could pad
+// wrongly.
 func unpad(b []byte) ([]byte, bool) {
 	n := int(b[len(b)-1])
 	if n < 1 || n > padTo || n > len(b) {
@@ -135,14 +137,14 @@ func unpad(b []byte) ([]byte, bool) {
 	return b[:len(b)-n], true
 }
 
-// Encrypted returns the Encrypt element of a POST's body, whatever else is in
-// it and in which order; [ErrMalformed] if there is none.
+// Encrypted returns the Encrypt element of a POST's body, which may hold other
+// elements in any order; [ErrMalformed] if the element is missing.
 func Encrypted(body []byte) (string, error) {
 	var outer struct {
 		XMLName xml.Name `xml:"xml"`
 		Encrypt string   `xml:"Encrypt"`
 	}
-	if unmarshal(body, &outer) != nil {
+	if decode(xml.NewDecoder(bytes.NewReader(body)), &outer) != nil {
 		return "", ErrMalformed
 	}
 	text := strings.TrimSpace(outer.Encrypt)
@@ -152,15 +154,16 @@ func Encrypted(body []byte) (string, error) {
 	return text, nil
 }
 
-// Event is what is common to all events (wecom.md 4).
+// Event holds the elements that all events have (wecom.md 4).
 type Event struct {
-	Type       string // Event element; empty for a message that is no event
+	Type       string // Event element; empty for a message that is not an event
 	ChangeType string // ChangeType element, often absent
 	CreateTime int64  // Unix time in seconds, 0 if absent or not a number
 }
 
-// ParseEvent reads a decrypted message. Elements may come in any order, be
-// unknown, or be absent; [ErrMalformed] if it is not an <xml> element.
+// ParseEvent reads a decrypted message, as [Unmarshal] does. Elements may have any
+// order, be unknown, or be absent; [ErrMalformed] if the message is not an <xml>
+// element.
 func ParseEvent(plain []byte) (Event, error) {
 	var msg struct {
 		XMLName    xml.Name `xml:"xml"`
@@ -168,19 +171,72 @@ func ParseEvent(plain []byte) (Event, error) {
 		ChangeType string   `xml:"ChangeType"`
 		CreateTime string   `xml:"CreateTime"`
 	}
-	if unmarshal(plain, &msg) != nil {
+	if Unmarshal(plain, &msg) != nil {
 		return Event{}, ErrMalformed
 	}
-	at, err := strconv.ParseInt(strings.TrimSpace(msg.CreateTime), 10, 64)
+	whole, _, _ := strings.Cut(strings.TrimSpace(msg.CreateTime), ".")
+	at, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || at < 0 {
 		at = 0
 	}
 	return Event{Type: strings.TrimSpace(msg.Event), ChangeType: strings.TrimSpace(msg.ChangeType), CreateTime: at}, nil
 }
 
-// unmarshal reads the one element that b holds.
-func unmarshal(b []byte, into any) error {
-	d := xml.NewDecoder(bytes.NewReader(b))
+// Unmarshal reads the elements of a decrypted message into a struct with xml tags, or
+// returns [ErrMalformed]. WeCom puts texts of customers into events, so an element
+// may hold control characters, bytes that are not UTF-8, unknown entities or markup.
+// Such an element does not keep the others from being read.
+func Unmarshal(plain []byte, into any) error {
+	text := strings.ToValidUTF8(strings.TrimPrefix(string(plain), "\ufeff"), "\ufffd")
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == '\ufffe' || r == '\uffff' {
+			return -1
+		}
+		return r
+	}, text)
+	text = forbidden.ReplaceAllString(text, "")
+	d := xml.NewDecoder(strings.NewReader(text))
+	d.Strict = false
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // whatever is declared, WeCom sends UTF-8
+	if decode(d, into) == nil {
+		return nil
+	}
+	if !root.MatchString(text) {
+		return ErrMalformed
+	}
+	if decode(xml.NewDecoder(strings.NewReader(leaves(text))), into) != nil {
+		return ErrMalformed
+	}
+	return nil
+}
+
+var (
+	root = regexp.MustCompile(`^\s*(?:<\?xml[^>]*>\s*)?<xml\b[^>]*>`)
+	leaf = regexp.MustCompile(`(?s)<([A-Za-z_][A-Za-z0-9_]*)>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<>]*))\s*</([A-Za-z0-9_]+)>`)
+	// References to characters that XML forbids.
+	forbidden = regexp.MustCompile(`(?i)&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bcef]|1[0-9a-f])|x?0*fff[ef]);`)
+)
+
+// leaves writes the readable elements of a damaged message as a new message. If a name
+// occurs several times, its first element counts.
+func leaves(text string) string {
+	var b strings.Builder
+	b.WriteString("<xml>")
+	seen := make(map[string]bool)
+	for _, m := range leaf.FindAllStringSubmatch(text, -1) {
+		if name := m[1]; name == m[4] && !seen[name] {
+			seen[name] = true
+			b.WriteString("<" + name + ">")
+			_ = xml.EscapeText(&b, []byte(m[2]+m[3])) // a strings.Builder never fails
+			b.WriteString("</" + name + ">")
+		}
+	}
+	b.WriteString("</xml>")
+	return b.String()
+}
+
+// decode reads the only element of a document.
+func decode(d *xml.Decoder, into any) error {
 	if err := d.Decode(into); err != nil {
 		return err
 	}

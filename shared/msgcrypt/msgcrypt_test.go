@@ -17,8 +17,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 )
 
-// vector is a published request with the pair that it was made with
-// (wecom.md 3.5). V1 and V2 are WeCom's own samples.
+// vector is a published request with its callback pair (wecom.md 3.5). V1 and V2 are
+// WeCom's own samples.
 type vector struct {
 	name, token, key, receiver string
 	sealed                     msgcrypt.Sealed
@@ -80,7 +80,8 @@ func TestOpenVectors(t *testing.T) {
 	}
 }
 
-// seal is what the sender does, with a choice of mistakes.
+// seal encrypts and signs a plain text, as the sender does. The plain text may hold
+// mistakes.
 func seal(t testing.TB, v vector, plain []byte) msgcrypt.Sealed {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(v.key + "=")
@@ -104,7 +105,7 @@ func sign(v vector, s msgcrypt.Sealed) msgcrypt.Sealed {
 	return s
 }
 
-// layout is the plain text of a message, before padding.
+// layout makes the plain text of a message before padding.
 func layout(n uint32, msg, receiver string) []byte {
 	b := binary.BigEndian.AppendUint32(bytes.Repeat([]byte{'r'}, 16), n)
 	return append(append(b, msg...), receiver...)
@@ -156,8 +157,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestOpenPadsTo32(t *testing.T) {
-	// Every length of padding from 1 to 32 occurs, and a longer one than an
-	// AES block is not cut.
+	// These messages need every length of padding from 1 to 32.
 	v := vectors[2]
 	for n := range 64 {
 		msg := strings.Repeat("m", n)
@@ -176,7 +176,7 @@ func TestNewRefusesKeys(t *testing.T) {
 		"long":       good + "A",
 		"padded":     good[1:] + "=",
 		"line break": good[:41] + "\n" + good[:1],
-		"no base64":  good[:42] + "!",
+		"not base64": good[:42] + "!",
 	} {
 		if _, err := msgcrypt.New("t", key, "r"); !errors.Is(err, msgcrypt.ErrKey) {
 			t.Errorf("%s: got %v, want %v", name, err, msgcrypt.ErrKey)
@@ -204,7 +204,7 @@ func TestEncrypted(t *testing.T) {
 		{"no element", "<xml><ToUserName>ww1</ToUserName></xml>", ""},
 		{"another root", "<x><Encrypt>a</Encrypt></x>", ""},
 		{"json", `{"encrypt":"a"}`, ""},
-		{"nothing", "", ""},
+		{"empty", "", ""},
 		{"cut off", "<xml><Encrypt>a</Encrypt>", ""},
 		{"two documents", "<xml><Encrypt>a</Encrypt></xml><xml/>", ""},
 		{"entity bomb", `<!DOCTYPE x [<!ENTITY a "aaaa">]><xml><Encrypt>&a;</Encrypt></xml>`, ""},
@@ -230,12 +230,51 @@ func TestParseEvent(t *testing.T) {
 		{"no event", "<xml><MsgType>text</MsgType><CreateTime>x</CreateTime></xml>", msgcrypt.Event{}, true},
 		{"time before 1970", "<xml><CreateTime>-1</CreateTime></xml>", msgcrypt.Event{}, true},
 		{"another root", "<y/>", msgcrypt.Event{}, false},
-		{"no xml", "hello", msgcrypt.Event{}, false},
+		{"not xml", "hello", msgcrypt.Event{}, false},
+		{"control character", "<xml><Event>e</Event><State><![CDATA[a\x01b]]></State><CreateTime>5</CreateTime></xml>", msgcrypt.Event{Type: "e", CreateTime: 5}, true},
+		{"control character in the event", "<xml><Event><![CDATA[e\x02]]></Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"reference to a control character", "<xml><Event>e</Event><State>a&#1;b&#x1F;</State></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"invalid UTF-8", "<xml><Event>e</Event><Remark>a\xff\xfeb</Remark><ChangeType>c</ChangeType></xml>", msgcrypt.Event{Type: "e", ChangeType: "c"}, true},
+		{"unknown entity", "<xml><Remark>A&nbsp;B</Remark><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"bare ampersand", "<xml><Remark>A&B & C</Remark><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"bare bracket", "<xml><Remark>a<b and b>a</Remark><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"markup that is not closed", "<xml><Remark><b>bold</Remark><Event><![CDATA[e]]></Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"byte order mark", "\ufeff<xml><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"another encoding declared", `<?xml version="1.0" encoding="GBK"?><xml><Event>e</Event></xml>`, msgcrypt.Event{Type: "e"}, true},
+		{"time as a float", "<xml><Event>e</Event><CreateTime>1767225826.0</CreateTime></xml>", msgcrypt.Event{Type: "e", CreateTime: 1767225826}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := msgcrypt.ParseEvent([]byte(tc.xml))
 			if got != tc.want || (err == nil) != tc.ok {
 				t.Errorf("got %+v, %v, want %+v, ok %v", got, err, tc.want, tc.ok)
+			}
+		})
+	}
+}
+
+// An element of an event that holds an odd text does not keep the others from being
+// read.
+func TestUnmarshalReadsTheOtherElements(t *testing.T) {
+	const event = "<xml><ToUserName><![CDATA[x]]></ToUserName><CreateTime>1767225826</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_external_contact]]></Event><ChangeType><![CDATA[msg_audit_approved]]></ChangeType><UserID><![CDATA[lin.hua]]></UserID><ExternalUserID><![CDATA[wm4]]></ExternalUserID>%s</xml>"
+	for name, odd := range map[string]string{
+		"control character": "<State><![CDATA[a\x01b]]></State>",
+		"unknown entity":    "<Remark>A&nbsp;B</Remark>",
+		"markup":            "<Remark>1 < 2</Remark>",
+		"invalid UTF-8":     "<State><![CDATA[\xc3\x28]]></State>",
+		"noncharacter":      "<State>\uffff</State>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got struct {
+				Member  string `xml:"UserID"`
+				Contact string `xml:"ExternalUserID"`
+			}
+			plain := fmt.Appendf(nil, event, odd)
+			if err := msgcrypt.Unmarshal(plain, &got); err != nil || got.Member != "lin.hua" || got.Contact != "wm4" {
+				t.Errorf("got %+v, error %v", got, err)
+			}
+			want := msgcrypt.Event{Type: "change_external_contact", ChangeType: "msg_audit_approved", CreateTime: 1767225826}
+			if e, err := msgcrypt.ParseEvent(plain); err != nil || e != want {
+				t.Errorf("got event %+v, error %v, want %+v", e, err, want)
 			}
 		})
 	}

@@ -8,26 +8,25 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"strings"
 
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// Bits is the one size of key that WeCom takes.
+// Bits is the only size of key that WeCom takes.
 const Bits = 2048
 
-// Pair is a key pair in the forms in which it is stored and shown.
+// Pair is a key pair in the forms that the archive stores and shows.
 type Pair struct {
 	// ID names the pair: the first 32 hex digits of the SHA-256 of the public
-	// key's SubjectPublicKeyInfo. One pair has one ID in whatever form its
-	// private key was imported.
+	// key's SubjectPublicKeyInfo. So a pair has the same ID whatever form its
+	// private key was imported in.
 	ID        string
-	PublicPEM string       // SubjectPublicKeyInfo, as pasted into WeCom
+	PublicPEM string       // SubjectPublicKeyInfo, for pasting into WeCom
 	Private   secret.Value // PKCS#8 PEM
 }
 
-// Make makes a new pair from the system's randomness. It takes a tenth of a
-// second or several.
+// Make makes a new pair from the system's randomness. It takes from a tenth of a
+// second to several seconds.
 func Make() (Pair, error) {
 	key, err := rsa.GenerateKey(rand.Reader, Bits)
 	if err != nil {
@@ -36,10 +35,10 @@ func Make() (Pair, error) {
 	return pairOf(key)
 }
 
-// Import reads a private key that was made elsewhere, as PKCS#1 or PKCS#8
-// PEM, and checks that it is whole. Blocks beside it in the text, such as its
-// public key, are passed over. A text that will not do is answered with a
-// [*RuleError].
+// Import reads a private key that another program made, and checks that its
+// numbers fit together. It takes PKCS#1, PKCS#8 and OpenSSH keys, and forgives what
+// copying does to the text: see [parse]. It ignores other blocks in the text, such
+// as the public key. For a text without one usable key it returns a [*RuleError].
 func Import(text secret.Value) (Pair, error) {
 	key, err := parse(text)
 	if err != nil {
@@ -69,83 +68,27 @@ func idOf(spki []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// A RuleError says why a text is not taken as a private key. It holds nothing
-// of the text.
+// A RuleError says why a text is refused as a private key. It holds no part of the
+// text.
 type RuleError struct{ Rule Rule }
 
-func (e *RuleError) Error() string { return "private key not accepted: " + string(e.Rule) }
+func (e *RuleError) Error() string { return "private key refused: " + string(e.Rule) }
 
-// Rule names what a private key has to be. Its values are part of the HTTP
+// Rule names the requirement that a text breaks. Its values are part of the HTTP
 // API.
 type Rule string
 
-// The rules, by how they are broken.
+// The rules. Each names how a text breaks it.
 const (
-	RuleNotPEM    Rule = "not_pem"        // no PEM block at all
-	RuleNoPrivate Rule = "no_private_key" // PEM, but of something else, such as the public key
-	RuleSeveral   Rule = "several_keys"   // more than one private key: which is meant?
-	RuleEncrypted Rule = "encrypted"      // protected by a password
-	RuleNotRSA    Rule = "not_rsa"        // a key of another kind, such as an elliptic curve's
-	RuleMalformed Rule = "malformed"      // cut off, altered, or its numbers do not fit together
-	RuleBits      Rule = "not_2048_bits"  // WeCom takes no other size
+	RuleNotPEM       Rule = "not_pem"           // the text holds no key in any known form
+	RuleNoPrivate    Rule = "no_private_key"    // the text holds another thing, such as the public key
+	RuleSeveral      Rule = "several_keys"      // the text holds more than one private key
+	RuleEncrypted    Rule = "encrypted"         // a password protects the key
+	RuleEncryptedSSH Rule = "encrypted_openssh" // the same, in OpenSSH's format, which openssl cannot read
+	RulePuTTY        Rule = "putty"             // the key is in PuTTY's format
+	RulePKCS12       Rule = "pkcs12"            // the text is a PKCS#12 store, which a password protects
+	RuleNotRSA       Rule = "not_rsa"           // the key is of another kind, such as an elliptic curve
+	RuleCutOff       Rule = "cut_off"           // the beginning or the end of the key is missing
+	RuleMalformed    Rule = "malformed"         // the key was altered: its numbers do not fit together
+	RuleBits         Rule = "not_2048_bits"     // WeCom takes no other size
 )
-
-// parse applies the rules in the order in which a person can mend them.
-func parse(text secret.Value) (*rsa.PrivateKey, error) {
-	var found *pem.Block
-	blocks := 0
-	for rest := []byte(strings.TrimSpace(text.Reveal())); ; blocks++ {
-		var b *pem.Block
-		if b, rest = pem.Decode(rest); b == nil {
-			break
-		}
-		if !strings.HasSuffix(b.Type, "PRIVATE KEY") {
-			continue
-		}
-		if found != nil {
-			return nil, &RuleError{RuleSeveral}
-		}
-		found = b
-	}
-	switch {
-	case blocks == 0:
-		return nil, &RuleError{RuleNotPEM}
-	case found == nil:
-		return nil, &RuleError{RuleNoPrivate}
-	case found.Type == "ENCRYPTED PRIVATE KEY" || found.Headers["DEK-Info"] != "":
-		return nil, &RuleError{RuleEncrypted}
-	}
-	key, rule := rsaOf(found)
-	if rule != "" {
-		return nil, &RuleError{rule}
-	}
-	return key, nil
-}
-
-// rsaOf drops the errors of the standard library, which may quote the key.
-func rsaOf(b *pem.Block) (*rsa.PrivateKey, Rule) {
-	var key *rsa.PrivateKey
-	switch b.Type {
-	case "RSA PRIVATE KEY":
-		k, err := x509.ParsePKCS1PrivateKey(b.Bytes)
-		if err != nil {
-			return nil, RuleMalformed
-		}
-		key = k
-	case "PRIVATE KEY":
-		k, err := x509.ParsePKCS8PrivateKey(b.Bytes)
-		if err != nil {
-			return nil, RuleMalformed
-		}
-		var ok bool
-		if key, ok = k.(*rsa.PrivateKey); !ok {
-			return nil, RuleNotRSA
-		}
-	default:
-		return nil, RuleNotRSA
-	}
-	if key.N.BitLen() != Bits {
-		return nil, RuleBits
-	}
-	return key, ""
-}

@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	// MaxAge is how long a [Ring] holds a key: afterwards it is fetched anew,
-	// so taking away the right to read a key takes effect within this time.
+	// MaxAge is the longest time that a [Ring] holds a key. Then the ring fetches
+	// the key again, so a withdrawn right to read the key takes effect within this
+	// time.
 	MaxAge = 15 * time.Minute
-	// MaxKeys is how many keys a [Ring] holds. A key is a few KB; the bound is
-	// there because one process may serve any number of corps.
+	// MaxKeys is the most keys that a [Ring] holds. A key takes a few KB; a bound is
+	// needed because one process may serve any number of corps.
 	MaxKeys = 256
 )
 
-// PrivateKeys is where private keys are kept, as PKCS#8 PEM;
-// [archive.ErrNotFound] if there is none under the id.
+// PrivateKeys is the store of private keys, as PKCS#8 PEM. It returns
+// [archive.ErrNotFound] if the id has no key.
 type PrivateKeys interface {
 	PrivateKey(ctx context.Context, corp, keyID string) (secret.Value, error)
 }
 
-// A Fit makes a key usable; the key is 2048 bits long and checked. The opener
-// has to free by itself what it holds outside of Go's memory once it is
-// unreachable: a [Ring] drops openers that may still be in use.
+// A Fit makes an opener of a key, which is 2048 bits long and checked. An opener
+// that holds memory outside of Go must free that memory itself when the opener
+// becomes unreachable: a [Ring] drops openers that may still be in use.
 type Fit func(key *rsa.PrivateKey) (decode.Opener, error)
 
-// Ring fetches private keys, parses each once and keeps them in memory within
-// [MaxAge] and [MaxKeys]. It is safe for concurrent use; two callers who miss
-// the same key at once both fetch it, which is harmless. What is not found is
-// asked for again at the next call, since a missing key may arrive at any
-// moment (law 5).
+// Ring fetches private keys, parses each key once, and holds keys in memory within
+// [MaxAge] and [MaxKeys]. It is safe for concurrent use. Two callers that miss the
+// same key at once both fetch it, which does no harm. The ring does not remember
+// that a key was absent, because the key may arrive at any moment (law 5).
 type Ring struct {
 	keys PrivateKeys
 	fit  Fit
@@ -56,14 +56,13 @@ type held struct {
 	since  time.Time
 }
 
-// NewRing makes an empty ring. [Go] is the Fit that needs nothing but the
-// standard library.
+// NewRing makes an empty ring. [Go] is the Fit that uses the standard library only.
 func NewRing(keys PrivateKeys, fit Fit, now func() time.Time) *Ring {
 	return &Ring{keys: keys, fit: fit, now: now, held: make(map[slot]held)}
 }
 
-// Opener returns the corp's key of that id. A stored key that is not the one
-// its id names, or no key at all, is [archive.ErrCorrupt].
+// Opener returns an opener for the corp's key with this id. It returns
+// [archive.ErrCorrupt] if the stored text is not a key, or is a key with another id.
 func (r *Ring) Opener(ctx context.Context, corp, keyID string) (decode.Opener, error) {
 	s := slot{corp, keyID}
 	if o := r.lookUp(s); o != nil {
@@ -82,18 +81,18 @@ func (r *Ring) Opener(ctx context.Context, corp, keyID string) (decode.Opener, e
 		return nil, fmt.Errorf("private key %s: encode public key: %w", keyID, err)
 	}
 	if got := idOf(spki); got != keyID {
-		return nil, fmt.Errorf("private key %s: %w: it is key %s", keyID, archive.ErrCorrupt, got)
+		return nil, fmt.Errorf("private key %s: %w: stored key has id %s", keyID, archive.ErrCorrupt, got)
 	}
 	o, err := r.fit(key)
 	if err != nil {
-		return nil, fmt.Errorf("private key %s: make it usable: %w", keyID, err)
+		return nil, fmt.Errorf("private key %s: make opener: %w", keyID, err)
 	}
 	r.hold(s, o)
 	return o, nil
 }
 
-// lookUp also drops every key that is too old, so that none outlives MaxAge in
-// memory merely because nobody asks for it again.
+// lookUp also drops every key that is older than MaxAge, so that a key without
+// further calls does not stay in memory.
 func (r *Ring) lookUp(s slot) decode.Opener {
 	r.mu.Lock()
 	defer r.mu.Unlock()

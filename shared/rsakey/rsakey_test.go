@@ -23,7 +23,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// pairs are made once: making one takes longer than all the tests.
+// pairs are made once, because making a pair takes longer than all the tests.
 var pairs = sync.OnceValue(func() [2]rsakey.Pair {
 	var p [2]rsakey.Pair
 	for i := range p {
@@ -39,7 +39,7 @@ func privateOf(t testing.TB, p rsakey.Pair) *rsa.PrivateKey {
 	t.Helper()
 	b, _ := pem.Decode([]byte(p.Private.Reveal()))
 	if b == nil || b.Type != "PRIVATE KEY" {
-		t.Fatal("the private key is no PKCS#8 PEM")
+		t.Fatal("the private key is not PKCS#8 PEM")
 	}
 	k, err := x509.ParsePKCS8PrivateKey(b.Bytes)
 	if err != nil {
@@ -55,7 +55,7 @@ func seal(t testing.TB, p rsakey.Pair, text []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	//lint:ignore SA1019 as WeCom does
+	//lint:ignore SA1019 WeCom uses this padding
 	c, err := rsa.EncryptPKCS1v15(rand.Reader, pub.(*rsa.PublicKey), text)
 	if err != nil {
 		t.Fatal(err)
@@ -137,8 +137,9 @@ func TestImportRefuses(t *testing.T) {
 		want rsakey.Rule
 	}{
 		"nothing":            {"", rsakey.RuleNotPEM},
-		"base64 alone":       {strings.Join(strings.Split(pkcs8, "\n")[1:20], "\n"), rsakey.RuleNotPEM},
-		"cut off":            {pkcs8[:len(pkcs8)/2], rsakey.RuleNotPEM},
+		"words":              {"the key is in the safe", rsakey.RuleNotPEM},
+		"part of the base64": {strings.Join(strings.Split(pkcs8, "\n")[1:20], "\n"), rsakey.RuleCutOff},
+		"cut off":            {pkcs8[:len(pkcs8)/2], rsakey.RuleCutOff},
 		"public key":         {p.PublicPEM, rsakey.RuleNoPrivate},
 		"two keys":           {pkcs8 + pairs()[1].Private.Reveal(), rsakey.RuleSeveral},
 		"encrypted PKCS#8":   {pemOf("ENCRYPTED PRIVATE KEY", []byte("x")), rsakey.RuleEncrypted},
@@ -146,7 +147,7 @@ func TestImportRefuses(t *testing.T) {
 		"curve":              {pemOf("PRIVATE KEY", ec8), rsakey.RuleNotRSA},
 		"curve in SEC 1":     {pemOf("EC PRIVATE KEY", sec1), rsakey.RuleNotRSA},
 		"altered":            {pemOf("PRIVATE KEY", altered), rsakey.RuleMalformed},
-		"label of the other": {pemOf("RSA PRIVATE KEY", der.Bytes), rsakey.RuleMalformed},
+		"altered, PKCS#1":    {pemOf("RSA PRIVATE KEY", altered), rsakey.RuleMalformed},
 		"1024 bits":          {pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(small)), rsakey.RuleBits},
 		"2056 bits":          {pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(odd)), rsakey.RuleBits},
 	} {
@@ -164,7 +165,7 @@ func pemOf(label string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
 }
 
-// vault counts how often it is asked.
+// vault is a store of private keys that counts its calls.
 type vault struct {
 	mu    sync.Mutex
 	keys  map[string]secret.Value // by corp/id
@@ -211,7 +212,7 @@ func TestRingOpens(t *testing.T) {
 	}
 }
 
-func TestRingHoldsKeysForAWhile(t *testing.T) {
+func TestRingHoldsKeysUntilMaxAge(t *testing.T) {
 	p := pairs()[0]
 	v := &vault{keys: map[string]secret.Value{"a/" + p.ID: p.Private}}
 	c := &clock{time.Unix(1e9, 0)}
@@ -225,7 +226,7 @@ func TestRingHoldsKeysForAWhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v.asked != step.want {
-			t.Errorf("at %v: asked %d times, want %d", c.at, v.asked, step.want)
+			t.Errorf("at %v: fetched %d times, want %d", c.at, v.asked, step.want)
 		}
 	}
 	if _, err := ring.Opener(t.Context(), "b", p.ID); !errors.Is(err, archive.ErrNotFound) {
@@ -233,7 +234,7 @@ func TestRingHoldsKeysForAWhile(t *testing.T) {
 	}
 	v.keys["b/"+p.ID] = p.Private
 	if _, err := ring.Opener(t.Context(), "b", p.ID); err != nil {
-		t.Errorf("a key that arrived: got error %v, want none", err)
+		t.Errorf("key stored later: got error %v, want no error", err)
 	}
 }
 
@@ -258,11 +259,11 @@ func TestRingIsBounded(t *testing.T) {
 	ask(rsakey.MaxKeys)
 	ask(1)
 	if v.asked != before {
-		t.Errorf("asked %d times more for keys that are held", v.asked-before)
+		t.Errorf("fetched %d held keys again, want 0", v.asked-before)
 	}
 	ask(0)
 	if v.asked != before+1 {
-		t.Errorf("the oldest key was still held beyond %d", rsakey.MaxKeys)
+		t.Errorf("got the oldest key still held, want %d keys held", rsakey.MaxKeys)
 	}
 }
 
@@ -270,10 +271,10 @@ func TestRingRefusesAnotherKey(t *testing.T) {
 	p, other := pairs()[0], pairs()[1]
 	v := &vault{keys: map[string]secret.Value{
 		"a/" + p.ID:     other.Private,
-		"a/" + other.ID: secret.New("no key"),
+		"a/" + other.ID: secret.New("not a key"),
 	}}
 	ring := rsakey.NewRing(v, rsakey.Go, time.Now)
-	for name, id := range map[string]string{"swapped": p.ID, "no key": other.ID} {
+	for name, id := range map[string]string{"swapped": p.ID, "not a key": other.ID} {
 		if _, err := ring.Opener(t.Context(), "a", id); !errors.Is(err, archive.ErrCorrupt) {
 			t.Errorf("%s: got error %v, want %v", name, err, archive.ErrCorrupt)
 		}

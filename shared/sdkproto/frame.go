@@ -1,12 +1,12 @@
-// Package sdkproto is how a parent talks with the worker process that has
-// WeCom's library loaded: frames over two pipes, one for requests and one for
-// answers.
+// Package sdkproto defines the frames between a parent (shared/sdkworker) and
+// its child process with WeCom's library (layers/finance-sdk/worker). One pipe
+// carries requests, another carries answers.
 //
-// The parent says [Hello], then [Init], then any number of [ChatData],
-// [Decrypt] and [MediaChunk], then [Bye]. One request is in flight at a time
-// and each gets exactly one answer, which carries the request's id. A reader
-// refuses whatever it does not expect, and an end without Bye is an error:
-// neither side goes on with a peer that it does not understand.
+// The parent sends [Hello], then [Init], then any number of [ChatData],
+// [Decrypt] and [MediaChunk], then [Bye]. One request is in flight at a time.
+// Each request gets exactly one answer, with the request's id. A reader refuses
+// every unexpected frame, and an end without Bye is an error. After such an
+// error a side stops using the connection.
 //
 //	frame = length uint32, kind uint8, id uint32, fields
 //	field = uint32 | uint64 | bool uint8 | length uint32, bytes
@@ -22,55 +22,56 @@ import (
 	"io"
 )
 
-// Version is the protocol's version. A worker and a parent of two versions
-// refuse each other.
-const Version = 1
+// Version is the version of the protocol. A worker and a parent with different
+// versions refuse each other.
+const Version = 2
 
-// MaxFrame is the most bytes that may follow a frame's length. Pages of
-// GetChatData are the largest frames: some megabytes.
+// MaxFrame is the largest value of a frame's length, in bytes. Pages of
+// GetChatData are the largest frames, with some megabytes.
 const MaxFrame = 64 << 20
 
 const (
 	helloMagic = "yunduo-sdk"
 	headerSize = 4 + frameHead
 	frameHead  = 1 + 4 // kind and id, counted in the length
-	// eager is the most memory that is taken on the word of a frame's length
-	// alone. A longer frame's memory grows with what really arrives.
-	eager = 1 << 20
-	// keep is the largest buffer that a Writer keeps for the next frame.
-	keep = 64 << 10
+	// firstAllocation is the most memory that a reader allocates because of a
+	// frame's length alone. For a longer frame it allocates more as bytes arrive.
+	firstAllocation = 1 << 20
+	// keptBuffer is the largest buffer that a Writer keeps for the next frame.
+	keptBuffer = 64 << 10
 )
 
 var byteOrder = binary.BigEndian
 
-// ErrTooLarge is returned by [Writer.Write] for a message over [MaxFrame].
-// Nothing of it has been written.
-var ErrTooLarge = errors.New("sdkproto: message is over the frame limit")
+// ErrTooLarge is returned by [Writer.Write] for a message over [MaxFrame]. Write
+// has written no byte of it.
+var ErrTooLarge = errors.New("sdkproto: message over the frame limit")
 
-// ProtocolError says that the other side sent what it should not.
+// A ProtocolError means that the other side sent an invalid or unexpected frame.
 type ProtocolError struct{ Note string }
 
 func (e *ProtocolError) Error() string { return "sdkproto: " + e.Note }
 
-// VersionError says that the other side speaks another version.
+// A VersionError means that the other side has another version of the protocol.
 type VersionError struct{ Theirs uint32 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("sdkproto: the other side speaks version %d, this one %d", e.Theirs, Version)
+	return fmt.Sprintf("sdkproto: version %d of the other side, version %d here", e.Theirs, Version)
 }
 
-// A Writer writes frames, each with one Write of the writer below. After an
-// error of that, every Write returns it. Not safe for concurrent use.
+// A Writer writes each frame with one Write of the underlying writer. After an
+// error of the underlying writer, every Write returns that error. A Writer is
+// not safe for concurrent use.
 type Writer struct {
 	w   io.Writer
 	enc encoder
 	err error
 }
 
-// NewWriter writes to w.
+// NewWriter returns a Writer of frames to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
-// Write sends m under id.
+// Write writes m with the given id.
 func (w *Writer) Write(id uint32, m Message) error {
 	if w.err != nil {
 		return w.err
@@ -87,26 +88,26 @@ func (w *Writer) Write(id uint32, m Message) error {
 	m.encode(&w.enc)
 	byteOrder.PutUint32(w.enc.buf, uint32(len(w.enc.buf)-4))
 	_, w.err = w.w.Write(w.enc.buf)
-	if cap(w.enc.buf) > keep {
+	if cap(w.enc.buf) > keptBuffer {
 		w.enc.buf = nil
 	}
 	return w.err
 }
 
-// A Reader reads frames. After an error every Read returns it. Not safe for
-// concurrent use.
+// A Reader reads frames. After an error every Read returns that error. A Reader
+// is not safe for concurrent use.
 type Reader struct {
 	r   *bufio.Reader
 	bye bool
 	err error
 }
 
-// NewReader reads from r, and may read ahead.
-func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, keep)} }
+// NewReader returns a Reader of frames from r. It may read ahead.
+func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, keptBuffer)} }
 
-// Read returns the next message and its id. The message's bytes belong to the
-// caller. Errors are [*ProtocolError], [*VersionError], io.EOF after [Bye],
-// io.ErrUnexpectedEOF for an end anywhere else, or the reader's below.
+// Read returns the next message and its id. The caller owns the message's bytes.
+// Errors are [*ProtocolError], [*VersionError], io.EOF after [Bye],
+// io.ErrUnexpectedEOF at any other end, or those of the underlying reader.
 func (r *Reader) Read() (id uint32, m Message, err error) {
 	if r.err != nil {
 		return 0, nil, r.err
@@ -129,14 +130,14 @@ func (r *Reader) read() (uint32, Message, error) {
 	case err != nil:
 		return 0, nil, err
 	case r.bye:
-		return 0, nil, &ProtocolError{Note: "a frame after the end"}
+		return 0, nil, &ProtocolError{Note: "frame after Bye"}
 	}
 	length, k, id := byteOrder.Uint32(head), kind(head[4]), byteOrder.Uint32(head[5:])
 	if length < frameHead || length > MaxFrame {
-		return 0, nil, &ProtocolError{Note: fmt.Sprintf("a frame of %d bytes", length)}
+		return 0, nil, &ProtocolError{Note: fmt.Sprintf("frame of %d bytes", length)}
 	}
 	if _, err := r.r.Discard(headerSize); err != nil {
-		return 0, nil, err // cannot be: they were there to peek at
+		return 0, nil, err // impossible: Peek has buffered these bytes
 	}
 	fields, err := r.fields(int(length) - frameHead)
 	if err != nil {
@@ -146,8 +147,9 @@ func (r *Reader) read() (uint32, Message, error) {
 	return id, m, err
 }
 
+// fields reads the n bytes of a frame's fields.
 func (r *Reader) fields(n int) ([]byte, error) {
-	b := make([]byte, min(n, eager))
+	b := make([]byte, min(n, firstAllocation))
 	for got := 0; ; {
 		m, err := io.ReadFull(r.r, b[got:])
 		got += m

@@ -28,10 +28,10 @@ var messages = []sdkproto.Message{
 	sdkproto.Failed{Code: 10006},
 	sdkproto.Failed{Code: -1},
 	sdkproto.Refused{Fault: sdkproto.FaultMachine, Note: "aarch64"},
-	sdkproto.Bye{}, // last: nothing may follow it
+	sdkproto.Bye{}, // last, because no frame may follow it
 }
 
-// encoded is m as a frame.
+// encoded returns m as a frame.
 func encoded(t testing.TB, id uint32, m sdkproto.Message) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -41,7 +41,7 @@ func encoded(t testing.TB, id uint32, m sdkproto.Message) []byte {
 	return buf.Bytes()
 }
 
-func TestEveryMessageComesBack(t *testing.T) {
+func TestReaderReturnsEveryWrittenMessage(t *testing.T) {
 	var wire bytes.Buffer
 	w := sdkproto.NewWriter(&wire)
 	for i, m := range messages {
@@ -75,7 +75,7 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 	for _, m := range messages {
 		whole := encoded(t, 7, m)
 		if len(whole) > 1000 {
-			continue // each prefix is read: short frames show the same
+			continue // the test reads every prefix; short frames show the same
 		}
 		for n := range len(whole) {
 			r := sdkproto.NewReader(bytes.NewReader(whole[:n]))
@@ -97,18 +97,18 @@ func TestReaderRefuses(t *testing.T) {
 		name string
 		wire []byte
 	}{
-		{"an unknown kind", frame(99)},
+		{"unknown kind", frame(99)},
 		{"kind 0", frame(0)},
-		{"fields that are too short", frame(3, 1, 2, 3)},
-		{"fields that are too long", frame(6, 0)},
-		{"a field longer than its frame", frame(17, 0, 0, 0, 9, 'x')},
-		{"a field of 4 GiB", frame(17, 0xff, 0xff, 0xff, 0xff, 'x')},
-		{"a bool of 2", frame(18, 0, 0, 0, 0, 0, 0, 0, 0, 2)},
-		{"a failure with code 0", frame(19, 0, 0, 0, 0)},
-		{"no hello", frame(1, []byte("yunduo-xxx\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00")...)},
-		{"a frame over the limit", binary.BigEndian.AppendUint32(nil, sdkproto.MaxFrame+1)},
-		{"a frame without a kind", []byte{0, 0, 0, 4, 1, 0, 0, 0, 0}},
-		{"a frame after the end", append(encoded(t, 1, sdkproto.Bye{}), encoded(t, 2, sdkproto.Done{})...)},
+		{"fields too short", frame(3, 1, 2, 3)},
+		{"fields too long", frame(6, 0)},
+		{"field longer than its frame", frame(17, 0, 0, 0, 9, 'x')},
+		{"field of 4 GiB", frame(17, 0xff, 0xff, 0xff, 0xff, 'x')},
+		{"bool of 2", frame(18, 0, 0, 0, 0, 0, 0, 0, 0, 2)},
+		{"failure with code 0", frame(19, 0, 0, 0, 0)},
+		{"Hello with another magic text", frame(1, []byte("yunduo-xxx\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00")...)},
+		{"frame over the limit", binary.BigEndian.AppendUint32(nil, sdkproto.MaxFrame+1)},
+		{"frame without a kind", []byte{0, 0, 0, 4, 1, 0, 0, 0, 0}},
+		{"frame after Bye", append(encoded(t, 1, sdkproto.Bye{}), encoded(t, 2, sdkproto.Done{})...)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestReaderRefuses(t *testing.T) {
 
 func TestVersionsRefuseEachOther(t *testing.T) {
 	wire := encoded(t, 0, sdkproto.Hello{})
-	// Another version may say more after its number, in its own way.
+	// Another version may have other fields after its number.
 	other := append(bytes.Clone(wire), "and more"...)
 	binary.BigEndian.PutUint32(other, uint32(len(other)-4))
 	at := bytes.Index(other, []byte("yunduo-sdk")) + len("yunduo-sdk")
@@ -142,14 +142,14 @@ func TestVersionsRefuseEachOther(t *testing.T) {
 	}
 }
 
-func TestTooLargeIsRefusedBeforeItIsWritten(t *testing.T) {
+func TestWriterRefusesATooLargeMessageWhole(t *testing.T) {
 	var wire bytes.Buffer
 	w := sdkproto.NewWriter(&wire)
 	if err := w.Write(1, sdkproto.Result{Data: make([]byte, sdkproto.MaxFrame)}); err != sdkproto.ErrTooLarge {
 		t.Fatalf("got %v, want ErrTooLarge", err)
 	}
 	if wire.Len() != 0 {
-		t.Errorf("%d bytes were written", wire.Len())
+		t.Errorf("written: got %d bytes, want 0", wire.Len())
 	}
 	if err := w.Write(1, sdkproto.Refused{Fault: sdkproto.FaultLibrary}); err != nil {
 		t.Errorf("the next frame: %v", err)
@@ -182,14 +182,14 @@ func TestMessagesWithSecretsPrintTheirName(t *testing.T) {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 			out := fmt.Sprintf(verb, m)
 			if strings.Contains(out, "hunter2") || strings.Contains(out, fmt.Sprintf("%x", "hunter2")) {
-				t.Errorf("%s of %T shows a secret", verb, m)
+				t.Errorf("%s of %T: got a secret in the output", verb, m)
 			}
 		}
 	}
 }
 
-// FuzzReader: no input makes the reader panic, and what it accepts is the one
-// encoding of what it returns.
+// FuzzReader checks that no input makes the reader panic, and that the reader
+// accepts only the one encoding of each message.
 func FuzzReader(f *testing.F) {
 	for _, m := range messages {
 		if b := encoded(f, 9, m); len(b) < 1000 {
@@ -210,7 +210,7 @@ func FuzzReader(f *testing.F) {
 			}
 			b := encoded(t, id, m)
 			if !bytes.HasPrefix(wire, b) {
-				t.Fatalf("%T: accepted another encoding than its own", m)
+				t.Fatalf("%T: got a message from another encoding than its own", m)
 			}
 			wire = wire[len(b):]
 		}

@@ -12,7 +12,8 @@ type Message interface {
 	encode(*encoder)
 }
 
-// kind is a message's number on the wire. Numbers are never given again.
+// kind is the number of a message's type on the wire. A number is never reused
+// for another type.
 type kind uint8
 
 const (
@@ -30,18 +31,21 @@ const (
 	kindRefused kind = 20
 )
 
-// Hello is the first frame in each direction. Its beginning stays the same in
-// every version, so that two versions can refuse each other by name. The
-// parent's carries what has to be in place before the library is loaded; the
-// worker answers with its own Hello once it has loaded the library.
+// Hello is the first frame in each direction. Its first fields are the same in
+// every version, so that each side can read the version of the other side. The
+// parent's Hello carries the settings that the worker needs before it loads the
+// library. The worker answers with its own Hello after it has loaded the library.
 type Hello struct {
-	// MemoryLimit is how many bytes the worker may take beyond what it has when
-	// it starts; 0 for no limit. Unused in the worker's Hello.
+	// MemoryLimit is the number of bytes that the worker may allocate beyond its
+	// memory at the start; 0 means no limit. Unused in the worker's Hello.
 	MemoryLimit uint64
+	// NoSockets takes the worker's right to make sockets away, before the library
+	// is loaded. Unused in the worker's Hello.
+	NoSockets bool
 }
 
-// Init asks the library for an initialised handle. Answer: Done or Failed. It
-// is the first request after Hello and comes once.
+// Init requests an initialised handle. Its answer is Done or Failed. It is the
+// first request after Hello, and occurs once.
 type Init struct {
 	CorpID        string
 	Secret        string
@@ -49,73 +53,74 @@ type Init struct {
 	ProxyPassword string // user:password, or empty
 }
 
-// Format prints the name only: the message holds secrets.
+// Format prints only the name, because the message holds secrets.
 func (Init) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Init") }
 
-// ChatData is GetChatData. Answer: Result or Failed.
+// ChatData requests a call of GetChatData. Its answer is Result or Failed.
 type ChatData struct {
 	After   uint64
 	Limit   uint32
-	Timeout uint32 // seconds, for the library's own network calls
+	Timeout uint32 // seconds for each request of the library
 }
 
-// Decrypt is DecryptData. Answer: Result or Failed.
+// Decrypt requests a call of DecryptData. Its answer is Result or Failed.
 type Decrypt struct {
 	KeyText []byte
 	Message []byte
 }
 
-// Format prints the name only: the message holds a key.
+// Format prints only the name, because the message holds a key.
 func (Decrypt) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Decrypt") }
 
-// MediaChunk is GetMediaData. Answer: Chunk or Failed.
+// MediaChunk requests a call of GetMediaData. Its answer is Chunk or Failed.
 type MediaChunk struct {
 	Index     string // empty for the first chunk
 	SDKFileID string
-	Timeout   uint32 // seconds, for the library's own network calls
+	Timeout   uint32 // seconds for each request of the library
 }
 
-// Format prints the name only: with the archive secret, SDKFileID is enough to
+// Format prints only the name: SDKFileID and the archive secret are enough to
 // fetch the file.
 func (MediaChunk) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.MediaChunk") }
 
-// Bye marks the end. The worker destroys its handle, answers Bye and exits.
+// Bye is the last frame. The worker destroys its handle, answers Bye and exits.
 type Bye struct{}
 
-// Done says that Init returned 0.
+// Done means that Init returned 0.
 type Done struct{}
 
-// Result carries what a function wrote into its slice.
+// Result carries the bytes that a function wrote into its slice.
 type Result struct{ Data []byte }
 
-// Chunk carries what GetMediaData answered.
+// Chunk carries the answer of GetMediaData.
 type Chunk struct {
 	Data     []byte
 	Next     string // index of the next chunk
-	Finished bool   // this was the last one
+	Finished bool   // whether this is the last chunk
 }
 
-// Failed carries a function's return code, which is not 0. The library is
-// still usable, except after Init.
+// Failed carries a return code other than 0. The library stays usable, except
+// after a failed Init.
 type Failed struct{ Code int32 }
 
-// Refused says that the worker cannot or will not go on. It exits.
+// Refused is the last answer of a worker that cannot continue. The worker exits.
 type Refused struct {
 	Fault Fault
-	Note  string // what was looked for and found; nothing secret
+	Note  string // details; holds no secret
 }
 
-// Fault is why a worker refuses.
+// Fault is the reason of a refusal.
 type Fault string
 
-// The faults. All but the last two are about the library's file.
+// The faults. The last two concern the library's behaviour and the parent's; the
+// others concern the library's file.
 const (
-	FaultMissing  Fault = "missing"        // no such file
-	FaultMachine  Fault = "wrong_machine"  // for another processor, or no shared object
-	FaultSymbol   Fault = "missing_symbol" // a function is not there
-	FaultLoad     Fault = "not_loadable"   // the loader refused it
-	FaultLibrary  Fault = "misbehaved"     // the library broke its own contract, or its answer is over the limit
-	FaultProtocol Fault = "protocol"       // the parent broke the protocol
+	FaultMissing  Fault = "missing"        // file missing
+	FaultMachine  Fault = "wrong_machine"  // file for another processor, or no shared object
+	FaultSymbol   Fault = "missing_symbol" // function missing
+	FaultLoad     Fault = "not_loadable"   // refused by the loader
+	FaultLibrary  Fault = "misbehaved"     // contract broken by the library, or answer over the limit
+	FaultProtocol Fault = "protocol"       // protocol broken by the parent
 )
 
 func (Hello) kind() kind      { return kindHello }
@@ -134,6 +139,7 @@ func (m Hello) encode(e *encoder) {
 	e.raw(helloMagic)
 	e.uint32(Version)
 	e.uint64(m.MemoryLimit)
+	e.bool(m.NoSockets)
 }
 
 func (m Init) encode(e *encoder) {
@@ -178,19 +184,19 @@ func (m Refused) encode(e *encoder) {
 	e.text(m.Note)
 }
 
-// decode reads the message whose fields are b, and keeps parts of b.
+// decode reads a message from its fields b. The message keeps parts of b.
 func decode(k kind, b []byte) (Message, error) {
 	d := decoder{rest: b}
 	var m Message
 	switch k {
 	case kindHello:
 		if string(d.raw(len(helloMagic))) != helloMagic {
-			return nil, &ProtocolError{Note: "this is no hello"}
+			return nil, &ProtocolError{Note: "Hello without its magic text"}
 		}
 		if v := d.uint32(); !d.short && v != Version {
 			return nil, &VersionError{Theirs: v}
 		}
-		m = Hello{MemoryLimit: d.uint64()}
+		m = Hello{MemoryLimit: d.uint64(), NoSockets: d.bool()}
 	case kindInit:
 		m = Init{CorpID: d.text(), Secret: d.text(), Proxy: d.text(), ProxyPassword: d.text()}
 	case kindChatData:
@@ -210,7 +216,7 @@ func decode(k kind, b []byte) (Message, error) {
 	case kindFailed:
 		code := int32(d.uint32())
 		if code == 0 && !d.short {
-			return nil, &ProtocolError{Note: "a failure with code 0"}
+			return nil, &ProtocolError{Note: "failure with code 0"}
 		}
 		m = Failed{Code: code}
 	case kindRefused:
@@ -219,12 +225,13 @@ func decode(k kind, b []byte) (Message, error) {
 		return nil, &ProtocolError{Note: fmt.Sprintf("unknown kind %d", k)}
 	}
 	if d.short || d.badBool || len(d.rest) > 0 {
-		return nil, &ProtocolError{Note: fmt.Sprintf("the fields of kind %d do not fill its frame", k)}
+		return nil, &ProtocolError{Note: fmt.Sprintf("fields of kind %d do not fill the frame", k)}
 	}
 	return m, nil
 }
 
-// size bounds a message's length on the wire from above without encoding it.
+// size is an upper bound of a message's length on the wire. It does not encode
+// the message.
 func size(m Message) int {
 	const small = headerSize + 64 // header, numbers and lengths
 	switch m := m.(type) {
@@ -244,8 +251,8 @@ func size(m Message) int {
 	return small
 }
 
-// An encoder appends fields. Lengths fit, because [Writer.Write] looks at
-// [size] first.
+// An encoder appends fields. Every length fits into its field, because
+// [Writer.Write] checks [size] first.
 type encoder struct{ buf []byte }
 
 func (e *encoder) raw(s string)    { e.buf = append(e.buf, s...) }
@@ -270,8 +277,8 @@ func (e *encoder) bool(v bool) {
 	e.buf = append(e.buf, b)
 }
 
-// A decoder takes fields off rest. After the first one that is not all there,
-// short is set and every field is zero.
+// A decoder reads fields from rest. If a field is incomplete, short is set, and
+// that field and every later one are zero.
 type decoder struct {
 	rest    []byte
 	short   bool
@@ -304,7 +311,7 @@ func (d *decoder) uint64() uint64 {
 
 func (d *decoder) bytes() []byte {
 	n := d.uint32()
-	if n > math.MaxInt32 { // where int has 32 bits
+	if n > math.MaxInt32 { // int may have 32 bits
 		d.short = true
 		return nil
 	}

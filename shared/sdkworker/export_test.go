@@ -1,6 +1,6 @@
 package sdkworker
 
-// PID is that of the process behind an idle session, 0 if there is none.
+// PID is the id of the process behind an idle session, or 0 without a process.
 func (s *Session) PID() int {
 	s.pool.mu.Lock()
 	defer s.pool.mu.Unlock()
@@ -10,7 +10,7 @@ func (s *Session) PID() int {
 	return 0
 }
 
-// Processes is how many places for processes are taken.
+// Processes is the number of slots in use.
 func (p *Pool) Processes() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,12 +26,13 @@ const (
 	secretText = "Archive-Secret_of-the-tests"
 )
 
-// TestMain plays three parts, told by its only argument, which no test run has
-// but which sdkworker gives to a worker: the tests, a worker that breaks the
-// rules, a parent that is killed.
+// TestMain runs one of three programs. A single argument whose last element
+// begins with "bad worker: " selects a worker that breaks the protocol:
+// sdkworker passes the library's absolute path as the only argument. "doomed parent" selects a parent that a
+// test kills. Any other arguments run the tests.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 {
-		if part, ok := strings.CutPrefix(os.Args[1], "bad worker: "); ok {
+		if part, ok := strings.CutPrefix(filepath.Base(os.Args[1]), "bad worker: "); ok {
 			os.Exit(badWorker(part))
 		}
 	}
@@ -45,7 +47,7 @@ func strict(t testing.TB) string  { return built.Library(t, standin.InitChecksSe
 func leaky(t testing.TB) string   { return built.Library(t, standin.Leaky()) }
 func lacking(t testing.TB) string { return built.Library(t, standin.Without("IsMediaDataFinish")) }
 
-// foreign is for another machine.
+// foreign is a library for another processor.
 func foreign(t testing.TB) string {
 	if runtime.GOARCH == "arm64" {
 		return built.Library(t, standin.ForMachine(elf.EM_X86_64))
@@ -53,8 +55,8 @@ func foreign(t testing.TB) string {
 	return built.Library(t, standin.ForMachine(elf.EM_AARCH64))
 }
 
-// weCom is as much of WeCom as the library needs. What its answers mean is
-// tested with the stand-in.
+// weCom answers the requests of the stand-in library. The tests of the stand-in
+// cover the meaning of the answers.
 type weCom struct {
 	mu     sync.Mutex
 	page   string
@@ -74,7 +76,7 @@ func (w *weCom) setPage(page string) {
 	w.page = page
 }
 
-// authorization is what came with the last request.
+// authorization is the proxy authorization of the last request.
 func (w *weCom) authorization() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +90,7 @@ func (w *weCom) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	switch {
 	case r.URL.Host != "qyapi.weixin.qq.com":
-		http.Error(rw, "not as a proxy is asked", http.StatusBadRequest)
+		http.Error(rw, "request not in the form for a proxy", http.StatusBadRequest)
 	case r.URL.Path == "/cgi-bin/gettoken" && r.URL.Query().Get("corpsecret") != secretText:
 		io.WriteString(rw, `{"errcode":40001,"errmsg":"invalid credential"}`)
 	case r.URL.Path == "/cgi-bin/gettoken":
@@ -112,7 +114,7 @@ func identity() sdkworker.Identity {
 	return sdkworker.Identity{CorpID: corpID, Secret: secret.New(secretText)}
 }
 
-// newPool makes a pool that ends with the test. edit may be nil.
+// newPool makes a pool that is closed at the end of the test. edit may be nil.
 func newPool(t testing.TB, edit func(*sdkworker.Config)) *sdkworker.Pool {
 	t.Helper()
 	cfg := sdkworker.Config{Worker: built.Worker(t), Library: built.Library(t)}
@@ -129,7 +131,7 @@ func newSession(t testing.TB, edit func(*sdkworker.Config)) *sdkworker.Session {
 	return newPool(t, edit).Session(corpID, identity())
 }
 
-// sealed is a key text and a message that holds msg.
+// sealed returns a new key text, and msg as a message sealed with it.
 func sealed(msg string) (keyText []byte, message string) {
 	key := standin.NewKeyText(rand.Reader)
 	var nonce [12]byte
@@ -137,7 +139,7 @@ func sealed(msg string) (keyText []byte, message string) {
 	return []byte(key), standin.Seal(key, []byte(msg), nonce)
 }
 
-// decrypt fails the test if msg does not come back.
+// decrypt seals msg and fails the test unless the worker returns msg.
 func decrypt(t testing.TB, s *sdkworker.Session, msg string) {
 	t.Helper()
 	key, message := sealed(msg)
@@ -146,7 +148,7 @@ func decrypt(t testing.TB, s *sdkworker.Session, msg string) {
 		t.Fatalf("decrypt: %v", err)
 	}
 	if string(got) != msg {
-		t.Fatalf("decrypt: got %d bytes, want the %d that were sealed", len(got), len(msg))
+		t.Fatalf("decrypt: got %d bytes, want the sealed %d bytes", len(got), len(msg))
 	}
 }
 

@@ -1,17 +1,26 @@
-// Package sdkworker is the parent's side of WeCom's library: a [Pool] of worker
-// processes (layers/finance-sdk/worker), each initialised for one identity and
-// serving one corp, and a [Session] that calls the library as one of them.
+// Package sdkworker starts, calls and stops the child process that runs WeCom's
+// library, from the side of its parent. The program of the child is
+// layers/finance-sdk/worker; the frames between the two are shared/sdkproto.
+// The worker of the web console, web/src/worker.ts, is unrelated.
 //
-// Law 7 is kept here. A worker is given an empty environment, so no AWS
-// credential, and no descriptors but its pipes. Every call has a time limit. A
-// worker that died, hung, or answered anything unexpected is never used again:
-// the call ends with [*archive.CrashError] and the next one starts afresh. This
-// stops accidents and a careless library; it is no sandbox, see
-// [HideFromChildren].
+// A [Pool] holds the child processes, called workers. Each worker is
+// initialised for one identity and serves one corp. A [Session] calls the
+// library through the worker of its corp.
 //
-// Nothing runs between calls: no timer, no ping. A parent that is frozen
-// between two calls together with its workers, as Lambda does, goes on as if
-// nothing had been.
+// This package keeps law 7. A worker gets an empty environment, so it has no
+// AWS credential. It gets no descriptor but its pipes, and an empty folder of
+// its own, which is removed with it. Every call has a time limit. A worker that died, hung or sent
+// an unexpected answer is never used again: the call ends with
+// [*archive.CrashError], and the next call starts a new worker.
+//
+// The worker limits itself before it loads the library: layers/finance-sdk/worker
+// says how. The parent hides its own memory, see [HideFromChildren]. A hostile
+// library can still read the files that the function may read. It can still use
+// the network, and so Lambda's Runtime API, unless [Config.NoSockets] is set.
+//
+// The package does nothing between calls: it has no timer and sends no ping.
+// Lambda freezes a parent and its workers between two calls; after the thaw,
+// both continue unchanged.
 package sdkworker
 
 import (
@@ -27,39 +36,47 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// Config says what to start, and its limits. Zero limits mean the defaults.
+// Config names the program and the library, and sets the limits. A limit of
+// zero means its default.
 type Config struct {
 	Worker  string // path of the worker's executable
-	Library string // path of libWeWorkFinanceSdk_C.so, as the worker sees it
+	Library string // path of libWeWorkFinanceSdk_C.so, absolute or relative to the parent
 
-	// Proxy is http://host:port or socks5://host:port for everything that the
-	// library asks of WeCom; empty for none. ProxyPassword is user:password.
-	// Both reach the library as arguments and, for Init, which has none, as its
-	// https_proxy.
+	// Proxy is http://host:port or socks5://host:port. The library sends every
+	// request to WeCom through it; empty means no proxy. ProxyPassword is
+	// user:password. GetChatData and GetMediaData get both as arguments. Init
+	// has no such argument, so the worker also sets https_proxy for the library.
 	Proxy         string
 	ProxyPassword secret.Value
 
-	// Limits of each kind of call, past which the worker is killed. Starting
-	// (20 s) is loading the library. Init (30 s) may ask WeCom for a token.
-	// ChatData (60 s) and MediaChunk (60 s) ask WeCom: the library is told a
-	// fifth of it for each of its requests, of which there may be four (token,
-	// answer, and both again if the token was stale), so that it can answer
-	// 10001 before it is killed. Decrypt (10 s) only computes.
+	// NoSockets takes from the workers the right to make sockets, so only Decrypt
+	// works. It needs a library whose Init succeeds without sockets, see
+	// [WorksOffline].
+	NoSockets bool
+
+	// Each kind of call has a time limit, after which the pool kills the worker.
+	// The start (20 s) loads the library. Init (30 s) may request a token from
+	// WeCom. ChatData (60 s) and MediaChunk (60 s) send up to four requests to
+	// WeCom: token and answer, and both again if the token was stale. The
+	// library gets a fifth of the limit for each request, so that it can return
+	// 10001 before the pool kills it. Decrypt (10 s) only computes.
 	StartTimeout    time.Duration
 	InitTimeout     time.Duration
 	ChatDataTimeout time.Duration
 	DecryptTimeout  time.Duration
 	MediaTimeout    time.Duration
 
-	// MaxRSS is the resident memory in bytes past which a worker is ended after
-	// a call, so that a leak stays small: 256 MiB. It is looked at every 64
-	// calls and after each one that asks WeCom.
+	// MaxRSS bounds a leak: after a call, the session stops a worker whose
+	// resident memory exceeds MaxRSS bytes (256 MiB). The session checks after
+	// every 64th Decrypt and after each call that sends requests to WeCom.
 	MaxRSS int64
-	// MemoryLimit is how many bytes a worker may take beyond what it starts
-	// with; a worker that needs more dies, and nobody else: 512 MiB.
+	// MemoryLimit is how many bytes a worker may allocate beyond its memory at
+	// the start (512 MiB). A worker that needs more dies; its parent and other
+	// workers continue.
 	MemoryLimit int64
-	// MaxProcesses bounds the workers: 4. For one more, the least recently used
-	// idle one is ended; if all are in calls, the call waits.
+	// MaxProcesses is the largest number of workers (4). When another one is
+	// needed, the pool stops the least recently used idle worker. If every
+	// worker is in a call, the new call waits.
 	MaxProcesses int
 
 	Log *slog.Logger // nil for none
@@ -91,48 +108,50 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Identity is whom the library speaks for.
+// Identity is the corp in whose name the library calls WeCom, and its archive
+// secret.
 type Identity struct {
 	CorpID string
 	Secret secret.Value
 }
 
 // ErrClosed is returned by calls after [Pool.Close].
-var ErrClosed = errors.New("sdkworker: the pool is closed")
+var ErrClosed = errors.New("sdkworker: pool closed")
 
 // A Pool keeps worker processes. It is safe for concurrent use.
 type Pool struct {
 	cfg Config
 
-	mu     sync.Mutex
-	slots  map[key]*slot // of every process that runs or is being started
-	turn   uint64        // counts calls, for the order of use
-	idle   chan struct{} // closed, and made anew, when a slot is let go of
-	closed bool
+	mu       sync.Mutex
+	slots    map[slotKey]*slot // one for every process that runs or starts
+	calls    uint64            // number of calls so far, for the order of use
+	released chan struct{}     // closed and replaced whenever a slot is released
+	closed   bool
 }
 
-// key is what a process was made for. Who is served is part of it even where
-// two corps speak with one identity: corps share no process (law 8).
-type key struct{ serves, corpID, fingerprint string }
+// slotKey identifies the process of a slot: the corp that it serves, and the
+// identity that it was initialised for. serves is part of the key because two
+// corps may use one identity, and corps share no process (law 8).
+type slotKey struct{ serves, corpID, fingerprint string }
 
-// A slot is one process's place. busy and used are the pool's, under its lock;
-// proc is its that made it busy.
+// A slot is the place of one process. The pool owns busy and lastCall, under
+// its lock. The call that set busy owns proc.
 type slot struct {
-	busy bool
-	used uint64
-	proc *process // nil until the first call has started it
+	busy     bool
+	lastCall uint64   // Pool.calls at the last use
+	proc     *process // nil until the first call has started the process
 }
 
-// NewPool starts nothing yet.
+// NewPool makes an empty pool. The first call of a session starts a process.
 func NewPool(cfg Config) *Pool {
-	return &Pool{cfg: cfg.withDefaults(), slots: make(map[key]*slot), idle: make(chan struct{})}
+	return &Pool{cfg: cfg.withDefaults(), slots: make(map[slotKey]*slot), released: make(chan struct{})}
 }
 
-// Session calls the library as id, in a process that serves nobody but the
-// corp named by serves (law 8). Nothing is started before the first call. Any
-// number of sessions of one corp and identity share one process.
+// Session calls the library as id, in a process that serves only the corp
+// named by serves (law 8). The first call starts the process. Any number of
+// sessions of one corp and identity share one process.
 func (p *Pool) Session(serves string, id Identity) *Session {
-	return &Session{pool: p, id: id, key: key{serves, id.CorpID, id.Secret.Fingerprint()}}
+	return &Session{pool: p, id: id, key: slotKey{serves, id.CorpID, id.Secret.Fingerprint()}}
 }
 
 var (
@@ -140,19 +159,19 @@ var (
 	_ media.Sources = (*Pool)(nil)
 )
 
-// Source is the session of a corp as itself. Whether a process can be started
-// shows at the first call.
+// Source returns the session of a corp in its own name. A process that cannot
+// be started is reported by the first call.
 func (p *Pool) Source(_ context.Context, corp string, archiveSecret secret.Value) (pull.Source, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
 
-// MediaSource is like Source.
+// MediaSource returns the same session as Source, for files.
 func (p *Pool) MediaSource(_ context.Context, corp string, archiveSecret secret.Value) (media.Source, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
 
-// Close ends the idle processes before it returns. A process in a call ends
-// after it.
+// Close stops the idle processes before it returns. A process in a call is
+// stopped at the end of that call.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -163,7 +182,7 @@ func (p *Pool) Close() {
 			idle = append(idle, s.proc)
 		}
 	}
-	p.wakeWaiting()
+	p.wakeWaitingCalls()
 	p.mu.Unlock()
 	for _, proc := range idle {
 		proc.stop()
@@ -171,9 +190,9 @@ func (p *Pool) Close() {
 }
 
 // acquire waits for the slot of k and makes it busy.
-func (p *Pool) acquire(ctx context.Context, k key) (*slot, error) {
+func (p *Pool) acquire(ctx context.Context, k slotKey) (*slot, error) {
 	for {
-		s, evicted, idle, err := p.tryAcquire(k)
+		s, evicted, released, err := p.tryAcquire(k)
 		if evicted != nil {
 			evicted.stop()
 		}
@@ -181,16 +200,17 @@ func (p *Pool) acquire(ctx context.Context, k key) (*slot, error) {
 			return s, err
 		}
 		select {
-		case <-idle:
+		case <-released:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for a library process: %w", ctx.Err())
 		}
 	}
 }
 
-// tryAcquire returns a busy slot, or a channel that is closed when it is worth
-// trying again. An evicted process is left to the caller to stop.
-func (p *Pool) tryAcquire(k key) (s *slot, evicted *process, idle <-chan struct{}, err error) {
+// tryAcquire returns a busy slot, or a channel that is closed when a slot is
+// released, so that the caller tries again. The caller stops the evicted
+// process, outside the lock.
+func (p *Pool) tryAcquire(k slotKey) (s *slot, evicted *process, released <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -202,23 +222,23 @@ func (p *Pool) tryAcquire(k key) (s *slot, evicted *process, idle <-chan struct{
 	}
 	switch {
 	case s != nil && s.busy, s == nil && len(p.slots) >= p.cfg.MaxProcesses:
-		return nil, evicted, p.idle, nil
+		return nil, evicted, p.released, nil
 	case s == nil:
 		s = new(slot)
 		p.slots[k] = s
 	}
-	p.turn++
-	s.busy, s.used = true, p.turn
+	p.calls++
+	s.busy, s.lastCall = true, p.calls
 	return s, evicted, nil, nil
 }
 
-// evict takes the least recently used idle slot out and returns its process,
-// or nil if all are busy.
+// evict removes the least recently used idle slot and returns its process. It
+// returns nil if every slot is busy.
 func (p *Pool) evict() *process {
-	var oldest key
+	var oldest slotKey
 	var found *slot
 	for k, s := range p.slots {
-		if !s.busy && (found == nil || s.used < found.used) {
+		if !s.busy && (found == nil || s.lastCall < found.lastCall) {
 			oldest, found = k, s
 		}
 	}
@@ -229,23 +249,24 @@ func (p *Pool) evict() *process {
 	return found.proc
 }
 
-// release lets go of a busy slot. One without a process is taken out; so are
-// all after Close.
-func (p *Pool) release(k key, s *slot) {
+// release makes a busy slot idle. A slot without a process is removed. After
+// Close every released slot is removed and its process stopped.
+func (p *Pool) release(k slotKey, s *slot) {
 	p.mu.Lock()
 	closed := p.closed
 	s.busy = false
 	if s.proc == nil || closed {
 		delete(p.slots, k)
 	}
-	p.wakeWaiting()
+	p.wakeWaitingCalls()
 	p.mu.Unlock()
 	if closed && s.proc != nil {
 		s.proc.stop()
 	}
 }
 
-func (p *Pool) wakeWaiting() {
-	close(p.idle)
-	p.idle = make(chan struct{})
+// wakeWaitingCalls needs the lock.
+func (p *Pool) wakeWaitingCalls() {
+	close(p.released)
+	p.released = make(chan struct{})
 }

@@ -18,10 +18,10 @@ func TestCorpsShareNoProcess(t *testing.T) {
 	reset := identity()
 	reset.Secret = secret.New("another secret")
 	sessions := map[string]*sdkworker.Session{
-		"itself":                       p.Session(corpID, identity()),
-		"served with our identity":     p.Session("wwfedcba9876543210", identity()),
-		"served by another's":          p.Session(corpID, other),
-		"the same with a reset secret": p.Session(corpID, reset),
+		"corp with its own identity":     p.Session(corpID, identity()),
+		"other corp, same identity":      p.Session("wwfedcba9876543210", identity()),
+		"same corp, other identity":      p.Session(corpID, other),
+		"same corp after a secret reset": p.Session(corpID, reset),
 	}
 	seen := make(map[int]string)
 	for name, s := range sessions {
@@ -33,12 +33,12 @@ func TestCorpsShareNoProcess(t *testing.T) {
 	}
 	again := p.Session(corpID, identity())
 	decrypt(t, again, "x")
-	if seen[again.PID()] != "itself" {
-		t.Error("another session of the same corp and identity got another process")
+	if seen[again.PID()] != "corp with its own identity" {
+		t.Error("second session of one corp and identity: got another process, want the same")
 	}
 }
 
-func TestTheLeastRecentlyUsedProcessMakesRoom(t *testing.T) {
+func TestPoolStopsTheLeastRecentlyUsedProcess(t *testing.T) {
 	p := newPool(t, func(c *sdkworker.Config) { c.MaxProcesses = 2 })
 	a, b, c := p.Session("wwaaaaaaaa", identity()), p.Session("wwbbbbbbbb", identity()), p.Session("wwcccccccc", identity())
 	decrypt(t, a, "x")
@@ -47,13 +47,13 @@ func TestTheLeastRecentlyUsedProcessMakesRoom(t *testing.T) {
 	pidA, pidB := a.PID(), b.PID()
 	decrypt(t, c, "x")
 	if a.PID() != pidA || b.PID() != 0 || c.PID() == 0 || p.Processes() != 2 {
-		t.Errorf("got processes %d, %d, %d, want a's and c's", a.PID(), b.PID(), c.PID())
+		t.Errorf("processes of a, b, c: got %d, %d, %d, want those of a and c", a.PID(), b.PID(), c.PID())
 	}
 	waitGone(t, pidB)
 	decrypt(t, b, "started again")
 }
 
-func TestCallsWaitForTheirTurn(t *testing.T) {
+func TestCallsWaitWhileAllProcessesAreBusy(t *testing.T) {
 	p := newPool(t, func(c *sdkworker.Config) { c.MaxProcesses = 2 })
 	var wg sync.WaitGroup
 	for _, corp := range []string{"wwaaaaaaaa", "wwbbbbbbbb", "wwcccccccc", "wwaaaaaaaa", "wwaaaaaaaa"} {
@@ -85,21 +85,21 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		_, err := started.Decrypt(busy, key, message)
 		done <- err
 	}()
-	// Whoever comes first gets the place: either way one call hangs and the
-	// other is told of its context.
+	// Either call may get the only slot first. In both orders one call hangs in
+	// the library and one waits, and each ends with its context.
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := p.Session("wwbbbbbbbb", identity()).Decrypt(ctx, key, message)
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waiting: got %v, want context.DeadlineExceeded", err)
+		t.Errorf("call of wwbbbbbbbb: got %v, want context.DeadlineExceeded", err)
 	}
 	release()
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("hanging: got %v, want context.Canceled", err)
+		t.Errorf("call of wwaaaaaaaa: got %v, want context.Canceled", err)
 	}
 }
 
-func TestCloseEndsEveryProcess(t *testing.T) {
+func TestCloseStopsEveryProcess(t *testing.T) {
 	p := newPool(t, nil)
 	a, b := p.Session("wwaaaaaaaa", identity()), p.Session("wwbbbbbbbb", identity())
 	decrypt(t, a, "x")

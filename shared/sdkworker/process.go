@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -18,51 +19,64 @@ import (
 )
 
 const (
-	// goodbye is how long a worker may take to destroy its handle and exit.
-	goodbye = time.Second
-	// dying is how long a worker whose pipe has closed may take to be gone, so
-	// that its exit status can be told.
-	dying = 2 * time.Second
-	// drain bounds the wait for the library's output after the end: a process
-	// that the library may have started could hold it open.
-	drain = time.Second
+	// byeTimeout is how long a worker may take to destroy its handle, and again
+	// how long it may take to exit.
+	byeTimeout = time.Second
+	// exitTimeout is how long to wait for the exit status of a worker whose pipe
+	// has closed.
+	exitTimeout = 2 * time.Second
+	// outputTimeout bounds the wait for the end of the library's output after
+	// the worker's exit: another process could hold the pipe open.
+	outputTimeout = time.Second
+	// noteLength is how many bytes of a worker's own words reach errors and logs.
+	noteLength = 100
 )
 
-// errUndelivered says that the process was gone before it had read the whole
-// request, so that the library has not been called. It comes with the
-// CrashError that it is if the process is a new one.
-var errUndelivered = errors.New("the request did not arrive")
+// wrongAnswerType is the note of a CrashError for a frame that is valid, but
+// answers another kind of request.
+const wrongAnswerType = "answer of the wrong type"
 
-// A process is a worker, initialised. Whoever holds its slot uses it alone.
+// errUndelivered means that the process ended before it had read the whole
+// request, so the library was not called. call wraps it together with a
+// CrashError: a process that has just been started and does not read is a
+// crash.
+var errUndelivered = errors.New("request not delivered")
+
+// A process is an initialised worker. The call that holds its slot uses it
+// alone.
 type process struct {
 	log      *slog.Logger
 	cmd      *exec.Cmd
+	folder   string // the worker's working folder; kill removes it
 	requests *os.File
 	answers  *os.File
 	writer   *sdkproto.Writer
 	reader   *sdkproto.Reader
 	calls    uint32 // also the id of the last request
-	noise    noise
-	gone     chan struct{} // closed when the process has been waited for
+	output   outputCounter
+	exited   chan struct{} // closed once the parent has reaped the process
 }
 
-// noise counts what the library prints. It may hold message text, so it is
-// read, lest the library blocks, and not kept.
-type noise struct{ bytes, lines atomic.Int64 }
+// outputCounter counts what the library prints and discards it, because it may
+// hold message text. It has to read the output: a full pipe would block the
+// library.
+type outputCounter struct{ bytes, lines atomic.Int64 }
 
-func (n *noise) Write(b []byte) (int, error) {
-	n.bytes.Add(int64(len(b)))
-	n.lines.Add(int64(bytes.Count(b, []byte{'\n'})))
+func (c *outputCounter) Write(b []byte) (int, error) {
+	c.bytes.Add(int64(len(b)))
+	c.lines.Add(int64(bytes.Count(b, []byte{'\n'})))
 	return len(b), nil
 }
 
-// start runs a worker and does Init in it. On an error nothing is left.
+// start runs a worker and calls Init in it. After an error no process is left.
 func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 	p, err := spawn(cfg)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := p.exchange(ctx, cfg.StartTimeout, sdkproto.Hello{MemoryLimit: uint64(cfg.MemoryLimit)})
+	answer, err := p.exchange(ctx, cfg.StartTimeout, sdkproto.Hello{
+		MemoryLimit: uint64(cfg.MemoryLimit), NoSockets: cfg.NoSockets,
+	})
 	if err != nil {
 		return nil, p.failedStart(ctx, cfg, err)
 	}
@@ -70,10 +84,10 @@ func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 	case sdkproto.Hello:
 	case sdkproto.Refused:
 		p.kill()
-		return nil, &archive.LibraryError{Why: libraryFault(a.Fault), Note: a.Note}
+		return nil, &archive.LibraryError{Why: libraryFault(a.Fault), Note: printable(a.Note)}
 	default:
 		p.kill()
-		return nil, &archive.LibraryError{Why: archive.LibraryProtocol, Note: cfg.Worker + " answered Hello with something else"}
+		return nil, &archive.LibraryError{Why: archive.LibraryProtocol, Note: cfg.Worker + ": answer to Hello of the wrong type"}
 	}
 	answer, err = p.call(ctx, opInit, cfg.InitTimeout, sdkproto.Init{
 		CorpID: id.CorpID, Secret: id.Secret.Reveal(),
@@ -90,7 +104,7 @@ func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 		return nil, &archive.SDKError{Op: opInit, Code: int(a.Code)}
 	}
 	p.kill()
-	return nil, &archive.CrashError{Op: opInit, How: archive.Nonsense, Note: "an answer to another question"}
+	return nil, &archive.CrashError{Op: opInit, How: archive.Nonsense, Note: wrongAnswerType}
 }
 
 func libraryFault(f sdkproto.Fault) archive.LibraryFault {
@@ -107,39 +121,79 @@ func libraryFault(f sdkproto.Fault) archive.LibraryFault {
 	return archive.LibraryLoad
 }
 
-// spawn starts the executable with its two pipes.
-func spawn(cfg *Config) (*process, error) {
-	theirRequests, requests, err := os.Pipe()
+// refusalNote is the note of a CrashError for a worker that refused a request.
+// The library shares the worker's process and can write the answer itself. So
+// the fault is one of a list, and the note is short and printable. Neither can
+// carry message text of any length, or a forged line, into a log.
+func refusalNote(r sdkproto.Refused) string {
+	switch r.Fault {
+	case sdkproto.FaultMissing, sdkproto.FaultMachine, sdkproto.FaultSymbol, sdkproto.FaultLoad, sdkproto.FaultLibrary, sdkproto.FaultProtocol:
+		return string(r.Fault) + ": " + printable(r.Note)
+	}
+	return "unknown fault: " + printable(r.Note)
+}
+
+// printable returns at most noteLength bytes of s. A question mark replaces
+// each byte that is not a printable character of ASCII.
+func printable(s string) string {
+	b := []byte(s[:min(len(s), noteLength)])
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// spawn starts the worker's program with its two pipes, in an empty folder of
+// its own. It sends no frame.
+func spawn(cfg *Config) (p *process, err error) {
+	folder, err := os.MkdirTemp("", "finance-sdk-")
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the library process: %w", err)
+	}
+	// After a crash from here on the folder stays. Lambda removes it together
+	// with the environment.
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(folder)
+		}
+	}()
+	childRequests, requests, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make a pipe for the library process: %w", err)
 	}
-	defer theirRequests.Close()
-	answers, theirAnswers, err := os.Pipe()
+	defer childRequests.Close()
+	answers, childAnswers, err := os.Pipe()
 	if err != nil {
 		requests.Close()
 		return nil, fmt.Errorf("make a pipe for the library process: %w", err)
 	}
-	defer theirAnswers.Close()
-	p := &process{
+	defer childAnswers.Close()
+	p = &process{
 		log:      cfg.Log,
+		folder:   folder,
 		requests: requests,
 		answers:  answers,
 		writer:   sdkproto.NewWriter(requests),
 		reader:   sdkproto.NewReader(answers),
-		gone:     make(chan struct{}),
+		exited:   make(chan struct{}),
 	}
-	// No CommandContext: the process outlives the call that starts it. kill is
-	// what a context would do.
-	p.cmd = exec.Command(cfg.Worker, cfg.Library)
-	p.cmd.Env = []string{} // not nil, which would inherit the credentials
-	p.cmd.Stdout = &p.noise
-	p.cmd.Stderr = &p.noise
-	p.cmd.ExtraFiles = []*os.File{theirRequests, theirAnswers} // 3 and 4
-	p.cmd.WaitDelay = drain
-	// If the parent is killed the worker dies with it, even in the middle of a
-	// call. The kernel sends the signal when the thread ends that started the
-	// worker; Go ends threads only with goroutines that are locked to them. It
-	// stays in the parent's process group, which is stopped and killed as one.
+	// The process outlives the call that starts it, so CommandContext would end
+	// it too early. kill replaces the context.
+	p.cmd = exec.Command(cfg.Worker, absolute(cfg.Library))
+	p.cmd.Path = absolute(p.cmd.Path)
+	p.cmd.Dir = folder
+	p.cmd.Env = []string{} // nil would pass on the parent's credentials
+	p.cmd.Stdout = &p.output
+	p.cmd.Stderr = &p.output
+	p.cmd.ExtraFiles = []*os.File{childRequests, childAnswers} // descriptors 3 and 4
+	p.cmd.WaitDelay = outputTimeout
+	// If the parent is killed, the kernel kills the worker too, even in the
+	// middle of a call. The kernel sends the signal when the thread ends that
+	// started the worker; Go ends a thread only with a goroutine that is locked
+	// to it. The worker stays in the parent's process group, because Lambda
+	// stops and kills the group as a whole.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		requests.Close()
@@ -147,50 +201,64 @@ func spawn(cfg *Config) (*process, error) {
 		return nil, &archive.LibraryError{Why: archive.LibraryWorker, Note: err.Error()}
 	}
 	go func() {
-		// Its error is the state, or that output was left open: neither
-		// changes anything.
+		// The error repeats the exit status, or says that the output stayed
+		// open. The pool acts on neither.
 		_ = p.cmd.Wait()
-		close(p.gone)
+		close(p.exited)
 	}()
 	return p, nil
 }
 
-// await waits for the end of the process, and reports whether it came.
-func (p *process) await(limit time.Duration) bool {
+// absolute makes a path independent of the working folder, which differs between
+// the worker and its parent. Without a known working folder the path stays as it
+// is, and the start fails.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// awaitExit waits for the exit of the process, and reports whether it came
+// within limit.
+func (p *process) awaitExit(limit time.Duration) bool {
 	t := time.NewTimer(limit)
 	defer t.Stop()
 	select {
-	case <-p.gone:
+	case <-p.exited:
 		return true
 	case <-t.C:
 		return false
 	}
 }
 
-// kill ends the process, if it has not ended, and frees what it held. Only
-// what the kernel cannot kill (blocked in a device) is left behind.
+// kill ends the process, closes its pipes and removes its folder. Only a process
+// that the kernel cannot kill, because a device blocks it, may outlive kill.
 func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // an error says that it is gone
-	p.await(dying + drain)
+	_ = p.cmd.Process.Kill() // an error means that the process has ended already
+	p.awaitExit(exitTimeout + outputTimeout)
 	p.requests.Close()
 	p.answers.Close()
+	if err := os.RemoveAll(p.folder); err != nil {
+		p.log.Warn("folder of a library process not removed", slog.String("folder", p.folder))
+	}
 	p.log.Debug("library process ended",
 		slog.Int("calls", int(p.calls)),
-		slog.Int64("printed_bytes", p.noise.bytes.Load()), slog.Int64("printed_lines", p.noise.lines.Load()))
+		slog.Int64("printed_bytes", p.output.bytes.Load()), slog.Int64("printed_lines", p.output.lines.Load()))
 }
 
-// stop lets the process say goodbye, so that it can destroy its handle, and
-// makes sure that it is gone.
+// stop sends Bye, so that the worker can destroy its handle, and then kills
+// the process if it still runs.
 func (p *process) stop() {
-	if p.setDeadline(time.Now().Add(goodbye)) == nil {
-		if _, err := p.ask(sdkproto.Bye{}); err == nil {
-			p.await(goodbye)
+	if p.setDeadline(time.Now().Add(byeTimeout)) == nil {
+		if _, err := p.roundTrip(sdkproto.Bye{}); err == nil {
+			p.awaitExit(byeTimeout)
 		}
 	}
 	p.kill()
 }
 
-// rss is the resident memory, in bytes.
+// rss is the resident memory of the process, in bytes.
 func (p *process) rss() (int64, error) {
 	statm, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/statm")
 	if err != nil {
@@ -203,8 +271,8 @@ func (p *process) rss() (int64, error) {
 	return resident * int64(os.Getpagesize()), nil
 }
 
-// call sends a request and returns the answer. After an error the process is
-// gone.
+// call sends a request and returns the answer. After an error the process has
+// ended.
 func (p *process) call(ctx context.Context, op string, limit time.Duration, m sdkproto.Message) (sdkproto.Message, error) {
 	answer, err := p.exchange(ctx, limit, m)
 	if err != nil {
@@ -212,13 +280,14 @@ func (p *process) call(ctx context.Context, op string, limit time.Duration, m sd
 	}
 	if r, ok := answer.(sdkproto.Refused); ok {
 		p.kill()
-		return nil, &archive.CrashError{Op: op, How: archive.Nonsense, Note: fmt.Sprintf("%s: %s", r.Fault, r.Note)}
+		return nil, &archive.CrashError{Op: op, How: archive.Nonsense, Note: refusalNote(r)}
 	}
 	return answer, nil
 }
 
-// exchange is one request and its answer, bounded by limit and ctx. Its error
-// is the pipes' or the protocol's, and leaves the process as it is.
+// exchange sends one request and reads its answer, bounded by limit and ctx.
+// Its error comes from the pipes or the protocol. After an error the process
+// may still run; the caller ends it.
 func (p *process) exchange(ctx context.Context, limit time.Duration, m sdkproto.Message) (sdkproto.Message, error) {
 	if err := p.setDeadline(time.Now().Add(limit)); err != nil {
 		return nil, err
@@ -226,11 +295,11 @@ func (p *process) exchange(ctx context.Context, limit time.Duration, m sdkproto.
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
-		_ = p.setDeadline(time.Unix(1, 0)) // an error says that the pipes are closed
+		_ = p.setDeadline(time.Unix(1, 0)) // an error means that the pipes are closed
 	})
-	answer, err := p.ask(m)
+	answer, err := p.roundTrip(m)
 	if !stop() {
-		<-interrupted // so that it cannot reach into the next call
+		<-interrupted // otherwise the old deadline could hit the next call
 	}
 	return answer, err
 }
@@ -239,19 +308,20 @@ func (p *process) setDeadline(t time.Time) error {
 	return errors.Join(p.requests.SetWriteDeadline(t), p.answers.SetReadDeadline(t))
 }
 
-func (p *process) ask(m sdkproto.Message) (sdkproto.Message, error) {
+func (p *process) roundTrip(m sdkproto.Message) (sdkproto.Message, error) {
 	p.calls++
 	if err := p.writer.Write(p.calls, m); err != nil {
 		return nil, err
 	}
 	id, answer, err := p.reader.Read()
 	if err == nil && id != p.calls {
-		err = &sdkproto.ProtocolError{Note: "an answer to another request"}
+		err = &sdkproto.ProtocolError{Note: "answer with the id of another request"}
 	}
 	return answer, err
 }
 
-// failedStart ends a process that did not answer Hello with Hello.
+// failedStart ends a process whose exchange of Hello failed, and returns the
+// error of the start.
 func (p *process) failedStart(ctx context.Context, cfg *Config, err error) error {
 	how, note := p.diagnose(cfg.StartTimeout, err)
 	p.kill()
@@ -262,12 +332,12 @@ func (p *process) failedStart(ctx context.Context, cfg *Config, err error) error
 	case how == archive.Nonsense:
 		return &archive.LibraryError{Why: archive.LibraryProtocol, Note: cfg.Worker + ": " + note}
 	case how == archive.Crashed && p.cmd.ProcessState.Exited():
-		return &archive.LibraryError{Why: archive.LibraryWorker, Note: cfg.Worker + " did not say Hello: " + note}
+		return &archive.LibraryError{Why: archive.LibraryWorker, Note: cfg.Worker + ": no Hello: " + note}
 	}
 	return &archive.CrashError{Op: opStart, How: how, Note: note}
 }
 
-// failed ends the process and says how the call failed.
+// failed ends the process and returns the error of the call.
 func (p *process) failed(ctx context.Context, op string, limit time.Duration, err error) error {
 	how, note := p.diagnose(limit, err)
 	p.kill()
@@ -281,7 +351,8 @@ func (p *process) failed(ctx context.Context, op string, limit time.Duration, er
 	return crash
 }
 
-// diagnose tells from a failed exchange what became of the process.
+// diagnose classifies a failed exchange: the process hung, crashed or broke the
+// protocol. It waits for the exit status where a pipe has closed.
 func (p *process) diagnose(limit time.Duration, err error) (archive.CrashKind, string) {
 	var protocol *sdkproto.ProtocolError
 	var version *sdkproto.VersionError
@@ -290,8 +361,8 @@ func (p *process) diagnose(limit time.Duration, err error) (archive.CrashKind, s
 		return archive.Hung, fmt.Sprintf("no answer within %v", limit)
 	case errors.As(err, &protocol), errors.As(err, &version), errors.Is(err, sdkproto.ErrTooLarge):
 		return archive.Nonsense, err.Error()
-	case p.await(dying): // the pipe is closed: so the process should be ending
+	case p.awaitExit(exitTimeout): // a closed pipe means that the process is ending
 		return archive.Crashed, p.cmd.ProcessState.String()
 	}
-	return archive.Nonsense, "closed its pipes and went on"
+	return archive.Nonsense, "pipes closed by a process that still runs"
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// deafListener accepts connections, as the kernel does for it, and never
-// reads.
+// deafListener returns the address of a listener that never reads. The kernel
+// accepts the connections.
 func deafListener(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -34,10 +34,10 @@ func deafListener(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// waitGone waits until a worker of this process has ended and been waited for.
+// waitGone waits until a worker of this process has exited and been reaped.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	waitFor(t, fmt.Sprintf("the end of process %d", pid), func() bool {
+	waitFor(t, fmt.Sprintf("end of process %d", pid), func() bool {
 		return syscall.Kill(pid, 0) == syscall.ESRCH
 	})
 }
@@ -46,7 +46,7 @@ func waitFor(t *testing.T, what string, reached func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("no sign of %s", what)
+			t.Fatalf("timeout: got no %s", what)
 		}
 	}
 }
@@ -64,7 +64,7 @@ func residentMemory(t *testing.T, pid int) int64 {
 	return resident * int64(os.Getpagesize())
 }
 
-func TestAnUnusableLibraryIsNamed(t *testing.T) {
+func TestUnusableLibraryOrWorkerReturnsItsFault(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text.so")
 	if err := os.WriteFile(text, []byte("no library"), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,16 +79,16 @@ func TestAnUnusableLibraryIsNamed(t *testing.T) {
 		note                  string
 	}{
 		{"no library", built.Worker(t), "/nowhere/lib.so", archive.LibraryMissing, "/nowhere/lib.so"},
-		{"another machine's", built.Worker(t), foreign(t), archive.LibraryMachine, "is for EM_"},
-		{"no shared object", built.Worker(t), text, archive.LibraryMachine, "no shared object"},
-		{"a program", built.Worker(t), built.Worker(t), archive.LibraryMachine, "shared object"},
-		{"a function is missing", built.Worker(t), lacking(t), archive.LibrarySymbol, "lacks IsMediaDataFinish"},
+		{"library for another processor", built.Worker(t), foreign(t), archive.LibraryMachine, "is for EM_"},
+		{"text file as library", built.Worker(t), text, archive.LibraryMachine, "no shared object"},
+		{"program as library", built.Worker(t), built.Worker(t), archive.LibraryMachine, "shared object"},
+		{"library without one function", built.Worker(t), lacking(t), archive.LibrarySymbol, "lacks IsMediaDataFinish"},
 		{"no worker", "/nowhere/worker", built.Library(t), archive.LibraryWorker, "/nowhere/worker"},
-		{"the worker is no program", text, built.Library(t), archive.LibraryWorker, "text.so"},
-		{"another program as worker", "/bin/false", built.Library(t), archive.LibraryWorker, "exit status 1"},
-		{"a worker of another version", self, "bad worker: version", archive.LibraryProtocol, "version 2"},
-		{"a worker that says no hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
-		{"a worker that talks nonsense", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
+		{"text file as worker", text, built.Library(t), archive.LibraryWorker, "text.so"},
+		{"other program as worker", "/bin/false", built.Library(t), archive.LibraryWorker, "exit status 1"},
+		{"worker of another version", self, "bad worker: version", archive.LibraryProtocol, fmt.Sprint("version ", sdkproto.Version+1)},
+		{"worker without Hello", self, "bad worker: no hello", archive.LibraryProtocol, ""},
+		{"worker that sends no frame", self, "bad worker: nonsense", archive.LibraryProtocol, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestAnUnusableLibraryIsNamed(t *testing.T) {
 			_, err := p.Session(corpID, identity()).ChatData(t.Context(), 0, 10)
 			var library *archive.LibraryError
 			if !errors.As(err, &library) || library.Why != tt.why || !strings.Contains(library.Note, tt.note) {
-				t.Errorf("got %v, want a LibraryError: %s that tells %q", err, tt.why, tt.note)
+				t.Errorf("got %v, want a LibraryError: %s with the note %q", err, tt.why, tt.note)
 			}
 			if n := p.Processes(); n != 0 {
 				t.Errorf("processes: got %d, want none", n)
@@ -105,7 +105,7 @@ func TestAnUnusableLibraryIsNamed(t *testing.T) {
 	}
 }
 
-func TestBrokenAnswersAreNonsense(t *testing.T) {
+func TestBrokenAnswersEndTheProcess(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
@@ -121,7 +121,7 @@ func TestBrokenAnswersAreNonsense(t *testing.T) {
 	} {
 		t.Run(part, func(t *testing.T) {
 			s := newSession(t, func(c *sdkworker.Config) { c.Worker, c.Library = self, "bad worker: "+part })
-			for range 2 { // a fresh process each time
+			for range 2 { // each call starts a new process
 				_, err := s.ChatData(t.Context(), 0, 10)
 				wantCrash(t, err, "GetChatData", how)
 				if s.PID() != 0 {
@@ -132,8 +132,8 @@ func TestBrokenAnswersAreNonsense(t *testing.T) {
 	}
 }
 
-// badWorker answers Hello and Init well, except where the part is about them,
-// and GetChatData in the way that the part names.
+// badWorker breaks the protocol in the way that part names: in its answer to
+// Hello, or in its answer to GetChatData. Its other answers are valid.
 func badWorker(part string) int {
 	in, out := os.NewFile(3, "requests"), os.NewFile(4, "answers")
 	r, w := sdkproto.NewReader(in), sdkproto.NewWriter(out)
@@ -152,10 +152,13 @@ func badWorker(part string) int {
 			hello := frame(id, sdkproto.Hello{})
 			switch part {
 			case "version":
-				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = 2
+				hello[bytes.Index(hello, []byte("sdk"))+len("sdk")+3] = sdkproto.Version + 1
 				_, _ = out.Write(hello)
 			case "no hello":
 				_ = w.Write(id, sdkproto.Done{})
+			case "hostile Hello":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged", Note: string(hostileRefusal)})
+				return 1
 			case "nonsense":
 				fmt.Fprintln(out, "HTTP/1.1 400 Bad Request")
 			default:
@@ -174,6 +177,9 @@ func badWorker(part string) int {
 			case "refuses":
 				_ = w.Write(id, sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "x"})
 				return 1
+			case "hostile refusal":
+				_ = w.Write(id, sdkproto.Refused{Fault: "forged\n", Note: string(hostileRefusal)})
+				return 1
 			case "closes":
 				out.Close()
 			case "half an answer":
@@ -184,7 +190,7 @@ func badWorker(part string) int {
 	}
 }
 
-func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
+func TestArgumentsAndEnvironmentHoldNoSecret(t *testing.T) {
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
 		t.Setenv(name, "credential-of-the-function")
 	}
@@ -213,9 +219,9 @@ func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Contains(status, []byte("Max core file size        0                    0")) {
-		t.Error("the child may write a core file")
+		t.Error("core files: got permitted, want a limit of 0")
 	}
-	// Its descriptors: pipes and what Go's runtime opens; nothing of ours.
+	// The worker's descriptors are its pipes and those of Go's runtime.
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		t.Fatal(err)
@@ -231,15 +237,17 @@ func TestNothingSecretIsInTheChildsArgumentsOrEnvironment(t *testing.T) {
 	}
 }
 
-// TestTheChildDiesWithItsParent kills a parent while its worker hangs inside
-// the library, where it cannot see that its requests have ended.
-func TestTheChildDiesWithItsParent(t *testing.T) {
+// The test kills a parent while its worker hangs inside the library. A hanging
+// worker does not read, so it cannot notice the end of its requests.
+func TestWorkerDiesWithItsParent(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.Worker(t), built.Library(t))
 	parent.WaitDelay = 5 * time.Second
+	// A killed parent leaves the worker's folder behind.
+	parent.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -255,8 +263,8 @@ func TestTheChildDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	// Whoever inherits the orphan may be slow to wait for it.
-	waitFor(t, "the worker's end", func() bool {
+	// A zombie has ended too: the process that inherits it may reap it late.
+	waitFor(t, "end of the worker", func() bool {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
@@ -274,7 +282,7 @@ func doomedParent(worker, library string) int {
 	return 0
 }
 
-func TestHideFromChildren(t *testing.T) {
+func TestHideFromChildrenMakesTheProcessNonDumpable(t *testing.T) {
 	dumpable := func() uintptr {
 		v, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
 		if errno != 0 {
@@ -290,5 +298,5 @@ func TestHideFromChildren(t *testing.T) {
 	if got := dumpable(); got != 0 {
 		t.Errorf("dumpable: got %d, want 0", got)
 	}
-	decrypt(t, newSession(t, nil), "workers start all the same")
+	decrypt(t, newSession(t, nil), "a non-dumpable parent can start workers")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
 
-// The library's own names of its functions, for errors, and one for what
-// comes before any of them.
+// Errors name the library's function by the library's own name. opStart stands
+// for the time before the first function.
 const (
 	opStart    = "start"
 	opInit     = "Init"
@@ -24,24 +24,27 @@ const (
 	opMedia    = "GetMediaData"
 )
 
-// rssEvery is after how many calls a worker's memory is looked at.
+// rssEvery is the number of Decrypt calls between two checks of a worker's
+// memory.
 const rssEvery = 64
 
 // A Session calls the library for one corp. It is not safe for concurrent
 // use; sessions that share a process take turns.
 //
-// Errors of its methods: [*archive.SDKError] for a return code, the library
-// goes on; [*archive.CrashError], the process is gone; [*archive.LibraryError],
-// nothing can be started; [ErrClosed]; or the context's, after which the
-// process is gone too if it was in the call.
+// A method returns one of these errors:
+//   - [*archive.SDKError]: the library returned a code; the process continues.
+//   - [*archive.CrashError]: the process crashed, hung or broke the protocol,
+//     and has ended.
+//   - [*archive.LibraryError]: no process can be started.
+//   - [ErrClosed].
+//   - the context's error; if the call was in the process, that has ended too.
 //
-// The Op of an SDKError or CrashError is not always the method's own function:
-// the call that starts a process may fail with that of Init, or in "start",
-// before any function. Such an error says nothing about the method's
-// arguments.
+// The Op of an SDKError or CrashError may be Init or "start" instead of the
+// method's own function, because any call may have to start the process. Such
+// an error says nothing about the method's arguments.
 type Session struct {
 	pool *Pool
-	key  key
+	key  slotKey
 	id   Identity
 }
 
@@ -51,8 +54,8 @@ var (
 	_ media.Source     = (*Session)(nil)
 )
 
-// ChatData implements [pull.Source]. A limit that GetChatData cannot be
-// passed is 10000, as the library answers a wrong one.
+// ChatData implements [pull.Source]. A limit outside of C's int returns code
+// 10000, as the library returns for a wrong limit.
 func (s *Session) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
 	if limit < 0 || limit > math.MaxInt32 {
 		return nil, &archive.SDKError{Op: opChatData, Code: 10000}
@@ -80,12 +83,13 @@ func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (medi
 		})
 }
 
-// networkTimeout is what the library is told, see [Config].
+// networkTimeout is the library's limit for one request, see [Config].
 func networkTimeout(call time.Duration) uint32 {
 	return uint32(max(1, call/5/time.Second))
 }
 
-// callFor calls the library and makes the answer, which has to be an A, a V.
+// callFor calls the library and converts the answer from A to V. An answer of
+// another type ends the process.
 func callFor[A sdkproto.Message, V any](
 	ctx context.Context, s *Session, op string, limit time.Duration, request sdkproto.Message, value func(A) V,
 ) (none V, err error) {
@@ -101,7 +105,7 @@ func callFor[A sdkproto.Message, V any](
 	if err != nil {
 		return none, err
 	}
-	s.look(ctx, slot, op)
+	s.endIfTooLarge(ctx, slot, op)
 	switch a := answer.(type) {
 	case A:
 		return value(a), nil
@@ -112,10 +116,10 @@ func callFor[A sdkproto.Message, V any](
 		slot.proc.kill()
 		slot.proc = nil
 	}
-	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: "an answer to another question"}
+	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: wrongAnswerType}
 }
 
-// callSlot calls the slot's process, which it starts if need be.
+// callSlot calls the slot's process, and starts one if the slot has none.
 func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit time.Duration, request sdkproto.Message) (answer sdkproto.Message, err error) {
 	if slot.proc != nil {
 		answer, err = slot.proc.call(ctx, op, limit, request)
@@ -126,7 +130,7 @@ func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit tim
 		if !errors.Is(err, errUndelivered) {
 			return nil, err
 		}
-		// It died while nothing was asked of it. That is nobody's crash.
+		// The process died between two calls, so no call caused the crash.
 	}
 	if slot.proc, err = start(ctx, &s.pool.cfg, s.id); err != nil {
 		return nil, err
@@ -138,15 +142,15 @@ func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit tim
 	return answer, nil
 }
 
-// look ends a process that has grown too large. The answer it has given is
-// good.
-func (s *Session) look(ctx context.Context, slot *slot, op string) {
+// endIfTooLarge stops a process that has grown too large. The process has
+// answered already, and the answer counts.
+func (s *Session) endIfTooLarge(ctx context.Context, slot *slot, op string) {
 	if op == opDecrypt && slot.proc.calls%rssEvery != 0 {
 		return
 	}
 	rss, err := slot.proc.rss()
 	if err != nil || rss <= s.pool.cfg.MaxRSS {
-		return // err: it has just ended, which the next call finds
+		return // an error means that the process has just ended; the next call notices
 	}
 	s.pool.cfg.Log.InfoContext(ctx, "library process replaced", slog.Int64("rss", rss), slog.Int("calls", int(slot.proc.calls)))
 	slot.proc.stop()

@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-func TestEveryCallPassesThroughTheChild(t *testing.T) {
+func TestEveryCallPassesThroughTheWorker(t *testing.T) {
 	w, url := startWeCom(t)
 	w.setPage(`{"errcode":0,"errmsg":"ok","chatdata":[],"asked":"$BODY"}`)
 	s := newSession(t, func(c *sdkworker.Config) { c.Proxy = url })
@@ -37,7 +37,7 @@ func TestEveryCallPassesThroughTheChild(t *testing.T) {
 	}
 }
 
-func TestMessagesComeBackByteForByte(t *testing.T) {
+func TestDecryptReturnsEveryByte(t *testing.T) {
 	s := newSession(t, nil)
 	for name, msg := range map[string]string{
 		"empty":         "",
@@ -53,7 +53,7 @@ func TestMessagesComeBackByteForByte(t *testing.T) {
 	}
 }
 
-func TestReturnCodesLeaveTheProcessAlone(t *testing.T) {
+func TestReturnCodesKeepTheProcess(t *testing.T) {
 	_, url := startWeCom(t)
 	s := newSession(t, func(c *sdkworker.Config) { c.Proxy = url })
 	decrypt(t, s, "x")
@@ -71,9 +71,9 @@ func TestReturnCodesLeaveTheProcessAlone(t *testing.T) {
 		"message with a NUL":      {key, message + "\x00", 10006},
 		"message cut short":       {key, message[:20], 10006},
 		"no message":              {key, "", 10006},
-		"a code that was sealed":  {otherKey, coded, 10003},
-		"key text with one more":  {append(bytes.Clone(key), 'A'), message, 10008},
-		"message that is no text": {key, "\xff\xff", 10006},
+		"marker with a code":      {otherKey, coded, 10003},
+		"key text one too long":   {append(bytes.Clone(key), 'A'), message, 10008},
+		"message of invalid text": {key, "\xff\xff", 10006},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.Decrypt(t.Context(), tt.key, tt.message)
@@ -87,11 +87,11 @@ func TestReturnCodesLeaveTheProcessAlone(t *testing.T) {
 	_, err := s.MediaChunk(t.Context(), "", "")
 	wantCode(t, err, "GetMediaData", 10000)
 	if got := s.PID(); got != pid {
-		t.Errorf("process: got another one, want %d still", pid)
+		t.Errorf("process: got %d, want %d unchanged", got, pid)
 	}
 }
 
-func TestOneBadMessageCostsOneProcess(t *testing.T) {
+func TestOneBadMessageEndsOneProcess(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		marker string
@@ -115,34 +115,35 @@ func TestOneBadMessageCostsOneProcess(t *testing.T) {
 			_, err := s.Decrypt(t.Context(), key, message)
 			wantCrash(t, err, "DecryptData", tt.how)
 			if !strings.Contains(err.Error(), tt.note) {
-				t.Errorf("error: got %v, want it to say %q", err, tt.note)
+				t.Errorf("error: got %v, want %q in it", err, tt.note)
 			}
 			if s.PID() != 0 || syscall.Kill(pid, 0) != syscall.ESRCH {
-				t.Errorf("process %d is still there", pid)
+				t.Errorf("process %d: got a running process, want its end", pid)
 			}
 			decrypt(t, s, "after")
 			if s.PID() == pid {
-				t.Error("the process was used again")
+				t.Errorf("process after the crash: got %d again, want a new one", pid)
 			}
 		})
 	}
 }
 
-func TestExhaustedMemoryKillsOnlyTheChild(t *testing.T) {
+func TestExhaustedMemoryKillsOnlyTheWorker(t *testing.T) {
 	const limit = 48 << 20
 	s := newSession(t, func(c *sdkworker.Config) { c.MemoryLimit = limit })
-	decrypt(t, s, strings.Repeat("m", 3<<20)) // what it needs fits in the limit
+	decrypt(t, s, strings.Repeat("m", 3<<20)) // a large message fits in the limit
 	key, message := sealed("##standin:oom##")
 	_, err := s.Decrypt(t.Context(), key, message)
 	wantCrash(t, err, "DecryptData", archive.Crashed)
-	// The stand-in aborts where malloc fails; the kernel would have killed.
+	// The stand-in aborts when malloc fails. A kill by the kernel would be
+	// another signal.
 	if !strings.Contains(err.Error(), "signal: aborted") {
-		t.Errorf("error: got %v, want an abort because malloc failed", err)
+		t.Errorf("error: got %v, want an abort after malloc failed", err)
 	}
 	decrypt(t, s, "after")
 }
 
-func TestAPageMayCrashTheLibraryToo(t *testing.T) {
+func TestBadPageEndsOneProcess(t *testing.T) {
 	t.Parallel()
 	for marker, how := range map[string]archive.CrashKind{"crash": archive.Crashed, "hang": archive.Hung} {
 		t.Run(marker, func(t *testing.T) {
@@ -159,20 +160,19 @@ func TestAPageMayCrashTheLibraryToo(t *testing.T) {
 	}
 }
 
-func TestASlowWeComIsANetworkError(t *testing.T) {
+func TestMissingAnswerOfWeComIsANetworkError(t *testing.T) {
 	t.Parallel()
-	// A listener that nobody accepts from: connected, and no answer.
 	addr := deafListener(t)
 	s := newSession(t, func(c *sdkworker.Config) { c.Proxy, c.ChatDataTimeout = "http://"+addr, 8*time.Second })
 	_, err := s.ChatData(t.Context(), 0, 10)
 	wantCode(t, err, "GetChatData", 10001)
 }
 
-func TestInitFailsInBothModes(t *testing.T) {
+func TestInitFailures(t *testing.T) {
 	_, url := startWeCom(t)
 	refused := sdkworker.Identity{CorpID: corpID, Secret: secret.New("wrong")}
 
-	t.Run("asked at Init, refused", func(t *testing.T) {
+	t.Run("secret refused at Init", func(t *testing.T) {
 		p := newPool(t, func(c *sdkworker.Config) { c.Proxy, c.Library = url, strict(t) })
 		s := p.Session(corpID, refused)
 		for range 2 {
@@ -185,21 +185,21 @@ func TestInitFailsInBothModes(t *testing.T) {
 		if n := p.Processes(); n != 0 {
 			t.Errorf("processes: got %d, want none", n)
 		}
-		decrypt(t, p.Session(corpID, identity()), "with the right secret")
+		decrypt(t, p.Session(corpID, identity()), "the right secret works")
 	})
-	t.Run("asked at Init, out of reach", func(t *testing.T) {
+	t.Run("WeCom unreachable at Init", func(t *testing.T) {
 		s := newSession(t, func(c *sdkworker.Config) { c.Proxy, c.Library = "http://127.0.0.1:1", strict(t) })
 		_, err := s.ChatData(t.Context(), 0, 10)
 		wantCode(t, err, "Init", 10001)
 	})
-	t.Run("asked later", func(t *testing.T) {
+	t.Run("secret refused at the first call", func(t *testing.T) {
 		s := newPool(t, func(c *sdkworker.Config) { c.Proxy = url }).Session(corpID, refused)
 		page, err := s.ChatData(t.Context(), 0, 10)
 		want := `{"errcode":40001,"errmsg":"invalid credential","chatdata":[]}`
 		if err != nil || string(page) != want {
 			t.Errorf("page: got %s and %v, want %s", page, err, want)
 		}
-		decrypt(t, s, "decrypting needs no right secret here")
+		decrypt(t, s, "DecryptData works with a refused secret")
 	})
 	t.Run("no secret", func(t *testing.T) {
 		s := newPool(t, nil).Session(corpID, sdkworker.Identity{CorpID: corpID})
@@ -208,7 +208,7 @@ func TestInitFailsInBothModes(t *testing.T) {
 	})
 }
 
-func TestTheProxyReachesInitWithItsPassword(t *testing.T) {
+func TestLibraryGetsTheProxyAndItsPassword(t *testing.T) {
 	w, url := startWeCom(t)
 	s := newSession(t, func(c *sdkworker.Config) {
 		c.Library, c.Proxy, c.ProxyPassword = strict(t), url, secret.New("user:p@ss/wörd:2")
@@ -226,7 +226,7 @@ func TestTheProxyReachesInitWithItsPassword(t *testing.T) {
 	}
 }
 
-func TestCancelledCallsEndAtOnce(t *testing.T) {
+func TestCancelEndsTheCallAndTheProcess(t *testing.T) {
 	s := newSession(t, func(c *sdkworker.Config) { c.DecryptTimeout = time.Hour })
 	decrypt(t, s, "x")
 	pid := s.PID()
@@ -238,15 +238,15 @@ func TestCancelledCallsEndAtOnce(t *testing.T) {
 		t.Errorf("in flight: got %v, want context.Canceled", err)
 	}
 	if syscall.Kill(pid, 0) != syscall.ESRCH {
-		t.Errorf("process %d is still there", pid)
+		t.Errorf("process %d: got a running process, want its end", pid)
 	}
 	if _, err := s.Decrypt(ctx, key, message); !errors.Is(err, context.Canceled) || s.PID() != 0 {
-		t.Errorf("before the call: got %v and process %d, want context.Canceled and none", err, s.PID())
+		t.Errorf("before the call: got %v and process %d, want context.Canceled and no process", err, s.PID())
 	}
 	decrypt(t, s, "after")
 }
 
-func TestADeadlineOfTheCallerIsTheCallers(t *testing.T) {
+func TestDeadlineOfTheCallerIsNoCrash(t *testing.T) {
 	s := newSession(t, nil)
 	decrypt(t, s, "x")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -257,7 +257,7 @@ func TestADeadlineOfTheCallerIsTheCallers(t *testing.T) {
 	}
 }
 
-func TestTimeBetweenCallsDoesNotCount(t *testing.T) {
+func TestTimeBetweenCallsHasNoLimit(t *testing.T) {
 	t.Parallel()
 	s := newSession(t, func(c *sdkworker.Config) { c.DecryptTimeout = 2 * time.Second })
 	decrypt(t, s, "x")
@@ -265,17 +265,17 @@ func TestTimeBetweenCallsDoesNotCount(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2500 * time.Millisecond) // past the limit of the call before
+	time.Sleep(2500 * time.Millisecond) // longer than the limit of a call
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	decrypt(t, s, "thawed")
 	if got := s.PID(); got != pid {
-		t.Errorf("process: got another one, want %d still", pid)
+		t.Errorf("process: got %d, want %d unchanged", got, pid)
 	}
 }
 
-func TestADeathBetweenCallsIsNobodysCrash(t *testing.T) {
+func TestDeathBetweenCallsIsNoCrash(t *testing.T) {
 	s := newSession(t, nil)
 	decrypt(t, s, "x")
 	pid := s.PID()
@@ -286,13 +286,13 @@ func TestADeathBetweenCallsIsNobodysCrash(t *testing.T) {
 	decrypt(t, s, "after")
 }
 
-func TestALeakIsBounded(t *testing.T) {
+func TestPoolReplacesALeakingProcess(t *testing.T) {
 	const calls, maxRSS = 100_000, 64 << 20
 	s := newSession(t, func(c *sdkworker.Config) { c.Library, c.MaxRSS = leaky(t), maxRSS })
 	key, message := sealed(`{"msgid":"1"}`)
 	pids := make(map[int]bool)
 	var largest int64
-	for i := range calls { // 1.6 GB are lost altogether
+	for i := range calls { // the library leaks 1.6 GB in total
 		if _, err := s.Decrypt(t.Context(), key, message); err != nil {
 			t.Fatalf("call %d: %v", i, err)
 		}
@@ -303,16 +303,16 @@ func TestALeakIsBounded(t *testing.T) {
 			}
 		}
 	}
-	// 64 calls of 16 KiB may pass before the memory is looked at.
+	// 64 calls may leak 16 KiB each before the next check of the memory.
 	if largest == 0 || largest > maxRSS+8<<20 {
-		t.Errorf("largest process: got %d MiB, want at most %d and a bit", largest>>20, maxRSS>>20)
+		t.Errorf("largest process: got %d MiB, want at most %d MiB and the leak of 64 calls", largest>>20, maxRSS>>20)
 	}
 	if len(pids) < 10 {
 		t.Errorf("processes seen: got %d, want a new one every few thousand calls", len(pids))
 	}
 }
 
-func TestWhatTheLibraryPrintsIsNotLogged(t *testing.T) {
+func TestOutputOfTheLibraryIsCountedAndNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := newPool(t, func(c *sdkworker.Config) { c.Log = logger })
@@ -324,7 +324,7 @@ func TestWhatTheLibraryPrintsIsNotLogged(t *testing.T) {
 	}
 	for _, never := range []string{"!\"#$", secretText, "standin"} {
 		if strings.Contains(log.String(), never) {
-			t.Errorf("log: %q is in it", never)
+			t.Errorf("log: got %q in it, want only the counts", never)
 		}
 	}
 }

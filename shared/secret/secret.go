@@ -1,10 +1,10 @@
 // Package secret holds values that must never be printed: archive secrets,
 // callback keys, private keys.
 //
-// It protects against accidents (a struct logged whole, an error that wraps a
-// request), not against code that means to read a secret: [Value.Reveal] is
-// the one way out, and a repository test allows it only where a value leaves
-// for the system that needs it.
+// It protects against accidents: a struct logged whole, an error that wraps a
+// request. It does not protect against code that intends to read a secret.
+// [Value.Reveal] is the only way to the text. A repository test allows it only
+// where a value goes to the system that needs it.
 package secret
 
 import (
@@ -21,11 +21,11 @@ const redacted = "[secret]"
 // Value is a secret text. The zero Value is the empty secret. It is safe to
 // copy and to use concurrently.
 //
-// The text sits behind a pointer, so that even a struct printed through an
-// unexported field, where fmt cannot call methods, shows an address.
+// The text is behind a pointer. fmt cannot call the methods of a value in an
+// unexported field; there it prints the address.
 type Value struct{ p *string }
 
-// New wraps s.
+// New makes a secret of s.
 func New(s string) Value {
 	if s == "" {
 		return Value{}
@@ -33,8 +33,8 @@ func New(s string) Value {
 	return Value{p: &s}
 }
 
-// Reveal returns the text. The caller hands it straight to the system that
-// needs it, and keeps, logs and returns it nowhere.
+// Reveal returns the text. The caller must pass it directly to the system that
+// needs it, and must not store, log or return it.
 func (v Value) Reveal() string {
 	if v.p == nil {
 		return ""
@@ -45,16 +45,16 @@ func (v Value) Reveal() string {
 // IsZero reports whether the secret is empty.
 func (v Value) IsZero() bool { return v.p == nil }
 
-// Equal compares two secrets without telling by its duration where they
-// differ. Their lengths are not hidden.
+// Equal compares two secrets. Its duration does not depend on where they differ;
+// it may depend on their lengths.
 func (v Value) Equal(w Value) bool {
 	return subtle.ConstantTimeCompare([]byte(v.Reveal()), []byte(w.Reveal())) == 1
 }
 
-// Fingerprint names the secret without revealing it: the first 16 hex digits
-// of its SHA-256. Two values with one fingerprint are the same secret for
-// every purpose but an attacker's, so it is good for noticing a change. It is
-// not printed either: a short or guessable secret could be found from it.
+// Fingerprint identifies the secret without revealing it: the first 16 hex digits
+// of its SHA-256. Equal fingerprints mean equal secrets unless an attacker chose
+// the secrets, so a fingerprint shows that a secret changed. A fingerprint must not
+// be printed, because a short or guessable secret could be found from it.
 func (v Value) Fingerprint() string {
 	sum := sha256.Sum256([]byte(v.Reveal()))
 	return hex.EncodeToString(sum[:8])

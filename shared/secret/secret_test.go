@@ -53,7 +53,7 @@ func TestValueKeepsItsText(t *testing.T) {
 		t.Error("Equal does not compare the texts")
 	}
 	if !secret.New("").IsZero() || secret.New(text).IsZero() {
-		t.Error("IsZero does not tell the empty secret")
+		t.Error("IsZero does not distinguish the empty secret")
 	}
 	if secret.New(text).Fingerprint() == secret.New("other").Fingerprint() {
 		t.Error("two secrets share a fingerprint")

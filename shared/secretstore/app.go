@@ -9,23 +9,24 @@ import (
 
 var _ directory.AppSecrets = (*Store)(nil)
 
-// AppSecret reads the secret of the corp's self-built app as last saved;
-// [archive.ErrNotFound] before that.
+// AppSecret reads the secret of the corp's self-built app as saved last;
+// [archive.ErrNotFound] before the first save.
 func (s *Store) AppSecret(ctx context.Context, corp string) (secret.Value, error) {
 	return s.get(ctx, s.appName(corp))
 }
 
-// PutAppSecret saves it as [Store.PutArchiveSecret] does.
+// PutAppSecret saves the app's secret in the way of [Store.PutArchiveSecret].
 func (s *Store) PutAppSecret(ctx context.Context, corp string, v secret.Value) error {
 	return s.putChangeable(ctx, s.appName(corp), v)
 }
 
-// AppCallback and CreateAppCallback are like [Store.Callback] and
-// [Store.CreateCallback], for the app's own callback address.
+// AppCallback is like [Store.Callback], for the app's own callback address.
 func (s *Store) AppCallback(ctx context.Context, corp string) (CallbackPair, error) {
 	return s.pair(ctx, s.appCallbackName(corp))
 }
 
+// CreateAppCallback is like [Store.CreateCallback], for the app's own callback
+// address.
 func (s *Store) CreateAppCallback(ctx context.Context, corp string, pair CallbackPair) error {
 	return s.createPair(ctx, s.appCallbackName(corp), pair)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// The app's secrets have names of their own: neither shows as the corp's.
+// The app's secrets have names of their own, so they never show as the corp's.
 func TestAppSecrets(t *testing.T) {
 	s, _, _ := newStore(t)
 	if _, err := s.AppSecret(t.Context(), corpA); !errors.Is(err, archive.ErrNotFound) {

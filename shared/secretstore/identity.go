@@ -8,8 +8,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// Identity reads a secret that the operator made, by its full name: JSON with
-// a corpid and secret, which WeCom's library is initialised with for decoding.
+// Identity reads a secret that the operator made, by its full name. The secret is
+// JSON with a corpid and an archive secret. WeCom's library is initialised with
+// these for decoding.
 func (s *Store) Identity(ctx context.Context, name string) (corpID string, archiveSecret secret.Value, err error) {
 	text, err := s.get(ctx, name)
 	if err != nil {

@@ -6,14 +6,15 @@
 //	<prefix>/<corp>/appcallback  the app's own token and EncodingAESKey; created once
 //	<prefix>/<corp>/key/<keyid>  a private key, PKCS#8 PEM; created once (law 6)
 //
-// Nothing is ever deleted by this package, and what is created once is never
-// written again: there is no method for it, and none of the calls it makes
-// can. The roles of the functions allow no more.
+// This package never deletes a secret. A secret that is created once is never
+// written again: the package has no method for that, and its calls cannot do it.
+// The roles of the functions allow only these calls.
 //
-// Secrets Manager does not promise that a read sees a write that has just
-// returned. So what is read here may be some seconds old, and a secret just
-// created may not be found yet. Creating is decided in one place: of two that
-// create the same name, one gets [archive.ErrExists].
+// Secrets Manager does not promise that a read finds a write that has just
+// returned. So a read may return a value that is some seconds old, and may miss a
+// secret that was just created. Creation is decided in one place: if two callers
+// create the same name, exactly one succeeds and the other gets
+// [archive.ErrExists].
 package secretstore
 
 import (
@@ -30,12 +31,12 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// ErrDeleted: somebody has deleted the secret by other means, and it stays
-// unreadable, its name taken, until its recovery window is over. A person has
-// to restore it (aws secretsmanager restore-secret).
-var ErrDeleted = errors.New("secret is scheduled for deletion: restore it in Secrets Manager")
+// ErrDeleted means that an operator or another program deleted the secret. Until
+// its recovery window ends, the secret is unreadable and its name stays taken. An
+// operator must restore it (aws secretsmanager restore-secret).
+var ErrDeleted = errors.New("secret scheduled for deletion: restore it in Secrets Manager")
 
-// Client is what the package needs of [*secretsmanager.Client].
+// Client lists the methods of [*secretsmanager.Client] that this package calls.
 type Client interface {
 	CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error)
 	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
@@ -44,8 +45,9 @@ type Client interface {
 
 var _ Client = (*secretsmanager.Client)(nil)
 
-// Store is safe for concurrent use. Its errors name secrets by their names,
-// which are no secret. Everything that it returned nil for is durable.
+// Store is the secrets below one prefix. It is safe for concurrent use. Its errors
+// hold the names of secrets, which may be published. A write is durable when its
+// method has returned nil.
 type Store struct {
 	client Client
 	prefix string
@@ -55,28 +57,28 @@ type Store struct {
 var _ archive.SecretReader = (*Store)(nil)
 
 // New makes a store of the secrets below prefix. kmsKey is the id, ARN or
-// alias of the KMS key that new secrets are encrypted with; "" for the
-// account's own key of Secrets Manager.
+// alias of the KMS key that encrypts new secrets; empty means the account's own
+// key of Secrets Manager.
 func New(client Client, prefix, kmsKey string) *Store {
 	return &Store{client: client, prefix: prefix, kmsKey: kmsKey}
 }
 
-// ArchiveSecret reads the corp's archive secret as last saved;
-// [archive.ErrNotFound] before that.
+// ArchiveSecret reads the corp's archive secret as saved last;
+// [archive.ErrNotFound] before the first save.
 func (s *Store) ArchiveSecret(ctx context.Context, corp string) (secret.Value, error) {
 	return s.get(ctx, s.archiveName(corp))
 }
 
 // PutArchiveSecret saves the corp's archive secret. The last writer wins.
-// Secrets Manager keeps the one before as the secret's previous version.
+// Secrets Manager keeps the former value as the secret's previous version.
 func (s *Store) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
 	return s.putChangeable(ctx, s.archiveName(corp), v)
 }
 
 func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) error {
 	text := v.Reveal()
-	// Once in a corp's life the secret is not there. Creating it first would
-	// cost a refused call at each of the other times.
+	// The secret is absent only before a corp's first save. Creating it first would
+	// cost a refused call at every other save.
 	_, err := s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text})
 	if err = known(err); !errors.Is(err, archive.ErrNotFound) {
 		return wrap("save", name, err)
@@ -85,12 +87,13 @@ func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) 
 	if !errors.Is(err, archive.ErrExists) {
 		return err
 	}
-	// Somebody created it between the two calls.
+	// Another caller created the secret between the two calls.
 	_, err = s.client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &name, SecretString: &text})
 	return wrap("save", name, known(err))
 }
 
-// CallbackPair is what a corp and we share for its callbacks (wecom.md 3).
+// CallbackPair holds the two values that a corp and the archive share for
+// callbacks (wecom.md 3).
 type CallbackPair struct {
 	Token  secret.Value
 	AESKey secret.Value // EncodingAESKey, 43 characters
@@ -102,7 +105,8 @@ type callbackJSON struct {
 	EncodingAESKey string `json:"encodingAESKey"`
 }
 
-// Callback reads the corp's callback pair; [archive.ErrNotFound].
+// Callback reads the corp's callback pair; [archive.ErrNotFound] if the corp has
+// none.
 func (s *Store) Callback(ctx context.Context, corp string) (CallbackPair, error) {
 	return s.pair(ctx, s.callbackName(corp))
 }
@@ -120,8 +124,8 @@ func (s *Store) pair(ctx context.Context, name string) (CallbackPair, error) {
 	return CallbackPair{Token: secret.New(pair.Token), AESKey: secret.New(pair.EncodingAESKey)}, nil
 }
 
-// CreateCallback stores the corp's callback pair; [archive.ErrExists] if it
-// has one.
+// CreateCallback stores the corp's callback pair; [archive.ErrExists] if the corp
+// has a pair.
 func (s *Store) CreateCallback(ctx context.Context, corp string, pair CallbackPair) error {
 	return s.createPair(ctx, s.callbackName(corp), pair)
 }
@@ -134,9 +138,9 @@ func (s *Store) createPair(ctx context.Context, name string, pair CallbackPair) 
 	return s.create(ctx, name, secret.New(string(text)))
 }
 
-// PrivateKey reads a private key, as PKCS#8 PEM; [archive.ErrNotFound], or
-// [archive.ErrCorrupt] if it cannot be used until a person has mended it: then
-// it is also [ErrDeleted] where somebody deleted it.
+// PrivateKey reads a private key as PKCS#8 PEM. It returns [archive.ErrNotFound]
+// if the key is absent, and [archive.ErrCorrupt] if an operator must fix the key
+// before it can be used. The error for a deleted key is [ErrDeleted] too.
 func (s *Store) PrivateKey(ctx context.Context, corp, keyID string) (secret.Value, error) {
 	v, err := s.get(ctx, s.keyName(corp, keyID))
 	if errors.Is(err, ErrDeleted) {
@@ -145,8 +149,8 @@ func (s *Store) PrivateKey(ctx context.Context, corp, keyID string) (secret.Valu
 	return v, err
 }
 
-// CreatePrivateKey stores a private key, for good; [archive.ErrExists] if
-// there is one under that id.
+// CreatePrivateKey stores a private key permanently; [archive.ErrExists] if the id
+// is taken.
 func (s *Store) CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error {
 	return s.create(ctx, s.keyName(corp, keyID), pkcs8)
 }
@@ -161,7 +165,7 @@ func (s *Store) get(ctx context.Context, name string) (secret.Value, error) {
 		return secret.Value{}, wrap("read", name, known(err))
 	}
 	if out.SecretString == nil {
-		return secret.Value{}, wrap("read", name, archive.ErrCorrupt) // binary: not written here
+		return secret.Value{}, wrap("read", name, archive.ErrCorrupt) // this package writes no binary secrets
 	}
 	return secret.New(*out.SecretString), nil
 }
@@ -183,8 +187,8 @@ func wrap(verb, name string, err error) error {
 	return fmt.Errorf("%s secret %s: %w", verb, name, err)
 }
 
-// known maps the errors of Secrets Manager that have a meaning here. Of the
-// others only the code is kept: their messages may quote the request.
+// known maps the errors of Secrets Manager that callers distinguish. Every other
+// error is reduced to its code, because its message may quote the request.
 func known(err error) error {
 	var (
 		absent  *types.ResourceNotFoundException
@@ -198,8 +202,8 @@ func known(err error) error {
 	case errors.As(err, &there):
 		return archive.ErrExists
 	case errors.As(err, &state):
-		// The one state in which a secret written only by this package
-		// answers so.
+		// Deletion is the only state in which Secrets Manager answers so for a
+		// secret that only this package wrote.
 		return fmt.Errorf("%w (%s)", ErrDeleted, state.ErrorCode())
 	case errors.As(err, &refusal):
 		return errors.New(refusal.ErrorCode())

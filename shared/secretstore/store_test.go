@@ -91,7 +91,7 @@ func TestPrivateKeyIsCreatedOnce(t *testing.T) {
 	}
 }
 
-func TestDeletedByOthers(t *testing.T) {
+func TestDeletedSecret(t *testing.T) {
 	s, client, prefix := newStore(t)
 	const id = "key"
 	if err := s.CreatePrivateKey(t.Context(), corpA, id, secret.New("k")); err != nil {
@@ -103,8 +103,8 @@ func TestDeletedByOthers(t *testing.T) {
 	if _, err := s.PrivateKey(t.Context(), corpA, id); !errors.Is(err, secretstore.ErrDeleted) || !errors.Is(err, archive.ErrCorrupt) {
 		t.Errorf("read: got error %v, want %v, which is %v", err, secretstore.ErrDeleted, archive.ErrCorrupt)
 	}
-	// Writing is held against AWS's documented answer: the local service says
-	// that the name exists, or takes the write.
+	// The writes are tested with AWS's documented answer, because the local service
+	// answers differently: it takes the write, or says that the name exists.
 	s = secretstore.New(refusing{&types.InvalidRequestException{}}, "p", "")
 	for name, err := range map[string]error{
 		"create": s.CreatePrivateKey(t.Context(), corpA, id, secret.New("k")),
@@ -116,7 +116,7 @@ func TestDeletedByOthers(t *testing.T) {
 	}
 }
 
-// refusing answers every write with the same error.
+// refusing answers every call with the same error.
 type refusing struct{ error }
 
 func (r refusing) CreateSecret(context.Context, *secretsmanager.CreateSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.CreateSecretOutput, error) {
@@ -151,14 +151,14 @@ func TestForeignContentIsCorrupt(t *testing.T) {
 }
 
 func TestErrorsHoldNoSecret(t *testing.T) {
-	s := secretstore.New(refusing{&smithy.GenericAPIError{Code: "ValidationException", Message: "no good: hunter2"}}, "p", "")
+	s := secretstore.New(refusing{&smithy.GenericAPIError{Code: "ValidationException", Message: "invalid value: hunter2"}}, "p", "")
 	for name, err := range map[string]error{
 		"save":     s.PutArchiveSecret(t.Context(), corpA, secret.New("hunter2")),
 		"key":      s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("hunter2")),
 		"callback": s.CreateCallback(t.Context(), corpA, secretstore.CallbackPair{Token: secret.New("hunter2")}),
 	} {
 		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "ValidationException") {
-			t.Errorf("%s: got error %v, want its code alone", name, err)
+			t.Errorf("%s: got error %v, want only the error code", name, err)
 		}
 	}
 }

@@ -1,14 +1,15 @@
 // Package sqsqueue sends the archive's requests through SQS FIFO queues, and
-// reads them back from the bodies that Lambda hands out.
+// reads them from the messages that Lambda delivers.
 //
-// A message group is worked on by one function at a time, in order, and what
-// fails in it holds up the rest of it. So a group never holds two corps (law
-// 8): pulls have one group per corp, since a corp has one head; decodes have
-// [Lanes] groups per corp and one more for its replays, so that a replay of a
-// year stands in nobody's way; files have one group for each lane of a corp.
+// One function at a time works on a message group, in order, and a message that
+// fails delays the rest of its group. So a group never holds two corps (law 8).
+// Pulls have one group per corp, because a corp has one head. Decodes have [Lanes]
+// groups per corp, and one more for the corp's replays, so that a replay of a year
+// delays no new page. Files have one group for each lane of a corp. Inspections
+// have one group per corp.
 //
-// SQS swallows a message whose deduplication id it has seen in the last 5
-// minutes in the whole queue, even if the first one has been worked on and
-// deleted. Therefore every request gets an id of its own, unless it asks to be
-// swallowed, and then the id is its corp's.
+// SQS drops a message whose deduplication id it has seen in the queue within the
+// last 5 minutes, even if the first message is already done and deleted. So every
+// request gets an id of its own. A request with Dedup is the exception: it may be
+// dropped, and its id begins with its corp.
 package sqsqueue

@@ -1,4 +1,4 @@
 package sqsqueue
 
-// Readable is opened for the test of formats that are not there yet.
+// Readable is exported for the test of future formats.
 var Readable = readable

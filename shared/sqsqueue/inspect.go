@@ -6,9 +6,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// Inspect is the queue of requests to ask WeCom's HTTP API. It has one group
-// per corp, so that one function at a time asks for a corp and its limits and
-// pauses need no further lock.
+// Inspect is the queue of requests for WeCom's HTTP API. It has one group per
+// corp: one function at a time calls the API for a corp, so the corp's limits and
+// pauses need no lock.
 type Inspect struct{ queue }
 
 var _ directory.Queue = (*Inspect)(nil)

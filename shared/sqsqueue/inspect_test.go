@@ -27,7 +27,7 @@ func TestInspections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := queue.RequestInspections(t.Context()); err != nil {
-		t.Fatalf("none: %v", err)
+		t.Fatalf("empty list: %v", err)
 	}
 	got := map[string][]directory.Request{}
 	for _, m := range drain(t, client, url) {
@@ -44,7 +44,7 @@ func TestInspections(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 
-	// The same Dedup is one request per corp.
+	// Requests of one corp with the same Dedup share their id.
 	asked := []directory.Request{{Corp: corpA, Dedup: "check"}, {Corp: corpA, Dedup: "check"}, {Corp: corpB, Dedup: "check"}}
 	ids := map[string]bool{}
 	if err := queue.RequestInspections(t.Context(), asked...); err != nil {

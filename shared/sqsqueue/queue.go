@@ -19,21 +19,21 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
-// Lanes is how many pages of one corp may be decoded at once.
+// Lanes is the number of pages of one corp that may be decoded at once.
 const Lanes = 4
 
-// Format is the version in every request sent. A change that raises it keeps
-// the meaning of requests in the former formats, which may still wait in a
-// queue when the change is deployed.
+// Format is the version in every request sent. A change that raises it must keep
+// reading requests of the former formats: they may be in a queue when the change
+// is deployed.
 const Format = 1
 
 const (
-	batchSize  = 10 // of SQS
+	batchSize  = 10 // SQS's limit of one call
 	sendTries  = 4
 	firstPause = 50 * time.Millisecond // doubled before every further try
 )
 
-// Client is what the package needs of [*sqs.Client].
+// Client lists the methods of [*sqs.Client] that this package calls.
 type Client interface {
 	SendMessageBatch(context.Context, *sqs.SendMessageBatchInput, ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error)
 	GetQueueAttributes(context.Context, *sqs.GetQueueAttributesInput, ...func(*sqs.Options)) (*sqs.GetQueueAttributesOutput, error)
@@ -59,8 +59,9 @@ var (
 	_ archive.QueueDepth  = (*Media)(nil)
 )
 
-// NewPull names the FIFO queue at url. newID makes an id that is never made
-// again, of at most 128 letters and digits; it is called from any goroutine.
+// NewPull makes a sender for the FIFO queue at url. newID returns a new id of at
+// most 128 letters and digits, which it never returns again. It must be safe for
+// concurrent use.
 func NewPull(client Client, url string, newID func() string) *Pull {
 	return &Pull{queue{client, url, newID}}
 }
@@ -99,7 +100,7 @@ func (q *Media) RequestMedia(ctx context.Context, reqs ...media.Request) error {
 	})
 }
 
-// request sends requests. address says a request's message group and
+// request sends requests. address returns a request's message group and
 // deduplication id.
 func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (group, id string)) error {
 	entries := make([]types.SendMessageBatchRequestEntry, len(reqs))
@@ -108,7 +109,7 @@ func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (gro
 		if err != nil {
 			return fmt.Errorf("encode request: %w", err)
 		}
-		body = append(fmt.Appendf(nil, `{"v":%d,`, Format), body[1:]...) // every request has a corp
+		body = append(fmt.Appendf(nil, `{"v":%d,`, Format), body[1:]...) // a request is an object and never empty: it has a corp
 		group, id := address(r)
 		entries[i] = types.SendMessageBatchRequestEntry{
 			MessageBody:            aws.String(string(body)),
@@ -119,18 +120,19 @@ func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (gro
 	return q.send(ctx, entries)
 }
 
-// id is the deduplication id of a request: made of its Dedup, or its own.
+// id returns the deduplication id of a request: derived from its Dedup, or new.
 func (q queue) id(corp, dedup string) string {
 	if dedup == "" {
 		return q.newID()
 	}
-	// A digest: SQS limits the form of an id, Dedup has none.
+	// SQS limits the form of an id, and Dedup may be any text, so the id holds a
+	// digest.
 	sum := sha256.Sum256([]byte(dedup))
 	return corp + "/" + hex.EncodeToString(sum[:16])
 }
 
-// group hashes After, since seqs that a page ends with tend to be multiples of
-// one number.
+// group returns the message group of a decode request. It hashes After, because
+// the last seqs of pages tend to be multiples of one number.
 func group(r archive.DecodeRequest) string {
 	if r.Replay != "" {
 		return r.Corp + "/replay"
@@ -140,7 +142,7 @@ func group(r archive.DecodeRequest) string {
 	return r.Corp + "/" + strconv.FormatUint(uint64(h.Sum32()%Lanes), 10)
 }
 
-// queue is one FIFO queue. Safe for concurrent use.
+// queue is one FIFO queue. It is safe for concurrent use.
 type queue struct {
 	client Client
 	url    string
@@ -156,9 +158,9 @@ func (q *queue) send(ctx context.Context, entries []types.SendMessageBatchReques
 	return nil
 }
 
-// sendBatch sends again what SQS answers that it could not take, under the
-// same deduplication ids: if it did take it, nothing is doubled. The SDK does
-// the same when a whole call fails.
+// sendBatch sends again the requests that SQS answers that it could not take,
+// under the same deduplication ids. So a request that SQS took in spite of its
+// answer is not doubled. The SDK does the same when a whole call fails.
 func (q *queue) sendBatch(ctx context.Context, batch []types.SendMessageBatchRequestEntry) error {
 	pause := firstPause
 	for try := 1; ; try++ {
@@ -176,7 +178,7 @@ func (q *queue) sendBatch(ctx context.Context, batch []types.SendMessageBatchReq
 		for _, f := range out.Failed {
 			i, err := strconv.Atoi(aws.ToString(f.Id))
 			if err != nil || i < 0 || i >= len(batch) {
-				return fmt.Errorf("send to queue: answer about an unknown entry %q", aws.ToString(f.Id))
+				return fmt.Errorf("send to queue: answer for an unknown entry %q", aws.ToString(f.Id))
 			}
 			if f.SenderFault || try == sendTries {
 				return fmt.Errorf("send to queue: %d of %d requests not taken: %s", len(out.Failed), len(batch), aws.ToString(f.Code))
@@ -199,8 +201,8 @@ var depths = []types.QueueAttributeName{
 	types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
 }
 
-// Depth implements [archive.QueueDepth]: messages that wait, that are being
-// worked on, and that are delayed. SQS calls its numbers approximate.
+// Depth implements [archive.QueueDepth]. It counts the messages that are visible,
+// in work or delayed. SQS's numbers are approximate.
 func (q *queue) Depth(ctx context.Context) (int, error) {
 	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: depths})
 	if err != nil {
@@ -210,7 +212,7 @@ func (q *queue) Depth(ctx context.Context) (int, error) {
 	for _, name := range depths {
 		n, err := strconv.Atoi(out.Attributes[string(name)])
 		if err != nil {
-			return 0, fmt.Errorf("read queue depth: %s is no number", name)
+			return 0, fmt.Errorf("read queue depth: %s is not a number", name)
 		}
 		sum += n
 	}

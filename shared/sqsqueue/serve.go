@@ -16,15 +16,17 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
-// Handler is what Lambda calls with the messages of a queue.
+// A Handler is the function that Lambda calls with the messages of a queue.
 type Handler func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)
 
-// Serve makes the handler of a queue function: it parses each message and does
-// what the message asks for, one after the other. A message that cannot be
-// parsed, or whose work failed, is reported to Lambda, and SQS delivers it
-// again after the visibility time; the other messages of the event are done
-// with. Messages of one event with equal bodies are one request, and share its
-// outcome. The handler itself never fails: that would return every message.
+// Serve makes the handler of a queue function. The handler parses each message and
+// does its request, one message after the other. It reports to Lambda every message
+// that it cannot parse and every message whose request failed; SQS delivers these
+// again after the visibility time, and deletes the other messages of the event.
+// Messages of one event with equal bodies are one request and share its result. The
+// handler returns no error, because SQS would then deliver every message again.
+// After a crash SQS does deliver every message of the event again, so do must be
+// safe to repeat.
 func Serve[R any](log *slog.Logger, parse func(events.SQSMessage) (R, error), do func(context.Context, R) error) Handler {
 	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 		var resp events.SQSEventResponse
@@ -50,8 +52,8 @@ func Serve[R any](log *slog.Logger, parse func(events.SQSMessage) (R, error), do
 	}
 }
 
-// ParsePull reads a message of the pull queue. Again and SentAt come from the
-// attributes that SQS gives to the message.
+// ParsePull reads a message of the pull queue. It takes Again and SentAt from the
+// message's SQS attributes.
 func ParsePull(m events.SQSMessage) (archive.PullRequest, error) {
 	r, err := parse(m, func(r archive.PullRequest) (string, error) { return r.Corp, nil })
 	r.Again = number(m, "ApproximateReceiveCount") > 1
@@ -80,14 +82,15 @@ func ParseMedia(m events.SQSMessage) (media.Request, error) {
 func ParseInspect(m events.SQSMessage) (directory.Request, error) {
 	return parse(m, func(r directory.Request) (string, error) {
 		if len(r.People)+len(r.Rooms) > 4*directory.RequestMost || len(r.Pairs) > 10*directory.PairsMost {
-			return r.Corp, errors.New("request of too many ids")
+			return r.Corp, errors.New("request with too many ids")
 		}
 		return r.Corp, nil
 	})
 }
 
-// parse reads a message's request and checks its format, its corp and, by
-// check, what else its kind bounds. A request with an error is zero.
+// parse reads a message's request. It checks the format and the corp; check
+// returns the corp and checks the bounds of the request's type. With an error the
+// request is zero.
 func parse[R any](m events.SQSMessage, check func(R) (corp string, err error)) (R, error) {
 	var none, req R
 	var format struct {
@@ -104,26 +107,27 @@ func parse[R any](m events.SQSMessage, check func(R) (corp string, err error)) (
 		return none, err
 	}
 	if !archive.ValidCorpID(corp) {
-		return none, errors.New("request without a valid corp")
+		return none, errors.New("request corp invalid")
 	}
 	return req, nil
 }
 
-// readable says whether a version that writes format own reads a request of
-// format v. It reads every former one too: such requests wait in the queue when
-// it is deployed. One of a newer version, met after going back, is given back.
+// readable checks that a version that writes format own can read a request of
+// format v. It reads every former format too, because such requests may be in the
+// queue at a deployment. After a roll-back it may find requests of a newer version;
+// it refuses these, and SQS delivers them again.
 func readable(v, own int) error {
 	switch {
 	case v < 1:
-		return errors.New("request without a format")
+		return errors.New("request format missing")
 	case v > own:
-		return fmt.Errorf("request of a newer version, in format %d: this version reads up to %d", v, own)
+		return fmt.Errorf("request of a newer version in format %d: this version reads formats up to %d", v, own)
 	}
 	return nil
 }
 
-// number is a numeric attribute of the message, 0 if the message has none of
-// that name.
+// number returns a numeric attribute of the message, or 0 if the message lacks the
+// attribute.
 func number(m events.SQSMessage, attribute string) int64 {
 	n, err := strconv.ParseInt(m.Attributes[attribute], 10, 64)
 	if err != nil {

@@ -53,7 +53,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("got failures %v, want %v", failed, want)
 	}
 	if want := []string{"1", "2", "3"}; !slices.Equal(did, want) {
-		t.Errorf("got work on pages %v, want %v: equal messages of an event are one request", did, want)
+		t.Errorf("got work on pages %v, want %v, because equal messages of an event are one request", did, want)
 	}
 	lines := strings.TrimSpace(log.String())
 	for _, want := range []string{"message=m1", `group="group of 1"`, "store unavailable", "message=m5"} {
@@ -84,7 +84,7 @@ func TestServePulls(t *testing.T) {
 	handle := sqsqueue.Serve(slog.New(slog.DiscardHandler), sqsqueue.ParsePull, func(_ context.Context, r archive.PullRequest) error {
 		pulled = append(pulled, r)
 		if r.Corp == corpA {
-			return errors.New("a store is down")
+			return errors.New("store unavailable")
 		}
 		return nil
 	})
@@ -113,7 +113,7 @@ func TestServePulls(t *testing.T) {
 		failed = append(failed, f.ItemIdentifier)
 	}
 	if got := strings.Join(failed, " "); got != "1 2 3" {
-		t.Errorf("got failures %s, want 1 2 3: what failed and what was not understood", got)
+		t.Errorf("got failures %s, want 1 2 3: the failed request and the two that do not parse", got)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestServeFetches(t *testing.T) {
 	handle := sqsqueue.Serve(slog.New(slog.DiscardHandler), sqsqueue.ParseMedia, func(_ context.Context, r media.Request) error {
 		did = append(did, r)
 		if r.Corp == corpA && r.Lane == 1 {
-			return errors.New("no table")
+			return errors.New("table unavailable")
 		}
 		return nil
 	})
@@ -156,7 +156,7 @@ func TestServeInspections(t *testing.T) {
 	handle := sqsqueue.Serve(slog.New(slog.DiscardHandler), sqsqueue.ParseInspect, func(_ context.Context, r directory.Request) error {
 		served = append(served, r.Corp+" "+r.Why)
 		if r.Corp == corpA {
-			return errors.New("a store is down")
+			return errors.New("store unavailable")
 		}
 		return nil
 	})

@@ -22,7 +22,7 @@ import (
 
 const corpA, corpB = "ww0123456789abcdef", "wx0123456789abcdef"
 
-// drain receives and deletes what is in the queue, until nothing is.
+// drain receives and deletes all messages of the queue.
 func drain(t *testing.T, client *sqs.Client, url string) []types.Message {
 	t.Helper()
 	var all []types.Message
@@ -92,7 +92,7 @@ func TestGroupsAndIDs(t *testing.T) {
 		}
 		id := attribute(m, types.MessageSystemAttributeNameMessageDeduplicationId)
 		if seen[id] || strings.Contains(id, "now") {
-			t.Errorf("got id %q again, or it is no digest", id)
+			t.Errorf("got id %q, want a new one that holds only a digest of Dedup", id)
 		}
 		seen[id] = true
 	}
@@ -116,7 +116,7 @@ func TestGroupsAndIDs(t *testing.T) {
 		}
 		groups[g]++
 	}
-	if want := sqsqueue.Lanes + 2; len(groups) != want { // and a replay, and another corp's lane
+	if want := sqsqueue.Lanes + 2; len(groups) != want { // the corp's lanes, its replay, and a lane of the other corp
 		t.Errorf("got groups %v, want %d", groups, want)
 	}
 }
@@ -157,12 +157,12 @@ func TestMediaRequests(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for name, body := range map[string]string{
-		"nothing":       "",
-		"no JSON":       "pull",
-		"no format":     `{"corp":"` + corpA + `"}`,
-		"later format":  `{"v":2,"corp":"` + corpA + `"}`,
-		"no corp":       `{"v":1}`,
-		"no valid corp": `{"v":1,"corp":"../x"}`,
+		"empty":        "",
+		"not JSON":     "pull",
+		"no format":    `{"corp":"` + corpA + `"}`,
+		"later format": `{"v":2,"corp":"` + corpA + `"}`,
+		"no corp":      `{"v":1}`,
+		"invalid corp": `{"v":1,"corp":"../x"}`,
 	} {
 		if _, err := sqsqueue.ParsePull(message(body)); err == nil {
 			t.Errorf("pull: %s is taken", name)
@@ -176,10 +176,10 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// A version reads what it and every former one sent, and says so of what a
-// newer one did.
+// A version reads the requests of its own format and of every former format. The
+// error for a request of a newer version says so.
 func TestFormats(t *testing.T) {
-	for v, want := range map[int]string{-1: "without", 0: "without", 1: "", 2: "", 3: "", 4: "newer"} {
+	for v, want := range map[int]string{-1: "missing", 0: "missing", 1: "", 2: "", 3: "", 4: "newer"} {
 		err := sqsqueue.Readable(v, 3)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("format %d in version 3: got %v, want %q", v, err, want)
@@ -193,8 +193,8 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// balky takes the messages of an even sequence number only at the nth try.
-type balky struct {
+// reluctant refuses the entries of even index until the send of number until.
+type reluctant struct {
 	sqsqueue.Client
 	until       int
 	senderFault bool
@@ -204,16 +204,16 @@ type balky struct {
 	ids   map[string][]string // deduplication ids by body
 }
 
-func (b *balky) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
-	b.sends++
+func (r *reluctant) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.SendMessageBatchOutput, error) {
+	r.sends++
 	out := &sqs.SendMessageBatchOutput{}
 	for i, e := range in.Entries {
-		b.ids[*e.MessageBody] = append(b.ids[*e.MessageBody], *e.MessageDeduplicationId)
-		if b.sends < b.until && (i%2 == 0) {
-			out.Failed = append(out.Failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError"), SenderFault: b.senderFault})
+		r.ids[*e.MessageBody] = append(r.ids[*e.MessageBody], *e.MessageDeduplicationId)
+		if r.sends < r.until && (i%2 == 0) {
+			out.Failed = append(out.Failed, types.BatchResultErrorEntry{Id: e.Id, Code: aws.String("InternalError"), SenderFault: r.senderFault})
 			continue
 		}
-		b.taken = append(b.taken, *e.MessageBody)
+		r.taken = append(r.taken, *e.MessageBody)
 	}
 	return out, nil
 }
@@ -221,14 +221,14 @@ func (b *balky) SendMessageBatch(_ context.Context, in *sqs.SendMessageBatchInpu
 func TestPartialFailures(t *testing.T) {
 	for _, c := range []struct {
 		name      string
-		client    balky
+		client    reluctant
 		wantErr   bool
 		wantSends int
 	}{
-		{"at first", balky{until: 2}, false, 2},
-		{"for long", balky{until: 4}, false, 4},
-		{"for ever", balky{until: 1 << 30}, true, 4},
-		{"our fault", balky{until: 2, senderFault: true}, true, 1},
+		{"at first", reluctant{until: 2}, false, 2},
+		{"until the last try", reluctant{until: 4}, false, 4},
+		{"always", reluctant{until: 1 << 30}, true, 4},
+		{"fault of the sender", reluctant{until: 2, senderFault: true}, true, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.client.ids = map[string][]string{}

@@ -10,15 +10,16 @@ import (
 )
 
 const (
-	// longestText is how many bytes of a name or address are kept: far more
-	// than WeCom's own pages take.
+	// longestText is the most bytes of a name or address that are kept. WeCom's own
+	// pages take far fewer.
 	longestText = 512
-	// longestNick is the same for each of up to 2000 members of a room.
+	// longestNick is the same for the name of each of up to 2000 members of a room.
 	longestNick = 64
 )
 
-// clip cuts s to at most n bytes, between characters.
-func clip(s string, n int) string {
+// clip returns at most the first n bytes of a text, cut between characters.
+func clip(m maybe, n int) string {
+	s := string(m)
 	if len(s) <= n {
 		return s
 	}
@@ -28,37 +29,37 @@ func clip(s string, n int) string {
 	return s[:n]
 }
 
-// Member asks user/get.
+// Member calls user/get.
 func (cl *Client) Member(ctx context.Context, c directory.Credential, userid string) (directory.Person, error) {
 	var a struct {
-		Name string `json:"name"`
+		Name maybe `json:"name"`
 	}
 	err := cl.ask(ctx, c, member, url.Values{"userid": {userid}}, nil, &a)
-	if err != nil {
+	if err = aboutID(err); err != nil {
 		return directory.Person{}, err
 	}
 	return directory.Person{ID: userid, Kind: directory.Member, Name: clip(a.Name, longestText)}, nil
 }
 
-// Contact asks externalcontact/get. The followers, of whom there may be
-// several pages, are not wanted.
+// Contact calls externalcontact/get. It does not read the followers, which may fill
+// several pages.
 func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalUserID string) (directory.Person, error) {
 	var a struct {
 		Contact struct {
-			Name     string `json:"name"`
-			Avatar   string `json:"avatar"`
-			CorpName string `json:"corp_name"`
-			FullName string `json:"corp_full_name"`
+			Name     maybe `json:"name"`
+			Avatar   maybe `json:"avatar"`
+			CorpName maybe `json:"corp_name"`
+			FullName maybe `json:"corp_full_name"`
 		} `json:"external_contact"`
 	}
-	if err := cl.ask(ctx, c, contact, url.Values{"external_userid": {externalUserID}}, nil, &a); err != nil {
+	if err := aboutID(cl.ask(ctx, c, contact, url.Values{"external_userid": {externalUserID}}, nil, &a)); err != nil {
 		return directory.Person{}, err
 	}
 	p := directory.Person{
 		ID: externalUserID, Kind: directory.External, Name: clip(a.Contact.Name, longestText), Company: clip(a.Contact.CorpName, longestText),
 	}
-	if len(a.Contact.Avatar) <= longestText { // half an address leads nowhere
-		p.Avatar = a.Contact.Avatar
+	if len(a.Contact.Avatar) <= longestText { // a part of an address is useless
+		p.Avatar = string(a.Contact.Avatar)
 	}
 	if p.Company == "" {
 		p.Company = clip(a.Contact.FullName, longestText)
@@ -66,116 +67,130 @@ func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalU
 	return p, nil
 }
 
-// Robot asks msgaudit/get_robot_info.
+// Robot calls msgaudit/get_robot_info.
 func (cl *Client) Robot(ctx context.Context, c directory.Credential, id string) (directory.Person, error) {
 	var a struct {
 		Data struct {
-			Name string `json:"name"`
+			Name maybe `json:"name"`
 		} `json:"data"`
 	}
-	if err := cl.ask(ctx, c, robotInfo, url.Values{"robot_id": {id}}, nil, &a); err != nil {
+	if err := aboutID(cl.ask(ctx, c, robotInfo, url.Values{"robot_id": {id}}, nil, &a)); err != nil {
 		return directory.Person{}, err
 	}
 	return directory.Person{ID: id, Kind: directory.Robot, Name: clip(a.Data.Name, longestText)}, nil
 }
 
-// InternalRoom asks msgaudit/groupchat/get.
+// InternalRoom calls msgaudit/groupchat/get.
 func (cl *Client) InternalRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
-		Name    string `json:"roomname"`
-		Creator string `json:"creator"`
-		Created number `json:"room_create_time"`
-		Members []struct {
-			ID string `json:"memberid"`
-		} `json:"members"`
+		Name    maybe  `json:"roomname"`
+		Creator maybe  `json:"creator"`
+		Created moment `json:"room_create_time"`
+		Members some[struct {
+			ID maybe `json:"memberid"`
+		}] `json:"members"`
 	}
-	if err := cl.ask(ctx, c, internalRoom, nil, map[string]string{"roomid": id}, &a); err != nil {
+	if err := aboutID(cl.ask(ctx, c, internalRoom, nil, map[string]string{"roomid": id}, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: a.Creator, CreatedAt: a.Created.time()}
+	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: string(a.Creator), CreatedAt: a.Created.Time}
 	for _, m := range a.Members {
-		r.Members = append(r.Members, directory.RoomMember{ID: m.ID})
+		if m.ID != "" {
+			r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID)})
+		}
 	}
 	return r, nil
 }
 
-// CustomerRoom asks externalcontact/groupchat/get, with the members' names.
+// CustomerRoom calls externalcontact/groupchat/get, with the members' names.
 func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
 		Chat struct {
-			Name    string `json:"name"`
-			Owner   string `json:"owner"`
-			Created number `json:"create_time"`
-			Members []struct {
-				ID       string `json:"userid"`
-				Name     string `json:"name"`
-				Nickname string `json:"group_nickname"`
-			} `json:"member_list"`
+			Name    maybe  `json:"name"`
+			Owner   maybe  `json:"owner"`
+			Created moment `json:"create_time"`
+			Members some[struct {
+				ID       maybe `json:"userid"`
+				Name     maybe `json:"name"`
+				Nickname maybe `json:"group_nickname"`
+			}] `json:"member_list"`
 		} `json:"group_chat"`
 	}
 	body := map[string]any{"chat_id": id, "need_name": 1}
-	if err := cl.ask(ctx, c, customerRoom, nil, body, &a); err != nil {
+	if err := aboutID(cl.ask(ctx, c, customerRoom, nil, body, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: a.Chat.Owner, CreatedAt: a.Chat.Created.time()}
+	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: string(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
 	for _, m := range a.Chat.Members {
+		if m.ID == "" {
+			continue
+		}
 		name := m.Name
 		if name == "" {
 			name = m.Nickname
 		}
-		r.Members = append(r.Members, directory.RoomMember{ID: m.ID, Name: clip(name, longestNick)})
+		r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID), Name: clip(name, longestNick)})
 	}
 	return r, nil
 }
 
-// Permitted asks msgaudit/get_permit_user_list, for all editions at once.
+// Permitted calls msgaudit/get_permit_user_list, for all editions at once. The list is
+// needed whole: if an id is unreadable, the answer is refused.
 func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
 	var a struct {
-		IDs []string `json:"ids"`
+		IDs []text `json:"ids"`
 	}
-	err := cl.ask(ctx, c, permitted, nil, struct{}{}, &a)
-	return a.IDs, err
+	if err := cl.ask(ctx, c, permitted, nil, struct{}{}, &a); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(a.IDs))
+	for i, id := range a.IDs {
+		ids[i] = string(id)
+	}
+	return ids, nil
 }
 
-// pair is how WeCom writes a member and an external contact; the name of the
-// latter is misspelt there.
+// pair is WeCom's form of a member and an external contact. WeCom misspells the name of
+// the second field.
 type pair struct {
 	Member  string `json:"userid"`
 	Contact string `json:"exteranalopenid"`
 }
 
-// agreements is what both checks answer.
+// agreements is the answer of both checks. An entry of another form is left out, and
+// the others are read.
 type agreements struct {
-	Info []struct {
-		pair
-		ChangedAt number `json:"status_change_time"`
-		Status    string `json:"agree_status"`
-	} `json:"agreeinfo"`
+	Info some[struct {
+		Member    maybe  `json:"userid"`
+		Contact   maybe  `json:"exteranalopenid"`
+		ChangedAt moment `json:"status_change_time"`
+		Status    maybe  `json:"agree_status"`
+	}] `json:"agreeinfo"`
 }
 
 var statuses = map[string]archive.ConsentStatus{
 	"Agree": archive.Agreed, "Disagree": archive.Disagreed, "Default_Agree": archive.AgreedDefault,
 }
 
-// consents turns the answer into ours. A status that no document names says
-// nothing that could be shown, and is left out.
+// consents converts the answer to the archive's type. An entry with an undocumented
+// status is left out, because a screen could not show it.
 func (a agreements) consents(room string) []archive.Consent {
 	var list []archive.Consent
 	for _, i := range a.Info {
-		status, ok := statuses[i.Status]
+		status, ok := statuses[string(i.Status)]
 		if !ok || i.Contact == "" {
 			continue
 		}
-		c := archive.Consent{Contact: i.Contact, Room: room, Status: status, ChangedAt: i.ChangedAt.time()}
+		c := archive.Consent{Contact: string(i.Contact), Room: room, Status: status, ChangedAt: i.ChangedAt.Time}
 		if room == "" {
-			c.Member = i.Member
+			c.Member = string(i.Member)
 		}
 		list = append(list, c)
 	}
 	return list
 }
 
-// PairConsents asks msgaudit/check_single_agree.
+// PairConsents calls msgaudit/check_single_agree.
 func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pairs []directory.Pair) ([]archive.Consent, error) {
 	body := struct {
 		Info []pair `json:"info"`
@@ -190,7 +205,7 @@ func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pair
 	return a.consents(""), nil
 }
 
-// RoomConsents asks msgaudit/check_room_agree.
+// RoomConsents calls msgaudit/check_room_agree.
 func (cl *Client) RoomConsents(ctx context.Context, c directory.Credential, room string) ([]archive.Consent, error) {
 	var a agreements
 	if err := cl.ask(ctx, c, roomAgree, nil, map[string]string{"roomid": room}, &a); err != nil {

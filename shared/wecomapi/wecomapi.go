@@ -1,12 +1,15 @@
-// Package wecomapi asks WeCom's HTTP API (wecom.md 5): names of people and
-// rooms, who is archived, and who has agreed to it. Pulling messages is not
-// its business: that goes through WeCom's library.
+// Package wecomapi calls WeCom's HTTP API (wecom.md 5): names of people and rooms, the
+// members whose chats are archived, and the answers to archiving. It pulls no messages;
+// WeCom's library does that.
 //
-// Every answer is read at both levels, HTTP and errcode; every failure but the
-// context's is an [*directory.APIError], which holds nothing of what was sent or
-// answered but the errcode and the address that WeCom saw. In particular the
-// URL, which carries tokens and secrets as WeCom wants it, is never part of an
-// error.
+// Both levels of every answer are read, HTTP and errcode (law 10). Every failure except
+// the context's is a [*directory.APIError]. Such an error holds only the errcode and the
+// address that WeCom saw. It never holds the URL, in which WeCom requires tokens and
+// secrets.
+//
+// Answers hold texts of customers, so a field that is not needed never makes an answer
+// unreadable. An answer of errcode 0 about one id, without a readable name, gives an
+// empty name and no error, because the access works.
 package wecomapi
 
 import (
@@ -20,42 +23,46 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// DefaultBase is where WeCom's HTTP API is.
+// DefaultBase is the address of WeCom's HTTP API.
 const DefaultBase = "https://qyapi.weixin.qq.com"
 
-// Config is what a [Client] is made of.
+// Config holds the settings of a [Client].
 type Config struct {
-	// Base is scheme and host, [DefaultBase] but for tests and imitations.
+	// Base is scheme and host: [DefaultBase], except in tests and for a simulated
+	// WeCom.
 	Base string
-	// Proxy is the URL of an HTTP or SOCKS5 proxy; empty for none. The
-	// environment's proxy is never used: the address that we leave by is known
-	// to WeCom.
+	// Proxy is the URL of an HTTP or SOCKS5 proxy; empty means a direct connection.
+	// The proxy of the environment is never used, because WeCom must see the trusted
+	// address.
 	Proxy string
-	// CallTimeout bounds one call, the answer's body included.
+	// CallTimeout bounds one call with the body of its answer.
 	CallTimeout time.Duration
 	Now         func() time.Time
-	// Sleep waits, or returns the context's error as soon as that ends.
+	// Sleep waits. It returns the context's error as soon as the context ends.
 	Sleep func(context.Context, time.Duration) error
 }
 
 const (
 	maxBody     = 8 << 20 // bytes; a room of 2000, and a scope of 100,000 members, are smaller
 	callsAtOnce = 16      // of all corps
-	// tokenMargin is how long before its end a token is not used any more, at
-	// most; of a short life it is a tenth.
+	// tokenMargin is the time before a token's end in which the token is not used.
+	// For a short life it is a tenth of the life.
 	tokenMargin = 5 * time.Minute
 )
 
-// Client asks WeCom for any number of corps. Safe for concurrent use.
+// Client calls WeCom for any number of corps. It is safe for concurrent use.
 type Client struct {
 	cfg  Config
 	http *http.Client
@@ -68,10 +75,10 @@ type Client struct {
 
 var _ directory.WeCom = (*Client)(nil)
 
-// credential names what a token is for, without the secret itself.
+// credential identifies the secret of a token without holding the secret.
 type credential struct{ corp, fingerprint string }
 
-// token is held while it is fetched, so that one fetch serves all who wait.
+// token is locked while it is fetched, so that one fetch serves all waiting calls.
 type token struct {
 	mu      sync.Mutex
 	value   string
@@ -80,7 +87,7 @@ type token struct {
 
 type pace struct{ corp, path string }
 
-// New makes a client. It fails if Base or Proxy is no URL of its kind.
+// New makes a client. It fails if Base or Proxy is not a URL of its kind.
 func New(cfg Config) (*Client, error) {
 	base, err := url.Parse(cfg.Base)
 	if err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || strings.Trim(base.Path, "/") != "" {
@@ -100,7 +107,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		cfg: cfg,
 		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // a token goes to nobody else
+			return http.ErrUseLastResponse // a token goes only to Base
 		}},
 		slot: make(chan struct{}, callsAtOnce), tokens: make(map[credential]*token), paces: make(map[pace]time.Time),
 	}, nil
@@ -110,10 +117,10 @@ func New(cfg Config) (*Client, error) {
 type endpoint struct {
 	path      string // below /cgi-bin/
 	post      bool
-	perMinute int // calls of one corp that WeCom takes
+	perMinute int // the calls of one corp that WeCom takes
 }
 
-// generalLimit holds for paths that document no limit of their own.
+// generalLimit applies to paths without a documented limit.
 const generalLimit = 10000
 
 var (
@@ -128,8 +135,8 @@ var (
 	customerRoom = endpoint{"externalcontact/groupchat/get", true, generalLimit}
 )
 
-// ask calls an endpoint with a token of c and reads the answer into out. A
-// token that WeCom does not know any more is fetched anew, once.
+// ask calls an endpoint with a token of c and reads the answer into out. If WeCom
+// refuses the token, ask fetches a new token, once.
 func (cl *Client) ask(ctx context.Context, c directory.Credential, e endpoint, query url.Values, body, out any) error {
 	for fresh := false; ; fresh = true {
 		value, err := cl.token(ctx, c)
@@ -161,7 +168,8 @@ func (cl *Client) held(c directory.Credential) *token {
 	return t
 }
 
-// token is the credential's token, from memory as long as it is good.
+// token returns the credential's token. It fetches a new token when the one in memory
+// is near its end.
 func (cl *Client) token(ctx context.Context, c directory.Credential) (string, error) {
 	t := cl.held(c)
 	t.mu.Lock()
@@ -186,7 +194,7 @@ func (cl *Client) token(ctx context.Context, c directory.Credential) (string, er
 	return t.value, nil
 }
 
-// forget drops a token, unless another has taken its place already.
+// forget drops a token, unless another call has replaced it.
 func (cl *Client) forget(c directory.Credential, value string) {
 	t := cl.held(c)
 	t.mu.Lock()
@@ -195,6 +203,24 @@ func (cl *Client) forget(c directory.Credential, value string) {
 		t.value = ""
 	}
 }
+
+// A contentError is an answer of errcode 0 without readable content.
+type contentError struct{ err *directory.APIError }
+
+func (e contentError) Error() string { return e.err.Error() }
+func (e contentError) Unwrap() error { return e.err }
+
+// aboutID returns nil for an answer about one id whose content is unreadable: the
+// answer shows that the access works.
+func aboutID(err error) error {
+	if _, ok := errors.AsType[contentError](err); ok {
+		return nil
+	}
+	return err
+}
+
+// succeeded finds errcode 0 in an answer that is not JSON as a whole.
+var succeeded = regexp.MustCompile(`^\s*\{\s*"errcode"\s*:\s*"?0"?\s*,`)
 
 // call makes one call and reads both levels of error (law 10).
 func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.Values, body, out any) error {
@@ -208,7 +234,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failed := func(c archive.Cause) error { return &directory.APIError{Op: e.path, Cause: c} }
+	failed := func(c archive.Cause) *directory.APIError { return &directory.APIError{Op: e.path, Cause: c} }
 	switch {
 	case err != nil && aboutTLS(err):
 		return failed(archive.CauseTLS)
@@ -219,25 +245,29 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	case status != http.StatusOK || len(raw) > maxBody:
 		return failed(archive.CauseBadAnswer)
 	}
+	raw = message.Tolerable(raw)
 	var answer struct {
 		Errcode *number `json:"errcode"`
-		Errmsg  string  `json:"errmsg"`
+		Errmsg  maybe   `json:"errmsg"`
 	}
 	if json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
+		if succeeded.Match(raw) {
+			return contentError{failed(archive.CauseBadAnswer)}
+		}
 		return failed(archive.CauseBadAnswer)
 	}
 	if code := int(*answer.Errcode); code != 0 {
-		return &directory.APIError{Op: e.path, Code: code, FromIP: directory.FromIP(answer.Errmsg)}
+		return &directory.APIError{Op: e.path, Code: code, FromIP: directory.FromIP(string(answer.Errmsg))}
 	}
 	if json.Unmarshal(raw, out) != nil {
-		return failed(archive.CauseBadAnswer)
+		return contentError{failed(archive.CauseBadAnswer)}
 	}
 	return nil
 }
 
-// enter waits until the call fits into WeCom's limits. Calls of a corp to an
-// endpoint keep a distance, a little more than the limit asks for, since WeCom
-// counts by a clock of its own.
+// enter waits until WeCom's limits allow the call. Calls of a corp to an endpoint keep
+// a distance. It is a little longer than the limit requires, because WeCom's clock may
+// differ.
 func (cl *Client) enter(ctx context.Context, corp string, e endpoint) error {
 	distance := time.Minute * 11 / 10 / time.Duration(e.perMinute)
 	name := pace{corp, e.path}
@@ -262,8 +292,8 @@ func (cl *Client) enter(ctx context.Context, corp string, e endpoint) error {
 	}
 }
 
-// roundTrip reads at most a byte more than maxBody. Its error may hold the URL
-// and is not to be passed on.
+// roundTrip makes one HTTP call and reads at most one byte more than maxBody. Its error
+// may hold the URL, so the caller must not return it.
 func (cl *Client) roundTrip(ctx context.Context, e endpoint, query url.Values, body any) (raw []byte, status int, err error) {
 	method, sent := http.MethodGet, []byte(nil)
 	if e.post {
@@ -299,21 +329,87 @@ func aboutTLS(err error) bool {
 	return ok
 }
 
-// number is a JSON number, or a string that holds one (wecom.md 2.2).
+// number is a whole number, which WeCom may write as a text or with a fraction
+// (wecom.md 2.2). null is 0.
 type number int64
 
 func (n *number) UnmarshalJSON(b []byte) error {
-	v, err := strconv.ParseInt(string(bytes.Trim(b, `"`)), 10, 64)
+	s := strings.TrimSpace(strings.Trim(string(b), `"`))
+	if s == "" || s == "null" {
+		*n = 0
+		return nil
+	}
+	v, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		return errors.New("not a whole number")
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || f != f || f < -1<<53 || f > 1<<53 {
+			return errors.New("not a whole number")
+		}
+		v = int64(f)
 	}
 	*n = number(v)
 	return nil
 }
 
-func (n number) time() time.Time {
-	if n <= 0 {
-		return time.Time{}
+// moment is a number of seconds since 1970 that is not needed: another form reads as
+// the zero time.
+type moment struct{ time.Time }
+
+func (m *moment) UnmarshalJSON(b []byte) error {
+	var n number
+	if n.UnmarshalJSON(b) == nil && n > 0 {
+		m.Time = time.Unix(int64(n), 0).UTC()
 	}
-	return time.Unix(int64(n), 0).UTC()
+	return nil
+}
+
+// text is a text, or a number in its written form. Control characters are dropped,
+// because a screen cannot show them.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	var s string
+	if json.Unmarshal(b, &s) != nil {
+		var n json.Number
+		if json.Unmarshal(b, &n) != nil {
+			return errors.New("not a text")
+		}
+		s = n.String()
+	}
+	*t = text(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s))
+	return nil
+}
+
+// maybe is a text that is not needed: another form reads as empty.
+type maybe string
+
+func (m *maybe) UnmarshalJSON(b []byte) error {
+	var t text
+	if t.UnmarshalJSON(b) == nil {
+		*m = maybe(t)
+	}
+	return nil
+}
+
+// some is a list that is not needed whole: elements of another form are left out, and
+// another form of the list reads as empty.
+type some[T any] []T
+
+func (l *some[T]) UnmarshalJSON(b []byte) error {
+	var elements []json.RawMessage
+	if json.Unmarshal(b, &elements) != nil {
+		return nil
+	}
+	for _, e := range elements {
+		var v T
+		if json.Unmarshal(e, &v) == nil {
+			*l = append(*l, v)
+		}
+	}
+	return nil
 }

@@ -23,7 +23,7 @@ import (
 
 const corpA, corpB = "ww0000000000000aaa", "ww0000000000000bbb"
 
-// clock stands still but for those who sleep.
+// clock moves only in Sleep and advance.
 type clock struct {
 	mu    sync.Mutex
 	now   time.Time
@@ -49,7 +49,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// world is a simulated WeCom with a corp, and a client of it.
+// world is a simulated WeCom with a corp, and a client of this WeCom.
 type world struct {
 	*wecom.Sim
 	corp   *wecom.Corp
@@ -125,7 +125,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// refused checks the errcode and that the error is about the question.
+// refused checks the errcode and the endpoint of the error.
 func refused(t *testing.T, what string, err error, op string, code int) {
 	t.Helper()
 	refusal, ok := errors.AsType[*directory.APIError](err)
@@ -197,7 +197,7 @@ func TestScopeAndConsents(t *testing.T) {
 	}
 }
 
-// Every refusal that the simulated WeCom knows for these questions.
+// TestRefusals covers every refusal of the simulated WeCom for these endpoints.
 func TestRefusals(t *testing.T) {
 	ctx := t.Context()
 	for _, test := range []struct {
@@ -244,7 +244,7 @@ func TestRefusals(t *testing.T) {
 		{"member out of range", func(t *testing.T, w *world) {
 			must(t, w.corp.SetApp(wecom.AppConfig{Secret: appSecret, TrustedIPs: []string{"127.0.0.1"}, Visible: []string{"0042"}, Contacts: true}))
 		}, func(w *world) error { _, err := w.client.Member(ctx, w.app(), "lin.hua"); return err }, "user/get", 60011},
-		{"contact of nobody", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wmGone"); return err }, "externalcontact/get", 84061},
+		{"contact without a follower", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wmGone"); return err }, "externalcontact/get", 84061},
 		{"no contact's id", nil, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wm@x"); return err }, "externalcontact/get", 40096},
 		{"unknown robot", nil, func(w *world) error { _, err := w.client.Robot(ctx, w.archive(), "wbNone"); return err }, "msgaudit/get_robot_info", 40058},
 		{"foreign room", nil, func(w *world) error { _, err := w.client.InternalRoom(ctx, w.archive(), "wrForeign"); return err }, "msgaudit/groupchat/get", 92002},
@@ -281,7 +281,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestTokenIsKeptAndFetchedAnewOnce(t *testing.T) {
+func TestTokenIsKeptAndFetchedAgainOnce(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	ask := func() error {
 		_, err := w.client.Member(t.Context(), w.app(), "lin.hua")
@@ -291,7 +291,7 @@ func TestTokenIsKeptAndFetchedAnewOnce(t *testing.T) {
 		must(t, ask())
 	}
 	equal(t, "fetched", w.calls("gettoken"), 1)
-	w.clock.advance(2*time.Hour - 4*time.Minute) // its end is near
+	w.clock.advance(2*time.Hour - 4*time.Minute) // the token's end is near
 	must(t, ask())
 	equal(t, "fetched near its end", w.calls("gettoken"), 2)
 	for i, code := range []int{40014, 42001} {
@@ -301,10 +301,10 @@ func TestTokenIsKeptAndFetchedAnewOnce(t *testing.T) {
 	}
 	must(t, w.corp.FailNext(wecom.Failure{Endpoint: "/cgi-bin/user/get", Code: 40014, Times: 2}))
 	before := w.calls("user/get")
-	refused(t, "again and again", ask(), "user/get", 40014)
+	refused(t, "refused twice", ask(), "user/get", 40014)
 	equal(t, "asked twice", w.calls("user/get")-before, 2)
 
-	// Resetting the secret makes the old one's token worthless.
+	// WeCom drops the tokens of the old secret when the secret is reset.
 	must(t, w.corp.SetApp(wecom.AppConfig{Secret: "another", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
 	refused(t, "reset", ask(), "gettoken", 40001)
 	if _, err := w.client.Member(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("another")}, "lin.hua"); err != nil {
@@ -312,8 +312,8 @@ func TestTokenIsKeptAndFetchedAnewOnce(t *testing.T) {
 	}
 }
 
-// Many who ask at once share one token.
-func TestTokenIsFetchedOnceForAll(t *testing.T) {
+// Concurrent calls share one token.
+func TestTokenIsFetchedOnceForConcurrentCalls(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	var wg sync.WaitGroup
 	for range 20 {
@@ -327,8 +327,8 @@ func TestTokenIsFetchedOnceForAll(t *testing.T) {
 	equal(t, "fetched", w.calls("gettoken"), 1)
 }
 
-// The pace keeps below WeCom's limit of 600 a minute for robots; other
-// endpoints and corps do not wait for it.
+// The pace stays below WeCom's limit of 600 calls a minute for robots. Other endpoints
+// do not wait for it.
 func TestPace(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	for range 700 {
@@ -355,7 +355,7 @@ func TestProxy(t *testing.T) {
 	if p, err := client.Member(t.Context(), w.app(), "lin.hua"); err != nil || p.Name != "林华" {
 		t.Errorf("through the proxy: got %+v, error %v", p, err)
 	}
-	// A host that does not exist, so that only the proxy can answer.
+	// The host does not exist, so only the proxy can answer.
 	client = newClient(t, w.clock, "http://elsewhere.invalid", w.url)
 	_, err := client.Member(t.Context(), w.app(), "lin.hua")
 	failedFor(t, "proxy refuses", err, archive.CauseBadAnswer)
@@ -369,9 +369,9 @@ func failedFor(t *testing.T, what string, err error, want archive.Cause) {
 	}
 }
 
-// Whatever answers in WeCom's place, the error is of a known cause and holds
-// neither secret nor token.
-func TestAnswersThatAreNone(t *testing.T) {
+// Any answer that is not WeCom's gives an error of a known cause, without secret and
+// token.
+func TestForeignAnswers(t *testing.T) {
 	const secretText = "secret-in-the-address"
 	credential := directory.Credential{Corp: corpA, Secret: secret.New(secretText)}
 	const good = `{"errcode":0,"errmsg":"ok","access_token":"token-in-the-address","expires_in":"7200"}`
@@ -383,10 +383,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 		want  archive.Cause
 	}{
 		{"not JSON", good, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, archive.CauseBadAnswer},
-		{"nothing", good, func(http.ResponseWriter, *http.Request) {}, archive.CauseBadAnswer},
+		{"empty", good, func(http.ResponseWriter, *http.Request) {}, archive.CauseBadAnswer},
 		{"no errcode", good, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"name":"x"}`) }, archive.CauseBadAnswer},
 		{"errcode of another type", good, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"errcode":[]}`) }, archive.CauseBadAnswer},
-		{"name of another type", good, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"errcode":0,"name":{}}`) }, archive.CauseBadAnswer},
 		{"server error", good, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, archive.CauseBusy},
 		{"not found", good, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, archive.CauseBadAnswer},
 		{"redirect", good, func(w http.ResponseWriter, r *http.Request) {
@@ -420,7 +419,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			_, err := newClient(t, c, server.URL, "").Member(t.Context(), credential, "lin.hua")
 			failedFor(t, test.name, err, test.want)
 			if err != nil && (strings.Contains(err.Error(), "in-the-address") || strings.Contains(err.Error(), "lin.hua")) {
-				t.Errorf("the error tells too much: %v", err)
+				t.Errorf("got error %v, want no content in it", err)
 			}
 		})
 	}
@@ -429,19 +428,19 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoServer(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
 	server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
 	_, err := newClient(t, c, url, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
-	failedFor(t, "nobody listens", err, archive.CauseNetwork)
+	failedFor(t, "connection refused", err, archive.CauseNetwork)
 }
 
 func TestTLS(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	server.StartTLS() // with a certificate that nobody trusts
+	server.StartTLS() // its certificate is not trusted
 	defer server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
 	_, err := newClient(t, c, server.URL, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
@@ -463,7 +462,7 @@ func TestCallTimeout(t *testing.T) {
 	must(t, err)
 	credential := directory.Credential{Corp: corpA, Secret: secret.New("hunter2")}
 	_, err = client.Permitted(t.Context(), credential)
-	failedFor(t, "silence", err, archive.CauseNetwork)
+	failedFor(t, "no answer", err, archive.CauseNetwork)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := client.Permitted(ctx, credential); !errors.Is(err, context.DeadlineExceeded) {
@@ -471,7 +470,7 @@ func TestCallTimeout(t *testing.T) {
 	}
 }
 
-func TestNewNamesMistakes(t *testing.T) {
+func TestNewRefusesWrongAddresses(t *testing.T) {
 	for _, cfg := range []wecomapi.Config{
 		{Base: ""}, {Base: "qyapi.weixin.qq.com"}, {Base: "ftp://x"}, {Base: "https://x/path"}, {Base: "https://x", Proxy: "x:1"}, {Base: "https://x", Proxy: "ftp://x"},
 	} {
@@ -486,7 +485,7 @@ func TestNewNamesMistakes(t *testing.T) {
 	}
 }
 
-// Long and broken names are cut between characters.
+// Long names are cut between characters.
 func TestNamesAreBounded(t *testing.T) {
 	long := strings.Repeat("长", 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -675,7 +675,7 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 	for id, c := range map[string]struct{ pattern, log, file, words string }{
 		"CallbackRefusals": {
 			`{ ($.message = "answered") && ($.route = "/callback/*") && ($.status = 401) }`,
-			"ApiLog", "functions/api/api.go", `"answered"`,
+			"ApiLog", "functions/api/internal/routes/serve.go", `"answered"`,
 		},
 		"GapRecorded": {
 			`{ $.message = "gap recorded" }`,

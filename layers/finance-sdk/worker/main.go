@@ -1,13 +1,23 @@
-// Command worker is the process that WeCom's library runs in.
+// Go's runtime would keep files of the cgroup open to follow its CPU limit. The
+// worker uses one thread, so the limit does not matter.
 //
-//	worker <library>                  started by shared/sdkworker
-//	worker check <library> <goarch>   looks at a library without loading it
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
+// Command worker is the child process that WeCom's library runs in.
+//
+//	worker <library>                  started by the parent, shared/sdkworker
+//	worker check <library> <goarch>   describes a library without loading it
 //
 // Requests come on descriptor 3 and answers go to descriptor 4, in the frames
 // of shared/sdkproto. Standard output and error belong to the library, which
-// prints. Whom to speak for comes in the first request, never as an argument
-// or in the environment. The worker holds no AWS credential and no private
-// key, and ends when its requests do.
+// prints. The corpid and the secret come in a request, never as an
+// argument or in the environment. The worker holds no AWS credential and no
+// private key. The worker ends when its requests end.
+//
+// Before the worker loads the library, it closes foreign descriptors and limits
+// itself: see closeInherited, confine and refuseCalls. The worker of the web
+// console, web/src/worker.ts, is unrelated.
 package main
 
 import (
@@ -28,8 +38,8 @@ const (
 	answersFD  = 4
 )
 
-// The vendor advises one thread per handle. In init, so that it is the
-// process's first thread, which has the largest stack.
+// The vendor advises one thread for each handle. A lock in init takes the
+// first thread of the process, which has the largest stack.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -44,8 +54,10 @@ func main() {
 func run(args []string) error {
 	switch {
 	case len(args) == 1:
-		// What the library may start inherits neither pipe: each has to end
-		// with this process.
+		if err := closeInherited(); err != nil {
+			return err
+		}
+		// The pipes must end with this process, so no program may inherit them.
 		syscall.CloseOnExec(requestsFD)
 		syscall.CloseOnExec(answersFD)
 		w := newWorker(args[0], os.NewFile(requestsFD, "requests"), os.NewFile(answersFD, "answers"))
@@ -53,7 +65,7 @@ func run(args []string) error {
 	case len(args) == 3 && args[0] == "check":
 		return check(args[1], args[2])
 	}
-	return fmt.Errorf("want a library, or check, a library and an architecture; got %d arguments", len(args))
+	return fmt.Errorf("got %d arguments, want a library, or check, a library and an architecture", len(args))
 }
 
 // check prints what a person compares with the README beside this folder.

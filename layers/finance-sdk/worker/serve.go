@@ -14,7 +14,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// A worker answers requests one by one.
+// A worker answers the parent's requests, one at a time.
 type worker struct {
 	path    string
 	reader  *sdkproto.Reader
@@ -27,7 +27,7 @@ func newWorker(path string, requests io.Reader, answers io.Writer) *worker {
 	return &worker{path: path, reader: sdkproto.NewReader(requests), writer: sdkproto.NewWriter(answers)}
 }
 
-// A refusal ends the worker after its answer has been sent.
+// A refusal is sent as the answer. The worker then ends.
 type refusal struct{ sdkproto.Refused }
 
 func (r *refusal) Error() string { return fmt.Sprintf("refused, %s: %s", r.Fault, r.Note) }
@@ -36,18 +36,18 @@ func refuse(fault sdkproto.Fault, note string) error {
 	return &refusal{sdkproto.Refused{Fault: fault, Note: note}}
 }
 
-// serve returns nil after Bye. Any other end is an error: of the parent's
-// pipe, of the protocol, or one that was sent as a Refused.
+// serve returns nil after Bye. Any other end is an error: of the pipes, of the
+// protocol, or a refusal that was sent.
 func (w *worker) serve() error {
 	for {
 		id, request, err := w.reader.Read()
 		var version *sdkproto.VersionError
 		if errors.As(err, &version) {
-			// The parent reads our version from it.
+			// The parent reads the worker's version from this Hello.
 			return errors.Join(err, w.writer.Write(0, sdkproto.Hello{}))
 		}
 		if err != nil {
-			return fmt.Errorf("read a request: %w", err)
+			return fmt.Errorf("request not read: %w", err)
 		}
 		answer, err := w.answer(request)
 		var refused *refusal
@@ -59,11 +59,11 @@ func (w *worker) serve() error {
 		}
 		err = w.writer.Write(id, answer)
 		if errors.Is(err, sdkproto.ErrTooLarge) {
-			too := sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "its answer is over the frame limit"}
+			too := sdkproto.Refused{Fault: sdkproto.FaultLibrary, Note: "library's answer over the frame limit"}
 			return errors.Join(err, w.writer.Write(id, too))
 		}
 		if err != nil {
-			return fmt.Errorf("write an answer: %w", err)
+			return fmt.Errorf("answer not written: %w", err)
 		}
 		if _, bye := answer.(sdkproto.Bye); bye {
 			return nil
@@ -84,8 +84,8 @@ func (w *worker) answer(request sdkproto.Message) (sdkproto.Message, error) {
 		return sdkproto.Bye{}, nil
 	}
 	if w.sdk == nil {
-		// For DecryptData this is more than order: it would abort the process.
-		return nil, refuse(sdkproto.FaultProtocol, "a call before Init")
+		// DecryptData before Init would abort the process (wecom.md 1.3).
+		return nil, refuse(sdkproto.FaultProtocol, "call before Init")
 	}
 	switch m := request.(type) {
 	case sdkproto.Decrypt:
@@ -98,10 +98,10 @@ func (w *worker) answer(request sdkproto.Message) (sdkproto.Message, error) {
 		c, err := w.sdk.MediaChunk(m.Index, m.SDKFileID, time.Duration(m.Timeout)*time.Second)
 		return answered(sdkproto.Chunk{Data: c.Data, Next: c.Next, Finished: c.Finished}, err)
 	}
-	return nil, refuse(sdkproto.FaultProtocol, fmt.Sprintf("%T is no request", request))
+	return nil, refuse(sdkproto.FaultProtocol, fmt.Sprintf("%T instead of a request", request))
 }
 
-// answered is ok, unless the call failed.
+// answered returns ok after a successful call, and the code of a failed call.
 func answered(ok sdkproto.Message, err error) (sdkproto.Message, error) {
 	var code *financesdk.CodeError
 	switch {
@@ -114,16 +114,13 @@ func answered(ok sdkproto.Message, err error) (sdkproto.Message, error) {
 	}
 }
 
-// hello takes away from the process what the library does not need, and loads
-// it: its constructors already run under the limits.
+// hello limits this process, then loads the library. The library's constructors
+// already run under the limits.
 func (w *worker) hello(m sdkproto.Hello) (sdkproto.Message, error) {
 	if w.library != nil {
-		return nil, refuse(sdkproto.FaultProtocol, "a second Hello")
+		return nil, refuse(sdkproto.FaultProtocol, "second Hello")
 	}
-	if err := confine(m.MemoryLimit); err != nil {
-		return nil, refuse(sdkproto.FaultLoad, err.Error())
-	}
-	if err := financesdk.DieOfFaults(); err != nil {
+	if err := prepare(m); err != nil {
 		return nil, refuse(sdkproto.FaultLoad, err.Error())
 	}
 	library, err := financesdk.Open(w.path)
@@ -136,6 +133,17 @@ func (w *worker) hello(m sdkproto.Hello) (sdkproto.Message, error) {
 	}
 	w.library = library
 	return sdkproto.Hello{}, nil
+}
+
+// prepare limits this process. A crash of the library then shows as a signal.
+func prepare(m sdkproto.Hello) error {
+	if err := ownFolder(); err != nil {
+		return err
+	}
+	if err := confine(m.MemoryLimit, m.NoSockets); err != nil {
+		return err
+	}
+	return financesdk.DieOfFaults()
 }
 
 func (w *worker) init(m sdkproto.Init) (sdkproto.Message, error) {
@@ -156,24 +164,24 @@ func (w *worker) init(m sdkproto.Init) (sdkproto.Message, error) {
 	return answered(sdkproto.Done{}, err)
 }
 
-// setProxy tells the library's HTTP client of the proxy: Init has no argument
-// for it, and may want to fetch a token. The variable is set in memory, where
-// the library's getenv finds it; what /proc shows of the process's environment
-// stays as it was when the process began.
+// setProxy passes the proxy to the library's HTTP client, because Init has no
+// argument for a proxy and may request a token. The variable is set in memory,
+// where the library's getenv finds it. /proc/<pid>/environ still shows the empty
+// environment that the process started with.
 func setProxy(id financesdk.Identity) error {
 	if id.Proxy == "" {
 		return nil
 	}
 	u, err := url.Parse(id.Proxy)
 	if err != nil {
-		return errors.New("the proxy is no URL") // err would repeat it, perhaps with a password
+		return errors.New("proxy invalid: not a URL") // err would repeat the URL, which may hold a password
 	}
 	if !id.ProxyPassword.IsZero() {
 		user, password, _ := strings.Cut(id.ProxyPassword.Reveal(), ":")
 		u.User = url.UserPassword(user, password)
 	}
 	if err := os.Setenv("https_proxy", u.String()); err != nil {
-		return errors.New("the proxy cannot be set")
+		return errors.New("proxy not set")
 	}
 	return nil
 }

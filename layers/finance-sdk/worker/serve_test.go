@@ -14,12 +14,12 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
 
-// The worker is tested as its parent meets it: as a process, over its pipes.
-// What a whole session does is tested in shared/sdkworker.
+// These tests start the worker as a process and call it over its pipes, as its
+// parent does. shared/sdkworker tests whole sessions.
 
 func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
-// peer is the parent's end of a worker.
+// peer is the parent's side of a worker.
 type peer struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -31,6 +31,12 @@ type peer struct {
 
 func startWorker(t *testing.T) *peer {
 	t.Helper()
+	return startPeer(t, built.Worker(t), built.Library(t), func(*exec.Cmd) {})
+}
+
+// startPeer starts a worker after edit has changed the command.
+func startPeer(t *testing.T, worker, library string, edit func(*exec.Cmd)) *peer {
+	t.Helper()
 	theirIn, in, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,10 +45,11 @@ func startWorker(t *testing.T) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), built.Worker(t), built.Library(t))
+	cmd := exec.CommandContext(t.Context(), worker, library)
 	cmd.Env = []string{}
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut}
 	cmd.WaitDelay = 5 * time.Second
+	edit(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +82,13 @@ func (p *peer) ask(m sdkproto.Message) sdkproto.Message {
 	return answer
 }
 
-// wantRefused asks and expects a refusal, after which the worker ends by
-// itself, with an error but not by a signal.
+// wantRefused sends a request and expects a refusal. The worker must then exit
+// with status 1, not by a signal.
 func (p *peer) wantRefused(m sdkproto.Message) {
 	p.t.Helper()
 	refused, ok := p.ask(m).(sdkproto.Refused)
 	if !ok || refused.Fault != sdkproto.FaultProtocol {
-		p.t.Fatalf("%T: got %v, want a refusal because of the protocol", m, refused)
+		p.t.Fatalf("%T: got %v, want a refusal with the fault protocol", m, refused)
 	}
 	if err := p.cmd.Wait(); err == nil || p.cmd.ProcessState.ExitCode() != 1 {
 		p.t.Errorf("worker: got %v, want exit status 1", p.cmd.ProcessState)
@@ -90,7 +97,7 @@ func (p *peer) wantRefused(m sdkproto.Message) {
 
 var initialise = sdkproto.Init{CorpID: "ww0123456789abcdef", Secret: "s"}
 
-// Without the worker's refusal the library would abort the process.
+// If the worker passed the request on, the library would abort the process.
 func TestDecryptBeforeInitIsRefused(t *testing.T) {
 	key := standin.NewKeyText(rand.Reader)
 	decrypt := sdkproto.Decrypt{KeyText: []byte(key), Message: []byte(standin.Seal(key, []byte("x"), [12]byte{}))}
@@ -104,7 +111,7 @@ func TestDecryptBeforeInitIsRefused(t *testing.T) {
 		p := startWorker(t)
 		p.ask(sdkproto.Hello{})
 		if got := p.ask(sdkproto.Init{}); got != (sdkproto.Failed{Code: 10000}) {
-			t.Fatalf("Init of nobody: got %v, want 10000", got)
+			t.Fatalf("Init without a corpid: got %v, want 10000", got)
 		}
 		p.wantRefused(decrypt)
 	})
@@ -112,16 +119,16 @@ func TestDecryptBeforeInitIsRefused(t *testing.T) {
 
 func TestMessagesOutOfTurnAreRefused(t *testing.T) {
 	for name, m := range map[string]sdkproto.Message{
-		"Init first":      initialise,
-		"ChatData first":  sdkproto.ChatData{},
-		"an answer first": sdkproto.Done{},
+		"Init first":     initialise,
+		"ChatData first": sdkproto.ChatData{},
+		"answer first":   sdkproto.Done{},
 	} {
 		t.Run(name, func(t *testing.T) { startWorker(t).wantRefused(m) })
 	}
 	for name, m := range map[string]sdkproto.Message{
-		"a second Hello": sdkproto.Hello{},
-		"a second Init":  initialise,
-		"an answer":      sdkproto.Result{},
+		"second Hello": sdkproto.Hello{},
+		"second Init":  initialise,
+		"answer":       sdkproto.Result{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startWorker(t)
@@ -132,11 +139,11 @@ func TestMessagesOutOfTurnAreRefused(t *testing.T) {
 	}
 }
 
-func TestByeEndsTheWorkerWell(t *testing.T) {
+func TestWorkerExitsWithStatus0AfterBye(t *testing.T) {
 	for name, before := range map[string][]sdkproto.Message{
-		"at once":     nil,
-		"loaded":      {sdkproto.Hello{}},
-		"initialised": {sdkproto.Hello{}, initialise},
+		"before Hello": nil,
+		"after Hello":  {sdkproto.Hello{}},
+		"after Init":   {sdkproto.Hello{}, initialise},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startWorker(t)
@@ -147,13 +154,13 @@ func TestByeEndsTheWorkerWell(t *testing.T) {
 				t.Errorf("got %v, want Bye", got)
 			}
 			if err := p.cmd.Wait(); err != nil {
-				t.Errorf("worker: got %v, want a good end", err)
+				t.Errorf("worker: got %v, want exit status 0", err)
 			}
 		})
 	}
 }
 
-func TestAnEndWithoutByeIsAnError(t *testing.T) {
+func TestWorkerExitsWithStatus1WithoutBye(t *testing.T) {
 	for name, last := range map[string]string{"between frames": "", "inside a frame": "\x00\x00"} {
 		t.Run(name, func(t *testing.T) {
 			p := startWorker(t)
@@ -169,7 +176,7 @@ func TestAnEndWithoutByeIsAnError(t *testing.T) {
 	}
 }
 
-func TestAParentOfAnotherVersionIsTold(t *testing.T) {
+func TestWorkerSendsItsVersionToAParentOfAnother(t *testing.T) {
 	p := startWorker(t)
 	hello := "\x00\x00\x00\x13\x01\x00\x00\x00\x01yunduo-sdk\x00\x00\x00\x63"
 	if _, err := p.in.WriteString(hello); err != nil {
@@ -179,25 +186,25 @@ func TestAParentOfAnotherVersionIsTold(t *testing.T) {
 		t.Errorf("got %v and %v, want the worker's own Hello", m, err)
 	}
 	if err := p.cmd.Wait(); err == nil {
-		t.Error("the worker went on")
+		t.Error("worker: got exit status 0, want an error")
 	}
 }
 
-func TestCheckTellsWhatALibraryIs(t *testing.T) {
+func TestCheckDescribesALibrary(t *testing.T) {
 	check := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), built.Worker(t), args...).CombinedOutput()
 		return string(out), err
 	}
 	if out, err := check("check", built.Library(t), runtime.GOARCH); err != nil || !strings.Contains(out, "all 17 functions") {
-		t.Errorf("a good library: got %q and %v", out, err)
+		t.Errorf("complete library: got %q and %v, want a description", out, err)
 	}
 	if out, err := check("check", built.Worker(t), runtime.GOARCH); err == nil || !strings.Contains(out, "shared object") {
-		t.Errorf("a program: got %q and %v, want an error that says so", out, err)
+		t.Errorf("program instead of a library: got %q and %v, want an error with the reason", out, err)
 	}
 	if out, err := check(); err == nil || !strings.Contains(out, "want a library") {
-		t.Errorf("no arguments: got %q and %v, want what to give", out, err)
+		t.Errorf("no arguments: got %q and %v, want an error with the arguments", out, err)
 	}
-	if out, err := check(built.Library(t)); err == nil || !strings.Contains(out, "read a request") {
-		t.Errorf("started by hand: got %q and %v, want an error", out, err)
+	if out, err := check(built.Library(t)); err == nil || !strings.Contains(out, "request not read") {
+		t.Errorf("start without pipes: got %q and %v, want an error", out, err)
 	}
 }

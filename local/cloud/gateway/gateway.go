@@ -1,12 +1,13 @@
-// Package gateway stands in for an API Gateway HTTP API: it finds the route,
-// verifies the token, turns the request into an event of payload format 2.0
-// and the function's answer into a response, within API Gateway's limits.
+// Package gateway stands in for an API Gateway HTTP API. A [Gateway] finds the
+// route of a request, verifies the token, turns the request into an event of
+// payload format 2.0, and turns the function's answer into a response. It keeps
+// API Gateway's limits.
 //
 // Sources: docs.aws.amazon.com/apigateway/latest/developerguide, pages
 // http-api-develop-integrations-lambda, http-api-develop-routes,
-// http-api-jwt-authorizer, http-api-cors, http-api-quotas; what these leave out
-// (paths arrive decoded, form bodies in base64) is as observed by users of the
-// service.
+// http-api-jwt-authorizer, http-api-cors, http-api-quotas. These pages leave out
+// that paths arrive decoded and that form bodies arrive in base64. Users of the
+// service observed both.
 package gateway
 
 import (
@@ -29,51 +30,54 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
 )
 
-// API Gateway's quotas, which cannot be raised.
+// API Gateway's fixed quotas.
 const (
 	requestLimit = 10 * 1024 * 1024
 	timeLimit    = 30 * time.Second
 )
 
-// Invoker is a function behind a route. Invoke fails with [lambda.ErrTooLarge]
-// if the event is too large for Lambda.
+// An Invoker is the function of a route. Invoke fails with
+// [lambda.ErrTooLarge] if the event is too large for Lambda.
 type Invoker interface {
 	Invoke(ctx context.Context, event []byte) ([]byte, error)
 }
 
 // A Route leads requests to a function.
 type Route struct {
-	// Method is one, or ANY. Path has variables as {name}, and at its end
-	// {name+} for one or more segments.
+	// Method is a method such as GET, or ANY. In Path, {name} matches one
+	// segment, and {name+} at the end matches one or more segments.
 	Method, Path string
-	// Open routes need no token.
+	// Open means that requests need no token.
 	Open     bool
 	Function Invoker
 }
 
-// Config says what the gateway does. It never changes after [New].
+// Config describes a gateway. It never changes after [New].
 type Config struct {
-	Routes []Route
-	Tokens *Issuer
-	CORS   CORS
-	// TimeLimit is the most that a function takes to answer; 0 means API
-	// Gateway's 30 s.
+	// Account is the AWS account that events name.
+	Account string
+	Routes  []Route
+	Tokens  *Issuer
+	CORS    CORS
+	// TimeLimit is the longest time that a function may take to answer. 0
+	// means API Gateway's 30 s.
 	TimeLimit time.Duration
 	Now       func() time.Time
 	NewID     func() string
 	Log       *slog.Logger
 }
 
-// CORS is which pages of other origins may call, and how: origins are exact,
-// or * for all; without any nothing is said of them.
+// CORS says which web pages of other origins may call the API, and how. An
+// origin is exact, or * for all origins. Without Origins, responses carry no
+// CORS headers.
 type CORS struct {
 	Origins, Methods, Headers, Expose []string
 	MaxAge                            time.Duration
 }
 
-// allowed is what a page of that origin is told to be allowed; empty for
-// nothing.
-func (c CORS) allowed(origin string) string {
+// allowedOrigin is the Access-Control-Allow-Origin for a page of the given
+// origin. Empty means that the page may not call.
+func (c CORS) allowedOrigin(origin string) string {
 	switch {
 	case origin == "":
 		return ""
@@ -85,10 +89,10 @@ func (c CORS) allowed(origin string) string {
 	return ""
 }
 
-// preflight answers a browser that asks whether a page may call. It carries no
-// token.
+// preflight answers the request in which a browser asks whether a page may
+// call. That request carries no token.
 func (c CORS) preflight(w http.ResponseWriter, r *http.Request) {
-	if origin := c.allowed(r.Header.Get("Origin")); origin != "" {
+	if origin := c.allowedOrigin(r.Header.Get("Origin")); origin != "" {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Methods", strings.Join(c.Methods, ","))
@@ -101,7 +105,7 @@ func (c CORS) preflight(w http.ResponseWriter, r *http.Request) {
 // A Gateway answers HTTP requests. Safe for concurrent use.
 type Gateway struct {
 	cfg    Config
-	routes []route // the most specific first
+	routes []route // most specific first
 }
 
 type route struct {
@@ -119,8 +123,8 @@ func New(cfg Config) *Gateway {
 	for _, r := range cfg.Routes {
 		g.routes = append(g.routes, route{r, r.Method + " " + r.Path, strings.Split(strings.Trim(r.Path, "/"), "/")})
 	}
-	// A full match is preferred to variables, variables to a greedy one, and a
-	// method to ANY.
+	// A fixed segment is preferred to a variable, a variable to a greedy
+	// variable, and a method to ANY.
 	slices.SortStableFunc(g.routes, func(a, b route) int {
 		for n := range min(len(a.segments), len(b.segments)) {
 			if c := cmp.Compare(vagueness(a.segments[n]), vagueness(b.segments[n])); c != 0 {
@@ -132,6 +136,8 @@ func New(cfg Config) *Gateway {
 	return g
 }
 
+// vagueness is 0 for a fixed segment, 1 for a variable and 2 for a greedy
+// variable.
 func vagueness(segment string) int {
 	switch {
 	case strings.HasSuffix(segment, "+}"):
@@ -149,7 +155,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// match returns the path's variables.
+// match reports whether the route matches, and returns the path's variables.
 func (r route) match(method, path string) (map[string]string, bool) {
 	if r.Method != "ANY" && r.Method != method {
 		return nil, false
@@ -193,14 +199,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		var claims map[string]string
 		if !route.Open {
-			var err error
-			if claims, err = g.cfg.Tokens.verify(r.Header.Get("Authorization")); err != nil {
-				challenge := "Bearer"
-				if r.Header.Get("Authorization") != "" {
-					challenge += ` scope="" error="invalid_token"`
-				}
-				w.Header().Set("Www-Authenticate", challenge)
-				refuse(w, http.StatusUnauthorized, "Unauthorized")
+			if claims, ok = g.authorize(w, r); !ok {
 				return
 			}
 		}
@@ -209,11 +208,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 			return
 		}
-		if origin := g.cfg.CORS.allowed(r.Header.Get("Origin")); origin != "" {
+		if origin := g.cfg.CORS.allowedOrigin(r.Header.Get("Origin")); origin != "" {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
 			w.Header().Set("Access-Control-Expose-Headers", strings.Join(g.cfg.CORS.Expose, ","))
 		}
-		g.pass(w, r, route, newEvent(r, route, vars, claims, body, id, g.cfg.Now()))
+		e := newEvent(r, route, vars, claims, body, id, g.cfg.Now())
+		e.RequestContext.AccountID = g.cfg.Account
+		g.pass(w, r, route, e)
 		return
 	}
 	if len(g.cfg.CORS.Origins) > 0 && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -223,11 +224,28 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, "Not Found")
 }
 
-// pass invokes the function and answers.
+// authorize returns the claims of the request's token. If the token is invalid,
+// authorize answers the request and returns false.
+func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request) (map[string]string, bool) {
+	header := r.Header.Get("Authorization")
+	claims, err := g.cfg.Tokens.verify(header)
+	if err != nil {
+		challenge := "Bearer"
+		if header != "" {
+			challenge += ` scope="" error="invalid_token"`
+		}
+		w.Header().Set("Www-Authenticate", challenge)
+		refuse(w, http.StatusUnauthorized, "Unauthorized")
+		return nil, false
+	}
+	return claims, true
+}
+
+// pass invokes the function and answers the request.
 func (g *Gateway) pass(w http.ResponseWriter, r *http.Request, route route, e event) {
 	raw, err := json.Marshal(e)
 	if err != nil {
-		g.cfg.Log.Error("cannot make an event", "route", route.key, "err", err)
+		g.cfg.Log.Error("event not encodable", "route", route.key, "err", err)
 		refuse(w, http.StatusInternalServerError, "Internal Server Error")
 		return
 	}
@@ -239,9 +257,9 @@ func (g *Gateway) pass(w http.ResponseWriter, r *http.Request, route route, e ev
 		refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 		return
 	case errors.Is(err, context.Canceled):
-		return // the caller has gone
+		return // the caller has closed the connection
 	case errors.Is(err, context.DeadlineExceeded):
-		g.cfg.Log.Error("function is too slow for the API", "route", route.key, "limit", g.cfg.TimeLimit)
+		g.cfg.Log.Error("function exceeded the API's time limit", "route", route.key, "limit", g.cfg.TimeLimit)
 		refuse(w, http.StatusServiceUnavailable, "Service Unavailable")
 		return
 	case err != nil:
@@ -250,19 +268,20 @@ func (g *Gateway) pass(w http.ResponseWriter, r *http.Request, route route, e ev
 		return
 	}
 	if err := respond(w, answer); err != nil {
-		g.cfg.Log.Error("function's answer is no response", "route", route.key, "err", err)
+		g.cfg.Log.Error("function's answer invalid", "route", route.key, "err", err)
 		refuse(w, http.StatusInternalServerError, "Internal Server Error")
 	}
 }
 
-// refuse answers in API Gateway's own form.
+// refuse answers with an error in API Gateway's format.
 func refuse(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": message})
 }
 
-// respond writes the function's answer. After an error nothing is written.
+// respond writes the function's answer. If respond fails, it has written
+// nothing.
 func respond(w http.ResponseWriter, answer []byte) error {
 	var a struct {
 		StatusCode      *int
@@ -272,16 +291,16 @@ func respond(w http.ResponseWriter, answer []byte) error {
 		IsBase64Encoded bool
 	}
 	if !json.Valid(answer) {
-		return errors.New("not JSON")
+		return errors.New("answer is not JSON")
 	}
 	if err := json.Unmarshal(answer, &a); err != nil || a.StatusCode == nil {
-		// Whatever is no response object is the body itself.
+		// An answer that is not a response object is the body itself.
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
 		return nil
 	}
 	if *a.StatusCode < 100 || *a.StatusCode > 599 {
-		return errors.New("impossible status")
+		return errors.New("status out of range")
 	}
 	body := []byte(a.Body)
 	if a.IsBase64Encoded {
@@ -300,10 +319,10 @@ func respond(w http.ResponseWriter, answer []byte) error {
 			raw, _ := json.Marshal(v)
 			h.Set(name, string(raw))
 		default:
-			return errors.New("a header is no text")
+			return errors.New("header value is not text")
 		}
 	}
-	// The length is that of the body, whatever the function says.
+	// The server sets the length of the body. The function's own is ignored.
 	h.Del("Content-Length")
 	for _, c := range a.Cookies {
 		h.Add("Set-Cookie", c)
@@ -313,7 +332,7 @@ func respond(w http.ResponseWriter, answer []byte) error {
 	return nil
 }
 
-// event is payload format 2.0.
+// An event is the function's input in payload format 2.0.
 type event struct {
 	Version               string            `json:"version"`
 	RouteKey              string            `json:"routeKey"`
@@ -353,10 +372,11 @@ type httpContext struct {
 type authorizer struct {
 	JWT struct {
 		Claims map[string]string `json:"claims"`
-		Scopes []string          `json:"scopes"` // of the route, which has none: null
+		Scopes []string          `json:"scopes"` // the route's scopes: null, since routes have no scopes
 	} `json:"jwt"`
 }
 
+// newEvent makes the event of a request. claims are nil for an open route.
 func newEvent(r *http.Request, route route, vars, claims map[string]string, body []byte, id string, now time.Time) event {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -368,13 +388,13 @@ func newEvent(r *http.Request, route route, vars, claims map[string]string, body
 	}
 	e := event{
 		Version: "2.0", RouteKey: route.key,
-		// Decoded, unlike in other kinds of API.
+		// HTTP APIs decode the path. REST APIs do not.
 		RawPath:        r.URL.Path,
 		RawQueryString: r.URL.RawQuery,
 		Headers:        map[string]string{},
 		PathParameters: vars,
 		RequestContext: requestContext{
-			AccountID: "123456789012", APIID: "local", DomainName: host, DomainPrefix: "local",
+			APIID: "local", DomainName: host, DomainPrefix: "local",
 			HTTP: httpContext{
 				Method: r.Method, Path: r.URL.Path, Protocol: r.Proto, SourceIP: source, UserAgent: r.UserAgent(),
 			},
@@ -419,7 +439,7 @@ func newEvent(r *http.Request, route route, vars, claims map[string]string, body
 	return e
 }
 
-// isText tells the bodies that are passed on as they are.
+// isText reports whether a body of this type is passed on without base64.
 func isText(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {

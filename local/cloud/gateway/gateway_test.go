@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,12 +27,12 @@ var at = time.Date(2026, 3, 12, 19, 3, 58, 390e6, time.UTC)
 
 const issuer, audience = "http://issuer", "archive"
 
-// function is an invoker that keeps the event and answers as told.
+// function is an invoker that keeps the event and gives a fixed answer.
 type function struct {
 	event  []byte
 	answer string
 	err    error
-	wait   bool // until the caller gives up
+	wait   bool // waits until the caller gives up
 }
 
 func (f *function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
@@ -43,6 +44,21 @@ func (f *function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return []byte(f.answer), f.err
 }
 
+// makeTokens makes one issuer for all tests, because a key takes a while to
+// make.
+var makeTokens = sync.OnceValues(func() (*gateway.Issuer, error) {
+	return gateway.NewIssuer(issuer, []string{audience}, func() time.Time { return at })
+})
+
+func tokens(t *testing.T) *gateway.Issuer {
+	t.Helper()
+	i, err := makeTokens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
 type fixture struct {
 	function *function
 	tokens   *gateway.Issuer
@@ -51,11 +67,7 @@ type fixture struct {
 
 func start(t *testing.T, routes ...gateway.Route) *fixture {
 	t.Helper()
-	f := &fixture{function: &function{answer: `{"statusCode":204}`}}
-	var err error
-	if f.tokens, err = gateway.NewIssuer(issuer, []string{audience}, func() time.Time { return at }); err != nil {
-		t.Fatal(err)
-	}
+	f := &fixture{function: &function{answer: `{"statusCode":204}`}, tokens: tokens(t)}
 	if routes == nil {
 		routes = []gateway.Route{
 			{Method: "GET", Path: "/health", Open: true},
@@ -69,7 +81,7 @@ func start(t *testing.T, routes ...gateway.Route) *fixture {
 		}
 	}
 	g := gateway.New(gateway.Config{
-		Routes: routes, Tokens: f.tokens, TimeLimit: 200 * time.Millisecond,
+		Account: "123456789012", Routes: routes, Tokens: f.tokens, TimeLimit: 200 * time.Millisecond,
 		Now: func() time.Time { return at }, NewID: func() string { return "id" },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
@@ -87,7 +99,7 @@ func (f *fixture) token(t *testing.T, claims map[string]any) string {
 	return token
 }
 
-// do sends a request; headers are name and value by turns.
+// do sends a request. headers alternates names and values.
 func (f *fixture) do(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, f.server.URL+path, strings.NewReader(body))
@@ -109,7 +121,7 @@ func (f *fixture) do(t *testing.T, method, path, body string, headers ...string)
 	return got, string(raw)
 }
 
-// TestEvent compares with the example that AWS gives for format 2.0.
+// TestEvent compares the event with AWS's example of format 2.0.
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -156,10 +168,10 @@ func TestEvent(t *testing.T) {
 		wantJSON, _ := json.MarshalIndent(want, "", " ")
 		t.Errorf("got %s\nwant %s", gotJSON, wantJSON)
 	}
-	// It is what aws-lambda-go reads.
+	// aws-lambda-go can read the event.
 	var typed events.APIGatewayV2HTTPRequest
 	if err := json.Unmarshal(f.function.event, &typed); err != nil || typed.RequestContext.Authorizer.JWT.Claims["corp"] != "ww1" {
-		t.Errorf("as aws-lambda-go reads it: %v, %+v", err, typed.RequestContext.Authorizer)
+		t.Errorf("aws-lambda-go: got error %v and authorizer %+v", err, typed.RequestContext.Authorizer)
 	}
 }
 
@@ -175,7 +187,7 @@ func TestEventBody(t *testing.T) {
 		"none":    {"text/plain", "", "", false},
 		"form":    {"application/x-www-form-urlencoded", "a=b", "YT1i", true},
 		"binary":  {"application/octet-stream", "\xff\x00", "/wA=", true},
-		"unsaid":  {"", "abc", "YWJj", true},
+		"no type": {"", "abc", "YWJj", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -214,21 +226,21 @@ func TestTokens(t *testing.T) {
 		header string
 		want   int
 	}{
-		"good":            {"Bearer " + f.token(t, nil), 204},
-		"without scheme":  {f.token(t, nil), 204},
-		"audience list":   {"Bearer " + f.token(t, map[string]any{"aud": []string{"x", audience}}), 204},
-		"none":            {"", 401},
-		"garbage":         {"Bearer x.y.z", 401},
-		"basic":           {"Basic " + f.token(t, nil), 401},
-		"other key":       {"Bearer " + sign(jwt.SigningMethodRS256, stranger), 401},
-		"other method":    {"Bearer " + sign(jwt.SigningMethodHS256, []byte("key")), 401},
-		"no signature":    {"Bearer " + sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), 401},
-		"other issuer":    {"Bearer " + f.token(t, map[string]any{"iss": "http://other"}), 401},
-		"other audience":  {"Bearer " + f.token(t, map[string]any{"aud": "other"}), 401},
-		"expired":         {"Bearer " + f.token(t, map[string]any{"exp": at.Add(-time.Second).Unix()}), 401},
-		"without expiry":  {"Bearer " + f.token(t, map[string]any{"exp": nil}), 401},
-		"not yet":         {"Bearer " + f.token(t, map[string]any{"nbf": at.Add(time.Minute).Unix()}), 401},
-		"from the future": {"Bearer " + f.token(t, map[string]any{"iat": at.Add(time.Minute).Unix()}), 401},
+		"good":           {"Bearer " + f.token(t, nil), 204},
+		"without scheme": {f.token(t, nil), 204},
+		"audience list":  {"Bearer " + f.token(t, map[string]any{"aud": []string{"x", audience}}), 204},
+		"no token":       {"", 401},
+		"garbage":        {"Bearer x.y.z", 401},
+		"basic":          {"Basic " + f.token(t, nil), 401},
+		"other key":      {"Bearer " + sign(jwt.SigningMethodRS256, stranger), 401},
+		"other method":   {"Bearer " + sign(jwt.SigningMethodHS256, []byte("key")), 401},
+		"no signature":   {"Bearer " + sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType), 401},
+		"other issuer":   {"Bearer " + f.token(t, map[string]any{"iss": "http://other"}), 401},
+		"other audience": {"Bearer " + f.token(t, map[string]any{"aud": "other"}), 401},
+		"expired":        {"Bearer " + f.token(t, map[string]any{"exp": at.Add(-time.Second).Unix()}), 401},
+		"without expiry": {"Bearer " + f.token(t, map[string]any{"exp": nil}), 401},
+		"not yet valid":  {"Bearer " + f.token(t, map[string]any{"nbf": at.Add(time.Minute).Unix()}), 401},
+		"issued later":   {"Bearer " + f.token(t, map[string]any{"iat": at.Add(time.Minute).Unix()}), 401},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var headers []string
@@ -281,7 +293,7 @@ func TestResponses(t *testing.T) {
 		function function
 		status   int
 		body     string
-		header   http.Header // among the answer's
+		header   http.Header // expected among the response's headers
 	}{
 		"full": {
 			function{answer: `{"statusCode":201,"headers":{"Content-Type":"text/html","x-n":5},"cookies":["a=1","b=2"],"body":"<p>"}`},
@@ -291,15 +303,18 @@ func TestResponses(t *testing.T) {
 			function{answer: `{"statusCode":200,"body":"/wA=","isBase64Encoded":true}`},
 			200, "\xff\x00", http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
 		},
-		"bare":           {function{answer: `{"a":1}`}, 200, `{"a":1}`, http.Header{"Content-Type": {"application/json"}}},
-		"bare text":      {function{answer: `"a"`}, 200, `"a"`, nil},
-		"bad status":     {function{answer: `{"statusCode":9}`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
-		"bad base64":     {function{answer: `{"statusCode":200,"body":"?","isBase64Encoded":true}`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
-		"not JSON":       {function{answer: `x`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
-		"failed":         {function{err: errors.New("secret detail")}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
-		"too slow":       {function{wait: true}, 503, `{"message":"Service Unavailable"}` + "\n", nil},
-		"for Lambda":     {function{err: lambda.ErrTooLarge}, 413, `{"message":"Request Entity Too Large"}` + "\n", nil},
-		"without a body": {function{answer: `{"statusCode":204}`}, 204, "", nil},
+		"wrong length": {
+			function{answer: `{"statusCode":200,"headers":{"content-length":"9"},"body":"text"}`}, 200, "text", http.Header{"Content-Length": {"4"}},
+		},
+		"bare":            {function{answer: `{"a":1}`}, 200, `{"a":1}`, http.Header{"Content-Type": {"application/json"}}},
+		"bare text":       {function{answer: `"a"`}, 200, `"a"`, nil},
+		"bad status":      {function{answer: `{"statusCode":9}`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
+		"bad base64":      {function{answer: `{"statusCode":200,"body":"?","isBase64Encoded":true}`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
+		"not JSON":        {function{answer: `x`}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
+		"function failed": {function{err: errors.New("secret detail")}, 500, `{"message":"Internal Server Error"}` + "\n", nil},
+		"too slow":        {function{wait: true}, 503, `{"message":"Service Unavailable"}` + "\n", nil},
+		"event too large": {function{err: lambda.ErrTooLarge}, 413, `{"message":"Request Entity Too Large"}` + "\n", nil},
+		"without a body":  {function{answer: `{"statusCode":204}`}, 204, "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +330,7 @@ func TestResponses(t *testing.T) {
 				}
 			}
 			if got.Header.Get("Apigw-Requestid") != "id" {
-				t.Error("the request id is missing")
+				t.Error("Apigw-Requestid is missing")
 			}
 		})
 	}
@@ -330,67 +345,92 @@ func TestRequestTooLarge(t *testing.T) {
 	}
 }
 
-// A page of another origin may call if its origin is listed: the browser asks
-// first, without a token, and no function hears of it.
+// A page of another origin may call if its origin is listed. The browser first
+// sends a preflight request without a token, which no function receives.
 func TestCORS(t *testing.T) {
 	t.Parallel()
-	f := &function{answer: `{"statusCode":204}`}
-	tokens, err := gateway.NewIssuer(issuer, []string{audience}, func() time.Time { return at })
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := tokens.Token(time.Hour, map[string]any{"sub": "lin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const page = "https://scrm.example.com"
-	listed := gateway.CORS{Origins: []string{page}, Methods: []string{"GET", "PUT"}, Headers: []string{"authorization"}, Expose: []string{"etag"}, MaxAge: time.Hour}
+	const scrm = "https://scrm.example.com"
+	listed := gateway.CORS{Origins: []string{scrm}, Methods: []string{"GET", "PUT"}, Headers: []string{"authorization"}, Expose: []string{"etag"}, MaxAge: time.Hour}
 	all := listed
 	all.Origins = []string{"*"}
 	for name, c := range map[string]struct {
 		cors   gateway.CORS
 		origin string
-		asked  int    // the status of the browser's question
-		told   string // the origin that is allowed
+		status int    // of the response to the preflight request
+		want   string // Access-Control-Allow-Origin
 	}{
-		"listed":     {listed, page, http.StatusNoContent, page},
+		"listed":     {listed, scrm, http.StatusNoContent, scrm},
 		"not listed": {listed, "https://scrm.example.com.evil.example", http.StatusNoContent, ""},
 		"all":        {all, "https://other.example.com", http.StatusNoContent, "*"},
-		"none":       {gateway.CORS{}, page, http.StatusNotFound, ""},
+		"no origins": {gateway.CORS{}, scrm, http.StatusNotFound, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := gateway.New(gateway.Config{
-				Routes: []gateway.Route{{Method: "GET", Path: "/v1/{proxy+}", Function: f}}, Tokens: tokens, CORS: c.cors,
-				Now: func() time.Time { return at }, NewID: func() string { return "id" }, Log: slog.New(slog.DiscardHandler),
-			})
-			do := func(method string, headers ...string) *httptest.ResponseRecorder {
-				r := httptest.NewRequestWithContext(t.Context(), method, "/v1/corps", nil)
-				r.Header.Set("Origin", c.origin)
-				for n := 0; n < len(headers); n += 2 {
-					r.Header.Set(headers[n], headers[n+1])
-				}
-				w := httptest.NewRecorder()
-				g.ServeHTTP(w, r)
-				return w
+			p := newPage(t, c.cors, c.origin)
+			preflight := p.do(t, "OPTIONS", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
+			if got := preflight.Header().Get("Access-Control-Allow-Origin"); preflight.Code != c.status || got != c.want {
+				t.Errorf("preflight: got %d, origin %q, want %d, %q", preflight.Code, got, c.status, c.want)
 			}
-			asked := do("OPTIONS", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization")
-			if got := asked.Header().Get("Access-Control-Allow-Origin"); asked.Code != c.asked || got != c.told {
-				t.Errorf("the question: got %d, origin %q, want %d, %q", asked.Code, got, c.asked, c.told)
+			if c.want != "" {
+				expectHeaders(t, preflight.Header(), map[string]string{
+					"Access-Control-Allow-Methods": "GET,PUT", "Access-Control-Allow-Headers": "authorization", "Access-Control-Max-Age": "3600",
+				})
 			}
-			if c.told != "" && (asked.Header().Get("Access-Control-Allow-Methods") != "GET,PUT" || asked.Header().Get("Access-Control-Allow-Headers") != "authorization" || asked.Header().Get("Access-Control-Max-Age") != "3600") {
-				t.Errorf("the question: got %v", asked.Header())
+			if p.function.event != nil {
+				t.Error("the function received the preflight request")
 			}
-			if f.event != nil {
-				t.Error("the function heard of the question")
+			got := p.do(t, "GET", "Authorization", "Bearer "+p.token)
+			exposed := map[bool]string{true: "etag", false: ""}[c.want != ""]
+			if got.Code != http.StatusNoContent {
+				t.Errorf("call: got %d, want 204", got.Code)
 			}
-			got := do("GET", "Authorization", "Bearer "+token)
-			if origin := got.Header().Get("Access-Control-Allow-Origin"); got.Code != http.StatusNoContent || origin != c.told || (got.Header().Get("Access-Control-Expose-Headers") == "etag") != (c.told != "") {
-				t.Errorf("the call: got %d, %v, want it told %q", got.Code, got.Header(), c.told)
-			}
-			f.event = nil
-			if got := do("GET"); got.Code != http.StatusUnauthorized {
+			expectHeaders(t, got.Header(), map[string]string{"Access-Control-Allow-Origin": c.want, "Access-Control-Expose-Headers": exposed})
+			if got := p.do(t, "GET"); got.Code != http.StatusUnauthorized {
 				t.Errorf("without a token: got %d", got.Code)
 			}
 		})
+	}
+}
+
+// A page calls a gateway from its own origin.
+type page struct {
+	gateway  *gateway.Gateway
+	function *function
+	origin   string
+	token    string
+}
+
+func newPage(t *testing.T, cors gateway.CORS, origin string) page {
+	t.Helper()
+	p := page{function: &function{answer: `{"statusCode":204}`}, origin: origin}
+	var err error
+	if p.token, err = tokens(t).Token(time.Hour, map[string]any{"sub": "lin"}); err != nil {
+		t.Fatal(err)
+	}
+	p.gateway = gateway.New(gateway.Config{
+		Routes: []gateway.Route{{Method: "GET", Path: "/v1/{proxy+}", Function: p.function}}, Tokens: tokens(t), CORS: cors,
+		Now: func() time.Time { return at }, NewID: func() string { return "id" }, Log: slog.New(slog.DiscardHandler),
+	})
+	return p
+}
+
+// do sends a request of the page. headers alternates names and values.
+func (p page) do(t *testing.T, method string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, "/v1/corps", nil)
+	r.Header.Set("Origin", p.origin)
+	for n := 0; n < len(headers); n += 2 {
+		r.Header.Set(headers[n], headers[n+1])
+	}
+	w := httptest.NewRecorder()
+	p.gateway.ServeHTTP(w, r)
+	return w
+}
+
+func expectHeaders(t *testing.T, got http.Header, want map[string]string) {
+	t.Helper()
+	for name, value := range want {
+		if got.Get(name) != value {
+			t.Errorf("%s: got %q, want %q", name, got.Get(name), value)
+		}
 	}
 }

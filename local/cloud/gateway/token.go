@@ -13,7 +13,7 @@ import (
 )
 
 // An Issuer makes tokens, and verifies them as API Gateway's JWT authorizer
-// does. Its key lives in memory only. Safe for concurrent use.
+// does. The key lives in memory only. Safe for concurrent use.
 type Issuer struct {
 	key      *rsa.PrivateKey
 	issuer   string
@@ -21,17 +21,18 @@ type Issuer struct {
 	now      func() time.Time
 }
 
-// NewIssuer makes a key pair.
+// NewIssuer makes an issuer with a new key pair.
 func NewIssuer(issuer string, audience []string, now func() time.Time) (*Issuer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return nil, fmt.Errorf("making the key for tokens: %w", err)
+		return nil, fmt.Errorf("generate token key: %w", err)
 	}
 	return &Issuer{key: key, issuer: issuer, audience: audience, now: now}, nil
 }
 
-// Token signs claims, for the time given. Claims may replace those that every
-// token has: iss, aud, iat, nbf, exp; nil leaves one out.
+// Token signs a token that is valid for the given time. Every token has the
+// claims iss, aud, iat, nbf and exp. claims adds to these and may replace them;
+// the value nil removes a claim.
 func (i *Issuer) Token(life time.Duration, claims map[string]any) (string, error) {
 	now := i.now()
 	all := jwt.MapClaims{
@@ -42,13 +43,13 @@ func (i *Issuer) Token(life time.Duration, claims map[string]any) (string, error
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
 	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, all).SignedString(i.key)
 	if err != nil {
-		return "", fmt.Errorf("signing a token: %w", err)
+		return "", fmt.Errorf("sign token: %w", err)
 	}
 	return token, nil
 }
 
-// verify checks an Authorization header and returns the claims as a function
-// sees them.
+// verify checks an Authorization header and returns the claims in the form
+// that events carry.
 func (i *Issuer) verify(header string) (map[string]string, error) {
 	token := header
 	if scheme, rest, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "Bearer") {
@@ -69,8 +70,8 @@ func (i *Issuer) verify(header string) (map[string]string, error) {
 	return out, nil
 }
 
-// claimText is a claim as API Gateway passes it on: always a string, a list as
-// [a b], as Go would print it.
+// claimText is a claim in API Gateway's form, which is always a string. A list
+// becomes [a b], as Go prints it.
 func claimText(v any) string {
 	switch v := v.(type) {
 	case string:

@@ -10,14 +10,15 @@ import (
 )
 
 // signalFamily sends sig to the process group led by pid and to every process
-// that descends from it, whatever group it moved to. It goes on until it finds
-// none that it has not signalled: one may start another meanwhile.
+// that descends from pid, in any group. It searches again until a search finds
+// no new process: a process may start another process during the search. It
+// returns the processes that it found.
 //
-// pid must not have been waited for, or else it may name a stranger. The
-// processes that were found are returned.
+// The caller must not have waited for pid yet. After the wait, the id may
+// belong to an unrelated process.
 func signalFamily(pid int, sig syscall.Signal) []int {
-	// The whole group at once: nothing in it can start a process in between.
-	// Errors mean that it is gone.
+	// One call signals the whole group, so no process of the group can start
+	// another process in between. An error means that the group has ended.
 	_ = syscall.Kill(-pid, sig)
 	signalled := map[int]bool{}
 	for found := true; found; {
@@ -33,9 +34,10 @@ func signalFamily(pid int, sig syscall.Signal) []int {
 	return slices.Collect(maps.Keys(signalled))
 }
 
-// killFamily kills the process and all that descends from it. All are stopped
-// first: then nothing is started meanwhile, none ends by itself and lets its
-// id go, and each is known before the death of a parent hides whose it was.
+// killFamily kills the process and all its descendants. It stops all of them
+// first, for three reasons: a stopped process starts no other process, a stopped
+// process does not end and release its id, and the descendants are found while
+// their parents still show whose children they are.
 func killFamily(pid int) {
 	for _, member := range signalFamily(pid, syscall.SIGSTOP) {
 		_ = syscall.Kill(member, syscall.SIGKILL)
@@ -43,14 +45,14 @@ func killFamily(pid int) {
 	signalFamily(pid, syscall.SIGKILL)
 }
 
-// family lists the processes of the group led by root, and the descendants of
-// root and of these, that have not ended.
+// family lists the live processes of the group led by root, and the live
+// descendants of root and of the group.
 func family(root int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	children := map[int][]int{} // by parent
+	children := map[int][]int{} // process ids by parent
 	in := map[int]bool{root: true}
 	queue := []int{root}
 	for _, entry := range entries {
@@ -79,14 +81,15 @@ func family(root int) []int {
 	return queue
 }
 
-// lineage reads the parent and the group of a process; false if it has ended.
+// lineage reads the parent and the group of a process. ok is false if the
+// process has ended.
 func lineage(pid int) (parent, group int, ok bool) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, 0, false
 	}
-	// The second field is the program's name in parentheses, which may itself
-	// hold spaces and parentheses (proc_pid_stat(5)).
+	// The second field is the program's name in parentheses. The name may
+	// contain spaces and parentheses (proc_pid_stat(5)).
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 3 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
 		return 0, 0, false

@@ -23,26 +23,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An instance is one process of the function, with a Runtime API of its own.
+// An instance is one process of the function, with its own Runtime API.
 type instance struct {
 	f      *Function
 	cmd    *exec.Cmd
 	server *http.Server
-	events chan *delivery // to the handler that holds the runtime's request
-	asked  chan struct{}  // the runtime asks for an event; holds one
-	exited chan struct{}  // closed when the process has been waited for
-	expiry *time.Timer    // guarded by f.mu; nil until first parked
+	events chan *delivery // goes to the handler of the runtime's request
+	ready  chan struct{}  // gets a value when the runtime requests an event; holds one value
+	exited chan struct{}  // closed after the process has ended and has been waited for
+	expiry *time.Timer    // guarded by f.mu; nil until the first park
 
 	mu        sync.Mutex
-	current   *delivery // the event being worked on
-	initError *Error    // told by the runtime before its first event
+	current   *delivery // the event that the process works on
+	initError *Error    // reported by the runtime before its first event
 
-	signals sync.Mutex // held while signalling
-	reaped  bool       // the process id is no longer ours
+	signals sync.Mutex // held while a signal is sent; guards reaped
+	reaped  bool       // the process id may belong to another process
 }
 
-// A delivery is an invocation at this instance, with its answer. The answer
-// is guarded by the instance's mu.
+// A delivery is an invocation at this instance, with its answer. The
+// instance's mu guards the answer.
 type delivery struct {
 	*invocation
 	deadline time.Time
@@ -51,15 +51,15 @@ type delivery struct {
 	err      *Error
 }
 
-// start starts a process and waits until it asks for its first event. id is
-// of the invocation that waits for it.
+// start starts a process and waits until the process requests its first event.
+// id names the invocation that waits for the process.
 func (f *Function) start(id string) (*instance, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listening for an instance of %s: %w", f.cfg.Name, err)
+		return nil, fmt.Errorf("listen for an instance of %s: %w", f.cfg.Name, err)
 	}
 	i := &instance{
-		f: f, events: make(chan *delivery), asked: make(chan struct{}, 1), exited: make(chan struct{}),
+		f: f, events: make(chan *delivery), ready: make(chan struct{}, 1), exited: make(chan struct{}),
 	}
 	i.server = &http.Server{
 		Handler:     i.runtimeAPI(),
@@ -68,10 +68,11 @@ func (f *Function) start(id string) (*instance, error) {
 	}
 	if err := i.launch(listener.Addr().String()); err != nil {
 		_ = listener.Close()
-		return nil, fmt.Errorf("starting an instance of %s: %w", f.cfg.Name, err)
+		return nil, fmt.Errorf("start an instance of %s: %w", f.cfg.Name, err)
 	}
 	go func() {
-		// It always ends with ErrServerClosed, after the process.
+		// Serve always returns ErrServerClosed: the end of the process closes
+		// the server.
 		_ = i.server.Serve(listener)
 	}()
 	if !f.remember(i) {
@@ -81,7 +82,7 @@ func (f *Function) start(id string) (*instance, error) {
 	limit := time.NewTimer(startLimit + f.cfg.Timeout)
 	defer limit.Stop()
 	select {
-	case <-i.asked:
+	case <-i.ready:
 		return i, nil
 	case <-i.exited:
 		i.mu.Lock()
@@ -107,17 +108,17 @@ func (i *instance) launch(api string) error {
 	cmd.Env = i.f.environment(api)
 	cmd.Stdout, cmd.Stderr = write, write
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// A group of its own, which is stopped and killed as one. Should this
-		// process be killed, the kernel sends the stopped group SIGHUP and
-		// SIGCONT, as it has lost its parent.
+		// The process leads its own group, so that the whole group can be
+		// stopped and killed. If the local cloud is killed, the stopped group
+		// loses its parent, and the kernel sends it SIGHUP and SIGCONT.
 		Setpgid:   true,
 		Pdeathsig: syscall.SIGKILL,
 	}
 	i.cmd = cmd
 	started := make(chan error)
 	go func() {
-		// Pdeathsig fires when the thread that started the child ends, so that
-		// thread is kept until the child is gone.
+		// The kernel sends Pdeathsig when the thread that started the child
+		// ends. So this thread stays until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -128,7 +129,7 @@ func (i *instance) launch(api string) error {
 		}
 		i.reap()
 		_ = i.server.Close()
-		// A process that left the family may hold the pipe open for ever.
+		// A process that left the family may keep the pipe open permanently.
 		_ = read.SetReadDeadline(time.Now().Add(time.Second))
 	}()
 	if err := <-started; err != nil {
@@ -142,9 +143,9 @@ func (i *instance) launch(api string) error {
 	return nil
 }
 
-// reap waits for the process to end, kills what it left behind, as Lambda's
-// sandbox goes as a whole, and only then lets its id go: until then no other
-// process can have it.
+// reap waits for the process to end and then kills the rest of its family,
+// since Lambda ends a sandbox as a whole. The process id is released only after
+// that. Until then, no other process can have the id.
 func (i *instance) reap() {
 	pid := i.cmd.Process.Pid
 	for {
@@ -155,7 +156,7 @@ func (i *instance) reap() {
 	}
 	i.signals.Lock()
 	signalFamily(pid, syscall.SIGKILL)
-	// How it ended is in cmd.ProcessState.
+	// Wait's error repeats cmd.ProcessState, which says how the process ended.
 	_ = i.cmd.Wait()
 	i.reaped = true
 	i.signals.Unlock()
@@ -163,8 +164,8 @@ func (i *instance) reap() {
 	close(i.exited)
 }
 
-// alive runs f with the process's id, unless the process has ended.
-func (i *instance) alive(f func(pid int)) {
+// ifAlive calls f with the process's id, unless the process has ended.
+func (i *instance) ifAlive(f func(pid int)) {
 	i.signals.Lock()
 	defer i.signals.Unlock()
 	if !i.reaped {
@@ -182,8 +183,9 @@ func (i *instance) lifetime() context.Context {
 	return ctx
 }
 
-// invoke gives the event to the process, which asked for one, and waits until
-// it asks for the next. usable is false if the instance cannot go on.
+// invoke gives the event to the process and waits until the process requests
+// the next event. The process must have requested this event. usable is false
+// if the instance cannot take another event.
 func (i *instance) invoke(inv *invocation) (answer []byte, err error, usable bool) {
 	d := &delivery{invocation: inv, deadline: time.Now().Add(i.f.cfg.Timeout)}
 	i.mu.Lock()
@@ -197,9 +199,9 @@ func (i *instance) invoke(inv *invocation) (answer []byte, err error, usable boo
 	select {
 	case i.events <- d:
 		select {
-		case <-i.asked:
+		case <-i.ready:
 			usable = true
-			failure = &Error{Type: Unanswered, Message: "RequestId: " + inv.id + " the runtime asked for the next event before it answered"}
+			failure = &Error{Type: Unanswered, Message: "RequestId: " + inv.id + " Error: next event requested before the answer"}
 		case <-i.exited:
 			failure = i.exitError(inv.id)
 		case <-limit.C:
@@ -220,7 +222,7 @@ func (i *instance) invoke(inv *invocation) (answer []byte, err error, usable boo
 	case d.err != nil:
 		return nil, d.err, usable
 	}
-	// An answer counts even if the process ended or ran out of time after it.
+	// An answer counts even if the process ended or timed out after the answer.
 	return d.answer, nil, usable
 }
 
@@ -228,26 +230,28 @@ func timeoutError(id string, after time.Duration) *Error {
 	return &Error{Type: TimedOut, Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, after.Seconds())}
 }
 
-// exitError describes how the process ended; only after exited is closed.
+// exitError describes how the process ended. The caller must have seen that
+// exited is closed.
 func (i *instance) exitError(id string) *Error {
 	how := i.cmd.ProcessState.String()
 	if i.cmd.ProcessState.Success() {
-		how = "exit status 0" // Lambda calls leaving without an error one, too
+		how = "exit status 0" // Lambda reports a successful exit as an error too
 	}
 	return &Error{Type: Exited, Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", id, how)}
 }
 
-func (i *instance) freeze() { i.alive(func(pid int) { signalFamily(pid, syscall.SIGSTOP) }) }
-func (i *instance) thaw()   { i.alive(func(pid int) { signalFamily(pid, syscall.SIGCONT) }) }
+func (i *instance) freeze() { i.ifAlive(func(pid int) { signalFamily(pid, syscall.SIGSTOP) }) }
+func (i *instance) thaw()   { i.ifAlive(func(pid int) { signalFamily(pid, syscall.SIGCONT) }) }
 
-// kill kills the process and all that it started, and waits for the process.
+// kill kills the process and all its descendants, and waits until the process
+// has ended.
 func (i *instance) kill() {
-	i.alive(killFamily)
+	i.ifAlive(killFamily)
 	<-i.exited
 }
 
-// runtimeAPI is what
-// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html describes.
+// runtimeAPI is the Runtime API of
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 func (i *instance) runtimeAPI() http.Handler {
 	const base = "/2018-06-01/runtime"
 	mux := http.NewServeMux()
@@ -260,8 +264,8 @@ func (i *instance) runtimeAPI() http.Handler {
 
 func (i *instance) next(w http.ResponseWriter, r *http.Request) {
 	select {
-	case i.asked <- struct{}{}:
-	default: // asked twice; one answer is enough
+	case i.ready <- struct{}{}:
+	default: // the runtime requested twice; ready holds the first request
 	}
 	select {
 	case d := <-i.events:
@@ -271,7 +275,9 @@ func (i *instance) next(w http.ResponseWriter, r *http.Request) {
 		h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(d.deadline.UnixMilli(), 10))
 		h.Set("Lambda-Runtime-Invoked-Function-Arn", i.f.cfg.ARN)
 		h.Set("Lambda-Runtime-Trace-Id", d.trace)
-		_, _ = w.Write(d.event) // a process that does not read is noticed by its exit or deadline
+		// invoke notices a process that does not read: the process exits or
+		// reaches the deadline.
+		_, _ = w.Write(d.event)
 	case <-r.Context().Done():
 	}
 }
@@ -286,7 +292,7 @@ func (i *instance) response(w http.ResponseWriter, r *http.Request) {
 			Message: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", PayloadLimit),
 		}, http.StatusRequestEntityTooLarge)
 	case err != nil:
-		// The process is going away; its exit is the answer.
+		// The process is ending. Its exit becomes the answer.
 		w.WriteHeader(http.StatusBadRequest)
 	case r.Trailer.Get("Lambda-Runtime-Function-Error-Type") != "":
 		i.answer(w, r, nil, &Error{Type: r.Trailer.Get("Lambda-Runtime-Function-Error-Type")}, http.StatusAccepted)
@@ -311,7 +317,7 @@ func readError(w http.ResponseWriter, r *http.Request) *Error {
 	e := &Error{Type: r.Header.Get("Lambda-Runtime-Function-Error-Type")}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, PayloadLimit))
 	if err != nil || json.Unmarshal(body, e) != nil {
-		e.Message = "the function's error could not be read"
+		e.Message = "the function's error is unreadable"
 	}
 	if e.Type == "" {
 		e.Type = "Runtime.UnknownReason"
@@ -319,7 +325,7 @@ func readError(w http.ResponseWriter, r *http.Request) *Error {
 	return e
 }
 
-// answer records what became of the current event.
+// answer records the outcome of the current event.
 func (i *instance) answer(w http.ResponseWriter, r *http.Request, answer []byte, failure *Error, status int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -348,7 +354,7 @@ func reply(w http.ResponseWriter, status int, errorType string) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// environment is that of a process, see
+// environment is the environment of a process, as described in
 // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html.
 // The function's own variables cannot override Lambda's.
 func (f *Function) environment(api string) []string {

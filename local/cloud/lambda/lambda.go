@@ -1,18 +1,18 @@
-// Package lambda runs a function's binary the way AWS Lambda does: as a
-// process that asks the Runtime API for events, and that is no kinder treated
-// than there.
+// Package lambda runs a function's binary as AWS Lambda does: as a process that
+// requests events from the Runtime API. The process is treated as strictly as
+// on Lambda.
 //
-//   - An instance is started when an event finds no idle one (a cold start),
-//     and used again for later events, one at a time.
-//   - Between events the instance and all processes it started are stopped
-//     (SIGSTOP): no work goes on after an answer.
-//   - At the deadline all of them are killed and the invocation has failed.
-//     A process that ends has failed its invocation too.
-//   - Idle instances are killed after a while, without a word to them.
-//   - Requests and answers are bounded (6 MB).
+//   - An event that finds no idle instance starts a new instance (a cold start).
+//     An instance serves later events too, one at a time.
+//   - Between events, the instance and all processes that it started are stopped
+//     (SIGSTOP). No work continues after an answer.
+//   - At the deadline all of them are killed and the invocation fails. An
+//     invocation fails too if the process ends.
+//   - Instances that stay idle are killed without a warning.
+//   - Events and answers are limited to 6 MB.
 //
-// The environment of an instance is Lambda's and the function's own; nothing
-// is inherited.
+// The environment of an instance is Lambda's together with the function's own.
+// An instance inherits no variable of this process.
 package lambda
 
 import (
@@ -28,55 +28,58 @@ import (
 	"time"
 )
 
-// PayloadLimit is the size of the largest event and of the largest answer:
-// Lambda's 6 MB for synchronous invocations, as its error messages give it.
+// PayloadLimit is the size of the largest event and of the largest answer. It
+// is Lambda's 6 MB for synchronous invocations, with the exact number from
+// Lambda's error messages.
 const PayloadLimit = 6*1024*1024 + 100
 
-// startLimit is how long an instance may take until it first asks for an
-// event, on top of the function's own time. Lambda gives start-up 10 s, and
-// then starts it over within the function's time.
+// startLimit plus the function's own timeout is how long an instance may take
+// until its first request for an event. Lambda allows 10 s for the start, and
+// then starts the instance again within the function's timeout.
 const startLimit = 10 * time.Second
 
-// ErrClosed: the function was closed before or during the invocation.
-var ErrClosed = errors.New("function is closed")
+// ErrClosed means that the function was closed before or during the
+// invocation.
+var ErrClosed = errors.New("function closed")
 
-// ErrTooLarge: the event is over [PayloadLimit].
-var ErrTooLarge = errors.New("event is too large for Lambda")
+// ErrTooLarge means that the event exceeds [PayloadLimit].
+var ErrTooLarge = errors.New("event too large for Lambda")
 
 // Error is a failed invocation, as Lambda describes it to the caller.
 type Error struct {
-	Type    string `json:"errorType"`    // such as Runtime.ExitError, or the function's own
-	Message string `json:"errorMessage"` // the function's own, or Lambda's
+	Type    string `json:"errorType"`    // the function's own type, or Lambda's, such as Runtime.ExitError
+	Message string `json:"errorMessage"` // the function's own message, or Lambda's
 }
 
 func (e *Error) Error() string { return e.Type + ": " + e.Message }
 
-// The types of error that come from Lambda, not from the function.
+// The error types of Lambda itself.
 const (
 	TimedOut         = "Sandbox.Timedout"
 	Exited           = "Runtime.ExitError"
 	ResponseTooLarge = "Function.ResponseSizeTooLarge"
-	Unanswered       = "Runtime.Unanswered" // the next event was asked for before this one was answered
+	Unanswered       = "Runtime.Unanswered" // the runtime requested the next event before it answered this event
 )
 
-// Config says what a function is. It never changes after [New].
+// Config describes a function. It never changes after [New].
 type Config struct {
 	Name, ARN  string
-	Binary     string // path of the bootstrap; its folder is the task root
+	Binary     string // path of the bootstrap, whose folder is the task root
 	Handler    string
-	MemorySize int // MB; told to the function, not enforced
+	MemorySize int // MB; reported to the function but not enforced
 	Timeout    time.Duration
 	LogFormat  string            // JSON or Text
 	LogLevel   string            // such as INFO
-	Env        map[string]string // the function's own, with region and credentials
-	// Concurrency is the most instances at once; more invocations wait.
+	Env        map[string]string // the function's own variables, with region and credentials
+	// Concurrency is the largest number of instances at a time. Further
+	// invocations wait.
 	Concurrency int
-	// IdleAfter is how long an instance may be idle before it is killed.
+	// IdleAfter is how long an instance may be idle. Then it is killed.
 	IdleAfter time.Duration
-	// Output takes what the instances print, a whole line at a time. Writes
-	// do not overlap.
+	// Output receives the output of the instances, one whole line per write.
+	// Writes do not overlap.
 	Output io.Writer
-	// Log gets the function's own warnings and errors, shortened.
+	// Log receives the function's own warnings and errors, shortened.
 	Log *slog.Logger
 }
 
@@ -86,13 +89,13 @@ type Function struct {
 	slots  chan struct{} // one per possible instance
 	closed chan struct{} // closed by Close
 
-	running  sync.WaitGroup // invocations
-	printing sync.WaitGroup // what copies the output of instances
+	running  sync.WaitGroup // goroutines that serve invocations
+	printing sync.WaitGroup // goroutines that copy the output of instances
 
 	mu    sync.Mutex
 	done  bool        // Close was called
-	live  []*instance // by start, oldest first
-	idle  []*instance // of these, stopped; last used is last
+	live  []*instance // all instances, oldest first
+	idle  []*instance // the stopped instances of live, most recently used last
 	stats Stats
 
 	outMu sync.Mutex // guards cfg.Output
@@ -101,12 +104,12 @@ type Function struct {
 // Stats count what happened since New.
 type Stats struct {
 	Invocations int
-	Failures    int // of these, with an error
+	Failures    int // invocations that ended with an error
 	ColdStarts  int
-	Instances   int // now alive
+	Instances   int // instances that are alive now
 }
 
-// New makes a function without instances. Close it in the end.
+// New makes a function without instances. The caller must close it.
 func New(cfg Config) *Function {
 	return &Function{cfg: cfg, slots: make(chan struct{}, cfg.Concurrency), closed: make(chan struct{})}
 }
@@ -114,10 +117,10 @@ func New(cfg Config) *Function {
 // Name is the function's name.
 func (f *Function) Name() string { return f.cfg.Name }
 
-// Invoke gives event to an instance and returns its answer. It waits while
-// all instances are busy. A failed invocation is an [*Error]. When ctx ends
-// Invoke returns, while the function goes on with the event, as Lambda does
-// when a caller hangs up.
+// Invoke gives the event to an instance and returns the answer. It waits while
+// all instances are busy. A failed invocation is an [*Error]. When ctx ends,
+// Invoke returns but the function continues with the event. Lambda does the
+// same when a caller closes the connection.
 func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if len(event) > PayloadLimit {
 		return nil, ErrTooLarge
@@ -150,7 +153,8 @@ func (f *Function) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	}
 }
 
-// begin runs work in a goroutine that Close waits for; false after Close.
+// begin runs work in a goroutine that Close waits for. After Close it returns
+// false and runs nothing.
 func (f *Function) begin(work func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -162,6 +166,7 @@ func (f *Function) begin(work func()) bool {
 	return true
 }
 
+// invoke serves one event with an idle instance or a new one.
 func (f *Function) invoke(event []byte) (answer []byte, err error) {
 	defer func() {
 		if err != nil {
@@ -186,7 +191,7 @@ func (f *Function) invoke(event []byte) (answer []byte, err error) {
 	return answer, err
 }
 
-// An invocation is one event on its way.
+// An invocation is one event with its ids.
 type invocation struct {
 	id, trace string
 	event     []byte
@@ -196,6 +201,7 @@ func (f *Function) newInvocation(event []byte) *invocation {
 	return &invocation{id: NewID(), trace: traceID(time.Now()), event: event}
 }
 
+// takeIdle returns the most recently used idle instance, or nil.
 func (f *Function) takeIdle() *instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,7 +220,7 @@ func (f *Function) park(i *instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.done || !slices.Contains(f.live, i) {
-		// Closed or killed meanwhile: whoever did that ends the process.
+		// Close or Kill came in between and ends the process.
 		return
 	}
 	f.idle = append(f.idle, i)
@@ -225,7 +231,7 @@ func (f *Function) park(i *instance) {
 	})
 }
 
-// unpark takes i from the idle instances; false if it is not among them.
+// unpark removes i from the idle instances. It returns false if i is not idle.
 func (f *Function) unpark(i *instance) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -237,7 +243,7 @@ func (f *Function) unpark(i *instance) bool {
 	return true
 }
 
-// remember adds a started instance; false after Close.
+// remember adds a started instance. After Close it returns false.
 func (f *Function) remember(i *instance) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -260,8 +266,8 @@ func (f *Function) forget(i *instance) {
 	}
 }
 
-// Kill kills one instance and all its processes, one that works on an event
-// if there is such, else an idle one. It is false if there is none at all.
+// Kill kills one instance and all its processes. It prefers an instance that
+// works on an event to an idle one. It returns false if no instance is alive.
 func (f *Function) Kill() bool {
 	f.mu.Lock()
 	var victim *instance
@@ -284,8 +290,8 @@ func (f *Function) Kill() bool {
 	return true
 }
 
-// Processes lists the process ids of the live instances, without the
-// processes that these started.
+// Processes lists the process ids of the live instances. The list leaves out
+// the processes that instances started.
 func (f *Function) Processes() []int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -296,7 +302,7 @@ func (f *Function) Processes() []int {
 	return pids
 }
 
-// Stats counts what happened so far.
+// Stats returns the counts at this moment.
 func (f *Function) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -305,9 +311,9 @@ func (f *Function) Stats() Stats {
 	return s
 }
 
-// Close kills all instances and waits until they are gone. Invocations under
-// way fail, and nothing is printed or logged after it. Close may be called
-// more than once.
+// Close kills all instances and waits until they have ended. Invocations that
+// still run fail. Nothing is written to Output or Log after Close returns. Close
+// may be called more than once.
 func (f *Function) Close() {
 	f.mu.Lock()
 	if !f.done {
@@ -323,7 +329,7 @@ func (f *Function) Close() {
 	f.printing.Wait()
 }
 
-// NewID is a random UUID, which is what AWS's request ids look like.
+// NewID is a random UUID, the form of AWS's request ids.
 func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -331,7 +337,7 @@ func NewID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// traceID has the form of X-Ray's.
+// traceID is a random id in X-Ray's format.
 func traceID(now time.Time) string {
 	var b [20]byte
 	_, _ = rand.Read(b[:])

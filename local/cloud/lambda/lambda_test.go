@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
-// syncBuffer is a buffer that may be read while it is written.
+// A syncBuffer may be read while it is written.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -40,7 +40,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// function starts a function whose instances are gone when the test ends.
+// function starts a function. Its instances end with the test.
 func function(t *testing.T, change func(*lambda.Config)) (*lambda.Function, *syncBuffer) {
 	t.Helper()
 	out := &syncBuffer{}
@@ -48,8 +48,9 @@ func function(t *testing.T, change func(*lambda.Config)) (*lambda.Function, *syn
 		Name: "tested", ARN: "arn:aws-cn:lambda:cn-north-1:123456789012:function:tested",
 		Binary: built.Function(t, "./testdata/function"), Handler: "bootstrap", MemorySize: 256, Timeout: time.Minute,
 		LogFormat: "JSON", LogLevel: "INFO", Env: map[string]string{"OWN": "value"},
-		// One instance only: a process is stopped a moment before its instance
-		// counts as idle, and the next event would start another.
+		// One instance is the limit, because a process is stopped a moment
+		// before its instance becomes idle. Without the limit, an event in that
+		// moment would start another instance.
 		Concurrency: 1, IdleAfter: time.Hour,
 		Output: out, Log: slog.New(slog.NewTextHandler(out, nil)),
 	}
@@ -76,7 +77,7 @@ func invoke(t *testing.T, f *lambda.Function, o order) ([]byte, error) {
 	return f.Invoke(t.Context(), event)
 }
 
-// answer invokes and decodes an answer that must come.
+// answer invokes the function, which must succeed, and decodes the answer.
 func answer[T any](t *testing.T, f *lambda.Function, o order) T {
 	t.Helper()
 	raw, err := invoke(t, f, o)
@@ -90,7 +91,7 @@ func answer[T any](t *testing.T, f *lambda.Function, o order) T {
 	return v
 }
 
-// failure invokes and returns the error that must come.
+// failure invokes the function, which must fail, and returns the error.
 func failure(t *testing.T, f *lambda.Function, o order) *lambda.Error {
 	t.Helper()
 	raw, err := invoke(t, f, o)
@@ -105,11 +106,11 @@ func TestAnswer(t *testing.T) {
 	t.Parallel()
 	f, _ := function(t, nil)
 	if got := answer[string](t, f, order{Do: "echo", Text: "云朵"}); got != "云朵" {
-		t.Errorf("got %q, want the text back", got)
+		t.Errorf("got %q, want 云朵", got)
 	}
 	answer[int](t, f, order{Do: "count"})
 	if got := answer[int](t, f, order{Do: "count"}); got != 3 {
-		t.Errorf("the process has seen %d events, want 3: one instance serves them all", got)
+		t.Errorf("the process has received %d events, want 3: one instance serves all events", got)
 	}
 	if s := f.Stats(); s != (lambda.Stats{Invocations: 3, ColdStarts: 1, Instances: 1}) {
 		t.Errorf("got %+v", s)
@@ -159,13 +160,13 @@ func TestFailures(t *testing.T) {
 		order   order
 		kind    string
 		message string
-		next    int // what the instance has seen after another event: 1 is a fresh one
+		next    int // events that the instance has received after another event: 1 for a new instance
 	}{
-		"error":            {order{Do: "fail", Text: "no luck"}, "errorString", "no luck", 2},
-		"panic":            {order{Do: "panic", Text: "oh"}, "string", "oh", 1},
-		"exit":             {order{Do: "exit", N: 7}, lambda.Exited, "exit status 7", 1},
-		"exit without one": {order{Do: "exit"}, lambda.Exited, "exit status 0", 1},
-		"too large":        {order{Do: "big", N: lambda.PayloadLimit}, lambda.ResponseTooLarge, "exceeded maximum", 1},
+		"error":       {order{Do: "fail", Text: "no luck"}, "errorString", "no luck", 2},
+		"panic":       {order{Do: "panic", Text: "oh"}, "string", "oh", 1},
+		"exit":        {order{Do: "exit", N: 7}, lambda.Exited, "exit status 7", 1},
+		"exit with 0": {order{Do: "exit"}, lambda.Exited, "exit status 0", 1},
+		"too large":   {order{Do: "big", N: lambda.PayloadLimit}, lambda.ResponseTooLarge, "exceeded maximum", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,20 +202,20 @@ func TestRequestTooLarge(t *testing.T) {
 	}
 }
 
-func TestInit(t *testing.T) {
+func TestFailedStart(t *testing.T) {
 	t.Parallel()
-	t.Run("exits", func(t *testing.T) {
+	t.Run("process exits", func(t *testing.T) {
 		t.Parallel()
 		f, _ := function(t, func(c *lambda.Config) { c.Env["INIT"] = "exit" })
 		if got := failure(t, f, order{Do: "echo"}); got.Type != lambda.Exited || !strings.Contains(got.Message, "exit status 3") {
 			t.Errorf("got %v, want exit status 3", got)
 		}
 	})
-	t.Run("reports", func(t *testing.T) {
+	t.Run("runtime reports an error", func(t *testing.T) {
 		t.Parallel()
 		f, _ := function(t, func(c *lambda.Config) { c.Binary = script(t, initError) })
 		if got := failure(t, f, order{}); got.Type != "Config.Missing" || got.Message != "no table" {
-			t.Errorf("got %v, want what was reported", got)
+			t.Errorf("got %v, want Config.Missing: no table", got)
 		}
 	})
 	t.Run("missing binary", func(t *testing.T) {
@@ -226,7 +227,7 @@ func TestInit(t *testing.T) {
 	})
 }
 
-// initError tells the Runtime API that it cannot start.
+// initError is a bootstrap that reports a failed start to the Runtime API.
 const initError = `#!/bin/bash
 exec 3<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}"
 body='{"errorType":"Config.Missing","errorMessage":"no table"}'
@@ -235,7 +236,7 @@ cat <&3
 exit 1
 `
 
-// script writes an executable bootstrap.
+// script writes an executable bootstrap and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bootstrap")
@@ -258,7 +259,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestFreeze(t *testing.T) {
+func TestProcessesStopBetweenEvents(t *testing.T) {
 	t.Parallel()
 	f, _ := function(t, nil)
 	pids := answer[[]int](t, f, order{Do: "spawn"})
@@ -275,7 +276,7 @@ func TestFreeze(t *testing.T) {
 	for _, pid := range pids {
 		await(t, pid, running)
 	}
-	// The caller leaves; the function goes on.
+	// The caller leaves, and the function continues.
 	cancel()
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
@@ -293,11 +294,11 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	f, _ := function(t, nil)
 	if f.Kill() {
-		t.Error("killed an instance, though there is none")
+		t.Error("Kill: got true without an instance")
 	}
 	idle := answer[[]int](t, f, order{Do: "spawn"})
 	if !f.Kill() {
-		t.Error("killed nothing, though there is an idle instance")
+		t.Error("Kill: got false with an idle instance")
 	}
 	for _, pid := range idle {
 		await(t, pid, gone)
@@ -329,12 +330,12 @@ func TestIdleInstancesEnd(t *testing.T) {
 	}
 }
 
-func TestExitTakesChildrenAlong(t *testing.T) {
+func TestExitEndsChildren(t *testing.T) {
 	t.Parallel()
 	f, _ := function(t, nil)
 	pids := answer[[]int](t, f, order{Do: "spawn"})
-	// The one that left the group has no parent now by which it could be
-	// found; Lambda's sandbox would take it along too.
+	// pids[1] left the group. After the exit it has no parent by which the
+	// local cloud could find it. Lambda's sandbox would end it too.
 	t.Cleanup(func() { _ = syscall.Kill(pids[1], syscall.SIGKILL) })
 	failure(t, f, order{Do: "exit", N: 1})
 	await(t, pids[0], gone)
@@ -376,7 +377,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// await waits until the process is as wanted. The limit is for hanging.
+// await waits until wanted is true of the process. The limit is far longer than
+// the wait takes and only ends a test that hangs.
 func await(t *testing.T, pid int, wanted func(pid int) bool) {
 	t.Helper()
 	for range 2000 {
@@ -385,10 +387,11 @@ func await(t *testing.T, pid int, wanted func(pid int) bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("process %d is %q", pid, state(pid))
+	t.Fatalf("process %d: got state %q", pid, state(pid))
 }
 
-// state is the letter of proc_pid_stat(5), empty if there is no process.
+// state is the letter of proc_pid_stat(5). It is empty if the process does not
+// exist.
 func state(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -400,5 +403,5 @@ func state(pid int) string {
 func stopped(pid int) bool { return state(pid) == "T" }
 func running(pid int) bool { return strings.Contains("RS", state(pid)) && state(pid) != "" }
 
-// gone includes the ended whose new parent has not waited for them.
+// gone is also true of an ended process whose new parent has not waited for it.
 func gone(pid int) bool { return state(pid) == "" || state(pid) == "Z" }

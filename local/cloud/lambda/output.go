@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// longest is how much of a line is kept; CloudWatch too has a limit (256 KB).
-const longest = 256 * 1024
+// lineLimit is the size of the largest line; longer lines are cut. CloudWatch
+// has the same limit (256 KB).
+const lineLimit = 256 * 1024
 
-// copyOutput copies lines until the process closes its end.
+// copyOutput copies lines until the process closes its end of the pipe.
 func (f *Function) copyOutput(from io.Reader) {
-	lines := bufio.NewReaderSize(from, longest)
+	lines := bufio.NewReaderSize(from, lineLimit)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
@@ -27,9 +28,10 @@ func (f *Function) copyOutput(from io.Reader) {
 	}
 }
 
+// print writes a line to the output, and logs warnings and errors.
 func (f *Function) print(line []byte) {
 	f.outMu.Lock()
-	// A log that cannot be written must not stop the function.
+	// An output that cannot be written must not stop the function.
 	_, _ = f.cfg.Output.Write(line)
 	if line[len(line)-1] != '\n' {
 		_, _ = f.cfg.Output.Write([]byte("\n"))
@@ -39,9 +41,9 @@ func (f *Function) print(line []byte) {
 	text := shorten(string(line))
 	var entry map[string]any
 	if json.Unmarshal(line, &entry) != nil {
-		// Not a line of the function's logger. If it is a panic's, the failed
-		// invocation tells.
-		f.cfg.Log.Info("function prints", "function", f.cfg.Name, "text", text)
+		// The function's logger writes JSON, so another program or a panic wrote
+		// this line. After a panic the failed invocation is logged.
+		f.cfg.Log.Info("function output", "function", f.cfg.Name, "text", text)
 		return
 	}
 	level := entry["level"]
@@ -58,7 +60,7 @@ func (f *Function) print(line []byte) {
 			}
 		}
 	}
-	f.cfg.Log.Warn("function says", "function", f.cfg.Name, "level", level, "text", shorten(text))
+	f.cfg.Log.Warn("function log", "function", f.cfg.Name, "level", level, "text", shorten(text))
 }
 
 func shorten(text string) string {

@@ -10,7 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// setup is what our set-up page shows, as far as an admin copies from it.
+// setup is the part of our set-up page that an admin copies into WeCom.
 type setup struct {
 	TrustedIPs []string `json:"trusted_ips"`
 	PublicKey  *string  `json:"public_key"`
@@ -21,16 +21,15 @@ type setup struct {
 	} `json:"callback"`
 }
 
-// SetUp walks the six steps for a company, in their order. It may be done
-// again, which is as if the admin began anew: the public key gets another
-// version.
+// SetUp does the six set-up steps for a company, in their order. A second SetUp
+// is as if the admin did all steps again: the public key gets another version.
 func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	view := corp.View()
 	call := func(method, path string, in, out any) error {
 		return api.Call(ctx, Admin, method, corp.ID(), path, in, out)
 	}
 	if err := call(http.MethodPut, "", map[string]any{"name": view.Name}, nil); err != nil {
-		return fmt.Errorf("registering: %w", err)
+		return fmt.Errorf("register: %w", err)
 	}
 
 	// 1. 开启范围
@@ -63,7 +62,7 @@ func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 
 	// 5. 接收事件服务器, 立即开启
 	if page.Callback == nil {
-		return errors.New("step 5, callback: our page shows none")
+		return errors.New("step 5, callback: not shown on our page")
 	}
 	if err := corp.SetCallback(ctx, wecom.Callback{
 		URL: page.Callback.URL, Token: page.Callback.Token, EncodingAESKey: page.Callback.EncodingAESKey,
@@ -72,15 +71,15 @@ func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	}
 	corp.SetOpen(true)
 	if err := call(http.MethodPut, "/state", map[string]any{"enabled": true}, nil); err != nil {
-		return fmt.Errorf("step 5, switching on: %w", err)
+		return fmt.Errorf("step 5, switch on: %w", err)
 	}
-	// 6. People chat: whoever called goes on from here.
+	// Step 6 is the chat of people. The caller does it.
 	return nil
 }
 
-// Resume lets a simulated WeCom that was started anew go on where our archive
-// is: the real one never counts seqs and 版本号 from the beginning again. A
-// company that is not registered has nothing to go on from.
+// Resume lets a new simulated WeCom continue from the seq and the 版本号 that our
+// archive has reached. It is needed because the real WeCom never starts either
+// number again. Resume changes nothing for a company that is not registered.
 func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
 	var page struct {
 		setup
@@ -106,7 +105,7 @@ func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
 		return err
 	}
 	if status.Head.Seq > 0 {
-		// An error says that it counts from higher up already.
+		// An error means that the simulated WeCom is already at a higher seq.
 		_ = corp.JumpSeq(status.Head.Seq)
 	}
 	var highest uint32
@@ -126,24 +125,24 @@ func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
 	return nil
 }
 
-// NewKeyVersion pastes the public key that our page offers into WeCom, and
-// types the 版本号 that WeCom shows into our page.
+// NewKeyVersion copies the public key of our page into WeCom, and the 版本号 that
+// WeCom shows into our page.
 func NewKeyVersion(ctx context.Context, api *API, corp *wecom.Corp) error {
 	var page setup
 	if err := api.Call(ctx, Admin, http.MethodGet, corp.ID(), "/setup", nil, &page); err != nil {
 		return err
 	}
 	if page.PublicKey == nil {
-		return errors.New("our page offers no key")
+		return errors.New("public key not shown on our page")
 	}
 	version, err := corp.AddKey(*page.PublicKey)
 	if err != nil {
-		return fmt.Errorf("WeCom refuses the key: %w", err)
+		return fmt.Errorf("key refused by WeCom: %w", err)
 	}
 	return api.Call(ctx, Admin, http.MethodPut, corp.ID(), "/setup", map[string]any{"publickey_ver": version}, nil)
 }
 
-// RotateKey makes another key on our page and puts it into use.
+// RotateKey makes another key on our page and enters it in WeCom.
 func RotateKey(ctx context.Context, api *API, corp *wecom.Corp) error {
 	if err := api.Call(ctx, Admin, http.MethodPost, corp.ID(), "/keys", nil, nil); err != nil {
 		return err
@@ -151,15 +150,16 @@ func RotateKey(ctx context.Context, api *API, corp *wecom.Corp) error {
 	return NewKeyVersion(ctx, api, corp)
 }
 
-// SendLarge lets a member send what our tables do not hold: a message of over
-// 300 KB, which is kept in the bucket, and one of over DynamoDB's own 400 KB.
+// SendLarge lets a member send two messages that our tables cannot hold. The
+// first exceeds 300 KB, the limit above which a message goes to the bucket. The
+// second exceeds 400 KB, DynamoDB's own limit.
 func SendLarge(corp *wecom.Corp) error {
 	view := corp.View()
 	from, to := view.Staff[0].UserID, view.Customers[0].ExternalUserID
 	for _, kb := range []int{310, 450} {
-		text := strings.Repeat("云朵会话存档 0123456789abc ", kb<<10/33+1) // of 33 bytes
+		text := strings.Repeat("云朵会话存档 0123456789abc ", kb<<10/33+1) // the repeated text has 33 bytes
 		if _, err := corp.Send(wecom.Draft{From: from, To: []string{to}, Text: text}); err != nil {
-			return fmt.Errorf("sending %d KB: %w", kb, err)
+			return fmt.Errorf("send %d KB: %w", kb, err)
 		}
 	}
 	return nil

@@ -1,9 +1,9 @@
-// Package people does by program what people do by hand with the archive: a
-// company's admin who sets it up between WeCom's console and ours, and a
-// reader who reads every chat back.
+// Package people does by program what people do by hand with the archive. The
+// admin of a company sets the archive up in WeCom's console and in ours. A
+// reader reads every chat.
 //
-// Ours is reached over HTTP only, as described in functions/api/openapi.yaml;
-// WeCom is the simulated one.
+// The package reaches our console over HTTP only, as described in
+// functions/api/openapi.yaml. WeCom is the simulated WeCom.
 package people
 
 import (
@@ -26,40 +26,41 @@ const (
 	Service = "service"
 )
 
-// An API is our HTTP interface, used with tokens of whatever role is needed.
-// Safe for concurrent use.
+// An API calls our HTTP API. Each call uses a token of the role that the caller
+// names. Safe for concurrent use.
 type API struct {
 	Base string // URL without a path
-	// Token makes or finds a token for a corp and a role.
+	// Token returns a token for a corp and a role.
 	Token  func(corp, role string) (string, error)
 	Client *http.Client
 }
 
-// Problem is an answer that says what is wrong.
+// A Problem is an error answer.
 type Problem struct {
 	Status int    `json:"-"`
 	Code   string `json:"code"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
 	Errors []struct {
-		Field string `json:"field"`
-		Mend  string `json:"mend"`
+		Field  string `json:"field"`
+		Remedy string `json:"remedy"`
 	} `json:"errors"`
-	// Message is set where the gateway refused, not the function.
+	// Message is set if the gateway refused the request before the function
+	// received it.
 	Message string `json:"message"`
 }
 
 func (p *Problem) Error() string {
 	text := fmt.Sprintf("status %d %s: %s", p.Status, http.StatusText(p.Status), p.Title+p.Message+" "+p.Detail)
 	for _, e := range p.Errors {
-		text += fmt.Sprintf("; %s: %s", e.Field, e.Mend)
+		text += fmt.Sprintf("; %s: %s", e.Field, e.Remedy)
 	}
 	return text
 }
 
-// Call sends in as JSON, unless it is nil, to the path below the corp (such as
-// /setup), and decodes the answer into out, unless that is nil. Any status
-// but 2xx is a [*Problem].
+// Call sends a request to a path below the corp, such as /setup. It sends in as
+// JSON unless in is nil, and decodes the answer into out unless out is nil. Any
+// status except 2xx is a [*Problem].
 func (a *API) Call(ctx context.Context, role, method, corp, path string, in, out any) error {
 	header := http.Header{}
 	var body []byte
@@ -80,7 +81,8 @@ func (a *API) Call(ctx context.Context, role, method, corp, path string, in, out
 	return nil
 }
 
-// Bytes fetches what is at the path, as it is, in as many parts as it takes.
+// Bytes fetches the bytes at a path below the corp, in as many parts as the
+// server requires.
 func (a *API) Bytes(ctx context.Context, role, corp, path string) ([]byte, error) {
 	var all []byte
 	for {
@@ -92,7 +94,7 @@ func (a *API) Bytes(ctx context.Context, role, corp, path string) ([]byte, error
 		all = append(all, part...)
 		_, size, _ := strings.Cut(got.Get("Content-Range"), "/")
 		if total, err := strconv.Atoi(size); err != nil || len(part) == 0 || len(all) > total {
-			return nil, fmt.Errorf("%s: %d bytes, and then Content-Range %q", path, len(all), got.Get("Content-Range"))
+			return nil, fmt.Errorf("%s: Content-Range %q after %d bytes", path, got.Get("Content-Range"), len(all))
 		} else if len(all) == total {
 			return all, nil
 		}
@@ -122,7 +124,7 @@ func (a *API) send(ctx context.Context, role, method, corp, path string, header 
 	}
 	if resp.StatusCode/100 != 2 {
 		p := &Problem{}
-		_ = json.Unmarshal(raw, p) // the status says enough
+		_ = json.Unmarshal(raw, p) // without JSON, the status is the whole problem
 		p.Status = resp.StatusCode
 		return nil, nil, fmt.Errorf("%s %s: %w", method, path, p)
 	}

@@ -18,7 +18,7 @@ import (
 
 const corp = "ww0123456789abcdef"
 
-// api starts a server and returns an API that asks it.
+// api starts a server and returns an API that calls it.
 func api(t *testing.T, h http.HandlerFunc) *people.API {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -47,7 +47,7 @@ func TestCall(t *testing.T) {
 func TestCallRefused(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"problem": `{"title":"No such corp","detail":"none"}`, "mistake": `{"title":"Mistakes","errors":[{"field":"name","mend":"give one"}]}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
+		"problem": `{"title":"No such corp","detail":"none"}`, "mistake": `{"title":"Mistakes","errors":[{"field":"name","remedy":"give one"}]}`, "gateway": `{"message":"Not Found"}`, "no JSON": `<html>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,8 +67,8 @@ func TestCallRefused(t *testing.T) {
 	}
 }
 
-// TestWatcher pages through a chain of which some rows are pending, and reads
-// what is settled once.
+// A Watcher pages through a ledger with a pending row, and reads settled rows
+// only once.
 func TestWatcher(t *testing.T) {
 	t.Parallel()
 	type result struct {
@@ -82,14 +82,14 @@ func TestWatcher(t *testing.T) {
 		State  string  `json:"state"`
 		Result *result `json:"result"`
 	}
-	done := func(after uint64, n, waiting int) row {
-		r := row{After: after, Last: after + 10, Count: n, State: "decoded", Result: &result{Stored: n - waiting}}
-		if waiting > 0 {
-			r.Result.SetAside = map[string]int{"no_key": waiting}
+	decoded := func(after uint64, n, setAside int) row {
+		r := row{After: after, Last: after + 10, Count: n, State: "decoded", Result: &result{Stored: n - setAside}}
+		if setAside > 0 {
+			r.Result.SetAside = map[string]int{"no_key": setAside}
 		}
 		return r
 	}
-	rows := []row{done(0, 5, 0), done(10, 3, 0), {After: 20, Last: 30, Count: 2, State: "requested"}, done(30, 4, 1)}
+	rows := []row{decoded(0, 5, 0), decoded(10, 3, 0), {After: 20, Last: 30, Count: 2, State: "requested"}, decoded(30, 4, 1)}
 	var reads []string
 	a := api(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/status") {
@@ -127,27 +127,21 @@ func TestWatcher(t *testing.T) {
 			t.Errorf("%s look: got %+v, want %+v", look, got, want)
 		}
 	}
-	rows[2], rows[3] = done(20, 2, 0), done(30, 4, 0)
+	rows[2], rows[3] = decoded(20, 2, 0), decoded(30, 4, 0)
 	want.Decoded, want.Pending, want.SetAside = 14, 0, 0
 	if got, err := w.Look(t.Context()); err != nil || got != want {
 		t.Errorf("third look: got %+v and %v, want %+v", got, err, want)
 	}
 	if got, want := strings.Join(reads, " "), "0 20 20 20"; got != want {
-		t.Errorf("asked from %q, want %q", got, want)
+		t.Errorf("reads began at %q, want %q", got, want)
 	}
 }
 
-// A list leaves the bytes of large messages out; they come by themselves, and
-// the largest in parts.
+// Lists leave out the bytes of large messages. ReadAll fetches these bytes
+// separately, in as many parts as the server requires.
 func TestReadAllOfLargeMessages(t *testing.T) {
 	t.Parallel()
-	sim := wecom.New(wecom.Config{})
-	t.Cleanup(sim.Close)
-	staff, err := sim.AddCorp(wecom.CorpConfig{ID: corp, Staff: []wecom.Staff{{UserID: "lin.hua"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const large, most = "0123456789", 4
+	const large, partSize = "0123456789", 4
 	a := api(t, func(w http.ResponseWriter, r *http.Request) {
 		switch path := strings.TrimPrefix(r.URL.Path, "/v1/corps/"+corp); {
 		case path == "/conversations" && r.URL.Query().Get("member") != "":
@@ -161,19 +155,61 @@ func TestReadAllOfLargeMessages(t *testing.T) {
 			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &first); err != nil {
 				t.Errorf("got Range %q: %v", r.Header.Get("Range"), err)
 			}
-			last := min(first+most, len(large))
+			last := min(first+partSize, len(large))
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last-1, len(large)))
 			w.WriteHeader(http.StatusPartialContent)
 			_, _ = io.WriteString(w, large[first:last])
 		}
 	})
-	got, err := people.ReadAll(t.Context(), a, staff)
+	got, err := people.ReadAll(t.Context(), a, company(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(got["small"].Raw) != "s1" || string(got["large"].Raw) != large {
-		t.Errorf("got %+v, want both with their bytes", got)
+		t.Errorf("got %+v, want both messages with their bytes", got)
 	}
+}
+
+// ReadAll reads a conversation once, even if several people's lists name it. It
+// refuses messages that are out of time order or listed twice.
+func TestReadAllChecksConversations(t *testing.T) {
+	t.Parallel()
+	const first, second = `{"id":"1","msgid":"a","time":"2026-03-01T08:00:00Z","raw":"QQ=="}`, `{"id":"2","msgid":"b","time":"2026-03-01T08:00:01Z","raw":"Qg=="}`
+	for name, c := range map[string]struct{ messages, want string }{
+		"in order":     {first + "," + second, ""},
+		"out of order": {second + "," + first, "message a out of time order in its conversation"},
+		"twice":        {first + "," + first, "message a listed twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := api(t, func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/messages") {
+					fmt.Fprintf(w, `{"messages":[%s]}`, c.messages)
+					return
+				}
+				_, _ = io.WriteString(w, `{"conversations":[{"id":"c"}]}`)
+			})
+			messages, err := people.ReadAll(t.Context(), a, company(t))
+			switch {
+			case c.want == "" && (err != nil || len(messages) != 2):
+				t.Errorf("got %d messages and error %v, want 2 messages", len(messages), err)
+			case c.want != "" && (err == nil || err.Error() != c.want):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// company is a simulated company with one member.
+func company(t *testing.T) *wecom.Corp {
+	t.Helper()
+	sim := wecom.New(wecom.Config{})
+	t.Cleanup(sim.Close)
+	c, err := sim.AddCorp(wecom.CorpConfig{ID: corp, Staff: []wecom.Staff{{UserID: "lin.hua"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func TestCompare(t *testing.T) {
@@ -194,10 +230,10 @@ func TestCompare(t *testing.T) {
 		want string
 	}{
 		"same":    {read(nil), ""},
-		"missing": {read(func(m map[string]people.Message) { delete(m, "b") }), "message b (seq 0, ) cannot be read"},
+		"missing": {read(func(m map[string]people.Message) { delete(m, "b") }), "message b (seq 0, ) missing"},
 		"changed": {read(func(m map[string]people.Message) { m["a"] = people.Message{Raw: []byte("X")} }), "message a (seq 0, ) has other bytes"},
-		"without": {read(func(m map[string]people.Message) { m["large"] = people.Message{} }), "message large (seq 0, ) has other bytes"},
-		"unsent":  {read(func(m map[string]people.Message) { m["x"] = people.Message{Seq: 9} }), "message x (seq 9) was never sent"},
+		"no raw":  {read(func(m map[string]people.Message) { m["large"] = people.Message{} }), "message large (seq 0, ) has other bytes"},
+		"unsent":  {read(func(m map[string]people.Message) { m["x"] = people.Message{Seq: 9} }), "message x (seq 9) never sent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""

@@ -13,26 +13,62 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// Progress is how far the archive of a corp is.
+// Progress is how far the archive of a corp has come.
 type Progress struct {
 	Head      uint64 // highest seq in the journal
 	Journaled int    // records in the journal
-	Decoded   int    // of these, messages in the view
-	Pages     int    // rows of the chain
-	Pending   int    // rows whose view is not written
+	Decoded   int    // messages in the view
+	Pages     int    // rows of the ledger
+	Pending   int    // rows of pages that are not decoded
 	SetAside  int    // records set aside
 	Lag       time.Duration
-	Trouble   string // cause, empty if all is well
+	Trouble   string // cause of the corp's trouble; empty without trouble
 }
 
-// A Watcher follows the progress of one corp. It reads decoded rows of the
-// chain once. Not safe for concurrent use.
+// A Watcher follows the progress of one corp. It reads a settled row of the
+// ledger only once. A row is settled if its page is decoded and none of its
+// records is set aside. Not safe for concurrent use.
 type Watcher struct {
 	API  *API
 	Corp string
 
-	from uint64   // rows asked after less are in done
-	done Progress // of those rows
+	from uint64   // every row with an After below from is settled and counted in done
+	done Progress // counts of the rows before from
+}
+
+// ledgerPage is one answer of GET /ledger.
+type ledgerPage struct {
+	Rows []ledgerRow `json:"rows"`
+	Next *string     `json:"next"`
+}
+
+type ledgerRow struct {
+	After  uint64 `json:"after,string"`
+	Last   uint64 `json:"last,string"`
+	Count  int    `json:"count"`
+	State  string `json:"state"`
+	Result *struct {
+		Stored   int            `json:"stored"`
+		SetAside map[string]int `json:"set_aside"`
+	} `json:"result"`
+}
+
+// add counts a row, and reports whether the row is settled.
+func (p *Progress) add(row ledgerRow) (settled bool) {
+	setAside := 0
+	if row.Result != nil {
+		p.Decoded += row.Result.Stored
+		for _, n := range row.Result.SetAside {
+			setAside += n
+		}
+	}
+	p.Pages++
+	p.Journaled += row.Count
+	p.SetAside += setAside
+	if row.State != "decoded" {
+		p.Pending++
+	}
+	return row.State == "decoded" && setAside == 0
 }
 
 // Look reads the progress of this moment.
@@ -50,40 +86,15 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 		return Progress{}, err
 	}
 	now := w.done
-	settled := true // no row so far is pending
+	settled := true // all rows so far
 	for from := w.from; ; {
-		var page struct {
-			Rows []struct {
-				After  uint64 `json:"after,string"`
-				Last   uint64 `json:"last,string"`
-				Count  int    `json:"count"`
-				State  string `json:"state"`
-				Result *struct {
-					Stored   int            `json:"stored"`
-					SetAside map[string]int `json:"set_aside"`
-				} `json:"result"`
-			} `json:"rows"`
-			Next *string `json:"next"`
-		}
+		var page ledgerPage
 		path := fmt.Sprintf("/ledger?order=asc&limit=200&from=%d", from)
 		if err := w.API.Call(ctx, Service, http.MethodGet, w.Corp, path, nil, &page); err != nil {
 			return Progress{}, err
 		}
 		for _, row := range page.Rows {
-			now.Pages++
-			now.Journaled += row.Count
-			waiting := 0
-			if row.Result != nil {
-				now.Decoded += row.Result.Stored
-				for _, n := range row.Result.SetAside {
-					waiting += n
-				}
-			}
-			now.SetAside += waiting
-			if row.State != "decoded" {
-				now.Pending++
-			}
-			if settled = settled && row.State == "decoded" && waiting == 0; settled {
+			if settled = now.add(row) && settled; settled {
 				w.done, w.from = now, row.Last
 			}
 		}
@@ -92,7 +103,7 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 		}
 		next, err := strconv.ParseUint(*page.Next, 10, 64)
 		if err != nil || next <= from {
-			return Progress{}, fmt.Errorf("the ledger goes on at %q after %d", *page.Next, from)
+			return Progress{}, fmt.Errorf("ledger continues at %q after %d", *page.Next, from)
 		}
 		from = next
 	}
@@ -106,7 +117,7 @@ func (w *Watcher) Look(ctx context.Context) (Progress, error) {
 	return now, nil
 }
 
-// Message is a message as the API shows it, with its bytes as decrypted.
+// A Message is a message of the API with its bytes as decrypted.
 type Message struct {
 	ID           string    `json:"id"`
 	Conversation string    `json:"conversation"`
@@ -116,10 +127,11 @@ type Message struct {
 	Raw          []byte    `json:"raw"`
 }
 
-// ReadAll reads every message of a corp as its staff would: through the
-// conversations of each member, customer and robot, and what is unplaced; of
-// large messages, which lists show without their bytes, the bytes too. It fails
-// if a conversation's messages are not in order of time.
+// ReadAll reads every message of a corp as the staff would read it: through the
+// conversations of each member, customer and robot, and through the list of
+// unplaced conversations. Lists leave out the bytes of large messages, so ReadAll
+// fetches these bytes separately. It fails if the messages of a conversation are
+// out of time order.
 func ReadAll(ctx context.Context, api *API, corp *wecom.Corp) (map[string]Message, error) {
 	view := corp.View()
 	lists := []string{"unplaced=true"}
@@ -152,8 +164,8 @@ func ReadAll(ctx context.Context, api *API, corp *wecom.Corp) (map[string]Messag
 	return messages, nil
 }
 
-// Conversations lists the ids of somebody's conversations, newest activity
-// first. whose is as in a query, such as member=lin.hua.
+// Conversations lists the ids of a person's conversations, the most recently
+// active first. whose is a query such as member=lin.hua.
 func Conversations(ctx context.Context, api *API, corp, whose string) ([]string, error) {
 	var ids []string
 	err := pages(ctx, api, corp, "/conversations?limit=200&"+whose, func(page *conversationPage) error {
@@ -181,15 +193,16 @@ type messagePage struct {
 
 func (p *messagePage) next() *string { return p.Next }
 
+// readConversation adds the messages of a conversation to the map.
 func readConversation(ctx context.Context, api *API, corp, id string, into map[string]Message) error {
 	var last time.Time
 	return pages(ctx, api, corp, "/conversations/"+url.PathEscape(id)+"/messages?order=asc&limit=200", func(page *messagePage) error {
 		for _, m := range page.Messages {
 			if m.Time.Before(last) {
-				return fmt.Errorf("message %s is out of order in its conversation", m.MsgID)
+				return fmt.Errorf("message %s out of time order in its conversation", m.MsgID)
 			}
 			if _, twice := into[m.MsgID]; twice && m.MsgID != "" {
-				return fmt.Errorf("message %s is shown twice", m.MsgID)
+				return fmt.Errorf("message %s listed twice", m.MsgID)
 			}
 			if m.Raw == nil {
 				var err error
@@ -204,7 +217,7 @@ func readConversation(ctx context.Context, api *API, corp, id string, into map[s
 	})
 }
 
-// pages reads all pages of a list.
+// pages calls each with every page of a list.
 func pages[P any, PP interface {
 	*P
 	next() *string
@@ -226,9 +239,9 @@ func pages[P any, PP interface {
 	}
 }
 
-// Compare reports what differs between what WeCom archived and what was read:
-// messages that are missing, other bytes, or messages that nobody sent. It
-// names at most 10 of them.
+// Compare compares the messages that WeCom archived with the messages that were
+// read. It reports missing messages, messages with other bytes, and messages
+// that were never sent. It names at most 10 messages.
 func Compare(sent []wecom.Sent, read map[string]Message) error {
 	var errs []error
 	wrong := func(format string, args ...any) {
@@ -245,14 +258,14 @@ func Compare(sent []wecom.Sent, read map[string]Message) error {
 		m, ok := read[s.MsgID]
 		switch {
 		case !ok:
-			wrong("message %s (seq %d, %s) cannot be read", s.MsgID, s.Seq, s.Kind)
+			wrong("message %s (seq %d, %s) missing", s.MsgID, s.Seq, s.Kind)
 		case !bytes.Equal(m.Raw, s.Plain):
 			wrong("message %s (seq %d, %s) has other bytes", s.MsgID, s.Seq, s.Kind)
 		}
 	}
 	for id, m := range read {
 		if !known[id] {
-			wrong("message %s (seq %d) was never sent", id, m.Seq)
+			wrong("message %s (seq %d) never sent", id, m.Seq)
 		}
 	}
 	return errors.Join(errs...)

@@ -1,6 +1,6 @@
-// Package queue is what stands between SQS as moto imitates it and SQS as
-// functions know it: the memory of deduplication ids ([Front]), and Lambda's
-// poller, which turns messages into events ([Source]).
+// Package queue adds to moto's imitation of SQS what the functions need beyond
+// it. A [Front] remembers deduplication ids. A [Source] is Lambda's poller, which
+// turns messages into events.
 package queue
 
 import (
@@ -19,49 +19,53 @@ import (
 	"time"
 )
 
-// remember is how long SQS knows a deduplication id, whatever became of its
-// message: "Amazon SQS continues to keep track of the message deduplication
-// ID even after the message is received and deleted".
+// remember is how long SQS keeps a deduplication id. SQS keeps the id even if
+// the message was deleted: "Amazon SQS continues to keep track of the message
+// deduplication ID even after the message is received and deleted".
 const remember = 5 * time.Minute
 
-// bodyLimit is over SQS's own limit for a batch (1 MiB), JSON included.
+// bodyLimit is far above SQS's own limit for a batch (1 MiB), so that the JSON
+// around the messages fits too.
 const bodyLimit = 8 << 20
 
-// A Front passes SQS requests on to moto, and answers sends whose
-// deduplication id was used in the last 5 minutes itself, as SQS does: with
-// success, and with the id of the first message. moto forgets an id with its
-// message. It knows SQS's JSON protocol, which every current SDK speaks, and
-// ids that a sender gives; content-based deduplication is left to moto.
+// A Front passes SQS requests on to moto. If a send uses a deduplication id of
+// the last 5 minutes, the Front answers the send itself. As SQS does, it answers
+// with success and the id of the first message. The Front is needed because moto
+// forgets an id when the message is deleted.
 //
-// Safe for concurrent use.
+// A Front understands SQS's JSON protocol, which every current SDK speaks. It
+// handles ids that the sender chose and leaves content-based deduplication to
+// moto. Safe for concurrent use.
 type Front struct {
 	proxy *httputil.ReverseProxy
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu     sync.Mutex // held while a send is passed on: two with one id are one
+	// mu is held while a send is passed on, so that only the first of two
+	// concurrent sends with the same id reaches moto.
+	mu     sync.Mutex
 	queues map[string]*memory
 }
 
-// memory is what the front knows of one queue.
+// A memory holds what the front remembers about one queue.
 type memory struct {
-	byID  map[string]sent
-	order []string      // ids, oldest first
-	bell  chan struct{} // rung after a send
+	byID     map[string]sent
+	order    []string      // ids, oldest first
+	arrivals chan struct{} // gets a value after a send
 }
 
-// sent is the answer to the send that was passed on.
+// sent is moto's answer to the first send with an id.
 type sent struct {
 	at             time.Time
 	MessageID      string
 	SequenceNumber string
 }
 
-// NewFront makes a front before moto's endpoint.
+// NewFront makes a front that passes requests on to moto's endpoint.
 func NewFront(moto *url.URL, now func() time.Time, log *slog.Logger) *Front {
 	return &Front{
 		proxy: &httputil.ReverseProxy{
-			// The Host stays: moto makes queue URLs of it.
+			// The Host header stays, because moto makes queue URLs from it.
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.Out.URL.Scheme, r.Out.URL.Host = moto.Scheme, moto.Host
 			},
@@ -71,19 +75,20 @@ func NewFront(moto *url.URL, now func() time.Time, log *slog.Logger) *Front {
 	}
 }
 
-// Bell rings (gets a value) some time after messages were sent to the named
-// queue; rings while nobody listens are one. There is one bell per queue.
-func (f *Front) Bell(queue string) <-chan struct{} {
+// Arrivals returns a channel that gets a value soon after messages were sent to
+// the named queue. The channel holds one value: sends between two reads of the
+// channel share a value. Each queue has one channel.
+func (f *Front) Arrivals(queue string) <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.queue(queue).bell
+	return f.queue(queue).arrivals
 }
 
-// queue needs mu.
+// queue finds or makes the memory of a queue. The caller holds mu.
 func (f *Front) queue(name string) *memory {
 	m, ok := f.queues[name]
 	if !ok {
-		m = &memory{byID: map[string]sent{}, bell: make(chan struct{}, 1)}
+		m = &memory{byID: map[string]sent{}, arrivals: make(chan struct{}, 1)}
 		f.queues[name] = m
 	}
 	return m
@@ -105,7 +110,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Entries  []json.RawMessage
 	}
 	if err := json.Unmarshal(body, &request); err != nil {
-		f.pass(w, r, body) // moto knows the error for it
+		f.pass(w, r, body) // moto answers with the right error
 		return
 	}
 	f.mu.Lock()
@@ -118,19 +123,19 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.sendBatch(w, r, q, body, request.Entries)
 	}
 	select {
-	case q.bell <- struct{}{}:
+	case q.arrivals <- struct{}{}:
 	default:
 	}
 }
 
-// entry is a SendMessage request, and an entry of a batch.
+// entry is a SendMessage request or one entry of a batch.
 type entry struct {
 	ID              string `json:"Id"`
 	MessageBody     string
 	DeduplicationID string `json:"MessageDeduplicationId"`
 }
 
-// result is the answer to an entry; ID is set in batches.
+// result is the answer to an entry. ID is set in batches only.
 type result struct {
 	ID             string `json:"Id,omitempty"`
 	MessageID      string `json:"MessageId"`
@@ -138,6 +143,7 @@ type result struct {
 	SequenceNumber string `json:"SequenceNumber,omitempty"`
 }
 
+// send passes a send on, or answers a duplicate.
 func (f *Front) send(w http.ResponseWriter, r *http.Request, q *memory, body []byte) {
 	var e entry
 	if err := json.Unmarshal(body, &e); err != nil {
@@ -145,11 +151,11 @@ func (f *Front) send(w http.ResponseWriter, r *http.Request, q *memory, body []b
 		return
 	}
 	if first, known := q.byID[e.DeduplicationID]; known {
-		f.log.Info("queue swallowed a duplicate", "dedup", e.DeduplicationID)
-		answer(w, first.again(e))
+		f.log.Info("duplicate message dropped", "dedup", e.DeduplicationID)
+		answer(w, first.repeat(e))
 		return
 	}
-	status, header, got := f.ask(r, body)
+	status, header, got := f.fetch(r, body)
 	var done result
 	if status == http.StatusOK && json.Unmarshal(got, &done) == nil {
 		q.add(e.DeduplicationID, sent{at: f.now(), MessageID: done.MessageID, SequenceNumber: done.SequenceNumber})
@@ -157,12 +163,13 @@ func (f *Front) send(w http.ResponseWriter, r *http.Request, q *memory, body []b
 	copyAnswer(w, status, header, got)
 }
 
-// sendBatch passes on the entries that are new. If none is, moto is not asked.
+// sendBatch passes the new entries of a batch on, and answers the duplicates.
+// A batch of duplicates does not reach moto.
 func (f *Front) sendBatch(w http.ResponseWriter, r *http.Request, q *memory, body []byte, raw []json.RawMessage) {
-	var swallowed []result
+	var dropped []result
 	var fresh []json.RawMessage
-	ids := map[string]string{}    // deduplication ids of the fresh, by entry id
-	twins := map[string][]entry{} // entries whose id is in this batch already, by that id
+	ids := map[string]string{}    // deduplication ids of the new entries, by entry id
+	twins := map[string][]entry{} // later entries with an id of this batch, by that id
 	seen := map[string]bool{}
 	for _, item := range raw {
 		var e entry
@@ -173,8 +180,8 @@ func (f *Front) sendBatch(w http.ResponseWriter, r *http.Request, q *memory, bod
 		first, known := q.byID[e.DeduplicationID]
 		switch {
 		case known:
-			f.log.Info("queue swallowed a duplicate", "dedup", e.DeduplicationID)
-			swallowed = append(swallowed, first.again(e))
+			f.log.Info("duplicate message dropped", "dedup", e.DeduplicationID)
+			dropped = append(dropped, first.repeat(e))
 		case e.DeduplicationID != "" && seen[e.DeduplicationID]:
 			twins[e.DeduplicationID] = append(twins[e.DeduplicationID], e)
 		default:
@@ -199,7 +206,7 @@ func (f *Front) sendBatch(w http.ResponseWriter, r *http.Request, q *memory, bod
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		status, header, answered := f.ask(r, changed)
+		status, header, answered := f.fetch(r, changed)
 		if status != http.StatusOK || json.Unmarshal(answered, &got) != nil {
 			copyAnswer(w, status, header, answered)
 			return
@@ -208,14 +215,15 @@ func (f *Front) sendBatch(w http.ResponseWriter, r *http.Request, q *memory, bod
 			first := sent{at: f.now(), MessageID: done.MessageID, SequenceNumber: done.SequenceNumber}
 			q.add(ids[done.ID], first)
 			for _, twin := range twins[ids[done.ID]] {
-				swallowed = append(swallowed, first.again(twin))
+				dropped = append(dropped, first.repeat(twin))
 			}
 		}
 	}
-	got.Successful = append(got.Successful, swallowed...)
+	got.Successful = append(got.Successful, dropped...)
 	answer(w, got)
 }
 
+// add remembers the answer to a send. An empty id is not remembered.
 func (q *memory) add(id string, s sent) {
 	if id != "" {
 		q.byID[id] = s
@@ -223,7 +231,7 @@ func (q *memory) add(id string, s sent) {
 	}
 }
 
-// forget drops what was sent before the given time.
+// forget drops the ids of sends before the given time.
 func (q *memory) forget(before time.Time) {
 	for len(q.order) > 0 && q.byID[q.order[0]].at.Before(before) {
 		delete(q.byID, q.order[0])
@@ -231,20 +239,21 @@ func (q *memory) forget(before time.Time) {
 	}
 }
 
-// again is the answer to a duplicate. The digest is of what was sent now: SDKs
-// compare it.
-func (s sent) again(e entry) result {
+// repeat is the answer to a duplicate. The digest is of the duplicate's own
+// body, because SDKs compare the digest with the body that they sent.
+func (s sent) repeat(e entry) result {
 	sum := md5.Sum([]byte(e.MessageBody))
 	return result{ID: e.ID, MessageID: s.MessageID, MD5: hex.EncodeToString(sum[:]), SequenceNumber: s.SequenceNumber}
 }
 
-// ask passes r on with another body and returns the answer.
-func (f *Front) ask(r *http.Request, body []byte) (int, http.Header, []byte) {
+// fetch passes r on with another body and returns moto's answer.
+func (f *Front) fetch(r *http.Request, body []byte) (int, http.Header, []byte) {
 	rec := &recorder{header: http.Header{}, status: http.StatusOK}
 	f.pass(rec, r, body)
 	return rec.status, rec.header, rec.body.Bytes()
 }
 
+// pass passes r on with another body. moto's answer goes to w.
 func (f *Front) pass(w http.ResponseWriter, r *http.Request, body []byte) {
 	r = r.Clone(r.Context())
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -252,7 +261,7 @@ func (f *Front) pass(w http.ResponseWriter, r *http.Request, body []byte) {
 	f.proxy.ServeHTTP(w, r)
 }
 
-// recorder keeps an answer.
+// A recorder keeps an answer.
 type recorder struct {
 	header http.Header
 	status int

@@ -27,7 +27,7 @@ import (
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// a clock that moves when told to.
+// A clock moves only by move.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -45,13 +45,13 @@ func (c *clock) move(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// front starts a front before moto, and a client of it.
+// front starts a front that passes requests on to moto, and a client of it.
 func front(t *testing.T) (*queue.Front, *sqs.Client, *clock) {
 	t.Helper()
 	cfg := awstest.Config(t)
 	direct := sqs.NewFromConfig(cfg)
 	var endpoint string
-	// The SDK says where moto is.
+	// The SDK knows the endpoint of moto.
 	_, err := direct.ListQueues(t.Context(), &sqs.ListQueuesInput{}, func(o *sqs.Options) { endpoint = aws.ToString(o.BaseEndpoint) })
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +67,7 @@ func front(t *testing.T) (*queue.Front, *sqs.Client, *clock) {
 	return f, sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.BaseEndpoint = &server.URL }), c
 }
 
+// fifo makes a FIFO queue.
 func fifo(t *testing.T, client *sqs.Client, attributes map[string]string) (url, arn string) {
 	t.Helper()
 	name := awstest.Name(t) + ".fifo"
@@ -78,7 +79,7 @@ func fifo(t *testing.T, client *sqs.Client, attributes map[string]string) (url, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return *made.QueueUrl, "arn:aws-cn:sqs:cn-north-1:123456789012:" + name
+	return *made.QueueUrl, "arn:aws-cn:sqs:" + client.Options().Region + ":123456789012:" + name
 }
 
 func send(t *testing.T, client *sqs.Client, url, group, dedup, body string) *sqs.SendMessageOutput {
@@ -87,7 +88,7 @@ func send(t *testing.T, client *sqs.Client, url, group, dedup, body string) *sqs
 		QueueUrl: &url, MessageGroupId: &group, MessageDeduplicationId: &dedup, MessageBody: &body,
 	})
 	if err != nil {
-		t.Fatalf("sending %s: %v", body, err)
+		t.Fatalf("send %s: %v", body, err)
 	}
 	return out
 }
@@ -130,7 +131,7 @@ func TestFrontRemembersDeletedMessages(t *testing.T) {
 
 	again := send(t, client, url, "g", "same", "two")
 	if aws.ToString(again.MessageId) != aws.ToString(first.MessageId) {
-		t.Errorf("got message id %s, want that of the first, %s", *again.MessageId, *first.MessageId)
+		t.Errorf("got message id %s, want the first message's id %s", *again.MessageId, *first.MessageId)
 	}
 	send(t, client, url, "g", "other", "three")
 	expect(t, drain(t, client, url), "three")
@@ -172,24 +173,23 @@ func TestFrontBatch(t *testing.T) {
 	expect(t, drain(t, client, url))
 }
 
-func TestFrontBell(t *testing.T) {
+func TestFrontArrivals(t *testing.T) {
 	t.Parallel()
 	f, client, _ := front(t)
 	url, _ := fifo(t, client, nil)
-	bell := f.Bell(path.Base(url))
+	arrivals := f.Arrivals(path.Base(url))
 	select {
-	case <-bell:
-		t.Fatal("it rang before anything was sent")
+	case <-arrivals:
+		t.Fatal("got an arrival before the first send")
 	default:
 	}
 	send(t, client, url, "g", "1", "x")
 	send(t, client, url, "g", "2", "x")
-	<-bell
+	<-arrivals
 }
 
-// A deed is one invocation as the tests' function sees it, with its answer to
-// come.
-type deed struct {
+// A call is one invocation that waits for its answer.
+type call struct {
 	event  events.SQSEvent
 	answer chan<- reply
 }
@@ -199,18 +199,18 @@ type reply struct {
 	err  error
 }
 
-func (d deed) bodies() []string {
+func (c call) bodies() []string {
 	var out []string
-	for _, r := range d.event.Records {
+	for _, r := range c.event.Records {
 		out = append(out, r.Body)
 	}
 	return out
 }
 
 // failing is the partial answer that names the messages with these bodies.
-func (d deed) failing(bodies ...string) reply {
+func (c call) failing(bodies ...string) reply {
 	var r events.SQSEventResponse
-	for _, record := range d.event.Records {
+	for _, record := range c.event.Records {
 		if slices.Contains(bodies, record.Body) {
 			r.BatchItemFailures = append(r.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: record.MessageId})
 		}
@@ -219,13 +219,13 @@ func (d deed) failing(bodies ...string) reply {
 	return reply{body: string(raw)}
 }
 
-// work starts a source whose invocations arrive on the channel.
-func work(t *testing.T, client *sqs.Client, f *queue.Front, url, arn string, change func(*queue.Source)) <-chan deed {
+// work starts a source. Each invocation arrives on the channel as a call.
+func work(t *testing.T, client *sqs.Client, f *queue.Front, url, arn string, change func(*queue.Source)) <-chan call {
 	t.Helper()
-	deeds := make(chan deed)
+	calls := make(chan call)
 	s := &queue.Source{
-		Client: client, URL: url, ARN: arn, Region: "cn-north-1", BatchSize: 10, Concurrency: 5, PartialBatches: true,
-		Visibility: time.Second, Timeout: time.Minute, Bell: f.Bell(path.Base(url)), Log: quiet(),
+		Client: client, URL: url, ARN: arn, Region: client.Options().Region, BatchSize: 10, Concurrency: 5, PartialBatches: true,
+		Visibility: time.Second, Timeout: time.Minute, Arrivals: f.Arrivals(path.Base(url)), Log: quiet(),
 		Invoke: func(ctx context.Context, event []byte) ([]byte, error) {
 			var e events.SQSEvent
 			if err := json.Unmarshal(event, &e); err != nil {
@@ -233,7 +233,7 @@ func work(t *testing.T, client *sqs.Client, f *queue.Front, url, arn string, cha
 			}
 			answer := make(chan reply, 1)
 			select {
-			case deeds <- deed{e, answer}:
+			case calls <- call{e, answer}:
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -258,13 +258,14 @@ func work(t *testing.T, client *sqs.Client, f *queue.Front, url, arn string, cha
 		cancel()
 		<-done
 	})
-	return deeds
+	return calls
 }
 
-func next(t *testing.T, deeds <-chan deed) deed {
+// next waits for the next call.
+func next(t *testing.T, calls <-chan call) call {
 	t.Helper()
 	select {
-	case d := <-deeds:
+	case d := <-calls:
 		return d
 	case <-time.After(time.Minute):
 		t.Fatal("no invocation within a minute")
@@ -272,10 +273,11 @@ func next(t *testing.T, deeds <-chan deed) deed {
 	panic("not reached")
 }
 
-func none(t *testing.T, deeds <-chan deed) {
+// noCall fails if a call comes soon.
+func noCall(t *testing.T, calls <-chan call) {
 	t.Helper()
 	select {
-	case d := <-deeds:
+	case d := <-calls:
 		t.Fatalf("invoked with %q, want no invocation", d.bodies())
 	case <-time.After(300 * time.Millisecond):
 	}
@@ -291,7 +293,7 @@ func TestSourceEvent(t *testing.T) {
 		t.Fatalf("got %d records, want 1", len(d.event.Records))
 	}
 	r := d.event.Records[0]
-	if r.Body != `{"v":1}` || r.EventSource != "aws:sqs" || r.EventSourceARN != arn || r.AWSRegion != "cn-north-1" {
+	if r.Body != `{"v":1}` || r.EventSource != "aws:sqs" || r.EventSourceARN != arn || r.AWSRegion != client.Options().Region {
 		t.Errorf("got %+v", r)
 	}
 	if r.MessageId == "" || r.ReceiptHandle == "" || len(r.Md5OfBody) != 32 {
@@ -308,35 +310,36 @@ func TestSourceEvent(t *testing.T) {
 	d.answer <- reply{}
 }
 
-func TestSourceKeepsGroupsApart(t *testing.T) {
+func TestSourceGivesOneBatchPerGroup(t *testing.T) {
 	t.Parallel()
 	f, client, _ := front(t)
 	url, arn := fifo(t, client, nil)
-	deeds := work(t, client, f, url, arn, nil)
+	calls := work(t, client, f, url, arn, nil)
 	send(t, client, url, "a", "1", "a1")
-	a1 := next(t, deeds)
+	a1 := next(t, calls)
 	send(t, client, url, "a", "2", "a2")
 	send(t, client, url, "a", "3", "a3")
-	none(t, deeds)
+	noCall(t, calls)
 	send(t, client, url, "b", "4", "b1")
-	b1 := next(t, deeds)
+	b1 := next(t, calls)
 	expect(t, b1.bodies(), "b1")
-	none(t, deeds)
+	noCall(t, calls)
 	a1.answer <- reply{}
-	rest := next(t, deeds)
+	rest := next(t, calls)
 	expect(t, rest.bodies(), "a2", "a3")
 	b1.answer <- reply{}
 	rest.answer <- reply{}
-	// Eventually nothing is left.
+	// The source deletes the messages soon after the answers.
 	for range 1000 {
 		if depth(t, client, url) == 0 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("got %d messages left, want none", depth(t, client, url))
+	t.Errorf("got %d messages left, want 0", depth(t, client, url))
 }
 
+// depth counts the messages of a queue.
 func depth(t *testing.T, client *sqs.Client, url string) int {
 	t.Helper()
 	out, err := client.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
@@ -353,20 +356,20 @@ func depth(t *testing.T, client *sqs.Client, url string) int {
 	return sum
 }
 
-func TestSourceBringsFailuresBack(t *testing.T) {
+func TestFailedMessagesReturn(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		answer func(deed) reply
-		back   []string
+		answer func(call) reply
+		back   []string // bodies of the messages that return
 	}{
-		"none":           {func(deed) reply { return reply{body: `{"batchItemFailures":[]}`} }, nil},
-		"null":           {func(deed) reply { return reply{body: `null`} }, nil},
-		"some":           {func(d deed) reply { return d.failing("2", "3") }, []string{"2", "3"}},
-		"error":          {func(deed) reply { return reply{err: errors.New("died")} }, []string{"1", "2", "3"}},
-		"not an answer":  {func(deed) reply { return reply{body: `"done"`} }, []string{"1", "2", "3"}},
-		"unknown id":     {func(deed) reply { return reply{body: `{"batchItemFailures":[{"itemIdentifier":"x"}]}`} }, []string{"1", "2", "3"}},
-		"no id":          {func(deed) reply { return reply{body: `{"batchItemFailures":[{}]}`} }, []string{"1", "2", "3"}},
-		"misspelt field": {func(d deed) reply { return reply{body: strings.ToUpper(`{"x":1}`)} }, nil},
+		"no failures":    {func(call) reply { return reply{body: `{"batchItemFailures":[]}`} }, nil},
+		"null":           {func(call) reply { return reply{body: `null`} }, nil},
+		"some":           {func(d call) reply { return d.failing("2", "3") }, []string{"2", "3"}},
+		"error":          {func(call) reply { return reply{err: errors.New("died")} }, []string{"1", "2", "3"}},
+		"not an object":  {func(call) reply { return reply{body: `"done"`} }, []string{"1", "2", "3"}},
+		"unknown id":     {func(call) reply { return reply{body: `{"batchItemFailures":[{"itemIdentifier":"x"}]}`} }, []string{"1", "2", "3"}},
+		"no id":          {func(call) reply { return reply{body: `{"batchItemFailures":[{}]}`} }, []string{"1", "2", "3"}},
+		"misspelt field": {func(d call) reply { return reply{body: strings.ToUpper(`{"x":1}`)} }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -375,20 +378,20 @@ func TestSourceBringsFailuresBack(t *testing.T) {
 			for _, body := range []string{"1", "2", "3"} {
 				send(t, client, url, "g", body, body)
 			}
-			deeds := work(t, client, f, url, arn, nil)
-			first := next(t, deeds)
+			calls := work(t, client, f, url, arn, nil)
+			first := next(t, calls)
 			expect(t, first.bodies(), "1", "2", "3")
 			received := time.Now()
 			first.answer <- c.answer(first)
 			send(t, client, url, "g", "4", "4")
-			again := next(t, deeds)
+			again := next(t, calls)
 			if c.back == nil {
 				expect(t, again.bodies(), "4")
 				again.answer <- reply{}
 				return
 			}
 			if early := time.Second - time.Since(received); early > 500*time.Millisecond {
-				t.Errorf("came back %v before the visibility timeout", early)
+				t.Errorf("returned %v before the visibility timeout", early)
 			}
 			expect(t, again.bodies(), append(slices.Clone(c.back), "4")...)
 			if n := again.event.Records[0].Attributes["ApproximateReceiveCount"]; n != "2" {
@@ -399,17 +402,17 @@ func TestSourceBringsFailuresBack(t *testing.T) {
 	}
 }
 
-func TestSourceDeadLetters(t *testing.T) {
+func TestFailingMessageBecomesDeadLetter(t *testing.T) {
 	t.Parallel()
 	f, client, _ := front(t)
 	dead, deadARN := fifo(t, client, nil)
 	url, arn := fifo(t, client, map[string]string{
 		"RedrivePolicy": `{"deadLetterTargetArn":"` + deadARN + `","maxReceiveCount":"2"}`,
 	})
-	deeds := work(t, client, f, url, arn, func(s *queue.Source) { s.Visibility = 0 })
+	calls := work(t, client, f, url, arn, func(s *queue.Source) { s.Visibility = 0 })
 	send(t, client, url, "g", "1", "poison")
 	for range 2 {
-		d := next(t, deeds)
+		d := next(t, calls)
 		d.answer <- reply{err: errors.New("no")}
 	}
 	for range 1000 {
@@ -418,10 +421,10 @@ func TestSourceDeadLetters(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Error("the message did not reach the dead letters")
+	t.Error("the message did not reach the dead-letter queue")
 }
 
-func TestSourceBounds(t *testing.T) {
+func TestSourceConcurrency(t *testing.T) {
 	t.Parallel()
 	f, client, _ := front(t)
 	url, arn := fifo(t, client, nil)
@@ -429,10 +432,10 @@ func TestSourceBounds(t *testing.T) {
 		body := fmt.Sprint(n)
 		send(t, client, url, "group "+body, body, body)
 	}
-	deeds := work(t, client, f, url, arn, func(s *queue.Source) { s.BatchSize, s.Concurrency = 1, 2 })
-	one, two := next(t, deeds), next(t, deeds)
+	calls := work(t, client, f, url, arn, func(s *queue.Source) { s.BatchSize, s.Concurrency = 1, 2 })
+	one, two := next(t, calls), next(t, calls)
 	expect(t, append(one.bodies(), two.bodies()...), "0", "1")
-	none(t, deeds)
+	noCall(t, calls)
 	one.answer <- reply{}
-	expect(t, next(t, deeds).bodies(), "2")
+	expect(t, next(t, calls).bodies(), "2")
 }

@@ -17,47 +17,49 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// Client is what a source asks of SQS.
+// Client is the part of SQS that a source uses.
 type Client interface {
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
 	ChangeMessageVisibility(context.Context, *sqs.ChangeMessageVisibilityInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityOutput, error)
 }
 
-// A Source gives a queue's messages to a function, as Lambda's event source
-// mapping for SQS does: in batches, so many at once, what succeeded is
-// deleted, and what failed comes again when its visibility timeout is over.
+// A Source gives a queue's messages to a function in batches, as Lambda's event
+// source mapping for SQS does. It deletes the messages that succeeded. The
+// messages that failed return after their visibility timeout.
 //
-// Of a FIFO queue no two batches hold messages of one group at the same time.
-// That is SQS's own doing, and moto's as long as one caller receives at a
-// time: hence one Source per queue.
+// Two batches of a FIFO queue never hold messages of one group at the same time.
+// SQS itself guarantees this. moto guarantees it only if one caller receives at
+// a time, so each queue has one Source.
 type Source struct {
 	Client   Client
 	URL, ARN string
 	Region   string
-	// BatchSize is 1 to 10; Concurrency is the most batches at once.
+	// BatchSize is 1 to 10. Concurrency is the largest number of batches at
+	// the same time.
 	BatchSize, Concurrency int
-	// PartialBatches: the answer says which messages failed
-	// (ReportBatchItemFailures); without it only an error means failure.
+	// PartialBatches means that the answer names the messages that failed
+	// (ReportBatchItemFailures). Without it, a batch fails only as a whole, by
+	// an error.
 	PartialBatches bool
-	// Visibility is the time after receiving at which a failed message comes
-	// again. It may be shorter than the queue's own, for tests: a message of a
-	// batch that is still being worked on is never given out again.
+	// Visibility is the time from receiving a message until a failed message
+	// returns. Tests may set it shorter than the queue's own timeout: a message
+	// never returns while its batch is still in work.
 	Visibility time.Duration
-	// Timeout is the most that an invocation takes.
+	// Timeout is the longest time that an invocation takes.
 	Timeout time.Duration
 	Invoke  func(ctx context.Context, event []byte) ([]byte, error)
-	// Bell rings when messages were sent.
-	Bell <-chan struct{}
-	Log  *slog.Logger
+	// Arrivals gets a value when messages were sent.
+	Arrivals <-chan struct{}
+	Log      *slog.Logger
 
-	freed chan struct{} // rings when a group may have become free
+	freed chan struct{} // gets a value when a group may have become free
 }
 
-// pollEvery is how long a source waits for a bell before it looks by itself.
+// pollEvery is how long a source waits for an arrival before it polls again.
 const pollEvery = time.Second
 
-// Run works until ctx ends, and returns when no batch is under way.
+// Run works until ctx ends. It returns when no batch is in work.
 func (s *Source) Run(ctx context.Context) {
 	s.freed = make(chan struct{}, 1)
 	slots := make(chan struct{}, s.Concurrency)
@@ -72,12 +74,12 @@ func (s *Source) Run(ctx context.Context) {
 		received := time.Now()
 		messages, err := s.receive(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.Log.Error("cannot receive", "queue", s.ARN, "err", err)
+			s.Log.Error("receive failed", "queue", s.ARN, "err", err)
 		}
 		if len(messages) == 0 {
 			<-slots
 			select {
-			case <-s.Bell:
+			case <-s.Arrivals:
 			case <-s.freed:
 			case <-time.After(pollEvery):
 			case <-ctx.Done():
@@ -88,7 +90,7 @@ func (s *Source) Run(ctx context.Context) {
 		batches.Go(func() {
 			failed := s.batch(ctx, messages)
 			<-slots
-			s.handBack(ctx, failed, received.Add(s.Visibility))
+			s.release(ctx, failed, received.Add(s.Visibility))
 		})
 	}
 }
@@ -97,9 +99,9 @@ func (s *Source) receive(ctx context.Context) ([]types.Message, error) {
 	out, err := s.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:            &s.URL,
 		MaxNumberOfMessages: int32(s.BatchSize),
-		// moto brings a group's messages back in the wrong order when their
-		// time ends. So it is told a time that does not end while we run, and
-		// handBack ends it.
+		// moto returns a group's messages in the wrong order when their
+		// visibility timeout ends. So the timeout is longer than any batch
+		// takes, and release ends the timeout.
 		VisibilityTimeout:           int32((s.Visibility + s.Timeout + time.Hour) / time.Second),
 		MessageSystemAttributeNames: []types.MessageSystemAttributeName{types.MessageSystemAttributeNameAll},
 		MessageAttributeNames:       []string{"All"},
@@ -110,24 +112,25 @@ func (s *Source) receive(ctx context.Context) ([]types.Message, error) {
 	return out.Messages, nil
 }
 
-// batch invokes the function, deletes what succeeded and returns what failed.
+// batch invokes the function, deletes the messages that succeeded and returns
+// the messages that failed.
 func (s *Source) batch(ctx context.Context, messages []types.Message) []types.Message {
 	event, err := json.Marshal(s.event(messages))
 	if err != nil {
-		s.Log.Error("cannot make an event", "queue", s.ARN, "err", err)
+		s.Log.Error("event not encodable", "queue", s.ARN, "err", err)
 		return messages
 	}
 	answer, err := s.Invoke(ctx, event)
 	if ctx.Err() != nil {
-		return nil // whoever works on this queue next finds them
+		return nil // the messages stay in the queue for the next run
 	}
 	if err != nil {
 		s.Log.Warn("batch failed", "queue", s.ARN, "messages", len(messages), "err", err)
 		return messages
 	}
-	bad := map[string]bool{}
+	named := map[string]bool{}
 	if s.PartialBatches {
-		if bad, err = failures(answer, messages); err != nil {
+		if named, err = failures(answer, messages); err != nil {
 			s.Log.Warn("batch failed", "queue", s.ARN, "messages", len(messages), "err", err)
 			return messages
 		}
@@ -135,7 +138,7 @@ func (s *Source) batch(ctx context.Context, messages []types.Message) []types.Me
 	var failed []types.Message
 	var done []types.DeleteMessageBatchRequestEntry
 	for n, m := range messages {
-		if bad[*m.MessageId] {
+		if named[*m.MessageId] {
 			failed = append(failed, m)
 			continue
 		}
@@ -145,20 +148,25 @@ func (s *Source) batch(ctx context.Context, messages []types.Message) []types.Me
 		s.Log.Info("messages failed", "queue", s.ARN, "failed", len(failed), "of", len(messages))
 	}
 	if len(done) > 0 {
-		out, err := s.Client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &s.URL, Entries: done})
-		if err == nil && len(out.Failed) > 0 {
-			err = fmt.Errorf("%d messages refused: %s", len(out.Failed), aws.ToString(out.Failed[0].Code))
-		}
-		if err != nil && ctx.Err() == nil {
-			s.Log.Error("cannot delete", "queue", s.ARN, "err", err)
+		if err := s.delete(ctx, done); err != nil && ctx.Err() == nil {
+			s.Log.Error("delete failed", "queue", s.ARN, "err", err)
 		}
 	}
-	s.ring()
+	s.groupFreed()
 	return failed
 }
 
-// handBack makes failed messages receivable at the given time, in order.
-func (s *Source) handBack(ctx context.Context, failed []types.Message, at time.Time) {
+func (s *Source) delete(ctx context.Context, done []types.DeleteMessageBatchRequestEntry) error {
+	out, err := s.Client.DeleteMessageBatch(ctx, &sqs.DeleteMessageBatchInput{QueueUrl: &s.URL, Entries: done})
+	if err == nil && len(out.Failed) > 0 {
+		err = fmt.Errorf("%d messages refused: %s", len(out.Failed), aws.ToString(out.Failed[0].Code))
+	}
+	return err
+}
+
+// release makes the failed messages receivable again at the given time, in
+// their order.
+func (s *Source) release(ctx context.Context, failed []types.Message, at time.Time) {
 	if len(failed) == 0 {
 		return
 	}
@@ -172,19 +180,21 @@ func (s *Source) handBack(ctx context.Context, failed []types.Message, at time.T
 			QueueUrl: &s.URL, ReceiptHandle: m.ReceiptHandle, VisibilityTimeout: 0,
 		})
 		if err != nil && ctx.Err() == nil {
-			s.Log.Error("cannot hand back", "queue", s.ARN, "message", aws.ToString(m.MessageId), "err", err)
+			s.Log.Error("release failed", "queue", s.ARN, "message", aws.ToString(m.MessageId), "err", err)
 		}
 	}
-	s.ring()
+	s.groupFreed()
 }
 
-func (s *Source) ring() {
+// groupFreed lets Run poll without delay.
+func (s *Source) groupFreed() {
 	select {
 	case s.freed <- struct{}{}:
 	default:
 	}
 }
 
+// event is the Lambda event of a batch.
 func (s *Source) event(messages []types.Message) events.SQSEvent {
 	var e events.SQSEvent
 	for _, m := range messages {
@@ -211,9 +221,10 @@ func (s *Source) event(messages []types.Message) events.SQSEvent {
 	return e
 }
 
-// failures reads a partial batch response. As Lambda has it, nothing and an
-// empty list mean success, and whatever cannot be understood means that the
-// whole batch failed:
+// failures reads a partial batch response and returns the ids of the failed
+// messages. As on Lambda, an empty answer and an empty list mean that all
+// messages succeeded. An error means that the answer is invalid, and then the
+// whole batch has failed:
 // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 func failures(answer []byte, messages []types.Message) (map[string]bool, error) {
 	var response struct {
@@ -223,19 +234,19 @@ func failures(answer []byte, messages []types.Message) (map[string]bool, error) 
 	}
 	if len(answer) > 0 {
 		if err := json.Unmarshal(answer, &response); err != nil {
-			return nil, errors.New("the answer is no batch response")
+			return nil, errors.New("answer is not a batch response")
 		}
 	}
 	ours := map[string]bool{}
 	for _, m := range messages {
 		ours[*m.MessageId] = true
 	}
-	bad := map[string]bool{}
+	failed := map[string]bool{}
 	for _, f := range response.BatchItemFailures {
 		if f.ItemIdentifier == nil || !ours[*f.ItemIdentifier] {
-			return nil, errors.New("the answer names a message that is not in the batch")
+			return nil, errors.New("answer names a message outside the batch")
 		}
-		bad[*f.ItemIdentifier] = true
+		failed[*f.ItemIdentifier] = true
 	}
-	return bad, nil
+	return failed, nil
 }

@@ -8,20 +8,22 @@ import (
 	"strconv"
 )
 
-// Check says what CloudFormation would refuse of the parameters before it
-// creates anything: a value off its pattern, its list or its bounds, and what
-// the template's Rules do not allow, in their own words. All of it is
-// reported at once. A parameter without default and value is refused too.
+// Check reports the parameters that CloudFormation would refuse before it
+// creates anything. CloudFormation refuses a value that breaks the pattern, the
+// list or the bounds of the parameter, a parameter without default and value,
+// and a combination that breaks the template's Rules. The error names all
+// mistakes at once. It quotes the template's own sentence for a broken rule.
 func Check(source []byte, o Options) error {
 	doc, err := parse(source)
 	if err != nil {
-		return fmt.Errorf("reading the template: %w", err)
+		return fmt.Errorf("template unreadable: %w", err)
 	}
 	r := &resolver{options: o, doc: doc, resources: object(doc["Resources"])}
 	r.setParameters()
 	r.checkBounds()
 	if len(r.errs) > 0 {
-		return errors.Join(r.errs...) // rules about such values would only confuse
+		// A broken rule would confuse: the invalid value breaks the rule too.
+		return errors.Join(r.errs...)
 	}
 	rules := object(doc["Rules"])
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
@@ -42,7 +44,7 @@ func (r *resolver) checkBounds() {
 		}
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			r.fail(at, "%q is no number", text)
+			r.fail(at, "%q is not a number", text)
 			continue
 		}
 		if least, ok := p["MinValue"]; ok && n < numberOf(least) {
@@ -66,7 +68,7 @@ func (r *resolver) checkRule(name string, rule map[string]any) {
 	}
 	assertions, _ := rule["Assertions"].([]any)
 	if len(assertions) == 0 {
-		r.fail(at, "asserts nothing")
+		r.fail(at, "assertions missing")
 	}
 	for _, a := range assertions {
 		assertion := object(a)
@@ -76,21 +78,21 @@ func (r *resolver) checkRule(name string, rule map[string]any) {
 	}
 }
 
-// A Parameter is what the template says about a parameter.
+// A Parameter is what the template declares about a parameter.
 type Parameter struct {
 	Description string
 	Default     string
-	Required    bool // has no default
-	Bounded     bool // by a pattern, a list or numbers
-	Pattern     bool
-	Constraint  string // the words for a value off the pattern
+	Required    bool   // the template declares no default
+	Bounded     bool   // the template declares a pattern, a list or a maximum
+	Pattern     bool   // the template declares a pattern
+	Constraint  string // what CloudFormation says about a value that breaks the pattern
 }
 
 // Parameters lists the template's parameters by name.
 func Parameters(source []byte) (map[string]Parameter, error) {
 	doc, err := parse(source)
 	if err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
+		return nil, fmt.Errorf("template unreadable: %w", err)
 	}
 	all := map[string]Parameter{}
 	for name, v := range object(doc["Parameters"]) {

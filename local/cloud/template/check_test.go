@@ -8,9 +8,9 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// Every contradiction in the parameters of the template that is deployed is
-// refused in one sentence, before anything is created.
-func TestCheckProject(t *testing.T) {
+// Check refuses every contradiction in the parameters of the deployed template
+// with one sentence.
+func TestCheckDeployedTemplate(t *testing.T) {
 	source, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -18,7 +18,7 @@ func TestCheckProject(t *testing.T) {
 	const certificate = "arn:aws-cn:acm:cn-north-1:111122223333:certificate/0"
 	for name, c := range map[string]struct {
 		change map[string]string
-		want   string // in the error; empty for none
+		want   string // part of the error; empty if the parameters are right
 	}{
 		"complete":                   {nil, ""},
 		"domain with certificate":    {map[string]string{"PublicUrl": "", "DomainName": "a.example.com", "CertificateArn": certificate}, ""},
@@ -51,7 +51,7 @@ func TestCheckProject(t *testing.T) {
 		"domain too long":            {map[string]string{"DomainName": strings.Repeat("a.", 40) + "example.com"}, "DomainName: is longer"},
 		"days beyond":                {map[string]string{"JournalLockDays": "36501"}, "JournalLockDays: 36501 is above"},
 		"days negative":              {map[string]string{"JournalLockDays": "-1"}, "JournalLockDays: -1 is below"},
-		"days are no number":         {map[string]string{"JournalLockDays": "many"}, `"many" is no number`},
+		"days are no number":         {map[string]string{"JournalLockDays": "many"}, `"many" is not a number`},
 		"days of logs":               {map[string]string{"LogDays": "45"}, "LogDays"},
 		"unknown parameter":          {map[string]string{"Trusted": "x"}, "Trusted: is not declared"},
 	} {
@@ -72,8 +72,8 @@ func TestCheckProject(t *testing.T) {
 	}
 }
 
-// Whoever deploys learns from the template alone what to enter.
-func TestParametersExplainThemselves(t *testing.T) {
+// An operator who deploys learns from the template alone what to enter.
+func TestEveryParameterIsDescribed(t *testing.T) {
 	source, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -83,26 +83,26 @@ func TestParametersExplainThemselves(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(parameters) == 0 {
-		t.Fatal("found no parameters")
+		t.Fatal("got 0 parameters, want some")
 	}
 	for name, p := range parameters {
 		if len(p.Description) < 30 {
-			t.Errorf("%s has no description that says what to enter", name)
+			t.Errorf("%s: description %q is too short to say what to enter", name, p.Description)
 		}
 		if !p.Bounded {
-			t.Errorf("%s takes anything: it has no pattern, list or bounds", name)
+			t.Errorf("%s: pattern, list and maximum are missing", name)
 		}
 		if p.Pattern && p.Constraint == "" {
-			t.Errorf("%s has a pattern and no words for it (ConstraintDescription)", name)
+			t.Errorf("%s: pattern without ConstraintDescription", name)
 		}
 	}
 }
 
-func TestCheckRefusesRulesItCannotRead(t *testing.T) {
+func TestCheckRefusesUnreadableRules(t *testing.T) {
 	const head = "Parameters: {A: {Type: String, Default: a}}\nRules:\n  R:\n    "
 	for name, c := range map[string]struct{ rule, want string }{
-		"no assertion":     {"RuleCondition: !Equals [!Ref A, a]", "asserts nothing"},
-		"unknown function": {"Assertions: [{Assert: !Contains [[a], !Ref A], AssertDescription: x}]", "no condition that is supported"},
+		"no assertion":     {"RuleCondition: !Equals [!Ref A, a]", "assertions missing"},
+		"unknown function": {"Assertions: [{Assert: !Contains [[a], !Ref A], AssertDescription: x}]", "unsupported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := template.Check([]byte(head+c.rule), template.Options{})

@@ -7,8 +7,8 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// TestReadProject reads the template that is deployed.
-func TestReadProject(t *testing.T) {
+// Read understands the deployed template.
+func TestReadDeployedTemplate(t *testing.T) {
 	source, err := os.ReadFile("../../../template.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func parse(source []byte) (map[string]any, error) {
 		return nil, err
 	}
 	if len(file.Docs) != 1 {
-		return nil, fmt.Errorf("%d documents in it, want one", len(file.Docs))
+		return nil, fmt.Errorf("%d YAML documents found, want one", len(file.Docs))
 	}
 	v, err := value(file.Docs[0].Body)
 	if err != nil {
@@ -27,11 +27,12 @@ func parse(source []byte) (map[string]any, error) {
 	}
 	doc, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("it is %T, want an object", v)
+		return nil, fmt.Errorf("top level is %T, want an object", v)
 	}
 	return doc, nil
 }
 
+// value turns one node of the YAML into a Go value.
 func value(n ast.Node) (any, error) {
 	switch n := n.(type) {
 	case nil, *ast.NullNode:
@@ -41,19 +42,7 @@ func value(n ast.Node) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := strings.TrimPrefix(n.Start.Value, "!")
-		switch name {
-		case "Ref", "Condition":
-		case "GetAtt":
-			name = "Fn::GetAtt"
-			if s, ok := v.(string); ok {
-				id, attribute, _ := strings.Cut(s, ".")
-				v = []any{id, attribute}
-			}
-		default:
-			name = "Fn::" + name
-		}
-		return map[string]any{name: v}, nil
+		return longForm(strings.TrimPrefix(n.Start.Value, "!"), v), nil
 	case *ast.SequenceNode:
 		out := make([]any, 0, len(n.Values))
 		for _, item := range n.Values {
@@ -73,7 +62,7 @@ func value(n ast.Node) (any, error) {
 			}
 			key, ok := it.Key().(ast.ScalarNode)
 			if !ok {
-				return nil, fmt.Errorf("%s: a key that is no scalar", it.Key().GetToken().Position)
+				return nil, fmt.Errorf("%s: map key is not a scalar", it.Key().GetToken().Position)
 			}
 			out[fmt.Sprint(key.GetValue())] = v
 		}
@@ -81,10 +70,25 @@ func value(n ast.Node) (any, error) {
 	case ast.ScalarNode:
 		return n.GetValue(), nil
 	}
-	return nil, fmt.Errorf("line %d: YAML of kind %s is not supported", n.GetToken().Position.Line, n.Type())
+	return nil, fmt.Errorf("line %d: YAML of type %s unsupported", n.GetToken().Position.Line, n.Type())
 }
 
-// A resolver computes values. It collects errors, so that all are reported.
+// longForm is the object that a short tag stands for.
+func longForm(tag string, v any) map[string]any {
+	switch tag {
+	case "Ref", "Condition":
+		return map[string]any{tag: v}
+	case "GetAtt":
+		if s, ok := v.(string); ok {
+			id, attribute, _ := strings.Cut(s, ".")
+			v = []any{id, attribute}
+		}
+	}
+	return map[string]any{"Fn::" + tag: v}
+}
+
+// A resolver computes values. It collects all errors, so that one run reports
+// every mistake.
 type resolver struct {
 	options    Options
 	doc        map[string]any
@@ -119,7 +123,7 @@ func (r *resolver) setParameters() {
 			}
 		}
 		if allowed, ok := object(d)["AllowedValues"].([]any); ok && !slices.ContainsFunc(allowed, func(v any) bool { return fmt.Sprint(v) == text }) {
-			r.fail("parameter "+name, "%q is none of %v", text, allowed)
+			r.fail("parameter "+name, "%q is not one of %v", text, allowed)
 		}
 		r.parameters[name] = text
 	}
@@ -130,11 +134,12 @@ func (r *resolver) setParameters() {
 	}
 }
 
-// noValue is what AWS::NoValue resolves to: the property is left out.
+// noValue is what AWS::NoValue resolves to. A property with this value is
+// left out.
 type noValue struct{}
 
-// resolve computes the functions in v, as far as the template's properties
-// that are read here use them.
+// resolve computes the CloudFormation functions in v. It knows only the
+// functions that the properties read by this package use.
 func (r *resolver) resolve(at string, v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -146,12 +151,8 @@ func (r *resolver) resolve(at string, v any) any {
 		}
 		return out
 	case map[string]any:
-		if len(v) == 1 {
-			for name, arg := range v {
-				if name == "Ref" || name == "Condition" || strings.HasPrefix(name, "Fn::") {
-					return r.call(at, name, arg)
-				}
-			}
+		if name, arg, ok := functionCall(v); ok {
+			return r.call(at, name, arg)
 		}
 		out := map[string]any{}
 		for k, item := range v {
@@ -164,55 +165,69 @@ func (r *resolver) resolve(at string, v any) any {
 	return v
 }
 
+// functionCall reports whether v calls a CloudFormation function. A call is an
+// object with one entry: the function's name and the argument.
+func functionCall(v map[string]any) (name string, arg any, ok bool) {
+	if len(v) != 1 {
+		return "", nil, false
+	}
+	for name, arg = range v {
+	}
+	return name, arg, name == "Ref" || name == "Condition" || strings.HasPrefix(name, "Fn::")
+}
+
+// call computes one function. The argument is a text or a list, as the
+// function requires; any other form is refused.
 func (r *resolver) call(at, name string, arg any) any {
-	switch name {
-	case "Ref":
-		if id, ok := arg.(string); ok {
-			if id == "AWS::NoValue" {
-				return noValue{}
-			}
-			return r.ref(id)
+	text, isText := arg.(string)
+	list, _ := arg.([]any)
+	switch {
+	case name == "Ref" && isText:
+		if text == "AWS::NoValue" {
+			return noValue{}
 		}
-	case "Fn::Sub":
-		if s, ok := arg.(string); ok {
-			return r.sub(at, s)
+		return r.ref(text)
+	case name == "Fn::Sub" && isText:
+		return r.sub(text)
+	case name == "Fn::GetAtt" && len(list) == 2:
+		return r.attribute(fmt.Sprint(list[0]), fmt.Sprint(list[1]))
+	case name == "Fn::If" && len(list) == 3:
+		if r.condition(fmt.Sprint(list[0])) {
+			return r.resolve(at, list[1])
 		}
-	case "Fn::GetAtt":
-		if l, ok := arg.([]any); ok && len(l) == 2 {
-			return r.attribute(fmt.Sprint(l[0]), fmt.Sprint(l[1]))
+		return r.resolve(at, list[2])
+	case name == "Fn::Split" && len(list) == 2:
+		if text, ok := r.resolve(at, list[1]).(string); ok {
+			return split(text, fmt.Sprint(list[0]))
 		}
-	case "Fn::If":
-		if l, ok := arg.([]any); ok && len(l) == 3 {
-			if r.condition(fmt.Sprint(l[0])) {
-				return r.resolve(at, l[1])
-			}
-			return r.resolve(at, l[2])
-		}
-	case "Fn::Split":
-		if l, ok := arg.([]any); ok && len(l) == 2 {
-			if text, ok := r.resolve(at, l[1]).(string); ok {
-				var parts []any
-				for part := range strings.SplitSeq(text, fmt.Sprint(l[0])) {
-					parts = append(parts, part)
-				}
-				return parts
-			}
-		}
-	case "Fn::Join":
-		if l, ok := arg.([]any); ok && len(l) == 2 {
-			if parts, ok := r.resolve(at, l[1]).([]any); ok {
-				texts := make([]string, len(parts))
-				for i, p := range parts {
-					texts[i] = fmt.Sprint(p)
-				}
-				return strings.Join(texts, fmt.Sprint(l[0]))
-			}
+	case name == "Fn::Join" && len(list) == 2:
+		if parts, ok := r.resolve(at, list[1]).([]any); ok {
+			return join(parts, fmt.Sprint(list[0]))
 		}
 	}
-	r.fail(at, "%s of %v is not supported", name, arg)
+	r.fail(at, "%s of %v unsupported", name, arg)
 	return ""
 }
 
+// split is Fn::Split.
+func split(text, delimiter string) []any {
+	var parts []any
+	for part := range strings.SplitSeq(text, delimiter) {
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// join is Fn::Join.
+func join(parts []any, delimiter string) string {
+	texts := make([]string, len(parts))
+	for i, p := range parts {
+		texts[i] = fmt.Sprint(p)
+	}
+	return strings.Join(texts, delimiter)
+}
+
+// condition is the truth of a condition that the template declares.
 func (r *resolver) condition(name string) bool {
 	c, ok := object(r.doc["Conditions"])[name]
 	if !ok {
@@ -222,6 +237,7 @@ func (r *resolver) condition(name string) bool {
 	return r.truth("condition "+name, c)
 }
 
+// truth is the truth of an expression of conditions.
 func (r *resolver) truth(at string, v any) bool {
 	for name, arg := range object(v) {
 		list, _ := arg.([]any)
@@ -241,13 +257,14 @@ func (r *resolver) truth(at string, v any) bool {
 			return name == "Fn::And"
 		}
 	}
-	r.fail(at, "%v is no condition that is supported", v)
+	r.fail(at, "condition %v unsupported", v)
 	return false
 }
 
 var subName = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-func (r *resolver) sub(at, s string) string {
+// sub is Fn::Sub.
+func (r *resolver) sub(s string) string {
 	return subName.ReplaceAllStringFunc(s, func(m string) string {
 		name := m[2 : len(m)-1]
 		switch {
@@ -261,6 +278,7 @@ func (r *resolver) sub(at, s string) string {
 	})
 }
 
+// ref is Ref of a pseudo parameter, a parameter or a resource.
 func (r *resolver) ref(id string) string {
 	switch id {
 	case "AWS::StackName":
@@ -281,27 +299,28 @@ func (r *resolver) ref(id string) string {
 		return v
 	}
 	if _, ok := object(r.doc["Parameters"])[id]; ok {
-		return "" // reported when the parameters were set
+		return "" // setParameters has reported the missing value
 	}
 	if _, ok := r.resources[id]; !ok {
-		r.fail("Ref", "nothing is called %q", id)
+		r.fail("Ref", "parameter or resource %q not declared", id)
 		return ""
 	}
-	if r.kind(id) == "AWS::SQS::Queue" {
+	if r.resourceType(id) == "AWS::SQS::Queue" {
 		return r.options.QueueEndpoint + "/" + account + "/" + r.name(id)
 	}
-	if r.kind(id) == "AWS::SNS::Topic" {
+	if r.resourceType(id) == "AWS::SNS::Topic" {
 		return "arn:" + r.partition() + ":sns:" + r.options.Region + ":" + account + ":" + r.name(id)
 	}
 	return r.name(id)
 }
 
-func (r *resolver) kind(id string) string {
-	kind, _ := object(r.resources[id])["Type"].(string)
-	return kind
+func (r *resolver) resourceType(id string) string {
+	t, _ := object(r.resources[id])["Type"].(string)
+	return t
 }
 
-// nameProperty is where a template may name a resource itself.
+// nameProperty is the property in which the template may name a resource, by
+// the type of the resource.
 var nameProperty = map[string]string{
 	"AWS::SQS::Queue":           "QueueName",
 	"AWS::SNS::Topic":           "TopicName",
@@ -310,23 +329,24 @@ var nameProperty = map[string]string{
 	"AWS::Serverless::Function": "FunctionName",
 }
 
-// name is the physical name of a resource. CloudFormation adds random letters
-// where the template names nothing; here the name is the same in every run, so
-// that kept data is found again.
+// name is the physical name of a resource. If the template names no resource,
+// CloudFormation adds random letters to the logical id. This package uses the
+// same name in every run, so that the next run finds the data of this run.
 func (r *resolver) name(id string) string {
-	kind := r.kind(id)
-	if property, ok := nameProperty[kind]; ok {
+	t := r.resourceType(id)
+	if property, ok := nameProperty[t]; ok {
 		if v, ok := object(object(r.resources[id])["Properties"])[property]; ok {
 			return fmt.Sprint(r.resolve(id, v))
 		}
 	}
 	name := r.options.StackName + "-" + id
-	if kind == "AWS::S3::Bucket" {
+	if t == "AWS::S3::Bucket" {
 		return strings.ToLower(name)
 	}
 	return name
 }
 
+// partition follows from the region.
 func (r *resolver) partition() string {
 	if strings.HasPrefix(r.options.Region, "cn-") {
 		return "aws-cn"
@@ -334,31 +354,33 @@ func (r *resolver) partition() string {
 	return "aws"
 }
 
+// attribute is Fn::GetAtt.
 func (r *resolver) attribute(id, attribute string) string {
 	place := r.options.Region + ":" + account + ":"
 	arn := "arn:" + r.partition() + ":"
-	switch kind := r.kind(id); {
-	case kind == "AWS::SQS::Queue" && attribute == "QueueName":
+	switch t := r.resourceType(id); {
+	case t == "AWS::SQS::Queue" && attribute == "QueueName":
 		return r.name(id)
 	case attribute != "Arn":
-	case kind == "AWS::SQS::Queue":
+	case t == "AWS::SQS::Queue":
 		return arn + "sqs:" + place + r.name(id)
-	case kind == "AWS::Serverless::Function":
+	case t == "AWS::Serverless::Function":
 		return arn + "lambda:" + place + "function:" + r.name(id)
-	case kind == "AWS::DynamoDB::Table":
+	case t == "AWS::DynamoDB::Table":
 		return arn + "dynamodb:" + place + "table/" + r.name(id)
-	case kind == "AWS::S3::Bucket":
+	case t == "AWS::S3::Bucket":
 		return arn + "s3:::" + r.name(id)
 	}
-	r.fail("GetAtt", "%s.%s is not supported", id, attribute)
+	r.fail("GetAtt", "%s.%s unsupported", id, attribute)
 	return ""
 }
 
-// props are the properties of one resource, resolved when asked for: what
-// nobody asks for, such as policies, may use functions not known here.
+// props are the properties of one resource. A property is resolved only when
+// it is read. A property that is never read, such as a policy, may therefore
+// use functions that this package does not know.
 type props struct {
 	r  *resolver
-	at string // for messages
+	at string // the place in the template, for error messages
 	m  map[string]any
 }
 
@@ -375,7 +397,7 @@ func (p props) get(name string) any {
 	return v
 }
 
-// object keeps the values within unresolved.
+// object returns an object whose values are not resolved yet.
 func (p props) object(name string) props {
 	return props{r: p.r, at: p.at + "." + name, m: object(p.m[name])}
 }

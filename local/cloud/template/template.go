@@ -1,10 +1,10 @@
-// Package template reads the project's SAM template, so that the local cloud
-// is made of what is deployed: its functions with their triggers, its queues,
-// buckets and the HTTP API.
+// Package template reads the project's SAM template: the functions with their
+// triggers, the queues, the buckets and the HTTP API. The local cloud is made
+// of what the template describes, and so matches what is deployed.
 //
-// It knows the part of CloudFormation that the template uses, and refuses what
-// it does not know rather than guess. The keys of the tables are read by
-// package local/aws, which tests share.
+// The package knows the part of CloudFormation that the template uses. It
+// refuses everything else rather than guess. Package local/aws, which tests
+// share, reads the keys of the tables.
 package template
 
 import (
@@ -16,24 +16,30 @@ import (
 	"time"
 )
 
-// account is where the stack lives: moto's account.
+// account is the AWS account of every stack: moto's account.
 const account = "123456789012"
 
-// Options are what CloudFormation is told beside the template.
+// Options are what CloudFormation is given together with the template.
 type Options struct {
 	// StackName begins the names of resources that the template does not name.
 	StackName string
 	// Region decides the partition too: cn-* is aws-cn.
 	Region string
-	// Parameters override the template's defaults. Every parameter needs one
-	// of the two, and every name here must be a parameter.
+	// Parameters override the template's defaults. Every parameter of the
+	// template needs a value here or a default, and every name here must be a
+	// parameter of the template.
 	Parameters map[string]string
-	// QueueEndpoint is the URL that queue URLs begin with, without a path.
+	// QueueEndpoint is the beginning of every queue URL, without a path.
 	QueueEndpoint string
 }
 
-// A Stack is a template, resolved. Lists are in order of logical ids.
+// A Stack is a template with all values resolved. Lists are in order of
+// logical ids.
 type Stack struct {
+	// Partition, Region and Account are where the stack lives. They begin the
+	// ARN of every resource; see [Stack.ARN].
+	Partition, Region, Account string
+
 	Functions []Function
 	Queues    []Queue
 	Buckets   []Bucket
@@ -44,52 +50,53 @@ type Stack struct {
 
 // A Function is an AWS::Serverless::Function.
 type Function struct {
-	ID          string // logical id: also the folder that its binary is built into
+	ID          string // logical id, which also names the folder of the binary below build/
 	Name, ARN   string
 	Handler     string
 	MemorySize  int // MB
 	Timeout     time.Duration
 	LogFormat   string // JSON or Text
-	LogLevel    string // of the application, such as INFO
+	LogLevel    string // level of the application's own log, such as INFO
 	Environment map[string]string
-	Sources     []Source // SQS events
+	Sources     []Source // queues that invoke the function
 	Schedules   []Schedule
 	Routes      []Route
 }
 
-// A Source is an SQS queue whose messages a function gets.
+// A Source is an SQS queue that invokes a function with its messages.
 type Source struct {
 	QueueARN       string
 	BatchSize      int
 	Concurrency    int  // most invocations at once
-	PartialBatches bool // the function answers which messages failed
+	PartialBatches bool // the function's answer names the failed messages
 }
 
-// A Schedule invokes a function again and again.
+// A Schedule invokes a function periodically.
 type Schedule struct {
-	Name  string // of the event in the template
+	Name  string // name of the event in the template
 	Every time.Duration
 }
 
-// A Route leads requests to a function. Method is ANY for all; Path is as in
-// the template, with {name} and {name+}. Authorizer is the API's, or empty for
-// an open route, which needs no token.
+// A Route leads requests to a function. Method ANY matches all methods. Path
+// is as in the template, with {name} and {name+}. Authorizer names the API's
+// authorizer. A route without an authorizer is open: its requests need no
+// token.
 type Route struct {
 	Method, Path string
 	Authorizer   string
 }
 
-// API is the AWS::Serverless::HttpApi and how it checks tokens.
+// API is the AWS::Serverless::HttpApi with the authorizer that checks tokens.
 type API struct {
 	ID         string // logical id
-	Authorizer string // its one authorizer
+	Authorizer string // name of the only authorizer
 	Issuer     string
 	Audience   []string
 	CORS       CORS
 }
 
-// CORS is which pages of other origins may call the API, and how; without
-// origins none may.
+// CORS says which web pages of other origins may call the API, and how.
+// Without Origins, no page of another origin may.
 type CORS struct {
 	Origins, Methods, Headers, Expose []string
 	MaxAge                            time.Duration
@@ -100,8 +107,8 @@ type Queue struct {
 	ID, Name, URL, ARN string
 	FIFO               bool
 	Visibility         time.Duration
-	Retention          time.Duration // 0 for the service's own default
-	DeadLetterARN      string        // empty for none
+	Retention          time.Duration // 0 means the default of SQS
+	DeadLetterARN      string        // empty if the queue has no dead-letter queue
 	MaxReceives        int
 }
 
@@ -111,15 +118,24 @@ type Bucket struct {
 	Versioned bool
 }
 
-// Read resolves the template. All mistakes are reported at once.
+// ARN names a resource of the stack in the given service, such as
+// ARN("events", "rule/x").
+func (s *Stack) ARN(service, resource string) string {
+	return strings.Join([]string{"arn", s.Partition, service, s.Region, s.Account, resource}, ":")
+}
+
+// Read resolves the template. The error names all mistakes at once.
 func Read(source []byte, o Options) (*Stack, error) {
 	doc, err := parse(source)
 	if err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
+		return nil, fmt.Errorf("template unreadable: %w", err)
 	}
 	r := &resolver{options: o, doc: doc, resources: object(doc["Resources"])}
 	r.setParameters()
-	s := &Stack{Tables: map[string]string{}, Topics: map[string]string{}}
+	s := &Stack{
+		Partition: r.partition(), Region: o.Region, Account: account,
+		Tables: map[string]string{}, Topics: map[string]string{},
+	}
 	globals := object(object(doc["Globals"])["Function"])
 	for _, id := range slices.Sorted(maps.Keys(r.resources)) {
 		resource := object(r.resources[id])
@@ -132,7 +148,7 @@ func Read(source []byte, o Options) (*Stack, error) {
 			s.Functions = append(s.Functions, function(p, globals))
 		case "AWS::Serverless::HttpApi":
 			if s.API.ID != "" {
-				p.fail("a second HTTP API is not supported")
+				p.fail("second HTTP API unsupported")
 			}
 			s.API = api(p)
 		case "AWS::SQS::Queue":
@@ -150,7 +166,7 @@ func Read(source []byte, o Options) (*Stack, error) {
 	for _, f := range s.Functions {
 		for _, route := range f.Routes {
 			if route.Authorizer != "" && route.Authorizer != s.API.Authorizer {
-				r.fail(f.ID, "%s %s has an authorizer that the API has not: %s", route.Method, route.Path, route.Authorizer)
+				r.fail(f.ID, "authorizer of %s %s not declared in the API: %s", route.Method, route.Path, route.Authorizer)
 			}
 		}
 	}
@@ -161,8 +177,8 @@ func Read(source []byte, o Options) (*Stack, error) {
 }
 
 func function(p props, globals map[string]any) Function {
-	// Of the global properties the template sets scalars and objects; SAM
-	// merges objects and lets the function's own scalars win.
+	// The template's global properties are scalars and objects. SAM merges
+	// objects, and the function's own scalars replace the global scalars.
 	own := p.m
 	p.m = merge(globals, own)
 	f := Function{
@@ -176,7 +192,7 @@ func function(p props, globals map[string]any) Function {
 	}
 	env := p.object("Environment").object("Variables")
 	for name := range env.m {
-		// A variable whose value is AWS::NoValue is not set at all.
+		// A variable whose value is AWS::NoValue stays unset.
 		if env.get(name) != nil {
 			f.Environment[name] = env.text(name)
 		}
@@ -202,7 +218,7 @@ func function(p props, globals map[string]any) Function {
 				PartialBatches: slices.Contains(ep.texts("FunctionResponseTypes"), "ReportBatchItemFailures"),
 			})
 		default:
-			event.fail("events of type %q are not supported", kind)
+			event.fail("events of type %q unsupported", kind)
 		}
 	}
 	return f
@@ -212,7 +228,7 @@ func api(p props) API {
 	a := API{ID: p.at}
 	auth := p.object("Auth")
 	if auth.get("DefaultAuthorizer") != nil {
-		p.fail("a default authorizer is not supported: routes name theirs")
+		p.fail("default authorizer unsupported: each route must name its own")
 	}
 	authorizers := auth.object("Authorizers")
 	for name := range authorizers.m {
@@ -220,7 +236,7 @@ func api(p props) API {
 		a.Authorizer, a.Issuer, a.Audience = name, jwt.text("issuer"), jwt.texts("audience")
 	}
 	if len(authorizers.m) != 1 || a.Issuer == "" || len(a.Audience) == 0 {
-		p.fail("want one authorizer, JWT with issuer and audience")
+		p.fail("exactly one JWT authorizer with issuer and audience expected")
 	}
 	if c, ok := p.get("CorsConfiguration").(map[string]any); ok {
 		cors := props{r: p.r, at: p.at + ".CorsConfiguration", m: c}
@@ -245,7 +261,7 @@ func queue(p props) Queue {
 	return q
 }
 
-// rate reads rate(1 minute) and the like; a cron expression is refused.
+// rate reads a schedule such as rate(1 minute). Cron expressions are refused.
 func rate(p props) time.Duration {
 	var n int
 	var unit string
@@ -264,7 +280,8 @@ func rate(p props) time.Duration {
 	return 0
 }
 
-// merge lays own over base, objects within objects too.
+// merge returns base with the values of own laid over it. Objects that both
+// have are merged in the same way.
 func merge(base, own map[string]any) map[string]any {
 	out := maps.Clone(base)
 	if out == nil {

@@ -86,6 +86,7 @@ func TestRead(t *testing.T) {
 	}
 	const sqs = "arn:aws-cn:sqs:cn-north-1:123456789012:"
 	want := &template.Stack{
+		Partition: "aws-cn", Region: "cn-north-1", Account: "123456789012",
 		Functions: []template.Function{{
 			ID: "Worker", Name: "st-Worker", ARN: "arn:aws-cn:lambda:cn-north-1:123456789012:function:st-Worker",
 			Handler: "bootstrap", MemorySize: 256, Timeout: 7 * time.Second, LogFormat: "JSON", LogLevel: "DEBUG",
@@ -114,10 +115,13 @@ func TestRead(t *testing.T) {
 		Topics:  map[string]string{"News": "st-news"},
 		API:     template.API{ID: "Api", Authorizer: "Jwt", Issuer: "https://issuer", Audience: []string{"us"}},
 	}
-	// A variable without a value is not set at all.
+	// A variable without a value stays unset.
 	delete(want.Functions[0].Environment, "EXTRA")
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if got, want := got.ARN("events", "rule/x"), "arn:aws-cn:events:cn-north-1:123456789012:rule/x"; got != want {
+		t.Errorf("ARN: got %q, want %q", got, want)
 	}
 }
 
@@ -138,7 +142,7 @@ func TestReadConditionTrue(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got.API.CORS, want)
 	}
 	if len(got.Buckets) != 2 {
-		t.Errorf("got %d buckets, want the conditional one too", len(got.Buckets))
+		t.Errorf("got %d buckets, want 2: the conditional bucket too", len(got.Buckets))
 	}
 }
 
@@ -147,12 +151,12 @@ func TestReadRefuses(t *testing.T) {
 		"parameter without value": {"Who: {Type: String}", "Who: {Type: String}\n  Other: {Type: String}", "Other: has no default"},
 		"parameter off pattern":   {"Who: {Type: String}", `Who: {Type: String, AllowedPattern: "[0-9]+"}`, `"us" does not match`},
 		"parameter unknown":       {"Who: {Type: String}", "Whom: {Type: String, Default: x}", "Who: is not declared"},
-		"unknown reference":       {"!Ref Things", "!Ref Nothing", `nothing is called "Nothing"`},
+		"unknown reference":       {"!Ref Things", "!Ref Nothing", `"Nothing" not declared`},
 		"unknown function":        {"!Ref Things", "!ImportValue x", "Fn::ImportValue"},
 		"cron":                    {"rate(5 minutes)", "cron(0 1 * * ? *)", "not a rate"},
-		"unknown event":           {"Type: Schedule", "Type: SNS", `"SNS" are not supported`},
-		"unknown authorizer":      {"Method: ANY, Auth: {Authorizer: Jwt}", "Method: ANY, Auth: {Authorizer: NONE}", "that the API has not: NONE"},
-		"default authorizer":      {"Authorizers: {Jwt:", "DefaultAuthorizer: Jwt\n        Authorizers: {Jwt:", "is not supported: routes name theirs"},
+		"unknown event":           {"Type: Schedule", "Type: SNS", `"SNS" unsupported`},
+		"unknown authorizer":      {"Method: ANY, Auth: {Authorizer: Jwt}", "Method: ANY, Auth: {Authorizer: NONE}", "not declared in the API: NONE"},
+		"default authorizer":      {"Authorizers: {Jwt:", "DefaultAuthorizer: Jwt\n        Authorizers: {Jwt:", "unsupported: each route must name its own"},
 		"number":                  {"Timeout: 7", "Timeout: seven", `Timeout is "seven"`},
 	} {
 		t.Run(name, func(t *testing.T) {

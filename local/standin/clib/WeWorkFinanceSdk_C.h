@@ -1,7 +1,6 @@
 /*
- * The C interface of WeCom's finance library, as the vendor's documents 91774
- * and 91552 describe it: 17 functions on three types. This text is the
- * project's own.
+ * The C interface of WeCom's finance library: 17 functions on three types. The
+ * vendor's documents 91774 and 91552 describe it. The project wrote this file.
  */
 #ifndef YUNDUO_STANDIN_WEWORKFINANCESDK_C_H
 #define YUNDUO_STANDIN_WEWORKFINANCESDK_C_H
@@ -25,20 +24,21 @@ typedef struct MediaData {
 	int is_finish;
 } MediaData_t;
 
-/* A handle; NULL on failure. One thread at a time may use it. */
+/* Returns a handle, or NULL on failure. One thread at a time may use a handle. */
 WeWorkFinanceSdk_t *NewSdk(void);
 
-/* All int functions without another meaning return 0 or a code from 10000. */
+/* An int function returns 0 or a code from 10000, unless its name says that it
+ * returns a length or a flag. */
 int Init(WeWorkFinanceSdk_t *sdk, const char *corpid, const char *secret);
 
-/* Records strictly after seq. timeout is in seconds. */
+/* Returns the records after seq, without seq itself. timeout is in seconds. */
 int GetChatData(WeWorkFinanceSdk_t *sdk, unsigned long long seq, unsigned int limit,
 		const char *proxy, const char *passwd, int timeout, Slice_t *chatDatas);
 
-/* No handle, but some Init must have succeeded in this process. */
+/* It takes no handle, but an Init must have succeeded in this process. */
 int DecryptData(const char *encrypt_key, const char *encrypt_msg, Slice_t *msg);
 
-/* indexbuf comes before sdkFileid. */
+/* Note the order: indexbuf, then sdkFileid. */
 int GetMediaData(WeWorkFinanceSdk_t *sdk, const char *indexbuf, const char *sdkFileid,
 		 const char *proxy, const char *passwd, int timeout, MediaData_t *media_data);
 

@@ -1,24 +1,26 @@
 /*
  * A stand-in for WeCom's finance library, with the vendor's C interface.
  *
- * It asks a simulated WeCom by plain HTTP/1.1, in absolute form, through the
- * proxy it is given or else the one in https_proxy; without a proxy nothing
- * can be reached (10001). Messages are sealed as seal.go beside this folder
- * describes. A plaintext, or the errmsg of a page, may hold a marker that
- * makes the library misbehave: see misbehave().
+ * It sends plain HTTP/1.1 requests, in absolute form, to a simulated WeCom. The
+ * requests go through the proxy argument, else through the proxy in
+ * https_proxy. Without a proxy a call returns 10001. seal.go in the folder above
+ * describes how messages are sealed. A plaintext, or the errmsg of a page, may
+ * contain a marker that makes the library misbehave: see misbehave().
  *
  * Compile-time switches:
- *   INIT_CHECKS_SECRET   Init fetches a token: 10000 if refused, 10001 if out
- *                        of reach. Otherwise the first call that needs it does.
- *   LEAKY                every DecryptData loses 16 KiB
- *   OMIT_<function>      leaves the function out
+ *   INIT_CHECKS_SECRET   Init requests a token. It returns 10000 if WeCom
+ *                        refuses, and 10001 if WeCom is unreachable. Without the
+ *                        switch the first call that needs a token requests it.
+ *   LEAKY                every DecryptData leaks 16 KiB
+ *   OMIT_<function>      omits the function
  *
- * It uses nothing but libc. A handle belongs to one thread at a time;
- * different handles may be used at once.
+ * It uses only libc and the kernel's headers. A handle belongs to one thread at
+ * a time; several threads may use different handles.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 
 #include "WeWorkFinanceSdk_C.h"
+#include "hostile.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -48,6 +50,7 @@ enum {
 	BAD_KEY = 10008,
 	BAD_ADDRESS = 10009,
 	EXPIRED = 10010,
+	TRIED = 20000, /* plus the errno of a hostile attempt, see hostile.h */
 };
 
 #define BODY_LIMIT (64u << 20)
@@ -107,7 +110,7 @@ static void buf_percent(struct buf *b, const char *s)
 	}
 }
 
-/* A JSON string with its quotes. */
+/* Adds s as a JSON string with its quotes. */
 static void buf_json(struct buf *b, const char *s)
 {
 	buf_text(b, "\"");
@@ -143,8 +146,8 @@ static void buf_base64(struct buf *b, const char *s, size_t n)
 	}
 }
 
-/* Decodes exactly n characters, which must be padded base64, into out, which
- * has room for n/4*3 bytes. Returns the number of bytes, or -1. */
+/* Decodes n characters of padded base64 into out, which has room for n/4*3
+ * bytes. Returns the number of bytes, or -1 if s is not padded base64. */
 static long base64_decode(const char *s, size_t n, unsigned char *out)
 {
 	static signed char value[256];
@@ -177,7 +180,7 @@ static long base64_decode(const char *s, size_t n, unsigned char *out)
 	return len - (long)pad;
 }
 
-/* ---- as much JSON as the answers need ----------------------------------- */
+/* ---- the part of JSON that the answers need ----------------------------- */
 
 static const char *json_space(const char *p, const char *end)
 {
@@ -186,7 +189,7 @@ static const char *json_space(const char *p, const char *end)
 	return p;
 }
 
-/* The character after the string that begins at p, or NULL. */
+/* Returns the position after the string that begins at p, or NULL. */
 static const char *json_string(const char *p, const char *end)
 {
 	if (p >= end || *p != '"')
@@ -200,8 +203,8 @@ static const char *json_string(const char *p, const char *end)
 	return NULL;
 }
 
-/* The character after the value that begins at p, or NULL. Brackets have to
- * pair up; what numbers and words look like is not checked. */
+/* Returns the position after the value that begins at p, or NULL. Brackets must
+ * pair. Numbers and words are not checked. */
 static const char *json_value(const char *p, const char *end)
 {
 	char open[256];
@@ -234,8 +237,8 @@ static const char *json_value(const char *p, const char *end)
 	return p;
 }
 
-/* Finds the value of a key of the object that text is. 1: found, from *at to
- * *after. 0: not there. -1: text is no JSON object. */
+/* Finds the value of a key in the object text. Returns 1 if it is there, from
+ * *at to *after; 0 if it is absent; -1 if text is not a JSON object. */
 static int json_member(const char *text, size_t len, const char *key, const char **at, const char **after)
 {
 	const char *end = text + len, *p = json_space(text, end), *k, *kend;
@@ -271,7 +274,8 @@ static int json_member(const char *text, size_t len, const char *key, const char
 	}
 }
 
-/* A number; absent where the key is missing. Returns 0 if text is no object. */
+/* Reads a number of the object text. If the key is missing, *out is absent.
+ * Returns 0 if text is not a JSON object. */
 static int json_number(const char *text, size_t len, const char *key, long absent, long *out)
 {
 	const char *at, *after;
@@ -289,7 +293,7 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Waits until fd is ready or the deadline has come. */
+/* Waits for fd. Returns 1 if it is ready, 0 after the deadline. */
 static int wait_for(int fd, short events, int64_t deadline)
 {
 	for (;;) {
@@ -345,7 +349,8 @@ static int send_all(int fd, const char *p, size_t n, int64_t deadline)
 	return 1;
 }
 
-/* More bytes into b: 1, or 0 at the end, or -1 for an error or the deadline. */
+/* Receives more bytes into b. Returns 1; 0 at the end; -1 after an error or the
+ * deadline. */
 static int receive(int fd, struct buf *b, int64_t deadline)
 {
 	char block[65536];
@@ -378,7 +383,7 @@ static void answer_free(struct answer *a)
 	buf_free(&a->body);
 }
 
-/* Copies a header's value into out, cut at size. 0 if it is not there. */
+/* Copies a header's value into out, cut at size. Returns 0 if it is absent. */
 static int header(const struct answer *a, const char *name, char *out, size_t size)
 {
 	size_t n = strlen(name);
@@ -427,7 +432,7 @@ static int receive_chunked(int fd, struct buf *raw, struct buf *body, int64_t de
 			return UNPARSABLE;
 		at = (size_t)(line_end + 1 - raw->p);
 		if (n == 0)
-			return OK; /* trailers are of no use: the connection closes */
+			return OK; /* trailers are ignored: the connection closes */
 		int code = receive_upto(fd, raw, at + n + 2, deadline);
 		if (code)
 			return code;
@@ -435,7 +440,7 @@ static int receive_chunked(int fd, struct buf *raw, struct buf *body, int64_t de
 			return UNPARSABLE;
 		buf_add(body, raw->p + at, n);
 		at += n + 2;
-		/* What has been taken is dropped: raw holds one chunk at a time. */
+		/* raw drops each finished chunk, so it holds one chunk at a time. */
 		memmove(raw->p, raw->p + at, raw->len - at);
 		raw->len -= at;
 		at = 0;
@@ -510,7 +515,7 @@ static void percent_decoded(struct buf *b, const char *p, const char *end)
 	}
 }
 
-/* Understands [http://][user[:password]@]host:port[/]. */
+/* Parses [http://][user[:password]@]host:port[/]. */
 static int parse_proxy(const char *url, const char *passwd, struct proxy *out)
 {
 	if (!strncasecmp(url, "http://", 7))
@@ -539,8 +544,8 @@ static int parse_proxy(const char *url, const char *passwd, struct proxy *out)
 	return 1;
 }
 
-/* One request and its answer on a connection of their own. body NULL: GET.
- * The answer has status 200 if OK is returned. */
+/* Sends one request on its own connection and receives the answer. Without a
+ * body the request is a GET. After OK the answer has the status 200. */
 static int ask(const char *proxy_url, const char *passwd, int timeout, const char *path, const struct buf *body,
 	       struct answer *out)
 {
@@ -597,17 +602,17 @@ struct WeWorkFinanceSdk_t {
 	int64_t token_until; /* now_ms() */
 };
 
-/* Some Init has succeeded in this process. */
+/* 1 after the first successful Init of this process. */
 static atomic_int initialised;
 
-/* WeCom's refusal, as far as an answer needs it. */
+/* The parts of WeCom's refusal that an answer needs. */
 struct refusal {
 	long errcode;
 	struct buf errmsg; /* a JSON string with its quotes */
 };
 
-/* Makes sure that the handle has a token. If WeCom refuses, OK is returned and
- * refusal->errcode is not 0. */
+/* Requests a token unless the handle has a valid one. If WeCom refuses, it
+ * returns OK and sets refusal->errcode. */
 static int fetch_token(WeWorkFinanceSdk_t *sdk, const char *proxy, const char *passwd, int timeout,
 		       struct refusal *refusal)
 {
@@ -657,9 +662,10 @@ static int fetch_token(WeWorkFinanceSdk_t *sdk, const char *proxy, const char *p
 	return code;
 }
 
-/* POSTs to path with the handle's token, which is fetched anew once if WeCom
- * calls it stale. OK with refusal->errcode set: gettoken was refused. OK
- * without: out holds the answer, and *errcode what it says, if it is JSON. */
+/* POSTs to path with the handle's token. If WeCom calls the token stale, it
+ * requests a new token and repeats the POST once. OK with refusal->errcode set
+ * means that gettoken was refused. OK without it means that out holds the answer
+ * and *errcode its errcode, if the answer is JSON. */
 static int post(WeWorkFinanceSdk_t *sdk, const char *proxy, const char *passwd, int timeout, const char *path,
 		const struct buf *body, struct refusal *refusal, struct answer *out, long *errcode, int *is_json)
 {
@@ -717,16 +723,16 @@ static void write_all(int fd, const char *p, size_t n)
 	}
 }
 
-/* Loses n bytes that have been touched. 0 if there is no memory left. */
+/* Leaks n bytes and writes to them. Returns 0 if no memory is left. */
 static int leak(size_t n)
 {
-	volatile char *p = malloc(n); /* volatile: really written, page by page */
+	volatile char *p = malloc(n); /* volatile: the compiler keeps the writes */
 	for (size_t i = 0; p && i < n; i += 1024)
 		p[i] = 1;
 	return p != NULL;
 }
 
-/* Does what the first marker in the text says. Returns the code to return. */
+/* Obeys the first marker in the text. Returns the code that the caller returns. */
 static int misbehave(const char *text, size_t len)
 {
 	const char *p = find(text, len, "##standin:");
@@ -758,6 +764,11 @@ static int misbehave(const char *text, size_t len)
 			write_all(STDOUT_FILENO, junk, sizeof junk);
 			write_all(STDERR_FILENO, junk, sizeof junk);
 		}
+	}
+	if (SAYS("##standin:try:")) {
+		const char *name = p + strlen("##standin:try:"), *end = find(name, left - strlen("##standin:try:"), "##");
+		if (end)
+			return TRIED + attempt(name, (size_t)(end - name));
 	}
 	int code = OK, read = 0;
 	if (SAYS("##standin:code:") && left >= 22 && sscanf(p, "##standin:code:%5d##%n", &code, &read) == 1 && read > 0)
@@ -861,7 +872,7 @@ int Init(WeWorkFinanceSdk_t *sdk, const char *corpid, const char *secret)
 }
 #endif
 
-/* Moves b into the slice. */
+/* Moves the bytes of b into the slice. */
 static int fill(Slice_t *slice, struct buf *b)
 {
 	if (b->failed || b->len > INT_MAX) {
@@ -918,7 +929,7 @@ int DecryptData(const char *encrypt_key, const char *encrypt_msg, Slice_t *msg)
 {
 	static const char prefix[] = "YDSTANDIN-01:";
 	unsigned char key[66];
-	if (!atomic_load(&initialised)) { /* as the real one, see its reports */
+	if (!atomic_load(&initialised)) { /* as the real library does (wecom.md 1.3) */
 		static const char last_words[] = "free(): invalid pointer\n";
 		write_all(STDERR_FILENO, last_words, sizeof last_words - 1);
 		abort();
@@ -989,7 +1000,7 @@ int GetMediaData(WeWorkFinanceSdk_t *sdk, const char *indexbuf, const char *sdkF
 	if (code) {
 		;
 	} else if (refusal.errcode || is_json) {
-		/* There is no JSON to carry a code, so WeCom's becomes a native one. */
+		/* GetMediaData returns no JSON, so WeCom's errcode becomes a return code. */
 		code = errcode == 301042   ? BAD_ADDRESS
 		       : errcode == 301048 ? EXPIRED
 		       : errcode == 40058  ? BAD_ARGUMENT

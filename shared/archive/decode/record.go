@@ -64,25 +64,26 @@ func proves(content message.Content, rec archive.Record) bool {
 func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, failure, error) {
 	for try := 1; ; try++ {
 		raw, err := p.decrypter.Decrypt(ctx, keyText, msg)
-		var sdk *archive.SDKError
-		var crash *archive.CrashError
-		switch {
-		case err == nil:
+		if err == nil {
 			return raw, failure{}, nil
-		case ctx.Err() != nil:
-			return nil, failure{}, ctx.Err()
-		case errors.As(err, &sdk) && sdk.Op == "DecryptData":
-			return nil, failure{archive.ReasonLibrary, strconv.Itoa(sdk.Code)}, nil
-		case errors.As(err, &crash) && crash.Op == "DecryptData" && try == 1:
-			continue
-		case errors.As(err, &crash) && crash.Op == "DecryptData":
-			p.cfg.Log.ErrorContext(ctx, "record breaks the library", "corp", p.row.Corp, "after", p.row.After, "err", crash)
-			if crash.How == archive.Hung {
-				return nil, failure{reason: archive.ReasonHang}, nil
-			}
-			return nil, failure{archive.ReasonCrash, string(crash.How)}, nil
 		}
-		return nil, failure{}, fmt.Errorf("decrypt: %w", err)
+		if ctx.Err() != nil {
+			return nil, failure{}, ctx.Err()
+		}
+		f, _ := archive.LibraryFailed(err)
+		switch {
+		case f.Op != "DecryptData": // not about the record
+			return nil, failure{}, fmt.Errorf("decrypt: %w", err)
+		case f.How == "":
+			return nil, failure{archive.ReasonLibrary, strconv.Itoa(f.Code)}, nil
+		case try == 1:
+			continue
+		}
+		p.cfg.Log.ErrorContext(ctx, "record breaks the library", "corp", p.row.Corp, "after", p.row.After, "err", err)
+		if f.How == archive.Hung {
+			return nil, failure{reason: archive.ReasonHang}, nil
+		}
+		return nil, failure{archive.ReasonCrash, string(f.How)}, nil
 	}
 }
 

@@ -76,7 +76,7 @@ func answer(err error) (_ Outcome, again, known bool) {
 	o := Outcome{End: CorpTrouble, Reason: string(e.Cause), Refused: e.Response == archive.RespondRefuse}
 	switch passing := e.Response == archive.RespondRetry; {
 	case !ofFile || o.Refused:
-	case e.Hung:
+	case e.How == archive.Hung:
 		// A repeated call would cost the round another time limit.
 		return Outcome{End: TryFailed, Reason: ReasonHangs, Lasting: true, Broken: true}, false, known
 	case e.Cause == archive.CauseLibraryCrash:

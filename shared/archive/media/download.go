@@ -26,32 +26,34 @@ const (
 )
 
 // A transfer moves one file from WeCom into the store: chunks into parts, parts
-// into an object. It knows indexes, uploads and resume points. What follows when
-// it cannot go on is the policy's to say: see [next].
+// into an object. It knows indexes, uploads and resume points. The policy decides
+// what follows from an [Outcome]: see [next].
 type transfer struct {
 	*asker
 	store   Store
 	maxSize int64
 
-	// at is what the durable parts hold; its Index and Chunks, and sum, cover buf
-	// too. buf has the bytes behind the last part: less than a part and a chunk.
+	// at describes the durable parts, except that Index, Chunks and the running
+	// digest sum include buf. buf holds the bytes after the last durable part: less
+	// than a part and a chunk.
 	at  Resume
 	sum hash.Hash
 	buf []byte
-	// followed has the places of the indexes that were followed since the file
-	// began, or since this transfer began to go on with it. No file needs a place
-	// twice, so a library that repeats itself comes to an end.
+	// followed holds the places that were fetched since this transfer began or
+	// restarted. No file needs a place twice. With the bounds on size and on small
+	// chunks this is enough to end every download, whatever the library repeats.
 	followed map[string]bool
 	// short says that bytes are missing, as far as the indexes tell, and that the
-	// rest is taken all the same.
+	// download goes on although they are.
 	short bool
 	// fetched counts the bytes that WeCom gave, also those fetched again.
 	fetched int64
 }
 
 // download fetches the file f from its resume point, until one more part is
-// durable, the file is complete, or it cannot go on. With mayBeShort it accepts
-// that bytes are missing. Errors are those of our own store, or the context's.
+// durable, the file is complete, or the download cannot go on. With mayBeShort,
+// missing bytes do not stop it. Errors are those of our own store, or the
+// context's.
 //
 // A crash before the returned resume point is saved leaves a part that the next
 // download writes again, under the same number.
@@ -83,8 +85,8 @@ func (t *transfer) download(ctx context.Context, f File, mayBeShort bool) (Outco
 	}
 }
 
-// resume begins at r, or at the first byte if r is nil or of no use, such as a
-// digest in the form of another version of Go.
+// resume begins at r. It begins at the first byte if r is nil or unreadable, such
+// as a digest in the form of another version of Go.
 func (t *transfer) resume(r *Resume) {
 	t.at, t.sum, t.buf, t.short = Resume{}, md5.New(), t.buf[:0], false
 	if r != nil && r.Parts > 0 && r.Index != "" {
@@ -225,8 +227,8 @@ func (t *transfer) upload(ctx context.Context, f File) (lost bool, err error) {
 }
 
 // write makes the complete download got the object of the file. lost says that
-// the upload is gone and the object is not there. A crash after it leaves an
-// object of which the row does not know: the next download finds it.
+// neither the upload nor the object exists. A crash after it leaves an object
+// that the row does not name; the next round finds the object.
 func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, err error) {
 	if t.at.Parts == 0 {
 		if err := t.store.PutFile(ctx, f.Corp, f.ID, t.buf); err != nil {
@@ -251,8 +253,8 @@ func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, er
 			return false, fmt.Errorf("complete object: %w", err)
 		}
 	}
-	// The upload is gone: a fetcher completed it and crashed before the row, or
-	// the parts are lost.
+	// The upload does not exist: a fetcher completed it and crashed before it saved
+	// the row, or the parts are lost.
 	there, err := readObject(ctx, t.store, f)
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return false, err
@@ -260,8 +262,8 @@ func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, er
 	return err != nil || there.MD5 != got.MD5, nil
 }
 
-// discard throws away the upload, if there is one. A crash before it leaves an
-// upload that no row names; the bucket's own rule removes it.
+// discard throws the upload away, if there is one. A crash before it leaves an
+// upload that no row names; the bucket's own rule removes that upload.
 func (t *transfer) discard(ctx context.Context, f File) error {
 	if t.at.Upload == "" {
 		return nil

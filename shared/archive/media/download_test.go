@@ -210,6 +210,25 @@ func TestCrashBetweenObjectAndRow(t *testing.T) {
 	}
 }
 
+// After the same crash, a large file whose upload was completed is not downloaded
+// again from the first byte.
+func TestCompletedUploadIsRecognised(t *testing.T) {
+	f := &archivetest.Faults{}
+	b := newFixture(t, f)
+	body := content(2*part + 5)
+	file := b.file("f", body)
+	b.register(file)
+	b.crashAfterObject(f)
+	b.answers(func(index string, c media.Chunk, err error) (media.Chunk, error) {
+		if index == "" {
+			t.Error("got the first chunk fetched again")
+		}
+		return c, err
+	})
+	b.Must(b.fetch(t.Context()))
+	b.want(file, media.Stored, "", body)
+}
+
 // crashAfterObject fetches, and lets every save fail once an object is written.
 func (b *fixture) crashAfterObject(f *archivetest.Faults) {
 	b.T.Helper()

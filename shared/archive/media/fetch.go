@@ -91,7 +91,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
 		return err
 	}
 	if more {
-		// A crash here loses the request only: dispatch finds the files again.
+		// A crash here loses only the request. Dispatch finds the waiting files.
 		if err := f.Queue.RequestMedia(ctx, Request{Corp: corp.ID, Lane: req.Lane}); err != nil {
 			return fmt.Errorf("request the rest: %w", err)
 		}
@@ -127,7 +127,7 @@ type round struct {
 	corp    string
 	lane    int
 	source  Source
-	blocked archive.Cause // why WeCom is not asked any more; empty while it is
+	blocked archive.Cause // why WeCom is not asked; empty while nothing blocks
 	broken  int           // files with which the library crashed, confirmed, or hung
 	seen    map[string]bool
 	buf     []byte // of one part; each transfer of the round uses it in turn
@@ -152,8 +152,7 @@ func (d *round) open(ctx context.Context) error {
 }
 
 func (d *round) timeUp(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && deadline.Sub(d.Now()) < fetchMargin
+	return archive.NearlyOver(ctx, d.Now(), fetchMargin)
 }
 
 // run fetches until no file is due, the corp is blocked, or time is up. more
@@ -217,8 +216,8 @@ func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 			return false, nil // the row has the resume point of all that is durable
 		}
 		if o.End == CorpBlocked && next(row, o, d.Now()).State == Waiting {
-			// WeCom may still have this file, the most urgent one, and so the
-			// others.
+			// WeCom may still have this file. The others are less urgent, so they
+			// wait, too.
 			return false, nil
 		}
 		row, err = d.apply(ctx, t, row, o)
@@ -270,7 +269,7 @@ func (d *round) step(ctx context.Context, t *transfer, row File) (Outcome, error
 		d.blocked = archive.Cause(o.Reason)
 	}
 	if o.Refused {
-		// A crash here leaves a refusal uncounted. The round is over in any case.
+		// A crash here leaves a refusal uncounted. The round ends in any case.
 		if err := d.Gate.Note(ctx, archive.Trusted, d.corp, "media"); err != nil {
 			return Outcome{}, fmt.Errorf("record refusal: %w", err)
 		}
@@ -286,14 +285,14 @@ func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) 
 	if err != nil {
 		return before, err
 	}
-	// A crash here leaves an object of which the row does not know: the next
-	// download, or the end of all tries, finds it.
+	// A crash here leaves an object that the row does not name. The next download
+	// finds the object, and so does the policy when it gives the file up.
 	if row, err = d.Files.SaveFile(ctx, row); err != nil {
 		return before, fmt.Errorf("save row: %w", err)
 	}
 	d.report(ctx, before, row)
-	// A crash here leaves a settled or pausing file on the list of files that
-	// wait: the next round lists it right.
+	// A crash here leaves a settled or paused file listed as due. The next round
+	// corrects the list. It does not log the report again.
 	if row.State != Waiting || row.NotBefore.After(d.Now()) {
 		if err := d.list(ctx, row); err != nil {
 			return row, err

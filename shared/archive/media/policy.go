@@ -16,14 +16,14 @@ const (
 	// file may be given up, or be kept short. From then on a lasting failure
 	// pauses the file for the longest pause.
 	enoughTries = 5
-	// restartAfterTries lasting failures in a row, the next download begins at
-	// the first byte: the resume point itself may be what fails.
+	// If failed try number restartAfterTries in a row is lasting, the next download
+	// begins at the first byte: the resume point itself may be what fails.
 	restartAfterTries = 3
 	// corpPause gives the puller time to see the same trouble.
 	corpPause = 5 * time.Minute
 )
 
-// pauses are the times between the tries of a file. The last one repeats.
+// pauses are the times between the tries of a file. The last pause repeats.
 var pauses = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour}
 
 // Outcome is what happened to a file that waits. [next] says what follows.
@@ -41,11 +41,11 @@ type Outcome struct {
 	Resume  Resume // of PartStored
 	Got     Object // of Complete
 	// Short, of Complete, says that bytes are missing, as far as the indexes
-	// tell. Only a download that may be short (see [File.mayBeShort])
-	// ends so.
+	// tell. Only a download that may be short is completed so: see
+	// [File.mayBeShort].
 	Short bool
-	// Kept is what the bucket holds, nil for nothing. It is read only where
-	// [needsKept] says so.
+	// Kept is the object that the bucket holds; nil if there is no object, or if
+	// the outcome does not depend on the bucket (see [needsKept]).
 	Kept *Object
 }
 
@@ -58,7 +58,7 @@ const (
 	PartStored              // one more part is durable
 	Complete                // the last byte has come; the object is not written yet
 	UploadLost              // the store does not hold the upload's parts
-	TryFailed               // a chunk failed, after it was tried again
+	TryFailed               // a chunk failed, also when it was tried again
 	FileDeleted             // WeCom says that it has deleted the file
 	FileTooLarge            // more bytes than we store
 	CorpTrouble             // the trouble is the corp's, or the library's with every file
@@ -89,7 +89,7 @@ func next(f File, o Outcome, now time.Time) File {
 		// The corp's trouble costs the file no try.
 		f.Reason, f.NotBefore = o.Reason, now.Add(corpPause)
 	case CorpBlocked:
-		// WeCom may still have the file until giveUpAt: it waits for the corp.
+		// WeCom may have the file until giveUpAt, so the file waits for the corp.
 		if !now.Before(f.giveUpAt()) {
 			return f.settleWith(o.Kept, Expired, o.Reason)
 		}
@@ -97,10 +97,10 @@ func next(f File, o Outcome, now time.Time) File {
 	return f
 }
 
-// needsKept reports whether the row that follows an outcome depends on what the
-// bucket holds: every final state does, except that of a download which its
-// message proves. The bucket may hold a mismatch that was kept, or an object of
-// which a crash kept the row from knowing.
+// needsKept reports whether the row after an outcome depends on what the bucket
+// holds. Every final state depends on it, except that of a download which the
+// message proves. The bucket may hold a mismatch that was kept, or an object that
+// was written before a crash and that the row does not name.
 func needsKept(after File, o Outcome) bool {
 	return after.State != Waiting && !(o.End == Complete && after.State == Stored && after.proves(o.Got))
 }
@@ -125,8 +125,8 @@ func (f File) afterPart(r Resume) File {
 // afterDownload is the row after the last byte has come.
 //
 // A first mismatch may be a bad transfer (wecom.md 1.7): the file stays due and
-// is downloaded again from the first byte. A second one is kept. A short file
-// is not downloaded again: it was tried often enough before.
+// is downloaded again from the first byte. A second mismatch is kept. A short
+// file is not downloaded again: enough tries failed before.
 func (f File) afterDownload(o Outcome) File {
 	got := o.Got
 	state, reason := f.compare(got)
@@ -145,12 +145,12 @@ func (f File) afterDownload(o Outcome) File {
 	case proved || kept == nil:
 	case kept.MD5 == got.MD5:
 		if f.Stored != nil {
-			got.At = f.Stored.At // the same bytes, since then
+			got.At = f.Stored.At // the bucket has had these bytes since then
 		}
 		f.Stored = &got
 		return f.settle(state, reason)
 	case got.Size < kept.Size:
-		// Without proof, a smaller download never replaces what is kept.
+		// Without proof, a smaller download never replaces a larger object.
 		return f.settleWith(kept, state, reason)
 	}
 	f.Stored = &got
@@ -159,7 +159,7 @@ func (f File) afterDownload(o Outcome) File {
 
 // afterLoss is the row after the upload was lost, as by the bucket's own rule
 // for old uploads. The first loss costs no try: the file stays due and starts
-// again. A loss without progress since the one before is a failed try.
+// again. A second loss without progress in between is a failed try.
 func (f File) afterLoss(o Outcome, now time.Time) File {
 	f.Resume = nil
 	if f.Reason == ReasonUploads {
@@ -191,9 +191,10 @@ func (f File) afterFailure(o Outcome, now time.Time) File {
 	return f
 }
 
-// settleWith is the row in a final state when no download is stored. What the
-// bucket holds decides before state and reason do: the same bytes as before are
-// the mismatch that they were; other bytes are what their message makes them.
+// settleWith is the row in a final state when no download is stored. State and
+// reason hold only if the bucket has no object. An object with the bytes of a
+// known mismatch stays that mismatch; any other object is compared with the
+// message.
 func (f File) settleWith(kept *Object, state State, reason string) File {
 	before := f.Stored
 	f.Stored = nil
@@ -209,16 +210,17 @@ func (f File) settleWith(kept *Object, state State, reason string) File {
 	return f.settle(f.compare(object))
 }
 
-// settle is the row in a final state, without what only a file that waits has.
+// settle is the row in a final state. The fields that only a waiting file needs
+// are cleared.
 func (f File) settle(state State, reason string) File {
 	f.State, f.Reason, f.Resume, f.Tries, f.Reached = state, reason, nil, 0, 0
 	return f
 }
 
-// mayBeShort reports whether the next download may take what comes though
-// bytes are missing: on the last day before the deadline, after enough tries
-// that failed for this reason. Part of a file, called a mismatch, is better than
-// nothing.
+// mayBeShort reports whether the next download may be completed although bytes
+// are missing. It may on the last day before the deadline, if the last of enough
+// failed tries missed bytes too. Part of a file, called a mismatch, is better
+// than nothing.
 func (f File) mayBeShort(now time.Time) bool {
 	return f.Reason == ReasonSize && f.Tries >= enoughTries && now.After(f.Deadline.Add(-grace))
 }

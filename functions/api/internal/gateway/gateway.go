@@ -1,11 +1,11 @@
 // Package gateway serves API Gateway's HTTP API events (payload format 2.0)
 // with a net/http handler.
 //
-// aws-lambda-go-api-proxy does the same for any framework, and was not taken:
-// it reads an address from the environment, splits headers at commas, fails
-// the invocation on a path that has a stray percent sign, guesses content
-// types, and answers binary bodies that happen to be UTF-8 as text, which
-// Lambda's JSON may blow up to six times their size, over its limit.
+// The package aws-lambda-go-api-proxy serves the same events for any framework.
+// It was rejected: it reads an address from the environment, splits headers at
+// commas, fails the invocation on a path with a stray percent sign, and guesses
+// content types. It also answers binary bodies that are valid UTF-8 as text, which
+// Lambda's JSON may enlarge to six times their size, over Lambda's limit.
 package gateway
 
 import (
@@ -21,43 +21,43 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 )
 
-// MaxBody is the largest body of an answer, in bytes: as base64 it has 5.6
-// million characters, and Lambda takes 6 MB for the answer as a whole.
+// MaxBody is the largest body of an answer, in bytes. As base64 it has 5.6 million
+// characters, and Lambda accepts 6 MB for the whole answer.
 const MaxBody = 4 << 20
 
-// maxText is the largest body that is answered as text. JSON may need six
-// characters for one byte of it.
+// maxText is the largest body that is answered as text, in bytes. JSON may need six
+// characters for a byte.
 const maxText = 512 << 10
 
-// Request is what API Gateway says about a request beside HTTP.
+// Request is what API Gateway reports about a request in addition to HTTP.
 type Request struct {
 	ID string
-	// Claims of the token, which API Gateway has verified; nil where the route
-	// wants no token. Every value is a string: an array is "[a b]".
+	// Claims are the claims of the token, which API Gateway has verified; nil for a
+	// route without a token. Every value is a string: an array is "[a b]".
 	Claims map[string]string
 }
 
 type contextKey struct{}
 
-// From returns what belongs to the request that ctx came with.
+// From returns the Request of the event that ctx belongs to.
 func From(ctx context.Context) Request {
 	r, _ := ctx.Value(contextKey{}).(Request)
 	return r
 }
 
-// Serve answers one event. It fails if the event is not what API Gateway
-// sends, or if the handler answers more than [MaxBody].
+// Serve answers one event. It fails if the event is malformed, or if the handler
+// answers more than [MaxBody].
 //
-// The path is taken literally: API Gateway decodes it and a custom domain may
-// not, but no path served here needs a percent sign. The query string is
-// taken as it was sent; API Gateway's decoded copy of it cannot tell a comma
-// within a value from a repeated parameter.
+// Serve does not decode the path. API Gateway decodes it and a custom domain may
+// not; no path of the API needs a percent sign. Serve parses the query string as
+// sent, because API Gateway's decoded copy does not distinguish a comma within a
+// value from a repeated parameter.
 func Serve(ctx context.Context, h http.Handler, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error
 		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
-			return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("body of request %s is not base64", e.RequestContext.RequestID)
+			return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("body of request %s not base64", e.RequestContext.RequestID)
 		}
 	}
 	about := Request{ID: e.RequestContext.RequestID}
@@ -66,7 +66,7 @@ func Serve(ctx context.Context, h http.Handler, e events.APIGatewayV2HTTPRequest
 	}
 	r, err := http.NewRequestWithContext(context.WithValue(ctx, contextKey{}, about), e.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
 	if err != nil {
-		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("method of request %s is not one", about.ID)
+		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("method of request %s malformed", about.ID)
 	}
 	r.URL = &url.URL{Path: e.RawPath, RawQuery: e.RawQueryString}
 	r.Host, r.RemoteAddr = e.RequestContext.DomainName, e.RequestContext.HTTP.SourceIP
@@ -101,7 +101,7 @@ func (w *writer) Write(b []byte) (int, error) {
 func (w *writer) response() (events.APIGatewayV2HTTPResponse, error) {
 	w.WriteHeader(http.StatusOK)
 	if w.body.Len() > MaxBody {
-		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("answer of %d bytes is over %d", w.body.Len(), MaxBody)
+		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("answer of %d bytes exceeds %d", w.body.Len(), MaxBody)
 	}
 	resp := events.APIGatewayV2HTTPResponse{StatusCode: w.status, Headers: make(map[string]string, len(w.header))}
 	for name, values := range w.header {

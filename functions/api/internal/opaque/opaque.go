@@ -1,11 +1,10 @@
-// Package opaque makes the texts that the API hands out and takes back: page
-// tokens and ids. They are made of letters, digits, '-' and '_'.
+// Package opaque makes the texts that the API gives to clients and reads back:
+// page tokens and ids. They consist of letters, digits, '-' and '_'.
 //
-// They prove nothing: who makes one up gets no further than with one that was
-// handed out, since all they say is where to look within the corp that the
-// token of the request admits. The digest in them keeps honest clients from
-// taking one to a place that it was not made for. What they hold can be read by
-// whoever has them, unless their use is hidden.
+// A text proves nothing. It only says where to look within the corp of the
+// caller's token, so an invented text reaches nothing that a genuine one does not
+// reach. The digest in a text keeps honest clients from using it for another
+// purpose. Every holder of a text can read its content, unless its use is hidden.
 package opaque
 
 import (
@@ -22,30 +21,30 @@ import (
 	"strings"
 )
 
-// ErrForeign: the text was not handed out for this use.
-var ErrForeign = errors.New("not handed out for this use")
+// ErrForeign means that the text was not made for this use.
+var ErrForeign = errors.New("text not made for this use")
 
 const digestBytes = 8
 
-// Key hides what texts hold. The zero Key is none.
+// Key hides the content of texts. The zero Key hides nothing.
 type Key [32]byte
 
 // KeyFrom derives a key for a purpose from a secret of high entropy.
 func KeyFrom(secret, purpose string) (Key, error) {
 	b, err := hkdf.Key(sha256.New, []byte(secret), nil, purpose, len(Key{}))
 	if err != nil {
-		return Key{}, fmt.Errorf("deriving a key: %w", err)
+		return Key{}, fmt.Errorf("derive key: %w", err)
 	}
 	return Key(b), nil
 }
 
-// Use is what a text is good for, such as a corp, a route and a query.
+// Use is the purpose of a text, such as a corp, a route and a query.
 type Use struct {
 	digest [digestBytes]byte
 	key    Key
 }
 
-// UseOf names a use by its parts, in order.
+// UseOf makes a use of its parts, in order.
 func UseOf(parts ...string) Use {
 	var b strings.Builder
 	for _, p := range parts {
@@ -55,17 +54,17 @@ func UseOf(parts ...string) Use {
 	return Use{digest: [digestBytes]byte(sum[:digestBytes])}
 }
 
-// HiddenBy is the same use with texts that only the key can read or make.
+// HiddenBy is the same use, whose texts only a holder of the key can read or make.
 func (u Use) HiddenBy(k Key) Use {
 	u.key = k
 	return u
 }
 
-// Seal makes a text of v, which must be fit for JSON.
+// Seal makes a text of v, which JSON must be able to encode.
 func (u Use) Seal(v any) (string, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return "", fmt.Errorf("sealing %T: %w", v, err)
+		return "", fmt.Errorf("seal %T: %w", v, err)
 	}
 	if u.key != (Key{}) {
 		aead, err := u.aead()
@@ -77,10 +76,11 @@ func (u Use) Seal(v any) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(append(u.digest[:], b...)), nil
 }
 
-// Open undoes Seal; [ErrForeign].
+// Open reads a text into a value. It answers [ErrForeign] for a text of another
+// use.
 func (u Use) Open(text string, into any) error {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	// The decoder passes over line breaks, even a strict one.
+	// Even a strict decoder ignores line breaks.
 	if err != nil || strings.ContainsAny(text, "\r\n") || len(b) < digestBytes || subtle.ConstantTimeCompare(b[:digestBytes], u.digest[:]) != 1 {
 		return ErrForeign
 	}
@@ -100,11 +100,11 @@ func (u Use) Open(text string, into any) error {
 	return nil
 }
 
-// aead chooses its nonces by itself.
+// aead makes the cipher, which chooses a random nonce for each text.
 func (u Use) aead() (cipher.AEAD, error) {
 	block, err := aes.NewCipher(u.key[:])
 	if err != nil {
-		return nil, fmt.Errorf("hiding a text: %w", err)
+		return nil, fmt.Errorf("make cipher: %w", err)
 	}
 	return cipher.NewGCMWithRandomNonce(block)
 }

@@ -11,300 +11,317 @@ var kinds = map[Kind]kind{
 	InvalidRequest: {
 		http.StatusBadRequest,
 		words{"请求有误", "The request has mistakes"},
-		words{"请按 errors 中的说明逐项修正后重试。", "Mend what errors names, then try again."},
+		words{"请按 errors 中的说明逐项修改后重试。", "Correct each mistake in errors, then try again."},
 	},
 	Unauthorized: {
 		http.StatusUnauthorized,
-		words{"身份未通过验证", "Not authenticated"},
-		words{"请求缺少有效的令牌或签名。", "The request has no valid token or signature."},
+		words{"身份验证未通过", "Not authenticated"},
+		words{"请求未携带有效的令牌或签名。", "The request has no valid token or signature."},
 	},
 	Forbidden: {
 		http.StatusForbidden,
 		words{"没有权限", "Not permitted"},
-		words{"此令牌的角色或成员范围不允许该操作，请联系管理员。", "The role or the staff of this token does not admit this. Ask an administrator."},
+		words{"当前令牌的角色或成员范围不允许此操作，如需权限请联系管理员。", "The role or the staff of this token does not permit this operation. Contact an administrator."},
 	},
 	NotFound: {
 		http.StatusNotFound,
-		words{"找不到", "Not found"},
-		words{"该企业下没有所请求的内容，请核对地址。", "There is no such thing in this corp. Check the address."},
+		words{"未找到", "Not found"},
+		words{"该企业下没有您请求的内容，请核对地址。", "This corp has no such resource. Check the address."},
 	},
 	MethodNotAllowed: {
 		http.StatusMethodNotAllowed,
-		words{"方法不支持", "Method not allowed"},
-		words{"该地址不支持此 HTTP 方法，可用的方法见 Allow。", "This address does not take this HTTP method; Allow names those it takes."},
+		words{"不支持此方法", "Method not allowed"},
+		words{"该地址不支持此 HTTP 方法，支持的方法见响应头 Allow。", "This address does not support this HTTP method. The Allow header lists the supported methods."},
 	},
 	VersionProved: {
 		http.StatusConflict,
-		words{"版本号属于另一个密钥", "The version is another key's"},
+		words{"版本号属于另一个密钥", "The version belongs to another key"},
 		words{
-			"版本号 {version} 的消息是用密钥 {owner} 解开的，因此它不可能属于密钥 {key}。请在企业微信后台「会话内容存档」的「消息加密公钥」处核对版本号。",
-			"Messages of version {version} were opened with key {owner}, so it cannot be the version of key {key}. Check the version (版本号) beside 消息加密公钥 on WeCom's 会话内容存档 page.",
+			"版本号 {version} 的消息已由密钥 {owner} 解密，因此该版本号不属于密钥 {key}。请在企业微信管理后台「会话内容存档」的「消息加密公钥」处核对版本号。",
+			"Key {owner} has decrypted messages of version {version}, so the version cannot belong to key {key}. Check the version (版本号) beside 消息加密公钥 on WeCom's 会话内容存档 page.",
 		},
 	},
 	SecretMissing: {
 		http.StatusConflict,
-		words{"尚未填写 Secret", "No Secret yet"},
-		words{"请先完成第 2 步：在企业微信后台「会话内容存档」查看 Secret，并在设置页保存。", "Do step 2 first: view the Secret on WeCom's 会话内容存档 page and save it on the set-up page."},
+		words{"尚未填写 Secret", "No Secret saved"},
+		words{"请先完成第 2 步：在企业微信管理后台「会话内容存档」页面查看 Secret，并在设置页保存。", "Do step 2 first: view the Secret on WeCom's 会话内容存档 page and save it on the set-up page."},
 	},
 	ChangedMeanwhile: {
 		http.StatusConflict,
-		words{"内容已被他人更改", "Changed meanwhile"},
-		words{"有人同时作了更改，请刷新后再试。", "Somebody else changed the same. Read again, then decide anew."},
+		words{"内容已被他人修改", "Changed by another request"},
+		words{"您操作期间，内容已被他人修改，请刷新后重试。", "Another request changed the same data. Reload, then try again."},
 	},
 	BodyTooLarge: {
 		http.StatusRequestEntityTooLarge,
 		words{"请求内容过大", "The body is too large"},
-		words{"请求内容不得超过 {max} KiB。", "A body may have {max} KiB."},
+		words{"请求内容不得超过 {max} KiB。", "The body must not exceed {max} KiB."},
 	},
 	MessageTooLarge: {
 		http.StatusRequestEntityTooLarge,
 		words{"消息过大，需分段获取", "The message must be fetched in parts"},
-		words{"消息共 {size} 字节，一次最多返回 4 MiB。请用 Range 请求头依次获取：{ranges}。", "The message has {size} bytes, and 4 MiB are answered at once. Ask with Range for these parts in turn: {ranges}."},
+		words{"消息共 {size} 字节，每次最多返回 4 MiB。请用 Range 请求头依次获取以下各段：{ranges}。", "The message has {size} bytes, and one answer holds at most 4 MiB. Request these parts with the Range header in turn: {ranges}."},
 	},
 	UnsupportedMediaType: {
 		http.StatusUnsupportedMediaType,
-		words{"内容类型不支持", "Unsupported media type"},
-		words{"请求内容须为 JSON，并以 Content-Type: application/json 声明。", "The body must be JSON, declared as Content-Type: application/json."},
+		words{"不支持此内容类型", "Unsupported media type"},
+		words{"请求内容须为 JSON，且请求头须包含 Content-Type: application/json。", "The body must be JSON, declared as Content-Type: application/json."},
 	},
 	RangeNotSatisfiable: {
 		http.StatusRequestedRangeNotSatisfiable,
-		words{"范围超出内容", "The range is beyond the end"},
-		words{"消息共 {size} 字节，请求的范围在其之外。", "The message has {size} bytes; the range begins after them."},
+		words{"请求的范围超出消息末尾", "The range is beyond the end"},
+		words{"消息共 {size} 字节，请求的范围在末尾之后。", "The message has {size} bytes; the requested range begins after its end."},
 	},
 	FileWaiting: {
 		http.StatusConflict,
-		words{"文件尚未下载完成", "The file is still being fetched"},
+		words{"文件正在下载", "The file is being fetched"},
 		words{
-			"文件正在从企业微信下载，请稍后再试。企业微信最早在 {hours} 小时后删除它。",
-			"The file is being fetched from WeCom. Try again later. WeCom deletes it in {hours} hours at the earliest.",
+			"文件正在从企业微信下载，请稍后再试。企业微信最早会在 {hours} 小时后删除该文件。",
+			"The archive is fetching the file from WeCom. Try again later. WeCom deletes the file in {hours} hours at the earliest.",
 		},
 	},
 	FileExpired: {
 		http.StatusConflict,
 		words{"文件已被企业微信删除", "WeCom has deleted the file"},
 		words{
-			"文件在下载完成之前已被企业微信删除（{reason}），无法再获取。消息本身不受影响。",
-			"WeCom deleted the file before it could be fetched ({reason}), and nobody can get it any more. The message itself is kept.",
+			"文件尚未下载完成，企业微信就已将其删除（{reason}），无法再获取。消息本身已存档，不受影响。",
+			"WeCom deleted the file before the archive could fetch it ({reason}). The file is permanently unavailable. The message itself is archived.",
 		},
 	},
 	FileFailed: {
 		http.StatusConflict,
-		words{"文件无法下载", "The file cannot be fetched"},
+		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"文件无法从企业微信下载（{reason}）。若企业微信仍保留着它，请管理员对序号 {seq} 发起一次重新解析，系统会再次下载。",
-			"The file could not be fetched from WeCom ({reason}). While WeCom still has it, an administrator can start a replay of seq {seq}, which asks for it again.",
+			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对序号 {seq} 发起重新解析，系统会再次下载。",
+			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it again.",
 		},
 	},
 	FileUnknown: {
 		http.StatusConflict,
-		words{"文件尚未登记下载", "The file was never asked for"},
+		words{"文件尚未登记下载", "The file was never requested"},
 		words{
-			"消息正在解析，或者是在启用文件下载之前解析的。若企业微信仍保留着文件，请管理员对序号 {seq} 发起一次重新解析，系统会下载它。",
-			"The message is being decoded, or was before files were fetched. While WeCom still has the file, an administrator can start a replay of seq {seq}, which asks for it.",
+			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对序号 {seq} 发起重新解析，系统会下载该文件。",
+			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it.",
 		},
 	},
 	FileUnread: {
 		http.StatusConflict,
-		words{"消息过长，无法列出其文件", "The message is too long to be read for its files"},
+		words{"消息过长，无法列出其中的文件", "The message is too long to list its files"},
 		words{
-			"消息共 {size} 字节，超过 8 MiB 的消息不在此解析。其文件照常下载并存放在媒体存储桶中，对象名为 sdkfileid 的 SHA-256；sdkfileid 可从消息原文中取得。",
-			"The message has {size} bytes, and none over 8 MiB is read here. Its files are fetched all the same; in the media bucket each is named by the SHA-256 of its sdkfileid, which stands in the message's bytes.",
+			"消息共 {size} 字节，超过了 8 MiB 的上限，此处无法列出其中的文件。文件仍会正常下载到媒体存储桶，对象名为 sdkfileid 的 SHA-256 值；sdkfileid 可在消息原文中找到。",
+			"The message has {size} bytes. This operation reads messages up to 8 MiB for their files. The archive fetches the files anyway: in the media bucket, each file is named by the SHA-256 of its sdkfileid, which is in the bytes of the message.",
 		},
 	},
 	Internal: {
 		http.StatusInternalServerError,
-		words{"服务器内部错误", "Something failed here"},
-		words{"我们这边出了问题，可以放心重试；若持续出现，请把 instance 的值告知支持人员。", "The fault is on our side, and asking again is safe. If it goes on, tell support the value of instance."},
+		words{"服务器内部错误", "Internal error"},
+		words{"服务器处理请求时出错，可以放心重试。如果问题持续，请将 instance 的值提供给技术支持。", "The archive failed. Repeating the request is safe. If the error persists, send support the value of instance."},
 	},
 }
 
-// Mend names the text that says how to mend a mistake.
-type Mend string
+// Remedy names the text that says what the caller does about a mistake.
+type Remedy string
 
 // The texts, with their arguments.
 const (
-	MendRequired      Mend = "required"
-	MendUnknown       Mend = "unknown"
-	MendRepeated      Mend = "repeated"
-	MendString        Mend = "string"
-	MendInteger       Mend = "integer" // min, max
-	MendBoolean       Mend = "boolean"
-	MendObject        Mend = "object"
-	MendNoBody        Mend = "no_body"
-	MendEmpty         Mend = "empty" // names
-	MendQuery         Mend = "query"
-	MendLength        Mend = "length" // min, max
-	MendName          Mend = "name"
-	MendSecret        Mend = "secret"
-	MendVersion       Mend = "version"
-	MendKeyID         Mend = "key_id"
-	MendNoSuchKey     Mend = "no_such_key"
-	MendNeedsVersion  Mend = "needs_version"
-	MendSeq           Mend = "seq"
-	MendSeqOrder      Mend = "seq_order"
-	MendTime          Mend = "time"
-	MendTimeOrder     Mend = "time_order"
-	MendDay           Mend = "day"
-	MendDays          Mend = "days" // from, to, max
-	MendVerify        Mend = "verify"
-	MendOneOf         Mend = "one_of" // values
-	MendExactlyOne    Mend = "exactly_one"
-	MendToken         Mend = "token"
-	MendList          Mend = "list" // max
-	MendListType      Mend = "list_type"
-	MendIDs           Mend = "ids" // max
-	MendIDsOrPage     Mend = "ids_or_page"
-	MendHTTPS         Mend = "https"
-	MendAgent         Mend = "agent"
-	MendConsentQuery  Mend = "consent_query"
-	MendKeyNotPEM     Mend = "key_not_pem"
-	MendKeyNoPrivate  Mend = "key_no_private"
-	MendKeySeveral    Mend = "key_several"
-	MendKeyEncrypted  Mend = "key_encrypted"
-	MendKeyNotRSA     Mend = "key_not_rsa"
-	MendKeyMalformed  Mend = "key_malformed"
-	MendKeyNot2048Bit Mend = "key_not_2048_bits"
+	RemedyRequired     Remedy = "required"
+	RemedyUnknown      Remedy = "unknown"
+	RemedyRepeated     Remedy = "repeated"
+	RemedyString       Remedy = "string"
+	RemedyInteger      Remedy = "integer" // min, max
+	RemedyBoolean      Remedy = "boolean"
+	RemedyObject       Remedy = "object"
+	RemedyNoBody       Remedy = "no_body"
+	RemedyEmpty        Remedy = "empty" // names
+	RemedyQuery        Remedy = "query"
+	RemedyLength       Remedy = "length" // min, max
+	RemedyName         Remedy = "name"
+	RemedySecret       Remedy = "secret"
+	RemedyVersion      Remedy = "version"
+	RemedyKeyID        Remedy = "key_id"
+	RemedyNoSuchKey    Remedy = "no_such_key"
+	RemedyNeedsVersion Remedy = "needs_version"
+	RemedySeq          Remedy = "seq"
+	RemedySeqOrder     Remedy = "seq_order"
+	RemedyTime         Remedy = "time"
+	RemedyTimeOrder    Remedy = "time_order"
+	RemedyDay          Remedy = "day"
+	RemedyDays         Remedy = "days" // from, to, max
+	RemedyVerify       Remedy = "verify"
+	RemedyOneOf        Remedy = "one_of" // values
+	RemedyExactlyOne   Remedy = "exactly_one"
+	RemedyToken        Remedy = "token"
+	RemedyList         Remedy = "list" // max
+	RemedyListType     Remedy = "list_type"
+	RemedyIDs          Remedy = "ids" // max
+	RemedyIDsOrPage    Remedy = "ids_or_page"
+	RemedyHTTPS        Remedy = "https"
+	RemedyAgent        Remedy = "agent"
+	RemedyConsentQuery Remedy = "consent_query"
+	RemedyKeyNotPEM    Remedy = "key_not_pem"
+	RemedyKeyNoPrivate Remedy = "key_no_private"
+	RemedyKeySeveral   Remedy = "key_several"
+	RemedyKeyEncrypted Remedy = "key_encrypted"
+	RemedyKeyNotRSA    Remedy = "key_not_rsa"
+	RemedyKeyMalformed Remedy = "key_malformed"
+
+	RemedyKeyEncryptedSSH Remedy = "key_encrypted_openssh"
+	RemedyKeyPuTTY        Remedy = "key_putty"
+	RemedyKeyPKCS12       Remedy = "key_pkcs12"
+	RemedyKeyCutOff       Remedy = "key_cut_off"
+
+	RemedyKeyNot2048Bit Remedy = "key_not_2048_bits"
 )
 
-var mends = map[Mend]words{
-	MendRequired:      {"此项必填。", "This is required."},
-	MendUnknown:       {"没有这一项，请核对名称或去掉它。", "There is no such field. Check its name, or leave it out."},
-	MendRepeated:      {"此项只能出现一次。", "Give this once."},
-	MendString:        {"须为字符串。", "Give a string."},
-	MendInteger:       {"须为 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
-	MendBoolean:       {"须为 true 或 false。", "Give true or false."},
-	MendObject:        {"请求内容须为一个 JSON 对象（UTF-8 编码，不含重复的项）。", "The body must be one JSON object in UTF-8."},
-	MendNoBody:        {"此接口不接受请求内容，请去掉它。", "This operation takes no body. Leave it out."},
-	MendEmpty:         {"请至少填写一项：{names}。", "Give at least one of {names}."},
-	MendQuery:         {"地址中的查询部分编码有误，请按百分号编码规则书写（“+”须写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
-	MendLength:        {"长度须为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
-	MendName:          {"名称不能全为空白，也不能含控制字符或换行。", "A name may not be blank, nor have control characters or line breaks."},
-	MendSecret:        {"Secret 只含可见的半角字符，请重新复制，不要带空格或换行。", "A Secret has visible ASCII characters only. Copy it again, without blanks or line breaks."},
-	MendVersion:       {"请填写企业微信「消息加密公钥」处显示的版本号，为不小于 1 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
-	MendKeyID:         {"密钥编号为 32 位小写十六进制字符，见设置页的 keys。", "A key id has 32 lower-case hex digits; see keys of the set-up."},
-	MendNoSuchKey:     {"该企业没有这个密钥，可选的密钥见设置页的 keys。", "The corp has no such key; see keys of the set-up."},
-	MendNeedsVersion:  {"填写密钥编号时须同时填写 publickey_ver。", "A key id is of use only with publickey_ver."},
-	MendSeq:           {"seq 须写作十进制字符串，例如 \"4711\"，且不超过 64 位无符号整数。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
-	MendSeqOrder:      {"to_seq 须大于 from_seq。", "to_seq must be greater than from_seq."},
-	MendTime:          {"时间须为 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
-	MendTimeOrder:     {"to 须晚于 from。", "to must be after from."},
-	MendDay:           {"日期须为北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
-	MendDays:          {"{from} 不得晚于 {to}，{to} 不得晚于今天，一次最多 {max} 天。", "{from} may not be after {to}, nor {to} after today; {max} days at most."},
-	MendVerify:        {"核验须逐页进行，不能与 waiting 或 publickey_ver 同时使用。", "A verification reads every page; leave out waiting and publickey_ver."},
-	MendOneOf:         {"可选的值：{values}。", "Give one of {values}."},
-	MendExactlyOne:    {"member、external_contact、room、unplaced 须恰好填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
-	MendToken:         {"翻页标记不属于该列表，请从第一页重新开始。", "This token is of another list. Begin at the first page."},
-	MendList:          {"须有 1 到 {max} 项。", "Give 1 to {max} of them."},
-	MendListType:      {"须为数组。", "Give a list."},
-	MendIDs:           {"请用英文逗号分隔编号，每个 1 到 {max} 个字符。", "Separate ids by commas; each has 1 to {max} characters."},
-	MendIDsOrPage:     {"ids 与 page 不能同时使用。", "Give ids or page, not both."},
-	MendHTTPS:         {"须为 https:// 开头的网址，不含空格。", "Give an address that begins with https://, without blanks."},
-	MendAgent:         {"AgentId 只含数字，见自建应用的详情页。", "An AgentId has digits only; see the page of the self-built app."},
-	MendConsentQuery:  {"请填写 member、external_contact、room 之一；external_contact 可与另两者之一合用，member 与 room 不能同时填写。", "Give member, external_contact or room; external_contact goes with either of the others, member and room do not go together."},
-	MendKeyNotPEM:     {"不是 PEM 格式。请粘贴私钥文件的全部内容，从 -----BEGIN 到 -----END 整行。", "This is not PEM. Paste the whole file of the private key, from -----BEGIN to -----END."},
-	MendKeyNoPrivate:  {"其中没有私钥（公钥不够）。请粘贴私钥文件。", "There is no private key in it; a public key is not enough. Paste the file of the private key."},
-	MendKeySeveral:    {"其中有多个私钥，请一次只导入一个。", "There is more than one private key in it. Import one at a time."},
-	MendKeyEncrypted:  {"私钥有密码保护。请先去除密码，例如 openssl rsa -in key.pem -out plain.pem。", "The key is protected by a password. Remove it first, as with openssl rsa -in key.pem -out plain.pem."},
-	MendKeyNotRSA:     {"不是 RSA 私钥，企业微信只使用 RSA。", "This is not an RSA key, and WeCom uses RSA only."},
-	MendKeyMalformed:  {"私钥内容不完整或被改动，请重新复制。", "The key is cut off or altered. Copy it again."},
-	MendKeyNot2048Bit: {"须为 2048 位的 RSA 密钥，企业微信不接受其他长度。", "The key must have 2048 bits; WeCom takes no other size."},
+var remedies = map[Remedy]words{
+	RemedyRequired:     {"此项必填。", "This field is required."},
+	RemedyUnknown:      {"没有这个字段，请核对名称，或将其删除。", "This field is unknown. Check its name, or remove it."},
+	RemedyRepeated:     {"此项不能重复。", "Give this only once."},
+	RemedyString:       {"应为字符串。", "Give a string."},
+	RemedyInteger:      {"请填写 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
+	RemedyBoolean:      {"应为 true 或 false。", "Give true or false."},
+	RemedyObject:       {"请求内容应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
+	RemedyNoBody:       {"此接口不接受请求内容，请将其去掉。", "This operation has no body. Remove the body."},
+	RemedyEmpty:        {"请至少填写其中一项：{names}。", "Give at least one of {names}."},
+	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
+	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
+	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
+	RemedySecret:       {"Secret 只包含可见的半角字符。请重新复制，不要带上空格或换行。", "A Secret has visible ASCII characters only. Copy it again, without blanks or line breaks."},
+	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
+	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
+	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},
+	RemedyNeedsVersion: {"填写 key_id 时，必须同时填写 publickey_ver。", "key_id requires publickey_ver."},
+	RemedySeq:          {"seq 应写成十进制字符串，例如 \"4711\"，并且不超过 64 位无符号整数的范围。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
+	RemedySeqOrder:     {"to_seq 必须大于 from_seq。", "to_seq must be greater than from_seq."},
+	RemedyTime:         {"时间应采用 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
+	RemedyTimeOrder:    {"to 必须晚于 from。", "to must be after from."},
+	RemedyDay:          {"请填写北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
+	RemedyDays:         {"{from} 不能晚于 {to}，{to} 不能晚于今天，一次最多查询 {max} 天。", "{from} must not be after {to}, and {to} must not be after today. The range must not exceed {max} days."},
+	RemedyVerify:       {"核验必须读取每一页，不能与 set_aside_only 或 publickey_ver 同时使用。", "A verification reads every page. Remove set_aside_only and publickey_ver."},
+	RemedyOneOf:        {"可选值：{values}。", "Give one of {values}."},
+	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
+	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
+	RemedyList:         {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},
+	RemedyListType:     {"应为数组。", "Give a list."},
+	RemedyIDs:          {"各编号之间用英文逗号分隔，每个编号 1 到 {max} 个字符。", "Separate ids by commas; each id has 1 to {max} characters."},
+	RemedyIDsOrPage:    {"ids 与 page 不能同时使用。", "Give either ids or page."},
+	RemedyHTTPS:        {"请填写以 https:// 开头的网址，不要包含空格。", "Give an address that begins with https://, without blanks."},
+	RemedyAgent:        {"AgentId 只包含数字，可在自建应用的详情页查看。", "An AgentId has digits only. WeCom shows it on the page of the self-built app."},
+	RemedyConsentQuery: {"请至少填写 member、external_contact、room 中的一项。member 与 room 不能同时填写，external_contact 可以与其中任一项同时使用。", "Give member, external_contact or room. external_contact may accompany member or room; member and room exclude each other."},
+	RemedyKeyNotPEM:    {"未找到私钥。请粘贴私钥文件的全部内容，包括 -----BEGIN 和 -----END 所在的两行。", "The text holds no private key. Paste the whole file of the private key, from -----BEGIN to -----END."},
+	RemedyKeyNoPrivate: {"内容中没有私钥，仅有公钥无法导入。请粘贴私钥文件的内容。", "The text holds no private key, and a public key is not enough. Paste the file of the private key."},
+	RemedyKeySeveral:   {"内容中有多个私钥，请每次只导入一个。", "The text holds several private keys. Import one key at a time."},
+	RemedyKeyEncrypted: {"私钥有密码保护。请先去除密码，例如执行 openssl rsa -in key.pem -out plain.pem。", "A password protects the key. Remove the password first, for example with openssl rsa -in key.pem -out plain.pem."},
+	RemedyKeyNotRSA:    {"这不是 RSA 私钥，企业微信只支持 RSA。", "The key is not an RSA key, and WeCom uses RSA only."},
+	RemedyKeyMalformed: {"私钥内容有改动，各部分不匹配。请从原文件重新复制。", "The key was altered: its parts do not fit together. Copy it again from its file."},
+
+	RemedyKeyEncryptedSSH: {"这是有密码保护的 OpenSSH 私钥。请先去除密码：ssh-keygen -p -N \"\" -m PEM -f key（此命令会改写原文件，请先备份）。", "A password protects this OpenSSH key. Remove the password first: ssh-keygen -p -N \"\" -m PEM -f key (this rewrites the file; keep a copy)."},
+	RemedyKeyPuTTY:        {"这是 PuTTY 格式的私钥。请先转换格式：puttygen key.ppk -O private-openssh -o key.pem。", "This key is in PuTTY's format. Convert it first: puttygen key.ppk -O private-openssh -o key.pem."},
+	RemedyKeyPKCS12:       {"这是 PKCS#12 文件。请先导出其中的私钥：openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem。", "This is a PKCS#12 file. Extract the private key first: openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem."},
+	RemedyKeyCutOff:       {"私钥缺少开头或结尾。请复制整个文件，包括 BEGIN 行和 END 行。", "The beginning or the end of the key is missing. Copy the whole file with its BEGIN and END lines."},
+
+	RemedyKeyNot2048Bit: {"企业微信只接受 2048 位的 RSA 密钥。", "The key must have 2048 bits; WeCom accepts no other size."},
 }
 
-type trouble struct{ what, mend words }
+type trouble struct{ what, remedy words }
 
-// appTroubles is by archive.Cause too, for those that the self-built app's own
-// page mends.
+// appTroubles says the same as troubles, by archive.Cause, for the accesses of
+// the self-built app. Its remedies are on the page of the app.
 var appTroubles = map[string]trouble{
 	"trusted_ip": {
-		words{"企业微信拒绝了我们的 IP 地址 {ip} 使用自建应用。", "WeCom refused our address {ip} for the self-built app."},
-		words{"请重做第 7 步：把设置页的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. It takes about a minute to work."},
+		words{"企业微信拒绝 IP 地址 {ip} 调用自建应用的接口。", "WeCom refused our address {ip} for the self-built app."},
+		words{"请重新执行第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
-		words{"企业微信不接受已保存的自建应用 Secret：可能填错、已被重置，或应用被停用。", "WeCom does not accept the saved Secret of the self-built app: it is wrong or was reset, or the app is disabled."},
-		words{"请重做第 7 步：在该自建应用的详情页重新查看 Secret 并保存；保存后会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. It is tried at once."},
+		words{"企业微信不接受已保存的自建应用 Secret：可能填写有误、已被重置，或应用已停用。", "WeCom does not accept the saved Secret of the self-built app: the Secret is wrong or was reset, or the app is disabled."},
+		words{"请重新执行第 7 步：在该自建应用的详情页重新查看 Secret 并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
 	},
 	"secret_kind": {
-		words{"企业微信不允许以已保存的 Secret 查询姓名与客户信息。", "WeCom does not let the saved Secret ask for names and customers."},
-		words{"请重做第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选它。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
+		words{"已保存的 Secret 没有查询姓名与客户信息的权限。", "The saved Secret has no permission to read names and customers."},
+		words{"请重新执行第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选该应用。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
 	},
 	"secret_missing": {
-		words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app has been saved."},
+		words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app is saved."},
 		words{"请完成第 7 步：在自建应用的详情页查看 Secret 并保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
 	},
 	"corpid": {
-		words{"企业微信不认识此企业 ID。", "WeCom does not know this corpid."},
-		words{"请核对「我的企业 → 企业信息」中的企业ID，并以正确的企业ID重新登记。", "Compare it with 我的企业 → 企业信息 in WeCom, and register with the right corpid."},
+		words{"企业微信无法识别该企业 ID。", "WeCom does not know this corpid."},
+		words{"请核对企业微信「我的企业 → 企业信息」中的企业 ID，并用正确的企业 ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
 	},
 }
 
-// troubles is by archive.Cause.
+// troubles says, by archive.Cause, what happened and what a person does about
+// it.
 var troubles = map[string]trouble{
 	"trusted_ip": {
-		words{"企业微信拒绝了我们的 IP 地址 {ip}。", "WeCom refused our address {ip}."},
-		words{"请重做第 4 步：把设置页的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. It takes about a minute to work."},
+		words{"企业微信拒绝了来自 IP 地址 {ip} 的请求。", "WeCom refused our address {ip}."},
+		words{"请重新执行第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
-		words{"企业微信不接受已保存的 Secret：可能填错、已被重置，或会话存档应用被停用。", "WeCom does not accept the saved Secret: it is wrong or was reset, or the archive is disabled."},
-		words{"请重做第 2 步：在「会话内容存档」重新查看 Secret 并保存；保存后会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. It is tried at once."},
+		words{"企业微信不接受已保存的 Secret：可能填写有误、已被重置，或会话内容存档已停用。", "WeCom does not accept the saved Secret: the Secret is wrong or was reset, or the archive is disabled."},
+		words{"请重新执行第 2 步：在「会话内容存档」页面重新查看 Secret 并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
 	},
 	"secret_kind": {
-		words{"已保存的是其他应用的 Secret，没有会话存档的权限。", "The saved Secret belongs to another app, which may not read the archive."},
-		words{"请重做第 2 步：使用「会话内容存档」页面上的 Secret。", "Redo step 2: use the Secret on WeCom's 会话内容存档 page."},
+		words{"已保存的是其他应用的 Secret，没有会话内容存档的权限。", "The saved Secret belongs to another app, which has no permission to read the archive."},
+		words{"请重新执行第 2 步：使用「会话内容存档」页面上的 Secret。", "Redo step 2: use the Secret on WeCom's 会话内容存档 page."},
 	},
 	"secret_missing": {
-		words{"尚未保存 Secret。", "No Secret has been saved."},
-		words{"请完成第 2 步：在「会话内容存档」查看 Secret 并保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
+		words{"尚未保存 Secret。", "No Secret is saved."},
+		words{"请完成第 2 步：在「会话内容存档」页面查看 Secret 并保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
 	},
 	"corpid": {
-		words{"企业微信不认识此企业 ID。", "WeCom does not know this corpid."},
-		words{"请核对「我的企业 → 企业信息」中的企业ID，并以正确的企业ID重新登记，再重做第 2 步。", "Compare it with 我的企业 → 企业信息 in WeCom, register with the right corpid, and redo step 2."},
+		words{"企业微信无法识别该企业 ID。", "WeCom does not know this corpid."},
+		words{"请核对企业微信「我的企业 → 企业信息」中的企业 ID，用正确的企业 ID 重新登记，然后重新执行第 2 步。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, register with the correct corpid, and redo step 2."},
 	},
 	"licence_expired": {
 		words{"企业微信的会话内容存档服务已到期。", "The corp's 会话内容存档 service has expired."},
-		words{"请在企业微信后台续费。已存档的内容不受影响。", "Renew it in WeCom's admin console. What is archived stays readable."},
+		words{"请在企业微信管理后台续费。已存档的内容不受影响。", "Renew the service in WeCom's admin console. Archived chats stay readable."},
 	},
 	"not_open": {
-		words{"企业微信认为会话内容存档尚未开启。", "WeCom says that 会话内容存档 is not switched on."},
-		words{"请重做第 1 步与第 5 步：设置开启范围与消息加密公钥，并立即开启。", "Redo steps 1 and 5: choose the members, see that the public key is set, and switch it on."},
+		words{"企业微信返回：会话内容存档尚未开启。", "WeCom reports that 会话内容存档 is not switched on."},
+		words{"请重新执行第 1 步与第 5 步：设置开启范围，确认消息加密公钥已填写，然后点击「立即开启」。", "Redo steps 1 and 5: choose the members, check that the public key is set, and switch the service on."},
 	},
 	"rate_limited": {
-		words{"调用过于频繁，企业微信要求放慢。", "WeCom asks us to call less often."},
-		words{"无需操作，系统会放慢并自动继续。若还有其他程序使用同一 Secret，请停掉它们。", "Nothing needs doing; we slow down and go on. If other programs use the same Secret, stop them."},
+		words{"接口调用过于频繁，企业微信已限制调用。", "WeCom limits our calls because they are too frequent."},
+		words{"无需处理，系统会降低调用频率并自动继续。如果有其他程序使用同一个 Secret，请停用这些程序。", "No action is needed. The archive slows down and continues. If other programs use the same Secret, stop them."},
+	},
+	"refusal_share": {
+		words{"该企业近期被拒绝的 Secret 过多，系统暂缓向企业微信出示新的 Secret。", "WeCom refused too many Secrets of this company recently. The next try waits."},
+		words{"请核对第 2 步的 Secret 并保存正确的值。等待时间结束后，系统会自动重试，时间见设置信息中的 secret_next_try。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret_next_try."},
 	},
 	"address_budget": {
-		words{"近期有过多被拒绝的 Secret，为避免企业微信封禁我们的地址，暂缓尝试。", "Too many Secrets were refused lately. We wait, so that WeCom does not ban our address."},
-		words{"请确认第 2 步的 Secret 正确；系统稍后会自动重试。", "See that the Secret of step 2 is right; we try again later by ourselves."},
+		words{"近期被拒绝的 Secret 过多。为避免 IP 地址被企业微信封禁，系统已暂缓尝试。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
+		words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},
 	},
 	"network": {
-		words{"无法连接企业微信。", "WeCom cannot be reached."},
-		words{"系统会自动重试。若持续出现，请联系运维检查网络与代理。", "We try again by ourselves. If it goes on, operations should check the network and the proxy."},
+		words{"无法连接企业微信。", "WeCom is unreachable."},
+		words{"系统会自动重试。如果问题持续，请联系运维人员检查网络与代理。", "The archive tries again. If the trouble persists, operations should check the network and the proxy."},
 	},
 	"wecom_busy": {
-		words{"企业微信暂时繁忙。", "WeCom is busy."},
-		words{"无需操作，系统会自动重试。", "Nothing needs doing; we try again."},
+		words{"企业微信系统繁忙。", "WeCom is busy."},
+		words{"无需处理，系统会自动重试。", "No action is needed. The archive tries again."},
 	},
 	"tls": {
-		words{"与企业微信的加密连接无法建立（证书问题）。", "No encrypted connection to WeCom can be made (certificates)."},
-		words{"请联系运维检查系统时间、根证书以及会解密流量的代理。", "Operations should check the clock, the root certificates, and any proxy that opens TLS."},
+		words{"无法与企业微信建立加密连接：证书校验失败。", "No encrypted connection to WeCom is possible: certificate check failed."},
+		words{"请联系运维人员检查系统时间、根证书，以及会解密流量的代理。", "Operations should check the clock, the root certificates, and any proxy that decrypts TLS."},
 	},
 	"library_missing": {
-		words{"会话存档的厂商组件无法加载。", "WeCom's library cannot be loaded."},
-		words{"请联系运维检查部署的 finance-sdk 层。", "Operations should check the finance-sdk layer of the deployment."},
+		words{"无法加载企业微信的会话内容存档 SDK。", "WeCom's library cannot be loaded."},
+		words{"请联系运维人员检查部署中的 finance-sdk 层。", "Operations should check the finance-sdk layer of the deployment."},
 	},
 	"library_crash": {
-		words{"会话存档的厂商组件异常退出。", "WeCom's library crashed, hung or answered nonsense."},
-		words{"系统会自动重试；若持续出现，请联系运维。消息不会因此丢失。", "We try again by ourselves. If it goes on, tell operations. No message is lost by it."},
+		words{"企业微信的会话内容存档 SDK 崩溃、无响应或返回异常。", "WeCom's library crashed, hung, or gave an invalid answer."},
+		words{"系统会自动重试，消息不会因此丢失。如果问题持续，请联系运维人员。", "The archive tries again, and no message is lost. If the trouble persists, contact operations."},
 	},
 	"bad_answer": {
-		words{"企业微信的返回内容不符合约定。", "WeCom's answer is not as agreed."},
-		words{"系统会自动重试；若持续出现，请联系运维。", "We try again by ourselves. If it goes on, tell operations."},
+		words{"企业微信返回的内容格式不正确。", "WeCom's answer has an invalid format."},
+		words{"系统会自动重试。如果问题持续，请联系运维人员。", "The archive tries again. If the trouble persists, contact operations."},
 	},
 	"record_too_large": {
-		words{"有单条记录过大，正在逐条跳过。", "A record is too large to be fetched, and is being passed."},
-		words{"无需操作。无法获取的记录会在台账中记为缺口。", "Nothing needs doing. What cannot be fetched is recorded in the ledger as a gap."},
+		words{"有一条记录过大，系统正在跳过。", "A record is too large to fetch. The archive is skipping it."},
+		words{"无需处理。无法获取的记录会在台账中登记为缺口。", "No action is needed. The ledger records the record as a gap."},
 	},
 	"unknown_error": {
 		words{"企业微信返回了未知的错误码。", "WeCom answered with an unknown code."},
-		words{"系统会自动重试；若持续出现，请把错误码告知支持人员。", "We try again by ourselves. If it goes on, tell support the code."},
+		words{"系统会自动重试。如果问题持续，请将错误码提供给技术支持。", "The archive tries again. If the trouble persists, send support the code."},
 	},
 }

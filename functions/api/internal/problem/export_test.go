@@ -8,16 +8,16 @@ func Sentences() map[string][2]string {
 		add("kind "+string(k)+" title", v.title)
 		add("kind "+string(k)+" detail", v.detail)
 	}
-	for k, v := range mends {
-		add("mend "+string(k), v)
+	for k, v := range remedies {
+		add("remedy "+string(k), v)
 	}
 	for k, v := range troubles {
 		add("trouble "+k+" what", v.what)
-		add("trouble "+k+" mend", v.mend)
+		add("trouble "+k+" remedy", v.remedy)
 	}
 	for k, v := range appTroubles {
 		add("app trouble "+k+" what", v.what)
-		add("app trouble "+k+" mend", v.mend)
+		add("app trouble "+k+" remedy", v.remedy)
 	}
 	return all
 }

@@ -1,7 +1,7 @@
-// Package problem holds everything that the API says to people, in Chinese
-// and English: RFC 9457 problems, what is wrong with a request's fields, and
-// why messages of a corp are not coming in. Programs read the codes beside the
-// texts; the codes are part of the API and do not change.
+// Package problem holds the texts that the API shows to people, in Chinese and
+// English: RFC 9457 problems, the mistakes of a request, and the troubles of a
+// corp. Programs read the codes beside the texts. The codes are part of the API
+// and do not change.
 package problem
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 )
 
-// Language is one of the two that people are spoken to in.
+// Language is the language of a text.
 type Language int
 
 // The languages. Chinese is the default.
@@ -22,13 +22,14 @@ const (
 	English
 )
 
-// matcher has the languages in the order of their values.
+// matcher lists the languages in the order of their values.
 var matcher = language.NewMatcher([]language.Tag{language.Chinese, language.English})
 
-// longestHeader bounds what is read of an Accept-Language header, in bytes.
+// longestHeader bounds the part of an Accept-Language header that is read, in
+// bytes. Parsing takes time that grows with the header.
 const longestHeader = 200
 
-// Choose picks the language for an Accept-Language header.
+// Choose returns the language for an Accept-Language header.
 func Choose(acceptLanguage string) Language {
 	tags, _, err := language.ParseAcceptLanguage(acceptLanguage[:min(len(acceptLanguage), longestHeader)])
 	if err != nil || len(tags) == 0 {
@@ -64,8 +65,8 @@ func (w words) in(l Language, args Args) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// Args fill the places of a text. They are shown to the caller as they are, so
-// none is a secret or content of a message.
+// Args fill the places of a text. The caller sees them unchanged, so they hold
+// no secret and no content of a message.
 type Args map[string]string
 
 // Kind is a kind of problem: the last part of its type.
@@ -93,13 +94,12 @@ const (
 	Internal             Kind = "internal"
 )
 
-// Problem is an error that the caller is told about. Its Error text is for
-// the log.
+// Problem is an error that the caller learns. Its Error text is for the log.
 type Problem struct {
 	Kind     Kind
 	Args     Args
 	Mistakes []Mistake   // of an InvalidRequest
-	Header   http.Header // goes along with the answer; may be nil
+	Header   http.Header // of the answer; may be nil
 }
 
 // New makes a problem of a kind without mistakes.
@@ -128,9 +128,9 @@ type Document struct {
 
 // MistakeDetail is a [Mistake] in a language.
 type MistakeDetail struct {
-	Field string `json:"field"`
-	Rule  Rule   `json:"rule"`
-	Mend  string `json:"mend"`
+	Field  string `json:"field"`
+	Rule   Rule   `json:"rule"`
+	Remedy string `json:"remedy"`
 }
 
 // In is the problem in a language; instance is the request's id.
@@ -144,20 +144,20 @@ func (p *Problem) In(l Language, instance string) Document {
 		Instance: instance,
 	}
 	for _, m := range p.Mistakes {
-		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Mend: mends[m.Mend].in(l, m.Args)})
+		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Remedy: remedies[m.Remedy].in(l, m.Args)})
 	}
 	return d
 }
 
-// Mistake is one thing that is wrong with a request.
+// Mistake is one mistake of a request.
 type Mistake struct {
-	Field string // query parameter or member of the body; empty for the body as a whole
-	Rule  Rule
-	Mend  Mend
-	Args  Args // for the text of Mend
+	Field  string // query parameter or member of the body; empty for the body as a whole
+	Rule   Rule
+	Remedy Remedy
+	Args   Args // for the text of Remedy
 }
 
-// Rule names what a field breaks, for programs.
+// Rule names the rule that a field breaks, for programs.
 type Rule string
 
 // The rules. Those of a private key are the values of rsakey.Rule.
@@ -175,35 +175,40 @@ const (
 	JSON      Rule = "json"
 )
 
-// Trouble says what a cause (the value of an archive.Cause) means and what
-// mends it. Args: ip.
-func Trouble(cause string, l Language, args Args) (what, mend string) {
+// Trouble says what a cause (the value of an archive.Cause) means and what a
+// person does about it. Args: ip.
+func Trouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := troubles[cause]
 	if !ok {
 		t = troubles["unknown_error"]
 	}
-	return t.what.in(l, args), t.mend.in(l, args)
+	return t.what.in(l, args), t.remedy.in(l, args)
 }
 
-// AppTrouble is Trouble in the words of the seventh set-up step.
-func AppTrouble(cause string, l Language, args Args) (what, mend string) {
+// AppTrouble is Trouble for an access of the self-built app, whose remedies are
+// in the seventh set-up step.
+func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := appTroubles[cause]
 	if !ok {
 		return Trouble(cause, l, args)
 	}
-	return t.what.in(l, args), t.mend.in(l, args)
+	return t.what.in(l, args), t.remedy.in(l, args)
 }
 
-// OfKey is the text for a private key that is not accepted.
-func OfKey(r rsakey.Rule) (Mend, bool) {
-	m, ok := map[rsakey.Rule]Mend{
-		rsakey.RuleNotPEM:    MendKeyNotPEM,
-		rsakey.RuleNoPrivate: MendKeyNoPrivate,
-		rsakey.RuleSeveral:   MendKeySeveral,
-		rsakey.RuleEncrypted: MendKeyEncrypted,
-		rsakey.RuleNotRSA:    MendKeyNotRSA,
-		rsakey.RuleMalformed: MendKeyMalformed,
-		rsakey.RuleBits:      MendKeyNot2048Bit,
+// OfKey is the remedy for a private key that is refused.
+func OfKey(r rsakey.Rule) (Remedy, bool) {
+	m, ok := map[rsakey.Rule]Remedy{
+		rsakey.RuleNotPEM:       RemedyKeyNotPEM,
+		rsakey.RuleNoPrivate:    RemedyKeyNoPrivate,
+		rsakey.RuleSeveral:      RemedyKeySeveral,
+		rsakey.RuleEncrypted:    RemedyKeyEncrypted,
+		rsakey.RuleEncryptedSSH: RemedyKeyEncryptedSSH,
+		rsakey.RulePuTTY:        RemedyKeyPuTTY,
+		rsakey.RulePKCS12:       RemedyKeyPKCS12,
+		rsakey.RuleCutOff:       RemedyKeyCutOff,
+		rsakey.RuleNotRSA:       RemedyKeyNotRSA,
+		rsakey.RuleMalformed:    RemedyKeyMalformed,
+		rsakey.RuleBits:         RemedyKeyNot2048Bit,
 	}[r]
 	return m, ok
 }

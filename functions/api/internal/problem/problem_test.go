@@ -71,9 +71,9 @@ func TestEveryConstantHasItsSentences(t *testing.T) {
 			t.Errorf("kind %s has no status", k)
 		}
 	}
-	for _, m := range constants(t, "catalogue.go", "Mend") {
-		if _, ok := all["mend "+m]; !ok {
-			t.Errorf("mend %s has no text", m)
+	for _, m := range constants(t, "catalogue.go", "Remedy") {
+		if _, ok := all["remedy "+m]; !ok {
+			t.Errorf("remedy %s has no text", m)
 		}
 	}
 	for _, c := range constants(t, "../../../../shared/archive/trouble.go", "Cause") {
@@ -82,7 +82,7 @@ func TestEveryConstantHasItsSentences(t *testing.T) {
 		}
 	}
 	for _, r := range constants(t, "../../../../shared/rsakey/pair.go", "Rule") {
-		if m, ok := problem.OfKey(rsakey.Rule(r)); !ok || all["mend "+string(m)] == [2]string{} {
+		if m, ok := problem.OfKey(rsakey.Rule(r)); !ok || all["remedy "+string(m)] == [2]string{} {
 			t.Errorf("rule %s of a private key has no text", r)
 		}
 	}
@@ -112,17 +112,17 @@ func TestProblemInBothLanguages(t *testing.T) {
 	p := &problem.Problem{
 		Kind: problem.InvalidRequest,
 		Mistakes: []problem.Mistake{
-			{Field: "limit", Rule: problem.Range, Mend: problem.MendInteger, Args: problem.Args{"min": "1", "max": "200"}},
+			{Field: "limit", Rule: problem.Range, Remedy: problem.RemedyInteger, Args: problem.Args{"min": "1", "max": "200"}},
 		},
 	}
 	en, zh := p.In(problem.English, "id-1"), p.In(problem.Chinese, "id-1")
 	if en.Type != "urn:yunduo-archive:problem:invalid-request" || en.Status != 400 || en.Instance != "id-1" {
 		t.Errorf("got %+v", en)
 	}
-	if got, want := en.Errors[0].Mend, "Give a whole number from 1 to 200."; got != want {
+	if got, want := en.Errors[0].Remedy, "Give a whole number from 1 to 200."; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := zh.Errors[0].Mend, "须为 1 到 200 之间的整数。"; got != want {
+	if got, want := zh.Errors[0].Remedy, "请填写 1 到 200 之间的整数。"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got, want := p.Error(), "invalid-request limit:range"; got != want {
@@ -131,9 +131,9 @@ func TestProblemInBothLanguages(t *testing.T) {
 }
 
 func TestTrouble(t *testing.T) {
-	what, mend := problem.Trouble("trusted_ip", problem.English, problem.Args{"ip": "203.0.113.9"})
-	if !strings.Contains(what, "203.0.113.9") || !strings.Contains(mend, "step 4") {
-		t.Errorf("got %q, %q", what, mend)
+	what, remedy := problem.Trouble("trusted_ip", problem.English, problem.Args{"ip": "203.0.113.9"})
+	if !strings.Contains(what, "203.0.113.9") || !strings.Contains(remedy, "step 4") {
+		t.Errorf("got %q, %q", what, remedy)
 	}
 	if what, _ := problem.Trouble("brand_new", problem.Chinese, nil); what == "" {
 		t.Error("an unknown cause has no text")

@@ -1,5 +1,5 @@
-// Command function is every function of testdata/template.yaml: ROLE says
-// which. The tests compile it.
+// Command function is every function of testdata/template.yaml. The variable ROLE
+// says which function it is. The tests compile it.
 package main
 
 import (
@@ -56,8 +56,8 @@ func answer(status int, body string, err error) (events.APIGatewayV2HTTPResponse
 	return events.APIGatewayV2HTTPResponse{StatusCode: status, Body: body}, nil
 }
 
-// front takes POST /v1/files/{name} and PUT /v1/secret, and answers GET for
-// the file, the secret, the ticks, the environment and the corp of the token.
+// front serves POST and GET of /v1/files/{name}, PUT and GET of /v1/secret, and
+// GET of the last scheduled event and of the token's corp.
 func (f function) front(ctx context.Context, r events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
 	name, isFile := strings.CutPrefix(r.RawPath, "/v1/files/")
 	switch key := r.RequestContext.HTTP.Method + " " + r.RawPath; {
@@ -104,8 +104,8 @@ func (f function) front(ctx context.Context, r events.APIGatewayV2HTTPRequest) (
 	return answer(404, "", nil)
 }
 
-// back stores the files that were sent; of a text such as $NAME what its
-// environment has.
+// back stores the files that front sent. For a text such as $NAME it stores the
+// value of that environment variable.
 func (f function) back(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
 	var r events.SQSEventResponse
 	for _, m := range e.Records {
@@ -116,7 +116,7 @@ func (f function) back(ctx context.Context, e events.SQSEvent) (events.SQSEventR
 		if name, ok := strings.CutPrefix(file.Text, "$"); ok {
 			file.Text = os.Getenv(name)
 		}
-		// A key with a slash and other letters, as real ones have.
+		// The key has a slash and Chinese letters, like real keys.
 		_, err := f.files.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: aws.String(os.Getenv("BUCKET")), Key: &file.Name, Body: bytes.NewReader([]byte(file.Text)),
 			Metadata: map[string]string{"by": "back"},
@@ -128,11 +128,14 @@ func (f function) back(ctx context.Context, e events.SQSEvent) (events.SQSEventR
 	return r, nil
 }
 
+// tick stores the scheduled event.
 func (f function) tick(ctx context.Context, e events.EventBridgeEvent) error {
+	rule, _, _ := strings.Cut(strings.Join(e.Resources, " "), "rule/")
+	detail := e.DetailType + " in " + e.Region + " of " + e.AccountID + " by " + rule + "rule/"
 	_, err := f.tables.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: aws.String(os.Getenv("TABLE")),
 		Item: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: "tick"}, "detail": &types.AttributeValueMemberS{Value: e.DetailType},
+			"pk": &types.AttributeValueMemberS{Value: "tick"}, "detail": &types.AttributeValueMemberS{Value: detail},
 		},
 	})
 	return err

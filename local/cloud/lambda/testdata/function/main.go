@@ -1,4 +1,4 @@
-// Command function does what its event says. It is compiled by the tests.
+// Command function does what its event says. The tests compile it.
 package main
 
 import (
@@ -21,7 +21,7 @@ type event struct {
 	N    int    `json:"n"`
 }
 
-var count int // events that this process has seen
+var count int // events that this process has received
 
 func main() {
 	switch os.Getenv("INIT") {
@@ -63,7 +63,7 @@ func handle(ctx context.Context, e event) (any, error) {
 	case "env":
 		return os.Environ(), nil
 	case "spawn":
-		// A child in the function's group and one in a group of its own.
+		// One child stays in the function's group. The other gets its own group.
 		var pids []int
 		for _, own := range []bool{false, true} {
 			child := exec.Command("sleep", "600")

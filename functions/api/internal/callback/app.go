@@ -1,0 +1,115 @@
+package callback
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
+)
+
+// The events of the self-built app that the archive acts on (wecom.md 4.2, 4.3).
+const (
+	contactChanged  = "change_external_contact"
+	roomChanged     = "change_external_chat"
+	consentApproved = "msg_audit_approved" // a ChangeType of contactChanged
+)
+
+// subject is what an event of the app is about: a contact of a member, or a room.
+type subject struct {
+	Member  string `xml:"UserID"`
+	Contact string `xml:"ExternalUserID"`
+	Room    string `xml:"ChatId"`
+}
+
+// VerifyAppCallback answers WeCom's check of the callback URL of the app.
+func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
+	return h.verify(ctx, c, h.AppPairs)
+}
+
+// ReceiveAppEvent receives an event of the self-built app. It stores a consent,
+// then the event itself, then requests a name that has changed. An event of the
+// app announces no messages, so it does not count as a callback of the archive.
+//
+// After a crash between these writes WeCom sends the event again, and each write
+// has the same result the second time.
+func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
+	plain, event, err := h.receive(ctx, c, h.AppPairs)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	about := readSubject(plain)
+	at := eventTime(event, h.Now())
+	if event.Type == contactChanged && event.ChangeType == consentApproved && about.Member != "" && about.Contact != "" {
+		// Each of WeCom's three tries stores the same consent.
+		err := h.Consents.RecordConsents(ctx, []archive.Consent{{
+			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: at.Truncate(time.Second),
+			Source: archive.ConsentEvent, At: h.Now(),
+		}})
+		if err != nil {
+			return output.Answer{}, err
+		}
+	}
+	if err := h.Corps.RecordEvent(ctx, c.CorpID, archive.Event{Type: event.Type, ChangeType: event.ChangeType, At: at, Body: plain}); err != nil {
+		return output.Answer{}, err
+	}
+	if err := h.refreshName(ctx, c.CorpID, event, about); err != nil {
+		// The name is a convenience for readers. The event is stored, so WeCom need
+		// not send it again.
+		h.Log.WarnContext(ctx, "changed name not requested", "corp", c.CorpID, "err", err)
+	}
+	return output.Answer{Status: 200}, nil
+}
+
+// readSubject reads the ids that the event names. It ignores ids that are longer
+// than any request could name.
+func readSubject(plain []byte) subject {
+	var s subject
+	if msgcrypt.Unmarshal(plain, &s) != nil {
+		return subject{}
+	}
+	for _, id := range []*string{&s.Member, &s.Contact, &s.Room} {
+		if *id = strings.TrimSpace(*id); len(*id) > input.MaxParty {
+			*id = ""
+		}
+	}
+	return s
+}
+
+// refreshName requests the changed name of an event if the archive has fetched
+// the name before. The archive fetches names for readers; it does not fetch the
+// name of every new contact.
+func (h *Handlers) refreshName(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
+	req := directory.Request{Corp: corp, Why: "event", Again: true}
+	switch {
+	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
+		known, err := h.Names.People(ctx, corp, []string{about.Contact})
+		if err != nil {
+			return fmt.Errorf("read known name: %w", err)
+		}
+		if known[about.Contact].Fetched == nil {
+			return nil
+		}
+		req.People = []string{about.Contact}
+	case event.Type == roomChanged && about.Room != "":
+		known, err := h.Names.Rooms(ctx, corp, []string{about.Room})
+		if err != nil {
+			return fmt.Errorf("read known name: %w", err)
+		}
+		if known[about.Room].Fetched == nil {
+			return nil
+		}
+		req.Rooms = []string{about.Room}
+	default:
+		return nil
+	}
+	// WeCom's three tries of an event are one request.
+	req.Dedup = fmt.Sprintf("event-%d-%s-%s", event.CreateTime, about.Contact, about.Room)
+	return h.Inspections.RequestInspections(ctx, req)
+}

@@ -1,0 +1,33 @@
+package callback
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+// Handlers answer WeCom's callbacks. The fields never change after the first
+// request. The stores are safe for concurrent use; a write that returned nil is
+// durable; an absent thing is [archive.ErrNotFound].
+type Handlers struct {
+	Pairs       *Pairs // of the archive
+	AppPairs    *Pairs // of the companies' self-built apps
+	Corps       Corps
+	Pulls       archive.PullQueue
+	Consents    archive.ConsentWriter
+	Names       directory.NameReader
+	Inspections directory.Queue
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Corps records callback events.
+type Corps interface {
+	// TouchCallback writes at most once per [archive.CallbackTouch].
+	TouchCallback(ctx context.Context, id string, at time.Time) error
+	// RecordEvent stores an event once, however often it comes.
+	RecordEvent(ctx context.Context, id string, e archive.Event) error
+}

@@ -1,0 +1,141 @@
+package chats
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// previewRunes is the number of characters of a text that a list shows.
+	previewRunes = 100
+	// contentMost is the longest message whose content is read, in bytes. No answer
+	// could hold the content of a longer one, and reading it takes much memory.
+	contentMost = gateway.MaxBody
+	// tooLong is the text of a message over contentMost.
+	tooLong = "[消息过长]"
+	// filesRead is the longest message that is read for its files, in bytes. Reading
+	// took up to 38 times the size in memory, of the function's 1 GB.
+	filesRead = 8 << 20
+)
+
+// shown is a message with its content. An answer reads each message once: the
+// content holds the fields and the files too.
+type shown struct {
+	archive.Message
+	bytes   []byte // as decrypted, from the table or the journal
+	content message.Content
+	whole   bool // false for a message over contentMost
+}
+
+// depth reads as much of a message as an answer needs.
+type depth func(raw []byte) (c message.Content, whole bool)
+
+// readFields reads only the fields.
+func readFields(raw []byte) (message.Content, bool) {
+	f, _ := message.Parse(raw)
+	return message.Content{Fields: f, Kind: f.Kind(), Text: tooLong}, false
+}
+
+// readListed reads the content for a list.
+func readListed(raw []byte) (message.Content, bool) {
+	if len(raw) > contentMost {
+		return readFields(raw)
+	}
+	return message.Read(raw), true
+}
+
+// readAlone reads the content for the answer of a single message. For a message
+// over contentMost it still reads the files.
+func readAlone(raw []byte) (message.Content, bool) {
+	c, whole := readListed(raw)
+	if !whole && len(raw) <= filesRead {
+		c.Files = message.Files(raw)
+	}
+	return c, whole
+}
+
+// read reads a message.
+func (h *Handlers) read(ctx context.Context, m archive.Message, d depth) (shown, error) {
+	raw := m.Raw
+	if m.Overflow != nil {
+		var err error
+		if raw, err = h.Blobs.Message(ctx, m.Corp, *m.Overflow); err != nil {
+			// %v hides ErrNotFound: absent bytes of a known message are our fault, and
+			// the caller must not read them as an unknown id.
+			return shown{}, fmt.Errorf("read bytes of message %d of corp %s: %v", m.Seq, m.Corp, err)
+		}
+	}
+	s := shown{Message: m, bytes: raw}
+	s.content, s.whole = d(raw)
+	return s, nil
+}
+
+type contentJSON struct {
+	Kind    string           `json:"kind"`
+	Text    string           `json:"text"`
+	Whole   bool             `json:"whole"`
+	Parts   []message.Part   `json:"parts"`
+	Files   []fileJSON       `json:"files"`
+	Revokes *string          `json:"revokes"`
+	Consent *message.Consent `json:"consent"`
+	Unknown []string         `json:"unknown"`
+}
+
+// showContent shows content without its files. If whole is false, it shows only
+// what a list needs.
+func showContent(c message.Content, whole bool) contentJSON {
+	j := contentJSON{
+		Kind: c.Kind, Text: c.Text, Whole: whole, Revokes: output.TextOrNull(c.Revokes), Consent: c.Consent,
+		Parts: []message.Part{}, Files: []fileJSON{}, Unknown: []string{},
+	}
+	if !whole {
+		j.Text = beginning(c.Text)
+		return j
+	}
+	j.Parts = append(j.Parts, c.Parts...)
+	j.Unknown = append(j.Unknown, c.Unknown...)
+	return j
+}
+
+// beginning is the first previewRunes characters of a text.
+func beginning(text string) string {
+	n := 0
+	for i := range text {
+		if n == previewRunes {
+			return text[:i]
+		}
+		n++
+	}
+	return text
+}
+
+type revocationJSON struct {
+	By           string `json:"by"`
+	At           string `json:"at"`
+	AfterSeconds int64  `json:"after_seconds"`
+}
+
+// showRevocation is null for a message without a revocation. If the clocks
+// disagree, the time between sending and revocation is 0.
+func showRevocation(m archive.Message, all map[string]archive.Revocation) *revocationJSON {
+	r, revoked := all[m.MsgID]
+	if !revoked {
+		return nil
+	}
+	return &revocationJSON{By: r.By, At: output.Moment(r.At), AfterSeconds: max(int64(r.At.Sub(m.Time)/time.Second), 0)}
+}
+
+// revocations finds the revocations of messages of one conversation, by msgid.
+func (h *Handlers) revocations(ctx context.Context, corp string, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
+	ids := make([]string, len(list))
+	for i, m := range list {
+		ids[i] = m.MsgID
+	}
+	return h.Messages.Revocations(ctx, corp, conv, ids)
+}

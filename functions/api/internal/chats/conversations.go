@@ -1,0 +1,311 @@
+package chats
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// atOnce is the number of conversations that are read together. The order of a
+	// day needs all its conversations. A message to ten thousand customers makes a
+	// day of ten thousand conversations, which must fit the time of the function.
+	atOnce = 32
+	// lookBack is the number of messages that are searched for a message to show.
+	lookBack = 50
+	// partiesMost bounds the parties of a conversation in a list, and partiesBytes
+	// their bytes. A room may have thousands of members.
+	partiesMost  = 100
+	partiesBytes = 16 << 10
+	// entryMost bounds an entry with a preview, in bytes. The fields of a malformed
+	// message may be longer; its entry has no preview.
+	entryMost = 256 << 10
+)
+
+type conversationJSON struct {
+	ID         string       `json:"id"`
+	Kind       string       `json:"kind"`
+	Parties    []string     `json:"parties"`
+	PartyCount int          `json:"party_count"`
+	Room       *string      `json:"room"`
+	LastAt     string       `json:"last_at"`
+	Newest     *previewJSON `json:"newest"`
+}
+
+type previewJSON struct {
+	MessageID string `json:"message_id"`
+	Time      string `json:"time"`
+	From      string `json:"from"`
+	Action    string `json:"action"`
+	Type      string `json:"type"`
+	Kind      string `json:"kind"`
+	Text      string `json:"text"`
+}
+
+// entry is a conversation in a list.
+type entry struct {
+	conversation archive.ConversationID
+	digest       string           // of the conversation's id
+	at           time.Time        // of the newest message that the party saw
+	left         bool             // the party is not in the newest message: it left
+	message      *archive.Message // of the preview, without its bytes; nil without a preview
+	fields       message.Fields
+	kind, text   string // of the preview
+}
+
+// show makes a message the preview of the entry. The entry does not keep the
+// bytes: a day may have thousands of entries.
+func (e *entry) show(s shown) {
+	m := s.Message
+	m.Raw = nil
+	e.message, e.fields, e.at, e.kind, e.text = &m, s.content.Fields, m.Time, s.content.Kind, beginning(s.content.Text)
+}
+
+// compareEntries sorts the newest first.
+func compareEntries(x, y entry) int {
+	return cmp.Or(y.at.Compare(x.at), cmp.Compare(x.digest, y.digest))
+}
+
+// ListConversations lists the conversations of a party, or one room.
+func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (output.Answer, error) {
+	var given []string
+	for _, name := range []string{"member", "external_contact", "room", "unplaced"} {
+		if c.Query.Has(name) {
+			given = append(given, name)
+		}
+	}
+	var party string // stays empty for unplaced: these messages have no party
+	if len(given) == 1 && given[0] != "unplaced" {
+		party = c.Party(given[0])
+	}
+	if len(given) != 1 && !c.Mistaken() {
+		c.Reject("", problem.Exclusive, problem.RemedyExactlyOne, nil)
+	}
+	c.Only("unplaced")
+	var at listPage
+	if c.Page(&at) && at.Day.Start().IsZero() {
+		c.RejectPage()
+	}
+	limit := c.Limit()
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	if given[0] == "member" && c.Caller.Limited && !c.Caller.Includes(party) {
+		return output.Answer{}, problem.New(problem.Forbidden, nil)
+	}
+	page := entryPage{corp: c.CorpID, limit: limit, shown: []json.RawMessage{}}
+	var next *listPage
+	var err error
+	if given[0] == "room" {
+		err = h.room(ctx, c, &page, party)
+	} else {
+		next, err = h.walk(ctx, c, &page, party, at)
+	}
+	if err != nil {
+		return output.Answer{}, err
+	}
+	out := struct {
+		Conversations []json.RawMessage `json:"conversations"`
+		Names         names.Names       `json:"names"`
+		Next          *string           `json:"next"`
+	}{Conversations: page.shown}
+	if next != nil {
+		if out.Next, err = c.SealPage(next); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	if err := c.RecordReading(ctx, h.Readings, h.Now(), "", party); err != nil {
+		return output.Answer{}, err
+	}
+	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
+	return output.JSON(200, out)
+}
+
+// entryPage is a page of conversations, up to limit entries or PageBytes.
+type entryPage struct {
+	mentions
+	corp  string
+	limit int
+	shown []json.RawMessage
+	bytes int
+}
+
+// put shows an entry on the page, and reports false if the page is full.
+func (p *entryPage) put(e entry) (bool, error) {
+	if len(p.shown) == p.limit {
+		return false, nil
+	}
+	shown, err := showEntry(p.corp, e)
+	if err != nil {
+		return false, err
+	}
+	if p.bytes += len(shown); p.bytes > output.PageBytes && len(p.shown) > 0 {
+		return false, nil
+	}
+	p.shown = append(p.shown, shown)
+	p.add(e.conversation, e.fields)
+	return true, nil
+}
+
+// room fills the page of a room: with the room, or with nothing if the caller may
+// not see any message of it.
+func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string) error {
+	e := entry{conversation: archive.RoomConversation(roomID)}
+	q := archive.MessageQuery{Limit: 1}
+	if c.Caller.Limited {
+		q.Limit = lookBack
+	}
+	if err := h.preview(ctx, c, &e, q, c.Caller.Sees); err != nil || e.message == nil {
+		return err
+	}
+	_, err := page.put(e)
+	return err
+}
+
+// entriesOf are the conversations that belong to a day of a party and that the
+// caller may see, newest first.
+func (h *Handlers) entriesOf(ctx context.Context, c *session.Call, party string, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
+	found := make([]*entry, len(conversations))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, conv := range conversations {
+		g.Go(func() (err error) {
+			found[i], err = h.entryOf(ctx, c, party, day, conv)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var entries []entry
+	for _, e := range found {
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	slices.SortFunc(entries, compareEntries)
+	return entries, nil
+}
+
+// entryOf is the entry of a conversation on a day of a party. It is nil if the
+// conversation belongs to a later day, or if the caller may not see it.
+func (h *Handlers) entryOf(ctx context.Context, c *session.Call, party string, day archive.Day, conv archive.ConversationID) (*entry, error) {
+	m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	newest, err := h.read(ctx, m, readListed)
+	if err != nil {
+		return nil, err
+	}
+	visible := func(f message.Fields) bool { return takesPart(party, f) && c.Caller.Sees(f) }
+	e := &entry{conversation: conv, digest: digestOf(conv), at: m.Time}
+	start := m.Position()
+	q := archive.MessageQuery{Start: &start, Limit: lookBack}
+	switch {
+	case !takesPart(party, newest.content.Fields):
+		// The party left. Either the last message that the party saw is on this day,
+		// or a later day has listed the conversation.
+		e.left, e.at = true, input.DayEnd(day).Add(-time.Millisecond)
+		q = archive.MessageQuery{From: day.Start(), To: input.DayEnd(day), Limit: lookBack}
+	case archive.DayOf(m.Time) > day:
+		return nil, nil
+	case visible(newest.content.Fields):
+		e.show(newest)
+		return e, nil
+	}
+	if err := h.preview(ctx, c, e, q, visible); err != nil {
+		return nil, err
+	}
+	if e.message == nil && c.Caller.Limited {
+		return nil, nil
+	}
+	return e, nil
+}
+
+// takesPart reports whether the party takes part in a message. The empty party
+// takes part in messages without parties.
+func takesPart(party string, f message.Fields) bool {
+	parties := f.Parties()
+	if party == "" {
+		return len(parties) == 0
+	}
+	return slices.Contains(parties, party)
+}
+
+// preview searches q, newest first, for a visible message, and shows it in e.
+func (h *Handlers) preview(ctx context.Context, c *session.Call, e *entry, q archive.MessageQuery, visible func(message.Fields) bool) error {
+	q.Descending, q.MaxBytes = true, output.PageBytes
+	list, _, err := h.Messages.Messages(ctx, c.CorpID, e.conversation, q)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		s, err := h.read(ctx, m, readListed)
+		if err != nil {
+			return err
+		}
+		if visible(s.content.Fields) {
+			e.show(s)
+			return nil
+		}
+	}
+	return nil
+}
+
+// showEntry shows an entry. Any entry fits on a page.
+func showEntry(corp string, e entry) ([]byte, error) {
+	id, err := opaque.Conversation(corp).Seal(e.conversation)
+	if err != nil {
+		return nil, err
+	}
+	j := conversationJSON{ID: id, Kind: e.conversation.Kind(), Parties: []string{}, LastAt: output.Moment(e.at)}
+	named := e.conversation.Parties()
+	if j.Kind == "room" && len(named) == 1 {
+		j.Room, named = &named[0], nil
+	}
+	if named == nil {
+		named = archive.Distinct(e.fields.Parties())
+	}
+	j.PartyCount = len(named)
+	size := 0
+	for _, party := range named[:min(len(named), partiesMost)] {
+		if size += len(party); size > partiesBytes {
+			break
+		}
+		j.Parties = append(j.Parties, party)
+	}
+	if e.message != nil {
+		messageID, err := messageID(*e.message)
+		if err != nil {
+			return nil, err
+		}
+		j.Newest = &previewJSON{
+			MessageID: messageID, Time: output.Moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
+			Kind: e.kind, Text: e.text,
+		}
+	}
+	ans, err := output.JSON(200, j)
+	if err == nil && len(ans.Body) > entryMost {
+		j.Newest = nil
+		ans, err = output.JSON(200, j)
+	}
+	return ans.Body, err
+}

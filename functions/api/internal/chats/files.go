@@ -1,0 +1,180 @@
+package chats
+
+import (
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+const (
+	// linkLife is the time for which a link to a file works.
+	linkLife = 5 * time.Minute
+	// filesMost bounds the files that the content of a message lists. No client of
+	// WeCom makes a message with more files.
+	filesMost = 5000
+)
+
+// stateUnknown is the state of a file without a row: the archive never requested
+// the file, because its message was decoded before files were fetched.
+const stateUnknown media.State = "unknown"
+
+// fileJSON is a file as its message describes it, with the copy in the archive.
+type fileJSON struct {
+	message.File
+	Copy copyJSON `json:"copy"`
+}
+
+type copyJSON struct {
+	State     media.State `json:"state"`
+	Reason    *string     `json:"reason"`
+	Size      *int64      `json:"size"`
+	Type      *string     `json:"type"`
+	HoursLeft *float64    `json:"hours_left"`
+	LinkPath  *string     `json:"link_path"`
+}
+
+// knownFiles are the rows of files, by [media.ID], as read at a time.
+type knownFiles struct {
+	rows map[string]media.File
+	now  time.Time
+}
+
+// show shows the n-th file of a message.
+func (k knownFiles) show(corp, messageID string, n int, named message.File) fileJSON {
+	row, ok := k.rows[media.ID(named.SDKFileID)]
+	if !ok {
+		return fileJSON{named, copyJSON{State: stateUnknown}}
+	}
+	j := copyJSON{State: row.State, Reason: output.TextOrNull(row.Reason)}
+	if row.State == media.Waiting {
+		j.HoursLeft = output.Hours(row.Deadline.Sub(k.now))
+	}
+	if s := row.Stored; s != nil {
+		path := "/v1/corps/" + corp + "/messages/" + messageID + "/files/" + strconv.Itoa(n)
+		j.Size, j.Type, j.LinkPath = &s.Size, output.TextOrNull(string(s.Type)), &path
+	}
+	return fileJSON{named, j}
+}
+
+// fileIDs are the ids of the files that the content of a message lists.
+func fileIDs(files []message.File) []string {
+	if len(files) > filesMost {
+		return nil
+	}
+	ids := make([]string, len(files))
+	for i, f := range files {
+		ids[i] = media.ID(f.SDKFileID)
+	}
+	return ids
+}
+
+// lookUp reads the rows of files.
+func (h *Handlers) lookUp(ctx context.Context, corp string, ids []string) (knownFiles, error) {
+	k := knownFiles{now: h.Now()}
+	if len(ids) == 0 {
+		return k, nil
+	}
+	var err error
+	k.rows, err = h.Files.Files(ctx, corp, ids)
+	return k, err
+}
+
+type linkedFileJSON struct {
+	URL         string      `json:"url"`
+	ExpiresAt   string      `json:"expires_at"`
+	ContentType string      `json:"content_type"`
+	FileName    string      `json:"file_name"`
+	Size        int64       `json:"size"`
+	MD5         string      `json:"md5"`
+	State       media.State `json:"state"`
+}
+
+// GetFile makes a link to a file of a message. It finds the file through the
+// message, in the corp of the token, and only if the caller may see the message.
+// No request can name a file itself.
+func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer, error) {
+	redirect := c.Only("redirect")
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	n, err := strconv.Atoi(c.PathValue("n"))
+	if err != nil || n < 0 || strconv.Itoa(n) != c.PathValue("n") {
+		return output.Answer{}, problem.New(problem.NotFound, nil)
+	}
+	s, err := h.find(ctx, c, readAlone)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if len(s.bytes) > filesRead {
+		return output.Answer{}, problem.New(problem.FileUnread, problem.Args{"size": strconv.Itoa(len(s.bytes))})
+	}
+	if n >= len(s.content.Files) {
+		return output.Answer{}, problem.New(problem.NotFound, nil)
+	}
+	named := s.content.Files[n]
+	id := media.ID(named.SDKFileID)
+	known, err := h.lookUp(ctx, c.CorpID, []string{id})
+	if err != nil {
+		return output.Answer{}, err
+	}
+	row, ok := known.rows[id]
+	if !ok || row.Stored == nil {
+		return output.Answer{}, notStored(row, s.Seq, known.now)
+	}
+	// The row holds the name from the first message that named the file, perhaps in
+	// a chat that the caller may not see. The link gets the name from this message.
+	row.Name, row.Ext = named.Name, named.Ext
+	link, err := h.Links.Link(ctx, row, linkLife)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if redirect {
+		return output.Answer{Status: http.StatusFound, Header: http.Header{"Location": {link}}}, nil
+	}
+	j := linkedFileJSON{
+		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, State: row.State,
+	}
+	if row.State == media.Waiting { // the file is fetched again because the copy differs
+		j.State = media.Mismatch
+	}
+	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
+		return output.Answer{}, fmt.Errorf("read link to file %s: %w", id, err)
+	}
+	return output.JSON(200, j)
+}
+
+// servedAs reads from a link the content type and the name with which S3 will
+// serve the file (GetObject, "Overriding response header values").
+func servedAs(link string) (contentType, name string, err error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", "", err
+	}
+	q := u.Query()
+	_, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
+	return q.Get("response-content-type"), params["filename"], err
+}
+
+// notStored says why a file has no copy. The zero row stands for an absent row.
+func notStored(row media.File, seq uint64, now time.Time) error {
+	switch row.State {
+	case media.Waiting:
+		left := strconv.FormatFloat(max(*output.Hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
+		return problem.New(problem.FileWaiting, problem.Args{"hours": left})
+	case media.Expired:
+		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
+	case media.Failed:
+		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "seq": output.Decimal(seq)})
+	}
+	return problem.New(problem.FileUnknown, problem.Args{"seq": output.Decimal(seq)})
+}

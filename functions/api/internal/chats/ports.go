@@ -1,0 +1,71 @@
+package chats
+
+import (
+	"context"
+	"time"
+
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+)
+
+// Handlers answer readers of chats. The fields never change after the first
+// request. The stores are safe for concurrent use; an absent thing is
+// [archive.ErrNotFound].
+type Handlers struct {
+	Messages MessageStore
+	Blobs    BlobStore
+	Files    FileTable
+	Links    FileLinks
+	Names    NameFinder
+	Readings session.ReadingWriter
+	Now      func() time.Time
+}
+
+// MessageStore reads the view.
+type MessageStore interface {
+	// Messages lists in the order of [archive.Position] or its reverse, and
+	// reports whether there are more in that direction.
+	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
+	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
+	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
+	// LatestDay finds the newest day, not after upTo unless upTo is empty, on
+	// which the party was active, and all its conversations of that day.
+	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
+	// Revocations finds the revoked among the messages of a conversation. The
+	// map has an entry for each of them, by msgid.
+	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
+	// AnyRevoked reports whether the conversation has a revoked message.
+	AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error)
+}
+
+// BlobStore reads messages over [archive.InlineLimit], checked by their digest.
+type BlobStore interface {
+	Message(ctx context.Context, corp string, o archive.Overflow) ([]byte, error)
+}
+
+// FileTable reads the rows of files.
+type FileTable interface {
+	// Files reads the rows that exist, by id.
+	Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error)
+	// DueFiles lists ids of a lane that wait and are not put off beyond now, the
+	// earliest deadline first, at most limit.
+	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
+	// FileProblems lists files that neither wait nor are stored, the latest
+	// deadline first, at most limit.
+	FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error)
+}
+
+// FileLinks makes links to the bytes of files.
+type FileLinks interface {
+	// Link makes a link that works for ttl at most. The link itself says the type
+	// and name that the file is served with. It names the object by f.Corp and
+	// f.ID alone.
+	Link(ctx context.Context, f media.File, ttl time.Duration) (string, error)
+}
+
+// NameFinder finds the names beside an answer.
+type NameFinder interface {
+	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) names.Names
+}

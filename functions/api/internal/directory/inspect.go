@@ -1,0 +1,158 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+// consentRoomsMost bounds the rooms of one request for consents, because WeCom
+// takes one call for each room.
+const consentRoomsMost = 20
+
+// RequestInspection requests WeCom's answers about set-up, scope and consents
+// now.
+func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (output.Answer, error) {
+	var req directory.Request
+	for i, in := range c.Entries("pairs", directory.PairsMost, []string{"member", "external_contact"}) {
+		in.Required("member")
+		in.Required("external_contact")
+		var p directory.Pair
+		p.Member, _ = in.Text("member", 1, input.MaxParty)
+		p.Contact, _ = in.Text("external_contact", 1, input.MaxParty)
+		req.Pairs = append(req.Pairs, p)
+		c.Adopt("pairs", i, in)
+	}
+	req.ConsentRooms = c.Texts("rooms", consentRoomsMost, input.MaxParty)
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	if len(req.Pairs)+len(req.ConsentRooms) == 0 {
+		req.Dedup = "asked-" + session.ClickSlot(h.Now())
+	}
+	if err := h.RequestCheck(ctx, c.CorpID, req); err != nil {
+		return output.Answer{}, err
+	}
+	return output.Answer{Status: 202}, nil
+}
+
+// RequestCheck requests a check of every access in addition to what req names. A
+// person wants the check, so it overrides a pause.
+func (h *Handlers) RequestCheck(ctx context.Context, corp string, req directory.Request) error {
+	req.Corp, req.Why, req.Check, req.Force = corp, "asked", true, true
+	if err := h.Inspections.RequestInspections(ctx, req); err != nil {
+		return fmt.Errorf("request inspection of %s: %w", corp, err)
+	}
+	return nil
+}
+
+type inspectionJSON struct {
+	CheckedAt *string      `json:"checked_at"`
+	Accesses  []accessJSON `json:"accesses"`
+	Scope     *scopeJSON   `json:"scope"`
+}
+
+type accessJSON struct {
+	Access    directory.Access `json:"access"`
+	OKAt      *string          `json:"ok_at"`
+	NotBefore *string          `json:"not_before"`
+	Trouble   *output.Trouble  `json:"trouble"`
+}
+
+type scopeJSON struct {
+	Count   int      `json:"count"`
+	Members []string `json:"members"`
+	At      string   `json:"at"`
+}
+
+// GetInspection answers WeCom's last answers about each access and the scope.
+func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.Answer, error) {
+	reach, err := h.Contacts.Reach(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	j := inspectionJSON{CheckedAt: output.MomentOrNull(reach.CheckedAt)}
+	for _, access := range directory.Accesses {
+		s := reach.Standing(access, c.Corp)
+		out := accessJSON{Access: access, OKAt: output.MomentOrNull(s.OKAt)}
+		if s.NotBefore.After(h.Now()) {
+			out.NotBefore = output.MomentOrNull(s.NotBefore)
+		}
+		if s.Trouble != nil {
+			out.Trouble = showAccessTrouble(access, *s.Trouble, c.Lang)
+		}
+		j.Accesses = append(j.Accesses, out)
+	}
+	if s := reach.Scope; s != nil {
+		j.Scope = &scopeJSON{Count: s.Count, Members: append([]string{}, s.Members...), At: output.Moment(s.At)}
+	}
+	return output.JSON(200, j)
+}
+
+// showAccessTrouble shows a trouble with the remedy of the access: for the
+// self-built app, the remedy is in the seventh step.
+func showAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *output.Trouble {
+	j := output.ShowTrouble(t, lang)
+	if step := access.Step(t.Cause); step == directory.AppStep {
+		j.Step = &step
+		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+	}
+	return j
+}
+
+type consentJSON struct {
+	ExternalContact string                `json:"external_contact"`
+	Member          *string               `json:"member"`
+	Room            *string               `json:"room"`
+	Status          archive.ConsentStatus `json:"status"`
+	ChangedAt       *string               `json:"changed_at"`
+	Source          archive.ConsentSource `json:"source"`
+	At              string                `json:"at"`
+}
+
+// ListConsents lists the answers of external contacts to being archived: those to
+// a member, those in a room, or all answers of one contact.
+func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.Answer, error) {
+	q := archive.ConsentQuery{Member: c.Party("member"), Contact: c.Party("external_contact"), Room: c.Party("room")}
+	if empty := q == (archive.ConsentQuery{}); (empty || q.Member != "" && q.Room != "") && !c.Mistaken() {
+		c.Reject("", problem.Exclusive, problem.RemedyConsentQuery, nil)
+	}
+	var at input.KeyPage
+	c.Page(&at)
+	limit := c.Limit()
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	// A limited caller sees the answers to its own members only.
+	if c.Caller.Limited && !c.Caller.Includes(q.Member) {
+		return output.Answer{}, problem.New(problem.Forbidden, nil)
+	}
+	list, next, err := h.Consents.Consents(ctx, c.CorpID, q, at.Key, limit)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	out := struct {
+		Consents []consentJSON `json:"consents"`
+		Names    Names         `json:"names"`
+		Next     *string       `json:"next"`
+	}{Consents: []consentJSON{}}
+	var people, rooms []string
+	for _, answer := range list {
+		out.Consents = append(out.Consents, consentJSON{
+			ExternalContact: answer.Contact, Member: output.TextOrNull(answer.Member), Room: output.TextOrNull(answer.Room), Status: answer.Status,
+			ChangedAt: output.MomentOrNull(answer.ChangedAt), Source: answer.Source, At: output.Moment(answer.At),
+		})
+		people, rooms = append(people, answer.Contact, answer.Member), append(rooms, answer.Room)
+	}
+	out.Names = h.Beside(ctx, c.Corp, people, rooms)
+	if out.Next, err = c.SealKey(next); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, out)
+}

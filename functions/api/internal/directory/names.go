@@ -1,0 +1,336 @@
+// Package directory answers questions about people, rooms and consents: the names
+// that the SCRM and WeCom gave, who is archived, and who has agreed to it.
+package directory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+const (
+	// givenMost bounds the people or rooms of one request, and GivenBytes the
+	// body that lists them.
+	givenMost  = 500
+	GivenBytes = 1 << 20
+	peopleMost = 100 // ids of people in one request
+	// roomsMost bounds the rooms of an answer, each with up to
+	// [directory.RoomMembersMost] members.
+	roomsMost = 10
+
+	maxPersonName = 200  // characters of the name of a person, company or room
+	maxAvatar     = 1024 // characters of an address
+)
+
+// Names are the names beside an answer, by id. An id without a known name is
+// absent.
+type Names struct {
+	People map[string]personNameJSON `json:"people"`
+	Rooms  map[string]roomNameJSON   `json:"rooms"`
+}
+
+type personNameJSON struct {
+	Name    string               `json:"name"`
+	Kind    directory.PersonKind `json:"kind"`
+	Avatar  *string              `json:"avatar"`
+	Company *string              `json:"company"`
+}
+
+type roomNameJSON struct {
+	Name  string              `json:"name"`
+	Kind  *directory.RoomKind `json:"kind"`
+	Owner *string             `json:"owner"`
+}
+
+// Beside finds the names of the people and rooms that an answer shows. It never
+// fails: readers can use chats without names.
+func (h *Handlers) Beside(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	names := h.Book.Lookup(ctx, corp, people, rooms)
+	j := Names{People: map[string]personNameJSON{}, Rooms: map[string]roomNameJSON{}}
+	left := output.NamesBytes
+	fits := func(id string, entry any) bool {
+		b, err := output.JSON(200, map[string]any{id: entry})
+		left -= len(b.Body)
+		return err == nil && left >= 0
+	}
+	for _, id := range slices.Sorted(maps.Keys(names.Rooms)) {
+		r := names.Rooms[id]
+		entry := roomNameJSON{Name: r.Name, Kind: roomKindOrNull(r.Kind), Owner: output.TextOrNull(r.Owner)}
+		if r.Name != "" && fits(id, entry) {
+			j.Rooms[id] = entry
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(names.People)) {
+		p := names.People[id]
+		entry := personNameJSON{Name: p.Name, Kind: p.Kind, Avatar: output.TextOrNull(p.Avatar), Company: output.TextOrNull(p.Company)}
+		if p.Name != "" && fits(id, entry) {
+			j.People[id] = entry
+		}
+	}
+	return j
+}
+
+func roomKindOrNull(k directory.RoomKind) *directory.RoomKind {
+	if k == "" {
+		return nil
+	}
+	return &k
+}
+
+type originJSON struct {
+	Source  *directory.NameSource `json:"source"`
+	At      *string               `json:"at"`
+	Missing *directory.Missing    `json:"missing"`
+}
+
+func showOrigin(o directory.Origin) originJSON {
+	j := originJSON{At: output.MomentOrNull(o.At)}
+	if o.Source != "" {
+		j.Source = &o.Source
+	}
+	if o.Missing != "" {
+		j.Missing = &o.Missing
+	}
+	return j
+}
+
+type personJSON struct {
+	ID      string               `json:"id"`
+	Kind    directory.PersonKind `json:"kind"`
+	Name    *string              `json:"name"`
+	Avatar  *string              `json:"avatar"`
+	Company *string              `json:"company"`
+	originJSON
+}
+
+func showPerson(p directory.Person) personJSON {
+	return personJSON{
+		ID: p.ID, Kind: p.Kind, Name: output.TextOrNull(p.Name), Avatar: output.TextOrNull(p.Avatar), Company: output.TextOrNull(p.Company), originJSON: showOrigin(p.Origin),
+	}
+}
+
+type roomJSON struct {
+	ID        string              `json:"id"`
+	Kind      *directory.RoomKind `json:"kind"`
+	Name      *string             `json:"name"`
+	Owner     *string             `json:"owner"`
+	CreatedAt *string             `json:"created_at"`
+	Members   []roomMemberJSON    `json:"members"`
+	originJSON
+}
+
+type roomMemberJSON struct {
+	ID   string  `json:"id"`
+	Name *string `json:"name"`
+}
+
+func showRoom(r directory.Room) roomJSON {
+	j := roomJSON{
+		ID: r.ID, Kind: roomKindOrNull(r.Kind), Name: output.TextOrNull(r.Name), Owner: output.TextOrNull(r.Owner), CreatedAt: output.MomentOrNull(r.CreatedAt),
+		Members: []roomMemberJSON{}, originJSON: showOrigin(r.Origin),
+	}
+	for _, m := range r.Members {
+		j.Members = append(j.Members, roomMemberJSON{ID: m.ID, Name: output.TextOrNull(m.Name)})
+	}
+	return j
+}
+
+// ListContacts lists the people with the requested ids, or all known people page
+// by page. A request by ids also requests the names that are absent.
+func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.Answer, error) {
+	ids, at, limit, err := namesQuery(c, peopleMost)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	out := struct {
+		Contacts []personJSON `json:"contacts"`
+		Next     *string      `json:"next"`
+	}{Contacts: []personJSON{}}
+	if ids != nil {
+		known := h.Book.Lookup(ctx, c.Corp, ids, nil).People
+		for _, id := range ids {
+			p, ok := known[id]
+			if !ok {
+				p = directory.Person{ID: id, Kind: directory.KindOf(id)}
+			}
+			out.Contacts = append(out.Contacts, showPerson(p))
+		}
+		return output.JSON(200, out)
+	}
+	list, next, err := h.Contacts.ListPeople(ctx, c.CorpID, at.Key, limit)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	for _, p := range list {
+		out.Contacts = append(out.Contacts, showPerson(p))
+	}
+	if out.Next, err = c.SealKey(next); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, out)
+}
+
+// ListRooms lists rooms as ListContacts lists people.
+func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
+	ids, at, limit, err := namesQuery(c, roomsMost)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	out := struct {
+		Rooms []roomJSON `json:"rooms"`
+		Next  *string    `json:"next"`
+	}{Rooms: []roomJSON{}}
+	if ids != nil {
+		known := h.Book.Lookup(ctx, c.Corp, nil, ids).Rooms
+		for _, id := range ids {
+			r, ok := known[id]
+			if !ok {
+				r = directory.Room{ID: id}
+			}
+			out.Rooms = append(out.Rooms, showRoom(r))
+		}
+		return output.JSON(200, out)
+	}
+	list, next, err := h.Contacts.ListRooms(ctx, c.CorpID, at.Key, min(limit, roomsMost))
+	if err != nil {
+		return output.Answer{}, err
+	}
+	for _, r := range list {
+		out.Rooms = append(out.Rooms, showRoom(r))
+	}
+	if out.Next, err = c.SealKey(next); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, out)
+}
+
+// namesQuery reads the query of a list of names: at most most ids, without
+// repetitions, or the place of a page. ids is nil for a query without ids.
+func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limit int, _ error) {
+	c.Page(&at)
+	limit = c.Limit()
+	if !c.Query.Has("ids") {
+		return nil, at, limit, c.Err()
+	}
+	for id := range strings.SplitSeq(c.Query.Get("ids"), ",") {
+		if n := utf8.RuneCountInString(id); n < 1 || n > input.MaxParty {
+			c.Reject("ids", problem.Length, problem.RemedyIDs, problem.Args{"max": strconv.Itoa(input.MaxParty)})
+			break
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) > most {
+		c.Reject("ids", problem.Length, problem.RemedyList, problem.Args{"max": strconv.Itoa(most)})
+	}
+	if c.Query.Has("page") {
+		c.Reject("page", problem.Exclusive, problem.RemedyIDsOrPage, nil)
+	}
+	return ids, at, limit, c.Err()
+}
+
+// PutContacts saves the names that the SCRM knows of people. It checks all entries
+// before it saves the first. A failure or a crash may leave some entries saved;
+// the same request again saves the rest.
+func (h *Handlers) PutContacts(ctx context.Context, c *session.Call) (output.Answer, error) {
+	var people []directory.Person
+	seen := make(map[string]bool)
+	c.Required("contacts")
+	for i, in := range c.Entries("contacts", givenMost, []string{"id", "kind", "name", "avatar", "company"}) {
+		p := directory.Person{
+			ID: id(in, seen), Name: givenName(in), Company: nameText(in, "company"), Avatar: httpsAddress(in, "avatar"),
+			Kind:   directory.PersonKind(in.OneOf("kind", string(directory.Member), string(directory.External), string(directory.Robot))),
+			Origin: directory.Origin{Source: directory.SourceSCRM, At: h.Now()},
+		}
+		if p.Kind == "" {
+			p.Kind = directory.KindOf(p.ID)
+		}
+		people = append(people, p)
+		c.Adopt("contacts", i, in)
+	}
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	if err := h.Contacts.GivePeople(ctx, c.CorpID, people); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, savedJSON{len(people)})
+}
+
+type savedJSON struct {
+	Saved int `json:"saved"`
+}
+
+// PutRooms saves the names of rooms as PutContacts saves those of people.
+func (h *Handlers) PutRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
+	var rooms []directory.Room
+	seen := make(map[string]bool)
+	c.Required("rooms")
+	for i, in := range c.Entries("rooms", givenMost, []string{"id", "kind", "name", "owner"}) {
+		r := directory.Room{
+			ID: id(in, seen), Name: givenName(in),
+			Kind:   directory.RoomKind(in.OneOf("kind", string(directory.InternalRoom), string(directory.CustomerRoom), string(directory.ForeignRoom))),
+			Origin: directory.Origin{Source: directory.SourceSCRM, At: h.Now()},
+		}
+		r.Owner, _ = in.Text("owner", 1, input.MaxParty)
+		rooms = append(rooms, r)
+		c.Adopt("rooms", i, in)
+	}
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	if err := h.Contacts.GiveRooms(ctx, c.CorpID, rooms); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, savedJSON{len(rooms)})
+}
+
+// id reads the member id, which is required. An id in seen is a mistake.
+func id(in *input.Input, seen map[string]bool) string {
+	in.Required("id")
+	id, _ := in.Text("id", 1, input.MaxParty)
+	if id != "" && seen[id] {
+		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
+	}
+	seen[id] = true
+	return id
+}
+
+// givenName reads the member name, which is required. null removes the name that
+// was given before.
+func givenName(in *input.Input) string {
+	if in.Required("name") && in.IsNull("name") {
+		return ""
+	}
+	return nameText(in, "name")
+}
+
+// nameText reads a member that people read.
+func nameText(in *input.Input, field string) string {
+	s, ok := in.Text(field, 1, maxPersonName)
+	if ok && (strings.TrimSpace(s) == "" || strings.ContainsFunc(s, unicode.IsControl)) {
+		in.Reject(field, problem.Form, problem.RemedyName, nil)
+	}
+	return s
+}
+
+// httpsAddress reads a member that pages load a picture from.
+func httpsAddress(in *input.Input, field string) string {
+	s, ok := in.Text(field, 1, maxAvatar)
+	if ok && (!strings.HasPrefix(s, "https://") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })) {
+		in.Reject(field, problem.Form, problem.RemedyHTTPS, nil)
+	}
+	return s
+}

@@ -1,0 +1,306 @@
+package directory_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+type contactPage struct {
+	Contacts []directory.PersonJSON
+	Next     *string
+}
+
+type roomPage struct {
+	Rooms []directory.RoomJSON
+	Next  *string
+}
+
+func TestContactsAreSavedAndRemoved(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.BareCorp(w.Other)
+	who, path := w.As(session.Service), "/v1/corps/"+w.Corp+"/contacts"
+	saved := apitest.Into[directory.SavedJSON](w.Send(who, "PUT", path, map[string]any{"contacts": []any{
+		map[string]any{"id": "wmEXAMPLEcustomer001", "name": "小明妈妈", "avatar": "https://example.com/a.png", "company": "学校"},
+		map[string]any{"id": "lin.hua", "name": "林华"},
+		map[string]any{"id": "wm-like", "name": "其实是同事", "kind": "member"},
+	}}).Want(200))
+	if saved.Saved != 3 {
+		t.Errorf("got %d saved, want 3", saved.Saved)
+	}
+	page := apitest.Into[contactPage](w.Get(who, path+"?ids=lin.hua,wmEXAMPLEcustomer001,wm-like,nobody,lin.hua").Want(200))
+	var got []string
+	for _, p := range page.Contacts {
+		got = append(got, fmt.Sprint(p.ID, " ", p.Kind, " ", apitest.Deref(p.Name), " ", apitest.Deref(p.Source), " ", apitest.Deref(p.Company)))
+	}
+	want := []string{"lin.hua member 林华 scrm ", "wmEXAMPLEcustomer001 external 小明妈妈 scrm 学校", "wm-like member 其实是同事 scrm ", "nobody member   "}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if reqs := w.InspectRequests(); len(reqs) != 0 {
+		t.Errorf("no secret is saved: got requests %+v, want none", reqs)
+	}
+	w.Send(who, "PUT", path, map[string]any{"contacts": []any{map[string]any{"id": "lin.hua", "name": nil}}}).Want(200)
+	page = apitest.Into[contactPage](w.Get(who, path+"?ids=lin.hua").Want(200))
+	if p := page.Contacts[0]; p.Name != nil || p.Source != nil {
+		t.Errorf("removed: got %+v", p)
+	}
+	if page = apitest.Into[contactPage](w.Get(apitest.TokenOf(w.Other, session.Service), "/v1/corps/"+w.Other+"/contacts?ids=wmEXAMPLEcustomer001").Want(200)); page.Contacts[0].Name != nil {
+		t.Error("another corp sees the name")
+	}
+	if page = apitest.Into[contactPage](w.Get(apitest.TokenOf(w.Other, session.Service), "/v1/corps/"+w.Other+"/contacts").Want(200)); len(page.Contacts) != 0 {
+		t.Error("another corp lists the names")
+	}
+}
+
+func TestContactsAndRoomsAreListedPageByPage(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who := w.As(session.Service)
+	var people, rooms []any
+	for i := range directory.GivenMost {
+		people = append(people, map[string]any{"id": fmt.Sprintf("m%03d", i), "name": fmt.Sprint("名", i)})
+	}
+	for i := range 25 {
+		rooms = append(rooms, map[string]any{"id": fmt.Sprintf("wr%03d", i), "name": fmt.Sprint("群", i), "owner": "lin.hua", "kind": "customer"})
+	}
+	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/contacts", map[string]any{"contacts": people}).Want(200)
+	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/rooms", map[string]any{"rooms": rooms}).Want(200)
+	var seen []string
+	for path := "/v1/corps/" + w.Corp + "/contacts?limit=200"; ; {
+		page := apitest.Into[contactPage](w.Get(who, path).Want(200))
+		for _, p := range page.Contacts {
+			seen = append(seen, p.ID)
+		}
+		if page.Next == nil {
+			break
+		}
+		path = "/v1/corps/" + w.Corp + "/contacts?limit=200&page=" + *page.Next
+	}
+	if len(seen) != directory.GivenMost || len(archive.Distinct(seen)) != directory.GivenMost {
+		t.Errorf("got %d people, %d distinct, want %d", len(seen), len(archive.Distinct(seen)), directory.GivenMost)
+	}
+	seen = nil
+	for path := "/v1/corps/" + w.Corp + "/rooms"; ; {
+		page := apitest.Into[roomPage](w.Get(who, path).Want(200))
+		for _, r := range page.Rooms {
+			if apitest.Deref(r.Owner) != "lin.hua" || apitest.Deref(r.Kind) != book.CustomerRoom {
+				t.Fatalf("got %+v", r)
+			}
+			seen = append(seen, r.ID)
+		}
+		if page.Next == nil {
+			break
+		}
+		path = "/v1/corps/" + w.Corp + "/rooms?page=" + *page.Next
+	}
+	if len(seen) != 25 {
+		t.Errorf("got %d rooms, want 25", len(seen))
+	}
+	if page := apitest.Into[roomPage](w.Get(who, "/v1/corps/"+w.Corp+"/rooms?ids=wr001,wrNone").Want(200)); len(page.Rooms) != 2 || apitest.Deref(page.Rooms[0].Name) != "群1" || page.Rooms[1].Name != nil {
+		t.Errorf("got %+v", page)
+	}
+	token := apitest.Into[contactPage](w.Get(who, "/v1/corps/"+w.Corp+"/contacts?limit=1").Want(200)).Next
+	w.Get(who, "/v1/corps/"+w.Corp+"/rooms?page="+*token).WantProblem(400, "invalid-request")
+}
+
+// The answer names every mistake with its place, and no entry is saved.
+func TestSavedNamesAreChecked(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who, contacts, rooms := w.As(session.Service), "/v1/corps/"+w.Corp+"/contacts", "/v1/corps/"+w.Corp+"/rooms"
+	long := strings.Repeat("长", directory.MaxPersonName+1)
+	for _, tc := range []struct{ path, body, rules string }{
+		{contacts, `{}`, "contacts:required"},
+		{contacts, `{"contacts": {}}`, "contacts:type"},
+		{contacts, `{"contacts": []}`, "contacts:length"},
+		{contacts, `{"contacts": [1]}`, "contacts[0]:json"},
+		{contacts, `{"contacts": [{}]}`, "contacts[0].id:required contacts[0].name:required"},
+		{contacts, `{"contacts": [{"id": "a", "name": "x"}, {"id": "a", "name": "y"}]}`, "contacts[1].id:repeated"},
+		{contacts, `{"contacts": [{"id": "", "name": ""}]}`, "contacts[0].id:length contacts[0].name:length"},
+		{contacts, `{"contacts": [{"id": 1, "name": 2, "kind": 3, "avatar": 4, "company": 5}]}`,
+			"contacts[0].id:type contacts[0].name:type contacts[0].company:type contacts[0].avatar:type contacts[0].kind:one_of"},
+		{contacts, `{"contacts": [{"id": "a", "name": "` + long + `"}]}`, "contacts[0].name:length"},
+		{contacts, `{"contacts": [{"id": "a", "name": "a\nb", "avatar": "javascript:alert(1)", "kind": "boss", "phone": "1"}]}`,
+			"contacts[0].phone:unknown contacts[0].name:form contacts[0].avatar:form contacts[0].kind:one_of"},
+		{contacts, `{"contacts": [{"id": "a", "name": " "}]}`, "contacts[0].name:form"},
+		{rooms, `{"rooms": [{"id": "a", "name": "x", "kind": "secret", "owner": ""}]}`, "rooms[0].kind:one_of rooms[0].owner:length"},
+	} {
+		if got := w.Send(who, "PUT", tc.path, tc.body).WantProblem(400, "invalid-request").Rules(); got != tc.rules {
+			t.Errorf("%.80s: got %s, want %s", tc.body, got, tc.rules)
+		}
+	}
+	many := make([]any, directory.GivenMost+1)
+	for i := range many {
+		many[i] = map[string]any{"id": fmt.Sprint(i), "name": "x"}
+	}
+	if got := w.Send(who, "PUT", contacts, map[string]any{"contacts": many}).WantProblem(400, "invalid-request").Rules(); got != "contacts:length" {
+		t.Errorf("too many: got %s", got)
+	}
+	if got := w.Send(who, "PUT", contacts, `{"contacts": [`+strings.Repeat(`{},`, directory.GivenMost-1)+`{}]}`).WantProblem(400, "invalid-request").Rules(); strings.Count(got, " ") != input.MaxMistakes-1 {
+		t.Errorf("very many mistakes: got %d of them, want %d", strings.Count(got, " ")+1, input.MaxMistakes)
+	}
+	for query, rules := range map[string]string{
+		"ids=": "ids:length", "ids=a,,b": "ids:length", "ids=" + strings.Repeat("x", input.MaxParty+1): "ids:length",
+		"ids=" + strings.Repeat("a,", 3) + "a&page=x": "page:token page:exclusive", "limit=0": "limit:range", "who=x": "who:unknown",
+	} {
+		if got := w.Get(who, contacts+"?"+query).WantProblem(400, "invalid-request").Rules(); got != rules {
+			t.Errorf("%s: got %s, want %s", query, got, rules)
+		}
+	}
+	var ids []string
+	for i := range directory.PeopleMost + 1 {
+		ids = append(ids, fmt.Sprint("u", i))
+	}
+	if got := w.Get(who, contacts+"?ids="+strings.Join(ids, ",")).WantProblem(400, "invalid-request").Rules(); got != "ids:length" {
+		t.Errorf("too many ids: got %s", got)
+	}
+	if page := apitest.Into[contactPage](w.Get(who, contacts).Want(200)); len(page.Contacts) != 0 {
+		t.Errorf("got %d people, want none: every entry had a mistake", len(page.Contacts))
+	}
+}
+
+func TestInspection(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp+"/inspect"
+	before := apitest.Into[directory.InspectionJSON](w.Get(who, path).Want(200))
+	if before.CheckedAt != nil || before.Scope != nil || len(before.Accesses) != 3 {
+		t.Errorf("before: got %+v", before)
+	}
+	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/app", map[string]any{"secret": "app-secret-0123456789"}).Want(200)
+	w.InspectRequests()
+
+	w.Send(who, "POST", path, map[string]any{}).Want(202)
+	w.Send(who, "POST", path, map[string]any{}).Want(202)
+	dedups := map[string]bool{}
+	for _, s := range w.Drain(w.Inspects) {
+		dedups[s.Dedup] = true
+	}
+	if len(dedups) != 1 {
+		t.Errorf("a double click: got %d deduplication ids, want 1", len(dedups))
+	}
+	w.Send(who, "POST", path, map[string]any{
+		"pairs": []any{map[string]any{"member": "lin.hua", "external_contact": "wmX"}}, "rooms": []string{"wrA"},
+	}).Want(202)
+	reqs := w.InspectRequests()
+	if len(reqs) != 1 || !reqs[0].Force || len(reqs[0].Pairs) != 1 || reqs[0].Pairs[0] != (book.Pair{Member: "lin.hua", Contact: "wmX"}) || !slices.Equal(reqs[0].ConsentRooms, []string{"wrA"}) {
+		t.Errorf("got %+v", reqs)
+	}
+	for body, rules := range map[string]string{
+		`{"pairs": []}`:                   "pairs:length",
+		`{"pairs": [{"member": "a"}]}`:    "pairs[0].external_contact:required",
+		`{"rooms": "wrA"}`:                "rooms:type",
+		`{"rooms": ["wrA", 1, ""]}`:       "rooms[1]:type rooms[2]:length",
+		`{"rooms": ["a"], "check": true}`: "check:unknown",
+		`{"pairs": [{"member": 1, "external_contact": "x", "y": 1}]}`: "pairs[0].y:unknown pairs[0].member:type",
+	} {
+		if got := w.Send(who, "POST", path, body).WantProblem(400, "invalid-request").Rules(); got != rules {
+			t.Errorf("%s: got %s, want %s", body, got, rules)
+		}
+	}
+
+	// The results name the step that a person must redo.
+	apitest.OK(t, w.Contacts.SaveScope(t.Context(), w.Corp, book.Scope{Count: 2, Members: []string{"lin.hua", "0042"}, At: w.Now()}))
+	apitest.OK(t, w.Contacts.SaveChecked(t.Context(), w.Corp, w.Now()))
+	w.NoteAccess(book.AccessArchive, archive.Standing{OKAt: w.Now(), NotBefore: w.Now().Add(-time.Hour)})
+	w.NoteAccess(book.AccessCustomers, archive.Standing{
+		NotBefore: w.Now().Add(time.Hour),
+		Trouble:   &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "externalcontact/get", Code: 60020, FromIP: "203.0.113.9", Since: w.Now(), At: w.Now()},
+	})
+	got := apitest.Into[directory.InspectionJSON](w.Get(w.As(session.Auditor), path).Want(200))
+	if got.Scope == nil || got.Scope.Count != 2 || got.CheckedAt == nil || got.Accesses[0].OKAt == nil || got.Accesses[0].NotBefore != nil || got.Accesses[0].Trouble != nil {
+		t.Errorf("got %+v", got)
+	}
+	trouble := got.Accesses[2].Trouble
+	if trouble == nil || apitest.Deref(trouble.Step) != book.AppStep || !strings.Contains(trouble.Remedy, "企业可信IP") || !strings.Contains(trouble.What, "203.0.113.9") || got.Accesses[2].NotBefore == nil {
+		t.Errorf("got trouble %+v", trouble)
+	}
+}
+
+func TestConsentsAreListed(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	said := func(member, room, contact string, status archive.ConsentStatus) archive.Consent {
+		return archive.Consent{Corp: w.Corp, Member: member, Room: room, Contact: contact, Status: status, ChangedAt: apitest.Noon.Truncate(time.Second), Source: archive.ConsentMessage, At: apitest.Noon}
+	}
+	apitest.OK(t, w.Consents.RecordConsents(t.Context(), []archive.Consent{
+		said("lin.hua", "", "wm1", archive.Agreed), said("lin.hua", "", "wm2", archive.Disagreed), said("0042", "", "wm1", archive.AgreedDefault), said("", "wrA", "wm1", archive.Disagreed),
+	}))
+	apitest.OK(t, w.Contacts.GivePeople(t.Context(), w.Corp, []book.Person{{ID: "wm1", Kind: book.External, Name: "小明妈妈", Origin: book.Origin{Source: book.SourceSCRM, At: apitest.Noon}}}))
+	type page struct {
+		Consents []directory.ConsentJSON
+		Names    directory.Names
+		Next     *string
+	}
+	path := "/v1/corps/" + w.Corp + "/consents?"
+	for query, want := range map[string][]string{
+		"member=lin.hua":                      {"wm1 lin.hua  agree", "wm2 lin.hua  disagree"},
+		"member=lin.hua&external_contact=wm2": {"wm2 lin.hua  disagree"},
+		"external_contact=wm1":                {"wm1  wrA disagree", "wm1 0042  default_agree", "wm1 lin.hua  agree"},
+		"room=wrA":                            {"wm1  wrA disagree"},
+		"room=wrA&external_contact=wm2":       nil,
+	} {
+		var got []string
+		for at := ""; ; {
+			p := apitest.Into[page](w.Get(w.As(session.Auditor), path+query+"&limit=1"+at).Want(200))
+			for _, c := range p.Consents {
+				got = append(got, fmt.Sprint(c.ExternalContact, " ", apitest.Deref(c.Member), " ", apitest.Deref(c.Room), " ", c.Status))
+				if c.ExternalContact == "wm1" && p.Names.People["wm1"].Name != "小明妈妈" {
+					t.Errorf("%s: got names %+v", query, p.Names)
+				}
+			}
+			if p.Next == nil {
+				break
+			}
+			at = "&page=" + *p.Next
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+	}
+	for query, rules := range map[string]string{"": ":exclusive", "member=a&room=b": ":exclusive", "member=": "member:length", "limit=1": ":exclusive"} {
+		if got := w.Get(w.As(session.Auditor), path+query).WantProblem(400, "invalid-request").Rules(); got != rules {
+			t.Errorf("%s: got %s, want %s", query, got, rules)
+		}
+	}
+	limited := w.As(session.Reader).With("staff", "lin.hua")
+	w.Get(limited, path+"member=lin.hua").Want(200)
+	for _, query := range []string{"member=0042", "external_contact=wm1", "room=wrA"} {
+		w.Get(limited, path+query).WantProblem(403, "forbidden")
+	}
+	w.Get(w.As(session.Admin), path+"member=lin.hua").WantProblem(403, "forbidden")
+}
+
+// The names beside a full page do not make the answer too large.
+func TestNamesAreBounded(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	var people []book.Person
+	var ids []string
+	for i := range 200 {
+		id := fmt.Sprintf("m%03d", i)
+		ids = append(ids, id)
+		people = append(people, book.Person{
+			ID: id, Name: strings.Repeat("名", directory.MaxPersonName), Avatar: "https://example.com/" + strings.Repeat("x", directory.MaxAvatar-100),
+			Company: strings.Repeat("司", directory.MaxPersonName), Origin: book.Origin{Source: book.SourceSCRM, At: apitest.Noon},
+		})
+	}
+	apitest.OK(t, w.Contacts.GivePeople(t.Context(), w.Corp, people))
+	ans, err := output.JSON(200, w.Directory.Beside(t.Context(), archive.Corp{ID: w.Corp}, ids, nil))
+	if err != nil || len(ans.Body) > output.NamesBytes+1024 || len(ans.Body) < output.NamesBytes/2 {
+		t.Errorf("got %d bytes, error %v, want at most %d", len(ans.Body), err, output.NamesBytes)
+	}
+}

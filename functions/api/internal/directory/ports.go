@@ -1,0 +1,38 @@
+package directory
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+// Handlers answer questions about people, rooms and consents. The fields never
+// change after the first request. The stores are safe for concurrent use; a
+// write that returned nil is durable; an absent thing is
+// [archive.ErrNotFound].
+type Handlers struct {
+	Book        *directory.NameBook
+	Contacts    ContactStore
+	Consents    ConsentStore
+	Inspections directory.Queue
+	Now         func() time.Time
+}
+
+// ContactStore holds names and what WeCom's HTTP API last answered.
+type ContactStore interface {
+	directory.NameGiver
+	directory.ReachReader
+	// ListPeople and ListRooms list all ids of which something is known, at most
+	// limit. next is the cursor of the next page, empty at the end.
+	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, err error)
+	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, err error)
+}
+
+// ConsentStore holds the answers of external contacts to being archived.
+type ConsentStore interface {
+	// Consents lists what the query selects, at most limit. next is the cursor of
+	// the next page, empty at the end.
+	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
+}

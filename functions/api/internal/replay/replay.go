@@ -1,0 +1,64 @@
+// Package replay makes replay jobs and shows them. Two subjects do so: set-up,
+// where an imported key is tried on records set aside, and proof.
+package replay
+
+import (
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+)
+
+// New makes a job over the whole journal. Its id sorts by time; unique makes it
+// differ from the ids of the same millisecond.
+func New(corp, unique, by string, now time.Time) decode.Replay {
+	return decode.Replay{Corp: corp, ID: now.UTC().Format("20060102T150405.000Z") + "-" + unique, CreatedAt: now, UpdatedAt: now, By: by}
+}
+
+// Document is a job that decodes or verifies pages of the journal.
+type Document struct {
+	ID           string  `json:"id"`
+	CreatedAt    string  `json:"created_at"`
+	By           string  `json:"by"`
+	From         string  `json:"from_seq"`
+	To           *string `json:"to_seq"`
+	SetAsideOnly bool    `json:"set_aside_only"`
+	Version      *uint32 `json:"publickey_ver"`
+	Next         string  `json:"next_seq"`
+	Pages        int     `json:"pages"`
+	UpdatedAt    string  `json:"updated_at"`
+	Done         bool    `json:"done"`
+
+	Verify   bool      `json:"verify"`
+	Faults   int       `json:"faults"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one disagreement that a verification found.
+type Finding struct {
+	After string       `json:"after"`
+	Seq   *string      `json:"seq"`
+	What  decode.Fault `json:"what"`
+}
+
+// Show writes a job.
+func Show(r decode.Replay) Document {
+	j := Document{
+		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
+		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done,
+		Verify: r.Verify, Faults: r.Faults, Findings: []Finding{},
+	}
+	for _, f := range r.Findings {
+		shown := Finding{After: output.Decimal(f.After), What: f.What}
+		if f.Seq != 0 {
+			seq := output.Decimal(f.Seq)
+			shown.Seq = &seq
+		}
+		j.Findings = append(j.Findings, shown)
+	}
+	if r.To != 0 {
+		to := output.Decimal(r.To)
+		j.To = &to
+	}
+	return j
+}

@@ -1,0 +1,89 @@
+// Package routes is the table of the API's operations and the path of a request
+// through it: token, corp, role, input, answer, log line.
+package routes
+
+import (
+	"context"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
+)
+
+// Subjects answer the operations.
+type Subjects struct {
+	Callback  *callback.Handlers
+	Setup     *setup.Handlers
+	Directory *directory.Handlers
+	Proof     *proof.Handlers
+	Chats     *chats.Handlers
+	Version   string // of the running code
+}
+
+// Route is one operation of openapi.yaml. A test compares every field with the
+// document.
+type Route struct {
+	Method, Path string
+	// Roles are the roles that the route admits; nil for a route that WeCom or a
+	// load balancer calls without a token.
+	Roles []session.Role
+	Query []string // parameters that the route knows; unchecked where Roles is nil
+	Body  []string // members of the JSON object; nil for a route without a body
+	Bytes int      // longest body; 0 for [input.MaxBody]
+	// Unregistered routes accept a corp that is not registered.
+	Unregistered bool
+	Serve        func(context.Context, *session.Call) (output.Answer, error)
+}
+
+// Table lists the operations.
+func Table(s Subjects) []Route {
+	return []Route{
+		{Method: "GET", Path: "/health", Serve: s.health},
+		{Method: "GET", Path: "/callback/{corpid}", Serve: s.Callback.VerifyCallback},
+		{Method: "POST", Path: "/callback/{corpid}", Serve: s.Callback.ReceiveEvent},
+		{Method: "GET", Path: "/callback/{corpid}/app", Serve: s.Callback.VerifyAppCallback},
+		{Method: "POST", Path: "/callback/{corpid}/app", Serve: s.Callback.ReceiveAppEvent},
+
+		{Method: "GET", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Serve: s.Setup.GetCorp},
+		{Method: "PUT", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Body: []string{"name"}, Unregistered: true, Serve: s.Setup.PutCorp},
+		{Method: "GET", Path: "/v1/corps/{corpid}/setup", Roles: session.SetUp, Serve: s.Setup.GetSetup},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/setup", Roles: session.SetUp, Body: []string{"secret", "publickey_ver", "key_id"}, Serve: s.Setup.PutSetup},
+		{Method: "POST", Path: "/v1/corps/{corpid}/keys", Roles: session.SetUp, Serve: s.Setup.RotateKey},
+		{Method: "POST", Path: "/v1/corps/{corpid}/keys/import", Roles: session.SetUp, Body: []string{"private_key", "publickey_ver"}, Serve: s.Setup.ImportKey},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/state", Roles: session.SetUp, Body: []string{"enabled"}, Serve: s.Setup.PutState},
+		{Method: "GET", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Serve: s.Setup.GetApp},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Body: []string{"secret", "agent_id"}, Serve: s.Setup.PutApp},
+		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Serve: s.Directory.GetInspection},
+		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
+
+		{Method: "GET", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListContacts},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Serve: s.Directory.PutContacts},
+		{Method: "GET", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListRooms},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Serve: s.Directory.PutRooms},
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
+
+		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
+		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Serve: s.Proof.GetStatus},
+		{Method: "GET", Path: "/v1/corps/{corpid}/ledger", Roles: session.Prove, Query: []string{"from", "order", "limit"}, Serve: s.Proof.ListLedger},
+		{Method: "GET", Path: "/v1/corps/{corpid}/statements", Roles: session.Prove, Query: []string{"from", "to"}, Serve: s.Proof.ListStatements},
+		{Method: "GET", Path: "/v1/corps/{corpid}/statements/{day}", Roles: session.Prove, Serve: s.Proof.GetStatement},
+		{Method: "GET", Path: "/v1/corps/{corpid}/types", Roles: session.Observe, Query: []string{"from_day", "to_day"}, Serve: s.Proof.ListTypes},
+		{Method: "GET", Path: "/v1/corps/{corpid}/set-aside", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Proof.ListSetAside},
+		{Method: "GET", Path: "/v1/corps/{corpid}/files", Roles: session.Observe, Query: []string{"state", "limit", "page"}, Serve: s.Chats.ListFiles},
+		{Method: "POST", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Body: []string{"from_seq", "to_seq", "set_aside_only", "publickey_ver", "verify"}, Serve: s.Proof.CreateReplay},
+		{Method: "GET", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Serve: s.Proof.ListReplays},
+		{Method: "GET", Path: "/v1/corps/{corpid}/replays/{id}", Roles: session.Observe, Serve: s.Proof.GetReplay},
+		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},
+		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
+
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Query: []string{"from", "to", "revoked", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Serve: s.Chats.GetMessage},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Serve: s.Chats.GetMessageBytes},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
+	}
+}

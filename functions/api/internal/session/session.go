@@ -1,0 +1,52 @@
+// Package session holds what every route knows of the request that it
+// answers: the caller and its role, the corp, the input, and the record that a
+// user read a chat.
+package session
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// Call is one request. Package routes fills it before a route sees it.
+type Call struct {
+	*http.Request
+	input.Input
+	ID     string // of the request
+	Lang   problem.Language
+	Caller Caller       // zero where the route takes no token
+	CorpID string       // of the path
+	Corp   archive.Corp // as stored; zero where the route accepts an unregistered corp
+}
+
+// ReadingWriter stores that a user read a chat. The record is durable on
+// return. Safe for concurrent use.
+type ReadingWriter interface {
+	RecordReading(ctx context.Context, r archive.Reading) error
+}
+
+// RecordReading records that the caller is about to see a conversation or, if
+// conv is empty, the list of a party. A route records the reading before it
+// answers; if recording fails, the route fails. After a crash between the two,
+// the record names a reading that the caller never received.
+func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Time, conv archive.ConversationID, party string) error {
+	return to.RecordReading(ctx, archive.Reading{
+		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Caller.Role), Conversation: conv, Party: party,
+		At: now.UTC().Truncate(archive.ReadingSlot),
+	})
+}
+
+// DoubleClick is the time in which two requests of a person for the same thing
+// count as one.
+const DoubleClick = 10 * time.Second
+
+// ClickSlot names the double-click interval of a time, for deduplication ids.
+func ClickSlot(now time.Time) string {
+	return strconv.FormatInt(now.Truncate(DoubleClick).Unix(), 10)
+}

@@ -1,0 +1,147 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+const maxAgentID = 20 // digits
+
+type appJSON struct {
+	AgentID      *string       `json:"agent_id"`
+	SecretMasked *string       `json:"secret_masked"`
+	SecretSetAt  *string       `json:"secret_set_at"`
+	TrustedIPs   []string      `json:"trusted_ips"`
+	Callback     *callbackJSON `json:"callback"`
+	State        stepState     `json:"state"`
+}
+
+// GetApp answers what the admin enters in the self-built app, and the state of
+// the seventh step.
+func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
+	j, err := h.showApp(ctx, c.Corp)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, j)
+}
+
+func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, error) {
+	reach, err := h.App.Reach(ctx, corp.ID)
+	if err != nil {
+		return appJSON{}, err
+	}
+	j := appJSON{
+		AgentID: output.TextOrNull(reach.App.AgentID), SecretSetAt: output.MomentOrNull(reach.App.SetAt), TrustedIPs: h.TrustedIPs, State: appState(corp, reach),
+	}
+	if reach.App.SecretPrefix != "" {
+		j.SecretMasked = mask(reach.App.SecretPrefix)
+	}
+	pair, err := h.Secrets.AppCallback(ctx, corp.ID)
+	switch {
+	case err == nil:
+		// The admin enters the pair in WeCom.
+		j.Callback = &callbackJSON{
+			URL: h.PublicURL + "/callback/" + corp.ID + "/app", Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
+		}
+	case !errors.Is(err, archive.ErrNotFound):
+		return appJSON{}, err
+	}
+	return j, nil
+}
+
+// appState is the state of the seventh step. The step is done once WeCom has
+// answered the app about members and about external contacts.
+func appState(corp archive.Corp, reach directory.Reach) stepState {
+	if reach.App.SetAt.IsZero() {
+		return todo
+	}
+	state := done
+	for _, access := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
+		s := reach.Standing(access, corp)
+		switch {
+		case s.Trouble != nil && access.Step(s.Trouble.Cause) == directory.AppStep:
+			return redo
+		case s.OKAt.IsZero():
+			state = waiting
+		}
+	}
+	return state
+}
+
+// PutApp creates the callback pair of the app if it is absent, saves the secret of
+// the app, and requests a check of the secret even if the secret is unchanged. No
+// answer holds the secret.
+func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, error) {
+	c.Required("secret")
+	text, ok := c.Text("secret", minSecret, maxSecret)
+	if ok && !visibleASCII.MatchString(text) {
+		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
+	}
+	agent, ok := c.Text("agent_id", 1, maxAgentID)
+	if ok && strings.ContainsFunc(agent, func(r rune) bool { return r < '0' || r > '9' }) {
+		c.Reject("agent_id", problem.Form, problem.RemedyAgent, nil)
+	}
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	pair := secretstore.CallbackPair{Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
+	if err := h.Secrets.CreateAppCallback(ctx, c.CorpID, pair); err != nil && !errors.Is(err, archive.ErrExists) {
+		return output.Answer{}, err
+	}
+	if err := h.saveApp(ctx, c.CorpID, agent, secret.New(text), text[:secretShown]); err != nil {
+		return output.Answer{}, err
+	}
+	if err := h.Checks.RequestCheck(ctx, c.CorpID, directory.Request{}); err != nil {
+		return output.Answer{}, err
+	}
+	j, err := h.showApp(ctx, c.Corp)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, j)
+}
+
+// saveApp writes what differs from the stored settings and the stored secret. An
+// empty agent keeps the stored one.
+//
+// The settings are written before the secret, for the same reason as in
+// saveSecret.
+func (h *Handlers) saveApp(ctx context.Context, corp, agent string, v secret.Value, shown string) error {
+	reach, err := h.App.Reach(ctx, corp)
+	if err != nil {
+		return err
+	}
+	stored, err := h.Secrets.AppSecret(ctx, corp)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return err
+	}
+	changed := err != nil || !stored.Equal(v)
+	app := directory.App{AgentID: agent, SecretPrefix: shown, SetAt: reach.App.SetAt}
+	if agent == "" {
+		app.AgentID = reach.App.AgentID
+	}
+	if changed || app.SetAt.IsZero() {
+		app.SetAt = h.Now()
+	}
+	if app != reach.App {
+		if err := h.App.SetApp(ctx, corp, app); err != nil {
+			return err
+		}
+	}
+	if !changed {
+		return nil
+	}
+	// A crash here leaves the old secret stored, which differs from the form, so
+	// saving again writes both again.
+	return h.Secrets.PutAppSecret(ctx, corp, v)
+}

@@ -1,0 +1,88 @@
+package setup_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+func TestAppIsSavedAndTried(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp+"/app"
+	before := apitest.Into[setup.AppJSON](w.Get(who, path).Want(200))
+	if before.State != setup.Todo || before.Callback != nil || before.SecretMasked != nil || len(before.TrustedIPs) != 2 {
+		t.Errorf("before: got %+v", before)
+	}
+	text := "app-" + apitest.SecretMark + "-0123456789"
+	resp := w.Send(who, "PUT", path, map[string]any{"secret": text, "agent_id": "1000002"}).Want(200)
+	app := apitest.Into[setup.AppJSON](resp)
+	if app.State != setup.Waiting || apitest.Deref(app.AgentID) != "1000002" || apitest.Deref(app.SecretMasked) != "app-••••••••" || app.Callback == nil ||
+		app.Callback.URL != "https://archive.example.com/callback/"+w.Corp+"/app" || len(app.Callback.EncodingAESKey) != 43 {
+		t.Errorf("saved: got %+v", app)
+	}
+	if strings.Contains(string(resp.Body), apitest.SecretMark) {
+		t.Error("the answer holds the secret")
+	}
+	stored, err := w.Secrets.AppSecret(t.Context(), w.Corp)
+	if err != nil || !stored.Equal(secret.New(text)) {
+		t.Errorf("got error %v, or another secret", err)
+	}
+	if reqs := w.InspectRequests(); len(reqs) != 1 || !reqs[0].Check || !reqs[0].Force {
+		t.Errorf("got %+v, want one check that overrides a pause", reqs)
+	}
+
+	// Saving the same secret again requests another check and changes nothing.
+	w.Pass(time.Minute)
+	again := apitest.Into[setup.AppJSON](w.Send(who, "PUT", path, map[string]any{"secret": text}).Want(200))
+	if apitest.Deref(again.AgentID) != "1000002" || *again.SecretSetAt != *app.SecretSetAt || again.Callback.Token != app.Callback.Token {
+		t.Errorf("again: got %+v, want what was there", again)
+	}
+	if reqs := w.InspectRequests(); len(reqs) != 1 {
+		t.Errorf("again: got %d requests, want 1", len(reqs))
+	}
+	changed := apitest.Into[setup.AppJSON](w.Send(who, "PUT", path, map[string]any{"secret": text + "x", "agent_id": "1000003"}).Want(200))
+	if *changed.SecretSetAt == *app.SecretSetAt || apitest.Deref(changed.AgentID) != "1000003" || changed.Callback.Token != app.Callback.Token {
+		t.Errorf("changed: got %+v", changed)
+	}
+	for body, rules := range map[string]string{
+		`{}`:                                   "secret:required",
+		`{"secret": "short"}`:                  "secret:length",
+		`{"secret": "with blanks in it, too"}`: "secret:form",
+		`{"secret": "0123456789abcdef", "agent_id": "x1"}`: "agent_id:form",
+		`{"secret": "0123456789abcdef", "agent_id": 7}`:    "agent_id:type",
+	} {
+		if got := w.Send(who, "PUT", path, body).WantProblem(400, "invalid-request").Rules(); got != rules {
+			t.Errorf("%s: got %s, want %s", body, got, rules)
+		}
+	}
+}
+
+func TestAppStateFollowsWeComsAnswers(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who := w.As(session.Admin)
+	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/app", map[string]any{"secret": "app-secret-0123456789"}).Want(200)
+	for _, step := range []struct {
+		customers, members archive.Standing
+		want               setup.StepState
+	}{
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{}, setup.Waiting},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now()}, setup.Done},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, setup.Redo},
+		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, setup.Done},
+	} {
+		w.NoteAccess(directory.AccessCustomers, step.customers)
+		w.NoteAccess(directory.AccessMembers, step.members)
+		if got := apitest.Into[setup.AppJSON](w.Get(who, "/v1/corps/"+w.Corp+"/app").Want(200)).State; got != step.want {
+			t.Errorf("%+v: got state %s, want %s", step.members, got, step.want)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+// Package setup answers the set-up page: it registers a corp, holds its keys,
+// secrets and callback pairs, and says which step comes next.
+package setup
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"unicode"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+const maxName = 100 // characters of a corp's name
+
+type corpJSON struct {
+	ID         string  `json:"corp_id"`
+	Name       string  `json:"name"`
+	CreatedAt  string  `json:"created_at"`
+	Enabled    bool    `json:"enabled"`
+	EnabledAt  *string `json:"enabled_at"`
+	CurrentKey *string `json:"current_key"`
+	CallbackAt *string `json:"callback_at"`
+}
+
+func showCorp(c archive.Corp) corpJSON {
+	return corpJSON{
+		ID: c.ID, Name: c.Name, CreatedAt: output.Moment(c.CreatedAt), Enabled: c.Enabled, EnabledAt: output.MomentOrNull(c.EnabledAt),
+		CurrentKey: output.TextOrNull(c.CurrentKey), CallbackAt: output.MomentOrNull(c.CallbackAt),
+	}
+}
+
+// GetCorp answers the registered corp.
+func (h *Handlers) GetCorp(_ context.Context, c *session.Call) (output.Answer, error) {
+	return output.JSON(200, showCorp(c.Corp))
+}
+
+// PutCorp registers a corp or renames it. Each step creates what is absent, so
+// after a crash at any line the same request completes the registration.
+func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer, error) {
+	c.Required("name")
+	name, ok := c.Text("name", 1, maxName)
+	if ok && (strings.TrimSpace(name) == "" || strings.ContainsFunc(name, unicode.IsControl)) {
+		c.Reject("name", problem.Form, problem.RemedyName, nil)
+	}
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	status := 201
+	err := h.Corps.CreateCorp(ctx, archive.Corp{ID: c.CorpID, Name: name, CreatedAt: h.Now()})
+	if errors.Is(err, archive.ErrExists) {
+		status, err = 200, h.Corps.Rename(ctx, c.CorpID, name)
+	}
+	if err != nil {
+		return output.Answer{}, err
+	}
+	pair := secretstore.CallbackPair{Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
+	if err := h.Secrets.CreateCallback(ctx, c.CorpID, pair); err != nil && !errors.Is(err, archive.ErrExists) {
+		return output.Answer{}, err
+	}
+	if c.Corp, err = h.Corps.Corp(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
+	if c.Corp.CurrentKey == "" {
+		if _, _, err := h.addCurrentKey(ctx, c.Corp); err != nil {
+			return output.Answer{}, err
+		}
+		if c.Corp, err = h.Corps.Corp(ctx, c.CorpID); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	return output.JSON(status, showCorp(c.Corp))
+}
+
+// newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and '/',
+// because WeCom's page refuses these two characters.
+func newAESKey() string {
+	key := make([]byte, 32)
+	for {
+		_, _ = rand.Read(key) // never fails
+		if s := base64.RawStdEncoding.EncodeToString(key); !strings.ContainsAny(s, "+/") {
+			return s
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package setup
+
+// What tests see of the answers and the bounds.
+type (
+	AppJSON   = appJSON
+	CorpJSON  = corpJSON
+	KeyJSON   = keyJSON
+	SetupJSON = setupJSON
+	StepState = stepState
+)
+
+const (
+	Todo    = todo
+	Waiting = waiting
+	Done    = done
+	Redo    = redo
+
+	MaxName       = maxName
+	MaxSecret     = maxSecret
+	MaxPrivateKey = maxPrivateKey
+	CountMost     = countMost
+)

@@ -1,0 +1,235 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// maxPrivateKey is the longest accepted private key, in characters. A key of 2048
+// bits has about 1,700.
+const maxPrivateKey = 16 << 10
+
+type keyJSON struct {
+	ID             string   `json:"key_id"`
+	PublicKey      string   `json:"public_key"`
+	Origin         string   `json:"origin"`
+	CreatedAt      string   `json:"created_at"`
+	ClaimedVersion *uint32  `json:"claimed_version"`
+	ProvedVersions []uint32 `json:"proved_versions"`
+	State          string   `json:"state"`
+	Current        bool     `json:"current"`
+}
+
+func showKey(k archive.Key, set archive.KeySet, current string) keyJSON {
+	j := keyJSON{
+		ID: k.ID, PublicKey: k.PublicPEM, Origin: string(k.Origin), CreatedAt: output.Moment(k.CreatedAt),
+		ClaimedVersion: output.VersionOrNull(k.ClaimedVersion), ProvedVersions: []uint32{}, State: "unused", Current: k.ID == current,
+	}
+	for _, b := range set.Bindings {
+		if b.KeyID == k.ID {
+			j.ProvedVersions = append(j.ProvedVersions, b.Version)
+		}
+	}
+	slices.Sort(j.ProvedVersions)
+	switch {
+	case len(j.ProvedVersions) > 0:
+		j.State = "proved"
+	case k.ClaimedVersion != 0:
+		j.State = "claimed"
+	}
+	return j
+}
+
+func findKey(set archive.KeySet, id string) (archive.Key, bool) {
+	i := slices.IndexFunc(set.Keys, func(k archive.Key) bool { return k.ID == id })
+	if i < 0 {
+		return archive.Key{}, false
+	}
+	return set.Keys[i], true
+}
+
+// RotateKey offers a new key. If the offered key is unused, that key stays.
+func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answer, error) {
+	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if k, ok := findKey(set, c.Corp.CurrentKey); ok {
+		if j := showKey(k, set, k.ID); j.State == "unused" {
+			return output.JSON(200, j)
+		}
+	}
+	k, made, err := h.addCurrentKey(ctx, c.Corp)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	status := 200
+	if made {
+		status = 201
+	}
+	return output.JSON(status, k)
+}
+
+// addCurrentKey makes a key pair and makes it the corp's current key, if the
+// current key is still the one in corp. If another request was faster, its key is
+// the answer and made is false: many requests at once all answer the same key.
+//
+// The private key is stored before the public key, so every offered public key
+// has a durable private key. After a crash between the two writes, or after a
+// lost race, an unused private key stays in the secret store.
+func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, made bool, _ error) {
+	pair, err := h.MakePair()
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	// ErrExists means that this same key is stored already: the SDK repeated the
+	// request.
+	if err := h.Secrets.CreatePrivateKey(ctx, corp.ID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
+		return keyJSON{}, false, err
+	}
+	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyMade, CreatedAt: h.Now()}
+	err = h.Corps.AddKey(ctx, corp.ID, k, true, corp.CurrentKey)
+	if err == nil {
+		return showKey(k, archive.KeySet{}, k.ID), true, nil
+	}
+	if !errors.Is(err, archive.ErrConflict) {
+		return keyJSON{}, false, err
+	}
+	now, err := h.Corps.Corp(ctx, corp.ID)
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	set, err := h.Corps.KeySet(ctx, corp.ID)
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	won, ok := findKey(set, now.CurrentKey)
+	if !ok {
+		return keyJSON{}, false, fmt.Errorf("current key %s of corp %s: %w", now.CurrentKey, corp.ID, archive.ErrCorrupt)
+	}
+	return showKey(won, set, won.ID), false, nil
+}
+
+// ImportKey stores a private key that was used before, and starts a replay that
+// tries it on the records set aside. The order of writes is: private key, replay
+// job, public key, claim, request of the job.
+//
+// The key exists for decoding once its public key is stored; the job is stored
+// before that. After a crash dispatch requests the job 15 minutes after its
+// creation. By then this invocation has ended, so the job never runs before its
+// key is stored. A job whose key was never stored changes nothing. Importing the
+// key again completes an interrupted import with another job.
+func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
+	var pair rsakey.Pair
+	c.Required("private_key")
+	if text, ok := c.Text("private_key", 1, maxPrivateKey); ok {
+		var err error
+		pair, err = rsakey.Import(secret.New(text))
+		if refused, ok := errors.AsType[*rsakey.RuleError](err); ok {
+			remedy, _ := problem.OfKey(refused.Rule)
+			c.Reject("private_key", problem.Rule(refused.Rule), remedy, nil)
+		} else if err != nil {
+			return output.Answer{}, err
+		}
+	}
+	version := c.Version("publickey_ver")
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if err := provedFor(set, version, pair.ID); err != nil {
+		return output.Answer{}, err
+	}
+	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
+		return output.Answer{}, err
+	}
+	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
+	job.OnlySetAside = true
+	// A crash here leaves a private key that is unused until it is imported again.
+	if err := h.Ledger.CreateReplay(ctx, job); err != nil {
+		return output.Answer{}, err
+	}
+	// A crash here leaves a job that dispatch runs and that finds no new key.
+	status := 201
+	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyImported, CreatedAt: h.Now()}
+	err = h.Corps.AddKey(ctx, c.CorpID, k, false, "")
+	if errors.Is(err, archive.ErrExists) {
+		status, err = 200, nil
+	}
+	if err != nil {
+		return output.Answer{}, err
+	}
+	// A crash here or below leaves a key that decoding tries: dispatch requests the
+	// job, and claims only order the tries.
+	var moved *string
+	if version != 0 {
+		if moved, _, err = h.claim(ctx, c.CorpID, set, pair.ID, version); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	if err := h.Replays.StartReplay(ctx, job); err != nil {
+		return output.Answer{}, err
+	}
+	if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
+	stored, ok := findKey(set, pair.ID)
+	if !ok {
+		return output.Answer{}, fmt.Errorf("stored key %s of corp %s absent: %w", pair.ID, c.CorpID, archive.ErrCorrupt)
+	}
+	return output.JSON(status, struct {
+		Key    keyJSON         `json:"key"`
+		Moved  *string         `json:"claim_moved_from"`
+		Replay replay.Document `json:"replay"`
+	}{showKey(stored, set, c.Corp.CurrentKey), moved, replay.Show(job)})
+}
+
+// provedFor is the problem that a message has proved the version for another key,
+// or nil.
+func provedFor(set archive.KeySet, version uint32, keyID string) error {
+	for _, b := range set.Bindings {
+		if b.Version == version && b.KeyID != keyID {
+			return problem.New(problem.VersionProved, problem.Args{
+				"version": strconv.FormatUint(uint64(version), 10), "key": keyID, "owner": b.KeyID,
+			})
+		}
+	}
+	return nil
+}
+
+// claim stores that a person typed the version for the key, and clears the claim
+// of the key that had it in set; moved is the id of that key. The new claim is
+// stored first. After a crash between the two writes, two keys claim the version,
+// which is harmless: claims only order the tries (law 6).
+func (h *Handlers) claim(ctx context.Context, corp string, set archive.KeySet, keyID string, version uint32) (moved *string, changed bool, _ error) {
+	now := h.Now()
+	if k, _ := findKey(set, keyID); k.ClaimedVersion != version {
+		changed = true
+		if err := h.Corps.Claim(ctx, corp, keyID, version, now); err != nil {
+			return nil, false, err
+		}
+	}
+	for _, k := range set.Keys {
+		if k.ID != keyID && k.ClaimedVersion == version {
+			moved, changed = &k.ID, true
+			if err := h.Corps.Claim(ctx, corp, k.ID, 0, now); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+	return moved, changed, nil
+}

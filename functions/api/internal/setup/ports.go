@@ -1,0 +1,105 @@
+package setup
+
+import (
+	"context"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// Handlers answer the set-up page. The fields never change after the first
+// request. The stores are safe for concurrent use; a write that returned nil is
+// durable; an absent thing is [archive.ErrNotFound].
+type Handlers struct {
+	Corps    Corps
+	Secrets  Secrets
+	Ledger   Ledger
+	Gate     Gate
+	SetAside SetAside
+	App      App
+	Checks   Checks
+	Pulls    archive.PullQueue
+	Replays  decode.ReplayStarter
+
+	MakePair func() (rsakey.Pair, error)
+	NewID    func() string // letters and digits; each id is new
+	Now      func() time.Time
+
+	TrustedIPs []string // the addresses that a company enters in WeCom
+	PublicURL  string   // scheme and host
+}
+
+// Corps holds settings, public keys and claims. A method that changes a corp or
+// a key answers ErrNotFound if there is no such corp or key.
+type Corps interface {
+	archive.CorpReader // consistent
+	// CreateCorp answers [archive.ErrExists].
+	CreateCorp(ctx context.Context, corp archive.Corp) error
+	Rename(ctx context.Context, id, name string) error
+	// SetEnabled keeps EnabledAt if the corp is enabled already.
+	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	// AddKey stores the key. If makeCurrent is set, it also moves the corp's
+	// CurrentKey from prevCurrent to the key, in the same transaction. It answers
+	// [archive.ErrExists] if the key is stored already, and
+	// [archive.ErrConflict] if the current key is not prevCurrent.
+	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
+	// Claim sets the version that a person typed for a key; 0 clears it.
+	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
+	// KeySet is consistent, and empty for a corp without keys.
+	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
+}
+
+// Secrets holds what only WeCom and this system know. It never returns a
+// private key.
+type Secrets interface {
+	directory.AppSecrets // reads the secrets of the archive and of the self-built app
+	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
+	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
+	// Callback is the pair of the archive, AppCallback that of the self-built
+	// app. The two that create a pair answer [archive.ErrExists].
+	Callback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
+	CreateCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
+	AppCallback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
+	CreateAppCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
+	// CreatePrivateKey answers [archive.ErrExists].
+	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
+}
+
+// Ledger shows how far pulling is, and stores replay jobs.
+type Ledger interface {
+	Head(ctx context.Context, corp string) (archive.Head, error)
+	PullState(ctx context.Context, corp string) (archive.PullState, error)
+	// CreateReplay stores a job without a request to run it.
+	// [decode.ReplayStarter] requests it; dispatch requests it too, 15 minutes
+	// after its creation.
+	CreateReplay(ctx context.Context, r decode.Replay) error
+}
+
+// Gate says when the archive secret is next shown to WeCom ([archive.Gate]).
+type Gate interface {
+	NextTry(ctx context.Context, a archive.Ask, s archive.Standing) (time.Time, error)
+}
+
+// SetAside lists records set aside.
+type SetAside interface {
+	// ListSetAside lists those above afterSeq, by seq.
+	ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.SetAside, more bool, err error)
+}
+
+// App holds the settings of the self-built app.
+type App interface {
+	directory.ReachReader
+	SetApp(ctx context.Context, corp string, app directory.App) error
+}
+
+// Checks requests that WeCom checks a secret.
+type Checks interface {
+	// RequestCheck requests a check of every access. Durable on return.
+	RequestCheck(ctx context.Context, corp string, also directory.Request) error
+}

@@ -1,0 +1,56 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+)
+
+// PutState switches archiving on or off.
+func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer, error) {
+	c.Required("enabled")
+	enabled := c.Flag("enabled")
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	if enabled && c.Corp.SecretPrefix == "" {
+		return output.Answer{}, problem.New(problem.SecretMissing, nil)
+	}
+	if err := h.Corps.SetEnabled(ctx, c.CorpID, enabled, h.Now()); err != nil {
+		return output.Answer{}, err
+	}
+	if enabled {
+		if err := h.forcePull(ctx, c.CorpID, "enabled"); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, showCorp(corp))
+}
+
+// RequestPull requests a pull now.
+func (h *Handlers) RequestPull(ctx context.Context, c *session.Call) (output.Answer, error) {
+	if err := h.forcePull(ctx, c.CorpID, "asked"); err != nil {
+		return output.Answer{}, err
+	}
+	return output.Answer{Status: 202}, nil
+}
+
+// forcePull requests a pull that overrides a pause after refusals. The queue
+// drops most repetitions within [session.DoubleClick].
+func (h *Handlers) forcePull(ctx context.Context, corp, why string) error {
+	err := h.Pulls.RequestPulls(ctx, archive.PullRequest{
+		Corp: corp, Why: why, Force: true, Dedup: why + "-" + corp + "-" + session.ClickSlot(h.Now()),
+	})
+	if err != nil {
+		return fmt.Errorf("request pull of %s: %w", corp, err)
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+const (
+	minSecret, maxSecret = 16, 128 // characters; WeCom's have 43
+	// secretShown is the number of characters of a secret that the set-up page
+	// shows.
+	secretShown = 4
+	// countMost bounds the records set aside that are read for the unmatched
+	// versions.
+	countMost = 1000
+)
+
+var (
+	visibleASCII = regexp.MustCompile(`^[!-~]+$`)
+	keyIDForm    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+type setupJSON struct {
+	CorpID            string        `json:"corp_id"`
+	TrustedIPs        []string      `json:"trusted_ips"`
+	PublicKey         *string       `json:"public_key"`
+	Keys              []keyJSON     `json:"keys"`
+	UnmatchedVersions []uint32      `json:"unmatched_versions"`
+	UnmatchedMore     bool          `json:"unmatched_more"`
+	SecretMasked      *string       `json:"secret_masked"`
+	SecretSetAt       *string       `json:"secret_set_at"`
+	SecretNextTry     *string       `json:"secret_next_try"`
+	Callback          *callbackJSON `json:"callback"`
+	Enabled           bool          `json:"enabled"`
+	Steps             []stepJSON    `json:"steps"`
+}
+
+type callbackJSON struct {
+	URL            string `json:"url"`
+	Token          string `json:"token"`
+	EncodingAESKey string `json:"encoding_aes_key"`
+}
+
+type stepJSON struct {
+	Step  int       `json:"step"`
+	Name  string    `json:"name"`
+	State stepState `json:"state"`
+}
+
+// stepState is the state of a set-up step, as far as the archive can know it.
+type stepState string
+
+const (
+	todo    stepState = "todo"    // the step is not done
+	waiting stepState = "waiting" // the step looks done; WeCom's answers will show the result
+	done    stepState = "done"    // WeCom's answers show that the step is done
+	redo    stepState = "redo"    // WeCom's answers show that the step must be done again
+)
+
+// GetSetup answers the set-up page.
+func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
+	setup, err := h.setup(ctx, c.Corp)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, setup)
+}
+
+func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, error) {
+	set, err := h.Corps.KeySet(ctx, corp.ID)
+	if err != nil {
+		return setupJSON{}, err
+	}
+	state, err := h.Ledger.PullState(ctx, corp.ID)
+	if err != nil {
+		return setupJSON{}, err
+	}
+	head, err := h.Ledger.Head(ctx, corp.ID)
+	if err != nil {
+		return setupJSON{}, err
+	}
+	aside, more, err := h.SetAside.ListSetAside(ctx, corp.ID, 0, countMost)
+	if err != nil {
+		return setupJSON{}, err
+	}
+	j := setupJSON{
+		CorpID: corp.ID, TrustedIPs: h.TrustedIPs, Keys: []keyJSON{}, UnmatchedVersions: []uint32{}, UnmatchedMore: more,
+		SecretSetAt: output.MomentOrNull(corp.SecretSetAt), Enabled: corp.Enabled,
+	}
+	for _, k := range set.Keys {
+		j.Keys = append(j.Keys, showKey(k, set, corp.CurrentKey))
+		if k.ID == corp.CurrentKey {
+			j.PublicKey = &k.PublicPEM
+		}
+	}
+	for _, u := range aside {
+		if u.Reason == archive.ReasonNoKey && u.KeyVersion != 0 {
+			j.UnmatchedVersions = append(j.UnmatchedVersions, u.KeyVersion)
+		}
+	}
+	slices.Sort(j.UnmatchedVersions)
+	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
+	if corp.SecretPrefix != "" {
+		j.SecretMasked = mask(corp.SecretPrefix)
+		ask := archive.Ask{Way: archive.Trusted, Corp: corp.ID, Registered: corp.CreatedAt, By: "pull"}
+		next, err := h.Gate.NextTry(ctx, ask, state.For(corp.SecretSetAt))
+		if err != nil {
+			return setupJSON{}, err
+		}
+		j.SecretNextTry = output.MomentOrNull(next)
+	}
+	pair, err := h.Secrets.Callback(ctx, corp.ID)
+	switch {
+	case err == nil:
+		// The admin enters the pair in WeCom.
+		j.Callback = &callbackJSON{
+			URL: h.PublicURL + "/callback/" + corp.ID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
+		}
+	case !errors.Is(err, archive.ErrNotFound):
+		return setupJSON{}, err
+	}
+	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
+	return j, nil
+}
+
+// mask shows the first characters of a secret.
+func mask(prefix string) *string {
+	masked := prefix + strings.Repeat("•", 8)
+	return &masked
+}
+
+// steps is the state of each set-up step of DESIGN.md. Only an answer of WeCom
+// makes a step done, or makes it redo. The absence of an error proves nothing.
+func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
+	failed := 0 // the step that the present trouble names
+	notOpen := false
+	if state.Trouble != nil {
+		failed = state.Trouble.Cause.Step()
+		notOpen = state.Trouble.Cause == archive.CauseNotOpen
+	}
+	answered := !state.LastPageAt.IsZero() || !state.LastEmptyAt.IsZero()
+	came := head.Rows > 0
+
+	choose := func(isRedo, isDone, isWaiting bool) stepState {
+		switch {
+		case isRedo:
+			return redo
+		case isDone:
+			return done
+		case isWaiting:
+			return waiting
+		}
+		return todo
+	}
+	inKeys := func(state string) bool {
+		return slices.ContainsFunc(keys, func(k keyJSON) bool { return k.State == state })
+	}
+	return []stepJSON{
+		{1, "scope", choose(failed == 1, came, true)},
+		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !state.For(corp.SecretSetAt).OKAt.IsZero(), corp.SecretPrefix != "")},
+		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
+		{4, "trusted_ip", choose(failed == 4, answered, true)},
+		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},
+		{6, "chats", choose(false, came, corp.Enabled)},
+	}
+}
+
+// form is the admin's form, checked.
+type form struct {
+	secret  string // empty if absent
+	version uint32 // 0 if absent
+	keyID   string // of the version; empty if absent
+}
+
+func readForm(c *session.Call) (form, error) {
+	var f form
+	var ok bool
+	f.secret, ok = c.Text("secret", minSecret, maxSecret)
+	if ok && !visibleASCII.MatchString(f.secret) {
+		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
+	}
+	f.version = c.Version("publickey_ver")
+	f.keyID, ok = c.Text("key_id", 32, 32)
+	if ok && !keyIDForm.MatchString(f.keyID) {
+		c.Reject("key_id", problem.Form, problem.RemedyKeyID, nil)
+	}
+	switch {
+	case c.Has("key_id") && !c.Has("publickey_ver"):
+		c.Reject("publickey_ver", problem.Required, problem.RemedyNeedsVersion, nil)
+	case !c.Has("secret") && !c.Has("publickey_ver") && !c.Mistaken():
+		c.Reject("", problem.Required, problem.RemedyEmpty, problem.Args{"names": "secret, publickey_ver"})
+	}
+	return f, c.Err()
+}
+
+type savedJSON struct {
+	Changed []string  `json:"changed"`
+	Moved   *string   `json:"claim_moved_from"`
+	Setup   setupJSON `json:"setup"`
+}
+
+// PutSetup saves the admin's form. It checks the whole form before it saves any
+// of it.
+func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
+	f, err := readForm(c)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	var set archive.KeySet
+	if f.version != 0 {
+		if set, err = h.checkClaim(ctx, c, &f); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	out := savedJSON{Changed: []string{}}
+	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
+		return output.Answer{}, err
+	}
+	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if out.Setup, err = h.setup(ctx, corp); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, out)
+}
+
+// checkClaim checks that the form may claim its version, and sets the key of the
+// claim if the form names none.
+func (h *Handlers) checkClaim(ctx context.Context, c *session.Call, f *form) (archive.KeySet, error) {
+	if f.keyID == "" {
+		f.keyID = c.Corp.CurrentKey
+	}
+	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	if err != nil {
+		return archive.KeySet{}, err
+	}
+	if _, ok := findKey(set, f.keyID); !ok {
+		c.Reject("key_id", problem.OneOf, problem.RemedyNoSuchKey, nil)
+		return archive.KeySet{}, c.Err()
+	}
+	return set, provedFor(set, f.version, f.keyID)
+}
+
+// saveForm saves the secret, then the claim. After a crash between the two, the
+// same form saves the rest.
+func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set archive.KeySet, out *savedJSON) error {
+	if f.secret != "" {
+		changed, err := h.saveSecret(ctx, c.Corp, secret.New(f.secret), f.secret[:secretShown])
+		if err != nil {
+			return err
+		}
+		if changed {
+			out.Changed = append(out.Changed, "secret")
+		}
+	}
+	if f.version == 0 {
+		return nil
+	}
+	moved, changed, err := h.claim(ctx, c.CorpID, set, f.keyID, f.version)
+	if err != nil {
+		return err
+	}
+	out.Moved = moved
+	if changed {
+		out.Changed = append(out.Changed, "publickey_ver")
+	}
+	return nil
+}
+
+// saveSecret saves an archive secret and requests a pull at once, even if the
+// secret is unchanged: pressing the button is a person's request (law 8).
+//
+// The time of the change is written before the secret. In the reverse order, a
+// crash between the two writes could leave a changed secret under the refusals of
+// the old one.
+func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
+	stored, err := h.Secrets.ArchiveSecret(ctx, corp.ID)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return false, err
+	}
+	if changed = err != nil || !stored.Equal(v); changed {
+		if err := h.Corps.SetSecret(ctx, corp.ID, shown, h.Now()); err != nil {
+			return false, err
+		}
+		// A crash here leaves the old secret stored, which differs from the form, so
+		// saving again writes both again.
+		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
+			return false, err
+		}
+	}
+	if !changed {
+		return false, h.forcePull(ctx, corp.ID, "secret saved again")
+	}
+	// Each request has its own deduplication id, so a secret that is corrected
+	// within seconds is tried too.
+	return true, h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "secret changed", Force: true})
+}

@@ -1,0 +1,737 @@
+package setup_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
+	"github.com/yunduo-scrm/archive/shared/rsakey"
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+const (
+	aSecret       = "3kTq" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-0"
+	anotherSecret = "9zQw" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-1"
+)
+
+// bind records that a key decrypted a message of the version.
+func bind(w *apitest.World, keyID string, version uint32) {
+	w.T.Helper()
+	if err := w.Corps.Bind(w.T.Context(), w.Corp, archive.Binding{Version: version, KeyID: keyID, Seq: 1, MsgID: "m", At: apitest.Noon}); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// register registers the corp of the world.
+func register(w *apitest.World) setup.CorpJSON {
+	w.T.Helper()
+	return apitest.Into[setup.CorpJSON](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp, map[string]any{"name": "云朵课堂"}).Want(201))
+}
+
+func page(w *apitest.World) setup.SetupJSON {
+	w.T.Helper()
+	return apitest.Into[setup.SetupJSON](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/setup").Want(200))
+}
+
+func stateOf(s setup.SetupJSON) string {
+	var states []string
+	for _, step := range s.Steps {
+		states = append(states, string(step.State))
+	}
+	return strings.Join(states, " ")
+}
+
+func TestRegisterAndRename(t *testing.T) {
+	w := apitest.NewWorld(t)
+	made := register(w)
+	if made.ID != w.Corp || made.Name != "云朵课堂" || made.Enabled || made.EnabledAt != nil || made.CurrentKey == nil || made.CallbackAt != nil {
+		t.Errorf("got %+v", made)
+	}
+	before := page(w)
+	renamed := apitest.Into[setup.CorpJSON](w.Send(w.As(session.Service), "PUT", "/v1/corps/"+w.Corp, map[string]any{"name": "new name"}).Want(200))
+	if renamed.Name != "new name" || *renamed.CurrentKey != *made.CurrentKey || renamed.CreatedAt != made.CreatedAt {
+		t.Errorf("got %+v after %+v", renamed, made)
+	}
+	after := page(w)
+	if *after.Callback != *before.Callback || *after.PublicKey != *before.PublicKey || len(after.Keys) != 1 {
+		t.Error("renaming changed the callback pair or the key")
+	}
+	if got := apitest.Into[setup.CorpJSON](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp).Want(200)); got.Name != "new name" {
+		t.Errorf("got %+v", got)
+	}
+	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"?x=1").WantProblem(400, "invalid-request")
+
+	// WeCom accepts the pair on the page.
+	box, err := msgcrypt.New(after.Callback.Token, after.Callback.EncodingAESKey, w.Corp)
+	if err != nil || box == nil || strings.ContainsAny(after.Callback.EncodingAESKey, "+/") || len(after.Callback.Token) > 32 {
+		t.Errorf("the callback pair is not fit for WeCom: %v", err)
+	}
+	if want := "https://archive.example.com/callback/" + w.Corp; after.Callback.URL != want {
+		t.Errorf("got %s, want %s", after.Callback.URL, want)
+	}
+}
+
+func TestRegisterRefusesNames(t *testing.T) {
+	w := apitest.NewWorld(t)
+	for name, tc := range map[string]struct{ body, want string }{
+		"none":          {`{}`, "name:required"},
+		"number":        {`{"name":1}`, "name:type"},
+		"null":          {`{"name":null}`, "name:type"},
+		"empty":         {`{"name":""}`, "name:length"},
+		"long":          {`{"name":"` + strings.Repeat("云", setup.MaxName+1) + `"}`, "name:length"},
+		"blank":         {`{"name":" \u3000"}`, "name:form"},
+		"line break":    {`{"name":"a\nb"}`, "name:form"},
+		"all at once":   {`{"nmae":"x","name":1,"enabled":true}`, "enabled:unknown name:type nmae:unknown"},
+		"given twice":   {`{"name":"a","name":"b"}`, "name:repeated"},
+		"wrong capital": {`{"Name":"a"}`, "Name:unknown name:required"},
+	} {
+		w.Run(name, func(t *testing.T) {
+			resp := w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp, tc.body).WantProblem(400, "invalid-request")
+			got := strings.Fields(resp.Rules())
+			slices.Sort(got)
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp).WantProblem(404, "not-found")
+}
+
+// failing is a secret store whose next write fails, for each kind of secret.
+type failing struct {
+	setup.Secrets
+	privateKey, archiveSecret error
+}
+
+func (f *failing) CreatePrivateKey(ctx context.Context, corp, id string, v secret.Value) error {
+	if err := f.privateKey; err != nil {
+		f.privateKey = nil
+		return err
+	}
+	return f.Secrets.CreatePrivateKey(ctx, corp, id, v)
+}
+
+func (f *failing) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
+	if err := f.archiveSecret; err != nil {
+		f.archiveSecret = nil
+		return err
+	}
+	return f.Secrets.PutArchiveSecret(ctx, corp, v)
+}
+
+func TestInterruptedWorkIsCompletedByDoingItAgain(t *testing.T) {
+	w := apitest.NewWorld(t)
+	store := &failing{Secrets: w.Secrets, privateKey: errors.New("lost"), archiveSecret: errors.New("lost")}
+	w.Setup.Secrets = store
+	put := func(path string, body any) apitest.Response { return w.Send(w.As(session.Admin), "PUT", path, body) }
+
+	put("/v1/corps/"+w.Corp, map[string]any{"name": "n"}).WantProblem(500, "internal")
+	if s := page(w); s.PublicKey != nil || len(s.Keys) != 0 {
+		t.Error("a public key is offered whose private half is not durable")
+	}
+	put("/v1/corps/"+w.Corp, map[string]any{"name": "n"}).Want(200)
+	if s := page(w); s.PublicKey == nil || s.Callback == nil {
+		t.Errorf("registering again left the registration incomplete: %+v", s)
+	}
+
+	put("/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).WantProblem(500, "internal")
+	w.Drain(w.Pulls)
+	saved := apitest.Into[struct{ Changed []string }](put("/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).Want(200))
+	if !slices.Equal(saved.Changed, []string{"secret"}) {
+		t.Errorf("saving again: got %v, want the secret saved", saved.Changed)
+	}
+	if got, err := w.Secrets.ArchiveSecret(t.Context(), w.Corp); err != nil || !got.Equal(secret.New(aSecret)) {
+		t.Errorf("the secret is not stored: %v", err)
+	}
+	if reqs := w.PullRequests(); len(reqs) != 1 || !reqs[0].Force {
+		t.Errorf("got pull requests %+v, want one that is forced", reqs)
+	}
+}
+
+// lostTime is a store that fails once to write the time of a new secret.
+type lostTime struct {
+	setup.Corps
+	lost bool
+}
+
+func (l *lostTime) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
+	if !l.lost {
+		l.lost = true
+		return errors.New("lost")
+	}
+	return l.Corps.SetSecret(ctx, id, prefix, at)
+}
+
+// A changed secret is never stored under the time of the old one: the pauses after
+// refusals of the old secret would hold back the new one.
+func TestTimeOfASecretIsWrittenFirst(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.Setup.Corps = &lostTime{Corps: w.Corps}
+	put := func() apitest.Response {
+		return w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret})
+	}
+	put().WantProblem(500, "internal")
+	if _, err := w.Secrets.ArchiveSecret(t.Context(), w.Corp); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("the secret is stored without its time: %v", err)
+	}
+	put().Want(200)
+	if s := page(w); s.SecretSetAt == nil || s.SecretMasked == nil {
+		t.Errorf("saved again: got %+v", s)
+	}
+}
+
+func TestSaveSecret(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.BareCorp(w.Other)
+	type saved struct {
+		Changed []string
+		Setup   setup.SetupJSON
+	}
+	put := func(body any) saved {
+		t.Helper()
+		return apitest.Into[saved](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", body).Want(200))
+	}
+	first := put(map[string]any{"secret": aSecret})
+	if !slices.Equal(first.Changed, []string{"secret"}) || *first.Setup.SecretMasked != "3kTq••••••••" || first.Setup.SecretSetAt == nil {
+		t.Errorf("got %+v", first)
+	}
+	w.Pass(time.Hour)
+	again := put(map[string]any{"secret": aSecret})
+	if len(again.Changed) != 0 || *again.Setup.SecretSetAt != *first.Setup.SecretSetAt {
+		t.Errorf("the same again: got %+v", again)
+	}
+	changed := put(map[string]any{"secret": anotherSecret})
+	if *changed.Setup.SecretMasked != "9zQw••••••••" || *changed.Setup.SecretSetAt == *first.Setup.SecretSetAt {
+		t.Errorf("another: got %+v", changed)
+	}
+	corrected := put(map[string]any{"secret": aSecret})
+	if !slices.Equal(corrected.Changed, []string{"secret"}) {
+		t.Errorf("corrected at once: got %+v", corrected)
+	}
+	all := w.Drain(w.Pulls)
+	dedups := make(map[string]bool)
+	for _, s := range all {
+		dedups[s.Dedup] = true
+		if !strings.Contains(s.Body, `"force":true`) || strings.Contains(s.Body, apitest.SecretMark) {
+			t.Errorf("got %s", s.Body)
+		}
+	}
+	if len(dedups) != 4 {
+		t.Errorf("got %d different pull requests, want one for each saving", len(dedups))
+	}
+	if resp := w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/setup").Want(200); bytes.Contains(resp.Body, []byte("9zQw")) || bytes.Contains(resp.Body, []byte("3kTq")) {
+		t.Error("another corp sees the secret's beginning")
+	}
+	if resp := w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/setup"); bytes.Contains(resp.Body, []byte(apitest.SecretMark)) {
+		t.Error("the set-up page shows the secret")
+	}
+}
+
+func TestSetupRefuses(t *testing.T) {
+	w := apitest.NewWorld(t)
+	register(w)
+	for name, tc := range map[string]struct{ body, want string }{
+		"nothing":             {`{}`, ":required"},
+		"short secret":        {`{"secret":"abc"}`, "secret:length"},
+		"long secret":         {`{"secret":"` + strings.Repeat("a", setup.MaxSecret+1) + `"}`, "secret:length"},
+		"secret with a blank": {`{"secret":"` + aSecret + ` "}`, "secret:form"},
+		"secret not ASCII":    {`{"secret":"云朵云朵云朵云朵云朵云朵云朵云朵云朵云朵"}`, "secret:form"},
+		"secret a number":     {`{"secret":12345678901234567890}`, "secret:type"},
+		"version a text":      {`{"publickey_ver":"1"}`, "publickey_ver:type"},
+		"version a fraction":  {`{"publickey_ver":1.5}`, "publickey_ver:type"},
+		"version with an e":   {`{"publickey_ver":1e3}`, "publickey_ver:type"},
+		"version null":        {`{"publickey_ver":null}`, "publickey_ver:type"},
+		"version zero":        {`{"publickey_ver":0}`, "publickey_ver:range"},
+		"version negative":    {`{"publickey_ver":-1}`, "publickey_ver:range"},
+		"version too large":   {`{"publickey_ver":4294967296}`, "publickey_ver:range"},
+		"key alone":           {`{"secret":"` + aSecret + `","key_id":"` + strings.Repeat("a", 32) + `"}`, "publickey_ver:required"},
+		"key malformed":       {`{"publickey_ver":1,"key_id":"` + strings.Repeat("Z", 32) + `"}`, "key_id:form"},
+		"no such key":         {`{"publickey_ver":1,"key_id":"` + strings.Repeat("a", 32) + `"}`, "key_id:one_of"},
+		"several":             {`{"secret":"abc","publickey_ver":0,"x":1}`, "x:unknown secret:length publickey_ver:range"},
+	} {
+		w.Run(name, func(t *testing.T) {
+			resp := w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", tc.body).WantProblem(400, "invalid-request")
+			if got := resp.Rules(); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+	if s := page(w); s.SecretMasked != nil {
+		t.Error("the form was saved")
+	}
+}
+
+func TestClaimVersion(t *testing.T) {
+	w := apitest.NewWorld(t)
+	first := *register(w).CurrentKey
+	type saved struct {
+		Changed []string
+		Moved   *string `json:"claim_moved_from"`
+		Setup   setup.SetupJSON
+	}
+	put := func(body any) saved {
+		t.Helper()
+		return apitest.Into[saved](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", body).Want(200))
+	}
+	// The admin claims a version without messages for the offered key.
+	s := put(map[string]any{"publickey_ver": 7})
+	if !slices.Equal(s.Changed, []string{"publickey_ver"}) || s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 || s.Setup.Keys[0].State != "claimed" {
+		t.Errorf("got %+v", s)
+	}
+	if s := put(map[string]any{"publickey_ver": 7}); len(s.Changed) != 0 {
+		t.Errorf("the same again changed %v", s.Changed)
+	}
+	// The offered key is in use now, so the API makes another.
+	w.Pass(time.Second)
+	second := apitest.Into[setup.KeyJSON](w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys", nil).Want(201)).ID
+	s = put(map[string]any{"publickey_ver": 7})
+	if s.Moved == nil || *s.Moved != first || *s.Setup.Keys[1].ClaimedVersion != 7 || s.Setup.Keys[0].ClaimedVersion != nil || s.Setup.Keys[0].State != "unused" {
+		t.Errorf("the claim did not move: %+v", s)
+	}
+	// The admin corrects a typing mistake.
+	if s := put(map[string]any{"publickey_ver": 8}); s.Moved != nil || *s.Setup.Keys[1].ClaimedVersion != 8 {
+		t.Errorf("got %+v", s)
+	}
+	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); s.Moved != nil || *s.Setup.Keys[0].ClaimedVersion != 7 {
+		t.Errorf("got %+v", s)
+	}
+	// No other key can claim a version that a message proved, and no part of such a
+	// form is saved.
+	bind(w, first, 7)
+	resp := w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"publickey_ver": 7, "secret": aSecret}).WantProblem(409, "version-proved")
+	if d := apitest.Into[apitest.Problem](resp).Detail; !strings.Contains(d, first) || !strings.Contains(d, second) || !strings.Contains(d, "version 7") {
+		t.Errorf("the explanation does not name version and keys: %s", d)
+	}
+	now := page(w)
+	if now.SecretMasked != nil || now.Keys[0].State != "proved" || !slices.Equal(now.Keys[0].ProvedVersions, []uint32{7}) || *now.Keys[1].ClaimedVersion != 8 {
+		t.Errorf("got %+v", now)
+	}
+	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); len(s.Changed) != 0 {
+		t.Errorf("claiming what is proved for the same key changed %v", s.Changed)
+	}
+}
+
+func TestSetupSteps(t *testing.T) {
+	w := apitest.NewWorld(t)
+	key := *register(w).CurrentKey
+	check := func(what, want string) {
+		t.Helper()
+		if got := stateOf(page(w)); got != want {
+			t.Errorf("%s: got %s, want %s", what, got, want)
+		}
+	}
+	check("registered", "waiting todo todo waiting todo todo")
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret, "publickey_ver": 1}).Want(200)
+	check("saved", "waiting waiting waiting waiting todo todo")
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/state", map[string]any{"enabled": true}).Want(200)
+	check("enabled", "waiting waiting waiting waiting waiting waiting")
+	setAt := func() time.Time {
+		c, err := w.Corps.Corp(t.Context(), w.Corp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.SecretSetAt
+	}
+	state := archive.PullState{Corp: w.Corp, LastCallAt: w.Now()}
+	save := func(change func(*archive.PullState)) {
+		t.Helper()
+		change(&state)
+		if err := w.Ledger.SavePullState(t.Context(), state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trouble := func(c archive.Cause) func(*archive.PullState) {
+		return func(s *archive.PullState) {
+			s.Trouble = &archive.Trouble{Cause: c, Since: apitest.Noon, At: apitest.Noon}
+		}
+	}
+	save(trouble(archive.CauseTrustedIP))
+	check("address refused", "waiting waiting waiting redo waiting waiting")
+	save(trouble(archive.CauseSecret))
+	check("secret refused", "waiting redo waiting waiting waiting waiting")
+	save(trouble(archive.CauseNotOpen))
+	check("not open", "redo waiting waiting waiting redo waiting")
+	save(func(s *archive.PullState) {
+		s.LastEmptyAt, s.Standing = w.Now(), archive.Standing{SecretSetAt: setAt(), OKAt: w.Now()}
+	})
+	check("nothing to pull yet", "waiting done waiting done done waiting")
+	row := w.AppendRow(0, 3)
+	check("a page came", "done done waiting done done done")
+	w.SetAside(archive.SetAside{Corp: w.Corp, Seq: 2, After: row.After, MsgID: "m", KeyVersion: 4, Reason: archive.ReasonNoKey, At: apitest.Noon})
+	check("no key decrypts it", "done done redo done done done")
+	if s := page(w); !slices.Equal(s.UnmatchedVersions, []uint32{4}) {
+		t.Errorf("got unmatched versions %v, want 4", s.UnmatchedVersions)
+	}
+	bind(w, key, 1)
+	if err := w.Messages.WritePage(t.Context(), decode.Decoded{Corp: w.Corp, Cleared: []uint64{2}}); err != nil {
+		t.Fatal(err)
+	}
+	check("all is well", "done done done done done done")
+
+	var many []archive.SetAside
+	for i := range uint64(setup.CountMost + 1) {
+		many = append(many, archive.SetAside{Corp: w.Corp, Seq: 10 + i, After: 9, KeyVersion: 1, Reason: archive.ReasonLibrary, At: apitest.Noon})
+	}
+	w.SetAside(many[1:]...)
+	if s := page(w); s.UnmatchedMore {
+		t.Error("all rows were looked at, and there are said to be more")
+	}
+	many[0].Reason = archive.ReasonNoKey
+	w.SetAside(many[0])
+	if s := page(w); !s.UnmatchedMore || !slices.Equal(s.UnmatchedVersions, []uint32{1}) {
+		t.Errorf("got unmatched versions %v, more %v", s.UnmatchedVersions, s.UnmatchedMore)
+	}
+}
+
+func TestSwitchOnAndOff(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	put := func(enabled any) apitest.Response {
+		return w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/state", map[string]any{"enabled": enabled})
+	}
+	if resp := put(true).WantProblem(409, "secret-missing"); !strings.Contains(apitest.Into[apitest.Problem](resp).Detail, "step 2") {
+		t.Errorf("the step is not named: %s", resp.Body)
+	}
+	put(false).Want(200)
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).Want(200)
+	w.Drain(w.Pulls)
+	on := apitest.Into[setup.CorpJSON](put(true).Want(200))
+	if !on.Enabled || on.EnabledAt == nil {
+		t.Errorf("got %+v", on)
+	}
+	w.Pass(time.Hour)
+	if again := apitest.Into[setup.CorpJSON](put(true).Want(200)); *again.EnabledAt != *on.EnabledAt {
+		t.Errorf("switching on twice moved the time from %s to %s", *on.EnabledAt, *again.EnabledAt)
+	}
+	if off := apitest.Into[setup.CorpJSON](put(false).Want(200)); off.Enabled {
+		t.Error("it is still on")
+	}
+	if reqs := w.PullRequests(); len(reqs) != 2 || !reqs[0].Force || reqs[0].Why != "enabled" {
+		t.Errorf("got pull requests %+v, want one forced for each switching on", reqs)
+	}
+	for body, want := range map[string]string{`{}`: "enabled:required", `{"enabled":"true"}`: "enabled:type", `{"enabled":1}`: "enabled:type", `{"enabled":null}`: "enabled:type"} {
+		if got := w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/state", body).Want(400).Rules(); got != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestPullOnRequest(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	ask := func() { w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/pull", nil).Want(202) }
+	ask()
+	ask()
+	double := w.Drain(w.Pulls)
+	w.Pass(session.DoubleClick)
+	ask()
+	later := w.Drain(w.Pulls)
+	for _, s := range double {
+		if s.Dedup != double[0].Dedup || !strings.Contains(s.Body, `"force":true`) {
+			t.Errorf("a double click: got %+v", double)
+		}
+	}
+	if len(later) != 1 || later[0].Dedup == double[0].Dedup {
+		t.Errorf("a later click: got %+v after %+v, want another", later, double)
+	}
+	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/pull").Want(405)
+}
+
+func TestRotationRaces(t *testing.T) {
+	w := apitest.NewWorld(t)
+	first := *register(w).CurrentKey
+	rotate := func() apitest.Response { return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys", nil) }
+	if k := apitest.Into[setup.KeyJSON](rotate().Want(200)); k.ID != first || !k.Current || k.State != "unused" {
+		t.Errorf("an unused key was replaced: %+v", k)
+	}
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"publickey_ver": 1}).Want(200)
+	w.Pass(time.Second)
+	const n = 5
+	var wg sync.WaitGroup
+	answers := make([]apitest.Response, n)
+	for i := range n {
+		wg.Go(func() { answers[i] = rotate() })
+	}
+	wg.Wait()
+	made := 0
+	for _, a := range answers {
+		if a.Status == 201 {
+			made++
+		} else {
+			a.Want(200)
+		}
+		if k, winner := apitest.Into[setup.KeyJSON](a), apitest.Into[setup.KeyJSON](answers[0]); k.ID != winner.ID || k.PublicKey != winner.PublicKey || k.ID == first {
+			t.Errorf("got key %s, want %s", k.ID, winner.ID)
+		}
+	}
+	s := page(w)
+	if made != 1 || len(s.Keys) != 2 || s.Keys[0].Current || !s.Keys[1].Current || *s.PublicKey != s.Keys[1].PublicKey {
+		t.Errorf("%d were made; got %+v", made, s.Keys)
+	}
+	if _, err := w.Secrets.PrivateKey(t.Context(), w.Corp, s.Keys[1].ID); err != nil {
+		t.Errorf("the offered key's private half: %v", err)
+	}
+	// A key that decrypted a message is in use too.
+	bind(w, s.Keys[1].ID, 2)
+	rotate().Want(201)
+}
+
+// pemOf encodes a private key as PKCS#1 or PKCS#8.
+func pemOf(t *testing.T, key *rsa.PrivateKey, pkcs8 bool) string {
+	t.Helper()
+	if !pkcs8 {
+		return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+func TestImportKey(t *testing.T) {
+	w := apitest.NewWorld(t)
+	current := *register(w).CurrentKey
+	w.BareCorp(w.Other)
+	w.Pass(time.Second)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(body any) apitest.Response {
+		return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", body)
+	}
+	type imported struct {
+		Key    setup.KeyJSON
+		Moved  *string `json:"claim_moved_from"`
+		Replay replay.Document
+	}
+	resp := post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 3}).Want(201)
+	got := apitest.Into[imported](resp)
+	if got.Key.Origin != "imported" || got.Key.Current || *got.Key.ClaimedVersion != 3 || !got.Replay.SetAsideOnly || got.Replay.By != "u-admin" {
+		t.Errorf("got %+v", got)
+	}
+	if bytes.Contains(resp.Body, []byte("PRIVATE")) {
+		t.Error("the answer holds the private key")
+	}
+	again := apitest.Into[imported](post(map[string]any{"private_key": "\n" + pemOf(t, key, false)}).Want(200))
+	if again.Key.ID != got.Key.ID || *again.Key.ClaimedVersion != 3 || again.Replay.ID <= got.Replay.ID && again.Replay.CreatedAt < got.Replay.CreatedAt {
+		t.Errorf("the same as PKCS#1: got %+v", again)
+	}
+	if stored, err := w.Secrets.PrivateKey(t.Context(), w.Corp, got.Key.ID); err != nil || stored.IsZero() {
+		t.Errorf("the private key is not stored: %v", err)
+	}
+	if s := page(w); *s.PublicKey == got.Key.PublicKey || len(s.Keys) != 2 || !s.Keys[0].Current || s.Keys[0].ID != current {
+		t.Errorf("the imported key is offered: %+v", s.Keys)
+	}
+	for _, s := range w.Drain(w.Decodes) {
+		if !strings.Contains(s.Body, got.Replay.ID) && !strings.Contains(s.Body, again.Replay.ID) {
+			t.Errorf("got decode request %s", s.Body)
+		}
+	}
+	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/"+got.Replay.ID).Want(200)
+	// The key belongs to one corp only.
+	if resp := w.Get(apitest.TokenOf(w.Other, session.Admin), "/v1/corps/"+w.Other+"/setup"); bytes.Contains(resp.Body, []byte(got.Key.ID)) {
+		t.Error("another corp sees the key")
+	}
+	bind(w, current, 9)
+	post(map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 9}).WantProblem(409, "version-proved")
+}
+
+// crash ends an invocation at a step, before or after its write.
+type crash struct {
+	step  string
+	after bool
+}
+
+func (c *crash) at(step string, do func() error) error {
+	died := errors.New("function ended")
+	if c.step != step {
+		return do()
+	}
+	if c.after {
+		return errors.Join(do(), died)
+	}
+	return died
+}
+
+type (
+	crashingSecrets struct {
+		setup.Secrets
+		*crash
+	}
+	crashingCorps struct {
+		setup.Corps
+		*crash
+	}
+	crashingLedger struct {
+		setup.Ledger
+		*crash
+	}
+	crashingReplays struct {
+		decode.ReplayStarter
+		*crash
+	}
+)
+
+func (s crashingSecrets) CreatePrivateKey(ctx context.Context, corp, id string, v secret.Value) error {
+	return s.at("private key", func() error { return s.Secrets.CreatePrivateKey(ctx, corp, id, v) })
+}
+
+func (s crashingCorps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prev string) error {
+	return s.at("key", func() error { return s.Corps.AddKey(ctx, id, k, makeCurrent, prev) })
+}
+
+func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+	return s.at("claim", func() error { return s.Corps.Claim(ctx, id, keyID, version, at) })
+}
+
+func (l crashingLedger) CreateReplay(ctx context.Context, r decode.Replay) error {
+	return l.at("job", func() error { return l.Ledger.CreateReplay(ctx, r) })
+}
+
+func (r crashingReplays) StartReplay(ctx context.Context, job decode.Replay) error {
+	return r.at("request", func() error { return r.ReplayStarter.StartReplay(ctx, job) })
+}
+
+// importSteps are the writes of an import, in order.
+var importSteps = []string{"private key", "job", "key", "claim", "request"}
+
+// An import may crash at any write. If the key exists after the crash, a job that
+// tries the key on the records set aside exists too, and dispatch finds the job.
+func TestImportCrashesAnywhere(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	c := &crash{}
+	w.Setup.Secrets, w.Setup.Corps = crashingSecrets{w.Secrets, c}, crashingCorps{w.Corps, c}
+	w.Setup.Ledger, w.Setup.Replays = crashingLedger{w.Ledger, c}, crashingReplays{w.Setup.Replays, c}
+	path := "/v1/corps/" + w.Corp + "/keys/import"
+	for i, step := range importSteps {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": i + 1}
+		for _, after := range []bool{false, true} {
+			w.Run(fmt.Sprintf("%s, after %v", step, after), func(t *testing.T) {
+				w.Pass(time.Hour)
+				*c = crash{step, after}
+				w.Send(w.As(session.Admin), "POST", path, body).WantProblem(500, "internal")
+				checkCrashedImport(w, i, step == "request" && after)
+			})
+		}
+		w.Run(step+", repeated", func(t *testing.T) {
+			*c = crash{}
+			if resp := w.Send(w.As(session.Admin), "POST", path, body); resp.Status != 200 && resp.Status != 201 {
+				t.Errorf("got status %d", resp.Status)
+			}
+			set, err := w.Corps.KeySet(t.Context(), w.Corp)
+			if err != nil || len(set.Keys) != i+1 || !slices.ContainsFunc(set.Keys, func(k archive.Key) bool { return k.ClaimedVersion == uint32(i+1) }) {
+				t.Errorf("got keys %+v, %v", set.Keys, err)
+			}
+			if requests := w.Drain(w.Decodes); len(requests) != 1 {
+				t.Errorf("got requests %+v, want one", requests)
+			}
+		})
+	}
+}
+
+// checkCrashedImport checks what a crashed import left, where earlier keys were
+// imported before.
+func checkCrashedImport(w *apitest.World, earlier int, requested bool) {
+	t := w.T
+	t.Helper()
+	set, err := w.Corps.KeySet(t.Context(), w.Corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs, err := w.Ledger.Replays(t.Context(), w.Corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs = slices.DeleteFunc(jobs, func(r decode.Replay) bool { return !r.CreatedAt.Equal(w.Now()) })
+	if stored := len(set.Keys) > earlier; stored && (len(jobs) != 1 || !jobs[0].OnlySetAside || jobs[0].Done) {
+		t.Errorf("the key is stored, and the jobs are %+v", jobs)
+	}
+	// No job runs before its key is stored: the import requests the job last, and
+	// dispatch requests it after the time of many invocations.
+	if requests := w.Drain(w.Decodes); len(requests) != 0 && !requested {
+		t.Errorf("got requests %+v, want none", requests)
+	}
+	found := func(later time.Duration) (n int) {
+		list, err := w.Ledger.UnfinishedReplays(t.Context(), w.Corp, w.Now().Add(later-15*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			if r.CreatedAt.Equal(w.Now()) {
+				n++
+			}
+		}
+		return n
+	}
+	if soon, late := found(14*time.Minute), found(16*time.Minute); soon != 0 || late != len(jobs) {
+		t.Errorf("dispatch finds %d jobs too early and %d of %d in time", soon, late, len(jobs))
+	}
+}
+
+func TestImportRefuses(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := rsakey.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		body any
+		want string
+	}{
+		"none":         {map[string]any{}, "private_key:required"},
+		"number":       {map[string]any{"private_key": 1}, "private_key:type"},
+		"empty":        {map[string]any{"private_key": ""}, "private_key:length"},
+		"long":         {map[string]any{"private_key": strings.Repeat("x", setup.MaxPrivateKey+1)}, "private_key:length"},
+		"no PEM":       {map[string]any{"private_key": "hello"}, "private_key:not_pem"},
+		"public key":   {map[string]any{"private_key": pair.PublicPEM}, "private_key:no_private_key"},
+		"too small":    {map[string]any{"private_key": pemOf(t, small, true), "publickey_ver": 0}, "private_key:not_2048_bits publickey_ver:range"},
+		"cut off":      {map[string]any{"private_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}, "private_key:malformed"},
+		"another kind": {map[string]any{"private_key": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"}, "private_key:not_rsa"},
+	} {
+		w.Run(name, func(t *testing.T) {
+			resp := w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", tc.body).WantProblem(400, "invalid-request")
+			if got := resp.Rules(); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+			for _, e := range apitest.Into[apitest.Problem](resp).Errors {
+				if e.Remedy == "" {
+					t.Errorf("%s:%s says nothing", e.Field, e.Rule)
+				}
+			}
+		})
+	}
+	if set, err := w.Corps.KeySet(t.Context(), w.Corp); err != nil || len(set.Keys) != 0 {
+		t.Errorf("got %d keys, %v, want none", len(set.Keys), err)
+	}
+}

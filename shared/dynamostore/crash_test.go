@@ -1,0 +1,154 @@
+package dynamostore_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+var errCrash = errors.New("crash")
+
+// crashing fails every write that fails matches, without effect, as if the process
+// had crashed before the write.
+type crashing struct {
+	*dynamodb.Client
+	fails func(write any) bool
+}
+
+func (c crashing) BatchWriteItem(ctx context.Context, in *dynamodb.BatchWriteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchWriteItemOutput, error) {
+	if c.fails(in) {
+		return nil, errCrash
+	}
+	return c.Client.BatchWriteItem(ctx, in, o...)
+}
+
+func (c crashing) UpdateItem(ctx context.Context, in *dynamodb.UpdateItemInput, o ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error) {
+	if c.fails(in) {
+		return nil, errCrash
+	}
+	return c.Client.UpdateItem(ctx, in, o...)
+}
+
+func (c crashing) DeleteItem(ctx context.Context, in *dynamodb.DeleteItemInput, o ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error) {
+	if c.fails(in) {
+		return nil, errCrash
+	}
+	return c.Client.DeleteItem(ctx, in, o...)
+}
+
+// A party's list never names a conversation whose messages are missing.
+func TestCrashBeforeMessagesLeavesNoList(t *testing.T) {
+	db, table := client(t), awstest.Table(t, "MessagesTable")
+	page := decode.Decoded{
+		Corp: corp, Messages: []archive.Message{message(0, "m", 1)},
+		Activities: []archive.Activity{{Corp: corp, Party: "p", Day: archive.DayOf(sent), Conversation: room}},
+	}
+	isMessage := func(write any) bool {
+		for _, writes := range write.(*dynamodb.BatchWriteItemInput).RequestItems {
+			for _, w := range writes {
+				pk, ok := w.PutRequest.Item["pk"].(*types.AttributeValueMemberS)
+				if ok && strings.Contains(pk.Value, "#c#") {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	checkError(t, "WritePage", dynamostore.NewMessages(crashing{db, isMessage}, table).WritePage(t.Context(), page), errCrash)
+	s := dynamostore.NewMessages(db, table)
+	_, _, err := s.LatestDay(t.Context(), corp, "p", "")
+	checkError(t, "list after the crash", err, archive.ErrNotFound)
+	must(t, s.WritePage(t.Context(), page))
+	_, list, err := s.LatestDay(t.Context(), corp, "p", "")
+	must(t, err)
+	check(t, "list after the next try", list, []archive.ConversationID{room})
+}
+
+// An enabled corp always has the time from which its hours left count.
+func TestCrashWhileSwitchingOnLeavesNoEnabledCorpWithoutTime(t *testing.T) {
+	for n := range 2 {
+		db, table, updates := client(t), awstest.Table(t, "CorpsTable"), 0
+		s := dynamostore.NewCorps(crashing{db, func(any) bool { updates++; return updates == n+1 }}, table)
+		must(t, s.CreateCorp(t.Context(), archive.Corp{ID: corp}))
+		checkError(t, "SetEnabled", s.SetEnabled(t.Context(), corp, true, start), errCrash)
+		got, err := s.Corp(t.Context(), corp)
+		must(t, err)
+		if got.Enabled && got.EnabledAt.IsZero() {
+			t.Errorf("crash at update %d: got an enabled corp without a time", n+1)
+		}
+		must(t, s.SetEnabled(t.Context(), corp, true, start))
+		got, err = s.Corp(t.Context(), corp)
+		must(t, err)
+		check(t, "corp after the next try", got, archive.Corp{ID: corp, Enabled: true, EnabledAt: start})
+	}
+}
+
+// A file is never on neither of the two lists, where no later look would find it.
+func TestCrashBetweenListsLeavesFileOnBoth(t *testing.T) {
+	db, table, crash := client(t), awstest.Table(t, "MediaTable"), false
+	s := dynamostore.NewMedia(crashing{db, func(any) bool { return crash }}, table)
+	f := media.File{Corp: corp, ID: strings.Repeat("0", 64), SDKFileID: "F", State: media.Waiting, Deadline: start.Add(time.Hour), NotBefore: start}
+	must(t, s.CreateFile(t.Context(), f))
+	f.Rev = 1
+	must(t, s.ListFile(t.Context(), f))
+	f.State = media.Failed
+	f, err := s.SaveFile(t.Context(), f)
+	must(t, err)
+	crash = true
+	checkError(t, "ListFile", s.ListFile(t.Context(), f), errCrash)
+	problems, err := s.FileProblems(t.Context(), corp, 10)
+	must(t, err)
+	check(t, "files with a problem", len(problems), 1)
+	waiting, err := s.DueFiles(t.Context(), corp, media.Lane(f.ID), start, 10)
+	must(t, err)
+	check(t, "waiting files", waiting, []string{f.ID})
+	crash = false
+	must(t, s.ListFile(t.Context(), f))
+	waiting, err = s.DueFiles(t.Context(), corp, media.Lane(f.ID), start, 10)
+	must(t, err)
+	check(t, "waiting files after the next try", len(waiting), 0)
+}
+
+// A notification is replaced only from the state in which it was read.
+func TestSaveNotifiedOnlyFromWhatWasRead(t *testing.T) {
+	s, ctx := newLedger(t), t.Context()
+	first := watch.Notified{Corp: corp, Health: "bad", At: start}
+	must(t, s.SaveNotified(ctx, watch.Notified{Corp: corp}, first))
+	checkError(t, "created by another run", s.SaveNotified(ctx, watch.Notified{Corp: corp}, first), archive.ErrConflict)
+	second := watch.Notified{Corp: corp, Health: "good", At: start.Add(time.Hour)}
+	for name, old := range map[string]watch.Notified{
+		"another time":   {Corp: corp, Health: "bad", At: start.Add(1)},
+		"another health": {Corp: corp, Health: "good", At: start},
+	} {
+		checkError(t, name, s.SaveNotified(ctx, old, second), archive.ErrConflict)
+	}
+	must(t, s.SaveNotified(ctx, first, second))
+	got, err := s.Notified(ctx, []string{corp, neighbor, corp})
+	must(t, err)
+	check(t, "notified", got, map[string]watch.Notified{corp: second, neighbor: {Corp: neighbor}})
+}
+
+// A stored message that names the page is extra, also with a seq of another page.
+func TestCheckFindsMessagesThatNameThePage(t *testing.T) {
+	s := newMessages(t)
+	page := decode.Decoded{Corp: corp, Messages: []archive.Message{message(0, "a", 11), message(9, "b", 12)}}
+	must(t, s.WritePage(t.Context(), page))
+	stray, other := message(5, "c", 50), message(6, "d", 60)
+	other.After = 2
+	write(t, s, stray, other)
+	got, err := s.Check(t.Context(), page)
+	must(t, err)
+	check(t, "check", got, decode.Checked{Extra: []uint64{50}})
+}

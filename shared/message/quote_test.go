@@ -1,0 +1,90 @@
+package message_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+func quote(t *testing.T, raw []byte) *message.Quote {
+	t.Helper()
+	v := message.Read(raw)
+	text, ok := v.Parts[0].(message.Text)
+	if !ok {
+		t.Fatalf("got a part of type %T, want a text", v.Parts[0])
+	}
+	return text.Quote
+}
+
+func textMessage(t testing.TB, content string) []byte {
+	t.Helper()
+	return composed(t, "text", map[string]string{"content": content})
+}
+
+// Clients write one quote in many forms.
+func TestQuoteInEveryForm(t *testing.T) {
+	const who, quoted, reply = "王总：售后", "周五能到货吗", "可以的"
+	for _, intro := range []string{
+		"这是一条引用/回复消息：\n", "这是一条引用/回复消息:\n", "这是一条引用／回复消息： \n", "这是一条引用/回复消息：", "這是一條引用/回覆訊息：\n",
+		"This is a quote/reply:\n", "This is a quote/reply：\n", "this is a quote / reply: \n", "\ufeff这是一条引用/回复消息：\n",
+	} {
+		for _, marks := range []string{`""`, "“”", "””", "＂＂"} {
+			pair := []rune(marks)
+			for _, colon := range []string{":", "：", " ：", ": "} {
+				for _, row := range []string{"------\n", "- - - - - -\n", "——————\n", "------ \n", ""} {
+					lf := intro + string(pair[0]) + who + colon + "\n" + quoted + string(pair[1]) + "\n" + row + reply
+					for _, content := range []string{lf, strings.ReplaceAll(lf, "\n", "\r\n")} {
+						got := quote(t, textMessage(t, content))
+						if want := (message.Quote{Who: who, Text: quoted, Reply: reply}); got == nil || *got != want {
+							t.Errorf("%q: got %+v, want %+v", content, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestQuotes(t *testing.T) {
+	const intro = "这是一条引用/回复消息：\n"
+	for name, c := range map[string]struct {
+		content string
+		want    *message.Quote
+	}{
+		"mention first":              {intro + "“王总：\n周五能到货吗”\n------\n@王总 可以的", &message.Quote{Who: "王总", Text: "周五能到货吗", Reply: "@王总 可以的"}},
+		"mention with its separator": {intro + "\"王总：\n周五能到货吗\"\n------\n@王总\u2005可以的", &message.Quote{Who: "王总", Text: "周五能到货吗", Reply: "@王总\u2005可以的"}},
+		"quotes within":              {intro + "\"王总：\n他说\"周五\"，“可能”\"\n------\n可以的", &message.Quote{Who: "王总", Text: "他说\"周五\"，“可能”", Reply: "可以的"}},
+		"quotes at the end of lines": {intro + "\"王总：\n\"周五\"\n\"周六\"\"\n------\n可以的", &message.Quote{Who: "王总", Text: "\"周五\"\n\"周六\"", Reply: "可以的"}},
+		"blanks within":              {intro + "\"王总：\n  周五\n\n  周六  \"\n------\n可以的\n好", &message.Quote{Who: "王总", Text: "  周五\n\n  周六  ", Reply: "可以的\n好"}},
+		"dashes in the quoted text":  {intro + "\"王总：\n一\n------\n二\"\n------\n可以的", &message.Quote{Who: "王总", Text: "一\n------\n二", Reply: "可以的"}},
+		"name with colons":           {intro + "\"A: B: C:\n问\"\n------\n答", &message.Quote{Who: "A: B: C", Text: "问", Reply: "答"}},
+		"name with a half colon":     {intro + "\"王总:售后：\n问\"\n------\n答", &message.Quote{Who: "王总:售后", Text: "问", Reply: "答"}},
+		"name with blanks":           {intro + "\" 王 总 ：\n问\"\n------\n答", &message.Quote{Who: "王 总", Text: "问", Reply: "答"}},
+		"name and text in one line":  {intro + "\"王总：问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"name alone":                 {intro + "\"王总：\"\n------\n答", &message.Quote{Who: "王总", Reply: "答"}},
+		"no name":                    {intro + "\"问\"\n------\n答", &message.Quote{Text: "问", Reply: "答"}},
+		"no name and an address":     {intro + "\"https://a.cn/b\"\n------\n答", &message.Quote{Text: "https://a.cn/b", Reply: "答"}},
+		"no name and a time":         {intro + "\"周五 10:30\"\n------\n答", &message.Quote{Text: "周五 10:30", Reply: "答"}},
+		"no name and no dashes":      {intro + "\"问\"\n答", &message.Quote{Text: "问", Reply: "答"}},
+		"nothing quoted":             {"这是一条引用/回复消息：\"\n------\n@小林 好的", &message.Quote{Reply: "@小林 好的"}},
+		"nothing quoted, two marks":  {intro + "\"\"\n------\n好的", &message.Quote{Reply: "好的"}},
+		"nothing quoted, no dashes":  {"这是一条引用/回复消息：“\n@小林 好的", &message.Quote{Reply: "@小林 好的"}},
+		"no quotation marks":         {intro + "王总：\n问\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"no reply":                   {intro + "\"王总：\n问\"\n------", &message.Quote{Who: "王总", Text: "问"}},
+		"WeChat":                     {"「林华：明天几点到？」\n- - - - - - - - - - - - - - -\n九点", &message.Quote{Who: "林华", Text: "明天几点到？", Reply: "九点"}},
+		"WeChat, half colon, CRLF":   {"「林华: 明天几点到？」\r\n- - - - - - - - - - - - - - -\r\n九点\r\n半", &message.Quote{Who: "林华", Text: "明天几点到？", Reply: "九点\n半"}},
+		"WeChat, several lines":      {"「林华：\n明天\n几点？」\n—————————————\n九点", &message.Quote{Who: "林华", Text: "明天\n几点？", Reply: "九点"}},
+		"intro alone":                {intro + "可是没有引号", nil},
+		"another beginning":          {"他说：" + intro + "\"王总：\n问\"\n------\n答", nil},
+		"title in corner brackets":   {"「周报」\n---\n一切正常", nil},
+		"quotation":                  {"\"王总：\n问\"\n------\n答", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := quote(t, textMessage(t, c.content))
+			if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,222 @@
+package rsakey
+
+import (
+	"bytes"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"encoding/xml"
+	"math/big"
+	"strings"
+)
+
+// minKey is fewer bytes than any RSA private key has.
+const minKey = 100
+
+// readDER reads a key from DER. It drops the errors of the standard library, which
+// may quote the key.
+func readDER(der []byte) (*rsa.PrivateKey, Rule) {
+	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		if key, ok := k.(*rsa.PrivateKey); ok {
+			return key, ""
+		}
+		return nil, RuleNotRSA
+	}
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, ""
+	}
+	return nil, kindOf(der)
+}
+
+// kindOf says what DER is that holds no readable RSA key. Where the end of the DER
+// is missing, its beginning still shows the kind.
+func kindOf(der []byte) Rule {
+	first, second := inside(der)
+	switch {
+	case first.tag == asn1.TagInteger && second.tag == asn1.TagOctetString:
+		return RuleNotRSA // SEC 1: version, elliptic key
+	case first.tag == asn1.TagInteger && first.body == "\x03" && second.tag == asn1.TagSequence:
+		return RulePKCS12 // version 3, content
+	case first.tag == asn1.TagInteger && second.tag == asn1.TagInteger && len(first.body) > minKey:
+		return RuleNoPrivate // a PKCS#1 public key: modulus, exponent
+	case first.tag == asn1.TagSequence && second.tag == asn1.TagOctetString:
+		return RuleEncrypted // PKCS#8: algorithm of encryption, encrypted key
+	case first.tag == asn1.TagSequence && (second.tag == asn1.TagBitString || second.tag == asn1.TagSequence):
+		return RuleNoPrivate // a public key, or a certificate
+	}
+	return RuleMalformed
+}
+
+type element struct {
+	tag  int
+	body string
+}
+
+// inside returns the first two elements of a sequence. The second one may be cut
+// off; then it has a tag and no body.
+func inside(der []byte) (first, second element) {
+	n, rest := tagAndLength(der)
+	if n == 0 || der[0] != 0x30 {
+		return element{}, element{}
+	}
+	size, body := tagAndLength(rest)
+	if size == 0 || len(body) < size {
+		return element{}, element{}
+	}
+	first = element{int(rest[0] & 0x1f), string(body[:size])}
+	if rest = body[size:]; len(rest) > 0 {
+		second.tag = int(rest[0] & 0x1f)
+	}
+	return first, second
+}
+
+// tagAndLength reads the head of an element. It returns 0 if the head is damaged.
+func tagAndLength(der []byte) (length int, body []byte) {
+	if len(der) < 2 {
+		return 0, nil
+	}
+	n, body := int(der[1]), der[2:]
+	if n < 0x80 {
+		return n, body
+	}
+	if n -= 0x80; n > 2 || len(body) < n {
+		return 0, nil
+	}
+	for _, b := range body[:n] {
+		length = length<<8 | int(b)
+	}
+	return length, body[n:]
+}
+
+// derLength returns the length of the sequence at the beginning of head, or 0.
+func derLength(head []byte) int {
+	n, body := tagAndLength(head)
+	if n == 0 || head[0] != 0x30 {
+		return 0
+	}
+	return len(head) - len(body) + n
+}
+
+const sshMagic = "openssh-key-v1\x00"
+
+// readSSH reads OpenSSH's own format of private keys (PROTOCOL.key of OpenSSH).
+func readSSH(b []byte) (*rsa.PrivateKey, Rule) {
+	r := &sshReader{rest: bytes.TrimPrefix(b, []byte(sshMagic))}
+	cipher := string(r.text())
+	if r.failed {
+		return nil, RuleCutOff
+	}
+	if cipher != "none" {
+		return nil, RuleEncryptedSSH
+	}
+	r.text() // the key derivation
+	r.text() // its options
+	if n := r.number(); !r.failed && n != 1 {
+		return nil, RuleSeveral
+	}
+	r.text() // the public key
+	keys := &sshReader{rest: r.text()}
+	if r.failed {
+		return nil, RuleCutOff
+	}
+	if keys.number() != keys.number() || keys.failed { // two equal check numbers
+		return nil, RuleMalformed
+	}
+	if string(keys.text()) != "ssh-rsa" {
+		return nil, RuleNotRSA
+	}
+	n, e, d, _, p, q := keys.integer(), keys.integer(), keys.integer(), keys.integer(), keys.integer(), keys.integer()
+	if keys.failed {
+		return nil, RuleMalformed
+	}
+	return numbers{n, e, d, p, q}.rsa()
+}
+
+// An sshReader reads the values of OpenSSH's format. After a failure all values
+// are zero.
+type sshReader struct {
+	rest   []byte
+	failed bool
+}
+
+func (r *sshReader) number() uint32 {
+	if len(r.rest) < 4 {
+		r.failed, r.rest = true, nil
+		return 0
+	}
+	n := binary.BigEndian.Uint32(r.rest)
+	r.rest = r.rest[4:]
+	return n
+}
+
+func (r *sshReader) text() []byte {
+	n := r.number()
+	if uint64(n) > uint64(len(r.rest)) {
+		r.failed, r.rest = true, nil
+		return nil
+	}
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+func (r *sshReader) integer() *big.Int { return new(big.Int).SetBytes(r.text()) }
+
+// numbers are those of an RSA key: modulus, both exponents and both primes.
+type numbers struct{ n, e, d, p, q *big.Int }
+
+// rsa makes a key of its numbers and checks that they fit together.
+func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
+	if v.n == nil || v.n.Sign() == 0 || v.e == nil || v.e.Sign() == 0 {
+		return nil, RuleMalformed
+	}
+	if v.d == nil || v.d.Sign() == 0 {
+		return nil, RuleNoPrivate
+	}
+	if v.p == nil || v.q == nil || v.p.Sign() == 0 || v.q.Sign() == 0 || !v.e.IsInt64() || v.e.Int64() > 1<<31-1 {
+		return nil, RuleMalformed
+	}
+	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: v.n, E: int(v.e.Int64())}, D: v.d, Primes: []*big.Int{v.p, v.q}}
+	if key.Validate() != nil {
+		return nil, RuleMalformed
+	}
+	key.Precompute()
+	return key, ""
+}
+
+// structured reads a key that is written as named numbers: a JSON Web Key, or the
+// XML of .NET. It reports false if the text is another form.
+func structured(text string) (numbers, bool) {
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
+	var v struct {
+		N string `json:"n" xml:"Modulus"`
+		E string `json:"e" xml:"Exponent"`
+		D string `json:"d" xml:"D"`
+		P string `json:"p" xml:"P"`
+		Q string `json:"q" xml:"Q"`
+	}
+	switch {
+	case strings.HasPrefix(text, "{"):
+		if json.Unmarshal([]byte(text), &v) != nil {
+			return numbers{}, false
+		}
+	case strings.Contains(text, "<RSAKeyValue"):
+		if xml.Unmarshal([]byte(text), &v) != nil {
+			return numbers{}, false
+		}
+	}
+	if v.N == "" || v.E == "" {
+		return numbers{}, false
+	}
+	integer := func(s string) *big.Int {
+		b, err := base64.RawStdEncoding.DecodeString(pack(s))
+		if err != nil {
+			return nil
+		}
+		return new(big.Int).SetBytes(b)
+	}
+	return numbers{integer(v.N), integer(v.E), integer(v.D), integer(v.P), integer(v.Q)}, true
+}

@@ -1,0 +1,337 @@
+package rsakey
+
+import (
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/hex"
+	"html"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/shared/secret"
+)
+
+// parse finds the one private key that a text holds.
+//
+// It judges a key by its bytes, not by its wrapping, because people copy keys
+// through editors, chats, configuration files and JSON. So it takes a text with a
+// byte order mark, with line breaks lost or written as \n, indented, quoted, or
+// encoded once more; a PEM block with a wrong label, with a damaged BEGIN or END
+// line or without one; and base64 alone. A key that the text holds twice is one
+// key.
+//
+// A text that breaks several rules gets the rule that a person must fix first.
+func parse(text secret.Value) (*rsa.PrivateKey, error) {
+	var f finding
+	f.search(text.Reveal(), maxEncodings)
+	key, rule := f.result()
+	if rule != "" {
+		return nil, &RuleError{rule}
+	}
+	return key, nil
+}
+
+const (
+	// maxEncodings is how many times a text may be encoded as a whole.
+	maxEncodings = 3
+	// maxCandidates bounds the work for a text that often looks like a key.
+	maxCandidates = 50
+)
+
+// A finding collects what a text holds.
+type finding struct {
+	keys   []*rsa.PrivateKey // distinct
+	broken []Rule            // of private keys that cannot be used
+	others bool              // whether the text holds a public key, a certificate or the like
+}
+
+func (f *finding) result() (*rsa.PrivateKey, Rule) {
+	switch {
+	case len(f.keys)+len(f.broken) > 1:
+		return nil, RuleSeveral
+	case len(f.broken) == 1:
+		return nil, f.broken[0]
+	case len(f.keys) == 1 && f.keys[0].N.BitLen() != Bits:
+		return nil, RuleBits
+	case len(f.keys) == 1:
+		return f.keys[0], ""
+	case f.others:
+		return nil, RuleNoPrivate
+	}
+	return nil, RuleNotPEM
+}
+
+func (f *finding) empty() bool { return len(f.keys)+len(f.broken) == 0 }
+
+// add adds what some bytes were read as.
+func (f *finding) add(key *rsa.PrivateKey, rule Rule) {
+	switch {
+	case rule == RuleNoPrivate:
+		f.others = true
+	case rule != "":
+		f.broken = append(f.broken, rule)
+	default:
+		for _, k := range f.keys {
+			if k.N.Cmp(key.N) == 0 {
+				return
+			}
+		}
+		f.keys = append(f.keys, key)
+	}
+}
+
+// search looks for keys in PEM blocks, and then in the text beside them.
+func (f *finding) search(text string, encodings int) {
+	if key, ok := structured(text); ok {
+		f.add(key.rsa())
+		return
+	}
+	text = plain(text)
+	if strings.Contains(text, "PuTTY-User-Key-File-") {
+		f.broken = append(f.broken, RulePuTTY)
+		return
+	}
+	blocks, beside := split(text)
+	for _, b := range blocks {
+		f.add(b.read())
+	}
+	if f.empty() {
+		f.searchBase64(beside, encodings)
+	}
+	if der, err := hex.DecodeString(strings.Map(hexDigit, text)); f.empty() && err == nil && len(der) > minKey {
+		f.add(readDER(der))
+	}
+}
+
+// searchBase64 looks for keys in base64 without BEGIN and END lines.
+func (f *finding) searchBase64(text string, encodings int) {
+	packed := pack(text)
+	failed := f.candidates(packed, encodings)
+	if inner := unpack(packed); f.empty() && failed == "" && encodings > 0 && len(inner) > minKey && printable(inner) {
+		f.search(string(inner), encodings-1)
+	}
+	if strings.Contains(packed, sshPublic) {
+		f.others = true
+	}
+	switch {
+	case !f.empty():
+	case failed != "":
+		f.broken = append(f.broken, failed)
+	case !f.others && strings.Contains(text, endMark):
+		f.broken = append(f.broken, RuleCutOff) // an END line, and no key before it
+	}
+}
+
+// candidates reads a key wherever the text looks like the beginning of a key. If
+// nothing is usable, failed says what is wrong with the first candidate.
+func (f *finding) candidates(packed string, encodings int) (failed Rule) {
+	for range maxCandidates {
+		at := begin.FindStringIndex(packed)
+		if at == nil {
+			break
+		}
+		packed = packed[at[0]:]
+		if strings.HasPrefix(packed, pemStart) {
+			if encodings > 0 {
+				f.search(string(unpack(packed)), encodings-1)
+			}
+			break
+		}
+		switch key, rule := readBase64(packed); rule {
+		case RuleCutOff, RuleMalformed, RuleNotRSA:
+			if failed == "" && len(packed) > minKey { // a short one may be a word
+				failed = rule
+			}
+			packed = packed[1:]
+		default:
+			f.add(key, rule)
+			packed = packed[min(len(packed), keyChars(packed)):]
+		}
+	}
+	return failed
+}
+
+var (
+	// A key in base64 begins like this: a DER sequence, OpenSSH's magic text, or a
+	// PEM text that was encoded once more. The short sequences are those of elliptic
+	// keys.
+	begin     = regexp.MustCompile(`MI[IHG]|MHcCAQEE|MC4CAQAw|` + sshStart + `|` + pemStart)
+	sshStart  = "b3BlbnNzaC1rZXktdj"
+	pemStart  = "LS0tL"
+	sshPublic = "AAAAB3NzaC1yc2E" // a public key of OpenSSH
+	// The dashes may be lost, and the label may be wrong.
+	mark = regexp.MustCompile(`(?i)[- ]*\b(BEGIN|END)[ _+]+((?:[A-Z0-9.]+[ _+]+){0,5}?(?:KEY|CERTIFICATE|PARAMETERS|REQUEST|CRL|PKCS7|CMS))(?:[ _+]BLOCK)?[ ]*-*`)
+	// endMark replaces an END line without a BEGIN line.
+	endMark = "\x00"
+)
+
+// A block is the text between a BEGIN line and the next such line.
+type block struct{ label, body string }
+
+// split finds the blocks of a text. beside is the rest of the text. The text of a
+// block without an END line runs to the next BEGIN line or to the end.
+func split(text string) (blocks []block, beside string) {
+	var rest strings.Builder
+	open, label, at := false, "", 0
+	for _, m := range mark.FindAllStringSubmatchIndex(text, -1) {
+		body := text[at:m[0]]
+		if open {
+			blocks = append(blocks, block{label, body})
+		} else {
+			rest.WriteString(body)
+			if strings.EqualFold(text[m[2]:m[3]], "END") {
+				rest.WriteString(endMark)
+			}
+		}
+		open = strings.EqualFold(text[m[2]:m[3]], "BEGIN")
+		label, at = strings.ToUpper(text[m[4]:m[5]]), m[1]
+	}
+	if open {
+		blocks = append(blocks, block{label, text[at:]})
+	} else {
+		rest.WriteString(text[at:])
+	}
+	return blocks, rest.String()
+}
+
+// read reads a block's key. The label decides only where the bytes do not.
+func (b block) read() (*rsa.PrivateKey, Rule) {
+	private := strings.HasSuffix(b.label, "KEY") && !strings.Contains(b.label, "PUBLIC") && !strings.HasPrefix(b.label, "PGP")
+	if private && (strings.Contains(b.label, "ENCRYPTED") || strings.Contains(b.body, "ENCRYPTED") || strings.Contains(b.body, "DEK-Info")) {
+		return nil, RuleEncrypted
+	}
+	body := header.ReplaceAllString(b.body, "")
+	key, rule := readBase64(pack(body))
+	if rule == RuleCutOff || rule == RuleMalformed {
+		// A form that was sent without encoding its plus signs has blanks for them.
+		if again, ok := readBase64(pack(strings.ReplaceAll(body, " ", "+"))); ok == "" {
+			return again, ""
+		}
+	}
+	switch {
+	case rule != RuleMalformed && rule != RuleCutOff:
+		return key, rule
+	case !private:
+		return nil, RuleNoPrivate
+	case strings.HasPrefix(b.label, "EC ") || strings.HasPrefix(b.label, "DSA "):
+		return nil, RuleNotRSA
+	}
+	return nil, rule
+}
+
+var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z-]+: .*$`)
+
+// plain undoes what editors, chats and configuration files do to a text.
+func plain(s string) string {
+	if encoded.MatchString(s) {
+		if u, err := url.QueryUnescape(s); err == nil {
+			s = u
+		}
+	}
+	s = tag.ReplaceAllString(html.UnescapeString(s), "\n")
+	s = joined.ReplaceAllString(s, "")
+	s = unicodeEscape.ReplaceAllStringFunc(s, func(e string) string {
+		b, err := hex.DecodeString(e[len(e)-2:])
+		if err != nil {
+			return ""
+		}
+		return string(rune(b[0]))
+	})
+	s = escape.ReplaceAllString(s, "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case strings.ContainsRune("‐‑‒–—―−﹘﹣－", r):
+			return '-'
+		case r >= '！' && r <= '～': // the full-width forms of ASCII
+			return r - '！' + '!'
+		case strings.ContainsRune("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t", r):
+			return ' '
+		case r == '\r' || r == '\u2028' || r == '\u2029' || r == '\u0085' || r == '\v' || r == '\f':
+			return '\n'
+		case r == 0 || strings.ContainsRune("\ufeff\u200b\u200c\u200d\u200e\u200f\u2060\u00ad\\\ufffd", r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+var (
+	encoded       = regexp.MustCompile(`(?i)%(0a|0d|20|2b|2f|3d)`)
+	tag           = regexp.MustCompile(`(?i)</?(br|p|div|span|pre|code)\b[^<>]*>`)
+	joined        = regexp.MustCompile(`["']\s*[+.]\s*["']`) // "…" + "…", as in source code
+	unicodeEscape = regexp.MustCompile(`\\+u00[0-9a-fA-F]{2}`)
+	escape        = regexp.MustCompile(`\\+[nrt]`)
+)
+
+// pack keeps the characters of base64, in the alphabet of the standard.
+func pack(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '+', r == '/':
+			return r
+		case r == '-':
+			return '+'
+		case r == '_':
+			return '/'
+		}
+		return -1
+	}, s)
+}
+
+// unpack decodes as much base64 as there is.
+func unpack(packed string) []byte {
+	if len(packed)%4 == 1 {
+		packed = packed[:len(packed)-1]
+	}
+	b, err := base64.RawStdEncoding.DecodeString(packed)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// keyChars is the number of characters of the key at the beginning of a text, by
+// the length that the key itself gives.
+func keyChars(packed string) int {
+	n := derLength(unpack(packed[:min(len(packed), 8)]))
+	if n == 0 {
+		return len(packed)
+	}
+	return (n*8 + 5) / 6
+}
+
+// readBase64 reads the key at the beginning of a text, and ignores what follows
+// the key.
+func readBase64(packed string) (*rsa.PrivateKey, Rule) {
+	if strings.HasPrefix(packed, sshStart) {
+		return readSSH(unpack(packed))
+	}
+	n := keyChars(packed)
+	if len(packed) < n {
+		key, rule := readDER(unpack(packed))
+		if rule == RuleMalformed {
+			rule = RuleCutOff
+		}
+		return key, rule
+	}
+	return readDER(unpack(packed[:n]))
+}
+
+// printable reports whether b is a text in ASCII.
+func printable(b []byte) bool {
+	for _, c := range b {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\r' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// hexDigit drops what people write between hexadecimal digits.
+func hexDigit(r rune) rune {
+	if strings.ContainsRune(" \n:", r) {
+		return -1
+	}
+	return r
+}

@@ -1,0 +1,138 @@
+package wecomapi_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/wecomapi"
+)
+
+// answering makes a client of a WeCom that gives the same answer to every call.
+func answering(t *testing.T, answer string) (*wecomapi.Client, directory.Credential) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/gettoken" {
+			answer := `{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":7200.0}`
+			fmt.Fprint(w, answer)
+			return
+		}
+		fmt.Fprint(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	c := &clock{now: time.Unix(1e9, 0)}
+	return newClient(t, c, server.URL, ""), directory.Credential{Corp: corpA, Secret: secret.New("s")}
+}
+
+// Customers choose their names, and fields that are not needed come in many forms.
+// Neither makes an answer unreadable.
+func TestOddContacts(t *testing.T) {
+	want := directory.Person{ID: "wm1", Kind: directory.External, Name: "阿木"}
+	for name, answer := range map[string]string{
+		"control character":     "{\"errcode\":0,\"errmsg\":\"ok\",\"external_contact\":{\"external_userid\":\"wm1\",\"name\":\"阿\x03木\"}}",
+		"escaped control":       `{"errcode":0,"external_contact":{"name":"阿\u0007木"}}`,
+		"control in errmsg":     "{\"errcode\":0,\"errmsg\":\"o\x01k\",\"external_contact\":{\"name\":\"阿木\"}}",
+		"odd errmsg":            `{"errcode":0,"errmsg":{"a":1},"external_contact":{"name":"阿木"}}`,
+		"other fields odd":      `{"errcode":"0","external_contact":{"name":"阿木","avatar":{},"corp_name":null,"corp_full_name":[1]},"follow_user":5}`,
+		"bad escape":            `{"errcode":0,"external_contact":{"name":"阿木","position":"C:\Users"}}`,
+		"byte order mark":       "\ufeff" + `{"errcode":0,"external_contact":{"name":"阿木"}}`,
+		"errcode with fraction": `{"errcode":0.0,"external_contact":{"name":"阿木"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, c := answering(t, answer)
+			if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p != want {
+				t.Errorf("got %+v, error %v, want %+v", p, err, want)
+			}
+		})
+	}
+	client, c := answering(t, `{"errcode":0,"external_contact":{"name":2046}}`)
+	if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Name != "2046" {
+		t.Errorf("number: got %+v, error %v, want the name 2046", p, err)
+	}
+	client, c = answering(t, "{\"errcode\":0,\"external_contact\":{\"name\":\"a\xffb\"}}")
+	if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Name != "a\ufffdb" {
+		t.Errorf("invalid UTF-8: got %+v, error %v, want the rest of the name", p, err)
+	}
+}
+
+func TestOddRooms(t *testing.T) {
+	member := directory.RoomMember{ID: "lin.hua", Name: "林华"}
+	for name, c := range map[string]struct {
+		members string
+		want    []directory.RoomMember
+	}{
+		"control character":    {"[{\"userid\":\"lin.hua\",\"name\":\"林华\"},{\"userid\":\"wm2\",\"name\":\"小\x01明\"}]", []directory.RoomMember{member, {ID: "wm2", Name: "小明"}}},
+		"name of another type": {`[{"userid":"lin.hua","name":"林华"},{"userid":"wm2","name":{}}]`, []directory.RoomMember{member, {ID: "wm2"}}},
+		"number as id":         {`[{"userid":"lin.hua","name":"林华"},{"userid":42,"name":null}]`, []directory.RoomMember{member, {ID: "42"}}},
+		"odd member":           {`[5,{"userid":"lin.hua","name":"林华"},null,{"name":"x"}]`, []directory.RoomMember{member}},
+		"no list":              {`"x"`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, credential := answering(t, `{"errcode":0,"group_chat":{"name":"家长群","owner":"lin.hua","create_time":"1767200000.0","notice":[],"member_list":`+c.members+`}}`)
+			want := directory.Room{ID: "wr1", Kind: directory.CustomerRoom, Name: "家长群", Owner: "lin.hua", CreatedAt: time.Unix(1767200000, 0).UTC(), Members: c.want}
+			if r, err := client.CustomerRoom(t.Context(), credential, "wr1"); err != nil || !reflect.DeepEqual(r, want) {
+				t.Errorf("got %+v, error %v, want %+v", r, err, want)
+			}
+		})
+	}
+	client, credential := answering(t, `{"errcode":0,"roomname":"项目群","creator":["x"],"room_create_time":"soon","members":[{"memberid":7},{"memberid":"lin.hua","jointime":null}]}`)
+	want := directory.Room{ID: "wr2", Kind: directory.InternalRoom, Name: "项目群", Members: []directory.RoomMember{{ID: "7"}, {ID: "lin.hua"}}}
+	if r, err := client.InternalRoom(t.Context(), credential, "wr2"); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("internal room: got %+v, error %v, want %+v", r, err, want)
+	}
+}
+
+// An unreadable name in the answer about one id concerns only this id. The access
+// works.
+func TestUnreadableNameIsNoFailure(t *testing.T) {
+	for name, answer := range map[string]string{
+		"name of another type":    `{"errcode":0,"name":{}}`,
+		"content of another type": `{"errcode":0,"errmsg":"ok","external_contact":[],"group_chat":7,"data":"x"}`,
+		"content that is no JSON": `{"errcode":0,"errmsg":"ok","name":"小"明"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, c := answering(t, answer)
+			if p, err := client.Member(t.Context(), c, "a"); err != nil || p != (directory.Person{ID: "a", Kind: directory.Member}) {
+				t.Errorf("member: got %+v, error %v", p, err)
+			}
+			if p, err := client.Contact(t.Context(), c, "a"); err != nil || p != (directory.Person{ID: "a", Kind: directory.External}) {
+				t.Errorf("contact: got %+v, error %v", p, err)
+			}
+			if p, err := client.Robot(t.Context(), c, "a"); err != nil || p != (directory.Person{ID: "a", Kind: directory.Robot}) {
+				t.Errorf("robot: got %+v, error %v", p, err)
+			}
+			if r, err := client.CustomerRoom(t.Context(), c, "a"); err != nil || !reflect.DeepEqual(r, directory.Room{ID: "a", Kind: directory.CustomerRoom}) {
+				t.Errorf("room: got %+v, error %v", r, err)
+			}
+		})
+	}
+}
+
+func TestOddScopeAndConsents(t *testing.T) {
+	client, c := answering(t, `{"errcode":0,"ids":["lin.hua",42]}`)
+	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua", "42"}) {
+		t.Errorf("scope: got %v, error %v", ids, err)
+	}
+	// A scope with an unreadable id would hide a member.
+	for _, answer := range []string{`{"errcode":0,"ids":["lin.hua",{}]}`, `{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`} {
+		client, c = answering(t, answer)
+		_, err := client.Permitted(t.Context(), c)
+		failedFor(t, answer, err, archive.CauseBadAnswer)
+	}
+	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"userid":42,"exteranalopenid":"wm1","agree_status":"Agree","status_change_time":"1767200000"},`+
+		`{"userid":"a","exteranalopenid":"wm2","agree_status":"Disagree","status_change_time":{}},5,{"userid":"a","exteranalopenid":"wm3","agree_status":7}]}`)
+	want := []archive.Consent{
+		{Member: "42", Contact: "wm1", Status: archive.Agreed, ChangedAt: time.Unix(1767200000, 0).UTC()},
+		{Member: "a", Contact: "wm2", Status: archive.Disagreed},
+	}
+	if list, err := client.PairConsents(t.Context(), c, []directory.Pair{{Member: "a", Contact: "wm2"}}); err != nil || !reflect.DeepEqual(list, want) {
+		t.Errorf("consents: got %+v, error %v, want %+v", list, err, want)
+	}
+}
