@@ -194,6 +194,50 @@ func TestVerifyNamesPagesThatAreNotDecoded(t *testing.T) {
 	}
 }
 
+// A verify job that needs several invocations follows the chain across them.
+func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
+	slowly := func(archive.Row) time.Duration { return 250 * time.Second }
+	for name, c := range map[string]struct {
+		missing bool // the second row
+		want    []decode.Finding
+	}{
+		"whole chain":        {false, nil},
+		"row missing before": {true, []decode.Finding{{After: 4, What: decode.FaultChain}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newThreePages(t)
+			if c.missing {
+				removeRows(d, 2, 2)
+			}
+			cfg := d.Config
+			cfg.Journal = slowJournal{d.Journal, d.Clock, slowly}
+			d.Configure(cfg)
+			startReplay(d, decode.Replay{ID: "v", Verify: true})
+			if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+				t.Errorf("got %d runs, want several", runs)
+			}
+			job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")
+			d.Must(err)
+			if !job.Done || !slices.Equal(job.Findings, c.want) {
+				t.Errorf("got job %+v, want it done with findings %v", job, c.want)
+			}
+		})
+	}
+}
+
+// A job counts every difference and keeps the first hundred of them.
+func TestVerifyKeepsTheFirstFindings(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 150)
+	d.PullAndDecode()
+	d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil))
+	job, found := verify(d, 0)
+	if job.Faults != 151 || len(found) != decode.MaxFindings {
+		t.Errorf("got %d faults and %d findings, want 151 and %d", job.Faults, len(found), decode.MaxFindings)
+	}
+}
+
 // unproved is a store of keys that has lost every proof.
 type unproved struct{ *archivetest.Corps }
 

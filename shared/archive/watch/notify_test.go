@@ -108,3 +108,37 @@ func TestTickNotifiesDespiteEveryFault(t *testing.T) {
 		}
 	})
 }
+
+// Up to ten changes to one health get a message each.
+func TestTickNotifiesOfFewCorpsOneByOne(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for i := range 9 {
+		d.Register(fmt.Sprintf("ww%014d", i))
+	}
+	d.Must(disp.Tick(t.Context()))
+	if got := d.Notified.Take(); len(got) != 10 {
+		t.Errorf("got %d messages about 10 corps, want 10", len(got))
+	}
+}
+
+// Without the last notifications every health would seem new, so people are not
+// notified at that tick.
+func TestTickNotifiesOfNothingUnknown(t *testing.T) {
+	f := &archivetest.Faults{}
+	d, disp := newDispatch(t, f)
+	d.Must(disp.Tick(t.Context()))
+	d.Notified.Take()
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name == "Ledger.Notified" {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := disp.Tick(t.Context()); err == nil {
+		t.Error("got no error, want the failure")
+	}
+	f.Disarm()
+	if got := notified(d); got != "" {
+		t.Errorf("got notifications %q, want none", got)
+	}
+}
