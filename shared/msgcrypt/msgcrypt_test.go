@@ -239,6 +239,7 @@ func TestParseEvent(t *testing.T) {
 		{"bare ampersand", "<xml><Remark>A&B & C</Remark><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"bare bracket", "<xml><Remark>a<b and b>a</Remark><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"markup that is not closed", "<xml><Remark><b>bold</Remark><Event><![CDATA[e]]></Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"damaged, with an inner event", "<xml><Remark>a<b</Remark><Event>e</Event><X><Event>inner</Event></X></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"byte order mark", "\ufeff<xml><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"another encoding declared", `<?xml version="1.0" encoding="GBK"?><xml><Event>e</Event></xml>`, msgcrypt.Event{Type: "e"}, true},
 		{"time as a float", "<xml><Event>e</Event><CreateTime>1767225826.0</CreateTime></xml>", msgcrypt.Event{Type: "e", CreateTime: 1767225826}, true},

@@ -218,6 +218,8 @@ func TestImportSaysWhatToFix(t *testing.T) {
 		"public JSON Web Key":          {`{"kty":"RSA","n":"` + base64.RawURLEncoding.EncodeToString(key.N.Bytes()) + `","e":"AQAB"}`, rsakey.RuleNoPrivate},
 		"two keys without labels":      {unpem(pkcs8) + "\n\n" + unpem(other.Private.Reveal()), rsakey.RuleSeveral},
 		"two keys, the second cut off": {pkcs8 + other.Private.Reveal()[:900], rsakey.RuleSeveral},
+		"numbers of two keys":          {jwkOf(t, key, privateOf(t, other)), rsakey.RuleMalformed},
+		"altered, OpenSSH":             {alteredSSH(t, sshOf(t, key, "")), rsakey.RuleMalformed},
 		"words":                        {"MIIE is the beginning of a key", rsakey.RuleNotPEM},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,6 +230,31 @@ func TestImportSaysWhatToFix(t *testing.T) {
 			}
 		})
 	}
+}
+
+// jwkOf writes a JSON Web Key with the public numbers of one key and the private
+// numbers of another.
+func jwkOf(t *testing.T, public, private *rsa.PrivateKey) string {
+	t.Helper()
+	number := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
+	jwk, err := json.Marshal(map[string]string{
+		"kty": "RSA", "n": number(public.N), "e": number(big.NewInt(int64(public.E))), "d": number(private.D),
+		"p": number(private.Primes[0]), "q": number(private.Primes[1]),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(jwk)
+}
+
+// alteredSSH changes one of the two check numbers of a key in OpenSSH's format. The
+// numbers stand before the second text "ssh-rsa" and its length.
+func alteredSSH(t *testing.T, text string) string {
+	t.Helper()
+	b := pemBytes(t, text)
+	at := strings.LastIndex(string(b), "ssh-rsa")
+	b[at-5] ^= 1
+	return pemOf("OPENSSH PRIVATE KEY", b)
 }
 
 // Import ends without a panic, whatever the text is, and gives a key of the right
