@@ -34,7 +34,7 @@ type build struct {
 // library does (wecom.md 10.3).
 func InitChecksSecret() Option { return define("INIT_CHECKS_SECRET") }
 
-// Leaky makes every DecryptData leak 16 KiB.
+// Leaky makes every DecryptData leak 64 KiB.
 func Leaky() Option { return define("LEAKY") }
 
 // Without omits one of the 17 functions.

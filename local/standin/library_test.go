@@ -2,7 +2,6 @@ package standin_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"debug/elf"
 	"errors"
@@ -13,12 +12,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/financesdk"
@@ -31,12 +32,13 @@ import (
 
 const awkwardSecret = "a b&c=d/ü+%~-._"
 
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
+
+// library is the path of the default library, compiled without a warning.
+func library(t *testing.T) string { return built.Library(t, standin.Strict()) }
+
 func TestLibraryHasExactlyTheVendorsFunctions(t *testing.T) {
-	needs.Compiler(t)
-	path, err := standin.Build(t.Context(), t.TempDir(), standin.Strict())
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := library(t)
 	if filepath.Base(path) != standin.Name {
 		t.Errorf("name: got %s, want %s", filepath.Base(path), standin.Name)
 	}
@@ -78,11 +80,15 @@ func TestBuild(t *testing.T) {
 		if err := os.Mkdir("lib", 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
-			path, err := standin.Build(t.Context(), "lib")
-			if err != nil || path != filepath.Join("lib", standin.Name) {
-				t.Errorf("got %q and %v", path, err)
-			}
+		if err := os.WriteFile(filepath.Join("lib", standin.Name), []byte("old"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path, err := standin.Build(t.Context(), "lib")
+		if err != nil || path != filepath.Join("lib", standin.Name) {
+			t.Errorf("got %q and %v, want the library in lib", path, err)
+		}
+		if _, err := financesdk.Check(path, runtime.GOARCH); err != nil {
+			t.Errorf("library: got %v, want a new one", err)
 		}
 		left, err := os.ReadDir("lib")
 		if err != nil || len(left) != 1 {
@@ -96,24 +102,9 @@ func TestBuild(t *testing.T) {
 	})
 }
 
-// library is the default library, built once for all tests.
-var library = sync.OnceValues(func() (*financesdk.Library, error) {
-	dir, err := os.MkdirTemp("", "standin-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir) // a loaded library needs no file
-	path, err := standin.Build(context.Background(), dir)
-	if err != nil {
-		return nil, err
-	}
-	return financesdk.Open(path)
-})
-
 func initSDK(t *testing.T, proxy string) *financesdk.SDK {
 	t.Helper()
-	needs.Compiler(t)
-	l, err := library()
+	l, err := financesdk.Open(library(t)) // the loader loads a file once
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -183,6 +183,12 @@ func TestCallsReturnDataAndCodes(t *testing.T) {
 			}
 		}
 	}
+	// A longer key text must leave nothing behind in the reused buffer.
+	_, err = sdk.Decrypt([]byte(key+"AAAA"), []byte("x"))
+	wantCode(t, err, "DecryptData", 10008)
+	if got, err := sdk.Decrypt([]byte(key), []byte(standin.Seal(key, []byte("again"), [12]byte{8}))); err != nil || string(got) != "again" {
+		t.Errorf("after a longer key text: got %q and %v, want %q", got, err, "again")
+	}
 	_, err = sdk.Decrypt([]byte(key+"\x00"), []byte("x"))
 	wantCode(t, err, "DecryptData", 10008)
 	_, err = sdk.Decrypt([]byte(key), []byte("x\x00"))

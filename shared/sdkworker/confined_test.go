@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,11 +20,11 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 )
 
-// layers/finance-sdk/worker tests what the worker takes from itself. These
-// tests are about the parent's part.
+// These tests are about the parent's part of the limits. The tests of the
+// worker's part are in layers/finance-sdk/worker.
 
-// try makes the stand-in attempt what a hostile library would. The result is 0
-// if the attempt succeeded.
+// try makes the stand-in attempt what a hostile library would attempt. The
+// result is 0 after a success.
 func try(t *testing.T, s *sdkworker.Session, attempt string) syscall.Errno {
 	t.Helper()
 	key, message := sealed("##standin:try:" + attempt + "##")
@@ -35,8 +36,8 @@ func try(t *testing.T, s *sdkworker.Session, attempt string) syscall.Errno {
 	return syscall.Errno(sdk.Code - 20000)
 }
 
-// inherited is a descriptor without the mark close-on-exec, such as one that
-// Lambda starts a function with.
+// inherited opens a descriptor without the mark close-on-exec. Lambda starts a
+// function with such descriptors.
 func inherited(t *testing.T) int {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -93,7 +94,7 @@ func TestHideFromChildrenMarksDescriptors(t *testing.T) {
 	}
 }
 
-// A worker has an empty folder of its own, which is removed with it.
+// A worker has its own empty folder. The parent removes it after the worker.
 func TestWorkingFolderIsRemovedWithTheWorker(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -135,7 +136,7 @@ func TestWorkingFolderIsRemovedWithTheWorker(t *testing.T) {
 	})
 }
 
-// Paths of the worker and the library are relative to the parent's folder.
+// Relative paths of the worker and the library begin at the parent's folder.
 func TestRelativePaths(t *testing.T) {
 	worker, library := built.Worker(t), built.Library(t)
 	t.Chdir(filepath.Dir(library))
@@ -163,8 +164,8 @@ func TestNoSockets(t *testing.T) {
 	}
 }
 
-// The library shares the worker's process, so it can write the worker's
-// answers. Its words reach a log as one of a list, or short and printable.
+// The library shares the worker's process, so it can write the worker's answers.
+// A fault of no list, and a long or unprintable note, must not reach a log.
 func TestWordsOfTheWorkerAreShortAndPrintable(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -195,8 +196,8 @@ func TestWordsOfTheWorkerAreShortAndPrintable(t *testing.T) {
 	}
 }
 
-// hostileRefusal holds control characters, a line break and text of other
-// alphabets at every second byte, and a fault that no worker has.
+// hostileRefusal has a line break, a control character or a byte outside ASCII at
+// every second place.
 var hostileRefusal = []byte(strings.Repeat("\nx\x00x\xffx\x1bx\x7fx", 1000))
 
 func TestWorksOffline(t *testing.T) {
@@ -234,18 +235,20 @@ func TestWorksOffline(t *testing.T) {
 	}
 }
 
-// A parent that ends its context early leaves no folder either.
+// The proxy never answers Init. The caller cancels the call as soon as the
+// worker has its folder.
 func TestCancelledStartLeavesNoFolder(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := newSession(t, func(c *sdkworker.Config) { c.Proxy, c.Library = "http://"+deafListener(t), strict(t) })
+	defer cancel()
 	go func() {
-		waitFor(t, "a working folder", func() bool {
-			made, _ := filepath.Glob(filepath.Join(tmp, "finance-sdk-*"))
-			return len(made) > 0
-		})
-		cancel()
+		for ; ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+			if made, _ := filepath.Glob(filepath.Join(tmp, "finance-sdk-*")); len(made) > 0 {
+				cancel()
+			}
+		}
 	}()
 	if _, err := s.ChatData(ctx, 0, 10); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)

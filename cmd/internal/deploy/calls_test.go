@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// A call is what a function asked of AWS, as IAM looks at it.
+// A call is a request of a function to AWS, in the terms of IAM.
 type call struct {
 	role, action, resource string
 	keys                   []string // partition keys of a write or query of DynamoDB
@@ -29,7 +29,7 @@ type calls struct {
 	errs  []string
 }
 
-// observe is for cloud.Options.
+// observe records a request. cloud.Options takes it as Observe.
 func (c *calls) observe(function string, r *http.Request, body []byte) {
 	found, err := c.read(r, body)
 	c.mu.Lock()
@@ -43,8 +43,8 @@ func (c *calls) observe(function string, r *http.Request, body []byte) {
 	}
 }
 
-// read names the actions and resources of a request, the resources as the
-// table of roles does: by logical ids.
+// read lists the actions and resources of a request. It names resources by their
+// logical ids, as the table of roles does.
 func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	switch {
@@ -55,7 +55,7 @@ func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 		if err := json.Unmarshal(body, &in); err != nil {
 			return nil, err
 		}
-		// The ARN of a secret ends with a dash and six letters of AWS's.
+		// AWS ends the ARN of a secret with a dash and six letters.
 		return []call{{action: "secretsmanager:" + operation, resource: "secretsmanager:secret:" + in.SecretId + in.Name + "-AbCdEf"}}, nil
 	case service == "AmazonSQS":
 		var in struct{ QueueUrl string }
@@ -67,7 +67,7 @@ func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 				return []call{{action: "sqs:" + strings.TrimSuffix(operation, "Batch"), resource: q.ID}}, nil
 			}
 		}
-		return nil, fmt.Errorf("SQS: %s of a queue that is not ours: %s", operation, in.QueueUrl)
+		return nil, fmt.Errorf("SQS: %s of an unknown queue: %s", operation, in.QueueUrl)
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
@@ -79,7 +79,7 @@ func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 				return []call{{action: "sns:" + form.Get("Action"), resource: id}}, nil
 			}
 		}
-		return nil, fmt.Errorf("%s of a topic that is not ours: %s", form.Get("Action"), arn)
+		return nil, fmt.Errorf("%s of an unknown topic: %s", form.Get("Action"), arn)
 	}
 	return c.s3(r)
 }
@@ -157,7 +157,7 @@ func (c *calls) s3(r *http.Request) ([]call, error) {
 		}
 	}
 	if id == "" {
-		return nil, fmt.Errorf("%s %s is no request that is known", r.Method, r.URL.Path)
+		return nil, fmt.Errorf("unknown request: %s %s", r.Method, r.URL.Path)
 	}
 	upload := r.URL.Query().Has("uploadId")
 	action := map[string]string{"GET": "s3:GetObject", "HEAD": "s3:GetObject", "PUT": "s3:PutObject", "POST": "s3:PutObject", "DELETE": "s3:DeleteObject"}[r.Method]
@@ -176,8 +176,8 @@ func (c *calls) s3(r *http.Request) ([]call, error) {
 	return []call{{action: action, resource: resource}}, nil
 }
 
-// granted reports whether a grant of the role allows the call, as IAM would
-// decide for the conditions that the template uses.
+// granted reports whether a grant of the role allows the call. It decides like
+// IAM for the conditions that the template uses.
 func (f call) granted(all []grant, stack string) bool {
 	for _, g := range all {
 		if g.role != f.role || g.effect != "Allow" || g.action != f.action {
@@ -200,13 +200,13 @@ func (f call) granted(all []grant, stack string) bool {
 	return false
 }
 
-// like is IAM's StringLike.
+// like matches s as IAM's StringLike does.
 func like(pattern, s string) bool {
 	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(s)
 }
 
-// check fails the test for every call that the roles do not grant: on AWS it
-// would be refused.
+// check fails the test for every call that the roles do not grant. AWS would
+// refuse such a call.
 func (c *calls) check(t *testing.T, all []grant, stack string) {
 	t.Helper()
 	c.mu.Lock()
@@ -218,11 +218,11 @@ func (c *calls) check(t *testing.T, all []grant, stack string) {
 	for _, f := range c.seen {
 		roles[f.role] = true
 		if !f.granted(all, stack) {
-			t.Errorf("%s calls %s on %s (keys %v), which its role does not grant", f.role, f.action, f.resource, f.keys)
+			t.Errorf("%s: got call %s on %s (keys %v) without a grant of its role", f.role, f.action, f.resource, f.keys)
 		}
 	}
 	if len(roles) < 4 || len(c.seen) < 30 {
-		t.Errorf("saw %d calls of %d functions only", len(c.seen), len(roles))
+		t.Errorf("got %d calls of %d functions, want at least 30 of 4", len(c.seen), len(roles))
 	}
 }
 

@@ -1,9 +1,9 @@
-// Package deploy judges a deployment before AWS is asked to make it: the
-// settings of samconfig.toml, template.yaml with them, and what was built.
+// Package deploy checks a deployment before it begins: the settings of
+// samconfig.toml, template.yaml with these settings, and the built files.
 //
-// It does not deploy; `sam deploy` does. The tests beside this file hold the
-// template against what the design promises: who may do what, which resources
-// outlive the stack, which alarm has which runbook.
+// The package does not deploy; `sam deploy` does. Its tests compare the template
+// with the promises of the design: the grants of every role, the resources that
+// outlive the stack, the runbook of every alarm.
 package deploy
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// An Environment is a block of samconfig.toml, what --config-env names.
+// An Environment is a block of samconfig.toml. `sam deploy --config-env` names it.
 type Environment struct {
 	Name       string
 	Stack      string
@@ -34,17 +34,17 @@ type Environment struct {
 	Parameters map[string]string // parameter_overrides
 }
 
-// Environments reads samconfig.toml, by name.
+// Environments reads the environments of samconfig.toml, by name.
 func Environments(source []byte) (map[string]Environment, error) {
 	var doc map[string]any
 	if err := toml.Unmarshal(source, &doc); err != nil {
-		return nil, fmt.Errorf("reading samconfig.toml: %w", err)
+		return nil, fmt.Errorf("read samconfig.toml: %w", err)
 	}
 	all := map[string]Environment{}
 	for name, block := range doc {
 		commands, ok := block.(map[string]any)
 		if !ok {
-			continue // version
+			continue // the entry "version"
 		}
 		global := section(commands, "global")
 		e := Environment{Name: name, Parameters: map[string]string{}}
@@ -57,7 +57,7 @@ func Environments(source []byte) (map[string]Environment, error) {
 				return nil, fmt.Errorf("samconfig.toml: %s: %q is no Name=Value", name, pair)
 			}
 			if _, twice := e.Parameters[k]; twice {
-				return nil, fmt.Errorf("samconfig.toml: %s: %s is given twice", name, k)
+				return nil, fmt.Errorf("samconfig.toml: %s: %s is set twice", name, k)
 			}
 			e.Parameters[k] = v
 		}
@@ -75,14 +75,15 @@ func section(commands map[string]any, name string) map[string]any {
 	return parameters
 }
 
-// placeholders are what samconfig.toml comes with and nobody owns.
+// placeholders are the example values of samconfig.toml. No deployment may use
+// them.
 var placeholders = []string{"example.com", "111122223333"}
 
-// Check says everything that is wrong with deploying e from the repository at
-// root before it is built: values that are still the examples', what
-// CloudFormation would refuse of the parameters, what AWS would refuse later,
-// with half of the stack made, and a vendor library that is not in place or for
-// another processor than e asks for.
+// Check returns every reason why e cannot be deployed from the repository at
+// root. It needs no build. It finds: values that are still the examples;
+// parameters that CloudFormation would refuse; values that AWS would refuse
+// later, with half of the stack made; a vendor library that is missing or for
+// another processor than that of e.
 func Check(root string, e Environment) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
@@ -92,15 +93,15 @@ func Check(root string, e Environment) error {
 	for _, name := range slices.Sorted(maps.Keys(e.Parameters)) {
 		for _, p := range placeholders {
 			if strings.Contains(e.Parameters[name], p) {
-				errs = append(errs, fmt.Errorf("%s is still the example's %q: enter your own in samconfig.toml", name, e.Parameters[name]))
+				errs = append(errs, fmt.Errorf("%s is still the example %q: set your own value in samconfig.toml", name, e.Parameters[name]))
 				break
 			}
 		}
 	}
 	refused := template.Check(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters})
 	errs = append(errs, refused)
-	if refused == nil { // else the same would be said again, in other words
-		errs = append(errs, e.checkNames(source), e.checkDoor(), e.checkWayOut())
+	if refused == nil { // otherwise the checks below would repeat the errors
+		errs = append(errs, e.checkNames(source), e.checkAPI(), e.checkEgress())
 	}
 	processor, err := e.processor(source)
 	if err != nil {
@@ -110,8 +111,8 @@ func Check(root string, e Environment) error {
 	return errors.Join(errs...)
 }
 
-// CheckBuilt says what is wrong with what `sam build` made for e: that it did
-// not, or for another processor.
+// CheckBuilt returns the faults of the output of `sam build` for e: the output is
+// missing, or it is for another processor.
 func CheckBuilt(root string, e Environment) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
@@ -124,7 +125,7 @@ func CheckBuilt(root string, e Environment) error {
 	return checkBuild(filepath.Join(root, ".aws-sam", "build"), processor)
 }
 
-// processor is what e, or the template's default, builds for.
+// processor is the processor that e sets, or the template's default.
 func (e Environment) processor(source []byte) (string, error) {
 	if p := e.Parameters["Architecture"]; p != "" {
 		return p, nil
@@ -136,8 +137,8 @@ func (e Environment) processor(source []byte) (string, error) {
 // stackName is CloudFormation's rule.
 var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 
-// checkNames looks for names that are made from the stack's and too long for
-// their service.
+// checkNames finds names of functions and queues that begin with the stack's name
+// and are too long for their service.
 func (e Environment) checkNames(source []byte) error {
 	if !stackName.MatchString(e.Stack) {
 		return fmt.Errorf("stack_name %q: want a letter, then letters, digits and dashes", e.Stack)
@@ -154,40 +155,40 @@ func (e Environment) checkNames(source []byte) error {
 		over = max(over, len(q.Name)-80)
 	}
 	if over > 0 {
-		return fmt.Errorf("stack_name %q is too long by %d: functions take 64 letters and queues 80, of which the stack's name is the beginning", e.Stack, over)
+		return fmt.Errorf("stack_name %q is too long by %d letters: names of functions (at most 64 letters) and of queues (at most 80) begin with it", e.Stack, over)
 	}
 	return nil
 }
 
-// checkDoor looks for what API Gateway would refuse.
-func (e Environment) checkDoor() error {
+// checkAPI finds values that API Gateway would refuse.
+func (e Environment) checkAPI() error {
 	var errs []error
 	partition := "aws"
 	if strings.HasPrefix(e.Region, "cn-") {
 		partition = "aws-cn"
 	}
 	if arn, here := e.Parameters["CertificateArn"], "arn:"+partition+":acm:"+e.Region+":"; arn != "" && !strings.HasPrefix(arn, here) {
-		errs = append(errs, fmt.Errorf("CertificateArn %q is not of this stack's region: it has to begin with %s", arn, here))
+		errs = append(errs, fmt.Errorf("CertificateArn %q is of another region: it must begin with %s", arn, here))
 	}
 	issuer := e.Parameters["JwtIssuer"]
 	if !strings.HasPrefix(issuer, "https://") {
-		errs = append(errs, fmt.Errorf("JwtIssuer %q: API Gateway asks issuers over https only", issuer))
+		errs = append(errs, fmt.Errorf("JwtIssuer %q: API Gateway accepts only https issuers", issuer))
 	}
 	if strings.Contains(issuer, "/.well-known") {
-		errs = append(errs, fmt.Errorf("JwtIssuer %q: enter the issuer alone, as it stands in the tokens, without /.well-known", issuer))
+		errs = append(errs, fmt.Errorf("JwtIssuer %q: set the issuer as the tokens contain it, without /.well-known", issuer))
 	}
 	return errors.Join(errs...)
 }
 
-// checkWayOut looks for addresses that companies could not enter in WeCom, and
-// for a proxy that the security group would not take.
-func (e Environment) checkWayOut() error {
+// checkEgress finds trusted addresses that WeCom cannot see, and a proxy whose
+// port conflicts with the security group.
+func (e Environment) checkEgress() error {
 	var errs []error
 	if ips := e.Parameters["TrustedIps"]; ips != "" {
 		for ip := range strings.SplitSeq(ips, ";") {
 			a, err := netip.ParseAddr(ip)
 			if err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {
-				errs = append(errs, fmt.Errorf("TrustedIps: %s is no public address, which WeCom has to see", ip))
+				errs = append(errs, fmt.Errorf("TrustedIps: %s is no public address; WeCom sees only public addresses", ip))
 			}
 		}
 	}
@@ -197,39 +198,39 @@ func (e Environment) checkWayOut() error {
 			return errors.Join(append(errs, fmt.Errorf("WecomProxy: %w", err))...)
 		}
 		if _, err := netip.ParseAddrPort("127.0.0.1:" + u.Port()); err != nil {
-			errs = append(errs, fmt.Errorf("WecomProxy: there is no port %s", u.Port()))
+			errs = append(errs, fmt.Errorf("WecomProxy: port %q is no port number", u.Port()))
 		}
-		// EC2 refuses a rule that is there already.
+		// EC2 refuses a security group with the same rule twice.
 		if u.Port() == "443" || u.Port() == "53" {
-			errs = append(errs, fmt.Errorf("WecomProxy: let the proxy listen on another port than %s, which the security group opens for other traffic", u.Port()))
+			errs = append(errs, fmt.Errorf("WecomProxy: move the proxy to another port than %s, which the security group opens for other traffic", u.Port()))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// checkLibrary reads what make layer wrote: the processor that is built for.
+// checkLibrary compares the processor with the file that make layer wrote.
 func checkLibrary(lib, processor string) error {
 	b, err := os.ReadFile(filepath.Join(lib, "arch"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the vendor's library is not in place: run make layer SDK=<its package> ARCH=%s", processor)
+		return fmt.Errorf("vendor library missing: run make layer SDK=<its package> ARCH=%s", processor)
 	}
 	if err != nil {
 		return err
 	}
 	if got := strings.TrimSpace(string(b)); got != processor {
-		return fmt.Errorf("the vendor's library in place is for %s, but Architecture is %s: run make layer SDK=<its package> ARCH=%s, or change Architecture", got, processor, processor)
+		return fmt.Errorf("the vendor library is for %s, but Architecture is %s: run make layer SDK=<its package> ARCH=%s, or change Architecture", got, processor, processor)
 	}
 	return nil
 }
 
-// machines are the processors that Lambda has, by the template's names.
+// machines maps the template's names of Lambda's processors to ELF machines.
 var machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// checkBuild looks at every program and library below dir.
+// checkBuild compares every program and library below dir with the processor.
 func checkBuild(dir, processor string) error {
 	want, ok := machines[processor]
 	if !ok {
-		return nil // the template's list has refused it
+		return nil // template.Check has refused this value
 	}
 	var errs []error
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -239,7 +240,7 @@ func checkBuild(dir, processor string) error {
 		f, err := elf.Open(path)
 		if err != nil {
 			if format := (*elf.FormatError)(nil); errors.As(err, &format) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil // template.yaml and such, however short
+				return nil // a text file such as template.yaml
 			}
 			return err
 		}
@@ -249,12 +250,12 @@ func checkBuild(dir, processor string) error {
 			if err != nil {
 				return err
 			}
-			errs = append(errs, fmt.Errorf("%s was built for %v, but Architecture is %s: run make layer and sam build with ARCH=%s", rel, f.Machine, processor, processor))
+			errs = append(errs, fmt.Errorf("%s is built for %v, but Architecture is %s: run make layer and sam build with ARCH=%s", rel, f.Machine, processor, processor))
 		}
 		return nil
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("nothing is built: run sam build")
+		return errors.New("build output missing: run sam build")
 	}
 	return errors.Join(append(errs, err)...)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"debug/elf"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,12 +15,12 @@ import (
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
-// What samconfig.toml comes with is for nobody, and is said to be so.
-func TestExamplesAreNotReady(t *testing.T) {
+// Every environment of samconfig.toml has example values, and Check names one.
+func TestCheckRefusesTheExamples(t *testing.T) {
 	for name, e := range environments(t) {
 		err := deploy.Check(root, e)
-		if err == nil || !strings.Contains(err.Error(), "JwtIssuer is still the example's") {
-			t.Errorf("%s: got %v, want the example's issuer named", name, err)
+		if err == nil || !strings.Contains(err.Error(), "JwtIssuer is still the example ") {
+			t.Errorf("%s: got %v, want an error with the example issuer", name, err)
 		}
 	}
 }
@@ -29,54 +30,39 @@ func TestCheck(t *testing.T) {
 		name         string
 		stack        string // archive if empty
 		architecture string
-		library      string      // the processor of the library in place; empty for none
-		built        elf.Machine // of what sam built; EM_NONE for nothing
+		library      string      // processor of the installed library; empty without a library
+		built        elf.Machine // machine of an earlier build; EM_NONE without a build
 		change       map[string]string
-		want         []string // in the error; none for ready
+		want         []string // parts of the error; empty if the deployment is ready
 	}{
 		{name: "ready", architecture: "x86_64", library: "x86_64"},
 		{name: "the default processor", library: "x86_64"},
 		{name: "arm64", architecture: "arm64", library: "arm64"},
-		// What an earlier build left is of no interest before the next.
-		{name: "built for the other before", architecture: "arm64", library: "arm64", built: elf.EM_X86_64},
-		{name: "no library", architecture: "x86_64", want: []string{"is not in place: run make layer"}},
-		{name: "arm64 with an x86 layer", architecture: "arm64", library: "x86_64", want: []string{"in place is for x86_64, but Architecture is arm64"}},
+		// The next build replaces the output of an earlier one.
+		{name: "earlier build for another processor", architecture: "arm64", library: "arm64", built: elf.EM_X86_64},
+		{name: "no library", architecture: "x86_64", want: []string{"vendor library missing: run make layer"}},
+		{name: "arm64 with an x86 layer", architecture: "arm64", library: "x86_64", want: []string{"vendor library is for x86_64, but Architecture is arm64"}},
 		{
-			name: "contradictions, all at once", architecture: "x86_64", library: "arm64",
+			name: "several contradictions", architecture: "x86_64", library: "arm64",
 			change: map[string]string{"JournalLock": "COMPLIANCE", "CertificateArn": ""},
-			want:   []string{"DomainName needs CertificateArn", "JournalLock needs a retention", "in place is for arm64"},
+			want:   []string{"DomainName needs CertificateArn", "JournalLock needs a retention", "vendor library is for arm64"},
 		},
-		{name: "certificate of another region", library: "x86_64", change: map[string]string{"CertificateArn": "arn:aws-cn:acm:cn-northwest-1:123456789012:certificate/1"}, want: []string{"has to begin with arn:aws-cn:acm:cn-north-1:"}},
-		{name: "certificate of another partition", library: "x86_64", change: map[string]string{"CertificateArn": "arn:aws:acm:cn-north-1:123456789012:certificate/1"}, want: []string{"has to begin with arn:aws-cn:acm:cn-north-1:"}},
-		{name: "issuer on this machine", library: "x86_64", change: map[string]string{"JwtIssuer": "http://127.0.0.1:8080"}, want: []string{"over https only"}},
-		{name: "issuer's document", library: "x86_64", change: map[string]string{"JwtIssuer": "https://login.yunduo.cn/.well-known/openid-configuration"}, want: []string{"without /.well-known"}},
+		{name: "certificate of another region", library: "x86_64", change: map[string]string{"CertificateArn": "arn:aws-cn:acm:cn-northwest-1:123456789012:certificate/1"}, want: []string{"must begin with arn:aws-cn:acm:cn-north-1:"}},
+		{name: "certificate of another partition", library: "x86_64", change: map[string]string{"CertificateArn": "arn:aws:acm:cn-north-1:123456789012:certificate/1"}, want: []string{"must begin with arn:aws-cn:acm:cn-north-1:"}},
+		{name: "issuer on this machine", library: "x86_64", change: map[string]string{"JwtIssuer": "http://127.0.0.1:8080"}, want: []string{"accepts only https issuers"}},
+		{name: "path of the issuer's document", library: "x86_64", change: map[string]string{"JwtIssuer": "https://login.yunduo.cn/.well-known/openid-configuration"}, want: []string{"without /.well-known"}},
 		{name: "longest name", stack: strings.Repeat("a", 55), library: "x86_64"},
 		{name: "name too long", stack: strings.Repeat("a", 57), library: "x86_64", want: []string{"is too long by 2"}},
-		{name: "no name", stack: "1st", library: "x86_64", want: []string{"want a letter"}},
+		{name: "invalid name", stack: "1st", library: "x86_64", want: []string{"want a letter"}},
 		{name: "own network", library: "x86_64", change: ownNetworkOf("203.0.113.9;203.0.113.10", "http://10.0.0.1:8081")},
 		{name: "private address", library: "x86_64", change: ownNetworkOf("203.0.113.9;10.0.0.1", ""), want: []string{"10.0.0.1 is no public address"}},
 		{name: "address with zeros", library: "x86_64", change: ownNetworkOf("203.0.113.09", ""), want: []string{"203.0.113.09 is no public address"}},
-		{name: "port beyond", library: "x86_64", change: ownNetworkOf("203.0.113.9", "http://10.0.0.1:65536"), want: []string{"no port 65536"}},
-		{name: "port that is open", library: "x86_64", change: ownNetworkOf("203.0.113.9", "socks5://10.0.0.1:443"), want: []string{"another port than 443"}},
+		{name: "port above 65535", library: "x86_64", change: ownNetworkOf("203.0.113.9", "http://10.0.0.1:65536"), want: []string{`port "65536" is no port number`}},
+		{name: "port of another rule", library: "x86_64", change: ownNetworkOf("203.0.113.9", "socks5://10.0.0.1:443"), want: []string{"another port than 443"}},
 		{name: "unknown parameter", library: "x86_64", change: map[string]string{"Domain": "x"}, want: []string{"Domain: is not declared"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			source, err := os.ReadFile(root + "/template.yaml")
-			if err != nil {
-				t.Fatal(err)
-			}
-			write := func(name string, b []byte) {
-				t.Helper()
-				path := filepath.Join(dir, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o755)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			write("template.yaml", source)
-			if c.library != "" {
-				write("layers/finance-sdk/lib/arch", []byte(c.library+"\n"))
-			}
+			dir := repository(t, c.library)
 			if c.built != elf.EM_NONE {
 				buildFor(t, dir, c.built)
 			}
@@ -87,19 +73,44 @@ func TestCheck(t *testing.T) {
 			if c.architecture != "" {
 				e.Parameters["Architecture"] = c.architecture
 			}
-			for k, v := range c.change {
-				e.Parameters[k] = v
-			}
-			err = deploy.Check(dir, e)
-			if len(c.want) == 0 && err != nil {
-				t.Errorf("got %v, want it ready", err)
-			}
-			for _, want := range c.want {
-				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("got %v, want an error with %q", err, want)
-				}
-			}
+			maps.Copy(e.Parameters, c.change)
+			wantError(t, deploy.Check(dir, e), c.want...)
 		})
+	}
+}
+
+// repository makes a folder with the template, and with the processor of the
+// library unless that is empty.
+func repository(t *testing.T, library string) string {
+	t.Helper()
+	dir := t.TempDir()
+	source, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"template.yaml": source}
+	if library != "" {
+		files["layers/finance-sdk/lib/arch"] = []byte(library + "\n")
+	}
+	for name, b := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, b, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// wantError wants every part in the error, or success without parts.
+func wantError(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if len(parts) == 0 && err != nil {
+		t.Errorf("got %v, want success", err)
+	}
+	for _, part := range parts {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got %v, want an error with %q", err, part)
+		}
 	}
 }
 
@@ -107,7 +118,7 @@ func ownNetworkOf(ips, proxy string) map[string]string {
 	return map[string]string{"TrustedIps": ips, "WecomProxy": proxy, "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567"}
 }
 
-// buildFor leaves what sam build would of a function.
+// buildFor makes the output that sam build makes for one function.
 func buildFor(t *testing.T, dir string, machine elf.Machine) {
 	t.Helper()
 	needs.Compiler(t)
@@ -125,43 +136,38 @@ func buildFor(t *testing.T, dir string, machine elf.Machine) {
 }
 
 func TestCheckBuilt(t *testing.T) {
-	source, err := os.ReadFile(root + "/template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		name         string
 		architecture string // empty for the default
 		built        elf.Machine
-		want         string // in the error; empty for none
+		want         string // part of the error; empty for success
 	}{
-		{"the default processor", "", elf.EM_X86_64, ""},
+		{"default processor", "", elf.EM_X86_64, ""},
 		{"arm64", "arm64", elf.EM_AARCH64, ""},
-		{"the other", "arm64", elf.EM_X86_64, "PullFunction/bootstrap was built for EM_X86_64, but Architecture is arm64"},
-		{"not built", "", elf.EM_NONE, "nothing is built"},
+		{"build for another processor", "arm64", elf.EM_X86_64, "PullFunction/bootstrap is built for EM_X86_64, but Architecture is arm64"},
+		{"no build", "", elf.EM_NONE, "build output missing"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "template.yaml"), source, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			dir := repository(t, "")
 			if c.built != elf.EM_NONE {
 				buildFor(t, dir, c.built)
 			}
 			err := deploy.CheckBuilt(dir, deploy.Environment{Parameters: map[string]string{"Architecture": c.architecture}})
-			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-				t.Errorf("got %v, want an error with %q", err, c.want)
+			if c.want == "" {
+				wantError(t, err)
+			} else {
+				wantError(t, err, c.want)
 			}
 		})
 	}
 }
 
-func TestEnvironmentsThatAreNone(t *testing.T) {
+func TestEnvironmentsRefusesMistakes(t *testing.T) {
 	const head = "version = 0.1\n[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\nparameter_overrides = "
 	for name, c := range map[string]struct{ source, want string }{
 		"not TOML":        {"[prod", "samconfig.toml"},
 		"no region":       {"[prod.global.parameters]\nstack_name = \"a\"", "region is missing"},
-		"twice":           {head + `"A=1 A=2"`, "A is given twice"},
+		"set twice":       {head + `"A=1 A=2"`, "A is set twice"},
 		"no name":         {head + `"A"`, `"A" is no Name=Value`},
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
 	} {
@@ -173,6 +179,6 @@ func TestEnvironmentsThatAreNone(t *testing.T) {
 	}
 	got, err := deploy.Environments([]byte(head + `"A=1 B=x=y"`))
 	if err != nil || got["prod"].Parameters["B"] != "x=y" {
-		t.Errorf("got %v, error %v", got, err)
+		t.Errorf("got %v and %v, want B=x=y", got, err)
 	}
 }

@@ -31,7 +31,7 @@ func environments(t *testing.T) map[string]deploy.Environment {
 	return all
 }
 
-// deployment is what the Python programs in testdata are asked about.
+// A deployment is the input of the Python programs in testdata.
 type deployment struct {
 	Name       string            `json:"name"`
 	Stack      string            `json:"stack"`
@@ -40,8 +40,8 @@ type deployment struct {
 	Parameters map[string]string `json:"parameters"`
 }
 
-// ownNetwork is a deployment that no environment of samconfig.toml shows: into
-// a network that is there already, through a proxy, for arm64, locked.
+// ownNetwork is a deployment that no environment of samconfig.toml covers: an
+// existing network, a proxy, arm64, and a lock on the journal.
 const ownNetwork = "own-network"
 
 // deployments are the environments of samconfig.toml and ownNetwork.
@@ -60,8 +60,8 @@ func deployments(t *testing.T) []deployment {
 	}})
 }
 
-// python runs a program of testdata on the deployments. It fails the test,
-// with the command that helps, where a package is missing.
+// python runs a program of testdata on the deployments. If a package is missing,
+// it fails the test and names the command that installs the package.
 func python(t *testing.T, program, module, pip string, out any) {
 	t.Helper()
 	needs.Python(t)
@@ -81,8 +81,8 @@ func python(t *testing.T, program, module, pip string, out any) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-c", string(source))
-	// The program has a moto of its own, within it: services that are running
-	// for other tests are not to be asked.
+	// The program runs moto inside its own process, so it must not reach the
+	// services that other tests started.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_ENDPOINT_URL") })
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &stdout, &stderr
@@ -94,7 +94,7 @@ func python(t *testing.T, program, module, pip string, out any) {
 	}
 }
 
-// stack is a deployment as SAM translates it, and as moto made it.
+// A stack is a deployment as SAM translates it, and as moto creates it.
 type stack struct {
 	Name       string `json:"name"`
 	Translated struct {
@@ -127,7 +127,7 @@ type made struct {
 	Buckets map[string]struct {
 		ApplyServerSideEncryptionByDefault struct{ SSEAlgorithm, KMSMasterKeyID string }
 	}
-	Keys      map[string]bool // rotation
+	Keys      map[string]bool // whether the key rotates
 	Roles     map[string]role
 	Functions map[string]struct {
 		Role        string
@@ -135,16 +135,16 @@ type made struct {
 		Environment map[string]string
 		Subnets     []string
 	}
-	Mappings  map[string]int // most runs at once, by queue
-	LogGroups map[string]int `json:"log_groups"` // days
+	Mappings  map[string]int // maximum concurrency, by queue
+	LogGroups map[string]int `json:"log_groups"` // retention in days
 	Subnets   map[string]struct{ Zone, CIDR string }
-	Routes    map[string][]string // default routes, by table
+	Routes    map[string][]string // targets of the default routes, by table
 	Endpoints map[string]struct {
 		Type   string
 		Tables []string
 	}
 	Nats      map[string]struct{ Subnet, Allocation string }
-	Addresses map[string]string // allocations by address
+	Addresses map[string]string // allocation id by address
 	Topics    []string
 }
 
@@ -166,7 +166,7 @@ func stacks(t *testing.T) []stack {
 		python(t, "stacks.py", "moto, samtranslator", "moto[server]' 'aws-sam-translator>=1.110", &stacksMade)
 	})
 	if len(stacksMade) == 0 {
-		t.Fatal("the stacks could not be made: see the first test that failed")
+		t.Fatal("stacks missing: see the first test that failed")
 	}
 	return stacksMade
 }
@@ -178,7 +178,7 @@ func stackOf(t *testing.T, name string) stack {
 			return s
 		}
 	}
-	t.Fatalf("there is no deployment %s", name)
+	t.Fatalf("unknown deployment %s", name)
 	return stack{}
 }
 
@@ -194,7 +194,7 @@ func (s stack) byType(kind string) []string {
 	return ids
 }
 
-// text is v as compact JSON.
+// text formats v as compact JSON.
 func text(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -2,7 +2,8 @@ package deploy_test
 
 import "testing"
 
-// cfn-lint knows which types and properties each region has, China's too.
+// cfn-lint knows the types and properties that each region has, including the
+// regions of China.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	var out []struct {
@@ -11,7 +12,7 @@ func TestLint(t *testing.T) {
 	}
 	python(t, "lint.py", "cfnlint", "cfn-lint>=1.51", &out)
 	if len(out) != len(deployments(t)) {
-		t.Fatalf("got %d results, want one for each of %d deployments", len(out), len(deployments(t)))
+		t.Fatalf("results: got %d, want one for each of %d deployments", len(out), len(deployments(t)))
 	}
 	for _, d := range out {
 		for _, m := range d.Matches {

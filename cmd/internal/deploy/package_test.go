@@ -25,9 +25,10 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/standin"
+	"github.com/yunduo-scrm/archive/shared/sdkworker"
 )
 
-// scratch copies what builds need to another folder, as sam does.
+// scratch copies the sources of a build to another folder, as sam does.
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -51,7 +52,7 @@ func scratch(t *testing.T) string {
 			}
 			b, err := os.ReadFile(path)
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // an editor's, gone already
+				return nil // an editor removed its temporary file
 			}
 			if err != nil {
 				return err
@@ -66,8 +67,8 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// build runs the target that sam runs for a resource, and returns what it put
-// into ARTIFACTS_DIR.
+// build runs the make target that sam runs for a resource, and returns the folder
+// of its output.
 func build(ctx context.Context, dir, id string) (artifacts, output string, err error) {
 	artifacts = filepath.Join(dir, "artifacts", id)
 	if err := os.MkdirAll(artifacts, 0o755); err != nil {
@@ -75,7 +76,7 @@ func build(ctx context.Context, dir, id string) (artifacts, output string, err e
 	}
 	cmd := exec.CommandContext(ctx, "make", "build-"+id)
 	cmd.Dir = dir
-	// Of a make that runs the tests nothing is passed on.
+	// The settings of a make that runs the tests must not reach this one.
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); name != "MAKEFLAGS" && name != "MAKELEVEL" && name != "MFLAGS" && name != "ARCH" {
 			cmd.Env = append(cmd.Env, v)
@@ -86,7 +87,7 @@ func build(ctx context.Context, dir, id string) (artifacts, output string, err e
 	return artifacts, string(out), err
 }
 
-// processor is this machine's, as the template calls it.
+// processor is the template's name of this machine's processor.
 func processor() string {
 	if runtime.GOARCH == "arm64" {
 		return "arm64"
@@ -94,14 +95,18 @@ func processor() string {
 	return "x86_64"
 }
 
-// putLibrary does what make layer does, with the stand-in.
+// putLibrary installs the stand-in as make layer installs a library.
 func putLibrary(t *testing.T, dir string) {
 	t.Helper()
 	lib := filepath.Join(dir, "layers", "finance-sdk", "lib")
 	if err := os.MkdirAll(filepath.Join(lib, processor()), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := standin.Build(t.Context(), filepath.Join(lib, processor())); err != nil {
+	library, err := standin.Build(t.Context(), filepath.Join(lib, processor()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sdkworker.RecordOffline(library); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(lib, "arch"), []byte(processor()+"\n"), 0o644); err != nil {
@@ -109,40 +114,87 @@ func putLibrary(t *testing.T, dir string) {
 	}
 }
 
-func TestLayerWithoutLibrary(t *testing.T) {
+func TestLayerNeedsTheLibrary(t *testing.T) {
 	t.Parallel()
 	_, out, err := build(t.Context(), scratch(t), "FinanceSdkLayer")
 	if err == nil || !strings.Contains(out, "is not in place: fetch its package") || !strings.Contains(out, "make layer SDK=") {
-		t.Errorf("got %v, %q, want a failure that says what to do", err, out)
+		t.Errorf("got %v, %q, want a failure that names make layer", err, out)
 	}
 }
 
-// Everything that is deployed is built by the targets that sam calls, zipped,
-// unzipped elsewhere, and run under the Runtime API as it is: companies set the
-// archive up, chat, and read what they said. Every function, asked directly,
-// answers. And whatever the functions ask of AWS meanwhile, their roles grant.
+// TestPackages builds every package with the targets that sam runs, zips and
+// unzips it, and runs the result under the Runtime API. Simulated companies set
+// the archive up and chat, and the test reads their messages through the API.
+// Every function answers a direct call. The roles of the template grant every
+// call that the functions send to AWS.
 func TestPackages(t *testing.T) {
 	needs.Servers(t)
 	t.Parallel()
 	dir := scratch(t)
 	putLibrary(t, dir)
+	deployed, described := deployPackages(t, dir)
+	o := cloud.Options{
+		Root: deployed, StackName: fmt.Sprintf("pkg-%d", time.Now().UnixNano()), Tick: time.Second, FailureSpeed: 20,
+		Library: filepath.Join(deployed, "build", "FinanceSdkLayer", "finance-sdk", standin.Name),
+		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+	}
+	if !sdkworker.WorksOffline(o.Library) {
+		t.Error("the layer lacks the record that Init works without sockets, so decode keeps them")
+	}
+	observed := &calls{stack: readTemplate(t, dir, o.StackName), seen: map[string]call{}}
+	o.Observe = observed.observe
+	if services, ok := aws.FromEnv(os.Getenv); ok {
+		o.Services = services
+	}
+	c, err := cloud.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	if err := c.SetUp(t.Context()); err != nil {
+		// A function that cannot start logs the reason.
+		log, readErr := os.ReadFile(filepath.Join(c.Logs, "ApiFunction.log"))
+		t.Fatalf("%v\n%s %v", err, log[max(0, len(log)-2000):], readErr)
+	}
+	for _, f := range described.Functions {
+		callDirectly(t, c, f)
+	}
+	chatAndRead(t, c)
+	observed.check(t, stackOf(t, "prod").grants(t), o.StackName)
+}
+
+// readTemplate reads the template for the local cloud.
+func readTemplate(t *testing.T, dir, stackName string) *template.Stack {
+	t.Helper()
 	source, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	described, err := template.Read(source, template.Options{
-		StackName: "x", Region: "cn-north-1", QueueEndpoint: "http://127.0.0.1:1",
+	s, err := template.Read(source, template.Options{
+		StackName: stackName, Region: "cn-north-1", QueueEndpoint: "http://127.0.0.1:1",
 		Parameters: map[string]string{"TrustedIps": "127.0.0.1", "PublicUrl": "http://127.0.0.1", "JwtIssuer": "http://127.0.0.1"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// deployPackages builds the layer and every function, and unzips each package
+// into a new folder, beside the template.
+func deployPackages(t *testing.T, dir string) (deployed string, described *template.Stack) {
+	t.Helper()
+	described = readTemplate(t, dir, "x")
 	ids := []string{"FinanceSdkLayer"}
 	for _, f := range described.Functions {
 		ids = append(ids, f.ID)
 	}
-	deployed := t.TempDir()
-	if err := os.WriteFile(filepath.Join(deployed, "template.yaml"), source, 0o644); err != nil {
+	deployed = t.TempDir()
+	source, err := os.ReadFile(filepath.Join(dir, "template.yaml"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(deployed, "template.yaml"), source, 0o644)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
@@ -156,60 +208,41 @@ func TestPackages(t *testing.T) {
 		}
 		// Lambda takes 50 MB of a zip; a small one also starts sooner.
 		if n := zipped.Len(); n > 8<<20 {
-			t.Errorf("%s is %d bytes zipped, want at most 8 MB", id, n)
+			t.Errorf("%s: got a zip of %d bytes, want at most 8 MB", id, n)
 		}
 		unzip(t, zipped.Bytes(), filepath.Join(deployed, "build", id))
 	}
+	return deployed, described
+}
 
-	observed := &calls{stack: described, seen: map[string]call{}}
-	o := cloud.Options{
-		Observe: observed.observe,
-		Root:    deployed, StackName: fmt.Sprintf("pkg-%d", time.Now().UnixNano()), Tick: time.Second, FailureSpeed: 20,
-		Library: filepath.Join(deployed, "build", "FinanceSdkLayer", "finance-sdk", standin.Name),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
+// callDirectly sends a function an event of its own kind.
+func callDirectly(t *testing.T, c *cloud.Cloud, f template.Function) {
+	t.Helper()
+	event := `{"Records":[]}`
+	switch {
+	case len(f.Routes) > 0:
+		event = `{"version":"2.0","rawPath":"/health","requestContext":{"http":{"method":"GET","path":"/health"},"requestId":"r"}}`
+	case len(f.Schedules) > 0:
+		event = `{"source":"aws.events"}`
 	}
-	if services, ok := aws.FromEnv(os.Getenv); ok {
-		o.Services = services
-	}
-	// The names of what functions call are those of this stack.
-	observed.stack, err = template.Read(source, template.Options{
-		StackName: o.StackName, Region: "cn-north-1", QueueEndpoint: "http://127.0.0.1:1",
-		Parameters: map[string]string{"TrustedIps": "127.0.0.1", "PublicUrl": "http://127.0.0.1", "JwtIssuer": "http://127.0.0.1"},
-	})
+	answer, err := c.Function(f.ID).Invoke(t.Context(), []byte(event))
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("%s: %v", f.ID, err)
 	}
-	c, err := cloud.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
+	if len(f.Routes) > 0 && !strings.Contains(string(answer), `"statusCode":200`) {
+		t.Errorf("%s: got answer %s, want status 200", f.ID, answer)
 	}
-	t.Cleanup(c.Stop)
-	if err := c.SetUp(t.Context()); err != nil {
-		// A function that cannot start says why in its log.
-		log, readErr := os.ReadFile(filepath.Join(c.Logs, "ApiFunction.log"))
-		t.Fatalf("%v\n%s %v", err, log[max(0, len(log)-2000):], readErr)
-	}
-	for _, f := range described.Functions {
-		event := `{"Records":[]}`
-		switch {
-		case len(f.Routes) > 0:
-			event = `{"version":"2.0","rawPath":"/health","requestContext":{"http":{"method":"GET","path":"/health"},"requestId":"r"}}`
-		case len(f.Schedules) > 0:
-			event = `{"source":"aws.events"}`
-		}
-		answer, err := c.Function(f.ID).Invoke(t.Context(), []byte(event))
-		if err != nil {
-			t.Errorf("%s: %v", f.ID, err)
-		}
-		if len(f.Routes) > 0 && !strings.Contains(string(answer), `"statusCode":200`) {
-			t.Errorf("%s answers %s", f.ID, answer)
-		}
-	}
+}
+
+// chatAndRead lets a company send 30 messages, waits until they are decoded, and
+// compares them with the messages that the API returns.
+func chatAndRead(t *testing.T, c *cloud.Cloud) {
+	t.Helper()
 	corp := c.Sim.Corps()[0]
 	if _, err := corp.Mixed(30); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // before the test gives up
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute) // less than the limit of the test binary
 	defer cancel()
 	for watch := (people.Watcher{API: c.API, Corp: corp.ID()}); ; {
 		p, err := watch.Look(ctx)
@@ -219,7 +252,7 @@ func TestPackages(t *testing.T) {
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("got %+v, error %v, want 30 messages decoded", p, err)
+			t.Fatalf("got %+v and %v, want 30 messages decoded", p, err)
 		}
 	}
 	read, err := people.ReadAll(ctx, c.API, corp)
@@ -229,7 +262,6 @@ func TestPackages(t *testing.T) {
 	if err := people.Compare(corp.Sent(), read); err != nil {
 		t.Error(err)
 	}
-	observed.check(t, stackOf(t, "prod").grants(t), o.StackName)
 }
 
 func unzip(t *testing.T, zipped []byte, to string) {
@@ -254,11 +286,11 @@ func unzip(t *testing.T, zipped []byte, to string) {
 	}
 }
 
-// The same source makes the same bytes, wherever it lies.
+// The same source makes the same bytes in every folder.
 func TestBuildsAreReproducible(t *testing.T) {
 	needs.Compiler(t)
 	t.Parallel()
-	// All functions are built by one rule; the worker has its own.
+	// One rule of the Makefile builds all functions, and another the worker.
 	for id, program := range map[string]string{"DispatchFunction": "bootstrap", "FinanceSdkLayer": "finance-sdk/worker"} {
 		var sums [2][32]byte
 		for i := range sums {
@@ -277,7 +309,7 @@ func TestBuildsAreReproducible(t *testing.T) {
 			sums[i] = sha256.Sum256(b)
 		}
 		if sums[0] != sums[1] {
-			t.Errorf("two builds of %s differ", id)
+			t.Errorf("%s: got different bytes from two builds", id)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// documents are the resources that say who may use them, and where.
+// documents names, for each type with a resource policy, the property with the
+// resource and the property with the policy.
 var documents = map[string]struct{ of, document string }{
 	"AWS::S3::BucketPolicy": {"Bucket", "PolicyDocument"},
 	"AWS::SNS::TopicPolicy": {"Topics", "PolicyDocument"},
@@ -16,8 +17,8 @@ var documents = map[string]struct{ of, document string }{
 	"AWS::KMS::Key":         {"", "KeyPolicy"},
 }
 
-// policies lists who may use what by the policies of resources, and who may
-// invoke functions. What the roles of functions allow is not among it.
+// policies lists the rights that resource policies grant, and the rights to
+// invoke functions. It leaves out the rights of the functions' roles.
 func (s stack) policies(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -46,28 +47,28 @@ func (s stack) policies(t *testing.T) []string {
 		case r.Type == "AWS::SQS::Queue" && p["RedriveAllowPolicy"] != nil:
 			all = append(all, fmt.Sprintf("%s: dead letters of %s", id, readable(p["RedriveAllowPolicy"])))
 		case r.Type != "AWS::IAM::Role" && contains(p, `"Principal"`):
-			t.Errorf("%s says who may use it, in a way that testdata/policies.txt does not show", id)
+			t.Errorf("%s: got a policy that testdata/policies.txt cannot show", id)
 		}
 	}
 	return all
 }
 
-// only fails the test for properties that a table does not show.
+// only fails the test if m has a property that the table does not show.
 func only(t *testing.T, id string, m map[string]any, shown ...string) {
 	t.Helper()
 	for name := range m {
 		if !slices.Contains(shown, name) {
-			t.Errorf("%s has %s, which no table shows", id, name)
+			t.Errorf("%s: got property %s, which no table shows", id, name)
 		}
 	}
 }
 
-// A policy that lets somebody else in is a line that is not in the table.
-func TestPolicies(t *testing.T) {
-	holdAgainst(t, "policies.txt", stackOf(t, "prod").policies(t))
+// testdata/policies.txt lists every right that a resource policy grants.
+func TestPoliciesEqualTheTable(t *testing.T) {
+	compareWithTable(t, "policies.txt", stackOf(t, "prod").policies(t))
 }
 
-// alarms lists what rings when.
+// alarms lists the condition of every alarm.
 func (s stack) alarms(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -89,7 +90,7 @@ func (s stack) alarms(t *testing.T) []string {
 				what += readable(m["Expression"])
 			}
 			if m != nil && (m["ReturnData"] == true) != (m["Expression"] != nil) {
-				t.Errorf("%s: %s is returned %v", id, readable(m["Id"]), m["ReturnData"])
+				t.Errorf("%s: %s: got ReturnData %v, want it for the expression only", id, readable(m["Id"]), m["ReturnData"])
 			}
 		}
 		if r.Condition != "" {
@@ -101,7 +102,7 @@ func (s stack) alarms(t *testing.T) []string {
 	return all
 }
 
-// measured names a metric and how it is taken together.
+// measured names a metric, its statistic and its period.
 func measured(statistic, period any, metric map[string]any) string {
 	name := fmt.Sprintf("%s of %s %s", readable(statistic), readable(metric["Namespace"]), readable(metric["MetricName"]))
 	if metric["Dimensions"] != nil {
@@ -112,7 +113,7 @@ func measured(statistic, period any, metric map[string]any) string {
 	return fmt.Sprintf("%s in %v s", name, period)
 }
 
-// An alarm that rings later, or never, is a line that is not in the table.
-func TestAlarms(t *testing.T) {
-	holdAgainst(t, "alarms.txt", stackOf(t, "prod").alarms(t))
+// testdata/alarms.txt lists the condition of every alarm.
+func TestAlarmsEqualTheTable(t *testing.T) {
+	compareWithTable(t, "alarms.txt", stackOf(t, "prod").alarms(t))
 }

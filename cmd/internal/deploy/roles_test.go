@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// A grant is one action on one resource, as a role of the template has it.
+// A grant is one action on one resource that a role of the template allows or
+// denies.
 type grant struct {
 	role, effect, action, resource, when string
 }
@@ -23,35 +24,33 @@ func (g grant) String() string {
 	return s
 }
 
-// grants lists what every role of the stack is granted and denied.
+// grants lists the grants of every role of the stack.
 func (s stack) grants(t *testing.T) []grant {
 	t.Helper()
 	var all []grant
 	for _, id := range s.byType("AWS::IAM::Role") {
 		p := s.Translated.Resources[id].Properties
-		for name := range p {
-			if !slices.Contains([]string{"AssumeRolePolicyDocument", "Description", "Policies"}, name) {
-				t.Errorf("%s has %s, which the table of roles does not show", id, name)
+		only(t, id, p, "AssumeRolePolicyDocument", "Description", "Policies")
+		for _, policy := range anys(p["Policies"]) {
+			for _, statement := range anys(object(object(policy)["PolicyDocument"])["Statement"]) {
+				m := object(statement)
+				only(t, id, m, "Sid", "Effect", "Action", "Resource", "Condition")
+				all = append(all, grantsOf(strings.TrimSuffix(id, "Role"), m)...)
 			}
 		}
-		for _, pol := range anys(p["Policies"]) {
-			for _, st := range anys(pol.(map[string]any)["PolicyDocument"].(map[string]any)["Statement"]) {
-				m := st.(map[string]any)
-				for name := range m {
-					if !slices.Contains([]string{"Sid", "Effect", "Action", "Resource", "Condition"}, name) {
-						t.Errorf("%s: a statement has %s, which the table of roles does not show", id, name)
-					}
-				}
-				when := ""
-				if c, ok := m["Condition"]; ok {
-					when = readable(c)
-				}
-				for _, action := range anys(m["Action"]) {
-					for _, on := range anys(m["Resource"]) {
-						all = append(all, grant{strings.TrimSuffix(id, "Role"), m["Effect"].(string), action.(string), readable(on), when})
-					}
-				}
-			}
+	}
+	return all
+}
+
+// grantsOf lists the grants of one statement of a policy.
+func grantsOf(role string, statement map[string]any) (all []grant) {
+	when := ""
+	if c, ok := statement["Condition"]; ok {
+		when = readable(c)
+	}
+	for _, action := range anys(statement["Action"]) {
+		for _, on := range anys(statement["Resource"]) {
+			all = append(all, grant{role, readable(statement["Effect"]), readable(action), readable(on), when})
 		}
 	}
 	return all
@@ -69,8 +68,8 @@ var (
 	arnName = regexp.MustCompile(`\$\{(\w+)\.Arn\}`)
 )
 
-// readable is an expression of the template as the table writes it: resources
-// by their logical ids.
+// readable formats an expression of the template as the tables of testdata do:
+// it names resources by their logical ids.
 func readable(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -110,21 +109,20 @@ func readable(v any) string {
 	return fmt.Sprint(v)
 }
 
-// The table of testdata/roles.txt is what the functions may do, line by line.
-// A policy that is widened, or narrowed, fails here until somebody changes the
-// table too, and means it.
-func TestRoles(t *testing.T) {
+// testdata/roles.txt lists every grant of the functions. A change of a policy
+// fails this test until the table changes too, so that a reviewer sees it.
+func TestRolesEqualTheTable(t *testing.T) {
 	var lines []string
 	for _, g := range stackOf(t, "prod").grants(t) {
 		lines = append(lines, g.String())
 	}
-	holdAgainst(t, "roles.txt", lines)
+	compareWithTable(t, "roles.txt", lines)
 }
 
-// holdAgainst compares what the template has with a table of testdata, in both
-// directions. It is the same in every deployment: conditions stand in the
-// lines.
-func holdAgainst(t *testing.T, file string, lines []string) {
+// compareWithTable compares lines about the template with a table of testdata,
+// in both directions. The table holds for every deployment, because its lines
+// contain the template's conditions.
+func compareWithTable(t *testing.T, file string, lines []string) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + file)
 	if err != nil {
@@ -138,52 +136,52 @@ func holdAgainst(t *testing.T, file string, lines []string) {
 	}
 	for _, line := range lines {
 		if !table[line] {
-			t.Errorf("not in testdata/%s: %s", file, line)
+			t.Errorf("testdata/%s lacks the template's line: %s", file, line)
 		}
 	}
 	for line := range table {
 		if !slices.Contains(lines, line) {
-			t.Errorf("in testdata/%s, but not in the template: %s", file, line)
+			t.Errorf("the template lacks the line of testdata/%s: %s", file, line)
 		}
 	}
 }
 
-// What no change of the table may allow, each with its reason.
-func TestRolesNever(t *testing.T) {
+// No change of the table may add one of these grants. Each has its reason.
+func TestForbiddenGrants(t *testing.T) {
 	never := []struct {
-		but, action, resource string // regexps; but are the roles that may
+		but, action, resource string // regexps; but matches the roles that may have the grant
 		reason                string
 	}{
 		{``, `\*`, `.*`, "actions are named"},
-		{`^(Pull|Decode|Media|Inspect)$`, `^ec2:`, `.*`, "only functions that speak with WeCom join the network"},
-		{``, `^ec2:.*(Modify|Run|Authorize|Associate|Allocate)`, `.*`, "joining the network is all"},
-		{``, `^(iam|sts):|^kms:(Create|Schedule|Disable|Put|Encrypt|ReEncrypt|Describe)`, `.*`, "no function changes who may do what"},
-		{`^Decode$`, `^secretsmanager:(Get|BatchGet)`, `/key/|/\*$`, "nobody but decode reads private keys (law 6)"},
-		{``, `^secretsmanager:(Delete|Update|Put|Restore|TagResource|List)`, `/key/|/\*$`, "a private key is created once and never written again (law 6)"},
-		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "nobody but api makes secrets"},
-		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function takes a secret away"},
-		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager|kms|s3):`, `.*`, "dispatch needs neither secrets nor chats"},
-		{`^(Api|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `CorpsTable`, "nobody but api writes settings, and decode bindings"},
+		{`^(Pull|Decode|Media|Inspect)$`, `^ec2:`, `.*`, "only functions that call WeCom join the network"},
+		{``, `^ec2:.*(Modify|Run|Authorize|Associate|Allocate)`, `.*`, "no function changes the network"},
+		{``, `^(iam|sts):|^kms:(Create|Schedule|Disable|Put|Encrypt|ReEncrypt|Describe)`, `.*`, "no function changes rights"},
+		{`^Decode$`, `^secretsmanager:(Get|BatchGet)`, `/key/|/\*$`, "only decode reads private keys (law 6)"},
+		{``, `^secretsmanager:(Delete|Update|Put|Restore|TagResource|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
+		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "only api creates secrets"},
+		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function deletes or replaces a secret"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager|kms|s3):`, `.*`, "dispatch reads no secrets and no chats"},
+		{`^(Api|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `CorpsTable`, "only api writes settings, and only decode writes bindings"},
 		{``, `^s3:(Delete|PutObjectRetention|PutObjectLegalHold|Bypass|PutBucket|PutLifecycle)`, `.*`, "the journal is written, never changed (law 1)"},
-		{`^(Pull|Decode)$`, `^s3:(Put|Abort)`, `JournalBucket`, "nobody but pull writes the journal, and decode long messages"},
-		{`^Media$`, `^s3:(Put|Abort)`, `MediaBucket`, "nobody but media writes files"},
-		{`^Pull$`, `^s3:Put`, `/pages/|/heads/|JournalBucket(/\*)?$`, "nobody but pull writes pages (law 1)"},
-		{`^(Api|Decode|Media)$`, `^s3:Get`, `.*`, "pull writes pages and reads none"},
-		{`^Decode$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `MessagesTable`, "nobody but decode writes messages"},
-		{`^(Dispatch|Pull|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable$`, "nobody else writes the chain: api starts jobs, others note refusals, in partitions of their own"},
-		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ReadingsTable`, "nobody but api writes who looked"},
-		{`^(Decode|Media)$`, `^dynamodb:Delete`, `.*`, "nobody else takes anything away"},
-		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Views|Contacts|Consents)Table`, "media takes files off their lists, and nothing else away"},
-		{``, `^dynamodb:(Scan|DeleteTable|UpdateTable|Export|PartiQL)`, `.*`, "nothing is listed across companies (law 8)"},
+		{`^(Pull|Decode)$`, `^s3:(Put|Abort)`, `JournalBucket`, "only pull writes pages, and only decode writes long messages"},
+		{`^Media$`, `^s3:(Put|Abort)`, `MediaBucket`, "only media writes files"},
+		{`^Pull$`, `^s3:Put`, `/pages/|/heads/|JournalBucket(/\*)?$`, "only pull writes pages (law 1)"},
+		{`^(Api|Decode|Media)$`, `^s3:Get`, `.*`, "pull writes pages and never reads them"},
+		{`^Decode$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `MessagesTable`, "only decode writes messages"},
+		{`^(Dispatch|Pull|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable$`, "only dispatch, pull and decode write the chain: api stores jobs and other functions note refusals, in other partitions"},
+		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ReadingsTable`, "only api writes readings"},
+		{`^(Decode|Media)$`, `^dynamodb:Delete`, `.*`, "only decode and media delete items"},
+		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Views|Contacts|Consents)Table`, "media deletes only entries of its lists of files"},
+		{``, `^dynamodb:(Scan|DeleteTable|UpdateTable|Export|PartiQL)`, `.*`, "no function lists items of several companies (law 8)"},
 		{`^(Pull|Decode|Media|Inspect)$`, `.*`, `^\*$`, "resources are named"},
-		{``, `^([^e]|e[^c]|ec[^2])`, `^\*$`, "resources are named; ec2 has none to name"},
+		{``, `^([^e]|e[^c]|ec[^2])`, `^\*$`, "resources are named; only ec2 has no names"},
 	}
 	match := func(re, s string) bool { return regexp.MustCompile(re).MatchString(s) }
 	for _, g := range stackOf(t, "prod").grants(t) {
 		if g.effect == "Deny" {
 			continue
 		}
-		// What a condition keeps to a partition is not the rest of the table.
+		// A condition may restrict the grant to some partitions of the table.
 		on := g.resource
 		if _, keys, ok := strings.Cut(g.when, "dynamodb:LeadingKeys "); ok {
 			on += " " + keys
@@ -196,33 +194,33 @@ func TestRolesNever(t *testing.T) {
 	}
 }
 
-// Each function has a role of its own that only Lambda may take, and moto
-// finds nothing attached to it but the one policy.
-func TestRolesAreTheFunctions(t *testing.T) {
+// Each function has its own role, with exactly one policy. Only Lambda may assume
+// the role.
+func TestEachFunctionHasItsOwnRole(t *testing.T) {
 	for _, s := range stacks(t) {
 		taken := map[string]string{}
 		for _, id := range s.byType("AWS::Lambda::Function") {
 			name := strings.TrimSuffix(id, "Function")
 			if got := readable(s.Translated.Resources[id].Properties["Role"]); got != name+"Role" {
-				t.Errorf("%s: %s runs as %s, want %sRole", s.Name, id, got, name)
+				t.Errorf("%s: %s: got role %s, want %sRole", s.Name, id, got, name)
 			}
 			arn := s.Made.Functions[id].Role
 			if other := taken[arn]; other != "" {
-				t.Errorf("%s: %s and %s share a role", s.Name, id, other)
+				t.Errorf("%s: %s and %s: got one role, want two", s.Name, id, other)
 			}
 			taken[arn] = id
 			trust := text(s.Translated.Resources[name+"Role"].Properties["AssumeRolePolicyDocument"])
 			if want := `{"Statement":[{"Action":"sts:AssumeRole","Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"}}],"Version":"2012-10-17"}`; trust != want {
-				t.Errorf("%s: %sRole may be taken by %s", s.Name, name, trust)
+				t.Errorf("%s: %sRole: got trust policy %s, want Lambda only", s.Name, name, trust)
 			}
 		}
 		for id, r := range s.Made.Roles {
 			if len(r.Managed) > 0 || len(r.Policies) != 1 {
-				t.Errorf("%s: %s has managed policies %v and own ones %v, want one own", s.Name, id, r.Managed, r.Policies)
+				t.Errorf("%s: %s: got managed policies %v and inline policies %v, want one inline policy", s.Name, id, r.Managed, r.Policies)
 			}
 		}
 		if len(taken) == 0 || len(s.Made.Roles) != len(taken) {
-			t.Errorf("%s: %d roles for %d functions", s.Name, len(s.Made.Roles), len(taken))
+			t.Errorf("%s: got %d roles for %d functions, want one each", s.Name, len(s.Made.Roles), len(taken))
 		}
 	}
 }

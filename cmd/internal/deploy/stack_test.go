@@ -12,33 +12,34 @@ import (
 	"testing"
 )
 
-// skipped are the types that moto does not make: what they say is asserted on
-// the translated template. A type that is in neither list is news.
+// skipped are the types that moto does not create. Tests compare them with the
+// translated template instead. A new type that moto does not create fails the
+// test below.
 var skipped = []string{
 	"AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::Stage",
 	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::MetricFilter", "AWS::S3::BucketPolicy",
 	"AWS::SNS::Subscription", "AWS::SNS::TopicPolicy",
-	// Made, but without an id to tell by.
+	// moto creates these without an id.
 	"AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
 }
 
-func TestStacksAreMade(t *testing.T) {
+func TestMotoCreatesEveryResource(t *testing.T) {
 	for _, s := range stacks(t) {
 		if s.Made.Status != "CREATE_COMPLETE" {
-			t.Errorf("%s: got %s", s.Name, s.Made.Status)
+			t.Errorf("%s: got status %s, want CREATE_COMPLETE", s.Name, s.Made.Status)
 		}
 		for id, r := range s.Translated.Resources {
 			_, there := s.Made.Physical[id]
 			if !there && r.Condition == "" && !slices.Contains(skipped, r.Type) {
-				t.Errorf("%s: %s (%s) was not made", s.Name, id, r.Type)
+				t.Errorf("%s: %s (%s): got no resource, want one", s.Name, id, r.Type)
 			}
 		}
 	}
 }
 
-// Nothing names a partition, a suffix or a region. Principals of services end
-// in amazonaws.com in China too, for those that are used here.
-func TestPartitions(t *testing.T) {
+// The template names no partition, domain suffix or region. The exceptions are
+// the principals of two services, which end in amazonaws.com in China too.
+func TestTemplateNamesNoPartition(t *testing.T) {
 	source, err := os.ReadFile(root + "/template.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -65,15 +66,15 @@ func TestPartitions(t *testing.T) {
 		}
 		for id, q := range s.Made.Queues {
 			if !strings.HasPrefix(q["QueueArn"], "arn:"+want+":") {
-				t.Errorf("%s: %s is %s, want it in %s", s.Name, id, q["QueueArn"], want)
+				t.Errorf("%s: %s: got ARN %s, want partition %s", s.Name, id, q["QueueArn"], want)
 			}
 		}
 	}
 }
 
-// samconfig.toml has dev, staging and prod for both regions of China, each
-// with the same parameters as the others of its kind.
-func TestEnvironments(t *testing.T) {
+// samconfig.toml has dev, staging and prod for both regions of China.
+// Environments of one stage have the same parameters.
+func TestEnvironmentsOfSamconfig(t *testing.T) {
 	all := environments(t)
 	for name, region := range map[string]string{
 		"dev": "cn-north-1", "staging": "cn-north-1", "prod": "cn-north-1",
@@ -86,13 +87,13 @@ func TestEnvironments(t *testing.T) {
 		}
 		stage, _, _ := strings.Cut(name, "-")
 		if got, want := slices.Sorted(maps.Keys(e.Parameters)), slices.Sorted(maps.Keys(all[stage].Parameters)); !slices.Equal(got, want) {
-			t.Errorf("%s has parameters %v, want those of %s: %v", name, got, stage, want)
+			t.Errorf("%s: got parameters %v, want those of %s: %v", name, got, stage, want)
 		}
 	}
 }
 
-// speaksWithWeCom tells the functions that have to leave by the trusted address
-// from those that have not, by what they are told: the library or a URL.
+// speaksWithWeCom reports whether a function must use the trusted address: its
+// environment names the worker or a URL of WeCom.
 func speaksWithWeCom(env map[string]string) bool {
 	for name := range env {
 		if name == "SDK_WORKER" || strings.HasPrefix(name, "WECOM_") {
@@ -102,74 +103,90 @@ func speaksWithWeCom(env map[string]string) bool {
 	return false
 }
 
-// The way out, as moto made it: private subnets in two zones, whose S3 and
-// DynamoDB traffic passes by the NAT gateways, and whose addresses are those
-// that companies are told.
+// The network as moto creates it. Two private subnets lie in two zones. Each
+// reaches S3 and DynamoDB through gateway endpoints and everything else through
+// a NAT gateway. Companies are given exactly the addresses of the NAT gateways.
 func TestNetwork(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		nats int
-	}{{"prod", 2}, {"dev", 1}} {
-		s := stackOf(t, c.name)
-		id := s.Made.Physical
-		for f, made := range s.Made.Functions {
-			var want []string
-			if speaksWithWeCom(made.Environment) {
-				want = []string{id["PrivateSubnetA"], id["PrivateSubnetB"]}
-			}
-			if !slices.Equal(made.Subnets, want) {
-				t.Errorf("%s: %s is in subnets %v, want %v", c.name, f, made.Subnets, want)
-			}
+	for name, nats := range map[string]int{"prod": 2, "dev": 1} {
+		t.Run(name, func(t *testing.T) {
+			m := stackOf(t, name).Made
+			t.Run("subnets", func(t *testing.T) { checkSubnets(t, m) })
+			t.Run("routes", func(t *testing.T) { checkRoutes(t, m, nats) })
+			t.Run("endpoints", func(t *testing.T) { checkEndpoints(t, m) })
+			t.Run("addresses", func(t *testing.T) { checkAddresses(t, m) })
+		})
+	}
+}
+
+func checkSubnets(t *testing.T, m made) {
+	private := []string{m.Physical["PrivateSubnetA"], m.Physical["PrivateSubnetB"]}
+	for name, f := range m.Functions {
+		var want []string
+		if speaksWithWeCom(f.Environment) {
+			want = private
 		}
-		zones := map[string]bool{}
-		for _, subnet := range []string{"PrivateSubnetA", "PrivateSubnetB"} {
-			zones[s.Made.Subnets[id[subnet]].Zone] = true
+		if !slices.Equal(f.Subnets, want) {
+			t.Errorf("%s: got subnets %v, want %v", name, f.Subnets, want)
 		}
-		if len(zones) != 2 {
-			t.Errorf("%s: private subnets in zones %v, want two", c.name, zones)
+	}
+	zones := map[string]bool{}
+	for _, id := range private {
+		zones[m.Subnets[id].Zone] = true
+	}
+	if len(zones) != 2 {
+		t.Errorf("zones of the private subnets: got %v, want two", zones)
+	}
+}
+
+func checkRoutes(t *testing.T, m made, nats int) {
+	natB := "NatA"
+	if nats == 2 {
+		natB = "NatB"
+	}
+	for table, want := range map[string]string{"PrivateRoutesA": "NatA", "PrivateRoutesB": natB, "PublicRoutes": "Gate"} {
+		if got := m.Routes[m.Physical[table]]; len(got) != 1 || got[0] != m.Physical[want] {
+			t.Errorf("%s: got default routes %v, want one to %s", table, got, want)
 		}
-		natB := "NatA"
-		if c.nats == 2 {
-			natB = "NatB"
-		}
-		for table, want := range map[string]string{"PrivateRoutesA": "NatA", "PrivateRoutesB": natB, "PublicRoutes": "Gate"} {
-			if got := s.Made.Routes[id[table]]; len(got) != 1 || got[0] != id[want] {
-				t.Errorf("%s: %s leads to %v, want %s", c.name, table, got, want)
-			}
-		}
-		private := []string{id["PrivateRoutesA"], id["PrivateRoutesB"]}
-		slices.Sort(private)
-		if len(s.Made.Endpoints) != 2 {
-			t.Errorf("%s: got endpoints %v, want two", c.name, s.Made.Endpoints)
-		}
-		for name, e := range s.Made.Endpoints {
-			if e.Type != "Gateway" || !slices.Equal(e.Tables, private) || !regexp.MustCompile(`^com\.amazonaws\.[a-z0-9-]+\.(s3|dynamodb)$`).MatchString(name) {
-				t.Errorf("%s: endpoint %s is %+v, want a gateway of both private subnets", c.name, name, e)
-			}
-		}
-		if len(s.Made.Nats) != c.nats {
-			t.Errorf("%s: got %d NAT gateways, want %d", c.name, len(s.Made.Nats), c.nats)
-		}
-		var out []string
-		for _, nat := range s.Made.Nats {
-			for ip, allocation := range s.Made.Addresses {
-				if allocation == nat.Allocation {
-					out = append(out, ip)
-				}
-			}
-		}
-		told := strings.Split(s.Made.Outputs["TrustedIps"], ";")
-		slices.Sort(out)
-		if got := slices.Sorted(slices.Values(told)); !slices.Equal(got, out) {
-			t.Errorf("%s: companies are told %v, but traffic leaves by %v", c.name, got, out)
-		}
-		if got := s.Made.Functions["ApiFunction"].Environment["TRUSTED_IPS"]; got != s.Made.Outputs["TrustedIps"] {
-			t.Errorf("%s: the set-up page shows %q, the stack's output is %q", c.name, got, s.Made.Outputs["TrustedIps"])
+	}
+	if len(m.Nats) != nats {
+		t.Errorf("NAT gateways: got %d, want %d", len(m.Nats), nats)
+	}
+}
+
+func checkEndpoints(t *testing.T, m made) {
+	private := []string{m.Physical["PrivateRoutesA"], m.Physical["PrivateRoutesB"]}
+	slices.Sort(private)
+	if len(m.Endpoints) != 2 {
+		t.Errorf("endpoints: got %v, want two", m.Endpoints)
+	}
+	service := regexp.MustCompile(`^com\.amazonaws\.[a-z0-9-]+\.(s3|dynamodb)$`)
+	for name, e := range m.Endpoints {
+		if e.Type != "Gateway" || !slices.Equal(e.Tables, private) || !service.MatchString(name) {
+			t.Errorf("endpoint %s: got %+v, want a gateway of both private subnets", name, e)
 		}
 	}
 }
 
-// What moto does not tell of the network.
+func checkAddresses(t *testing.T, m made) {
+	var used []string
+	for _, nat := range m.Nats {
+		for ip, allocation := range m.Addresses {
+			if allocation == nat.Allocation {
+				used = append(used, ip)
+			}
+		}
+	}
+	slices.Sort(used)
+	shown := strings.Split(m.Outputs["TrustedIps"], ";")
+	if got := slices.Sorted(slices.Values(shown)); !slices.Equal(got, used) {
+		t.Errorf("TrustedIps: got %v, want the addresses of the NAT gateways %v", got, used)
+	}
+	if got := m.Functions["ApiFunction"].Environment["TRUSTED_IPS"]; got != m.Outputs["TrustedIps"] {
+		t.Errorf("addresses of the set-up page: got %q, want the stack's output %q", got, m.Outputs["TrustedIps"])
+	}
+}
+
+// moto does not report these properties of the network.
 func TestNetworkAsTranslated(t *testing.T) {
 	s := stackOf(t, "prod")
 	r := s.Translated.Resources
@@ -183,10 +200,10 @@ func TestNetworkAsTranslated(t *testing.T) {
 		"PrivateSubnetA": "PrivateRoutesA", "PrivateSubnetB": "PrivateRoutesB",
 	}
 	if !maps.Equal(served, want) {
-		t.Errorf("subnets are served by %v, want %v", served, want)
+		t.Errorf("route tables of the subnets: got %v, want %v", served, want)
 	}
 	if _, in := r["WayOut"].Properties["SecurityGroupIngress"]; in {
-		t.Error("somebody may come in")
+		t.Error("security group: got rules for incoming traffic, want an empty list")
 	}
 	var out []string
 	for _, rule := range anys(r["WayOut"].Properties["SecurityGroupEgress"]) {
@@ -202,129 +219,155 @@ func TestNetworkAsTranslated(t *testing.T) {
 		"tcp 443-443 to 0.0.0.0/0", "udp 53-53 to 0.0.0.0/0 if HasVpc", "tcp 53-53 to 0.0.0.0/0 if HasVpc",
 		"tcp " + port + "-" + port + " to 0.0.0.0/0 if HasProxy",
 	}; !slices.Equal(out, want) {
-		t.Errorf("out goes %q, want %q", out, want)
+		t.Errorf("outgoing traffic: got %q, want %q", out, want)
 	}
 }
 
-// A network that is there already is used as it is.
+// A deployment into an existing network creates no network.
 func TestOwnNetwork(t *testing.T) {
 	s := stackOf(t, ownNetwork)
 	for _, kind := range []string{"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::NatGateway", "AWS::EC2::EIP", "AWS::EC2::VPCEndpoint"} {
 		if slices.Contains(s.Made.Types, kind) {
-			t.Errorf("%s was made, want the network that is there", kind)
+			t.Errorf("got a %s, want the existing network only", kind)
 		}
 	}
 	if got := s.Made.Outputs["TrustedIps"]; got != "203.0.113.9;203.0.113.10" {
-		t.Errorf("companies are told %q, want the addresses that were given", got)
+		t.Errorf("TrustedIps: got %q, want the given addresses", got)
 	}
 	for f, made := range s.Made.Functions {
 		if speaksWithWeCom(made.Environment) && !slices.Equal(made.Subnets, []string{"subnet-01234567", "subnet-76543210"}) {
-			t.Errorf("%s is in %v, want the subnets that were given", f, made.Subnets)
+			t.Errorf("%s: got subnets %v, want the given subnets", f, made.Subnets)
 		}
 	}
 }
 
-// One parameter is the processor of all functions and of the layer.
-func TestProcessor(t *testing.T) {
+// One parameter sets the processor of all functions and of the layer.
+func TestOneParameterSetsTheProcessor(t *testing.T) {
 	s := stackOf(t, "prod")
 	if layers := s.byType("AWS::Lambda::LayerVersion"); len(layers) != 1 || readable(s.Translated.Resources[layers[0]].Properties["LayerName"]) != "${AWS::StackName}-finance-sdk" {
-		t.Errorf("got layers %v, want one with a name that no other stack has", layers)
+		t.Errorf("layers: got %v, want one with the stack's name", layers)
 	}
 	for _, id := range s.byType("AWS::Lambda::Function") {
 		if got := text(s.Translated.Resources[id].Properties["Architectures"]); got != `[{"Ref":"Architecture"}]` {
-			t.Errorf("%s is for %s", id, got)
+			t.Errorf("%s: got processor %s, want the parameter Architecture", id, got)
 		}
 	}
 	for _, id := range s.byType("AWS::Lambda::LayerVersion") {
 		if got := text(s.Translated.Resources[id].Properties["CompatibleArchitectures"]); got != `[{"Ref":"Architecture"}]` {
-			t.Errorf("%s is for %s", id, got)
+			t.Errorf("%s: got processor %s, want the parameter Architecture", id, got)
 		}
 	}
 }
 
-// announce-two reserves and tells the second address before anything uses it.
-func TestSecondAddressIsToldFirst(t *testing.T) {
+// With announce-two the stack reserves and shows the second address before any
+// traffic uses it.
+func TestSecondAddressIsShownBeforeItsUse(t *testing.T) {
 	r := stackOf(t, "dev").Translated.Resources
 	for id, want := range map[string]string{"AddressB": "HasSecondAddress", "NatB": "HasSecondNat", "AddressA": "MakesNetwork", "NatA": "MakesNetwork"} {
 		if r[id].Condition != want {
-			t.Errorf("%s is made if %s, want %s", id, r[id].Condition, want)
+			t.Errorf("%s: got condition %s, want %s", id, r[id].Condition, want)
 		}
 	}
 	c := stackOf(t, "dev").Translated.Conditions
 	if !contains(c["HasSecondAddress"], "MakesNetwork", `"one"`, "Fn::Not") || !contains(c["HasSecondNat"], "MakesNetwork", `"two"`) {
-		t.Errorf("got %s and %s", text(c["HasSecondAddress"]), text(c["HasSecondNat"]))
+		t.Errorf("conditions: got %s and %s, want the second address without its NAT gateway", text(c["HasSecondAddress"]), text(c["HasSecondNat"]))
 	}
 	env := r["ApiFunction"].Properties["Environment"]
 	if !contains(env, "HasSecondAddress", "${AddressA};${AddressB}") {
-		t.Errorf("the set-up page is told %s", text(env))
+		t.Errorf("addresses of the set-up page: got %s, want both", text(env))
 	}
 }
 
-// Every queue that a function is fed by has a place for dead letters that
-// only it may use, a visibility a little over the function's time limit, and a
-// bound on how many run at once. A FIFO queue's group is one corp.
+// Every queue that feeds a function has dead letters of its own, a visibility
+// timeout a little over the function's time limit, and a maximum concurrency. A
+// FIFO queue's group is one corp.
 func TestQueues(t *testing.T) {
 	for _, s := range stacks(t) {
-		feeds := 0
-		for _, id := range s.byType("AWS::Lambda::EventSourceMapping") {
+		mappings := s.byType("AWS::Lambda::EventSourceMapping")
+		if n := len(mappings); n < 2 || len(s.Made.Queues) != 2*n {
+			t.Errorf("%s: got %d queues for %d fed functions, want two each", s.Name, len(s.Made.Queues), n)
+		}
+		for _, id := range mappings {
 			p := s.Translated.Resources[id].Properties
-			queue := readable(p["EventSourceArn"])
-			function := readable(p["FunctionName"])
-			feeds++
-			q := s.Made.Queues[queue]
-			visible, err := strconv.Atoi(q["VisibilityTimeout"])
-			if err != nil {
-				t.Fatalf("%s: %s: %v", s.Name, queue, err)
-			}
-			limit := s.Made.Functions[function].Timeout
-			if visible <= limit || visible > limit+60 {
-				t.Errorf("%s: %s hides messages for %d s, want a little over the %d s of %s", s.Name, queue, visible, limit, function)
-			}
-			var redrive struct{ MaxReceiveCount int }
-			if err := json.Unmarshal([]byte(q["RedrivePolicy"]), &redrive); err != nil {
-				t.Fatalf("%s: %s: %v", s.Name, queue, err)
-			}
-			if n := redrive.MaxReceiveCount; n < 3 || n*visible >= 3600 {
-				t.Errorf("%s: %s tries %d times, %d s apart, want some tries, and an end within the hour", s.Name, queue, n, visible)
-			}
-			// A batch waits for its slowest: one corp would hold up others.
-			if fmt.Sprint(p["BatchSize"]) != "1" {
-				t.Errorf("%s: %s takes %v messages at once, want one", s.Name, function, p["BatchSize"])
-			}
-			if q["FifoQueue"] != "true" || q["SqsManagedSseEnabled"] != "true" {
-				t.Errorf("%s: %s is not FIFO or not encrypted", s.Name, queue)
-			}
-			dead := strings.TrimSuffix(queue, "Queue") + "DeadLetters"
-			if arn := s.Made.Queues[dead]["QueueArn"]; arn == "" || !strings.Contains(q["RedrivePolicy"], arn) {
-				t.Errorf("%s: %s has dead letters in %s, want %s", s.Name, queue, q["RedrivePolicy"], arn)
-			}
-			if got := s.Made.Queues[dead]["MessageRetentionPeriod"]; got != "1209600" {
-				t.Errorf("%s: %s keeps messages for %s s, want 14 days", s.Name, dead, got)
-			}
-			allow := text(s.Translated.Resources[dead].Properties["RedriveAllowPolicy"])
-			if !strings.Contains(allow, "byQueue") {
-				t.Errorf("%s: %s may be used by %s, want its queue alone", s.Name, dead, allow)
-			}
-			if n := s.Made.Mappings[q["QueueArn"]]; n < 2 {
-				t.Errorf("%s: %s runs %d of %s at once, want a MaximumConcurrency", s.Name, queue, n, function)
-			}
-			if !contains(p["FunctionResponseTypes"], "ReportBatchItemFailures") {
-				t.Errorf("%s: %s takes batches whole: one corp's failure would repeat the others'", s.Name, function)
-			}
-			f := s.Translated.Resources[function].Properties
-			for name, v := range object(object(f["Environment"])["Variables"]) {
-				// China's Lambda has no such setting.
-				if strings.HasSuffix(name, "_QUEUE_URL") && readable(v) == queue && readable(f["RecursiveLoop"]) != "AWS::NoValue if InChina else Allow" {
-					t.Errorf("%s: %s feeds its own queue without RecursiveLoop: Allow, and would be stopped after 16 rounds", s.Name, function)
-				}
-			}
-			if _, reserved := f["ReservedConcurrentExecutions"]; reserved {
-				t.Errorf("%s: %s has reserved concurrency, which fails on small accounts", s.Name, function)
-			}
+			f := feed{s, readable(p["EventSourceArn"]), readable(p["FunctionName"]), p}
+			t.Run(s.Name+"/"+f.queue, func(t *testing.T) {
+				f.checkTimes(t)
+				f.checkBatches(t)
+				f.checkDeadLetters(t)
+				f.checkFunction(t)
+			})
 		}
-		if feeds < 2 || len(s.Made.Queues) != 2*feeds {
-			t.Errorf("%s: %d queues for %d functions that are fed, want two each", s.Name, len(s.Made.Queues), feeds)
+	}
+}
+
+// A feed is a queue, and the function that it feeds.
+type feed struct {
+	stack
+	queue, function string
+	mapping         map[string]any
+}
+
+func (f feed) checkTimes(t *testing.T) {
+	q := f.Made.Queues[f.queue]
+	visible, err := strconv.Atoi(q["VisibilityTimeout"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := f.Made.Functions[f.function].Timeout
+	if visible <= limit || visible > limit+60 {
+		t.Errorf("visibility timeout: got %d s, want a little over the %d s of %s", visible, limit, f.function)
+	}
+	var redrive struct{ MaxReceiveCount int }
+	if err := json.Unmarshal([]byte(q["RedrivePolicy"]), &redrive); err != nil {
+		t.Fatal(err)
+	}
+	if n := redrive.MaxReceiveCount; n < 3 || n*visible >= 3600 {
+		t.Errorf("tries: got %d, %d s apart, want at least 3 within an hour", n, visible)
+	}
+}
+
+func (f feed) checkBatches(t *testing.T) {
+	// The messages of a batch wait for the slowest, so a batch of two corps would
+	// delay one of them.
+	if fmt.Sprint(f.mapping["BatchSize"]) != "1" {
+		t.Errorf("batch size: got %v, want 1", f.mapping["BatchSize"])
+	}
+	if !contains(f.mapping["FunctionResponseTypes"], "ReportBatchItemFailures") {
+		t.Errorf("%s: got no report of single failures: one corp's failure would repeat the others' messages", f.function)
+	}
+	q := f.Made.Queues[f.queue]
+	if n := f.Made.Mappings[q["QueueArn"]]; n < 2 {
+		t.Errorf("maximum concurrency: got %d, want at least 2", n)
+	}
+	if q["FifoQueue"] != "true" || q["SqsManagedSseEnabled"] != "true" {
+		t.Errorf("queue: got %v, want FIFO and encrypted", q)
+	}
+}
+
+func (f feed) checkDeadLetters(t *testing.T) {
+	dead := strings.TrimSuffix(f.queue, "Queue") + "DeadLetters"
+	policy := f.Made.Queues[f.queue]["RedrivePolicy"]
+	if arn := f.Made.Queues[dead]["QueueArn"]; arn == "" || !strings.Contains(policy, arn) {
+		t.Errorf("dead letters: got %s, want %s", policy, dead)
+	}
+	if got := f.Made.Queues[dead]["MessageRetentionPeriod"]; got != "1209600" {
+		t.Errorf("%s: got a retention of %s s, want 14 days", dead, got)
+	}
+	if allow := text(f.Translated.Resources[dead].Properties["RedriveAllowPolicy"]); !strings.Contains(allow, "byQueue") {
+		t.Errorf("%s: got source queues %s, want its queue only", dead, allow)
+	}
+}
+
+func (f feed) checkFunction(t *testing.T) {
+	p := f.Translated.Resources[f.function].Properties
+	for name, v := range object(object(p["Environment"])["Variables"]) {
+		// Lambda has no such setting in China.
+		if strings.HasSuffix(name, "_QUEUE_URL") && readable(v) == f.queue && readable(p["RecursiveLoop"]) != "AWS::NoValue if InChina else Allow" {
+			t.Errorf("%s feeds its own queue without RecursiveLoop: Allow: Lambda would stop it after 16 rounds", f.function)
 		}
+	}
+	if _, reserved := p["ReservedConcurrentExecutions"]; reserved {
+		t.Errorf("%s: got reserved concurrency, which fails on small accounts", f.function)
 	}
 }
 
@@ -333,23 +376,23 @@ func object(v any) map[string]any {
 	return m
 }
 
-// stateful are the types whose loss would lose something: they outlive the
-// stack, and their replacement too.
+// stateful are the types that hold data, keys or addresses. They stay when the
+// stack is deleted, and when a deployment replaces them.
 var stateful = []string{
 	"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::EC2::EIP", "AWS::Lambda::LayerVersion",
 }
 
-func TestWhatOutlivesTheStack(t *testing.T) {
+func TestStatefulResourcesOutliveTheStack(t *testing.T) {
 	for _, s := range stacks(t) {
 		for id, r := range s.Translated.Resources {
 			if !slices.Contains(stateful, r.Type) {
 				continue
 			}
 			if r.DeletionPolicy != "Retain" {
-				t.Errorf("%s: %s is deleted with the stack", s.Name, id)
+				t.Errorf("%s: %s: got deletion with the stack, want Retain", s.Name, id)
 			}
 			if r.UpdateReplacePolicy != "Retain" && r.Type != "AWS::Lambda::LayerVersion" {
-				t.Errorf("%s: %s is deleted when it is replaced", s.Name, id)
+				t.Errorf("%s: %s: got deletion on replacement, want Retain", s.Name, id)
 			}
 		}
 	}
@@ -358,15 +401,15 @@ func TestWhatOutlivesTheStack(t *testing.T) {
 func TestTables(t *testing.T) {
 	for _, s := range stacks(t) {
 		if len(s.Made.Tables) < 4 {
-			t.Errorf("%s: got %d tables", s.Name, len(s.Made.Tables))
+			t.Errorf("%s: got %d tables, want at least 4", s.Name, len(s.Made.Tables))
 		}
 		for id, table := range s.Made.Tables {
 			if table.Billing != "PAY_PER_REQUEST" || !table.Protected || !slices.Equal(table.Keys, []string{"pk", "sk"}) {
-				t.Errorf("%s: %s is %+v, want on demand, protected from deletion, keys pk and sk", s.Name, id, table)
+				t.Errorf("%s: %s: got %+v, want on demand, protected from deletion, keys pk and sk", s.Name, id, table)
 			}
-			// moto does not take this over from the template.
+			// moto ignores this property of the template.
 			if got := s.Translated.Resources[id].Properties["PointInTimeRecoverySpecification"]; !contains(got, `"PointInTimeRecoveryEnabled":true`) {
-				t.Errorf("%s: %s has no point-in-time recovery", s.Name, id)
+				t.Errorf("%s: %s: got no point-in-time recovery", s.Name, id)
 			}
 		}
 	}
@@ -376,51 +419,59 @@ func TestBuckets(t *testing.T) {
 	for _, s := range stacks(t) {
 		keys := map[string]string{}
 		for _, id := range s.byType("AWS::S3::Bucket") {
-			p := s.Translated.Resources[id].Properties
 			made := s.Made.Buckets[id].ApplyServerSideEncryptionByDefault
 			if made.SSEAlgorithm != "aws:kms" || made.KMSMasterKeyID == "" || keys[made.KMSMasterKeyID] != "" {
-				t.Errorf("%s: %s is encrypted by %+v, want a KMS key of its own", s.Name, id, made)
+				t.Errorf("%s: %s: got encryption %+v, want a KMS key of its own", s.Name, id, made)
 			}
 			keys[made.KMSMasterKeyID] = id
-			for name, want := range map[string][]string{
-				"VersioningConfiguration": {`"Status":"Enabled"`},
-				"BucketEncryption":        {`"BucketKeyEnabled":true`},
-				"PublicAccessBlockConfiguration": {
-					`"BlockPublicAcls":true`, `"BlockPublicPolicy":true`, `"IgnorePublicAcls":true`, `"RestrictPublicBuckets":true`,
-				},
-				"LifecycleConfiguration": {"AbortIncompleteMultipartUpload"},
-				"OwnershipControls":      {"BucketOwnerEnforced"},
-			} {
-				if !contains(p[name], want...) {
-					t.Errorf("%s: %s has %s %s, want %v", s.Name, id, name, text(p[name]), want)
+			t.Run(s.Name+"/"+id, func(t *testing.T) {
+				s.checkBucket(t, s.Translated.Resources[id].Properties)
+				if !s.requiresTLS(id) {
+					t.Error("bucket policy: got access without TLS, want it denied")
 				}
-			}
-			if _, named := p["BucketName"]; named {
-				t.Errorf("%s: %s has a fixed name, which a retained bucket would block", s.Name, id)
-			}
-			// Nothing is taken away by itself.
-			if contains(p["LifecycleConfiguration"], "Expiration") {
-				t.Errorf("%s: %s expires objects", s.Name, id)
-			}
-			var tls bool
-			for _, pid := range s.byType("AWS::S3::BucketPolicy") {
-				bp := s.Translated.Resources[pid].Properties
-				if readable(bp["Bucket"]) == id {
-					tls = contains(bp["PolicyDocument"], `"aws:SecureTransport":"false"`, `"Effect":"Deny"`, `"Action":"s3:*"`, `"Principal":"*"`) &&
-						contains(bp["PolicyDocument"], id, `${`+id+`.Arn}/*`)
-				}
-			}
-			if !tls {
-				t.Errorf("%s: %s may be reached without TLS", s.Name, id)
-			}
+			})
 		}
 	}
+}
+
+func (s stack) checkBucket(t *testing.T, p map[string]any) {
+	for name, want := range map[string][]string{
+		"VersioningConfiguration": {`"Status":"Enabled"`},
+		"BucketEncryption":        {`"BucketKeyEnabled":true`},
+		"PublicAccessBlockConfiguration": {
+			`"BlockPublicAcls":true`, `"BlockPublicPolicy":true`, `"IgnorePublicAcls":true`, `"RestrictPublicBuckets":true`,
+		},
+		"LifecycleConfiguration": {"AbortIncompleteMultipartUpload"},
+		"OwnershipControls":      {"BucketOwnerEnforced"},
+	} {
+		if !contains(p[name], want...) {
+			t.Errorf("%s: got %s, want %v", name, text(p[name]), want)
+		}
+	}
+	if _, named := p["BucketName"]; named {
+		t.Error("name: got a fixed name, which a retained bucket would block")
+	}
+	if contains(p["LifecycleConfiguration"], "Expiration") {
+		t.Error("lifecycle: got an expiration of objects, want every object kept")
+	}
+}
+
+// requiresTLS reports whether a bucket policy denies access without TLS.
+func (s stack) requiresTLS(bucket string) (tls bool) {
+	for _, id := range s.byType("AWS::S3::BucketPolicy") {
+		p := s.Translated.Resources[id].Properties
+		if readable(p["Bucket"]) == bucket {
+			tls = contains(p["PolicyDocument"], `"aws:SecureTransport":"false"`, `"Effect":"Deny"`, `"Action":"s3:*"`, `"Principal":"*"`) &&
+				contains(p["PolicyDocument"], bucket, `${`+bucket+`.Arn}/*`)
+		}
+	}
+	return tls
 }
 
 func TestJournalLock(t *testing.T) {
 	p := stackOf(t, "prod").Translated.Resources["JournalBucket"].Properties
 	if p["ObjectLockEnabled"] != true {
-		t.Error("object lock is not enabled from the start: adding it later could replace the bucket")
+		t.Error("object lock: got disabled, want enabled from the first deployment: enabling it later could replace the bucket")
 	}
 	rule := object(p["ObjectLockConfiguration"])["Rule"]
 	want := `{"Fn::If":["LocksJournal",{"DefaultRetention":{"Days":{"Ref":"JournalLockDays"},"Mode":{"Ref":"JournalLock"}}},{"Ref":"AWS::NoValue"}]}`
@@ -432,38 +483,47 @@ func TestJournalLock(t *testing.T) {
 func TestKeys(t *testing.T) {
 	for _, s := range stacks(t) {
 		if len(s.Made.Keys) < 2 {
-			t.Errorf("%s: got %d KMS keys, want one for the journal and one for secrets at least", s.Name, len(s.Made.Keys))
+			t.Errorf("%s: got %d KMS keys, want at least one for the journal and one for secrets", s.Name, len(s.Made.Keys))
 		}
 		for id, rotates := range s.Made.Keys {
 			if !rotates {
-				t.Errorf("%s: %s is not rotated", s.Name, id)
+				t.Errorf("%s: %s: got no rotation", s.Name, id)
 			}
 		}
 	}
 }
 
-func TestDoor(t *testing.T) {
+func TestAPIDocument(t *testing.T) {
 	s := stackOf(t, "prod")
-	r := s.Translated.Resources
-	body := object(r["Api"].Properties["Body"])
-	schemes := object(object(body["components"])["securitySchemes"])
+	api := s.Translated.Resources["Api"].Properties
+	body := object(api["Body"])
 	if got := text(s.Translated.Conditions["InChina"]); got != `{"Fn::Equals":[{"Ref":"AWS::Partition"},"aws-cn"]}` {
-		t.Errorf("it is China if %s", got)
+		t.Errorf("condition InChina: got %s", got)
 	}
-	// On any warning the deployment fails, and that it must: an issuer that is
-	// not reached is one. So the document has to be without: issue 2424 of
-	// aws/serverless-application-model.
-	if r["Api"].Properties["FailOnWarnings"] != true {
-		t.Error("a door without authorizer would be opened")
+	// A deployment must fail on any warning: an issuer that API Gateway cannot
+	// reach is only a warning. So the document itself must cause no warning, see
+	// issue 2424 of aws/serverless-application-model.
+	if api["FailOnWarnings"] != true {
+		t.Error("FailOnWarnings: got false, so an API without its authorizer could open")
 	}
 	for _, server := range anys(body["servers"]) {
 		if url, _ := object(server)["url"].(string); url == "" || !contains(server, `"disableExecuteApiEndpoint":{"Fn::If":["HasDomain",true,false]}`) {
-			t.Errorf("a server of the API's document is %s", text(server))
+			t.Errorf("server of the document: got %s", text(server))
 		}
 	}
-	if !contains(schemes["Jwt"], `"issuer":{"Ref":"JwtIssuer"}`, `"audience":[{"Ref":"JwtAudience"}]`) {
-		t.Errorf("the authorizer is %s", text(schemes["Jwt"]))
+	if jwt := object(object(body["components"])["securitySchemes"])["Jwt"]; !contains(jwt, `"issuer":{"Ref":"JwtIssuer"}`, `"audience":[{"Ref":"JwtAudience"}]`) {
+		t.Errorf("authorizer: got %s", text(jwt))
 	}
+	if cors := text(body["x-amazon-apigateway-cors"]); !strings.HasPrefix(cors, `{"Fn::If":["HasOrigins",`) || !strings.HasSuffix(cors, `,{"Ref":"AWS::NoValue"}]}`) ||
+		!strings.Contains(cors, `"allowOrigins":{"Fn::Split":[",",`) || !strings.Contains(cors, `"authorization"`) {
+		t.Errorf("access from pages of other origins: got %s", cors)
+	}
+}
+
+// Every route needs a token, except the callbacks and the health check.
+func TestRoutesNeedAToken(t *testing.T) {
+	body := object(stackOf(t, "prod").Translated.Resources["Api"].Properties["Body"])
+	schemes := object(object(body["components"])["securitySchemes"])
 	open := []string{}
 	for path, methods := range object(body["paths"]) {
 		for method, m := range object(methods) {
@@ -474,83 +534,92 @@ func TestDoor(t *testing.T) {
 			for _, need := range security {
 				for scheme := range object(need) {
 					if schemes[scheme] == nil {
-						t.Errorf("%s %s needs %s, which is no scheme of the document", method, path, scheme)
+						t.Errorf("%s %s: got scheme %s, which the document does not define", method, path, scheme)
 					}
 				}
-			}
-			for _, variable := range regexp.MustCompile(`\{([^}]+)\}`).FindAllStringSubmatch(path, -1) {
-				if !contains(object(m)["parameters"], `"name":"`+variable[1]+`"`) {
-					t.Errorf("%s %s does not declare %s", method, path, variable[1])
-				}
-			}
-			// A browser asks without a token, and API Gateway answers it itself
-			// where no route takes the question.
-			if method == "options" || method == "x-amazon-apigateway-any-method" {
-				t.Errorf("%s %s takes browsers' questions", method, path)
 			}
 		}
 	}
 	slices.Sort(open)
 	if want := []string{"get /callback/{corpid}", "get /callback/{corpid}/app", "get /health", "post /callback/{corpid}", "post /callback/{corpid}/app"}; !slices.Equal(open, want) {
-		t.Errorf("without a token one reaches %v, want %v", open, want)
-	}
-	if cors := text(body["x-amazon-apigateway-cors"]); !strings.HasPrefix(cors, `{"Fn::If":["HasOrigins",`) || !strings.HasSuffix(cors, `,{"Ref":"AWS::NoValue"}]}`) ||
-		!strings.Contains(cors, `"allowOrigins":{"Fn::Split":[",",`) || !strings.Contains(cors, `"authorization"`) {
-		t.Errorf("pages of other origins: %s", cors)
-	}
-	stage := r["ApiApiGatewayDefaultStage"].Properties
-	for name, want := range map[string]string{"DefaultRouteSettings": `"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog"} {
-		if !contains(stage[name], want) {
-			t.Errorf("%s is %s, want %s in it", name, text(stage[name]), want)
-		}
-	}
-	// What must not be logged: signatures in queries, tokens in headers.
-	if format := text(stage["AccessLogSettings"]); strings.Contains(format, "querystring") || strings.Contains(format, "header") || strings.Contains(format, "$context.path") {
-		t.Errorf("the access log has %s", format)
-	}
-	for id, kind := range map[string]string{"Domain": "AWS::ApiGatewayV2::DomainName", "DomainMapping": "AWS::ApiGatewayV2::ApiMapping"} {
-		if r[id].Type != kind || r[id].Condition != "HasDomain" {
-			t.Errorf("%s is %s if %s", id, r[id].Type, r[id].Condition)
-		}
-	}
-	if !contains(r["Domain"].Properties, "TLS_1_2", "REGIONAL", "CertificateArn") {
-		t.Errorf("the domain is %s", text(r["Domain"].Properties))
+		t.Errorf("routes without a token: got %v, want %v", open, want)
 	}
 }
 
-func TestLogsAreKeptFor(t *testing.T) {
+func TestRoutesDeclareTheirVariables(t *testing.T) {
+	body := object(stackOf(t, "prod").Translated.Resources["Api"].Properties["Body"])
+	variable := regexp.MustCompile(`\{([^}]+)\}`)
+	for path, methods := range object(body["paths"]) {
+		for method, m := range object(methods) {
+			for _, v := range variable.FindAllStringSubmatch(path, -1) {
+				if !contains(object(m)["parameters"], `"name":"`+v[1]+`"`) {
+					t.Errorf("%s %s: got no declaration of %s", method, path, v[1])
+				}
+			}
+			// A browser sends OPTIONS without a token. API Gateway answers it by
+			// itself, unless a route takes the request.
+			if method == "options" || method == "x-amazon-apigateway-any-method" {
+				t.Errorf("%s %s: got a route that takes OPTIONS", method, path)
+			}
+		}
+	}
+}
+
+func TestAPIStageAndDomain(t *testing.T) {
+	r := stackOf(t, "prod").Translated.Resources
+	stage := r["ApiApiGatewayDefaultStage"].Properties
+	for name, want := range map[string]string{"DefaultRouteSettings": `"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog"} {
+		if !contains(stage[name], want) {
+			t.Errorf("%s: got %s, want %s in it", name, text(stage[name]), want)
+		}
+	}
+	// Queries hold signatures, and headers hold tokens. The log must have neither.
+	if format := text(stage["AccessLogSettings"]); strings.Contains(format, "querystring") || strings.Contains(format, "header") || strings.Contains(format, "$context.path") {
+		t.Errorf("access log: got %s, want no query, header or path", format)
+	}
+	for id, kind := range map[string]string{"Domain": "AWS::ApiGatewayV2::DomainName", "DomainMapping": "AWS::ApiGatewayV2::ApiMapping"} {
+		if r[id].Type != kind || r[id].Condition != "HasDomain" {
+			t.Errorf("%s: got %s with condition %s, want %s with HasDomain", id, r[id].Type, r[id].Condition, kind)
+		}
+	}
+	if !contains(r["Domain"].Properties, "TLS_1_2", "REGIONAL", "CertificateArn") {
+		t.Errorf("domain: got %s", text(r["Domain"].Properties))
+	}
+}
+
+func TestLogGroupsHaveARetention(t *testing.T) {
 	for _, s := range stacks(t) {
 		for _, id := range s.byType("AWS::Lambda::Function") {
 			p := s.Translated.Resources[id].Properties
 			name := strings.TrimSuffix(id, "Function")
 			if got := readable(object(p["LoggingConfig"])["LogGroup"]); got != name+"Log" {
-				t.Errorf("%s: %s logs to %s, want %sLog", s.Name, id, got, name)
+				t.Errorf("%s: %s: got log group %s, want %sLog", s.Name, id, got, name)
 			}
 			if !contains(p["LoggingConfig"], `"LogFormat":"JSON"`) {
-				t.Errorf("%s: %s does not log JSON, which alarms and metrics read", s.Name, id)
+				t.Errorf("%s: %s: got no JSON log, which metric filters need", s.Name, id)
 			}
 		}
 		for group, days := range s.Made.LogGroups {
 			if days == 0 {
-				t.Errorf("%s: %s is kept for ever", s.Name, group)
+				t.Errorf("%s: %s: got no retention, want a number of days", s.Name, group)
 			}
 		}
 	}
 }
 
-// What is invoked by the schedule is not tried again behind its minute.
-func TestSchedule(t *testing.T) {
+// Lambda does not retry a tick: the next one comes within a minute.
+func TestScheduleOfDispatch(t *testing.T) {
 	r := stackOf(t, "prod").Translated.Resources
 	if got := r["DispatchFunctionTick"].Properties["ScheduleExpression"]; got != "rate(1 minute)" {
-		t.Errorf("got schedule %v", got)
+		t.Errorf("schedule: got %v, want rate(1 minute)", got)
 	}
 	if got := r["DispatchFunctionEventInvokeConfig"].Properties["MaximumRetryAttempts"]; fmt.Sprint(got) != "0" {
-		t.Errorf("a tick is tried again %v times, want 0", got)
+		t.Errorf("retries of a tick: got %v, want 0", got)
 	}
 }
 
-// Every alarm tells somebody, of its end too, and names a section of the
-// runbooks; every section is an alarm's.
+// Every alarm notifies the topic of its start and its end, and names a section of
+// the runbooks. Every section belongs to an alarm.
 func TestAlarmsHaveRunbooks(t *testing.T) {
 	b, err := os.ReadFile(root + "/docs/runbooks.md")
 	if err != nil {
@@ -562,7 +631,7 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 		text, _, _ := strings.Cut(string(b)[strings.Index(string(b), m[0])+len(m[0]):], "\n## ")
 		for _, part := range []string{"**Means.**", "**Look at.**", "**Do.**", "**Over when.**"} {
 			if !strings.Contains(text, part) {
-				t.Errorf("docs/runbooks.md: %s has no %s", m[1], part)
+				t.Errorf("docs/runbooks.md: %s: got no %s", m[1], part)
 			}
 		}
 	}
@@ -572,76 +641,84 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 		p := s.Translated.Resources[id].Properties
 		m := regexp.MustCompile(`Runbook - docs/runbooks\.md, ([A-Za-z]+)\.$`).FindStringSubmatch(fmt.Sprint(p["AlarmDescription"]))
 		if m == nil || !sections[m[1]] {
-			t.Errorf("%s names no section of docs/runbooks.md: %v", id, p["AlarmDescription"])
+			t.Errorf("%s: got description %v, want a section of docs/runbooks.md in it", id, p["AlarmDescription"])
 			continue
 		}
 		named[m[1]] = true
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
 			if !contains(p[actions], "NoticeTopic") {
-				t.Errorf("%s: %s are %s, want the topic", id, actions, text(p[actions]))
+				t.Errorf("%s: %s: got %s, want the topic", id, actions, text(p[actions]))
 			}
 		}
 	}
 	for section := range sections {
 		if !named[section] {
-			t.Errorf("docs/runbooks.md: no alarm is called %s", section)
+			t.Errorf("docs/runbooks.md: got section %s without an alarm", section)
 		}
 	}
 }
 
-// No function, queue or way out is without alarm, or off the dashboard.
-func TestNothingIsUnwatched(t *testing.T) {
+// Every function, queue and NAT gateway has its alarms, and every function and
+// queue is on the dashboard.
+func TestEverythingIsWatched(t *testing.T) {
 	s := stackOf(t, "prod")
-	r := s.Translated.Resources
-	dashboard := fmt.Sprint(object(r["Dashboard"].Properties["DashboardBody"])["Fn::Sub"])
+	dashboard := fmt.Sprint(object(s.Translated.Resources["Dashboard"].Properties["DashboardBody"])["Fn::Sub"])
 	for _, f := range s.byType("AWS::Lambda::Function") {
-		// Of dispatch's five rounds in five minutes six cannot fail.
-		errors := "FunctionErrorsAlarm"
-		if f == "DispatchFunction" {
-			errors = "DispatchErrorsAlarm"
-		}
-		for _, alarm := range []string{errors, "FunctionThrottlesAlarm"} {
-			if !contains(r[alarm].Properties, `"Ref":"`+f+`"`) {
-				t.Errorf("%s does not watch %s", alarm, f)
-			}
-		}
-		if !strings.Contains(dashboard, "${"+f+"}") {
-			t.Errorf("the dashboard does not show %s", f)
-		}
+		t.Run(f, func(t *testing.T) { s.checkFunctionIsWatched(t, f, dashboard) })
 	}
 	for _, q := range s.byType("AWS::SQS::Queue") {
-		if strings.HasSuffix(q, "DeadLetters") && !contains(r["DeadLettersAlarm"].Properties["Metrics"], `"`+q+`"`) {
-			t.Errorf("DeadLettersAlarm does not watch %s", q)
-		}
-		if !strings.Contains(dashboard, "${"+q+".QueueName}") {
-			t.Errorf("the dashboard does not show %s", q)
-		}
-		if strings.HasSuffix(q, "DeadLetters") {
-			continue
-		}
-		if !strings.Contains(dashboard, `"ApproximateAgeOfOldestMessage","QueueName","${`+q+".QueueName}") {
-			t.Errorf("the dashboard does not show how long requests wait in %s", q)
-		}
-		// What inspect brings are names, and nobody waits for it.
-		waits := r[strings.TrimSuffix(q, "Queue")+"WaitsAlarm"].Properties
-		if q != "InspectQueue" && (waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`)) {
-			t.Errorf("no alarm says that requests wait in %s", q)
-		}
+		t.Run(q, func(t *testing.T) { s.checkQueueIsWatched(t, q, dashboard) })
 	}
 	for _, nat := range s.byType("AWS::EC2::NatGateway") {
-		var watched bool
-		for _, id := range s.byType("AWS::CloudWatch::Alarm") {
-			watched = watched || contains(r[id].Properties["Metrics"], `"Ref":"`+nat+`"`)
-		}
-		if !watched {
-			t.Errorf("no alarm watches %s", nat)
+		if !slices.ContainsFunc(s.byType("AWS::CloudWatch::Alarm"), func(id string) bool {
+			return contains(s.Translated.Resources[id].Properties["Metrics"], `"Ref":"`+nat+`"`)
+		}) {
+			t.Errorf("%s: got no alarm", nat)
 		}
 	}
 }
 
-// The functions' own metrics that alarms wait for are written by somebody:
-// functions/dispatch has a test for the reverse.
-func TestAlarmsWaitForMetricsThatAreWritten(t *testing.T) {
+func (s stack) checkFunctionIsWatched(t *testing.T, f, dashboard string) {
+	// The alarm of most functions needs six errors in five minutes. dispatch runs
+	// only five times, so it has an alarm of its own.
+	errors := "FunctionErrorsAlarm"
+	if f == "DispatchFunction" {
+		errors = "DispatchErrorsAlarm"
+	}
+	for _, alarm := range []string{errors, "FunctionThrottlesAlarm"} {
+		if !contains(s.Translated.Resources[alarm].Properties, `"Ref":"`+f+`"`) {
+			t.Errorf("%s: got no metric of %s", alarm, f)
+		}
+	}
+	if !strings.Contains(dashboard, "${"+f+"}") {
+		t.Errorf("dashboard: got no %s", f)
+	}
+}
+
+func (s stack) checkQueueIsWatched(t *testing.T, q, dashboard string) {
+	r := s.Translated.Resources
+	if !strings.Contains(dashboard, "${"+q+".QueueName}") {
+		t.Errorf("dashboard: got no %s", q)
+	}
+	if strings.HasSuffix(q, "DeadLetters") {
+		if !contains(r["DeadLettersAlarm"].Properties["Metrics"], `"`+q+`"`) {
+			t.Errorf("DeadLettersAlarm: got no metric of %s", q)
+		}
+		return
+	}
+	if !strings.Contains(dashboard, `"ApproximateAgeOfOldestMessage","QueueName","${`+q+".QueueName}") {
+		t.Errorf("dashboard: got no age of the oldest request in %s", q)
+	}
+	// inspect fetches names, and no process waits for them.
+	waits := r[strings.TrimSuffix(q, "Queue")+"WaitsAlarm"].Properties
+	if q != "InspectQueue" && (waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`)) {
+		t.Errorf("%s: got no alarm on the age of its oldest request", q)
+	}
+}
+
+// dispatch or a metric filter writes every metric of our own that an alarm
+// reads. A test of functions/dispatch covers the reverse.
+func TestAlarmsReadMetricsThatAreWritten(t *testing.T) {
 	source, err := os.ReadFile(root + "/functions/dispatch/metrics.go")
 	if err != nil {
 		t.Fatal(err)
@@ -660,16 +737,16 @@ func TestAlarmsWaitForMetricsThatAreWritten(t *testing.T) {
 			byFilter = byFilter || contains(s.Translated.Resources[f].Properties, `"MetricName":"`+name+`"`)
 		}
 		if !byFilter && !strings.Contains(string(source), `"`+name+`"`) {
-			t.Errorf("%s waits for %s, which nobody writes", id, name)
+			t.Errorf("%s: got metric %s, which neither dispatch nor a filter writes", id, name)
 		}
 	}
 	if own < 5 {
-		t.Errorf("found %d alarms on metrics of our own only", own)
+		t.Errorf("alarms on metrics of our own: got %d, want at least 5", own)
 	}
 }
 
-// Metric filters read log lines by their words: whoever changes a line has to
-// change the filter.
+// A metric filter finds a log line by its words. A change of the line needs a
+// change of the filter.
 func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 	s := stackOf(t, "prod")
 	for id, c := range map[string]struct{ pattern, log, file, words string }{
@@ -688,20 +765,20 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 	} {
 		p := s.Translated.Resources[id].Properties
 		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != c.log {
-			t.Errorf("%s reads %v of %s, want %s of %s", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern, c.log)
+			t.Errorf("%s: got pattern %v of %s, want %s of %s", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern, c.log)
 		}
 		if !contains(p["MetricTransformations"], `"MetricNamespace":{"Fn::Sub":"${AWS::StackName}"}`, `"MetricValue":"1"`) {
-			t.Errorf("%s counts %s", id, text(p["MetricTransformations"]))
+			t.Errorf("%s: got transformation %s, want a count of lines", id, text(p["MetricTransformations"]))
 		}
 		source, err := os.ReadFile(root + "/" + c.file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(source), c.words) {
-			t.Errorf("%s reads a line that %s does not write: %s", id, c.file, c.words)
+			t.Errorf("%s: got no line in %s with %s", id, c.file, c.words)
 		}
 	}
 	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 3 {
-		t.Errorf("got %d filters, want each to be in the table of this test", n)
+		t.Errorf("filters: got %d, want the 3 of this table", n)
 	}
 }

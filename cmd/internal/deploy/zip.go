@@ -8,8 +8,8 @@ import (
 	"io/fs"
 )
 
-// Zip writes the files to a zip that depends on their names, bytes and modes
-// alone, and returns how many bytes they have.
+// Zip writes the files to a zip and returns the sum of their sizes in bytes. The
+// bytes of the zip depend only on names, contents and modes of the files.
 func Zip(out io.Writer, files fs.FS) (raw int64, err error) {
 	z := zip.NewWriter(out)
 	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })

@@ -11,8 +11,8 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-// The zip is the same whenever and wherever the files were written, keeps what
-// can be executed, and holds what was there.
+// The zip does not depend on the files' times. It keeps their contents and their
+// execute permission.
 func TestZip(t *testing.T) {
 	content := bytes.Repeat([]byte("binary "), 1000)
 	files := func(at time.Time) fstest.MapFS {
@@ -24,13 +24,13 @@ func TestZip(t *testing.T) {
 	var a, b bytes.Buffer
 	raw, err := deploy.Zip(&a, files(time.Now()))
 	if err != nil || raw != int64(len(content))+1 {
-		t.Fatalf("got %d bytes, error %v, want %d", raw, err, len(content)+1)
+		t.Fatalf("size: got %d bytes and %v, want %d", raw, err, len(content)+1)
 	}
 	if _, err := deploy.Zip(&b, files(time.Unix(0, 0))); err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("two zips of the same files differ")
+		t.Error("two zips of the same files: got different bytes")
 	}
 	z, err := zip.NewReader(bytes.NewReader(a.Bytes()), int64(a.Len()))
 	if err != nil {
@@ -42,11 +42,11 @@ func TestZip(t *testing.T) {
 	}
 	got, err := io.ReadAll(f)
 	if err != nil || !bytes.Equal(got, content) {
-		t.Errorf("got %d bytes, error %v, want what was packed", len(got), err)
+		t.Errorf("bootstrap: got %d bytes and %v, want the packed bytes", len(got), err)
 	}
 	for _, f := range z.File {
 		if f.Mode().Perm() != 0o755 {
-			t.Errorf("%s has mode %v, want 0755", f.Name, f.Mode())
+			t.Errorf("%s: got mode %v, want 0755", f.Name, f.Mode())
 		}
 	}
 }

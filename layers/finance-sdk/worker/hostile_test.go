@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/rand"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/standin"
@@ -74,8 +76,8 @@ func copied(t *testing.T, path string) string {
 	return to
 }
 
-// try makes the library attempt what the name says. The result is 0 if the
-// attempt succeeded.
+// try makes the stand-in attempt what the name says. The result is 0 after a
+// success.
 func (p *peer) try(name string) syscall.Errno {
 	p.t.Helper()
 	key := standin.NewKeyText(rand.Reader)
@@ -184,7 +186,7 @@ func TestForeignDescriptorsAreClosed(t *testing.T) {
 	}
 	defer r.Close()
 	p := startPeer(t, built.Worker(t), built.Library(t), func(cmd *exec.Cmd) {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, w, r)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, w)
 	})
 	w.Close()
 	p.ask(sdkproto.Hello{})
@@ -192,8 +194,11 @@ func TestForeignDescriptorsAreClosed(t *testing.T) {
 	if got := p.try("descriptors"); got != 0 {
 		t.Errorf("got errno %d (%v), want no foreign descriptor", got, got)
 	}
+	if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	// The pipe ends when the last process has closed its writing end.
-	if n, err := r.Read(make([]byte, 1)); n != 0 || err == nil {
+	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("read the pipe: got %d bytes and %v, want its end", n, err)
 	}
 }

@@ -11,7 +11,7 @@
  *   INIT_CHECKS_SECRET   Init requests a token. It returns 10000 if WeCom
  *                        refuses, and 10001 if WeCom is unreachable. Without the
  *                        switch the first call that needs a token requests it.
- *   LEAKY                every DecryptData leaks 16 KiB
+ *   LEAKY                every DecryptData leaks 64 KiB
  *   OMIT_<function>      omits the function
  *
  * It uses only libc and the kernel's headers. A handle belongs to one thread at
@@ -935,7 +935,7 @@ int DecryptData(const char *encrypt_key, const char *encrypt_msg, Slice_t *msg)
 		abort();
 	}
 #ifdef LEAKY
-	leak(16 << 10);
+	leak(64 << 10);
 #endif
 	if (!encrypt_key || !encrypt_msg || !msg)
 		return BAD_ARGUMENT;

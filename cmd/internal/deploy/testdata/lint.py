@@ -1,4 +1,4 @@
-"""Lints template.yaml for every deployment named on standard input.
+"""Lints template.yaml for every deployment on standard input.
 
 In:  {"template": path, "deployments": [{"name", "regions": [...], "parameters": {...}}]}
 Out: [{"name", "matches": ["rule line message", ...]}]

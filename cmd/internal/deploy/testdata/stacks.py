@@ -1,8 +1,8 @@
-"""Translates template.yaml as SAM does in the cloud, and creates the result as
-a stack on moto, in this process, for every deployment named on standard input.
+"""Translates template.yaml as SAM does in the cloud, for every deployment on
+standard input, and creates each result as a stack in moto, inside this process.
 
 In:  {"template": path, "deployments": [{"name", "stack", "region", "parameters": {...}}]}
-Out: [{"name", "translated": {...}, "stack": {what was made}}]
+Out: [{"name", "translated": {...}, "stack": {the created resources}}]
 """
 import io
 import json
@@ -16,7 +16,7 @@ logging.disable(logging.CRITICAL)
 
 import warnings
 
-warnings.simplefilter("ignore")  # moto tells of every type that it does not make; the test counts them
+warnings.simplefilter("ignore")  # moto warns of every type that it cannot create; a Go test counts them
 
 import boto3
 from moto import mock_aws
@@ -29,7 +29,7 @@ CODE = {"Bucket": "artifacts", "Key": "code.zip"}
 
 def translate(text, region, parameters):
     template = yaml_parse(text)
-    # What `sam package` does: the folders become objects.
+    # As in `sam package`, objects replace the folders of code.
     template["Globals"]["Function"].pop("CodeUri")
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -58,14 +58,14 @@ def create(translated, name, region, parameters):
     s3.put_object(Bucket=CODE["Bucket"], Key=CODE["Key"], Body=code.getvalue())
 
     cfn = client("cloudformation")
-    # moto makes no domain and refuses the output of one.
+    # moto creates no domain and refuses the output with its name.
     body = {**translated, "Outputs": {k: v for k, v in translated["Outputs"].items() if k != "DomainTarget"}}
     cfn.create_stack(
         StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
     )
     stack = cfn.describe_stacks(StackName=name)["Stacks"][0]
-    # What moto makes only half has no id.
+    # A resource that moto creates only in part has no id.
     resources = [r for r in cfn.describe_stack_resources(StackName=name)["StackResources"] if "LogicalResourceId" in r and "PhysicalResourceId" in r]
     of = lambda kind: made_of(resources, kind)
     ec2, sqs, iam, kms, ddb = client("ec2"), client("sqs"), client("iam"), client("kms"), client("dynamodb")
@@ -87,7 +87,7 @@ def create(translated, name, region, parameters):
             "recovery": backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"],
             "keys": [k["AttributeName"] for k in t["KeySchema"]],
         }
-    # Of a bucket moto makes the encryption only.
+    # moto applies only the encryption of a bucket.
     got["buckets"] = {
         i: s3.get_bucket_encryption(Bucket=b)["ServerSideEncryptionConfiguration"]["Rules"][0]
         for i, b in of("AWS::S3::Bucket").items()
@@ -119,7 +119,7 @@ def create(translated, name, region, parameters):
         s["SubnetId"]: {"zone": s["AvailabilityZone"], "cidr": s["CidrBlock"]}
         for s in ec2.describe_subnets(Filters=only)["Subnets"]
     }
-    # Which subnets a table serves moto does not tell.
+    # moto does not report the subnets of a route table.
     got["routes"] = {} if not vpcs else {
         t["RouteTableId"]: [
             r.get("NatGatewayId") or r.get("GatewayId") for r in t["Routes"]
