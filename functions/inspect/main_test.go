@@ -81,7 +81,7 @@ func TestAgainstWeCom(t *testing.T) {
 	must(t, contacts.SetApp(ctx, corpA, directory.App{SecretPrefix: "app ", SetAt: time.Now()}))
 	must(t, secrets.PutAppSecret(ctx, corpA, secret.New("app secret of a corp")))
 
-	view := company.View()
+	view := company.Details()
 	var people, rooms []string
 	for _, s := range view.Staff {
 		people = append(people, s.UserID)
@@ -176,7 +176,7 @@ func TestAgainstWeCom(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Status != archive.AgreedDefault {
 		t.Errorf("consents: got %+v, error %v, want one default", list, err)
 	}
-	if refused := company.View().Stats.Refused; refused["/cgi-bin/gettoken"] != nil {
+	if refused := company.Details().Stats.Refused; refused["/cgi-bin/gettoken"] != nil {
 		t.Errorf("got refused secrets %v, want none", refused["/cgi-bin/gettoken"])
 	}
 	book.Lookup(ctx, corp, people, rooms)

@@ -131,7 +131,7 @@ func (s *stage) addCorp(id string) *wecom.Corp {
 // does.
 func (s *stage) send(c *wecom.Corp, d wecom.Draft) media.File {
 	s.t.Helper()
-	people := c.View().Staff
+	people := c.Details().Staff
 	d.From, d.To = people[0].UserID, []string{people[1].UserID}
 	if d.Kind == "" {
 		d.Kind = "file"

@@ -44,8 +44,8 @@ func TestPullDiesBeforeItsRequest(t *testing.T) {
 	})
 	armed.Store(true)
 	corp := c.Sim.Corps()[0]
-	view := corp.View()
-	if _, err := corp.Send(wecom.Draft{From: view.Staff[0].UserID, To: []string{view.Customers[0].ExternalUserID}}); err != nil {
+	details := corp.Details()
+	if _, err := corp.Send(wecom.Draft{From: details.Staff[0].UserID, To: []string{details.Customers[0].ExternalUserID}}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -314,7 +314,7 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 	if _, err := corp.Every(); err != nil {
 		t.Fatal(err)
 	}
-	staff, customer := corp.View().Staff[0].UserID, corp.View().Customers[0].ExternalUserID
+	staff, customer := corp.Details().Staff[0].UserID, corp.Details().Customers[0].ExternalUserID
 	sizes := []int{0, 1, 524287, 524288, 524289, 5 << 20, 12<<20 + 1, 200 << 20}
 	for _, size := range sizes {
 		if _, err := corp.Send(wecom.Draft{From: staff, To: []string{customer}, Kind: "file", Text: fmt.Sprint(size, ".bin"), Size: &size}); err != nil {

@@ -153,12 +153,12 @@ func wipe(ctx context.Context, t *testing.T, c *cloud.Cloud) {
 // lists reads which conversations each member and customer has.
 func lists(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string][]string {
 	t.Helper()
-	view := corp.View()
+	details := corp.Details()
 	var parties []string
-	for _, s := range view.Staff {
+	for _, s := range details.Staff {
 		parties = append(parties, "member="+url.QueryEscape(s.UserID))
 	}
-	for _, p := range view.Customers {
+	for _, p := range details.Customers {
 		parties = append(parties, "external_contact="+url.QueryEscape(p.ExternalUserID))
 	}
 	all := map[string][]string{}

@@ -66,7 +66,7 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 		}
 	}
 	seen := make(map[archive.ConversationID]bool)
-	for _, s := range corp.View().Staff {
+	for _, s := range corp.Details().Staff {
 		for day, convs, err := p.View.LatestDay(t.Context(), corp.ID(), s.UserID, ""); err == nil; day, convs, err = p.View.LatestDay(t.Context(), corp.ID(), s.UserID, before(day)) {
 			for _, conv := range convs {
 				if seen[conv] {
@@ -181,7 +181,7 @@ func TestDecodingNeedsNoWeCom(t *testing.T) {
 // themselves only.
 func TestRecordsThatBreakTheLibrary(t *testing.T) {
 	p, corp, _ := start(t)
-	staff, customers := corp.View().Staff, corp.View().Customers
+	staff, customers := corp.Details().Staff, corp.Details().Customers
 	say := func(text string) {
 		_, err := corp.Send(wecom.Draft{From: staff[0].UserID, To: []string{customers[0].ExternalUserID}, Text: text})
 		must(t, err)

@@ -28,25 +28,25 @@ func TestTokens(t *testing.T) {
 	c := w.add(fullCorp(corpA))
 	first := w.token(corpA, c.Secret())
 	if again := w.token(corpA, c.Secret()); again != first {
-		t.Error("a second gettoken gives another token")
+		t.Error("second gettoken: got another token")
 	}
 	if app := w.token(corpA, "app-secret-"+corpA); app == first {
-		t.Error("the app has the archive's token")
+		t.Error("app: got the archive's token")
 	}
 	w.clock.Advance(7199 * time.Second)
 	if again := w.token(corpA, c.Secret()); again != first {
-		t.Error("the token changed inside its life")
+		t.Error("got another token before the first expired")
 	}
 	w.clock.Advance(time.Second)
 	pull := func(token string) answer {
 		return w.request(pathPage, url.Values{"access_token": {token}}, map[string]int{"seq": 0, "limit": 1})
 	}
 	if a := pull(first); a.Errcode != 42001 {
-		t.Errorf("after its life: got %s, want 42001", a.raw)
+		t.Errorf("expired token: got %s, want 42001", a.raw)
 	}
 	second := w.token(corpA, c.Secret())
 	if second == first {
-		t.Error("the token lives for ever")
+		t.Error("got the expired token again")
 	}
 	c.InvalidateTokens()
 	if a := pull(second); a.raw != `{"errcode":40014,"errmsg":"invalid access_token","chatdata":[]}` {
@@ -54,7 +54,7 @@ func TestTokens(t *testing.T) {
 	}
 	third, old := w.token(corpA, c.Secret()), c.Secret()
 	if c.ResetSecret() == old {
-		t.Error("the reset secret is the old one")
+		t.Error("ResetSecret: got the old secret")
 	}
 	if a := pull(third); a.Errcode != 40014 {
 		t.Errorf("token of a reset secret: got %s, want 40014", a.raw)
@@ -64,7 +64,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-func TestTokenMayTellWhatIsLeft(t *testing.T) {
+func TestExpiresInOfRepeatedToken(t *testing.T) {
 	for _, test := range []struct {
 		rest bool
 		want int
@@ -79,7 +79,7 @@ func TestTokenMayTellWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestGetTokenRefusals(t *testing.T) {
+func TestGettokenRefusals(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	w.add(fullCorp(corpA))
 	b := w.add(fullCorp(corpB))
@@ -105,7 +105,7 @@ func TestGetTokenRefusals(t *testing.T) {
 	}
 }
 
-func TestWrongSecretsBanTheAddress(t *testing.T) {
+func TestWrongSecretsBanAddress(t *testing.T) {
 	ip := "203.0.113.9"
 	w := newWorld(t, wecom.Config{Choices: wecom.Choices{BanAfter: 3}, ClientIP: func(*http.Request) string { return ip }})
 	a, b := w.add(fullCorp(corpA)), w.add(fullCorp(corpB))
@@ -187,14 +187,14 @@ func TestPageRefusals(t *testing.T) {
 		t.Errorf("unknown token: got %s, want 40014", a.raw)
 	}
 	if a := w.request("/cgi-bin/msgaudit/get_chat_data", nil, map[string]int{}); a.code != 404 || a.raw != "" {
-		t.Errorf("guessed path: got %d %q, want an empty 404", a.code, a.raw)
+		t.Errorf("unknown path: got %d %q, want an empty 404", a.code, a.raw)
 	}
 	if got := w.Stats().Strays[pathPage]; got != 2 {
 		t.Errorf("strays: got %d, want 2", got)
 	}
 }
 
-func TestPullsAreLimitedPerMinute(t *testing.T) {
+func TestPullsPerMinute(t *testing.T) {
 	w := newWorld(t, wecom.Config{PullsPerMinute: 3})
 	a, b := w.add(fullCorp(corpA)), w.add(fullCorp(corpB))
 	for i, want := range []int{0, 0, 0, 45009, 45009} {
@@ -229,8 +229,8 @@ func TestEmptyPages(t *testing.T) {
 }
 
 func TestBrokenPages(t *testing.T) {
-	type probe = func(a answer, seqs []uint64) bool
-	for fault, broken := range map[wecom.PageFault]probe{
+	type check = func(a answer, seqs []uint64) bool
+	for fault, broken := range map[wecom.PageFault]check{
 		wecom.PageNotJSON:       func(a answer, _ []uint64) bool { return strings.HasPrefix(a.raw, "<html>") },
 		wecom.PageBlank:         func(a answer, _ []uint64) bool { return a.raw == "" && a.code == 200 },
 		wecom.PageTruncated:     func(a answer, _ []uint64) bool { return strings.HasPrefix(a.raw, "{") && !json.Valid([]byte(a.raw)) },
@@ -246,14 +246,7 @@ func TestBrokenPages(t *testing.T) {
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			w := newWorld(t, wecom.Config{})
-			cfg := fullCorp(corpA)
-			cfg.FirstSeq = 10
-			c := w.add(cfg)
-			for range 3 {
-				if _, err := c.SendRaw([]byte("{}"), wecom.RawOptions{}); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c := threeMessages(t, w)
 			if err := c.SetFaults(wecom.Faults{Page: fault, PageTimes: 1}); err != nil {
 				t.Fatal(err)
 			}
@@ -266,13 +259,27 @@ func TestBrokenPages(t *testing.T) {
 				t.Errorf("got %d, %v, %.200s", a.code, seqs, a.raw)
 			}
 			if a := w.page(c, 1, 10); a.Errcode != 0 || len(a.ChatData) != 3 || a.ChatData[0].Seq <= 10 {
-				t.Errorf("the page after it: got %.200s, want a whole one", a.raw)
+				t.Errorf("next page: got %.200s, want a whole page", a.raw)
 			}
 		})
 	}
 }
 
-func TestLargePagesAreRefused(t *testing.T) {
+// threeMessages adds a corp with three messages, whose seqs are above 10.
+func threeMessages(t *testing.T, w *world) *wecom.Corp {
+	t.Helper()
+	cfg := fullCorp(corpA)
+	cfg.FirstSeq = 10
+	c := w.add(cfg)
+	for range 3 {
+		if _, err := c.SendRaw([]byte("{}"), wecom.RawOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+func TestPageTooLarge(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	for range 3 {
@@ -284,10 +291,10 @@ func TestLargePagesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := w.page(c, 0, 3).Errcode; got != 301058 {
-		t.Errorf("three: got %d, want 301058", got)
+		t.Errorf("three records: got %d, want 301058", got)
 	}
 	if a := w.page(c, 0, 1); a.Errcode != 0 || len(a.ChatData) != 1 {
-		t.Errorf("one: got %.100s, want it", a.raw)
+		t.Errorf("one record: got %.100s, want a page", a.raw)
 	}
 }
 
@@ -319,7 +326,7 @@ func TestMarkers(t *testing.T) {
 	}
 }
 
-func TestUnreachableAndSlow(t *testing.T) {
+func TestUnreachableAndDelay(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	if err := c.SetFaults(wecom.Faults{Unreachable: true}); err != nil {
@@ -327,7 +334,7 @@ func TestUnreachableAndSlow(t *testing.T) {
 	}
 	u := w.api.URL + "/cgi-bin/gettoken?" + url.Values{"corpid": {corpA}, "corpsecret": {c.Secret()}}.Encode()
 	if a, err := ask(t.Context(), w.api.Client(), u, nil); err == nil {
-		t.Errorf("unreachable: got %s, want a dropped connection", a.raw)
+		t.Errorf("unreachable: got %s, want a closed connection", a.raw)
 	}
 	if err := c.SetFaults(wecom.Faults{DelayMS: 30}); err != nil {
 		t.Fatal(err)
@@ -339,7 +346,7 @@ func TestUnreachableAndSlow(t *testing.T) {
 	}
 }
 
-func TestFailuresAreUsedUp(t *testing.T) {
+func TestFailNext(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	if err := c.FailNext(wecom.Failure{Endpoint: pathPage, Code: -1, Times: 2}); err != nil {
@@ -359,7 +366,7 @@ func TestFailuresAreUsedUp(t *testing.T) {
 	}
 }
 
-func TestFaultsThatDoNotExist(t *testing.T) {
+func TestSetFaultsRefusals(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	for name, f := range map[string]wecom.Faults{
@@ -371,7 +378,7 @@ func TestFaultsThatDoNotExist(t *testing.T) {
 	}
 }
 
-func TestAbsoluteForm(t *testing.T) {
+func TestRequestsAsProxy(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	proxy, err := url.Parse(w.api.URL)
@@ -427,8 +434,8 @@ func TestMedia(t *testing.T) {
 	}
 }
 
-// Voice is whole frames of AMR, whatever its size.
-func TestVoicePlays(t *testing.T) {
+// A voice file of any size consists of whole AMR frames.
+func TestVoiceFrames(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	for _, size := range []int{6, 37, 38, 5000, 20000} {
@@ -440,7 +447,7 @@ func TestVoicePlays(t *testing.T) {
 			frames, tones = frames[32:], tones+1
 		}
 		if !isAMR || len(voice) != size || tones != (size-6)/32 || strings.Trim(frames, "\x7c") != "" {
-			t.Errorf("%d bytes: %d of tone, then %q", size, 32*tones, frames)
+			t.Errorf("%d bytes: got %d bytes of tone, then %q", size, 32*tones, frames)
 		}
 	}
 }
@@ -460,14 +467,14 @@ func TestMediaRefusals(t *testing.T) {
 		id, index string
 		want      int
 	}{
-		"unknown id":            {a, "x", "", 40007},
-		"another corp's id":     {b, id, "", 40007},
-		"no range":              {a, id, "undefined", 40058},
-		"past the end":          {a, id, "Range:bytes=600000-600001", 40058},
-		"end before begin":      {a, id, "Range:bytes=5-4", 40058},
-		"more than a chunk":     {a, id, "Range:bytes=0-524288", 40058},
-		"far out":               {a, id, "Range:bytes=999999999999999999-999999999999999999", 40058},
-		"a middle, as it seems": {a, id, "Range:bytes=100-199", 0},
+		"unknown id":         {a, "x", "", 40007},
+		"another corp's id":  {b, id, "", 40007},
+		"no range":           {a, id, "undefined", 40058},
+		"past the end":       {a, id, "Range:bytes=600000-600001", 40058},
+		"end before begin":   {a, id, "Range:bytes=5-4", 40058},
+		"more than a chunk":  {a, id, "Range:bytes=0-524288", 40058},
+		"far past the end":   {a, id, "Range:bytes=999999999999999999-999999999999999999", 40058},
+		"middle of the file": {a, id, "Range:bytes=100-199", 0},
 	} {
 		if got := get(test.corp, test.id, test.index); got != test.want {
 			t.Errorf("%s: got %d, want %d", name, got, test.want)
@@ -507,7 +514,7 @@ func TestMediaFaults(t *testing.T) {
 		t.Errorf("not JSON: got %d, want 502", a.code)
 	}
 	if a := w.call(c, path, map[string]string{"sdkfileid": id}); md5Hex(a.raw) != sum {
-		t.Error("the fault does not go away")
+		t.Error("the fault lasts longer than MediaTimes")
 	}
 	_, wrong := sendFile(t, c, wecom.Draft{Size: &size, MD5: wecom.MD5Wrong})
 	if len(wrong) != 32 {
@@ -515,14 +522,14 @@ func TestMediaFaults(t *testing.T) {
 	}
 }
 
-func TestPicturesCanBeLookedAt(t *testing.T) {
+func TestPicturesDecode(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	for kind, format := range map[string]string{"image": "jpeg", "emotion": "gif", "emotion/png": "png"} {
 		id, _ := sendFile(t, c, wecom.Draft{Kind: kind})
 		a := w.call(c, "/cgi-bin/message/getchatmediadata", map[string]string{"sdkfileid": id})
 		if _, got, err := image.Decode(strings.NewReader(a.raw)); err != nil || got != format {
-			t.Errorf("%s: got %s and %v, want a %s", kind, got, err, format)
+			t.Errorf("%s: got %s and %v, want %s", kind, got, err, format)
 		}
 	}
 }
@@ -586,27 +593,27 @@ func TestDirectory(t *testing.T) {
 		body              any
 		app               bool
 		code              int
-		want              string // to be found in the answer
+		want              string // part of the answer
 	}{
-		{name: "permit list keeps to the seats", path: "msgaudit/get_permit_user_list", body: map[string]int{}, want: `"ids":["lin.hua"]`},
+		{name: "permit list limited by seats", path: "msgaudit/get_permit_user_list", body: map[string]int{}, want: `"ids":["lin.hua"]`},
 		{name: "permit list of the edition", path: "msgaudit/get_permit_user_list", body: map[string]int{"type": 2}, want: `"ids":["lin.hua"]`},
 		{name: "permit list of another edition", path: "msgaudit/get_permit_user_list", body: map[string]int{"type": 1}, want: `"ids":[]`},
-		{name: "permit list of no edition", path: "msgaudit/get_permit_user_list", body: map[string]int{"type": 4}, code: 40058, want: `"ids":[]`},
+		{name: "permit list of an unknown edition", path: "msgaudit/get_permit_user_list", body: map[string]int{"type": 4}, code: 40058, want: `"ids":[]`},
 		{name: "permit list for the app", path: "msgaudit/get_permit_user_list", body: map[string]int{}, app: true, code: 48002, want: `"ids":[]`},
 		{name: "permit list by GET", path: "msgaudit/get_permit_user_list", code: 40058},
 		{name: "consent", path: "msgaudit/check_single_agree", body: pairs(1, member, customer), want: `{"status_change_time":1767225826,"userid":"lin.hua","exteranalopenid":"wmcustomer0000000001","agree_status":"Disagree"}`},
 		{name: "consent by default", path: "msgaudit/check_single_agree", body: pairs(1, member, lost), want: `"agree_status":"Default_Agree"`},
 		{name: "consent of 100", path: "msgaudit/check_single_agree", body: pairs(100, member, lost), want: `"agreeinfo":[{`},
 		{name: "consent of 101", path: "msgaudit/check_single_agree", body: pairs(101, member, lost), code: 301060},
-		{name: "consent of a stranger", path: "msgaudit/check_single_agree", body: pairs(1, member, "wmnobody"), code: 301061},
-		{name: "consent to a stranger", path: "msgaudit/check_single_agree", body: pairs(1, "nobody", lost), code: 301061},
+		{name: "consent of an unknown customer", path: "msgaudit/check_single_agree", body: pairs(1, member, "wmnobody"), code: 301061},
+		{name: "consent to an unknown member", path: "msgaudit/check_single_agree", body: pairs(1, "nobody", lost), code: 301061},
 		{name: "consent in a room", path: "msgaudit/check_room_agree", body: map[string]string{"roomid": "wrcustomer"}, want: `"agreeinfo":[{"status_change_time":0,"exteranalopenid":"wmcustomer0000000001","agree_status":"Default_Agree"}]`},
 		{name: "consent in an internal room", path: "msgaudit/check_room_agree", body: map[string]string{"roomid": "wrinternal"}, want: `"agreeinfo":[]`},
 		{name: "internal room", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrinternal"}, want: `"roomname":"项目群","creator":"lin.hua","room_create_time":1767250800,"notice":"","members":[{"memberid":"lin.hua","jointime":1767250800}`},
 		{name: "customers' room as internal", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrcustomer"}, code: 301059},
 		{name: "foreign room", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrforeign"}, code: 92002},
 		{name: "another corp's room", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrtheirs"}, code: 92002},
-		{name: "room that is not", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrnothing"}, code: 301059},
+		{name: "unknown room", path: "msgaudit/groupchat/get", body: map[string]string{"roomid": "wrnothing"}, code: 301059},
 		{name: "no room", path: "msgaudit/groupchat/get", body: map[string]int{"roomid": 1}, code: 40058},
 		{name: "robot", path: "msgaudit/get_robot_info", query: "robot_id=wbrobot", want: `"data":{"robot_id":"wbrobot","name":"机器人","creator_userid":"lin.hua"}`},
 		{name: "unknown robot", path: "msgaudit/get_robot_info", query: "robot_id=wb", code: 40058},
@@ -617,8 +624,8 @@ func TestDirectory(t *testing.T) {
 		{name: "unknown user", path: "user/get", query: "userid=nobody", app: true, code: 60111},
 		{name: "user with the archive secret", path: "user/get", query: "userid=lin.hua", code: 48002},
 		{name: "customer", path: "externalcontact/get", query: "external_userid=" + customer, app: true, want: `"external_contact":{"external_userid":"wmcustomer0000000001","name":"客"`},
-		{name: "customer that is gone", path: "externalcontact/get", query: "external_userid=" + lost, app: true, code: 84061},
-		{name: "no customer's id", path: "externalcontact/get", query: "external_userid=x", app: true, code: 40096},
+		{name: "customer without followers", path: "externalcontact/get", query: "external_userid=" + lost, app: true, code: 84061},
+		{name: "invalid customer id", path: "externalcontact/get", query: "external_userid=x", app: true, code: 40096},
 		{name: "customer with the archive secret", path: "externalcontact/get", query: "external_userid=" + customer, code: 48002},
 		{name: "customers' room", path: "externalcontact/groupchat/get", body: map[string]any{"chat_id": "wrcustomer", "need_name": 1}, app: true, want: `"group_chat":{"chat_id":"wrcustomer","name":"客户群","owner":"lin.hua"`},
 		{name: "internal room as customers'", path: "externalcontact/groupchat/get", body: map[string]any{"chat_id": "wrinternal"}, app: true, code: 40058},
@@ -642,7 +649,7 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
-func TestForeignAddressesElsewhere(t *testing.T) {
+func TestForeignAddressChoices(t *testing.T) {
 	for _, test := range []struct {
 		choices          wecom.Choices
 		permitted, users int

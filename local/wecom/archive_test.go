@@ -13,7 +13,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/chat"
 )
 
-func TestWhatIsSentComesOutOfThePages(t *testing.T) {
+func TestPagesContainSentMessages(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	if _, err := c.Every(); err != nil {
@@ -26,48 +26,63 @@ func TestWhatIsSentComesOutOfThePages(t *testing.T) {
 	if len(sent) < 400 {
 		t.Fatalf("archived: got %d messages, want nearly all of more than 400", len(sent))
 	}
-	var after uint64
-	var got int
-	gaps := false
-	for {
-		page := w.page(c, after, 97)
-		if page.Errcode != 0 {
-			t.Fatalf("page after %d: got %s", after, page.raw)
-		}
-		if len(page.ChatData) == 0 {
-			if !strings.Contains(page.raw, `"chatdata":[]`) {
-				t.Errorf("empty page: got %s", page.raw)
-			}
-			break
-		}
-		for _, r := range page.ChatData {
-			if r.Seq <= after {
-				t.Fatalf("seq %d after %d", r.Seq, after)
-			}
-			gaps = gaps || r.Seq > after+1
-			after = r.Seq
-			want := sent[got]
-			got++
-			if r.Seq != want.Seq || r.MsgID != want.MsgID || r.KeyVersion != 1 || len(r.RandomKey) != 344 {
-				t.Fatalf("record: got seq %d, msgid %s, version %d, key of %d characters, want seq %d, msgid %s", r.Seq, r.MsgID, r.KeyVersion, len(r.RandomKey), want.Seq, want.MsgID)
-			}
-			plain, err := open(keyPair(), r.RandomKey, r.Message)
-			if err != nil {
-				t.Fatalf("seq %d: %v", r.Seq, err)
-			}
-			if !bytes.Equal(plain, want.Plain) {
-				t.Errorf("seq %d: got %q, want %q", r.Seq, plain, want.Plain)
-			}
-		}
+	records := w.allRecords(c)
+	if len(records) != len(sent) {
+		t.Fatalf("pages: got %d records, want %d", len(records), len(sent))
 	}
-	if got != len(sent) {
-		t.Errorf("pulled: got %d, want %d", got, len(sent))
+	var after uint64
+	gaps := false
+	for i, r := range records {
+		if r.Seq <= after {
+			t.Fatalf("seq %d after %d", r.Seq, after)
+		}
+		gaps = gaps || r.Seq > after+1
+		after = r.Seq
+		checkRecord(t, r, sent[i])
 	}
 	if !gaps {
 		t.Error("the seqs have no gaps")
 	}
-	if stats := w.Stats().Corps[corpA]; stats.Sent != got || stats.LastSeq != after {
-		t.Errorf("stats: got %d sent up to %d, want %d up to %d", stats.Sent, stats.LastSeq, got, after)
+	if stats := w.Stats().Corps[corpA]; stats.Sent != len(records) || stats.LastSeq != after {
+		t.Errorf("stats: got %d sent up to %d, want %d up to %d", stats.Sent, stats.LastSeq, len(records), after)
+	}
+}
+
+// allRecords requests pages until a page is empty.
+func (w *world) allRecords(c *wecom.Corp) (all []record) {
+	w.t.Helper()
+	var after uint64
+	for {
+		page := w.page(c, after, 97)
+		if page.Errcode != 0 {
+			w.t.Fatalf("page after %d: got %s", after, page.raw)
+		}
+		if len(page.ChatData) == 0 {
+			if !strings.Contains(page.raw, `"chatdata":[]`) {
+				w.t.Errorf("empty page: got %s", page.raw)
+			}
+			return all
+		}
+		all = append(all, page.ChatData...)
+		if last := page.ChatData[len(page.ChatData)-1].Seq; last > after {
+			after = last
+		} else {
+			w.t.Fatalf("seq %d in the page after %d", last, after)
+		}
+	}
+}
+
+func checkRecord(t *testing.T, r record, want wecom.Sent) {
+	t.Helper()
+	if r.Seq != want.Seq || r.MsgID != want.MsgID || r.KeyVersion != 1 || len(r.RandomKey) != 344 {
+		t.Fatalf("record: got seq %d, msgid %s, version %d, key of %d characters, want seq %d, msgid %s", r.Seq, r.MsgID, r.KeyVersion, len(r.RandomKey), want.Seq, want.MsgID)
+	}
+	plain, err := open(keyPair(), r.RandomKey, r.Message)
+	if err != nil {
+		t.Fatalf("seq %d: %v", r.Seq, err)
+	}
+	if !bytes.Equal(plain, want.Plain) {
+		t.Errorf("seq %d: got %q, want %q", r.Seq, plain, want.Plain)
 	}
 }
 
@@ -79,7 +94,7 @@ func TestEveryKindIsArchived(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(list) != len(chat.Kinds()) {
-		t.Fatalf("got %d messages, want one of each of %d kinds", len(list), len(chat.Kinds()))
+		t.Fatalf("got %d messages, want one message of each of %d kinds", len(list), len(chat.Kinds()))
 	}
 	for _, s := range list {
 		if s.LeftOut != "" {
@@ -88,7 +103,7 @@ func TestEveryKindIsArchived(t *testing.T) {
 	}
 }
 
-func TestARunCanBeRepeated(t *testing.T) {
+func TestSameSeedSameMessages(t *testing.T) {
 	run := func() []wecom.Sent {
 		w := newWorld(t, wecom.Config{Seed: 7})
 		c := w.add(fullCorp(corpA))
@@ -111,6 +126,48 @@ func TestARunCanBeRepeated(t *testing.T) {
 	}
 }
 
+// An archivingRule says whether a draft is archived.
+type archivingRule struct {
+	name   string
+	change func(*wecom.CorpConfig)
+	noKey  bool
+	before []wecom.Draft // drafts sent before
+	draft  wecom.Draft
+	want   string // why the draft is left out; empty if it is archived
+}
+
+func (rule archivingRule) check(t *testing.T, cfg wecom.CorpConfig) {
+	w := newWorld(t, wecom.Config{})
+	if rule.change != nil {
+		rule.change(&cfg)
+	}
+	c, err := w.AddCorp(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rule.noKey {
+		if _, err := c.AddKey(publicPEM(keyPair())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range rule.before {
+		if _, err := c.Send(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	archived := len(c.Sent())
+	s, err := c.Send(rule.draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.LeftOut != rule.want {
+		t.Errorf("left out: got %q, want %q", s.LeftOut, rule.want)
+	}
+	if got := len(c.Sent()) > archived; got != (rule.want == "") {
+		t.Errorf("archived: got %t, want %t", got, rule.want == "")
+	}
+}
+
 func TestArchivingRules(t *testing.T) {
 	const member, other, customer = "lin.hua", "0042", "wmcustomer0000000001"
 	base := func() wecom.CorpConfig {
@@ -122,14 +179,7 @@ func TestArchivingRules(t *testing.T) {
 		}
 	}
 	single := wecom.Draft{From: member, To: []string{customer}}
-	for _, test := range []struct {
-		name   string
-		change func(*wecom.CorpConfig)
-		noKey  bool
-		before []wecom.Draft
-		draft  wecom.Draft
-		want   string
-	}{
+	for _, test := range []archivingRule{
 		{name: "in scope", draft: single},
 		{name: "from a customer", draft: wecom.Draft{From: customer, To: []string{member}}},
 		{name: "not switched on", change: func(c *wecom.CorpConfig) { c.Open = false }, draft: single, want: "archive not switched on"},
@@ -150,7 +200,7 @@ func TestArchivingRules(t *testing.T) {
 			draft: single, want: "customer has not agreed",
 		},
 		{
-			name: "customer refused, its own message", before: []wecom.Draft{{From: customer, To: []string{member}, Kind: "disagree"}},
+			name: "customer refused, customer sends", before: []wecom.Draft{{From: customer, To: []string{member}, Kind: "disagree"}},
 			draft: wecom.Draft{From: customer, To: []string{member}}, want: "customer has not agreed",
 		},
 		{
@@ -159,63 +209,32 @@ func TestArchivingRules(t *testing.T) {
 			},
 			draft: single,
 		},
-		{name: "the refusal itself", draft: wecom.Draft{From: customer, To: []string{member}, Kind: "disagree"}},
+		{name: "refusal itself", draft: wecom.Draft{From: customer, To: []string{member}, Kind: "disagree"}},
 		{
 			name: "refused in the room", before: []wecom.Draft{{From: customer, Room: "wrroom", Kind: "disagree"}},
 			draft: wecom.Draft{From: customer, Room: "wrroom"}, want: "customer has not agreed",
 		},
 		{
-			name: "others in the room", before: []wecom.Draft{{From: customer, Room: "wrroom", Kind: "disagree"}},
+			name: "refused in the room, member sends", before: []wecom.Draft{{From: customer, Room: "wrroom", Kind: "disagree"}},
 			draft: wecom.Draft{From: other, Room: "wrroom"},
 		},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			w := newWorld(t, wecom.Config{})
-			cfg := base()
-			if test.change != nil {
-				test.change(&cfg)
-			}
-			c, err := w.AddCorp(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !test.noKey {
-				if _, err := c.AddKey(publicPEM(keyPair())); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, d := range test.before {
-				if _, err := c.Send(d); err != nil {
-					t.Fatal(err)
-				}
-			}
-			archived := len(c.Sent())
-			s, err := c.Send(test.draft)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.LeftOut != test.want {
-				t.Errorf("left out: got %q, want %q", s.LeftOut, test.want)
-			}
-			if got := len(c.Sent()) > archived; got != (test.want == "") {
-				t.Errorf("archived: got %t", got)
-			}
-		})
+		t.Run(test.name, func(t *testing.T) { test.check(t, base()) })
 	}
 }
 
-func TestUnansweredConsentIsAChoice(t *testing.T) {
+func TestUnansweredConsent(t *testing.T) {
 	w := newWorld(t, wecom.Config{Choices: wecom.Choices{Unanswered: wecom.UnansweredOmitted}})
 	cfg := fullCorp(corpA)
 	cfg.Customers = []wecom.Customer{{ExternalUserID: "wmquiet"}}
 	c := w.add(cfg)
 	s, err := c.Send(wecom.Draft{From: "lin.hua", To: []string{"wmquiet"}})
 	if err != nil || s.LeftOut == "" {
-		t.Errorf("got left out %q and %v, want it left out", s.LeftOut, err)
+		t.Errorf("got left out %q and %v, want the message left out", s.LeftOut, err)
 	}
 	query := map[string]any{"info": []any{map[string]string{"userid": "lin.hua", "exteranalopenid": "wmquiet"}}}
 	if a := w.call(c, "/cgi-bin/msgaudit/check_single_agree", query); !strings.Contains(a.raw, `"agreeinfo":[]`) {
-		t.Errorf("got %s, want nobody", a.raw)
+		t.Errorf("got %s, want an empty list", a.raw)
 	}
 	if err := w.Choose(wecom.Choices{Unanswered: wecom.UnansweredRefuses}); err != nil {
 		t.Fatal(err)
@@ -259,10 +278,10 @@ func TestRetention(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := seqs(w.page(c, 0, 10)); len(got) != 0 {
-			t.Errorf("aged: got %v, want nothing", got)
+			t.Errorf("aged: got %v, want no records", got)
 		}
 		if got := c.Sent(); len(got) != 2 || len(got[0].Plain) == 0 {
-			t.Errorf("sent: got %d, want both for comparison", len(got))
+			t.Errorf("sent: got %d, want both messages for comparison", len(got))
 		}
 	})
 	t.Run("by sending", func(t *testing.T) {
@@ -276,7 +295,7 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-func TestKeysRotate(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	cfg := fullCorp(corpA)
 	cfg.FirstKeyVersion, cfg.KeyVersionStep = 5, 3
@@ -335,7 +354,7 @@ func TestSpoiltRecords(t *testing.T) {
 	}
 }
 
-func TestSeqsJumpAndMsgidsRepeat(t *testing.T) {
+func TestJumpSeqAndRedeliver(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	cfg := fullCorp(corpA)
 	cfg.FirstSeq = 4100
@@ -345,7 +364,7 @@ func TestSeqsJumpAndMsgidsRepeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first.Seq <= 4100 {
-		t.Errorf("first seq: got %d, want one above 4100", first.Seq)
+		t.Errorf("first seq: got %d, want a seq above 4100", first.Seq)
 	}
 	for _, above := range []uint64{1 << 31, 1 << 53} {
 		if err := c.JumpSeq(above); err != nil {
@@ -363,11 +382,11 @@ func TestSeqsJumpAndMsgidsRepeat(t *testing.T) {
 		t.Errorf("page after 2^53: got %d records", len(got))
 	}
 	if err := c.JumpSeq(5); err == nil {
-		t.Error("seqs can fall")
+		t.Error("JumpSeq below the last seq: got no error")
 	}
 }
 
-func TestDraftsThatMakeNoSense(t *testing.T) {
+func TestSendRefusesDrafts(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	big := 2 << 30
@@ -389,7 +408,7 @@ func TestDraftsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreRefused(t *testing.T) {
+func TestAddKeyRefusals(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	for name, text := range map[string]string{
@@ -402,7 +421,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestChatterKeepsItsRate(t *testing.T) {
+func TestChatterRate(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	if err := c.StartChatter(20); err != nil {
@@ -423,11 +442,11 @@ func TestChatterKeepsItsRate(t *testing.T) {
 		t.Errorf("after the stop: got %d more", again-stats.Sent)
 	}
 	if err := c.StartChatter(-1); err == nil {
-		t.Error("a negative rate is taken")
+		t.Error("negative rate: got no error")
 	}
 }
 
-func TestPlaintextsAreWhatTheKindSays(t *testing.T) {
+func TestDraftFieldsInPlaintext(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := w.add(fullCorp(corpA))
 	size := 5
@@ -454,17 +473,17 @@ func TestPlaintextsAreWhatTheKindSays(t *testing.T) {
 	}
 }
 
-func TestTwoCorpsDoNotShare(t *testing.T) {
+func TestCorpsAreSeparate(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	a, b := w.add(fullCorp(corpA)), w.add(fullCorp(corpB))
 	if _, err := a.Mixed(20); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.page(b, 0, 10).ChatData; len(got) != 0 {
-		t.Errorf("the other corp: got %d records, want none", len(got))
+		t.Errorf("the other corp: got %d records, want 0", len(got))
 	}
 	if _, err := w.AddCorp(fullCorp(corpA)); err == nil {
-		t.Error("a corp can be added twice")
+		t.Error("second corp with the same id: got no error")
 	}
 	var errs []error
 	for _, id := range []string{"", "ww1", "xx0000000000000001", "ww00000000/0000001"} {

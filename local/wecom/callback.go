@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 )
 
-// Callback is a receive-events server, as it is typed into the console.
+// Callback is a receive-events server in the form of the console.
 type Callback struct {
 	URL            string `json:"url"`
 	Token          string `json:"token"`
@@ -29,20 +29,20 @@ type callback struct {
 	key envelope.Key
 }
 
-// tries is how often an event is sent in all (wecom.md 3.2).
+// tries is the number of tries to deliver an event (wecom.md 3.2).
 const tries = 3
 
 // agentArchive is the id of the built-in archive app (wecom.md 4.1).
 const agentArchive = 2000004
 
-// SetCallback saves the archive page's callback, if its URL passes the check:
-// it has to answer a GET with the decrypted echostr, within a second. An empty
-// URL removes the callback.
+// SetCallback saves the archive page's callback if the URL passes a check: the
+// URL must answer a GET with the decrypted echostr within a second. An empty URL
+// removes the callback.
 func (c *Corp) SetCallback(ctx context.Context, cb Callback) error {
 	return c.saveCallback(ctx, cb, &c.callback)
 }
 
-// SetAppCallback is like [Corp.SetCallback], for the self-built app's.
+// SetAppCallback is like [Corp.SetCallback] for the self-built app's callback.
 func (c *Corp) SetAppCallback(ctx context.Context, cb Callback) error {
 	return c.saveCallback(ctx, cb, &c.appCallback)
 }
@@ -55,11 +55,11 @@ func (c *Corp) saveCallback(ctx context.Context, cb Callback, into **callback) e
 			return err
 		}
 		if len(cb.Token) == 0 || len(cb.Token) > 32 || !alphanumeric(cb.Token) {
-			return errors.New("a token is 1 to 32 letters and digits")
+			return errors.New("token is not 1 to 32 letters and digits")
 		}
 		u, err := url.Parse(cb.URL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return fmt.Errorf("%q is no http or https URL", cb.URL)
+			return fmt.Errorf("%q is not an http or https URL", cb.URL)
 		}
 		checked = &callback{cb, key}
 		if err := c.checkCallback(ctx, checked); err != nil {
@@ -72,7 +72,7 @@ func (c *Corp) saveCallback(ctx context.Context, cb Callback, into **callback) e
 	return nil
 }
 
-// checkCallback asks the URL to prove that it has the token and the key.
+// checkCallback checks that the server at the URL has the token and the key.
 func (c *Corp) checkCallback(ctx context.Context, cb *callback) error {
 	c.mu.Lock()
 	echo := strconv.FormatUint(1e18+c.rand.Uint64N(8e18), 10)
@@ -80,27 +80,27 @@ func (c *Corp) checkCallback(ctx context.Context, cb *callback) error {
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.sim.cfg.CheckLimit)
 	defer cancel()
-	code, body, err := c.ask(ctx, http.MethodGet, cb, q.query("echostr"), nil)
+	code, body, err := c.request(ctx, http.MethodGet, cb, q.query("echostr"), nil)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("the callback did not answer within %v", c.sim.cfg.CheckLimit)
+		return fmt.Errorf("callback gave no answer within %v", c.sim.cfg.CheckLimit)
 	case err != nil:
-		return fmt.Errorf("the callback cannot be reached: %w", err)
+		return fmt.Errorf("callback unreachable: %w", err)
 	case code != http.StatusOK:
-		return fmt.Errorf("the callback answered the check with status %d, not 200", code)
+		return fmt.Errorf("callback answered the check with status %d, want 200", code)
 	case string(body) != echo:
-		return errors.New("the callback did not answer with the decrypted echostr and nothing else")
+		return errors.New("callback's answer is not exactly the decrypted echostr")
 	}
 	return nil
 }
 
-// A signature is what accompanies a sealed text.
+// A signature is a sealed text with the parameters that sign it.
 type signature struct {
 	encrypt, timestamp, nonce, value string
 }
 
-// query is the signature as URL parameters, the sealed text among them under
-// the given name unless that is empty.
+// query is the signature as URL parameters. Unless name is empty, the sealed text
+// is a parameter with this name.
 func (s signature) query(name string) url.Values {
 	q := url.Values{"msg_signature": {s.value}, "timestamp": {s.timestamp}, "nonce": {s.nonce}}
 	if name != "" {
@@ -109,7 +109,7 @@ func (s signature) query(name string) url.Values {
 	return q
 }
 
-// signed seals msg for cb. The corp is locked.
+// signed seals and signs msg for cb. The corp is locked.
 func (c *Corp) signed(cb *callback, msg, receiveID string) signature {
 	var prefix [16]byte
 	copy(prefix[:], randomID(c.rand, len(prefix), true))
@@ -123,8 +123,8 @@ func (c *Corp) sign(cb *callback, encrypt string) signature {
 	return s
 }
 
-// ask sends one request to cb and reads the beginning of the answer.
-func (c *Corp) ask(ctx context.Context, method string, cb *callback, q url.Values, body []byte) (code int, answer []byte, err error) {
+// request sends one request to cb and reads the beginning of the answer.
+func (c *Corp) request(ctx context.Context, method string, cb *callback, q url.Values, body []byte) (code int, answer []byte, err error) {
 	u, err := url.Parse(cb.URL)
 	if err != nil {
 		return 0, nil, err
@@ -142,73 +142,76 @@ func (c *Corp) ask(ctx context.Context, method string, cb *callback, q url.Value
 	}
 	resp, err := c.sim.cfg.Client.Do(r)
 	if err != nil {
-		return 0, nil, errors.Unwrap(err) // a url.Error repeats the signed URL
+		return 0, nil, errors.Unwrap(err) // the url.Error around it contains the signed URL
 	}
 	defer resp.Body.Close()
 	answer, err = io.ReadAll(io.LimitReader(resp.Body, 4096))
 	return resp.StatusCode, answer, err
 }
 
-// Event is something that WeCom tells a callback.
+// An Event is an event that WeCom sends to a callback.
 type Event struct {
-	// App sends it to the self-built app's callback, not the archive page's.
+	// App sends the event to the self-built app's callback and not to the
+	// archive page's.
 	App            bool   `json:"app"`
-	Event          string `json:"event"`       // msgaudit_notify if empty
+	Event          string `json:"event"`       // empty means msgaudit_notify
 	ChangeType     string `json:"change_type"` // such as msg_audit_approved
 	UserID         string `json:"user_id"`
 	ExternalUserID string `json:"external_user_id"`
-	// Body is sent in place of the XML made of the fields above.
+	// Body replaces the XML of the fields above.
 	Body string `json:"body"`
-	// Copies is how often it is sent, each with its own signature; 1 if zero.
+	// Copies is how often the event is sent, each time with another signature.
+	// 0 means 1.
 	Copies         int  `json:"copies"`
 	WrongSignature bool `json:"wrong_signature"`
-	WrongReceiver  bool `json:"wrong_receiver"` // receiveid is another corp
-	// SkewSeconds is added to the timestamp and the event's time.
+	WrongReceiver  bool `json:"wrong_receiver"` // receiveid names another corp
+	// SkewSeconds is added to the timestamp and to the event's time.
 	SkewSeconds int `json:"skew_seconds"`
 }
 
-// Delivery is how the sending of an event went.
+// A Delivery is the result of sending an event.
 type Delivery struct {
 	Event      string    `json:"event"`
 	ChangeType string    `json:"change_type,omitempty"`
 	At         time.Time `json:"at"`
 	Delivered  bool      `json:"delivered"`
-	Tries      []string  `json:"tries"` // status or error of each
+	Tries      []string  `json:"tries"` // status or error of each try
 }
 
-// keptDeliveries is how many deliveries are remembered.
+// keptDeliveries is how many deliveries Deliveries lists.
 const keptDeliveries = 1000
 
-// Emit sends an event in the background, in up to three tries. It fails if
-// there is no such callback.
+// Emit sends an event in the background, in up to three tries. It fails if the
+// callback is not set.
 func (c *Corp) Emit(e Event) error {
 	if e.Copies < 0 || e.Copies > 100 {
-		return errors.New("an event is sent 1 to 100 times")
+		return errors.New("copies is not 1 to 100")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.App && c.appCallback == nil {
-		return errors.New("the app has no callback")
+		return errors.New("app's callback not set")
 	}
 	if !e.App && c.callback == nil {
-		return errors.New("the archive page has no callback")
+		return errors.New("archive page's callback not set")
 	}
 	c.emit(e)
 	return nil
 }
 
-// Deliveries lists the last 1000 deliveries that have ended, oldest first.
+// Deliveries lists the last 1000 finished deliveries, oldest first.
 func (c *Corp) Deliveries() []Delivery {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.deliveries)
 }
 
-// cdata is an element whose text stands in a CDATA section.
+// cdata is an element with a CDATA section.
 type cdata struct {
 	Text string `xml:",cdata"`
 }
 
+// optional is nil for an empty text, so that the element is left out.
 func optional(s string) *cdata {
 	if s == "" {
 		return nil
@@ -216,7 +219,7 @@ func optional(s string) *cdata {
 	return &cdata{s}
 }
 
-// emit is Emit for a locked corp; it does nothing if there is no such callback.
+// emit is Emit for a locked corp. It does nothing if the callback is not set.
 func (c *Corp) emit(e Event) {
 	cb, agent := c.callback, agentArchive
 	if e.App {
@@ -255,10 +258,10 @@ func (c *Corp) emit(e Event) {
 	}
 }
 
-// adjust makes the signature what the event asks for.
+// adjust applies SkewSeconds and WrongSignature to a signature.
 func (e Event) adjust(cb *callback, s signature) signature {
 	if e.SkewSeconds != 0 {
-		t, _ := strconv.ParseInt(s.timestamp, 10, 64) // made by sign
+		t, _ := strconv.ParseInt(s.timestamp, 10, 64) // sign wrote the timestamp
 		s.timestamp = strconv.FormatInt(t+int64(e.SkewSeconds), 10)
 		s.value = envelope.Sign(cb.Token, s.timestamp, s.nonce, s.encrypt)
 	}
@@ -268,7 +271,8 @@ func (e Event) adjust(cb *callback, s signature) signature {
 	return s
 }
 
-// deliver tries to send an event until it is taken with status 200.
+// deliver sends an event until the callback answers with status 200, or until all
+// tries have failed.
 func (c *Corp) deliver(ctx context.Context, cb *callback, e Event, agent int, s signature) {
 	outer := struct {
 		XMLName xml.Name `xml:"xml"`
@@ -292,7 +296,7 @@ func (c *Corp) deliver(ctx context.Context, cb *callback, e Event, agent int, s 
 			c.mu.Unlock()
 		}
 		tryCtx, cancel := context.WithTimeout(ctx, c.sim.cfg.EventLimit)
-		code, _, err := c.ask(tryCtx, http.MethodPost, cb, e.adjust(cb, s).query(""), body)
+		code, _, err := c.request(tryCtx, http.MethodPost, cb, e.adjust(cb, s).query(""), body)
 		cancel()
 		if err != nil {
 			d.Tries = append(d.Tries, err.Error())
@@ -304,21 +308,21 @@ func (c *Corp) deliver(ctx context.Context, cb *callback, e Event, agent int, s 
 			break
 		}
 	}
-	end := "delivered"
+	outcome := "delivered"
 	if !d.Delivered {
-		end = "failed"
+		outcome = "failed"
 		c.sim.cfg.Logger.Info("event not delivered", "corp", c.id, "event", e.Event, "tries", d.Tries)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counted.Events[end]++
+	c.counted.Events[outcome]++
 	if len(c.deliveries) == keptDeliveries {
 		c.deliveries = append(c.deliveries[:0], c.deliveries[1:]...)
 	}
 	c.deliveries = append(c.deliveries, d)
 }
 
-// pause waits d by the clock; false if ctx ended first.
+// pause waits for d by the Sim's clock. It returns false if ctx ended first.
 func (s *Sim) pause(ctx context.Context, d time.Duration) bool {
 	if d > 0 {
 		over := make(chan struct{})
@@ -335,13 +339,13 @@ func (s *Sim) pause(ctx context.Context, d time.Duration) bool {
 func marshalXML(v any) string {
 	b, err := xml.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("wecom: write XML: %v", err)) // our own structs of text and numbers
+		panic(fmt.Sprintf("wecom: write XML: %v", err)) // impossible: v is one of this package's plain structs
 	}
 	return string(b)
 }
 
-// notify announces new messages: at once after silence, and then once per
-// interval as long as there are new ones.
+// notify announces a new message. It announces at once if the last announcement
+// is older than the interval, and otherwise at the end of the interval.
 func (c *Corp) notify() {
 	if c.callback == nil || c.notifyStop != nil || c.stopped {
 		return
@@ -351,7 +355,7 @@ func (c *Corp) notify() {
 		c.notifyStop = c.sim.cfg.AfterFunc(wait, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			if c.notifyStop == nil { // closed meanwhile
+			if c.notifyStop == nil { // Sim.Close came in between
 				return
 			}
 			c.notifyStop = nil
@@ -362,6 +366,7 @@ func (c *Corp) notify() {
 	c.announce()
 }
 
+// announce sends msgaudit_notify, with the fault that is set. The corp is locked.
 func (c *Corp) announce() {
 	c.notified = c.sim.cfg.Now()
 	e := Event{}

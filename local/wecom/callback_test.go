@@ -22,16 +22,15 @@ const (
 	callbackKey   = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
 )
 
-// A receiver is a callback server, which opens events with the product's own
-// code.
+// A receiver is a callback server. It opens events with the product's own code.
 type receiver struct {
 	*httptest.Server
 	box *msgcrypt.Box
 
 	mu      sync.Mutex
-	answers []int // statuses of the next POSTs; 200 when used up
+	answers []int // statuses of the next POSTs; later POSTs get 200
 	events  []received
-	more    chan struct{} // one for each event
+	more    chan struct{} // gets a value for each event
 }
 
 type received struct {
@@ -83,13 +82,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.more <- struct{}{}
 }
 
-// wait waits until one more event has come.
+// wait waits for the next event.
 func (r *receiver) wait(t *testing.T) received {
 	t.Helper()
 	select {
 	case <-r.more:
 	case <-time.After(20 * time.Second):
-		t.Fatal("no event came")
+		t.Fatal("got no event within 20 s")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +105,7 @@ func (r *receiver) config() wecom.Callback {
 	return wecom.Callback{URL: r.URL + "/callback?corp=1", Token: callbackToken, EncodingAESKey: callbackKey}
 }
 
-// ended waits until n deliveries have ended, in whatever way.
+// ended waits until n deliveries have succeeded or failed.
 func ended(t *testing.T, c *wecom.Corp, n int) []wecom.Delivery {
 	t.Helper()
 	for range 2000 {
@@ -115,7 +114,7 @@ func ended(t *testing.T, c *wecom.Corp, n int) []wecom.Delivery {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("%d deliveries did not end", n)
+	t.Fatalf("got %d ended deliveries, want %d", len(c.Deliveries()), n)
 	return nil
 }
 
@@ -158,7 +157,7 @@ func TestNotification(t *testing.T) {
 	}
 }
 
-func TestNotificationsKeepTheirDistance(t *testing.T) {
+func TestNotificationInterval(t *testing.T) {
 	w, c, r := withCallback(t, wecom.Config{})
 	say := func() {
 		if _, err := c.SendRaw([]byte("{}"), wecom.RawOptions{}); err != nil {
@@ -166,7 +165,7 @@ func TestNotificationsKeepTheirDistance(t *testing.T) {
 		}
 	}
 	say()
-	ended(t, c, 1) // at once
+	ended(t, c, 1) // the first event comes at once
 	w.clock.Advance(5 * time.Second)
 	for range 10 {
 		say()
@@ -188,15 +187,15 @@ func TestNotificationsKeepTheirDistance(t *testing.T) {
 	}
 }
 
-func TestEventsAreTriedThreeTimes(t *testing.T) {
+func TestEventTries(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		answers   []int
 		delivered bool
 		tries     string
 	}{
-		{"the second succeeds", []int{500}, true, "500 200"},
-		{"any other status is a failure", []int{204, 302, 201}, false, "204 302 201"},
+		{"second succeeds", []int{500}, true, "500 200"},
+		{"other status fails", []int{204, 302, 201}, false, "204 302 201"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, c, r := withCallback(t, wecom.Config{})
@@ -209,20 +208,21 @@ func TestEventsAreTriedThreeTimes(t *testing.T) {
 				t.Errorf("got delivered %t after %s, want %t after %s", d.Delivered, got, test.delivered, test.tries)
 			}
 			if r.events[0].query.Encode() != r.events[1].query.Encode() {
-				t.Error("the second try is signed anew")
+				t.Error("the second try has another signature")
 			}
 		})
 	}
 }
 
-func TestTriesMayPauseAndBeSignedAnew(t *testing.T) {
+func TestTriesWithPauseAndNewSignature(t *testing.T) {
 	w, c, r := withCallback(t, wecom.Config{Choices: wecom.Choices{TryPauseMS: 5000, SignEachTry: true}})
 	r.answers = []int{500}
 	if err := c.Emit(wecom.Event{}); err != nil {
 		t.Fatal(err)
 	}
 	first := r.wait(t)
-	for range 2000 { // until the pause has begun, and after it
+	// The clock moves until the pause has begun and ended.
+	for range 2000 {
 		w.clock.Advance(time.Second)
 		if len(c.Deliveries()) == 1 {
 			break
@@ -232,11 +232,11 @@ func TestTriesMayPauseAndBeSignedAnew(t *testing.T) {
 	ended(t, c, 1)
 	second := r.wait(t)
 	if second.err != nil || first.query.Get("nonce") == second.query.Get("nonce") {
-		t.Errorf("second try: got %v and %v, want another nonce and a good signature", second.err, second.query)
+		t.Errorf("second try: got %v and %v, want another nonce and a valid signature", second.err, second.query)
 	}
 }
 
-func TestSlowCallbacksFail(t *testing.T) {
+func TestSlowCallbackFails(t *testing.T) {
 	_, c, r := withCallback(t, wecom.Config{EventLimit: 50 * time.Millisecond})
 	release := make(chan struct{})
 	r.Config.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release })
@@ -247,7 +247,7 @@ func TestSlowCallbacksFail(t *testing.T) {
 	if d := ended(t, c, 1)[0]; d.Delivered || len(d.Tries) != 3 {
 		t.Errorf("got %+v, want three failed tries", d)
 	} else if strings.Contains(strings.Join(d.Tries, " "), "msg_signature") {
-		t.Errorf("tries tell the signed URL: %v", d.Tries)
+		t.Errorf("tries contain the signed URL: %v", d.Tries)
 	}
 }
 
@@ -323,13 +323,13 @@ func TestBrokenNotifications(t *testing.T) {
 	}
 }
 
-func TestAgreementsAreTold(t *testing.T) {
+func TestAgreementEvent(t *testing.T) {
 	w, c, r := withCallback(t, wecom.Config{})
 	app := newReceiver(t)
 	if err := c.SetAppCallback(t.Context(), app.config()); err != nil {
 		t.Fatal(err)
 	}
-	customer := c.View().Customers[0].ExternalUserID
+	customer := c.Details().Customers[0].ExternalUserID
 	if _, err := c.Send(wecom.Draft{From: customer, To: []string{"lin.hua"}, Kind: "agree"}); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +343,7 @@ func TestAgreementsAreTold(t *testing.T) {
 	}
 }
 
-func TestCallbackURLsAreChecked(t *testing.T) {
+func TestCallbackCheck(t *testing.T) {
 	w := newWorld(t, wecom.Config{CheckLimit: 5 * time.Second})
 	c := w.add(fullCorp(corpA))
 	good := newReceiver(t)
@@ -355,22 +355,22 @@ func TestCallbackURLsAreChecked(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*wecom.Callback)
-		want   string // in the error; no error if empty
+		want   string // part of the error; empty if the callback is saved
 	}{
 		{"good", func(*wecom.Callback) {}, ""},
 		{"removed", func(cb *wecom.Callback) { *cb = wecom.Callback{} }, ""},
 		{"another token", func(cb *wecom.Callback) { cb.Token = "other" }, "status 403"},
 		{"short key", func(cb *wecom.Callback) { cb.EncodingAESKey = "x" }, "43"},
 		{"token with a space", func(cb *wecom.Callback) { cb.Token = "a b" }, "letters and digits"},
-		{"no URL", func(cb *wecom.Callback) { cb.URL = "callback" }, "no http or https URL"},
-		{"nobody there", func(cb *wecom.Callback) { cb.URL = "http://127.0.0.1:1" }, "cannot be reached"},
+		{"no URL", func(cb *wecom.Callback) { cb.URL = "callback" }, "not an http or https URL"},
+		{"no server", func(cb *wecom.Callback) { cb.URL = "http://127.0.0.1:1" }, "unreachable"},
 		{"quoted answer", func(cb *wecom.Callback) {
 			cb.URL = serve(func(w http.ResponseWriter, r *http.Request) {
 				rec := httptest.NewRecorder()
 				good.ServeHTTP(rec, r)
 				_, _ = fmt.Fprintf(w, "%q", rec.Body.String())
 			})
-		}, "nothing else"},
+		}, "not exactly the decrypted echostr"},
 		{"redirect", func(cb *wecom.Callback) {
 			cb.URL = serve(func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, good.URL+"?"+r.URL.RawQuery, http.StatusFound)
@@ -385,16 +385,16 @@ func TestCallbackURLsAreChecked(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			if err != nil && strings.Contains(err.Error(), cb.EncodingAESKey) && len(cb.EncodingAESKey) > 1 {
-				t.Error("the error tells the key")
+				t.Error("the error contains the key")
 			}
 		})
 	}
 	if err := c.Emit(wecom.Event{}); err == nil {
-		t.Error("an event without a callback: got no error")
+		t.Error("event without a callback: got no error")
 	}
 }
 
-func TestSlowCallbacksAreNotSaved(t *testing.T) {
+func TestSlowCallbackIsNotSaved(t *testing.T) {
 	w := newWorld(t, wecom.Config{CheckLimit: 50 * time.Millisecond})
 	c := w.add(fullCorp(corpA))
 	release := make(chan struct{})
@@ -403,9 +403,9 @@ func TestSlowCallbacksAreNotSaved(t *testing.T) {
 	defer close(release)
 	err := c.SetCallback(t.Context(), wecom.Callback{URL: s.URL, Token: callbackToken, EncodingAESKey: callbackKey})
 	if err == nil || !strings.Contains(err.Error(), "within 50ms") {
-		t.Errorf("got %v, want it to be too slow", err)
+		t.Errorf("got %v, want an error with the limit", err)
 	}
-	if got := c.View().CallbackURL; got != "" {
-		t.Errorf("saved: got %s, want nothing", got)
+	if got := c.Details().CallbackURL; got != "" {
+		t.Errorf("saved: got %s, want no URL", got)
 	}
 }

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// A route is one command of the console.
+// A route is a command of the console.
 type route struct {
-	pattern string // of http.ServeMux
-	about   string // what it takes, does and answers
+	pattern string // pattern of http.ServeMux
+	about   string // description for the list of commands
 	serve   func(*Sim, *http.Request) (any, error)
 }
 
-// routes is every command but the list itself, in the order of the list.
+// routes are all commands except the list itself, in the order of the list.
 var routes = []route{
-	{"GET /counts", "what was sent, asked and refused since the beginning, per corp", func(s *Sim, _ *http.Request) (any, error) {
+	{"GET /counts", "counts of messages, calls and refusals since the start, by corp", func(s *Sim, _ *http.Request) (any, error) {
 		return s.Stats(), nil
 	}},
-	{"GET /choices", "which answers are given to open questions", func(s *Sim, _ *http.Request) (any, error) {
+	{"GET /choices", "the answers to the open questions of wecom.md 10", func(s *Sim, _ *http.Request) (any, error) {
 		return s.Choices(), nil
 	}},
-	{"PUT /choices", "replaces them", func(s *Sim, r *http.Request) (any, error) {
+	{"PUT /choices", "replaces the answers, see Choices", func(s *Sim, r *http.Request) (any, error) {
 		choices, err := read[Choices](r)
 		if err == nil {
 			err = s.Choose(choices)
@@ -42,7 +42,7 @@ var routes = []route{
 		}
 		return ids, nil
 	}},
-	{"POST /corps", `adds a corp: {"id":"ww…","open":true,"scope_all":true,"trusted_ips":["127.0.0.1"],"crowd":{"staff":8,"customers":30,"rooms":6}} and more, see CorpConfig`,
+	{"POST /corps", `adds a corp: {"id":"ww…","open":true,"scope_all":true,"trusted_ips":["127.0.0.1"],"crowd":{"staff":8,"customers":30,"rooms":6}} and more fields, see CorpConfig`,
 		func(s *Sim, r *http.Request) (any, error) {
 			cfg, err := read[CorpConfig](r)
 			if err != nil {
@@ -52,12 +52,12 @@ var routes = []route{
 			if err != nil {
 				return nil, err
 			}
-			return c.View(), nil
+			return c.Details(), nil
 		}},
-	{"GET /corps/{id}", "everything about a corp, its archive secret included", of(func(c *Corp, _ *http.Request) (any, error) {
-		return c.View(), nil
+	{"GET /corps/{id}", "all details of a corp, including the archive secret", of(func(c *Corp, _ *http.Request) (any, error) {
+		return c.Details(), nil
 	})},
-	{"POST /corps/{id}/keys", `uploads the public key in the body (PEM); {"version":n}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/keys", `uploads the public key in the body (PEM); the answer is {"version":n}`, of(func(c *Corp, r *http.Request) (any, error) {
 		text, err := io.ReadAll(r.Body)
 		if err != nil {
 			return nil, err
@@ -67,7 +67,7 @@ var routes = []route{
 			Version uint32 `json:"version"`
 		}{version}, err
 	})},
-	{"PUT /corps/{id}/scope", `who is archived: {"members":["lin.hua"],"seats":5}; seats 0 is enough for all`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/scope", `replaces the members to archive: {"members":["lin.hua"],"seats":5}; seats 0 archives all members`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Members []string `json:"members"`
 			Seats   int      `json:"seats"`
@@ -77,7 +77,7 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
-	{"PUT /corps/{id}/trusted-ips", `the archive page's trusted addresses: {"ips":["127.0.0.1","10.0.0.0/8"]}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/trusted-ips", `replaces the archive page's trusted addresses: {"ips":["127.0.0.1","10.0.0.0/8"]}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			IPs []string `json:"ips"`
 		}](r)
@@ -86,7 +86,7 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
-	{"PUT /corps/{id}/open", `switches the archive: {"open":true}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/open", `switches the archive on or off: {"open":true}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Open bool `json:"open"`
 		}](r)
@@ -95,7 +95,7 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
-	{"PUT /corps/{id}/licence", `{"expires":"2030-01-01T00:00:00Z","edition":3}; without expires it never ends`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/licence", `replaces the licence: {"expires":"2030-01-01T00:00:00Z","edition":3}; without expires the licence never ends`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Expires time.Time `json:"expires"`
 			Edition int       `json:"edition"`
@@ -105,23 +105,23 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
-	{"POST /corps/{id}/secret", `resets the archive secret; {"secret":"…"}`, of(func(c *Corp, _ *http.Request) (any, error) {
+	{"POST /corps/{id}/secret", `resets the archive secret; the answer is {"secret":"…"}`, of(func(c *Corp, _ *http.Request) (any, error) {
 		return struct {
 			Secret string `json:"secret"`
 		}{c.ResetSecret()}, nil
 	})},
-	{"DELETE /corps/{id}/tokens", "makes the tokens invalid before their time", of(func(c *Corp, _ *http.Request) (any, error) {
+	{"DELETE /corps/{id}/tokens", "ends the tokens before they expire", of(func(c *Corp, _ *http.Request) (any, error) {
 		c.InvalidateTokens()
 		return done{}, nil
 	})},
-	{"PUT /corps/{id}/app", `the self-built app: {"secret":"…","trusted_ips":[…],"visible":[…],"contacts":true}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/app", `replaces the self-built app: {"secret":"…","trusted_ips":[…],"visible":[…],"contacts":true}`, of(func(c *Corp, r *http.Request) (any, error) {
 		app, err := read[AppConfig](r)
 		if err == nil {
 			err = c.SetApp(app)
 		}
 		return done{}, err
 	})},
-	{"PUT /corps/{id}/callback", `the archive page's: {"url":"…","token":"…","encoding_aes_key":"…"}; the URL is checked, an empty one removes it`,
+	{"PUT /corps/{id}/callback", `replaces the archive page's callback after a check of the URL: {"url":"…","token":"…","encoding_aes_key":"…"}; an empty URL removes the callback`,
 		of(func(c *Corp, r *http.Request) (any, error) {
 			cb, err := read[Callback](r)
 			if err == nil {
@@ -129,14 +129,14 @@ var routes = []route{
 			}
 			return done{}, err
 		})},
-	{"PUT /corps/{id}/app-callback", "the app's, likewise", of(func(c *Corp, r *http.Request) (any, error) {
+	{"PUT /corps/{id}/app-callback", "replaces the app's callback in the same way", of(func(c *Corp, r *http.Request) (any, error) {
 		cb, err := read[Callback](r)
 		if err == nil {
 			err = c.SetAppCallback(r.Context(), cb)
 		}
 		return done{}, err
 	})},
-	{"POST /corps/{id}/events", `sends an event: {} is msgaudit_notify; {"copies":2}, {"wrong_signature":true}, {"app":true,"event":"…"} and more, see Event`,
+	{"POST /corps/{id}/events", `sends an event: {} means msgaudit_notify; {"copies":2}, {"wrong_signature":true}, {"app":true,"event":"…"} and more fields, see Event`,
 		of(func(c *Corp, r *http.Request) (any, error) {
 			e, err := read[Event](r)
 			if err == nil {
@@ -144,13 +144,13 @@ var routes = []route{
 			}
 			return done{}, err
 		})},
-	{"GET /corps/{id}/deliveries", "how the last events went", of(func(c *Corp, _ *http.Request) (any, error) {
+	{"GET /corps/{id}/deliveries", "the results of the last events", of(func(c *Corp, _ *http.Request) (any, error) {
 		return append([]Delivery{}, c.Deliveries()...), nil
 	})},
 	{"POST /corps/{id}/messages",
-		`one of {"count":100} mixed messages, {"every":true} one of every kind, {"drafts":[{"from":"lin.hua","to":["0042"],"text":"…"}]} (see Draft), {"raw":"base64","options":{…}} (see RawOptions); what was sent, without the plaintext`,
+		`sends messages: {"count":100} messages of ordinary traffic, {"every":true} one message of every kind, {"drafts":[{"from":"lin.hua","to":["0042"],"text":"…"}]} (see Draft) or {"raw":"base64","options":{…}} (see RawOptions); the answer lists the messages without plaintext`,
 		of(sendMessages)},
-	{"POST /corps/{id}/redeliver", `archives a message once more under a new seq: {"msgid":"…"}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/redeliver", `archives a message again under a new seq: {"msgid":"…"}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			MsgID string `json:"msgid"`
 		}](r)
@@ -161,7 +161,7 @@ var routes = []route{
 		s.Plain = nil
 		return s, err
 	})},
-	{"POST /corps/{id}/chatter", `background talk: {"rate":2.5} messages a second, 0 for silence`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/chatter", `starts background chat: {"rate":2.5} messages a second; rate 0 stops it`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Rate float64 `json:"rate"`
 		}](r)
@@ -174,7 +174,7 @@ var routes = []route{
 		}
 		return done{}, c.StartChatter(q.Rate)
 	})},
-	{"POST /corps/{id}/consent", `a customer's answer: {"customer":"wm…","member":"lin.hua","agree":false}, or "room" in place of "member"`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/consent", `sends a customer's consent or refusal: {"customer":"wm…","member":"lin.hua","agree":false}, or "room" in place of "member"`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Customer string `json:"customer"`
 			Member   string `json:"member"`
@@ -195,7 +195,7 @@ var routes = []route{
 		s.Plain = nil
 		return s, err
 	})},
-	{"PUT /corps/{id}/faults", `replaces what is wrong: {} is nothing; {"unreachable":true}, {"delay_ms":3000}, {"page":"not_json"}, {"empty":"absent"} and more, see Faults`,
+	{"PUT /corps/{id}/faults", `replaces the faults: {} means no faults; {"unreachable":true}, {"delay_ms":3000}, {"page":"not_json"}, {"empty":"absent"} and more fields, see Faults`,
 		of(func(c *Corp, r *http.Request) (any, error) {
 			f, err := read[Faults](r)
 			if err == nil {
@@ -203,14 +203,14 @@ var routes = []route{
 			}
 			return done{}, err
 		})},
-	{"POST /corps/{id}/failures", `the next calls fail: {"endpoint":"/cgi-bin/message/getchatdata","errcode":-1,"times":3}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/failures", `makes the next calls fail: {"endpoint":"/cgi-bin/message/getchatdata","errcode":-1,"times":3}`, of(func(c *Corp, r *http.Request) (any, error) {
 		f, err := read[Failure](r)
 		if err == nil {
 			err = c.FailNext(f)
 		}
 		return done{}, err
 	})},
-	{"POST /corps/{id}/age", `lets the archive get older for retention: {"by":"120h"}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/age", `makes all archived messages older, for retention only: {"by":"120h"}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			By string `json:"by"`
 		}](r)
@@ -219,11 +219,11 @@ var routes = []route{
 		}
 		d, err := time.ParseDuration(q.By)
 		if err != nil {
-			return nil, fmt.Errorf("by is %q, which is no duration such as 120h or 30m", q.By)
+			return nil, fmt.Errorf("by: %q is not a duration such as 120h or 30m", q.By)
 		}
 		return done{}, c.Age(d)
 	})},
-	{"POST /corps/{id}/seq", `lets the next seq be above: {"above":2147483648}`, of(func(c *Corp, r *http.Request) (any, error) {
+	{"POST /corps/{id}/seq", `makes the next seq higher: {"above":2147483648}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			Above uint64 `json:"above"`
 		}](r)
@@ -232,7 +232,7 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
-	{"GET /corps/{id}/sent", "?after=seq&limit=n: everything archived, past retention too; plain is the plaintext in base64", of(func(c *Corp, r *http.Request) (any, error) {
+	{"GET /corps/{id}/sent", "lists archived messages, including those past retention: ?after=seq&limit=n; plain is the plaintext in base64", of(func(c *Corp, r *http.Request) (any, error) {
 		after, err := number(r, "after", 0)
 		if err != nil {
 			return nil, err
@@ -245,10 +245,10 @@ var routes = []route{
 	})},
 }
 
-// done is the answer of a command that has nothing to tell.
+// done is the empty answer of a command.
 type done struct{}
 
-// of makes a command of one that concerns the corp in the path.
+// of makes a command from a function of the corp in the path.
 func of(f func(*Corp, *http.Request) (any, error)) func(*Sim, *http.Request) (any, error) {
 	return func(s *Sim, r *http.Request) (any, error) {
 		c, err := s.Corp(r.PathValue("id"))
@@ -259,9 +259,10 @@ func of(f func(*Corp, *http.Request) (any, error)) func(*Sim, *http.Request) (an
 	}
 }
 
-// missing is the error for what is not there.
+// missing is an error with status 404.
 type missing struct{ error }
 
+// sendMessages serves POST /corps/{id}/messages.
 func sendMessages(c *Corp, r *http.Request) (any, error) {
 	q, err := read[struct {
 		Count   *int        `json:"count"`
@@ -273,23 +274,23 @@ func sendMessages(c *Corp, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := 0
-	for _, is := range []bool{q.Count != nil, q.Every, len(q.Drafts) > 0, q.Raw != nil} {
-		if is {
-			asked++
+	fields := 0
+	for _, present := range []bool{q.Count != nil, q.Every, len(q.Drafts) > 0, q.Raw != nil} {
+		if present {
+			fields++
 		}
 	}
-	if asked != 1 {
-		return nil, errors.New("give exactly one of count, every, drafts and raw")
+	if fields != 1 {
+		return nil, errors.New("body must have exactly one of count, every, drafts and raw")
 	}
 	if q.Options != nil && q.Raw == nil {
-		return nil, errors.New("options go with raw only")
+		return nil, errors.New("options require raw")
 	}
 	var list []Sent
 	switch {
 	case q.Count != nil:
 		if *q.Count > 100000 {
-			return nil, errors.New("at most 100000 messages at once")
+			return nil, errors.New("count above 100000")
 		}
 		list, err = c.Mixed(*q.Count)
 	case q.Every:
@@ -306,7 +307,7 @@ func sendMessages(c *Corp, r *http.Request) (any, error) {
 		for i, d := range q.Drafts {
 			s, sendErr := c.Send(d)
 			if sendErr != nil {
-				err = fmt.Errorf("draft %d (those before it are sent): %w", i, sendErr)
+				err = fmt.Errorf("draft %d (earlier drafts are sent): %w", i, sendErr)
 				break
 			}
 			list = append(list, s)
@@ -323,7 +324,7 @@ func sendMessages(c *Corp, r *http.Request) (any, error) {
 	}{list}, nil
 }
 
-// read reads the JSON body of a command. An empty body is like {}.
+// read reads the JSON body of a command. An empty body means {}.
 func read[T any](r *http.Request) (T, error) {
 	var v T
 	b, err := io.ReadAll(r.Body)
@@ -336,15 +337,16 @@ func read[T any](r *http.Request) (T, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&v); err != nil {
-		return v, fmt.Errorf("the body is not what this takes: %s", strings.TrimPrefix(err.Error(), "json: "))
+		return v, fmt.Errorf("body invalid: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if dec.More() {
-		return v, errors.New("there is something behind the JSON in the body")
+		return v, errors.New("body continues after the JSON")
 	}
 	return v, nil
 }
 
-// number reads a parameter that is not negative.
+// number reads a parameter that is a number of 0 or more. An absent parameter
+// means absent.
 func number(r *http.Request, name string, absent uint64) (uint64, error) {
 	text := r.URL.Query().Get(name)
 	if text == "" {
@@ -352,25 +354,25 @@ func number(r *http.Request, name string, absent uint64) (uint64, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %q, not a number of 0 or more", name, text)
+		return 0, fmt.Errorf("%s: %q is not a number of 0 or more", name, text)
 	}
 	return n, nil
 }
 
-// maxCommand bounds a command; a draft with a large text must fit.
+// maxCommand is the largest size of a command. A draft with a large text must fit.
 const maxCommand = 64 << 20
 
-// Control is WeCom's admin console as JSON over HTTP, and the lever for
-// faults. GET / lists its commands. A command that fails answers 400, or 404
-// if the corp is not there, with {"error":"a sentence"}.
+// Control serves WeCom's admin console, with JSON over HTTP, and the commands
+// that cause faults. GET / lists the commands. A command that fails answers 400,
+// or 404 for an unknown corp, with {"error":"the reason"}.
 //
-// It shows secrets and asks for none: it answers loopback addresses only, and
-// no page of a browser that came from elsewhere.
+// The console shows secrets and requires no token. So it answers loopback
+// addresses only, and refuses requests of web pages from other origins.
 func (s *Sim) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
-		_, _ = io.WriteString(w, "The console of the simulated WeCom. It takes and gives JSON.\n")
+		_, _ = io.WriteString(w, "Console of the simulated WeCom. Requests and answers are JSON.\n")
 		for _, r := range routes {
 			_, _ = fmt.Fprintf(w, "\n%s\n    %s\n", r.pattern, r.about)
 		}
@@ -397,15 +399,16 @@ func (s *Sim) Control() http.Handler {
 	guarded := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !loopback(r.RemoteAddr) || !loopback(r.Host) {
-			http.Error(w, "the console answers loopback addresses only", http.StatusForbidden)
+			http.Error(w, "host or caller is not a loopback address", http.StatusForbidden)
 			return
 		}
 		guarded.ServeHTTP(w, r)
 	})
 }
 
-// loopback reports whether an address, with or without a port, is this
-// machine's. A foreign name that leads here does not count.
+// loopback reports whether an address, with or without a port, is a loopback
+// address or localhost. Other names do not count, even if they resolve to a
+// loopback address.
 func loopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// A console speaks to the control interface.
+// A console sends commands to the control interface.
 type console struct {
 	t *testing.T
 	*httptest.Server
@@ -28,7 +28,7 @@ func newConsole(t *testing.T, w *world) console {
 	return console{t, s}
 }
 
-// do sends a command and reads the answer into out, if that is not nil.
+// do sends a command. It reads the answer into out unless out is nil.
 func (c console) do(command, body string, out any) (code int, text string) {
 	c.t.Helper()
 	method, path, _ := strings.Cut(command, " ")
@@ -53,7 +53,7 @@ func (c console) do(command, body string, out any) (code int, text string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestAPersonCanDoItAll(t *testing.T) {
+func TestEveryCommand(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	c := newConsole(t, w)
 	r := newReceiver(t)
@@ -65,12 +65,12 @@ func TestAPersonCanDoItAll(t *testing.T) {
 		}
 	}
 	must("POST /corps", `{"id":"`+corpA+`","name":"云朵学校","crowd":{"staff":4,"customers":5,"rooms":3}}`, nil)
-	var view wecom.View
-	must("GET "+corp, "", &view)
-	if view.Secret == "" || len(view.Staff) != 4 || len(view.Customers) != 5 || len(view.Rooms) != 3 || view.Open {
-		t.Fatalf("got %+v", view)
+	var details wecom.Details
+	must("GET "+corp, "", &details)
+	if details.Secret == "" || len(details.Staff) != 4 || len(details.Customers) != 5 || len(details.Rooms) != 3 || details.Open {
+		t.Fatalf("got %+v", details)
 	}
-	customer := view.Customers[0].ExternalUserID
+	customer := details.Customers[0].ExternalUserID
 	must("PUT "+corp+"/scope", `{"members":["lin.hua","0042","0000726","13800001111"],"seats":4}`, nil)
 	var key struct{ Version uint32 }
 	must("POST "+corp+"/keys", publicPEM(keyPair()), &key)
@@ -105,7 +105,7 @@ func TestAPersonCanDoItAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended(t, corpSim, 4) // the first message, the agreement, and two copies
+	ended(t, corpSim, 4) // events of the first message, the agreement and two copies
 	var deliveries []wecom.Delivery
 	must("GET "+corp+"/deliveries", "", &deliveries)
 	if len(deliveries) < 4 {
@@ -126,9 +126,9 @@ func TestAPersonCanDoItAll(t *testing.T) {
 	must("DELETE "+corp+"/tokens", "", nil)
 	var reset struct{ Secret string }
 	must("POST "+corp+"/secret", "", &reset)
-	must("GET "+corp, "", &view)
-	if view.Secret != reset.Secret || view.Edition != 2 || view.CallbackURL != r.URL || len(view.Failures) != 1 {
-		t.Errorf("got %+v", view)
+	must("GET "+corp, "", &details)
+	if details.Secret != reset.Secret || details.Edition != 2 || details.CallbackURL != r.URL || len(details.Failures) != 1 {
+		t.Errorf("got %+v", details)
 	}
 	must("PUT /choices", `{"ban_after":5,"unanswered":"omitted"}`, nil)
 	var choices wecom.Choices
@@ -146,12 +146,12 @@ func TestAPersonCanDoItAll(t *testing.T) {
 	_, text := c.do("GET /", "", nil)
 	for _, want := range []string{"POST /corps/{id}/messages", "PUT /corps/{id}/faults", "GET /counts"} {
 		if !strings.Contains(text, want) {
-			t.Errorf("the list lacks %s", want)
+			t.Errorf("list of commands: %s missing", want)
 		}
 	}
 }
 
-func TestBadCommandsGetASentence(t *testing.T) {
+func TestBadCommandsAreExplained(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	w.add(fullCorp(corpA))
 	c := newConsole(t, w)
@@ -161,32 +161,32 @@ func TestBadCommandsGetASentence(t *testing.T) {
 		code          int
 		want          string
 	}{
-		{"GET /corps/ww00000000nobody", "", 404, "there is no corp"},
-		{"POST /corps", `{"id":"x"}`, 400, "is no corpid"},
-		{"POST /corps", `{"id":"` + corpA + `"}`, 400, "is there already"},
+		{"GET /corps/ww00000000nobody", "", 404, "unknown"},
+		{"POST /corps", `{"id":"x"}`, 400, "is not ww or wx"},
+		{"POST /corps", `{"id":"` + corpA + `"}`, 400, "exists already"},
 		{"POST /corps", `{"idd":"x"}`, 400, `unknown field \"idd\"`},
-		{"POST /corps", `{`, 400, "the body is not what this takes"},
-		{"POST /corps", `{} {}`, 400, "behind the JSON"},
-		{"PUT " + corp + "/scope", `{"seats":-1}`, 400, "cannot be negative"},
-		{"PUT " + corp + "/scope", `{"members":[""]}`, 400, "is empty"},
-		{"PUT " + corp + "/trusted-ips", `{"ips":["localhost"]}`, 400, "neither an IP address nor a CIDR range"},
+		{"POST /corps", `{`, 400, "body invalid"},
+		{"POST /corps", `{} {}`, 400, "continues after the JSON"},
+		{"PUT " + corp + "/scope", `{"seats":-1}`, 400, "seats negative"},
+		{"PUT " + corp + "/scope", `{"members":[""]}`, 400, "userid in the scope empty"},
+		{"PUT " + corp + "/trusted-ips", `{"ips":["localhost"]}`, 400, "not an IP address or CIDR range"},
 		{"PUT " + corp + "/licence", `{"edition":9}`, 400, "edition 9"},
 		{"POST " + corp + "/keys", "hello", 400, "not in PEM form"},
 		{"POST " + corp + "/messages", `{}`, 400, "exactly one"},
 		{"POST " + corp + "/messages", `{"count":1,"every":true}`, 400, "exactly one"},
 		{"POST " + corp + "/messages", `{"count":-1}`, 400, "negative"},
-		{"POST " + corp + "/messages", `{"count":1,"options":{}}`, 400, "raw only"},
+		{"POST " + corp + "/messages", `{"count":1,"options":{}}`, 400, "require raw"},
 		{"POST " + corp + "/messages", `{"drafts":[{"from":"a","to":["b"]},{"from":"a"}]}`, 400, "draft 1"},
-		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"spoil":"x"}}`, 400, "no way to make"},
-		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"key_version":9}}`, 400, "no public key of version 9"},
-		{"POST " + corp + "/redeliver", `{"msgid":"x"}`, 400, "no message"},
-		{"POST " + corp + "/chatter", `{"rate":-2}`, 400, "a rate"},
-		{"POST " + corp + "/age", `{"by":"long"}`, 400, "no duration"},
-		{"POST " + corp + "/age", `{"by":"-1h"}`, 400, "younger"},
-		{"POST " + corp + "/consent", `{"customer":"bob","member":"lin.hua"}`, 400, "no customer"},
+		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"spoil":"x"}}`, 400, "unknown"},
+		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"key_version":9}}`, 400, "public key version 9 unknown"},
+		{"POST " + corp + "/redeliver", `{"msgid":"x"}`, 400, "not archived"},
+		{"POST " + corp + "/chatter", `{"rate":-2}`, 400, "rate is not above 0"},
+		{"POST " + corp + "/age", `{"by":"long"}`, 400, "not a duration"},
+		{"POST " + corp + "/age", `{"by":"-1h"}`, 400, "age negative"},
+		{"POST " + corp + "/consent", `{"customer":"bob","member":"lin.hua"}`, 400, "not a customer"},
 		{"POST " + corp + "/events", `{"copies":1000}`, 400, "1 to 100"},
-		{"POST " + corp + "/events", `{"app":true}`, 400, "the app has no callback"},
-		{"PUT " + corp + "/app", `{"trusted_ips":["x"]}`, 400, "neither"},
+		{"POST " + corp + "/events", `{"app":true}`, 400, "app's callback not set"},
+		{"PUT " + corp + "/app", `{"trusted_ips":["x"]}`, 400, "not an IP address or CIDR range"},
 		{"PUT /choices", `{"unanswered":"maybe"}`, 400, "unanswered"},
 		{"GET " + corp + "/sent?after=x", "", 400, "not a number"},
 		{"DELETE " + corp, "", 405, ""},
@@ -197,12 +197,12 @@ func TestBadCommandsGetASentence(t *testing.T) {
 	}
 }
 
-func TestTheConsoleIsForThisMachine(t *testing.T) {
+func TestConsoleRefusesOtherMachines(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	for name, change := range map[string]func(*http.Request){
-		"from afar":            func(r *http.Request) { r.RemoteAddr = "203.0.113.9:1234" },
-		"under a foreign name": func(r *http.Request) { r.Host = "evil.example.com" },
-		"from a foreign page":  func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"remote address":    func(r *http.Request) { r.RemoteAddr = "203.0.113.9:1234" },
+		"foreign host name": func(r *http.Request) { r.Host = "evil.example.com" },
+		"foreign page":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 	} {
 		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8080/corps", bytes.NewReader(nil))
 		r.RemoteAddr = "127.0.0.1:1234"
@@ -215,8 +215,8 @@ func TestTheConsoleIsForThisMachine(t *testing.T) {
 	}
 }
 
-// Everything at once, for the race detector.
-func TestManyAtOnce(t *testing.T) {
+// Many goroutines use a Sim at the same time, for the race detector.
+func TestConcurrentUse(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
 	corps := []*wecom.Corp{w.add(fullCorp(corpA)), w.add(fullCorp(corpB))}
 	r := newReceiver(t)
@@ -246,7 +246,7 @@ func TestManyAtOnce(t *testing.T) {
 			_, err = ask(t.Context(), w.api.Client(), w.api.URL+pathPage+"?access_token="+token.Token, map[string]int{"seq": 0, "limit": 50})
 			return err
 		})
-		do(func(int) error { c.InvalidateTokens(); c.View(); w.Stats(); return nil })
+		do(func(int) error { c.InvalidateTokens(); c.Details(); w.Stats(); return nil })
 		do(func(i int) error { return c.SetFaults(wecom.Faults{PageBytes: 100000 + i}) })
 		do(func(int) error { return c.StartChatter(50) })
 		do(func(int) error { w.clock.Advance(time.Second); return nil })
@@ -254,6 +254,6 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 	w.Close()
 	if err := corps[0].StartChatter(1); err == nil {
-		t.Error("talk goes on after Close")
+		t.Error("StartChatter after Close: got no error")
 	}
 }

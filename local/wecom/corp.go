@@ -16,48 +16,49 @@ import (
 	"time"
 )
 
-// CorpConfig is how a company begins. Only ID is needed; without a public key,
-// a scope and Open nothing is archived.
+// CorpConfig is the initial state of a company. Only ID is required. WeCom
+// archives nothing without a public key, a scope and Open.
 type CorpConfig struct {
-	ID     string `json:"id"` // ww or wx, and letters and digits
+	ID     string `json:"id"` // ww or wx, then letters and digits
 	Name   string `json:"name"`
-	Secret string `json:"secret"` // of the archive; invented if empty
-	// Open says that the archive is switched on.
+	Secret string `json:"secret"` // archive secret; empty means an invented secret
+	// Open means that the archive is switched on.
 	Open    bool      `json:"open"`
-	Expires time.Time `json:"expires"` // end of the licence; never if zero
-	// Edition is 1 office (internal chats), 2 service, 3 enterprise (voice
-	// calls too); 3 if zero.
+	Expires time.Time `json:"expires"` // end of the licence; zero means never
+	// Edition is 1 office (internal chats only), 2 service, or 3 enterprise
+	// (voice calls too). 0 means 3.
 	Edition int `json:"edition"`
-	// Scope is the members to archive, of whom the first Seats are in effect;
-	// all of them if Seats is zero. ScopeAll puts all staff into it.
+	// Scope lists the members to archive. Only the first Seats members are
+	// archived, or all members if Seats is zero. ScopeAll adds all staff.
 	Scope    []string `json:"scope"`
 	ScopeAll bool     `json:"scope_all"`
 	Seats    int      `json:"seats"`
-	// TrustedIPs are addresses or CIDR ranges. Everybody else is refused.
+	// TrustedIPs are addresses or CIDR ranges. All other addresses are refused.
 	TrustedIPs []string `json:"trusted_ips"`
-	// FirstKeyVersion and KeyVersionStep number the uploaded keys; 1 if zero.
+	// FirstKeyVersion and KeyVersionStep number the uploaded keys. 0 means 1
+	// for both.
 	FirstKeyVersion uint32 `json:"first_key_version"`
 	KeyVersionStep  uint32 `json:"key_version_step"`
-	// FirstSeq is about where the seqs begin.
+	// FirstSeq is just below the first seq.
 	FirstSeq uint64 `json:"first_seq"`
 
 	Staff     []Staff    `json:"staff"`
 	Customers []Customer `json:"customers"`
 	Rooms     []Room     `json:"rooms"`
 	Robots    []Robot    `json:"robots"`
-	Crowd     Crowd      `json:"crowd"` // invented in addition
+	Crowd     Crowd      `json:"crowd"` // people invented in addition
 
 	App AppConfig `json:"app"`
 }
 
-// AppConfig is the corp's self-built app (wecom.md 5.8, 7.1.8). There is none
-// if Secret is empty.
+// AppConfig is the corp's self-built app (wecom.md 5.8, 7.1.8). An empty Secret
+// means that the corp has no app.
 type AppConfig struct {
 	Secret     string   `json:"secret"`
-	TrustedIPs []string `json:"trusted_ips"` // 企业可信IP, apart from the archive's
-	// Visible is the members in the app's range; all staff if nil.
+	TrustedIPs []string `json:"trusted_ips"` // 企业可信IP of the app, separate from the archive page's
+	// Visible lists the members in the app's range. Nil means all staff.
 	Visible []string `json:"visible"`
-	// Contacts says that the app is listed under 可调用接口的应用.
+	// Contacts means that the app is listed under 可调用接口的应用.
 	Contacts bool `json:"contacts"`
 }
 
@@ -66,11 +67,11 @@ type Corp struct {
 	sim *Sim
 	id  string
 
-	// mu guards what follows.
+	// mu guards the fields below.
 	mu        sync.Mutex
-	stopped   bool // by Sim.Close
+	stopped   bool // Sim.Close was called
 	rand      *rand.Rand
-	bytes     *rand.ChaCha8 // for keys and nonces
+	bytes     *rand.ChaCha8 // random bytes of keys and nonces
 	name      string
 	secret    string
 	open      bool
@@ -86,34 +87,34 @@ type Corp struct {
 	robots    []Robot
 	consents  map[consentKey]consent
 
-	keys           []publicKey // in the order of upload; the last is used
+	keys           []publicKey // in the order of upload; WeCom encrypts with the last
 	nextKeyVersion uint32
 	keyVersionStep uint32
 
-	log     []entry        // by seq
-	firstOf map[string]int // index of a msgid's first entry in log
-	kept    int            // entries of log before it are past retention for sure
+	log     []entry        // all archived messages, in order of seq
+	firstOf map[string]int // index in log of the first entry with a msgid
+	kept    int            // all entries of log before this index are past retention
 	lastSeq uint64
-	aged    time.Duration // how far retention runs ahead of the clock
+	aged    time.Duration // how far the clock of retention is ahead
 	files   map[string]file
 
 	callback, appCallback *callback
-	notified              time.Time   // when msgaudit_notify last went out
-	notifyStop            func() bool // of the one that waits; nil if none does
+	notified              time.Time   // time of the last msgaudit_notify
+	notifyStop            func() bool // cancels the scheduled msgaudit_notify; nil without one
 	deliveries            []Delivery
-	chatter               *chatter // nil if silent
-	recent                []Draft  // of the mixed talk, with msgid; a revoke picks among them
+	chatter               *chatter // background chat; nil while stopped
+	recent                []Draft  // recent drafts of ordinary traffic, with msgid; a revoke picks one
 
 	faults   Faults
 	failures []Failure
-	calls    map[string][]time.Time // of the last minute, per endpoint
+	calls    map[string][]time.Time // times of calls in the last minute, by endpoint
 	counted  CorpStats
 }
 
 type app struct {
 	secret   string
 	trusted  []netip.Prefix
-	visible  []string // nil for all staff
+	visible  []string // nil means all staff
 	contacts bool
 }
 
@@ -122,7 +123,7 @@ type publicKey struct {
 	key     *rsa.PublicKey
 }
 
-// A consent is between a customer and a member or a room.
+// A consentKey names a customer, and the member or room of the consent.
 type consentKey struct{ with, customer string }
 
 type consent struct {
@@ -133,7 +134,7 @@ type consent struct {
 // AddCorp adds a company.
 func (s *Sim) AddCorp(cfg CorpConfig) (*Corp, error) {
 	if !plausibleCorpID(cfg.ID) {
-		return nil, fmt.Errorf("%q is no corpid: it begins with ww or wx and has 8 to 40 letters and digits after that", cfg.ID)
+		return nil, fmt.Errorf("corpid %q is not ww or wx followed by 8 to 40 letters and digits", cfg.ID)
 	}
 	def(&cfg.Edition, 3)
 	def(&cfg.FirstKeyVersion, 1)
@@ -165,15 +166,16 @@ func (s *Sim) AddCorp(cfg CorpConfig) (*Corp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, errors.New("this WeCom is closed")
+		return nil, errors.New("simulated WeCom closed")
 	}
 	if s.corps[c.id] != nil {
-		return nil, fmt.Errorf("corp %q is there already", c.id)
+		return nil, fmt.Errorf("corp %q exists already", c.id)
 	}
 	s.corps[c.id] = c
 	return c, nil
 }
 
+// plausibleCorpID reports whether id has the form of a corpid.
 func plausibleCorpID(id string) bool {
 	if len(id) < 10 || len(id) > 42 || (id[:2] != "ww" && id[:2] != "wx") {
 		return false
@@ -181,7 +183,7 @@ func plausibleCorpID(id string) bool {
 	return alphanumeric(id)
 }
 
-// alphanumeric reports whether s has nothing but ASCII letters and digits.
+// alphanumeric reports whether s consists of ASCII letters and digits only.
 func alphanumeric(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
@@ -198,8 +200,8 @@ func (c *Corp) Secret() string {
 	return c.secret
 }
 
-// ResetSecret makes a new archive secret and returns it. The old one and its
-// token are refused from now on.
+// ResetSecret makes a new archive secret and returns it. From then on WeCom
+// refuses the old secret and its token.
 func (c *Corp) ResetSecret() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -209,39 +211,39 @@ func (c *Corp) ResetSecret() string {
 	return c.secret
 }
 
-// InvalidateTokens makes WeCom forget the corp's tokens before their time.
+// InvalidateTokens ends the corp's tokens before they expire.
 func (c *Corp) InvalidateTokens() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sim.dropTokens(credential{c, c.secret}, credential{c, c.app.secret})
 }
 
-// AddKey uploads an RSA-2048 public key, PEM of either form, and returns the
-// version that it gets. From now on messages are encrypted with it. The same
-// key again gets another version.
+// AddKey uploads an RSA-2048 public key as PEM, in PKIX or PKCS #1 form, and
+// returns the key's version. From then on WeCom encrypts messages with this key.
+// A second upload of the same key gets another version.
 func (c *Corp) AddKey(publicPEM string) (version uint32, err error) {
 	block, _ := pem.Decode([]byte(publicPEM))
 	if block == nil {
-		return 0, errors.New("the key is not in PEM form")
+		return 0, errors.New("key is not in PEM form")
 	}
 	var key *rsa.PublicKey
 	switch block.Type {
 	case "PUBLIC KEY":
 		parsed, err := x509.ParsePKIXPublicKey(block.Bytes)
 		if err != nil {
-			return 0, fmt.Errorf("the public key cannot be read: %w", err)
+			return 0, fmt.Errorf("public key unreadable: %w", err)
 		}
 		key, _ = parsed.(*rsa.PublicKey)
 	case "RSA PUBLIC KEY":
 		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
 		if err != nil {
-			return 0, fmt.Errorf("the public key cannot be read: %w", err)
+			return 0, fmt.Errorf("public key unreadable: %w", err)
 		}
 	default:
-		return 0, fmt.Errorf("a %q was given, not a PUBLIC KEY", block.Type)
+		return 0, fmt.Errorf("PEM type %q is not PUBLIC KEY", block.Type)
 	}
 	if key == nil || key.N.BitLen() != 2048 {
-		return 0, errors.New("the key is not an RSA key of 2048 bits")
+		return 0, errors.New("key is not an RSA key of 2048 bits")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,14 +253,14 @@ func (c *Corp) AddKey(publicPEM string) (version uint32, err error) {
 	return version, nil
 }
 
-// SetScope replaces the members to archive, of whom the first seats are in
-// effect; all of them if seats is zero.
+// SetScope replaces the members to archive. Only the first seats members are
+// archived, or all members if seats is zero.
 func (c *Corp) SetScope(members []string, seats int) error {
 	if seats < 0 {
-		return errors.New("the number of seats cannot be negative")
+		return errors.New("number of seats negative")
 	}
 	if slices.Contains(members, "") {
-		return errors.New("a userid in the scope is empty")
+		return errors.New("userid in the scope empty")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -266,7 +268,7 @@ func (c *Corp) SetScope(members []string, seats int) error {
 	return nil
 }
 
-// SetTrustedIPs replaces the addresses and CIDR ranges that may pull.
+// SetTrustedIPs replaces the archive page's trusted addresses and CIDR ranges.
 func (c *Corp) SetTrustedIPs(ips ...string) error {
 	trusted, err := parseIPs(ips)
 	if err != nil {
@@ -285,10 +287,11 @@ func (c *Corp) SetOpen(open bool) {
 	c.open = open
 }
 
-// SetLicence replaces the end of the licence (never if zero) and the edition.
+// SetLicence replaces the edition and the end of the licence. A zero end means
+// never.
 func (c *Corp) SetLicence(expires time.Time, edition int) error {
 	if edition < 1 || edition > 3 {
-		return fmt.Errorf("edition %d: it is 1 office, 2 service or 3 enterprise", edition)
+		return fmt.Errorf("edition %d is not 1 office, 2 service or 3 enterprise", edition)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -305,7 +308,7 @@ func (c *Corp) SetApp(cfg AppConfig) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if cfg.Secret != "" && cfg.Secret == c.secret {
-		return errors.New("the app's secret is the archive's")
+		return errors.New("app secret equals archive secret")
 	}
 	if cfg.Secret != c.app.secret {
 		c.sim.dropTokens(credential{c, c.app.secret})
@@ -314,10 +317,10 @@ func (c *Corp) SetApp(cfg AppConfig) error {
 	return nil
 }
 
-// Age lets all that is archived get older by d for retention only.
+// Age makes all archived messages older by d, for retention only.
 func (c *Corp) Age(d time.Duration) error {
 	if d < 0 {
-		return errors.New("nothing gets younger")
+		return errors.New("age negative")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -325,22 +328,22 @@ func (c *Corp) Age(d time.Duration) error {
 	return nil
 }
 
-// JumpSeq lets the next message have a seq above least.
+// JumpSeq makes the seq of the next message higher than least.
 func (c *Corp) JumpSeq(least uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if least < c.lastSeq {
-		return fmt.Errorf("seqs rise only: the last is %d", c.lastSeq)
+		return fmt.Errorf("seq below the last seq %d", c.lastSeq)
 	}
 	if least > math.MaxUint64-1<<32 {
-		return fmt.Errorf("%d leaves too few seqs", least)
+		return fmt.Errorf("seq %d too high", least)
 	}
 	c.lastSeq = least
 	return nil
 }
 
-// View is what the console shows of a corp.
-type View struct {
+// Details are the console's page of a corp.
+type Details struct {
 	ID          string     `json:"id"`
 	Name        string     `json:"name"`
 	Secret      string     `json:"secret"`
@@ -364,11 +367,11 @@ type View struct {
 	Stats       CorpStats  `json:"stats"`
 }
 
-// View returns the corp as it is now.
-func (c *Corp) View() View {
+// Details returns the console's page of the corp at this moment.
+func (c *Corp) Details() Details {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := View{
+	v := Details{
 		ID: c.id, Name: c.name, Secret: c.secret, Open: c.open, Expires: c.expires, Edition: c.edition,
 		Scope: slices.Clone(c.scope), Seats: c.seats, TrustedIPs: []string{}, KeyVersions: []uint32{}, AppSecret: c.app.secret,
 		Staff: slices.Clone(c.staff), Customers: slices.Clone(c.customers), Rooms: slices.Clone(c.rooms), Robots: slices.Clone(c.robots),
@@ -398,6 +401,7 @@ func (c *Corp) stats() CorpStats {
 	return c.statsLocked()
 }
 
+// statsLocked is stats for a caller that has locked c.
 func (c *Corp) statsLocked() CorpStats {
 	s := c.counted
 	if s.Sent = len(c.log); s.Sent > 0 {
@@ -411,8 +415,8 @@ func (c *Corp) statsLocked() CorpStats {
 	return s
 }
 
-// inScope lists the members who are archived: those of the scope who have a
-// seat.
+// inScope lists the members of the scope that have a seat. WeCom archives these
+// members only.
 func (c *Corp) inScope() []string {
 	if c.seats == 0 || c.seats >= len(c.scope) {
 		return c.scope
@@ -462,7 +466,7 @@ func parseIPs(ips []string) ([]netip.Prefix, error) {
 		if err != nil {
 			a, err := netip.ParseAddr(s)
 			if err != nil {
-				return nil, fmt.Errorf("%q is neither an IP address nor a CIDR range", s)
+				return nil, fmt.Errorf("%q is not an IP address or CIDR range", s)
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
@@ -471,7 +475,7 @@ func parseIPs(ips []string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// contains reports whether ip is on the list.
+// contains reports whether a prefix of the list contains ip.
 func contains(list []netip.Prefix, ip string) bool {
 	a, err := netip.ParseAddr(ip)
 	return err == nil && slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxPairs is the most pairs that check_single_agree takes.
+// maxPairs is the largest number of pairs in a check_single_agree request.
 const maxPairs = 100
 
 // permitted answers msgaudit/get_permit_user_list.
@@ -32,20 +32,21 @@ func (c *call) permitted() (any, error) {
 	}{ok, ids}, nil
 }
 
+// agreement is a customer's consent in an answer.
 type agreement struct {
 	ChangedAt int64  `json:"status_change_time"`
 	UserID    string `json:"userid,omitempty"`
-	// The name is misspelt in the real interface too.
+	// The real interface has the same spelling mistake.
 	Customer string `json:"exteranalopenid"`
 	Status   string `json:"agree_status"`
 }
 
-// agreement reports what a customer said to a member or in a room; false if
-// that is nothing to report.
+// agreement returns a customer's consent to a member or in a room. It returns
+// false if the answer leaves the customer out.
 func (c *Corp) agreement(with, customer string) (agreement, bool) {
-	if said, ok := c.consents[consentKey{with, customer}]; ok {
-		a := agreement{ChangedAt: said.at.Unix(), Customer: customer, Status: "Disagree"}
-		if said.agrees {
+	if given, ok := c.consents[consentKey{with, customer}]; ok {
+		a := agreement{ChangedAt: given.at.Unix(), Customer: customer, Status: "Disagree"}
+		if given.agrees {
 			a.Status = "Agree"
 		}
 		return a, true
@@ -103,7 +104,7 @@ func (c *call) singleAgree() (any, error) {
 
 // roomAgree answers msgaudit/check_room_agree.
 func (c *call) roomAgree() (any, error) {
-	room, err := c.askedRoom("roomid")
+	room, err := c.namedRoom("roomid")
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +125,9 @@ func (c *call) roomAgree() (any, error) {
 	return answer, nil
 }
 
-// askedRoom finds the room that the body names: 92002 if another corp made
-// it.
-func (c *call) askedRoom(field string) (Room, error) {
+// namedRoom finds the room that a field of the body names. It refuses a room of
+// another corp with 92002.
+func (c *call) namedRoom(field string) (Room, error) {
 	var q map[string]any
 	if err := c.decode(&q); err != nil {
 		return Room{}, err
@@ -157,7 +158,7 @@ func (c *call) askedRoom(field string) (Room, error) {
 
 // internalRoom answers msgaudit/groupchat/get.
 func (c *call) internalRoom() (any, error) {
-	room, err := c.askedRoom("roomid")
+	room, err := c.namedRoom("roomid")
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +208,8 @@ type addresses struct {
 	IPs []string `json:"ip_list"`
 }
 
-// callbackIPs answers getcallbackip: events come from loopback here.
+// callbackIPs answers getcallbackip with the loopback address, from which this
+// WeCom sends events.
 func (c *call) callbackIPs() (any, error) { return addresses{ok, []string{"127.0.0.1"}}, nil }
 
 // domainIPs answers get_api_domain_ip.
@@ -297,8 +299,8 @@ func (c *call) customerRoom() (any, error) {
 	if !contacts {
 		return nil, refusal(48002)
 	}
-	room, err := c.askedRoom("chat_id")
-	if err == refusal(301059) { // that code is msgaudit's; here an unknown room is a bad parameter
+	room, err := c.namedRoom("chat_id")
+	if err == refusal(301059) { // 301059 is a code of msgaudit; this interface refuses an unknown room with 40058
 		err = refusal(40058)
 	}
 	if err != nil {

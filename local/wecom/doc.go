@@ -1,25 +1,26 @@
-// Package wecom is a simulated WeCom: several companies with a session
-// archive, the HTTP interfaces that serve it, the callbacks that announce it,
-// and an admin console to set it up and to make things go wrong.
+// Package wecom is a simulated WeCom: several companies with a session archive,
+// the HTTP interfaces of the archive, the callbacks that announce new messages,
+// and an admin console. The console sets the archive up and causes faults.
 //
-// It is for the local cloud and for tests, and meant to be no kinder than the
-// real one. It keeps to what wecom.md gathers: strictly-after paging with gaps
-// in seq, five days of retention, trusted addresses, key versions, consent,
-// seats, tokens and bans, errors inside successful answers. Where nobody
-// outside WeCom knows the answer, [Choices] gives either.
+// The package serves the local cloud and tests. It is as strict as the real
+// WeCom, as described in wecom.md: pages of records strictly after a seq, gaps
+// between seqs, five days of retention, trusted addresses, key versions, consent,
+// seats, tokens, bans, and errors inside successful answers. For questions that
+// only WeCom could answer, [Choices] selects the answer.
 //
-// [Sim.Handler] answers as qyapi.weixin.qq.com does, also to a client that
-// takes it for an HTTP proxy, which is how the stand-in for the vendor library
-// reaches it. [Sim.Control] is the admin console, for loopback only. Tests may
-// call [Sim] and [Corp] instead.
+// [Sim.Handler] answers as qyapi.weixin.qq.com does. It also answers a client
+// that uses it as an HTTP proxy. The stand-in for the vendor library reaches it
+// in this way. [Sim.Control] is the admin console, for loopback addresses only.
+// Tests may call [Sim] and [Corp] directly.
 //
-// What the real WeCom seals in a secret envelope is sealed here as package
-// standin does; the key text around it is wrapped in real RSA.
+// The real WeCom seals messages in a format that only its library knows. This
+// package seals messages in the format of package standin. Real RSA encrypts the
+// key text of each message.
 //
-// Everything is safe for concurrent use. With one [Config.Seed], one clock and
-// one caller, a run can be repeated: the same messages get the same ids, seqs
-// and bytes. Only the padding of RSA differs.
+// All types are safe for concurrent use. Two runs with the same [Config.Seed],
+// clock and calls, from a single goroutine, give the same messages with the same
+// ids, seqs and bytes. Only the padding of RSA differs.
 //
-// Secrets in here are invented and guard nothing: they are plain strings, and
-// the console shows them like WeCom's does.
+// The secrets of this package are invented and protect nothing. So they are plain
+// strings, and the console shows them, as WeCom's console does.
 package wecom

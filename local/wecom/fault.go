@@ -5,82 +5,83 @@ import (
 	"time"
 )
 
-// Faults is what is wrong with WeCom for one corp, until it is replaced. The
-// zero Faults is health.
+// Faults are the faults of WeCom for one corp. They last until they are replaced.
+// The zero Faults means that WeCom works.
 type Faults struct {
-	// Unreachable: connections are dropped without an answer, on every path.
+	// Unreachable means that WeCom closes every connection without an answer.
 	Unreachable bool `json:"unreachable"`
-	// DelayMS is how long every answer waits, in ms of real time.
+	// DelayMS is the delay of every answer, in ms of real time.
 	DelayMS int `json:"delay_ms"`
 
-	// Page is what is wrong with answers to getchatdata, Media with those to
-	// getchatmediadata. After Times answers each goes away; never if zero.
+	// Page is the fault of getchatdata's answers, and Media is the fault of
+	// getchatmediadata's answers. PageTimes and MediaTimes are the numbers of
+	// answers with the fault. 0 means all answers.
 	Page       PageFault  `json:"page"`
 	PageTimes  int        `json:"page_times"`
 	Media      MediaFault `json:"media"`
 	MediaTimes int        `json:"media_times"`
 
-	// Empty is the form of an empty page.
+	// Empty is the form of a page without records.
 	Empty EmptyForm `json:"empty"`
-	// PageBytes is the size above which a page is refused with 301058; no
-	// bound if zero.
+	// PageBytes is the largest size of a page. WeCom refuses a larger page with
+	// 301058. 0 means that any size is allowed.
 	PageBytes int `json:"page_bytes"`
-	// Marker is put as errmsg on a page that holds the record MarkerSeq, or on
-	// every page if that is zero. The stand-in library takes
-	// "##standin:crash##" and the like for orders.
+	// Marker is the errmsg of each page that contains the record MarkerSeq, or
+	// of every page if MarkerSeq is zero. The stand-in library obeys markers
+	// such as "##standin:crash##".
 	Marker    string `json:"marker"`
 	MarkerSeq uint64 `json:"marker_seq"`
 
-	// Notify is what is wrong with msgaudit_notify.
+	// Notify is the fault of msgaudit_notify events.
 	Notify NotifyFault `json:"notify"`
 }
 
-// PageFault is a way in which a page is broken.
+// PageFault is a fault of a page.
 type PageFault string
 
-// The ways.
+// The faults of a page.
 const (
 	PageWhole         PageFault = ""
 	PageNotJSON       PageFault = "not_json"
-	PageBlank         PageFault = "blank"      // no byte at all
-	PageTruncated     PageFault = "truncated"  // JSON that breaks off, with a matching length
-	PageStatus500     PageFault = "status_500" // an HTML error
+	PageBlank         PageFault = "blank"      // an empty answer
+	PageTruncated     PageFault = "truncated"  // the beginning of the JSON, with a matching length
+	PageStatus500     PageFault = "status_500" // an HTML error page
 	PageNoErrcode     PageFault = "no_errcode"
-	PageNoChatData    PageFault = "no_chatdata"    // although there are records
-	PageDuplicateSeq  PageFault = "duplicate_seq"  // the last record has the seq of the first
+	PageNoChatData    PageFault = "no_chatdata"    // chatdata is missing
+	PageDuplicateSeq  PageFault = "duplicate_seq"  // the last record has the seq of the first record
 	PageFallingSeq    PageFault = "falling_seq"    // records in reverse order
-	PageOldSeq        PageFault = "old_seq"        // the first record has the seq that was asked after
-	PageMissingSeq    PageFault = "missing_seq"    // of the first record
-	PageMissingFields PageFault = "missing_fields" // every record lacks one of the other four
-	PageGarbageKeys   PageFault = "garbage_keys"   // encrypt_random_key is no base64, in every record
+	PageOldSeq        PageFault = "old_seq"        // the first record has the seq of the request
+	PageMissingSeq    PageFault = "missing_seq"    // the first record has no seq
+	PageMissingFields PageFault = "missing_fields" // every record lacks one of the other four fields
+	PageGarbageKeys   PageFault = "garbage_keys"   // encrypt_random_key of every record is not base64
 )
 
-// EmptyForm is how a page without records looks.
+// EmptyForm is the form of a page without records.
 type EmptyForm string
 
 // The forms.
 const (
 	EmptyArray  EmptyForm = ""       // "chatdata":[]
-	EmptyAbsent EmptyForm = "absent" // no chatdata
+	EmptyAbsent EmptyForm = "absent" // chatdata is missing
 	EmptyNull   EmptyForm = "null"   // "chatdata":null
 )
 
-// MediaFault is a way in which media answers are broken.
+// MediaFault is a fault of a media answer.
 type MediaFault string
 
-// The ways.
+// The faults of a media answer.
 const (
 	MediaWhole     MediaFault = ""
 	MediaCorrupt   MediaFault = "corrupt"    // one byte of the chunk is wrong
-	MediaNoIndex   MediaFault = "no_index"   // not finished, and no index to go on with
-	MediaEmptyTail MediaFault = "empty_tail" // the last chunk is not marked; an empty one follows
-	MediaNotJSON   MediaFault = "not_json"   // an HTML error with status 502
+	MediaNoIndex   MediaFault = "no_index"   // the answer is not finished but has no next index
+	MediaEmptyTail MediaFault = "empty_tail" // the last chunk is not marked as last, and an empty chunk follows
+	MediaNotJSON   MediaFault = "not_json"   // an HTML error page with status 502
 )
 
-// NotifyFault is a way in which notifications are broken.
+// NotifyFault is a fault of msgaudit_notify events.
 type NotifyFault string
 
-// The ways.
+// The faults of msgaudit_notify.
 const (
 	NotifyWhole          NotifyFault = ""
 	NotifySilent         NotifyFault = "silent"
@@ -105,43 +106,43 @@ func (f Faults) check() error {
 	case PageWhole, PageNotJSON, PageBlank, PageTruncated, PageStatus500, PageNoErrcode, PageNoChatData, PageDuplicateSeq,
 		PageFallingSeq, PageOldSeq, PageMissingSeq, PageMissingFields, PageGarbageKeys:
 	default:
-		return fmt.Errorf("page: there is no fault %q", f.Page)
+		return fmt.Errorf("page: fault %q unknown", f.Page)
 	}
 	switch f.Media {
 	case MediaWhole, MediaCorrupt, MediaNoIndex, MediaEmptyTail, MediaNotJSON:
 	default:
-		return fmt.Errorf("media: there is no fault %q", f.Media)
+		return fmt.Errorf("media: fault %q unknown", f.Media)
 	}
 	switch f.Empty {
 	case EmptyArray, EmptyAbsent, EmptyNull:
 	default:
-		return fmt.Errorf("empty: there is no form %q", f.Empty)
+		return fmt.Errorf("empty: form %q unknown", f.Empty)
 	}
 	switch f.Notify {
 	case NotifyWhole, NotifySilent, NotifyTwice, NotifyWrongSignature, NotifyWrongReceiver:
 	default:
-		return fmt.Errorf("notify: there is no fault %q", f.Notify)
+		return fmt.Errorf("notify: fault %q unknown", f.Notify)
 	}
 	if f.DelayMS < 0 || f.PageTimes < 0 || f.MediaTimes < 0 || f.PageBytes < 0 {
-		return fmt.Errorf("delay_ms, page_times, media_times and page_bytes cannot be negative")
+		return fmt.Errorf("delay_ms, page_times, media_times or page_bytes negative")
 	}
 	return nil
 }
 
-// Failure makes the next calls of an endpoint fail.
+// A Failure makes the next calls of an endpoint fail.
 type Failure struct {
-	Endpoint string `json:"endpoint"` // the path, such as "/cgi-bin/gettoken"; every one if empty
+	Endpoint string `json:"endpoint"` // path such as "/cgi-bin/gettoken"; empty means every path
 	Code     int    `json:"errcode"`
-	Times    int    `json:"times"` // calls to go; 1 if zero
+	Times    int    `json:"times"` // calls that still have to fail; 0 means 1
 }
 
-// FailNext adds a failure. Failures are used up one after the other.
+// FailNext adds a failure. Each failed call uses up the oldest failure that fits.
 func (c *Corp) FailNext(f Failure) error {
 	if f.Code == 0 || f.Times < 0 {
-		return fmt.Errorf("a failure needs an errcode that is not 0 and a number of times that is not negative")
+		return fmt.Errorf("errcode is 0 or times negative")
 	}
 	if f.Endpoint != "" && !known(f.Endpoint) {
-		return fmt.Errorf("there is no endpoint %q", f.Endpoint)
+		return fmt.Errorf("endpoint %q unknown", f.Endpoint)
 	}
 	def(&f.Times, 1)
 	c.mu.Lock()
@@ -150,7 +151,8 @@ func (c *Corp) FailNext(f Failure) error {
 	return nil
 }
 
-// failure takes the errcode with which this call has to fail; 0 if it has not.
+// failure returns the errcode with which the call must fail, and counts it. 0
+// means that the call need not fail.
 func (c *Corp) failure(endpoint string) int {
 	for i, f := range c.failures {
 		if f.Endpoint != "" && f.Endpoint != endpoint {
@@ -164,7 +166,7 @@ func (c *Corp) failure(endpoint string) int {
 	return 0
 }
 
-// takePageFault returns the page fault in force and counts it down.
+// takePageFault returns the fault of the next page, and counts it.
 func (f *Faults) takePageFault() PageFault {
 	now := f.Page
 	if f.PageTimes > 0 {
@@ -175,7 +177,7 @@ func (f *Faults) takePageFault() PageFault {
 	return now
 }
 
-// takeMediaFault returns the media fault in force and counts it down.
+// takeMediaFault returns the fault of the next media answer, and counts it.
 func (f *Faults) takeMediaFault() MediaFault {
 	now := f.Media
 	if f.MediaTimes > 0 {

@@ -33,7 +33,7 @@ const (
 	corpB = "ww0000000000000bbb"
 )
 
-// A clock stands still until it is moved.
+// A clock moves only by Advance.
 type clock struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -67,7 +67,7 @@ func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
 	}
 }
 
-// Advance moves the clock and runs what falls due, in order.
+// Advance moves the clock and runs the functions that become due, in order.
 func (c *clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	end := c.now.Add(d)
@@ -91,7 +91,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.mu.Unlock()
 }
 
-// keyPair is made once: making one is slow.
+// keyPair and otherKeyPair are made once, because making a key is slow.
 var keyPair = sync.OnceValue(func() *rsa.PrivateKey { return makeKey() })
 
 var otherKeyPair = sync.OnceValue(func() *rsa.PrivateKey { return makeKey() })
@@ -112,7 +112,7 @@ func publicPEM(k *rsa.PrivateKey) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// A world is a WeCom with a server and a clock.
+// A world is a simulated WeCom with a server and a clock.
 type world struct {
 	*wecom.Sim
 	t     *testing.T
@@ -131,7 +131,7 @@ func newWorld(t *testing.T, cfg wecom.Config) *world {
 	return w
 }
 
-// fullCorp is a corp that archives.
+// fullCorp is a corp whose archive is set up except for the key.
 func fullCorp(id string) wecom.CorpConfig {
 	return wecom.CorpConfig{
 		ID: id, Open: true, ScopeAll: true, TrustedIPs: []string{"127.0.0.1"},
@@ -140,7 +140,7 @@ func fullCorp(id string) wecom.CorpConfig {
 	}
 }
 
-// add adds a corp that has a key.
+// add adds a corp with a key.
 func (w *world) add(cfg wecom.CorpConfig) *wecom.Corp {
 	w.t.Helper()
 	c, err := w.AddCorp(cfg)
@@ -153,21 +153,24 @@ func (w *world) add(cfg wecom.CorpConfig) *wecom.Corp {
 	return c
 }
 
-// answer is what WeCom's JSON answers have in common, and the page.
+// A record is a message in a page.
+type record struct {
+	Seq        uint64 `json:"seq"`
+	MsgID      string `json:"msgid"`
+	KeyVersion uint32 `json:"publickey_ver"`
+	RandomKey  string `json:"encrypt_random_key"`
+	Message    string `json:"encrypt_chat_msg"`
+}
+
+// answer has the common fields of WeCom's JSON answers, and the fields of a page.
 type answer struct {
-	Errcode   int    `json:"errcode"`
-	Errmsg    string `json:"errmsg"`
-	Token     string `json:"access_token"`
-	ExpiresIn int    `json:"expires_in"`
-	ChatData  []struct {
-		Seq        uint64 `json:"seq"`
-		MsgID      string `json:"msgid"`
-		KeyVersion uint32 `json:"publickey_ver"`
-		RandomKey  string `json:"encrypt_random_key"`
-		Message    string `json:"encrypt_chat_msg"`
-	} `json:"chatdata"`
-	IDs   []string `json:"ids"`
-	Agree []struct {
+	Errcode   int      `json:"errcode"`
+	Errmsg    string   `json:"errmsg"`
+	Token     string   `json:"access_token"`
+	ExpiresIn int      `json:"expires_in"`
+	ChatData  []record `json:"chatdata"`
+	IDs       []string `json:"ids"`
+	Agree     []struct {
 		ChangedAt int64  `json:"status_change_time"`
 		UserID    string `json:"userid"`
 		Customer  string `json:"exteranalopenid"`
@@ -179,7 +182,7 @@ type answer struct {
 	code   int
 }
 
-// request sends one request; a nil body makes it a GET.
+// request sends one request. A nil body means a GET.
 func (w *world) request(path string, query url.Values, body any) answer {
 	w.t.Helper()
 	a, err := ask(w.t.Context(), w.api.Client(), w.api.URL+path+"?"+query.Encode(), body)
@@ -189,6 +192,7 @@ func (w *world) request(path string, query url.Values, body any) answer {
 	return a
 }
 
+// ask sends one request with the given client.
 func ask(ctx context.Context, client *http.Client, u string, body any) (answer, error) {
 	method, reader := http.MethodGet, io.Reader(nil)
 	if body != nil {
@@ -216,11 +220,12 @@ func ask(ctx context.Context, client *http.Client, u string, body any) (answer, 
 	}
 	a := answer{raw: string(b), header: resp.Header, code: resp.StatusCode}
 	if strings.HasPrefix(a.raw, "{") {
-		_ = json.Unmarshal(b, &a) // broken answers are looked at through raw
+		_ = json.Unmarshal(b, &a) // tests check broken answers by raw
 	}
 	return a, nil
 }
 
+// token returns the token of a secret.
 func (w *world) token(corp, secret string) string {
 	w.t.Helper()
 	a := w.request("/cgi-bin/gettoken", url.Values{"corpid": {corp}, "corpsecret": {secret}}, nil)
@@ -236,13 +241,14 @@ func (w *world) call(c *wecom.Corp, path string, body any) answer {
 	return w.request(path, url.Values{"access_token": {w.token(c.ID(), c.Secret())}}, body)
 }
 
-// page pulls as the library does.
+// page requests a page as the library does.
 func (w *world) page(c *wecom.Corp, seq uint64, limit int) answer {
 	w.t.Helper()
 	return w.call(c, "/cgi-bin/message/getchatdata", map[string]any{"seq": seq, "limit": limit})
 }
 
-// open undoes RSA and the stand-in scheme, without any code of either side.
+// open opens a record of the stand-in's format, without code of the product or of
+// the stand-in.
 func open(key *rsa.PrivateKey, randomKey, message string) ([]byte, error) {
 	wrapped, err := base64.StdEncoding.DecodeString(randomKey)
 	if err != nil {
@@ -254,7 +260,7 @@ func open(key *rsa.PrivateKey, randomKey, message string) ([]byte, error) {
 		return nil, err
 	}
 	if len(keyText) != 88 {
-		return nil, fmt.Errorf("the key text has %d characters", len(keyText))
+		return nil, fmt.Errorf("key text has %d characters, want 88", len(keyText))
 	}
 	k, err := base64.StdEncoding.DecodeString(string(keyText))
 	if err != nil {
@@ -262,11 +268,11 @@ func open(key *rsa.PrivateKey, randomKey, message string) ([]byte, error) {
 	}
 	body, found := strings.CutPrefix(message, "YDSTANDIN-01:")
 	if !found {
-		return nil, errors.New("the message is not of the stand-in's scheme")
+		return nil, errors.New("message is not in the stand-in's format")
 	}
 	sealed, err := base64.StdEncoding.DecodeString(body)
 	if err != nil || len(sealed) < 16 {
-		return nil, errors.New("the message is not base64 or too short")
+		return nil, errors.New("message is not base64 or too short")
 	}
 	for i := range 32 {
 		k[i] ^= k[32+i]
@@ -278,7 +284,7 @@ func open(key *rsa.PrivateKey, randomKey, message string) ([]byte, error) {
 	plain := make([]byte, len(sealed)-12)
 	cipher.XORKeyStream(plain, sealed[12:])
 	if binary.BigEndian.Uint32(plain) != crc32.ChecksumIEEE(plain[4:]) {
-		return nil, errors.New("the checksum differs")
+		return nil, errors.New("checksum differs")
 	}
 	return plain[4:], nil
 }

@@ -21,27 +21,27 @@ import (
 )
 
 const (
-	chunkSize = 512 << 10 // of a media answer (document 91774)
+	chunkSize = 512 << 10 // largest size of a media answer (document 91774)
 	maxFile   = 1 << 30
 )
 
-// A file that a message refers to. Its bytes follow from its id, extension
-// and size, and are made when they are fetched.
+// A file belongs to a message. The bytes follow from id, extension and size. They
+// are made when a client fetches them.
 type file struct {
 	id   string
 	ext  string
 	size int
 	sent time.Time
-	kept time.Time // archived at
+	kept time.Time // time of archiving
 }
 
-// usualSize is the least and the most bytes of a file by extension.
+// usualSize is the smallest and the largest usual size of a file, by extension.
 var usualSize = map[string][2]int{
 	"jpg": {4 << 10, 60 << 10}, "png": {2 << 10, 20 << 10}, "gif": {4 << 10, 40 << 10}, "amr": {1 << 10, 20 << 10},
 	"mp4": {50 << 10, 700 << 10}, "": {2 << 10, 100 << 10},
 }
 
-// attach makes a file, whose size is a usual one if negative.
+// attach makes a file. A negative size means a usual size.
 func (c *Corp) attach(ext string, size int, lie MD5Lie, sent time.Time) chat.Attachment {
 	if size < 0 {
 		bounds, ok := usualSize[ext]
@@ -63,8 +63,8 @@ func (c *Corp) attach(ext string, size int, lie MD5Lie, sent time.Time) chat.Att
 	return a
 }
 
-// newFileID invents an sdkfileid: like the real ones it is base64 of
-// something like a protobuf that ends in a hex key.
+// newFileID invents an sdkfileid. Like the real ids, it is the base64 of bytes
+// that look like a protobuf with a hex key at the end.
 func (c *Corp) newFileID() string {
 	blob := make([]byte, 120+c.rand.IntN(120))
 	_, _ = c.bytes.Read(blob)
@@ -76,7 +76,7 @@ func (c *Corp) newFileID() string {
 
 func (f file) chunks() int { return (f.size + chunkSize - 1) / chunkSize }
 
-// chunk makes the bytes of the i-th chunk.
+// chunk makes the bytes of chunk i.
 func (f file) chunk(i int) []byte {
 	b := make([]byte, min(chunkSize, f.size-i*chunkSize))
 	_, _ = rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint32([]byte(f.id), uint32(i)))).Read(b)
@@ -86,7 +86,7 @@ func (f file) chunk(i int) []byte {
 	return b
 }
 
-// bytesFrom makes the n bytes that begin at offset.
+// bytesFrom makes n bytes, beginning at offset.
 func (f file) bytesFrom(offset, n int) []byte {
 	b := make([]byte, 0, n)
 	for len(b) < n {
@@ -98,13 +98,14 @@ func (f file) bytesFrom(offset, n int) []byte {
 	return b
 }
 
-// tone is a second of 440 Hz, as AMR in frames of 32 bytes.
+// tone is one second of 440 Hz as AMR. Its frames have 32 bytes.
 //
 //go:embed tone.amr
 var tone []byte
 
-// head begins the file so that a browser shows pictures as such, because
-// decoders ignore what follows the end of a picture, and so that voice plays.
+// head is the beginning of the file. It is a complete picture or playable voice,
+// so that a browser shows or plays the file. Decoders of pictures ignore the
+// random bytes after the picture.
 func (f file) head() []byte {
 	var b bytes.Buffer
 	var err error
@@ -132,7 +133,8 @@ func (f file) head() []byte {
 		}
 		err = gif.Encode(&b, img, nil)
 	case "amr":
-		// Whole frames of the tone, then empty ones: every player takes it.
+		// Whole frames of the tone are followed by empty frames. Every player
+		// accepts both.
 		head, frames := tone[:6], tone[6:]
 		b.Write(head)
 		size := min(f.size, chunkSize)
@@ -142,7 +144,7 @@ func (f file) head() []byte {
 		b.Write(bytes.Repeat([]byte{0x7c}, max(0, size-b.Len())))
 	}
 	if err != nil {
-		panic(fmt.Sprintf("wecom: draw a %s: %v", f.ext, err)) // into memory, of a size that fits
+		panic(fmt.Sprintf("wecom: draw a %s: %v", f.ext, err)) // impossible: the picture is small and goes to memory
 	}
 	return b.Bytes()
 }
@@ -155,8 +157,7 @@ func (f file) md5() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// FileSums are the MD5 of all files that the corp's messages were sent with, in
-// no order.
+// FileSums lists the MD5 of all files of the corp's messages, in no order.
 func (c *Corp) FileSums() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,11 +8,11 @@ import (
 	"strconv"
 )
 
-// maxPage is the most records of a page (document 91774).
+// maxPage is the largest number of records in a page (document 91774).
 const maxPage = 1000
 
-// record is how a message stands in a page. Fields are left out when they are
-// zero, which they are in a broken page only.
+// record is a message in a page. A zero field is left out. Only broken pages have
+// zero fields.
 type record struct {
 	Seq        uint64 `json:"seq,omitempty"`
 	MsgID      string `json:"msgid,omitempty"`
@@ -67,7 +67,7 @@ func (c *call) chatData() (any, error) {
 	return nil, nil
 }
 
-// spoil breaks records that were asked for after seq.
+// spoil applies the fault to the records of a page after seq.
 func (f PageFault) spoil(records []record, seq uint64) []record {
 	if len(records) == 0 {
 		return records
@@ -103,6 +103,7 @@ func (f PageFault) spoil(records []record, seq uint64) []record {
 	return records
 }
 
+// encodePage writes a page. empty is the form of a page without records.
 func encodePage(s status, records []record, empty EmptyForm, fault PageFault) []byte {
 	type page struct {
 		status
@@ -123,8 +124,8 @@ func encodePage(s status, records []record, empty EmptyForm, fault PageFault) []
 
 var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
 
-// mediaData answers getchatmediadata: bytes, with X-Is-Finish 0 or 1, and in
-// X-Out-Index what to ask for next, empty when finished.
+// mediaData answers getchatmediadata with bytes. X-Is-Finish is 0 or 1.
+// X-Out-Index is the index of the next chunk, and empty after the last chunk.
 func (c *call) mediaData() (any, error) {
 	var q struct {
 		FileID string `json:"sdkfileid"`
@@ -152,20 +153,9 @@ func (c *call) mediaData() (any, error) {
 		return nil, refusal(301048)
 	}
 
-	from, to := 0, min(chunkSize, f.size)
-	if q.Index != "" {
-		m := indexForm.FindStringSubmatch(q.Index)
-		if m == nil {
-			return nil, refusal(40058)
-		}
-		from, _ = strconv.Atoi(m[1])
-		last, _ := strconv.Atoi(m[2]) // both fit: at most 18 digits
-		if to = last + 1; from > last || to > f.size || to-from > chunkSize {
-			if fault != MediaEmptyTail || from != f.size {
-				return nil, refusal(40058)
-			}
-			from, to = f.size, f.size
-		}
+	from, to, err := f.chunkRange(q.Index, fault)
+	if err != nil {
+		return nil, err
 	}
 	data := f.bytesFrom(from, to-from)
 	finished, next := "1", ""
@@ -187,4 +177,25 @@ func (c *call) mediaData() (any, error) {
 	c.w.Header().Set("X-Out-Index", next)
 	c.answerBytes("application/octet-stream", data)
 	return nil, nil
+}
+
+// chunkRange reads the index of a media request. An empty index means the first
+// chunk.
+func (f file) chunkRange(index string, fault MediaFault) (from, to int, err error) {
+	if index == "" {
+		return 0, min(chunkSize, f.size), nil
+	}
+	m := indexForm.FindStringSubmatch(index)
+	if m == nil {
+		return 0, 0, refusal(40058)
+	}
+	from, _ = strconv.Atoi(m[1])
+	last, _ := strconv.Atoi(m[2]) // both numbers fit: they have at most 18 digits
+	if to = last + 1; from > last || to > f.size || to-from > chunkSize {
+		if fault != MediaEmptyTail || from != f.size {
+			return 0, 0, refusal(40058)
+		}
+		return f.size, f.size, nil
+	}
+	return from, to, nil
 }

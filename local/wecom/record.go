@@ -14,83 +14,87 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/chat"
 )
 
-// A Draft is a message that somebody sends.
+// A Draft is a message to send.
 type Draft struct {
 	From string   `json:"from"`
-	To   []string `json:"to"`   // in a room that the corp knows: all other members, if empty
-	Room string   `json:"room"` // empty outside rooms
-	// Kind names a shape of [chat.Kinds]; text if empty.
+	To   []string `json:"to"`   // empty means all other members of the room
+	Room string   `json:"room"` // empty for a message outside rooms
+	// Kind is the name of one of [chat.Kinds]. Empty means text.
 	Kind string `json:"kind"`
-	// Text is the text, title or file name; invented if empty.
+	// Text is the text, title or file name. Empty means an invented text.
 	Text string `json:"text"`
-	// Target is the msgid that a revoke withdraws; invented if empty.
+	// Target is the msgid that a revoke withdraws. Empty means an invented
+	// msgid.
 	Target string    `json:"target"`
-	MsgID  string    `json:"msgid"` // invented if empty
-	Time   time.Time `json:"time"`  // of sending; now if zero
-	// Size of the file, in bytes, for kinds that carry one; as is usual for
-	// the kind if nil.
+	MsgID  string    `json:"msgid"` // empty means an invented msgid
+	Time   time.Time `json:"time"`  // time of sending; zero means now
+	// Size is the size of the file in bytes, for kinds with a file. Nil means a
+	// usual size.
 	Size *int   `json:"size"`
 	MD5  MD5Lie `json:"md5"`
 }
 
-// MD5Lie is what a message says of its file's MD5.
+// MD5Lie says whether a message names the true MD5 of its file.
 type MD5Lie string
 
-// The lies.
+// The values of MD5Lie.
 const (
 	MD5True  MD5Lie = ""
 	MD5Wrong MD5Lie = "wrong"
 	MD5Empty MD5Lie = "empty"
 )
 
-// Sent is what became of a message.
+// Sent is the result of sending a message.
 type Sent struct {
-	// LeftOut says why the message was not archived; then Seq and KeyVersion
-	// are zero and Plain is nil.
+	// LeftOut is the reason why the message was not archived, and empty for an
+	// archived message. With a reason, Seq and KeyVersion are zero and Plain is
+	// nil.
 	LeftOut    string    `json:"left_out,omitempty"`
 	Seq        uint64    `json:"seq"`
 	MsgID      string    `json:"msgid"`
 	KeyVersion uint32    `json:"key_version"`
-	Kind       string    `json:"kind,omitempty"` // as in [Draft.Kind]; empty for raw plaintext
-	Plain      []byte    `json:"plain"`          // exactly as archived; not to be changed
+	Kind       string    `json:"kind,omitempty"` // as in [Draft.Kind]; empty for SendRaw
+	Plain      []byte    `json:"plain"`          // the exact plaintext; callers must not change it
 	SentAt     time.Time `json:"sent_at"`
 	ArchivedAt time.Time `json:"archived_at"`
-	// Spoilt says that no key and no library can open the record.
+	// Spoilt means that no key and no library can open the record.
 	Spoilt bool `json:"spoilt,omitempty"`
 }
 
-// RawOptions says how plaintext given to [Corp.SendRaw] is archived.
+// RawOptions say how [Corp.SendRaw] archives a plaintext.
 type RawOptions struct {
-	MsgID  string    `json:"msgid"` // of the record; invented if empty
+	MsgID  string    `json:"msgid"` // msgid of the record; empty means an invented msgid
 	SentAt time.Time `json:"sent_at"`
-	// KeyVersion is that of an older key to encrypt with; the newest if zero.
+	// KeyVersion selects the key that encrypts the message. 0 means the newest
+	// key.
 	KeyVersion uint32 `json:"key_version"`
-	// ClaimVersion, if not zero, is put on the record in place of the true one.
+	// ClaimVersion replaces the true key version in the record, unless it is
+	// zero.
 	ClaimVersion uint32 `json:"claim_version"`
 	Spoil        Spoil  `json:"spoil"`
 }
 
-// Spoil is how a record is made unreadable.
+// Spoil is a way to make a record unreadable.
 type Spoil string
 
-// The ways.
+// The ways to make a record unreadable.
 const (
 	SpoilNothing   Spoil = ""
 	SpoilRandomKey Spoil = "random_key" // encrypt_random_key is 256 random bytes, in base64
 	SpoilBase64    Spoil = "base64"     // encrypt_random_key is not base64
-	SpoilKeyText   Spoil = "key_text"   // what it wraps is no key text
-	SpoilOtherKey  Spoil = "other_key"  // it wraps the key text of another message
-	SpoilMessage   Spoil = "message"    // encrypt_chat_msg is no sealed message
+	SpoilKeyText   Spoil = "key_text"   // encrypt_random_key wraps a text that is not a key text
+	SpoilOtherKey  Spoil = "other_key"  // encrypt_random_key wraps the key text of another message
+	SpoilMessage   Spoil = "message"    // encrypt_chat_msg is not a sealed message
 )
 
-// An entry of the archive's log.
+// An entry is a record in the archive's log.
 type entry struct {
 	Sent
 	randomKey string // encrypt_random_key
 	message   string // encrypt_chat_msg
 }
 
-// Why a message is not archived.
+// The reasons why a message is not archived.
 const (
 	leftNotOpen = "archive not switched on"
 	leftExpired = "licence expired"
@@ -100,57 +104,25 @@ const (
 	leftConsent = "customer has not agreed"
 )
 
-// Send lets a message be sent, and archived if the rules say so. An agree or
-// disagree message (from the customer to the member, or in a room) also
-// changes the consent, and an agree tells the app's callback.
+// Send sends a message, and archives it if WeCom's rules say so. An agree or
+// disagree message from a customer, to a member or in a room, changes the
+// consent. An agree message to a member also sends an event to the app's
+// callback.
 func (c *Corp) Send(d Draft) (Sent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.send(d)
 }
 
+// send is Send for a locked corp.
 func (c *Corp) send(d Draft) (Sent, error) {
-	name := d.Kind
-	def(&name, "text")
-	kind, ok := chat.Lookup(name)
-	if !ok {
-		return Sent{}, fmt.Errorf("there is no kind %q of message", name)
-	}
-	if d.From == "" {
-		return Sent{}, errors.New("a message needs a sender in from")
-	}
-	if d.Room != "" && len(d.To) == 0 {
-		room, ok := c.room(d.Room)
-		if !ok {
-			return Sent{}, fmt.Errorf("there is no room %q; name the receivers in to", d.Room)
-		}
-		for _, id := range room.Members {
-			if id != d.From {
-				d.To = append(d.To, id)
-			}
-		}
-	}
-	if len(d.To) == 0 && kind.Type() != "switch" {
-		return Sent{}, errors.New("a message needs a receiver in to, or a room")
-	}
-	switch d.MD5 {
-	case MD5True, MD5Wrong, MD5Empty:
-	default:
-		return Sent{}, fmt.Errorf("md5 is %q: it is empty, %q or %q", d.MD5, MD5Wrong, MD5Empty)
-	}
-	size := -1
-	if d.Size != nil {
-		if size = *d.Size; size < 0 || size > maxFile {
-			return Sent{}, fmt.Errorf("a file has 0 to %d bytes", maxFile)
-		}
+	kind, size, err := c.complete(&d)
+	if err != nil {
+		return Sent{}, err
 	}
 	now := c.sim.cfg.Now()
 	def(&d.Time, now)
-
-	answer := kind.Type() == "agree" || kind.Type() == "disagree"
-	if answer && !external(d.From) {
-		return Sent{}, fmt.Errorf("%q is no customer: an %s comes from an id that begins with wm or wo", d.From, kind.Type())
-	}
+	answer := isConsent(kind)
 	if answer {
 		c.consent(d, kind.Type() == "agree")
 	}
@@ -169,7 +141,56 @@ func (c *Corp) send(d Draft) (Sent, error) {
 	return c.archive(Sent{MsgID: d.MsgID, Kind: kind.Name, Plain: plain, SentAt: d.Time, ArchivedAt: now}, RawOptions{})
 }
 
-// leaveOut decides whether a message is archived; empty means yes.
+// complete checks a draft and adds the receivers of a message in a room. It
+// returns the draft's kind and the size of the file, which is negative for a
+// usual size.
+func (c *Corp) complete(d *Draft) (kind chat.Kind, size int, err error) {
+	name := d.Kind
+	def(&name, "text")
+	kind, ok := chat.Lookup(name)
+	if !ok {
+		return kind, 0, fmt.Errorf("kind %q of message unknown", name)
+	}
+	if d.From == "" {
+		return kind, 0, errors.New("sender (from) missing")
+	}
+	if d.Room != "" && len(d.To) == 0 {
+		room, ok := c.room(d.Room)
+		if !ok {
+			return kind, 0, fmt.Errorf("room %q unknown and receivers (to) missing", d.Room)
+		}
+		for _, id := range room.Members {
+			if id != d.From {
+				d.To = append(d.To, id)
+			}
+		}
+	}
+	if len(d.To) == 0 && kind.Type() != "switch" {
+		return kind, 0, errors.New("receiver (to) or room missing")
+	}
+	switch d.MD5 {
+	case MD5True, MD5Wrong, MD5Empty:
+	default:
+		return kind, 0, fmt.Errorf("md5 %q is not empty, %q or %q", d.MD5, MD5Wrong, MD5Empty)
+	}
+	if isConsent(kind) && !external(d.From) {
+		return kind, 0, fmt.Errorf("sender %q of %s is not a customer: the id begins with neither wm nor wo", d.From, kind.Type())
+	}
+	if d.Size == nil {
+		return kind, -1, nil
+	}
+	if *d.Size < 0 || *d.Size > maxFile {
+		return kind, 0, fmt.Errorf("file size %d is not 0 to %d bytes", *d.Size, maxFile)
+	}
+	return kind, *d.Size, nil
+}
+
+// isConsent reports whether a message of the kind is a customer's answer to the
+// request for consent.
+func isConsent(kind chat.Kind) bool { return kind.Type() == "agree" || kind.Type() == "disagree" }
+
+// leaveOut returns the reason why a message is not archived. Empty means that the
+// message is archived.
 func (c *Corp) leaveOut(d Draft, kind chat.Kind, answer bool) string {
 	switch {
 	case !c.open:
@@ -196,8 +217,9 @@ func (c *Corp) leaveOut(d Draft, kind chat.Kind, answer bool) string {
 	return ""
 }
 
-// refused reports whether a customer's missing consent keeps a message out: in
-// a room the sender's, outside rooms that of the one other party.
+// refused reports whether a message is left out because a customer's consent is
+// missing. In a room, only the sender's consent counts. Outside rooms, the
+// consent of the customer to the member counts, whichever of them sends.
 func (c *Corp) refused(d Draft) bool {
 	if d.Room != "" {
 		return external(d.From) && !c.agrees(d.Room, d.From)
@@ -208,6 +230,8 @@ func (c *Corp) refused(d Draft) bool {
 	return slices.ContainsFunc(d.To, func(id string) bool { return external(id) && !c.agrees(d.From, id) })
 }
 
+// agrees reports whether the customer agrees to the archiving of chats with a
+// member or in a room.
 func (c *Corp) agrees(with, customer string) bool {
 	if answer, ok := c.consents[consentKey{with, customer}]; ok {
 		return answer.agrees
@@ -215,8 +239,8 @@ func (c *Corp) agrees(with, customer string) bool {
 	return c.sim.Choices().Unanswered == UnansweredAgrees
 }
 
-// consent notes a customer's answer, and tells the app's callback of an
-// agreement; there is no event for a refusal (wecom.md 4.2).
+// consent notes a customer's answer. An agreement to a member sends an event to
+// the app's callback. A refusal sends no event (wecom.md 4.2).
 func (c *Corp) consent(d Draft, agrees bool) {
 	answer := consent{agrees: agrees, at: d.Time}
 	if d.Room != "" {
@@ -231,8 +255,8 @@ func (c *Corp) consent(d Draft, agrees bool) {
 	}
 }
 
-// SendRaw archives plaintext as it is, whatever the scope and consents say.
-// The corp needs a public key.
+// SendRaw archives a plaintext unchanged, and ignores scope and consent. The corp
+// must have a public key.
 func (c *Corp) SendRaw(plaintext []byte, o RawOptions) (Sent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -244,30 +268,30 @@ func (c *Corp) SendRaw(plaintext []byte, o RawOptions) (Sent, error) {
 	return c.archive(Sent{MsgID: o.MsgID, Plain: slices.Clone(plaintext), SentAt: o.SentAt, ArchivedAt: now}, o)
 }
 
-// Redeliver archives a message once more, under a new seq.
+// Redeliver archives a message again under a new seq.
 func (c *Corp) Redeliver(msgid string) (Sent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i, ok := c.firstOf[msgid]
 	if !ok {
-		return Sent{}, fmt.Errorf("no message %q was archived", msgid)
+		return Sent{}, fmt.Errorf("message %q not archived", msgid)
 	}
 	again := c.log[i].Sent
 	again.ArchivedAt, again.Spoilt = c.sim.cfg.Now(), false
 	return c.archive(again, RawOptions{})
 }
 
-// archive seals s, which lacks its seq and key version, and appends it to the
-// log.
+// archive seals s and appends it to the log. It sets the seq and the key version
+// of s.
 func (c *Corp) archive(s Sent, o RawOptions) (Sent, error) {
 	if len(c.keys) == 0 {
-		return Sent{}, errors.New("the corp has uploaded no public key")
+		return Sent{}, errors.New("public key missing")
 	}
 	key := c.keys[len(c.keys)-1]
 	if o.KeyVersion != 0 {
 		i := slices.IndexFunc(c.keys, func(k publicKey) bool { return k.version == o.KeyVersion })
 		if i < 0 {
-			return Sent{}, fmt.Errorf("there is no public key of version %d", o.KeyVersion)
+			return Sent{}, fmt.Errorf("public key version %d unknown", o.KeyVersion)
 		}
 		key = c.keys[i]
 	}
@@ -278,7 +302,7 @@ func (c *Corp) archive(s Sent, o RawOptions) (Sent, error) {
 
 	keyText := standin.NewKeyText(c.bytes)
 	var nonce [12]byte
-	_, _ = c.bytes.Read(nonce[:]) // cannot fail
+	_, _ = c.bytes.Read(nonce[:]) // never fails
 	e := entry{message: standin.Seal(keyText, s.Plain, nonce)}
 	s.Spoilt = o.Spoil != SpoilNothing
 	switch o.Spoil {
@@ -290,7 +314,7 @@ func (c *Corp) archive(s Sent, o RawOptions) (Sent, error) {
 	case SpoilMessage:
 		e.message = randomID(c.rand, len(e.message), false)
 	default:
-		return Sent{}, fmt.Errorf("spoil is %q, which is no way to make a record unreadable", o.Spoil)
+		return Sent{}, fmt.Errorf("spoil %q unknown", o.Spoil)
 	}
 	//lint:ignore SA1019 WeCom wraps its keys with PKCS #1 v1.5 (document 91774).
 	wrapped, err := rsa.EncryptPKCS1v15(rand.Reader, key.key, []byte(keyText))
@@ -298,7 +322,7 @@ func (c *Corp) archive(s Sent, o RawOptions) (Sent, error) {
 		return Sent{}, fmt.Errorf("wrap a key with public key version %d: %w", key.version, err)
 	}
 	if o.Spoil == SpoilRandomKey {
-		// The first byte is left: the number must stay below the modulus.
+		// The first byte stays, because the number must be below the modulus.
 		_, _ = c.bytes.Read(wrapped[1:])
 	}
 	e.randomKey = base64.StdEncoding.EncodeToString(wrapped)
@@ -320,7 +344,7 @@ func (c *Corp) archive(s Sent, o RawOptions) (Sent, error) {
 	return s, nil
 }
 
-// newMsgID invents a msgid in one of the shapes that were seen (wecom.md 1.5).
+// newMsgID invents a msgid in one of the observed forms (wecom.md 1.5).
 func (c *Corp) newMsgID(at time.Time, outside bool) string {
 	var id string
 	digits := 1e18 + c.rand.Uint64N(8e18)
@@ -342,11 +366,11 @@ func (c *Corp) newMsgID(at time.Time, outside bool) string {
 	return id
 }
 
-// Sent lists everything that was ever archived, by seq, past retention too.
+// Sent lists all archived messages by seq, including those past retention.
 func (c *Corp) Sent() []Sent { return c.SentAfter(0, -1) }
 
-// SentAfter lists what was archived under a higher seq, at most limit; all if
-// limit is negative.
+// SentAfter lists at most limit archived messages with a higher seq. A negative
+// limit means all.
 func (c *Corp) SentAfter(seq uint64, limit int) []Sent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -361,7 +385,7 @@ func (c *Corp) SentAfter(seq uint64, limit int) []Sent {
 	return list
 }
 
-// after is the index in the log of the first entry above seq.
+// after is the index of the first entry of the log with a higher seq.
 func (c *Corp) after(seq uint64) int {
 	i, found := slices.BinarySearchFunc(c.log, seq, func(e entry, seq uint64) int {
 		switch {
@@ -378,11 +402,12 @@ func (c *Corp) after(seq uint64) int {
 	return i
 }
 
-// retained lists at most limit entries above seq that WeCom still has.
+// retained lists at most limit entries with a higher seq that are not past
+// retention.
 func (c *Corp) retained(seq uint64, limit int) []entry {
 	bySending := c.sim.Choices().RetainBySending
 	for ; !bySending && c.kept < len(c.log) && c.gone(c.log[c.kept].ArchivedAt); c.kept++ {
-		// Only the plaintext is kept for comparison.
+		// Only the plaintext remains, for comparison.
 		c.log[c.kept].randomKey, c.log[c.kept].message = "", ""
 	}
 	var list []entry
@@ -394,7 +419,7 @@ func (c *Corp) retained(seq uint64, limit int) []entry {
 	return list
 }
 
-// gone reports whether what began at that time is past retention.
+// gone reports whether retention that began at the given time has ended.
 func (c *Corp) gone(at time.Time) bool {
 	return c.sim.cfg.Now().Add(c.aged).Sub(at) >= c.sim.cfg.Retention
 }

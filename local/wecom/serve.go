@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// apiHost is the only host that the simulated WeCom plays.
+// apiHost is the only host that the simulated WeCom answers for.
 const apiHost = "qyapi.weixin.qq.com"
 
-// status begins every JSON answer.
+// status is the beginning of every JSON answer.
 type status struct {
 	Errcode int    `json:"errcode"`
 	Errmsg  string `json:"errmsg"`
@@ -23,12 +23,12 @@ type status struct {
 
 var ok = status{0, "ok"}
 
-// A refusal is an answer with an errcode.
+// A refusal is the errcode of an answer.
 type refusal int
 
 func (r refusal) Error() string { return fmt.Sprintf("errcode %d", int(r)) }
 
-// phrases begin the errmsg of a refusal.
+// phrases are the beginnings of errmsg, by errcode.
 var phrases = map[refusal]string{
 	-1:     "system busy",
 	40001:  "invalid credential",
@@ -59,27 +59,26 @@ var phrases = map[refusal]string{
 	301061: "invalid userid or exteropenid",
 }
 
-// plain are the errcodes that were met without a hint behind them.
+// plain lists the errcodes whose errmsg has no hint after the phrase.
 var plain = []refusal{40014, 301052, 301053}
 
-// access says which token an endpoint wants.
+// access says which token an endpoint requires, from which addresses.
 type access int
 
 const (
-	archiveOnly   access = iota // 48002 for the app's
-	archivePull                 // as archiveOnly, and the archive page's trusted addresses
-	archiveSafe                 // as archiveOnly, and the addresses as [Choices.ForeignIPCode] has it
-	anyToken                    // whichever, from wherever
-	appOrNobody                 // the app's, from its own trusted addresses
-	appAndPerhaps               // as appOrNobody, or as [Choices.ArchiveReadsUsers] has it
+	archivePull access = iota // the archive's token, from the archive page's trusted addresses
+	archiveInfo               // the archive's token, from the addresses that [Choices.ForeignIPCode] permits
+	anyToken                  // any token, from any address
+	appOnly                   // the app's token, from the app's trusted addresses
+	appOrChoice               // as appOnly, or the archive's token if [Choices.ArchiveReadsUsers] is set
 )
 
 // An endpoint is one path of WeCom's interface.
 type endpoint struct {
 	method    string
 	access    access
-	perMinute int    // calls of one corp; the general limit if zero
-	empty     string // the list that is there, empty, in a refusal too
+	perMinute int    // limit of calls by one corp; 0 means generalLimit, -1 means Config.PullsPerMinute
+	empty     string // name of the list that a refusal contains too, but empty
 	answer    func(*call) (any, error)
 }
 
@@ -93,23 +92,23 @@ const (
 	pathMedia = "/cgi-bin/message/getchatmediadata"
 )
 
-// endpoints is every path but gettoken's.
+// endpoints are all paths except gettoken's.
 var endpoints = map[string]endpoint{
 	pathPage:                                 {"POST", archivePull, -1, "chatdata", (*call).chatData},
 	pathMedia:                                {"POST", archivePull, 0, "", (*call).mediaData},
-	"/cgi-bin/msgaudit/get_permit_user_list": {"POST", archiveSafe, 1000, "ids", (*call).permitted},
-	"/cgi-bin/msgaudit/check_single_agree":   {"POST", archiveSafe, 2500, "", (*call).singleAgree},
-	"/cgi-bin/msgaudit/check_room_agree":     {"POST", archiveSafe, 1500, "", (*call).roomAgree},
-	"/cgi-bin/msgaudit/groupchat/get":        {"POST", archiveSafe, 2000, "", (*call).internalRoom},
-	"/cgi-bin/msgaudit/get_robot_info":       {"GET", archiveSafe, 600, "", (*call).robotInfo},
+	"/cgi-bin/msgaudit/get_permit_user_list": {"POST", archiveInfo, 1000, "ids", (*call).permitted},
+	"/cgi-bin/msgaudit/check_single_agree":   {"POST", archiveInfo, 2500, "", (*call).singleAgree},
+	"/cgi-bin/msgaudit/check_room_agree":     {"POST", archiveInfo, 1500, "", (*call).roomAgree},
+	"/cgi-bin/msgaudit/groupchat/get":        {"POST", archiveInfo, 2000, "", (*call).internalRoom},
+	"/cgi-bin/msgaudit/get_robot_info":       {"GET", archiveInfo, 600, "", (*call).robotInfo},
 	"/cgi-bin/getcallbackip":                 {"GET", anyToken, 0, "", (*call).callbackIPs},
 	"/cgi-bin/get_api_domain_ip":             {"GET", anyToken, 0, "", (*call).domainIPs},
-	"/cgi-bin/user/get":                      {"GET", appAndPerhaps, 0, "", (*call).user},
-	"/cgi-bin/externalcontact/get":           {"GET", appOrNobody, 0, "", (*call).externalContact},
-	"/cgi-bin/externalcontact/groupchat/get": {"POST", appOrNobody, 0, "", (*call).customerRoom},
+	"/cgi-bin/user/get":                      {"GET", appOrChoice, 0, "", (*call).user},
+	"/cgi-bin/externalcontact/get":           {"GET", appOnly, 0, "", (*call).externalContact},
+	"/cgi-bin/externalcontact/groupchat/get": {"POST", appOnly, 0, "", (*call).customerRoom},
 }
 
-// known reports whether path is served.
+// known reports whether WeCom serves the path.
 func known(path string) bool {
 	_, ok := endpoints[path]
 	return ok || path == pathToken
@@ -119,7 +118,7 @@ func known(path string) bool {
 type call struct {
 	sim  *Sim
 	corp *Corp
-	app  bool // with the app's token
+	app  bool // the call has the app's token
 	path string
 	ip   string
 	w    http.ResponseWriter
@@ -127,15 +126,17 @@ type call struct {
 	body []byte
 }
 
-// maxBody bounds a request; the largest real one has 100 pairs of ids.
+// maxBody is the largest size of a request body. The largest real request has
+// 100 pairs of ids, which is far below maxBody.
 const maxBody = 1 << 20
 
-// Handler serves qyapi.weixin.qq.com: requests in origin form whatever their
-// host, and requests in absolute form, as to a proxy, for that host alone.
+// Handler serves qyapi.weixin.qq.com. It takes requests in origin form for any
+// host. It takes requests in absolute form, which clients send to a proxy, for
+// this host only.
 func (s *Sim) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect || r.URL.IsAbs() && r.URL.Hostname() != apiHost {
-			http.Error(w, "this proxy leads to "+apiHost+" only, without TLS", http.StatusForbidden)
+			http.Error(w, "proxy for "+apiHost+" only, without TLS", http.StatusForbidden)
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -150,13 +151,14 @@ func (s *Sim) Handler() http.Handler {
 		}
 		e, ok := endpoints[c.path]
 		if !ok {
-			w.WriteHeader(http.StatusNotFound) // with an empty body, like the real one
+			w.WriteHeader(http.StatusNotFound) // with an empty body, like the real WeCom
 			return
 		}
 		c.serve(e)
 	})
 }
 
+// serve answers a call of an endpoint.
 func (c *call) serve(e endpoint) {
 	owner, err := c.sim.owner(c.r.URL.Query().Get("access_token"))
 	if owner.corp == nil {
@@ -166,7 +168,7 @@ func (c *call) serve(e endpoint) {
 	}
 	c.corp, c.app = owner.corp, owner.app
 	c.count()
-	c.suffer(e.empty, func() (any, error) {
+	c.answerWithFaults(e.empty, func() (any, error) {
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +182,7 @@ func (c *call) serve(e endpoint) {
 	})
 }
 
-// count notes the call with its corp, or with the strays.
+// count counts the call for its corp, or as a stray.
 func (c *call) count() {
 	if c.corp == nil {
 		c.sim.mu.Lock()
@@ -193,8 +195,8 @@ func (c *call) count() {
 	c.corp.counted.Calls[c.path]++
 }
 
-// suffer lets the corp's faults happen to a call, and answers it.
-func (c *call) suffer(empty string, answer func() (any, error)) {
+// answerWithFaults answers a call, unless a fault of the corp prevents this.
+func (c *call) answerWithFaults(empty string, answer func() (any, error)) {
 	c.corp.mu.Lock()
 	faults, code := c.corp.faults, c.corp.failure(c.path)
 	c.corp.mu.Unlock()
@@ -210,7 +212,7 @@ func (c *call) suffer(empty string, answer func() (any, error)) {
 		}
 	}
 	if faults.Unreachable {
-		panic(http.ErrAbortHandler) // the server drops the connection, quietly
+		panic(http.ErrAbortHandler) // the server closes the connection without a log line
 	}
 	if code != 0 {
 		c.refuse(refusal(code), empty)
@@ -224,16 +226,15 @@ func (c *call) suffer(empty string, answer func() (any, error)) {
 	}
 }
 
-// admit checks whether this token may call e now, from this address.
+// admit checks whether the call's token may call e now, from the call's address.
 func (c *call) admit(e endpoint) error {
 	choices := c.sim.Choices()
-	now := c.sim.cfg.Now()
 	c.corp.mu.Lock()
 	defer c.corp.mu.Unlock()
 
-	app := e.access == appOrNobody || e.access == appAndPerhaps
+	app := e.access == appOnly || e.access == appOrChoice
 	switch {
-	case e.access == anyToken, c.app == app, e.access == appAndPerhaps && choices.ArchiveReadsUsers:
+	case e.access == anyToken, c.app == app, e.access == appOrChoice && choices.ArchiveReadsUsers:
 	default:
 		return refusal(48002)
 	}
@@ -241,13 +242,13 @@ func (c *call) admit(e endpoint) error {
 	switch {
 	case e.access == archivePull && !contains(c.corp.trusted, c.ip):
 		return refusal(301042)
-	case e.access == archiveSafe && choices.ForeignIPCode >= 0 && !contains(c.corp.trusted, c.ip):
+	case e.access == archiveInfo && choices.ForeignIPCode >= 0 && !contains(c.corp.trusted, c.ip):
 		return or(choices.ForeignIPCode, 301042)
 	case app && c.app && !contains(c.corp.app.trusted, c.ip):
 		return refusal(60020)
 	}
 
-	if e.access == archivePull || e.access == archiveSafe {
+	if e.access == archivePull || e.access == archiveInfo {
 		if !c.corp.open {
 			return refusal(301053)
 		}
@@ -256,7 +257,13 @@ func (c *call) admit(e endpoint) error {
 		}
 	}
 
-	limit := e.perMinute
+	return c.countPerMinute(e.perMinute)
+}
+
+// countPerMinute counts the call, or refuses it if the corp has reached the
+// endpoint's limit. The corp is locked.
+func (c *call) countPerMinute(limit int) error {
+	now := c.sim.cfg.Now()
 	switch limit {
 	case 0:
 		limit = generalLimit
@@ -272,7 +279,7 @@ func (c *call) admit(e endpoint) error {
 	return nil
 }
 
-// decode reads the body into v. An empty body is like {}.
+// decode reads the body into v. An empty body means {}.
 func (c *call) decode(v any) error {
 	if len(bytes.TrimSpace(c.body)) == 0 {
 		return nil
@@ -287,7 +294,7 @@ func (c *call) decode(v any) error {
 	return nil
 }
 
-// or is code, or instead if code is zero.
+// or returns code, or instead if code is zero.
 func or(code, instead int) refusal {
 	if code == 0 {
 		return refusal(instead)
@@ -295,7 +302,7 @@ func or(code, instead int) refusal {
 	return refusal(code)
 }
 
-// refuse answers with the errcode of err.
+// refuse answers with the errcode of err and with the empty list that is named.
 func (c *call) refuse(err error, empty string) {
 	code := refusal(-1)
 	errors.As(err, &code)
@@ -333,20 +340,20 @@ func (c *call) refuse(err error, empty string) {
 	}
 }
 
-// hint is a request id as WeCom puts it into errmsg.
+// hint is a request id in the form of WeCom's errmsg.
 func (s *Sim) hint() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Sprintf("%d_%d_%016x%016x", s.cfg.Now().Unix(), s.rand.IntN(1000), s.rand.Uint64(), s.rand.Uint64())
 }
 
-// encode writes JSON as WeCom does: no HTML escapes, nothing behind it.
+// encode writes JSON as WeCom does, without HTML escapes and without a line end.
 func encode(v any) []byte {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("wecom: encode a %T: %v", v, err)) // our own structs of plain fields
+		panic(fmt.Sprintf("wecom: encode a %T: %v", v, err)) // impossible: v is one of this package's plain structs
 	}
 	return []byte(strings.TrimSuffix(b.String(), "\n"))
 }
@@ -355,5 +362,5 @@ func (c *call) answerJSON(v any) { c.answerBytes("application/json; charset=UTF-
 
 func (c *call) answerBytes(contentType string, b []byte) {
 	c.w.Header().Set("Content-Type", contentType)
-	_, _ = c.w.Write(b) // the caller is gone if this fails
+	_, _ = c.w.Write(b) // an error means that the caller has closed the connection
 }

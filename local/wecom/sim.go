@@ -17,107 +17,113 @@ import (
 	"time"
 )
 
-// Config is what a [Sim] is made of. The zero Config is complete.
+// Config describes a [Sim]. The zero Config is complete.
 type Config struct {
-	// Now is the clock; time.Now if nil. It must not go back.
+	// Now is the clock, which must not go back. Nil means time.Now.
 	Now func() time.Time
-	// AfterFunc runs f once, d later by the same clock, and returns what stops
-	// it; time.AfterFunc if nil. f must not run before AfterFunc has returned.
+	// AfterFunc runs f once, d later by the same clock, and returns a function
+	// that cancels the run. f must not run before AfterFunc has returned. Nil
+	// means time.AfterFunc.
 	AfterFunc func(d time.Duration, f func()) (stop func() bool)
-	// Seed begins all randomness.
+	// Seed is the seed of all randomness.
 	Seed uint64
-	// Client sends the callbacks. If nil, one that uses no proxy.
+	// Client sends the callbacks. Nil means a client without a proxy.
 	Client *http.Client
-	// ClientIP tells the address of whoever calls; that of the connection if
-	// nil.
+	// ClientIP returns the address of a request's caller. Nil means the address
+	// of the connection.
 	ClientIP func(*http.Request) string
-	// Logger is told of callbacks that failed; nobody if nil.
+	// Logger receives the failures of callbacks and of background chat, unless
+	// nil.
 	Logger *slog.Logger
 
-	NotifyEvery time.Duration // least time between two msgaudit_notify; 15 s if zero
-	EventLimit  time.Duration // for one try to deliver an event; 5 s if zero
-	CheckLimit  time.Duration // for the check of a callback URL; 1 s if zero
-	TokenLife   time.Duration // 7200 s if zero
-	Retention   time.Duration // 5 days if zero
-	// PullsPerMinute is how often a corp may ask for chat data; 600 if zero.
+	NotifyEvery time.Duration // shortest time between two msgaudit_notify events; 0 means 15 s
+	EventLimit  time.Duration // time limit of one try to deliver an event; 0 means 5 s
+	CheckLimit  time.Duration // time limit of the check of a callback URL; 0 means 1 s
+	TokenLife   time.Duration // 0 means 7200 s
+	Retention   time.Duration // 0 means 5 days
+	// PullsPerMinute is how many pages a corp may request in a minute. 0 means
+	// 600.
 	PullsPerMinute int
-	// UsualMediaMax is the most bytes of a file whose size nobody asked for;
-	// 700 KiB if zero, which is two chunks.
+	// UsualMediaMax is the largest size of a file whose draft sets no size. 0
+	// means 700 KiB, which is two chunks.
 	UsualMediaMax int
 
 	Choices Choices
 }
 
-// Choices answers the questions that wecom.md 10 leaves open. A zero field is
-// the answer that seems likelier, or the one that is harder for the client.
+// Choices answers the open questions of wecom.md 10. A zero field selects the
+// answer that seems more likely, or the answer that is harder for the client.
 type Choices struct {
-	// TokenTellsRest: a repeated gettoken reports the seconds left, not 7200
-	// (question 10).
+	// TokenTellsRest means that a repeated gettoken reports the seconds that
+	// the token has left, and not 7200 (question 10).
 	TokenTellsRest bool `json:"token_tells_rest"`
 	// BanAfter is how many wrong secrets within an hour ban an address for an
-	// hour; 20 if zero (question 10).
+	// hour. 0 means 20 (question 10).
 	BanAfter int `json:"ban_after"`
-	// RetainBySending: the five days count from msgtime, not from archiving
-	// (question 11).
+	// RetainBySending means that the five days begin at msgtime, and not when
+	// the message is archived (question 11).
 	RetainBySending bool `json:"retain_by_sending"`
-	// ForeignIPCode is what msgaudit/* answers to an address that is not
-	// trusted; 301042 if zero, no check at all if negative (question 5).
+	// ForeignIPCode is the errcode of msgaudit/* for an address that is not
+	// trusted. 0 means 301042. A negative code means that msgaudit/* does not
+	// check the address (question 5).
 	ForeignIPCode int `json:"foreign_ip_code"`
-	// Unanswered is what holds for a customer who never answered (questions 6
+	// Unanswered is the consent of a customer who never answered (questions 6
 	// and 12).
 	Unanswered Unanswered `json:"unanswered"`
-	// InternalRoomCode is what externalcontact/groupchat/get answers about an
-	// internal room; 40058 if zero (question 12).
+	// InternalRoomCode is the errcode of externalcontact/groupchat/get for an
+	// internal room. 0 means 40058 (question 12).
 	InternalRoomCode int `json:"internal_room_code"`
-	// InternalConsentCode is what check_room_agree answers about an internal
-	// room; if zero, nobody's consent (question 12).
+	// InternalConsentCode is the errcode of check_room_agree for an internal
+	// room. 0 means a successful answer with an empty list (question 12).
 	InternalConsentCode int `json:"internal_consent_code"`
-	// WrongMethodCode is for the wrong HTTP method, BrokenJSONCode for a body
-	// that is not JSON; 40058 if zero (question 13).
+	// WrongMethodCode is the errcode for the wrong HTTP method. BrokenJSONCode
+	// is the errcode for a body that is not JSON. 0 means 40058 for both
+	// (question 13).
 	WrongMethodCode int `json:"wrong_method_code"`
 	BrokenJSONCode  int `json:"broken_json_code"`
-	// TryPauseMS is the pause between the three tries of an event, in ms; none
-	// if zero. SignEachTry: each try has a timestamp, nonce and signature of
-	// its own (question 14).
+	// TryPauseMS is the pause between the three tries of an event, in ms.
+	// SignEachTry means that each try has its own timestamp, nonce and
+	// signature (question 14).
 	TryPauseMS  int  `json:"try_pause_ms"`
 	SignEachTry bool `json:"sign_each_try"`
-	// ArchiveReadsUsers: the archive secret may call user/get (question 15).
+	// ArchiveReadsUsers means that the archive secret may call user/get
+	// (question 15).
 	ArchiveReadsUsers bool `json:"archive_reads_users"`
 }
 
-// Unanswered is what holds for a customer who was asked and never answered.
+// Unanswered is the consent of a customer who never answered.
 type Unanswered string
 
-// The answers.
+// The values of Unanswered.
 const (
-	UnansweredAgrees  Unanswered = ""        // archived, reported as Default_Agree
-	UnansweredOmitted Unanswered = "omitted" // not archived, left out of the answer
-	UnansweredRefuses Unanswered = "refuses" // not archived, reported as Disagree
+	UnansweredAgrees  Unanswered = ""        // messages archived, consent reported as Default_Agree
+	UnansweredOmitted Unanswered = "omitted" // messages not archived, consent left out of the report
+	UnansweredRefuses Unanswered = "refuses" // messages not archived, consent reported as Disagree
 )
 
-// A Sim is a simulated WeCom. Make one with [New].
+// A Sim is a simulated WeCom, made by [New].
 type Sim struct {
 	cfg     Config
 	choices atomic.Pointer[Choices]
 
-	// background lives from New to Close; it bounds every callback.
+	// background lives from New to Close. Its end stops every callback.
 	background context.Context
 	stop       context.CancelFunc
 	work       sync.WaitGroup
 
-	// mu guards what follows. It is never held while a Corp's is taken.
+	// mu guards the fields below. No goroutine locks a Corp while it holds mu.
 	mu      sync.Mutex
 	closed  bool
 	corps   map[string]*Corp
 	tokens  map[string]*token
 	current map[credential]*token
-	wrong   map[string][]time.Time // wrong secrets of the last hour by address
-	banned  map[string]time.Time   // until when, by address
+	wrong   map[string][]time.Time // times of wrong secrets in the last hour, by address
+	banned  map[string]time.Time   // end of the ban, by address
 	rand    *rand.Rand
-	strays  map[string]int // calls per endpoint that belong to no corp
+	strays  map[string]int // calls without a corp, by endpoint
 }
 
-// New makes a WeCom without companies. The caller calls [Sim.Close].
+// New makes a WeCom without companies. The caller must close it with [Sim.Close].
 func New(cfg Config) *Sim {
 	def(&cfg.NotifyEvery, 15*time.Second)
 	def(&cfg.EventLimit, 5*time.Second)
@@ -165,13 +171,13 @@ func def[T comparable](v *T, d T) {
 	}
 }
 
-// stream is the random bytes that belong to seed and name.
+// stream is a source of random bytes that follow from seed and name.
 func stream(seed uint64, name string) *rand.ChaCha8 {
 	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64([]byte(name), seed)))
 }
 
-// Close stops all background talk, drops callbacks in flight and waits for
-// them to end. Handlers go on answering.
+// Close stops the background chat of all corps, cancels the callbacks that are
+// not delivered yet and waits for their end. Handlers still answer after Close.
 func (s *Sim) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -184,7 +190,8 @@ func (s *Sim) Close() {
 	s.work.Wait()
 }
 
-// inBackground runs f until it returns, unless the Sim is closed already.
+// inBackground runs f in a goroutine that Close waits for. After Close it runs
+// nothing.
 func (s *Sim) inBackground(f func(context.Context)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,25 +206,25 @@ func (s *Sim) Choose(c Choices) error {
 	switch c.Unanswered {
 	case UnansweredAgrees, UnansweredOmitted, UnansweredRefuses:
 	default:
-		return fmt.Errorf("unanswered is %q: it is empty, %q or %q", c.Unanswered, UnansweredOmitted, UnansweredRefuses)
+		return fmt.Errorf("unanswered %q is not empty, %q or %q", c.Unanswered, UnansweredOmitted, UnansweredRefuses)
 	}
 	if c.BanAfter < 0 || c.TryPauseMS < 0 {
-		return errors.New("ban_after and try_pause_ms cannot be negative")
+		return errors.New("ban_after or try_pause_ms negative")
 	}
 	s.choices.Store(&c)
 	return nil
 }
 
-// Choices returns the choices in force.
+// Choices returns the current choices.
 func (s *Sim) Choices() Choices { return *s.choices.Load() }
 
-// Corp finds a company.
+// Corp finds a company by its corpid.
 func (s *Sim) Corp(id string) (*Corp, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, ok := s.corps[id]
 	if !ok {
-		return nil, fmt.Errorf("there is no corp %q", id)
+		return nil, fmt.Errorf("corp %q unknown", id)
 	}
 	return c, nil
 }
@@ -233,7 +240,7 @@ func (s *Sim) Corps() []*Corp {
 	return corps
 }
 
-// Send is [Corp.Send] of the corp with that id.
+// Send calls [Corp.Send] of the corp.
 func (s *Sim) Send(corp string, d Draft) (Sent, error) {
 	c, err := s.Corp(corp)
 	if err != nil {
@@ -242,7 +249,7 @@ func (s *Sim) Send(corp string, d Draft) (Sent, error) {
 	return c.Send(d)
 }
 
-// SendRaw is [Corp.SendRaw] of the corp with that id.
+// SendRaw calls [Corp.SendRaw] of the corp.
 func (s *Sim) SendRaw(corp string, plaintext []byte, o RawOptions) (Sent, error) {
 	c, err := s.Corp(corp)
 	if err != nil {
@@ -251,7 +258,7 @@ func (s *Sim) SendRaw(corp string, plaintext []byte, o RawOptions) (Sent, error)
 	return c.SendRaw(plaintext, o)
 }
 
-// Sent is [Corp.Sent] of the corp with that id; nothing if there is none.
+// Sent calls [Corp.Sent] of the corp. It returns nil for an unknown corp.
 func (s *Sim) Sent(corp string) []Sent {
 	c, err := s.Corp(corp)
 	if err != nil {
@@ -260,23 +267,23 @@ func (s *Sim) Sent(corp string) []Sent {
 	return c.Sent()
 }
 
-// Stats counts since the beginning.
+// Stats are the counts since New.
 type Stats struct {
 	Corps  map[string]CorpStats `json:"corps"`
-	Strays map[string]int       `json:"strays"` // calls per endpoint that belong to no corp
+	Strays map[string]int       `json:"strays"` // calls without a corp, by endpoint
 }
 
-// CorpStats counts what concerns one company.
+// CorpStats are the counts of one company.
 type CorpStats struct {
-	Sent    int                    `json:"sent"`     // archived, second copies included
-	LeftOut map[string]int         `json:"left_out"` // not archived, by reason
+	Sent    int                    `json:"sent"`     // archived messages, repeated copies included
+	LeftOut map[string]int         `json:"left_out"` // messages not archived, by reason
 	LastSeq uint64                 `json:"last_seq"`
-	Calls   map[string]int         `json:"calls"`   // per endpoint
-	Refused map[string]map[int]int `json:"refused"` // per endpoint and errcode
-	Events  map[string]int         `json:"events"`  // deliveries, by how they ended: delivered, failed
+	Calls   map[string]int         `json:"calls"`   // by endpoint
+	Refused map[string]map[int]int `json:"refused"` // by endpoint and errcode
+	Events  map[string]int         `json:"events"`  // deliveries by outcome: delivered, failed
 }
 
-// Stats returns the counts of this moment.
+// Stats returns the counts at this moment.
 func (s *Sim) Stats() Stats {
 	stats := Stats{Corps: map[string]CorpStats{}}
 	for _, c := range s.Corps() {

@@ -9,19 +9,19 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/chat"
 )
 
-// recentTalk is how many messages back a revoke reaches.
+// recentTalk is how many of the last messages a revoke may withdraw.
 const recentTalk = 64
 
-// Mixed lets n messages of ordinary traffic be sent between the corp's people:
-// mostly text, in rooms and outside, with all kinds of exceptions. Those that
-// the rules leave out are among what it returns.
+// Mixed sends n messages of ordinary traffic between the corp's people. Most are
+// texts, in rooms and outside rooms, with messages of all other kinds among them.
+// The result includes the messages that are not archived.
 func (c *Corp) Mixed(n int) ([]Sent, error) {
 	if n < 0 {
-		return nil, errors.New("a number of messages cannot be negative")
+		return nil, errors.New("number of messages negative")
 	}
 	list := make([]Sent, 0, n)
 	for range n {
-		s, err := c.sayAnything()
+		s, err := c.sendOrdinary()
 		if err != nil {
 			return list, err
 		}
@@ -30,9 +30,9 @@ func (c *Corp) Mixed(n int) ([]Sent, error) {
 	return list, nil
 }
 
-// sayAnything sends one message of ordinary traffic. The corp is unlocked
-// between messages, so that others get their turn.
-func (c *Corp) sayAnything() (Sent, error) {
+// sendOrdinary sends one message of ordinary traffic. It unlocks the corp after
+// the message, so that other callers can lock the corp.
+func (c *Corp) sendOrdinary() (Sent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d, err := c.improvise()
@@ -50,11 +50,11 @@ func (c *Corp) sayAnything() (Sent, error) {
 	return s, err
 }
 
-// improvise thinks of a message.
+// improvise invents a message of ordinary traffic.
 func (c *Corp) improvise() (Draft, error) {
 	r := c.rand
 	if len(c.staff) == 0 || len(c.staff)+len(c.customers) < 2 {
-		return Draft{}, fmt.Errorf("corp %s has too few people to talk: at least one member and somebody else", c.id)
+		return Draft{}, fmt.Errorf("corp %s has too few people to chat: one member and one more person needed", c.id)
 	}
 	member := c.staff[r.IntN(len(c.staff))].UserID
 	var d Draft
@@ -102,8 +102,8 @@ func (c *Corp) improvise() (Draft, error) {
 }
 
 // Every sends one message of every kind, in the order of [chat.Kinds], between
-// a member in scope and a customer, or in a room. Consents are afterwards as
-// they were.
+// a member in scope and a customer, or in a room. It leaves all consents as they
+// were.
 func (c *Corp) Every() ([]Sent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,63 +145,66 @@ func (c *Corp) Every() ([]Sent, error) {
 	return list, nil
 }
 
-// chatterPause is the least time between two turns of background talk; at
-// high rates a turn sends several messages.
+// chatterPause is the shortest time between two turns of background chat. At high
+// rates a turn sends several messages.
 const chatterPause = 50 * time.Millisecond
 
-// StartChatter lets the corp's people talk in the background, perSecond
-// messages on average, in place of whatever rate there was.
+// StartChatter starts background chat between the corp's people, with perSecond
+// messages on average. It replaces the background chat that runs.
 func (c *Corp) StartChatter(perSecond float64) error {
 	if !(perSecond > 0 && perSecond <= 10000) {
-		return errors.New("a rate of background talk is above 0 and at most 10000 messages a second; stop it to have none")
+		return errors.New("rate is not above 0 and at most 10000 messages a second")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped {
-		return errors.New("this WeCom is closed")
+		return errors.New("simulated WeCom closed")
 	}
 	if _, err := c.improvise(); err != nil {
 		return err
 	}
-	c.silence()
-	c.chatterNext(&chatter{rate: perSecond, at: c.sim.cfg.Now()})
+	c.stopChatter()
+	c.scheduleChatter(&chatter{rate: perSecond, at: c.sim.cfg.Now()})
 	return nil
 }
 
-// StopChatter ends the background talk. Nothing is said after it returns.
+// StopChatter stops the background chat. The chat sends no message after
+// StopChatter returns.
 func (c *Corp) StopChatter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.silence()
+	c.stopChatter()
 }
 
-func (c *Corp) silence() {
+// stopChatter is StopChatter for a locked corp.
+func (c *Corp) stopChatter() {
 	if c.chatter != nil {
 		c.chatter.stop()
 	}
 	c.chatter = nil
 }
 
-// A chatter is background talk of one rate.
+// A chatter is background chat at one rate.
 type chatter struct {
 	rate float64
-	at   time.Time // of the last turn
-	owed float64   // messages, the fraction of one included
+	at   time.Time // time of the last turn
+	owed float64   // messages to send, with a fraction
 	stop func() bool
 }
 
-// chatterNext schedules t's next turn.
-func (c *Corp) chatterNext(t *chatter) {
+// scheduleChatter schedules the next turn of t. The corp is locked.
+func (c *Corp) scheduleChatter(t *chatter) {
 	wait := max(chatterPause, time.Duration(float64(time.Second)/t.rate))
 	c.chatter = t
 	t.stop = c.sim.cfg.AfterFunc(wait, func() {
 		c.mu.Lock()
-		if c.chatter != t { // stopped or replaced meanwhile
+		if c.chatter != t { // stopped or replaced
 			c.mu.Unlock()
 			return
 		}
 		now := c.sim.cfg.Now()
-		t.owed = min(t.owed+now.Sub(t.at).Seconds()*t.rate, 10*t.rate+1) // no flood after a machine slept
+		// The limit prevents a flood of messages after the machine slept.
+		t.owed = min(t.owed+now.Sub(t.at).Seconds()*t.rate, 10*t.rate+1)
 		t.at = now
 		for ; t.owed >= 1; t.owed-- {
 			d, err := c.improvise()
@@ -209,21 +212,21 @@ func (c *Corp) chatterNext(t *chatter) {
 				_, err = c.send(d)
 			}
 			if err != nil {
-				c.sim.cfg.Logger.Warn("background talk failed", "corp", c.id, "err", err)
+				c.sim.cfg.Logger.Warn("background chat failed", "corp", c.id, "err", err)
 				break
 			}
 		}
-		c.chatterNext(t)
+		c.scheduleChatter(t)
 		c.mu.Unlock()
 	})
 }
 
-// stopTimers ends all that would happen later by itself.
+// stopTimers stops the background chat and the scheduled announcement.
 func (c *Corp) stopTimers() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
-	c.silence()
+	c.stopChatter()
 	if c.notifyStop != nil {
 		c.notifyStop()
 		c.notifyStop = nil

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A token is what gettoken hands out.
+// A token is an access_token of gettoken.
 type token struct {
 	value   string
 	corp    *Corp
@@ -14,18 +14,18 @@ type token struct {
 	expires time.Time
 }
 
-// A credential is what a token is made for: there is one at a time.
+// A credential is a corp with one of its secrets. It has one token at a time.
 type credential struct {
 	corp   *Corp
 	secret string
 }
 
-// banTime is how long an address with too many wrong secrets is banned, and
-// the time within which they count (wecom.md 5.1).
+// banTime is how long an address with too many wrong secrets is banned. Wrong
+// secrets count for the same time (wecom.md 5.1).
 const banTime = time.Hour
 
-// owner finds out whose token it is. The corp of an expired token comes along
-// with the refusal.
+// owner finds the token with the given value. For an expired token it returns the
+// token and a refusal.
 func (s *Sim) owner(value string) (token, error) {
 	if value == "" {
 		return token{}, refusal(41001)
@@ -42,7 +42,7 @@ func (s *Sim) owner(value string) (token, error) {
 	return *t, nil
 }
 
-// dropTokens makes the tokens of credentials invalid at once.
+// dropTokens ends the tokens of the credentials.
 func (s *Sim) dropTokens(credentials ...credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,6 +54,7 @@ func (s *Sim) dropTokens(credentials ...credential) {
 	}
 }
 
+// serveToken answers gettoken.
 func (c *call) serveToken() {
 	q := c.r.URL.Query()
 	corpid, secret := q.Get("corpid"), q.Get("corpsecret")
@@ -75,7 +76,7 @@ func (c *call) serveToken() {
 	}
 	c.corp = corp
 	c.count()
-	c.suffer("", func() (any, error) {
+	c.answerWithFaults("", func() (any, error) {
 		switch {
 		case c.bannedNow():
 			return nil, refusal(45009)
@@ -95,7 +96,7 @@ func (c *call) serveToken() {
 			return nil, refusal(40001)
 		}
 		t, rest := c.sim.issue(credential{corp, secret}, app)
-		// The secret may have been reset since it was looked at.
+		// The secret may have been reset after the first check.
 		if _, known := corp.takes(secret); !known {
 			c.sim.dropTokens(credential{corp, secret})
 			return nil, refusal(40001)
@@ -108,8 +109,8 @@ func (c *call) serveToken() {
 	})
 }
 
-// takes reports whether secret is one of the corp's, and whether it is the
-// app's.
+// takes reports whether secret is known, which means that it is the archive's or
+// the app's. app is true for the app's secret.
 func (c *Corp) takes(secret string) (app, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,15 +118,17 @@ func (c *Corp) takes(secret string) (app, known bool) {
 	return app, secret != "" && (app || secret == c.secret)
 }
 
-// issue returns the credential's token, made anew if there is none in life,
-// and the life that is reported with it.
+// issue returns the credential's token and the life to report. It makes a new
+// token if the last one has expired.
 func (s *Sim) issue(cred credential, app bool) (string, time.Duration) {
 	now := s.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.current[cred]
 	if t == nil || !now.Before(t.expires) {
-		for value, old := range s.tokens { // those that ended are told apart for a day
+		// An expired token is remembered for a day, so that its refusal is
+		// 42001 and not 40014.
+		for value, old := range s.tokens {
 			if now.Sub(old.expires) > 24*time.Hour {
 				delete(s.tokens, value)
 			}
@@ -139,7 +142,8 @@ func (s *Sim) issue(cred credential, app bool) (string, time.Duration) {
 	return t.value, s.cfg.TokenLife
 }
 
-// noteWrongSecret counts a wrong secret against the caller's address.
+// noteWrongSecret counts a wrong secret of the caller's address, and bans the
+// address after too many.
 func (c *call) noteWrongSecret() {
 	s, now := c.sim, c.sim.cfg.Now()
 	most := s.Choices().BanAfter
@@ -154,8 +158,8 @@ func (c *call) noteWrongSecret() {
 	}
 }
 
-// bannedNow reports whether the caller's address is banned, whichever corp it
-// asks for.
+// bannedNow reports whether the caller's address is banned. A ban holds for all
+// corps.
 func (c *call) bannedNow() bool {
 	c.sim.mu.Lock()
 	defer c.sim.mu.Unlock()

@@ -24,17 +24,17 @@ type setup struct {
 // SetUp does the six set-up steps for a company, in their order. A second SetUp
 // is as if the admin did all steps again: the public key gets another version.
 func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
-	view := corp.View()
+	details := corp.Details()
 	call := func(method, path string, in, out any) error {
 		return api.Call(ctx, Admin, method, corp.ID(), path, in, out)
 	}
-	if err := call(http.MethodPut, "", map[string]any{"name": view.Name}, nil); err != nil {
+	if err := call(http.MethodPut, "", map[string]any{"name": details.Name}, nil); err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 
 	// 1. 开启范围
-	members := make([]string, len(view.Staff))
-	for n, s := range view.Staff {
+	members := make([]string, len(details.Staff))
+	for n, s := range details.Staff {
 		members[n] = s.UserID
 	}
 	if err := corp.SetScope(members, 0); err != nil {
@@ -154,8 +154,8 @@ func RotateKey(ctx context.Context, api *API, corp *wecom.Corp) error {
 // first exceeds 300 KB, the limit above which a message goes to the bucket. The
 // second exceeds 400 KB, DynamoDB's own limit.
 func SendLarge(corp *wecom.Corp) error {
-	view := corp.View()
-	from, to := view.Staff[0].UserID, view.Customers[0].ExternalUserID
+	details := corp.Details()
+	from, to := details.Staff[0].UserID, details.Customers[0].ExternalUserID
 	for _, kb := range []int{310, 450} {
 		text := strings.Repeat("云朵会话存档 0123456789abc ", kb<<10/33+1) // the repeated text has 33 bytes
 		if _, err := corp.Send(wecom.Draft{From: from, To: []string{to}, Text: text}); err != nil {

@@ -133,15 +133,15 @@ type Message struct {
 // fetches these bytes separately. It fails if the messages of a conversation are
 // out of time order.
 func ReadAll(ctx context.Context, api *API, corp *wecom.Corp) (map[string]Message, error) {
-	view := corp.View()
+	details := corp.Details()
 	lists := []string{"unplaced=true"}
-	for _, s := range view.Staff {
+	for _, s := range details.Staff {
 		lists = append(lists, "member="+url.QueryEscape(s.UserID))
 	}
-	for _, c := range view.Customers {
+	for _, c := range details.Customers {
 		lists = append(lists, "external_contact="+url.QueryEscape(c.ExternalUserID))
 	}
-	for _, r := range view.Robots {
+	for _, r := range details.Robots {
 		lists = append(lists, "external_contact="+url.QueryEscape(r.ID))
 	}
 	read := map[string]bool{}

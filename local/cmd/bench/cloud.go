@@ -134,7 +134,7 @@ func undecodedPage(ctx context.Context, c *cloud.Cloud) (string, error) {
 	if _, err := corp.SendRaw([]byte("{}"), wecom.RawOptions{Spoil: wecom.SpoilRandomKey, ClaimVersion: 99}); err != nil {
 		return "", err
 	}
-	member, customer := corp.View().Staff[0].UserID, corp.View().Customers[0].ExternalUserID
+	member, customer := corp.Details().Staff[0].UserID, corp.Details().Customers[0].ExternalUserID
 	for range 2 {
 		if _, err := corp.Send(wecom.Draft{From: member, To: []string{customer}}); err != nil {
 			return "", err
@@ -239,7 +239,7 @@ const talkEvery = 1100 * time.Millisecond
 // talk sends messages in a company and times each but the first, which starts
 // processes.
 func talk(ctx context.Context, api *people.API, corp *wecom.Corp, samples int) (took []float64, err error) {
-	member, customer := corp.View().Staff[0].UserID, corp.View().Customers[0].ExternalUserID
+	member, customer := corp.Details().Staff[0].UserID, corp.Details().Customers[0].ExternalUserID
 	for i := range samples + 1 {
 		begun := time.Now()
 		sent, err := corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)})

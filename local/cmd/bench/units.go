@@ -114,7 +114,7 @@ var mix = []struct {
 // chats lets n messages be sent in sixty conversations, as in a busy quarter
 // of an hour: forty single chats and twenty in rooms.
 func chats(corp *wecom.Corp, n int) error {
-	view := corp.View()
+	details := corp.Details()
 	for i := range n {
 		d := wecom.Draft{}
 		for share := i * 37 % 100; d.Kind == ""; {
@@ -126,12 +126,12 @@ func chats(corp *wecom.Corp, n int) error {
 			}
 		}
 		if c := i % 60; c < 40 {
-			d.From, d.To = view.Staff[c%len(view.Staff)].UserID, []string{view.Customers[c].ExternalUserID}
+			d.From, d.To = details.Staff[c%len(details.Staff)].UserID, []string{details.Customers[c].ExternalUserID}
 			if i%2 == 1 {
 				d.From, d.To = d.To[0], []string{d.From}
 			}
 		} else {
-			room := view.Rooms[c%len(view.Rooms)]
+			room := details.Rooms[c%len(details.Rooms)]
 			d.Room, d.From = room.ID, room.Members[i%len(room.Members)]
 		}
 		if _, err := corp.Send(d); err != nil {

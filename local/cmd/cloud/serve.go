@@ -37,7 +37,7 @@ func begin(ctx context.Context, cfg config, screen *screen, log *slog.Logger) (*
 
 func setUp(ctx context.Context, c *cloud.Cloud, screen *screen) error {
 	for _, corp := range c.Sim.Corps() {
-		screen.say("%s %s sets the archive up ...", corp.ID(), corp.View().Name)
+		screen.say("%s %s sets the archive up ...", corp.ID(), corp.Details().Name)
 	}
 	return c.SetUp(ctx)
 }

@@ -1,7 +1,8 @@
-// Package chat writes archived messages as WeCom's library hands them out:
-// the JSON of every msgtype (document 91774, wecom.md 2.3) in every shape that
-// was seen or documented, oddities included, and the small talk to fill them.
+// Package chat writes archived messages in the form that WeCom's library returns:
+// the JSON of every msgtype (document 91774, wecom.md 2.3), in every observed and
+// every documented shape, including odd shapes. It also invents the texts of
+// messages.
 //
-// It only composes. Who talks to whom, what is archived and what a file
-// holds is decided by the simulated WeCom, which gives it a [Scene].
+// The package composes messages only. The simulated WeCom chooses sender,
+// receivers and files, and gives them to this package as a [Scene].
 package chat

@@ -5,18 +5,17 @@ import (
 	"strconv"
 )
 
-// An object is a JSON object whose members stay in order: names and values
-// alternate.
+// An object is a JSON object with ordered members. Names and values alternate.
 type object []any
 
-// A raw is a JSON string whose bytes are written as they are, but for quotes,
-// backslashes and the line feed. So it can hold what a strict writer would
-// refuse: control characters, NUL, invalid UTF-8.
+// A raw is a JSON string in which only quotes, backslashes and line feeds are
+// escaped. It can contain bytes that a strict writer would refuse: control
+// characters, NUL and invalid UTF-8.
 type raw string
 
-// appendJSON writes v, which is one of the few types used in this package.
-// Unlike encoding/json it keeps the order of members, escapes no HTML, and
-// leaves invalid UTF-8 alone.
+// appendJSON appends v as JSON. v has one of the types that this package uses.
+// Unlike encoding/json, appendJSON keeps the order of members, escapes no HTML and
+// keeps invalid UTF-8.
 func appendJSON(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case object:
@@ -60,10 +59,12 @@ func appendJSON(dst []byte, v any) []byte {
 	case bool:
 		return strconv.AppendBool(dst, v)
 	default:
-		panic(fmt.Sprintf("chat: cannot write a %T", v))
+		panic(fmt.Sprintf("chat: type %T unsupported", v))
 	}
 }
 
+// appendString appends a JSON string. With asIs it keeps control characters except
+// the line feed.
 func appendString(dst []byte, s string, asIs bool) []byte {
 	dst = append(dst, '"')
 	for i := range len(s) {
@@ -81,6 +82,6 @@ func appendString(dst []byte, s string, asIs bool) []byte {
 	return append(dst, '"')
 }
 
-// text is v as a JSON document, for the places where WeCom puts one into a
-// string.
+// text is v as a JSON document in a string. Some of WeCom's fields are strings
+// that contain JSON.
 func text(v any) string { return string(appendJSON(nil, v)) }

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// A Scene is what a message is composed of.
+// A Scene contains the parts of a message.
 type Scene struct {
 	Rand   *rand.Rand
 	MsgID  string
 	From   string
-	To     []string // the receivers
-	Room   string   // empty outside rooms
+	To     []string // receivers
+	Room   string   // empty for a message outside rooms
 	Time   time.Time
-	Text   string // the text, title or name to use; invented if empty
-	Target string // the msgid that a revoke withdraws; invented if empty
-	// Attach makes a file that can be fetched later. Negative size: as is
-	// usual for the extension.
+	Text   string // text, title or file name; empty means an invented text
+	Target string // msgid that a revoke withdraws; empty means an invented msgid
+	// Attach makes a file that clients can fetch. A negative size means a usual
+	// size for the extension.
 	Attach func(ext string, size int) Attachment
-	Size   int // of the file, for kinds that carry one; negative as for Attach
+	Size   int // size of the file, for kinds with a file; negative means a usual size
 }
 
-// An Attachment is a file that a message refers to.
+// An Attachment is the file of a message.
 type Attachment struct {
 	FileID string // sdkfileid
 	MD5    string
@@ -34,13 +34,13 @@ type Attachment struct {
 
 // A Kind is one shape of one message type.
 type Kind struct {
-	// Name is the msgtype, a slash, and the shape, such as "text/plain". The
-	// shape "plain" may be left out in [Lookup].
+	// Name is the msgtype, a slash and the shape, such as "text/plain". A name
+	// without a shape means the shape "plain" in [Lookup].
 	Name string
-	// Weight is how often the kind is met among 100,000 messages of ordinary
+	// Weight is how often the kind occurs in 100,000 messages of ordinary
 	// traffic.
 	Weight int
-	// Room says that the kind is met in rooms only.
+	// Room means that the kind occurs in rooms only.
 	Room bool
 
 	compose func(s *Scene) []byte
@@ -49,10 +49,10 @@ type Kind struct {
 // Type is the part of the name before the slash.
 func (k Kind) Type() string { t, _, _ := strings.Cut(k.Name, "/"); return t }
 
-// Compose writes the message. It changes nothing but the state of s.Rand.
+// Compose writes the message. It changes only the state of s.Rand.
 func (k Kind) Compose(s Scene) []byte { return k.compose(&s) }
 
-// Kinds lists every kind, in a fixed order.
+// Kinds lists all kinds in a fixed order.
 func Kinds() []Kind { return slices.Clone(kinds) }
 
 // Lookup finds a kind by its name.
@@ -67,8 +67,8 @@ func Lookup(name string) (Kind, bool) {
 	return kinds[i], true
 }
 
-// Ordinary picks a kind as often as it is met; one that is met in rooms only
-// just if room is set.
+// Ordinary picks a random kind by weight. Without room it picks no kind that
+// occurs in rooms only.
 func Ordinary(r *rand.Rand, room bool) Kind {
 	for {
 		n := r.IntN(allWeights)
@@ -91,8 +91,8 @@ var allWeights = func() int {
 	return sum
 }()
 
-// message writes a message of the envelope of wecom.md 2.1 with the members
-// of its payload.
+// message writes a message with the envelope of wecom.md 2.1 and the members of
+// the payload.
 func (s *Scene) message(action, msgtype string, payload ...any) []byte {
 	return appendJSON(nil, append(object{
 		"msgid", s.MsgID, "action", action, "from", s.From, "tolist", s.To, "roomid", s.Room,
@@ -100,11 +100,12 @@ func (s *Scene) message(action, msgtype string, payload ...any) []byte {
 	}, payload...))
 }
 
+// send writes a message with the action send.
 func (s *Scene) send(msgtype string, payload ...any) []byte {
 	return s.message("send", msgtype, payload...)
 }
 
-// call writes a message of the voice-call types, which have no roomid.
+// call writes a message of a voice-call type. These types have no roomid.
 func (s *Scene) call(msgtype string, payload ...any) []byte {
 	return appendJSON(nil, append(object{
 		"msgid", s.MsgID, "action", "send", "from", s.From, "tolist", s.To,
@@ -112,9 +113,10 @@ func (s *Scene) call(msgtype string, payload ...any) []byte {
 	}, payload...))
 }
 
-// say is the scene's text, or one invented.
+// say is the scene's text, or an invented text.
 func (s *Scene) say() string { return s.or(smallTalk(s.Rand)) }
 
+// or is the scene's text, or the given text if the scene has no text.
 func (s *Scene) or(invented string) string {
 	if s.Text != "" {
 		return s.Text
@@ -122,7 +124,7 @@ func (s *Scene) or(invented string) string {
 	return invented
 }
 
-// someone is one of the receivers.
+// someone is a random receiver.
 func (s *Scene) someone() string {
 	if len(s.To) == 0 {
 		return s.From
@@ -130,18 +132,18 @@ func (s *Scene) someone() string {
 	return pick(s.Rand, s.To)
 }
 
-// file is the members of an attachment, the size under its name for the type.
+// file lists the members of an attachment. sizeName is the type's name for the
+// size.
 func (s *Scene) file(ext, sizeName string) object {
 	a := s.Attach(ext, s.Size)
 	return object{"md5sum", a.MD5, sizeName, a.Size, "sdkfileid", a.FileID}
 }
 
-// seconds is the scene's time moved by d, as the types with times in seconds
-// have it.
+// seconds is the scene's time plus d, in seconds. Some types have such times.
 func (s *Scene) seconds(d time.Duration) int64 { return s.Time.Add(d).Unix() }
 
-// records is the items of a forwarded bundle with types named by name and
-// times by at.
+// records lists the items of a forwarded bundle. name and at give the form of the
+// types and of the times.
 func (s *Scene) records(name func(string) string, at func(time.Duration) int64) []any {
 	var items []any
 	add := func(kind string, content object) {
@@ -166,7 +168,7 @@ func (s *Scene) records(name func(string) string, at func(time.Duration) int64) 
 	return items
 }
 
-// mixed is text and a picture; items nest JSON in strings.
+// mixed is a text and a picture. The items are JSON in strings.
 func (s *Scene) mixed() object {
 	return object{"item", []any{
 		object{"type", "text", "content", text(object{"content", s.or("看图[微笑]\n")})},
@@ -204,13 +206,15 @@ var (
 	vote = object{"votetitle", "团建去哪", "voteitem", []string{"山", "海"}, "votetype", 101, "voteid", "v-1767225701"}
 )
 
+// prefixed is the name of an item type of a forwarded bundle.
 func prefixed(kind string) string { return "ChatRecord" + kind }
 
+// money is a red packet. fen is the amount in 1/100 yuan.
 func money(kind, count, fen int) object {
 	return object{"type", kind, "wish", "恭喜发财", "totalcnt", count, "totalamount", fen}
 }
 
-// kinds is every type and shape of wecom.md 2.3, and the oddities of 2.4.
+// kinds lists all types and shapes of wecom.md 2.3 and the odd shapes of 2.4.
 var kinds = []Kind{
 	{Name: "text/plain", Weight: 70000, compose: func(s *Scene) []byte {
 		return s.send("text", "text", object{"content", s.say()})
@@ -414,7 +418,7 @@ var kinds = []Kind{
 		return s.send("mixed", "mixed", m)
 	}},
 	{Name: "meeting_voice_call/plain", Weight: 100, compose: func(s *Scene) []byte {
-		// A sample lists the caller among the receivers (wecom.md 2.1).
+		// In a sample, the caller is one of the receivers (wecom.md 2.1).
 		s.To = append(slices.Clone(s.To), s.From)
 		return s.call("meeting_voice_call", "voiceid", "grEXAMPLEvoice0001", "meeting_voice_call", object{
 			"endtime", s.seconds(time.Minute), "sdkfileid", s.Attach("mp4", s.Size).FileID,
@@ -460,7 +464,7 @@ var kinds = []Kind{
 		return s.send("hologram", "hologram", nestedArrays(200))
 	}},
 	{Name: "unknown/too-deep", Weight: 1, compose: func(s *Scene) []byte {
-		// encoding/json gives up at 10,000.
+		// encoding/json refuses more than 10,000 levels.
 		return s.send("hologram", "hologram", nestedArrays(12000))
 	}},
 	{Name: "unreadable/plain", Weight: 1, compose: func(s *Scene) []byte {
@@ -471,6 +475,7 @@ var kinds = []Kind{
 	}},
 }
 
+// nestedArrays makes arrays in arrays.
 func nestedArrays(depth int) []any {
 	v := []any{}
 	for range depth {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Phrases of the chats between a school's or shop's staff and its customers.
+// The phrases are typical of chats between the staff and the customers of a school
+// or shop.
 var (
 	openings = []string{
 		"您好，", "老师好，", "在吗？", "早上好！", "打扰一下，", "亲，", "收到，", "好的，", "不好意思刚看到，",
@@ -26,7 +27,7 @@ var (
 	stops   = []string{"。", "，", "！", "；", "。\n", "……"}
 )
 
-// smallTalk invents between 100 and 1000 bytes of Chinese, mostly short.
+// smallTalk invents a Chinese text of 100 to 1000 bytes. Most texts are short.
 func smallTalk(r *rand.Rand) string {
 	want := 100 + int(r.ExpFloat64()*120)
 	want = min(want, 900)

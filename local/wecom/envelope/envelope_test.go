@@ -12,10 +12,9 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 )
 
-// The vectors are those of WeCom's own WXBizMsgCrypt samples (url-check-1,
-// event-1) and of xen0n/go-workwx (url-check-2, event-2). An empty prefix is
-// not published: it is read from the ciphertext, and the rest must still
-// follow.
+// The vectors are published by WeCom's own WXBizMsgCrypt samples (url-check-1,
+// event-1) and by xen0n/go-workwx (url-check-2, event-2). The second source does
+// not publish the prefix, so the test reads the prefix from the ciphertext.
 var vectors = []struct {
 	name, token, key, timestamp, nonce, encrypt, signature, prefix, msg, receiveID string
 }{
@@ -76,7 +75,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func TestKeyOfTheFirstSample(t *testing.T) {
+func TestParseKeyOfSample(t *testing.T) {
 	key, err := envelope.ParseKey(vectors[0].key)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +86,7 @@ func TestKeyOfTheFirstSample(t *testing.T) {
 	}
 }
 
-func TestEveryLengthIsPaddedTo32(t *testing.T) {
+func TestSealPadsTo32(t *testing.T) {
 	key, err := envelope.ParseKey(vectors[0].key)
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +107,7 @@ func TestEveryLengthIsPaddedTo32(t *testing.T) {
 	}
 }
 
-func TestBadKeysAreRefused(t *testing.T) {
+func TestParseKeyRefusals(t *testing.T) {
 	for name, key := range map[string]string{
 		"empty": "", "short": strings.Repeat("a", 42), "long": strings.Repeat("a", 44),
 		"not base64": strings.Repeat("!", 43),
@@ -119,6 +118,7 @@ func TestBadKeysAreRefused(t *testing.T) {
 	}
 }
 
+// open decrypts a sealed text without any code of the product.
 func open(t *testing.T, key envelope.Key, encrypt string) []byte {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(encrypt)
