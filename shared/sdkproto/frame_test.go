@@ -15,7 +15,7 @@ import (
 )
 
 var messages = []sdkproto.Message{
-	sdkproto.Hello{MemoryLimit: 1 << 40},
+	sdkproto.Hello{MemoryLimit: 1 << 40, NoSockets: true},
 	sdkproto.Init{CorpID: "ww1", Secret: "s", Proxy: "http://127.0.0.1:1", ProxyPassword: "u:p"},
 	sdkproto.ChatData{After: 1<<63 + 5, Limit: 1000, Timeout: 20},
 	sdkproto.Decrypt{KeyText: []byte("key"), Message: []byte("text")},

@@ -187,7 +187,7 @@ func TestWordsOfTheWorkerAreShortAndPrintable(t *testing.T) {
 				t.Fatalf("got %v, want a CrashError or LibraryError", err)
 			}
 			if want := strings.Repeat("?x", 50); !strings.HasSuffix(note, want) || len(note) > len("unknown fault: ")+len(want) {
-				t.Errorf("note: got %q, want at most a fault and %q", note, want)
+				t.Errorf("note: got %.200q, want at most a fault and %q", note, want)
 			}
 			if strings.Contains(err.Error(), "forged") {
 				t.Errorf("got %q, want a fault of the list", err)
