@@ -101,6 +101,11 @@ func TestEveryKindIsArchived(t *testing.T) {
 			t.Errorf("%s: left out: %s", s.Kind, s.LeftOut)
 		}
 	}
+	// The agree and disagree messages among them leave the consents unchanged.
+	pair := map[string]string{"userid": c.Details().Scope[0], "exteranalopenid": c.Details().Customers[0].ExternalUserID}
+	if a := w.call(c, "/cgi-bin/msgaudit/check_single_agree", map[string]any{"info": []any{pair}}); len(a.Agree) != 1 || a.Agree[0].Status != "Default_Agree" {
+		t.Errorf("consent after Every: got %s, want Default_Agree", a.raw)
+	}
 }
 
 func TestSameSeedSameMessages(t *testing.T) {
@@ -443,6 +448,25 @@ func TestChatterRate(t *testing.T) {
 	}
 	if err := c.StartChatter(-1); err == nil {
 		t.Error("negative rate: got no error")
+	}
+}
+
+// A machine that slept sends only the messages of ten seconds afterwards.
+func TestChatterAfterSleep(t *testing.T) {
+	w := newWorld(t, wecom.Config{})
+	c := w.add(fullCorp(corpA))
+	if err := c.StartChatter(20); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.jump(time.Hour)
+	w.clock.Advance(0)
+	stats := w.Stats().Corps[corpA]
+	got := stats.Sent
+	for _, n := range stats.LeftOut {
+		got += n
+	}
+	if got < 200 || got > 201 {
+		t.Errorf("after an hour of sleep at 20/s: got %d messages, want those of 10 s", got)
 	}
 }
 

@@ -33,7 +33,7 @@ const (
 	corpB = "ww0000000000000bbb"
 )
 
-// A clock moves only by Advance.
+// A clock moves only by Advance and jump.
 type clock struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -82,13 +82,22 @@ func (c *clock) Advance(d time.Duration) {
 			break
 		}
 		c.timers = slices.DeleteFunc(c.timers, func(o *timer) bool { return o == next })
-		c.now = next.at
+		if next.at.After(c.now) {
+			c.now = next.at
+		}
 		c.mu.Unlock()
 		next.f()
 		c.mu.Lock()
 	}
 	c.now = end
 	c.mu.Unlock()
+}
+
+// jump moves the clock and runs nothing, like a machine that slept.
+func (c *clock) jump(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }
 
 // keyPair and otherKeyPair are made once, because making a key is slow.
