@@ -1,7 +1,9 @@
 package directory_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -284,22 +286,37 @@ func TestConsentsAreListed(t *testing.T) {
 	w.Get(w.As(session.Admin), path+"member=lin.hua").WantProblem(403, "forbidden")
 }
 
+// savedPeople is a store of names that the SCRM saved.
+type savedPeople struct {
+	book.NameReader
+	people map[string]book.Known[book.Person]
+}
+
+func (s savedPeople) People(context.Context, string, []string) (map[string]book.Known[book.Person], error) {
+	return s.people, nil
+}
+
+// noApp is a corp without a self-built app, so no name is requested.
+type noApp struct{}
+
+func (noApp) Reach(context.Context, string) (book.Reach, error) { return book.Reach{}, nil }
+
 // The names beside a full page do not make the answer too large.
 func TestNamesAreBounded(t *testing.T) {
-	w := apitest.NewWorld(t)
-	w.BareCorp(w.Corp)
-	var people []book.Person
+	store := savedPeople{people: make(map[string]book.Known[book.Person])}
 	var ids []string
 	for i := range 200 {
 		id := fmt.Sprintf("m%03d", i)
 		ids = append(ids, id)
-		people = append(people, book.Person{
+		store.people[id] = book.Known[book.Person]{Given: &book.Person{
 			ID: id, Name: strings.Repeat("名", directory.MaxPersonName), Avatar: "https://example.com/" + strings.Repeat("x", directory.MaxAvatar-100),
 			Company: strings.Repeat("司", directory.MaxPersonName), Origin: book.Origin{Source: book.SourceSCRM, At: apitest.Noon},
-		})
+		}}
 	}
-	apitest.OK(t, w.Contacts.GivePeople(t.Context(), w.Corp, people))
-	ans, err := output.JSON(200, w.Directory.Beside(t.Context(), archive.Corp{ID: w.Corp}, ids, nil))
+	h := &directory.Handlers{Book: &book.NameBook{
+		Names: store, Reach: noApp{}, Now: func() time.Time { return apitest.Noon }, Log: slog.New(slog.DiscardHandler),
+	}}
+	ans, err := output.JSON(200, h.Beside(t.Context(), archive.Corp{ID: "ww0123456789abcdef"}, ids, nil))
 	if err != nil || len(ans.Body) > output.NamesBytes+1024 || len(ans.Body) < output.NamesBytes/2 {
 		t.Errorf("got %d bytes, error %v, want at most %d", len(ans.Body), err, output.NamesBytes)
 	}
