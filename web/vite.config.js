@@ -2,12 +2,12 @@ import { defineConfig } from 'vite'
 
 export default defineConfig({
   base: './',
-  // The decoders run in Node too. What they would do there, and import.meta,
-  // which a worker that is no module lacks, stop the bundlers of other pages.
+  // The decoders can run in Node too. Their code for Node stops the bundlers of
+  // other pages, and so does import.meta, which a classic worker lacks.
   define: { process: 'undefined', 'globalThis.process': 'undefined' },
   plugins: [
     {
-      name: 'worker-script',
+      name: 'decoder-thread-script',
       enforce: 'post',
       transform: { filter: { id: /node_modules/ }, handler: (code) => code.replaceAll('import.meta.url', 'self.location.href') },
     },
@@ -17,12 +17,13 @@ export default defineConfig({
     modulePreload: false,
     chunkSizeWarningLimit: 1000,
     license: { fileName: 'licenses.md' },
-    // The decoders are inside the worker's script: its policy then need allow
-    // no connection at all.
+    // The script of the decoder thread contains the decoders. So its policy need
+    // not allow any connection.
     assetsInlineLimit: (file) => file.endsWith('.wasm'),
     rolldownOptions: {
-      // The page, what other pages import, and the worker of both.
-      input: { index: 'index.html', voice: 'src/voice.ts', 'voice-worker': 'src/worker.ts' },
+      // The inputs are the page, the package for other pages, and the decoder
+      // thread of both.
+      input: { index: 'index.html', voice: 'src/voice.ts', 'voice-decoder': 'src/decoder-thread.ts' },
       external: ['module'],
       preserveEntrySignatures: 'strict',
       output: { entryFileNames: '[name].js', assetFileNames: '[name][extname]' },

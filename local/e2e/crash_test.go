@@ -17,12 +17,12 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// A pull dies between its page's row and the request to decode it. Its own
-// request comes again and asks for the page: nobody waits for dispatch, which
-// never runs here.
-func TestPullDiesBeforeItsRequest(t *testing.T) {
+// A pull is killed after it wrote the row of a page and before it requested the
+// page's decoding. The pull request returns, and the next pull requests the
+// decoding. The test needs no dispatcher, which never runs here.
+func TestPullKilledBeforeDecodeRequest(t *testing.T) {
 	var c *cloud.Cloud
-	var armed atomic.Bool // after c is set
+	var armed atomic.Bool // true once c is set, until the kill
 	died := make(chan struct{})
 	observe := func(function string, r *http.Request, body []byte) {
 		if !armed.Load() || function != "PullFunction" || !strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AmazonSQS.SendMessage") {
@@ -34,7 +34,8 @@ func TestPullDiesBeforeItsRequest(t *testing.T) {
 		}
 		if path.Base(send.QueueURL) == queueOf(c, "DecodeFunction") && armed.CompareAndSwap(true, false) {
 			c.Kill(function)
-			<-r.Context().Done() // whose connection is gone; so the request goes no further
+			// The kill closes the connection, so the request never reaches SQS.
+			<-r.Context().Done()
 			close(died)
 		}
 	}
@@ -53,17 +54,17 @@ func TestPullDiesBeforeItsRequest(t *testing.T) {
 	select {
 	case <-died:
 	case <-ctx.Done():
-		t.Fatal("no pull asked for a page to be decoded")
+		t.Fatal("no pull requested the decoding of a page")
 	}
 	watch := people.Watcher{API: c.API, Corp: corp.ID()}
 	if p, err := watch.Look(ctx); err != nil || p.Pages != 1 || p.Pending != 1 {
-		t.Errorf("after the pull's death: got %+v, %v; want a page that is not decoded", p, err)
+		t.Errorf("after the kill: got %+v, %v; want a page that is not decoded", p, err)
 	}
 	untilDecoded(ctx, t, c, corp)
 	readBack(ctx, t, c, corp)
 }
 
-// queueOf is the name of the queue whose messages the function gets.
+// queueOf is the name of the queue that invokes the function.
 func queueOf(c *cloud.Cloud, function string) string {
 	f := slices.IndexFunc(c.Stack.Functions, func(f template.Function) bool { return f.ID == function })
 	q := slices.IndexFunc(c.Stack.Queues, func(q template.Queue) bool { return q.ARN == c.Stack.Functions[f].Sources[0].QueueARN })

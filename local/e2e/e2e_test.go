@@ -1,5 +1,6 @@
-// Package e2e_test runs the whole archive as make run does, with functions
-// that are killed at random, and compares what is read with what was sent.
+// Package e2e_test tests the whole archive in a local cloud, as make run starts it.
+// The tests compare the messages that the API returns with the messages that were
+// sent. Some tests kill functions at random.
 package e2e_test
 
 import (
@@ -16,7 +17,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,12 +34,13 @@ import (
 )
 
 const (
-	perCorp  = 10_000
-	inOneGo  = 250
-	kills    = 30
-	patience = 10 * time.Minute // before the test gives up, not what it takes
+	perCorp   = 10_000           // messages of ordinary traffic
+	perTurn   = 250              // messages sent at a time
+	kills     = 30               // most functions to kill
+	timeLimit = 10 * time.Minute // far more than a test takes
 )
 
+// start starts a cloud and sets the archive up for all corps.
 func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	t.Helper()
 	needs.Servers(t)
@@ -60,82 +61,40 @@ func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	return c
 }
 
-// 20,000 messages of two corps, with functions killed at random: every one is
-// read back exactly once, byte for byte, and the chain is unbroken. Then all
-// that follows from the journal is removed and rebuilt from it, with WeCom
-// away, to the same result.
+// Two corps send 20,000 messages while functions are killed at random. Every
+// message is read exactly once, byte for byte, and the chain has no break. Then
+// everything that follows from the journal is removed and rebuilt from the journal
+// without WeCom. The result is the same.
 func TestNothingIsLost(t *testing.T) {
 	c := start(t, cloud.Options{Tick: 2 * time.Second, FailureSpeed: 20, Sim: wecom.Config{Seed: 7, NotifyEvery: time.Second, UsualMediaMax: 2 << 10}})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 
-	killing, stopKilling := context.WithCancel(ctx)
-	var killed atomic.Int64
-	var killer sync.WaitGroup
-	killer.Go(func() {
-		functions := []string{"PullFunction", "DecodeFunction", "DecodeFunction", "DispatchFunction"}
-		for killing.Err() == nil && killed.Load() < kills {
-			if c.Kill(functions[rand.IntN(len(functions))]) {
-				killed.Add(1)
-			}
-			sleep(killing, time.Duration(500+rand.IntN(1000))*time.Millisecond)
-		}
-	})
-	var talk sync.WaitGroup
+	stopKilling := killAtRandom(ctx, c)
+	var chats sync.WaitGroup
 	for _, corp := range c.Sim.Corps() {
-		talk.Go(func() {
-			if _, err := corp.Every(); err != nil {
-				t.Error(err)
-			}
-			if err := people.SendLarge(corp); err != nil {
-				t.Error(err)
-			}
-			for n := 0; n < perCorp; n += inOneGo {
-				if _, err := corp.Mixed(inOneGo); err != nil {
-					t.Error(err)
-					return
-				}
-				if n == perCorp/2 {
-					if err := people.RotateKey(ctx, c.API, corp); err != nil {
-						t.Errorf("%s: rotating the key: %v", corp.ID(), err)
-					}
-				}
-				sleep(ctx, 200*time.Millisecond)
-			}
-		})
+		chats.Go(func() { sendThousands(ctx, t, c, corp) })
 	}
-	talk.Wait()
+	chats.Wait()
 	for _, corp := range c.Sim.Corps() {
 		untilDecoded(ctx, t, c, corp)
 	}
-	stopKilling()
-	killer.Wait()
+	killed := stopKilling()
 	interrupted := 0
 	for _, id := range c.FunctionIDs() {
 		interrupted += c.Function(id).Stats().Failures
 	}
 	if interrupted < 5 {
-		t.Errorf("got %d invocations interrupted by %d kills, want several: the test shows nothing otherwise", interrupted, killed.Load())
+		t.Errorf("got %d invocations interrupted by %d kills, want at least 5: fewer prove nothing", interrupted, killed)
 	}
+	t.Logf("%d functions killed, %d invocations interrupted", killed, interrupted)
 
 	before := make(map[string]derived)
 	for _, corp := range c.Sim.Corps() {
 		before[corp.ID()] = derive(ctx, t, c, corp)
 		checkChain(ctx, t, c, corp)
 	}
-	t.Logf("%d functions killed, %d invocations interrupted", killed.Load(), interrupted)
-
-	// The view is gone, so is WeCom, and no process remembers anything.
-	for _, corp := range c.Sim.Corps() {
-		if err := corp.SetFaults(wecom.Faults{Unreachable: true}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, id := range c.FunctionIDs() {
-		for c.Kill(id) {
-		}
-	}
-	wipe(ctx, t, c)
+	removeDerived(ctx, t, c)
 	var rebuilding sync.WaitGroup
 	for _, corp := range c.Sim.Corps() {
 		rebuilding.Go(func() { replayAll(ctx, t, c, corp) })
@@ -146,6 +105,68 @@ func TestNothingIsLost(t *testing.T) {
 	}
 }
 
+// killAtRandom kills functions in the background until stop is called or kills
+// functions are killed. stop returns the number of killed functions.
+func killAtRandom(ctx context.Context, c *cloud.Cloud) (stop func() int) {
+	ctx, cancel := context.WithCancel(ctx)
+	killed := 0
+	var killer sync.WaitGroup
+	killer.Go(func() {
+		functions := []string{"PullFunction", "DecodeFunction", "DecodeFunction", "DispatchFunction"}
+		for ctx.Err() == nil && killed < kills {
+			if c.Kill(functions[rand.IntN(len(functions))]) {
+				killed++
+			}
+			sleep(ctx, time.Duration(500+rand.IntN(1000))*time.Millisecond)
+		}
+	})
+	return func() int {
+		cancel()
+		killer.Wait()
+		return killed
+	}
+}
+
+// sendThousands sends messages of every kind, large messages and perCorp messages
+// of ordinary traffic. It rotates the key after half of them.
+func sendThousands(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
+	if _, err := corp.Every(); err != nil {
+		t.Error(err)
+	}
+	if err := people.SendLarge(corp); err != nil {
+		t.Error(err)
+	}
+	for n := 0; n < perCorp; n += perTurn {
+		if _, err := corp.Mixed(perTurn); err != nil {
+			t.Error(err)
+			return
+		}
+		if n == perCorp/2 {
+			if err := people.RotateKey(ctx, c.API, corp); err != nil {
+				t.Errorf("%s: rotate key: %v", corp.ID(), err)
+			}
+		}
+		sleep(ctx, 200*time.Millisecond)
+	}
+}
+
+// removeDerived removes everything that follows from the journal. It also makes
+// WeCom unreachable and ends all processes, so that a rebuild uses the journal
+// only.
+func removeDerived(ctx context.Context, t *testing.T, c *cloud.Cloud) {
+	t.Helper()
+	for _, corp := range c.Sim.Corps() {
+		if err := corp.SetFaults(wecom.Faults{Unreachable: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range c.FunctionIDs() {
+		for c.Kill(id) {
+		}
+	}
+	wipe(ctx, t, c)
+}
+
 func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -153,7 +174,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// archived counts what WeCom has archived of the corp.
+// archived counts the messages of the corp that WeCom archived.
 func archived(corp *wecom.Corp) (n int) {
 	for _, s := range corp.Sent() {
 		if s.LeftOut == "" {
@@ -163,7 +184,7 @@ func archived(corp *wecom.Corp) (n int) {
 	return n
 }
 
-// untilDecoded waits until everything that the corp archived is in the view.
+// untilDecoded waits until all archived messages of the corp are in the view.
 func untilDecoded(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
 	t.Helper()
 	watch := people.Watcher{API: c.API, Corp: corp.ID()}
@@ -184,6 +205,7 @@ func untilDecoded(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom
 	}
 }
 
+// readAll is readBack for a corp with perCorp messages.
 func readAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string]people.Message {
 	t.Helper()
 	read := readBack(ctx, t, c, corp)
@@ -193,12 +215,13 @@ func readAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp
 	return read
 }
 
-// readBack reads all messages of the corp and compares them with what was sent.
+// readBack reads all messages of the corp and compares them with the sent
+// messages.
 func readBack(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string]people.Message {
 	t.Helper()
 	read, err := people.ReadAll(ctx, c.API, corp)
 	if err != nil {
-		t.Fatalf("%s: reading back: %v", corp.ID(), err)
+		t.Fatalf("%s: read all messages: %v", corp.ID(), err)
 	}
 	if err := people.Compare(corp.Sent(), read); err != nil {
 		t.Errorf("%s: %v", corp.ID(), err)
@@ -206,8 +229,8 @@ func readBack(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Cor
 	return read
 }
 
-// checkChain follows the corp's rows from its beginning to the head, with the
-// journal's bytes.
+// checkChain checks the corp's chain from the first row to the head, and the bytes
+// of each page in the journal.
 func checkChain(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
 	t.Helper()
 	ledger := dynamostore.NewLedger(dynamodb.NewFromConfig(c.Config), c.Stack.Tables["LedgerTable"])
@@ -224,7 +247,7 @@ func checkChain(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.C
 		}
 		for _, r := range rows {
 			if r.Kind != archive.PageRow || r.After != at.Last || r.Prev != at.Hash || archive.ChainHash(r) != r.Hash {
-				t.Fatalf("%s: the chain is broken at the row after %d", corp.ID(), r.After)
+				t.Fatalf("%s: chain broken at the row after %d", corp.ID(), r.After)
 			}
 			page, err := journal.Page(ctx, r)
 			if err != nil {
@@ -246,7 +269,7 @@ func checkChain(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.C
 	}
 }
 
-// replayAll decodes everything again, as an admin would.
+// replayAll decodes all pages again, by a replay like an admin's.
 func replayAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
 	var job struct {
 		ID   string `json:"id"`
@@ -258,14 +281,13 @@ func replayAll(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Co
 		err = c.API.Call(ctx, people.Admin, http.MethodGet, corp.ID(), "/replays/"+job.ID, nil, &job)
 	}
 	if err != nil {
-		t.Errorf("%s: the replay does not end: %v", corp.ID(), err)
+		t.Errorf("%s: replay: %v", corp.ID(), err)
 	}
 }
 
-// A callback is verified within a second and an event answered within five,
-// by a function that has to start first: the simulated WeCom holds to both
-// limits.
-func TestCallbacksMeetAColdStart(t *testing.T) {
+// A function that must start first verifies a callback within a second and answers
+// an event within five seconds. The simulated WeCom enforces both limits.
+func TestCallbacksAfterColdStart(t *testing.T) {
 	c := start(t, cloud.Options{Tick: time.Hour, Sim: wecom.Config{Seed: 3, NotifyEvery: time.Second}})
 	corp := c.Sim.Corps()[0]
 	var page struct {
@@ -298,17 +320,17 @@ func TestCallbacksMeetAColdStart(t *testing.T) {
 		cancel()
 		deliveries := corp.Deliveries()
 		if last := deliveries[len(deliveries)-1]; !last.Delivered || len(last.Tries) != 1 {
-			t.Errorf("event after a cold start: got %+v, want it delivered at once", last)
+			t.Errorf("event after a cold start: got %+v, want one successful try", last)
 		}
 	}
 }
 
-// Every kind of message that WeCom can send, in every variant, and real files
-// of many sizes, up to 200 MB: each message comes back byte for byte and in a form that
-// can be drawn, each file whole through its link.
+// WeCom sends a message of every kind and shape, and files of many sizes up to
+// 200 MB. The API returns each message byte for byte and with the content that a
+// screen shows. It returns each file complete through a link.
 func TestEveryKindWithItsFiles(t *testing.T) {
 	c := start(t, cloud.Options{Tick: 2 * time.Second, Sim: wecom.Config{Seed: 11, NotifyEvery: time.Second, UsualMediaMax: 64 << 10}})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 	corp := c.Sim.Corps()[0]
 	if _, err := corp.Every(); err != nil {
@@ -343,21 +365,21 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 		}
 		for i, f := range shown.Content.Files {
 			if f.Copy.State != "stored" {
-				t.Errorf("message %s (%s), file %d: got %s, want it stored", m.MsgID, shown.Content.Kind, i, f.Copy.State)
+				t.Errorf("message %s (%s), file %d: got %s, want stored", m.MsgID, shown.Content.Kind, i, f.Copy.State)
 				continue
 			}
 			sums = append(sums, fetch(ctx, t, c, corp, fmt.Sprintf("/messages/%s/files/%d", m.ID, i)))
 		}
 	}
-	// Every file, those included of which the message tells no md5.
+	// The comparison includes the files whose message names no md5.
 	want := corp.FileSums()
 	slices.Sort(sums)
 	slices.Sort(want)
 	if len(want) < 30 || !slices.Equal(sums, want) {
-		t.Errorf("got %d files back, want the %d that were sent, byte for byte", len(sums), len(want))
+		t.Errorf("got %d files, want the %d sent files byte for byte", len(sums), len(want))
 	}
 
-	// And the archive proves it by itself.
+	// A verification by the archive itself finds no fault.
 	var job struct {
 		ID     string `json:"id"`
 		Done   bool   `json:"done"`
@@ -373,11 +395,11 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 		}
 	}
 	if !job.Done || job.Faults != 0 {
-		t.Errorf("got proof %+v, want it done without faults", job)
+		t.Errorf("got proof %+v, want a finished verification without faults", job)
 	}
 }
 
-// message is one as the API shows it.
+// message is a message of the API, with the content that a screen shows.
 type message struct {
 	Content struct {
 		Kind  string `json:"kind"`
@@ -399,7 +421,7 @@ func (m message) waits() bool {
 	return false
 }
 
-// fetch follows the link to a file, and returns the md5 of what comes.
+// fetch fetches a file through its link, and returns the md5 of the bytes.
 func fetch(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp, path string) string {
 	t.Helper()
 	var link struct {

@@ -22,34 +22,34 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
-// derived is everything of a corp that follows from its journal (law 2).
+// derived is all data of a corp that follows from the journal (law 2).
 type derived struct {
-	messages map[string]people.Message // by msgid, as read through the API
-	lists    map[string][]string       // conversations by member or customer, through the API
-	items    map[string]item           // messages, revocations and rows set aside, as stored
-	consents map[string]item           // those that messages brought
-	files    map[string]item           // what messages say of files
-	results  map[uint64]archive.Result // what decoding made of each page
+	messages map[string]people.Message // by msgid, read through the API
+	lists    map[string][]string       // conversations by member or customer, read through the API
+	items    map[string]item           // stored messages, revocations and rows set aside
+	consents map[string]item           // stored consents that came with messages
+	files    map[string]item           // stored files with the fields that messages name
+	results  map[uint64]archive.Result // result of decoding each page, by the page's after
 }
 
 type item = map[string]types.AttributeValue
 
-// derive reads all of it.
+// derive reads all derived data of the corp.
 func derive(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) derived {
 	t.Helper()
 	d := derived{messages: readAll(ctx, t, c, corp), lists: lists(ctx, t, c, corp), results: map[uint64]archive.Result{}}
 	ours := func(it item) bool { return strings.HasPrefix(text(it, "pk"), corp.ID()) }
 	d.items = items(ctx, t, c, "MessagesTable", func(it item) bool {
-		// How a party's list is packed depends on the order of decoding.
+		// The form of a party's list depends on the order of decoding.
 		return ours(it) && !strings.HasPrefix(text(it, "pk"), corp.ID()+"#p#")
 	})
 	d.consents = items(ctx, t, c, "ConsentsTable", func(it item) bool { return ours(it) && fromMessage(it) })
 	for _, it := range d.consents {
-		delete(it, "at") // of two answers alike either may be kept
+		delete(it, "at") // of two equal answers, the store may keep either
 	}
 	d.files = items(ctx, t, c, "MediaTable", func(it item) bool { return ours(it) && strings.HasPrefix(text(it, "sk"), "file#") })
 	for _, it := range d.files {
-		// How its download is doing is no matter of the journal.
+		// The state of the download does not follow from the journal.
 		for _, name := range []string{"state", "reason", "tries", "not_before", "registered", "wholes", "resume", "stored", "rev"} {
 			delete(it, name)
 		}
@@ -74,18 +74,18 @@ func derive(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp)
 	}
 	for what, n := range map[string]int{"messages": len(d.items), "consents": len(d.consents), "files": len(d.files), "results": len(d.results)} {
 		if n == 0 {
-			t.Errorf("%s: got no %s, so their rebuild shows nothing", corp.ID(), what)
+			t.Errorf("%s: got no %s, so a rebuild proves nothing", corp.ID(), what)
 		}
 	}
 	return d
 }
 
-// same reports what is not as it was.
+// same reports the differences from before.
 func (d derived) same(t *testing.T, corp string, before derived) {
 	t.Helper()
 	report := func(what string, names []string) {
 		if len(names) > 0 {
-			t.Errorf("%s: %d %s are not as before the rebuild, such as %q", corp, len(names), what, names[:min(len(names), 5)])
+			t.Errorf("%s: %d %s differ after the rebuild, such as %q", corp, len(names), what, names[:min(len(names), 5)])
 		}
 	}
 	report("messages", changed(before.messages, d.messages, func(a, b people.Message) bool {
@@ -97,11 +97,11 @@ func (d derived) same(t *testing.T, corp string, before derived) {
 	report("consents", changed(before.consents, d.consents, equal))
 	report("files", changed(before.files, d.files, equal))
 	if !reflect.DeepEqual(before.results, d.results) {
-		t.Errorf("%s: the results of pages are not as before the rebuild", corp)
+		t.Errorf("%s: results of pages differ after the rebuild", corp)
 	}
 }
 
-// changed names what is in one of the two only, or differs.
+// changed lists the names that only one map has, or whose values differ.
 func changed[V any](a, b map[string]V, equal func(V, V) bool) []string {
 	names := map[string]bool{}
 	for name, v := range a {
@@ -117,7 +117,8 @@ func changed[V any](a, b map[string]V, equal func(V, V) bool) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// wipe removes all that [derive] reads, but results, which rebuilding replaces.
+// wipe removes all data that [derive] reads, except the results of pages, which a
+// rebuild replaces.
 func wipe(ctx context.Context, t *testing.T, c *cloud.Cloud) {
 	t.Helper()
 	for _, table := range []string{"MessagesTable", "MediaTable"} {
@@ -125,7 +126,8 @@ func wipe(ctx context.Context, t *testing.T, c *cloud.Cloud) {
 			t.Fatal(err)
 		}
 	}
-	// The other consents are answers of WeCom to our questions.
+	// The other consents do not follow from the journal: inspect requested them
+	// from WeCom.
 	db, consents := dynamodb.NewFromConfig(c.Config), c.Stack.Tables["ConsentsTable"]
 	for _, it := range items(ctx, t, c, "ConsentsTable", fromMessage) {
 		if _, err := db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &consents, Key: item{"pk": it["pk"], "sk": it["sk"]}}); err != nil {
@@ -150,7 +152,7 @@ func wipe(ctx context.Context, t *testing.T, c *cloud.Cloud) {
 	}
 }
 
-// lists reads which conversations each member and customer has.
+// lists reads the conversations of each member and customer.
 func lists(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string][]string {
 	t.Helper()
 	details := corp.Details()
@@ -173,7 +175,7 @@ func lists(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) 
 	return all
 }
 
-// items reads those items of a table that keep wants, by their keys.
+// items reads the items of a table for which keep is true, by their keys.
 func items(ctx context.Context, t *testing.T, c *cloud.Cloud, table string, keep func(item) bool) map[string]item {
 	t.Helper()
 	name := c.Stack.Tables[table]
@@ -193,9 +195,10 @@ func items(ctx context.Context, t *testing.T, c *cloud.Cloud, table string, keep
 	return all
 }
 
+// fromMessage reports whether a consent came with a message.
 func fromMessage(it item) bool { return text(it, "source") == string(archive.ConsentMessage) }
 
-// text is a string of an item; empty if there is none.
+// text is a text attribute of an item. It is empty if the item has none.
 func text(it item, name string) string {
 	s, _ := it[name].(*types.AttributeValueMemberS)
 	if s == nil {

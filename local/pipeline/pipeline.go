@@ -1,8 +1,10 @@
-// Package pipeline puts the archive's algorithms and their real adapters
-// together in one process, without Lambda around them: a simulated WeCom, the
-// stand-in library in a real worker process, and tables, bucket and secrets on
-// the local AWS services. Benchmarks and tests of one stage use it, where the
-// local cloud would add its own times and queues.
+// Package pipeline runs the archive's pulling and decoding with their real
+// adapters in one process, without Lambda. It uses a simulated WeCom, the stand-in
+// library in a real worker process, and tables, a bucket and secrets of the local
+// AWS services.
+//
+// Benchmarks and tests of one stage use it, because the local cloud would add its
+// own times and queues.
 package pipeline
 
 import (
@@ -33,26 +35,27 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// Options say what the pipeline stands on. All are needed but the last three.
+// Options name the parts that a pipeline uses. Capacity, Parallel and Log are
+// optional.
 type Options struct {
 	AWS             sdk.Config
-	Corps           string // names of existing tables like the template's
+	Corps           string // table names; all tables exist, with the template's keys
 	Ledger          string
 	Messages        string
 	Consents        string
 	Media           string
-	Bucket          string // an existing bucket
-	Secrets         string // prefix of secret names
-	Worker, Library string // files
+	Bucket          string // name of an existing bucket
+	Secrets         string // prefix of the names of secrets
+	Worker, Library string // paths of files
 	WeCom           *wecom.Sim
 
-	Capacity func(table, op string, wcu, rcu float64) // see dynamostore
-	Parallel int                                      // private-key operations at a time; 1 if zero
-	Log      *slog.Logger                             // nil for none
+	Capacity func(table, op string, wcu, rcu float64) // see dynamostore.WithCapacity
+	Parallel int                                      // private-key operations at a time; 0 means 1
+	Log      *slog.Logger                             // nil means no log
 }
 
-// Pipeline pulls and decodes on demand. What the stages request of one another
-// is kept in memory until Decode. Not safe for concurrent use.
+// A Pipeline pulls and decodes on demand. It holds decode requests in memory until
+// Decode serves them. Not safe for concurrent use.
 type Pipeline struct {
 	Puller   *pull.Puller
 	Decoder  *decode.Decoder
@@ -62,8 +65,8 @@ type Pipeline struct {
 	View     *dynamostore.Messages
 	Secrets  *secretstore.Store
 
-	// Identity, if set, initialises the library for decoding in place of the
-	// corp's own secret.
+	// Identity, unless nil, initialises the library for decoding. It replaces
+	// the corp's own secret.
 	Identity *sdkworker.Identity
 
 	pool   *sdkworker.Pool
@@ -71,8 +74,8 @@ type Pipeline struct {
 	queue  *queue
 }
 
-// New starts WeCom's server on the loopback address; processes of the library
-// start when they are needed.
+// New makes a pipeline and starts the server of the simulated WeCom on the
+// loopback address. The pipeline starts worker processes on demand.
 func New(o Options) (*Pipeline, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -100,7 +103,7 @@ func New(o Options) (*Pipeline, error) {
 		server: &http.Server{Handler: o.WeCom.Handler()},
 		queue:  &queue{},
 	}
-	go func() { _ = p.server.Serve(listener) }() // ends with Close
+	go func() { _ = p.server.Serve(listener) }() // Close ends Serve
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
 	p.Puller = &pull.Puller{
 		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
@@ -116,14 +119,14 @@ func New(o Options) (*Pipeline, error) {
 	return p, nil
 }
 
-// Close ends the library's processes and WeCom's server.
+// Close ends the worker processes and WeCom's server.
 func (p *Pipeline) Close() {
 	p.pool.Close()
 	_ = p.server.Close()
 }
 
-// SetUp registers the simulated company with a fresh key, as the set-up page
-// and WeCom's console would together.
+// SetUp registers the simulated company with a new key. It does the work of the
+// set-up page and of WeCom's console.
 func (p *Pipeline) SetUp(ctx context.Context, corp *wecom.Corp) error {
 	now := time.Now()
 	if err := p.Corps.CreateCorp(ctx, archive.Corp{ID: corp.ID(), Name: corp.ID(), CreatedAt: now}); err != nil {
@@ -142,7 +145,7 @@ func (p *Pipeline) SetUp(ctx context.Context, corp *wecom.Corp) error {
 	return p.Corps.SetEnabled(ctx, corp.ID(), true, now)
 }
 
-// SaveSecret copies the corp's archive secret from WeCom's console to us.
+// SaveSecret copies the corp's archive secret from WeCom to the secret store.
 func (p *Pipeline) SaveSecret(ctx context.Context, corp *wecom.Corp) error {
 	if err := p.Secrets.PutArchiveSecret(ctx, corp.ID(), secret.New(corp.Secret())); err != nil {
 		return err
@@ -150,7 +153,7 @@ func (p *Pipeline) SaveSecret(ctx context.Context, corp *wecom.Corp) error {
 	return p.Corps.SetSecret(ctx, corp.ID(), corp.Secret()[:4], time.Now())
 }
 
-// AddKey makes a key pair and puts it to use in WeCom.
+// AddKey makes a key pair and uploads the public key to WeCom.
 func (p *Pipeline) AddKey(ctx context.Context, corp *wecom.Corp) error {
 	pair, err := rsakey.Make()
 	if err != nil {
@@ -167,13 +170,13 @@ func (p *Pipeline) AddKey(ctx context.Context, corp *wecom.Corp) error {
 	return err
 }
 
-// Pull takes in everything new of the corp, whatever pause it is in.
+// Pull pulls all new pages of the corp, even during a pause.
 func (p *Pipeline) Pull(ctx context.Context, corp string) error {
 	return p.Puller.Pull(ctx, archive.PullRequest{Corp: corp, Why: "asked", Force: true})
 }
 
-// Decode serves what was requested until nothing is left. A request that fails
-// stays, and so do those after it.
+// Decode serves all requests, including the requests that arrive meanwhile. If a
+// request fails, Decode stops, and this request and all later requests remain.
 func (p *Pipeline) Decode(ctx context.Context) error {
 	for {
 		r, ok := p.queue.first()
@@ -193,7 +196,8 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 	}
 }
 
-// decrypters is what functions/decode has, without its care for refusals.
+// decrypters makes sessions of the library like functions/decode, but without the
+// gate.
 type decrypters struct{ p *Pipeline }
 
 func (d decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
@@ -207,7 +211,7 @@ func (d decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypte
 	return d.p.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: s}), nil
 }
 
-// queue keeps decode requests and forgets the others.
+// queue holds decode requests and drops all other requests.
 type queue struct {
 	mu   sync.Mutex
 	reqs []archive.DecodeRequest
@@ -239,6 +243,6 @@ func (q *queue) drop() {
 	q.reqs = q.reqs[1:]
 }
 
-// sleep waits a twentieth of what a function would: the pauses between tries
-// are there for WeCom's sake.
+// sleep waits a twentieth of the time. The pauses between tries spare the real
+// WeCom, and the simulated WeCom needs no such pauses.
 func sleep(ctx context.Context, d time.Duration) error { return archive.Sleep(ctx, d/20) }

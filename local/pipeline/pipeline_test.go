@@ -38,7 +38,7 @@ func start(t *testing.T, library ...standin.Option) (*pipeline.Pipeline, *wecom.
 	return p, corp, o
 }
 
-// fresh is the pipeline in new processes, as after a cold start.
+// fresh makes a pipeline with new processes, as after a cold start.
 func fresh(t *testing.T, o pipeline.Options) *pipeline.Pipeline {
 	t.Helper()
 	p, err := pipeline.New(o)
@@ -54,7 +54,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// check compares what WeCom archived with what the view holds, byte for byte.
+// check compares the messages that WeCom archived with the view, byte for byte.
 func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 	t.Helper()
 	got := make(map[uint64][]byte)
@@ -88,7 +88,7 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 		}
 		n++
 		if !bytes.Equal(got[s.Seq], s.Plain) {
-			t.Errorf("seq %d: got %d bytes, want the %d that were sent", s.Seq, len(got[s.Seq]), len(s.Plain))
+			t.Errorf("seq %d: got %d bytes, want the %d sent bytes", s.Seq, len(got[s.Seq]), len(s.Plain))
 		}
 	}
 	if len(got) != n || n == 0 {
@@ -98,21 +98,21 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 
 func before(d archive.Day) archive.Day { return archive.DayOf(d.Start().Add(-time.Hour)) }
 
-func TestMessagesTravelThroughRealParts(t *testing.T) {
+func TestPullAndDecode(t *testing.T) {
 	p, corp, _ := start(t)
 	_, err := corp.Mixed(60)
 	must(t, err)
 	must(t, p.Pull(t.Context(), corp.ID()))
 	must(t, p.Decode(t.Context()))
-	must(t, p.AddKey(t.Context(), corp)) // rotation: nobody types a version
+	must(t, p.AddKey(t.Context(), corp)) // a key rotation without a typed version
 	_, err = corp.Mixed(20)
 	must(t, err)
 	must(t, p.Pull(t.Context(), corp.ID()))
 	must(t, p.Decode(t.Context()))
 	check(t, p, corp)
 
-	// All of it agrees, by the archive's own proof; and a message that somebody
-	// removes is named.
+	// A verification finds no fault. After the view is removed, it names the
+	// missing messages.
 	verify := func(id string) decode.Replay {
 		must(t, p.Replayer.StartReplay(t.Context(), decode.Replay{Corp: corp.ID(), ID: id, CreatedAt: time.Now(), UpdatedAt: time.Now(), Verify: true}))
 		must(t, p.Decode(t.Context()))
@@ -125,11 +125,12 @@ func TestMessagesTravelThroughRealParts(t *testing.T) {
 	}
 	must(t, p.View.Clear(t.Context(), corp.ID(), nil))
 	if job := verify("gone"); job.Faults == 0 || len(job.Findings) == 0 || job.Findings[0].What != decode.FaultMissing {
-		t.Errorf("the view is gone: got %+v, want missing messages", job)
+		t.Errorf("removed view: got %+v, want missing messages", job)
 	}
 }
 
-// Law 2 in both modes of Init: see DESIGN.md, section 7.
+// Decoding works without WeCom (law 2), whether Init checks the secret or not. See
+// DESIGN.md, section 7.
 func TestDecodingNeedsNoWeCom(t *testing.T) {
 	prepare := func(t *testing.T, library ...standin.Option) (*wecom.Corp, pipeline.Options) {
 		p, corp, o := start(t, library...)
@@ -139,23 +140,23 @@ func TestDecodingNeedsNoWeCom(t *testing.T) {
 		corp.ResetSecret()
 		return corp, o
 	}
-	redo := func(p *pipeline.Pipeline, corp *wecom.Corp) error {
+	decodeAgain := func(p *pipeline.Pipeline, corp *wecom.Corp) error {
 		err := p.Replayer.StartReplay(t.Context(), decode.Replay{Corp: corp.ID(), ID: "again", CreatedAt: time.Now(), UpdatedAt: time.Now()})
 		return errors.Join(err, p.Decode(t.Context()))
 	}
-	t.Run("Init asks nobody", func(t *testing.T) {
+	t.Run("Init checks nothing", func(t *testing.T) {
 		corp, o := prepare(t)
 		must(t, corp.SetFaults(wecom.Faults{Unreachable: true}))
 		p := fresh(t, o)
-		must(t, redo(p, corp))
+		must(t, decodeAgain(p, corp))
 		check(t, p, corp)
 	})
-	t.Run("Init asks WeCom, an identity of our own", func(t *testing.T) {
+	t.Run("Init checks the secret, own identity", func(t *testing.T) {
 		corp, o := prepare(t, standin.InitChecksSecret())
 		p := fresh(t, o)
 		var refused *archive.SDKError
-		if err := redo(p, corp); !errors.As(err, &refused) || refused.Op != "Init" {
-			t.Fatalf("got %v, want Init refused: the corp's secret was reset", err)
+		if err := decodeAgain(p, corp); !errors.As(err, &refused) || refused.Op != "Init" {
+			t.Fatalf("got %v, want Init refused because of the reset secret", err)
 		}
 		own, err := o.WeCom.AddCorp(wecom.CorpConfig{ID: "wwoperator00000000"})
 		must(t, err)
@@ -163,12 +164,12 @@ func TestDecodingNeedsNoWeCom(t *testing.T) {
 		must(t, p.Decode(t.Context()))
 		check(t, p, corp)
 	})
-	t.Run("Init asks WeCom, which is away", func(t *testing.T) {
+	t.Run("Init checks the secret, WeCom unreachable", func(t *testing.T) {
 		corp, o := prepare(t, standin.InitChecksSecret())
 		p := fresh(t, o)
 		must(t, p.SaveSecret(t.Context(), corp))
 		must(t, corp.SetFaults(wecom.Faults{Unreachable: true}))
-		if err := redo(p, corp); err == nil || !strings.Contains(err.Error(), "Init") {
+		if err := decodeAgain(p, corp); err == nil || !strings.Contains(err.Error(), "Init") {
 			t.Fatalf("got %v, want Init to fail", err)
 		}
 		must(t, corp.SetFaults(wecom.Faults{}))
@@ -177,8 +178,7 @@ func TestDecodingNeedsNoWeCom(t *testing.T) {
 	})
 }
 
-// Law 7 through the whole path: records that break the library cost
-// themselves only.
+// A record that breaks the library is set aside alone (law 7).
 func TestRecordsThatBreakTheLibrary(t *testing.T) {
 	p, corp, _ := start(t)
 	staff, customers := corp.Details().Staff, corp.Details().Customers
@@ -202,15 +202,15 @@ func TestRecordsThatBreakTheLibrary(t *testing.T) {
 	}
 }
 
-// A page that kills the library is made smaller until the one record is left,
-// which becomes a gap; everything around it comes in.
+// If a page crashes the library, smaller pages follow until one record is left.
+// This record becomes a gap, and all other records are archived.
 func TestPageThatBreaksTheLibrary(t *testing.T) {
 	p, corp, _ := start(t)
 	sent, err := corp.Mixed(6)
 	must(t, err)
 	must(t, corp.SetFaults(wecom.Faults{Marker: "##standin:crash##", MarkerSeq: sent[3].Seq}))
 	must(t, p.Pull(t.Context(), corp.ID()))
-	p.Puller.Now = func() time.Time { return time.Now().Add(time.Hour) } // long enough to give it up
+	p.Puller.Now = func() time.Time { return time.Now().Add(time.Hour) } // the record is given up after this time
 	must(t, p.Pull(t.Context(), corp.ID()))
 	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 100})
 	must(t, err)
@@ -220,7 +220,7 @@ func TestPageThatBreaksTheLibrary(t *testing.T) {
 		if r.Kind == archive.GapRow {
 			gaps++
 			if r.Last != sent[3].Seq {
-				t.Errorf("got a gap up to %d, want %d", r.Last, sent[3].Seq)
+				t.Errorf("gap: got last seq %d, want %d", r.Last, sent[3].Seq)
 			}
 		}
 	}

@@ -1,7 +1,7 @@
-// A voice file's bytes become samples here. This runs in a worker of its own:
-// the decoders are C code compiled to WebAssembly and the bytes are a
-// stranger's, so it may trap, run for ever or ask for much memory, and
-// whoever started the worker ends it.
+// Decodes the bytes of a voice file into samples. This code runs in a decoder
+// thread. The decoders are C code compiled to WebAssembly, and the bytes are not
+// trusted: decoding may crash, never end or use much memory. The page that started
+// the thread ends it.
 import { decoder } from '@audio/decode-amr'
 import { decode as decodeSilk } from 'silk-wasm'
 
@@ -12,11 +12,11 @@ export interface Sound {
   rate: number
   /** One channel. */
   samples: Int16Array<ArrayBuffer>
-  /** False if the file is cut off, or damaged from some place on: the samples end there. */
+  /** False if the file is cut off or damaged. The samples end at that place. */
   complete: boolean
 }
 
-/** Why there is no sound. */
+/** The reason why a file gives no sound. */
 export type Refusal = 'unknown' | 'damaged' | 'large'
 
 export class Refused extends Error {
@@ -25,14 +25,14 @@ export class Refused extends Error {
   }
 }
 
-/** Two hours of AMR-NB, 46 minutes of SILK. Few bytes can ask for much sound: without a bound they would take all memory. */
+/** The limit is two hours of AMR-NB or 46 minutes of SILK. Without a limit, a small file could use all memory. */
 const mostSamples = 64 << 20
 
 const heads: [string, Format][] = [
   ['#!AMR\n', 'AMR-NB'],
   ['#!AMR-WB\n', 'AMR-WB'],
   ['#!SILK_V3', 'SILK'],
-  ['\x02#!SILK_V3', 'SILK'], // as Tencent writes it
+  ['\x02#!SILK_V3', 'SILK'], // Tencent's form
 ]
 
 export function decode(bytes: Uint8Array): Promise<Sound> {
@@ -44,23 +44,23 @@ export function decode(bytes: Uint8Array): Promise<Sound> {
   return Promise.reject(new Refused('unknown'))
 }
 
-/** Bytes of a frame by its type (RFC 4867, 5.3): speech, then silence. */
+/** The size of a frame in bytes, by type (RFC 4867, 5.3). The last type is silence. */
 const frameSizes = {
   'AMR-NB': [13, 14, 16, 18, 20, 21, 27, 32, 6],
   'AMR-WB': [18, 24, 33, 37, 41, 47, 51, 59, 61, 6],
 }
 
-/** The size of the frame that begins with the byte; undefined if no frame begins so. */
+/** The size of a frame that begins with the given byte, or undefined if no frame begins with it. */
 function frameSize(format: 'AMR-NB' | 'AMR-WB', first: number): number | undefined {
-  if (first & 0b1000_0011) return undefined // zero in every frame
+  if (first & 0b1000_0011) return undefined // these bits are zero in every frame
   const type = (first >> 3) & 15
   return type === 15 || (type === 14 && format === 'AMR-WB') ? 1 : frameSizes[format][type]
 }
 
 async function amr(bytes: Uint8Array, start: number, format: 'AMR-NB' | 'AMR-WB'): Promise<Sound> {
   const [rate, perFrame] = format === 'AMR-NB' ? [8000, 160] : [16000, 320]
-  // The decoder makes noise of whatever it is given, so it is given whole
-  // frames only, and in pieces, because it returns four bytes a sample.
+  // The decoder turns any bytes into noise, so it gets whole frames only. It
+  // returns four bytes per sample, so it gets the frames in pieces.
   const cuts = [0]
   let frames = 0
   let end = start
@@ -83,12 +83,12 @@ async function amr(bytes: Uint8Array, start: number, format: 'AMR-NB' | 'AMR-WB'
   return { format, rate, samples, complete: end === bytes.length && filled === samples.length }
 }
 
-/** The most bytes of a packet: five frames of 20 ms, 1024 each (SKP_Silk_SDK, Decoder.c). */
+/** The largest packet has five frames of 20 ms with 1024 bytes each (SKP_Silk_SDK, Decoder.c). */
 const mostPacket = 5 * 1024
 
 async function silk(bytes: Uint8Array, start: number): Promise<Sound> {
-  // The decoder believes every length and reads past the end, so it is given
-  // whole packets only.
+  // The decoder trusts every length and reads past the end, so it gets whole
+  // packets only.
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let packets = 0
   let end = start
@@ -97,13 +97,13 @@ async function silk(bytes: Uint8Array, start: number): Promise<Sound> {
     complete = end === bytes.length
     if (end + 2 > bytes.length) break
     const size = view.getUint16(end, true)
-    complete = size === 0xffff // Skype's own tool ends a file so
+    complete = size === 0xffff // Skype's own tool writes this end mark
     if (size > mostPacket || end + 2 + size > bytes.length) break
     packets++
     end += 2 + size
   }
   const rate = 24000
-  // It reads two packets before it looks whether there are any.
+  // The decoder reads two packets before it checks that there are packets.
   if (packets < 2) throw new Refused('damaged')
   if (packets * (rate / 50) > mostSamples) throw new Refused('large')
 

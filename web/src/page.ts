@@ -1,4 +1,4 @@
-// A page with nothing but the player, for whoever has a file or a link.
+// The page of the voice player, for a person with a voice file or a link.
 import { openVoice, VoiceError, type Voice } from './voice'
 
 const texts = {
@@ -20,11 +20,11 @@ const texts = {
     link: 'Or paste the link of a voice file',
     play: 'Play',
     busy: 'Converting…',
-    cut: 'The file is not complete; it plays up to where it is damaged.',
+    cut: 'The file is incomplete. It plays up to the damaged place.',
     other: '中文',
-    note: 'AMR-NB, AMR-WB and SILK. Files are converted in this browser and uploaded nowhere.',
+    note: 'AMR-NB, AMR-WB and SILK. This browser converts the files. Nothing is uploaded.',
     seconds: 's',
-    fail: 'It cannot be played.',
+    fail: 'Playing failed.',
   },
 }
 
@@ -35,7 +35,7 @@ const link = $<HTMLInputElement>('link')
 const audio = $<HTMLAudioElement>('audio')
 
 let lang: 'zh' | 'en' = navigator.language.startsWith('zh') ? 'zh' : 'en'
-// What is said is kept as what it says in either language, to be said again.
+// status gives the text in either language, so that the page can change language.
 let status: (t: (typeof texts)['zh']) => string = () => ''
 let failed = false
 let current: Voice | undefined
@@ -75,7 +75,7 @@ async function play(source: string | File) {
     say((t) => `${name}${v.format} · ${v.seconds.toFixed(1)} ${t.seconds}${v.complete ? '' : `\n${t.cut}`}`)
     audio.src = v.url
     audio.hidden = false
-    // A browser may want a click first: the controls are there.
+    // A browser may require a click first, so a failure to play is no error.
     await audio.play().catch(() => {})
   } catch (e) {
     if (!signal.aborted) say((t) => (e instanceof VoiceError ? e.text[lang] : t.fail), true)

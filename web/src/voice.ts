@@ -1,42 +1,42 @@
-// Plays what no browser plays: the voice files that the archive stores as
-// WeCom sent them.
+// Makes WeCom's voice files playable, which no browser plays by itself. The
+// archive stores these files as WeCom sent them.
 import type { Format, Sound } from './decode'
-import type { Answer } from './worker'
+import type { Answer } from './decoder-thread'
 
 export interface Voice {
-  /** For the src of an <audio>. */
+  /** The src of an <audio>. */
   url: string
-  /** The same, to be saved. */
+  /** The content of the url, for saving. */
   wav: Blob
   format: Format
   seconds: number
-  /** False if the file is cut off or damaged from some place on: it plays up to there. */
+  /** False if the file is cut off or damaged. It plays up to that place. */
   complete: boolean
-  /** Frees the memory; the url ends with it. */
+  /** Frees the memory. The url is invalid afterwards. */
   close(): void
 }
 
 export interface Options {
   signal?: AbortSignal
-  /** How long downloading and converting may take together, in milliseconds. */
+  /** The time limit of downloading and converting together, in milliseconds. */
   timeLimit?: number
-  /** Where voice-worker.js is, if not beside this script. */
-  worker?: string | URL
+  /** The URL of voice-decoder.js, if it is not beside this script. */
+  decoder?: string | URL
 }
 
 const reasons = {
-  unknown: { zh: '这不是 AMR 或 SILK 语音文件。', en: 'This is no AMR or SILK voice file.' },
-  damaged: { zh: '语音文件已损坏，没有可播放的内容。', en: 'The voice file is damaged; nothing in it can be played.' },
-  large: { zh: '语音过长，请下载后播放。', en: 'The voice file is too long to be played here; download it.' },
-  slow: { zh: '未能在时限内下载并转换语音文件，已停止。', en: 'The voice file could not be downloaded and converted in time.' },
-  link: { zh: '链接无效或已过期，请重新获取。', en: 'The link is not valid or has expired; ask for a new one.' },
-  network: { zh: '无法下载语音文件。', en: 'The voice file could not be downloaded.' },
-  worker: { zh: '语音转换程序无法运行，请联系管理员。', en: 'The converter could not run; ask your administrator.' },
+  unknown: { zh: '这不是 AMR 或 SILK 语音文件。', en: 'This file is not an AMR or SILK voice file.' },
+  damaged: { zh: '语音文件已损坏，没有可播放的内容。', en: 'The voice file is damaged and has no playable part.' },
+  large: { zh: '语音过长，请下载后播放。', en: 'The voice file is too long. Download it to play it.' },
+  slow: { zh: '未能在时限内下载并转换语音文件，已停止。', en: 'Downloading and converting the voice file took too long.' },
+  link: { zh: '链接无效或已过期，请重新获取。', en: 'The link is invalid or has expired. Request a new link.' },
+  network: { zh: '无法下载语音文件。', en: 'Download of the voice file failed.' },
+  decoder: { zh: '语音转换程序无法运行，请联系管理员。', en: 'The voice decoder did not start. Contact your administrator.' },
 }
 
 export class VoiceError extends Error {
   override name = 'VoiceError'
-  /** For people. */
+  /** The reason in words for people. */
   readonly text: { zh: string; en: string }
   constructor(readonly why: keyof typeof reasons) {
     super(reasons[why].en)
@@ -44,12 +44,12 @@ export class VoiceError extends Error {
   }
 }
 
-/** More than two hours of AMR-NB. */
+/** This is more than two hours of AMR-NB. */
 const mostBytes = 16 << 20
 
 /**
- * Makes a voice file playable: from its bytes, or from a link to it. It
- * rejects with a VoiceError, or with the signal's reason.
+ * Makes a voice file playable. The source is the file's bytes or a link to the
+ * file. The promise rejects with a VoiceError, or with the signal's reason.
  */
 export async function openVoice(source: string | URL | Blob | BufferSource, options: Options = {}): Promise<Voice> {
   const end = new AbortController()
@@ -60,7 +60,7 @@ export async function openVoice(source: string | URL | Blob | BufferSource, opti
     options.signal?.throwIfAborted()
     const bytes = typeof source === 'string' || source instanceof URL ? await download(source, end.signal) : new Blob([source])
     if (bytes.size > mostBytes) throw new VoiceError('large')
-    return voice(await convert(await bytes.arrayBuffer(), end.signal, options.worker))
+    return voice(await convert(await bytes.arrayBuffer(), end.signal, options.decoder))
   } catch (e) {
     throw end.signal.aborted ? end.signal.reason : e
   } finally {
@@ -71,7 +71,7 @@ export async function openVoice(source: string | URL | Blob | BufferSource, opti
 
 async function download(link: string | URL, signal: AbortSignal): Promise<Blob> {
   try {
-    // The link is the permission: nothing of this page goes with it.
+    // The link is the permission, so the request carries nothing of this page.
     const response = await fetch(link, { signal, credentials: 'omit', referrerPolicy: 'no-referrer' })
     if (!response.ok) throw new VoiceError('link')
     const reader = response.body!.getReader()
@@ -91,18 +91,19 @@ async function download(link: string | URL, signal: AbortSignal): Promise<Blob> 
 
 function convert(bytes: ArrayBuffer, signal: AbortSignal, script?: string | URL): Promise<Sound> {
   signal.throwIfAborted()
-  // Bundlers find the script by this form; ours must leave it to them.
-  const worker = script
+  // The bundlers of other pages find the script by this form, and ours must not
+  // change it.
+  const thread = script
     ? new Worker(script, { type: 'module' })
-    : new Worker(new URL(/* @vite-ignore */ './voice-worker.js', import.meta.url), { type: 'module' })
+    : new Worker(new URL(/* @vite-ignore */ './voice-decoder.js', import.meta.url), { type: 'module' })
   return new Promise<Sound>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    worker.addEventListener('error', () => reject(new VoiceError('worker')))
-    worker.addEventListener('message', ({ data }: MessageEvent<Answer>) =>
+    thread.addEventListener('error', () => reject(new VoiceError('decoder')))
+    thread.addEventListener('message', ({ data }: MessageEvent<Answer>) =>
       'why' in data ? reject(new VoiceError(data.why)) : resolve(data),
     )
-    worker.postMessage(bytes, [bytes])
-  }).finally(() => worker.terminate())
+    thread.postMessage(bytes, [bytes])
+  }).finally(() => thread.terminate())
 }
 
 function voice({ format, rate, samples, complete }: Sound): Voice {
@@ -111,7 +112,7 @@ function voice({ format, rate, samples, complete }: Sound): Voice {
   return { url, wav, format, seconds: samples.length / rate, complete, close: () => URL.revokeObjectURL(url) }
 }
 
-/** The head of a WAV file of one channel, 16 bits a sample. */
+/** The header of a WAV file with one channel and 16 bits per sample. */
 function wavHeader(rate: number, size: number): ArrayBuffer {
   const head = new DataView(new ArrayBuffer(44))
   const text = (at: number, s: string) => [...s].forEach((c, i) => head.setUint8(at + i, c.charCodeAt(0)))

@@ -1,5 +1,5 @@
-// The built page and package in a real browser, under the policies that
-// README.md gives.
+// Tests the built page and package in a real browser, under the policies of
+// README.md.
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -29,7 +29,7 @@ after(async () => {
   for (const end of ends) await end()
 })
 
-/** What the links of the archive lead to: another origin, which answers as a bucket does. */
+/** Starts a server of another origin that answers like the media bucket. */
 async function storage() {
   const server = createServer((request, response) => {
     const headers = { 'content-type': 'application/octet-stream', 'content-disposition': 'attachment', 'access-control-allow-origin': '*' }
@@ -44,7 +44,7 @@ async function storage() {
         break
       case '/silent':
         break
-      case '/elsewhere': // another origin's page may not read it
+      case '/elsewhere': // pages of other origins may not read this file
         response.writeHead(200).end(nb)
         break
       default:
@@ -56,7 +56,7 @@ async function storage() {
   return { url: `http://127.0.0.1:${server.address().port}`, close }
 }
 
-/** A page of the site, which may break no policy nor say anything on the console. */
+/** Opens the page. With quiet, the test fails if the page breaks a policy or logs to the console. */
 async function open(t, { from = site, quiet = true } = {}) {
   const page = await browser.newPage()
   const said = []
@@ -70,7 +70,7 @@ async function open(t, { from = site, quiet = true } = {}) {
   return page
 }
 
-const noWorkers = async (page) => {
+const noThreads = async (page) => {
   for (let n = 0; page.workers().length > 0 && n < 100; n++) await new Promise((resolve) => setTimeout(resolve, 50))
   assert.equal(page.workers().length, 0)
 }
@@ -81,12 +81,12 @@ const status = async (page, text) => {
   await page.waitForFunction((text) => document.querySelector('#status').textContent.includes(text), text, { timeout: 30_000 })
 }
 
-/** How long the page's <audio> lasts, and the loudest frequency that comes out of it once it has played for a while. */
+/** Returns the duration of the page's <audio> and its loudest frequency. */
 function played(page) {
   return page.evaluate(async () => {
     const audio = document.querySelector('audio')
     const soon = () => new Promise((resolve) => setTimeout(resolve, 50))
-    audio.loop = true // however slow this machine is
+    audio.loop = true // the sound must not end on a slow machine
     await audio.play()
     while (audio.currentTime < 0.4) await soon()
     const context = new AudioContext()
@@ -109,7 +109,7 @@ async function plays(page, seconds) {
   assert.ok(Math.abs(got.hertz - hertz) < 15, `sounds at ${got.hertz} Hz, want ${hertz}`)
 }
 
-/** What openVoice gives for the bytes, or why it does not. */
+/** Returns the result of openVoice for the bytes, or the reason why it failed. */
 function opened(page, file, options = {}) {
   return page.evaluate(
     async ([base64, options]) => {
@@ -127,21 +127,21 @@ function opened(page, file, options = {}) {
   )
 }
 
-test('a file that is chosen plays', async (t) => {
+test('a chosen file plays', async (t) => {
   const page = await open(t)
   await choose(page, 'tone.amr', nb)
   await status(page, 'tone.amr · AMR-NB · 3.0 s')
   await plays(page, 3)
 })
 
-test('wideband plays', async (t) => {
+test('an AMR-WB file plays', async (t) => {
   const page = await open(t)
   await choose(page, 'tone.awb', wb)
   await status(page, 'AMR-WB · 1.0 s')
   await plays(page, 1)
 })
 
-test('a link that is pasted plays, from another origin', async (t) => {
+test('a pasted link to another origin plays', async (t) => {
   const page = await open(t)
   await page.fill('#link', `${bucket.url}/voice.amr?X-Amz-Signature=1`)
   await page.click('#play')
@@ -149,7 +149,7 @@ test('a link that is pasted plays, from another origin', async (t) => {
   await plays(page, 3)
 })
 
-test('a file that is dropped plays, and its predecessor ends', async (t) => {
+test('a dropped file replaces the file before it', async (t) => {
   const page = await open(t)
   await choose(page, 'tone.awb', wb)
   await status(page, 'AMR-WB')
@@ -163,7 +163,7 @@ test('a file that is dropped plays, and its predecessor ends', async (t) => {
   await plays(page, 3)
 })
 
-test('the package gives the samples, as WAV', async (t) => {
+test('the package returns the samples as WAV', async (t) => {
   const page = await open(t)
   for (const [file, format, rate] of [[nb, 'AMR-NB', 8000], [wb, 'AMR-WB', 16000], [tencent, 'SILK', 24000]]) {
     const got = await opened(page, file)
@@ -177,14 +177,14 @@ test('the package gives the samples, as WAV', async (t) => {
   }
 })
 
-test('what cannot be played is said, in Chinese and English', async (t) => {
+test('the page explains unplayable files in Chinese and English', async (t) => {
   const page = await open(t)
   for (const [file, en, zh] of [
-    [bytes('<html>'), 'This is no AMR or SILK voice file.', '这不是 AMR 或 SILK 语音文件。'],
-    [bytes('#!AMR\n', noise(1, 5000).with(0, 0xff)), 'The voice file is damaged; nothing', '语音文件已损坏'],
-    [tencent.slice(0, 20), 'The voice file is damaged; nothing', '语音文件已损坏'],
+    [bytes('<html>'), 'This file is not an AMR or SILK voice file.', '这不是 AMR 或 SILK 语音文件。'],
+    [bytes('#!AMR\n', noise(1, 5000).with(0, 0xff)), 'The voice file is damaged and has no', '语音文件已损坏'],
+    [tencent.slice(0, 20), 'The voice file is damaged and has no', '语音文件已损坏'],
     [bytes('\x02#!SILK_V3', Buffer.alloc(300 << 10)), 'too long', '过长'],
-    [nb.slice(0, 2000), 'plays up to where it is damaged', '只能播放到损坏处'],
+    [nb.slice(0, 2000), 'plays up to the damaged place', '只能播放到损坏处'],
   ]) {
     await choose(page, 'x.amr', file)
     await status(page, en)
@@ -194,12 +194,12 @@ test('what cannot be played is said, in Chinese and English', async (t) => {
   }
 })
 
-test('links that give nothing are said', async (t) => {
+test('the page explains failed links', async (t) => {
   const page = await open(t, { quiet: false })
   for (const [path, text] of [
     ['/expired', 'has expired'],
     ['/endless', 'too long'],
-    ['/elsewhere', 'could not be downloaded'],
+    ['/elsewhere', 'Download of the voice file failed'],
   ]) {
     await page.fill('#link', bucket.url + path)
     await page.click('#play')
@@ -207,9 +207,9 @@ test('links that give nothing are said', async (t) => {
   }
 })
 
-test('nothing lasts longer than its time, or goes on when it is no longer wanted', async (t) => {
+test('the time limit and the signal end the work', async (t) => {
   const page = await open(t)
-  const long = bytes(nb, ...Array(400).fill(nb.slice(6))) // 20 minutes, for seconds of work
+  const long = bytes(nb, ...Array(400).fill(nb.slice(6))) // 20 minutes of sound, which take seconds to decode
   assert.deepEqual(await opened(page, long, { timeLimit: 200 }), { why: 'slow' })
   const [silent, given] = await page.evaluate(async (link) => {
     const { openVoice } = await import('/voice.js')
@@ -221,41 +221,41 @@ test('nothing lasts longer than its time, or goes on when it is no longer wanted
     ])
   }, `${bucket.url}/silent`)
   assert.deepEqual([silent, given], ['slow', 'enough'])
-  await noWorkers(page)
+  await noThreads(page)
 })
 
-test('changed bytes do no harm', async (t) => {
-  const page = await open(t, { quiet: false }) // the decoders say what happened to them
+test('changed bytes leave the page working', async (t) => {
+  const page = await open(t, { quiet: false }) // the decoders log their errors
   for (let seed = 100; seed < 110; seed++) {
     for (const file of [nb, wb, tencent]) {
       const got = await opened(page, mutated(file, seed), { timeLimit: 5000 })
       assert.ok(got.seconds <= 3.1 || got.why === 'damaged' || got.why === 'slow', `seed ${seed}: ${got.why}, ${got.seconds} s`)
     }
   }
-  await noWorkers(page)
+  await noThreads(page)
   await choose(page, 'tone.amr', nb)
   await status(page, 'AMR-NB · 3.0 s')
 })
 
-test('the worker needs eval for SILK alone, and reaches no network', async (t) => {
-  const strict = await serve(0, { ...policies, worker: "default-src 'none'; script-src 'wasm-unsafe-eval'; connect-src data:" })
+test('the decoder thread needs eval for SILK only and reaches no network', async (t) => {
+  const strict = await serve(0, { ...policies, decoder: "default-src 'none'; script-src 'wasm-unsafe-eval'; connect-src data:" })
   t.after(strict.close)
   const page = await open(t, { from: strict, quiet: false })
   assert.equal((await opened(page, nb)).format, 'AMR-NB')
-  assert.equal((await opened(page, tencent)).why, 'worker')
-  assert.equal((await opened(page, nb, { worker: '/missing.js' })).why, 'worker')
+  assert.equal((await opened(page, tencent)).why, 'decoder')
+  assert.equal((await opened(page, nb, { decoder: '/missing.js' })).why, 'decoder')
 
   const own = await open(t, { quiet: false })
   const started = own.waitForEvent('worker')
-  await own.evaluate(() => void (globalThis.kept = new Worker('/voice-worker.js', { type: 'module' })))
-  const worker = await started
-  const reach = (link) => worker.evaluate((link) => fetch(link).then(() => 'reached', () => 'refused'), link)
+  await own.evaluate(() => void (globalThis.kept = new Worker('/voice-decoder.js', { type: 'module' })))
+  const thread = await started
+  const reach = (link) => thread.evaluate((link) => fetch(link).then(() => 'reached', () => 'refused'), link)
   assert.equal(await reach('data:,x'), 'reached')
   assert.equal(await reach(site.url), 'refused')
   assert.equal(await reach(`${bucket.url}/voice.amr?X-Amz-Signature=1`), 'refused')
 })
 
-test('README.md gives the policies that this was tested under', async () => {
+test('README.md has the tested policies', async () => {
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
   for (const policy of Object.values(policies)) assert.ok(readme.includes(policy), policy)
 })

@@ -1,16 +1,16 @@
-// Voice files for the tests, made from a tone, and what they should sound like.
+// Makes voice files from a tone for the tests, and compares samples with the tone.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { encode } from 'silk-wasm'
 
 export const hertz = 440
 
-/** Half of full scale, from -1 to 1. */
+/** A tone with half of the full scale of -1 to 1. */
 export function tone(rate, seconds) {
   return Float32Array.from({ length: rate * seconds }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hertz * i) / rate))
 }
 
-/** By another encoder than the decoder under test belongs to: a worker's script, given a self to answer. */
+/** Encodes with another library than the tested decoder. The encoder is a worker's script, so it gets a self to answer. */
 export function amrNB(seconds) {
   let answer
   globalThis.self = { postMessage: (m) => (answer = m) }
@@ -20,18 +20,18 @@ export function amrNB(seconds) {
   return Uint8Array.from(answer.amr)
 }
 
-/** One second, made once with vo-amrwbenc 0.1.3 at 12.65 kbit/s: no package encodes it. */
+/** One second of AMR-WB, made with vo-amrwbenc 0.1.3 at 12.65 kbit/s, because no package encodes AMR-WB. */
 export async function amrWB() {
   return new Uint8Array(await readFile(new URL('testdata/tone.awb', import.meta.url)))
 }
 
-/** As Tencent writes it, with a byte before the head. */
+/** SILK in Tencent's form, with a byte before the head. */
 export async function silk(seconds) {
   const pcm = Int16Array.from(tone(24000, seconds), (x) => x * 32767)
   return (await encode(pcm.buffer, 24000)).data
 }
 
-/** The largest correlation of the samples with the tone at any shift within a period, from half a second on. */
+/** The largest correlation of samples and tone at any phase. It uses the samples after half a second. */
 export function likeness(samples, rate) {
   const part = samples.subarray(rate / 2, rate)
   const dot = (f) => part.reduce((sum, x, i) => sum + x * f((2 * Math.PI * hertz * i) / rate), 0)
@@ -39,7 +39,7 @@ export function likeness(samples, rate) {
   return Math.hypot(dot(Math.sin), dot(Math.cos)) / Math.sqrt((energy * part.length) / 2)
 }
 
-/** Bytes that look random and are the same in every run (mulberry32). */
+/** Random numbers that are the same in every run (mulberry32). */
 export function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0
@@ -56,7 +56,7 @@ export function noise(seed, length) {
   return Uint8Array.from({ length }, () => next() * 256)
 }
 
-/** The file with some bytes behind its head changed. */
+/** A copy of the file with some bytes after the head changed. */
 export function mutated(file, seed) {
   const next = random(seed)
   const copy = file.slice()

@@ -1,18 +1,19 @@
-// One file, one worker: what a file does to the decoders' memory ends with it.
+// The thread that decodes one voice file. Each file has its own thread, so damage
+// that a file does to the decoders' memory ends with the thread.
 import { decode, Refused, type Refusal, type Sound } from './decode'
 
-export type Answer = Sound | { why: Refusal | 'worker' }
+export type Answer = Sound | { why: Refusal | 'decoder' }
 
 self.addEventListener('message', async ({ data }: MessageEvent<ArrayBuffer>) => {
   try {
     const sound = await decode(new Uint8Array(data))
     self.postMessage(sound satisfies Answer, { transfer: [sound.samples.buffer] })
   } catch (e) {
-    self.postMessage({ why: e instanceof Refused ? e.why : mayRun() ? 'damaged' : 'worker' } satisfies Answer)
+    self.postMessage({ why: e instanceof Refused ? e.why : mayRun() ? 'damaged' : 'decoder' } satisfies Answer)
   }
 })
 
-/** Whether the policy that this script was served with lets the decoders start. */
+/** Reports whether the policy of this script allows the decoders to start. */
 function mayRun(): boolean {
   try {
     Function()
