@@ -1,7 +1,7 @@
 // Package sdkworker starts, calls and stops the child process that runs WeCom's
 // library, from the side of its parent. The program of the child is
 // layers/finance-sdk/worker; the frames between the two are shared/sdkproto.
-// The worker of the web console, web/src/worker.ts, is unrelated.
+// The worker of the web console, web/src/decoder-thread.ts, is unrelated.
 //
 // A [Pool] holds the child processes, called workers. Each worker is
 // initialised for one identity and serves one corp. A [Session] calls the

@@ -17,7 +17,7 @@
 //
 // Before the worker loads the library, it closes foreign descriptors and limits
 // itself: see closeInherited, confine and refuseCalls. The worker of the web
-// console, web/src/worker.ts, is unrelated.
+// console, web/src/decoder-thread.ts, is unrelated.
 package main
 
 import (
