@@ -134,7 +134,7 @@ build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every func
 
 # Go would link each function again at every run: an empty build id hides that
 # nothing changed. Folders count as well: their time tells of removed files.
-SOURCES := go.mod go.sum Makefile $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+SOURCES := go.mod go.sum Makefile CHANGELOG.md $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
 lower    = $(shell echo $1 | tr A-Z a-z)
 
 $(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
