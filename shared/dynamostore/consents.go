@@ -91,7 +91,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 
 // Consents lists answers in the order of their keys, at most limit. cursor and
 // next are as for [Readings.Readings].
-func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, _ error) {
+func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (_ []archive.Consent, next string, _ error) {
 	var in dynamodb.QueryInput
 	switch prefix := consentPrefix(q.Member, q.Room); {
 	case q.Member == "" && q.Room == "":
@@ -103,21 +103,15 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	default:
 		in = within(corp, after(prefix, prefix+keysEnd, cursor), prefix+keysEnd)
 	}
-	for it, err := range atMost(limit+1, c.query(ctx, c.client, in)) {
-		var consent consentItem
-		if err == nil {
-			consent, err = readItem[consentItem](it)
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("listing consents of corp %s: %w", corp, err)
-		}
-		if len(list) == limit {
-			return list, next, nil
-		}
+	list, next, err := listPage(c.query(ctx, c.client, in), limit, func(it item) (archive.Consent, error) {
+		consent, err := readItem[consentItem](it)
 		consent.Corp = corp
-		list, next = append(list, archive.Consent(consent)), keyOf(it, "sk")
+		return archive.Consent(consent), err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing consents of corp %s: %w", corp, err)
 	}
-	return list, "", nil
+	return list, next, nil
 }
 
 // after returns where the list of the keys from begin to end continues after

@@ -422,6 +422,25 @@ func atMost(n int, items iter.Seq2[item, error]) iter.Seq2[item, error] {
 	}
 }
 
+// listPage reads at most limit items, in their order. next is the sort key of
+// the last one if more items follow, and empty at the end of the list.
+func listPage[T any](items iter.Seq2[item, error], limit int, read func(item) (T, error)) (list []T, next string, _ error) {
+	for it, err := range atMost(limit+1, items) {
+		var one T
+		if err == nil {
+			one, err = read(it)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if len(list) == limit {
+			return list, next, nil
+		}
+		list, next = append(list, one), keyOf(it, "sk")
+	}
+	return list, "", nil
+}
+
 // conditionFailed reports whether the condition of a single write failed. now is
 // the stored item if the write asked for it, and empty if there is no item.
 func conditionFailed(err error) (now item, failed bool) {

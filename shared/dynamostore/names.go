@@ -186,50 +186,36 @@ func known[K any](ctx context.Context, c *Contacts, corp, prefix string, ids []s
 
 // ListPeople lists all people with an item, in the order of their keys, at most
 // limit. cursor and next are as for [Readings.Readings].
-func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, _ error) {
-	for it, err := range c.list(ctx, corp, personPrefix, cursor, limit+1) {
-		var id string
-		var k directory.Known[directory.Person]
-		if err == nil {
-			id, k, err = readPerson(it)
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("listing people of corp %s: %w", corp, err)
-		}
-		if len(list) == limit {
-			return list, next, nil
-		}
-		list, next = append(list, directory.BestPerson(id, k)), keyOf(it, "sk")
+func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (_ []directory.Person, next string, _ error) {
+	list, next, err := listPage(c.list(ctx, corp, personPrefix, cursor), limit, func(it item) (directory.Person, error) {
+		id, k, err := readPerson(it)
+		return directory.BestPerson(id, k), err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing people of corp %s: %w", corp, err)
 	}
-	return list, "", nil
+	return list, next, nil
 }
 
 // ListRooms is like [Contacts.ListPeople].
-func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, _ error) {
-	for it, err := range c.list(ctx, corp, roomPrefix, cursor, limit+1) {
-		var id string
-		var k directory.Known[directory.Room]
-		if err == nil {
-			id, k, err = readRoom(it)
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("listing rooms of corp %s: %w", corp, err)
-		}
-		if len(list) == limit {
-			return list, next, nil
-		}
-		list, next = append(list, directory.BestRoom(id, k)), keyOf(it, "sk")
+func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (_ []directory.Room, next string, _ error) {
+	list, next, err := listPage(c.list(ctx, corp, roomPrefix, cursor), limit, func(it item) (directory.Room, error) {
+		id, k, err := readRoom(it)
+		return directory.BestRoom(id, k), err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing rooms of corp %s: %w", corp, err)
 	}
-	return list, "", nil
+	return list, next, nil
 }
 
 // keysEnd sorts after every character that an escaped id can have.
 const keysEnd = "\x7f"
 
 // list selects the keys with a prefix that follow cursor.
-func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string, limit int) iter.Seq2[item, error] {
+func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string) iter.Seq2[item, error] {
 	end := prefix + keysEnd
-	return atMost(limit, c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end)))
+	return c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end))
 }
 
 // SavePerson implements [directory.NameKeeper].

@@ -86,21 +86,13 @@ func (v *Readings) Readings(ctx context.Context, corp string, day archive.Day, c
 		in.KeyConditionExpression = aws.String("pk = :pk AND sk > :after")
 		in.ExpressionAttributeValues[":after"] = text(cursor)
 	}
-	var readings []archive.Reading
-	var last string
-	for it, err := range atMost(limit+1, v.query(ctx, v.client, in)) {
-		var reading readingItem
-		if err == nil {
-			reading, err = readItem[readingItem](it)
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("listing readings of corp %s: %w", corp, err)
-		}
-		if len(readings) == limit {
-			return readings, last, nil
-		}
+	readings, next, err := listPage(v.query(ctx, v.client, in), limit, func(it item) (archive.Reading, error) {
+		reading, err := readItem[readingItem](it)
 		reading.Corp = corp
-		readings, last = append(readings, archive.Reading(reading)), keyOf(it, "sk")
+		return archive.Reading(reading), err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing readings of corp %s: %w", corp, err)
 	}
-	return readings, "", nil
+	return readings, next, nil
 }
