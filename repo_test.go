@@ -194,17 +194,21 @@ var callRules = []struct {
 }
 
 func TestCalls(t *testing.T) {
+	var calls, wheres []*regexp.Regexp
+	for _, rule := range callRules {
+		calls, wheres = append(calls, regexp.MustCompile(rule.call)), append(wheres, regexp.MustCompile(rule.where))
+	}
 	for _, f := range sources(t) {
 		if f.test || f.dir == "shared/archive/archivetest" {
 			continue
 		}
-		for _, rule := range callRules {
-			if regexp.MustCompile(rule.where).MatchString(f.path) {
+		for i, rule := range callRules {
+			if wheres[i].MatchString(f.path) {
 				continue
 			}
 			for n, line := range strings.Split(f.text, "\n") {
 				code, _, _ := strings.Cut(line, "//")
-				if regexp.MustCompile(rule.call).MatchString(code) {
+				if calls[i].MatchString(code) {
 					t.Errorf("%s:%d: %s: %s", f.path, n+1, strings.TrimSpace(line), rule.reason)
 				}
 			}
