@@ -29,7 +29,7 @@ import (
 // earlier work has ended too.
 const settle = 6 * time.Minute
 
-// An eraser does one job.
+// An eraser erases one company.
 type eraser struct {
 	job
 	dynamo  *dynamodb.Client
@@ -51,8 +51,8 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 		return r, err
 	}
 	if err := e.sleep(ctx, settle); err != nil {
-		// True here: the first pass is done, and a function that was running may
-		// have written since.
+		// The advice in this error is right: the first pass is done, and a
+		// running function may have written since.
 		return r, fmt.Errorf("interrupted between the two passes, so run it again: %w", err)
 	}
 	if err := e.pass(ctx, order, &r); err != nil {
@@ -181,7 +181,8 @@ func (e eraser) bucket(ctx context.Context, bucket string, r *receipt) error {
 // Locked versions stay.
 func (e eraser) allVersions(ctx context.Context, bucket string, n *count, r *receipt) error {
 	prefix := e.corp + "/"
-	// An earlier pass has counted the objects whose deletion S3 refused.
+	// Objects that S3 refused to delete in an earlier pass are in r.refused; do
+	// not count them again.
 	counted := maps.Clone(r.refused)
 	pages := s3.NewListObjectVersionsPaginator(e.s3, &s3.ListObjectVersionsInput{Bucket: &bucket, Prefix: &prefix})
 	for pages.HasMorePages() {

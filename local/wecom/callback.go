@@ -16,14 +16,15 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 )
 
-// Callback is a receive-events server in the form of the console.
+// Callback has the three fields of the console's form for the event server
+// (接收事件服务器).
 type Callback struct {
 	URL            string `json:"url"`
 	Token          string `json:"token"`
 	EncodingAESKey string `json:"encoding_aes_key"`
 }
 
-// A callback is a Callback that passed its check.
+// callback is a Callback whose URL passed the check, with its decoded key.
 type callback struct {
 	Callback
 	key envelope.Key
@@ -94,7 +95,7 @@ func (c *Corp) checkCallback(ctx context.Context, cb *callback) error {
 	return nil
 }
 
-// A signature is a sealed text with the parameters that sign it.
+// signature holds an encrypted text and its signature parameters.
 type signature struct {
 	encrypt, timestamp, nonce, value string
 }
@@ -109,14 +110,14 @@ func (s signature) query(name string) url.Values {
 	return q
 }
 
-// signed seals and signs msg for cb. The corp is locked.
+// signed seals and signs msg for cb. The caller holds the corp's lock.
 func (c *Corp) signed(cb *callback, msg, receiveID string) signature {
 	var prefix [16]byte
 	copy(prefix[:], randomID(c.rand, len(prefix), true))
 	return c.sign(cb, cb.key.Seal([]byte(msg), receiveID, prefix))
 }
 
-// sign signs a sealed text with a new timestamp and nonce. The corp is locked.
+// sign signs a sealed text with a new timestamp and nonce. The caller holds the corp's lock.
 func (c *Corp) sign(cb *callback, encrypt string) signature {
 	s := signature{encrypt: encrypt, timestamp: strconv.FormatInt(c.sim.cfg.Now().Unix(), 10), nonce: strconv.Itoa(1e9 + c.rand.IntN(1e9))}
 	s.value = envelope.Sign(cb.Token, s.timestamp, s.nonce, s.encrypt)
@@ -160,8 +161,8 @@ type Event struct {
 	ExternalUserID string `json:"external_user_id"`
 	// Body replaces the XML of the fields above.
 	Body string `json:"body"`
-	// Copies is how often the event is sent, each time with another signature.
-	// 0 means 1.
+	// Copies is how many times the event is sent, each time with another
+	// signature. 0 means 1.
 	Copies         int  `json:"copies"`
 	WrongSignature bool `json:"wrong_signature"`
 	WrongReceiver  bool `json:"wrong_receiver"` // receiveid names another corp
@@ -366,7 +367,7 @@ func (c *Corp) notify() {
 	c.announce()
 }
 
-// announce sends msgaudit_notify, with the fault that is set. The corp is locked.
+// announce sends msgaudit_notify, with the fault that is set. The caller holds the corp's lock.
 func (c *Corp) announce() {
 	c.notified = c.sim.cfg.Now()
 	e := Event{}

@@ -18,8 +18,8 @@ const (
 	RetryPause = time.Second
 )
 
-// PauseLong is how long nothing is asked while only a person or a payment can
-// help.
+// PauseLong is the time between checks while only a person or a payment can
+// resolve the trouble.
 const PauseLong = 10 * time.Minute
 
 // The bounds of refusals.
@@ -52,7 +52,7 @@ const (
 // refusalPauses are the growing pauses after refusals of one secret.
 var refusalPauses = []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour}
 
-// Way is a way out to WeCom.
+// Way is a network route to WeCom.
 type Way string
 
 // The ways.
@@ -68,13 +68,13 @@ type Standing struct {
 	// that this standing is about. About another secret it says nothing: see
 	// [Standing.For].
 	SecretSetAt time.Time
-	OKAt        time.Time // WeCom last accepted the secret; zero for never; callers may let it lag
+	OKAt        time.Time // WeCom last accepted the secret; zero for never; it may lag by an hour
 	Refusals    int       // refusals in a row
 	RefusedAt   time.Time // the last refusal; zero for none since OKAt
 	NotBefore   time.Time // the secret is not shown before this time, except when a person forces it
-	// HeldUntil: the gate has no place for the corp before this time, because its
-	// share or the part of the budget that it may use is used up. Neither force nor
-	// another secret passes over it.
+	// HeldUntil: the gate has no place for the corp before this time, because
+	// its share or the part of the budget that it may use is used up. Neither
+	// force nor a new secret overrides it.
 	HeldUntil time.Time
 	Trouble   *Trouble // why nothing comes in; nil when all is well
 }
@@ -95,14 +95,13 @@ func (s Standing) Works(setAt time.Time) bool {
 	return !setAt.IsZero() && s.SecretSetAt.Equal(setAt) && !s.OKAt.IsZero() && s.Refusals == 0
 }
 
-// Due reports whether the pause, if there is one, is over, or was about another
-// secret than the one that was saved at setAt.
+// Due reports whether no pause applies to the secret saved at setAt.
 func (s Standing) Due(setAt, now time.Time) bool {
 	return !now.Before(s.For(setAt).NotBefore)
 }
 
-// troubled is s with t as its trouble. The trouble keeps since when its cause
-// has lasted.
+// troubled is s with t as its trouble. If t has the cause of the former
+// trouble, its start time is kept.
 func (s Standing) troubled(t Trouble, now time.Time) Standing {
 	t.At, t.Since = now, now
 	if old := s.Trouble; old != nil && old.Cause == t.Cause {
@@ -121,8 +120,8 @@ func (s Standing) Paused(t Trouble, now time.Time, d time.Duration) Standing {
 	return s
 }
 
-// held is s while the gate lets the secret wait until a time. Where WeCom has
-// refused this very secret, that stays the trouble.
+// held is s with the gate's wait as its trouble, unless WeCom has refused this
+// secret: then the refusal stays the trouble.
 func (s Standing) held(cause Cause, now, until time.Time) Standing {
 	if s.Refusals == 0 {
 		s = s.troubled(Trouble{Cause: cause}, now)
@@ -178,7 +177,7 @@ type Gate struct {
 	Now func() time.Time
 }
 
-// Ask is the wish to show a secret to WeCom.
+// Ask is a request to show a secret to WeCom.
 type Ask struct {
 	Way        Way
 	Corp       string
@@ -196,7 +195,7 @@ type Ask struct {
 // on the open way, and has not refused it on the trusted way since.
 func (a Ask) accepted(s Standing) bool { return a.Accepted && a.Way == Trusted && s.Refusals == 0 }
 
-// pausedUntil is the end of the pause that holds for the wish.
+// pausedUntil is the end of the pause that applies to the request.
 func (s Standing) pausedUntil(a Ask) time.Time {
 	switch {
 	case a.accepted(s):
@@ -207,9 +206,10 @@ func (s Standing) pausedUntil(a Ask) time.Time {
 	return s.NotBefore
 }
 
-// Admission is the leave to show a secret. Whoever holds one reports what WeCom
-// answered to the first call by [Gate.Answered], [Gate.Refused] or
-// [Gate.Unanswered]. After that it costs nothing.
+// Admission is permission to show a secret. The holder reports WeCom's answer to
+// the first call by [Gate.Answered], [Gate.Refused] or
+// [Gate.Unanswered]. Calls after the first report need not be reported, and
+// cost nothing.
 type Admission struct {
 	ask  Ask
 	open *Try // counted against share and budget until it is settled; nil for a secret that works
@@ -295,7 +295,8 @@ func (g *Gate) wait(ctx context.Context, a Ask, state TryState, now time.Time) e
 	return nil
 }
 
-// place is when there is a place for the try: now, or later for the cause.
+// place returns when the try may be made; if later than now, cause says which
+// limit is used up.
 func place(log []Try, a Ask, accepted bool, now time.Time) (time.Time, Cause) {
 	if !accepted {
 		bounds := []shareBound{{trustedShareHour, RefusalWindow}, {trustedShareDay, day}}
@@ -338,8 +339,8 @@ type shareBound struct {
 	window time.Duration
 }
 
-// counted are the times of the tries after since that count and fit, oldest
-// first.
+// counted returns the times, oldest first, of the tries after since that count
+// as refusals and for which fits is true.
 func counted(log []Try, since time.Time, fits func(Try) bool) []time.Time {
 	at := make([]time.Time, 0, RefusalBudget)
 	for _, t := range log {
@@ -351,12 +352,12 @@ func counted(log []Try, since time.Time, fits func(Try) bool) []time.Time {
 	return at
 }
 
-// freeAt is when fewer than most of the tries are within the window.
+// freeAt is when the window holds fewer than `most` tries.
 func freeAt(tries []time.Time, most int, window time.Duration, now time.Time) time.Time {
 	if len(tries) < most {
 		return now
 	}
-	if len(tries) == 0 { // no place at all: those who wait go first
+	if len(tries) == 0 { // most is 0: the waiting corps take every place
 		return now.Add(time.Minute)
 	}
 	return tries[min(len(tries)-most, len(tries)-1)].Add(window)
@@ -408,9 +409,9 @@ func (g *Gate) settleRefused(ctx context.Context, a *Admission) error {
 }
 
 // Refused notes what WeCom refused, and sets the pause that follows: growing
-// ones for a refused secret, a ban or a slower pace for too many calls, and
-// otherwise d. On the open way, too many calls or a refused address mean that
-// the secret was not tried.
+// pauses for a refused secret; a ban or longer pause for too many calls; d in
+// all other cases. On the open way, too many calls or a refused address mean
+// that the secret was not tried.
 //
 // A refusal within the settling minute of a new secret says nothing about it:
 // it counts for the address, and the secret is shown again when the minute is
@@ -438,7 +439,7 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 		}
 		others := counted(log, now.Add(-RefusalWindow), func(t Try) bool { return a.open == nil || !t.At.Equal(a.open.At) || t.Corp != a.open.Corp })
 		d = time.Minute
-		if len(others) > 0 { // not our pace: the address is banned for refused secrets
+		if len(others) > 0 { // 45009 was not caused by our call rate but by refused secrets
 			t.Cause, d = CauseBudget, PauseLong
 		}
 	}
@@ -446,8 +447,8 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 }
 
 // Note records the refusal of a secret that was shown without an admission, or
-// that worked before. Such a refusal was not counted beforehand and may pass
-// the budget by itself: only WeCom knows that the secret was reset.
+// that worked before. Such a refusal was not counted in advance, so it may
+// exceed the budget: only WeCom knows that the secret was reset.
 func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
 	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), State: TryRefused}
 	if err := g.Log.PutTry(ctx, try); err != nil {

@@ -61,12 +61,12 @@ const (
 
 	addressPK = "@address" // never a corp id, which begins with a letter
 	tryPrefix = "try#"
-	waitMark  = "wait#" // behind every time
+	waitMark  = "wait#" // sorts after every key that begins with a time
 	// tryLife is a little more than the day that the gate looks back.
 	tryLife = 25 * time.Hour
 )
 
-// As in the table of corps, each item type has the fields of the domain's type.
+// Each item type mirrors a domain type, as in corps.go.
 type (
 	headItem struct {
 		Corp string    `dynamodbav:"-"`
@@ -398,7 +398,7 @@ func (l *Ledger) PutTry(ctx context.Context, t archive.Try) error {
 }
 
 // Tries implements [archive.TryLog]. One Query reads the tries of a way and,
-// behind them, the corps that wait.
+// after them, the waiting corps.
 func (l *Ledger) Tries(ctx context.Context, way archive.Way, since time.Time) ([]archive.Try, error) {
 	prefix := tryPrefix + string(way) + "#"
 	in := consistently(within(addressPK, prefix+timeText(since), prefix+"~"))
@@ -486,8 +486,9 @@ func (l *Ledger) putFiles(ctx context.Context, corp string, after uint64, files 
 	return l.put(ctx, l.client, it)
 }
 
-// PageFiles reads the ids of the files that pages name, by After. A page that
-// names no files has an empty entry or no entry. The afters must be distinct.
+// PageFiles returns the file ids of each page, keyed by the page's after. A
+// page that names no files has an empty entry or no entry. afters must not
+// contain duplicates.
 func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error) {
 	var keys []item
 	for _, after := range afters {

@@ -49,9 +49,8 @@ type Config struct {
 	Proxy         string
 	ProxyPassword secret.Value
 
-	// NoSockets takes from the workers the right to make sockets, so only Decrypt
-	// works. It needs a library whose Init succeeds without sockets, see
-	// [WorksOffline].
+	// NoSockets forbids the workers to open sockets, so only Decrypt works. It
+	// needs a library whose Init succeeds without sockets, see [WorksOffline].
 	NoSockets bool
 
 	// Each kind of call has a time limit, after which the pool kills the worker.
@@ -159,8 +158,8 @@ var (
 	_ media.Sources = (*Pool)(nil)
 )
 
-// Source returns the session of a corp in its own name. A process that cannot
-// be started is reported by the first call.
+// Source returns a session that calls WeCom as the corp itself. A process that
+// cannot be started is reported by the first call.
 func (p *Pool) Source(_ context.Context, corp string, archiveSecret secret.Value) (pull.Source, error) {
 	return p.Session(corp, Identity{CorpID: corp, Secret: archiveSecret}), nil
 }
@@ -265,7 +264,7 @@ func (p *Pool) release(k slotKey, s *slot) {
 	}
 }
 
-// wakeWaitingCalls needs the lock.
+// The caller must hold p's lock.
 func (p *Pool) wakeWaitingCalls() {
 	close(p.released)
 	p.released = make(chan struct{})

@@ -13,13 +13,13 @@ import (
 // failure says why a record is set aside. The zero value says that it is not.
 type failure struct {
 	reason archive.Reason
-	detail string // a code of the library or of ours; no content
+	detail string // an error code, the library's or ours; never message content
 }
 
-// record decrypts one record with the key texts that its keys opened, and
-// stores the message. If every key text fails, it sets the record aside. stored
-// says which of the two happened. An error means that the page must be tried
-// again.
+// record decrypts one record with each candidate session key ("key text") that
+// the corp's private keys produced, and stores the message. If every key text
+// fails, it sets the record aside. stored says which of the two happened. An
+// error means that the page must be tried again.
 func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened) (stored bool, err error) {
 	if o.failed.reason != "" {
 		p.setAside(rec, o.failed)
@@ -88,7 +88,7 @@ func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) ([
 }
 
 // brokeLibrary reports whether the record was set aside because the library's
-// process died on it twice.
+// process died twice while decrypting it.
 func brokeLibrary(r archive.Reason) bool {
 	return r == archive.ReasonCrash || r == archive.ReasonHang
 }

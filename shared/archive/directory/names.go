@@ -63,8 +63,8 @@ type Room struct {
 // have 2000, and an item of DynamoDB holds 400 KB.
 const RoomMembersMost = 2000
 
-// RoomMember is a member of a room. WeCom answers Name together with the room; it
-// may be the only name of an external contact who is not a contact of a member.
+// RoomMember is a member of a room. WeCom returns Name with the room; it may be
+// the only name of an external contact who is not a contact of a member.
 type RoomMember struct{ ID, Name string }
 
 // RoomKind says which corp created a room, which decides what WeCom answers about
@@ -97,8 +97,8 @@ const (
 	SourceWeCom NameSource = "wecom"
 )
 
-// Missing is why WeCom does not answer about an id. Its values are part of the HTTP
-// API.
+// Missing is why WeCom returned no name for an id. Its values are part of the
+// HTTP API.
 type Missing string
 
 // The reasons.
@@ -121,7 +121,7 @@ func (m Missing) again() time.Duration {
 }
 
 const (
-	// NameAge is the age at which a lookup asks for a name of WeCom's again.
+	// NameAge is how old a name from WeCom may be before a lookup refreshes it.
 	NameAge    = 7 * 24 * time.Hour
 	missingAge = 24 * time.Hour
 )
@@ -207,9 +207,9 @@ type NameReader interface {
 
 // A NameAsker lets one of several lookups request an id. Safe for concurrent use.
 type NameAsker interface {
-	// AskPerson and AskRoom note that the id is requested at at, and answer true,
-	// unless a request was noted at or after since. Of several callers at once one
-	// is answered true.
+	// AskPerson and AskRoom record a request at time at and return true; if one
+	// was recorded since the time since, they return false. Of several
+	// concurrent callers, one gets true.
 	AskPerson(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 	AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 }
@@ -318,7 +318,7 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 	ctx, cancel := context.WithTimeout(ctx, markingTime)
 	defer cancel()
 	now := b.Now()
-	// The reach is needed only if a name is stale.
+	// Read the reach only if a name is stale.
 	if !slices.ContainsFunc(people, func(id string) bool { return knownPeople[id].stale(now, now) }) &&
 		!slices.ContainsFunc(rooms, func(id string) bool { return knownRooms[id].stale(now, now) }) {
 		return nil

@@ -19,7 +19,8 @@ const (
 	// If failed try number restartAfterTries in a row is lasting, the next download
 	// begins at the first byte: the resume point itself may be what fails.
 	restartAfterTries = 3
-	// corpPause gives the puller time to see the same trouble.
+	// corpPause is the wait after a corp's trouble, so that pull can record the
+	// same trouble first.
 	corpPause = 5 * time.Minute
 )
 
@@ -40,8 +41,8 @@ type Outcome struct {
 	Refused bool
 	Resume  Resume // of PartStored
 	Got     Object // of Complete
-	// Short, of Complete, says that bytes are missing, as far as the indexes
-	// tell. Only a download that may be short is completed so: see
+	// Short (with End == Complete) says that, by the index ranges, bytes are
+	// missing. Only a download that may be short is completed so: see
 	// [File.mayBeShort].
 	Short bool
 	// Kept is the object that the bucket holds; nil if there is no object, or if
@@ -98,9 +99,9 @@ func next(f File, o Outcome, now time.Time) File {
 }
 
 // needsKept reports whether the row after an outcome depends on what the bucket
-// holds. Every final state depends on it, except that of a download which the
-// message proves. The bucket may hold a mismatch that was kept, or an object that
-// was written before a crash and that the row does not name.
+// holds. It does for every final state except a complete download whose md5 or
+// size the message confirms. The bucket may hold a mismatch that was kept, or
+// an object that was written before a crash and that the row does not name.
 func needsKept(after File, o Outcome) bool {
 	return after.State != Waiting && !(o.End == Complete && after.State == Stored && after.proves(o.Got))
 }
@@ -112,9 +113,10 @@ func mustWrite(after File, o Outcome) bool {
 	return names && (o.Kept == nil || o.Kept.MD5 != o.Got.MD5)
 }
 
-// afterPart is the row with one more part. Bytes that were never durable before
-// are progress and end the count of tries. To fetch the same bytes again is no
-// progress: otherwise a large file with one bad chunk would be tried without end.
+// afterPart is the row with one more part. Bytes stored for the first time
+// count as progress and reset the try count. To fetch the same bytes again is
+// no progress: otherwise a large file with one bad chunk would be tried without
+// end.
 func (f File) afterPart(r Resume) File {
 	if f.Resume = &r; r.Bytes > f.Reached {
 		f.Reached, f.Tries, f.Reason = r.Bytes, 0, ""
@@ -157,9 +159,10 @@ func (f File) afterDownload(o Outcome) File {
 	return f.settle(state, reason)
 }
 
-// afterLoss is the row after the upload was lost, as by the bucket's own rule
-// for old uploads. The first loss costs no try: the file stays due and starts
-// again. A second loss without progress in between is a failed try.
+// afterLoss is the row after the upload was lost, for example by the bucket's
+// lifecycle rule for old uploads. The first loss costs no try: the file stays
+// due and starts again. A second loss without progress in between is a failed
+// try.
 func (f File) afterLoss(o Outcome, now time.Time) File {
 	f.Resume = nil
 	if f.Reason == ReasonUploads {
@@ -192,9 +195,9 @@ func (f File) afterFailure(o Outcome, now time.Time) File {
 }
 
 // settleWith is the row in a final state when no download is stored. State and
-// reason hold only if the bucket has no object. An object with the bytes of a
-// known mismatch stays that mismatch; any other object is compared with the
-// message.
+// reason hold only if the bucket has no object. If the bucket has the object of
+// an earlier mismatch, the file stays a mismatch; any other object is compared
+// with the message.
 func (f File) settleWith(kept *Object, state State, reason string) File {
 	before := f.Stored
 	f.Stored = nil
@@ -218,9 +221,9 @@ func (f File) settle(state State, reason string) File {
 }
 
 // mayBeShort reports whether the next download may be completed although bytes
-// are missing. It may on the last day before the deadline, if the last of enough
-// failed tries missed bytes too. Part of a file, called a mismatch, is better
-// than nothing.
+// are missing. It may from a day before the deadline, after enough failed
+// tries, the last of which also lacked bytes. Part of a file, called a
+// mismatch, is better than nothing.
 func (f File) mayBeShort(now time.Time) bool {
 	return f.Reason == ReasonSize && f.Tries >= enoughTries && now.After(f.Deadline.Add(-grace))
 }
@@ -235,9 +238,10 @@ func (f File) giveUpAt() time.Time {
 	return until.Add(grace)
 }
 
-// compare says what a complete file is, by what its message says: stored, or a
-// mismatch with its reason. A file with the right md5 is whole, whatever size
-// the message says; the wrong size is kept as the reason.
+// compare decides the state of a complete file from what its message says:
+// stored, or a mismatch with its reason. A file with the right md5 is whole,
+// even if its size differs from the message's; the difference is recorded as
+// the reason.
 func (f File) compare(got Object) (State, string) {
 	switch {
 	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
@@ -250,16 +254,16 @@ func (f File) compare(got Object) (State, string) {
 	return Stored, ""
 }
 
-// proves reports whether the message says enough of the file to know that got
-// is whole.
+// proves reports whether the message gives enough information to know that got
+// is complete.
 func (f File) proves(got Object) bool {
 	state, _ := f.compare(got)
 	return state == Stored && (f.MD5 != "" || f.Size > 0)
 }
 
 // waitAgain is the row after the file was asked for again: named is the file as
-// the newest message names it, and replay says that a replay asks. changed is
-// false if the row stays as it is. The time of asking is named.NotBefore.
+// described by the newest message; replay is true if a replay asks. changed is
+// false if the row stays as it is. named.NotBefore is when it was asked for.
 //
 // A file that is not stored waits again for a replay, or for a message with a
 // later deadline, since WeCom may then have the file again. Neither helps where
@@ -274,8 +278,9 @@ func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 		again.Registered = named.Registered
 	}
 	if f.State == Waiting {
-		// The file is given up later. The row is not saved for every message of
-		// a day: each save takes the file from the fetcher that is downloading it.
+		// The file is given up later. Do not save the row for every later
+		// message of the day: each save changes the revision and interrupts a
+		// running download.
 		return again, again.Registered.Sub(f.Registered) >= grace
 	}
 	if f.Reason == ReasonDeleted || named.NotBefore.After(again.giveUpAt()) {

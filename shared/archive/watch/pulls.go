@@ -8,13 +8,13 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// callbackFresh is how long a callback proves that callbacks arrive. Such a corp
-// needs the timer only as a safeguard.
+// For callbackFresh after a callback, the corp's callbacks count as working,
+// and the timer is only a safeguard.
 const callbackFresh = 15 * time.Minute
 
 // requestPulls requests a pull of each corp that is due: at every tick, or one
-// tick in [slowTicks] where callbacks arrive. A crash before the request costs a
-// minute: the next tick makes it.
+// tick in [slowTicks] where callbacks arrive. If dispatch crashes before the
+// request, the next tick makes it, a minute later.
 func (t *tick) requestPulls(ctx context.Context) error {
 	var reqs []archive.PullRequest
 	for _, c := range t.corps {

@@ -18,9 +18,9 @@ const (
 	// daysMost bounds the days with activity that are read for one page. A page
 	// needs more than a few only if the caller may not see what is on them.
 	daysMost = 31
-	// aheadChars is the length of the beginning of a digest that names an upcoming
-	// conversation in a page token. A token has room for more than 500 of them, so
-	// the pages of most days need one look at all conversations of the day.
+	// aheadChars is how many characters of a digest identify an upcoming
+	// conversation in a page token. A token holds more than 500, so most days
+	// are read in full only once, for the first page.
 	aheadChars = 5
 	// leftMost bounds the conversations that the party left in a page token. If there
 	// are more, a later page may list one of them again.
@@ -43,8 +43,9 @@ type listPage struct {
 	Rest  bool   `json:"r,omitempty"`
 }
 
-// carry notes the upcoming entries: entries, then those in ahead, then more if rest
-// is set. It notes as many as a token has room for.
+// carry records the upcoming entries in the token: first entries, then ahead;
+// rest says that there are more after these. It notes as many as a token has
+// room for.
 func (p *listPage) carry(entries []entry, ahead string, rest bool) {
 	var b strings.Builder
 	for _, e := range entries {
@@ -65,7 +66,7 @@ func (p *listPage) passed(e entry) bool {
 	return p.Digest != "" && compareEntries(e, entry{digest: p.Digest, at: time.UnixMilli(p.Milli)}) <= 0
 }
 
-// among are the conversations that ahead notes.
+// among returns the conversations listed in ahead.
 func among(conversations []archive.ConversationID, ahead string) []archive.ConversationID {
 	noted := make(map[string]bool)
 	for begin := range slices.Chunk([]byte(ahead), aheadChars) {
@@ -115,7 +116,7 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 	return &listPage{Day: upTo, Left: w.next.Left}, nil
 }
 
-// walker is one walk.
+// walker holds the state of one walk.
 type walker struct {
 	h     *Handlers
 	c     *session.Call
@@ -149,9 +150,8 @@ func (w *walker) day(ctx context.Context, day archive.Day, conversations []archi
 	return w.list(ctx, day, conversations, "", false)
 }
 
-// list puts the entries of conversations of a day on the page, and reports whether
-// the page is full. ahead and rest note the entries of the day that come after
-// them.
+// list puts the entries of conversations of a day on the page, and reports
+// whether the page is full. ahead and rest are the day's entries after them.
 func (w *walker) list(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
 	entries, err := w.h.entriesOf(ctx, w.c, w.party, day, conversations)
 	if err != nil {

@@ -24,7 +24,7 @@ type Handlers struct {
 type ContactStore interface {
 	directory.NameGiver
 	directory.ReachReader
-	// ListPeople and ListRooms list all ids of which something is known, at most
+	// ListPeople and ListRooms list all ids with a stored item, at most
 	// limit. next is the cursor of the next page, empty at the end.
 	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, err error)
 	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, err error)
