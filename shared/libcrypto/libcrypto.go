@@ -109,7 +109,7 @@ func Open(name string) (*Library, error) {
 
 var errAnswer = errors.New("wrong answer to the known question")
 
-// check asks the known question, and the same with one bit changed.
+// check asks the known question.
 func (l *Library) check() error {
 	der, err := base64.StdEncoding.DecodeString(knownKey)
 	if err != nil {
@@ -130,10 +130,6 @@ func (l *Library) check() error {
 	defer h.free()
 	text, err := h.open(sealed)
 	if err != nil || string(text) != knownText {
-		return errAnswer
-	}
-	sealed[len(sealed)-1] ^= 1
-	if _, err := h.open(sealed); !errors.Is(err, rsa.ErrDecryption) {
 		return errAnswer
 	}
 	return nil
