@@ -181,7 +181,7 @@ func TestSubjectIsShortASCII(t *testing.T) {
 // link, an address or the end of the name.
 func TestNameIsHarmless(t *testing.T) {
 	for name, want := range map[string]string{
-		"云朵课堂（上海）有限公司":                       "“云朵课堂（上海）有限公司”",
+		"云朵课堂（上海）有限公司":                        "“云朵课堂（上海）有限公司”",
 		"Müller & Söhne (Köln)":               "“Müller & Söhne (Köln)”",
 		"a\nset-up     step 2":                "“a set-up step 2”",
 		"open https://evil.example/login now": "“open https evil example login now”",
