@@ -101,6 +101,8 @@ func python(t *testing.T, program, module, pip string, out any) {
 type stack struct {
 	Name       string `json:"name"`
 	Translated struct {
+		Parameters map[string]map[string]any
+		Mappings   map[string]map[string]map[string]int
 		Conditions map[string]any
 		Resources  map[string]resource
 		Outputs    map[string]any

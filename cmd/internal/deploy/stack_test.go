@@ -634,6 +634,24 @@ func TestAPIStageAndDomain(t *testing.T) {
 	}
 }
 
+// Callbacks get the larger of 50 a second and a fifth of the number of companies.
+func TestCallbackRates(t *testing.T) {
+	s := stackOf(t, "prod")
+	rates, sizes := s.Translated.Mappings["CallbackRates"], anys(s.Translated.Parameters["Companies"]["AllowedValues"])
+	if len(rates) != len(sizes) {
+		t.Errorf("rates: got %d, want one for each of %v companies", len(rates), sizes)
+	}
+	for _, size := range sizes {
+		n, err := strconv.Atoi(fmt.Sprint(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := rates[strconv.Itoa(n)]["PerSecond"], max(50, n/5); got != want {
+			t.Errorf("%d companies: got %d callbacks a second, want %d", n, got, want)
+		}
+	}
+}
+
 func TestLogGroupsHaveARetention(t *testing.T) {
 	for _, s := range stacks(t) {
 		for _, id := range s.byType("AWS::Lambda::Function") {
