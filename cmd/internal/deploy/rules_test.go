@@ -220,8 +220,47 @@ func TestOnlyTheBreakGlassRoleEndsKeys(t *testing.T) {
 	}
 }
 
-// Queues, the topic and the endpoints of the network accept TLS only, or lead to
-// the stack's own stores only.
+// The endpoints of the network let through what the functions in it may do, and no
+// other action, bucket or table.
+func TestEndpointsLeadToTheStoresOnly(t *testing.T) {
+	s := stackOf(t, "prod")
+	for service, id := range map[string]string{"s3": "S3Endpoint", "dynamodb": "DynamoDBEndpoint"} {
+		var actions, stores []string
+		for _, g := range s.grants(t) {
+			inside := slices.Contains([]string{"Pull", "Decode", "Media", "Inspect"}, g.role)
+			if name, action, _ := strings.Cut(g.action, ":"); inside && name == service {
+				store, _, _ := strings.Cut(g.resource, "/")
+				actions, stores = append(actions, service+":"+action), append(stores, store)
+			}
+		}
+		statements := anys(object(s.Translated.Resources[id].Properties["PolicyDocument"])["Statement"])
+		if len(statements) != 1 {
+			t.Fatalf("%s: got %d statements, want one", id, len(statements))
+		}
+		through := grantsOf(id, object(statements[0]))
+		var passed, reached []string
+		for _, g := range through {
+			store, _, _ := strings.Cut(g.resource, "/")
+			passed, reached = append(passed, g.action), append(reached, store)
+			if g.when != "StringEquals aws:PrincipalAccount ${AWS::AccountId}" {
+				t.Errorf("%s: got condition %q, want principals of the account", g, g.when)
+			}
+		}
+		for what, c := range map[string][2][]string{"actions": {passed, actions}, "stores": {reached, stores}} {
+			got, want := sortedSet(c[0]), sortedSet(c[1])
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %s: got %v, want those of the functions in the network: %v", id, what, got, want)
+			}
+		}
+	}
+}
+
+func sortedSet(list []string) []string {
+	list = slices.Sorted(slices.Values(list))
+	return slices.Compact(list)
+}
+
+// Queues and the topic refuse requests without TLS.
 func TestQueuesAndTopicRequireTLS(t *testing.T) {
 	s := stackOf(t, "prod")
 	const condition = `"Condition":{"Bool":{"aws:SecureTransport":"false"}},"Effect":"Deny","Principal":"*"`
