@@ -3,8 +3,9 @@
 # The version that functions log at their start and /health answers.
 VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
-# One set of build flags for every binary: static, without paths of this
-# machine, the same bytes for the same commit.
+# One set of build flags for every binary: without cgo, without paths of this
+# machine, the same bytes for the same commit. decode and the worker load
+# libraries, so they link to libc; the others are static.
 # The processor is that of the library in place (make layer), unless ARCH says
 # otherwise; without a library that of most machines.
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
