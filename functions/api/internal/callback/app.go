@@ -64,7 +64,24 @@ func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output
 		// not send it again.
 		h.Log.WarnContext(ctx, "changed name not requested", "corp", c.CorpID, "err", err)
 	}
+	if about.lacks(event) {
+		h.Log.WarnContext(ctx, "event unreadable, only stored", "corp", c.CorpID, "event", event.Type, "change", event.ChangeType)
+	}
 	return output.Answer{Status: 200}, nil
+}
+
+// lacks reports whether an event is unreadable: it has no type, or it has the type of
+// an event that the archive acts on and lacks the ids for that.
+func (s subject) lacks(event msgcrypt.Event) bool {
+	switch event.Type {
+	case "":
+		return true
+	case contactChanged:
+		return s.Contact == "" || event.ChangeType == consentApproved && s.Member == ""
+	case roomChanged:
+		return s.Room == ""
+	}
+	return false
 }
 
 // readSubject reads the ids that the event names. It ignores ids that are longer

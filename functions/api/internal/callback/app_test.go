@@ -78,7 +78,12 @@ func TestAppCallback(t *testing.T) {
 	}
 	// Every authentic event is recorded, even a malformed one.
 	for _, odd := range []string{"<xml></xml>", "not xml", appEvent(contactEvent, "ChangeType", "msg_audit_approved"), appEvent(roomEvent, "ChatId", strings.Repeat("x", 1000))} {
+		logged := len(w.Log.String())
 		w.Do(toApp(odd)).Want(200)
+		said := w.Log.String()[logged:]
+		if !strings.Contains(said, "event unreadable") || strings.Contains(odd, contactEvent) && !strings.Contains(said, "event=change_external_contact change=msg_audit_approved") {
+			t.Errorf("%.100s: got log %s, want a warning with the type of the event", odd, said)
+		}
 	}
 	events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(time.Unix(1767225826, 0)))
 	if err != nil || len(events) != 5 {
