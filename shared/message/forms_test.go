@@ -239,7 +239,9 @@ func TestTextsNameFewFiles(t *testing.T) {
 		"member of item": func(text string) string {
 			return `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordNew","content":` + item(`{"content":`+text+`}`) + `}]}}`
 		},
-		"note": func(text string) string { return `{"msgtype":"note","note":{"text":` + text + `}}` },
+		"items of a note": func(text string) string { return `{"msgtype":"note","note":{"items":` + text + `}}` },
+		"item of a note":  func(text string) string { return `{"msgtype":"note","note":{"items":[` + text + `]}}` },
+		"note":            func(text string) string { return `{"msgtype":"note","note":{"text":` + text + `}}` },
 		"text that is a message": func(text string) string {
 			return `{"msgtype":"solitaire","solitaire":{"x":` + item(`{"type":"image","content":`+text+`}`) + `}}`
 		},

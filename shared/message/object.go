@@ -119,7 +119,8 @@ func (o object) list(name string) (texts []string, odd bool) {
 		return []string{one}, false
 	}
 	texts = []string{}
-	for _, raw := range o.array(name) {
+	elements, _ := o.array(name)
+	for _, raw := range elements {
 		s, ok := text(raw)
 		if !ok {
 			s, odd = elementText(raw), true
@@ -201,25 +202,25 @@ func isList(s string) bool {
 	return strings.HasPrefix(s, "[") && json.Valid(Tolerable([]byte(s)))
 }
 
-// array takes the elements of a list, by the first of the names that holds a list. A
-// list may be written into a string.
-func (o object) array(names ...string) []json.RawMessage {
+// array takes the elements of a list, by the first of the names that holds a list.
+// written reports a list that is written into a string.
+func (o object) array(names ...string) (items []json.RawMessage, written bool) {
 	for _, name := range names {
 		name = o.find(name)
 		raw := o[name]
 		if raw == nil {
 			continue
 		}
-		if s, written := text(raw); written && raw[0] == '"' && isList(s) {
+		s, ok := text(raw)
+		if written = ok && raw[0] == '"' && isList(s); written {
 			raw = Tolerable([]byte(s))
 		}
-		var items []json.RawMessage
 		if json.Unmarshal(raw, &items) == nil {
 			delete(o, name)
-			return items
+			return items, written
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // payload reads the content of a message in every form that was seen: an object; an

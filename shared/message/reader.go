@@ -194,7 +194,7 @@ func (r *reader) addItems(parts []Part, kind string, o object) []Part {
 	if parts == nil {
 		parts = []Part{}
 	}
-	r.eachItem(o, func(item object) {
+	r.eachItem(kind, o, func(item object) {
 		parts = r.addItem(parts, kind+".item", item)
 	}, func(why string, items []json.RawMessage) {
 		parts = r.put(parts, func() Part { return r.rest(why, items) })
@@ -203,9 +203,10 @@ func (r *reader) addItems(parts []Part, kind string, o object) []Part {
 }
 
 // eachItem calls read for the items of o. It calls rest with the items that the
-// bounds exclude.
-func (r *reader) eachItem(o object, read func(object), rest func(why string, items []json.RawMessage)) {
-	items := o.array("item", "items", "msg_item", "msgitem")
+// bounds exclude. WeCom writes the items of other kinds than a note into strings; a
+// person may have written a string in a note.
+func (r *reader) eachItem(kind string, o object, read func(object), rest func(why string, items []json.RawMessage)) {
+	items, written := o.array("item", "items", "msg_item")
 	if r.depth == maxDepth && len(items) > 0 {
 		rest(PartTooDeep, items)
 		return
@@ -223,7 +224,7 @@ func (r *reader) eachItem(o object, read func(object), rest func(why string, ite
 		}
 		r.items++
 		item, _ := payload("", raw)
-		read(item)
+		r.in(kind == "note" && (written || raw[0] == '"'), func() { read(item) })
 	}
 }
 
@@ -261,7 +262,7 @@ func (r *reader) chatRecord(kind string, o object) Part {
 		r.path = r.path[:len(r.path)-1]
 		record.Items = append(record.Items, item)
 	}
-	r.eachItem(o, func(item object) {
+	r.eachItem(kind, o, func(item object) {
 		head := RecordItem{Time: item.ms("msgtime"), FromRoom: item.flag("from_chatroom")}
 		read(head, func() []Part { return r.addItem([]Part{}, kind+".item", item) })
 	}, func(why string, items []json.RawMessage) {
@@ -361,7 +362,7 @@ func (r *reader) texts(where string, o object, name string) []string {
 // objects takes the objects of a list, nil if it is absent. If no element is an
 // object, the list stays.
 func (r *reader) objects(where string, o object, name string) []object {
-	raws := o.array(name)
+	raws, _ := o.array(name)
 	if raws == nil {
 		return nil
 	}
