@@ -73,11 +73,11 @@ var parts = []struct {
 	measure func(*bench, context.Context) error
 }{
 	{"sizes", (*bench).sizes},
-	{"keys", (*bench).keyRates},
 	{"decode", (*bench).decodeRate},
 	{"units", (*bench).writeUnits},
 	{"cold", (*bench).coldStarts},
 	{"readable", (*bench).sendToReadable},
+	{"keys", (*bench).keyRates},
 }
 
 func partNames() (names []string) {
