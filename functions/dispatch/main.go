@@ -1,6 +1,7 @@
 // Command dispatch is the Lambda function that the schedule runs every minute.
 // It requests pulls and whatever was left behind, notifies people of companies
-// whose health changed, and measures the fleet.
+// whose health changed, measures the fleet, writes the daily heads of chains, and
+// starts the weekly verifications.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
+	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
@@ -39,6 +42,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Files:       dynamostore.NewMedia(db, cfg.media),
 		Media:       files,
 		MediaDepth:  files,
+		Heads:       s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
 		Now:         time.Now,
@@ -50,6 +54,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 // config is what template.yaml declares for this function.
 type config struct {
 	corps, ledger, messages, media string // tables
+	journal                        string // bucket
 	pulls, decodes, files          string // queue URLs
 	topic                          string // ARN of the topic for notices to people
 	stack                          string // name of the stack, and namespace of the metrics
@@ -62,6 +67,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
 		media:    r.Required("MEDIA_TABLE"),
+		journal:  r.Required("JOURNAL_BUCKET"),
 		pulls:    r.Required("PULL_QUEUE_URL"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
 		files:    r.Required("MEDIA_QUEUE_URL"),

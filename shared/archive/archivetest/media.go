@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"slices"
@@ -69,7 +71,7 @@ func keptFile(f media.File) media.File {
 	f.From.Time, f.Deadline, f.Registered, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.Registered), kept(f.NotBefore)
 	if f.Resume != nil {
 		r := *f.Resume
-		r.Digest = bytes.Clone(r.Digest)
+		r.Digest, r.SHA256 = bytes.Clone(r.Digest), bytes.Clone(r.SHA256)
 		f.Resume = &r
 	}
 	if f.Stored != nil {
@@ -172,6 +174,13 @@ func (s *Files) check(old, f media.File) {
 			s.t.Errorf("file %s in state %s: got %d bytes on the row, the object has %d (-1: no object)", f.ID, f.State, f.Stored.Size, size)
 		}
 	}
+}
+
+// Lose removes a file's row. A removal like this needs access to the table.
+func (s *Files) Lose(corp, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.of(corp).rows, id)
 }
 
 // ListFile implements [media.Table].
@@ -417,6 +426,32 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 		delete(o.uploads, name)
 		return nil
 	})
+}
+
+// StatFile implements [media.Store]. It knows no parts.
+func (o *Objects) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
+	body, err := read(ctx, o.faults, "Objects.StatFile", corp, func() ([]byte, error) {
+		body, ok := o.Object(corp, id)
+		if !ok {
+			return nil, archive.ErrNotFound
+		}
+		return body, nil
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	sum := sha256.Sum256(body)
+	return int64(len(body)), base64.StdEncoding.EncodeToString(sum[:]), nil
+}
+
+// Replace puts other bytes in the place of a file, or removes it if body is nil. A
+// change like this needs access to the bucket.
+func (o *Objects) Replace(corp, id string, body []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if delete(o.objects, [2]string{corp, id}); body != nil {
+		o.objects[[2]string{corp, id}] = body
+	}
 }
 
 // OpenFile implements [media.Store].

@@ -94,15 +94,20 @@ type Resume struct {
 	Chunks int    // chunks in the durable parts
 	Bytes  int64  // bytes in the durable parts
 	Digest []byte // running MD5 of these bytes, in crypto/md5's own form
+	SHA256 []byte // running SHA-256 of these bytes, in crypto/sha256's own form
 	Type   Type   // of the file, by its first bytes
 }
 
 // Object is a file as our bucket holds it.
 type Object struct {
-	Size int64
-	MD5  string // hex
-	Type Type
-	At   time.Time
+	Size   int64
+	MD5    string // hex
+	SHA256 string // hex, of the whole file
+	// Checksum is what the store made of the object when it was written, see
+	// [Store]. It proves the object without reading it.
+	Checksum string
+	Type     Type
+	At       time.Time
 	// Differs is the Reason of the mismatch while its file waits again, else
 	// empty.
 	Differs string
@@ -380,6 +385,12 @@ type Store interface {
 	// [archive.ErrCorrupt] and changes nothing if the store does not hold exactly
 	// these parts, with size bytes in all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
+	// StatFile returns the size of a file's object, and its checksum: the SHA-256
+	// in base64, or for an object in parts that of the parts' SHA-256s, followed by
+	// a dash and their number; [archive.ErrNotFound]. The store made the checksum of
+	// the bytes that it received, and the same bytes in the same parts have it
+	// always.
+	StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error)
 	// OpenFile reads a complete file; [archive.ErrNotFound]. The caller closes it.
 	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
 	// AbortUpload throws an upload away. An upload that does not exist is no

@@ -87,7 +87,8 @@ type Puller struct {
 
 // Pull takes in all new pages of the corp. The order of writes for each page is:
 // the journal object; then the ledger row, the head and the pending mark in one
-// transaction; then the decode request. A crash after the first leaves an object
+// transaction; then the decode request. For a gap: its evidence, then row and
+// head. A crash after the first leaves an object
 // without a row, and the page is read again. A crash after the second leaves a
 // pending page: the redelivered pull request, or dispatch at the latest, requests
 // its decoding (laws 1 and 3).
@@ -212,12 +213,6 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	}
 	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
 		return false, fmt.Errorf("read head: %w", err)
-	}
-	if day := archive.DayOf(d.Now()); d.state.HeadDay != string(day) {
-		if err := d.Journal.PutHead(ctx, day, d.head); err != nil {
-			return false, fmt.Errorf("write daily head: %w", err)
-		}
-		d.state.HeadDay = string(day)
 	}
 	for {
 		if d.nearlyOver(ctx) {
