@@ -291,6 +291,7 @@ type Objects struct {
 
 	mu      sync.Mutex
 	objects map[[2]string][]byte
+	sums    map[[2]string]string // checksums of the objects
 	uploads map[string]*upload
 	begun   int
 }
@@ -304,7 +305,28 @@ var _ media.Store = (*Objects)(nil)
 
 // NewObjects makes an empty store.
 func NewObjects(t testing.TB, f *Faults) *Objects {
-	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), uploads: make(map[string]*upload)}
+	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), sums: make(map[[2]string]string), uploads: make(map[string]*upload)}
+}
+
+// checksumOf is the checksum that S3 makes of an object: of its bytes, or of the
+// digests of its parts.
+func checksumOf(parts [][]byte, inParts bool) string {
+	if !inParts {
+		sum := sha256.Sum256(parts[0])
+		return base64.StdEncoding.EncodeToString(sum[:])
+	}
+	all := sha256.New()
+	for _, part := range parts {
+		sum := sha256.Sum256(part)
+		_, _ = all.Write(sum[:]) // a hash never fails
+	}
+	return fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(all.Sum(nil)), len(parts))
+}
+
+// keep stores an object. The caller holds mu.
+func (o *Objects) keep(corp, id string, parts [][]byte, inParts bool) {
+	at := [2]string{corp, id}
+	o.objects[at], o.sums[at] = slices.Concat(parts...), checksumOf(parts, inParts)
 }
 
 // Object is a file's bytes.
@@ -362,7 +384,7 @@ func (o *Objects) PutFile(ctx context.Context, corp, id string, body []byte) err
 	return write(ctx, o.faults, "Objects.PutFile", corp, func() error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.objects[[2]string{corp, id}] = bytes.Clone(body)
+		o.keep(corp, id, [][]byte{body}, false)
 		return nil
 	})
 }
@@ -422,26 +444,23 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 				o.t.Errorf("part %d of %d: got %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
 			}
 		}
-		o.objects[[2]string{corp, id}] = whole
+		o.keep(corp, id, inOrder, true)
 		delete(o.uploads, name)
 		return nil
 	})
 }
 
-// StatFile implements [media.Store]. It knows no parts.
+// StatFile implements [media.Store].
 func (o *Objects) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
-	body, err := read(ctx, o.faults, "Objects.StatFile", corp, func() ([]byte, error) {
-		body, ok := o.Object(corp, id)
-		if !ok {
-			return nil, archive.ErrNotFound
+	checksum, err = read(ctx, o.faults, "Objects.StatFile", corp, func() (string, error) {
+		if size = o.size(corp, id); size < 0 {
+			return "", archive.ErrNotFound
 		}
-		return body, nil
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.sums[[2]string{corp, id}], nil
 	})
-	if err != nil {
-		return 0, "", err
-	}
-	sum := sha256.Sum256(body)
-	return int64(len(body)), base64.StdEncoding.EncodeToString(sum[:]), nil
+	return max(size, 0), checksum, err
 }
 
 // Replace puts other bytes in the place of a file, or removes it if body is nil. A
@@ -450,7 +469,7 @@ func (o *Objects) Replace(corp, id string, body []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if delete(o.objects, [2]string{corp, id}); body != nil {
-		o.objects[[2]string{corp, id}] = body
+		o.keep(corp, id, [][]byte{body}, false)
 	}
 }
 

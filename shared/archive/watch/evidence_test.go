@@ -99,7 +99,7 @@ func TestWeeklyVerificationWaitsForAnother(t *testing.T) {
 	d.Decodes.Take()
 	d.Must(d.Replayer.Run(t.Context(), archivetest.Corp, "asked"))
 	tickFor(d, disp, 7*24*time.Hour)
-	if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp); err != nil || len(list) != 2 || !list[0].Weekly {
+	if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp); err != nil || len(list) != 2 || !list[1].Weekly {
 		t.Errorf("got jobs %+v, %v, want the weekly one behind the other", list, err)
 	}
 }
