@@ -143,7 +143,9 @@ func (m *Media) StatFile(ctx context.Context, corp, id string) (size int64, chec
 	if err != nil {
 		return 0, "", fmt.Errorf("stat %s: %w", name, err)
 	}
-	return aws.ToInt64(out.ContentLength), aws.ToString(out.ChecksumSHA256), nil
+	// Behind the checksum of an object in parts S3 writes a dash and their number.
+	checksum, _, _ = strings.Cut(aws.ToString(out.ChecksumSHA256), "-")
+	return aws.ToInt64(out.ContentLength), checksum, nil
 }
 
 // checksum is the SHA-256 of a body in S3's form.

@@ -320,7 +320,7 @@ func checksumOf(parts [][]byte, inParts bool) string {
 		sum := sha256.Sum256(part)
 		_, _ = all.Write(sum[:]) // a hash never fails
 	}
-	return fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(all.Sum(nil)), len(parts))
+	return base64.StdEncoding.EncodeToString(all.Sum(nil))
 }
 
 // keep stores an object. The caller holds mu.

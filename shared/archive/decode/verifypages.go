@@ -350,7 +350,7 @@ func (v verifier) file(ctx context.Context, f media.File) (Fault, error) {
 		return FaultFileMissing, nil
 	case err != nil:
 		return "", fmt.Errorf("read checksum of file %s: %w", f.ID, err)
-	case size != f.Stored.Size || checksum != f.Stored.Checksum:
+	case !f.Stored.Matches(size, checksum):
 		return FaultFileDiffers, nil
 	}
 	return "", nil

@@ -10,6 +10,7 @@ package media
 import (
 	"context"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -111,6 +112,13 @@ type Object struct {
 	// Differs is the Reason of the mismatch while its file waits again, else
 	// empty.
 	Differs string
+}
+
+// Matches reports whether an object with that size and checksum has the bytes of
+// o. A copy of an object in parts may have the checksum of the whole.
+func (o Object) Matches(size int64, checksum string) bool {
+	whole, err := hex.DecodeString(o.SHA256)
+	return size == o.Size && (checksum == o.Checksum || err == nil && len(whole) > 0 && checksum == base64.StdEncoding.EncodeToString(whole))
 }
 
 // State is the state of a file.
@@ -385,11 +393,10 @@ type Store interface {
 	// [archive.ErrCorrupt] and changes nothing if the store does not hold exactly
 	// these parts, with size bytes in all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
-	// StatFile returns the size of a file's object, and its checksum: the SHA-256
-	// in base64, or for an object in parts that of the parts' SHA-256s, followed by
-	// a dash and their number; [archive.ErrNotFound]. The store made the checksum of
-	// the bytes that it received, and the same bytes in the same parts have it
-	// always.
+	// StatFile returns the size of a file's object, and its checksum in base64: the
+	// SHA-256 of the bytes, or for an object in parts the SHA-256 of the parts'
+	// SHA-256s, one after another; [archive.ErrNotFound]. The store made the checksum
+	// of the bytes that it received.
 	StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error)
 	// OpenFile reads a complete file; [archive.ErrNotFound]. The caller closes it.
 	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
