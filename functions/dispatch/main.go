@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
@@ -32,9 +33,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	dispatcher := &watch.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
-		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
+		Ledger:      ledger,
 		SetAside:    dynamostore.NewMessages(db, cfg.messages),
 		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
 		Decodes:     decodes,
@@ -42,6 +44,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Files:       dynamostore.NewMedia(db, cfg.media),
 		Media:       files,
 		MediaDepth:  files,
+		Jobs:        decode.NewJobStarter(ledger, decodes),
 		Heads:       s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},

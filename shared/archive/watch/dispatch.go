@@ -50,7 +50,7 @@ type Ledger interface {
 	// stored one differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
 	// These are methods of [decode.ReplayLedger].
-	CreateReplay(ctx context.Context, r decode.Replay) error
+	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error)
 	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
 }
@@ -94,6 +94,7 @@ type Dispatcher struct {
 	Media       media.Queue
 	MediaDepth  archive.QueueDepth
 	Heads       archive.HeadWriter
+	Jobs        decode.ReplayStarter
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -157,12 +158,12 @@ func (t *tick) ids() []string {
 // slowTurn reports whether a corp that gets one tick in [slowTicks] gets this
 // one. The corps are spread evenly over the ticks.
 func (t *tick) slowTurn(corp string) bool {
-	return t.turn(corp, slowTicks) == 0
+	return t.sinceTurn(corp, slowTicks) == 0
 }
 
-// turn is how many ticks have passed since the corp last had its turn in a rhythm
-// of so many ticks. It is 0 in the tick of its turn.
-func (t *tick) turn(corp string, rhythm int64) int64 {
+// sinceTurn is how many ticks have passed since the corp last had its turn in a
+// rhythm of so many ticks. It is 0 in the tick of its turn.
+func (t *tick) sinceTurn(corp string, rhythm int64) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(corp))
 	return (t.now.Unix()/60 + int64(h.Sum32())%rhythm) % rhythm

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -28,7 +29,7 @@ const (
 func (t *tick) keepHeads(ctx context.Context) error {
 	var corps []string
 	for _, c := range t.corps {
-		if t.turn(c.ID, headTicks) == 0 {
+		if t.sinceTurn(c.ID, headTicks) == 0 {
 			corps = append(corps, c.ID)
 		}
 	}
@@ -57,7 +58,7 @@ func (t *tick) keepHeads(ctx context.Context) error {
 // while another verification of the corp runs.
 func (t *tick) requestVerifications(ctx context.Context) error {
 	return t.eachCorp(func(_ int, c archive.Corp) error {
-		since := t.turn(c.ID, verifyTicks)
+		since := t.sinceTurn(c.ID, verifyTicks)
 		if since >= verifyTries || since%verifyAgain != 0 {
 			return nil
 		}
@@ -69,25 +70,19 @@ func (t *tick) requestVerifications(ctx context.Context) error {
 }
 
 func (t *tick) requestVerification(ctx context.Context, corp string, turn time.Time) error {
-	running, err := t.Ledger.UnfinishedReplays(ctx, corp, t.now.Add(time.Minute))
-	if err != nil {
-		return fmt.Errorf("list replays: %w", err)
-	}
-	for _, job := range running {
-		if job.Verify {
-			return nil
-		}
-	}
 	job := decode.Replay{
 		Corp: corp, ID: turn.UTC().Truncate(time.Minute).Format("20060102T150405.000Z") + "-weekly",
 		CreatedAt: t.now, UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
 	}
-	if err := t.Ledger.CreateReplay(ctx, job); errors.Is(err, archive.ErrExists) {
-		return nil // this turn's job is done
-	} else if err != nil {
-		return fmt.Errorf("store job: %w", err)
+	if _, err := t.Ledger.Replay(ctx, corp, job.ID); !errors.Is(err, archive.ErrNotFound) {
+		return err // nil: this turn has its job
 	}
-	// After a crash here the job is stored and not requested. A later tick finds it
-	// among the unfinished jobs.
-	return t.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, Replay: job.ID})
+	unfinished, err := t.Ledger.UnfinishedReplays(ctx, corp, t.now.Add(time.Minute))
+	if err != nil {
+		return fmt.Errorf("list replays: %w", err)
+	}
+	if slices.ContainsFunc(unfinished, func(r decode.Replay) bool { return r.Verify }) {
+		return nil
+	}
+	return t.Jobs.StartReplay(ctx, job)
 }
