@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
 )
 
 // Server serves routes. Its fields never change after New.
@@ -192,6 +194,9 @@ func readBody(rt Route, c *session.Call) error {
 	}
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return problem.New(problem.UnsupportedMediaType, nil)
+	}
+	if rt.Lenient {
+		b = message.Tolerable(bytes.ToValidUTF8(b, []byte("\ufffd")))
 	}
 	c.ReadBody(b, rt.Body)
 	return nil
