@@ -185,11 +185,12 @@ type (
 		UpdatedAt    time.Time `dynamodbav:"updated"`
 		Done         bool      `dynamodbav:"done"`
 
-		Verify   bool             `dynamodbav:"verify"`
-		Weekly   bool             `dynamodbav:"weekly"`
-		ToEnd    bool             `dynamodbav:"to_end"`
-		Faults   int              `dynamodbav:"faults"`
-		Findings []decode.Finding `dynamodbav:"findings,omitempty"`
+		Verify    bool             `dynamodbav:"verify"`
+		Weekly    bool             `dynamodbav:"weekly"`
+		ChainOnly bool             `dynamodbav:"chain_only"`
+		ToEnd     bool             `dynamodbav:"to_end"`
+		Faults    int              `dynamodbav:"faults"`
+		Findings  []decode.Finding `dynamodbav:"findings,omitempty"`
 	}
 )
 

@@ -267,6 +267,22 @@ func TestWeeklyVerificationReadsFewPages(t *testing.T) {
 	}
 }
 
+// A verification of a corp whose secret WeCom refuses reads no page, and still
+// looks at rows, heads and objects.
+func TestVerifyWithoutTheLibrary(t *testing.T) {
+	d := newPages(t, 70*time.Minute, true)
+	rows := d.Rows()
+	rows[0].Last = rows[1].Last
+	forge(d, []archive.Row{rows[0], rows[2]}, 3, 4)
+	reads := &pagesRead{Journal: d.Journal}
+	cfg := d.Config
+	cfg.Journal = reads
+	d.Configure(cfg)
+	if _, got := verifyAs(d, decode.Replay{Weekly: true, ChainOnly: true}); !slices.Equal(got, []string{"2/0 row_removed"}) || len(reads.afters) > 0 {
+		t.Errorf("got %v and pages %v read, want the removed row and none", got, reads.afters)
+	}
+}
+
 // pagesRead notes which pages are read.
 type pagesRead struct {
 	archive.Journal

@@ -40,6 +40,9 @@ type Replay struct {
 	// and 1 in 52 of the older ones. It still looks at every row, every daily head
 	// and the whole listing of the journal.
 	Weekly bool
+	// ChainOnly makes a verification read no page, because the library cannot
+	// decrypt: WeCom refuses the corp's secret.
+	ChainOnly bool
 	// ToEnd says that the range ends at the head of the job's start.
 	ToEnd    bool
 	Faults   int

@@ -13,8 +13,8 @@ import (
 // The steps of a verification. A step ends with one write, so that a chain of
 // small pages costs little.
 const (
-	stepRows    = 1000 // most rows of a step
-	stepRecords = 1000 // records of its pages that are read, unless a single page has more
+	stepRows  = 1000    // most rows of a step
+	stepBytes = 2 << 20 // of its pages that are read, unless a single page has more
 	// placeMargin is the time that must be left to look at one more row's place:
 	// enough to read the pages of the step afterwards.
 	placeMargin = 2 * pageMargin
@@ -33,7 +33,7 @@ const (
 // readsPage reports whether the job reads the row's page, decodes it and compares
 // it with the view.
 func (job *Replay) readsPage(row archive.Row) bool {
-	if row.Kind != archive.PageRow {
+	if row.Kind != archive.PageRow || job.ChainOnly {
 		return false
 	}
 	if !job.Weekly {
@@ -71,7 +71,7 @@ func (r *Replayer) verify(ctx context.Context, job *Replay) error {
 	v := &verification{Replayer: r, job: job, chain: chain, objects: r.objectsAt(ctx, *job)}
 	defer v.objects.stop()
 	var step []archive.Row
-	records := 0
+	size := 0
 	for row, err := range r.rows(ctx, *job) {
 		if err != nil {
 			return err
@@ -79,16 +79,17 @@ func (r *Replayer) verify(ctx context.Context, job *Replay) error {
 		if row.Last <= job.From {
 			continue
 		}
+		read := 0
 		if job.readsPage(row) {
-			records += row.Count
+			read = max(row.Size, 0)
 		}
-		if len(step) == stepRows || len(step) > 0 && records > stepRecords {
+		if len(step) == stepRows || len(step) > 0 && size+read > stepBytes {
 			if err := v.step(ctx, step); err != nil {
 				return err
 			}
-			step, records = step[:0:0], row.Count
+			step, size = nil, 0
 		}
-		step = append(step, row)
+		step, size = append(step, row), size+read
 	}
 	if len(step) > 0 {
 		if err := v.step(ctx, step); err != nil {

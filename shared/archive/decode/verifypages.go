@@ -77,17 +77,17 @@ func (v verifier) read(ctx context.Context, checks []pageCheck) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	first, last := checks[0].row.After, checks[len(checks)-1].row.After
 	progress := make(map[uint64]archive.Row, len(checks))
-	for from := first; from <= last; {
-		rows, err := cfg.Jobs.Rows(ctx, checks[0].row.Corp, archive.RowQuery{From: from, Limit: stepRows})
+	q := archive.RowQuery{From: checks[0].row.After, Limit: len(checks)}
+	for q.From <= checks[len(checks)-1].row.After {
+		rows, err := cfg.Jobs.Rows(ctx, checks[0].row.Corp, q)
 		if err != nil {
 			return fmt.Errorf("read progress of pages: %w", err)
 		}
 		for _, r := range rows {
-			progress[r.After], from = r, r.After+1
+			progress[r.After], q.From = r, r.After+1
 		}
-		if len(rows) < stepRows {
+		if len(rows) == 0 {
 			break
 		}
 	}

@@ -35,8 +35,8 @@ type transfer struct {
 	maxSize int64
 
 	// at describes the durable parts, except that Index, Chunks and the running
-	// digests sum (MD5) and sha (SHA-256) include buf. buf holds the bytes after the last durable part: less
-	// than a part and a chunk.
+	// digests sum (MD5) and sha (SHA-256) include buf. buf holds the bytes after the
+	// last durable part: less than a part and a chunk.
 	at  Resume
 	sum hash.Hash
 	sha hash.Hash

@@ -235,8 +235,8 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		}
 	}
 	row := d.gapRow(*p)
-	// A crash after it leaves evidence without a row. The search goes on, and its
-	// evidence is then another one.
+	// A crash after it leaves evidence without a row. The next pull goes on with the
+	// search, and writes other evidence.
 	if err := d.Journal.PutGap(ctx, row); err != nil {
 		return true, fmt.Errorf("write evidence of the gap after %d to the journal: %w", row.After, err)
 	}

@@ -87,11 +87,10 @@ type Puller struct {
 
 // Pull takes in all new pages of the corp. The order of writes for each page is:
 // the journal object; then the ledger row, the head and the pending mark in one
-// transaction; then the decode request. For a gap: its evidence, then row and
-// head. A crash after the first leaves an object
+// transaction; then the decode request. A crash after the first leaves an object
 // without a row, and the page is read again. A crash after the second leaves a
 // pending page: the redelivered pull request, or dispatch at the latest, requests
-// its decoding (laws 1 and 3).
+// its decoding (laws 1 and 3). For a gap, its evidence takes the place of the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
 // not an error. An error means that our own stores failed, and the request must

@@ -62,22 +62,23 @@ func (t *tick) requestVerifications(ctx context.Context) error {
 		if since >= verifyTries || since%verifyAgain != 0 {
 			return nil
 		}
-		if err := t.requestVerification(ctx, c.ID, t.now.Add(-time.Duration(since)*time.Minute)); err != nil {
+		if err := t.requestVerification(ctx, c, t.now.Add(-time.Duration(since)*time.Minute)); err != nil {
 			return fmt.Errorf("start verification of %s: %w", c.ID, err)
 		}
 		return nil
 	})
 }
 
-func (t *tick) requestVerification(ctx context.Context, corp string, turn time.Time) error {
+func (t *tick) requestVerification(ctx context.Context, c archive.Corp, turn time.Time) error {
 	job := decode.Replay{
-		Corp: corp, ID: turn.UTC().Truncate(time.Minute).Format("20060102T150405.000Z") + "-weekly",
+		Corp: c.ID, ID: turn.UTC().Truncate(time.Minute).Format("20060102T150405.000Z") + "-weekly",
 		CreatedAt: t.now, UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
+		ChainOnly: !t.states[c.ID].Works(c.SecretSetAt),
 	}
-	if _, err := t.Ledger.Replay(ctx, corp, job.ID); !errors.Is(err, archive.ErrNotFound) {
+	if _, err := t.Ledger.Replay(ctx, c.ID, job.ID); !errors.Is(err, archive.ErrNotFound) {
 		return err // nil: this turn has its job
 	}
-	unfinished, err := t.Ledger.UnfinishedReplays(ctx, corp, t.now.Add(time.Minute))
+	unfinished, err := t.Ledger.UnfinishedReplays(ctx, c.ID, t.now.Add(time.Minute))
 	if err != nil {
 		return fmt.Errorf("list replays: %w", err)
 	}

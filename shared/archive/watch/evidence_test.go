@@ -84,6 +84,20 @@ func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
 	}
 }
 
+// A corp whose secret does not work is verified without its pages.
+func TestWeeklyVerificationWithoutASecret(t *testing.T) {
+	for name, standing := range map[string]archive.Standing{"works": archivetest.Accepted(), "refused": {SecretSetAt: archivetest.SecretSet, Refusals: 1}} {
+		t.Run(name, func(t *testing.T) {
+			d, disp := newDispatch(t, &archivetest.Faults{})
+			d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: standing}))
+			tickFor(d, disp, 7*24*time.Hour)
+			if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp); err != nil || len(list) != 1 || list[0].ChainOnly != (name == "refused") {
+				t.Errorf("got jobs %+v, %v, want one", list, err)
+			}
+		})
+	}
+}
+
 // A weekly verification that another one delays is started when that one is done.
 func TestWeeklyVerificationWaitsForAnother(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
