@@ -51,7 +51,7 @@ const (
 	keysPrefix    = "keys#"
 	keyPrefix     = keysPrefix + "key#"
 	bindingPrefix = keysPrefix + "version#"
-	keyBudgetSK   = "keybudget"
+	keyQuotaSK    = "keyquota"
 
 	// registry is the index of the corps' settings. The attribute of the same
 	// name puts an item on the index; its value is always registryValue.
@@ -83,7 +83,7 @@ type (
 		ClaimedVersion uint32            `dynamodbav:"claimed_version"`
 		ClaimedAt      time.Time         `dynamodbav:"claimed_at"`
 	}
-	keyBudgetItem struct {
+	keyQuotaItem struct {
 		Unproved      int         `dynamodbav:"unproved"`
 		ImportsPerDay int         `dynamodbav:"imports_per_day"`
 		Imports       int         `dynamodbav:"imports"`
@@ -309,33 +309,33 @@ func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error 
 	return nil
 }
 
-// KeyBudget reads the corp's budget of keys consistently. A corp that used
-// nothing of it has [archive.NewKeyBudget].
-func (c *Corps) KeyBudget(ctx context.Context, id string) (archive.KeyBudget, error) {
-	it, err := c.get(ctx, c.client, key(id, keyBudgetSK))
+// KeyQuota reads the corp's quota of keys consistently. A corp that used
+// nothing of it has [archive.NewKeyQuota].
+func (c *Corps) KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error) {
+	it, err := c.get(ctx, c.client, key(id, keyQuotaSK))
 	if errors.Is(err, archive.ErrNotFound) {
-		return archive.NewKeyBudget(), nil
+		return archive.NewKeyQuota(), nil
 	}
-	var b keyBudgetItem
+	var q keyQuotaItem
 	if err == nil {
-		b, err = readItem[keyBudgetItem](it)
+		q, err = readItem[keyQuotaItem](it)
 	}
 	if err != nil {
-		return archive.KeyBudget{}, fmt.Errorf("reading the key budget of corp %s: %w", id, err)
+		return archive.KeyQuota{}, fmt.Errorf("reading the key quota of corp %s: %w", id, err)
 	}
-	return archive.KeyBudget(b), nil
+	return archive.KeyQuota(q), nil
 }
 
-// SaveKeyBudget replaces the budget that has the same Rev;
-// [archive.ErrConflict] if the stored budget has another.
-func (c *Corps) SaveKeyBudget(ctx context.Context, id string, b archive.KeyBudget) error {
+// SaveKeyQuota replaces the quota that has the same Rev;
+// [archive.ErrConflict] if the stored quota has another.
+func (c *Corps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
 	in := dynamodb.PutItemInput{ConditionExpression: aws.String(absent)}
-	if b.Rev > 0 {
-		in.ConditionExpression, in.ExpressionAttributeValues = aws.String("rev = :was"), item{":was": number(b.Rev)}
+	if q.Rev > 0 {
+		in.ConditionExpression, in.ExpressionAttributeValues = aws.String("rev = :was"), item{":was": number(q.Rev)}
 	}
-	b.Rev++
+	q.Rev++
 	var err error
-	if in.Item, err = encode(id, keyBudgetSK, keyBudgetItem(b)); err != nil {
+	if in.Item, err = encode(id, keyQuotaSK, keyQuotaItem(q)); err != nil {
 		return err
 	}
 	err = c.putIf(ctx, c.client, in)
@@ -343,7 +343,7 @@ func (c *Corps) SaveKeyBudget(ctx context.Context, id string, b archive.KeyBudge
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("saving the key budget of corp %s: %w", id, err)
+		return fmt.Errorf("saving the key quota of corp %s: %w", id, err)
 	}
 	return nil
 }

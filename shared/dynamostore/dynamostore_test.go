@@ -161,14 +161,14 @@ func TestEveryFieldComesBack(t *testing.T) {
 		must(t, err)
 		check(t, "callback", got, want)
 	})
-	t.Run("key budget", func(t *testing.T) {
-		s, want := newCorps(t), fill[archive.KeyBudget]()
+	t.Run("key quota", func(t *testing.T) {
+		s, want := newCorps(t), fill[archive.KeyQuota]()
 		want.Rev = 0
-		must(t, s.SaveKeyBudget(ctx, corp, want))
+		must(t, s.SaveKeyQuota(ctx, corp, want))
 		want.Rev = 1
-		got, err := s.KeyBudget(ctx, corp)
+		got, err := s.KeyQuota(ctx, corp)
 		must(t, err)
-		check(t, "key budget", got, want)
+		check(t, "key quota", got, want)
 	})
 	t.Run("row", func(t *testing.T) {
 		s, want := newLedger(t), fill[archive.Row]()

@@ -27,7 +27,7 @@ type corpItems struct {
 	corp      *archive.Corp // nil: the corp was never registered
 	keys      map[string]archive.Key
 	bindings  map[uint32]archive.Binding
-	budget    archive.KeyBudget
+	quota     archive.KeyQuota
 	callbacks map[archive.CallbackKind]archive.Callback
 	events    []archive.Event
 	counts    map[archive.Day]archive.EventCount // by day of arrival
@@ -45,7 +45,7 @@ func (c *Corps) of(id string) *corpItems {
 	i, ok := c.corps[id]
 	if !ok {
 		i = &corpItems{
-			keys: make(map[string]archive.Key), bindings: make(map[uint32]archive.Binding), budget: archive.NewKeyBudget(),
+			keys: make(map[string]archive.Key), bindings: make(map[uint32]archive.Binding), quota: archive.NewKeyQuota(),
 			callbacks: make(map[archive.CallbackKind]archive.Callback), counts: make(map[archive.Day]archive.EventCount),
 		}
 		c.corps[id] = i
@@ -244,28 +244,28 @@ func (c *Corps) Bind(ctx context.Context, id string, b archive.Binding) error {
 	})
 }
 
-// KeyBudget reads the corp's budget of keys. A corp that used nothing of it has
-// [archive.NewKeyBudget].
-func (c *Corps) KeyBudget(ctx context.Context, id string) (archive.KeyBudget, error) {
-	return read(ctx, c.faults, "Corps.KeyBudget", id, func() (archive.KeyBudget, error) {
+// KeyQuota reads the corp's quota of keys. A corp that used nothing of it has
+// [archive.NewKeyQuota].
+func (c *Corps) KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error) {
+	return read(ctx, c.faults, "Corps.KeyQuota", id, func() (archive.KeyQuota, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.of(id).budget, nil
+		return c.of(id).quota, nil
 	})
 }
 
-// SaveKeyBudget replaces the budget that has the same Rev. It returns
-// [archive.ErrConflict] if the stored budget has another.
-func (c *Corps) SaveKeyBudget(ctx context.Context, id string, b archive.KeyBudget) error {
-	return write(ctx, c.faults, "Corps.SaveKeyBudget", id, func() error {
+// SaveKeyQuota replaces the quota that has the same Rev. It returns
+// [archive.ErrConflict] if the stored quota has another.
+func (c *Corps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
+	return write(ctx, c.faults, "Corps.SaveKeyQuota", id, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		i := c.of(id)
-		if i.budget.Rev != b.Rev {
+		if i.quota.Rev != q.Rev {
 			return archive.ErrConflict
 		}
-		b.Rev++
-		i.budget = b
+		q.Rev++
+		i.quota = q
 		return nil
 	})
 }

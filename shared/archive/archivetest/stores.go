@@ -55,8 +55,8 @@ type CorpStore interface {
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
 	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
-	KeyBudget(ctx context.Context, id string) (archive.KeyBudget, error)
-	SaveKeyBudget(ctx context.Context, id string, b archive.KeyBudget) error
+	KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error)
+	SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error
 	Callback(ctx context.Context, id string, kind archive.CallbackKind) (archive.Callback, error)
 	CreateCallback(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error
 	SwapCallback(ctx context.Context, id string, kind archive.CallbackKind, from, to archive.Callback) error

@@ -19,7 +19,7 @@ func TestCorps(t *testing.T, open func(t testing.TB) CorpStore) {
 		"Callback":      corpsCallback,
 		"Keys":          corpsKeys,
 		"Bindings":      corpsBindings,
-		"KeyBudget":     corpsKeyBudget,
+		"KeyQuota":      corpsKeyQuota,
 		"CallbackPairs": corpsCallbackPairs,
 		"Events":        corpsEvents,
 		"EventsBounds":  corpsEventsBounds,
@@ -217,32 +217,32 @@ func corpsBindings(t *testing.T, c CorpStore) {
 	}
 }
 
-func corpsKeyBudget(t *testing.T, c CorpStore) {
+func corpsKeyQuota(t *testing.T, c CorpStore) {
 	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
-	budget := func(id string) archive.KeyBudget {
+	quota := func(id string) archive.KeyQuota {
 		t.Helper()
-		b, err := c.KeyBudget(t.Context(), id)
+		b, err := c.KeyQuota(t.Context(), id)
 		ok(t, err)
 		return b
 	}
-	same(t, "unused", budget(corp.ID), archive.NewKeyBudget())
-	first, err := budget(corp.ID).BeginImport("2026-01-31")
+	same(t, "unused", quota(corp.ID), archive.NewKeyQuota())
+	first, err := quota(corp.ID).BeginImport("2026-01-31")
 	ok(t, err)
-	ok(t, c.SaveKeyBudget(t.Context(), corp.ID, first))
-	fails(t, "saved twice from one reading", c.SaveKeyBudget(t.Context(), corp.ID, first), archive.ErrConflict)
+	ok(t, c.SaveKeyQuota(t.Context(), corp.ID, first))
+	fails(t, "saved twice from one reading", c.SaveKeyQuota(t.Context(), corp.ID, first), archive.ErrConflict)
 	want := first
 	want.Rev = 1
-	same(t, "saved", budget(corp.ID), want)
+	same(t, "saved", quota(corp.ID), want)
 	raised := want
 	raised.Unproved, raised.ImportsPerDay, raised.Imports = 5, 30, 400
-	ok(t, c.SaveKeyBudget(t.Context(), corp.ID, raised))
-	fails(t, "saved from an older reading", c.SaveKeyBudget(t.Context(), corp.ID, want), archive.ErrConflict)
+	ok(t, c.SaveKeyQuota(t.Context(), corp.ID, raised))
+	fails(t, "saved from an older reading", c.SaveKeyQuota(t.Context(), corp.ID, want), archive.ErrConflict)
 	raised.Rev = 2
-	same(t, "raised", budget(corp.ID), raised)
-	same(t, "another corp", budget(other.ID), archive.NewKeyBudget())
+	same(t, "raised", quota(corp.ID), raised)
+	same(t, "another corp", quota(other.ID), archive.NewKeyQuota())
 	set, err := c.KeySet(t.Context(), corp.ID)
 	ok(t, err)
-	same(t, "keys beside the budget", set, archive.KeySet{})
+	same(t, "keys beside the quota", set, archive.KeySet{})
 }
 
 func corpsCallbackPairs(t *testing.T, c CorpStore) {

@@ -73,14 +73,14 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 			return output.JSON(200, j)
 		}
 	}
-	budget, err := h.Corps.KeyBudget(ctx, c.CorpID)
+	quota, err := h.Corps.KeyQuota(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	// Every rotation moves the corp's current key, so a rotation that comes between
 	// these reads and the next write makes that write fail.
-	if set.Unproved() >= budget.Unproved {
-		return output.Answer{}, problem.New(problem.KeysUnproved, problem.Args{"max": strconv.Itoa(budget.Unproved)})
+	if set.Unproved() >= quota.Unproved {
+		return output.Answer{}, problem.New(problem.KeysUnproved, problem.Args{"max": strconv.Itoa(quota.Unproved)})
 	}
 	k, made, err := h.addCurrentKey(ctx, c.Corp)
 	if err != nil {
@@ -149,7 +149,7 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 }
 
 // ImportKey stores a private key that was used before, and starts a replay that
-// tries it on the records set aside. The order of writes is: budget, private key,
+// tries it on the records set aside. The order of writes is: quota, private key,
 // replay job, public key, claim, request of the job. A key that is stored already
 // needs no job: the job of its first import exists.
 //
@@ -249,14 +249,14 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 	return &job, nil
 }
 
-// budgetTries bounds how often an import reads the budget again because another
+// quotaTries bounds how often an import reads the quota again because another
 // import of the corp changed it.
-const budgetTries = 20
+const quotaTries = 20
 
-// beginImport takes an import from the corp's budget.
+// beginImport takes an import from the corp's quota.
 func (h *Handlers) beginImport(ctx context.Context, corp string) error {
-	for range budgetTries {
-		now, err := h.Corps.KeyBudget(ctx, corp)
+	for range quotaTries {
+		now, err := h.Corps.KeyQuota(ctx, corp)
 		if err != nil {
 			return err
 		}
@@ -267,7 +267,7 @@ func (h *Handlers) beginImport(ctx context.Context, corp string) error {
 		case errors.Is(err, archive.ErrImportsToday):
 			return problem.New(problem.ImportsToday, problem.Args{"max": strconv.Itoa(now.ImportsPerDay)})
 		}
-		if err := h.Corps.SaveKeyBudget(ctx, corp, next); !errors.Is(err, archive.ErrConflict) {
+		if err := h.Corps.SaveKeyQuota(ctx, corp, next); !errors.Is(err, archive.ErrConflict) {
 			return err
 		}
 	}

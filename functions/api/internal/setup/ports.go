@@ -53,12 +53,12 @@ type Corps interface {
 	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
 	// KeySet is consistent, and empty for a corp without keys.
 	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
-	// KeyBudget is consistent, and [archive.NewKeyBudget] for a corp that used
+	// KeyQuota is consistent, and [archive.NewKeyQuota] for a corp that used
 	// nothing of it.
-	KeyBudget(ctx context.Context, corp string) (archive.KeyBudget, error)
-	// SaveKeyBudget replaces the budget that has the same Rev, or answers
+	KeyQuota(ctx context.Context, corp string) (archive.KeyQuota, error)
+	// SaveKeyQuota replaces the quota that has the same Rev, or answers
 	// [archive.ErrConflict].
-	SaveKeyBudget(ctx context.Context, corp string, b archive.KeyBudget) error
+	SaveKeyQuota(ctx context.Context, corp string, q archive.KeyQuota) error
 	// Callback is consistent.
 	Callback(ctx context.Context, corp string, kind archive.CallbackKind) (archive.Callback, error)
 	// CreateCallback answers [archive.ErrExists].

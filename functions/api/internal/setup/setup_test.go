@@ -549,10 +549,10 @@ func TestRotationWhileKeysAreUnproved(t *testing.T) {
 		t.Errorf("got key %s after %s, %d pairs made", third, second, made)
 	}
 	rotate().WantProblem(409, "keys-unproved")
-	budget, err := w.Corps.KeyBudget(t.Context(), w.Corp)
+	quota, err := w.Corps.KeyQuota(t.Context(), w.Corp)
 	apitest.OK(t, err)
-	budget.Unproved = 3
-	apitest.OK(t, w.Corps.SaveKeyBudget(t.Context(), w.Corp, budget))
+	quota.Unproved = 3
+	apitest.OK(t, w.Corps.SaveKeyQuota(t.Context(), w.Corp, quota))
 	rotate().Want(201)
 }
 
@@ -685,8 +685,8 @@ func (s crashingSecrets) CreatePrivateKey(ctx context.Context, corp, id string, 
 	return s.at("private key", func() error { return s.Secrets.CreatePrivateKey(ctx, corp, id, v) })
 }
 
-func (s crashingCorps) SaveKeyBudget(ctx context.Context, id string, b archive.KeyBudget) error {
-	return s.at("budget", func() error { return s.Corps.SaveKeyBudget(ctx, id, b) })
+func (s crashingCorps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
+	return s.at("quota", func() error { return s.Corps.SaveKeyQuota(ctx, id, q) })
 }
 
 func (s crashingCorps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prev string) error {
@@ -706,7 +706,7 @@ func (r crashingReplays) StartReplay(ctx context.Context, job decode.Replay) err
 }
 
 // importSteps are the writes of an import, in order.
-var importSteps = []string{"budget", "private key", "job", "key", "claim", "request"}
+var importSteps = []string{"quota", "private key", "job", "key", "claim", "request"}
 
 // An import may crash at any write. If the key exists after the crash, a job that
 // tries the key on the records set aside exists too, and dispatch finds the job.
@@ -802,12 +802,12 @@ func TestImportsAreBounded(t *testing.T) {
 		apitest.OK(t, err)
 		return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", map[string]any{"private_key": pemOf(t, key, true)})
 	}
-	use := func(change func(*archive.KeyBudget)) {
+	use := func(change func(*archive.KeyQuota)) {
 		t.Helper()
-		b, err := w.Corps.KeyBudget(t.Context(), w.Corp)
+		q, err := w.Corps.KeyQuota(t.Context(), w.Corp)
 		apitest.OK(t, err)
-		change(&b)
-		apitest.OK(t, w.Corps.SaveKeyBudget(t.Context(), w.Corp, b))
+		change(&q)
+		apitest.OK(t, w.Corps.SaveKeyQuota(t.Context(), w.Corp, q))
 	}
 	wantKeys := func(what string, want int) {
 		t.Helper()
@@ -815,7 +815,7 @@ func TestImportsAreBounded(t *testing.T) {
 			t.Errorf("%s: got %d keys, error %v, want %d", what, len(set.Keys), err, want)
 		}
 	}
-	use(func(b *archive.KeyBudget) { b.Day, b.Today, b.Begun = archive.DayOf(w.Now()), 18, 50 })
+	use(func(q *archive.KeyQuota) { q.Day, q.Today, q.Begun = archive.DayOf(w.Now()), 18, 50 })
 	statuses := make([]int, 4)
 	var wg sync.WaitGroup
 	for i := range statuses {
@@ -830,16 +830,16 @@ func TestImportsAreBounded(t *testing.T) {
 	if d := apitest.Into[apitest.Problem](post().WantProblem(409, "imports-today")).Detail; !strings.Contains(d, "20 keys") || !strings.Contains(d, "tomorrow") {
 		t.Errorf("got explanation %q", d)
 	}
-	use(func(b *archive.KeyBudget) { b.ImportsPerDay = 21 })
+	use(func(q *archive.KeyQuota) { q.ImportsPerDay = 21 })
 	post().Want(201)
 	w.Pass(24 * time.Hour)
 	post().Want(201)
 	wantKeys("the next day", 4)
-	use(func(b *archive.KeyBudget) { b.Begun = 100 })
+	use(func(q *archive.KeyQuota) { q.Begun = 100 })
 	if d := apitest.Into[apitest.Problem](post().WantProblem(409, "imports-used")).Detail; !strings.Contains(d, "100 keys") || !strings.Contains(d, "operator") {
 		t.Errorf("got explanation %q", d)
 	}
-	use(func(b *archive.KeyBudget) { b.Imports = 101 })
+	use(func(q *archive.KeyQuota) { q.Imports = 101 })
 	post().Want(201)
 	wantKeys("raised", 5)
 }
