@@ -41,20 +41,20 @@ func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (outp
 // After a crash between these writes WeCom sends the event again, and each write
 // has the same result the second time.
 func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
-	stored, event, err := h.receive(ctx, c, h.AppPairs)
+	arrived, event, err := h.receive(ctx, c, h.AppPairs)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	kept, err := h.record(ctx, c.CorpID, stored)
+	kept, err := h.record(ctx, c.CorpID, arrived)
 	if err != nil || !kept {
 		return output.Answer{Status: 200}, err
 	}
-	about := readSubject(stored.Body)
+	about := readSubject(arrived.Body)
 	if event.Type == contactChanged && event.ChangeType == consentApproved && about.Member != "" && about.Contact != "" {
 		// Each of WeCom's three tries stores the same consent.
 		err := h.Consents.RecordConsents(ctx, []archive.Consent{{
-			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: consentedAt(stored).Truncate(time.Second),
-			Source: archive.ConsentEvent, At: stored.ArrivedAt,
+			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: consentedAt(arrived).Truncate(time.Second),
+			Source: archive.ConsentEvent, At: arrived.ArrivedAt,
 		}})
 		if err != nil {
 			return output.Answer{}, err

@@ -40,21 +40,21 @@ func (h *Handlers) verify(ctx context.Context, c *session.Call, pairs *Pairs) (o
 // request or the record of the event is durable before the answer, and writing
 // it again changes nothing (law 3).
 func (h *Handlers) ReceiveEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
-	stored, event, err := h.receive(ctx, c, h.Pairs)
+	arrived, event, err := h.receive(ctx, c, h.Pairs)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	now := stored.ArrivedAt
+	now := arrived.ArrivedAt
 	if event.Type != notify {
 		// Other event types do not prove that msgaudit_notify will arrive, so they
 		// do not count as a callback and do not slow the timer.
-		_, err := h.record(ctx, c.CorpID, stored)
+		_, err := h.record(ctx, c.CorpID, arrived)
 		return output.Answer{Status: 200}, err
 	}
-	if !stored.Fresh() {
+	if !arrived.Fresh() {
 		// A recorded event that is replayed announces nothing. It neither requests a
 		// pull nor slows the timer.
-		h.Log.WarnContext(ctx, "event not fresh, no pull requested", "corp", c.CorpID, "sent_at", stored.SentAt)
+		h.Log.WarnContext(ctx, "event not fresh, no pull requested", "corp", c.CorpID, "sent_at", arrived.SentAt)
 		return output.Answer{Status: 200}, nil
 	}
 	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{
