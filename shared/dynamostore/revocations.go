@@ -23,7 +23,7 @@ type revocationItem struct {
 }
 
 func revocationPK(corp string, conv archive.ConversationID) string {
-	return corp + "#r#" + conversationPart(conv)
+	return corp + "#r#" + escapedPart(string(conv))
 }
 
 func revocationSK(msgID string) string {

@@ -520,34 +520,49 @@ func (v *View) Revocations(ctx context.Context, corp string, conv archive.Conver
 	})
 }
 
-// LatestDay finds the newest day on which the party was active, and the party's
-// conversations on that day, sorted. If upTo is not empty, later days do not
-// count. It returns [archive.ErrNotFound] if there is no such day.
-func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
-	type found struct {
-		day   archive.Day
-		convs []archive.ConversationID
-	}
-	f, err := read(ctx, v.faults, "View.LatestDay", corp, func() (found, error) {
+// ActiveDays lists the newest days on which the party was active, newest first,
+// at most limit, each with the party's conversations. If upTo is not empty, later
+// days do not count.
+func (v *View) ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+	return read(ctx, v.faults, "View.ActiveDays", corp, func() ([]archive.ActiveDay, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		var f found
+		conversations := make(map[archive.Day][]archive.ConversationID)
 		for a := range v.corp(corp).activities {
-			if a.Party != party || upTo != "" && a.Day > upTo || a.Day < f.day {
-				continue
+			if a.Party == party && (upTo == "" || a.Day <= upTo) {
+				conversations[a.Day] = append(conversations[a.Day], a.Conversation)
 			}
-			if a.Day > f.day {
-				f = found{day: a.Day}
-			}
-			f.convs = append(f.convs, a.Conversation)
 		}
-		if f.day == "" {
-			return f, archive.ErrNotFound
+		var days []archive.ActiveDay
+		for _, day := range slices.Backward(slices.Sorted(maps.Keys(conversations))) {
+			slices.Sort(conversations[day])
+			days = append(days, archive.ActiveDay{Day: day, Conversations: conversations[day]})
 		}
-		slices.Sort(f.convs)
-		return f, nil
+		return days[:min(len(days), limit)], nil
 	})
-	return f.day, f.convs, err
+}
+
+// AttendedDays lists the days that q selects: those on which one of its parties
+// took part in the room, and its other party too.
+func (v *View) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, error) {
+	return read(ctx, v.faults, "View.AttendedDays", corp, func() ([]archive.Day, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		attended := v.corp(corp).activities
+		found := make(map[archive.Day]bool)
+		for a := range attended {
+			with := archive.Activity{Corp: corp, Party: q.With, Day: a.Day, Conversation: room}
+			if a.Conversation == room && slices.Contains(q.OneOf, a.Party) && (q.With == "" || attended[with]) &&
+				(q.From == "" || q.From <= a.Day) && (q.To == "" || a.Day <= q.To) {
+				found[a.Day] = true
+			}
+		}
+		days := slices.Sorted(maps.Keys(found))
+		if q.Descending {
+			slices.Reverse(days)
+		}
+		return days[:min(len(days), q.Limit)], nil
+	})
 }
 
 // FirstSeen finds when types and fields were first seen, by name. A name that was
@@ -573,6 +588,11 @@ func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) 
 		defer v.mu.Unlock()
 		c := v.corp(corp)
 		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.setAside) + len(c.firstSeen)
+		for a := range c.activities {
+			if a.Party != "" && a.Conversation.Kind() == "room" {
+				items++ // the party in the attendance of the room
+			}
+		}
 		delete(v.corps, corp)
 		if removed != nil && items > 0 {
 			removed(items)

@@ -1,0 +1,287 @@
+package chats
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// Answers to a limited caller must not depend on messages that the caller may
+// not see. So every search goes on until it finds a further message that the
+// caller may see, or the end: it never stops after some unseen messages. The
+// attendance of a room keeps the search short: it reads only the days on which
+// one of the caller's members took part. Only a search that lasts too long ends
+// a page early ([session.Ending]).
+
+const (
+	// attendedAtOnce is the number of days that are looked up together.
+	attendedAtOnce = 31
+	// readFirst and readMost bound the messages of one read from the table. A
+	// search that finds nothing reads more each time.
+	readFirst = 50
+	readMost  = 1000
+)
+
+// sight is how much of a conversation the caller may see.
+type sight int
+
+const (
+	seesNothing    sight = iota
+	seesSome             // in a room: the messages in which a member of the caller's staff takes part
+	seesEverything       // outside rooms all messages of a conversation have the same parties
+)
+
+// sightOf finds how much of a conversation the caller may see.
+func (h *Handlers) sightOf(ctx context.Context, c *session.Call, conv archive.ConversationID) (sight, error) {
+	switch {
+	case !c.Caller.Limited:
+		return seesEverything, nil
+	case conv.Kind() == "room":
+		return seesSome, nil
+	case conv.Kind() == "group": // its id does not say who is in it
+		m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+		if errors.Is(err, archive.ErrNotFound) {
+			return seesNothing, nil
+		}
+		if err != nil {
+			return seesNothing, err
+		}
+		s, err := h.read(ctx, m, readFields)
+		if err == nil && c.Caller.Sees(s.content.Fields) {
+			return seesEverything, nil
+		}
+		return seesNothing, err
+	case slices.ContainsFunc(conv.Parties(), c.Caller.Includes):
+		return seesEverything, nil
+	}
+	return seesNothing, nil
+}
+
+// mayList refuses to a limited caller the list of a colleague, under whichever
+// parameter.
+func mayList(c *session.Call, parameter, party string) error {
+	if !c.Caller.Limited || c.Caller.Includes(party) {
+		return nil
+	}
+	if parameter == "member" || parameter == "external_contact" && directory.KindOf(party) == directory.Member {
+		return problem.New(problem.Forbidden, nil)
+	}
+	return nil
+}
+
+// attended iterates over the days that q selects in the attendance of a room.
+func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[archive.Day, error] {
+	return func(yield func(archive.Day, error) bool) {
+		for q.Limit = attendedAtOnce; ; {
+			days, err := h.Messages.AttendedDays(ctx, corp, room, q)
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, day := range days {
+				if !yield(day, nil) {
+					return
+				}
+			}
+			if len(days) < q.Limit {
+				return
+			}
+			if last := days[len(days)-1]; q.Descending {
+				q.To = input.DaysAfter(last, -1)
+			} else {
+				q.From = input.DaysAfter(last, 1)
+			}
+		}
+	}
+}
+
+// spans are the parts of a query that may hold messages for the caller, in the
+// order of the query: all of it, or the days on which a member of the caller's
+// staff took part. Days that follow one another are one span.
+func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.ConversationID, q archive.MessageQuery) iter.Seq2[archive.MessageQuery, error] {
+	return func(yield func(archive.MessageQuery, error) bool) {
+		switch sight, err := h.sightOf(ctx, c, conv); {
+		case err != nil || sight == seesEverything:
+			yield(q, err)
+			return
+		case sight == seesNothing:
+			return
+		}
+		var first, last archive.Day // of the span
+		span := func() archive.MessageQuery { return between(q, min(first, last), max(first, last)) }
+		step := 1
+		if q.Descending {
+			step = -1
+		}
+		for day, err := range h.attended(ctx, c.CorpID, conv, attendanceIn(q, c.Caller.Staff)) {
+			switch {
+			case err != nil:
+				yield(q, err)
+				return
+			case last != "" && input.DaysAfter(last, step) == day:
+				last = day
+				continue
+			case last != "" && !yield(span(), nil):
+				return
+			}
+			first, last = day, day
+		}
+		if last != "" {
+			yield(span(), nil)
+		}
+	}
+}
+
+// between is the part of a query from the first to the last day.
+func between(q archive.MessageQuery, first, last archive.Day) archive.MessageQuery {
+	if start := first.Start(); q.From.Before(start) {
+		q.From = start
+	}
+	if end := input.DayEnd(last); q.To.IsZero() || end.Before(q.To) {
+		q.To = end
+	}
+	return q
+}
+
+// attendanceIn selects the days of a query on which one of the parties took
+// part.
+func attendanceIn(q archive.MessageQuery, parties []string) archive.AttendanceQuery {
+	from, to := q.From, q.To
+	if start := q.Start; start != nil && q.Descending && (to.IsZero() || start.Time.Before(to)) {
+		to = start.Time
+	} else if start != nil && !q.Descending && start.Time.After(from) {
+		from = start.Time
+	}
+	return archive.AttendanceQuery{OneOf: parties, From: dayOf(from), To: dayOf(to), Descending: q.Descending}
+}
+
+// dayOf is the day of a bound of a query; no bound beyond the days of messages.
+func dayOf(t time.Time) archive.Day {
+	if day := archive.DayOf(t); !t.IsZero() && len(day) == len(time.DateOnly) {
+		return day
+	}
+	return ""
+}
+
+// search is what a search for the newest message of a conversation looks for.
+type search struct {
+	visible func(message.Fields) bool
+	// attendance selects the days of a room that may have such a message.
+	attendance archive.AttendanceQuery
+}
+
+// searchFor looks for messages in which the party takes part, or any party if
+// everyone is set, and that the caller may see.
+func searchFor(c *session.Call, party string, everyone bool) search {
+	s := search{
+		visible:    func(f message.Fields) bool { return (everyone || takesPart(party, f)) && c.Caller.Sees(f) },
+		attendance: archive.AttendanceQuery{OneOf: []string{party}, Descending: true},
+	}
+	if c.Caller.Limited && !c.Caller.Includes(party) {
+		s.attendance.OneOf, s.attendance.With = c.Caller.Staff, party
+	}
+	return s
+}
+
+// errEnding says that the time for a search was over before it ended.
+var errEnding = errors.New("search ended early")
+
+// newest finds the newest message of a conversation that the search looks for. It
+// answers [archive.ErrNotFound] if there is none, and errEnding if the time is
+// over.
+func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.ConversationID, want search) (shown, error) {
+	switch sight, err := h.sightOf(ctx, c, conv); {
+	case err != nil:
+		return shown{}, err
+	case sight == seesNothing:
+		return shown{}, archive.ErrNotFound
+	}
+	m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+	if err != nil {
+		return shown{}, err
+	}
+	s, err := h.read(ctx, m, readListed)
+	if err != nil || want.visible(s.content.Fields) {
+		return s, err
+	}
+	if conv.Kind() != "room" {
+		return shown{}, archive.ErrNotFound
+	}
+	for day, err := range h.attended(ctx, c.CorpID, conv, want.attendance) {
+		if err != nil {
+			return shown{}, err
+		}
+		if s, err := h.newestOn(ctx, c, conv, day, want.visible); !errors.Is(err, archive.ErrNotFound) {
+			return s, err
+		}
+	}
+	return shown{}, archive.ErrNotFound
+}
+
+// newestOn is newest within a day.
+func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.ConversationID, day archive.Day, visible func(message.Fields) bool) (shown, error) {
+	q := between(archive.MessageQuery{Descending: true, Limit: readFirst}, day, day)
+	for {
+		list, more, err := h.Messages.Messages(ctx, c.CorpID, conv, q)
+		if err != nil {
+			return shown{}, err
+		}
+		for _, m := range list {
+			s, err := h.read(ctx, m, readListed)
+			if err != nil || visible(s.content.Fields) {
+				return s, err
+			}
+			start := m.Position()
+			q.Start = &start
+			if session.Ending(ctx) {
+				return shown{}, errEnding
+			}
+		}
+		if !more {
+			return shown{}, archive.ErrNotFound
+		}
+		q.Limit = min(4*q.Limit, readMost)
+	}
+}
+
+// dropUnseen removes the revocations that the caller may not see: a member may
+// have left the room before another party withdrew the message.
+func (h *Handlers) dropUnseen(ctx context.Context, c *session.Call, conv archive.ConversationID, revoked map[string]archive.Revocation) error {
+	if !c.Caller.Limited || conv.Kind() != "room" {
+		return nil
+	}
+	for id, r := range revoked {
+		seen, err := h.seesRevocation(ctx, c, r)
+		if err != nil {
+			return err
+		}
+		if !seen {
+			delete(revoked, id)
+		}
+	}
+	return nil
+}
+
+// seesRevocation reports whether the caller may see the revoking message.
+func (h *Handlers) seesRevocation(ctx context.Context, c *session.Call, r archive.Revocation) (bool, error) {
+	q := archive.MessageQuery{From: r.At, To: r.At.Add(time.Millisecond), Limit: readMost}
+	list, _, err := h.Messages.Messages(ctx, c.CorpID, r.Conversation, q)
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(list, func(m archive.Message) bool { return m.Seq == r.Seq })
+	if i < 0 {
+		return false, nil
+	}
+	s, err := h.read(ctx, list[i], readFields)
+	return err == nil && c.Caller.Sees(s.content.Fields), err
+}
