@@ -47,6 +47,9 @@ type Request struct {
 	Method, Path string // the path includes the query string
 	Body         any    // a string is sent as it is, anything else as JSON
 	Header       map[string]string
+	// Unchecked: openapi.yaml is not asked about the answer, which takes most of the
+	// time of a request. For a request that a test repeats.
+	Unchecked bool
 }
 
 // Response is an answer, decoded.
@@ -75,7 +78,9 @@ func (w *World) Do(r Request) Response {
 	for name, v := range resp.Headers {
 		out.Header.Set(name, v)
 	}
-	conforms(w.T, e, body, out)
+	if !r.Unchecked {
+		conforms(w.T, e, body, out)
+	}
 	return out
 }
 
