@@ -25,8 +25,12 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// Server serves routes. Its fields never change after New.
+// Server serves routes. Its fields never change after the first request.
 type Server struct {
+	// AnswerTime bounds the work for one answer. After a slow store there is still
+	// time to answer and to log within ten seconds.
+	AnswerTime time.Duration
+
 	corps    archive.CorpReader
 	pageKeys PageKeys
 	log      *slog.Logger
@@ -43,18 +47,14 @@ type PageKeys interface {
 
 // New makes a server of the routes.
 func New(table []Route, corps archive.CorpReader, pageKeys PageKeys, log *slog.Logger) *Server {
-	s := &Server{corps: corps, pageKeys: pageKeys, log: log}
+	s := &Server{AnswerTime: 9 * time.Second, corps: corps, pageKeys: pageKeys, log: log}
 	s.handler = s.mux(table)
 	return s
 }
 
-// answerTime bounds the work for one answer. After a slow store there is still
-// time to answer and to log within ten seconds.
-const answerTime = 9 * time.Second
-
 // Handle answers one event of API Gateway. Lambda calls it.
 func (s *Server) Handle(ctx context.Context, e gateway.Event) (events.APIGatewayV2HTTPResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	ctx, cancel := context.WithTimeout(ctx, s.AnswerTime)
 	defer cancel()
 	return gateway.Serve(ctx, s.handler, e)
 }
