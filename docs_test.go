@@ -240,6 +240,33 @@ func TestIndexListsEveryDocument(t *testing.T) {
 	}
 }
 
+// misfenced names the first line of a code block that text follows on the fence
+// that should end it, or that no fence ends. CommonMark then reads the rest of
+// the document as code.
+func misfenced(markdown string) int {
+	var opened int
+	for i, line := range strings.Split(markdown, "\n") {
+		switch {
+		case !fence.MatchString(line):
+		case opened == 0:
+			opened = i + 1
+		case strings.Trim(line, " `~") != "":
+			return opened
+		default:
+			opened = 0
+		}
+	}
+	return opened
+}
+
+func TestCodeBlocksEnd(t *testing.T) {
+	for _, f := range texts(t, ".md") {
+		if n := misfenced(f.body); n > 0 {
+			t.Errorf("%s:%d: the code block has no end: the closing fence must stand alone on its line", f.path, n)
+		}
+	}
+}
+
 // The rules above are worth what they see.
 func TestDocumentRulesSee(t *testing.T) {
 	for body, want := range map[string][]string{
@@ -267,6 +294,11 @@ func TestDocumentRulesSee(t *testing.T) {
 	for _, a := range []string{"7-steps", "71-the-call--its-answer", "steps", "steps-1"} {
 		if !anchors(document)[a] {
 			t.Errorf("anchor %s is not seen", a)
+		}
+	}
+	for body, want := range map[string]int{"a\n```go\nb\n```\nc\n": 0, "a\n```\nb\n``` c\n": 2, "~~~\n": 1} {
+		if got := misfenced(body); got != want {
+			t.Errorf("misfenced(%q) = %d, want %d", body, got, want)
 		}
 	}
 	line := "[a](b.md#c) ![d](e.svg \"f\") `[g](h.md)` <img src=\"i.svg\"> [j](https://example.com/k.md) [l](#m)"

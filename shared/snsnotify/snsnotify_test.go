@@ -85,7 +85,7 @@ func TestNoticeReachesTheTopic(t *testing.T) {
 	if want := "[archive-prod] ww0123456789abcdef: trusted_ip"; m.Subject != want {
 		t.Errorf("got subject %q, want %q", m.Subject, want)
 	}
-	for _, want := range []string{"ww0123456789abcdef 云朵课堂", "可信IP", "step 4", "301042", "203.0.113.9", "hours left 100.0"} {
+	for _, want := range []string{"ww0123456789abcdef 云朵课堂", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0"} {
 		if !strings.Contains(m.Message, want) {
 			t.Errorf("got %q, want %q in it", m.Message, want)
 		}
@@ -103,7 +103,7 @@ func TestNoticeCountsRecordsSetAside(t *testing.T) {
 	}
 	c.SetAside = append(c.SetAside, archive.SetAside{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
 	got := *notify(t, c).Message
-	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key     for version 8 9\n"} {
+	for _, want := range []string{"set aside: 5 or more, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version: 8 9\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}
@@ -130,7 +130,7 @@ func TestManyCompaniesAreOneMessage(t *testing.T) {
 			t.Errorf("%s is not named", c.Corp)
 			continue
 		}
-		for _, want := range []string{c.Name, "well -> trusted_ip", "errcode 301042", c.Trouble.FromIP + ",", fmt.Sprintf("hours left %.1f of", float64(i)/2), "step 4"} {
+		for _, want := range []string{c.Name, "well -> trusted_ip", "errcode 301042", c.Trouble.FromIP + ",", fmt.Sprintf("hours left: %.1f of", float64(i)/2), "set-up step: 4"} {
 			if !strings.Contains(lines[j], want) {
 				t.Errorf("got %q, want %q in it", lines[j], want)
 			}
@@ -180,8 +180,8 @@ func TestSubjectIsShortASCII(t *testing.T) {
 // A name cannot forge a line.
 func TestNameIsOneLine(t *testing.T) {
 	c := change(watch.Well)
-	c.Name = "a\nset-up     step 2"
-	if got := *notify(t, c).Message; strings.Contains(got, "\nset-up") {
+	c.Name = "a\n设置步骤 set-up step: 2"
+	if got := *notify(t, c).Message; strings.Contains(got, "\n设置步骤") {
 		t.Errorf("got %q", got)
 	}
 }
