@@ -209,7 +209,9 @@ type AttendanceQuery struct {
 	With       string   // and this party too, unless empty
 	From, To   Day      // From <= day <= To; empty for no bound
 	Descending bool     // newest first
-	Limit      int      // at most this many
+	// Depth bounds the conversations of each party's list that are read together,
+	// but for the rest of a day.
+	Depth int
 }
 
 // Day is a date in Beijing, 2006-01-02: the users of the archive and WeCom itself

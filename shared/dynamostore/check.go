@@ -318,14 +318,14 @@ func (m *Messages) holds(ctx context.Context, corp string, conv archive.Conversa
 	return false, nil
 }
 
-// checkLists counts the activities that a list lacks: the party's, or the room's.
+// checkLists counts the activities that the parties' lists lack.
 func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing int, err error) {
-	listed, err := m.listed(ctx, linesOf(activities...))
+	listed, err := m.listed(ctx, activities)
 	if err != nil {
 		return 0, err
 	}
 	for _, a := range activities {
-		if slices.ContainsFunc(linesOf(a), func(l line) bool { return !listed[l] }) {
+		if !listed[a] {
 			missing++
 		}
 	}

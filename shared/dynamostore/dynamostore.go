@@ -26,8 +26,6 @@
 //	          <corp>#r#<conv>   <msgid>                         the message was revoked
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
 //	          <corp>#p#<party>  <day>#~<digest>                 … in several conversations, which the item names
-//	          <corp>#a#<conv>   <day>#<party>                   the party took part in the room that day
-//	          <corp>#a#<conv>   <day>#~<digest>                 … several parties, which the item names
 //	          <corp>#u          <seq>                           a record set aside
 //	          <corp>#k          <type>, or <type>+<field>       when it was first seen
 //	media     <corp>            file#<sha256 of sdkfileid>      a file and its state
@@ -92,8 +90,9 @@ const (
 	// headroom is kept free in every item that holds a message: keys take at
 	// most 3 KB, and a msgid that fits no key is stored in the item.
 	headroom = 100 << 10
-	// entryBytes is about the most bytes of ids in one entry of a list. A day with
-	// more ids becomes several entries, so it is far below the limit.
+	// entryBytes is about the most bytes of conversation ids in one entry of a
+	// party's list. A day with more ids becomes several entries, so it is far below
+	// the limit.
 	entryBytes = 100 << 10
 )
 

@@ -57,13 +57,12 @@ func part(id string) string {
 	return digestPart(id)
 }
 
-// escapedPart is like part for an id that is escaped already, as the ids of
-// conversations are.
-func escapedPart(id string) string {
-	if len(id) <= longestPart && utf8.ValidString(id) {
-		return id
+// conversationPart is like part. The ids of conversations are escaped already.
+func conversationPart(id archive.ConversationID) string {
+	if len(id) <= longestPart && utf8.ValidString(string(id)) {
+		return string(id)
 	}
-	return digestPart(id)
+	return digestPart(string(id))
 }
 
 func isDigestPart(s string) bool { return strings.HasPrefix(s, "!") }

@@ -2,16 +2,21 @@ package dynamostore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -26,8 +31,8 @@ type MessagesClient interface {
 	Scan(context.Context, *dynamodb.ScanInput, ...func(*dynamodb.Options)) (*dynamodb.ScanOutput, error)
 }
 
-// Messages is the table of the view: messages, revocations, the lists of who was
-// active where, and the records set aside. All of it can be rebuilt from the journal
+// Messages is the table of the view: messages, revocations, the lists of active
+// parties, and the records set aside. All of it can be rebuilt from the journal
 // (law 2).
 //
 // Reading messages and activity is eventually consistent: a read may miss items
@@ -55,6 +60,13 @@ type messageItem struct {
 	Size int     `dynamodbav:"size,omitempty"`
 }
 
+// entryItem is an entry of a party's list: one or several conversations of one
+// day. Both fields are empty where the key holds the id of the one conversation.
+type entryItem struct {
+	Conversation  archive.ConversationID   `dynamodbav:"conversation,omitempty"`  // set where the key holds a digest of this id
+	Conversations []archive.ConversationID `dynamodbav:"conversations,omitempty"` // several, sorted
+}
+
 type setAsideItem struct {
 	Corp       string         `dynamodbav:"-"`
 	Seq        uint64         `dynamodbav:"seq"`
@@ -67,8 +79,10 @@ type setAsideItem struct {
 }
 
 func conversationPK(corp string, conv archive.ConversationID) string {
-	return corp + "#c#" + escapedPart(string(conv))
+	return corp + "#c#" + conversationPart(conv)
 }
+
+func partyPK(corp, party string) string { return corp + "#p#" + part(party) }
 
 func setAsidePK(corp string) string { return corp + "#u" }
 
@@ -194,6 +208,156 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 		items = append(items, it)
 	}
 	return m.writeAll(ctx, m.client, puts(distinct(items)))
+}
+
+// writeActivities reads before it writes: the lists already hold nearly every
+// activity of a page, and a read costs a fifth of a write. The conversations that
+// a party's list lacks for a day become one new entry, however many they are. An
+// entry never changes, because its key follows from its content. Nothing is
+// remembered between pages: an operator may have cleared the lists meanwhile.
+func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
+	listed, err := m.listed(ctx, activities)
+	if err != nil {
+		return err
+	}
+	missing := make(map[partyDay][]archive.ConversationID)
+	for _, a := range activities {
+		if !listed[a] {
+			missing[dayOf(a)] = append(missing[dayOf(a)], a.Conversation)
+		}
+	}
+	var items []item
+	for of, conversations := range missing {
+		entries, err := encodeEntries(of, conversations)
+		if err != nil {
+			return err
+		}
+		items = append(items, entries...)
+	}
+	return m.writeAll(ctx, m.client, puts(items))
+}
+
+// partyDay names the entries of one day in a party's list.
+type partyDay struct {
+	corp, party string
+	day         archive.Day
+}
+
+func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day} }
+
+// listed returns the activities that the lists hold: of those given, and possibly
+// others of the same days. Most pages have one activity of a party's day, and most
+// often an entry of its own holds it; these entries are read together in batches.
+// For a day that needs more, all its entries are read.
+func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (map[archive.Activity]bool, error) {
+	days := make(map[partyDay][]archive.Activity)
+	for _, a := range activities {
+		days[dayOf(a)] = append(days[dayOf(a)], a)
+	}
+	var alone []archive.Activity
+	var keys []item
+	for of, said := range days {
+		if len(said) > 1 {
+			continue
+		}
+		it, err := encodeEntry(of, []archive.ConversationID{said[0].Conversation})
+		if err != nil {
+			return nil, err
+		}
+		alone, keys = append(alone, said[0]), append(keys, it)
+	}
+	stored, err := m.readByKey(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[archive.Activity]bool)
+	for i, a := range alone {
+		if _, there := stored[fullKey(keys[i])]; there {
+			listed[a] = true
+			delete(days, dayOf(a))
+		}
+	}
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(daysAtOnce)
+	for of := range days {
+		group.Go(func() error {
+			entries, err := collect(m.query(ctx, m.client, consistently(startingWith(partyPK(of.corp, of.party), string(of.day)+"#"))), readEntry)
+			if err != nil {
+				return fmt.Errorf("reading the entries of a day: %w", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range entries {
+				for _, conv := range e.conversations {
+					listed[archive.Activity{Corp: of.corp, Party: of.party, Day: of.day, Conversation: conv}] = true
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return listed, nil
+}
+
+// daysAtOnce bounds the requests for the entries of a day. It may be high: the
+// answers are small, and a room may have two thousand members.
+const daysAtOnce = 32
+
+// readByKey reads the stored items with the keys of the given items.
+func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]item, error) {
+	keys := make([]item, len(like))
+	for i, it := range like {
+		keys[i] = item{"pk": it["pk"], "sk": it["sk"]}
+	}
+	stored, err := m.readAll(ctx, m.client, distinct(keys))
+	if err != nil {
+		return nil, err
+	}
+	byKey := make(map[[2]string]item, len(stored))
+	for _, it := range stored {
+		byKey[fullKey(it)] = it
+	}
+	return byKey, nil
+}
+
+// encodeEntries makes one entry of the conversations, or several entries where
+// one would be over [entryBytes].
+func encodeEntries(of partyDay, conversations []archive.ConversationID) ([]item, error) {
+	slices.Sort(conversations)
+	conversations = slices.Compact(conversations)
+	var items []item
+	for len(conversations) > 0 {
+		n := 1
+		for size := len(conversations[0]); n < len(conversations) && size+len(conversations[n]) <= entryBytes; n++ {
+			size += len(conversations[n])
+		}
+		it, err := encodeEntry(of, conversations[:n])
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, it)
+		conversations = conversations[n:]
+	}
+	return items, nil
+}
+
+func encodeEntry(of partyDay, conversations []archive.ConversationID) (item, error) {
+	if len(conversations) == 1 {
+		conv, attributes := conversationPart(conversations[0]), entryItem{}
+		if isDigestPart(conv) {
+			attributes.Conversation = conversations[0]
+		}
+		return encode(partyPK(of.corp, of.party), string(of.day)+"#"+conv, attributes)
+	}
+	sum := sha256.New()
+	for _, conv := range conversations {
+		_, _ = fmt.Fprintf(sum, "%d:%s", len(conv), conv) // a hash never fails
+	}
+	// No conversation's id begins with '~'.
+	return encode(partyPK(of.corp, of.party), string(of.day)+"#~"+hex.EncodeToString(sum.Sum(nil)[:16]), entryItem{Conversations: conversations})
 }
 
 func (m *Messages) writeSetAside(ctx context.Context, p decode.Decoded) error {
@@ -420,6 +584,158 @@ func (m *Messages) Newest(ctx context.Context, corp string, conv archive.Convers
 		return archive.Message{}, fmt.Errorf("newest message of corp %s: %w", corp, archive.ErrNotFound)
 	}
 	return list[0], nil
+}
+
+// listPageEntries is the number of entries that a request for days of a list reads. It
+// suffices for nearly every day and reads little beyond it.
+const listPageEntries = 100
+
+// ActiveDays lists the newest days on which the party was active, newest first,
+// at most limit, each with all the party's conversations of that day, sorted. An
+// upTo that is not empty is the latest day allowed.
+func (m *Messages) ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+	hi := ":" // after all digits
+	if upTo != "" {
+		hi = string(upTo) + "$" // after '#'
+	}
+	in := dynamodb.QueryInput{
+		KeyConditionExpression:    aws.String("pk = :pk AND sk < :hi"),
+		ExpressionAttributeValues: item{":pk": text(partyPK(corp, party)), ":hi": text(hi)},
+	}
+	in.ScanIndexForward = aws.Bool(false)
+	in.Limit = aws.Int32(int32(listPageEntries * limit))
+	var days []archive.ActiveDay
+	for it, err := range m.query(ctx, m.client, in) {
+		var e entry
+		if err == nil {
+			e, err = readEntry(it)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
+		}
+		if n := len(days); n == 0 || days[n-1].Day != e.day {
+			if n == limit {
+				break
+			}
+			days = append(days, archive.ActiveDay{Day: e.day})
+		}
+		day := &days[len(days)-1]
+		day.Conversations = append(day.Conversations, e.conversations...)
+	}
+	for i := range days {
+		slices.Sort(days[i].Conversations)
+		days[i].Conversations = slices.Compact(days[i].Conversations)
+	}
+	return days, nil
+}
+
+// AttendedDays lists days that q selects, in its order. It reads a part of each
+// party's list; rest is the first day that it has not searched, empty at the end
+// of the lists.
+func (m *Messages) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) (days []archive.Day, rest archive.Day, _ error) {
+	parties := slices.Clone(q.OneOf)
+	if q.With != "" {
+		parties = append(parties, q.With)
+	}
+	parts := make([]attendance, len(parties))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(daysAtOnce)
+	for i, party := range parties {
+		group.Go(func() (err error) {
+			parts[i], err = m.attendance(ctx, corp, party, room, q)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
+	}
+	before := func(x, y archive.Day) bool { return q.Descending && x > y || !q.Descending && x < y }
+	for _, p := range parts {
+		if p.rest != "" && (rest == "" || before(p.rest, rest)) {
+			rest = p.rest
+		}
+	}
+	found := make(map[archive.Day]bool)
+	for _, p := range parts[:len(q.OneOf)] {
+		for day := range p.days {
+			if (rest == "" || before(day, rest)) && (q.With == "" || parts[len(parts)-1].days[day]) {
+				found[day] = true
+			}
+		}
+	}
+	days = slices.Sorted(maps.Keys(found))
+	if q.Descending {
+		slices.Reverse(days)
+	}
+	return days, rest, nil
+}
+
+// attendance holds the days on which a party took part in a room, as far as its
+// list was read: rest is the first day that was not.
+type attendance struct {
+	days map[archive.Day]bool
+	rest archive.Day
+}
+
+// attendance reads whole days of a party's list, until they name q.Depth
+// conversations.
+func (m *Messages) attendance(ctx context.Context, corp, party string, room archive.ConversationID, q archive.AttendanceQuery) (attendance, error) {
+	a := attendance{days: make(map[archive.Day]bool)}
+	lo, hi := "0", ":" // before and after all digits
+	if q.From != "" {
+		lo = string(q.From)
+	}
+	if q.To != "" {
+		hi = string(q.To) + "$" // after '#'
+	}
+	if lo > hi {
+		return a, nil // DynamoDB refuses such a range
+	}
+	in := within(partyPK(corp, party), lo, hi)
+	in.ScanIndexForward = aws.Bool(!q.Descending)
+	in.Limit = aws.Int32(int32(q.Depth + 1)) // one more shows where the last day ends
+	var last archive.Day
+	read := 0
+	for it, err := range m.query(ctx, m.client, in) {
+		var e entry
+		if err == nil {
+			e, err = readEntry(it)
+		}
+		if err != nil {
+			return a, err
+		}
+		if read >= q.Depth && e.day != last {
+			a.rest = e.day
+			break
+		}
+		last, read = e.day, read+len(e.conversations)
+		if slices.Contains(e.conversations, room) {
+			a.days[e.day] = true
+		}
+	}
+	return a, nil
+}
+
+// entry is an entry of a party's list after reading.
+type entry struct {
+	day           archive.Day
+	conversations []archive.ConversationID
+}
+
+func readEntry(it item) (entry, error) {
+	attributes, err := readItem[entryItem](it)
+	if err != nil {
+		return entry{}, err
+	}
+	day, conv, _ := strings.Cut(keyOf(it, "sk"), "#")
+	e := entry{archive.Day(day), attributes.Conversations}
+	switch {
+	case attributes.Conversation != "":
+		e.conversations = []archive.ConversationID{attributes.Conversation}
+	case len(e.conversations) == 0:
+		e.conversations = []archive.ConversationID{archive.ConversationID(conv)}
+	}
+	return e, nil
 }
 
 // Clear removes a corp's whole view, so that it can be rebuilt. After each part

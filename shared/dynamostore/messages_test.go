@@ -281,11 +281,10 @@ func TestListsArePacked(t *testing.T) {
 	s := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"), dynamostore.WithCapacity(func(_, _ string, wcu, _ float64) { units += wcu }))
 	var activities []archive.Activity
 	for i := range 40 {
-		contact := fmt.Sprintf("%02d", i)
+		conv := archive.RoomConversation(fmt.Sprintf("%02d", i))
 		if i%4 == 0 {
-			contact = strings.Repeat("客", 200) + fmt.Sprint(i)
+			conv = archive.RoomConversation(strings.Repeat("房", 200) + fmt.Sprint(i))
 		}
-		conv := archive.PartyConversation([]string{"p", contact})
 		activities = append(activities, archive.Activity{Corp: corp, Party: "p", Day: "2026-03-01", Conversation: conv})
 	}
 	for _, step := range []struct {
@@ -316,38 +315,12 @@ func TestListsArePacked(t *testing.T) {
 	// These ids are too large for one item.
 	var huge []archive.Activity
 	for i := range 200 {
-		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.PartyConversation([]string{"q", strings.Repeat("客", 400) + fmt.Sprint(i)})})
+		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.RoomConversation(strings.Repeat("间", 400) + fmt.Sprint(i))})
 	}
 	must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: huge}))
 	days, err = s.ActiveDays(t.Context(), corp, "q", "", 1)
 	must(t, err)
 	check(t, "conversations of the huge list", len(days[0].Conversations), len(huge))
-}
-
-// The attendance of a room costs a unit for each page that brings parties of a
-// day, and one more for each kilobyte of their ids.
-func TestAttendanceIsPacked(t *testing.T) {
-	var units float64
-	s := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"), dynamostore.WithCapacity(func(_, _ string, wcu, _ float64) { units += wcu }))
-	var activities []archive.Activity
-	for i := range 40 {
-		activities = append(activities, archive.Activity{Corp: corp, Party: fmt.Sprintf("wm%030d", i), Day: "2026-03-01", Conversation: room})
-	}
-	for _, step := range []struct {
-		name  string
-		list  []archive.Activity
-		units float64
-	}{
-		{"one", activities[:1], 1 + 1}, // on the party's list, and in the attendance
-		{"again", activities[:1], 0},
-		{"nineteen more", activities[:20], 19 + 1},
-		{"one of them", activities[4:5], 0},
-		{"the rest", activities, 20 + 1},
-	} {
-		units = 0
-		must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: step.list}))
-		check(t, step.name, units, step.units)
-	}
 }
 
 func TestListSetAside(t *testing.T) {

@@ -48,7 +48,7 @@ func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) e
 		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
 	}
 	// The id of a conversation and the escaped id of a party never begin with '*'.
-	whose := escapedPart(string(reading.Conversation))
+	whose := conversationPart(reading.Conversation)
 	if reading.Conversation == "" {
 		whose = "*" + part(reading.Party)
 	}

@@ -23,7 +23,7 @@ type revocationItem struct {
 }
 
 func revocationPK(corp string, conv archive.ConversationID) string {
-	return corp + "#r#" + escapedPart(string(conv))
+	return corp + "#r#" + conversationPart(conv)
 }
 
 func revocationSK(msgID string) string {

@@ -542,27 +542,59 @@ func (v *View) ActiveDays(ctx context.Context, corp, party string, upTo archive.
 	})
 }
 
-// AttendedDays lists the days that q selects: those on which one of its parties
-// took part in the room, and its other party too.
-func (v *View) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, error) {
-	return read(ctx, v.faults, "View.AttendedDays", corp, func() ([]archive.Day, error) {
+// AttendedDays lists days that q selects, in its order: those on which one of its
+// parties took part in the room, and its other party too. rest is the first day
+// that is not searched yet, empty at the end: of each party it searches q.Depth
+// conversations, and the rest of a day.
+func (v *View) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, archive.Day, error) {
+	type found struct {
+		days []archive.Day
+		rest archive.Day
+	}
+	f, err := read(ctx, v.faults, "View.AttendedDays", corp, func() (found, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		attended := v.corp(corp).activities
-		found := make(map[archive.Day]bool)
+		active := make(map[string]map[archive.Day]int) // conversations by party and day
+		all := make(map[archive.Day]bool)
 		for a := range attended {
-			with := archive.Activity{Corp: corp, Party: q.With, Day: a.Day, Conversation: room}
-			if a.Conversation == room && slices.Contains(q.OneOf, a.Party) && (q.With == "" || attended[with]) &&
-				(q.From == "" || q.From <= a.Day) && (q.To == "" || a.Day <= q.To) {
-				found[a.Day] = true
+			if (q.From == "" || q.From <= a.Day) && (q.To == "" || a.Day <= q.To) {
+				if active[a.Party] == nil {
+					active[a.Party] = make(map[archive.Day]int)
+				}
+				active[a.Party][a.Day]++
+				all[a.Day] = true
 			}
 		}
-		days := slices.Sorted(maps.Keys(found))
+		days := slices.Sorted(maps.Keys(all))
 		if q.Descending {
 			slices.Reverse(days)
 		}
-		return days[:min(len(days), q.Limit)], nil
+		was := func(party string, day archive.Day) bool {
+			return attended[archive.Activity{Corp: corp, Party: party, Day: day, Conversation: room}]
+		}
+		var f found
+		parties := slices.Clone(q.OneOf)
+		if q.With != "" {
+			parties = append(parties, q.With)
+		}
+		depth := make(map[string]int)
+		for _, day := range days {
+			for _, party := range parties {
+				n := active[party][day]
+				if n > 0 && depth[party] >= q.Depth {
+					f.rest = day
+					return f, nil
+				}
+				depth[party] += n
+			}
+			if (q.With == "" || was(q.With, day)) && slices.ContainsFunc(q.OneOf, func(party string) bool { return was(party, day) }) {
+				f.days = append(f.days, day)
+			}
+		}
+		return f, nil
 	})
+	return f.days, f.rest, err
 }
 
 // FirstSeen finds when types and fields were first seen, by name. A name that was
@@ -588,11 +620,6 @@ func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) 
 		defer v.mu.Unlock()
 		c := v.corp(corp)
 		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.setAside) + len(c.firstSeen)
-		for a := range c.activities {
-			if a.Party != "" && a.Conversation.Kind() == "room" {
-				items++ // the party in the attendance of the room
-			}
-		}
 		delete(v.corps, corp)
 		if removed != nil && items > 0 {
 			removed(items)

@@ -43,9 +43,14 @@ func (b *countedBytes) Message(_ context.Context, _ string, o archive.Overflow) 
 	return []byte(`{"from":"zhao"}`), nil
 }
 
-// AttendedDays says that the parties were in the room on the day of all messages.
-func (l longMessages) AttendedDays(context.Context, string, archive.ConversationID, archive.AttendanceQuery) ([]archive.Day, error) {
-	return []archive.Day{archive.DayOf(l.list[0].Time)}, nil
+// AttendedDays says that the parties were in the room on the day of all messages,
+// which it finds after an older day.
+func (l longMessages) AttendedDays(_ context.Context, _ string, _ archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, archive.Day, error) {
+	day := archive.DayOf(l.list[0].Time)
+	if q.From < day {
+		return nil, day, nil
+	}
+	return []archive.Day{day}, "", nil
 }
 
 type noNames struct{}

@@ -166,7 +166,7 @@ func (p *entryPage) put(e entry) (bool, error) {
 func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string) error {
 	e := newEntry(archive.RoomConversation(roomID))
 	newest, err := h.newest(ctx, c, e.conversation, searchFor(c, "", true))
-	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, errEnding) {
+	if _, ended := errors.AsType[ending](err); ended || errors.Is(err, archive.ErrNotFound) {
 		return nil
 	}
 	if err != nil {

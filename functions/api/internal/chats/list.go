@@ -3,9 +3,11 @@ package chats
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -178,6 +180,10 @@ func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (c
 		}
 	}
 	for span, err := range h.spans(ctx, c, q.conversation, q.messages) {
+		if e, ended := errors.AsType[ending](err); ended {
+			l.page.more, l.page.last = true, before(e.day, q.messages.Descending)
+			return l.page, nil
+		}
 		if err != nil {
 			return collected{}, err
 		}
@@ -189,6 +195,15 @@ func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (c
 		}
 	}
 	return l.page, nil
+}
+
+// before is a place before all messages of a day, and after those of the days
+// that come first in the order.
+func before(day archive.Day, descending bool) position {
+	if descending {
+		return position{Milli: input.DayEnd(day).UnixMilli()}
+	}
+	return position{Milli: day.Start().UnixMilli()}
 }
 
 // fill reads a span of the list batch by batch, until it ends or the page does.

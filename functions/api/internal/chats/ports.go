@@ -34,9 +34,10 @@ type MessageStore interface {
 	// which the party was active: newest first, at most limit, each with all its
 	// conversations.
 	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
-	// AttendedDays lists the days that q selects, in order, on which its parties
-	// took part in a room.
-	AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, error)
+	// AttendedDays lists days that q selects, in its order, on which its parties
+	// took part in a room. It searches a part of the parties' lists: at least a
+	// day. rest is the first day that it has not searched, empty at the end.
+	AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) (days []archive.Day, rest archive.Day, err error)
 	// Revocations finds the revoked among the messages of a conversation. The
 	// map has an entry for each of them, by msgid.
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)

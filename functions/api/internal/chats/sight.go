@@ -18,13 +18,15 @@ import (
 // Answers to a limited caller must not depend on messages that the caller may
 // not see. So every search goes on until it finds a further message that the
 // caller may see, or the end: it never stops after some unseen messages. The
-// attendance of a room keeps the search short: it reads only the days on which
-// one of the caller's members took part. Only a search that lasts too long ends
+// lists of the caller's members keep the search in a room short: it reads only
+// the days on which one of them took part. Only a search that lasts too long ends
 // a page early ([session.Ending]).
 
 const (
-	// attendedAtOnce is the number of days that are looked up together.
-	attendedAtOnce = 31
+	// depthFirst and depthMost bound the conversations that are read together of a
+	// member's list. A search that finds nothing reads more each time.
+	depthFirst = 100
+	depthMost  = 6400
 	// readFirst and readMost bound the messages of one read from the table. A
 	// search that finds nothing reads more each time.
 	readFirst = 50
@@ -78,11 +80,17 @@ func mayList(c *session.Call, parameter, party string) error {
 	return nil
 }
 
-// attended iterates over the days that q selects in the attendance of a room.
+// ending says that the time of a search was over before it reached a day.
+type ending struct{ day archive.Day }
+
+func (ending) Error() string { return "search ended early" }
+
+// attended iterates over the days that q selects in the lists of its parties. It
+// ends with ending if its time is over.
 func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[archive.Day, error] {
 	return func(yield func(archive.Day, error) bool) {
-		for q.Limit = attendedAtOnce; ; {
-			days, err := h.Messages.AttendedDays(ctx, corp, room, q)
+		for q.Depth = depthFirst; len(q.OneOf) > 0; q.Depth = min(4*q.Depth, depthMost) {
+			days, rest, err := h.Messages.AttendedDays(ctx, corp, room, q)
 			if err != nil {
 				yield("", err)
 				return
@@ -92,13 +100,16 @@ func (h *Handlers) attended(ctx context.Context, corp string, room archive.Conve
 					return
 				}
 			}
-			if len(days) < q.Limit {
+			switch {
+			case rest == "":
 				return
-			}
-			if last := days[len(days)-1]; q.Descending {
-				q.To = input.DaysAfter(last, -1)
-			} else {
-				q.From = input.DaysAfter(last, 1)
+			case session.Ending(ctx):
+				yield("", ending{rest})
+				return
+			case q.Descending:
+				q.To = rest
+			default:
+				q.From = rest
 			}
 		}
 	}
@@ -124,13 +135,13 @@ func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.Conv
 		}
 		for day, err := range h.attended(ctx, c.CorpID, conv, attendanceIn(q, c.Caller.Staff)) {
 			switch {
-			case err != nil:
-				yield(q, err)
-				return
-			case last != "" && input.DaysAfter(last, step) == day:
+			case err == nil && last != "" && input.DaysAfter(last, step) == day:
 				last = day
 				continue
 			case last != "" && !yield(span(), nil):
+				return
+			case err != nil:
+				yield(q, err)
 				return
 			}
 			first, last = day, day
@@ -192,12 +203,8 @@ func searchFor(c *session.Call, party string, everyone bool) search {
 	return s
 }
 
-// errEnding says that the time for a search was over before it ended.
-var errEnding = errors.New("search ended early")
-
 // newest finds the newest message of a conversation that the search looks for. It
-// answers [archive.ErrNotFound] if there is none, and errEnding if the time is
-// over.
+// answers [archive.ErrNotFound] if there is none, and ending if the time is over.
 func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.ConversationID, want search) (shown, error) {
 	switch sight, err := h.sightOf(ctx, c, conv); {
 	case err != nil:
@@ -243,7 +250,7 @@ func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.C
 			start := m.Position()
 			q.Start = &start
 			if session.Ending(ctx) {
-				return shown{}, errEnding
+				return shown{}, ending{day}
 			}
 		}
 		if !more {

@@ -214,10 +214,11 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 func (w *walker) entryOf(ctx context.Context, day archive.Day, conv archive.ConversationID) (*entry, error) {
 	e := newEntry(conv)
 	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.party, false))
+	_, ended := errors.AsType[ending](err)
 	switch {
 	case errors.Is(err, archive.ErrNotFound):
 		return nil, nil
-	case errors.Is(err, errEnding):
+	case ended:
 		// The list says that the party took part on this day. That is all that can be
 		// shown, if the caller may see it.
 		if w.c.Caller.Limited && !w.c.Caller.Includes(w.party) {
