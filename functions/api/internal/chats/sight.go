@@ -85,26 +85,18 @@ type ending struct{ day archive.Day }
 
 func (ending) Error() string { return "search ended early" }
 
-// attended iterates over the days that q selects in the lists of its parties. It
-// ends with ending if its time is over.
-func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[archive.Day, error] {
-	return func(yield func(archive.Day, error) bool) {
+// attended finds the days that q selects in the lists of its parties, some at a
+// time. It ends with ending if its time is over.
+func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[[]archive.Day, error] {
+	return func(yield func([]archive.Day, error) bool) {
 		for q.Depth = depthFirst; len(q.OneOf) > 0; q.Depth = min(4*q.Depth, depthMost) {
 			days, rest, err := h.Messages.AttendedDays(ctx, corp, room, q)
-			if err != nil {
-				yield("", err)
+			if !yield(days, err) || err != nil || rest == "" {
 				return
-			}
-			for _, day := range days {
-				if !yield(day, nil) {
-					return
-				}
 			}
 			switch {
-			case rest == "":
-				return
 			case session.Ending(ctx):
-				yield("", ending{rest})
+				yield(nil, ending{rest})
 				return
 			case q.Descending:
 				q.To = rest
@@ -117,7 +109,7 @@ func (h *Handlers) attended(ctx context.Context, corp string, room archive.Conve
 
 // spans are the parts of a query that may hold messages for the caller, in the
 // order of the query: all of it, or the days on which a member of the caller's
-// staff took part. Days that follow one another are one span.
+// staff took part.
 func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.ConversationID, q archive.MessageQuery) iter.Seq2[archive.MessageQuery, error] {
 	return func(yield func(archive.MessageQuery, error) bool) {
 		switch sight, err := h.sightOf(ctx, c, conv); {
@@ -127,29 +119,30 @@ func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.Conv
 		case sight == seesNothing:
 			return
 		}
-		var first, last archive.Day // of the span
-		span := func() archive.MessageQuery { return between(q, min(first, last), max(first, last)) }
-		step := 1
-		if q.Descending {
-			step = -1
-		}
-		for day, err := range h.attended(ctx, c.CorpID, conv, attendanceIn(q, c.Caller.Staff)) {
-			switch {
-			case err == nil && last != "" && input.DaysAfter(last, step) == day:
-				last = day
-				continue
-			case last != "" && !yield(span(), nil):
-				return
-			case err != nil:
+		for days, err := range h.attended(ctx, c.CorpID, conv, attendanceIn(q, c.Caller.Staff)) {
+			if err != nil {
 				yield(q, err)
 				return
 			}
-			first, last = day, day
-		}
-		if last != "" {
-			yield(span(), nil)
+			for len(days) > 0 {
+				n := successive(days)
+				if !yield(between(q, min(days[0], days[n-1]), max(days[0], days[n-1])), nil) {
+					return
+				}
+				days = days[n:]
+			}
 		}
 	}
+}
+
+// successive is the number of days at the beginning that follow one another, in
+// either order. They are read at once.
+func successive(days []archive.Day) int {
+	n := 1
+	for n < len(days) && (input.DaysAfter(days[n-1], 1) == days[n] || input.DaysAfter(days[n], 1) == days[n-1]) {
+		n++
+	}
+	return n
 }
 
 // between is the part of a query from the first to the last day.
@@ -223,12 +216,14 @@ func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.Con
 	if conv.Kind() != "room" {
 		return shown{}, archive.ErrNotFound
 	}
-	for day, err := range h.attended(ctx, c.CorpID, conv, want.attendance) {
+	for days, err := range h.attended(ctx, c.CorpID, conv, want.attendance) {
 		if err != nil {
 			return shown{}, err
 		}
-		if s, err := h.newestOn(ctx, c, conv, day, want.visible); !errors.Is(err, archive.ErrNotFound) {
-			return s, err
+		for _, day := range days {
+			if s, err := h.newestOn(ctx, c, conv, day, want.visible); !errors.Is(err, archive.ErrNotFound) {
+				return s, err
+			}
 		}
 	}
 	return shown{}, archive.ErrNotFound
