@@ -285,6 +285,17 @@ func learn(resp apitest.Response) answer {
 	return answer{resp.Status, len(resp.Body), header.String(), blank(string(resp.Body))}
 }
 
+// difference shows two answers where they begin to differ.
+func difference(got, want answer) string {
+	x, y := got.header+got.body, want.header+want.body
+	i := 0
+	for i < min(len(x), len(y)) && x[i] == y[i] {
+		i++
+	}
+	from := max(i-60, 0)
+	return fmt.Sprintf("got status %d, %d bytes, %.120q; want %d, %d bytes, %.120q", got.status, got.size, x[from:], want.status, want.size, y[from:])
+}
+
 // ask sends a request and follows the pages of its answer.
 func (w *chatsWorld) ask(method, path string, again bool) []answer {
 	w.T.Helper()
@@ -345,7 +356,7 @@ func TestLimitedReadersLearnNothing(t *testing.T) {
 			}
 			for n := range got {
 				if got[n] != want[n] {
-					t.Errorf("%s: %s, page %d: got %+.700v\nwant %+.700v", change.name, r.path, n+1, got[n], want[n])
+					t.Errorf("%s: %s, page %d: %s", change.name, r.path, n+1, difference(got[n], want[n]))
 				}
 			}
 		}
