@@ -267,6 +267,26 @@ func TestCodeBlocksEnd(t *testing.T) {
 	}
 }
 
+// SECURITY.md says which test prevents a weakness. The test exists, so its removal
+// shows there.
+func TestSecurityNamesTests(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, f := range texts(t, ".go") {
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`).FindAllStringSubmatch(f.body, -1) {
+			declared[m[1]] = true
+		}
+	}
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, "SECURITY.md"), -1)
+	for _, name := range named {
+		if !declared[name] {
+			t.Errorf("SECURITY.md names %s, which no file declares", name)
+		}
+	}
+	if len(named) < 20 {
+		t.Errorf("found %d tests only: the rule would check nothing", len(named))
+	}
+}
+
 // The rules above are worth what they see.
 func TestDocumentRulesSee(t *testing.T) {
 	for body, want := range map[string][]string{

@@ -58,7 +58,7 @@ func TestMoreCostsMore(t *testing.T) {
 // The output has the promised lines, and says that prices were not checked.
 func TestOutputHasThePromisedLines(t *testing.T) {
 	got := output(t)
-	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
+	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "KMS for tables", "Trail", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}
@@ -108,6 +108,32 @@ func copyOf(t *testing.T, old, new string, names ...string) string {
 }
 
 var files = []string{"docs/prices.json", "docs/measured.json", "template.yaml"}
+
+// The weekly verifications cost at most 3 % of the bill.
+func TestVerificationIsCheap(t *testing.T) {
+	in, err := readInputs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, region := range []string{global, china} {
+		b, err := in.book(region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range columns {
+			lines := b.bill(u)
+			var verifying []line
+			for _, l := range lines {
+				if strings.HasPrefix(l.name, verificationPrefix) {
+					verifying = append(verifying, l)
+				}
+			}
+			if part := sum(verifying) / (sum(lines) - sum(verifying)); len(verifying) != 3 || part > 0.03 {
+				t.Errorf("%s, %.0f million messages: got %d lines, %.2f %% of the bill, want 3 lines and at most 3 %%", region, u.messages/1e6, len(verifying), 100*part)
+			}
+		}
+	}
+}
 
 // A missing number is an error with its name. It does not count as 0.
 func TestMissingNumberIsNamed(t *testing.T) {
@@ -245,6 +271,15 @@ func TestCountsEqualTheTemplate(t *testing.T) {
 	count := func(re string) int { return len(regexp.MustCompile(re).FindAllString(text, -1)) }
 	if got := count(`(?m)^    Type: AWS::KMS::Key$`); got != kmsKeys {
 		t.Errorf("keys: got %d in the template, want the bill's %d", got, kmsKeys)
+	}
+	if got := count(`(?m)^    Type: AWS::DynamoDB::Table$`); got != tableCount {
+		t.Errorf("tables: got %d in the template, want the bill's %d", got, tableCount)
+	}
+	if got := count(`(?m)^    Type: AWS::Serverless::Function$`); got != functionCount {
+		t.Errorf("functions: got %d in the template, want the bill's %d", got, functionCount)
+	}
+	if got := count(fmt.Sprintf(`(?m)^  LogDays:\n    Type: Number\n    Default: %d$`, trailMonths*30)); got != 1 {
+		t.Errorf("trail: the template keeps logs for another time than the bill's %d months", trailMonths)
 	}
 	metricsSource, err := os.ReadFile(root + "/functions/dispatch/metrics.go")
 	if err != nil {

@@ -2,10 +2,14 @@ package s3store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
@@ -28,6 +33,7 @@ type MediaClient interface {
 	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
 	AbortMultipartUpload(context.Context, *s3.AbortMultipartUploadInput, ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error)
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
 }
 
 var _ MediaClient = (*s3.Client)(nil)
@@ -37,14 +43,18 @@ var _ MediaClient = (*s3.Client)(nil)
 //	<corp>/files/<sha256 of the sdkfileid>  a file, as WeCom gave it
 //
 // Every object is stored as bytes without a type; each link says how a reader
-// gets them. An upload keeps nothing of a part in memory, so memory does not grow
+// gets them. S3 checks the SHA-256 of every object and part that it receives, and
+// keeps it as the object's checksum. An upload keeps nothing of a part in memory, so memory does not grow
 // with the file.
 type Media struct {
 	client MediaClient
 	bucket string
 }
 
-var _ media.Store = (*Media)(nil)
+var (
+	_ media.Store      = (*Media)(nil)
+	_ decode.FileStats = (*Media)(nil)
+)
 
 // NewMedia keeps files in the given bucket.
 func NewMedia(client MediaClient, bucket string) *Media {
@@ -60,6 +70,7 @@ func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error
 	name := fileName(corp, id)
 	_, err := m.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &m.bucket, Key: &name, Body: bytes.NewReader(body), ContentType: aws.String(plainBytes),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(body)),
 	})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -71,7 +82,7 @@ func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error
 func (m *Media) BeginUpload(ctx context.Context, corp, id string) (string, error) {
 	name := fileName(corp, id)
 	out, err := m.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &m.bucket, Key: &name, ContentType: aws.String(plainBytes),
+		Bucket: &m.bucket, Key: &name, ContentType: aws.String(plainBytes), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 	})
 	if err != nil {
 		return "", fmt.Errorf("begin %s: %w", name, err)
@@ -84,6 +95,7 @@ func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number 
 	name := fileName(corp, id)
 	_, err := m.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &m.bucket, Key: &name, UploadId: &upload, PartNumber: aws.Int32(int32(number)), Body: bytes.NewReader(body),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(body)),
 	})
 	if err != nil {
 		return fmt.Errorf("write part %d of %s: %w", number, name, absentUpload(err))
@@ -104,7 +116,7 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		}
 		for _, p := range page.Parts {
 			done = append(done, types.CompletedPart{
-				PartNumber: p.PartNumber, ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32,
+				PartNumber: p.PartNumber, ETag: p.ETag, ChecksumSHA256: p.ChecksumSHA256,
 			})
 			sum += aws.ToInt64(p.Size)
 		}
@@ -119,6 +131,28 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		return fmt.Errorf("complete %s: %w", name, absentUpload(err))
 	}
 	return nil
+}
+
+// StatFile implements [media.Store] and [decode.FileStats]. Like OpenFile it needs
+// s3:ListBucket, and the right to decrypt: S3 seals checksums with the object.
+func (m *Media) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
+	name := fileName(corp, id)
+	out, err := m.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &m.bucket, Key: &name, ChecksumMode: types.ChecksumModeEnabled})
+	if statusOf(err) == http.StatusNotFound {
+		err = archive.ErrNotFound
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("stat %s: %w", name, err)
+	}
+	// Behind the checksum of an object in parts S3 writes a dash and their number.
+	checksum, _, _ = strings.Cut(aws.ToString(out.ChecksumSHA256), "-")
+	return aws.ToInt64(out.ContentLength), checksum, nil
+}
+
+// checksum is the SHA-256 of a body in S3's form.
+func checksum(body []byte) string {
+	sum := sha256.Sum256(body)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // OpenFile implements [media.Store]. It needs s3:ListBucket: without that right
@@ -226,20 +260,17 @@ const (
 )
 
 // saveAs makes the parameters of a Content-Disposition that name the file (RFC
-// 6266): a plain name that every program reads, and the real name.
-func saveAs(f media.File, ext string) string {
-	name := safeName(f.Name)
-	if name == "" {
-		name = "file-" + f.ID[:min(len(f.ID), 8)]
-		if ext == "" {
-			ext = safeExt(f.Ext)
-		}
-		if ext != "" {
-			name += "." + ext
-		}
-	} else if ext != "" && !strings.Contains(name, ".") {
-		name += "." + ext
+// 6266): a plain name that every program reads, and the real name. byType is the
+// extension of the file's type, or empty.
+func saveAs(f media.File, byType string) string {
+	name, ext := safeName(f.Name), safeExt(f.Ext)
+	switch {
+	case name == "":
+		name, ext = "file-"+f.ID[:min(len(f.ID), 8)], cmp.Or(byType, ext)
+	case ext == "" && !strings.Contains(name, "."):
+		ext = byType
 	}
+	name = withExt(name, ext)
 	plain := strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII || r == '"' || r == '\\' || r == '%' {
 			return '_'
@@ -274,14 +305,33 @@ func safeName(name string) string {
 	return name
 }
 
+// safeExt is an extension without its dot, or empty for another text.
 func safeExt(ext string) string {
-	ext = strings.TrimPrefix(strings.ToLower(ext), ".")
+	ext = strings.TrimLeft(strings.ToLower(strings.TrimSpace(ext)), ".")
 	if len(ext) > longestExt || strings.ContainsFunc(ext, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	}) {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.'
+	}) || strings.HasSuffix(ext, ".") || strings.Contains(ext, "..") {
 		return ""
 	}
 	return ext
+}
+
+// alike are extensions that people write for one another.
+var alike = map[string]string{"jpeg": "jpg", "htm": "html", "tif": "tiff", "mpg": "mpeg"}
+
+// withExt ends a name with an extension, unless the name ends with it already.
+func withExt(name, ext string) string {
+	if ext == "" || strings.HasSuffix(strings.ToLower(name), "."+ext) {
+		return name
+	}
+	same := func(e string) string { return cmp.Or(alike[e], e) }
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 && same(strings.ToLower(name[dot+1:])) == same(ext) {
+		return name
+	}
+	if runes := []rune(name); len(runes)+1+len(ext) > longestName {
+		name = strings.TrimRight(string(runes[:longestName-1-len(ext)]), " .")
+	}
+	return name + "." + ext
 }
 
 // percent encodes each byte that RFC 5987 does not allow in plain form.

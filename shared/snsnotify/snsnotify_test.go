@@ -85,7 +85,7 @@ func TestNoticeReachesTheTopic(t *testing.T) {
 	if want := "[archive-prod] ww0123456789abcdef: trusted_ip"; m.Subject != want {
 		t.Errorf("got subject %q, want %q", m.Subject, want)
 	}
-	for _, want := range []string{"ww0123456789abcdef 云朵课堂", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0"} {
+	for _, want := range []string{"ww0123456789abcdef “云朵课堂”", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0"} {
 		if !strings.Contains(m.Message, want) {
 			t.Errorf("got %q, want %q in it", m.Message, want)
 		}
@@ -177,12 +177,28 @@ func TestSubjectIsShortASCII(t *testing.T) {
 	}
 }
 
-// A name cannot forge a line.
-func TestNameIsOneLine(t *testing.T) {
-	c := change(watch.Well)
-	c.Name = "a\n设置步骤 set-up step: 2"
-	if got := *notify(t, c).Message; strings.Contains(got, "\n设置步骤") {
-		t.Errorf("got %q", got)
+// A company chooses its name. The name cannot imitate a line of the message, a
+// link, an address or the end of the name.
+func TestNameIsHarmless(t *testing.T) {
+	for name, want := range map[string]string{
+		"云朵课堂（上海）有限公司":                        "“云朵课堂（上海）有限公司”",
+		"Müller & Söhne (Köln)":               "“Müller & Söhne (Köln)”",
+		"a\nset-up     step 2":                "“a set-up step 2”",
+		"open https://evil.example/login now": "“open https evil example login now”",
+		"mail ops@evil.example":               "“mail ops evil example”",
+		"a” locked, see “b":                   "“a locked see b”",
+		"a\u202egnp.exe\u200b":                "“a gnp exe”",
+		strings.Repeat("长", 100):              "“" + strings.Repeat("长", 40) + "”",
+		"":                                    "“”",
+	} {
+		one, two := change(watch.Well), change(watch.Well)
+		one.Name, two.Name = name, name
+		two.Corp = "ww1"
+		for _, got := range []string{*notify(t, one).Message, *notify(t, one, two).Message} {
+			if !strings.Contains(got, one.Corp+" "+want) {
+				t.Errorf("%q: got %q, want %s", name, got, want)
+			}
+		}
 	}
 }
 

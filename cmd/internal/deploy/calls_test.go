@@ -189,9 +189,7 @@ func (f call) granted(all []grant, stack string) bool {
 		}
 		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
 			name, list, _ := strings.Cut(values, " ")
-			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool {
-				return !slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return p == v || kind == "Like" && like(p, v) })
-			}) {
+			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool { return !matches(kind, strings.Split(list, ","), v) }) {
 				continue
 			}
 		}
@@ -200,9 +198,16 @@ func (f call) granted(all []grant, stack string) bool {
 	return false
 }
 
+// matches reports whether a value of a request fits a condition of that kind:
+// Equals, Like or NotLike.
+func matches(kind string, patterns []string, value string) bool {
+	found := slices.ContainsFunc(patterns, func(p string) bool { return p == value || kind != "Equals" && like(p, value) })
+	return found != (kind == "NotLike")
+}
+
 // like matches s as IAM's StringLike does.
 func like(pattern, s string) bool {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(s)
+	return regexp.MustCompile("^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$").MatchString(s)
 }
 
 // check fails the test for every call that the roles do not grant. AWS would
@@ -232,9 +237,11 @@ func TestGranted(t *testing.T) {
 		{"Media", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:LeadingKeys @address"},
 		{"Media", "Allow", "dynamodb:DeleteItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk"},
 		{"Dispatch", "Allow", "dynamodb:Query", "MessagesTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#u"},
+		{"Decode", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringNotLike dynamodb:LeadingKeys *#chain"},
 		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
 		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
 		{"Decode", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/key/*", ""},
+		{"Pull", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/archive-??????", ""},
 	}
 	for name, c := range map[string]struct {
 		call call
@@ -246,12 +253,16 @@ func TestGranted(t *testing.T) {
 		"other key":    {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#c#room"}}, false},
 		"exact key":    {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address"}}, true},
 		"no exact key": {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address2"}}, false},
+		"not excluded": {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}}, true},
+		"excluded":     {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1", "ww1#chain"}}, false},
 		"not read":     {call{"Media", "dynamodb:DeleteItem", "LedgerTable", []string{"@address"}}, false},
 		"object":       {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, true},
 		"other object": {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil}, false},
 		"denied":       {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil}, false},
 		"other role":   {call{"Api", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, false},
 		"secret":       {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/key/k-AbCdEf", nil}, true},
+		"six letters":  {call{"Pull", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/archive-AbCdEf", nil}, true},
+		"longer name":  {call{"Pull", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/archive-other-AbCdEf", nil}, false},
 		"other stack":  {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:other/ww1/key/k-AbCdEf", nil}, false},
 	} {
 		if got := c.call.granted(all, "st"); got != c.want {

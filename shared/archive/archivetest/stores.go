@@ -61,4 +61,7 @@ type CorpStore interface {
 }
 
 // JournalStore has all methods of a journal.
-type JournalStore interface{ archive.Journal }
+type JournalStore interface {
+	archive.Journal
+	archive.HeadWriter
+}

@@ -35,20 +35,22 @@ type Ledger interface {
 	// the lowest seq first, at most limit.
 	PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error)
 	// Rerequested notes one more decode request on the pending page p: Tries
-	// goes up by one. stuck, if true, also sets the row's state to
-	// [archive.RowStuck]. It returns [archive.ErrConflict] if the page was
+	// goes up by one. stuck, if true, makes the row's state [archive.RowStuck]. It returns [archive.ErrConflict] if the page was
 	// requested or decoded after p was read.
 	Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error
 	// RecordLoss stores a loss once. Storing a loss with the same Corp and Since
 	// again changes nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error
+	// Heads reads the heads of the corps as [archive.HeadReader] does.
+	Heads(ctx context.Context, corps []string) (map[string]archive.Head, error)
 	// Notified reads what people were last notified of, for each corp. It is the
 	// zero Notified, with Corp set, where that never happened.
 	Notified(ctx context.Context, corps []string) (map[string]Notified, error)
 	// SaveNotified replaces old by now. It returns [archive.ErrConflict] if the
 	// stored one differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
-	// UnfinishedReplays and AdvanceReplay are those of [decode.ReplayLedger].
+	// These are methods of [decode.ReplayLedger].
+	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error)
 	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
 }
@@ -79,7 +81,8 @@ const slowTicks = 5
 // A Dispatcher is the guarantee that callbacks cannot give (law 3). At every
 // tick it requests a pull of each corp that is due, requests again what was not
 // decoded or fetched, records what may have been lost, notifies people of
-// changed health, and measures the fleet. Its fields never change.
+// changed health, measures the fleet, keeps daily heads, and starts weekly
+// verifications. Its fields never change.
 type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      Ledger
@@ -90,6 +93,8 @@ type Dispatcher struct {
 	Files       WaitingFiles
 	Media       media.Queue
 	MediaDepth  archive.QueueDepth
+	Heads       archive.HeadWriter
+	Jobs        decode.ReplayStarter
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -110,6 +115,8 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		t.requestDecodes(ctx),
 		t.requestFiles(ctx),
 		t.notifyChanges(ctx),
+		t.keepHeads(ctx),
+		t.requestVerifications(ctx),
 	)
 	d.Metrics.Fleet(ctx, t.fleet)
 	return err
@@ -151,10 +158,15 @@ func (t *tick) ids() []string {
 // slowTurn reports whether a corp that gets one tick in [slowTicks] gets this
 // one. The corps are spread evenly over the ticks.
 func (t *tick) slowTurn(corp string) bool {
+	return t.sinceTurn(corp, slowTicks) == 0
+}
+
+// sinceTurn is how many ticks have passed since the corp last had its turn in a
+// rhythm of so many ticks. It is 0 in the tick of its turn.
+func (t *tick) sinceTurn(corp string, rhythm int64) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(corp))
-	minute := t.now.Unix() / 60
-	return (minute+int64(h.Sum32()%slowTicks))%slowTicks == 0
+	return (t.now.Unix()/60 + int64(h.Sum32())%rhythm) % rhythm
 }
 
 // eachCorp calls f for every corp, some at a time. A failure with one corp stops

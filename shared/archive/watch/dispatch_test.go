@@ -26,7 +26,7 @@ func newDispatch(t testing.TB, f *archivetest.Faults) (*archivetest.DecodeFixtur
 	return d, &watch.Dispatcher{
 		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
 		Files: d.Files, Media: d.Media, MediaDepth: depth(0),
-		Notifier: d.Notified, Metrics: &gauge{},
+		Heads: d.Journal, Jobs: d.Replayer, Notifier: d.Notified, Metrics: &gauge{},
 		Now: d.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }
