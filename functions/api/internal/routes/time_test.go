@@ -24,7 +24,7 @@ func TestAnswersComeWithinTenSeconds(t *testing.T) {
 		e := gateway.Event{RawPath: "/hangs"}
 		e.RequestContext.HTTP.Method = "GET"
 		begun := time.Now()
-		resp, err := routes.New([]routes.Route{hangs}, nil, nil, slog.New(slog.DiscardHandler)).Handle(t.Context(), e)
+		resp, err := routes.New([]routes.Route{hangs}, nil, slog.New(slog.DiscardHandler)).Handle(t.Context(), e)
 		if took := time.Since(begun); err != nil || resp.StatusCode != 500 || took > 10*time.Second {
 			t.Errorf("got status %d, %v after %s", resp.StatusCode, err, took)
 		}
