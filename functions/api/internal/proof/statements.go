@@ -180,8 +180,8 @@ func (h *Handlers) ListStatements(ctx context.Context, c *session.Call) (output.
 
 // statements makes the statements of the days from first to last, at least one. If
 // the days have too many rows or files for one answer or its time, the list ends
-// before last, and next is the day to continue with. A first day that is too long for an answer
-// is not whole.
+// before last, and next is the day to continue with. A first day that is too long
+// for an answer is not whole.
 //
 // The rows of a day begin with the first row that was pulled on that day or later,
 // and end before the first row of a later day. So each row is in exactly one day,
