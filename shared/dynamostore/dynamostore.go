@@ -11,7 +11,10 @@
 //	corps     <corp>            corp                            settings; attribute registry puts it on the index
 //	          <corp>            keys#key#<key id>               a public key and its claim
 //	          <corp>            keys#version#<version>          a binding
+//	          <corp>            keyquota                       the bounds of its keys, and the imports so far
+//	          <corp>            callback#<kind>                 which callback pairs are accepted
 //	          <corp>            event#<day>#<type>#<digest>     a callback event
+//	          <corp>            eventcount#<day>                how many events arrived
 //	ledger    <corp>#chain      head                            the end of the chain
 //	          <corp>#chain      row#<after>                     a page or a gap
 //	          <corp>            state                           the result of the last pulls

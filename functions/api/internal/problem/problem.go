@@ -82,6 +82,9 @@ const (
 	VersionProved        Kind = "version-proved" // Args: version, key, owner
 	SecretMissing        Kind = "secret-missing"
 	ChangedMeanwhile     Kind = "changed-meanwhile"
+	KeysUnproved         Kind = "keys-unproved"     // Args: max
+	ImportsToday         Kind = "imports-today"     // Args: max
+	ImportsUsed          Kind = "imports-used"      // Args: max
 	BodyTooLarge         Kind = "body-too-large"    // Args: max
 	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
 	UnsupportedMediaType Kind = "unsupported-media-type"
