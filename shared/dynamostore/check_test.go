@@ -1,0 +1,57 @@
+package dynamostore_test
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+// A check of many small pages together reads little: the bill of the weekly
+// verifications stands on it (verify_units_per_message in docs/measured.json).
+func TestCheckOfManyPagesReadsLittle(t *testing.T) {
+	const messages, chats, most = 1000, 200, 0.7
+	var mu sync.Mutex
+	var read float64
+	m := dynamostore.NewMessages(client(t), awstest.Table(t, "MessagesTable"), dynamostore.WithCapacity(func(_, _ string, _, rcu float64) {
+		mu.Lock()
+		defer mu.Unlock()
+		read += rcu
+	}))
+	all, page := decode.Decoded{Corp: corp}, decode.Decoded{Corp: corp}
+	seen := make(map[archive.Activity]bool)
+	for i := range messages {
+		staff, customer := fmt.Sprint("staff", i%10), fmt.Sprint("wmcustomer", i%chats)
+		msg := archive.Message{
+			Corp: corp, Conversation: archive.PartyConversation([]string{staff, customer}), Time: start.Add(time.Duration(i) * time.Minute / 2),
+			MsgID: fmt.Sprintf("123456789%d_1603875610_external", i), Seq: uint64(i + 1), After: uint64(i / 20 * 20), KeyVersion: 1, Raw: bytes.Repeat([]byte("x"), 450),
+		}
+		all.Messages, page.Messages = append(all.Messages, msg), append(page.Messages, msg)
+		for _, party := range []string{staff, customer} {
+			a := archive.Activity{Corp: corp, Party: party, Day: archive.DayOf(msg.Time), Conversation: msg.Conversation}
+			page.Activities = append(page.Activities, a)
+			if !seen[a] {
+				seen[a], all.Activities = true, append(all.Activities, a)
+			}
+		}
+		if len(page.Messages) == 20 {
+			must(t, m.WritePage(t.Context(), page))
+			page = decode.Decoded{Corp: corp}
+		}
+	}
+	mu.Lock()
+	read = 0
+	mu.Unlock()
+	checked, err := m.Check(t.Context(), all)
+	must(t, err)
+	check(t, "differences", checked, decode.Checked{})
+	if read == 0 || read > most*messages {
+		t.Errorf("got %.0f units read for %d messages in %d chats, want at most %.1f a message", read, messages, chats, most)
+	}
+}
