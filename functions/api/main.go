@@ -46,9 +46,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	readings := dynamostore.NewReadings(db, cfg.readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	consents := dynamostore.NewConsents(db, cfg.consents)
-	pulls := sqsqueue.NewPull(queues, cfg.pulls, rand.Text)
-	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
-	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text))
+	marks := dynamostore.NewMarks(db, cfg.ledger)
+	pulls := archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now)
+	inspections := book.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now)
+	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text), time.Now)
 	pairs := callback.NewPairs(secrets.Callback, time.Now)
 
 	names := &directory.Handlers{

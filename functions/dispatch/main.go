@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
@@ -29,15 +31,16 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
+	marks := dynamostore.NewMarks(db, cfg.ledger)
 	dispatcher := &watch.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
 		SetAside:    dynamostore.NewMessages(db, cfg.messages),
-		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
+		Pulls:       archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now),
 		Decodes:     decodes,
 		DecodeDepth: decodes,
 		Files:       dynamostore.NewMedia(db, cfg.media),
-		Media:       files,
+		Media:       media.NewWantedLanes(marks, files, time.Now),
 		MediaDepth:  files,
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},

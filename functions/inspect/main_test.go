@@ -62,11 +62,12 @@ func TestAgainstWeCom(t *testing.T) {
 	contacts := dynamostore.NewContacts(db, awstest.Table(t, "ContactsTable"))
 	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"))
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), awstest.Name(t), "")
-	requests := sqsqueue.NewInspect(queues, url, rand.Text)
 	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	ledger := dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable"))
+	table := awstest.Table(t, "LedgerTable")
+	ledger := dynamostore.NewLedger(db, table)
+	requests := directory.NewWantedInspections(dynamostore.NewMarks(db, table), sqsqueue.NewInspect(queues, url, rand.Text), time.Now)
 	inspector := &directory.Inspector{
 		Corps: corps, Secrets: secrets, WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,

@@ -52,7 +52,8 @@ type Journal interface {
 	Message(ctx context.Context, corp string, o Overflow) ([]byte, error)
 }
 
-// PullQueue takes requests to pull. Durable on return.
+// PullQueue takes requests to pull. Durable on return. Everything that requests
+// pulls does so through [WantedPulls], so that few messages of a corp wait.
 type PullQueue interface {
 	RequestPulls(ctx context.Context, reqs ...PullRequest) error
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"time"
 )
 
@@ -17,11 +18,29 @@ type PullRequest struct {
 	// Again: this request was delivered before, and the pull that it began failed
 	// or crashed. The queue sets it.
 	Again bool `json:"-"`
-	// SentAt is when the request was sent, zero if unknown. The queue sets it.
-	SentAt time.Time `json:"-"`
-	// Dedup, if set, makes the queue drop a second request with the same Dedup
-	// within 5 minutes. Without it every request is delivered.
-	Dedup string `json:"-"`
+}
+
+// WantedPulls is a [PullQueue] in which a corp's pull is wanted or not wanted.
+type WantedPulls struct{ Wanted[PullRequest] }
+
+// NewWantedPulls keeps the marks of the pulls in a queue.
+func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPulls {
+	return WantedPulls{Wanted[PullRequest]{
+		Marks: marks,
+		Work:  func(r PullRequest) (corp, work string) { return r.Corp, "pull" },
+		Join: func(waiting, also PullRequest) (PullRequest, error) {
+			waiting.Force = waiting.Force || also.Force
+			return waiting, nil
+		},
+		Send: queue.RequestPulls,
+		Kept: PullKept,
+		Now:  now,
+	}}
+}
+
+// RequestPulls implements [PullQueue].
+func (w WantedPulls) RequestPulls(ctx context.Context, reqs ...PullRequest) error {
+	return w.Want(ctx, reqs...)
 }
 
 // DecodeRequest asks the decoder to decode one page, or to go on with a replay
@@ -30,6 +49,8 @@ type DecodeRequest struct {
 	Corp string `json:"corp"`
 	// After names the page. Unset if Replay is set.
 	After uint64 `json:"after,string"`
-	// Replay names a job, see [decode.Replay].
-	Replay string `json:"replay,omitempty"`
+	// Replay names a job, see [decode.Replay]. AskedAt says which of its requests
+	// this is: only the newest one counts.
+	Replay  string    `json:"replay,omitempty"`
+	AskedAt time.Time `json:"asked_at,omitzero"`
 }

@@ -29,6 +29,7 @@ type LedgerClient interface {
 	queryClient
 	transactClient
 	batchGetClient
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
 // Ledger is the table of chains: heads, rows, pending pages, pull states, losses,
@@ -732,25 +733,12 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 	return nil
 }
 
-// UnfinishedReplays implements [decode.ReplayLedger] and
-// [watch.Ledger], by id.
-func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
-	in := startingWith(jobsPK(corp), replayPrefix)
-	in.FilterExpression = aws.String("done = :done AND updated < :before")
-	in.ExpressionAttributeValues[":done"] = flag(false)
-	in.ExpressionAttributeValues[":before"] = moment(before)
-	return l.replays(ctx, corp, in)
-}
-
-// Replays lists a corp's jobs, newest first.
-func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
+// Replays lists a corp's jobs, newest first, at most limit.
+func (l *Ledger) Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error) {
 	in := startingWith(jobsPK(corp), replayPrefix)
 	in.ScanIndexForward = aws.Bool(false)
-	return l.replays(ctx, corp, in)
-}
-
-func (l *Ledger) replays(ctx context.Context, corp string, in dynamodb.QueryInput) ([]decode.Replay, error) {
-	all, err := collect(l.query(ctx, l.client, in), readReplay)
+	in.Limit = aws.Int32(int32(limit))
+	all, err := collect(atMost(limit, l.query(ctx, l.client, in)), readReplay)
 	if err != nil {
 		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)
 	}

@@ -223,7 +223,9 @@ type NameGiver interface {
 	GiveRooms(ctx context.Context, corp string, rooms []Room) error
 }
 
-// A Queue takes requests for the inspector. Durable on return.
+// A Queue takes requests for the inspector. Durable on return. Everything that
+// requests inspections does so through [WantedInspections], which answers
+// [archive.ErrFull] if too much is wanted already.
 type Queue interface {
 	RequestInspections(ctx context.Context, reqs ...Request) error
 }
@@ -371,8 +373,12 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 		}
 	}
 	markErr := group.Wait()
-	if err := b.Requests.RequestInspections(ctx, req.split()...); err != nil {
-		return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+	if len(req.People)+len(req.Rooms) > 0 {
+		slices.Sort(req.People)
+		slices.Sort(req.Rooms)
+		if err := b.Requests.RequestInspections(ctx, req); err != nil {
+			return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+		}
 	}
 	if markErr != nil {
 		return fmt.Errorf("note requested ids: %w", markErr)
@@ -380,20 +386,5 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 	return nil
 }
 
-// RequestMost is the most people, or rooms, of one request.
+// RequestMost is the most people, or rooms, that one lookup requests.
 const RequestMost = 50
-
-// split cuts a request for names into some of at most [RequestMost] ids each;
-// none for a request without ids.
-func (r Request) split() []Request {
-	slices.Sort(r.People)
-	slices.Sort(r.Rooms)
-	var parts []Request
-	for ids := range slices.Chunk(r.People, RequestMost) {
-		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, People: ids})
-	}
-	for ids := range slices.Chunk(r.Rooms, RequestMost) {
-		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, Rooms: ids})
-	}
-	return parts
-}

@@ -63,6 +63,7 @@ type World struct {
 
 	Corps    *dynamostore.Corps
 	Ledger   *dynamostore.Ledger
+	Marks    *dynamostore.Marks
 	Messages *dynamostore.Messages
 	Media    *dynamostore.Media
 	Readings *dynamostore.Readings
@@ -92,6 +93,7 @@ func NewWorld(t *testing.T) *World {
 		T: t, Corp: NewCorpID(), Other: NewCorpID(),
 		Corps:    dynamostore.NewCorps(db, table.names["CorpsTable"]),
 		Ledger:   dynamostore.NewLedger(db, table.names["LedgerTable"]),
+		Marks:    dynamostore.NewMarks(db, table.names["LedgerTable"]),
 		Messages: dynamostore.NewMessages(db, table.names["MessagesTable"]),
 		Readings: dynamostore.NewReadings(db, table.names["ReadingsTable"]),
 		Media:    dynamostore.NewMedia(db, table.names["MediaTable"]),
@@ -108,9 +110,9 @@ func NewWorld(t *testing.T) *World {
 		clock:    Noon,
 	}
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
-	pulls := sqsqueue.NewPull(w.queues, w.Pulls, rand.Text)
-	inspections := sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text)
-	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text))
+	pulls := archive.NewWantedPulls(w.Marks, sqsqueue.NewPull(w.queues, w.Pulls, rand.Text), w.Now)
+	inspections := book.NewWantedInspections(w.Marks, sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text), w.Now)
+	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text), w.Now)
 	w.Callback = &callback.Handlers{
 		Pairs: callback.NewPairs(w.Secrets.Callback, w.Now), AppPairs: callback.NewPairs(w.Secrets.AppCallback, w.Now),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,

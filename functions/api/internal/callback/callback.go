@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -54,11 +53,7 @@ func (h *Handlers) ReceiveEvent(ctx context.Context, c *session.Call) (output.An
 			Type: event.Type, ChangeType: event.ChangeType, At: eventTime(event, now), Body: plain,
 		})
 	}
-	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{
-		Corp: c.CorpID, Why: "callback",
-		// WeCom's three tries, and a replay of them by a stranger, are one request.
-		Dedup: "callback-" + c.CorpID + "-" + strconv.FormatInt(event.CreateTime, 10),
-	})
+	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: c.CorpID, Why: "callback"})
 	if err != nil {
 		return output.Answer{}, err
 	}

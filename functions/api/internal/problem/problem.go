@@ -82,6 +82,9 @@ const (
 	VersionProved        Kind = "version-proved" // Args: version, key, owner
 	SecretMissing        Kind = "secret-missing"
 	ChangedMeanwhile     Kind = "changed-meanwhile"
+	JobRunning           Kind = "job-running" // Args: id
+	JobsToday            Kind = "jobs-today"  // Args: max
+	InspectionsWait      Kind = "inspections-wait"
 	BodyTooLarge         Kind = "body-too-large"    // Args: max
 	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
 	UnsupportedMediaType Kind = "unsupported-media-type"

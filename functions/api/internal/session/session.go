@@ -6,7 +6,6 @@ package session
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -40,13 +39,4 @@ func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Tim
 		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Caller.Role), Conversation: conv, Party: party,
 		At: now.UTC().Truncate(archive.ReadingSlot),
 	})
-}
-
-// DoubleClick is the time in which two requests of a person for the same thing
-// count as one.
-const DoubleClick = 10 * time.Second
-
-// ClickSlot names the double-click interval of a time, for deduplication ids.
-func ClickSlot(now time.Time) string {
-	return strconv.FormatInt(now.Truncate(DoubleClick).Unix(), 10)
 }

@@ -121,15 +121,17 @@ func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJ
 	return showKey(won, set, won.ID), false, nil
 }
 
-// ImportKey stores a private key that was used before, and starts a replay that
-// tries it on the records set aside. The order of writes is: private key, replay
-// job, public key, claim, request of the job.
+// ImportKey stores a private key that was used before, and has the records set
+// aside tried with it. The order of writes is: private key, replay job, public
+// key, claim, request of the job.
 //
 // The key exists for decoding once its public key is stored; the job is stored
 // before that. After a crash dispatch requests the job 15 minutes after its
 // creation. By then this invocation has ended, so the job never runs before its
-// key is stored. A job whose key was never stored changes nothing. Importing the
-// key again completes an interrupted import with another job.
+// key is stored. A job whose key was never stored changes nothing. Where another
+// job runs, a note on it takes the job's place: the note is made again at the end,
+// because that job may end before the key is stored. A key that is there already
+// starts no job.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var pair rsakey.Pair
 	c.Required("private_key")
@@ -157,11 +159,14 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
 		return output.Answer{}, err
 	}
+	_, there := findKey(set, pair.ID)
 	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
 	job.OnlySetAside = true
 	// A crash here leaves a private key that is unused until it is imported again.
-	if err := h.Ledger.CreateReplay(ctx, job); err != nil {
-		return output.Answer{}, err
+	if !there {
+		if err := h.Replays.PlanRetry(ctx, job); err != nil {
+			return output.Answer{}, err
+		}
 	}
 	// A crash here leaves a job that dispatch runs and that finds no new key.
 	status := 201
@@ -181,8 +186,16 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 			return output.Answer{}, err
 		}
 	}
-	if err := h.Replays.StartReplay(ctx, job); err != nil {
-		return output.Answer{}, err
+	var started *replay.Document
+	if !there {
+		ours, err := h.Replays.StartRetry(ctx, job)
+		if err != nil {
+			return output.Answer{}, err
+		}
+		if ours {
+			shown := replay.Show(job)
+			started = &shown
+		}
 	}
 	if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {
 		return output.Answer{}, err
@@ -192,10 +205,10 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 		return output.Answer{}, fmt.Errorf("stored key %s of corp %s absent: %w", pair.ID, c.CorpID, archive.ErrCorrupt)
 	}
 	return output.JSON(status, struct {
-		Key    keyJSON         `json:"key"`
-		Moved  *string         `json:"claim_moved_from"`
-		Replay replay.Document `json:"replay"`
-	}{showKey(stored, set, c.Corp.CurrentKey), moved, replay.Show(job)})
+		Key    keyJSON          `json:"key"`
+		Moved  *string          `json:"claim_moved_from"`
+		Replay *replay.Document `json:"replay"`
+	}{showKey(stored, set, c.Corp.CurrentKey), moved, started})
 }
 
 // provedFor is the problem that a message has proved the version for another key,

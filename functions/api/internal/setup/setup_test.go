@@ -442,7 +442,7 @@ func TestPullOnRequest(t *testing.T) {
 	ask()
 	ask()
 	double := w.Drain(w.Pulls)
-	w.Pass(session.DoubleClick)
+	w.Pass(10 * time.Second)
 	ask()
 	later := w.Drain(w.Pulls)
 	for _, s := range double {
@@ -583,12 +583,8 @@ type (
 		setup.Corps
 		*crash
 	}
-	crashingLedger struct {
-		setup.Ledger
-		*crash
-	}
 	crashingReplays struct {
-		decode.ReplayStarter
+		setup.Retries
 		*crash
 	}
 )
@@ -605,12 +601,16 @@ func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint
 	return s.at("claim", func() error { return s.Corps.Claim(ctx, id, keyID, version, at) })
 }
 
-func (l crashingLedger) CreateReplay(ctx context.Context, r decode.Replay) error {
-	return l.at("job", func() error { return l.Ledger.CreateReplay(ctx, r) })
+func (r crashingReplays) PlanRetry(ctx context.Context, job decode.Replay) error {
+	return r.at("job", func() error { return r.Retries.PlanRetry(ctx, job) })
 }
 
-func (r crashingReplays) StartReplay(ctx context.Context, job decode.Replay) error {
-	return r.at("request", func() error { return r.ReplayStarter.StartReplay(ctx, job) })
+func (r crashingReplays) StartRetry(ctx context.Context, job decode.Replay) (started bool, _ error) {
+	err := r.at("request", func() (err error) {
+		started, err = r.Retries.StartRetry(ctx, job)
+		return err
+	})
+	return started, err
 }
 
 // importSteps are the writes of an import, in order.
@@ -618,79 +618,78 @@ var importSteps = []string{"private key", "job", "key", "claim", "request"}
 
 // An import may crash at any write. If the key exists after the crash, a job that
 // tries the key on the records set aside exists too, and dispatch finds the job.
+// So it does where another job runs.
 func TestImportCrashesAnywhere(t *testing.T) {
 	w := apitest.NewWorld(t)
-	w.BareCorp(w.Corp)
 	c := &crash{}
-	w.Setup.Secrets, w.Setup.Corps = crashingSecrets{w.Secrets, c}, crashingCorps{w.Corps, c}
-	w.Setup.Ledger, w.Setup.Replays = crashingLedger{w.Ledger, c}, crashingReplays{w.Setup.Replays, c}
-	path := "/v1/corps/" + w.Corp + "/keys/import"
-	for i, step := range importSteps {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body := map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": i + 1}
+	w.Setup.Secrets, w.Setup.Corps, w.Setup.Replays = crashingSecrets{w.Secrets, c}, crashingCorps{w.Corps, c}, crashingReplays{w.Setup.Replays, c}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]any{"private_key": pemOf(t, key, true), "publickey_ver": 1}
+	for _, step := range importSteps {
 		for _, after := range []bool{false, true} {
-			w.Run(fmt.Sprintf("%s, after %v", step, after), func(t *testing.T) {
-				w.Pass(time.Hour)
-				*c = crash{step, after}
-				w.Send(w.As(session.Admin), "POST", path, body).WantProblem(500, "internal")
-				checkCrashedImport(w, i, step == "request" && after)
-			})
+			for _, busy := range []bool{false, true} {
+				w.Run(fmt.Sprintf("%s, after %v, busy %v", step, after, busy), func(t *testing.T) {
+					w.Corp = apitest.NewCorpID()
+					w.BareCorp(w.Corp)
+					path := "/v1/corps/" + w.Corp
+					if busy {
+						w.Send(w.As(session.Admin), "POST", path+"/replays", map[string]any{}).Want(202)
+						w.Drain(w.Decodes)
+					}
+					*c = crash{step, after}
+					w.Send(w.As(session.Admin), "POST", path+"/keys/import", body).WantProblem(500, "internal")
+					checkCrashedImport(w, busy, step == "request" && after)
+					*c = crash{}
+					if resp := w.Send(w.As(session.Admin), "POST", path+"/keys/import", body); resp.Status != 200 && resp.Status != 201 {
+						t.Errorf("repeated: got status %d", resp.Status)
+					}
+					set, err := w.Corps.KeySet(t.Context(), w.Corp)
+					if err != nil || len(set.Keys) != 1 || set.Keys[0].ClaimedVersion != 1 {
+						t.Errorf("repeated: got keys %+v, %v", set.Keys, err)
+					}
+					if requests := w.Drain(w.Decodes); len(requests) > 1 {
+						t.Errorf("repeated: got requests %+v, want at most one", requests)
+					}
+					checkRetry(w, busy)
+				})
+			}
 		}
-		w.Run(step+", repeated", func(t *testing.T) {
-			*c = crash{}
-			if resp := w.Send(w.As(session.Admin), "POST", path, body); resp.Status != 200 && resp.Status != 201 {
-				t.Errorf("got status %d", resp.Status)
-			}
-			set, err := w.Corps.KeySet(t.Context(), w.Corp)
-			if err != nil || len(set.Keys) != i+1 || !slices.ContainsFunc(set.Keys, func(k archive.Key) bool { return k.ClaimedVersion == uint32(i+1) }) {
-				t.Errorf("got keys %+v, %v", set.Keys, err)
-			}
-			if requests := w.Drain(w.Decodes); len(requests) != 1 {
-				t.Errorf("got requests %+v, want one", requests)
-			}
-		})
 	}
 }
 
-// checkCrashedImport checks what a crashed import left, where earlier keys were
-// imported before.
-func checkCrashedImport(w *apitest.World, earlier int, requested bool) {
+// checkCrashedImport checks what a crashed import left.
+func checkCrashedImport(w *apitest.World, busy, requested bool) {
 	t := w.T
 	t.Helper()
 	set, err := w.Corps.KeySet(t.Context(), w.Corp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	jobs, err := w.Ledger.Replays(t.Context(), w.Corp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	jobs = slices.DeleteFunc(jobs, func(r decode.Replay) bool { return !r.CreatedAt.Equal(w.Now()) })
-	if stored := len(set.Keys) > earlier; stored && (len(jobs) != 1 || !jobs[0].OnlySetAside || jobs[0].Done) {
-		t.Errorf("the key is stored, and the jobs are %+v", jobs)
+	if len(set.Keys) > 0 {
+		checkRetry(w, busy)
 	}
 	// No job runs before its key is stored: the import requests the job last, and
 	// dispatch requests it after the time of many invocations.
 	if requests := w.Drain(w.Decodes); len(requests) != 0 && !requested {
 		t.Errorf("got requests %+v, want none", requests)
 	}
-	found := func(later time.Duration) (n int) {
-		list, err := w.Ledger.UnfinishedReplays(t.Context(), w.Corp, w.Now().Add(later-15*time.Minute))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range list {
-			if r.CreatedAt.Equal(w.Now()) {
-				n++
-			}
-		}
-		return n
+}
+
+// checkRetry wants that the records set aside are tried again: by the running job,
+// or after it.
+func checkRetry(w *apitest.World, busy bool) {
+	t := w.T
+	t.Helper()
+	running, err := w.Ledger.Running(t.Context(), w.Corp, false)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if soon, late := found(14*time.Minute), found(16*time.Minute); soon != 0 || late != len(jobs) {
-		t.Errorf("dispatch finds %d jobs too early and %d of %d in time", soon, late, len(jobs))
+	job, err := w.Ledger.Replay(t.Context(), w.Corp, running.ID)
+	if err != nil || job.Done || running.KeyCame != busy || job.OnlySetAside == busy {
+		t.Errorf("got job %+v, running %+v, %v", job, running, err)
 	}
 }
 
