@@ -10,7 +10,8 @@ import (
 // harm (law 3).
 type PullRequest struct {
 	Corp string `json:"corp"`
-	// Why is for the log: timer, callback, continued, asked.
+	// Why is for the log: timer, callback, continued, asked. A pull by the [Timer]
+	// also tells whether callbacks come.
 	Why string `json:"why"`
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
@@ -19,6 +20,9 @@ type PullRequest struct {
 	// or crashed. The queue sets it.
 	Again bool `json:"-"`
 }
+
+// Timer is the Why of a pull that dispatch requests.
+const Timer = "timer"
 
 // WantedPulls is a [PullQueue] in which a corp's pull is wanted or not wanted.
 type WantedPulls struct{ Wanted[PullRequest] }

@@ -123,6 +123,7 @@ type (
 		LastCallAt  time.Time      `dynamodbav:"last_call"`
 		LastPageAt  time.Time      `dynamodbav:"last_page"`
 		LastEmptyAt time.Time      `dynamodbav:"last_empty"`
+		Unannounced time.Time      `dynamodbav:"unannounced"`
 		Standing    standingItem   `dynamodbav:"standing"`
 		Limit       int            `dynamodbav:"limit"`
 		GapSearch   *gapSearchItem `dynamodbav:"gap_search,omitempty"`
@@ -334,7 +335,7 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 // SavePullState implements [pull.Ledger].
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	it, err := encode(s.Corp, stateSK, stateItem{
-		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, Unannounced: s.UnannouncedAt,
 		Standing: newStandingItem(s.Standing),
 		Limit:    s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
@@ -368,7 +369,7 @@ func readState(it item) (archive.PullState, error) {
 	}
 	return archive.PullState{
 		Corp:       keyOf(it, "pk"),
-		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, UnannouncedAt: s.Unannounced,
 		Standing: s.Standing.standing(),
 		Limit:    s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil

@@ -504,7 +504,7 @@ func keptReplay(r decode.Replay) decode.Replay {
 }
 
 func keptState(s archive.PullState) archive.PullState {
-	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
+	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.UnannouncedAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
 		*at = kept(*at)
 	}
 	if s.Trouble != nil {

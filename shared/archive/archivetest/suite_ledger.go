@@ -197,7 +197,7 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	ok(t, err)
 	same(t, "never saved", none, archive.PullState{Corp: corps[0]})
 	full := archive.PullState{
-		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute),
+		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute), UnannouncedAt: epoch.Add(time.Hour),
 		Standing: archive.Standing{SecretSetAt: epoch.Add(-time.Minute), OKAt: epoch.Add(-time.Hour), Refusals: 3, RefusedAt: epoch, NotBefore: epoch.Add(2 * time.Hour), HeldUntil: epoch.Add(time.Hour), Trouble: &archive.Trouble{
 			Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, Native: true, FromIP: "203.0.113.9",
 			Since: epoch, At: epoch.Add(time.Hour),

@@ -136,6 +136,9 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	state.Standing = state.For(corp.SecretSetAt)
 	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
+	if d.pages > 0 && req.Why == archive.Timer && unannounced(corp, state) {
+		d.state.UnannouncedAt = p.Now()
+	}
 	if d.admission != nil {
 		// Crashing here leaves the try counted as a refusal.
 		err = errors.Join(err, p.Gate.Unanswered(ctx, d.admission))
@@ -172,6 +175,12 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 		return fmt.Errorf("request decoding of page after %d again: %w", last.After, err)
 	}
 	return nil
+}
+
+// unannounced reports whether the messages that have come since the corp was last
+// caught up came without a callback.
+func unannounced(c archive.Corp, before archive.PullState) bool {
+	return !c.CallbackAt.IsZero() && c.CallbackAt.Add(archive.CallbackTouch).Before(before.LastEmptyAt)
 }
 
 // drain is one pull of one corp.
