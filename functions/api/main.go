@@ -53,7 +53,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	pairs := callback.NewPairs(secrets.Callback, time.Now)
 
 	names := &directory.Handlers{
-		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log},
+		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
 	table := routes.Table(routes.Subjects{

@@ -73,7 +73,7 @@ func TestAgainstWeCom(t *testing.T) {
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)
-	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
+	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")), Requests: requests, Now: time.Now, Log: log}
 
 	ctx := t.Context()
 	must(t, corps.CreateCorp(ctx, archive.Corp{ID: corpA, Name: "公司", CreatedAt: time.Now()}))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -518,6 +519,25 @@ func (v *View) Revocations(ctx context.Context, corp string, conv archive.Conver
 		}
 		return found, nil
 	})
+}
+
+// NamesPerson implements [directory.Witness].
+func (v *View) NamesPerson(ctx context.Context, corp, id string) (bool, error) {
+	_, _, err := v.LatestDay(ctx, corp, id, "")
+	return err == nil, unlessAbsent(err)
+}
+
+// NamesRoom implements [directory.Witness].
+func (v *View) NamesRoom(ctx context.Context, corp, id string) (bool, error) {
+	_, err := v.Newest(ctx, corp, archive.RoomConversation(id))
+	return err == nil, unlessAbsent(err)
+}
+
+func unlessAbsent(err error) error {
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // LatestDay finds the newest day on which the party was active, and the party's

@@ -168,7 +168,7 @@ func newNames(t testing.TB, f *archivetest.Faults) *names {
 		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Store: n.contacts, Consents: n.consents,
 		Requests: wanted, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
-	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Requests: wanted, Now: b.Clock.Now, Log: log}
+	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Witness: b.View, Requests: wanted, Now: b.Clock.Now, Log: log}
 	return n
 }
 

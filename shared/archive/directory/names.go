@@ -214,6 +214,15 @@ type NameAsker interface {
 	AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 }
 
+// A Witness knows which ids the stored messages name. Safe for concurrent use.
+type Witness interface {
+	// NamesPerson reports whether a message names the person as a party, NamesRoom
+	// whether a message was sent in the room. Messages of the last seconds may be
+	// missing.
+	NamesPerson(ctx context.Context, corp, id string) (bool, error)
+	NamesRoom(ctx context.Context, corp, id string) (bool, error)
+}
+
 // A NameGiver stores what the SCRM knows. Each id is written by itself, as a
 // whole; a repeated write changes nothing except At. An empty name removes what
 // the SCRM had given. Ids must be distinct. After an error any of them may be
@@ -244,6 +253,7 @@ type NameBook struct {
 	Names    NameReader
 	Asker    NameAsker
 	Reach    ReachReader
+	Witness  Witness
 	Requests Queue
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -255,10 +265,21 @@ type Names struct {
 	Rooms  map[string]Room
 }
 
-// Lookup finds names for ids, and requests the stale ones, which a later lookup
-// finds. It never fails and takes at most a few seconds: a reader gets chats
-// without names rather than none. Empty and repeated ids do no harm.
+// Lookup finds names for ids that messages or consents name, and requests the
+// stale ones, which a later lookup finds. It never fails and takes at most a few
+// seconds: a reader gets chats without names rather than none. Empty and repeated
+// ids do no harm.
 func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	return b.lookup(ctx, corp, people, rooms, false)
+}
+
+// Find is Lookup for ids of the caller's choice. It requests only those that a
+// message names, or that WeCom was asked for before.
+func (b *NameBook) Find(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	return b.lookup(ctx, corp, people, rooms, true)
+}
+
+func (b *NameBook) lookup(ctx context.Context, corp archive.Corp, people, rooms []string, chosen bool) Names {
 	people, rooms = archive.Distinct(people), archive.Distinct(rooms)
 	out := Names{People: make(map[string]Person, len(people)), Rooms: make(map[string]Room, len(rooms))}
 	knownPeople, knownRooms, err := b.read(ctx, corp.ID, people, rooms)
@@ -273,8 +294,41 @@ func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms 
 		out.Rooms[id] = BestRoom(id, k)
 	}
 	out.borrow(people)
+	if chosen {
+		people = named(ctx, b, corp.ID, people, knownPeople, b.Witness.NamesPerson)
+		rooms = named(ctx, b, corp.ID, rooms, knownRooms, b.Witness.NamesRoom)
+	}
 	if err := b.ask(ctx, corp, people, rooms, knownPeople, knownRooms); err != nil {
 		b.Log.WarnContext(ctx, "names not requested", "corp", corp.ID, "err", err)
+	}
+	return out
+}
+
+// named returns the ids that WeCom answered about before, or that a message names.
+// An id that cannot be looked up in time is left out; a later lookup finds it.
+func named[T Person | Room](ctx context.Context, b *NameBook, corp string, ids []string, known map[string]Known[T], names func(context.Context, string, string) (bool, error)) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	keep := make([]bool, len(ids))
+	var group errgroup.Group
+	group.SetLimit(askAtOnce)
+	for i, id := range ids {
+		if keep[i] = known[id].Fetched != nil; keep[i] {
+			continue
+		}
+		group.Go(func() (err error) {
+			keep[i], err = names(ctx, corp, id)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Log.WarnContext(ctx, "ids not found in messages", "corp", corp, "err", err)
+	}
+	var out []string
+	for i, id := range ids {
+		if keep[i] {
+			out = append(out, id)
+		}
 	}
 	return out
 }
