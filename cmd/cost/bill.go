@@ -61,7 +61,8 @@ const (
 	kmsKeys         = 3
 	queues          = 4
 	ownMetrics      = 12
-	alarmMetrics    = 35
+	alarmMetrics    = 39
+	unitsPerMark    = 2 // a mark is set, and taken
 	infrequentAfter = 3 // months
 	movesAbove      = 128 << 10
 )
@@ -149,7 +150,7 @@ func (b *book) bill(u usage) []line {
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections) * write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections + unitsPerMark*(pulls+rounds+inspections)) * write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*6 + u.messages*0.5 + reads*8) * read, "ticks, pulls, lists, reading"},
 		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},

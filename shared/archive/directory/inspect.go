@@ -51,9 +51,9 @@ const (
 	idsMost          = 4 * RequestMost // people and rooms together
 	pairsMost        = 2 * PairsMost
 	consentRoomsMost = 40
-	// kept is how long the queue of inspections keeps a message. template.yaml
+	// Kept is how long the queue of inspections keeps a message. template.yaml
 	// sets it.
-	kept = time.Hour
+	Kept = time.Hour
 )
 
 // TooLarge reports whether the request asks for more than one request may.
@@ -96,7 +96,7 @@ func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time
 		Work:  func(r Request) (corp, work string) { return r.Corp, "inspect" },
 		Join:  Request.join,
 		Send:  queue.RequestInspections,
-		Kept:  kept,
+		Kept:  Kept,
 		Now:   now,
 	}}
 }

@@ -405,8 +405,8 @@ func Requests(corp string, lanes []int) []Request {
 	return reqs
 }
 
-// kept is how long the queue of files keeps a message. template.yaml sets it.
-const kept = 4 * time.Hour
+// Kept is how long the queue of files keeps a message. template.yaml sets it.
+const Kept = 4 * time.Hour
 
 // WantedLanes is a [Queue] in which a lane is wanted or not wanted.
 type WantedLanes struct{ archive.Wanted[Request] }
@@ -418,7 +418,7 @@ func NewWantedLanes(marks archive.Marks, queue Queue, now func() time.Time) Want
 		Work:  func(r Request) (corp, work string) { return r.Corp, "media/" + strconv.Itoa(r.Lane) },
 		Join:  func(waiting, _ Request) (Request, error) { return waiting, nil },
 		Send:  queue.RequestMedia,
-		Kept:  kept,
+		Kept:  Kept,
 		Now:   now,
 	}}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,5 +162,95 @@ func TestOneCorpStopsNoPull(t *testing.T) {
 	f.Disarm()
 	if got := len(d.Pulls.Take()); got != 30 {
 		t.Errorf("got %d pulls, want 30 of 31 corps", got)
+	}
+}
+
+// queued counts the messages of stopped queues, which drop a message when it is
+// old.
+type queued struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	sent map[string][]time.Time // by corp, and lane if the queue has lanes
+}
+
+// put adds a message, and returns how many wait in its group.
+func (q *queued) put(group string, kept time.Duration) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waiting := slices.DeleteFunc(q.sent[group], func(at time.Time) bool { return q.now().Sub(at) >= kept })
+	q.sent[group] = append(waiting, q.now())
+	return len(q.sent[group])
+}
+
+type stoppedQueues struct {
+	*queued
+	t       *testing.T
+	decodes int
+}
+
+func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
+	if n := q.put(group, kept); n > most {
+		q.t.Errorf("%s: got %d messages waiting, want at most %d", group, n, most)
+	}
+}
+
+func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+	for _, r := range reqs {
+		q.few("pull "+r.Corp, archive.PullKept, 2)
+	}
+	return nil
+}
+
+func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
+	for _, r := range reqs {
+		q.few(fmt.Sprint("media ", r), media.Kept, 2)
+	}
+	return nil
+}
+
+func (q *stoppedQueues) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
+	q.decodes += len(reqs)
+	return nil
+}
+
+func (q *stoppedQueues) Depth(context.Context) (int, error) { return q.decodes, nil }
+
+// A day with the consumers stopped, a flood of callbacks, pages and files that
+// wait, and jobs: two messages of a corp wait for pulls and in each lane of files,
+// and what is requested again of pages and jobs stays within its budget.
+func TestDayWithConsumersStopped(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	q := &stoppedQueues{queued: &queued{now: d.Clock.Now, sent: map[string][]time.Time{}}, t: t}
+	for i := range uint64(300) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	for i := range 50 {
+		f := media.File{
+			Corp: archivetest.Corp, ID: media.ID(fmt.Sprint(i)), SDKFileID: fmt.Sprint(i), State: media.Waiting,
+			Deadline: archivetest.Start.Add(100 * time.Hour), NotBefore: archivetest.Start,
+		}
+		d.Must(d.Files.CreateFile(t.Context(), f))
+		d.Must(d.Files.ListFile(t.Context(), f))
+	}
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
+	for _, verify := range []bool{false, true} {
+		d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{
+			Corp: archivetest.Corp, ID: fmt.Sprint(verify), Verify: verify, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	}
+	pulls := archive.NewWantedPulls(d.Marks, q, d.Clock.Now)
+	disp.Pulls, disp.Media, disp.Decodes, disp.DecodeDepth = pulls, media.NewWantedLanes(d.Marks, q, d.Clock.Now), q, q
+	for range 24 * 60 {
+		for range 5 {
+			d.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}))
+		}
+		d.Must(disp.Tick(t.Context()))
+		d.Clock.Advance(time.Minute)
+	}
+	if most := 50 + 20 + 20; q.decodes > most || q.decodes == 0 {
+		t.Errorf("got %d decode requests again, want at most %d: the bound and one round's budget", q.decodes, most)
+	}
+	if len(q.sent) != 1+media.Lanes {
+		t.Errorf("got messages of %d groups, want one of pulls and each lane", len(q.sent))
 	}
 }

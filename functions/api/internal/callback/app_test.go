@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/shared/archive"
