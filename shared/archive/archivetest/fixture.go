@@ -110,6 +110,9 @@ type Clock struct {
 	now time.Time
 }
 
+// NewClock makes a clock that stands at a time.
+func NewClock(now time.Time) *Clock { return &Clock{now: now} }
+
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,7 +135,7 @@ var (
 
 func NewFixture(t testing.TB, f *Faults) *Fixture {
 	w := NewWorld(t, f)
-	b := &Fixture{World: w, T: t, Clock: &Clock{now: Start}}
+	b := &Fixture{World: w, T: t, Clock: NewClock(Start)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Puller = &pull.Puller{
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: b.Clock.Now}, Journal: w.Journal,

@@ -871,3 +871,51 @@ func TestRefusalsAreCountedUnderFaults(t *testing.T) {
 		}
 	})
 }
+
+// What waits takes in only so much more; then a person is told so.
+func TestWantedInspectionsAreBounded(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	wanted := directory.NewWantedInspections(n.Marks, n.requests, n.Clock.Now)
+	var err error
+	requests := 0
+	for ; err == nil && requests < 100; requests++ {
+		pairs := []directory.Pair{}
+		for i := range directory.PairsMost {
+			pairs = append(pairs, directory.Pair{Member: fmt.Sprint(requests), Contact: fmt.Sprint(i)})
+		}
+		err = wanted.RequestInspections(t.Context(), directory.Request{Corp: archivetest.Corp, Pairs: pairs})
+	}
+	if !errors.Is(err, archive.ErrFull) || requests < 2 {
+		t.Errorf("got %v after %d requests, want ErrFull after some", err, requests)
+	}
+	if got := n.requests.Take(); len(got) != 1 {
+		t.Errorf("got %d messages, want 1", len(got))
+	}
+}
+
+// An inspection that fails gives back what had joined it: its message is delivered
+// again and asks for all of it.
+func TestFailedInspectionLosesNothing(t *testing.T) {
+	f := &archivetest.Faults{}
+	n := newNames(t, f)
+	n.setApp()
+	wanted := directory.NewWantedInspections(n.Marks, n.requests, n.Clock.Now)
+	first := directory.Request{Corp: archivetest.Corp, People: []string{"lin.hua"}}
+	n.Must(wanted.RequestInspections(t.Context(), first, directory.Request{Corp: archivetest.Corp, People: []string{"wmX"}}))
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name == "Corps.Corp" {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := n.inspector.Inspect(t.Context(), first); err == nil {
+		t.Fatal("got no error, want the failure")
+	}
+	f.Disarm()
+	n.Must(n.inspector.Inspect(t.Context(), first))
+	known, err := n.contacts.People(t.Context(), archivetest.Corp, []string{"lin.hua", "wmX"})
+	n.Must(err)
+	if len(known) != 2 {
+		t.Errorf("got %v, want both names", known)
+	}
+}

@@ -124,7 +124,7 @@ func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
 	apitest.OK(t, w.Secrets.CreateAppCallback(t.Context(), w.Corp, apitest.Pair))
-	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Name: "x"}))
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Kind: book.External, Name: "x"}))
 	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
 	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "x"))
 	q, body := stop(w), bodies(t)
