@@ -240,6 +240,53 @@ func TestIndexListsEveryDocument(t *testing.T) {
 	}
 }
 
+// misfenced names the first line of a code block that text follows on the fence
+// that should end it, or that no fence ends. CommonMark then reads the rest of
+// the document as code.
+func misfenced(markdown string) int {
+	var opened int
+	for i, line := range strings.Split(markdown, "\n") {
+		switch {
+		case !fence.MatchString(line):
+		case opened == 0:
+			opened = i + 1
+		case strings.Trim(line, " `~") != "":
+			return opened
+		default:
+			opened = 0
+		}
+	}
+	return opened
+}
+
+func TestCodeBlocksEnd(t *testing.T) {
+	for _, f := range texts(t, ".md") {
+		if n := misfenced(f.body); n > 0 {
+			t.Errorf("%s:%d: the code block has no end: the closing fence must stand alone on its line", f.path, n)
+		}
+	}
+}
+
+// SECURITY.md says which test prevents a weakness. The test exists, so its removal
+// shows there.
+func TestSecurityNamesTests(t *testing.T) {
+	declared := make(map[string]bool)
+	for _, f := range texts(t, ".go") {
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`).FindAllStringSubmatch(f.body, -1) {
+			declared[m[1]] = true
+		}
+	}
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(read(t, "SECURITY.md"), -1)
+	for _, name := range named {
+		if !declared[name] {
+			t.Errorf("SECURITY.md names %s, which no file declares", name)
+		}
+	}
+	if len(named) < 20 {
+		t.Errorf("found %d tests only: the rule would check nothing", len(named))
+	}
+}
+
 // The rules above are worth what they see.
 func TestDocumentRulesSee(t *testing.T) {
 	for body, want := range map[string][]string{
@@ -267,6 +314,11 @@ func TestDocumentRulesSee(t *testing.T) {
 	for _, a := range []string{"7-steps", "71-the-call--its-answer", "steps", "steps-1"} {
 		if !anchors(document)[a] {
 			t.Errorf("anchor %s is not seen", a)
+		}
+	}
+	for body, want := range map[string]int{"a\n```go\nb\n```\nc\n": 0, "a\n```\nb\n``` c\n": 2, "~~~\n": 1} {
+		if got := misfenced(body); got != want {
+			t.Errorf("misfenced(%q) = %d, want %d", body, got, want)
 		}
 	}
 	line := "[a](b.md#c) ![d](e.svg \"f\") `[g](h.md)` <img src=\"i.svg\"> [j](https://example.com/k.md) [l](#m)"

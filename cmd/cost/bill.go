@@ -58,11 +58,14 @@ const (
 // Counts of the template, and the lifecycle of its buckets. A test compares them
 // with template.yaml.
 const (
-	kmsKeys         = 3
+	kmsKeys         = 4
+	functionCount   = 6
+	tableCount      = 7
 	queues          = 4
 	ownMetrics      = 12
 	alarmMetrics    = 39
 	unitsPerMark    = 2 // a mark is set, and taken
+	trailMonths     = 3 // the default of LogDays
 	infrequentAfter = 3 // months
 	movesAbove      = 128 << 10
 )
@@ -121,6 +124,12 @@ func (b *book) bill(u usage) []line {
 		2*(pulls+pages+rounds+inspections) + // receives and deletes
 		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
 	secrets := pulls + rounds + inspections + pages*0.05 // decode keeps keys in memory for minutes
+	tableKeys := functionCount * tableCount * hours * b.seen("table_key_calls_per_hour")
+	// Each read of a secret is an event of Secrets Manager and one of KMS. The
+	// trail writes a file every five minutes. The first trail's events are free.
+	trailEvents := 2*secrets + tableKeys
+	trailGB := trailEvents * b.seen("bytes_per_trail_event") / gb
+	trailFiles := minutes / 5
 	logGB := (pulls + pages + minutes + callbacks + reads + rounds + inspections) * b.seen("log_bytes_per_invocation") / gb
 	natGB := u.mediaGB + journalGB + (pulls+pages+rounds+inspections)*controlKB/1024/1024
 	outGB := (reads*b.seen("bytes_per_answer") + fileReads*fileBytes) / gb
@@ -142,6 +151,7 @@ func (b *book) bill(u usage) []line {
 		{"Secrets", secretsAndKeys, u.corps * secretsPer * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies", float64(secretsPer), amount(u.corps))},
 		{"Secrets, calls", secretsAndKeys, secrets * (b.price("secret_call") + b.price("kms_call")), amount(secrets) + " reads, each with KMS"},
 		{"KMS keys", secretsAndKeys, kmsKeys * b.price("kms_key_month"), fmt.Sprintf("%d", kmsKeys)},
+		{"KMS for tables", secretsAndKeys, tableKeys * b.price("kms_call"), amount(tableKeys) + " calls by DynamoDB"},
 		{"Lambda pull", compute, lambda("Pull", pulls, pulls*b.seen("pull_seconds")), amount(pulls) + " pulls"},
 		{"Lambda decode", compute, lambda("Decode", pages, pages*b.seen("decode_overhead_seconds")+u.messages/b.seen("messages_decoded_per_second")), amount(pages) + " pages"},
 		{"Lambda media", compute, lambda("Media", rounds, u.mediaGB*1024*b.seen("media_seconds_per_mb")), amount(files) + " files"},
@@ -156,6 +166,7 @@ func (b *book) bill(u usage) []line {
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},
 		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
 		{"Logs", watching, logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
+		{"Trail", watching, trailFiles*b.price("s3_put") + trailGB*trailMonths*b.price("s3_gb_month"), amount(trailEvents) + " events, in the first trail of the region"},
 		{"Metrics, alarms, dashboard", watching, ownMetrics*b.price("metric_month") + alarmMetrics*b.price("alarm_metric_month") + b.price("dashboard_month"), fmt.Sprintf("%d metrics, fleet-wide, however many companies", ownMetrics)},
 	}
 }

@@ -58,7 +58,7 @@ func TestMoreCostsMore(t *testing.T) {
 // The output has the promised lines, and says that prices were not checked.
 func TestOutputHasThePromisedLines(t *testing.T) {
 	got := output(t)
-	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
+	for _, want := range []string{"NAT gateway", "NAT traffic", "Internet traffic", "Lambda inspect", "Secrets", "KMS for tables", "Trail", "API Gateway", "SQS", "DynamoDB writes", "S3 storage", "Metrics", "could not be checked", "per million messages"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}
@@ -245,6 +245,15 @@ func TestCountsEqualTheTemplate(t *testing.T) {
 	count := func(re string) int { return len(regexp.MustCompile(re).FindAllString(text, -1)) }
 	if got := count(`(?m)^    Type: AWS::KMS::Key$`); got != kmsKeys {
 		t.Errorf("keys: got %d in the template, want the bill's %d", got, kmsKeys)
+	}
+	if got := count(`(?m)^    Type: AWS::DynamoDB::Table$`); got != tableCount {
+		t.Errorf("tables: got %d in the template, want the bill's %d", got, tableCount)
+	}
+	if got := count(`(?m)^    Type: AWS::Serverless::Function$`); got != functionCount {
+		t.Errorf("functions: got %d in the template, want the bill's %d", got, functionCount)
+	}
+	if got := count(fmt.Sprintf(`(?m)^  LogDays:\n    Type: Number\n    Default: %d$`, trailMonths*30)); got != 1 {
+		t.Errorf("trail: the template keeps logs for another time than the bill's %d months", trailMonths)
 	}
 	metricsSource, err := os.ReadFile(root + "/functions/dispatch/metrics.go")
 	if err != nil {

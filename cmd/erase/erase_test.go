@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
@@ -302,6 +303,28 @@ func TestPauseIsLongerThanAnyFunctionRuns(t *testing.T) {
 	}
 }
 
+// With -role the command signs with the credentials of the role, in a session
+// that names the company.
+func TestActsAsTheRole(t *testing.T) {
+	cfg := awstest.Config(t)
+	const role = "arn:aws-cn:iam::123456789012:role/break-glass"
+	assumed := actAs(cfg, role, leaving)
+	who, err := sts.NewFromConfig(assumed).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := aws.ToString(who.Arn), ":assumed-role/break-glass/erase-"+leaving; !strings.HasSuffix(got, want) {
+		t.Errorf("got caller %s, want %s at its end", got, want)
+	}
+	own, err := cfg.Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := assumed.Credentials.Retrieve(t.Context()); err != nil || got.AccessKeyID == own.AccessKeyID || got.SessionToken == "" {
+		t.Errorf("got error %v, or the operator's own credentials", err)
+	}
+}
+
 func TestReceiptIsJSON(t *testing.T) {
 	var out bytes.Buffer
 	if err := (receipt{Stack: "s", CorpID: leaving, At: at, Left: []string{}}).write(&out); err != nil {
@@ -326,6 +349,7 @@ func TestArguments(t *testing.T) {
 		"another company": {append(slices.Clone(good), "-confirm", staying), "-confirm names another"},
 		"no corpid":       {append(slices.Clone(good), "-corp", "acme"), "no corpid"},
 		"no tables":       {[]string{"-stack", "archive", "-corp", leaving}, "-tables and -buckets"},
+		"no role":         {append(slices.Clone(good), "-role", "break-glass"), "no ARN of a role"},
 		"window":          {append(slices.Clone(good), "-secrets-window", "0"), "7 to 30"},
 		"extra argument":  {append(slices.Clone(good), "now"), "without a flag"},
 	} {

@@ -20,6 +20,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
+	"github.com/yunduo-scrm/archive/shared/libcrypto"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
@@ -52,7 +53,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Journal:    s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
-		Openers:    rsakey.NewRing(secrets, rsakey.Go, time.Now),
+		Openers:    rsakey.NewRing(secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now),
 		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http/httptest"
@@ -83,38 +84,8 @@ func TestAgainstWeCom(t *testing.T) {
 	must(t, secrets.PutAppSecret(ctx, corpA, secret.New("app secret of a corp")))
 
 	view := company.Details()
-	var people, rooms []string
-	for _, s := range view.Staff {
-		people = append(people, s.UserID)
-	}
-	for _, c := range view.Customers {
-		people = append(people, c.ExternalUserID)
-	}
-	for _, r := range view.Robots {
-		people = append(people, r.ID)
-	}
-	for _, r := range view.Rooms {
-		rooms = append(rooms, r.ID)
-	}
-	serve := func() (served int) {
-		for {
-			out, err := queues.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
-			must(t, err)
-			if len(out.Messages) == 0 {
-				return served
-			}
-			for _, m := range out.Messages {
-				resp, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: *m.MessageId, Body: *m.Body}}})
-				must(t, err)
-				if len(resp.BatchItemFailures) > 0 {
-					t.Fatal("the request failed")
-				}
-				_, err = queues.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle})
-				must(t, err)
-				served++
-			}
-		}
-	}
+	people, rooms := idsOf(view)
+	serve := func() int { return serveAll(t, queues, url, handle) }
 	corp, err := corps.Corp(ctx, corpA)
 	must(t, err)
 
@@ -132,7 +103,7 @@ func TestAgainstWeCom(t *testing.T) {
 		t.Errorf("the archive: got %+v, want no trouble", s.Trouble)
 	}
 
-	// Mended, and a person asks.
+	// The admin corrects the address and requests a check.
 	must(t, company.SetApp(wecom.AppConfig{Secret: "app secret of a corp", TrustedIPs: []string{"127.0.0.1"}, Contacts: true}))
 	must(t, requests.RequestInspections(ctx, directory.Request{
 		Corp: corpA, Why: "asked", Check: true, Force: true,
@@ -145,6 +116,64 @@ func TestAgainstWeCom(t *testing.T) {
 	book.Lookup(ctx, corp, people, rooms)
 	serve()
 	shown := book.Lookup(ctx, corp, people, rooms)
+	checkNames(t, view, shown)
+	list, _, err := consents.Consents(ctx, corpA, archive.ConsentQuery{Member: view.Customers[0].Followers[0]}, "", 10)
+	if err != nil || len(list) != 1 || list[0].Status != archive.AgreedDefault {
+		t.Errorf("consents: got %+v, error %v, want one default", list, err)
+	}
+	if refused := company.Details().Stats.Refused; refused["/cgi-bin/gettoken"] != nil {
+		t.Errorf("got refused secrets %v, want none", refused["/cgi-bin/gettoken"])
+	}
+	book.Lookup(ctx, corp, people, rooms)
+	if n := serve(); n != 0 {
+		t.Errorf("everything is known: got %d requests more", n)
+	}
+}
+
+// idsOf lists every person and every room of a company.
+func idsOf(view wecom.Details) (people, rooms []string) {
+	for _, s := range view.Staff {
+		people = append(people, s.UserID)
+	}
+	for _, c := range view.Customers {
+		people = append(people, c.ExternalUserID)
+	}
+	for _, r := range view.Robots {
+		people = append(people, r.ID)
+	}
+	for _, r := range view.Rooms {
+		rooms = append(rooms, r.ID)
+	}
+	return people, rooms
+}
+
+// serveAll gives the queue's requests to the handler, one by one, until the
+// queue is empty.
+func serveAll(t *testing.T, queues *sqs.Client, url string, handle func(context.Context, events.SQSEvent) (events.SQSEventResponse, error)) (served int) {
+	t.Helper()
+	ctx := t.Context()
+	for {
+		out, err := queues.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
+		must(t, err)
+		if len(out.Messages) == 0 {
+			return served
+		}
+		for _, m := range out.Messages {
+			resp, err := handle(ctx, events.SQSEvent{Records: []events.SQSMessage{{MessageId: *m.MessageId, Body: *m.Body}}})
+			must(t, err)
+			if len(resp.BatchItemFailures) > 0 {
+				t.Fatal("the request failed")
+			}
+			_, err = queues.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle})
+			must(t, err)
+			served++
+		}
+	}
+}
+
+// checkNames compares the names that a read shows with those in WeCom.
+func checkNames(t *testing.T, view wecom.Details, shown directory.Names) {
+	t.Helper()
 	for _, s := range view.Staff {
 		if got := shown.People[s.UserID]; got.Name != s.Name || got.Kind != directory.Member {
 			t.Errorf("member %s: got %+v, want %s", s.UserID, got, s.Name)
@@ -172,17 +201,6 @@ func TestAgainstWeCom(t *testing.T) {
 		} else if got.Name != r.Name || got.Owner != r.Owner || len(got.Members) != len(r.Members) {
 			t.Errorf("room: got %+v, want %s with %d members", got, r.Name, len(r.Members))
 		}
-	}
-	list, _, err := consents.Consents(ctx, corpA, archive.ConsentQuery{Member: view.Customers[0].Followers[0]}, "", 10)
-	if err != nil || len(list) != 1 || list[0].Status != archive.AgreedDefault {
-		t.Errorf("consents: got %+v, error %v, want one default", list, err)
-	}
-	if refused := company.Details().Stats.Refused; refused["/cgi-bin/gettoken"] != nil {
-		t.Errorf("got refused secrets %v, want none", refused["/cgi-bin/gettoken"])
-	}
-	book.Lookup(ctx, corp, people, rooms)
-	if n := serve(); n != 0 {
-		t.Errorf("everything is known: got %d requests more", n)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // What clients of the services name; none of it means anything to them.
@@ -134,6 +135,7 @@ const (
 	envSQS      = "AWS_ENDPOINT_URL_SQS"
 	envSNS      = "AWS_ENDPOINT_URL_SNS"
 	envSecrets  = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
+	envSTS      = "AWS_ENDPOINT_URL_STS"
 )
 
 // Env is the environment, as NAME=value, in which any AWS SDK uses the
@@ -145,6 +147,7 @@ func (s *Services) Env() []string {
 		envSQS + "=" + s.moto,
 		envSNS + "=" + s.moto,
 		envSecrets + "=" + s.moto,
+		envSTS + "=" + s.moto,
 		"AWS_REGION=" + region,
 		"AWS_ACCESS_KEY_ID=" + accessKey,
 		"AWS_SECRET_ACCESS_KEY=" + secretKey,
@@ -185,7 +188,7 @@ func (e endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (stri
 	switch sdkID {
 	case dynamodb.ServiceID:
 		return e.s.dynamoDB, true, nil
-	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, secretsmanager.ServiceID:
+	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, secretsmanager.ServiceID, sts.ServiceID:
 		return e.s.moto, true, nil
 	}
 	return "", false, fmt.Errorf("no local stand-in for the service %s", sdkID)

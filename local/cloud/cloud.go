@@ -227,6 +227,7 @@ func (c *Cloud) start(ctx context.Context) error {
 		Parameters: map[string]string{
 			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.GatewayURL, "WecomProxy": c.WeComURL,
 			"AllowedOrigins": "*", // any page that is developed on this machine
+			"Trail":          "existing",
 		},
 	})
 	if err != nil {

@@ -27,6 +27,12 @@ func Compiler(t testing.TB) {
 	leaveOut(t, "a C compiler")
 }
 
+// OpenSSL marks a test that needs the system's OpenSSL 3.
+func OpenSSL(t testing.TB) {
+	t.Helper()
+	leaveOut(t, "OpenSSL 3")
+}
+
 // Python marks a test that needs Python and packages of it.
 func Python(t testing.TB) {
 	t.Helper()

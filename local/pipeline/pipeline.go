@@ -28,6 +28,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/libcrypto"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
@@ -112,7 +113,7 @@ func New(o Options) (*Pipeline, error) {
 	}
 	p.Decoder, p.Replayer = decode.New(decode.Config{
 		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View,
-		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, rsakey.Go, time.Now), Decrypters: decrypters{p},
+		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
 		Parallel: max(1, o.Parallel), Now: time.Now, Log: log,

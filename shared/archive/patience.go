@@ -100,7 +100,7 @@ func (s Standing) Due(setAt, now time.Time) bool {
 	return !now.Before(s.For(setAt).NotBefore)
 }
 
-// troubled is s with t as its trouble. If t has the cause of the former
+// troubled is s with t as its trouble. If t has the cause of the previous
 // trouble, its start time is kept.
 func (s Standing) troubled(t Trouble, now time.Time) Standing {
 	t.At, t.Since = now, now

@@ -204,46 +204,50 @@ func TestGateSharesOfTheOpenWay(t *testing.T) {
 	}
 }
 
+// admit shows the gate a secret of the first company, which must be admitted.
+func (w *gateWorld) admit(s archive.Standing) (*archive.Admission, archive.Standing) {
+	w.t.Helper()
+	a, s, err := w.gate.Admit(w.t.Context(), archive.Ask{Way: archive.Trusted, Corp: "ww0000000000000001", By: "pull"}, s)
+	w.must(err)
+	if a == nil {
+		w.t.Fatalf("not admitted: %+v", s)
+	}
+	return a, s
+}
+
+// wantTries compares the tries of the day on the trusted way.
+func (w *gateWorld) wantTries(want ...archive.TryState) {
+	w.t.Helper()
+	tries, err := w.log.Tries(w.t.Context(), archive.Trusted, w.now.Add(-24*time.Hour))
+	w.must(err)
+	var got []archive.TryState
+	for _, try := range tries {
+		got = append(got, try.State)
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("got tries %v, want %v", got, want)
+	}
+}
+
 // What WeCom's answers change.
 func TestGateAnswers(t *testing.T) {
 	set := archivetest.Start.Add(-time.Hour)
-	admit := func(t *testing.T, w *gateWorld, s archive.Standing) (*archive.Admission, archive.Standing) {
-		t.Helper()
-		a, s, err := w.gate.Admit(t.Context(), archive.Ask{Way: archive.Trusted, Corp: "ww0000000000000001", By: "pull"}, s)
-		w.must(err)
-		if a == nil {
-			t.Fatalf("not admitted: %+v", s)
-		}
-		return a, s
-	}
-	states := func(w *gateWorld) (list []archive.TryState) {
-		tries, err := w.log.Tries(w.t.Context(), archive.Trusted, w.now.Add(-24*time.Hour))
-		w.must(err)
-		for _, try := range tries {
-			list = append(list, try.State)
-		}
-		return list
-	}
 	t.Run("accepted", func(t *testing.T) {
 		w := newGateWorld(t)
-		a, s := admit(t, w, archive.Standing{SecretSetAt: set, Refusals: 2, Trouble: &archive.Trouble{Cause: archive.CauseSecret}})
+		a, s := w.admit(archive.Standing{SecretSetAt: set, Refusals: 2, Trouble: &archive.Trouble{Cause: archive.CauseSecret}})
 		s, err := w.gate.Answered(t.Context(), a, s)
 		w.must(err)
 		if !s.Works(set) || s.Works(set.Add(1)) || s.Trouble != nil || !s.NotBefore.IsZero() {
 			t.Errorf("got %+v, want it to work", s)
 		}
-		if got := states(w); !slices.Equal(got, []archive.TryState{archive.TryReleased}) {
-			t.Errorf("got tries %v, want it given back", got)
-		}
+		w.wantTries(archive.TryReleased)
 	})
 	t.Run("a process that dies leaves the try counted", func(t *testing.T) {
 		w := newGateWorld(t)
-		admit(t, w, archive.Standing{SecretSetAt: set})
+		w.admit(archive.Standing{SecretSetAt: set})
 		w.now = w.now.Add(time.Second)
-		admit(t, w, archive.Standing{SecretSetAt: set})
-		if got := states(w); !slices.Equal(got, []archive.TryState{archive.TryRunning, archive.TryRunning}) {
-			t.Errorf("got tries %v", got)
-		}
+		w.admit(archive.Standing{SecretSetAt: set})
+		w.wantTries(archive.TryRunning, archive.TryRunning)
 		w.now = w.now.Add(time.Second)
 		if c := newCompany("ww0000000000000001", set, true); w.pull(c, true) {
 			t.Error("a third try within the hour was admitted")
@@ -253,7 +257,7 @@ func TestGateAnswers(t *testing.T) {
 		w := newGateWorld(t)
 		s := archive.Standing{SecretSetAt: set}
 		for _, want := range []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour, 6 * time.Hour} {
-			a, before := admit(t, w, s)
+			a, before := w.admit(s)
 			after, err := w.gate.Refused(t.Context(), a, before, archive.Trouble{Cause: archive.CauseSecret}, archive.RespondRefuse, 0)
 			w.must(err)
 			if got := after.NotBefore.Sub(w.now); got != want {
@@ -267,27 +271,21 @@ func TestGateAnswers(t *testing.T) {
 	})
 	t.Run("the settling minute", func(t *testing.T) {
 		w := newGateWorld(t)
-		a, s := admit(t, w, archive.Standing{SecretSetAt: w.now.Add(-20 * time.Second)})
+		a, s := w.admit(archive.Standing{SecretSetAt: w.now.Add(-20 * time.Second)})
 		s, err := w.gate.Refused(t.Context(), a, s, archive.Trouble{Cause: archive.CauseSecret}, archive.RespondRefuse, 0)
 		w.must(err)
 		if s.Refusals != 0 || s.NotBefore.Sub(w.now) != 40*time.Second {
 			t.Errorf("got %+v, want the secret shown again in 40 seconds", s)
 		}
-		if got := states(w); !slices.Equal(got, []archive.TryState{archive.TryRefused}) {
-			t.Errorf("got tries %v, want a refusal of the address", got)
-		}
+		w.wantTries(archive.TryRefused)
 	})
 	t.Run("a secret that worked is refused", func(t *testing.T) {
 		w := newGateWorld(t)
-		a, s := admit(t, w, archive.Standing{SecretSetAt: set, OKAt: set})
-		if got := states(w); len(got) != 0 {
-			t.Errorf("got tries %v of a secret that works, want none", got)
-		}
+		a, s := w.admit(archive.Standing{SecretSetAt: set, OKAt: set})
+		w.wantTries() // the secret works
 		_, err := w.gate.Refused(t.Context(), a, s, archive.Trouble{Cause: archive.CauseSecret}, archive.RespondRefuse, 0)
 		w.must(err)
-		if got := states(w); !slices.Equal(got, []archive.TryState{archive.TryRefused}) {
-			t.Errorf("got tries %v, want a refusal", got)
-		}
+		w.wantTries(archive.TryRefused)
 		if by, err := w.gate.RefusedBy(t.Context(), archive.Trusted, "ww0000000000000001", "pull", w.now); !by || err != nil {
 			t.Errorf("refused by pull: got %v, %v", by, err)
 		}
@@ -295,6 +293,11 @@ func TestGateAnswers(t *testing.T) {
 			t.Errorf("refused by decode: got %v, %v", by, err)
 		}
 	})
+}
+
+// An answer of too many calls pauses the corp; after refusals it is a ban of the way.
+func TestGateAnswersTooManyCalls(t *testing.T) {
+	set := archivetest.Start.Add(-time.Hour)
 	for name, tt := range map[string]struct {
 		refusals int
 		cause    archive.Cause
@@ -306,7 +309,7 @@ func TestGateAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newGateWorld(t)
 			w.refuse("ww0000000000000002", tt.refusals, 59*time.Minute)
-			a, s := admit(t, w, archive.Standing{SecretSetAt: set})
+			a, s := w.admit(archive.Standing{SecretSetAt: set})
 			s, err := w.gate.Refused(t.Context(), a, s, archive.Trouble{Cause: archive.CauseRate}, archive.RespondPause, time.Hour)
 			w.must(err)
 			if s.Trouble.Cause != tt.cause || s.NotBefore.Sub(w.now) != tt.pause || s.Refusals != 0 {

@@ -80,7 +80,7 @@ import (
 
 // formatVersion is v of the items written now. Items are never rewritten for
 // their format. A change that raises formatVersion must keep reading items of
-// the former formats.
+// the previous formats.
 const formatVersion = 1
 
 // itemBytes is DynamoDB's limit of one item: 400 KB, with its keys and the names
@@ -221,7 +221,7 @@ func readItem[T any](it item) (T, error) {
 }
 
 // readable checks that a version that writes format own can read the item. It
-// reads items of every former format too. After a roll-back it may find items of
+// reads items of every earlier format too. After a roll-back it may find items of
 // a newer format: these are not damaged and must not be recorded as such.
 func readable(it item, own int) error {
 	n, ok := it["v"].(*types.AttributeValueMemberN)

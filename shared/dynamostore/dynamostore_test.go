@@ -234,7 +234,7 @@ func TestZeroTimesComeBack(t *testing.T) {
 	check(t, "corp", got, archive.Corp{ID: corp})
 }
 
-// A version reads the items of its own format and of every former format. The
+// A version reads the items of its own format and of every earlier format. The
 // error for an item of a newer version says so, and does not call it damaged.
 func TestFormats(t *testing.T) {
 	for v, want := range map[string]error{"1": nil, "2": nil, "3": nil, "0": archive.ErrCorrupt, "-1": archive.ErrCorrupt, "1.5": archive.ErrCorrupt} {

@@ -287,7 +287,6 @@ func FuzzFilesInStrings(f *testing.F) {
 		}
 		for _, form := range []string{
 			`{"msgtype":"image","image":%s}`,
-			`{"msgtype":"hologram","info":{"x":[%s]}}`,
 			`{"msgtype":"mixed","mixed":{"item":[{"type":"image","content":%s}]}}`,
 		} {
 			raw := fmt.Appendf(nil, form, content)

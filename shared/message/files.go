@@ -81,33 +81,10 @@ func looksLikeFileID(s string) bool {
 // file takes the members that describe a file, and lists f with them. It returns nil
 // if there is no file.
 func (r *reader) file(o object, f File) *int {
-	o.respell(fileID, "md5sum", "filesize", "voice_size", "imagesize")
 	f.SDKFileID = o.str(fileID)
 	f.MD5 = o.str("md5sum")
 	f.Size = o.num("filesize", "voice_size", "imagesize")
 	return r.list(f)
-}
-
-// respell gives members their documented names where they are spelled in other
-// capitals or with other separators. WeCom has been seen to change the capitals
-// (wecom.md 2.3, card). If several members have one name, the first counts by the
-// order of its bytes.
-func (o object) respell(names ...string) {
-	for _, name := range names {
-		if _, there := o[name]; there {
-			continue
-		}
-		first := ""
-		for written := range o {
-			if sameName(written, name) && (first == "" || written < first) {
-				first = written
-			}
-		}
-		if first != "" {
-			o[name] = o[first]
-			delete(o, first)
-		}
-	}
 }
 
 // sameName reports whether two names differ only in capitals and separators.
@@ -140,9 +117,22 @@ func lower(c byte) byte {
 	return c
 }
 
+// maxClaims is the most files that texts which a person may have written can name in
+// one message.
+const maxClaims = 5
+
+// list lists a file. A person may write a text that names files, and each one would
+// be fetched for days. So an id in such a text counts only in the form of WeCom's,
+// and only a few do.
 func (r *reader) list(f File) *int {
 	if f.SDKFileID == "" {
 		return nil
+	}
+	if r.speech > 0 {
+		if r.claimed == maxClaims || !looksLikeFileID(f.SDKFileID) {
+			return nil
+		}
+		r.claimed++
 	}
 	f.Path = append([]int{}, r.path...)
 	r.view.Files = append(r.view.Files, f)

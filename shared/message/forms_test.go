@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/message"
 )
@@ -42,7 +44,10 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"double comma":                   {`{"msgtype":"image",,"image":{"x":,"sdkfileid":"F"}}`, []string{"F"}},
 		"unquoted value before":          {`{"msgtype":"image","image":{"x":abc def,"sdkfileid":"F"}}`, []string{"F"}},
 		"single quotes":                  {`{'msgtype':'image','image':{'sdkfileid':'F'}}`, []string{"F"}},
-		"JSON in a broken string":        {`{"msgtype":"mixed","mixed":{"item":[{"content":"{\"sdkfileid\":\"F\"}`, []string{"F"}},
+		"JSON in a broken string":        {`{"msgtype":"mixed","mixed":{"item":[{"content":"{\"sdkfileid\":\"` + longID + `\"}`, []string{longID}},
+		"short in a broken string":       {`{"msgtype":"text","text":{"content":"{\"sdkfileid\":\"F\"}`, nil},
+		"single quotes in a text":        {`{"msgtype":"text","text":{"content":"{'sdkfileid':'F'}`, nil},
+		"items of a cut-off record":      {`{"msgtype":"chatrecord","chatrecord":{"item":[{"type":"ChatRecordImage","content":"{\"sdkfileid\":\"F\"}"},{"type":"ChatRecordText","content":"{\"cont`, []string{"F"}},
 		"in a list, cut off":             {`[{"sdkfileid":"A"},{"sdkfileid":"B"},{"sdkfi`, []string{"A", "B"}},
 		"by its form alone":              {"\xff\xfe" + longID + "\x00", []string{longID}},
 		"by its form, unknown name":      {`{"msgtype":"image","image":{"fid":"` + longID + `"}}`, []string{longID}},
@@ -50,6 +55,8 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"by its form, escaped":           {`{"msgtype":"image","image":{"fid":"` + strings.ReplaceAll(longID, "/", `\/`) + `"}}`, []string{longID}},
 		"once by name and form":          {`{"msgtype":"hologram","hologram":{"sdkfileid":"` + longID + `"}}`, []string{longID}},
 		"once by name and form, cut off": {`{"msgtype":"image","image":{"sdkfileid":"` + longID + `"`, []string{longID}},
+		"by its form, in a string":       {`{"msgtype":"hologram","x":"{\"sdkfileid\":\"` + longID + `\"}"}`, []string{longID}},
+		"capitals and a dash":            {`{"msgtype":"file","file":{"SDK-FileID":"F"}}`, []string{"F"}},
 		"underscore":                     {`{"msgtype":"image","image":{"sdk_fileid":"FID1","md5sum":"","filesize":1}}`, []string{"FID1"}},
 		"two underscores":                {`{"msgtype":"image","image":{"sdk_file_id":"FID1"}}`, []string{"FID1"}},
 		"camel case":                     {`{"msgtype":"video","video":{"sdkFileId":"FID1"}}`, []string{"FID1"}},
@@ -151,5 +158,153 @@ func TestFormsOfMixedItems(t *testing.T) {
 				t.Errorf("got unknown %q, want nothing", v.Unknown)
 			}
 		})
+	}
+}
+
+// The names of members come in other capitals and with other separators.
+func TestSpellingsOfMembers(t *testing.T) {
+	v := message.Read([]byte(`{"msgId":"m","from":"a","toList":["b"],"msgType":"voice","Voice":{"SdkFileId":"F","md5_sum":"0cc175b9c0f1b6a831c399e269772661","voiceSize":7,"playLength":3}}`))
+	want := message.File{SDKFileID: "F", Path: []int{0}, Kind: "voice", Ext: "amr", Size: 7, MD5: "0cc175b9c0f1b6a831c399e269772661", Seconds: 3}
+	if v.Kind != "voice" || v.Fields.MsgID != "m" || len(v.Files) != 1 || !reflect.DeepEqual(v.Files[0], want) || len(v.Unknown) > 0 {
+		t.Errorf("got %s of %+v with files %+v and unknown %q, want the file %+v", v.Kind, v.Fields, v.Files, v.Unknown, want)
+	}
+	v = message.Read([]byte(`{"msgtype":"vote","vote":{"voteTitle":"团建","VoteItem":["山"],"vote_type":101}}`))
+	if v.Text != "[投票] 团建\n山" || len(v.Unknown) > 0 {
+		t.Errorf("got text %q and unknown %q", v.Text, v.Unknown)
+	}
+}
+
+// A message that shows nothing says so.
+func TestNothingIsEmptyInSilence(t *testing.T) {
+	for _, msgtype := range msgtypes {
+		for _, payload := range []string{``, `,%q:{}`, `,"x":{}`} {
+			if strings.Contains(payload, "%q") {
+				payload = fmt.Sprintf(payload, msgtype)
+			}
+			raw := fmt.Appendf(nil, `{"msgid":"m","from":"a","tolist":["b"],"msgtype":%q%s}`, msgtype, payload)
+			switch v := message.Read(raw); v.Kind {
+			case "agree", "disagree", "revoke", message.KindSwitch: // these say it by their kind
+			default:
+				if len(v.Unknown) == 0 && !strings.Contains(v.Text, "x") {
+					t.Errorf("%s: got no entry of Unknown, and text %q", raw, v.Text)
+				}
+			}
+		}
+	}
+}
+
+// wecomsID makes a file id in the form of WeCom's.
+func wecomsID(n int) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s%04d%s", strings.Repeat("\x0a\x1b\x08\x96", 30), n, strings.Repeat("0123456789abcdef", 2)))
+}
+
+// A person may write a text that is like a file. Each file is fetched for days, so a
+// text names none in another form than WeCom's, and only a few in all.
+func TestTextsNameFewFiles(t *testing.T) {
+	inText := func(ids ...string) string {
+		text := "["
+		for i, id := range ids {
+			if i > 0 {
+				text += ","
+			}
+			text += fmt.Sprintf(`{"sdkfileid":%q,"filesize":104857600}`, id)
+		}
+		quoted, err := json.Marshal(text + "]")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(quoted)
+	}
+	var many []string
+	for n := range 100 {
+		many = append(many, wecomsID(n))
+	}
+	item := func(content string) string { // of a chat record, in a string as WeCom's are
+		quoted, err := json.Marshal(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(quoted)
+	}
+	for name, form := range map[string]func(text string) string{
+		"solitaire": func(text string) string {
+			return `{"msgtype":"solitaire","solitaire":{"title":"t","list":[{"text":` + text + `}]}}`
+		},
+		"list of texts": func(text string) string { return `{"msgtype":"hologram","x":[` + text + `]}` },
+		"unknown field": func(text string) string { return `{"msgtype":"weapp","weapp":{"title":"x","newfield":` + text + `}}` },
+		"unknown kind":  func(text string) string { return `{"msgtype":"hologram","hologram":` + text + `}` },
+		"unknown item": func(text string) string {
+			return `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordNew","content":` + text + `}]}}`
+		},
+		"member of item": func(text string) string {
+			return `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordNew","content":` + item(`{"content":`+text+`}`) + `}]}}`
+		},
+		"note": func(text string) string { return `{"msgtype":"note","note":{"text":` + text + `}}` },
+		"text that is a message": func(text string) string {
+			return `{"msgtype":"solitaire","solitaire":{"x":` + item(`{"type":"image","content":`+text+`}`) + `}}`
+		},
+		"text as an object": func(text string) string {
+			return `{"msgtype":"mixed","mixed":{"item":[{"type":"text","content":` + item(`{"content":"x","y":`+text+`}`) + `}]}}`
+		},
+		"no JSON": func(text string) string { return `{"msgtype":"hologram","x":` + text + `,` },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for what, read := range map[string]func([]byte) message.Content{"Read": message.Read, "Skim": message.Skim} {
+				if got := read([]byte(form(inText("FORGED", strings.Repeat("A", 400))))).Files; len(got) != 0 {
+					t.Errorf("%s: got files %+v of a text, want none in another form than WeCom's", what, got)
+				}
+				if got := ids(read([]byte(form(inText(wecomsID(1))))).Files); !slices.Equal(got, []string{wecomsID(1)}) {
+					t.Errorf("%s: got files %q, want the one in WeCom's form", what, got)
+				}
+				if got := read([]byte(form(inText(many...)))).Files; len(got) != 5 {
+					t.Errorf("%s: got %d files of a text, want 5", what, len(got))
+				}
+			}
+		})
+	}
+	for name, raw := range map[string]string{
+		"text": `{"msgtype":"text","text":{"content":` + inText(wecomsID(1)) + `}}`,
+		"link": `{"msgtype":"link","link":{"title":` + inText(wecomsID(1)) + `}}`,
+		"item": `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordText","content":` + item(`{"content":`+inText(wecomsID(1))+`}`) + `}]}}`,
+	} {
+		if got := message.Read([]byte(raw)).Files; len(got) != 0 {
+			t.Errorf("%s: got files %+v of a text that is known to be one, want none", name, got)
+		}
+	}
+}
+
+// The files of a chat record are WeCom's, although they are written in strings: any
+// number of them counts, in any form.
+func TestFilesOfLongRecords(t *testing.T) {
+	item := `{"type":"ChatRecordImage","content":"{\"sdkfileid\":\"F\"}"}`
+	mixed := `{"type":"ChatRecordMixed","content":"{\"item\":[{\"type\":\"image\",\"content\":\"{\\\"sdkfileid\\\":\\\"F\\\"}\"}]}"}`
+	raw := []byte(`{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[` + strings.Repeat(item+","+mixed+",", 300) + item + `]}}`)
+	for what, read := range map[string]func([]byte) message.Content{"Read": message.Read, "Skim": message.Skim} {
+		if got := len(read(raw).Files); got != 601 {
+			t.Errorf("%s: got %d files, want 601", what, got)
+		}
+	}
+}
+
+// Searching bytes that are not JSON takes a time that follows their size.
+func TestSearchingBytesIsLinear(t *testing.T) {
+	const size = 1 << 20
+	for name, unit := range map[string]string{
+		"names alone":          `sdkfileid `,
+		"names and brackets":   `{"a":"sdkfileid","b":`,
+		"names and open texts": `{"sdkfileid":"x`,
+		"escaped names":        `{\"sdkfileid\":\"`,
+		"separators":           `s_-d_-k_-`,
+		"brackets":             `{"a":[`,
+		"broken objects":       `{"sdkfileid":{,`,
+		"single quotes":        `{'sdkfileid':'F`,
+		"colons":               `sdkfileid::::::`,
+	} {
+		raw := []byte("{" + strings.Repeat(unit, size/len(unit)))
+		begun := time.Now()
+		message.Read(raw)
+		if took := time.Since(begun); took > 20*time.Second { // reading once takes well below a second
+			t.Errorf("%s: took %s for %d bytes", name, took, len(raw))
+		}
 	}
 }

@@ -38,8 +38,8 @@ type Fields struct {
 // JSON object, even after [Tolerable].
 //
 // Numbers may be written as strings, and texts as numbers (wecom.md 2.2). Invalid
-// UTF-8 reads as U+FFFD. Keys are matched exactly. If a key is given twice, its last
-// value counts.
+// UTF-8 reads as U+FFFD. A key in other capitals or with other separators counts
+// where the documented one is absent. If a key is given twice, its last value counts.
 func Parse(raw []byte) (Fields, bool) {
 	o, ok := parseObject(Tolerable(raw))
 	if !ok {

@@ -13,7 +13,25 @@ import (
 // An object is a JSON object. Reading a member removes it from the object, so the
 // members that remain in the end are unknown ones. A member whose value has another
 // type stays, and reads as zero.
+//
+// A member is found in other capitals and with other separators too, because WeCom
+// and its clients have been seen to change both (wecom.md 2.3, card).
 type object map[string]json.RawMessage
+
+// find returns the name under which a member is written: its own, or the first
+// spelling of it in the order of bytes; empty if the object has none.
+func (o object) find(name string) string {
+	if _, there := o[name]; there {
+		return name
+	}
+	first := ""
+	for written := range o {
+		if sameName(written, name) && (first == "" || written < first) {
+			first = written
+		}
+	}
+	return first
+}
 
 // parseObject reports false if raw is not one object. raw must be [Tolerable].
 func parseObject(raw []byte) (object, bool) {
@@ -27,12 +45,12 @@ func parseObject(raw []byte) (object, bool) {
 func take[T comparable](o object, read func(json.RawMessage) (T, bool), names []string) T {
 	var first, zero T
 	for _, name := range names {
-		raw, ok := o[name]
-		if !ok {
+		written := o.find(name)
+		if written == "" {
 			continue
 		}
-		if v, ok := read(raw); ok {
-			delete(o, name)
+		if v, ok := read(o[written]); ok {
+			delete(o, written)
 			if first == zero {
 				first = v
 			}
@@ -92,6 +110,7 @@ func (o object) flag(names ...string) bool {
 // element. An element that is an object reads as the text in the object, and another
 // element as its JSON; odd reports such an element.
 func (o object) list(name string) (texts []string, odd bool) {
+	name = o.find(name)
 	if one, ok := text(o[name]); ok && !isList(one) {
 		delete(o, name)
 		if one == "" {
@@ -114,7 +133,6 @@ func (o object) list(name string) (texts []string, odd bool) {
 // of an object that names it, or else the JSON.
 func elementText(raw json.RawMessage) string {
 	if o, ok := parseObject(raw); ok {
-		o.respell("item", "text", "content", "name", "title", "option", "value")
 		if s := o.str("item", "text", "content", "name", "title", "option", "value"); s != "" {
 			return s
 		}
@@ -125,11 +143,11 @@ func elementText(raw json.RawMessage) string {
 // id takes the id of a user or a room. known is false if the member has an unknown
 // form.
 func (o object) id(name string) (id string, known bool) {
-	raw, there := o[name]
-	if !there {
+	name = o.find(name)
+	if name == "" {
 		return "", true
 	}
-	if id, known = readID(raw); known {
+	if id, known = readID(o[name]); known {
 		delete(o, name)
 	}
 	return id, known
@@ -138,10 +156,11 @@ func (o object) id(name string) (id string, known bool) {
 // ids takes a list of ids, nil if the list is empty or absent. known is false if the
 // list or one of its elements has an unknown form; then ids is nil too.
 func (o object) ids(name string) (ids []string, known bool) {
-	raw, there := o[name]
-	if !there {
+	name = o.find(name)
+	if name == "" {
 		return nil, true
 	}
+	raw := o[name]
 	if s, ok := text(raw); ok && isList(s) {
 		raw = Tolerable([]byte(s))
 	}
@@ -151,7 +170,7 @@ func (o object) ids(name string) (ids []string, known bool) {
 	}
 	for _, e := range elements {
 		id, ok := readID(e)
-		if !ok {
+		if !ok || string(e) == "null" {
 			return nil, false
 		}
 		// No id holds one of these characters.
@@ -172,9 +191,7 @@ func readID(raw json.RawMessage) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	names := []string{"userid", "external_userid", "open_userid", "robot_id", "roomid", "chatid", "chat_id", "openid", "user", "id"}
-	o.respell(names...)
-	id := o.str(names...)
+	id := o.str("userid", "external_userid", "open_userid", "memberid", "robot_id", "roomid", "chatid", "openid", "user", "id")
 	return id, id != ""
 }
 
@@ -188,8 +205,9 @@ func isList(s string) bool {
 // list may be written into a string.
 func (o object) array(names ...string) []json.RawMessage {
 	for _, name := range names {
-		raw, ok := o[name]
-		if !ok {
+		name = o.find(name)
+		raw := o[name]
+		if raw == nil {
 			continue
 		}
 		if s, written := text(raw); written && raw[0] == '"' && isList(s) {
@@ -214,7 +232,7 @@ func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 	written := false
 	if s, ok := text(raw); ok && raw[0] == '"' {
 		if in, ok := inner(s); ok {
-			doc, written = in, kind == "text" || kind == "markdown"
+			doc, written = in, isText(kind)
 		}
 	}
 	if o, ok := parseObject(doc); ok && (!written || o["content"] != nil) {
@@ -228,6 +246,15 @@ func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 	}
 	return object{"content": raw}, raw
 }
+
+// spoken reports whether a person may have written a payload: the payload is a string,
+// and its kind is unknown or a text. WeCom itself writes the payloads of other kinds
+// into strings.
+func spoken(kind string, raw json.RawMessage) bool {
+	return len(raw) > 0 && raw[0] == '"' && (!Known(kind) || isText(kind))
+}
+
+func isText(kind string) bool { return kind == "text" || kind == "markdown" }
 
 // empty reports whether a payload holds nothing.
 func empty(raw json.RawMessage) bool {

@@ -38,19 +38,19 @@ func quoteOf(s string) *Quote {
 		return nil
 	}
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
-	for _, p := range quotePatterns {
+	for i, p := range quotePatterns {
 		if m := p.FindStringSubmatch(s); m != nil {
-			return newQuote(m[1], m[2])
+			return newQuote(m[1], m[2], i == len(quotePatterns)-1)
 		}
 	}
 	return nil
 }
 
 // newQuote separates the name from the quoted text. The name is the whole first
-// line if that ends with a colon, and may hold colons itself. Otherwise the name
-// ends with the first colon of the first line, except where that colon is part of
-// an address or of a time.
-func newQuote(quoted, reply string) *Quote {
+// line if that ends with a colon, and may hold colons itself. Where the name shares
+// a line with the text, as in WeChat's form, the name ends with the first colon of
+// that line, except where that colon is part of an address or of a time.
+func newQuote(quoted, reply string, wechat bool) *Quote {
 	const blanks = " \t\u00a0\u3000\u200b\ufeff"
 	q := &Quote{Text: quoted, Reply: reply}
 	line, rest, several := strings.Cut(strings.TrimLeft(quoted, blanks+"\n"), "\n")
@@ -60,6 +60,9 @@ func newQuote(quoted, reply string) *Quote {
 			q.Who, q.Text = strings.Trim(name, blanks), rest
 			return q
 		}
+	}
+	if several && !wechat { // WeCom's form gives the name a line of its own
+		return q
 	}
 	for at, r := range line {
 		if r != ':' && r != '：' {

@@ -70,6 +70,8 @@ func TestQuotes(t *testing.T) {
 		"nothing quoted":             {"这是一条引用/回复消息：\"\n------\n@小林 好的", &message.Quote{Reply: "@小林 好的"}},
 		"nothing quoted, two marks":  {intro + "\"\"\n------\n好的", &message.Quote{Reply: "好的"}},
 		"nothing quoted, no dashes":  {"这是一条引用/回复消息：“\n@小林 好的", &message.Quote{Reply: "@小林 好的"}},
+		"no name, several lines":     {intro + "\"时间：周五\n地点：上海\"\n------\n答", &message.Quote{Text: "时间：周五\n地点：上海", Reply: "答"}},
+		"WeChat, text goes on":       {"「林华：明天\n几点？」\n- - - - - - - - - - - - - - -\n九点", &message.Quote{Who: "林华", Text: "明天\n几点？", Reply: "九点"}},
 		"no quotation marks":         {intro + "王总：\n问\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
 		"no reply":                   {intro + "\"王总：\n问\"\n------", &message.Quote{Who: "王总", Text: "问"}},
 		"WeChat":                     {"「林华：明天几点到？」\n- - - - - - - - - - - - - - -\n九点", &message.Quote{Who: "林华", Text: "明天几点到？", Reply: "九点"}},

@@ -17,6 +17,9 @@ type reader struct {
 	depth    int   // of lists around the part being read
 	items    int   // read so far
 	wraps    int   // strings around the JSON being scanned
+	// speech counts the strings around what is being read that a person may have
+	// written; see list. claimed counts the files that such strings named.
+	speech, claimed int
 	// toDraw is the number of bytes of items that may still be read, and toScan the
 	// number of bytes of strings that may still be scanned for files. Without these
 	// bounds, bytes within many strings would be read once for each string.
@@ -51,11 +54,13 @@ func (r *reader) message() {
 		r.view.Parts = []Part{Switch{Type: KindSwitch, UserID: f.User, At: f.Time}}
 	case kind == KindUnknown:
 		r.note("msgtype=" + f.Type)
-		o, doc := r.payload(f.Type)
-		r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
+		o, doc, speech := r.payload(f.Type)
+		r.in(speech, func() {
+			r.view.Parts = r.put(nil, func() Part { return r.generic(f.Type, o, doc) })
+		})
 	default:
-		o, doc := r.payload(kind)
-		r.view.Parts = r.add(nil, kind, o, doc)
+		o, doc, speech := r.payload(kind)
+		r.in(speech, func() { r.view.Parts = r.add(nil, kind, o, doc) })
 	}
 	r.leftOver("", r.envelope)
 	if kind == "text" || kind == "markdown" || kind == "mixed" {
@@ -73,19 +78,28 @@ func kindOf(f Fields) string {
 	return Canonical(f.Type)
 }
 
+// in calls read, for a text that a person may have written if speech is true.
+func (r *reader) in(speech bool, read func()) {
+	if speech {
+		r.speech++
+		defer func() { r.speech-- }()
+	}
+	read()
+}
+
 // payload takes the content out of the envelope, from the first known key with
 // content, or else from the first known key. If the envelope has no known key, the
 // fields of the content may be in the envelope itself, as was seen with vote and
-// todo; then there is no doc.
-func (r *reader) payload(kind string) (o object, doc []byte) {
+// todo; then there is no doc. speech is [spoken] of the content.
+func (r *reader) payload(kind string) (o object, doc []byte, speech bool) {
 	var found []string
-	for _, key := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
-		if _, ok := r.envelope[key]; ok && !slices.Contains(found, key) {
+	for _, name := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
+		if key := r.envelope.find(name); key != "" && !slices.Contains(found, key) {
 			found = append(found, key)
 		}
 	}
 	if len(found) == 0 {
-		return r.envelope, nil
+		return r.envelope, nil, false
 	}
 	key := found[0]
 	if i := slices.IndexFunc(found, func(key string) bool { return !empty(r.envelope[key]) }); i > 0 {
@@ -96,7 +110,8 @@ func (r *reader) payload(kind string) (o object, doc []byte) {
 	}
 	raw := r.envelope[key]
 	delete(r.envelope, key)
-	return payload(kind, raw)
+	o, doc = payload(kind, raw)
+	return o, doc, spoken(kind, raw)
 }
 
 // put appends the part that read makes. r.path is the place of the part meanwhile.
@@ -114,16 +129,26 @@ func (r *reader) add(parts []Part, kind string, o object, doc []byte) []Part {
 	if kind == "mixed" {
 		before := len(parts)
 		parts = r.addItems(parts, kind, o)
-		if len(parts) > before || len(o) == 0 {
+		switch {
+		case len(parts) > before:
 			r.leftOver(kind, o)
 			return parts
+		case len(o) > 0:
+			return r.put(parts, func() Part { return r.unknownForm(kind, o, doc) })
 		}
-		return r.put(parts, func() Part { return r.unknownForm(kind, o, doc) })
+		r.note(kind)
+		return parts
 	}
 	return r.put(parts, func() Part {
+		absent := len(o) == 0
 		part := r.part(kind, o)
-		if len(o) > 0 && blank(part, o) {
-			return r.unknownForm(kind, o, doc)
+		if blank(part, o) {
+			if len(o) > 0 {
+				return r.unknownForm(kind, o, doc)
+			}
+			if absent {
+				r.note(kind)
+			}
 		}
 		r.leftOver(kind, o)
 		return part
@@ -148,6 +173,8 @@ func blank(part Part, o object) bool {
 		if o["longitude"] != nil || o["latitude"] != nil {
 			return false // the place is written in numbers that JSON cannot hold
 		}
+	case News:
+		return !slices.ContainsFunc(p.Articles, func(a Article) bool { return a != Article{} })
 	case RedPacket:
 		return p == RedPacket{Type: p.Type, Amount: p.Amount}
 	}
@@ -206,19 +233,22 @@ func (r *reader) eachItem(o object, read func(object), rest func(why string, ite
 func (r *reader) addItem(parts []Part, where string, item object) []Part {
 	name := item.str("type", "msgtype")
 	kind := itemKind(name)
-	var o, doc = item, []byte(nil)
-	for _, key := range []string{"content", name} {
-		if raw, ok := item[key]; ok && doc == nil {
+	o, doc, speech := item, []byte(nil), false
+	for _, name := range []string{"content", name} {
+		if key := item.find(name); key != "" && doc == nil {
+			o, doc = payload(kind, item[key])
+			speech = spoken(kind, item[key])
 			delete(item, key)
-			o, doc = payload(kind, raw)
 		}
 	}
-	if kind != "" {
-		parts = r.add(parts, kind, o, doc)
-	} else {
+	r.in(speech, func() {
+		if kind != "" {
+			parts = r.add(parts, kind, o, doc)
+			return
+		}
 		r.note(where + ".type=" + name)
 		parts = r.put(parts, func() Part { return r.generic(name, o, doc) })
-	}
+	})
 	r.leftOver(where, item)
 	return parts
 }
@@ -393,7 +423,7 @@ func (r *reader) part(kind string, o object) Part {
 		return Location{Type: kind, Longitude: o.float("longitude"), Latitude: o.float("latitude"),
 			Title: o.str("title"), Address: o.str("address"), Zoom: o.num("zoom")}
 	case "card":
-		return Card{Type: kind, Corp: o.str("corpname"), UserID: o.str("userid", "Userid")}
+		return Card{Type: kind, Corp: o.str("corpname"), UserID: o.str("userid")}
 	case "redpacket", "external_redpacket":
 		fen := o.num("totalamount")
 		return RedPacket{Type: kind, Packet: r.word(kind+".type", packets, o.str("type")), Wish: o.str("wish"),
@@ -402,10 +432,10 @@ func (r *reader) part(kind string, o object) Part {
 		status := o.str("status")
 		return Meeting{Type: kind, Event: r.word("meeting.meetingtype", meetingEvents, o.str("meetingtype")),
 			Topic: o.str("topic"), Start: o.ms("starttime"), End: o.ms("endtime"),
-			Address: o.str("address"), Remarks: o.str("remarks"), MeetingID: o.str("meetingid", "meeting_id"),
+			Address: o.str("address"), Remarks: o.str("remarks"), MeetingID: o.str("meetingid"),
 			Status: r.word("meeting.status", meetingStatus, status), StatusText: meetingStatusText[status]}
 	case "meeting_notification":
-		return MeetingNotification{Type: kind, MeetingID: o.str("meeting_id", "meetingid"),
+		return MeetingNotification{Type: kind, MeetingID: o.str("meeting_id"),
 			Notification: o.str("notification_type"), Text: o.str("content")}
 	case "docmsg":
 		return Doc{Type: kind, Title: o.str("title"), URL: o.str("link_url"), Creator: o.str("doc_creator")}

@@ -24,13 +24,35 @@ func (r *reader) findFiles(kind string, doc []byte) {
 }
 
 // findInBytes lists the files in bytes that are not JSON, such as a message that was
-// cut off. It looks for names of file ids, and reads the object around each name as
-// far as that goes. Then it looks for texts in the form of a file id.
+// cut off. It reads as far as the bytes are JSON, and then searches the rest.
 func (r *reader) findInBytes(raw []byte) {
 	if !mayHoldFiles(raw) {
 		return
 	}
+	mark := byte('"') // of strings
+	if bytes.IndexByte(raw, mark) < 0 {
+		mark = '\''
+	}
+	begin := bytes.IndexAny(raw, "{[")
+	if begin < 0 {
+		begin = len(raw)
+	}
+	s := scan{r: r, kind: PartGeneric, doc: raw, at: begin}
+	s.value()
 	found := make(map[string]bool)
+	for _, part := range [][]byte{raw[:begin], raw[s.at:]} {
+		r.findNames(part, mark)
+		for _, f := range r.view.Files {
+			found[f.SDKFileID] = true
+		}
+		r.findForms(part, found)
+	}
+}
+
+// findNames looks for names of file ids, and reads the object around each name as far
+// as that goes. A name that does not stand behind the mark of strings is in a text.
+// No byte is read more than a few times.
+func (r *reader) findNames(raw []byte, mark byte) {
 	from := 0
 	for at := 0; at < len(raw); {
 		n := startsFileID(raw[at:])
@@ -38,25 +60,28 @@ func (r *reader) findInBytes(raw []byte) {
 			at++
 			continue
 		}
-		before := len(r.view.Files)
-		end := at + n
-		if open := bytes.LastIndexByte(raw[from:at], '{'); open >= 0 && r.spend(&r.toScan, len(raw)-from-open) {
-			s := scan{r: r, kind: PartGeneric, doc: raw, at: from + open}
-			s.value()
-			end = max(end, s.at)
-		}
-		if id := idBehind(raw[at+n:]); len(r.view.Files) == before && id != "" {
-			r.list(File{SDKFileID: id, Kind: PartGeneric})
-		}
+		before, end := len(r.view.Files), at+n
+		named := at > 0 && raw[at-1] == mark && (at == 1 || raw[at-2] != '\\')
+		r.in(!named, func() {
+			if open := bytes.LastIndexByte(raw[from:at], '{'); open >= 0 {
+				s := scan{r: r, kind: PartGeneric, doc: raw, at: from + open}
+				s.value()
+				end = max(end, s.at)
+			}
+			if len(r.view.Files) == before {
+				r.list(File{SDKFileID: idBehind(raw[at+n:]), Kind: PartGeneric})
+			}
+		})
 		at, from = end, end
 	}
-	for _, f := range r.view.Files {
-		found[f.SDKFileID] = true
-	}
+}
+
+// findForms looks for texts in the form of a file id that were not found yet.
+func (r *reader) findForms(raw []byte, found map[string]bool) {
 	for run := range bytes.FieldsFuncSeq(raw, func(c rune) bool { return c >= 0x80 || !isBase64(byte(c)) }) {
 		if id := string(run); !found[id] && looksLikeFileID(id) {
 			found[id] = true
-			r.list(File{SDKFileID: id, Kind: PartGeneric})
+			r.in(true, func() { r.list(File{SDKFileID: id, Kind: PartGeneric}) })
 		}
 	}
 }
@@ -64,6 +89,7 @@ func (r *reader) findInBytes(raw []byte) {
 // idBehind returns the quoted text behind a name, and nothing if the text is cut off:
 // a part of an id names no file.
 func idBehind(rest []byte) string {
+	rest = rest[:min(len(rest), longestFileID+100)]
 	rest = bytes.TrimLeft(rest, "\\\"' \t:=")
 	end := bytes.IndexAny(rest, "\\\"'")
 	if end <= 0 || end > longestFileID || bytes.ContainsAny(rest[:end], "{}[],") {
@@ -78,17 +104,19 @@ func (s *scan) value() bool {
 	case '"':
 		quoted, ok := s.str()
 		if ok {
-			s.within(quoted)
-			s.byForm(quoted)
+			s.text(quoted, true)
 		}
 		return ok
 	case '[':
 		return s.each(']', nil)
 	case '{':
-		var members object // allocated only where one of strays is found
-		ok := s.each('}', &members)
-		if _, is := members[fileID]; is {
-			s.r.list(strayFile(s.kind, members))
+		var m members
+		ok := s.each('}', &m)
+		for _, t := range m.texts {
+			s.text(t.value, m.spoken(t))
+		}
+		if _, is := m.strays[fileID]; is {
+			s.r.list(strayFile(s.kind, m.strays))
 		}
 		return ok
 	case 0:
@@ -99,6 +127,24 @@ func (s *scan) value() bool {
 		s.at++
 	}
 	return s.at > begin
+}
+
+// members are the members of one object that matter for its files.
+type members struct {
+	strays object // allocated only where one of strays is found
+	kind   []byte // the written type of an item or message
+	texts  []textMember
+}
+
+// A textMember is a text that may hold files.
+type textMember struct{ name, value []byte }
+
+// spoken reports whether a person may have written a text of the members: a text that
+// is not the payload, or is a payload that [spoken] reports.
+func (m members) spoken(t textMember) bool {
+	kind, _ := text(m.kind)
+	payload := string(t.name) == `"content"` || bytes.Equal(t.name, m.kind)
+	return !payload || spoken(itemKind(kind), t.value)
 }
 
 // next moves to the first byte that is not blank, and returns it; 0 at the end.
@@ -112,14 +158,13 @@ func (s *scan) next() byte {
 }
 
 // each reads the values of a list, or the members of an object, to the bracket end.
-// It keeps the members that are strays.
-func (s *scan) each(end byte, members *object) bool {
+func (s *scan) each(end byte, m *members) bool {
 	s.at++
 	if s.next() == end {
 		s.at++
 		return true
 	}
-	for members == nil && s.value() || members != nil && s.member(members) {
+	for m == nil && s.value() || m != nil && s.member(m) {
 		switch s.next() {
 		case ',':
 			s.at++
@@ -133,32 +178,40 @@ func (s *scan) each(end byte, members *object) bool {
 	return false
 }
 
-func (s *scan) member(members *object) bool {
+func (s *scan) member(m *members) bool {
 	name, ok := s.str()
 	if !ok || s.next() != ':' {
 		return false
 	}
 	s.at++
-	s.next()
+	quoted := s.next() == '"'
 	begin := s.at
-	known := stray(name)
-	if known == fileID && s.next() == '"' {
-		if _, ok := s.str(); !ok { // listed by its name, so not by its form
-			return false
-		}
-	} else if !s.value() || s.at == len(s.doc) { // a number at the end may be cut off
+	if quoted {
+		_, ok = s.str()
+	} else {
+		ok = s.value() && s.at < len(s.doc) // a number at the end may be cut off
+	}
+	if !ok {
 		return false
 	}
-	if name := known; name != "" {
-		if *members == nil {
-			*members = make(object)
+	value, known := s.doc[begin:s.at], stray(name)
+	switch {
+	case known != "":
+		if m.strays == nil {
+			m.strays = make(object)
 		}
-		(*members)[name] = s.doc[begin:s.at]
+		m.strays[known] = value
+	case quoted && (string(name) == `"type"` || string(name) == `"msgtype"`):
+		m.kind = value
+	}
+	if quoted && known != fileID && mayHoldFiles(value) {
+		m.texts = append(m.texts, textMember{name, value})
 	}
 	return true
 }
 
-// str reads a string in its written form.
+// str reads a string in its written form. It stays at the beginning of a string
+// without an end.
 func (s *scan) str() ([]byte, bool) {
 	if s.next() != '"' {
 		return nil, false
@@ -173,30 +226,26 @@ func (s *scan) str() ([]byte, bool) {
 			return s.doc[begin:s.at], true
 		}
 	}
+	s.at = begin
 	return nil, false
 }
 
-// within searches a string for JSON, within the bounds of the whole scan.
-func (s *scan) within(quoted []byte) {
+// text lists the file that a string names, if the string has the form of a file id.
+// Else it searches the string for JSON, within the bounds of the whole scan.
+func (s *scan) text(quoted []byte, speech bool) {
 	r := s.r
 	if r.wraps == maxDepth || !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
 		return
 	}
 	content, _ := text(quoted)
-	if doc, ok := inner(content); ok {
-		r.wraps++
-		r.findFiles(s.kind, doc)
-		r.wraps--
-	}
-}
-
-// byForm lists the file that a string names, if the string has the form of a file id.
-func (s *scan) byForm(quoted []byte) {
-	if len(quoted) < shortestFileID || len(quoted) > 2*longestFileID {
+	if looksLikeFileID(content) {
+		r.in(true, func() { r.list(File{SDKFileID: content, Kind: s.kind}) })
 		return
 	}
-	if id, ok := text(quoted); ok && looksLikeFileID(id) {
-		s.r.list(File{SDKFileID: id, Kind: s.kind})
+	if doc, ok := inner(content); ok {
+		r.wraps++
+		r.in(speech, func() { r.findFiles(s.kind, doc) })
+		r.wraps--
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -211,6 +212,8 @@ func TestRingOpens(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenerOfGo(t *testing.T) { archivetest.TestOpener(t, rsakey.Go, 500) }
 
 func TestRingHoldsKeysUntilMaxAge(t *testing.T) {
 	p := pairs()[0]

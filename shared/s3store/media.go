@@ -2,6 +2,7 @@ package s3store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -226,20 +227,17 @@ const (
 )
 
 // saveAs makes the parameters of a Content-Disposition that name the file (RFC
-// 6266): a plain name that every program reads, and the real name.
-func saveAs(f media.File, ext string) string {
-	name := safeName(f.Name)
-	if name == "" {
-		name = "file-" + f.ID[:min(len(f.ID), 8)]
-		if ext == "" {
-			ext = safeExt(f.Ext)
-		}
-		if ext != "" {
-			name += "." + ext
-		}
-	} else if ext != "" && !strings.Contains(name, ".") {
-		name += "." + ext
+// 6266): a plain name that every program reads, and the real name. byType is the
+// extension of the file's type, or empty.
+func saveAs(f media.File, byType string) string {
+	name, ext := safeName(f.Name), safeExt(f.Ext)
+	switch {
+	case name == "":
+		name, ext = "file-"+f.ID[:min(len(f.ID), 8)], cmp.Or(byType, ext)
+	case ext == "" && !strings.Contains(name, "."):
+		ext = byType
 	}
+	name = withExt(name, ext)
 	plain := strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII || r == '"' || r == '\\' || r == '%' {
 			return '_'
@@ -274,14 +272,33 @@ func safeName(name string) string {
 	return name
 }
 
+// safeExt is an extension without its dot, or empty for another text.
 func safeExt(ext string) string {
-	ext = strings.TrimPrefix(strings.ToLower(ext), ".")
+	ext = strings.TrimLeft(strings.ToLower(strings.TrimSpace(ext)), ".")
 	if len(ext) > longestExt || strings.ContainsFunc(ext, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	}) {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.'
+	}) || strings.HasSuffix(ext, ".") || strings.Contains(ext, "..") {
 		return ""
 	}
 	return ext
+}
+
+// alike are extensions that people write for one another.
+var alike = map[string]string{"jpeg": "jpg", "htm": "html", "tif": "tiff", "mpg": "mpeg"}
+
+// withExt ends a name with an extension, unless the name ends with it already.
+func withExt(name, ext string) string {
+	if ext == "" || strings.HasSuffix(strings.ToLower(name), "."+ext) {
+		return name
+	}
+	same := func(e string) string { return cmp.Or(alike[e], e) }
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 && same(strings.ToLower(name[dot+1:])) == same(ext) {
+		return name
+	}
+	if runes := []rune(name); len(runes)+1+len(ext) > longestName {
+		name = strings.TrimRight(string(runes[:longestName-1-len(ext)]), " .")
+	}
+	return name + "." + ext
 }
 
 // percent encodes each byte that RFC 5987 does not allow in plain form.

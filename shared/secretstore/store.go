@@ -70,7 +70,7 @@ func (s *Store) ArchiveSecret(ctx context.Context, corp string) (secret.Value, e
 }
 
 // PutArchiveSecret saves the corp's archive secret. The last writer wins.
-// Secrets Manager keeps the former value as the secret's previous version.
+// Secrets Manager keeps the previous value as the secret's previous version.
 func (s *Store) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
 	return s.putChangeable(ctx, s.archiveName(corp), v)
 }

@@ -90,7 +90,7 @@ func message(changes []watch.Change) string {
 	var b strings.Builder
 	first := changes[0]
 	if len(changes) == 1 {
-		fmt.Fprintf(&b, "%s %s\n", first.Corp, oneLine(first.Name))
+		fmt.Fprintf(&b, "%s %s\n", first.Corp, quoted(first.Name))
 	} else {
 		fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
 	}
@@ -98,14 +98,14 @@ func message(changes []watch.Change) string {
 	fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n%s\n\n", text.whatZH, text.remedyZH, text.what, text.remedy)
 	if len(changes) == 1 {
 		for _, f := range facts(first) {
-			fmt.Fprintf(&b, "%-10s %s\n", f.label, f.text)
+			fmt.Fprintf(&b, "%s: %s\n", f.label, f.text)
 		}
 		return b.String()
 	}
 	for _, c := range changes {
-		fmt.Fprintf(&b, "%s %s", c.Corp, oneLine(c.Name))
+		fmt.Fprintf(&b, "%s %s", c.Corp, quoted(c.Name))
 		for _, f := range facts(c) {
-			fmt.Fprintf(&b, "; %s %s", f.label, f.text)
+			fmt.Fprintf(&b, "; %s: %s", f.label, f.text)
 		}
 		b.WriteByte('\n')
 	}
@@ -116,25 +116,25 @@ type fact struct{ label, text string }
 
 // facts lists the facts that the general text about the health lacks.
 func facts(c watch.Change) []fact {
-	all := []fact{{"health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
+	all := []fact{{"状态 health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
 	add := func(label, format string, args ...any) {
 		all = append(all, fact{label, fmt.Sprintf(format, args...)})
 	}
 	if c.To == watch.Off {
 		return all
 	}
-	add("hours left", "%.1f of 120", c.Left.Hours())
+	add("剩余小时 hours left", "%.1f of 120", c.Left.Hours())
 	if t := c.Trouble; t != nil {
 		level := "errcode"
 		if t.Native {
 			level = "return code"
 		}
-		add("cause", "%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
+		add("原因 cause", "%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
 		if t.FromIP != "" {
-			add("address", "%s, as seen by WeCom", t.FromIP)
+			add("IP 地址 address", "%s, as seen by WeCom", t.FromIP)
 		}
 		if step := t.Cause.Step(); step != 0 {
-			add("set-up", "step %d", step)
+			add("设置步骤 set-up step", "%d", step)
 		}
 	}
 	if len(c.SetAside) == 0 {
@@ -155,10 +155,10 @@ func facts(c watch.Change) []fact {
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		why = append(why, fmt.Sprintf("%s: %d", reason, reasons[reason]))
 	}
-	add("records", "%d%s set aside, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
+	add("搁置的记录 set aside", "%d%s, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
 	if len(versions) > 0 {
 		slices.Sort(versions)
-		add("no key", "for version %s", someOf(versions))
+		add("缺少密钥的版本 no key for version", "%s", someOf(versions))
 	}
 	return all
 }
@@ -173,13 +173,17 @@ func someOf(versions []uint32) string {
 	return fmt.Sprintf("%s and %d more", strings.Trim(fmt.Sprint(versions[:few]), "[]"), len(versions)-few)
 }
 
-// oneLine removes line breaks, so that a company's name cannot imitate a line of
-// the message.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
+// nameMost is the number of characters of a company's name in a message.
+const nameMost = 40
+
+// quoted makes a company's name safe to print. The company chose the name, and
+// operators read the message. So the name keeps letters, digits and the few signs
+// that names need: it cannot imitate a line of the message, a link or an address.
+// The quotation marks show where it ends.
+func quoted(name string) string {
+	words := strings.FieldsFunc(name, func(r rune) bool {
+		return !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && !strings.ContainsRune("()（）·&-", r)
+	})
+	runes := []rune(strings.Join(words, " "))
+	return "“" + string(runes[:min(len(runes), nameMost)]) + "”"
 }

@@ -85,7 +85,7 @@ func TestNoticeReachesTheTopic(t *testing.T) {
 	if want := "[archive-prod] ww0123456789abcdef: trusted_ip"; m.Subject != want {
 		t.Errorf("got subject %q, want %q", m.Subject, want)
 	}
-	for _, want := range []string{"ww0123456789abcdef 云朵课堂", "可信IP", "step 4", "301042", "203.0.113.9", "hours left 100.0"} {
+	for _, want := range []string{"ww0123456789abcdef “云朵课堂”", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0"} {
 		if !strings.Contains(m.Message, want) {
 			t.Errorf("got %q, want %q in it", m.Message, want)
 		}
@@ -103,7 +103,7 @@ func TestNoticeCountsRecordsSetAside(t *testing.T) {
 	}
 	c.SetAside = append(c.SetAside, archive.SetAside{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
 	got := *notify(t, c).Message
-	for _, want := range []string{"5 or more set aside, from seq 70", "no_key: 4", "library_crashed: 1", "no key     for version 8 9\n"} {
+	for _, want := range []string{"set aside: 5 or more, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version: 8 9\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}
@@ -130,7 +130,7 @@ func TestManyCompaniesAreOneMessage(t *testing.T) {
 			t.Errorf("%s is not named", c.Corp)
 			continue
 		}
-		for _, want := range []string{c.Name, "well -> trusted_ip", "errcode 301042", c.Trouble.FromIP + ",", fmt.Sprintf("hours left %.1f of", float64(i)/2), "step 4"} {
+		for _, want := range []string{c.Name, "well -> trusted_ip", "errcode 301042", c.Trouble.FromIP + ",", fmt.Sprintf("hours left: %.1f of", float64(i)/2), "set-up step: 4"} {
 			if !strings.Contains(lines[j], want) {
 				t.Errorf("got %q, want %q in it", lines[j], want)
 			}
@@ -177,12 +177,28 @@ func TestSubjectIsShortASCII(t *testing.T) {
 	}
 }
 
-// A name cannot forge a line.
-func TestNameIsOneLine(t *testing.T) {
-	c := change(watch.Well)
-	c.Name = "a\nset-up     step 2"
-	if got := *notify(t, c).Message; strings.Contains(got, "\nset-up") {
-		t.Errorf("got %q", got)
+// A company chooses its name. The name cannot imitate a line of the message, a
+// link, an address or the end of the name.
+func TestNameIsHarmless(t *testing.T) {
+	for name, want := range map[string]string{
+		"云朵课堂（上海）有限公司":                        "“云朵课堂（上海）有限公司”",
+		"Müller & Söhne (Köln)":               "“Müller & Söhne (Köln)”",
+		"a\nset-up     step 2":                "“a set-up step 2”",
+		"open https://evil.example/login now": "“open https evil example login now”",
+		"mail ops@evil.example":               "“mail ops evil example”",
+		"a” locked, see “b":                   "“a locked see b”",
+		"a\u202egnp.exe\u200b":                "“a gnp exe”",
+		strings.Repeat("长", 100):              "“" + strings.Repeat("长", 40) + "”",
+		"":                                    "“”",
+	} {
+		one, two := change(watch.Well), change(watch.Well)
+		one.Name, two.Name = name, name
+		two.Corp = "ww1"
+		for _, got := range []string{*notify(t, one).Message, *notify(t, one, two).Message} {
+			if !strings.Contains(got, one.Corp+" "+want) {
+				t.Errorf("%q: got %q, want %s", name, got, want)
+			}
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 const Lanes = 4
 
 // Format is the version in every request sent. A change that raises it must keep
-// reading requests of the former formats: they may be in a queue when the change
+// reading requests of the previous formats: they may be in a queue when the change
 // is deployed.
 const Format = 1
 

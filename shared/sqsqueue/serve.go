@@ -109,7 +109,7 @@ func parse[R any](m events.SQSMessage, check func(R) (corp string, err error)) (
 }
 
 // readable checks that a version that writes format own can read a request of
-// format v. It reads every former format too, because such requests may be in the
+// format v. It reads every earlier format too, because such requests may be in the
 // queue at a deployment. After a roll-back it may find requests of a newer version;
 // it refuses these, and SQS delivers them again.
 func readable(v, own int) error {

@@ -176,7 +176,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// A version reads the requests of its own format and of every former format. The
+// A version reads the requests of its own format and of every earlier format. The
 // error for a request of a newer version says so.
 func TestFormats(t *testing.T) {
 	for v, want := range map[int]string{-1: "missing", 0: "missing", 1: "", 2: "", 3: "", 4: "newer"} {

@@ -2,6 +2,7 @@ package wecomapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 	"unicode/utf8"
 
@@ -134,18 +135,21 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 	return r, nil
 }
 
-// Permitted calls msgaudit/get_permit_user_list, for all editions at once. The list is
-// needed whole: if an id is unreadable, the answer is refused.
+// Permitted calls msgaudit/get_permit_user_list, for all editions at once. An id in
+// another form is left out. An answer without a list is refused.
 func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
 	var a struct {
-		IDs []text `json:"ids"`
+		IDs []json.RawMessage `json:"ids"`
 	}
 	if err := cl.ask(ctx, c, permitted, nil, struct{}{}, &a); err != nil {
 		return nil, err
 	}
-	ids := make([]string, len(a.IDs))
-	for i, id := range a.IDs {
-		ids[i] = string(id)
+	ids := make([]string, 0, len(a.IDs))
+	for _, raw := range a.IDs {
+		var id text
+		if id.UnmarshalJSON(raw) == nil && id != "" {
+			ids = append(ids, string(id))
+		}
 	}
 	return ids, nil
 }

@@ -89,6 +89,13 @@ func TestOddRooms(t *testing.T) {
 	}
 }
 
+// A text of a customer that is like an errcode is none.
+func TestErrcodeInATextIsNone(t *testing.T) {
+	client, c := answering(t, `{"errcode":40001,"name":"小"明","position":"{\"errcode\":0,}"}`)
+	_, err := client.Member(t.Context(), c, "a")
+	failedFor(t, "no JSON", err, archive.CauseBadAnswer)
+}
+
 // An unreadable name in the answer about one id concerns only this id. The access
 // works.
 func TestUnreadableNameIsNoFailure(t *testing.T) {
@@ -96,6 +103,8 @@ func TestUnreadableNameIsNoFailure(t *testing.T) {
 		"name of another type":    `{"errcode":0,"name":{}}`,
 		"content of another type": `{"errcode":0,"errmsg":"ok","external_contact":[],"group_chat":7,"data":"x"}`,
 		"content that is no JSON": `{"errcode":0,"errmsg":"ok","name":"小"明"}`,
+		"no JSON, errcode behind": `{"name":"小"明","errmsg":"ok","errcode":0}`,
+		"no JSON, odd errcode":    `{ "errmsg":"ok", "errcode" : "0.0" , "name":"小"明"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, c := answering(t, answer)
@@ -116,12 +125,12 @@ func TestUnreadableNameIsNoFailure(t *testing.T) {
 }
 
 func TestOddScopeAndConsents(t *testing.T) {
-	client, c := answering(t, `{"errcode":0,"ids":["lin.hua",42]}`)
-	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua", "42"}) {
+	// An unreadable id does not hide the other members.
+	client, c := answering(t, `{"errcode":0,"ids":["lin.hua",42,{},null,["x"],"0042"]}`)
+	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua", "42", "0042"}) {
 		t.Errorf("scope: got %v, error %v", ids, err)
 	}
-	// A scope with an unreadable id would hide a member.
-	for _, answer := range []string{`{"errcode":0,"ids":["lin.hua",{}]}`, `{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`} {
+	for _, answer := range []string{`{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`} {
 		client, c = answering(t, answer)
 		_, err := client.Permitted(t.Context(), c)
 		failedFor(t, answer, err, archive.CauseBadAnswer)

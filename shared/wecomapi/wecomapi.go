@@ -219,8 +219,9 @@ func aboutID(err error) error {
 	return err
 }
 
-// succeeded finds errcode 0 in an answer that is not JSON as a whole.
-var succeeded = regexp.MustCompile(`^\s*\{\s*"errcode"\s*:\s*"?0"?\s*,`)
+// succeeded finds errcode 0 in an answer that is not JSON as a whole. In a text the
+// quotation marks are escaped.
+var succeeded = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*"?0(?:\.0*)?"?\s*[,}]`)
 
 // call makes one call and reads both levels of error (law 10).
 func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.Values, body, out any) error {

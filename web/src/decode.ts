@@ -52,31 +52,55 @@ const frameSizes = {
 
 /** The size of a frame that begins with the given byte, or undefined if no frame begins with it. */
 function frameSize(format: 'AMR-NB' | 'AMR-WB', first: number): number | undefined {
-  if (first & 0b1000_0011) return undefined // these bits are zero in every frame
   const type = (first >> 3) & 15
   return type === 15 || (type === 14 && format === 'AMR-WB') ? 1 : frameSizes[format][type]
 }
 
+/** The bits of a frame's first byte that mean nothing (RFC 4867, 5.3). Most writers leave them zero. */
+const padding = 0b1000_0011
+
+interface Frames {
+  /** Where each whole frame begins. */
+  starts: number[]
+  /** Where the last whole frame ends. */
+  end: number
+  /** False if no frame begins at the end. */
+  intact: boolean
+}
+
+/** The frames up to the first that cannot be one. If padded is given, a frame with other padding cannot. */
+function framesOf(bytes: Uint8Array, start: number, format: 'AMR-NB' | 'AMR-WB', padded?: number): Frames {
+  const starts: number[] = []
+  let end = start
+  while (end < bytes.length) {
+    const first = bytes[end]!
+    const size = frameSize(format, first)
+    if (!size || (padded !== undefined && (first & padding) !== padded)) return { starts, end, intact: false }
+    if (end + size > bytes.length) break // the file is cut off
+    starts.push(end)
+    end += size
+  }
+  return { starts, end, intact: true }
+}
+
 async function amr(bytes: Uint8Array, start: number, format: 'AMR-NB' | 'AMR-WB'): Promise<Sound> {
   const [rate, perFrame] = format === 'AMR-NB' ? [8000, 160] : [16000, 320]
-  // The decoder turns any bytes into noise, so it gets whole frames only. It
-  // returns four bytes per sample, so it gets the frames in pieces.
-  const cuts = [0]
-  let frames = 0
-  let end = start
-  for (let size; end < bytes.length; end += size) {
-    size = frameSize(format, bytes[end]!)
-    if (!size || end + size > bytes.length) break
-    if (++frames % 1000 === 0) cuts.push(end + size)
-  }
-  if (frames === 0) throw new Refused('damaged')
-  if (frames * perFrame > mostSamples) throw new Refused('large')
+  // The decoder turns any bytes into noise, so it gets whole frames only. In a
+  // damaged file the padding tells the frames from what follows the damage.
+  let { starts, end, intact } = framesOf(bytes, start, format)
+  if (!intact) ({ starts, end } = framesOf(bytes, start, format, (bytes[start] ?? 0) & padding))
+  if (starts.length === 0) throw new Refused('damaged')
+  if (starts.length * perFrame > mostSamples) throw new Refused('large')
 
-  const samples = new Int16Array(frames * perFrame)
+  const file = bytes.slice(0, end)
+  for (const at of starts) file[at]! &= ~padding
+  const samples = new Int16Array(starts.length * perFrame)
   let filled = 0
   const codec = await decoder()
-  for (const [i, from] of cuts.entries()) {
-    for (const x of codec.decode(bytes.subarray(from, cuts[i + 1] ?? end)).channelData[0] ?? []) {
+  // The decoder returns four bytes per sample, so it gets the frames in pieces.
+  for (let i = 0; i < starts.length; i += 1000) {
+    const from = i === 0 ? 0 : starts[i]
+    for (const x of codec.decode(file.subarray(from, starts[i + 1000])).channelData[0] ?? []) {
       samples[filled++] = x * 32768
     }
   }

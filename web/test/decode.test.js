@@ -56,6 +56,23 @@ test('a damaged file gives incomplete sound up to the damage', async () => {
   await isTone(bytes(tencent, [0xf0, 0x70], noise(1, 9000)), 'SILK', 3, false)
 })
 
+/** A copy of the file with padding bits in its frames, which all have one size. pad gives the bits of the n-th frame. */
+function padded(file, head, size, pad) {
+  const copy = file.slice()
+  for (let n = 0; head + n * size < copy.length; n++) copy[head + n * size] |= pad(n) & 0b1000_0011
+  return copy
+}
+
+test('padding bits of frames mean nothing', async () => {
+  for (const pad of [() => 0b11, () => 0b1000_0000, () => 0b1000_0011, (n) => n, (n) => (n % 7 ? 0 : 0b11)]) {
+    await isTone(padded(nb, 6, 32, pad), 'AMR-NB', 3)
+    await isTone(padded(wb, 9, 33, pad), 'AMR-WB', 1)
+    await isTone(padded(nb, 6, 32, pad).slice(0, nb.length / 2), 'AMR-NB', 1.5, false)
+    assert.deepEqual((await decode(padded(nb, 6, 32, pad))).samples, (await decode(nb)).samples)
+  }
+  await isTone(padded(nb, 6, 32, () => 0b11).with(6 + 100 * 32, 0xfc), 'AMR-NB', 2, false)
+})
+
 for (const [what, why, file] of [
   ['nothing', 'unknown', () => bytes()],
   ['a picture', 'unknown', () => bytes([0x89], 'PNG\r\n\x1a\n', noise(2, 1000))],

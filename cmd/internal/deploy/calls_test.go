@@ -202,7 +202,7 @@ func (f call) granted(all []grant, stack string) bool {
 
 // like matches s as IAM's StringLike does.
 func like(pattern, s string) bool {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$").MatchString(s)
+	return regexp.MustCompile("^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$").MatchString(s)
 }
 
 // check fails the test for every call that the roles do not grant. AWS would
@@ -235,6 +235,7 @@ func TestGranted(t *testing.T) {
 		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
 		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
 		{"Decode", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/key/*", ""},
+		{"Pull", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/archive-??????", ""},
 	}
 	for name, c := range map[string]struct {
 		call call
@@ -252,6 +253,8 @@ func TestGranted(t *testing.T) {
 		"denied":       {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil}, false},
 		"other role":   {call{"Api", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, false},
 		"secret":       {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/key/k-AbCdEf", nil}, true},
+		"six letters":  {call{"Pull", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/archive-AbCdEf", nil}, true},
+		"longer name":  {call{"Pull", "secretsmanager:GetSecretValue", "secretsmanager:secret:st/ww1/archive-other-AbCdEf", nil}, false},
 		"other stack":  {call{"Decode", "secretsmanager:GetSecretValue", "secretsmanager:secret:other/ww1/key/k-AbCdEf", nil}, false},
 	} {
 		if got := c.call.granted(all, "st"); got != c.want {

@@ -101,7 +101,7 @@ func Check(root string, e Environment) error {
 	refused := template.Check(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters})
 	errs = append(errs, refused)
 	if refused == nil { // otherwise the checks below would repeat the errors
-		errs = append(errs, e.checkNames(source), e.checkAPI(), e.checkEgress())
+		errs = append(errs, e.checkNames(source), e.checkAPI(), e.checkEgress(), e.checkBreakGlass())
 	}
 	processor, err := e.processor(source)
 	if err != nil {
@@ -163,11 +163,7 @@ func (e Environment) checkNames(source []byte) error {
 // checkAPI finds values that API Gateway would refuse.
 func (e Environment) checkAPI() error {
 	var errs []error
-	partition := "aws"
-	if strings.HasPrefix(e.Region, "cn-") {
-		partition = "aws-cn"
-	}
-	if arn, here := e.Parameters["CertificateArn"], "arn:"+partition+":acm:"+e.Region+":"; arn != "" && !strings.HasPrefix(arn, here) {
+	if arn, here := e.Parameters["CertificateArn"], "arn:"+e.partition()+":acm:"+e.Region+":"; arn != "" && !strings.HasPrefix(arn, here) {
 		errs = append(errs, fmt.Errorf("CertificateArn %q is of another region: it must begin with %s", arn, here))
 	}
 	issuer := e.Parameters["JwtIssuer"]
@@ -177,7 +173,31 @@ func (e Environment) checkAPI() error {
 	if strings.Contains(issuer, "/.well-known") {
 		errs = append(errs, fmt.Errorf("JwtIssuer %q: set the issuer as the tokens contain it, without /.well-known", issuer))
 	}
+	// The template allows two values for the local cloud alone.
+	if address := e.Parameters["PublicUrl"]; strings.HasPrefix(address, "http://") {
+		errs = append(errs, fmt.Errorf("PublicUrl %q: tokens and chats need https", address))
+	}
+	if e.Parameters["AllowedOrigins"] == "*" {
+		errs = append(errs, errors.New("AllowedOrigins *: name the origins of your pages, such as https://scrm.example.com"))
+	}
 	return errors.Join(errs...)
+}
+
+// partition is the AWS partition of e's region.
+func (e Environment) partition() string {
+	if strings.HasPrefix(e.Region, "cn-") {
+		return "aws-cn"
+	}
+	return "aws"
+}
+
+// checkBreakGlass finds a role of another partition. The key policies would deny
+// every principal but a role that cannot exist.
+func (e Environment) checkBreakGlass() error {
+	if arn, here := e.Parameters["BreakGlassRole"], "arn:"+e.partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
+		return fmt.Errorf("BreakGlassRole %q is of another partition: it must begin with %s", arn, here)
+	}
+	return nil
 }
 
 // checkEgress finds trusted addresses that WeCom cannot see, and a proxy whose

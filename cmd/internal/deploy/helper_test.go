@@ -41,7 +41,8 @@ type deployment struct {
 }
 
 // ownNetwork is a deployment that no environment of samconfig.toml covers: an
-// existing network, a proxy, arm64, and a lock on the journal.
+// existing network and trail, a proxy, arm64, a lock on the journal, a break-glass
+// role, and reserved concurrency.
 const ownNetwork = "own-network"
 
 // deployments are the environments of samconfig.toml and ownNetwork.
@@ -57,6 +58,8 @@ func deployments(t *testing.T) []deployment {
 		"TrustedIps": "203.0.113.9;203.0.113.10", "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567,subnet-76543210",
 		"WecomProxy": "http://10.0.0.1:8081", "DecodeIdentity": "own/identity", "PublicUrl": "https://archive.example.com",
 		"JwtIssuer": "https://login.example.com", "Architecture": "arm64", "JournalLock": "COMPLIANCE", "JournalLockDays": "1825",
+		"BreakGlassRole": "arn:aws-cn:iam::123456789012:role/break-glass", "Trail": "existing", "Companies": "1000",
+		"ApiConcurrency": "20", "PullConcurrency": "12", "DecodeConcurrency": "24",
 	}})
 }
 
@@ -98,6 +101,8 @@ func python(t *testing.T, program, module, pip string, out any) {
 type stack struct {
 	Name       string `json:"name"`
 	Translated struct {
+		Parameters map[string]map[string]any
+		Mappings   map[string]map[string]map[string]int
 		Conditions map[string]any
 		Resources  map[string]resource
 		Outputs    map[string]any

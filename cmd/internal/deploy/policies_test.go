@@ -15,6 +15,7 @@ var documents = map[string]struct{ of, document string }{
 	"AWS::SNS::TopicPolicy": {"Topics", "PolicyDocument"},
 	"AWS::SQS::QueuePolicy": {"Queues", "PolicyDocument"},
 	"AWS::KMS::Key":         {"", "KeyPolicy"},
+	"AWS::EC2::VPCEndpoint": {"", "PolicyDocument"},
 }
 
 // policies lists the rights that resource policies grant, and the rights to
@@ -33,13 +34,13 @@ func (s stack) policies(t *testing.T) []string {
 				of = readable(p[d.of])
 			}
 			for _, st := range anys(object(p[d.document])["Statement"]) {
-				m := st.(map[string]any)
+				m, when := conditional(st)
 				only(t, id, m, "Sid", "Effect", "Principal", "Action", "Resource", "Condition")
 				line := fmt.Sprintf("%s: %s %s to %s on %s", of, strings.ToLower(readable(m["Effect"])), readable(m["Principal"]), readable(m["Action"]), readable(m["Resource"]))
 				if c, ok := m["Condition"]; ok {
 					line += " when " + readable(c)
 				}
-				all = append(all, line)
+				all = append(all, line+when)
 			}
 		case r.Type == "AWS::Lambda::Permission":
 			only(t, id, p, "Action", "FunctionName", "Principal", "SourceArn")
@@ -51,6 +52,16 @@ func (s stack) policies(t *testing.T) []string {
 		}
 	}
 	return all
+}
+
+// conditional is a statement of a policy, and the condition of the template under
+// which the policy has it.
+func conditional(statement any) (m map[string]any, when string) {
+	m = object(statement)
+	if c, ok := m["Fn::If"].([]any); ok {
+		return object(c[1]), fmt.Sprintf(" if %v", c[0])
+	}
+	return m, ""
 }
 
 // only fails the test if m has a property that the table does not show.

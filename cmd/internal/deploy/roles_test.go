@@ -156,11 +156,13 @@ func TestForbiddenGrants(t *testing.T) {
 		{`^(Pull|Decode|Media|Inspect)$`, `^ec2:`, `.*`, "only functions that call WeCom join the network"},
 		{``, `^ec2:.*(Modify|Run|Authorize|Associate|Allocate)`, `.*`, "no function changes the network"},
 		{``, `^(iam|sts):|^kms:(Create|Schedule|Disable|Put|Encrypt|ReEncrypt|Describe)`, `.*`, "no function changes rights"},
+		{`^(Decode|Media)$`, `^s3:List`, `Bucket$`, "only decode and media must tell a missing object from a forbidden one"},
 		{`^Decode$`, `^secretsmanager:(Get|BatchGet)`, `/key/|/\*$`, "only decode reads private keys (law 6)"},
 		{``, `^secretsmanager:(Delete|Update|Put|Restore|TagResource|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
 		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "only api creates secrets"},
 		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function deletes or replaces a secret"},
-		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager|kms|s3):`, `.*`, "dispatch reads no secrets and no chats"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager|s3):`, `.*`, "dispatch reads no secrets and no chats"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^kms:`, `^(Journal|Media|Secrets)Key$`, "dispatch opens the tables only"},
 		{`^(Api|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `CorpsTable`, "only api writes settings, and only decode writes bindings"},
 		{``, `^s3:(Delete|PutObjectRetention|PutObjectLegalHold|Bypass|PutBucket|PutLifecycle)`, `.*`, "the journal is written, never changed (law 1)"},
 		{`^(Pull|Decode)$`, `^s3:(Put|Abort)`, `JournalBucket`, "only pull writes pages, and only decode writes long messages"},
@@ -190,6 +192,24 @@ func TestForbiddenGrants(t *testing.T) {
 			if (n.but == "" || !match(n.but, g.role)) && match(n.action, g.action) && match(n.resource, on) {
 				t.Errorf("%s: %s", g, n.reason)
 			}
+		}
+	}
+}
+
+// A private key is created once: no role may delete it or write another value
+// (law 6). AWS ends the ARN of a secret with a dash and six letters, and a pattern
+// with more room matches secrets of other names too.
+func TestNoRoleDeletesOrReplacesAPrivateKey(t *testing.T) {
+	const key = "secretsmanager:secret:${AWS::StackName}/ww0123456789abcdef/key/0123456789abcdef-AbCdEf"
+	for _, g := range stackOf(t, "prod").grants(t) {
+		if g.effect != "Allow" || !strings.HasPrefix(g.action, "secretsmanager:") {
+			continue
+		}
+		if like(g.resource, key) && !slices.Contains([]string{"secretsmanager:CreateSecret", "secretsmanager:GetSecretValue"}, g.action) {
+			t.Errorf("%s: got a right over private keys, want creation and reading only", g)
+		}
+		if !regexp.MustCompile(`-\?{6}( if |$)|/key/\*$`).MatchString(g.resource) {
+			t.Errorf("%s: got a pattern for several names, want six letters after the dash", g)
 		}
 	}
 }

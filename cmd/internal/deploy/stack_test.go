@@ -18,7 +18,7 @@ import (
 var skipped = []string{
 	"AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::ApiMapping", "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::Stage",
 	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::MetricFilter", "AWS::S3::BucketPolicy",
-	"AWS::SNS::Subscription", "AWS::SNS::TopicPolicy",
+	"AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
 	// moto creates these without an id.
 	"AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
 }
@@ -38,7 +38,7 @@ func TestMotoCreatesEveryResource(t *testing.T) {
 }
 
 // The template names no partition, domain suffix or region. The exceptions are
-// the principals of two services, which end in amazonaws.com in China too.
+// the principals of services, which end in amazonaws.com in China too.
 func TestTemplateNamesNoPartition(t *testing.T) {
 	source, err := os.ReadFile(root + "/template.yaml")
 	if err != nil {
@@ -52,7 +52,7 @@ func TestTemplateNamesNoPartition(t *testing.T) {
 			t.Errorf("template.yaml:%d names %s", n+1, m)
 		}
 		for _, m := range regexp.MustCompile(`[a-z0-9.-]*amazonaws\.com[a-z.]*`).FindAllString(line, -1) {
-			if !slices.Contains([]string{"lambda.amazonaws.com", "cloudwatch.amazonaws.com"}, m) {
+			if !slices.Contains([]string{"lambda.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com", "cloudtrail.amazonaws.com", "cloudformation.amazonaws.com"}, m) {
 				t.Errorf("template.yaml:%d names %s", n+1, m)
 			}
 		}
@@ -366,8 +366,37 @@ func (f feed) checkFunction(t *testing.T) {
 			t.Errorf("%s feeds its own queue without RecursiveLoop: Allow: Lambda would stop it after 16 rounds", f.function)
 		}
 	}
-	if _, reserved := p["ReservedConcurrentExecutions"]; reserved {
-		t.Errorf("%s: got reserved concurrency, which fails on small accounts", f.function)
+	// Reserved concurrency fails on small accounts, so it needs a parameter. SQS
+	// must not start more runs than are reserved: Lambda would refuse them.
+	atOnce := readable(object(f.mapping["ScalingConfig"])["MaximumConcurrency"])
+	if reserved := p["ReservedConcurrentExecutions"]; reserved != nil {
+		name := strings.TrimSuffix(f.function, "Function")
+		want := fmt.Sprintf("%sConcurrency if Reserves%s else AWS::NoValue", name, name)
+		if got := readable(reserved); got != want {
+			t.Errorf("%s: got reserved concurrency %s, want %s", f.function, got, want)
+		}
+		if want := fmt.Sprintf("%sConcurrency if Reserves%s else ", name, name); !strings.HasPrefix(atOnce, want) {
+			t.Errorf("%s: got maximum concurrency %s, want the reserved number", f.function, atOnce)
+		}
+	}
+}
+
+// By default no concurrency is reserved, and pull and decode have their limits.
+// With the parameters each of the three has what it is given.
+func TestConcurrency(t *testing.T) {
+	s := stackOf(t, "prod")
+	for id, want := range map[string]string{"ApiFunction": "ApiConcurrency if ReservesApi", "PullFunction": "PullConcurrency if ReservesPull", "DecodeFunction": "DecodeConcurrency if ReservesDecode"} {
+		if got := readable(s.Translated.Resources[id].Properties["ReservedConcurrentExecutions"]); got != want+" else AWS::NoValue" {
+			t.Errorf("%s: got reserved concurrency %s, want %s", id, got, want)
+		}
+	}
+	for name, want := range map[string]struct{ pull, decode int }{"prod": {10, 20}, ownNetwork: {12, 24}} {
+		s := stackOf(t, name)
+		for queue, n := range map[string]int{"PullQueue": want.pull, "DecodeQueue": want.decode} {
+			if got := s.Made.Mappings[s.Made.Queues[queue]["QueueArn"]]; got != n {
+				t.Errorf("%s: %s: got %d runs at once, want %d", name, queue, got, n)
+			}
+		}
 	}
 }
 
@@ -411,6 +440,11 @@ func TestTables(t *testing.T) {
 			if got := s.Translated.Resources[id].Properties["PointInTimeRecoverySpecification"]; !contains(got, `"PointInTimeRecoveryEnabled":true`) {
 				t.Errorf("%s: %s: got no point-in-time recovery", s.Name, id)
 			}
+			// Without a key of ours, whoever may read the table reads chats and names,
+			// and KMS records nothing.
+			if got := text(s.Translated.Resources[id].Properties["SSESpecification"]); got != `{"KMSMasterKeyId":{"Fn::GetAtt":["TablesKey","Arn"]},"SSEEnabled":true,"SSEType":"KMS"}` {
+				t.Errorf("%s: %s: got encryption %s, want TablesKey", s.Name, id, got)
+			}
 		}
 	}
 }
@@ -419,6 +453,9 @@ func TestBuckets(t *testing.T) {
 	for _, s := range stacks(t) {
 		keys := map[string]string{}
 		for _, id := range s.byType("AWS::S3::Bucket") {
+			if id == "TrailBucket" {
+				continue // TestTrail
+			}
 			made := s.Made.Buckets[id].ApplyServerSideEncryptionByDefault
 			if made.SSEAlgorithm != "aws:kms" || made.KMSMasterKeyID == "" || keys[made.KMSMasterKeyID] != "" {
 				t.Errorf("%s: %s: got encryption %+v, want a KMS key of its own", s.Name, id, made)
@@ -482,8 +519,8 @@ func TestJournalLock(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	for _, s := range stacks(t) {
-		if len(s.Made.Keys) < 2 {
-			t.Errorf("%s: got %d KMS keys, want at least one for the journal and one for secrets", s.Name, len(s.Made.Keys))
+		if len(s.Made.Keys) != 4 {
+			t.Errorf("%s: got %d KMS keys, want one each for journal, files, secrets and tables", s.Name, len(s.Made.Keys))
 		}
 		for id, rotates := range s.Made.Keys {
 			if !rotates {
@@ -573,6 +610,16 @@ func TestAPIStageAndDomain(t *testing.T) {
 			t.Errorf("%s: got %s, want %s in it", name, text(stage[name]), want)
 		}
 	}
+	// Junk on the open routes takes nothing from readers, nor they from callbacks.
+	rate := map[string]any{"Fn::If": []any{"HasCallbackRate", map[string]any{"Ref": "CallbackRequestsPerSecond"}, map[string]any{"Fn::FindInMap": []any{"CallbackRates", map[string]any{"Ref": "Companies"}, "PerSecond"}}}}
+	callbacks := map[string]any{"ThrottlingBurstLimit": rate, "ThrottlingRateLimit": rate}
+	routes := map[string]any{"GET /health": map[string]any{"ThrottlingBurstLimit": 2, "ThrottlingRateLimit": 2}}
+	for _, path := range []string{"/callback/{corpid}", "/callback/{corpid}/app"} {
+		routes["GET "+path], routes["POST "+path] = callbacks, callbacks
+	}
+	if got := text(stage["RouteSettings"]); got != text(routes) {
+		t.Errorf("throttles of routes: got %s, want %s", got, text(routes))
+	}
 	// Queries hold signatures, and headers hold tokens. The log must have neither.
 	if format := text(stage["AccessLogSettings"]); strings.Contains(format, "querystring") || strings.Contains(format, "header") || strings.Contains(format, "$context.path") {
 		t.Errorf("access log: got %s, want no query, header or path", format)
@@ -584,6 +631,24 @@ func TestAPIStageAndDomain(t *testing.T) {
 	}
 	if !contains(r["Domain"].Properties, "TLS_1_2", "REGIONAL", "CertificateArn") {
 		t.Errorf("domain: got %s", text(r["Domain"].Properties))
+	}
+}
+
+// Callbacks get the larger of 50 a second and a fifth of the number of companies.
+func TestCallbackRates(t *testing.T) {
+	s := stackOf(t, "prod")
+	rates, sizes := s.Translated.Mappings["CallbackRates"], anys(s.Translated.Parameters["Companies"]["AllowedValues"])
+	if len(rates) != len(sizes) {
+		t.Errorf("rates: got %d, want one for each of %v companies", len(rates), sizes)
+	}
+	for _, size := range sizes {
+		n, err := strconv.Atoi(fmt.Sprint(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := rates[strconv.Itoa(n)]["PerSecond"], max(50, n/5); got != want {
+			t.Errorf("%d companies: got %d callbacks a second, want %d", n, got, want)
+		}
 	}
 }
 
@@ -650,6 +715,9 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 				t.Errorf("%s: %s: got %s, want the topic", id, actions, text(p[actions]))
 			}
 		}
+	}
+	for _, id := range s.rules() { // TestRulesNotify reads their texts
+		named[id] = true
 	}
 	for section := range sections {
 		if !named[section] {

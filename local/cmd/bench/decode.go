@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,16 +165,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 	if err := s.Decode(ctx); err != nil { // warm: keys are proved, the process runs
 		return err
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return err
-	}
-	//lint:ignore SA1019 WeCom's encryption is PKCS#1 v1.5
-	sealed, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, []byte(strings.Repeat("k", 88)))
-	if err != nil {
-		return err
-	}
-	var decoded, goRSA, openssl []float64
+	var decoded, openssl []float64
 	for range b.rounds {
 		before, err := cpu()
 		if err != nil {
@@ -198,50 +184,14 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		}
 		decoded = append(decoded, float64(row.Count)/(after-before).Seconds())
 
-		// By the same clock as decoding: on a busy machine another would flatter
-		// one of the two. openssl speed counts processor time too.
-		if before, err = cpu(); err != nil {
-			return err
-		}
-		const ops = 500
-		for range ops {
-			//lint:ignore SA1019 as above
-			if _, err := rsa.DecryptPKCS1v15(nil, key, sealed); err != nil {
-				return err
-			}
-		}
-		if after, err = cpu(); err != nil {
-			return err
-		}
-		goRSA = append(goRSA, ops/(after-before).Seconds())
+		// openssl speed counts processor time too.
 		if rate, err := opensslRate(ctx); err == nil {
 			openssl = append(openssl, rate)
 		}
 	}
 	b.note("messages decoded per second of processor time", median(decoded), "/s")
-	b.note("RSA-2048 private operations, Go crypto/rsa", median(goRSA), "/s")
 	if len(openssl) > 0 {
-		b.note("RSA-2048 private operations, OpenSSL", median(openssl), "/s")
 		b.note("decoding as a share of OpenSSL's bare rate", median(decoded)/median(openssl), "")
-	} else {
-		fmt.Println("  openssl is not on this machine: apt-get install openssl")
 	}
-	b.note("decoding as a share of Go's bare rate", median(decoded)/median(goRSA), "")
 	return nil
-}
-
-var signsPerSecond = regexp.MustCompile(`(?m)^rsa\s+2048 bits\s+\S+\s+\S+\s+([0-9.]+)`)
-
-// opensslRate is the private operations a second that OpenSSL says it does on
-// one core.
-func opensslRate(ctx context.Context) (float64, error) {
-	out, err := exec.CommandContext(ctx, "openssl", "speed", "-seconds", "1", "rsa2048").Output()
-	if err != nil {
-		return 0, err
-	}
-	m := signsPerSecond.FindSubmatch(out)
-	if m == nil {
-		return 0, errors.New("openssl speed printed something else")
-	}
-	return strconv.ParseFloat(string(m[1]), 64)
 }

@@ -73,6 +73,7 @@ var parts = []struct {
 	measure func(*bench, context.Context) error
 }{
 	{"sizes", (*bench).sizes},
+	{"keys", (*bench).keyRates},
 	{"decode", (*bench).decodeRate},
 	{"units", (*bench).writeUnits},
 	{"cold", (*bench).coldStarts},

@@ -597,7 +597,7 @@ func TestPullKeepsTheShareOfACorp(t *testing.T) {
 	}
 }
 
-// The secret store may show the former secret for some seconds: a refusal then
+// The secret store may show the previous secret for some seconds: a refusal then
 // says nothing about the new one, which is shown again after a minute.
 func TestPullIsPatientWithAFreshSecret(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})

@@ -6,7 +6,7 @@ type (
 	InspectionJSON = inspectionJSON
 	PersonJSON     = personJSON
 	RoomJSON       = roomJSON
-	SavedJSON      = savedJSON
+	GivenJSON      = givenJSON
 )
 
 const (

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -20,17 +19,10 @@ import (
 )
 
 const (
-	// givenMost bounds the people or rooms of one request, and GivenBytes the
-	// body that lists them.
-	givenMost  = 500
-	GivenBytes = 1 << 20
 	peopleMost = 100 // ids of people in one request
 	// roomsMost bounds the rooms of an answer, each with up to
 	// [directory.RoomMembersMost] members.
 	roomsMost = 10
-
-	maxPersonName = 200  // characters of the name of a person, company or room
-	maxAvatar     = 1024 // characters of an address
 )
 
 // Names are the names beside an answer, by id. An id without a known name is
@@ -239,98 +231,4 @@ func namesQuery(c *session.Call, most int) (ids []string, at input.KeyPage, limi
 		c.Reject("page", problem.Exclusive, problem.RemedyIDsOrPage, nil)
 	}
 	return ids, at, limit, c.Err()
-}
-
-// PutContacts saves the names that the SCRM knows of people. It checks all entries
-// before it saves the first. A failure or a crash may leave some entries saved;
-// the same request again saves the rest.
-func (h *Handlers) PutContacts(ctx context.Context, c *session.Call) (output.Answer, error) {
-	var people []directory.Person
-	seen := make(map[string]bool)
-	c.Required("contacts")
-	for i, in := range c.Entries("contacts", givenMost, []string{"id", "kind", "name", "avatar", "company"}) {
-		p := directory.Person{
-			ID: id(in, seen), Name: givenName(in), Company: nameText(in, "company"), Avatar: httpsAddress(in, "avatar"),
-			Kind:   directory.PersonKind(in.OneOf("kind", string(directory.Member), string(directory.External), string(directory.Robot))),
-			Origin: directory.Origin{Source: directory.SourceSCRM, At: h.Now()},
-		}
-		if p.Kind == "" {
-			p.Kind = directory.KindOf(p.ID)
-		}
-		people = append(people, p)
-		c.Adopt("contacts", i, in)
-	}
-	if err := c.Err(); err != nil {
-		return output.Answer{}, err
-	}
-	if err := h.Contacts.GivePeople(ctx, c.CorpID, people); err != nil {
-		return output.Answer{}, err
-	}
-	return output.JSON(200, savedJSON{len(people)})
-}
-
-type savedJSON struct {
-	Saved int `json:"saved"`
-}
-
-// PutRooms saves the names of rooms as PutContacts saves those of people.
-func (h *Handlers) PutRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
-	var rooms []directory.Room
-	seen := make(map[string]bool)
-	c.Required("rooms")
-	for i, in := range c.Entries("rooms", givenMost, []string{"id", "kind", "name", "owner"}) {
-		r := directory.Room{
-			ID: id(in, seen), Name: givenName(in),
-			Kind:   directory.RoomKind(in.OneOf("kind", string(directory.InternalRoom), string(directory.CustomerRoom), string(directory.ForeignRoom))),
-			Origin: directory.Origin{Source: directory.SourceSCRM, At: h.Now()},
-		}
-		r.Owner, _ = in.Text("owner", 1, input.MaxParty)
-		rooms = append(rooms, r)
-		c.Adopt("rooms", i, in)
-	}
-	if err := c.Err(); err != nil {
-		return output.Answer{}, err
-	}
-	if err := h.Contacts.GiveRooms(ctx, c.CorpID, rooms); err != nil {
-		return output.Answer{}, err
-	}
-	return output.JSON(200, savedJSON{len(rooms)})
-}
-
-// id reads the member id, which is required. An id in seen is a mistake.
-func id(in *input.Input, seen map[string]bool) string {
-	in.Required("id")
-	id, _ := in.Text("id", 1, input.MaxParty)
-	if id != "" && seen[id] {
-		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
-	}
-	seen[id] = true
-	return id
-}
-
-// givenName reads the member name, which is required. null removes the name that
-// was given before.
-func givenName(in *input.Input) string {
-	if in.Required("name") && in.IsNull("name") {
-		return ""
-	}
-	return nameText(in, "name")
-}
-
-// nameText reads a member that people read.
-func nameText(in *input.Input, field string) string {
-	s, ok := in.Text(field, 1, maxPersonName)
-	if ok && (strings.TrimSpace(s) == "" || strings.ContainsFunc(s, unicode.IsControl)) {
-		in.Reject(field, problem.Form, problem.RemedyName, nil)
-	}
-	return s
-}
-
-// httpsAddress reads a member that pages load a picture from.
-func httpsAddress(in *input.Input, field string) string {
-	s, ok := in.Text(field, 1, maxAvatar)
-	if ok && (!strings.HasPrefix(s, "https://") || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })) {
-		in.Reject(field, problem.Form, problem.RemedyHTTPS, nil)
-	}
-	return s
 }

@@ -35,11 +35,49 @@ type Input struct {
 	members  map[string]json.RawMessage // of the body
 	pages    opaque.Use                 // see UsePages
 	mistakes []problem.Mistake
+	changes  []problem.Mistake // see Change
 }
 
 // Reject notes a mistake.
 func (in *Input) Reject(field string, rule problem.Rule, remedy problem.Remedy, args problem.Args) {
 	in.mistakes = append(in.mistakes, problem.Mistake{Field: field, Rule: rule, Remedy: remedy, Args: args})
+}
+
+// Change notes that a member was corrected or left out, which is no mistake of the
+// request.
+func (in *Input) Change(field string, rule problem.Rule, remedy problem.Remedy, args problem.Args) {
+	in.changes = append(in.changes, problem.Mistake{Field: field, Rule: rule, Remedy: remedy, Args: args})
+}
+
+// Forgive turns the mistakes of a rule into changes.
+func (in *Input) Forgive(rule problem.Rule) {
+	var left []problem.Mistake
+	for _, m := range in.mistakes {
+		if m.Rule == rule {
+			in.changes = append(in.changes, m)
+		} else {
+			left = append(left, m)
+		}
+	}
+	in.mistakes = left
+}
+
+// Mistakes are the mistakes of an entry, and Changes what was changed of it, as
+// place.member.
+func (in *Input) Mistakes(place string) []problem.Mistake { return at(place, in.mistakes) }
+
+// Changes is described at [Input.Mistakes].
+func (in *Input) Changes(place string) []problem.Mistake { return at(place, in.changes) }
+
+func at(place string, list []problem.Mistake) []problem.Mistake {
+	moved := slices.Clone(list)
+	for i, m := range moved {
+		moved[i].Field = place
+		if m.Field != "" {
+			moved[i].Field += "." + m.Field
+		}
+	}
+	return moved
 }
 
 // Mistaken reports whether a mistake was noted.
@@ -108,6 +146,9 @@ func (in *Input) ReadBody(b []byte, known []string) {
 		field, _ := name.(string)
 		_, twice := in.members[field]
 		switch {
+		case strings.ContainsRune(field, utf8.RuneError): // was not UTF-8, on a lenient route
+			noObject()
+			return
 		case !slices.Contains(known, field):
 			in.Reject(field, problem.Unknown, problem.RemedyUnknown, nil)
 		case twice:
@@ -153,6 +194,23 @@ func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 		return "", false
 	}
 	return s, in.length(field, s, minLen, maxLen)
+}
+
+// TextOrNumber reads a member that is a string, or a number in its written form. It
+// notes no mistake: ok is false for another member.
+func (in *Input) TextOrNumber(field string) (s string, number, ok bool) {
+	raw := in.members[field]
+	if len(raw) == 0 {
+		return "", false, false
+	}
+	if raw[0] == '"' {
+		ok = json.Unmarshal(raw, &s) == nil
+		return s, false, ok
+	}
+	if number = raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9'; number {
+		s = string(raw)
+	}
+	return s, number, number
 }
 
 func (in *Input) length(field, s string, minLen, maxLen int) bool {
@@ -226,17 +284,8 @@ func (in *Input) Entries(field string, most int, known []string) []*Input {
 // field[i].member. It stops at [MaxMistakes]: the mistakes of a long list are
 // alike, and an answer that lists all of them would be too large.
 func (in *Input) Adopt(field string, i int, entry *Input) {
-	for _, m := range entry.mistakes {
-		if len(in.mistakes) >= MaxMistakes {
-			return
-		}
-		name := field + "[" + strconv.Itoa(i) + "]"
-		if m.Field != "" {
-			name += "." + m.Field
-		}
-		m.Field = name
-		in.mistakes = append(in.mistakes, m)
-	}
+	list := entry.Mistakes(field + "[" + strconv.Itoa(i) + "]")
+	in.mistakes = append(in.mistakes, list[:min(len(list), MaxMistakes-len(in.mistakes))]...)
 }
 
 // Flag reads a member that is true or false.

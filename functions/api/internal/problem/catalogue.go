@@ -49,7 +49,7 @@ var kinds = map[Kind]kind{
 	ChangedMeanwhile: {
 		http.StatusConflict,
 		words{"内容已被他人修改", "Changed by another request"},
-		words{"您操作期间，内容已被他人修改，请刷新后重试。", "Another request changed the same data. Reload, then try again."},
+		words{"在您操作期间，内容有了新的改动，请刷新后重试。", "Another request changed the same data. Reload, then try again."},
 	},
 	JobRunning: {
 		http.StatusConflict,
@@ -99,7 +99,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件正在下载", "The file is being fetched"},
 		words{
-			"文件正在从企业微信下载，请稍后再试。企业微信最早会在 {hours} 小时后删除该文件。",
+			"文件正在从企业微信下载，请稍后再试。企业微信最早可能在 {hours} 小时后删除该文件。",
 			"The archive is fetching the file from WeCom. Try again later. WeCom deletes the file in {hours} hours at the earliest.",
 		},
 	},
@@ -115,15 +115,15 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对序号 {seq} 发起重新解析，系统会再次下载。",
+			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对记录 {seq} 发起「重新解码」，系统会再次下载。",
 			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it again.",
 		},
 	},
 	FileUnknown: {
 		http.StatusConflict,
-		words{"文件尚未登记下载", "The file was never requested"},
+		words{"系统尚未开始下载该文件", "The file was never requested"},
 		words{
-			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对序号 {seq} 发起重新解析，系统会下载该文件。",
+			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对记录 {seq} 发起「重新解码」，系统会下载该文件。",
 			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it.",
 		},
 	},
@@ -131,7 +131,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"消息过长，无法列出其中的文件", "The message is too long to list its files"},
 		words{
-			"消息共 {size} 字节，超过了 8 MiB 的上限，此处无法列出其中的文件。文件仍会正常下载到媒体存储桶，对象名为 sdkfileid 的 SHA-256 值；sdkfileid 可在消息原文中找到。",
+			"消息共 {size} 字节，超过了 8 MiB 的上限，此处无法列出其中的文件。文件仍会正常保存。如需取用，请将消息编号提供给技术支持：媒体存储桶中的对象名是 sdkfileid 的 SHA-256 值，sdkfileid 可在消息原文中找到。",
 			"The message has {size} bytes. This operation reads messages up to 8 MiB for their files. The archive fetches the files anyway: in the media bucket, each file is named by the SHA-256 of its sdkfileid, which is in the bytes of the message.",
 		},
 	},
@@ -204,7 +204,7 @@ var remedies = map[Remedy]words{
 	RemedyInteger:      {"请填写 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
 	RemedyBoolean:      {"应为 true 或 false。", "Give true or false."},
 	RemedyObject:       {"请求内容应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
-	RemedyNoBody:       {"此接口不接受请求内容，请将其去掉。", "This operation has no body. Remove the body."},
+	RemedyNoBody:       {"此接口不需要请求体，请去掉。", "This operation has no body. Remove the body."},
 	RemedyEmpty:        {"请至少填写其中一项：{names}。", "Give at least one of {names}."},
 	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
 	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
@@ -236,7 +236,7 @@ var remedies = map[Remedy]words{
 	RemedyKeySeveral:   {"内容中有多个私钥，请每次只导入一个。", "The text holds several private keys. Import one key at a time."},
 	RemedyKeyEncrypted: {"私钥有密码保护。请先去除密码，例如执行 openssl rsa -in key.pem -out plain.pem。", "A password protects the key. Remove the password first, for example with openssl rsa -in key.pem -out plain.pem."},
 	RemedyKeyNotRSA:    {"这不是 RSA 私钥，企业微信只支持 RSA。", "The key is not an RSA key, and WeCom uses RSA only."},
-	RemedyKeyMalformed: {"私钥内容有改动，各部分不匹配。请从原文件重新复制。", "The key was altered: its parts do not fit together. Copy it again from its file."},
+	RemedyKeyMalformed: {"私钥内容已损坏或被改动。请从原文件重新复制。", "The key was altered: its parts do not fit together. Copy it again from its file."},
 
 	RemedyKeyEncryptedSSH: {"这是有密码保护的 OpenSSH 私钥。请先去除密码：ssh-keygen -p -N \"\" -m PEM -f key（此命令会改写原文件，请先备份）。", "A password protects this OpenSSH key. Remove the password first: ssh-keygen -p -N \"\" -m PEM -f key (this rewrites the file; keep a copy)."},
 	RemedyKeyPuTTY:        {"这是 PuTTY 格式的私钥。请先转换格式：puttygen key.ppk -O private-openssh -o key.pem。", "This key is in PuTTY's format. Convert it first: puttygen key.ppk -O private-openssh -o key.pem."},
@@ -252,7 +252,7 @@ type trouble struct{ what, remedy words }
 // the self-built app. Its remedies are on the page of the app.
 var appTroubles = map[string]trouble{
 	"trusted_ip": {
-		words{"企业微信拒绝 IP 地址 {ip} 调用自建应用的接口。", "WeCom refused our address {ip} for the self-built app."},
+		words{"企业微信拒绝了从 IP 地址 {ip} 发出的自建应用接口请求。", "WeCom refused our address {ip} for the self-built app."},
 		words{"请重新执行第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
@@ -309,11 +309,11 @@ var troubles = map[string]trouble{
 		words{"无需处理，系统会降低调用频率并自动继续。如果有其他程序使用同一个 Secret，请停用这些程序。", "No action is needed. The archive slows down and continues. If other programs use the same Secret, stop them."},
 	},
 	"refusal_share": {
-		words{"该企业近期被拒绝的 Secret 过多，系统暂缓向企业微信出示新的 Secret。", "WeCom refused too many Secrets of this company recently. The next try waits."},
-		words{"请核对第 2 步的 Secret 并保存正确的值。等待时间结束后，系统会自动重试，时间见设置信息中的 secret_next_try。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret_next_try."},
+		words{"该企业的 Secret 近期多次被企业微信拒绝，系统暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
+		words{"请核对第 2 步的 Secret，有误则更正后保存。到设置信息中的「下次尝试时间」（secret_next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret_next_try."},
 	},
 	"address_budget": {
-		words{"近期被拒绝的 Secret 过多。为避免 IP 地址被企业微信封禁，系统已暂缓尝试。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
+		words{"近期各企业的 Secret 被企业微信拒绝的次数合计过多。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
 		words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},
 	},
 	"network": {
@@ -326,11 +326,11 @@ var troubles = map[string]trouble{
 	},
 	"tls": {
 		words{"无法与企业微信建立加密连接：证书校验失败。", "No encrypted connection to WeCom is possible: certificate check failed."},
-		words{"请联系运维人员检查系统时间、根证书，以及会解密流量的代理。", "Operations should check the clock, the root certificates, and any proxy that decrypts TLS."},
+		words{"请联系运维人员检查系统时间和根证书，并确认没有代理在解密 HTTPS 流量。", "Operations should check the clock, the root certificates, and any proxy that decrypts TLS."},
 	},
 	"library_missing": {
 		words{"无法加载企业微信的会话内容存档 SDK。", "WeCom's library cannot be loaded."},
-		words{"请联系运维人员检查部署中的 finance-sdk 层。", "Operations should check the finance-sdk layer of the deployment."},
+		words{"请联系运维人员检查部署中名为 finance-sdk 的 Lambda 层。", "Operations should check the finance-sdk layer of the deployment."},
 	},
 	"library_crash": {
 		words{"企业微信的会话内容存档 SDK 崩溃、无响应或返回异常。", "WeCom's library crashed, hung, or gave an invalid answer."},
@@ -341,8 +341,8 @@ var troubles = map[string]trouble{
 		words{"系统会自动重试。如果问题持续，请联系运维人员。", "The archive tries again. If the trouble persists, contact operations."},
 	},
 	"record_too_large": {
-		words{"有一条记录过大，系统正在跳过。", "A record is too large to fetch. The archive is skipping it."},
-		words{"无需处理。无法获取的记录会在台账中登记为缺口。", "No action is needed. The ledger records the record as a gap."},
+		words{"有一条记录过大、无法获取，系统会继续获取后面的记录。", "A record is too large to fetch. The archive is skipping it."},
+		words{"无需处理。这条记录会登记为「缺口」（企业微信未能提供的记录），可在存档台账中查到。", "No action is needed. The ledger records the record as a gap."},
 	},
 	"unknown_error": {
 		words{"企业微信返回了未知的错误码。", "WeCom answered with an unknown code."},

@@ -146,10 +146,17 @@ func (p *Problem) In(l Language, instance string) Document {
 		Detail:   k.detail.in(l, p.Args),
 		Instance: instance,
 	}
-	for _, m := range p.Mistakes {
-		d.Errors = append(d.Errors, MistakeDetail{Field: m.Field, Rule: m.Rule, Remedy: remedies[m.Remedy].in(l, m.Args)})
-	}
+	d.Errors = Details(l, p.Mistakes)
 	return d
+}
+
+// Details are mistakes in a language.
+func Details(l Language, list []Mistake) []MistakeDetail {
+	details := make([]MistakeDetail, len(list))
+	for i, m := range list {
+		details[i] = MistakeDetail{Field: m.Field, Rule: m.Rule, Remedy: remedies[m.Remedy].in(l, m.Args)}
+	}
+	return details
 }
 
 // Mistake is one mistake of a request.

@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
 )
 
 // Server serves routes. Its fields never change after New.
@@ -193,6 +196,9 @@ func readBody(rt Route, c *session.Call) error {
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return problem.New(problem.UnsupportedMediaType, nil)
 	}
+	if rt.Lenient {
+		b = message.Tolerable(bytes.ToValidUTF8(b, []byte("\ufffd")))
+	}
 	c.ReadBody(b, rt.Body)
 	return nil
 }
@@ -207,6 +213,27 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.NotFound, nil)
 	}
 	return problem.New(problem.Internal, nil)
+}
+
+var (
+	pathName = regexp.MustCompile(`\{(\w+)\}`)
+	// plainID is the form of corpids, msgids, days, numbers and our own ids.
+	plainID = regexp.MustCompile(`^[0-9A-Za-z_.=-]{1,256}$`)
+)
+
+// asked lists the ids in the path of a refused request, so that the log tells a
+// person who tries ids from one who slips. The caller chose the path, so an id of
+// another form is only noted.
+func asked(rt Route, c *session.Call) []string {
+	ids := []string{}
+	for _, name := range pathName.FindAllStringSubmatch(rt.Path, -1) {
+		id := c.PathValue(name[1])
+		if !plainID.MatchString(id) {
+			id = "odd"
+		}
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // finish writes the answer, or the problem of err, and the one log line of the
@@ -231,6 +258,9 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 			level = slog.LevelError
 		}
 		attrs = append(attrs, "err", errors.Join(err, failed))
+		if ans.Status == http.StatusForbidden || ans.Status == http.StatusNotFound {
+			attrs = append(attrs, "asked", asked(rt, c))
+		}
 	}
 	for name, values := range ans.Header {
 		h[name] = values

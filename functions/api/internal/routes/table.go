@@ -34,6 +34,9 @@ type Route struct {
 	Query []string // parameters that the route knows; unchecked where Roles is nil
 	Body  []string // members of the JSON object; nil for a route without a body
 	Bytes int      // longest body; 0 for [input.MaxBody]
+	// Lenient routes take a body with control characters in its texts, with wrong
+	// escapes, or with bytes that are not UTF-8.
+	Lenient bool
 	// Unregistered routes accept a corp that is not registered.
 	Unregistered bool
 	Serve        func(context.Context, *session.Call) (output.Answer, error)
@@ -61,9 +64,9 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListContacts},
-		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Serve: s.Directory.PutContacts},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutContacts},
 		{Method: "GET", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListRooms},
-		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Serve: s.Directory.PutRooms},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutRooms},
 		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
 
 		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
