@@ -131,12 +131,37 @@ func (s JobStarter) reserve(ctx context.Context, job Replay) (Running, error) {
 		return running, fmt.Errorf("reserve job %s: %w", job.ID, err)
 	}
 	if running.ID != job.ID {
-		return running, &RunningError{ID: running.ID}
+		if err := s.follow(ctx, running, own); err != nil {
+			return running, err
+		}
+		running = own
 	}
 	if err := s.jobs.CreateReplay(ctx, job); err != nil && !errors.Is(err, archive.ErrExists) {
 		return running, fmt.Errorf("store job %s: %w", job.ID, err)
 	}
 	return running, nil
+}
+
+// follow makes a job the running one in the place of a done one, whose last run
+// has not removed it yet. It returns a [*RunningError] if that one goes on.
+func (s JobStarter) follow(ctx context.Context, running, own Running) error {
+	if running.KeyCame {
+		return &RunningError{ID: running.ID}
+	}
+	job, err := s.jobs.Replay(ctx, running.Corp, running.ID)
+	if errors.Is(err, archive.ErrNotFound) || err == nil && !job.Done {
+		return &RunningError{ID: running.ID}
+	}
+	if err == nil {
+		err = s.jobs.ReplaceRunning(ctx, running, own)
+	}
+	if errors.Is(err, archive.ErrConflict) { // another job was faster, or a key came
+		return &RunningError{ID: running.ID}
+	}
+	if err != nil {
+		return fmt.Errorf("follow job %s: %w", running.ID, err)
+	}
+	return nil
 }
 
 // request requests a run of the running job.

@@ -3,6 +3,7 @@ package decode_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -265,4 +266,56 @@ func TestReplayForgetsThePageItHadBegun(t *testing.T) {
 	if got := d.SetAsideReasons(); got[2] != "" {
 		t.Errorf("got %v set aside, want the record of the second page stored", got)
 	}
+}
+
+// While a job runs, another one is refused with its id, and a key that comes is
+// tried when the job is done. The entry of a done job stops no other job.
+func TestOneReplayAtATime(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "k1"))
+	d.PullAndDecode()
+	if got := d.SetAsideReasons(); len(got) != 1 {
+		t.Fatalf("got %v set aside, want the record without a key", got)
+	}
+	startReplay(d, decode.Replay{ID: "first"})
+	second := decode.Replay{Corp: archivetest.Corp, ID: "second", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+	var running *decode.RunningError
+	if err := d.Replayer.StartReplay(t.Context(), second); !errors.As(err, &running) || running.ID != "first" {
+		t.Errorf("got %v, want that the first job runs", err)
+	}
+	verify := second
+	verify.ID, verify.Verify = "verify", true
+	d.Must(d.Replayer.StartReplay(t.Context(), verify)) // beside the replay
+
+	reqs := d.Decodes.Take()
+	for _, r := range reqs { // both end before the key comes
+		d.Must(d.Replayer.Run(t.Context(), r))
+	}
+	startReplay(d, decode.Replay{ID: "third"})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	retry := second
+	retry.ID, retry.OnlySetAside = "retry", true
+	if started, err := d.Replayer.StartRetry(t.Context(), retry); err != nil || started {
+		t.Errorf("got started %v, %v; want the retry after the third job", started, err)
+	}
+	job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "third")
+	d.Must(err)
+	done := job
+	done.Done = true
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done)) // its run crashed before it ended
+	d.Work()
+	if got := d.SetAsideReasons(); len(got) != 0 {
+		t.Errorf("got %v set aside, want the key tried after the job", got)
+	}
+
+	startReplay(d, decode.Replay{ID: "fourth"})
+	d.Decodes.Take()
+	job, err = d.Ledger.Replay(t.Context(), archivetest.Corp, "fourth")
+	d.Must(err)
+	done = job
+	done.Done = true
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done))
+	startReplay(d, decode.Replay{ID: "fifth"})
+	d.Work()
+	wantDone(d, "fifth", 1)
 }
