@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +54,7 @@ func (nobody) Notify(context.Context, []watch.Change) error { return nil }
 // has the client of AWS in it and no store, and fails if a round of a large fleet
 // with such a corp would be late.
 func BenchmarkTick(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent)) // as wire does
 	quiet, flooded := newRounds(b, benchCorps), newRounds(b, 1)
 	flooded.flood()
 	var each, of time.Duration

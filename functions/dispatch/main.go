@@ -6,6 +6,7 @@ package main
 import (
 	"crypto/rand"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,10 +24,15 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
+// gcPercent lets the heap grow further between two collections: the function has
+// memory to spare, and a small share of a processor.
+const gcPercent = 400
+
 func main() { lambdamain.Run("dispatch", parseConfig, wire) }
 
 // wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	debug.SetGCPercent(gcPercent)
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)

@@ -46,8 +46,8 @@ const (
 	// clockMargin is added to the time that a queue keeps a message: for clocks
 	// that differ, and for the time from the mark to the message.
 	clockMargin = time.Minute
-	joinTries   = 10 // changes of one mark by others that one call accepts
-	marksAtOnce = 16
+	joinTries   = 10              // changes of one mark by others that one call accepts
+	marksAtOnce = 10              // see corpsAtOnce in package watch
 	sendsAtOnce = 10              // marks that one crash can leave without a message, in each goroutine
 	unmarkTime  = 2 * time.Second // to remove marks whose message was not sent
 )

@@ -71,8 +71,10 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
-// corpsAtOnce is how many corps a tick works on in parallel.
-const corpsAtOnce = 16
+// corpsAtOnce is how many corps a tick works on in parallel. It is not above the
+// connections to one host that the client of AWS keeps: each further one would be
+// opened again for every call.
+const corpsAtOnce = 10
 
 // slowTicks is the rhythm of a corp that does not need every tick: it gets one
 // tick in so many.
