@@ -37,7 +37,7 @@ unexport YUNDUO_UNIT
 
 # What a person may write behind a target. A misspelt name is refused: without
 # this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP MESSAGES MEDIA_GB CORPS REGION NATS ARGS PKG CHROMIUM ARTIFACTS_DIR
+VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS ARGS PKG CHROMIUM ARTIFACTS_DIR
 UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
@@ -107,6 +107,15 @@ rebuild: ## Empty a company's view and build the view again from the journal: EN
 	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	@go run ./cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
+
+.PHONY: keyquota
+keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
+	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
+	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
+	$(call number,UNPROVED)
+	$(call number,IMPORTS_PER_DAY)
+	$(call number,IMPORTS)
+	@go run ./cmd/keyquota -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)

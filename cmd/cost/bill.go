@@ -50,6 +50,14 @@ const (
 	secretsPer    = 3       // archive secret, callback pair, private key
 	unitsPerCheck = 5       // write units of an inspection
 
+	// A weekly verification looks at every row and object, and reads the pages of
+	// the last eight days and 1 in 52 of the older ones.
+	weeks     = hours / 24 / 7
+	readTurns = 52
+	readDays  = 8.0
+	listed    = 1000 // rows that one request reads, and objects that one request lists
+	unitBytes = 4096 // of a table, in one read unit
+
 	// Lambda polls each queue on at least five connections. Each poll waits 20
 	// seconds for a message, and an empty poll is billed too.
 	emptyPolls = 5 * 60 / 20 * minutes
@@ -62,8 +70,8 @@ const (
 	functionCount   = 6
 	tableCount      = 7
 	queues          = 4
-	ownMetrics      = 12
-	alarmMetrics    = 39
+	ownMetrics      = 13
+	alarmMetrics    = 40
 	unitsPerMark    = 2 // a mark is set, and taken
 	trailMonths     = 3 // the default of LogDays
 	infrequentAfter = 3 // months
@@ -120,6 +128,7 @@ func (b *book) bill(u usage) []line {
 	keep(journalGB, pages, perPage*b.seen("bytes_per_message_journal"))
 	keep(u.mediaGB, files, fileBytes)
 
+	v := b.verification(u, pages, perPage, files)
 	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sends
 		2*(pulls+pages+rounds+inspections) + // receives and deletes
 		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
@@ -158,15 +167,45 @@ func (b *book) bill(u usage) []line {
 		{"Lambda inspect", compute, lambda("Inspect", inspections, inspections*b.seen("inspect_seconds")), amount(inspections) + " requests"},
 		{"Lambda dispatch", compute, lambda("Dispatch", minutes, minutes*(b.seen("dispatch_seconds_per_tick")+0.002*u.corps)), amount(minutes) + " ticks"},
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
+		{verificationPrefix + "Lambda", compute, v.seconds * b.memory("DecodeFunction") * second, amount(v.pages) + " pages read"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
 		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections + unitsPerMark*(pulls+rounds+inspections)) * write, fmt.Sprintf("%.1f messages a page", perPage)},
-		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*6 + u.messages*0.5 + reads*8) * read, "ticks, pulls, lists, reading"},
+		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*8 + u.messages*0.5 + reads*8 + callbacks) * read, "ticks, pulls, lists, reading, callbacks"},
+		{verificationPrefix + "reads", tables, v.units * read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},
+		{verificationPrefix + "S3", objects, v.lists*b.price("s3_put") + v.gets*b.price("s3_get"), amount(v.lists) + " lists and heads, " + amount(v.gets) + " pages and checksums"},
 		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
 		{"Logs", watching, logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
 		{"Trail", watching, trailFiles*b.price("s3_put") + trailGB*trailMonths*b.price("s3_gb_month"), amount(trailEvents) + " events, in the first trail of the region"},
 		{"Metrics, alarms, dashboard", watching, ownMetrics*b.price("metric_month") + alarmMetrics*b.price("alarm_metric_month") + b.price("dashboard_month"), fmt.Sprintf("%d metrics, fleet-wide, however many companies", ownMetrics)},
 	}
+}
+
+// verificationPrefix begins the names of the lines of weekly verifications.
+const verificationPrefix = "Verification, "
+
+// verified is what the weekly verifications of a month do.
+type verified struct {
+	rows, pages         float64
+	seconds, units      float64
+	lists, gets, checks float64
+}
+
+// verification counts the weekly verifications of a month, at the end of the
+// months of the usage. The daily heads belong to them.
+func (b *book) verification(u usage, pages, perPage, files float64) (v verified) {
+	days := hours / 24
+	inFull := func(monthly float64) float64 {
+		return weeks * (monthly*readDays/days + monthly*u.months/readTurns)
+	}
+	v.rows, v.pages, v.checks = weeks*pages*u.months, inFull(pages), inFull(files)
+	messages := v.pages * perPage
+	v.seconds = messages/b.seen("messages_decoded_per_second") + v.pages*b.seen("verify_seconds_per_page") + v.rows/listed*b.seen("verify_seconds_per_1000_rows")
+	row := b.seen("bytes_per_row") / unitBytes
+	v.units = v.rows*row/2 + v.pages*2*row + messages*b.seen("verify_units_per_message") + v.checks
+	v.lists = v.rows/listed + hours*u.corps
+	v.gets = v.pages + v.checks
+	return v
 }

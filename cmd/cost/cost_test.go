@@ -109,6 +109,32 @@ func copyOf(t *testing.T, old, new string, names ...string) string {
 
 var files = []string{"docs/prices.json", "docs/measured.json", "template.yaml"}
 
+// The weekly verifications cost at most 3 % of the bill.
+func TestVerificationIsCheap(t *testing.T) {
+	in, err := readInputs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, region := range []string{global, china} {
+		b, err := in.book(region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range columns {
+			lines := b.bill(u)
+			var verifying []line
+			for _, l := range lines {
+				if strings.HasPrefix(l.name, verificationPrefix) {
+					verifying = append(verifying, l)
+				}
+			}
+			if part := sum(verifying) / (sum(lines) - sum(verifying)); len(verifying) != 3 || part > 0.03 {
+				t.Errorf("%s, %.0f million messages: got %d lines, %.2f %% of the bill, want 3 lines and at most 3 %%", region, u.messages/1e6, len(verifying), 100*part)
+			}
+		}
+	}
+}
+
 // A missing number is an error with its name. It does not count as 0.
 func TestMissingNumberIsNamed(t *testing.T) {
 	for old, new := range map[string]string{`"nat_gb"`: "nat_gigabyte", `"pull_seconds"`: "pull_minutes", "\n  InspectFunction:": "Lookup"} {

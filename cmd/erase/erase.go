@@ -97,11 +97,11 @@ func (e eraser) newReceipt() receipt {
 func (e eraser) examine(ctx context.Context, r *receipt) (order []string, err error) {
 	var last []string
 	for _, table := range e.tables {
-		settings, err := e.item(ctx, table, "corp")
+		settings, err := e.item(ctx, table, e.corp, "corp")
 		if err != nil {
 			return nil, err
 		}
-		chain, err := e.item(ctx, table, "head")
+		chain, err := e.item(ctx, table, e.corp+"#chain", "head")
 		if err != nil {
 			return nil, err
 		}
@@ -129,11 +129,11 @@ func (e eraser) examine(ctx context.Context, r *receipt) (order []string, err er
 	return append(order, last...), nil
 }
 
-func (e eraser) item(ctx context.Context, table, sk string) (map[string]types.AttributeValue, error) {
+func (e eraser) item(ctx context.Context, table, pk, sk string) (map[string]types.AttributeValue, error) {
 	out, err := e.dynamo.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &table, ConsistentRead: aws.Bool(true),
 		Key: map[string]types.AttributeValue{
-			"pk": &types.AttributeValueMemberS{Value: e.corp}, "sk": &types.AttributeValueMemberS{Value: sk},
+			"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: sk},
 		},
 	})
 	if err != nil {

@@ -63,7 +63,9 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
 	must(corps.SetEnabled(ctx, corp, true, at))
 	must(corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", CreatedAt: at}, false, ""))
-	must(corps.RecordEvent(ctx, corp, archive.Event{Type: "e", At: at, Body: []byte("{}")}))
+	_, err := corps.RecordEvent(ctx, corp, archive.Event{Type: "e", ArrivedAt: at, Body: []byte("{}")})
+	must(err)
+	must(corps.CreateCallback(ctx, corp, archive.ArchiveCallback, archive.Callback{Pair: "p"}))
 	genesis := archive.NewHead(corp)
 	row := archive.Row{
 		Corp: corp, Kind: archive.PageRow, First: 1, Last: 9, Count: 9, Sum: fmt.Sprintf("%064d", 7), Size: 4, At: at,
@@ -113,12 +115,12 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	_, err = e.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &e.buckets[0], Key: &key})
 	must(err)
 	secrets := secretstore.New(e.secrets, e.stack, "")
-	pair := secretstore.CallbackPair{Token: secret.New("t"), AESKey: secret.New("a")}
+	pair := secretstore.CallbackPair{ID: "p", Token: secret.New("t"), AESKey: secret.New("a")}
 	must(secrets.CreatePrivateKey(ctx, corp, "k1", secret.New("pem")))
 	must(secrets.PutArchiveSecret(ctx, corp, secret.New("s")))
-	must(secrets.CreateCallback(ctx, corp, pair))
+	must(secrets.CreateCallbackPair(ctx, corp, archive.ArchiveCallback, pair))
 	must(secrets.PutAppSecret(ctx, corp, secret.New("s")))
-	must(secrets.CreateAppCallback(ctx, corp, pair))
+	must(secrets.CreateCallbackPair(ctx, corp, archive.AppCallback, pair))
 }
 
 func newEraser(t *testing.T, confirmed bool) eraser {

@@ -20,19 +20,14 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"strings"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
-	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -47,17 +42,17 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	if err != nil {
 		return err
 	}
-	env, corp, err := parse(args, source)
+	c, err := operator.ParseCompany(flag.NewFlagSet("rebuild", flag.ContinueOnError), args, source)
 	if err != nil {
 		return err
 	}
 	names := make(map[string]string)
 	for _, id := range []string{"LedgerTable", "MessagesTable", "DecodeQueue"} {
-		if names[id], err = physical(ctx, env, id); err != nil {
+		if names[id], err = operator.Resource(ctx, c.Env, id); err != nil {
 			return err
 		}
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(env.Region))
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.Env.Region))
 	if err != nil {
 		return err
 	}
@@ -65,47 +60,8 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	ledger := dynamostore.NewLedger(db, names["LedgerTable"])
 	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
-		corp: corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
+		corp: c.Corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
 		jobs: decode.NewJobStarter(ledger, decodes, time.Now), now: time.Now, sleep: archive.Sleep, out: s.Out,
 	}
 	return r.rebuild(ctx)
-}
-
-// parse reads the arguments, and the named environment from samconfig.toml.
-func parse(args []string, samconfig []byte) (env deploy.Environment, corp string, err error) {
-	f := flag.NewFlagSet("rebuild", flag.ContinueOnError)
-	name := f.String("env", "", "`name` of an environment of samconfig.toml")
-	f.StringVar(&corp, "corp", "", "`corpid` of the company")
-	if err := f.Parse(args); err != nil {
-		return env, "", err
-	}
-	all, err := deploy.Environments(samconfig)
-	if err != nil {
-		return env, "", err
-	}
-	env, known := all[*name]
-	var errs []error
-	if !known {
-		errs = append(errs, fmt.Errorf("-env: samconfig.toml has no environment %q", *name))
-	}
-	if !archive.ValidCorpID(corp) {
-		errs = append(errs, errors.New("-corp is no corpid"))
-	}
-	return env, corp, errors.Join(append(errs, operator.NoArguments(f))...)
-}
-
-// physical returns the name of a resource of the stack, from AWS's CLI.
-func physical(ctx context.Context, env deploy.Environment, logicalID string) (string, error) {
-	cmd := exec.CommandContext(ctx, "aws", "cloudformation", "describe-stack-resource", "--region", env.Region, "--stack-name", env.Stack,
-		"--logical-resource-id", logicalID, "--query", "StackResourceDetail.PhysicalResourceId", "--output", "text")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	name := strings.TrimSpace(string(out))
-	if err == nil && name == "" {
-		err = errors.New("empty answer")
-	}
-	if err != nil {
-		return "", fmt.Errorf("find %s of the stack %s: %w", logicalID, env.Stack, err)
-	}
-	return name, nil
 }

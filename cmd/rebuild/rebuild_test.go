@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -257,31 +256,5 @@ func TestJobContinuesAfterTheCommandIsStopped(t *testing.T) {
 	p.work()
 	if got, want := p.contents(), "single: 2, 1; room: 0, 0; 1 listed"; got != want {
 		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestArguments(t *testing.T) {
-	samconfig, err := os.ReadFile("../../samconfig.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	env, id, err := parse([]string{"-env", "prod", "-corp", corp}, samconfig)
-	if err != nil || id != corp || env.Stack == "" || env.Region == "" {
-		t.Errorf("got %+v, %q, %v", env, id, err)
-	}
-	for name, c := range map[string]struct {
-		args []string
-		want string
-	}{
-		"no flags":       {nil, `no environment ""`},
-		"unknown env":    {[]string{"-env", "x", "-corp", corp}, `no environment "x"`},
-		"no corpid":      {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
-		"extra argument": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, _, err := parse(c.args, samconfig); err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want an error with %q", err, c.want)
-			}
-		})
 	}
 }

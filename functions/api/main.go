@@ -50,7 +50,6 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	pulls := archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now)
 	inspections := book.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now)
 	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text), time.Now)
-	pairs := callback.NewPairs(secrets.Callback, time.Now)
 
 	names := &directory.Handlers{
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
@@ -58,7 +57,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
-			Pairs: pairs, AppPairs: callback.NewPairs(secrets.AppCallback, time.Now),
+			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
 			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
 		},
 		Setup: &setup.Handlers{
@@ -75,5 +74,5 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Version: lambdamain.Version,
 	})
-	return routes.New(table, corps, pairs, log).Handle, nil
+	return routes.New(table, corps, log).Handle, nil
 }

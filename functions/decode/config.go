@@ -7,7 +7,7 @@ type config struct {
 	corps, ledger      string // tables
 	messages, consents string // tables
 	media              string // table
-	journal            string // bucket
+	journal, objects   string // buckets
 	decodes, files     string // queue URLs
 	secrets            string // prefix of secret names
 	worker, library    string // files of the layer
@@ -26,6 +26,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		media:    r.Required("MEDIA_TABLE"),
 		consents: r.Required("CONSENTS_TABLE"),
 		journal:  r.Required("JOURNAL_BUCKET"),
+		objects:  r.Required("MEDIA_BUCKET"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
 		files:    r.Required("MEDIA_QUEUE_URL"),
 		secrets:  r.Required("SECRETS_PREFIX"),

@@ -46,17 +46,19 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	queues := sqs.NewFromConfig(sdk)
+	objects := s3.NewFromConfig(sdk)
 	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
 		Jobs:       ledger,
 		Heads:      ledger,
-		Journal:    s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
+		Journal:    s3store.NewJournal(objects, cfg.journal),
 		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now),
 		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
+		Objects:    s3store.NewMedia(objects, cfg.objects),
 		Media:      media.NewWantedLanes(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewMedia(queues, cfg.files, rand.Text), time.Now),
 		Decodes:    sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Parallel:   runtime.GOMAXPROCS(0),

@@ -1,6 +1,7 @@
 // Command dispatch is the Lambda function that the schedule runs every minute.
 // It requests pulls and whatever was left behind, notifies people of companies
-// whose health changed, and measures the fleet.
+// whose health changed, measures the fleet, writes the daily heads of chains, and
+// starts the weekly verifications.
 package main
 
 import (
@@ -11,15 +12,18 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
+	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
@@ -37,10 +41,11 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
+	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	marks := dynamostore.NewMarks(db, cfg.ledger)
 	dispatcher := &watch.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
-		Ledger:      dynamostore.NewLedger(db, cfg.ledger),
+		Ledger:      ledger,
 		SetAside:    dynamostore.NewMessages(db, cfg.messages),
 		Pulls:       archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now),
 		Decodes:     decodes,
@@ -48,6 +53,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Files:       dynamostore.NewMedia(db, cfg.media),
 		Media:       media.NewWantedLanes(marks, files, time.Now),
 		MediaDepth:  files,
+		Jobs:        decode.NewJobStarter(ledger, decodes, time.Now),
+		Heads:       s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
 		Now:         time.Now,
@@ -59,6 +66,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 // config is what template.yaml declares for this function.
 type config struct {
 	corps, ledger, messages, media string // tables
+	journal                        string // bucket
 	pulls, decodes, files          string // queue URLs
 	topic                          string // ARN of the topic for notices to people
 	stack                          string // name of the stack, and namespace of the metrics
@@ -71,6 +79,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		ledger:   r.Required("LEDGER_TABLE"),
 		messages: r.Required("MESSAGES_TABLE"),
 		media:    r.Required("MEDIA_TABLE"),
+		journal:  r.Required("JOURNAL_BUCKET"),
 		pulls:    r.Required("PULL_QUEUE_URL"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
 		files:    r.Required("MEDIA_QUEUE_URL"),

@@ -226,8 +226,8 @@ func (c *Cloud) start(ctx context.Context) error {
 		StackName: o.StackName, Region: c.Config.Region, QueueEndpoint: queueURL,
 		Parameters: map[string]string{
 			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.GatewayURL, "WecomProxy": c.WeComURL,
-			"AllowedOrigins": "*", // any page that is developed on this machine
-			"Trail":          "existing",
+			"AllowedOrigins": "*",        // any page that is developed on this machine
+			"Trail":          "existing", // no calls of an account to report
 		},
 	})
 	if err != nil {

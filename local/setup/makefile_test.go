@@ -37,6 +37,8 @@ func TestMakeRefuses(t *testing.T) {
 		{"ready", "ENV is missing: make ready ENV=<an environment of samconfig.toml>\n"},
 		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
+		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
+		{"keyquota ENV=prod CORP=x IMPORTS=all", "IMPORTS is \"all\": want a number.\n"},
 		{"layer", "SDK is missing: make layer SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64\n"},
 		{"layer SDK=x ARCH=mips", "ARCH is \"mips\": want x86_64 or arm64."},
 		{"build ARCH=mips", "ARCH is \"mips\": want x86_64 or arm64."},

@@ -27,6 +27,9 @@ type Corp struct {
 	// CallbackAt is when WeCom last announced messages by a callback, zero for
 	// never. It may lag by [CallbackTouch].
 	CallbackAt time.Time
+	// PageKey hides the page tokens of limited readers. It is random, never
+	// changes, and is never logged.
+	PageKey [32]byte
 }
 
 // CallbackTouch is the shortest time between two notes of a callback on the corp.
@@ -79,12 +82,4 @@ type Binding struct {
 type KeySet struct {
 	Keys     []Key // by CreatedAt, oldest first
 	Bindings []Binding
-}
-
-// Event is an authentic callback event, recorded as it was decrypted.
-type Event struct {
-	Type       string // Event element, such as msgaudit_notify
-	ChangeType string // ChangeType element, often empty
-	At         time.Time
-	Body       []byte // the decrypted XML
 }

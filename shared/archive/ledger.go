@@ -39,7 +39,8 @@ const (
 )
 
 // Row is one link of a corp's chain: a page of the journal, or a gap. It
-// covers the seqs in (After, Last]. Its fields up to Hash never change.
+// covers the seqs in (After, Last]. Its fields up to Hash never change; the
+// others say what became of its page.
 type Row struct {
 	Corp  string
 	Kind  RowKind
@@ -51,14 +52,14 @@ type Row struct {
 	Size  int    // bytes of the page
 	At    time.Time
 	// Reason and Evidence are set for gaps: a short code, and which answers WeCom
-	// gave when.
+	// gave when. The journal has the evidence too.
 	Reason   string
 	Evidence string
 	Prev     string // Hash of the previous row; GenesisHash of the corp for the first row
 	Hash     string // ChainHash of the fields above
 
 	State  RowState
-	Tries  int     // how often decoding was requested
+	Tries  int     // how often decoding was requested; 0 once the page is decoded
 	Result *Result // nil until decoded
 }
 
@@ -152,9 +153,6 @@ type PullState struct {
 	Limit int
 	// GapSearch is set while the record behind the head cannot be fetched.
 	GapSearch *GapSearch
-	// HeadDay is the last day (Beijing date, 2006-01-02) whose opening head was
-	// written to the journal's bucket.
-	HeadDay string
 	// Gaps counts the corp's gap rows, and LastGap names the newest; nil for none.
 	// They say whether a look at the ledger, which is the proof, is worthwhile.
 	Gaps    int

@@ -206,6 +206,9 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 // DayOf is the Beijing date of t.
 func DayOf(t time.Time) Day { return Day(t.In(beijing).Format(time.DateOnly)) }
 
+// Next is the following day.
+func (d Day) Next() Day { return DayOf(d.Start().AddDate(0, 0, 1)) }
+
 // Start is the first moment of the day; the zero time for an invalid day.
 func (d Day) Start() time.Time {
 	t, err := time.ParseInLocation(time.DateOnly, string(d), beijing)

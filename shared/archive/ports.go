@@ -2,6 +2,8 @@ package archive
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -42,14 +44,37 @@ type Journal interface {
 	// Page reads a row's page back. It answers [ErrNotFound], or [ErrCorrupt]
 	// if the bytes do not have the row's Sum.
 	Page(ctx context.Context, row Row) ([]byte, error)
-	// PutHead stores the corp's head as it was when the day began. Head reads it
-	// back, with the errors of Page.
-	PutHead(ctx context.Context, day Day, head Head) error
+	// Pages lists the objects of pages whose After is at or above from, by After.
+	// The list has every page whose PutPage has returned. It ends after the first
+	// error.
+	Pages(ctx context.Context, corp string, from uint64) iter.Seq2[PageObject, error]
+	// PutGap stores the evidence of a gap's row, named as a page is. Gap answers
+	// nil if the journal has it, and else the errors of Page.
+	PutGap(ctx context.Context, row Row) error
+	Gap(ctx context.Context, row Row) error
+	// Head reads the head that a [HeadWriter] stored, with the errors of Page.
 	Head(ctx context.Context, corp string, day Day) (Head, error)
 	// PutMessage and Message keep messages over [InlineLimit], named by corp
 	// and digest. Message has the errors of Page.
 	PutMessage(ctx context.Context, corp string, o Overflow, raw []byte) error
 	Message(ctx context.Context, corp string, o Overflow) ([]byte, error)
+}
+
+// A PageObject is an object of the journal that holds a page, as a listing shows
+// it.
+type PageObject struct {
+	After uint64
+	Sum   string // as its name says
+	Size  int
+	At    time.Time // when it was written, by the clock of the store
+}
+
+// A HeadWriter keeps daily heads beside the journal's pages. Durable on return.
+// Safe for concurrent use.
+type HeadWriter interface {
+	// PutHead stores the corp's head of a day. The first head of a day stays: a
+	// later one succeeds and changes nothing.
+	PutHead(ctx context.Context, day Day, head Head) error
 }
 
 // PullQueue takes requests to pull. Durable on return. Everything that requests
@@ -68,6 +93,9 @@ type RowQuery struct {
 	From       uint64 // inclusive
 	Descending bool   // From and below instead of From and above
 	Limit      int    // at most this many, 1 to 1000
+	// ChainOnly leaves State, Tries and Result unset. Rows of the last second may
+	// be missing. A row then costs less than half to read.
+	ChainOnly bool
 }
 
 // HeadReader reads the end of a corp's chain, consistently.

@@ -172,7 +172,7 @@ func TestCapacity(t *testing.T) {
 	l := dynamostore.NewLedger(c, awstest.Table(t, "LedgerTable"), observe)
 	head := grow(t, l, archive.NewHead(corp), 1)
 	must(t, l.SavePullState(ctx, archive.PullState{Corp: corp}))
-	_, err := l.Head(ctx, corp)
+	_, err := l.PullState(ctx, corp)
 	must(t, err)
 	_, err = l.PullStates(ctx, []string{corp})
 	must(t, err)

@@ -1,6 +1,7 @@
 package dynamostore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 var _ decode.ViewChecker = (*Messages)(nil)
 
 // Check implements [decode.ViewChecker]. It makes the items that storing the
-// page would make, and compares them with the stored items. It writes nothing.
+// pages would make, and compares them with the stored items. It writes nothing.
 func (m *Messages) Check(ctx context.Context, p decode.Decoded) (c decode.Checked, err error) {
 	if c, err = m.checkMessages(ctx, p); err == nil {
 		c.SetAsideMissing, c.SetAsideStale, err = m.checkSetAside(ctx, p)
@@ -121,7 +122,8 @@ func claimsPage(it item, p decode.Decoded) (seq uint64, claims bool, _ error) {
 		return 0, false, err
 	}
 	first, last := seqsOf(p)
-	return seq, attributes.After == p.Messages[0].After || first <= seq && seq <= last, nil
+	from, to := aftersOf(p)
+	return seq, from <= attributes.After && attributes.After <= to || first <= seq && seq <= last, nil
 }
 
 // chatsAtOnce bounds the requests of a check. It may be high: most chats of a
@@ -142,6 +144,16 @@ func seqsOf(p decode.Decoded) (first, last uint64) {
 		return 0, 0
 	}
 	return slices.Min(seqs), slices.Max(seqs)
+}
+
+// aftersOf returns the lowest and the highest After of the pages that the
+// messages are of. p has at least one message.
+func aftersOf(p decode.Decoded) (first, last uint64) {
+	first, last = p.Messages[0].After, p.Messages[0].After
+	for _, msg := range p.Messages {
+		first, last = min(first, msg.After), max(last, msg.After)
+	}
+	return first, last
 }
 
 // A stretch is a time span of a conversation, in milliseconds, both ends
@@ -217,7 +229,7 @@ type place struct {
 
 // checkRevocations compares the stored markers of the page's conversations with
 // the page's revocations, in both directions.
-func (m *Messages) checkRevocations(ctx context.Context, p decode.Decoded) (missing, extra []uint64, err error) {
+func (m *Messages) checkRevocations(ctx context.Context, p decode.Decoded) (missing []uint64, extra []decode.Marking, err error) {
 	stored, err := m.markers(ctx, p)
 	if err != nil {
 		return nil, nil, err
@@ -273,31 +285,32 @@ func marks(was, r archive.Revocation) bool {
 	return was.Seq < r.Seq || was.Seq == r.Seq && was.MsgID == r.MsgID && was.By == r.By && was.At.Equal(r.At)
 }
 
-// extraMarkers lists the seqs of markers that no message explains. A marker with
+// extraMarkers lists the markers that no message explains. A marker with
 // a seq of the page must be of a revocation in the page. A marker with another
 // seq is checked only where it names a message of the page: then the message
 // that revokes must be stored.
-func (m *Messages) extraMarkers(ctx context.Context, p decode.Decoded, stored map[place]archive.Revocation, revoked map[place][]uint64) (extra []uint64, err error) {
-	named := make(map[place]bool) // the messages of the page
+func (m *Messages) extraMarkers(ctx context.Context, p decode.Decoded, stored map[place]archive.Revocation, revoked map[place][]uint64) (extra []decode.Marking, err error) {
+	named := make(map[place]uint64) // seqs of the page's messages
 	for _, msg := range p.Messages {
-		named[place{msg.Conversation, revocationSK(msg.MsgID)}] = true
+		named[place{msg.Conversation, revocationSK(msg.MsgID)}] = msg.Seq
 	}
 	first, last := seqsOf(p)
 	for at, r := range stored {
-		explained := true
+		explained, of := true, r.Seq
 		switch {
 		case first <= r.Seq && r.Seq <= last:
 			explained = slices.Contains(revoked[at], r.Seq)
-		case named[at]:
+		case named[at] > 0:
+			of = named[at]
 			if explained, err = m.holds(ctx, p.Corp, at.conversation, r.At, r.Seq); err != nil {
 				return nil, err
 			}
 		}
 		if !explained {
-			extra = append(extra, r.Seq)
+			extra = append(extra, decode.Marking{Seq: r.Seq, Of: of})
 		}
 	}
-	slices.Sort(extra)
+	slices.SortFunc(extra, func(a, b decode.Marking) int { return cmp.Compare(a.Seq, b.Seq) })
 	return extra, nil
 }
 
@@ -318,15 +331,15 @@ func (m *Messages) holds(ctx context.Context, corp string, conv archive.Conversa
 	return false, nil
 }
 
-// checkLists counts the activities that the parties' lists lack.
-func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing int, err error) {
+// checkLists lists the activities that the parties' lists lack, each once.
+func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing []archive.Activity, err error) {
 	listed, err := m.listed(ctx, activities)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, a := range activities {
 		if !listed[a] {
-			missing++
+			missing, listed[a] = append(missing, a), true
 		}
 	}
 	return missing, nil

@@ -2,8 +2,7 @@ package dynamostore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -28,7 +27,7 @@ type CorpsClient interface {
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
-// Corps is the table of corps: settings, keys, bindings and callback events.
+// Corps is the table of corps: settings, keys, bindings, callbacks and their events.
 // Methods that change a corp or a key return [archive.ErrNotFound] if it is
 // absent.
 type Corps struct {
@@ -52,7 +51,7 @@ const (
 	keysPrefix    = "keys#"
 	keyPrefix     = keysPrefix + "key#"
 	bindingPrefix = keysPrefix + "version#"
-	eventPrefix   = "event#"
+	keyQuotaSK    = "keyquota"
 
 	// registry is the index of the corps' settings. The attribute of the same
 	// name puts an item on the index; its value is always registryValue.
@@ -74,6 +73,7 @@ type (
 		SecretSetAt  time.Time `dynamodbav:"secret_set_at"`
 		CurrentKey   string    `dynamodbav:"current_key"`
 		CallbackAt   time.Time `dynamodbav:"callback_at"`
+		PageKey      [32]byte  `dynamodbav:"page_key"`
 	}
 	keyItem struct {
 		ID             string            `dynamodbav:"id"`
@@ -83,18 +83,21 @@ type (
 		ClaimedVersion uint32            `dynamodbav:"claimed_version"`
 		ClaimedAt      time.Time         `dynamodbav:"claimed_at"`
 	}
+	keyQuotaItem struct {
+		Unproved      int         `dynamodbav:"unproved"`
+		ImportsPerDay int         `dynamodbav:"imports_per_day"`
+		Imports       int         `dynamodbav:"imports"`
+		Day           archive.Day `dynamodbav:"day"`
+		Today         int         `dynamodbav:"today"`
+		Begun         int         `dynamodbav:"begun"`
+		Rev           uint64      `dynamodbav:"rev"`
+	}
 	bindingItem struct {
 		Version uint32    `dynamodbav:"version"`
 		KeyID   string    `dynamodbav:"key_id"`
 		Seq     uint64    `dynamodbav:"seq"`
 		MsgID   string    `dynamodbav:"msgid"`
 		At      time.Time `dynamodbav:"at"`
-	}
-	eventItem struct {
-		Type       string    `dynamodbav:"type"`
-		ChangeType string    `dynamodbav:"change_type"`
-		At         time.Time `dynamodbav:"at"`
-		Body       []byte    `dynamodbav:"body"`
 	}
 )
 
@@ -306,32 +309,43 @@ func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error 
 	return nil
 }
 
-// RecordEvent stores an event under its Beijing day. If WeCom delivers the event
-// again, the event stored first stays.
-func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
-	sum := sha256.Sum256(e.Body)
-	sk := eventPrefix + string(archive.DayOf(e.At)) + "#" + part(e.Type) + "#" + hex.EncodeToString(sum[:8])
-	it, err := encode(id, sk, eventItem(e))
+// KeyQuota reads the corp's quota of keys consistently. A corp that used
+// nothing of it has [archive.NewKeyQuota].
+func (c *Corps) KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error) {
+	it, err := c.get(ctx, c.client, key(id, keyQuotaSK))
+	if errors.Is(err, archive.ErrNotFound) {
+		return archive.NewKeyQuota(), nil
+	}
+	var q keyQuotaItem
+	if err == nil {
+		q, err = readItem[keyQuotaItem](it)
+	}
 	if err != nil {
-		return err
+		return archive.KeyQuota{}, fmt.Errorf("reading the key quota of corp %s: %w", id, err)
 	}
-	if err := unlessExists(c.create(ctx, c.client, it)); err != nil {
-		return fmt.Errorf("recording an event of corp %s: %w", id, err)
-	}
-	return nil
+	return archive.KeyQuota(q), nil
 }
 
-// Events lists the events of a Beijing day in the order of their arrival.
-func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
-	all, err := collect(c.query(ctx, c.client, startingWith(id, eventPrefix+string(day)+"#")), func(it item) (archive.Event, error) {
-		e, err := readItem[eventItem](it)
-		return archive.Event(e), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing events of corp %s: %w", id, err)
+// SaveKeyQuota replaces the quota that has the same Rev;
+// [archive.ErrConflict] if the stored quota has another.
+func (c *Corps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
+	in := dynamodb.PutItemInput{ConditionExpression: aws.String(absent)}
+	if q.Rev > 0 {
+		in.ConditionExpression, in.ExpressionAttributeValues = aws.String("rev = :was"), item{":was": number(q.Rev)}
 	}
-	slices.SortStableFunc(all, func(a, b archive.Event) int { return a.At.Compare(b.At) })
-	return all, nil
+	q.Rev++
+	var err error
+	if in.Item, err = encode(id, keyQuotaSK, keyQuotaItem(q)); err != nil {
+		return err
+	}
+	err = c.putIf(ctx, c.client, in)
+	if _, failed := conditionFailed(err); failed {
+		err = archive.ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("saving the key quota of corp %s: %w", id, err)
+	}
+	return nil
 }
 
 // change is an update of an item.

@@ -6,9 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
 func TestCorpsAreStrangers(t *testing.T) {
@@ -16,7 +20,7 @@ func TestCorpsAreStrangers(t *testing.T) {
 	must(t, s.CreateCorp(ctx, archive.Corp{ID: neighbor, Name: "theirs"}))
 	must(t, s.AddKey(ctx, neighbor, archive.Key{ID: "k"}, true, ""))
 	must(t, s.Bind(ctx, neighbor, archive.Binding{Version: 1}))
-	must(t, s.RecordEvent(ctx, neighbor, archive.Event{Type: "e", At: start}))
+	record(t, s, neighbor, archive.Event{Type: "e", ArrivedAt: start})
 
 	_, err := s.Corp(ctx, corp)
 	checkError(t, "Corp", err, archive.ErrNotFound)
@@ -191,22 +195,59 @@ func TestClaimAndBind(t *testing.T) {
 	check(t, "claim removed", got, want)
 }
 
+// record stores an event and wants it stored.
+func record(t *testing.T, s *dynamostore.Corps, corp string, e archive.Event) {
+	t.Helper()
+	stored, err := s.RecordEvent(t.Context(), corp, e)
+	must(t, err)
+	check(t, "stored", stored, true)
+}
+
 func TestEvents(t *testing.T) {
 	s, ctx := newCorps(t), t.Context()
 	day := archive.DayOf(start)
 	event := func(typ string, minute int, body string) archive.Event {
-		return archive.Event{Type: typ, At: start.Add(time.Duration(minute) * time.Minute), Body: []byte(body)}
+		at := start.Add(time.Duration(minute) * time.Minute)
+		return archive.Event{Type: typ, SentAt: at, ArrivedAt: at.Add(time.Second), Body: []byte(body), Signature: "s", Timestamp: "1", Nonce: "n", Encrypted: "e"}
 	}
 	first, second, third := event("z#/类", 0, "<a/>"), event("a", 1, "<b/>"), event("a", 2, "<c/>")
 	for _, e := range []archive.Event{third, second, first, event("a", 30, "<b/>")} {
-		must(t, s.RecordEvent(ctx, corp, e))
+		record(t, s, corp, e)
 	}
 	tomorrow := event("a", 24*60, "<b/>")
-	must(t, s.RecordEvent(ctx, corp, tomorrow))
+	record(t, s, corp, tomorrow)
 	got, err := s.Events(ctx, corp, day)
 	must(t, err)
-	check(t, "events in order of arrival, each once", got, []archive.Event{first, second, third})
-	got, err = s.Events(ctx, corp, archive.DayOf(tomorrow.At))
+	check(t, "events in the order of their times, each once", got, []archive.Event{first, second, third})
+	got, err = s.Events(ctx, corp, archive.DayOf(tomorrow.At()))
 	must(t, err)
 	check(t, "next day", got, []archive.Event{tomorrow})
+}
+
+// A day takes its number of events, also from callers at once, and counts the
+// others.
+func TestEventsOfADayAreBounded(t *testing.T) {
+	client, table := client(t), awstest.Table(t, "CorpsTable")
+	s := dynamostore.NewCorps(client, table)
+	day := archive.DayOf(start)
+	const left = 5
+	_, err := client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: item{
+		"pk": &types.AttributeValueMemberS{Value: corp}, "sk": &types.AttributeValueMemberS{Value: "eventcount#" + string(day)}, "v": &types.AttributeValueMemberN{Value: "1"},
+		"kept": &types.AttributeValueMemberN{Value: fmt.Sprint(archive.MaxEvents - left)}, "kept_bytes": &types.AttributeValueMemberN{Value: "0"}, "dropped": &types.AttributeValueMemberN{Value: "0"},
+	}})
+	must(t, err)
+	var group errgroup.Group
+	for i := range 2 * left {
+		group.Go(func() error {
+			_, err := s.RecordEvent(t.Context(), corp, archive.Event{Type: fmt.Sprint(i), ArrivedAt: start})
+			return err
+		})
+	}
+	must(t, group.Wait())
+	events, err := s.Events(t.Context(), corp, day)
+	must(t, err)
+	check(t, "stored", len(events), left)
+	count, err := s.EventCount(t.Context(), corp, day)
+	must(t, err)
+	check(t, "count", count, archive.EventCount{Stored: archive.MaxEvents, Bytes: left, Dropped: left})
 }

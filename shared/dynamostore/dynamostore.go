@@ -11,10 +11,14 @@
 //	corps     <corp>            corp                            settings; attribute registry puts it on the index
 //	          <corp>            keys#key#<key id>               a public key and its claim
 //	          <corp>            keys#version#<version>          a binding
+//	          <corp>            keyquota                       the bounds of its keys, and the imports so far
+//	          <corp>            callback#<kind>                 which callback pairs are accepted
 //	          <corp>            event#<day>#<type>#<digest>     a callback event
-//	ledger    <corp>            head                            the end of the chain
+//	          <corp>            eventcount#<day>                how many events arrived
+//	ledger    <corp>#chain      head                            the end of the chain
+//	          <corp>#chain      row#<after>                     a page or a gap
 //	          <corp>            state                           the result of the last pulls
-//	          <corp>            row#<after>                     a page or a gap
+//	          <corp>            result#<after>                  the result of decoding a page
 //	          <corp>            files#<after>                   the ids of the files that a page names
 //	          <corp>            pending#<after>                 a page not decoded yet
 //	          <corp>            loss#<since>                    a possible loss

@@ -78,6 +78,8 @@ func fillValue(v reflect.Value, n *uint64) {
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(reflect.ValueOf(""), reflect.ValueOf(int(small)))
 		v.SetMapIndex(reflect.ValueOf("a.b #图"), reflect.ValueOf(int(small)+1))
+	case reflect.Array: // of bytes
+		v.Index(0).SetUint(uint64(byte(small)))
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			v.Set(reflect.ValueOf([]byte{0, 0xff, byte(small)}))
@@ -147,15 +149,33 @@ func TestEveryFieldComesBack(t *testing.T) {
 	})
 	t.Run("event", func(t *testing.T) {
 		s, want := newCorps(t), fill[archive.Event]()
-		must(t, s.RecordEvent(ctx, corp, want))
-		got, err := s.Events(ctx, corp, archive.DayOf(want.At))
+		record(t, s, corp, want)
+		got, err := s.Events(ctx, corp, archive.DayOf(want.At()))
 		must(t, err)
 		check(t, "events", got, []archive.Event{want})
+	})
+	t.Run("callback", func(t *testing.T) {
+		s, want := newCorps(t), fill[archive.Callback]()
+		must(t, s.CreateCallback(ctx, corp, archive.AppCallback, want))
+		got, err := s.Callback(ctx, corp, archive.AppCallback)
+		must(t, err)
+		check(t, "callback", got, want)
+	})
+	t.Run("key quota", func(t *testing.T) {
+		s, want := newCorps(t), fill[archive.KeyQuota]()
+		want.Rev = 0
+		must(t, s.SaveKeyQuota(ctx, corp, want))
+		want.Rev = 1
+		got, err := s.KeyQuota(ctx, corp)
+		must(t, err)
+		check(t, "key quota", got, want)
 	})
 	t.Run("row", func(t *testing.T) {
 		s, want := newLedger(t), fill[archive.Row]()
 		want.Corp = corp
 		must(t, s.Append(ctx, archive.NewHead(corp), want))
+		must(t, s.Finish(ctx, corp, want.After, *want.Result, nil))
+		want.State, want.Tries = archive.RowDecoded, 0
 		got, err := s.Row(ctx, corp, want.After)
 		must(t, err)
 		check(t, "row", got, want)

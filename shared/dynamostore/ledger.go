@@ -30,6 +30,7 @@ type LedgerClient interface {
 	transactClient
 	batchGetClient
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
+	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
 // Ledger is the table of chains: heads, rows, pending pages, pull states, losses,
@@ -55,6 +56,7 @@ const (
 	headSK        = "head"
 	stateSK       = "state"
 	rowPrefix     = "row#"
+	resultPrefix  = "result#"
 	filesPrefix   = "files#"
 	pendingPrefix = "pending#"
 	lossPrefix    = "loss#"
@@ -76,24 +78,24 @@ type (
 		Hash string    `dynamodbav:"hash"`
 		At   time.Time `dynamodbav:"at"`
 	}
+	// rowItem has the fields of a row that never change. The result and the tries
+	// of its page are items of another partition.
 	rowItem struct {
-		Kind     archive.RowKind  `dynamodbav:"kind"`
-		After    uint64           `dynamodbav:"after"`
-		First    uint64           `dynamodbav:"first"`
-		Last     uint64           `dynamodbav:"last"`
-		Count    int              `dynamodbav:"count"`
-		Sum      string           `dynamodbav:"sum"`
-		Size     int              `dynamodbav:"size"`
-		At       time.Time        `dynamodbav:"at"`
-		Reason   string           `dynamodbav:"reason,omitempty"`
-		Evidence string           `dynamodbav:"evidence,omitempty"`
-		Prev     string           `dynamodbav:"prev"`
-		Hash     string           `dynamodbav:"hash"`
-		State    archive.RowState `dynamodbav:"state"`
-		Tries    int              `dynamodbav:"tries"`
-		Result   *resultItem      `dynamodbav:"result,omitempty"`
+		Kind     archive.RowKind `dynamodbav:"kind"`
+		After    uint64          `dynamodbav:"after"`
+		First    uint64          `dynamodbav:"first"`
+		Last     uint64          `dynamodbav:"last"`
+		Count    int             `dynamodbav:"count"`
+		Sum      string          `dynamodbav:"sum"`
+		Size     int             `dynamodbav:"size"`
+		At       time.Time       `dynamodbav:"at"`
+		Reason   string          `dynamodbav:"reason,omitempty"`
+		Evidence string          `dynamodbav:"evidence,omitempty"`
+		Prev     string          `dynamodbav:"prev"`
+		Hash     string          `dynamodbav:"hash"`
 	}
 	resultItem struct {
+		After      uint64      `dynamodbav:"after"`
 		At         time.Time   `dynamodbav:"at"`
 		Stored     int         `dynamodbav:"stored"`
 		Unreadable int         `dynamodbav:"unreadable"`
@@ -127,7 +129,6 @@ type (
 		Standing    standingItem   `dynamodbav:"standing"`
 		Limit       int            `dynamodbav:"limit"`
 		GapSearch   *gapSearchItem `dynamodbav:"gap_search,omitempty"`
-		HeadDay     string         `dynamodbav:"head_day"`
 		Gaps        int            `dynamodbav:"gaps"`
 		LastGap     *gapItem       `dynamodbav:"last_gap,omitempty"`
 	}
@@ -186,47 +187,77 @@ type (
 		UpdatedAt    time.Time `dynamodbav:"updated"`
 		Done         bool      `dynamodbav:"done"`
 
-		Verify   bool             `dynamodbav:"verify"`
-		Faults   int              `dynamodbav:"faults"`
-		Findings []decode.Finding `dynamodbav:"findings,omitempty"`
+		Verify    bool             `dynamodbav:"verify"`
+		Weekly    bool             `dynamodbav:"weekly"`
+		ChainOnly bool             `dynamodbav:"chain_only"`
+		ToEnd     bool             `dynamodbav:"to_end"`
+		Faults    int              `dynamodbav:"faults"`
+		Findings  []decode.Finding `dynamodbav:"findings,omitempty"`
 	}
 )
+
+// chainPK is the partition of a corp's rows and head. pull alone may write to it,
+// and no function may delete from it (template.yaml).
+func chainPK(corp string) string { return corp + "#chain" }
 
 func newRowItem(r archive.Row) rowItem {
 	return rowItem{
 		Kind: r.Kind, After: r.After, First: r.First, Last: r.Last, Count: r.Count, Sum: r.Sum, Size: r.Size, At: r.At,
 		Reason: r.Reason, Evidence: r.Evidence, Prev: r.Prev, Hash: r.Hash,
-		State: r.State, Tries: r.Tries, Result: newResultItem(r.Result),
 	}
 }
 
+// readRow reads the fields that never change.
 func readRow(it item) (archive.Row, error) {
 	r, err := readItem[rowItem](it)
 	if err != nil {
 		return archive.Row{}, err
 	}
 	return archive.Row{
-		Corp: keyOf(it, "pk"),
+		Corp: strings.TrimSuffix(keyOf(it, "pk"), chainPK("")),
 		Kind: r.Kind, After: r.After, First: r.First, Last: r.Last, Count: r.Count, Sum: r.Sum, Size: r.Size, At: r.At,
 		Reason: r.Reason, Evidence: r.Evidence, Prev: r.Prev, Hash: r.Hash,
-		State: r.State, Tries: r.Tries, Result: r.Result.result(),
 	}, nil
 }
 
-func newResultItem(r *archive.Result) *resultItem {
-	if r == nil {
-		return nil
+// progress is what became of pages: their results, and their pending marks.
+type progress struct {
+	results map[uint64]*archive.Result
+	pending map[uint64]archive.Pending
+}
+
+func (p *progress) add(it item) error {
+	if strings.HasPrefix(keyOf(it, "sk"), resultPrefix) {
+		r, err := readItem[resultItem](it)
+		p.results[r.After] = r.result()
+		return err
 	}
-	return &resultItem{
-		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
+	pending, err := readPending(it)
+	p.pending[pending.After] = pending
+	return err
+}
+
+// of sets the state, the tries and the result of a row.
+func (p *progress) of(r *archive.Row) {
+	r.State = archive.RowRequested
+	if pending, ok := p.pending[r.After]; ok {
+		if r.Tries = pending.Tries; pending.Stuck {
+			r.State = archive.RowStuck
+		}
+	}
+	if r.Result = p.results[r.After]; r.Result != nil || r.Kind == archive.GapRow {
+		r.State = archive.RowDecoded
+	}
+}
+
+func newResultItem(after uint64, r archive.Result) resultItem {
+	return resultItem{
+		After: after, At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
 		SetAside: newCountItems(r.SetAside), Types: newCountItems(r.Types), Unknown: newCountItems(r.Unknown), Files: r.Files,
 	}
 }
 
-func (r *resultItem) result() *archive.Result {
-	if r == nil {
-		return nil
-	}
+func (r resultItem) result() *archive.Result {
 	return &archive.Result{
 		At: r.At, Stored: r.Stored, Unreadable: r.Unreadable,
 		SetAside: counts(r.SetAside), Types: counts(r.Types), Unknown: counts(r.Unknown), Files: r.Files,
@@ -259,30 +290,44 @@ func counts(list []countItem) map[string]int {
 
 // Head implements [pull.Ledger].
 func (l *Ledger) Head(ctx context.Context, corp string) (archive.Head, error) {
-	it, err := l.get(ctx, l.client, key(corp, headSK))
-	if errors.Is(err, archive.ErrNotFound) {
-		return archive.NewHead(corp), nil
+	heads, err := l.Heads(ctx, []string{corp})
+	return heads[corp], err
+}
+
+// Heads implements [watch.Ledger], reading consistently.
+func (l *Ledger) Heads(ctx context.Context, corps []string) (map[string]archive.Head, error) {
+	heads := make(map[string]archive.Head, len(corps))
+	var keys []item
+	for _, corp := range corps {
+		if _, twice := heads[corp]; !twice {
+			heads[corp] = archive.NewHead(corp)
+			keys = append(keys, key(chainPK(corp), headSK))
+		}
 	}
-	var h headItem
-	if err == nil {
-		h, err = readItem[headItem](it)
-	}
+	found, err := l.readAll(ctx, l.client, keys)
 	if err != nil {
-		return archive.Head{}, fmt.Errorf("reading the head of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("reading heads: %w", err)
 	}
-	h.Corp = corp
-	return archive.Head(h), nil
+	for _, it := range found {
+		h, err := readItem[headItem](it)
+		if err != nil {
+			return nil, fmt.Errorf("reading heads: %w", err)
+		}
+		h.Corp = strings.TrimSuffix(keyOf(it, "pk"), chainPK(""))
+		heads[h.Corp] = archive.Head(h)
+	}
+	return heads, nil
 }
 
 // Append implements [pull.Ledger]. Row, head and pending page are written in one
 // transaction (law 1): after a crash either all of them are stored or the ledger
 // is as before.
 func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row) error {
-	rowIt, err := encode(row.Corp, rowPrefix+padded(row.After), newRowItem(row))
+	rowIt, err := encode(chainPK(row.Corp), rowPrefix+padded(row.After), newRowItem(row))
 	if err != nil {
 		return err
 	}
-	headIt, err := encode(row.Corp, headSK, headItem(prev.Next(row)))
+	headIt, err := encode(chainPK(row.Corp), headSK, headItem(prev.Next(row)))
 	if err != nil {
 		return err
 	}
@@ -337,7 +382,7 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	it, err := encode(s.Corp, stateSK, stateItem{
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, Unannounced: s.UnannouncedAt,
 		Standing: newStandingItem(s.Standing),
-		Limit:    s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
+		Limit:    s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
 	if err != nil {
 		return err
@@ -371,7 +416,7 @@ func readState(it item) (archive.PullState, error) {
 		Corp:       keyOf(it, "pk"),
 		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, UnannouncedAt: s.Unannounced,
 		Standing: s.Standing.standing(),
-		Limit:    s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), HeadDay: s.HeadDay, Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
+		Limit:    s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil
 }
 
@@ -424,49 +469,66 @@ func (l *Ledger) Tries(ctx context.Context, way archive.Way, since time.Time) ([
 
 // Row implements [decode.Ledger].
 func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Row, error) {
-	it, err := l.get(ctx, l.client, key(corp, rowPrefix+padded(after)))
-	var row archive.Row
-	if err == nil {
-		row, err = readRow(it)
+	row := rowPrefix + padded(after)
+	found, err := l.readAll(ctx, l.client, []item{
+		key(chainPK(corp), row), key(corp, resultPrefix+padded(after)), key(corp, pendingPrefix+padded(after)),
+	})
+	if err != nil {
+		return archive.Row{}, fmt.Errorf("reading row %d of corp %s: %w", after, corp, err)
+	}
+	rows, err := joined(found)
+	if err == nil && len(rows) == 0 {
+		err = archive.ErrNotFound
 	}
 	if err != nil {
 		return archive.Row{}, fmt.Errorf("reading row %d of corp %s: %w", after, corp, err)
 	}
-	return row, nil
+	return rows[0], nil
 }
 
-// Finish implements [decode.Ledger]; [archive.ErrNotFound] if the row is absent.
+// joined reads rows from their own items and those of their pages' progress.
+func joined(items []item) ([]archive.Row, error) {
+	p := progress{make(map[uint64]*archive.Result), make(map[uint64]archive.Pending)}
+	var rows []archive.Row
+	for _, it := range items {
+		var err error
+		if strings.HasPrefix(keyOf(it, "sk"), rowPrefix) {
+			var row archive.Row
+			row, err = readRow(it)
+			rows = append(rows, row)
+		} else {
+			err = p.add(it)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows {
+		p.of(&rows[i])
+	}
+	return rows, nil
+}
+
+// Finish implements [decode.Ledger].
 //
 // The files are an item of their own, written first: after a crash between the
 // two writes the page is still pending and Finish writes both again. Within the
-// row, the files would be written by the transaction, which costs twice as much,
-// and every read of the row would read them.
+// result, the files would be written by the transaction, which costs twice as
+// much, and every read of the result would read them.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	if err := l.putFiles(ctx, corp, after, files); err != nil {
 		return fmt.Errorf("storing the files of page %d of corp %s: %w", after, corp, err)
 	}
-	value, err := attribute(newResultItem(&result))
+	it, err := encode(corp, resultPrefix+padded(after), newResultItem(after, result))
 	if err != nil {
 		return err
 	}
 	err = untilQuiet(ctx, func() error {
 		return l.transact(ctx, l.client,
-			types.TransactWriteItem{Update: &types.Update{
-				TableName:                 &l.name,
-				Key:                       key(corp, rowPrefix+padded(after)),
-				ConditionExpression:       aws.String(present),
-				UpdateExpression:          aws.String("SET #result = :result, #state = :decoded"),
-				ExpressionAttributeNames:  map[string]string{"#result": "result", "#state": "state"},
-				ExpressionAttributeValues: item{":result": value, ":decoded": text(string(archive.RowDecoded))},
-			}},
-			types.TransactWriteItem{Delete: &types.Delete{
-				TableName: &l.name, Key: key(corp, pendingPrefix+padded(after)),
-			}},
+			types.TransactWriteItem{Put: &types.Put{TableName: &l.name, Item: it}},
+			types.TransactWriteItem{Delete: &types.Delete{TableName: &l.name, Key: key(corp, pendingPrefix+padded(after))}},
 		)
 	})
-	if at, _ := failedAt(err); at >= 0 {
-		err = archive.ErrNotFound
-	}
 	if err != nil {
 		return fmt.Errorf("finishing row %d of corp %s: %w", after, corp, err)
 	}
@@ -597,32 +659,25 @@ func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInp
 // Rerequested implements [watch.Ledger]. A stuck page stays stuck until it is
 // decoded.
 func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
-	tries := number(p.Tries + 1)
-	pending := &types.Update{
+	in := dynamodb.UpdateItemInput{
 		TableName:           &l.name,
 		Key:                 key(p.Corp, pendingPrefix+padded(p.After)),
 		ConditionExpression: aws.String("requested = :was AND tries = :tried"),
 		UpdateExpression:    aws.String("SET requested = :at, tries = :tries"),
 		ExpressionAttributeValues: item{
-			":was": moment(p.RequestedAt), ":tried": number(p.Tries), ":at": moment(at), ":tries": tries,
+			":was": moment(p.RequestedAt), ":tried": number(p.Tries), ":at": moment(at), ":tries": number(p.Tries + 1),
 		},
-	}
-	row := &types.Update{
-		TableName:                 &l.name,
-		Key:                       key(p.Corp, rowPrefix+padded(p.After)),
-		ConditionExpression:       aws.String(present),
-		UpdateExpression:          aws.String("SET tries = :tries"),
-		ExpressionAttributeValues: item{":tries": tries},
+		ReturnConsumedCapacity: l.capacity(),
 	}
 	if stuck {
-		*pending.UpdateExpression += ", stuck = :stuck"
-		pending.ExpressionAttributeValues[":stuck"] = flag(true)
-		*row.UpdateExpression += ", #state = :stuck"
-		row.ExpressionAttributeNames = map[string]string{"#state": "state"}
-		row.ExpressionAttributeValues[":stuck"] = text(string(archive.RowStuck))
+		*in.UpdateExpression += ", stuck = :stuck"
+		in.ExpressionAttributeValues[":stuck"] = flag(true)
 	}
-	err := l.transact(ctx, l.client, types.TransactWriteItem{Update: pending}, types.TransactWriteItem{Update: row})
-	if at, _ := failedAt(err); at >= 0 || collided(err) {
+	out, err := l.client.UpdateItem(ctx, &in)
+	if err == nil {
+		l.wrote("UpdateItem", one(out.ConsumedCapacity))
+	}
+	if _, failed := conditionFailed(err); failed || collided(err) {
 		err = archive.ErrConflict
 	}
 	if err != nil {
@@ -656,19 +711,49 @@ func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error
 	return all, nil
 }
 
-// Rows implements [decode.ReplayLedger], reading consistently.
+// Rows implements [decode.ReplayLedger].
 func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
-	in := within(corp, rowPrefix+padded(q.From), rowPrefix+padded(math.MaxUint64))
+	in := within(chainPK(corp), rowPrefix+padded(q.From), rowPrefix+padded(math.MaxUint64))
 	if q.Descending {
-		in = within(corp, rowPrefix+padded(0), rowPrefix+padded(q.From))
+		in = within(chainPK(corp), rowPrefix+padded(0), rowPrefix+padded(q.From))
 		in.ScanIndexForward = aws.Bool(false)
 	}
 	in.Limit = aws.Int32(int32(min(max(q.Limit, 1), 1000)))
-	all, err := collect(atMost(q.Limit, l.query(ctx, l.client, consistently(in))), readRow)
+	if !q.ChainOnly {
+		in = consistently(in)
+	}
+	rows, err := collect(atMost(q.Limit, l.query(ctx, l.client, in)), readRow)
+	if err == nil && !q.ChainOnly {
+		err = l.addProgress(ctx, corp, rows)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing rows of corp %s: %w", corp, err)
 	}
-	return all, nil
+	return rows, nil
+}
+
+// addProgress sets the state, the tries and the result of the rows of one Query.
+func (l *Ledger) addProgress(ctx context.Context, corp string, rows []archive.Row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	lo, hi := rows[0].After, rows[len(rows)-1].After
+	lo, hi = min(lo, hi), max(lo, hi)
+	p := progress{make(map[uint64]*archive.Result), make(map[uint64]archive.Pending)}
+	for _, prefix := range []string{pendingPrefix, resultPrefix} { // a page that is finished in between has a result
+		for it, err := range l.query(ctx, l.client, consistently(within(corp, prefix+padded(lo), prefix+padded(hi)))) {
+			if err == nil {
+				err = p.add(it)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for i := range rows {
+		p.of(&rows[i])
+	}
+	return nil
 }
 
 // jobsPK is a partition beside the chain's. It keeps a function that may only

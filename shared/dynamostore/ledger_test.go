@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -163,7 +165,6 @@ func TestRows(t *testing.T) {
 func TestFinish(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	grow(t, s, archive.NewHead(corp), 2)
-	checkError(t, "no row", s.Finish(ctx, corp, 99, archive.Result{}, nil), archive.ErrNotFound)
 	_, err := s.Row(ctx, corp, 99)
 	checkError(t, "the absent row", err, archive.ErrNotFound)
 
@@ -182,6 +183,34 @@ func TestFinish(t *testing.T) {
 	pending, err := s.Pendings(ctx, corp, 10)
 	must(t, err)
 	check(t, "pending", pending, []archive.Pending{{Corp: corp, After: 10, RequestedAt: start, Tries: 1}})
+}
+
+// Only Append writes to the partition of the chain, so that roles can keep every
+// function but pull out of it (template.yaml).
+func TestOnlyAppendWritesToTheChain(t *testing.T) {
+	db, table, ctx := client(t), awstest.Table(t, "LedgerTable"), t.Context()
+	s := dynamostore.NewLedger(db, table)
+	grow(t, s, archive.NewHead(corp), 2)
+	chain := func() []map[string]types.AttributeValue {
+		t.Helper()
+		out, err := db.Query(ctx, &dynamodb.QueryInput{
+			TableName: &table, KeyConditionExpression: aws.String("pk = :pk"), ConsistentRead: aws.Bool(true),
+			ExpressionAttributeValues: map[string]types.AttributeValue{":pk": &types.AttributeValueMemberS{Value: corp + "#chain"}},
+		})
+		must(t, err)
+		return out.Items
+	}
+	before := chain()
+	check(t, "items of the chain", len(before), 3) // two rows and the head
+	pages, err := s.Pendings(ctx, corp, 2)
+	must(t, err)
+	must(t, s.Rerequested(ctx, pages[0], start.Add(time.Hour), true))
+	must(t, s.Finish(ctx, corp, 10, archive.Result{Stored: 10, Files: 1}, []string{archive.Digest(nil)}))
+	must(t, s.SavePullState(ctx, archive.PullState{Corp: corp, Limit: 1}))
+	must(t, s.RecordLoss(ctx, archive.Loss{Corp: corp, Since: start, At: start}))
+	must(t, s.CreateReplay(ctx, decode.Replay{Corp: corp, ID: "r"}))
+	must(t, s.SaveNotified(ctx, watch.Notified{Corp: corp}, watch.Notified{Corp: corp, Health: "late", At: start}))
+	check(t, "chain after the other writes", chain(), before)
 }
 
 // Transactions of decoders of one page collide; every decoder succeeds.

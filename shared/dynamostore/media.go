@@ -83,14 +83,17 @@ type (
 		Chunks int        `dynamodbav:"chunks"`
 		Bytes  int64      `dynamodbav:"bytes"`
 		Digest []byte     `dynamodbav:"digest"`
+		SHA256 []byte     `dynamodbav:"sha256"`
 		Type   media.Type `dynamodbav:"type"`
 	}
 	storedItem struct {
-		Size    int64      `dynamodbav:"size"`
-		MD5     string     `dynamodbav:"md5"`
-		Type    media.Type `dynamodbav:"type"`
-		At      time.Time  `dynamodbav:"at"`
-		Differs string     `dynamodbav:"differs,omitempty"`
+		Size     int64      `dynamodbav:"size"`
+		MD5      string     `dynamodbav:"md5"`
+		SHA256   string     `dynamodbav:"sha256"`
+		Checksum string     `dynamodbav:"checksum"`
+		Type     media.Type `dynamodbav:"type"`
+		At       time.Time  `dynamodbav:"at"`
+		Differs  string     `dynamodbav:"differs,omitempty"`
 	}
 )
 

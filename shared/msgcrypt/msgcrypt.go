@@ -89,11 +89,17 @@ type Sealed struct {
 // Open checks the signature, decrypts, and checks the receiver. It returns the
 // message, which the caller owns. Its errors are exactly [ErrSignature],
 // [ErrMalformed] and [ErrReceiver], so that an error never holds content.
+//
+// A program on the way may have decoded the encrypted text once more, so that a
+// blank stands for a '+', or may have dropped the '=' at its end. The text is then
+// verified as it was signed.
 func (b *Box) Open(s Sealed) ([]byte, error) {
-	if subtle.ConstantTimeCompare([]byte(s.Signature), []byte(b.sign(s))) != 1 {
-		return nil, ErrSignature
+	if !b.signed(s) {
+		if s.Encrypted = restored(s.Encrypted); !b.signed(s) {
+			return nil, ErrSignature
+		}
 	}
-	plain, err := base64.StdEncoding.DecodeString(s.Encrypted)
+	plain, err := base64.StdEncoding.DecodeString(restored(s.Encrypted))
 	if err != nil || len(plain) == 0 || len(plain)%aes.BlockSize != 0 {
 		return nil, ErrMalformed
 	}
@@ -111,6 +117,19 @@ func (b *Box) Open(s Sealed) ([]byte, error) {
 		return nil, ErrReceiver
 	}
 	return rest[:n:n], nil
+}
+
+// signed reports whether the signature is that of the other values.
+func (b *Box) signed(s Sealed) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Signature), []byte(b.sign(s))) == 1
+}
+
+// restored undoes what programs on the way do to a text in base64, which holds no
+// blank and has a multiple of four characters beside its line breaks.
+func restored(text string) string {
+	text = strings.ReplaceAll(text, " ", "+")
+	chars := len(text) - strings.Count(text, "\n") - strings.Count(text, "\r")
+	return text + strings.Repeat("=", (4-chars%4)%4)
 }
 
 // sign returns the SHA-1 of the sorted strings, in lower-case hex.

@@ -135,7 +135,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no signature", changed(func(s *msgcrypt.Sealed) { s.Signature = "" }), msgcrypt.ErrSignature},
 		{"upper-case signature", changed(func(s *msgcrypt.Sealed) { s.Signature = strings.ToUpper(s.Signature) }), msgcrypt.ErrSignature},
 		{"other time", changed(func(s *msgcrypt.Sealed) { s.Timestamp = "1409659590" }), msgcrypt.ErrSignature},
-		{"plus turned into a blank", changed(func(s *msgcrypt.Sealed) { s.Encrypted = strings.ReplaceAll(s.Encrypted, "+", " ") }), msgcrypt.ErrSignature},
+		{"blank added", changed(func(s *msgcrypt.Sealed) { s.Encrypted += " " }), msgcrypt.ErrSignature},
 		{"nothing", msgcrypt.Sealed{}, msgcrypt.ErrSignature},
 		{"signed nothing", sign(v, msgcrypt.Sealed{}), msgcrypt.ErrMalformed},
 		{"signed, not base64", sign(v, msgcrypt.Sealed{Encrypted: "!"}), msgcrypt.ErrMalformed},
@@ -153,6 +153,33 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("got %d bytes, %v, want %v", len(got), err, tc.want)
 			}
 		})
+	}
+}
+
+// What programs on the way do to an encrypted text is undone.
+func TestOpenRestoresTheEncryptedText(t *testing.T) {
+	v := vectors[0]
+	blanks := strings.ReplaceAll(v.sealed.Encrypted, "+", " ")
+	unpadded := strings.TrimRight(v.sealed.Encrypted, "=")
+	if blanks == v.sealed.Encrypted || unpadded == v.sealed.Encrypted {
+		t.Fatal("the sample has no '+' or no '='")
+	}
+	with := func(text string) msgcrypt.Sealed {
+		s := v.sealed
+		s.Encrypted = text
+		return s
+	}
+	for name, s := range map[string]msgcrypt.Sealed{
+		"blank for plus":  with(blanks),
+		"no padding":      with(unpadded),
+		"part of padding": with(unpadded + "="),
+		"both":            with(strings.TrimRight(blanks, "=")),
+		"signed unpadded": sign(v, with(unpadded)),
+		"line breaks":     sign(v, with(v.sealed.Encrypted[:40]+"\r\n"+v.sealed.Encrypted[40:])),
+	} {
+		if got, err := v.box(t).Open(s); err != nil || string(got) != v.plain {
+			t.Errorf("%s: got %q, %v, want %q", name, got, err, v.plain)
+		}
 	}
 }
 

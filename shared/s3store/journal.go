@@ -2,13 +2,14 @@
 // in another (see [Media]). The objects of the journal are:
 //
 //	<corp>/pages/<after, 20 digits>-<sha256>  a page, as WeCom sent it
-//	<corp>/heads/<day>.json                   the head with which a day began
+//	<corp>/gaps/<after, 20 digits>-<sha256>   the evidence of a gap
+//	<corp>/heads/<day>.json                   the first head of a day that dispatch saw
 //	<corp>/messages/<sha256>                  a message too long for the table
 //
-// An object is written only if its name is free, and never again. A page carries
-// its ledger row as metadata (after, first, last, count, at in ms, prev, hash).
-// With it the chain can be checked, and all of the chain except the gaps can be
-// restored, from the bucket alone.
+// An object is written only if its name is free, and never again. Pages and gaps
+// carry their ledger row as metadata (after, first, last, count, at in ms, prev,
+// hash; a gap also its reason). With it the chain can be checked, and restored,
+// from the bucket alone.
 //
 // If a pull crashes between the journal and the ledger, the page may be pulled
 // again at another time. Then the object keeps the hash of the first attempt and
@@ -26,14 +27,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -49,6 +51,7 @@ import (
 type Client interface {
 	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	ListObjectsV2(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
 }
 
 var _ Client = (*s3.Client)(nil)
@@ -60,7 +63,10 @@ type Journal struct {
 	bucket string
 }
 
-var _ archive.Journal = (*Journal)(nil)
+var (
+	_ archive.Journal    = (*Journal)(nil)
+	_ archive.HeadWriter = (*Journal)(nil)
+)
 
 // NewJournal keeps the journal in the given bucket.
 func NewJournal(client Client, bucket string) *Journal {
@@ -74,21 +80,70 @@ func (j *Journal) PutPage(ctx context.Context, row archive.Row, page []byte) err
 		contentType: "application/json",
 		sum:         row.Sum,
 		body:        page,
-		metadata: map[string]string{
-			"after": strconv.FormatUint(row.After, 10),
-			"first": strconv.FormatUint(row.First, 10),
-			"last":  strconv.FormatUint(row.Last, 10),
-			"count": strconv.Itoa(row.Count),
-			"at":    strconv.FormatInt(row.At.UnixMilli(), 10),
-			"prev":  row.Prev,
-			"hash":  row.Hash,
-		},
+		metadata:    rowMetadata(row),
 	})
+}
+
+func rowMetadata(row archive.Row) map[string]string {
+	return map[string]string{
+		"after": strconv.FormatUint(row.After, 10),
+		"first": strconv.FormatUint(row.First, 10),
+		"last":  strconv.FormatUint(row.Last, 10),
+		"count": strconv.Itoa(row.Count),
+		"at":    strconv.FormatInt(row.At.UnixMilli(), 10),
+		"prev":  row.Prev,
+		"hash":  row.Hash,
+	}
 }
 
 // Page implements [archive.Journal].
 func (j *Journal) Page(ctx context.Context, row archive.Row) ([]byte, error) {
 	return j.get(ctx, pageName(row), row.Size, row.Sum)
+}
+
+// Pages implements [archive.Journal]. An object whose name is not that of a page
+// is [archive.ErrCorrupt].
+func (j *Journal) Pages(ctx context.Context, corp string, from uint64) iter.Seq2[archive.PageObject, error] {
+	prefix := corp + "/pages/"
+	return func(yield func(archive.PageObject, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &j.bucket, Prefix: &prefix, StartAfter: aws.String(fmt.Sprintf("%s%020d", prefix, from))}
+		for pages := s3.NewListObjectsV2Paginator(j.client, in); pages.HasMorePages(); {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(archive.PageObject{}, fmt.Errorf("list %s: %w", prefix, err))
+				return
+			}
+			for _, o := range page.Contents {
+				p, err := readPageName(strings.TrimPrefix(aws.ToString(o.Key), prefix))
+				if err != nil {
+					err = fmt.Errorf("list %s: object %s: %w", prefix, aws.ToString(o.Key), err)
+				}
+				p.Size, p.At = int(aws.ToInt64(o.Size)), aws.ToTime(o.LastModified).UTC()
+				if !yield(p, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// PutGap implements [archive.Journal].
+func (j *Journal) PutGap(ctx context.Context, row archive.Row) error {
+	metadata := rowMetadata(row)
+	metadata["reason"] = row.Reason
+	return j.put(ctx, object{
+		name:        gapName(row),
+		contentType: "text/plain; charset=utf-8",
+		sum:         row.Sum,
+		body:        []byte(row.Evidence),
+		metadata:    metadata,
+	})
+}
+
+// Gap implements [archive.Journal].
+func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
+	_, err := j.get(ctx, gapName(row), len(row.Evidence), row.Sum)
+	return err
 }
 
 // PutMessage implements [archive.Journal].
@@ -119,9 +174,7 @@ type headJSON struct {
 
 const headFormat = 1
 
-// PutHead implements [archive.Journal]. The first head of a day stays. A later
-// head comes from a pull that follows a crash: the crashed pull had written the
-// head and had not recorded that.
+// PutHead implements [archive.HeadWriter].
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	name := headName(head.Corp, day)
 	body, err := json.Marshal(headJSON{
@@ -157,6 +210,19 @@ func pageName(r archive.Row) string {
 	return fmt.Sprintf("%s/pages/%020d-%s", r.Corp, r.After, r.Sum)
 }
 
+func readPageName(name string) (archive.PageObject, error) {
+	after, sum, _ := strings.Cut(name, "-")
+	n, err := strconv.ParseUint(after, 10, 64)
+	if err != nil || len(after) != 20 || len(sum) != 2*sha256.Size {
+		return archive.PageObject{}, archive.ErrCorrupt
+	}
+	return archive.PageObject{After: n, Sum: sum}, nil
+}
+
+func gapName(r archive.Row) string {
+	return fmt.Sprintf("%s/gaps/%020d-%s", r.Corp, r.After, r.Sum)
+}
+
 func headName(corp string, day archive.Day) string {
 	return corp + "/heads/" + string(day) + ".json"
 }
@@ -179,8 +245,7 @@ type object struct {
 // A crash after it leaves an object without a ledger row; the next attempt finds
 // the name taken.
 func (j *Journal) put(ctx context.Context, o object) error {
-	sum := sha256.Sum256(o.body)
-	if hex.EncodeToString(sum[:]) != o.sum {
+	if digest(o.body) != o.sum {
 		return fmt.Errorf("write %s: bytes differ from the given digest", o.name)
 	}
 	_, err := j.client.PutObject(ctx, &s3.PutObjectInput{
@@ -190,7 +255,7 @@ func (j *Journal) put(ctx context.Context, o object) error {
 		ContentType:    &o.contentType,
 		Metadata:       o.metadata,
 		IfNoneMatch:    aws.String("*"),
-		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+		ChecksumSHA256: aws.String(checksum(o.body)),
 	}, retryRaces)
 	if statusOf(err) == http.StatusPreconditionFailed {
 		return nil // the name is taken

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 	"unicode"
@@ -17,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
@@ -29,6 +33,7 @@ type MediaClient interface {
 	CompleteMultipartUpload(context.Context, *s3.CompleteMultipartUploadInput, ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error)
 	AbortMultipartUpload(context.Context, *s3.AbortMultipartUploadInput, ...func(*s3.Options)) (*s3.AbortMultipartUploadOutput, error)
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
 }
 
 var _ MediaClient = (*s3.Client)(nil)
@@ -38,14 +43,18 @@ var _ MediaClient = (*s3.Client)(nil)
 //	<corp>/files/<sha256 of the sdkfileid>  a file, as WeCom gave it
 //
 // Every object is stored as bytes without a type; each link says how a reader
-// gets them. An upload keeps nothing of a part in memory, so memory does not grow
+// gets them. S3 checks the SHA-256 of every object and part that it receives, and
+// keeps it as the object's checksum. An upload keeps nothing of a part in memory, so memory does not grow
 // with the file.
 type Media struct {
 	client MediaClient
 	bucket string
 }
 
-var _ media.Store = (*Media)(nil)
+var (
+	_ media.Store      = (*Media)(nil)
+	_ decode.FileStats = (*Media)(nil)
+)
 
 // NewMedia keeps files in the given bucket.
 func NewMedia(client MediaClient, bucket string) *Media {
@@ -61,6 +70,7 @@ func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error
 	name := fileName(corp, id)
 	_, err := m.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &m.bucket, Key: &name, Body: bytes.NewReader(body), ContentType: aws.String(plainBytes),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(body)),
 	})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -72,7 +82,7 @@ func (m *Media) PutFile(ctx context.Context, corp, id string, body []byte) error
 func (m *Media) BeginUpload(ctx context.Context, corp, id string) (string, error) {
 	name := fileName(corp, id)
 	out, err := m.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &m.bucket, Key: &name, ContentType: aws.String(plainBytes),
+		Bucket: &m.bucket, Key: &name, ContentType: aws.String(plainBytes), ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 	})
 	if err != nil {
 		return "", fmt.Errorf("begin %s: %w", name, err)
@@ -85,6 +95,7 @@ func (m *Media) UploadPart(ctx context.Context, corp, id, upload string, number 
 	name := fileName(corp, id)
 	_, err := m.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &m.bucket, Key: &name, UploadId: &upload, PartNumber: aws.Int32(int32(number)), Body: bytes.NewReader(body),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(checksum(body)),
 	})
 	if err != nil {
 		return fmt.Errorf("write part %d of %s: %w", number, name, absentUpload(err))
@@ -105,7 +116,7 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		}
 		for _, p := range page.Parts {
 			done = append(done, types.CompletedPart{
-				PartNumber: p.PartNumber, ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32,
+				PartNumber: p.PartNumber, ETag: p.ETag, ChecksumSHA256: p.ChecksumSHA256,
 			})
 			sum += aws.ToInt64(p.Size)
 		}
@@ -120,6 +131,28 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 		return fmt.Errorf("complete %s: %w", name, absentUpload(err))
 	}
 	return nil
+}
+
+// StatFile implements [media.Store] and [decode.FileStats]. Like OpenFile it needs
+// s3:ListBucket, and the right to decrypt: S3 seals checksums with the object.
+func (m *Media) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
+	name := fileName(corp, id)
+	out, err := m.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &m.bucket, Key: &name, ChecksumMode: types.ChecksumModeEnabled})
+	if statusOf(err) == http.StatusNotFound {
+		err = archive.ErrNotFound
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("stat %s: %w", name, err)
+	}
+	// Behind the checksum of an object in parts S3 writes a dash and their number.
+	checksum, _, _ = strings.Cut(aws.ToString(out.ChecksumSHA256), "-")
+	return aws.ToInt64(out.ContentLength), checksum, nil
+}
+
+// checksum is the SHA-256 of a body in S3's form.
+func checksum(body []byte) string {
+	sum := sha256.Sum256(body)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // OpenFile implements [media.Store]. It needs s3:ListBucket: without that right

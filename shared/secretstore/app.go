@@ -20,16 +20,4 @@ func (s *Store) PutAppSecret(ctx context.Context, corp string, v secret.Value) e
 	return s.putChangeable(ctx, s.appName(corp), v)
 }
 
-// AppCallback is like [Store.Callback], for the app's own callback address.
-func (s *Store) AppCallback(ctx context.Context, corp string) (CallbackPair, error) {
-	return s.pair(ctx, s.appCallbackName(corp))
-}
-
-// CreateAppCallback is like [Store.CreateCallback], for the app's own callback
-// address.
-func (s *Store) CreateAppCallback(ctx context.Context, corp string, pair CallbackPair) error {
-	return s.createPair(ctx, s.appCallbackName(corp), pair)
-}
-
-func (s *Store) appName(corp string) string         { return s.prefix + "/" + corp + "/app" }
-func (s *Store) appCallbackName(corp string) string { return s.prefix + "/" + corp + "/appcallback" }
+func (s *Store) appName(corp string) string { return s.prefix + "/" + corp + "/app" }

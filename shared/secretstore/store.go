@@ -1,9 +1,9 @@
 // Package secretstore keeps secrets in AWS Secrets Manager:
 //
 //	<prefix>/<corp>/archive      the archive secret; replaced when it changes
-//	<prefix>/<corp>/callback     token and EncodingAESKey, as JSON; created once
+//	<prefix>/<corp>/callback     the callback pair and the one before it, as JSON
 //	<prefix>/<corp>/app          the self-built app's secret; replaced when it changes
-//	<prefix>/<corp>/appcallback  the app's own token and EncodingAESKey; created once
+//	<prefix>/<corp>/appcallback  the same of the app's own callback
 //	<prefix>/<corp>/key/<keyid>  a private key, PKCS#8 PEM; created once (law 6)
 //
 // This package never deletes a secret. A secret that is created once is never
@@ -14,12 +14,11 @@
 // returned. So a read may return a value that is some seconds old, and may miss a
 // secret that was just created. Creation is decided in one place: if two callers
 // create the same name, exactly one succeeds and the other gets
-// [archive.ErrExists].
+// [archive.ErrExists]. The same holds for the pair that replaces a callback pair.
 package secretstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -92,52 +91,6 @@ func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) 
 	return wrap("save", name, known(err))
 }
 
-// CallbackPair holds the two values that a corp and the archive share for
-// callbacks (wecom.md 3).
-type CallbackPair struct {
-	Token  secret.Value
-	AESKey secret.Value // EncodingAESKey, 43 characters
-}
-
-// callbackJSON is the stored form of a CallbackPair.
-type callbackJSON struct {
-	Token          string `json:"token"`
-	EncodingAESKey string `json:"encodingAESKey"`
-}
-
-// Callback reads the corp's callback pair; [archive.ErrNotFound] if the corp has
-// none.
-func (s *Store) Callback(ctx context.Context, corp string) (CallbackPair, error) {
-	return s.pair(ctx, s.callbackName(corp))
-}
-
-func (s *Store) pair(ctx context.Context, name string) (CallbackPair, error) {
-	text, err := s.get(ctx, name)
-	if err != nil {
-		return CallbackPair{}, err
-	}
-	var pair callbackJSON
-	if json.Unmarshal([]byte(text.Reveal()), &pair) != nil || pair.Token == "" || pair.EncodingAESKey == "" {
-		// The JSON error is dropped: it may quote the secret.
-		return CallbackPair{}, wrap("read", name, archive.ErrCorrupt)
-	}
-	return CallbackPair{Token: secret.New(pair.Token), AESKey: secret.New(pair.EncodingAESKey)}, nil
-}
-
-// CreateCallback stores the corp's callback pair; [archive.ErrExists] if the corp
-// has a pair.
-func (s *Store) CreateCallback(ctx context.Context, corp string, pair CallbackPair) error {
-	return s.createPair(ctx, s.callbackName(corp), pair)
-}
-
-func (s *Store) createPair(ctx context.Context, name string, pair CallbackPair) error {
-	text, err := json.Marshal(callbackJSON{Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()})
-	if err != nil {
-		return wrap("encode", name, err)
-	}
-	return s.create(ctx, name, secret.New(string(text)))
-}
-
 // PrivateKey reads a private key as PKCS#8 PEM. It returns [archive.ErrNotFound]
 // if the key is absent, and [archive.ErrCorrupt] if an operator must fix the key
 // before it can be used. The error for a deleted key is [ErrDeleted] too.
@@ -156,7 +109,6 @@ func (s *Store) CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 
 }
 
 func (s *Store) archiveName(corp string) string    { return s.prefix + "/" + corp + "/archive" }
-func (s *Store) callbackName(corp string) string   { return s.prefix + "/" + corp + "/callback" }
 func (s *Store) keyName(corp, keyID string) string { return s.prefix + "/" + corp + "/key/" + keyID }
 
 func (s *Store) get(ctx context.Context, name string) (secret.Value, error) {

@@ -44,24 +44,6 @@ func TestArchiveSecret(t *testing.T) {
 	}
 }
 
-func TestCallback(t *testing.T) {
-	s, _, _ := newStore(t)
-	if _, err := s.Callback(t.Context(), corpA); !errors.Is(err, archive.ErrNotFound) {
-		t.Errorf("before: got error %v, want %v", err, archive.ErrNotFound)
-	}
-	pair := secretstore.CallbackPair{Token: secret.New(`to"ken`), AESKey: secret.New(strings.Repeat("a", 43))}
-	if err := s.CreateCallback(t.Context(), corpA, pair); err != nil {
-		t.Fatal(err)
-	}
-	other := secretstore.CallbackPair{Token: secret.New("t"), AESKey: secret.New("k")}
-	if err := s.CreateCallback(t.Context(), corpA, other); !errors.Is(err, archive.ErrExists) {
-		t.Errorf("again: got error %v, want %v", err, archive.ErrExists)
-	}
-	if got, err := s.Callback(t.Context(), corpA); err != nil || !got.Token.Equal(pair.Token) || !got.AESKey.Equal(pair.AESKey) {
-		t.Errorf("got error %v, or not the first pair", err)
-	}
-}
-
 func TestPrivateKeyIsCreatedOnce(t *testing.T) {
 	s, _, _ := newStore(t)
 	const id = "00112233445566778899aabbccddeeff"
@@ -141,7 +123,7 @@ func TestForeignContentIsCorrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err1 := s.Callback(t.Context(), corpA)
+	_, err1 := s.CallbackPairs(t.Context(), corpA, archive.ArchiveCallback)
 	_, err2 := s.ArchiveSecret(t.Context(), corpA)
 	for _, err := range []error{err1, err2} {
 		if !errors.Is(err, archive.ErrCorrupt) || strings.Contains(err.Error(), "hunter2") {
@@ -155,7 +137,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	for name, err := range map[string]error{
 		"save":     s.PutArchiveSecret(t.Context(), corpA, secret.New("hunter2")),
 		"key":      s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("hunter2")),
-		"callback": s.CreateCallback(t.Context(), corpA, secretstore.CallbackPair{Token: secret.New("hunter2")}),
+		"callback": s.CreateCallbackPair(t.Context(), corpA, archive.ArchiveCallback, secretstore.CallbackPair{Token: secret.New("hunter2")}),
 	} {
 		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "ValidationException") {
 			t.Errorf("%s: got error %v, want only the error code", name, err)

@@ -189,15 +189,20 @@ func (f call) granted(all []grant, stack string) bool {
 		}
 		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
 			name, list, _ := strings.Cut(values, " ")
-			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool {
-				return !slices.ContainsFunc(strings.Split(list, ","), func(p string) bool { return p == v || kind == "Like" && like(p, v) })
-			}) {
+			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool { return !matches(kind, strings.Split(list, ","), v) }) {
 				continue
 			}
 		}
 		return true
 	}
 	return false
+}
+
+// matches reports whether a value of a request fits a condition of that kind:
+// Equals, Like or NotLike.
+func matches(kind string, patterns []string, value string) bool {
+	found := slices.ContainsFunc(patterns, func(p string) bool { return p == value || kind != "Equals" && like(p, value) })
+	return found != (kind == "NotLike")
 }
 
 // like matches s as IAM's StringLike does.
@@ -232,6 +237,7 @@ func TestGranted(t *testing.T) {
 		{"Media", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:LeadingKeys @address"},
 		{"Media", "Allow", "dynamodb:DeleteItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk"},
 		{"Dispatch", "Allow", "dynamodb:Query", "MessagesTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#u"},
+		{"Decode", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringNotLike dynamodb:LeadingKeys *#chain"},
 		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
 		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
 		{"Decode", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/key/*", ""},
@@ -247,6 +253,8 @@ func TestGranted(t *testing.T) {
 		"other key":    {call{"Dispatch", "dynamodb:Query", "MessagesTable", []string{"ww1#c#room"}}, false},
 		"exact key":    {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address"}}, true},
 		"no exact key": {call{"Media", "dynamodb:PutItem", "LedgerTable", []string{"@address2"}}, false},
+		"not excluded": {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}}, true},
+		"excluded":     {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1", "ww1#chain"}}, false},
 		"not read":     {call{"Media", "dynamodb:DeleteItem", "LedgerTable", []string{"@address"}}, false},
 		"object":       {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, true},
 		"other object": {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil}, false},

@@ -161,16 +161,19 @@ func TestForbiddenGrants(t *testing.T) {
 		{``, `^secretsmanager:(Delete|Update|Put|Restore|TagResource|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
 		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "only api creates secrets"},
 		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function deletes or replaces a secret"},
-		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager|s3):`, `.*`, "dispatch reads no secrets and no chats"},
-		{`^(Api|Pull|Decode|Media|Inspect)$`, `^kms:`, `^(Journal|Media|Secrets)Key$`, "dispatch opens the tables only"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager:|s3:(Get|List))`, `.*`, "dispatch reads no secrets and no chats"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^kms:`, `^(Media|Secrets)Key$`, "dispatch opens the tables and seals heads only"},
 		{`^(Api|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `CorpsTable`, "only api writes settings, and only decode writes bindings"},
 		{``, `^s3:(Delete|PutObjectRetention|PutObjectLegalHold|Bypass|PutBucket|PutLifecycle)`, `.*`, "the journal is written, never changed (law 1)"},
-		{`^(Pull|Decode)$`, `^s3:(Put|Abort)`, `JournalBucket`, "only pull writes pages, and only decode writes long messages"},
+		{`^(Pull|Decode|Dispatch)$`, `^s3:(Put|Abort)`, `JournalBucket`, "only pull writes pages and gaps, only decode long messages, and only dispatch heads"},
 		{`^Media$`, `^s3:(Put|Abort)`, `MediaBucket`, "only media writes files"},
-		{`^Pull$`, `^s3:Put`, `/pages/|/heads/|JournalBucket(/\*)?$`, "only pull writes pages (law 1)"},
+		{`^Pull$`, `^s3:Put`, `/pages/|/gaps/|JournalBucket(/\*)?$`, "only pull writes pages and evidence of gaps (law 1)"},
+		{`^Dispatch$`, `^s3:Put`, `/heads/|JournalBucket(/\*)?$`, "only dispatch writes daily heads: pull moves the heads of chains"},
 		{`^(Api|Decode|Media)$`, `^s3:Get`, `.*`, "pull writes pages and never reads them"},
 		{`^Decode$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `MessagesTable`, "only decode writes messages"},
-		{`^(Dispatch|Pull|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable$`, "only dispatch, pull and decode write the chain: api stores jobs and other functions note refusals, in other partitions"},
+		{`^Pull$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable$|LedgerTable only (\*$|.*#chain)`, "only pull adds to the chain; other functions write to other partitions"},
+		{``, `^dynamodb:(Update|Delete|BatchWrite)`, `LedgerTable$|LedgerTable only (\*$|.*#chain)`, "no function changes or deletes a row of the chain"},
+		{`^(Decode|Dispatch)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable not`, "api stores jobs and other functions note refusals, each in a partition that is named"},
 		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ReadingsTable`, "only api writes readings"},
 		{`^(Decode|Media)$`, `^dynamodb:Delete`, `.*`, "only decode and media delete items"},
 		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Views|Contacts|Consents)Table`, "media deletes only entries of its lists of files"},
@@ -185,8 +188,12 @@ func TestForbiddenGrants(t *testing.T) {
 		}
 		// A condition may restrict the grant to some partitions of the table.
 		on := g.resource
-		if _, keys, ok := strings.Cut(g.when, "dynamodb:LeadingKeys "); ok {
-			on += " " + keys
+		kind, keys, restricted := strings.Cut(g.when, "dynamodb:LeadingKeys ")
+		switch excludes := strings.Contains(kind, "Not"); {
+		case restricted && !excludes:
+			on += " only " + keys
+		case restricted && strings.Contains(keys, "*#chain"):
+			on += " not " + keys
 		}
 		for _, n := range never {
 			if (n.but == "" || !match(n.but, g.role)) && match(n.action, g.action) && match(n.resource, on) {

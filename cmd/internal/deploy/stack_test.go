@@ -830,6 +830,10 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			`{ $.message = "file is not whole" }`,
 			"MediaLog", "shared/archive/media/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
 		},
+		"VerificationFindings": {
+			`{ $.message = "verification found differences" }`,
+			"DecodeLog", "shared/archive/decode/verify.go", `ErrorContext(ctx, "verification found differences"`,
+		},
 	} {
 		p := s.Translated.Resources[id].Properties
 		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != c.log {
@@ -846,7 +850,7 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			t.Errorf("%s: got no line in %s with %s", id, c.file, c.words)
 		}
 	}
-	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 3 {
-		t.Errorf("filters: got %d, want the 3 of this table", n)
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 4 {
+		t.Errorf("filters: got %d, want the 4 of this table", n)
 	}
 }

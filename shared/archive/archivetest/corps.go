@@ -24,10 +24,13 @@ type Corps struct {
 }
 
 type corpItems struct {
-	corp     *archive.Corp // nil: the corp was never registered
-	keys     map[string]archive.Key
-	bindings map[uint32]archive.Binding
-	events   []archive.Event
+	corp      *archive.Corp // nil: the corp was never registered
+	keys      map[string]archive.Key
+	bindings  map[uint32]archive.Binding
+	quota     archive.KeyQuota
+	callbacks map[archive.CallbackKind]archive.Callback
+	events    []archive.Event
+	counts    map[archive.Day]archive.EventCount // by day of arrival
 }
 
 var _ CorpStore = (*Corps)(nil)
@@ -41,7 +44,10 @@ func NewCorps(t testing.TB, f *Faults) *Corps {
 func (c *Corps) of(id string) *corpItems {
 	i, ok := c.corps[id]
 	if !ok {
-		i = &corpItems{keys: make(map[string]archive.Key), bindings: make(map[uint32]archive.Binding)}
+		i = &corpItems{
+			keys: make(map[string]archive.Key), bindings: make(map[uint32]archive.Binding), quota: archive.NewKeyQuota(),
+			callbacks: make(map[archive.CallbackKind]archive.Callback), counts: make(map[archive.Day]archive.EventCount),
+		}
 		c.corps[id] = i
 	}
 	return i
@@ -238,22 +244,123 @@ func (c *Corps) Bind(ctx context.Context, id string, b archive.Binding) error {
 	})
 }
 
+// KeyQuota reads the corp's quota of keys. A corp that used nothing of it has
+// [archive.NewKeyQuota].
+func (c *Corps) KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error) {
+	return read(ctx, c.faults, "Corps.KeyQuota", id, func() (archive.KeyQuota, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.of(id).quota, nil
+	})
+}
+
+// SaveKeyQuota replaces the quota that has the same Rev. It returns
+// [archive.ErrConflict] if the stored quota has another.
+func (c *Corps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
+	return write(ctx, c.faults, "Corps.SaveKeyQuota", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		if i.quota.Rev != q.Rev {
+			return archive.ErrConflict
+		}
+		q.Rev++
+		i.quota = q
+		return nil
+	})
+}
+
+// Callback reads which pairs of a callback are accepted. It returns
+// [archive.ErrNotFound] if the corp has no pair.
+func (c *Corps) Callback(ctx context.Context, id string, kind archive.CallbackKind) (archive.Callback, error) {
+	return read(ctx, c.faults, "Corps.Callback", id, func() (archive.Callback, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if cb, ok := c.of(id).callbacks[kind]; ok {
+			return cb, nil
+		}
+		return archive.Callback{}, archive.ErrNotFound
+	})
+}
+
+// CreateCallback stores the first pair of a callback. It returns
+// [archive.ErrExists] if the callback has a pair.
+func (c *Corps) CreateCallback(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error {
+	return write(ctx, c.faults, "Corps.CreateCallback", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		if _, there := i.callbacks[kind]; there {
+			return archive.ErrExists
+		}
+		i.callbacks[kind] = keptCallback(cb)
+		return nil
+	})
+}
+
+// SwapCallback replaces a callback. It returns [archive.ErrConflict] if the pairs
+// of the stored one are not those of from.
+func (c *Corps) SwapCallback(ctx context.Context, id string, kind archive.CallbackKind, from, to archive.Callback) error {
+	return write(ctx, c.faults, "Corps.SwapCallback", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		if now, there := i.callbacks[kind]; !there || now.Pair != from.Pair || now.Old != from.Old {
+			return archive.ErrConflict
+		}
+		i.callbacks[kind] = keptCallback(to)
+		return nil
+	})
+}
+
+// NoteFirstEvent notes when the first event under a pair arrived. It changes
+// nothing if the pair is not the newest, or if an event was noted before.
+func (c *Corps) NoteFirstEvent(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time) error {
+	return write(ctx, c.faults, "Corps.NoteFirstEvent", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		if cb, there := i.callbacks[kind]; there && cb.Pair == pair && cb.FirstEventAt.IsZero() {
+			cb.FirstEventAt = kept(at)
+			i.callbacks[kind] = cb
+		}
+		return nil
+	})
+}
+
+func keptCallback(cb archive.Callback) archive.Callback {
+	cb.MadeAt, cb.FirstEventAt = kept(cb.MadeAt), kept(cb.FirstEventAt)
+	return cb
+}
+
 // RecordEvent stores an event. The same type and body on the same day again
-// change nothing.
-func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) error {
-	return write(ctx, c.faults, "Corps.RecordEvent", id, func() error {
-		e.At, e.Body = kept(e.At), bytes.Clone(e.Body)
+// change nothing. An event without room on the day of its arrival is only
+// counted, and stored is false.
+func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error) {
+	err := write(ctx, c.faults, "Corps.RecordEvent", id, func() error {
+		e.SentAt, e.ArrivedAt, e.Body = kept(e.SentAt), kept(e.ArrivedAt), bytes.Clone(e.Body)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		i := c.of(id)
 		for _, old := range i.events {
-			if archive.DayOf(old.At) == archive.DayOf(e.At) && old.Type == e.Type && bytes.Equal(old.Body, e.Body) {
+			if archive.DayOf(old.At()) == archive.DayOf(e.At()) && old.Type == e.Type && bytes.Equal(old.Body, e.Body) {
+				stored = true
 				return nil
 			}
 		}
-		i.events = append(i.events, e)
+		day := archive.DayOf(e.ArrivedAt)
+		count := i.counts[day]
+		if stored = count.HasRoom(e.Size()); stored {
+			count.Stored++
+			count.Bytes += e.Size()
+			i.events = append(i.events, e)
+		} else {
+			count.Dropped++
+		}
+		i.counts[day] = count
 		return nil
 	})
+	return stored && err == nil, err
 }
 
 // Events lists the events of a day in the order of their times.
@@ -263,12 +370,21 @@ func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archi
 		defer c.mu.Unlock()
 		var events []archive.Event
 		for _, e := range c.of(id).events {
-			if archive.DayOf(e.At) == day {
+			if archive.DayOf(e.At()) == day {
 				e.Body = bytes.Clone(e.Body)
 				events = append(events, e)
 			}
 		}
-		slices.SortStableFunc(events, func(a, b archive.Event) int { return a.At.Compare(b.At) })
+		slices.SortStableFunc(events, func(a, b archive.Event) int { return a.At().Compare(b.At()) })
 		return events, nil
+	})
+}
+
+// EventCount counts the events that arrived on a day.
+func (c *Corps) EventCount(ctx context.Context, id string, day archive.Day) (archive.EventCount, error) {
+	return read(ctx, c.faults, "Corps.EventCount", id, func() (archive.EventCount, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.of(id).counts[day], nil
 	})
 }

@@ -37,7 +37,7 @@ func NewDecodeFixture(t testing.TB, f *Faults) *DecodeFixture {
 	d := &DecodeFixture{Fixture: b, Consents: NewConsents(t, f)}
 	d.Configure(decode.Config{
 		Ledger: b.Ledger, Jobs: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Consents: d.Consents, Files: b.Files, Media: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
+		Consents: d.Consents, Files: b.Files, Objects: b.Objects, Media: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
 	})
 	return d
 }
@@ -65,6 +65,7 @@ func (d *DecodeFixture) Work() {
 
 func (d *DecodeFixture) PullAndDecode() {
 	d.T.Helper()
+	d.WriteHead()
 	d.Must(d.Pull(archive.PullRequest{Force: true}))
 	d.Work()
 	d.Check()
@@ -141,8 +142,15 @@ func NewFixture(t testing.TB, f *Faults) *Fixture {
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: b.Clock.Now}, Journal: w.Journal,
 		Pulls: archive.NewWantedPulls(w.Marks, w.Pulls, b.Clock.Now), Decodes: w.Decodes, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
+	b.Journal.now = b.Clock.Now
 	b.Register(Corp)
 	return b
+}
+
+// WriteHead writes the day's head, as dispatch does every hour.
+func (b *Fixture) WriteHead() {
+	b.T.Helper()
+	b.Must(b.Journal.PutHead(b.T.Context(), archive.DayOf(b.Clock.Now()), b.Head()))
 }
 
 func (b *Fixture) Register(id string) {

@@ -7,6 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,18 +24,26 @@ type Journal struct {
 	faults  *Faults
 	mu      sync.Mutex
 	objects map[string][]byte
+	written map[string]time.Time
 	heads   map[string]archive.Head
+	now     func() time.Time
 }
 
 var _ JournalStore = (*Journal)(nil)
 
 // NewJournal makes an empty journal.
 func NewJournal(t testing.TB, f *Faults) *Journal {
-	return &Journal{t: t, faults: f, objects: make(map[string][]byte), heads: make(map[string]archive.Head)}
+	return &Journal{
+		t: t, faults: f, objects: make(map[string][]byte), written: make(map[string]time.Time), heads: make(map[string]archive.Head), now: time.Now,
+	}
 }
 
 func pageName(r archive.Row) string {
 	return fmt.Sprintf("%s/pages/%020d-%s", r.Corp, r.After, r.Sum)
+}
+
+func gapName(r archive.Row) string {
+	return fmt.Sprintf("%s/gaps/%020d-%s", r.Corp, r.After, r.Sum)
 }
 
 func messageName(corp string, o archive.Overflow) string {
@@ -57,6 +69,51 @@ func (j *Journal) PutPage(ctx context.Context, row archive.Row, page []byte) err
 	})
 }
 
+// PutGap implements [archive.Journal].
+func (j *Journal) PutGap(ctx context.Context, row archive.Row) error {
+	return write(ctx, j.faults, "Journal.PutGap", row.Corp, func() error {
+		if row.Kind != archive.GapRow || row.Hash != archive.ChainHash(row) {
+			j.t.Errorf("PutGap of a row of kind %q after seq %d, hash right: %v", row.Kind, row.After, row.Hash == archive.ChainHash(row))
+		}
+		return j.put(gapName(row), row.Sum, len(row.Evidence), []byte(row.Evidence))
+	})
+}
+
+// Gap implements [archive.Journal].
+func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
+	_, err := read(ctx, j.faults, "Journal.Gap", row.Corp, func() ([]byte, error) { return j.get(gapName(row), row.Sum) })
+	return err
+}
+
+// Pages implements [archive.Journal].
+func (j *Journal) Pages(ctx context.Context, corp string, from uint64) iter.Seq2[archive.PageObject, error] {
+	return func(yield func(archive.PageObject, error) bool) {
+		list, err := read(ctx, j.faults, "Journal.Pages", corp, func() ([]archive.PageObject, error) { return j.pages(corp, from), nil })
+		for _, p := range list {
+			if !yield(p, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(archive.PageObject{}, err)
+		}
+	}
+}
+
+func (j *Journal) pages(corp string, from uint64) (list []archive.PageObject) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(j.objects)) {
+		var p archive.PageObject
+		rest, ok := strings.CutPrefix(name, corp+"/pages/")
+		if _, err := fmt.Sscanf(rest, "%d-%s", &p.After, &p.Sum); ok && err == nil && p.After >= from {
+			p.Size, p.At = len(j.objects[name]), j.written[name]
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // PutMessage implements [archive.Journal].
 func (j *Journal) PutMessage(ctx context.Context, corp string, o archive.Overflow, raw []byte) error {
 	return write(ctx, j.faults, "Journal.PutMessage", corp, func() error {
@@ -72,7 +129,7 @@ func (j *Journal) put(name, sum string, size int, b []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if _, ok := j.objects[name]; !ok {
-		j.objects[name] = bytes.Clone(b)
+		j.objects[name], j.written[name] = bytes.Clone(b), kept(j.now())
 	}
 	return nil
 }
@@ -104,7 +161,7 @@ func (j *Journal) get(name, sum string) ([]byte, error) {
 	return bytes.Clone(b), nil
 }
 
-// PutHead implements [archive.Journal].
+// PutHead implements [archive.HeadWriter].
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	return write(ctx, j.faults, "Journal.PutHead", head.Corp, func() error {
 		if day.Start().IsZero() {
@@ -150,6 +207,20 @@ func (j *Journal) Lose(row archive.Row) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.objects, pageName(row))
+}
+
+// LoseGap removes the evidence of a gap.
+func (j *Journal) LoseGap(row archive.Row) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.objects, gapName(row))
+}
+
+// LoseHead removes a day's head.
+func (j *Journal) LoseHead(corp string, day archive.Day) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.heads, corp+"/"+string(day))
 }
 
 // LoseMessage removes the stored bytes of a large message.

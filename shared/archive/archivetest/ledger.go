@@ -3,6 +3,7 @@ package archivetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -126,8 +127,11 @@ func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
 			bad("its page is not in the journal (law 1)")
 		}
 	case archive.GapRow:
-		if row.First != 0 || row.Count != 0 || row.Reason == "" || len(row.Sum) != 64 {
+		if row.First != 0 || row.Count != 0 || row.Reason == "" || row.Sum != Sum([]byte(row.Evidence)) {
 			bad("seqs, count, reason or digest impossible for a gap")
+		}
+		if l.journal != nil && !l.journal.holds(gapName(row)) {
+			bad("its evidence is not in the journal (law 1)")
 		}
 		if row.State != archive.RowDecoded {
 			bad("state wrong: a gap is decoded from the start")
@@ -135,6 +139,19 @@ func (l *Ledger) checkAppend(prev archive.Head, row archive.Row) {
 	default:
 		bad("kind unknown")
 	}
+}
+
+// Heads implements [watch.Ledger].
+func (l *Ledger) Heads(ctx context.Context, corps []string) (map[string]archive.Head, error) {
+	return read(ctx, l.faults, "Ledger.Heads", "", func() (map[string]archive.Head, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		heads := make(map[string]archive.Head, len(corps))
+		for _, corp := range corps {
+			heads[corp] = l.of(corp).head
+		}
+		return heads, nil
+	})
 }
 
 // PullState implements [pull.Ledger].
@@ -172,8 +189,7 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 	})
 }
 
-// Finish implements [decode.Ledger]. It returns [archive.ErrNotFound] for a page
-// without a row.
+// Finish implements [decode.Ledger].
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	return write(ctx, l.faults, "Ledger.Finish", corp, func() error {
 		if len(files) != min(result.Files, archive.MaxFileIDs) || !slices.IsSorted(files) {
@@ -184,9 +200,10 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 		c := l.of(corp)
 		row, ok := c.rows[after]
 		if !ok {
-			return archive.ErrNotFound
+			l.t.Errorf("page of %s after seq %d is finished and has no row", corp, after)
+			return errors.New("no such row")
 		}
-		row.Result, row.State = &result, archive.RowDecoded
+		row.Result, row.State, row.Tries = &result, archive.RowDecoded, 0
 		l.checkResult(row)
 		c.rows[after] = keptRow(row)
 		delete(c.pending, after)
@@ -257,7 +274,13 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 		if q.Descending {
 			slices.Reverse(rows)
 		}
-		return rows[:min(len(rows), q.Limit)], nil
+		rows = rows[:min(len(rows), q.Limit)]
+		if q.ChainOnly {
+			for i := range rows {
+				rows[i].State, rows[i].Tries, rows[i].Result = "", 0, nil
+			}
+		}
+		return rows, nil
 	})
 }
 

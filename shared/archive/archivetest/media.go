@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"slices"
@@ -69,7 +71,7 @@ func keptFile(f media.File) media.File {
 	f.From.Time, f.Deadline, f.Registered, f.NotBefore = kept(f.From.Time), kept(f.Deadline), kept(f.Registered), kept(f.NotBefore)
 	if f.Resume != nil {
 		r := *f.Resume
-		r.Digest = bytes.Clone(r.Digest)
+		r.Digest, r.SHA256 = bytes.Clone(r.Digest), bytes.Clone(r.SHA256)
 		f.Resume = &r
 	}
 	if f.Stored != nil {
@@ -172,6 +174,13 @@ func (s *Files) check(old, f media.File) {
 			s.t.Errorf("file %s in state %s: got %d bytes on the row, the object has %d (-1: no object)", f.ID, f.State, f.Stored.Size, size)
 		}
 	}
+}
+
+// Lose removes a file's row. A removal like this needs access to the table.
+func (s *Files) Lose(corp, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.of(corp).rows, id)
 }
 
 // ListFile implements [media.Table].
@@ -282,6 +291,7 @@ type Objects struct {
 
 	mu      sync.Mutex
 	objects map[[2]string][]byte
+	sums    map[[2]string]string // checksums of the objects
 	uploads map[string]*upload
 	begun   int
 }
@@ -295,7 +305,28 @@ var _ media.Store = (*Objects)(nil)
 
 // NewObjects makes an empty store.
 func NewObjects(t testing.TB, f *Faults) *Objects {
-	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), uploads: make(map[string]*upload)}
+	return &Objects{t: t, faults: f, objects: make(map[[2]string][]byte), sums: make(map[[2]string]string), uploads: make(map[string]*upload)}
+}
+
+// checksumOf is the checksum that S3 makes of an object: of its bytes, or of the
+// digests of its parts.
+func checksumOf(parts [][]byte, inParts bool) string {
+	if !inParts {
+		sum := sha256.Sum256(parts[0])
+		return base64.StdEncoding.EncodeToString(sum[:])
+	}
+	all := sha256.New()
+	for _, part := range parts {
+		sum := sha256.Sum256(part)
+		_, _ = all.Write(sum[:]) // a hash never fails
+	}
+	return base64.StdEncoding.EncodeToString(all.Sum(nil))
+}
+
+// keep stores an object. The caller holds mu.
+func (o *Objects) keep(corp, id string, parts [][]byte, inParts bool) {
+	at := [2]string{corp, id}
+	o.objects[at], o.sums[at] = slices.Concat(parts...), checksumOf(parts, inParts)
 }
 
 // Object is a file's bytes.
@@ -353,7 +384,7 @@ func (o *Objects) PutFile(ctx context.Context, corp, id string, body []byte) err
 	return write(ctx, o.faults, "Objects.PutFile", corp, func() error {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.objects[[2]string{corp, id}] = bytes.Clone(body)
+		o.keep(corp, id, [][]byte{body}, false)
 		return nil
 	})
 }
@@ -413,10 +444,33 @@ func (o *Objects) CompleteUpload(ctx context.Context, corp, id, name string, par
 				o.t.Errorf("part %d of %d: got %d bytes, which S3 refuses", n, parts, len(u.parts[n]))
 			}
 		}
-		o.objects[[2]string{corp, id}] = whole
+		o.keep(corp, id, inOrder, true)
 		delete(o.uploads, name)
 		return nil
 	})
+}
+
+// StatFile implements [media.Store].
+func (o *Objects) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
+	checksum, err = read(ctx, o.faults, "Objects.StatFile", corp, func() (string, error) {
+		if size = o.size(corp, id); size < 0 {
+			return "", archive.ErrNotFound
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.sums[[2]string{corp, id}], nil
+	})
+	return max(size, 0), checksum, err
+}
+
+// Replace puts other bytes in the place of a file, or removes it if body is nil. A
+// change like this needs access to the bucket.
+func (o *Objects) Replace(corp, id string, body []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if delete(o.objects, [2]string{corp, id}); body != nil {
+		o.keep(corp, id, [][]byte{body}, false)
+	}
 }
 
 // OpenFile implements [media.Store].

@@ -15,12 +15,15 @@ func TestCorps(t *testing.T, open func(t testing.TB) CorpStore) {
 	c := open(t)
 	t.Run("Listing", func(t *testing.T) { corpsListing(t, c) }) // first, while the store has no other corps
 	for name, test := range map[string]func(*testing.T, CorpStore){
-		"Settings": corpsSettings,
-		"Callback": corpsCallback,
-		"Keys":     corpsKeys,
-		"Bindings": corpsBindings,
-		"Events":   corpsEvents,
-		"Absent":   corpsAbsent,
+		"Settings":      corpsSettings,
+		"Callback":      corpsCallback,
+		"Keys":          corpsKeys,
+		"Bindings":      corpsBindings,
+		"KeyQuota":      corpsKeyQuota,
+		"CallbackPairs": corpsCallbackPairs,
+		"Events":        corpsEvents,
+		"EventsBounds":  corpsEventsBounds,
+		"Absent":        corpsAbsent,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -77,7 +80,7 @@ func corpsListing(t *testing.T, c CorpStore) {
 func corpsSettings(t *testing.T, c CorpStore) {
 	corp := archive.Corp{
 		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd",
-		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3),
+		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3), PageKey: [32]byte{1, 31: 2},
 	}
 	ok(t, c.CreateCorp(t.Context(), corp))
 	wantCorp(t, "created", c, corp)
@@ -214,32 +217,142 @@ func corpsBindings(t *testing.T, c CorpStore) {
 	}
 }
 
+func corpsKeyQuota(t *testing.T, c CorpStore) {
+	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
+	quota := func(id string) archive.KeyQuota {
+		t.Helper()
+		b, err := c.KeyQuota(t.Context(), id)
+		ok(t, err)
+		return b
+	}
+	same(t, "unused", quota(corp.ID), archive.NewKeyQuota())
+	first, err := quota(corp.ID).BeginImport("2026-01-31")
+	ok(t, err)
+	ok(t, c.SaveKeyQuota(t.Context(), corp.ID, first))
+	fails(t, "saved twice from one reading", c.SaveKeyQuota(t.Context(), corp.ID, first), archive.ErrConflict)
+	want := first
+	want.Rev = 1
+	same(t, "saved", quota(corp.ID), want)
+	raised := want
+	raised.Unproved, raised.ImportsPerDay, raised.Imports = 5, 30, 400
+	ok(t, c.SaveKeyQuota(t.Context(), corp.ID, raised))
+	fails(t, "saved from an older reading", c.SaveKeyQuota(t.Context(), corp.ID, want), archive.ErrConflict)
+	raised.Rev = 2
+	same(t, "raised", quota(corp.ID), raised)
+	same(t, "another corp", quota(other.ID), archive.NewKeyQuota())
+	set, err := c.KeySet(t.Context(), corp.ID)
+	ok(t, err)
+	same(t, "keys beside the quota", set, archive.KeySet{})
+}
+
+func corpsCallbackPairs(t *testing.T, c CorpStore) {
+	corp := create(t, c, corpFor(t, 1)).ID
+	wantCallback := func(what string, kind archive.CallbackKind, want archive.Callback) {
+		t.Helper()
+		got, err := c.Callback(t.Context(), corp, kind)
+		ok(t, err)
+		same(t, what, got, want)
+	}
+	_, err := c.Callback(t.Context(), corp, archive.ArchiveCallback)
+	fails(t, "none", err, archive.ErrNotFound)
+	fails(t, "swapped before there is one", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{}, archive.Callback{Pair: "x"}), archive.ErrConflict)
+	ok(t, c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}))
+	ok(t, c.CreateCallback(t.Context(), corp, archive.AppCallback, archive.Callback{Pair: "app"}))
+	fails(t, "created again", c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "b"}), archive.ErrExists)
+	wantCallback("created", archive.ArchiveCallback, archive.Callback{Pair: "a"})
+
+	rotated := archive.Callback{Pair: "b", Old: "a", MadeAt: epoch}
+	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, rotated))
+	wantCallback("rotated", archive.ArchiveCallback, rotated)
+	fails(t, "swapped from an older reading", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, archive.Callback{Pair: "c", Old: "a"}), archive.ErrConflict)
+	ok(t, c.NoteFirstEvent(t.Context(), corp, archive.ArchiveCallback, "a", epoch.Add(time.Minute)))
+	wantCallback("event of another pair", archive.ArchiveCallback, rotated)
+	ok(t, c.NoteFirstEvent(t.Context(), corp, archive.ArchiveCallback, "b", epoch.Add(time.Hour)))
+	ok(t, c.NoteFirstEvent(t.Context(), corp, archive.ArchiveCallback, "b", epoch.Add(2*time.Hour)))
+	// An event that is noted meanwhile does not stop a revocation.
+	seen := rotated
+	seen.FirstEventAt = epoch.Add(time.Hour)
+	wantCallback("first event", archive.ArchiveCallback, seen)
+	revoked := rotated
+	revoked.Old = ""
+	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked))
+	wantCallback("revoked", archive.ArchiveCallback, revoked)
+	fails(t, "revoked again", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked), archive.ErrConflict)
+	wantCallback("the app's", archive.AppCallback, archive.Callback{Pair: "app"})
+}
+
 func corpsEvents(t *testing.T, c CorpStore) {
 	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
-	event := func(kind, body string, after time.Duration) archive.Event {
-		return archive.Event{Type: kind, ChangeType: "", At: epoch.Add(after), Body: []byte(body)}
+	event := func(kind, body string, sent, arrived time.Duration) archive.Event {
+		return archive.Event{
+			Type: kind, SentAt: epoch.Add(sent), ArrivedAt: epoch.Add(arrived), Body: []byte(body),
+			Signature: "5c45", Timestamp: "1409659589", Nonce: "n+1", Encrypted: "P9nA" + kind,
+		}
 	}
-	first := event("msgaudit_notify", "<xml>1</xml>", 0)
-	second := event("msgaudit_notify", "<xml>2</xml>", time.Minute)
-	third := event("change_external_contact", "\x00\xff", 2*time.Minute)
+	day := 24 * time.Hour
+	first := event("msgaudit_notify", "<xml>1</xml>", 0, time.Second)
+	second := event("msgaudit_notify", "<xml>2</xml>", time.Minute, time.Minute)
+	third := event("change_external_contact", "\x00\xff", 3*time.Minute, 2*time.Minute)
 	third.ChangeType = "msg_audit_approved"
 	again := first
-	again.At = again.At.Add(time.Hour)
-	late := event("msgaudit_notify", "<xml>1</xml>", 24*time.Hour)
-	for _, e := range []archive.Event{third, first, second, again, late} {
-		ok(t, c.RecordEvent(t.Context(), corp.ID, e))
+	again.ArrivedAt = again.ArrivedAt.Add(time.Minute)
+	late := event("msgaudit_notify", "<xml>1</xml>", 0, day)
+	ahead := event("msgaudit_notify", "<xml>3</xml>", 9*day, day+time.Minute)
+	undated := event("msgaudit_notify", "<xml>4</xml>", 0, day+2*time.Minute)
+	undated.SentAt = time.Time{}
+	for _, e := range []archive.Event{third, first, second, again, ahead, late, undated} {
+		stored, err := c.RecordEvent(t.Context(), corp.ID, e)
+		if err != nil || !stored {
+			t.Errorf("got stored %v, error %v, want it stored", stored, err)
+		}
 	}
-	for day, want := range map[archive.Day][]archive.Event{
-		archive.DayOf(epoch):   {first, second, third},
-		archive.DayOf(late.At): {late},
+	for at, want := range map[time.Time][]archive.Event{
+		epoch:              {first, second, third},
+		epoch.Add(day):     {late, ahead, undated},
+		epoch.Add(9 * day): nil,
 	} {
-		got, err := c.Events(t.Context(), corp.ID, day)
+		got, err := c.Events(t.Context(), corp.ID, archive.DayOf(at))
 		ok(t, err)
-		same(t, "events of "+string(day), got, want)
+		same(t, "events of "+string(archive.DayOf(at)), got, want)
+		count, err := c.EventCount(t.Context(), corp.ID, archive.DayOf(at))
+		ok(t, err)
+		sum := archive.EventCount{Stored: len(want)}
+		for _, e := range want {
+			sum.Bytes += e.Size()
+		}
+		same(t, "count of "+string(archive.DayOf(at)), count, sum)
 	}
 	if got, err := c.Events(t.Context(), other.ID, archive.DayOf(epoch)); err != nil || len(got) != 0 {
 		t.Errorf("another corp: got %d events, error %v, want 0", len(got), err)
 	}
+}
+
+// The events of a day fill its bound of bytes. What does not fit is counted; a
+// smaller event still fits, and so does a repetition of a stored one.
+func corpsEventsBounds(t *testing.T, c CorpStore) {
+	corp := create(t, c, corpFor(t, 1)).ID
+	const size = 380 << 10
+	event := func(n, size int, arrived time.Duration) archive.Event {
+		return archive.Event{ArrivedAt: epoch.Add(arrived), Body: fmt.Appendf(nil, "%0*d", size, n)}
+	}
+	record := func(what string, e archive.Event, want bool) {
+		t.Helper()
+		if stored, err := c.RecordEvent(t.Context(), corp, e); err != nil || stored != want {
+			t.Errorf("%s: got stored %v, error %v, want %v", what, stored, err, want)
+		}
+	}
+	const fit = archive.MaxEventBytes / size
+	for n := range fit {
+		record(fmt.Sprint("event ", n), event(n, size, 0), true)
+	}
+	record("over the bound", event(fit, size, 0), false)
+	record("over the bound again", event(fit, size, 0), false)
+	record("a repetition", event(0, size, time.Minute), true)
+	record("a small one", event(fit, 10, 0), true)
+	record("the next day", event(fit, size, 24*time.Hour), true)
+	got, err := c.EventCount(t.Context(), corp, archive.DayOf(epoch))
+	ok(t, err)
+	same(t, "count", got, archive.EventCount{Stored: fit + 1, Bytes: fit*size + 10, Dropped: 2})
 }
 
 func corpsAbsent(t *testing.T, c CorpStore) {

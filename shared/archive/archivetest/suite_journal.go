@@ -2,6 +2,7 @@ package archivetest
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ func TestJournal(t *testing.T, open func(t testing.TB) JournalStore) {
 	j := open(t)
 	for name, test := range map[string]func(*testing.T, JournalStore){
 		"Pages":      journalPages,
+		"Listing":    journalListing,
+		"Gaps":       journalGaps,
 		"Heads":      journalHeads,
 		"Messages":   journalMessages,
 		"Concurrent": journalConcurrently,
@@ -54,6 +57,58 @@ func journalPages(t *testing.T, j JournalStore) {
 			_, err := j.Page(t.Context(), r)
 			fails(t, name+", "+what, err, archive.ErrNotFound)
 		}
+	}
+}
+
+func journalListing(t *testing.T, j JournalStore) {
+	corp, longer := corpFor(t, 1), corpFor(t, 1)+"0"
+	list := func(corp string, from uint64) (afters []uint64) {
+		t.Helper()
+		for p, err := range j.Pages(t.Context(), corp, from) {
+			ok(t, err)
+			if p.Sum != Sum(fmt.Append(nil, p.After)) || p.Size != len(fmt.Sprint(p.After)) || p.At.IsZero() {
+				t.Errorf("got %+v, want digest, size and time of the object", p)
+			}
+			afters = append(afters, p.After)
+		}
+		return afters
+	}
+	put := func(corp string, after uint64) {
+		t.Helper()
+		page := fmt.Append(nil, after)
+		ok(t, j.PutPage(t.Context(), PageRow(archive.Head{Corp: corp, Last: after}, page, after+1, after+1, 1, epoch), page))
+	}
+	same(t, "empty list", list(corp, 0), []uint64(nil))
+	for _, after := range []uint64{far, 0, 100, 9} {
+		put(corp, after)
+	}
+	put(longer, 5)
+	ok(t, j.PutHead(t.Context(), "2025-03-01", archive.NewHead(corp)))
+	same(t, "list", list(corp, 0), []uint64{0, 9, 100, far})
+	same(t, "list from a page on", list(corp, 9), []uint64{9, 100, far})
+	same(t, "list from between two pages on", list(corp, 10), []uint64{100, far})
+	same(t, "list of a corp whose id begins with the other's", list(longer, 0), []uint64{5})
+	for p, err := range j.Pages(t.Context(), corp, 0) {
+		ok(t, err)
+		same(t, "first of a list that is left", p.After, uint64(0))
+		break
+	}
+}
+
+func journalGaps(t *testing.T, j JournalStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	row := GapRow(archive.Head{Corp: corp, Last: far}, far+3, "errcode_301058", "九 calls failed", epoch)
+	fails(t, "before", j.Gap(t.Context(), row), archive.ErrNotFound)
+	for range 2 {
+		ok(t, j.PutGap(t.Context(), row))
+	}
+	ok(t, j.Gap(t.Context(), row))
+	for what, r := range map[string]archive.Row{
+		"another corp":     GapRow(archive.Head{Corp: other, Last: far}, far+3, "errcode_301058", "九 calls failed", epoch),
+		"another seq":      GapRow(archive.Head{Corp: corp, Last: far + 1}, far+3, "errcode_301058", "九 calls failed", epoch),
+		"another evidence": GapRow(archive.Head{Corp: corp, Last: far}, far+3, "errcode_301058", "ten calls failed", epoch),
+	} {
+		fails(t, what, j.Gap(t.Context(), r), archive.ErrNotFound)
 	}
 }
 

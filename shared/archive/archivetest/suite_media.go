@@ -315,8 +315,9 @@ type FileBytes interface {
 func TestFileStore(t *testing.T, s FileBytes) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
 	id := media.ID("file")
-	wantBytes := func(what, corp string, want []byte) {
+	wantBytes := func(what, corp string, want []byte, parts ...int) {
 		t.Helper()
+		wantStat(t, s, what, corp, id, want, parts)
 		got, err := s.Bytes(corp, id)
 		if want == nil {
 			fails(t, what, err, archive.ErrNotFound)
@@ -353,7 +354,7 @@ func TestFileStore(t *testing.T, s FileBytes) {
 	fails(t, "part missing", s.CompleteUpload(ctx, b, id, up, 3, leastPart+8), archive.ErrCorrupt)
 	fails(t, "another size", s.CompleteUpload(ctx, b, id, up, 2, leastPart+7), archive.ErrCorrupt)
 	ok(t, s.CompleteUpload(ctx, b, id, up, 2, leastPart+8))
-	wantBytes("completed", b, append(part(leastPart+5, 'a'), "bbb"...))
+	wantBytes("completed", b, append(part(leastPart+5, 'a'), "bbb"...), leastPart+5, 3)
 	fails(t, "completed twice", s.CompleteUpload(ctx, b, id, up, 2, leastPart+8), archive.ErrNotFound)
 
 	up, err = s.BeginUpload(ctx, a, id)
@@ -366,4 +367,26 @@ func TestFileStore(t *testing.T, s FileBytes) {
 		t.Errorf("aborted: got %v, want %v", err, archive.ErrNotFound)
 	}
 	wantBytes("unchanged", a, []byte("small"))
+}
+
+// wantStat checks size and checksum of a file whose object was written in parts of
+// those sizes, or whole.
+func wantStat(t *testing.T, s FileBytes, what, corp, id string, want []byte, parts []int) {
+	t.Helper()
+	size, checksum, err := s.StatFile(t.Context(), corp, id)
+	if want == nil {
+		fails(t, what+", size and checksum", err, archive.ErrNotFound)
+		return
+	}
+	ok(t, err)
+	var inParts [][]byte
+	for _, n := range parts {
+		inParts, want = append(inParts, want[:n]), want[n:]
+	}
+	if parts == nil {
+		inParts = [][]byte{want}
+	}
+	if wanted := checksumOf(inParts, parts != nil); checksum != wanted || size != int64(len(slices.Concat(inParts...))) {
+		t.Errorf("%s: got %d bytes and checksum %s, want checksum %s", what, size, checksum, wanted)
+	}
 }

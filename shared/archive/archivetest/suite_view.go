@@ -527,6 +527,9 @@ func viewCheck(t *testing.T, v ViewStore) {
 			}
 			p := checkedPage(corp)
 			change(&p)
+			for i := range want.NotInLists {
+				want.NotInLists[i].Corp = p.Corp
+			}
 			got, err := v.Check(t.Context(), p)
 			ok(t, err)
 			same(t, "checked", got, want)
@@ -557,7 +560,7 @@ func viewCheck(t *testing.T, v ViewStore) {
 		for i := range p.Activities {
 			p.Activities[i].Corp = p.Corp
 		}
-	}, decode.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, SetAsideMissing: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: 6})
+	}, decode.Checked{Missing: []uint64{11, 12, 13, 14, 15, 16}, SetAsideMissing: []uint64{17}, NotRevoked: []uint64{14, 16}, NotInLists: checkedPage("").Activities})
 	check("message with another time", func(p *decode.Decoded) { p.Messages[1].Time = p.Messages[1].Time.Add(1e6) },
 		decode.Checked{Missing: []uint64{12}, Extra: []uint64{12}})
 	check("message with another msgid", func(p *decode.Decoded) { p.Messages[2].MsgID = "m" },
@@ -587,15 +590,28 @@ func viewCheck(t *testing.T, v ViewStore) {
 		p.Messages, p.SetAside = append(p.Messages, m), nil
 	}, decode.Checked{Missing: []uint64{17}, SetAsideStale: []uint64{17}})
 	check("revocation not stored", func(p *decode.Decoded) { p.Revocations[0].MsgID = "m2" },
-		decode.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []uint64{14}})
+		decode.Checked{NotRevoked: []uint64{14}, ExtraRevoked: []decode.Marking{{Seq: 14, Of: 14}}})
 	check("revocation by another member", func(p *decode.Decoded) { p.Revocations[0].By = "c" }, decode.Checked{NotRevoked: []uint64{14}})
 	check("revocation at another time", func(p *decode.Decoded) { p.Revocations[0].At = epoch }, decode.Checked{NotRevoked: []uint64{14}})
-	check("revocation that the page lacks", func(p *decode.Decoded) { p.Revocations = p.Revocations[:1] }, decode.Checked{ExtraRevoked: []uint64{16}})
-	check("revocation by a message that is not stored", nothing, decode.Checked{ExtraRevoked: []uint64{21}}, later(false, "m2"))
+	check("revocation that the page lacks", func(p *decode.Decoded) { p.Revocations = p.Revocations[:1] }, decode.Checked{ExtraRevoked: []decode.Marking{{Seq: 16, Of: 16}}})
+	check("revocation by a message that is not stored", nothing, decode.Checked{ExtraRevoked: []decode.Marking{{Seq: 21, Of: 13}}}, later(false, "m2"))
+	together := func(change func(more *decode.Decoded)) func(p *decode.Decoded) {
+		return func(p *decode.Decoded) {
+			more := later(true, "m2")(p.Corp)
+			change(&more)
+			p.Messages, p.Revocations = append(p.Messages, more.Messages...), append(p.Revocations, more.Revocations...)
+		}
+	}
+	check("two pages together", together(nothing), decode.Checked{}, later(true, "m2"))
+	check("message that the second of two pages lacks", together(func(more *decode.Decoded) {
+		more.Messages[0].Conversation = archive.PartyConversation([]string{"a", "b"})
+	}), decode.Checked{Missing: []uint64{21}, Extra: []uint64{21}}, later(true, "m2"))
 	check("list entries not stored", func(p *decode.Decoded) {
 		p.Activities = append(p.Activities, archive.Activity{Corp: p.Corp, Party: "p0", Day: "2025-03-02", Conversation: room},
 			archive.Activity{Corp: p.Corp, Party: "p9", Day: "2025-03-01", Conversation: room})
-	}, decode.Checked{NotInLists: 2})
+	}, decode.Checked{NotInLists: []archive.Activity{
+		{Party: "p0", Day: "2025-03-02", Conversation: room}, {Party: "p9", Day: "2025-03-01", Conversation: room},
+	}})
 }
 
 // The earliest time stays, in whichever order the times are stored.

@@ -343,7 +343,7 @@ func (v *View) Check(ctx context.Context, p decode.Decoded) (decode.Checked, err
 		c.checkRevocations(p, &checked)
 		for _, a := range p.Activities {
 			if !c.activities[a] {
-				checked.NotInLists++
+				checked.NotInLists = append(checked.NotInLists, a)
 			}
 		}
 		return checked, nil
@@ -358,6 +358,15 @@ func pageSeqs(p decode.Decoded) (first, last uint64) {
 	}
 	for _, u := range p.SetAside {
 		first, last = min(first, u.Seq), max(last, u.Seq)
+	}
+	return first, last
+}
+
+// pageAfters returns the lowest and the highest After of the messages' pages.
+func pageAfters(p decode.Decoded) (first, last uint64) {
+	first = ^uint64(0)
+	for _, m := range p.Messages {
+		first, last = min(first, m.After), max(last, m.After)
 	}
 	return first, last
 }
@@ -384,7 +393,8 @@ func (c *corpView) checkMessages(p decode.Decoded, checked *decode.Checked) {
 			within := slices.ContainsFunc(messages, func(m archive.Message) bool {
 				return !stored.Time.Before(times[m.Time][0]) && !stored.Time.After(times[m.Time][1])
 			})
-			of := stored.After == p.Messages[0].After || first <= stored.Seq && stored.Seq <= last
+			from, to := pageAfters(p)
+			of := from <= stored.After && stored.After <= to || first <= stored.Seq && stored.Seq <= last
 			if within && of && !slices.ContainsFunc(messages, func(m archive.Message) bool { return inOrder(m, stored) == 0 }) {
 				checked.Extra = append(checked.Extra, stored.Seq)
 			}
@@ -439,6 +449,7 @@ func (c *corpView) checkRevocations(p decode.Decoded, checked *decode.Checked) {
 	}
 	for at, stored := range c.revoked {
 		var real bool
+		of := stored.Seq
 		switch {
 		case !slices.ContainsFunc(p.Messages, func(m archive.Message) bool { return m.Conversation == at.conv }):
 			continue
@@ -449,15 +460,18 @@ func (c *corpView) checkRevocations(p decode.Decoded, checked *decode.Checked) {
 		case slices.ContainsFunc(p.Messages, func(m archive.Message) bool {
 			return at == revokedKey{m.Conversation, archive.RevocationKey(m.MsgID)}
 		}):
+			of = p.Messages[slices.IndexFunc(p.Messages, func(m archive.Message) bool {
+				return at == revokedKey{m.Conversation, archive.RevocationKey(m.MsgID)}
+			})].Seq
 			real = slices.ContainsFunc(c.messages[at.conv], func(m archive.Message) bool { return m.Seq == stored.Seq && m.Time.Equal(stored.At) })
 		default:
 			continue
 		}
 		if !real {
-			checked.ExtraRevoked = append(checked.ExtraRevoked, stored.Seq)
+			checked.ExtraRevoked = append(checked.ExtraRevoked, decode.Marking{Seq: stored.Seq, Of: of})
 		}
 	}
-	slices.Sort(checked.ExtraRevoked)
+	slices.SortFunc(checked.ExtraRevoked, func(a, b decode.Marking) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 // Forget removes the corp's revocations and lists. A removal like this needs

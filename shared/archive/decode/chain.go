@@ -5,58 +5,73 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// chainCheck verifies that rows form a chain. It is given the rows of a job in
-// their order. It also verifies that the heads which were written at the start
-// of each day lie on the chain.
+const (
+	// headDue is how long after its beginning a day must have a head. Dispatch
+	// writes heads once an hour.
+	headDue = 2 * time.Hour
+	// headSkew is how much later than the time on its row a page may move the
+	// head. A head of the first minutes of a day may be older than a row of the
+	// day before.
+	headSkew = 15 * time.Minute
+)
+
+// chainCheck verifies that rows form a chain, and that the daily heads lie on it.
+// It is given the rows of a job in their order.
 type chainCheck struct {
 	journal archive.Journal
 	corp    string
+	now     time.Time
 	from    uint64         // the job's Next when this run began: After of the first row, if no row is missing
 	to      uint64         // seq at which the job's range ends
-	first   uint64         // After of the first row seen
 	prev    *archive.Row   // the row before; nil until the chain has one
-	heads   []archive.Head // day heads whose row is still to come
-	day     archive.Day    // the day of prev
+	day     archive.Day    // the last day whose head is read; empty before the first row
+	heads   []archive.Head // heads that were read and whose place on the chain is still to come
 }
 
-// chainAt prepares to follow the chain from the job's place. If an earlier run
-// has verified rows, the chain continues from the last of them.
+// chainAt prepares to follow the chain from the job's place. If a row comes
+// before that place, the chain continues from it.
 func (r *Replayer) chainAt(ctx context.Context, job Replay) (*chainCheck, error) {
-	c := &chainCheck{journal: r.cfg.Journal, corp: job.Corp, from: job.Next, to: job.To, first: job.Next}
-	if !job.Verify || job.Next == 0 {
+	c := &chainCheck{journal: r.cfg.Journal, corp: job.Corp, now: r.cfg.Now(), from: job.Next, to: job.To}
+	if job.Next == 0 {
 		return c, nil
 	}
 	before, err := r.cfg.Jobs.Rows(ctx, job.Corp, archive.RowQuery{From: job.Next - 1, Descending: true, Limit: 1})
 	if err != nil {
 		return nil, fmt.Errorf("find the row before: %w", err)
 	}
-	if len(before) == 1 {
-		c.prev = &before[0]
-		c.day = archive.DayOf(before[0].At)
+	if len(before) == 0 {
+		return c, nil
 	}
+	c.prev, c.day = &before[0], dayAfter(before[0])
+	if _, err := c.readHead(ctx, &findings{}); err != nil {
+		return nil, err
+	}
+	// A head at or before the row's beginning has had its place.
+	c.heads = slices.DeleteFunc(c.heads, func(h archive.Head) bool { return h.Last <= c.prev.After })
 	return c, nil
 }
 
-// next verifies that the row follows the row before it, and that the day heads
-// up to it lie on the chain.
-func (c *chainCheck) next(ctx context.Context, row archive.Row) ([]Finding, error) {
-	found := findings{after: row.After}
+// dayAfter is the latest day whose head may have been written before the row
+// moved the head.
+func dayAfter(r archive.Row) archive.Day { return archive.DayOf(r.At.Add(headSkew)) }
+
+// next verifies the row by itself, that it follows the row before it, and that
+// the daily heads up to it lie on the chain.
+func (c *chainCheck) next(ctx context.Context, row archive.Row, found *findings) error {
 	if !c.follows(row) {
 		found.add(FaultChain, 0)
 	}
-	if c.prev == nil {
-		c.first = row.After
+	if archive.ChainHash(row) != row.Hash {
+		found.add(FaultRow, 0)
 	}
 	c.prev = &row
-	if day := archive.DayOf(row.At); day != c.day {
-		c.day = day
-		if err := c.readDayHead(ctx, &found); err != nil {
-			return nil, err
-		}
+	if err := c.readHeads(ctx, dayAfter(row), found); err != nil {
+		return err
 	}
 	c.heads = slices.DeleteFunc(c.heads, func(h archive.Head) bool {
 		if h.Last > row.After {
@@ -67,7 +82,7 @@ func (c *chainCheck) next(ctx context.Context, row archive.Row) ([]Finding, erro
 		}
 		return true
 	})
-	return found.list, nil
+	return nil
 }
 
 // follows reports whether the row continues the chain, or begins it.
@@ -78,42 +93,71 @@ func (c *chainCheck) follows(row archive.Row) bool {
 	return row.After == c.from && (row.After > 0 || row.Prev == archive.GenesisHash(c.corp))
 }
 
-// readDayHead reads the head that was written when c.day began.
-func (c *chainCheck) readDayHead(ctx context.Context, found *findings) error {
-	head, err := c.journal.Head(ctx, c.corp, c.day)
-	switch {
-	case errors.Is(err, archive.ErrNotFound):
-		// The pull that stored this row began on an earlier day, and no pull had
-		// begun on the new day yet.
-	case errors.Is(err, archive.ErrCorrupt):
-		found.add(FaultHead, 0)
-	case err != nil:
-		return fmt.Errorf("read head of %s: %w", c.day, err)
-	case head.Last >= c.first: // a lower head is of a row that the job does not read
-		c.heads = append(c.heads, head)
+// readHeads reads the heads of the days after c.day, up to a day. Every day after
+// that of the first row must have a head. Of several days in a row without one,
+// the first is the finding, so that a row with a wrong time costs one read.
+func (c *chainCheck) readHeads(ctx context.Context, until archive.Day, found *findings) error {
+	if c.day == "" {
+		c.day = until
+		_, err := c.readHead(ctx, found) // archiving may have begun on that day
+		return err
+	}
+	until = min(until, archive.DayOf(c.now))
+	for c.day < until {
+		c.day = c.day.Next()
+		there, err := c.readHead(ctx, found)
+		if err != nil {
+			return err
+		}
+		if !there && c.now.Sub(c.day.Start()) > headDue {
+			found.add(FaultHeadMissing, 0)
+			c.day = until
+		}
 	}
 	return nil
 }
 
+// readHead reads the head of c.day.
+func (c *chainCheck) readHead(ctx context.Context, found *findings) (there bool, err error) {
+	head, err := c.journal.Head(ctx, c.corp, c.day)
+	switch {
+	case errors.Is(err, archive.ErrNotFound):
+		return false, nil
+	case errors.Is(err, archive.ErrCorrupt):
+		found.add(FaultHead, 0)
+	case err != nil:
+		return false, fmt.Errorf("read head of %s: %w", c.day, err)
+	default:
+		c.heads = append(c.heads, head)
+	}
+	return true, nil
+}
+
 // end verifies the heads at the end of the chain: the ledger's own, and those
 // of days after which no row came.
-func (c *chainCheck) end(head archive.Head) []Finding {
+func (c *chainCheck) end(ctx context.Context, head archive.Head, found *findings) error {
 	last := c.from
 	if c.prev != nil {
 		last = c.prev.Last
 	}
-	found := findings{after: last}
+	found.after = last
 	if last < min(c.to, head.Last) {
 		found.add(FaultRowsMissing, 0)
 	}
 	if c.prev == nil {
-		return found.list
+		return nil
 	}
 	found.after = c.prev.After
+	ends := head.Last <= c.prev.Last // no row came after the job's range
+	if ends {
+		if err := c.readHeads(ctx, archive.DayOf(c.now), found); err != nil {
+			return err
+		}
+	}
 	for _, h := range append(slices.Clip(c.heads), head) {
-		if h.Last == c.prev.Last && h.Hash != c.prev.Hash {
+		if h.Last == c.prev.Last && h.Hash != c.prev.Hash || ends && h.Last > c.prev.Last {
 			found.add(FaultHead, 0)
 		}
 	}
-	return found.list
+	return nil
 }

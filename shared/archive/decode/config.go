@@ -24,6 +24,7 @@ type Config struct {
 	Decrypters Decrypters
 	Consents   archive.ConsentWriter
 	Files      media.Table
+	Objects    FileStats // the files themselves, for verifying
 	Media      media.Queue
 	Decodes    archive.DecodeQueue // takes the requests for runs of replay jobs
 	Parallel   int                 // private-key operations at a time, at least 1

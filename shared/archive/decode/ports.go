@@ -13,9 +13,9 @@ type Ledger interface {
 	// Row reads the row with that After. It returns [archive.ErrNotFound] if
 	// the ledger has no such row.
 	Row(ctx context.Context, corp string, after uint64) (archive.Row, error)
-	// Finish does three things in one transaction: it records result on the
-	// row, sets the row's state to [archive.RowDecoded], and takes the page off
-	// the pending pages. It is idempotent; the last writer wins.
+	// Finish does two things in one transaction: it records the result of the
+	// page of a row, which makes the row's state [archive.RowDecoded], and takes
+	// the page off the pending pages. It is idempotent; the last writer wins.
 	//
 	// files are the ids of the files that the page's messages name: sorted, at
 	// most [archive.MaxFileIDs]. Finish makes them durable before the result.
@@ -63,23 +63,30 @@ type FirstSeen struct {
 // A ViewChecker compares decoded pages with what is stored. Safe for concurrent
 // use.
 type ViewChecker interface {
-	// Check compares p with the view. It looks for everything that storing p
+	// Check compares p, which is one page or several that follow one another, with
+	// the view. It looks for everything that storing p
 	// would store. In the conversations of p's messages, between the first and
-	// the last of them, it also looks for items that claim to be of the page and
-	// are not in p. It does not see items anywhere else.
+	// the last of them, it also looks for items that claim to be of the
+	// pages and are not in p. It does not see items anywhere else.
 	Check(ctx context.Context, p Decoded) (Checked, error)
 }
 
 // Checked lists by seq where the view differs from a decoded page.
 type Checked struct {
-	Missing         []uint64 // messages that are not stored
-	Differing       []uint64 // messages that are stored with other content
-	Extra           []uint64 // stored messages that claim to be of the page and are not in it
-	SetAsideMissing []uint64 // records that should be stored as set aside and are not
-	SetAsideStale   []uint64 // records that are stored as set aside and should not be
-	NotRevoked      []uint64 // revocations that are missing or differ, by the seq of the revoking message
-	ExtraRevoked    []uint64 // revocations that no message of the page makes, by the seq that they name
-	NotInLists      int      // list entries that are not stored
+	Missing         []uint64           // messages that are not stored
+	Differing       []uint64           // messages that are stored with other content
+	Extra           []uint64           // stored messages that claim to be of the page and are not in it
+	SetAsideMissing []uint64           // records that should be stored as set aside and are not
+	SetAsideStale   []uint64           // records that are stored as set aside and should not be
+	NotRevoked      []uint64           // revocations that are missing or differ, by the seq of the revoking message
+	ExtraRevoked    []Marking          // revocations that no message of the page makes, by Seq
+	NotInLists      []archive.Activity // list entries that are not stored
+}
+
+// A Marking is a stored revocation.
+type Marking struct {
+	Seq uint64 // the seq that it names as that of the revoking message
+	Of  uint64 // the seq of the page's message that it marks; Seq itself where Seq is of the page
 }
 
 // Keys reads a corp's keys and records proofs.
@@ -120,9 +127,18 @@ type Decrypters interface {
 	Decrypter(ctx context.Context, corp string) (Decrypter, error)
 }
 
+// FileStats tells what the store of files has of a file, without reading it. Safe
+// for concurrent use.
+type FileStats interface {
+	// StatFile returns the size of a file's object, and the checksum that the
+	// store made of it when it was written; [archive.ErrNotFound].
+	StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error)
+}
+
 // A ReplayLedger keeps replay jobs and lists the rows that they walk. Safe for
 // concurrent use.
 type ReplayLedger interface {
+	// Rows reads rows of the chain, consistently unless the query says otherwise.
 	Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error)
 	// CreateReplay stores a new, unfinished job. It returns
 	// [archive.ErrExists] if a job with that ID is stored.

@@ -90,9 +90,8 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 			return err
 		}
 	}
-	chain, err := r.chainAt(ctx, *job)
-	if err != nil {
-		return err
+	if job.Verify {
+		return r.verify(ctx, job)
 	}
 	place := job.Next
 	for row, err := range r.rows(ctx, *job) {
@@ -110,11 +109,13 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 		if !selected { // the place is stored together with that of a later row
 			continue
 		}
-		if err := r.page(ctx, job, chain, row); err != nil {
+		if err := r.page(ctx, job, row); err != nil {
 			return err
 		}
 	}
-	return r.finish(ctx, job, chain)
+	next := *job
+	next.Done = true
+	return r.advance(ctx, job, next)
 }
 
 // fixRange fixes the job's range. The first row is the row that covers From+1,
@@ -127,7 +128,7 @@ func (r *Replayer) fixRange(ctx context.Context, job *Replay) error {
 		if err != nil {
 			return fmt.Errorf("read head: %w", err)
 		}
-		next.To = head.Last
+		next.To, next.ToEnd = head.Last, true
 	}
 	first, err := r.cfg.Jobs.Rows(ctx, job.Corp, archive.RowQuery{From: job.From, Descending: true, Limit: 1})
 	if err != nil {
@@ -140,11 +141,15 @@ func (r *Replayer) fixRange(ctx context.Context, job *Replay) error {
 }
 
 // rows yields the rows from job.Next to job.To, in the order of the chain. It
-// ends after the first error.
+// ends after the first error. The rows of a job that verifies have no progress.
 func (r *Replayer) rows(ctx context.Context, job Replay) iter.Seq2[archive.Row, error] {
 	return func(yield func(archive.Row, error) bool) {
-		for from := job.Next; ; {
-			batch, err := r.cfg.Jobs.Rows(ctx, job.Corp, archive.RowQuery{From: from, Limit: replayBatch})
+		q := archive.RowQuery{From: job.Next, Limit: replayBatch}
+		if job.Verify {
+			q.Limit, q.ChainOnly = stepRows, true
+		}
+		for {
+			batch, err := r.cfg.Jobs.Rows(ctx, job.Corp, q)
 			if err != nil {
 				yield(archive.Row{}, fmt.Errorf("list rows: %w", err))
 				return
@@ -153,9 +158,13 @@ func (r *Replayer) rows(ctx context.Context, job Replay) iter.Seq2[archive.Row, 
 				if row.After >= job.To || !yield(row, nil) {
 					return
 				}
-				from = row.After + 1
+				q.From = row.After + 1
 			}
-			if len(batch) < replayBatch {
+			switch {
+			case len(batch) == q.Limit:
+			case q.ChainOnly:
+				q.ChainOnly = false // such an answer may lack the newest rows
+			default:
 				return
 			}
 		}
@@ -164,7 +173,7 @@ func (r *Replayer) rows(ctx context.Context, job Replay) iter.Seq2[archive.Row, 
 
 // selects reports whether the job is about the row's page.
 func (r *Replayer) selects(ctx context.Context, job Replay, row archive.Row) (bool, error) {
-	if row.Last <= job.From || row.Kind != archive.PageRow && !job.Verify {
+	if row.Last <= job.From || row.Kind != archive.PageRow {
 		return false, nil
 	}
 	if job.OnlySetAside && row.Result.CountSetAside() == 0 {
@@ -201,36 +210,17 @@ func (r *Replayer) pageHasVersion(ctx context.Context, row archive.Row, version 
 	return slices.ContainsFunc(answer.Records, func(rec archive.Record) bool { return rec.KeyVersion == version }), nil
 }
 
-// page decodes or verifies the row's page and stores the job's progress. After
-// a crash between the two the next run does the page a second time, with the
-// same result.
-func (r *Replayer) page(ctx context.Context, job *Replay, chain *chainCheck, row archive.Row) error {
-	next := *job
-	if job.Verify {
-		found, err := r.verify(ctx, chain, row)
-		if err != nil {
-			return err
-		}
-		next.addFindings(found)
-	} else if err := r.decode(ctx, job, row); err != nil {
+// page decodes the row's page and stores the job's progress. After a crash
+// between the two the next run decodes the page a second time, with the same
+// result.
+func (r *Replayer) page(ctx context.Context, job *Replay, row archive.Row) error {
+	if err := r.decode(ctx, job, row); err != nil {
 		return err
 	}
+	next := *job
 	next.Next, next.Begun = row.After+1, false
 	next.Pages++
 	return r.advance(ctx, job, next)
-}
-
-// verify verifies the row's place in the chain, and its page.
-func (r *Replayer) verify(ctx context.Context, chain *chainCheck, row archive.Row) ([]Finding, error) {
-	ofChain, err := chain.next(ctx, row)
-	if err != nil {
-		return nil, err
-	}
-	ofPage, err := r.verifier.page(ctx, row)
-	if err != nil {
-		return nil, err
-	}
-	return append(ofChain, ofPage...), nil
 }
 
 // decode decodes the row's page again. If the time runs out in the middle of
@@ -260,21 +250,6 @@ func (r *Replayer) pause(ctx context.Context, job *Replay, place uint64) error {
 		return err
 	}
 	return ErrUnfinished
-}
-
-// finish marks the job as done. A job that verifies first checks the end of the
-// chain.
-func (r *Replayer) finish(ctx context.Context, job *Replay, chain *chainCheck) error {
-	next := *job
-	next.Done = true
-	if job.Verify {
-		head, err := r.cfg.Heads.Head(ctx, job.Corp)
-		if err != nil {
-			return fmt.Errorf("read head: %w", err)
-		}
-		next.addFindings(chain.end(head))
-	}
-	return r.advance(ctx, job, next)
 }
 
 // advance stores the job's progress. It returns [archive.ErrConflict] if

@@ -5,76 +5,201 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// A verifier proves that ledger, journal and view agree on a page, or says
-// where they differ, down to the message. It reads and decrypts. It writes
-// nothing.
-type verifier struct{ decoder *Decoder }
+// The steps of a verification. A step ends with one write, so that a chain of
+// small pages costs little.
+const (
+	stepRows  = 1000    // most rows of a step
+	stepBytes = 2 << 20 // of its pages that are read, unless a single page has more
+	// placeMargin is the time that must be left to look at one more row's place:
+	// enough to read the pages of the step afterwards.
+	placeMargin = 2 * pageMargin
+)
 
-// page verifies one page by itself: the row's hash, the digest of the journal's
-// object, every message, every record set aside, and the counts on the row.
-// [chainCheck] verifies the row's place in the chain.
-func (v verifier) page(ctx context.Context, row archive.Row) ([]Finding, error) {
-	found := findings{after: row.After}
-	if archive.ChainHash(row) != row.Hash {
-		found.add(FaultRow, 0)
+// A weekly verification reads the pages of the last weeklyDays, and older ones
+// in turn: every day of pulls once in weeklyTurns weeks.
+const (
+	weeklyDays  = 8 * 24 * time.Hour
+	weeklyTurns = 52
+	// youngPage is the age below which a weekly verification leaves a page to the
+	// next week: the page may not be decoded yet.
+	youngPage = time.Hour
+)
+
+// readsPage reports whether the job reads the row's page, decodes it and compares
+// it with the view.
+func (job *Replay) readsPage(row archive.Row) bool {
+	if row.Kind != archive.PageRow || job.ChainOnly {
+		return false
 	}
-	if row.Kind != archive.PageRow {
-		return found.list, nil
+	if !job.Weekly {
+		return true
 	}
-	raw, err := v.decoder.cfg.Journal.Page(ctx, row)
-	switch {
-	case errors.Is(err, archive.ErrNotFound):
-		found.add(FaultJournalMissing, 0)
-		return found.list, nil
-	case errors.Is(err, archive.ErrCorrupt):
-		found.add(FaultJournalChanged, 0)
-		return found.list, nil
-	case err != nil:
-		return nil, fmt.Errorf("read journal: %w", err)
-	}
-	if row.State != archive.RowDecoded || row.Result == nil {
-		found.add(FaultNotDecoded, 0)
-		return found.list, nil
-	}
-	p := v.decoder.page(row)
-	p.verifying = true
-	if err := p.decode(ctx, raw, CarryOn); err != nil {
-		return nil, fmt.Errorf("decode page after %d: %w", row.After, err)
-	}
-	checked, err := v.compare(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	found.addChecked(checked)
-	if row.Result.Stored != p.result.Stored || row.Result.CountSetAside() != p.result.CountSetAside() {
-		found.add(FaultCount, 0)
-	}
-	return found.list, nil
+	const day, week = 24 * time.Hour, 7 * 24 * time.Hour
+	age := job.CreatedAt.Sub(row.At)
+	turn := row.At.Unix() / int64(day.Seconds()) % weeklyTurns
+	return age >= youngPage && (age < weeklyDays || turn == job.CreatedAt.Unix()/int64(week.Seconds())%weeklyTurns)
 }
 
-// compare compares the decoded page with the view, and its large messages with
-// the journal's bucket.
-func (v verifier) compare(ctx context.Context, p *pageDecode) (Checked, error) {
-	checked, err := v.decoder.cfg.View.Check(ctx, p.decoded)
-	if err != nil {
-		return Checked{}, fmt.Errorf("compare page after %d: %w", p.row.After, err)
+// limit is the highest After of an object that the job looks at.
+func (job *Replay) limit() uint64 {
+	if job.ToEnd {
+		return ^uint64(0)
 	}
-	for _, m := range p.decoded.Messages {
-		if m.Overflow == nil || slices.Contains(checked.Missing, m.Seq) {
+	return max(job.To, 1) - 1
+}
+
+// verification is a run of a job that verifies.
+type verification struct {
+	*Replayer
+	job     *Replay
+	chain   *chainCheck
+	objects *objectCheck
+}
+
+// verify walks the job's rows from where the last run stopped, in steps. It
+// returns [ErrUnfinished] when the time is nearly over.
+func (r *Replayer) verify(ctx context.Context, job *Replay) error {
+	chain, err := r.chainAt(ctx, *job)
+	if err != nil {
+		return err
+	}
+	v := &verification{Replayer: r, job: job, chain: chain, objects: r.objectsAt(ctx, *job)}
+	defer v.objects.stop()
+	var step []archive.Row
+	size := 0
+	for row, err := range r.rows(ctx, *job) {
+		if err != nil {
+			return err
+		}
+		if row.Last <= job.From {
 			continue
 		}
-		_, err := v.decoder.cfg.Journal.Message(ctx, m.Corp, *m.Overflow)
-		if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt) {
-			checked.Differing = append(checked.Differing, m.Seq)
-		} else if err != nil {
-			return Checked{}, fmt.Errorf("read large message %d: %w", m.Seq, err)
+		read := 0
+		if job.readsPage(row) {
+			read = max(row.Size, 0)
+		}
+		if len(step) == stepRows || len(step) > 0 && size+read > stepBytes {
+			if err := v.step(ctx, step); err != nil {
+				return err
+			}
+			step, size = nil, 0
+		}
+		step, size = append(step, row), size+read
+	}
+	if len(step) > 0 {
+		if err := v.step(ctx, step); err != nil {
+			return err
 		}
 	}
-	return checked, nil
+	return v.finish(ctx)
+}
+
+// step verifies rows that follow one another, and stores the job's progress. If
+// the time is nearly over in the middle, it stores the progress so far and
+// returns [ErrUnfinished]. After a crash before the progress is stored the next
+// run does the step a second time, with the same result.
+func (v *verification) step(ctx context.Context, rows []archive.Row) error {
+	if archive.NearlyOver(ctx, v.cfg.Now(), pageMargin) {
+		return ErrUnfinished
+	}
+	var unfinished error
+	found := make([]findings, len(rows))
+	var pages []pageCheck // to be read
+	for i, row := range rows {
+		if i > 0 && archive.NearlyOver(ctx, v.cfg.Now(), placeMargin) {
+			rows, unfinished = rows[:i], ErrUnfinished
+			break
+		}
+		found[i].after = row.After
+		there, err := v.place(ctx, row, &found[i])
+		if err != nil {
+			return err
+		}
+		if there && v.job.readsPage(row) {
+			pages = append(pages, pageCheck{row: row, found: &found[i]})
+		}
+	}
+	done, err := v.verifier.pages(ctx, pages)
+	if err != nil {
+		return err
+	}
+	if done < len(pages) {
+		rows, unfinished = before(rows, pages[done].row.After), ErrUnfinished
+	}
+	if len(rows) == 0 {
+		return unfinished
+	}
+	next := *v.job
+	for i := range rows {
+		next.addFindings(found[i].list)
+	}
+	next.Next = rows[len(rows)-1].After + 1
+	next.Pages += len(rows)
+	return errors.Join(v.advance(ctx, v.job, next), unfinished)
+}
+
+// before are the rows with an After below after.
+func before(rows []archive.Row, after uint64) []archive.Row {
+	i := slices.IndexFunc(rows, func(r archive.Row) bool { return r.After >= after })
+	return rows[:i]
+}
+
+// place verifies the row's place in the chain, and that the journal has what the
+// row names, without reading a page. It reports whether the journal has it.
+func (v *verification) place(ctx context.Context, row archive.Row, found *findings) (there bool, err error) {
+	before := v.chain.prev
+	if err := v.chain.next(ctx, row, found); err != nil {
+		return false, err
+	}
+	if there, err = v.objects.next(row, before, found); err != nil || row.Kind != archive.GapRow {
+		return there, err
+	}
+	err = v.cfg.Journal.Gap(ctx, row)
+	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt) {
+		found.add(FaultGapUnproved, 0)
+		err = nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read evidence of the gap after %d: %w", row.After, err)
+	}
+	return true, nil
+}
+
+// finish verifies the end of the chain and marks the job as done.
+func (v *verification) finish(ctx context.Context) error {
+	head, err := v.cfg.Heads.Head(ctx, v.job.Corp)
+	if err != nil {
+		return fmt.Errorf("read head: %w", err)
+	}
+	var found findings
+	if err := v.chain.end(ctx, head, &found); err != nil {
+		return err
+	}
+	if err := v.objects.end(*v.job, v.chain.prev, &found); err != nil {
+		return err
+	}
+	next := *v.job
+	next.addFindings(found.list)
+	next.Done = true
+	if next.Faults > 0 {
+		// An alarm counts this line. After a crash here the next run logs it again.
+		v.cfg.Log.ErrorContext(ctx, "verification found differences", "corp", next.Corp, "replay", next.ID, "faults", next.Faults, "kinds", kindsOf(next.Findings))
+	}
+	return v.advance(ctx, v.job, next)
+}
+
+// kindsOf lists the faults of the findings, each once.
+func kindsOf(list []Finding) (kinds []Fault) {
+	for _, f := range list {
+		kinds = append(kinds, f.What)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
 }
 
 // findings collects the findings about one row.
@@ -87,18 +212,5 @@ type findings struct {
 func (f *findings) add(what Fault, seqs ...uint64) {
 	for _, seq := range seqs {
 		f.list = append(f.list, Finding{After: f.after, Seq: seq, What: what})
-	}
-}
-
-func (f *findings) addChecked(c Checked) {
-	f.add(FaultMissing, c.Missing...)
-	f.add(FaultDiffers, c.Differing...)
-	f.add(FaultExtra, c.Extra...)
-	f.add(FaultSetAsideMissing, c.SetAsideMissing...)
-	f.add(FaultSetAsideStale, c.SetAsideStale...)
-	f.add(FaultRevocation, c.NotRevoked...)
-	f.add(FaultRevocationExtra, c.ExtraRevoked...)
-	if c.NotInLists > 0 {
-		f.add(FaultLists, 0)
 	}
 }

@@ -49,11 +49,18 @@ func removeRows(d *archivetest.DecodeFixture, first, last uint64) {
 // as "after/seq fault".
 func verify(d *archivetest.DecodeFixture, from uint64) (decode.Replay, []string) {
 	d.T.Helper()
-	id := fmt.Sprint("v", d.Clock.Now().UnixNano())
-	d.Must(d.Replayer.StartReplay(d.T.Context(), decode.Replay{Corp: archivetest.Corp, ID: id, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now(), Verify: true, From: from}))
+	return verifyAs(d, decode.Replay{From: from})
+}
+
+// verifyAs runs a verify job as described.
+func verifyAs(d *archivetest.DecodeFixture, job decode.Replay) (decode.Replay, []string) {
+	d.T.Helper()
+	job.Corp, job.ID, job.Verify = archivetest.Corp, fmt.Sprint("v", d.Clock.Now().UnixNano()), true
+	job.CreatedAt, job.UpdatedAt = d.Clock.Now(), d.Clock.Now()
+	d.Must(d.Replayer.StartReplay(d.T.Context(), job))
 	d.Clock.Advance(time.Second)
 	d.Work()
-	job, err := d.Ledger.Replay(d.T.Context(), archivetest.Corp, id)
+	job, err := d.Ledger.Replay(d.T.Context(), archivetest.Corp, job.ID)
 	d.Must(err)
 	if !job.Done || job.Faults < len(job.Findings) {
 		d.T.Errorf("got job %+v, want it done", job)
@@ -82,6 +89,7 @@ func newThreePages(t *testing.T) *archivetest.DecodeFixture {
 		d.PullAndDecode()
 		d.Clock.Advance(20 * time.Hour)
 	}
+	d.WriteHead()
 	return d
 }
 
@@ -115,7 +123,7 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		}, []string{"2/3 set_aside_stale"}},
 		{"result counts too many messages", func(d *archivetest.DecodeFixture) {
 			editRows(d, func(r *archive.Row) {
-				if r.After == 4 {
+				if r.After == 4 && r.Result != nil {
 					result := *r.Result
 					result.Stored++
 					r.Result = &result
@@ -130,7 +138,14 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 					r.Count++
 				}
 			})
-		}, []string{"2/0 row_changed"}},
+		}, []string{"2/0 row_changed", "2/0 records_differ"}},
+		{"head of a day missing", func(d *archivetest.DecodeFixture) {
+			d.Journal.LoseHead(archivetest.Corp, archive.DayOf(d.Rows()[1].At))
+		}, []string{"2/0 head_missing"}},
+		{"head of a day after the last row missing", func(d *archivetest.DecodeFixture) { d.Clock.Advance(40 * time.Hour) }, []string{"4/0 head_missing"}},
+		{"head of a day that began a short while ago", func(d *archivetest.DecodeFixture) {
+			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(time.Hour))
+		}, nil},
 		{"row edited and its hash replaced", func(d *archivetest.DecodeFixture) {
 			editRows(d, func(r *archive.Row) {
 				if r.After == 2 {
@@ -151,11 +166,12 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 					prev = r.Hash
 				}
 			})
-		}, []string{"4/0 head_disagrees", "4/0 head_disagrees"}}, // a day's head and the ledger's
-		{"middle row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 2, 2) }, []string{"4/0 chain_broken"}},
-		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken"}},
-		{"last row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 4, 4) }, []string{"4/0 rows_missing"}},
-		{"all rows missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 4) }, []string{"0/0 rows_missing"}},
+		}, []string{"4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}}, // the heads of two days and the ledger's
+		{"middle row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 2, 2) }, []string{"4/0 chain_broken", "4/0 head_disagrees", "2/0 row_removed"}},
+		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "0/0 row_removed"}},
+		{"last row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 4, 4) }, []string{"4/0 rows_missing", "4/0 end_removed"}},
+		{"all rows missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 4) }, []string{
+			"0/0 rows_missing", "0/0 end_removed", "2/0 end_removed", "4/0 end_removed"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,15 +210,31 @@ func TestVerifyNamesPagesThatAreNotDecoded(t *testing.T) {
 	}
 }
 
+// slowHeads is a journal in which reading a head takes long. Every later day has
+// the head end.
+type slowHeads struct {
+	archive.Journal
+	clock *archivetest.Clock
+	end   archive.Head
+}
+
+func (s slowHeads) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
+	head, err := s.Journal.Head(ctx, corp, day)
+	if err != nil {
+		return s.end, nil
+	}
+	s.clock.Advance(55 * time.Second)
+	return head, nil
+}
+
 // A verify job that needs several invocations follows the chain across them.
 func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
-	slowly := func(archive.Row) time.Duration { return 250 * time.Second }
 	for name, c := range map[string]struct {
 		missing bool // the second row
 		want    []decode.Finding
 	}{
 		"whole chain":        {false, nil},
-		"row missing before": {true, []decode.Finding{{After: 4, What: decode.FaultChain}}},
+		"row missing before": {true, []decode.Finding{{After: 4, What: decode.FaultChain}, {After: 4, What: decode.FaultHead}, {After: 2, What: decode.FaultRowRemoved}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newThreePages(t)
@@ -210,10 +242,10 @@ func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
 				removeRows(d, 2, 2)
 			}
 			cfg := d.Config
-			cfg.Journal = slowJournal{d.Journal, d.Clock, slowly}
+			cfg.Journal = slowHeads{d.Journal, d.Clock, d.Head()}
 			d.Configure(cfg)
 			startReplay(d, decode.Replay{ID: "v", Verify: true})
-			if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+			if runs := runUntilIdle(d, 210*time.Second); runs < 2 {
 				t.Errorf("got %d runs, want several", runs)
 			}
 			job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")

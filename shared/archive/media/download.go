@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
 	"errors"
@@ -34,10 +35,11 @@ type transfer struct {
 	maxSize int64
 
 	// at describes the durable parts, except that Index, Chunks and the running
-	// digest sum include buf. buf holds the bytes after the last durable part: less
-	// than a part and a chunk.
+	// digests sum (MD5) and sha (SHA-256) include buf. buf holds the bytes after the
+	// last durable part: less than a part and a chunk.
 	at  Resume
 	sum hash.Hash
+	sha hash.Hash
 	buf []byte
 	// followed holds the places that were fetched since this transfer began or
 	// restarted. No file needs a place twice. With the bounds on size and on small
@@ -77,7 +79,7 @@ func (t *transfer) download(ctx context.Context, f File, mayBeShort bool) (Outco
 		case t.at.Chunks > fairChunks && total/int64(t.at.Chunks) < fairChunk:
 			return Outcome{End: TryFailed, Reason: ReasonDribbles, Lasting: true}, nil
 		case c.Finished:
-			got := Object{Size: total, MD5: hex.EncodeToString(t.sum.Sum(nil)), Type: t.at.Type}
+			got := Object{Size: total, MD5: hex.EncodeToString(t.sum.Sum(nil)), SHA256: hex.EncodeToString(t.sha.Sum(nil)), Type: t.at.Type}
 			return Outcome{End: Complete, Got: got, Short: t.short}, nil
 		case len(t.buf) >= partSize:
 			return t.part(ctx, f)
@@ -88,10 +90,10 @@ func (t *transfer) download(ctx context.Context, f File, mayBeShort bool) (Outco
 // resume begins at r. It begins at the first byte if r is nil or unreadable, such
 // as a digest in the form of another version of Go.
 func (t *transfer) resume(r *Resume) {
-	t.at, t.sum, t.buf, t.short = Resume{}, md5.New(), t.buf[:0], false
+	t.at, t.sum, t.sha, t.buf, t.short = Resume{}, md5.New(), sha256.New(), t.buf[:0], false
 	if r != nil && r.Parts > 0 && r.Index != "" {
-		if sum := md5.New(); sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(r.Digest) == nil {
-			t.at, t.sum = *r, sum
+		if sum, sha := md5.New(), sha256.New(); continues(sum, r.Digest) && continues(sha, r.SHA256) {
+			t.at, t.sum, t.sha = *r, sum, sha
 			first, _, known := indexRange(r.Index)
 			t.short = known && first != r.Bytes
 		}
@@ -100,6 +102,11 @@ func (t *transfer) resume(r *Resume) {
 		t.followed = make(map[string]bool)
 	}
 	t.followed[place(t.at.Index)] = true
+}
+
+// continues gives a hash a state that it had before.
+func continues(h hash.Hash, state []byte) bool {
+	return h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil
 }
 
 // total is how many bytes have come.
@@ -112,6 +119,7 @@ func (t *transfer) take(c Chunk) {
 	}
 	t.buf = append(t.buf, c.Data...)
 	_, _ = t.sum.Write(c.Data) // a hash never fails
+	_, _ = t.sha.Write(c.Data)
 	t.fetched += int64(len(c.Data))
 	t.at.Index = c.Next
 	t.at.Chunks++
@@ -198,7 +206,11 @@ func (t *transfer) part(ctx context.Context, f File) (Outcome, error) {
 	if lost {
 		return Outcome{End: UploadLost}, nil
 	}
-	if t.at.Digest, err = t.sum.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+	t.at.Digest, err = t.sum.(encoding.BinaryMarshaler).MarshalBinary()
+	if err == nil {
+		t.at.SHA256, err = t.sha.(encoding.BinaryMarshaler).MarshalBinary()
+	}
+	if err != nil {
 		return Outcome{}, fmt.Errorf("digest: %w", err)
 	}
 	return Outcome{End: PartStored, Resume: t.at}, nil
@@ -274,7 +286,7 @@ func (t *transfer) discard(ctx context.Context, f File) error {
 	return nil
 }
 
-// readObject is what the bucket holds of a file, without the time;
+// readObject is what the bucket holds of a file, without time and checksum;
 // [archive.ErrNotFound]. It reads the object to its end.
 func readObject(ctx context.Context, store Store, f File) (Object, error) {
 	body, err := store.OpenFile(ctx, f.Corp, f.ID)
@@ -287,11 +299,12 @@ func readObject(ctx context.Context, store Store, f File) (Object, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return Object{}, fmt.Errorf("read object: %w", err)
 	}
-	sum := md5.New()
-	_, _ = sum.Write(head[:n]) // a hash never fails
-	rest, err := io.Copy(sum, body)
+	sum, sha := md5.New(), sha256.New()
+	both := io.MultiWriter(sum, sha)
+	_, _ = both.Write(head[:n]) // a hash never fails
+	rest, err := io.Copy(both, body)
 	if err != nil {
 		return Object{}, fmt.Errorf("read object: %w", err)
 	}
-	return Object{Size: int64(n) + rest, MD5: hex.EncodeToString(sum.Sum(nil)), Type: Sniff(head[:n])}, nil
+	return Object{Size: int64(n) + rest, MD5: hex.EncodeToString(sum.Sum(nil)), SHA256: hex.EncodeToString(sha.Sum(nil)), Type: Sniff(head[:n])}, nil
 }

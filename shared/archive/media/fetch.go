@@ -316,12 +316,13 @@ func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) 
 }
 
 // follow is the row that follows from an outcome. It reads the bucket where the
-// row depends on it, and writes the object that the row names.
-func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome) (File, error) {
+// row depends on it, writes the object that the row names, and asks the store for
+// the object's checksum.
+func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome) (row File, err error) {
 	now := d.Now()
 	at := now.UTC().Truncate(time.Millisecond)
 	o.Got.At = at
-	row := next(before, o, now)
+	row = next(before, o, now)
 	if needsKept(row, o) {
 		kept, err := readObject(ctx, d.Objects, before)
 		if err == nil {
@@ -341,6 +342,14 @@ func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome)
 			return d.follow(ctx, t, before, Outcome{End: UploadLost})
 		}
 	}
+	if row.State == Waiting || row.Stored == nil {
+		return row, nil
+	}
+	object := *row.Stored
+	if _, object.Checksum, err = d.Objects.StatFile(ctx, row.Corp, row.ID); err != nil {
+		return before, fmt.Errorf("read checksum: %w", err)
+	}
+	row.Stored = &object
 	return row, nil
 }
 

@@ -10,6 +10,7 @@ package media
 import (
 	"context"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -95,18 +96,30 @@ type Resume struct {
 	Chunks int    // chunks in the durable parts
 	Bytes  int64  // bytes in the durable parts
 	Digest []byte // running MD5 of these bytes, in crypto/md5's own form
+	SHA256 []byte // running SHA-256 of these bytes, in crypto/sha256's own form
 	Type   Type   // of the file, by its first bytes
 }
 
 // Object is a file as our bucket holds it.
 type Object struct {
-	Size int64
-	MD5  string // hex
-	Type Type
-	At   time.Time
+	Size   int64
+	MD5    string // hex
+	SHA256 string // hex, of the whole file
+	// Checksum is what the store made of the object when it was written, see
+	// [Store]. It proves the object without reading it.
+	Checksum string
+	Type     Type
+	At       time.Time
 	// Differs is the Reason of the mismatch while its file waits again, else
 	// empty.
 	Differs string
+}
+
+// Matches reports whether an object with that size and checksum has the bytes of
+// o. A copy of an object in parts may have the checksum of the whole.
+func (o Object) Matches(size int64, checksum string) bool {
+	whole, err := hex.DecodeString(o.SHA256)
+	return size == o.Size && (checksum == o.Checksum || err == nil && len(whole) > 0 && checksum == base64.StdEncoding.EncodeToString(whole))
 }
 
 // State is the state of a file.
@@ -381,6 +394,11 @@ type Store interface {
 	// [archive.ErrCorrupt] and changes nothing if the store does not hold exactly
 	// these parts, with size bytes in all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
+	// StatFile returns the size of a file's object, and its checksum in base64: the
+	// SHA-256 of the bytes, or for an object in parts the SHA-256 of the parts'
+	// SHA-256s, one after another; [archive.ErrNotFound]. The store made the checksum
+	// of the bytes that it received.
+	StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error)
 	// OpenFile reads a complete file; [archive.ErrNotFound]. The caller closes it.
 	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
 	// AbortUpload throws an upload away. An upload that does not exist is no

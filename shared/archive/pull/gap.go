@@ -235,6 +235,11 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		}
 	}
 	row := d.gapRow(*p)
+	// A crash after it leaves evidence without a row. The next pull goes on with the
+	// search, and writes other evidence.
+	if err := d.Journal.PutGap(ctx, row); err != nil {
+		return true, fmt.Errorf("write evidence of the gap after %d to the journal: %w", row.After, err)
+	}
 	appended, err := d.append(ctx, row)
 	if err != nil {
 		return true, err

@@ -96,7 +96,7 @@ type Puller struct {
 // transaction; then the decode request. A crash after the first leaves an object
 // without a row, and the page is read again. A crash after the second leaves a
 // pending page: the redelivered pull request, or dispatch at the latest, requests
-// its decoding (laws 1 and 3).
+// its decoding (laws 1 and 3). For a gap, its evidence takes the place of the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
 // not an error. An error means that our own stores failed, and the request must
@@ -225,12 +225,6 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	}
 	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
 		return false, fmt.Errorf("read head: %w", err)
-	}
-	if day := archive.DayOf(d.Now()); d.state.HeadDay != string(day) {
-		if err := d.Journal.PutHead(ctx, day, d.head); err != nil {
-			return false, fmt.Errorf("write daily head: %w", err)
-		}
-		d.state.HeadDay = string(day)
 	}
 	for {
 		if d.nearlyOver(ctx) {

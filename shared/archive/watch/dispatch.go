@@ -35,19 +35,22 @@ type Ledger interface {
 	// the lowest seq first, at most limit.
 	PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error)
 	// Rerequested notes one more decode request on the pending page p: Tries
-	// goes up by one. stuck, if true, also sets the row's state to
-	// [archive.RowStuck]. It returns [archive.ErrConflict] if the page was
+	// goes up by one. stuck, if true, makes the row's state [archive.RowStuck]. It returns [archive.ErrConflict] if the page was
 	// requested or decoded after p was read.
 	Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error
 	// RecordLoss stores a loss once. Storing a loss with the same Corp and Since
 	// again changes nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error
+	// Heads reads the heads of the corps as [archive.HeadReader] does.
+	Heads(ctx context.Context, corps []string) (map[string]archive.Head, error)
 	// Notified reads what people were last notified of, for each corp. It is the
 	// zero Notified, with Corp set, where that never happened.
 	Notified(ctx context.Context, corps []string) (map[string]Notified, error)
 	// SaveNotified replaces old by now. It returns [archive.ErrConflict] if the
 	// stored one differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
+	// Replay is that of [decode.ReplayLedger].
+	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	// AllRunning lists the running jobs of all corps. Changes of the last seconds
 	// may be missing.
 	AllRunning(ctx context.Context) ([]decode.Running, error)
@@ -87,7 +90,8 @@ const stride = 17
 // A Dispatcher is the guarantee that callbacks cannot give (law 3). At every
 // tick it requests a pull of each corp that is due, requests again what was not
 // decoded or fetched, records what may have been lost, notifies people of
-// changed health, and measures the fleet. Its fields never change.
+// changed health, measures the fleet, keeps daily heads, and starts weekly
+// verifications. Its fields never change.
 type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      Ledger
@@ -98,6 +102,8 @@ type Dispatcher struct {
 	Files       WaitingFiles
 	Media       media.Queue
 	MediaDepth  archive.QueueDepth
+	Heads       archive.HeadWriter
+	Jobs        decode.ReplayStarter
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -109,14 +115,14 @@ type Dispatcher struct {
 // hangs takes no time from another one.
 const (
 	beginTime   = 8 * time.Second
-	pullTime    = 12 * time.Second
+	pullTime    = 11 * time.Second
 	lookTime    = 14 * time.Second
 	lossTime    = 2 * time.Second
 	noticeTime  = 6 * time.Second
-	requestTime = 3 * time.Second // for each of pages, jobs and files
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications
 
 	// TickTime is the time of all steps together.
-	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 3*requestTime
+	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime
 )
 
 // Tick does one round. Pulls, notices and metrics of all corps come first; then
@@ -143,6 +149,8 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		within(ctx, requestTime, t.requestDecodes),
 		within(ctx, requestTime, t.requestJobs),
 		within(ctx, requestTime, t.requestFiles),
+		within(ctx, requestTime, t.keepHeads),
+		within(ctx, requestTime, t.requestVerifications),
 	)...)
 }
 
@@ -190,10 +198,15 @@ func (t *tick) ids() []string {
 // slowTurn reports whether a corp that gets one tick in [slowTicks] gets this
 // one. The corps are spread evenly over the ticks.
 func (t *tick) slowTurn(corp string) bool {
+	return t.sinceTurn(corp, slowTicks) == 0
+}
+
+// sinceTurn is how many ticks have passed since the corp last had its turn in a
+// rhythm of so many ticks. It is 0 in the tick of its turn.
+func (t *tick) sinceTurn(corp string, rhythm int64) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(corp))
-	minute := t.now.Unix() / 60
-	return (minute+int64(h.Sum32()%slowTicks))%slowTicks == 0
+	return (t.now.Unix()/60 + int64(h.Sum32())%rhythm) % rhythm
 }
 
 // turn begins each tick with another corp, so that a budget reaches every corp.

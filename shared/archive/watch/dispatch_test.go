@@ -32,7 +32,7 @@ func newDispatch(t testing.TB, f *archivetest.Faults) (*archivetest.DecodeFixtur
 	return d, &watch.Dispatcher{
 		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: archive.NewWantedPulls(d.Marks, d.Pulls, d.Clock.Now), Decodes: d.Decodes, DecodeDepth: depth(0),
 		Files: d.Files, Media: media.NewWantedLanes(d.Marks, d.Media, d.Clock.Now), MediaDepth: depth(0),
-		Notifier: d.Notified, Metrics: &gauge{},
+		Heads: d.Journal, Jobs: d.Replayer, Notifier: d.Notified, Metrics: &gauge{},
 		Now: d.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }

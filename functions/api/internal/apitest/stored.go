@@ -143,7 +143,7 @@ func (w *World) File(corp, sdkFileID string, seq uint64, state media.State, reas
 	if state == media.Stored || state == media.Mismatch {
 		sum := md5.Sum([]byte(sdkFileID))
 		f.Stored = &media.Object{
-			Size: int64(len(sdkFileID)), MD5: hex.EncodeToString(sum[:]), Type: media.Sniff([]byte(sdkFileID)), At: w.Now(),
+			Size: int64(len(sdkFileID)), MD5: hex.EncodeToString(sum[:]), SHA256: archive.Digest([]byte(sdkFileID)), Type: media.Sniff([]byte(sdkFileID)), At: w.Now(),
 		}
 		OK(w.T, w.Files.PutFile(w.T.Context(), corp, f.ID, []byte(sdkFileID)))
 	}

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
@@ -116,7 +118,7 @@ func NewWorld(t *testing.T) *World {
 	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text), w.Now)
 	w.inspections = inspections
 	w.Callback = &callback.Handlers{
-		Pairs: callback.NewPairs(w.Secrets.Callback, w.Now), AppPairs: callback.NewPairs(w.Secrets.AppCallback, w.Now),
+		Pairs: callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Secrets), AppPairs: callback.NewPairs(archive.AppCallback, w.Corps, w.Secrets),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,
 	}
 	w.Directory = &directory.Handlers{
@@ -138,7 +140,7 @@ func NewWorld(t *testing.T) *World {
 	w.Table = routes.Table(routes.Subjects{
 		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Version: "1.2.3-test",
 	})
-	w.Server = routes.New(w.Table, w.Corps, w.Callback.Pairs, log)
+	w.Server = routes.New(w.Table, w.Corps, log)
 	t.Cleanup(w.checkLog)
 	return w
 }
@@ -211,19 +213,27 @@ func (w *World) checkLog() {
 // while, and most tests need none.
 func (w *World) BareCorp(id string) {
 	w.T.Helper()
-	if err := w.Corps.CreateCorp(w.T.Context(), archive.Corp{ID: id, Name: "n", CreatedAt: Noon}); err != nil {
+	if err := w.Corps.CreateCorp(w.T.Context(), archive.Corp{ID: id, Name: "n", CreatedAt: Noon, PageKey: opaque.NewKey()}); err != nil {
 		w.T.Fatal(err)
 	}
 }
 
 // Pair is the published sample pair (wecom.md 3.5, V1 and V2).
-var Pair = secretstore.CallbackPair{Token: secret.New("QDG6eK"), AESKey: secret.New("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")}
+var Pair = secretstore.CallbackPair{ID: "sample", Token: secret.New("QDG6eK"), AESKey: secret.New("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")}
 
-// WithPair stores a corp with a callback pair, without a key.
+// WithPair stores a corp with a pair of the archive's callback, without a key.
 func (w *World) WithPair(id string, p secretstore.CallbackPair) {
 	w.T.Helper()
 	w.BareCorp(id)
-	if err := w.Secrets.CreateCallback(w.T.Context(), id, p); err != nil {
+	w.GivePair(id, archive.ArchiveCallback, p)
+}
+
+// GivePair stores the first pair of a callback. Worlds share the table, so
+// another world may have stored a corp of a fixed id before.
+func (w *World) GivePair(id string, kind archive.CallbackKind, p secretstore.CallbackPair) {
+	w.T.Helper()
+	OK(w.T, w.Secrets.CreateCallbackPair(w.T.Context(), id, kind, p))
+	if err := w.Corps.CreateCallback(w.T.Context(), id, kind, archive.Callback{Pair: p.ID}); err != nil && !errors.Is(err, archive.ErrExists) {
 		w.T.Fatal(err)
 	}
 }

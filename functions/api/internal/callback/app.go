@@ -33,31 +33,32 @@ func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (outp
 	return h.verify(ctx, c, h.AppPairs)
 }
 
-// ReceiveAppEvent receives an event of the self-built app. It stores a consent,
-// then the event itself, then requests a name that has changed. An event of the
+// ReceiveAppEvent receives an event of the self-built app. It stores the event,
+// then a consent in it, then requests a name that has changed. An event of the
 // app announces no messages, so it does not count as a callback of the archive.
+// An event that the bound of the day leaves no room for is only counted.
 //
 // After a crash between these writes WeCom sends the event again, and each write
 // has the same result the second time.
 func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
-	plain, event, err := h.receive(ctx, c, h.AppPairs)
+	arrived, event, err := h.receive(ctx, c, h.AppPairs)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	about := readSubject(plain)
-	at := eventTime(event, h.Now())
+	kept, err := h.record(ctx, c.CorpID, arrived)
+	if err != nil || !kept {
+		return output.Answer{Status: 200}, err
+	}
+	about := readSubject(arrived.Body)
 	if event.Type == contactChanged && event.ChangeType == consentApproved && about.Member != "" && about.Contact != "" {
 		// Each of WeCom's three tries stores the same consent.
 		err := h.Consents.RecordConsents(ctx, []archive.Consent{{
-			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: at.Truncate(time.Second),
-			Source: archive.ConsentEvent, At: h.Now(),
+			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: consentedAt(arrived).Truncate(time.Second),
+			Source: archive.ConsentEvent, At: arrived.ArrivedAt,
 		}})
 		if err != nil {
 			return output.Answer{}, err
 		}
-	}
-	if err := h.Corps.RecordEvent(ctx, c.CorpID, archive.Event{Type: event.Type, ChangeType: event.ChangeType, At: at, Body: plain}); err != nil {
-		return output.Answer{}, err
 	}
 	if err := h.refreshName(ctx, c.CorpID, event, about); err != nil {
 		// The name is a convenience for readers. The event is stored, so WeCom need
@@ -65,6 +66,16 @@ func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output
 		h.Log.WarnContext(ctx, "changed name not requested", "corp", c.CorpID, "err", err)
 	}
 	return output.Answer{Status: 200}, nil
+}
+
+// consentedAt is the time of a consent: the sender's, even if it is long ago, so
+// that a replayed event never replaces a later answer. An event that names no
+// time, or one in the future, counts as sent when it arrived.
+func consentedAt(e archive.Event) time.Time {
+	if e.SentAt.IsZero() || e.SentAt.After(e.ArrivedAt.Add(archive.EventAhead)) {
+		return e.ArrivedAt
+	}
+	return e.SentAt
 }
 
 // readSubject reads the ids that the event names. It ignores ids that are longer

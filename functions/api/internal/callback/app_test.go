@@ -1,8 +1,9 @@
 package callback_test
 
 import (
+	"context"
 	"errors"
-	"net/url"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 func appEvent(change string, fields ...string) string {
@@ -29,7 +31,7 @@ const (
 func TestAppCallback(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
-	apitest.OK(t, w.Secrets.CreateAppCallback(t.Context(), w.Corp, apitest.Pair))
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
 	toApp := func(plain string) apitest.Request {
 		r := post(t, w.Corp, apitest.Pair, plain)
 		r.Path = strings.Replace(r.Path, "/callback/"+w.Corp, "/callback/"+w.Corp+"/app", 1)
@@ -69,9 +71,9 @@ func TestAppCallback(t *testing.T) {
 	for _, odd := range []string{"<xml></xml>", "not xml", appEvent(contactEvent, "ChangeType", "msg_audit_approved"), appEvent(roomEvent, "ChatId", strings.Repeat("x", 1000))} {
 		w.Do(toApp(odd)).Want(200)
 	}
-	events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(time.Unix(1767225826, 0)))
-	if err != nil || len(events) != 5 {
-		t.Errorf("got %d events of the day, error %v, want 5", len(events), err)
+	events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())) // of their arrival: they are weeks old
+	if err != nil || len(events) != 7 {
+		t.Errorf("got %d events of the day, error %v, want 7", len(events), err)
 	}
 	c, err := w.Corps.Corp(t.Context(), w.Corp)
 	if err != nil || !c.CallbackAt.IsZero() {
@@ -85,16 +87,72 @@ func TestAppCallback(t *testing.T) {
 // The two callbacks of a corp have different pairs.
 func TestAppCallbackHasItsOwnPair(t *testing.T) {
 	w := apitest.NewWorld(t)
-	apitest.OK(t, w.Secrets.CreateCallback(t.Context(), sampleCorp, apitest.Pair))
-	echostr := "&echostr=" + url.QueryEscape(sampleEchostr)
-	path := "/callback/" + sampleCorp + "/app?" + sampleQuery + echostr
-	w.Do(apitest.Request{Method: "GET", Path: path}).WantProblem(401, "unauthorized")
-	w.Pass(callback.PairAge)
-	apitest.OK(t, w.Secrets.CreateAppCallback(t.Context(), sampleCorp, apitest.Pair))
-	if resp := w.Do(apitest.Request{Method: "GET", Path: path}).Want(200); string(resp.Body) != "1616140317555161061" {
-		t.Errorf("got %q", resp.Body)
-	}
-	if _, err := w.Secrets.AppCallback(t.Context(), w.Corp); !errors.Is(err, archive.ErrNotFound) {
+	other := apitest.Pair
+	other.ID, other.AESKey = "other", secret.New(anotherAESKey)
+	w.WithPair(w.Corp, other)
+	event := post(t, w.Corp, apitest.Pair, appEvent(contactEvent))
+	event.Path = strings.Replace(event.Path, w.Corp, w.Corp+"/app", 1)
+	w.Do(event).WantProblem(401, "unauthorized")
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	w.Do(event).Want(200)
+	w.Do(post(t, w.Corp, apitest.Pair, appEvent(contactEvent))).WantProblem(401, "unauthorized")
+	if _, err := w.Corps.Callback(t.Context(), w.Other, archive.AppCallback); !errors.Is(err, archive.ErrNotFound) {
 		t.Errorf("another corp: got error %v", err)
+	}
+}
+
+// full is a store whose events of the day leave no room.
+type full struct{ callback.Corps }
+
+func (full) RecordEvent(context.Context, string, archive.Event) (bool, error) { return false, nil }
+
+// An event beyond the bound of the day is only counted.
+func TestAppEventsBeyondTheBound(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, directory.Person{ID: "wmA", Name: "旧名"}))
+	w.Callback.Corps = full{w.Corps}
+	for _, change := range []string{"msg_audit_approved", "edit_external_contact"} {
+		event := post(t, w.Corp, apitest.Pair, appEvent(contactEvent, "ChangeType", change, "UserID", "lin.hua", "ExternalUserID", "wmA"))
+		event.Path = strings.Replace(event.Path, w.Corp, w.Corp+"/app", 1)
+		w.Do(event).Want(200)
+	}
+	list, _, err := w.Consents.Consents(t.Context(), w.Corp, archive.ConsentQuery{Member: "lin.hua"}, "", 10)
+	if err != nil || len(list) != 0 {
+		t.Errorf("got consents %+v, error %v, want none", list, err)
+	}
+	if reqs := w.InspectRequests(); len(reqs) != 0 {
+		t.Errorf("got requests %+v, want none", reqs)
+	}
+	if !strings.Contains(w.Log.String(), "event only counted") {
+		t.Error("the log does not say that events are only counted")
+	}
+}
+
+// A consent keeps the time that its sender gave, so a replay of it never replaces
+// a later answer. Only a time in the future counts as the time of arrival.
+func TestTimeOfAConsent(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	for i, tc := range []struct {
+		sent string
+		want time.Time
+	}{
+		{"1000000000", time.Unix(1000000000, 0)},
+		{fmt.Sprint(apitest.Noon.Unix() - 60), apitest.Noon.Add(-time.Minute)},
+		{fmt.Sprint(apitest.Noon.Unix() + 3600), apitest.Noon},
+		{"", apitest.Noon},
+	} {
+		contact := fmt.Sprint("wm", i)
+		xml := appEvent(contactEvent, "ChangeType", "msg_audit_approved", "UserID", "lin.hua", "ExternalUserID", contact)
+		event := post(t, w.Corp, apitest.Pair, strings.Replace(xml, "1767225826", tc.sent, 1))
+		event.Path = strings.Replace(event.Path, w.Corp, w.Corp+"/app", 1)
+		w.Do(event).Want(200)
+		list, _, err := w.Consents.Consents(t.Context(), w.Corp, archive.ConsentQuery{Contact: contact}, "", 10)
+		if err != nil || len(list) != 1 || !list[0].ChangedAt.Equal(tc.want) {
+			t.Errorf("sent %q: got %+v, error %v, want %v", tc.sent, list, err, tc.want)
+		}
 	}
 }

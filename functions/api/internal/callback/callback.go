@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -19,9 +20,6 @@ import (
 // notify is the event that announces new messages.
 const notify = "msgaudit_notify"
 
-// maxAhead is the largest time by which a CreateTime may be ahead of our clock.
-const maxAhead = 24 * time.Hour
-
 // VerifyCallback answers WeCom's check of the callback URL with exactly the text
 // that WeCom encrypted. WeCom waits one second (wecom.md 3.1).
 func (h *Handlers) VerifyCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
@@ -29,7 +27,7 @@ func (h *Handlers) VerifyCallback(ctx context.Context, c *session.Call) (output.
 }
 
 func (h *Handlers) verify(ctx context.Context, c *session.Call, pairs *Pairs) (output.Answer, error) {
-	plain, err := h.open(ctx, c, pairs, c.URL.Query().Get("echostr"))
+	plain, _, err := h.open(ctx, c, pairs, sealed(c, c.URL.Query().Get("echostr")))
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -41,17 +39,22 @@ func (h *Handlers) verify(ctx context.Context, c *session.Call, pairs *Pairs) (o
 // request or the record of the event is durable before the answer, and writing
 // it again changes nothing (law 3).
 func (h *Handlers) ReceiveEvent(ctx context.Context, c *session.Call) (output.Answer, error) {
-	plain, event, err := h.receive(ctx, c, h.Pairs)
+	arrived, event, err := h.receive(ctx, c, h.Pairs)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	now := h.Now()
+	now := arrived.ArrivedAt
 	if event.Type != notify {
 		// Other event types do not prove that msgaudit_notify will arrive, so they
 		// do not count as a callback and do not slow the timer.
-		return output.Answer{Status: 200}, h.Corps.RecordEvent(ctx, c.CorpID, archive.Event{
-			Type: event.Type, ChangeType: event.ChangeType, At: eventTime(event, now), Body: plain,
-		})
+		_, err := h.record(ctx, c.CorpID, arrived)
+		return output.Answer{Status: 200}, err
+	}
+	if !arrived.Fresh() {
+		// A recorded event that is replayed announces nothing. It neither requests a
+		// pull nor slows the timer.
+		h.Log.WarnContext(ctx, "event not fresh, no pull requested", "corp", c.CorpID, "sent_at", arrived.SentAt)
+		return output.Answer{Status: 200}, nil
 	}
 	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: c.CorpID, Why: "callback"})
 	if err != nil {
@@ -66,31 +69,56 @@ func (h *Handlers) ReceiveEvent(ctx context.Context, c *session.Call) (output.An
 }
 
 // receive reads an event and checks that it is authentic. An authentic text that
-// is no known XML is still an event: plain holds it, and the parsed event is
+// is no known XML is still an event: its body holds it, and the parsed event is
 // zero.
-func (h *Handlers) receive(ctx context.Context, c *session.Call, pairs *Pairs) (plain []byte, _ msgcrypt.Event, _ error) {
+func (h *Handlers) receive(ctx context.Context, c *session.Call, pairs *Pairs) (archive.Event, msgcrypt.Event, error) {
 	body, err := input.ReadLimited(c.Body, input.MaxBody)
 	if err != nil {
-		return nil, msgcrypt.Event{}, err
+		return archive.Event{}, msgcrypt.Event{}, err
 	}
 	encrypted, err := msgcrypt.Encrypted(body)
 	if err != nil {
-		return nil, msgcrypt.Event{}, refuse(err)
+		return archive.Event{}, msgcrypt.Event{}, refuse(err)
 	}
-	if plain, err = h.open(ctx, c, pairs, encrypted); err != nil {
-		return nil, msgcrypt.Event{}, err
+	env := sealed(c, encrypted)
+	plain, first, err := h.open(ctx, c, pairs, env)
+	if err != nil {
+		return archive.Event{}, msgcrypt.Event{}, err
 	}
 	event, _ := msgcrypt.ParseEvent(plain)
-	return plain, event, nil
+	now := h.Now()
+	if first != "" {
+		if err := h.Corps.NoteFirstEvent(ctx, c.CorpID, pairs.kind, first, now); err != nil {
+			// The next event notes its own time. Until then the old pair is accepted
+			// for longer, but never beyond [archive.OldPairMost].
+			h.Log.WarnContext(ctx, "first event of a new callback pair not noted", "corp", c.CorpID, "err", err)
+		}
+	}
+	return archive.Event{
+		Type: event.Type, ChangeType: event.ChangeType, SentAt: sentAt(event), ArrivedAt: now, Body: plain,
+		Signature: env.Signature, Timestamp: env.Timestamp, Nonce: env.Nonce, Encrypted: env.Encrypted,
+	}, event, nil
 }
 
-// eventTime is the time of the event. An absent or implausible time counts as
-// now.
-func eventTime(event msgcrypt.Event, now time.Time) time.Time {
-	if t := time.Unix(event.CreateTime, 0); event.CreateTime > 0 && t.Before(now.Add(maxAhead)) {
-		return t
+// record stores an event, or reports that the company's events of the day leave
+// no room for it.
+func (h *Handlers) record(ctx context.Context, corp string, e archive.Event) (stored bool, _ error) {
+	stored, err := h.Corps.RecordEvent(ctx, corp, e)
+	if err == nil && !stored {
+		h.Log.WarnContext(ctx, "events of the day at their bound, event only counted", "corp", corp)
 	}
-	return now
+	return stored, err
+}
+
+// lastSecond is the last second that a date can name in four digits.
+const lastSecond = 253402300799
+
+// sentAt is the time that the event names, or zero.
+func sentAt(event msgcrypt.Event) time.Time {
+	if event.CreateTime <= 0 || event.CreateTime > lastSecond {
+		return time.Time{}
+	}
+	return time.Unix(event.CreateTime, 0).UTC()
 }
 
 // refuse answers every request that is not authentic in the same way. The reason
@@ -99,32 +127,27 @@ func refuse(reason error) error {
 	return fmt.Errorf("%w: %w", problem.New(problem.Unauthorized, nil), reason)
 }
 
-// open verifies and decrypts with the callback pair of the corp. A pair in memory
-// may be older than the stored pair, so open checks a wrong signature once more
-// with the stored pair.
-func (h *Handlers) open(ctx context.Context, c *session.Call, pairs *Pairs, encrypted string) ([]byte, error) {
-	if !archive.ValidCorpID(c.CorpID) {
-		return nil, refuse(errors.New("corpid malformed"))
-	}
+// sealed is what a request carries, with the text that it encrypts.
+func sealed(c *session.Call, encrypted string) msgcrypt.Sealed {
 	query := c.URL.Query()
-	sealed := msgcrypt.Sealed{
+	return msgcrypt.Sealed{
 		Signature: query.Get("msg_signature"), Timestamp: query.Get("timestamp"), Nonce: query.Get("nonce"), Encrypted: encrypted,
 	}
-	var plain []byte
-	var err error
-	for _, maxAge := range []time.Duration{pairAge, pairRetryAge} {
-		var box *msgcrypt.Box
-		if box, err = pairs.box(ctx, c.CorpID, maxAge); err != nil {
-			break
-		}
-		if plain, err = box.Open(sealed); !errors.Is(err, msgcrypt.ErrSignature) {
-			break
-		}
+}
+
+// open is [Pairs.open] for a request, whose refusal it turns into a problem.
+func (h *Handlers) open(ctx context.Context, c *session.Call, pairs *Pairs, s msgcrypt.Sealed) (plain []byte, first string, err error) {
+	if !archive.ValidCorpID(c.CorpID) {
+		return nil, "", refuse(errors.New("corpid malformed"))
 	}
-	for _, reason := range []error{ErrUnknownCorp, msgcrypt.ErrSignature, msgcrypt.ErrMalformed, msgcrypt.ErrReceiver} {
+	if !utf8.ValidString(s.Timestamp) || !utf8.ValidString(s.Nonce) { // both are stored as text
+		return nil, "", refuse(msgcrypt.ErrMalformed)
+	}
+	plain, first, err = pairs.open(ctx, c.CorpID, s, h.Now())
+	for _, reason := range []error{errUnknownCorp, msgcrypt.ErrSignature, msgcrypt.ErrMalformed, msgcrypt.ErrReceiver} {
 		if errors.Is(err, reason) {
-			return nil, refuse(reason)
+			return nil, "", refuse(reason)
 		}
 	}
-	return plain, err
+	return plain, first, err
 }

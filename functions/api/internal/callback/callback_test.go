@@ -1,6 +1,7 @@
 package callback_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +14,11 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
-	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
@@ -82,15 +83,21 @@ func refused(w *apitest.World, r apitest.Request) {
 
 func TestCallbackURLCheck(t *testing.T) {
 	w := apitest.NewWorld(t)
-	apitest.OK(t, w.Secrets.CreateCallback(t.Context(), sampleCorp, apitest.Pair))
+	w.GivePair(sampleCorp, archive.ArchiveCallback, apitest.Pair)
 	w.WithPair(w.Other, apitest.Pair)
 	echostr := "&echostr=" + url.QueryEscape(sampleEchostr)
-	resp := w.Do(apitest.Request{Method: "GET", Path: "/callback/" + sampleCorp + "?" + sampleQuery + echostr}).Want(200)
-	if string(resp.Body) != "1616140317555161061" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
-		t.Errorf("got %q as %s", resp.Body, resp.Header.Get("Content-Type"))
+	for name, sent := range map[string]string{
+		"as documented":      echostr,
+		"plus sent as blank": "&echostr=" + sampleEchostr,
+		"without padding":    strings.TrimSuffix(echostr, "%3D%3D"),
+		"with neither":       "&echostr=" + strings.TrimSuffix(sampleEchostr, "=="),
+	} {
+		resp := w.Do(apitest.Request{Method: "GET", Path: "/callback/" + sampleCorp + "?" + sampleQuery + sent}).Want(200)
+		if string(resp.Body) != "1616140317555161061" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+			t.Errorf("%s: got %q as %s", name, resp.Body, resp.Header.Get("Content-Type"))
+		}
 	}
 	for name, path := range map[string]string{
-		"plus sent as blank":    "/callback/" + sampleCorp + "?" + sampleQuery + "&echostr=" + sampleEchostr,
 		"no query":              "/callback/" + sampleCorp,
 		"no echostr":            "/callback/" + sampleCorp + "?" + sampleQuery,
 		"wrong signature":       "/callback/" + sampleCorp + "?" + strings.Replace(sampleQuery, "5c45", "5c46", 1) + echostr,
@@ -113,14 +120,15 @@ func TestCallbackURLCheck(t *testing.T) {
 func TestNotifyRequestsOnePull(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
+	sent := apitest.Noon.Unix()
 	// WeCom makes three tries, and a stranger replays the event an hour later.
 	for range 3 {
-		if resp := w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225735))).Want(200); len(resp.Body) != 0 {
+		if resp := w.Do(post(t, w.Corp, apitest.Pair, notifyXML(sent))).Want(200); len(resp.Body) != 0 {
 			t.Errorf("got body %q", resp.Body)
 		}
 	}
 	w.Pass(time.Minute)
-	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225735))).Want(200)
+	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(sent))).Want(200)
 	all := w.Drain(w.Pulls)
 	for _, s := range all {
 		if !strings.Contains(s.Body, `"why":"callback"`) || strings.Contains(s.Body, "force") || s.Group != w.Corp {
@@ -130,7 +138,7 @@ func TestNotifyRequestsOnePull(t *testing.T) {
 	if len(all) != 1 {
 		t.Errorf("got %d pull requests while one waits, want one", len(all))
 	}
-	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225750))).Want(200)
+	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(sent+15))).Want(200)
 	if next := w.Drain(w.Pulls); len(next) != 1 {
 		t.Errorf("the next event: got %+v, want another request", next)
 	}
@@ -138,10 +146,38 @@ func TestNotifyRequestsOnePull(t *testing.T) {
 	if err != nil || !c.CallbackAt.Equal(w.Now()) {
 		t.Errorf("callback noted at %v, %v, want %v", c.CallbackAt, err, w.Now())
 	}
-	for _, day := range []archive.Day{archive.DayOf(w.Now()), archive.DayOf(time.Unix(1767225735, 0))} {
-		if events, err := w.Corps.Events(t.Context(), w.Corp, day); err != nil || len(events) != 0 {
-			t.Errorf("notify events are recorded: %d, %v", len(events), err)
-		}
+	if events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 0 {
+		t.Errorf("notify events are recorded: %d, %v", len(events), err)
+	}
+}
+
+// A recorded event that is replayed, or whose sender chose its time, neither
+// requests a pull nor counts as a callback.
+func TestOnlyFreshEventsRequestPulls(t *testing.T) {
+	for name, tc := range map[string]struct {
+		createTime int64
+		want       int
+	}{
+		"an hour old":         {apitest.Noon.Add(-archive.EventAge).Unix(), 1},
+		"older":               {apitest.Noon.Add(-archive.EventAge).Unix() - 1, 0},
+		"of another year":     {1000000000, 0},
+		"without a time":      {0, 0},
+		"five minutes ahead":  {apitest.Noon.Add(archive.EventAhead).Unix(), 1},
+		"further ahead":       {apitest.Noon.Add(archive.EventAhead).Unix() + 1, 0},
+		"after all calendars": {1<<63 - 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := apitest.NewWorld(t)
+			w.WithPair(w.Corp, apitest.Pair)
+			w.Do(post(t, w.Corp, apitest.Pair, notifyXML(tc.createTime))).Want(200)
+			if got := w.PullRequests(); len(got) != tc.want {
+				t.Errorf("got %d pull requests, want %d", len(got), tc.want)
+			}
+			c, err := w.Corps.Corp(t.Context(), w.Corp)
+			if err != nil || c.CallbackAt.IsZero() != (tc.want == 0) {
+				t.Errorf("callback noted at %v, error %v", c.CallbackAt, err)
+			}
+		})
 	}
 }
 
@@ -157,25 +193,40 @@ func TestEventsAreRecordedOnce(t *testing.T) {
 	}
 	w.Do(post(t, w.Corp, apitest.Pair, "not even XML")).Want(200)
 	w.Do(post(t, w.Corp, apitest.Pair, fmt.Sprintf("<xml><Event>from_the_future</Event><CreateTime>%d</CreateTime></xml>", at+400*24*3600))).Want(200)
-	page := apitest.Into[struct {
-		Events []struct {
-			At, Type string
-			Change   string `json:"change_type"`
-			Body     []byte
+	type event struct {
+		At, Type string
+		Change   string  `json:"change_type"`
+		Sent     *string `json:"sent_at"`
+		Arrived  string  `json:"arrived_at"`
+		Body     []byte
+		Envelope struct {
+			Signature                 string `json:"msg_signature"`
+			Timestamp, Nonce, Encrypt string
 		}
-		Next *string
+	}
+	page := apitest.Into[struct {
+		Events  []event
+		Dropped int
+		Next    *string
 	}](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/events?day=2026-01-31").Want(200))
 	var got []string
 	for _, e := range page.Events {
-		got = append(got, e.At+" "+e.Type+" "+e.Change)
+		got = append(got, e.At+" "+e.Type+" "+e.Change+" "+apitest.Deref(e.Sent))
+		// The envelope proves that the body is authentic.
+		box, err := msgcrypt.New(apitest.Pair.Token.Reveal(), apitest.Pair.AESKey.Reveal(), w.Corp)
+		apitest.OK(t, err)
+		plain, err := box.Open(msgcrypt.Sealed{Signature: e.Envelope.Signature, Timestamp: e.Envelope.Timestamp, Nonce: e.Envelope.Nonce, Encrypted: e.Envelope.Encrypt})
+		if err != nil || !bytes.Equal(plain, e.Body) || e.Arrived != "2026-01-31T06:30:05.000Z" {
+			t.Errorf("%s: arrived at %s, the envelope opens to %q, error %v", e.Type, e.Arrived, plain, err)
+		}
 	}
 	want := []string{
-		"2026-01-31T06:29:05.000Z change_external_contact msg_audit_approved", "2026-01-31T06:29:06.000Z brand_new ",
-		"2026-01-31T06:30:05.000Z  ", "2026-01-31T06:30:05.000Z from_the_future ", // at one time, in any order
+		"2026-01-31T06:29:05.000Z change_external_contact msg_audit_approved 2026-01-31T06:29:05.000Z", "2026-01-31T06:29:06.000Z brand_new  2026-01-31T06:29:06.000Z",
+		"2026-01-31T06:30:05.000Z   ", "2026-01-31T06:30:05.000Z from_the_future  2027-03-07T06:29:05.000Z", // at one time, in any order
 	}
 	slices.Sort(got)
-	if !slices.Equal(got, want) || page.Next != nil {
-		t.Errorf("got %q, want %q", got, want)
+	if !slices.Equal(got, want) || page.Next != nil || page.Dropped != 0 {
+		t.Errorf("got %q, %d dropped, want %q", got, page.Dropped, want)
 	}
 	if string(page.Events[0].Body) != consent {
 		t.Errorf("got body %q, want it as decrypted", page.Events[0].Body)
@@ -186,6 +237,32 @@ func TestEventsAreRecordedOnce(t *testing.T) {
 	}
 	if reqs := w.PullRequests(); len(reqs) != 0 {
 		t.Errorf("got %d pull requests for events that bring no messages", len(reqs))
+	}
+}
+
+// A company signs more events than its day has room for. The others are counted,
+// and the list says how many.
+func TestEventsBeyondTheBoundAreCounted(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	const size = 380 << 10
+	for n := range archive.MaxEventBytes / size {
+		_, err := w.Corps.RecordEvent(t.Context(), w.Corp, archive.Event{ArrivedAt: w.Now(), Body: fmt.Appendf(nil, "%0*d", size, n)})
+		apitest.OK(t, err)
+	}
+	large := func(n int) string { return fmt.Sprintf("<xml><N>%d</N>%s</xml>", n, strings.Repeat(" ", 40<<10)) }
+	for n := range 12 {
+		w.Do(post(t, w.Corp, apitest.Pair, large(n))).Want(200)
+	}
+	page := apitest.Into[struct{ Dropped int }](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/events?limit=1").Want(200))
+	count, err := w.Corps.EventCount(t.Context(), w.Corp, archive.DayOf(w.Now()))
+	if err != nil || count.Bytes > archive.MaxEventBytes || page.Dropped < 8 || page.Dropped != count.Dropped {
+		t.Errorf("got %+v, error %v, and %d dropped in the answer", count, err, page.Dropped)
+	}
+	w.Pass(24 * time.Hour)
+	w.Do(post(t, w.Corp, apitest.Pair, large(99))).Want(200)
+	if events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 1 {
+		t.Errorf("the next day: got %d events, error %v, want 1", len(events), err)
 	}
 }
 
@@ -268,57 +345,8 @@ func TestCallbackWhenTheQueueFails(t *testing.T) {
 	w.WithPair(w.Corp, apitest.Pair)
 	w.Callback.Pulls = deadQueue{}
 	// WeCom tries again after a 500.
-	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1767225735))).WantProblem(500, "internal")
+	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(apitest.Noon.Unix()))).WantProblem(500, "internal")
 	if !strings.Contains(w.Log.String(), "queue unreachable") {
 		t.Error("the reason is not logged")
 	}
-}
-
-func TestCallbackPairsAreKeptForAWhile(t *testing.T) {
-	const corp, other = "ww0123456789abcdef", "ww9999999999999999"
-	now := apitest.Noon
-	reads, stored := 0, apitest.Pair
-	pairs := callback.NewPairs(func(_ context.Context, id string) (secretstore.CallbackPair, error) {
-		reads++
-		if id != corp {
-			return secretstore.CallbackPair{}, archive.ErrNotFound
-		}
-		return stored, nil
-	}, func() time.Time { return now })
-	check := func(what, id string, maxAge time.Duration, wantReads int, wantErr error) {
-		t.Helper()
-		if _, err := callback.Box(pairs, t.Context(), id, maxAge); !errors.Is(err, wantErr) || reads != wantReads {
-			t.Errorf("%s: got %v after %d reads, want %v after %d", what, err, reads, wantErr, wantReads)
-		}
-	}
-	check("first", corp, callback.PairAge, 1, nil)
-	check("again", corp, callback.PairAge, 1, nil)
-	check("wrong signature at once", corp, callback.PairRetryAge, 1, nil)
-	now = now.Add(callback.PairRetryAge)
-	check("wrong signature later", corp, callback.PairRetryAge, 2, nil)
-	now = now.Add(callback.PairAge)
-	check("too old", corp, callback.PairAge, 3, nil)
-	check("unknown corp", other, callback.PairAge, 4, callback.ErrUnknownCorp)
-	check("unknown corp again", other, callback.PairAge, 4, callback.ErrUnknownCorp)
-	now = now.Add(callback.PairRetryAge)
-	check("unknown corp later", other, callback.PairAge, 5, callback.ErrUnknownCorp)
-	for i := range 3 * callback.MaxPairs {
-		_, _ = callback.Box(pairs, t.Context(), fmt.Sprintf("ww%014d", i), callback.PairAge)
-	}
-	if pairs.Held() > callback.MaxPairs {
-		t.Errorf("%d pairs are kept, want at most %d", pairs.Held(), callback.MaxPairs)
-	}
-}
-
-// A corp's callback pair may be replaced while another instance of the
-// function has the old one in memory.
-func TestReplacedCallbackPairIsReadAgain(t *testing.T) {
-	w := apitest.NewWorld(t)
-	w.WithPair(w.Corp, apitest.Pair)
-	stored := apitest.Pair
-	w.Callback.Pairs = callback.NewPairs(func(context.Context, string) (secretstore.CallbackPair, error) { return stored, nil }, w.Now)
-	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(1))).Want(200)
-	stored = secretstore.CallbackPair{Token: secret.New("newer"), AESKey: secret.New(anotherAESKey)}
-	w.Pass(callback.PairRetryAge)
-	w.Do(post(t, w.Corp, stored, notifyXML(2))).Want(200)
 }

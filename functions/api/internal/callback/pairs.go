@@ -7,97 +7,103 @@ import (
 	"sync"
 	"time"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-const (
-	// pairAge is the time for which a callback pair in memory is used.
-	pairAge = 5 * time.Minute
-	// pairRetryAge is the shortest time between two reads of a pair because of
-	// wrong signatures. Any stranger can send wrong signatures.
-	pairRetryAge = 10 * time.Second
-	// maxPairs bounds the memory that requests for unknown corps take.
-	maxPairs = 1000
-)
-
-// ErrUnknownCorp means that the corp has no callback pair: it is not registered,
+// errUnknownCorp means that the corp has no callback pair: it is not registered,
 // or its registration is not complete.
-var ErrUnknownCorp = errors.New("corp has no callback pair")
+var errUnknownCorp = errors.New("corp has no callback pair")
 
-// Pairs holds callback pairs in memory for [pairAge], and the fact that a corp
-// has no pair for [pairRetryAge]. Safe for concurrent use. Two callers that miss
-// the same pair both read it.
+// Pairs opens the requests to one callback of all corps. It reads from the table,
+// at every request, which pairs of the corp are accepted, so a registration, a
+// rotation and a revocation hold from the moment in which they are stored. The
+// pairs themselves never change under their ids, so they stay in memory. A
+// request for a corp that the table does not know reads no secret and leaves
+// nothing in memory. Safe for concurrent use. Two callers that miss the same
+// pair both read it.
 type Pairs struct {
-	read func(ctx context.Context, corp string) (secretstore.CallbackPair, error)
-	now  func() time.Time
+	kind    archive.CallbackKind
+	states  States
+	secrets PairReader
 
 	mu    sync.Mutex
-	pairs map[string]heldPair
+	boxes map[string]map[string]*msgcrypt.Box // by corp, then by id of the pair
 }
 
-type heldPair struct {
-	box   *msgcrypt.Box // nil for a corp without a pair
-	pages opaque.Key    // see PageKey
-	read  time.Time
+// States says which pairs of a callback are accepted.
+type States interface {
+	// Callback is consistent.
+	Callback(ctx context.Context, corp string, kind archive.CallbackKind) (archive.Callback, error)
 }
 
-// NewPairs makes an empty holder of the pairs that read reads. read answers
-// [archive.ErrNotFound] for a corp without a pair.
-func NewPairs(read func(context.Context, string) (secretstore.CallbackPair, error), now func() time.Time) *Pairs {
-	return &Pairs{read: read, now: now, pairs: make(map[string]heldPair)}
+// PairReader reads the pairs of a callback.
+type PairReader interface {
+	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
 }
 
-// box returns the box of the corp, from a pair that was read at most maxAge ago,
-// or [ErrUnknownCorp].
-func (p *Pairs) box(ctx context.Context, corp string, maxAge time.Duration) (*msgcrypt.Box, error) {
-	held, err := p.get(ctx, corp, maxAge)
-	return held.box, err
+// NewPairs makes an empty holder of the pairs of a callback.
+func NewPairs(kind archive.CallbackKind, states States, secrets PairReader) *Pairs {
+	return &Pairs{kind: kind, states: states, secrets: secrets, boxes: make(map[string]map[string]*msgcrypt.Box)}
 }
 
-// PageKey returns the key that hides the page tokens of limited callers, or
-// [ErrUnknownCorp]. The key follows from the callback pair: every instance of the
-// function has the pair in memory, and no reader knows it. A change of the pair
-// makes older page tokens invalid; the API never changes a pair.
-func (p *Pairs) PageKey(ctx context.Context, corp string) (opaque.Key, error) {
-	held, err := p.get(ctx, corp, pairAge)
-	return held.pages, err
+// open verifies and decrypts with an accepted pair of the corp. first is set if
+// the newest pair has replaced another and no event under it is noted yet; it is
+// the id of the newest pair. The errors are errUnknownCorp, those of
+// [msgcrypt.Box.Open], and those of the stores.
+func (p *Pairs) open(ctx context.Context, corp string, sealed msgcrypt.Sealed, now time.Time) (plain []byte, first string, _ error) {
+	state, err := p.states.Callback(ctx, corp, p.kind)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, "", errUnknownCorp
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	box, err := p.box(ctx, corp, state.Pair)
+	if err != nil {
+		return nil, "", err
+	}
+	if plain, err = box.Open(sealed); errors.Is(err, msgcrypt.ErrSignature) && state.AcceptsOld(now) {
+		if box, err = p.box(ctx, corp, state.Old); err != nil {
+			return nil, "", err
+		}
+		plain, err = box.Open(sealed)
+		return plain, "", err
+	}
+	if state.Old != "" && state.FirstEventAt.IsZero() {
+		first = state.Pair
+	}
+	return plain, first, err
 }
 
-func (p *Pairs) get(ctx context.Context, corp string, maxAge time.Duration) (heldPair, error) {
+// box returns the box of a pair. If the pair is not in memory, it reads the
+// secret, which may lag behind the table for a moment after a rotation.
+func (p *Pairs) box(ctx context.Context, corp, id string) (*msgcrypt.Box, error) {
 	p.mu.Lock()
-	held, ok := p.pairs[corp]
+	box := p.boxes[corp][id]
 	p.mu.Unlock()
-	now := p.now()
-	if ok && held.box == nil {
-		maxAge = pairRetryAge
+	if box != nil {
+		return box, nil
 	}
-	if !ok || now.Sub(held.read) >= maxAge {
-		held = heldPair{read: now}
-		pair, err := p.read(ctx, corp)
-		switch {
-		case errors.Is(err, archive.ErrNotFound):
-		case err != nil:
-			return heldPair{}, err
-		default:
-			if held.box, err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err == nil {
-				held.pages, err = opaque.KeyFrom(pair.AESKey.Reveal(), "page tokens")
-			}
-			if err != nil {
-				return heldPair{}, fmt.Errorf("use callback pair of corp %s: %w", corp, err)
-			}
+	pairs, err := p.secrets.CallbackPairs(ctx, corp, p.kind)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return nil, fmt.Errorf("read %s callback pair of corp %s: %w", p.kind, corp, err)
+	}
+	boxes := make(map[string]*msgcrypt.Box)
+	for _, pair := range []secretstore.CallbackPair{pairs.Newest, pairs.Old} {
+		if pair.ID == "" {
+			continue
 		}
-		p.mu.Lock()
-		if len(p.pairs) >= maxPairs {
-			clear(p.pairs)
+		if boxes[pair.ID], err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err != nil {
+			return nil, fmt.Errorf("use %s callback pair of corp %s: %w", p.kind, corp, err)
 		}
-		p.pairs[corp] = held
-		p.mu.Unlock()
 	}
-	if held.box == nil {
-		return heldPair{}, ErrUnknownCorp
+	if boxes[id] == nil {
+		return nil, fmt.Errorf("%s callback pair %s of corp %s not in the secret store yet", p.kind, id, corp)
 	}
-	return held, nil
+	p.mu.Lock()
+	p.boxes[corp] = boxes
+	p.mu.Unlock()
+	return boxes[id], nil
 }

@@ -28,6 +28,10 @@ type Handlers struct {
 type Corps interface {
 	// TouchCallback writes at most once per [archive.CallbackTouch].
 	TouchCallback(ctx context.Context, id string, at time.Time) error
-	// RecordEvent stores an event once, however often it comes.
-	RecordEvent(ctx context.Context, id string, e archive.Event) error
+	// NoteFirstEvent notes the first event under the newest pair, and changes
+	// nothing afterwards.
+	NoteFirstEvent(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time) error
+	// RecordEvent stores an event once, however often it comes. stored is false
+	// for an event beyond the bounds of a day, which is only counted.
+	RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error)
 }

@@ -423,10 +423,6 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 	w.Get(w.As(session.Reader), path+"?page="+*first.Next).WantProblem(400, "invalid-request")
 	w.WithPair(w.Other, secretstore.CallbackPair{Token: secret.New("other"), AESKey: secret.New("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")})
 	w.Get(apitest.TokenOf(w.Other, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages?page="+*first.Next).WantProblem(400, "invalid-request")
-	// A corp whose registration was interrupted has no list.
-	interrupted := apitest.NewCorpID()
-	w.BareCorp(interrupted)
-	w.Get(apitest.TokenOf(interrupted, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+interrupted+"/conversations?member=lin.hua").WantProblem(404, "not-found")
 }
 
 func TestRanges(t *testing.T) {

@@ -96,6 +96,7 @@ type linkedFileJSON struct {
 	FileName    string      `json:"file_name"`
 	Size        int64       `json:"size"`
 	MD5         string      `json:"md5"`
+	SHA256      string      `json:"sha256"`
 	State       media.State `json:"state"`
 }
 
@@ -142,7 +143,7 @@ func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer,
 		return output.Answer{Status: http.StatusFound, Header: http.Header{"Location": {link}}}, nil
 	}
 	j := linkedFileJSON{
-		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, State: row.State,
+		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, SHA256: row.Stored.SHA256, State: row.State,
 	}
 	if row.State == media.Waiting { // the file is fetched again because the copy differs
 		j.State = media.Mismatch

@@ -10,7 +10,7 @@ package opaque
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -29,13 +29,11 @@ const digestBytes = 8
 // Key hides the content of texts. The zero Key hides nothing.
 type Key [32]byte
 
-// KeyFrom derives a key for a purpose from a secret of high entropy.
-func KeyFrom(secret, purpose string) (Key, error) {
-	b, err := hkdf.Key(sha256.New, []byte(secret), nil, purpose, len(Key{}))
-	if err != nil {
-		return Key{}, fmt.Errorf("derive key: %w", err)
-	}
-	return Key(b), nil
+// NewKey makes a random key.
+func NewKey() Key {
+	var k Key
+	_, _ = rand.Read(k[:]) // never fails
+	return k
 }
 
 // Use is the purpose of a text, such as a corp, a route and a query.

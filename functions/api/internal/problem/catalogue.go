@@ -75,6 +75,30 @@ var kinds = map[Kind]kind{
 			"Many queries of this corp already wait for WeCom's answers. Try again in a minute.",
 		},
 	},
+	KeysUnproved: {
+		http.StatusConflict,
+		words{"已有公钥尚待使用", "Offered keys await their first message"},
+		words{
+			"本系统生成的密钥中，已有 {max} 个尚未解密过消息，因此暂不能再生成。请在设置页找到它们的公钥，将其中一个粘贴到企业微信「会话内容存档」的「消息加密公钥」并填写版本号；收到用该公钥加密的新消息后，即可再次轮换。如确需更多密钥，请联系系统运营方。",
+			"{max} keys that were made here have not opened a message yet, so another cannot be made. Paste the public key of one of them, which the set-up page shows, into 消息加密公钥 on WeCom's 会话内容存档 page, and enter its version (版本号). Once a message encrypted to it arrives, rotate again. If you need more keys, ask the operator of this system.",
+		},
+	},
+	ImportsToday: {
+		http.StatusConflict,
+		words{"今天导入的密钥已达上限", "The imports of today are used up"},
+		words{
+			"今天已导入 {max} 个密钥，达到每日上限。请在北京时间明天继续导入；如需尽快导入更多密钥，请联系系统运营方提高上限。",
+			"{max} keys were imported today, which is the most for one day. Import the others tomorrow (Beijing time), or ask the operator of this system to raise the limit.",
+		},
+	},
+	ImportsUsed: {
+		http.StatusConflict,
+		words{"导入的密钥总数已达上限", "The imports of this corp are used up"},
+		words{
+			"该企业累计已导入 {max} 个密钥，达到总数上限。密钥会永久保留，请先确认确实需要再导入，然后联系系统运营方提高上限。",
+			"This corp has imported {max} keys, which is the most in all. Keys are kept permanently. Make sure that another key is needed, then ask the operator of this system to raise the limit.",
+		},
+	},
 	BodyTooLarge: {
 		http.StatusRequestEntityTooLarge,
 		words{"请求内容过大", "The body is too large"},
@@ -209,7 +233,7 @@ var remedies = map[Remedy]words{
 	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
 	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
 	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
-	RemedySecret:       {"Secret 只包含可见的半角字符。请重新复制，不要带上空格或换行。", "A Secret has visible ASCII characters only. Copy it again, without blanks or line breaks."},
+	RemedySecret:       {"Secret 只包含可见的半角字符，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
 	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
 	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
 	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},

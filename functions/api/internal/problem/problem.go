@@ -85,6 +85,9 @@ const (
 	JobRunning           Kind = "job-running" // Args: id
 	JobsToday            Kind = "jobs-today"  // Args: max
 	InspectionsWait      Kind = "inspections-wait"
+	KeysUnproved         Kind = "keys-unproved"     // Args: max
+	ImportsToday         Kind = "imports-today"     // Args: max
+	ImportsUsed          Kind = "imports-used"      // Args: max
 	BodyTooLarge         Kind = "body-too-large"    // Args: max
 	MessageTooLarge      Kind = "message-too-large" // Args: size, ranges
 	UnsupportedMediaType Kind = "unsupported-media-type"

@@ -13,10 +13,28 @@ import (
 )
 
 type eventJSON struct {
-	At         string `json:"at"`
-	Type       string `json:"type"`
-	ChangeType string `json:"change_type"`
-	Body       []byte `json:"body"`
+	At         string       `json:"at"`
+	SentAt     *string      `json:"sent_at"`
+	ArrivedAt  string       `json:"arrived_at"`
+	Type       string       `json:"type"`
+	ChangeType string       `json:"change_type"`
+	Body       []byte       `json:"body"`
+	Envelope   envelopeJSON `json:"envelope"`
+}
+
+type envelopeJSON struct {
+	Signature string `json:"msg_signature"`
+	Timestamp string `json:"timestamp"`
+	Nonce     string `json:"nonce"`
+	Encrypted string `json:"encrypt"`
+}
+
+func showEvent(e archive.Event) eventJSON {
+	return eventJSON{
+		At: output.Moment(e.At()), SentAt: output.MomentOrNull(e.SentAt), ArrivedAt: output.Moment(e.ArrivedAt),
+		Type: e.Type, ChangeType: e.ChangeType, Body: e.Body,
+		Envelope: envelopeJSON{Signature: e.Signature, Timestamp: e.Timestamp, Nonce: e.Nonce, Encrypted: e.Encrypted},
+	}
 }
 
 // eventAt is a place among the events of a day. An event that arrives later with
@@ -32,7 +50,7 @@ func (e eventAt) compare(o eventAt) int {
 
 func placeOf(e archive.Event) eventAt {
 	sum := sha256.Sum256(append([]byte(e.Type+"\n"), e.Body...))
-	return eventAt{Nano: e.At.UnixNano(), Sum: hex.EncodeToString(sum[:8])}
+	return eventAt{Nano: e.At().UnixNano(), Sum: hex.EncodeToString(sum[:8])}
 }
 
 // ListEvents lists the callback events of a day.
@@ -47,25 +65,30 @@ func (h *Handlers) ListEvents(ctx context.Context, c *session.Call) (output.Answ
 	if err != nil {
 		return output.Answer{}, err
 	}
+	count, err := h.Events.EventCount(ctx, c.CorpID, day)
+	if err != nil {
+		return output.Answer{}, err
+	}
 	slices.SortFunc(events, func(x, y archive.Event) int { return placeOf(x).compare(placeOf(y)) })
 	if more {
 		events = slices.DeleteFunc(events, func(e archive.Event) bool { return placeOf(e).compare(at) <= 0 })
 	}
 	out := struct {
-		Events []eventJSON `json:"events"`
-		Next   *string     `json:"next"`
-	}{Events: []eventJSON{}}
+		Events  []eventJSON `json:"events"`
+		Dropped int         `json:"dropped"`
+		Next    *string     `json:"next"`
+	}{Events: []eventJSON{}, Dropped: count.Dropped}
 	size := 0
 	for i, e := range events {
-		// base64 and escaping at most double the body; 512 covers the other members.
-		size += 2*len(e.Body) + 512
+		// base64 and escaping at most double an event; 512 covers names and times.
+		size += 2*e.Size() + 512
 		if i == limit || i > 0 && size > output.PageBytes {
 			if out.Next, err = c.SealPage(placeOf(events[i-1])); err != nil {
 				return output.Answer{}, err
 			}
 			break
 		}
-		out.Events = append(out.Events, eventJSON{At: output.Moment(e.At), Type: e.Type, ChangeType: e.ChangeType, Body: e.Body})
+		out.Events = append(out.Events, showEvent(e))
 	}
 	return output.JSON(200, out)
 }

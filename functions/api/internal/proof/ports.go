@@ -42,6 +42,8 @@ type Ledger interface {
 type EventStore interface {
 	// Events lists a day's events in the order of At.
 	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
+	// EventCount counts the events that arrived on a day.
+	EventCount(ctx context.Context, id string, day archive.Day) (archive.EventCount, error)
 }
 
 // MessageStore reads what decoding made of records beside messages.

@@ -30,6 +30,7 @@ type Document struct {
 	Done         bool    `json:"done"`
 
 	Verify   bool      `json:"verify"`
+	Weekly   bool      `json:"weekly"`
 	Faults   int       `json:"faults"`
 	Findings []Finding `json:"findings"`
 }
@@ -46,7 +47,7 @@ func Show(r decode.Replay) Document {
 	j := Document{
 		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
 		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done,
-		Verify: r.Verify, Faults: r.Faults, Findings: []Finding{},
+		Verify: r.Verify, Weekly: r.Weekly, Faults: r.Faults, Findings: []Finding{},
 	}
 	for _, f := range r.Findings {
 		shown := Finding{After: output.Decimal(f.After), What: f.What}

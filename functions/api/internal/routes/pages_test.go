@@ -68,3 +68,32 @@ func TestInventedPageTokens(t *testing.T) {
 		t.Errorf("only %d lists were tried", lists)
 	}
 }
+
+// The page tokens of a limited reader do not depend on the callback pair: they
+// stay valid after the pair has changed.
+func TestPageTokensOutliveACallbackPair(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	w.Store(w.Corp, apitest.Chat("m0", "lin.hua", "wmA", "", apitest.Noon, "t"), apitest.Chat("m1", "lin.hua", "wmB", "", apitest.Noon, "t"))
+	who := w.As(session.Reader).With("staff", "lin.hua")
+	path := "/v1/corps/" + w.Corp + "/conversations?member=lin.hua&limit=1"
+	first := apitest.Into[struct{ Next *string }](w.Get(who, path).Want(200))
+	if first.Next == nil {
+		t.Fatal("the list has one page only")
+	}
+	w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/callback/rotate", map[string]any{"revoke_old": true}).Want(201)
+	w.Get(who, path+"&page="+*first.Next).Want(200)
+	// The token is bound to the corp's own key.
+	w.WithPair(w.Other, apitest.Pair)
+	other := strings.Replace(path, w.Corp, w.Other, 1)
+	w.Get(apitest.TokenOf(w.Other, session.Reader).With("staff", "lin.hua"), other+"&page="+*first.Next).WantProblem(400, "invalid-request")
+}
+
+// Without its key a token would hide nothing, so there is no list.
+func TestNoPageTokensWithoutAKey(t *testing.T) {
+	w := apitest.NewWorld(t)
+	apitest.OK(t, w.Corps.CreateCorp(t.Context(), archive.Corp{ID: w.Corp, CreatedAt: apitest.Noon}))
+	path := "/v1/corps/" + w.Corp + "/conversations?member=lin.hua"
+	w.Get(w.As(session.Reader).With("staff", "lin.hua"), path).WantProblem(500, "internal")
+	w.Get(w.As(session.Reader), path).Want(200)
+}

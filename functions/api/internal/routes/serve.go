@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -17,7 +18,6 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
@@ -30,23 +30,14 @@ import (
 
 // Server serves routes. Its fields never change after New.
 type Server struct {
-	corps    archive.CorpReader
-	pageKeys PageKeys
-	log      *slog.Logger
-	handler  http.Handler
-}
-
-// PageKeys holds the key that hides the page tokens of a corp's limited
-// callers.
-type PageKeys interface {
-	// PageKey answers [callback.ErrUnknownCorp] for a corp whose registration is
-	// not complete.
-	PageKey(ctx context.Context, corp string) (opaque.Key, error)
+	corps   archive.CorpReader
+	log     *slog.Logger
+	handler http.Handler
 }
 
 // New makes a server of the routes.
-func New(table []Route, corps archive.CorpReader, pageKeys PageKeys, log *slog.Logger) *Server {
-	s := &Server{corps: corps, pageKeys: pageKeys, log: log}
+func New(table []Route, corps archive.CorpReader, log *slog.Logger) *Server {
+	s := &Server{corps: corps, log: log}
 	s.handler = s.mux(table)
 	return s
 }
@@ -133,7 +124,7 @@ func (s *Server) admit(rt Route, c *session.Call) error {
 		return err
 	}
 	c.ReadQuery(c.URL.RawQuery, rt.Query)
-	if err := s.usePages(rt, c); err != nil {
+	if err := usePages(rt, c); err != nil {
 		return err
 	}
 	if rt.Body != nil {
@@ -172,15 +163,12 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 // usePages sets the list that page tokens belong to. The tokens of a limited
 // caller are encrypted: a page may end at a message that the caller may not
 // see.
-func (s *Server) usePages(rt Route, c *session.Call) error {
+func usePages(rt Route, c *session.Call) error {
 	use := opaque.Page(c.URL.Path, c.Query)
 	if c.Caller.Limited && slices.Contains(rt.Query, "page") {
-		key, err := s.pageKeys.PageKey(c.Context(), c.CorpID)
-		if errors.Is(err, callback.ErrUnknownCorp) { // the registration is not complete
-			return problem.New(problem.NotFound, nil)
-		}
-		if err != nil {
-			return err
+		key := opaque.Key(c.Corp.PageKey)
+		if key == (opaque.Key{}) { // it would hide nothing
+			return fmt.Errorf("page key of corp %s: %w", c.CorpID, archive.ErrCorrupt)
 		}
 		use = use.HiddenBy(key)
 	}

@@ -40,3 +40,7 @@ func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Tim
 		At: now.UTC().Truncate(archive.ReadingSlot),
 	})
 }
+
+// DoubleClick is the time in which two requests of a person for the same thing
+// count as one.
+const DoubleClick = 10 * time.Second

@@ -11,7 +11,6 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 const maxAgentID = 20 // digits
@@ -23,6 +22,9 @@ type appJSON struct {
 	TrustedIPs   []string      `json:"trusted_ips"`
 	Callback     *callbackJSON `json:"callback"`
 	State        stepState     `json:"state"`
+	// Trimmed names the members that were saved without blanks around them. Only
+	// the answer to a saving has it.
+	Trimmed []string `json:"trimmed,omitzero"`
 }
 
 // GetApp answers what the admin enters in the self-built app, and the state of
@@ -46,14 +48,7 @@ func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, err
 	if reach.App.SecretPrefix != "" {
 		j.SecretMasked = mask(reach.App.SecretPrefix)
 	}
-	pair, err := h.Secrets.AppCallback(ctx, corp.ID)
-	switch {
-	case err == nil:
-		// The admin enters the pair in WeCom.
-		j.Callback = &callbackJSON{
-			URL: h.PublicURL + "/callback/" + corp.ID + "/app", Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
-		}
-	case !errors.Is(err, archive.ErrNotFound):
+	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return appJSON{}, err
 	}
 	return j, nil
@@ -83,7 +78,7 @@ func appState(corp archive.Corp, reach directory.Reach) stepState {
 // answer holds the secret.
 func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	c.Required("secret")
-	text, ok := c.Text("secret", minSecret, maxSecret)
+	text, trimmed, ok := c.Pasted("secret", minSecret, maxSecret)
 	if ok && !visibleASCII.MatchString(text) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
@@ -94,8 +89,7 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	pair := secretstore.CallbackPair{Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
-	if err := h.Secrets.CreateAppCallback(ctx, c.CorpID, pair); err != nil && !errors.Is(err, archive.ErrExists) {
+	if err := h.createCallback(ctx, c.CorpID, archive.AppCallback); err != nil {
 		return output.Answer{}, err
 	}
 	if err := h.saveApp(ctx, c.CorpID, agent, secret.New(text), text[:secretShown]); err != nil {
@@ -107,6 +101,9 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	j, err := h.showApp(ctx, c.Corp)
 	if err != nil {
 		return output.Answer{}, err
+	}
+	if j.Trimmed = []string{}; trimmed {
+		j.Trimmed = []string{"secret"}
 	}
 	return output.JSON(200, j)
 }

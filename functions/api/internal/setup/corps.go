@@ -4,18 +4,15 @@ package setup
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"unicode"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 const maxName = 100 // characters of a corp's name
@@ -54,15 +51,14 @@ func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer,
 		return output.Answer{}, err
 	}
 	status := 201
-	err := h.Corps.CreateCorp(ctx, archive.Corp{ID: c.CorpID, Name: name, CreatedAt: h.Now()})
+	err := h.Corps.CreateCorp(ctx, archive.Corp{ID: c.CorpID, Name: name, CreatedAt: h.Now(), PageKey: opaque.NewKey()})
 	if errors.Is(err, archive.ErrExists) {
 		status, err = 200, h.Corps.Rename(ctx, c.CorpID, name)
 	}
 	if err != nil {
 		return output.Answer{}, err
 	}
-	pair := secretstore.CallbackPair{Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
-	if err := h.Secrets.CreateCallback(ctx, c.CorpID, pair); err != nil && !errors.Is(err, archive.ErrExists) {
+	if err := h.createCallback(ctx, c.CorpID, archive.ArchiveCallback); err != nil {
 		return output.Answer{}, err
 	}
 	if c.Corp, err = h.Corps.Corp(ctx, c.CorpID); err != nil {
@@ -77,16 +73,4 @@ func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer,
 		}
 	}
 	return output.JSON(status, showCorp(c.Corp))
-}
-
-// newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and '/',
-// because WeCom's page refuses these two characters.
-func newAESKey() string {
-	key := make([]byte, 32)
-	for {
-		_, _ = rand.Read(key) // never fails
-		if s := base64.RawStdEncoding.EncodeToString(key); !strings.ContainsAny(s, "+/") {
-			return s
-		}
-	}
 }

@@ -2,11 +2,12 @@ package setup
 
 // What tests see of the answers and the bounds.
 type (
-	AppJSON   = appJSON
-	CorpJSON  = corpJSON
-	KeyJSON   = keyJSON
-	SetupJSON = setupJSON
-	StepState = stepState
+	AppJSON      = appJSON
+	CallbackJSON = callbackJSON
+	CorpJSON     = corpJSON
+	KeyJSON      = keyJSON
+	SetupJSON    = setupJSON
+	StepState    = stepState
 )
 
 const (

@@ -12,6 +12,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -59,7 +60,9 @@ func findKey(set archive.KeySet, id string) (archive.Key, bool) {
 	return set.Keys[i], true
 }
 
-// RotateKey offers a new key. If the offered key is unused, that key stays.
+// RotateKey offers a new key. If the offered key is unused, that key stays. A
+// corp whose made keys are not proved gets no further one: a private key is kept
+// permanently and costs money each month.
 func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	set, err := h.Corps.KeySet(ctx, c.CorpID)
 	if err != nil {
@@ -69,6 +72,15 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 		if j := showKey(k, set, k.ID); j.State == "unused" {
 			return output.JSON(200, j)
 		}
+	}
+	quota, err := h.Corps.KeyQuota(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	// Every rotation moves the corp's current key, so a rotation that comes between
+	// these reads and the next write makes that write fail.
+	if set.Unproved() >= quota.Unproved {
+		return output.Answer{}, problem.New(problem.KeysUnproved, problem.Args{"max": strconv.Itoa(quota.Unproved)})
 	}
 	k, made, err := h.addCurrentKey(ctx, c.Corp)
 	if err != nil {
@@ -87,11 +99,20 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 //
 // The private key is stored before the public key, so every offered public key
 // has a durable private key. After a crash between the two writes, or after a
-// lost race, an unused private key stays in the secret store.
+// lost race, an unused private key stays in the secret store. Making a pair takes
+// longer than the writes, so a race that was lost meanwhile stores nothing.
 func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, made bool, _ error) {
 	pair, err := h.MakePair()
 	if err != nil {
 		return keyJSON{}, false, err
+	}
+	now, err := h.Corps.Corp(ctx, corp.ID)
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	if now.CurrentKey != corp.CurrentKey {
+		won, err := h.offeredKey(ctx, corp.ID)
+		return won, false, err
 	}
 	// ErrExists means that this same key is stored already: the SDK repeated the
 	// request.
@@ -106,24 +127,30 @@ func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJ
 	if !errors.Is(err, archive.ErrConflict) {
 		return keyJSON{}, false, err
 	}
-	now, err := h.Corps.Corp(ctx, corp.ID)
+	won, err := h.offeredKey(ctx, corp.ID)
+	return won, false, err
+}
+
+// offeredKey reads the current key of a corp.
+func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, error) {
+	corp, err := h.Corps.Corp(ctx, corpID)
 	if err != nil {
-		return keyJSON{}, false, err
+		return keyJSON{}, err
 	}
-	set, err := h.Corps.KeySet(ctx, corp.ID)
+	set, err := h.Corps.KeySet(ctx, corpID)
 	if err != nil {
-		return keyJSON{}, false, err
+		return keyJSON{}, err
 	}
-	won, ok := findKey(set, now.CurrentKey)
+	k, ok := findKey(set, corp.CurrentKey)
 	if !ok {
-		return keyJSON{}, false, fmt.Errorf("current key %s of corp %s: %w", now.CurrentKey, corp.ID, archive.ErrCorrupt)
+		return keyJSON{}, fmt.Errorf("current key %s of corp %s: %w", corp.CurrentKey, corpID, archive.ErrCorrupt)
 	}
-	return showKey(won, set, won.ID), false, nil
+	return showKey(k, set, k.ID), nil
 }
 
 // ImportKey stores a private key that was used before, and has the records set
-// aside tried with it. The order of writes is: private key, replay job, public
-// key, claim, request of the job.
+// aside tried with it. The order of writes is: quota, private key, replay job,
+// public key, claim, request of the job.
 //
 // The key exists for decoding once its public key is stored; the job is stored
 // before that. After a crash dispatch requests the job 15 minutes after its
@@ -133,20 +160,8 @@ func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJ
 // because that job may end before the key is stored. A key that is there already
 // starts no job.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
-	var pair rsakey.Pair
-	c.Required("private_key")
-	if text, ok := c.Text("private_key", 1, maxPrivateKey); ok {
-		var err error
-		pair, err = rsakey.Import(secret.New(text))
-		if refused, ok := errors.AsType[*rsakey.RuleError](err); ok {
-			remedy, _ := problem.OfKey(refused.Rule)
-			c.Reject("private_key", problem.Rule(refused.Rule), remedy, nil)
-		} else if err != nil {
-			return output.Answer{}, err
-		}
-	}
-	version := c.Version("publickey_ver")
-	if err := c.Err(); err != nil {
+	pair, version, err := readImport(c)
+	if err != nil {
 		return output.Answer{}, err
 	}
 	set, err := h.Corps.KeySet(ctx, c.CorpID)
@@ -156,27 +171,13 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	if err := provedFor(set, version, pair.ID); err != nil {
 		return output.Answer{}, err
 	}
-	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
-		return output.Answer{}, err
-	}
-	_, there := findKey(set, pair.ID)
-	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
-	job.OnlySetAside = true
-	// A crash here leaves a private key that is unused until it is imported again.
-	if !there {
-		if err := h.Replays.PlanRetry(ctx, job); err != nil {
+	status := 200
+	var job *decode.Replay
+	if _, there := findKey(set, pair.ID); !there {
+		status = 201
+		if job, err = h.addImported(ctx, c, pair); err != nil {
 			return output.Answer{}, err
 		}
-	}
-	// A crash here leaves a job that dispatch runs and that finds no new key.
-	status := 201
-	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyImported, CreatedAt: h.Now()}
-	err = h.Corps.AddKey(ctx, c.CorpID, k, false, "")
-	if errors.Is(err, archive.ErrExists) {
-		status, err = 200, nil
-	}
-	if err != nil {
-		return output.Answer{}, err
 	}
 	// A crash here or below leaves a key that decoding tries: dispatch requests the
 	// job, and claims only order the tries.
@@ -186,15 +187,15 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 			return output.Answer{}, err
 		}
 	}
-	var started *replay.Document
-	if !there {
-		ours, err := h.Replays.StartRetry(ctx, job)
+	var shown *replay.Document
+	if job != nil {
+		started, err := h.Replays.StartRetry(ctx, *job)
 		if err != nil {
 			return output.Answer{}, err
 		}
-		if ours {
-			shown := replay.Show(job)
-			started = &shown
+		if started {
+			document := replay.Show(*job)
+			shown = &document
 		}
 	}
 	if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {
@@ -208,7 +209,72 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 		Key    keyJSON          `json:"key"`
 		Moved  *string          `json:"claim_moved_from"`
 		Replay *replay.Document `json:"replay"`
-	}{showKey(stored, set, c.Corp.CurrentKey), moved, started})
+	}{showKey(stored, set, c.Corp.CurrentKey), moved, shown})
+}
+
+// readImport reads the key of an import, and the version claimed for it or 0.
+func readImport(c *session.Call) (pair rsakey.Pair, version uint32, _ error) {
+	c.Required("private_key")
+	if text, ok := c.Text("private_key", 1, maxPrivateKey); ok {
+		var err error
+		pair, err = rsakey.Import(secret.New(text))
+		if refused, ok := errors.AsType[*rsakey.RuleError](err); ok {
+			remedy, _ := problem.OfKey(refused.Rule)
+			c.Reject("private_key", problem.Rule(refused.Rule), remedy, nil)
+		} else if err != nil {
+			return rsakey.Pair{}, 0, err
+		}
+	}
+	version = c.Version("publickey_ver")
+	return pair, version, c.Err()
+}
+
+// addImported stores a key and the job that tries it. The job is not requested.
+func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey.Pair) (*decode.Replay, error) {
+	if err := h.beginImport(ctx, c.CorpID); err != nil {
+		return nil, err
+	}
+	// A crash here has used an import and stored nothing.
+	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
+		return nil, err
+	}
+	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
+	job.OnlySetAside = true
+	// A crash here leaves a private key that is unused until it is imported again.
+	if err := h.Replays.PlanRetry(ctx, job); err != nil {
+		return nil, err
+	}
+	// A crash here leaves a job that dispatch runs and that finds no new key.
+	k := archive.Key{ID: pair.ID, PublicPEM: pair.PublicPEM, Origin: archive.KeyImported, CreatedAt: h.Now()}
+	if err := h.Corps.AddKey(ctx, c.CorpID, k, false, ""); err != nil && !errors.Is(err, archive.ErrExists) {
+		return nil, err
+	}
+	return &job, nil
+}
+
+// quotaTries bounds how often an import reads the quota again because another
+// import of the corp changed it.
+const quotaTries = 20
+
+// beginImport takes an import from the corp's quota.
+func (h *Handlers) beginImport(ctx context.Context, corp string) error {
+	for range quotaTries {
+		now, err := h.Corps.KeyQuota(ctx, corp)
+		if err != nil {
+			return err
+		}
+		next, err := now.BeginImport(archive.DayOf(h.Now()))
+		switch {
+		case errors.Is(err, archive.ErrImports):
+			return problem.New(problem.ImportsUsed, problem.Args{"max": strconv.Itoa(now.Imports)})
+		case errors.Is(err, archive.ErrImportsToday):
+			return problem.New(problem.ImportsToday, problem.Args{"max": strconv.Itoa(now.ImportsPerDay)})
+		}
+		if err := h.Corps.SaveKeyQuota(ctx, corp, next); !errors.Is(err, archive.ErrConflict) {
+			return err
+		}
+	}
+	return problem.New(problem.ChangedMeanwhile, nil)
 }
 
 // provedFor is the problem that a message has proved the version for another key,

@@ -53,6 +53,19 @@ type Corps interface {
 	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
 	// KeySet is consistent, and empty for a corp without keys.
 	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
+	// KeyQuota is consistent, and [archive.NewKeyQuota] for a corp that used
+	// nothing of it.
+	KeyQuota(ctx context.Context, corp string) (archive.KeyQuota, error)
+	// SaveKeyQuota replaces the quota that has the same Rev, or answers
+	// [archive.ErrConflict].
+	SaveKeyQuota(ctx context.Context, corp string, q archive.KeyQuota) error
+	// Callback is consistent.
+	Callback(ctx context.Context, corp string, kind archive.CallbackKind) (archive.Callback, error)
+	// CreateCallback answers [archive.ErrExists].
+	CreateCallback(ctx context.Context, corp string, kind archive.CallbackKind, cb archive.Callback) error
+	// SwapCallback answers [archive.ErrConflict] if the pairs of the stored
+	// callback are not those of from.
+	SwapCallback(ctx context.Context, corp string, kind archive.CallbackKind, from, to archive.Callback) error
 }
 
 // Secrets holds what only WeCom and this system know. It never returns a
@@ -61,12 +74,13 @@ type Secrets interface {
 	directory.AppSecrets // reads the secrets of the archive and of the self-built app
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
-	// Callback is the pair of the archive, AppCallback that of the self-built
-	// app. The two that create a pair answer [archive.ErrExists].
-	Callback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
-	CreateCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
-	AppCallback(ctx context.Context, corp string) (secretstore.CallbackPair, error)
-	CreateAppCallback(ctx context.Context, corp string, pair secretstore.CallbackPair) error
+	// CallbackPairs reads the newest pair of a callback and the one before it.
+	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
+	// CreateCallbackPair answers [archive.ErrExists].
+	CreateCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, pair secretstore.CallbackPair) error
+	// ReplaceCallbackPair stores a pair after the one with the id old. If that one
+	// has been replaced before, it returns the pair that replaced it.
+	ReplaceCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, old string, pair secretstore.CallbackPair) (secretstore.CallbackPair, error)
 	// CreatePrivateKey answers [archive.ErrExists].
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
 }

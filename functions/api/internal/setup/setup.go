@@ -44,12 +44,6 @@ type setupJSON struct {
 	Steps             []stepJSON    `json:"steps"`
 }
 
-type callbackJSON struct {
-	URL            string `json:"url"`
-	Token          string `json:"token"`
-	EncodingAESKey string `json:"encoding_aes_key"`
-}
-
 type stepJSON struct {
 	Step  int       `json:"step"`
 	Name  string    `json:"name"`
@@ -118,14 +112,7 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 		}
 		j.SecretNextTry = output.MomentOrNull(next)
 	}
-	pair, err := h.Secrets.Callback(ctx, corp.ID)
-	switch {
-	case err == nil:
-		// The admin enters the pair in WeCom.
-		j.Callback = &callbackJSON{
-			URL: h.PublicURL + "/callback/" + corp.ID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
-		}
-	case !errors.Is(err, archive.ErrNotFound):
+	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
 	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
@@ -177,6 +164,7 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 // form is the admin's form, checked.
 type form struct {
 	secret  string // empty if absent
+	trimmed bool   // there were blanks around the secret
 	version uint32 // 0 if absent
 	keyID   string // of the version; empty if absent
 }
@@ -184,7 +172,7 @@ type form struct {
 func readForm(c *session.Call) (form, error) {
 	var f form
 	var ok bool
-	f.secret, ok = c.Text("secret", minSecret, maxSecret)
+	f.secret, f.trimmed, ok = c.Pasted("secret", minSecret, maxSecret)
 	if ok && !visibleASCII.MatchString(f.secret) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
@@ -204,6 +192,7 @@ func readForm(c *session.Call) (form, error) {
 
 type savedJSON struct {
 	Changed []string  `json:"changed"`
+	Trimmed []string  `json:"trimmed"`
 	Moved   *string   `json:"claim_moved_from"`
 	Setup   setupJSON `json:"setup"`
 }
@@ -221,7 +210,10 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 			return output.Answer{}, err
 		}
 	}
-	out := savedJSON{Changed: []string{}}
+	out := savedJSON{Changed: []string{}, Trimmed: []string{}}
+	if f.trimmed {
+		out.Trimmed = []string{"secret"}
+	}
 	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
 		return output.Answer{}, err
 	}

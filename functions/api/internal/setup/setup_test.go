@@ -80,7 +80,7 @@ func TestRegisterAndRename(t *testing.T) {
 
 	// WeCom accepts the pair on the page.
 	box, err := msgcrypt.New(after.Callback.Token, after.Callback.EncodingAESKey, w.Corp)
-	if err != nil || box == nil || strings.ContainsAny(after.Callback.EncodingAESKey, "+/") || len(after.Callback.Token) > 32 {
+	if err != nil || after.Callback.OldUntil != nil || box == nil || strings.ContainsAny(after.Callback.EncodingAESKey, "+/") || len(after.Callback.Token) > 32 {
 		t.Errorf("the callback pair is not fit for WeCom: %v", err)
 	}
 	if want := "https://archive.example.com/callback/" + w.Corp; after.Callback.URL != want {
@@ -244,6 +244,28 @@ func TestSaveSecret(t *testing.T) {
 	}
 }
 
+// What surrounds a secret that was copied from a page is left out, and the answer
+// says so.
+func TestSecretsAreTrimmed(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	for path, stored := range map[string]func() (secret.Value, error){
+		"/setup": func() (secret.Value, error) { return w.Secrets.ArchiveSecret(t.Context(), w.Corp) },
+		"/app":   func() (secret.Value, error) { return w.Secrets.AppSecret(t.Context(), w.Corp) },
+	} {
+		for i, around := range [][2]string{{"", ""}, {" ", "\t"}, {"\ufeff", "\r\n"}, {"\u3000", "\u00a0"}, {"\u200b\u2060", " \n \ufeff"}, {strings.Repeat(" ", 200), ""}} {
+			body := map[string]any{"secret": around[0] + aSecret + around[1]}
+			saved := apitest.Into[struct{ Trimmed []string }](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+path, body).Want(200))
+			if got, err := stored(); err != nil || !got.Equal(secret.New(aSecret)) {
+				t.Errorf("%s, %q: error %v, or another secret is stored", path, around, err)
+			}
+			if want := min(i, 1); len(saved.Trimmed) != want || saved.Trimmed == nil {
+				t.Errorf("%s, %q: got trimmed %q, want %d", path, around, saved.Trimmed, want)
+			}
+		}
+	}
+}
+
 func TestSetupRefuses(t *testing.T) {
 	w := apitest.NewWorld(t)
 	register(w)
@@ -251,7 +273,8 @@ func TestSetupRefuses(t *testing.T) {
 		"nothing":             {`{}`, ":required"},
 		"short secret":        {`{"secret":"abc"}`, "secret:length"},
 		"long secret":         {`{"secret":"` + strings.Repeat("a", setup.MaxSecret+1) + `"}`, "secret:length"},
-		"secret with a blank": {`{"secret":"` + aSecret + ` "}`, "secret:form"},
+		"secret with a blank": {`{"secret":"` + aSecret[:9] + ` ` + aSecret[9:] + `"}`, "secret:form"},
+		"blanks alone":        {`{"secret":"                    "}`, "secret:length"},
 		"secret not ASCII":    {`{"secret":"云朵云朵云朵云朵云朵云朵云朵云朵云朵云朵"}`, "secret:form"},
 		"secret a number":     {`{"secret":12345678901234567890}`, "secret:type"},
 		"version a text":      {`{"publickey_ver":"1"}`, "publickey_ver:type"},
@@ -489,6 +512,64 @@ func TestRotationRaces(t *testing.T) {
 	rotate().Want(201)
 }
 
+// A corp has at most two keys that were made here and have not opened a message,
+// whatever it claims, until the operator raises the bound.
+func TestRotationWhileKeysAreUnproved(t *testing.T) {
+	w := apitest.NewWorld(t)
+	first := *register(w).CurrentKey
+	rotate := func() apitest.Response { return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys", nil) }
+	claim := func(version int) {
+		w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"publickey_ver": version}).Want(200)
+	}
+	claim(1)
+	w.Pass(time.Second)
+	second := apitest.Into[setup.KeyJSON](rotate().Want(201)).ID
+	rotate().Want(200)
+	claim(2)
+	made := 0
+	w.Setup.MakePair = func() (rsakey.Pair, error) { made++; return rsakey.Make() }
+	detail := apitest.Into[apitest.Problem](rotate().WantProblem(409, "keys-unproved")).Detail
+	if made != 0 || !strings.Contains(detail, "2 keys") || !strings.Contains(detail, "Paste") {
+		t.Errorf("made %d pairs, and the explanation is %q", made, detail)
+	}
+	// An imported key that is not proved does not count.
+	bind(w, first, 1)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	apitest.OK(t, err)
+	w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", map[string]any{"private_key": pemOf(t, key, true)}).Want(201)
+	third := apitest.Into[setup.KeyJSON](rotate().Want(201)).ID
+	claim(3)
+	if third == second || made != 1 {
+		t.Errorf("got key %s after %s, %d pairs made", third, second, made)
+	}
+	rotate().WantProblem(409, "keys-unproved")
+	quota, err := w.Corps.KeyQuota(t.Context(), w.Corp)
+	apitest.OK(t, err)
+	quota.Unproved = 3
+	apitest.OK(t, w.Corps.SaveKeyQuota(t.Context(), w.Corp, quota))
+	rotate().Want(201)
+}
+
+// A rotation that another one overtakes while it makes its pair stores nothing.
+func TestOvertakenRotationStoresNoKey(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	won := archive.Key{ID: strings.Repeat("a", 32), PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: w.Now()}
+	var lost string
+	w.Setup.MakePair = func() (rsakey.Pair, error) {
+		apitest.OK(t, w.Corps.AddKey(t.Context(), w.Corp, won, true, ""))
+		pair, err := rsakey.Make()
+		lost = pair.ID
+		return pair, err
+	}
+	if k := apitest.Into[setup.KeyJSON](w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys", nil).Want(200)); k.ID != won.ID || !k.Current {
+		t.Errorf("got %+v, want the key of the other rotation", k)
+	}
+	if _, err := w.Secrets.PrivateKey(t.Context(), w.Corp, lost); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("the private key is stored: %v", err)
+	}
+}
+
 // pemOf encodes a private key as PKCS#1 or PKCS#8.
 func pemOf(t *testing.T, key *rsa.PrivateKey, pkcs8 bool) string {
 	t.Helper()
@@ -527,20 +608,27 @@ func TestImportKey(t *testing.T) {
 	if bytes.Contains(resp.Body, []byte("PRIVATE")) {
 		t.Error("the answer holds the private key")
 	}
-	again := apitest.Into[imported](post(map[string]any{"private_key": "\n" + pemOf(t, key, false)}).Want(200))
-	if again.Key.ID != got.Key.ID || *again.Key.ClaimedVersion != 3 || again.Replay != nil {
-		t.Errorf("the same as PKCS#1: got %+v", again)
+	requests := w.Drain(w.Decodes)
+	if len(requests) != 1 || !strings.Contains(requests[0].Body, got.Replay.ID) {
+		t.Errorf("got decode requests %+v, want the job", requests)
+	}
+	// The same key as PKCS#1: it is there, so there is nothing to do.
+	again := apitest.Into[struct {
+		Key    setup.KeyJSON
+		Replay *replay.Document
+	}](post(map[string]any{"private_key": "\n" + pemOf(t, key, false)}).Want(200))
+	jobs, err := w.Ledger.Replays(t.Context(), w.Corp, 10)
+	if err != nil || len(jobs) != 1 || again.Key.ID != got.Key.ID || *again.Key.ClaimedVersion != 3 || again.Replay != nil {
+		t.Errorf("the same key again: got %+v, jobs %+v, error %v", again, jobs, err)
+	}
+	if requests := w.Drain(w.Decodes); len(requests) != 0 {
+		t.Errorf("the same key again: got decode requests %+v", requests)
 	}
 	if stored, err := w.Secrets.PrivateKey(t.Context(), w.Corp, got.Key.ID); err != nil || stored.IsZero() {
 		t.Errorf("the private key is not stored: %v", err)
 	}
 	if s := page(w); *s.PublicKey == got.Key.PublicKey || len(s.Keys) != 2 || !s.Keys[0].Current || s.Keys[0].ID != current {
 		t.Errorf("the imported key is offered: %+v", s.Keys)
-	}
-	for _, s := range w.Drain(w.Decodes) {
-		if !strings.Contains(s.Body, got.Replay.ID) {
-			t.Errorf("got decode request %s", s.Body)
-		}
 	}
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/"+got.Replay.ID).Want(200)
 	// The key belongs to one corp only.
@@ -587,6 +675,10 @@ func (s crashingSecrets) CreatePrivateKey(ctx context.Context, corp, id string, 
 	return s.at("private key", func() error { return s.Secrets.CreatePrivateKey(ctx, corp, id, v) })
 }
 
+func (s crashingCorps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error {
+	return s.at("quota", func() error { return s.Corps.SaveKeyQuota(ctx, id, q) })
+}
+
 func (s crashingCorps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prev string) error {
 	return s.at("key", func() error { return s.Corps.AddKey(ctx, id, k, makeCurrent, prev) })
 }
@@ -608,7 +700,7 @@ func (r crashingReplays) StartRetry(ctx context.Context, job decode.Replay) (sta
 }
 
 // importSteps are the writes of an import, in order.
-var importSteps = []string{"private key", "job", "key", "claim", "request"}
+var importSteps = []string{"quota", "private key", "job", "key", "claim", "request"}
 
 // An import may crash at any write. If the key exists after the crash, a job that
 // tries the key on the records set aside exists too, and dispatch finds the job.
@@ -685,6 +777,59 @@ func checkRetry(w *apitest.World, busy bool) {
 	if err != nil || job.Done || !job.OnlySetAside && !running.KeyCame || busy == job.OnlySetAside {
 		t.Errorf("got job %+v, running %+v, %v", job, running, err)
 	}
+	return stored
+}
+
+// A corp imports 20 keys a day and 100 in all, also by requests at once, until
+// the operator raises the bounds.
+func TestImportsAreBounded(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	post := func() apitest.Response {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		apitest.OK(t, err)
+		return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", map[string]any{"private_key": pemOf(t, key, true)})
+	}
+	use := func(change func(*archive.KeyQuota)) {
+		t.Helper()
+		q, err := w.Corps.KeyQuota(t.Context(), w.Corp)
+		apitest.OK(t, err)
+		change(&q)
+		apitest.OK(t, w.Corps.SaveKeyQuota(t.Context(), w.Corp, q))
+	}
+	wantKeys := func(what string, want int) {
+		t.Helper()
+		if set, err := w.Corps.KeySet(t.Context(), w.Corp); err != nil || len(set.Keys) != want {
+			t.Errorf("%s: got %d keys, error %v, want %d", what, len(set.Keys), err, want)
+		}
+	}
+	use(func(q *archive.KeyQuota) { q.Day, q.Today, q.Begun = archive.DayOf(w.Now()), 18, 50 })
+	statuses := make([]int, 4)
+	var wg sync.WaitGroup
+	for i := range statuses {
+		wg.Go(func() { statuses[i] = post().Status })
+	}
+	wg.Wait()
+	slices.Sort(statuses)
+	if !slices.Equal(statuses, []int{201, 201, 409, 409}) {
+		t.Errorf("four imports where two are left: got %v", statuses)
+	}
+	wantKeys("the day is used up", 2)
+	if d := apitest.Into[apitest.Problem](post().WantProblem(409, "imports-today")).Detail; !strings.Contains(d, "20 keys") || !strings.Contains(d, "tomorrow") {
+		t.Errorf("got explanation %q", d)
+	}
+	use(func(q *archive.KeyQuota) { q.ImportsPerDay = 21 })
+	post().Want(201)
+	w.Pass(24 * time.Hour)
+	post().Want(201)
+	wantKeys("the next day", 4)
+	use(func(q *archive.KeyQuota) { q.Begun = 100 })
+	if d := apitest.Into[apitest.Problem](post().WantProblem(409, "imports-used")).Detail; !strings.Contains(d, "100 keys") || !strings.Contains(d, "operator") {
+		t.Errorf("got explanation %q", d)
+	}
+	use(func(q *archive.KeyQuota) { q.Imports = 101 })
+	post().Want(201)
+	wantKeys("raised", 5)
 }
 
 func TestImportRefuses(t *testing.T) {

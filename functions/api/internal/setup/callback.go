@@ -1,0 +1,174 @@
+package setup
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
+	"github.com/yunduo-scrm/archive/shared/secretstore"
+)
+
+// callbackJSON is what the admin enters in WeCom for a callback.
+type callbackJSON struct {
+	URL            string  `json:"url"`
+	Token          string  `json:"token"`
+	EncodingAESKey string  `json:"encoding_aes_key"`
+	OldUntil       *string `json:"old_until"`
+}
+
+// newPair makes a callback pair.
+func (h *Handlers) newPair() secretstore.CallbackPair {
+	return secretstore.CallbackPair{ID: h.NewID(), Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
+}
+
+// newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and '/',
+// because WeCom's page refuses these two characters.
+func newAESKey() string {
+	key := make([]byte, 32)
+	for {
+		_, _ = rand.Read(key) // never fails
+		if s := base64.RawStdEncoding.EncodeToString(key); !strings.ContainsAny(s, "+/") {
+			return s
+		}
+	}
+}
+
+// createCallback makes the first pair of a callback if it has none. The pair is
+// stored before the callback that accepts it. After a crash between the two
+// writes the stored pair is used.
+func (h *Handlers) createCallback(ctx context.Context, corp string, kind archive.CallbackKind) error {
+	if _, err := h.Corps.Callback(ctx, corp, kind); !errors.Is(err, archive.ErrNotFound) {
+		return err
+	}
+	pair := h.newPair()
+	err := h.Secrets.CreateCallbackPair(ctx, corp, kind, pair)
+	if errors.Is(err, archive.ErrExists) {
+		var stored secretstore.CallbackPairs
+		stored, err = h.Secrets.CallbackPairs(ctx, corp, kind)
+		pair = stored.Newest
+	}
+	if err != nil {
+		return fmt.Errorf("create callback pair: %w", err)
+	}
+	if err := h.Corps.CreateCallback(ctx, corp, kind, archive.Callback{Pair: pair.ID}); err != nil && !errors.Is(err, archive.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// showCallback reads a callback for the set-up page; [archive.ErrNotFound] if it
+// has no pair.
+func (h *Handlers) showCallback(ctx context.Context, corp string, kind archive.CallbackKind) (*callbackJSON, error) {
+	state, err := h.Corps.Callback(ctx, corp, kind)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := h.pairOf(ctx, corp, kind, state)
+	if err != nil {
+		return nil, err
+	}
+	return h.callbackOf(corp, kind, state, pair), nil
+}
+
+// pairOf reads the newest pair of a callback. The secret store may lag behind the
+// table for a moment.
+func (h *Handlers) pairOf(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback) (secretstore.CallbackPair, error) {
+	pairs, err := h.Secrets.CallbackPairs(ctx, corp, kind)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return secretstore.CallbackPair{}, fmt.Errorf("read callback pair: %w", err)
+	}
+	pair, ok := pairs.Find(state.Pair)
+	if !ok {
+		return secretstore.CallbackPair{}, fmt.Errorf("%s callback pair %s of corp %s not in the secret store yet", kind, state.Pair, corp)
+	}
+	return pair, nil
+}
+
+// callbackOf writes a callback and its newest pair for the admin.
+func (h *Handlers) callbackOf(corp string, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
+	j := &callbackJSON{URL: h.PublicURL + "/callback/" + corp, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()}
+	if kind == archive.AppCallback {
+		j.URL += "/app"
+	}
+	if state.AcceptsOld(h.Now()) {
+		j.OldUntil = output.MomentOrNull(state.OldUntil())
+	}
+	return j
+}
+
+// RotateCallback makes a new pair of the archive's callback.
+func (h *Handlers) RotateCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
+	return h.rotateCallback(ctx, c, archive.ArchiveCallback)
+}
+
+// RotateAppCallback makes a new pair of the callback of the self-built app.
+func (h *Handlers) RotateAppCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
+	return h.rotateCallback(ctx, c, archive.AppCallback)
+}
+
+// rotateTries bounds how often a rotation begins again because another request
+// changed the callback.
+const rotateTries = 3
+
+func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind archive.CallbackKind) (output.Answer, error) {
+	revoke := c.Flag("revoke_old")
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	for range rotateTries {
+		state, err := h.Corps.Callback(ctx, c.CorpID, kind)
+		if err != nil {
+			return output.Answer{}, err
+		}
+		next, pair, err := h.nextCallback(ctx, c.CorpID, kind, state, revoke)
+		if err == nil && next != state {
+			err = h.Corps.SwapCallback(ctx, c.CorpID, kind, state, next)
+		}
+		if errors.Is(err, archive.ErrConflict) {
+			continue
+		}
+		status := 201
+		if err == nil && pair.ID == "" {
+			status = 200
+			pair, err = h.pairOf(ctx, c.CorpID, kind, next)
+		}
+		if err != nil {
+			return output.Answer{}, err
+		}
+		return output.JSON(status, h.callbackOf(c.CorpID, kind, next, pair))
+	}
+	return output.Answer{}, problem.New(problem.ChangedMeanwhile, nil)
+}
+
+// nextCallback is a callback after a rotation, and the pair that was made for it.
+// No pair is made, and the zero pair returned, while the old pair is accepted, and
+// for a second click: the admin still has to enter the present pair in WeCom, and
+// two people at once get one pair.
+//
+// The new pair is stored before the callback names it. After a crash between the
+// two writes only the present pair is accepted, and the next rotation uses the
+// pair that is stored.
+func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback, revoke bool) (archive.Callback, secretstore.CallbackPair, error) {
+	now := h.Now()
+	var pair secretstore.CallbackPair
+	next := state
+	if !state.AcceptsOld(now) && now.Sub(state.MadeAt) >= session.DoubleClick {
+		var err error
+		if pair, err = h.Secrets.ReplaceCallbackPair(ctx, corp, kind, state.Pair, h.newPair()); err != nil {
+			return archive.Callback{}, secretstore.CallbackPair{}, err
+		}
+		next = archive.Callback{Pair: pair.ID, Old: state.Pair, MadeAt: now}
+	}
+	if revoke {
+		next.Old = ""
+	}
+	return next, pair, nil
+}

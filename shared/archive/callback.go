@@ -1,0 +1,118 @@
+package archive
+
+import "time"
+
+// CallbackKind names one of the two callbacks of a corp. Each has pairs of its
+// own.
+type CallbackKind string
+
+// The callbacks.
+const (
+	ArchiveCallback CallbackKind = "archive"
+	AppCallback     CallbackKind = "app" // of the self-built app
+)
+
+const (
+	// OldPairMost is the longest time for which a replaced pair is accepted.
+	OldPairMost = 7 * 24 * time.Hour
+	// OldPairOverlap is the time for which a replaced pair is accepted after the
+	// first event that was signed with the new pair. WeCom may still repeat events
+	// that it signed with the old pair.
+	OldPairOverlap = 24 * time.Hour
+)
+
+// Callback says which callback pairs of a corp are accepted. The pairs
+// themselves are in the secret store, under their ids. A corp without a Callback
+// accepts none.
+type Callback struct {
+	Pair string // id of the newest pair
+	// Old is the id of the pair that Pair replaced; empty if there is none, or
+	// if it was revoked.
+	Old string
+	// MadeAt is when Pair replaced another one; zero for a corp's first pair.
+	MadeAt time.Time
+	// FirstEventAt is when the first event that was signed with Pair arrived. It
+	// is noted only while there is an Old.
+	FirstEventAt time.Time
+}
+
+// OldUntil is the time at which the old pair stops being accepted, as far as it
+// is known now; zero if there is no old pair.
+func (c Callback) OldUntil() time.Time {
+	if c.Old == "" {
+		return time.Time{}
+	}
+	until := c.MadeAt.Add(OldPairMost)
+	if overlap := c.FirstEventAt.Add(OldPairOverlap); !c.FirstEventAt.IsZero() && overlap.Before(until) {
+		return overlap
+	}
+	return until
+}
+
+// AcceptsOld reports whether the old pair is accepted.
+func (c Callback) AcceptsOld(now time.Time) bool { return now.Before(c.OldUntil()) }
+
+const (
+	// EventAge is the age up to which an event is fresh. WeCom repeats an event
+	// within seconds; only a recorded and replayed event is older.
+	EventAge = time.Hour
+	// EventAhead is how far the sender's clock may be ahead of ours.
+	EventAhead = 5 * time.Minute
+)
+
+// The bounds of the events that are stored for a corp on a day. A corp can sign
+// events itself, and events are kept permanently.
+const (
+	MaxEvents     = 10_000
+	MaxEventBytes = 16 << 20 // of [Event.Size]
+)
+
+// Event is an authentic callback event, with what proves that it is authentic.
+type Event struct {
+	Type       string    // Event element, such as msgaudit_notify
+	ChangeType string    // ChangeType element, often empty
+	SentAt     time.Time // CreateTime element, by the sender's clock; zero if absent
+	ArrivedAt  time.Time // by our clock
+	Body       []byte    // the decrypted XML
+
+	// The envelope, as it arrived: the signature covers Timestamp, Nonce and
+	// Encrypted.
+	Signature string
+	Timestamp string
+	Nonce     string
+	Encrypted string
+}
+
+// Fresh reports whether the event was sent at about the time of its arrival. An
+// event that is not may be a replay.
+func (e Event) Fresh() bool {
+	return !e.SentAt.Before(e.ArrivedAt.Add(-EventAge)) && !e.SentAt.After(e.ArrivedAt.Add(EventAhead))
+}
+
+// At is the time under which the event is listed: when it was sent, or, if it is
+// not fresh, when it arrived. So a repetition shortly after midnight is the same
+// event, and no sender can choose a day.
+func (e Event) At() time.Time {
+	if e.Fresh() {
+		return e.SentAt
+	}
+	return e.ArrivedAt
+}
+
+// Size is the number of bytes that count towards [MaxEventBytes].
+func (e Event) Size() int {
+	return len(e.Type) + len(e.ChangeType) + len(e.Body) + len(e.Signature) + len(e.Timestamp) + len(e.Nonce) + len(e.Encrypted)
+}
+
+// EventCount is the number of events that arrived on a day.
+type EventCount struct {
+	Stored int
+	Bytes  int
+	// Dropped counts the events beyond the bounds, with their repetitions.
+	Dropped int
+}
+
+// HasRoom reports whether an event of that size is within the bounds.
+func (c EventCount) HasRoom(size int) bool {
+	return c.Stored < MaxEvents && c.Bytes <= MaxEventBytes-size
+}

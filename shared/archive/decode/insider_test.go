@@ -1,0 +1,298 @@
+package decode_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
+)
+
+// forgedLedger is what an insider who may write to the tables leaves behind: rows
+// that form a chain, and their head.
+type forgedLedger struct {
+	decode.ReplayLedger
+	rows []archive.Row
+}
+
+func (l forgedLedger) Rows(_ context.Context, _ string, q archive.RowQuery) ([]archive.Row, error) {
+	var out []archive.Row
+	for _, r := range l.rows {
+		if q.Descending && r.After <= q.From || !q.Descending && r.After >= q.From {
+			out = append(out, r)
+		}
+	}
+	if q.Descending {
+		slices.Reverse(out)
+	}
+	return out[:min(len(out), q.Limit)], nil
+}
+
+type forgedHead struct{ head archive.Head }
+
+func (f forgedHead) Head(context.Context, string) (archive.Head, error) { return f.head, nil }
+
+// forge replaces the chain that the replayer reads by rows, hashed again to their
+// end, and removes the messages of the seqs from the view.
+func forge(d *archivetest.DecodeFixture, rows []archive.Row, seqs ...uint64) {
+	head := archive.NewHead(archivetest.Corp)
+	for i := range rows {
+		rows[i].Prev = head.Hash
+		rows[i].Hash = archive.ChainHash(rows[i])
+		head = head.Next(rows[i])
+	}
+	for _, seq := range seqs {
+		d.View.Tamper(archivetest.Corp, seq, nil)
+	}
+	cfg := d.Config
+	cfg.Jobs, cfg.Heads = forgedLedger{d.Ledger, rows}, forgedHead{head}
+	d.Configure(cfg)
+}
+
+// newPages decodes three pages of two messages each, some time apart.
+func newPages(t *testing.T, apart time.Duration, heads bool) *archivetest.DecodeFixture {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(3) {
+		d.Say(archivetest.Corp, 2*i+1, 2)
+		if heads || i == 0 {
+			d.WriteHead()
+		}
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		d.Work()
+		d.Clock.Advance(apart)
+	}
+	return d
+}
+
+// Whatever an insider removes who may write to the tables and not to the bucket,
+// a verification finds it, and a weekly one does too.
+func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
+	for name, c := range map[string]struct {
+		make func(t *testing.T) *archivetest.DecodeFixture
+		want []string
+	}{
+		"page of today, under a longer row": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			rows[0].Last = rows[1].Last
+			forge(d, []archive.Row{rows[0], rows[2]}, 3, 4)
+			return d
+		}, []string{"0/0 records_differ", "2/0 row_removed"}},
+		"last page": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			rows[1].Last = rows[2].Last
+			forge(d, rows[:2], 5, 6)
+			return d
+		}, []string{"2/0 records_differ", "4/0 end_removed"}},
+		"last page, with the head set back": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			forge(d, d.Rows()[:2], 5, 6)
+			return d
+		}, []string{"4/0 end_removed"}},
+		"heads of days": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 24*time.Hour, false)
+			d.WriteHead()
+			return d
+		}, []string{"2/0 head_missing", "4/0 head_missing"}},
+		"page replaced by a gap": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			evidence := "9 calls at limit 1 failed"
+			rows[1] = archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, After: 2, Last: 4, At: rows[1].At, Reason: "errcode_301058", Evidence: evidence, Sum: archive.Digest([]byte(evidence)), State: archive.RowDecoded}
+			forge(d, rows, 3, 4)
+			return d
+		}, []string{"2/0 gap_over_page", "2/0 gap_unproved"}},
+		"two pages replaced by a gap": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			rows[1] = archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, After: 2, Last: 6, At: rows[1].At, Reason: "errcode_301058", State: archive.RowDecoded}
+			forge(d, rows[:2], 3, 4, 5, 6)
+			return d
+		}, []string{"2/0 gap_over_page", "2/0 gap_unproved", "4/0 gap_over_page"}},
+		"number and first seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			rows[1].Count, rows[1].First = 999, 4
+			forge(d, rows)
+			return d
+		}, []string{"2/0 records_differ"}},
+	} {
+		for _, weekly := range []bool{false, true} {
+			t.Run(name+map[bool]string{false: "", true: ", weekly"}[weekly], func(t *testing.T) {
+				d := c.make(t)
+				if _, got := verifyAs(d, decode.Replay{Weekly: weekly}); !slices.Equal(got, c.want) {
+					t.Errorf("got %v, want %v", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+// A pull that crashed between the journal and the ledger leaves an object that no
+// row names. That is no finding while a row with the same After follows, or may
+// still follow.
+func TestVerifyKnowsWhatACrashedPullLeaves(t *testing.T) {
+	d := newPages(t, time.Hour, true)
+	leave := func(after uint64) {
+		page := []byte(`{"errcode":0,"chatdata":[]}`)
+		d.Must(d.Journal.PutPage(t.Context(), archivetest.PageRow(archive.Head{Corp: archivetest.Corp, Last: after}, page, after+1, after+1, 1, d.Clock.Now()), page))
+	}
+	leave(2)
+	leave(6)
+	if _, got := verify(d, 0); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+	d.Clock.Advance(2 * time.Hour)
+	if _, got := verify(d, 0); !slices.Equal(got, []string{"6/0 end_removed"}) {
+		t.Errorf("two hours later: got %v, want the page behind the end", got)
+	}
+	if _, got := verifyAs(d, decode.Replay{To: 6}); got != nil {
+		t.Errorf("a range with an end: got %v, want no finding", got)
+	}
+}
+
+// Evidence of a gap is in the journal, and a verification finds a change of it.
+func TestVerifyReadsTheEvidenceOfGaps(t *testing.T) {
+	d := newPages(t, time.Hour, true)
+	row := archivetest.GapRow(d.Head(), 8, "errcode_301058", "9 calls failed", d.Clock.Now())
+	d.Must(d.Journal.PutGap(t.Context(), row))
+	d.Must(d.Ledger.Append(t.Context(), d.Head(), row))
+	if _, got := verify(d, 0); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+	d.Journal.LoseGap(row)
+	if _, got := verify(d, 0); !slices.Equal(got, []string{"6/0 gap_unproved"}) {
+		t.Errorf("got %v, want the gap without evidence", got)
+	}
+}
+
+// A verification compares files by their checksums, and reads none.
+func TestVerifyComparesFilesByTheirChecksums(t *testing.T) {
+	f := &archivetest.Faults{}
+	d := archivetest.NewDecodeFixture(t, f)
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i, name := range []string{"same", "changed", "gone", "row gone", "waits"} {
+		d.Library.Say(archivetest.Corp, archivetest.Record{Seq: uint64(i + 1), MsgID: name, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":%q,"action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":%q}}`, name, archivetest.Start.UnixMilli(), name)})
+	}
+	d.PullAndDecode()
+	for _, name := range []string{"same", "changed", "gone", "row gone"} {
+		body, id := []byte("bytes of "+name), media.ID(name)
+		d.Must(d.Objects.PutFile(t.Context(), archivetest.Corp, id, body))
+		size, checksum, err := d.Objects.StatFile(t.Context(), archivetest.Corp, id)
+		d.Must(err)
+		row, err := d.Files.File(t.Context(), archivetest.Corp, id)
+		d.Must(err)
+		row.State, row.Stored = media.Stored, &media.Object{Size: size, Checksum: checksum}
+		_, err = d.Files.SaveFile(t.Context(), row)
+		d.Must(err)
+	}
+	if _, got := verify(d, 0); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+	d.Objects.Replace(archivetest.Corp, media.ID("changed"), []byte("bytes of Changed"))
+	d.Objects.Replace(archivetest.Corp, media.ID("gone"), nil)
+	d.Files.Lose(archivetest.Corp, media.ID("row gone"))
+	f.Arm(nil)
+	_, got := verify(d, 0)
+	if want := []string{"0/2 file_differs", "0/3 file_missing", "0/4 file_missing"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, c := range f.Calls() {
+		if strings.HasSuffix(c.Name, "OpenFile") {
+			t.Error("the verification reads a file")
+		}
+	}
+}
+
+// A weekly verification looks at every row, head and object. It reads the pages of
+// eight days except the youngest, and each older one once in 52 weeks.
+func TestWeeklyVerificationReadsFewPages(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	const days = 60
+	for i := range uint64(days) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.PullAndDecode()
+		d.Clock.Advance(24 * time.Hour)
+	}
+	d.WriteHead()
+	read := make(map[uint64]int)
+	for week := range 52 {
+		reads := &pagesRead{Journal: d.Journal}
+		cfg := d.Config
+		cfg.Journal = reads
+		d.Configure(cfg)
+		job, got := verifyAs(d, decode.Replay{Weekly: true})
+		if got != nil || job.Pages != days {
+			t.Fatalf("week %d: got findings %v after %d rows, want none after %d", week, got, job.Pages, days)
+		}
+		if week == 0 {
+			for after := uint64(days - 7); after < days; after++ {
+				if !slices.Contains(reads.afters, after) {
+					t.Errorf("page after %d of the last days is not read", after)
+				}
+			}
+			if len(reads.afters) > 12 {
+				t.Errorf("got %d pages read in a week, want few", len(reads.afters))
+			}
+		}
+		for _, after := range reads.afters {
+			read[after]++
+		}
+		for range 7 {
+			d.Clock.Advance(24 * time.Hour)
+			d.WriteHead()
+		}
+	}
+	for after := range uint64(days) {
+		if read[after] == 0 {
+			t.Errorf("page after %d is not read in 52 weeks", after)
+		}
+	}
+	d.Say(archivetest.Corp, days+1, 1)
+	d.Must(d.Pull(archive.PullRequest{Force: true}))
+	d.Decodes.Take()
+	if _, got := verifyAs(d, decode.Replay{Weekly: true}); got != nil {
+		t.Errorf("got %v about a page that waits to be decoded, want no finding", got)
+	}
+}
+
+// A verification of a corp whose secret WeCom refuses reads no page, and still
+// looks at rows, heads and objects.
+func TestVerifyWithoutTheLibrary(t *testing.T) {
+	d := newPages(t, 70*time.Minute, true)
+	rows := d.Rows()
+	rows[0].Last = rows[1].Last
+	forge(d, []archive.Row{rows[0], rows[2]}, 3, 4)
+	reads := &pagesRead{Journal: d.Journal}
+	cfg := d.Config
+	cfg.Journal = reads
+	d.Configure(cfg)
+	if _, got := verifyAs(d, decode.Replay{Weekly: true, ChainOnly: true}); !slices.Equal(got, []string{"2/0 row_removed"}) || len(reads.afters) > 0 {
+		t.Errorf("got %v and pages %v read, want the removed row and none", got, reads.afters)
+	}
+}
+
+// pagesRead notes which pages are read.
+type pagesRead struct {
+	archive.Journal
+	mu     sync.Mutex
+	afters []uint64
+}
+
+func (p *pagesRead) Page(ctx context.Context, r archive.Row) ([]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.afters = append(p.afters, r.After)
+	return p.Journal.Page(ctx, r)
+}

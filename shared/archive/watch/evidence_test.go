@@ -1,0 +1,119 @@
+package watch_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
+)
+
+// tickFor makes a tick every minute for a while.
+func tickFor(d *archivetest.DecodeFixture, disp *watch.Dispatcher, long time.Duration) {
+	d.T.Helper()
+	for end := d.Clock.Now().Add(long); d.Clock.Now().Before(end); d.Clock.Advance(time.Minute) {
+		d.Must(disp.Tick(d.T.Context()))
+	}
+}
+
+// Each corp has a head of each day within the first hour of the day, whether or
+// not it is pulled, and the first head of a day stays.
+func TestEveryDayHasAHead(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Register("wwsecond000000000")
+	d.Clock.Set(archive.DayOf(archivetest.Start).Next().Start())
+	first := archive.DayOf(d.Clock.Now())
+	tickFor(d, disp, time.Hour)
+	for _, corp := range []string{archivetest.Corp, "wwsecond000000000"} {
+		if h, err := d.Journal.Head(t.Context(), corp, first); err != nil || h != archive.NewHead(corp) {
+			t.Errorf("got head %+v, %v of %s, want that of a corp without rows", h, err, corp)
+		}
+	}
+	d.Say(archivetest.Corp, 1, 2)
+	d.Must(d.Pull(archive.PullRequest{Force: true}))
+	tickFor(d, disp, 24*time.Hour)
+	if h, err := d.Journal.Head(t.Context(), archivetest.Corp, first); err != nil || h.Rows != 0 {
+		t.Errorf("got head %+v, %v of the day before, want the first one of that day", h, err)
+	}
+	if h, err := d.Journal.Head(t.Context(), archivetest.Corp, first.Next()); err != nil || h != d.Head() {
+		t.Errorf("got head %+v, %v, want the present one", h, err)
+	}
+}
+
+// What pull saves of itself does not decide whether a head is due.
+func TestHeadsDoNotDependOnThePullState(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, LastPageAt: d.Clock.Now().AddDate(1, 0, 0), LastEmptyAt: d.Clock.Now().AddDate(1, 0, 0)}))
+	tickFor(d, disp, time.Hour)
+	if _, err := d.Journal.Head(t.Context(), archivetest.Corp, archive.DayOf(archivetest.Start)); err != nil {
+		t.Errorf("got %v, want a head", err)
+	}
+}
+
+// Each corp is verified once a week, by one job, which waits while another
+// verification runs.
+func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	const week = 7 * 24 * time.Hour
+	jobs := func() (weekly int) {
+		t.Helper()
+		list, err := d.Ledger.Replays(t.Context(), archivetest.Corp)
+		d.Must(err)
+		for _, job := range list {
+			if job.Weekly && job.Verify && job.By == "weekly" {
+				weekly++
+			}
+		}
+		return weekly
+	}
+	for n := 1; n <= 2; n++ {
+		tickFor(d, disp, week)
+		d.Work()
+		if got := jobs(); got != n {
+			t.Fatalf("got %d jobs after %d weeks, want one a week", got, n)
+		}
+	}
+	asked := decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+	d.Must(d.Ledger.CreateReplay(t.Context(), asked))
+	tickFor(d, disp, week-2*time.Hour) // the corp's turn comes in it
+	if got := jobs(); got != 2 {
+		t.Errorf("got %d jobs while another verification runs, want none for this week", got)
+	}
+}
+
+// A corp whose secret does not work is verified without its pages.
+func TestWeeklyVerificationWithoutASecret(t *testing.T) {
+	for name, standing := range map[string]archive.Standing{"works": archivetest.Accepted(), "refused": {SecretSetAt: archivetest.SecretSet, Refusals: 1}} {
+		t.Run(name, func(t *testing.T) {
+			d, disp := newDispatch(t, &archivetest.Faults{})
+			d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: standing}))
+			tickFor(d, disp, 7*24*time.Hour)
+			if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp); err != nil || len(list) != 1 || list[0].ChainOnly != (name == "refused") {
+				t.Errorf("got jobs %+v, %v, want one", list, err)
+			}
+		})
+	}
+}
+
+// A weekly verification that another one delays is started when that one is done.
+func TestWeeklyVerificationWaitsForAnother(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(d.Ledger.CreateReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	for range 8 * 24 {
+		tickFor(d, disp, time.Hour)
+		list, err := d.Ledger.Replays(t.Context(), archivetest.Corp)
+		d.Must(err)
+		if len(list) > 1 {
+			t.Fatal("two verifications at once")
+		}
+	}
+	d.Decodes.Take()
+	d.Must(d.Replayer.Run(t.Context(), archivetest.Corp, "asked"))
+	tickFor(d, disp, 7*24*time.Hour)
+	if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp); err != nil || len(list) != 2 || !list[1].Weekly {
+		t.Errorf("got jobs %+v, %v, want the weekly one behind the other", list, err)
+	}
+}
