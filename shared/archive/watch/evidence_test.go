@@ -60,7 +60,7 @@ func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
 	const week = 7 * 24 * time.Hour
 	jobs := func() (weekly int) {
 		t.Helper()
-		list, err := d.Ledger.Replays(t.Context(), archivetest.Corp)
+		list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1000)
 		d.Must(err)
 		for _, job := range list {
 			if job.Weekly && job.Verify && job.By == "weekly" {

@@ -123,7 +123,7 @@ func bodies(t *testing.T) map[string]func(n int) any {
 func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
-	apitest.OK(t, w.Secrets.CreateAppCallback(t.Context(), w.Corp, apitest.Pair))
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
 	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Kind: book.External, Name: "x"}))
 	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
 	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "x"))

@@ -777,7 +777,6 @@ func checkRetry(w *apitest.World, busy bool) {
 	if err != nil || job.Done || !job.OnlySetAside && !running.KeyCame || busy == job.OnlySetAside {
 		t.Errorf("got job %+v, running %+v, %v", job, running, err)
 	}
-	return stored
 }
 
 // A corp imports 20 keys a day and 100 in all, also by requests at once, until
