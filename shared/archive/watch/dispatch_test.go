@@ -103,7 +103,8 @@ func TestTickStepsHaveTheirTime(t *testing.T) {
 }
 
 // A tick reads at most five times for a corp, however much lies there. A list that
-// several corps share counts as a read of each.
+// several corps share counts as a read of each. Daily heads and weekly
+// verifications have a rhythm of their own: a read of a corp in an hour.
 func TestTickReadsFiveTimesPerCorp(t *testing.T) {
 	f := &archivetest.Faults{}
 	d, disp := newDispatch(t, f)
@@ -126,6 +127,7 @@ func TestTickReadsFiveTimesPerCorp(t *testing.T) {
 	for _, c := range f.Calls() {
 		switch {
 		case c.Writes || c.Name == "Corps.Corps" || c.Name == "Ledger.AllRunning": // one list of all corps
+		case c.Name == "Ledger.Heads" || c.Name == "Ledger.Replay" || c.Name == "Ledger.Running":
 		case c.Corp == "":
 			shared = append(shared, c.Name)
 		default:
