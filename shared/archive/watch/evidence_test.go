@@ -77,7 +77,7 @@ func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
 		}
 	}
 	asked := decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
-	d.Must(d.Ledger.CreateReplay(t.Context(), asked))
+	d.Must(d.Replayer.StartReplay(t.Context(), asked))
 	tickFor(d, disp, week-2*time.Hour) // the corp's turn comes in it
 	if got := jobs(); got != 2 {
 		t.Errorf("got %d jobs while another verification runs, want none for this week", got)
