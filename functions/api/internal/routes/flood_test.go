@@ -113,7 +113,9 @@ func bodies(t *testing.T) map[string]func(n int) any {
 		"PUT /v1/corps/{corpid}/rooms": func(n int) any {
 			return map[string]any{"rooms": []any{map[string]any{"id": fmt.Sprint("r", n), "name": "x"}}}
 		},
-		"POST /v1/corps/{corpid}/replays": func(n int) any { return map[string]any{"verify": n%2 == 0} },
+		"POST /v1/corps/{corpid}/callback/rotate":     func(int) any { return map[string]any{} },
+		"POST /v1/corps/{corpid}/app/callback/rotate": func(int) any { return map[string]any{} },
+		"POST /v1/corps/{corpid}/replays":             func(n int) any { return map[string]any{"verify": n%2 == 0} },
 	}
 }
 
