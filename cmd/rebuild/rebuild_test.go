@@ -177,9 +177,13 @@ func (p *fixture) contents() string {
 		p.must(err)
 		fmt.Fprintf(&s, "%s: %d, %d; ", conv.Kind(), len(list), len(revoked))
 	}
-	_, convs, err := p.view.LatestDay(ctx, corp, "lin.hua", "")
+	days, err := p.view.ActiveDays(ctx, corp, "lin.hua", "", 1)
 	p.must(err)
-	fmt.Fprint(&s, len(convs), " listed")
+	listed := 0
+	for _, day := range days {
+		listed += len(day.Conversations)
+	}
+	fmt.Fprint(&s, listed, " listed")
 	return s.String()
 }
 

@@ -16,7 +16,7 @@ const usage = `Commands of the local cloud (JSON):
   GET  /functions          invocations, failures, cold starts, processes
   POST /kill/{function}    kills an instance, preferably a busy one, for example /kill/PullFunction
   POST /wipe/{table}       empties a table, for example /wipe/MessagesTable
-  POST /token              signs a token with the claims in the body, for example {"sub":"me","corp":"ww...","role":"reader"}
+  POST /token              signs a token with the claims in the body, for example {"sub":"me","corp":"ww...","role":"reader","staff":"*"}
   ANY  /wecom/...          the console of the simulated WeCom: GET /wecom/ lists its commands
 `
 

@@ -67,8 +67,10 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 	}
 	seen := make(map[archive.ConversationID]bool)
 	for _, s := range corp.Details().Staff {
-		for day, convs, err := p.View.LatestDay(t.Context(), corp.ID(), s.UserID, ""); err == nil; day, convs, err = p.View.LatestDay(t.Context(), corp.ID(), s.UserID, before(day)) {
-			for _, conv := range convs {
+		days, err := p.View.ActiveDays(t.Context(), corp.ID(), s.UserID, "", 1000)
+		must(t, err)
+		for _, day := range days {
+			for _, conv := range day.Conversations {
 				if seen[conv] {
 					continue
 				}
@@ -95,8 +97,6 @@ func check(t *testing.T, p *pipeline.Pipeline, corp *wecom.Corp) {
 		t.Errorf("got %d messages, want %d", len(got), n)
 	}
 }
-
-func before(d archive.Day) archive.Day { return archive.DayOf(d.Start().Add(-time.Hour)) }
 
 func TestPullAndDecode(t *testing.T) {
 	p, corp, _ := start(t)

@@ -197,6 +197,23 @@ type Activity struct {
 	Conversation ConversationID
 }
 
+// ActiveDay holds the conversations in which a party took part on a day.
+type ActiveDay struct {
+	Day           Day
+	Conversations []ConversationID // sorted
+}
+
+// AttendanceQuery selects days on which parties took part in a room.
+type AttendanceQuery struct {
+	OneOf      []string // at least one of these parties took part
+	With       string   // and this party too, unless empty
+	From, To   Day      // From <= day <= To; empty for no bound
+	Descending bool     // newest first
+	// Depth bounds the conversations of each party's list that are read together,
+	// but for the rest of a day.
+	Depth int
+}
+
 // Day is a date in Beijing, 2006-01-02: the users of the archive and WeCom itself
 // reckon in this time zone.
 type Day string

@@ -78,9 +78,9 @@ func TestBatchesAreCompletedUnderLoad(t *testing.T) {
 	must(t, s.WritePage(ctx, page))
 	must(t, s.WritePage(ctx, page))
 	check(t, "messages", len(readThrough(t, s, archive.MessageQuery{Limit: 1000})), 60)
-	_, list, err := s.LatestDay(ctx, corp, "p", "")
+	days, err := s.ActiveDays(ctx, corp, "p", "", 1)
 	must(t, err)
-	check(t, "conversations", len(list), 60)
+	check(t, "conversations", len(days[0].Conversations), 60)
 
 	var ids []string
 	l := dynamostore.NewLedger(c, awstest.Table(t, "LedgerTable"))

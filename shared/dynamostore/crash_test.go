@@ -68,12 +68,13 @@ func TestCrashBeforeMessagesLeavesNoList(t *testing.T) {
 	}
 	checkError(t, "WritePage", dynamostore.NewMessages(crashing{db, isMessage}, table).WritePage(t.Context(), page), errCrash)
 	s := dynamostore.NewMessages(db, table)
-	_, _, err := s.LatestDay(t.Context(), corp, "p", "")
-	checkError(t, "list after the crash", err, archive.ErrNotFound)
-	must(t, s.WritePage(t.Context(), page))
-	_, list, err := s.LatestDay(t.Context(), corp, "p", "")
+	list, err := s.ActiveDays(t.Context(), corp, "p", "", 1)
 	must(t, err)
-	check(t, "list after the next try", list, []archive.ConversationID{room})
+	check(t, "days on the list after the crash", len(list), 0)
+	must(t, s.WritePage(t.Context(), page))
+	list, err = s.ActiveDays(t.Context(), corp, "p", "", 1)
+	must(t, err)
+	check(t, "list after the next try", list, []archive.ActiveDay{{Day: archive.DayOf(sent), Conversations: []archive.ConversationID{room}}})
 }
 
 // An enabled corp always has the time from which its hours left count.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -608,14 +609,14 @@ func (m *Messages) has(ctx context.Context, pk string) (bool, error) {
 	return false, nil
 }
 
-// activityPage is the number of entries that a request for a party's latest day
-// reads. It suffices for nearly every day and reads little of the day before.
-const activityPage = 100
+// listPageEntries is the number of entries that a request for days of a list reads. It
+// suffices for nearly every day and reads little beyond it.
+const listPageEntries = 100
 
-// LatestDay finds the newest day on which the party was active, and returns all
-// the party's conversations of that day, sorted. An upTo that is not empty is the
-// latest day allowed. [archive.ErrNotFound] if the party was never active.
-func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
+// ActiveDays lists the newest days on which the party was active, newest first,
+// at most limit, each with all the party's conversations of that day, sorted. An
+// upTo that is not empty is the latest day allowed.
+func (m *Messages) ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
 	hi := ":" // after all digits
 	if upTo != "" {
 		hi = string(upTo) + "$" // after '#'
@@ -625,28 +626,117 @@ func (m *Messages) LatestDay(ctx context.Context, corp, party string, upTo archi
 		ExpressionAttributeValues: item{":pk": text(partyPK(corp, party)), ":hi": text(hi)},
 	}
 	in.ScanIndexForward = aws.Bool(false)
-	in.Limit = aws.Int32(activityPage)
-	var latest archive.Day
-	var conversations []archive.ConversationID
+	in.Limit = aws.Int32(int32(listPageEntries * limit))
+	var days []archive.ActiveDay
 	for it, err := range m.query(ctx, m.client, in) {
 		var e entry
 		if err == nil {
 			e, err = readEntry(it)
 		}
 		if err != nil {
-			return "", nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
+			return nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
 		}
-		if latest != "" && e.day != latest {
+		if n := len(days); n == 0 || days[n-1].Day != e.day {
+			if n == limit {
+				break
+			}
+			days = append(days, archive.ActiveDay{Day: e.day})
+		}
+		day := &days[len(days)-1]
+		day.Conversations = append(day.Conversations, e.conversations...)
+	}
+	for i := range days {
+		slices.Sort(days[i].Conversations)
+		days[i].Conversations = slices.Compact(days[i].Conversations)
+	}
+	return days, nil
+}
+
+// AttendedDays lists days that q selects, in its order. It reads a part of each
+// party's list; rest is the first day that it has not searched, empty at the end
+// of the lists.
+func (m *Messages) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) (days []archive.Day, rest archive.Day, _ error) {
+	parties := slices.Clone(q.OneOf)
+	if q.With != "" {
+		parties = append(parties, q.With)
+	}
+	parts := make([]attendance, len(parties))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(daysAtOnce)
+	for i, party := range parties {
+		group.Go(func() (err error) {
+			parts[i], err = m.attendance(ctx, corp, party, room, q)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
+	}
+	before := func(x, y archive.Day) bool { return q.Descending && x > y || !q.Descending && x < y }
+	for _, p := range parts {
+		if p.rest != "" && (rest == "" || before(p.rest, rest)) {
+			rest = p.rest
+		}
+	}
+	found := make(map[archive.Day]bool)
+	for _, p := range parts[:len(q.OneOf)] {
+		for day := range p.days {
+			if (rest == "" || before(day, rest)) && (q.With == "" || parts[len(parts)-1].days[day]) {
+				found[day] = true
+			}
+		}
+	}
+	days = slices.Sorted(maps.Keys(found))
+	if q.Descending {
+		slices.Reverse(days)
+	}
+	return days, rest, nil
+}
+
+// attendance holds the days on which a party took part in a room, as far as its
+// list was read: rest is the first day that was not.
+type attendance struct {
+	days map[archive.Day]bool
+	rest archive.Day
+}
+
+// attendance reads whole days of a party's list, until they name q.Depth
+// conversations.
+func (m *Messages) attendance(ctx context.Context, corp, party string, room archive.ConversationID, q archive.AttendanceQuery) (attendance, error) {
+	a := attendance{days: make(map[archive.Day]bool)}
+	lo, hi := "0", ":" // before and after all digits
+	if q.From != "" {
+		lo = string(q.From)
+	}
+	if q.To != "" {
+		hi = string(q.To) + "$" // after '#'
+	}
+	if lo > hi {
+		return a, nil // DynamoDB refuses such a range
+	}
+	in := within(partyPK(corp, party), lo, hi)
+	in.ScanIndexForward = aws.Bool(!q.Descending)
+	in.Limit = aws.Int32(int32(q.Depth + 1)) // one more shows where the last day ends
+	var last archive.Day
+	read := 0
+	for it, err := range m.query(ctx, m.client, in) {
+		var e entry
+		if err == nil {
+			e, err = readEntry(it)
+		}
+		if err != nil {
+			return a, err
+		}
+		if read >= q.Depth && e.day != last {
+			a.rest = e.day
 			break
 		}
-		latest = e.day
-		conversations = append(conversations, e.conversations...)
+		last, read = e.day, read+len(e.conversations)
+		if slices.Contains(e.conversations, room) {
+			a.days[e.day] = true
+		}
 	}
-	if latest == "" {
-		return "", nil, fmt.Errorf("activity in corp %s: %w", corp, archive.ErrNotFound)
-	}
-	slices.Sort(conversations)
-	return latest, slices.Compact(conversations), nil
+	return a, nil
 }
 
 // entry is an entry of a party's list after reading.

@@ -226,7 +226,7 @@ func TestPageHoldsOneCorp(t *testing.T) {
 	}
 }
 
-func TestLatestDay(t *testing.T) {
+func TestActiveDays(t *testing.T) {
 	s, ctx := newMessages(t), t.Context()
 	long := archive.RoomConversation(strings.Repeat("房", 300))
 	var activities []archive.Activity
@@ -259,14 +259,18 @@ func TestLatestDay(t *testing.T) {
 		{"oldest", "li#si", "2026-01-01", "2026-01-01", []archive.ConversationID{room}},
 		{"no party", "", "", "2026-05-01", []archive.ConversationID{archive.Unplaced}},
 	} {
-		day, list, err := s.LatestDay(ctx, corp, c.party, c.upTo)
+		days, err := s.ActiveDays(ctx, corp, c.party, c.upTo, 1)
 		must(t, err)
 		slices.Sort(c.list)
-		check(t, c.name, [2]any{day, list}, [2]any{c.want, c.list})
+		check(t, c.name, days, []archive.ActiveDay{{Day: c.want, Conversations: c.list}})
 	}
+	days, err := s.ActiveDays(ctx, corp, "li#si", "", 2)
+	must(t, err)
+	check(t, "days of more entries than a request reads", [2]int{len(days[0].Conversations), len(days[1].Conversations)}, [2]int{250, 2})
 	for _, c := range [][2]string{{"li#si", "2025-12-31"}, {"li#si", "!"}, {"si", ""}} {
-		_, _, err := s.LatestDay(ctx, corp, c[0], archive.Day(c[1]))
-		checkError(t, "LatestDay of "+c[0]+" up to "+c[1], err, archive.ErrNotFound)
+		days, err := s.ActiveDays(ctx, corp, c[0], archive.Day(c[1]), 1)
+		must(t, err)
+		check(t, "days of "+c[0]+" up to "+c[1], len(days), 0)
 	}
 }
 
@@ -299,14 +303,14 @@ func TestListsArePacked(t *testing.T) {
 		must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: step.list}))
 		check(t, step.name, units, step.units)
 	}
-	_, list, err := s.LatestDay(t.Context(), corp, "p", "")
+	days, err := s.ActiveDays(t.Context(), corp, "p", "", 1)
 	must(t, err)
 	var want []archive.ConversationID
 	for _, a := range activities {
 		want = append(want, a.Conversation)
 	}
 	slices.Sort(want)
-	check(t, "the list", list, want)
+	check(t, "the list", days[0].Conversations, want)
 
 	// These ids are too large for one item.
 	var huge []archive.Activity
@@ -314,9 +318,9 @@ func TestListsArePacked(t *testing.T) {
 		huge = append(huge, archive.Activity{Corp: corp, Party: "q", Day: "2026-03-01", Conversation: archive.RoomConversation(strings.Repeat("间", 400) + fmt.Sprint(i))})
 	}
 	must(t, s.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: huge}))
-	_, list, err = s.LatestDay(t.Context(), corp, "q", "")
+	days, err = s.ActiveDays(t.Context(), corp, "q", "", 1)
 	must(t, err)
-	check(t, "conversations of the huge list", len(list), len(huge))
+	check(t, "conversations of the huge list", len(days[0].Conversations), len(huge))
 }
 
 func TestListSetAside(t *testing.T) {
@@ -370,7 +374,8 @@ func TestClearTakesOneCorp(t *testing.T) {
 		must(t, err)
 		aside, err := s.SetAside(ctx, c, 0, 9)
 		must(t, err)
-		_, days, _ := s.LatestDay(ctx, c, "p", "")
+		days, err := s.ActiveDays(ctx, c, "p", "", 1)
+		must(t, err)
 		return len(list) + len(aside) + len(days)
 	}
 	must(t, s.WritePage(ctx, page(corp)))

@@ -189,7 +189,7 @@ func (f call) granted(all []grant, stack string) bool {
 		}
 		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
 			name, list, _ := strings.Cut(values, " ")
-			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool { return !matches(kind, strings.Split(list, ","), v) }) {
+			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool { return !meets(kind, strings.Split(list, ","), v) }) {
 				continue
 			}
 		}
@@ -198,9 +198,9 @@ func (f call) granted(all []grant, stack string) bool {
 	return false
 }
 
-// matches reports whether a value of a request fits a condition of that kind:
+// meets reports whether a value of a request fits a condition of that kind:
 // Equals, Like or NotLike.
-func matches(kind string, patterns []string, value string) bool {
+func meets(kind string, patterns []string, value string) bool {
 	found := slices.ContainsFunc(patterns, func(p string) bool { return p == value || kind != "Equals" && like(p, value) })
 	return found != (kind == "NotLike")
 }

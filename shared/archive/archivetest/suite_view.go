@@ -24,6 +24,7 @@ func TestView(t *testing.T, open func(t testing.TB) ViewStore) {
 		"NoMsgIDs":        viewNoMsgIDs,
 		"LargePages":      viewLargePages,
 		"Activities":      viewActivities,
+		"Attendance":      viewAttendance,
 		"SetAside":        viewSetAside,
 		"OtherCorps":      viewOtherCorps,
 		"ClearAndRebuild": viewClear,
@@ -322,10 +323,10 @@ func viewLargePages(t *testing.T, v ViewStore) {
 			t.Errorf("message %d: got %d bytes, want %d of the same", i, len(m.Raw), len(p.Messages[i].Raw))
 		}
 	}
-	_, convs, err := v.LatestDay(t.Context(), corp, "p0", "")
+	days, err := v.ActiveDays(t.Context(), corp, "p0", "", 1)
 	ok(t, err)
-	if len(convs) != 20 {
-		t.Errorf("got %d conversations, want 20", len(convs))
+	if len(days) != 1 || len(days[0].Conversations) != 20 {
+		t.Errorf("got %v, want 20 conversations of a day", days)
 	}
 	aside, err := v.SetAside(t.Context(), corp, 0, ^uint64(0))
 	ok(t, err)
@@ -349,25 +350,109 @@ func viewActivities(t *testing.T, v ViewStore) {
 	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all[3:9]})) // some again
 	for _, party := range parties {
 		for _, c := range []struct {
-			upTo, want archive.Day
+			upTo  archive.Day
+			limit int
+			want  []archive.Day
 		}{
-			{"", "2025-03-03"}, {"2026-01-01", "2025-03-03"}, {"2025-03-03", "2025-03-03"}, {"2025-03-02", "2025-03-01"},
-			{"2025-03-01", "2025-03-01"}, {"2025-02-28", "2025-02-28"},
+			{"", 1, []archive.Day{"2025-03-03"}}, {"", 2, []archive.Day{"2025-03-03", "2025-03-01"}}, {"", 9, []archive.Day{"2025-03-03", "2025-03-01", "2025-02-28"}},
+			{"2026-01-01", 1, []archive.Day{"2025-03-03"}}, {"2025-03-03", 1, []archive.Day{"2025-03-03"}}, {"2025-03-02", 1, []archive.Day{"2025-03-01"}},
+			{"2025-03-01", 9, []archive.Day{"2025-03-01", "2025-02-28"}}, {"2025-02-28", 1, []archive.Day{"2025-02-28"}}, {"2025-02-27", 9, nil},
 		} {
-			day, convs, err := v.LatestDay(t.Context(), corp, party, c.upTo)
+			var want []archive.ActiveDay
+			for _, day := range c.want {
+				conversations := []archive.ConversationID{room, "single:" + archive.ConversationID(day), archive.PartyConversation([]string{"a b", "c:d"})}
+				slices.Sort(conversations)
+				want = append(want, archive.ActiveDay{Day: day, Conversations: conversations})
+			}
+			got, err := v.ActiveDays(t.Context(), corp, party, c.upTo, c.limit)
 			ok(t, err)
-			want := []archive.ConversationID{room, "single:" + archive.ConversationID(c.want), archive.PartyConversation([]string{"a b", "c:d"})}
-			slices.Sort(want)
-			if day != c.want || !slices.Equal(convs, want) {
-				t.Errorf("%.20s up to %q: got %s %v, want %s %v", party, c.upTo, day, convs, c.want, want)
+			if len(got) != 0 || len(want) != 0 {
+				same(t, fmt.Sprintf("%d days of %.20s up to %q", c.limit, party, c.upTo), got, want)
 			}
 		}
-		_, _, err := v.LatestDay(t.Context(), corp, party, "2025-02-27")
-		fails(t, "before all days", err, archive.ErrNotFound)
 	}
 	for _, party := range []string{"zhangsa", "zhangsan#", "ZHANGSAN", "%", strings.Repeat("长", 701)} {
-		_, _, err := v.LatestDay(t.Context(), corp, party, "")
-		fails(t, "a party without activity", err, archive.ErrNotFound)
+		if got, err := v.ActiveDays(t.Context(), corp, party, "", 9); err != nil || len(got) != 0 {
+			t.Errorf("a party without activity: got %v, %v", got, err)
+		}
+	}
+}
+
+func viewAttendance(t *testing.T, v ViewStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	long := strings.Repeat("长", 700)
+	attended := map[archive.Day][]string{
+		"2025-02-28": {"lin", "zhao", "wmA"}, "2025-03-01": {"lin", long}, "2025-03-03": {"zhao", "wmA", "~tilde"}, "2025-03-04": {"lin#1", "~tilde"},
+		"2025-03-09": {"", "lin hua", "张三"}, "2025-03-10": {"lin", "wmA"},
+	}
+	for day, parties := range attended {
+		var all []archive.Activity
+		for _, party := range parties {
+			for _, conv := range []archive.ConversationID{room, archive.PartyConversation([]string{party, "x"})} {
+				all = append(all, archive.Activity{Corp: corp, Party: party, Day: day, Conversation: conv})
+			}
+		}
+		// One page brings the first party, another all of them.
+		ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all[:1]}))
+		for range 2 {
+			ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: all}))
+		}
+	}
+	ok(t, v.WritePage(t.Context(), decode.Decoded{Corp: corp, Activities: []archive.Activity{{Corp: corp, Party: "lin", Day: "2025-05-05", Conversation: room + "1"}}}))
+	of := func(parties ...string) archive.AttendanceQuery { return archive.AttendanceQuery{OneOf: parties} }
+	// whole reads the days part by part.
+	whole := func(corp string, conv archive.ConversationID, q archive.AttendanceQuery) (all []archive.Day) {
+		t.Helper()
+		for range 99 {
+			days, rest, err := v.AttendedDays(t.Context(), corp, conv, q)
+			ok(t, err)
+			if all = append(all, days...); rest == "" {
+				return all
+			}
+			if q.Descending {
+				q.To = rest
+			} else {
+				q.From = rest
+			}
+		}
+		t.Fatal("got more to search after 99 parts")
+		return nil
+	}
+	change := func(q archive.AttendanceQuery, f func(*archive.AttendanceQuery)) archive.AttendanceQuery {
+		f(&q)
+		return q
+	}
+	for name, c := range map[string]struct {
+		q    archive.AttendanceQuery
+		want []archive.Day
+	}{
+		"one party":          {of("lin"), []archive.Day{"2025-02-28", "2025-03-01", "2025-03-10"}},
+		"one of several":     {of("nobody", "zhao", "lin#1"), []archive.Day{"2025-02-28", "2025-03-03", "2025-03-04"}},
+		"a long id":          {of(long), []archive.Day{"2025-03-01"}},
+		"odd ids":            {of("~tilde", "lin hua"), []archive.Day{"2025-03-03", "2025-03-04", "2025-03-09"}},
+		"Chinese":            {of("张三"), []archive.Day{"2025-03-09"}},
+		"absent":             {of("li", "lin#", "Lin", "%7Etilde", "长"), nil},
+		"no party":           {of(), nil},
+		"with another":       {change(of("lin", "zhao"), func(q *archive.AttendanceQuery) { q.With = "wmA" }), []archive.Day{"2025-02-28", "2025-03-03", "2025-03-10"}},
+		"with nobody":        {change(of("lin", "zhao"), func(q *archive.AttendanceQuery) { q.With = "wmB" }), nil},
+		"from":               {change(of("lin"), func(q *archive.AttendanceQuery) { q.From = "2025-03-01" }), []archive.Day{"2025-03-01", "2025-03-10"}},
+		"to":                 {change(of("lin"), func(q *archive.AttendanceQuery) { q.To = "2025-03-01" }), []archive.Day{"2025-02-28", "2025-03-01"}},
+		"between":            {change(of("lin"), func(q *archive.AttendanceQuery) { q.From, q.To = "2025-03-02", "2025-03-09" }), nil},
+		"backwards":          {change(of("lin"), func(q *archive.AttendanceQuery) { q.From, q.To = "2025-03-09", "2025-03-02" }), nil},
+		"newest first":       {change(of("lin"), func(q *archive.AttendanceQuery) { q.Descending = true }), []archive.Day{"2025-03-10", "2025-03-01", "2025-02-28"}},
+		"newest first, with": {change(of("lin", "zhao"), func(q *archive.AttendanceQuery) { q.With, q.Descending, q.To = "wmA", true, "2025-03-09" }), []archive.Day{"2025-03-03", "2025-02-28"}},
+	} {
+		for _, depth := range []int{1, 2, 3, 5, 1000} {
+			c.q.Depth = depth
+			if got := whole(corp, room, c.q); !slices.Equal(got, c.want) {
+				t.Errorf("%s, depth %d: got %v, want %v", name, depth, got, c.want)
+			}
+		}
+	}
+	for what, at := range map[string][2]string{"another corp": {other, string(room)}, "another room": {corp, string(room) + "2"}} {
+		if got := whole(at[0], archive.ConversationID(at[1]), change(of("lin"), func(q *archive.AttendanceQuery) { q.Depth = 9 })); len(got) != 0 {
+			t.Errorf("%s: got %v", what, got)
+		}
 	}
 }
 
@@ -446,8 +531,9 @@ func viewOtherCorps(t *testing.T, v ViewStore) {
 	}
 	_, err := v.Message(t.Context(), other, room, archive.Position{Time: epoch, MsgID: "m"})
 	fails(t, "another corp's message", err, archive.ErrNotFound)
-	_, _, err = v.LatestDay(t.Context(), other, "p", "")
-	fails(t, "another corp's activity", err, archive.ErrNotFound)
+	if days, err := v.ActiveDays(t.Context(), other, "p", "", 1); err != nil || len(days) != 0 {
+		t.Errorf("another corp's activity: got %v, %v", days, err)
+	}
 }
 
 func viewClear(t *testing.T, v ViewStore) {
@@ -479,17 +565,18 @@ func viewClear(t *testing.T, v ViewStore) {
 		if got, err := v.SetAside(t.Context(), corp, 0, 999); err != nil || len(got) != 0 {
 			t.Errorf("cleared: got %d set aside, error %v, want 0", len(got), err)
 		}
-		_, _, err := v.LatestDay(t.Context(), corp, "p", "")
-		fails(t, "cleared", err, archive.ErrNotFound)
+		if days, err := v.ActiveDays(t.Context(), corp, "p", "", 1); err != nil || len(days) != 0 {
+			t.Errorf("cleared: got %v, %v", days, err)
+		}
 	}
 	if got := list(t, v, other, room, archive.MessageQuery{Limit: 99}); len(got) != 30 {
 		t.Errorf("another corp: got %d messages, want 30", len(got))
 	}
 	ok(t, v.WritePage(t.Context(), page(corp)))
 	same(t, "rebuilt", list(t, v, corp, room, archive.MessageQuery{Limit: 99}), page(corp).Messages)
-	_, convs, err := v.LatestDay(t.Context(), corp, "p", "")
+	days, err := v.ActiveDays(t.Context(), corp, "p", "", 9)
 	ok(t, err)
-	same(t, "rebuilt activity", convs, []archive.ConversationID{room})
+	same(t, "rebuilt activity", days, []archive.ActiveDay{{Day: "2025-03-01", Conversations: []archive.ConversationID{room}}})
 }
 
 // checkedPage is a page with messages of a room and of a single chat, two

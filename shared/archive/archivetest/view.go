@@ -537,51 +537,94 @@ func (v *View) Revocations(ctx context.Context, corp string, conv archive.Conver
 
 // NamesPerson implements [directory.Witness].
 func (v *View) NamesPerson(ctx context.Context, corp, id string) (bool, error) {
-	_, _, err := v.LatestDay(ctx, corp, id, "")
-	return err == nil, unlessAbsent(err)
+	days, err := v.ActiveDays(ctx, corp, id, "", 1)
+	return len(days) > 0, err
 }
 
 // NamesRoom implements [directory.Witness].
 func (v *View) NamesRoom(ctx context.Context, corp, id string) (bool, error) {
 	_, err := v.Newest(ctx, corp, archive.RoomConversation(id))
-	return err == nil, unlessAbsent(err)
-}
-
-func unlessAbsent(err error) error {
 	if errors.Is(err, archive.ErrNotFound) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
-// LatestDay finds the newest day on which the party was active, and the party's
-// conversations on that day, sorted. If upTo is not empty, later days do not
-// count. It returns [archive.ErrNotFound] if there is no such day.
-func (v *View) LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error) {
-	type found struct {
-		day   archive.Day
-		convs []archive.ConversationID
-	}
-	f, err := read(ctx, v.faults, "View.LatestDay", corp, func() (found, error) {
+// ActiveDays lists the newest days on which the party was active, newest first,
+// at most limit, each with the party's conversations. If upTo is not empty, later
+// days do not count.
+func (v *View) ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+	return read(ctx, v.faults, "View.ActiveDays", corp, func() ([]archive.ActiveDay, error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		var f found
+		conversations := make(map[archive.Day][]archive.ConversationID)
 		for a := range v.corp(corp).activities {
-			if a.Party != party || upTo != "" && a.Day > upTo || a.Day < f.day {
-				continue
+			if a.Party == party && (upTo == "" || a.Day <= upTo) {
+				conversations[a.Day] = append(conversations[a.Day], a.Conversation)
 			}
-			if a.Day > f.day {
-				f = found{day: a.Day}
+		}
+		var days []archive.ActiveDay
+		for _, day := range slices.Backward(slices.Sorted(maps.Keys(conversations))) {
+			slices.Sort(conversations[day])
+			days = append(days, archive.ActiveDay{Day: day, Conversations: conversations[day]})
+		}
+		return days[:min(len(days), limit)], nil
+	})
+}
+
+// AttendedDays lists days that q selects, in its order: those on which one of its
+// parties took part in the room, and its other party too. rest is the first day
+// that is not searched yet, empty at the end: of each party it searches q.Depth
+// conversations, and the rest of a day.
+func (v *View) AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, archive.Day, error) {
+	type found struct {
+		days []archive.Day
+		rest archive.Day
+	}
+	f, err := read(ctx, v.faults, "View.AttendedDays", corp, func() (found, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		attended := v.corp(corp).activities
+		active := make(map[string]map[archive.Day]int) // conversations by party and day
+		all := make(map[archive.Day]bool)
+		for a := range attended {
+			if (q.From == "" || q.From <= a.Day) && (q.To == "" || a.Day <= q.To) {
+				if active[a.Party] == nil {
+					active[a.Party] = make(map[archive.Day]int)
+				}
+				active[a.Party][a.Day]++
+				all[a.Day] = true
 			}
-			f.convs = append(f.convs, a.Conversation)
 		}
-		if f.day == "" {
-			return f, archive.ErrNotFound
+		days := slices.Sorted(maps.Keys(all))
+		if q.Descending {
+			slices.Reverse(days)
 		}
-		slices.Sort(f.convs)
+		was := func(party string, day archive.Day) bool {
+			return attended[archive.Activity{Corp: corp, Party: party, Day: day, Conversation: room}]
+		}
+		var f found
+		parties := slices.Clone(q.OneOf)
+		if q.With != "" {
+			parties = append(parties, q.With)
+		}
+		depth := make(map[string]int)
+		for _, day := range days {
+			for _, party := range parties {
+				n := active[party][day]
+				if n > 0 && depth[party] >= q.Depth {
+					f.rest = day
+					return f, nil
+				}
+				depth[party] += n
+			}
+			if (q.With == "" || was(q.With, day)) && slices.ContainsFunc(q.OneOf, func(party string) bool { return was(party, day) }) {
+				f.days = append(f.days, day)
+			}
+		}
 		return f, nil
 	})
-	return f.day, f.convs, err
+	return f.days, f.rest, err
 }
 
 // FirstSeen finds when types and fields were first seen, by name. A name that was

@@ -79,9 +79,9 @@ func TestDecodePlacesEveryMessage(t *testing.T) {
 				t.Errorf("got %+v at %v, want time %v", m, m.Time, tt.at.UTC())
 			}
 			for _, party := range tt.parties {
-				day, convs, err := d.View.LatestDay(t.Context(), archivetest.Corp, party, "")
-				if err != nil || day != archive.DayOf(tt.at) || !slices.Equal(convs, []archive.ConversationID{tt.conv}) {
-					t.Errorf("list of %q: got %s %v, %v", party, day, convs, err)
+				days, err := d.View.ActiveDays(t.Context(), archivetest.Corp, party, "", 9)
+				if err != nil || len(days) != 1 || days[0].Day != archive.DayOf(tt.at) || !slices.Equal(days[0].Conversations, []archive.ConversationID{tt.conv}) {
+					t.Errorf("list of %q: got %v, %v", party, days, err)
 				}
 			}
 		})

@@ -142,6 +142,13 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"head of a day missing", func(d *archivetest.DecodeFixture) {
 			d.Journal.LoseHead(archivetest.Corp, archive.DayOf(d.Rows()[1].At))
 		}, []string{"2/0 head_missing"}},
+		{"head of a day copied from the day after it", func(d *archivetest.DecodeFixture) {
+			day := archive.DayOf(d.Rows()[1].At)
+			d.Journal.LoseHead(archivetest.Corp, day)
+			later, err := d.Journal.Head(t.Context(), archivetest.Corp, day.Next())
+			d.Must(err)
+			d.Must(d.Journal.PutHead(t.Context(), day, later))
+		}, nil},
 		{"head of a day after the last row missing", func(d *archivetest.DecodeFixture) { d.Clock.Advance(40 * time.Hour) }, []string{"4/0 head_missing"}},
 		{"head of a day that began a short while ago", func(d *archivetest.DecodeFixture) {
 			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(time.Hour))

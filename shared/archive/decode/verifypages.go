@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -57,7 +58,7 @@ func (v verifier) pages(ctx context.Context, checks []pageCheck) (done int, err 
 	} else if !errors.Is(err, ErrUnfinished) {
 		return 0, err
 	}
-	for run := range comparable(checks[:done]) {
+	for run := range runs(checks[:done]) {
 		if err := v.compare(ctx, run); err != nil {
 			return 0, err
 		}
@@ -189,9 +190,9 @@ func (v verifier) decode(ctx context.Context, decoder *Decoder, c *pageCheck) er
 	return nil
 }
 
-// comparable yields the longest runs of pages that can be compared with the view
-// and follow one another.
-func comparable(checks []pageCheck) func(yield func([]pageCheck) bool) {
+// runs yields the longest runs of pages that can be compared with the view and
+// follow one another.
+func runs(checks []pageCheck) iter.Seq[[]pageCheck] {
 	return func(yield func([]pageCheck) bool) {
 		begin := 0
 		for i := range checks {

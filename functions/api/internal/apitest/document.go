@@ -9,10 +9,11 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 )
 
 // Document is openapi.yaml.
@@ -28,7 +29,7 @@ var Document = sync.OnceValues(func() (*openapi3.T, error) {
 // conforms fails the test if a successful request or any answer differs from
 // openapi.yaml. A path or method that is absent there must be answered with a
 // problem.
-func conforms(t *testing.T, e events.APIGatewayV2HTTPRequest, body []byte, resp Response) {
+func conforms(t *testing.T, e gateway.Event, body []byte, resp Response) {
 	t.Helper()
 	doc, err := Document()
 	if err != nil {

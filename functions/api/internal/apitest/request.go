@@ -8,23 +8,33 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
-
+	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 )
 
 // Token is the claims of a token.
 type Token map[string]string
 
-// TokenOf makes the token of a role in a corp.
+// TokenOf makes the token of a role in a corp. A reader may see every message.
 func TokenOf(corp string, r session.Role) Token {
-	return Token{"sub": "u-" + string(r), "corp": corp, "role": string(r), "aud": "yunduo-archive"}
+	t := Token{"sub": "u-" + string(r), "corp": corp, "role": string(r), "aud": "yunduo-archive"}
+	if r == session.Reader {
+		t["staff"] = "*"
+	}
+	return t
 }
 
 // With is the token with another claim.
 func (t Token) With(name, value string) Token {
 	c := maps.Clone(t)
 	c[name] = value
+	return c
+}
+
+// Without is the token without a claim.
+func (t Token) Without(name string) Token {
+	c := maps.Clone(t)
+	delete(c, name)
 	return c
 }
 
@@ -37,6 +47,9 @@ type Request struct {
 	Method, Path string // the path includes the query string
 	Body         any    // a string is sent as it is, anything else as JSON
 	Header       map[string]string
+	// Unchecked: openapi.yaml is not asked about the answer, which takes most of the
+	// time of a request. For a request that a test repeats.
+	Unchecked bool
 }
 
 // Response is an answer, decoded.
@@ -65,7 +78,9 @@ func (w *World) Do(r Request) Response {
 	for name, v := range resp.Headers {
 		out.Header.Set(name, v)
 	}
-	conforms(w.T, e, body, out)
+	if !r.Unchecked {
+		conforms(w.T, e, body, out)
+	}
 	return out
 }
 
@@ -132,7 +147,7 @@ func (r Response) WantProblem(status int, kind string) Response {
 }
 
 // event is the JSON that API Gateway sends, read as Lambda reads it.
-func event(t *testing.T, r Request) (events.APIGatewayV2HTTPRequest, []byte) {
+func event(t *testing.T, r Request) (gateway.Event, []byte) {
 	t.Helper()
 	path, query, _ := strings.Cut(r.Path, "?")
 	headers := map[string]string{"host": "archive.example.com", "accept-language": "en"}
@@ -168,7 +183,7 @@ func event(t *testing.T, r Request) (events.APIGatewayV2HTTPRequest, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e events.APIGatewayV2HTTPRequest
+	var e gateway.Event
 	if err := json.Unmarshal(b, &e); err != nil {
 		t.Fatal(err)
 	}

@@ -130,6 +130,41 @@ func TestAppEventsBeyondTheBound(t *testing.T) {
 	}
 }
 
+// lostConsent fails once to store a consent.
+type lostConsent struct {
+	archive.ConsentWriter
+	lost bool
+}
+
+func (l *lostConsent) RecordConsents(ctx context.Context, list []archive.Consent) error {
+	if !l.lost {
+		l.lost = true
+		return errors.New("lost")
+	}
+	return l.ConsentWriter.RecordConsents(ctx, list)
+}
+
+// A crash between the event and its consent loses neither: WeCom sends the event
+// again, and its second record is the first.
+func TestConsentAfterACrash(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	w.Callback.Consents = &lostConsent{ConsentWriter: w.Consents}
+	event := post(t, w.Corp, apitest.Pair, appEvent(contactEvent, "ChangeType", "msg_audit_approved", "UserID", "lin.hua", "ExternalUserID", "wmA"))
+	event.Path = strings.Replace(event.Path, w.Corp, w.Corp+"/app", 1)
+	w.Do(event).WantProblem(500, "internal")
+	w.Do(event).Want(200)
+	list, _, err := w.Consents.Consents(t.Context(), w.Corp, archive.ConsentQuery{Member: "lin.hua"}, "", 10)
+	if err != nil || len(list) != 1 {
+		t.Errorf("got consents %+v, error %v, want 1", list, err)
+	}
+	count, err := w.Corps.EventCount(t.Context(), w.Corp, archive.DayOf(w.Now()))
+	if err != nil || count.Stored != 1 || count.Dropped != 0 {
+		t.Errorf("got %+v, error %v, want one event", count, err)
+	}
+}
+
 // A consent keeps the time that its sender gave, so a replay of it never replaces
 // a later answer. Only a time in the future counts as the time of arrival.
 func TestTimeOfAConsent(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -42,6 +43,16 @@ func (b *countedBytes) Message(_ context.Context, _ string, o archive.Overflow) 
 	return []byte(`{"from":"zhao"}`), nil
 }
 
+// AttendedDays says that the parties were in the room on the day of all messages,
+// which it finds after an older day.
+func (l longMessages) AttendedDays(_ context.Context, _ string, _ archive.ConversationID, q archive.AttendanceQuery) ([]archive.Day, archive.Day, error) {
+	day := archive.DayOf(l.list[0].Time)
+	if q.From < day {
+		return nil, day, nil
+	}
+	return []archive.Day{day}, "", nil
+}
+
 type noNames struct{}
 
 func (noNames) Beside(context.Context, archive.Corp, []string, []string) names.Names {
@@ -52,8 +63,8 @@ type forgottenReadings struct{}
 
 func (forgottenReadings) RecordReading(context.Context, archive.Reading) error { return nil }
 
-// A page reads a bounded number of bytes from the journal, even if the caller may
-// see none of the messages. The pages together still reach every message.
+// A page reads a bounded number of bytes from the journal. The pages together
+// still reach every message.
 func TestPagesReadABoundedNumberOfBytes(t *testing.T) {
 	const corp, size, n = "ww0123456789abcdef", 5 << 20, 20
 	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
@@ -77,7 +88,7 @@ func TestPagesReadABoundedNumberOfBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.SetPathValue("conversation", conv)
-		c := &session.Call{Request: r, CorpID: corp, Caller: session.Caller{Limited: true, Staff: []string{"lin.hua"}}}
+		c := &session.Call{Request: r, CorpID: corp}
 		query := ""
 		if next != "" {
 			query = "page=" + next
@@ -104,5 +115,127 @@ func TestPagesReadABoundedNumberOfBytes(t *testing.T) {
 	}
 	if read != n*size || pages < 3 {
 		t.Errorf("%d pages read %d bytes, want all %d", pages+1, read, n*size)
+	}
+}
+
+// A page whose time is over ends early, even if it shows nothing. The pages
+// together still reach every message that a limited caller may see.
+func TestPagesEndWithTheirTime(t *testing.T) {
+	const corp, n = "ww0123456789abcdef", 3000
+	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	var list []archive.Message
+	for i := range n {
+		raw := `{"from":"zhao"}`
+		if i == 1000 || i == 2000 {
+			raw = `{"from":"lin.hua"}`
+		}
+		list = append(list, archive.Message{
+			Corp: corp, Conversation: archive.RoomConversation("wr1"), Time: start.Add(time.Duration(i) * time.Second), MsgID: fmt.Sprintf("m%04d", i), Seq: uint64(i + 1), Raw: []byte(raw),
+		})
+	}
+	h := &chats.Handlers{Messages: longMessages{list: list}, Names: noNames{}, Readings: forgottenReadings{}, Now: func() time.Time { return start }}
+	conv, err := opaque.Conversation(corp).Seal(archive.RoomConversation("wr1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	empty := 0
+	for next := ""; ; {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than what a search leaves for its answer
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/list", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.SetPathValue("conversation", conv)
+		c := &session.Call{Request: r, CorpID: corp, Caller: session.Caller{Limited: true, Staff: []string{"lin.hua"}}}
+		c.ReadQuery(next, []string{"page"})
+		c.UsePages(opaque.Page("/list", nil))
+		ans, err := h.ListMessages(ctx, c)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page struct {
+			Messages []struct{ MsgID string }
+			Next     *string
+		}
+		if err := json.Unmarshal(ans.Body, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range page.Messages {
+			found = append(found, m.MsgID)
+		}
+		if len(page.Messages) == 0 {
+			empty++
+		}
+		if page.Next == nil {
+			break
+		}
+		next = "page=" + *page.Next
+	}
+	if !slices.Equal(found, []string{"m1000", "m2000"}) || empty < 3 {
+		t.Errorf("got %v, and %d empty pages", found, empty)
+	}
+}
+
+// manyDays is a table in which a party has one conversation on each of many days.
+type manyDays struct {
+	chats.MessageStore
+	days []archive.ActiveDay // newest first
+}
+
+func (m manyDays) ActiveDays(_ context.Context, _, _ string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+	from := slices.IndexFunc(m.days, func(d archive.ActiveDay) bool { return upTo == "" || d.Day <= upTo })
+	if from < 0 {
+		return nil, nil
+	}
+	return m.days[from:min(from+limit, len(m.days))], nil
+}
+
+func (m manyDays) Newest(_ context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	for _, d := range m.days {
+		if slices.Contains(d.Conversations, conv) {
+			return archive.Message{Corp: corp, Conversation: conv, Time: d.Day.Start(), MsgID: "m", Raw: []byte(`{"from":"lin.hua","tolist":["x"]}`)}, nil
+		}
+	}
+	return archive.Message{}, archive.ErrNotFound
+}
+
+// A list whose time is over ends early, and its pages together reach its end.
+func TestListsEndWithTheirTime(t *testing.T) {
+	const corp, n = "ww0123456789abcdef", 7
+	store := manyDays{}
+	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	for i := range n {
+		store.days = append(store.days, archive.ActiveDay{
+			Day: archive.DayOf(start.AddDate(0, 0, -i)), Conversations: []archive.ConversationID{archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)})},
+		})
+	}
+	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Now: func() time.Time { return start }}
+	entries, pages := 0, 0
+	for query := "member=lin.hua"; query != ""; pages++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/list", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &session.Call{Request: r, CorpID: corp}
+		c.ReadQuery(query, []string{"member", "page"})
+		c.UsePages(opaque.Page("/list", c.Query))
+		ans, err := h.ListConversations(ctx, c)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page listed
+		if err := json.Unmarshal(ans.Body, &page); err != nil {
+			t.Fatal(err)
+		}
+		if entries, query = entries+len(page.Conversations), ""; page.Next != nil {
+			query = "member=lin.hua&page=" + *page.Next
+		}
+	}
+	if entries != n || pages < n {
+		t.Errorf("got %d entries on %d pages, want %d entries, a page for each day", entries, pages, n)
 	}
 }

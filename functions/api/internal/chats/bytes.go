@@ -28,7 +28,7 @@ func (h *Handlers) GetMessageBytes(ctx context.Context, c *session.Call) (output
 	ans := output.Answer{Status: 200, ContentType: "application/octet-stream", Body: s.bytes, Header: http.Header{
 		"Etag":                {`"` + hex.EncodeToString(sum[:]) + `"`},
 		"Accept-Ranges":       {"bytes"},
-		"Content-Disposition": {`attachment; filename="message-` + output.Decimal(s.Seq) + `.json"`},
+		"Content-Disposition": {`attachment; filename="message-` + strconv.FormatInt(s.Time.UnixMilli(), 10) + `.json"`},
 	}}
 	size := len(s.bytes)
 	first, last, requested := byteRange(c.Header.Get("Range"), size)

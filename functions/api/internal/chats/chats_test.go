@@ -379,8 +379,8 @@ func TestConversationPagesAreBoundedBySize(t *testing.T) {
 	}
 }
 
-// A page may end at a message that the caller may not see. The page token does not
-// reveal that message.
+// A page goes on over thousands of messages that the caller may not see, and its
+// page token reveals nothing.
 func TestPageTokensOfLimitedReaders(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
@@ -388,39 +388,42 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 	page := decode.Decoded{Corp: w.Corp}
 	for i := range chats.LookMost + 10 {
 		raw := apitest.Chat(fmt.Sprintf("secretly-%d", i), "zhao", "wmA", "wr1", apitest.Noon.Add(time.Duration(i)*time.Millisecond), "not hers")
-		if i == chats.LookMost+5 {
-			raw = apitest.Chat("hers", "zhao", "lin.hua", "wr1", apitest.Noon.Add(time.Duration(i)*time.Millisecond), "hers")
+		if i == 5 || i == chats.LookMost+5 {
+			raw = apitest.Chat(fmt.Sprintf("hers-%d", i), "zhao", "lin.hua", "wr1", apitest.Noon.Add(time.Duration(i)*time.Millisecond), "hers")
 		}
 		f, _ := message.Parse([]byte(raw))
 		page.Messages = append(page.Messages, archive.Message{
 			Corp: w.Corp, Conversation: conv, Time: time.UnixMilli(f.Time).UTC(), MsgID: f.MsgID, Seq: uint64(i + 1), KeyVersion: 1, Raw: []byte(raw),
 		})
 	}
+	page.Activities = []archive.Activity{{Corp: w.Corp, Party: "lin.hua", Day: archive.DayOf(apitest.Noon), Conversation: conv}}
 	if err := w.Messages.WritePage(t.Context(), page); err != nil {
 		t.Fatal(err)
 	}
-	path := "/v1/corps/" + w.Corp + "/conversations/" + apitest.ConversationID(t, w.Corp, conv) + "/messages"
+	path := "/v1/corps/" + w.Corp + "/conversations/" + apitest.ConversationID(t, w.Corp, conv) + "/messages?limit=1"
 	limited := w.As(session.Reader).With("staff", "lin.hua")
 	first := apitest.Into[messagePageJSON](w.Get(limited, path).Want(200))
-	if len(first.Messages) != 0 || first.Next == nil {
-		t.Fatalf("got %s, want an empty page with another behind it", msgids(first.Messages))
+	if msgids(first.Messages) != "hers-5" || first.Next == nil {
+		t.Fatalf("got %s, want the first message of hers with another behind it", msgids(first.Messages))
 	}
 	b, err := base64.RawURLEncoding.DecodeString(*first.Next)
 	if err != nil || bytes.Contains(b, []byte("secretly")) || bytes.Contains(b, []byte(fmt.Sprint(apitest.Noon.UnixMilli()/10000))) {
 		t.Errorf("the token says %q, %v", b, err)
 	}
-	second := apitest.Into[messagePageJSON](w.Get(limited, path+"?page="+*first.Next).Want(200))
-	if msgids(second.Messages) != "hers" || second.Next != nil || second.Prev == nil {
+	second := apitest.Into[messagePageJSON](w.Get(limited, path+"&page="+*first.Next).Want(200))
+	if msgids(second.Messages) != fmt.Sprintf("hers-%d", chats.LookMost+5) || second.Next != nil || second.Prev == nil {
 		t.Errorf("got %s", msgids(second.Messages))
 	}
-	w.Get(limited, path+"?page="+*second.Prev).Want(200)
+	if back := apitest.Into[messagePageJSON](w.Get(limited, path+"&page="+*second.Prev).Want(200)); msgids(back.Messages) != "hers-5" || back.Prev != nil {
+		t.Errorf("back: got %s", msgids(back.Messages))
+	}
 	// The caller cannot invent a token, and tokens of other callers do not fit.
-	made, err := opaque.Page(path, nil).Seal(chats.MessagePage{})
+	made, err := opaque.Page(strings.TrimSuffix(path, "?limit=1"), nil).Seal(chats.MessagePage{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Get(limited, path+"?page="+made).WantProblem(400, "invalid-request")
-	w.Get(w.As(session.Reader), path+"?page="+*first.Next).WantProblem(400, "invalid-request")
+	w.Get(limited, path+"&page="+made).WantProblem(400, "invalid-request")
+	w.Get(w.As(session.Reader), path+"&page="+*first.Next).WantProblem(400, "invalid-request")
 	w.WithPair(w.Other, secretstore.CallbackPair{Token: secret.New("other"), AESKey: secret.New("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")})
 	w.Get(apitest.TokenOf(w.Other, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages?page="+*first.Next).WantProblem(400, "invalid-request")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
@@ -31,6 +32,17 @@ type shown struct {
 	bytes   []byte // as decrypted, from the table or the journal
 	content message.Content
 	whole   bool // false for a message over contentMost
+	// hidesSeq: the seqs of a corp count all its messages, so the answers to a
+	// limited caller have none.
+	hidesSeq bool
+}
+
+// name is how a problem names the message to a person.
+func (s shown) name() string {
+	if s.hidesSeq {
+		return "msgid " + s.MsgID
+	}
+	return "seq " + output.Decimal(s.Seq)
 }
 
 // depth reads as much of a message as an answer needs.
@@ -131,11 +143,16 @@ func showRevocation(m archive.Message, all map[string]archive.Revocation) *revoc
 	return &revocationJSON{By: r.By, At: output.Moment(r.At), AfterSeconds: max(int64(r.At.Sub(m.Time)/time.Second), 0)}
 }
 
-// revocations finds the revocations of messages of one conversation, by msgid.
-func (h *Handlers) revocations(ctx context.Context, corp string, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
+// revocations finds the revocations of messages of one conversation that the
+// caller may see, by msgid.
+func (h *Handlers) revocations(ctx context.Context, c *session.Call, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
 	ids := make([]string, len(list))
 	for i, m := range list {
 		ids[i] = m.MsgID
 	}
-	return h.Messages.Revocations(ctx, corp, conv, ids)
+	revoked, err := h.Messages.Revocations(ctx, c.CorpID, conv, ids)
+	if err != nil {
+		return nil, err
+	}
+	return revoked, h.dropUnseen(ctx, c, conv, revoked)
 }

@@ -8,10 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
-	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -25,8 +22,6 @@ const (
 	// day needs all its conversations. A message to ten thousand customers makes a
 	// day of ten thousand conversations, which must fit the time of the function.
 	atOnce = 32
-	// lookBack is the number of messages that are searched for a message to show.
-	lookBack = 50
 	// partiesMost bounds the parties of a conversation in a list, and partiesBytes
 	// their bytes. A room may have thousands of members.
 	partiesMost  = 100
@@ -60,11 +55,14 @@ type previewJSON struct {
 type entry struct {
 	conversation archive.ConversationID
 	digest       string           // of the conversation's id
-	at           time.Time        // of the newest message that the party saw
-	left         bool             // the party is not in the newest message: it left
+	at           time.Time        // of the newest message in which the party takes part and that the caller may see
 	message      *archive.Message // of the preview, without its bytes; nil without a preview
 	fields       message.Fields
 	kind, text   string // of the preview
+}
+
+func newEntry(conv archive.ConversationID) entry {
+	return entry{conversation: conv, digest: digestOf(conv)}
 }
 
 // show makes a message the preview of the entry. The entry does not keep the
@@ -104,15 +102,17 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if given[0] == "member" && c.Caller.Limited && !c.Caller.Includes(party) {
-		return output.Answer{}, problem.New(problem.Forbidden, nil)
+	if err := mayList(c, given[0], party); err != nil {
+		return output.Answer{}, err
 	}
 	page := entryPage{corp: c.CorpID, limit: limit, shown: []json.RawMessage{}}
 	var next *listPage
 	var err error
-	if given[0] == "room" {
+	switch {
+	case given[0] == "room":
 		err = h.room(ctx, c, &page, party)
-	} else {
+	case given[0] == "unplaced" && c.Caller.Limited: // no member takes part in these messages
+	default:
 		next, err = h.walk(ctx, c, &page, party, at)
 	}
 	if err != nil {
@@ -164,80 +164,17 @@ func (p *entryPage) put(e entry) (bool, error) {
 // room fills the page of a room: with the room, or with nothing if the caller may
 // not see any message of it.
 func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string) error {
-	e := entry{conversation: archive.RoomConversation(roomID)}
-	q := archive.MessageQuery{Limit: 1}
-	if c.Caller.Limited {
-		q.Limit = lookBack
+	e := newEntry(archive.RoomConversation(roomID))
+	newest, err := h.newest(ctx, c, e.conversation, searchFor(c, "", true))
+	if _, ended := errors.AsType[ending](err); ended || errors.Is(err, archive.ErrNotFound) {
+		return nil
 	}
-	if err := h.preview(ctx, c, &e, q, c.Caller.Sees); err != nil || e.message == nil {
+	if err != nil {
 		return err
 	}
-	_, err := page.put(e)
+	e.show(newest)
+	_, err = page.put(e)
 	return err
-}
-
-// entriesOf are the conversations that belong to a day of a party and that the
-// caller may see, newest first.
-func (h *Handlers) entriesOf(ctx context.Context, c *session.Call, party string, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
-	found := make([]*entry, len(conversations))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, conv := range conversations {
-		g.Go(func() (err error) {
-			found[i], err = h.entryOf(ctx, c, party, day, conv)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var entries []entry
-	for _, e := range found {
-		if e != nil {
-			entries = append(entries, *e)
-		}
-	}
-	slices.SortFunc(entries, compareEntries)
-	return entries, nil
-}
-
-// entryOf is the entry of a conversation on a day of a party. It is nil if the
-// conversation belongs to a later day, or if the caller may not see it.
-func (h *Handlers) entryOf(ctx context.Context, c *session.Call, party string, day archive.Day, conv archive.ConversationID) (*entry, error) {
-	m, err := h.Messages.Newest(ctx, c.CorpID, conv)
-	if errors.Is(err, archive.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	newest, err := h.read(ctx, m, readListed)
-	if err != nil {
-		return nil, err
-	}
-	visible := func(f message.Fields) bool { return takesPart(party, f) && c.Caller.Sees(f) }
-	e := &entry{conversation: conv, digest: digestOf(conv), at: m.Time}
-	start := m.Position()
-	q := archive.MessageQuery{Start: &start, Limit: lookBack}
-	switch {
-	case !takesPart(party, newest.content.Fields):
-		// The party left. Either the last message that the party saw is on this day,
-		// or a later day has listed the conversation.
-		e.left, e.at = true, input.DayEnd(day).Add(-time.Millisecond)
-		q = archive.MessageQuery{From: day.Start(), To: input.DayEnd(day), Limit: lookBack}
-	case archive.DayOf(m.Time) > day:
-		return nil, nil
-	case visible(newest.content.Fields):
-		e.show(newest)
-		return e, nil
-	}
-	if err := h.preview(ctx, c, e, q, visible); err != nil {
-		return nil, err
-	}
-	if e.message == nil && c.Caller.Limited {
-		return nil, nil
-	}
-	return e, nil
 }
 
 // takesPart reports whether the party takes part in a message. The empty party
@@ -248,26 +185,6 @@ func takesPart(party string, f message.Fields) bool {
 		return len(parties) == 0
 	}
 	return slices.Contains(parties, party)
-}
-
-// preview searches q, newest first, for a visible message, and shows it in e.
-func (h *Handlers) preview(ctx context.Context, c *session.Call, e *entry, q archive.MessageQuery, visible func(message.Fields) bool) error {
-	q.Descending, q.MaxBytes = true, output.PageBytes
-	list, _, err := h.Messages.Messages(ctx, c.CorpID, e.conversation, q)
-	if err != nil {
-		return err
-	}
-	for _, m := range list {
-		s, err := h.read(ctx, m, readListed)
-		if err != nil {
-			return err
-		}
-		if visible(s.content.Fields) {
-			e.show(s)
-			return nil
-		}
-	}
-	return nil
 }
 
 // showEntry shows an entry. Any entry fits on a page.

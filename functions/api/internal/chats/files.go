@@ -130,7 +130,7 @@ func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer,
 	}
 	row, ok := known.rows[id]
 	if !ok || row.Stored == nil {
-		return output.Answer{}, notStored(row, s.Seq, known.now)
+		return output.Answer{}, notStored(row, s.name(), known.now)
 	}
 	// The row holds the name from the first message that named the file, perhaps in
 	// a chat that the caller may not see. The link gets the name from this message.
@@ -167,7 +167,7 @@ func servedAs(link string) (contentType, name string, err error) {
 }
 
 // notStored says why a file has no copy. The zero row stands for an absent row.
-func notStored(row media.File, seq uint64, now time.Time) error {
+func notStored(row media.File, message string, now time.Time) error {
 	switch row.State {
 	case media.Waiting:
 		left := strconv.FormatFloat(max(*output.Hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
@@ -175,7 +175,7 @@ func notStored(row media.File, seq uint64, now time.Time) error {
 	case media.Expired:
 		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
 	case media.Failed:
-		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "seq": output.Decimal(seq)})
+		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "message": message})
 	}
-	return problem.New(problem.FileUnknown, problem.Args{"seq": output.Decimal(seq)})
+	return problem.New(problem.FileUnknown, problem.Args{"message": message})
 }

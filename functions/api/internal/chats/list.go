@@ -3,7 +3,7 @@ package chats
 import (
 	"context"
 	"encoding/json"
-	"iter"
+	"errors"
 	"slices"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -13,11 +13,12 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
 )
 
 const (
-	// lookMost and lookBytes bound the messages that are read for one page. A page
-	// reads more than it shows only for a limited caller, or with revoked.
+	// lookMost and lookBytes bound the messages that a page shows or, with revoked,
+	// passes over. Messages that the caller may not see do not count.
 	lookMost  = 2000
 	lookBytes = 32 << 20
 	// filesAtOnce bounds the files that are looked up together for a list. A single
@@ -113,20 +114,18 @@ type collected struct {
 	limit int
 	shown []json.RawMessage
 	size  int // bytes of shown
-	// first is the first shown message, last the last message that was read, which
-	// the page may have passed over.
+	// first is the first shown message. last is the last message that the page
+	// shows or passes over; messages that the caller may not see come in only if the
+	// time of the page was over.
 	first, last position
 	more        bool // whether the list goes on after last
 }
 
-func (p *collected) full() bool { return len(p.shown) == p.limit }
+// room is how many messages more the page may show.
+func (p *collected) room() int { return p.limit - len(p.shown) }
 
-// put shows a message on the page, unless the caller may not see it. It reports
-// whether the page has room for the message.
-func (p *collected) put(c *session.Call, m listed, known knownFiles) (fits bool, _ error) {
-	if !c.Caller.Sees(m.content.Fields) {
-		return true, nil
-	}
+// put shows a message on the page, and reports whether the page has room for it.
+func (p *collected) put(m listed, known knownFiles) (fits bool, _ error) {
 	b, err := showMessage(m.shown, known, m.revoked, nil)
 	if err != nil {
 		return false, err
@@ -148,8 +147,7 @@ type budget struct{ messages, bytes int }
 func (b *budget) left() bool { return b.messages < lookMost && b.bytes < lookBytes }
 
 // admits counts the bytes of a message in the journal, and reports whether the
-// message may be read. The first message may always be read, so each page
-// advances.
+// page has room for them. The first message always fits, so each page advances.
 func (b *budget) admits(m archive.Message) bool {
 	if m.Overflow != nil {
 		b.bytes += m.Overflow.Size
@@ -157,65 +155,135 @@ func (b *budget) admits(m archive.Message) bool {
 	return b.bytes <= lookBytes || b.messages == 0
 }
 
-// spend counts a message that was read or passed over.
+// spend counts a message that was shown or passed over.
 func (b *budget) spend(m archive.Message) {
 	b.messages++
 	b.bytes += len(m.Raw)
 }
 
+// collector fills a page of messages.
+type collector struct {
+	h    *Handlers
+	c    *session.Call
+	q    listQuery
+	page collected
+	work budget
+}
+
 // collect reads messages until the page has limit messages or PageBytes, or the
-// budget is spent.
+// budget or the time is spent.
 func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (collected, error) {
-	page := collected{limit: q.limit, shown: []json.RawMessage{}}
+	l := collector{h: h, c: c, q: q, page: collected{limit: q.limit, shown: []json.RawMessage{}}}
 	if q.revokedOnly { // most conversations have no revocation, and end here
 		if any, err := h.Messages.AnyRevoked(ctx, c.CorpID, q.conversation); err != nil || !any {
-			return page, err
+			return l.page, err
 		}
 	}
-	var work budget
-	for batch, err := range h.batches(ctx, c, q, &page, &work) {
+	for span, err := range h.spans(ctx, c, q.conversation, q.messages) {
+		if e, ended := errors.AsType[ending](err); ended {
+			l.page.more, l.page.last = true, before(e.day, q.messages.Descending)
+			return l.page, nil
+		}
 		if err != nil {
 			return collected{}, err
 		}
-		for _, m := range batch.messages {
-			fits, err := h.take(ctx, c, &page, &work, m, batch.known)
-			if err != nil {
-				return collected{}, err
-			}
-			if !fits {
-				page.more = true
-				return page, nil
-			}
+		if err := l.fill(ctx, span); err != nil {
+			return collected{}, err
 		}
-		page.more = batch.more
+		if l.page.more {
+			break
+		}
 	}
-	return page, nil
+	return l.page, nil
 }
 
-// take shows a message on the page, or passes over an unwanted one. It reports
-// false if the message has to wait for the next page.
-func (h *Handlers) take(ctx context.Context, c *session.Call, page *collected, work *budget, m listed, known knownFiles) (bool, error) {
-	if page.full() {
+// before is a place before all messages of a day, and after those of the days
+// that come first in the order.
+func before(day archive.Day, descending bool) position {
+	if descending {
+		return position{Milli: input.DayEnd(day).UnixMilli()}
+	}
+	return position{Milli: day.Start().UnixMilli()}
+}
+
+// fill reads a span of the list batch by batch, until it ends or the page does.
+func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
+	at.MaxBytes = output.PageBytes
+	// One message more than the page may show says that the list goes on.
+	for at.Limit = l.page.room() + 1; ; at.Limit = min(max(4*at.Limit, readFirst), readMost) {
+		list, more, err := l.h.Messages.Messages(ctx, l.c.CorpID, l.q.conversation, at)
+		if err != nil {
+			return err
+		}
+		for len(list) > 0 {
+			b, rest, err := l.batch(ctx, list)
+			if err != nil {
+				return err
+			}
+			start := list[len(list)-len(rest)-1].Position()
+			at.Start, list = &start, rest
+			if err := l.takeAll(ctx, b); err != nil || l.page.more {
+				return err
+			}
+			if session.Ending(ctx) {
+				l.page.more, l.page.last = true, positionAt(start)
+				return nil
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+}
+
+// takeAll takes the messages of a batch, until the page or its time ends.
+func (l *collector) takeAll(ctx context.Context, b batch) error {
+	for i, m := range b.messages {
+		if i > 0 && session.Ending(ctx) {
+			l.page.more, l.page.last = true, positionOf(b.messages[i-1].Message)
+			return nil
+		}
+		fits, err := l.take(ctx, m, b.known)
+		if err != nil {
+			return err
+		}
+		if !fits {
+			l.page.more = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// take shows a message on the page, or passes over one that is not wanted. It
+// reports false if the message has to wait for the next page.
+func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool, error) {
+	if m.Overflow != nil && l.c.Caller.Limited {
+		// Only its bytes say whether the caller may see the message.
+		var err error
+		if m.shown, err = l.h.read(ctx, m.Message, readListed); err != nil || !l.c.Caller.Sees(m.content.Fields) {
+			return true, err
+		}
+	}
+	if !l.work.left() || m.wanted && (l.page.room() == 0 || !l.work.admits(m.Message)) {
 		return false, nil
 	}
 	if m.wanted {
-		if !work.admits(m.Message) {
-			return false, nil
-		}
-		if m.Overflow != nil {
+		if m.Overflow != nil && m.bytes == nil {
 			// The journal is read for one message at a time: a batch of long messages
 			// would exceed the memory of the function.
 			var err error
-			if m.shown, err = h.read(ctx, m.Message, readListed); err != nil {
+			if m.shown, err = l.h.read(ctx, m.Message, readListed); err != nil {
 				return false, err
 			}
 		}
-		if fits, err := page.put(c, m, known); err != nil || !fits {
+		m.hidesSeq = l.c.Caller.Limited
+		if fits, err := l.page.put(m, known); err != nil || !fits {
 			return false, err
 		}
 	}
-	page.last = positionOf(m.Message)
-	work.spend(m.Message)
+	l.page.last = positionOf(m.Message)
+	l.work.spend(m.Message)
 	return true, nil
 }
 
@@ -227,66 +295,54 @@ type listed struct {
 	wanted  bool
 }
 
-// batch is what one look at the table gives.
+// batch holds messages that the caller may see, and messages in the journal, of
+// which only their bytes say so.
 type batch struct {
 	messages []listed
 	known    knownFiles // the files that the messages name
-	more     bool       // whether the list goes on
 }
 
-// batches reads the list batch by batch, until it ends, the page is full or the
-// budget is spent.
-func (h *Handlers) batches(ctx context.Context, c *session.Call, q listQuery, page *collected, work *budget) iter.Seq2[batch, error] {
-	return func(yield func(batch, error) bool) {
-		at := q.messages
-		at.MaxBytes = output.PageBytes
-		for work.left() && !page.full() {
-			at.Limit = page.limit - len(page.shown)
-			if c.Caller.Limited || q.revokedOnly { // the page may pass over many
-				at.Limit = input.MaxLimit
-			}
-			b, err := h.batch(ctx, c, q, at)
-			if !yield(b, err) || err != nil || !b.more || len(b.messages) == 0 {
-				return
-			}
-			start := page.last.read()
-			at.Start = &start
+// batch makes a batch of the first messages of a list, and returns the rest. It
+// ends when it has one wanted message more than the page may show, and before a
+// message whose files would exceed filesAtOnce, unless that message is the first.
+func (l *collector) batch(ctx context.Context, list []archive.Message) (b batch, rest []archive.Message, err error) {
+	var seen []archive.Message
+	var after [][]archive.Message // the rest of the list, from each seen message on
+	for rest = list; len(rest) > 0 && (l.q.revokedOnly || len(seen) <= l.page.room()); rest = rest[1:] {
+		if m := rest[0]; l.maySee(m) {
+			seen, after = append(seen, m), append(after, rest)
 		}
 	}
-}
-
-// batch reads messages from the table, each wanted one once, and looks up the
-// files that they name. It ends before a message whose files would exceed
-// filesAtOnce, unless that message is the first.
-func (h *Handlers) batch(ctx context.Context, c *session.Call, q listQuery, at archive.MessageQuery) (batch, error) {
-	list, more, err := h.Messages.Messages(ctx, c.CorpID, q.conversation, at)
+	revocations, err := l.h.revocations(ctx, l.c, l.q.conversation, seen)
 	if err != nil {
-		return batch{}, err
+		return b, nil, err
 	}
-	revocations, err := h.revocations(ctx, c.CorpID, q.conversation, list)
-	if err != nil {
-		return batch{}, err
-	}
-	b := batch{more: more}
 	var ids []string
-	for i, m := range list {
+	for i, m := range seen {
 		next := listed{shown: shown{Message: m}, revoked: showRevocation(m, revocations)}
-		next.wanted = next.revoked != nil || !q.revokedOnly
+		next.wanted = next.revoked != nil || !l.q.revokedOnly
 		if next.wanted && m.Overflow == nil {
-			if next.shown, err = h.read(ctx, m, readListed); err != nil {
-				return batch{}, err
+			if next.shown, err = l.h.read(ctx, m, readListed); err != nil {
+				return b, nil, err
 			}
 			named := fileIDs(next.content.Files)
 			if i > 0 && len(ids)+len(named) > filesAtOnce {
-				b.more = true
+				rest = after[i]
 				break
 			}
-			if c.Caller.Sees(next.content.Fields) {
-				ids = append(ids, named...)
-			}
+			ids = append(ids, named...)
 		}
 		b.messages = append(b.messages, next)
 	}
-	b.known, err = h.lookUp(ctx, c.CorpID, ids)
-	return b, err
+	b.known, err = l.h.lookUp(ctx, l.c.CorpID, ids)
+	return b, rest, err
+}
+
+// maySee is false for a message in the table that the caller may not see.
+func (l *collector) maySee(m archive.Message) bool {
+	if !l.c.Caller.Limited || m.Overflow != nil {
+		return true
+	}
+	fields, _ := message.Parse(m.Raw)
+	return l.c.Caller.Sees(fields)
 }

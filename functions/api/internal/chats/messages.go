@@ -27,8 +27,9 @@ type position struct {
 	Seq   uint64 `json:"s,omitempty"`
 }
 
-func positionOf(m archive.Message) position {
-	p := m.Position()
+func positionOf(m archive.Message) position { return positionAt(m.Position()) }
+
+func positionAt(p archive.Position) position {
 	return position{Milli: p.Time.UnixMilli(), MsgID: p.MsgID, Seq: p.Seq}
 }
 
@@ -54,7 +55,7 @@ func messageID(m archive.Message) (string, error) {
 type messageJSON struct {
 	ID           string          `json:"id"`
 	Conversation string          `json:"conversation"`
-	Seq          string          `json:"seq"`
+	Seq          *string         `json:"seq"`
 	MsgID        string          `json:"msgid"`
 	Time         string          `json:"time"`
 	Action       string          `json:"action"`
@@ -118,9 +119,13 @@ func describe(s shown) (messageJSON, error) {
 	}
 	sum, f := sha256.Sum256(s.bytes), s.content.Fields
 	j := messageJSON{
-		ID: id, Conversation: conv, Seq: output.Decimal(s.Seq), MsgID: s.MsgID, Time: output.Moment(s.Time),
+		ID: id, Conversation: conv, MsgID: s.MsgID, Time: output.Moment(s.Time),
 		Action: f.Action, From: sender(f), To: f.ToList, Room: output.TextOrNull(f.RoomID), Type: f.Type,
 		Version: s.KeyVersion, Size: len(s.bytes), Sum: hex.EncodeToString(sum[:]),
+	}
+	if !s.hidesSeq {
+		seq := output.Decimal(s.Seq)
+		j.Seq = &seq
 	}
 	if j.To == nil {
 		j.To = []string{}
@@ -161,6 +166,7 @@ func (h *Handlers) find(ctx context.Context, c *session.Call, d depth) (shown, e
 	if !c.Caller.Sees(s.content.Fields) {
 		return shown{}, problem.New(problem.NotFound, nil)
 	}
+	s.hidesSeq = c.Caller.Limited
 	return s, c.RecordReading(ctx, h.Readings, h.Now(), m.Conversation, "")
 }
 
@@ -170,7 +176,7 @@ func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answ
 	if err != nil {
 		return output.Answer{}, err
 	}
-	revocations, err := h.revocations(ctx, c.CorpID, s.Conversation, []archive.Message{s.Message})
+	revocations, err := h.revocations(ctx, c, s.Conversation, []archive.Message{s.Message})
 	if err != nil {
 		return output.Answer{}, err
 	}

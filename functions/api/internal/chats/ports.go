@@ -30,9 +30,14 @@ type MessageStore interface {
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
 	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
-	// LatestDay finds the newest day, not after upTo unless upTo is empty, on
-	// which the party was active, and all its conversations of that day.
-	LatestDay(ctx context.Context, corp, party string, upTo archive.Day) (archive.Day, []archive.ConversationID, error)
+	// ActiveDays lists the newest days, not after upTo unless upTo is empty, on
+	// which the party was active: newest first, at most limit, each with all its
+	// conversations.
+	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// AttendedDays lists days that q selects, in its order, on which its parties
+	// took part in a room. It searches a part of the parties' lists: at least a
+	// day. rest is the first day that it has not searched, empty at the end.
+	AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) (days []archive.Day, rest archive.Day, err error)
 	// Revocations finds the revoked among the messages of a conversation. The
 	// map has an entry for each of them, by msgid.
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)

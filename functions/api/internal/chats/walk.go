@@ -9,33 +9,29 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
 const (
-	// daysMost bounds the days with activity that are read for one page. A page
-	// needs more than a few only if the caller may not see what is on them.
-	daysMost = 31
+	// daysMost bounds the days with activity that are read together.
+	daysMost = 64
 	// aheadChars is how many characters of a digest identify an upcoming
 	// conversation in a page token. A token holds more than 500, so most days
 	// are read in full only once, for the first page.
 	aheadChars = 5
-	// leftMost bounds the conversations that the party left in a page token. If there
-	// are more, a later page may list one of them again.
-	leftMost = 128
 )
 
 // listPage is the place where a page of conversations begins: on a day and, if
-// Digest is set, after an entry of that day. Left holds the digests of the
-// conversations that the party left and that earlier pages listed. A token holds
-// digests because an id may be too long for it.
+// Digest is set, after an entry of that day. A token holds digests because an id
+// may be too long for it.
 type listPage struct {
 	Day    archive.Day `json:"d"`
 	Milli  int64       `json:"t,omitempty"`
 	Digest string      `json:"c,omitempty"`
-	Left   []string    `json:"l,omitempty"`
 	// Ahead holds the beginnings of the digests of the upcoming entries, in their
 	// order, so that the next page reads only these conversations. If Rest is set,
 	// the day has more entries after them.
@@ -52,9 +48,9 @@ func (p *listPage) carry(entries []entry, ahead string, rest bool) {
 		b.WriteString(e.digest[:aheadChars])
 	}
 	b.WriteString(ahead)
-	// A token is base64 of JSON. Each digest in Left takes 14 bytes of the JSON; the
-	// other fields, and the encryption, take at most 200.
-	room := max(input.MaxPageToken/4*3-200-14*len(p.Left), 0) / aheadChars * aheadChars
+	// A token is base64 of JSON. The other fields, and the encryption, take at most
+	// 200 bytes.
+	const room = (input.MaxPageToken/4*3 - 200) / aheadChars * aheadChars
 	p.Ahead, p.Rest = b.String(), rest
 	if len(p.Ahead) > room {
 		p.Ahead, p.Rest = p.Ahead[:room], true
@@ -84,36 +80,39 @@ func digestOf(conv archive.ConversationID) string {
 }
 
 // walk lists the conversations of a party. It walks back over the days on which
-// the party was active. A conversation belongs to the day of the newest message
-// in which the party takes part; the walk skips it on earlier days. walk returns
-// the place of the next page, nil at the end of the list.
+// the party was active. A conversation belongs to the day of its newest message
+// in which the party takes part and that the caller may see; the walk skips it on
+// other days. The walk goes on until it finds an entry that the page has no room
+// for, so the list has a further page only if it has a further entry. walk
+// returns the place of that page, nil at the end of the list.
 func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, party string, at listPage) (*listPage, error) {
 	w := walker{
-		h: h, c: c, party: party, page: page, left: make(map[string]bool),
-		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Left: at.Left},
-	}
-	for _, digest := range at.Left {
-		w.left[digest] = true
+		h: h, c: c, party: party, page: page, known: make(map[archive.ConversationID]*entry),
+		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest},
 	}
 	upTo := at.Day
-	for range daysMost {
-		day, conversations, err := h.Messages.LatestDay(ctx, c.CorpID, party, upTo)
-		if errors.Is(err, archive.ErrNotFound) {
-			return nil, nil
-		}
+	for atOnce := 1; ; atOnce = min(4*atOnce, daysMost) {
+		days, err := h.Messages.ActiveDays(ctx, c.CorpID, party, upTo, atOnce)
 		if err != nil {
 			return nil, err
 		}
-		ahead, rest := "", true
-		if day == at.Day && at.Ahead != "" {
-			ahead, rest = at.Ahead, at.Rest
+		for _, day := range days {
+			ahead, rest := "", true
+			if day.Day == at.Day && at.Ahead != "" {
+				ahead, rest = at.Ahead, at.Rest
+			}
+			if full, err := w.day(ctx, day.Day, day.Conversations, ahead, rest); full || err != nil {
+				return &w.next, err
+			}
+			upTo = input.DaysAfter(day.Day, -1)
+			if session.Ending(ctx) {
+				return &listPage{Day: upTo}, nil
+			}
 		}
-		if full, err := w.day(ctx, day, conversations, ahead, rest); full || err != nil {
-			return &w.next, err
+		if len(days) < atOnce {
+			return nil, nil
 		}
-		upTo = archive.DayOf(day.Start().AddDate(0, 0, -1))
 	}
-	return &listPage{Day: upTo, Left: w.next.Left}, nil
 }
 
 // walker holds the state of one walk.
@@ -122,8 +121,10 @@ type walker struct {
 	c     *session.Call
 	party string
 	page  *entryPage
-	next  listPage        // the place after the last entry of the page
-	left  map[string]bool // digests of listed conversations that the party left
+	next  listPage // the place after the last entry of the page
+	// known holds the entries of the conversations that the walk has looked at; nil
+	// for one that the caller may not see. A conversation may be on many days.
+	known map[archive.ConversationID]*entry
 }
 
 // day lists the entries of a day: first those that ahead notes, then the others if
@@ -153,13 +154,11 @@ func (w *walker) day(ctx context.Context, day archive.Day, conversations []archi
 // list puts the entries of conversations of a day on the page, and reports
 // whether the page is full. ahead and rest are the day's entries after them.
 func (w *walker) list(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
-	entries, err := w.h.entriesOf(ctx, w.c, w.party, day, conversations)
+	entries, err := w.entriesOf(ctx, day, conversations)
 	if err != nil {
 		return false, err
 	}
-	entries = slices.DeleteFunc(entries, func(e entry) bool {
-		return e.left && w.left[e.digest] || day == w.next.Day && w.next.passed(e)
-	})
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return day == w.next.Day && w.next.passed(e) })
 	for i, e := range entries {
 		fits, err := w.page.put(e)
 		if err != nil {
@@ -167,18 +166,69 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 		}
 		if !fits {
 			if w.next.Day != day {
-				w.next = listPage{Day: day, Left: w.next.Left}
+				w.next = listPage{Day: day}
 			}
 			w.next.carry(entries[i:], ahead, rest)
 			return true, nil
 		}
 		w.next.Day, w.next.Milli, w.next.Digest = day, e.at.UnixMilli(), e.digest
-		if e.left {
-			w.left[e.digest] = true
-			if len(w.next.Left) < leftMost {
-				w.next.Left = append(w.next.Left, e.digest)
-			}
-		}
 	}
 	return false, nil
+}
+
+// entriesOf are the entries of conversations that belong to a day, newest first.
+func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
+	var unknown []archive.ConversationID
+	for _, conv := range conversations {
+		if _, ok := w.known[conv]; !ok {
+			unknown = append(unknown, conv)
+		}
+	}
+	found := make([]*entry, len(unknown))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, conv := range unknown {
+		g.Go(func() (err error) {
+			found[i], err = w.entryOf(ctx, day, conv)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, conv := range unknown {
+		w.known[conv] = found[i]
+	}
+	var entries []entry
+	for _, conv := range conversations {
+		if e := w.known[conv]; e != nil && archive.DayOf(e.at) == day {
+			entries = append(entries, *e)
+		}
+	}
+	slices.SortFunc(entries, compareEntries)
+	return entries, nil
+}
+
+// entryOf is the entry of a conversation, which the party's list names on a day.
+// It is nil if the caller may not see the conversation.
+func (w *walker) entryOf(ctx context.Context, day archive.Day, conv archive.ConversationID) (*entry, error) {
+	e := newEntry(conv)
+	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.party, false))
+	_, ended := errors.AsType[ending](err)
+	switch {
+	case errors.Is(err, archive.ErrNotFound):
+		return nil, nil
+	case ended:
+		// The list says that the party took part on this day. That is all that can be
+		// shown, if the caller may see it.
+		if w.c.Caller.Limited && !w.c.Caller.Includes(w.party) {
+			return nil, nil
+		}
+		e.at = input.DayEnd(day).Add(-time.Millisecond)
+	case err != nil:
+		return nil, err
+	default:
+		e.show(newest)
+	}
+	return &e, nil
 }

@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,6 +26,54 @@ import (
 // characters, and Lambda accepts 6 MB for the whole answer.
 const MaxBody = 4 << 20
 
+// Event is the part of API Gateway's event that the API reads. The event type of
+// aws-lambda-go takes claims that are strings only: with any other claim Lambda
+// would fail before it called this code.
+type Event struct {
+	RawPath         string            `json:"rawPath"`
+	RawQueryString  string            `json:"rawQueryString"`
+	Headers         map[string]string `json:"headers"`
+	Body            string            `json:"body"`
+	IsBase64Encoded bool              `json:"isBase64Encoded"`
+	RequestContext  struct {
+		RequestID  string `json:"requestId"`
+		DomainName string `json:"domainName"`
+		HTTP       struct {
+			Method   string `json:"method"`
+			SourceIP string `json:"sourceIp"`
+		} `json:"http"`
+		Authorizer struct {
+			JWT struct {
+				Claims Claims `json:"claims"`
+			} `json:"jwt"`
+		} `json:"authorizer"`
+	} `json:"requestContext"`
+}
+
+// Claims are the claims of a token as texts. A claim that is not a string is
+// its JSON text. A claim that is null is absent.
+type Claims map[string]string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (c *Claims) UnmarshalJSON(b []byte) error {
+	var claims map[string]json.RawMessage
+	if err := json.Unmarshal(b, &claims); err != nil {
+		return fmt.Errorf("claims are not a JSON object: %w", err)
+	}
+	*c = make(Claims, len(claims))
+	for name, value := range claims {
+		var text string
+		switch {
+		case string(value) == "null":
+		case json.Unmarshal(value, &text) == nil:
+			(*c)[name] = text
+		default:
+			(*c)[name] = string(value)
+		}
+	}
+	return nil
+}
+
 // maxText is the largest body that is answered as text, in bytes. JSON may need six
 // characters for a byte.
 const maxText = 512 << 10
@@ -33,8 +82,8 @@ const maxText = 512 << 10
 type Request struct {
 	ID string
 	// Claims are the claims of the token, which API Gateway has verified; nil for a
-	// route without a token. Every value is a string: an array is "[a b]".
-	Claims map[string]string
+	// route without a token. API Gateway writes an array as "[a b]".
+	Claims Claims
 }
 
 type contextKey struct{}
@@ -52,7 +101,7 @@ func From(ctx context.Context) Request {
 // not; no path of the API needs a percent sign. Serve parses the query string as
 // sent, because API Gateway's decoded copy does not distinguish a comma within a
 // value from a repeated parameter.
-func Serve(ctx context.Context, h http.Handler, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
+func Serve(ctx context.Context, h http.Handler, e Event) (events.APIGatewayV2HTTPResponse, error) {
 	body := []byte(e.Body)
 	if e.IsBase64Encoded {
 		var err error
@@ -60,10 +109,7 @@ func Serve(ctx context.Context, h http.Handler, e events.APIGatewayV2HTTPRequest
 			return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("body of request %s not base64", e.RequestContext.RequestID)
 		}
 	}
-	about := Request{ID: e.RequestContext.RequestID}
-	if a := e.RequestContext.Authorizer; a != nil && a.JWT != nil {
-		about.Claims = a.JWT.Claims
-	}
+	about := Request{ID: e.RequestContext.RequestID, Claims: e.RequestContext.Authorizer.JWT.Claims}
 	r, err := http.NewRequestWithContext(context.WithValue(ctx, contextKey{}, about), e.RequestContext.HTTP.Method, "/", bytes.NewReader(body))
 	if err != nil {
 		return events.APIGatewayV2HTTPResponse{}, fmt.Errorf("method of request %s malformed", about.ID)

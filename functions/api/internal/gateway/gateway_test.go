@@ -9,19 +9,17 @@ import (
 	"os"
 	"testing"
 
-	"github.com/aws/aws-lambda-go/events"
-
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 )
 
 // recorded is an event as API Gateway sends it.
-func recorded(t *testing.T) events.APIGatewayV2HTTPRequest {
+func recorded(t *testing.T) gateway.Event {
 	t.Helper()
 	b, err := os.ReadFile("testdata/event.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e events.APIGatewayV2HTTPRequest
+	var e gateway.Event
 	if err := json.Unmarshal(b, &e); err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +53,33 @@ func TestServeHandsTheRequestOver(t *testing.T) {
 	}), recorded(t))
 	if err != nil || resp.StatusCode != 202 || resp.Body != "好" || resp.IsBase64Encoded || resp.Headers["Content-Type"] != "text/plain" {
 		t.Errorf("got %+v, %v", resp, err)
+	}
+}
+
+// A claim that is not a string reaches the handler as its JSON text, and no claim
+// makes the event unreadable.
+func TestClaimsThatAreNotStrings(t *testing.T) {
+	for claim, want := range map[string]string{
+		`"a b"`: "a b", `["a","b"]`: `["a","b"]`, `[]`: "[]", `{"a":1}`: `{"a":1}`, `42`: "42", `1.5e9`: "1.5e9", `true`: "true", `""`: "",
+	} {
+		var e gateway.Event
+		if err := json.Unmarshal([]byte(`{"requestContext":{"authorizer":{"jwt":{"claims":{"sub":"u","staff":`+claim+`}}}}}`), &e); err != nil {
+			t.Errorf("%s: %v", claim, err)
+			continue
+		}
+		claims := e.RequestContext.Authorizer.JWT.Claims
+		if got, ok := claims["staff"]; !ok || got != want || claims["sub"] != "u" {
+			t.Errorf("%s: got %v, want %s", claim, claims, want)
+		}
+	}
+	for _, event := range []string{
+		`{"requestContext":{"authorizer":{"jwt":{"claims":{"staff":null}}}}}`, `{"requestContext":{"authorizer":{"jwt":{"claims":null}}}}`,
+		`{"requestContext":{"authorizer":null}}`, `{}`,
+	} {
+		var e gateway.Event
+		if err := json.Unmarshal([]byte(event), &e); err != nil || len(e.RequestContext.Authorizer.JWT.Claims) != 0 {
+			t.Errorf("%s: got %v, %v, want no claim", event, e.RequestContext.Authorizer.JWT.Claims, err)
+		}
 	}
 }
 

@@ -23,6 +23,14 @@ var kinds = map[Kind]kind{
 		words{"没有权限", "Not permitted"},
 		words{"当前令牌的角色或成员范围不允许此操作，如需权限请联系管理员。", "The role or the staff of this token does not permit this operation. Contact an administrator."},
 	},
+	StaffMissing: {
+		http.StatusForbidden,
+		words{"令牌缺少 staff 声明", "The token has no staff claim"},
+		words{
+			"角色为 reader 的令牌必须带有 staff 声明：以空格或逗号分隔的成员 userid，或用 * 表示全部成员。请联系签发令牌的系统的管理员。",
+			"A token with the role reader needs the claim staff: userids separated by blanks or commas, or * for all members. Contact the administrator of the system that issues the tokens.",
+		},
+	},
 	NotFound: {
 		http.StatusNotFound,
 		words{"未找到", "Not found"},
@@ -139,16 +147,16 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对记录 {seq} 发起「重新解码」，系统会再次下载。",
-			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it again.",
+			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对该消息（{message}）发起「重新解码」，系统会再次下载。",
+			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it again.",
 		},
 	},
 	FileUnknown: {
 		http.StatusConflict,
 		words{"系统尚未开始下载该文件", "The file was never requested"},
 		words{
-			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对记录 {seq} 发起「重新解码」，系统会下载该文件。",
-			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of seq {seq}, which fetches it.",
+			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对该消息（{message}）发起「重新解码」，系统会下载该文件。",
+			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it.",
 		},
 	},
 	FileUnread: {

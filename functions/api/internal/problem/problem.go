@@ -77,6 +77,7 @@ const (
 	InvalidRequest       Kind = "invalid-request"
 	Unauthorized         Kind = "unauthorized"
 	Forbidden            Kind = "forbidden"
+	StaffMissing         Kind = "staff-missing"
 	NotFound             Kind = "not-found"
 	MethodNotAllowed     Kind = "method-not-allowed"
 	VersionProved        Kind = "version-proved" // Args: version, key, owner
@@ -94,8 +95,8 @@ const (
 	RangeNotSatisfiable  Kind = "range-not-satisfiable" // Args: size
 	FileWaiting          Kind = "file-waiting"          // Args: hours
 	FileExpired          Kind = "file-expired"          // Args: reason
-	FileFailed           Kind = "file-failed"           // Args: reason, seq
-	FileUnknown          Kind = "file-unknown"          // Args: seq
+	FileFailed           Kind = "file-failed"           // Args: reason, message
+	FileUnknown          Kind = "file-unknown"          // Args: message
 	FileUnread           Kind = "file-unread"           // Args: size
 	Internal             Kind = "internal"
 )

@@ -60,11 +60,16 @@ func (h *Handlers) chainBefore(ctx context.Context, corp string, at time.Time) (
 	return lo, end, nil
 }
 
+// filesTime is the time that is left for the files of statements when their rows
+// are read.
+const filesTime = 5 * time.Second
+
 // eachRow calls f for each row whose After is at or above at, up to the end of a
-// day. It stops after rowsMost rows; then whole is false.
+// day. It stops after rowsMost rows, or when the time for rows is over; then whole
+// is false.
 func (h *Handlers) eachRow(ctx context.Context, corp string, at uint64, last archive.Day, f func(archive.Row)) (whole bool, err error) {
 	end := input.DayEnd(last)
-	for n := 0; n < rowsMost; {
+	for n := 0; n < rowsMost && (n == 0 || !archive.NearlyOver(ctx, time.Now(), filesTime)); {
 		rows, err := h.Ledger.Rows(ctx, corp, archive.RowQuery{From: at, Limit: rowsAtOnce})
 		if err != nil {
 			return false, err
@@ -81,4 +86,18 @@ func (h *Handlers) eachRow(ctx context.Context, corp string, at uint64, last arc
 		}
 	}
 	return false, nil
+}
+
+// continued is the day with which the next answer begins if this one stopped
+// within the day reached, which may have more rows. whole is false if the first
+// day is too long for an answer.
+func continued(first, reached, last archive.Day) (next *archive.Day, whole bool) {
+	if reached > first {
+		return &reached, true
+	}
+	if first < last {
+		day := input.DaysAfter(first, 1)
+		next = &day
+	}
+	return next, false
 }

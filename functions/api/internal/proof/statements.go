@@ -2,7 +2,6 @@ package proof
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -68,9 +67,15 @@ type statementJSON struct {
 	files  map[string]bool // the ids of these files
 }
 
-// nameFiles finds the files that the pages of the day name, up to filesCounted.
+// nameFiles finds the files that the pages of the day name, up to filesCounted or
+// until the time is over.
 func (h *Handlers) nameFiles(ctx context.Context, corp string, s *statementJSON) error {
-	for rows := range slices.Chunk(s.naming, rowsNamed) {
+	for i := 0; i < len(s.naming); i += rowsNamed {
+		if i > 0 && session.Ending(ctx) {
+			s.Media.Whole = false
+			return nil
+		}
+		rows := s.naming[i:min(i+rowsNamed, len(s.naming))]
 		afters := make([]uint64, len(rows))
 		for i, r := range rows {
 			afters[i] = r.After
@@ -174,9 +179,9 @@ func (h *Handlers) ListStatements(ctx context.Context, c *session.Call) (output.
 }
 
 // statements makes the statements of the days from first to last, at least one. If
-// the days have too many rows or files for one answer, the list ends before last,
-// and next is the day to continue with. A first day that is too long for an answer
-// is not whole.
+// the days have too many rows or files for one answer or its time, the list ends
+// before last, and next is the day to continue with. A first day that is too long
+// for an answer is not whole.
 //
 // The rows of a day begin with the first row that was pulled on that day or later,
 // and end before the first row of a later day. So each row is in exactly one day,
@@ -194,7 +199,7 @@ func (h *Handlers) statements(ctx context.Context, corp string, first, last arch
 		if err := h.nameFiles(ctx, corp, s); err != nil {
 			return nil, nil, err
 		}
-		if files += len(s.files); i > 0 && files > filesCounted {
+		if files += len(s.files); i > 0 && (files > filesCounted || session.Ending(ctx)) {
 			next, list = &s.Day, list[:i]
 			break
 		}
@@ -234,14 +239,9 @@ func (h *Handlers) summarize(ctx context.Context, corp string, first, last archi
 		return nil, nil, err
 	case whole:
 		upTo(last)
-	case n > 0: // the last day may have more rows, so the next answer begins with it
-		next, list = &list[n].Day, list[:n]
 	default:
-		list[0].Whole = false
-		if first < last {
-			day := input.DaysAfter(first, 1)
-			next = &day
-		}
+		next, list[0].Whole = continued(first, list[n].Day, last)
+		list = list[:max(n, 1)]
 	}
 	return list, next, nil
 }

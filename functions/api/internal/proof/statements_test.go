@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -249,13 +251,97 @@ func TestAnswersOverManyRowsAreBounded(t *testing.T) {
 	if s := l.Statements[0]; l.Next != nil || s.Rows != 0 || s.Opening.Seq != output.Decimal(proof.RowsMost+500) {
 		t.Errorf("got %+v", l)
 	}
-	types := apitest.Into[struct {
+	type types struct {
 		Types []proof.TypeJSON
 		Whole bool
-	}](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/types").Want(200))
-	if types.Whole || types.Types[0].Count < proof.RowsMost {
-		t.Errorf("got %+v", types)
+		Next  *string
 	}
+	kinds := apitest.Into[types](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/types").Want(200))
+	if !kinds.Whole || kinds.Types[0].Count != 3 || kinds.Next == nil || *kinds.Next != "2026-01-30" {
+		t.Fatalf("got %+v", kinds)
+	}
+	kinds = apitest.Into[types](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/types?from_day="+*kinds.Next).Want(200))
+	if kinds.Whole || kinds.Types[0].Count < proof.RowsMost || kinds.Next == nil || *kinds.Next != "2026-01-31" {
+		t.Errorf("got %+v", kinds)
+	}
+}
+
+// Answers that would take too long end early and say where to go on. The answers
+// together cover every day.
+func TestAnswersThatTakeTooLongEndEarly(t *testing.T) {
+	const corp, days, perDay = "ww0123456789abcdef", 5, 700
+	rows := chainOf(corp, func(i int) time.Time {
+		return beijing(t, 20+i/perDay, "08:00:00").Add(time.Duration(i%perDay) * time.Second)
+	}, days*perDay)
+	h := &proof.Handlers{Ledger: rowsOnly{noLosses{}, rows}, Messages: nothingSeen{}, Now: func() time.Time { return beijing(t, 31, "12:00:00") }}
+	ask := func(serve func(context.Context, *session.Call) (output.Answer, error), from, to, first string, into any) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than what a search leaves for its answer
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &session.Call{Request: r, CorpID: corp}
+		c.ReadQuery(from+"="+first+"&"+to+"=2026-01-25", []string{from, to})
+		ans, err := serve(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(ans.Body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counted := map[string]int{}
+	for first, answers := "2026-01-20", 0; first != ""; answers++ {
+		var l struct {
+			Statements []proof.StatementJSON
+			Next       *string
+		}
+		ask(h.ListStatements, "from", "to", first, &l)
+		for _, s := range l.Statements {
+			counted[string(s.Day)] += s.Rows
+			if !s.Whole {
+				t.Errorf("%s: not whole", s.Day)
+			}
+		}
+		if first = apitest.Deref(l.Next); first == "" && answers < 2 {
+			t.Errorf("got %d answers, so the time did not end them", answers+1)
+		}
+	}
+	if len(counted) != days+1 || slices.ContainsFunc(slices.Collect(maps.Values(counted)), func(n int) bool { return n != perDay && n != 0 }) {
+		t.Errorf("got %v rows of days, want %d of each", counted, perDay)
+	}
+	total := 0
+	for first := "2026-01-20"; first != ""; {
+		var l struct {
+			Types []proof.TypeJSON
+			Whole bool
+			Next  *string
+		}
+		ask(h.ListTypes, "from_day", "to_day", first, &l)
+		for _, k := range l.Types {
+			total += k.Count
+		}
+		if !l.Whole {
+			t.Errorf("from %s: not whole", first)
+		}
+		first = apitest.Deref(l.Next)
+	}
+	if total != days*perDay {
+		t.Errorf("got %d messages, want %d", total, days*perDay)
+	}
+}
+
+// noLosses is a ledger with nothing but rows, which rowsOnly adds.
+type noLosses struct{ proof.Ledger }
+
+func (noLosses) Losses(context.Context, string) ([]archive.Loss, error) { return nil, nil }
+
+type nothingSeen struct{ proof.MessageStore }
+
+func (nothingSeen) FirstSeen(context.Context, string, []string) (map[string]time.Time, error) {
+	return nil, nil
 }
 
 func TestTypes(t *testing.T) {

@@ -33,6 +33,7 @@ type typesJSON struct {
 	Unknown    []*unknownFieldJSON `json:"unknown_fields"`
 	Unreadable int                 `json:"unreadable"`
 	Whole      bool                `json:"whole"`
+	Next       *archive.Day        `json:"next"`
 }
 
 // typeCounts are counts by the names that [archive.Result] uses.
@@ -84,14 +85,31 @@ func (h *Handlers) ListTypes(ctx context.Context, c *session.Call) (output.Answe
 	}
 	counts := typeCounts{types: make(map[string]*typeJSON), unknown: make(map[string]*unknownFieldJSON)}
 	var out typesJSON
-	out.Whole, err = h.eachRow(ctx, c.CorpID, at, to, func(r archive.Row) {
-		if r.Result != nil {
+	reached, rows := from, []archive.Row(nil) // of the day reached
+	count := func() {
+		for _, r := range rows {
 			out.Unreadable += r.Result.Unreadable
 			counts.add(r.At, r.Result)
+		}
+		rows = nil
+	}
+	out.Whole, err = h.eachRow(ctx, c.CorpID, at, to, func(r archive.Row) {
+		if day := archive.DayOf(r.At); day > reached {
+			count()
+			reached = day
+		}
+		if r.Result != nil {
+			rows = append(rows, r)
 		}
 	})
 	if err != nil {
 		return output.Answer{}, err
+	}
+	if !out.Whole {
+		out.Next, out.Whole = continued(from, reached, to)
+	}
+	if out.Next == nil || !out.Whole { // else the next answer counts the day reached
+		count()
 	}
 	first, err := h.Messages.FirstSeen(ctx, c.CorpID, slices.AppendSeq(slices.Collect(maps.Keys(counts.types)), maps.Keys(counts.unknown)))
 	if err != nil {

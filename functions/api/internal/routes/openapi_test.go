@@ -21,7 +21,7 @@ import (
 // shape is the part of a route that openapi.yaml describes too.
 type shape struct {
 	roles, query, body string
-	token              bool
+	token, limited     bool
 }
 
 func joined[T ~string](list []T) string {
@@ -38,7 +38,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	documented := make(map[string]shape)
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			s := shape{token: op.Security == nil}
+			s := shape{token: op.Security == nil, limited: op.Extensions["x-limited"] == true}
 			var roles []string
 			if list, ok := op.Extensions["x-roles"].([]any); ok {
 				for _, r := range list {
@@ -64,7 +64,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	}
 	served := make(map[string]shape)
 	for _, rt := range routes.Table(routes.Subjects{}) {
-		served[rt.Method+" "+rt.Path] = shape{joined(rt.Roles), joined(rt.Query), joined(rt.Body), rt.Roles != nil}
+		served[rt.Method+" "+rt.Path] = shape{joined(rt.Roles), joined(rt.Query), joined(rt.Body), rt.Roles != nil, rt.Limited}
 	}
 	for name, got := range served {
 		if want, ok := documented[name]; !ok {
@@ -182,6 +182,25 @@ func checkTokens(t *testing.T, a asker) {
 	} {
 		if resp := a.ask(who, w.Corp, a.wrongBody()); resp.Status != 401 {
 			t.Errorf("%s: got %d, want 401", name, resp.Status)
+		}
+	}
+	// The right to read needs the staff claim, whatever else the token names; and a
+	// limit is refused where it is not kept.
+	for _, who := range []apitest.Token{
+		apitest.TokenOf(w.Corp, session.Reader).Without("staff"), apitest.TokenOf(w.Corp, "[auditor reader]"), apitest.TokenOf(w.Corp, "service,reader"),
+	} {
+		resp := a.ask(who, w.Corp, a.wrongBody()).WantProblem(403, "staff-missing")
+		if detail := apitest.Into[apitest.Problem](resp).Detail; !strings.Contains(detail, "staff") {
+			t.Errorf("the problem does not name the claim: %s", detail)
+		}
+		if resp := a.ask(who.With("corp", w.Other), w.Corp, a.wrongBody()); resp.Status != 404 {
+			t.Errorf("no staff, another corp: got %d, want 404", resp.Status)
+		}
+	}
+	for _, r := range a.rt.Roles {
+		resp := a.ask(apitest.TokenOf(w.Corp, r).With("staff", "lin.hua"), w.Corp, a.wrongBody())
+		if refused := resp.Status == 403; refused == a.rt.Limited {
+			t.Errorf("a limited %s: got %d", r, resp.Status)
 		}
 	}
 	// An unregistered corp gets the same answer as another company's corp.

@@ -28,8 +28,12 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// Server serves routes. Its fields never change after New.
+// Server serves routes. Its fields never change after the first request.
 type Server struct {
+	// AnswerTime bounds the work for one answer. After a slow store there is still
+	// time to answer and to log within ten seconds.
+	AnswerTime time.Duration
+
 	corps   archive.CorpReader
 	log     *slog.Logger
 	handler http.Handler
@@ -37,22 +41,15 @@ type Server struct {
 
 // New makes a server of the routes.
 func New(table []Route, corps archive.CorpReader, log *slog.Logger) *Server {
-	s := &Server{corps: corps, log: log}
+	s := &Server{AnswerTime: 9 * time.Second, corps: corps, log: log}
 	s.handler = s.mux(table)
 	return s
 }
 
-// reportTime is subtracted from the deadline of an invocation, so that after a
-// slow store there is still time to answer and to log.
-const reportTime = 2 * time.Second
-
 // Handle answers one event of API Gateway. Lambda calls it.
-func (s *Server) Handle(ctx context.Context, e events.APIGatewayV2HTTPRequest) (events.APIGatewayV2HTTPResponse, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reportTime))
-		defer cancel()
-	}
+func (s *Server) Handle(ctx context.Context, e gateway.Event) (events.APIGatewayV2HTTPResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.AnswerTime)
+	defer cancel()
 	return gateway.Serve(ctx, s.handler, e)
 }
 
@@ -114,8 +111,8 @@ func (s *Server) serve(rt Route, w http.ResponseWriter, r *http.Request) {
 
 // admit checks what all routes with a token have in common. The order reveals
 // nothing to strangers: first the token, then whether the corp is the token's,
-// then the role, then whether the corp is registered. Only then does it read
-// the query and the body.
+// then the staff and the role, then whether the corp is registered. Only then
+// does it read the query and the body.
 func (s *Server) admit(rt Route, c *session.Call) error {
 	if rt.Roles == nil {
 		return nil
@@ -139,7 +136,8 @@ func (s *Server) admit(rt Route, c *session.Call) error {
 	return nil
 }
 
-// authorize checks the token, the corp and the role, and reads the corp.
+// authorize checks the token, the corp, the staff and the role, and reads the
+// corp.
 func (s *Server) authorize(rt Route, c *session.Call) error {
 	ctx := c.Context()
 	var ok bool
@@ -149,7 +147,10 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 	if c.Caller.Corp != c.CorpID || !archive.ValidCorpID(c.CorpID) {
 		return problem.New(problem.NotFound, nil)
 	}
-	if !slices.Contains(rt.Roles, c.Caller.Role) {
+	if c.Caller.LacksStaff {
+		return problem.New(problem.StaffMissing, nil)
+	}
+	if !slices.Contains(rt.Roles, c.Caller.Role) || c.Caller.Limited && !rt.Limited {
 		return problem.New(problem.Forbidden, nil)
 	}
 	if rt.Unregistered {
@@ -161,8 +162,8 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 }
 
 // usePages sets the list that page tokens belong to. The tokens of a limited
-// caller are encrypted: a page may end at a message that the caller may not
-// see.
+// caller are encrypted: a page that ended because its time was over may end at a
+// message that the caller may not see.
 func usePages(rt Route, c *session.Call) error {
 	use := opaque.Page(c.URL.Path, c.Query)
 	if c.Caller.Limited && slices.Contains(rt.Query, "page") {

@@ -31,9 +31,12 @@ type Route struct {
 	// Roles are the roles that the route admits; nil for a route that WeCom or a
 	// load balancer calls without a token.
 	Roles []session.Role
-	Query []string // parameters that the route knows; unchecked where Roles is nil
-	Body  []string // members of the JSON object; nil for a route without a body
-	Bytes int      // longest body; 0 for [input.MaxBody]
+	// Limited routes keep the limit of a caller whose token names members in its
+	// staff claim. Every other route refuses such a caller, whatever its role.
+	Limited bool
+	Query   []string // parameters that the route knows; unchecked where Roles is nil
+	Body    []string // members of the JSON object; nil for a route without a body
+	Bytes   int      // longest body; 0 for [input.MaxBody]
 	// Lenient routes take a body with control characters in its texts, with wrong
 	// escapes, or with bytes that are not UTF-8.
 	Lenient bool
@@ -69,7 +72,7 @@ func Table(s Subjects) []Route {
 		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutContacts},
 		{Method: "GET", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListRooms},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutRooms},
-		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
 
 		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
 		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Serve: s.Proof.GetStatus},
@@ -85,10 +88,10 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
 
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Query: []string{"from", "to", "revoked", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Serve: s.Chats.GetMessage},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Serve: s.Chats.GetMessageBytes},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "revoked", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessage},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
 	}
 }

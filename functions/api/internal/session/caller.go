@@ -1,8 +1,10 @@
 package session
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/yunduo-scrm/archive/shared/message"
 )
@@ -39,20 +41,52 @@ type Caller struct {
 	// part. A staff claim without a userid limits the caller to no message.
 	Limited bool
 	Staff   []string
+	// LacksStaff says that the token names the role reader and has no staff
+	// claim. Every route refuses it: an issuer that leaves an empty attribute
+	// out of a token must not give its bearer the chats of the whole company.
+	LacksStaff bool
 }
 
+// everyMember is the staff claim of a reader who may see all messages. It is no
+// userid: WeCom's have letters, digits and "_-@." only.
+const everyMember = "*"
+
 // CallerOf reads the claims of a token. It reports false if the subject, the
-// corp or the role is absent. API Gateway passes an array of userids as
-// "[a b]".
+// corp or the role is absent.
 func CallerOf(claims map[string]string) (Caller, bool) {
 	c := Caller{Subject: claims["sub"], Corp: claims["corp"], Role: Role(claims["role"])}
-	if staff, ok := claims["staff"]; ok {
-		if list, ok := strings.CutPrefix(staff, "["); ok {
-			staff = strings.TrimSuffix(list, "]")
-		}
-		c.Limited, c.Staff = true, strings.Fields(staff)
+	staff, ok := claims["staff"]
+	if ok {
+		c.Staff = idsIn(staff)
+		c.Limited = !slices.Equal(c.Staff, []string{everyMember})
 	}
+	c.LacksStaff = !ok && slices.Contains(idsIn(claims["role"]), string(Reader))
 	return c, c.Subject != "" && c.Corp != "" && c.Role != ""
+}
+
+// idsIn reads the ids in a claim: separated by blanks or commas, in API
+// Gateway's form of an array, "[a b]", or as the JSON text of a string or an
+// array.
+func idsIn(claim string) []string {
+	var text string
+	if json.Unmarshal([]byte(claim), &text) == nil {
+		claim = text
+	}
+	var list []json.RawMessage
+	if json.Unmarshal([]byte(claim), &list) != nil {
+		return split(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(claim), "["), "]"))
+	}
+	var ids []string
+	for _, entry := range list {
+		text := string(entry) // a number is an id too
+		_ = json.Unmarshal(entry, &text)
+		ids = append(ids, split(text)...)
+	}
+	return ids
+}
+
+func split(ids string) []string {
+	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == '，' })
 }
 
 // Sees reports whether the caller may see a message.

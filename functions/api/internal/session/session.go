@@ -41,6 +41,15 @@ func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Tim
 	})
 }
 
+// stopMargin is the time that is left for an answer when a route stops its
+// search: the last look at a store, names, and the record of the reading.
+const stopMargin = 3 * time.Second
+
+// Ending reports whether a route must stop its search and answer a page that
+// says where to go on. A route asks only after some progress, so a client that
+// follows the pages reaches the end.
+func Ending(ctx context.Context) bool { return archive.NearlyOver(ctx, time.Now(), stopMargin) }
+
 // DoubleClick is the time in which two requests of a person for the same thing
 // count as one.
 const DoubleClick = 10 * time.Second

@@ -1,0 +1,289 @@
+package chats
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
+
+// Answers to a limited caller must not depend on messages that the caller may
+// not see. So every search goes on until it finds a further message that the
+// caller may see, or the end: it never stops after some unseen messages. The
+// lists of the caller's members keep the search in a room short: it reads only
+// the days on which one of them took part. Only a search that lasts too long ends
+// a page early ([session.Ending]).
+
+const (
+	// depthFirst and depthMost bound the conversations that are read together of a
+	// member's list. A search that finds nothing reads more each time.
+	depthFirst = 100
+	depthMost  = 6400
+	// readFirst and readMost bound the messages of one read from the table. A
+	// search that finds nothing reads more each time.
+	readFirst = 50
+	readMost  = 1000
+)
+
+// sight is how much of a conversation the caller may see.
+type sight int
+
+const (
+	seesNothing    sight = iota
+	seesSome             // in a room: the messages in which a member of the caller's staff takes part
+	seesEverything       // outside rooms all messages of a conversation have the same parties
+)
+
+// sightOf finds how much of a conversation the caller may see.
+func (h *Handlers) sightOf(ctx context.Context, c *session.Call, conv archive.ConversationID) (sight, error) {
+	switch {
+	case !c.Caller.Limited:
+		return seesEverything, nil
+	case conv.Kind() == "room":
+		return seesSome, nil
+	case conv.Kind() == "group": // its id does not say who is in it
+		m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+		if errors.Is(err, archive.ErrNotFound) {
+			return seesNothing, nil
+		}
+		if err != nil {
+			return seesNothing, err
+		}
+		s, err := h.read(ctx, m, readFields)
+		if err == nil && c.Caller.Sees(s.content.Fields) {
+			return seesEverything, nil
+		}
+		return seesNothing, err
+	case slices.ContainsFunc(conv.Parties(), c.Caller.Includes):
+		return seesEverything, nil
+	}
+	return seesNothing, nil
+}
+
+// mayList refuses to a limited caller the list of a colleague, under whichever
+// parameter.
+func mayList(c *session.Call, parameter, party string) error {
+	if !c.Caller.Limited || c.Caller.Includes(party) {
+		return nil
+	}
+	if parameter == "member" || parameter == "external_contact" && directory.KindOf(party) == directory.Member {
+		return problem.New(problem.Forbidden, nil)
+	}
+	return nil
+}
+
+// ending says that the time of a search was over before it reached a day.
+type ending struct{ day archive.Day }
+
+func (ending) Error() string { return "search ended early" }
+
+// attended finds the days that q selects in the lists of its parties, some at a
+// time. It ends with ending if its time is over.
+func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[[]archive.Day, error] {
+	return func(yield func([]archive.Day, error) bool) {
+		for q.Depth = depthFirst; len(q.OneOf) > 0; q.Depth = min(4*q.Depth, depthMost) {
+			days, rest, err := h.Messages.AttendedDays(ctx, corp, room, q)
+			if !yield(days, err) || err != nil || rest == "" {
+				return
+			}
+			switch {
+			case session.Ending(ctx):
+				yield(nil, ending{rest})
+				return
+			case q.Descending:
+				q.To = rest
+			default:
+				q.From = rest
+			}
+		}
+	}
+}
+
+// spans are the parts of a query that may hold messages for the caller, in the
+// order of the query: all of it, or the days on which a member of the caller's
+// staff took part.
+func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.ConversationID, q archive.MessageQuery) iter.Seq2[archive.MessageQuery, error] {
+	return func(yield func(archive.MessageQuery, error) bool) {
+		switch sight, err := h.sightOf(ctx, c, conv); {
+		case err != nil || sight == seesEverything:
+			yield(q, err)
+			return
+		case sight == seesNothing:
+			return
+		}
+		for days, err := range h.attended(ctx, c.CorpID, conv, attendanceIn(q, c.Caller.Staff)) {
+			if err != nil {
+				yield(q, err)
+				return
+			}
+			for len(days) > 0 {
+				n := successive(days)
+				if !yield(between(q, min(days[0], days[n-1]), max(days[0], days[n-1])), nil) {
+					return
+				}
+				days = days[n:]
+			}
+		}
+	}
+}
+
+// successive is the number of days at the beginning that follow one another, in
+// either order. They are read at once.
+func successive(days []archive.Day) int {
+	n := 1
+	for n < len(days) && (input.DaysAfter(days[n-1], 1) == days[n] || input.DaysAfter(days[n], 1) == days[n-1]) {
+		n++
+	}
+	return n
+}
+
+// between is the part of a query from the first to the last day.
+func between(q archive.MessageQuery, first, last archive.Day) archive.MessageQuery {
+	if start := first.Start(); q.From.Before(start) {
+		q.From = start
+	}
+	if end := input.DayEnd(last); q.To.IsZero() || end.Before(q.To) {
+		q.To = end
+	}
+	return q
+}
+
+// attendanceIn selects the days of a query on which one of the parties took
+// part.
+func attendanceIn(q archive.MessageQuery, parties []string) archive.AttendanceQuery {
+	from, to := q.From, q.To
+	if start := q.Start; start != nil && q.Descending && (to.IsZero() || start.Time.Before(to)) {
+		to = start.Time
+	} else if start != nil && !q.Descending && start.Time.After(from) {
+		from = start.Time
+	}
+	return archive.AttendanceQuery{OneOf: parties, From: dayOf(from), To: dayOf(to), Descending: q.Descending}
+}
+
+// dayOf is the day of a bound of a query; no bound beyond the days of messages.
+func dayOf(t time.Time) archive.Day {
+	if day := archive.DayOf(t); !t.IsZero() && len(day) == len(time.DateOnly) {
+		return day
+	}
+	return ""
+}
+
+// search is what a search for the newest message of a conversation looks for.
+type search struct {
+	visible func(message.Fields) bool
+	// attendance selects the days of a room that may have such a message.
+	attendance archive.AttendanceQuery
+}
+
+// searchFor looks for messages in which the party takes part, or any party if
+// everyone is set, and that the caller may see.
+func searchFor(c *session.Call, party string, everyone bool) search {
+	s := search{
+		visible:    func(f message.Fields) bool { return (everyone || takesPart(party, f)) && c.Caller.Sees(f) },
+		attendance: archive.AttendanceQuery{OneOf: []string{party}, Descending: true},
+	}
+	if c.Caller.Limited && !c.Caller.Includes(party) {
+		s.attendance.OneOf, s.attendance.With = c.Caller.Staff, party
+	}
+	return s
+}
+
+// newest finds the newest message of a conversation that the search looks for. It
+// answers [archive.ErrNotFound] if there is none, and ending if the time is over.
+func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.ConversationID, want search) (shown, error) {
+	switch sight, err := h.sightOf(ctx, c, conv); {
+	case err != nil:
+		return shown{}, err
+	case sight == seesNothing:
+		return shown{}, archive.ErrNotFound
+	}
+	m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+	if err != nil {
+		return shown{}, err
+	}
+	s, err := h.read(ctx, m, readListed)
+	if err != nil || want.visible(s.content.Fields) {
+		return s, err
+	}
+	if conv.Kind() != "room" {
+		return shown{}, archive.ErrNotFound
+	}
+	for days, err := range h.attended(ctx, c.CorpID, conv, want.attendance) {
+		if err != nil {
+			return shown{}, err
+		}
+		for _, day := range days {
+			if s, err := h.newestOn(ctx, c, conv, day, want.visible); !errors.Is(err, archive.ErrNotFound) {
+				return s, err
+			}
+		}
+	}
+	return shown{}, archive.ErrNotFound
+}
+
+// newestOn is newest within a day.
+func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.ConversationID, day archive.Day, visible func(message.Fields) bool) (shown, error) {
+	q := between(archive.MessageQuery{Descending: true, Limit: readFirst}, day, day)
+	for {
+		list, more, err := h.Messages.Messages(ctx, c.CorpID, conv, q)
+		if err != nil {
+			return shown{}, err
+		}
+		for _, m := range list {
+			s, err := h.read(ctx, m, readListed)
+			if err != nil || visible(s.content.Fields) {
+				return s, err
+			}
+			start := m.Position()
+			q.Start = &start
+			if session.Ending(ctx) {
+				return shown{}, ending{day}
+			}
+		}
+		if !more {
+			return shown{}, archive.ErrNotFound
+		}
+		q.Limit = min(4*q.Limit, readMost)
+	}
+}
+
+// dropUnseen removes the revocations that the caller may not see: a member may
+// have left the room before another party withdrew the message.
+func (h *Handlers) dropUnseen(ctx context.Context, c *session.Call, conv archive.ConversationID, revoked map[string]archive.Revocation) error {
+	if !c.Caller.Limited || conv.Kind() != "room" {
+		return nil
+	}
+	for id, r := range revoked {
+		seen, err := h.seesRevocation(ctx, c, r)
+		if err != nil {
+			return err
+		}
+		if !seen {
+			delete(revoked, id)
+		}
+	}
+	return nil
+}
+
+// seesRevocation reports whether the caller may see the revoking message.
+func (h *Handlers) seesRevocation(ctx context.Context, c *session.Call, r archive.Revocation) (bool, error) {
+	q := archive.MessageQuery{From: r.At, To: r.At.Add(time.Millisecond), Limit: readMost}
+	list, _, err := h.Messages.Messages(ctx, c.CorpID, r.Conversation, q)
+	if err != nil {
+		return false, err
+	}
+	i := slices.IndexFunc(list, func(m archive.Message) bool { return m.Seq == r.Seq })
+	if i < 0 {
+		return false, nil
+	}
+	s, err := h.read(ctx, list[i], readFields)
+	return err == nil && c.Caller.Sees(s.content.Fields), err
+}
