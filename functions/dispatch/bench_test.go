@@ -48,6 +48,11 @@ type nobody struct{}
 
 func (nobody) Notify(context.Context, []watch.Change) error { return nil }
 
+// noHeads stands for the bucket of daily heads.
+type noHeads struct{}
+
+func (noHeads) PutHead(context.Context, archive.Day, archive.Head) error { return nil }
+
 // BenchmarkTick does rounds over corps of which every one is due, and rounds over
 // one corp that is flooded: with pages that are not decoded, records set aside,
 // files that wait, and jobs. It measures the processor time of this process, which
@@ -113,7 +118,7 @@ func newRounds(b *testing.B, corps int) *rounds {
 		Corps: settings, Ledger: r.ledger, SetAside: r.messages, Files: r.files,
 		Pulls:   archive.NewWantedPulls(r.marks, sqsqueue.NewPull(queues, "https://sqs/p", rand.Text), clock),
 		Decodes: decodes, DecodeDepth: decodes, Media: media.NewWantedLanes(r.marks, lanes, clock), MediaDepth: lanes,
-		Notifier: nobody{}, Metrics: metrics{namespace: "bench", now: clock, log: log}, Now: clock, Log: log,
+		Heads: noHeads{}, Jobs: decode.NewJobStarter(r.ledger, decodes, clock), Notifier: nobody{}, Metrics: metrics{namespace: "bench", now: clock, log: log}, Now: clock, Log: log,
 	}
 	r.tick() // the first round notifies of every corp
 	return r
