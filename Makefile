@@ -219,6 +219,7 @@ bench: ## Measure on this machine; every figure is from one run
 	@$(SETUP) bench
 	@$(MAKE) --no-print-directory build
 	@go run ./local/cmd/bench
+	@go run ./local/aws/cmd/withaws -- go test -run "^$$" -bench Tick ./functions/dispatch
 
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded

@@ -71,7 +71,8 @@ const (
 	tableCount      = 7
 	queues          = 4
 	ownMetrics      = 13
-	alarmMetrics    = 36
+	alarmMetrics    = 40
+	unitsPerMark    = 2 // a mark is set, and taken
 	trailMonths     = 3 // the default of LogDays
 	infrequentAfter = 3 // months
 	movesAbove      = 128 << 10
@@ -169,7 +170,7 @@ func (b *book) bill(u usage) []line {
 		{verificationPrefix + "Lambda", compute, v.seconds * b.memory("DecodeFunction") * second, amount(v.pages) + " pages read"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections) * write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections + unitsPerMark*(pulls+rounds+inspections)) * write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*8 + u.messages*0.5 + reads*8 + callbacks) * read, "ticks, pulls, lists, reading, callbacks"},
 		{verificationPrefix + "reads", tables, v.units * read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},

@@ -280,13 +280,15 @@ func (e eraser) locks(ctx context.Context, left []version, refused map[object]st
 
 // table erases the items of the company's partitions: their keys are its id, or
 // begin with its id and '#'. The '#' matters, because the id of another company
-// may begin with this one's.
+// may begin with this one's. The running jobs of all companies share a partition;
+// there the sort keys begin in that way.
 func (e eraser) table(ctx context.Context, table string, r *receipt) error {
 	pages := dynamodb.NewScanPaginator(e.dynamo, &dynamodb.ScanInput{
 		TableName: &table, ConsistentRead: aws.Bool(true),
-		FilterExpression: aws.String("pk = :corp OR begins_with(pk, :parts)"), ProjectionExpression: aws.String("pk, sk"),
+		FilterExpression: aws.String("pk = :corp OR begins_with(pk, :parts) OR pk = :jobs AND begins_with(sk, :parts)"), ProjectionExpression: aws.String("pk, sk"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{
 			":corp": &types.AttributeValueMemberS{Value: e.corp}, ":parts": &types.AttributeValueMemberS{Value: e.corp + "#"},
+			":jobs": &types.AttributeValueMemberS{Value: "@jobs"},
 		},
 	})
 	n := r.Tables[table]

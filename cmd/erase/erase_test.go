@@ -82,6 +82,9 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	must(messages.WritePage(ctx, view))
 	must(views.RecordReading(ctx, archive.Reading{Corp: corp, By: "v", Role: "reader", Party: "p", At: at}))
 	must(ledger.CreateReplay(ctx, decode.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
+	must(ledger.SetRunning(ctx, decode.Running{Corp: corp, ID: "job", RequestedAt: at}))
+	_, err = dynamostore.NewMarks(e.dynamo, e.tables[1]).SetMark(ctx, archive.Mark{Corp: corp, Work: "pull", SentAt: at})
+	must(err)
 	// A partition that no adapter writes today must be erased too.
 	_, err = e.dynamo.PutItem(ctx, &dynamodb.PutItemInput{TableName: &e.tables[1], Item: map[string]types.AttributeValue{
 		"pk": &types.AttributeValueMemberS{Value: corp + "#others"}, "sk": &types.AttributeValueMemberS{Value: "x"},

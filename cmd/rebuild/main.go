@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
 		corp: c.Corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
-		jobs: decode.NewJobStarter(ledger, decodes), now: time.Now, sleep: archive.Sleep, out: s.Out,
+		jobs: decode.NewJobStarter(ledger, decodes, time.Now), now: time.Now, sleep: archive.Sleep, out: s.Out,
 	}
 	return r.rebuild(ctx)
 }

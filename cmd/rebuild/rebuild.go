@@ -21,6 +21,7 @@ const reportEvery = 10_000
 type ledger interface {
 	Head(ctx context.Context, corp string) (archive.Head, error)
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
+	Running(ctx context.Context, corp string, verify bool) (decode.Running, error)
 }
 
 type view interface {
@@ -50,6 +51,12 @@ func (r rebuilder) rebuild(ctx context.Context) error {
 	}
 	if head.Rows == 0 {
 		return fmt.Errorf("%s has no pages in this environment: check -corp and -env", r.corp)
+	}
+	switch running, err := r.ledger.Running(ctx, r.corp, false); {
+	case err == nil:
+		return fmt.Errorf("job %s of %s runs: start the rebuild when it is done", running.ID, r.corp)
+	case !errors.Is(err, archive.ErrNotFound):
+		return err
 	}
 	r.say("%s has %d pages and gaps, up to seq %d. Removing its view; chats are incomplete until the job is done", r.corp, head.Rows, head.Last)
 	n, said := 0, 0

@@ -71,7 +71,7 @@ func newFixture(t *testing.T) *fixture {
 	w.Openers.Put(corp, "k1")
 	now := time.Now
 	p.puller = &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Gate: &archive.Gate{Log: p.ledger, Now: now}, Journal: journal, Pulls: w.Pulls, Decodes: p.decodes,
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: p.ledger, Gate: &archive.Gate{Log: p.ledger, Now: now}, Journal: journal, Pulls: archive.NewWantedPulls(w.Marks, w.Pulls, time.Now), Decodes: p.decodes,
 		Now: now, Sleep: archive.Sleep, Log: log,
 	}
 	p.config = decode.Config{
@@ -124,7 +124,7 @@ func (p *fixture) work() {
 		var r archive.DecodeRequest
 		p.must(json.Unmarshal([]byte(aws.ToString(out.Messages[0].Body)), &r))
 		if r.Replay != "" {
-			p.must(p.replayer.Run(p.t.Context(), r.Corp, r.Replay))
+			p.must(p.replayer.Run(p.t.Context(), r))
 		} else {
 			p.must(p.decoder.Decode(p.t.Context(), r.Corp, r.After, decode.FirstTime))
 		}

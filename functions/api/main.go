@@ -46,12 +46,13 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	readings := dynamostore.NewReadings(db, cfg.readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	consents := dynamostore.NewConsents(db, cfg.consents)
-	pulls := sqsqueue.NewPull(queues, cfg.pulls, rand.Text)
-	inspections := sqsqueue.NewInspect(queues, cfg.inspections, rand.Text)
-	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text))
+	marks := dynamostore.NewMarks(db, cfg.ledger)
+	pulls := archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now)
+	inspections := book.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now)
+	replays := decode.NewJobStarter(ledger, sqsqueue.NewDecode(queues, cfg.decodes, rand.Text), time.Now)
 
 	names := &directory.Handlers{
-		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: inspections, Now: time.Now, Log: log},
+		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
 	table := routes.Table(routes.Subjects{

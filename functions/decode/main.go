@@ -17,6 +17,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/libcrypto"
@@ -58,7 +59,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Consents:   dynamostore.NewConsents(db, cfg.consents),
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Objects:    s3store.NewMedia(objects, cfg.objects),
-		Media:      sqsqueue.NewMedia(queues, cfg.files, rand.Text),
+		Media:      media.NewWantedLanes(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewMedia(queues, cfg.files, rand.Text), time.Now),
 		Decodes:    sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
@@ -69,10 +70,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 
 // serve makes the handler. A request is for one page or for a run of a replay job.
 // A record that cannot be decoded does not fail the request: it is set aside.
-func serve(log *slog.Logger, page func(ctx context.Context, corp string, after uint64, redo decode.Redo) error, replay func(ctx context.Context, corp, id string) error) sqsqueue.Handler {
+func serve(log *slog.Logger, page func(ctx context.Context, corp string, after uint64, redo decode.Redo) error, replay func(ctx context.Context, req archive.DecodeRequest) error) sqsqueue.Handler {
 	return sqsqueue.Serve(log, sqsqueue.ParseDecode, func(ctx context.Context, req archive.DecodeRequest) error {
 		if req.Replay != "" {
-			return replay(ctx, req.Corp, req.Replay)
+			return replay(ctx, req)
 		}
 		return page(ctx, req.Corp, req.After, decode.FirstTime)
 	})

@@ -32,8 +32,8 @@ func TestHandle(t *testing.T) {
 			}
 			return nil
 		},
-		func(_ context.Context, c, id string) error {
-			did = append(did, "replay "+id)
+		func(_ context.Context, req archive.DecodeRequest) error {
+			did = append(did, "replay "+req.Replay)
 			return nil
 		})
 	body := func(rest string) string { return `{"v":1,"corp":"` + corp + `",` + rest + `}` }

@@ -7,6 +7,7 @@ package main
 import (
 	"crypto/rand"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/env"
@@ -25,26 +28,32 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
+// gcPercent lets the heap grow further between two collections: the function has
+// memory to spare, and a small share of a processor.
+const gcPercent = 400
+
 func main() { lambdamain.Run("dispatch", parseConfig, wire) }
 
 // wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	debug.SetGCPercent(gcPercent)
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
+	marks := dynamostore.NewMarks(db, cfg.ledger)
 	dispatcher := &watch.Dispatcher{
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      ledger,
 		SetAside:    dynamostore.NewMessages(db, cfg.messages),
-		Pulls:       sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
+		Pulls:       archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now),
 		Decodes:     decodes,
 		DecodeDepth: decodes,
 		Files:       dynamostore.NewMedia(db, cfg.media),
-		Media:       files,
+		Media:       media.NewWantedLanes(marks, files, time.Now),
 		MediaDepth:  files,
-		Jobs:        decode.NewJobStarter(ledger, decodes),
+		Jobs:        decode.NewJobStarter(ledger, decodes, time.Now),
 		Heads:       s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},

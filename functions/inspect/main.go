@@ -49,7 +49,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},
 		Store:    dynamostore.NewContacts(db, cfg.contacts),
 		Consents: dynamostore.NewConsents(db, cfg.consents),
-		Requests: sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text),
+		Requests: directory.NewWantedInspections(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text), time.Now),
 		Now:      time.Now,
 		Sleep:    archive.Sleep,
 		Log:      log,

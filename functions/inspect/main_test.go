@@ -63,17 +63,18 @@ func TestAgainstWeCom(t *testing.T) {
 	contacts := dynamostore.NewContacts(db, awstest.Table(t, "ContactsTable"))
 	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"))
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), awstest.Name(t), "")
-	requests := sqsqueue.NewInspect(queues, url, rand.Text)
 	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	ledger := dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable"))
+	table := awstest.Table(t, "LedgerTable")
+	ledger := dynamostore.NewLedger(db, table)
+	requests := directory.NewWantedInspections(dynamostore.NewMarks(db, table), sqsqueue.NewInspect(queues, url, rand.Text), time.Now)
 	inspector := &directory.Inspector{
 		Corps: corps, Secrets: secrets, WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)
-	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Requests: requests, Now: time.Now, Log: log}
+	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")), Requests: requests, Now: time.Now, Log: log}
 
 	ctx := t.Context()
 	must(t, corps.CreateCorp(ctx, archive.Corp{ID: corpA, Name: "公司", CreatedAt: time.Now()}))

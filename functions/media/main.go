@@ -44,7 +44,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Sources: pool,
 		Files:   dynamostore.NewMedia(db, cfg.media),
 		Objects: s3store.NewMedia(s3.NewFromConfig(sdk), cfg.files),
-		Queue:   sqsqueue.NewMedia(sqs.NewFromConfig(sdk), cfg.requests, rand.Text),
+		Queue:   media.NewWantedLanes(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewMedia(sqs.NewFromConfig(sdk), cfg.requests, rand.Text), time.Now),
 		MaxSize: media.MaxSize,
 		Now:     time.Now,
 		Sleep:   archive.Sleep,

@@ -50,7 +50,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Ledger:  ledger,
 		Gate:    &archive.Gate{Log: ledger, Now: time.Now},
 		Journal: s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
-		Pulls:   sqsqueue.NewPull(queues, cfg.pulls, rand.Text),
+		Pulls:   archive.NewWantedPulls(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now),
 		Decodes: sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
 		Now:     time.Now,
 		Sleep:   archive.Sleep,

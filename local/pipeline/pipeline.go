@@ -106,15 +106,16 @@ func New(o Options) (*Pipeline, error) {
 	}
 	go func() { _ = p.server.Serve(listener) }() // Close ends Serve
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
+	marks := dynamostore.NewMarks(db, o.Ledger, opts...)
 	p.Puller = &pull.Puller{
 		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
-		Pulls: p.queue, Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
+		Pulls: archive.NewWantedPulls(marks, p.queue, time.Now), Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
 	p.Decoder, p.Replayer = decode.New(decode.Config{
 		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View,
 		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
-		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: p.queue, Decodes: p.queue,
+		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
 		Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
 	})
 	return p, nil
@@ -186,7 +187,7 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 		}
 		var err error
 		if r.Replay != "" {
-			err = p.Replayer.Run(ctx, r.Corp, r.Replay)
+			err = p.Replayer.Run(ctx, r)
 		} else {
 			err = p.Decoder.Decode(ctx, r.Corp, r.After, decode.FirstTime)
 		}

@@ -77,7 +77,8 @@ type HeadWriter interface {
 	PutHead(ctx context.Context, day Day, head Head) error
 }
 
-// PullQueue takes requests to pull. Durable on return.
+// PullQueue takes requests to pull. Durable on return. Everything that requests
+// pulls does so through [WantedPulls], so that few messages of a corp wait.
 type PullQueue interface {
 	RequestPulls(ctx context.Context, reqs ...PullRequest) error
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"time"
 )
 
@@ -9,7 +10,8 @@ import (
 // harm (law 3).
 type PullRequest struct {
 	Corp string `json:"corp"`
-	// Why is for the log: timer, callback, continued, asked.
+	// Why is for the log: timer, callback, continued, asked. A pull by the [Timer]
+	// also tells whether callbacks come.
 	Why string `json:"why"`
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
@@ -17,11 +19,32 @@ type PullRequest struct {
 	// Again: this request was delivered before, and the pull that it began failed
 	// or crashed. The queue sets it.
 	Again bool `json:"-"`
-	// SentAt is when the request was sent, zero if unknown. The queue sets it.
-	SentAt time.Time `json:"-"`
-	// Dedup, if set, makes the queue drop a second request with the same Dedup
-	// within 5 minutes. Without it every request is delivered.
-	Dedup string `json:"-"`
+}
+
+// Timer is the Why of a pull that dispatch requests.
+const Timer = "timer"
+
+// WantedPulls is a [PullQueue] in which a corp's pull is wanted or not wanted.
+type WantedPulls struct{ Wanted[PullRequest] }
+
+// NewWantedPulls keeps the marks of the pulls in a queue.
+func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPulls {
+	return WantedPulls{Wanted[PullRequest]{
+		Marks: marks,
+		Work:  func(r PullRequest) (corp, work string) { return r.Corp, "pull" },
+		Join: func(waiting, also PullRequest) (PullRequest, error) {
+			waiting.Force = waiting.Force || also.Force
+			return waiting, nil
+		},
+		Send: queue.RequestPulls,
+		Kept: PullKept,
+		Now:  now,
+	}}
+}
+
+// RequestPulls implements [PullQueue].
+func (w WantedPulls) RequestPulls(ctx context.Context, reqs ...PullRequest) error {
+	return w.Want(ctx, reqs...)
 }
 
 // DecodeRequest asks the decoder to decode one page, or to go on with a replay
@@ -30,6 +53,8 @@ type DecodeRequest struct {
 	Corp string `json:"corp"`
 	// After names the page. Unset if Replay is set.
 	After uint64 `json:"after,string"`
-	// Replay names a job, see [decode.Replay].
-	Replay string `json:"replay,omitempty"`
+	// Replay names a job, see [decode.Replay]. AskedAt says which of its requests
+	// this is: only the newest one counts.
+	Replay  string    `json:"replay,omitempty"`
+	AskedAt time.Time `json:"asked_at,omitzero"`
 }

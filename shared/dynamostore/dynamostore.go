@@ -24,6 +24,8 @@
 //	          <corp>            loss#<since>                    a possible loss
 //	          <corp>            told                            the last notification about the corp
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
+//	          <corp>#wanted     <work>                          a mark: the corp wants the work
+//	          @jobs             <corp>#replay, <corp>#verify    the corp's running job, or verification
 //	          @address          try#<way>#<time>#<corp>#<by>    a secret was shown to WeCom; expires after a day
 //	          @address          try#<way>#wait#<corp>           the corp waits for a free place
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
@@ -39,9 +41,9 @@
 //
 // Numbers in keys are padded with zeros, so that they sort as numbers. Ids that
 // others choose are escaped where they could be taken for another part of the
-// key, and replaced by their digest where they are too long for a key. The
-// tries are the only partition outside a corp: they belong to the address that
-// all corps share.
+// key, and replaced by their digest where they are too long for a key. Two
+// partitions are outside a corp: the tries belong to the address that all corps
+// share, and the running jobs are found by dispatch with one Query.
 //
 // Keys and bindings share a prefix, so that one consistent Query reads both,
 // however many events the corp has. A message's key ends in its seq. So one

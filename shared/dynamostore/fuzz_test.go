@@ -82,7 +82,7 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	w.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: raw})
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	puller := &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: now}, Journal: w.Journal, Pulls: w.Pulls, Decodes: w.Decodes,
+		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: now}, Journal: w.Journal, Pulls: archive.NewWantedPulls(w.Marks, w.Pulls, now), Decodes: w.Decodes,
 		Now: now, Sleep: func(context.Context, time.Duration) error { return nil }, Log: log,
 	}
 	must(t, puller.Pull(ctx, archive.PullRequest{Corp: corp, Force: true}))

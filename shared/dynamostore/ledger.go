@@ -29,6 +29,7 @@ type LedgerClient interface {
 	queryClient
 	transactClient
 	batchGetClient
+	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 	UpdateItem(context.Context, *dynamodb.UpdateItemInput, ...func(*dynamodb.Options)) (*dynamodb.UpdateItemOutput, error)
 }
 
@@ -124,6 +125,7 @@ type (
 		LastCallAt  time.Time      `dynamodbav:"last_call"`
 		LastPageAt  time.Time      `dynamodbav:"last_page"`
 		LastEmptyAt time.Time      `dynamodbav:"last_empty"`
+		Unannounced time.Time      `dynamodbav:"unannounced"`
 		Standing    standingItem   `dynamodbav:"standing"`
 		Limit       int            `dynamodbav:"limit"`
 		GapSearch   *gapSearchItem `dynamodbav:"gap_search,omitempty"`
@@ -378,7 +380,7 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 // SavePullState implements [pull.Ledger].
 func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 	it, err := encode(s.Corp, stateSK, stateItem{
-		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, Unannounced: s.UnannouncedAt,
 		Standing: newStandingItem(s.Standing),
 		Limit:    s.Limit, GapSearch: (*gapSearchItem)(s.GapSearch), Gaps: s.Gaps, LastGap: (*gapItem)(s.LastGap),
 	})
@@ -412,7 +414,7 @@ func readState(it item) (archive.PullState, error) {
 	}
 	return archive.PullState{
 		Corp:       keyOf(it, "pk"),
-		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt,
+		LastCallAt: s.LastCallAt, LastPageAt: s.LastPageAt, LastEmptyAt: s.LastEmptyAt, UnannouncedAt: s.Unannounced,
 		Standing: s.Standing.standing(),
 		Limit:    s.Limit, GapSearch: (*archive.GapSearch)(s.GapSearch), Gaps: s.Gaps, LastGap: (*archive.GapNote)(s.LastGap),
 	}, nil
@@ -817,25 +819,12 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 	return nil
 }
 
-// UnfinishedReplays implements [decode.ReplayLedger] and
-// [watch.Ledger], by id.
-func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
-	in := startingWith(jobsPK(corp), replayPrefix)
-	in.FilterExpression = aws.String("done = :done AND updated < :before")
-	in.ExpressionAttributeValues[":done"] = flag(false)
-	in.ExpressionAttributeValues[":before"] = moment(before)
-	return l.replays(ctx, corp, in)
-}
-
-// Replays lists a corp's jobs, newest first.
-func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
+// Replays lists a corp's jobs, newest first, at most limit.
+func (l *Ledger) Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error) {
 	in := startingWith(jobsPK(corp), replayPrefix)
 	in.ScanIndexForward = aws.Bool(false)
-	return l.replays(ctx, corp, in)
-}
-
-func (l *Ledger) replays(ctx context.Context, corp string, in dynamodb.QueryInput) ([]decode.Replay, error) {
-	all, err := collect(l.query(ctx, l.client, in), readReplay)
+	in.Limit = aws.Int32(int32(limit))
+	all, err := collect(atMost(limit, l.query(ctx, l.client, in)), readReplay)
 	if err != nil {
 		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)
 	}

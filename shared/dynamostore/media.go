@@ -305,38 +305,62 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	return ids, nil
 }
 
-// Waiting implements [watch.WaitingFiles]. Most corps have no waiting files; for
-// these it runs one Query, which finds nothing.
+// waitingRead is how many waiting files of a corp Waiting looks at.
+const waitingRead = 200
+
+// Waiting implements [watch.WaitingFiles] with one Query. Of a list that is longer
+// than that, every lane counts as due, and the deadlines of the first files stand
+// for all: files are spread over the lanes by a digest. Where none of these is
+// after now, a second Query looks for one.
 func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	in := startingWith(corp, waitingPrefix)
-	in.Limit = aws.Int32(1)
-	some := false
-	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
+	in.Limit = aws.Int32(waitingRead)
+	due := make(map[int]bool)
+	n := 0
+	for it, err := range atMost(waitingRead, m.query(ctx, m.client, in)) {
+		var f waitingFile
+		if err == nil {
+			f, err = readWaiting(it)
+		}
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("listing waiting files of corp %s: %w", corp, err)
 		}
-		some = true
-	}
-	if !some {
-		return nil, time.Time{}, nil
+		n++
+		due[f.lane] = due[f.lane] || !f.notBefore.After(before)
+		if f.deadline.After(now) && (next.IsZero() || f.deadline.Before(next)) {
+			next = f.deadline
+		}
 	}
 	for lane := range media.Lanes {
-		due, err := m.DueFiles(ctx, corp, lane, before, 1)
-		if err != nil {
-			return nil, time.Time{}, err
-		}
-		if len(due) > 0 {
+		if n == waitingRead || due[lane] {
 			lanes = append(lanes, lane)
 		}
-		deadline, err := m.nextDeadline(ctx, corp, lane, now)
-		if err != nil {
+	}
+	if n == waitingRead && next.IsZero() {
+		if next, err = m.nextDeadline(ctx, corp, 0, now); err != nil {
 			return nil, time.Time{}, fmt.Errorf("reading the next deadline of corp %s: %w", corp, err)
-		}
-		if next.IsZero() || !deadline.IsZero() && deadline.Before(next) {
-			next = deadline
 		}
 	}
 	return lanes, next, nil
+}
+
+// waitingFile is an entry of the list of waiting files.
+type waitingFile struct {
+	lane                int
+	deadline, notBefore time.Time
+}
+
+func readWaiting(it item) (f waitingFile, err error) {
+	if f.deadline, _, err = listed(it); err != nil {
+		return f, err
+	}
+	lane, _, _ := strings.Cut(strings.TrimPrefix(keyOf(it, "sk"), waitingPrefix), "#")
+	if f.lane, err = strconv.Atoi(lane); err != nil {
+		return f, archive.ErrCorrupt
+	}
+	v, err := readItem[listedItem](it)
+	f.notBefore = v.NotBefore
+	return f, err
 }
 
 // nextDeadline returns the earliest deadline in a lane after now, or the zero

@@ -586,6 +586,29 @@ func (m *Messages) Newest(ctx context.Context, corp string, conv archive.Convers
 	return list[0], nil
 }
 
+// NamesPerson implements [directory.Witness].
+func (m *Messages) NamesPerson(ctx context.Context, corp, id string) (bool, error) {
+	return m.has(ctx, partyPK(corp, id))
+}
+
+// NamesRoom implements [directory.Witness].
+func (m *Messages) NamesRoom(ctx context.Context, corp, id string) (bool, error) {
+	return m.has(ctx, conversationPK(corp, archive.RoomConversation(id)))
+}
+
+// has reports whether a partition has an item. It reads a single one.
+func (m *Messages) has(ctx context.Context, pk string) (bool, error) {
+	in := partition(pk)
+	in.Limit = aws.Int32(1)
+	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
+		if err != nil {
+			return false, fmt.Errorf("looking for messages: %w", err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
 // listPageEntries is the number of entries that a request for days of a list reads. It
 // suffices for nearly every day and reads little beyond it.
 const listPageEntries = 100

@@ -10,6 +10,6 @@
 //
 // SQS drops a message whose deduplication id it has seen in the queue within the
 // last 5 minutes, even if the first message is already done and deleted. So every
-// request gets an id of its own. A request with Dedup is the exception: it may be
-// dropped, and its id begins with its corp.
+// request gets an id of its own. What keeps the requests of a corp few are the
+// marks of [archive.Wanted], before a request comes here.
 package sqsqueue

@@ -22,6 +22,6 @@ func NewInspect(client Client, url string, newID func() string) *Inspect {
 // the requests may have been sent.
 func (q *Inspect) RequestInspections(ctx context.Context, reqs ...directory.Request) error {
 	return request(ctx, q.queue, reqs, func(r directory.Request) (group, id string) {
-		return r.Corp, q.id(r.Corp, r.Dedup)
+		return r.Corp, q.newID()
 	})
 }

@@ -43,19 +43,6 @@ func TestInspections(t *testing.T) {
 	if want := map[string][]directory.Request{corpA: sent[:2], corpB: sent[2:]}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-
-	// Requests of one corp with the same Dedup share their id.
-	asked := []directory.Request{{Corp: corpA, Dedup: "check"}, {Corp: corpA, Dedup: "check"}, {Corp: corpB, Dedup: "check"}}
-	ids := map[string]bool{}
-	if err := queue.RequestInspections(t.Context(), asked...); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range drain(t, client, url) {
-		ids[attribute(m, types.MessageSystemAttributeNameMessageDeduplicationId)] = true
-	}
-	if len(ids) != 2 {
-		t.Errorf("got deduplication ids %v, want one per corp", ids)
-	}
 }
 
 func TestParseInspectRefuses(t *testing.T) {

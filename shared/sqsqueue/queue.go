@@ -2,8 +2,6 @@ package sqsqueue
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -80,7 +78,7 @@ func NewMedia(client Client, url string, newID func() string) *Media {
 // requests may have been sent.
 func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
 	return request(ctx, q.queue, reqs, func(r archive.PullRequest) (group, id string) {
-		return r.Corp, q.id(r.Corp, r.Dedup)
+		return r.Corp, q.newID()
 	})
 }
 
@@ -118,17 +116,6 @@ func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (gro
 		}
 	}
 	return q.send(ctx, entries)
-}
-
-// id returns the deduplication id of a request: derived from its Dedup, or new.
-func (q queue) id(corp, dedup string) string {
-	if dedup == "" {
-		return q.newID()
-	}
-	// SQS limits the form of an id, and Dedup may be any text, so the id holds a
-	// digest.
-	sum := sha256.Sum256([]byte(dedup))
-	return corp + "/" + hex.EncodeToString(sum[:16])
 }
 
 // group returns the message group of a decode request. It hashes After, because

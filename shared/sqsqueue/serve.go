@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -52,14 +51,11 @@ func Serve[R any](log *slog.Logger, parse func(events.SQSMessage) (R, error), do
 	}
 }
 
-// ParsePull reads a message of the pull queue. It takes Again and SentAt from the
-// message's SQS attributes.
+// ParsePull reads a message of the pull queue. It takes Again from the message's
+// SQS attributes.
 func ParsePull(m events.SQSMessage) (archive.PullRequest, error) {
 	r, err := parse(m, func(r archive.PullRequest) (string, error) { return r.Corp, nil })
 	r.Again = number(m, "ApproximateReceiveCount") > 1
-	if ms := number(m, "SentTimestamp"); ms != 0 {
-		r.SentAt = time.UnixMilli(ms)
-	}
 	return r, err
 }
 
@@ -81,7 +77,7 @@ func ParseMedia(m events.SQSMessage) (media.Request, error) {
 // ParseInspect reads a message of the inspect queue.
 func ParseInspect(m events.SQSMessage) (directory.Request, error) {
 	return parse(m, func(r directory.Request) (string, error) {
-		if len(r.People)+len(r.Rooms) > 4*directory.RequestMost || len(r.Pairs) > 10*directory.PairsMost {
+		if r.TooLarge() {
 			return r.Corp, errors.New("request with too many ids")
 		}
 		return r.Corp, nil

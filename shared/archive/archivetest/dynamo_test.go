@@ -16,6 +16,10 @@ func TestDynamoLedger(t *testing.T) {
 	})
 }
 
+func TestDynamoMarks(t *testing.T) {
+	archivetest.TestMarks(t, dynamostore.NewMarks(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "LedgerTable")))
+}
+
 func TestDynamoView(t *testing.T) {
 	archivetest.TestView(t, func(t testing.TB) archivetest.ViewStore {
 		return dynamostore.NewMessages(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "MessagesTable"))

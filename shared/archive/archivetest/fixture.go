@@ -11,6 +11,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -36,7 +37,7 @@ func NewDecodeFixture(t testing.TB, f *Faults) *DecodeFixture {
 	d := &DecodeFixture{Fixture: b, Consents: NewConsents(t, f)}
 	d.Configure(decode.Config{
 		Ledger: b.Ledger, Jobs: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Consents: d.Consents, Files: b.Files, Objects: b.Objects, Media: b.Media, Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
+		Consents: d.Consents, Files: b.Files, Objects: b.Objects, Media: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
 	})
 	return d
 }
@@ -54,7 +55,7 @@ func (d *DecodeFixture) Work() {
 		}
 		for _, r := range reqs {
 			if r.Replay != "" {
-				d.Must(d.Replayer.Run(d.T.Context(), r.Corp, r.Replay))
+				d.Must(d.Replayer.Run(d.T.Context(), r))
 			} else {
 				d.Must(d.Decoder.Decode(d.T.Context(), r.Corp, r.After, decode.FirstTime))
 			}
@@ -110,6 +111,9 @@ type Clock struct {
 	now time.Time
 }
 
+// NewClock makes a clock that stands at a time.
+func NewClock(now time.Time) *Clock { return &Clock{now: now} }
+
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,11 +136,11 @@ var (
 
 func NewFixture(t testing.TB, f *Faults) *Fixture {
 	w := NewWorld(t, f)
-	b := &Fixture{World: w, T: t, Clock: &Clock{now: Start}}
+	b := &Fixture{World: w, T: t, Clock: NewClock(Start)}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	b.Puller = &pull.Puller{
 		Corps: w.Corps, Secrets: w.Secrets, Sources: w.Library, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: b.Clock.Now}, Journal: w.Journal,
-		Pulls: w.Pulls, Decodes: w.Decodes, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
+		Pulls: archive.NewWantedPulls(w.Marks, w.Pulls, b.Clock.Now), Decodes: w.Decodes, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
 	b.Journal.now = b.Clock.Now
 	b.Register(Corp)

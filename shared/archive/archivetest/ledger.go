@@ -37,6 +37,7 @@ type chain struct {
 	state    archive.PullState
 	losses   map[time.Time]archive.Loss // by Since
 	replays  map[string]decode.Replay
+	running  map[bool]decode.Running // by Verify
 	notified watch.Notified
 }
 
@@ -59,6 +60,7 @@ func (l *Ledger) of(corp string) *chain {
 			state:    archive.PullState{Corp: corp},
 			losses:   make(map[time.Time]archive.Loss),
 			replays:  make(map[string]decode.Replay),
+			running:  make(map[bool]decode.Running),
 			notified: watch.Notified{Corp: corp},
 		}
 		l.chains[corp] = c
@@ -338,21 +340,12 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 	})
 }
 
-// UnfinishedReplays implements [decode.ReplayLedger] and [watch.Ledger].
-func (l *Ledger) UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error) {
-	return read(ctx, l.faults, "Ledger.UnfinishedReplays", corp, func() ([]decode.Replay, error) {
-		return slices.DeleteFunc(l.replays(corp), func(r decode.Replay) bool {
-			return r.Done || !r.UpdatedAt.Before(before)
-		}), nil
-	})
-}
-
-// Replays lists the corp's jobs by ID, the newest first.
-func (l *Ledger) Replays(ctx context.Context, corp string) ([]decode.Replay, error) {
+// Replays lists the corp's jobs by ID, the newest first, at most limit.
+func (l *Ledger) Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error) {
 	return read(ctx, l.faults, "Ledger.Replays", corp, func() ([]decode.Replay, error) {
 		jobs := l.replays(corp)
 		slices.Reverse(jobs)
-		return jobs, nil
+		return jobs[:min(len(jobs), limit)], nil
 	})
 }
 
@@ -534,7 +527,7 @@ func keptReplay(r decode.Replay) decode.Replay {
 }
 
 func keptState(s archive.PullState) archive.PullState {
-	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
+	for _, at := range []*time.Time{&s.LastCallAt, &s.LastPageAt, &s.LastEmptyAt, &s.UnannouncedAt, &s.NotBefore, &s.SecretSetAt, &s.OKAt, &s.RefusedAt, &s.HeldUntil} {
 		*at = kept(*at)
 	}
 	if s.Trouble != nil {

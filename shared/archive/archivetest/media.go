@@ -498,6 +498,7 @@ func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error 
 type MediaQueue struct {
 	t      testing.TB
 	faults *Faults
+	marks  *Marks // have the marks of the requests; nil: none
 	mu     sync.Mutex
 	reqs   []media.Request
 }
@@ -525,12 +526,16 @@ func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...media.Request) er
 	})
 }
 
-// Take removes all requests and returns them in their order.
+// Take removes all requests and returns them in their order. Like their consumer
+// it clears their marks.
 func (q *MediaQueue) Take() []media.Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reqs := q.reqs
 	q.reqs = nil
+	for _, r := range reqs {
+		q.marks.taken(r.Corp, fmt.Sprintf("media/%d", r.Lane))
+	}
 	return reqs
 }
 

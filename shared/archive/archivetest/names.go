@@ -339,21 +339,21 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	return list, next, err
 }
 
-// InspectQueue is an [directory.Queue]. It remembers a Dedup as
-// [PullQueue] does.
+// InspectQueue is an [directory.Queue].
 type InspectQueue struct {
 	t      testing.TB
 	faults *Faults
+	marks  *Marks // have the marks of the requests; nil: none
 	mu     sync.Mutex
 	reqs   []directory.Request
-	seen   map[[2]string]bool
 }
 
 var _ directory.Queue = (*InspectQueue)(nil)
 
-// NewInspectQueue makes an empty one.
-func NewInspectQueue(t testing.TB, f *Faults) *InspectQueue {
-	return &InspectQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
+// NewInspectQueue makes an empty one, whose requests have marks unless marks is
+// nil.
+func NewInspectQueue(t testing.TB, f *Faults, marks *Marks) *InspectQueue {
+	return &InspectQueue{t: t, faults: f, marks: marks}
 }
 
 // RequestInspections implements [directory.Queue].
@@ -365,25 +365,22 @@ func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...directory
 			if r.Corp == "" {
 				q.t.Errorf("request of corp %q, want a corp", r.Corp)
 			}
-			if k := [2]string{r.Corp, r.Dedup}; r.Dedup != "" {
-				if q.seen[k] {
-					continue
-				}
-				q.seen[k] = true
-			}
-			r.Dedup = ""
 			q.reqs = append(q.reqs, r)
 		}
 		return nil
 	})
 }
 
-// Take removes and returns all requests, in the order they came.
+// Take removes and returns all requests, in the order they came. Like their
+// consumer it clears their marks.
 func (q *InspectQueue) Take() []directory.Request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reqs := q.reqs
 	q.reqs = nil
+	for _, r := range reqs {
+		q.marks.taken(r.Corp, "inspect")
+	}
 	return reqs
 }
 

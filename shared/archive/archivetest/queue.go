@@ -9,14 +9,13 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth]. It remembers a
-// Dedup for its whole life, as if a test took less than 5 minutes.
+// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth].
 type PullQueue struct {
 	t      testing.TB
 	faults *Faults
+	marks  *Marks // have the marks of the requests; nil: none
 	mu     sync.Mutex
 	reqs   []archive.PullRequest
-	seen   map[[2]string]bool // by corp and Dedup
 }
 
 var (
@@ -26,7 +25,7 @@ var (
 
 // NewPullQueue makes an empty queue.
 func NewPullQueue(t testing.TB, f *Faults) *PullQueue {
-	return &PullQueue{t: t, faults: f, seen: make(map[[2]string]bool)}
+	return &PullQueue{t: t, faults: f}
 }
 
 // RequestPulls implements [archive.PullQueue].
@@ -38,25 +37,22 @@ func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullReques
 			if r.Corp == "" {
 				q.t.Errorf("pull request without a corp: %+v", r)
 			}
-			if r.Dedup != "" {
-				if q.seen[[2]string{r.Corp, r.Dedup}] {
-					continue
-				}
-				q.seen[[2]string{r.Corp, r.Dedup}] = true
-			}
-			r.Dedup = ""
 			q.reqs = append(q.reqs, r)
 		}
 		return nil
 	})
 }
 
-// Take removes and returns all requests, in the order in which they came.
+// Take removes and returns all requests, in the order in which they came. Like
+// their consumer it clears their marks.
 func (q *PullQueue) Take() []archive.PullRequest {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	reqs := q.reqs
 	q.reqs = nil
+	for _, r := range reqs {
+		q.marks.taken(r.Corp, "pull")
+	}
 	return reqs
 }
 

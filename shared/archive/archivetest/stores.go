@@ -22,8 +22,8 @@ type LedgerStore interface {
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
 	// Losses lists the corp's losses, the oldest first.
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
-	// Replays lists the corp's jobs by ID, the newest first.
-	Replays(ctx context.Context, corp string) ([]decode.Replay, error)
+	// Replays lists the corp's jobs by ID, the newest first, at most limit.
+	Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error)
 	// Pendings lists the corp's pages that are not decoded: the lowest seq first,
 	// at most limit.
 	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)

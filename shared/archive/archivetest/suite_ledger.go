@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Rerequested":     ledgerRerequested,
 		"Losses":          ledgerLosses,
 		"Replays":         ledgerReplays,
+		"Running":         ledgerRunning,
 		"Notified":        ledgerNotified,
 		"Cancelled":       ledgerCancelled,
 	} {
@@ -195,7 +197,7 @@ func ledgerPullState(t *testing.T, l LedgerStore) {
 	ok(t, err)
 	same(t, "never saved", none, archive.PullState{Corp: corps[0]})
 	full := archive.PullState{
-		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute),
+		Corp: corps[0], LastCallAt: epoch, LastPageAt: epoch.Add(time.Second), LastEmptyAt: epoch.Add(time.Minute), UnannouncedAt: epoch.Add(time.Hour),
 		Standing: archive.Standing{SecretSetAt: epoch.Add(-time.Minute), OKAt: epoch.Add(-time.Hour), Refusals: 3, RefusedAt: epoch, NotBefore: epoch.Add(2 * time.Hour), HeldUntil: epoch.Add(time.Hour), Trouble: &archive.Trouble{
 			Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 301042, Native: true, FromIP: "203.0.113.9",
 			Since: epoch, At: epoch.Add(time.Hour),
@@ -465,30 +467,56 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	got, err := l.Replay(t.Context(), corp, a.ID)
 	ok(t, err)
 	same(t, "advanced", got, next)
-	for _, c := range []struct {
-		before time.Duration
-		want   []decode.Replay
-	}{
-		{0, nil},
-		{time.Hour, nil},
-		{time.Hour + time.Millisecond, []decode.Replay{b}},
-		{3 * time.Hour, []decode.Replay{next, b}},
-	} {
-		got, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(c.before))
-		ok(t, err)
-		if len(got) != 0 || len(c.want) != 0 {
-			same(t, fmt.Sprintf("unfinished before %v", c.before), got, c.want)
-		}
-	}
 	done := next
 	done.Done, done.UpdatedAt = true, epoch.Add(3*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), next, done))
-	unfinished, err := l.UnfinishedReplays(t.Context(), corp, epoch.Add(9*time.Hour))
+	for limit, want := range map[int][]decode.Replay{10: {b, done}, 1: {b}} {
+		list, err := l.Replays(t.Context(), corp, limit)
+		ok(t, err)
+		same(t, fmt.Sprintf("the newest %d", limit), list, want)
+	}
+}
+
+func ledgerRunning(t *testing.T, l LedgerStore) {
+	ctx := t.Context()
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	replay := decode.Running{Corp: corp, ID: "2025-a", RequestedAt: epoch}
+	verify := decode.Running{Corp: corp, Verify: true, ID: "2025-b", RequestedAt: epoch}
+	others := decode.Running{Corp: other, ID: "2025-c", RequestedAt: epoch, KeyCame: true}
+	_, err := l.Running(ctx, corp, false)
+	fails(t, "before the first", err, archive.ErrNotFound)
+	for _, r := range []decode.Running{replay, verify, others} {
+		ok(t, l.SetRunning(ctx, r))
+	}
+	second := replay
+	second.ID = "2025-d"
+	fails(t, "a second replay", l.SetRunning(ctx, second), archive.ErrExists)
+	got, err := l.Running(ctx, corp, true)
 	ok(t, err)
-	same(t, "unfinished", unfinished, []decode.Replay{b})
-	all, err := l.Replays(t.Context(), corp)
+	same(t, "the verification", got, verify)
+
+	later := replay
+	later.RequestedAt, later.KeyCame = epoch.Add(time.Hour), true
+	ok(t, l.ReplaceRunning(ctx, replay, later))
+	for name, age := range map[string]func(*decode.Running){
+		"another job":     func(r *decode.Running) { r.ID = "x" },
+		"another request": func(r *decode.Running) { r.RequestedAt = epoch },
+		"without a key":   func(r *decode.Running) { r.KeyCame = false },
+	} {
+		old := later
+		age(&old)
+		fails(t, name, l.ReplaceRunning(ctx, old, replay), archive.ErrConflict)
+		fails(t, name, l.RemoveRunning(ctx, old), archive.ErrConflict)
+	}
+	all, err := l.AllRunning(ctx)
 	ok(t, err)
-	same(t, "all", all, []decode.Replay{b, done})
+	all = slices.DeleteFunc(all, func(r decode.Running) bool { return r.Corp != corp && r.Corp != other })
+	slices.SortFunc(all, func(a, b decode.Running) int { return strings.Compare(a.ID, b.ID) })
+	same(t, "all", all, []decode.Running{later, verify, others})
+	ok(t, l.RemoveRunning(ctx, later))
+	fails(t, "removed twice", l.RemoveRunning(ctx, later), archive.ErrConflict)
+	fails(t, "removed", l.ReplaceRunning(ctx, later, replay), archive.ErrConflict)
+	ok(t, l.SetRunning(ctx, second))
 }
 
 func ledgerCancelled(t *testing.T, l LedgerStore) {

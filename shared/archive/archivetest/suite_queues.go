@@ -2,7 +2,6 @@ package archivetest
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -43,13 +42,9 @@ func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullReques
 	wantDepth(t, q, 0)
 	timer := archive.PullRequest{Corp: a, Why: "timer"}
 	asked := archive.PullRequest{Corp: b, Why: "asked \"<&>\" 问", Force: true}
-	swallowed := archive.PullRequest{Corp: a, Why: "callback", Dedup: "minute 5 / " + strings.Repeat("长", 100)}
-	otherCorp := swallowed
-	otherCorp.Corp = b
-	ok(t, q.RequestPulls(t.Context(), timer, asked, timer, swallowed, swallowed, otherCorp))
-	ok(t, q.RequestPulls(t.Context(), timer, swallowed))
-	swallowed.Dedup, otherCorp.Dedup = "", ""
-	want := []archive.PullRequest{timer, timer, timer, asked, swallowed, otherCorp}
+	ok(t, q.RequestPulls(t.Context(), timer, asked, timer))
+	ok(t, q.RequestPulls(t.Context(), timer))
+	want := []archive.PullRequest{timer, timer, timer, asked}
 	wantDepth(t, q, len(want))
 	sameRequests(t, take(), want)
 	wantDepth(t, q, 0)

@@ -37,6 +37,10 @@ func TestFakeQueues(t *testing.T) {
 	archivetest.TestQueues(t, pulls, pulls.Take, decodes, decodes.Take)
 }
 
+func TestFakeMarks(t *testing.T) {
+	archivetest.TestMarks(t, archivetest.NewMarks(t, &archivetest.Faults{}))
+}
+
 func TestFakeFiles(t *testing.T) {
 	archivetest.TestFiles(t, func(t testing.TB) archivetest.FileStore {
 		return archivetest.NewFiles(t, &archivetest.Faults{})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -532,6 +533,21 @@ func (v *View) Revocations(ctx context.Context, corp string, conv archive.Conver
 		}
 		return found, nil
 	})
+}
+
+// NamesPerson implements [directory.Witness].
+func (v *View) NamesPerson(ctx context.Context, corp, id string) (bool, error) {
+	days, err := v.ActiveDays(ctx, corp, id, "", 1)
+	return len(days) > 0, err
+}
+
+// NamesRoom implements [directory.Witness].
+func (v *View) NamesRoom(ctx context.Context, corp, id string) (bool, error) {
+	_, err := v.Newest(ctx, corp, archive.RoomConversation(id))
+	if errors.Is(err, archive.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // ActiveDays lists the newest days on which the party was active, newest first,

@@ -18,6 +18,7 @@ type World struct {
 	Corps    *Corps
 	Secrets  *Secrets
 	Ledger   *Ledger
+	Marks    *Marks
 	Journal  *Journal
 	View     *View
 	Pulls    *PullQueue
@@ -39,6 +40,7 @@ func NewWorld(t testing.TB, f *Faults) *World {
 		Corps:    NewCorps(t, f),
 		Secrets:  NewSecrets(f),
 		Ledger:   NewLedger(t, f),
+		Marks:    NewMarks(t, f),
 		Journal:  NewJournal(t, f),
 		View:     NewView(t, f),
 		Pulls:    NewPullQueue(t, f),
@@ -55,6 +57,7 @@ func NewWorld(t testing.TB, f *Faults) *World {
 	w.View.journal = w.Journal
 	w.Decodes.ledger = w.Ledger
 	w.Files.objects = w.Objects
+	w.Pulls.marks, w.Media.marks = w.Marks, w.Marks
 	return w
 }
 

@@ -34,7 +34,7 @@ type Config struct {
 
 // New makes the decoder, and the replayer that runs replay jobs with it.
 func New(cfg Config) (*Decoder, *Replayer) {
-	jobs := NewJobStarter(cfg.Jobs, cfg.Decodes)
+	jobs := NewJobStarter(cfg.Jobs, cfg.Decodes, cfg.Now)
 	decoder := &Decoder{cfg: cfg, replays: jobs}
 	return decoder, &Replayer{JobStarter: jobs, cfg: cfg, decoder: decoder, verifier: verifier{decoder}}
 }

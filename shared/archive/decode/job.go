@@ -90,33 +90,187 @@ const (
 	FaultCount           Fault = "result_differs"     // the row's result has other counts than the page
 )
 
+// Running is a corp's job that is not done.
+type Running struct {
+	Corp        string
+	Verify      bool // as in the job
+	ID          string
+	RequestedAt time.Time // of the newest request for its run
+	// KeyCame: the records set aside are tried again when the job is done, because
+	// a key came while it ran.
+	KeyCame bool
+}
+
+// RunningError means that another job of the corp runs.
+type RunningError struct{ ID string }
+
+func (e *RunningError) Error() string { return "job " + e.ID + " runs" }
+
 // A JobStarter stores replay jobs and requests their runs. A function that only
 // starts jobs needs this part of the package alone; [Replayer] runs the jobs.
 type JobStarter struct {
 	jobs    ReplayLedger
 	decodes archive.DecodeQueue
+	now     func() time.Time
 }
 
 var _ ReplayStarter = JobStarter{}
 
 // NewJobStarter makes a starter that stores jobs in the ledger and requests
 // their runs from the queue.
-func NewJobStarter(jobs ReplayLedger, decodes archive.DecodeQueue) JobStarter {
-	return JobStarter{jobs: jobs, decodes: decodes}
+func NewJobStarter(jobs ReplayLedger, decodes archive.DecodeQueue, now func() time.Time) JobStarter {
+	return JobStarter{jobs: jobs, decodes: decodes, now: now}
 }
 
-// StartReplay stores the job and requests its first run. If a job with that ID
-// is stored already, StartReplay only requests a run.
+// StartReplay implements [ReplayStarter]. The order of writes is: the entry of the
+// running job, the job, the request. After a crash dispatch finds the entry and
+// requests the job; a run without a stored job removes the entry.
 func (s JobStarter) StartReplay(ctx context.Context, job Replay) error {
-	if err := s.jobs.CreateReplay(ctx, job); err != nil && !errors.Is(err, archive.ErrExists) {
-		return fmt.Errorf("store job %s: %w", job.ID, err)
+	running, err := s.reserve(ctx, job)
+	if err != nil {
+		return err
 	}
-	// After a crash here the job is stored and not requested. Dispatch finds it
-	// among the unfinished jobs.
-	if err := s.decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: job.Corp, Replay: job.ID}); err != nil {
-		return fmt.Errorf("request job %s: %w", job.ID, err)
+	return s.request(ctx, running)
+}
+
+// reserve makes the job the corp's running one, and stores it.
+func (s JobStarter) reserve(ctx context.Context, job Replay) (Running, error) {
+	own := Running{Corp: job.Corp, Verify: job.Verify, ID: job.ID, RequestedAt: s.now()}
+	// A look comes before the write: many requests while a job runs cost a read each.
+	running, err := s.jobs.Running(ctx, job.Corp, job.Verify)
+	if errors.Is(err, archive.ErrNotFound) {
+		running, err = own, s.jobs.SetRunning(ctx, own)
+		if errors.Is(err, archive.ErrExists) { // another request was faster
+			running, err = s.jobs.Running(ctx, job.Corp, job.Verify)
+		}
+	}
+	if err != nil {
+		return running, fmt.Errorf("reserve job %s: %w", job.ID, err)
+	}
+	if running.ID != job.ID {
+		if err := s.follow(ctx, running, own); err != nil {
+			return running, err
+		}
+		running = own
+	}
+	if err := s.jobs.CreateReplay(ctx, job); err != nil && !errors.Is(err, archive.ErrExists) {
+		return running, fmt.Errorf("store job %s: %w", job.ID, err)
+	}
+	return running, nil
+}
+
+// follow makes a job the running one in the place of a done one, whose last run
+// has not removed it yet. It returns a [*RunningError] if that one goes on.
+func (s JobStarter) follow(ctx context.Context, running, own Running) error {
+	if running.KeyCame {
+		return &RunningError{ID: running.ID}
+	}
+	job, err := s.jobs.Replay(ctx, running.Corp, running.ID)
+	if errors.Is(err, archive.ErrNotFound) || err == nil && !job.Done {
+		return &RunningError{ID: running.ID}
+	}
+	if err == nil {
+		err = s.jobs.ReplaceRunning(ctx, running, own)
+	}
+	if errors.Is(err, archive.ErrConflict) { // another job was faster, or a key came
+		return &RunningError{ID: running.ID}
+	}
+	if err != nil {
+		return fmt.Errorf("follow job %s: %w", running.ID, err)
 	}
 	return nil
+}
+
+// request requests a run of the running job.
+func (s JobStarter) request(ctx context.Context, running Running) error {
+	// A crash here leaves the job without a request. Dispatch requests it when
+	// RequestedAt is old.
+	if err := s.decodes.RequestDecodes(ctx, running.Request()); err != nil {
+		return fmt.Errorf("request job %s: %w", running.ID, err)
+	}
+	return nil
+}
+
+// Request is the newest request for a run of the job.
+func (r Running) Request() archive.DecodeRequest {
+	return archive.DecodeRequest{Corp: r.Corp, Replay: r.ID, AskedAt: r.RequestedAt}
+}
+
+// PlanRetry makes sure that the records set aside are tried again after a crash
+// from now on: by the job, without requesting it, or after the job that runs.
+func (s JobStarter) PlanRetry(ctx context.Context, job Replay) error {
+	_, err := s.retry(ctx, job)
+	return err
+}
+
+// StartRetry tries the records set aside again: by the job, if none runs, or after
+// the job that runs. started says that it is this job.
+func (s JobStarter) StartRetry(ctx context.Context, job Replay) (started bool, err error) {
+	running, err := s.retry(ctx, job)
+	if err != nil || running.ID != job.ID {
+		return false, err
+	}
+	return true, s.request(ctx, running)
+}
+
+// retry reserves the job, or notes on the running one that a key came.
+func (s JobStarter) retry(ctx context.Context, job Replay) (Running, error) {
+	for {
+		running, err := s.reserve(ctx, job)
+		if _, other := errors.AsType[*RunningError](err); !other {
+			return running, err
+		}
+		if running.KeyCame {
+			return running, nil
+		}
+		later := running
+		later.KeyCame = true
+		err = s.jobs.ReplaceRunning(ctx, running, later)
+		if !errors.Is(err, archive.ErrConflict) {
+			return later, err
+		}
+		// The job ended or was requested again meanwhile.
+	}
+}
+
+// ended takes a finished job off the running ones. If a key came while it ran, the
+// records set aside are tried next. After a crash anywhere the job's request is
+// delivered again and ended does the rest.
+func (s JobStarter) ended(ctx context.Context, job Replay) error {
+	running, err := s.jobs.Running(ctx, job.Corp, job.Verify)
+	if errors.Is(err, archive.ErrNotFound) || err == nil && running.ID != job.ID {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read running job: %w", err)
+	}
+	if !running.KeyCame {
+		err := s.jobs.RemoveRunning(ctx, running)
+		if errors.Is(err, archive.ErrConflict) { // a key came just now
+			return s.ended(ctx, job)
+		}
+		return err
+	}
+	next := Replay{
+		Corp: job.Corp, ID: JobID(job.UpdatedAt, "key-came"), CreatedAt: s.now(), UpdatedAt: s.now(),
+		By: "key came", OnlySetAside: true,
+	}
+	if err := s.jobs.CreateReplay(ctx, next); err != nil && !errors.Is(err, archive.ErrExists) {
+		return fmt.Errorf("store job %s: %w", next.ID, err)
+	}
+	now := Running{Corp: next.Corp, ID: next.ID, RequestedAt: s.now()}
+	if err := s.jobs.ReplaceRunning(ctx, running, now); err != nil {
+		return fmt.Errorf("go on with job %s: %w", next.ID, err)
+	}
+	return s.request(ctx, now)
+}
+
+// jobTime is how the ID of a job begins, so that jobs sort by time.
+const jobTime = "20060102T150405.000Z"
+
+// JobID makes the ID of a job; unique tells it from those of the same millisecond.
+func JobID(at time.Time, unique string) string {
+	return at.UTC().Format(jobTime) + "-" + unique
 }
 
 // addFindings counts the findings and keeps as many as there is room for.

@@ -30,7 +30,7 @@ const (
 // its Decrypters give each of them a decrypter of its own.
 type Decoder struct {
 	cfg     Config
-	replays ReplayStarter
+	replays JobStarter
 }
 
 // Decode writes the view of one page, all of it. Calling it again writes the

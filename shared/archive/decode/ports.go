@@ -149,13 +149,28 @@ type ReplayLedger interface {
 	// AdvanceReplay replaces old by now. It returns [archive.ErrConflict] if the
 	// stored job differs from old.
 	AdvanceReplay(ctx context.Context, old, now Replay) error
-	// UnfinishedReplays lists the jobs that are not done and were last advanced
-	// before the given time.
-	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]Replay, error)
+	RunningJobs
 }
 
-// A ReplayStarter begins a replay job. Starting a job with the same ID again
-// starts no second job.
+// RunningJobs holds the running job of each corp, and its running verification:
+// at most one of each. Writes are durable on return. Safe for concurrent use.
+type RunningJobs interface {
+	// Running reads consistently. It returns [archive.ErrNotFound] if the corp has
+	// no such job.
+	Running(ctx context.Context, corp string, verify bool) (Running, error)
+	// SetRunning returns [archive.ErrExists] if the corp has such a job.
+	SetRunning(ctx context.Context, r Running) error
+	// ReplaceRunning replaces old by now. It returns [archive.ErrConflict] if the
+	// stored one differs from old.
+	ReplaceRunning(ctx context.Context, old, now Running) error
+	// RemoveRunning has the error of ReplaceRunning.
+	RemoveRunning(ctx context.Context, old Running) error
+}
+
+// A ReplayStarter begins replay jobs. A corp has one replay and one verification
+// at a time. Starting a job with the same ID again starts no second job.
 type ReplayStarter interface {
+	// StartReplay stores the job and requests its run. It returns a
+	// [*RunningError] if another job of the corp runs.
 	StartReplay(ctx context.Context, r Replay) error
 }

@@ -119,7 +119,7 @@ func (p *pageDecode) prove(ctx context.Context, rec archive.Record, keyID string
 		Corp: p.row.Corp, ID: fmt.Sprintf("key-proved-%010d", rec.KeyVersion), CreatedAt: p.cfg.Now(), By: "key proved",
 		OnlySetAside: true, Version: rec.KeyVersion, UpdatedAt: p.cfg.Now(),
 	}
-	if err := p.replays.StartReplay(ctx, job); err != nil {
+	if _, err := p.replays.StartRetry(ctx, job); err != nil {
 		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
 	}
 	// The job comes before the binding. A crash between them costs nothing: the

@@ -25,37 +25,61 @@ type Replayer struct {
 }
 
 // Run continues a job until it is done or the time is nearly over. In the
-// second case it requests another run. Two runs of one job at once do no harm:
-// the run that loses a compare-and-swap stops.
-func (r *Replayer) Run(ctx context.Context, corp, id string) error {
-	job, err := r.cfg.Jobs.Replay(ctx, corp, id)
+// second case it requests another run. Only the newest request of the corp's
+// running job counts; Run ignores every other. Two runs of one job at once do no
+// harm: the run that loses a compare-and-swap stops.
+func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
+	job, err := r.cfg.Jobs.Replay(ctx, req.Corp, req.Replay)
 	if errors.Is(err, archive.ErrNotFound) {
-		r.cfg.Log.ErrorContext(ctx, "replay requested that was never stored", "corp", corp, "replay", id)
-		return nil
+		// Starting the job crashed before it was stored.
+		r.cfg.Log.ErrorContext(ctx, "replay requested that was never stored", "corp", req.Corp, "replay", req.Replay)
+		return errors.Join(r.ended(ctx, Replay{Corp: req.Corp, ID: req.Replay}), r.ended(ctx, Replay{Corp: req.Corp, ID: req.Replay, Verify: true}))
 	}
 	if err != nil {
-		return fmt.Errorf("read job %s: %w", id, err)
+		return fmt.Errorf("read job %s: %w", req.Replay, err)
 	}
 	if job.Done {
+		return r.ended(ctx, job)
+	}
+	running, err := r.cfg.Jobs.Running(ctx, job.Corp, job.Verify)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return fmt.Errorf("read running job: %w", err)
+	}
+	if running.ID != job.ID || !running.RequestedAt.Equal(req.AskedAt) {
 		return nil
 	}
 	err = r.run(ctx, &job)
 	switch {
 	case errors.Is(err, archive.ErrConflict):
-		r.cfg.Log.InfoContext(ctx, "replay advanced by another run", "corp", corp, "replay", id)
+		r.cfg.Log.InfoContext(ctx, "replay advanced by another run", "corp", job.Corp, "replay", job.ID)
 		return nil
 	case errors.Is(err, ErrUnfinished):
-		// After a crash here the job is unfinished and not requested. The
-		// request of this run is delivered again, or dispatch finds the job.
-		if err := r.cfg.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, Replay: id}); err != nil {
-			return fmt.Errorf("request the rest of job %s: %w", id, err)
-		}
-		return nil
+		return r.goOn(ctx, job)
 	case err != nil:
-		return fmt.Errorf("job %s at %d: %w", id, job.Next, err)
+		return fmt.Errorf("job %s at %d: %w", job.ID, job.Next, err)
 	}
-	r.cfg.Log.InfoContext(ctx, "replay done", "corp", corp, "replay", id, "pages", job.Pages)
-	return nil
+	r.cfg.Log.InfoContext(ctx, "replay done", "corp", job.Corp, "replay", job.ID, "pages", job.Pages)
+	// A crash here leaves a done job among the running ones. The request is
+	// delivered again, and ends it.
+	return r.ended(ctx, job)
+}
+
+// goOn requests the next run of an unfinished job. Earlier requests no longer
+// count from then on, so that a job never has two requests that go on.
+func (r *Replayer) goOn(ctx context.Context, job Replay) error {
+	running, err := r.cfg.Jobs.Running(ctx, job.Corp, job.Verify)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read running job: %w", err)
+	}
+	next := running
+	next.RequestedAt = r.cfg.Now()
+	if err := r.cfg.Jobs.ReplaceRunning(ctx, running, next); err != nil {
+		return fmt.Errorf("note request of job %s: %w", job.ID, err)
+	}
+	return r.request(ctx, next)
 }
 
 // run walks the job's rows from where the last run stopped. It returns

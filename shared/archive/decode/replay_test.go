@@ -3,6 +3,7 @@ package decode_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -43,7 +44,7 @@ func runUntilIdle(d *archivetest.DecodeFixture, each time.Duration) int {
 		}
 		d.Clock.Set(time.Now())
 		ctx, cancel := context.WithDeadline(d.T.Context(), time.Now().Add(each))
-		d.Must(d.Replayer.Run(ctx, archivetest.Corp, reqs[0].Replay))
+		d.Must(d.Replayer.Run(ctx, reqs[0]))
 		cancel()
 	}
 }
@@ -142,7 +143,9 @@ func TestReplaySurvivesEveryFault(t *testing.T) {
 		job := decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
 		arm()
 		if d.Replayer.StartReplay(t.Context(), job) == nil {
-			_ = d.Replayer.Run(t.Context(), archivetest.Corp, "r")
+			for _, req := range d.Decodes.Take() {
+				_ = d.Replayer.Run(t.Context(), req)
+			}
 		}
 		f.Disarm()
 		d.Clock.Advance(time.Second)
@@ -260,7 +263,59 @@ func TestReplayForgetsThePageItHadBegun(t *testing.T) {
 		t.Errorf("got %d runs, want several", runs)
 	}
 	wantDone(d, "r", 1)
-	if got := d.SetAsideReasons(); len(got) != 1 || got[2] != "" {
+	if got := d.SetAsideReasons(); got[2] != "" {
 		t.Errorf("got %v set aside, want the record of the second page stored", got)
 	}
+}
+
+// While a job runs, another one is refused with its id, and a key that comes is
+// tried when the job is done. The entry of a done job stops no other job.
+func TestOneReplayAtATime(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "k1"))
+	d.PullAndDecode()
+	if got := d.SetAsideReasons(); len(got) != 1 {
+		t.Fatalf("got %v set aside, want the record without a key", got)
+	}
+	startReplay(d, decode.Replay{ID: "first"})
+	second := decode.Replay{Corp: archivetest.Corp, ID: "second", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+	var running *decode.RunningError
+	if err := d.Replayer.StartReplay(t.Context(), second); !errors.As(err, &running) || running.ID != "first" {
+		t.Errorf("got %v, want that the first job runs", err)
+	}
+	verify := second
+	verify.ID, verify.Verify = "verify", true
+	d.Must(d.Replayer.StartReplay(t.Context(), verify)) // beside the replay
+
+	reqs := d.Decodes.Take()
+	for _, r := range reqs { // both end before the key comes
+		d.Must(d.Replayer.Run(t.Context(), r))
+	}
+	startReplay(d, decode.Replay{ID: "third"})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	retry := second
+	retry.ID, retry.OnlySetAside = "retry", true
+	if started, err := d.Replayer.StartRetry(t.Context(), retry); err != nil || started {
+		t.Errorf("got started %v, %v; want the retry after the third job", started, err)
+	}
+	job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "third")
+	d.Must(err)
+	done := job
+	done.Done = true
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done)) // its run crashed before it ended
+	d.Work()
+	if got := d.SetAsideReasons(); len(got) != 0 {
+		t.Errorf("got %v set aside, want the key tried after the job", got)
+	}
+
+	startReplay(d, decode.Replay{ID: "fourth"})
+	d.Decodes.Take()
+	job, err = d.Ledger.Replay(t.Context(), archivetest.Corp, "fourth")
+	d.Must(err)
+	done = job
+	done.Done = true
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done))
+	startReplay(d, decode.Replay{ID: "fifth"})
+	d.Work()
+	wantDone(d, "fifth", 1)
 }

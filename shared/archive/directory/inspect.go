@@ -35,8 +35,6 @@ type Request struct {
 	// Force is Again, and passes over pauses: a person asked. The gate's share and
 	// budget still hold.
 	Force bool `json:"force,omitempty"`
-	// Dedup is as in [archive.PullRequest].
-	Dedup string `json:"-"`
 }
 
 // Pair is a member and an external contact, for a check of consent.
@@ -45,8 +43,76 @@ type Pair struct {
 	Contact string `json:"contact"`
 }
 
-// PairsMost is the most pairs of one check_single_agree (wecom.md 5.3).
-const PairsMost = 100
+const (
+	// PairsMost is the most pairs of one check_single_agree (wecom.md 5.3).
+	PairsMost = 100
+
+	// What one request may ask for, and what may be wanted at a time.
+	idsMost          = 4 * RequestMost // people and rooms together
+	pairsMost        = 2 * PairsMost
+	consentRoomsMost = 40
+	// Kept is how long the queue of inspections keeps a message. template.yaml
+	// sets it.
+	Kept = time.Hour
+)
+
+// TooLarge reports whether the request asks for more than one request may.
+func (r Request) TooLarge() bool {
+	return len(r.People)+len(r.Rooms) > idsMost || len(r.Pairs) > pairsMost || len(r.ConsentRooms) > consentRoomsMost
+}
+
+// join makes one request of two. It answers [archive.ErrFull] if the result would
+// be too large.
+func (r Request) join(also Request) (Request, error) {
+	r.Check, r.Again, r.Force = r.Check || also.Check, r.Again || also.Again, r.Force || also.Force
+	r.People = union(r.People, also.People)
+	r.Rooms = union(r.Rooms, also.Rooms)
+	r.Pairs = union(r.Pairs, also.Pairs)
+	r.ConsentRooms = union(r.ConsentRooms, also.ConsentRooms)
+	if r.TooLarge() {
+		return r, archive.ErrFull
+	}
+	return r, nil
+}
+
+func union[T comparable](list, also []T) []T {
+	list = slices.Clone(list)
+	for _, v := range also {
+		if !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// WantedInspections is a [Queue] in which a corp's inspection is wanted or not
+// wanted. Requests that come while one waits join it.
+type WantedInspections struct{ archive.Wanted[Request] }
+
+// NewWantedInspections keeps the marks of the inspections in a queue.
+func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time) WantedInspections {
+	return WantedInspections{archive.Wanted[Request]{
+		Marks: marks,
+		Work:  func(r Request) (corp, work string) { return r.Corp, "inspect" },
+		Join:  Request.join,
+		Send:  queue.RequestInspections,
+		Kept:  Kept,
+		Now:   now,
+	}}
+}
+
+// RequestInspections implements [Queue].
+func (w WantedInspections) RequestInspections(ctx context.Context, reqs ...Request) error {
+	return w.Want(ctx, reqs...)
+}
+
+// Requests says what is wanted of the inspector. [archive.Wanted] has the contract
+// of Take and Return.
+type Requests interface {
+	Queue
+	Take(ctx context.Context, message Request) (Request, error)
+	Return(ctx context.Context, r Request) error
+}
 
 // WeCom is WeCom's HTTP API (wecom.md 5). Safe for concurrent use. Every error
 // except the context's is an [*APIError]. Source and At are unset in its answers.
@@ -109,7 +175,7 @@ type Inspector struct {
 	Gate     *archive.Gate
 	Store    Store
 	Consents archive.ConsentWriter
-	Requests Queue
+	Requests Requests
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error // returns early with the context's error
 	Log      *slog.Logger
@@ -120,6 +186,18 @@ type Inspector struct {
 // request must be delivered again; it then asks only for what was not stored. If
 // ctx has a deadline, Inspect stops before it and requests the rest.
 func (i *Inspector) Inspect(ctx context.Context, req Request) error {
+	// What is wanted from here on is another message.
+	req, err := i.Requests.Take(ctx, req)
+	if err != nil {
+		return err
+	}
+	if err := i.inspect(ctx, req); err != nil {
+		return errors.Join(err, i.Requests.Return(ctx, req))
+	}
+	return nil
+}
+
+func (i *Inspector) inspect(ctx context.Context, req Request) error {
 	corp, err := i.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
 		i.Log.WarnContext(ctx, "corp of inspection not registered", "corp", req.Corp)

@@ -160,14 +160,15 @@ func newNames(t testing.TB, f *archivetest.Faults) *names {
 	b := archivetest.NewFixture(t, f)
 	n := &names{
 		Fixture: b, wecom: newFakeWeCom(), contacts: archivetest.NewContacts(t, f), consents: archivetest.NewConsents(t, f),
-		requests: archivetest.NewInspectQueue(t, f),
+		requests: archivetest.NewInspectQueue(t, f, b.Marks),
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	wanted := directory.NewWantedInspections(b.Marks, n.requests, b.Clock.Now)
 	n.inspector = &directory.Inspector{
 		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Store: n.contacts, Consents: n.consents,
-		Requests: n.requests, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
+		Requests: wanted, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
-	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Requests: n.requests, Now: b.Clock.Now, Log: log}
+	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Witness: b.View, Requests: wanted, Now: b.Clock.Now, Log: log}
 	return n
 }
 
@@ -226,8 +227,8 @@ func TestNamesComeAfterARead(t *testing.T) {
 		t.Errorf("first read: got %+v, want no names", first)
 	}
 	n.lookup(everybody, rooms)
-	if got := n.serve(); got != 2 {
-		t.Errorf("got %d requests for two reads, want 2: one of people, one of rooms", got)
+	if got := n.serve(); got != 1 {
+		t.Errorf("got %d requests for two reads, want 1", got)
 	}
 	second := n.lookup(append(everybody, "lin.hua", ""), rooms)
 	for id, want := range map[string]string{"lin.hua": "林华", "wmX": "小明妈妈", "wbRobot": "构建机器人"} {
@@ -245,8 +246,8 @@ func TestNamesComeAfterARead(t *testing.T) {
 	n.Clock.Advance(time.Second)
 	n.lookup(everybody, rooms)
 	n.lookup(everybody, rooms)
-	if got := n.serve(); got != 2 {
-		t.Errorf("old names: got %d requests for two reads, want 2", got)
+	if got := n.serve(); got != 1 {
+		t.Errorf("old names: got %d requests for two reads, want 1", got)
 	}
 	if p := n.lookup([]string{"wmX"}, nil).People["wmX"]; !p.At.Equal(n.Clock.Now()) {
 		t.Errorf("refreshed: got time %s, want now", p.At)
@@ -803,12 +804,15 @@ func TestLookupNeverFails(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprint("wm", i)
 	}
-	n.lookup(many, nil)
+	for range 5 { // in one message
+		n.lookup(many, nil)
+		many = many[100:]
+	}
 	ids := 0
 	for _, r := range n.requests.Take() {
 		ids += len(r.People)
-		if len(r.People) > directory.RequestMost {
-			t.Errorf("got a request of %d ids, want at most %d", len(r.People), directory.RequestMost)
+		if r.TooLarge() {
+			t.Errorf("got a request of %d ids, want fewer", len(r.People))
 		}
 	}
 	if ids == 0 || ids > 200 {
@@ -866,4 +870,52 @@ func TestRefusalsAreCountedUnderFaults(t *testing.T) {
 			t.Errorf("got %+v, want a pause", s)
 		}
 	})
+}
+
+// What waits takes in only so much more; then a person is told so.
+func TestWantedInspectionsAreBounded(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	wanted := directory.NewWantedInspections(n.Marks, n.requests, n.Clock.Now)
+	var err error
+	requests := 0
+	for ; err == nil && requests < 100; requests++ {
+		pairs := []directory.Pair{}
+		for i := range directory.PairsMost {
+			pairs = append(pairs, directory.Pair{Member: fmt.Sprint(requests), Contact: fmt.Sprint(i)})
+		}
+		err = wanted.RequestInspections(t.Context(), directory.Request{Corp: archivetest.Corp, Pairs: pairs})
+	}
+	if !errors.Is(err, archive.ErrFull) || requests < 2 {
+		t.Errorf("got %v after %d requests, want ErrFull after some", err, requests)
+	}
+	if got := n.requests.Take(); len(got) != 1 {
+		t.Errorf("got %d messages, want 1", len(got))
+	}
+}
+
+// An inspection that fails gives back what had joined it: its message is delivered
+// again and asks for all of it.
+func TestFailedInspectionLosesNothing(t *testing.T) {
+	f := &archivetest.Faults{}
+	n := newNames(t, f)
+	n.setApp()
+	wanted := directory.NewWantedInspections(n.Marks, n.requests, n.Clock.Now)
+	first := directory.Request{Corp: archivetest.Corp, People: []string{"lin.hua"}}
+	n.Must(wanted.RequestInspections(t.Context(), first, directory.Request{Corp: archivetest.Corp, People: []string{"wmX"}}))
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name == "Corps.Corp" {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := n.inspector.Inspect(t.Context(), first); err == nil {
+		t.Fatal("got no error, want the failure")
+	}
+	f.Disarm()
+	n.Must(n.inspector.Inspect(t.Context(), first))
+	known, err := n.contacts.People(t.Context(), archivetest.Corp, []string{"lin.hua", "wmX"})
+	n.Must(err)
+	if len(known) != 2 {
+		t.Errorf("got %v, want both names", known)
+	}
 }

@@ -214,6 +214,15 @@ type NameAsker interface {
 	AskRoom(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 }
 
+// A Witness knows which ids the stored messages name. Safe for concurrent use.
+type Witness interface {
+	// NamesPerson reports whether a message names the person as a party, NamesRoom
+	// whether a message was sent in the room. Messages of the last seconds may be
+	// missing.
+	NamesPerson(ctx context.Context, corp, id string) (bool, error)
+	NamesRoom(ctx context.Context, corp, id string) (bool, error)
+}
+
 // A NameGiver stores what the SCRM knows. Each id is written by itself, as a
 // whole; a repeated write changes nothing except At. An empty name removes what
 // the SCRM had given. Ids must be distinct. After an error any of them may be
@@ -223,7 +232,9 @@ type NameGiver interface {
 	GiveRooms(ctx context.Context, corp string, rooms []Room) error
 }
 
-// A Queue takes requests for the inspector. Durable on return.
+// A Queue takes requests for the inspector. Durable on return. Everything that
+// requests inspections does so through [WantedInspections], which answers
+// [archive.ErrFull] if too much is wanted already.
 type Queue interface {
 	RequestInspections(ctx context.Context, reqs ...Request) error
 }
@@ -242,6 +253,7 @@ type NameBook struct {
 	Names    NameReader
 	Asker    NameAsker
 	Reach    ReachReader
+	Witness  Witness
 	Requests Queue
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -253,10 +265,21 @@ type Names struct {
 	Rooms  map[string]Room
 }
 
-// Lookup finds names for ids, and requests the stale ones, which a later lookup
-// finds. It never fails and takes at most a few seconds: a reader gets chats
-// without names rather than none. Empty and repeated ids do no harm.
+// Lookup finds names for ids that messages or consents name, and requests the
+// stale ones, which a later lookup finds. It never fails and takes at most a few
+// seconds: a reader gets chats without names rather than none. Empty and repeated
+// ids do no harm.
 func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	return b.lookup(ctx, corp, people, rooms, false)
+}
+
+// Find is Lookup for ids of the caller's choice. It requests only those that a
+// message names, or that WeCom was asked for before.
+func (b *NameBook) Find(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
+	return b.lookup(ctx, corp, people, rooms, true)
+}
+
+func (b *NameBook) lookup(ctx context.Context, corp archive.Corp, people, rooms []string, chosen bool) Names {
 	people, rooms = archive.Distinct(people), archive.Distinct(rooms)
 	out := Names{People: make(map[string]Person, len(people)), Rooms: make(map[string]Room, len(rooms))}
 	knownPeople, knownRooms, err := b.read(ctx, corp.ID, people, rooms)
@@ -271,8 +294,41 @@ func (b *NameBook) Lookup(ctx context.Context, corp archive.Corp, people, rooms 
 		out.Rooms[id] = BestRoom(id, k)
 	}
 	out.borrow(people)
+	if chosen {
+		people = named(ctx, b, corp.ID, people, knownPeople, b.Witness.NamesPerson)
+		rooms = named(ctx, b, corp.ID, rooms, knownRooms, b.Witness.NamesRoom)
+	}
 	if err := b.ask(ctx, corp, people, rooms, knownPeople, knownRooms); err != nil {
 		b.Log.WarnContext(ctx, "names not requested", "corp", corp.ID, "err", err)
+	}
+	return out
+}
+
+// named returns the ids that WeCom answered about before, or that a message names.
+// An id that cannot be looked up in time is left out; a later lookup finds it.
+func named[T Person | Room](ctx context.Context, b *NameBook, corp string, ids []string, known map[string]Known[T], names func(context.Context, string, string) (bool, error)) []string {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	keep := make([]bool, len(ids))
+	var group errgroup.Group
+	group.SetLimit(askAtOnce)
+	for i, id := range ids {
+		if keep[i] = known[id].Fetched != nil; keep[i] {
+			continue
+		}
+		group.Go(func() (err error) {
+			keep[i], err = names(ctx, corp, id)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		b.Log.WarnContext(ctx, "ids not found in messages", "corp", corp, "err", err)
+	}
+	var out []string
+	for i, id := range ids {
+		if keep[i] {
+			out = append(out, id)
+		}
 	}
 	return out
 }
@@ -371,8 +427,12 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 		}
 	}
 	markErr := group.Wait()
-	if err := b.Requests.RequestInspections(ctx, req.split()...); err != nil {
-		return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+	if len(req.People)+len(req.Rooms) > 0 {
+		slices.Sort(req.People)
+		slices.Sort(req.Rooms)
+		if err := b.Requests.RequestInspections(ctx, req); err != nil {
+			return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+		}
 	}
 	if markErr != nil {
 		return fmt.Errorf("note requested ids: %w", markErr)
@@ -380,20 +440,5 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 	return nil
 }
 
-// RequestMost is the most people, or rooms, of one request.
+// RequestMost is the most people, or rooms, that one lookup requests.
 const RequestMost = 50
-
-// split cuts a request for names into some of at most [RequestMost] ids each;
-// none for a request without ids.
-func (r Request) split() []Request {
-	slices.Sort(r.People)
-	slices.Sort(r.Rooms)
-	var parts []Request
-	for ids := range slices.Chunk(r.People, RequestMost) {
-		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, People: ids})
-	}
-	for ids := range slices.Chunk(r.Rooms, RequestMost) {
-		parts = append(parts, Request{Corp: r.Corp, Why: r.Why, Rooms: ids})
-	}
-	return parts
-}

@@ -17,6 +17,12 @@ type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 
+// LaneQueue says which lanes are wanted. [archive.Wanted] has the contract of Take.
+type LaneQueue interface {
+	Queue
+	Take(ctx context.Context, message Request) (Request, error)
+}
+
 const (
 	// CallTimeout is how long the library may take for one chunk.
 	CallTimeout = 40 * time.Second
@@ -45,7 +51,7 @@ type Fetcher struct {
 	Sources Sources
 	Files   Table
 	Objects Store
-	Queue   Queue
+	Queue   LaneQueue
 	MaxSize int64 // of a file, in bytes; [MaxSize] except in tests
 	Now     func() time.Time
 	Sleep   func(context.Context, time.Duration) error // returns early with the context's error
@@ -65,6 +71,11 @@ type Fetcher struct {
 // try. Neither is an error. An error means that our own stores failed; the
 // request should then be tried again.
 func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
+	// A lane that is wanted from here on gets another message.
+	req, err := f.Queue.Take(ctx, req)
+	if err != nil {
+		return err
+	}
 	corp, err := f.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
 		f.Log.WarnContext(ctx, "media request of an unregistered corp", "corp", req.Corp)

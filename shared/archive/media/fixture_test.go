@@ -34,7 +34,7 @@ func newFixture(t testing.TB, f *archivetest.Faults) *fixture {
 	b := &fixture{Fixture: archivetest.NewFixture(t, f)}
 	b.fetcher = &media.Fetcher{
 		Corps: b.Corps, Secrets: b.Secrets, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Sources: b.Library, Files: b.Files, Objects: b.Objects,
-		Queue: b.Media, MaxSize: media.MaxSize, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: slog.New(slog.DiscardHandler),
+		Queue: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), MaxSize: media.MaxSize, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: slog.New(slog.DiscardHandler),
 	}
 	b.trouble("")
 	return b

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -422,7 +423,31 @@ func Requests(corp string, lanes []int) []Request {
 	return reqs
 }
 
-// A Queue takes requests to fetch files. Durable on return.
+// Kept is how long the queue of files keeps a message. template.yaml sets it.
+const Kept = 4 * time.Hour
+
+// WantedLanes is a [Queue] in which a lane is wanted or not wanted.
+type WantedLanes struct{ archive.Wanted[Request] }
+
+// NewWantedLanes keeps the marks of the lanes in a queue.
+func NewWantedLanes(marks archive.Marks, queue Queue, now func() time.Time) WantedLanes {
+	return WantedLanes{archive.Wanted[Request]{
+		Marks: marks,
+		Work:  func(r Request) (corp, work string) { return r.Corp, "media/" + strconv.Itoa(r.Lane) },
+		Join:  func(waiting, _ Request) (Request, error) { return waiting, nil },
+		Send:  queue.RequestMedia,
+		Kept:  Kept,
+		Now:   now,
+	}}
+}
+
+// RequestMedia implements [Queue].
+func (w WantedLanes) RequestMedia(ctx context.Context, reqs ...Request) error {
+	return w.Want(ctx, reqs...)
+}
+
+// A Queue takes requests to fetch files. Durable on return. Everything that
+// requests lanes does so through [WantedLanes].
 type Queue interface {
 	RequestMedia(ctx context.Context, reqs ...Request) error
 }

@@ -59,6 +59,12 @@ type Sources interface {
 	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }
 
+// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take.
+type Pulls interface {
+	archive.PullQueue
+	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
+}
+
 // The puller's times. WeCom allows 600 calls a minute for a corp. A corp has one
 // puller at a time, because of its queue group. So a pause between calls, which
 // counts from the last call of the previous pull, needs no counter.
@@ -78,7 +84,7 @@ type Puller struct {
 	Ledger  Ledger
 	Gate    *archive.Gate
 	Journal archive.Journal
-	Pulls   archive.PullQueue
+	Pulls   Pulls
 	Decodes archive.DecodeQueue
 	Now     func() time.Time
 	Sleep   func(context.Context, time.Duration) error // returns early with the context's error
@@ -97,6 +103,13 @@ type Puller struct {
 // be delivered again. If ctx has a deadline, Pull stops before it and requests
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
+	again := req.Again
+	// What is wanted from here on is another message: this pull may read before it.
+	// A crash from here on delivers the request again.
+	req, err := p.Pulls.Take(ctx, req)
+	if err != nil {
+		return err
+	}
 	corp, err := p.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
 		p.Log.WarnContext(ctx, "corp of pull request not registered", "corp", req.Corp)
@@ -105,7 +118,7 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	if err != nil {
 		return fmt.Errorf("read corp: %w", err)
 	}
-	if req.Again {
+	if again {
 		if err := p.requestLast(ctx, corp.ID); err != nil {
 			return err
 		}
@@ -117,12 +130,15 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && (!state.Due(corp.SecretSetAt, p.Now()) || served(req, state)) {
+	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) {
 		return nil
 	}
 	state.Standing = state.For(corp.SecretSetAt)
 	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
+	if d.pages > 0 && req.Why == archive.Timer && unannounced(corp, state) {
+		d.state.UnannouncedAt = p.Now()
+	}
 	if d.admission != nil {
 		// Crashing here leaves the try counted as a refusal.
 		err = errors.Join(err, p.Gate.Unanswered(ctx, d.admission))
@@ -161,13 +177,10 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	return nil
 }
 
-// clockSkew is how much our clocks and those of SQS may differ.
-const clockSkew = 2 * time.Second
-
-// served reports whether WeCom answered with an empty page after the request was
-// sent. So a flood of callbacks makes few pulls.
-func served(req archive.PullRequest, s archive.PullState) bool {
-	return !req.SentAt.IsZero() && s.LastEmptyAt.After(req.SentAt.Add(clockSkew))
+// unannounced reports whether the messages that have come since the corp was last
+// caught up came without a callback.
+func unannounced(c archive.Corp, before archive.PullState) bool {
+	return !c.CallbackAt.IsZero() && c.CallbackAt.Add(archive.CallbackTouch).Before(before.LastEmptyAt)
 }
 
 // drain is one pull of one corp.

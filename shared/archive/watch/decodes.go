@@ -5,91 +5,70 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// The times and bounds of requesting pages again.
+// The times and bounds of requesting pages and jobs again.
 const (
-	overdueAfter = 15 * time.Minute // a page is overdue when its last request is older
+	overdueAfter = 15 * time.Minute // a page or job is overdue when its last request is older
 	stuckAfter   = 5                // requests; after them the page is stuck
 	stuckPause   = time.Hour        // between two requests for a stuck page
-	decodeBound  = 50               // requests in the decode queue; above it the queue is a backlog
-	fewOverdue   = 5                // overdue pages of a corp; above it they wait in the backlog
-	pendingRead  = 10_000           // overdue pages that are read of one corp
+	decodeBound  = 50               // requests in the decode queue; above it none is added
 	againOfCorp  = 20               // pages requested again per tick, of one corp
 	againOfAll   = 200              // pages requested again per tick, of all corps
+	jobsPerTick  = 20               // jobs requested again per tick, of all corps
 )
 
-// requestDecodes requests the overdue pages and the replay jobs without progress,
-// because their requests may be lost. It counts the overdue pages.
-//
-// While the decode queue has a backlog, a corp with many overdue pages is
-// skipped: its pages most likely wait in the queue. A corp with few is still
-// served: the backlog may be another corp's (law 8).
-func (t *tick) requestDecodes(ctx context.Context) error {
+// decodesWait reports whether the decode queue is long. Then nothing is requested
+// again: the requests that seem lost most likely wait in the queue.
+func (t *tick) decodesWait(ctx context.Context) (bool, error) {
 	depth, err := t.DecodeDepth.Depth(ctx)
 	if err != nil {
-		return fmt.Errorf("read depth of the decode queue: %w", err)
+		return true, fmt.Errorf("read depth of the decode queue: %w", err)
 	}
-	backlog := depth > decodeBound
-	if backlog {
-		t.Log.InfoContext(ctx, "decode queue long, corps with many overdue pages skipped", "depth", depth)
+	if depth > decodeBound {
+		t.Log.InfoContext(ctx, "decode queue long, nothing requested again", "depth", depth)
 	}
-	var budget, overdue, stuck atomic.Int64
-	budget.Store(againOfAll)
-	err = t.eachCorp(func(_ int, c archive.Corp) error {
-		pages, err := t.Ledger.PendingBefore(ctx, c.ID, t.now.Add(-overdueAfter), pendingRead)
-		if err != nil {
-			return fmt.Errorf("list pending pages of %s: %w", c.ID, err)
-		}
-		overdue.Add(int64(len(pages)))
-		for _, p := range pages {
-			if p.Stuck {
-				stuck.Add(1)
-			}
-		}
-		if backlog && len(pages) > fewOverdue {
-			return nil
-		}
-		return t.requestCorpDecodes(ctx, c.ID, pages, &budget)
-	})
-	if err == nil {
-		t.fleet.Overdue, t.fleet.Stuck = int(overdue.Load()), int(stuck.Load())
-	}
-	return err
+	return depth > decodeBound, nil
 }
 
-// requestCorpDecodes requests one corp's overdue pages and replay jobs.
-func (t *tick) requestCorpDecodes(ctx context.Context, corp string, pages []archive.Pending, budget *atomic.Int64) error {
-	reqs, err := t.noteOverduePages(ctx, corp, pages, budget)
-	if err != nil {
+// requestDecodes requests the overdue pages again, because their requests may be
+// lost.
+func (t *tick) requestDecodes(ctx context.Context) error {
+	if wait, err := t.decodesWait(ctx); wait || err != nil {
 		return err
 	}
-	jobs, err := t.noteIdleJobs(ctx, corp)
-	if err != nil {
-		return err
+	left := againOfAll
+	var errs []error
+	for i := range t.corps {
+		i = t.turn(i)
+		if left == 0 || ctx.Err() != nil {
+			break
+		}
+		reqs, err := t.noteOverduePages(ctx, t.corps[i].ID, t.seen[i].overdue, min(left, againOfCorp))
+		errs = append(errs, err)
+		left -= len(reqs)
+		// A crash before this line loses the requests that are noted. A later tick
+		// makes them, 15 minutes after now or, for a stuck page, an hour.
+		if err := t.Decodes.RequestDecodes(ctx, reqs...); err != nil {
+			errs = append(errs, fmt.Errorf("request decoding for %s: %w", t.corps[i].ID, err))
+		}
 	}
-	// A crash before this line loses the requests that are noted. A later tick
-	// makes them, 15 minutes after now or, for a stuck page, an hour.
-	if err := t.Decodes.RequestDecodes(ctx, append(reqs, jobs...)...); err != nil {
-		return fmt.Errorf("request decoding for %s: %w", corp, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// noteOverduePages notes on the ledger which overdue pages are requested again,
-// and returns the requests. The note comes before the request: in the other
-// order a crash between them could request one page twice.
-func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archive.Pending, budget *atomic.Int64) ([]archive.DecodeRequest, error) {
+// noteOverduePages notes on the ledger which overdue pages are requested again, at
+// most so many, and returns the requests. The note comes before the request: in
+// the other order a crash between them could request one page twice.
+func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archive.Pending, most int) ([]archive.DecodeRequest, error) {
 	var reqs []archive.DecodeRequest
 	for _, p := range pages {
 		if p.Stuck && t.now.Sub(p.RequestedAt) < stuckPause {
 			continue
 		}
-		if len(reqs) == againOfCorp || budget.Add(-1) < 0 {
+		if len(reqs) == most {
 			break
 		}
 		stuck := p.Tries >= stuckAfter
@@ -98,7 +77,7 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 			continue // decoded, or requested by another tick
 		}
 		if err != nil {
-			return nil, fmt.Errorf("note request of page after %d of %s: %w", p.After, corp, err)
+			return reqs, fmt.Errorf("note request of page after %d of %s: %w", p.After, corp, err)
 		}
 		level := slog.LevelWarn
 		if stuck {
@@ -110,25 +89,40 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 	return reqs, nil
 }
 
-// noteIdleJobs notes on the ledger which replay jobs without progress are
-// requested again, and returns the requests. The note comes first, as for pages.
-func (t *tick) noteIdleJobs(ctx context.Context, corp string) ([]archive.DecodeRequest, error) {
-	jobs, err := t.Ledger.UnfinishedReplays(ctx, corp, t.now.Add(-overdueAfter))
+// requestJobs requests the running jobs again whose request may be lost: a job
+// that goes on renews its request. The note comes first, as for pages.
+func (t *tick) requestJobs(ctx context.Context) error {
+	if wait, err := t.decodesWait(ctx); wait || err != nil {
+		return err
+	}
+	jobs, err := t.Ledger.AllRunning(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list replays of %s: %w", corp, err)
+		return fmt.Errorf("list running jobs: %w", err)
 	}
 	var reqs []archive.DecodeRequest
+	var errs []error
 	for _, job := range jobs {
+		if t.now.Sub(job.RequestedAt) < overdueAfter {
+			continue
+		}
+		if len(reqs) == jobsPerTick {
+			break
+		}
 		next := job
-		next.UpdatedAt = t.now
-		err := t.Ledger.AdvanceReplay(ctx, job, next)
+		next.RequestedAt = t.now
+		err := t.Ledger.ReplaceRunning(ctx, job, next)
 		if errors.Is(err, archive.ErrConflict) {
-			continue // a run has advanced it
+			continue // it ended, or a run has renewed its request
 		}
 		if err != nil {
-			return nil, fmt.Errorf("note request of job %s of %s: %w", job.ID, corp, err)
+			errs = append(errs, fmt.Errorf("note request of job %s of %s: %w", job.ID, job.Corp, err))
+			break
 		}
-		reqs = append(reqs, archive.DecodeRequest{Corp: corp, Replay: job.ID})
+		reqs = append(reqs, next.Request())
 	}
-	return reqs, nil
+	// A crash here loses the requests that are noted, for 15 minutes.
+	if err := t.Decodes.RequestDecodes(ctx, reqs...); err != nil {
+		errs = append(errs, fmt.Errorf("request %d jobs: %w", len(reqs), err))
+	}
+	return errors.Join(errs...)
 }

@@ -49,8 +49,7 @@ func pageRequests(d *archivetest.DecodeFixture) []archive.DecodeRequest {
 	return slices.DeleteFunc(d.Decodes.Take(), func(r archive.DecodeRequest) bool { return r.Replay != "" })
 }
 
-// While the decode queue has a backlog, no page of a corp with many overdue pages
-// is requested again.
+// While the decode queue has a backlog, no page is requested again.
 func TestTickDoesNotMultiplyABacklog(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
 	d.AddKey(archivetest.Corp, "k1", 1)
@@ -69,17 +68,6 @@ func TestTickDoesNotMultiplyABacklog(t *testing.T) {
 		t.Errorf("got %d overdue pages measured, want 300 also while the queue has a backlog", got)
 	}
 
-	// A corp with one lost page is served despite another corp's backlog (law 8).
-	const other = "wwfedcba9876543210"
-	d.Register(other)
-	d.Say(other, 1, 1)
-	d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{Corp: other, Force: true}))
-	d.Decodes.Take()
-	d.Clock.Advance(time.Hour)
-	d.Must(disp.Tick(t.Context()))
-	if got := d.Decodes.Take(); len(got) != 1 || got[0].Corp != other {
-		t.Errorf("got %v requested again, want only the other corp's page", got)
-	}
 	disp.DecodeDepth = depth(0)
 	d.Must(disp.Tick(t.Context()))
 	if got := len(d.Decodes.Take()); got == 0 || got > 20 {
@@ -90,15 +78,17 @@ func TestTickDoesNotMultiplyABacklog(t *testing.T) {
 // A replay job without progress for 15 minutes is requested again, once.
 func TestTickRequestsIdleReplayJobs(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
-	d.Must(d.Ledger.CreateReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	lost := d.Decodes.Take()
 	d.Must(disp.Tick(t.Context()))
 	if got := d.Decodes.Take(); len(got) != 0 {
 		t.Errorf("got %v, want no request yet", got)
 	}
 	d.Clock.Advance(16 * time.Minute)
 	d.Must(disp.Tick(t.Context()))
-	if got := d.Decodes.Take(); len(got) != 1 || got[0].Replay != "r" {
-		t.Errorf("got %v, want the job requested again", got)
+	again := d.Decodes.Take()
+	if len(again) != 1 || again[0].Replay != "r" {
+		t.Errorf("got %v, want the job requested again", again)
 	}
 	for range 10 {
 		d.Clock.Advance(time.Minute)
@@ -106,6 +96,43 @@ func TestTickRequestsIdleReplayJobs(t *testing.T) {
 	}
 	if got := d.Decodes.Take(); len(got) != 0 {
 		t.Errorf("got %d more requests within ten minutes, want none", len(got))
+	}
+	// The request was late, not lost: it no longer counts.
+	for _, r := range lost {
+		d.Must(d.Replayer.Run(t.Context(), r))
+	}
+	if job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "r"); err != nil || job.Done {
+		t.Errorf("got job %+v, %v; want it not run by its first request", job, err)
+	}
+	for _, r := range again {
+		d.Must(d.Replayer.Run(t.Context(), r))
+	}
+	d.Clock.Advance(time.Hour)
+	d.Must(disp.Tick(t.Context()))
+	if job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "r"); err != nil || !job.Done || len(d.Decodes.Take()) != 0 {
+		t.Errorf("got job %+v, %v; want it done and no longer requested", job, err)
+	}
+}
+
+// However many jobs run, a tick requests few of them again, and none while the
+// decode queue has a backlog.
+func TestTickRequestsFewJobs(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for i := range 500 {
+		d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{
+			Corp: fmt.Sprintf("ww%014d", i), ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	}
+	d.Decodes.Take()
+	d.Clock.Advance(time.Hour)
+	disp.DecodeDepth = depth(51)
+	d.Must(disp.Tick(t.Context()))
+	if got := len(d.Decodes.Take()); got != 0 {
+		t.Errorf("got %d jobs requested while the queue has a backlog, want none", got)
+	}
+	disp.DecodeDepth = depth(0)
+	d.Must(disp.Tick(t.Context()))
+	if got := len(d.Decodes.Take()); got != 20 {
+		t.Errorf("got %d jobs requested at one tick, want 20", got)
 	}
 }
 

@@ -49,10 +49,13 @@ type Ledger interface {
 	// SaveNotified replaces old by now. It returns [archive.ErrConflict] if the
 	// stored one differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
-	// These are methods of [decode.ReplayLedger].
+	// Replay is that of [decode.ReplayLedger].
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
-	UnfinishedReplays(ctx context.Context, corp string, before time.Time) ([]decode.Replay, error)
-	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
+	// AllRunning lists the running jobs of all corps. Changes of the last seconds
+	// may be missing.
+	AllRunning(ctx context.Context) ([]decode.Running, error)
+	// ReplaceRunning is that of [decode.RunningJobs].
+	ReplaceRunning(ctx context.Context, old, now decode.Running) error
 }
 
 // A SetAsideLister lists the records set aside with a seq above after: the
@@ -71,12 +74,18 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
-// corpsAtOnce is how many corps a tick works on in parallel.
-const corpsAtOnce = 16
+// corpsAtOnce is how many corps a tick works on in parallel. It is not above the
+// connections to one host that the client of AWS keeps: each further one would be
+// opened again for every call.
+const corpsAtOnce = 10
 
 // slowTicks is the rhythm of a corp that does not need every tick: it gets one
 // tick in so many.
 const slowTicks = 5
+
+// stride is how many corps further a tick begins to spend its budgets than the
+// tick before.
+const stride = 17
 
 // A Dispatcher is the guarantee that callbacks cannot give (law 3). At every
 // tick it requests a pull of each corp that is due, requests again what was not
@@ -101,25 +110,55 @@ type Dispatcher struct {
 	Log         *slog.Logger
 }
 
-// Tick does one round. A failure with one corp or in one step is reported at
-// the end; the other corps and steps still take place. A crash anywhere is
-// repaired by the next tick.
+// The steps of a tick in their order, each with the most time that it may take.
+// Together they end before Lambda's limit (template.yaml), so that a step that
+// hangs takes no time from another one.
+const (
+	beginTime   = 8 * time.Second
+	pullTime    = 11 * time.Second
+	lookTime    = 14 * time.Second
+	lossTime    = 2 * time.Second
+	noticeTime  = 6 * time.Second
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications
+
+	// TickTime is the time of all steps together.
+	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime
+)
+
+// Tick does one round. Pulls, notices and metrics of all corps come first; then
+// what was left behind is requested again, as far as its budget goes. A failure
+// with one corp or in one step is reported at the end; the other corps and steps
+// still take place. A crash anywhere is repaired by the next tick.
 func (d *Dispatcher) Tick(ctx context.Context) error {
-	t, err := d.begin(ctx)
+	var t *tick
+	err := within(ctx, beginTime, func(ctx context.Context) (err error) {
+		t, err = d.begin(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	err = errors.Join(
-		t.requestPulls(ctx),
-		t.recordLosses(ctx),
-		t.requestDecodes(ctx),
-		t.requestFiles(ctx),
-		t.notifyChanges(ctx),
-		t.keepHeads(ctx),
-		t.requestVerifications(ctx),
-	)
+	errs := []error{
+		within(ctx, pullTime, t.requestPulls),
+		within(ctx, lookTime, t.look),
+		within(ctx, lossTime, t.recordLosses),
+		within(ctx, noticeTime, t.notifyChanges),
+	}
 	d.Metrics.Fleet(ctx, t.fleet)
-	return err
+	return errors.Join(append(errs,
+		within(ctx, requestTime, t.requestDecodes),
+		within(ctx, requestTime, t.requestJobs),
+		within(ctx, requestTime, t.requestFiles),
+		within(ctx, requestTime, t.keepHeads),
+		within(ctx, requestTime, t.requestVerifications),
+	)...)
+}
+
+// within does a step in its time.
+func within(ctx context.Context, most time.Duration, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return step(ctx)
 }
 
 // tick is one round over all corps.
@@ -128,6 +167,7 @@ type tick struct {
 	now    time.Time
 	corps  []archive.Corp
 	states map[string]archive.PullState // by corp
+	seen   []sight                      // of each corp, in the order of corps
 	fleet  Fleet                        // completed by the steps
 }
 
@@ -167,6 +207,11 @@ func (t *tick) sinceTurn(corp string, rhythm int64) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(corp))
 	return (t.now.Unix()/60 + int64(h.Sum32())%rhythm) % rhythm
+}
+
+// turn begins each tick with another corp, so that a budget reaches every corp.
+func (t *tick) turn(i int) int {
+	return int((t.now.Unix()/60*stride + int64(i)) % int64(len(t.corps)))
 }
 
 // eachCorp calls f for every corp, some at a time. A failure with one corp stops

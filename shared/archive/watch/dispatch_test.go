@@ -2,12 +2,18 @@ package watch_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
@@ -24,8 +30,8 @@ func (g *gauge) Fleet(_ context.Context, f watch.Fleet) { g.last = f }
 func newDispatch(t testing.TB, f *archivetest.Faults) (*archivetest.DecodeFixture, *watch.Dispatcher) {
 	d := archivetest.NewDecodeFixture(t, f)
 	return d, &watch.Dispatcher{
-		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
-		Files: d.Files, Media: d.Media, MediaDepth: depth(0),
+		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: archive.NewWantedPulls(d.Marks, d.Pulls, d.Clock.Now), Decodes: d.Decodes, DecodeDepth: depth(0),
+		Files: d.Files, Media: media.NewWantedLanes(d.Marks, d.Media, d.Clock.Now), MediaDepth: depth(0),
 		Heads: d.Journal, Jobs: d.Replayer, Notifier: d.Notified, Metrics: &gauge{},
 		Now: d.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
@@ -45,7 +51,7 @@ func TestTickSurvivesEveryFault(t *testing.T) {
 		arm()
 		_ = disp.Tick(t.Context())
 		f.Disarm()
-		d.Clock.Advance(20 * time.Minute)
+		d.Clock.Advance(archive.PullKept + 2*time.Minute) // a mark without a message rests that long
 		d.Must(disp.Tick(t.Context()))
 		d.Work()
 		d.Check()
@@ -56,4 +62,197 @@ func TestTickSurvivesEveryFault(t *testing.T) {
 			t.Error("the page whose request was lost is not decoded")
 		}
 	})
+}
+
+// hanging never answers.
+type hanging struct{}
+
+func (hanging) Waiting(ctx context.Context, _ string, _, _ time.Time) ([]int, time.Time, error) {
+	<-ctx.Done()
+	return nil, time.Time{}, ctx.Err()
+}
+
+func (hanging) Depth(ctx context.Context) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// A store that hangs takes no time from the other steps: pulls are requested,
+// people are notified and the fleet is measured at every tick.
+func TestTickStepsHaveTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		disp.Files, disp.DecodeDepth, disp.MediaDepth = hanging{}, hanging{}, hanging{}
+		begun := time.Now()
+		if err := disp.Tick(t.Context()); err == nil {
+			t.Error("got no error, want what hangs")
+		}
+		if took := time.Since(begun); took > watch.TickTime {
+			t.Errorf("the tick took %v, want at most %v", took, watch.TickTime)
+		}
+		if got := len(d.Pulls.Take()); got != 1 {
+			t.Errorf("got %d pulls, want 1", got)
+		}
+		if got := notified(d); got != "ww01 off>well" {
+			t.Errorf("got notifications %q, want one", got)
+		}
+		if got := disp.Metrics.(*gauge).last; got.Corps != 1 || got.FilesLeft >= 0 || got.SetAside != 0 || got.Overdue != 0 {
+			t.Errorf("got %+v, want everything but the files measured", got)
+		}
+	})
+}
+
+// A tick reads at most five times for a corp, however much lies there. A list that
+// several corps share counts as a read of each. Daily heads and weekly
+// verifications have a rhythm of their own: a read of a corp in an hour.
+func TestTickReadsFiveTimesPerCorp(t *testing.T) {
+	f := &archivetest.Faults{}
+	d, disp := newDispatch(t, f)
+	const corps = 20
+	for i := range corps - 1 {
+		d.Register(fmt.Sprintf("ww%014d", i))
+	}
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(300) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		d.Must(d.Ledger.CreateReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: fmt.Sprint(i), CreatedAt: archivetest.Start, UpdatedAt: archivetest.Start}))
+	}
+	d.Decodes.Take()
+	d.Clock.Advance(time.Hour)
+	f.Arm(nil)
+	d.Must(disp.Tick(t.Context()))
+	f.Disarm()
+	of, shared := make(map[string][]string), []string{}
+	for _, c := range f.Calls() {
+		switch {
+		case c.Writes || c.Name == "Corps.Corps" || c.Name == "Ledger.AllRunning": // one list of all corps
+		case c.Name == "Ledger.Heads" || c.Name == "Ledger.Replay" || c.Name == "Ledger.Running":
+		case c.Corp == "":
+			shared = append(shared, c.Name)
+		default:
+			of[c.Corp] = append(of[c.Corp], c.Name)
+		}
+	}
+	for corp, names := range of {
+		if got := len(names) + len(shared); got > 5 {
+			t.Errorf("%s: got %d reads %v and %v, want at most 5", corp, got, names, shared)
+		}
+	}
+	if len(of) != corps {
+		t.Errorf("got reads of %d corps, want %d", len(of), corps)
+	}
+}
+
+// Whatever fails or hangs with one corp, the pulls of the others are requested
+// (law 8).
+func TestOneCorpStopsNoPull(t *testing.T) {
+	f := &archivetest.Faults{}
+	d, disp := newDispatch(t, f)
+	for i := range 30 {
+		d.Register(fmt.Sprintf("ww%014d", i))
+	}
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Corp == "ww00000000000003" {
+			return archivetest.FailsBefore, nil
+		}
+		return archivetest.Works, nil
+	})
+	if err := disp.Tick(t.Context()); err == nil {
+		t.Error("got no error, want that of the corp")
+	}
+	f.Disarm()
+	if got := len(d.Pulls.Take()); got != 30 {
+		t.Errorf("got %d pulls, want 30 of 31 corps", got)
+	}
+}
+
+// queued counts the messages of stopped queues, which drop a message when it is
+// old.
+type queued struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	sent map[string][]time.Time // by corp, and lane if the queue has lanes
+}
+
+// put adds a message, and returns how many wait in its group.
+func (q *queued) put(group string, kept time.Duration) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waiting := slices.DeleteFunc(q.sent[group], func(at time.Time) bool { return q.now().Sub(at) >= kept })
+	q.sent[group] = append(waiting, q.now())
+	return len(q.sent[group])
+}
+
+type stoppedQueues struct {
+	*queued
+	t       *testing.T
+	decodes int
+}
+
+func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
+	if n := q.put(group, kept); n > most {
+		q.t.Errorf("%s: got %d messages waiting, want at most %d", group, n, most)
+	}
+}
+
+func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+	for _, r := range reqs {
+		q.few("pull "+r.Corp, archive.PullKept, 2)
+	}
+	return nil
+}
+
+func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
+	for _, r := range reqs {
+		q.few(fmt.Sprint("media ", r), media.Kept, 2)
+	}
+	return nil
+}
+
+func (q *stoppedQueues) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
+	q.decodes += len(reqs)
+	return nil
+}
+
+func (q *stoppedQueues) Depth(context.Context) (int, error) { return q.decodes, nil }
+
+// A day with the consumers stopped, a flood of callbacks, pages and files that
+// wait, and jobs: two messages of a corp wait for pulls and in each lane of files,
+// and what is requested again of pages and jobs stays within its budget.
+func TestDayWithConsumersStopped(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	q := &stoppedQueues{queued: &queued{now: d.Clock.Now, sent: map[string][]time.Time{}}, t: t}
+	for i := range uint64(300) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	for i := range 50 {
+		f := media.File{
+			Corp: archivetest.Corp, ID: media.ID(fmt.Sprint(i)), SDKFileID: fmt.Sprint(i), State: media.Waiting,
+			Deadline: archivetest.Start.Add(100 * time.Hour), NotBefore: archivetest.Start,
+		}
+		d.Must(d.Files.CreateFile(t.Context(), f))
+		d.Must(d.Files.ListFile(t.Context(), f))
+	}
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
+	for _, verify := range []bool{false, true} {
+		d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{
+			Corp: archivetest.Corp, ID: fmt.Sprint(verify), Verify: verify, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+	}
+	pulls := archive.NewWantedPulls(d.Marks, q, d.Clock.Now)
+	disp.Pulls, disp.Media, disp.Decodes, disp.DecodeDepth = pulls, media.NewWantedLanes(d.Marks, q, d.Clock.Now), q, q
+	for range 24 * 60 {
+		for range 5 {
+			d.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}))
+		}
+		d.Must(disp.Tick(t.Context()))
+		d.Clock.Advance(time.Minute)
+	}
+	if most := 50 + 20 + 20; q.decodes > most || q.decodes == 0 {
+		t.Errorf("got %d decode requests again, want at most %d: the bound and one round's budget", q.decodes, most)
+	}
+	if len(q.sent) != 1+media.Lanes {
+		t.Errorf("got messages of %d groups, want one of pulls and each lane", len(q.sent))
+	}
 }

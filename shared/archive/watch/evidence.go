@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -71,19 +70,16 @@ func (t *tick) requestVerifications(ctx context.Context) error {
 
 func (t *tick) requestVerification(ctx context.Context, c archive.Corp, turn time.Time) error {
 	job := decode.Replay{
-		Corp: c.ID, ID: turn.UTC().Truncate(time.Minute).Format("20060102T150405.000Z") + "-weekly",
+		Corp: c.ID, ID: decode.JobID(turn.Truncate(time.Minute), "weekly"),
 		CreatedAt: t.now, UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
 		ChainOnly: !t.states[c.ID].Works(c.SecretSetAt),
 	}
 	if _, err := t.Ledger.Replay(ctx, c.ID, job.ID); !errors.Is(err, archive.ErrNotFound) {
 		return err // nil: this turn has its job
 	}
-	unfinished, err := t.Ledger.UnfinishedReplays(ctx, c.ID, t.now.Add(time.Minute))
-	if err != nil {
-		return fmt.Errorf("list replays: %w", err)
+	err := t.Jobs.StartReplay(ctx, job)
+	if _, other := errors.AsType[*decode.RunningError](err); other {
+		return nil // it waits
 	}
-	if slices.ContainsFunc(unfinished, func(r decode.Replay) bool { return r.Verify }) {
-		return nil
-	}
-	return t.Jobs.StartReplay(ctx, job)
+	return err
 }

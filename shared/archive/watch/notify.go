@@ -46,16 +46,7 @@ const (
 	// notifyEach is how many changes to one health get a message each. A greater
 	// number shares messages: one cause of ours may affect every corp at once.
 	notifyEach = 10
-	// setAsideRead is how many records set aside are read of one corp.
-	setAsideRead = 1000
 )
-
-// setAside is what a corp has set aside, or why that could not be read.
-type setAside struct {
-	list []archive.SetAside
-	more bool
-	err  error
-}
 
 // notifyChanges notifies people of every corp whose health differs from the one
 // they were last notified of. It also completes the fleet's numbers, because the
@@ -68,25 +59,24 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 	if notifiedErr != nil {
 		notifiedErr = fmt.Errorf("read the last notifications: %w", notifiedErr)
 	}
-	aside, asideErr := t.listSetAside(ctx)
 	changes := make(map[Health][]Change)
 	for i, c := range t.corps {
 		state, before := t.states[c.ID], notified[c.ID].Health
 		left := archive.HoursLeft(c, state, t.now)
-		health := HealthOf(c, state, len(aside[i].list), before, t.now)
+		health := HealthOf(c, state, len(t.seen[i].setAside), before, t.now)
 		t.fleet.count(c, left, health)
 		if before == "" {
 			before = Off
 		}
-		if notifiedErr != nil || aside[i].err != nil || health == before {
+		if notifiedErr != nil || t.seen[i].setAsideErr != nil || health == before {
 			continue
 		}
 		changes[health] = append(changes[health], Change{
 			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: state.Trouble, Left: left,
-			SetAside: aside[i].list, MoreSetAside: aside[i].more,
+			SetAside: t.seen[i].setAside, MoreSetAside: t.seen[i].moreAside,
 		})
 	}
-	errs := []error{notifiedErr, asideErr}
+	errs := []error{notifiedErr}
 	for _, health := range slices.Sorted(maps.Keys(changes)) {
 		size := 1
 		if len(changes[health]) > notifyEach {
@@ -97,27 +87,6 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// listSetAside reads what each corp has set aside, in the order of the corps,
-// and counts it for the fleet.
-func (t *tick) listSetAside(ctx context.Context) ([]setAside, error) {
-	all := make([]setAside, len(t.corps))
-	err := t.eachCorp(func(i int, c archive.Corp) error {
-		s := &all[i]
-		if s.list, s.more, s.err = t.SetAside.ListSetAside(ctx, c.ID, 0, setAsideRead); s.err != nil {
-			return fmt.Errorf("list records set aside of %s: %w", c.ID, s.err)
-		}
-		return nil
-	})
-	if err != nil {
-		return all, err
-	}
-	t.fleet.SetAside = 0
-	for _, s := range all {
-		t.fleet.SetAside += len(s.list)
-	}
-	return all, nil
 }
 
 // notify sends one message and then notes it. A crash between the two sends the

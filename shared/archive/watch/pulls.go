@@ -8,27 +8,56 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// For callbackFresh after a callback, the corp's callbacks count as working,
-// and the timer is only a safeguard.
-const callbackFresh = 15 * time.Minute
+const (
+	// For callbackFresh after a callback, the corp's callbacks count as working,
+	// and the timer is only a safeguard.
+	callbackFresh = 15 * time.Minute
+	// If callbacks fail to announce messages of one in so many corps, none counts
+	// as working.
+	refusedShare = 10
+)
 
 // requestPulls requests a pull of each corp that is due: at every tick, or one
-// tick in [slowTicks] where callbacks arrive. If dispatch crashes before the
+// tick in [slowTicks] where callbacks arrive. If dispatch crashes before a
 // request, the next tick makes it, a minute later.
 func (t *tick) requestPulls(ctx context.Context) error {
+	refused := t.callbacksRefused()
 	var reqs []archive.PullRequest
 	for _, c := range t.corps {
 		if !c.Enabled || !t.states[c.ID].Due(c.SecretSetAt, t.now) {
 			continue
 		}
-		if t.now.Sub(c.CallbackAt) < callbackFresh && !t.slowTurn(c.ID) {
+		if !refused && t.announced(c) && !t.slowTurn(c.ID) {
 			continue
 		}
-		reqs = append(reqs, archive.PullRequest{Corp: c.ID, Why: "timer"})
+		reqs = append(reqs, archive.PullRequest{Corp: c.ID, Why: archive.Timer})
 	}
 	if err := t.Pulls.RequestPulls(ctx, reqs...); err != nil {
 		return fmt.Errorf("request %d pulls: %w", len(reqs), err)
 	}
-	t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(reqs))
+	t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(reqs), "callbacks_refused", refused)
 	return nil
+}
+
+// announced reports whether the corp's callbacks announce its messages.
+func (t *tick) announced(c archive.Corp) bool {
+	return t.now.Sub(c.CallbackAt) < callbackFresh && !t.states[c.ID].UnannouncedAt.After(c.CallbackAt)
+}
+
+// callbacksRefused reports whether callbacks are refused before they reach us: by
+// the throttle of API Gateway, which tells no function. Its sign is that the timer
+// finds messages of several corps that no callback announced. Every corp is then
+// pulled at every tick, because nobody knows whose callback is refused next.
+func (t *tick) callbacksRefused() bool {
+	fresh, missed := 0, 0
+	for _, c := range t.corps {
+		if t.now.Sub(c.CallbackAt) >= callbackFresh {
+			continue
+		}
+		fresh++
+		if !t.announced(c) {
+			missed++
+		}
+	}
+	return missed > 0 && missed*refusedShare >= fresh
 }

@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -58,4 +59,62 @@ func TestTickRequestsPulls(t *testing.T) {
 			t.Errorf("got %d pulls, want none", got)
 		}
 	})
+}
+
+// While callbacks are refused before they reach us, every corp is pulled at every
+// tick, those too whose callbacks came lately.
+func TestRefusedCallbacksMakeTheTimerPullAll(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	ids := []string{archivetest.Corp}
+	for i := range 19 {
+		ids = append(ids, fmt.Sprintf("ww%014d", i))
+		d.Register(ids[i+1])
+	}
+	seq := uint64(0)
+	// minute lets the first busy corps archive a message each, and works as dispatch
+	// and pull do. It returns how many corps were pulled.
+	minute := func(busy int, callbacks bool) int {
+		seq++
+		for _, id := range ids[:busy] {
+			d.Say(id, seq, 1)
+		}
+		for _, id := range ids {
+			if callbacks {
+				d.Must(d.Corps.TouchCallback(t.Context(), id, d.Clock.Now()))
+			}
+		}
+		d.Must(disp.Tick(t.Context()))
+		pulls := d.Pulls.Take()
+		for _, r := range pulls {
+			d.Must(d.Puller.Pull(t.Context(), r))
+		}
+		if callbacks {
+			for _, id := range ids {
+				d.Must(d.Puller.Pull(t.Context(), archive.PullRequest{Corp: id, Why: "callback"}))
+			}
+		}
+		d.Clock.Advance(time.Minute)
+		return len(pulls)
+	}
+	for range 10 {
+		if got := minute(20, true); got == 20 {
+			t.Errorf("while callbacks come: got %d of 20 corps pulled in a minute, want few", got)
+		}
+	}
+	// Half of the corps are quiet: nothing of theirs shows that callbacks are refused.
+	n := 0
+	for minute(10, false) < 20 {
+		if n++; n > 6 {
+			t.Fatal("six minutes later some corp is still pulled every fifth minute")
+		}
+	}
+	for range 5 {
+		if got := minute(10, false); got != 20 {
+			t.Errorf("while callbacks are refused: got %d of 20 corps pulled in a minute, want all", got)
+		}
+	}
+	minute(20, true)
+	if got := minute(20, true); got == 20 {
+		t.Error("when callbacks come again: got all corps pulled, want few")
+	}
 }

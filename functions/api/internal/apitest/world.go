@@ -65,6 +65,7 @@ type World struct {
 
 	Corps    *dynamostore.Corps
 	Ledger   *dynamostore.Ledger
+	Marks    *dynamostore.Marks
 	Messages *dynamostore.Messages
 	Media    *dynamostore.Media
 	Readings *dynamostore.Readings
@@ -75,6 +76,7 @@ type World struct {
 	Secrets  *secretstore.Store
 
 	queues                   *sqs.Client
+	inspections              book.WantedInspections
 	Pulls, Decodes, Inspects string // queue URLs
 	Log                      *LogBuffer
 
@@ -94,6 +96,7 @@ func NewWorld(t *testing.T) *World {
 		T: t, Corp: NewCorpID(), Other: NewCorpID(),
 		Corps:    dynamostore.NewCorps(db, table.names["CorpsTable"]),
 		Ledger:   dynamostore.NewLedger(db, table.names["LedgerTable"]),
+		Marks:    dynamostore.NewMarks(db, table.names["LedgerTable"]),
 		Messages: dynamostore.NewMessages(db, table.names["MessagesTable"]),
 		Readings: dynamostore.NewReadings(db, table.names["ReadingsTable"]),
 		Media:    dynamostore.NewMedia(db, table.names["MediaTable"]),
@@ -110,15 +113,16 @@ func NewWorld(t *testing.T) *World {
 		clock:    Noon,
 	}
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
-	pulls := sqsqueue.NewPull(w.queues, w.Pulls, rand.Text)
-	inspections := sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text)
-	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text))
+	pulls := archive.NewWantedPulls(w.Marks, sqsqueue.NewPull(w.queues, w.Pulls, rand.Text), w.Now)
+	inspections := book.NewWantedInspections(w.Marks, sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text), w.Now)
+	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text), w.Now)
+	w.inspections = inspections
 	w.Callback = &callback.Handlers{
 		Pairs: callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Secrets), AppPairs: callback.NewPairs(archive.AppCallback, w.Corps, w.Secrets),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,
 	}
 	w.Directory = &directory.Handlers{
-		Book:     &book.NameBook{Names: w.Contacts, Asker: w.Contacts, Reach: w.Contacts, Requests: inspections, Now: w.Now, Log: log},
+		Book:     &book.NameBook{Names: w.Contacts, Asker: w.Contacts, Reach: w.Contacts, Witness: w.Messages, Requests: inspections, Now: w.Now, Log: log},
 		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
@@ -238,8 +242,24 @@ func (w *World) GivePair(id string, kind archive.CallbackKind, p secretstore.Cal
 // Sent is a message of a queue: its body, group and deduplication id.
 type Sent struct{ Body, Group, Dedup string }
 
-// Drain takes all messages out of a queue.
+// Drain takes all messages out of a queue. Like their consumer it clears their
+// marks.
 func (w *World) Drain(queue string) []Sent {
+	w.T.Helper()
+	all := w.receive(queue)
+	work := map[string]string{w.Pulls: "pull", w.Inspects: "inspect"}[queue]
+	if work == "" {
+		return all
+	}
+	for _, s := range all {
+		m, err := w.Marks.Mark(w.T.Context(), s.Group, work)
+		OK(w.T, err)
+		OK(w.T, w.Marks.ReplaceMark(w.T.Context(), m, archive.Mark{Corp: s.Group, Work: work}))
+	}
+	return all
+}
+
+func (w *World) receive(queue string) []Sent {
 	w.T.Helper()
 	var all []Sent
 	for {
@@ -276,12 +296,15 @@ func (w *World) PullRequests() []archive.PullRequest {
 	return reqs
 }
 
-// InspectRequests drains the queue of inspections.
+// InspectRequests drains the queue of inspections, each with what joined it.
 func (w *World) InspectRequests() []book.Request {
 	w.T.Helper()
 	var reqs []book.Request
-	for _, s := range w.Drain(w.Inspects) {
+	for _, s := range w.receive(w.Inspects) {
 		r, err := sqsqueue.ParseInspect(events.SQSMessage{Body: s.Body})
+		if err == nil {
+			r, err = w.inspections.Take(w.T.Context(), r)
+		}
 		if err != nil {
 			w.T.Fatal(err)
 		}

@@ -137,7 +137,5 @@ func (h *Handlers) refreshName(ctx context.Context, corp string, event msgcrypt.
 	default:
 		return nil
 	}
-	// WeCom's three tries of an event are one request.
-	req.Dedup = fmt.Sprintf("event-%d-%s-%s", event.CreateTime, about.Contact, about.Room)
 	return h.Inspections.RequestInspections(ctx, req)
 }

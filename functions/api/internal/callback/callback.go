@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -57,11 +56,7 @@ func (h *Handlers) ReceiveEvent(ctx context.Context, c *session.Call) (output.An
 		h.Log.WarnContext(ctx, "event not fresh, no pull requested", "corp", c.CorpID, "sent_at", arrived.SentAt)
 		return output.Answer{Status: 200}, nil
 	}
-	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{
-		Corp: c.CorpID, Why: "callback",
-		// WeCom's three tries, and a replay of them by a stranger, are one request.
-		Dedup: "callback-" + c.CorpID + "-" + strconv.FormatInt(event.CreateTime, 10),
-	})
+	err = h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: c.CorpID, Why: "callback"})
 	if err != nil {
 		return output.Answer{}, err
 	}

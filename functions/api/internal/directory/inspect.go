@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -33,9 +34,6 @@ func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if len(req.Pairs)+len(req.ConsentRooms) == 0 {
-		req.Dedup = "asked-" + session.ClickSlot(h.Now())
-	}
 	if err := h.RequestCheck(ctx, c.CorpID, req); err != nil {
 		return output.Answer{}, err
 	}
@@ -46,7 +44,11 @@ func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (outp
 // person wants the check, so it overrides a pause.
 func (h *Handlers) RequestCheck(ctx context.Context, corp string, req directory.Request) error {
 	req.Corp, req.Why, req.Check, req.Force = corp, "asked", true, true
-	if err := h.Inspections.RequestInspections(ctx, req); err != nil {
+	err := h.Inspections.RequestInspections(ctx, req)
+	if errors.Is(err, archive.ErrFull) {
+		return problem.New(problem.InspectionsWait, nil)
+	}
+	if err != nil {
 		return fmt.Errorf("request inspection of %s: %w", corp, err)
 	}
 	return nil

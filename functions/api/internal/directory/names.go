@@ -150,7 +150,7 @@ func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.An
 		Next     *string      `json:"next"`
 	}{Contacts: []personJSON{}}
 	if ids != nil {
-		known := h.Book.Lookup(ctx, c.Corp, ids, nil).People
+		known := h.Book.Find(ctx, c.Corp, ids, nil).People
 		for _, id := range ids {
 			p, ok := known[id]
 			if !ok {
@@ -184,7 +184,7 @@ func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answe
 		Next  *string    `json:"next"`
 	}{Rooms: []roomJSON{}}
 	if ids != nil {
-		known := h.Book.Lookup(ctx, c.Corp, nil, ids).Rooms
+		known := h.Book.Find(ctx, c.Corp, nil, ids).Rooms
 		for _, id := range ids {
 			r, ok := known[id]
 			if !ok {

@@ -59,6 +59,30 @@ var kinds = map[Kind]kind{
 		words{"内容已被他人修改", "Changed by another request"},
 		words{"在您操作期间，内容有了新的改动，请刷新后重试。", "Another request changed the same data. Reload, then try again."},
 	},
+	JobRunning: {
+		http.StatusConflict,
+		words{"已有任务正在运行", "Another job is running"},
+		words{
+			"该企业的任务 {id} 正在运行，同类任务每次只能运行一个。请用 GET …/replays/{id} 查看进度，待其 done 为 true 后重试。",
+			"Job {id} of this corp is running, and one job of a kind runs at a time. Follow it with GET …/replays/{id}, and try again when it is done.",
+		},
+	},
+	JobsToday: {
+		http.StatusTooManyRequests,
+		words{"今日任务次数已用完", "No more jobs today"},
+		words{
+			"每个企业每天（北京时间）最多可发起 {max} 次此类任务。请明天再试。",
+			"A corp may start {max} jobs of this kind a day (Beijing time). Try again tomorrow.",
+		},
+	},
+	InspectionsWait: {
+		http.StatusTooManyRequests,
+		words{"等待中的查询过多", "Too many queries wait"},
+		words{
+			"该企业已有许多查询在等待企业微信答复。请一分钟后重试。",
+			"Many queries of this corp already wait for WeCom's answers. Try again in a minute.",
+		},
+	},
 	KeysUnproved: {
 		http.StatusConflict,
 		words{"已有公钥尚待使用", "Offered keys await their first message"},

@@ -83,6 +83,9 @@ const (
 	VersionProved        Kind = "version-proved" // Args: version, key, owner
 	SecretMissing        Kind = "secret-missing"
 	ChangedMeanwhile     Kind = "changed-meanwhile"
+	JobRunning           Kind = "job-running" // Args: id
+	JobsToday            Kind = "jobs-today"  // Args: max
+	InspectionsWait      Kind = "inspections-wait"
 	KeysUnproved         Kind = "keys-unproved"     // Args: max
 	ImportsToday         Kind = "imports-today"     // Args: max
 	ImportsUsed          Kind = "imports-used"      // Args: max

@@ -34,8 +34,8 @@ type Ledger interface {
 	// PageFiles reads the ids of the files of pages, at most 100, by After.
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
-	// Replays lists all jobs, newest first.
-	Replays(ctx context.Context, corp string) ([]decode.Replay, error)
+	// Replays lists the newest jobs, newest first, at most limit.
+	Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error)
 }
 
 // EventStore reads callback events.

@@ -169,6 +169,40 @@ func TestSetAsidePages(t *testing.T) {
 	}
 }
 
+// end takes the running job off, as its last run does.
+func end(w *apitest.World, verify bool) {
+	w.T.Helper()
+	running, err := w.Ledger.Running(w.T.Context(), w.Corp, verify)
+	apitest.OK(w.T, err)
+	apitest.OK(w.T, w.Ledger.RemoveRunning(w.T.Context(), running))
+}
+
+// A corp starts so many jobs of a kind on one day of Beijing.
+func TestJobsHaveADailyQuota(t *testing.T) {
+	for _, c := range []struct {
+		verify bool
+		most   int
+	}{{false, 20}, {true, 5}} {
+		t.Run(fmt.Sprint("verify ", c.verify), func(t *testing.T) {
+			w := apitest.NewWorld(t)
+			w.BareCorp(w.Corp)
+			post := func() apitest.Response {
+				w.Pass(time.Second)
+				return w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/replays", map[string]any{"verify": c.verify})
+			}
+			for range c.most {
+				post().Want(202)
+				end(w, c.verify)
+			}
+			if p := apitest.Into[apitest.Problem](post().WantProblem(429, "jobs-today")); !strings.Contains(p.Detail, fmt.Sprint(c.most)) {
+				t.Errorf("got %+v, want the number", p)
+			}
+			w.Pass(24 * time.Hour)
+			post().Want(202)
+		})
+	}
+}
+
 func TestReplays(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
@@ -181,16 +215,25 @@ func TestReplays(t *testing.T) {
 		t.Errorf("got %+v", all)
 	}
 	w.Pass(time.Second)
+	if p := apitest.Into[apitest.Problem](post(map[string]any{}).WantProblem(409, "job-running")); !strings.Contains(p.Detail, all.ID) {
+		t.Errorf("got %+v, want the id of the running job", p)
+	}
+	verify := apitest.Into[replay.Document](post(map[string]any{"verify": true}).Want(202))
+	if !strings.Contains(apitest.Into[apitest.Problem](post(map[string]any{"verify": true}).WantProblem(409, "job-running")).Detail, verify.ID) {
+		t.Error("a second verification is not told of the first")
+	}
+	end(w, false)
+	w.Pass(time.Second)
 	some := apitest.Into[replay.Document](post(map[string]any{"from_seq": "5", "to_seq": "18446744073709551615", "set_aside_only": true, "publickey_ver": 2}).Want(202))
 	if some.From != "5" || *some.To != "18446744073709551615" || !some.SetAsideOnly || *some.Version != 2 || some.ID <= all.ID {
 		t.Errorf("got %+v", some)
 	}
 	reqs := w.Drain(w.Decodes)
-	if len(reqs) != 2 || !strings.Contains(reqs[0].Body+reqs[1].Body, all.ID) || !strings.Contains(reqs[0].Body+reqs[1].Body, some.ID) {
-		t.Errorf("got decode requests %+v", reqs)
+	if len(reqs) != 3 {
+		t.Errorf("got decode requests %+v, want one of each job", reqs)
 	}
 	list := apitest.Into[struct{ Replays []replay.Document }](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays").Want(200))
-	if len(list.Replays) != 2 || list.Replays[0].ID != some.ID {
+	if len(list.Replays) != 3 || list.Replays[0].ID != some.ID {
 		t.Errorf("got %+v, want the newest first", list)
 	}
 	if got := apitest.Into[replay.Document](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/"+some.ID).Want(200)); got.ID != some.ID {

@@ -2,17 +2,31 @@ package proof
 
 import (
 	"context"
+	"errors"
+	"strconv"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// maxReplays bounds the list of jobs.
-const maxReplays = 100
+const (
+	maxReplays = 100 // jobs in a list
 
-// CreateReplay starts a job that decodes or verifies pages of the journal.
+	// The jobs that a corp may start on one Beijing day. A job walks the whole
+	// journal in the worst case.
+	replaysADay       = 20
+	verificationsADay = 5
+	// jobsRead is enough to see that a quota is used up: jobs of the other sort and
+	// those that keys started are in the list too.
+	jobsRead = 200
+)
+
+// CreateReplay starts a job that decodes or verifies pages of the journal. A corp
+// has one replay and one verification at a time, and so many a day.
 func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.Answer, error) {
 	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
 	var toGiven bool
@@ -32,22 +46,52 @@ func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.An
 	if !job.Verify && !c.Caller.Role.MayRebuild() {
 		return output.Answer{}, problem.New(problem.Forbidden, nil)
 	}
-	if err := h.Replays.StartReplay(ctx, job); err != nil {
+	if err := h.checkQuota(ctx, job); err != nil {
+		return output.Answer{}, err
+	}
+	err := h.Replays.StartReplay(ctx, job)
+	if running, ok := errors.AsType[*decode.RunningError](err); ok {
+		return output.Answer{}, problem.New(problem.JobRunning, problem.Args{"id": running.ID})
+	}
+	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(202, replay.Show(job))
 }
 
+// checkQuota counts the jobs of today. Requests at the same moment are counted
+// together only after one of them runs; the others find that one running.
+func (h *Handlers) checkQuota(ctx context.Context, job decode.Replay) error {
+	most := replaysADay
+	if job.Verify {
+		most = verificationsADay
+	}
+	jobs, err := h.Ledger.Replays(ctx, job.Corp, jobsRead)
+	if err != nil {
+		return err
+	}
+	today, n := archive.DayOf(h.Now()), 0
+	for _, j := range jobs {
+		if j.Verify == job.Verify && archive.DayOf(j.CreatedAt) == today {
+			n++
+		}
+	}
+	if n >= most {
+		return problem.New(problem.JobsToday, problem.Args{"max": strconv.Itoa(most)})
+	}
+	return nil
+}
+
 // ListReplays lists the newest jobs.
 func (h *Handlers) ListReplays(ctx context.Context, c *session.Call) (output.Answer, error) {
-	list, err := h.Ledger.Replays(ctx, c.CorpID)
+	list, err := h.Ledger.Replays(ctx, c.CorpID, maxReplays)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	out := struct {
 		Replays []replay.Document `json:"replays"`
 	}{Replays: []replay.Document{}}
-	for _, r := range list[:min(len(list), maxReplays)] {
+	for _, r := range list {
 		out.Replays = append(out.Replays, replay.Show(r))
 	}
 	return output.JSON(200, out)

@@ -12,7 +12,7 @@ import (
 // New makes a job over the whole journal. Its id sorts by time; unique makes it
 // differ from the ids of the same millisecond.
 func New(corp, unique, by string, now time.Time) decode.Replay {
-	return decode.Replay{Corp: corp, ID: now.UTC().Format("20060102T150405.000Z") + "-" + unique, CreatedAt: now, UpdatedAt: now, By: by}
+	return decode.Replay{Corp: corp, ID: decode.JobID(now, unique), CreatedAt: now, UpdatedAt: now, By: by}
 }
 
 // Document is a job that decodes or verifies pages of the journal.

@@ -6,7 +6,6 @@ package session
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -54,8 +53,3 @@ func Ending(ctx context.Context) bool { return archive.NearlyOver(ctx, time.Now(
 // DoubleClick is the time in which two requests of a person for the same thing
 // count as one.
 const DoubleClick = 10 * time.Second
-
-// ClickSlot names the double-click interval of a time, for deduplication ids.
-func ClickSlot(now time.Time) string {
-	return strconv.FormatInt(now.Truncate(DoubleClick).Unix(), 10)
-}

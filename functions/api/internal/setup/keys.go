@@ -148,17 +148,17 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 	return showKey(k, set, k.ID), nil
 }
 
-// ImportKey stores a private key that was used before, and starts a replay that
-// tries it on the records set aside. The order of writes is: quota, private key,
-// replay job, public key, claim, request of the job. A key that is stored already
-// needs no job: the job of its first import exists.
+// ImportKey stores a private key that was used before, and has the records set
+// aside tried with it. The order of writes is: quota, private key, replay job,
+// public key, claim, request of the job.
 //
 // The key exists for decoding once its public key is stored; the job is stored
 // before that. After a crash dispatch requests the job 15 minutes after its
 // creation. By then this invocation has ended, so the job never runs before its
-// key is stored. A job whose key was never stored changes nothing. Importing the
-// key again completes an interrupted import, with another job if the public key
-// was not stored.
+// key is stored. A job whose key was never stored changes nothing. Where another
+// job runs, a note on it takes the job's place: the note is made again at the end,
+// because that job may end before the key is stored. A key that is there already
+// starts no job.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {
@@ -189,11 +189,14 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	}
 	var shown *replay.Document
 	if job != nil {
-		if err := h.Replays.StartReplay(ctx, *job); err != nil {
+		started, err := h.Replays.StartRetry(ctx, *job)
+		if err != nil {
 			return output.Answer{}, err
 		}
-		document := replay.Show(*job)
-		shown = &document
+		if started {
+			document := replay.Show(*job)
+			shown = &document
+		}
 	}
 	if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {
 		return output.Answer{}, err
@@ -238,7 +241,7 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
 	job.OnlySetAside = true
 	// A crash here leaves a private key that is unused until it is imported again.
-	if err := h.Ledger.CreateReplay(ctx, job); err != nil {
+	if err := h.Replays.PlanRetry(ctx, job); err != nil {
 		return nil, err
 	}
 	// A crash here leaves a job that dispatch runs and that finds no new key.

@@ -24,7 +24,7 @@ type Handlers struct {
 	App      App
 	Checks   Checks
 	Pulls    archive.PullQueue
-	Replays  decode.ReplayStarter
+	Replays  Retries
 
 	MakePair func() (rsakey.Pair, error)
 	NewID    func() string // letters and digits; each id is new
@@ -85,14 +85,19 @@ type Secrets interface {
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
 }
 
-// Ledger shows how far pulling is, and stores replay jobs.
+// Ledger shows how far pulling is.
 type Ledger interface {
 	Head(ctx context.Context, corp string) (archive.Head, error)
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
-	// CreateReplay stores a job without a request to run it.
-	// [decode.ReplayStarter] requests it; dispatch requests it too, 15 minutes
-	// after its creation.
-	CreateReplay(ctx context.Context, r decode.Replay) error
+}
+
+// Retries has the records set aside tried again, by [decode.JobStarter].
+type Retries interface {
+	// PlanRetry is durable on return: after a crash dispatch starts the retry, 15
+	// minutes later.
+	PlanRetry(ctx context.Context, job decode.Replay) error
+	// StartRetry starts the retry. started is false if it follows a job that runs.
+	StartRetry(ctx context.Context, job decode.Replay) (started bool, err error)
 }
 
 // Gate says when the archive secret is next shown to WeCom ([archive.Gate]).

@@ -43,13 +43,9 @@ func (h *Handlers) RequestPull(ctx context.Context, c *session.Call) (output.Ans
 	return output.Answer{Status: 202}, nil
 }
 
-// forcePull requests a pull that overrides a pause after refusals. The queue
-// drops most repetitions within [session.DoubleClick].
+// forcePull requests a pull that overrides a pause after refusals.
 func (h *Handlers) forcePull(ctx context.Context, corp, why string) error {
-	err := h.Pulls.RequestPulls(ctx, archive.PullRequest{
-		Corp: corp, Why: why, Force: true, Dedup: why + "-" + corp + "-" + session.ClickSlot(h.Now()),
-	})
-	if err != nil {
+	if err := h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp, Why: why, Force: true}); err != nil {
 		return fmt.Errorf("request pull of %s: %w", corp, err)
 	}
 	return nil

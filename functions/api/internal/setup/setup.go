@@ -291,10 +291,5 @@ func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.V
 			return false, err
 		}
 	}
-	if !changed {
-		return false, h.forcePull(ctx, corp.ID, "secret saved again")
-	}
-	// Each request has its own deduplication id, so a secret that is corrected
-	// within seconds is tried too.
-	return true, h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "secret changed", Force: true})
+	return changed, h.forcePull(ctx, corp.ID, "secret saved")
 }

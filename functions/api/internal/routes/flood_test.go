@@ -1,0 +1,201 @@
+package routes_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/local/wecom/envelope"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+// stopped are queues whose consumers are stopped. They drop a message when its
+// queue in template.yaml would.
+type stopped struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	sent map[string][]time.Time // by queue and group
+	most map[string]int         // the most messages that waited at a time
+}
+
+func (q *stopped) put(queue, group string, kept time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	name := queue + " " + group
+	waiting := slices.DeleteFunc(q.sent[name], func(at time.Time) bool { return q.now().Sub(at) >= kept })
+	q.sent[name] = append(waiting, q.now())
+	q.most[name] = max(q.most[name], len(q.sent[name]))
+}
+
+func (q *stopped) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+	for _, r := range reqs {
+		q.put("pull", r.Corp, 30*time.Minute)
+	}
+	return nil
+}
+
+func (q *stopped) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
+	for _, r := range reqs {
+		q.put("decode", r.Corp, 4*24*time.Hour) // jobs share a lane
+	}
+	return nil
+}
+
+func (q *stopped) RequestInspections(_ context.Context, reqs ...book.Request) error {
+	for _, r := range reqs {
+		q.put("inspect", r.Corp, time.Hour)
+	}
+	return nil
+}
+
+// stop puts stopped queues in the place of the world's queues. A route that still
+// reaches one of the world's queues fails the test at its end.
+func stop(w *apitest.World) *stopped {
+	q := &stopped{now: w.Now, sent: map[string][]time.Time{}, most: map[string]int{}}
+	pulls := archive.NewWantedPulls(w.Marks, q, w.Now)
+	inspections := book.NewWantedInspections(w.Marks, q, w.Now)
+	jobs := decode.NewJobStarter(w.Ledger, q, w.Now)
+	w.Callback.Pulls, w.Callback.Inspections = pulls, inspections
+	w.Setup.Pulls, w.Setup.Replays = pulls, jobs
+	w.Directory.Inspections, w.Directory.Book.Requests = inspections, inspections
+	w.Proof.Replays = jobs
+	return q
+}
+
+// callbackOf signs an event with the company's own pair.
+func callbackOf(t *testing.T, w *apitest.World, path, event string, n int) apitest.Request {
+	t.Helper()
+	key, err := envelope.ParseKey(apitest.Pair.AESKey.Reveal())
+	apitest.OK(t, err)
+	at := fmt.Sprint(w.Now().Unix() - int64(n))
+	xml := "<xml><FromUserName>sys</FromUserName><CreateTime>" + at + "</CreateTime><MsgType>event</MsgType>" + event + "</xml>"
+	sealed := key.Seal([]byte(xml), w.Corp, [16]byte{1})
+	query := url.Values{"timestamp": {at}, "nonce": {"n"}, "msg_signature": {envelope.Sign(apitest.Pair.Token.Reveal(), at, "n", sealed)}}
+	return apitest.Request{
+		Method: "POST", Path: path + "?" + query.Encode(), Header: map[string]string{"Content-Type": "text/xml"},
+		Body: fmt.Sprintf("<xml><ToUserName>%s</ToUserName><Encrypt>%s</Encrypt></xml>", w.Corp, sealed),
+	}
+}
+
+// bodies makes the nth body of every route that takes one.
+func bodies(t *testing.T) map[string]func(n int) any {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	apitest.OK(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	apitest.OK(t, err)
+	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return map[string]func(n int) any{
+		"PUT /v1/corps/{corpid}":              func(n int) any { return map[string]any{"name": fmt.Sprint("n", n)} },
+		"PUT /v1/corps/{corpid}/setup":        func(n int) any { return map[string]any{"secret": fmt.Sprintf("secret-of-a-company-%d", n)} },
+		"POST /v1/corps/{corpid}/keys/import": func(int) any { return map[string]any{"private_key": private} },
+		"PUT /v1/corps/{corpid}/state":        func(n int) any { return map[string]any{"enabled": n%2 == 0} },
+		"PUT /v1/corps/{corpid}/app":          func(n int) any { return map[string]any{"secret": fmt.Sprintf("secret-of-an-app-%d", n)} },
+		"POST /v1/corps/{corpid}/inspect": func(n int) any {
+			return map[string]any{"pairs": []any{map[string]any{"member": fmt.Sprint("m", n), "external_contact": "wmA"}}, "rooms": []string{fmt.Sprint("wr", n)}}
+		},
+		"PUT /v1/corps/{corpid}/contacts": func(n int) any {
+			return map[string]any{"contacts": []any{map[string]any{"id": fmt.Sprint("c", n), "name": "x"}}}
+		},
+		"PUT /v1/corps/{corpid}/rooms": func(n int) any {
+			return map[string]any{"rooms": []any{map[string]any{"id": fmt.Sprint("r", n), "name": "x"}}}
+		},
+		"POST /v1/corps/{corpid}/callback/rotate":     func(int) any { return map[string]any{} },
+		"POST /v1/corps/{corpid}/app/callback/rotate": func(int) any { return map[string]any{} },
+		"POST /v1/corps/{corpid}/replays":             func(n int) any { return map[string]any{"verify": n%2 == 0} },
+	}
+}
+
+// Whatever the people, tokens and callbacks of a company do for a day while the
+// consumers are stopped: at most two of its messages wait in each queue. A new
+// route takes part by itself; one with a body must say here what it is sent.
+func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Kind: book.External, Name: "x"}))
+	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
+	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "x"))
+	q, body := stop(w), bodies(t)
+	request := func(rt routes.Route, n int) apitest.Request {
+		path := examplePath(rt.Path, w.Corp)
+		switch {
+		case rt.Path == "/callback/{corpid}" && rt.Method == "POST":
+			return callbackOf(t, w, path, "<Event>msgaudit_notify</Event>", n)
+		case rt.Path == "/callback/{corpid}/app" && rt.Method == "POST":
+			return callbackOf(t, w, path, "<Event>change_external_contact</Event><ChangeType>edit_external_contact</ChangeType><ExternalUserID>wmA</ExternalUserID>", n)
+		case slices.Contains(rt.Query, "ids"):
+			path += "?ids=" + strings.Join([]string{fmt.Sprint("wm", n), fmt.Sprint("lin", n), "lin.hua"}, ",")
+		case strings.HasSuffix(rt.Path, "/conversations"):
+			path += "?member=lin.hua"
+		}
+		r := apitest.Request{Method: rt.Method, Path: path}
+		if rt.Roles != nil {
+			r.Who = w.As(rt.Roles[0])
+		}
+		if rt.Body != nil {
+			r.Body = body[rt.Method+" "+rt.Path](n)
+		}
+		return r
+	}
+	for _, rt := range w.Table {
+		if _, ok := body[rt.Method+" "+rt.Path]; rt.Body != nil && !ok {
+			t.Fatalf("%s %s: want a body for it in this test", rt.Method, rt.Path)
+		}
+	}
+	// At first every route once: those that send anything go on through the day.
+	var enqueue []routes.Route
+	for _, rt := range w.Table {
+		q.sent = map[string][]time.Time{}
+		w.Pass(2 * time.Hour) // a mark rests as long as its message may wait
+		w.Do(request(rt, 0))
+		if len(q.sent) > 0 {
+			enqueue = append(enqueue, rt)
+		}
+	}
+	if len(enqueue) < 7 {
+		t.Errorf("got %d routes that send messages, want at least 7", len(enqueue))
+	}
+	q.sent, q.most = map[string][]time.Time{}, map[string]int{}
+	n := 1
+	for range 24 * 2 {
+		for _, rt := range enqueue {
+			n++
+			w.Do(request(rt, n))
+		}
+		w.Pass(30 * time.Minute)
+	}
+	// Many at the same moment.
+	for _, rt := range enqueue {
+		var group sync.WaitGroup
+		for range 10 {
+			n++
+			r := request(rt, n)
+			group.Go(func() { w.Do(r) })
+		}
+		group.Wait()
+	}
+	for name, most := range q.most {
+		if most > 2 {
+			t.Errorf("%s: got %d messages waiting, want at most 2", name, most)
+		}
+	}
+	for _, real := range []string{w.Pulls, w.Decodes, w.Inspects} {
+		if got := w.Drain(real); len(got) > 0 {
+			t.Errorf("got messages past the stopped queues: %+v", got)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Mark says that a corp wants work of one kind. While the work's message is in
+// a queue, everything else that wants the work joins the mark and sends nothing.
+type Mark struct {
+	Corp string
+	Work string // names the queue, and the lane if the queue has lanes
+	// SentAt is when the message was sent; zero while no message waits.
+	SentAt time.Time
+	// Wish is what the work shall do, as JSON; empty while nothing is wanted.
+	Wish string
+}
+
+// Marks keep at most one mark for each work of a corp. Safe for concurrent use.
+// Writes are durable on return.
+type Marks interface {
+	// SetMark stores m unless the stored mark has a message or a wish. In that
+	// case it answers [ErrConflict] and the stored mark. Of several concurrent
+	// calls, one succeeds.
+	SetMark(ctx context.Context, m Mark) (stored Mark, err error)
+	// Mark reads consistently. A work that was never wanted has a zero mark, with
+	// Corp and Work set.
+	Mark(ctx context.Context, corp, work string) (Mark, error)
+	// ReplaceMark replaces old by now. It answers [ErrConflict] if the stored mark
+	// differs from old.
+	ReplaceMark(ctx context.Context, old, now Mark) error
+}
+
+// PullKept is how long the queue of pulls keeps a message. template.yaml sets it.
+// It exceeds five deliveries, after which SQS moves a message to the dead
+// letters. A mark whose message was lost rests a little longer than that.
+const PullKept = 30 * time.Minute
+
+const (
+	// clockMargin is added to the time that a queue keeps a message: for clocks
+	// that differ, and for the time from the mark to the message.
+	clockMargin = time.Minute
+	joinTries   = 10              // changes of one mark by others that one call accepts
+	marksAtOnce = 10              // see corpsAtOnce in package watch
+	sendsAtOnce = 10              // marks that one crash can leave without a message, in each goroutine
+	unmarkTime  = 2 * time.Second // to remove marks whose message was not sent
+)
+
+// Wanted keeps work of one kind wanted or not wanted: a mark in the table and at
+// most one message in the queue, whoever wants the work however often. While the
+// consumer works on a message, one more may wait. So a queue holds at most two
+// messages of a work. Its fields never change.
+type Wanted[R any] struct {
+	Marks Marks
+	// Work names the work that a request asks for.
+	Work func(R) (corp, work string)
+	// Join makes one request of two for the same work. It answers [ErrFull] if one
+	// message cannot ask for both.
+	Join func(waiting, also R) (R, error)
+	Send func(context.Context, ...R) error
+	// Kept is how long the queue keeps a message.
+	Kept time.Duration
+	Now  func() time.Time
+}
+
+// Want makes the work of each request wanted, and sends a message where none
+// waits. Durable on return. After an error any of the requests may be wanted.
+//
+// The order of writes is: the mark, then the message. If the message is not sent,
+// the mark is removed. A crash between the two leaves a mark without a message:
+// the work then rests until the mark is older than the queue keeps a message, and
+// the next Want sends one.
+//
+// A failure with one corp's mark stops no other (law 8).
+func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
+	errs := make([]error, (len(reqs)+sendsAtOnce-1)/sendsAtOnce)
+	var group errgroup.Group
+	group.SetLimit(marksAtOnce)
+	for i, part := range slices.Collect(slices.Chunk(reqs, sendsAtOnce)) {
+		group.Go(func() error {
+			errs[i] = w.want(ctx, part)
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+func (w Wanted[R]) want(ctx context.Context, reqs []R) error {
+	var errs []error
+	var marks []Mark
+	var messages []R
+	for _, r := range reqs {
+		m, send, err := w.mark(ctx, r)
+		if err != nil {
+			errs = append(errs, err)
+		} else if send {
+			marks, messages = append(marks, m), append(messages, r)
+		}
+	}
+	if len(messages) == 0 {
+		return errors.Join(errs...)
+	}
+	// A crash here leaves the marks without a message.
+	if err := w.Send(ctx, messages...); err != nil {
+		w.unmark(ctx, marks)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// mark makes one work wanted. send says that its message must be sent.
+func (w Wanted[R]) mark(ctx context.Context, r R) (m Mark, send bool, err error) {
+	corp, work := w.Work(r)
+	m = Mark{Corp: corp, Work: work, SentAt: w.Now()}
+	if m.Wish, err = encodeWish(r); err != nil {
+		return m, false, err
+	}
+	stored, err := w.Marks.SetMark(ctx, m)
+	for range joinTries {
+		if !errors.Is(err, ErrConflict) {
+			break
+		}
+		if m, send, err = w.join(stored, r); err != nil || m == stored {
+			return m, false, err
+		}
+		if err = w.Marks.ReplaceMark(ctx, stored, m); errors.Is(err, ErrConflict) {
+			if stored, err = w.Marks.Mark(ctx, corp, work); err == nil {
+				err = ErrConflict // stored is what the others made of the mark
+			}
+			continue
+		}
+		if err != nil {
+			return m, false, fmt.Errorf("join %s of %s: %w", work, corp, err)
+		}
+		return m, send, nil
+	}
+	if err != nil {
+		return m, false, fmt.Errorf("mark %s of %s as wanted: %w", work, corp, err)
+	}
+	return m, true, nil
+}
+
+// join makes the mark of a stored mark and a request. send is true if no message
+// of the stored mark is in the queue.
+func (w Wanted[R]) join(stored Mark, r R) (m Mark, send bool, err error) {
+	m = stored
+	if stored.Wish != "" {
+		waiting, err := decodeWish[R](stored.Wish)
+		if err != nil {
+			return stored, false, err
+		}
+		if r, err = w.Join(waiting, r); err != nil {
+			return stored, false, err
+		}
+	}
+	if m.Wish, err = encodeWish(r); err != nil {
+		return stored, false, err
+	}
+	if now := w.Now(); now.Sub(stored.SentAt) >= w.Kept+clockMargin {
+		m.SentAt, send = now, true
+	}
+	return m, send, nil
+}
+
+// unmark removes marks whose message was not sent. It does so after the end of
+// the context too. If that fails too, the mark rests as after a crash.
+func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
+	defer cancel()
+	for _, m := range marks {
+		unsent := m
+		unsent.SentAt = time.Time{}
+		_ = w.Marks.ReplaceMark(ctx, m, unsent) // the caller learns why the message was not sent
+	}
+}
+
+// Take removes the mark and returns what was wanted. The consumer calls it with
+// its message before it reads anything that the work is about: from then on, Want
+// sends another message. Without a mark the message is a repeated one, and Take
+// returns it unchanged; it is worked on all the same (law 3).
+//
+// A crash after Take delivers the message again, without what joined its mark. A
+// consumer that fails gives that back with Return.
+func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
+	corp, work := w.Work(message)
+	for range joinTries {
+		stored, err := w.Marks.Mark(ctx, corp, work)
+		if err != nil {
+			return message, fmt.Errorf("read mark of %s of %s: %w", work, corp, err)
+		}
+		if stored.Wish == "" {
+			return message, nil
+		}
+		wish, err := decodeWish[R](stored.Wish)
+		if err != nil {
+			return message, err
+		}
+		err = w.Marks.ReplaceMark(ctx, stored, Mark{Corp: corp, Work: work})
+		if errors.Is(err, ErrConflict) {
+			continue // another request joined meanwhile
+		}
+		if err != nil {
+			return message, fmt.Errorf("take %s of %s: %w", work, corp, err)
+		}
+		return wish, nil
+	}
+	return message, fmt.Errorf("take %s of %s: %w", work, corp, ErrConflict)
+}
+
+// Return makes work wanted again that a consumer took and could not finish. It
+// sends no message: the consumer's own message is delivered again.
+func (w Wanted[R]) Return(ctx context.Context, r R) error {
+	_, _, err := w.mark(ctx, r)
+	return err
+}
+
+func encodeWish(v any) (string, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("encode wish: %w", err)
+	}
+	return string(b), nil
+}
+
+func decodeWish[R any](wish string) (r R, err error) {
+	if err := json.Unmarshal([]byte(wish), &r); err != nil {
+		return r, fmt.Errorf("wish unreadable: %w", ErrCorrupt)
+	}
+	return r, nil
+}

@@ -1,0 +1,98 @@
+package archive_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
+)
+
+// Whatever call fails or is the last before a crash: at most two messages wait, and
+// the work is done in the end, at the latest when the queue has surely dropped the
+// message.
+func TestWantedSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		w := archivetest.NewWorld(t, f)
+		clock := archivetest.NewClock(archivetest.Start)
+		pulls := archive.NewWantedPulls(w.Marks, w.Pulls, clock.Now)
+		req := archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}
+		waiting := func() int {
+			n, err := w.Pulls.Depth(context.WithoutCancel(t.Context()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		arm()
+		for range 3 {
+			_ = pulls.RequestPulls(t.Context(), req)
+		}
+		f.Disarm()
+		if n := waiting(); n > 2 {
+			t.Errorf("got %d messages, want at most 2", n)
+		}
+		clock.Advance(archive.PullKept + 2*time.Minute)
+		before := waiting()
+		if err := pulls.RequestPulls(t.Context(), req); err != nil {
+			t.Fatal(err)
+		}
+		if n := waiting(); n == before {
+			t.Error("got no message although the queue has dropped the first one")
+		}
+	})
+}
+
+// Of many that want the same work at the same moment, one sends.
+func TestWantedAtTheSameMoment(t *testing.T) {
+	w := archivetest.NewWorld(t, &archivetest.Faults{})
+	pulls := archive.NewWantedPulls(w.Marks, w.Pulls, time.Now)
+	var group sync.WaitGroup
+	for i := range 50 {
+		group.Go(func() {
+			if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: fmt.Sprint(i), Force: i%7 == 0}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	got, err := pulls.Take(t.Context(), archive.PullRequest{Corp: archivetest.Corp})
+	if err != nil || !got.Force {
+		t.Errorf("got %+v, %v; want a forced pull: several asked for one", got, err)
+	}
+	if reqs := w.Pulls.Take(); len(reqs) != 1 {
+		t.Errorf("got %d messages, want 1", len(reqs))
+	}
+}
+
+// unsendable is a queue that takes nothing.
+type unsendable struct{}
+
+var errUnsendable = errors.New("queue unavailable")
+
+func (unsendable) RequestPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
+
+// A message that could not be sent leaves no mark that stops the next one.
+func TestWantedAfterAFailedSend(t *testing.T) {
+	w := archivetest.NewWorld(t, &archivetest.Faults{})
+	clock := archivetest.NewClock(archivetest.Start)
+	req := archive.PullRequest{Corp: archivetest.Corp, Why: "asked", Force: true}
+	if err := archive.NewWantedPulls(w.Marks, unsendable{}, clock.Now).RequestPulls(t.Context(), req); !errors.Is(err, errUnsendable) {
+		t.Fatalf("got %v, want the queue's error", err)
+	}
+	pulls := archive.NewWantedPulls(w.Marks, w.Pulls, clock.Now)
+	if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: archive.Timer}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := pulls.Take(t.Context(), archive.PullRequest{Corp: archivetest.Corp})
+	if err != nil || !got.Force {
+		t.Errorf("got %+v, %v; want what was wanted first too", got, err)
+	}
+	if n := len(w.Pulls.Take()); n != 1 {
+		t.Errorf("got %d messages, want 1", n)
+	}
+}
