@@ -1,6 +1,9 @@
 package message
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // kinds lists the known msgtypes, each with the keys that held its payload, besides
 // its own name (wecom.md 2.1). The key info is tried for every msgtype.
@@ -48,4 +51,189 @@ func itemKind(name string) string {
 		s = plain
 	}
 	return squeezed[s]
+}
+
+// part reads the payload of one message or item of any kind except mixed.
+func (r *reader) part(kind string, o object) Part {
+	switch kind {
+	case "text", "markdown":
+		t := Text{Type: kind, Text: o.str("content")}
+		if kind == "text" {
+			t.Quote = quoteOf(t.Text)
+		}
+		return t
+	case "image":
+		return Image{Type: kind, File: r.file(o, File{Kind: kind})}
+	case "voice":
+		seconds := o.num("play_length")
+		return Voice{Type: kind, Seconds: seconds, File: r.file(o, File{Kind: kind, Ext: "amr", Seconds: seconds})}
+	case "video":
+		seconds := o.num("play_length")
+		return Video{Type: kind, Seconds: seconds, File: r.file(o, File{Kind: kind, Ext: "mp4", Seconds: seconds})}
+	case "emotion":
+		format := r.word("emotion.type", emotionFormats, o.str("type"))
+		e := Emotion{Type: kind, Format: format, Width: o.num("width"), Height: o.num("height")}
+		f := File{Kind: kind}
+		if format == "gif" || format == "png" {
+			f.Ext = format
+		}
+		e.File = r.file(o, f)
+		return e
+	case "file":
+		name := o.str("filename")
+		f := File{Kind: kind, Name: name, Ext: o.str("fileext")}
+		if f.Ext == "" {
+			f.Ext = extension(name)
+		}
+		return Attachment{Type: kind, Name: name, File: r.file(o, f)}
+	case "link":
+		return Link{Type: kind, Title: o.str("title"), Description: o.str("description"),
+			URL: o.str("link_url"), ImageURL: o.str("image_url")}
+	case "weapp":
+		return Weapp{Type: kind, Title: o.str("title"), Description: o.str("description"), Username: o.str("username"),
+			Name: o.str("displayname"), AppID: o.str("appid"), Page: o.str("pagepath")}
+	case "location":
+		return Location{Type: kind, Longitude: o.float("longitude"), Latitude: o.float("latitude"),
+			Title: o.str("title"), Address: o.str("address"), Zoom: o.num("zoom")}
+	case "card":
+		return Card{Type: kind, Corp: o.str("corpname"), UserID: o.str("userid")}
+	case "redpacket", "external_redpacket":
+		fen := o.num("totalamount")
+		return RedPacket{Type: kind, Packet: r.word(kind+".type", packets, o.str("type")), Wish: o.str("wish"),
+			Count: o.num("totalcnt"), Fen: fen, Amount: yuan(fen)}
+	case "meeting":
+		status := o.str("status")
+		return Meeting{Type: kind, Event: r.word("meeting.meetingtype", meetingEvents, o.str("meetingtype")),
+			Topic: o.str("topic"), Start: o.ms("starttime"), End: o.ms("endtime"),
+			Address: o.str("address"), Remarks: o.str("remarks"), MeetingID: o.str("meetingid"),
+			Status: r.word("meeting.status", meetingStatus, status), StatusText: meetingStatusText[status]}
+	case "meeting_notification":
+		return MeetingNotification{Type: kind, MeetingID: o.str("meeting_id"),
+			Notification: o.str("notification_type"), Text: o.str("content")}
+	case "docmsg":
+		return Doc{Type: kind, Title: o.str("title"), URL: o.str("link_url"), Creator: o.str("doc_creator")}
+	case "news":
+		return News{Type: kind, Articles: r.articles(o)}
+	case "calendar":
+		return Calendar{Type: kind, Title: o.str("title"), Creator: o.str("creatorname"), Attendees: r.texts(kind, o, "attendeename"),
+			Start: o.ms("starttime"), End: o.ms("endtime"), Place: o.str("place"), Remarks: o.str("remarks")}
+	case "vote":
+		return Vote{Type: kind, Event: r.word("vote.votetype", voteEvents, o.str("votetype")), Title: o.str("votetitle"),
+			Options: r.texts(kind, o, "voteitem"), VoteID: o.str("voteid")}
+	case "todo":
+		return Todo{Type: kind, Title: o.str("title"), Content: o.str("content")}
+	case "collect":
+		return r.collect(o)
+	case "solitaire":
+		return Solitaire{Type: kind, Title: o.str("title"), Fields: r.fields(kind, o)}
+	case "note":
+		return Note{Type: kind, Title: o.str("title"), Parts: r.addItems(nil, kind, o)}
+	case "chatrecord":
+		return r.chatRecord(kind, o)
+	case "meeting_voice_call":
+		return r.call(o)
+	case "voip_doc_share":
+		name := o.str("filename")
+		return VoipDocShare{Type: kind, CallID: r.callID(o, "voipid"), Name: name,
+			File: r.file(o, File{Kind: kind, Name: name, Ext: extension(name)})}
+	case "sphfeed":
+		return SphFeed{Type: kind, Feed: r.word("sphfeed.feed_type", feeds, o.str("feed_type")),
+			Name: o.str("sph_name"), Description: o.str("feed_desc")}
+	case "voiptext":
+		return VoipText{Type: kind, Seconds: o.num("callduration"), Call: r.word("voiptext.invitetype", calls, o.str("invitetype"))}
+	case "qydiskfile":
+		return QyDiskFile{Type: kind, Name: o.str("filename")}
+	case "agree", "disagree":
+		return r.consent(kind, o)
+	case "revoke":
+		id := o.str("pre_msgid")
+		if r.depth == 0 {
+			r.view.Revokes = id
+		}
+		return Revoke{Type: kind, MsgID: id}
+	}
+	return r.generic(kind, o, nil)
+}
+
+// The numbers that WeCom documents (wecom.md 2.3).
+var (
+	emotionFormats = map[string]string{"1": "gif", "2": "png"}
+	packets        = map[string]string{"1": "ordinary", "2": "lucky", "3": "incentive"}
+	meetingEvents  = map[string]string{"101": "invitation", "102": "answer"}
+	meetingStatus  = map[string]string{
+		"1": "accepted", "2": "declined", "3": "undecided", "4": "not_invited", "5": "cancelled", "6": "expired", "7": "not_in_room",
+	}
+	meetingStatusText = map[string]string{
+		"1": "参加", "2": "拒绝", "3": "待定", "4": "未被邀请", "5": "会议已取消", "6": "会议已过期", "7": "不在群聊中",
+	}
+	voteEvents = map[string]string{"101": "started", "102": "joined"}
+	feeds      = map[string]string{"2": "picture", "4": "video", "9": "live"}
+	calls      = map[string]string{"1": "video", "2": "voice", "3": "group_video", "4": "group_voice"}
+)
+
+// articles reads the articles of a news message: a list, or the fields of one article
+// beside each other.
+func (r *reader) articles(o object) []Article {
+	list := r.objects("news", o, "item")
+	if list == nil {
+		list = []object{o}
+	}
+	articles := make([]Article, 0, len(list))
+	for _, a := range list {
+		articles = append(articles, Article{Title: a.str("title"), Description: a.str("description"),
+			URL: a.str("url"), ImageURL: a.str("picurl")})
+		r.leftOver("news.item", a)
+	}
+	return articles
+}
+
+func (r *reader) collect(o object) Part {
+	c := Collect{Type: "collect", Title: o.str("title"), Room: o.str("room_name"), Creator: o.str("creator"),
+		Created: o.str("create_time"), Questions: []Question{}}
+	if at, err := time.ParseInLocation(time.DateTime, c.Created, beijing); err == nil {
+		c.CreatedAt = millis(at.UnixMilli())
+	}
+	for _, q := range r.objects("collect", o, "details") {
+		c.Questions = append(c.Questions, Question{ID: q.str("id"), Question: q.str("ques"), Kind: q.str("type")})
+		r.leftOver("collect.details", q)
+	}
+	return c
+}
+
+func (r *reader) call(o object) Part {
+	const kind = "meeting_voice_call"
+	c := MeetingVoiceCall{Type: kind, CallID: r.callID(o, "voiceid"), End: o.ms("endtime"),
+		File: r.file(o, File{Kind: kind}), Demos: []Demo{}, Screens: []ScreenShare{}}
+	for _, d := range r.objects(kind, o, "demofiledata") {
+		c.Demos = append(c.Demos, Demo{Name: d.str("filename"), By: d.str("demooperator"),
+			Start: d.ms("starttime"), End: d.ms("endtime")})
+		r.leftOver(kind+".demofiledata", d)
+	}
+	for _, s := range r.objects(kind, o, "sharescreendata") {
+		c.Screens = append(c.Screens, ScreenShare{By: s.str("share"), Start: s.ms("starttime"), End: s.ms("endtime")})
+		r.leftOver(kind+".sharescreendata", s)
+	}
+	return c
+}
+
+// callID takes the id of a call, which is beside the payload, or in it.
+func (r *reader) callID(o object, name string) string {
+	if id := o.str(name); id != "" {
+		return id
+	}
+	return r.envelope.str(name)
+}
+
+func (r *reader) consent(kind string, o object) Part {
+	c := Consent{Type: kind, Agreed: kind == "agree", UserID: o.str("userid"), At: o.ms(kind+"_time", "agree_time", "disagree_time")}
+	if c.UserID == "" {
+		c.UserID = r.view.Fields.From
+	}
+	if c.At == 0 {
+		c.At = r.view.Fields.Time
+	}
+	if r.depth == 0 {
+		r.view.Consent = &c
+	}
+	return c
 }
