@@ -51,8 +51,8 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 		return r, err
 	}
 	if err := e.sleep(ctx, settle); err != nil {
-		// The advice in this error is right: the first pass is done, and a
-		// running function may have written since.
+		// After an interruption here it is enough to run the command again: it then
+		// also deletes what a running function wrote after the first pass.
 		return r, fmt.Errorf("interrupted between the two passes, so run it again: %w", err)
 	}
 	if err := e.pass(ctx, order, &r); err != nil {

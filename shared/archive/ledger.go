@@ -151,7 +151,7 @@ type PullState struct {
 	// Limit is the page size in use, lowered after a page that was too large or
 	// crashed the library; 0 means the full [pull.PageLimit].
 	Limit int
-	// GapSearch is set while the record behind the head cannot be fetched.
+	// GapSearch is set while the record after the head cannot be fetched.
 	GapSearch *GapSearch
 	// Gaps counts the corp's gap rows, and LastGap names the newest; nil for none.
 	// They say whether a look at the ledger, which is the proof, is worthwhile.
@@ -166,18 +166,18 @@ type GapNote struct {
 	At          time.Time
 }
 
-// GapSearch is the progress of the search for the first seq after which WeCom
-// answers again, while the record behind the head cannot be fetched.
+// GapSearch is the progress of the search for the first seq after which a call
+// succeeds, while the record after the head cannot be fetched.
 type GapSearch struct {
-	After    uint64 // the head; the record is behind it
+	After    uint64 // the head; the record is the next after it
 	Reason   string // why the first call for the record failed
 	Since    time.Time
 	Attempts int    // failed calls for the record alone
 	At       uint64 // the seq of the last call of the search
-	Good     uint64 // a seq after which WeCom answered; 0 before the first
-	Failed   uint64 // calls after every seq up to this one failed, while a call after Good was answered
-	Sampled  bool   // only some seqs of the range were called: the range was too long
-	Doubts   int    // calls after Good in a row that failed
+	Good     uint64 // a call after this seq succeeded; 0 before the first such call
+	Failed   uint64 // calls after every seq up to this one failed, while a call after Good succeeded
+	Sampled  bool   // only some seqs of the range were tried: the range was too long
+	Doubts   int    // calls after Good that failed in a row
 }
 
 // Loss is a period in which WeCom may have deleted messages that were not pulled

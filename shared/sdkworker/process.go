@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// byeTimeout is how long a worker may take to destroy its handle, and again
-	// how long it may take to exit.
+	// byeTimeout is the time in which a worker must destroy its handle; after that
+	// it has the same time to exit.
 	byeTimeout = time.Second
 	// exitTimeout is how long to wait for the exit status of a worker whose pipe
 	// has closed.
@@ -28,18 +28,19 @@ const (
 	// outputTimeout bounds the wait for the end of the library's output after
 	// the worker's exit: another process could hold the pipe open.
 	outputTimeout = time.Second
-	// noteLength is how many bytes of a worker's own words reach errors and logs.
+	// noteLength is how many bytes of a text from the worker are copied into
+	// errors and logs.
 	noteLength = 100
 )
 
-// wrongAnswerType is the note of a CrashError for a frame that is valid, but
-// answers another kind of request.
+// wrongAnswerType is the note of a CrashError for a valid frame of the wrong
+// type.
 const wrongAnswerType = "answer of the wrong type"
 
 // errUndelivered means that the process ended before it had read the whole
-// request, so the library was not called. call wraps it together with a
-// CrashError: a process that has just been started and does not read is a
-// crash.
+// request, so the library was not called. call returns it together with a
+// CrashError, because a new process that does not read its first request counts
+// as crashed.
 var errUndelivered = errors.New("request not delivered")
 
 // A process is an initialised worker. The call that holds its slot uses it
@@ -121,10 +122,11 @@ func libraryFault(f sdkproto.Fault) archive.LibraryFault {
 	return archive.LibraryLoad
 }
 
-// refusalNote is the note of a CrashError for a worker that refused a request.
-// The library shares the worker's process and can write the answer itself. So
-// the fault is one of a list, and the note is short and printable. Neither can
-// carry message text of any length, or a forged line, into a log.
+// refusalNote returns the note of a CrashError for a worker that refused a
+// request. The library shares the worker's process and can write the answer
+// itself. So the fault must be one of a fixed list, and the note is made short
+// and printable. Neither can carry long message text, or a forged line, into a
+// log.
 func refusalNote(r sdkproto.Refused) string {
 	switch r.Fault {
 	case sdkproto.FaultMissing, sdkproto.FaultMachine, sdkproto.FaultSymbol, sdkproto.FaultLoad, sdkproto.FaultLibrary, sdkproto.FaultProtocol:
@@ -190,10 +192,10 @@ func spawn(cfg *Config) (p *process, err error) {
 	p.cmd.ExtraFiles = []*os.File{childRequests, childAnswers} // descriptors 3 and 4
 	p.cmd.WaitDelay = outputTimeout
 	// If the parent is killed, the kernel kills the worker too, even in the
-	// middle of a call. The kernel sends the signal when the thread ends that
-	// started the worker; Go ends a thread only with a goroutine that is locked
-	// to it. The worker stays in the parent's process group, because Lambda
-	// stops and kills the group as a whole.
+	// middle of a call. The kernel sends the signal when the thread that started
+	// the worker ends. Go ends a thread only with a goroutine that is locked to
+	// it. The worker stays in the parent's process group, because Lambda stops and
+	// kills the group as a whole.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		requests.Close()
@@ -201,8 +203,8 @@ func spawn(cfg *Config) (p *process, err error) {
 		return nil, &archive.LibraryError{Why: archive.LibraryWorker, Note: err.Error()}
 	}
 	go func() {
-		// The error repeats the exit status, or says that the output stayed
-		// open. The pool acts on neither.
+		// The error repeats the exit status, or says that the output stayed open. The
+		// pool does not need this error.
 		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
@@ -258,7 +260,7 @@ func (p *process) stop() {
 	p.kill()
 }
 
-// rss is the resident memory of the process, in bytes.
+// rss returns the resident memory of the process, in bytes.
 func (p *process) rss() (int64, error) {
 	statm, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/statm")
 	if err != nil {
@@ -352,7 +354,7 @@ func (p *process) failed(ctx context.Context, op string, limit time.Duration, er
 }
 
 // diagnose classifies a failed exchange: the process hung, crashed or broke the
-// protocol. It waits for the exit status where a pipe has closed.
+// protocol. It waits for the exit status if a pipe has closed.
 func (p *process) diagnose(limit time.Duration, err error) (archive.CrashKind, string) {
 	var protocol *sdkproto.ProtocolError
 	var version *sdkproto.VersionError

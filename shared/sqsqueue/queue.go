@@ -118,8 +118,9 @@ func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (gro
 	return q.send(ctx, entries)
 }
 
-// group returns the message group of a decode request. It hashes After, because
-// the last seqs of pages tend to be multiples of one number.
+// group returns the message group of a decode request. It hashes After (the
+// last seq of the page before) instead of taking it modulo Lanes, because these
+// seqs are often multiples of one number.
 func group(r archive.DecodeRequest) string {
 	if r.Replay != "" {
 		return r.Corp + "/replay"
@@ -145,9 +146,10 @@ func (q *queue) send(ctx context.Context, entries []types.SendMessageBatchReques
 	return nil
 }
 
-// sendBatch sends again the requests that SQS answers that it could not take,
-// under the same deduplication ids. So a request that SQS took in spite of its
-// answer is not doubled. The SDK does the same when a whole call fails.
+// sendBatch sends a batch. If SQS reports that it could not take some requests,
+// sendBatch sends them again with the same deduplication ids. So a request that
+// SQS took in spite of its report is not doubled. The SDK does the same when a
+// whole call fails.
 func (q *queue) sendBatch(ctx context.Context, batch []types.SendMessageBatchRequestEntry) error {
 	pause := firstPause
 	for try := 1; ; try++ {

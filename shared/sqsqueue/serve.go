@@ -24,8 +24,8 @@ type Handler func(context.Context, events.SQSEvent) (events.SQSEventResponse, er
 // again after the visibility time, and deletes the other messages of the event.
 // Messages of one event with equal bodies are one request and share its result. The
 // handler returns no error, because SQS would then deliver every message again.
-// After a crash SQS does deliver every message of the event again, so do must be
-// safe to repeat.
+// After a crash SQS does deliver every message of the event again, so the
+// function do must be idempotent.
 func Serve[R any](log *slog.Logger, parse func(events.SQSMessage) (R, error), do func(context.Context, R) error) Handler {
 	return func(ctx context.Context, event events.SQSEvent) (events.SQSEventResponse, error) {
 		var resp events.SQSEventResponse
@@ -108,10 +108,11 @@ func parse[R any](m events.SQSMessage, check func(R) (corp string, err error)) (
 	return req, nil
 }
 
-// readable checks that a version that writes format own can read a request of
-// format v. It reads every earlier format too, because such requests may be in the
-// queue at a deployment. After a roll-back it may find requests of a newer version;
-// it refuses these, and SQS delivers them again.
+// readable returns an error if this program, whose own format is own, cannot
+// read a request of format v. The program reads every earlier format too,
+// because such requests may be in the queue at a deployment. After a roll-back
+// the queue may hold requests of a newer version; the program refuses them, and
+// SQS delivers them again.
 func readable(v, own int) error {
 	switch {
 	case v < 1:

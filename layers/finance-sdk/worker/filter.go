@@ -11,10 +11,10 @@ import (
 
 // The filter lists the refused calls, not the allowed ones. WeCom's library is
 // closed, so a list of its calls would rest on guesses, and a wrong guess would
-// stop the archive. The refused calls are those that start programs, create
+// stop the archive. Refused are the calls that start programs, create
 // processes, signal, trace or slow down other processes, mount, or make
-// namespaces, and parts of the kernel that a library for HTTP and decryption
-// never uses.
+// namespaces. Also refused are calls into parts of the kernel that a library
+// for HTTP and decryption never uses.
 //
 // A refused call returns an errno. The process continues, so that a library can
 // handle the error.
@@ -42,8 +42,9 @@ var neverCalls = append([]uint32{
 	unix.SYS_ADJTIMEX, unix.SYS_SETHOSTNAME, unix.SYS_SETDOMAINNAME, unix.SYS_VHANGUP,
 }, neverCallsHere...)
 
-// socketCalls make sockets. Calls that use sockets need no refusal then: the
-// process inherits no socket, and cannot take one from another process.
+// socketCalls make sockets. If these calls are refused, the calls that use a
+// socket need not be refused: the process inherits no socket, and cannot take
+// one from another process.
 var socketCalls = []uint32{unix.SYS_SOCKET, unix.SYS_SOCKETPAIR}
 
 // newNamespaces are the flags of clone that make namespaces.
@@ -108,8 +109,8 @@ const (
 func refusedWith(errno unix.Errno) uint32 { return unix.SECCOMP_RET_ERRNO | uint32(errno) }
 
 // newFilter begins a program that ends the process at a call of another
-// architecture. The numbers of such a call, for example a 32-bit call of x86,
-// mean other calls.
+// architecture, for example a 32-bit call of x86: there the same numbers mean
+// other calls.
 func newFilter() *filter {
 	f := new(filter)
 	f.load(architectureAt)
@@ -138,7 +139,7 @@ func (f *filter) jumpIfEqual(k uint32, ifTrue, ifFalse uint8) {
 	f.emit(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, k, ifTrue, ifFalse)
 }
 
-// refuse answers every call of that number with errno.
+// refuse makes every call with the number nr fail with errno.
 func (f *filter) refuse(nr uint32, errno unix.Errno) {
 	f.jumpIfEqual(nr, 0, 1)
 	f.result(refusedWith(errno))
@@ -166,7 +167,7 @@ func (f *filter) match(nr uint32, argument int, values []uint32, equal, other ui
 	f.result(other)
 }
 
-// allowMasked allows the call if the bits of mask in the argument are want.
+// allowMasked allows the call if argument & mask == want, and else refuses it.
 // The kernel ignores the upper 32 bits of clone's flags.
 func (f *filter) allowMasked(nr uint32, argument int, mask, want uint32) {
 	f.jumpIfEqual(nr, 0, 5)

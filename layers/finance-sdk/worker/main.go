@@ -10,10 +10,10 @@
 //	worker check <library> <goarch>   describes a library without loading it
 //
 // Requests come on descriptor 3 and answers go to descriptor 4, in the frames
-// of shared/sdkproto. Standard output and error belong to the library, which
-// prints. The corpid and the secret come in a request, never as an
-// argument or in the environment. The worker holds no AWS credential and no
-// private key. The worker ends when its requests end.
+// of shared/sdkproto. Standard output and error are left to the library,
+// because it prints to them. The corpid and the secret come in a request, never
+// as an argument or in the environment. The worker holds no AWS credential and
+// no private key. The worker ends when its requests end.
 //
 // Before the worker loads the library, it closes foreign descriptors and limits
 // itself: see closeInherited, confine and refuseCalls. The worker of the web
@@ -38,8 +38,9 @@ const (
 	answersFD  = 4
 )
 
-// The vendor advises one thread for each handle. A lock in init takes the
-// first thread of the process, which has the largest stack.
+// The vendor advises one thread for each handle. LockOSThread in init pins the
+// main goroutine to the first thread of the process, which has the largest
+// stack.
 func init() { runtime.LockOSThread() }
 
 func main() {

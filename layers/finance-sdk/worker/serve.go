@@ -101,7 +101,8 @@ func (w *worker) answer(request sdkproto.Message) (sdkproto.Message, error) {
 	return nil, refuse(sdkproto.FaultProtocol, fmt.Sprintf("%T instead of a request", request))
 }
 
-// answered returns ok after a successful call, and the code of a failed call.
+// answered returns ok if the call succeeded, and a message with the error code
+// if it failed. Any other error is a refusal.
 func answered(ok sdkproto.Message, err error) (sdkproto.Message, error) {
 	var code *financesdk.CodeError
 	switch {

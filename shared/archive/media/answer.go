@@ -11,8 +11,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// An asker fetches single chunks. It repeats a call where the failure may pass
-// by itself, so that a failed chunk does not cost the chunks before it.
+// An asker fetches single chunks. It repeats a call if the failure may pass by
+// itself, so that a failed chunk does not lose the chunks before it.
 type asker struct {
 	source Source
 	timeUp func() bool
@@ -20,9 +20,10 @@ type asker struct {
 	log    *slog.Logger
 }
 
-// chunk fetches the chunk at index. fault says what is wrong with a chunk that
-// came without an error, empty for nothing. Without a chunk, bad is how the
-// download ends. An error is the context's, or not the library's.
+// chunk fetches the chunk at index. fault checks a chunk that came without an
+// error; it returns an empty text if the chunk is good. If chunk returns no
+// chunk, bad says how the download ends. An error is the error of the context,
+// or an error that does not come from the library.
 func (a *asker) chunk(ctx context.Context, index string, f File, fault func(Chunk) string) (_ Chunk, bad *Outcome, _ error) {
 	crashes := 0
 	for try := 1; ; try++ {
@@ -46,8 +47,8 @@ func (a *asker) chunk(ctx context.Context, index string, f File, fault func(Chun
 			a.logCrash(ctx, f, err)
 		}
 		if o.Reason == ReasonCrashes {
-			// The next call starts a fresh process and is alone in it. A second
-			// crash confirms that the library cannot bear this file (law 7).
+			// The next call starts a fresh process and is alone in it. A second crash
+			// confirms that this file crashes the library (law 7).
 			crashes++
 			o.Broken = crashes == 2
 			again = !o.Broken
@@ -69,7 +70,8 @@ func (a *asker) logCrash(ctx context.Context, f File, err error) {
 }
 
 // answer reads an error of the library (law 10). again says that the same call
-// may be repeated at once. known is false for an error that is not the library's.
+// may be repeated at once. known is false for an error that does not come from
+// the library.
 func answer(err error) (_ Outcome, again, known bool) {
 	e, known := archive.LibraryFailed(err)
 	ofFile := e.Op == "GetMediaData"
@@ -77,7 +79,7 @@ func answer(err error) (_ Outcome, again, known bool) {
 	switch passing := e.Response == archive.RespondRetry; {
 	case !ofFile || o.Refused:
 	case e.How == archive.Hung:
-		// A repeated call would cost the round another time limit.
+		// A repeated call would make the round wait for the time limit again.
 		return Outcome{End: TryFailed, Reason: ReasonHangs, Lasting: true, Broken: true}, false, known
 	case e.Cause == archive.CauseLibraryCrash:
 		return Outcome{End: TryFailed, Reason: ReasonCrashes, Lasting: true}, true, known
@@ -87,7 +89,7 @@ func answer(err error) (_ Outcome, again, known bool) {
 		return Outcome{End: TryFailed, Reason: ReasonBadFileID, Lasting: true}, false, known
 	case passing || e.Cause == archive.CauseUnknownResponse:
 		// The code may be about this file only: single files fail permanently with
-		// codes that mean passing trouble for others (wecom.md 1.7).
+		// codes that mean a temporary problem for other files (wecom.md 1.7).
 		return Outcome{End: TryFailed, Reason: "sdk_" + strconv.Itoa(e.Code), Lasting: !passing}, passing, known
 	}
 	return o, false, known

@@ -18,10 +18,10 @@ import (
 
 // The measures of a download.
 const (
-	partSize  = 5 << 20   // the least that S3 takes as a part; ten chunks
-	chunkSize = 512 << 10 // the most that WeCom gives (wecom.md 1.7)
-	// A download ends where more than fairChunks chunks average less than
-	// fairChunk: the file would never finish.
+	partSize  = 5 << 20   // the smallest part that S3 accepts; ten chunks
+	chunkSize = 512 << 10 // the largest chunk that WeCom sends (wecom.md 1.7)
+	// A download ends if more than fairChunks chunks average less than fairChunk:
+	// the file would never finish.
 	fairChunk  = 64 << 10
 	fairChunks = 64
 )
@@ -36,26 +36,28 @@ type transfer struct {
 
 	// at describes the durable parts, except that Index, Chunks and the running
 	// digests sum (MD5) and sha (SHA-256) include buf. buf holds the bytes after the
-	// last durable part: less than a part and a chunk.
+	// last durable part: less than one part plus one chunk.
 	at  Resume
 	sum hash.Hash
 	sha hash.Hash
 	buf []byte
-	// followed holds the places that were fetched since this transfer began or
-	// restarted. No file needs a place twice. With the bounds on size and on small
-	// chunks this is enough to end every download, whatever the library repeats.
+	// followed holds the places in the file (see place) that indexes named since
+	// this transfer began or restarted. A download never needs a place twice. With
+	// the bounds on size and on small chunks this ends every download, whatever
+	// the library repeats.
 	followed map[string]bool
-	// short says that bytes are missing, as far as the indexes tell, and that the
-	// download goes on although they are.
+	// short says that bytes seem to be missing (by the indexes), and that the
+	// download goes on nevertheless.
 	short bool
-	// fetched counts the bytes that WeCom gave, also those fetched again.
+	// fetched counts the bytes that WeCom sent, including bytes that were fetched
+	// again.
 	fetched int64
 }
 
 // download fetches the file f from its resume point, until one more part is
 // durable, the file is complete, or the download cannot go on. With mayBeShort,
-// missing bytes do not stop it. Errors are those of our own store, or the
-// context's.
+// missing bytes do not stop it. An error is the error of our own store or of
+// the context.
 //
 // A crash before the returned resume point is saved leaves a part that the next
 // download writes again, under the same number.
@@ -87,8 +89,9 @@ func (t *transfer) download(ctx context.Context, f File, mayBeShort bool) (Outco
 	}
 }
 
-// resume begins at r. It begins at the first byte if r is nil or unreadable, such
-// as a digest in the form of another version of Go.
+// resume begins at r. It begins at the first byte if r is nil or unreadable,
+// for example because another version of Go wrote the saved state of the
+// digests.
 func (t *transfer) resume(r *Resume) {
 	t.at, t.sum, t.sha, t.buf, t.short = Resume{}, md5.New(), sha256.New(), t.buf[:0], false
 	if r != nil && r.Parts > 0 && r.Index != "" {
@@ -109,10 +112,10 @@ func continues(h hash.Hash, state []byte) bool {
 	return h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil
 }
 
-// total is how many bytes have come.
+// total returns how many bytes have come.
 func (t *transfer) total() int64 { return t.at.Bytes + int64(len(t.buf)) }
 
-// take adds a chunk to what has come.
+// take adds a chunk to the received bytes.
 func (t *transfer) take(c Chunk) {
 	if t.total() == 0 {
 		t.at.Type = Sniff(c.Data)
@@ -128,9 +131,9 @@ func (t *transfer) take(c Chunk) {
 
 var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
 
-// indexRange is the first and the last byte that an index asks for. known is
-// false if the index does not have the form that WeCom's document shows as an
-// example (wecom.md 1.7) and does not promise.
+// indexRange returns the first and the last byte that an index asks for. known
+// is false if the index has another form than the example in WeCom's document
+// (wecom.md 1.7). The document does not promise that form.
 func indexRange(index string) (first, last int64, known bool) {
 	m := indexForm.FindStringSubmatch(index)
 	if m == nil {
@@ -153,8 +156,8 @@ func place(index string) string {
 	return string(sum[:])
 }
 
-// fault is what is wrong with a chunk that came without an error; empty for
-// nothing.
+// fault returns what is wrong with a chunk that came without an error, or an
+// empty text.
 func (t *transfer) fault(f File, c Chunk, mayBeShort bool) string {
 	switch {
 	case len(c.Data) > chunkSize:
@@ -172,10 +175,11 @@ func (t *transfer) fault(f File, c Chunk, mayBeShort bool) string {
 	return ""
 }
 
-// fills reports whether a chunk is whole, as far as the indexes tell: the next
-// index begins where the chunk ends, and the last chunk ends where its index
-// does. Without md5 and size, nothing else tells that bytes are missing. Where
-// they prove the file, it is whole whatever its last index asked for.
+// fills reports whether a chunk seems complete by the indexes: the next index
+// begins where the chunk ends, and the last chunk ends where its index ends. If
+// the message has neither md5 nor size, only the indexes show that bytes are
+// missing. If md5 or size prove the file, it is complete even if its last index
+// asked for more.
 func (t *transfer) fills(f File, c Chunk) bool {
 	end := t.total() + int64(len(c.Data))
 	if !c.Finished {
@@ -197,7 +201,7 @@ func (t *transfer) fills(f File, c Chunk) bool {
 	return f.proves(Object{Size: end, MD5: hex.EncodeToString(sum.Sum(nil))})
 }
 
-// part makes what has come durable, as one part.
+// part stores the received bytes as one part.
 func (t *transfer) part(ctx context.Context, f File) (Outcome, error) {
 	lost, err := t.upload(ctx, f)
 	if err != nil {
@@ -216,9 +220,9 @@ func (t *transfer) part(ctx context.Context, f File) (Outcome, error) {
 	return Outcome{End: PartStored, Resume: t.at}, nil
 }
 
-// upload stores buf as the next part. A crash after it leaves a part that no row
-// names; the next download replaces the part, or the bucket's own rule removes
-// the upload.
+// upload stores buf as the next part. A crash after upload leaves a part that
+// no row names; the next download replaces the part, or the bucket's own rule
+// removes the upload.
 func (t *transfer) upload(ctx context.Context, f File) (lost bool, err error) {
 	if t.at.Upload == "" {
 		if t.at.Upload, err = t.store.BeginUpload(ctx, f.Corp, f.ID); err != nil {
@@ -238,9 +242,10 @@ func (t *transfer) upload(ctx context.Context, f File) (lost bool, err error) {
 	return false, nil
 }
 
-// write makes the complete download got the object of the file. lost says that
-// neither the upload nor the object exists. A crash after it leaves an object
-// that the row does not name; the next round finds the object.
+// write turns the finished download, which got describes, into the object of
+// the file. lost says that neither the upload nor the object exists. A crash
+// after write leaves an object that the row does not name; the next round finds
+// the object.
 func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, err error) {
 	if t.at.Parts == 0 {
 		if err := t.store.PutFile(ctx, f.Corp, f.ID, t.buf); err != nil {
@@ -274,7 +279,7 @@ func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, er
 	return err != nil || there.MD5 != got.MD5, nil
 }
 
-// discard throws the upload away, if there is one. A crash before it leaves an
+// discard aborts the upload, if there is one. A crash before discard leaves an
 // upload that no row names; the bucket's own rule removes that upload.
 func (t *transfer) discard(ctx context.Context, f File) error {
 	if t.at.Upload == "" {
@@ -286,8 +291,9 @@ func (t *transfer) discard(ctx context.Context, f File) error {
 	return nil
 }
 
-// readObject is what the bucket holds of a file, without time and checksum;
-// [archive.ErrNotFound]. It reads the object to its end.
+// readObject describes the object of a file in the bucket: all fields except
+// the time and the checksum. It returns [archive.ErrNotFound] if there is no
+// object. It reads the object to its end.
 func readObject(ctx context.Context, store Store, f File) (Object, error) {
 	body, err := store.OpenFile(ctx, f.Corp, f.ID)
 	if err != nil {

@@ -10,10 +10,11 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// A Ledger is what the fetcher needs of the ledger. Safe for concurrent use.
+// A Ledger is the part of the ledger that the fetcher reads. Safe for
+// concurrent use.
 type Ledger interface {
-	// PullState reads the state last saved. Without one it answers a zero state
-	// with Corp set.
+	// PullState reads the last saved state, or returns a zero state with Corp set
+	// if none was saved.
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 
@@ -34,10 +35,10 @@ const (
 	fetchMargin = archive.CallTimeout + CallTimeout + 15*time.Second
 	// dueRead is how many due files a round reads at a time.
 	dueRead = 50
-	// maxFailures of our own stores end a round.
+	// A round ends after maxFailures failures of our own stores.
 	maxFailures = 3
-	// maxBroken files in one round that broke the library prove that the library
-	// is broken, and not the files.
+	// If maxBroken files of one round break the library, the library itself is the
+	// problem, not the files.
 	maxBroken = 2
 )
 
@@ -64,14 +65,15 @@ type Fetcher struct {
 // The order of writes for a file is: each part, then the resume point on the
 // row; at the end the object, then the row with its final state, then the lists.
 // A crash anywhere leaves a file that waits, with a resume point that the store
-// holds: at worst the chunks after it are fetched again. If another fetcher has
-// changed the row, this one stops: the other fetcher owns the file.
+// holds: at worst the chunks after the resume point are fetched again. If
+// another fetcher has changed the row, this one stops: the other fetcher owns
+// the file.
 //
-// Trouble of a file is recorded on its row. Trouble of the corp costs no file a
-// try. Neither is an error. An error means that our own stores failed; the
-// request should then be tried again.
+// Trouble of a file is recorded on its row. Trouble of the corp does not count
+// as a try of any file. Neither trouble is an error. An error means that our
+// own stores failed; the request should then be tried again.
 func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
-	// A lane that is wanted from here on gets another message.
+	// A request for the lane from here on sends another message.
 	req, err := f.Queue.Take(ctx, req)
 	if err != nil {
 		return err
@@ -110,14 +112,14 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
 	return nil
 }
 
-// FetchBlockedBy is why no file of the corp is fetched now; empty if nothing
-// blocks.
+// FetchBlockedBy returns why files of the corp are not fetched now, or an empty
+// cause if nothing blocks.
 //
 // GetMediaData has no documented code for a refused secret (wecom.md 10.9). A
-// fetcher that shows a wrong secret could do so without notice until WeCom bans
-// our address (law 8). Only the puller tries secrets: files are fetched with the
-// secret that worked last, and while the corp has no trouble that would stop
-// files too.
+// fetcher could use a wrong secret unnoticed until WeCom bans our address (law
+// 8). So only the puller tries secrets: files are fetched only if the puller's
+// last use of the present secret worked, and only while the corp has no trouble
+// that would also stop files.
 func FetchBlockedBy(c archive.Corp, s archive.PullState) archive.Cause {
 	if t := s.Trouble; t != nil {
 		switch t.Cause {
@@ -139,7 +141,7 @@ type round struct {
 	lane    int
 	source  Source
 	blocked archive.Cause // why WeCom is not asked; empty while nothing blocks
-	broken  int           // files with which the library crashed, confirmed, or hung
+	broken  int           // files that made the library hang, or crash twice
 	seen    map[string]bool
 	buf     []byte // of one part; each transfer of the round uses it in turn
 
@@ -168,8 +170,8 @@ func (d *round) timeUp(ctx context.Context) bool {
 
 // run fetches until no file is due, the corp is blocked, or time is up. more
 // says that files are left which the next round can fetch. Each file has one
-// turn. A store that fails with one file may work with the next: only
-// maxFailures of them end the round.
+// turn. Our store may fail for one file and work for the next: the round ends
+// only after maxFailures failures.
 func (d *round) run(ctx context.Context) (more bool, err error) {
 	var errs []error
 	for {
@@ -213,7 +215,7 @@ func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 		return false, fmt.Errorf("read row: %w", err)
 	}
 	if row.State != Waiting || row.NotBefore.After(d.Now()) {
-		// The fetcher that saved the row crashed before it listed it.
+		// The fetcher that saved the row crashed before it updated the lists.
 		return true, d.list(ctx, row)
 	}
 	t := d.transfer(ctx, row)
@@ -224,10 +226,10 @@ func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 			return false, err
 		}
 		if o.End == TimeUp {
-			return false, nil // the row has the resume point of all that is durable
+			return false, nil // the row has the resume point of all durable bytes
 		}
 		if o.End == CorpBlocked && next(row, o, d.Now()).State == Waiting {
-			// WeCom may still have this file. The others are less urgent, so they
+			// WeCom may still have this file. The other files are less urgent, so they
 			// wait, too.
 			return false, nil
 		}
@@ -288,9 +290,10 @@ func (d *round) step(ctx context.Context, t *transfer, row File) (Outcome, error
 	return o, nil
 }
 
-// apply writes what follows from an outcome, in this order: the object, the row,
-// the lists. At the end it discards an upload that the row no longer names.
-// It answers [archive.ErrConflict] if another fetcher has changed the row.
+// apply writes what follows from an outcome, in this order: the object, the
+// row, the lists. At the end it discards an upload that the row no longer
+// names. It returns [archive.ErrConflict] if another fetcher has changed the
+// row.
 func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) (File, error) {
 	row, err := d.follow(ctx, t, before, o)
 	if err != nil {
@@ -302,8 +305,9 @@ func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) 
 		return before, fmt.Errorf("save row: %w", err)
 	}
 	d.report(ctx, before, row)
-	// A crash here leaves a settled or paused file listed as due. The next round
-	// corrects the list. It does not log the report again.
+	// A crash here leaves a file on the list of due files although it is finished
+	// or paused. The next round corrects the list, and does not log the report
+	// again.
 	if row.State != Waiting || row.NotBefore.After(d.Now()) {
 		if err := d.list(ctx, row); err != nil {
 			return row, err
@@ -315,9 +319,9 @@ func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) 
 	return row, nil
 }
 
-// follow is the row that follows from an outcome. It reads the bucket where the
-// row depends on it, writes the object that the row names, and asks the store for
-// the object's checksum.
+// follow returns the row after an outcome. It reads the bucket if the row
+// depends on the bucket, writes the object that the row names, and asks the
+// store for the object's checksum.
 func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome) (row File, err error) {
 	now := d.Now()
 	at := now.UTC().Truncate(time.Millisecond)
@@ -353,8 +357,8 @@ func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome)
 	return row, nil
 }
 
-// report counts and logs what became of a file. A mismatch that was reported
-// before is not reported again.
+// report counts and logs the new state of a file, and failed tries. A mismatch
+// that was reported before is not reported again.
 func (d *round) report(ctx context.Context, before, row File) {
 	state := row.State
 	if state != Waiting {
@@ -376,10 +380,10 @@ func (d *round) report(ctx context.Context, before, row File) {
 	}
 }
 
-// list brings the lists in line with a row. The row of a file that has come onto
-// the list of problems is read once more: another writer may have changed the
-// row meanwhile and listed it before us, and no later look finds a file that is
-// on the list of problems alone.
+// list updates the lists from a row. If the file came onto the list of
+// problems, the row is read once more: another writer may have changed the row
+// meanwhile and updated the lists first. No later round would correct this,
+// because rounds look only at the list of waiting files.
 func (d *round) list(ctx context.Context, row File) error {
 	for {
 		if err := d.Files.ListFile(ctx, row); err != nil {

@@ -26,7 +26,7 @@ const (
 	Other Type = ""
 )
 
-// SniffLen is how many bytes [Sniff] looks at.
+// SniffLen is the number of bytes that [Sniff] reads.
 const SniffLen = 16
 
 // signatures are the bytes with which files of a type begin.
@@ -48,16 +48,16 @@ var signatures = []struct {
 	{0, "\x02#!SILK_V3", SILK}, // Tencent's form
 }
 
-// mp4Brands are the major brands of films that browsers play, from MP4's registry
-// (mp4ra.org). Pictures (heic, avif), QuickTime films (qt) and other files begin
-// with the same box, and browsers do not play them.
+// mp4Brands lists the major brands of videos that browsers play, from MP4's
+// registry (mp4ra.org). Pictures (heic, avif), QuickTime videos (qt) and other
+// files begin with the same box, and browsers do not play them.
 var mp4Brands = []string{
 	"isom", "iso2", "iso3", "iso4", "iso5", "iso6", "iso7", "iso8", "iso9",
 	"mp41", "mp42", "avc1", "dash", "MSNV", "M4V ",
 }
 
-// ofBrand is the type of a file that begins with a box ftyp. The box holds its
-// length, its name, and the major brand.
+// ofBrand returns the type of a file that begins with an "ftyp" box. The box
+// holds its length, its name, and the major brand.
 func ofBrand(head []byte) Type {
 	switch brand := string(head[8:12]); {
 	case slices.Contains(mp4Brands, brand):
@@ -68,8 +68,8 @@ func ofBrand(head []byte) Type {
 	return Other
 }
 
-// Sniff tells the type of a file by head: its first [SniffLen] bytes or more, or
-// the whole file if it is shorter.
+// Sniff returns the type of a file by head: its first [SniffLen] bytes or more,
+// or the whole file if it is shorter.
 func Sniff(head []byte) Type {
 	for _, s := range signatures {
 		if len(head) < s.at || !bytes.HasPrefix(head[s.at:], []byte(s.bytes)) {

@@ -1,10 +1,10 @@
 // Package media downloads the files that messages name into our own bucket
 // before WeCom deletes them.
 //
-// [Register] lets files wait, and a [Fetcher] downloads them, a lane of a corp at
-// a time. download.go moves bytes and knows no rule; policy.go holds every rule
-// about a file and touches no store; fetch.go is the round in a lane that joins
-// them.
+// [Register] records the files that must be fetched, and a [Fetcher] downloads
+// them, one lane of a corp at a time. download.go moves bytes and knows no
+// rule; policy.go holds every rule about a file and touches no store; fetch.go
+// is the round in a lane that joins them.
 package media
 
 import (
@@ -33,17 +33,17 @@ import (
 type File struct {
 	Corp string
 	ID   string // [ID] of SDKFileID
-	// SDKFileID is how WeCom names the file. It is kept byte for byte and never
-	// logged: with the archive secret it is enough to fetch the file. It is
-	// empty if the message's text was too long to be an sdkfileid.
+	// SDKFileID is WeCom's name of the file. It is kept byte for byte and never
+	// logged: with the archive secret it is enough to fetch the file. It is empty
+	// if the message's text was too long to be an sdkfileid.
 	SDKFileID string
 
-	// What the first message that named the file says of it. It may be wrong.
+	// What the first message that named the file says about it. It may be wrong.
 	Kind string // such as image, voice, file
 	Name string // with its extension, or empty
 	Ext  string // without a dot, or empty
 	MD5  string // 32 lower-case hex digits, or empty
-	Size int64  // bytes; 0 where the message does not say
+	Size int64  // bytes; 0 if the message does not say
 	From Use
 
 	// Deadline is the earliest time at which WeCom may delete the file: see
@@ -65,14 +65,15 @@ type File struct {
 	// Reached is the most bytes that were ever durable. Fetching the same bytes
 	// again is no progress.
 	Reached int64
-	// CompleteDownloads counts the downloads that came to the last byte and did
+	// CompleteDownloads counts the downloads that reached the last byte and did
 	// not match.
 	CompleteDownloads int
-	// Resume is how far an unfinished download is durable; nil before the first
-	// part is.
+	// Resume says how far an unfinished download is durable; nil before the first
+	// durable part.
 	Resume *Resume
 	// Stored describes the object. It is set in the states stored and mismatch,
-	// and while a file whose mismatch we keep waits again.
+	// and while a file waits to be fetched again and we still keep its mismatched
+	// copy.
 	Stored *Object
 	// Rev goes up by one with every save. A save replaces only the revision that
 	// its writer read.
@@ -87,8 +88,8 @@ type Use struct {
 	Seq          uint64
 }
 
-// Resume is where a download goes on. It is saved after each part, so it never
-// claims more than the object store holds.
+// Resume says where a download goes on. It is saved after each part, so it
+// never claims more than the object store holds.
 type Resume struct {
 	Upload string // the store's id of the unfinished object
 	Index  string // of the next chunk, as WeCom gave it
@@ -105,13 +106,13 @@ type Object struct {
 	Size   int64
 	MD5    string // hex
 	SHA256 string // hex, of the whole file
-	// Checksum is what the store made of the object when it was written, see
-	// [Store]. It proves the object without reading it.
+	// Checksum is the checksum that the store made when the object was written,
+	// see [Store]. It proves the object without reading it.
 	Checksum string
 	Type     Type
 	At       time.Time
-	// Differs is the Reason of the mismatch while its file waits again, else
-	// empty.
+	// While a file with a mismatch waits to be fetched again, Differs holds the
+	// Reason of the mismatch; otherwise it is empty.
 	Differs string
 }
 
@@ -126,18 +127,18 @@ func (o Object) Matches(size int64, checksum string) bool {
 type State string
 
 // The states. Stored is final. Mismatch, Expired and Failed last until
-// [Register] finds a reason to let the file wait again.
+// [Register] finds a reason to fetch the file again.
 const (
 	Waiting State = "waiting"
 	Stored  State = "stored"
-	// Mismatch: our bucket keeps the file, with another md5 or size than the
-	// message or WeCom says, after more than one try.
+	// Mismatch: our bucket holds the file, but its md5 or size is not what the
+	// message or WeCom says, even after a second try.
 	Mismatch State = "mismatch"
-	// Expired: WeCom has deleted the file, as WeCom says or by the time that has
-	// passed.
+	// Expired: WeCom said that it has deleted the file, or so much time has passed
+	// that it must have.
 	Expired State = "expired"
-	// Failed: the file is too large, or could not be fetched until WeCom must
-	// have deleted it.
+	// Failed: the file is too large, or could not be fetched before WeCom deleted
+	// it.
 	Failed State = "failed"
 )
 
@@ -157,13 +158,15 @@ const (
 	ReasonHangs     = "library_hung"
 )
 
-// ID names the file of an sdkfileid: the hex SHA-256 of the sdkfileid.
+// ID returns the id of the file of an sdkfileid: the hex SHA-256 of the
+// sdkfileid.
 func ID(sdkFileID string) string { return archive.Digest([]byte(sdkFileID)) }
 
-// Lanes is how many files of a corp may be fetched at the same time.
+// Lanes is the number of files of a corp that may be fetched at the same time.
 const Lanes = 4
 
-// Lane is the lane in which a file waits. It follows from the file's id.
+// Lane returns the lane in which a file waits. The lane follows from the file's
+// id.
 func Lane(id string) int {
 	b, err := hex.DecodeString(id[:min(len(id), 2)])
 	if err != nil || len(b) == 0 {
@@ -172,11 +175,11 @@ func Lane(id string) int {
 	return int(b[0]) % Lanes
 }
 
-// Deadline is the earliest time at which WeCom may delete the file of a message.
-// Whether WeCom's 120 hours count from sending or from archiving is unknown
-// (wecom.md 10.11). Deadline counts from the earlier time, so it may be before
-// the pull of the message. It decides what is urgent; it alone never decides
-// that a file is given up.
+// Deadline returns the earliest time at which WeCom may delete the file of a
+// message. Whether WeCom's 120 hours count from sending or from archiving is
+// unknown (wecom.md 10.11). Deadline counts from the earlier time, so it may be
+// before the pull of the message. The deadline decides which files are urgent;
+// it alone never decides that a file is given up.
 func Deadline(sent, pulled time.Time) time.Time {
 	if sent.After(pulled) {
 		sent = pulled
@@ -191,7 +194,7 @@ const (
 	maxFileText = 500
 )
 
-// NewFile is the row of a file that a message names.
+// NewFile makes the row of a file that a message names.
 func NewFile(named message.File, m archive.Message, pulled, now time.Time) File {
 	f := File{
 		Corp:      m.Corp,
@@ -232,11 +235,12 @@ func atMost(n int, s string) string {
 	return s[:n]
 }
 
-// Backlog is what a corp's status says of files. Counts stop at [BacklogBound].
+// Backlog is the part of a corp's status about files. Counts stop at
+// [BacklogBound].
 type Backlog struct {
 	Waiting  int       // files that wait
 	Late     int       // waiting files past their deadline: WeCom may have deleted them
-	Earliest time.Time // the next deadline of a waiting file that is not late; zero without such a file
+	Earliest time.Time // the next deadline of a waiting file that is not late; zero if there is none
 	Problems map[State]int
 }
 
@@ -250,7 +254,8 @@ func (b *Backlog) Wait(deadline, now time.Time) {
 	}
 }
 
-// BacklogBound is the most files that a [Backlog] counts in each list.
+// BacklogBound is the largest number of files that a [Backlog] counts in each
+// list.
 const BacklogBound = 10_000
 
 // A Table keeps the rows of files, and two lists: the files that wait, and the
@@ -264,32 +269,35 @@ const BacklogBound = 10_000
 //
 // Durable on return. Safe for concurrent use.
 type Table interface {
-	// CreateFile stores a row with Rev 1, if there is no row yet;
-	// [archive.ErrExists].
+	// CreateFile stores a row with Rev 1. It returns [archive.ErrExists] if there
+	// is a row.
 	CreateFile(ctx context.Context, f File) error
-	// File reads a row consistently; [archive.ErrNotFound].
+	// File reads a row consistently. It returns [archive.ErrNotFound] if there is
+	// no row.
 	File(ctx context.Context, corp, id string) (File, error)
 	// Files reads the rows of the given ids, by id. Ids without a row are left
 	// out.
 	Files(ctx context.Context, corp string, ids []string) (map[string]File, error)
 	// SaveFile replaces the row by f with the next Rev, and returns that row. If
-	// the Rev of the stored row is not f.Rev, SaveFile answers
+	// the Rev of the stored row is not f.Rev, SaveFile returns
 	// [archive.ErrConflict].
 	SaveFile(ctx context.Context, f File) (File, error)
-	// ListFile brings the lists in line with the saved row f. It leaves entries
-	// of a later Rev alone. Idempotent.
+	// ListFile updates the lists from the saved row f. It leaves entries of a
+	// later Rev alone. Idempotent.
 	ListFile(ctx context.Context, f File) error
-	// DueFiles lists ids of files that wait in the lane and are due, the earliest
-	// deadline first, at most limit. It reads the list consistently.
+	// DueFiles lists the ids of the files that wait in the lane and are due: the
+	// earliest deadline first, at most limit. It reads the list consistently.
 	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
 }
 
-// Register lets files wait for their download. It creates the rows that do not
-// exist. A row that exists keeps what its first message says; whether its file
-// waits again is decided by [File.waitAgain]. replay says that a replay asks.
+// Register puts files on the list of files to download. It creates the rows
+// that do not exist. A row that exists keeps what its first message says;
+// [File.waitAgain] decides whether its file is fetched again. replay is true if
+// a replay makes this call.
 //
-// When Register returns nil, each of the files is on its list, also if an
-// earlier call failed half way. lanes are the lanes in which a file waits.
+// When Register returns nil, each of the files is on its list, even if an
+// earlier call failed halfway. lanes are the lanes in which one of the files
+// waits.
 func Register(ctx context.Context, table Table, corp string, files []File, replay bool) (lanes []int, err error) {
 	byID, latest := make(map[string]File, len(files)), make(map[string]File, len(files))
 	var ids []string
@@ -348,8 +356,8 @@ func register(ctx context.Context, table Table, f File, create bool, named File,
 		if err != nil {
 			return false, fmt.Errorf("create file %s: %w", f.ID, err)
 		}
-		// A crash here leaves a row that is on no list. The page is not decoded
-		// yet, so the same file is registered again, and listed below.
+		// A crash here leaves a row that is on no list. The page is not decoded yet,
+		// so the same file is registered and listed again.
 	}
 	if again, ok := f.waitAgain(named, replay); ok {
 		saved, err := table.SaveFile(ctx, again)
@@ -357,11 +365,11 @@ func register(ctx context.Context, table Table, f File, create bool, named File,
 			saved, err = table.File(ctx, f.Corp, f.ID)
 		}
 		if err != nil {
-			return false, fmt.Errorf("let file %s wait again: %w", f.ID, err)
+			return false, fmt.Errorf("save file %s as waiting again: %w", f.ID, err)
 		}
-		// A crash here leaves a file that waits on the list of problems only. The
-		// page or the replay is not done yet, so the file is registered again, and
-		// listed below.
+		// A crash here leaves a waiting file that is on the list of problems only.
+		// The page or the replay is not done yet, so the file is registered and
+		// listed again.
 		f = saved
 	}
 	if f.State != Waiting && f.Rev > 1 {
@@ -387,28 +395,29 @@ type Store interface {
 	// BeginUpload starts an object in parts. Readers do not see it before it is
 	// completed.
 	BeginUpload(ctx context.Context, corp, id string) (upload string, err error)
-	// UploadPart stores a part; [archive.ErrNotFound] if there is no such upload.
+	// UploadPart stores a part. It returns [archive.ErrNotFound] if there is no
+	// such upload.
 	UploadPart(ctx context.Context, corp, id, upload string, number int, body []byte) error
-	// CompleteUpload makes the object of the parts 1 to parts. It answers
-	// [archive.ErrNotFound] if there is no such upload. It answers
+	// CompleteUpload makes the object from the parts 1 to n, where n is parts. It
+	// returns [archive.ErrNotFound] if there is no such upload. It returns
 	// [archive.ErrCorrupt] and changes nothing if the store does not hold exactly
 	// these parts, with size bytes in all.
 	CompleteUpload(ctx context.Context, corp, id, upload string, parts int, size int64) error
 	// StatFile returns the size of a file's object, and its checksum in base64: the
 	// SHA-256 of the bytes, or for an object in parts the SHA-256 of the parts'
-	// SHA-256s, one after another; [archive.ErrNotFound]. The store made the checksum
-	// of the bytes that it received.
+	// SHA-256s, one after another. It returns [archive.ErrNotFound] if there is no
+	// object. The store made the checksum from the bytes that it received.
 	StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error)
-	// OpenFile reads a complete file; [archive.ErrNotFound]. The caller closes it.
+	// OpenFile opens a complete file for reading. It returns [archive.ErrNotFound]
+	// if there is no object. The caller closes the reader.
 	OpenFile(ctx context.Context, corp, id string) (io.ReadCloser, error)
-	// AbortUpload throws an upload away. An upload that does not exist is no
-	// error.
+	// AbortUpload discards an upload. An upload that does not exist is no error.
 	AbortUpload(ctx context.Context, corp, id, upload string) error
 }
 
-// Request asks to fetch the files of a corp that wait in a lane. It is a hint:
-// the table says which files wait, so a lost or doubled request does no harm
-// (law 3).
+// Request requests to fetch the files of a corp that wait in a lane. It is a
+// hint: the table says which files wait, so a lost or doubled request does no
+// harm (law 3).
 type Request struct {
 	Corp string `json:"corp"`
 	Lane int    `json:"lane"`
@@ -423,7 +432,8 @@ func Requests(corp string, lanes []int) []Request {
 	return reqs
 }
 
-// Kept is how long the queue of files keeps a message. template.yaml sets it.
+// Kept is the time for which the queue of files keeps a message. template.yaml
+// sets it.
 const Kept = 4 * time.Hour
 
 // WantedLanes is a [Queue] in which a lane is wanted or not wanted.
@@ -462,8 +472,8 @@ type Chunk struct {
 // A Source is GetMediaData for one corp. Not safe for concurrent use. Errors are
 // as for [pull.Source].
 type Source interface {
-	// MediaChunk fetches one chunk of a file. index is empty for the first chunk,
-	// and Next of the chunk before for every other. The same call may be
+	// MediaChunk fetches one chunk of a file. index is empty for the first chunk;
+	// for every other chunk it is Next of the chunk before. The same call may be
 	// repeated.
 	MediaChunk(ctx context.Context, index, sdkFileID string) (Chunk, error)
 }

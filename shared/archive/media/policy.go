@@ -9,15 +9,16 @@ import (
 
 // The times and bounds of the policy.
 const (
-	// grace is how long after WeCom should have deleted a file we still ask for
-	// it.
+	// grace is extra time: we go on asking for a file this long after the time at
+	// which WeCom should have deleted it.
 	grace = 24 * time.Hour
-	// enoughTries is the least number of failed tries in a row after which a
-	// file may be given up, or be kept short. From then on a lasting failure
-	// pauses the file for the longest pause.
+	// enoughTries is the smallest number of failed tries in a row after which a
+	// file may be given up, or stored although bytes are missing. From then on a
+	// lasting failure pauses the file for the longest pause.
 	enoughTries = 5
-	// If failed try number restartAfterTries in a row is lasting, the next download
-	// begins at the first byte: the resume point itself may be what fails.
+	// After restartAfterTries failed tries in a row, if the last failure looks
+	// lasting, the next download begins at the first byte: the resume point itself
+	// may be the cause.
 	restartAfterTries = 3
 	// corpPause is the wait after a corp's trouble, so that pull can record the
 	// same trouble first.
@@ -31,8 +32,7 @@ var pauses = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 
 type Outcome struct {
 	End    End
 	Reason string // of TryFailed, CorpTrouble and CorpBlocked
-	// Lasting, of TryFailed, says that the failure looks as if it would not
-	// pass by itself.
+	// Lasting, of TryFailed, says that the failure does not look temporary.
 	Lasting bool
 	// Broken, of TryFailed, says that the library hung, or crashed twice, with
 	// this file.
@@ -42,7 +42,7 @@ type Outcome struct {
 	Resume  Resume // of PartStored
 	Got     Object // of Complete
 	// Short (with End == Complete) says that, by the index ranges, bytes are
-	// missing. Only a download that may be short is completed so: see
+	// missing. Only a download that is allowed to be short may end this way: see
 	// [File.mayBeShort].
 	Short bool
 	// Kept is the object that the bucket holds; nil if there is no object, or if
@@ -59,19 +59,19 @@ const (
 	PartStored              // one more part is durable
 	Complete                // the last byte has come; the object is not written yet
 	UploadLost              // the store does not hold the upload's parts
-	TryFailed               // a chunk failed, also when it was tried again
+	TryFailed               // the download cannot go on: a chunk failed, or the file would never finish
 	FileDeleted             // WeCom says that it has deleted the file
 	FileTooLarge            // more bytes than we store
-	CorpTrouble             // the trouble is the corp's, or the library's with every file
+	CorpTrouble             // the corp has a trouble, or the library fails with every file
 	CorpBlocked             // the corp's trouble is known: WeCom was not asked
 )
 
-// next is the row of a file after an outcome. It is pure and holds every rule:
-// which state a file has, when it is tried again, when it is given up, and which
-// bytes are kept of it.
+// next returns the row of a file after an outcome. It is pure and holds every
+// rule: which state a file has, when it is tried again, when it is given up,
+// and which bytes are kept of it.
 //
-// The caller reads the bucket first where [needsKept] says so, and writes the
-// object before the row where [mustWrite] says so.
+// The caller reads the bucket first if [needsKept] says so, and writes the
+// object before the row if [mustWrite] says so.
 func next(f File, o Outcome, now time.Time) File {
 	switch o.End {
 	case PartStored:
@@ -87,10 +87,11 @@ func next(f File, o Outcome, now time.Time) File {
 	case FileTooLarge:
 		return f.settleWith(o.Kept, Failed, ReasonTooLarge)
 	case CorpTrouble:
-		// The corp's trouble costs the file no try.
+		// The corp's trouble does not count as a try of the file.
 		f.Reason, f.NotBefore = o.Reason, now.Add(corpPause)
 	case CorpBlocked:
-		// WeCom may have the file until giveUpAt, so the file waits for the corp.
+		// WeCom may have the file until giveUpAt, so until then the file waits for
+		// the end of the corp's trouble.
 		if !now.Before(f.giveUpAt()) {
 			return f.settleWith(o.Kept, Expired, o.Reason)
 		}
@@ -113,7 +114,7 @@ func mustWrite(after File, o Outcome) bool {
 	return names && (o.Kept == nil || o.Kept.MD5 != o.Got.MD5)
 }
 
-// afterPart is the row with one more part. Bytes stored for the first time
+// afterPart returns the row with one more part. Bytes stored for the first time
 // count as progress and reset the try count. To fetch the same bytes again is
 // no progress: otherwise a large file with one bad chunk would be tried without
 // end.
@@ -124,7 +125,7 @@ func (f File) afterPart(r Resume) File {
 	return f
 }
 
-// afterDownload is the row after the last byte has come.
+// afterDownload returns the row after the last byte has come.
 //
 // A first mismatch may be a bad transfer (wecom.md 1.7): the file stays due and
 // is downloaded again from the first byte. A second mismatch is kept. A short
@@ -159,10 +160,10 @@ func (f File) afterDownload(o Outcome) File {
 	return f.settle(state, reason)
 }
 
-// afterLoss is the row after the upload was lost, for example by the bucket's
-// lifecycle rule for old uploads. The first loss costs no try: the file stays
-// due and starts again. A second loss without progress in between is a failed
-// try.
+// afterLoss returns the row after the upload was lost, for example by the
+// bucket's lifecycle rule for old uploads. The first loss does not count as a
+// try: the file stays due, and its download starts again. A second loss without
+// progress in between is a failed try.
 func (f File) afterLoss(o Outcome, now time.Time) File {
 	f.Resume = nil
 	if f.Reason == ReasonUploads {
@@ -172,9 +173,10 @@ func (f File) afterLoss(o Outcome, now time.Time) File {
 	return f
 }
 
-// afterFailure is the row after a failed try. While WeCom may have the file, no
-// failure is final: a failure that lasts for hours may be the library's or
-// WeCom's, and would cost every file that is due in these hours.
+// afterFailure returns the row after a failed try. While WeCom may have the
+// file, no failure is final: the cause of a failure that lasts for hours may be
+// the library or WeCom, and every file that is due in these hours would be
+// lost.
 func (f File) afterFailure(o Outcome, now time.Time) File {
 	f.Tries++
 	if f.Tries >= enoughTries && now.After(f.giveUpAt()) {
@@ -194,10 +196,10 @@ func (f File) afterFailure(o Outcome, now time.Time) File {
 	return f
 }
 
-// settleWith is the row in a final state when no download is stored. State and
-// reason hold only if the bucket has no object. If the bucket has the object of
-// an earlier mismatch, the file stays a mismatch; any other object is compared
-// with the message.
+// settleWith returns the final row of a file whose download is not stored. The
+// given state and reason are used only if the bucket has no object. If the
+// bucket has the object of an earlier mismatch, the file stays a mismatch; any
+// other object is compared with the message.
 func (f File) settleWith(kept *Object, state State, reason string) File {
 	before := f.Stored
 	f.Stored = nil
@@ -213,23 +215,24 @@ func (f File) settleWith(kept *Object, state State, reason string) File {
 	return f.settle(f.compare(object))
 }
 
-// settle is the row in a final state. The fields that only a waiting file needs
-// are cleared.
+// settle returns the row with a new state. It clears the fields that only a
+// file in work needs.
 func (f File) settle(state State, reason string) File {
 	f.State, f.Reason, f.Resume, f.Tries, f.Reached = state, reason, nil, 0, 0
 	return f
 }
 
 // mayBeShort reports whether the next download may be completed although bytes
-// are missing. It may from a day before the deadline, after enough failed
-// tries, the last of which also lacked bytes. Part of a file, called a
-// mismatch, is better than nothing.
+// are missing. This is allowed from one day before the deadline, if enough
+// tries failed and the last try ended with missing bytes. An incomplete file,
+// stored as a mismatch, is better than nothing.
 func (f File) mayBeShort(now time.Time) bool {
 	return f.Reason == ReasonSize && f.Tries >= enoughTries && now.After(f.Deadline.Add(-grace))
 }
 
-// giveUpAt is when a file that could not be fetched is given up: by then WeCom
-// has deleted the file, whatever its 120 hours count from.
+// giveUpAt returns the time at which a file that could not be fetched is given
+// up: by then WeCom has deleted the file, from whatever time its 120 hours
+// count.
 func (f File) giveUpAt() time.Time {
 	until := f.Deadline
 	if asked := f.Registered.Add(archive.Retention); asked.After(until) {
@@ -239,9 +242,9 @@ func (f File) giveUpAt() time.Time {
 }
 
 // compare decides the state of a complete file from what its message says:
-// stored, or a mismatch with its reason. A file with the right md5 is whole,
-// even if its size differs from the message's; the difference is recorded as
-// the reason.
+// stored, or a mismatch with its reason. A file with the right md5 is complete,
+// even if its size differs from the size in the message; the difference is
+// recorded as the reason.
 func (f File) compare(got Object) (State, string) {
 	switch {
 	case f.MD5 != "" && !strings.EqualFold(f.MD5, got.MD5):
@@ -261,13 +264,15 @@ func (f File) proves(got Object) bool {
 	return state == Stored && (f.MD5 != "" || f.Size > 0)
 }
 
-// waitAgain is the row after the file was asked for again: named is the file as
-// described by the newest message; replay is true if a replay asks. changed is
-// false if the row stays as it is. named.NotBefore is when it was asked for.
+// waitAgain returns the row after the file was requested again: named is the
+// file as the newest message describes it; replay is true if a replay requests
+// the file. named.NotBefore holds the time of this request. changed is false if
+// the row need not be saved.
 //
-// A file that is not stored waits again for a replay, or for a message with a
-// later deadline, since WeCom may then have the file again. Neither helps where
-// WeCom said that it has deleted the file, or must have deleted it by now.
+// A file that is not stored is fetched again if a replay requests it, or if a
+// message has a later deadline, because WeCom may then have the file again. It
+// is not fetched again if WeCom said that it has deleted the file, or must have
+// deleted it by now.
 func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 	later := named.Deadline.After(f.Deadline)
 	if f.State == Stored || f.SDKFileID == "" || !replay && !later {
@@ -278,9 +283,8 @@ func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 		again.Registered = named.Registered
 	}
 	if f.State == Waiting {
-		// The file is given up later. Do not save the row for every later
-		// message of the day: each save changes the revision and interrupts a
-		// running download.
+		// The file is given up later. Do not save the row for every later message of
+		// the day: each save changes the revision and interrupts a running download.
 		return again, again.Registered.Sub(f.Registered) >= grace
 	}
 	if f.Reason == ReasonDeleted || named.NotBefore.After(again.giveUpAt()) {

@@ -12,14 +12,15 @@ import (
 const (
 	// gapAge is how long a record must have been unfetchable before a gap may be
 	// recorded. WeCom keeps the record for five days; a fault of some minutes must
-	// not cost it.
+	// not lead to its loss.
 	gapAge = 10 * time.Minute
 	// searchPause is the pause between pulls during a search.
 	searchPause = 2 * time.Minute
-	// searchCalls is the most calls of the search in one pull.
+	// searchCalls is the largest number of calls of the search in one pull.
 	searchCalls = 60
-	// searchSpan is how many seqs are asked after one by one. Records are rarely
-	// further apart; where they are, single steps would take days.
+	// searchSpan is how many seqs are tried one by one: for each, a call requests
+	// the first record after it. Records are rarely further apart; if they are,
+	// single steps would take days.
 	searchSpan = 100
 )
 
@@ -44,16 +45,17 @@ func (d *drain) beginSearch(t archive.Trouble) {
 // searchGap handles a record that cannot be fetched, in phases (law 1):
 //
 //   - for [gapAge] it only tries the record again;
-//   - then it looks for a seq after which WeCom answers;
-//   - then it asks after every seq below that one. Each failure counts only
-//     while a call after the answered seq still succeeds, which proves that
+//   - then it looks for a seq after which a call succeeds;
+//   - then it tries every seq below that one, from the head on. A failure
+//     counts only if the call that succeeded still succeeds, which proves that
 //     WeCom and the library work. Seqs need not be contiguous, and the library
 //     may fail for other reasons meanwhile: without this phase a gap could
 //     swallow readable records;
 //   - then it records a gap that ends where the first readable record begins.
 //
-// Over more than [searchSpan] seqs the steps grow, and the rest is halved; the
-// gap row then says that not every seq was asked after.
+// In a range of more than [searchSpan] seqs the steps of the second phase grow,
+// and the third phase bisects; the gap row then says that some seqs were not
+// tried.
 //
 // All progress is in [archive.PullState.GapSearch], so a later pull goes on
 // with the search. done means that this pull ends.
@@ -81,7 +83,7 @@ func (d *drain) searchGap(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
-// stepAhead looks further ahead for a seq after which WeCom answers. end means
+// stepAhead looks further ahead for a seq after which a call succeeds. end means
 // that the search pauses or is over.
 func (d *drain) stepAhead(ctx context.Context) (end, done bool, err error) {
 	p := d.state.GapSearch
@@ -102,8 +104,8 @@ func (d *drain) stepAhead(ctx context.Context) (end, done bool, err error) {
 	return false, false, nil
 }
 
-// closeIn asks after a seq between those that failed and the one that was
-// answered, and moves one of the two.
+// closeIn tries a seq between the last one that failed and the one whose call
+// succeeded, and moves one of these two bounds to it.
 func (d *drain) closeIn(ctx context.Context) (end, done bool, err error) {
 	p := d.state.GapSearch
 	step := uint64(1)
@@ -125,9 +127,9 @@ func (d *drain) closeIn(ctx context.Context) (end, done bool, err error) {
 	return false, false, nil
 }
 
-// stillGood asks again after the seq after which WeCom answered. If the record
-// there, which may be a new one, cannot be fetched in several pulls in a row, the
-// search goes on from it.
+// stillGood repeats the call that succeeded: it requests the record after
+// p.Good. If that record, which may be a new one, cannot be fetched in several
+// pulls in a row, the search goes on from p.Good.
 func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
 	p := d.state.GapSearch
 	v, err := d.oneAfter(ctx, p.Good)
@@ -144,7 +146,7 @@ func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
 }
 
 // ends reports whether the pull ends with a verdict: with every verdict except
-// those in goOn. Where WeCom has deleted what is behind the head, the search is
+// those in goOn. If WeCom has deleted the records after the seq, the search is
 // over, and the next page is requested as after any long silence.
 func (d *drain) ends(v verdict, goOn ...verdict) bool {
 	if v == expired {
@@ -160,7 +162,7 @@ type verdict int
 const (
 	answered    verdict = iota
 	unfetchable         // the record itself seems to cause the failure; the pull pauses
-	expired             // WeCom has deleted what is behind the seq
+	expired             // WeCom has deleted the records after the seq
 	otherwise           // another failure; the pull ends
 )
 
@@ -180,7 +182,7 @@ func (d *drain) verdict(ctx context.Context, failure *archive.Trouble) (verdict,
 	return otherwise, err
 }
 
-// oneAfter asks for one record after seq and drops it.
+// oneAfter requests one record after seq and drops it.
 func (d *drain) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
 	_, _, failure, err := d.ask(ctx, seq, 1)
 	if err != nil {
@@ -189,7 +191,7 @@ func (d *drain) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
 	return d.verdict(ctx, failure)
 }
 
-// retryRecord asks for the record once more. If it comes, the search is over.
+// retryRecord requests the record once more. If it comes, the search is over.
 func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 	before := d.calls
 	raw, a, failure, err := d.ask(ctx, d.head.Last, 1)
@@ -206,15 +208,15 @@ func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 		d.state.GapSearch.Attempts += d.calls - before
 	case v == answered:
 		d.state.GapSearch = nil
-		if err = d.accepted(ctx); err == nil && len(a.Records) > 0 { // without records WeCom has deleted it
+		if err = d.accepted(ctx); err == nil && len(a.Records) > 0 { // an empty page means that WeCom has deleted the record
 			err = d.keep(ctx, raw, a.Records)
 		}
 	}
 	return v, err
 }
 
-// giveUp records a gap, if the record fails a last time while the record behind
-// the gap can be fetched.
+// giveUp tries the record a last time. If that fails, and the record after the
+// gap can be fetched, giveUp records the gap.
 func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	p := d.state.GapSearch
 	if v, err := d.retryRecord(ctx); err != nil || v != unfetchable {
@@ -224,7 +226,8 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		return done, err
 	}
 	if p.Sampled && p.Good-1 > p.After {
-		// A failure by chance would have halved away readable records.
+		// If one failure was accidental, the bisection may have skipped readable
+		// records. So try the last seq before the end.
 		v, err := d.oneAfter(ctx, p.Good-1)
 		if v == answered {
 			p.Good, p.Failed = p.Good-1, p.After
@@ -235,8 +238,8 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 		}
 	}
 	row := d.gapRow(*p)
-	// A crash after it leaves evidence without a row. The next pull goes on with the
-	// search, and writes other evidence.
+	// A crash after this write leaves evidence without a row. The next pull goes
+	// on with the search, and writes other evidence.
 	if err := d.Journal.PutGap(ctx, row); err != nil {
 		return true, fmt.Errorf("write evidence of the gap after %d to the journal: %w", row.After, err)
 	}
@@ -244,7 +247,7 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	// After a crash here the next pull starts behind the gap; only the note is
+	// After a crash here the next pull starts after the gap; only the note is
 	// missing in the state.
 	if appended {
 		d.state.Gaps++
@@ -257,12 +260,12 @@ func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
-// gapRow is the row of the gap that a search has found.
+// gapRow returns the row of the gap that a search has found.
 func (d *drain) gapRow(p archive.GapSearch) archive.Row {
-	evidence := fmt.Sprintf("%d calls at limit 1 failed since %s; asking after %d was answered",
+	evidence := fmt.Sprintf("%d calls at limit 1 failed since %s; a call after seq %d succeeded",
 		p.Attempts, p.Since.UTC().Format(time.RFC3339), p.Good)
 	if p.Sampled {
-		evidence += "; not every seq between was asked after"
+		evidence += "; some seqs in between were not tried"
 	}
 	row := archive.Row{
 		Corp:     d.corp.ID,

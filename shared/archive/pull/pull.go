@@ -13,25 +13,25 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// PageLimit is the most records of one page (document 91774).
+// PageLimit is the largest number of records of one page (document 91774).
 const PageLimit = 1000
 
 // A Ledger is where the puller reads and moves the head. Safe for concurrent
 // use.
 type Ledger interface {
 	// Head reads the end of the corp's chain consistently: it sees every Append
-	// that has returned. A corp without rows has [archive.NewHead].
+	// that has returned. For a corp without rows it returns [archive.NewHead].
 	Head(ctx context.Context, corp string) (archive.Head, error)
 	// Append makes row durable and moves the head from prev to it, in one
-	// transaction, and marks a page row as pending. It answers
-	// [archive.ErrConflict] and changes nothing if the head differs from prev or the
-	// row exists. After any other error the row may or may not be durable.
+	// transaction, and marks a page row as pending. It returns
+	// [archive.ErrConflict] and changes nothing if the head differs from prev or
+	// the row exists. After any other error the row may or may not be durable.
 	Append(ctx context.Context, prev archive.Head, row archive.Row) error
 	// LastPending reads consistently the page with the highest seq that is not
-	// decoded; [archive.ErrNotFound] if every page is decoded.
+	// decoded. It returns [archive.ErrNotFound] if every page is decoded.
 	LastPending(ctx context.Context, corp string) (archive.Pending, error)
-	// PullState reads the last saved state; before the first one a zero state with
-	// Corp set.
+	// PullState reads the last saved state, or returns a zero state with Corp set
+	// if none was saved.
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 	// SavePullState replaces the state.
 	SavePullState(ctx context.Context, s archive.PullState) error
@@ -65,9 +65,10 @@ type Pulls interface {
 	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
 }
 
-// The puller's times. WeCom allows 600 calls a minute for a corp. A corp has one
-// puller at a time, because of its queue group. So a pause between calls, which
-// counts from the last call of the previous pull, needs no counter.
+// The puller's times. WeCom allows 600 calls a minute for a corp. A corp has
+// one puller at a time, because of its queue group. So it is enough to pause
+// between calls, also after the last call of the previous pull. No shared
+// counter is needed.
 const (
 	callPause = 110 * time.Millisecond
 	// stopMargin is the time for one more page: to start a process, to make a call,
@@ -96,7 +97,8 @@ type Puller struct {
 // transaction; then the decode request. A crash after the first leaves an object
 // without a row, and the page is read again. A crash after the second leaves a
 // pending page: the redelivered pull request, or dispatch at the latest, requests
-// its decoding (laws 1 and 3). For a gap, its evidence takes the place of the page.
+// its decoding (laws 1 and 3). For a gap, its evidence is written instead of
+// the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
 // not an error. An error means that our own stores failed, and the request must
@@ -104,8 +106,9 @@ type Puller struct {
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	again := req.Again
-	// What is wanted from here on is another message: this pull may read before it.
-	// A crash from here on delivers the request again.
+	// A request from here on sends another message, because this pull may have
+	// read before that request. After a crash from here on SQS delivers this
+	// request again.
 	req, err := p.Pulls.Take(ctx, req)
 	if err != nil {
 		return err
@@ -159,10 +162,10 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	return nil
 }
 
-// requestLast requests the decoding of the newest page, in case the previous
-// delivery crashed between its row and its request. Older pages have been
-// requested: a pull goes on only after the request. A second request finds the
-// page decoded.
+// requestLast requests the decoding of the newest page, because the previous
+// delivery may have crashed between the row of this page and its decode
+// request. The decoding of older pages was requested: a pull goes on only after
+// the request. A needless request finds the page decoded.
 func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	last, err := p.Ledger.LastPending(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -191,7 +194,8 @@ type drain struct {
 	force  bool
 	head   archive.Head
 	source Source
-	// admission is the leave to show the corp's secret; nil before that.
+	// admission is the permission to use the corp's secret; nil before it is
+	// given.
 	admission *archive.Admission
 
 	pages, records, calls int
@@ -205,7 +209,7 @@ func (d *drain) cause() archive.Cause {
 }
 
 // run pulls until WeCom answers with an empty page, a failure ends the pull, or
-// the deadline is near; more reports the last.
+// the deadline is near. more is true if the deadline was near.
 func (d *drain) run(ctx context.Context) (more bool, err error) {
 	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -253,9 +257,9 @@ func (d *drain) page(ctx context.Context) (done bool, err error) {
 	limit := d.limit()
 	raw, answer, failure, err := d.ask(ctx, d.head.Last, limit)
 	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
-		// WeCom has deleted what follows the head. By its documents it then begins
-		// with the oldest record by itself; where it refuses instead, a call after 0
-		// asks for the same.
+		// WeCom has deleted what follows the head. By its documents WeCom then
+		// continues with the oldest record that it keeps. If it returns an error
+		// instead, a call with seq 0 has the same effect.
 		raw, answer, failure, err = d.ask(ctx, 0, limit)
 	}
 	if err != nil {
@@ -263,7 +267,7 @@ func (d *drain) page(ctx context.Context) (done bool, err error) {
 	}
 	if failure == nil {
 		if err := archive.CheckOrder(d.head.Last, answer.Records); err != nil {
-			d.Log.ErrorContext(ctx, "seqs of page not rising", "corp", d.corp.ID, "after", d.head.Last, "err", err)
+			d.Log.ErrorContext(ctx, "seqs of page do not increase", "corp", d.corp.ID, "after", d.head.Last, "err", err)
 			failure = &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}
 		}
 	}
@@ -356,9 +360,9 @@ func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
 	return false, nil
 }
 
-// ask calls the library, at most 600 times a minute, and repeats a call whose
-// failure may pass. failure is a failure of WeCom or of the library; err is the
-// end of the context, or a failure of our own.
+// ask calls the library, at most 600 times a minute, and repeats a call if the
+// failure looks temporary. failure is a failure of WeCom or of the library; err
+// is the end of the context, or a failure of our own.
 func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a archive.Answer, failure *archive.Trouble, err error) {
 	for try := 1; ; try++ {
 		if wait := callPause - d.Now().Sub(d.state.LastCallAt); wait > 0 {
@@ -386,7 +390,7 @@ func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a
 	}
 }
 
-// understand reads both levels of error of one call (law 10).
+// readAnswer reads both levels of error of one call (law 10).
 func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
 	if callErr != nil {
 		f, known := archive.LibraryFailed(callErr)
@@ -422,8 +426,9 @@ func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done 
 		d.beginSearch(t)
 		return true, nil
 	case t.Cause == archive.CauseBadAnswer:
-		// A smaller page is requested while that may help. The head never moves past
-		// a single record that breaks the rules, and the corp's state says so.
+		// A smaller page is requested as long as that may help. The head never moves
+		// past a single record that breaks the rules: the corp's state shows the
+		// trouble.
 		if limit > 1 {
 			d.state.Limit = limit / 2
 			return false, nil

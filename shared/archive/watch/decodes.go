@@ -13,9 +13,9 @@ import (
 // The times and bounds of requesting pages and jobs again.
 const (
 	overdueAfter = 15 * time.Minute // a page or job is overdue when its last request is older
-	stuckAfter   = 5                // requests; after them the page is stuck
+	stuckAfter   = 5                // a page is stuck if so many requests did not decode it
 	stuckPause   = time.Hour        // between two requests for a stuck page
-	decodeBound  = 50               // requests in the decode queue; above it none is added
+	decodeBound  = 50               // with more requests in the decode queue, none is added
 	againOfCorp  = 20               // pages requested again per tick, of one corp
 	againOfAll   = 200              // pages requested again per tick, of all corps
 	jobsPerTick  = 20               // jobs requested again per tick, of all corps
@@ -50,8 +50,8 @@ func (t *tick) requestDecodes(ctx context.Context) error {
 		reqs, err := t.noteOverduePages(ctx, t.corps[i].ID, t.seen[i].overdue, min(left, againOfCorp))
 		errs = append(errs, err)
 		left -= len(reqs)
-		// A crash before this line loses the requests that are noted. A later tick
-		// makes them, 15 minutes after now or, for a stuck page, an hour.
+		// A crash before this line loses the noted requests. A later tick makes them:
+		// in 15 minutes or, for a stuck page, in an hour.
 		if err := t.Decodes.RequestDecodes(ctx, reqs...); err != nil {
 			errs = append(errs, fmt.Errorf("request decoding for %s: %w", t.corps[i].ID, err))
 		}
@@ -61,7 +61,7 @@ func (t *tick) requestDecodes(ctx context.Context) error {
 
 // noteOverduePages notes on the ledger which overdue pages are requested again, at
 // most so many, and returns the requests. The note comes before the request: in
-// the other order a crash between them could request one page twice.
+// the reverse order a crash between the two could request one page twice.
 func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archive.Pending, most int) ([]archive.DecodeRequest, error) {
 	var reqs []archive.DecodeRequest
 	for _, p := range pages {
@@ -112,7 +112,7 @@ func (t *tick) requestJobs(ctx context.Context) error {
 		next.RequestedAt = t.now
 		err := t.Ledger.ReplaceRunning(ctx, job, next)
 		if errors.Is(err, archive.ErrConflict) {
-			continue // it ended, or a run has renewed its request
+			continue // the job ended, or a run has renewed its request
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("note request of job %s of %s: %w", job.ID, job.Corp, err))

@@ -1,5 +1,5 @@
-// Package watch does the round of every minute. It requests pulls and whatever
-// was left behind, records possible losses, notifies people of changes, and
+// Package watch does the round of every minute. It requests pulls, requests
+// again what was lost, records possible losses, notifies people of changes, and
 // measures the fleet (laws 3 and 9).
 package watch
 
@@ -25,8 +25,8 @@ type CorpLister interface {
 	Corps(ctx context.Context) iter.Seq2[archive.Corp, error]
 }
 
-// A Ledger is the part of the ledger that the dispatcher reads and notes on.
-// Safe for concurrent use.
+// A Ledger is the part of the ledger that the dispatcher reads and writes. Safe
+// for concurrent use.
 type Ledger interface {
 	// PullStates reads the states of the corps. A corp whose state was never
 	// saved has the zero state.
@@ -34,33 +34,34 @@ type Ledger interface {
 	// PendingBefore lists pages whose last decode request is older than before:
 	// the lowest seq first, at most limit.
 	PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error)
-	// Rerequested notes one more decode request on the pending page p: Tries
-	// goes up by one. stuck, if true, makes the row's state [archive.RowStuck]. It returns [archive.ErrConflict] if the page was
-	// requested or decoded after p was read.
+	// Rerequested notes one more decode request on the pending page p: Tries goes
+	// up by one. stuck, if true, makes the row's state [archive.RowStuck]. It
+	// returns [archive.ErrConflict] if the page was requested or decoded after p
+	// was read.
 	Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error
 	// RecordLoss stores a loss once. Storing a loss with the same Corp and Since
 	// again changes nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error
 	// Heads reads the heads of the corps as [archive.HeadReader] does.
 	Heads(ctx context.Context, corps []string) (map[string]archive.Head, error)
-	// Notified reads what people were last notified of, for each corp. It is the
-	// zero Notified, with Corp set, where that never happened.
+	// Notified reads what people were last notified of, for each corp. If nobody
+	// was notified of a corp yet, the corp has a zero Notified with Corp set.
 	Notified(ctx context.Context, corps []string) (map[string]Notified, error)
 	// SaveNotified replaces old by now. It returns [archive.ErrConflict] if the
-	// stored one differs from old.
+	// stored value differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
-	// Replay is that of [decode.ReplayLedger].
+	// Replay is the method of [decode.ReplayLedger].
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	// AllRunning lists the running jobs of all corps. Changes of the last seconds
 	// may be missing.
 	AllRunning(ctx context.Context) ([]decode.Running, error)
-	// ReplaceRunning is that of [decode.RunningJobs].
+	// ReplaceRunning is the method of [decode.RunningJobs].
 	ReplaceRunning(ctx context.Context, old, now decode.Running) error
 }
 
 // A SetAsideLister lists the records set aside with a seq above after: the
-// lowest seq first, at most limit. more says that there are others. The list
-// may be some seconds old. Safe for concurrent use.
+// lowest seq first, at most limit. more says that there are further records.
+// The list may be some seconds old. Safe for concurrent use.
 type SetAsideLister interface {
 	ListSetAside(ctx context.Context, corp string, after uint64, limit int) (list []archive.SetAside, more bool, err error)
 }
@@ -74,24 +75,24 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
-// corpsAtOnce is how many corps a tick works on in parallel. It is not above the
-// connections to one host that the client of AWS keeps: each further one would be
-// opened again for every call.
+// corpsAtOnce is how many corps a tick works on in parallel. It is not above
+// the number of connections to one host that the AWS client keeps: each further
+// connection would be opened again for every call.
 const corpsAtOnce = 10
 
-// slowTicks is the rhythm of a corp that does not need every tick: it gets one
-// tick in so many.
+// A corp that does not need every tick is served only at every slowTicks-th
+// tick.
 const slowTicks = 5
 
 // stride is how many corps further a tick begins to spend its budgets than the
 // tick before.
 const stride = 17
 
-// A Dispatcher is the guarantee that callbacks cannot give (law 3). At every
-// tick it requests a pull of each corp that is due, requests again what was not
-// decoded or fetched, records what may have been lost, notifies people of
-// changed health, measures the fleet, keeps daily heads, and starts weekly
-// verifications. Its fields never change.
+// Callbacks may be lost. A Dispatcher makes sure that everything is done
+// without them (law 3). At every tick it requests a pull of each corp that is
+// due, requests again what was not decoded or fetched, records what may have
+// been lost, notifies people of changed health, measures the fleet, keeps daily
+// heads, and starts weekly verifications. Its fields never change.
 type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      Ledger
@@ -112,7 +113,7 @@ type Dispatcher struct {
 
 // The steps of a tick in their order, each with the most time that it may take.
 // Together they end before Lambda's limit (template.yaml), so that a step that
-// hangs takes no time from another one.
+// hangs takes no time from another step.
 const (
 	beginTime   = 8 * time.Second
 	pullTime    = 11 * time.Second
@@ -126,9 +127,9 @@ const (
 )
 
 // Tick does one round. Pulls, notices and metrics of all corps come first; then
-// what was left behind is requested again, as far as its budget goes. A failure
-// with one corp or in one step is reported at the end; the other corps and steps
-// still take place. A crash anywhere is repaired by the next tick.
+// what was lost is requested again, as far as its budget goes. A failure with
+// one corp or in one step is reported at the end; the other corps and steps are
+// still processed. A crash anywhere is repaired by the next tick.
 func (d *Dispatcher) Tick(ctx context.Context) error {
 	var t *tick
 	err := within(ctx, beginTime, func(ctx context.Context) (err error) {
@@ -154,7 +155,7 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 	)...)
 }
 
-// within does a step in its time.
+// within runs a step, and stops it after its time.
 func within(ctx context.Context, most time.Duration, step func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -195,21 +196,22 @@ func (t *tick) ids() []string {
 	return ids
 }
 
-// slowTurn reports whether a corp that gets one tick in [slowTicks] gets this
-// one. The corps are spread evenly over the ticks.
+// slowTurn reports whether this tick serves a corp that is served at every
+// [slowTicks]-th tick only. The corps are spread evenly over the ticks.
 func (t *tick) slowTurn(corp string) bool {
 	return t.sinceTurn(corp, slowTicks) == 0
 }
 
-// sinceTurn is how many ticks have passed since the corp last had its turn in a
-// rhythm of so many ticks. It is 0 in the tick of its turn.
+// sinceTurn returns how many ticks have passed since the corp last had its
+// turn, if it has one every rhythm ticks. It returns 0 in the tick of the turn.
 func (t *tick) sinceTurn(corp string, rhythm int64) int64 {
 	h := fnv.New32a()
 	h.Write([]byte(corp))
 	return (t.now.Unix()/60 + int64(h.Sum32())%rhythm) % rhythm
 }
 
-// turn begins each tick with another corp, so that a budget reaches every corp.
+// turn returns the index of the i-th corp of a tick. Each tick begins with
+// another corp, so that a budget reaches every corp.
 func (t *tick) turn(i int) int {
 	return int((t.now.Unix()/60*stride + int64(i)) % int64(len(t.corps)))
 }

@@ -22,9 +22,9 @@ const (
 )
 
 // keepHeads writes the heads of the day. Only the first head of a day stays, so
-// the bucket itself remembers which ones are written: nothing that another
-// function may write decides whether a head is due. pull, which moves the heads,
-// cannot write them here. A crash delays heads by an hour.
+// the bucket itself shows which heads are written: nothing that another
+// function may write decides whether a head is due. pull, which moves the
+// heads, cannot write them here. A crash delays heads by an hour.
 func (t *tick) keepHeads(ctx context.Context) error {
 	var corps []string
 	for _, c := range t.corps {
@@ -53,8 +53,8 @@ func (t *tick) keepHeads(ctx context.Context) error {
 }
 
 // requestVerifications starts the weekly verification of each corp whose turn it
-// is. The name of the job is that of the turn, so a turn has one job. It waits
-// while another verification of the corp runs.
+// is. The name of the job follows from the turn, so a turn has one job. The job
+// waits while another job of the corp runs.
 func (t *tick) requestVerifications(ctx context.Context) error {
 	return t.eachCorp(func(_ int, c archive.Corp) error {
 		since := t.sinceTurn(c.ID, verifyTicks)
@@ -79,7 +79,7 @@ func (t *tick) requestVerification(ctx context.Context, c archive.Corp, turn tim
 	}
 	err := t.Jobs.StartReplay(ctx, job)
 	if _, other := errors.AsType[*decode.RunningError](err); other {
-		return nil // it waits
+		return nil // the job waits for the other one
 	}
 	return err
 }

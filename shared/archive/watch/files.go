@@ -10,14 +10,14 @@ import (
 
 const (
 	fileOverdue  = time.Minute // a file is requested again when it has been due for longer
-	mediaBound   = 500         // requests in the media queue; above it none is added
+	mediaBound   = 500         // with more requests in the media queue, none is added
 	lanesPerTick = 400         // lanes requested again per tick, of all corps
 )
 
 // requestFiles requests the lanes with files that are due: their request was
-// lost, or they must be tried again. A lane that is being fetched may be requested
-// too; that costs one look at the table. A crash before the requests delays them
-// by a tick.
+// lost, or they must be tried again. It may also request a lane that is being
+// fetched; that costs one look at the table. A crash before the requests delays
+// them by a tick.
 func (t *tick) requestFiles(ctx context.Context) error {
 	depth, err := t.MediaDepth.Depth(ctx)
 	if err != nil {
@@ -31,7 +31,8 @@ func (t *tick) requestFiles(ctx context.Context) error {
 	for i := range t.corps {
 		i = t.turn(i)
 		c := t.corps[i]
-		// While fetching is blocked, only files past their deadline can be settled.
+		// While fetching is blocked, the only work is to give up files past their
+		// deadline.
 		if media.FetchBlockedBy(c, t.states[c.ID]) != "" && !t.slowTurn(c.ID) {
 			continue
 		}

@@ -11,9 +11,9 @@ import (
 // for a single corp: a [Notifier] and the corp's status show those.
 type Fleet struct {
 	Corps     int           // corps switched on
-	WorstLag  time.Duration // longest time since one of them was caught up
-	LeastLeft time.Duration // least [archive.HoursLeft] of them; [archive.Retention] without corps
-	Broken    int           // corps with a cause that lasts
+	WorstLag  time.Duration // longest time since one of these corps was caught up
+	LeastLeft time.Duration // smallest [archive.HoursLeft] of these corps; [archive.Retention] if there is none
+	Broken    int           // corps whose health is an [archive.Cause]
 	Losing    int           // corps in [Losing]
 	// FilesLeft is the least time until WeCom deletes a waiting file, at most
 	// [archive.Retention]. Files past their deadline do not count: WeCom may have
@@ -25,7 +25,7 @@ type Fleet struct {
 	Stuck    int // overdue pages that are requested once an hour only
 }
 
-// newFleet is a fleet in which no step has counted yet.
+// newFleet returns a fleet in which no step has counted yet.
 func newFleet() Fleet {
 	return Fleet{LeastLeft: archive.Retention, FilesLeft: -1, SetAside: -1, Overdue: -1, Stuck: -1}
 }

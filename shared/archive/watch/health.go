@@ -22,8 +22,8 @@ const (
 const (
 	// lateBelow is the number of hours left, of 120, below which a corp is late.
 	lateBelow = 72 * time.Hour
-	// passesWithin is how long people are not notified of a trouble that usually
-	// passes by itself.
+	// A trouble that usually passes by itself becomes the corp's health only after
+	// it has lasted passesWithin.
 	passesWithin = 10 * time.Minute
 )
 
@@ -36,8 +36,8 @@ func passes(c archive.Cause) bool {
 	return false
 }
 
-// Cause returns the cause that the health is. It reports false for the other
-// kinds of health.
+// If the health is a cause, Cause returns it. For the other kinds of health
+// Cause returns false.
 func (h Health) Cause() (archive.Cause, bool) {
 	switch h {
 	case "", Off, Well, Late, Losing, SetAside:
@@ -50,8 +50,9 @@ func (h Health) Cause() (archive.Cause, bool) {
 // aside. before is the health that people were last notified of. Of several
 // kinds of health that apply, the worst one counts.
 //
-// A trouble that usually passes changes nothing until it has lasted. So people are
-// not notified of a one-minute outage, or of two alternating causes.
+// A trouble that usually passes by itself changes nothing before passesWithin.
+// So people are not notified of a one-minute outage, or of two alternating
+// causes.
 func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, now time.Time) Health {
 	if !c.Enabled {
 		return Off

@@ -26,8 +26,8 @@ type sight struct {
 }
 
 // look reads what each corp has set aside, which of its pages are overdue, and
-// which of its files wait: a read each. It also counts these for the fleet. What
-// could not be read is not counted.
+// which of its files wait: one read for each question. It also counts these for
+// the fleet. What could not be read is not counted.
 func (t *tick) look(ctx context.Context) error {
 	t.seen = make([]sight, len(t.corps))
 	steps := []struct {
@@ -102,7 +102,7 @@ func (t *tick) lookFiles(ctx context.Context, c archive.Corp, s *sight) error {
 	return nil
 }
 
-// filesLeft is the time until the corp's next deadline of a waiting file.
+// filesLeft returns the time until the corp's next deadline of a waiting file.
 func (t *tick) filesLeft(c archive.Corp, next time.Time) time.Duration {
 	if !c.Enabled || next.IsZero() {
 		return archive.Retention

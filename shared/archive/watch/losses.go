@@ -8,9 +8,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// recordLosses keeps law 9: if 120 hours pass without an empty page, WeCom may
-// have deleted messages that were not pulled. Storing the same loss again
-// changes nothing, so a crash before it only delays it by a tick.
+// recordLosses implements law 9: if 120 hours pass without an empty page, WeCom
+// may have deleted messages that were not pulled. Storing the same loss again
+// changes nothing. A crash before a loss is stored delays it by a tick.
 func (t *tick) recordLosses(ctx context.Context) error {
 	var errs []error
 	for _, c := range t.corps {

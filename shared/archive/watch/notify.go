@@ -23,10 +23,10 @@ type Change struct {
 	Corp, Name string
 	From, To   Health // From is never empty
 	At         time.Time
-	Trouble    *archive.Trouble // the trouble of the last pull; nil for none
+	Trouble    *archive.Trouble // the trouble of the last pull; nil without trouble
 	Left       time.Duration    // see [archive.HoursLeft]
 	// SetAside has records set aside, the lowest seqs first. MoreSetAside says
-	// that there are others.
+	// that there are further records.
 	SetAside     []archive.SetAside
 	MoreSetAside bool
 }
@@ -40,11 +40,12 @@ type Notifier interface {
 }
 
 const (
-	// NotifyMost is how many changes one message may be about. The message names
-	// each of them.
+	// NotifyMost is the largest number of changes that one message is about. The
+	// message names each of them.
 	NotifyMost = 200
-	// notifyEach is how many changes to one health get a message each. A greater
-	// number shares messages: one cause of ours may affect every corp at once.
+	// Up to notifyEach corps that change to the same health get a message each. If
+	// there are more, they share messages: one fault on our side may affect every
+	// corp at once.
 	notifyEach = 10
 )
 
@@ -89,8 +90,9 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// notify sends one message and then notes it. A crash between the two sends the
-// message twice. In the other order a crash could leave people without it.
+// notify sends one message and then notes it. After a crash between the two the
+// message is sent again. In the reverse order a crash could leave people
+// without the message.
 func (t *tick) notify(ctx context.Context, changes []Change, notified map[string]Notified) error {
 	for _, c := range changes {
 		t.Log.InfoContext(ctx, "health changed", "corp", c.Corp, "from", c.From, "to", c.To)

@@ -12,14 +12,14 @@ const (
 	// For callbackFresh after a callback, the corp's callbacks count as working,
 	// and the timer is only a safeguard.
 	callbackFresh = 15 * time.Minute
-	// If callbacks fail to announce messages of one in so many corps, none counts
-	// as working.
+	// If callbacks fail to announce messages of one corp in refusedShare, no
+	// corp's callbacks count as working.
 	refusedShare = 10
 )
 
-// requestPulls requests a pull of each corp that is due: at every tick, or one
-// tick in [slowTicks] where callbacks arrive. If dispatch crashes before a
-// request, the next tick makes it, a minute later.
+// requestPulls requests a pull of each corp that is due: at every tick, or only
+// at every [slowTicks]-th tick if callbacks announce the corp's messages. If
+// dispatch crashes before a request, the next tick makes it, a minute later.
 func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
 	var reqs []archive.PullRequest
@@ -44,10 +44,11 @@ func (t *tick) announced(c archive.Corp) bool {
 	return t.now.Sub(c.CallbackAt) < callbackFresh && !t.states[c.ID].UnannouncedAt.After(c.CallbackAt)
 }
 
-// callbacksRefused reports whether callbacks are refused before they reach us: by
-// the throttle of API Gateway, which tells no function. Its sign is that the timer
-// finds messages of several corps that no callback announced. Every corp is then
-// pulled at every tick, because nobody knows whose callback is refused next.
+// callbacksRefused reports whether callbacks are refused before they reach us:
+// by the throttle of API Gateway, which informs no function. The sign of this
+// is that the timer finds messages of several corps that no callback announced.
+// Every corp is then pulled at every tick, because nobody knows whose callback
+// is refused next.
 func (t *tick) callbacksRefused() bool {
 	fresh, missed := 0, 0
 	for _, c := range t.corps {

@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 )
 
-// GetMessageBytes answers the bytes of a message as decrypted (law 4). The
+// GetMessageBytes returns the bytes of a message as decrypted (law 4). The
 // headers make a browser save the bytes in place of showing them: they may be a
 // hostile page.
 func (h *Handlers) GetMessageBytes(ctx context.Context, c *session.Call) (output.Answer, error) {

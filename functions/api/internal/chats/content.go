@@ -20,8 +20,9 @@ const (
 	contentMost = gateway.MaxBody
 	// tooLong is the text of a message over contentMost.
 	tooLong = "[消息过长]"
-	// filesRead is the longest message that is read for its files, in bytes. Reading
-	// took up to 38 times the size in memory, of the function's 1 GB.
+	// filesRead is the longest message that is read for its files, in bytes.
+	// Reading took up to 38 times the message's size in memory; the function has 1
+	// GB.
 	filesRead = 8 << 20
 )
 
@@ -37,7 +38,7 @@ type shown struct {
 	hidesSeq bool
 }
 
-// name is how a problem names the message to a person.
+// name returns the name of the message in a problem that a person reads.
 func (s shown) name() string {
 	if s.hidesSeq {
 		return "msgid " + s.MsgID
@@ -79,7 +80,7 @@ func (h *Handlers) read(ctx context.Context, m archive.Message, d depth) (shown,
 		var err error
 		if raw, err = h.Blobs.Message(ctx, m.Corp, *m.Overflow); err != nil {
 			// %v hides ErrNotFound: absent bytes of a known message are our fault, and
-			// the caller must not read them as an unknown id.
+			// the caller must not take this for an unknown id.
 			return shown{}, fmt.Errorf("read bytes of message %d of corp %s: %v", m.Seq, m.Corp, err)
 		}
 	}
@@ -115,7 +116,7 @@ func showContent(c message.Content, whole bool) contentJSON {
 	return j
 }
 
-// beginning is the first previewRunes characters of a text.
+// beginning returns the first previewRunes characters of a text.
 func beginning(text string) string {
 	n := 0
 	for i := range text {
@@ -133,8 +134,8 @@ type revocationJSON struct {
 	AfterSeconds int64  `json:"after_seconds"`
 }
 
-// showRevocation is null for a message without a revocation. If the clocks
-// disagree, the time between sending and revocation is 0.
+// showRevocation returns the revocation of a message, or nil without one. If
+// the clocks disagree, the time between sending and revocation is 0.
 func showRevocation(m archive.Message, all map[string]archive.Revocation) *revocationJSON {
 	r, revoked := all[m.MsgID]
 	if !revoked {

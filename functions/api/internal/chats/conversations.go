@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// atOnce is the number of conversations that are read together. The order of a
-	// day needs all its conversations. A message to ten thousand customers makes a
-	// day of ten thousand conversations, which must fit the time of the function.
+	// atOnce is the number of conversations that are read together. To sort the
+	// conversations of a day, all of them must be read. After a message to ten
+	// thousand customers a day has ten thousand conversations, and they must be
+	// read before the function times out.
 	atOnce = 32
 	// partiesMost bounds the parties of a conversation in a list, and partiesBytes
 	// their bytes. A room may have thousands of members.

@@ -21,8 +21,8 @@ const listedMost = 2000
 // waitingFiles lists files that wait, the earliest deadline first. whole is false
 // if there are more than listedMost.
 func (h *Handlers) waitingFiles(ctx context.Context, corp string) (files []media.File, whole bool, err error) {
-	// No file is put off for longer than WeCom keeps it, so every waiting file is
-	// due by then.
+	// The next try of a file is never further away than [archive.Retention], so
+	// every waiting file is due by then.
 	due := h.Now().Add(archive.Retention)
 	var ids []string
 	for lane := range media.Lanes {

@@ -43,7 +43,8 @@ type copyJSON struct {
 	LinkPath  *string     `json:"link_path"`
 }
 
-// knownFiles are the rows of files, by [media.ID], as read at a time.
+// knownFiles holds the rows of files, by [media.ID], as they were at the time
+// now.
 type knownFiles struct {
 	rows map[string]media.File
 	now  time.Time
@@ -66,7 +67,8 @@ func (k knownFiles) show(corp, messageID string, n int, named message.File) file
 	return fileJSON{named, j}
 }
 
-// fileIDs are the ids of the files that the content of a message lists.
+// fileIDs returns the ids of the files that the content of a message lists:
+// none if the message has more than filesMost.
 func fileIDs(files []message.File) []string {
 	if len(files) > filesMost {
 		return nil
@@ -102,7 +104,7 @@ type linkedFileJSON struct {
 
 // GetFile makes a link to a file of a message. It finds the file through the
 // message, in the corp of the token, and only if the caller may see the message.
-// No request can name a file itself.
+// A request cannot name a file directly.
 func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer, error) {
 	redirect := c.Only("redirect")
 	if err := c.Err(); err != nil {
@@ -166,7 +168,8 @@ func servedAs(link string) (contentType, name string, err error) {
 	return q.Get("response-content-type"), params["filename"], err
 }
 
-// notStored says why a file has no copy. The zero row stands for an absent row.
+// notStored says why a file has no copy. An absent row is passed as the zero
+// row.
 func notStored(row media.File, message string, now time.Time) error {
 	switch row.State {
 	case media.Waiting:

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// lookMost and lookBytes bound the messages that a page shows or, with revoked,
-	// passes over. Messages that the caller may not see do not count.
+	// lookMost and lookBytes bound the messages that a page shows, plus those that
+	// it passes over because the caller asks for revoked messages only. Messages
+	// that the caller may not see do not count.
 	lookMost  = 2000
 	lookBytes = 32 << 20
 	// filesAtOnce bounds the files that are looked up together for a list. A single
@@ -29,8 +30,8 @@ const (
 	maxMilli = 253402300799999
 )
 
-// messagePage is the place where a page of messages begins: after a message, in
-// the order of the list or, for the previous page, in the reverse order.
+// messagePage says where a page of messages begins: after a position in the
+// list. If Back is set, the page goes from there towards the previous pages.
 type messagePage struct {
 	position
 	Back bool `json:"b,omitempty"`
@@ -99,7 +100,7 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 			return output.Answer{}, err
 		}
 	}
-	// The page token came from the page behind, so that page exists.
+	// The caller came here from the page on that side, so that page exists.
 	if q.continued && len(found.shown) > 0 {
 		if *behind, err = c.SealPage(messagePage{found.first, !q.back}); err != nil {
 			return output.Answer{}, err
@@ -121,7 +122,7 @@ type collected struct {
 	more        bool // whether the list goes on after last
 }
 
-// room is how many messages more the page may show.
+// room returns how many more messages the page may show.
 func (p *collected) room() int { return p.limit - len(p.shown) }
 
 // put shows a message on the page, and reports whether the page has room for it.
@@ -197,8 +198,8 @@ func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (c
 	return l.page, nil
 }
 
-// before is a place before all messages of a day, and after those of the days
-// that come first in the order.
+// before returns a position before all messages of a day, in the order of the
+// list, and after the messages of the days before it.
 func before(day archive.Day, descending bool) position {
 	if descending {
 		return position{Milli: input.DayEnd(day).UnixMilli()}
@@ -209,7 +210,7 @@ func before(day archive.Day, descending bool) position {
 // fill reads a span of the list batch by batch, until it ends or the page does.
 func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
 	at.MaxBytes = output.PageBytes
-	// One message more than the page may show says that the list goes on.
+	// If there is one message more than the page may show, the list goes on.
 	for at.Limit = l.page.room() + 1; ; at.Limit = min(max(4*at.Limit, readFirst), readMost) {
 		list, more, err := l.h.Messages.Messages(ctx, l.c.CorpID, l.q.conversation, at)
 		if err != nil {
@@ -259,7 +260,7 @@ func (l *collector) takeAll(ctx context.Context, b batch) error {
 // reports false if the message has to wait for the next page.
 func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool, error) {
 	if m.Overflow != nil && l.c.Caller.Limited {
-		// Only its bytes say whether the caller may see the message.
+		// Only the message's bytes show whether the caller may see it.
 		var err error
 		if m.shown, err = l.h.read(ctx, m.Message, readListed); err != nil || !l.c.Caller.Sees(m.content.Fields) {
 			return true, err
@@ -295,8 +296,8 @@ type listed struct {
 	wanted  bool
 }
 
-// batch holds messages that the caller may see, and messages in the journal, of
-// which only their bytes say so.
+// batch holds messages that the caller may see, and messages in the journal:
+// whether the caller may see these, only their bytes show.
 type batch struct {
 	messages []listed
 	known    knownFiles // the files that the messages name
@@ -338,7 +339,7 @@ func (l *collector) batch(ctx context.Context, list []archive.Message) (b batch,
 	return b, rest, err
 }
 
-// maySee is false for a message in the table that the caller may not see.
+// maySee reports false for a message in the table that the caller may not see.
 func (l *collector) maySee(m archive.Message) bool {
 	if !l.c.Caller.Limited || m.Overflow != nil {
 		return true

@@ -41,13 +41,14 @@ func (p position) read() archive.Position {
 	return at
 }
 
-// place is the place of a message: the content of its id.
+// place says where a message is stored. The id of a message in the API is its
+// encrypted place.
 type place struct {
 	Conversation archive.ConversationID `json:"c"`
 	position
 }
 
-// messageID is the id of a message in the API.
+// messageID returns the id of a message in the API.
 func messageID(m archive.Message) (string, error) {
 	return opaque.Message(m.Corp).Seal(place{m.Conversation, positionOf(m)})
 }
@@ -140,7 +141,8 @@ func describe(s shown) (messageJSON, error) {
 	return j, nil
 }
 
-// sender is the user who sent the message, or who switched to another corp.
+// sender returns the user who sent the message. A message of action switch (the
+// user changed to another corp) names the user in another field.
 func sender(f message.Fields) string {
 	if f.From == "" {
 		return f.User
@@ -170,7 +172,7 @@ func (h *Handlers) find(ctx context.Context, c *session.Call, d depth) (shown, e
 	return s, c.RecordReading(ctx, h.Readings, h.Now(), m.Conversation, "")
 }
 
-// GetMessage answers a single message.
+// GetMessage returns a single message.
 func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answer, error) {
 	s, err := h.find(ctx, c, readAlone)
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-// mentions are the ids whose names stand beside an answer.
+// mentions holds the ids whose names are added to an answer.
 type mentions struct {
 	people, rooms []string
 }

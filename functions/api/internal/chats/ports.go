@@ -11,8 +11,8 @@ import (
 )
 
 // Handlers answer readers of chats. The fields never change after the first
-// request. The stores are safe for concurrent use; an absent thing is
-// [archive.ErrNotFound].
+// request. The stores are safe for concurrent use; for an absent thing they
+// return [archive.ErrNotFound].
 type Handlers struct {
 	Messages MessageStore
 	Blobs    BlobStore
@@ -38,8 +38,8 @@ type MessageStore interface {
 	// took part in a room. It searches a part of the parties' lists: at least a
 	// day. rest is the first day that it has not searched, empty at the end.
 	AttendedDays(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) (days []archive.Day, rest archive.Day, err error)
-	// Revocations finds the revoked among the messages of a conversation. The
-	// map has an entry for each of them, by msgid.
+	// Revocations finds which messages of a conversation are revoked. The map has
+	// an entry for each revoked message, by msgid.
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
 	// AnyRevoked reports whether the conversation has a revoked message.
 	AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error)
@@ -54,8 +54,8 @@ type BlobStore interface {
 type FileTable interface {
 	// Files reads the rows that exist, by id.
 	Files(ctx context.Context, corp string, ids []string) (map[string]media.File, error)
-	// DueFiles lists ids of a lane that wait and are not put off beyond now, the
-	// earliest deadline first, at most limit.
+	// DueFiles lists the ids of the waiting files of a lane whose next try is not
+	// later than now: the earliest deadline first, at most limit.
 	DueFiles(ctx context.Context, corp string, lane int, now time.Time, limit int) ([]string, error)
 	// FileProblems lists files that neither wait nor are stored, the latest
 	// deadline first, at most limit.
@@ -70,7 +70,7 @@ type FileLinks interface {
 	Link(ctx context.Context, f media.File, ttl time.Duration) (string, error)
 }
 
-// NameFinder finds the names beside an answer.
+// NameFinder finds the names that are added to an answer.
 type NameFinder interface {
 	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) names.Names
 }

@@ -68,8 +68,8 @@ func (h *Handlers) sightOf(ctx context.Context, c *session.Call, conv archive.Co
 	return seesNothing, nil
 }
 
-// mayList refuses to a limited caller the list of a colleague, under whichever
-// parameter.
+// mayList refuses a limited caller the list of a colleague, whichever parameter
+// names the colleague.
 func mayList(c *session.Call, parameter, party string) error {
 	if !c.Caller.Limited || c.Caller.Includes(party) {
 		return nil
@@ -107,9 +107,9 @@ func (h *Handlers) attended(ctx context.Context, corp string, room archive.Conve
 	}
 }
 
-// spans are the parts of a query that may hold messages for the caller, in the
-// order of the query: all of it, or the days on which a member of the caller's
-// staff took part.
+// spans yields the parts of a query that may hold messages for the caller, in
+// the order of the query: the whole query, or the days on which a member of the
+// caller's staff took part.
 func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.ConversationID, q archive.MessageQuery) iter.Seq2[archive.MessageQuery, error] {
 	return func(yield func(archive.MessageQuery, error) bool) {
 		switch sight, err := h.sightOf(ctx, c, conv); {
@@ -135,8 +135,8 @@ func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.Conv
 	}
 }
 
-// successive is the number of days at the beginning that follow one another, in
-// either order. They are read at once.
+// successive returns how many days at the beginning of the list follow one
+// another, in either order. They are read at once.
 func successive(days []archive.Day) int {
 	n := 1
 	for n < len(days) && (input.DaysAfter(days[n-1], 1) == days[n] || input.DaysAfter(days[n], 1) == days[n-1]) {
@@ -145,7 +145,7 @@ func successive(days []archive.Day) int {
 	return n
 }
 
-// between is the part of a query from the first to the last day.
+// between returns the part of a query from the first to the last day.
 func between(q archive.MessageQuery, first, last archive.Day) archive.MessageQuery {
 	if start := first.Start(); q.From.Before(start) {
 		q.From = start
@@ -168,7 +168,8 @@ func attendanceIn(q archive.MessageQuery, parties []string) archive.AttendanceQu
 	return archive.AttendanceQuery{OneOf: parties, From: dayOf(from), To: dayOf(to), Descending: q.Descending}
 }
 
-// dayOf is the day of a bound of a query; no bound beyond the days of messages.
+// dayOf returns the day of a query's bound, or an empty day without a bound or
+// beyond the days of messages.
 func dayOf(t time.Time) archive.Day {
 	if day := archive.DayOf(t); !t.IsZero() && len(day) == len(time.DateOnly) {
 		return day
@@ -196,8 +197,9 @@ func searchFor(c *session.Call, party string, everyone bool) search {
 	return s
 }
 
-// newest finds the newest message of a conversation that the search looks for. It
-// answers [archive.ErrNotFound] if there is none, and ending if the time is over.
+// newest finds the newest message of a conversation that the search looks for.
+// It returns [archive.ErrNotFound] if there is none, and ending if the time is
+// over.
 func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.ConversationID, want search) (shown, error) {
 	switch sight, err := h.sightOf(ctx, c, conv); {
 	case err != nil:
@@ -229,7 +231,7 @@ func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.Con
 	return shown{}, archive.ErrNotFound
 }
 
-// newestOn is newest within a day.
+// newestOn finds the newest message of a day that is visible.
 func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.ConversationID, day archive.Day, visible func(message.Fields) bool) (shown, error) {
 	q := between(archive.MessageQuery{Descending: true, Limit: readFirst}, day, day)
 	for {

@@ -20,8 +20,8 @@ const (
 	// daysMost bounds the days with activity that are read together.
 	daysMost = 64
 	// aheadChars is how many characters of a digest identify an upcoming
-	// conversation in a page token. A token holds more than 500, so most days
-	// are read in full only once, for the first page.
+	// conversation in a page token. A token has room for more than 500
+	// conversations, so most days are read in full only once, for the first page.
 	aheadChars = 5
 )
 
@@ -39,9 +39,9 @@ type listPage struct {
 	Rest  bool   `json:"r,omitempty"`
 }
 
-// carry records the upcoming entries in the token: first entries, then ahead;
-// rest says that there are more after these. It notes as many as a token has
-// room for.
+// carry records the upcoming entries in the token, as many as a token has room
+// for: first entries, then ahead. rest says that the day has more entries after
+// these.
 func (p *listPage) carry(entries []entry, ahead string, rest bool) {
 	var b strings.Builder
 	for _, e := range entries {
@@ -73,7 +73,7 @@ func among(conversations []archive.ConversationID, ahead string) []archive.Conve
 	})
 }
 
-// digestOf names a conversation in a page token.
+// digestOf returns the name of a conversation in a page token.
 func digestOf(conv archive.ConversationID) string {
 	sum := sha256.Sum256([]byte(conv))
 	return base64.RawURLEncoding.EncodeToString(sum[:8])
@@ -152,7 +152,8 @@ func (w *walker) day(ctx context.Context, day archive.Day, conversations []archi
 }
 
 // list puts the entries of conversations of a day on the page, and reports
-// whether the page is full. ahead and rest are the day's entries after them.
+// whether the page is full. ahead and rest describe the entries of the day that
+// come after these (see [listPage]).
 func (w *walker) list(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
 	entries, err := w.entriesOf(ctx, day, conversations)
 	if err != nil {
@@ -176,7 +177,8 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 	return false, nil
 }
 
-// entriesOf are the entries of conversations that belong to a day, newest first.
+// entriesOf returns the entries of those conversations that belong to the day,
+// newest first.
 func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
 	var unknown []archive.ConversationID
 	for _, conv := range conversations {
@@ -209,8 +211,8 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 	return entries, nil
 }
 
-// entryOf is the entry of a conversation, which the party's list names on a day.
-// It is nil if the caller may not see the conversation.
+// entryOf returns the entry of a conversation that the party's list names on a
+// day, or nil if the caller may not see the conversation.
 func (w *walker) entryOf(ctx context.Context, day archive.Day, conv archive.ConversationID) (*entry, error) {
 	e := newEntry(conv)
 	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.party, false))

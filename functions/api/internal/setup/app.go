@@ -27,8 +27,8 @@ type appJSON struct {
 	Trimmed []string `json:"trimmed,omitzero"`
 }
 
-// GetApp answers what the admin enters in the self-built app, and the state of
-// the seventh step.
+// GetApp returns what the admin must enter in the self-built app, and the state
+// of step 7 (README.md).
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	j, err := h.showApp(ctx, c.Corp)
 	if err != nil {
@@ -54,7 +54,7 @@ func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, err
 	return j, nil
 }
 
-// appState is the state of the seventh step. The step is done once WeCom has
+// appState returns the state of step 7. The step is done once WeCom has
 // answered the app about members and about external contacts.
 func appState(corp archive.Corp, reach directory.Reach) stepState {
 	if reach.App.SetAt.IsZero() {

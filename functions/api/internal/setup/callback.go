@@ -92,7 +92,7 @@ func (h *Handlers) pairOf(ctx context.Context, corp string, kind archive.Callbac
 	return pair, nil
 }
 
-// callbackOf writes a callback and its newest pair for the admin.
+// callbackOf returns a callback and its newest pair as the admin sees them.
 func (h *Handlers) callbackOf(corp string, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
 	j := &callbackJSON{URL: h.PublicURL + "/callback/" + corp, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()}
 	if kind == archive.AppCallback {
@@ -148,10 +148,10 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 	return output.Answer{}, problem.New(problem.ChangedMeanwhile, nil)
 }
 
-// nextCallback is a callback after a rotation, and the pair that was made for it.
-// No pair is made, and the zero pair returned, while the old pair is accepted, and
-// for a second click: the admin still has to enter the present pair in WeCom, and
-// two people at once get one pair.
+// nextCallback returns the callback after a rotation, and the pair that was
+// made for it. No pair is made, and the zero pair returned, while the old pair
+// is accepted, and for a second click: the admin still has to enter the present
+// pair in WeCom, and two people at once get one pair.
 //
 // The new pair is stored before the callback names it. After a crash between the
 // two writes only the present pair is accepted, and the next rotation uses the

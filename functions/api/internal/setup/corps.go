@@ -1,4 +1,4 @@
-// Package setup answers the set-up page: it registers a corp, holds its keys,
+// Package setup serves the set-up page: it registers a corp, holds its keys,
 // secrets and callback pairs, and says which step comes next.
 package setup
 
@@ -34,7 +34,7 @@ func showCorp(c archive.Corp) corpJSON {
 	}
 }
 
-// GetCorp answers the registered corp.
+// GetCorp returns the registered corp.
 func (h *Handlers) GetCorp(_ context.Context, c *session.Call) (output.Answer, error) {
 	return output.JSON(200, showCorp(c.Corp))
 }

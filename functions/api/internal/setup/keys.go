@@ -60,9 +60,10 @@ func findKey(set archive.KeySet, id string) (archive.Key, bool) {
 	return set.Keys[i], true
 }
 
-// RotateKey offers a new key. If the offered key is unused, that key stays. A
-// corp whose made keys are not proved gets no further one: a private key is kept
-// permanently and costs money each month.
+// RotateKey makes a new current key. If the current key is unused, RotateKey
+// returns it and makes no new one. A corp with too many made keys that no
+// message has proved gets no further key: a private key is kept permanently and
+// costs money each month.
 func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	set, err := h.Corps.KeySet(ctx, c.CorpID)
 	if err != nil {
@@ -94,13 +95,15 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 }
 
 // addCurrentKey makes a key pair and makes it the corp's current key, if the
-// current key is still the one in corp. If another request was faster, its key is
-// the answer and made is false: many requests at once all answer the same key.
+// current key is still the one in corp. If another request was faster,
+// addCurrentKey returns that request's key, and made is false. So parallel
+// requests all return the same key.
 //
 // The private key is stored before the public key, so every offered public key
 // has a durable private key. After a crash between the two writes, or after a
 // lost race, an unused private key stays in the secret store. Making a pair takes
-// longer than the writes, so a race that was lost meanwhile stores nothing.
+// longer than the writes. So a request that lost the race meanwhile stores
+// nothing.
 func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, made bool, _ error) {
 	pair, err := h.MakePair()
 	if err != nil {
@@ -148,17 +151,17 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 	return showKey(k, set, k.ID), nil
 }
 
-// ImportKey stores a private key that was used before, and has the records set
-// aside tried with it. The order of writes is: quota, private key, replay job,
-// public key, claim, request of the job.
+// ImportKey stores a private key that was used before, and starts a job that
+// tries it on the records set aside. The order of writes is: quota, private
+// key, replay job, public key, claim, request of the job.
 //
-// The key exists for decoding once its public key is stored; the job is stored
-// before that. After a crash dispatch requests the job 15 minutes after its
-// creation. By then this invocation has ended, so the job never runs before its
-// key is stored. A job whose key was never stored changes nothing. Where another
-// job runs, a note on it takes the job's place: the note is made again at the end,
-// because that job may end before the key is stored. A key that is there already
-// starts no job.
+// decode uses the key once its public key is stored; the job is stored before
+// that. After a crash dispatch requests the job 15 minutes after its creation.
+// By then this invocation has ended, so the job never runs before its key is
+// stored. A job whose key was never stored changes nothing. If another job
+// runs, a note on that job replaces the new one. The note is repeated at the
+// end, because the other job may end before the key is stored. The import of a
+// stored key starts no job.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {
@@ -179,8 +182,8 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 			return output.Answer{}, err
 		}
 	}
-	// A crash here or below leaves a key that decoding tries: dispatch requests the
-	// job, and claims only order the tries.
+	// A crash here or below leaves a key that decode tries: dispatch requests the
+	// job, and a claim only decides which key is tried first.
 	var moved *string
 	if version != 0 {
 		if moved, _, err = h.claim(ctx, c.CorpID, set, pair.ID, version); err != nil {
@@ -234,7 +237,7 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 	if err := h.beginImport(ctx, c.CorpID); err != nil {
 		return nil, err
 	}
-	// A crash here has used an import and stored nothing.
+	// A crash here has used up one import of the quota and stored nothing.
 	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
 		return nil, err
 	}
@@ -256,7 +259,8 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 // import of the corp changed it.
 const quotaTries = 20
 
-// beginImport takes an import from the corp's quota.
+// beginImport counts an import in the corp's quota, or returns a problem if the
+// quota is used up.
 func (h *Handlers) beginImport(ctx context.Context, corp string) error {
 	for range quotaTries {
 		now, err := h.Corps.KeyQuota(ctx, corp)
@@ -277,8 +281,8 @@ func (h *Handlers) beginImport(ctx context.Context, corp string) error {
 	return problem.New(problem.ChangedMeanwhile, nil)
 }
 
-// provedFor is the problem that a message has proved the version for another key,
-// or nil.
+// provedFor returns a problem if a message has proved the version for another
+// key, and nil otherwise.
 func provedFor(set archive.KeySet, version uint32, keyID string) error {
 	for _, b := range set.Bindings {
 		if b.Version == version && b.KeyID != keyID {
@@ -290,10 +294,11 @@ func provedFor(set archive.KeySet, version uint32, keyID string) error {
 	return nil
 }
 
-// claim stores that a person typed the version for the key, and clears the claim
-// of the key that had it in set; moved is the id of that key. The new claim is
-// stored first. After a crash between the two writes, two keys claim the version,
-// which is harmless: claims only order the tries (law 6).
+// claim records that the admin entered the version for the key. If another key
+// of set claimed the version, its claim is cleared, and moved is its id. The
+// new claim is stored first. After a crash between the two writes, two keys
+// claim the version. That is harmless: a claim only decides which key is tried
+// first (law 6).
 func (h *Handlers) claim(ctx context.Context, corp string, set archive.KeySet, keyID string, version uint32) (moved *string, changed bool, _ error) {
 	now := h.Now()
 	if k, _ := findKey(set, keyID); k.ClaimedVersion != version {

@@ -12,9 +12,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// Handlers answer the set-up page. The fields never change after the first
+// Handlers serve the set-up page. The fields never change after the first
 // request. The stores are safe for concurrent use; a write that returned nil is
-// durable; an absent thing is [archive.ErrNotFound].
+// durable; for an absent thing they return [archive.ErrNotFound].
 type Handlers struct {
 	Corps    Corps
 	Secrets  Secrets
@@ -35,36 +35,36 @@ type Handlers struct {
 }
 
 // Corps holds settings, public keys and claims. A method that changes a corp or
-// a key answers ErrNotFound if there is no such corp or key.
+// a key returns ErrNotFound if there is no such corp or key.
 type Corps interface {
 	archive.CorpReader // consistent
-	// CreateCorp answers [archive.ErrExists].
+	// CreateCorp returns [archive.ErrExists] if the corp exists.
 	CreateCorp(ctx context.Context, corp archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
 	// SetEnabled keeps EnabledAt if the corp is enabled already.
 	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
 	// AddKey stores the key. If makeCurrent is set, it also moves the corp's
-	// CurrentKey from prevCurrent to the key, in the same transaction. It answers
-	// [archive.ErrExists] if the key is stored already, and
-	// [archive.ErrConflict] if the current key is not prevCurrent.
+	// CurrentKey from prevCurrent to the key, in the same transaction. It returns
+	// [archive.ErrExists] if the key is stored already, and [archive.ErrConflict]
+	// if the current key is not prevCurrent.
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
-	// Claim sets the version that a person typed for a key; 0 clears it.
+	// Claim sets the version that the admin entered for a key; 0 clears it.
 	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
-	// KeySet is consistent, and empty for a corp without keys.
+	// KeySet reads consistently. It returns an empty set for a corp without keys.
 	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
-	// KeyQuota is consistent, and [archive.NewKeyQuota] for a corp that used
-	// nothing of it.
+	// KeyQuota reads consistently. It returns [archive.NewKeyQuota] for a corp
+	// that used nothing of its quota.
 	KeyQuota(ctx context.Context, corp string) (archive.KeyQuota, error)
-	// SaveKeyQuota replaces the quota that has the same Rev, or answers
+	// SaveKeyQuota replaces the quota that has the same Rev, or returns
 	// [archive.ErrConflict].
 	SaveKeyQuota(ctx context.Context, corp string, q archive.KeyQuota) error
-	// Callback is consistent.
+	// Callback reads consistently.
 	Callback(ctx context.Context, corp string, kind archive.CallbackKind) (archive.Callback, error)
-	// CreateCallback answers [archive.ErrExists].
+	// CreateCallback returns [archive.ErrExists] if the callback exists.
 	CreateCallback(ctx context.Context, corp string, kind archive.CallbackKind, cb archive.Callback) error
-	// SwapCallback answers [archive.ErrConflict] if the pairs of the stored
-	// callback are not those of from.
+	// SwapCallback returns [archive.ErrConflict] if the stored callback has other
+	// pairs than from.
 	SwapCallback(ctx context.Context, corp string, kind archive.CallbackKind, from, to archive.Callback) error
 }
 
@@ -76,12 +76,13 @@ type Secrets interface {
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
 	// CallbackPairs reads the newest pair of a callback and the one before it.
 	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
-	// CreateCallbackPair answers [archive.ErrExists].
+	// CreateCallbackPair returns [archive.ErrExists] if the callback has a pair.
 	CreateCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, pair secretstore.CallbackPair) error
-	// ReplaceCallbackPair stores a pair after the one with the id old. If that one
-	// has been replaced before, it returns the pair that replaced it.
+	// ReplaceCallbackPair stores pair as the successor of the pair with the id
+	// old. If old already has a successor, ReplaceCallbackPair returns that pair
+	// and stores nothing.
 	ReplaceCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, old string, pair secretstore.CallbackPair) (secretstore.CallbackPair, error)
-	// CreatePrivateKey answers [archive.ErrExists].
+	// CreatePrivateKey returns [archive.ErrExists] if the key is stored already.
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
 }
 
@@ -91,23 +92,26 @@ type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 
-// Retries has the records set aside tried again, by [decode.JobStarter].
+// Retries starts jobs that try the records set aside again
+// ([decode.JobStarter]).
 type Retries interface {
 	// PlanRetry is durable on return: after a crash dispatch starts the retry, 15
 	// minutes later.
 	PlanRetry(ctx context.Context, job decode.Replay) error
-	// StartRetry starts the retry. started is false if it follows a job that runs.
+	// StartRetry starts the retry. started is false if another job runs: the retry
+	// then follows that job.
 	StartRetry(ctx context.Context, job decode.Replay) (started bool, err error)
 }
 
-// Gate says when the archive secret is next shown to WeCom ([archive.Gate]).
+// Gate says when the archive secret may next be tried at WeCom
+// ([archive.Gate]).
 type Gate interface {
 	NextTry(ctx context.Context, a archive.Ask, s archive.Standing) (time.Time, error)
 }
 
 // SetAside lists records set aside.
 type SetAside interface {
-	// ListSetAside lists those above afterSeq, by seq.
+	// ListSetAside lists the records with a seq above afterSeq, by seq.
 	ListSetAside(ctx context.Context, corp string, afterSeq uint64, limit int) (list []archive.SetAside, more bool, err error)
 }
 
@@ -117,7 +121,8 @@ type App interface {
 	SetApp(ctx context.Context, corp string, app directory.App) error
 }
 
-// Checks requests that WeCom checks a secret.
+// Checks requests checks of the secrets: WeCom is asked what they give access
+// to.
 type Checks interface {
 	// RequestCheck requests a check of every access. Durable on return.
 	RequestCheck(ctx context.Context, corp string, also directory.Request) error

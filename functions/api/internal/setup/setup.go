@@ -19,8 +19,8 @@ const (
 	// secretShown is the number of characters of a secret that the set-up page
 	// shows.
 	secretShown = 4
-	// countMost bounds the records set aside that are read for the unmatched
-	// versions.
+	// countMost is the largest number of records set aside that are read to find
+	// the key versions without a key.
 	countMost = 1000
 )
 
@@ -60,7 +60,7 @@ const (
 	redo    stepState = "redo"    // WeCom's answers show that the step must be done again
 )
 
-// GetSetup answers the set-up page.
+// GetSetup returns the data of the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
 	setup, err := h.setup(ctx, c.Corp)
 	if err != nil {
@@ -119,14 +119,15 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 	return j, nil
 }
 
-// mask shows the first characters of a secret.
+// mask returns the first characters of a secret, followed by dots.
 func mask(prefix string) *string {
 	masked := prefix + strings.Repeat("•", 8)
 	return &masked
 }
 
-// steps is the state of each set-up step of DESIGN.md. Only an answer of WeCom
-// makes a step done, or makes it redo. The absence of an error proves nothing.
+// steps returns the state of the set-up steps 1 to 6 (README.md, "The six steps
+// of a company"). Only an answer of WeCom sets a step to done or to redo. The
+// absence of an error proves nothing.
 func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
 	failed := 0 // the step that the present trouble names
 	notOpen := false
@@ -244,8 +245,8 @@ func (h *Handlers) checkClaim(ctx context.Context, c *session.Call, f *form) (ar
 	return set, provedFor(set, f.version, f.keyID)
 }
 
-// saveForm saves the secret, then the claim. After a crash between the two, the
-// same form saves the rest.
+// saveForm saves the secret, then the claim. After a crash between the two
+// writes, saving the same form again completes it.
 func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set archive.KeySet, out *savedJSON) error {
 	if f.secret != "" {
 		changed, err := h.saveSecret(ctx, c.Corp, secret.New(f.secret), f.secret[:secretShown])
@@ -271,11 +272,12 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 }
 
 // saveSecret saves an archive secret and requests a pull at once, even if the
-// secret is unchanged: pressing the button is a person's request (law 8).
+// secret is unchanged: a person who presses the button wants to try again, so
+// the pull overrides the pause after refusals.
 //
 // The time of the change is written before the secret. In the reverse order, a
-// crash between the two writes could leave a changed secret under the refusals of
-// the old one.
+// crash between the two writes could leave the new secret with the old time.
+// The refusals of the old secret would then still count for the new one.
 func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
 	stored, err := h.Secrets.ArchiveSecret(ctx, corp.ID)
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
