@@ -67,7 +67,7 @@ func looksLikeFileID(s string) bool {
 		return false
 	}
 	blob, err := base64.RawStdEncoding.DecodeString(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "=")))
-	if err != nil {
+	if err != nil || len(blob) < hexKey { // a line of = has the length and no bytes
 		return false
 	}
 	for _, c := range blob[len(blob)-hexKey:] {

@@ -310,3 +310,27 @@ func TestSearchingBytesIsLinear(t *testing.T) {
 		}
 	}
 }
+
+// A person may write a line of any character of base64, also where the message
+// has an unknown form.
+func TestLinesOfBase64AreText(t *testing.T) {
+	for _, c := range "=+/-_aA0" {
+		line := strings.Repeat(string(c), 200)
+		for name, raw := range map[string]string{
+			"solitaire":      `{"msgtype":"solitaire","solitaire":{"content":"%s","x":"%s"}}`,
+			"unknown kind":   `{"msgtype":"never_seen","never_seen":{"note":"%s"}}`,
+			"unknown member": `{"msgtype":"text","text":{"content":"a"},"extra":"%s"}`,
+			"unknown item":   `{"msgtype":"chatrecord","chatrecord":{"item":[{"type":"ChatRecordNeverSeen","content":"%s"}]}}`,
+			"list":           `{"msgtype":"never_seen","never_seen":["%s"]}`,
+			"named as an id": `{"msgtype":"never_seen","never_seen":"{\"sdkfileid\":\"%s\"}"}`,
+			"cut off":        `{"msgtype":"image","image":{"sdkfileid":"%s`,
+			"no JSON":        `sdkfileid %s`,
+		} {
+			raw = strings.ReplaceAll(raw, "%s", line)
+			if files := message.Read([]byte(raw)).Files; len(files) > 0 {
+				t.Errorf("%s: got %d files from a line of %q", name, len(files), c)
+			}
+			message.Skim([]byte(raw))
+		}
+	}
+}

@@ -101,7 +101,9 @@ func TestRulesMatchCalls(t *testing.T) {
 		{bucket("PutObject", "JournalBucket"), ""},
 		{call("cloudtrail", "StopLogging", m{}), "TrailChanged"},
 		{call("events", "DisableRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
+		{call("events", "PutRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
 		{call("events", "RemoveTargets", m{"requestParameters": m{"rule": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
+		{call("events", "PutTargets", m{"requestParameters": m{"rule": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
 		{call("events", "DisableRule", m{"requestParameters": m{"name": "other"}}), ""},
 	} {
 		var got []string
