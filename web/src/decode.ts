@@ -89,7 +89,8 @@ async function amr(bytes: Uint8Array, start: number, format: 'AMR-NB' | 'AMR-WB'
   // damaged file the padding tells the frames from what follows the damage.
   let { starts, end, intact } = framesOf(bytes, start, format)
   if (!intact) ({ starts, end } = framesOf(bytes, start, format, (bytes[start] ?? 0) & padding))
-  if (starts.length === 0) throw new Refused('damaged')
+  const empty = starts.every((at) => frameSize(format, bytes[at]!) === 1)
+  if (starts.length === 0 || (!intact && empty)) throw new Refused('damaged') // noise begins with empty frames too
   if (starts.length * perFrame > mostSamples) throw new Refused('large')
 
   const file = bytes.slice(0, end)
