@@ -120,10 +120,10 @@ const (
 	lookTime    = 14 * time.Second
 	lossTime    = 2 * time.Second
 	noticeTime  = 6 * time.Second
-	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications; see sendTime
 
 	// TickTime is the time of all steps together.
-	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime
+	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime + 2*sendTime
 )
 
 // Tick does one round. Pulls, notices and metrics of all corps come first; then
