@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -23,4 +24,21 @@ func Sleep(ctx context.Context, d time.Duration) error {
 func NearlyOver(ctx context.Context, now time.Time, margin time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && deadline.Sub(now) < margin
+}
+
+// Rising makes a clock that never gives the same time twice. Safe for concurrent
+// use.
+func Rising(now func() time.Time) func() time.Time {
+	var mu sync.Mutex
+	var last time.Time
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		t := now()
+		if !t.After(last) {
+			t = last.Add(time.Nanosecond)
+		}
+		last = t
+		return t
+	}
 }

@@ -38,7 +38,7 @@ func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPu
 		},
 		Send: queue.RequestPulls,
 		Kept: PullKept,
-		Now:  now,
+		Now:  Rising(now),
 	}}
 }
 

@@ -66,7 +66,9 @@ type Wanted[R any] struct {
 	Send func(context.Context, ...R) error
 	// Kept is how long the queue keeps a message.
 	Kept time.Duration
-	Now  func() time.Time
+	// Now never gives the same time twice, see [Rising]: a mark's SentAt tells
+	// whose message waits.
+	Now func() time.Time
 }
 
 // Want makes the work of each request wanted, and sends a message where none
@@ -100,6 +102,9 @@ func (w Wanted[R]) want(ctx context.Context, reqs []R) error {
 		m, send, err := w.mark(ctx, r)
 		if err != nil {
 			errs = append(errs, err)
+			if send {
+				w.unmark(ctx, []Mark{m})
+			}
 		} else if send {
 			marks, messages = append(marks, m), append(messages, r)
 		}
@@ -115,36 +120,39 @@ func (w Wanted[R]) want(ctx context.Context, reqs []R) error {
 	return errors.Join(errs...)
 }
 
-// mark makes one work wanted. send says that its message must be sent.
+// mark makes one work wanted. send says that its message must be sent. After an
+// error, send says that the store may hold m without a message.
+//
+// A write whose answer is lost is repeated by the AWS client, and then conflicts
+// with itself. The mark that it finds has the time of this call.
 func (w Wanted[R]) mark(ctx context.Context, r R) (m Mark, send bool, err error) {
 	corp, work := w.Work(r)
 	m = Mark{Corp: corp, Work: work, SentAt: w.Now()}
 	if m.Wish, err = encodeWish(r); err != nil {
 		return m, false, err
 	}
+	send = true
 	stored, err := w.Marks.SetMark(ctx, m)
 	for range joinTries {
 		if !errors.Is(err, ErrConflict) {
 			break
 		}
-		if m, send, err = w.join(stored, r); err != nil || m == stored {
-			return m, false, err
+		own := send && stored.SentAt.Equal(m.SentAt)
+		m, send, err = w.join(stored, r)
+		send = send || own
+		if err != nil || m == stored {
+			return m, send, err
 		}
 		if err = w.Marks.ReplaceMark(ctx, stored, m); errors.Is(err, ErrConflict) {
 			if stored, err = w.Marks.Mark(ctx, corp, work); err == nil {
 				err = ErrConflict // stored is what the others made of the mark
 			}
-			continue
 		}
-		if err != nil {
-			return m, false, fmt.Errorf("join %s of %s: %w", work, corp, err)
-		}
-		return m, send, nil
 	}
 	if err != nil {
-		return m, false, fmt.Errorf("mark %s of %s as wanted: %w", work, corp, err)
+		return m, send, fmt.Errorf("mark %s of %s as wanted: %w", work, corp, err)
 	}
-	return m, true, nil
+	return m, send, nil
 }
 
 // join makes the mark of a stored mark and a request. send is true if no message
@@ -169,15 +177,28 @@ func (w Wanted[R]) join(stored Mark, r R) (m Mark, send bool, err error) {
 	return m, send, nil
 }
 
-// unmark removes marks whose message was not sent. It does so after the end of
-// the context too. If that fails too, the mark rests as after a crash.
+// unmark removes the messages from marks whose message was not sent, also from
+// what other requests made of the marks. It does so after the end of the context
+// too. If that fails too, the mark rests as after a crash.
 func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
 	defer cancel()
 	for _, m := range marks {
-		unsent := m
-		unsent.SentAt = time.Time{}
-		_ = w.Marks.ReplaceMark(ctx, m, unsent) // the caller learns why the message was not sent
+		stored := m
+		for range joinTries {
+			if !stored.SentAt.Equal(m.SentAt) {
+				break
+			}
+			unsent := stored
+			unsent.SentAt = time.Time{}
+			err := w.Marks.ReplaceMark(ctx, stored, unsent) // the caller learns why the message was not sent
+			if !errors.Is(err, ErrConflict) {
+				break
+			}
+			if stored, err = w.Marks.Mark(ctx, m.Corp, m.Work); err != nil {
+				break
+			}
+		}
 	}
 }
 

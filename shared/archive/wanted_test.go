@@ -96,3 +96,99 @@ func TestWantedAfterAFailedSend(t *testing.T) {
 		t.Errorf("got %d messages, want 1", n)
 	}
 }
+
+// A write of a mark may take effect although its answer is an error. The work must
+// not rest then.
+func TestWantedAfterALostAnswer(t *testing.T) {
+	req := archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}
+	for _, c := range []struct {
+		name   string
+		call   string
+		err    error
+		old    bool // a mark exists whose message was lost
+		joined bool // another request joins before the answer
+	}{
+		{name: "first mark, repeated", call: "Marks.SetMark", err: archive.ErrConflict},
+		{name: "first mark, repeated after another joined", call: "Marks.SetMark", err: archive.ErrConflict, joined: true},
+		{name: "first mark, failed", call: "Marks.SetMark"},
+		{name: "first mark, failed after another joined", call: "Marks.SetMark", joined: true},
+		{name: "old mark, repeated", call: "Marks.ReplaceMark", err: archive.ErrConflict, old: true},
+		{name: "old mark, repeated after another joined", call: "Marks.ReplaceMark", err: archive.ErrConflict, old: true, joined: true},
+		{name: "old mark, failed", call: "Marks.ReplaceMark", old: true},
+		{name: "old mark, failed after another joined", call: "Marks.ReplaceMark", old: true, joined: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &archivetest.Faults{}
+			w := archivetest.NewWorld(t, f)
+			clock := archivetest.NewClock(archivetest.Start)
+			now := archive.Rising(clock.Now) // of both, as no two processes have the same time
+			others := archive.NewWantedPulls(w.Marks, w.Pulls, now)
+			if c.old {
+				lost := archive.Mark{Corp: archivetest.Corp, Work: "pull", SentAt: now(), Wish: `{"corp":"ww0123456789abcdef","why":"timer"}`}
+				if _, err := w.Marks.SetMark(t.Context(), lost); err != nil {
+					t.Fatal(err)
+				}
+				clock.Advance(archive.PullKept + 2*time.Minute)
+			}
+			store := archive.Marks(w.Marks)
+			if c.joined {
+				store = joinedMarks{w.Marks, c.call, f, func() {
+					if err := others.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Force: true}); err != nil {
+						t.Error(err)
+					}
+				}}
+			}
+			failed := false
+			f.Arm(func(call archivetest.Call) (archivetest.Outcome, error) {
+				if failed || call.Name != c.call {
+					return archivetest.Works, nil
+				}
+				failed = true
+				return archivetest.FailsAfter, c.err
+			})
+			err := archive.NewWantedPulls(store, w.Pulls, now).RequestPulls(t.Context(), req)
+			f.Disarm()
+			if (err == nil) != (c.err != nil) {
+				t.Errorf("got error %v", err)
+			}
+			if err != nil {
+				if err := others.RequestPulls(t.Context(), req); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := len(w.Pulls.Take()); n != 1 {
+				t.Errorf("got %d messages, want 1", n)
+			}
+		})
+	}
+}
+
+// joinedMarks are marks that another request joins after a failed write.
+type joinedMarks struct {
+	archive.Marks
+	call   string // which write
+	faults *archivetest.Faults
+	join   func()
+}
+
+func (s joinedMarks) SetMark(ctx context.Context, m archive.Mark) (archive.Mark, error) {
+	stored, err := s.Marks.SetMark(ctx, m)
+	if err == nil || s.call != "Marks.SetMark" {
+		return stored, err
+	}
+	s.faults.Disarm()
+	s.join()
+	if now, readErr := s.Marks.Mark(ctx, m.Corp, m.Work); readErr == nil {
+		stored = now
+	}
+	return stored, err
+}
+
+func (s joinedMarks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
+	err := s.Marks.ReplaceMark(ctx, old, now)
+	if err != nil && s.call == "Marks.ReplaceMark" && now.SentAt.After(old.SentAt) {
+		s.faults.Disarm()
+		s.join()
+	}
+	return err
+}

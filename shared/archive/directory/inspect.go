@@ -97,7 +97,7 @@ func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time
 		Join:  Request.join,
 		Send:  queue.RequestInspections,
 		Kept:  Kept,
-		Now:   now,
+		Now:   archive.Rising(now),
 	}}
 }
 

@@ -820,6 +820,28 @@ func TestLookupNeverFails(t *testing.T) {
 	}
 }
 
+// refused refuses requests.
+type refused struct{ directory.Queue }
+
+func (refused) RequestInspections(context.Context, ...directory.Request) error {
+	return archive.ErrFull
+}
+
+// Names whose request was refused are requested by the next lookup.
+func TestLookupAfterARefusedRequest(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	wanted := n.book.Requests
+	n.book.Requests = refused{}
+	n.lookup(everybody, []string{"wrIn"})
+	n.book.Requests = wanted
+	n.lookup(everybody, []string{"wrIn"})
+	n.serve()
+	if shown := n.lookup(everybody, []string{"wrIn"}); len(shown.People) != 3 || shown.People["wmX"].Name == "" || shown.Rooms["wrIn"].Name == "" {
+		t.Errorf("got %+v, want all names", shown)
+	}
+}
+
 // Whatever store fails, before or after it took effect, doing it again ends
 // with everything known, and WeCom is asked about each id once or twice.
 func TestInspectSurvivesEveryFault(t *testing.T) {

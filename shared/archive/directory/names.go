@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -205,7 +204,7 @@ type NameReader interface {
 	Rooms(ctx context.Context, corp string, ids []string) (map[string]Known[Room], error)
 }
 
-// A NameAsker lets one of several lookups request an id. Safe for concurrent use.
+// A NameAsker records which ids were requested. Safe for concurrent use.
 type NameAsker interface {
 	// AskPerson and AskRoom record a request at time at and return true; if one
 	// was recorded since the time since, they return false. Of several
@@ -367,9 +366,10 @@ func (b *NameBook) read(ctx context.Context, corp string, people, rooms []string
 	return p, r, err
 }
 
-// ask requests stale ids, each once a day. An id is noted before its request is
-// sent: a crash between the two costs a day without the name. The other order
-// could ask WeCom at every lookup.
+// ask requests stale ids, each once a day. An id is noted after its request: a
+// refused request is made again by the next lookup. A crash between the two, or a
+// concurrent lookup, requests an id again. The second request joins the first
+// while that waits; afterwards it asks WeCom once more.
 func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []string, knownPeople map[string]Known[Person], knownRooms map[string]Known[Room]) error {
 	ctx, cancel := context.WithTimeout(ctx, markingTime)
 	defer cancel()
@@ -383,13 +383,8 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 	if err != nil {
 		return fmt.Errorf("read how we stand with WeCom: %w", err)
 	}
-	var (
-		mu     sync.Mutex
-		req    = Request{Corp: corp.ID, Why: "read"}
-		group  errgroup.Group
-		budget = askPerRead
-	)
-	group.SetLimit(askAtOnce)
+	req := Request{Corp: corp.ID, Why: "read"}
+	var notes []func() error
 	type mark func(ctx context.Context, corp, id string, at, since time.Time) (bool, error)
 	consider := func(id string, askedAt time.Time, accesses []Access, asks mark, list *[]string) {
 		var since time.Time
@@ -398,17 +393,12 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 				since = t
 			}
 		}
-		if !askedAt.Before(since) || budget == 0 {
+		if !askedAt.Before(since) || len(notes) == askPerRead {
 			return
 		}
-		budget--
-		group.Go(func() error {
-			ours, err := asks(ctx, corp.ID, id, now, since)
-			if ours {
-				mu.Lock()
-				*list = append(*list, id)
-				mu.Unlock()
-			}
+		*list = append(*list, id)
+		notes = append(notes, func() error {
+			_, err := asks(ctx, corp.ID, id, now, since)
 			return err
 		})
 	}
@@ -426,19 +416,26 @@ func (b *NameBook) ask(ctx context.Context, corp archive.Corp, people, rooms []s
 			consider(id, k.AskedAt, accesses, b.Asker.AskRoom, &req.Rooms)
 		}
 	}
-	markErr := group.Wait()
-	if len(req.People)+len(req.Rooms) > 0 {
-		slices.Sort(req.People)
-		slices.Sort(req.Rooms)
-		if err := b.Requests.RequestInspections(ctx, req); err != nil {
-			return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
-		}
+	if len(notes) == 0 {
+		return nil
 	}
-	if markErr != nil {
-		return fmt.Errorf("note requested ids: %w", markErr)
+	slices.Sort(req.People)
+	slices.Sort(req.Rooms)
+	if err := b.Requests.RequestInspections(ctx, req); err != nil {
+		return fmt.Errorf("request %d people and %d rooms: %w", len(req.People), len(req.Rooms), err)
+	}
+	// A crash here leaves the ids requested and not noted.
+	var group errgroup.Group
+	group.SetLimit(askAtOnce)
+	for _, note := range notes {
+		group.Go(note)
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("note requested ids: %w", err)
 	}
 	return nil
 }
 
-// RequestMost is the most people, or rooms, that one lookup requests.
+// RequestMost is the unit of the bounds on ids: one lookup requests at most twice
+// as many people and rooms together, and one request has at most four times as many.
 const RequestMost = 50

@@ -447,7 +447,7 @@ func NewWantedLanes(marks archive.Marks, queue Queue, now func() time.Time) Want
 		Join:  func(waiting, _ Request) (Request, error) { return waiting, nil },
 		Send:  queue.RequestMedia,
 		Kept:  Kept,
-		Now:   now,
+		Now:   archive.Rising(now),
 	}}
 }
 

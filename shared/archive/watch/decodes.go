@@ -19,6 +19,7 @@ const (
 	againOfCorp  = 20               // pages requested again per tick, of one corp
 	againOfAll   = 200              // pages requested again per tick, of all corps
 	jobsPerTick  = 20               // jobs requested again per tick, of all corps
+	sendTime     = time.Second      // to send what is noted, after the end of the step too
 )
 
 // decodesWait reports whether the decode queue is long. Then nothing is requested
@@ -52,11 +53,23 @@ func (t *tick) requestDecodes(ctx context.Context) error {
 		left -= len(reqs)
 		// A crash before this line loses the noted requests. A later tick makes them:
 		// in 15 minutes or, for a stuck page, in an hour.
-		if err := t.Decodes.RequestDecodes(ctx, reqs...); err != nil {
+		if err := t.sendDecodes(ctx, reqs); err != nil {
 			errs = append(errs, fmt.Errorf("request decoding for %s: %w", t.corps[i].ID, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sendDecodes sends requests that are noted. If the step's time has ended, they
+// still have sendTime: a request that is noted and not sent is lost until it is
+// overdue again.
+func (t *tick) sendDecodes(ctx context.Context, reqs []archive.DecodeRequest) error {
+	if len(reqs) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
+	defer cancel()
+	return t.Decodes.RequestDecodes(ctx, reqs...)
 }
 
 // noteOverduePages notes on the ledger which overdue pages are requested again, at
@@ -121,7 +134,7 @@ func (t *tick) requestJobs(ctx context.Context) error {
 		reqs = append(reqs, next.Request())
 	}
 	// A crash here loses the requests that are noted, for 15 minutes.
-	if err := t.Decodes.RequestDecodes(ctx, reqs...); err != nil {
+	if err := t.sendDecodes(ctx, reqs); err != nil {
 		errs = append(errs, fmt.Errorf("request %d jobs: %w", len(reqs), err))
 	}
 	return errors.Join(errs...)

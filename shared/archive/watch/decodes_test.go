@@ -1,14 +1,17 @@
 package watch_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // A page whose request was lost is requested every 15 minutes, and once an hour
@@ -153,4 +156,45 @@ func TestTickRequestsFewPagesOfAllCorps(t *testing.T) {
 	if got := len(d.Decodes.Take()); got != 200 {
 		t.Errorf("got %d pages requested again at one tick, want 200", got)
 	}
+}
+
+// slowNotes note a request and then let the time of the step end.
+type slowNotes struct{ watch.Ledger }
+
+func (s slowNotes) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+	err := s.Ledger.Rerequested(ctx, p, at, stuck)
+	<-ctx.Done()
+	return err
+}
+
+func (s slowNotes) ReplaceRunning(ctx context.Context, old, now decode.Running) error {
+	err := s.Ledger.ReplaceRunning(ctx, old, now)
+	<-ctx.Done()
+	return err
+}
+
+// A request that is noted when the time of the step ends is still sent.
+func TestTickSendsWhatItNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		d.AddKey(archivetest.Corp, "k1", 1)
+		d.Say(archivetest.Corp, 1, 1)
+		d.Must(d.Pull(archive.PullRequest{}))
+		d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+		d.Decodes.Take()
+		d.Clock.Advance(20 * time.Minute)
+		disp.Ledger = slowNotes{d.Ledger}
+		_ = disp.Tick(t.Context())
+		pages, jobs := 0, 0
+		for _, r := range d.Decodes.Take() {
+			if r.Replay == "r" {
+				jobs++
+			} else if r.Replay == "" {
+				pages++
+			}
+		}
+		if pages != 1 || jobs != 1 {
+			t.Errorf("got %d pages and %d jobs requested, want 1 of each", pages, jobs)
+		}
+	})
 }

@@ -85,8 +85,10 @@ const corpsAtOnce = 10
 const slowTicks = 5
 
 // stride is how many corps further a tick begins to spend its budgets than the
-// tick before.
-const stride = 17
+// tick before. It is not above the number of corps that one budget serves at the
+// least (againOfAll/againOfCorp): otherwise no tick would reach some corps where
+// their number is a multiple of stride.
+const stride = 10
 
 // Callbacks may be lost. A Dispatcher makes sure that everything is done
 // without them (law 3). At every tick it requests a pull of each corp that is
@@ -120,10 +122,10 @@ const (
 	lookTime    = 14 * time.Second
 	lossTime    = 2 * time.Second
 	noticeTime  = 6 * time.Second
-	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications; see sendTime
 
 	// TickTime is the time of all steps together.
-	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime
+	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime + 2*sendTime
 )
 
 // Tick does one round. Pulls, notices and metrics of all corps come first; then
