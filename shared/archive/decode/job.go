@@ -251,8 +251,12 @@ func (s JobStarter) ended(ctx context.Context, job Replay) error {
 		}
 		return err
 	}
+	at := job.UpdatedAt
+	if at.IsZero() { // the job was never stored
+		at = running.RequestedAt
+	}
 	next := Replay{
-		Corp: job.Corp, ID: JobID(job.UpdatedAt, "key-came"), CreatedAt: s.now(), UpdatedAt: s.now(),
+		Corp: job.Corp, ID: JobID(at, "key-came"), CreatedAt: s.now(), UpdatedAt: s.now(),
 		By: "key came", OnlySetAside: true,
 	}
 	if err := s.jobs.CreateReplay(ctx, next); err != nil && !errors.Is(err, archive.ErrExists) {
