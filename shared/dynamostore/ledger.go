@@ -186,6 +186,7 @@ type (
 		Pages        int       `dynamodbav:"pages"`
 		UpdatedAt    time.Time `dynamodbav:"updated"`
 		Done         bool      `dynamodbav:"done"`
+		Failed       bool      `dynamodbav:"failed"`
 
 		Verify    bool             `dynamodbav:"verify"`
 		Weekly    bool             `dynamodbav:"weekly"`

@@ -468,7 +468,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	ok(t, err)
 	same(t, "advanced", got, next)
 	done := next
-	done.Done, done.UpdatedAt = true, epoch.Add(3*time.Hour)
+	done.Done, done.Failed, done.UpdatedAt = true, true, epoch.Add(3*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), next, done))
 	for limit, want := range map[int][]decode.Replay{10: {b, done}, 1: {b}} {
 		list, err := l.Replays(t.Context(), corp, limit)
@@ -496,7 +496,7 @@ func ledgerRunning(t *testing.T, l LedgerStore) {
 	same(t, "the verification", got, verify)
 
 	later := replay
-	later.RequestedAt, later.KeyCame = epoch.Add(time.Hour), true
+	later.RequestedAt, later.KeyCame, later.Tries = epoch.Add(time.Hour), true, 3
 	ok(t, l.ReplaceRunning(ctx, replay, later))
 	for name, age := range map[string]func(*decode.Running){
 		"another job":     func(r *decode.Running) { r.ID = "x" },

@@ -33,6 +33,9 @@ type Replay struct {
 	Pages     int    // pages decoded or verified so far
 	UpdatedAt time.Time
 	Done      bool
+	// Failed says that the job was ended without a result, because its runs made
+	// no progress. Done is set too.
+	Failed bool
 	// Verify makes the job compare in place of decoding. Faults counts the
 	// differences. Findings describes the first [MaxFindings] of them.
 	Verify bool
@@ -99,6 +102,9 @@ type Running struct {
 	// KeyCame: the records set aside are tried again when the job is done, because
 	// a key came while it ran.
 	KeyCame bool
+	// Tries counts the times that dispatch requested the job again since its last
+	// run that went on. It changes only together with RequestedAt.
+	Tries int
 }
 
 // RunningError means that another job of the corp runs.
