@@ -435,7 +435,7 @@ func ledgerLosses(t *testing.T, l LedgerStore) {
 func ledgerReplays(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
 	a := decode.Replay{
-		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", From: 3, To: far, OnlySetAside: true, Version: 4,
+		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", Asked: true, From: 3, To: far, OnlySetAside: true, Version: 4,
 		UpdatedAt: epoch,
 	}
 	b := decode.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}

@@ -19,6 +19,7 @@ type Replay struct {
 	ID        string // jobs sort by time in the order of their IDs
 	CreatedAt time.Time
 	By        string // subject of the token that requested the job, or a reason of our own
+	Asked     bool   // a person requested this job itself; it counts in the daily quota
 	// From and To select the pages that cover seqs in (From, To]. To 0 means:
 	// up to the head when the job starts.
 	From, To uint64
