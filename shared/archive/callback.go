@@ -29,7 +29,8 @@ type Callback struct {
 	// Old is the id of the pair that Pair replaced; empty if there is none, or
 	// if it was revoked.
 	Old string
-	// MadeAt is when Pair replaced another one; zero for a corp's first pair.
+	// MadeAt is when Pair replaced another one, or when the replaced one was
+	// revoked; zero for a corp's first pair.
 	MadeAt time.Time
 	// FirstEventAt is when the first event that was signed with Pair arrived. It
 	// is noted only while there is an Old.

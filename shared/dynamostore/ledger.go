@@ -177,6 +177,7 @@ type (
 		ID           string    `dynamodbav:"id"`
 		CreatedAt    time.Time `dynamodbav:"created"`
 		By           string    `dynamodbav:"by"`
+		Asked        bool      `dynamodbav:"asked"`
 		From         uint64    `dynamodbav:"from"`
 		To           uint64    `dynamodbav:"to"`
 		OnlySetAside bool      `dynamodbav:"only_set_aside"`
@@ -186,6 +187,7 @@ type (
 		Pages        int       `dynamodbav:"pages"`
 		UpdatedAt    time.Time `dynamodbav:"updated"`
 		Done         bool      `dynamodbav:"done"`
+		Failed       bool      `dynamodbav:"failed"`
 
 		Verify    bool             `dynamodbav:"verify"`
 		Weekly    bool             `dynamodbav:"weekly"`

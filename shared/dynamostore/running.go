@@ -27,6 +27,7 @@ type runningItem struct {
 	ID          string    `dynamodbav:"id"`
 	RequestedAt time.Time `dynamodbav:"requested"`
 	KeyCame     bool      `dynamodbav:"key_came"`
+	Tries       int       `dynamodbav:"tries"`
 }
 
 func runningSK(corp string, verify bool) string {
@@ -37,13 +38,13 @@ func runningSK(corp string, verify bool) string {
 }
 
 func encodeRunning(r decode.Running) (item, error) {
-	return encode(runningPK, runningSK(r.Corp, r.Verify), runningItem{ID: r.ID, RequestedAt: r.RequestedAt, KeyCame: r.KeyCame})
+	return encode(runningPK, runningSK(r.Corp, r.Verify), runningItem{ID: r.ID, RequestedAt: r.RequestedAt, KeyCame: r.KeyCame, Tries: r.Tries})
 }
 
 func readRunning(it item) (decode.Running, error) {
 	v, err := readItem[runningItem](it)
 	corp, sort, _ := strings.Cut(keyOf(it, "sk"), "#")
-	return decode.Running{Corp: corp, Verify: sort == runningVerify, ID: v.ID, RequestedAt: v.RequestedAt, KeyCame: v.KeyCame}, err
+	return decode.Running{Corp: corp, Verify: sort == runningVerify, ID: v.ID, RequestedAt: v.RequestedAt, KeyCame: v.KeyCame, Tries: v.Tries}, err
 }
 
 // Running implements [decode.RunningJobs].

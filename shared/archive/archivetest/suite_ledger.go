@@ -435,7 +435,7 @@ func ledgerLosses(t *testing.T, l LedgerStore) {
 func ledgerReplays(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
 	a := decode.Replay{
-		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", From: 3, To: far, OnlySetAside: true, Version: 4,
+		Corp: corp, ID: "20250301-a", CreatedAt: epoch, By: "小王 #1", Asked: true, From: 3, To: far, OnlySetAside: true, Version: 4,
 		UpdatedAt: epoch,
 	}
 	b := decode.Replay{Corp: corp, ID: "20250302-b/é", CreatedAt: epoch.Add(time.Hour), UpdatedAt: epoch.Add(time.Hour)}
@@ -468,7 +468,7 @@ func ledgerReplays(t *testing.T, l LedgerStore) {
 	ok(t, err)
 	same(t, "advanced", got, next)
 	done := next
-	done.Done, done.UpdatedAt = true, epoch.Add(3*time.Hour)
+	done.Done, done.Failed, done.UpdatedAt = true, true, epoch.Add(3*time.Hour)
 	ok(t, l.AdvanceReplay(t.Context(), next, done))
 	for limit, want := range map[int][]decode.Replay{10: {b, done}, 1: {b}} {
 		list, err := l.Replays(t.Context(), corp, limit)
@@ -496,7 +496,7 @@ func ledgerRunning(t *testing.T, l LedgerStore) {
 	same(t, "the verification", got, verify)
 
 	later := replay
-	later.RequestedAt, later.KeyCame = epoch.Add(time.Hour), true
+	later.RequestedAt, later.KeyCame, later.Tries = epoch.Add(time.Hour), true, 3
 	ok(t, l.ReplaceRunning(ctx, replay, later))
 	for name, age := range map[string]func(*decode.Running){
 		"another job":     func(r *decode.Running) { r.ID = "x" },

@@ -19,6 +19,7 @@ type Replay struct {
 	ID        string // jobs sort by time in the order of their IDs
 	CreatedAt time.Time
 	By        string // subject of the token that requested the job, or a reason of our own
+	Asked     bool   // a person requested this job itself; it counts in the daily quota
 	// From and To select the pages that cover seqs in (From, To]. To 0 means:
 	// up to the head when the job starts.
 	From, To uint64
@@ -33,6 +34,9 @@ type Replay struct {
 	Pages     int    // pages decoded or verified so far
 	UpdatedAt time.Time
 	Done      bool
+	// Failed says that the job was ended without a result, because its runs made
+	// no progress. Done is set too.
+	Failed bool
 	// Verify makes the job compare in place of decoding. Faults counts the
 	// differences. Findings describes the first [MaxFindings] of them.
 	Verify bool
@@ -99,6 +103,9 @@ type Running struct {
 	// KeyCame: the records set aside are tried again when the job is done, because
 	// a key came while it ran.
 	KeyCame bool
+	// Tries counts the times that dispatch requested the job again since its last
+	// run that went on. It changes only together with RequestedAt.
+	Tries int
 }
 
 // RunningError means that another job of the corp runs.
@@ -251,8 +258,12 @@ func (s JobStarter) ended(ctx context.Context, job Replay) error {
 		}
 		return err
 	}
+	at := job.UpdatedAt
+	if at.IsZero() { // the job was never stored
+		at = running.RequestedAt
+	}
 	next := Replay{
-		Corp: job.Corp, ID: JobID(job.UpdatedAt, "key-came"), CreatedAt: s.now(), UpdatedAt: s.now(),
+		Corp: job.Corp, ID: JobID(at, "key-came"), CreatedAt: s.now(), UpdatedAt: s.now(),
 		By: "key came", OnlySetAside: true,
 	}
 	if err := s.jobs.CreateReplay(ctx, next); err != nil && !errors.Is(err, archive.ErrExists) {

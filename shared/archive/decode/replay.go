@@ -75,7 +75,7 @@ func (r *Replayer) goOn(ctx context.Context, job Replay) error {
 		return fmt.Errorf("read running job: %w", err)
 	}
 	next := running
-	next.RequestedAt = r.cfg.Now()
+	next.RequestedAt, next.Tries = r.cfg.Now(), 0
 	if err := r.cfg.Jobs.ReplaceRunning(ctx, running, next); err != nil {
 		return fmt.Errorf("note request of job %s: %w", job.ID, err)
 	}

@@ -319,3 +319,23 @@ func TestOneReplayAtATime(t *testing.T) {
 	d.Work()
 	wantDone(d, "fifth", 1)
 }
+
+// A key that comes while a job runs that was never stored is tried, also the
+// second time.
+func TestKeyCameWithoutAStoredJob(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	for i := range uint64(2) {
+		name := fmt.Sprint("k", i+1)
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(i+1, uint32(i+1), name))
+		d.PullAndDecode()
+		running := decode.Running{Corp: archivetest.Corp, ID: "lost" + name, RequestedAt: d.Clock.Now(), KeyCame: true}
+		d.Must(d.Ledger.SetRunning(t.Context(), running))
+		d.AddKey(archivetest.Corp, name, uint32(i+1))
+		d.Must(d.Replayer.Run(t.Context(), running.Request()))
+		d.Work()
+		if got := d.SetAsideReasons(); len(got) != 0 {
+			t.Errorf("key %d: got %v set aside, want the key tried", i+1, got)
+		}
+		d.Clock.Advance(time.Hour)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
 // The times and bounds of requesting pages and jobs again.
@@ -20,6 +21,7 @@ const (
 	againOfAll   = 200              // pages requested again per tick, of all corps
 	jobsPerTick  = 20               // jobs requested again per tick, of all corps
 	sendTime     = time.Second      // to send what is noted, after the end of the step too
+	jobTries     = 20               // a job ends without a result after so many requests without progress
 )
 
 // decodesWait reports whether the decode queue is long. Then nothing is requested
@@ -103,7 +105,9 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 }
 
 // requestJobs requests the running jobs again whose request may be lost: a job
-// that goes on renews its request. The note comes first, as for pages.
+// that goes on renews its request. The note comes first, as for pages. A job
+// whose runs make no progress is ended: it would block every other replay of its
+// corp. The last request then only takes the ended job off the running ones.
 func (t *tick) requestJobs(ctx context.Context) error {
 	if wait, err := t.decodesWait(ctx); wait || err != nil {
 		return err
@@ -122,7 +126,15 @@ func (t *tick) requestJobs(ctx context.Context) error {
 			break
 		}
 		next := job
-		next.RequestedAt = t.now
+		next.RequestedAt, next.Tries = t.now, job.Tries+1
+		if next.Tries > jobTries {
+			err := t.endIdleJob(ctx, job)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("end job %s of %s: %w", job.ID, job.Corp, err))
+				continue
+			}
+		}
+		// A crash here leaves an ended job, which the next tick requests.
 		err := t.Ledger.ReplaceRunning(ctx, job, next)
 		if errors.Is(err, archive.ErrConflict) {
 			continue // the job ended, or a run has renewed its request
@@ -138,4 +150,27 @@ func (t *tick) requestJobs(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("request %d jobs: %w", len(reqs), err))
 	}
 	return errors.Join(errs...)
+}
+
+// endIdleJob marks a job as failed if it has made no progress for as long as its
+// requests in vain took. A job that a run changes at the same time goes on.
+func (t *tick) endIdleJob(ctx context.Context, running decode.Running) error {
+	job, err := t.Ledger.Replay(ctx, running.Corp, running.ID)
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil // its run removes the entry
+	}
+	if err != nil || job.Done || t.now.Sub(job.UpdatedAt) < jobTries*overdueAfter {
+		return err
+	}
+	failed := job
+	failed.Done, failed.Failed, failed.UpdatedAt = true, true, t.now
+	err = t.Ledger.AdvanceReplay(ctx, job, failed)
+	if errors.Is(err, archive.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.Log.ErrorContext(ctx, "job without progress ended", "corp", job.Corp, "replay", job.ID, "next", job.Next, "tries", running.Tries)
+	return nil
 }

@@ -117,6 +117,52 @@ func TestTickRequestsIdleReplayJobs(t *testing.T) {
 	}
 }
 
+// A job whose runs always fail ends after 20 requests. Then a key that came while
+// it ran is tried, and other jobs start.
+func TestJobWithoutProgressEnds(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	job := decode.Replay{Corp: archivetest.Corp, ID: "r", CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+	d.Must(d.Replayer.StartReplay(t.Context(), job))
+	retry := job
+	retry.ID, retry.OnlySetAside = "retry", true
+	_, err := d.Replayer.StartRetry(t.Context(), retry)
+	d.Must(err)
+	stored := func() decode.Replay {
+		t.Helper()
+		job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "r")
+		d.Must(err)
+		return job
+	}
+	tick := func(times int) {
+		t.Helper()
+		for range times {
+			d.Decodes.Take() // no run comes to its end
+			d.Clock.Advance(15 * time.Minute)
+			d.Must(disp.Tick(t.Context()))
+		}
+	}
+	tick(15)
+	begun := stored()
+	moved := begun
+	moved.Next, moved.UpdatedAt = 1, d.Clock.Now()
+	d.Must(d.Ledger.AdvanceReplay(t.Context(), begun, moved))
+	tick(19)
+	if got := stored(); got.Done {
+		t.Errorf("got %+v, want the job to go on: it moved within five hours", got)
+	}
+	tick(1)
+	if got := stored(); !got.Done || !got.Failed {
+		t.Errorf("got %+v, want the job ended as failed", got)
+	}
+	d.Work()
+	jobs, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 10)
+	if err != nil || len(jobs) != 2 || jobs[1].OnlySetAside == jobs[0].OnlySetAside || !jobs[0].Done || !jobs[1].Done {
+		t.Errorf("got jobs %+v, %v; want the retry done after the failed job", jobs, err)
+	}
+	job.ID = "other"
+	d.Must(d.Replayer.StartReplay(t.Context(), job))
+}
+
 // However many jobs run, a tick requests few of them again, and none while the
 // decode queue has a backlog.
 func TestTickRequestsFewJobs(t *testing.T) {

@@ -52,6 +52,8 @@ type Ledger interface {
 	SaveNotified(ctx context.Context, old, now Notified) error
 	// Replay is the method of [decode.ReplayLedger].
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
+	// AdvanceReplay is the method of [decode.ReplayLedger].
+	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
 	// AllRunning lists the running jobs of all corps. Changes of the last seconds
 	// may be missing.
 	AllRunning(ctx context.Context) ([]decode.Running, error)

@@ -10,11 +10,28 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// tickFor makes a tick every minute for a while.
+// tickFor makes a tick every minute for a while, during which the jobs go on.
 func tickFor(d *archivetest.DecodeFixture, disp *watch.Dispatcher, long time.Duration) {
 	d.T.Helper()
 	for end := d.Clock.Now().Add(long); d.Clock.Now().Before(end); d.Clock.Advance(time.Minute) {
+		if d.Clock.Now().Minute() == 0 {
+			moveJobs(d)
+		}
 		d.Must(disp.Tick(d.T.Context()))
+	}
+}
+
+// moveJobs makes the running jobs look as if a run had just stored their place.
+func moveJobs(d *archivetest.DecodeFixture) {
+	d.T.Helper()
+	running, err := d.Ledger.AllRunning(d.T.Context())
+	d.Must(err)
+	for _, r := range running {
+		job, err := d.Ledger.Replay(d.T.Context(), r.Corp, r.ID)
+		d.Must(err)
+		moved := job
+		moved.UpdatedAt = d.Clock.Now()
+		d.Must(d.Ledger.AdvanceReplay(d.T.Context(), job, moved))
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 const (
 	maxReplays = 100 // jobs in a list
 
-	// The jobs that a corp may start on one Beijing day. A job walks the whole
-	// journal in the worst case.
+	// The jobs that people of a corp may request on one Beijing day. A job walks the
+	// whole journal in the worst case.
 	replaysADay       = 20
 	verificationsADay = 5
 	// jobsRead is enough to see that a quota is used up: jobs of the other sort and
@@ -29,6 +29,7 @@ const (
 // has one replay and one verification at a time, and so many a day.
 func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.Answer, error) {
 	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
+	job.Asked = true
 	var toGiven bool
 	job.From, _ = c.Seq("from_seq")
 	job.To, toGiven = c.Seq("to_seq")
@@ -59,7 +60,8 @@ func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.An
 	return output.JSON(202, replay.Show(job))
 }
 
-// checkQuota counts the jobs of today. Requests at the same moment are counted
+// checkQuota counts the jobs that people requested today: the weekly verification
+// and the jobs that keys start use up no quota. Requests at the same moment are counted
 // together only after one of them runs; the others find that one running.
 func (h *Handlers) checkQuota(ctx context.Context, job decode.Replay) error {
 	most := replaysADay
@@ -72,7 +74,7 @@ func (h *Handlers) checkQuota(ctx context.Context, job decode.Replay) error {
 	}
 	today, n := archive.DayOf(h.Now()), 0
 	for _, j := range jobs {
-		if j.Verify == job.Verify && archive.DayOf(j.CreatedAt) == today {
+		if j.Asked && j.Verify == job.Verify && archive.DayOf(j.CreatedAt) == today {
 			n++
 		}
 	}

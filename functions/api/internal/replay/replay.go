@@ -28,6 +28,7 @@ type Document struct {
 	Pages        int     `json:"pages"`
 	UpdatedAt    string  `json:"updated_at"`
 	Done         bool    `json:"done"`
+	Failed       bool    `json:"failed"`
 
 	Verify   bool      `json:"verify"`
 	Weekly   bool      `json:"weekly"`
@@ -46,7 +47,7 @@ type Finding struct {
 func Show(r decode.Replay) Document {
 	j := Document{
 		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
-		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done,
+		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done, Failed: r.Failed,
 		Verify: r.Verify, Weekly: r.Weekly, Faults: r.Faults, Findings: []Finding{},
 	}
 	for _, f := range r.Findings {

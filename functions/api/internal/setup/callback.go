@@ -167,8 +167,10 @@ func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.C
 		}
 		next = archive.Callback{Pair: pair.ID, Old: state.Pair, MadeAt: now}
 	}
-	if revoke {
-		next.Old = ""
+	if revoke && next.Old != "" {
+		// A second click then finds a fresh callback and makes no pair, which would end
+		// the pair that WeCom uses.
+		next.Old, next.MadeAt = "", now
 	}
 	return next, pair, nil
 }

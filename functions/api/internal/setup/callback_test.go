@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -70,6 +71,23 @@ func TestCallbackPairAfterACrash(t *testing.T) {
 	if s := page(w); again.Token != second || again.OldUntil == nil || *s.Callback.OldUntil != *again.OldUntil || stored() != second {
 		t.Errorf("got %+v, want the stored pair beside the first", again)
 	}
+}
+
+// Two clicks that revoke the old pair leave the pair that WeCom uses.
+func TestOldPairIsRevokedOnce(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	second := apitest.Into[setup.CallbackJSON](rotate(w).Want(201))
+	w.Pass(time.Hour)
+	for _, click := range []string{"first", "second"} {
+		resp := w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/callback/rotate", map[string]any{"revoke_old": true}).Want(200)
+		if got := apitest.Into[setup.CallbackJSON](resp); got.Token != second.Token || got.OldUntil != nil {
+			t.Errorf("%s click: got %+v, want the present pair alone", click, got)
+		}
+		w.Pass(session.DoubleClick - time.Second)
+	}
+	w.Pass(time.Second)
+	rotate(w).Want(201)
 }
 
 // Several people rotate at once, and all get one pair.

@@ -160,8 +160,9 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 // By then this invocation has ended, so the job never runs before its key is
 // stored. A job whose key was never stored changes nothing. If another job
 // runs, a note on that job replaces the new one. The note is repeated at the
-// end, because the other job may end before the key is stored. The import of a
-// stored key starts no job.
+// end, because the other job may end before the key is stored. A crash before
+// the repetition may lose the retry, so the import of a stored key that no
+// message has proved requests it again.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {
@@ -176,11 +177,13 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	}
 	status := 200
 	var job *decode.Replay
-	if _, there := findKey(set, pair.ID); !there {
+	if key, there := findKey(set, pair.ID); !there {
 		status = 201
 		if job, err = h.addImported(ctx, c, pair); err != nil {
 			return output.Answer{}, err
 		}
+	} else if showKey(key, set, "").State != "proved" {
+		job = h.retryJob(c)
 	}
 	// A crash here or below leaves a key that decode tries: dispatch requests the
 	// job, and a claim only decides which key is tried first.
@@ -241,10 +244,9 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 	if err := h.Secrets.CreatePrivateKey(ctx, c.CorpID, pair.ID, pair.Private); err != nil && !errors.Is(err, archive.ErrExists) {
 		return nil, err
 	}
-	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
-	job.OnlySetAside = true
+	job := h.retryJob(c)
 	// A crash here leaves a private key that is unused until it is imported again.
-	if err := h.Replays.PlanRetry(ctx, job); err != nil {
+	if err := h.Replays.PlanRetry(ctx, *job); err != nil {
 		return nil, err
 	}
 	// A crash here leaves a job that dispatch runs and that finds no new key.
@@ -252,7 +254,14 @@ func (h *Handlers) addImported(ctx context.Context, c *session.Call, pair rsakey
 	if err := h.Corps.AddKey(ctx, c.CorpID, k, false, ""); err != nil && !errors.Is(err, archive.ErrExists) {
 		return nil, err
 	}
-	return &job, nil
+	return job, nil
+}
+
+// retryJob makes a job over the records set aside.
+func (h *Handlers) retryJob(c *session.Call) *decode.Replay {
+	job := replay.New(c.CorpID, h.NewID(), c.Caller.Subject, h.Now())
+	job.OnlySetAside = true
+	return &job
 }
 
 // quotaTries bounds how often an import reads the quota again because another

@@ -872,3 +872,62 @@ func TestImportRefuses(t *testing.T) {
 		t.Errorf("got %d keys, %v, want none", len(set.Keys), err)
 	}
 }
+
+// endingReplays is the job store of a corp whose running job ends between the plan
+// of a retry and the storing of the key.
+type endingReplays struct {
+	setup.Retries
+	end func()
+}
+
+func (r endingReplays) PlanRetry(ctx context.Context, job decode.Replay) error {
+	defer r.end()
+	return r.Retries.PlanRetry(ctx, job)
+}
+
+// An import loses its retry if the running job ends before the key is stored and
+// the function ends before it requests the retry. The import of the same key
+// requests it again, and starts no second job while one runs.
+func TestImportAgainTriesAnUnprovedKey(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	path := "/v1/corps/" + w.Corp
+	w.Send(w.As(session.Admin), "POST", path+"/replays", map[string]any{}).Want(202)
+	c := &crash{step: "request"}
+	stored := w.Setup.Replays
+	w.Setup.Replays = crashingReplays{endingReplays{stored, func() {
+		running, err := w.Ledger.Running(t.Context(), w.Corp, false)
+		apitest.OK(t, err)
+		apitest.OK(t, w.Ledger.RemoveRunning(t.Context(), running))
+	}}, c}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	apitest.OK(t, err)
+	post := func() apitest.Response {
+		w.Pass(time.Second)
+		return w.Send(w.As(session.Admin), "POST", path+"/keys/import", map[string]any{"private_key": pemOf(t, key, true)})
+	}
+	post().WantProblem(500, "internal")
+	if running, err := w.Ledger.Running(t.Context(), w.Corp, false); !errors.Is(err, archive.ErrNotFound) {
+		t.Fatalf("got %+v, %v, want the retry lost", running, err)
+	}
+	w.Drain(w.Decodes)
+	w.Setup.Replays = stored
+	type imported struct {
+		Key    setup.KeyJSON
+		Replay *replay.Document
+	}
+	again := apitest.Into[imported](post().Want(200))
+	if again.Replay == nil || !again.Replay.SetAsideOnly || len(w.Drain(w.Decodes)) != 1 {
+		t.Fatalf("got %+v, want a retry that is requested", again)
+	}
+	if third := apitest.Into[imported](post().Want(200)); third.Replay != nil || len(w.Drain(w.Decodes)) != 0 {
+		t.Errorf("got %+v, want no second job", third)
+	}
+	running, err := w.Ledger.Running(t.Context(), w.Corp, false)
+	apitest.OK(t, err)
+	apitest.OK(t, w.Ledger.RemoveRunning(t.Context(), running))
+	bind(w, again.Key.ID, 1)
+	if proved := apitest.Into[imported](post().Want(200)); proved.Replay != nil {
+		t.Errorf("got %+v, want no job for a proved key", proved)
+	}
+}
