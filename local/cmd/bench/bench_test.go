@@ -87,6 +87,9 @@ func TestMessagesAreCheap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
+	if err := s.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, page := range []string{"first", "later"} {
 		if _, err := b.units(t.Context(), s, page, 1, func() error { return chats(s.corp, pull.PageLimit) }); err != nil {
 			t.Fatal(err)
