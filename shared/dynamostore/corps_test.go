@@ -184,12 +184,12 @@ func TestClaimAndBind(t *testing.T) {
 	must(t, s.Bind(ctx, corp, bindings[0]))
 	checkError(t, "bound version", s.Bind(ctx, corp, archive.Binding{Version: 2, KeyID: "other"}), archive.ErrExists)
 
-	want := archive.KeySet{Keys: []archive.Key{{ID: "k", ClaimedVersion: 7, ClaimedAt: start}}, Bindings: bindings}
+	want := archive.KeySet{Keys: []archive.Key{{ID: "k", ClaimedVersion: 7, ClaimedAt: start, ClaimedBy: "admin"}}, Bindings: bindings}
 	got, err := s.KeySet(ctx, corp)
 	must(t, err)
 	check(t, "claimed", got, want)
 	must(t, s.Claim(ctx, corp, "k", 0, "admin", start))
-	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt = 0, time.Time{}
+	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt, want.Keys[0].ClaimedBy = 0, time.Time{}, ""
 	got, err = s.KeySet(ctx, corp)
 	must(t, err)
 	check(t, "claim removed", got, want)
