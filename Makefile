@@ -153,7 +153,7 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 # ---- the console -------------------------------------------------------------
 # The console is what the function api embeds. This file is written last.
 CONSOLE     := functions/api/internal/console/dist/build.json
-WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f)
+WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f 2>/dev/null)
 
 .PHONY: web
 web: $(CONSOLE) ## Build the console, which api embeds, and the voice player (web/dist)
