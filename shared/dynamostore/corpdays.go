@@ -25,7 +25,18 @@ func corpDaysPK(corp string) string { return corp + "#d" }
 // corpDayItem is an entry of a corp's day.
 type corpDayItem struct {
 	Conversations []archive.ConversationID `dynamodbav:"conversations,omitempty"`
-	Parties       []string                 `dynamodbav:"parties,omitempty"`
+	Parties       []string                 `dynamodbav:"parties,omitempty"` // whom no conversation of the day names
+}
+
+// parties returns the ids that the entry names.
+func (e corpDayItem) parties() []string {
+	parties := slices.Clone(e.Parties)
+	for _, conv := range e.Conversations {
+		if conv.Kind() != "room" {
+			parties = append(parties, conv.Parties()...)
+		}
+	}
+	return archive.Distinct(parties)
 }
 
 // corpDayEntries makes the entries of what became active: a conversation that no
@@ -57,7 +68,9 @@ func corpDayEntries(activities []archive.Activity, lists partyLists) ([]item, er
 	var items []item
 	for of, all := range fresh {
 		slices.Sort(all.Conversations)
-		parties, conversations := archive.Distinct(all.Parties), slices.Compact(all.Conversations)
+		conversations := slices.Compact(all.Conversations)
+		named := corpDayItem{Conversations: conversations}.parties()
+		parties := slices.DeleteFunc(archive.Distinct(all.Parties), func(party string) bool { _, there := slices.BinarySearch(named, party); return there })
 		for len(parties)+len(conversations) > 0 {
 			var part corpDayItem
 			size := 0
@@ -116,7 +129,7 @@ func (m *Messages) CorpDays(ctx context.Context, corp string, upTo archive.Day, 
 			days = append(days, archive.CorpDay{Day: archive.Day(name)})
 		}
 		day := &days[len(days)-1]
-		day.Conversations, day.Parties = append(day.Conversations, e.Conversations...), append(day.Parties, e.Parties...)
+		day.Conversations, day.Parties = append(day.Conversations, e.Conversations...), append(day.Parties, e.parties()...)
 	}
 	for i := range days {
 		slices.Sort(days[i].Conversations)
@@ -151,7 +164,7 @@ func (m *Messages) notInCorpDays(ctx context.Context, activities []archive.Activ
 			for _, conv := range e.Conversations {
 				there[entry{a.Day, "c " + string(conv)}] = true
 			}
-			for _, party := range e.Parties {
+			for _, party := range e.parties() {
 				there[entry{a.Day, "p " + party}] = true
 			}
 		}

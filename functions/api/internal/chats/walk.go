@@ -101,6 +101,9 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 			return nil, err
 		}
 		for _, day := range days {
+			if day.Day < dayOf(page.filter.since) {
+				return nil, nil // every further entry is older
+			}
 			ahead, rest := "", true
 			if day.Day == at.Day && at.Ahead != "" {
 				ahead, rest = at.Ahead, at.Rest
@@ -186,7 +189,7 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
 	var unknown []archive.ConversationID
 	for _, conv := range conversations {
-		if _, ok := w.known[conv]; !ok {
+		if _, ok := w.known[conv]; !ok && w.page.filter.mayShow(conv) {
 			unknown = append(unknown, conv)
 		}
 	}
@@ -207,7 +210,7 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 	}
 	var entries []entry
 	for _, conv := range conversations {
-		if e := w.known[conv]; e != nil && archive.DayOf(e.at) == day {
+		if e := w.known[conv]; e != nil && archive.DayOf(e.at) == day && w.page.filter.shows(*e) {
 			entries = append(entries, *e)
 		}
 	}
