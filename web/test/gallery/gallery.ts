@@ -1,0 +1,8 @@
+// Draws every golden message of shared/message with the parts of the console.
+import { createApp } from 'vue'
+import 'tdesign-vue-next/es/style/index.css'
+import '../../src/console/parts/parts.css'
+import './gallery.css'
+import Gallery from './Gallery.vue'
+
+createApp(Gallery).mount('#app')
