@@ -62,6 +62,7 @@ help: ## List the targets
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
 build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function: ## Build one function; sam build calls it
+	@$(if $(and $(filter Api,$*),$(ARTIFACTS_DIR)),test -f $(CONSOLE) || { echo "The console is not built: run make web first." >&2; exit 1; },:)
 	@$(if $(ARTIFACTS_DIR),$(GO_BUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(call lower,$*),$(MAKE) --no-print-directory $(BUILD)/$*Function/bootstrap)
 
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
@@ -99,6 +100,7 @@ deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
 	$(call want,ENV,ENV=<an environment of samconfig.toml>)
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@go run ./cmd/ready "$(ENV)"
+	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
 	@go run ./cmd/ready -built "$(ENV)"
 	@sam deploy --config-env "$(ENV)"
@@ -126,15 +128,22 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 	$(call number,NATS)
 	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
-# ---- the console's source ----------------------------------------------------
+# ---- the console -------------------------------------------------------------
+# The console is what the function api embeds. This file is written last.
+CONSOLE     := functions/api/internal/console/dist/build.json
+WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f)
+
 .PHONY: web
-web: ## Build the voice player, as a page and as a package (web/dist)
-	@$(SETUP) web
-	@$(MAKE) -s --no-print-directory web/node_modules/.package-lock.json
-	@cd web && $(NODE_PATH) npm run build --silent
+web: $(CONSOLE) ## Build the console, which api embeds, and the voice player (web/dist)
+	@cd web && $(NODE_PATH) npm run build:voice --silent
+
+$(CONSOLE): web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@echo "building the console ..."
+	@cd web && $(NODE_PATH) npm run build:console --silent
 
 # npm writes the file last, so an interrupted installation is repeated.
 web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
+	@$(SETUP) web
 	@echo "fetching what web/ is built of ..."
 	@cd web && $(NODE_PATH) npm ci --loglevel=error --no-audit --no-fund >/dev/null
 
@@ -144,12 +153,14 @@ build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every func
 
 # Go would link each function again at every run: an empty build id hides that
 # nothing changed. Folders count as well: their time tells of removed files.
-SOURCES := go.mod go.sum Makefile CHANGELOG.md $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+SOURCES := go.mod go.sum Makefile CHANGELOG.md $(shell find functions shared layers/finance-sdk/worker -path $(patsubst %/,%,$(dir $(CONSOLE))) -prune -o -type d -o -type f ! -name '*_test.go' 2>/dev/null)
 lower    = $(shell echo $1 | tr A-Z a-z)
 
 $(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
 	@echo "building the function $* ..."
 	@$(GO_BUILD) -o $@ ./functions/$(call lower,$*)
+
+$(BUILD)/ApiFunction/bootstrap: $(CONSOLE)
 
 $(WORKER): $(SOURCES) $(BUILD)/goarch
 	@echo "building the worker ..."

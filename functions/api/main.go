@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
@@ -55,6 +57,16 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
+	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
+	cfg.console.Version = lambdamain.Version
+	var err error
+	if cfg.console.Media, err = links.Origin(context.Background()); err != nil {
+		return nil, err
+	}
+	pages, err := console.New(cfg.console)
+	if err != nil {
+		return nil, err
+	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
 			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
@@ -70,8 +82,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
+			Links: links, Names: names, Readings: readings, Now: time.Now,
 		},
+		Console: pages,
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil
