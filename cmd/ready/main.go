@@ -46,9 +46,9 @@ func run(args []string) error {
 	if !ok {
 		return fmt.Errorf("samconfig.toml has no environment %q; it has %s", f.Arg(0), names)
 	}
-	err = deploy.Check(".", e)
+	err = check(".", e)
 	if *built {
-		err = errors.Join(err, deploy.CheckBuilt(".", e))
+		err = errors.Join(err, checkBuilt(".", e))
 	}
 	if err != nil {
 		return err

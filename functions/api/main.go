@@ -21,6 +21,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -85,6 +86,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Links: links, Names: names, Readings: readings, Now: time.Now,
 		},
 		Console: pages,
+		Session: &session.Handlers{Corps: corps},
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil

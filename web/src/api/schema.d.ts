@@ -21,6 +21,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The web console, for people. */
+        get: operations["getConsole"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** As getConsole, without the page. */
+        head: operations["headConsole"];
+        patch?: never;
+        trace?: never;
+    };
+    "/console/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A file of the web console, or its page. */
+        get: operations["getConsoleFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        /** As getConsoleFile, without the file. */
+        head: operations["headConsoleFile"];
+        patch?: never;
+        trace?: never;
+    };
     "/callback/{corpid}": {
         parameters: {
             query?: {
@@ -75,6 +111,33 @@ export interface paths {
          *     again if it had fetched the name before. An event beyond the day's bound of stored events is only counted.
          */
         post: operations["receiveAppEvent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who the caller is, and what its token admits.
+         * @description The answer follows from the token, except the name and the state of its corp. A page reads it to show only what the
+         *     token may ask for.
+         */
+        get: operations["getSession"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -839,6 +902,10 @@ export interface paths {
          * List the messages of a conversation.
          * @description `limit`, size and work bound a page, so a page may hold fewer messages than `limit`. With `revoked`, a page may be
          *     empty and still have a `next`. For a limited token, `next` says that there is a further message that it may see.
+         *
+         *     With `around` or `at`, the page surrounds a message or a time, oldest first: half of `limit` before it and half from it
+         *     on. `anchor` is the message to show first. `prev` and `next` continue in both directions until the list ends; give
+         *     them together with the same `around` or `at`.
          */
         get: operations["listMessages"];
         put?: never;
@@ -979,6 +1046,23 @@ export interface components {
         Version: number;
         /** @enum {string} */
         Role: "admin" | "reader" | "auditor" | "service";
+        Session: {
+            /** @description The user, as the token says. */
+            subject: string;
+            corp: components["schemas"]["CorpID"];
+            /** @description null without a name, or for a corp that is not registered. */
+            corp_name: string | null;
+            /** @description The roles that the token names. Unknown roles are left out. */
+            roles: components["schemas"]["Role"][];
+            /** @description The members to whom the token is limited. null for a token without limit. */
+            staff: string[] | null;
+            /** @description When the token expires. */
+            expires_at: components["schemas"]["TimeOrNull"];
+            /** @description Whether the corp is registered. */
+            registered: boolean;
+            /** @description Whether the archive pulls the corp's messages. */
+            enabled: boolean;
+        };
         /** @description RFC 9457. */
         Problem: {
             /** @enum {unknown} */
@@ -1946,9 +2030,9 @@ export interface components {
             /** @description Bytes of the message. */
             size: number;
             sha256: components["schemas"]["Sum"];
-            /** @description The message exactly as decrypted. null for a message over 300 KiB: read its bytes by id. */
+            /** @description The message exactly as decrypted. null for a message over 300 KiB, whose bytes are read by id, and where `omit` names it. */
             raw: string | null;
-            /** @description The message's own JSON, unchanged. null for a message that is no JSON object in UTF-8, or whose `raw` is null. */
+            /** @description The message's own JSON, unchanged. null for a message that is no JSON object in UTF-8 or over 300 KiB, and where `omit` names it. */
             json: Record<string, never> | null;
             content: components["schemas"]["MessageContent"];
             /** @description null unless the message was revoked. */
@@ -2797,6 +2881,8 @@ export interface components {
             names: components["schemas"]["Names"];
             /** @description The messages in the requested order. */
             messages: components["schemas"]["Message"][];
+            /** @description The `id` of the first message at or after `around` or `at`. null without these, on the further pages, and if the list has none. */
+            anchor: string | null;
             next: components["schemas"]["Token"];
             prev: components["schemas"]["Token"];
         };
@@ -2981,6 +3067,8 @@ export interface components {
         limit: number;
         /** @description The `next` or `prev` of an answer of the same list. */
         page: string;
+        /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+        omit: ("raw" | "json")[];
         order: "asc" | "desc";
         /** @description A Beijing date. Default: today. */
         day: components["schemas"]["Day"];
@@ -3025,6 +3113,152 @@ export interface operations {
                         /** @description The version of the running code; dev for a build without a version. */
                         version: string;
                     };
+                };
+            };
+        };
+    };
+    getConsole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            /** @description The caller has this file (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such file. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    headConsole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller has this file (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such file. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getConsoleFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rest of the path, which may have several segments. */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            /** @description The caller has this file (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such file. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    headConsoleFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rest of the path, which may have several segments. */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The caller has this file (If-None-Match). */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such file. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3161,6 +3395,55 @@ export interface operations {
             };
             401: components["responses"]["BadSignature"];
             413: components["responses"]["TooLarge"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "subject": "u-lin",
+                     *       "corp": "ww0123456789abcdef",
+                     *       "corp_name": "云朵课堂",
+                     *       "roles": [
+                     *         "reader"
+                     *       ],
+                     *       "staff": [
+                     *         "lin.hua"
+                     *       ],
+                     *       "expires_at": "2026-01-31T08:15:00.000Z",
+                     *       "registered": true,
+                     *       "enabled": true
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -4564,8 +4847,14 @@ export interface operations {
                 from?: string;
                 /** @description Sent before. */
                 to?: string;
+                /** @description The `id` of a message of this conversation. Excludes `at`, `from`, `to` and `order`. */
+                around?: components["schemas"]["OpaqueID"];
+                /** @description A time. Excludes `around`, `from`, `to` and `order`. */
+                at?: string;
                 /** @description Only revoked messages. */
                 revoked?: true;
+                /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+                omit?: components["parameters"]["omit"];
                 order?: components["parameters"]["order"];
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
@@ -4607,7 +4896,10 @@ export interface operations {
     };
     getMessage: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+                omit?: components["parameters"]["omit"];
+            };
             header?: {
                 /**
                  * @description Language of problems and troubles.

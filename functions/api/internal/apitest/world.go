@@ -34,6 +34,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -143,7 +144,8 @@ func NewWorld(t *testing.T) *World {
 		t.Fatal(err)
 	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Console: pages, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Session: &session.Handlers{Corps: w.Corps}, Console: pages,
+		Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests
