@@ -56,3 +56,35 @@ export async function readBytes(id: string, from: number, to: number): Promise<U
   )
   return new Uint8Array(got as ArrayBuffer)
 }
+
+/** Somebody or a room to choose. */
+export interface PartyRow {
+  id: string
+  name: string | null
+  /** What is known besides the name. */
+  note?: string
+  /** The newest message. */
+  at?: string
+}
+
+export async function readParties(scope: Party['scope'], sought: string, page?: string): Promise<ListPage<PartyRow>> {
+  const query = { limit: 100, ...(sought && { q: sought }), ...(page && { page }) }
+  if (scope === 'rooms') {
+    const got = await data(api.GET('/v1/corps/{corpid}/rooms', { params: { path: corp(), query } }))
+    return { rows: got.rooms.map(({ id, name }) => ({ id, name })), next: got.next }
+  }
+  const got = await data(api.GET('/v1/corps/{corpid}/contacts', { params: { path: corp(), query } }))
+  return { rows: got.contacts.map(({ id, name }) => ({ id, name })), next: got.next }
+}
+
+export const readConversation = (id: string) => data(api.GET('/v1/corps/{corpid}/conversations/{conversation}', { params: { path: { ...corp(), conversation: id } } }))
+export type ConversationDetail = Schemas['ConversationDetail']
+
+export const readDays = (id: string, month: string) =>
+  data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/days', { params: { path: { ...corp(), conversation: id }, query: { month } } }))
+
+/** The conversations of a member with a customer. */
+export const readPair = (member: string, external: string) =>
+  data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { member, external_contact: external, limit: 1 } } }))
+
+export const readRoom = (room: string) => data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))

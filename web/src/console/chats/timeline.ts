@@ -49,8 +49,7 @@ export class Timeline {
   readonly pages = shallowRef<Page[]>([])
   readonly ends = shallowReactive<Record<End, EndState>>({ older: '', newer: '' })
   readonly error = shallowRef<unknown>()
-  readonly people = shallowReactive(new Map<string, string>())
-  readonly rooms = shallowReactive(new Map<string, string>())
+  readonly people = shallowReactive(new Map<string, Names['people'][string]>())
   private query: Query = {}
   /** Answers to questions of an earlier turn are dropped. */
   private turn = 0
@@ -220,8 +219,11 @@ export class Timeline {
   }
 
   private learn(names: Names) {
-    for (const [id, { name }] of Object.entries(names.people)) this.people.set(id, name)
-    for (const [id, { name }] of Object.entries(names.rooms)) this.rooms.set(id, name)
+    for (const [id, about] of Object.entries(names.people)) {
+      const known = this.people.get(id)
+      // An equal name changes nothing, so that no row is drawn again.
+      if (known?.name !== about.name || known.kind !== about.kind) this.people.set(id, about)
+    }
   }
 
   private fail(end: End, e: unknown) {
