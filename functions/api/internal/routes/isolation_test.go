@@ -31,9 +31,25 @@ func TestIDsOfAnotherCompanyAreUnknown(t *testing.T) {
 	values := w.values()
 	values["{day}"] = []string{"2026-01-31"}
 	values["{id}"] = append(values["{id}"], apitest.Into[struct{ ID string }](job).ID)
+	var invent []string
+	for _, id := range slices.Concat(values["{id}"], values["{conversation}"]) {
+		invent = append(invent, id, invented)
+	}
+	ids := strings.NewReplacer(invent...)
 	asked := 0
 	for _, rt := range w.Table {
-		if rt.Roles == nil || !strings.Contains(rt.Path, "{corpid}") || rt.Body != nil {
+		if rt.Roles == nil || !strings.Contains(rt.Path, "{corpid}") {
+			continue
+		}
+		for _, body := range w.bodies(values)[rt.Method+" "+rt.Path] {
+			asked++
+			path := strings.Replace(rt.Path, "{corpid}", w.Other, 1)
+			foreign, unknown := w.thief(rt, path, body), w.thief(rt, path, ids.Replace(body))
+			if foreign.body = ids.Replace(foreign.body); foreign.status != unknown.status || foreign.body != unknown.body {
+				t.Errorf("%s %s: %s", rt.Method, path, difference(foreign, unknown))
+			}
+		}
+		if rt.Body != nil {
 			continue
 		}
 		for _, name := range rt.Query {
@@ -44,7 +60,7 @@ func TestIDsOfAnotherCompanyAreUnknown(t *testing.T) {
 		for _, path := range requests(t, rt, w.Corp, values) {
 			for _, stolen := range w.stolen(rt, path) {
 				asked++
-				foreign, unknown := w.thief(rt, stolen.foreign), w.thief(rt, stolen.unknown)
+				foreign, unknown := w.thief(rt, stolen.foreign, ""), w.thief(rt, stolen.unknown, "")
 				if foreign.status != unknown.status || foreign.body != unknown.body {
 					t.Errorf("%s %s: %s", rt.Method, stolen.foreign, difference(foreign, unknown))
 				}
@@ -106,13 +122,17 @@ func (w *chatsWorld) stolen(rt routes.Route, path string) []theft {
 }
 
 // thief asks as the other company, which has no messages.
-func (w *chatsWorld) thief(rt routes.Route, path string) answer {
+func (w *chatsWorld) thief(rt routes.Route, path, body string) answer {
 	w.T.Helper()
 	role := rt.Roles[len(rt.Roles)-1]
 	if slices.Contains(rt.Roles, session.Service) {
 		role = session.Service
 	}
-	return learn(w.Do(apitest.Request{Who: apitest.TokenOf(w.Other, role), Method: rt.Method, Path: path}))
+	r := apitest.Request{Who: apitest.TokenOf(w.Other, role), Method: rt.Method, Path: path}
+	if body != "" {
+		r.Body = body
+	}
+	return learn(w.Do(r))
 }
 
 // A message id says where a message is. Written again for another company, it
