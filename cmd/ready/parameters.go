@@ -1,14 +1,57 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/BurntSushi/toml"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
+
+// deployed is every parameter of the template with the value of e, or else the
+// template's default. `make deploy` gives all of them to SAM: CloudFormation
+// keeps the former value of a parameter that a deployment does not name.
+func deployed(e deploy.Environment, source []byte) (map[string]string, error) {
+	declared, err := template.Parameters(source)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]string, len(declared))
+	for name, p := range declared {
+		all[name] = p.Default
+	}
+	maps.Copy(all, e.Parameters)
+	return all, nil
+}
+
+// writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
+// --parameter-overrides file://.
+func writeDeployed(file, root string, e deploy.Environment) error {
+	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return err
+	}
+	all, err := deployed(e, source)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := toml.NewEncoder(&out).Encode(all); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, out.Bytes(), 0o644)
+}
 
 // stackName is CloudFormation's rule.
 var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)

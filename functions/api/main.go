@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"log/slog"
 	"time"
@@ -59,11 +58,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
 	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
-	cfg.console.Version = lambdamain.Version
-	var err error
-	if cfg.console.Media, err = links.Origin(context.Background()); err != nil {
-		return nil, err
-	}
+	cfg.console.Version, cfg.console.Media = lambdamain.Version, links
 	pages, err := console.New(cfg.console)
 	if err != nil {
 		return nil, err

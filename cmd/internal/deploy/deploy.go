@@ -8,6 +8,10 @@ package deploy
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -19,6 +23,12 @@ type Environment struct {
 	Stack      string
 	Region     string
 	Parameters map[string]string // parameter_overrides
+}
+
+// Stage is the part of the name before the first dash: dev, staging or prod.
+func (e Environment) Stage() string {
+	stage, _, _ := strings.Cut(e.Name, "-")
+	return stage
 }
 
 // Environments reads the environments of samconfig.toml, by name.
@@ -39,14 +49,9 @@ func Environments(source []byte) (map[string]Environment, error) {
 		e.Region, _ = global["region"].(string)
 		overrides, _ := global["parameter_overrides"].(string)
 		for _, pair := range strings.Fields(overrides) {
-			k, v, ok := strings.Cut(pair, "=")
-			if !ok {
-				return nil, fmt.Errorf("samconfig.toml: %s: %q is no Name=Value", name, pair)
+			if err := e.set(pair); err != nil {
+				return nil, fmt.Errorf("samconfig.toml: %s: %w", name, err)
 			}
-			if _, twice := e.Parameters[k]; twice {
-				return nil, fmt.Errorf("samconfig.toml: %s: %s is set twice", name, k)
-			}
-			e.Parameters[k] = v
 		}
 		if e.Stack == "" || e.Region == "" {
 			return nil, fmt.Errorf("samconfig.toml: %s: stack_name or region is missing", name)
@@ -54,6 +59,49 @@ func Environments(source []byte) (map[string]Environment, error) {
 		all[name] = e
 	}
 	return all, nil
+}
+
+// Named returns the environment of samconfig.toml that the only argument of a
+// command names.
+func Named(samconfig string, args []string) (Environment, error) {
+	source, err := os.ReadFile(samconfig)
+	if err != nil {
+		return Environment{}, err
+	}
+	all, err := Environments(source)
+	if err != nil {
+		return Environment{}, err
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+	if len(args) != 1 || args[0] == "" {
+		return Environment{}, fmt.Errorf("environment missing: %s has %s", filepath.Base(samconfig), names)
+	}
+	e, ok := all[args[0]]
+	if !ok {
+		return Environment{}, fmt.Errorf("%s has no environment %q; it has %s", filepath.Base(samconfig), args[0], names)
+	}
+	return e, nil
+}
+
+// set adds a pair of parameter_overrides. An empty value is written Name="".
+// SAM ignores Name= without a word, so set refuses it.
+func (e Environment) set(pair string) error {
+	name, value, ok := strings.Cut(pair, "=")
+	switch {
+	case !ok:
+		return fmt.Errorf("%q is no Name=Value", pair)
+	case value == "":
+		return fmt.Errorf("%s= has no value: write %s=\"\" for the empty value", name, name)
+	case value == `""`:
+		value = ""
+	case strings.ContainsAny(value, `"'\`):
+		return fmt.Errorf("%s: write the value without quotes and backslashes", name)
+	}
+	if _, twice := e.Parameters[name]; twice {
+		return fmt.Errorf("%s is set twice", name)
+	}
+	e.Parameters[name] = value
+	return nil
 }
 
 func section(commands map[string]any, name string) map[string]any {

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 		"no region":       {"[prod.global.parameters]\nstack_name = \"a\"", "region is missing"},
 		"set twice":       {head + `"A=1 A=2"`, "A is set twice"},
 		"no name":         {head + `"A"`, `"A" is no Name=Value`},
+		"no value":        {head + `"A="`, `write A="" for the empty value`},
+		"quotes":          {head + `'A="x"'`, "without quotes"},
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -22,8 +25,8 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 			}
 		})
 	}
-	got, err := deploy.Environments([]byte(head + `"A=1 B=x=y"`))
-	if err != nil || got["prod"].Parameters["B"] != "x=y" {
-		t.Errorf("got %v and %v, want B=x=y", got, err)
+	got, err := deploy.Environments([]byte(head + `'A=1 B=x=y C=""'`))
+	if want := map[string]string{"A": "1", "B": "x=y", "C": ""}; err != nil || !maps.Equal(got["prod"].Parameters, want) {
+		t.Errorf("got %v and %v, want %v", got, err, want)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -48,16 +49,25 @@ type Config struct {
 	// LoginOrigins are the origins of the issuer's endpoints, beside the issuer's
 	// own.
 	LoginOrigins []string `json:"-"`
-	// Media is the origin of the links to files.
-	Media string `json:"-"`
+	// Media makes the links to files.
+	Media Linker `json:"-"`
 }
 
-// Handlers serve the console. Their fields never change.
+// Linker makes links to files. Safe for concurrent use.
+type Linker interface {
+	// Origin is the scheme and the host that every link begins with.
+	Origin(context.Context) (string, error)
+}
+
+// Handlers serve the console. Safe for concurrent use.
 type Handlers struct {
 	files  fs.FS
 	digest string // of this build; begins the ETag of every file
-	page   string // policy of the page
+	about  Config
 	config []byte
+
+	mu     sync.Mutex
+	policy string // of the page; empty until the first request
 }
 
 // New makes the handlers of the embedded console.
@@ -70,7 +80,7 @@ func New(cfg Config) (*Handlers, error) {
 }
 
 func newHandlers(files fs.FS, cfg Config) (*Handlers, error) {
-	h := &Handlers{files: files, page: policy(cfg)}
+	h := &Handlers{files: files, about: cfg}
 	cfg.Parents = append([]string{}, cfg.Parents...) // a list, also where it is empty
 	var err error
 	if h.config, err = json.Marshal(cfg); err != nil {
@@ -87,9 +97,24 @@ func newHandlers(files fs.FS, cfg Config) (*Handlers, error) {
 	return h, nil
 }
 
-// policy is the content security policy of the page. Nothing on the page is
-// inline, and nothing comes from a third party.
-func policy(cfg Config) string {
+// pagePolicy is the content security policy of the page. Its only unknown part, the
+// origin of files, never changes.
+func (h *Handlers) pagePolicy(ctx context.Context) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.policy != "" {
+		return h.policy, nil
+	}
+	media, err := h.about.Media.Origin(ctx)
+	if err != nil {
+		return "", err
+	}
+	h.policy = policy(h.about, media)
+	return h.policy, nil
+}
+
+// policy allows nothing inline on the page, and nothing from a third party.
+func policy(cfg Config, media string) string {
 	sources := func(list ...string) string {
 		list = slices.DeleteFunc(list, func(s string) bool { return s == "" })
 		slices.Sort(list)
@@ -101,9 +126,9 @@ func policy(cfg Config) string {
 	}
 	return strings.Join([]string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "font-src 'self'",
-		"img-src " + sources("blob:", "data:", cfg.Media),
-		"media-src " + sources("blob:", cfg.Media),
-		"connect-src " + sources(append(slices.Clone(cfg.LoginOrigins), cfg.Media, originOf(cfg.Issuer))...),
+		"img-src " + sources("blob:", "data:", media),
+		"media-src " + sources("blob:", media),
+		"connect-src " + sources(append(slices.Clone(cfg.LoginOrigins), media, originOf(cfg.Issuer))...),
 		"worker-src 'self'", "object-src 'none'", "frame-src 'none'", "base-uri 'none'", "form-action 'none'",
 		"frame-ancestors " + parents,
 	}, "; ")
@@ -140,14 +165,18 @@ var types = map[string]string{
 // in its last segment, is an address within the console and gets the page. A
 // file that is missing is never answered with the page: an old page that asks
 // for a script of an earlier build must learn that it is gone.
-func (h *Handlers) Serve(_ context.Context, c *session.Call) (output.Answer, error) {
+func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, error) {
 	name := strings.TrimPrefix(strings.TrimPrefix(c.URL.Path, "/console"), "/")
 	if path.Ext(name) == "" {
 		name = page
 	}
+	policy, err := h.pagePolicy(ctx)
+	if err != nil {
+		return output.Answer{}, err
+	}
 	head := http.Header{
 		"Referrer-Policy": {"no-referrer"}, "Cross-Origin-Resource-Policy": {"same-origin"},
-		"Content-Security-Policy": {h.page}, "Permissions-Policy": {"camera=(), geolocation=(), microphone=()"},
+		"Content-Security-Policy": {policy}, "Permissions-Policy": {"camera=(), geolocation=(), microphone=()"},
 		"Cache-Control": {newest},
 	}
 	if name == "config.json" {

@@ -3,6 +3,7 @@ package console_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -18,8 +19,12 @@ import (
 
 var config = console.Config{
 	Issuer: "https://login.example.com/realms/scrm", ClientID: "yunduo-console", Scopes: "openid", Audience: "yunduo-archive",
-	Version: "1.4.0", Media: "https://files.s3.example.com", LoginOrigins: []string{"https://token.example.com"},
+	Version: "1.4.0", Media: bucket("https://files.s3.example.com"), LoginOrigins: []string{"https://token.example.com"},
 }
+
+type bucket string
+
+func (b bucket) Origin(context.Context) (string, error) { return string(b), nil }
 
 const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
