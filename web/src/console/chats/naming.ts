@@ -31,5 +31,5 @@ export function chatTitle(chat: Conversation, names: Names | undefined, as?: str
   if (chat.kind === 'own' || others.length === 0) return personName(names, chat.parties[0] ?? '')
   const shown = others.slice(0, 3).map((id) => personName(names, id))
   if (!as && chat.kind === 'single') return shown.join(' ↔ ')
-  return shown.join('、') + (chat.party_count > others.length || others.length > 3 ? '…' : '')
+  return shown.join('、') + (chat.party_count - (chat.parties.length - others.length) > shown.length ? '…' : '')
 }

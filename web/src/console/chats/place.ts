@@ -36,7 +36,7 @@ export function usePlace() {
       return last.value
     }
     const scope = (one(route.params.scope) as Scope | undefined) ?? 'members'
-    const id = one(route.params.party)
+    const id = one(route.query.of)
     return { scope, party: id ? { scope, id } : scope === 'unplaced' ? { scope, id: '' } : undefined }
   })
 
@@ -44,7 +44,7 @@ export function usePlace() {
   const leave = () => (last.value = here.value)
 
   const toScope = (scope: Scope): RouteLocationRaw => ({ name: 'list', params: { scope } })
-  const toParty = (party: Party): RouteLocationRaw => ({ name: 'list', params: { scope: party.scope, party: party.id || undefined } })
+  const toParty = (party: Party): RouteLocationRaw => ({ name: 'list', params: { scope: party.scope }, query: party.id ? { of: party.id } : {} })
   const toChat = (id: string, party = here.value.party): RouteLocationRaw => ({ name: 'chat', params: { conversation: id }, query: party?.id ? { as: party.id } : {} })
 
   /** Changes the query of the open chat. Opening a panel adds to the history, so that back closes it. */

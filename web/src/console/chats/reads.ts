@@ -23,7 +23,7 @@ export async function readConversations(party: Party, page?: string): Promise<Li
 
 /** Reads a page of a chat. Without a middle the API lists the newest first; the page is oldest first either way. */
 export async function readPage(conversation: string, query: Query, page?: string): Promise<Page> {
-  const { around, at, kinds, revoked } = query
+  const { around, at, revoked } = query
   const newestFirst = !around && !at
   const got = await data(
     api.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', {
@@ -36,7 +36,6 @@ export async function readPage(conversation: string, query: Query, page?: string
       },
     }),
   )
-  void kinds
   const edge = (token: string | null) => (token === null ? null : { query, page: token })
   return {
     messages: newestFirst ? got.messages.toReversed() : got.messages,

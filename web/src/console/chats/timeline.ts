@@ -10,7 +10,6 @@ export type Names = Schemas['Names']
 export interface Query {
   around?: string
   at?: string
-  kinds?: string
   revoked?: true
 }
 
@@ -127,7 +126,7 @@ export class Timeline {
    */
   async refresh(): Promise<number> {
     const turn = this.turn
-    if (this.query.kinds || this.query.revoked) return 0
+    if (this.query.revoked) return 0
     const newest = await this.read({})
     if (turn !== this.turn) return 0
     this.learn(newest.names)
@@ -214,8 +213,7 @@ export class Timeline {
 
   /** The query without its middle. */
   private filters(): Query {
-    const { kinds, revoked } = this.query
-    return { ...(kinds && { kinds }), ...(revoked && { revoked }) }
+    return this.query.revoked ? { revoked: true } : {}
   }
 
   private learn(names: Names) {

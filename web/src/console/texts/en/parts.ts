@@ -37,7 +37,6 @@ const parts: PartTexts = {
   retry: 'Try again',
   noPreview: 'A browser cannot show this format. Download the file to view it.',
   picture: 'Picture',
-  sticker: 'Sticker',
   play: 'Play',
   pause: 'Pause',
   opening: 'Preparing…',
@@ -67,7 +66,6 @@ const parts: PartTexts = {
   place: 'Place',
   remarks: 'Remarks',
   meetingId: 'Meeting ID',
-  answer: 'Answer',
   answers: {
     accepted: 'Accepted', declined: 'Declined', undecided: 'Undecided', not_invited: 'Not invited', cancelled: 'Meeting cancelled', expired: 'Meeting over', not_in_room: 'Not in the group chat',
   },

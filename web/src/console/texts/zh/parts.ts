@@ -38,7 +38,6 @@ const parts = {
   retry: '重试',
   noPreview: '这种格式不能在网页中显示，可以下载查看',
   picture: '图片',
-  sticker: '表情图片',
   // voice and film
   play: '播放',
   pause: '暂停',
@@ -70,7 +69,6 @@ const parts = {
   place: '地点',
   remarks: '备注',
   meetingId: '会议 ID',
-  answer: '答复',
   answers: {
     accepted: '参加', declined: '拒绝', undecided: '待定', not_invited: '未被邀请', cancelled: '会议已取消', expired: '会议已过期', not_in_room: '不在群聊中',
   } as Record<string, string>,
