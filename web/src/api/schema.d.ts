@@ -1119,10 +1119,18 @@ export interface components {
          *       "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
          *       "origin": "made",
          *       "created_at": "2026-01-31T08:00:00Z",
+         *       "offered_at": "2026-01-31T08:00:00Z",
          *       "claimed_version": 1,
-         *       "proved_versions": [
-         *         1
+         *       "claimed_at": "2026-01-31T08:05:00Z",
+         *       "claimed_by": "wang.min",
+         *       "proved": [
+         *         {
+         *           "version": 1,
+         *           "at": "2026-01-31T08:20:11Z",
+         *           "seq": "1"
+         *         }
          *       ],
+         *       "last_used_at": "2026-02-03T02:10:40Z",
          *       "state": "proved",
          *       "current": true
          *     }
@@ -1134,10 +1142,24 @@ export interface components {
             /** @enum {string} */
             origin: "made" | "imported";
             created_at: components["schemas"]["Time"];
+            /** @description When the set-up page first offered the key. null for an imported key. */
+            offered_at: components["schemas"]["TimeOrNull"];
             /** @description The 版本号 that a person entered last. */
             claimed_version: number | null;
+            /** @description When it was entered. */
+            claimed_at: components["schemas"]["TimeOrNull"];
+            /** @description The user who entered it. */
+            claimed_by: string | null;
             /** @description Versions whose messages this key has opened, ascending. */
-            proved_versions: components["schemas"]["Version"][];
+            proved: {
+                version: components["schemas"]["Version"];
+                /** @description When the first message of the version was opened. */
+                at: components["schemas"]["Time"];
+                /** @description The seq of that message. */
+                seq: components["schemas"]["Seq"];
+            }[];
+            /** @description When the newest page was pulled of which the key opened a message; it may lag by an hour. */
+            last_used_at: components["schemas"]["TimeOrNull"];
             /** @enum {string} */
             state: "unused" | "claimed" | "proved";
             /** @description Whether the set-up page offers this key. */
@@ -1179,7 +1201,16 @@ export interface components {
          *       "url": "https://archive.example.com/callback/ww0123456789abcdef",
          *       "token": "K7NQ2EXAMPLE5PZBQ8KYL0V2M1",
          *       "encoding_aes_key": "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
-         *       "old_until": "2026-02-07T08:00:00Z"
+         *       "old_until": "2026-02-07T08:00:00Z",
+         *       "verified_at": "2026-01-31T08:01:00Z",
+         *       "event_at": "2026-01-31T09:12:30Z",
+         *       "source_ip": "203.0.113.40",
+         *       "refused": {
+         *         "count_today": 2,
+         *         "at": "2026-01-31T08:00:30Z",
+         *         "why": "signature",
+         *         "source_ip": "203.0.113.40"
+         *       }
          *     }
          */
         Callback: {
@@ -1189,6 +1220,25 @@ export interface components {
             encoding_aes_key: string;
             /** @description Until when the pair before this one is accepted; an earlier time may follow from the first event with this pair. null: only this pair is accepted. */
             old_until: components["schemas"]["TimeOrNull"];
+            /** @description When WeCom last checked the URL with this pair. null: not since the pair was made. */
+            verified_at: components["schemas"]["TimeOrNull"];
+            /** @description When an authentic event last arrived since the pair was made, to ten minutes. */
+            event_at: components["schemas"]["TimeOrNull"];
+            /** @description The address from which the newer of these two came. */
+            source_ip: string | null;
+            /** @description Requests that were refused since the pair was made. Anybody on the internet can send such requests. */
+            refused: {
+                /** @description At least this number on the present day in Beijing. */
+                count_today: number;
+                /** @description The newest that was noted, to the minute. */
+                at: components["schemas"]["TimeOrNull"];
+                /**
+                 * @description signature: another Token. decrypt: another EncodingAESKey. receiver: an event of another company.
+                 * @enum {string|null}
+                 */
+                why: "signature" | "decrypt" | "receiver" | null;
+                source_ip: string | null;
+            };
         };
         SetupSaved: {
             changed: ("secret" | "publickey_ver")[];
@@ -1212,18 +1262,37 @@ export interface components {
             unmatched_versions: components["schemas"]["Version"][];
             /** @description More than 1000 records are set aside. The answer considers the 1000 oldest, so there may be other versions. */
             unmatched_more: boolean;
-            /**
-             * @description The first four characters of the saved Secret.
-             * @example 3kTq••••••••
-             */
-            secret_masked: string | null;
-            secret_set_at: components["schemas"]["TimeOrNull"];
-            /** @description When the archive next shows the Secret to WeCom, if nothing else changes; now or in the past while no pause holds. A company that had too many refused Secrets waits here, whatever it saves. null before a Secret is saved. */
-            secret_next_try: null | components["schemas"]["Time"];
+            /** @description The Secret of 会话内容存档. null before it is saved. */
+            secret: null | components["schemas"]["Secret"];
             /** @description For 接收事件服务器. null until registration is complete. */
             callback: null | components["schemas"]["Callback"];
             enabled: boolean;
             steps: components["schemas"]["Step"][];
+        };
+        /**
+         * @description What is known of a saved Secret. No answer holds the Secret itself.
+         * @example {
+         *       "masked": "3kTq••••••••",
+         *       "set_at": "2026-01-31T08:00:00Z",
+         *       "tried_at": "2026-01-31T08:00:02Z",
+         *       "ok_at": "2026-01-31T08:00:02Z",
+         *       "next_try": "2026-01-31T08:30:00Z",
+         *       "trouble": null
+         *     }
+         */
+        Secret: {
+            /** @description Its first four characters. */
+            masked: string;
+            /** @description When it was saved. */
+            set_at: components["schemas"]["Time"];
+            /** @description When the archive last showed it to WeCom; if WeCom accepts it, the time may lag by an hour. null: not yet. */
+            tried_at: components["schemas"]["TimeOrNull"];
+            /** @description When WeCom last accepted it. null: never. */
+            ok_at: components["schemas"]["TimeOrNull"];
+            /** @description When the archive next shows it to WeCom, if nothing else changes; now or in the past while no pause holds. A company that had too many refused Secrets waits here, whatever it saves. */
+            next_try: components["schemas"]["Time"];
+            /** @description Why WeCom's answers do not come, as far as it was learned with this Secret. null: no trouble. */
+            trouble: null | components["schemas"]["Trouble"];
         };
         Step: {
             step: number;
@@ -1345,9 +1414,8 @@ export interface components {
         };
         App: {
             agent_id: string | null;
-            /** @description The first four characters of the saved Secret. */
-            secret_masked: string | null;
-            secret_set_at: components["schemas"]["TimeOrNull"];
+            /** @description The Secret of the app. null before it is saved. */
+            secret: null | components["schemas"]["Secret"];
             /** @description Addresses to enter as 企业可信IP of the app. */
             trusted_ips: string[];
             /** @description For the optional 接收消息 of the app. null before a Secret is saved. */
