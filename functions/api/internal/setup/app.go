@@ -30,25 +30,25 @@ type appJSON struct {
 // GetApp returns what the admin must enter in the self-built app, and the state
 // of step 7 (README.md).
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
-	j, err := h.showApp(ctx, c.Corp)
+	j, err := h.showApp(ctx, c)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, j)
 }
 
-func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, error) {
-	reach, err := h.App.Reach(ctx, corp.ID)
+func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error) {
+	reach, err := h.App.Reach(ctx, c.CorpID)
 	if err != nil {
 		return appJSON{}, err
 	}
 	j := appJSON{
-		AgentID: output.TextOrNull(reach.App.AgentID), SecretSetAt: output.MomentOrNull(reach.App.SetAt), TrustedIPs: h.TrustedIPs, State: appState(corp, reach),
+		AgentID: output.TextOrNull(reach.App.AgentID), SecretSetAt: output.MomentOrNull(reach.App.SetAt), TrustedIPs: h.TrustedIPs, State: appState(c.Corp, reach),
 	}
 	if reach.App.SecretPrefix != "" {
 		j.SecretMasked = mask(reach.App.SecretPrefix)
 	}
-	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if j.Callback, err = h.showCallback(ctx, c, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return appJSON{}, err
 	}
 	return j, nil
@@ -98,7 +98,7 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := h.Checks.RequestCheck(ctx, c.CorpID, directory.Request{}); err != nil {
 		return output.Answer{}, err
 	}
-	j, err := h.showApp(ctx, c.Corp)
+	j, err := h.showApp(ctx, c)
 	if err != nil {
 		return output.Answer{}, err
 	}

@@ -62,14 +62,14 @@ const (
 
 // GetSetup returns the data of the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
-	setup, err := h.setup(ctx, c.Corp)
+	setup, err := h.setup(ctx, c, c.Corp)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, setup)
 }
 
-func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, error) {
+func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp) (setupJSON, error) {
 	set, err := h.Corps.KeySet(ctx, corp.ID)
 	if err != nil {
 		return setupJSON{}, err
@@ -112,7 +112,7 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 		}
 		j.SecretNextTry = output.MomentOrNull(next)
 	}
-	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
 	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
@@ -222,7 +222,7 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if out.Setup, err = h.setup(ctx, corp); err != nil {
+	if out.Setup, err = h.setup(ctx, c, corp); err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, out)
