@@ -23,6 +23,9 @@ BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
 WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
 LIBRARY   := layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so
+# $(call operate,NAME) begins a line that builds an operator's command and runs it:
+# go run would add a line to each of its refusals.
+operate    = $(GO_HOST) -o $(BUILD)/host/$1 ./cmd/$1 && $(BUILD)/host/$1
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
 # Installs what a command needs. It holds the only list of that.
@@ -38,7 +41,7 @@ unexport YUNDUO_UNIT
 
 # What a person may write behind a target. A misspelt name is refused: without
 # this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS ARGS PKG CHROMIUM ARTIFACTS_DIR
+VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR
 UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
@@ -80,34 +83,54 @@ host-worker  = @$(GO_HOST) -o $(HOST_WORKER) ./layers/finance-sdk/worker
 layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
 	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64)
 	$(host-worker)
-	@go run ./cmd/sdk install -worker $(HOST_WORKER) -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
+	@$(call operate,sdk) install -worker $(HOST_WORKER) -arch "$(ARCH)" -consent "$(CONSENT)" "$(SDK)"
 	@$(MAKE) --no-print-directory build-FinanceSdkLayer ARCH=$(ARCH)
 
 .PHONY: sdk-check
 sdk-check: ## Load a library here and report what it does: SDK=<.tgz, folder or .so>
 	$(call want,SDK,SDK=<the vendor's .tgz or folder or .so>)
 	$(host-worker)
-	@go run ./cmd/sdk check -worker $(HOST_WORKER) "$(SDK)"
+	@$(call operate,sdk) check -worker $(HOST_WORKER) "$(SDK)"
 
 .PHONY: ready
-ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name>
+ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name> (ONLINE=1: ask AWS too)
 	$(call want,ENV,ENV=<an environment of samconfig.toml>)
-	@go run ./cmd/ready "$(ENV)"
+	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
+
+# What make ready judges is what SAM is given: every parameter, from one file.
+PARAMETERS = $(BUILD)/parameters-$(ENV).toml
+SAM_DEPLOY = sam deploy --config-env "$(ENV)" --parameter-overrides "file://$(PARAMETERS)"
+
+define sam-build
+	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
+	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
+	@sam build --config-env "$(ENV)"
+	@$(call operate,ready) -built -write "$(PARAMETERS)" "$(ENV)"
+endef
 
 .PHONY: deploy
-deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name>
+deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name> (ARGS='<of sam deploy>')
 	$(call want,ENV,ENV=<an environment of samconfig.toml>)
-	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
-	@go run ./cmd/ready "$(ENV)"
-	@sam build --config-env "$(ENV)"
-	@go run ./cmd/ready -built "$(ENV)"
-	@sam deploy --config-env "$(ENV)"
+	$(sam-build)
+	@$(SAM_DEPLOY) $(ARGS)
+	@$(call operate,protect) "$(ENV)"
+
+.PHONY: changeset
+changeset: ## Show what a deployment would change, and change nothing: ENV=<name> (ARGS='<of sam deploy>')
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	$(sam-build)
+	@$(SAM_DEPLOY) --no-execute-changeset $(ARGS)
+
+.PHONY: unprotect
+unprotect: ## Allow the deletion of a stack, until the next deployment: ENV=<name>
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@$(call operate,protect) -off "$(ENV)"
 
 .PHONY: rebuild
 rebuild: ## Empty a company's view and build the view again from the journal: ENV=<name> CORP=<corpid>
 	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
-	@go run ./cmd/rebuild -env "$(ENV)" -corp "$(CORP)"
+	@$(call operate,rebuild) -env "$(ENV)" -corp "$(CORP)"
 
 .PHONY: keyquota
 keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
@@ -116,7 +139,7 @@ keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corp
 	$(call number,UNPROVED)
 	$(call number,IMPORTS_PER_DAY)
 	$(call number,IMPORTS)
-	@go run ./cmd/keyquota -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+	@$(call operate,keyquota) -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: cost
 cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
@@ -124,7 +147,7 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 	$(call number,MEDIA_GB)
 	$(call number,CORPS)
 	$(call number,NATS)
-	@go run ./cmd/cost $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 # ---- the console's source ----------------------------------------------------
 .PHONY: web
@@ -223,7 +246,7 @@ bench: ## Measure on this machine; every figure is from one run
 
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded
-	@go run ./cmd/size $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
+	@$(call operate,size) $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: clean
 clean: ## Remove what was built, and what setup installed below build/

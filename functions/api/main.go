@@ -19,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -72,6 +73,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
 			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
 		},
+		Session: &session.Handlers{Corps: corps},
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil

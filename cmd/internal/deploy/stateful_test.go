@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -115,39 +114,5 @@ func TestStatefulResourcesAreFrozen(t *testing.T) {
 	}
 	if !t.Failed() {
 		t.Errorf("testdata/stateful.txt: got another order, want\n%s", strings.Join(got, "\n"))
-	}
-}
-
-// The stack policy refuses every update that replaces or removes what holds data,
-// keys or addresses, and permits every other update.
-func TestStackPolicy(t *testing.T) {
-	b, err := os.ReadFile(root + "/stack-policy.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type statement struct {
-		Effect, Principal, Resource string
-		Action                      []string
-		Condition                   map[string]map[string][]string
-	}
-	var policy struct{ Statement []statement }
-	if err := json.Unmarshal(b, &policy); err != nil {
-		t.Fatal(err)
-	}
-	if len(policy.Statement) != 2 {
-		t.Fatalf("got %d statements, want one that allows and one that denies", len(policy.Statement))
-	}
-	allow, deny := policy.Statement[0], policy.Statement[1]
-	if want := (statement{"Allow", "*", "*", []string{"Update:*"}, nil}); text(allow) != text(want) {
-		t.Errorf("got %s, want %s", text(allow), text(want))
-	}
-	types := []string{"AWS::DynamoDB::Table", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::KMS::Key", "AWS::S3::Bucket"}
-	if want := (statement{"Deny", "*", "*", []string{"Update:Replace", "Update:Delete"}, map[string]map[string][]string{"StringEquals": {"ResourceType": types}}}); text(deny) != text(want) {
-		t.Errorf("got %s, want %s", text(deny), text(want))
-	}
-	for _, kind := range types {
-		if len(stackOf(t, "prod").byType(kind)) == 0 {
-			t.Errorf("got %s in the policy, which the template does not have", kind)
-		}
 	}
 }

@@ -407,6 +407,21 @@ func (in *Input) Only(field string) bool {
 	return in.Query.Has(field)
 }
 
+// Several reads a parameter that is a list of the values, separated by commas.
+func (in *Input) Several(field string, values ...string) []string {
+	if !in.Query.Has(field) {
+		return nil
+	}
+	list := strings.Split(in.Query.Get(field), ",")
+	for _, v := range list {
+		if !slices.Contains(values, v) {
+			in.Reject(field, problem.OneOf, problem.RemedySeveral, problem.Args{"values": strings.Join(values, ", ")})
+			return nil
+		}
+	}
+	return list
+}
+
 // Moment reads a time.
 func (in *Input) Moment(field string) time.Time {
 	if !in.Query.Has(field) {

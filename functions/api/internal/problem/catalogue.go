@@ -203,7 +203,9 @@ const (
 	RemedyDay          Remedy = "day"
 	RemedyDays         Remedy = "days" // from, to, max
 	RemedyVerify       Remedy = "verify"
-	RemedyOneOf        Remedy = "one_of" // values
+	RemedyOneOf        Remedy = "one_of"  // values
+	RemedySeveral      Remedy = "several" // values
+	RemedyAround       Remedy = "around"
 	RemedyExactlyOne   Remedy = "exactly_one"
 	RemedyToken        Remedy = "token"
 	RemedyList         Remedy = "list" // max
@@ -254,6 +256,8 @@ var remedies = map[Remedy]words{
 	RemedyDays:         {"{from} 不能晚于 {to}，{to} 不能晚于今天，一次最多查询 {max} 天。", "{from} must not be after {to}, and {to} must not be after today. The range must not exceed {max} days."},
 	RemedyVerify:       {"核验必须读取每一页，不能与 set_aside_only 或 publickey_ver 同时使用。", "A verification reads every page. Remove set_aside_only and publickey_ver."},
 	RemedyOneOf:        {"可选值：{values}。", "Give one of {values}."},
+	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
+	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
 	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
 	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
 	RemedyList:         {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},

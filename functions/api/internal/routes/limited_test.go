@@ -180,6 +180,7 @@ func (w *chatsWorld) values() map[string][]string {
 		"{n}":    {"0", "1"},
 		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"},
 		"from": {at(10, time.Second).Format(time.RFC3339)}, "to": {at(9, 0).Format(time.RFC3339), at(10, time.Hour).Format(time.RFC3339)},
+		"at": {at(10, 2*time.Minute).Format(time.RFC3339)}, "omit": {"raw,json"},
 		"revoked": {"true"}, "order": {"desc"}, "redirect": {"true"}, "limit": {"2"},
 		"page": nil, // the test follows the pages of every answer
 	}
@@ -202,6 +203,7 @@ func (w *chatsWorld) values() map[string][]string {
 		ids[messageID(w.T, place)] = true
 	}
 	values["{id}"] = slices.Sorted(maps.Keys(ids))
+	values["around"] = values["{id}"]
 	return values
 }
 
@@ -296,21 +298,26 @@ func difference(got, want answer) string {
 	return fmt.Sprintf("got status %d, %d bytes, %.120q; want %d, %d bytes, %.120q", got.status, got.size, x[from:], want.status, want.size, y[from:])
 }
 
-// ask sends a request and follows the pages of its answer.
+// ask sends a request and follows the pages of its answer, in both directions.
 func (w *chatsWorld) ask(method, path string, again bool) []answer {
 	w.T.Helper()
 	who := w.As(session.Reader).With("staff", "lin.hua 0042")
+	type tokens struct{ Next, Prev *string }
 	var all []answer
-	for next := ""; len(all) < 50; {
-		resp := w.Do(apitest.Request{Who: who, Method: method, Path: path + next, Unchecked: again})
+	get := func(page string) (t tokens) {
+		resp := w.Do(apitest.Request{Who: who, Method: method, Path: path + page, Unchecked: again})
 		all = append(all, learn(resp))
-		var page struct{ Next *string }
-		if json.Unmarshal(resp.Body, &page) != nil || page.Next == nil {
-			return all
-		}
-		next = "&page=" + url.QueryEscape(*page.Next)
+		_ = json.Unmarshal(resp.Body, &t) // an answer of another form has no pages
+		return t
 	}
-	w.T.Errorf("%s: more than %d pages", path, len(all))
+	first := get("")
+	for _, way := range []func(tokens) *string{func(t tokens) *string { return t.Next }, func(t tokens) *string { return t.Prev }} {
+		for token := way(first); token != nil; token = way(get("&page=" + url.QueryEscape(*token))) {
+			if len(all) > 100 {
+				w.T.Fatalf("%s: more than %d pages", path, len(all))
+			}
+		}
+	}
 	return all
 }
 

@@ -144,13 +144,16 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 	if c.Caller, ok = session.CallerOf(gateway.From(ctx).Claims); !ok {
 		return problem.New(problem.Unauthorized, nil)
 	}
+	if !strings.Contains(rt.Path, "{corpid}") {
+		c.CorpID = c.Caller.Corp
+	}
 	if c.Caller.Corp != c.CorpID || !archive.ValidCorpID(c.CorpID) {
 		return problem.New(problem.NotFound, nil)
 	}
 	if c.Caller.LacksStaff {
 		return problem.New(problem.StaffMissing, nil)
 	}
-	if !slices.Contains(rt.Roles, c.Caller.Role) || c.Caller.Limited && !rt.Limited {
+	if c.Role, ok = c.Caller.As(rt.Roles); !ok || c.Caller.Limited && !rt.Limited && !c.Caller.MayOverlook(rt.Roles) {
 		return problem.New(problem.Forbidden, nil)
 	}
 	if rt.Unregistered {
@@ -230,7 +233,7 @@ func asked(rt Route, c *session.Call) []string {
 func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans output.Answer, err error) {
 	level, attrs := slog.LevelInfo, []any{"method", c.Method, "route", rt.Path, "request", c.ID}
 	if c.Caller.Subject != "" {
-		attrs = append(attrs, "corp", c.Caller.Corp, "sub", c.Caller.Subject, "role", c.Caller.Role)
+		attrs = append(attrs, "corp", c.Caller.Corp, "sub", c.Caller.Subject, "roles", c.Caller.Roles)
 	} else if archive.ValidCorpID(c.CorpID) {
 		attrs = append(attrs, "corp", c.CorpID)
 	}
@@ -259,8 +262,9 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	body := compress(h, ans, c.Header.Get("Accept-Encoding"))
 	w.WriteHeader(ans.Status)
-	_, _ = w.Write(ans.Body) // the writer is a buffer and does not fail
+	_, _ = w.Write(body) // the writer is a buffer and does not fail
 	// The metric of refused callbacks reads the message, the route and the status.
 	s.log.Log(c.Context(), level, "answered", append(attrs, "status", ans.Status, "bytes", len(ans.Body))...)
 }

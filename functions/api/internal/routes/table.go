@@ -21,6 +21,7 @@ type Subjects struct {
 	Directory *directory.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
+	Session   *session.Handlers
 	Version   string // of the running code
 }
 
@@ -53,6 +54,8 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/callback/{corpid}", Serve: s.Callback.ReceiveEvent},
 		{Method: "GET", Path: "/callback/{corpid}/app", Serve: s.Callback.VerifyAppCallback},
 		{Method: "POST", Path: "/callback/{corpid}/app", Serve: s.Callback.ReceiveAppEvent},
+
+		{Method: "GET", Path: "/v1/session", Roles: session.Anyone, Limited: true, Unregistered: true, Serve: s.Session.GetSession},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Serve: s.Setup.GetCorp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Body: []string{"name"}, Unregistered: true, Serve: s.Setup.PutCorp},
@@ -89,8 +92,8 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "revoked", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessage},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
 	}

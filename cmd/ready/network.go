@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+)
+
+// checkEgress finds trusted addresses that WeCom cannot see, zones of another
+// region, and a proxy whose port conflicts with the security group.
+func checkEgress(e deploy.Environment) error {
+	var errs []error
+	public := func(name, ip string) {
+		if a, err := netip.ParseAddr(ip); err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {
+			errs = append(errs, fmt.Errorf("%s: %s is no public address; WeCom sees only public addresses", name, ip))
+		}
+	}
+	if ips := e.Parameters["TrustedIps"]; ips != "" {
+		for ip := range strings.SplitSeq(ips, ";") {
+			public("TrustedIps", ip)
+		}
+	}
+	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
+		if _, ip, ok := strings.Cut(e.Parameters[name], "/"); ok {
+			public(name, ip)
+		}
+	}
+	if zones := e.Parameters["Zones"]; zones != "" {
+		for zone := range strings.SplitSeq(zones, ",") {
+			if !strings.HasPrefix(zone, e.Region) {
+				errs = append(errs, fmt.Errorf("Zones: %s is no zone of %s", zone, e.Region))
+			}
+		}
+	}
+	if proxy := e.Parameters["WecomProxy"]; proxy != "" {
+		u, err := url.Parse(proxy)
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("WecomProxy: %w", err))...)
+		}
+		if _, err := netip.ParseAddrPort("127.0.0.1:" + u.Port()); err != nil {
+			errs = append(errs, fmt.Errorf("WecomProxy: port %q is no port number", u.Port()))
+		}
+		// EC2 refuses a security group with the same rule twice.
+		if u.Port() == "443" || u.Port() == "53" {
+			errs = append(errs, fmt.Errorf("WecomProxy: move the proxy to another port than %s, which the security group opens for other traffic", u.Port()))
+		}
+	}
+	return errors.Join(errs...)
+}
