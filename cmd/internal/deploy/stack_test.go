@@ -443,7 +443,7 @@ func (f feed) checkFunction(t *testing.T) {
 		if got := readable(reserved); got != want {
 			t.Errorf("%s: got reserved concurrency %s, want %s", f.function, got, want)
 		}
-		if want := fmt.Sprintf("%sConcurrency if Reserves%s else ", name, name); !strings.HasPrefix(atOnce, want) {
+		if want := fmt.Sprintf("%sConcurrency if Bounds%s else ", name, name); !strings.HasPrefix(atOnce, want) {
 			t.Errorf("%s: got maximum concurrency %s, want the reserved number", f.function, atOnce)
 		}
 	}
@@ -468,6 +468,23 @@ func TestConcurrency(t *testing.T) {
 				t.Errorf("%s: %s: got %d runs at once, want %d", name, queue, got, n)
 			}
 		}
+	}
+}
+
+// An account with a low limit has no runs to reserve, and needs the bounds of the
+// queues all the more.
+func TestConcurrencyIsReservedOnlyIfWanted(t *testing.T) {
+	c := stackOf(t, "prod").Translated.Conditions
+	if got := text(c["Reserves"]); got != `{"Fn::Equals":[{"Ref":"ReserveConcurrency"},"true"]}` {
+		t.Errorf("condition Reserves: got %s", got)
+	}
+	for _, name := range []string{"Pull", "Decode", "Media"} {
+		if got, want := text(c["Reserves"+name]), `{"Fn::And":[{"Condition":"Bounds`+name+`"},{"Condition":"Reserves"}]}`; got != want {
+			t.Errorf("condition Reserves%s: got %s, want %s", name, got, want)
+		}
+	}
+	if got := c["ReservesApi"]; !contains(got, "ApiConcurrency", `{"Condition":"Reserves"}`) {
+		t.Errorf("condition ReservesApi: got %s", text(got))
 	}
 }
 
@@ -788,6 +805,10 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 			continue
 		}
 		named[m[1]] = true
+		optional := s.Translated.Resources[id].Condition == "AllAlarms"
+		if strings.Contains(string(b), "\n## "+m[1]+"\n**Means.** (*all*) ") != optional {
+			t.Errorf("docs/runbooks.md: %s: want (*all*) at the beginning exactly if the alarm needs Alarms=all", m[1])
+		}
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
 			if !contains(p[actions], "NoticeTopic") {
 				t.Errorf("%s: %s: got %s, want the topic", id, actions, text(p[actions]))
@@ -841,6 +862,54 @@ func TestEssentialAlarms(t *testing.T) {
 	}
 	if got := text(s.Translated.Conditions["AllAlarms"]); got != `{"Fn::Equals":[{"Ref":"Alarms"},"all"]}` {
 		t.Errorf("condition AllAlarms: got %s", got)
+	}
+}
+
+// The commands of the runbooks find what Lambda writes about a run that ended
+// badly: in a line of its own with LogFormat JSON, in a text otherwise, and as the
+// text of Go's runtime in both.
+func TestRunbooksFindTimeoutsAndPanics(t *testing.T) {
+	b, err := os.ReadFile(root + "/docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patterns := regexp.MustCompile(`--filter-pattern '(.*)'`).FindAllStringSubmatch(string(b), 2)
+	if len(patterns) != 2 {
+		t.Fatalf("patterns: got %d, want one for lines of JSON and one for texts", len(patterns))
+	}
+	field := regexp.MustCompile(`\(\$\.([a-z.]+) = "([A-Za-z]+)"\)`).FindAllStringSubmatch(patterns[0][1], -1)
+	words := regexp.MustCompile(`\?"([^"]+)"`).FindAllStringSubmatch(patterns[1][1], -1)
+	found := func(line string) bool {
+		for _, f := range field {
+			var v any
+			if json.Unmarshal([]byte(line), &v) != nil {
+				break
+			}
+			for name := range strings.SplitSeq(f[1], ".") {
+				v = object(v)[name]
+			}
+			if v == f[2] {
+				return true
+			}
+		}
+		return slices.ContainsFunc(words, func(w []string) bool { return strings.Contains(line, w[1]) })
+	}
+	for line, want := range map[string]bool{
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"timeout","metrics":{"durationMs":120000}}}`: true,
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"error","errorType":"Runtime.ExitError"}}`:   true,
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"success","metrics":{"durationMs":12}}}`:     false,
+		`{"time":"2026-06-01T08:00:00Z","level":"ERROR","message":"page not decoded","requestId":"r"}`:                                           true,
+		`{"time":"2026-06-01T08:00:00Z","level":"INFO","message":"answered","requestId":"r"}`:                                                    false,
+		"REPORT RequestId: r\tDuration: 120000.00 ms\tBilled Duration: 120000 ms\tStatus: timeout":                                               true,
+		"2026-06-01T08:00:00Z r Task timed out after 120.00 seconds":                                                                             true,
+		"REPORT RequestId: r\tDuration: 12.00 ms\tBilled Duration: 12 ms":                                                                        false,
+		"panic: runtime error: index out of range [1] with length 1":                                                                             true,
+		"fatal error: concurrent map writes": true,
+		"goroutine 1 [running]:":             false,
+	} {
+		if got := found(line); got != want {
+			t.Errorf("%s: got %t, want %t", line, got, want)
+		}
 	}
 }
 

@@ -66,6 +66,8 @@ func TestCheckDeployedTemplate(t *testing.T) {
 		"companies between":          {map[string]string{"Companies": "600"}, "Companies"},
 		"callbacks beyond":           {map[string]string{"CallbackRequestsPerSecond": "5001"}, "CallbackRequestsPerSecond: 5001 is above"},
 		"runs":                       {map[string]string{"ApiConcurrency": "1", "PullConcurrency": "2", "DecodeConcurrency": "40", "MediaConcurrency": "2"}, ""},
+		"bounds only":                {map[string]string{"ReserveConcurrency": "false", "PullConcurrency": "3"}, ""},
+		"reserved somehow":           {map[string]string{"ReserveConcurrency": "some"}, "ReserveConcurrency"},
 		"a single run of pull":       {map[string]string{"PullConcurrency": "1"}, "no limit below 2"},
 		"a single run of decode":     {map[string]string{"DecodeConcurrency": "1"}, "no limit below 2"},
 		"a single run of media":      {map[string]string{"MediaConcurrency": "1"}, "no limit below 2"},
