@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -252,6 +253,20 @@ func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (stri
 		return "", fmt.Errorf("link to file %s: %w", f.ID, err)
 	}
 	return req.URL, nil
+}
+
+// Origin returns the scheme and the host that every link begins with. A page that
+// shows files must allow this origin in its policy.
+func (l *Links) Origin(ctx context.Context) (string, error) {
+	req, err := l.client.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &l.bucket, Key: aws.String("origin")})
+	if err != nil {
+		return "", fmt.Errorf("origin of links: %w", err)
+	}
+	u, err := url.Parse(req.URL)
+	if err != nil {
+		return "", fmt.Errorf("origin of links: %w", err)
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 const (

@@ -87,7 +87,7 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 			out.NotBefore = output.MomentOrNull(s.NotBefore)
 		}
 		if s.Trouble != nil {
-			out.Trouble = showAccessTrouble(access, *s.Trouble, c.Lang)
+			out.Trouble = output.ShowAccessTrouble(access, *s.Trouble, c.Lang)
 		}
 		j.Accesses = append(j.Accesses, out)
 	}
@@ -95,17 +95,6 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 		j.Scope = &scopeJSON{Count: s.Count, Members: append([]string{}, s.Members...), At: output.Moment(s.At)}
 	}
 	return output.JSON(200, j)
-}
-
-// showAccessTrouble shows a trouble with the remedy of the access: for the
-// self-built app, the remedy is in the seventh step.
-func showAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *output.Trouble {
-	j := output.ShowTrouble(t, lang)
-	if step := access.Step(t.Cause); step == directory.AppStep {
-		j.Step = &step
-		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
-	}
-	return j
 }
 
 type consentJSON struct {

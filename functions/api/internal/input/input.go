@@ -21,11 +21,9 @@ import (
 
 // The bounds of input.
 const (
-	DefaultLimit = 50
-	MaxLimit     = 200      // entries of any list
-	MaxBody      = 64 << 10 // bytes, where a route sets no other bound
-	MaxParty     = 256      // characters of a userid, external_userid or roomid
-	MaxMistakes  = 100      // named of a request that holds lists
+	MaxBody     = 64 << 10 // bytes, where a route sets no other bound
+	MaxParty    = 256      // characters of a userid, external_userid or roomid
+	MaxMistakes = 100      // named of a request that holds lists
 )
 
 // Input is the query and the body of a request. Each getter notes the mistakes
@@ -368,24 +366,6 @@ func (in *Input) parseSeq(field, s string) (uint64, bool) {
 // QuerySeq reads a seq, and reports whether the parameter is one.
 func (in *Input) QuerySeq(field string) (uint64, bool) {
 	return in.parseSeq(field, in.Query.Get(field))
-}
-
-// Limit reads the largest number of entries that the caller accepts.
-// [DefaultLimit] by default.
-func (in *Input) Limit() int {
-	if !in.Query.Has("limit") {
-		return DefaultLimit
-	}
-	n, err := strconv.Atoi(in.Query.Get("limit"))
-	if err != nil || n < 1 || n > MaxLimit {
-		rule := problem.Range
-		if errors.Is(err, strconv.ErrSyntax) {
-			rule = problem.Type
-		}
-		in.Reject("limit", rule, problem.RemedyInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
-		return DefaultLimit
-	}
-	return n
 }
 
 // Descending reads the order and reports whether it is descending.

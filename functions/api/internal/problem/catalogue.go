@@ -346,7 +346,7 @@ var troubles = map[string]trouble{
 	},
 	"refusal_share": {
 		words{"该企业的 Secret 近期多次被企业微信拒绝，系统暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
-		words{"请核对第 2 步的 Secret，有误则更正后保存。到设置信息中的「下次尝试时间」（secret_next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret_next_try."},
+		words{"请核对第 2 步的 Secret，有误则更正后保存。到设置信息中的「下次尝试时间」（secret.next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
 	},
 	"address_budget": {
 		words{"近期各企业的 Secret 被企业微信拒绝的次数合计过多。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},

@@ -78,11 +78,11 @@ func (s *Server) mux(table []Route) http.Handler {
 // methods lists the methods that the path is served with. The list is empty for
 // a path that net/http would redirect to a cleaner one.
 func methods(mux *http.ServeMux, u *url.URL) []string {
-	if path.Clean(u.Path) != u.Path {
+	if clean := path.Clean(u.Path); u.Path != clean && u.Path != clean+"/" {
 		return nil
 	}
 	var allowed []string
-	for _, m := range []string{"GET", "POST", "PUT"} {
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT"} {
 		if _, pattern := mux.Handler(&http.Request{Method: m, URL: u}); strings.HasPrefix(pattern, m+" ") {
 			allowed = append(allowed, m)
 		}
@@ -260,7 +260,9 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 	if ans.ContentType != "" {
 		h.Set("Content-Type", ans.ContentType)
 	}
-	h.Set("Cache-Control", "no-store")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	body := compress(h, ans, c.Header.Get("Accept-Encoding"))
 	w.WriteHeader(ans.Status)

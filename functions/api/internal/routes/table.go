@@ -7,6 +7,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
@@ -21,6 +22,7 @@ type Subjects struct {
 	Directory *directory.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
+	Console   *console.Handlers
 	Session   *session.Handlers
 	Version   string // of the running code
 }
@@ -50,6 +52,10 @@ type Route struct {
 func Table(s Subjects) []Route {
 	return []Route{
 		{Method: "GET", Path: "/health", Serve: s.health},
+		{Method: "GET", Path: "/console", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console", Serve: s.Console.Serve},
+		{Method: "GET", Path: "/console/{file...}", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console/{file...}", Serve: s.Console.Serve},
 		{Method: "GET", Path: "/callback/{corpid}", Serve: s.Callback.VerifyCallback},
 		{Method: "POST", Path: "/callback/{corpid}", Serve: s.Callback.ReceiveEvent},
 		{Method: "GET", Path: "/callback/{corpid}/app", Serve: s.Callback.VerifyAppCallback},
