@@ -39,7 +39,7 @@ func check(root string, e deploy.Environment) (said []string, err error) {
 	refused := template.Check(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters})
 	errs = append(errs, refused)
 	if refused == nil { // otherwise the checks below would repeat the errors
-		errs = append(errs, checkNames(e, source), checkAPI(e), checkEgress(e), checkBreakGlass(e))
+		errs = append(errs, checkNames(e, source), checkAPI(e), checkEgress(e), checkIAM(e))
 	}
 	processor, err := processor(e, source)
 	if err != nil {

@@ -110,11 +110,14 @@ func checkAPI(e deploy.Environment) error {
 	return errors.Join(errs...)
 }
 
-// checkBreakGlass finds a role of another partition. The key policies would deny
-// every principal but a role that cannot exist.
-func checkBreakGlass(e deploy.Environment) error {
-	if arn, here := e.Parameters["BreakGlassRole"], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
-		return fmt.Errorf("BreakGlassRole %q is of another partition: it must begin with %s", arn, here)
+// checkIAM finds a role or policy of another partition. With such a break-glass
+// role the key policies would deny every principal but a role that cannot exist.
+func checkIAM(e deploy.Environment) error {
+	var errs []error
+	for _, name := range []string{"BreakGlassRole", "PermissionsBoundary"} {
+		if arn, here := e.Parameters[name], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
+			errs = append(errs, fmt.Errorf("%s %q is of another partition: it must begin with %s", name, arn, here))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
