@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -314,6 +315,22 @@ func (in *Input) Flag(field string) bool {
 		in.Reject(field, problem.Type, problem.RemedyBoolean, nil)
 	}
 	return false
+}
+
+// Index reads a member that is the index of an entry, from 0.
+func (in *Input) Index(field string) int {
+	raw, ok := in.members[field]
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(string(raw))
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		in.Reject(field, problem.Type, problem.RemedyInteger, problem.Args{"min": "0", "max": strconv.Itoa(math.MaxInt32)})
+	case err != nil || n < 0 || n > math.MaxInt32:
+		in.Reject(field, problem.Range, problem.RemedyInteger, problem.Args{"min": "0", "max": strconv.Itoa(math.MaxInt32)})
+	}
+	return n
 }
 
 // Version reads a member that is a 版本号.

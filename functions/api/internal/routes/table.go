@@ -98,9 +98,12 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},
+		{Method: "POST", Path: "/v1/corps/{corpid}/links", Roles: session.Read, Limited: true, Body: []string{"files", "download"}, Bytes: chats.IDsBytes, Serve: s.Chats.MakeLinks},
 	}
 }
