@@ -100,6 +100,7 @@ const parts: PartTexts = {
   agreed: (who) => `${who} agreed to archiving`,
   disagreed: (who) => `${who} refused archiving`,
   revoked: (who) => `${who} recalled a message`,
+  viewRevoked: 'View',
   switched: (who) => `${who} switched to another company`,
   unknownKind: (name) => `New kind of message: ${name}`,
   unknownForm: (name) => `New form of a ${name} message`,

@@ -105,6 +105,7 @@ const parts = {
   agreed: (who: string) => `${who} 同意存档会话内容`,
   disagreed: (who: string) => `${who} 不同意存档会话内容`,
   revoked: (who: string) => `${who} 撤回了一条消息`,
+  viewRevoked: '查看',
   switched: (who: string) => `${who} 切换到了其他企业`,
   // the unknown
   unknownKind: (name: string) => `企业微信的新消息类型 ${name}`,
