@@ -41,7 +41,7 @@ const parts: PartTexts = {
   pause: 'Pause',
   opening: 'Preparing…',
   position: 'Position',
-  speed: (times) => `Speed ${times} times`,
+  speed: (times) => `${times}×, speed`,
   seconds: (n) => `${n} s`,
   cut: 'The file is incomplete. It plays up to the damaged place.',
   playFailed: 'Playing failed',

@@ -43,7 +43,7 @@ const parts = {
   pause: '暂停',
   opening: '正在准备播放…',
   position: '播放位置',
-  speed: (times: string) => `播放速度 ${times} 倍`,
+  speed: (times: string) => `${times}×，播放速度`,
   seconds: (n: string) => `${n} 秒`,
   cut: '文件不完整，只能播放到损坏处',
   playFailed: '无法播放',
