@@ -59,10 +59,12 @@ type Sources interface {
 	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }
 
-// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take.
+// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take and
+// Return.
 type Pulls interface {
 	archive.PullQueue
 	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
+	Return(ctx context.Context, r archive.PullRequest) error
 }
 
 // The puller's times. WeCom allows 600 calls a minute for a corp. A corp has
@@ -110,9 +112,17 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	// read before that request. After a crash from here on SQS delivers this
 	// request again.
 	req, err := p.Pulls.Take(ctx, req)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.pull(ctx, req, again)
 	}
+	if err != nil {
+		return errors.Join(err, p.Pulls.Return(ctx, req)) // the message lacks a wish that joined it
+	}
+	return nil
+}
+
+// pull serves a request. again says that it was delivered before.
+func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) error {
 	corp, err := p.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
 		p.Log.WarnContext(ctx, "corp of pull request not registered", "corp", req.Corp)

@@ -205,7 +205,7 @@ func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequ
 
 func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
 	for _, r := range reqs {
-		q.few(fmt.Sprint("media ", r), media.Kept, 2)
+		q.few(fmt.Sprint("media ", r.Corp, r.Lane), media.Kept, 2)
 	}
 	return nil
 }
