@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
@@ -34,15 +33,15 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	if err != nil {
 		return err
 	}
-	table, err := operator.Resource(ctx, company.Env, "CorpsTable")
+	stack, err := operator.Open(ctx, company.Env)
 	if err != nil {
 		return err
 	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(company.Env.Region))
+	table, err := stack.Resource(ctx, "CorpsTable")
 	if err != nil {
 		return err
 	}
-	q, err := raise(ctx, dynamostore.NewCorps(dynamodb.NewFromConfig(cfg), table), company.Corp, to)
+	q, err := raise(ctx, dynamostore.NewCorps(dynamodb.NewFromConfig(stack.Config), table), company.Corp, to)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,17 @@
 // Command ready checks whether a deployment can begin. It checks an environment
 // of samconfig.toml against the template. With -built it also compares the
-// output of `sam build` with the environment's processor. It sends no request.
+// output of `sam build` with the environment's processor. With -write it writes
+// every parameter of the deployment to a file: what it judged is what
+// `make deploy` gives to SAM.
 //
-//	ready [-built] <environment>
+//	ready [-built] [-write <file>.toml] <environment>
 package main
 
 import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
@@ -27,28 +26,20 @@ func main() {
 func run(args []string) error {
 	f := flag.NewFlagSet("ready", flag.ContinueOnError)
 	built := f.Bool("built", false, "check the output of sam build too")
+	write := f.String("write", "", "`file` for the parameters of the deployment, in TOML")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	source, err := os.ReadFile("samconfig.toml")
+	e, err := deploy.Named("samconfig.toml", f.Args())
 	if err != nil {
 		return err
 	}
-	all, err := deploy.Environments(source)
-	if err != nil {
-		return err
-	}
-	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
-	if f.NArg() != 1 {
-		return fmt.Errorf("environment missing: samconfig.toml has %s", names)
-	}
-	e, ok := all[f.Arg(0)]
-	if !ok {
-		return fmt.Errorf("samconfig.toml has no environment %q; it has %s", f.Arg(0), names)
-	}
-	err = deploy.Check(".", e)
+	err = check(".", e)
 	if *built {
-		err = errors.Join(err, deploy.CheckBuilt(".", e))
+		err = errors.Join(err, checkBuilt(".", e))
+	}
+	if err == nil && *write != "" {
+		err = writeDeployed(*write, ".", e)
 	}
 	if err != nil {
 		return err

@@ -24,7 +24,6 @@ import (
 	"os"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -46,19 +45,17 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	if err != nil {
 		return err
 	}
-	names := make(map[string]string)
-	for _, id := range []string{"LedgerTable", "MessagesTable", "DecodeQueue"} {
-		if names[id], err = operator.Resource(ctx, c.Env, id); err != nil {
-			return err
-		}
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.Env.Region))
+	stack, err := operator.Open(ctx, c.Env)
 	if err != nil {
 		return err
 	}
-	db := dynamodb.NewFromConfig(cfg)
+	names, err := stack.Resources(ctx, "LedgerTable", "MessagesTable", "DecodeQueue")
+	if err != nil {
+		return err
+	}
+	db := dynamodb.NewFromConfig(stack.Config)
 	ledger := dynamostore.NewLedger(db, names["LedgerTable"])
-	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(cfg), names["DecodeQueue"], rand.Text)
+	decodes := sqsqueue.NewDecode(sqs.NewFromConfig(stack.Config), names["DecodeQueue"], rand.Text)
 	r := rebuilder{
 		corp: c.Corp, ledger: ledger, view: dynamostore.NewMessages(db, names["MessagesTable"]),
 		jobs: decode.NewJobStarter(ledger, decodes, time.Now), now: time.Now, sleep: archive.Sleep, out: s.Out,

@@ -66,7 +66,7 @@ func newFixture(t *testing.T) *fixture {
 	p.must(w.Corps.SetSecret(t.Context(), corp, "secr", at))
 	p.must(w.Corps.SetEnabled(t.Context(), corp, true, at))
 	p.must(w.Corps.AddKey(t.Context(), corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: at}, false, ""))
-	p.must(w.Corps.Claim(t.Context(), corp, "k1", 1, at))
+	p.must(w.Corps.Claim(t.Context(), corp, "k1", 1, "admin", at))
 	w.Secrets.Put(corp, secret.New("s"))
 	w.Openers.Put(corp, "k1")
 	now := time.Now

@@ -16,9 +16,11 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -55,6 +57,12 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
+	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
+	cfg.console.Version, cfg.console.Media = lambdamain.Version, links
+	pages, err := console.New(cfg.console)
+	if err != nil {
+		return nil, err
+	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
 			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
@@ -70,8 +78,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
+			Links: links, Names: names, Readings: readings, Now: time.Now,
 		},
+		Console: pages,
+		Session: &session.Handlers{Corps: corps},
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil

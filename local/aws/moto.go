@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +55,9 @@ func findPython(ctx context.Context) (string, error) {
 	return python, nil
 }
 
+//go:embed motoserver.py
+var motoProgram string
+
 func motoCommand(python string) []string {
-	return []string{python, "-u", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"}
+	return []string{python, "-u", "-c", motoProgram, "-H", "127.0.0.1", "-p", "0"}
 }

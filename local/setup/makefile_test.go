@@ -3,6 +3,7 @@ package setup_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ func TestMakeRefuses(t *testing.T) {
 	}{
 		{"deploy", "ENV is missing: make deploy ENV=<an environment of samconfig.toml>\n"},
 		{"ready", "ENV is missing: make ready ENV=<an environment of samconfig.toml>\n"},
+		{"changeset", "ENV is missing: make changeset ENV=<an environment of samconfig.toml>\n"},
+		{"unprotect", "ENV is missing: make unprotect ENV=<an environment of samconfig.toml>\n"},
+		{"ready ENV=nowhere", "samconfig.toml has no environment \"nowhere\"; it has dev, "},
 		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
@@ -54,7 +58,7 @@ func TestMakeRefuses(t *testing.T) {
 		t.Run(c.command, func(t *testing.T) {
 			t.Parallel()
 			out, err := makes(t, strings.Fields(c.command)...)
-			if err == nil || !strings.Contains(out, c.want) || strings.Count(out, "\n") > 2 {
+			if err == nil || !strings.Contains(out, c.want) || strings.Count(out, "\n") > 2 || strings.Contains(out, "exit status") {
 				t.Errorf("got %v and %q, want %q", err, out, c.want)
 			}
 		})
@@ -101,5 +105,71 @@ func TestMakeHelp(t *testing.T) {
 	slices.Sort(listed)
 	if !slices.Equal(phony, listed) {
 		t.Errorf("help lists %q, want %q", listed, phony)
+	}
+}
+
+// make deploy needs no terminal: it passes ARGS on to sam, after the parameters
+// that make ready judged and wrote, builds the console first, and guards the stack after sam succeeded. make
+// changeset changes nothing.
+func TestMakeDeploy(t *testing.T) {
+	t.Parallel()
+	const built = "npm ci --loglevel=error --no-audit --no-fund\nnpm run build:console --silent\nnpm run build:voice --silent\n" +
+		"sam build --config-env prod\nready -built -write build/parameters-prod.toml prod\n"
+	const deploys = "sam deploy --config-env prod --parameter-overrides file://build/parameters-prod.toml"
+	for _, c := range []struct{ command, refuses, want string }{
+		{"deploy ENV=prod", "nothing", "ready prod\n" + built + deploys + "\nprotect prod\n"},
+		{"deploy ENV=prod ONLINE=1", "nothing", "ready -online prod\n" + built + deploys + "\nprotect prod\n"},
+		{"deploy ENV=prod ARGS=--no-confirm-changeset", "nothing", "ready prod\n" + built + deploys + " --no-confirm-changeset\nprotect prod\n"},
+		{"changeset ENV=prod", "nothing", "ready prod\n" + built + deploys + " --no-execute-changeset\n"},
+		{"unprotect ENV=prod", "nothing", "protect -off prod\n"},
+		{"deploy ENV=prod", "ready", "ready prod\n"},
+		{"deploy ENV=prod", "deploy", "ready prod\n" + built + deploys + "\n"},
+	} {
+		t.Run(c.command+" without "+c.refuses, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for name, text := range map[string]string{
+				"sam": `#!/bin/sh
+echo "sam $*" >>"$RECORD"
+[ "$1" != "$REFUSES" ]
+`,
+				"npm": `#!/bin/sh
+echo "npm $*" >>"$RECORD"
+`,
+				"local/setup/setup.sh": "#!/bin/sh\n", "web/.npmrc": "", "web/package-lock.json": "{}", "web/src/main.ts": "", "functions/api/openapi.yaml": "",
+				// In place of each program that it builds, it puts one that records its use.
+				"go": `#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+mkdir -p "${2%/*}"
+printf '#!/bin/sh\necho "%s $*" >>"$RECORD"\n[ %s != "$REFUSES" ]\n' "${2##*/}" "${2##*/}" >"$2"
+chmod +x "$2"
+`,
+			} {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, name := range []string{"Makefile", "CHANGELOG.md"} {
+				b, err := os.ReadFile("../../" + name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			record := filepath.Join(dir, "record")
+			cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, strings.Fields(c.command)...)...)
+			cmd.Dir = dir
+			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "RECORD=" + record, "REFUSES=" + c.refuses}
+			out, err := cmd.CombinedOutput() // its standard input is empty
+			got, readErr := os.ReadFile(record)
+			if (err == nil) != (c.refuses == "nothing") || readErr != nil || string(got) != c.want {
+				t.Errorf("got %v, %v and\n%swant\n%s%s", err, readErr, got, c.want, out)
+			}
+		})
 	}
 }

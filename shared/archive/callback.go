@@ -35,7 +35,35 @@ type Callback struct {
 	// FirstEventAt is when the first event that was signed with Pair arrived. It
 	// is noted only while there is an Old.
 	FirstEventAt time.Time
+
+	// What arrived, for the set-up page. A lost note costs nothing: the next
+	// request is noted.
+	VerifiedAt time.Time // WeCom last checked the URL with Pair
+	EventAt    time.Time // the last authentic event; it may lag by [EventTouch]
+	SeenFrom   string    // the address that the newest of the two came from
+	// Refused requests on the Beijing day RefusedDay. Refused is at least the
+	// number that is noted: a process that ends forgets up to [CallbackTouch] of
+	// them. Everybody on the internet can send requests that are refused.
+	RefusedDay  Day
+	Refused     int
+	RefusedAt   time.Time
+	RefusedWhy  RefusedWhy
+	RefusedFrom string
 }
+
+// EventTouch is the shortest time between two notes of an event on its callback.
+const EventTouch = 10 * time.Minute
+
+// RefusedWhy says which check of a callback a request failed. Its values are
+// part of the HTTP API.
+type RefusedWhy string
+
+// The checks.
+const (
+	RefusedSignature RefusedWhy = "signature" // another Token
+	RefusedDecrypt   RefusedWhy = "decrypt"   // another EncodingAESKey
+	RefusedReceiver  RefusedWhy = "receiver"  // another company's event
+)
 
 // OldUntil is the time at which the old pair stops being accepted, as far as it
 // is known now; zero if there is no old pair.

@@ -56,7 +56,14 @@ type Key struct {
 	// none. A claim only decides which key is tried first (law 6).
 	ClaimedVersion uint32
 	ClaimedAt      time.Time
+	ClaimedBy      string // who typed it: the sub of the token
+	// LastUsedAt is when the newest page was pulled of which the key opened a
+	// message; zero for never. It may lag by [KeyTouch].
+	LastUsedAt time.Time
 }
+
+// KeyTouch is the shortest time between two notes of the use of a key.
+const KeyTouch = time.Hour
 
 // KeyOrigin is where a key pair came from.
 type KeyOrigin string

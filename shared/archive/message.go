@@ -63,7 +63,8 @@ func (p Position) Compare(o Position) int {
 // MessageQuery selects messages of a conversation.
 type MessageQuery struct {
 	From, To   time.Time // From <= Time < To; zero for no bound
-	Start      *Position // exclusive; the end of the previous page of results
+	Start      *Position // exclusive unless Including; the end of the previous page of results
+	Including  bool      // a message at Start belongs to the results
 	Descending bool      // newest first
 	Limit      int       // at most this many, 1 to 1000
 	MaxBytes   int       // the most bytes of Raw together; at least one message is returned

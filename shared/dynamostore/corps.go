@@ -82,6 +82,8 @@ type (
 		CreatedAt      time.Time         `dynamodbav:"created"`
 		ClaimedVersion uint32            `dynamodbav:"claimed_version"`
 		ClaimedAt      time.Time         `dynamodbav:"claimed_at"`
+		ClaimedBy      string            `dynamodbav:"claimed_by"`
+		LastUsedAt     time.Time         `dynamodbav:"last_used_at"`
 	}
 	keyQuotaItem struct {
 		Unproved      int         `dynamodbav:"unproved"`
@@ -259,16 +261,29 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 }
 
 // Claim records the version that a person typed for a key; 0 removes the claim.
-func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error {
 	if version == 0 {
-		at = time.Time{}
+		by, at = "", time.Time{}
 	}
 	err := c.update(ctx, id, keyPrefix+keyID, change{
-		set:    "SET claimed_version = :version, claimed_at = :at",
-		values: item{":version": number(version), ":at": moment(at)},
+		set:    "SET claimed_version = :version, claimed_by = :by, claimed_at = :at",
+		values: item{":version": number(version), ":by": text(by), ":at": moment(at)},
 	})
 	if err != nil {
 		return fmt.Errorf("claiming version %d for key %s of corp %s: %w", version, keyID, id, err)
+	}
+	return nil
+}
+
+// TouchKey implements [decode.Keys].
+func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) error {
+	err := c.update(ctx, id, keyPrefix+keyID, change{
+		set:    "SET last_used_at = :at",
+		only:   "last_used_at < :at",
+		values: item{":at": moment(at)},
+	})
+	if err != nil {
+		return fmt.Errorf("noting the use of key %s of corp %s: %w", keyID, id, err)
 	}
 	return nil
 }

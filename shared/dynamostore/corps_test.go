@@ -54,7 +54,7 @@ func TestChangesOfAnAbsentCorpFail(t *testing.T) {
 		"switching off": s.SetEnabled(ctx, corp, false, start),
 		"SetSecret":     s.SetSecret(ctx, corp, "abcd", start),
 		"TouchCallback": s.TouchCallback(ctx, corp, start),
-		"Claim":         s.Claim(ctx, corp, "k", 1, start),
+		"Claim":         s.Claim(ctx, corp, "k", 1, "admin", start),
 		"AddKey":        s.AddKey(ctx, corp, archive.Key{ID: "k"}, false, ""),
 		"current key":   s.AddKey(ctx, corp, archive.Key{ID: "k"}, true, ""),
 	} {
@@ -174,8 +174,8 @@ func TestClaimAndBind(t *testing.T) {
 	s, ctx := newCorps(t), t.Context()
 	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp}))
 	must(t, s.AddKey(ctx, corp, archive.Key{ID: "k"}, true, ""))
-	checkError(t, "unknown key", s.Claim(ctx, corp, "other", 1, start), archive.ErrNotFound)
-	must(t, s.Claim(ctx, corp, "k", 7, start))
+	checkError(t, "unknown key", s.Claim(ctx, corp, "other", 1, "admin", start), archive.ErrNotFound)
+	must(t, s.Claim(ctx, corp, "k", 7, "admin", start))
 	bindings := []archive.Binding{
 		{Version: 2, KeyID: "k", Seq: 1, MsgID: "m", At: start},
 		{Version: 10, KeyID: "k", Seq: 2, MsgID: "n", At: start},
@@ -184,12 +184,12 @@ func TestClaimAndBind(t *testing.T) {
 	must(t, s.Bind(ctx, corp, bindings[0]))
 	checkError(t, "bound version", s.Bind(ctx, corp, archive.Binding{Version: 2, KeyID: "other"}), archive.ErrExists)
 
-	want := archive.KeySet{Keys: []archive.Key{{ID: "k", ClaimedVersion: 7, ClaimedAt: start}}, Bindings: bindings}
+	want := archive.KeySet{Keys: []archive.Key{{ID: "k", ClaimedVersion: 7, ClaimedAt: start, ClaimedBy: "admin"}}, Bindings: bindings}
 	got, err := s.KeySet(ctx, corp)
 	must(t, err)
 	check(t, "claimed", got, want)
-	must(t, s.Claim(ctx, corp, "k", 0, start))
-	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt = 0, time.Time{}
+	must(t, s.Claim(ctx, corp, "k", 0, "admin", start))
+	want.Keys[0].ClaimedVersion, want.Keys[0].ClaimedAt, want.Keys[0].ClaimedBy = 0, time.Time{}, ""
 	got, err = s.KeySet(ctx, corp)
 	must(t, err)
 	check(t, "claim removed", got, want)

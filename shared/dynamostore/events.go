@@ -28,6 +28,15 @@ type (
 		Old          string    `dynamodbav:"old_pair"`
 		MadeAt       time.Time `dynamodbav:"made_at"`
 		FirstEventAt time.Time `dynamodbav:"first_event_at"`
+		VerifiedAt   time.Time `dynamodbav:"verified_at"`
+		EventAt      time.Time `dynamodbav:"event_at"`
+		SeenFrom     string    `dynamodbav:"seen_from"`
+
+		RefusedDay  archive.Day        `dynamodbav:"refused_day"`
+		Refused     int                `dynamodbav:"refused"`
+		RefusedAt   time.Time          `dynamodbav:"refused_at"`
+		RefusedWhy  archive.RefusedWhy `dynamodbav:"refused_why"`
+		RefusedFrom string             `dynamodbav:"refused_from"`
 	}
 	eventItem struct {
 		Type       string    `dynamodbav:"type"`
@@ -104,6 +113,37 @@ func (c *Corps) NoteFirstEvent(ctx context.Context, id string, kind archive.Call
 	})
 	if err != nil {
 		return fmt.Errorf("noting the first event of the %s callback of corp %s: %w", kind, id, err)
+	}
+	return nil
+}
+
+// NoteVerified notes that WeCom checked the URL with the newest pair.
+func (c *Corps) NoteVerified(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time, from string) error {
+	return c.noteCallback(ctx, id, kind, change{
+		set: "SET verified_at = :at, seen_from = :from", only: "pair = :pair", values: item{":at": moment(at), ":from": text(from), ":pair": text(pair)},
+	})
+}
+
+// NoteEvent notes that an authentic event arrived.
+func (c *Corps) NoteEvent(ctx context.Context, id string, kind archive.CallbackKind, at time.Time, from string) error {
+	return c.noteCallback(ctx, id, kind, change{set: "SET event_at = :at, seen_from = :from", values: item{":at": moment(at), ":from": text(from)}})
+}
+
+// NoteRefused notes the Refused fields of cb, if its Pair is the newest one.
+func (c *Corps) NoteRefused(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error {
+	return c.noteCallback(ctx, id, kind, change{
+		set:  "SET refused_day = :day, refused = :count, refused_at = :at, refused_why = :why, refused_from = :from",
+		only: "pair = :pair",
+		values: item{
+			":day": text(string(cb.RefusedDay)), ":count": number(cb.Refused), ":at": moment(cb.RefusedAt), ":why": text(string(cb.RefusedWhy)),
+			":from": text(cb.RefusedFrom), ":pair": text(cb.Pair),
+		},
+	})
+}
+
+func (c *Corps) noteCallback(ctx context.Context, id string, kind archive.CallbackKind, ch change) error {
+	if err := c.update(ctx, id, callbackPrefix+string(kind), ch); err != nil {
+		return fmt.Errorf("noting a request of the %s callback of corp %s: %w", kind, id, err)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	must(t, w.Corps.SetSecret(ctx, corp, "secr", start))
 	must(t, w.Corps.SetEnabled(ctx, corp, true, start))
 	must(t, w.Corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: start}, false, ""))
-	must(t, w.Corps.Claim(ctx, corp, "k1", 1, start))
+	must(t, w.Corps.Claim(ctx, corp, "k1", 1, "admin", start))
 	w.Secrets.Put(corp, secret.New("s"))
 	w.Openers.Put(corp, "k1")
 	w.Library.Say(corp, archivetest.Record{Seq: 1, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: raw})

@@ -530,18 +530,31 @@ func bounds(q archive.MessageQuery) (lo, hi string, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %w", archive.ErrNotFound, err)
 	}
-	switch seq := q.Start.Seq; {
-	case q.Start.MsgID == "" && q.Descending && seq > 0:
-		return lo, min(hi, start+padded(seq-1)), nil
-	case q.Start.MsgID == "" && !q.Descending:
-		return max(lo, start+padded(seq)+string(partEnd)), hi, nil
-	case q.Descending:
-		// This is below all seqs of the position, and above all positions before it.
-		return lo, min(hi, start), nil
+	// below is the highest key under the keys of the position, and first the lowest
+	// key of the position; last and above are the same at its end. A message without
+	// a msgid has one key, and any other has one for each of its seqs.
+	below, first, last, above := start, start, start, start
+	if q.Start.MsgID == "" {
+		first = start + padded(q.Start.Seq)
+		last, above = first, first+string(partEnd)
+		if q.Start.Seq > 0 {
+			below = start + padded(q.Start.Seq-1)
+		}
+	} else {
+		// This is above all seqs of the position, and below every msgid that begins
+		// with the position's msgid.
+		last = strings.TrimSuffix(start, string(partEnd)) + string(escape)
+		above = last
 	}
-	// This is above all seqs of the position, and below every msgid that begins
-	// with the position's msgid.
-	return max(lo, strings.TrimSuffix(start, string(partEnd))+string(escape)), hi, nil
+	switch {
+	case q.Descending && q.Including:
+		return lo, min(hi, last), nil
+	case q.Descending:
+		return lo, min(hi, below), nil
+	case q.Including:
+		return max(lo, first), hi, nil
+	}
+	return max(lo, above), hi, nil
 }
 
 // millisFrom is the form in keys of the first millisecond at or after t, limited

@@ -260,6 +260,20 @@ func (p *process) stop() {
 	p.kill()
 }
 
+// rssEvery is the number of Decrypt calls between two checks of a process's memory.
+const rssEvery = 64
+
+// tooLarge reports whether the process, which has just answered op, has more
+// resident memory than limit, and how much. It does not look after every Decrypt.
+func (p *process) tooLarge(op string, limit int64) (rss int64, large bool) {
+	if op == opDecrypt && p.calls%rssEvery != 0 {
+		return 0, false
+	}
+	rss, err := p.rss()
+	// An error means that the process has just ended. The next call notices.
+	return rss, err == nil && rss > limit
+}
+
 // rss returns the resident memory of the process, in bytes.
 func (p *process) rss() (int64, error) {
 	statm, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/statm")

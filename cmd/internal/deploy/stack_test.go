@@ -72,14 +72,15 @@ func TestTemplateNamesNoPartition(t *testing.T) {
 	}
 }
 
-// samconfig.toml has dev, staging and prod for both regions of China.
+// samconfig.toml has dev, staging and prod for both regions of China, and for one
+// outside of it.
 // Environments of one stage have the same parameters.
 func TestEnvironmentsOfSamconfig(t *testing.T) {
 	all := environments(t)
 	for name, region := range map[string]string{
 		"dev": "cn-north-1", "staging": "cn-north-1", "prod": "cn-north-1",
 		"dev-ningxia": "cn-northwest-1", "staging-ningxia": "cn-northwest-1", "prod-ningxia": "cn-northwest-1",
-		"prod-global": "us-east-1",
+		"dev-global": "us-east-1", "staging-global": "us-east-1", "prod-global": "us-east-1",
 	} {
 		e, ok := all[name]
 		if !ok || e.Region != region {

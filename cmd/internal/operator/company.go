@@ -1,13 +1,9 @@
 package operator
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -41,20 +37,4 @@ func ParseCompany(f *flag.FlagSet, args []string, samconfig []byte) (Company, er
 		errs = append(errs, errors.New("-corp is no corpid"))
 	}
 	return c, errors.Join(append(errs, NoArguments(f))...)
-}
-
-// Resource returns the name of a resource of a stack, from AWS's CLI.
-func Resource(ctx context.Context, env deploy.Environment, logicalID string) (string, error) {
-	cmd := exec.CommandContext(ctx, "aws", "cloudformation", "describe-stack-resource", "--region", env.Region, "--stack-name", env.Stack,
-		"--logical-resource-id", logicalID, "--query", "StackResourceDetail.PhysicalResourceId", "--output", "text")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	name := strings.TrimSpace(string(out))
-	if err == nil && name == "" {
-		err = errors.New("empty answer")
-	}
-	if err != nil {
-		return "", fmt.Errorf("find %s of the stack %s: %w", logicalID, env.Stack, err)
-	}
-	return name, nil
 }

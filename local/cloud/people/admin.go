@@ -84,8 +84,8 @@ func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
 	var page struct {
 		setup
 		Keys []struct {
-			Claimed *uint32  `json:"claimed_version"`
-			Proved  []uint32 `json:"proved_versions"`
+			Claimed *uint32 `json:"claimed_version"`
+			Proved  []struct{ Version uint32 }
 		} `json:"keys"`
 	}
 	var unknown *Problem
@@ -114,7 +114,7 @@ func Resume(ctx context.Context, api *API, corp *wecom.Corp) error {
 			highest = max(highest, *k.Claimed)
 		}
 		for _, v := range k.Proved {
-			highest = max(highest, v)
+			highest = max(highest, v.Version)
 		}
 	}
 	for version := uint32(0); version < highest; {

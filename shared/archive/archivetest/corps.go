@@ -180,7 +180,7 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 		case makeCurrent && i.corp.CurrentKey != prevCurrent:
 			return archive.ErrConflict
 		}
-		k.CreatedAt, k.ClaimedAt = kept(k.CreatedAt), kept(k.ClaimedAt)
+		k.CreatedAt, k.ClaimedAt, k.LastUsedAt = kept(k.CreatedAt), kept(k.ClaimedAt), kept(k.LastUsedAt)
 		i.keys[k.ID] = k
 		if makeCurrent {
 			i.corp.CurrentKey = k.ID
@@ -191,7 +191,7 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 
 // Claim notes the version that a person typed for a key; 0 removes the note. It
 // returns [archive.ErrNotFound] for a key that the corp does not have.
-func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
+func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error {
 	return write(ctx, c.faults, "Corps.Claim", id, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -200,9 +200,27 @@ func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, at 
 		if !ok {
 			return archive.ErrNotFound
 		}
-		k.ClaimedVersion, k.ClaimedAt = version, kept(at)
+		k.ClaimedVersion, k.ClaimedBy, k.ClaimedAt = version, by, kept(at)
 		if version == 0 {
-			k.ClaimedAt = time.Time{}
+			k.ClaimedBy, k.ClaimedAt = "", time.Time{}
+		}
+		keys[keyID] = k
+		return nil
+	})
+}
+
+// TouchKey implements [decode.Keys].
+func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) error {
+	return write(ctx, c.faults, "Corps.TouchKey", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		keys := c.of(id).keys
+		k, ok := keys[keyID]
+		if !ok {
+			return archive.ErrNotFound
+		}
+		if k.LastUsedAt.Before(at) {
+			k.LastUsedAt = kept(at)
 		}
 		keys[keyID] = k
 		return nil
@@ -328,8 +346,50 @@ func (c *Corps) NoteFirstEvent(ctx context.Context, id string, kind archive.Call
 	})
 }
 
+// NoteVerified notes that WeCom checked the URL with the newest pair. It changes
+// nothing if pair is not the newest.
+func (c *Corps) NoteVerified(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time, from string) error {
+	return c.noteCallback(ctx, "NoteVerified", id, kind, func(cb *archive.Callback) {
+		if cb.Pair == pair {
+			cb.VerifiedAt, cb.SeenFrom = at, from
+		}
+	})
+}
+
+// NoteEvent notes that an authentic event arrived.
+func (c *Corps) NoteEvent(ctx context.Context, id string, kind archive.CallbackKind, at time.Time, from string) error {
+	return c.noteCallback(ctx, "NoteEvent", id, kind, func(cb *archive.Callback) { cb.EventAt, cb.SeenFrom = at, from })
+}
+
+// NoteRefused notes the Refused fields of noted. It changes nothing if the Pair
+// of noted is not the newest.
+func (c *Corps) NoteRefused(ctx context.Context, id string, kind archive.CallbackKind, noted archive.Callback) error {
+	return c.noteCallback(ctx, "NoteRefused", id, kind, func(cb *archive.Callback) {
+		if cb.Pair == noted.Pair {
+			cb.RefusedDay, cb.Refused, cb.RefusedAt, cb.RefusedWhy, cb.RefusedFrom = noted.RefusedDay, noted.Refused, noted.RefusedAt, noted.RefusedWhy, noted.RefusedFrom
+		}
+	})
+}
+
+func (c *Corps) noteCallback(ctx context.Context, method, id string, kind archive.CallbackKind, do func(*archive.Callback)) error {
+	return write(ctx, c.faults, "Corps."+method, id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.of(id)
+		cb, there := i.callbacks[kind]
+		if !there {
+			return archive.ErrNotFound
+		}
+		do(&cb)
+		i.callbacks[kind] = keptCallback(cb)
+		return nil
+	})
+}
+
 func keptCallback(cb archive.Callback) archive.Callback {
-	cb.MadeAt, cb.FirstEventAt = kept(cb.MadeAt), kept(cb.FirstEventAt)
+	for _, at := range []*time.Time{&cb.MadeAt, &cb.FirstEventAt, &cb.VerifiedAt, &cb.EventAt, &cb.RefusedAt} {
+		*at = kept(*at)
+	}
 	return cb
 }
 

@@ -166,7 +166,7 @@ func (b *Fixture) AddKey(id, keyID string, claimed uint32) {
 	ctx := b.T.Context()
 	b.Must(b.Corps.AddKey(ctx, id, archive.Key{ID: keyID, PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: b.Clock.Now()}, false, ""))
 	if claimed != 0 {
-		b.Must(b.Corps.Claim(ctx, id, keyID, claimed, b.Clock.Now()))
+		b.Must(b.Corps.Claim(ctx, id, keyID, claimed, "admin", b.Clock.Now()))
 	}
 	b.Openers.Put(id, keyID)
 	b.Clock.Advance(time.Second)

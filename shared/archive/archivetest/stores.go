@@ -52,13 +52,16 @@ type CorpStore interface {
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
-	Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error
+	Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error
 	KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error)
 	SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error
 	Callback(ctx context.Context, id string, kind archive.CallbackKind) (archive.Callback, error)
 	CreateCallback(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error
 	SwapCallback(ctx context.Context, id string, kind archive.CallbackKind, from, to archive.Callback) error
 	NoteFirstEvent(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time) error
+	NoteVerified(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time, from string) error
+	NoteEvent(ctx context.Context, id string, kind archive.CallbackKind, at time.Time, from string) error
+	NoteRefused(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error
 	RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error)
 	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
 	EventCount(ctx context.Context, id string, day archive.Day) (archive.EventCount, error)

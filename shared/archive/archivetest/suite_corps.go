@@ -161,14 +161,22 @@ func corpsKeys(t *testing.T, c CorpStore) {
 	wantCorp(t, "third key", c, corp)
 	wantKeys("oldest first", old, middle, young)
 
-	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 1<<32-1, epoch.Add(time.Hour)))
+	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 1<<32-1, "wang.min", epoch.Add(time.Hour)))
 	claimed := middle
-	claimed.ClaimedVersion, claimed.ClaimedAt = 1<<32-1, epoch.Add(time.Hour)
+	claimed.ClaimedVersion, claimed.ClaimedBy, claimed.ClaimedAt = 1<<32-1, "wang.min", epoch.Add(time.Hour)
 	wantKeys("claimed", old, claimed, young)
-	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 0, epoch.Add(2*time.Hour)))
+	ok(t, c.Claim(t.Context(), corp.ID, middle.ID, 0, "wang.min", epoch.Add(2*time.Hour)))
 	wantKeys("claim removed", old, middle, young)
-	fails(t, "claim for a missing key", c.Claim(t.Context(), corp.ID, "dd", 1, epoch), archive.ErrNotFound)
+	fails(t, "claim for a missing key", c.Claim(t.Context(), corp.ID, "dd", 1, "wang.min", epoch), archive.ErrNotFound)
 	wantKeys("after the failed claim", old, middle, young)
+
+	used := middle
+	used.LastUsedAt = epoch.Add(time.Hour)
+	for _, at := range []time.Duration{0, time.Hour, time.Minute} {
+		ok(t, c.TouchKey(t.Context(), corp.ID, middle.ID, epoch.Add(at)))
+	}
+	wantKeys("used, the newest use counts", old, used, young)
+	fails(t, "use of a missing key", c.TouchKey(t.Context(), corp.ID, "dd", epoch), archive.ErrNotFound)
 }
 
 func corpsBindings(t *testing.T, c CorpStore) {
@@ -279,6 +287,20 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	wantCallback("revoked", archive.ArchiveCallback, revoked)
 	fails(t, "revoked again", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked), archive.ErrConflict)
 	wantCallback("the app's", archive.AppCallback, archive.Callback{Pair: "app"})
+
+	refused := archive.Callback{Pair: "b", RefusedDay: "2026-01-31", Refused: 3, RefusedAt: epoch, RefusedWhy: archive.RefusedSignature, RefusedFrom: "198.51.100.7"}
+	noted := revoked
+	noted.VerifiedAt, noted.EventAt, noted.SeenFrom = epoch.Add(time.Minute), epoch.Add(time.Hour), "203.0.113.1"
+	noted.RefusedDay, noted.Refused, noted.RefusedAt, noted.RefusedWhy, noted.RefusedFrom = refused.RefusedDay, 3, epoch, refused.RefusedWhy, refused.RefusedFrom
+	ok(t, c.NoteVerified(t.Context(), corp, archive.ArchiveCallback, "b", epoch.Add(time.Minute), "203.0.113.2"))
+	ok(t, c.NoteEvent(t.Context(), corp, archive.ArchiveCallback, epoch.Add(time.Hour), "203.0.113.1"))
+	ok(t, c.NoteRefused(t.Context(), corp, archive.ArchiveCallback, refused))
+	wantCallback("what arrived", archive.ArchiveCallback, noted)
+	refused.Pair, refused.Refused = "a", 9
+	ok(t, c.NoteVerified(t.Context(), corp, archive.ArchiveCallback, "a", epoch.Add(2*time.Hour), "203.0.113.3"))
+	ok(t, c.NoteRefused(t.Context(), corp, archive.ArchiveCallback, refused))
+	wantCallback("what arrived with another pair", archive.ArchiveCallback, noted)
+	fails(t, "noted before there is one", c.NoteEvent(t.Context(), corpFor(t, 2), archive.ArchiveCallback, epoch, ""), archive.ErrNotFound)
 }
 
 func corpsEvents(t *testing.T, c CorpStore) {

@@ -209,6 +209,9 @@ func viewQueries(t *testing.T, v ViewStore) {
 		{"after all", archive.MessageQuery{Limit: 9, From: at(2001)}, nil, false},
 		{"started", archive.MessageQuery{Limit: 2, Start: start(1000, "a")}, []uint64{5, 6}, true},
 		{"started, descending", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Descending: true}, []uint64{4, 3, 2, 1}, false},
+		{"started, including the start", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Including: true}, []uint64{5, 6, 7, 8, 9}, false},
+		{"started, including the start, descending", archive.MessageQuery{Limit: 9, Start: start(1000, "b"), Descending: true, Including: true}, []uint64{5, 4, 3, 2, 1}, false},
+		{"started between messages, including the start", archive.MessageQuery{Limit: 9, Start: start(1000, "ab"), Including: true}, []uint64{5, 6, 7, 8, 9}, false},
 		{"started between messages", archive.MessageQuery{Limit: 9, Start: start(1000, "ab")}, []uint64{5, 6, 7, 8, 9}, false},
 		{"started between messages, descending", archive.MessageQuery{Limit: 9, Start: start(1000, "ab"), Descending: true}, []uint64{4, 3, 2, 1}, false},
 		{"started before from", archive.MessageQuery{Limit: 9, Start: start(0, "b"), From: at(2000)}, []uint64{7, 8, 9}, false},
@@ -288,6 +291,14 @@ func viewNoMsgIDs(t *testing.T, v ViewStore) {
 	for seq, behind := range map[uint64]int{0: 1, 1: 2, 3: 3, math.MaxUint64: 5} {
 		start := &archive.Position{Time: want[1].Time, Seq: seq}
 		same(t, fmt.Sprint("from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start}), want[behind:])
+	}
+	for seq, behind := range map[uint64]int{0: 1, 1: 1, 3: 3, math.MaxUint64: 5} {
+		start := &archive.Position{Time: want[1].Time, Seq: seq}
+		same(t, fmt.Sprint("including from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start, Including: true}), want[behind:])
+	}
+	for seq, behind := range map[uint64]int{0: 6, 1: 5, 3: 4, math.MaxUint64: 2} {
+		start := &archive.Position{Time: want[1].Time, Seq: seq}
+		same(t, fmt.Sprint("descending, including from ", seq), list(t, v, corp, room, archive.MessageQuery{Limit: 9, Start: start, Descending: true, Including: true}), down[behind:])
 	}
 	for seq, behind := range map[uint64]int{0: 6, 1: 6, 3: 4, math.MaxUint64: 2} {
 		start := &archive.Position{Time: want[1].Time, Seq: seq}

@@ -282,9 +282,9 @@ func (v *View) selected(corp string, conv archive.ConversationID, q archive.Mess
 		}
 		order := m.Position().Compare(*q.Start)
 		if q.Descending {
-			return order >= 0
+			order = -order
 		}
-		return order <= 0
+		return order < 0 || order == 0 && !q.Including
 	})
 	if q.Descending {
 		slices.Reverse(list)

@@ -14,6 +14,48 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
+// The set-up page shows when each key was last needed. A page that is decoded
+// again does not change it, and a busy corp writes it once an hour.
+func TestKeysSayWhenTheyWereLastUsed(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.AddKey(archivetest.Corp, "k2", 0)
+	used := func() map[string]time.Time {
+		t.Helper()
+		set, err := d.Corps.KeySet(t.Context(), archivetest.Corp)
+		d.Must(err)
+		at := make(map[string]time.Time)
+		for _, k := range set.Keys {
+			at[k.ID] = k.LastUsedAt
+		}
+		return at
+	}
+	say := func(seq uint64) time.Time {
+		t.Helper()
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(seq, 1, "k1"))
+		d.Must(d.Pull(archive.PullRequest{}))
+		d.Work()
+		rows := d.Rows()
+		return rows[len(rows)-1].At
+	}
+	want := func(what string, k1 time.Time) {
+		t.Helper()
+		if got := used(); !got["k1"].Equal(k1) || !got["k2"].IsZero() {
+			t.Errorf("%s: got %v, want k1 used at %v, k2 never", what, got, k1)
+		}
+	}
+	first := say(1)
+	want("first message", first)
+	d.Clock.Advance(archive.KeyTouch - time.Minute)
+	say(2)
+	want("within the hour", first)
+	d.Clock.Advance(time.Minute + time.Second)
+	third := say(3)
+	want("after an hour", third)
+	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.Again))
+	want("the first page again", third)
+}
+
 // In each case every message is stored and each version gets its key, without a
 // person's help (law 6).
 func TestKeysFindTheirVersions(t *testing.T) {

@@ -91,6 +91,7 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	if err := p.run(ctx, redo); err != nil {
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
+	p.touchKeys(ctx)
 	p.result.At = d.cfg.Now().Truncate(time.Millisecond)
 	// A crash before this line leaves the page pending.
 	if err := d.cfg.Ledger.Finish(ctx, corp, after, p.result, p.fileIDs); err != nil {
@@ -158,8 +159,9 @@ type pageDecode struct {
 
 	// What is said of the page as a whole.
 	result  archive.Result
-	fileIDs []string // distinct, sorted, at most [archive.MaxFileIDs]
-	lanes   []int    // lanes with files of the page that wait
+	fileIDs []string        // distinct, sorted, at most [archive.MaxFileIDs]
+	lanes   []int           // lanes with files of the page that wait
+	used    map[string]bool // ids of the keys that opened a message
 }
 
 // largeMessage is a message whose bytes are stored in the journal's bucket.
@@ -171,7 +173,7 @@ type largeMessage struct {
 // page prepares to decode the row's page.
 func (d *Decoder) page(row archive.Row) *pageDecode {
 	return &pageDecode{
-		Decoder: d, row: row, activity: make(map[archive.Activity]bool), decoded: Decoded{Corp: row.Corp},
+		Decoder: d, row: row, activity: make(map[archive.Activity]bool), used: make(map[string]bool), decoded: Decoded{Corp: row.Corp},
 		result: archive.Result{SetAside: make(map[string]int), Types: make(map[string]int)},
 	}
 }
@@ -196,6 +198,22 @@ func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 		return err
 	}
 	return stopped
+}
+
+// touchKeys notes which keys the page needed, at most once per [archive.KeyTouch]
+// for each. A lost note only makes the set-up page show an older time.
+func (p *pageDecode) touchKeys(ctx context.Context) {
+	if p.keys == nil { // the journal has lost the page
+		return
+	}
+	for _, key := range p.keys.set.Keys {
+		if !p.used[key.ID] || !key.LastUsedAt.IsZero() && p.row.At.Sub(key.LastUsedAt) < archive.KeyTouch {
+			continue
+		}
+		if err := p.cfg.Keys.TouchKey(ctx, p.row.Corp, key.ID, p.row.At); err != nil {
+			p.cfg.Log.WarnContext(ctx, "use of a key not noted", "corp", p.row.Corp, "key", key.ID, "err", err)
+		}
+	}
 }
 
 // write makes durable what the records gave. A crash anywhere in it leaves the

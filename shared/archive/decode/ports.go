@@ -97,6 +97,9 @@ type Keys interface {
 	// Bind records a proof. It returns [archive.ErrExists] if the version is
 	// bound to a key already, whichever key that is.
 	Bind(ctx context.Context, corp string, b archive.Binding) error
+	// TouchKey notes that a key opened a message of a page that was pulled at a
+	// time. An earlier time than the noted one changes nothing.
+	TouchKey(ctx context.Context, corp, keyID string, at time.Time) error
 }
 
 // An Opener uses one private key. Safe for concurrent use.

@@ -41,6 +41,7 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened) (
 				return false, err
 			}
 		}
+		p.used[candidate.keyID] = true
 		p.store(rec, raw, content)
 		return true, nil
 	}

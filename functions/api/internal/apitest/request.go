@@ -1,8 +1,11 @@
 package apitest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -58,6 +61,7 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	Sent   int // bytes of the body as sent, perhaps compressed
 }
 
 // Do sends a request as API Gateway would. It compares the answer with
@@ -77,6 +81,13 @@ func (w *World) Do(r Request) Response {
 	}
 	for name, v := range resp.Headers {
 		out.Header.Set(name, v)
+	}
+	out.Sent = len(out.Body)
+	if out.Header.Get("Content-Encoding") == "gzip" {
+		z, err := gzip.NewReader(bytes.NewReader(out.Body))
+		OK(w.T, err)
+		out.Body, err = io.ReadAll(z)
+		OK(w.T, err)
 	}
 	if !r.Unchecked {
 		conforms(w.T, e, body, out)

@@ -29,10 +29,12 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -133,12 +135,17 @@ func NewWorld(t *testing.T) *World {
 	w.Proof = &proof.Handlers{
 		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, NewID: rand.Text, Now: w.Now,
 	}
+	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
-		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: s3store.NewLinks(s3.NewPresignClient(objects), table.bucket),
+		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
 		Names: w.Directory, Readings: w.Readings, Now: w.Now,
 	}
+	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests

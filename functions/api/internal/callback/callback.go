@@ -27,11 +27,12 @@ func (h *Handlers) VerifyCallback(ctx context.Context, c *session.Call) (output.
 }
 
 func (h *Handlers) verify(ctx context.Context, c *session.Call, pairs *Pairs) (output.Answer, error) {
-	plain, _, err := h.open(ctx, c, pairs, sealed(c, c.URL.Query().Get("echostr")))
+	o, err := h.open(ctx, c, pairs, sealed(c, c.URL.Query().Get("echostr")))
 	if err != nil {
 		return output.Answer{}, err
 	}
-	return output.Answer{Status: 200, ContentType: "text/plain; charset=utf-8", Body: plain}, nil
+	h.noteVerified(ctx, c, pairs.kind, o)
+	return output.Answer{Status: 200, ContentType: "text/plain; charset=utf-8", Body: o.plain}, nil
 }
 
 // ReceiveEvent receives an event of the archive. WeCom sends an event up to three
@@ -81,21 +82,15 @@ func (h *Handlers) receive(ctx context.Context, c *session.Call, pairs *Pairs) (
 		return archive.Event{}, msgcrypt.Event{}, refuse(err)
 	}
 	env := sealed(c, encrypted)
-	plain, first, err := h.open(ctx, c, pairs, env)
+	o, err := h.open(ctx, c, pairs, env)
 	if err != nil {
 		return archive.Event{}, msgcrypt.Event{}, err
 	}
-	event, _ := msgcrypt.ParseEvent(plain)
+	event, _ := msgcrypt.ParseEvent(o.plain)
 	now := h.Now()
-	if first != "" {
-		if err := h.Corps.NoteFirstEvent(ctx, c.CorpID, pairs.kind, first, now); err != nil {
-			// The next event notes its own time. Until then the old pair is accepted
-			// for longer, but never beyond [archive.OldPairMost].
-			h.Log.WarnContext(ctx, "first event of a new callback pair not noted", "corp", c.CorpID, "err", err)
-		}
-	}
+	h.noteEvent(ctx, c, pairs.kind, o, now)
 	return archive.Event{
-		Type: event.Type, ChangeType: event.ChangeType, SentAt: sentAt(event), ArrivedAt: now, Body: plain,
+		Type: event.Type, ChangeType: event.ChangeType, SentAt: sentAt(event), ArrivedAt: now, Body: o.plain,
 		Signature: env.Signature, Timestamp: env.Timestamp, Nonce: env.Nonce, Encrypted: env.Encrypted,
 	}, event, nil
 }
@@ -136,18 +131,22 @@ func sealed(c *session.Call, encrypted string) msgcrypt.Sealed {
 }
 
 // open is [Pairs.open] for a request, whose refusal it turns into a problem.
-func (h *Handlers) open(ctx context.Context, c *session.Call, pairs *Pairs, s msgcrypt.Sealed) (plain []byte, first string, err error) {
+func (h *Handlers) open(ctx context.Context, c *session.Call, pairs *Pairs, s msgcrypt.Sealed) (opened, error) {
 	if !archive.ValidCorpID(c.CorpID) {
-		return nil, "", refuse(errors.New("corpid malformed"))
+		return opened{}, refuse(errors.New("corpid malformed"))
 	}
 	if !utf8.ValidString(s.Timestamp) || !utf8.ValidString(s.Nonce) { // both are stored as text
-		return nil, "", refuse(msgcrypt.ErrMalformed)
+		return opened{}, refuse(msgcrypt.ErrMalformed)
 	}
-	plain, first, err = pairs.open(ctx, c.CorpID, s, h.Now())
-	for _, reason := range []error{errUnknownCorp, msgcrypt.ErrSignature, msgcrypt.ErrMalformed, msgcrypt.ErrReceiver} {
-		if errors.Is(err, reason) {
-			return nil, "", refuse(reason)
+	o, err := pairs.open(ctx, c.CorpID, s, h.Now())
+	if errors.Is(err, errUnknownCorp) {
+		return opened{}, refuse(errUnknownCorp)
+	}
+	for _, check := range checks {
+		if errors.Is(err, check.err) {
+			h.noteRefused(ctx, c, pairs, o.state, check.why)
+			return opened{}, refuse(check.err)
 		}
 	}
-	return plain, first, err
+	return o, err
 }

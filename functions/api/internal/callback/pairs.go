@@ -28,8 +28,9 @@ type Pairs struct {
 	states  States
 	secrets PairReader
 
-	mu    sync.Mutex
-	boxes map[string]map[string]*msgcrypt.Box // by corp, then by id of the pair
+	mu      sync.Mutex
+	boxes   map[string]map[string]*msgcrypt.Box // by corp, then by id of the pair
+	refused map[string]int                      // by registered corp: refused requests that are not noted
 }
 
 // States says which pairs of a callback are accepted.
@@ -45,36 +46,39 @@ type PairReader interface {
 
 // NewPairs makes an empty holder of the pairs of a callback.
 func NewPairs(kind archive.CallbackKind, states States, secrets PairReader) *Pairs {
-	return &Pairs{kind: kind, states: states, secrets: secrets, boxes: make(map[string]map[string]*msgcrypt.Box)}
+	return &Pairs{kind: kind, states: states, secrets: secrets, boxes: make(map[string]map[string]*msgcrypt.Box), refused: make(map[string]int)}
 }
 
-// open verifies and decrypts with an accepted pair of the corp. first is set if
-// the newest pair has replaced another and no event under it is noted yet; it is
-// the id of the newest pair. The errors are errUnknownCorp, those of
-// [msgcrypt.Box.Open], and those of the stores.
-func (p *Pairs) open(ctx context.Context, corp string, sealed msgcrypt.Sealed, now time.Time) (plain []byte, first string, _ error) {
-	state, err := p.states.Callback(ctx, corp, p.kind)
+// opened is an authentic request.
+type opened struct {
+	plain  []byte
+	newest bool             // it is signed with the newest pair
+	state  archive.Callback // as it was read for the request, also of a refused one
+}
+
+// open verifies and decrypts with an accepted pair of the corp. The errors are
+// errUnknownCorp, those of [msgcrypt.Box.Open], and those of the stores.
+func (p *Pairs) open(ctx context.Context, corp string, sealed msgcrypt.Sealed, now time.Time) (o opened, err error) {
+	o.state, err = p.states.Callback(ctx, corp, p.kind)
 	if errors.Is(err, archive.ErrNotFound) {
-		return nil, "", errUnknownCorp
+		return o, errUnknownCorp
 	}
 	if err != nil {
-		return nil, "", err
+		return o, err
 	}
-	box, err := p.box(ctx, corp, state.Pair)
+	box, err := p.box(ctx, corp, o.state.Pair)
 	if err != nil {
-		return nil, "", err
+		return o, err
 	}
-	if plain, err = box.Open(sealed); errors.Is(err, msgcrypt.ErrSignature) && state.AcceptsOld(now) {
-		if box, err = p.box(ctx, corp, state.Old); err != nil {
-			return nil, "", err
+	o.newest = true
+	if o.plain, err = box.Open(sealed); errors.Is(err, msgcrypt.ErrSignature) && o.state.AcceptsOld(now) {
+		if box, err = p.box(ctx, corp, o.state.Old); err != nil {
+			return o, err
 		}
-		plain, err = box.Open(sealed)
-		return plain, "", err
+		o.newest = false
+		o.plain, err = box.Open(sealed)
 	}
-	if state.Old != "" && state.FirstEventAt.IsZero() {
-		first = state.Pair
-	}
-	return plain, first, err
+	return o, err
 }
 
 // box returns the box of a pair. If the pair is not in memory, it reads the

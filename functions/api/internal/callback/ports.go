@@ -31,6 +31,12 @@ type Corps interface {
 	// NoteFirstEvent notes the first event under the newest pair, and changes
 	// nothing afterwards.
 	NoteFirstEvent(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time) error
+	// NoteVerified notes that WeCom checked the URL with the newest pair.
+	NoteVerified(ctx context.Context, id string, kind archive.CallbackKind, pair string, at time.Time, from string) error
+	// NoteEvent notes that an authentic event arrived.
+	NoteEvent(ctx context.Context, id string, kind archive.CallbackKind, at time.Time, from string) error
+	// NoteRefused notes the Refused fields of cb.
+	NoteRefused(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error
 	// RecordEvent stores an event once, however often it comes. stored is false
 	// for an event beyond the bounds of a day, which is only counted.
 	RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error)

@@ -3,6 +3,7 @@ package chats
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
@@ -33,14 +34,26 @@ type shown struct {
 	bytes   []byte // as decrypted, from the table or the journal
 	content message.Content
 	whole   bool // false for a message over contentMost
-	// hidesSeq: the seqs of a corp count all its messages, so the answers to a
-	// limited caller have none.
-	hidesSeq bool
+	hides   hidden
+}
+
+// hidden says which members of a message an answer leaves null.
+type hidden struct {
+	// seq: the seqs of a corp count all its messages, so the answers to a limited
+	// caller have none.
+	seq       bool
+	raw, json bool // as the caller asks
+}
+
+// hides reads what the answer leaves null of each message.
+func hides(c *session.Call) hidden {
+	omit := c.Several("omit", "raw", "json")
+	return hidden{seq: c.Caller.Limited, raw: slices.Contains(omit, "raw"), json: slices.Contains(omit, "json")}
 }
 
 // name returns the name of the message in a problem that a person reads.
 func (s shown) name() string {
-	if s.hidesSeq {
+	if s.hides.seq {
 		return "msgid " + s.MsgID
 	}
 	return "seq " + output.Decimal(s.Seq)

@@ -42,16 +42,20 @@ type listQuery struct {
 	conversation archive.ConversationID
 	messages     archive.MessageQuery
 	limit        int
+	taken        int // bytes of the page that other messages take
 	revokedOnly  bool
-	continued    bool // from a page token
-	back         bool // towards the previous pages
+	continued    bool              // from a page token
+	back         bool              // towards the previous pages
+	around       *archive.Position // the middle of the page; nil for a page that begins elsewhere
+	hides        hidden
 }
 
 func readListQuery(c *session.Call) (listQuery, error) {
-	var q listQuery
-	if opaque.Conversation(c.CorpID).Open(c.PathValue("conversation"), &q.conversation) != nil || q.conversation == "" {
-		return q, problem.New(problem.NotFound, nil)
+	conv, err := conversationOf(c)
+	if err != nil {
+		return listQuery{}, err
 	}
+	q := listQuery{conversation: conv}
 	var at messagePage
 	q.continued = c.Page(&at)
 	q.back = at.Back
@@ -63,12 +67,45 @@ func readListQuery(c *session.Call) (listQuery, error) {
 	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
 		c.Reject("to", problem.Range, problem.RemedyTimeOrder, nil)
 	}
-	q.limit, q.revokedOnly = c.Limit(), c.Only("revoked")
-	if q.continued {
+	middle, err := readMiddle(c, q.conversation)
+	q.limit, q.revokedOnly, q.hides = c.Limit(), c.Only("revoked"), hides(c)
+	switch {
+	case c.Mistaken():
+		return q, c.Err()
+	case q.continued:
 		start := at.read()
 		q.messages.Start = &start
+	default:
+		q.around = middle
 	}
-	return q, c.Err()
+	return q, err
+}
+
+// readMiddle reads the message or the time that the page surrounds; nil if the
+// query names neither. The message need not exist: its id says its place.
+func readMiddle(c *session.Call, conv archive.ConversationID) (*archive.Position, error) {
+	if !c.Query.Has("around") && !c.Query.Has("at") {
+		return nil, nil
+	}
+	others := []string{"at", "from", "to", "order"}
+	if !c.Query.Has("around") {
+		others = others[1:]
+	}
+	for _, other := range others {
+		if c.Query.Has(other) {
+			c.Reject(other, problem.Exclusive, problem.RemedyAround, nil)
+		}
+	}
+	var p place
+	if c.Query.Has("around") {
+		if opaque.Message(c.CorpID).Open(c.Query.Get("around"), &p) != nil || p.Conversation != conv || p.Milli < 0 || p.Milli > maxMilli {
+			return nil, problem.New(problem.NotFound, nil)
+		}
+	} else {
+		p.Milli = min(max(c.Moment("at").UnixMilli(), 0), maxMilli)
+	}
+	at := p.read()
+	return &at, nil
 }
 
 // ListMessages lists the messages of a conversation.
@@ -77,36 +114,78 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 	if err != nil {
 		return output.Answer{}, err
 	}
-	found, err := h.collect(ctx, c, q)
+	before, after, err := h.sides(ctx, c, q)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	if err := c.RecordReading(ctx, h.Readings, h.Now(), q.conversation, ""); err != nil {
 		return output.Answer{}, err
 	}
+	slices.Reverse(before.shown)
 	out := struct {
 		Messages []json.RawMessage `json:"messages"`
 		Names    names.Names       `json:"names"`
+		Anchor   *string           `json:"anchor"`
 		Next     *string           `json:"next"`
 		Prev     *string           `json:"prev"`
-	}{Messages: found.shown, Names: h.Names.Beside(ctx, c.Corp, found.people, found.rooms)}
-	ahead, behind := &out.Next, &out.Prev
-	if q.back {
-		slices.Reverse(out.Messages)
-		ahead, behind = behind, ahead
+	}{
+		Messages: append(before.shown, after.shown...),
+		Names:    h.Names.Beside(ctx, c.Corp, append(before.people, after.people...), append(before.rooms, after.rooms...)),
 	}
-	if found.more {
-		if *ahead, err = c.SealPage(messagePage{found.last, q.back}); err != nil {
+	if q.around != nil && len(after.shown) > 0 {
+		id, err := opaque.Message(c.CorpID).Seal(place{q.conversation, after.first})
+		if err != nil {
 			return output.Answer{}, err
 		}
+		out.Anchor = &id
 	}
-	// The caller came here from the page on that side, so that page exists.
-	if q.continued && len(found.shown) > 0 {
-		if *behind, err = c.SealPage(messagePage{found.first, !q.back}); err != nil {
-			return output.Answer{}, err
-		}
+	// A continued list came here from the page on the other side, so that page
+	// exists.
+	if out.Next, err = sealSide(c, after, before, q.continued, false); err != nil {
+		return output.Answer{}, err
+	}
+	if out.Prev, err = sealSide(c, before, after, q.continued, true); err != nil {
+		return output.Answer{}, err
 	}
 	return output.JSON(200, out)
+}
+
+// sealSide makes the token of the page after a side of a page; nil if there is
+// none. Where this side is empty, the page before it may be on the other side.
+func sealSide(c *session.Call, side, other collected, continued, back bool) (*string, error) {
+	switch {
+	case side.more:
+		return c.SealPage(messagePage{side.last, back})
+	case continued && len(other.shown) > 0:
+		return c.SealPage(messagePage{other.first, back})
+	}
+	return nil, nil
+}
+
+// sides collects the messages of a page: those after its beginning or its middle,
+// and those before it, which are in the order of their search. Only a page around
+// a message or a time has both.
+func (h *Handlers) sides(ctx context.Context, c *session.Call, q listQuery) (before, after collected, err error) {
+	none := collected{shown: []json.RawMessage{}}
+	if q.around == nil {
+		found, err := h.collect(ctx, c, q)
+		if q.back {
+			return found, none, err
+		}
+		return none, found, err
+	}
+	half := q.limit / 2
+	q.messages.Start, q.messages.Including, q.limit = q.around, true, q.limit-half
+	if after, err = h.collect(ctx, c, q); err != nil {
+		return none, none, err
+	}
+	if session.Ending(ctx) {
+		none.more, none.last = true, positionAt(*q.around)
+		return none, after, nil
+	}
+	q.messages.Including, q.messages.Descending, q.limit, q.taken = false, true, half, after.size
+	before, err = h.collect(ctx, c, q)
+	return before, after, err
 }
 
 // collected is a page of messages, in the order of its query.
@@ -114,7 +193,7 @@ type collected struct {
 	mentions
 	limit int
 	shown []json.RawMessage
-	size  int // bytes of shown
+	size  int // bytes of the messages on the page
 	// first is the first shown message. last is the last message that the page
 	// shows or passes over; messages that the caller may not see come in only if the
 	// time of the page was over.
@@ -131,7 +210,7 @@ func (p *collected) put(m listed, known knownFiles) (fits bool, _ error) {
 	if err != nil {
 		return false, err
 	}
-	if p.size += len(b); p.size > output.PageBytes && len(p.shown) > 0 {
+	if p.size += len(b); p.size > output.PageBytes && p.size-len(b) > 0 {
 		return false, nil
 	}
 	if len(p.shown) == 0 {
@@ -174,7 +253,10 @@ type collector struct {
 // collect reads messages until the page has limit messages or PageBytes, or the
 // budget or the time is spent.
 func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (collected, error) {
-	l := collector{h: h, c: c, q: q, page: collected{limit: q.limit, shown: []json.RawMessage{}}}
+	l := collector{h: h, c: c, q: q, page: collected{limit: q.limit, size: q.taken, shown: []json.RawMessage{}}}
+	if start := q.messages.Start; start != nil {
+		l.page.last = positionAt(*start)
+	}
 	if q.revokedOnly { // most conversations have no revocation, and end here
 		if any, err := h.Messages.AnyRevoked(ctx, c.CorpID, q.conversation); err != nil || !any {
 			return l.page, err
@@ -222,7 +304,7 @@ func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
 				return err
 			}
 			start := list[len(list)-len(rest)-1].Position()
-			at.Start, list = &start, rest
+			at.Start, at.Including, list = &start, false, rest
 			if err := l.takeAll(ctx, b); err != nil || l.page.more {
 				return err
 			}
@@ -278,7 +360,7 @@ func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool,
 				return false, err
 			}
 		}
-		m.hidesSeq = l.c.Caller.Limited
+		m.hides = l.q.hides
 		if fits, err := l.page.put(m, known); err != nil || !fits {
 			return false, err
 		}

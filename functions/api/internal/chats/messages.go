@@ -124,16 +124,18 @@ func describe(s shown) (messageJSON, error) {
 		Action: f.Action, From: sender(f), To: f.ToList, Room: output.TextOrNull(f.RoomID), Type: f.Type,
 		Version: s.KeyVersion, Size: len(s.bytes), Sum: hex.EncodeToString(sum[:]),
 	}
-	if !s.hidesSeq {
+	if !s.hides.seq {
 		seq := output.Decimal(s.Seq)
 		j.Seq = &seq
 	}
 	if j.To == nil {
 		j.To = []string{}
 	}
-	if s.Overflow == nil {
+	if s.Overflow == nil && !s.hides.raw {
 		// A new slice, so that an empty message is "" and not null.
 		j.Raw = append([]byte{}, s.bytes...)
+	}
+	if s.Overflow == nil && !s.hides.json {
 		if b := bytes.TrimLeft(s.bytes, " \t\r\n"); len(b) > 0 && b[0] == '{' && utf8.Valid(s.bytes) && json.Valid(s.bytes) {
 			j.JSON = s.bytes
 		}
@@ -168,16 +170,21 @@ func (h *Handlers) find(ctx context.Context, c *session.Call, d depth) (shown, e
 	if !c.Caller.Sees(s.content.Fields) {
 		return shown{}, problem.New(problem.NotFound, nil)
 	}
-	s.hidesSeq = c.Caller.Limited
+	s.hides.seq = c.Caller.Limited
 	return s, c.RecordReading(ctx, h.Readings, h.Now(), m.Conversation, "")
 }
 
 // GetMessage returns a single message.
 func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answer, error) {
+	hide := hides(c)
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
 	s, err := h.find(ctx, c, readAlone)
 	if err != nil {
 		return output.Answer{}, err
 	}
+	s.hides = hide
 	revocations, err := h.revocations(ctx, c, s.Conversation, []archive.Message{s.Message})
 	if err != nil {
 		return output.Answer{}, err

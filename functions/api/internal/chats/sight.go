@@ -184,15 +184,22 @@ type search struct {
 	attendance archive.AttendanceQuery
 }
 
-// searchFor looks for messages in which the party takes part, or any party if
-// everyone is set, and that the caller may see.
-func searchFor(c *session.Call, party string, everyone bool) search {
+// searchFor looks for messages in which the parties take part together, at most
+// two, and that the caller may see. Without parties it looks for any message that
+// the caller may see.
+func searchFor(c *session.Call, parties []string) search {
 	s := search{
-		visible:    func(f message.Fields) bool { return (everyone || takesPart(party, f)) && c.Caller.Sees(f) },
-		attendance: archive.AttendanceQuery{OneOf: []string{party}, Descending: true},
+		visible:    func(f message.Fields) bool { return takePart(parties, f) && c.Caller.Sees(f) },
+		attendance: archive.AttendanceQuery{Descending: true},
 	}
-	if c.Caller.Limited && !c.Caller.Includes(party) {
-		s.attendance.OneOf, s.attendance.With = c.Caller.Staff, party
+	with := parties
+	if c.Caller.Limited && !slices.ContainsFunc(parties, c.Caller.Includes) {
+		s.attendance.OneOf = c.Caller.Staff
+	} else if len(parties) > 0 {
+		s.attendance.OneOf, with = parties[:1], parties[1:]
+	}
+	if len(with) > 0 {
+		s.attendance.With = with[0]
 	}
 	return s
 }

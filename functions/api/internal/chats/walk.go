@@ -79,18 +79,22 @@ func digestOf(conv archive.ConversationID) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:8])
 }
 
-// walk lists the conversations of a party. It walks back over the days on which
-// the party was active. A conversation belongs to the day of its newest message
-// in which the party takes part and that the caller may see; the walk skips it on
-// other days. The walk goes on until it finds an entry that the page has no room
+// walk lists the conversations of a party, or those in which two parties take
+// part together; without parties, those without a party. It walks back over the
+// days on which the last party was active. A conversation belongs to the day of its
+// newest message in which the parties take part and that the caller may see; the
+// walk skips it on other days. The walk goes on until it finds an entry that the page has no room
 // for, so the list has a further page only if it has a further entry. walk
 // returns the place of that page, nil at the end of the list.
-func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, party string, at listPage) (*listPage, error) {
+func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, parties []string, at listPage) (*listPage, error) {
 	w := walker{
-		h: h, c: c, party: party, page: page, known: make(map[archive.ConversationID]*entry),
+		h: h, c: c, parties: parties, page: page, known: make(map[archive.ConversationID]*entry),
 		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest},
 	}
-	upTo := at.Day
+	upTo, party := at.Day, ""
+	if len(parties) > 0 {
+		party = parties[len(parties)-1] // of a pair: customers have fewer conversations than members
+	}
 	for atOnce := 1; ; atOnce = min(4*atOnce, daysMost) {
 		days, err := h.Messages.ActiveDays(ctx, c.CorpID, party, upTo, atOnce)
 		if err != nil {
@@ -117,11 +121,11 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 
 // walker holds the state of one walk.
 type walker struct {
-	h     *Handlers
-	c     *session.Call
-	party string
-	page  *entryPage
-	next  listPage // the place after the last entry of the page
+	h       *Handlers
+	c       *session.Call
+	parties []string
+	page    *entryPage
+	next    listPage // the place after the last entry of the page
 	// known holds the entries of the conversations that the walk has looked at; nil
 	// for one that the caller may not see. A conversation may be on many days.
 	known map[archive.ConversationID]*entry
@@ -214,16 +218,20 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 // entryOf returns the entry of a conversation that the party's list names on a
 // day, or nil if the caller may not see the conversation.
 func (w *walker) entryOf(ctx context.Context, day archive.Day, conv archive.ConversationID) (*entry, error) {
+	pair := len(w.parties) == 2
+	if named := conv.Parties(); pair && conv.Kind() != "room" && named != nil && conv != archive.PartyConversation(w.parties) {
+		return nil, nil // a single chat with another party
+	}
 	e := newEntry(conv)
-	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.party, false))
+	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.parties))
 	_, ended := errors.AsType[ending](err)
 	switch {
 	case errors.Is(err, archive.ErrNotFound):
 		return nil, nil
 	case ended:
 		// The list says that the party took part on this day. That is all that can be
-		// shown, if the caller may see it.
-		if w.c.Caller.Limited && !w.c.Caller.Includes(w.party) {
+		// shown, if the caller may see it; it says nothing of a pair.
+		if pair || w.c.Caller.Limited && !slices.ContainsFunc(w.parties, w.c.Caller.Includes) {
 			return nil, nil
 		}
 		e.at = input.DayEnd(day).Add(-time.Millisecond)

@@ -3,6 +3,7 @@ package output
 import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // Trouble is why WeCom does not answer us, and what a person does about it.
@@ -28,6 +29,17 @@ func ShowTrouble(t archive.Trouble, lang problem.Language) *Trouble {
 	}
 	if step := t.Cause.Step(); step != 0 {
 		j.Step = &step
+	}
+	return j
+}
+
+// ShowAccessTrouble writes a trouble with the remedy of the access: for the
+// self-built app, the remedy is in the seventh step.
+func ShowAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *Trouble {
+	j := ShowTrouble(t, lang)
+	if step := access.Step(t.Cause); step == directory.AppStep {
+		j.Step = &step
+		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
 	}
 	return j
 }

@@ -44,7 +44,7 @@ func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.An
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if !job.Verify && !c.Caller.Role.MayRebuild() {
+	if !job.Verify && !c.Caller.MayRebuild() {
 		return output.Answer{}, problem.New(problem.Forbidden, nil)
 	}
 	if err := h.checkQuota(ctx, job); err != nil {

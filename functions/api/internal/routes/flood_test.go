@@ -115,7 +115,10 @@ func bodies(t *testing.T) map[string]func(n int) any {
 		},
 		"POST /v1/corps/{corpid}/callback/rotate":     func(int) any { return map[string]any{} },
 		"POST /v1/corps/{corpid}/app/callback/rotate": func(int) any { return map[string]any{} },
-		"POST /v1/corps/{corpid}/replays":             func(n int) any { return map[string]any{"verify": n%2 == 0} },
+		"POST /v1/corps/{corpid}/links": func(n int) any {
+			return map[string]any{"files": []any{map[string]any{"message": "abc", "n": n}}}
+		},
+		"POST /v1/corps/{corpid}/replays": func(n int) any { return map[string]any{"verify": n%2 == 0} },
 	}
 }
 

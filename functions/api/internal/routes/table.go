@@ -7,6 +7,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
@@ -21,6 +22,8 @@ type Subjects struct {
 	Directory *directory.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
+	Console   *console.Handlers
+	Session   *session.Handlers
 	Version   string // of the running code
 }
 
@@ -49,10 +52,16 @@ type Route struct {
 func Table(s Subjects) []Route {
 	return []Route{
 		{Method: "GET", Path: "/health", Serve: s.health},
+		{Method: "GET", Path: "/console", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console", Serve: s.Console.Serve},
+		{Method: "GET", Path: "/console/{file...}", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console/{file...}", Serve: s.Console.Serve},
 		{Method: "GET", Path: "/callback/{corpid}", Serve: s.Callback.VerifyCallback},
 		{Method: "POST", Path: "/callback/{corpid}", Serve: s.Callback.ReceiveEvent},
 		{Method: "GET", Path: "/callback/{corpid}/app", Serve: s.Callback.VerifyAppCallback},
 		{Method: "POST", Path: "/callback/{corpid}/app", Serve: s.Callback.ReceiveAppEvent},
+
+		{Method: "GET", Path: "/v1/session", Roles: session.Anyone, Limited: true, Unregistered: true, Serve: s.Session.GetSession},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Serve: s.Setup.GetCorp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Body: []string{"name"}, Unregistered: true, Serve: s.Setup.PutCorp},
@@ -89,9 +98,12 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "revoked", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessage},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},
+		{Method: "POST", Path: "/v1/corps/{corpid}/links", Roles: session.Read, Limited: true, Body: []string{"files", "download"}, Bytes: chats.IDsBytes, Serve: s.Chats.MakeLinks},
 	}
 }

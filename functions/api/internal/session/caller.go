@@ -2,8 +2,11 @@ package session
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/yunduo-scrm/archive/shared/message"
@@ -22,21 +25,23 @@ const (
 
 // The permissions. Each route names the one that it needs.
 var (
+	Anyone  = []Role{Admin, Reader, Auditor, Service}
 	SetUp   = []Role{Admin, Service}
 	Read    = []Role{Reader, Auditor, Service}
 	Prove   = []Role{Auditor, Service}
 	Observe = []Role{Admin, Auditor, Service} // status, records set aside, files, jobs
 )
 
-// MayRebuild reports whether the role may start a replay that writes. An
-// auditor may only start one that verifies.
-func (r Role) MayRebuild() bool { return r != Auditor }
+// rebuild are the roles that may start a replay that writes. An auditor may only
+// start one that verifies.
+var rebuild = []Role{Admin, Service}
 
 // Caller is the bearer of a token that API Gateway verified.
 type Caller struct {
 	Subject string
 	Corp    string
-	Role    Role
+	Roles   []Role
+	Expires time.Time // of the token; zero if the token does not say
 	// Limited callers see only the messages in which a member of Staff takes
 	// part. A staff claim without a userid limits the caller to no message.
 	Limited bool
@@ -54,14 +59,53 @@ const everyMember = "*"
 // CallerOf reads the claims of a token. It reports false if the subject, the
 // corp or the role is absent.
 func CallerOf(claims map[string]string) (Caller, bool) {
-	c := Caller{Subject: claims["sub"], Corp: claims["corp"], Role: Role(claims["role"])}
+	c := Caller{Subject: claims["sub"], Corp: claims["corp"], Expires: numericDate(claims["exp"])}
+	for _, role := range idsIn(claims["role"]) {
+		c.Roles = append(c.Roles, Role(role))
+	}
 	staff, ok := claims["staff"]
 	if ok {
 		c.Staff = idsIn(staff)
 		c.Limited = !slices.Equal(c.Staff, []string{everyMember})
 	}
-	c.LacksStaff = !ok && slices.Contains(idsIn(claims["role"]), string(Reader))
-	return c, c.Subject != "" && c.Corp != "" && c.Role != ""
+	c.LacksStaff = !ok && slices.Contains(c.Roles, Reader)
+	return c, c.Subject != "" && c.Corp != "" && len(c.Roles) > 0
+}
+
+// numericDate reads a time in seconds since 1970 (RFC 7519, 2), which API Gateway
+// may write with an exponent. It returns the zero time for anything else.
+func numericDate(claim string) time.Time {
+	seconds, err := strconv.ParseFloat(claim, 64)
+	if err != nil || !(0 < seconds && seconds < 1<<40) {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(math.Round(seconds * 1000)))
+}
+
+// As returns the first of the roles that the token names, and reports whether it
+// names one.
+func (c Caller) As(roles []Role) (Role, bool) {
+	i := slices.IndexFunc(roles, func(r Role) bool { return slices.Contains(c.Roles, r) })
+	if i < 0 {
+		return "", false
+	}
+	return roles[i], true
+}
+
+// MayRebuild reports whether the caller may start a replay that writes.
+func (c Caller) MayRebuild() bool {
+	_, ok := c.As(rebuild)
+	return ok
+}
+
+// MayOverlook reports whether a limited caller is admitted to an operation with
+// these roles that does not keep the limit. The staff claim limits what the role
+// reader may read; another role of the token keeps its rights. Without the role
+// reader, the claim limits whatever role the token names.
+func (c Caller) MayOverlook(roles []Role) bool {
+	others := slices.DeleteFunc(slices.Clone(roles), func(r Role) bool { return r == Reader })
+	_, ok := c.As(others)
+	return ok && slices.Contains(c.Roles, Reader)
 }
 
 // idsIn reads the ids in a claim: separated by blanks or commas, in API

@@ -20,7 +20,8 @@ type Call struct {
 	ID     string // of the request
 	Lang   problem.Language
 	Caller Caller       // zero where the route takes no token
-	CorpID string       // of the path
+	Role   Role         // the role of the token for which the route admits it
+	CorpID string       // of the path; of the token where the path names no corp
 	Corp   archive.Corp // as stored; zero where the route accepts an unregistered corp
 }
 
@@ -36,7 +37,7 @@ type ReadingWriter interface {
 // the record names a reading that the caller never received.
 func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Time, conv archive.ConversationID, party string) error {
 	return to.RecordReading(ctx, archive.Reading{
-		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Caller.Role), Conversation: conv, Party: party,
+		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Role), Conversation: conv, Party: party,
 		At: now.UTC().Truncate(archive.ReadingSlot),
 	})
 }

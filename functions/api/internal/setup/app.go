@@ -16,12 +16,11 @@ import (
 const maxAgentID = 20 // digits
 
 type appJSON struct {
-	AgentID      *string       `json:"agent_id"`
-	SecretMasked *string       `json:"secret_masked"`
-	SecretSetAt  *string       `json:"secret_set_at"`
-	TrustedIPs   []string      `json:"trusted_ips"`
-	Callback     *callbackJSON `json:"callback"`
-	State        stepState     `json:"state"`
+	AgentID    *string       `json:"agent_id"`
+	Secret     *secretJSON   `json:"secret"`
+	TrustedIPs []string      `json:"trusted_ips"`
+	Callback   *callbackJSON `json:"callback"`
+	State      stepState     `json:"state"`
 	// Trimmed names the members that were saved without blanks around them. Only
 	// the answer to a saving has it.
 	Trimmed []string `json:"trimmed,omitzero"`
@@ -30,28 +29,40 @@ type appJSON struct {
 // GetApp returns what the admin must enter in the self-built app, and the state
 // of step 7 (README.md).
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
-	j, err := h.showApp(ctx, c.Corp)
+	j, err := h.showApp(ctx, c.Corp, c.Lang)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, j)
 }
 
-func (h *Handlers) showApp(ctx context.Context, corp archive.Corp) (appJSON, error) {
+func (h *Handlers) showApp(ctx context.Context, corp archive.Corp, lang problem.Language) (appJSON, error) {
 	reach, err := h.App.Reach(ctx, corp.ID)
 	if err != nil {
 		return appJSON{}, err
 	}
-	j := appJSON{
-		AgentID: output.TextOrNull(reach.App.AgentID), SecretSetAt: output.MomentOrNull(reach.App.SetAt), TrustedIPs: h.TrustedIPs, State: appState(corp, reach),
-	}
-	if reach.App.SecretPrefix != "" {
-		j.SecretMasked = mask(reach.App.SecretPrefix)
+	j := appJSON{AgentID: output.TextOrNull(reach.App.AgentID), TrustedIPs: h.TrustedIPs, State: appState(corp, reach)}
+	standing, access := appStanding(corp, reach)
+	show := func(t archive.Trouble) *output.Trouble { return output.ShowAccessTrouble(access, t, lang) }
+	if j.Secret, err = h.showSecret(ctx, corp, reach.App.SecretPrefix, standing, show); err != nil {
+		return appJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return appJSON{}, err
 	}
 	return j, nil
+}
+
+// appStanding is the standing of the app's secret, and the access that has its
+// trouble.
+func appStanding(corp archive.Corp, reach directory.Reach) (archive.Standing, directory.Access) {
+	members, customers := reach.Standing(directory.AccessMembers, corp), reach.Standing(directory.AccessCustomers, corp)
+	worse, other, access := members, customers, directory.AccessMembers
+	if members.Trouble == nil && customers.Trouble != nil {
+		worse, other, access = customers, members, directory.AccessCustomers
+	}
+	worse.OKAt, worse.RefusedAt = latest(worse.OKAt, other.OKAt), latest(worse.RefusedAt, other.RefusedAt)
+	return worse, access
 }
 
 // appState returns the state of step 7. The step is done once WeCom has
@@ -98,7 +109,7 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := h.Checks.RequestCheck(ctx, c.CorpID, directory.Request{}); err != nil {
 		return output.Answer{}, err
 	}
-	j, err := h.showApp(ctx, c.Corp)
+	j, err := h.showApp(ctx, c.Corp, c.Lang)
 	if err != nil {
 		return output.Answer{}, err
 	}

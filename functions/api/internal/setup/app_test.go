@@ -18,13 +18,13 @@ func TestAppIsSavedAndTried(t *testing.T) {
 	w.BareCorp(w.Corp)
 	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp+"/app"
 	before := apitest.Into[setup.AppJSON](w.Get(who, path).Want(200))
-	if before.State != setup.Todo || before.Callback != nil || before.SecretMasked != nil || len(before.TrustedIPs) != 2 {
+	if before.State != setup.Todo || before.Callback != nil || before.Secret != nil || len(before.TrustedIPs) != 2 {
 		t.Errorf("before: got %+v", before)
 	}
 	text := "app-" + apitest.SecretMark + "-0123456789"
 	resp := w.Send(who, "PUT", path, map[string]any{"secret": text, "agent_id": "1000002"}).Want(200)
 	app := apitest.Into[setup.AppJSON](resp)
-	if app.State != setup.Waiting || apitest.Deref(app.AgentID) != "1000002" || apitest.Deref(app.SecretMasked) != "app-••••••••" || app.Callback == nil ||
+	if app.State != setup.Waiting || apitest.Deref(app.AgentID) != "1000002" || app.Secret.Masked != "app-••••••••" || app.Callback == nil ||
 		app.Callback.URL != "https://archive.example.com/callback/"+w.Corp+"/app" || len(app.Callback.EncodingAESKey) != 43 {
 		t.Errorf("saved: got %+v", app)
 	}
@@ -42,14 +42,14 @@ func TestAppIsSavedAndTried(t *testing.T) {
 	// Saving the same secret again requests another check and changes nothing.
 	w.Pass(time.Minute)
 	again := apitest.Into[setup.AppJSON](w.Send(who, "PUT", path, map[string]any{"secret": text}).Want(200))
-	if apitest.Deref(again.AgentID) != "1000002" || *again.SecretSetAt != *app.SecretSetAt || again.Callback.Token != app.Callback.Token {
+	if apitest.Deref(again.AgentID) != "1000002" || again.Secret.SetAt != app.Secret.SetAt || again.Callback.Token != app.Callback.Token {
 		t.Errorf("again: got %+v, want what was there", again)
 	}
 	if reqs := w.InspectRequests(); len(reqs) != 1 {
 		t.Errorf("again: got %d requests, want 1", len(reqs))
 	}
 	changed := apitest.Into[setup.AppJSON](w.Send(who, "PUT", path, map[string]any{"secret": text + "x", "agent_id": "1000003"}).Want(200))
-	if *changed.SecretSetAt == *app.SecretSetAt || apitest.Deref(changed.AgentID) != "1000003" || changed.Callback.Token != app.Callback.Token {
+	if changed.Secret.SetAt == app.Secret.SetAt || apitest.Deref(changed.AgentID) != "1000003" || changed.Callback.Token != app.Callback.Token {
 		t.Errorf("changed: got %+v", changed)
 	}
 	for body, rules := range map[string]string{

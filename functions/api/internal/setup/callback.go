@@ -22,6 +22,20 @@ type callbackJSON struct {
 	Token          string  `json:"token"`
 	EncodingAESKey string  `json:"encoding_aes_key"`
 	OldUntil       *string `json:"old_until"`
+	VerifiedAt     *string `json:"verified_at"`
+	EventAt        *string `json:"event_at"`
+	SourceIP       *string `json:"source_ip"`
+
+	Refused refusedJSON `json:"refused"`
+}
+
+// refusedJSON counts the requests of the day that the callback refused. Anybody
+// on the internet can send such requests.
+type refusedJSON struct {
+	CountToday int                 `json:"count_today"`
+	At         *string             `json:"at"`
+	Why        *archive.RefusedWhy `json:"why"`
+	SourceIP   *string             `json:"source_ip"`
 }
 
 // newPair makes a callback pair.
@@ -94,7 +108,17 @@ func (h *Handlers) pairOf(ctx context.Context, corp string, kind archive.Callbac
 
 // callbackOf returns a callback and its newest pair as the admin sees them.
 func (h *Handlers) callbackOf(corp string, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
-	j := &callbackJSON{URL: h.PublicURL + "/callback/" + corp, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal()}
+	j := &callbackJSON{
+		URL: h.PublicURL + "/callback/" + corp, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
+		VerifiedAt: output.MomentOrNull(state.VerifiedAt), EventAt: output.MomentOrNull(state.EventAt), SourceIP: output.TextOrNull(state.SeenFrom),
+		Refused: refusedJSON{At: output.MomentOrNull(state.RefusedAt), SourceIP: output.TextOrNull(state.RefusedFrom)},
+	}
+	if state.RefusedWhy != "" {
+		j.Refused.Why = &state.RefusedWhy
+	}
+	if state.RefusedDay == archive.DayOf(h.Now()) {
+		j.Refused.CountToday = state.Refused
+	}
 	if kind == archive.AppCallback {
 		j.URL += "/app"
 	}
@@ -165,6 +189,7 @@ func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.C
 		if pair, err = h.Secrets.ReplaceCallbackPair(ctx, corp, kind, state.Pair, h.newPair()); err != nil {
 			return archive.Callback{}, secretstore.CallbackPair{}, err
 		}
+		// The notes about the present pair say nothing about the next one.
 		next = archive.Callback{Pair: pair.ID, Old: state.Pair, MadeAt: now}
 	}
 	if revoke && next.Old != "" {

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,29 +23,46 @@ import (
 const maxPrivateKey = 16 << 10
 
 type keyJSON struct {
-	ID             string   `json:"key_id"`
-	PublicKey      string   `json:"public_key"`
-	Origin         string   `json:"origin"`
-	CreatedAt      string   `json:"created_at"`
-	ClaimedVersion *uint32  `json:"claimed_version"`
-	ProvedVersions []uint32 `json:"proved_versions"`
-	State          string   `json:"state"`
-	Current        bool     `json:"current"`
+	ID        string `json:"key_id"`
+	PublicKey string `json:"public_key"`
+	Origin    string `json:"origin"`
+	CreatedAt string `json:"created_at"`
+	// OfferedAt is when the set-up page first showed the key; null for an imported
+	// key, which it never offers.
+	OfferedAt      *string     `json:"offered_at"`
+	ClaimedVersion *uint32     `json:"claimed_version"`
+	ClaimedAt      *string     `json:"claimed_at"`
+	ClaimedBy      *string     `json:"claimed_by"`
+	Proved         []proofJSON `json:"proved"`
+	LastUsedAt     *string     `json:"last_used_at"`
+	State          string      `json:"state"`
+	Current        bool        `json:"current"`
+}
+
+// proofJSON is a version that a message proved for a key.
+type proofJSON struct {
+	Version uint32 `json:"version"`
+	At      string `json:"at"`
+	Seq     string `json:"seq"`
 }
 
 func showKey(k archive.Key, set archive.KeySet, current string) keyJSON {
 	j := keyJSON{
 		ID: k.ID, PublicKey: k.PublicPEM, Origin: string(k.Origin), CreatedAt: output.Moment(k.CreatedAt),
-		ClaimedVersion: output.VersionOrNull(k.ClaimedVersion), ProvedVersions: []uint32{}, State: "unused", Current: k.ID == current,
+		ClaimedVersion: output.VersionOrNull(k.ClaimedVersion), ClaimedAt: output.MomentOrNull(k.ClaimedAt), ClaimedBy: output.TextOrNull(k.ClaimedBy),
+		Proved: []proofJSON{}, LastUsedAt: output.MomentOrNull(k.LastUsedAt), State: "unused", Current: k.ID == current,
+	}
+	if k.Origin == archive.KeyMade { // a key is offered when it is made
+		j.OfferedAt = &j.CreatedAt
 	}
 	for _, b := range set.Bindings {
 		if b.KeyID == k.ID {
-			j.ProvedVersions = append(j.ProvedVersions, b.Version)
+			j.Proved = append(j.Proved, proofJSON{b.Version, output.Moment(b.At), output.Decimal(b.Seq)})
 		}
 	}
-	slices.Sort(j.ProvedVersions)
+	slices.SortFunc(j.Proved, func(a, b proofJSON) int { return cmp.Compare(a.Version, b.Version) })
 	switch {
-	case len(j.ProvedVersions) > 0:
+	case len(j.Proved) > 0:
 		j.State = "proved"
 	case k.ClaimedVersion != 0:
 		j.State = "claimed"
@@ -189,7 +207,7 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	// job, and a claim only decides which key is tried first.
 	var moved *string
 	if version != 0 {
-		if moved, _, err = h.claim(ctx, c.CorpID, set, pair.ID, version); err != nil {
+		if moved, _, err = h.claim(ctx, c, set, pair.ID, version); err != nil {
 			return output.Answer{}, err
 		}
 	}
@@ -308,18 +326,18 @@ func provedFor(set archive.KeySet, version uint32, keyID string) error {
 // new claim is stored first. After a crash between the two writes, two keys
 // claim the version. That is harmless: a claim only decides which key is tried
 // first (law 6).
-func (h *Handlers) claim(ctx context.Context, corp string, set archive.KeySet, keyID string, version uint32) (moved *string, changed bool, _ error) {
+func (h *Handlers) claim(ctx context.Context, c *session.Call, set archive.KeySet, keyID string, version uint32) (moved *string, changed bool, _ error) {
 	now := h.Now()
 	if k, _ := findKey(set, keyID); k.ClaimedVersion != version {
 		changed = true
-		if err := h.Corps.Claim(ctx, corp, keyID, version, now); err != nil {
+		if err := h.Corps.Claim(ctx, c.CorpID, keyID, version, c.Caller.Subject, now); err != nil {
 			return nil, false, err
 		}
 	}
 	for _, k := range set.Keys {
 		if k.ID != keyID && k.ClaimedVersion == version {
 			moved, changed = &k.ID, true
-			if err := h.Corps.Claim(ctx, corp, k.ID, 0, now); err != nil {
+			if err := h.Corps.Claim(ctx, c.CorpID, k.ID, 0, c.Caller.Subject, now); err != nil {
 				return nil, false, err
 			}
 		}

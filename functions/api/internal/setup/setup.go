@@ -5,7 +5,6 @@ import (
 	"errors"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -36,9 +35,7 @@ type setupJSON struct {
 	Keys              []keyJSON     `json:"keys"`
 	UnmatchedVersions []uint32      `json:"unmatched_versions"`
 	UnmatchedMore     bool          `json:"unmatched_more"`
-	SecretMasked      *string       `json:"secret_masked"`
-	SecretSetAt       *string       `json:"secret_set_at"`
-	SecretNextTry     *string       `json:"secret_next_try"`
+	Secret            *secretJSON   `json:"secret"`
 	Callback          *callbackJSON `json:"callback"`
 	Enabled           bool          `json:"enabled"`
 	Steps             []stepJSON    `json:"steps"`
@@ -62,14 +59,14 @@ const (
 
 // GetSetup returns the data of the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
-	setup, err := h.setup(ctx, c.Corp)
+	setup, err := h.setup(ctx, c.Corp, c.Lang)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, setup)
 }
 
-func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, error) {
+func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.Language) (setupJSON, error) {
 	set, err := h.Corps.KeySet(ctx, corp.ID)
 	if err != nil {
 		return setupJSON{}, err
@@ -87,8 +84,7 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 		return setupJSON{}, err
 	}
 	j := setupJSON{
-		CorpID: corp.ID, TrustedIPs: h.TrustedIPs, Keys: []keyJSON{}, UnmatchedVersions: []uint32{}, UnmatchedMore: more,
-		SecretSetAt: output.MomentOrNull(corp.SecretSetAt), Enabled: corp.Enabled,
+		CorpID: corp.ID, TrustedIPs: h.TrustedIPs, Keys: []keyJSON{}, UnmatchedVersions: []uint32{}, UnmatchedMore: more, Enabled: corp.Enabled,
 	}
 	for _, k := range set.Keys {
 		j.Keys = append(j.Keys, showKey(k, set, corp.CurrentKey))
@@ -103,26 +99,15 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp) (setupJSON, err
 	}
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
-	if corp.SecretPrefix != "" {
-		j.SecretMasked = mask(corp.SecretPrefix)
-		ask := archive.Ask{Way: archive.Trusted, Corp: corp.ID, Registered: corp.CreatedAt, By: "pull"}
-		next, err := h.Gate.NextTry(ctx, ask, state.For(corp.SecretSetAt))
-		if err != nil {
-			return setupJSON{}, err
-		}
-		j.SecretNextTry = output.MomentOrNull(next)
+	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, lang) }
+	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, state.For(corp.SecretSetAt), show); err != nil {
+		return setupJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
 	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
 	return j, nil
-}
-
-// mask returns the first characters of a secret, followed by dots.
-func mask(prefix string) *string {
-	masked := prefix + strings.Repeat("•", 8)
-	return &masked
 }
 
 // steps returns the state of the set-up steps 1 to 6 (README.md, "The six steps
@@ -222,7 +207,7 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if out.Setup, err = h.setup(ctx, corp); err != nil {
+	if out.Setup, err = h.setup(ctx, corp, c.Lang); err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, out)
@@ -260,7 +245,7 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	if f.version == 0 {
 		return nil
 	}
-	moved, changed, err := h.claim(ctx, c.CorpID, set, f.keyID, f.version)
+	moved, changed, err := h.claim(ctx, c, set, f.keyID, f.version)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
@@ -193,7 +194,7 @@ func TestTimeOfASecretIsWrittenFirst(t *testing.T) {
 		t.Errorf("the secret is stored without its time: %v", err)
 	}
 	put().Want(200)
-	if s := page(w); s.SecretSetAt == nil || s.SecretMasked == nil {
+	if s := page(w); s.Secret == nil || s.Secret.SetAt == "" {
 		t.Errorf("saved again: got %+v", s)
 	}
 }
@@ -211,16 +212,16 @@ func TestSaveSecret(t *testing.T) {
 		return apitest.Into[saved](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", body).Want(200))
 	}
 	first := put(map[string]any{"secret": aSecret})
-	if !slices.Equal(first.Changed, []string{"secret"}) || *first.Setup.SecretMasked != "3kTq••••••••" || first.Setup.SecretSetAt == nil {
+	if !slices.Equal(first.Changed, []string{"secret"}) || first.Setup.Secret.Masked != "3kTq••••••••" || first.Setup.Secret.SetAt == "" {
 		t.Errorf("got %+v", first)
 	}
 	w.Pass(time.Hour)
 	again := put(map[string]any{"secret": aSecret})
-	if len(again.Changed) != 0 || *again.Setup.SecretSetAt != *first.Setup.SecretSetAt {
+	if len(again.Changed) != 0 || again.Setup.Secret.SetAt != first.Setup.Secret.SetAt {
 		t.Errorf("the same again: got %+v", again)
 	}
 	changed := put(map[string]any{"secret": anotherSecret})
-	if *changed.Setup.SecretMasked != "9zQw••••••••" || *changed.Setup.SecretSetAt == *first.Setup.SecretSetAt {
+	if changed.Setup.Secret.Masked != "9zQw••••••••" || changed.Setup.Secret.SetAt == first.Setup.Secret.SetAt {
 		t.Errorf("another: got %+v", changed)
 	}
 	corrected := put(map[string]any{"secret": aSecret})
@@ -296,7 +297,7 @@ func TestSetupRefuses(t *testing.T) {
 			}
 		})
 	}
-	if s := page(w); s.SecretMasked != nil {
+	if s := page(w); s.Secret != nil {
 		t.Error("the form was saved")
 	}
 }
@@ -343,11 +344,66 @@ func TestClaimVersion(t *testing.T) {
 		t.Errorf("the explanation does not name version and keys: %s", d)
 	}
 	now := page(w)
-	if now.SecretMasked != nil || now.Keys[0].State != "proved" || !slices.Equal(now.Keys[0].ProvedVersions, []uint32{7}) || *now.Keys[1].ClaimedVersion != 8 {
+	if now.Secret != nil || now.Keys[0].State != "proved" || len(now.Keys[0].Proved) != 1 || now.Keys[0].Proved[0].Version != 7 || *now.Keys[1].ClaimedVersion != 8 {
 		t.Errorf("got %+v", now)
+	}
+	// The page shows who waits for which version since when, and which message
+	// proved it.
+	one, two := now.Keys[0], now.Keys[1]
+	if apitest.Deref(one.ClaimedBy) != "u-admin" || apitest.Deref(one.ClaimedAt) == "" || one.Proved[0].Seq != "1" || one.Proved[0].At != output.Moment(apitest.Noon) || apitest.Deref(one.OfferedAt) != one.CreatedAt || one.LastUsedAt != nil {
+		t.Errorf("the proved key: got %+v", one)
+	}
+	if apitest.Deref(two.ClaimedBy) != "u-admin" || len(two.Proved) != 0 {
+		t.Errorf("the claimed key: got %+v", two)
+	}
+	apitest.OK(t, w.Corps.TouchKey(t.Context(), w.Corp, first, w.Now()))
+	if got := apitest.Deref(page(w).Keys[0].LastUsedAt); got != output.Moment(w.Now()) {
+		t.Errorf("last used at %s", got)
 	}
 	if s := put(map[string]any{"publickey_ver": 7, "key_id": first}); len(s.Changed) != 0 {
 		t.Errorf("claiming what is proved for the same key changed %v", s.Changed)
+	}
+}
+
+// The page says whether the saved secret was tried, and what WeCom answered.
+func TestSecretSaysWhetherItWasTried(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	if s := page(w); s.Secret != nil {
+		t.Errorf("nothing saved: got %+v", s.Secret)
+	}
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).Want(200)
+	c, err := w.Corps.Corp(t.Context(), w.Corp)
+	apitest.OK(t, err)
+	of := func(s archive.Standing) archive.Standing {
+		s.SecretSetAt = c.SecretSetAt
+		return s
+	}
+	at := func(d time.Duration) time.Time { return c.SecretSetAt.Add(d) }
+	trouble := func(cause archive.Cause, op string, d time.Duration) *archive.Trouble {
+		return &archive.Trouble{Cause: cause, Op: op, Since: at(d), At: at(d)}
+	}
+	for name, tc := range map[string]struct {
+		standing archive.Standing
+		tried    time.Duration // since it was saved; 0 for never
+		ok       bool
+		trouble  archive.Cause
+	}{
+		"not yet":                  {of(archive.Standing{}), 0, false, ""},
+		"accepted":                 {of(archive.Standing{OKAt: at(time.Second)}), time.Second, true, ""},
+		"refused":                  {of(archive.Standing{RefusedAt: at(time.Second), Refusals: 1, Trouble: trouble(archive.CauseSecret, "Init", time.Second)}), time.Second, false, archive.CauseSecret},
+		"an address refused":       {of(archive.Standing{Trouble: trouble(archive.CauseTrustedIP, "GetChatData", time.Minute)}), time.Minute, false, archive.CauseTrustedIP},
+		"held by the gate":         {of(archive.Standing{Trouble: trouble(archive.CauseBudget, "", time.Minute)}), 0, false, archive.CauseBudget},
+		"an earlier secret failed": {archive.Standing{SecretSetAt: at(-time.Hour), RefusedAt: at(-time.Minute), Trouble: trouble(archive.CauseSecret, "Init", -time.Minute)}, 0, false, ""},
+	} {
+		apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp, Standing: tc.standing}))
+		got, tried := page(w).Secret, (*string)(nil)
+		if tc.tried != 0 {
+			tried = output.MomentOrNull(at(tc.tried))
+		}
+		if apitest.Deref(got.TriedAt) != apitest.Deref(tried) || (got.OKAt != nil) != tc.ok || (got.Trouble != nil) != (tc.trouble != "") || got.Trouble != nil && got.Trouble.Cause != tc.trouble {
+			t.Errorf("%s: got %+v", name, got)
+		}
 	}
 }
 
@@ -683,8 +739,8 @@ func (s crashingCorps) AddKey(ctx context.Context, id string, k archive.Key, mak
 	return s.at("key", func() error { return s.Corps.AddKey(ctx, id, k, makeCurrent, prev) })
 }
 
-func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint32, at time.Time) error {
-	return s.at("claim", func() error { return s.Corps.Claim(ctx, id, keyID, version, at) })
+func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error {
+	return s.at("claim", func() error { return s.Corps.Claim(ctx, id, keyID, version, by, at) })
 }
 
 func (r crashingReplays) PlanRetry(ctx context.Context, job decode.Replay) error {

@@ -24,10 +24,6 @@ const (
 	opMedia    = "GetMediaData"
 )
 
-// rssEvery is the number of Decrypt calls between two checks of a worker's
-// memory.
-const rssEvery = 64
-
 // A Session calls the library for one corp. It is not safe for concurrent
 // use; sessions that share a process take turns.
 //
@@ -145,12 +141,9 @@ func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit tim
 // endIfTooLarge stops a process that has grown too large. The process has
 // answered already, and the answer counts.
 func (s *Session) endIfTooLarge(ctx context.Context, slot *slot, op string) {
-	if op == opDecrypt && slot.proc.calls%rssEvery != 0 {
+	rss, large := slot.proc.tooLarge(op, s.pool.cfg.MaxRSS)
+	if !large {
 		return
-	}
-	rss, err := slot.proc.rss()
-	if err != nil || rss <= s.pool.cfg.MaxRSS {
-		return // an error means that the process has just ended; the next call notices
 	}
 	s.pool.cfg.Log.InfoContext(ctx, "library process replaced", slog.Int64("rss", rss), slog.Int("calls", int(slot.proc.calls)))
 	slot.proc.stop()

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/cloud/template"
+)
+
+// deployed is every parameter of the template with the value of e, or else the
+// template's default. `make deploy` gives all of them to SAM: CloudFormation
+// keeps the former value of a parameter that a deployment does not name.
+func deployed(e deploy.Environment, source []byte) (map[string]string, error) {
+	declared, err := template.Parameters(source)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]string, len(declared))
+	for name, p := range declared {
+		all[name] = p.Default
+	}
+	maps.Copy(all, e.Parameters)
+	return all, nil
+}
+
+// writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
+// --parameter-overrides file://.
+func writeDeployed(file, root string, e deploy.Environment) error {
+	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return err
+	}
+	all, err := deployed(e, source)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := toml.NewEncoder(&out).Encode(all); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, out.Bytes(), 0o644)
+}
+
+// stackName is CloudFormation's rule.
+var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
+
+// checkNames finds names of functions and queues that begin with the stack's name
+// and are too long for their service.
+func checkNames(e deploy.Environment, source []byte) error {
+	if !stackName.MatchString(e.Stack) {
+		return fmt.Errorf("stack_name %q: want a letter, then letters, digits and dashes", e.Stack)
+	}
+	s, err := template.Read(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters, QueueEndpoint: "https://sqs"})
+	if err != nil {
+		return err
+	}
+	over := 0
+	for _, f := range s.Functions {
+		over = max(over, len(f.Name)-64)
+	}
+	for _, q := range s.Queues {
+		over = max(over, len(q.Name)-80)
+	}
+	if over > 0 {
+		return fmt.Errorf("stack_name %q is too long by %d letters: names of functions (at most 64 letters) and of queues (at most 80) begin with it", e.Stack, over)
+	}
+	return nil
+}
+
+// checkAPI finds values that API Gateway would refuse.
+func checkAPI(e deploy.Environment) error {
+	var errs []error
+	if arn, here := e.Parameters["CertificateArn"], "arn:"+e.Partition()+":acm:"+e.Region+":"; arn != "" && !strings.HasPrefix(arn, here) {
+		errs = append(errs, fmt.Errorf("CertificateArn %q is of another region: it must begin with %s", arn, here))
+	}
+	issuer := e.Parameters["JwtIssuer"]
+	if !strings.HasPrefix(issuer, "https://") {
+		errs = append(errs, fmt.Errorf("JwtIssuer %q: API Gateway accepts only https issuers", issuer))
+	}
+	if strings.Contains(issuer, "/.well-known") {
+		errs = append(errs, fmt.Errorf("JwtIssuer %q: set the issuer as the tokens contain it, without /.well-known", issuer))
+	}
+	// The template allows two values for the local cloud alone.
+	if address := e.Parameters["PublicUrl"]; strings.HasPrefix(address, "http://") {
+		errs = append(errs, fmt.Errorf("PublicUrl %q: tokens and chats need https", address))
+	}
+	if e.Parameters["AllowedOrigins"] == "*" {
+		errs = append(errs, errors.New("AllowedOrigins *: name the origins of your pages, such as https://scrm.example.com"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkBreakGlass finds a role of another partition. The key policies would deny
+// every principal but a role that cannot exist.
+func checkBreakGlass(e deploy.Environment) error {
+	if arn, here := e.Parameters["BreakGlassRole"], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
+		return fmt.Errorf("BreakGlassRole %q is of another partition: it must begin with %s", arn, here)
+	}
+	return nil
+}

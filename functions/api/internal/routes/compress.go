@@ -1,0 +1,53 @@
+package routes
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+)
+
+// compressFrom is the shortest answer that is compressed, in bytes. API Gateway
+// compresses nothing by itself.
+const compressFrom = 1 << 10
+
+// compress makes the body of a JSON answer smaller for a caller who accepts gzip.
+// The log has the size before.
+func compress(h http.Header, ans output.Answer, accepted string) []byte {
+	if !strings.HasSuffix(ans.ContentType, "json") {
+		return ans.Body
+	}
+	h.Set("Vary", "Accept-Encoding")
+	if len(ans.Body) < compressFrom || !acceptsGzip(accepted) {
+		return ans.Body
+	}
+	var buf bytes.Buffer
+	z := gzip.NewWriter(&buf)
+	_, _ = z.Write(ans.Body) // a buffer does not fail
+	_ = z.Close()
+	h.Set("Content-Encoding", "gzip")
+	return buf.Bytes()
+}
+
+// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
+func acceptsGzip(header string) bool {
+	accepts := false
+	for coding := range strings.SplitSeq(header, ",") {
+		name, params, _ := strings.Cut(coding, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name != "gzip" && name != "*" {
+			continue
+		}
+		weight := 1.0
+		if q, ok := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q="); ok {
+			weight, _ = strconv.ParseFloat(q, 64)
+		}
+		if accepts = weight > 0; name == "gzip" {
+			break
+		}
+	}
+	return accepts
+}
