@@ -46,10 +46,12 @@ const (
 	// clockMargin is added to the time that a queue keeps a message: for clocks
 	// that differ, and for the time from the mark to the message.
 	clockMargin = time.Minute
-	joinTries   = 10              // changes of one mark by others that one call accepts
-	marksAtOnce = 10              // see corpsAtOnce in package watch
-	sendsAtOnce = 10              // marks that one crash can leave without a message, in each goroutine
-	unmarkTime  = 2 * time.Second // to remove marks whose message was not sent, or to return one
+	joinTries   = 10 // changes of one mark by others that one call accepts
+	marksAtOnce = 10 // see corpsAtOnce in package watch
+	sendsAtOnce = 10 // marks that one crash can leave without a message, in each goroutine
+	// unmarkTime is the time to remove marks whose message was not sent, or to return
+	// one, after the end of the context too. An answer of the API waits for it.
+	unmarkTime = 500 * time.Millisecond
 )
 
 // Wanted keeps work of one kind wanted or not wanted: a mark in the table and at
@@ -89,7 +91,9 @@ func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
 	group.SetLimit(marksAtOnce)
 	for i, part := range slices.Collect(slices.Chunk(reqs, sendsAtOnce)) {
 		group.Go(func() error {
-			errs[i] = w.want(ctx, part)
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				errs[i] = w.want(ctx, part)
+			}
 			return nil
 		})
 	}
@@ -99,27 +103,29 @@ func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
 
 func (w Wanted[R]) want(ctx context.Context, reqs []R) error {
 	var errs []error
-	var marks []Mark
+	var marks, unsent []Mark // unsent may be stored and get no message
 	var messages []R
 	for _, r := range reqs {
 		m, send, err := w.mark(ctx, r)
-		if err != nil {
-			errs = append(errs, err)
-			if send {
-				w.unmark(ctx, []Mark{m})
-			}
-		} else if send {
+		switch {
+		case err != nil && send:
+			unsent = append(unsent, m)
+		case send:
 			*w.Sent(&r) = m.SentAt
 			marks, messages = append(marks, m), append(messages, r)
 		}
+		if errs = append(errs, err); ctx.Err() != nil {
+			break // each further request would only fail
+		}
 	}
-	if len(messages) == 0 {
-		return errors.Join(errs...)
+	if len(messages) > 0 {
+		// A crash here leaves the marks without a message.
+		if err := w.Send(ctx, messages...); err != nil {
+			errs, unsent = append(errs, err), append(unsent, marks...)
+		}
 	}
-	// A crash here leaves the marks without a message.
-	if err := w.Send(ctx, messages...); err != nil {
-		w.unmark(ctx, marks)
-		errs = append(errs, err)
+	if len(unsent) > 0 {
+		w.unmark(ctx, unsent)
 	}
 	return errors.Join(errs...)
 }
