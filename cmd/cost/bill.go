@@ -70,8 +70,8 @@ const (
 	functionCount   = 6
 	tableCount      = 7
 	queues          = 4
-	ownMetrics      = 13
-	alarmMetrics    = 40
+	ownMetrics      = 15
+	alarmMetrics    = 63
 	unitsPerMark    = 2 // a mark is set, and taken
 	trailMonths     = 3 // the default of LogDays
 	infrequentAfter = 3 // months

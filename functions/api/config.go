@@ -18,7 +18,7 @@ type config struct {
 	secrets                           string   // prefix of secret names
 	secretsKey                        string   // KMS key that encrypts new secrets
 	trustedIPs                        []string // IPv4 addresses from which pull calls WeCom, at least one
-	publicURL                         string   // scheme and host, without a slash at the end
+	publicURL                         string   // scheme and host, without a slash at the end; empty for the host of each request
 	console                           console.Config
 }
 
@@ -60,7 +60,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 			}
 		}
 	}
-	if v := r.Required("PUBLIC_URL"); v != "" {
+	if v := r.Optional("PUBLIC_URL"); v != "" {
 		cfg.publicURL = v
 		u, err := url.Parse(v)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != v {

@@ -36,7 +36,7 @@ func TestParseConfig(t *testing.T) {
 }
 
 // The test knows the variables from the calls of getenv, so a new variable cannot
-// be forgotten here.
+// be forgotten here. Without PUBLIC_URL the host of each request counts.
 func TestConfigNamesEveryMistake(t *testing.T) {
 	asked := make(map[string]bool)
 	_, err := parseConfig(func(name string) string {
@@ -47,7 +47,7 @@ func TestConfigNamesEveryMistake(t *testing.T) {
 		t.Fatal("an empty environment is accepted")
 	}
 	for name := range asked {
-		if !strings.Contains(err.Error(), name) {
+		if name != "PUBLIC_URL" && !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: got %v", name, err)
 		}
 	}

@@ -31,7 +31,7 @@ type Handlers struct {
 	Now      func() time.Time
 
 	TrustedIPs []string // the addresses that a company enters in WeCom
-	PublicURL  string   // scheme and host
+	PublicURL  string   // scheme and host; empty for the host of each request
 }
 
 // Corps holds settings, public keys and claims. A method that changes a corp or
