@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -92,6 +93,7 @@ func NewWorld(t *testing.T) *World {
 	t.Helper()
 	t.Parallel()
 	cfg := awstest.Config(t)
+	cfg.HTTPClient = network{awshttp.NewBuildableClient()}
 	table := tables(t)
 	db := dynamodb.NewFromConfig(cfg)
 	objects := s3.NewFromConfig(cfg)
@@ -139,7 +141,7 @@ func NewWorld(t *testing.T) *World {
 	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
 		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
-		Names: w.Directory, Readings: w.Readings, Now: w.Now,
+		Names: w.Directory, Readings: w.Readings, Seen: w.Readings, Now: w.Now,
 	}
 	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
 	if err != nil {
