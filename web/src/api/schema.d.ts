@@ -916,6 +916,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/seen": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Note up to when the token's subject has seen a conversation.
+         * @description Lists of conversations then answer it as `seen_at`, in every browser of this subject. A time before the noted one
+         *     changes nothing; a time in the future is taken as now. The note is no reading and proves none.
+         */
+        put: operations["markSeen"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/conversations": {
         parameters: {
             query?: never;
@@ -942,7 +971,9 @@ export interface paths {
          *     list of a party at that time. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
-         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see.
+         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see,
+         *     or that the search ended early. The conversations of a day that cannot all be read in time come in no particular
+         *     order: sort them by `last_at`.
          */
         get: operations["listConversations"];
         put?: never;
@@ -2317,6 +2348,18 @@ export interface components {
             readings: components["schemas"]["Reading"][];
             next: components["schemas"]["Token"];
         };
+        SeenInput: {
+            /** @description The `id` of a conversation. */
+            conversation: string;
+            /**
+             * Format: date-time
+             * @description The time of the newest message that the user has seen.
+             */
+            until: string;
+        };
+        Seen: {
+            seen_at: components["schemas"]["Time"];
+        };
         Conversation: {
             id: components["schemas"]["OpaqueID"];
             /** @enum {string} */
@@ -2327,6 +2370,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message that the party saw. For a member who left a room, that is the last message before the member left. null in two rare cases: the message is too far back, or malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
         };
@@ -2350,6 +2395,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message. null if it is malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
             /** @description The time of the first message. null if finding it takes too long. */
@@ -5378,6 +5425,58 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    markSeen: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                 *       "until": "2026-01-31T08:00:00.123Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeenInput"];
+            };
+        };
+        responses: {
+            /** @description Noted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "seen_at": "2026-01-31T08:00:00.123Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Seen"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listConversations: {
         parameters: {
             query?: {
@@ -5476,6 +5575,7 @@ export interface operations {
                      *       "party_count": 2,
                      *       "room": null,
                      *       "last_at": "2026-01-31T08:00:00.123Z",
+                     *       "seen_at": null,
                      *       "newest": {
                      *         "message_id": "YtM1c2luZ2xl",
                      *         "time": "2026-01-31T08:00:00.123Z",
