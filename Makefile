@@ -228,6 +228,11 @@ web-test: ## Test the voice player, in Node.js and in Chromium
 	@echo "testing the voice player, in Node.js and in Chromium ..."
 	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm test --silent
 
+.PHONY: gallery
+gallery: web/node_modules/.package-lock.json ## Draw every golden message on contact sheets (web/dist/gallery/sheets)
+	@$(SETUP) web-test
+	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm run gallery --silent
+
 .PHONY: lint
 lint: ## Check the format of the Go files, and what go vet finds
 	@echo "checking format and vet ..."
