@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,22 +15,6 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// deployed is every parameter of the template with the value of e, or else the
-// template's default. `make deploy` gives all of them to SAM: CloudFormation
-// keeps the former value of a parameter that a deployment does not name.
-func deployed(e deploy.Environment, source []byte) (map[string]string, error) {
-	declared, err := template.Parameters(source)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]string, len(declared))
-	for name, p := range declared {
-		all[name] = p.Default
-	}
-	maps.Copy(all, e.Parameters)
-	return all, nil
-}
-
 // writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
 // --parameter-overrides file://.
 func writeDeployed(file, root string, e deploy.Environment) error {
@@ -39,7 +22,7 @@ func writeDeployed(file, root string, e deploy.Environment) error {
 	if err != nil {
 		return err
 	}
-	all, err := deployed(e, source)
+	all, err := e.Deployed(source)
 	if err != nil {
 		return err
 	}
