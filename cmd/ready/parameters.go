@@ -15,14 +15,19 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
+// deployed is every parameter that `make deploy` gives to SAM for e.
+func deployed(root string, e deploy.Environment) (map[string]string, error) {
+	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return e.Deployed(source)
+}
+
 // writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
 // --parameter-overrides file://.
 func writeDeployed(file, root string, e deploy.Environment) error {
-	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
-	if err != nil {
-		return err
-	}
-	all, err := e.Deployed(source)
+	all, err := deployed(root, e)
 	if err != nil {
 		return err
 	}
@@ -34,6 +39,14 @@ func writeDeployed(file, root string, e deploy.Environment) error {
 		return err
 	}
 	return os.WriteFile(file, out.Bytes(), 0o644)
+}
+
+// notes says what an operator should know about parameters that AWS accepts.
+func notes(e deploy.Environment, processor string) (all []string) {
+	if processor == "arm64" && e.Partition() == "aws-cn" {
+		all = append(all, "Architecture=arm64 was not tried in China, and AWS publishes some layers there for x86_64 only: x86_64 is the safe choice")
+	}
+	return all
 }
 
 // stackName is CloudFormation's rule.

@@ -38,7 +38,7 @@ func TestMakeRefuses(t *testing.T) {
 		{"ready", "ENV is missing: make ready ENV=<an environment of samconfig.toml>\n"},
 		{"changeset", "ENV is missing: make changeset ENV=<an environment of samconfig.toml>\n"},
 		{"unprotect", "ENV is missing: make unprotect ENV=<an environment of samconfig.toml>\n"},
-		{"ready ENV=nowhere", "samconfig.toml has no environment \"nowhere\"; it has dev, "},
+		{"cost REGION=nowhere", "cost: docs/prices.json has no prices of nowhere: "},
 		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
