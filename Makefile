@@ -258,6 +258,14 @@ bench: ## Measure on this machine; every figure is from one run
 size: build ## Size of each function, as it is and as it is uploaded
 	@$(call operate,size) $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
+.PHONY: sbom
+sbom: build ## List all that is shipped, one file for each binary and one for web/ (CycloneDX, in build/sbom)
+	@mkdir -p $(BUILD)/sbom
+	@for id in $(FUNCTIONS:%=%Function/bootstrap) FinanceSdkLayer/finance-sdk/worker; do \
+		go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 bin -json -std -noserial -version "$(VERSION)" -output "$(BUILD)/sbom/$${id%%/*}.json" "$(BUILD)/$$id" || exit 1; done
+	@cd web && $(NODE_PATH) npm sbom --sbom-format cyclonedx >"$(CURDIR)/$(BUILD)/sbom/web.json"
+	@ls $(BUILD)/sbom/*.json
+
 .PHONY: clean
 clean: ## Remove what was built, and what setup installed below build/
 	@rm -rf $(BUILD) web/dist

@@ -394,5 +394,5 @@ func (s *Secrets) PutApp(corp string, v secret.Value) { s.Put(appOf(corp), v) }
 
 // AppSecret implements [directory.AppSecrets].
 func (s *Secrets) AppSecret(ctx context.Context, corp string) (secret.Value, error) {
-	return s.ArchiveSecret(ctx, appOf(corp))
+	return s.ArchiveSecret(ctx, appOf(corp), time.Time{})
 }

@@ -211,7 +211,7 @@ func (d *drain) cause() archive.Cause {
 // run pulls until WeCom answers with an empty page, a failure ends the pull, or
 // the deadline is near. more is true if the deadline was near.
 func (d *drain) run(ctx context.Context) (more bool, err error) {
-	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID, d.corp.SecretSetAt)
 	if errors.Is(err, archive.ErrNotFound) {
 		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
 		return false, nil

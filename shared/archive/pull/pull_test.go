@@ -561,6 +561,32 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 	}
 }
 
+// noting notes when the secrets that a puller asks for were saved.
+type noting struct {
+	archive.SecretReader
+	setAt []time.Time
+}
+
+func (n *noting) ArchiveSecret(ctx context.Context, corp string, setAt time.Time) (secret.Value, error) {
+	n.setAt = append(n.setAt, setAt)
+	return n.SecretReader.ArchiveSecret(ctx, corp, setAt)
+}
+
+// The puller says when the secret was saved, so that the secret store can answer
+// from memory.
+func TestPullNamesTheSecretThatItReads(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	n := &noting{SecretReader: b.Puller.Secrets}
+	b.Puller.Secrets = n
+	saved := b.Clock.Now().Add(time.Minute)
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", saved))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if len(n.setAt) != 2 || n.setAt[0].Equal(saved) || !n.setAt[1].Equal(saved) {
+		t.Errorf("got %v, want the second to be %v", n.setAt, saved)
+	}
+}
+
 // A changed secret is tried at once, while the corp has a share left.
 func TestPullTriesAChangedSecretAtOnce(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})

@@ -866,13 +866,73 @@ export interface paths {
         };
         /**
          * List the conversations of a member, a customer or a room, newest activity first.
-         * @description Give exactly one of `member`, `external_contact`, `room` and `unplaced`. An entry shows the newest message in which
-         *     this party takes part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
+         * @description Give exactly one of `member`, `external_contact`, `room` and `unplaced`, or `member` and `external_contact` together:
+         *     their single chat, and the rooms in which both take part. An entry shows the newest message in which this party, or
+         *     both, take part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
          *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see.
          */
         get: operations["listConversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/conversations/{conversation}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Describe a conversation, for a page that opens it by its id.
+         * @description The entry of the list, with the time of the first message, the room with its members, the consents and the names. A
+         *     limited token gets no members and no consents of a room: they are those of today, and its members may have left the
+         *     room before. A conversation without a message that the token may see is not found.
+         */
+        get: operations["getConversation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/conversations/{conversation}/days": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        /** List the days of a month on which a conversation has messages. */
+        get: operations["listDays"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1010,6 +1070,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/links": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make links to several files of messages.
+         * @description As `getFile` makes one link. Each file has its link, or the problem that `getFile` would answer. The request changes
+         *     nothing; its body is longer than an address may be. One reading is recorded for each conversation of the messages.
+         */
+        post: operations["makeLinks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1066,7 +1155,7 @@ export interface components {
         /** @description RFC 9457. */
         Problem: {
             /** @enum {unknown} */
-            type: "urn:yunduo-archive:problem:invalid-request" | "urn:yunduo-archive:problem:unauthorized" | "urn:yunduo-archive:problem:forbidden" | "urn:yunduo-archive:problem:staff-missing" | "urn:yunduo-archive:problem:not-found" | "urn:yunduo-archive:problem:method-not-allowed" | "urn:yunduo-archive:problem:version-proved" | "urn:yunduo-archive:problem:secret-missing" | "urn:yunduo-archive:problem:changed-meanwhile" | "urn:yunduo-archive:problem:job-running" | "urn:yunduo-archive:problem:jobs-today" | "urn:yunduo-archive:problem:inspections-wait" | "urn:yunduo-archive:problem:keys-unproved" | "urn:yunduo-archive:problem:imports-today" | "urn:yunduo-archive:problem:imports-used" | "urn:yunduo-archive:problem:body-too-large" | "urn:yunduo-archive:problem:message-too-large" | "urn:yunduo-archive:problem:unsupported-media-type" | "urn:yunduo-archive:problem:range-not-satisfiable" | "urn:yunduo-archive:problem:file-waiting" | "urn:yunduo-archive:problem:file-expired" | "urn:yunduo-archive:problem:file-failed" | "urn:yunduo-archive:problem:file-unknown" | "urn:yunduo-archive:problem:file-unread" | "urn:yunduo-archive:problem:internal";
+            type: "urn:yunduo-archive:problem:invalid-request" | "urn:yunduo-archive:problem:unauthorized" | "urn:yunduo-archive:problem:forbidden" | "urn:yunduo-archive:problem:staff-missing" | "urn:yunduo-archive:problem:not-found" | "urn:yunduo-archive:problem:method-not-allowed" | "urn:yunduo-archive:problem:version-proved" | "urn:yunduo-archive:problem:secret-missing" | "urn:yunduo-archive:problem:changed-meanwhile" | "urn:yunduo-archive:problem:job-running" | "urn:yunduo-archive:problem:jobs-today" | "urn:yunduo-archive:problem:inspections-wait" | "urn:yunduo-archive:problem:keys-unproved" | "urn:yunduo-archive:problem:imports-today" | "urn:yunduo-archive:problem:imports-used" | "urn:yunduo-archive:problem:body-too-large" | "urn:yunduo-archive:problem:unavailable" | "urn:yunduo-archive:problem:message-too-large" | "urn:yunduo-archive:problem:unsupported-media-type" | "urn:yunduo-archive:problem:range-not-satisfiable" | "urn:yunduo-archive:problem:file-waiting" | "urn:yunduo-archive:problem:file-expired" | "urn:yunduo-archive:problem:file-failed" | "urn:yunduo-archive:problem:file-unknown" | "urn:yunduo-archive:problem:file-unread" | "urn:yunduo-archive:problem:internal";
             title: string;
             status: number;
             detail: string;
@@ -1119,10 +1208,18 @@ export interface components {
          *       "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
          *       "origin": "made",
          *       "created_at": "2026-01-31T08:00:00Z",
+         *       "offered_at": "2026-01-31T08:00:00Z",
          *       "claimed_version": 1,
-         *       "proved_versions": [
-         *         1
+         *       "claimed_at": "2026-01-31T08:05:00Z",
+         *       "claimed_by": "wang.min",
+         *       "proved": [
+         *         {
+         *           "version": 1,
+         *           "at": "2026-01-31T08:20:11Z",
+         *           "seq": "1"
+         *         }
          *       ],
+         *       "last_used_at": "2026-02-03T02:10:40Z",
          *       "state": "proved",
          *       "current": true
          *     }
@@ -1134,10 +1231,24 @@ export interface components {
             /** @enum {string} */
             origin: "made" | "imported";
             created_at: components["schemas"]["Time"];
+            /** @description When the set-up page first offered the key. null for an imported key. */
+            offered_at: components["schemas"]["TimeOrNull"];
             /** @description The 版本号 that a person entered last. */
             claimed_version: number | null;
+            /** @description When it was entered. */
+            claimed_at: components["schemas"]["TimeOrNull"];
+            /** @description The user who entered it. */
+            claimed_by: string | null;
             /** @description Versions whose messages this key has opened, ascending. */
-            proved_versions: components["schemas"]["Version"][];
+            proved: {
+                version: components["schemas"]["Version"];
+                /** @description When the first message of the version was opened. */
+                at: components["schemas"]["Time"];
+                /** @description The seq of that message. */
+                seq: components["schemas"]["Seq"];
+            }[];
+            /** @description When the newest page was pulled of which the key opened a message; it may lag by an hour. */
+            last_used_at: components["schemas"]["TimeOrNull"];
             /** @enum {string} */
             state: "unused" | "claimed" | "proved";
             /** @description Whether the set-up page offers this key. */
@@ -1179,7 +1290,16 @@ export interface components {
          *       "url": "https://archive.example.com/callback/ww0123456789abcdef",
          *       "token": "K7NQ2EXAMPLE5PZBQ8KYL0V2M1",
          *       "encoding_aes_key": "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
-         *       "old_until": "2026-02-07T08:00:00Z"
+         *       "old_until": "2026-02-07T08:00:00Z",
+         *       "verified_at": "2026-01-31T08:01:00Z",
+         *       "event_at": "2026-01-31T09:12:30Z",
+         *       "source_ip": "203.0.113.40",
+         *       "refused": {
+         *         "count_today": 2,
+         *         "at": "2026-01-31T08:00:30Z",
+         *         "why": "signature",
+         *         "source_ip": "203.0.113.40"
+         *       }
          *     }
          */
         Callback: {
@@ -1189,6 +1309,25 @@ export interface components {
             encoding_aes_key: string;
             /** @description Until when the pair before this one is accepted; an earlier time may follow from the first event with this pair. null: only this pair is accepted. */
             old_until: components["schemas"]["TimeOrNull"];
+            /** @description When WeCom last checked the URL with this pair. null: not since the pair was made. */
+            verified_at: components["schemas"]["TimeOrNull"];
+            /** @description When an authentic event last arrived since the pair was made, to ten minutes. */
+            event_at: components["schemas"]["TimeOrNull"];
+            /** @description The address from which the newer of these two came. */
+            source_ip: string | null;
+            /** @description Requests that were refused since the pair was made. Anybody on the internet can send such requests. */
+            refused: {
+                /** @description At least this number on the present day in Beijing. */
+                count_today: number;
+                /** @description The newest that was noted, to the minute. */
+                at: components["schemas"]["TimeOrNull"];
+                /**
+                 * @description signature: another Token. decrypt: another EncodingAESKey. receiver: an event of another company.
+                 * @enum {string|null}
+                 */
+                why: "signature" | "decrypt" | "receiver" | null;
+                source_ip: string | null;
+            };
         };
         SetupSaved: {
             changed: ("secret" | "publickey_ver")[];
@@ -1212,18 +1351,37 @@ export interface components {
             unmatched_versions: components["schemas"]["Version"][];
             /** @description More than 1000 records are set aside. The answer considers the 1000 oldest, so there may be other versions. */
             unmatched_more: boolean;
-            /**
-             * @description The first four characters of the saved Secret.
-             * @example 3kTq••••••••
-             */
-            secret_masked: string | null;
-            secret_set_at: components["schemas"]["TimeOrNull"];
-            /** @description When the archive next shows the Secret to WeCom, if nothing else changes; now or in the past while no pause holds. A company that had too many refused Secrets waits here, whatever it saves. null before a Secret is saved. */
-            secret_next_try: null | components["schemas"]["Time"];
+            /** @description The Secret of 会话内容存档. null before it is saved. */
+            secret: null | components["schemas"]["Secret"];
             /** @description For 接收事件服务器. null until registration is complete. */
             callback: null | components["schemas"]["Callback"];
             enabled: boolean;
             steps: components["schemas"]["Step"][];
+        };
+        /**
+         * @description What is known of a saved Secret. No answer holds the Secret itself.
+         * @example {
+         *       "masked": "3kTq••••••••",
+         *       "set_at": "2026-01-31T08:00:00Z",
+         *       "tried_at": "2026-01-31T08:00:02Z",
+         *       "ok_at": "2026-01-31T08:00:02Z",
+         *       "next_try": "2026-01-31T08:30:00Z",
+         *       "trouble": null
+         *     }
+         */
+        Secret: {
+            /** @description Its first four characters. */
+            masked: string;
+            /** @description When it was saved. */
+            set_at: components["schemas"]["Time"];
+            /** @description When the archive last showed it to WeCom; if WeCom accepts it, the time may lag by an hour. null: not yet. */
+            tried_at: components["schemas"]["TimeOrNull"];
+            /** @description When WeCom last accepted it. null: never. */
+            ok_at: components["schemas"]["TimeOrNull"];
+            /** @description When the archive next shows it to WeCom, if nothing else changes; now or in the past while no pause holds. A company that had too many refused Secrets waits here, whatever it saves. */
+            next_try: components["schemas"]["Time"];
+            /** @description Why WeCom's answers do not come, as far as it was learned with this Secret. null: no trouble. */
+            trouble: null | components["schemas"]["Trouble"];
         };
         Step: {
             step: number;
@@ -1345,9 +1503,8 @@ export interface components {
         };
         App: {
             agent_id: string | null;
-            /** @description The first four characters of the saved Secret. */
-            secret_masked: string | null;
-            secret_set_at: components["schemas"]["TimeOrNull"];
+            /** @description The Secret of the app. null before it is saved. */
+            secret: null | components["schemas"]["Secret"];
             /** @description Addresses to enter as 企业可信IP of the app. */
             trusted_ips: string[];
             /** @description For the optional 接收消息 of the app. null before a Secret is saved. */
@@ -1850,6 +2007,25 @@ export interface components {
             /** @enum {string} */
             state: "stored" | "mismatch";
         };
+        LinksInput: {
+            files: {
+                /** @description The `id` of a message. */
+                message: string;
+                /** @description The index in `files` of the message's content, from 0. */
+                n: number;
+            }[];
+            /** @description Let the links serve the files as attachments, whatever their types. */
+            download?: boolean;
+        };
+        FileLinks: {
+            links: {
+                message: string;
+                n: number;
+                link: null | components["schemas"]["FileLink"];
+                /** @description Why there is no link. `unavailable`: the answer would take too long; ask again. */
+                problem: null | components["schemas"]["Problem"];
+            }[];
+        };
         SetAside: {
             seq: components["schemas"]["Seq"];
             /** @description The `after` of the ledger row whose page holds the record. */
@@ -2005,6 +2181,41 @@ export interface components {
             kind: string;
             /** @description The beginning of the message as text, such as [图片] for a picture. */
             text: string;
+        };
+        ConversationDetail: {
+            id: components["schemas"]["OpaqueID"];
+            /** @enum {string} */
+            kind: "room" | "single" | "own" | "group" | "unplaced";
+            /** @description As in a list of conversations. */
+            parties: string[];
+            party_count: number;
+            room: string | null;
+            last_at: components["schemas"]["Time"];
+            /** @description The newest message. null if it is malformed and too long for a list. */
+            newest: null | components["schemas"]["Preview"];
+            /** @description The time of the first message. null if finding it takes too long. */
+            first_at: components["schemas"]["TimeOrNull"];
+            /** @description null outside rooms. Without members for a limited token. */
+            room_detail: null | components["schemas"]["Room"];
+            /** @description The consent of the customer of a single chat, or the first 200 of a room; `listConsents` has all. Empty for a limited token in a room. */
+            consents: components["schemas"]["Consent"][];
+            names: components["schemas"]["Names"];
+        };
+        ConversationDays: {
+            /** @description The days of the month with messages that the token may see, in Beijing, in their order. */
+            days: components["schemas"]["Day"][];
+            /** @description false if finding the days takes too long: further days may have messages. */
+            whole: boolean;
+            /**
+             * Format: date
+             * @description The day of the first message. null without one, or if finding it takes too long.
+             */
+            earliest: string | null;
+            /**
+             * Format: date
+             * @description The day of the last message.
+             */
+            latest: string | null;
         };
         ConversationPage: {
             conversations: components["schemas"]["Conversation"][];
@@ -3042,12 +3253,15 @@ export interface components {
                 "application/json": components["schemas"]["GatewayMessage"];
             };
         };
-        /** @description The archive did not answer in time. Repeating the request is safe. */
+        /** @description The archive did not answer in time. Repeating the request is safe. Its own answer has `Retry-After`, in seconds. */
         Unavailable: {
             headers: {
+                /** @example 5 */
+                "Retry-After"?: number;
                 [name: string]: unknown;
             };
             content: {
+                "application/problem+json": components["schemas"]["Problem"];
                 /**
                  * @example {
                  *       "message": "Service Unavailable"
@@ -4840,6 +5054,140 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getConversation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The conversation. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *       "kind": "single",
+                     *       "parties": [
+                     *         "lin.hua",
+                     *         "wmA"
+                     *       ],
+                     *       "party_count": 2,
+                     *       "room": null,
+                     *       "last_at": "2026-01-31T08:00:00.123Z",
+                     *       "newest": {
+                     *         "message_id": "YtM1c2luZ2xl",
+                     *         "time": "2026-01-31T08:00:00.123Z",
+                     *         "from": "wmA",
+                     *         "action": "send",
+                     *         "type": "text",
+                     *         "kind": "text",
+                     *         "text": "明天九点到"
+                     *       },
+                     *       "first_at": "2025-11-02T01:30:00.000Z",
+                     *       "room_detail": null,
+                     *       "consents": [
+                     *         {
+                     *           "external_contact": "wmA",
+                     *           "member": "lin.hua",
+                     *           "room": null,
+                     *           "status": "agree",
+                     *           "changed_at": "2025-11-02T01:29:00.000Z",
+                     *           "source": "message",
+                     *           "at": "2025-11-02T01:30:02.000Z"
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ConversationDetail"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listDays: {
+        parameters: {
+            query?: {
+                /** @description A month in Beijing. Default: this month. */
+                month?: string;
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The days. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "days": [
+                     *         "2026-01-05",
+                     *         "2026-01-31"
+                     *       ],
+                     *       "whole": true,
+                     *       "earliest": "2025-11-02",
+                     *       "latest": "2026-01-31"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ConversationDays"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listMessages: {
         parameters: {
             query?: {
@@ -5008,6 +5356,8 @@ export interface operations {
             query?: {
                 /** @description Answer 302 with the link, in place of 200. */
                 redirect?: "true";
+                /** @description Let the link serve the file as an attachment, whatever its type. */
+                download?: true;
             };
             header?: {
                 /**
@@ -5071,6 +5421,78 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    makeLinks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "files": [
+                 *         {
+                 *           "message": "YtM1c2luZ2xl",
+                 *           "n": 0
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["LinksInput"];
+            };
+        };
+        responses: {
+            /** @description The links, in the order of the request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "links": [
+                     *         {
+                     *           "message": "YtM1c2luZ2xl",
+                     *           "n": 0,
+                     *           "link": {
+                     *             "url": "https://files.example.com/ww0123456789abcdef/files/9f86d081?X-Amz-Signature=…",
+                     *             "expires_at": "2026-01-31T08:05:00.123Z",
+                     *             "content_type": "image/jpeg",
+                     *             "file_name": "file-9f86d081.jpg",
+                     *             "size": 13177,
+                     *             "md5": "0cc175b9c0f1b6a831c399e269772661",
+                     *             "sha256": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+                     *             "state": "stored"
+                     *           },
+                     *           "problem": null
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["FileLinks"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -1,6 +1,6 @@
 import './ui'
 import { VueQueryPlugin } from '@tanstack/vue-query'
-import { createApp } from 'vue'
+import { createApp, watch } from 'vue'
 import { loadConfig } from '../api/config'
 import App from './App.vue'
 import { queries } from './api'
@@ -8,8 +8,11 @@ import { start } from './auth/session'
 import { watchVersion } from './outdated'
 import { makeRouter } from './router'
 import { t } from './texts/frame'
+import { language } from './texts/language'
 
 watchVersion()
+// The archive's own words come in the language of the page.
+watch(language, () => void queries.invalidateQueries())
 try {
   await loadConfig()
   // The address is final before the router reads it.

@@ -40,4 +40,4 @@ watchEffect(() => {
 })
 
 /** The texts of a page in the language of the page. */
-export const pick = <T>(zh: T, en: T): ComputedRef<T> => computed(() => (language.value === 'zh' ? zh : en))
+export const pick = <T>(zh: T, en: NoInfer<T>): ComputedRef<T> => computed(() => (language.value === 'zh' ? zh : en))
