@@ -133,6 +133,11 @@ rebuild: ## Empty a company's view and build the view again from the journal: EN
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	@$(call operate,rebuild) -env "$(ENV)" -corp "$(CORP)"
 
+.PHONY: fleet
+fleet: ## List all companies, the worst first, with what to do: ENV=<name> (ARGS=-unwell)
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@$(call operate,fleet) -env "$(ENV)" $(ARGS)
+
 .PHONY: keyquota
 keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
 	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
