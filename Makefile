@@ -155,6 +155,12 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 	$(call number,NATS)
 	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
+.PHONY: drill
+drill: ## Practise a restoration on the local services: lose everything, restore, verify
+	@$(SETUP) servers
+	@$(MAKE) --no-print-directory $(WORKER)
+	@$(WITH_AWS) go run ./local/cmd/drill
+
 # ---- the console -------------------------------------------------------------
 # The console is what the function api embeds. This file is written last.
 CONSOLE     := functions/api/internal/console/dist/build.json
