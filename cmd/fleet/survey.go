@@ -23,7 +23,7 @@ const (
 // A ledger is the part of the ledger that a survey reads.
 type ledger interface {
 	PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error)
-	PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error)
+	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 	Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error)
 }
 
@@ -95,12 +95,15 @@ func (s survey) companies(ctx context.Context) ([]company, error) {
 // health as dispatch does.
 func (s survey) look(ctx context.Context, c *company, state archive.PullState, n watch.Notified) {
 	aside, _, asideErr := s.setAside.ListSetAside(ctx, c.ID, 0, mostCounted)
-	overdue, overdueErr := s.ledger.PendingBefore(ctx, c.ID, s.now.Add(-overdueAfter), mostCounted)
+	pending, pendingErr := s.ledger.Pendings(ctx, c.ID, mostCounted)
 	_, next, filesErr := s.files.Waiting(ctx, c.ID, s.now, s.now)
-	c.err = errors.Join(asideErr, overdueErr, filesErr)
-	c.setAside, c.overdue, c.trouble = len(aside), len(overdue), state.Trouble
-	for _, p := range overdue {
-		if p.Stuck {
+	c.err = errors.Join(asideErr, pendingErr, filesErr)
+	c.setAside, c.trouble = len(aside), state.Trouble
+	for _, p := range pending {
+		if s.now.Sub(p.RequestedAt) <= overdueAfter {
+			continue
+		}
+		if c.overdue++; p.Stuck {
 			c.stuck++
 		}
 	}
