@@ -17,6 +17,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -24,6 +25,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -66,6 +68,12 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
 		},
 		Directory: names,
+		Doctor: &doctor.Handlers{
+			Facts: &examine.Reader{
+				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: messages, Files: files, TrustedIPs: cfg.trustedIPs, Now: time.Now,
+			},
+			Records: ledger, Marks: marks, Pulls: pulls, Checks: names, Now: time.Now,
+		},
 		Proof: &proof.Handlers{
 			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, NewID: rand.Text, Now: time.Now,
 		},

@@ -64,16 +64,23 @@ const (
 // the table. The corp is the pk.
 type (
 	corpItem struct {
-		ID           string    `dynamodbav:"-"`
-		Name         string    `dynamodbav:"name"`
-		CreatedAt    time.Time `dynamodbav:"created"`
-		Enabled      bool      `dynamodbav:"enabled"`
-		EnabledAt    time.Time `dynamodbav:"enabled_at"`
-		SecretPrefix string    `dynamodbav:"secret_prefix"`
-		SecretSetAt  time.Time `dynamodbav:"secret_set_at"`
-		CurrentKey   string    `dynamodbav:"current_key"`
-		CallbackAt   time.Time `dynamodbav:"callback_at"`
-		PageKey      [32]byte  `dynamodbav:"page_key"`
+		ID            string        `dynamodbav:"-"`
+		Name          string        `dynamodbav:"name"`
+		CreatedAt     time.Time     `dynamodbav:"created"`
+		Enabled       bool          `dynamodbav:"enabled"`
+		EnabledAt     time.Time     `dynamodbav:"enabled_at"`
+		SecretPrefix  string        `dynamodbav:"secret_prefix"`
+		SecretSetAt   time.Time     `dynamodbav:"secret_set_at"`
+		OpenOKAt      time.Time     `dynamodbav:"open_ok_at"`
+		OpenRefusedAt time.Time     `dynamodbav:"open_refused_at"`
+		OpenCause     archive.Cause `dynamodbav:"open_cause"`
+		OpenCode      int           `dynamodbav:"open_code"`
+		CurrentKey    string        `dynamodbav:"current_key"`
+		CallbackAt    time.Time     `dynamodbav:"callback_at"`
+		StateAt       time.Time     `dynamodbav:"state_at"`
+		StateBy       string        `dynamodbav:"state_by"`
+		StateReason   string        `dynamodbav:"state_reason"`
+		PageKey       [32]byte      `dynamodbav:"page_key"`
 	}
 	keyItem struct {
 		ID             string            `dynamodbav:"id"`

@@ -66,7 +66,7 @@ func ask[T any](ctx context.Context, n *inspection, a Access, call func(context.
 		if _, aboutID := refusal.missing(); aboutID {
 			return none, errors.Join(refusal, n.accepted(ctx, d))
 		}
-		if _, respond := refusal.classify(); respond == archive.RespondRetry && try < archive.Tries && !n.nearlyOver(ctx) {
+		if _, respond := refusal.classify(d.app); respond == archive.RespondRetry && try < archive.Tries && !n.nearlyOver(ctx) {
 			if err := n.Sleep(ctx, archive.RetryPause); err != nil {
 				return none, err
 			}
@@ -216,7 +216,7 @@ func (n *inspection) accepted(ctx context.Context, d *access) error {
 // refused closes an access; a refused secret closes every access that has the
 // same.
 func (n *inspection) refused(ctx context.Context, d *access, refusal *APIError) error {
-	cause, respond := refusal.classify()
+	cause, respond := refusal.classify(d.app)
 	t := archive.Trouble{Cause: cause, Op: refusal.Op, Code: refusal.Code, FromIP: refusal.FromIP}
 	n.mu.Lock()
 	already := !d.open

@@ -30,6 +30,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
@@ -39,6 +40,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -61,6 +63,7 @@ type World struct {
 	Callback  *callback.Handlers
 	Setup     *setup.Handlers
 	Directory *directory.Handlers
+	Doctor    *doctor.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
 
@@ -131,6 +134,12 @@ func NewWorld(t *testing.T) *World {
 		MakePair: rsakey.Make, NewID: rand.Text, Now: w.Now,
 		TrustedIPs: []string{"203.0.113.9", "203.0.113.10"}, PublicURL: "https://archive.example.com",
 	}
+	w.Doctor = &doctor.Handlers{
+		Facts: &examine.Reader{
+			Ledger: w.Ledger, Settings: w.Corps, Reach: w.Contacts, SetAside: w.Messages, Files: w.Media, TrustedIPs: w.Setup.TrustedIPs, Now: w.Now,
+		},
+		Records: w.Ledger, Marks: w.Marks, Pulls: pulls, Checks: w.Directory, Now: w.Now,
+	}
 	w.Proof = &proof.Handlers{
 		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, NewID: rand.Text, Now: w.Now,
 	}
@@ -139,7 +148,7 @@ func NewWorld(t *testing.T) *World {
 		Names: w.Directory, Readings: w.Readings, Now: w.Now,
 	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests

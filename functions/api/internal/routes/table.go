@@ -8,6 +8,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -19,6 +20,7 @@ type Subjects struct {
 	Callback  *callback.Handlers
 	Setup     *setup.Handlers
 	Directory *directory.Handlers
+	Doctor    *doctor.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
 	Session   *session.Handlers
@@ -70,6 +72,10 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/v1/corps/{corpid}/app/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateAppCallback},
 		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Serve: s.Directory.GetInspection},
 		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
+
+		{Method: "GET", Path: "/v1/corps/{corpid}/doctor", Roles: session.Observe, Serve: s.Doctor.GetDoctor},
+		{Method: "POST", Path: "/v1/corps/{corpid}/doctor", Roles: session.SetUp, Serve: s.Doctor.RequestDoctor},
+		{Method: "GET", Path: "/v1/corps/{corpid}/doctor/changes", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Doctor.ListChanges},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListContacts},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutContacts},

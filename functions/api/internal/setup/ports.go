@@ -126,4 +126,7 @@ type App interface {
 type Checks interface {
 	// RequestCheck requests a check of every access. Durable on return.
 	RequestCheck(ctx context.Context, corp string, also directory.Request) error
+	// RequestExamination requests that the doctor examines what was saved, without
+	// asking WeCom. Durable on return.
+	RequestExamination(ctx context.Context, corp string) error
 }

@@ -28,6 +28,9 @@ func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer
 			return output.Answer{}, err
 		}
 	}
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
 	corp, err := h.Corps.Corp(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
@@ -37,10 +40,11 @@ func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer
 
 // RequestPull requests a pull now.
 func (h *Handlers) RequestPull(ctx context.Context, c *session.Call) (output.Answer, error) {
+	at := h.Now()
 	if err := h.forcePull(ctx, c.CorpID, "asked"); err != nil {
 		return output.Answer{}, err
 	}
-	return output.Answer{Status: 202}, nil
+	return output.Requested(at)
 }
 
 // forcePull requests a pull that overrides a pause after refusals.

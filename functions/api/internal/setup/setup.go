@@ -203,6 +203,9 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
 		return output.Answer{}, err
 	}
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
 	corp, err := h.Corps.Corp(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
