@@ -16,6 +16,7 @@ type config struct {
 	pulls, decodes, inspections       string   // queue URLs
 	secrets                           string   // prefix of secret names
 	secretsKey                        string   // KMS key that encrypts new secrets
+	wecom                             string   // scheme and host of WeCom's HTTP API
 	trustedIPs                        []string // IPv4 addresses from which pull calls WeCom, at least one
 	publicURL                         string   // scheme and host, without a slash at the end
 }
@@ -40,6 +41,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),
+		wecom:      r.Required("WECOM_API"),
 	}
 	if v := r.Required("TRUSTED_IPS"); v != "" {
 		cfg.trustedIPs = strings.Split(v, ";")

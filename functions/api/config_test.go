@@ -12,14 +12,14 @@ var variables = map[string]string{
 	"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "READINGS_TABLE": "readings",
 	"MEDIA_TABLE": "media", "CONTACTS_TABLE": "contacts", "CONSENTS_TABLE": "consents", "JOURNAL_BUCKET": "journal", "MEDIA_BUCKET": "files",
 	"PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "INSPECT_QUEUE_URL": "inspections",
-	"SECRETS_PREFIX": "stack", "SECRETS_KEY": "key", "TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",
+	"SECRETS_PREFIX": "stack", "SECRETS_KEY": "key", "WECOM_API": "https://qyapi.weixin.qq.com", "TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",
 }
 
 func TestParseConfig(t *testing.T) {
 	cfg, err := parseConfig(func(name string) string { return variables[name] })
 	want := config{
 		corps: "corps", ledger: "ledger", messages: "messages", readings: "readings", media: "media", contacts: "contacts", consents: "consents",
-		journal: "journal", files: "files", pulls: "pulls", decodes: "decodes", inspections: "inspections", secrets: "stack", secretsKey: "key",
+		journal: "journal", files: "files", pulls: "pulls", decodes: "decodes", inspections: "inspections", secrets: "stack", secretsKey: "key", wecom: "https://qyapi.weixin.qq.com",
 		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 	}
 	if err != nil || !reflect.DeepEqual(cfg, want) {

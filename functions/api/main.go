@@ -32,12 +32,18 @@ import (
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+	"github.com/yunduo-scrm/archive/shared/wecomapi"
 )
 
 func main() { lambdamain.Run("api", parseConfig, wire) }
 
 // wire connects the subjects with the stores that each of them uses.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	// The api is outside the VPC, so its calls leave by the open way.
+	wecom, err := wecomapi.New(wecomapi.Config{Base: cfg.wecom, CallTimeout: 3 * time.Second, Now: time.Now, Sleep: archive.Sleep})
+	if err != nil {
+		return nil, err
+	}
 	db := dynamodb.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
@@ -64,7 +70,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
 		},
 		Setup: &setup.Handlers{
-			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
+			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
 			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
 		},
 		Directory: names,

@@ -44,6 +44,14 @@ type Corp struct {
 	PageKey [32]byte
 }
 
+// OpenAnswer is what WeCom answered about a secret on the open way. One of the
+// times is set.
+type OpenAnswer struct {
+	OKAt, RefusedAt time.Time
+	Cause           Cause // of a refusal
+	Code            int
+}
+
 // OpenHold is how long a refusal on the open way keeps the secret from being
 // shown on the trusted way. After that the trusted way decides: it is not known
 // whether WeCom always accepts a right secret on the open way.
@@ -56,6 +64,24 @@ func (c Corp) HeldByOpen(now time.Time) time.Time {
 		return until
 	}
 	return time.Time{}
+}
+
+// OpenTrouble is WeCom's refusal of the present secret on the open way, unless
+// WeCom answered about the secret on the trusted way since; nil without one.
+func (c Corp) OpenTrouble(s PullState) *Trouble {
+	trusted := s.For(c.SecretSetAt)
+	if c.OpenRefusedAt.IsZero() || trusted.OKAt.After(c.OpenRefusedAt) || trusted.RefusedAt.After(c.OpenRefusedAt) {
+		return nil
+	}
+	return &Trouble{Cause: c.OpenCause, Op: "gettoken", Code: c.OpenCode, Since: c.OpenRefusedAt, At: c.OpenRefusedAt}
+}
+
+// TroubleOf is why messages of the corp do not come in; nil when all is well.
+func TroubleOf(c Corp, s PullState) *Trouble {
+	if t := c.OpenTrouble(s); t != nil {
+		return t
+	}
+	return s.Trouble
 }
 
 // CallbackTouch is the shortest time between two notes of a callback on the corp.

@@ -179,10 +179,14 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 	return nil
 }
 
-// SetEnabled switches the pulls on or off. Only the first switch-on sets
-// EnabledAt to at: switching off and on again does not restart the hours left.
-func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
-	changes := []change{{set: "SET enabled = :enabled", values: item{":enabled": flag(enabled)}}}
+// SetEnabled switches the pulls on or off, and records who did so, and why. Only
+// the first switch-on sets EnabledAt to at: switching off and on again does not
+// restart the hours left.
+func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error {
+	changes := []change{{
+		set:    "SET enabled = :enabled, state_at = :at, state_by = :by, state_reason = :reason",
+		values: item{":enabled": flag(enabled), ":at": moment(at), ":by": text(by), ":reason": text(reason)},
+	}}
 	if enabled { // the time is written first: after a crash every enabled corp has a time
 		changes = slices.Insert(changes, 0, change{
 			set:    "SET enabled_at = :at",
@@ -202,11 +206,27 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time
 // the secret, see [archive.Corp].
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	err := c.update(ctx, id, corpSK, change{
-		set:    "SET secret_prefix = :prefix, secret_set_at = :at",
-		values: item{":prefix": text(prefix), ":at": moment(at)},
+		set:    "SET secret_prefix = :prefix, secret_set_at = :at, open_ok_at = :never, open_refused_at = :never, open_cause = :none, open_code = :zero",
+		values: item{":prefix": text(prefix), ":at": moment(at), ":never": moment(time.Time{}), ":none": text(""), ":zero": number(0)},
 	})
 	if err != nil {
 		return fmt.Errorf("recording the secret of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// NoteOpen records what WeCom answered on the open way about the secret that was
+// saved at setAt. It changes nothing if another one was saved since.
+func (c *Corps) NoteOpen(ctx context.Context, id string, setAt time.Time, answer archive.OpenAnswer) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:  "SET open_ok_at = :ok, open_refused_at = :refused, open_cause = :cause, open_code = :code",
+		only: "secret_set_at = :set_at",
+		values: item{
+			":ok": moment(answer.OKAt), ":refused": moment(answer.RefusedAt), ":cause": text(string(answer.Cause)), ":code": number(answer.Code), ":set_at": moment(setAt),
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("recording an answer about the secret of corp %s: %w", id, err)
 	}
 	return nil
 }

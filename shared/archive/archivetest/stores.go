@@ -56,8 +56,9 @@ type CorpStore interface {
 	decode.Keys
 	CreateCorp(ctx context.Context, c archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
-	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
 	Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error

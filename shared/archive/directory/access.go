@@ -177,10 +177,10 @@ func (e *APIError) missing() (Missing, bool) {
 	return "", false
 }
 
-// classify maps a refusal of an access to a cause and a response (law 10). app
+// Classify maps a refusal of an access to a cause and a response (law 10). app
 // says that the access uses the secret of the self-built app. [archive.Classify]
 // has what this API shares with the archive's pages.
-func (e *APIError) classify(app bool) (archive.Cause, archive.Response) {
+func (e *APIError) Classify(app bool) (archive.Cause, archive.Response) {
 	switch {
 	case e.Cause == archive.CauseNetwork, e.Cause == archive.CauseBusy, e.Cause == archive.CauseBadAnswer:
 		return e.Cause, archive.RespondRetry

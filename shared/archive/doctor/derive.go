@@ -66,7 +66,7 @@ type derivation struct {
 // learned. One that usually passes by itself counts after [archive.PassesWithin].
 func (f Facts) trouble() *archive.Trouble {
 	var newest *archive.Trouble
-	for _, t := range []*archive.Trouble{f.openTrouble(), f.Reach.Standing(directory.AccessArchive, f.Corp).Trouble, f.Pull.Trouble} {
+	for _, t := range []*archive.Trouble{f.Corp.OpenTrouble(f.Pull), f.Reach.Standing(directory.AccessArchive, f.Corp).Trouble, f.Pull.Trouble} {
 		if t == nil || t.Cause.Passes() && f.Now.Sub(t.Since) < archive.PassesWithin {
 			continue
 		}
@@ -82,16 +82,6 @@ func (f Facts) trouble() *archive.Trouble {
 
 func aboutSecret(c archive.Cause) bool {
 	return c == archive.CauseSecret || c == archive.CauseSecretKind || c == archive.CauseSecretMissing || c == archive.CauseShare
-}
-
-// openTrouble is WeCom's refusal on the open way, unless it accepted the secret
-// on the trusted way since.
-func (f Facts) openTrouble() *archive.Trouble {
-	c := f.Corp
-	if c.OpenRefusedAt.IsZero() || f.Pull.For(c.SecretSetAt).OKAt.After(c.OpenRefusedAt) {
-		return nil
-	}
-	return &archive.Trouble{Cause: c.OpenCause, Op: "gettoken", Code: c.OpenCode, Since: c.OpenRefusedAt, At: c.OpenRefusedAt}
 }
 
 // answered is when WeCom last answered a pull; zero for never.

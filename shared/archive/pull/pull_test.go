@@ -92,7 +92,7 @@ func TestPullAsksAgainForTheLastPage(t *testing.T) {
 	}
 	f.Disarm()
 	b.Decodes.Take()
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, b.Clock.Now()))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", b.Clock.Now()))
 	b.Must(b.Pull(archive.PullRequest{}))
 	if got := b.Decodes.Take(); len(got) != 0 {
 		t.Errorf("another request: got %v, want nothing requested", got)
@@ -781,12 +781,12 @@ func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
 	b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{Corp: "wwunknown000000000"}))
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, archivetest.Start))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", archivetest.Start))
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	if b.Head().Last != 0 {
 		t.Error("a corp that is switched off was pulled")
 	}
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, true, archivetest.Start))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, true, "admin", "", archivetest.Start))
 	b.Secrets.Put(archivetest.Corp, secret.Value{})
 	noSecret := *b.Puller
 	noSecret.Secrets = archivetest.NewSecrets(&archivetest.Faults{})

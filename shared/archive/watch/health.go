@@ -45,7 +45,7 @@ func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, 
 	if left <= 0 {
 		return Losing
 	}
-	if t := s.Trouble; t != nil {
+	if t := archive.TroubleOf(c, s); t != nil {
 		if !t.Cause.Passes() || now.Sub(t.Since) >= archive.PassesWithin {
 			return Health(t.Cause)
 		}

@@ -73,7 +73,7 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 			continue
 		}
 		changes[health] = append(changes[health], Change{
-			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: state.Trouble, Left: left,
+			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: archive.TroubleOf(c, state), Left: left,
 			SetAside: t.seen[i].setAside, MoreSetAside: t.seen[i].moreAside,
 		})
 	}

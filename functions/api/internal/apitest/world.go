@@ -9,6 +9,7 @@ package apitest
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -83,6 +84,7 @@ type World struct {
 	inspections              book.WantedInspections
 	Pulls, Decodes, Inspects string // queue URLs
 	Log                      *LogBuffer
+	WeCom                    *WeCom
 
 	mu    sync.Mutex
 	clock time.Time
@@ -114,6 +116,7 @@ func NewWorld(t *testing.T) *World {
 		Decodes:  awstest.FIFOQueue(t),
 		Inspects: awstest.FIFOQueue(t),
 		Log:      &LogBuffer{},
+		WeCom:    &WeCom{},
 		clock:    Noon,
 	}
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
@@ -130,7 +133,7 @@ func NewWorld(t *testing.T) *World {
 		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
-		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
+		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
 		MakePair: rsakey.Make, NewID: rand.Text, Now: w.Now,
 		TrustedIPs: []string{"203.0.113.9", "203.0.113.10"}, PublicURL: "https://archive.example.com",
 	}
@@ -185,6 +188,32 @@ func (w *World) Pass(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(d)
+}
+
+// WeCom answers on the open way. It does not say whether it accepts a secret
+// until a test sets an answer.
+type WeCom struct {
+	mu     sync.Mutex
+	answer func(secret.Value) error
+	Asked  int
+}
+
+// Answer sets the answer.
+func (c *WeCom) Answer(f func(secret.Value) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = f
+}
+
+// Accepts implements the port of the set-up.
+func (c *WeCom) Accepts(_ context.Context, cred book.Credential) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Asked++
+	if c.answer == nil {
+		return &book.APIError{Op: "gettoken", Cause: archive.CauseNetwork}
+	}
+	return c.answer(cred.Secret)
 }
 
 // LogBuffer is a log that tests can read.

@@ -27,7 +27,7 @@ func TestStatus(t *testing.T) {
 	if s.Enabled || s.Head.Seq != "0" || s.Head.Hash != archive.GenesisHash(w.Corp) || s.LagSeconds != nil || s.HoursLeft != nil || s.Trouble != nil || s.LastCallAt != nil || s.Gaps.Count != 0 || s.Gaps.Newest != nil {
 		t.Errorf("of a new corp: got %+v", s)
 	}
-	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
+	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.Pass(6 * time.Hour)

@@ -18,6 +18,7 @@ const countMost = 1000
 type statusJSON struct {
 	CorpID       string            `json:"corp_id"`
 	Enabled      bool              `json:"enabled"`
+	Switched     *output.Switched  `json:"switched"`
 	Head         headJSON          `json:"head"`
 	LastCallAt   *string           `json:"last_call_at"`
 	LastPageAt   *string           `json:"last_page_at"`
@@ -117,14 +118,14 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 		return output.Answer{}, err
 	}
 	j := statusJSON{
-		CorpID: c.CorpID, Enabled: c.Corp.Enabled,
+		CorpID: c.CorpID, Enabled: c.Corp.Enabled, Switched: output.ShowSwitched(c.Corp),
 		Head:       headJSON{Seq: output.Decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: output.MomentOrNull(head.At)},
 		LastCallAt: output.MomentOrNull(state.LastCallAt), LastPageAt: output.MomentOrNull(state.LastPageAt), LastEmptyAt: output.MomentOrNull(state.LastEmptyAt),
 		NotBefore: output.MomentOrNull(state.NotBefore), CallbackAt: output.MomentOrNull(c.Corp.CallbackAt),
 		Losses: []lossJSON{}, Gaps: showGaps(state), PagesWaiting: showPending(pendings, until.pages), SetAside: showSetAside(aside, more, until.setAside),
 		Files: showBacklog(backlog, now),
 	}
-	if t := state.Trouble; t != nil {
+	if t := archive.TroubleOf(c.Corp, state); t != nil {
 		j.Trouble = output.ShowTrouble(*t, c.Lang)
 	}
 	for _, l := range losses {

@@ -66,7 +66,7 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys", Roles: session.SetUp, Serve: s.Setup.RotateKey},
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys/import", Roles: session.SetUp, Body: []string{"private_key", "publickey_ver"}, Serve: s.Setup.ImportKey},
 		{Method: "POST", Path: "/v1/corps/{corpid}/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateCallback},
-		{Method: "PUT", Path: "/v1/corps/{corpid}/state", Roles: session.SetUp, Body: []string{"enabled"}, Serve: s.Setup.PutState},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/state", Roles: session.SetUp, Body: []string{"enabled", "reason"}, Serve: s.Setup.PutState},
 		{Method: "GET", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Serve: s.Setup.GetApp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Body: []string{"secret", "agent_id"}, Serve: s.Setup.PutApp},
 		{Method: "POST", Path: "/v1/corps/{corpid}/app/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateAppCallback},

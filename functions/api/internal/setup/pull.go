@@ -3,6 +3,8 @@ package setup
 import (
 	"context"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -10,17 +12,24 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// PutState switches archiving on or off.
+// maxReason bounds the reason for switching archiving on or off, in characters.
+const maxReason = 200
+
+// PutState switches archiving on or off, and records who did so, and why.
 func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer, error) {
 	c.Required("enabled")
 	enabled := c.Flag("enabled")
+	reason, ok := c.Text("reason", 1, maxReason)
+	if ok && (strings.TrimSpace(reason) == "" || strings.ContainsFunc(reason, unicode.IsControl)) {
+		c.Reject("reason", problem.Form, problem.RemedyName, nil)
+	}
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
 	if enabled && c.Corp.SecretPrefix == "" {
 		return output.Answer{}, problem.New(problem.SecretMissing, nil)
 	}
-	if err := h.Corps.SetEnabled(ctx, c.CorpID, enabled, h.Now()); err != nil {
+	if err := h.Corps.SetEnabled(ctx, c.CorpID, enabled, c.Caller.Subject, reason, h.Now()); err != nil {
 		return output.Answer{}, err
 	}
 	if enabled {

@@ -100,7 +100,7 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.La
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, state.For(corp.SecretSetAt), show); err != nil {
+	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
 		return setupJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
@@ -116,9 +116,9 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.La
 func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
 	failed := 0 // the step that the present trouble names
 	notOpen := false
-	if state.Trouble != nil {
-		failed = state.Trouble.Cause.Step()
-		notOpen = state.Trouble.Cause == archive.CauseNotOpen
+	if t := archive.TroubleOf(corp, state); t != nil {
+		failed = t.Cause.Step()
+		notOpen = t.Cause == archive.CauseNotOpen
 	}
 	answered := !state.LastPageAt.IsZero() || !state.LastEmptyAt.IsZero()
 	came := head.Rows > 0
@@ -139,7 +139,7 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 	}
 	return []stepJSON{
 		{1, "scope", choose(failed == 1, came, true)},
-		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !state.For(corp.SecretSetAt).OKAt.IsZero(), corp.SecretPrefix != "")},
+		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !archiveStanding(corp, state).OKAt.IsZero(), corp.SecretPrefix != "")},
 		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
 		{4, "trusted_ip", choose(failed == 4, answered, true)},
 		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},
@@ -259,9 +259,10 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	return nil
 }
 
-// saveSecret saves an archive secret and requests a pull at once, even if the
-// secret is unchanged: a person who presses the button wants to try again, so
-// the pull overrides the pause after refusals.
+// saveSecret saves an archive secret, asks WeCom on the open way whether it
+// accepts the secret, and requests a pull at once unless WeCom refuses it. It does
+// so even if the secret is unchanged: a person who presses the button wants to try
+// again, so the pull overrides the pause after refusals.
 //
 // The time of the change is written before the secret. In the reverse order, a
 // crash between the two writes could leave the new secret with the old time.
@@ -280,6 +281,11 @@ func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.V
 		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
 			return false, err
 		}
+	}
+	// A crash here leaves a secret that the next pull tries on the trusted way.
+	refused, err := h.tryOpen(ctx, corp.ID, v)
+	if err != nil || refused {
+		return changed, err
 	}
 	return changed, h.forcePull(ctx, corp.ID, "secret saved")
 }
