@@ -81,7 +81,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Records: ledger, Marks: marks, Pulls: pulls, Checks: names, Now: time.Now,
 		},
 		Proof: &proof.Handlers{
-			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, NewID: rand.Text, Now: time.Now,
+			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, Names: names, NewID: rand.Text, Now: time.Now,
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,

@@ -38,6 +38,26 @@ func (w Words) With(evidence []Evidence) Words {
 // if there is none.
 func (c Check) Where() Words { return places[c] }
 
+// StepTexts are the title of a set-up step, and its place in WeCom's admin console.
+func StepTexts(step int) (title, where Words) {
+	t := steps[step]
+	return t.title, t.check.Where()
+}
+
+var steps = map[int]struct {
+	title Words
+	check Check
+}{
+	0: {Words{"企业", "Company"}, CheckCorp},
+	1: {Words{"开启范围", "Members in scope"}, CheckScope},
+	2: {Words{"Secret", "Secret"}, CheckSecret},
+	3: {Words{"消息加密公钥", "Public key"}, CheckKey},
+	4: {Words{"可信IP地址", "Trusted addresses"}, CheckTrustedIP},
+	5: {Words{"接收事件与立即开启", "Events and switching on"}, CheckSwitch},
+	6: {Words{"会话出现", "Chats appear"}, CheckChats},
+	7: {Words{"自建应用（可选）", "Self-built app (optional)"}, CheckApp},
+}
+
 var places = map[Check]Words{
 	CheckCorp:        {"我的企业 → 企业信息 → 企业ID", "我的企业 → 企业信息 → 企业ID"},
 	CheckScope:       {"管理工具 → 会话内容存档 → 开启范围", "管理工具 → 会话内容存档 → 开启范围"},

@@ -144,7 +144,7 @@ func NewWorld(t *testing.T) *World {
 		Records: w.Ledger, Marks: w.Marks, Pulls: pulls, Checks: w.Directory, Now: w.Now,
 	}
 	w.Proof = &proof.Handlers{
-		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, NewID: rand.Text, Now: w.Now,
+		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, Names: w.Directory, NewID: rand.Text, Now: w.Now,
 	}
 	w.Chats = &chats.Handlers{
 		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: s3store.NewLinks(s3.NewPresignClient(objects), table.bucket),

@@ -9,6 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // countMost bounds the records set aside and the pending pages that one answer
@@ -18,6 +19,8 @@ const countMost = 1000
 type statusJSON struct {
 	CorpID       string            `json:"corp_id"`
 	Enabled      bool              `json:"enabled"`
+	Health       watch.Health      `json:"health"`
+	HealthSince  *string           `json:"health_since"`
 	Switched     *output.Switched  `json:"switched"`
 	Head         headJSON          `json:"head"`
 	LastCallAt   *string           `json:"last_call_at"`
@@ -124,6 +127,15 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 		NotBefore: output.MomentOrNull(state.NotBefore), CallbackAt: output.MomentOrNull(c.Corp.CallbackAt),
 		Losses: []lossJSON{}, Gaps: showGaps(state), PagesWaiting: showPending(pendings, until.pages), SetAside: showSetAside(aside, more, until.setAside),
 		Files: showBacklog(backlog, now),
+	}
+	notified, err := h.Ledger.Notified(ctx, []string{c.CorpID})
+	if err != nil {
+		return output.Answer{}, err
+	}
+	before := notified[c.CorpID]
+	j.Health = watch.HealthOf(c.Corp, state, len(aside), before.Health, now)
+	if before.Health == j.Health {
+		j.HealthSince = output.MomentOrNull(before.At)
 	}
 	if t := archive.TroubleOf(c.Corp, state); t != nil {
 		j.Trouble = output.ShowTrouble(*t, c.Lang)

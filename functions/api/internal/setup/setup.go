@@ -10,6 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -45,6 +46,8 @@ type stepJSON struct {
 	Step  int       `json:"step"`
 	Name  string    `json:"name"`
 	State stepState `json:"state"`
+	Title string    `json:"title"`
+	Where *string   `json:"where"` // in WeCom's admin console
 }
 
 // stepState is the state of a set-up step, as far as the archive can know it.
@@ -106,14 +109,14 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.La
 	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
-	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
+	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, lang)
 	return j, nil
 }
 
 // steps returns the state of the set-up steps 1 to 6 (README.md, "The six steps
 // of a company"). Only an answer of WeCom sets a step to done or to redo. The
 // absence of an error proves nothing.
-func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
+func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32, lang problem.Language) []stepJSON {
 	failed := 0 // the step that the present trouble names
 	notOpen := false
 	if t := archive.TroubleOf(corp, state); t != nil {
@@ -137,14 +140,19 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 	inKeys := func(state string) bool {
 		return slices.ContainsFunc(keys, func(k keyJSON) bool { return k.State == state })
 	}
-	return []stepJSON{
-		{1, "scope", choose(failed == 1, came, true)},
-		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !archiveStanding(corp, state).OKAt.IsZero(), corp.SecretPrefix != "")},
-		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
-		{4, "trusted_ip", choose(failed == 4, answered, true)},
-		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},
-		{6, "chats", choose(false, came, corp.Enabled)},
+	all := []stepJSON{
+		{Step: 1, Name: "scope", State: choose(failed == 1, came, true)},
+		{Step: 2, Name: "secret", State: choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !archiveStanding(corp, state).OKAt.IsZero(), corp.SecretPrefix != "")},
+		{Step: 3, Name: "public_key", State: choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
+		{Step: 4, Name: "trusted_ip", State: choose(failed == 4, answered, true)},
+		{Step: 5, Name: "switch_on", State: choose(notOpen, corp.Enabled && answered, corp.Enabled)},
+		{Step: 6, Name: "chats", State: choose(false, came, corp.Enabled)},
 	}
+	for i := range all {
+		title, where := doctor.StepTexts(all[i].Step)
+		all[i].Title, all[i].Where = problem.Words(title).In(lang, nil), output.TextOrNull(problem.Words(where).In(lang, nil))
+	}
+	return all
 }
 
 // form is the admin's form, checked.
