@@ -3,21 +3,20 @@
 # The version that functions log at their start and /health answers.
 VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
-# One set of build flags for every binary: without cgo, without paths of this
-# machine, the same bytes for the same commit. decode and the worker load
-# libraries, so they link to libc; the others are static.
+# One set of build flags for every binary and test, so that each package is
+# compiled once: without cgo, without paths of this machine, the same bytes for
+# the same commit. decode and the worker load libraries, so they link to libc; the
+# others are static. Go would ask git for the version of a program, and fail where
+# git refuses a folder of another user.
+FLAGS := -trimpath -buildvcs=false -tags=lambda.norpc
+export GOFLAGS := $(strip $(filter-out $(FLAGS),$(GOFLAGS)) $(FLAGS))
+export CGO_ENABLED := 0
+
 # The processor is that of the library in place (make layer), unless ARCH says
 # otherwise; without a library that of most machines.
 ARCH     ?= $(or $(shell cat layers/finance-sdk/lib/arch 2>/dev/null),x86_64)
 GOARCH   := $(if $(filter arm64,$(ARCH)),arm64,amd64)
-GO_BUILD := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w -buildid= -X github.com/yunduo-scrm/archive/shared/lambdamain.Version=$(VERSION)'
-# What runs on this machine shares the compiled packages with the functions.
-GO_HOST  := CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags lambda.norpc
-
-# Go asks git for the version of a program otherwise, and fails where git refuses
-# a folder of another user.
-GOFLAGS  ?= -buildvcs=false
-export GOFLAGS
+GO_BUILD := GOOS=linux GOARCH=$(GOARCH) go build -ldflags '-s -w -buildid= -X github.com/yunduo-scrm/archive/shared/lambdamain.Version=$(VERSION)'
 
 BUILD     := build
 FUNCTIONS := Api Dispatch Pull Decode Media Inspect
@@ -25,7 +24,7 @@ WORKER    := $(BUILD)/FinanceSdkLayer/finance-sdk/worker
 LIBRARY   := layers/finance-sdk/lib/$(ARCH)/libWeWorkFinanceSdk_C.so
 # $(call operate,NAME) begins a line that builds an operator's command and runs it:
 # go run would add a line to each of its refusals.
-operate    = $(GO_HOST) -o $(BUILD)/host/$1 ./cmd/$1 && $(BUILD)/host/$1
+operate    = go build -o $(BUILD)/host/$1 ./cmd/$1 && $(BUILD)/host/$1
 # Runs a command with DynamoDB Local and moto beside it.
 WITH_AWS  := go run ./local/aws/cmd/withaws --
 # Installs what a command needs. It holds the only list of that.
@@ -41,7 +40,7 @@ unexport YUNDUO_UNIT
 
 # What a person may write behind a target. A misspelt name is refused: without
 # this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR
+VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR
 UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
@@ -65,6 +64,7 @@ help: ## List the targets
 # ---- what sam build calls, one per resource of template.yaml -----------------
 # ARTIFACTS_DIR is given by sam; without sam it is build/<LogicalId>.
 build-ApiFunction build-DispatchFunction build-PullFunction build-DecodeFunction build-MediaFunction build-InspectFunction: build-%Function: ## Build one function; sam build calls it
+	@$(if $(and $(filter Api,$*),$(ARTIFACTS_DIR)),test -f $(CONSOLE) || { echo "The console is not built: run make web first." >&2; exit 1; },:)
 	@$(if $(ARTIFACTS_DIR),$(GO_BUILD) -o $(ARTIFACTS_DIR)/bootstrap ./functions/$(call lower,$*),$(MAKE) --no-print-directory $(BUILD)/$*Function/bootstrap)
 
 build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build calls it
@@ -77,7 +77,7 @@ build-FinanceSdkLayer: ## Build the layer of the vendor's library; sam build cal
 # ---- deploying ---------------------------------------------------------------
 # The worker as this machine can run it, to look at libraries with.
 HOST_WORKER := $(BUILD)/host/worker
-host-worker  = @$(GO_HOST) -o $(HOST_WORKER) ./layers/finance-sdk/worker
+host-worker  = @go build -o $(HOST_WORKER) ./layers/finance-sdk/worker
 
 .PHONY: layer
 layer: ## Put the vendor's library in place: SDK=<.tgz, folder or .so> ARCH=x86_64|arm64
@@ -104,6 +104,7 @@ SAM_DEPLOY = sam deploy --config-env "$(ENV)" --parameter-overrides "file://$(PA
 define sam-build
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
+	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
 	@$(call operate,ready) -built -write "$(PARAMETERS)" "$(ENV)"
 endef
@@ -142,22 +143,29 @@ keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corp
 	@$(call operate,keyquota) -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: cost
-cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=)
+cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=, KEYS=, ALARMS=)
 	$(call number,MESSAGES)
 	$(call number,MEDIA_GB)
 	$(call number,CORPS)
 	$(call number,NATS)
-	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
-# ---- the console's source ----------------------------------------------------
+# ---- the console -------------------------------------------------------------
+# The console is what the function api embeds. This file is written last.
+CONSOLE     := functions/api/internal/console/dist/build.json
+WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f 2>/dev/null)
+
 .PHONY: web
-web: ## Build the voice player, as a page and as a package (web/dist)
-	@$(SETUP) web
-	@$(MAKE) -s --no-print-directory web/node_modules/.package-lock.json
-	@cd web && $(NODE_PATH) npm run build --silent
+web: $(CONSOLE) ## Build the console, which api embeds, and the voice player (web/dist)
+	@cd web && $(NODE_PATH) npm run build:voice --silent
+
+$(CONSOLE): web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@echo "building the console ..."
+	@cd web && $(NODE_PATH) npm run build:console --silent
 
 # npm writes the file last, so an interrupted installation is repeated.
 web/node_modules/.package-lock.json: web/package-lock.json web/.npmrc
+	@$(SETUP) web
 	@echo "fetching what web/ is built of ..."
 	@cd web && $(NODE_PATH) npm ci --loglevel=error --no-audit --no-fund >/dev/null
 
@@ -167,12 +175,14 @@ build: $(FUNCTIONS:%=$(BUILD)/%Function/bootstrap) $(WORKER) ## Build every func
 
 # Go would link each function again at every run: an empty build id hides that
 # nothing changed. Folders count as well: their time tells of removed files.
-SOURCES := go.mod go.sum Makefile CHANGELOG.md $(shell find functions shared layers/finance-sdk/worker -type d -o -type f ! -name '*_test.go' 2>/dev/null)
+SOURCES := go.mod go.sum Makefile CHANGELOG.md $(shell find functions shared layers/finance-sdk/worker -path $(patsubst %/,%,$(dir $(CONSOLE))) -prune -o -type d -o -type f ! -name '*_test.go' 2>/dev/null)
 lower    = $(shell echo $1 | tr A-Z a-z)
 
 $(BUILD)/%Function/bootstrap: $(SOURCES) $(BUILD)/goarch
 	@echo "building the function $* ..."
 	@$(GO_BUILD) -o $@ ./functions/$(call lower,$*)
+
+$(BUILD)/ApiFunction/bootstrap: $(CONSOLE)
 
 $(WORKER): $(SOURCES) $(BUILD)/goarch
 	@echo "building the worker ..."
@@ -190,26 +200,26 @@ run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
 	@$(SETUP) run
 	@$(MAKE) --no-print-directory build
 	@echo "building the local cloud ..."
-	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
+	@go build -o $(BUILD)/cloud ./local/cmd/cloud
 	@exec $(BUILD)/cloud $(ARGS)
 
 .PHONY: unit
 unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one package, and those below it)
 	@$(SETUP) unit
 	@mkdir -p $(BUILD)
-	@$(GO_HOST) -o $(BUILD)/unit ./local/cmd/unit
+	@go build -o $(BUILD)/unit ./local/cmd/unit
 	@$(BUILD)/unit $(PKG)
 
-# The last lines are those of go test, one for each package.
+# The last lines are those of go test, one for each package. lint has run go vet.
 .PHONY: test
 test: ## Check and test everything
 	$(call refuse,PKG,unit)
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint build web-test
 	@echo "testing the whole system, with functions killed at random ..."
-	@$(WITH_AWS) go test -count=1 -timeout 15m ./local/e2e
+	@$(WITH_AWS) go test -vet=off -count=1 -timeout 15m ./local/e2e
 	@echo "testing all packages ..."
-	@$(WITH_AWS) go test -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
+	@$(WITH_AWS) go test -vet=off -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
 
 .PHONY: web-test
 web-test: ## Test the voice player, in Node.js and in Chromium
@@ -230,7 +240,7 @@ check: ## Everything of test, with the race detector and staticcheck
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint build web-test
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
-	@$(WITH_AWS) go test -race -shuffle=on -timeout 30m ./...
+	@CGO_ENABLED=1 $(WITH_AWS) go test -race -vet=off -shuffle=on -timeout 30m ./...
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser for a short while
@@ -247,6 +257,14 @@ bench: ## Measure on this machine; every figure is from one run
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded
 	@$(call operate,size) $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
+
+.PHONY: sbom
+sbom: build ## List all that is shipped, one file for each binary and one for web/ (CycloneDX, in build/sbom)
+	@mkdir -p $(BUILD)/sbom
+	@for id in $(FUNCTIONS:%=%Function/bootstrap) FinanceSdkLayer/finance-sdk/worker; do \
+		go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 bin -json -std -noserial -version "$(VERSION)" -output "$(BUILD)/sbom/$${id%%/*}.json" "$(BUILD)/$$id" || exit 1; done
+	@cd web && $(NODE_PATH) npm sbom --sbom-format cyclonedx >"$(CURDIR)/$(BUILD)/sbom/web.json"
+	@ls $(BUILD)/sbom/*.json
 
 .PHONY: clean
 clean: ## Remove what was built, and what setup installed below build/

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -324,5 +325,44 @@ func TestDocumentRulesSee(t *testing.T) {
 	line := "[a](b.md#c) ![d](e.svg \"f\") `[g](h.md)` <img src=\"i.svg\"> [j](https://example.com/k.md) [l](#m)"
 	if got, want := links(line), []string{"b.md#c", "e.svg", "#m", "i.svg"}; !slices.Equal(got, want) {
 		t.Errorf("links: got %q, want %q", got, want)
+	}
+}
+
+// The table of third-party code has every module that a deployed binary links, and
+// no other.
+func TestThirdPartyCodeIsListed(t *testing.T) {
+	mains, err := filepath.Glob("functions/*/main.go")
+	if err != nil || len(mains) == 0 {
+		t.Fatalf("got functions %v, %v", mains, err)
+	}
+	args := []string{"list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./layers/finance-sdk/worker"}
+	for _, main := range mains {
+		args = append(args, "./"+path.Dir(filepath.ToSlash(main)))
+	}
+	out, err := exec.Command("go", args...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := make(map[string]bool)
+	for m := range strings.FieldsSeq(string(out)) {
+		const sdk = "github.com/aws/aws-sdk-go-v2"
+		if strings.HasPrefix(m, sdk+"/") {
+			m = sdk
+		}
+		linked[m] = m+"/" != module
+	}
+	listed := make(map[string]bool)
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z.]+\.[a-z]+/[^ |]+)`).FindAllStringSubmatch(read(t, "docs/third-party.md"), -1) {
+		listed[row[1]] = true
+	}
+	for m := range linked {
+		if linked[m] != listed[m] {
+			t.Errorf("%s: linked %t, listed in docs/third-party.md %t", m, linked[m], listed[m])
+		}
+	}
+	for m := range listed {
+		if !linked[m] {
+			t.Errorf("%s is listed in docs/third-party.md, and no binary links it", m)
+		}
 	}
 }

@@ -280,10 +280,10 @@ func TestWebDependencies(t *testing.T) {
 	if len(pkg.Dependencies) > 0 || len(pkg.DevDependencies) == 0 {
 		t.Errorf("the package is built whole: %v would be installed by whoever uses it", pkg.Dependencies)
 	}
-	design := read(t, "DESIGN.md")
+	reasons := read(t, "docs/console.md")
 	for name, version := range pkg.DevDependencies {
-		if !strings.Contains(design, name) {
-			t.Errorf("DESIGN.md does not say what %s is for", name)
+		if !strings.Contains(reasons, name) {
+			t.Errorf("docs/console.md does not say what %s is for", name)
 		}
 		if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
 			t.Errorf("%s is not pinned: %s", name, version)

@@ -21,11 +21,11 @@ var placeholders = []string{"example.com", "111122223333"}
 // root. It needs no build. It finds: values that are still the examples;
 // parameters that CloudFormation would refuse; values that AWS would refuse
 // later, with half of the stack made; a vendor library that is missing or for
-// another processor than that of e.
-func check(root string, e deploy.Environment) error {
+// another processor than that of e. The notes name what is only unusual.
+func check(root string, e deploy.Environment) (said []string, err error) {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(e.Parameters)) {
@@ -39,12 +39,12 @@ func check(root string, e deploy.Environment) error {
 	refused := template.Check(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters})
 	errs = append(errs, refused)
 	if refused == nil { // otherwise the checks below would repeat the errors
-		errs = append(errs, checkNames(e, source), checkAPI(e), checkEgress(e), checkBreakGlass(e))
+		errs = append(errs, checkNames(e, source), checkAPI(e), checkEgress(e), checkIAM(e))
 	}
 	processor, err := processor(e, source)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	errs = append(errs, checkLibrary(filepath.Join(root, "layers", "finance-sdk", "lib"), processor))
-	return errors.Join(errs...)
+	return notes(e, processor), errors.Join(errs...)
 }

@@ -4,27 +4,35 @@
 // every parameter of the deployment to a file: what it judged is what
 // `make deploy` gives to SAM.
 //
-//	ready [-built] [-write <file>.toml] <environment>
+//	ready [-online] [-built] [-write <file>.toml] <environment>
+//
+// Without -online it sends no request. With it, it asks AWS and the issuer what a
+// deployment would meet, and changes nothing.
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("ready", flag.ContinueOnError)
+	ask := f.Bool("online", false, "ask AWS and the issuer too")
 	built := f.Bool("built", false, "check the output of sam build too")
 	write := f.String("write", "", "`file` for the parameters of the deployment, in TOML")
 	if err := f.Parse(args); err != nil {
@@ -34,16 +42,39 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	err = check(".", e)
+	notes, err := check(".", e)
 	if *built {
 		err = errors.Join(err, checkBuilt(".", e))
+	}
+	if err == nil && *ask {
+		var more []string
+		more, err = checkOnline(ctx, ".", e)
+		notes = append(notes, more...)
 	}
 	if err == nil && *write != "" {
 		err = writeDeployed(*write, ".", e)
 	}
+	for _, n := range notes {
+		fmt.Fprintln(out, "note:", n)
+	}
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s is ready: stack %s in %s\n", e.Name, e.Stack, e.Region)
-	return nil
+	_, err = fmt.Fprintf(out, "%s is ready: stack %s in %s\n", e.Name, e.Stack, e.Region)
+	return err
+}
+
+// checkOnline asks AWS, as the principal that the SDK finds, and the issuer.
+func checkOnline(ctx context.Context, root string, e deploy.Environment) (notes []string, err error) {
+	parameters, err := deployed(root, e)
+	if err != nil {
+		return nil, err
+	}
+	stack, err := operator.Open(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	o := online{env: e, parameters: parameters, config: stack.Config, client: http.DefaultClient}
+	err = o.check(ctx)
+	return o.notes, err
 }

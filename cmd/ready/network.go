@@ -10,15 +10,29 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-// checkEgress finds trusted addresses that WeCom cannot see, and a proxy whose
-// port conflicts with the security group.
+// checkEgress finds trusted addresses that WeCom cannot see, zones of another
+// region, and a proxy whose port conflicts with the security group.
 func checkEgress(e deploy.Environment) error {
 	var errs []error
+	public := func(name, ip string) {
+		if a, err := netip.ParseAddr(ip); err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {
+			errs = append(errs, fmt.Errorf("%s: %s is no public address; WeCom sees only public addresses", name, ip))
+		}
+	}
 	if ips := e.Parameters["TrustedIps"]; ips != "" {
 		for ip := range strings.SplitSeq(ips, ";") {
-			a, err := netip.ParseAddr(ip)
-			if err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {
-				errs = append(errs, fmt.Errorf("TrustedIps: %s is no public address; WeCom sees only public addresses", ip))
+			public("TrustedIps", ip)
+		}
+	}
+	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
+		if _, ip, ok := strings.Cut(e.Parameters[name], "/"); ok {
+			public(name, ip)
+		}
+	}
+	if zones := e.Parameters["Zones"]; zones != "" {
+		for zone := range strings.SplitSeq(zones, ",") {
+			if !strings.HasPrefix(zone, e.Region) {
+				errs = append(errs, fmt.Errorf("Zones: %s is no zone of %s", zone, e.Region))
 			}
 		}
 	}

@@ -19,7 +19,11 @@ import (
 // deployed is every parameter of the template with the value of e, or else the
 // template's default. `make deploy` gives all of them to SAM: CloudFormation
 // keeps the former value of a parameter that a deployment does not name.
-func deployed(e deploy.Environment, source []byte) (map[string]string, error) {
+func deployed(root string, e deploy.Environment) (map[string]string, error) {
+	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
+	if err != nil {
+		return nil, err
+	}
 	declared, err := template.Parameters(source)
 	if err != nil {
 		return nil, err
@@ -35,11 +39,7 @@ func deployed(e deploy.Environment, source []byte) (map[string]string, error) {
 // writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
 // --parameter-overrides file://.
 func writeDeployed(file, root string, e deploy.Environment) error {
-	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
-	if err != nil {
-		return err
-	}
-	all, err := deployed(e, source)
+	all, err := deployed(root, e)
 	if err != nil {
 		return err
 	}
@@ -51,6 +51,14 @@ func writeDeployed(file, root string, e deploy.Environment) error {
 		return err
 	}
 	return os.WriteFile(file, out.Bytes(), 0o644)
+}
+
+// notes says what an operator should know about parameters that AWS accepts.
+func notes(e deploy.Environment, processor string) (all []string) {
+	if processor == "arm64" && e.Partition() == "aws-cn" {
+		all = append(all, "Architecture=arm64 was not tried in China, and AWS publishes some layers there for x86_64 only: x86_64 is the safe choice")
+	}
+	return all
 }
 
 // stackName is CloudFormation's rule.
@@ -102,11 +110,14 @@ func checkAPI(e deploy.Environment) error {
 	return errors.Join(errs...)
 }
 
-// checkBreakGlass finds a role of another partition. The key policies would deny
-// every principal but a role that cannot exist.
-func checkBreakGlass(e deploy.Environment) error {
-	if arn, here := e.Parameters["BreakGlassRole"], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
-		return fmt.Errorf("BreakGlassRole %q is of another partition: it must begin with %s", arn, here)
+// checkIAM finds a role or policy of another partition. With such a break-glass
+// role the key policies would deny every principal but a role that cannot exist.
+func checkIAM(e deploy.Environment) error {
+	var errs []error
+	for _, name := range []string{"BreakGlassRole", "PermissionsBoundary"} {
+		if arn, here := e.Parameters[name], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {
+			errs = append(errs, fmt.Errorf("%s %q is of another partition: it must begin with %s", name, arn, here))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/shared/env"
 )
 
@@ -18,7 +19,8 @@ type config struct {
 	secretsKey                        string   // KMS key that encrypts new secrets
 	wecom                             string   // scheme and host of WeCom's HTTP API
 	trustedIPs                        []string // IPv4 addresses from which pull calls WeCom, at least one
-	publicURL                         string   // scheme and host, without a slash at the end
+	publicURL                         string   // scheme and host, without a slash at the end; empty for the host of each request
+	console                           console.Config
 }
 
 func parseConfig(getenv func(string) string) (config, error) {
@@ -41,7 +43,18 @@ func parseConfig(getenv func(string) string) (config, error) {
 
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),
+<<<<<<< HEAD
 		wecom:      r.Required("WECOM_API"),
+=======
+		console: console.Config{
+			Issuer:       r.Required("JWT_ISSUER"),
+			Audience:     r.Required("JWT_AUDIENCE"),
+			ClientID:     r.Required("CONSOLE_CLIENT_ID"),
+			Scopes:       r.Required("CONSOLE_SCOPES"),
+			Parents:      origins(r, "CONSOLE_PARENTS", r.Required("CONSOLE_PARENTS")),
+			LoginOrigins: origins(r, "LOGIN_ORIGINS", r.Required("LOGIN_ORIGINS")),
+		},
+>>>>>>> main
 	}
 	if v := r.Required("TRUSTED_IPS"); v != "" {
 		cfg.trustedIPs = strings.Split(v, ";")
@@ -52,7 +65,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 			}
 		}
 	}
-	if v := r.Required("PUBLIC_URL"); v != "" {
+	if v := r.Optional("PUBLIC_URL"); v != "" {
 		cfg.publicURL = v
 		u, err := url.Parse(v)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != v {
@@ -60,4 +73,22 @@ func parseConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	return cfg, r.Err()
+}
+
+// origins reads the value of a variable: origins that are separated by commas, or
+// none. The policy of the console contains them, so a value that is no origin is
+// refused: it could widen the policy.
+func origins(r *env.Reader, name, value string) []string {
+	if value == "" || value == "none" {
+		return nil
+	}
+	list := strings.Split(value, ",")
+	for _, v := range list {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != v || strings.ContainsAny(v, "; '*") {
+			r.Reject(name, "must be origins separated by commas, such as https://scrm.example.com, or none")
+			return nil
+		}
+	}
+	return list
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
@@ -64,6 +65,12 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
 		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
 	}
+	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
+	cfg.console.Version, cfg.console.Media = lambdamain.Version, links
+	pages, err := console.New(cfg.console)
+	if err != nil {
+		return nil, err
+	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
 			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
@@ -85,8 +92,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: s3store.NewLinks(s3.NewPresignClient(objects), cfg.files), Names: names, Readings: readings, Now: time.Now,
+			Links: links, Names: names, Readings: readings, Now: time.Now,
 		},
+		Console: pages,
 		Session: &session.Handlers{Corps: corps},
 		Version: lambdamain.Version,
 	})

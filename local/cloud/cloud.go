@@ -35,6 +35,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud/gateway"
 	"github.com/yunduo-scrm/archive/local/cloud/lambda"
+	"github.com/yunduo-scrm/archive/local/cloud/login"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
 	"github.com/yunduo-scrm/archive/local/cloud/queue"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
@@ -56,7 +57,7 @@ type Options struct {
 
 	// The listening addresses must be loopback addresses. Empty means
 	// 127.0.0.1 with a free port.
-	GatewayAddr, WeComAddr, ControlAddr, QueueAddr string
+	GatewayAddr, WeComAddr, ControlAddr, QueueAddr, LoginAddr string
 
 	// Library is the vendor library that the functions load. Empty means the
 	// stand-in, which Start builds. Worker is the program that loads the
@@ -69,6 +70,8 @@ type Options struct {
 	// Companies are the companies of the simulated WeCom. Nil means two
 	// invented companies.
 	Companies []wecom.CorpConfig
+	// Corps are the corpids that people can sign in for with another WeCom.
+	Corps []string
 	// Sim configures the simulated WeCom.
 	Sim wecom.Config
 
@@ -104,8 +107,9 @@ type Options struct {
 type Cloud struct {
 	// GatewayURL is the URL of the API. ControlURL is the URL of the cloud's
 	// own commands, with WeCom's console below /wecom/. WeComURL is the URL at
-	// which the functions reach WeCom.
-	GatewayURL, ControlURL, WeComURL string
+	// which the functions reach WeCom. ConsoleURL is the web console's, and
+	// LoginURL the issuer's, where people sign in to it.
+	GatewayURL, ControlURL, WeComURL, ConsoleURL, LoginURL string
 	// Sim is the simulated WeCom. It is nil with another WeCom.
 	Sim *wecom.Sim
 	// API calls the API with tokens for every corp and role.
@@ -193,16 +197,17 @@ func (c *Cloud) start(ctx context.Context) error {
 	}
 
 	// The addresses come first, because the template needs them.
-	var gatewayAt, queueAt, controlAt net.Listener
+	var gatewayAt, queueAt, controlAt, loginAt net.Listener
 	for _, at := range []struct {
 		addr string
 		l    *net.Listener
-	}{{o.GatewayAddr, &gatewayAt}, {o.QueueAddr, &queueAt}, {o.ControlAddr, &controlAt}} {
+	}{{o.GatewayAddr, &gatewayAt}, {o.QueueAddr, &queueAt}, {o.ControlAddr, &controlAt}, {o.LoginAddr, &loginAt}} {
 		if *at.l, err = c.listen(at.addr); err != nil {
 			return err
 		}
 	}
 	c.GatewayURL, c.ControlURL = "http://"+gatewayAt.Addr().String(), "http://"+controlAt.Addr().String()
+	c.ConsoleURL, c.LoginURL = c.GatewayURL+"/console", "http://"+loginAt.Addr().String()
 	queueURL := "http://" + queueAt.Addr().String()
 
 	if err := c.startWeCom(); err != nil {
@@ -225,7 +230,8 @@ func (c *Cloud) start(ctx context.Context) error {
 	c.Stack, err = template.Read(source, template.Options{
 		StackName: o.StackName, Region: c.Config.Region, QueueEndpoint: queueURL,
 		Parameters: map[string]string{
-			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.GatewayURL, "WecomProxy": c.WeComURL,
+			"TrustedIps": "127.0.0.1", "PublicUrl": c.GatewayURL, "JwtIssuer": c.LoginURL, "ConsoleClientId": consoleClient, "ConsoleParents": c.ControlURL,
+			"WecomProxy":     c.WeComURL,
 			"AllowedOrigins": "*",        // any page that is developed on this machine
 			"Trail":          "existing", // no calls of an account to report
 		},
@@ -250,6 +256,7 @@ func (c *Cloud) start(ctx context.Context) error {
 	if err := c.startGateway(gatewayAt); err != nil {
 		return err
 	}
+	c.startLogin(loginAt)
 	c.serve("control", controlAt, c.control())
 	return c.startTriggers(front)
 }
@@ -462,6 +469,37 @@ func existing(path, how string) (string, error) {
 		return "", fmt.Errorf("%s is not a file", path)
 	}
 	return abs, nil
+}
+
+// consoleClient is how the issuer knows the console.
+const consoleClient = "local-console"
+
+// startLogin starts the issuer of the console's users.
+func (c *Cloud) startLogin(l net.Listener) {
+	c.serve("login", l, login.New(login.Config{
+		URL: c.LoginURL, Console: c.ConsoleURL, ClientID: consoleClient, Signer: c.tokens, Now: time.Now,
+		Users: func() []login.User { return login.Prepared(c.companies()) },
+	}))
+}
+
+// companies are those that people can sign in for.
+func (c *Cloud) companies() []login.Company {
+	var list []login.Company
+	if c.Sim == nil {
+		for _, id := range c.options.Corps {
+			list = append(list, login.Company{ID: id, Name: id})
+		}
+		return list
+	}
+	for _, corp := range c.Sim.Corps() {
+		d := corp.Details()
+		company := login.Company{ID: corp.ID(), Name: d.Name}
+		if len(d.Staff) > 0 {
+			company.Member, company.MemberName = d.Staff[0].UserID, d.Staff[0].Name
+		}
+		list = append(list, company)
+	}
+	return list
 }
 
 // startGateway starts API Gateway and makes c.API.

@@ -38,7 +38,7 @@ func TestMakeRefuses(t *testing.T) {
 		{"ready", "ENV is missing: make ready ENV=<an environment of samconfig.toml>\n"},
 		{"changeset", "ENV is missing: make changeset ENV=<an environment of samconfig.toml>\n"},
 		{"unprotect", "ENV is missing: make unprotect ENV=<an environment of samconfig.toml>\n"},
-		{"ready ENV=nowhere", "samconfig.toml has no environment \"nowhere\"; it has dev, "},
+		{"cost REGION=nowhere", "cost: docs/prices.json has no prices of nowhere: "},
 		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
@@ -109,11 +109,12 @@ func TestMakeHelp(t *testing.T) {
 }
 
 // make deploy needs no terminal: it passes ARGS on to sam, after the parameters
-// that make ready judged and wrote, and guards the stack after sam succeeded. make
+// that make ready judged and wrote, builds the console first, and guards the stack after sam succeeded. make
 // changeset changes nothing.
 func TestMakeDeploy(t *testing.T) {
 	t.Parallel()
-	const built = "sam build --config-env prod\nready -built -write build/parameters-prod.toml prod\n"
+	const built = "npm ci --loglevel=error --no-audit --no-fund\nnpm run build:console --silent\nnpm run build:voice --silent\n" +
+		"sam build --config-env prod\nready -built -write build/parameters-prod.toml prod\n"
 	const deploys = "sam deploy --config-env prod --parameter-overrides file://build/parameters-prod.toml"
 	for _, c := range []struct{ command, refuses, want string }{
 		{"deploy ENV=prod", "nothing", "ready prod\n" + built + deploys + "\nprotect prod\n"},
@@ -132,6 +133,10 @@ func TestMakeDeploy(t *testing.T) {
 echo "sam $*" >>"$RECORD"
 [ "$1" != "$REFUSES" ]
 `,
+				"npm": `#!/bin/sh
+echo "npm $*" >>"$RECORD"
+`,
+				"local/setup/setup.sh": "#!/bin/sh\n", "web/.npmrc": "", "web/package-lock.json": "{}", "web/src/main.ts": "", "functions/api/openapi.yaml": "",
 				// In place of each program that it builds, it puts one that records its use.
 				"go": `#!/bin/sh
 while [ "$1" != -o ]; do shift; done
@@ -140,6 +145,9 @@ printf '#!/bin/sh\necho "%s $*" >>"$RECORD"\n[ %s != "$REFUSES" ]\n' "${2##*/}" 
 chmod +x "$2"
 `,
 			} {
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 					t.Fatal(err)
 				}

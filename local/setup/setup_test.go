@@ -222,7 +222,7 @@ func TestFreshDebian(t *testing.T) {
 	m.want("-n test", "", "", 0)
 }
 
-// make run needs less: no browser, no font, and of Python moto alone.
+// make run builds the console. It needs and no font, and of Python moto alone.
 func TestFreshDebianRuns(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, debian, "0")
@@ -267,7 +267,7 @@ func TestOtherSystems(t *testing.T) {
 		{"web-test", everything, "npm, Chromium, a Chinese font"},
 		{"unit", []string{"go"}, "Go (go.dev/doc/install)"},
 		{"unit", without("go"), ""},
-		{"run", []string{"node", "chromium", "font", "lint", "venv"}, ""},
+		{"run", []string{"chromium", "font", "lint", "venv"}, ""},
 		{"run", []string{"moto", "venv"}, "Python's venv"},
 		{"test", []string{"java"}, "a JDK"},
 		{"test", []string{"lint", "venv"}, "Python's venv"},
@@ -356,8 +356,8 @@ func TestOldNode(t *testing.T) {
 	m.wantGone()
 	m.env = nil
 	m.want("-n web", "", "", 1)
-	m.want("run", "", "", 0)
-	m.want("web", installing, "", 0)
+	m.want("servers", "", "", 0)
+	m.want("run", installing, "", 0)
 	m.want("web", "", "", 0)
 	m.want("test", "", "", 0)
 	for _, program := range []string{"node", "npm"} {

@@ -92,7 +92,7 @@ func TestCrashWhileSwitchingOnLeavesNoEnabledCorpWithoutTime(t *testing.T) {
 		must(t, s.SetEnabled(t.Context(), corp, true, "admin", "", start))
 		got, err = s.Corp(t.Context(), corp)
 		must(t, err)
-		check(t, "corp after the next try", got, archive.Corp{ID: corp, Enabled: true, EnabledAt: start})
+		check(t, "corp after the next try", got, archive.Corp{ID: corp, Enabled: true, EnabledAt: start, StateAt: start, StateBy: "admin"})
 	}
 }
 

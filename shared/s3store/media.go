@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -228,8 +229,9 @@ var shown = map[media.Type]string{
 // f.Corp and f.ID alone name the object: a caller that found f under a corp gets
 // a link to that corp's file and to no other file. The type is the type of the
 // file's first bytes, if browsers may show it. The name that the message gives
-// the file is used only as the name to save it under.
-func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (string, error) {
+// the file is used only as the name to save it under. Browsers only save the file
+// if save is set, or if its type is not for showing.
+func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration, save bool) (string, error) {
 	if ttl > LongestLink {
 		return "", fmt.Errorf("link to file %s for %s: %w: limit %s", f.ID, ttl, ErrLifetime, LongestLink)
 	}
@@ -240,6 +242,9 @@ func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (stri
 	ext, ok := shown[f.Stored.Type]
 	if ok {
 		contentType, disposition = string(f.Stored.Type), "inline"
+	}
+	if save {
+		disposition = "attachment"
 	}
 	req, err := l.client.PresignGetObject(ctx, &s3.GetObjectInput{
 		Bucket:                     &l.bucket,
@@ -252,6 +257,20 @@ func (l *Links) Link(ctx context.Context, f media.File, ttl time.Duration) (stri
 		return "", fmt.Errorf("link to file %s: %w", f.ID, err)
 	}
 	return req.URL, nil
+}
+
+// Origin returns the scheme and the host that every link begins with. A page that
+// shows files must allow this origin in its policy.
+func (l *Links) Origin(ctx context.Context) (string, error) {
+	req, err := l.client.PresignGetObject(ctx, &s3.GetObjectInput{Bucket: &l.bucket, Key: aws.String("origin")})
+	if err != nil {
+		return "", fmt.Errorf("origin of links: %w", err)
+	}
+	u, err := url.Parse(req.URL)
+	if err != nil {
+		return "", fmt.Errorf("origin of links: %w", err)
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 const (

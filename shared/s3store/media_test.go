@@ -130,7 +130,7 @@ func TestLinks(t *testing.T) {
 		{"only dots", file("....", "../sh", media.Other), "application/octet-stream", false, "file-2d711642"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			url, err := links.Link(t.Context(), c.file, time.Minute)
+			url, err := links.Link(t.Context(), c.file, time.Minute, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func query(t *testing.T, link string) url.Values {
 func TestLinksExpire(t *testing.T) {
 	links := newLinks()
 	for ttl, want := range map[time.Duration]string{time.Minute: "60", s3store.LongestLink: "300", 0: "1", -time.Hour: "1"} {
-		link, err := links.Link(t.Context(), file("", "", media.Other), ttl)
+		link, err := links.Link(t.Context(), file("", "", media.Other), ttl, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestLinksExpire(t *testing.T) {
 func TestLinkLifetimeIsBounded(t *testing.T) {
 	links := newLinks()
 	for _, ttl := range []time.Duration{s3store.LongestLink + time.Nanosecond, time.Hour} {
-		if link, err := links.Link(t.Context(), file("", "", media.Other), ttl); !errors.Is(err, s3store.ErrLifetime) || link != "" {
+		if link, err := links.Link(t.Context(), file("", "", media.Other), ttl, false); !errors.Is(err, s3store.ErrLifetime) || link != "" {
 			t.Errorf("%s: got %q, %v; want %v", ttl, link, err, s3store.ErrLifetime)
 		}
 	}
@@ -223,7 +223,7 @@ func TestLinkPathComesFromTheRow(t *testing.T) {
 	links := newLinks()
 	f := file("../../ww9999999999999999/files/x", "../ww9999999999999999", media.Other)
 	f.SDKFileID, f.Kind = "../../y", "../../z"
-	link, err := links.Link(t.Context(), f, time.Minute)
+	link, err := links.Link(t.Context(), f, time.Minute, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestLinkPathComesFromTheRow(t *testing.T) {
 	for _, state := range []media.State{media.Waiting, media.Expired, media.Failed} {
 		f := file("", "", media.Other)
 		f.State, f.Stored = state, nil
-		if _, err := links.Link(t.Context(), f, time.Minute); !errors.Is(err, archive.ErrNotFound) {
+		if _, err := links.Link(t.Context(), f, time.Minute, false); !errors.Is(err, archive.ErrNotFound) {
 			t.Errorf("%s: got %v, want %v", state, err, archive.ErrNotFound)
 		}
 	}

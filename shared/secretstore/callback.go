@@ -88,7 +88,7 @@ func (s *Store) CreateCallbackPair(ctx context.Context, corp string, kind archiv
 	if err != nil {
 		return wrap("encode", name, err)
 	}
-	return s.create(ctx, name, secret.New(string(text)))
+	return s.create(ctx, corp, name, secret.New(string(text)))
 }
 
 // ReplaceCallbackPair stores a pair as the newest after the pair with the id old,

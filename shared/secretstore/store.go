@@ -53,8 +53,6 @@ type Store struct {
 	kmsKey string
 }
 
-var _ archive.SecretReader = (*Store)(nil)
-
 // New makes a store of the secrets below prefix. kmsKey is the id, ARN or
 // alias of the KMS key that encrypts new secrets; empty means the account's own
 // key of Secrets Manager.
@@ -71,10 +69,10 @@ func (s *Store) ArchiveSecret(ctx context.Context, corp string) (secret.Value, e
 // PutArchiveSecret saves the corp's archive secret. The last writer wins.
 // Secrets Manager keeps the previous value as the secret's previous version.
 func (s *Store) PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error {
-	return s.putChangeable(ctx, s.archiveName(corp), v)
+	return s.putChangeable(ctx, corp, s.archiveName(corp), v)
 }
 
-func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) error {
+func (s *Store) putChangeable(ctx context.Context, corp, name string, v secret.Value) error {
 	text := v.Reveal()
 	// The secret is absent only before a corp's first save. Creating it first would
 	// cost a refused call at every other save.
@@ -82,7 +80,7 @@ func (s *Store) putChangeable(ctx context.Context, name string, v secret.Value) 
 	if err = known(err); !errors.Is(err, archive.ErrNotFound) {
 		return wrap("save", name, err)
 	}
-	err = s.create(ctx, name, v)
+	err = s.create(ctx, corp, name, v)
 	if !errors.Is(err, archive.ErrExists) {
 		return err
 	}
@@ -105,7 +103,7 @@ func (s *Store) PrivateKey(ctx context.Context, corp, keyID string) (secret.Valu
 // CreatePrivateKey stores a private key permanently; [archive.ErrExists] if the id
 // is taken.
 func (s *Store) CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error {
-	return s.create(ctx, s.keyName(corp, keyID), pkcs8)
+	return s.create(ctx, corp, s.keyName(corp, keyID), pkcs8)
 }
 
 func (s *Store) archiveName(corp string) string    { return s.prefix + "/" + corp + "/archive" }
@@ -122,9 +120,14 @@ func (s *Store) get(ctx context.Context, name string) (secret.Value, error) {
 	return secret.New(*out.SecretString), nil
 }
 
-func (s *Store) create(ctx context.Context, name string, v secret.Value) error {
-	text := v.Reveal()
-	in := &secretsmanager.CreateSecretInput{Name: &name, SecretString: &text}
+// create tags the secret with stack and corp. A bill by tags then shows what a
+// corp costs; the tags of a stack do not reach secrets that functions create.
+func (s *Store) create(ctx context.Context, corp, name string, v secret.Value) error {
+	text, stackTag, corpTag := v.Reveal(), "stack", "corp"
+	in := &secretsmanager.CreateSecretInput{
+		Name: &name, SecretString: &text,
+		Tags: []types.Tag{{Key: &stackTag, Value: &s.prefix}, {Key: &corpTag, Value: &corp}},
+	}
 	if s.kmsKey != "" {
 		in.KmsKeyId = &s.kmsKey
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,34 @@ func TestPrivateKeyIsCreatedOnce(t *testing.T) {
 	}
 	if _, err := s.PrivateKey(t.Context(), corpB, id); !errors.Is(err, archive.ErrNotFound) {
 		t.Errorf("another corp: got error %v, want %v", err, archive.ErrNotFound)
+	}
+}
+
+// A bill by tags shows what each corp costs.
+func TestSecretsCarryTags(t *testing.T) {
+	s, client, prefix := newStore(t)
+	for _, err := range []error{
+		s.PutArchiveSecret(t.Context(), corpA, secret.New("s")),
+		s.PutAppSecret(t.Context(), corpA, secret.New("s")),
+		s.CreateCallbackPair(t.Context(), corpA, archive.ArchiveCallback, pairOf("p")),
+		s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("k")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"archive", "app", "callback", "key/k"} {
+		out, err := client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(prefix + "/" + corpA + "/" + name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, tag := range out.Tags {
+			got[*tag.Key] = *tag.Value
+		}
+		if want := map[string]string{"stack": prefix, "corp": corpA}; !maps.Equal(got, want) {
+			t.Errorf("%s: got tags %v, want %v", name, got, want)
+		}
 	}
 }
 

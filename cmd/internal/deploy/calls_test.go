@@ -18,7 +18,7 @@ import (
 // A call is a request of a function to AWS, in the terms of IAM.
 type call struct {
 	role, action, resource string
-	keys                   []string // partition keys of a write or query of DynamoDB
+	keys                   []string // partition keys of a write or query of DynamoDB, or keys of tags
 }
 
 // calls collects the calls of functions in a running cloud.
@@ -51,12 +51,24 @@ func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 	case strings.HasPrefix(service, "DynamoDB_"):
 		return c.dynamoDB(operation, body)
 	case service == "secretsmanager":
-		var in struct{ SecretId, Name string }
+		var in struct {
+			SecretId, Name string
+			Tags           []struct{ Key string }
+		}
 		if err := json.Unmarshal(body, &in); err != nil {
 			return nil, err
 		}
 		// AWS ends the ARN of a secret with a dash and six letters.
-		return []call{{action: "secretsmanager:" + operation, resource: "secretsmanager:secret:" + in.SecretId + in.Name + "-AbCdEf"}}, nil
+		on := "secretsmanager:secret:" + in.SecretId + in.Name + "-AbCdEf"
+		found := []call{{action: "secretsmanager:" + operation, resource: on}}
+		if len(in.Tags) > 0 {
+			tags := call{action: "secretsmanager:TagResource", resource: on}
+			for _, tag := range in.Tags {
+				tags.keys = append(tags.keys, tag.Key)
+			}
+			found = append(found, tags)
+		}
+		return found, nil
 	case service == "AmazonSQS":
 		var in struct{ QueueUrl string }
 		if err := json.Unmarshal(body, &in); err != nil {
@@ -187,15 +199,27 @@ func (f call) granted(all []grant, stack string) bool {
 		if !like(on, f.resource) {
 			continue
 		}
-		if kind, values, ok := strings.Cut(strings.TrimPrefix(g.when, "ForAllValues:String"), " "); ok && strings.HasPrefix(g.when, "ForAllValues:") {
-			name, list, _ := strings.Cut(values, " ")
-			if name != "dynamodb:LeadingKeys" || slices.ContainsFunc(f.keys, func(v string) bool { return !meets(kind, strings.Split(list, ","), v) }) {
-				continue
-			}
+		if !f.meets(g.when) {
+			continue
 		}
 		return true
 	}
 	return false
+}
+
+// meets reports whether the call fits the condition of a grant. It knows
+// conditions on all keys of a call. With Null the call needs at least one key.
+func (f call) meets(when string) bool {
+	if !strings.HasPrefix(when, "ForAllValues:String") {
+		return true
+	}
+	when, null, _ := strings.Cut(strings.TrimPrefix(when, "ForAllValues:String"), " Null ")
+	kind, values, _ := strings.Cut(when, " ")
+	name, list, _ := strings.Cut(values, " ")
+	if name != "dynamodb:LeadingKeys" && name != "aws:TagKeys" || null != "" && len(f.keys) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(f.keys, func(v string) bool { return !meets(kind, strings.Split(list, ","), v) })
 }
 
 // meets reports whether a value of a request fits a condition of that kind:
@@ -238,6 +262,8 @@ func TestGranted(t *testing.T) {
 		{"Media", "Allow", "dynamodb:DeleteItem", "LedgerTable", "ForAllValues:StringEquals dynamodb:Attributes pk"},
 		{"Dispatch", "Allow", "dynamodb:Query", "MessagesTable", "ForAllValues:StringLike dynamodb:LeadingKeys *#u"},
 		{"Decode", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringNotLike dynamodb:LeadingKeys *#chain"},
+		{"Inspect", "Allow", "dynamodb:PutItem", "LedgerTable", "ForAllValues:StringLike dynamodb:LeadingKeys @address,*#wanted Null dynamodb:LeadingKeys false"},
+		{"Api", "Allow", "secretsmanager:TagResource", "secretsmanager:secret:${AWS::StackName}/*/key/*", "ForAllValues:StringEquals aws:TagKeys corp,stack Null aws:TagKeys false"},
 		{"Pull", "Allow", "s3:PutObject", "JournalBucket/*/pages/*", ""},
 		{"Pull", "Deny", "s3:GetObject", "JournalBucket/*/pages/*", ""},
 		{"Decode", "Allow", "secretsmanager:GetSecretValue", "secretsmanager:secret:${AWS::StackName}/*/key/*", ""},
@@ -256,6 +282,10 @@ func TestGranted(t *testing.T) {
 		"not excluded": {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1"}}, true},
 		"excluded":     {call{"Decode", "dynamodb:PutItem", "LedgerTable", []string{"ww1", "ww1#chain"}}, false},
 		"not read":     {call{"Media", "dynamodb:DeleteItem", "LedgerTable", []string{"@address"}}, false},
+		"last key":     {call{"Inspect", "dynamodb:PutItem", "LedgerTable", []string{"ww1#wanted"}}, true},
+		"without key":  {call{"Inspect", "dynamodb:PutItem", "LedgerTable", nil}, false},
+		"tags":         {call{"Api", "secretsmanager:TagResource", "secretsmanager:secret:st/ww1/key/k-AbCdEf", []string{"stack", "corp"}}, true},
+		"other tag":    {call{"Api", "secretsmanager:TagResource", "secretsmanager:secret:st/ww1/key/k-AbCdEf", []string{"stack", "owner"}}, false},
 		"object":       {call{"Pull", "s3:PutObject", "JournalBucket/ww1/pages/1-2", nil}, true},
 		"other object": {call{"Pull", "s3:PutObject", "JournalBucket/ww1/messages/1", nil}, false},
 		"denied":       {call{"Pull", "s3:GetObject", "JournalBucket/ww1/pages/1-2", nil}, false},

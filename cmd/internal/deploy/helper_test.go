@@ -40,12 +40,18 @@ type deployment struct {
 	Parameters map[string]string `json:"parameters"`
 }
 
-// ownNetwork is a deployment that no environment of samconfig.toml covers: an
-// existing network and trail, a proxy, arm64, a lock on the journal, a break-glass
-// role, and reserved concurrency.
-const ownNetwork = "own-network"
+// Two deployments that no environment of samconfig.toml covers.
+const (
+	// ownNetwork has an existing network and trail, a proxy, arm64, a lock on the
+	// journal, a break-glass role, a permissions boundary, reserved concurrency,
+	// memory sizes, one key, and the essential alarms.
+	ownNetwork = "own-network"
+	// moved has existing addresses, a network and zones of its own choice, and
+	// neither a domain nor an address.
+	moved = "moved"
+)
 
-// deployments are the environments of samconfig.toml and ownNetwork.
+// deployments are the environments of samconfig.toml, ownNetwork and moved.
 func deployments(t *testing.T) []deployment {
 	t.Helper()
 	all := environments(t)
@@ -59,7 +65,12 @@ func deployments(t *testing.T) []deployment {
 		"WecomProxy": "http://10.0.0.1:8081", "DecodeIdentity": "own/identity", "PublicUrl": "https://archive.example.com",
 		"JwtIssuer": "https://login.example.com", "Architecture": "arm64", "JournalLock": "COMPLIANCE", "JournalLockDays": "1825",
 		"BreakGlassRole": "arn:aws-cn:iam::123456789012:role/break-glass", "Trail": "existing", "Companies": "1000",
-		"ApiConcurrency": "20", "PullConcurrency": "12", "DecodeConcurrency": "24",
+		"ApiConcurrency": "20", "PullConcurrency": "12", "DecodeConcurrency": "24", "MediaConcurrency": "14",
+		"DispatchMemory": "512", "PullMemory": "2048", "DecodeMemory": "3538", "MediaMemory": "1536",
+		"Keys": "one", "Alarms": "essential", "PermissionsBoundary": "arn:aws-cn:iam::123456789012:policy/boundary",
+	}}, deployment{moved, "moved", "us-east-1", []string{"us-east-1", "ap-east-1"}, map[string]string{
+		"JwtIssuer": "https://login.example.com", "NatZones": "two", "VpcCidr": "10.20.0.0/20", "Zones": "us-east-1b,us-east-1d",
+		"AddressAllocationA": "eipalloc-0123456789abcdef0/203.0.113.9", "AddressAllocationB": "eipalloc-0123456789abcdef1/203.0.113.10",
 	}})
 }
 
@@ -137,6 +148,7 @@ type made struct {
 	Functions map[string]struct {
 		Role        string
 		Timeout     int
+		Memory      int
 		Environment map[string]string
 		Subnets     []string
 	}
@@ -150,12 +162,14 @@ type made struct {
 	}
 	Nats      map[string]struct{ Subnet, Allocation string }
 	Addresses map[string]string // allocation id by address
+	Given     map[string]string // parameters with moto's allocations in the place of the deployment's
 	Topics    []string
 }
 
 type role struct {
 	Managed  []any
 	Policies []string // names
+	Boundary string   // ARN of the permissions boundary
 }
 
 var (

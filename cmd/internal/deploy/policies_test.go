@@ -87,11 +87,15 @@ func (s stack) alarms(t *testing.T) []string {
 		r := s.Translated.Resources[id]
 		p := r.Properties
 		only(t, id, p, "AlarmName", "AlarmDescription", "AlarmActions", "OKActions",
-			"Namespace", "MetricName", "Dimensions", "Statistic", "Period", "Metrics",
+			"Namespace", "MetricName", "Dimensions", "Statistic", "ExtendedStatistic", "EvaluateLowSampleCountPercentile", "Period", "Metrics",
 			"EvaluationPeriods", "DatapointsToAlarm", "ComparisonOperator", "Threshold", "TreatMissingData")
 		what := ""
 		if p["MetricName"] != nil {
-			what = measured(p["Statistic"], p["Period"], p)
+			statistic := p["Statistic"]
+			if statistic == nil {
+				statistic = p["ExtendedStatistic"]
+			}
+			what = measured(statistic, p["Period"], p)
 		}
 		for _, q := range anys(p["Metrics"]) {
 			m := object(q)

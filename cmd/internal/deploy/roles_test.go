@@ -30,7 +30,7 @@ func (s stack) grants(t *testing.T) []grant {
 	var all []grant
 	for _, id := range s.byType("AWS::IAM::Role") {
 		p := s.Translated.Resources[id].Properties
-		only(t, id, p, "AssumeRolePolicyDocument", "Description", "Policies")
+		only(t, id, p, "AssumeRolePolicyDocument", "Description", "PermissionsBoundary", "Policies")
 		for _, policy := range anys(p["Policies"]) {
 			for _, statement := range anys(object(object(policy)["PolicyDocument"])["Statement"]) {
 				m := object(statement)
@@ -158,11 +158,11 @@ func TestForbiddenGrants(t *testing.T) {
 		{``, `^(iam|sts):|^kms:(Create|Schedule|Disable|Put|Encrypt|ReEncrypt|Describe)`, `.*`, "no function changes rights"},
 		{`^(Decode|Media)$`, `^s3:List`, `Bucket$`, "only decode and media must tell a missing object from a forbidden one"},
 		{`^Decode$`, `^secretsmanager:(Get|BatchGet)`, `/key/|/\*$`, "only decode reads private keys (law 6)"},
-		{``, `^secretsmanager:(Delete|Update|Put|Restore|TagResource|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
+		{``, `^secretsmanager:(Delete|Update|Put|Restore|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
 		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "only api creates secrets"},
 		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function deletes or replaces a secret"},
 		{`^(Api|Pull|Decode|Media|Inspect)$`, `^(secretsmanager:|s3:(Get|List))`, `.*`, "dispatch reads no secrets and no chats"},
-		{`^(Api|Pull|Decode|Media|Inspect)$`, `^kms:`, `^(Media|Secrets)Key$`, "dispatch opens the tables and seals heads only"},
+		{`^(Api|Pull|Decode|Media|Inspect)$`, `^kms:`, `^(Media|Secrets)Key\b`, "dispatch opens the tables and seals heads only"},
 		{`^(Api|Decode)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `CorpsTable`, "only api writes settings, and only decode writes bindings"},
 		{``, `^s3:(Delete|PutObjectRetention|PutObjectLegalHold|Bypass|PutBucket|PutLifecycle)`, `.*`, "the journal is written, never changed (law 1)"},
 		{`^(Pull|Decode|Dispatch)$`, `^s3:(Put|Abort)`, `JournalBucket`, "only pull writes pages and gaps, only decode long messages, and only dispatch heads"},
@@ -188,7 +188,8 @@ func TestForbiddenGrants(t *testing.T) {
 		}
 		// A condition may restrict the grant to some partitions of the table.
 		on := g.resource
-		kind, keys, restricted := strings.Cut(g.when, "dynamodb:LeadingKeys ")
+		condition, _, _ := strings.Cut(g.when, " Null ")
+		kind, keys, restricted := strings.Cut(condition, "dynamodb:LeadingKeys ")
 		switch excludes := strings.Contains(kind, "Not"); {
 		case restricted && !excludes:
 			on += " only " + keys
@@ -212,11 +213,49 @@ func TestNoRoleDeletesOrReplacesAPrivateKey(t *testing.T) {
 		if g.effect != "Allow" || !strings.HasPrefix(g.action, "secretsmanager:") {
 			continue
 		}
-		if like(g.resource, key) && !slices.Contains([]string{"secretsmanager:CreateSecret", "secretsmanager:GetSecretValue"}, g.action) {
-			t.Errorf("%s: got a right over private keys, want creation and reading only", g)
+		if like(g.resource, key) && !slices.Contains([]string{"secretsmanager:CreateSecret", "secretsmanager:GetSecretValue", "secretsmanager:TagResource"}, g.action) {
+			t.Errorf("%s: got a right over private keys, want creation with tags and reading only", g)
 		}
 		if !regexp.MustCompile(`-\?{6}( if |$)|/key/\*$`).MatchString(g.resource) {
 			t.Errorf("%s: got a pattern for several names, want six letters after the dash", g)
+		}
+	}
+}
+
+// A condition on every value of a key holds for a request without the key, so a
+// grant with such a condition needs the key too. The only tags that a role may
+// set are corp and stack: rights may follow from tags.
+func TestGrantsForAllValuesNeedAValue(t *testing.T) {
+	conditions := map[string]bool{}
+	for _, g := range stackOf(t, "prod").grants(t) {
+		if m := regexp.MustCompile(`^ForAllValues:\w+ (\S+) `).FindStringSubmatch(g.when); m != nil {
+			conditions[m[1]] = true
+			if !strings.HasSuffix(g.when, " Null "+m[1]+" false") {
+				t.Errorf("%s: got a right without %s, want the condition Null", g, m[1])
+			}
+		}
+		if tags := "ForAllValues:StringEquals aws:TagKeys corp,stack Null aws:TagKeys false"; strings.HasSuffix(g.action, ":TagResource") && g.when != tags {
+			t.Errorf("%s: got condition %q, want %q", g, g.when, tags)
+		}
+	}
+	if len(conditions) != 2 {
+		t.Errorf("got conditions on %v, want them on dynamodb:LeadingKeys and aws:TagKeys", conditions)
+	}
+}
+
+// Every role has the boundary that an organization may require.
+func TestEveryRoleHasTheBoundary(t *testing.T) {
+	s := stackOf(t, "prod")
+	for _, id := range s.byType("AWS::IAM::Role") {
+		if got := readable(s.Translated.Resources[id].Properties["PermissionsBoundary"]); got != "PermissionsBoundary if HasBoundary else AWS::NoValue" {
+			t.Errorf("%s: got boundary %s, want the parameter", id, got)
+		}
+	}
+	for name, want := range map[string]string{"prod": "", ownNetwork: "arn:aws-cn:iam::123456789012:policy/boundary"} {
+		for id, r := range stackOf(t, name).Made.Roles {
+			if r.Boundary != want {
+				t.Errorf("%s: %s: got boundary %q, want %q", name, id, r.Boundary, want)
+			}
 		}
 	}
 }

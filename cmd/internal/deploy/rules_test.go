@@ -52,7 +52,7 @@ func filtered(filter any, value string) bool {
 		return like(readable(wildcard), value)
 	}
 	if c, ok := m["Fn::If"].([]any); ok {
-		filter = c[1]
+		return filtered(c[1], value) || filtered(c[2], value)
 	}
 	return readable(filter) == value
 }
@@ -71,6 +71,7 @@ func TestRulesMatchCalls(t *testing.T) {
 	}
 	table := func(name, id string) m { return call("dynamodb", name, m{"requestParameters": m{"tableName": id}}) }
 	bucket := func(name, id string) m { return call("s3", name, m{"requestParameters": m{"bucketName": id}}) }
+	address := func(name string, parameters m) m { return call("ec2", name, m{"requestParameters": parameters}) }
 	const name, arn = "${AWS::StackName}/ww1/key/k1", "secretsmanager:secret:${AWS::StackName}/ww1/key/k1-AbCdEf"
 	s := stackOf(t, "prod")
 	for _, c := range []struct {
@@ -99,6 +100,13 @@ func TestRulesMatchCalls(t *testing.T) {
 		{bucket("DeleteBucketPolicy", "TrailBucket"), "BucketsChanged"},
 		{bucket("PutBucketLifecycle", "another bucket"), ""},
 		{bucket("PutObject", "JournalBucket"), ""},
+		{address("ReleaseAddress", m{"allocationId": "AddressA.AllocationId"}), "AddressesChanged"},
+		{address("ReleaseAddress", m{"allocationId": "Fn::Select 0,Fn::Split /,AddressAllocationB"}), "AddressesChanged"},
+		{address("ReleaseAddress", m{"allocationId": "another address"}), ""},
+		{address("DeleteNatGateway", m{"DeleteNatGatewayRequest": m{"NatGatewayId": "NatB"}}), "AddressesChanged"},
+		{address("DeleteNatGateway", m{"DeleteNatGatewayRequest": m{"NatGatewayId": "another gateway"}}), ""},
+		{address("ReplaceRoute", m{"routeTableId": "PrivateRoutesA"}), "AddressesChanged"},
+		{address("DeleteRoute", m{"routeTableId": "PublicRoutes"}), ""},
 		{call("cloudtrail", "StopLogging", m{}), "TrailChanged"},
 		{call("events", "DisableRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
 		{call("events", "PutRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
@@ -118,10 +126,10 @@ func TestRulesMatchCalls(t *testing.T) {
 	}
 }
 
-// Every table, key and bucket of the stack is watched.
+// Every table, key, bucket, address and NAT gateway of the stack is watched.
 func TestRulesNameEveryStore(t *testing.T) {
 	s := stackOf(t, "prod")
-	for kind, rule := range map[string]string{"AWS::KMS::Key": "KeysChanged", "AWS::DynamoDB::Table": "TablesRemoved", "AWS::S3::Bucket": "BucketsChanged"} {
+	for kind, rule := range map[string]string{"AWS::KMS::Key": "KeysChanged", "AWS::DynamoDB::Table": "TablesRemoved", "AWS::S3::Bucket": "BucketsChanged", "AWS::EC2::EIP": "AddressesChanged", "AWS::EC2::NatGateway": "AddressesChanged"} {
 		pattern := text(s.Translated.Resources[rule].Properties["EventPattern"])
 		for _, id := range s.byType(kind) {
 			if !strings.Contains(pattern, `"`+id+`"`) {

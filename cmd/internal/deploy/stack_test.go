@@ -108,7 +108,7 @@ func speaksWithWeCom(env map[string]string) bool {
 // reaches S3 and DynamoDB through gateway endpoints and everything else through
 // a NAT gateway. Companies are given exactly the addresses of the NAT gateways.
 func TestNetwork(t *testing.T) {
-	for name, nats := range map[string]int{"prod": 2, "dev": 1} {
+	for name, nats := range map[string]int{"prod": 2, "dev": 1, moved: 2} {
 		t.Run(name, func(t *testing.T) {
 			m := stackOf(t, name).Made
 			t.Run("subnets", func(t *testing.T) { checkSubnets(t, m) })
@@ -264,18 +264,85 @@ func TestOneParameterSetsTheProcessor(t *testing.T) {
 // traffic uses it.
 func TestSecondAddressIsShownBeforeItsUse(t *testing.T) {
 	r := stackOf(t, "dev").Translated.Resources
-	for id, want := range map[string]string{"AddressB": "HasSecondAddress", "NatB": "HasSecondNat", "AddressA": "MakesNetwork", "NatA": "MakesNetwork"} {
+	for id, want := range map[string]string{"AddressB": "MakesAddressB", "NatB": "HasSecondNat", "AddressA": "MakesAddressA", "NatA": "MakesNetwork"} {
 		if r[id].Condition != want {
 			t.Errorf("%s: got condition %s, want %s", id, r[id].Condition, want)
 		}
 	}
 	c := stackOf(t, "dev").Translated.Conditions
+	if !contains(c["MakesAddressB"], "HasSecondAddress", "HasAllocationB", "Fn::Not") || !contains(c["MakesAddressA"], "MakesNetwork", "HasAllocationA", "Fn::Not") {
+		t.Errorf("conditions: got %s and %s, want an address made where none is given", text(c["MakesAddressA"]), text(c["MakesAddressB"]))
+	}
 	if !contains(c["HasSecondAddress"], "MakesNetwork", `"one"`, "Fn::Not") || !contains(c["HasSecondNat"], "MakesNetwork", `"two"`) {
 		t.Errorf("conditions: got %s and %s, want the second address without its NAT gateway", text(c["HasSecondAddress"]), text(c["HasSecondNat"]))
 	}
 	env := r["ApiFunction"].Properties["Environment"]
-	if !contains(env, "HasSecondAddress", "${AddressA};${AddressB}") {
-		t.Errorf("addresses of the set-up page: got %s, want both", text(env))
+	const first, second = "Fn::Select 1,Fn::Split /,AddressAllocationA if HasAllocationA else AddressA", "Fn::Select 1,Fn::Split /,AddressAllocationB if HasAllocationB else AddressB"
+	const both = "Fn::Join ;," + first + "," + second + " if HasSecondAddress else " + first + " if MakesNetwork else TrustedIps"
+	if got := readable(object(object(env)["Variables"])["TRUSTED_IPS"]); got != both {
+		t.Errorf("addresses of the set-up page: got %s, want %s", got, both)
+	}
+}
+
+// A stack that is given addresses makes none, and gives them back in the form in
+// which the next stack takes them. So a company's settings in WeCom stay right.
+func TestGivenAddressesAreUsed(t *testing.T) {
+	m := stackOf(t, moved).Made
+	if slices.Contains(m.Types, "AWS::EC2::EIP") {
+		t.Error("got a new address, want the given ones only")
+	}
+	var allocations []string
+	for _, nat := range m.Nats {
+		allocations = append(allocations, nat.Allocation)
+	}
+	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
+		allocation, ip, _ := strings.Cut(m.Given[name], "/")
+		if !slices.Contains(allocations, allocation) || !strings.Contains(m.Outputs["TrustedIps"], ip) {
+			t.Errorf("%s: got NAT gateways with %v and addresses %s, want %s in both", name, allocations, m.Outputs["TrustedIps"], m.Given[name])
+		}
+		if got := m.Outputs[name]; got != m.Given[name] {
+			t.Errorf("output %s: got %s, want %s", name, got, m.Given[name])
+		}
+	}
+	first := stackOf(t, "prod").Made
+	parameters := stackOf(t, "prod").Translated.Parameters
+	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
+		pattern := fmt.Sprint(parameters[name]["AllowedPattern"])
+		if got := first.Outputs[name]; !regexp.MustCompile(pattern).MatchString(got) {
+			t.Errorf("output %s: got %q, want what the parameter takes", name, got)
+		}
+	}
+}
+
+// The default network is small. Another one, and its zones, are parameters.
+func TestNetworkOfOnesOwnChoice(t *testing.T) {
+	for name, want := range map[string][]string{
+		"dev": {"10.78.0.0/26", "10.78.0.64/26", "10.78.1.0/24", "10.78.2.0/24"},
+		moved: {"10.20.0.0/26", "10.20.0.64/26", "10.20.1.0/24", "10.20.2.0/24"},
+	} {
+		m := stackOf(t, name).Made
+		for i, id := range []string{"PublicSubnetA", "PublicSubnetB", "PrivateSubnetA", "PrivateSubnetB"} {
+			subnet := m.Subnets[m.Physical[id]]
+			if subnet.CIDR != want[i] {
+				t.Errorf("%s: %s: got %s, want %s", name, id, subnet.CIDR, want[i])
+			}
+			if zone := []string{"us-east-1b", "us-east-1d"}[i%2]; name == moved && subnet.Zone != zone {
+				t.Errorf("%s: %s: got zone %s, want %s", name, id, subnet.Zone, zone)
+			}
+		}
+	}
+}
+
+// Without a domain and an address, the function takes the host of each request.
+func TestNoAddressIsInvented(t *testing.T) {
+	for name, want := range map[string]string{moved: "", ownNetwork: "https://archive.example.com"} {
+		if got := stackOf(t, name).Made.Functions["ApiFunction"].Environment["PUBLIC_URL"]; got != want {
+			t.Errorf("%s: got address %q, want %q", name, got, want)
+		}
+	}
+	env := stackOf(t, "prod").Translated.Resources["ApiFunction"].Properties["Environment"]
+	if got := readable(object(object(env)["Variables"])["PUBLIC_URL"]); got != "PublicUrl if HasPublicUrl else https://${DomainName} if HasDomain else " {
+		t.Errorf("address: got %s, want PublicUrl, the domain, or none", got)
 	}
 }
 
@@ -376,26 +443,59 @@ func (f feed) checkFunction(t *testing.T) {
 		if got := readable(reserved); got != want {
 			t.Errorf("%s: got reserved concurrency %s, want %s", f.function, got, want)
 		}
-		if want := fmt.Sprintf("%sConcurrency if Reserves%s else ", name, name); !strings.HasPrefix(atOnce, want) {
+		if want := fmt.Sprintf("%sConcurrency if Bounds%s else ", name, name); !strings.HasPrefix(atOnce, want) {
 			t.Errorf("%s: got maximum concurrency %s, want the reserved number", f.function, atOnce)
 		}
 	}
 }
 
-// By default no concurrency is reserved, and pull and decode have their limits.
-// With the parameters each of the three has what it is given.
+// By default no concurrency is reserved, and pull, decode and media have their
+// limits. With the parameters each function has what it is given.
 func TestConcurrency(t *testing.T) {
 	s := stackOf(t, "prod")
-	for id, want := range map[string]string{"ApiFunction": "ApiConcurrency if ReservesApi", "PullFunction": "PullConcurrency if ReservesPull", "DecodeFunction": "DecodeConcurrency if ReservesDecode"} {
+	for id, want := range map[string]string{
+		"ApiFunction": "ApiConcurrency if ReservesApi", "PullFunction": "PullConcurrency if ReservesPull",
+		"DecodeFunction": "DecodeConcurrency if ReservesDecode", "MediaFunction": "MediaConcurrency if ReservesMedia",
+	} {
 		if got := readable(s.Translated.Resources[id].Properties["ReservedConcurrentExecutions"]); got != want+" else AWS::NoValue" {
 			t.Errorf("%s: got reserved concurrency %s, want %s", id, got, want)
 		}
 	}
-	for name, want := range map[string]struct{ pull, decode int }{"prod": {10, 20}, ownNetwork: {12, 24}} {
+	for name, want := range map[string]struct{ pull, decode, media int }{"prod": {10, 20, 10}, ownNetwork: {12, 24, 14}} {
 		s := stackOf(t, name)
-		for queue, n := range map[string]int{"PullQueue": want.pull, "DecodeQueue": want.decode} {
+		for queue, n := range map[string]int{"PullQueue": want.pull, "DecodeQueue": want.decode, "MediaQueue": want.media} {
 			if got := s.Made.Mappings[s.Made.Queues[queue]["QueueArn"]]; got != n {
 				t.Errorf("%s: %s: got %d runs at once, want %d", name, queue, got, n)
+			}
+		}
+	}
+}
+
+// An account with a low limit has no runs to reserve, and needs the bounds of the
+// queues all the more.
+func TestConcurrencyIsReservedOnlyIfWanted(t *testing.T) {
+	c := stackOf(t, "prod").Translated.Conditions
+	if got := text(c["Reserves"]); got != `{"Fn::Equals":[{"Ref":"ReserveConcurrency"},"true"]}` {
+		t.Errorf("condition Reserves: got %s", got)
+	}
+	for _, name := range []string{"Pull", "Decode", "Media"} {
+		if got, want := text(c["Reserves"+name]), `{"Fn::And":[{"Condition":"Bounds`+name+`"},{"Condition":"Reserves"}]}`; got != want {
+			t.Errorf("condition Reserves%s: got %s, want %s", name, got, want)
+		}
+	}
+	if got := c["ReservesApi"]; !contains(got, "ApiConcurrency", `{"Condition":"Reserves"}`) {
+		t.Errorf("condition ReservesApi: got %s", text(got))
+	}
+}
+
+func TestMemory(t *testing.T) {
+	for name, want := range map[string]map[string]int{
+		"prod":     {"ApiFunction": 1024, "DispatchFunction": 256, "PullFunction": 1024, "DecodeFunction": 1769, "MediaFunction": 1024},
+		ownNetwork: {"ApiFunction": 1024, "DispatchFunction": 512, "PullFunction": 2048, "DecodeFunction": 3538, "MediaFunction": 1536},
+	} {
+		for id, n := range want {
+			if got := stackOf(t, name).Made.Functions[id].Memory; got != n {
+				t.Errorf("%s: %s: got %d MB, want %d", name, id, got, n)
 			}
 		}
 	}
@@ -404,28 +504,6 @@ func TestConcurrency(t *testing.T) {
 func object(v any) map[string]any {
 	m, _ := v.(map[string]any)
 	return m
-}
-
-// stateful are the types that hold data, keys or addresses. They stay when the
-// stack is deleted, and when a deployment replaces them.
-var stateful = []string{
-	"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key", "AWS::EC2::EIP", "AWS::Lambda::LayerVersion",
-}
-
-func TestStatefulResourcesOutliveTheStack(t *testing.T) {
-	for _, s := range stacks(t) {
-		for id, r := range s.Translated.Resources {
-			if !slices.Contains(stateful, r.Type) {
-				continue
-			}
-			if r.DeletionPolicy != "Retain" {
-				t.Errorf("%s: %s: got deletion with the stack, want Retain", s.Name, id)
-			}
-			if r.UpdateReplacePolicy != "Retain" && r.Type != "AWS::Lambda::LayerVersion" {
-				t.Errorf("%s: %s: got deletion on replacement, want Retain", s.Name, id)
-			}
-		}
-	}
 }
 
 func TestTables(t *testing.T) {
@@ -443,7 +521,7 @@ func TestTables(t *testing.T) {
 			}
 			// Without a key of ours, whoever may read the table reads chats and names,
 			// and KMS records nothing.
-			if got := text(s.Translated.Resources[id].Properties["SSESpecification"]); got != `{"KMSMasterKeyId":{"Fn::GetAtt":["TablesKey","Arn"]},"SSEEnabled":true,"SSEType":"KMS"}` {
+			if got := text(s.Translated.Resources[id].Properties["SSESpecification"]); got != `{"KMSMasterKeyId":{"Fn::If":["KeyEach",{"Fn::GetAtt":["TablesKey","Arn"]},{"Fn::GetAtt":["JournalKey","Arn"]}]},"SSEEnabled":true,"SSEType":"KMS"}` {
 				t.Errorf("%s: %s: got encryption %s, want TablesKey", s.Name, id, got)
 			}
 		}
@@ -458,8 +536,9 @@ func TestBuckets(t *testing.T) {
 				continue // TestTrail
 			}
 			made := s.Made.Buckets[id].ApplyServerSideEncryptionByDefault
-			if made.SSEAlgorithm != "aws:kms" || made.KMSMasterKeyID == "" || keys[made.KMSMasterKeyID] != "" {
-				t.Errorf("%s: %s: got encryption %+v, want a KMS key of its own", s.Name, id, made)
+			shared := s.Name == ownNetwork && keys[made.KMSMasterKeyID] != ""
+			if made.SSEAlgorithm != "aws:kms" || made.KMSMasterKeyID == "" || keys[made.KMSMasterKeyID] != "" && !shared {
+				t.Errorf("%s: %s: got encryption %+v, want a KMS key of its own, or the stack's one", s.Name, id, made)
 			}
 			keys[made.KMSMasterKeyID] = id
 			t.Run(s.Name+"/"+id, func(t *testing.T) {
@@ -518,15 +597,30 @@ func TestJournalLock(t *testing.T) {
 	}
 }
 
+// A stack has four keys or, with Keys=one, a single one that encrypts everything.
 func TestKeys(t *testing.T) {
 	for _, s := range stacks(t) {
-		if len(s.Made.Keys) != 4 {
-			t.Errorf("%s: got %d KMS keys, want one each for journal, files, secrets and tables", s.Name, len(s.Made.Keys))
+		want := []string{"JournalKey", "MediaKey", "SecretsKey", "TablesKey"}
+		if s.Name == ownNetwork {
+			want = want[:1]
+		}
+		if got := slices.Sorted(maps.Keys(s.Made.Keys)); !slices.Equal(got, want) {
+			t.Errorf("%s: got KMS keys %v, want %v", s.Name, got, want)
 		}
 		for id, rotates := range s.Made.Keys {
 			if !rotates {
 				t.Errorf("%s: %s: got no rotation", s.Name, id)
 			}
+		}
+	}
+	m := stackOf(t, ownNetwork).Made
+	one := m.Physical["JournalKey"]
+	if got := m.Functions["ApiFunction"].Environment["SECRETS_KEY"]; got != one {
+		t.Errorf("key of new secrets: got %s, want the one key %s", got, one)
+	}
+	for _, name := range []string{"JournalKey", "MediaKey", "SecretsKey", "TablesKey"} {
+		if got := m.Outputs[name]; !strings.HasSuffix(got, "/"+one) {
+			t.Errorf("output %s: got %s, want the one key %s", name, got, one)
 		}
 	}
 }
@@ -558,7 +652,8 @@ func TestAPIDocument(t *testing.T) {
 	}
 }
 
-// Every route needs a token, except the callbacks and the health check.
+// Every route needs a token, except the callbacks, the files of the console, which
+// hold no data, and the health check.
 func TestRoutesNeedAToken(t *testing.T) {
 	body := object(stackOf(t, "prod").Translated.Resources["Api"].Properties["Body"])
 	schemes := object(object(body["components"])["securitySchemes"])
@@ -579,7 +674,7 @@ func TestRoutesNeedAToken(t *testing.T) {
 		}
 	}
 	slices.Sort(open)
-	if want := []string{"get /callback/{corpid}", "get /callback/{corpid}/app", "get /health", "post /callback/{corpid}", "post /callback/{corpid}/app"}; !slices.Equal(open, want) {
+	if want := []string{"get /callback/{corpid}", "get /callback/{corpid}/app", "get /console", "get /console/{file+}", "get /health", "head /console", "head /console/{file+}", "post /callback/{corpid}", "post /callback/{corpid}/app"}; !slices.Equal(open, want) {
 		t.Errorf("routes without a token: got %v, want %v", open, want)
 	}
 }
@@ -711,6 +806,10 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 			continue
 		}
 		named[m[1]] = true
+		optional := s.Translated.Resources[id].Condition == "AllAlarms"
+		if strings.Contains(string(b), "\n## "+m[1]+"\n**Means.** (*all*) ") != optional {
+			t.Errorf("docs/runbooks.md: %s: want (*all*) at the beginning exactly if the alarm needs Alarms=all", m[1])
+		}
 		for _, actions := range []string{"AlarmActions", "OKActions"} {
 			if !contains(p[actions], "NoticeTopic") {
 				t.Errorf("%s: %s: got %s, want the topic", id, actions, text(p[actions]))
@@ -723,6 +822,94 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 	for section := range sections {
 		if !named[section] {
 			t.Errorf("docs/runbooks.md: got section %s without an alarm", section)
+		}
+	}
+}
+
+// AWS charges for a dashboard with more than 50 metrics.
+func TestTheDashboardIsFree(t *testing.T) {
+	body := fmt.Sprint(object(stackOf(t, "prod").Translated.Resources["Dashboard"].Properties["DashboardBody"])["Fn::Sub"])
+	var dashboard struct {
+		Widgets []struct{ Properties struct{ Metrics []any } }
+	}
+	if err := json.Unmarshal([]byte(body), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, w := range dashboard.Widgets {
+		n += len(w.Properties.Metrics)
+	}
+	if n < 30 || n > 50 {
+		t.Errorf("got %d metrics, want at most 50", n)
+	}
+}
+
+// The essential alarms tell of lost messages and of what stops; the others need
+// Alarms=all.
+func TestEssentialAlarms(t *testing.T) {
+	s := stackOf(t, "prod")
+	var got []string
+	for _, id := range s.byType("AWS::CloudWatch::Alarm") {
+		if s.Translated.Resources[id].Condition != "AllAlarms" {
+			got = append(got, strings.TrimSuffix(id, "Alarm"))
+		}
+	}
+	want := []string{
+		"ApiErrors", "CertificateExpires", "CorpsBroken", "DeadLetters", "DispatchErrors", "FileHoursLeft", "FunctionErrors", "Gaps", "HoursLeft", "Losing",
+		"MediaNotWhole", "NatErrors", "NoTick", "NoticeFailures", "SecondNatErrors", "SetAside", "StuckPages", "TokenRefusals", "VerificationFindings",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := text(s.Translated.Conditions["AllAlarms"]); got != `{"Fn::Equals":[{"Ref":"Alarms"},"all"]}` {
+		t.Errorf("condition AllAlarms: got %s", got)
+	}
+}
+
+// The commands of the runbooks find what Lambda writes about a run that ended
+// badly: in a line of its own with LogFormat JSON, in a text otherwise, and as the
+// text of Go's runtime in both.
+func TestRunbooksFindTimeoutsAndPanics(t *testing.T) {
+	b, err := os.ReadFile(root + "/docs/runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patterns := regexp.MustCompile(`--filter-pattern '(.*)'`).FindAllStringSubmatch(string(b), 2)
+	if len(patterns) != 2 {
+		t.Fatalf("patterns: got %d, want one for lines of JSON and one for texts", len(patterns))
+	}
+	field := regexp.MustCompile(`\(\$\.([a-z.]+) = "([A-Za-z]+)"\)`).FindAllStringSubmatch(patterns[0][1], -1)
+	words := regexp.MustCompile(`\?"([^"]+)"`).FindAllStringSubmatch(patterns[1][1], -1)
+	found := func(line string) bool {
+		for _, f := range field {
+			var v any
+			if json.Unmarshal([]byte(line), &v) != nil {
+				break
+			}
+			for name := range strings.SplitSeq(f[1], ".") {
+				v = object(v)[name]
+			}
+			if v == f[2] {
+				return true
+			}
+		}
+		return slices.ContainsFunc(words, func(w []string) bool { return strings.Contains(line, w[1]) })
+	}
+	for line, want := range map[string]bool{
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"timeout","metrics":{"durationMs":120000}}}`: true,
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"error","errorType":"Runtime.ExitError"}}`:   true,
+		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"success","metrics":{"durationMs":12}}}`:     false,
+		`{"time":"2026-06-01T08:00:00Z","level":"ERROR","message":"page not decoded","requestId":"r"}`:                                           true,
+		`{"time":"2026-06-01T08:00:00Z","level":"INFO","message":"answered","requestId":"r"}`:                                                    false,
+		"REPORT RequestId: r\tDuration: 120000.00 ms\tBilled Duration: 120000 ms\tStatus: timeout":                                               true,
+		"2026-06-01T08:00:00Z r Task timed out after 120.00 seconds":                                                                             true,
+		"REPORT RequestId: r\tDuration: 12.00 ms\tBilled Duration: 12 ms":                                                                        false,
+		"panic: runtime error: index out of range [1] with length 1":                                                                             true,
+		"fatal error: concurrent map writes": true,
+		"goroutine 1 [running]:":             false,
+	} {
+		if got := found(line); got != want {
+			t.Errorf("%s: got %t, want %t", line, got, want)
 		}
 	}
 }
@@ -778,9 +965,8 @@ func (s stack) checkQueueIsWatched(t *testing.T, q, dashboard string) {
 	if !strings.Contains(dashboard, `"ApproximateAgeOfOldestMessage","QueueName","${`+q+".QueueName}") {
 		t.Errorf("dashboard: got no age of the oldest request in %s", q)
 	}
-	// inspect fetches names, and no process waits for them.
 	waits := r[strings.TrimSuffix(q, "Queue")+"WaitsAlarm"].Properties
-	if q != "InspectQueue" && (waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`)) {
+	if waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`) {
 		t.Errorf("%s: got no alarm on the age of its oldest request", q)
 	}
 }
@@ -851,7 +1037,42 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			t.Errorf("%s: got no line in %s with %s", id, c.file, c.words)
 		}
 	}
-	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 4 {
-		t.Errorf("filters: got %d, want the 4 of this table", n)
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 4+3 {
+		t.Errorf("filters: got %d, want the 4 of this table and the 3 of the access log", n)
+	}
+}
+
+// The filters of the access log read what its format writes. An answer of 401
+// counts 1 and every other answer 0, so that the average is a share.
+func TestFiltersReadTheAccessLog(t *testing.T) {
+	r := stackOf(t, "prod").Translated.Resources
+	var settings struct{ Format string }
+	if err := json.Unmarshal([]byte(text(r["ApiApiGatewayDefaultStage"].Properties["AccessLogSettings"])), &settings); err != nil {
+		t.Fatal(err)
+	}
+	// API Gateway quotes the value of no variable, and a filter compares numbers
+	// only if they have no quotes.
+	for _, part := range []string{`"route":"$context.routeKey"`, `"status":"$context.status"`, `"ms":$context.responseLatency,`} {
+		if !strings.Contains(settings.Format, part) {
+			t.Errorf("format: got %s, want %s in it", settings.Format, part)
+		}
+	}
+	line := regexp.MustCompile(`\$context\.\w+(\.\w+)*`).ReplaceAllString(settings.Format, "1")
+	if !json.Valid([]byte(line)) {
+		t.Errorf("a line of the log: got %s, want JSON", line)
+	}
+	for id, c := range map[string]struct{ pattern, metric, value string }{
+		"TokensRefused":  {`{ ($.route = "* /v1/*") && ($.status = "401") }`, "TokenRefusals", "1"},
+		"TokensAccepted": {`{ ($.route = "* /v1/*") && ($.status != "401") }`, "TokenRefusals", "0"},
+		"CallbackTimes":  {`{ $.route = "POST /callback/*" }`, "CallbackMilliseconds", "$.ms"},
+	} {
+		p := r[id].Properties
+		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != "AccessLog" {
+			t.Errorf("%s: got pattern %v of %s, want %s of the access log", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern)
+		}
+		m := object(anys(p["MetricTransformations"])[0])
+		if m["MetricName"] != c.metric || m["MetricValue"] != c.value || m["DefaultValue"] != nil {
+			t.Errorf("%s: got %s, want %s of %s without a default", id, text(m), c.value, c.metric)
+		}
 	}
 }

@@ -3,9 +3,11 @@ package gateway
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/big"
 	"strings"
 	"time"
 
@@ -19,6 +21,18 @@ type Issuer struct {
 	issuer   string
 	audience []string
 	now      func() time.Time
+}
+
+// keyID names the only key of an issuer.
+const keyID = "local"
+
+// Keys is the JSON Web Key Set of the issuer.
+func (i *Issuer) Keys() map[string]any {
+	encode := base64.RawURLEncoding.EncodeToString
+	return map[string]any{"keys": []map[string]string{{
+		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": keyID,
+		"n": encode(i.key.N.Bytes()), "e": encode(big.NewInt(int64(i.key.E)).Bytes()),
+	}}}
 }
 
 // NewIssuer makes an issuer with a new key pair.
@@ -41,7 +55,9 @@ func (i *Issuer) Token(life time.Duration, claims map[string]any) (string, error
 	}
 	maps.Copy(all, claims)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
-	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, all).SignedString(i.key)
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodRS256, all)
+	unsigned.Header["kid"] = keyID
+	token, err := unsigned.SignedString(i.key)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}

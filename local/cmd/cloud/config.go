@@ -26,6 +26,7 @@ type config struct {
 	root, data              string
 	apiPort, controlPort    int
 	wecomPort, queuePort    int
+	loginPort               int
 	library, worker         string
 	wecom, wecomAPI         string
 	corps                   string
@@ -57,12 +58,13 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	f.IntVar(&c.apiPort, "api-port", 8080, "port of the API; 0 takes a free one, as for all ports")
 	f.IntVar(&c.controlPort, "control-port", 8081, "port of the commands to the local cloud and of WeCom's console")
 	f.IntVar(&c.wecomPort, "wecom-port", 8082, "port of the simulated WeCom's own API")
+	f.IntVar(&c.loginPort, "login-port", 8083, "port of the issuer at which people sign in to the console")
 	f.IntVar(&c.queuePort, "queue-port", 0, "port of SQS")
 	f.StringVar(&c.library, "sdk-library", "", "`path` of another libWeWorkFinanceSdk_C.so than the stand-in, which is built at the start")
 	f.StringVar(&c.worker, "sdk-worker", "", "`path` of another worker than build/FinanceSdkLayer/finance-sdk/worker")
 	f.StringVar(&c.wecom, "wecom", "", "`URL` of another WeCom, used as a proxy by the vendor library and by inspect; then none is simulated")
 	f.StringVar(&c.wecomAPI, "wecom-api", "", "`URL` by which inspect asks the WeCom behind -wecom, with the archive secret; https://qyapi.weixin.qq.com if empty. A proxy reads along where it is http")
-	f.StringVar(&c.corps, "corps", "", "corpids separated by commas, to print tokens for; with -wecom")
+	f.StringVar(&c.corps, "corps", "", "corpids separated by commas, to sign in and to print tokens for; with -wecom")
 	f.BoolVar(&c.noChat, "no-chat", false, "companies set the archive up, but nobody chats")
 	f.Float64Var(&c.rate, "rate", 1, "messages a second of each company")
 	f.IntVar(&c.once, "once", 0, "send that `many` messages in each company, read all of them back, print the result and end")
@@ -176,7 +178,7 @@ type port struct {
 
 // ports are those that flags choose.
 func (c config) ports() []port {
-	return []port{{"api-port", c.apiPort}, {"control-port", c.controlPort}, {"wecom-port", c.wecomPort}, {"queue-port", c.queuePort}}
+	return []port{{"api-port", c.apiPort}, {"control-port", c.controlPort}, {"wecom-port", c.wecomPort}, {"login-port", c.loginPort}, {"queue-port", c.queuePort}}
 }
 
 // portFlag names the flag of an address.
@@ -200,11 +202,14 @@ func isURL(s string, schemes ...string) bool {
 func (c config) options(log *slog.Logger, progress func(line string)) cloud.Options {
 	o := cloud.Options{
 		Root: c.root, Data: c.data,
-		GatewayAddr: address(c.apiPort), ControlAddr: address(c.controlPort), WeComAddr: address(c.wecomPort), QueueAddr: address(c.queuePort),
+		GatewayAddr: address(c.apiPort), ControlAddr: address(c.controlPort), WeComAddr: address(c.wecomPort), QueueAddr: address(c.queuePort), LoginAddr: address(c.loginPort),
 		Library: c.library, Worker: c.worker, WeCom: c.wecom,
 		Tick: c.tick, FailureSpeed: c.failureSpeed, IdleAfter: c.idleAfter,
 		Sim: wecom.Config{NotifyEvery: c.notify, Logger: log, Seed: 1},
 		Log: log,
+	}
+	if c.corps != "" {
+		o.Corps = strings.Split(c.corps, ",")
 	}
 	if c.wecomAPI != "" {
 		o.Env = map[string]string{"WECOM_API": c.wecomAPI}

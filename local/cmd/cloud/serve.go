@@ -82,8 +82,10 @@ func serve(ctx context.Context, cfg config, screen *screen, log *slog.Logger) er
 	return nil
 }
 
-// introduce prints tokens, and below them, where they are seen, the addresses.
+// introduce prints the console's address, tokens, and below them, where they are
+// seen, the other addresses.
 func introduce(c *cloud.Cloud, cfg config, screen *screen) error {
+	screen.say("\nconsole      %s   open it in a browser and choose a user", c.ConsoleURL)
 	var corps []string
 	if c.Sim != nil {
 		for _, corp := range c.Sim.Corps() {
@@ -104,6 +106,7 @@ func introduce(c *cloud.Cloud, cfg config, screen *screen) error {
 	}
 	screen.say("\nother tokens: curl -d '{\"sub\":\"me\",\"corp\":\"ww...\",\"role\":\"reader\",\"staff\":\"lin.hua\"}' %s/token\n", c.ControlURL)
 	screen.say("API          %s", c.GatewayURL)
+	screen.say("sign-in      %s   prepared users, no password", c.LoginURL)
 	screen.say("commands     %s   lists them", c.ControlURL)
 	if c.Sim != nil {
 		screen.say("WeCom        %s   its console: %s/wecom/", c.WeComURL, c.ControlURL)
@@ -114,7 +117,8 @@ func introduce(c *cloud.Cloud, cfg config, screen *screen) error {
 	if cfg.data != "" {
 		screen.say("kept in      %s", cfg.data)
 	}
-	screen.say("Ctrl-C stops all of it; the README says how to read a message\n")
+	screen.say("console      %s", c.ConsoleURL)
+	screen.say("Ctrl-C stops all of it\n")
 	return nil
 }
 

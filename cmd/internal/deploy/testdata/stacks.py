@@ -5,6 +5,7 @@ In:  {"template": path, "deployments": [{"name", "stack", "region", "parameters"
 Out: [{"name", "translated": {...}, "stack": {the created resources}}]
 """
 import io
+import ipaddress
 import json
 import logging
 import os
@@ -41,6 +42,24 @@ def translate(text, region, parameters):
     return json.loads(json.dumps(out, default=str))
 
 
+def networks(value, parameters):
+    """Puts the networks in the place of Fn::Cidr, which moto lacks."""
+    if isinstance(value, list):
+        return [networks(v, parameters) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if "Fn::Cidr" not in value:
+        return {k: networks(v, parameters) for k, v in value.items()}
+    of, count, bits = value["Fn::Cidr"]
+    if "Ref" in of:
+        of = parameters[of["Ref"]]
+    else:
+        index, of = of["Fn::Select"]
+        of = networks(of, parameters)[index]
+    every = ipaddress.ip_network(of).subnets(new_prefix=32 - int(bits))
+    return [str(next(every)) for _ in range(int(count))]
+
+
 def made_of(resources, kind):
     return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources if r["ResourceType"] == kind}
 
@@ -58,8 +77,14 @@ def create(translated, name, region, parameters):
     s3.put_object(Bucket=CODE["Bucket"], Key=CODE["Key"], Body=code.getvalue())
 
     cfn = client("cloudformation")
+    parameters = dict(parameters)
+    for name in ("AddressAllocationA", "AddressAllocationB"):
+        if name in parameters:
+            address = client("ec2").allocate_address(Domain="vpc")
+            parameters[name] = address["AllocationId"] + "/" + address["PublicIp"]
     # moto creates no domain and refuses the output with its name.
     body = {**translated, "Outputs": {k: v for k, v in translated["Outputs"].items() if k != "DomainTarget"}}
+    body = networks(body, {**{k: v.get("Default") for k, v in body["Parameters"].items()}, **parameters})
     cfn.create_stack(
         StackName=name, TemplateBody=json.dumps(body), Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
@@ -100,12 +125,13 @@ def create(translated, name, region, parameters):
             "trust": iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"],
             "managed": iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"],
             "policies": inline,
+            "boundary": iam.get_role(RoleName=role)["Role"].get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""),
         }
     got["functions"] = {}
     for i, f in of("AWS::Lambda::Function").items():
         c = functions.get_function(FunctionName=f)["Configuration"]
         got["functions"][i] = {
-            "role": c["Role"], "timeout": c["Timeout"],
+            "role": c["Role"], "timeout": c["Timeout"], "memory": c["MemorySize"],
             "environment": c["Environment"]["Variables"], "subnets": c.get("VpcConfig", {}).get("SubnetIds", []),
         }
     got["mappings"] = {
@@ -136,6 +162,7 @@ def create(translated, name, region, parameters):
         for n in ec2.describe_nat_gateways()["NatGateways"]
     }
     got["addresses"] = {a["PublicIp"]: a["AllocationId"] for a in ec2.describe_addresses()["Addresses"]}
+    got["given"] = parameters
     got["topics"] = [t["TopicArn"] for t in client("sns").list_topics()["Topics"]]
     return got
 

@@ -18,6 +18,7 @@ import (
 
 // Document is openapi.yaml.
 var Document = sync.OnceValues(func() (*openapi3.T, error) {
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.FileBodyDecoder) // the console's page
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromFile("../../openapi.yaml")
 	if err != nil {

@@ -3,6 +3,7 @@ package apitest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -44,6 +45,10 @@ func (t Token) Without(name string) Token {
 // As is the token of a role in the first corp of the world.
 func (w *World) As(r session.Role) Token { return TokenOf(w.Corp, r) }
 
+// Host is the host at which API Gateway gets the requests of tests. It is not the
+// one of the world's public address.
+const Host = "api1234567.execute-api.cn-north-1.amazonaws.com.cn"
+
 // Request is what a test sends. Who is nil for a request without a token.
 type Request struct {
 	Who          Token
@@ -68,8 +73,14 @@ type Response struct {
 // openapi.yaml, and the request too if it succeeded.
 func (w *World) Do(r Request) Response {
 	w.T.Helper()
+	return w.Within(w.T.Context(), r)
+}
+
+// Within is Do in a context, for example one in which a store hangs (see [Hanging]).
+func (w *World) Within(ctx context.Context, r Request) Response {
+	w.T.Helper()
 	e, body := event(w.T, r)
-	resp, err := w.Server.Handle(w.T.Context(), e)
+	resp, err := w.Server.Handle(ctx, e)
 	if err != nil {
 		w.T.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}
@@ -182,7 +193,7 @@ func event(t *testing.T, r Request) (gateway.Event, []byte) {
 	raw := map[string]any{
 		"version": "2.0", "routeKey": "ANY /v1/{proxy+}", "rawPath": path, "rawQueryString": query, "headers": headers,
 		"requestContext": map[string]any{
-			"requestId": "req-1", "domainName": "archive.example.com", "stage": "$default",
+			"requestId": "req-1", "domainName": Host, "stage": "$default",
 			"http": map[string]any{"method": r.Method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"},
 		},
 		"body": base64.StdEncoding.EncodeToString(body), "isBase64Encoded": true,

@@ -22,6 +22,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -30,6 +31,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
@@ -95,6 +97,7 @@ func NewWorld(t *testing.T) *World {
 	t.Helper()
 	t.Parallel()
 	cfg := awstest.Config(t)
+	cfg.HTTPClient = network{awshttp.NewBuildableClient()}
 	table := tables(t)
 	db := dynamodb.NewFromConfig(cfg)
 	objects := s3.NewFromConfig(cfg)
@@ -146,12 +149,21 @@ func NewWorld(t *testing.T) *World {
 	w.Proof = &proof.Handlers{
 		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, Names: w.Directory, NewID: rand.Text, Now: w.Now,
 	}
+	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
-		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: s3store.NewLinks(s3.NewPresignClient(objects), table.bucket),
+		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
 		Names: w.Directory, Readings: w.Readings, Now: w.Now,
 	}
+	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.Table = routes.Table(routes.Subjects{
+<<<<<<< HEAD
 		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
+=======
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
+>>>>>>> main
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests

@@ -53,7 +53,7 @@ func (l longMessages) AttendedDays(_ context.Context, _ string, _ archive.Conver
 	return []archive.Day{day}, "", nil
 }
 
-type noNames struct{}
+type noNames struct{ chats.Directory }
 
 func (noNames) Beside(context.Context, archive.Corp, []string, []string) names.Names {
 	return names.Names{}

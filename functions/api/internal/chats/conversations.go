@@ -79,7 +79,8 @@ func compareEntries(x, y entry) int {
 	return cmp.Or(y.at.Compare(x.at), cmp.Compare(x.digest, y.digest))
 }
 
-// ListConversations lists the conversations of a party, or one room.
+// ListConversations lists the conversations of a party, those in which a member
+// and an external contact take part together, or one room.
 func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var given []string
 	for _, name := range []string{"member", "external_contact", "room", "unplaced"} {
@@ -87,11 +88,14 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 			given = append(given, name)
 		}
 	}
-	var party string // stays empty for unplaced: these messages have no party
-	if len(given) == 1 && given[0] != "unplaced" {
-		party = c.Party(given[0])
+	var parties []string // none for unplaced: these messages have no party
+	pair := slices.Equal(given, []string{"member", "external_contact"})
+	for _, name := range given {
+		if name != "unplaced" && (len(given) == 1 || pair) {
+			parties = append(parties, c.Party(name))
+		}
 	}
-	if len(given) != 1 && !c.Mistaken() {
+	if len(given) != 1 && !pair && !c.Mistaken() {
 		c.Reject("", problem.Exclusive, problem.RemedyExactlyOne, nil)
 	}
 	c.Only("unplaced")
@@ -103,18 +107,20 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if err := mayList(c, given[0], party); err != nil {
-		return output.Answer{}, err
+	for i, party := range parties {
+		if err := mayList(c, given[i], party); err != nil {
+			return output.Answer{}, err
+		}
 	}
 	page := entryPage{corp: c.CorpID, limit: limit, shown: []json.RawMessage{}}
 	var next *listPage
 	var err error
 	switch {
 	case given[0] == "room":
-		err = h.room(ctx, c, &page, party)
+		next, err = h.room(ctx, c, &page, parties[0], at)
 	case given[0] == "unplaced" && c.Caller.Limited: // no member takes part in these messages
 	default:
-		next, err = h.walk(ctx, c, &page, party, at)
+		next, err = h.walk(ctx, c, &page, parties, at)
 	}
 	if err != nil {
 		return output.Answer{}, err
@@ -129,8 +135,13 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 			return output.Answer{}, err
 		}
 	}
-	if err := c.RecordReading(ctx, h.Readings, h.Now(), "", party); err != nil {
-		return output.Answer{}, err
+	if len(parties) == 0 {
+		parties = []string{""}
+	}
+	for _, party := range parties {
+		if err := c.RecordReading(ctx, h.Readings, h.Now(), "", party); err != nil {
+			return output.Answer{}, err
+		}
 	}
 	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
 	return output.JSON(200, out)
@@ -150,7 +161,7 @@ func (p *entryPage) put(e entry) (bool, error) {
 	if len(p.shown) == p.limit {
 		return false, nil
 	}
-	shown, err := showEntry(p.corp, e)
+	_, shown, err := showEntry(p.corp, e)
 	if err != nil {
 		return false, err
 	}
@@ -163,36 +174,55 @@ func (p *entryPage) put(e entry) (bool, error) {
 }
 
 // room fills the page of a room: with the room, or with nothing if the caller may
-// not see any message of it.
-func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string) error {
+// not see any message of it. If its time is over, it returns the place where the
+// next page goes on to search.
+func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string, at listPage) (*listPage, error) {
 	e := newEntry(archive.RoomConversation(roomID))
-	newest, err := h.newest(ctx, c, e.conversation, searchFor(c, "", true))
-	if _, ended := errors.AsType[ending](err); ended || errors.Is(err, archive.ErrNotFound) {
-		return nil
+	want := searchFor(c, nil)
+	if at.SearchDay != "" {
+		want = want.from(at.ended())
+	}
+	newest, err := h.newest(ctx, c, e.conversation, want)
+	if end, ended := errors.AsType[ending](err); ended {
+		next := &listPage{Day: end.day}
+		next.search(end)
+		return next, nil
+	}
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.show(newest)
 	_, err = page.put(e)
-	return err
+	return nil, err
 }
 
-// takesPart reports whether the party takes part in a message. The empty party
-// takes part in messages without parties.
-func takesPart(party string, f message.Fields) bool {
-	parties := f.Parties()
-	if party == "" {
-		return len(parties) == 0
+// takePart reports whether all the parties take part in a message.
+func takePart(parties []string, f message.Fields) bool {
+	named := f.Parties()
+	return !slices.ContainsFunc(parties, func(party string) bool { return !slices.Contains(named, party) })
+}
+
+// showEntry shows an entry, and its JSON. Any entry fits on a page.
+func showEntry(corp string, e entry) (conversationJSON, []byte, error) {
+	j, err := describeEntry(corp, e)
+	if err != nil {
+		return j, nil, err
 	}
-	return slices.Contains(parties, party)
+	ans, err := output.JSON(200, j)
+	if err == nil && len(ans.Body) > entryMost {
+		j.Newest = nil
+		ans, err = output.JSON(200, j)
+	}
+	return j, ans.Body, err
 }
 
-// showEntry shows an entry. Any entry fits on a page.
-func showEntry(corp string, e entry) ([]byte, error) {
+func describeEntry(corp string, e entry) (conversationJSON, error) {
 	id, err := opaque.Conversation(corp).Seal(e.conversation)
 	if err != nil {
-		return nil, err
+		return conversationJSON{}, err
 	}
 	j := conversationJSON{ID: id, Kind: e.conversation.Kind(), Parties: []string{}, LastAt: output.Moment(e.at)}
 	named := e.conversation.Parties()
@@ -213,17 +243,12 @@ func showEntry(corp string, e entry) ([]byte, error) {
 	if e.message != nil {
 		messageID, err := messageID(*e.message)
 		if err != nil {
-			return nil, err
+			return conversationJSON{}, err
 		}
 		j.Newest = &previewJSON{
 			MessageID: messageID, Time: output.Moment(e.message.Time), From: sender(e.fields), Action: e.fields.Action, Type: e.fields.Type,
 			Kind: e.kind, Text: e.text,
 		}
 	}
-	ans, err := output.JSON(200, j)
-	if err == nil && len(ans.Body) > entryMost {
-		j.Newest = nil
-		ans, err = output.JSON(200, j)
-	}
-	return ans.Body, err
+	return j, nil
 }

@@ -106,7 +106,7 @@ type linkedFileJSON struct {
 // message, in the corp of the token, and only if the caller may see the message.
 // A request cannot name a file directly.
 func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer, error) {
-	redirect := c.Only("redirect")
+	redirect, save := c.Only("redirect"), c.Only("download")
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
@@ -118,31 +118,50 @@ func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer,
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if len(s.bytes) > filesRead {
-		return output.Answer{}, problem.New(problem.FileUnread, problem.Args{"size": strconv.Itoa(len(s.bytes))})
-	}
-	if n >= len(s.content.Files) {
-		return output.Answer{}, problem.New(problem.NotFound, nil)
-	}
-	named := s.content.Files[n]
-	id := media.ID(named.SDKFileID)
-	known, err := h.lookUp(ctx, c.CorpID, []string{id})
+	named, err := s.file(n)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	row, ok := known.rows[id]
-	if !ok || row.Stored == nil {
-		return output.Answer{}, notStored(row, s.name(), known.now)
+	known, err := h.lookUp(ctx, c.CorpID, []string{media.ID(named.SDKFileID)})
+	if err != nil {
+		return output.Answer{}, err
 	}
-	// The row holds the name from the first message that named the file, perhaps in
-	// a chat that the caller may not see. The link gets the name from this message.
-	row.Name, row.Ext = named.Name, named.Ext
-	link, err := h.Links.Link(ctx, row, linkLife)
+	j, err := h.linkTo(ctx, s, named, known, save)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	if redirect {
-		return output.Answer{Status: http.StatusFound, Header: http.Header{"Location": {link}}}, nil
+		return output.Answer{Status: http.StatusFound, Header: http.Header{"Location": {j.URL}}}, nil
+	}
+	return output.JSON(200, j)
+}
+
+// file returns the n-th file of a message, or the problem that it cannot be
+// linked to.
+func (s shown) file(n int) (message.File, error) {
+	if len(s.bytes) > filesRead {
+		return message.File{}, problem.New(problem.FileUnread, problem.Args{"size": strconv.Itoa(len(s.bytes))})
+	}
+	if n >= len(s.content.Files) {
+		return message.File{}, problem.New(problem.NotFound, nil)
+	}
+	return s.content.Files[n], nil
+}
+
+// linkTo makes a link to a file that a message names, or returns the problem that
+// the file is not stored.
+func (h *Handlers) linkTo(ctx context.Context, s shown, named message.File, known knownFiles, save bool) (linkedFileJSON, error) {
+	id := media.ID(named.SDKFileID)
+	row, ok := known.rows[id]
+	if !ok || row.Stored == nil {
+		return linkedFileJSON{}, notStored(row, s.name(), known.now)
+	}
+	// The row holds the name from the first message that named the file, perhaps in
+	// a chat that the caller may not see. The link gets the name from this message.
+	row.Name, row.Ext = named.Name, named.Ext
+	link, err := h.Links.Link(ctx, row, linkLife, save)
+	if err != nil {
+		return linkedFileJSON{}, err
 	}
 	j := linkedFileJSON{
 		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, SHA256: row.Stored.SHA256, State: row.State,
@@ -151,9 +170,9 @@ func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer,
 		j.State = media.Mismatch
 	}
 	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
-		return output.Answer{}, fmt.Errorf("read link to file %s: %w", id, err)
+		return linkedFileJSON{}, fmt.Errorf("read link to file %s: %w", id, err)
 	}
-	return output.JSON(200, j)
+	return j, nil
 }
 
 // servedAs reads from a link the content type and the name with which S3 will

@@ -51,10 +51,11 @@ type listQuery struct {
 }
 
 func readListQuery(c *session.Call) (listQuery, error) {
-	var q listQuery
-	if opaque.Conversation(c.CorpID).Open(c.PathValue("conversation"), &q.conversation) != nil || q.conversation == "" {
-		return q, problem.New(problem.NotFound, nil)
+	conv, err := conversationOf(c)
+	if err != nil {
+		return listQuery{}, err
 	}
+	q := listQuery{conversation: conv}
 	var at messagePage
 	q.continued = c.Page(&at)
 	q.back = at.Back

@@ -18,7 +18,7 @@ type Handlers struct {
 	Blobs    BlobStore
 	Files    FileTable
 	Links    FileLinks
-	Names    NameFinder
+	Names    Directory
 	Readings session.ReadingWriter
 	Now      func() time.Time
 }
@@ -65,12 +65,15 @@ type FileTable interface {
 // FileLinks makes links to the bytes of files.
 type FileLinks interface {
 	// Link makes a link that works for ttl at most. The link itself says the type
-	// and name that the file is served with. It names the object by f.Corp and
-	// f.ID alone.
-	Link(ctx context.Context, f media.File, ttl time.Duration) (string, error)
+	// and name that the file is served with, and whether browsers may show the file
+	// or only save it; they only save it if save is set. The link names the object
+	// by f.Corp and f.ID alone.
+	Link(ctx context.Context, f media.File, ttl time.Duration, save bool) (string, error)
 }
 
-// NameFinder finds the names that are added to an answer.
-type NameFinder interface {
+// Directory knows the people and rooms of an answer, and their consents.
+type Directory interface {
 	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) names.Names
+	RoomOf(ctx context.Context, corp archive.Corp, id string, members bool) names.RoomJSON
+	ConsentsOf(ctx context.Context, corp string, q archive.ConsentQuery) ([]names.ConsentJSON, error)
 }

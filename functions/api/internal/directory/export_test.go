@@ -2,10 +2,8 @@ package directory
 
 // What tests see of the answers and the bounds.
 type (
-	ConsentJSON    = consentJSON
 	InspectionJSON = inspectionJSON
 	PersonJSON     = personJSON
-	RoomJSON       = roomJSON
 	GivenJSON      = givenJSON
 )
 

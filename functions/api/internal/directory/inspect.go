@@ -108,7 +108,8 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 	return output.JSON(200, j)
 }
 
-type consentJSON struct {
+// ConsentJSON is the newest answer of an external contact.
+type ConsentJSON struct {
 	ExternalContact string                `json:"external_contact"`
 	Member          *string               `json:"member"`
 	Room            *string               `json:"room"`
@@ -140,16 +141,13 @@ func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.An
 		return output.Answer{}, err
 	}
 	out := struct {
-		Consents []consentJSON `json:"consents"`
+		Consents []ConsentJSON `json:"consents"`
 		Names    Names         `json:"names"`
 		Next     *string       `json:"next"`
-	}{Consents: []consentJSON{}}
+	}{Consents: []ConsentJSON{}}
 	var people, rooms []string
 	for _, answer := range list {
-		out.Consents = append(out.Consents, consentJSON{
-			ExternalContact: answer.Contact, Member: output.TextOrNull(answer.Member), Room: output.TextOrNull(answer.Room), Status: answer.Status,
-			ChangedAt: output.MomentOrNull(answer.ChangedAt), Source: answer.Source, At: output.Moment(answer.At),
-		})
+		out.Consents = append(out.Consents, showConsent(answer))
 		people, rooms = append(people, answer.Contact, answer.Member), append(rooms, answer.Room)
 	}
 	out.Names = h.Beside(ctx, c.Corp, people, rooms)
@@ -157,4 +155,21 @@ func (h *Handlers) ListConsents(ctx context.Context, c *session.Call) (output.An
 		return output.Answer{}, err
 	}
 	return output.JSON(200, out)
+}
+
+func showConsent(answer archive.Consent) ConsentJSON {
+	return ConsentJSON{
+		ExternalContact: answer.Contact, Member: output.TextOrNull(answer.Member), Room: output.TextOrNull(answer.Room), Status: answer.Status,
+		ChangedAt: output.MomentOrNull(answer.ChangedAt), Source: answer.Source, At: output.Moment(answer.At),
+	}
+}
+
+// ConsentsOf returns the first answers that q selects.
+func (h *Handlers) ConsentsOf(ctx context.Context, corp string, q archive.ConsentQuery) ([]ConsentJSON, error) {
+	list, _, err := h.Consents.Consents(ctx, corp, q, "", input.MaxLimit)
+	shown := []ConsentJSON{}
+	for _, answer := range list {
+		shown = append(shown, showConsent(answer))
+	}
+	return shown, err
 }

@@ -112,7 +112,8 @@ func showPerson(p directory.Person) personJSON {
 	}
 }
 
-type roomJSON struct {
+// RoomJSON is a room with its members.
+type RoomJSON struct {
 	ID        string              `json:"id"`
 	Kind      *directory.RoomKind `json:"kind"`
 	Name      *string             `json:"name"`
@@ -127,8 +128,8 @@ type roomMemberJSON struct {
 	Name *string `json:"name"`
 }
 
-func showRoom(r directory.Room) roomJSON {
-	j := roomJSON{
+func showRoom(r directory.Room) RoomJSON {
+	j := RoomJSON{
 		ID: r.ID, Kind: roomKindOrNull(r.Kind), Name: output.TextOrNull(r.Name), Owner: output.TextOrNull(r.Owner), CreatedAt: output.MomentOrNull(r.CreatedAt),
 		Members: []roomMemberJSON{}, originJSON: showOrigin(r.Origin),
 	}
@@ -136,6 +137,19 @@ func showRoom(r directory.Room) roomJSON {
 		j.Members = append(j.Members, roomMemberJSON{ID: m.ID, Name: output.TextOrNull(m.Name)})
 	}
 	return j
+}
+
+// RoomOf describes a room, with its members if members is set. It never fails,
+// like Beside.
+func (h *Handlers) RoomOf(ctx context.Context, corp archive.Corp, id string, members bool) RoomJSON {
+	r, ok := h.Book.Lookup(ctx, corp, nil, []string{id}).Rooms[id]
+	if !ok {
+		r = directory.Room{ID: id}
+	}
+	if !members {
+		r.Members = nil
+	}
+	return showRoom(r)
 }
 
 // ListContacts lists the people with the requested ids, or all known people page
@@ -180,9 +194,9 @@ func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answe
 		return output.Answer{}, err
 	}
 	out := struct {
-		Rooms []roomJSON `json:"rooms"`
+		Rooms []RoomJSON `json:"rooms"`
 		Next  *string    `json:"next"`
-	}{Rooms: []roomJSON{}}
+	}{Rooms: []RoomJSON{}}
 	if ids != nil {
 		known := h.Book.Find(ctx, c.Corp, nil, ids).Rooms
 		for _, id := range ids {

@@ -34,6 +34,21 @@ func (in *Input) Day(field string, fallback archive.Day) archive.Day {
 	return day
 }
 
+// Month reads a month from the query, and returns its first and its last day.
+// The month of fallback by default.
+func (in *Input) Month(field string, fallback archive.Day) (first, last archive.Day) {
+	first = fallback[:len("2006-01")] + "-01"
+	if in.Query.Has(field) {
+		month := archive.Day(in.Query.Get(field) + "-01")
+		if month.Start().IsZero() {
+			in.Reject(field, problem.Form, problem.RemedyMonth, nil)
+		} else {
+			first = month
+		}
+	}
+	return first, DaysAfter(archive.DayOf(first.Start().AddDate(0, 1, 0)), -1)
+}
+
 // Days reads a range of at most [RangeDays] days from the query. By default it
 // ends today; it may not end later.
 func (in *Input) Days(fromField, toField string, today archive.Day) (from, to archive.Day) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -21,11 +22,9 @@ import (
 
 // The bounds of input.
 const (
-	DefaultLimit = 50
-	MaxLimit     = 200      // entries of any list
-	MaxBody      = 64 << 10 // bytes, where a route sets no other bound
-	MaxParty     = 256      // characters of a userid, external_userid or roomid
-	MaxMistakes  = 100      // named of a request that holds lists
+	MaxBody     = 64 << 10 // bytes, where a route sets no other bound
+	MaxParty    = 256      // characters of a userid, external_userid or roomid
+	MaxMistakes = 100      // named of a request that holds lists
 )
 
 // Input is the query and the body of a request. Each getter notes the mistakes
@@ -318,6 +317,22 @@ func (in *Input) Flag(field string) bool {
 	return false
 }
 
+// Index reads a member that is the index of an entry, from 0.
+func (in *Input) Index(field string) int {
+	raw, ok := in.members[field]
+	if !ok {
+		return 0
+	}
+	n, err := strconv.Atoi(string(raw))
+	switch {
+	case errors.Is(err, strconv.ErrSyntax):
+		in.Reject(field, problem.Type, problem.RemedyInteger, problem.Args{"min": "0", "max": strconv.Itoa(math.MaxInt32)})
+	case err != nil || n < 0 || n > math.MaxInt32:
+		in.Reject(field, problem.Range, problem.RemedyInteger, problem.Args{"min": "0", "max": strconv.Itoa(math.MaxInt32)})
+	}
+	return n
+}
+
 // Version reads a member that is a 版本号.
 func (in *Input) Version(field string) uint32 {
 	raw, ok := in.members[field]
@@ -368,24 +383,6 @@ func (in *Input) parseSeq(field, s string) (uint64, bool) {
 // QuerySeq reads a seq, and reports whether the parameter is one.
 func (in *Input) QuerySeq(field string) (uint64, bool) {
 	return in.parseSeq(field, in.Query.Get(field))
-}
-
-// Limit reads the largest number of entries that the caller accepts.
-// [DefaultLimit] by default.
-func (in *Input) Limit() int {
-	if !in.Query.Has("limit") {
-		return DefaultLimit
-	}
-	n, err := strconv.Atoi(in.Query.Get("limit"))
-	if err != nil || n < 1 || n > MaxLimit {
-		rule := problem.Range
-		if errors.Is(err, strconv.ErrSyntax) {
-			rule = problem.Type
-		}
-		in.Reject("limit", rule, problem.RemedyInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
-		return DefaultLimit
-	}
-	return n
 }
 
 // Descending reads the order and reports whether it is descending.

@@ -1,12 +1,37 @@
 package input
 
 import (
+	"errors"
+	"strconv"
+
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 )
 
-// MaxPageToken is the longest page token that is accepted, in bytes.
-const MaxPageToken = 4096
+// The bounds of a page of a list.
+const (
+	DefaultLimit = 50   // entries
+	MaxLimit     = 200  // entries
+	MaxPageToken = 4096 // bytes of a page token
+)
+
+// Limit reads the largest number of entries that the caller accepts.
+// [DefaultLimit] by default.
+func (in *Input) Limit() int {
+	if !in.Query.Has("limit") {
+		return DefaultLimit
+	}
+	n, err := strconv.Atoi(in.Query.Get("limit"))
+	if err != nil || n < 1 || n > MaxLimit {
+		rule := problem.Range
+		if errors.Is(err, strconv.ErrSyntax) {
+			rule = problem.Type
+		}
+		in.Reject("limit", rule, problem.RemedyInteger, problem.Args{"min": "1", "max": strconv.Itoa(MaxLimit)})
+		return DefaultLimit
+	}
+	return n
+}
 
 // UsePages sets the list that the page tokens of this request belong to.
 func (in *Input) UsePages(use opaque.Use) { in.pages = use }

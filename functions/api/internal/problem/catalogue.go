@@ -167,6 +167,11 @@ var kinds = map[Kind]kind{
 			"The message has {size} bytes. This operation reads messages up to 8 MiB for their files. The archive fetches the files anyway: in the media bucket, each file is named by the SHA-256 of its sdkfileid, which is in the bytes of the message.",
 		},
 	},
+	Unavailable: {
+		http.StatusServiceUnavailable,
+		words{"暂时无法完成请求", "Not finished in time"},
+		words{"系统繁忙，未能及时完成此请求。可以放心重试，请按响应头 Retry-After 给出的秒数稍候。", "The archive did not finish this request in time. Repeating the request is safe. Wait for the seconds in the Retry-After header."},
+	},
 	Internal: {
 		http.StatusInternalServerError,
 		words{"服务器内部错误", "Internal error"},
@@ -206,6 +211,8 @@ const (
 	RemedyOneOf        Remedy = "one_of"  // values
 	RemedySeveral      Remedy = "several" // values
 	RemedyAround       Remedy = "around"
+	RemedyMonth        Remedy = "month"
+	RemedyOpaque       Remedy = "opaque"
 	RemedyExactlyOne   Remedy = "exactly_one"
 	RemedyToken        Remedy = "token"
 	RemedyList         Remedy = "list" // max
@@ -257,8 +264,10 @@ var remedies = map[Remedy]words{
 	RemedyVerify:       {"核验必须读取每一页，不能与 set_aside_only 或 publickey_ver 同时使用。", "A verification reads every page. Remove set_aside_only and publickey_ver."},
 	RemedyOneOf:        {"可选值：{values}。", "Give one of {values}."},
 	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
+	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
+	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
-	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项。", "Give exactly one of member, external_contact, room and unplaced."},
+	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项；仅 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
 	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
 	RemedyList:         {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},
 	RemedyListType:     {"应为数组。", "Give a list."},

@@ -99,6 +99,7 @@ const (
 	FileFailed           Kind = "file-failed"           // Args: reason, message
 	FileUnknown          Kind = "file-unknown"          // Args: message
 	FileUnread           Kind = "file-unread"           // Args: size
+	Unavailable          Kind = "unavailable"
 	Internal             Kind = "internal"
 )
 

@@ -64,7 +64,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	}
 	served := make(map[string]shape)
 	for _, rt := range routes.Table(routes.Subjects{}) {
-		served[rt.Method+" "+rt.Path] = shape{joined(rt.Roles), joined(rt.Query), joined(rt.Body), rt.Roles != nil, rt.Limited}
+		served[rt.Method+" "+strings.Replace(rt.Path, "...}", "}", 1)] = shape{joined(rt.Roles), joined(rt.Query), joined(rt.Body), rt.Roles != nil, rt.Limited}
 	}
 	for name, got := range served {
 		if want, ok := documented[name]; !ok {
@@ -108,8 +108,8 @@ func TestTheGatewaysOwnAnswersAreDocumented(t *testing.T) {
 				if err := answer.Value.Content["application/json"].Schema.Value.VisitJSON(v, openapi3.EnableJSONSchema2020()); err != nil {
 					t.Errorf("%s %s: the gateway's %d is not as documented: %v", method, path, status, err)
 				}
-				if ours := answer.Value.Content["application/problem+json"]; (ours == nil) != (status == 503) {
-					t.Errorf("%s %s: %d is documented for the wrong sender", method, path, status)
+				if ours := answer.Value.Content["application/problem+json"]; ours == nil {
+					t.Errorf("%s %s: our own %d is not documented", method, path, status)
 				}
 			}
 		}

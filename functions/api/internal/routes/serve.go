@@ -78,11 +78,11 @@ func (s *Server) mux(table []Route) http.Handler {
 // methods lists the methods that the path is served with. The list is empty for
 // a path that net/http would redirect to a cleaner one.
 func methods(mux *http.ServeMux, u *url.URL) []string {
-	if path.Clean(u.Path) != u.Path {
+	if clean := path.Clean(u.Path); u.Path != clean && u.Path != clean+"/" {
 		return nil
 	}
 	var allowed []string
-	for _, m := range []string{"GET", "POST", "PUT"} {
+	for _, m := range []string{"GET", "HEAD", "POST", "PUT"} {
 		if _, pattern := mux.Handler(&http.Request{Method: m, URL: u}); strings.HasPrefix(pattern, m+" ") {
 			allowed = append(allowed, m)
 		}
@@ -195,14 +195,21 @@ func readBody(rt Route, c *session.Call) error {
 	return nil
 }
 
+// retryAfter is how long a caller waits after an answer that came too late.
+const retryAfter = "5"
+
 // problemOf is what the caller learns of an error: the problem in it, that
-// something does not exist, or only that the fault is ours.
-func problemOf(err error) *problem.Problem {
+// something does not exist, that the time was over, or only that the fault is
+// ours.
+func problemOf(ctx context.Context, err error) *problem.Problem {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		return p
 	}
 	if errors.Is(err, archive.ErrNotFound) {
 		return problem.New(problem.NotFound, nil)
+	}
+	if ctx.Err() != nil {
+		return problem.New(problem.Unavailable, nil)
 	}
 	return problem.New(problem.Internal, nil)
 }
@@ -239,13 +246,16 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 	}
 	h := w.Header()
 	if err != nil {
-		p := problemOf(err)
+		p := problemOf(c.Context(), err)
 		var failed error
 		if ans, failed = output.JSON(p.Status(), p.In(c.Lang, c.ID)); failed != nil {
 			ans = output.Answer{Status: http.StatusInternalServerError}
 		}
 		ans.ContentType, ans.Header = "application/problem+json", p.Header
 		h.Set("Content-Language", c.Lang.Tag())
+		if ans.Status == http.StatusServiceUnavailable {
+			h.Set("Retry-After", retryAfter)
+		}
 		if ans.Status >= http.StatusInternalServerError {
 			level = slog.LevelError
 		}
@@ -260,7 +270,9 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 	if ans.ContentType != "" {
 		h.Set("Content-Type", ans.ContentType)
 	}
-	h.Set("Cache-Control", "no-store")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	body := compress(h, ans, c.Header.Get("Accept-Encoding"))
 	w.WriteHeader(ans.Status)

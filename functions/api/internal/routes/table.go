@@ -7,6 +7,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
+	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -23,6 +24,7 @@ type Subjects struct {
 	Doctor    *doctor.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
+	Console   *console.Handlers
 	Session   *session.Handlers
 	Version   string // of the running code
 }
@@ -52,6 +54,10 @@ type Route struct {
 func Table(s Subjects) []Route {
 	return []Route{
 		{Method: "GET", Path: "/health", Serve: s.health},
+		{Method: "GET", Path: "/console", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console", Serve: s.Console.Serve},
+		{Method: "GET", Path: "/console/{file...}", Serve: s.Console.Serve},
+		{Method: "HEAD", Path: "/console/{file...}", Serve: s.Console.Serve},
 		{Method: "GET", Path: "/callback/{corpid}", Serve: s.Callback.VerifyCallback},
 		{Method: "POST", Path: "/callback/{corpid}", Serve: s.Callback.ReceiveEvent},
 		{Method: "GET", Path: "/callback/{corpid}/app", Serve: s.Callback.VerifyAppCallback},
@@ -100,9 +106,12 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Observe, Query: []string{"from_day", "to_day", "viewer", "conversation", "party", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect"}, Serve: s.Chats.GetFile},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},
+		{Method: "POST", Path: "/v1/corps/{corpid}/links", Roles: session.Read, Limited: true, Body: []string{"files", "download"}, Bytes: chats.IDsBytes, Serve: s.Chats.MakeLinks},
 	}
 }

@@ -29,25 +29,26 @@ type appJSON struct {
 // GetApp returns what the admin must enter in the self-built app, and the state
 // of step 7 (README.md).
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
-	j, err := h.showApp(ctx, c.Corp, c.Lang)
+	j, err := h.showApp(ctx, c)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, j)
 }
 
-func (h *Handlers) showApp(ctx context.Context, corp archive.Corp, lang problem.Language) (appJSON, error) {
+func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error) {
+	corp := c.Corp
 	reach, err := h.App.Reach(ctx, corp.ID)
 	if err != nil {
 		return appJSON{}, err
 	}
 	j := appJSON{AgentID: output.TextOrNull(reach.App.AgentID), TrustedIPs: h.TrustedIPs, State: appState(corp, reach)}
 	standing, access := appStanding(corp, reach)
-	show := func(t archive.Trouble) *output.Trouble { return output.ShowAccessTrouble(access, t, lang) }
+	show := func(t archive.Trouble) *output.Trouble { return output.ShowAccessTrouble(access, t, c.Lang) }
 	if j.Secret, err = h.showSecret(ctx, corp, reach.App.SecretPrefix, standing, show); err != nil {
 		return appJSON{}, err
 	}
-	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if j.Callback, err = h.showCallback(ctx, c, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return appJSON{}, err
 	}
 	return j, nil
@@ -109,7 +110,7 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := h.Checks.RequestCheck(ctx, c.CorpID, directory.Request{}); err != nil {
 		return output.Answer{}, err
 	}
-	j, err := h.showApp(ctx, c.Corp, c.Lang)
+	j, err := h.showApp(ctx, c)
 	if err != nil {
 		return output.Answer{}, err
 	}

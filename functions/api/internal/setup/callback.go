@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -80,16 +81,16 @@ func (h *Handlers) createCallback(ctx context.Context, corp string, kind archive
 
 // showCallback reads a callback for the set-up page; [archive.ErrNotFound] if it
 // has no pair.
-func (h *Handlers) showCallback(ctx context.Context, corp string, kind archive.CallbackKind) (*callbackJSON, error) {
-	state, err := h.Corps.Callback(ctx, corp, kind)
+func (h *Handlers) showCallback(ctx context.Context, c *session.Call, kind archive.CallbackKind) (*callbackJSON, error) {
+	state, err := h.Corps.Callback(ctx, c.CorpID, kind)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := h.pairOf(ctx, corp, kind, state)
+	pair, err := h.pairOf(ctx, c.CorpID, kind, state)
 	if err != nil {
 		return nil, err
 	}
-	return h.callbackOf(corp, kind, state, pair), nil
+	return h.callbackOf(c, kind, state, pair), nil
 }
 
 // pairOf reads the newest pair of a callback. The secret store may lag behind the
@@ -106,10 +107,12 @@ func (h *Handlers) pairOf(ctx context.Context, corp string, kind archive.Callbac
 	return pair, nil
 }
 
-// callbackOf returns a callback and its newest pair as the admin sees them.
-func (h *Handlers) callbackOf(corp string, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
+// callbackOf returns a callback and its newest pair as the admin sees them. Without
+// PublicURL WeCom reaches the API where the admin does: at the host of the request,
+// which API Gateway names and no header can change.
+func (h *Handlers) callbackOf(c *session.Call, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
 	j := &callbackJSON{
-		URL: h.PublicURL + "/callback/" + corp, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
+		URL: cmp.Or(h.PublicURL, "https://"+c.Host) + "/callback/" + c.CorpID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
 		VerifiedAt: output.MomentOrNull(state.VerifiedAt), EventAt: output.MomentOrNull(state.EventAt), SourceIP: output.TextOrNull(state.SeenFrom),
 		Refused: refusedJSON{At: output.MomentOrNull(state.RefusedAt), SourceIP: output.TextOrNull(state.RefusedFrom)},
 	}
@@ -167,7 +170,7 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 		if err != nil {
 			return output.Answer{}, err
 		}
-		return output.JSON(status, h.callbackOf(c.CorpID, kind, next, pair))
+		return output.JSON(status, h.callbackOf(c, kind, next, pair))
 	}
 	return output.Answer{}, problem.New(problem.ChangedMeanwhile, nil)
 }

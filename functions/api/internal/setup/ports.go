@@ -32,7 +32,7 @@ type Handlers struct {
 	Now      func() time.Time
 
 	TrustedIPs []string // the addresses that a company enters in WeCom
-	PublicURL  string   // scheme and host
+	PublicURL  string   // scheme and host; empty for the host of each request
 }
 
 // Corps holds settings, public keys and claims. A method that changes a corp or
@@ -75,7 +75,9 @@ type Corps interface {
 // Secrets holds what only WeCom and this system know. It never returns a
 // private key.
 type Secrets interface {
-	directory.AppSecrets // reads the secrets of the archive and of the self-built app
+	// ArchiveSecret and AppSecret return [archive.ErrNotFound] before one is saved.
+	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
+	AppSecret(ctx context.Context, corp string) (secret.Value, error)
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
 	// CallbackPairs reads the newest pair of a callback and the one before it.

@@ -62,14 +62,14 @@ const (
 
 // GetSetup returns the data of the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
-	setup, err := h.setup(ctx, c.Corp, c.Lang)
+	setup, err := h.setup(ctx, c, c.Corp)
 	if err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, setup)
 }
 
-func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.Language) (setupJSON, error) {
+func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp) (setupJSON, error) {
 	set, err := h.Corps.KeySet(ctx, corp.ID)
 	if err != nil {
 		return setupJSON{}, err
@@ -102,11 +102,16 @@ func (h *Handlers) setup(ctx context.Context, corp archive.Corp, lang problem.La
 	}
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
+<<<<<<< HEAD
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, lang) }
 	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
+=======
+	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, c.Lang) }
+	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, state.For(corp.SecretSetAt), show); err != nil {
+>>>>>>> main
 		return setupJSON{}, err
 	}
-	if j.Callback, err = h.showCallback(ctx, corp.ID, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
 	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, lang)
@@ -218,7 +223,7 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if out.Setup, err = h.setup(ctx, corp, c.Lang); err != nil {
+	if out.Setup, err = h.setup(ctx, c, corp); err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, out)

@@ -90,6 +90,19 @@ func TestRegisterAndRename(t *testing.T) {
 	}
 }
 
+// An installation without a domain and an address shows the host that API Gateway
+// names in the request. A header of the caller does not change it.
+func TestCallbackAtTheHostOfTheRequest(t *testing.T) {
+	w := apitest.NewWorld(t)
+	register(w)
+	w.Setup.PublicURL = ""
+	forged := map[string]string{"host": "evil.example.com", "x-forwarded-host": "evil.example.com", "forwarded": "host=evil.example.com"}
+	got := apitest.Into[setup.SetupJSON](w.Do(apitest.Request{Who: w.As(session.Admin), Method: "GET", Path: "/v1/corps/" + w.Corp + "/setup", Header: forged}).Want(200))
+	if want := "https://" + apitest.Host + "/callback/" + w.Corp; got.Callback.URL != want {
+		t.Errorf("got %s, want %s", got.Callback.URL, want)
+	}
+}
+
 func TestRegisterRefusesNames(t *testing.T) {
 	w := apitest.NewWorld(t)
 	for name, tc := range map[string]struct{ body, want string }{

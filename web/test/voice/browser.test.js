@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { chromium } from 'playwright-core'
-import { policies, serve } from '../serve.js'
+import { policies, serve } from '../../serve.js'
 import { amrNB, amrWB, bytes, hertz, likeness, mutated, noise, silk } from './sounds.js'
 
 let site, bucket, profile, browser, nb, wb, tencent
@@ -256,6 +256,6 @@ test('the decoder thread needs eval for SILK only and reaches no network', async
 })
 
 test('README.md has the tested policies', async () => {
-  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
   for (const policy of Object.values(policies)) assert.ok(readme.includes(policy), policy)
 })

@@ -4,7 +4,7 @@ import decodeAMR from '@audio/decode-amr'
 import { runnerImport } from 'vite'
 import { amrNB, amrWB, bytes, likeness, mutated, noise, silk } from './sounds.js'
 
-const { decode } = (await runnerImport('./src/decode.ts', { root: new URL('..', import.meta.url).pathname, logLevel: 'error' })).module
+const { decode } = (await runnerImport('./src/voice/decode.ts', { root: new URL('../..', import.meta.url).pathname, logLevel: 'error' })).module
 
 let nb, wb, tencent
 before(async () => {

@@ -1,17 +1,10 @@
 import { defineConfig } from 'vite'
+import { decoders, withoutNode } from './vite.decoders.js'
 
 export default defineConfig({
   base: './',
-  // The decoders can run in Node too. Their code for Node stops the bundlers of
-  // other pages, and so does import.meta, which a classic worker lacks.
-  define: { process: 'undefined', 'globalThis.process': 'undefined' },
-  plugins: [
-    {
-      name: 'decoder-thread-script',
-      enforce: 'post',
-      transform: { filter: { id: /node_modules/ }, handler: (code) => code.replaceAll('import.meta.url', 'self.location.href') },
-    },
-  ],
+  define: withoutNode,
+  plugins: [decoders()],
   build: {
     target: 'es2022',
     modulePreload: false,
@@ -23,7 +16,7 @@ export default defineConfig({
     rolldownOptions: {
       // The inputs are the page, the package for other pages, and the decoder
       // thread of both.
-      input: { index: 'index.html', voice: 'src/voice.ts', 'voice-decoder': 'src/decoder-thread.ts' },
+      input: { index: 'index.html', voice: 'src/voice/voice.ts', 'voice-decoder': 'src/voice/decoder-thread.ts' },
       external: ['module'],
       preserveEntrySignatures: 'strict',
       output: { entryFileNames: '[name].js', assetFileNames: '[name][extname]' },

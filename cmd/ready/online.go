@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"github.com/aws/aws-sdk-go-v2/service/acm"
+	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+)
+
+// online asks AWS and the issuer what a deployment of env would meet. It only
+// reads. Each question is asked on its own, so that an operator without one right
+// still gets the other answers.
+type online struct {
+	env        deploy.Environment
+	parameters map[string]string // every parameter of the deployment
+	config     aws.Config
+	client     *http.Client
+
+	// What the first two questions answer.
+	account string
+	first   bool // there is no stack yet
+
+	notes []string // what an operator should know, although the deployment works
+}
+
+// check returns every reason why AWS or the issuer would refuse the deployment,
+// each with what to do.
+func (o *online) check(ctx context.Context) error {
+	if err := o.identity(ctx); err != nil {
+		return err // no other question can be answered
+	}
+	if err := o.stack(ctx); err != nil {
+		return err // nothing can be deployed, whatever the other answers are
+	}
+	var errs []error
+	for _, ask := range []func(context.Context) error{o.certificate, o.addresses, o.vpcs, o.subnets, o.concurrency, o.trail, o.issuer} {
+		errs = append(errs, ask(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *online) note(format string, args ...any) {
+	o.notes = append(o.notes, fmt.Sprintf(format, args...))
+}
+
+// identity compares the account of the credentials with the region's partition
+// and with the accounts that parameters name.
+func (o *online) identity(ctx context.Context) error {
+	who, err := sts.NewFromConfig(o.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return fmt.Errorf("AWS does not accept your credentials in %s: sign in (aws sso login), or set AWS_PROFILE: %w", o.env.Region, err)
+	}
+	me, err := arn.Parse(aws.ToString(who.Arn))
+	if err != nil {
+		return err
+	}
+	if me.Partition != o.env.Partition() {
+		return fmt.Errorf("your credentials are of the partition %s, and %s is in %s: use an account of that partition", me.Partition, o.env.Region, o.env.Partition())
+	}
+	o.account = aws.ToString(who.Account)
+	var errs []error
+	for _, name := range []string{"CertificateArn", "BreakGlassRole"} {
+		if named, err := arn.Parse(o.parameters[name]); err == nil && named.AccountID != o.account {
+			errs = append(errs, fmt.Errorf("%s is of the account %s, and your credentials are of %s: set the ARN, or AWS_PROFILE, of the right account", name, named.AccountID, o.account))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// code is the error code of AWS in err, or empty.
+func code(err error) string {
+	if answer := smithy.APIError(nil); errors.As(err, &answer) {
+		return answer.ErrorCode()
+	}
+	return ""
+}
+
+// stack finds a stack that no deployment can change, and whether there is one.
+func (o *online) stack(ctx context.Context) error {
+	found, err := cloudformation.NewFromConfig(o.config).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &o.env.Stack})
+	if code(err) == "ValidationError" {
+		o.first = true
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for the stack %s: %w", o.env.Stack, err)
+	}
+	switch status := found.Stacks[0].StackStatus; {
+	case status == cfntypes.StackStatusReviewInProgress:
+		o.first = true
+	case status == cfntypes.StackStatusRollbackComplete, status == cfntypes.StackStatusRollbackFailed:
+		return fmt.Errorf("the first deployment of %s failed, and CloudFormation changes no stack in %s: delete it (aws cloudformation delete-stack --region %s --stack-name %s), see docs/deploying.md", o.env.Stack, status, o.env.Region, o.env.Stack)
+	case status == cfntypes.StackStatusDeleteFailed:
+		return fmt.Errorf("a deletion of %s failed: delete it again (aws cloudformation delete-stack --region %s --stack-name %s)", o.env.Stack, o.env.Region, o.env.Stack)
+	case status == cfntypes.StackStatusUpdateRollbackFailed:
+		return fmt.Errorf("the last deployment of %s failed, and so did its rollback: continue it (aws cloudformation continue-update-rollback --region %s --stack-name %s)", o.env.Stack, o.env.Region, o.env.Stack)
+	case strings.HasSuffix(string(status), "_IN_PROGRESS"):
+		return fmt.Errorf("%s is in %s: wait until that operation ends", o.env.Stack, status)
+	}
+	return nil
+}
+
+// certificate finds a certificate that is not issued, or is for another name.
+// API Gateway would refuse it after the stores exist.
+func (o *online) certificate(ctx context.Context) error {
+	name, domain := o.parameters["CertificateArn"], o.parameters["DomainName"]
+	if name == "" {
+		return nil
+	}
+	out, err := acm.NewFromConfig(o.config).DescribeCertificate(ctx, &acm.DescribeCertificateInput{CertificateArn: &name})
+	switch {
+	case code(err) == "ResourceNotFoundException":
+		return fmt.Errorf("CertificateArn: ACM has no %s in %s: request a certificate for %s there", name, o.env.Region, domain)
+	case err != nil:
+		return fmt.Errorf("CertificateArn: %w", err)
+	}
+	c := out.Certificate
+	if c.Status != acmtypes.CertificateStatusIssued {
+		return fmt.Errorf("CertificateArn: the certificate is %s, not ISSUED: enter the DNS records that ACM shows for it, and wait", c.Status)
+	}
+	names := append([]string{aws.ToString(c.DomainName)}, c.SubjectAlternativeNames...)
+	for _, name := range names {
+		if covers(name, domain) {
+			return nil
+		}
+	}
+	return fmt.Errorf("CertificateArn: the certificate is for %s, not for %s: request one for that name", strings.Join(names, ", "), domain)
+}
+
+// covers reports whether a name of a certificate is for the domain. A wildcard
+// stands for one label.
+func covers(name, domain string) bool {
+	name, domain = strings.ToLower(name), strings.ToLower(domain)
+	if parent, ok := strings.CutPrefix(name, "*."); ok {
+		_, rest, _ := strings.Cut(domain, ".")
+		return rest == parent
+	}
+	return name == domain
+}

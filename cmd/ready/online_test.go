@@ -1,0 +1,366 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/acm"
+	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	trailtypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+)
+
+// limits answers Lambda's account settings, which moto does not have.
+type limits struct{ url string }
+
+func (l limits) GetServiceBaseEndpoint(_ context.Context, id string) (string, bool, error) {
+	return l.url, id == "Lambda", nil
+}
+
+// An account is a region of moto's account that no other test uses, with the
+// given limit of Lambda runs.
+func account(t *testing.T, region string, runs int) aws.Config {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/account-settings/") && !strings.HasSuffix(r.URL.Path, "/account-settings") {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprintf(w, `{"AccountLimit":{"ConcurrentExecutions":%d,"UnreservedConcurrentExecutions":%d}}`, runs, runs)
+	}))
+	t.Cleanup(server.Close)
+	cfg := awstest.Config(t)
+	cfg.Region = region
+	cfg.ConfigSources = append([]any{limits{server.URL}}, cfg.ConfigSources...)
+	return cfg
+}
+
+// An identityProvider is a local issuer with TLS.
+type identityProvider struct {
+	*httptest.Server
+	issuer     string // empty for its own address
+	algorithms []string
+	keys       string // the key set
+	delay      time.Duration
+	status     int
+}
+
+func newIdentityProvider(t *testing.T) *identityProvider {
+	t.Helper()
+	p := &identityProvider{algorithms: []string{"RS256", "ES256"}, keys: `{"keys":[{"kty":"EC"},{"kty":"RSA"}]}`, status: http.StatusOK}
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(p.delay):
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(p.status)
+		switch r.URL.Path {
+		case "/.well-known/openid-configuration":
+			issuer := p.issuer
+			if issuer == "" {
+				issuer = p.URL
+			}
+			json.NewEncoder(w).Encode(map[string]any{"issuer": issuer, "jwks_uri": p.URL + "/keys", "id_token_signing_alg_values_supported": p.algorithms})
+		case "/keys":
+			fmt.Fprint(w, p.keys)
+		}
+	}))
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that distrust it are part of the tests
+	p.StartTLS()
+	t.Cleanup(p.Close)
+	return p
+}
+
+// prepared is a deployment that nothing speaks against, in a region of its own.
+func prepared(t *testing.T, region string, change map[string]string) (*online, *identityProvider) {
+	t.Helper()
+	issuer := newIdentityProvider(t)
+	e := deploy.Environment{Name: "prod", Stack: "archive", Region: region, Parameters: map[string]string{"JwtIssuer": issuer.URL, "PublicUrl": "https://archive.yunduo.cn"}}
+	maps.Copy(e.Parameters, change)
+	parameters, err := deployed(root, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &online{env: e, parameters: parameters, config: account(t, region, 1000), client: issuer.Client()}, issuer
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestOnlineReady(t *testing.T) {
+	o, _ := prepared(t, "eu-west-1", nil)
+	if err := o.check(t.Context()); err != nil || len(o.notes) > 0 || !o.first {
+		t.Errorf("got %v and the notes %q, want a first deployment that is ready", err, o.notes)
+	}
+}
+
+func TestOnlineIdentity(t *testing.T) {
+	for name, c := range map[string]struct {
+		region string
+		change map[string]string
+		config func(*aws.Config)
+		want   string
+	}{
+		"another account":   {"eu-west-1", map[string]string{"BreakGlassRole": "arn:aws:iam::210987654321:role/x"}, nil, "BreakGlassRole is of the account 210987654321, and your credentials are of 123456789012"},
+		"another partition": {"cn-north-1", nil, func(c *aws.Config) { c.Region = "eu-west-1" }, "credentials are of the partition aws, and cn-north-1 is in aws-cn"},
+		"no credentials":    {"eu-west-1", nil, func(c *aws.Config) { c.Credentials = aws.AnonymousCredentials{} }, "sign in (aws sso login)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := prepared(t, c.region, c.change)
+			if c.config != nil {
+				c.config(&o.config)
+			}
+			wantError(t, o.check(t.Context()), c.want)
+		})
+	}
+}
+
+// No deployment changes a stack whose first deployment failed.
+func TestOnlineStack(t *testing.T) {
+	o, _ := prepared(t, "eu-west-2", nil)
+	client := cloudformation.NewFromConfig(o.config)
+	body := `{"Resources":{"Topic":{"Type":"AWS::SNS::Topic","Properties":{}}}}`
+	must[*cloudformation.CreateStackOutput](t)(client.CreateStack(t.Context(), &cloudformation.CreateStackInput{StackName: &o.env.Stack, TemplateBody: &body}))
+	if err := o.check(t.Context()); err != nil || o.first {
+		t.Errorf("got %v, %t, want a ready deployment that is not the first", err, o.first)
+	}
+	for status, want := range map[string]string{
+		"ROLLBACK_COMPLETE": "delete it (aws cloudformation delete-stack --region eu-west-2 --stack-name archive)", "ROLLBACK_FAILED": "delete it",
+		"DELETE_FAILED": "delete it again", "UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "UPDATE_IN_PROGRESS": "wait until that operation ends",
+		"UPDATE_COMPLETE": "", "UPDATE_ROLLBACK_COMPLETE": "",
+	} {
+		o.config.ConfigSources = append([]any{cloudFormation{inState(t, status)}}, account(t, "eu-west-2", 1000).ConfigSources...)
+		err := o.stack(t.Context())
+		if want == "" {
+			wantError(t, err)
+		} else {
+			wantError(t, err, want)
+		}
+	}
+}
+
+// cloudFormation is a stand-in for stacks in states that moto never has.
+type cloudFormation struct{ url string }
+
+func (c cloudFormation) GetServiceBaseEndpoint(_ context.Context, id string) (string, bool, error) {
+	return c.url, id == "CloudFormation", nil
+}
+
+func inState(t *testing.T, status string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>archive</StackName><StackStatus>%s</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, status)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestOnlineCertificate(t *testing.T) {
+	const domain = "archive.yunduo.cn"
+	o, _ := prepared(t, "eu-west-3", map[string]string{"DomainName": domain, "PublicUrl": ""})
+	client := acm.NewFromConfig(o.config)
+	requested := must[*acm.RequestCertificateOutput](t)(client.RequestCertificate(t.Context(), &acm.RequestCertificateInput{DomainName: aws.String(domain), ValidationMethod: acmtypes.ValidationMethodDns}))
+	for _, c := range []struct {
+		arn  string
+		want []string
+	}{
+		{*requested.CertificateArn, []string{"PENDING_VALIDATION, not ISSUED: enter the DNS records"}},
+		{imported(t, client, "*.yunduo.cn"), nil},
+		{imported(t, client, "*.other.yunduo.cn"), []string{"the certificate is for *.other.yunduo.cn", "not for " + domain}},
+		{"arn:aws:acm:eu-west-3:123456789012:certificate/00000000-0000-0000-0000-000000000000", []string{"request a certificate for " + domain}},
+	} {
+		o.parameters["CertificateArn"] = c.arn
+		wantError(t, o.certificate(t.Context()), c.want...)
+	}
+}
+
+// imported is a certificate that moto issues at once.
+func imported(t *testing.T, client *acm.Client, name string) (arn string) {
+	t.Helper()
+	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der := must[[]byte](t)(x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key))
+	private := must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key))
+	out := must[*acm.ImportCertificateOutput](t)(client.ImportCertificate(t.Context(), &acm.ImportCertificateInput{
+		Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), PrivateKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}))
+	return *out.CertificateArn
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		name, domain string
+		want         bool
+	}{
+		{"a.yunduo.cn", "a.yunduo.cn", true}, {"A.yunduo.cn", "a.yunduo.cn", true}, {"*.yunduo.cn", "a.yunduo.cn", true},
+		{"*.yunduo.cn", "b.a.yunduo.cn", false}, {"*.yunduo.cn", "yunduo.cn", false}, {"b.yunduo.cn", "a.yunduo.cn", false},
+	} {
+		if got := covers(c.name, c.domain); got != c.want {
+			t.Errorf("%s for %s: got %t, want %t", c.name, c.domain, got, c.want)
+		}
+	}
+}
+
+// moto's quotas are those of a new account: five addresses and five VPCs.
+func TestOnlineNetwork(t *testing.T) {
+	o, _ := prepared(t, "eu-central-1", map[string]string{"NatZones": "two"})
+	client := ec2.NewFromConfig(o.config)
+	allocate := func() {
+		must[*ec2.AllocateAddressOutput](t)(client.AllocateAddress(t.Context(), &ec2.AllocateAddressInput{Domain: ec2types.DomainTypeVpc}))
+	}
+	for range 3 {
+		allocate()
+	}
+	wantError(t, o.check(t.Context()))
+	allocate()
+	wantError(t, o.addresses(t.Context()), "4 of 5 Elastic IPs in eu-central-1, and the deployment makes 2", "ask for a higher quota")
+	o.parameters["AddressAllocationA"] = "eipalloc-0123456789abcdef0/203.0.113.9"
+	wantError(t, o.addresses(t.Context()))
+
+	wantError(t, o.vpcs(t.Context()))
+	var vpc string
+	for range 4 { // a region has one already
+		vpc = *must[*ec2.CreateVpcOutput](t)(client.CreateVpc(t.Context(), &ec2.CreateVpcInput{CidrBlock: aws.String("10.1.0.0/16")})).Vpc.VpcId
+	}
+	wantError(t, o.vpcs(t.Context()), "5 of 5 VPCs in eu-central-1", "set VpcId, SubnetIds and TrustedIps")
+	o.first = false // the stack has its VPC
+	wantError(t, o.vpcs(t.Context()))
+
+	subnet := *must[*ec2.CreateSubnetOutput](t)(client.CreateSubnet(t.Context(), &ec2.CreateSubnetInput{VpcId: &vpc, CidrBlock: aws.String("10.1.1.0/24")})).Subnet.SubnetId
+	maps.Copy(o.parameters, map[string]string{"TrustedIps": "203.0.113.9", "VpcId": vpc, "SubnetIds": subnet})
+	for _, ask := range []func(context.Context) error{o.subnets, o.addresses, o.vpcs} {
+		wantError(t, ask(t.Context()))
+	}
+	o.parameters["VpcId"] = "vpc-01234567"
+	wantError(t, o.subnets(t.Context()), subnet+" lies in "+vpc)
+	o.parameters["SubnetIds"] = "subnet-01234567"
+	wantError(t, o.subnets(t.Context()), "enter private subnets of vpc-01234567")
+}
+
+func TestOnlineConcurrency(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		runs  int
+		pull  string
+		want  string
+		notes int
+	}{
+		{"a usual account", 1000, "20", "", 0},
+		{"a new account", 10, "0", "", 1},
+		{"a new account that reserves", 10, "2", "of the account's 10 only 0 may be reserved", 1},
+		{"too many", 1000, "901", "reserves 901 concurrent Lambda runs, and of the account's 1000 only 900", 0},
+		{"as many as AWS allows", 1000, "900", "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, _ := prepared(t, "eu-north-1", map[string]string{"PullConcurrency": c.pull})
+			o.config, o.first = account(t, "eu-north-1", c.runs), true
+			err := o.concurrency(t.Context())
+			if c.want == "" {
+				wantError(t, err)
+				if len(o.notes) != c.notes {
+					t.Errorf("notes: got %q, want %d", o.notes, c.notes)
+				}
+			} else {
+				wantError(t, err, c.want)
+			}
+		})
+	}
+}
+
+func TestOnlineTrail(t *testing.T) {
+	o, _ := prepared(t, "ap-south-1", map[string]string{"Trail": "existing"})
+	wantError(t, o.trail(t.Context()), "Trail=existing, but no trail reports", "set Trail=create")
+	client, bucket := cloudtrail.NewFromConfig(o.config), awstest.Name(t)
+	must[*s3.CreateBucketOutput](t)(s3.NewFromConfig(o.config, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(o.config.Region)}}))
+	make := func(name string, events bool) {
+		must[*cloudtrail.CreateTrailOutput](t)(client.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{Name: &name, S3BucketName: &bucket}))
+		must[*cloudtrail.PutEventSelectorsOutput](t)(client.PutEventSelectors(t.Context(), &cloudtrail.PutEventSelectorsInput{TrailName: &name, EventSelectors: []trailtypes.EventSelector{{IncludeManagementEvents: &events, ReadWriteType: trailtypes.ReadWriteTypeAll}}}))
+	}
+	start := func(name string) {
+		must[*cloudtrail.StartLoggingOutput](t)(client.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: &name}))
+	}
+	make("archive", true)
+	start("archive")
+	make("data-only", false)
+	start("data-only")
+	make("stopped", true)
+	wantError(t, o.trail(t.Context()), "no trail reports") // neither of the three does
+	start("stopped")
+	wantError(t, o.trail(t.Context()))
+	o.parameters["Trail"] = "create"
+	wantError(t, o.trail(t.Context()))
+	if len(o.notes) != 1 || !strings.Contains(o.notes[0], "the trail stopped reports management events already") {
+		t.Errorf("notes: got %q, want one about the second trail", o.notes)
+	}
+	for want, selectors := range map[bool][]trailtypes.AdvancedFieldSelector{
+		true:  {{Field: aws.String("eventCategory"), Equals: []string{"Management"}}},
+		false: {{Field: aws.String("eventCategory"), Equals: []string{"Management"}}, {Field: aws.String("readOnly"), Equals: []string{"true"}}},
+	} {
+		name := fmt.Sprint("advanced-", want)
+		make(name, false)
+		start(name)
+		must[*cloudtrail.PutEventSelectorsOutput](t)(client.PutEventSelectors(t.Context(), &cloudtrail.PutEventSelectorsInput{TrailName: &name, AdvancedEventSelectors: []trailtypes.AdvancedEventSelector{{FieldSelectors: selectors}}}))
+		if got, err := reports(t.Context(), client, name); err != nil || got != want {
+			t.Errorf("%s: got %t and %v, want %t", name, got, err, want)
+		}
+	}
+}
+
+func TestOnlineIssuer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*identityProvider, *online)
+		want   []string
+	}{
+		{"RS256", func(*identityProvider, *online) {}, nil},
+		{"names no algorithms", func(p *identityProvider, _ *online) { p.algorithms = nil }, nil},
+		{"another issuer", func(p *identityProvider, _ *online) { p.issuer = p.URL + "/" }, []string{"set JwtIssuer to what the tokens contain as iss"}},
+		{"elliptic curves only", func(p *identityProvider, _ *online) {
+			p.algorithms, p.keys = []string{"ES256"}, `{"keys":[{"kty":"EC"}]}`
+		}, []string{"signs with ES256", "has no RSA key"}},
+		{"error", func(p *identityProvider, _ *online) { p.status = http.StatusNotFound }, []string{"it must answer 200"}},
+		{"no JSON", func(p *identityProvider, _ *online) { p.keys = "<html>" }, []string{"/keys is no JSON document"}},
+		{"slow", func(p *identityProvider, _ *online) { p.delay = 10 * time.Second }, []string{"took longer than 1.5s"}},
+		{"down", func(p *identityProvider, _ *online) { p.Close() }, []string{"is unreachable: make it public"}},
+		{"certificate that browsers refuse", func(_ *identityProvider, o *online) { o.client = &http.Client{} }, []string{"with a certificate that browsers accept"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newIdentityProvider(t)
+			o := &online{parameters: map[string]string{"JwtIssuer": p.URL}, client: p.Client()}
+			c.change(p, o)
+			wantError(t, o.issuer(t.Context()), c.want...)
+		})
+	}
+}

@@ -1,0 +1,196 @@
+package chats
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/input"
+	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+)
+
+type conversationDetailJSON struct {
+	conversationJSON
+	FirstAt    *string             `json:"first_at"`
+	RoomDetail *names.RoomJSON     `json:"room_detail"`
+	Consents   []names.ConsentJSON `json:"consents"`
+	Names      names.Names         `json:"names"`
+}
+
+// conversationOf reads the conversation whose id is in the path.
+func conversationOf(c *session.Call) (archive.ConversationID, error) {
+	var conv archive.ConversationID
+	if opaque.Conversation(c.CorpID).Open(c.PathValue("conversation"), &conv) != nil || conv == "" {
+		return "", problem.New(problem.NotFound, nil)
+	}
+	return conv, nil
+}
+
+// GetConversation describes a conversation for the page that opens it by its id. A
+// conversation without a message that the caller may see is not found.
+func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output.Answer, error) {
+	conv, err := conversationOf(c)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	e := newEntry(conv)
+	newest, err := h.newest(ctx, c, conv, searchFor(c, nil))
+	if _, ended := errors.AsType[ending](err); ended {
+		return output.Answer{}, problem.New(problem.Unavailable, nil)
+	}
+	if err != nil {
+		return output.Answer{}, err
+	}
+	e.show(newest)
+	shown, _, err := showEntry(c.CorpID, e)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	first, err := h.oldest(ctx, c, conv)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
+		return output.Answer{}, err
+	}
+	out := conversationDetailJSON{conversationJSON: shown, FirstAt: output.MomentOrNull(first), Consents: []names.ConsentJSON{}}
+	if q, ok := consentsIn(c, conv); ok {
+		if out.Consents, err = h.Names.ConsentsOf(ctx, c.CorpID, q); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	if out.Room != nil {
+		// The members are those of today; a limited caller may have left the room before.
+		room := h.Names.RoomOf(ctx, c.Corp, *out.Room, !c.Caller.Limited)
+		out.RoomDetail = &room
+	}
+	var about mentions
+	about.add(conv, e.fields)
+	for _, consent := range out.Consents {
+		about.people = append(about.people, consent.ExternalContact)
+	}
+	out.Names = h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
+	return output.JSON(200, out)
+}
+
+// oldest finds the time of the oldest message that the caller may see; zero if
+// there is none, or if the time of the search is over.
+func (h *Handlers) oldest(ctx context.Context, c *session.Call, conv archive.ConversationID) (time.Time, error) {
+	found, err := h.collect(ctx, c, listQuery{conversation: conv, limit: 1})
+	if err != nil || len(found.shown) == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(found.first.Milli), nil
+}
+
+// consentsIn selects the consents that belong to a conversation: that of the
+// external contact of a single chat, or those in a room. A limited caller gets none
+// in a room: the newest answer may be later than all that the caller may see.
+func consentsIn(c *session.Call, conv archive.ConversationID) (archive.ConsentQuery, bool) {
+	parties := conv.Parties()
+	switch {
+	case conv.Kind() == "room" && len(parties) == 1 && !c.Caller.Limited:
+		return archive.ConsentQuery{Room: parties[0]}, true
+	case conv.Kind() == "single" && len(parties) == 2:
+		for i, party := range parties {
+			other := parties[1-i]
+			if directory.KindOf(party) == directory.External && directory.KindOf(other) == directory.Member {
+				return archive.ConsentQuery{Contact: party, Member: other}, true
+			}
+		}
+	}
+	return archive.ConsentQuery{}, false
+}
+
+// ListDays lists the days of a month on which the conversation has messages that
+// the caller may see, and the first and last day that it has any.
+func (h *Handlers) ListDays(ctx context.Context, c *session.Call) (output.Answer, error) {
+	conv, err := conversationOf(c)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	first, last := c.Month("month", archive.DayOf(h.Now()))
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	days, whole, err := h.daysBetween(ctx, c, conv, first, last)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	newest, err := h.newest(ctx, c, conv, searchFor(c, nil))
+	if _, ended := errors.AsType[ending](err); ended {
+		whole = false
+	} else if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return output.Answer{}, err
+	}
+	oldest, err := h.oldest(ctx, c, conv)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
+		return output.Answer{}, err
+	}
+	return output.JSON(200, struct {
+		Days     []archive.Day `json:"days"`
+		Whole    bool          `json:"whole"`
+		Earliest *string       `json:"earliest"`
+		Latest   *string       `json:"latest"`
+	}{days, whole, dayOrNull(oldest), dayOrNull(newest.Time)})
+}
+
+func dayOrNull(t time.Time) *string { return output.TextOrNull(string(dayOf(t))) }
+
+// daysBetween lists the days, from the first to the last one, on which the
+// conversation has messages that the caller may see. whole is false if its time is
+// over. In a room, the lists of the caller's members say on which days they took
+// part; elsewhere it looks for a message of each day.
+func (h *Handlers) daysBetween(ctx context.Context, c *session.Call, conv archive.ConversationID, first, last archive.Day) (days []archive.Day, whole bool, _ error) {
+	days = []archive.Day{}
+	switch sight, err := h.sightOf(ctx, c, conv); {
+	case err != nil || sight == seesNothing:
+		return days, true, err
+	case sight == seesSome:
+		q := archive.AttendanceQuery{OneOf: c.Caller.Staff, From: first, To: last}
+		for some, err := range h.attended(ctx, c.CorpID, conv, q) {
+			if _, ended := errors.AsType[ending](err); ended {
+				return days, false, nil
+			}
+			if err != nil {
+				return nil, false, err
+			}
+			days = append(days, some...)
+		}
+		return days, true, nil
+	}
+	all := []archive.Day{}
+	for day := first; day <= last; day = input.DaysAfter(day, 1) {
+		all = append(all, day)
+	}
+	found := make([]bool, len(all))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, day := range all {
+		g.Go(func() error {
+			list, _, err := h.Messages.Messages(ctx, c.CorpID, conv, between(archive.MessageQuery{Limit: 1}, day, day))
+			found[i] = len(list) > 0
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, false, err
+	}
+	for i, day := range all {
+		if found[i] {
+			days = append(days, day)
+		}
+	}
+	return days, true, nil
+}

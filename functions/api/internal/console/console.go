@@ -1,0 +1,273 @@
+// Package console serves the web console, which is embedded in this binary. The
+// console is static files and one answer that depends on the deployment,
+// config.json. Every page of the console calls the public API for all else.
+//
+// Serving it from here makes one unit to deploy and one origin: the console needs
+// no CORS and no domain of its own, and fits the API that it came with.
+package console
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+)
+
+// built is what web/pack.js puts here: each text file compressed in two ways, as
+// name.br and name.gz; pictures as they are; build.json with the digest of all.
+// Git keeps .keep alone, which lets this package compile before the console is
+// built.
+//
+//go:embed all:dist
+var built embed.FS
+
+// Config is what the console is told about its deployment.
+type Config struct {
+	Issuer   string `json:"issuer"`
+	ClientID string `json:"client_id"`
+	Scopes   string `json:"scopes"`
+	Audience string `json:"audience"`
+	// Parents are the origins of the pages that may embed the console.
+	Parents []string `json:"parents"`
+	Version string   `json:"version"`
+
+	// LoginOrigins are the origins of the issuer's endpoints, beside the issuer's
+	// own.
+	LoginOrigins []string `json:"-"`
+	// Media makes the links to files.
+	Media Linker `json:"-"`
+}
+
+// Linker makes links to files. Safe for concurrent use.
+type Linker interface {
+	// Origin is the scheme and the host that every link begins with.
+	Origin(context.Context) (string, error)
+}
+
+// Handlers serve the console. Safe for concurrent use.
+type Handlers struct {
+	files  fs.FS
+	digest string // of this build; begins the ETag of every file
+	about  Config
+	config []byte
+
+	mu     sync.Mutex
+	policy string // of the page; empty until the first request
+}
+
+// New makes the handlers of the embedded console.
+func New(cfg Config) (*Handlers, error) {
+	files, err := fs.Sub(built, "dist")
+	if err != nil {
+		return nil, fmt.Errorf("embedded console: %w", err)
+	}
+	return newHandlers(files, cfg)
+}
+
+func newHandlers(files fs.FS, cfg Config) (*Handlers, error) {
+	h := &Handlers{files: files, about: cfg}
+	cfg.Parents = append([]string{}, cfg.Parents...) // a list, also where it is empty
+	var err error
+	if h.config, err = json.Marshal(cfg); err != nil {
+		return nil, fmt.Errorf("config of the console: %w", err)
+	}
+	var build struct{ Digest string }
+	switch raw, err := fs.ReadFile(files, "build.json"); {
+	case err != nil: // built without the console: every file is missing
+	case json.Unmarshal(raw, &build) != nil || len(build.Digest) < 32:
+		return nil, fmt.Errorf("build.json of the console malformed")
+	default:
+		h.digest = build.Digest[:32]
+	}
+	return h, nil
+}
+
+// pagePolicy is the content security policy of the page. Its only unknown part, the
+// origin of files, never changes.
+func (h *Handlers) pagePolicy(ctx context.Context) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.policy != "" {
+		return h.policy, nil
+	}
+	media, err := h.about.Media.Origin(ctx)
+	if err != nil {
+		return "", err
+	}
+	h.policy = policy(h.about, media)
+	return h.policy, nil
+}
+
+// policy allows nothing inline on the page, and nothing from a third party.
+func policy(cfg Config, media string) string {
+	sources := func(list ...string) string {
+		list = slices.DeleteFunc(list, func(s string) bool { return s == "" })
+		slices.Sort(list)
+		return strings.Join(append([]string{"'self'"}, slices.Compact(list)...), " ")
+	}
+	parents := "'none'"
+	if len(cfg.Parents) > 0 {
+		parents = strings.Join(cfg.Parents, " ")
+	}
+	return strings.Join([]string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "font-src 'self'",
+		"img-src " + sources("blob:", "data:", media),
+		"media-src " + sources("blob:", media),
+		"connect-src " + sources(append(slices.Clone(cfg.LoginOrigins), media, originOf(cfg.Issuer))...),
+		"worker-src 'self'", "object-src 'none'", "frame-src 'none'", "base-uri 'none'", "form-action 'none'",
+		"frame-ancestors " + parents,
+	}, "; ")
+}
+
+// originOf cuts the path off an address.
+func originOf(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return ""
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
+}
+
+// workerPolicy is the policy of the thread that decodes voices. A web worker has
+// the policy of its own script. See web/README.md.
+const workerPolicy = "default-src 'none'; script-src 'unsafe-eval'; connect-src data:"
+
+const (
+	page    = "index.html"
+	forever = "public, max-age=31536000, immutable"
+	newest  = "no-cache"
+)
+
+// types are the content types of the console's files. A file of any other type
+// is not served.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml", ".json": "application/json", ".md": "text/plain; charset=utf-8", ".png": "image/png",
+}
+
+// Serve answers a file of the console. A path that names no file, and has no dot
+// in its last segment, is an address within the console and gets the page. A
+// file that is missing is never answered with the page: an old page that asks
+// for a script of an earlier build must learn that it is gone.
+func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, error) {
+	name := strings.TrimPrefix(strings.TrimPrefix(c.URL.Path, "/console"), "/")
+	if path.Ext(name) == "" {
+		name = page
+	}
+	policy, err := h.pagePolicy(ctx)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	head := http.Header{
+		"Referrer-Policy": {"no-referrer"}, "Cross-Origin-Resource-Policy": {"same-origin"},
+		"Content-Security-Policy": {policy}, "Permissions-Policy": {"camera=(), geolocation=(), microphone=()"},
+		"Cache-Control": {newest},
+	}
+	if name == "config.json" {
+		return shorten(c, output.Answer{Status: http.StatusOK, ContentType: types[".json"], Header: head, Body: h.config}), nil
+	}
+	contentType, ok := types[path.Ext(name)]
+	if !ok || !fs.ValidPath(name) || name == "build.json" {
+		return output.Answer{}, problem.New(problem.NotFound, nil)
+	}
+	body, encoding, err := h.read(name, c.Header.Get("Accept-Encoding"))
+	if err != nil {
+		return output.Answer{}, err
+	}
+	worker := strings.HasPrefix(path.Base(name), "voice-worker-")
+	if worker {
+		head.Set("Content-Security-Policy", workerPolicy)
+	}
+	if worker || strings.HasPrefix(name, "assets/") {
+		head.Set("Cache-Control", forever)
+	}
+	head.Set("Vary", "Accept-Encoding")
+	if encoding != "" {
+		head.Set("Content-Encoding", encoding)
+	}
+	// The encodings of a file are different bytes under one strong tag only if the
+	// tag names the encoding.
+	tag := strconv.Quote(h.digest + "-" + cmp.Or(encoding, "plain"))
+	head.Set("ETag", tag)
+	if matches(c.Header.Get("If-None-Match"), tag) {
+		return output.Answer{Status: http.StatusNotModified, Header: head}, nil
+	}
+	return shorten(c, output.Answer{Status: http.StatusOK, ContentType: contentType, Header: head, Body: body}), nil
+}
+
+// shorten leaves the body out where the caller asks for the header alone.
+func shorten(c *session.Call, a output.Answer) output.Answer {
+	if c.Method == http.MethodHead {
+		a.Body = nil
+	}
+	return a
+}
+
+// read reads a file in the best encoding that the caller accepts.
+func (h *Handlers) read(name, accept string) (body []byte, encoding string, err error) {
+	for _, e := range []struct{ name, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
+		if !accepts(accept, e.name) {
+			continue
+		}
+		if body, err = fs.ReadFile(h.files, name+e.suffix); err == nil {
+			return body, e.name, nil
+		}
+	}
+	if body, err = fs.ReadFile(h.files, name); err == nil {
+		return body, "", nil
+	}
+	packed, err := fs.ReadFile(h.files, name+".gz")
+	if err != nil {
+		return nil, "", problem.New(problem.NotFound, nil)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, "", fmt.Errorf("embedded %s.gz: %w", name, err)
+	}
+	if body, err = io.ReadAll(r); err != nil {
+		return nil, "", fmt.Errorf("embedded %s.gz: %w", name, err)
+	}
+	return body, "", nil
+}
+
+// accepts reports whether an Accept-Encoding header names the encoding without
+// q=0.
+func accepts(header, encoding string) bool {
+	for entry := range strings.SplitSeq(header, ",") {
+		name, parameters, _ := strings.Cut(entry, ";")
+		if !strings.EqualFold(strings.TrimSpace(name), encoding) {
+			continue
+		}
+		q, found := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q=")
+		weight, err := strconv.ParseFloat(q, 64)
+		return !found || err != nil || weight > 0
+	}
+	return false
+}
+
+// matches reports whether an If-None-Match header names the tag.
+func matches(header, tag string) bool {
+	for entry := range strings.SplitSeq(header, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "*" || strings.TrimPrefix(entry, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}

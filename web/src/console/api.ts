@@ -1,0 +1,31 @@
+// The API as the pages use it: with the token of the person, in the language of
+// the page, and cached by vue-query.
+import { QueryClient } from '@tanstack/vue-query'
+import { createClient, Failure } from '../api/client'
+import { person, renewOrExpire, token } from './auth/session'
+import { languageTag } from './texts/language'
+
+export { data, Failure, type Schemas } from '../api/client'
+
+export const api = createClient({ token, language: languageTag, renew: renewOrExpire })
+
+/** The path parameter of every call. */
+export const corp = () => ({ corpid: person.value.corp })
+
+/** The calls that may succeed when they are repeated. */
+const passing = (e: unknown) => e instanceof Failure && (e.status === 0 || e.status === 429 || e.status >= 500)
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      retry: (count, e) => count < 3 && passing(e),
+      // 1, 2 and 4 seconds, spread so that many pages do not return together.
+      retryDelay: (count, e) => ((e instanceof Failure && e.retryAfter) || 2 ** count) * 1000 * (0.75 + Math.random() / 2),
+      // Each reading of a chat is recorded, so no page reads one without being asked.
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      staleTime: 10_000,
+    },
+    mutations: { retry: false },
+  },
+})

@@ -1,0 +1,77 @@
+// Times, counts and sizes for people. Times are those of Beijing, wherever the
+// reader is, because WeCom's own console shows them so.
+import { language, languageTag } from './language'
+
+const zone = 'Asia/Shanghai'
+const made = new Map<string, Intl.DateTimeFormat>()
+
+function format(value: string | number | Date, options: Intl.DateTimeFormatOptions): string {
+  const key = languageTag() + JSON.stringify(options)
+  let formatter = made.get(key)
+  if (!formatter) made.set(key, (formatter = new Intl.DateTimeFormat(languageTag(), { timeZone: zone, hourCycle: 'h23', ...options })))
+  return formatter.format(new Date(value))
+}
+
+/** 16:01 */
+export const clock = (t: string | number | Date) => format(t, { hour: '2-digit', minute: '2-digit' })
+
+/** 2026年1月31日 · Jan 31, 2026 */
+export const date = (t: string | number | Date) => format(t, { year: 'numeric', month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
+
+/** 1月31日 · Jan 31 */
+
+/** The day in Beijing as the API writes it: 2026-01-31. */
+export const dayOfYear = (t: string | number | Date) => format(t, { month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
+
+/** 2026年1月31日 16:01:05 */
+export const moment = (t: string | number | Date) => `${date(t)} ${format(t, { hour: '2-digit', minute: '2-digit', second: '2-digit' })}`
+
+const days = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' })
+
+/** The day in Beijing as the API writes it: 2026-01-31. */
+export const dayOf = (t: string | number | Date): string => days.format(new Date(t))
+
+/** 2026年1月31日 星期六 · Saturday, Jan 31, 2026 */
+export const dateWithWeekday = (t: string | number | Date) =>
+  language.value === 'zh' ? `${date(t)} ${format(t, { weekday: 'long' })}` : `${format(t, { weekday: 'long' })}, ${date(t)}`
+
+/** A time as a list shows it: the clock today, then yesterday, the day this year, else the date. */
+export function short(t: string | number | Date, now = Date.now()): string {
+  if (dayOf(t) === dayOf(now)) return clock(t)
+  if (dayOf(t) === dayOf(now - 86_400_000)) return language.value === 'zh' ? '昨天' : 'Yesterday'
+  if (dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4)) return dayOfYear(t)
+  return date(t)
+}
+
+/** The time with its day unless that is today. */
+export function when(t: string | number | Date, now = Date.now()): string {
+  return dayOf(t) === dayOf(now) ? clock(t) : `${dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4) ? dayOfYear(t) : date(t)} ${clock(t)}`
+}
+
+export const number = (n: number | string) => new Intl.NumberFormat(languageTag()).format(typeof n === 'string' ? BigInt(n) : n)
+
+/** How long something takes or has taken, in its largest unit. */
+export function duration(seconds: number): string {
+  const zh = language.value === 'zh'
+  const s = Math.max(0, Math.round(seconds))
+  const [n, unit, one] =
+    s < 60
+      ? [s, '秒', 'second']
+      : s < 3600
+        ? [Math.floor(s / 60), '分钟', 'minute']
+        : s < 172_800
+          ? [Math.floor(s / 3600), '小时', 'hour']
+          : [Math.floor(s / 86_400), '天', 'day']
+  return zh ? `${n} ${unit}` : `${n} ${one}${n === 1 ? '' : 's'}`
+}
+
+export function bytes(n: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let value = n
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : Math.round(value * 10) / 10} ${units[unit]}`
+}

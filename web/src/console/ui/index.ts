@@ -1,0 +1,23 @@
+// What pages are made of. TDesign gives the looks and Reka UI the behaviour;
+// nothing outside this folder imports either.
+import 'tdesign-vue-next/es/style/index.css'
+import './tokens.css'
+import './base.css'
+
+export { announce } from './announce'
+export type { IconName } from './icons'
+export { default as UiAnnouncer } from './UiAnnouncer.vue'
+export { default as UiButton } from './UiButton.vue'
+export { default as UiCopy } from './UiCopy.vue'
+export { default as UiDialog } from './UiDialog.vue'
+export { default as UiEmpty } from './UiEmpty.vue'
+export { default as UiFailure } from './UiFailure.vue'
+export { default as UiField } from './UiField.vue'
+export { default as UiIcon } from './UiIcon.vue'
+export { default as UiLoading } from './UiLoading.vue'
+export { default as UiMenu, type MenuItem } from './UiMenu.vue'
+export { default as UiNotice } from './UiNotice.vue'
+export { default as UiPopover } from './UiPopover.vue'
+export { default as UiSwitch } from './UiSwitch.vue'
+export { default as UiTabs } from './UiTabs.vue'
+export { default as UiTag } from './UiTag.vue'
