@@ -43,9 +43,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),
-<<<<<<< HEAD
 		wecom:      r.Required("WECOM_API"),
-=======
 		console: console.Config{
 			Issuer:       r.Required("JWT_ISSUER"),
 			Audience:     r.Required("JWT_AUDIENCE"),
@@ -54,7 +52,6 @@ func parseConfig(getenv func(string) string) (config, error) {
 			Parents:      origins(r, "CONSOLE_PARENTS", r.Required("CONSOLE_PARENTS")),
 			LoginOrigins: origins(r, "LOGIN_ORIGINS", r.Required("LOGIN_ORIGINS")),
 		},
->>>>>>> main
 	}
 	if v := r.Required("TRUSTED_IPS"); v != "" {
 		cfg.trustedIPs = strings.Split(v, ";")

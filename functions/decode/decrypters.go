@@ -100,13 +100,8 @@ const byDecode = "decode"
 // that works is used freely, and one that Init refused to the puller is not
 // used. After a refusal to any process of this function the secret is left alone
 // for an hour.
-<<<<<<< HEAD
-func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identity) (*archive.Admission, error) {
-	since, standing, registered, accepted := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}, false
-=======
 func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Identity) (*archive.Admission, error) {
-	since, standing, registered := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}
->>>>>>> main
+	since, standing, registered, accepted := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}, false
 	if d.identity == "" {
 		state, err := d.ledger.PullState(ctx, c.ID)
 		if err != nil {

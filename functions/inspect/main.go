@@ -48,13 +48,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	inspector := &directory.Inspector{
-<<<<<<< HEAD
 		Corps:    corps,
-		Secrets:  secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
-=======
-		Corps:    dynamostore.NewCorps(db, cfg.corps),
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
->>>>>>> main
 		WeCom:    wecom,
 		Ledger:   ledger,
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},

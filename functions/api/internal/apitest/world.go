@@ -159,11 +159,7 @@ func NewWorld(t *testing.T) *World {
 		t.Fatal(err)
 	}
 	w.Table = routes.Table(routes.Subjects{
-<<<<<<< HEAD
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
-=======
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
->>>>>>> main
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests

@@ -102,19 +102,14 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 	}
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
-<<<<<<< HEAD
-	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
-=======
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, c.Lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, state.For(corp.SecretSetAt), show); err != nil {
->>>>>>> main
+	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
 		return setupJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
-	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, lang)
+	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, c.Lang)
 	return j, nil
 }
 
