@@ -40,7 +40,7 @@ func (t *tick) keepHeads(ctx context.Context) error {
 		return fmt.Errorf("read heads: %w", err)
 	}
 	day := archive.DayOf(t.now)
-	return t.eachCorp(func(_ int, c archive.Corp) error {
+	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
 		head, due := heads[c.ID]
 		if !due {
 			return nil
@@ -56,7 +56,7 @@ func (t *tick) keepHeads(ctx context.Context) error {
 // is. The name of the job follows from the turn, so a turn has one job. The job
 // waits while another job of the corp runs.
 func (t *tick) requestVerifications(ctx context.Context) error {
-	return t.eachCorp(func(_ int, c archive.Corp) error {
+	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
 		since := t.sinceTurn(c.ID, verifyTicks)
 		if since >= verifyTries || since%verifyAgain != 0 {
 			return nil
