@@ -27,6 +27,7 @@ type sight struct {
 	stuck                           int               // those of them that are stuck
 	lanes                           []int             // lanes with files that are due
 	filesLeft                       time.Duration     // until WeCom deletes the next waiting file
+	unverified                      bool              // the last weekly verification is late
 }
 
 // errUnseen is why nothing is known of a corp to which look did not come in time.
@@ -43,8 +44,15 @@ func (t *tick) look(ctx context.Context) error {
 	err := t.eachCorp(ctx, func(i int, c archive.Corp) error {
 		s := &t.seen[i]
 		s.setAsideErr, s.pagesErr, s.filesErr = t.lookAside(ctx, c, s), t.lookPages(ctx, c, s), t.lookFiles(ctx, c, s)
-		return errors.Join(s.setAsideErr, s.pagesErr, s.filesErr)
+		var err error
+		s.unverified, err = t.lookVerified(ctx, c)
+		return errors.Join(s.setAsideErr, s.pagesErr, s.filesErr, err)
 	})
+	for _, s := range t.seen {
+		if s.unverified {
+			t.fleet.Unverified++
+		}
+	}
 	if t.all(func(s sight) error { return s.setAsideErr }) {
 		t.countAside()
 	}
