@@ -66,15 +66,17 @@ const (
 // Counts of the template, and the lifecycle of its buckets. A test compares them
 // with template.yaml.
 const (
-	kmsKeys         = 4
-	functionCount   = 6
-	tableCount      = 7
+	kmsKeys         = 4  // with Keys=each; one with Keys=one
+	keyedPairs      = 25 // of a function and a table that it may use
 	queues          = 4
 	ownMetrics      = 15
-	alarmMetrics    = 63
-	unitsPerMark    = 2 // a mark is set, and taken
-	trailMonths     = 3 // the default of LogDays
-	infrequentAfter = 3 // months
+	alarmMetrics    = 63 // with Alarms=all
+	fewerMetrics    = 29 // with Alarms=essential
+	dashboards      = 50 // metrics of the dashboard
+	freeOnDashboard = 50 // metrics; the first three such dashboards of an account are free
+	unitsPerMark    = 2  // a mark is set, and taken
+	trailMonths     = 3  // the default of LogDays
+	infrequentAfter = 3  // months
 	movesAbove      = 128 << 10
 )
 
@@ -132,8 +134,14 @@ func (b *book) bill(u usage) []line {
 	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sends
 		2*(pulls+pages+rounds+inspections) + // receives and deletes
 		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
-	secrets := pulls + rounds + inspections + pages*0.05 // decode keeps keys in memory for minutes
-	tableKeys := functionCount * tableCount * hours * b.seen("table_key_calls_per_hour")
+	// Each warm process reads a company's archive secret once an hour; decode keeps
+	// private keys in memory for minutes.
+	remembered := u.corps * hours * b.seen("warm_processes")
+	secrets := pages * 0.05
+	for _, calls := range []float64{pulls, pages, rounds, inspections} {
+		secrets += math.Min(calls, remembered)
+	}
+	tableKeys := keyedPairs * hours * b.seen("table_key_calls_per_hour")
 	// Each read of a secret is an event of Secrets Manager and one of KMS. The
 	// trail writes a file every five minutes. The first trail's events are free.
 	trailEvents := 2*secrets + tableKeys
@@ -154,12 +162,12 @@ func (b *book) bill(u usage) []line {
 		return fmt.Sprintf("%.0f", n)
 	}
 	return []line{
-		{"NAT gateway", network, u.nats * hours * (b.price("nat_hour") + b.price("address_hour")), fmt.Sprintf("%.0f with address, by the hour", u.nats)},
-		{"NAT traffic", network, natGB * b.price("nat_gb"), fmt.Sprintf("%.1f GB: media, pages, control", natGB)},
+		{"NAT gateway", network, u.nats * hours * (b.price("nat_hour") + b.price("address_hour")), gateways(u.nats)},
+		{"NAT traffic", network, math.Min(u.nats, 1) * natGB * b.price("nat_gb"), fmt.Sprintf("%.1f GB: media, pages, control", natGB)},
 		{"Internet traffic", network, outGB * b.price("egress_gb"), fmt.Sprintf("%.1f GB out: %s files opened, answers", outGB, amount(fileReads))},
 		{"Secrets", secretsAndKeys, u.corps * secretsPer * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies", float64(secretsPer), amount(u.corps))},
 		{"Secrets, calls", secretsAndKeys, secrets * (b.price("secret_call") + b.price("kms_call")), amount(secrets) + " reads, each with KMS"},
-		{"KMS keys", secretsAndKeys, kmsKeys * b.price("kms_key_month"), fmt.Sprintf("%d", kmsKeys)},
+		{"KMS keys", secretsAndKeys, u.keys() * b.price("kms_key_month"), fmt.Sprintf("%.0f", u.keys())},
 		{"KMS for tables", secretsAndKeys, tableKeys * b.price("kms_call"), amount(tableKeys) + " calls by DynamoDB"},
 		{"Lambda pull", compute, lambda("Pull", pulls, pulls*b.seen("pull_seconds")), amount(pulls) + " pulls"},
 		{"Lambda decode", compute, lambda("Decode", pages, pages*b.seen("decode_overhead_seconds")+u.messages/b.seen("messages_decoded_per_second")), amount(pages) + " pages"},
@@ -179,8 +187,17 @@ func (b *book) bill(u usage) []line {
 		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
 		{"Logs", watching, logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
 		{"Trail", watching, trailFiles*b.price("s3_put") + trailGB*trailMonths*b.price("s3_gb_month"), amount(trailEvents) + " events, in the first trail of the region"},
-		{"Metrics, alarms, dashboard", watching, ownMetrics*b.price("metric_month") + alarmMetrics*b.price("alarm_metric_month") + b.price("dashboard_month"), fmt.Sprintf("%d metrics, fleet-wide, however many companies", ownMetrics)},
+		{"Metrics, alarms", watching, ownMetrics*b.price("metric_month") + u.alarms()*b.price("alarm_metric_month") + b.dashboard(), fmt.Sprintf("%d metrics, fleet-wide, however many companies, and %.0f of alarms", ownMetrics, u.alarms())},
 	}
+}
+
+// dashboard is the price of the dashboard.
+func (b *book) dashboard() float64 {
+	price := b.price("dashboard_month")
+	if dashboards <= freeOnDashboard {
+		return 0
+	}
+	return price
 }
 
 // verificationPrefix begins the names of the lines of weekly verifications.

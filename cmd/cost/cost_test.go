@@ -40,6 +40,11 @@ func total(t *testing.T, args ...string) float64 {
 // More of anything costs more. A million messages cost less in a larger archive.
 func TestMoreCostsMore(t *testing.T) {
 	base := total(t)
+	for _, args := range [][]string{{"-nats", "0"}, {"-keys", "one"}, {"-alarms", "essential"}} {
+		if got := total(t, args...); got >= base {
+			t.Errorf("%v: got %.2f, want less than %.2f", args, got, base)
+		}
+	}
 	for _, args := range [][]string{
 		{"-messages", "2000000"}, {"-media-gb", "100"}, {"-corps", "100"}, {"-nats", "2"}, {"-months", "36"},
 	} {
@@ -74,6 +79,8 @@ func TestWrongArguments(t *testing.T) {
 		"no number":      {[]string{"-media-gb", "NaN"}, "MEDIA_GB"},
 		"no company":     {[]string{"-corps", "0"}, "CORPS"},
 		"three gateways": {[]string{"-nats", "3"}, "NATS"},
+		"keys":           {[]string{"-keys", "two"}, "KEYS"},
+		"alarms":         {[]string{"-alarms", "few"}, "ALARMS"},
 		"no month":       {[]string{"-months", "0"}, "months"},
 		"region":         {[]string{"-region", "eu-central-1"}, "no prices of eu-central-1"},
 		"argument":       {[]string{"lots"}, `"lots"`},
@@ -213,7 +220,7 @@ func TestJSONFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, region := range []string{global, china, "cn-northwest-1"} {
+	for _, region := range []string{global, china, "cn-northwest-1", "ap-southeast-1", "ap-east-1"} {
 		if _, err := in.book(region); err != nil {
 			t.Error(err)
 		}
@@ -261,6 +268,55 @@ func TestDocumentsAreCurrent(t *testing.T) {
 	}
 }
 
+// table is a table of the template's tests.
+func table(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(root + "/cmd/internal/deploy/testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// distinct are the different groups of what matches in a table.
+func distinct(t *testing.T, name, expression string) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(table(t, name), -1) {
+		all[strings.Join(m[1:], " ")] = true
+	}
+	return all
+}
+
+// A small company pays little: at most 52 USD a month with a NAT gateway of its
+// own, and 15 in a network that exists.
+func TestFloor(t *testing.T) {
+	small := []string{"-messages", "20000", "-media-gb", "1", "-corps", "1", "-keys", "one", "-alarms", "essential"}
+	if got := total(t, small...); got > 52 {
+		t.Errorf("smallest installation: got %.2f USD, want at most 52", got)
+	}
+	if got := total(t, append(small, "-nats", "0")...); got > 15 {
+		t.Errorf("in a network that exists: got %.2f USD, want at most 15", got)
+	}
+}
+
+// Every warm process reads a secret once an hour, not once a pull.
+func TestSecretsAreReadRarely(t *testing.T) {
+	in, err := readInputs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := in.book(global)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range b.bill(columns[2]) {
+		if l.name == "Secrets, calls" && l.amount > 30 {
+			t.Errorf("200 companies: got %.2f USD for reads of secrets, want at most 30", l.amount)
+		}
+	}
+}
+
 // The counts in bill.go equal those of the template.
 func TestCountsEqualTheTemplate(t *testing.T) {
 	b, err := os.ReadFile(root + "/template.yaml")
@@ -272,11 +328,8 @@ func TestCountsEqualTheTemplate(t *testing.T) {
 	if got := count(`(?m)^    Type: AWS::KMS::Key$`); got != kmsKeys {
 		t.Errorf("keys: got %d in the template, want the bill's %d", got, kmsKeys)
 	}
-	if got := count(`(?m)^    Type: AWS::DynamoDB::Table$`); got != tableCount {
-		t.Errorf("tables: got %d in the template, want the bill's %d", got, tableCount)
-	}
-	if got := count(`(?m)^    Type: AWS::Serverless::Function$`); got != functionCount {
-		t.Errorf("functions: got %d in the template, want the bill's %d", got, functionCount)
+	if got := len(distinct(t, "roles.txt", `(?m)^(\w+) allow dynamodb:\S+ on (\w+Table)`)); got != keyedPairs {
+		t.Errorf("functions and the tables that they use: got %d pairs, want the bill's %d", got, keyedPairs)
 	}
 	if got := count(fmt.Sprintf(`(?m)^  LogDays:\n    Type: Number\n    Default: %d$`, trailMonths*30)); got != 1 {
 		t.Errorf("trail: the template keeps logs for another time than the bill's %d months", trailMonths)
@@ -298,6 +351,19 @@ func TestCountsEqualTheTemplate(t *testing.T) {
 	alarms := count(`(?m)^      MetricName: `) + count(`(?m)^            Metric: \{`)
 	if alarms != alarmMetrics {
 		t.Errorf("metrics of alarms: got %d, want the bill's %d", alarms, alarmMetrics)
+	}
+	essential := 0
+	for line := range strings.Lines(table(t, "alarms.txt")) {
+		if !strings.HasPrefix(line, "#") && !strings.Contains(line, "if AllAlarms") {
+			essential += len(regexp.MustCompile(`\w of AWS(?:/|::)`).FindAllString(line, -1))
+		}
+	}
+	if essential != fewerMetrics {
+		t.Errorf("metrics of the essential alarms: got %d, want the bill's %d", essential, fewerMetrics)
+	}
+	_, dashboard, _ := strings.Cut(text, "DashboardBody:")
+	if got := len(regexp.MustCompile(`\["[A-Z$][^"]*","[A-Za-z0-9]+"`).FindAllString(dashboard, -1)); got != dashboards {
+		t.Errorf("metrics of the dashboard: got %d, want the bill's %d", got, dashboards)
 	}
 	if got := count(`(?m)^    Type: AWS::SQS::Queue$`); got != 2*queues { // each queue has one for dead letters
 		t.Errorf("queues: got %d, want twice the bill's %d", got, queues)

@@ -9,9 +9,9 @@ import (
 
 // columns holds the usage of each column of the tables.
 var columns = []usage{
-	{1e6, 20, 10, 1, 12},
-	{1e7, 200, 50, 1, 12},
-	{1e8, 2000, 200, 2, 12},
+	{messages: 1e6, mediaGB: 20, corps: 10, nats: 1, months: 12},
+	{messages: 1e7, mediaGB: 200, corps: 50, nats: 1, months: 12},
+	{messages: 1e8, mediaGB: 2000, corps: 200, nats: 2, months: 12},
 }
 
 // The regions of the tables.
@@ -35,8 +35,13 @@ func documents(in inputs) (map[string][]string, error) {
 		parts[i] = longTable(b.currency, bills[region])
 	}
 	parts[2] = sources(in.measured.Values)
+	b, err := in.book(global)
+	if err != nil {
+		return nil, err
+	}
+	floor := floorTable(b)
 	return map[string][]string{
-		"docs/cost.md":    parts[:],
+		"docs/cost.md":    append([]string{floor}, parts[:]...),
 		"README.md":       {shortTable("en", bills)},
 		"README.zh-CN.md": {shortTable("zh", bills)},
 	}, nil
@@ -96,6 +101,36 @@ func longTable(currency string, bills [][]line) string {
 	}
 	row(&out, "**sum**", func(j int) float64 { return sum(bills[j]) })
 	row(&out, "per million messages", func(j int) float64 { return sum(bills[j]) / columns[j].messages * 1e6 })
+	return out.String()
+}
+
+// floor is the smallest installation: a company with some thousand messages a
+// month, all parameters at their cheapest, a year of messages in storage.
+var floor = usage{messages: 20_000, mediaGB: 1, corps: 1, nats: 1, months: 12, oneKey: true, essential: true}
+
+// floorTable shows the smallest installation, and what each choice adds.
+func floorTable(b *book) string {
+	cost := func(change func(*usage)) float64 {
+		u := floor
+		change(&u)
+		return sum(b.bill(u))
+	}
+	base := cost(func(*usage) {})
+	var out strings.Builder
+	fmt.Fprintf(&out, "| %s a month | |\n|---|---:|\n", b.currency)
+	fmt.Fprintf(&out, "| **the smallest installation**: 1 company, 20,000 messages, 1 GB of media | **%.1f** |\n", base)
+	fmt.Fprintf(&out, "| **the same in a network that exists** (`VpcId`, `SubnetIds`, `TrustedIps`) | **%.1f** |\n", cost(func(u *usage) { u.nats = 0 }))
+	for _, c := range []struct {
+		adds   string
+		change func(*usage)
+	}{
+		{"a second NAT gateway and address (`NatZones=two`)", func(u *usage) { u.nats = 2 }},
+		{"four KMS keys (`Keys=each`, the default)", func(u *usage) { u.oneKey = false }},
+		{"all alarms (`Alarms=all`, the default)", func(u *usage) { u.essential = false }},
+		{"a second company of the same size", func(u *usage) { u.corps, u.messages, u.mediaGB = 2, 2*u.messages, 2*u.mediaGB }},
+	} {
+		fmt.Fprintf(&out, "| %s | + %.1f |\n", c.adds, cost(c.change)-base)
+	}
 	return out.String()
 }
 

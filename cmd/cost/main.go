@@ -37,7 +37,9 @@ func run(args []string, out io.Writer) error {
 	f.Float64Var(&u.messages, "messages", 1e6, "messages a month, of all companies")
 	f.Float64Var(&u.mediaGB, "media-gb", 10, "GB of media a month")
 	f.Float64Var(&u.corps, "corps", 10, "companies")
-	f.Float64Var(&u.nats, "nats", 1, "NAT gateways with addresses, 1 or 2")
+	f.Float64Var(&u.nats, "nats", 1, "NAT gateways with addresses, 1 or 2; 0 in a network that exists")
+	keys := f.String("keys", "each", "the parameter Keys: one or each")
+	alarms := f.String("alarms", "all", "the parameter Alarms: essential or all")
 	f.Float64Var(&u.months, "months", 12, "months of messages in storage; the archive never deletes")
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
@@ -48,7 +50,7 @@ func run(args []string, out io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q", f.Arg(0))
 	}
-	if err := u.check(); err != nil {
+	if err := errors.Join(u.check(), u.choose(*keys, *alarms)); err != nil {
 		return err
 	}
 	in, err := readInputs(*root)
@@ -162,7 +164,33 @@ type number struct {
 
 // usage is the input of a bill: messages and media a month, companies, NAT
 // gateways, and the months since the start.
-type usage struct{ messages, mediaGB, corps, nats, months float64 }
+// oneKey and essential are the smaller choices of the parameters Keys and Alarms.
+type usage struct {
+	messages, mediaGB, corps, nats, months float64
+	oneKey, essential                      bool
+}
+
+func (u usage) keys() float64 {
+	if u.oneKey {
+		return 1
+	}
+	return kmsKeys
+}
+
+func (u usage) alarms() float64 {
+	if u.essential {
+		return fewerMetrics
+	}
+	return alarmMetrics
+}
+
+// gateways describes the NAT gateways of a bill.
+func gateways(n float64) string {
+	if n == 0 {
+		return "none: a network that exists, whose cost is not counted"
+	}
+	return fmt.Sprintf("%.0f with address, by the hour", n)
+}
 
 func (u usage) check() error {
 	var errs []error
@@ -174,11 +202,23 @@ func (u usage) check() error {
 	if u.corps < 1 {
 		errs = append(errs, errors.New("CORPS must be at least 1"))
 	}
-	if u.nats != 1 && u.nats != 2 {
-		errs = append(errs, errors.New("NATS must be 1 or 2"))
+	if u.nats != 0 && u.nats != 1 && u.nats != 2 {
+		errs = append(errs, errors.New("NATS must be 1 or 2, or 0 in a network that exists"))
 	}
 	if u.months < 1 {
 		errs = append(errs, errors.New("months must be at least 1"))
+	}
+	return errors.Join(errs...)
+}
+
+// choose takes the values of the parameters Keys and Alarms.
+func (u *usage) choose(keys, alarms string) error {
+	var errs []error
+	if u.oneKey = keys == "one"; !u.oneKey && keys != "each" {
+		errs = append(errs, fmt.Errorf("KEYS is %q: want one or each", keys))
+	}
+	if u.essential = alarms == "essential"; !u.essential && alarms != "all" {
+		errs = append(errs, fmt.Errorf("ALARMS is %q: want essential or all", alarms))
 	}
 	return errors.Join(errs...)
 }

@@ -40,7 +40,7 @@ type decrypters struct {
 }
 
 type secrets interface {
-	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
+	archive.SecretReader
 	Identity(ctx context.Context, name string) (corpID string, archiveSecret secret.Value, err error)
 }
 
@@ -54,7 +54,11 @@ func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledg
 
 // Decrypter implements [decode.Decrypters].
 func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
-	id, err := d.identityFor(ctx, corp)
+	settings, err := d.settings(ctx, corp)
+	if err != nil {
+		return nil, err
+	}
+	id, err := d.identityFor(ctx, corp, settings.SecretSetAt)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +68,27 @@ func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypt
 	d.mu.Unlock()
 	var admission *archive.Admission
 	if !passed {
-		if admission, err = d.admit(ctx, corp, id); err != nil {
+		if admission, err = d.admit(ctx, settings, id); err != nil {
 			return nil, err
 		}
 	}
 	return &decrypter{Session: d.pool.Session(corp, id), owner: d, corp: id.CorpID, memo: memo, admission: admission}, nil
+}
+
+// settings are the corp's, without a value for one that is not registered. An
+// identity of the operator needs none.
+func (d *decrypters) settings(ctx context.Context, corp string) (archive.Corp, error) {
+	if d.identity != "" {
+		return archive.Corp{ID: corp}, nil
+	}
+	c, err := d.corps.Corp(ctx, corp)
+	if errors.Is(err, archive.ErrNotFound) {
+		return archive.Corp{ID: corp}, nil
+	}
+	if err != nil {
+		return archive.Corp{}, fmt.Errorf("read corp: %w", err)
+	}
+	return c, nil
 }
 
 // byDecode names this function in the gate's log: what refuses the puller's
@@ -80,14 +100,10 @@ const byDecode = "decode"
 // that works is used freely, and one that Init refused to the puller is not
 // used. After a refusal to any process of this function the secret is left alone
 // for an hour.
-func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identity) (*archive.Admission, error) {
+func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Identity) (*archive.Admission, error) {
 	since, standing, registered := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}
 	if d.identity == "" {
-		c, err := d.corps.Corp(ctx, corp)
-		if err != nil && !errors.Is(err, archive.ErrNotFound) {
-			return nil, fmt.Errorf("read corp: %w", err)
-		}
-		state, err := d.ledger.PullState(ctx, corp)
+		state, err := d.ledger.PullState(ctx, c.ID)
 		if err != nil {
 			return nil, fmt.Errorf("read pull state: %w", err)
 		}
@@ -118,7 +134,7 @@ func (d *decrypters) admit(ctx context.Context, corp string, id sdkworker.Identi
 
 // identityFor returns what the library is initialised with for the corp: the
 // operator's identity if one is configured, else the corp's own archive secret.
-func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Identity, error) {
+func (d *decrypters) identityFor(ctx context.Context, corp string, setAt time.Time) (sdkworker.Identity, error) {
 	if d.identity != "" {
 		corpID, s, err := d.secrets.Identity(ctx, d.identity)
 		if err != nil {
@@ -126,7 +142,7 @@ func (d *decrypters) identityFor(ctx context.Context, corp string) (sdkworker.Id
 		}
 		return sdkworker.Identity{CorpID: corpID, Secret: s}, nil
 	}
-	s, err := d.secrets.ArchiveSecret(ctx, corp)
+	s, err := d.secrets.ArchiveSecret(ctx, corp, setAt)
 	if errors.Is(err, archive.ErrNotFound) {
 		// The corp has left, or never saved a secret. If Init does not ask WeCom,
 		// any text works as secret.

@@ -42,7 +42,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
 	})
 	db := dynamodb.NewFromConfig(sdk)
-	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, "")
+	secrets := secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	queues := sqs.NewFromConfig(sdk)

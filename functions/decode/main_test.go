@@ -73,16 +73,16 @@ func TestIdentityForDecoding(t *testing.T) {
 	f := &archivetest.Faults{}
 	store := identities{archivetest.NewSecrets(f)}
 	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), nil, "", time.Now)
-	id, err := d.identityFor(t.Context(), corp)
+	id, err := d.identityFor(t.Context(), corp, time.Time{})
 	if err != nil || id.CorpID != corp || id.Secret.IsZero() {
 		t.Errorf("no secret saved: got %v, %v; want the corp with any text", id.CorpID, err)
 	}
 	store.Put(corp, secret.New("theirs"))
-	if id, err = d.identityFor(t.Context(), corp); err != nil || !id.Secret.Equal(secret.New("theirs")) {
+	if id, err = d.identityFor(t.Context(), corp, time.Time{}); err != nil || !id.Secret.Equal(secret.New("theirs")) {
 		t.Errorf("got another secret than the corp's, error %v", err)
 	}
 	d.identity = "operator"
-	if id, err = d.identityFor(t.Context(), corp); err != nil || id.CorpID != "wwoperator0000000" || !id.Secret.Equal(secret.New("ours")) {
+	if id, err = d.identityFor(t.Context(), corp, time.Time{}); err != nil || id.CorpID != "wwoperator0000000" || !id.Secret.Equal(secret.New("ours")) {
 		t.Errorf("got %s, %v; want the operator's identity", id.CorpID, err)
 	}
 }

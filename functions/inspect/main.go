@@ -43,7 +43,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	inspector := &directory.Inspector{
 		Corps:    dynamostore.NewCorps(db, cfg.corps),
-		Secrets:  secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
+		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
 		WeCom:    wecom,
 		Ledger:   ledger,
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},

@@ -70,7 +70,7 @@ func TestAgainstWeCom(t *testing.T) {
 	ledger := dynamostore.NewLedger(db, table)
 	requests := directory.NewWantedInspections(dynamostore.NewMarks(db, table), sqsqueue.NewInspect(queues, url, rand.Text), time.Now)
 	inspector := &directory.Inspector{
-		Corps: corps, Secrets: secrets, WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
+		Corps: corps, Secrets: secretstore.NewMemory(secrets, time.Now), WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
 	}
 	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)

@@ -38,7 +38,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	fetcher := &media.Fetcher{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
-		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
+		Secrets: secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
 		Ledger:  ledger,
 		Gate:    &archive.Gate{Log: ledger, Now: time.Now},
 		Sources: pool,

@@ -45,7 +45,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	puller := &pull.Puller{
 		Corps:   dynamostore.NewCorps(db, cfg.corps),
-		Secrets: secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""),
+		Secrets: secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
 		Sources: pool,
 		Ledger:  ledger,
 		Gate:    &archive.Gate{Log: ledger, Now: time.Now},

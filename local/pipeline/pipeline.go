@@ -108,7 +108,7 @@ func New(o Options) (*Pipeline, error) {
 	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
 	marks := dynamostore.NewMarks(db, o.Ledger, opts...)
 	p.Puller = &pull.Puller{
-		Corps: p.Corps, Secrets: p.Secrets, Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
+		Corps: p.Corps, Secrets: secretstore.NewMemory(p.Secrets, time.Now), Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
 		Pulls: archive.NewWantedPulls(marks, p.queue, time.Now), Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
 	p.Decoder, p.Replayer = decode.New(decode.Config{

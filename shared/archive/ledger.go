@@ -33,7 +33,7 @@ type RowState string
 
 // The states. A gap row is decoded from the start.
 const (
-	RowRequested RowState = "requested" // durable; its decoding was or will be requested
+	RowRequested RowState = "requested" // durable; its decoding was requested, or is when its turn comes
 	RowDecoded   RowState = "decoded"   // its view is written; Result has the counts
 	RowStuck     RowState = "stuck"     // requested several times without success; alarms, and is requested once an hour
 )
@@ -59,7 +59,7 @@ type Row struct {
 	Hash     string // ChainHash of the fields above
 
 	State  RowState
-	Tries  int     // how often decoding was requested; 0 once the page is decoded
+	Tries  int     // how often decoding was requested; 0 while the page waits for its turn, and once it is decoded
 	Result *Result // nil until decoded
 }
 
@@ -128,8 +128,8 @@ func ChainHash(r Row) string {
 type Pending struct {
 	Corp        string
 	After       uint64
-	RequestedAt time.Time // of the last decode request
-	Tries       int
+	RequestedAt time.Time // of the last decode request; before the first, of the pull
+	Tries       int       // how often decoding was requested, see [PageRequests]
 	Stuck       bool
 }
 

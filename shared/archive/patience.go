@@ -41,9 +41,9 @@ const (
 	openShareDay     = 10
 
 	day = 24 * time.Hour
-	// secretSettles is how long the secret store may still show the secret that
+	// SecretSettles is how long the secret store may still show the secret that
 	// was saved before: a refusal within it says nothing about the new secret.
-	secretSettles = time.Minute
+	SecretSettles = time.Minute
 	// waitingFresh is how long a corp that waits for a free place keeps it
 	// without asking again. The timer asks every minute.
 	waitingFresh = 150 * time.Second
@@ -425,7 +425,7 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 		if err := g.settleRefused(ctx, a); err != nil {
 			return s, err
 		}
-		if settled := s.SecretSetAt.Add(secretSettles); now.Before(settled) {
+		if settled := s.SecretSetAt.Add(SecretSettles); now.Before(settled) {
 			return s.Paused(t, now, settled.Sub(now)), nil
 		}
 		s = s.Paused(t, now, refusalPauses[min(s.Refusals, len(refusalPauses)-1)])

@@ -29,9 +29,10 @@ type CorpReader interface {
 }
 
 // SecretReader reads a corp's archive secret as last saved; [ErrNotFound]
-// before that.
+// before that. setAt is the corp's SecretSetAt: for the same setAt the answer may
+// be what was read before.
 type SecretReader interface {
-	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
+	ArchiveSecret(ctx context.Context, corp string, setAt time.Time) (secret.Value, error)
 }
 
 // A Journal keeps pages exactly as WeCom sent them. Every write is made only if

@@ -16,6 +16,8 @@ type PullRequest struct {
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
 	Force bool `json:"force,omitempty"`
+	// SentAt is that of the request's mark, see [Wanted].
+	SentAt time.Time `json:"sent_at,omitzero"`
 	// Again: this request was delivered before, and the pull that it began failed
 	// or crashed. The queue sets it.
 	Again bool `json:"-"`
@@ -36,6 +38,7 @@ func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPu
 			waiting.Force = waiting.Force || also.Force
 			return waiting, nil
 		},
+		Sent: func(r *PullRequest) *time.Time { return &r.SentAt },
 		Send: queue.RequestPulls,
 		Kept: PullKept,
 		Now:  Rising(now),

@@ -46,10 +46,12 @@ const (
 	// clockMargin is added to the time that a queue keeps a message: for clocks
 	// that differ, and for the time from the mark to the message.
 	clockMargin = time.Minute
-	joinTries   = 10              // changes of one mark by others that one call accepts
-	marksAtOnce = 10              // see corpsAtOnce in package watch
-	sendsAtOnce = 10              // marks that one crash can leave without a message, in each goroutine
-	unmarkTime  = 2 * time.Second // to remove marks whose message was not sent
+	joinTries   = 10 // changes of one mark by others that one call accepts
+	marksAtOnce = 10 // see corpsAtOnce in package watch
+	sendsAtOnce = 10 // marks that one crash can leave without a message, in each goroutine
+	// unmarkTime is the time to remove marks whose message was not sent, or to return
+	// one, after the end of the context too. An answer of the API waits for it.
+	unmarkTime = 500 * time.Millisecond
 )
 
 // Wanted keeps work of one kind wanted or not wanted: a mark in the table and at
@@ -63,6 +65,9 @@ type Wanted[R any] struct {
 	// Join makes one request of two for the same work. It answers [ErrFull] if one
 	// message cannot ask for both.
 	Join func(waiting, also R) (R, error)
+	// Sent is the field of a request that holds the SentAt of its message's mark. A
+	// wish leaves it unset.
+	Sent func(*R) *time.Time
 	Send func(context.Context, ...R) error
 	// Kept is how long the queue keeps a message.
 	Kept time.Duration
@@ -86,7 +91,9 @@ func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
 	group.SetLimit(marksAtOnce)
 	for i, part := range slices.Collect(slices.Chunk(reqs, sendsAtOnce)) {
 		group.Go(func() error {
-			errs[i] = w.want(ctx, part)
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				errs[i] = w.want(ctx, part)
+			}
 			return nil
 		})
 	}
@@ -96,26 +103,29 @@ func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
 
 func (w Wanted[R]) want(ctx context.Context, reqs []R) error {
 	var errs []error
-	var marks []Mark
+	var marks, unsent []Mark // unsent may be stored and get no message
 	var messages []R
 	for _, r := range reqs {
 		m, send, err := w.mark(ctx, r)
-		if err != nil {
-			errs = append(errs, err)
-			if send {
-				w.unmark(ctx, []Mark{m})
-			}
-		} else if send {
+		switch {
+		case err != nil && send:
+			unsent = append(unsent, m)
+		case send:
+			*w.Sent(&r) = m.SentAt
 			marks, messages = append(marks, m), append(messages, r)
 		}
+		if errs = append(errs, err); ctx.Err() != nil {
+			break // each further request would only fail
+		}
 	}
-	if len(messages) == 0 {
-		return errors.Join(errs...)
+	if len(messages) > 0 {
+		// A crash here leaves the marks without a message.
+		if err := w.Send(ctx, messages...); err != nil {
+			errs, unsent = append(errs, err), append(unsent, marks...)
+		}
 	}
-	// A crash here leaves the marks without a message.
-	if err := w.Send(ctx, messages...); err != nil {
-		w.unmark(ctx, marks)
-		errs = append(errs, err)
+	if len(unsent) > 0 {
+		w.unmark(ctx, unsent)
 	}
 	return errors.Join(errs...)
 }
@@ -131,33 +141,39 @@ func (w Wanted[R]) mark(ctx context.Context, r R) (m Mark, send bool, err error)
 	if m.Wish, err = encodeWish(r); err != nil {
 		return m, false, err
 	}
-	send = true
+	return w.set(ctx, m, r)
+}
+
+// set stores a new mark, or joins r to the stored one. Its results are those of
+// mark.
+func (w Wanted[R]) set(ctx context.Context, mine Mark, r R) (m Mark, send bool, err error) {
+	m, send = mine, !mine.SentAt.IsZero()
 	stored, err := w.Marks.SetMark(ctx, m)
 	for range joinTries {
 		if !errors.Is(err, ErrConflict) {
 			break
 		}
 		own := send && stored.SentAt.Equal(m.SentAt)
-		m, send, err = w.join(stored, r)
+		m, send, err = w.join(stored, r, !mine.SentAt.IsZero())
 		send = send || own
 		if err != nil || m == stored {
 			return m, send, err
 		}
 		if err = w.Marks.ReplaceMark(ctx, stored, m); errors.Is(err, ErrConflict) {
-			if stored, err = w.Marks.Mark(ctx, corp, work); err == nil {
+			if stored, err = w.Marks.Mark(ctx, m.Corp, m.Work); err == nil {
 				err = ErrConflict // stored is what the others made of the mark
 			}
 		}
 	}
 	if err != nil {
-		return m, send, fmt.Errorf("mark %s of %s as wanted: %w", work, corp, err)
+		return m, send, fmt.Errorf("mark %s of %s as wanted: %w", m.Work, m.Corp, err)
 	}
 	return m, send, nil
 }
 
 // join makes the mark of a stored mark and a request. send is true if no message
-// of the stored mark is in the queue.
-func (w Wanted[R]) join(stored Mark, r R) (m Mark, send bool, err error) {
+// of the stored mark is in the queue, and one may be sent.
+func (w Wanted[R]) join(stored Mark, r R, maySend bool) (m Mark, send bool, err error) {
 	m = stored
 	if stored.Wish != "" {
 		waiting, err := decodeWish[R](stored.Wish)
@@ -171,7 +187,7 @@ func (w Wanted[R]) join(stored Mark, r R) (m Mark, send bool, err error) {
 	if m.Wish, err = encodeWish(r); err != nil {
 		return stored, false, err
 	}
-	if now := w.Now(); now.Sub(stored.SentAt) >= w.Kept+clockMargin {
+	if now := w.Now(); maySend && now.Sub(stored.SentAt) >= w.Kept+clockMargin {
 		m.SentAt, send = now, true
 	}
 	return m, send, nil
@@ -204,23 +220,26 @@ func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 
 // Take removes the mark and returns what was wanted. The consumer calls it with
 // its message before it reads anything that the work is about: from then on, Want
-// sends another message. Without a mark the message is a repeated one, and Take
-// returns it unchanged; it is worked on all the same (law 3).
+// sends another message. A message takes only the mark that it was sent for, or an
+// older one: a later mark has a message of its own, and a third message could
+// wait if this one took it. Without such a mark the message is a repeated one, and
+// Take returns it unchanged; it is worked on all the same (law 3).
 //
-// A crash after Take delivers the message again, without what joined its mark. A
-// consumer that fails gives that back with Return.
+// After an error the mark may be taken, and the result is what it wanted. A consumer
+// that fails gives that back with Return. A crash after Take delivers the message
+// again, without what joined its mark.
 func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
 	corp, work := w.Work(message)
+	wish := message
 	for range joinTries {
 		stored, err := w.Marks.Mark(ctx, corp, work)
 		if err != nil {
-			return message, fmt.Errorf("read mark of %s of %s: %w", work, corp, err)
+			return wish, fmt.Errorf("read mark of %s of %s: %w", work, corp, err)
 		}
-		if stored.Wish == "" {
-			return message, nil
+		if stored.Wish == "" || stored.SentAt.After(*w.Sent(&message)) {
+			return wish, nil // after a conflict: of a write that succeeded and was repeated
 		}
-		wish, err := decodeWish[R](stored.Wish)
-		if err != nil {
+		if wish, err = decodeWish[R](stored.Wish); err != nil {
 			return message, err
 		}
 		err = w.Marks.ReplaceMark(ctx, stored, Mark{Corp: corp, Work: work})
@@ -228,17 +247,27 @@ func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
 			continue // another request joined meanwhile
 		}
 		if err != nil {
-			return message, fmt.Errorf("take %s of %s: %w", work, corp, err)
+			return wish, fmt.Errorf("take %s of %s: %w", work, corp, err)
 		}
 		return wish, nil
 	}
-	return message, fmt.Errorf("take %s of %s: %w", work, corp, ErrConflict)
+	return wish, fmt.Errorf("take %s of %s: %w", work, corp, ErrConflict)
 }
 
 // Return makes work wanted again that a consumer took and could not finish. It
-// sends no message: the consumer's own message is delivered again.
-func (w Wanted[R]) Return(ctx context.Context, r R) error {
-	_, _, err := w.mark(ctx, r)
+// sends no message: the consumer's own message is delivered again and takes the
+// mark, which has no SentAt, unless another message is sent first. It works after
+// the end of the context too.
+func (w Wanted[R]) Return(ctx context.Context, r R) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
+	defer cancel()
+	corp, work := w.Work(r)
+	m := Mark{Corp: corp, Work: work}
+	*w.Sent(&r) = time.Time{}
+	if m.Wish, err = encodeWish(r); err != nil {
+		return err
+	}
+	_, _, err = w.set(ctx, m, r)
 	return err
 }
 

@@ -60,12 +60,13 @@ func TestWantedAtTheSameMoment(t *testing.T) {
 		})
 	}
 	group.Wait()
-	got, err := pulls.Take(t.Context(), archive.PullRequest{Corp: archivetest.Corp})
+	reqs := w.Pulls.Waiting()
+	if len(reqs) != 1 {
+		t.Fatalf("got %d messages, want 1", len(reqs))
+	}
+	got, err := pulls.Take(t.Context(), reqs[0])
 	if err != nil || !got.Force {
 		t.Errorf("got %+v, %v; want a forced pull: several asked for one", got, err)
-	}
-	if reqs := w.Pulls.Take(); len(reqs) != 1 {
-		t.Errorf("got %d messages, want 1", len(reqs))
 	}
 }
 
@@ -88,12 +89,78 @@ func TestWantedAfterAFailedSend(t *testing.T) {
 	if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: archive.Timer}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := pulls.Take(t.Context(), archive.PullRequest{Corp: archivetest.Corp})
+	reqs := w.Pulls.Waiting()
+	if len(reqs) != 1 {
+		t.Fatalf("got %d messages, want 1", len(reqs))
+	}
+	got, err := pulls.Take(t.Context(), reqs[0])
 	if err != nil || !got.Force {
 		t.Errorf("got %+v, %v; want what was wanted first too", got, err)
 	}
-	if n := len(w.Pulls.Take()); n != 1 {
-		t.Errorf("got %d messages, want 1", n)
+}
+
+// A message that is delivered again leaves the mark of a later message: that one is
+// in the queue, and a third would be sent if its mark were taken.
+func TestRedeliveredMessageLeavesALaterMark(t *testing.T) {
+	w := archivetest.NewWorld(t, &archivetest.Faults{})
+	pulls := archive.NewWantedPulls(w.Marks, w.Pulls, archivetest.NewClock(archivetest.Start).Now)
+	want := func(force bool) {
+		t.Helper()
+		if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Force: force}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(false)
+	first := w.Pulls.Waiting()[0]
+	for delivery := range 3 {
+		got, err := pulls.Take(t.Context(), first)
+		if err != nil || got.Force {
+			t.Errorf("delivery %d: got %+v, %v; want the wish of the first message", delivery+1, got, err)
+		}
+		want(true)
+	}
+	reqs := w.Pulls.Waiting()
+	if len(reqs) != 2 {
+		t.Fatalf("got %d messages, want 2", len(reqs))
+	}
+	if got, err := pulls.Take(t.Context(), reqs[1]); err != nil || !got.Force {
+		t.Errorf("second message: got %+v, %v; want its own wish", got, err)
+	}
+}
+
+// What a consumer returns is wanted again: by its own message, or by one that was
+// sent meanwhile.
+func TestReturnedWishIsWantedAgain(t *testing.T) {
+	for name, meanwhile := range map[string]bool{"by the same message": false, "by a message sent meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			w := archivetest.NewWorld(t, &archivetest.Faults{})
+			pulls := archive.NewWantedPulls(w.Marks, w.Pulls, archivetest.NewClock(archivetest.Start).Now)
+			timer, asked := archive.PullRequest{Corp: archivetest.Corp}, archive.PullRequest{Corp: archivetest.Corp, Force: true}
+			must := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			must(pulls.RequestPulls(t.Context(), timer, asked))
+			got, err := pulls.Take(t.Context(), w.Pulls.Waiting()[0])
+			must(err)
+			if meanwhile {
+				must(pulls.RequestPulls(t.Context(), timer))
+			}
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			must(pulls.Return(ended, got))
+			if !meanwhile {
+				if n := len(w.Pulls.Waiting()); n != 1 {
+					t.Errorf("got %d messages, want 1", n)
+				}
+			}
+			reqs := w.Pulls.Waiting()
+			if got, err := pulls.Take(t.Context(), reqs[len(reqs)-1]); err != nil || !got.Force {
+				t.Errorf("got %+v, %v; want what was returned", got, err)
+			}
+		})
 	}
 }
 

@@ -642,12 +642,31 @@ func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending,
 	return last[0], nil
 }
 
-// PendingBefore implements [watch.Ledger].
-func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
-	in := startingWith(corp, pendingPrefix)
-	in.FilterExpression = aws.String("requested < :before")
-	in.ExpressionAttributeValues[":before"] = moment(before)
-	return l.pendings(ctx, corp, in, limit)
+// firstRead is how many pending pages one read of [Ledger.FirstPending] covers. The
+// lanes of a corp take turns by chance, so few pages hold the first of each lane.
+const firstRead = 25
+
+// FirstPending implements [archive.PendingPages].
+func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int) ([]archive.Pending, error) {
+	in := consistently(startingWith(corp, pendingPrefix))
+	in.Limit = aws.Int32(firstRead)
+	var first []archive.Pending
+	for it, err := range l.query(ctx, l.client, in) {
+		var p archive.Pending
+		if err == nil {
+			p, err = readPending(it)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the first pending pages of corp %s: %w", corp, err)
+		}
+		if archive.DecodeLane(p.After) != lane || !p.HoldsPlace() {
+			continue
+		}
+		if first = append(first, p); len(first) == limit {
+			break
+		}
+	}
+	return first, nil
 }
 
 func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInput, limit int) ([]archive.Pending, error) {
@@ -658,9 +677,9 @@ func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInp
 	return all, nil
 }
 
-// Rerequested implements [watch.Ledger]. A stuck page stays stuck until it is
+// NoteRequest implements [archive.PendingPages]. A stuck page stays stuck until it is
 // decoded.
-func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+func (l *Ledger) NoteRequest(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
 	in := dynamodb.UpdateItemInput{
 		TableName:           &l.name,
 		Key:                 key(p.Corp, pendingPrefix+padded(p.After)),

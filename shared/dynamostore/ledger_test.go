@@ -204,7 +204,7 @@ func TestOnlyAppendWritesToTheChain(t *testing.T) {
 	check(t, "items of the chain", len(before), 3) // two rows and the head
 	pages, err := s.Pendings(ctx, corp, 2)
 	must(t, err)
-	must(t, s.Rerequested(ctx, pages[0], start.Add(time.Hour), true))
+	must(t, s.NoteRequest(ctx, pages[0], start.Add(time.Hour), true))
 	must(t, s.Finish(ctx, corp, 10, archive.Result{Stored: 10, Files: 1}, []string{archive.Digest(nil)}))
 	must(t, s.SavePullState(ctx, archive.PullState{Corp: corp, Limit: 1}))
 	must(t, s.RecordLoss(ctx, archive.Loss{Corp: corp, Since: start, At: start}))
@@ -224,23 +224,20 @@ func TestFinishConcurrently(t *testing.T) {
 	must(t, group.Wait())
 }
 
-func TestRerequested(t *testing.T) {
+func TestNoteRequest(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	grow(t, s, archive.NewHead(corp), 3)
 	later := start.Add(time.Hour)
-	old, err := s.PendingBefore(ctx, corp, later, 2)
+	old, err := s.Pendings(ctx, corp, 2)
 	must(t, err)
 	check(t, "pending", old, []archive.Pending{
 		{Corp: corp, After: 0, RequestedAt: start, Tries: 1}, {Corp: corp, After: 10, RequestedAt: start, Tries: 1},
 	})
-	none, err := s.PendingBefore(ctx, corp, start, 2)
-	must(t, err)
-	check(t, "older than the oldest", len(none), 0)
 
-	must(t, s.Rerequested(ctx, old[0], later, true))
-	checkError(t, "requested by another dispatcher", s.Rerequested(ctx, old[0], later, true), archive.ErrConflict)
+	must(t, s.NoteRequest(ctx, old[0], later, true))
+	checkError(t, "requested by another dispatcher", s.NoteRequest(ctx, old[0], later, true), archive.ErrConflict)
 	must(t, s.Finish(ctx, corp, 10, archive.Result{}, nil))
-	checkError(t, "decoded before the request", s.Rerequested(ctx, old[1], later, true), archive.ErrConflict)
+	checkError(t, "decoded before the request", s.NoteRequest(ctx, old[1], later, true), archive.ErrConflict)
 	row, err := s.Row(ctx, corp, 10)
 	must(t, err)
 	check(t, "decoded row", row.State, archive.RowDecoded)
@@ -249,7 +246,7 @@ func TestRerequested(t *testing.T) {
 	got, err := s.Pendings(ctx, corp, 1)
 	must(t, err)
 	check(t, "requested again", got, []archive.Pending{again})
-	must(t, s.Rerequested(ctx, again, later.Add(time.Hour), false))
+	must(t, s.NoteRequest(ctx, again, later.Add(time.Hour), false))
 	got, err = s.Pendings(ctx, corp, 1)
 	must(t, err)
 	again.RequestedAt, again.Tries = later.Add(time.Hour), 3

@@ -7,7 +7,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-var _ directory.AppSecrets = (*Store)(nil)
+var _ directory.AppSecrets = (*Memory)(nil)
 
 // AppSecret reads the secret of the corp's self-built app as saved last;
 // [archive.ErrNotFound] before the first save.

@@ -53,8 +53,6 @@ type Store struct {
 	kmsKey string
 }
 
-var _ archive.SecretReader = (*Store)(nil)
-
 // New makes a store of the secrets below prefix. kmsKey is the id, ARN or
 // alias of the KMS key that encrypts new secrets; empty means the account's own
 // key of Secrets Manager.

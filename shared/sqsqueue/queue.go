@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"time"
@@ -16,9 +15,6 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
-
-// Lanes is the number of pages of one corp that may be decoded at once.
-const Lanes = 4
 
 // Format is the version in every request sent. A change that raises it must keep
 // reading requests of the previous formats: they may be in a queue when the change
@@ -118,16 +114,12 @@ func request[R any](ctx context.Context, q queue, reqs []R, address func(R) (gro
 	return q.send(ctx, entries)
 }
 
-// group returns the message group of a decode request. It hashes After (the
-// last seq of the page before) instead of taking it modulo Lanes, because these
-// seqs are often multiples of one number.
+// group returns the message group of a decode request.
 func group(r archive.DecodeRequest) string {
 	if r.Replay != "" {
 		return r.Corp + "/replay"
 	}
-	h := fnv.New32a()
-	_, _ = h.Write(strconv.AppendUint(nil, r.After, 10)) // a hash never fails
-	return r.Corp + "/" + strconv.FormatUint(uint64(h.Sum32()%Lanes), 10)
+	return r.Corp + "/" + strconv.Itoa(archive.DecodeLane(r.After))
 }
 
 // queue is one FIFO queue. It is safe for concurrent use.

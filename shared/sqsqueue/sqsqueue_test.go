@@ -116,7 +116,7 @@ func TestGroupsAndIDs(t *testing.T) {
 		}
 		groups[g]++
 	}
-	if want := sqsqueue.Lanes + 2; len(groups) != want { // the corp's lanes, its replay, and a lane of the other corp
+	if want := archive.DecodeLanes + 2; len(groups) != want { // the corp's lanes, its replay, and a lane of the other corp
 		t.Errorf("got groups %v, want %d", groups, want)
 	}
 }

@@ -384,12 +384,15 @@ func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending,
 	})
 }
 
-// PendingBefore implements [watch.Ledger].
-func (l *Ledger) PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error) {
-	return read(ctx, l.faults, "Ledger.PendingBefore", corp, func() ([]archive.Pending, error) {
+// FirstPending implements [archive.PendingPages].
+func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int) ([]archive.Pending, error) {
+	return read(ctx, l.faults, "Ledger.FirstPending", corp, func() ([]archive.Pending, error) {
 		pages := slices.DeleteFunc(l.pendings(corp), func(p archive.Pending) bool {
-			return !p.RequestedAt.Before(before)
+			return archive.DecodeLane(p.After) != lane || !p.HoldsPlace()
 		})
+		if len(pages) == 0 {
+			return nil, nil
+		}
 		return pages[:min(len(pages), limit)], nil
 	})
 }
@@ -411,9 +414,9 @@ func (l *Ledger) pendings(corp string) []archive.Pending {
 	})
 }
 
-// Rerequested implements [watch.Ledger].
-func (l *Ledger) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
-	return write(ctx, l.faults, "Ledger.Rerequested", p.Corp, func() error {
+// NoteRequest implements [archive.PendingPages].
+func (l *Ledger) NoteRequest(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+	return write(ctx, l.faults, "Ledger.NoteRequest", p.Corp, func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		c := l.of(p.Corp)

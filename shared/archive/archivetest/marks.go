@@ -83,14 +83,17 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 	})
 }
 
-// taken clears a mark, as the consumer of its message does. A nil store has none.
-func (s *Marks) taken(corp, work string) {
+// taken clears a mark, as the consumer of a message that was sent at a time does.
+// A nil store has none.
+func (s *Marks) taken(corp, work string, sentAt time.Time) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(archive.Mark{Corp: corp, Work: work})
+	if !s.of(corp, work).SentAt.After(sentAt) {
+		s.put(archive.Mark{Corp: corp, Work: work})
+	}
 }
 
 // TestMarks checks a store of marks.

@@ -534,7 +534,7 @@ func (q *MediaQueue) Take() []media.Request {
 	reqs := q.reqs
 	q.reqs = nil
 	for _, r := range reqs {
-		q.marks.taken(r.Corp, fmt.Sprintf("media/%d", r.Lane))
+		q.marks.taken(r.Corp, fmt.Sprintf("media/%d", r.Lane), r.SentAt)
 	}
 	return reqs
 }

@@ -379,9 +379,17 @@ func (q *InspectQueue) Take() []directory.Request {
 	reqs := q.reqs
 	q.reqs = nil
 	for _, r := range reqs {
-		q.marks.taken(r.Corp, "inspect")
+		q.marks.taken(r.Corp, "inspect", r.SentAt)
 	}
 	return reqs
+}
+
+// Waiting returns all requests. It leaves them in the queue, and their marks as they
+// are.
+func (q *InspectQueue) Waiting() []directory.Request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.reqs)
 }
 
 var _ directory.AppSecrets = (*Secrets)(nil)
@@ -394,5 +402,5 @@ func (s *Secrets) PutApp(corp string, v secret.Value) { s.Put(appOf(corp), v) }
 
 // AppSecret implements [directory.AppSecrets].
 func (s *Secrets) AppSecret(ctx context.Context, corp string) (secret.Value, error) {
-	return s.ArchiveSecret(ctx, appOf(corp))
+	return s.ArchiveSecret(ctx, appOf(corp), time.Time{})
 }

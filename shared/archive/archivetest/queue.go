@@ -51,9 +51,17 @@ func (q *PullQueue) Take() []archive.PullRequest {
 	reqs := q.reqs
 	q.reqs = nil
 	for _, r := range reqs {
-		q.marks.taken(r.Corp, "pull")
+		q.marks.taken(r.Corp, "pull", r.SentAt)
 	}
 	return reqs
+}
+
+// Waiting returns all requests. It leaves them in the queue, and their marks as they
+// are.
+func (q *PullQueue) Waiting() []archive.PullRequest {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.reqs)
 }
 
 // Depth implements [archive.QueueDepth].

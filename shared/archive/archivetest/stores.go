@@ -24,9 +24,6 @@ type LedgerStore interface {
 	Losses(ctx context.Context, corp string) ([]archive.Loss, error)
 	// Replays lists the corp's jobs by ID, the newest first, at most limit.
 	Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error)
-	// Pendings lists the corp's pages that are not decoded: the lowest seq first,
-	// at most limit.
-	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
 }
 
 // ViewStore has all methods of a view. [View] says what the reading methods

@@ -27,7 +27,8 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"PullState":       ledgerPullState,
 		"Tries":           ledgerTries,
 		"Finish":          ledgerFinish,
-		"Rerequested":     ledgerRerequested,
+		"NoteRequest":     ledgerNoteRequest,
+		"FirstPending":    ledgerFirstPending,
 		"Losses":          ledgerLosses,
 		"Replays":         ledgerReplays,
 		"Running":         ledgerRunning,
@@ -349,30 +350,57 @@ func ledgerFinish(t *testing.T, l LedgerStore) {
 	fails(t, "no such row", err, archive.ErrNotFound)
 }
 
-func ledgerRerequested(t *testing.T, l LedgerStore) {
+// ledgerFirstPending checks which pages of each lane are first: those that were
+// requested at most once, the lowest seqs first.
+func ledgerFirstPending(t *testing.T, l LedgerStore) {
 	corp := corpFor(t, 1)
-	rows := extend(t, l, corp, 4)
-	before := func(at time.Time, limit int) []archive.Pending {
+	rows := extend(t, l, corp, 60) // more than one read of the adapter covers
+	lanes := make(map[int][]archive.Pending)
+	for _, r := range rows {
+		lane := archive.DecodeLane(r.After)
+		lanes[lane] = append(lanes[lane], archive.Pending{Corp: corp, After: r.After, RequestedAt: r.At, Tries: r.Tries})
+	}
+	check := func(when string) {
 		t.Helper()
-		p, err := l.PendingBefore(t.Context(), corp, at, limit)
+		for lane := range archive.DecodeLanes {
+			got, err := l.FirstPending(t.Context(), corp, lane, 2)
+			ok(t, err)
+			same(t, fmt.Sprint(when, ": lane ", lane), got, lanes[lane][:min(len(lanes[lane]), 2)])
+		}
+	}
+	check("in the beginning")
+	late := epoch.Add(time.Hour)
+	ok(t, l.NoteRequest(t.Context(), lanes[0][0], late, false))
+	ok(t, l.NoteRequest(t.Context(), lanes[1][1], late, true))
+	ok(t, l.Finish(t.Context(), corp, lanes[2][0].After, archive.Result{At: late, Stored: 10}, nil))
+	lanes[0], lanes[2] = lanes[0][1:], lanes[2][1:]
+	lanes[1] = slices.Delete(lanes[1], 1, 2)
+	check("after requests and a result")
+	for _, p := range slices.Clone(lanes[3]) {
+		ok(t, l.Finish(t.Context(), corp, p.After, archive.Result{At: late, Stored: 10}, nil))
+	}
+	lanes[3] = nil
+	check("after the end of a lane")
+}
+
+func ledgerNoteRequest(t *testing.T, l LedgerStore) {
+	corp := corpFor(t, 1)
+	extend(t, l, corp, 4)
+	pending := func(limit int) []archive.Pending {
+		t.Helper()
+		p, err := l.Pendings(t.Context(), corp, limit)
 		ok(t, err)
 		return p
 	}
-	if got := before(epoch, 10); len(got) != 0 {
-		t.Errorf("before the first: got %d, want 0", len(got))
-	}
-	if got := before(epoch.Add(time.Hour), 3); len(got) != 3 || got[0].After != 0 || got[2].After != 20 {
+	if got := pending(3); len(got) != 3 || got[0].After != 0 || got[2].After != 20 {
 		t.Errorf("limited: got %v, want the 3 oldest seqs", got)
 	}
-	if got := before(rows[2].At, 10); len(got) != 2 {
-		t.Errorf("before the third: got %d, want 2", len(got))
-	}
-	p := before(epoch.Add(time.Hour), 10)[1]
+	p := pending(10)[1]
 	at := epoch.Add(2 * time.Hour)
-	ok(t, l.Rerequested(t.Context(), p, at, false))
-	fails(t, "with an old state", l.Rerequested(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
+	ok(t, l.NoteRequest(t.Context(), p, at, false))
+	fails(t, "with an old state", l.NoteRequest(t.Context(), p, at.Add(time.Hour), true), archive.ErrConflict)
 	want := archive.Pending{Corp: corp, After: 10, RequestedAt: at, Tries: 2}
-	got := before(at.Add(1), 10)
+	got := pending(10)
 	if len(got) != 4 {
 		t.Fatalf("got %d pending pages, want 4", len(got))
 	}
@@ -383,9 +411,9 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 		t.Errorf("requested again: got row %s after %d tries, want %s after 2", row.State, row.Tries, archive.RowRequested)
 	}
 
-	ok(t, l.Rerequested(t.Context(), want, at.Add(time.Hour), true))
+	ok(t, l.NoteRequest(t.Context(), want, at.Add(time.Hour), true))
 	stuck := archive.Pending{Corp: corp, After: 10, RequestedAt: at.Add(time.Hour), Tries: 3, Stuck: true}
-	got = before(at.Add(2*time.Hour), 10)
+	got = pending(10)
 	same(t, "stuck", got[1], stuck)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
@@ -393,21 +421,21 @@ func ledgerRerequested(t *testing.T, l LedgerStore) {
 		t.Errorf("stuck: got row %s after %d tries, want %s after 3", row.State, row.Tries, archive.RowStuck)
 	}
 	late := at.Add(25 * time.Hour)
-	ok(t, l.Rerequested(t.Context(), stuck, late, false))
+	ok(t, l.NoteRequest(t.Context(), stuck, late, false))
 	stuck.RequestedAt, stuck.Tries = late, 4
-	same(t, "tried again", before(late.Add(1), 10)[1], stuck)
+	same(t, "tried again", pending(10)[1], stuck)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
 	if row.State != archive.RowStuck {
 		t.Errorf("tried again: got row %s, want %s until it is decoded", row.State, archive.RowStuck)
 	}
 
-	ok(t, l.Rerequested(t.Context(), stuck, late, false))
-	fails(t, "with an old state, at the same time", l.Rerequested(t.Context(), stuck, late, false), archive.ErrConflict)
+	ok(t, l.NoteRequest(t.Context(), stuck, late, false))
+	fails(t, "with an old state, at the same time", l.NoteRequest(t.Context(), stuck, late, false), archive.ErrConflict)
 	stuck.Tries = 5
 
 	ok(t, l.Finish(t.Context(), corp, 10, archive.Result{At: at, Stored: 10}, nil))
-	fails(t, "decoded since", l.Rerequested(t.Context(), stuck, at, true), archive.ErrConflict)
+	fails(t, "decoded since", l.NoteRequest(t.Context(), stuck, at, true), archive.ErrConflict)
 	row, err = l.Row(t.Context(), corp, 10)
 	ok(t, err)
 	if row.State != archive.RowDecoded {

@@ -90,8 +90,8 @@ func (s *Secrets) Put(corp string, v secret.Value) {
 	s.values[corp] = v
 }
 
-// ArchiveSecret implements [archive.SecretReader].
-func (s *Secrets) ArchiveSecret(ctx context.Context, corp string) (secret.Value, error) {
+// ArchiveSecret implements [archive.SecretReader]. It remembers nothing.
+func (s *Secrets) ArchiveSecret(ctx context.Context, corp string, _ time.Time) (secret.Value, error) {
 	return read(ctx, s.faults, "Secrets.ArchiveSecret", corp, func() (secret.Value, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -43,10 +43,12 @@ type Decoder struct {
 //  4. rows of the files that messages name
 //  5. the result on the ledger row; the same transaction ends the pending mark
 //  6. requests for the files
+//  7. the request for the next page of the lane, see [archive.PageRequests]
 //
 // A crash before 5 leaves the page pending: its request is delivered again, or
 // dispatch requests it again, and the next call writes the same. A crash
 // between 5 and 6 loses the requests for the files: dispatch makes them again.
+// A crash before 7 delivers the request again, and the next call does 7.
 //
 // A record that cannot be decrypted is set aside, and the other records are
 // stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
@@ -69,9 +71,21 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Re
 	// A decoded page with records that lack a key is decoded again: this request
 	// may be the second delivery of a run that crashed before it checked for new
 	// keys, see decodeIfKeysCame.
-	if redo == FirstTime && row.State == archive.RowDecoded && !lacksKey(row.Result) {
+	if redo != FirstTime || row.State != archive.RowDecoded || lacksKey(row.Result) {
+		if err := d.decode(ctx, row, redo); err != nil {
+			return err
+		}
+	}
+	if redo != FirstTime && row.State == archive.RowDecoded { // a replay; the lane is as before
 		return nil
 	}
+	pages := archive.PageRequests{Pages: d.cfg.Ledger, Queue: d.cfg.Decodes, Now: d.cfg.Now}
+	return pages.RequestNext(ctx, corp, after)
+}
+
+// decode writes the view of a page, and its result.
+func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error {
+	corp, after := row.Corp, row.After
 	begun := d.cfg.Now()
 	p := d.page(row)
 	if err := p.run(ctx, redo); err != nil {
@@ -115,7 +129,7 @@ func (d *Decoder) decodeIfKeysCame(ctx context.Context, p *pageDecode) error {
 	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
 		return nil
 	}
-	return d.Decode(ctx, p.row.Corp, p.row.After, Again)
+	return d.decode(ctx, p.row, Again)
 }
 
 // lacksKey reports whether a new key could open records of the page that are

@@ -22,6 +22,7 @@ type Ledger interface {
 	// They replace the ids stored earlier. If files is empty the stored ids may
 	// stay: the result then says that the page names no file.
 	Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error
+	archive.PendingPages
 }
 
 // A View takes decoded pages and compares them with what is stored.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // errBlocked: the access may not be used now, for a reason that its standing
@@ -138,11 +139,7 @@ func (n *inspection) secretUse(ctx context.Context, d *access) (*secretUse, erro
 	if u, ok := n.secrets[d.app]; ok {
 		return u, nil
 	}
-	read := n.Secrets.ArchiveSecret
-	if d.app {
-		read = n.Secrets.AppSecret
-	}
-	value, err := read(ctx, n.corp.ID)
+	value, err := n.readSecret(ctx, d.app)
 	if errors.Is(err, archive.ErrNotFound) {
 		return nil, nil
 	}
@@ -161,6 +158,13 @@ func (n *inspection) secretUse(ctx context.Context, d *access) (*secretUse, erro
 	n.secrets[d.app] = u
 	n.mu.Unlock()
 	return u, nil
+}
+
+func (n *inspection) readSecret(ctx context.Context, app bool) (secret.Value, error) {
+	if app {
+		return n.Secrets.AppSecret(ctx, n.corp.ID)
+	}
+	return n.Secrets.ArchiveSecret(ctx, n.corp.ID, n.corp.SecretSetAt)
 }
 
 // secretStanding is the standing of the access's secret with WeCom, whichever

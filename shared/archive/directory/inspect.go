@@ -35,6 +35,8 @@ type Request struct {
 	// Force is Again, and passes over pauses: a person asked. The gate's share and
 	// budget still hold.
 	Force bool `json:"force,omitempty"`
+	// SentAt is that of the request's mark, see [archive.Wanted].
+	SentAt time.Time `json:"sent_at,omitzero"`
 }
 
 // Pair is a member and an external contact, for a check of consent.
@@ -95,6 +97,7 @@ func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time
 		Marks: marks,
 		Work:  func(r Request) (corp, work string) { return r.Corp, "inspect" },
 		Join:  Request.join,
+		Sent:  func(r *Request) *time.Time { return &r.SentAt },
 		Send:  queue.RequestInspections,
 		Kept:  Kept,
 		Now:   archive.Rising(now),
@@ -188,10 +191,10 @@ type Inspector struct {
 func (i *Inspector) Inspect(ctx context.Context, req Request) error {
 	// What is wanted from here on is another message.
 	req, err := i.Requests.Take(ctx, req)
-	if err != nil {
-		return err
+	if err == nil {
+		err = i.inspect(ctx, req)
 	}
-	if err := i.inspect(ctx, req); err != nil {
+	if err != nil {
 		return errors.Join(err, i.Requests.Return(ctx, req))
 	}
 	return nil

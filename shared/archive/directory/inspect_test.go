@@ -930,11 +930,12 @@ func TestFailedInspectionLosesNothing(t *testing.T) {
 		}
 		return archivetest.Works, nil
 	})
-	if err := n.inspector.Inspect(t.Context(), first); err == nil {
+	message := n.requests.Waiting()[0]
+	if err := n.inspector.Inspect(t.Context(), message); err == nil {
 		t.Fatal("got no error, want the failure")
 	}
 	f.Disarm()
-	n.Must(n.inspector.Inspect(t.Context(), first))
+	n.Must(n.inspector.Inspect(t.Context(), message))
 	known, err := n.contacts.People(t.Context(), archivetest.Corp, []string{"lin.hua", "wmX"})
 	n.Must(err)
 	if len(known) != 2 {

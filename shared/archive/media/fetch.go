@@ -92,7 +92,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
 	}
 	d := &round{Fetcher: f, corp: corp.ID, lane: req.Lane, seen: make(map[string]bool), made: make(map[State]int)}
 	if d.blocked = FetchBlockedBy(corp, state); d.blocked == "" {
-		if err := d.open(ctx); err != nil {
+		if err := d.open(ctx, corp.SecretSetAt); err != nil {
 			return err
 		}
 	}
@@ -149,8 +149,8 @@ type round struct {
 	bytes int64
 }
 
-func (d *round) open(ctx context.Context) error {
-	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp)
+func (d *round) open(ctx context.Context, setAt time.Time) error {
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp, setAt)
 	if errors.Is(err, archive.ErrNotFound) {
 		d.blocked = archive.CauseSecretMissing
 		return nil

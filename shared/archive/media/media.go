@@ -421,6 +421,8 @@ type Store interface {
 type Request struct {
 	Corp string `json:"corp"`
 	Lane int    `json:"lane"`
+	// SentAt is that of the request's mark, see [archive.Wanted].
+	SentAt time.Time `json:"sent_at,omitzero"`
 }
 
 // Requests makes one request for each of the lanes.
@@ -445,6 +447,7 @@ func NewWantedLanes(marks archive.Marks, queue Queue, now func() time.Time) Want
 		Marks: marks,
 		Work:  func(r Request) (corp, work string) { return r.Corp, "media/" + strconv.Itoa(r.Lane) },
 		Join:  func(waiting, _ Request) (Request, error) { return waiting, nil },
+		Sent:  func(r *Request) *time.Time { return &r.SentAt },
 		Send:  queue.RequestMedia,
 		Kept:  Kept,
 		Now:   archive.Rising(now),

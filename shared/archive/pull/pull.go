@@ -27,6 +27,7 @@ type Ledger interface {
 	// [archive.ErrConflict] and changes nothing if the head differs from prev or
 	// the row exists. After any other error the row may or may not be durable.
 	Append(ctx context.Context, prev archive.Head, row archive.Row) error
+	archive.PendingPages
 	// LastPending reads consistently the page with the highest seq that is not
 	// decoded. It returns [archive.ErrNotFound] if every page is decoded.
 	LastPending(ctx context.Context, corp string) (archive.Pending, error)
@@ -59,10 +60,12 @@ type Sources interface {
 	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }
 
-// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take.
+// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take and
+// Return.
 type Pulls interface {
 	archive.PullQueue
 	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
+	Return(ctx context.Context, r archive.PullRequest) error
 }
 
 // The puller's times. WeCom allows 600 calls a minute for a corp. A corp has
@@ -94,11 +97,11 @@ type Puller struct {
 
 // Pull takes in all new pages of the corp. The order of writes for each page is:
 // the journal object; then the ledger row, the head and the pending mark in one
-// transaction; then the decode request. A crash after the first leaves an object
-// without a row, and the page is read again. A crash after the second leaves a
-// pending page: the redelivered pull request, or dispatch at the latest, requests
-// its decoding (laws 1 and 3). For a gap, its evidence is written instead of
-// the page.
+// transaction; then the decode request, if the page is one of the first of its lane
+// (see [archive.PageRequests]). A crash after the first leaves an object without a
+// row, and the page is read again. A crash after the second leaves a pending page:
+// the redelivered pull request, or dispatch at the latest, requests its decoding
+// (laws 1 and 3). For a gap, its evidence is written instead of the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
 // not an error. An error means that our own stores failed, and the request must
@@ -110,9 +113,17 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	// read before that request. After a crash from here on SQS delivers this
 	// request again.
 	req, err := p.Pulls.Take(ctx, req)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.pull(ctx, req, again)
 	}
+	if err != nil {
+		return errors.Join(err, p.Pulls.Return(ctx, req)) // the message lacks a wish that joined it
+	}
+	return nil
+}
+
+// pull serves a request. again says that it was delivered before.
+func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) error {
 	corp, err := p.Corps.Corp(ctx, req.Corp)
 	if errors.Is(err, archive.ErrNotFound) {
 		p.Log.WarnContext(ctx, "corp of pull request not registered", "corp", req.Corp)
@@ -162,10 +173,17 @@ func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	return nil
 }
 
+// pages requests the decoding of pages.
+func (p *Puller) pages() archive.PageRequests {
+	return archive.PageRequests{Pages: p.Ledger, Queue: p.Decodes, Now: p.Now}
+}
+
 // requestLast requests the decoding of the newest page, because the previous
 // delivery may have crashed between the row of this page and its decode
-// request. The decoding of older pages was requested: a pull goes on only after
-// the request. A needless request finds the page decoded.
+// request. Older pages have their request or wait for their turn: a pull goes on
+// only after it has seen to that. A needless request finds the page decoded. A page
+// that was requested twice is left to dispatch: a request for each delivery would
+// fill the queue.
 func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	last, err := p.Ledger.LastPending(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -174,8 +192,11 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	if err != nil {
 		return fmt.Errorf("look for a page without a request: %w", err)
 	}
-	if err := p.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: corp, After: last.After}); err != nil {
-		return fmt.Errorf("request decoding of page after %d again: %w", last.After, err)
+	switch {
+	case last.Tries == 0:
+		return p.pages().RequestOwn(ctx, corp, last.After)
+	case last.Tries == 1:
+		return p.pages().Request(ctx, last)
 	}
 	return nil
 }
@@ -211,7 +232,7 @@ func (d *drain) cause() archive.Cause {
 // run pulls until WeCom answers with an empty page, a failure ends the pull, or
 // the deadline is near. more is true if the deadline was near.
 func (d *drain) run(ctx context.Context) (more bool, err error) {
-	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID)
+	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID, d.corp.SecretSetAt)
 	if errors.Is(err, archive.ErrNotFound) {
 		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
 		return false, nil
@@ -309,8 +330,13 @@ func (d *drain) accepted(ctx context.Context) (err error) {
 	return err
 }
 
-// keep makes a page durable and requests its decoding.
+// keep makes a page durable and requests its decoding, or leaves it to the decoder
+// that finishes a page of the same lane.
 func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) error {
+	room, err := d.Puller.pages().Room(ctx, d.corp.ID, d.head.Last)
+	if err != nil {
+		return err
+	}
 	row := archive.Row{
 		Corp:  d.corp.ID,
 		Kind:  archive.PageRow,
@@ -323,7 +349,9 @@ func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) 
 		At:    d.Now().Truncate(time.Millisecond),
 		Prev:  d.head.Hash,
 		State: archive.RowRequested,
-		Tries: 1,
+	}
+	if room {
+		row.Tries = 1
 	}
 	row.Hash = archive.ChainHash(row)
 	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
@@ -336,6 +364,10 @@ func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) 
 	d.pages++
 	d.records += row.Count
 	d.state.LastPageAt = row.At
+	if !room {
+		// The decoder may have finished the pages before this one was pending.
+		return d.Puller.pages().RequestOwn(ctx, d.corp.ID, row.After)
+	}
 	if err := d.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: d.corp.ID, After: row.After}); err != nil {
 		return fmt.Errorf("request decoding of page after %d: %w", row.After, err)
 	}

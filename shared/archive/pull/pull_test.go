@@ -561,6 +561,32 @@ func TestPullSparesRefusedSecrets(t *testing.T) {
 	}
 }
 
+// noting notes when the secrets that a puller asks for were saved.
+type noting struct {
+	archive.SecretReader
+	setAt []time.Time
+}
+
+func (n *noting) ArchiveSecret(ctx context.Context, corp string, setAt time.Time) (secret.Value, error) {
+	n.setAt = append(n.setAt, setAt)
+	return n.SecretReader.ArchiveSecret(ctx, corp, setAt)
+}
+
+// The puller says when the secret was saved, so that the secret store can answer
+// from memory.
+func TestPullNamesTheSecretThatItReads(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	n := &noting{SecretReader: b.Puller.Secrets}
+	b.Puller.Secrets = n
+	saved := b.Clock.Now().Add(time.Minute)
+	b.Must(b.Pull(archive.PullRequest{}))
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "anot", saved))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if len(n.setAt) != 2 || n.setAt[0].Equal(saved) || !n.setAt[1].Equal(saved) {
+		t.Errorf("got %v, want the second to be %v", n.setAt, saved)
+	}
+}
+
 // A changed secret is tried at once, while the corp has a share left.
 func TestPullTriesAChangedSecretAtOnce(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
@@ -636,8 +662,12 @@ func TestFloodIsFewPulls(t *testing.T) {
 	flood()
 	depth("before the pull", 1)
 	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { flood(); return nil }
-	b.Must(b.Pull(archive.PullRequest{Why: "callback"}))
+	message := b.Pulls.Waiting()[0]
+	b.Must(b.Pull(message))
 	depth("after the pull", 2) // the queue still has the message of the pull that is done
+	message.Again = true
+	b.Must(b.Pull(message))
+	depth("after the pull was delivered again", 2)
 	b.Pulls.Take()
 	flood()
 	depth("after the next pull", 1)
@@ -655,9 +685,49 @@ func TestForceJoinsAWaitingPull(t *testing.T) {
 	b.Must(pulls.RequestPulls(t.Context(), timer, archive.PullRequest{Corp: archivetest.Corp, Why: "asked", Force: true}))
 	calls := 0
 	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
-	b.Must(b.Pull(timer))
+	b.Must(b.Pull(b.Pulls.Waiting()[0]))
 	if calls != 1 {
 		t.Errorf("got %d calls, want one in spite of the pause", calls)
+	}
+}
+
+// Whatever call of a pull fails, a person's request that joined it is not lost: the
+// pull that SQS delivers again passes over the pause too. (After a crash nothing can
+// be given back.)
+func TestFailedPullGivesBackWhatJoinedIt(t *testing.T) {
+	for _, outcome := range []archivetest.Outcome{archivetest.FailsBefore, archivetest.FailsAfter} {
+		for n, failed := 1, true; failed; n++ {
+			failed = false
+			t.Run(fmt.Sprint(n, " ", outcome), func(t *testing.T) {
+				f := &archivetest.Faults{}
+				b := archivetest.NewFixture(t, f)
+				s := b.State()
+				s.Standing = archivetest.Accepted()
+				s.NotBefore = b.Clock.Now().Add(time.Hour)
+				b.Must(b.Ledger.SavePullState(t.Context(), s))
+				pulls := archive.NewWantedPulls(b.Marks, b.Pulls, b.Clock.Now)
+				b.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "timer"},
+					archive.PullRequest{Corp: archivetest.Corp, Why: "asked", Force: true}))
+				calls := 0
+				b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+				message := b.Pulls.Waiting()[0]
+				f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+					if failed = c.N >= n; c.N == n {
+						return outcome, nil
+					}
+					return archivetest.Works, nil
+				})
+				err := b.Pull(message)
+				f.Disarm()
+				if err != nil {
+					message.Again = true
+					b.Must(b.Pull(message))
+				}
+				if calls == 0 {
+					t.Error("got no call, want one in spite of the pause")
+				}
+			})
+		}
 	}
 }
 

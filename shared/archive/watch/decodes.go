@@ -38,7 +38,7 @@ func (t *tick) decodesWait(ctx context.Context) (bool, error) {
 }
 
 // requestDecodes requests the overdue pages again, because their requests may be
-// lost.
+// lost. A page that waits for its turn in its lane is requested by the decoder.
 func (t *tick) requestDecodes(ctx context.Context) error {
 	if wait, err := t.decodesWait(ctx); wait || err != nil {
 		return err
@@ -87,7 +87,7 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 			break
 		}
 		stuck := p.Tries >= stuckAfter
-		err := t.Ledger.Rerequested(ctx, p, t.now, stuck)
+		err := t.Ledger.NoteRequest(ctx, p, t.now, stuck)
 		if errors.Is(err, archive.ErrConflict) {
 			continue // decoded, or requested by another tick
 		}

@@ -188,7 +188,7 @@ func TestTickRequestsFewJobs(t *testing.T) {
 // At one tick at most 200 pages of all corps are requested again.
 func TestTickRequestsFewPagesOfAllCorps(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
-	for i := range 12 {
+	for i := range 30 { // each has at most eight pages whose turn has come
 		id := fmt.Sprintf("ww%014d", i)
 		d.Register(id)
 		for seq := range uint64(20) {
@@ -204,11 +204,68 @@ func TestTickRequestsFewPagesOfAllCorps(t *testing.T) {
 	}
 }
 
+// Two pages of a lane that can never be decoded stop no later page of the lane.
+func TestPagesThatFailStopNoLane(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	var fail []uint64
+	for i := range uint64(60) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		if archive.DecodeLane(i) == 0 && len(fail) < archive.LaneRequests {
+			fail = append(fail, i)
+		}
+	}
+	for range 40 {
+		for reqs := d.Decodes.Take(); len(reqs) > 0; reqs = d.Decodes.Take() {
+			for _, r := range reqs {
+				if r.Replay == "" && !slices.Contains(fail, r.After) {
+					d.Must(d.Decoder.Decode(t.Context(), r.Corp, r.After, decode.FirstTime))
+				}
+			}
+		}
+		d.Clock.Advance(time.Minute)
+		d.Must(disp.Tick(t.Context()))
+	}
+	left, err := d.Ledger.Pendings(t.Context(), archivetest.Corp, 100)
+	d.Must(err)
+	if len(left) != len(fail) {
+		t.Errorf("got %d pending pages after 40 minutes, want the %d that fail", len(left), len(fail))
+	}
+}
+
+// While pages wait for their turn in their lane, and the decoder goes on, none of
+// them is requested again: nothing was lost.
+func TestPagesThatWaitForTheirTurnAreNotLost(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for i := range uint64(300) {
+		d.Say(archivetest.Corp, i+1, 1)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	waiting := d.Decodes.Take()
+	for minute := 0; len(waiting) > 0; minute++ {
+		for _, r := range waiting {
+			d.Must(d.Decoder.Decode(t.Context(), r.Corp, r.After, decode.FirstTime))
+		}
+		next := d.Decodes.Take()
+		d.Clock.Advance(time.Minute)
+		d.Must(disp.Tick(t.Context()))
+		if again := pageRequests(d); len(again) > 0 {
+			t.Fatalf("minute %d: got %v requested again, want none", minute, again)
+		}
+		waiting = next
+	}
+	if left, err := d.Ledger.Pendings(t.Context(), archivetest.Corp, 1); err != nil || len(left) > 0 {
+		t.Errorf("got pages %v, %v; want none pending", left, err)
+	}
+}
+
 // slowNotes note a request and then let the time of the step end.
 type slowNotes struct{ watch.Ledger }
 
-func (s slowNotes) Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
-	err := s.Ledger.Rerequested(ctx, p, at, stuck)
+func (s slowNotes) NoteRequest(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error {
+	err := s.Ledger.NoteRequest(ctx, p, at, stuck)
 	<-ctx.Done()
 	return err
 }

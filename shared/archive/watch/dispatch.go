@@ -31,14 +31,11 @@ type Ledger interface {
 	// PullStates reads the states of the corps. A corp whose state was never
 	// saved has the zero state.
 	PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error)
-	// PendingBefore lists pages whose last decode request is older than before:
-	// the lowest seq first, at most limit.
-	PendingBefore(ctx context.Context, corp string, before time.Time, limit int) ([]archive.Pending, error)
-	// Rerequested notes one more decode request on the pending page p: Tries goes
-	// up by one. stuck, if true, makes the row's state [archive.RowStuck]. It
-	// returns [archive.ErrConflict] if the page was requested or decoded after p
-	// was read.
-	Rerequested(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error
+	// Pendings lists the corp's pages that are not decoded: the lowest seq first,
+	// at most limit.
+	Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error)
+	// NoteRequest is the method of [archive.PendingPages].
+	NoteRequest(ctx context.Context, p archive.Pending, at time.Time, stuck bool) error
 	// RecordLoss stores a loss once. Storing a loss with the same Corp and Since
 	// again changes nothing.
 	RecordLoss(ctx context.Context, l archive.Loss) error

@@ -188,6 +188,7 @@ type stoppedQueues struct {
 	*queued
 	t       *testing.T
 	decodes int
+	ofPull  int // requests that pull made during the day
 }
 
 func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
@@ -205,7 +206,7 @@ func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequ
 
 func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
 	for _, r := range reqs {
-		q.few(fmt.Sprint("media ", r), media.Kept, 2)
+		q.few(fmt.Sprint("media ", r.Corp, r.Lane), media.Kept, 2)
 	}
 	return nil
 }
@@ -223,9 +224,13 @@ func (q *stoppedQueues) Depth(context.Context) (int, error) { return q.decodes, 
 func TestDayWithConsumersStopped(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
 	q := &stoppedQueues{queued: &queued{now: d.Clock.Now, sent: map[string][]time.Time{}}, t: t}
+	d.Puller.Decodes = q
 	for i := range uint64(300) {
 		d.Say(archivetest.Corp, i+1, 1)
 		d.Must(d.Pull(archive.PullRequest{Force: true}))
+	}
+	if most := archive.DecodeLanes * archive.LaneRequests; q.decodes > most {
+		t.Errorf("got %d requests for pages, want at most %d", q.decodes, most)
 	}
 	for i := range 50 {
 		f := media.File{
@@ -242,15 +247,23 @@ func TestDayWithConsumersStopped(t *testing.T) {
 	}
 	pulls := archive.NewWantedPulls(d.Marks, q, d.Clock.Now)
 	disp.Pulls, disp.Media, disp.Decodes, disp.DecodeDepth = pulls, media.NewWantedLanes(d.Marks, q, d.Clock.Now), q, q
-	for range 24 * 60 {
+	for minute := range uint64(24 * 60) {
 		for range 5 {
 			d.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}))
+		}
+		if before := q.decodes; before >= archive.DecodeLanes*archive.LaneRequests { // pull goes on
+			d.Say(archivetest.Corp, 301+minute, 1)
+			d.Must(d.Pull(archive.PullRequest{Force: true}))
+			q.ofPull += q.decodes - before
 		}
 		d.Must(disp.Tick(t.Context()))
 		d.Clock.Advance(time.Minute)
 	}
 	if most := 50 + 20 + 20; q.decodes > most || q.decodes == 0 {
-		t.Errorf("got %d decode requests again, want at most %d: the bound and one round's budget", q.decodes, most)
+		t.Errorf("got %d decode requests, want at most %d: the bound and one round's budget", q.decodes, most)
+	}
+	if q.ofPull > 0 {
+		t.Errorf("got %d requests of pages that were pulled during the day, want none: others of their lanes wait", q.ofPull)
 	}
 	if len(q.sent) != 1+media.Lanes {
 		t.Errorf("got messages of %d groups, want one of pulls and each lane", len(q.sent))

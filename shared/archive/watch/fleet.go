@@ -21,7 +21,7 @@ type Fleet struct {
 	FilesLeft time.Duration
 	// A count that failed at this tick is negative.
 	SetAside int // records set aside, at most 1000 of each corp
-	Overdue  int // pages that were requested over 15 minutes ago and are not decoded
+	Overdue  int // pages that were pulled or requested over 15 minutes ago and are not decoded; of each corp's first 1000
 	Stuck    int // overdue pages that are requested once an hour only
 }
 

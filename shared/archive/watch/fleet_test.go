@@ -56,7 +56,7 @@ func TestFailedCountIsNegative(t *testing.T) {
 	d, disp := newDispatch(t, f)
 	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
 		switch c.Name {
-		case "Ledger.PendingBefore", "View.ListSetAside", "Files.Waiting":
+		case "Ledger.Pendings", "View.ListSetAside", "Files.Waiting":
 			return archivetest.FailsBefore, nil
 		}
 		return archivetest.Works, nil

@@ -12,20 +12,22 @@ import (
 
 const (
 	setAsideRead = 1000 // records set aside that are read of one corp
-	pendingRead  = 1000 // overdue pages that are read of one corp
+	pendingRead  = 1000 // pending pages that are read of one corp
 )
 
 // sight is what a tick sees of a corp, beside its settings and its pull state.
 type sight struct {
 	setAside    []archive.SetAside
 	moreAside   bool
-	setAsideErr error // why setAside is unknown
-	overdue     []archive.Pending
-	lanes       []int         // lanes with files that are due
-	filesLeft   time.Duration // until WeCom deletes the next waiting file
+	setAsideErr error             // why setAside is unknown
+	overdue     []archive.Pending // whose turn in their lane has come
+	late        int               // overdue pages, whether their turn has come or not
+	stuck       int               // those of them that are stuck
+	lanes       []int             // lanes with files that are due
+	filesLeft   time.Duration     // until WeCom deletes the next waiting file
 }
 
-// look reads what each corp has set aside, which of its pages are overdue, and
+// look reads what each corp has set aside, which of its pages are pending, and
 // which of its files wait: one read for each question. It also counts these for
 // the fleet. What could not be read is not counted.
 func (t *tick) look(ctx context.Context) error {
@@ -71,9 +73,27 @@ func (t *tick) countAside() {
 	}
 }
 
-func (t *tick) lookPages(ctx context.Context, c archive.Corp, s *sight) (err error) {
-	if s.overdue, err = t.Ledger.PendingBefore(ctx, c.ID, t.now.Add(-overdueAfter), pendingRead); err != nil {
+func (t *tick) lookPages(ctx context.Context, c archive.Corp, s *sight) error {
+	pages, err := t.Ledger.Pendings(ctx, c.ID, pendingRead)
+	if err != nil {
 		return fmt.Errorf("list pending pages of %s: %w", c.ID, err)
+	}
+	var before [archive.DecodeLanes]int // pages of the lane that hold a place
+	for _, p := range pages {
+		lane := archive.DecodeLane(p.After)
+		turn := !p.HoldsPlace() || before[lane] < archive.LaneRequests
+		if p.HoldsPlace() {
+			before[lane]++
+		}
+		if t.now.Sub(p.RequestedAt) <= overdueAfter {
+			continue
+		}
+		if s.late++; p.Stuck {
+			s.stuck++
+		}
+		if turn {
+			s.overdue = append(s.overdue, p)
+		}
 	}
 	return nil
 }
@@ -81,12 +101,8 @@ func (t *tick) lookPages(ctx context.Context, c archive.Corp, s *sight) (err err
 func (t *tick) countPages() {
 	t.fleet.Overdue, t.fleet.Stuck = 0, 0
 	for _, s := range t.seen {
-		t.fleet.Overdue += len(s.overdue)
-		for _, p := range s.overdue {
-			if p.Stuck {
-				t.fleet.Stuck++
-			}
-		}
+		t.fleet.Overdue += s.late
+		t.fleet.Stuck += s.stuck
 	}
 }
 

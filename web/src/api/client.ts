@@ -23,7 +23,12 @@ export interface Options {
 
 /** Makes a client of the API. */
 export function createClient(options: Options): Client {
-  const client = createFetch<paths>({ baseUrl: options.base ?? '', fetch: withRenewal(options) })
+  const client = createFetch<paths>({
+    baseUrl: options.base ?? '',
+    fetch: withRenewal(options),
+    // A list in a query is one text with commas.
+    querySerializer: { array: { style: 'form', explode: false } },
+  })
   client.use({
     onRequest({ request }) {
       request.headers.set('accept-language', options.language())

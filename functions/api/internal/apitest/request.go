@@ -3,6 +3,7 @@ package apitest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -72,8 +73,14 @@ type Response struct {
 // openapi.yaml, and the request too if it succeeded.
 func (w *World) Do(r Request) Response {
 	w.T.Helper()
+	return w.Within(w.T.Context(), r)
+}
+
+// Within is Do in a context, for example one in which a store hangs (see [Hanging]).
+func (w *World) Within(ctx context.Context, r Request) Response {
+	w.T.Helper()
 	e, body := event(w.T, r)
-	resp, err := w.Server.Handle(w.T.Context(), e)
+	resp, err := w.Server.Handle(ctx, e)
 	if err != nil {
 		w.T.Fatalf("%s %s: %v", r.Method, r.Path, err)
 	}

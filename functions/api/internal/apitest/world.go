@@ -21,6 +21,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -91,6 +92,7 @@ func NewWorld(t *testing.T) *World {
 	t.Helper()
 	t.Parallel()
 	cfg := awstest.Config(t)
+	cfg.HTTPClient = network{awshttp.NewBuildableClient()}
 	table := tables(t)
 	db := dynamodb.NewFromConfig(cfg)
 	objects := s3.NewFromConfig(cfg)

@@ -126,7 +126,9 @@ func (h *Handlers) ListDays(ctx context.Context, c *session.Call) (output.Answer
 		return output.Answer{}, err
 	}
 	newest, err := h.newest(ctx, c, conv, searchFor(c, nil))
-	if _, ended := errors.AsType[ending](err); err != nil && !ended && !errors.Is(err, archive.ErrNotFound) {
+	if _, ended := errors.AsType[ending](err); ended {
+		whole = false
+	} else if err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return output.Answer{}, err
 	}
 	oldest, err := h.oldest(ctx, c, conv)

@@ -117,7 +117,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	var err error
 	switch {
 	case given[0] == "room":
-		err = h.room(ctx, c, &page, parties[0])
+		next, err = h.room(ctx, c, &page, parties[0], at)
 	case given[0] == "unplaced" && c.Caller.Limited: // no member takes part in these messages
 	default:
 		next, err = h.walk(ctx, c, &page, parties, at)
@@ -174,19 +174,29 @@ func (p *entryPage) put(e entry) (bool, error) {
 }
 
 // room fills the page of a room: with the room, or with nothing if the caller may
-// not see any message of it.
-func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string) error {
+// not see any message of it. If its time is over, it returns the place where the
+// next page goes on to search.
+func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string, at listPage) (*listPage, error) {
 	e := newEntry(archive.RoomConversation(roomID))
-	newest, err := h.newest(ctx, c, e.conversation, searchFor(c, nil))
-	if _, ended := errors.AsType[ending](err); ended || errors.Is(err, archive.ErrNotFound) {
-		return nil
+	want := searchFor(c, nil)
+	if at.SearchDay != "" {
+		want = want.from(at.ended())
+	}
+	newest, err := h.newest(ctx, c, e.conversation, want)
+	if end, ended := errors.AsType[ending](err); ended {
+		next := &listPage{Day: end.day}
+		next.search(end)
+		return next, nil
+	}
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	e.show(newest)
 	_, err = page.put(e)
-	return err
+	return nil, err
 }
 
 // takePart reports whether all the parties take part in a message.

@@ -80,8 +80,12 @@ func mayList(c *session.Call, parameter, party string) error {
 	return nil
 }
 
-// ending says that the time of a search was over before it reached a day.
-type ending struct{ day archive.Day }
+// ending says where a search stood when its time was over: after a position of a
+// day, or before the day.
+type ending struct {
+	day   archive.Day
+	after *archive.Position
+}
 
 func (ending) Error() string { return "search ended early" }
 
@@ -96,7 +100,7 @@ func (h *Handlers) attended(ctx context.Context, corp string, room archive.Conve
 			}
 			switch {
 			case session.Ending(ctx):
-				yield(nil, ending{rest})
+				yield(nil, ending{day: rest})
 				return
 			case q.Descending:
 				q.To = rest
@@ -182,6 +186,14 @@ type search struct {
 	visible func(message.Fields) bool
 	// attendance selects the days of a room that may have such a message.
 	attendance archive.AttendanceQuery
+	// after is where an earlier search ended, on the last of these days.
+	after *archive.Position
+}
+
+// from goes on where an earlier search ended.
+func (s search) from(e ending) search {
+	s.attendance.To, s.after = e.day, e.after
+	return s
 }
 
 // searchFor looks for messages in which the parties take part together, at most
@@ -214,13 +226,15 @@ func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.Con
 	case sight == seesNothing:
 		return shown{}, archive.ErrNotFound
 	}
-	m, err := h.Messages.Newest(ctx, c.CorpID, conv)
-	if err != nil {
-		return shown{}, err
-	}
-	s, err := h.read(ctx, m, readListed)
-	if err != nil || want.visible(s.content.Fields) {
-		return s, err
+	if want.attendance.To == "" {
+		m, err := h.Messages.Newest(ctx, c.CorpID, conv)
+		if err != nil {
+			return shown{}, err
+		}
+		s, err := h.read(ctx, m, readListed)
+		if err != nil || want.visible(s.content.Fields) {
+			return s, err
+		}
 	}
 	if conv.Kind() != "room" {
 		return shown{}, archive.ErrNotFound
@@ -230,7 +244,11 @@ func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.Con
 			return shown{}, err
 		}
 		for _, day := range days {
-			if s, err := h.newestOn(ctx, c, conv, day, want.visible); !errors.Is(err, archive.ErrNotFound) {
+			var after *archive.Position
+			if day == want.attendance.To {
+				after = want.after
+			}
+			if s, err := h.newestOn(ctx, c, conv, day, after, want.visible); !errors.Is(err, archive.ErrNotFound) {
 				return s, err
 			}
 		}
@@ -238,9 +256,10 @@ func (h *Handlers) newest(ctx context.Context, c *session.Call, conv archive.Con
 	return shown{}, archive.ErrNotFound
 }
 
-// newestOn finds the newest message of a day that is visible.
-func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.ConversationID, day archive.Day, visible func(message.Fields) bool) (shown, error) {
-	q := between(archive.MessageQuery{Descending: true, Limit: readFirst}, day, day)
+// newestOn finds the newest message of a day that is visible. It begins after a
+// position, if that is not nil.
+func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.ConversationID, day archive.Day, after *archive.Position, visible func(message.Fields) bool) (shown, error) {
+	q := between(archive.MessageQuery{Descending: true, Limit: readFirst, Start: after}, day, day)
 	for {
 		list, more, err := h.Messages.Messages(ctx, c.CorpID, conv, q)
 		if err != nil {
@@ -254,7 +273,7 @@ func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.C
 			start := m.Position()
 			q.Start = &start
 			if session.Ending(ctx) {
-				return shown{}, ending{day}
+				return shown{}, ending{day, &start}
 			}
 		}
 		if !more {

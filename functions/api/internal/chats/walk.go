@@ -1,6 +1,7 @@
 package chats
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -19,6 +20,8 @@ import (
 const (
 	// daysMost bounds the days with activity that are read together.
 	daysMost = 64
+	// dayMost is the most conversations of a day that are read to sort them.
+	dayMost = 10000
 	// aheadChars is how many characters of a digest identify an upcoming
 	// conversation in a page token. A token has room for more than 500
 	// conversations, so most days are read in full only once, for the first page.
@@ -37,6 +40,33 @@ type listPage struct {
 	// the day has more entries after them.
 	Ahead string `json:"a,omitempty"`
 	Rest  bool   `json:"r,omitempty"`
+	// Slow says that the time of an answer is too short for the day, see
+	// [walker.slowly]. Done is the digest of the last conversation that is done.
+	Slow bool   `json:"w,omitempty"`
+	Done string `json:"d1,omitempty"`
+	// SearchDay and Search are where the search in the next conversation goes on:
+	// on a day, after a message.
+	SearchDay archive.Day `json:"sd,omitempty"`
+	Search    *position   `json:"s,omitempty"`
+}
+
+// search notes where a search ended.
+func (p *listPage) search(e ending) {
+	p.SearchDay, p.Search = e.day, nil
+	if e.after != nil {
+		at := positionAt(*e.after)
+		p.Search = &at
+	}
+}
+
+// ended returns what search noted.
+func (p *listPage) ended() ending {
+	e := ending{day: p.SearchDay}
+	if p.Search != nil {
+		at := p.Search.read()
+		e.after = &at
+	}
+	return e
 }
 
 // carry records the upcoming entries in the token, as many as a token has room
@@ -83,15 +113,16 @@ func digestOf(conv archive.ConversationID) string {
 // part together; without parties, those without a party. It walks back over the
 // days on which the last party was active. A conversation belongs to the day of its
 // newest message in which the parties take part and that the caller may see; the
-// walk skips it on other days. The walk goes on until it finds an entry that the page has no room
-// for, so the list has a further page only if it has a further entry. walk
-// returns the place of that page, nil at the end of the list.
+// walk skips it on other days. The walk goes on until it finds an entry that the
+// page has no room for, so the list has a further page only if it has a further
+// entry, or if the time of the page is over. walk returns the place of that page,
+// nil at the end of the list.
 func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, parties []string, at listPage) (*listPage, error) {
 	w := walker{
 		h: h, c: c, parties: parties, page: page, known: make(map[archive.ConversationID]*entry),
-		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest},
+		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Slow: at.Slow, Done: at.Done, SearchDay: at.SearchDay, Search: at.Search},
 	}
-	upTo, party := at.Day, ""
+	upTo, begun, party := at.Day, false, ""
 	if len(parties) > 0 {
 		party = parties[len(parties)-1] // of a pair: customers have fewer conversations than members
 	}
@@ -105,10 +136,14 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 			if day.Day == at.Day && at.Ahead != "" {
 				ahead, rest = at.Ahead, at.Rest
 			}
-			if full, err := w.day(ctx, day.Day, day.Conversations, ahead, rest); full || err != nil {
+			full, err := w.day(ctx, day.Day, day.Conversations, ahead, rest)
+			if _, ended := errors.AsType[ending](err); ended {
+				return w.unfinished(day.Day, begun || len(page.shown) > 0), nil
+			}
+			if full || err != nil {
 				return &w.next, err
 			}
-			upTo = input.DaysAfter(day.Day, -1)
+			upTo, begun = input.DaysAfter(day.Day, -1), true
 			if session.Ending(ctx) {
 				return &listPage{Day: upTo}, nil
 			}
@@ -131,9 +166,30 @@ type walker struct {
 	known map[archive.ConversationID]*entry
 }
 
+// unfinished returns the place of the next page if the time of this one is over
+// before the entries of a day are known. A page that made no progress before the
+// day makes the next page slow.
+func (w *walker) unfinished(day archive.Day, progress bool) *listPage {
+	if w.next.Day != day {
+		w.next = listPage{Day: day}
+	}
+	w.next.Slow = !progress
+	return &w.next
+}
+
 // day lists the entries of a day: first those that ahead notes, then the others if
 // rest is set. It reports whether the page is full.
-func (w *walker) day(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
+func (w *walker) day(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, err error) {
+	if slow := w.next.Slow && w.next.Day == day; slow || ahead == "" && len(conversations) > dayMost {
+		if w.next.Day != day {
+			w.next = listPage{Day: day}
+		}
+		w.next.Slow = true
+		if full, err = w.slowly(ctx, day, conversations); !full && err == nil {
+			w.next = listPage{}
+		}
+		return full, err
+	}
 	for later := ahead; later != ""; {
 		// One entry more than the page holds shows that the page is full.
 		n := min((w.page.limit-len(w.page.shown)+1)*aheadChars, len(later))
@@ -182,28 +238,10 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 }
 
 // entriesOf returns the entries of those conversations that belong to the day,
-// newest first.
+// newest first. It returns ending if its time is over before all of them are known.
 func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
-	var unknown []archive.ConversationID
-	for _, conv := range conversations {
-		if _, ok := w.known[conv]; !ok {
-			unknown = append(unknown, conv)
-		}
-	}
-	found := make([]*entry, len(unknown))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i, conv := range unknown {
-		g.Go(func() (err error) {
-			found[i], err = w.entryOf(ctx, day, conv)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if err := w.lookAt(ctx, conversations); err != nil {
 		return nil, err
-	}
-	for i, conv := range unknown {
-		w.known[conv] = found[i]
 	}
 	var entries []entry
 	for _, conv := range conversations {
@@ -215,30 +253,83 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 	return entries, nil
 }
 
-// entryOf returns the entry of a conversation that the party's list names on a
-// day, or nil if the caller may not see the conversation.
-func (w *walker) entryOf(ctx context.Context, day archive.Day, conv archive.ConversationID) (*entry, error) {
-	pair := len(w.parties) == 2
-	if named := conv.Parties(); pair && conv.Kind() != "room" && named != nil && conv != archive.PartyConversation(w.parties) {
+// lookAt makes the conversations known. It returns ending if its time is over
+// before.
+func (w *walker) lookAt(ctx context.Context, conversations []archive.ConversationID) error {
+	var unknown []archive.ConversationID
+	for _, conv := range conversations {
+		if _, ok := w.known[conv]; !ok {
+			unknown = append(unknown, conv)
+		}
+	}
+	found := make([]*entry, len(unknown))
+	g, looking := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, conv := range unknown {
+		g.Go(func() (err error) {
+			if i >= atOnce && session.Ending(looking) {
+				return ending{}
+			}
+			found[i], err = w.entryOf(looking, conv, searchFor(w.c, w.parties))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, conv := range unknown {
+		w.known[conv] = found[i]
+	}
+	return nil
+}
+
+// entryOf returns the entry of a conversation that the party's list names, or nil
+// if the caller may not see the conversation.
+func (w *walker) entryOf(ctx context.Context, conv archive.ConversationID, want search) (*entry, error) {
+	if named := conv.Parties(); len(w.parties) == 2 && conv.Kind() != "room" && named != nil && conv != archive.PartyConversation(w.parties) {
 		return nil, nil // a single chat with another party
 	}
-	e := newEntry(conv)
-	newest, err := w.h.newest(ctx, w.c, conv, searchFor(w.c, w.parties))
-	_, ended := errors.AsType[ending](err)
-	switch {
-	case errors.Is(err, archive.ErrNotFound):
+	newest, err := w.h.newest(ctx, w.c, conv, want)
+	if errors.Is(err, archive.ErrNotFound) {
 		return nil, nil
-	case ended:
-		// The list says that the party took part on this day. That is all that can be
-		// shown, if the caller may see it; it says nothing of a pair.
-		if pair || w.c.Caller.Limited && !slices.ContainsFunc(w.parties, w.c.Caller.Includes) {
-			return nil, nil
-		}
-		e.at = input.DayEnd(day).Add(-time.Millisecond)
-	case err != nil:
-		return nil, err
-	default:
-		e.show(newest)
 	}
+	if err != nil {
+		return nil, err
+	}
+	e := newEntry(conv)
+	e.show(newest)
 	return &e, nil
+}
+
+// slowly lists the entries of a day one after the other, in the order of their
+// digests, because the time of an answer is too short to read all of them and to
+// sort them. Each page reads at least one more message, so the pages reach the end
+// of the day.
+func (w *walker) slowly(ctx context.Context, day archive.Day, conversations []archive.ConversationID) (full bool, _ error) {
+	left := slices.DeleteFunc(slices.Clone(conversations), func(conv archive.ConversationID) bool { return digestOf(conv) <= w.next.Done })
+	slices.SortFunc(left, func(x, y archive.ConversationID) int { return cmp.Compare(digestOf(x), digestOf(y)) })
+	for i, conv := range left {
+		if i > 0 && session.Ending(ctx) {
+			return true, nil
+		}
+		want := searchFor(w.c, w.parties)
+		if w.next.SearchDay != "" {
+			want = want.from(w.next.ended())
+		}
+		e, err := w.entryOf(ctx, conv, want)
+		if end, ended := errors.AsType[ending](err); ended {
+			w.next.search(end)
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if e != nil && archive.DayOf(e.at) == day && !w.next.passed(*e) {
+			if fits, err := w.page.put(*e); err != nil || !fits {
+				return true, err
+			}
+		}
+		w.next.Done, w.next.SearchDay, w.next.Search = digestOf(conv), "", nil
+	}
+	return false, nil
 }

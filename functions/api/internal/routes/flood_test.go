@@ -122,6 +122,30 @@ func bodies(t *testing.T) map[string]func(n int) any {
 	}
 }
 
+// requestOf makes the nth request to a route.
+func requestOf(t *testing.T, w *apitest.World, rt routes.Route, body map[string]func(n int) any, n int) apitest.Request {
+	t.Helper()
+	path := examplePath(rt.Path, w.Corp)
+	switch {
+	case rt.Path == "/callback/{corpid}" && rt.Method == "POST":
+		return callbackOf(t, w, path, "<Event>msgaudit_notify</Event>", n)
+	case rt.Path == "/callback/{corpid}/app" && rt.Method == "POST":
+		return callbackOf(t, w, path, "<Event>change_external_contact</Event><ChangeType>edit_external_contact</ChangeType><ExternalUserID>wmA</ExternalUserID>", n)
+	case slices.Contains(rt.Query, "ids"):
+		path += "?ids=" + strings.Join([]string{fmt.Sprint("wm", n), fmt.Sprint("lin", n), "lin.hua"}, ",")
+	case strings.HasSuffix(rt.Path, "/conversations"):
+		path += "?member=lin.hua"
+	}
+	r := apitest.Request{Method: rt.Method, Path: path}
+	if rt.Roles != nil {
+		r.Who = w.As(rt.Roles[0])
+	}
+	if rt.Body != nil {
+		r.Body = body[rt.Method+" "+rt.Path](n)
+	}
+	return r
+}
+
 // Whatever the people, tokens and callbacks of a company do for a day while the
 // consumers are stopped: at most two of its messages wait in each queue. A new
 // route takes part by itself; one with a body must say here what it is sent.
@@ -133,27 +157,7 @@ func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
 	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
 	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "x"))
 	q, body := stop(w), bodies(t)
-	request := func(rt routes.Route, n int) apitest.Request {
-		path := examplePath(rt.Path, w.Corp)
-		switch {
-		case rt.Path == "/callback/{corpid}" && rt.Method == "POST":
-			return callbackOf(t, w, path, "<Event>msgaudit_notify</Event>", n)
-		case rt.Path == "/callback/{corpid}/app" && rt.Method == "POST":
-			return callbackOf(t, w, path, "<Event>change_external_contact</Event><ChangeType>edit_external_contact</ChangeType><ExternalUserID>wmA</ExternalUserID>", n)
-		case slices.Contains(rt.Query, "ids"):
-			path += "?ids=" + strings.Join([]string{fmt.Sprint("wm", n), fmt.Sprint("lin", n), "lin.hua"}, ",")
-		case strings.HasSuffix(rt.Path, "/conversations"):
-			path += "?member=lin.hua"
-		}
-		r := apitest.Request{Method: rt.Method, Path: path}
-		if rt.Roles != nil {
-			r.Who = w.As(rt.Roles[0])
-		}
-		if rt.Body != nil {
-			r.Body = body[rt.Method+" "+rt.Path](n)
-		}
-		return r
-	}
+	request := func(rt routes.Route, n int) apitest.Request { return requestOf(t, w, rt, body, n) }
 	for _, rt := range w.Table {
 		if _, ok := body[rt.Method+" "+rt.Path]; rt.Body != nil && !ok {
 			t.Fatalf("%s %s: want a body for it in this test", rt.Method, rt.Path)

@@ -71,7 +71,9 @@ type Corps interface {
 // Secrets holds what only WeCom and this system know. It never returns a
 // private key.
 type Secrets interface {
-	directory.AppSecrets // reads the secrets of the archive and of the self-built app
+	// ArchiveSecret and AppSecret return [archive.ErrNotFound] before one is saved.
+	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
+	AppSecret(ctx context.Context, corp string) (secret.Value, error)
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
 	// CallbackPairs reads the newest pair of a callback and the one before it.

@@ -19,20 +19,26 @@ export const clock = (t: string | number | Date) => format(t, { hour: '2-digit',
 export const date = (t: string | number | Date) => format(t, { year: 'numeric', month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
 
 /** 1月31日 · Jan 31 */
+
+/** The day in Beijing as the API writes it: 2026-01-31. */
 export const dayOfYear = (t: string | number | Date) => format(t, { month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
 
 /** 2026年1月31日 16:01:05 */
 export const moment = (t: string | number | Date) => `${date(t)} ${format(t, { hour: '2-digit', minute: '2-digit', second: '2-digit' })}`
 
-/** The day in Beijing as the API writes it: 2026-01-31. */
-export function dayOf(t: string | number | Date): string {
-  const parts = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' })
-  return parts.format(new Date(t))
-}
+const days = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' })
 
-/** A time as a list shows it: the clock today, the day this year, else the date. */
+/** The day in Beijing as the API writes it: 2026-01-31. */
+export const dayOf = (t: string | number | Date): string => days.format(new Date(t))
+
+/** 2026年1月31日 星期六 · Saturday, Jan 31, 2026 */
+export const dateWithWeekday = (t: string | number | Date) =>
+  language.value === 'zh' ? `${date(t)} ${format(t, { weekday: 'long' })}` : `${format(t, { weekday: 'long' })}, ${date(t)}`
+
+/** A time as a list shows it: the clock today, then yesterday, the day this year, else the date. */
 export function short(t: string | number | Date, now = Date.now()): string {
   if (dayOf(t) === dayOf(now)) return clock(t)
+  if (dayOf(t) === dayOf(now - 86_400_000)) return language.value === 'zh' ? '昨天' : 'Yesterday'
   if (dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4)) return dayOfYear(t)
   return date(t)
 }

@@ -1,0 +1,35 @@
+// How people, rooms and chats are called. Names are strangers' texts: they become one
+// line and keep the order of their characters.
+import type { Schemas } from '../../api/client'
+import { line } from '../parts/plain'
+import { t } from '../texts/chats'
+
+type Names = Schemas['Names']
+type Conversation = Pick<Schemas['Conversation'], 'kind' | 'parties' | 'party_count' | 'room'>
+
+export const personName = (names: Names | undefined, id: string) => {
+  const name = names && Object.hasOwn(names.people, id) ? names.people[id]!.name : undefined
+  return name ? line(name, 60) : t.value.unknown(line(id, 40))
+}
+
+export function roomName(names: Names | undefined, id: string) {
+  const name = names && Object.hasOwn(names.rooms, id) ? names.rooms[id]!.name : undefined
+  return name ? line(name, 80) : t.value.unnamedRoom
+}
+
+/** Whether an id is that of somebody outside the company. */
+export function isExternal(names: Names | undefined, id: string): boolean {
+  const known = names && Object.hasOwn(names.people, id) ? names.people[id]!.kind : undefined
+  return known ? known === 'external' : /^w[mo]/.test(id)
+}
+
+/** The title of a chat, as the given party sees it. */
+export function chatTitle(chat: Conversation, names: Names | undefined, as?: string): string {
+  if (chat.room) return roomName(names, chat.room)
+  if (chat.kind === 'unplaced') return t.value.kinds.unplaced
+  const others = chat.parties.filter((id) => id !== as)
+  if (chat.kind === 'own' || others.length === 0) return personName(names, chat.parties[0] ?? '')
+  const shown = others.slice(0, 3).map((id) => personName(names, id))
+  if (!as && chat.kind === 'single') return shown.join(' ↔ ')
+  return shown.join('、') + (chat.party_count - (chat.parties.length - others.length) > shown.length ? '…' : '')
+}

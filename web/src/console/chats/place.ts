@@ -1,0 +1,57 @@
+// Where the reader is: the address says it, so that back, reload and a shared link
+// lead to the same place.
+import { computed, ref } from 'vue'
+import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationRaw } from 'vue-router'
+
+export type Scope = 'members' | 'customers' | 'rooms' | 'unplaced'
+export const scopes: Scope[] = ['members', 'customers', 'rooms', 'unplaced']
+
+/** A chosen party; the empty id is that of messages without a party. */
+export interface Party {
+  scope: Scope
+  id: string
+}
+
+const one = (value: unknown): string | undefined => {
+  const v = Array.isArray(value) ? value[0] : value
+  return typeof v === 'string' && v !== '' ? v : undefined
+}
+
+// The lists beside an open chat are those that the reader came from.
+const last = ref<{ scope: Scope; party: Party | undefined }>({ scope: 'members', party: undefined })
+
+export function usePlace() {
+  const route = useRoute()
+  const router = useRouter()
+  const conversation = computed(() => one(route.params.conversation))
+  const as = computed(() => one(route.query.as))
+  const message = computed(() => one(route.query.m))
+  const panel = computed(() => one(route.query.panel))
+
+  const here = computed(() => {
+    if (conversation.value) {
+      // A shared link names the party and not the list it stands in.
+      const { party } = last.value
+      if (as.value && party?.id !== as.value) return { scope: last.value.scope, party: { scope: 'members' as Scope, id: as.value } }
+      return last.value
+    }
+    const scope = (one(route.params.scope) as Scope | undefined) ?? 'members'
+    const id = one(route.query.of)
+    return { scope, party: id ? { scope, id } : scope === 'unplaced' ? { scope, id: '' } : undefined }
+  })
+
+  /** Remembers the lists when a chat is opened from them. */
+  const leave = () => (last.value = here.value)
+
+  const toScope = (scope: Scope): RouteLocationRaw => ({ name: 'list', params: { scope } })
+  const toParty = (party: Party): RouteLocationRaw => ({ name: 'list', params: { scope: party.scope }, query: party.id ? { of: party.id } : {} })
+  const toChat = (id: string, party = here.value.party): RouteLocationRaw => ({ name: 'chat', params: { conversation: id }, query: party?.id ? { as: party.id } : {} })
+
+  /** Changes the query of the open chat. Opening a panel adds to the history, so that back closes it. */
+  function turn(change: LocationQueryRaw) {
+    const to = { query: { ...route.query, ...change } }
+    return 'panel' in change && change.panel && !panel.value ? router.push(to) : router.replace(to)
+  }
+
+  return { conversation, as, message, panel, here, leave, toScope, toParty, toChat, turn, router }
+}

@@ -1,0 +1,89 @@
+// What the chat pages read from the API.
+import { api, corp, data, type Schemas } from '../api'
+import type { ListPage } from './list'
+import type { Party } from './place'
+import type { Page, Query } from './timeline'
+
+export type Conversation = Schemas['Conversation']
+export type Names = Schemas['Names']
+
+export interface ConversationRow {
+  conversation: Conversation
+  names: Names
+}
+
+const ofParty = ({ scope, id }: Party) =>
+  scope === 'members' ? { member: id } : scope === 'customers' ? { external_contact: id } : scope === 'rooms' ? { room: id } : { unplaced: true as const }
+
+export async function readConversations(party: Party, page?: string): Promise<ListPage<ConversationRow>> {
+  const query = { ...ofParty(party), limit: 50, ...(page && { page }) }
+  const got = await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query } }))
+  return { rows: got.conversations.map((conversation) => ({ conversation, names: got.names })), next: got.next }
+}
+
+/** Reads a page of a chat. Without a middle the API lists the newest first; the page is oldest first either way. */
+export async function readPage(conversation: string, query: Query, page?: string): Promise<Page> {
+  const { around, at, revoked } = query
+  const newestFirst = !around && !at
+  const got = await data(
+    api.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', {
+      params: {
+        path: { ...corp(), conversation },
+        query: {
+          limit: 50, omit: ['raw', 'json'], ...(newestFirst ? { order: 'desc' as const } : {}), ...(around && { around }), ...(at && !around && { at }),
+          ...(revoked && { revoked }), ...(page && { page }),
+        },
+      },
+    }),
+  )
+  const edge = (token: string | null) => (token === null ? null : { query, page: token })
+  return {
+    messages: newestFirst ? got.messages.toReversed() : got.messages,
+    names: got.names,
+    older: edge(newestFirst ? got.next : got.prev),
+    newer: edge(newestFirst ? got.prev : got.next),
+    anchor: got.anchor,
+  }
+}
+
+export const readMessage = (id: string) => data(api.GET('/v1/corps/{corpid}/messages/{id}', { params: { path: { ...corp(), id }, query: { omit: ['raw', 'json'] } } }))
+
+/** Bytes of a message from a place on, at most 4 MiB. */
+export async function readBytes(id: string, from: number, to: number): Promise<Uint8Array<ArrayBuffer>> {
+  const got = await data(
+    api.GET('/v1/corps/{corpid}/messages/{id}/raw', { params: { path: { ...corp(), id }, header: { Range: `bytes=${from}-${to - 1}` } }, parseAs: 'arrayBuffer' }),
+  )
+  return new Uint8Array(got as ArrayBuffer)
+}
+
+/** Somebody or a room to choose. */
+export interface PartyRow {
+  id: string
+  name: string | null
+  /** What is known besides the name. */
+  note?: string
+  /** The newest message. */
+  at?: string
+}
+
+export async function readParties(scope: Party['scope'], sought: string, page?: string): Promise<ListPage<PartyRow>> {
+  const query = { limit: 100, ...(sought && { q: sought }), ...(page && { page }) }
+  if (scope === 'rooms') {
+    const got = await data(api.GET('/v1/corps/{corpid}/rooms', { params: { path: corp(), query } }))
+    return { rows: got.rooms.map(({ id, name }) => ({ id, name })), next: got.next }
+  }
+  const got = await data(api.GET('/v1/corps/{corpid}/contacts', { params: { path: corp(), query } }))
+  return { rows: got.contacts.map(({ id, name }) => ({ id, name })), next: got.next }
+}
+
+export const readConversation = (id: string) => data(api.GET('/v1/corps/{corpid}/conversations/{conversation}', { params: { path: { ...corp(), conversation: id } } }))
+export type ConversationDetail = Schemas['ConversationDetail']
+
+export const readDays = (id: string, month: string) =>
+  data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/days', { params: { path: { ...corp(), conversation: id }, query: { month } } }))
+
+/** The conversations of a member with a customer. */
+export const readPair = (member: string, external: string) =>
+  data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { member, external_contact: external, limit: 1 } } }))
+
+export const readRoom = (room: string) => data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))
