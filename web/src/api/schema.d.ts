@@ -871,7 +871,9 @@ export interface paths {
          *     both, take part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
-         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see.
+         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see,
+         *     or that the search ended early. The conversations of a day that cannot all be read in time come in no particular
+         *     order: sort them by `last_at`.
          */
         get: operations["listConversations"];
         put?: never;
