@@ -122,6 +122,12 @@ changeset: ## Show what a deployment would change, and change nothing: ENV=<name
 	$(sam-build)
 	@$(SAM_DEPLOY) --no-execute-changeset $(ARGS)
 
+# The token comes by the environment; as an argument, other users would see it.
+.PHONY: smoke
+smoke: ## Ask a deployed API for its health, with a token and a callback: TOKEN=<of an admin> in the environment, ENV=<name> (CORP=<corpid>)
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@$(call operate,smoke) -env "$(ENV)" $(if $(CORP),-corp "$(CORP)")
+
 .PHONY: unprotect
 unprotect: ## Allow the deletion of a stack, until the next deployment: ENV=<name>
 	$(call want,ENV,ENV=<an environment of samconfig.toml>)
@@ -132,6 +138,11 @@ rebuild: ## Empty a company's view and build the view again from the journal: EN
 	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	@$(call operate,rebuild) -env "$(ENV)" -corp "$(CORP)"
+
+.PHONY: fleet
+fleet: ## List all companies, the worst first, with what to do: ENV=<name> (ARGS=-unwell)
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@$(call operate,fleet) -env "$(ENV)" $(ARGS)
 
 .PHONY: keyquota
 keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
@@ -149,6 +160,12 @@ cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=
 	$(call number,CORPS)
 	$(call number,NATS)
 	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+
+.PHONY: drill
+drill: ## Practise a restoration on the local services: lose everything, restore, verify
+	@$(SETUP) servers
+	@$(MAKE) --no-print-directory $(WORKER)
+	@$(WITH_AWS) go run ./local/cmd/drill
 
 # ---- the console -------------------------------------------------------------
 # The console is what the function api embeds. This file is written last.

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -274,17 +275,20 @@ func TestOnlineConcurrency(t *testing.T) {
 		name  string
 		runs  int
 		pull  string
+		none  bool // ReserveConcurrency=false
 		want  string
 		notes int
 	}{
-		{"a usual account", 1000, "20", "", 0},
-		{"a new account", 10, "0", "", 1},
-		{"a new account that reserves", 10, "2", "of the account's 10 only 0 may be reserved", 1},
-		{"too many", 1000, "901", "reserves 901 concurrent Lambda runs, and of the account's 1000 only 900", 0},
-		{"as many as AWS allows", 1000, "900", "", 0},
+		{"a usual account", 1000, "20", false, "", 0},
+		{"a new account", 10, "0", false, "", 2},
+		{"a new account that reserves", 10, "2", false, "of the account's 10 only 0 may be reserved", 0},
+		{"a new account that bounds", 10, "2", true, "", 2},
+		{"an account with more", 3000, "20", false, "", 1},
+		{"too many", 1000, "901", false, "reserves 901 concurrent Lambda runs, and of the account's 1000 only 900", 0},
+		{"as many as AWS allows", 1000, "900", false, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o, _ := prepared(t, "eu-north-1", map[string]string{"PullConcurrency": c.pull})
+			o, _ := prepared(t, "eu-north-1", map[string]string{"PullConcurrency": c.pull, "ReserveConcurrency": strconv.FormatBool(!c.none)})
 			o.config, o.first = account(t, "eu-north-1", c.runs), true
 			err := o.concurrency(t.Context())
 			if c.want == "" {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,24 +15,13 @@ import (
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
-// deployed is every parameter of the template with the value of e, or else the
-// template's default. `make deploy` gives all of them to SAM: CloudFormation
-// keeps the former value of a parameter that a deployment does not name.
+// deployed is every parameter that `make deploy` gives to SAM for e.
 func deployed(root string, e deploy.Environment) (map[string]string, error) {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err
 	}
-	declared, err := template.Parameters(source)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]string, len(declared))
-	for name, p := range declared {
-		all[name] = p.Default
-	}
-	maps.Copy(all, e.Parameters)
-	return all, nil
+	return e.Deployed(source)
 }
 
 // writeDeployed writes the parameters of e to a TOML file, as SAM reads it from

@@ -154,8 +154,14 @@ func (o *online) concurrency(ctx context.Context) error {
 	if !o.first {
 		free = limit // what the stack has reserved is among the reserved
 	}
+	if o.parameters["ReserveConcurrency"] == "false" {
+		wanted = 0
+	}
 	if wanted > 0 && wanted > free-unreserved {
-		return fmt.Errorf("the deployment reserves %d concurrent Lambda runs, and of the account's %d only %d may be reserved: ask for a higher quota (Service Quotas, Lambda, Concurrent executions), or set the parameters …Concurrency to 0", wanted, limit, max(free-unreserved, 0))
+		return fmt.Errorf("the deployment reserves %d concurrent Lambda runs, and of the account's %d only %d may be reserved: ask for a higher quota (Service Quotas, Lambda, Concurrent executions), or set ReserveConcurrency=false", wanted, limit, max(free-unreserved, 0))
+	}
+	if alarmed, err := strconv.Atoi(o.parameters["AccountConcurrency"]); err == nil && alarmed != limit {
+		o.note("the account allows %d concurrent Lambda runs, and the alarm Concurrency compares with %d: set AccountConcurrency=%d", limit, alarmed, limit)
 	}
 	if limit < usual {
 		o.note("the account allows %d concurrent Lambda runs; a backlog uses about %d, and until then some alarms ring: ask for 1000 (Service Quotas, Lambda, Concurrent executions)", limit, usual)

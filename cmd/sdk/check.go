@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // The glibc of Lambda's provided.al2023, and the paths of its certificates.
@@ -132,31 +129,4 @@ func certificates(out io.Writer, library []byte) {
 		}
 		fmt.Fprintf(out, "certs    %s (%s%s)\n", p, here, lambda)
 	}
-}
-
-// probeOffline runs this program again in a new network namespace, which has no
-// connection: a made-up secret must not reach WeCom, because WeCom counts
-// refusals against the address.
-func probeOffline(ctx context.Context, out io.Writer, worker, file string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	worker, err = filepath.Abs(worker)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, self, probeCommand, worker, file)
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	err = cmd.Run()
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EACCES) {
-		fmt.Fprintln(out, "calls    not tried: this machine permits no network namespace (user namespaces)")
-		return nil
-	}
-	return err
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -5,6 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -48,6 +54,33 @@ func probe(ctx context.Context, out io.Writer, worker, library string) error {
 	_, err = s.MediaChunk(ctx, "", "made-up-file")
 	fmt.Fprintf(out, "         GetMediaData without a network: %s\n", outcome(err))
 	return nil
+}
+
+// probeOffline runs this program again in a new network namespace, which has no
+// connection: a made-up secret must not reach WeCom, because WeCom counts
+// refusals against the address.
+func probeOffline(ctx context.Context, out io.Writer, worker, file string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	worker, err = filepath.Abs(worker)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, probeCommand, worker, file)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	err = cmd.Run()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EACCES) {
+		fmt.Fprintln(out, "calls    not tried: this machine permits no network namespace (user namespaces)")
+		return nil
+	}
+	return err
 }
 
 // madeUpSession is a session with a made-up secret. end stops its worker.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package sdkworker starts, calls and stops the child process that runs WeCom's
 // library, from the side of its parent. The program of the child is
 // layers/finance-sdk/worker; the frames between the two are shared/sdkproto.

@@ -90,7 +90,7 @@ func message(changes []watch.Change) string {
 	var b strings.Builder
 	first := changes[0]
 	if len(changes) == 1 {
-		fmt.Fprintf(&b, "%s %s\n", first.Corp, quoted(first.Name))
+		fmt.Fprintf(&b, "%s %s\n", first.Corp, Quoted(first.Name))
 	} else {
 		fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
 	}
@@ -103,7 +103,7 @@ func message(changes []watch.Change) string {
 		return b.String()
 	}
 	for _, c := range changes {
-		fmt.Fprintf(&b, "%s %s", c.Corp, quoted(c.Name))
+		fmt.Fprintf(&b, "%s %s", c.Corp, Quoted(c.Name))
 		for _, f := range facts(c) {
 			fmt.Fprintf(&b, "; %s: %s", f.label, f.text)
 		}
@@ -176,11 +176,11 @@ func someOf(versions []uint32) string {
 // nameMost is the number of characters of a company's name in a message.
 const nameMost = 40
 
-// quoted makes a company's name safe to print. The company chose the name, and
+// Quoted makes a company's name safe to print. The company chose the name, and
 // operators read the message. So the name keeps letters, digits and the few signs
 // that names need: it cannot imitate a line of the message, a link or an address.
 // The quotation marks show where it ends.
-func quoted(name string) string {
+func Quoted(name string) string {
 	words := strings.FieldsFunc(name, func(r rune) bool {
 		return !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit) && !strings.ContainsRune("()（）·&-", r)
 	})

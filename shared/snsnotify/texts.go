@@ -16,6 +16,12 @@ var unknown = words{
 	"The company is in a state that this version cannot describe.", "Read the company's status and the logs.",
 }
 
+// Text says in English what a health means and what an operator does about it.
+func Text(h watch.Health) (what, remedy string) {
+	w := textOf(h)
+	return w.what, w.remedy
+}
+
 func textOf(h watch.Health) words {
 	if w, ok := texts[h]; ok {
 		return w

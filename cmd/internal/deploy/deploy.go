@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
 // An Environment is a block of samconfig.toml. `sam deploy --config-env` names it.
@@ -108,6 +110,22 @@ func section(commands map[string]any, name string) map[string]any {
 	command, _ := commands[name].(map[string]any)
 	parameters, _ := command["parameters"].(map[string]any)
 	return parameters
+}
+
+// Deployed is every parameter of the template with the value of e, or else the
+// template's default. `make deploy` gives all of them to SAM: CloudFormation keeps
+// the former value of a parameter that a deployment does not name.
+func (e Environment) Deployed(source []byte) (map[string]string, error) {
+	declared, err := template.Parameters(source)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]string, len(declared))
+	for name, p := range declared {
+		all[name] = p.Default
+	}
+	maps.Copy(all, e.Parameters)
+	return all, nil
 }
 
 // Partition is the AWS partition of e's region.

@@ -6,17 +6,16 @@ import "testing"
 // regions of China.
 func TestLint(t *testing.T) {
 	t.Parallel()
-	var out []struct {
-		Name    string
-		Matches []string
-	}
+	var out []struct{ Names, Matches []string }
 	python(t, "lint.py", "cfnlint", "cfn-lint>=1.51", &out)
-	if len(out) != len(deployments(t)) {
-		t.Fatalf("results: got %d, want one for each of %d deployments", len(out), len(deployments(t)))
-	}
+	linted := 0
 	for _, d := range out {
+		linted += len(d.Names)
 		for _, m := range d.Matches {
-			t.Errorf("%s: %s", d.Name, m)
+			t.Errorf("%v: %s", d.Names, m)
 		}
+	}
+	if linted != len(deployments(t)) {
+		t.Fatalf("results: got %d, want one for each of %d deployments", linted, len(deployments(t)))
 	}
 }

@@ -11,6 +11,16 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
+// Document is the template as JSON would have it: maps, slices, strings and
+// numbers, and short tags such as !Ref x in their long form. Nothing is resolved.
+func Document(source []byte) (map[string]any, error) {
+	doc, err := parse(source)
+	if err != nil {
+		return nil, fmt.Errorf("template unreadable: %w", err)
+	}
+	return doc, nil
+}
+
 // parse turns the YAML into maps, slices, strings and numbers. A short tag
 // such as !Ref x becomes its long form, {Ref: x}.
 func parse(source []byte) (map[string]any, error) {

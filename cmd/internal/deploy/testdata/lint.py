@@ -1,7 +1,8 @@
-"""Lints template.yaml for every deployment on standard input.
+"""Lints template.yaml for every deployment on standard input. Deployments that
+set the same parameters are linted together, for all of their regions.
 
 In:  {"template": path, "deployments": [{"name", "regions": [...], "parameters": {...}}]}
-Out: [{"name", "matches": ["rule line message", ...]}]
+Out: [{"names": [...], "matches": ["rule line message", ...]}]
 """
 import json
 import sys
@@ -10,11 +11,15 @@ from cfnlint.config import ConfigMixIn
 from cfnlint.runner import Runner
 
 job = json.load(sys.stdin)
-out = []
+groups = {}
 for d in job["deployments"]:
-    args = ["--regions", *d["regions"], "--template", job["template"]]
-    if d["parameters"]:
-        args += ["--parameters", *(f"{k}={v}" for k, v in d["parameters"].items())]
+    groups.setdefault(tuple(sorted(d["parameters"])), []).append(d)
+out = []
+for group in groups.values():
+    regions = sorted({r for d in group for r in d["regions"]})
+    args = ["--regions", *regions, "--template", job["template"]]
+    if group[0]["parameters"]:
+        args += ["--parameters", *(f"{k}={v}" for k, v in group[0]["parameters"].items())]
     matches = Runner(ConfigMixIn(args)).run()
-    out.append({"name": d["name"], "matches": [f"{m.rule.id} line {m.linenumber}: {m.message}" for m in matches]})
+    out.append({"names": [d["name"] for d in group], "matches": [f"{m.rule.id} line {m.linenumber}: {m.message}" for m in matches]})
 json.dump(out, sys.stdout)

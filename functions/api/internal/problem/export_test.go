@@ -1,6 +1,6 @@
 package problem
 
-// Sentences lists every text of the catalogue, by name, in both languages.
+// Sentences lists every text of a problem, by name, in both languages.
 func Sentences() map[string][2]string {
 	all := make(map[string][2]string)
 	add := func(name string, w words) { all[name] = [2]string{w.zh, w.en} }

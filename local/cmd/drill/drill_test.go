@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/yunduo-scrm/archive/local/aws/awstest"
+	"github.com/yunduo-scrm/archive/local/built"
+)
+
+func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
+
+// A company survives the loss of all its stores. The drill fails if the backup
+// lacks a private key or a page.
+func TestDrill(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		damage func(context.Context, *stores) error
+		want   string // part of the error; empty for success
+	}{
+		{"whole backup", nil, ""},
+		{"a private key missing", func(ctx context.Context, s *stores) error {
+			return s.eachSecret(ctx, func(client *secretsmanager.Client, name string) error {
+				if !strings.Contains(name, "/key/") {
+					return nil
+				}
+				_, err := client.DeleteSecret(ctx, &secretsmanager.DeleteSecretInput{SecretId: &name, ForceDeleteWithoutRecovery: aws.Bool(true)})
+				return err
+			})
+		}, "build the view again"},
+		{"a page missing", func(ctx context.Context, s *stores) error {
+			return s.eachObject(ctx, func(client *s3.Client, key string) error {
+				if !strings.Contains(key, "/pages/") {
+					return nil
+				}
+				_, err := client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key})
+				return err
+			})
+		}, "verification: got "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var said []string
+			d := drill{
+				root: "../../..", config: awstest.Config(t), worker: built.Worker(t), library: built.Library(t), environment: awstest.Services(t).Env(),
+				messages: 60, say: func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }, damage: c.damage,
+			}
+			err := d.run(t.Context())
+			if c.want == "" {
+				if err != nil || len(said) == 0 || !strings.HasSuffix(said[len(said)-1], "all 100 messages are as they were sent") {
+					t.Errorf("got %v and %q, want a verified company", err, said)
+				}
+			} else if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v and %q, want an error with %q", err, said, c.want)
+			}
+		})
+	}
+}
