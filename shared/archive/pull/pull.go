@@ -144,14 +144,15 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) {
+	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
+	begun := p.Now()
 	state.Standing = state.For(corp.SecretSetAt)
 	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
-	if d.pages > 0 && req.Why == archive.Timer && unannounced(corp, state) {
-		d.state.UnannouncedAt = p.Now()
+	if caughtUp := state.LastEmptyAt.Equal(state.LastCallAt); d.pages > 0 && req.Why == archive.Timer && caughtUp {
+		d.state.UnannouncedAt = begun
 	}
 	if d.admission != nil {
 		// Crashing here leaves the try counted as a refusal.
@@ -201,12 +202,6 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	return nil
 }
 
-// unannounced reports whether the messages that have come since the corp was last
-// caught up came without a callback.
-func unannounced(c archive.Corp, before archive.PullState) bool {
-	return !c.CallbackAt.IsZero() && c.CallbackAt.Add(archive.CallbackTouch).Before(before.LastEmptyAt)
-}
-
 // drain is one pull of one corp.
 type drain struct {
 	*Puller
@@ -240,7 +235,7 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read archive secret: %w", err)
 	}
-	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force}
+	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force, Accepted: !d.corp.OpenOKAt.IsZero()}
 	d.admission, d.state.Standing, err = d.Gate.Admit(ctx, ask, d.state.Standing)
 	if err != nil || d.admission == nil {
 		return false, err

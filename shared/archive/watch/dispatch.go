@@ -10,6 +10,8 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -74,6 +76,16 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
+// Inspections takes requests to inspect the set-up of corps. Durable on return.
+type Inspections interface {
+	// RequestChecks requests that WeCom is asked about everything of the corps, and
+	// that the doctor examines them.
+	RequestChecks(ctx context.Context, corps ...string) error
+	// RequestExaminations requests that the doctor examines the corps, without
+	// asking WeCom.
+	RequestExaminations(ctx context.Context, corps ...string) error
+}
+
 // corpsAtOnce is how many corps a tick works on in parallel. It is not above
 // the number of connections to one host that the AWS client keeps: each further
 // connection would be opened again for every call.
@@ -106,6 +118,7 @@ type Dispatcher struct {
 	MediaDepth  archive.QueueDepth
 	Heads       archive.HeadWriter
 	Jobs        decode.ReplayStarter
+	Inspections Inspections
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -121,7 +134,7 @@ const (
 	lookTime    = 14 * time.Second
 	lossTime    = 2 * time.Second
 	noticeTime  = 6 * time.Second
-	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications; see sendTime
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads, and verifications with checks; see sendTime
 
 	// TickTime is the time of all steps together.
 	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime + 2*sendTime
@@ -152,7 +165,9 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		within(ctx, requestTime, t.requestJobs),
 		within(ctx, requestTime, t.requestFiles),
 		within(ctx, requestTime, t.keepHeads),
-		within(ctx, requestTime, t.requestVerifications),
+		within(ctx, requestTime, func(ctx context.Context) error {
+			return errors.Join(t.requestChecks(ctx), t.requestVerifications(ctx))
+		}),
 	)...)
 }
 
@@ -182,6 +197,8 @@ func (d *Dispatcher) begin(ctx context.Context) (*tick, error) {
 		}
 		t.corps = append(t.corps, c)
 	}
+	// The turns of the corps need the same order at every tick.
+	slices.SortFunc(t.corps, func(x, y archive.Corp) int { return strings.Compare(x.ID, y.ID) })
 	var err error
 	if t.states, err = d.Ledger.PullStates(ctx, t.ids()); err != nil {
 		return nil, fmt.Errorf("read pull states: %w", err)
@@ -217,15 +234,24 @@ func (t *tick) turn(i int) int {
 	return int((t.now.Unix()/60*stride + int64(i)) % int64(len(t.corps)))
 }
 
-// eachCorp calls f for every corp, some at a time. A failure with one corp stops
-// no other.
-func (t *tick) eachCorp(f func(i int, c archive.Corp) error) error {
-	errs := make([]error, len(t.corps))
+// eachCorp calls f for every corp, some at a time. A failure with one corp stops no
+// other. When the time of the step is over, eachCorp calls f no more: thousands of
+// calls that fail would take time from other steps. Each tick begins a part of the
+// fleet further than the tick before, so that slow stores leave out no corp for
+// long.
+func (t *tick) eachCorp(ctx context.Context, f func(i int, c archive.Corp) error) error {
+	errs := make([]error, len(t.corps)+1)
 	var group errgroup.Group
 	group.SetLimit(corpsAtOnce)
-	for i, c := range t.corps {
+	begin := int(t.now.Unix()/60%slowTicks) * len(t.corps) / slowTicks
+	for n := range t.corps {
+		if ctx.Err() != nil {
+			errs[n] = fmt.Errorf("step ended after %d of %d corps: %w", n, len(t.corps), ctx.Err())
+			break
+		}
+		i := (begin + n) % len(t.corps)
 		group.Go(func() error {
-			errs[i] = f(i, c)
+			errs[n] = f(i, t.corps[i])
 			return nil
 		})
 	}
