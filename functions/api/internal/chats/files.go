@@ -2,10 +2,7 @@ package chats
 
 import (
 	"context"
-	"fmt"
-	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -16,13 +13,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
-const (
-	// linkLife is the time for which a link to a file works.
-	linkLife = 5 * time.Minute
-	// filesMost bounds the files that the content of a message lists. No client of
-	// WeCom makes a message with more files.
-	filesMost = 5000
-)
+// filesMost bounds the files that the content of a message lists. No client of
+// WeCom makes a message with more files.
+const filesMost = 5000
 
 // stateUnknown is the state of a file without a row: the archive never requested
 // the file, because its message was decoded before files were fetched.
@@ -91,17 +84,6 @@ func (h *Handlers) lookUp(ctx context.Context, corp string, ids []string) (known
 	return k, err
 }
 
-type linkedFileJSON struct {
-	URL         string      `json:"url"`
-	ExpiresAt   string      `json:"expires_at"`
-	ContentType string      `json:"content_type"`
-	FileName    string      `json:"file_name"`
-	Size        int64       `json:"size"`
-	MD5         string      `json:"md5"`
-	SHA256      string      `json:"sha256"`
-	State       media.State `json:"state"`
-}
-
 // GetFile makes a link to a file of a message. It finds the file through the
 // message, in the corp of the token, and only if the caller may see the message.
 // A request cannot name a file directly.
@@ -146,58 +128,4 @@ func (s shown) file(n int) (message.File, error) {
 		return message.File{}, problem.New(problem.NotFound, nil)
 	}
 	return s.content.Files[n], nil
-}
-
-// linkTo makes a link to a file that a message names, or returns the problem that
-// the file is not stored.
-func (h *Handlers) linkTo(ctx context.Context, s shown, named message.File, known knownFiles, save bool) (linkedFileJSON, error) {
-	id := media.ID(named.SDKFileID)
-	row, ok := known.rows[id]
-	if !ok || row.Stored == nil {
-		return linkedFileJSON{}, notStored(row, s.name(), known.now)
-	}
-	// The row holds the name from the first message that named the file, perhaps in
-	// a chat that the caller may not see. The link gets the name from this message.
-	row.Name, row.Ext = named.Name, named.Ext
-	link, err := h.Links.Link(ctx, row, linkLife, save)
-	if err != nil {
-		return linkedFileJSON{}, err
-	}
-	j := linkedFileJSON{
-		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, SHA256: row.Stored.SHA256, State: row.State,
-	}
-	if row.State == media.Waiting { // the file is fetched again because the copy differs
-		j.State = media.Mismatch
-	}
-	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
-		return linkedFileJSON{}, fmt.Errorf("read link to file %s: %w", id, err)
-	}
-	return j, nil
-}
-
-// servedAs reads from a link the content type and the name with which S3 will
-// serve the file (GetObject, "Overriding response header values").
-func servedAs(link string) (contentType, name string, err error) {
-	u, err := url.Parse(link)
-	if err != nil {
-		return "", "", err
-	}
-	q := u.Query()
-	_, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
-	return q.Get("response-content-type"), params["filename"], err
-}
-
-// notStored says why a file has no copy. An absent row is passed as the zero
-// row.
-func notStored(row media.File, message string, now time.Time) error {
-	switch row.State {
-	case media.Waiting:
-		left := strconv.FormatFloat(max(*output.Hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
-		return problem.New(problem.FileWaiting, problem.Args{"hours": left})
-	case media.Expired:
-		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
-	case media.Failed:
-		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "message": message})
-	}
-	return problem.New(problem.FileUnknown, problem.Args{"message": message})
 }

@@ -4,7 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"mime"
+	"net/url"
 	"slices"
+	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,6 +29,9 @@ const (
 	idMost  = 4096
 )
 
+// linkLife is the time for which a link to a file works.
+const linkLife = 5 * time.Minute
+
 // IDsBytes bounds the body of a request by ids.
 const IDsBytes = 256 << 10
 
@@ -39,6 +47,17 @@ type linkOrProblem struct {
 	N       int               `json:"n"`
 	Link    *linkedFileJSON   `json:"link"`
 	Problem *problem.Document `json:"problem"`
+}
+
+type linkedFileJSON struct {
+	URL         string      `json:"url"`
+	ExpiresAt   string      `json:"expires_at"`
+	ContentType string      `json:"content_type"`
+	FileName    string      `json:"file_name"`
+	Size        int64       `json:"size"`
+	MD5         string      `json:"md5"`
+	SHA256      string      `json:"sha256"`
+	State       media.State `json:"state"`
 }
 
 // MakeLinks makes links to several files of messages, as GetFile makes one.
@@ -102,6 +121,60 @@ func (h *Handlers) MakeLinks(ctx context.Context, c *session.Call) (output.Answe
 		out.Links = append(out.Links, entry)
 	}
 	return output.JSON(200, out)
+}
+
+// linkTo makes a link to a file that a message names, or returns the problem that
+// the file is not stored.
+func (h *Handlers) linkTo(ctx context.Context, s shown, named message.File, known knownFiles, save bool) (linkedFileJSON, error) {
+	id := media.ID(named.SDKFileID)
+	row, ok := known.rows[id]
+	if !ok || row.Stored == nil {
+		return linkedFileJSON{}, notStored(row, s.name(), known.now)
+	}
+	// The row holds the name from the first message that named the file, perhaps in
+	// a chat that the caller may not see. The link gets the name from this message.
+	row.Name, row.Ext = named.Name, named.Ext
+	link, err := h.Links.Link(ctx, row, linkLife, save)
+	if err != nil {
+		return linkedFileJSON{}, err
+	}
+	j := linkedFileJSON{
+		URL: link, ExpiresAt: output.Moment(known.now.Add(linkLife)), Size: row.Stored.Size, MD5: row.Stored.MD5, SHA256: row.Stored.SHA256, State: row.State,
+	}
+	if row.State == media.Waiting { // the file is fetched again because the copy differs
+		j.State = media.Mismatch
+	}
+	if j.ContentType, j.FileName, err = servedAs(link); err != nil {
+		return linkedFileJSON{}, fmt.Errorf("read link to file %s: %w", id, err)
+	}
+	return j, nil
+}
+
+// servedAs reads from a link the content type and the name with which S3 will
+// serve the file (GetObject, "Overriding response header values").
+func servedAs(link string) (contentType, name string, err error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", "", err
+	}
+	q := u.Query()
+	_, params, err := mime.ParseMediaType(q.Get("response-content-disposition"))
+	return q.Get("response-content-type"), params["filename"], err
+}
+
+// notStored says why a file has no copy. An absent row is passed as the zero
+// row.
+func notStored(row media.File, message string, now time.Time) error {
+	switch row.State {
+	case media.Waiting:
+		left := strconv.FormatFloat(max(*output.Hours(row.Deadline.Sub(now)), 0), 'f', -1, 64)
+		return problem.New(problem.FileWaiting, problem.Args{"hours": left})
+	case media.Expired:
+		return problem.New(problem.FileExpired, problem.Args{"reason": row.Reason})
+	case media.Failed:
+		return problem.New(problem.FileFailed, problem.Args{"reason": row.Reason, "message": message})
+	}
+	return problem.New(problem.FileUnknown, problem.Args{"message": message})
 }
 
 // findAll reads messages by their ids, visits those that the caller may see, and

@@ -1,6 +1,6 @@
 package problem
 
-// Sentences lists every text of the catalogue, by name, in both languages.
+// Sentences lists every text of a problem, by name, in both languages.
 func Sentences() map[string][2]string {
 	all := make(map[string][2]string)
 	add := func(name string, w words) { all[name] = [2]string{w.zh, w.en} }
@@ -14,10 +14,6 @@ func Sentences() map[string][2]string {
 	for k, v := range troubles {
 		add("trouble "+k+" what", v.what)
 		add("trouble "+k+" remedy", v.remedy)
-	}
-	for k, v := range appTroubles {
-		add("app trouble "+k+" what", v.what)
-		add("app trouble "+k+" remedy", v.remedy)
 	}
 	return all
 }

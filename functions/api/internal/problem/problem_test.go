@@ -71,7 +71,7 @@ func TestEveryConstantHasItsSentences(t *testing.T) {
 			t.Errorf("kind %s has no status", k)
 		}
 	}
-	for _, m := range constants(t, "catalogue.go", "Remedy") {
+	for _, m := range constants(t, "texts.go", "Remedy") {
 		if _, ok := all["remedy "+m]; !ok {
 			t.Errorf("remedy %s has no text", m)
 		}
