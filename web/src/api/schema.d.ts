@@ -193,7 +193,9 @@ export interface paths {
         get: operations["getSetup"];
         /**
          * Save the Secret, the 版本号, or both.
-         * @description The archive tries a saved Secret at once. A 版本号 is a claim about a key; messages of that version may still be to
+         * @description The archive first asks WeCom for a token with the Secret, by an address other than the trusted ones, and
+         *     the answer says what WeCom said. If WeCom refuses the Secret there, the archive does not use it from its trusted
+         *     addresses for six hours; save the right Secret. Otherwise it pulls at once. A 版本号 is a claim about a key; messages of that version may still be to
          *     come. If a message has proved that the version belongs to another key, the answer is 409. If the version is only
          *     claimed for another key, the claim moves to this key, and `claim_moved_from` names the other key. Saving the same
          *     values again changes nothing, but the archive tries the Secret again.
@@ -421,6 +423,132 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/doctor": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Whether each part of the set-up works, and what to do where it does not.
+         * @description The answer follows from what the archive has stored at this moment: it is as new as WeCom's last answers. `since` is
+         *     when the archive first recorded the state. The archive examines a set-up after each save, on request, after each
+         *     change of health, and once a day; it then records what has changed, and tells the operators and the SCRM once. A
+         *     trouble that usually passes by itself shows after ten minutes.
+         */
+        get: operations["getDoctor"];
+        put?: never;
+        /**
+         * Try everything now.
+         * @description Requests a pull and a check of every access; both override pauses, and neither exceeds the company's share of refusals.
+         *     The request is done when `checked_at` of the doctor is at or after `requested_at`.
+         */
+        post: operations["requestDoctor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/doctor/changes": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /** What has changed in the set-up, newest first. */
+        get: operations["listSetupChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/changes": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Ask whether anything changed.
+         * @description A page that polls asks this, and reads a part again when the version of that part differs. Versions are opaque. A
+         *     version may change without a visible change; a change of names, consents or files alone changes none. For a limited
+         *     token, `chats` follows only from messages in which its members take part.
+         *
+         *     `Retry-After` says in how many seconds to ask again: 3 while a set-up step waits, 15 while messages come, otherwise 60.
+         */
+        get: operations["getChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/people": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the members, customers and robots of a company, for readers too.
+         * @description By newest activity, the list has everyone who ever took part in a message; by name, everyone whose name is known,
+         *     Chinese names by their sounds. With `with`, it has those who have a single chat with this member; such a list is
+         *     recorded as a reading of the member's list.
+         *
+         *     A limited token gets its own members, or with `with`, which must be one of them, those who have a single chat with
+         *     this member. A page that searches long may be empty and still have a `next`.
+         */
+        get: operations["listPeople"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/contacts": {
         parameters: {
             query?: never;
@@ -476,7 +604,9 @@ export interface paths {
         };
         /**
          * List rooms.
-         * @description Rooms are listed like contacts. A page holds at most 10 rooms, because a room may have 2000 members.
+         * @description Rooms are listed like contacts. A page holds at most 100 rooms, or with `members` 10, because a room may have 2000
+         *     members. A page of a search may be empty and still have a `next`. A limited token lists the rooms of its members as
+         *     conversations of the kind `room`.
          */
         get: operations["listRooms"];
         /**
@@ -588,6 +718,35 @@ export interface paths {
         };
         /** List the chain of pages and gaps. */
         get: operations["listLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/activity": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Count what was archived on each of the last days.
+         * @description The counts are those of the ledger's rows; no file is looked at. `next` is the day from which to ask again if an answer
+         *     could not cover all days.
+         */
+        get: operations["getActivity"];
         put?: never;
         post?: never;
         delete?: never;
@@ -792,6 +951,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/replays/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a replay or a verification.
+         * @description A page that is being decoded is still finished. Another job can start at once. A job that is done stays as it is. An
+         *     auditor may stop verifications only.
+         */
+        post: operations["stopReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/events": {
         parameters: {
             query?: never;
@@ -837,11 +1026,41 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List which users read which chats on a day.
-         * @description The list has one entry for each user, chat and ten minutes.
+         * List which users read which chats.
+         * @description The list has one entry for each user, chat and ten minutes, oldest first. `names` has the names of the people and rooms
+         *     whose chats they are. A page may be empty and have a `next`.
          */
         get: operations["listReadings"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/seen": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Note up to when the token's subject has seen a conversation.
+         * @description Lists of conversations then answer it as `seen_at`, in every browser of this subject. A time before the noted one
+         *     changes nothing; a time in the future is taken as now. The note is no reading and proves none.
+         */
+        put: operations["markSeen"];
         post?: never;
         delete?: never;
         options?: never;
@@ -868,7 +1087,11 @@ export interface paths {
          * List the conversations of a member, a customer or a room, newest activity first.
          * @description Give exactly one of `member`, `external_contact`, `room` and `unplaced`, or `member` and `external_contact` together:
          *     their single chat, and the rooms in which both take part. An entry shows the newest message in which this party, or
-         *     both, take part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
+         *     both, take part.
+         *
+         *     Or give `day`, for a token without limit: all conversations of the company with a message of that day, in the order of
+         *     their ids. An entry then shows the newest message of the day. `kind` and `external` filter any list; `since` ends a
+         *     list of a party at that time. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
          *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see,
@@ -962,8 +1185,8 @@ export interface paths {
         };
         /**
          * List the messages of a conversation.
-         * @description `limit`, size and work bound a page, so a page may hold fewer messages than `limit`. With `revoked`, a page may be
-         *     empty and still have a `next`. For a limited token, `next` says that there is a further message that it may see.
+         * @description `limit`, size and work bound a page, so a page may hold fewer messages than `limit`. With `revoked`, `kinds`, `files`
+         *     or `msgid`, a page may be empty and still have a `next`. For a limited token, `next` says that there is a further message that it may see.
          *
          *     With `around` or `at`, the page surrounds a message or a time, oldest first: half of `limit` before it and half from it
          *     on. `anchor` is the message to show first. `prev` and `next` continue in both directions until the list ends; give
@@ -972,6 +1195,66 @@ export interface paths {
         get: operations["listMessages"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/conversations/{conversation}/search": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Find a text in the messages of a conversation.
+         * @description The search compares letters of either case, in the text of each message and in the names of its files. One call looks
+         *     at 2,000 messages at most, so a page may have no hit and still a `next`. `scanned` says how far it looked.
+         */
+        get: operations["searchMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/messages:batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read several messages by their ids.
+         * @description Each message is as in a list. The request changes nothing; its body is longer than an address may be. One reading is
+         *     recorded for each conversation of the messages.
+         */
+        post: operations["getMessages"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1189,7 +1472,12 @@ export interface components {
          *       "enabled": true,
          *       "enabled_at": "2026-01-31T09:00:00Z",
          *       "current_key": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
-         *       "callback_at": null
+         *       "callback_at": null,
+         *       "switched": {
+         *         "at": "2026-01-31T09:00:00Z",
+         *         "by": "wang.min",
+         *         "reason": null
+         *       }
          *     }
          */
         Corp: {
@@ -1203,7 +1491,15 @@ export interface components {
             current_key: string | null;
             /** @description When WeCom last announced messages, to the minute. Other events do not count. */
             callback_at: components["schemas"]["TimeOrNull"];
+            switched: components["schemas"]["Switched"];
         };
+        /** @description Who last switched archiving on or off. null: it was never switched. */
+        Switched: {
+            at: components["schemas"]["Time"];
+            /** @description The user. */
+            by: string;
+            reason: string | null;
+        } | null;
         /**
          * @example {
          *       "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
@@ -1340,6 +1636,8 @@ export interface components {
         };
         StateInput: {
             enabled: boolean;
+            /** @description Why, for the record. */
+            reason?: string;
         };
         Setup: {
             corp_id: components["schemas"]["CorpID"];
@@ -1387,6 +1685,10 @@ export interface components {
         };
         Step: {
             step: number;
+            /** @description The name of the step, for people. */
+            title: string;
+            /** @description The place in WeCom's admin console. */
+            where: string | null;
             /** @enum {string} */
             name: "scope" | "secret" | "public_key" | "trusted_ip" | "switch_on" | "chats";
             /**
@@ -1397,9 +1699,93 @@ export interface components {
              */
             state: "todo" | "waiting" | "done" | "redo";
         };
+        Doctor: {
+            /** @description When the archive last asked WeCom about everything. */
+            checked_at: components["schemas"]["TimeOrNull"];
+            /** @description Whether a check waits to be made. */
+            running: boolean;
+            /** @description When the check that waits was requested. */
+            requested_at: components["schemas"]["TimeOrNull"];
+            checks: components["schemas"]["SetupCheck"][];
+        };
+        /** @enum {string} */
+        CheckName: "corp" | "scope" | "seats" | "secret" | "key" | "key_versions" | "trusted_ip" | "switch_on" | "callback" | "pulls" | "chats" | "hours_left" | "losses" | "pages" | "set_aside" | "files" | "app" | "app_callback";
+        /**
+         * @description ok: WeCom's answers show that it works. waiting: it looks right, or is still to be done; something must still come. bad:
+         *     it does not work. unseen: WeCom has not answered yet, or cannot tell. off: it is not used.
+         * @enum {string}
+         */
+        CheckState: "ok" | "waiting" | "bad" | "unseen" | "off";
+        /**
+         * @description Why the check has its state: a cause of a trouble, a reason for which records are set aside, or a cause of the doctor's own.
+         * @enum {string}
+         */
+        CheckCause: "trusted_ip" | "secret_refused" | "archive_disabled" | "corp_unverified" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error" | "malformed_record" | "bad_key_text" | "library_refused" | "library_crashed" | "library_hung" | "journal_damaged" | "scope_over_seats" | "scope_empty" | "key_unclaimed" | "key_unproved" | "proved_elsewhere" | "version_unmatched" | "egress_differs" | "switched_off" | "callback_unverified" | "callback_silent" | "callback_refused" | "nothing_yet" | "late" | "losing" | "lost" | "gap" | "pages_stuck" | "files_short" | "files_missing" | "app_unused";
+        CheckEvidence: {
+            /** @enum {string} */
+            fact: "corp_id" | "members" | "set_at" | "masked" | "version" | "versions" | "claimed" | "proved" | "count" | "at_least" | "files_until" | "seq" | "from_ip" | "trusted_ips" | "on_list" | "by" | "reason" | "last_call" | "event_at" | "verified_at" | "why" | "source_ip" | "hours" | "until" | "oldest" | "access";
+            /** @description The name of the fact, for people. */
+            label: string;
+            value: string;
+        };
+        SetupCheck: {
+            check: components["schemas"]["CheckName"];
+            /** @description The set-up step that the check belongs to; 0: the company itself. */
+            step: number;
+            state: components["schemas"]["CheckState"];
+            cause: null | components["schemas"]["CheckCause"];
+            /**
+             * @description Who can put it right.
+             * @enum {string}
+             */
+            who: "admin" | "operators";
+            /** @description When the state began, as far as it is known. */
+            since: components["schemas"]["TimeOrNull"];
+            /** @description When the archive last learned about it. */
+            at: components["schemas"]["TimeOrNull"];
+            /** @description What the cause means. null without a cause. */
+            what: string | null;
+            /** @description What a person does about it. null without a cause. */
+            fix: string | null;
+            /** @description The place in WeCom's admin console. */
+            where: string | null;
+            /** @description The function of the library, or the path of WeCom's HTTP API, whose answer named the cause. */
+            op: string | null;
+            /** @description The code of that answer. */
+            code: number | null;
+            /** @description Whether `code` is the return code of the library and not an errcode. */
+            native: boolean;
+            /** @description The address that WeCom saw. */
+            from_ip: string | null;
+            evidence: components["schemas"]["CheckEvidence"][];
+        };
+        SetupChangePage: {
+            changes: components["schemas"]["SetupChange"][];
+            next: components["schemas"]["Token"];
+        };
+        SetupChange: {
+            at: components["schemas"]["Time"];
+            check: components["schemas"]["CheckName"];
+            step: number;
+            /** @description null: the check was not examined before. */
+            from: null | components["schemas"]["CheckState"];
+            to: components["schemas"]["CheckState"];
+            /** @description The cause before. */
+            was: null | components["schemas"]["CheckCause"];
+            cause: null | components["schemas"]["CheckCause"];
+            /** @enum {string} */
+            who: "admin" | "operators";
+            what: string | null;
+            evidence: components["schemas"]["CheckEvidence"][];
+        };
         Status: {
             corp_id: components["schemas"]["CorpID"];
             enabled: boolean;
+            switched: components["schemas"]["Switched"];
+            /** @description The one word that notices and alarms use: off, well, late, losing, set_aside, or the cause of a trouble that lasts. */
+            health: string;
+            /** @description When the operators were told of it. null: not yet. */
+            health_since: components["schemas"]["TimeOrNull"];
             head: {
                 /** @description The highest seq in the journal. */
                 seq: components["schemas"]["Seq"];
@@ -1480,7 +1866,7 @@ export interface components {
         };
         Trouble: {
             /** @enum {string} */
-            cause: "trusted_ip" | "secret_refused" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error";
+            cause: "trusted_ip" | "secret_refused" | "archive_disabled" | "corp_unverified" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error";
             /** @description The set-up step to redo. Step 7 is the self-built app. */
             step: number | null;
             /** @description What happened. */
@@ -1570,6 +1956,33 @@ export interface components {
         RoomKind: "internal" | "customer" | "foreign";
         /** @description A text with at least one visible character and without control characters. */
         PersonName: string;
+        Changes: {
+            /** @description Changes when messages came. null for a token that may not read chats. */
+            chats: string | null;
+            /** @description The set-up and its keys. null for a token that may not see it. */
+            setup: string | null;
+            status: string | null;
+            /** @description Replays and verifications. */
+            jobs: string | null;
+        };
+        PeoplePage: {
+            people: {
+                id: string;
+                kind: components["schemas"]["PersonKind"];
+                /** @description null without a known name. */
+                name: string | null;
+                avatar: string | null;
+                company: string | null;
+                /**
+                 * Format: date
+                 * @description The day of the person's newest message; with `with`, of their newest single chat. In Beijing. null without one.
+                 */
+                last_day: string | null;
+            }[];
+            /** @description false if the company has more people with names than are sorted together; `q` and `kind` find the others. */
+            whole: boolean;
+            next: components["schemas"]["Token"];
+        };
         Contact: {
             id: string;
             kind: components["schemas"]["PersonKind"];
@@ -1602,10 +2015,11 @@ export interface components {
             /** @description A userid. */
             owner: string | null;
             created_at: components["schemas"]["TimeOrNull"];
+            /** @description null unless they are asked for. */
             members: {
                 id: string;
                 name: string | null;
-            }[];
+            }[] | null;
             source: components["schemas"]["NameSource"];
             at: components["schemas"]["TimeOrNull"];
             missing: components["schemas"]["Missing"];
@@ -1700,6 +2114,8 @@ export interface components {
             sha256: components["schemas"]["Sum"];
             size: number;
             at: components["schemas"]["Time"];
+            /** @description The day whose statement counts the row. */
+            day: components["schemas"]["Day"];
             reason: string;
             evidence: string;
             prev: components["schemas"]["Sum"];
@@ -1732,6 +2148,28 @@ export interface components {
         Reason: "no_key" | "malformed_record" | "bad_key_text" | "library_refused" | "library_crashed" | "library_hung" | "journal_damaged";
         ReasonCounts: {
             [key: string]: number;
+        };
+        Activity: {
+            days: {
+                day: components["schemas"]["Day"];
+                pages: number;
+                gaps: number;
+                /** @description Records that were pulled. */
+                pulled: number;
+                /** @description Messages that were stored. */
+                stored: number;
+                /** @description Records that are set aside. */
+                set_aside: number;
+                /** @description Records of pages that are not decoded yet. */
+                waiting: number;
+                /** @description Stored messages by kind. */
+                types: {
+                    [key: string]: number;
+                };
+                /** @description false: the day had too many rows for one answer; the counts are of the first ones. */
+                whole: boolean;
+            }[];
+            next: null | components["schemas"]["Day"];
         };
         /**
          * @example {
@@ -2079,6 +2517,10 @@ export interface components {
             done: boolean;
             /** @description The job ended without a result, because its runs made no progress for five hours. `done` is true too. The rest of its range is unchanged. */
             failed: boolean;
+            /** @description The user who stopped the job. `done` is true too. The rest of its range is unchanged. */
+            stopped_by: string | null;
+            /** @description The part of its range of seqs that is done. null before the range is fixed. */
+            progress: number | null;
             verify: boolean;
             /** @description The archive itself started this verification. It looks at every row, head and object of the journal, and reads only the pages of the last eight days and 1 in 52 of the older ones. */
             weekly: boolean;
@@ -2152,7 +2594,17 @@ export interface components {
         Reading: {
             /** @description The start of the ten minutes. */
             at: components["schemas"]["Time"];
+            /** @description The user who read. */
             by: string;
+            /**
+             * @description The kind of the conversation. null for a list of conversations.
+             * @enum {string|null}
+             */
+            kind: "room" | "single" | "own" | "group" | "unplaced" | null;
+            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room and a group. */
+            parties: string[];
+            /** @description The id of the room. */
+            room: string | null;
             role: components["schemas"]["Role"];
             /** @description The id of the conversation whose messages were read. null for a list of conversations. */
             conversation: string | null;
@@ -2161,7 +2613,20 @@ export interface components {
         };
         ReadingPage: {
             readings: components["schemas"]["Reading"][];
+            names: components["schemas"]["Names"];
             next: components["schemas"]["Token"];
+        };
+        SeenInput: {
+            /** @description The `id` of a conversation. */
+            conversation: string;
+            /**
+             * Format: date-time
+             * @description The time of the newest message that the user has seen.
+             */
+            until: string;
+        };
+        Seen: {
+            seen_at: components["schemas"]["Time"];
         };
         Conversation: {
             id: components["schemas"]["OpaqueID"];
@@ -2173,6 +2638,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message that the party saw. For a member who left a room, that is the last message before the member left. null in two rare cases: the message is too far back, or malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
         };
@@ -2196,6 +2663,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message. null if it is malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
             /** @description The time of the first message. null if finding it takes too long. */
@@ -3043,6 +3512,7 @@ export interface components {
          *         }
          *       ],
          *       "revokes": null,
+         *       "revokes_id": null,
          *       "consent": null,
          *       "unknown": []
          *     }
@@ -3059,6 +3529,8 @@ export interface components {
             files: components["schemas"]["MessageFile"][];
             /** @description The msgid of the message that this message revokes. */
             revokes: string | null;
+            /** @description The `id` of that message. null if it revokes none, if the token may not see it, or if it is more than an hour older: `listMessages` with `msgid` finds it. */
+            revokes_id: string | null;
             consent: null | components["schemas"]["ConsentPart"];
             /** @description Unknown fields and types that WeCom sent, such as image.hue. */
             unknown: string[];
@@ -3101,9 +3573,54 @@ export interface components {
             anchor: string | null;
             next: components["schemas"]["Token"];
             prev: components["schemas"]["Token"];
+            /** @description Pass it as `page`, now or later, for what is newer than this page. Unlike `next` it is there at the end of the list too, so a page that polls repeats nothing. */
+            resume: string;
+        };
+        SearchPage: {
+            hits: {
+                message_id: components["schemas"]["OpaqueID"];
+                time: components["schemas"]["Time"];
+                from: string;
+                kind: string;
+                /** @description The text around the first match, or the name of the file with the match. */
+                text: string;
+                /** @description Where the matches are in `text`: begin and end, in UTF-16 code units as JavaScript counts them. */
+                spans: number[][];
+            }[];
+            names: components["schemas"]["Names"];
+            scanned: {
+                /** @description How many messages this call looked at; for a limited token, of those that it may see. */
+                messages: number;
+                /** @description The time of the last message that it looked at. null at the end of the list. */
+                until: components["schemas"]["TimeOrNull"];
+            };
+            next: components["schemas"]["Token"];
+        };
+        MessagesInput: {
+            /** @description The `id`s of messages. */
+            ids: string[];
+            /** @description Leave these members of each message null. */
+            omit?: ("raw" | "json")[];
+        };
+        MessageBatch: {
+            messages: components["schemas"]["Message"][];
+            missing: {
+                id: string;
+                /** @description `not-found`, or `unavailable` for a message that the answer has no room or no time for: ask for it again. */
+                problem: components["schemas"]["Problem"];
+            }[];
+            names: components["schemas"]["Names"];
         };
     };
     responses: {
+        /** @description The answer is still that of `If-None-Match`. The body is empty. A reading is recorded all the same. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["Tag"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The request has mistakes; `errors` names all of them. An unknown query parameter is a mistake, and so is a body for an operation without a body. */
         Invalid: {
             headers: {
@@ -3243,6 +3760,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The work is requested. Its result has a time at or after `requested_at`. */
+        Requested: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "requested_at": "2026-01-31T08:00:00Z"
+                 *     }
+                 */
+                "application/json": {
+                    requested_at: components["schemas"]["Time"];
+                };
+            };
+        };
         /** @description The archive failed. Repeating the request is safe. */
         Internal: {
             headers: {
@@ -3286,8 +3819,21 @@ export interface components {
         limit: number;
         /** @description The `next` or `prev` of an answer of the same list. */
         page: string;
+        /**
+         * @description Only messages of these kinds, as `kind` of the content says.
+         * @example [
+         *       "image",
+         *       "video"
+         *     ]
+         */
+        kinds: string[];
         /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
         omit: ("raw" | "json")[];
+        /**
+         * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+         * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+         */
+        ifNoneMatch: string;
         order: "asc" | "desc";
         /** @description A Beijing date. Default: today. */
         day: components["schemas"]["Day"];
@@ -3299,6 +3845,11 @@ export interface components {
          * @example "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
          */
         ETag: string;
+        /**
+         * @description Names the content of the answer. For a limited token, it follows only from what the token may see.
+         * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+         */
+        Tag: string;
         AcceptRanges: "bytes";
     };
     pathItems: never;
@@ -3767,6 +4318,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -3778,12 +4334,14 @@ export interface operations {
             /** @description The set-up. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Setup"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4018,7 +4576,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "enabled": true
+                 *       "enabled": false,
+                 *       "reason": "迁移到新系统"
                  *     }
                  */
                 "application/json": components["schemas"]["StateInput"];
@@ -4193,6 +4752,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4204,12 +4768,14 @@ export interface operations {
             /** @description The last answers. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Inspection"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4250,19 +4816,280 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Requested. The body is empty. */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            202: components["responses"]["Requested"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getDoctor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The checks, in the order of the steps. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "checked_at": "2026-01-31T08:00:00Z",
+                     *       "running": false,
+                     *       "requested_at": null,
+                     *       "checks": [
+                     *         {
+                     *           "check": "trusted_ip",
+                     *           "step": 4,
+                     *           "state": "bad",
+                     *           "cause": "trusted_ip",
+                     *           "who": "admin",
+                     *           "since": "2026-01-31T07:00:00Z",
+                     *           "at": "2026-01-31T07:59:00Z",
+                     *           "what": "WeCom refused our address 203.0.113.9.",
+                     *           "fix": "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute.",
+                     *           "where": "管理工具 → 会话内容存档 → 可信IP地址",
+                     *           "op": "GetChatData",
+                     *           "code": 10009,
+                     *           "native": true,
+                     *           "from_ip": "203.0.113.9",
+                     *           "evidence": [
+                     *             {
+                     *               "fact": "on_list",
+                     *               "label": "one of our addresses",
+                     *               "value": "yes"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Doctor"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    requestDoctor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["Requested"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSetupChanges: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "check": "scope",
+                     *           "step": 1,
+                     *           "from": "ok",
+                     *           "to": "bad",
+                     *           "was": null,
+                     *           "cause": "scope_empty",
+                     *           "who": "admin",
+                     *           "what": "No member is in scope.",
+                     *           "evidence": []
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SetupChangePage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getChanges: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["Tag"];
+                    /** @example 15 */
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "chats": "UfXr0Ng1b2ss",
+                     *       "setup": null,
+                     *       "status": null,
+                     *       "jobs": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listPeople: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["PersonKind"];
+                /** @description A part of the name or the id. */
+                q?: string;
+                /** @description A userid. */
+                with?: components["schemas"]["PartyID"];
+                /** @description `name` excludes `with`. */
+                sort?: "recent" | "name";
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description People. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "people": [
+                     *         {
+                     *           "id": "lin.hua",
+                     *           "kind": "member",
+                     *           "name": "林华",
+                     *           "avatar": null,
+                     *           "company": null,
+                     *           "last_day": "2026-01-31"
+                     *         }
+                     *       ],
+                     *       "whole": true,
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PeoplePage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -4367,8 +5194,12 @@ export interface operations {
     listRooms: {
         parameters: {
             query?: {
-                /** @description Up to 10 ids, separated by commas. `ids` excludes `page`. */
+                /** @description Up to 100 ids, or with `members` 10, separated by commas. `ids` excludes `page` and `q`. */
                 ids?: string;
+                /** @description A part of the name or the id. */
+                q?: string;
+                /** @description Answer the members too. */
+                members?: true;
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
                 page?: components["parameters"]["page"];
@@ -4519,13 +5350,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Requested. The body is empty. */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            202: components["responses"]["Requested"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4544,6 +5369,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4555,12 +5385,14 @@ export interface operations {
             /** @description The status. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4573,8 +5405,10 @@ export interface operations {
     listLedger: {
         parameters: {
             query?: {
-                /** @description The first row has this `after` or a greater one (`asc`), or this one or a smaller one (`desc`). Default: the respective end. */
+                /** @description The first row has this `after` or a greater one (`asc`), or this one or a smaller one (`desc`). Default: the respective end, of the day if `day` is given. */
                 from?: components["schemas"]["Seq"];
+                /** @description Only rows that were pulled on this Beijing date. */
+                day?: components["schemas"]["Day"];
                 order?: components["parameters"]["order"];
                 limit?: components["parameters"]["limit"];
             };
@@ -4599,6 +5433,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LedgerPage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getActivity: {
+        parameters: {
+            query?: {
+                /** @description How many days, up to today. */
+                days?: number;
+                /** @description The first day, in place of `days`. */
+                from?: components["schemas"]["Day"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The days, oldest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "days": [
+                     *         {
+                     *           "day": "2026-01-31",
+                     *           "pages": 1204,
+                     *           "gaps": 0,
+                     *           "pulled": 12031,
+                     *           "stored": 12029,
+                     *           "set_aside": 2,
+                     *           "waiting": 0,
+                     *           "types": {
+                     *             "text": 9744,
+                     *             "image": 2285
+                     *           },
+                     *           "whole": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Activity"];
                 };
             };
             400: components["responses"]["Invalid"];
@@ -4819,6 +5714,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4830,6 +5730,7 @@ export interface operations {
             /** @description Jobs. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4838,6 +5739,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4930,6 +5832,43 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    stopReplay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listEvents: {
         parameters: {
             query?: {
@@ -4974,8 +5913,16 @@ export interface operations {
     listReadings: {
         parameters: {
             query?: {
-                /** @description A Beijing date. Default: today. */
-                day?: components["parameters"]["day"];
+                /** @description The first Beijing date. Default: `to_day`. */
+                from_day?: components["schemas"]["Day"];
+                /** @description The last one; at most 31 days. Default: today. */
+                to_day?: components["schemas"]["Day"];
+                /** @description Only what this user read. */
+                viewer?: components["schemas"]["PartyID"];
+                /** @description Only readings of this conversation. */
+                conversation?: components["schemas"]["OpaqueID"];
+                /** @description Only readings of chats that name this party or room: single chats, rooms, and lists of a party. */
+                party?: components["schemas"]["PartyID"];
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
                 page?: components["parameters"]["page"];
@@ -5000,6 +5947,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "readings": [
+                     *         {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "by": "zhou.qi",
+                     *           "role": "auditor",
+                     *           "conversation": "c2luZ2xlOmxpbi5odWE6d21B",
+                     *           "kind": "single",
+                     *           "parties": [
+                     *             "lin.hua",
+                     *             "wmA"
+                     *           ],
+                     *           "room": null,
+                     *           "party": null
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "lin.hua": {
+                     *             "name": "林华",
+                     *             "kind": "member",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadingPage"];
                 };
             };
@@ -5007,6 +5985,58 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    markSeen: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                 *       "until": "2026-01-31T08:00:00.123Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeenInput"];
+            };
+        };
+        responses: {
+            /** @description Noted. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "seen_at": "2026-01-31T08:00:00.123Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Seen"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -5023,6 +6053,14 @@ export interface operations {
                 room?: components["schemas"]["PartyID"];
                 /** @description Messages that name no party. */
                 unplaced?: true;
+                /** @description A Beijing date. Excludes the other parties and `since`. */
+                day?: components["schemas"]["Day"];
+                /** @description Only conversations of this kind. */
+                kind?: "single" | "room" | "group" | "own" | "unplaced";
+                /** @description Only conversations whose newest message names an external contact. */
+                external?: true;
+                /** @description Only conversations with a message at or after this time. */
+                since?: string;
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
                 page?: components["parameters"]["page"];
@@ -5033,6 +6071,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -5044,12 +6087,53 @@ export interface operations {
             /** @description Conversations. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "kind": "single",
+                     *           "parties": [
+                     *             "lin.hua",
+                     *             "wmA"
+                     *           ],
+                     *           "party_count": 2,
+                     *           "room": null,
+                     *           "last_at": "2026-01-31T08:00:00.123Z",
+                     *           "seen_at": null,
+                     *           "newest": {
+                     *             "message_id": "YtM1c2luZ2xl",
+                     *             "time": "2026-01-31T08:00:00.123Z",
+                     *             "from": "wmA",
+                     *             "action": "send",
+                     *             "type": "text",
+                     *             "kind": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationPage"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5095,6 +6179,7 @@ export interface operations {
                      *       "party_count": 2,
                      *       "room": null,
                      *       "last_at": "2026-01-31T08:00:00.123Z",
+                     *       "seen_at": null,
                      *       "newest": {
                      *         "message_id": "YtM1c2luZ2xl",
                      *         "time": "2026-01-31T08:00:00.123Z",
@@ -5206,6 +6291,18 @@ export interface operations {
                 at?: string;
                 /** @description Only revoked messages. */
                 revoked?: true;
+                /**
+                 * @description Only messages of these kinds, as `kind` of the content says.
+                 * @example [
+                 *       "image",
+                 *       "video"
+                 *     ]
+                 */
+                kinds?: components["parameters"]["kinds"];
+                /** @description Only messages with files. */
+                files?: true;
+                /** @description Only the first message with this msgid, with or without the suffixes that WeCom adds to it. `order=desc` and `to` make the search short. */
+                msgid?: string;
                 /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
                 omit?: components["parameters"]["omit"];
                 order?: components["parameters"]["order"];
@@ -5235,6 +6332,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "messages": [
+                     *         {
+                     *           "id": "YtM1c2luZ2xl",
+                     *           "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "seq": "4711",
+                     *           "msgid": "2641513858500683000_1767226152",
+                     *           "time": "2026-01-31T08:00:00.123Z",
+                     *           "action": "send",
+                     *           "from": "wmA",
+                     *           "to": [
+                     *             "lin.hua"
+                     *           ],
+                     *           "room": null,
+                     *           "type": "text",
+                     *           "publickey_ver": 3,
+                     *           "size": 171,
+                     *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "raw": null,
+                     *           "json": null,
+                     *           "content": {
+                     *             "kind": "text",
+                     *             "text": "明天九点到",
+                     *             "whole": true,
+                     *             "parts": [
+                     *               {
+                     *                 "type": "text",
+                     *                 "text": "明天九点到"
+                     *               }
+                     *             ],
+                     *             "files": [],
+                     *             "revokes": null,
+                     *             "revokes_id": null,
+                     *             "consent": null,
+                     *             "unknown": []
+                     *           },
+                     *           "revoked": null
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "anchor": null,
+                     *       "next": null,
+                     *       "prev": null,
+                     *       "resume": "b3BhcXVl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagePage"];
                 };
             };
@@ -5242,6 +6396,171 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchMessages: {
+        parameters: {
+            query: {
+                q: string;
+                /**
+                 * @description Only messages of these kinds, as `kind` of the content says.
+                 * @example [
+                 *       "image",
+                 *       "video"
+                 *     ]
+                 */
+                kinds?: components["parameters"]["kinds"];
+                /** @description Only messages of this sender. */
+                from_party?: components["schemas"]["PartyID"];
+                /** @description Sent at or after. */
+                from?: string;
+                /** @description Sent before. */
+                to?: string;
+                order?: "asc" | "desc";
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hits": [
+                     *         {
+                     *           "message_id": "YtM1c2luZ2xl",
+                     *           "time": "2026-01-31T08:00:00.123Z",
+                     *           "from": "wmA",
+                     *           "kind": "text",
+                     *           "text": "明天九点到",
+                     *           "spans": [
+                     *             [
+                     *               0,
+                     *               2
+                     *             ]
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "scanned": {
+                     *         "messages": 2000,
+                     *         "until": "2025-11-02T01:30:00.000Z"
+                     *       },
+                     *       "next": "b3BhcXVl"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchPage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getMessages: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ids": [
+                 *         "YtM1c2luZ2xl"
+                 *       ],
+                 *       "omit": [
+                 *         "raw",
+                 *         "json"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MessagesInput"];
+            };
+        };
+        responses: {
+            /** @description The messages that were found, in the order of the request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "messages": [],
+                     *       "missing": [
+                     *         {
+                     *           "id": "YtM1c2luZ2xl",
+                     *           "problem": {
+                     *             "type": "urn:yunduo-archive:problem:not-found",
+                     *             "title": "未找到",
+                     *             "status": 404,
+                     *             "detail": "该企业下没有您请求的内容，请核对地址。",
+                     *             "instance": "JKJaXmPLvHcESHA="
+                     *           }
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {},
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MessageBatch"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -5275,6 +6594,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "YtM1c2luZ2xl",
+                     *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *       "seq": "4711",
+                     *       "msgid": "2641513858500683000_1767226152",
+                     *       "time": "2026-01-31T08:00:00.123Z",
+                     *       "action": "send",
+                     *       "from": "wmA",
+                     *       "to": [
+                     *         "lin.hua"
+                     *       ],
+                     *       "room": null,
+                     *       "type": "text",
+                     *       "publickey_ver": 3,
+                     *       "size": 171,
+                     *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "raw": null,
+                     *       "json": null,
+                     *       "content": {
+                     *         "kind": "text",
+                     *         "text": "明天九点到",
+                     *         "whole": true,
+                     *         "parts": [
+                     *           {
+                     *             "type": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         ],
+                     *         "files": [],
+                     *         "revokes": null,
+                     *         "revokes_id": null,
+                     *         "consent": null,
+                     *         "unknown": []
+                     *       },
+                     *       "revoked": null,
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Message"];
                 };
             };
