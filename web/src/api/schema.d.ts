@@ -871,7 +871,9 @@ export interface paths {
          *     both, take part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
-         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see.
+         *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see,
+         *     or that the search ended early. The conversations of a day that cannot all be read in time come in no particular
+         *     order: sort them by `last_at`.
          */
         get: operations["listConversations"];
         put?: never;
@@ -1771,7 +1773,8 @@ export interface components {
          *         "mismatch": 0,
          *         "expired": 0,
          *         "failed": 0,
-         *         "whole": true
+         *         "whole": true,
+         *         "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
          *       },
          *       "gap_count": 0,
          *       "gaps": [],
@@ -1838,6 +1841,8 @@ export interface components {
             failed: number;
             /** @description false: the numbers are lower bounds. The pages of the day name more files than one answer reads (20,000, or fewer if that takes too long), or a page names more than 2000, or a page was decoded by an old version that did not store which files it names (decode that page again). */
             whole: boolean;
+            /** @description A digest of the digests of the files that are stored, mismatches included: of one line for each, by id: id, blank, SHA-256 of the file, line feed. null unless `whole`. */
+            sha256: null | components["schemas"]["Sum"];
         };
         Link: {
             seq: components["schemas"]["Seq"];
