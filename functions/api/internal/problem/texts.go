@@ -237,6 +237,8 @@ const (
 	RemedyKeyCutOff       Remedy = "key_cut_off"
 
 	RemedyKeyNot2048Bit Remedy = "key_not_2048_bits"
+
+	RemedyConsentHistory Remedy = "consent_history"
 )
 
 var remedies = map[Remedy]words{
@@ -293,6 +295,8 @@ var remedies = map[Remedy]words{
 	RemedyKeyCutOff:       {"私钥缺少开头或结尾。请复制整个文件，包括 BEGIN 行和 END 行。", "The beginning or the end of the key is missing. Copy the whole file with its BEGIN and END lines."},
 
 	RemedyKeyNot2048Bit: {"企业微信只接受 2048 位的 RSA 密钥。", "The key must have 2048 bits; WeCom accepts no other size."},
+
+	RemedyConsentHistory: {"请填写 member 与 external_contact，或填写 room。", "Give member and external_contact, or room."},
 }
 
 type trouble struct{ what, remedy words }
