@@ -61,7 +61,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	consents := dynamostore.NewConsents(e.dynamo, e.tables[6])
 	journal, objects := s3store.NewJournal(e.s3, e.buckets[0]), s3store.NewMedia(e.s3, e.buckets[1])
 	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
-	must(corps.SetEnabled(ctx, corp, true, at))
+	must(corps.SetEnabled(ctx, corp, true, "admin", "", at))
 	must(corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", CreatedAt: at}, false, ""))
 	_, err := corps.RecordEvent(ctx, corp, archive.Event{Type: "e", ArrivedAt: at, Body: []byte("{}")})
 	must(err)
@@ -150,7 +150,7 @@ func newEraser(t *testing.T, confirmed bool) eraser {
 
 func switchOff(t *testing.T, e eraser) {
 	t.Helper()
-	if err := dynamostore.NewCorps(e.dynamo, e.tables[0]).SetEnabled(t.Context(), leaving, false, at); err != nil {
+	if err := dynamostore.NewCorps(e.dynamo, e.tables[0]).SetEnabled(t.Context(), leaving, false, "admin", "", at); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -64,7 +64,7 @@ func newFixture(t *testing.T) *fixture {
 	journal, log := s3store.NewJournal(s3.NewFromConfig(cfg), awstest.Bucket(t)), slog.New(slog.DiscardHandler)
 	p.must(w.Corps.CreateCorp(t.Context(), archive.Corp{ID: corp, Name: corp, CreatedAt: at}))
 	p.must(w.Corps.SetSecret(t.Context(), corp, "secr", at))
-	p.must(w.Corps.SetEnabled(t.Context(), corp, true, at))
+	p.must(w.Corps.SetEnabled(t.Context(), corp, true, "admin", "", at))
 	p.must(w.Corps.AddKey(t.Context(), corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: at}, false, ""))
 	p.must(w.Corps.Claim(t.Context(), corp, "k1", 1, "admin", at))
 	w.Secrets.Put(corp, secret.New("s"))

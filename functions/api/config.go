@@ -17,6 +17,7 @@ type config struct {
 	pulls, decodes, inspections       string   // queue URLs
 	secrets                           string   // prefix of secret names
 	secretsKey                        string   // KMS key that encrypts new secrets
+	wecom                             string   // scheme and host of WeCom's HTTP API
 	trustedIPs                        []string // IPv4 addresses from which pull calls WeCom, at least one
 	publicURL                         string   // scheme and host, without a slash at the end; empty for the host of each request
 	console                           console.Config
@@ -42,6 +43,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),
+		wecom:      r.Required("WECOM_API"),
 		console: console.Config{
 			Issuer:       r.Required("JWT_ISSUER"),
 			Audience:     r.Required("JWT_AUDIENCE"),

@@ -18,6 +18,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -25,18 +26,25 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
+	"github.com/yunduo-scrm/archive/shared/wecomapi"
 )
 
 func main() { lambdamain.Run("api", parseConfig, wire) }
 
 // wire connects the subjects with the stores that each of them uses.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	// The api is outside the VPC, so its calls leave by the open way.
+	wecom, err := wecomapi.New(wecomapi.Config{Base: cfg.wecom, CallTimeout: 3 * time.Second, Now: time.Now, Sleep: archive.Sleep})
+	if err != nil {
+		return nil, err
+	}
 	db := dynamodb.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
@@ -69,12 +77,18 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
 		},
 		Setup: &setup.Handlers{
-			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
+			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
 			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
 		},
 		Directory: names,
+		Doctor: &doctor.Handlers{
+			Facts: &examine.Reader{
+				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: messages, Files: files, TrustedIPs: cfg.trustedIPs, Now: time.Now,
+			},
+			Records: ledger, Marks: marks, Pulls: pulls, Checks: names, Now: time.Now,
+		},
 		Proof: &proof.Handlers{
-			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, NewID: rand.Text, Now: time.Now,
+			Ledger: ledger, Events: corps, Messages: messages, Files: files, Readings: readings, Replays: replays, Names: names, NewID: rand.Text, Now: time.Now,
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,

@@ -101,13 +101,16 @@ const byDecode = "decode"
 // used. After a refusal to any process of this function the secret is left alone
 // for an hour.
 func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Identity) (*archive.Admission, error) {
-	since, standing, registered := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}
+	since, standing, registered, accepted := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}, false
 	if d.identity == "" {
 		state, err := d.ledger.PullState(ctx, c.ID)
 		if err != nil {
 			return nil, fmt.Errorf("read pull state: %w", err)
 		}
-		standing, registered = state.For(c.SecretSetAt), c.CreatedAt
+		if !c.HeldByOpen(d.now()).IsZero() {
+			return nil, errRefused
+		}
+		standing, registered, accepted = state.For(c.SecretSetAt), c.CreatedAt, !c.OpenOKAt.IsZero()
 		if standing.Refusals > 0 && standing.Trouble != nil && standing.Trouble.Op == "Init" {
 			return nil, errRefused
 		}
@@ -125,7 +128,7 @@ func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Ide
 	if refused {
 		return nil, errRefused
 	}
-	admission, _, err := d.gate.Admit(ctx, archive.Ask{Way: archive.Trusted, Corp: id.CorpID, Registered: registered, By: byDecode}, standing)
+	admission, _, err := d.gate.Admit(ctx, archive.Ask{Way: archive.Trusted, Corp: id.CorpID, Registered: registered, By: byDecode, Accepted: accepted}, standing)
 	if err == nil && admission == nil {
 		err = errRefused
 	}

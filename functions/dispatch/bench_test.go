@@ -19,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
@@ -118,7 +119,7 @@ func newRounds(b *testing.B, corps int) *rounds {
 		Corps: settings, Ledger: r.ledger, SetAside: r.messages, Files: r.files,
 		Pulls:   archive.NewWantedPulls(r.marks, sqsqueue.NewPull(queues, "https://sqs/p", rand.Text), clock),
 		Decodes: decodes, DecodeDepth: decodes, Media: media.NewWantedLanes(r.marks, lanes, clock), MediaDepth: lanes,
-		Heads: noHeads{}, Jobs: decode.NewJobStarter(r.ledger, decodes, clock), Notifier: nobody{}, Metrics: metrics{namespace: "bench", now: clock, log: log}, Now: clock, Log: log,
+		Inspections: book.NewWantedInspections(r.marks, sqsqueue.NewInspect(queues, "https://sqs/i", rand.Text), clock), Heads: noHeads{}, Jobs: decode.NewJobStarter(r.ledger, decodes, clock), Notifier: nobody{}, Metrics: metrics{namespace: "bench", now: clock, log: log}, Now: clock, Log: log,
 	}
 	r.tick() // the first round notifies of every corp
 	return r

@@ -1,7 +1,7 @@
 // Command dispatch is the Lambda function that the schedule runs every minute.
 // It requests pulls and whatever was left behind, notifies people of companies
 // whose health changed, measures the fleet, writes the daily heads of chains, and
-// starts the weekly verifications.
+// starts the weekly verifications and the daily checks of set-ups.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
@@ -54,6 +55,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Media:       media.NewWantedLanes(marks, files, time.Now),
 		MediaDepth:  files,
 		Jobs:        decode.NewJobStarter(ledger, decodes, time.Now),
+		Inspections: directory.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now),
 		Heads:       s3store.NewJournal(s3.NewFromConfig(sdk), cfg.journal),
 		Notifier:    snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack),
 		Metrics:     metrics{namespace: cfg.stack, now: time.Now, log: log},
@@ -68,6 +70,7 @@ type config struct {
 	corps, ledger, messages, media string // tables
 	journal                        string // bucket
 	pulls, decodes, files          string // queue URLs
+	inspections                    string // queue URL
 	topic                          string // ARN of the topic for notices to people
 	stack                          string // name of the stack, and namespace of the metrics
 }
@@ -75,15 +78,16 @@ type config struct {
 func parseConfig(getenv func(string) string) (config, error) {
 	r := env.NewReader(getenv)
 	return config{
-		corps:    r.Required("CORPS_TABLE"),
-		ledger:   r.Required("LEDGER_TABLE"),
-		messages: r.Required("MESSAGES_TABLE"),
-		media:    r.Required("MEDIA_TABLE"),
-		journal:  r.Required("JOURNAL_BUCKET"),
-		pulls:    r.Required("PULL_QUEUE_URL"),
-		decodes:  r.Required("DECODE_QUEUE_URL"),
-		files:    r.Required("MEDIA_QUEUE_URL"),
-		topic:    r.Required("NOTICE_TOPIC"),
-		stack:    r.Required("STACK_NAME"),
+		corps:       r.Required("CORPS_TABLE"),
+		ledger:      r.Required("LEDGER_TABLE"),
+		messages:    r.Required("MESSAGES_TABLE"),
+		media:       r.Required("MEDIA_TABLE"),
+		journal:     r.Required("JOURNAL_BUCKET"),
+		pulls:       r.Required("PULL_QUEUE_URL"),
+		decodes:     r.Required("DECODE_QUEUE_URL"),
+		files:       r.Required("MEDIA_QUEUE_URL"),
+		inspections: r.Required("INSPECT_QUEUE_URL"),
+		topic:       r.Required("NOTICE_TOPIC"),
+		stack:       r.Required("STACK_NAME"),
 	}, r.Err()
 }

@@ -1,6 +1,7 @@
 // Command inspect is the Lambda function that asks WeCom's HTTP API from the
 // trusted address: whether set-up works, who is archived, who has agreed to
-// it, and what people and rooms are called.
+// it, and what people and rooms are called. Afterwards it examines the set-up,
+// and tells the operators and the SCRM what has changed.
 //
 // It is asked through a FIFO queue whose group is the corp, and not invoked
 // directly. So one instance at a time asks for a corp, which keeps WeCom's
@@ -17,13 +18,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
+	"github.com/yunduo-scrm/archive/shared/snsnotify"
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 	"github.com/yunduo-scrm/archive/shared/wecomapi"
 )
@@ -41,14 +45,25 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	db := dynamodb.NewFromConfig(sdk)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
+	corps := dynamostore.NewCorps(db, cfg.corps)
+	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	inspector := &directory.Inspector{
-		Corps:    dynamostore.NewCorps(db, cfg.corps),
+		Corps:    corps,
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
 		WeCom:    wecom,
 		Ledger:   ledger,
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},
-		Store:    dynamostore.NewContacts(db, cfg.contacts),
+		Store:    contacts,
 		Consents: dynamostore.NewConsents(db, cfg.consents),
+		Doctor: &doctor.Examiner{
+			Reader: &doctor.Reader{
+				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: dynamostore.NewMessages(db, cfg.messages), Files: dynamostore.NewMedia(db, cfg.media),
+				TrustedIPs: cfg.trustedIPs, Now: time.Now,
+			},
+			Records:   ledger,
+			Notifiers: []doctor.Notifier{snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack)},
+			Log:       log,
+		},
 		Requests: directory.NewWantedInspections(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text), time.Now),
 		Now:      time.Now,
 		Sleep:    archive.Sleep,

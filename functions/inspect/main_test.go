@@ -18,6 +18,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/secret"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
@@ -72,6 +73,13 @@ func TestAgainstWeCom(t *testing.T) {
 	inspector := &directory.Inspector{
 		Corps: corps, Secrets: secretstore.NewMemory(secrets, time.Now), WeCom: api, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, Store: contacts,
 		Consents: consents, Requests: requests, Now: time.Now, Sleep: archive.Sleep, Log: log,
+		Doctor: &doctor.Examiner{
+			Reader: &doctor.Reader{
+				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")),
+				Files: dynamostore.NewMedia(db, awstest.Table(t, "MediaTable")), TrustedIPs: []string{"127.0.0.1"}, Now: time.Now,
+			},
+			Records: ledger, Log: log,
+		},
 	}
 	handle := sqsqueue.Serve(log, sqsqueue.ParseInspect, inspector.Inspect)
 	book := &directory.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")), Requests: requests, Now: time.Now, Log: log}

@@ -144,7 +144,7 @@ func (p *Pipeline) SetUp(ctx context.Context, corp *wecom.Corp) error {
 		return err
 	}
 	corp.SetOpen(true)
-	return p.Corps.SetEnabled(ctx, corp.ID(), true, now)
+	return p.Corps.SetEnabled(ctx, corp.ID(), true, "admin", "", now)
 }
 
 // SaveSecret copies the corp's archive secret from WeCom to the secret store.

@@ -22,14 +22,66 @@ type Corp struct {
 	// secret (accepted, refused) holds only for the SecretSetAt it was learned
 	// with.
 	SecretSetAt time.Time
+	// What WeCom answered when the secret was shown on the open way
+	// ([Open]). Saving another secret clears it. Each time is zero if there was no
+	// such answer.
+	OpenOKAt      time.Time
+	OpenRefusedAt time.Time
+	OpenCause     Cause
+	OpenCode      int
 	// CurrentKey is the id of the key that the set-up page shows for copying.
 	CurrentKey string
 	// CallbackAt is when WeCom last announced messages by a callback, zero for
 	// never. It may lag by [CallbackTouch].
 	CallbackAt time.Time
+	// StateAt is when Enabled was last switched, by the user StateBy, for
+	// StateReason, which may be empty.
+	StateAt     time.Time
+	StateBy     string
+	StateReason string
 	// PageKey hides the page tokens of limited readers. It is random, never
 	// changes, and is never logged.
 	PageKey [32]byte
+}
+
+// OpenAnswer is what WeCom answered about a secret on the open way. One of the
+// times is set.
+type OpenAnswer struct {
+	OKAt, RefusedAt time.Time
+	Cause           Cause // of a refusal
+	Code            int
+}
+
+// OpenHold is how long a refusal on the open way keeps the secret from being
+// shown on the trusted way. After that the trusted way decides: it is not known
+// whether WeCom always accepts a right secret on the open way.
+const OpenHold = 6 * time.Hour
+
+// HeldByOpen is the time until which the present secret is not shown on the
+// trusted way because WeCom refused it on the open way; zero if it may be shown.
+func (c Corp) HeldByOpen(now time.Time) time.Time {
+	if until := c.OpenRefusedAt.Add(OpenHold); !c.OpenRefusedAt.IsZero() && now.Before(until) {
+		return until
+	}
+	return time.Time{}
+}
+
+// OpenTrouble is WeCom's refusal of the present secret on the open way, unless
+// WeCom answered about the secret on the trusted way since; nil without one.
+func (c Corp) OpenTrouble(s PullState) *Trouble {
+	trusted := s.For(c.SecretSetAt)
+	if c.OpenRefusedAt.IsZero() || trusted.OKAt.After(c.OpenRefusedAt) || trusted.RefusedAt.After(c.OpenRefusedAt) {
+		return nil
+	}
+	return &Trouble{Cause: c.OpenCause, Op: "gettoken", Code: c.OpenCode, Since: c.OpenRefusedAt, At: c.OpenRefusedAt}
+}
+
+// TroubleOf is why messages of the corp do not come in; nil when all is well.
+func TroubleOf(c Corp, s PullState) *Trouble {
+	if t := c.OpenTrouble(s); t != nil {
+		return t
+	}
+	return s.Trouble
 }
 
 // CallbackTouch is the shortest time between two notes of a callback on the corp.

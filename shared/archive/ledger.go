@@ -191,6 +191,9 @@ type Loss struct {
 // Retention is how long WeCom keeps messages and media (document 91774).
 const Retention = 120 * time.Hour
 
+// LateBelow is the time left below which a corp is late, without any known cause.
+const LateBelow = 72 * time.Hour
+
 // HoursLeft is the time until WeCom deletes the oldest message that may be
 // unpulled: 120 h from the last empty page. It is negative after that moment.
 func HoursLeft(c Corp, s PullState, now time.Time) time.Duration {

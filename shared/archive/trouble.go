@@ -21,11 +21,13 @@ type Cause string
 // The causes. [Classify] maps errors to them.
 const (
 	CauseTrustedIP       Cause = "trusted_ip"       // our address is missing on the list of the archive page: step 4
-	CauseSecret          Cause = "secret_refused"   // wrong, reset, or the app is disabled: step 2
+	CauseSecret          Cause = "secret_refused"   // wrong, or reset: step 2
+	CauseDisabled        Cause = "archive_disabled" // the app behind the secret is switched off in WeCom: step 1
+	CauseUnverified      Cause = "corp_unverified"  // WeCom has not verified the corp: step 1
 	CauseSecretKind      Cause = "secret_kind"      // a secret of another app: step 2
 	CauseSecretMissing   Cause = "secret_missing"   // no secret was saved: step 2
 	CauseCorpID          Cause = "corpid"           // WeCom does not know the corpid
-	CauseExpired         Cause = "licence_expired"  // the archive service must be renewed
+	CauseExpired         Cause = "licence_expired"  // the archive service must be renewed: step 1
 	CauseNotOpen         Cause = "not_open"         // the archive is not switched on: steps 1 and 5
 	CauseRate            Cause = "rate_limited"     // too many calls; calls slow down
 	CauseBudget          Cause = "address_budget"   // too many refused secrets from our address; tries wait
@@ -44,7 +46,7 @@ const (
 // helps.
 func (c Cause) Step() int {
 	switch c {
-	case CauseNotOpen:
+	case CauseNotOpen, CauseDisabled, CauseUnverified, CauseExpired:
 		return 1
 	case CauseSecret, CauseSecretKind, CauseSecretMissing, CauseCorpID, CauseShare:
 		return 2
@@ -52,6 +54,19 @@ func (c Cause) Step() int {
 		return 4
 	}
 	return 0
+}
+
+// PassesWithin is how long a trouble that usually passes by itself is not worth a
+// person's attention.
+const PassesWithin = 10 * time.Minute
+
+// Passes reports whether a trouble with the cause usually passes by itself.
+func (c Cause) Passes() bool {
+	switch c {
+	case CauseNetwork, CauseBusy, CauseRate, CauseBudget, CauseShare, CauseTLS, CauseLibraryCrash, CauseBadAnswer, CauseRecordTooLarge, CauseUnknownResponse:
+		return true
+	}
+	return false
 }
 
 // Response is what follows from a trouble.
@@ -94,9 +109,9 @@ func Classify(op string, code int, native bool) (Cause, Response) {
 	case 40001, 40091, 41004:
 		return CauseSecret, RespondRefuse
 	case 40056, 50003, 95017: // the app behind the secret is disabled, or its API
-		return CauseSecret, RespondPause
-	case 43009, 610016: // the corp is not verified
-		return CauseNotOpen, RespondPause
+		return CauseDisabled, RespondPause
+	case 43009, 610016:
+		return CauseUnverified, RespondPause
 	case 40013, 2000002, 41002:
 		return CauseCorpID, RespondRefuse
 	case 48002, 48001, 48004, 48006:

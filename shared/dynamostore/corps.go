@@ -64,16 +64,23 @@ const (
 // the table. The corp is the pk.
 type (
 	corpItem struct {
-		ID           string    `dynamodbav:"-"`
-		Name         string    `dynamodbav:"name"`
-		CreatedAt    time.Time `dynamodbav:"created"`
-		Enabled      bool      `dynamodbav:"enabled"`
-		EnabledAt    time.Time `dynamodbav:"enabled_at"`
-		SecretPrefix string    `dynamodbav:"secret_prefix"`
-		SecretSetAt  time.Time `dynamodbav:"secret_set_at"`
-		CurrentKey   string    `dynamodbav:"current_key"`
-		CallbackAt   time.Time `dynamodbav:"callback_at"`
-		PageKey      [32]byte  `dynamodbav:"page_key"`
+		ID            string        `dynamodbav:"-"`
+		Name          string        `dynamodbav:"name"`
+		CreatedAt     time.Time     `dynamodbav:"created"`
+		Enabled       bool          `dynamodbav:"enabled"`
+		EnabledAt     time.Time     `dynamodbav:"enabled_at"`
+		SecretPrefix  string        `dynamodbav:"secret_prefix"`
+		SecretSetAt   time.Time     `dynamodbav:"secret_set_at"`
+		OpenOKAt      time.Time     `dynamodbav:"open_ok_at"`
+		OpenRefusedAt time.Time     `dynamodbav:"open_refused_at"`
+		OpenCause     archive.Cause `dynamodbav:"open_cause"`
+		OpenCode      int           `dynamodbav:"open_code"`
+		CurrentKey    string        `dynamodbav:"current_key"`
+		CallbackAt    time.Time     `dynamodbav:"callback_at"`
+		StateAt       time.Time     `dynamodbav:"state_at"`
+		StateBy       string        `dynamodbav:"state_by"`
+		StateReason   string        `dynamodbav:"state_reason"`
+		PageKey       [32]byte      `dynamodbav:"page_key"`
 	}
 	keyItem struct {
 		ID             string            `dynamodbav:"id"`
@@ -172,10 +179,14 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 	return nil
 }
 
-// SetEnabled switches the pulls on or off. Only the first switch-on sets
-// EnabledAt to at: switching off and on again does not restart the hours left.
-func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
-	changes := []change{{set: "SET enabled = :enabled", values: item{":enabled": flag(enabled)}}}
+// SetEnabled switches the pulls on or off, and records who did so, and why. Only
+// the first switch-on sets EnabledAt to at: switching off and on again does not
+// restart the hours left.
+func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error {
+	changes := []change{{
+		set:    "SET enabled = :enabled, state_at = :at, state_by = :by, state_reason = :reason",
+		values: item{":enabled": flag(enabled), ":at": moment(at), ":by": text(by), ":reason": text(reason)},
+	}}
 	if enabled { // the time is written first: after a crash every enabled corp has a time
 		changes = slices.Insert(changes, 0, change{
 			set:    "SET enabled_at = :at",
@@ -195,11 +206,27 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time
 // the secret, see [archive.Corp].
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	err := c.update(ctx, id, corpSK, change{
-		set:    "SET secret_prefix = :prefix, secret_set_at = :at",
-		values: item{":prefix": text(prefix), ":at": moment(at)},
+		set:    "SET secret_prefix = :prefix, secret_set_at = :at, open_ok_at = :never, open_refused_at = :never, open_cause = :none, open_code = :zero",
+		values: item{":prefix": text(prefix), ":at": moment(at), ":never": moment(time.Time{}), ":none": text(""), ":zero": number(0)},
 	})
 	if err != nil {
 		return fmt.Errorf("recording the secret of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// NoteOpen records what WeCom answered on the open way about the secret that was
+// saved at setAt. It changes nothing if another one was saved since.
+func (c *Corps) NoteOpen(ctx context.Context, id string, setAt time.Time, answer archive.OpenAnswer) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:  "SET open_ok_at = :ok, open_refused_at = :refused, open_cause = :cause, open_code = :code",
+		only: "secret_set_at = :set_at",
+		values: item{
+			":ok": moment(answer.OKAt), ":refused": moment(answer.RefusedAt), ":cause": text(string(answer.Cause)), ":code": number(answer.Code), ":set_at": moment(setAt),
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("recording an answer about the secret of corp %s: %w", id, err)
 	}
 	return nil
 }

@@ -50,8 +50,8 @@ func TestChangesOfAnAbsentCorpFail(t *testing.T) {
 	s, ctx := newCorps(t), t.Context()
 	for name, err := range map[string]error{
 		"Rename":        s.Rename(ctx, corp, "n"),
-		"SetEnabled":    s.SetEnabled(ctx, corp, true, start),
-		"switching off": s.SetEnabled(ctx, corp, false, start),
+		"SetEnabled":    s.SetEnabled(ctx, corp, true, "admin", "", start),
+		"switching off": s.SetEnabled(ctx, corp, false, "admin", "", start),
 		"SetSecret":     s.SetSecret(ctx, corp, "abcd", start),
 		"TouchCallback": s.TouchCallback(ctx, corp, start),
 		"Claim":         s.Claim(ctx, corp, "k", 1, "admin", start),
@@ -76,11 +76,11 @@ func TestSettings(t *testing.T) {
 		want func()
 	}{
 		{"rename", func() error { return s.Rename(ctx, corp, "云朵") }, func() { want.Name = "云朵" }},
-		{"switch on", func() error { return s.SetEnabled(ctx, corp, true, at(1)) }, func() { want.Enabled, want.EnabledAt = true, at(1) }},
-		{"switch on again", func() error { return s.SetEnabled(ctx, corp, true, at(2)) }, func() {}},
-		{"switch off", func() error { return s.SetEnabled(ctx, corp, false, at(3)) }, func() { want.Enabled = false }},
-		{"switch off again", func() error { return s.SetEnabled(ctx, corp, false, at(4)) }, func() {}},
-		{"switch on after switching off", func() error { return s.SetEnabled(ctx, corp, true, at(5)) }, func() { want.Enabled = true }},
+		{"switch on", func() error { return s.SetEnabled(ctx, corp, true, "admin", "", at(1)) }, func() { want.StateAt, want.StateBy = at(1), "admin"; want.Enabled, want.EnabledAt = true, at(1) }},
+		{"switch on again", func() error { return s.SetEnabled(ctx, corp, true, "admin", "", at(2)) }, func() { want.StateAt, want.StateBy = at(2), "admin" }},
+		{"switch off", func() error { return s.SetEnabled(ctx, corp, false, "admin", "", at(3)) }, func() { want.StateAt, want.StateBy = at(3), "admin"; want.Enabled = false }},
+		{"switch off again", func() error { return s.SetEnabled(ctx, corp, false, "admin", "", at(4)) }, func() { want.StateAt, want.StateBy = at(4), "admin" }},
+		{"switch on after switching off", func() error { return s.SetEnabled(ctx, corp, true, "admin", "", at(5)) }, func() { want.StateAt, want.StateBy = at(5), "admin"; want.Enabled = true }},
 		{"secret", func() error { return s.SetSecret(ctx, corp, "abcd", at(6)) }, func() { want.SecretPrefix, want.SecretSetAt = "abcd", at(6) }},
 		{"first callback", func() error { return s.TouchCallback(ctx, corp, at(10)) }, func() { want.CallbackAt = at(10) }},
 		{"callback soon after", func() error { return s.TouchCallback(ctx, corp, at(11).Add(-1)) }, func() {}},

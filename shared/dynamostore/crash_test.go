@@ -83,16 +83,16 @@ func TestCrashWhileSwitchingOnLeavesNoEnabledCorpWithoutTime(t *testing.T) {
 		db, table, updates := client(t), awstest.Table(t, "CorpsTable"), 0
 		s := dynamostore.NewCorps(crashing{db, func(any) bool { updates++; return updates == n+1 }}, table)
 		must(t, s.CreateCorp(t.Context(), archive.Corp{ID: corp}))
-		checkError(t, "SetEnabled", s.SetEnabled(t.Context(), corp, true, start), errCrash)
+		checkError(t, "SetEnabled", s.SetEnabled(t.Context(), corp, true, "admin", "", start), errCrash)
 		got, err := s.Corp(t.Context(), corp)
 		must(t, err)
 		if got.Enabled && got.EnabledAt.IsZero() {
 			t.Errorf("crash at update %d: got an enabled corp without a time", n+1)
 		}
-		must(t, s.SetEnabled(t.Context(), corp, true, start))
+		must(t, s.SetEnabled(t.Context(), corp, true, "admin", "", start))
 		got, err = s.Corp(t.Context(), corp)
 		must(t, err)
-		check(t, "corp after the next try", got, archive.Corp{ID: corp, Enabled: true, EnabledAt: start})
+		check(t, "corp after the next try", got, archive.Corp{ID: corp, Enabled: true, EnabledAt: start, StateAt: start, StateBy: "admin"})
 	}
 }
 

@@ -23,6 +23,8 @@
 //	          <corp>            pending#<after>                 a page not decoded yet
 //	          <corp>            loss#<since>                    a possible loss
 //	          <corp>            told                            the last notification about the corp
+//	          <corp>#doctor     examined                        the last examination of the set-up
+//	          <corp>#doctor     change#<ms>#<check>             what an examination found changed
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
 //	          <corp>#wanted     <work>                          a mark: the corp wants the work
 //	          @jobs             <corp>#replay, <corp>#verify    the corp's running job, or verification

@@ -74,7 +74,7 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	now := func() time.Time { return start }
 	must(t, w.Corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: start}))
 	must(t, w.Corps.SetSecret(ctx, corp, "secr", start))
-	must(t, w.Corps.SetEnabled(ctx, corp, true, start))
+	must(t, w.Corps.SetEnabled(ctx, corp, true, "admin", "", start))
 	must(t, w.Corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", Origin: archive.KeyMade, CreatedAt: start}, false, ""))
 	must(t, w.Corps.Claim(ctx, corp, "k1", 1, "admin", start))
 	w.Secrets.Put(corp, secret.New("s"))

@@ -188,6 +188,7 @@ type (
 		UpdatedAt    time.Time `dynamodbav:"updated"`
 		Done         bool      `dynamodbav:"done"`
 		Failed       bool      `dynamodbav:"failed"`
+		StoppedBy    string    `dynamodbav:"stopped_by"`
 
 		Verify    bool             `dynamodbav:"verify"`
 		Weekly    bool             `dynamodbav:"weekly"`

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
@@ -30,14 +31,17 @@ type Client interface {
 
 var _ Client = (*sns.Client)(nil)
 
-// Notifier is a [watch.Notifier]. Safe for concurrent use.
+// Notifier is a [watch.Notifier] and a [doctor.Notifier]. Safe for concurrent use.
 type Notifier struct {
 	client Client
 	topic  string
 	stack  string
 }
 
-var _ watch.Notifier = (*Notifier)(nil)
+var (
+	_ watch.Notifier  = (*Notifier)(nil)
+	_ doctor.Notifier = (*Notifier)(nil)
+)
 
 // New makes a notifier for the topic with that ARN. Subjects begin with stack, so
 // that the messages of several stacks differ.
@@ -49,19 +53,55 @@ func New(client Client, topic, stack string) *Notifier {
 // the longest possible text about each. If SNS still refuses a message as too
 // long, Notify fails: then no company counts as notified.
 func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
-	subject, body := n.subject(changes), message(changes)
-	attribute := func(v string) types.MessageAttributeValue {
-		kind := "String"
-		return types.MessageAttributeValue{DataType: &kind, StringValue: &v}
-	}
-	in := &sns.PublishInput{
-		TopicArn: &n.topic, Subject: &subject, Message: &body,
-		// Subscriptions can filter by these.
-		MessageAttributes: map[string]types.MessageAttributeValue{"health": attribute(string(changes[0].To))},
-	}
+	in := n.publication(n.subject(changes[0].Corp, len(changes), string(changes[0].To)), message(changes))
+	in.MessageAttributes["health"] = attribute(string(changes[0].To))
 	if len(changes) == 1 {
 		in.MessageAttributes["corp"] = attribute(changes[0].Corp)
 	}
+	return n.publish(ctx, in)
+}
+
+// NotifySetup implements [doctor.Notifier]. It sends what no notice about the
+// corp's health tells, and what a person can do something about.
+func (n *Notifier) NotifySetup(ctx context.Context, corp archive.Corp, changes []doctor.Change) error {
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c doctor.Change) bool { return !c.Worth() || c.ToldByHealth() })
+	if len(changes) == 0 {
+		return nil
+	}
+	in := n.publication(n.subject(corp.ID, 1, "set-up"), setupMessage(corp, changes))
+	in.MessageAttributes["setup"], in.MessageAttributes["corp"] = attribute(string(changes[0].Check)), attribute(corp.ID)
+	return n.publish(ctx, in)
+}
+
+func setupMessage(corp archive.Corp, changes []doctor.Change) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", corp.ID, quoted(corp.Name))
+	for _, c := range changes {
+		fmt.Fprintf(&b, "\n设置步骤 set-up step %d, %s: %s -> %s, %s\n", c.Check.Step(), c.Check, c.From, c.To, c.At.UTC().Format(time.RFC3339))
+		text, ok := doctor.TextOf(c.Check, c.Now)
+		if !ok {
+			continue
+		}
+		for _, w := range []doctor.Words{text.What, text.Remedy} {
+			w = w.With(c.Evidence)
+			fmt.Fprintf(&b, "%s\n%s\n", w.ZH, w.EN)
+		}
+	}
+	return b.String()
+}
+
+func attribute(v string) types.MessageAttributeValue {
+	kind := "String"
+	return types.MessageAttributeValue{DataType: &kind, StringValue: &v}
+}
+
+// publication is a message without attributes. Subscriptions can filter by those
+// that are set later.
+func (n *Notifier) publication(subject, body string) *sns.PublishInput {
+	return &sns.PublishInput{TopicArn: &n.topic, Subject: &subject, Message: &body, MessageAttributes: make(map[string]types.MessageAttributeValue)}
+}
+
+func (n *Notifier) publish(ctx context.Context, in *sns.PublishInput) error {
 	if _, err := n.client.Publish(ctx, in); err != nil {
 		return fmt.Errorf("publish notice: %w", err)
 	}
@@ -70,17 +110,17 @@ func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 
 // subject makes the subject: one line of ASCII with less than 100 characters,
 // because SNS refuses any other.
-func (n *Notifier) subject(changes []watch.Change) string {
-	companies := changes[0].Corp
-	if len(changes) > 1 {
-		companies = strconv.Itoa(len(changes)) + " companies"
+func (n *Notifier) subject(corp string, corps int, about string) string {
+	companies := corp
+	if corps > 1 {
+		companies = strconv.Itoa(corps) + " companies"
 	}
 	s := strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
-	}, fmt.Sprintf("[%s] %s: %s", n.stack, companies, changes[0].To))
+	}, fmt.Sprintf("[%s] %s: %s", n.stack, companies, about))
 	return s[:min(len(s), 99)]
 }
 

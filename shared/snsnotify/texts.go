@@ -50,8 +50,14 @@ var texts = map[watch.Health]words{
 		"企业微信拒绝了来自我们 IP 地址的请求。", "请企业管理员重做第 4 步：把设置页的 IP 地址填入可信IP地址。",
 		"WeCom refused our address.", "The company's administrator repeats step 4 and enters the addresses of the set-up page as 可信IP."},
 	watch.Health(archive.CauseSecret): {
-		"企业微信不接受已保存的 Secret：可能填错、已被重置，或应用被停用。", "请企业管理员重做第 2 步。",
-		"WeCom does not accept the saved Secret: it is wrong or was reset, or the app is disabled.", "The company's administrator repeats step 2."},
+		"企业微信不接受已保存的 Secret：可能填错，或已被重置。", "请企业管理员重做第 2 步。",
+		"WeCom does not accept the saved Secret: it is wrong or was reset.", "The company's administrator repeats step 2."},
+	watch.Health(archive.CauseDisabled): {
+		"会话内容存档应用在企业微信中被停用。", "请企业管理员在企业微信管理后台重新启用。",
+		"The archive's app is switched off in WeCom.", "The company's administrator switches it on in WeCom's admin console."},
+	watch.Health(archive.CauseUnverified): {
+		"该企业尚未通过企业微信认证，不能使用会话内容存档。", "请企业管理员先完成企业认证。",
+		"The company is not verified in WeCom, so it cannot use the archive.", "The company's administrator completes 企业认证 first."},
 	watch.Health(archive.CauseSecretKind): {
 		"已保存的是其他应用的 Secret。", "请企业管理员重做第 2 步，使用会话内容存档页面上的 Secret。",
 		"The saved Secret belongs to another app.", "The company's administrator repeats step 2 with the Secret of the 会话内容存档 page."},

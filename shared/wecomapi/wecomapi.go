@@ -194,6 +194,17 @@ func (cl *Client) token(ctx context.Context, c directory.Credential) (string, er
 	return t.value, nil
 }
 
+// Accepts asks WeCom whether it accepts a secret, by fetching a token with it. The
+// answer nil means that it does.
+func (cl *Client) Accepts(ctx context.Context, c directory.Credential) error {
+	t := cl.held(c)
+	t.mu.Lock()
+	t.value = "" // a token in memory says nothing about a secret that was reset
+	t.mu.Unlock()
+	_, err := cl.token(ctx, c)
+	return err
+}
+
 // forget drops a token, unless another call has replaced it.
 func (cl *Client) forget(c directory.Credential, value string) {
 	t := cl.held(c)

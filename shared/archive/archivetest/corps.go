@@ -97,7 +97,7 @@ func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
 		if !archive.ValidCorpID(corp.ID) {
 			c.t.Errorf("CreateCorp of %q, which is not a corpid", corp.ID)
 		}
-		for _, at := range []*time.Time{&corp.CreatedAt, &corp.EnabledAt, &corp.SecretSetAt, &corp.CallbackAt} {
+		for _, at := range []*time.Time{&corp.CreatedAt, &corp.EnabledAt, &corp.SecretSetAt, &corp.CallbackAt, &corp.OpenOKAt, &corp.OpenRefusedAt, &corp.StateAt} {
 			*at = kept(*at)
 		}
 		c.mu.Lock()
@@ -134,8 +134,9 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 // SetEnabled switches pulling on or off. The first time that it is switched on,
 // EnabledAt becomes at. It returns [archive.ErrNotFound] for a corp that is not
 // registered.
-func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error {
+func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error {
 	return c.change(ctx, "SetEnabled", id, func(corp *archive.Corp) {
+		corp.StateAt, corp.StateBy, corp.StateReason = kept(at), by, reason
 		if enabled && corp.EnabledAt.IsZero() {
 			corp.EnabledAt = kept(at)
 		}
@@ -148,6 +149,17 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, at time
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	return c.change(ctx, "SetSecret", id, func(corp *archive.Corp) {
 		corp.SecretPrefix, corp.SecretSetAt = prefix, kept(at)
+		corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = time.Time{}, time.Time{}, "", 0
+	})
+}
+
+// NoteOpen notes what WeCom answered about the secret that was saved at setAt. It
+// notes nothing if another one was saved since.
+func (c *Corps) NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error {
+	return c.change(ctx, "NoteOpen", id, func(corp *archive.Corp) {
+		if corp.SecretSetAt.Equal(setAt) {
+			corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = kept(a.OKAt), kept(a.RefusedAt), a.Cause, a.Code
+		}
 	})
 }
 

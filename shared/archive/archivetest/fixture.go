@@ -157,7 +157,7 @@ func (b *Fixture) Register(id string) {
 	ctx := b.T.Context()
 	b.Must(b.Corps.CreateCorp(ctx, archive.Corp{ID: id, Name: id, CreatedAt: Start}))
 	b.Must(b.Corps.SetSecret(ctx, id, "secr", SecretSet))
-	b.Must(b.Corps.SetEnabled(ctx, id, true, Start))
+	b.Must(b.Corps.SetEnabled(ctx, id, true, "admin", "", Start))
 	b.Secrets.Put(id, secret.New("secret of "+id))
 }
 

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
@@ -39,6 +42,8 @@ type chain struct {
 	replays  map[string]decode.Replay
 	running  map[bool]decode.Running // by Verify
 	notified watch.Notified
+	examined doctor.Record
+	changes  []doctor.Change // the newest last
 }
 
 var _ LedgerStore = (*Ledger)(nil)
@@ -62,6 +67,7 @@ func (l *Ledger) of(corp string) *chain {
 			replays:  make(map[string]decode.Replay),
 			running:  make(map[bool]decode.Running),
 			notified: watch.Notified{Corp: corp},
+			examined: doctor.Record{Corp: corp},
 		}
 		l.chains[corp] = c
 	}
@@ -579,4 +585,50 @@ func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) erro
 		c.notified = now
 		return nil
 	})
+}
+
+// Examined implements [doctor.Records].
+func (l *Ledger) Examined(ctx context.Context, corp string) (doctor.Record, error) {
+	return read(ctx, l.faults, "Ledger.Examined", corp, func() (doctor.Record, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		r := l.of(corp).examined
+		r.Checks = maps.Clone(r.Checks)
+		return r, nil
+	})
+}
+
+// SaveExamined implements [doctor.Records].
+func (l *Ledger) SaveExamined(ctx context.Context, r doctor.Record, changes []doctor.Change) error {
+	return write(ctx, l.faults, "Ledger.SaveExamined", r.Corp, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c := l.of(r.Corp)
+		if r.Rev != c.examined.Rev+1 {
+			return archive.ErrConflict
+		}
+		r.Checks = maps.Clone(r.Checks)
+		c.examined, c.changes = r, append(c.changes, changes...)
+		slices.SortStableFunc(c.changes, func(a, b doctor.Change) int {
+			return cmp.Or(a.At.Compare(b.At), strings.Compare(string(a.Check), string(b.Check)))
+		})
+		return nil
+	})
+}
+
+// SetupChanges lists the changes that examinations found, the newest first.
+func (l *Ledger) SetupChanges(ctx context.Context, corp, cursor string, limit int) (list []doctor.Change, next string, err error) {
+	list, err = read(ctx, l.faults, "Ledger.SetupChanges", corp, func() ([]doctor.Change, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		all := slices.Clone(l.of(corp).changes)
+		slices.Reverse(all)
+		from, _ := strconv.Atoi(cursor)
+		from = min(from, len(all))
+		if all = all[from:]; len(all) > limit {
+			all, next = all[:limit], strconv.Itoa(from+limit)
+		}
+		return all, nil
+	})
+	return list, next, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
@@ -17,6 +18,10 @@ type LedgerStore interface {
 	decode.ReplayLedger
 	watch.Ledger
 	archive.TryLog
+	doctor.Records
+	// SetupChanges lists the changes that examinations found, the newest first, at
+	// most limit. next is the cursor of the next page.
+	SetupChanges(ctx context.Context, corp, cursor string, limit int) (list []doctor.Change, next string, err error)
 	// PageFiles reads the ids of the files that pages name, by After. A page that
 	// names no file may be absent. The afters must be distinct.
 	PageFiles(ctx context.Context, corp string, afters []uint64) (map[uint64][]string, error)
@@ -48,8 +53,9 @@ type CorpStore interface {
 	decode.Keys
 	CreateCorp(ctx context.Context, c archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
-	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
 	Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error

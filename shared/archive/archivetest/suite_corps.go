@@ -81,6 +81,7 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	corp := archive.Corp{
 		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd",
 		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3), PageKey: [32]byte{1, 31: 2},
+		OpenOKAt: epoch.Add(4), OpenRefusedAt: epoch.Add(5), OpenCause: archive.CauseSecret, OpenCode: 40001, StateAt: epoch.Add(6), StateBy: "wang.min", StateReason: "原因",
 	}
 	ok(t, c.CreateCorp(t.Context(), corp))
 	wantCorp(t, "created", c, corp)
@@ -97,13 +98,25 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	ok(t, c.SetSecret(t.Context(), corp.ID, "wxyz", epoch.Add(time.Hour)))
 	corp.SecretPrefix, corp.SecretSetAt = "wxyz", epoch.Add(time.Hour)
 	wantCorp(t, "with a secret", c, corp)
+	refused := archive.OpenAnswer{RefusedAt: epoch.Add(2 * time.Hour), Cause: archive.CauseSecret, Code: 40001}
+	ok(t, c.NoteOpen(t.Context(), corp.ID, epoch, refused))
+	wantCorp(t, "an answer about an earlier secret", c, corp)
+	ok(t, c.NoteOpen(t.Context(), corp.ID, corp.SecretSetAt, refused))
+	corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = refused.RefusedAt, refused.Cause, refused.Code
+	wantCorp(t, "refused on the open way", c, corp)
+	ok(t, c.NoteOpen(t.Context(), corp.ID, corp.SecretSetAt, archive.OpenAnswer{OKAt: epoch.Add(3 * time.Hour)}))
+	corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = epoch.Add(3*time.Hour), time.Time{}, "", 0
+	wantCorp(t, "accepted on the open way", c, corp)
+	ok(t, c.SetSecret(t.Context(), corp.ID, "abcd", epoch.Add(4*time.Hour)))
+	corp.SecretPrefix, corp.SecretSetAt, corp.OpenOKAt = "abcd", epoch.Add(4*time.Hour), time.Time{}
+	wantCorp(t, "another secret", c, corp)
 	for i, step := range []struct {
 		enabled bool
 		want    int // step of the first switch-on; -1 for never
 	}{{false, -1}, {true, 1}, {true, 1}, {false, 1}, {false, 1}, {true, 1}} {
 		at := func(i int) time.Time { return epoch.Add(time.Duration(i) * time.Hour) }
-		ok(t, c.SetEnabled(t.Context(), corp.ID, step.enabled, at(i)))
-		corp.Enabled = step.enabled
+		ok(t, c.SetEnabled(t.Context(), corp.ID, step.enabled, "wang.min", fmt.Sprint(i), at(i)))
+		corp.Enabled, corp.StateAt, corp.StateBy, corp.StateReason = step.enabled, at(i), "wang.min", fmt.Sprint(i)
 		if step.want >= 0 {
 			corp.EnabledAt = at(step.want)
 		}
@@ -383,8 +396,8 @@ func corpsAbsent(t *testing.T, c CorpStore) {
 	fails(t, "Corp", err, archive.ErrNotFound)
 	for name, err := range map[string]error{
 		"Rename":        c.Rename(t.Context(), id, "n"),
-		"SetEnabled":    c.SetEnabled(t.Context(), id, true, epoch),
-		"switched off":  c.SetEnabled(t.Context(), id, false, epoch),
+		"SetEnabled":    c.SetEnabled(t.Context(), id, true, "", "", epoch),
+		"switched off":  c.SetEnabled(t.Context(), id, false, "", "", epoch),
 		"SetSecret":     c.SetSecret(t.Context(), id, "abcd", epoch),
 		"TouchCallback": c.TouchCallback(t.Context(), id, epoch),
 		"AddKey":        c.AddKey(t.Context(), id, archive.Key{ID: "k"}, false, ""),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
@@ -33,6 +34,7 @@ func TestLedger(t *testing.T, open func(t testing.TB) LedgerStore) {
 		"Replays":         ledgerReplays,
 		"Running":         ledgerRunning,
 		"Notified":        ledgerNotified,
+		"Examined":        ledgerExamined,
 		"Cancelled":       ledgerCancelled,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, l) })
@@ -563,6 +565,50 @@ func ledgerCancelled(t *testing.T, l LedgerStore) {
 	same(t, "head", now, head)
 	if rows := extend(t, l, corp, 1); !slices.ContainsFunc(rows, func(r archive.Row) bool { return r.After == 0 }) {
 		t.Error("append afterwards: the row is not there")
+	}
+}
+
+func ledgerExamined(t *testing.T, l LedgerStore) {
+	corp, other := corpFor(t, 1), corpFor(t, 2)
+	examined := func(id string) doctor.Record {
+		t.Helper()
+		r, err := l.Examined(t.Context(), id)
+		ok(t, err)
+		return r
+	}
+	same(t, "never examined", examined(corp), doctor.Record{Corp: corp})
+	first := doctor.Record{Corp: corp, Rev: 1, At: epoch, Checks: map[doctor.Check]doctor.Known{
+		doctor.CheckScope: {State: doctor.Bad, Cause: doctor.CauseEmpty, Since: epoch.Add(-time.Hour)}, doctor.CheckApp: {State: doctor.Off},
+	}}
+	change := func(check doctor.Check, at time.Duration) doctor.Change {
+		return doctor.Change{Check: check, From: doctor.OK, To: doctor.Bad, Was: "", Now: doctor.CauseEmpty, At: epoch.Add(at), Operators: true, Evidence: []doctor.Evidence{{Fact: doctor.FactMembers, Value: "0"}}}
+	}
+	ok(t, l.SaveExamined(t.Context(), first, []doctor.Change{change(doctor.CheckScope, 0)}))
+	same(t, "examined", examined(corp), first)
+	fails(t, "two at once", l.SaveExamined(t.Context(), first, []doctor.Change{change(doctor.CheckApp, 0)}), archive.ErrConflict)
+	second := first
+	second.Rev, second.At = 2, epoch.Add(time.Minute)
+	ok(t, l.SaveExamined(t.Context(), second, []doctor.Change{change(doctor.CheckScope, time.Minute), change(doctor.CheckFiles, time.Minute)}))
+	same(t, "examined again", examined(corp), second)
+	same(t, "another corp", examined(other), doctor.Record{Corp: other})
+
+	want := []doctor.Change{change(doctor.CheckScope, time.Minute), change(doctor.CheckFiles, time.Minute), change(doctor.CheckScope, 0)}
+	for _, limit := range []int{1, 2, 3, 10} {
+		var got []doctor.Change
+		for cursor := ""; ; {
+			list, next, err := l.SetupChanges(t.Context(), corp, cursor, limit)
+			ok(t, err)
+			if got = append(got, list...); next == "" || len(got) > 10 {
+				break
+			}
+			cursor = next
+		}
+		same(t, fmt.Sprint("changes, ", limit, " at a time"), got, want)
+	}
+	list, next, err := l.SetupChanges(t.Context(), other, "change#\x00", 10)
+	ok(t, err)
+	if len(list) != 0 || next != "" {
+		t.Errorf("another corp: got %d changes, next %q", len(list), next)
 	}
 }
 

@@ -37,6 +37,9 @@ type Replay struct {
 	// Failed says that the job was ended without a result, because its runs made
 	// no progress. Done is set too.
 	Failed bool
+	// StoppedBy is the user who ended the job; Done is set too. The rest of its range
+	// is unchanged.
+	StoppedBy string
 	// Verify makes the job compare in place of decoding. Faults counts the
 	// differences. Findings describes the first [MaxFindings] of them.
 	Verify bool

@@ -177,9 +177,10 @@ func (e *APIError) missing() (Missing, bool) {
 	return "", false
 }
 
-// classify maps a refusal of an access to a cause and a response (law 10).
-// [archive.Classify] has what this API shares with the archive's pages.
-func (e *APIError) classify() (archive.Cause, archive.Response) {
+// Classify maps a refusal of an access to a cause and a response (law 10). app
+// says that the access uses the secret of the self-built app. [archive.Classify]
+// has what this API shares with the archive's pages.
+func (e *APIError) Classify(app bool) (archive.Cause, archive.Response) {
 	switch {
 	case e.Cause == archive.CauseNetwork, e.Cause == archive.CauseBusy, e.Cause == archive.CauseBadAnswer:
 		return e.Cause, archive.RespondRetry
@@ -187,8 +188,12 @@ func (e *APIError) classify() (archive.Cause, archive.Response) {
 		return e.Cause, archive.RespondStop
 	}
 	switch e.Code {
-	case 40056, 50003, 84074, 95017: // the app is off, or lacks the right
+	case 84074: // the app lacks the right
 		return archive.CauseSecretKind, archive.RespondPause
+	case 40056, 50003, 95017: // the app is off, or lacks the right
+		if app {
+			return archive.CauseSecretKind, archive.RespondPause
+		}
 	case 301042, 60020: // a fix takes effect after about a minute
 		return archive.CauseTrustedIP, archive.RespondPause
 	}

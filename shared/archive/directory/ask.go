@@ -67,7 +67,7 @@ func ask[T any](ctx context.Context, n *inspection, a Access, call func(context.
 		if _, aboutID := refusal.missing(); aboutID {
 			return none, errors.Join(refusal, n.accepted(ctx, d))
 		}
-		if _, respond := refusal.classify(); respond == archive.RespondRetry && try < archive.Tries && !n.nearlyOver(ctx) {
+		if _, respond := refusal.Classify(d.app); respond == archive.RespondRetry && try < archive.Tries && !n.nearlyOver(ctx) {
 			if err := n.Sleep(ctx, archive.RetryPause); err != nil {
 				return none, err
 			}
@@ -120,6 +120,10 @@ func (n *inspection) unlock(ctx context.Context, d *access) error {
 	if d.standing.SecretSetAt.IsZero() || n.Now().Before(d.standing.NotBefore) && !n.force {
 		return nil
 	}
+	if until := n.corp.HeldByOpen(n.Now()); !d.app && !until.IsZero() {
+		n.block(d, archive.Standing{NotBefore: until, Trouble: n.corp.OpenTrouble(archive.PullState{})})
+		return nil
+	}
 	u, err := n.secretUse(ctx, d)
 	if err != nil || u == nil {
 		return err
@@ -150,7 +154,7 @@ func (n *inspection) secretUse(ctx context.Context, d *access) (*secretUse, erro
 	if u.standing, err = n.secretStanding(ctx, d); err != nil {
 		return nil, err
 	}
-	wish := archive.Ask{Way: archive.Trusted, Corp: n.corp.ID, Registered: n.corp.CreatedAt, By: "directory", Force: n.force}
+	wish := archive.Ask{Way: archive.Trusted, Corp: n.corp.ID, Registered: n.corp.CreatedAt, By: "directory", Force: n.force, Accepted: !d.app && !n.corp.OpenOKAt.IsZero()}
 	if u.admission, u.standing, err = n.Gate.Admit(ctx, wish, u.standing); err != nil {
 		return nil, err
 	}
@@ -220,7 +224,7 @@ func (n *inspection) accepted(ctx context.Context, d *access) error {
 // refused closes an access; a refused secret closes every access that has the
 // same.
 func (n *inspection) refused(ctx context.Context, d *access, refusal *APIError) error {
-	cause, respond := refusal.classify()
+	cause, respond := refusal.Classify(d.app)
 	t := archive.Trouble{Cause: cause, Op: refusal.Op, Code: refusal.Code, FromIP: refusal.FromIP}
 	n.mu.Lock()
 	already := !d.open

@@ -19,10 +19,12 @@ import (
 // delivered twice, late, or never (law 3).
 type Request struct {
 	Corp string `json:"corp"`
-	// Why is for the log: read, asked, event, continued.
+	// Why is for the log: read, asked, event, daily, health, saved, continued.
 	Why string `json:"why"`
 	// Check tries every access and reads the scope.
 	Check bool `json:"check,omitempty"`
+	// Examine lets the doctor examine the set-up, as Check does afterwards.
+	Examine bool `json:"examine,omitempty"`
 	// People and Rooms are ids whose names are wanted. Known and young names are not
 	// asked for.
 	People []string `json:"people,omitempty"`
@@ -66,7 +68,7 @@ func (r Request) TooLarge() bool {
 // join makes one request of two. It answers [archive.ErrFull] if the result would
 // be too large.
 func (r Request) join(also Request) (Request, error) {
-	r.Check, r.Again, r.Force = r.Check || also.Check, r.Again || also.Again, r.Force || also.Force
+	r.Check, r.Examine, r.Again, r.Force = r.Check || also.Check, r.Examine || also.Examine, r.Again || also.Again, r.Force || also.Force
 	r.People = union(r.People, also.People)
 	r.Rooms = union(r.Rooms, also.Rooms)
 	r.Pairs = union(r.Pairs, also.Pairs)
@@ -107,6 +109,26 @@ func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time
 // RequestInspections implements [Queue].
 func (w WantedInspections) RequestInspections(ctx context.Context, reqs ...Request) error {
 	return w.Want(ctx, reqs...)
+}
+
+// RequestChecks requests that WeCom is asked about everything of the corps. It
+// passes over no pause.
+func (w WantedInspections) RequestChecks(ctx context.Context, corps ...string) error {
+	return w.Want(ctx, each(corps, Request{Why: "daily", Check: true})...)
+}
+
+// RequestExaminations requests that the doctor examines the corps.
+func (w WantedInspections) RequestExaminations(ctx context.Context, corps ...string) error {
+	return w.Want(ctx, each(corps, Request{Why: "health", Examine: true})...)
+}
+
+func each(corps []string, r Request) []Request {
+	list := make([]Request, len(corps))
+	for i, corp := range corps {
+		list[i] = r
+		list[i].Corp = corp
+	}
+	return list
 }
 
 // Requests says what is wanted of the inspector. [archive.Wanted] has the contract
@@ -161,6 +183,12 @@ type Store interface {
 	ReachWriter
 }
 
+// A Doctor examines the set-up of a corp. It may be called again, and does not
+// depend on what the inspection finds beyond what is stored.
+type Doctor interface {
+	Examine(ctx context.Context, corp archive.Corp) error
+}
+
 const (
 	inspectMargin = 20 * time.Second // time for the calls under way, and to request the rest
 	idsAtOnce     = 4                // WeCom limits concurrency (45033) without documenting the number
@@ -178,6 +206,7 @@ type Inspector struct {
 	Gate     *archive.Gate
 	Store    Store
 	Consents archive.ConsentWriter
+	Doctor   Doctor
 	Requests Requests
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error // returns early with the context's error
@@ -220,6 +249,11 @@ func (i *Inspector) inspect(ctx context.Context, req Request) error {
 	err = errors.Join(err, n.release(ctx), n.save(ctx))
 	if err != nil {
 		return err
+	}
+	if req.Check || req.Examine {
+		if err := i.Doctor.Examine(ctx, corp); err != nil {
+			return err
+		}
 	}
 	more := len(rest.People)+len(rest.Rooms)+len(rest.Pairs)+len(rest.ConsentRooms) > 0
 	i.Log.InfoContext(ctx, "inspected", "corp", corp.ID, "why", req.Why, "check", req.Check, "people", len(req.People),

@@ -154,6 +154,7 @@ type names struct {
 	requests  *archivetest.InspectQueue
 	inspector *directory.Inspector
 	book      *directory.NameBook
+	examined  int // by the doctor
 }
 
 func newNames(t testing.TB, f *archivetest.Faults) *names {
@@ -165,11 +166,34 @@ func newNames(t testing.TB, f *archivetest.Faults) *names {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	wanted := directory.NewWantedInspections(b.Marks, n.requests, b.Clock.Now)
 	n.inspector = &directory.Inspector{
-		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Store: n.contacts, Consents: n.consents,
+		Corps: b.Corps, Secrets: b.Secrets, WeCom: n.wecom, Ledger: b.Ledger, Gate: &archive.Gate{Log: b.Ledger, Now: b.Clock.Now}, Store: n.contacts, Consents: n.consents, Doctor: n,
 		Requests: wanted, Now: b.Clock.Now, Sleep: b.Clock.Sleep, Log: log,
 	}
 	n.book = &directory.NameBook{Names: n.contacts, Asker: n.contacts, Reach: n.contacts, Witness: b.View, Requests: wanted, Now: b.Clock.Now, Log: log}
 	return n
+}
+
+// Examine implements [directory.Doctor].
+func (n *names) Examine(context.Context, archive.Corp) error {
+	n.examined++
+	return nil
+}
+
+// The doctor examines a corp after each check, and when only that is requested.
+func TestInspectionsExamine(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	for i, req := range []directory.Request{{Check: true}, {Examine: true}, {People: []string{"lin.hua"}}} {
+		n.Must(n.inspect(req))
+		if want := min(i+1, 2); n.examined != want {
+			t.Errorf("after %+v: examined %d times, want %d", req, n.examined, want)
+		}
+	}
+	n.Must(n.inspector.Requests.(directory.WantedInspections).RequestChecks(t.Context(), archivetest.Corp))
+	n.Must(n.inspector.Requests.(directory.WantedInspections).RequestExaminations(t.Context(), archivetest.Corp))
+	n.serve()
+	if n.examined != 3 || n.reach().CheckedAt.IsZero() {
+		t.Errorf("examined %d times, want a check and an examination in one message", n.examined)
+	}
 }
 
 // setApp saves the secret of a self-built app.

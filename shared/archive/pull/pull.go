@@ -144,7 +144,7 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) {
+	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
 	state.Standing = state.For(corp.SecretSetAt)
@@ -240,7 +240,7 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read archive secret: %w", err)
 	}
-	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force}
+	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force, Accepted: !d.corp.OpenOKAt.IsZero()}
 	d.admission, d.state.Standing, err = d.Gate.Admit(ctx, ask, d.state.Standing)
 	if err != nil || d.admission == nil {
 		return false, err

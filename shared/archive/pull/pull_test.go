@@ -92,7 +92,7 @@ func TestPullAsksAgainForTheLastPage(t *testing.T) {
 	}
 	f.Disarm()
 	b.Decodes.Take()
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, b.Clock.Now()))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", b.Clock.Now()))
 	b.Must(b.Pull(archive.PullRequest{}))
 	if got := b.Decodes.Take(); len(got) != 0 {
 		t.Errorf("another request: got %v, want nothing requested", got)
@@ -142,8 +142,8 @@ func TestPullUnderstandsRefusals(t *testing.T) {
 		{page(40001), archive.CauseSecret, 10 * time.Minute, 1},
 		{page(40091), archive.CauseSecret, 10 * time.Minute, 1},
 		{page(40013), archive.CauseCorpID, 10 * time.Minute, 1},
-		{page(50003), archive.CauseSecret, 10 * time.Minute, 1},
-		{page(610016), archive.CauseNotOpen, 10 * time.Minute, 1},
+		{page(50003), archive.CauseDisabled, 10 * time.Minute, 1},
+		{page(610016), archive.CauseUnverified, 10 * time.Minute, 1},
 		{page(45009), archive.CauseRate, time.Minute, 1},
 		{page(-1), archive.CauseBusy, 0, 3},
 		{page(42001), archive.CauseBusy, 0, 3},
@@ -851,12 +851,12 @@ func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)
 	b.Must(b.Puller.Pull(t.Context(), archive.PullRequest{Corp: "wwunknown000000000"}))
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, archivetest.Start))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", archivetest.Start))
 	b.Must(b.Pull(archive.PullRequest{Force: true}))
 	if b.Head().Last != 0 {
 		t.Error("a corp that is switched off was pulled")
 	}
-	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, true, archivetest.Start))
+	b.Must(b.Corps.SetEnabled(t.Context(), archivetest.Corp, true, "admin", "", archivetest.Start))
 	b.Secrets.Put(archivetest.Corp, secret.Value{})
 	noSecret := *b.Puller
 	noSecret.Secrets = archivetest.NewSecrets(&archivetest.Faults{})

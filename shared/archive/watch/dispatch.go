@@ -74,6 +74,16 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
+// Inspections takes requests to inspect the set-up of corps. Durable on return.
+type Inspections interface {
+	// RequestChecks requests that WeCom is asked about everything of the corps, and
+	// that the doctor examines them.
+	RequestChecks(ctx context.Context, corps ...string) error
+	// RequestExaminations requests that the doctor examines the corps, without
+	// asking WeCom.
+	RequestExaminations(ctx context.Context, corps ...string) error
+}
+
 // corpsAtOnce is how many corps a tick works on in parallel. It is not above
 // the number of connections to one host that the AWS client keeps: each further
 // connection would be opened again for every call.
@@ -106,6 +116,7 @@ type Dispatcher struct {
 	MediaDepth  archive.QueueDepth
 	Heads       archive.HeadWriter
 	Jobs        decode.ReplayStarter
+	Inspections Inspections
 	Notifier    Notifier
 	Metrics     Metrics
 	Now         func() time.Time
@@ -121,7 +132,7 @@ const (
 	lookTime    = 14 * time.Second
 	lossTime    = 2 * time.Second
 	noticeTime  = 6 * time.Second
-	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads and verifications; see sendTime
+	requestTime = 2 * time.Second // for each of pages, jobs, files, daily heads, and verifications with checks; see sendTime
 
 	// TickTime is the time of all steps together.
 	TickTime = beginTime + pullTime + lookTime + lossTime + noticeTime + 5*requestTime + 2*sendTime
@@ -152,7 +163,9 @@ func (d *Dispatcher) Tick(ctx context.Context) error {
 		within(ctx, requestTime, t.requestJobs),
 		within(ctx, requestTime, t.requestFiles),
 		within(ctx, requestTime, t.keepHeads),
-		within(ctx, requestTime, t.requestVerifications),
+		within(ctx, requestTime, func(ctx context.Context) error {
+			return errors.Join(t.requestChecks(ctx), t.requestVerifications(ctx))
+		}),
 	)...)
 }
 

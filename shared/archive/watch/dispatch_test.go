@@ -13,6 +13,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
@@ -32,7 +33,7 @@ func newDispatch(t testing.TB, f *archivetest.Faults) (*archivetest.DecodeFixtur
 	return d, &watch.Dispatcher{
 		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: archive.NewWantedPulls(d.Marks, d.Pulls, d.Clock.Now), Decodes: d.Decodes, DecodeDepth: depth(0),
 		Files: d.Files, Media: media.NewWantedLanes(d.Marks, d.Media, d.Clock.Now), MediaDepth: depth(0),
-		Heads: d.Journal, Jobs: d.Replayer, Notifier: d.Notified, Metrics: &gauge{},
+		Heads: d.Journal, Jobs: d.Replayer, Inspections: directory.NewWantedInspections(d.Marks, archivetest.NewInspectQueue(t, f, d.Marks), d.Clock.Now), Notifier: d.Notified, Metrics: &gauge{},
 		Now: d.Clock.Now, Log: slog.New(slog.DiscardHandler),
 	}
 }

@@ -15,6 +15,7 @@ import (
 const (
 	headTicks   = 60          // between two tries to write a corp's daily head
 	verifyTicks = 7 * 24 * 60 // between two verifications of a corp
+	checkTicks  = 24 * 60     // between two checks of a corp's set-up
 	// A verification that cannot be started in its turn is tried again in a rhythm
 	// of verifyAgain ticks, for verifyTries ticks.
 	verifyAgain = 15

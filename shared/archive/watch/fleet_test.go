@@ -15,7 +15,7 @@ func TestTickMeasuresTheFleet(t *testing.T) {
 	d.Register("wwsecond000000000")
 	d.Register("wwthird0000000000")
 	d.Register("wwoff000000000000")
-	d.Must(d.Corps.SetEnabled(t.Context(), "wwoff000000000000", false, archivetest.Start))
+	d.Must(d.Corps.SetEnabled(t.Context(), "wwoff000000000000", false, "admin", "", archivetest.Start))
 	d.Clock.Advance(130 * time.Hour)
 	now := d.Clock.Now()
 	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, LastEmptyAt: now.Add(-time.Minute)}))

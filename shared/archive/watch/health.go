@@ -19,23 +19,6 @@ const (
 	SetAside Health = "set_aside" // messages are pulled, and some records are set aside (law 5)
 )
 
-const (
-	// lateBelow is the number of hours left, of 120, below which a corp is late.
-	lateBelow = 72 * time.Hour
-	// A trouble that usually passes by itself becomes the corp's health only after
-	// it has lasted passesWithin.
-	passesWithin = 10 * time.Minute
-)
-
-// passes reports whether a trouble with the cause usually passes by itself.
-func passes(c archive.Cause) bool {
-	switch c {
-	case archive.CauseNetwork, archive.CauseBusy, archive.CauseRate, archive.CauseBudget, archive.CauseShare, archive.CauseTLS, archive.CauseLibraryCrash, archive.CauseBadAnswer, archive.CauseRecordTooLarge, archive.CauseUnknownResponse:
-		return true
-	}
-	return false
-}
-
 // If the health is a cause, Cause returns it. For the other kinds of health
 // Cause returns false.
 func (h Health) Cause() (archive.Cause, bool) {
@@ -50,7 +33,8 @@ func (h Health) Cause() (archive.Cause, bool) {
 // aside. before is the health that people were last notified of. Of several
 // kinds of health that apply, the worst one counts.
 //
-// A trouble that usually passes by itself changes nothing before passesWithin.
+// A trouble that usually passes by itself changes nothing before
+// [archive.PassesWithin].
 // So people are not notified of a one-minute outage, or of two alternating
 // causes.
 func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, now time.Time) Health {
@@ -61,8 +45,8 @@ func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, 
 	if left <= 0 {
 		return Losing
 	}
-	if t := s.Trouble; t != nil {
-		if !passes(t.Cause) || now.Sub(t.Since) >= passesWithin {
+	if t := archive.TroubleOf(c, s); t != nil {
+		if !t.Cause.Passes() || now.Sub(t.Since) >= archive.PassesWithin {
 			return Health(t.Cause)
 		}
 		if _, broken := before.Cause(); broken {
@@ -70,7 +54,7 @@ func HealthOf(c archive.Corp, s archive.PullState, setAside int, before Health, 
 		}
 	}
 	switch {
-	case left < lateBelow:
+	case left < archive.LateBelow:
 		return Late
 	case setAside > 0:
 		return SetAside

@@ -112,7 +112,7 @@ func (t *tick) lookFiles(ctx context.Context, c archive.Corp, s *sight) error {
 		return fmt.Errorf("list waiting files of %s: %w", c.ID, err)
 	}
 	s.lanes, s.filesLeft = lanes, t.filesLeft(c, next)
-	if s.filesLeft < lateBelow {
+	if s.filesLeft < archive.LateBelow {
 		t.Log.WarnContext(ctx, "waiting files deleted by WeCom soon", "corp", c.ID, "hours_left", math.Round(s.filesLeft.Hours()))
 	}
 	return nil

@@ -38,8 +38,8 @@ func TestTickRecordsLosses(t *testing.T) {
 func TestSwitchingDoesNotHideALoss(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
 	d.Clock.Advance(100 * time.Hour)
-	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, d.Clock.Now()))
-	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, true, d.Clock.Now()))
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", d.Clock.Now()))
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, true, "admin", "", d.Clock.Now()))
 	d.Clock.Advance(21 * time.Hour)
 	d.Must(disp.Tick(t.Context()))
 	if got, err := d.Ledger.Losses(t.Context(), archivetest.Corp); err != nil || len(got) != 1 || !got[0].Since.Equal(archivetest.Start) {
@@ -50,7 +50,7 @@ func TestSwitchingDoesNotHideALoss(t *testing.T) {
 // A corp that is switched off has no loss: messages are not pulled on purpose.
 func TestSwitchedOffCorpHasNoLoss(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
-	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, d.Clock.Now()))
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", d.Clock.Now()))
 	d.Clock.Advance(archive.Retention + time.Hour)
 	d.Must(disp.Tick(t.Context()))
 	if got, err := d.Ledger.Losses(t.Context(), archivetest.Corp); err != nil || len(got) != 0 {

@@ -73,7 +73,7 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 			continue
 		}
 		changes[health] = append(changes[health], Change{
-			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: state.Trouble, Left: left,
+			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: archive.TroubleOf(c, state), Left: left,
 			SetAside: t.seen[i].setAside, MoreSetAside: t.seen[i].moreAside,
 		})
 	}
@@ -100,7 +100,13 @@ func (t *tick) notify(ctx context.Context, changes []Change, notified map[string
 	if err := t.Notifier.Notify(ctx, changes); err != nil {
 		return fmt.Errorf("notify of %d corps that changed to %s: %w", len(changes), changes[0].To, err)
 	}
-	var errs []error
+	ids := make([]string, len(changes))
+	for i, c := range changes {
+		ids[i] = c.Corp
+	}
+	// A failure here, or a crash, leaves the list of changes of the set-up without
+	// this one until the daily check.
+	errs := []error{t.Inspections.RequestExaminations(ctx, ids...)}
 	for _, c := range changes {
 		err := t.Ledger.SaveNotified(ctx, notified[c.Corp], Notified{Corp: c.Corp, Health: c.To, At: t.now})
 		if err != nil && !errors.Is(err, archive.ErrConflict) { // on a conflict another tick has notified

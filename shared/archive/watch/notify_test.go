@@ -48,9 +48,9 @@ func TestTickNotifiesOfChanges(t *testing.T) {
 	state.Trouble.Cause = archive.CauseExpired
 	d.Must(d.Ledger.SavePullState(t.Context(), state))
 	tick("ww01 trusted_ip>licence_expired")
-	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, d.Clock.Now()))
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", d.Clock.Now()))
 	tick("ww01 licence_expired>off")
-	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, true, d.Clock.Now()))
+	d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, true, "admin", "", d.Clock.Now()))
 	d.Clock.Advance(121 * time.Hour)
 	tick("ww01 off>losing")
 }

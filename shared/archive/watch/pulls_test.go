@@ -52,9 +52,24 @@ func TestTickRequestsPulls(t *testing.T) {
 			t.Errorf("got %d pulls after the secret changed, want 1", got)
 		}
 	})
+	t.Run("none while the open way refused the secret", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		refused := archive.OpenAnswer{RefusedAt: d.Clock.Now(), Cause: archive.CauseSecret, Code: 40001}
+		d.Must(d.Corps.NoteOpen(t.Context(), archivetest.Corp, archivetest.SecretSet, refused))
+		if got := count(d, disp, 10); got != 0 {
+			t.Errorf("got %d pulls, want none", got)
+		}
+		if got := notified(d); got != "ww01 off>secret_refused" {
+			t.Errorf("got notices %q, want one of the refusal", got)
+		}
+		d.Clock.Advance(archive.OpenHold)
+		if got := count(d, disp, 1); got != 1 {
+			t.Errorf("got %d pulls after the hold, want 1", got)
+		}
+	})
 	t.Run("none when switched off", func(t *testing.T) {
 		d, disp := newDispatch(t, &archivetest.Faults{})
-		d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, archivetest.Start))
+		d.Must(d.Corps.SetEnabled(t.Context(), archivetest.Corp, false, "admin", "", archivetest.Start))
 		if got := count(d, disp, 3); got != 0 {
 			t.Errorf("got %d pulls, want none", got)
 		}

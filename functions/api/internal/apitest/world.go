@@ -9,6 +9,7 @@ package apitest
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -32,6 +33,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
@@ -41,6 +43,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -63,6 +66,7 @@ type World struct {
 	Callback  *callback.Handlers
 	Setup     *setup.Handlers
 	Directory *directory.Handlers
+	Doctor    *doctor.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
 
@@ -82,6 +86,7 @@ type World struct {
 	inspections              book.WantedInspections
 	Pulls, Decodes, Inspects string // queue URLs
 	Log                      *LogBuffer
+	WeCom                    *WeCom
 
 	mu    sync.Mutex
 	clock time.Time
@@ -114,6 +119,7 @@ func NewWorld(t *testing.T) *World {
 		Decodes:  awstest.FIFOQueue(t),
 		Inspects: awstest.FIFOQueue(t),
 		Log:      &LogBuffer{},
+		WeCom:    &WeCom{},
 		clock:    Noon,
 	}
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
@@ -130,12 +136,18 @@ func NewWorld(t *testing.T) *World {
 		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
-		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
+		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
 		MakePair: rsakey.Make, NewID: rand.Text, Now: w.Now,
 		TrustedIPs: []string{"203.0.113.9", "203.0.113.10"}, PublicURL: "https://archive.example.com",
 	}
+	w.Doctor = &doctor.Handlers{
+		Facts: &examine.Reader{
+			Ledger: w.Ledger, Settings: w.Corps, Reach: w.Contacts, SetAside: w.Messages, Files: w.Media, TrustedIPs: w.Setup.TrustedIPs, Now: w.Now,
+		},
+		Records: w.Ledger, Marks: w.Marks, Pulls: pulls, Checks: w.Directory, Now: w.Now,
+	}
 	w.Proof = &proof.Handlers{
-		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, NewID: rand.Text, Now: w.Now,
+		Ledger: w.Ledger, Events: w.Corps, Messages: w.Messages, Files: w.Media, Readings: w.Readings, Replays: replays, Names: w.Directory, NewID: rand.Text, Now: w.Now,
 	}
 	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
@@ -147,7 +159,7 @@ func NewWorld(t *testing.T) *World {
 		t.Fatal(err)
 	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests
@@ -184,6 +196,32 @@ func (w *World) Pass(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.clock = w.clock.Add(d)
+}
+
+// WeCom answers on the open way. It does not say whether it accepts a secret
+// until a test sets an answer.
+type WeCom struct {
+	mu     sync.Mutex
+	answer func(secret.Value) error
+	Asked  int
+}
+
+// Answer sets the answer.
+func (c *WeCom) Answer(f func(secret.Value) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer = f
+}
+
+// Accepts implements the port of the set-up.
+func (c *WeCom) Accepts(_ context.Context, cred book.Credential) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Asked++
+	if c.answer == nil {
+		return &book.APIError{Op: "gettoken", Cause: archive.CauseNetwork}
+	}
+	return c.answer(cred.Secret)
 }
 
 // LogBuffer is a log that tests can read.

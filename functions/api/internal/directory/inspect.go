@@ -34,10 +34,11 @@ func (h *Handlers) RequestInspection(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
+	at := h.Now()
 	if err := h.RequestCheck(ctx, c.CorpID, req); err != nil {
 		return output.Answer{}, err
 	}
-	return output.Answer{Status: 202}, nil
+	return output.Requested(at)
 }
 
 // RequestCheck requests a check of every access in addition to what req names. A
@@ -50,6 +51,16 @@ func (h *Handlers) RequestCheck(ctx context.Context, corp string, req directory.
 	}
 	if err != nil {
 		return fmt.Errorf("request inspection of %s: %w", corp, err)
+	}
+	return nil
+}
+
+// RequestExamination requests that the doctor examines the set-up, because a
+// person has changed it. WeCom is not asked.
+func (h *Handlers) RequestExamination(ctx context.Context, corp string) error {
+	err := h.Inspections.RequestInspections(ctx, directory.Request{Corp: corp, Why: "saved", Examine: true})
+	if err != nil && !errors.Is(err, archive.ErrFull) { // what waits is examined too
+		return fmt.Errorf("request examination of %s: %w", corp, err)
 	}
 	return nil
 }

@@ -88,3 +88,11 @@ func Counts(m map[string]int) map[string]int {
 	}
 	return m
 }
+
+// Requested answers a request for work whose result comes later: what happened
+// since the time answers it.
+func Requested(at time.Time) (Answer, error) {
+	return JSON(http.StatusAccepted, struct {
+		RequestedAt string `json:"requested_at"`
+	}{Moment(at)})
+}

@@ -39,7 +39,7 @@ func ShowAccessTrouble(access directory.Access, t archive.Trouble, lang problem.
 	j := ShowTrouble(t, lang)
 	if step := access.Step(t.Cause); step == directory.AppStep {
 		j.Step = &step
-		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"from_ip": t.FromIP})
 	}
 	return j
 }

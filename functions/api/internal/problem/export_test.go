@@ -15,9 +15,5 @@ func Sentences() map[string][2]string {
 		add("trouble "+k+" what", v.what)
 		add("trouble "+k+" remedy", v.remedy)
 	}
-	for k, v := range appTroubles {
-		add("app trouble "+k+" what", v.what)
-		add("app trouble "+k+" remedy", v.remedy)
-	}
 	return all
 }

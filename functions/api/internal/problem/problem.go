@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 )
 
@@ -201,14 +202,20 @@ func Trouble(cause string, l Language, args Args) (what, remedy string) {
 }
 
 // AppTrouble is Trouble for an access of the self-built app, whose remedies are
-// in the seventh set-up step.
+// in the seventh set-up step. Args: from_ip.
 func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
-	t, ok := appTroubles[cause]
+	t, ok := doctor.TextOf(doctor.CheckApp, doctor.Cause(cause))
 	if !ok {
 		return Trouble(cause, l, args)
 	}
-	return t.what.in(l, args), t.remedy.in(l, args)
+	return Words(t.What).In(l, args), Words(t.Remedy).In(l, args)
 }
+
+// Words is a text of the doctor in both languages.
+type Words doctor.Words
+
+// In is the text in a language, with its arguments.
+func (w Words) In(l Language, args Args) string { return words{w.ZH, w.EN}.in(l, args) }
 
 // OfKey is the remedy for a private key that is refused.
 func OfKey(r rsakey.Rule) (Remedy, bool) {

@@ -293,31 +293,6 @@ var remedies = map[Remedy]words{
 
 type trouble struct{ what, remedy words }
 
-// appTroubles says the same as troubles, by archive.Cause, for the accesses of
-// the self-built app. Its remedies are on the page of the app.
-var appTroubles = map[string]trouble{
-	"trusted_ip": {
-		words{"企业微信拒绝了从 IP 地址 {ip} 发出的自建应用接口请求。", "WeCom refused our address {ip} for the self-built app."},
-		words{"请重新执行第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},
-	},
-	"secret_refused": {
-		words{"企业微信不接受已保存的自建应用 Secret：可能填写有误、已被重置，或应用已停用。", "WeCom does not accept the saved Secret of the self-built app: the Secret is wrong or was reset, or the app is disabled."},
-		words{"请重新执行第 7 步：在该自建应用的详情页重新查看 Secret 并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
-	},
-	"secret_kind": {
-		words{"已保存的 Secret 没有查询姓名与客户信息的权限。", "The saved Secret has no permission to read names and customers."},
-		words{"请重新执行第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选该应用。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
-	},
-	"secret_missing": {
-		words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app is saved."},
-		words{"请完成第 7 步：在自建应用的详情页查看 Secret 并保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
-	},
-	"corpid": {
-		words{"企业微信无法识别该企业 ID。", "WeCom does not know this corpid."},
-		words{"请核对企业微信「我的企业 → 企业信息」中的企业 ID，并用正确的企业 ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
-	},
-}
-
 // troubles says, by archive.Cause, what happened and what a person does about
 // it.
 var troubles = map[string]trouble{
@@ -326,8 +301,16 @@ var troubles = map[string]trouble{
 		words{"请重新执行第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
-		words{"企业微信不接受已保存的 Secret：可能填写有误、已被重置，或会话内容存档已停用。", "WeCom does not accept the saved Secret: the Secret is wrong or was reset, or the archive is disabled."},
+		words{"企业微信不接受已保存的 Secret：填写有误，或已被重置。", "WeCom does not accept the saved Secret: it is wrong or was reset."},
 		words{"请重新执行第 2 步：在「会话内容存档」页面重新查看 Secret 并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
+	},
+	"archive_disabled": {
+		words{"会话内容存档应用在企业微信中被停用。", "The archive's app is switched off in WeCom."},
+		words{"请在企业微信管理后台启用会话内容存档，然后重新检查。", "Switch 会话内容存档 on in WeCom's admin console, then check again."},
+	},
+	"corp_unverified": {
+		words{"该企业尚未通过企业微信认证，不能使用会话内容存档。", "The company is not verified in WeCom, so it cannot use 会话内容存档."},
+		words{"请先在企业微信管理后台完成企业认证。", "Complete 企业认证 in WeCom's admin console first."},
 	},
 	"secret_kind": {
 		words{"已保存的是其他应用的 Secret，没有会话内容存档的权限。", "The saved Secret belongs to another app, which has no permission to read the archive."},

@@ -24,7 +24,7 @@ func TestFilesInStatus(t *testing.T) {
 	if f := get().Files; f.Waiting != 0 || f.Earliest != nil || f.Left != nil || len(f.Problems) != 0 || f.More {
 		t.Errorf("of a corp without files: got %+v", f)
 	}
-	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
+	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if s := get(); *s.HoursLeft != 120 {
@@ -63,7 +63,7 @@ func TestFilesInStatus(t *testing.T) {
 func TestFilesOfUndecodedPagesAndRecordsSetAside(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
-	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
+	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	check := func(what string, left float64, pages, aside time.Time) {

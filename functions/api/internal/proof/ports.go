@@ -4,9 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Handlers answer auditors. The fields never change after the first request.
@@ -19,6 +21,7 @@ type Handlers struct {
 	Files    FileTable
 	Readings ReadingStore
 	Replays  decode.ReplayStarter
+	Names    Names
 	NewID    func() string // letters and digits; each id is new
 	Now      func() time.Time
 }
@@ -36,6 +39,15 @@ type Ledger interface {
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	// Replays lists the newest jobs, newest first, at most limit.
 	Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error)
+	// AdvanceReplay replaces old by now, or returns [archive.ErrConflict].
+	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
+	// Notified reads what people were last notified of.
+	Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error)
+}
+
+// Names finds names for the ids in an answer.
+type Names interface {
+	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) directory.Names
 }
 
 // EventStore reads callback events.

@@ -27,7 +27,7 @@ func TestStatus(t *testing.T) {
 	if s.Enabled || s.Head.Seq != "0" || s.Head.Hash != archive.GenesisHash(w.Corp) || s.LagSeconds != nil || s.HoursLeft != nil || s.Trouble != nil || s.LastCallAt != nil || s.Gaps.Count != 0 || s.Gaps.Newest != nil {
 		t.Errorf("of a new corp: got %+v", s)
 	}
-	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()); err != nil {
+	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.Pass(6 * time.Hour)
@@ -275,7 +275,7 @@ func TestReadingsAreListed(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for next := ""; ; {
-		p := apitest.Into[page](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?day=2026-01-31&limit=2"+next).Want(200))
+		p := apitest.Into[page](w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?from_day=2026-01-31&limit=2"+next).Want(200))
 		for _, v := range p.Readings {
 			seen[v.By] = true
 			if v.Conversation != nil || *v.Party != "lin.hua" || v.At != "2026-01-31T06:30:00.000Z" {
@@ -286,13 +286,13 @@ func TestReadingsAreListed(t *testing.T) {
 			break
 		}
 		next = "&page=" + *p.Next
-		w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?day=2026-01-30&limit=2"+next).WantProblem(400, "invalid-request")
+		w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?from_day=2026-01-30&limit=2"+next).WantProblem(400, "invalid-request")
 	}
 	if len(seen) != 5 {
 		t.Errorf("got %d viewers, want 5", len(seen))
 	}
 	for _, day := range []string{"2026-02-30", "yesterday", "", "2026-1-1"} {
-		if got := w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?day="+day).Want(400).Rules(); got != "day:form" {
+		if got := w.Get(w.As(session.Auditor), "/v1/corps/"+w.Corp+"/readings?to_day="+day).Want(400).Rules(); got != "to_day:form" {
 			t.Errorf("day %q: got %s", day, got)
 		}
 	}

@@ -99,6 +99,36 @@ func (h *Handlers) ListReplays(ctx context.Context, c *session.Call) (output.Ans
 	return output.JSON(200, out)
 }
 
+// stopTries bounds how often a stop begins again because the job went on.
+const stopTries = 5
+
+// StopReplay ends a job that is not done. A page that it is decoding at this moment
+// is still finished: its run then finds the job done.
+func (h *Handlers) StopReplay(ctx context.Context, c *session.Call) (output.Answer, error) {
+	for range stopTries {
+		job, err := h.Ledger.Replay(ctx, c.CorpID, c.PathValue("id"))
+		if err != nil {
+			return output.Answer{}, err
+		}
+		if job.Done {
+			return output.JSON(200, replay.Show(job))
+		}
+		if !job.Verify && !c.Caller.MayRebuild() {
+			return output.Answer{}, problem.New(problem.Forbidden, nil)
+		}
+		stopped := job
+		stopped.Done, stopped.StoppedBy, stopped.UpdatedAt = true, c.Caller.Subject, h.Now()
+		err = h.Ledger.AdvanceReplay(ctx, job, stopped)
+		if err == nil {
+			return output.JSON(200, replay.Show(stopped))
+		}
+		if !errors.Is(err, archive.ErrConflict) {
+			return output.Answer{}, err
+		}
+	}
+	return output.Answer{}, problem.New(problem.ChangedMeanwhile, nil)
+}
+
 // GetReplay answers a job.
 func (h *Handlers) GetReplay(ctx context.Context, c *session.Call) (output.Answer, error) {
 	r, err := h.Ledger.Replay(ctx, c.CorpID, c.PathValue("id"))

@@ -9,6 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // countMost bounds the records set aside and the pending pages that one answer
@@ -18,6 +19,9 @@ const countMost = 1000
 type statusJSON struct {
 	CorpID       string            `json:"corp_id"`
 	Enabled      bool              `json:"enabled"`
+	Health       watch.Health      `json:"health"`
+	HealthSince  *string           `json:"health_since"`
+	Switched     *output.Switched  `json:"switched"`
 	Head         headJSON          `json:"head"`
 	LastCallAt   *string           `json:"last_call_at"`
 	LastPageAt   *string           `json:"last_page_at"`
@@ -117,14 +121,23 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 		return output.Answer{}, err
 	}
 	j := statusJSON{
-		CorpID: c.CorpID, Enabled: c.Corp.Enabled,
+		CorpID: c.CorpID, Enabled: c.Corp.Enabled, Switched: output.ShowSwitched(c.Corp),
 		Head:       headJSON{Seq: output.Decimal(head.Last), Hash: head.Hash, Rows: head.Rows, At: output.MomentOrNull(head.At)},
 		LastCallAt: output.MomentOrNull(state.LastCallAt), LastPageAt: output.MomentOrNull(state.LastPageAt), LastEmptyAt: output.MomentOrNull(state.LastEmptyAt),
 		NotBefore: output.MomentOrNull(state.NotBefore), CallbackAt: output.MomentOrNull(c.Corp.CallbackAt),
 		Losses: []lossJSON{}, Gaps: showGaps(state), PagesWaiting: showPending(pendings, until.pages), SetAside: showSetAside(aside, more, until.setAside),
 		Files: showBacklog(backlog, now),
 	}
-	if t := state.Trouble; t != nil {
+	notified, err := h.Ledger.Notified(ctx, []string{c.CorpID})
+	if err != nil {
+		return output.Answer{}, err
+	}
+	before := notified[c.CorpID]
+	j.Health = watch.HealthOf(c.Corp, state, len(aside), before.Health, now)
+	if before.Health == j.Health {
+		j.HealthSince = output.MomentOrNull(before.At)
+	}
+	if t := archive.TroubleOf(c.Corp, state); t != nil {
 		j.Trouble = output.ShowTrouble(*t, c.Lang)
 	}
 	for _, l := range losses {

@@ -3,6 +3,7 @@
 package replay
 
 import (
+	"math"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -29,6 +30,10 @@ type Document struct {
 	UpdatedAt    string  `json:"updated_at"`
 	Done         bool    `json:"done"`
 	Failed       bool    `json:"failed"`
+	StoppedBy    *string `json:"stopped_by"`
+	// Progress is the part of the range that is done, from 0 to 1; nil before the
+	// first run fixed the range.
+	Progress *float64 `json:"progress"`
 
 	Verify   bool      `json:"verify"`
 	Weekly   bool      `json:"weekly"`
@@ -43,11 +48,26 @@ type Finding struct {
 	What  decode.Fault `json:"what"`
 }
 
+// progress is the part of the job's range of seqs that is done.
+func progress(r decode.Replay) *float64 {
+	part := 0.0
+	switch {
+	case r.Done && !r.Failed && r.StoppedBy == "":
+		part = 1
+	case r.To <= r.From:
+		return nil
+	case r.Next > r.From:
+		part = min(float64(r.Next-r.From)/float64(r.To-r.From), 1)
+	}
+	part = math.Round(part*1000) / 1000
+	return &part
+}
+
 // Show writes a job.
 func Show(r decode.Replay) Document {
 	j := Document{
 		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
-		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done, Failed: r.Failed,
+		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done, Failed: r.Failed, StoppedBy: output.TextOrNull(r.StoppedBy), Progress: progress(r),
 		Verify: r.Verify, Weekly: r.Weekly, Faults: r.Faults, Findings: []Finding{},
 	}
 	for _, f := range r.Findings {

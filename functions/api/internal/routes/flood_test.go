@@ -71,6 +71,7 @@ func stop(w *apitest.World) *stopped {
 	w.Callback.Pulls, w.Callback.Inspections = pulls, inspections
 	w.Setup.Pulls, w.Setup.Replays = pulls, jobs
 	w.Directory.Inspections, w.Directory.Book.Requests = inspections, inspections
+	w.Doctor.Pulls = pulls
 	w.Proof.Replays = jobs
 	return q
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -20,6 +21,7 @@ type Subjects struct {
 	Callback  *callback.Handlers
 	Setup     *setup.Handlers
 	Directory *directory.Handlers
+	Doctor    *doctor.Handlers
 	Proof     *proof.Handlers
 	Chats     *chats.Handlers
 	Console   *console.Handlers
@@ -70,12 +72,16 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys", Roles: session.SetUp, Serve: s.Setup.RotateKey},
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys/import", Roles: session.SetUp, Body: []string{"private_key", "publickey_ver"}, Serve: s.Setup.ImportKey},
 		{Method: "POST", Path: "/v1/corps/{corpid}/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateCallback},
-		{Method: "PUT", Path: "/v1/corps/{corpid}/state", Roles: session.SetUp, Body: []string{"enabled"}, Serve: s.Setup.PutState},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/state", Roles: session.SetUp, Body: []string{"enabled", "reason"}, Serve: s.Setup.PutState},
 		{Method: "GET", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Serve: s.Setup.GetApp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Body: []string{"secret", "agent_id"}, Serve: s.Setup.PutApp},
 		{Method: "POST", Path: "/v1/corps/{corpid}/app/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateAppCallback},
 		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Serve: s.Directory.GetInspection},
 		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
+
+		{Method: "GET", Path: "/v1/corps/{corpid}/doctor", Roles: session.Observe, Serve: s.Doctor.GetDoctor},
+		{Method: "POST", Path: "/v1/corps/{corpid}/doctor", Roles: session.SetUp, Serve: s.Doctor.RequestDoctor},
+		{Method: "GET", Path: "/v1/corps/{corpid}/doctor/changes", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Doctor.ListChanges},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListContacts},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutContacts},
@@ -85,17 +91,19 @@ func Table(s Subjects) []Route {
 
 		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
 		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Serve: s.Proof.GetStatus},
-		{Method: "GET", Path: "/v1/corps/{corpid}/ledger", Roles: session.Prove, Query: []string{"from", "order", "limit"}, Serve: s.Proof.ListLedger},
-		{Method: "GET", Path: "/v1/corps/{corpid}/statements", Roles: session.Prove, Query: []string{"from", "to"}, Serve: s.Proof.ListStatements},
-		{Method: "GET", Path: "/v1/corps/{corpid}/statements/{day}", Roles: session.Prove, Serve: s.Proof.GetStatement},
+		{Method: "GET", Path: "/v1/corps/{corpid}/ledger", Roles: session.Prove, Query: []string{"from", "day", "order", "limit"}, Serve: s.Proof.ListLedger},
+		{Method: "GET", Path: "/v1/corps/{corpid}/activity", Roles: session.Observe, Query: []string{"days", "from"}, Serve: s.Proof.GetActivity},
+		{Method: "GET", Path: "/v1/corps/{corpid}/statements", Roles: session.Observe, Query: []string{"from", "to"}, Serve: s.Proof.ListStatements},
+		{Method: "GET", Path: "/v1/corps/{corpid}/statements/{day}", Roles: session.Observe, Serve: s.Proof.GetStatement},
 		{Method: "GET", Path: "/v1/corps/{corpid}/types", Roles: session.Observe, Query: []string{"from_day", "to_day"}, Serve: s.Proof.ListTypes},
 		{Method: "GET", Path: "/v1/corps/{corpid}/set-aside", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Proof.ListSetAside},
 		{Method: "GET", Path: "/v1/corps/{corpid}/files", Roles: session.Observe, Query: []string{"state", "limit", "page"}, Serve: s.Chats.ListFiles},
 		{Method: "POST", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Body: []string{"from_seq", "to_seq", "set_aside_only", "publickey_ver", "verify"}, Serve: s.Proof.CreateReplay},
 		{Method: "GET", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Serve: s.Proof.ListReplays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/replays/{id}", Roles: session.Observe, Serve: s.Proof.GetReplay},
+		{Method: "POST", Path: "/v1/corps/{corpid}/replays/{id}/stop", Roles: session.Observe, Serve: s.Proof.StopReplay},
 		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},
-		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListReadings},
+		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Observe, Query: []string{"from_day", "to_day", "viewer", "conversation", "party", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},

@@ -19,7 +19,7 @@ type sessionJSON struct {
 func TestSession(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
-	apitest.OK(t, w.Corps.SetEnabled(t.Context(), w.Corp, true, w.Now()))
+	apitest.OK(t, w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()))
 	unregistered := apitest.NewCorpID()
 	for name, c := range map[string]struct {
 		who  apitest.Token

@@ -18,19 +18,20 @@ import (
 const maxName = 100 // characters of a corp's name
 
 type corpJSON struct {
-	ID         string  `json:"corp_id"`
-	Name       string  `json:"name"`
-	CreatedAt  string  `json:"created_at"`
-	Enabled    bool    `json:"enabled"`
-	EnabledAt  *string `json:"enabled_at"`
-	CurrentKey *string `json:"current_key"`
-	CallbackAt *string `json:"callback_at"`
+	ID         string           `json:"corp_id"`
+	Name       string           `json:"name"`
+	CreatedAt  string           `json:"created_at"`
+	Enabled    bool             `json:"enabled"`
+	EnabledAt  *string          `json:"enabled_at"`
+	CurrentKey *string          `json:"current_key"`
+	CallbackAt *string          `json:"callback_at"`
+	Switched   *output.Switched `json:"switched"`
 }
 
 func showCorp(c archive.Corp) corpJSON {
 	return corpJSON{
 		ID: c.ID, Name: c.Name, CreatedAt: output.Moment(c.CreatedAt), Enabled: c.Enabled, EnabledAt: output.MomentOrNull(c.EnabledAt),
-		CurrentKey: output.TextOrNull(c.CurrentKey), CallbackAt: output.MomentOrNull(c.CallbackAt),
+		CurrentKey: output.TextOrNull(c.CurrentKey), CallbackAt: output.MomentOrNull(c.CallbackAt), Switched: output.ShowSwitched(c),
 	}
 }
 

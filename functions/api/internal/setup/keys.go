@@ -211,6 +211,9 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 			return output.Answer{}, err
 		}
 	}
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
 	var shown *replay.Document
 	if job != nil {
 		started, err := h.Replays.StartRetry(ctx, *job)

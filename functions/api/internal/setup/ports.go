@@ -20,6 +20,7 @@ type Handlers struct {
 	Secrets  Secrets
 	Ledger   Ledger
 	Gate     Gate
+	WeCom    WeCom
 	SetAside SetAside
 	App      App
 	Checks   Checks
@@ -42,8 +43,11 @@ type Corps interface {
 	CreateCorp(ctx context.Context, corp archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
 	// SetEnabled keeps EnabledAt if the corp is enabled already.
-	SetEnabled(ctx context.Context, id string, enabled bool, at time.Time) error
+	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
+	// SetSecret also forgets what WeCom answered about an earlier secret.
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	// NoteOpen notes what WeCom answered about the secret that was saved at setAt.
+	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	// AddKey stores the key. If makeCurrent is set, it also moves the corp's
 	// CurrentKey from prevCurrent to the key, in the same transaction. It returns
 	// [archive.ErrExists] if the key is stored already, and [archive.ErrConflict]
@@ -105,10 +109,19 @@ type Retries interface {
 	StartRetry(ctx context.Context, job decode.Replay) (started bool, err error)
 }
 
-// Gate says when the archive secret may next be tried at WeCom
-// ([archive.Gate]).
+// Gate decides when a secret may be tried at WeCom ([archive.Gate]).
 type Gate interface {
 	NextTry(ctx context.Context, a archive.Ask, s archive.Standing) (time.Time, error)
+	Admit(ctx context.Context, a archive.Ask, s archive.Standing) (*archive.Admission, archive.Standing, error)
+	Answered(ctx context.Context, a *archive.Admission, s archive.Standing) (archive.Standing, error)
+	Refused(ctx context.Context, a *archive.Admission, s archive.Standing, t archive.Trouble, r archive.Response, d time.Duration) (archive.Standing, error)
+	Unanswered(ctx context.Context, a *archive.Admission) error
+}
+
+// WeCom is asked by the open way whether it accepts a secret. Every error except
+// the context's is a [*directory.APIError].
+type WeCom interface {
+	Accepts(ctx context.Context, c directory.Credential) error
 }
 
 // SetAside lists records set aside.
@@ -128,4 +141,7 @@ type App interface {
 type Checks interface {
 	// RequestCheck requests a check of every access. Durable on return.
 	RequestCheck(ctx context.Context, corp string, also directory.Request) error
+	// RequestExamination requests that the doctor examines what was saved, without
+	// asking WeCom. Durable on return.
+	RequestExamination(ctx context.Context, corp string) error
 }

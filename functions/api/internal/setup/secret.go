@@ -2,11 +2,14 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // secretJSON says what is known of a saved secret, never the secret itself.
@@ -46,6 +49,62 @@ func (h *Handlers) showSecret(ctx context.Context, corp archive.Corp, prefix str
 	}
 	j.TriedAt = output.MomentOrNull(tried)
 	return j, nil
+}
+
+// archiveStanding is what WeCom's answers on both ways say about the archive
+// secret.
+func archiveStanding(c archive.Corp, pulls archive.PullState) archive.Standing {
+	s := pulls.For(c.SecretSetAt)
+	s.OKAt = latest(s.OKAt, c.OpenOKAt)
+	if t := c.OpenTrouble(pulls); t != nil {
+		s.Trouble, s.RefusedAt, s.NotBefore = t, t.At, t.At.Add(archive.OpenHold)
+	}
+	return s
+}
+
+// openTime bounds WeCom's answer, within the time of the request.
+const openTime = 4 * time.Second
+
+// tryOpen asks WeCom on the open way whether it accepts the archive secret, and
+// notes the answer. A refusal there, such as of a typing mistake, does not count
+// against the addresses that all companies share. refused is false also if WeCom
+// did not say: then the trusted way decides.
+//
+// A crash between WeCom's answer and the note leaves a try counted, and the pull
+// tries the secret on the trusted way.
+func (h *Handlers) tryOpen(ctx context.Context, id string, v secret.Value) (refused bool, _ error) {
+	corp, err := h.Corps.Corp(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	ask := archive.Ask{Way: archive.Open, Corp: id, Registered: corp.CreatedAt, By: "api", Force: true}
+	standing := archive.Standing{SecretSetAt: corp.SecretSetAt}
+	admission, _, err := h.Gate.Admit(ctx, ask, standing)
+	if err != nil || admission == nil { // the share of this way is used up
+		return false, err
+	}
+	asking, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	err = h.WeCom.Accepts(asking, directory.Credential{Corp: id, Secret: v})
+	if err == nil {
+		if _, err := h.Gate.Answered(ctx, admission, standing); err != nil {
+			return false, err
+		}
+		return false, h.Corps.NoteOpen(ctx, id, corp.SecretSetAt, archive.OpenAnswer{OKAt: h.Now()})
+	}
+	refusal, ok := errors.AsType[*directory.APIError](err)
+	if !ok { // no answer in time
+		return false, h.Gate.Unanswered(ctx, admission)
+	}
+	cause, respond := refusal.Classify(false)
+	if respond != archive.RespondRefuse {
+		return false, h.Gate.Unanswered(ctx, admission)
+	}
+	t := archive.Trouble{Cause: cause, Op: refusal.Op, Code: refusal.Code, FromIP: refusal.FromIP}
+	if _, err := h.Gate.Refused(ctx, admission, standing, t, respond, 0); err != nil {
+		return false, err
+	}
+	return true, h.Corps.NoteOpen(ctx, id, corp.SecretSetAt, archive.OpenAnswer{RefusedAt: h.Now(), Cause: cause, Code: refusal.Code})
 }
 
 func latest(a, b time.Time) time.Time {

@@ -10,6 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -45,6 +46,8 @@ type stepJSON struct {
 	Step  int       `json:"step"`
 	Name  string    `json:"name"`
 	State stepState `json:"state"`
+	Title string    `json:"title"`
+	Where *string   `json:"where"` // in WeCom's admin console
 }
 
 // stepState is the state of a set-up step, as far as the archive can know it.
@@ -100,25 +103,25 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, c.Lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, state.For(corp.SecretSetAt), show); err != nil {
+	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
 		return setupJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
-	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions)
+	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, c.Lang)
 	return j, nil
 }
 
 // steps returns the state of the set-up steps 1 to 6 (README.md, "The six steps
 // of a company"). Only an answer of WeCom sets a step to done or to redo. The
 // absence of an error proves nothing.
-func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32) []stepJSON {
+func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32, lang problem.Language) []stepJSON {
 	failed := 0 // the step that the present trouble names
 	notOpen := false
-	if state.Trouble != nil {
-		failed = state.Trouble.Cause.Step()
-		notOpen = state.Trouble.Cause == archive.CauseNotOpen
+	if t := archive.TroubleOf(corp, state); t != nil {
+		failed = t.Cause.Step()
+		notOpen = t.Cause == archive.CauseNotOpen
 	}
 	answered := !state.LastPageAt.IsZero() || !state.LastEmptyAt.IsZero()
 	came := head.Rows > 0
@@ -137,14 +140,19 @@ func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys [
 	inKeys := func(state string) bool {
 		return slices.ContainsFunc(keys, func(k keyJSON) bool { return k.State == state })
 	}
-	return []stepJSON{
-		{1, "scope", choose(failed == 1, came, true)},
-		{2, "secret", choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !state.For(corp.SecretSetAt).OKAt.IsZero(), corp.SecretPrefix != "")},
-		{3, "public_key", choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
-		{4, "trusted_ip", choose(failed == 4, answered, true)},
-		{5, "switch_on", choose(notOpen, corp.Enabled && answered, corp.Enabled)},
-		{6, "chats", choose(false, came, corp.Enabled)},
+	all := []stepJSON{
+		{Step: 1, Name: "scope", State: choose(failed == 1, came, true)},
+		{Step: 2, Name: "secret", State: choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !archiveStanding(corp, state).OKAt.IsZero(), corp.SecretPrefix != "")},
+		{Step: 3, Name: "public_key", State: choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
+		{Step: 4, Name: "trusted_ip", State: choose(failed == 4, answered, true)},
+		{Step: 5, Name: "switch_on", State: choose(notOpen, corp.Enabled && answered, corp.Enabled)},
+		{Step: 6, Name: "chats", State: choose(false, came, corp.Enabled)},
 	}
+	for i := range all {
+		title, where := doctor.StepTexts(all[i].Step)
+		all[i].Title, all[i].Where = problem.Words(title).In(lang, nil), output.TextOrNull(problem.Words(where).In(lang, nil))
+	}
+	return all
 }
 
 // form is the admin's form, checked.
@@ -203,6 +211,9 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
 		return output.Answer{}, err
 	}
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
 	corp, err := h.Corps.Corp(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
@@ -256,9 +267,10 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	return nil
 }
 
-// saveSecret saves an archive secret and requests a pull at once, even if the
-// secret is unchanged: a person who presses the button wants to try again, so
-// the pull overrides the pause after refusals.
+// saveSecret saves an archive secret, asks WeCom on the open way whether it
+// accepts the secret, and requests a pull at once unless WeCom refuses it. It does
+// so even if the secret is unchanged: a person who presses the button wants to try
+// again, so the pull overrides the pause after refusals.
 //
 // The time of the change is written before the secret. In the reverse order, a
 // crash between the two writes could leave the new secret with the old time.
@@ -277,6 +289,11 @@ func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.V
 		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
 			return false, err
 		}
+	}
+	// A crash here leaves a secret that the next pull tries on the trusted way.
+	refused, err := h.tryOpen(ctx, corp.ID, v)
+	if err != nil || refused {
+		return changed, err
 	}
 	return changed, h.forcePull(ctx, corp.ID, "secret saved")
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -417,6 +418,64 @@ func TestSecretSaysWhetherItWasTried(t *testing.T) {
 		if apitest.Deref(got.TriedAt) != apitest.Deref(tried) || (got.OKAt != nil) != tc.ok || (got.Trouble != nil) != (tc.trouble != "") || got.Trouble != nil && got.Trouble.Cause != tc.trouble {
 			t.Errorf("%s: got %+v", name, got)
 		}
+	}
+}
+
+// A fresh secret is first tried on the open way. A typing mistake is refused there,
+// and never reaches the addresses that all companies share.
+func TestFreshSecretIsTriedOnTheOpenWay(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	put := func(secret string) setup.SetupJSON {
+		t.Helper()
+		w.Pass(time.Minute)
+		return apitest.Into[struct{ Setup setup.SetupJSON }](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": secret}).Want(200)).Setup
+	}
+	w.WeCom.Answer(func(v secret.Value) error {
+		if v.Equal(secret.New(aSecret)) {
+			return nil
+		}
+		return &book.APIError{Op: "gettoken", Code: 40001}
+	})
+	s := put(anotherSecret)
+	if s.Secret.Trouble == nil || s.Secret.Trouble.Cause != archive.CauseSecret || s.Secret.Trouble.Op != "gettoken" || s.Secret.Trouble.Code != 40001 || apitest.Deref(s.Secret.TriedAt) != output.Moment(w.Now()) || s.Secret.OKAt != nil {
+		t.Errorf("refused: got %+v", s.Secret)
+	}
+	if got := w.PullRequests(); len(got) != 0 || s.Steps[1].State != setup.Redo {
+		t.Errorf("refused: got %d pulls, step 2 %s", len(got), s.Steps[1].State)
+	}
+	if s = put(aSecret); s.Secret.Trouble != nil || apitest.Deref(s.Secret.OKAt) != output.Moment(w.Now()) || s.Steps[1].State != setup.Done || len(w.PullRequests()) != 1 {
+		t.Errorf("accepted: got %+v, step 2 %s", s.Secret, s.Steps[1].State)
+	}
+	for name, err := range map[string]error{
+		"no connection": &book.APIError{Op: "gettoken", Cause: archive.CauseNetwork}, "address refused": &book.APIError{Op: "gettoken", Code: 60020},
+		"too many calls": &book.APIError{Op: "gettoken", Code: 45009}, "no answer in time": context.DeadlineExceeded,
+	} {
+		w.WeCom.Answer(func(secret.Value) error { return err })
+		if s = put(anotherSecret); s.Secret.OKAt != nil || s.Secret.Trouble != nil || s.Secret.TriedAt != nil || len(w.PullRequests()) != 1 {
+			t.Errorf("%s: got %+v, want the trusted way to decide", name, s.Secret)
+		}
+		put(aSecret)
+		w.PullRequests()
+	}
+	tries, err := w.Ledger.Tries(t.Context(), archive.Trusted, w.Now().Add(-time.Hour))
+	apitest.OK(t, err)
+	for _, try := range tries {
+		if try.Corp == w.Corp {
+			t.Errorf("got a try on the trusted way: %+v", try)
+		}
+	}
+	// Ten refusals a day are this way's share; after them the trusted way decides.
+	w.WeCom.Answer(func(secret.Value) error { return &book.APIError{Op: "gettoken", Code: 40001} })
+	asked := w.WeCom.Asked
+	for i := range 15 {
+		put(fmt.Sprintf("a-wrong-secret-%d-%s", i, apitest.SecretMark))
+	}
+	if got := w.WeCom.Asked - asked; got > 10 {
+		t.Errorf("got %d tries on the open way, want at most 10", got)
+	}
+	if got := w.PullRequests(); len(got) != 1 {
+		t.Errorf("after the share: got %d pulls, want one", len(got))
 	}
 }
 

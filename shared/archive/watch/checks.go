@@ -1,0 +1,26 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+)
+
+// requestChecks requests a check of the set-up of each corp whose turn it is,
+// once a day: most of what breaks in WeCom's admin console shows only when WeCom
+// is asked. A corp without a secret has nothing to ask with. After a crash the
+// corp waits for its next turn.
+func (t *tick) requestChecks(ctx context.Context) error {
+	var corps []string
+	for _, c := range t.corps {
+		if t.sinceTurn(c.ID, checkTicks) == 0 && c.SecretPrefix != "" {
+			corps = append(corps, c.ID)
+		}
+	}
+	if len(corps) == 0 {
+		return nil
+	}
+	if err := t.Inspections.RequestChecks(ctx, corps...); err != nil {
+		return fmt.Errorf("request checks of %d corps: %w", len(corps), err)
+	}
+	return nil
+}
