@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -9,10 +10,13 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
@@ -33,6 +37,9 @@ const (
 	benchCPU = 0.145
 	// roundLimit is the time in which a round of fleetCorps must end.
 	roundLimit = 40 * time.Second
+	// readsMost is how many items and lists of a company a round may read. What all
+	// companies share, such as their list, is a small part of a read more.
+	readsMost, readsShared = 5, 0.1
 )
 
 // queueAnswers stands for SQS: every queue takes every message and is empty.
@@ -54,16 +61,42 @@ type noHeads struct{}
 
 func (noHeads) PutHead(context.Context, archive.Day, archive.Head) error { return nil }
 
+// reads counts what is read from DynamoDB: each Query, and each key of a
+// BatchGetItem.
+type reads struct {
+	sdk.HTTPClient
+	n atomic.Int64
+}
+
+// Do implements [sdk.HTTPClient].
+func (r *reads) Do(req *http.Request) (*http.Response, error) {
+	_, op, _ := strings.Cut(req.Header.Get("X-Amz-Target"), ".")
+	switch op {
+	case "Query", "GetItem":
+		r.n.Add(1)
+	case "BatchGetItem":
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		r.n.Add(int64(bytes.Count(body, []byte(`"pk"`))))
+	}
+	return r.HTTPClient.Do(req)
+}
+
 // BenchmarkTick does rounds over corps of which every one is due, and rounds over
 // one corp that is flooded: with pages that are not decoded, records set aside,
 // files that wait, and jobs. It measures the processor time of this process, which
-// has the client of AWS in it and no store, and fails if a round of a large fleet
-// with such a corp would be late.
+// has the client of AWS in it and no store: the load of the machine hardly changes
+// it. It fails if a round of a large fleet with such a corp would be late, or reads
+// too often.
 func BenchmarkTick(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent)) // as wire does
 	quiet, flooded := newRounds(b, benchCorps), newRounds(b, 1)
 	flooded.flood()
 	var each, of time.Duration
+	quiet.reads.n.Store(0)
 	for b.Loop() {
 		each += quiet.tick() / benchCorps
 		of += flooded.tick()
@@ -73,6 +106,11 @@ func BenchmarkTick(b *testing.B) {
 	b.ReportMetric(float64(each.Microseconds()), "cpu-µs/corp")
 	b.ReportMetric(float64(of.Microseconds()), "cpu-µs/flooded-corp")
 	b.ReportMetric(round.Seconds(), "s/round-of-5000")
+	perCorp := float64(quiet.reads.n.Load()) / float64(b.N*benchCorps)
+	b.ReportMetric(perCorp, "reads/corp")
+	if perCorp > readsMost+readsShared {
+		b.Errorf("got %.2f reads of a corp in a round, want at most %d", perCorp, readsMost)
+	}
 	if round > roundLimit {
 		b.Errorf("a round of %d corps takes %v on %v of a processor, want at most %v: %v of each, %v of a flooded one", fleetCorps, round, benchCPU, roundLimit, each, of)
 	}
@@ -86,6 +124,7 @@ type rounds struct {
 	marks      *dynamostore.Marks
 	messages   *dynamostore.Messages
 	files      *dynamostore.Media
+	reads      *reads
 	corps      int
 	now        time.Time
 }
@@ -101,11 +140,12 @@ func corpID(i int) string { return fmt.Sprintf("ww%014d", i) }
 
 func newRounds(b *testing.B, corps int) *rounds {
 	cfg, ctx, now := awstest.Config(b), b.Context(), time.Now()
-	db := dynamodb.NewFromConfig(cfg)
+	counted := &reads{HTTPClient: awshttp.NewBuildableClient()}
+	db := dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) { o.HTTPClient = counted })
 	queues := sqs.NewFromConfig(cfg, func(o *sqs.Options) { o.HTTPClient, o.DisableMessageChecksumValidation = queueAnswers{}, true })
 	table, log := awstest.Table(b, "LedgerTable"), slog.New(slog.DiscardHandler)
 	r := &rounds{
-		b: b, ledger: dynamostore.NewLedger(db, table), marks: dynamostore.NewMarks(db, table), corps: corps, now: now,
+		b: b, ledger: dynamostore.NewLedger(db, table), marks: dynamostore.NewMarks(dynamodb.NewFromConfig(cfg), table), reads: counted, corps: corps, now: now,
 		messages: dynamostore.NewMessages(db, awstest.Table(b, "MessagesTable")), files: dynamostore.NewMedia(db, awstest.Table(b, "MediaTable")),
 	}
 	settings := dynamostore.NewCorps(db, awstest.Table(b, "CorpsTable"))
@@ -117,7 +157,7 @@ func newRounds(b *testing.B, corps int) *rounds {
 	decodes, lanes := sqsqueue.NewDecode(queues, "https://sqs/d", rand.Text), sqsqueue.NewMedia(queues, "https://sqs/m", rand.Text)
 	r.dispatcher = &watch.Dispatcher{
 		Corps: settings, Ledger: r.ledger, SetAside: r.messages, Files: r.files,
-		Pulls:   archive.NewWantedPulls(r.marks, sqsqueue.NewPull(queues, "https://sqs/p", rand.Text), clock),
+		Pulls:   archive.NewWantedPulls(dynamostore.NewMarks(db, table), sqsqueue.NewPull(queues, "https://sqs/p", rand.Text), clock),
 		Decodes: decodes, DecodeDepth: decodes, Media: media.NewWantedLanes(r.marks, lanes, clock), MediaDepth: lanes,
 		Inspections: book.NewWantedInspections(r.marks, sqsqueue.NewInspect(queues, "https://sqs/i", rand.Text), clock), Heads: noHeads{}, Jobs: decode.NewJobStarter(r.ledger, decodes, clock), Notifier: nobody{}, Metrics: metrics{namespace: "bench", now: clock, log: log}, Now: clock, Log: log,
 	}

@@ -54,7 +54,7 @@ func (m metrics) Fleet(ctx context.Context, f watch.Fleet) {
 	for _, c := range []struct {
 		name string
 		n    int
-	}{{"RecordsSetAside", f.SetAside}, {"PagesWaiting", f.Overdue}, {"StuckPages", f.Stuck}} {
+	}{{"RecordsSetAside", f.SetAside}, {"PagesWaiting", f.Overdue}, {"StuckPages", f.Stuck}, {"VerificationsLate", f.Unverified}} {
 		if c.n >= 0 {
 			add(c.name, "Count", c.n)
 		}

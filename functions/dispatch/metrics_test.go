@@ -47,12 +47,12 @@ func TestFleetIsAMetricLine(t *testing.T) {
 		want  map[string]float64
 	}{
 		"all counted": {
-			watch.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, FilesLeft: 30 * time.Hour, Broken: 1, Losing: 2, SetAside: 4, Overdue: 5, Stuck: 6},
-			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "LeastFileHoursLeft": 30, "CorpsBroken": 1, "CorpsLosing": 2, "RecordsSetAside": 4, "PagesWaiting": 5, "StuckPages": 6},
+			watch.Fleet{Corps: 3, WorstLag: 90 * time.Second, LeastLeft: -90 * time.Minute, FilesLeft: 30 * time.Hour, Broken: 1, Losing: 2, SetAside: 4, Overdue: 5, Stuck: 6, Unverified: 7},
+			map[string]float64{"Corps": 3, "WorstLagSeconds": 90, "LeastHoursLeft": -1.5, "LeastFileHoursLeft": 30, "CorpsBroken": 1, "CorpsLosing": 2, "RecordsSetAside": 4, "PagesWaiting": 5, "StuckPages": 6, "VerificationsLate": 7},
 		},
 		"not all counted": {
 			watch.Fleet{LeastLeft: archive.Retention, FilesLeft: -1, SetAside: -1, Overdue: -1, Stuck: -1},
-			map[string]float64{"Corps": 0, "WorstLagSeconds": 0, "LeastHoursLeft": 120, "CorpsBroken": 0, "CorpsLosing": 0},
+			map[string]float64{"Corps": 0, "WorstLagSeconds": 0, "LeastHoursLeft": 120, "CorpsBroken": 0, "CorpsLosing": 0, "VerificationsLate": 0},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

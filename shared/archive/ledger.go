@@ -142,8 +142,8 @@ type PullState struct {
 	LastPageAt  time.Time // last time a page with records became durable
 	LastEmptyAt time.Time // start of the last call that WeCom answered with an empty page: "caught up"
 	// UnannouncedAt is when the timer last found messages that no callback had
-	// announced, although callbacks announced earlier ones: the callback may have
-	// been refused before it reached us.
+	// announced yet, although the corp was caught up before: the callback is late, or
+	// it was refused before it reached us.
 	UnannouncedAt time.Time
 	// Standing is that of the archive secret. Its trouble is why the last pull
 	// stopped early; its pause also spaces the search for a gap.

@@ -10,8 +10,8 @@ import (
 // harm (law 3).
 type PullRequest struct {
 	Corp string `json:"corp"`
-	// Why is for the log: timer, callback, continued, asked. A pull by the [Timer]
-	// also tells whether callbacks come.
+	// Why is for the log: timer, callback, continued, asked. A pull that only the
+	// [Timer] wanted also tells whether callbacks come.
 	Why string `json:"why"`
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
@@ -35,7 +35,9 @@ func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPu
 		Marks: marks,
 		Work:  func(r PullRequest) (corp, work string) { return r.Corp, "pull" },
 		Join: func(waiting, also PullRequest) (PullRequest, error) {
-			waiting.Force = waiting.Force || also.Force
+			if waiting.Force = waiting.Force || also.Force; waiting.Why == Timer {
+				waiting.Why = also.Why
+			}
 			return waiting, nil
 		},
 		Sent: func(r *PullRequest) *time.Time { return &r.SentAt },

@@ -862,6 +862,7 @@ func TestEssentialAlarms(t *testing.T) {
 	want := []string{
 		"ApiErrors", "CertificateExpires", "CorpsBroken", "DeadLetters", "DispatchErrors", "FileHoursLeft", "FunctionErrors", "Gaps", "HoursLeft", "Losing",
 		"MediaNotWhole", "NatErrors", "NoTick", "NoticeFailures", "SecondNatErrors", "SetAside", "StuckPages", "TokenRefusals", "VerificationFindings",
+		"VerificationsLate",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -147,11 +147,12 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
+	begun := p.Now()
 	state.Standing = state.For(corp.SecretSetAt)
 	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := d.run(ctx)
-	if d.pages > 0 && req.Why == archive.Timer && unannounced(corp, state) {
-		d.state.UnannouncedAt = p.Now()
+	if caughtUp := state.LastEmptyAt.Equal(state.LastCallAt); d.pages > 0 && req.Why == archive.Timer && caughtUp {
+		d.state.UnannouncedAt = begun
 	}
 	if d.admission != nil {
 		// Crashing here leaves the try counted as a refusal.
@@ -199,12 +200,6 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 		return p.pages().Request(ctx, last)
 	}
 	return nil
-}
-
-// unannounced reports whether the messages that have come since the corp was last
-// caught up came without a callback.
-func unannounced(c archive.Corp, before archive.PullState) bool {
-	return !c.CallbackAt.IsZero() && c.CallbackAt.Add(archive.CallbackTouch).Before(before.LastEmptyAt)
 }
 
 // drain is one pull of one corp.

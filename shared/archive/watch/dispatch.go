@@ -10,6 +10,8 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -195,6 +197,8 @@ func (d *Dispatcher) begin(ctx context.Context) (*tick, error) {
 		}
 		t.corps = append(t.corps, c)
 	}
+	// The turns of the corps need the same order at every tick.
+	slices.SortFunc(t.corps, func(x, y archive.Corp) int { return strings.Compare(x.ID, y.ID) })
 	var err error
 	if t.states, err = d.Ledger.PullStates(ctx, t.ids()); err != nil {
 		return nil, fmt.Errorf("read pull states: %w", err)
@@ -230,15 +234,24 @@ func (t *tick) turn(i int) int {
 	return int((t.now.Unix()/60*stride + int64(i)) % int64(len(t.corps)))
 }
 
-// eachCorp calls f for every corp, some at a time. A failure with one corp stops
-// no other.
-func (t *tick) eachCorp(f func(i int, c archive.Corp) error) error {
-	errs := make([]error, len(t.corps))
+// eachCorp calls f for every corp, some at a time. A failure with one corp stops no
+// other. When the time of the step is over, eachCorp calls f no more: thousands of
+// calls that fail would take time from other steps. Each tick begins a part of the
+// fleet further than the tick before, so that slow stores leave out no corp for
+// long.
+func (t *tick) eachCorp(ctx context.Context, f func(i int, c archive.Corp) error) error {
+	errs := make([]error, len(t.corps)+1)
 	var group errgroup.Group
 	group.SetLimit(corpsAtOnce)
-	for i, c := range t.corps {
+	begin := int(t.now.Unix()/60%slowTicks) * len(t.corps) / slowTicks
+	for n := range t.corps {
+		if ctx.Err() != nil {
+			errs[n] = fmt.Errorf("step ended after %d of %d corps: %w", n, len(t.corps), ctx.Err())
+			break
+		}
+		i := (begin + n) % len(t.corps)
 		group.Go(func() error {
-			errs[i] = f(i, c)
+			errs[n] = f(i, t.corps[i])
 			return nil
 		})
 	}

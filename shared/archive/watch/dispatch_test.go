@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +100,53 @@ func TestTickStepsHaveTheirTime(t *testing.T) {
 		}
 		if got := disp.Metrics.(*gauge).last; got.Corps != 1 || got.FilesLeft >= 0 || got.SetAside != 0 || got.Overdue != 0 {
 			t.Errorf("got %+v, want everything but the files measured", got)
+		}
+	})
+}
+
+// slowAside takes a second for each list, and counts the lists.
+type slowAside struct{ looks *atomic.Int64 }
+
+func (s slowAside) ListSetAside(ctx context.Context, _ string, _ uint64, _ int) ([]archive.SetAside, bool, error) {
+	s.looks.Add(1)
+	return nil, false, archive.Sleep(ctx, time.Second)
+}
+
+// The look at thousands of corps ends with its time, and calls no store after it. It
+// reaches every corp within some ticks.
+func TestLookEndsWithItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &archivetest.Faults{}
+		d, disp := newDispatch(t, f)
+		for i := range 499 {
+			d.Register(fmt.Sprintf("ww%014d", i))
+		}
+		var looks atomic.Int64
+		disp.SetAside = slowAside{&looks}
+		seen := make(map[string]bool)
+		for range 5 {
+			looks.Store(0)
+			f.Arm(nil)
+			begun := time.Now()
+			if err := disp.Tick(t.Context()); err == nil {
+				t.Error("got no error, want that the time was over")
+			}
+			if took := time.Since(begun); took > 15*time.Second {
+				t.Errorf("the tick took %v, want the 14 s of the look", took)
+			}
+			f.Disarm()
+			if n := looks.Load(); n > 160 { // the last ones begin as the time ends
+				t.Errorf("got %d looks in 14 s at ten a second, want none after the end", n)
+			}
+			for _, c := range f.Calls() {
+				if c.Name == "Files.Waiting" {
+					seen[c.Corp] = true
+				}
+			}
+			d.Clock.Advance(time.Minute)
+		}
+		if len(seen) != 500 {
+			t.Errorf("got %d of 500 corps looked at in five ticks, want all", len(seen))
 		}
 	})
 }

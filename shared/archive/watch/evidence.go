@@ -20,6 +20,9 @@ const (
 	// of verifyAgain ticks, for verifyTries ticks.
 	verifyAgain = 15
 	verifyTries = 24 * 60
+	// A verification is late if it is not done verifyLate ticks after its turn: nine
+	// days after the turn before.
+	verifyLate = 2 * 24 * 60
 )
 
 // keepHeads writes the heads of the day. Only the first head of a day stays, so
@@ -41,7 +44,7 @@ func (t *tick) keepHeads(ctx context.Context) error {
 		return fmt.Errorf("read heads: %w", err)
 	}
 	day := archive.DayOf(t.now)
-	return t.eachCorp(func(_ int, c archive.Corp) error {
+	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
 		head, due := heads[c.ID]
 		if !due {
 			return nil
@@ -57,21 +60,47 @@ func (t *tick) keepHeads(ctx context.Context) error {
 // is. The name of the job follows from the turn, so a turn has one job. The job
 // waits while another job of the corp runs.
 func (t *tick) requestVerifications(ctx context.Context) error {
-	return t.eachCorp(func(_ int, c archive.Corp) error {
+	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
 		since := t.sinceTurn(c.ID, verifyTicks)
 		if since >= verifyTries || since%verifyAgain != 0 {
 			return nil
 		}
-		if err := t.requestVerification(ctx, c, t.now.Add(-time.Duration(since)*time.Minute)); err != nil {
+		if err := t.requestVerification(ctx, c, since); err != nil {
 			return fmt.Errorf("start verification of %s: %w", c.ID, err)
 		}
 		return nil
 	})
 }
 
-func (t *tick) requestVerification(ctx context.Context, c archive.Corp, turn time.Time) error {
+// weeklyJob is the name of the verification of a turn that was so many ticks ago.
+func (t *tick) weeklyJob(since int64) string {
+	return decode.JobID(t.now.Add(-time.Duration(since)*time.Minute).Truncate(time.Minute), "weekly")
+}
+
+// lookVerified finds whether the corp's last weekly verification is late: it was
+// never started, or it is not done, or it was ended without a result. The corp is
+// looked at once an hour. It is a step of look.
+func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ error) {
+	since := t.sinceTurn(c.ID, verifyTicks)
+	if since < verifyLate {
+		since += verifyTicks // the turn before
+	}
+	if t.sinceTurn(c.ID, headTicks) != 0 || t.now.Add(-time.Duration(since)*time.Minute).Before(c.CreatedAt) {
+		return false, nil
+	}
+	job, err := t.Ledger.Replay(ctx, c.ID, t.weeklyJob(since))
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return false, fmt.Errorf("read last verification of %s: %w", c.ID, err)
+	}
+	if late = err != nil || !job.Done || job.Failed; late {
+		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", err == nil, "failed", job.Failed)
+	}
+	return late, nil
+}
+
+func (t *tick) requestVerification(ctx context.Context, c archive.Corp, since int64) error {
 	job := decode.Replay{
-		Corp: c.ID, ID: decode.JobID(turn.Truncate(time.Minute), "weekly"),
+		Corp: c.ID, ID: t.weeklyJob(since),
 		CreatedAt: t.now, UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
 		ChainOnly: !t.states[c.ID].Works(c.SecretSetAt),
 	}

@@ -137,3 +137,45 @@ func TestWeeklyVerificationWaitsForAnother(t *testing.T) {
 		t.Errorf("got jobs %+v, %v, want the weekly one behind the other", list, err)
 	}
 }
+
+// A weekly verification that is not done two days after the corp's turn is counted,
+// once an hour: it did not start, it does not end, or it ended without a result.
+func TestLateVerificationsAreCounted(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	late := func(d *archivetest.DecodeFixture, disp *watch.Dispatcher) (n int) {
+		d.T.Helper()
+		for range 60 {
+			tickFor(d, disp, time.Minute)
+			n += disp.Metrics.(*gauge).last.Unverified
+		}
+		return n
+	}
+	for name, hinder := range map[string]func(d *archivetest.DecodeFixture){
+		"never started": func(d *archivetest.DecodeFixture) {
+			d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
+		},
+		"never done": func(*archivetest.DecodeFixture) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, disp := newDispatch(t, &archivetest.Faults{})
+			hinder(d)
+			tickFor(d, disp, 24*time.Hour)
+			if n := late(d, disp); n != 0 {
+				t.Errorf("got %d late on the day of the registration, want none", n)
+			}
+			tickFor(d, disp, 9*24*time.Hour)
+			for range 3 {
+				if n := late(d, disp); n != 1 {
+					t.Errorf("got %d late in an hour, want 1", n)
+				}
+			}
+			d.Work() // what runs ends
+			tickFor(d, disp, week)
+			d.Work()
+			tickFor(d, disp, 3*24*time.Hour)
+			if n := late(d, disp); n != 0 {
+				t.Errorf("got %d late after a verification was done, want none", n)
+			}
+		})
+	}
+}

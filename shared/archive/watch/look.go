@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -17,51 +18,61 @@ const (
 
 // sight is what a tick sees of a corp, beside its settings and its pull state.
 type sight struct {
-	setAside    []archive.SetAside
-	moreAside   bool
-	setAsideErr error             // why setAside is unknown
-	overdue     []archive.Pending // whose turn in their lane has come
-	late        int               // overdue pages, whether their turn has come or not
-	stuck       int               // those of them that are stuck
-	lanes       []int             // lanes with files that are due
-	filesLeft   time.Duration     // until WeCom deletes the next waiting file
+	setAside  []archive.SetAside
+	moreAside bool
+	// Why the records set aside, the pages or the files are unknown; nil if they are known.
+	setAsideErr, pagesErr, filesErr error
+	overdue                         []archive.Pending // whose turn in their lane has come
+	late                            int               // overdue pages, whether their turn has come or not
+	stuck                           int               // those of them that are stuck
+	lanes                           []int             // lanes with files that are due
+	filesLeft                       time.Duration     // until WeCom deletes the next waiting file
+	unverified                      bool              // the last weekly verification is late
 }
+
+// errUnseen is why nothing is known of a corp to which look did not come in time.
+var errUnseen = errors.New("time of the step over")
 
 // look reads what each corp has set aside, which of its pages are pending, and
 // which of its files wait: one read for each question. It also counts these for
 // the fleet. What could not be read is not counted.
 func (t *tick) look(ctx context.Context) error {
 	t.seen = make([]sight, len(t.corps))
-	steps := []struct {
-		look  func(context.Context, archive.Corp, *sight) error
-		count func()
-	}{{t.lookAside, t.countAside}, {t.lookPages, t.countPages}, {t.lookFiles, t.countFiles}}
-	failed := make([]bool, len(steps))
-	errs := make([][]error, len(t.corps))
-	_ = t.eachCorp(func(i int, c archive.Corp) error {
-		for _, s := range steps {
-			errs[i] = append(errs[i], s.look(ctx, c, &t.seen[i]))
-		}
-		return nil
+	for i := range t.seen {
+		t.seen[i] = sight{setAsideErr: errUnseen, pagesErr: errUnseen, filesErr: errUnseen}
+	}
+	err := t.eachCorp(ctx, func(i int, c archive.Corp) error {
+		s := &t.seen[i]
+		s.setAsideErr, s.pagesErr, s.filesErr = t.lookAside(ctx, c, s), t.lookPages(ctx, c, s), t.lookFiles(ctx, c, s)
+		var err error
+		s.unverified, err = t.lookVerified(ctx, c)
+		return errors.Join(s.setAsideErr, s.pagesErr, s.filesErr, err)
 	})
-	var all []error
-	for _, of := range errs {
-		for n, err := range of {
-			failed[n] = failed[n] || err != nil
-			all = append(all, err)
+	for _, s := range t.seen {
+		if s.unverified {
+			t.fleet.Unverified++
 		}
 	}
-	for n, s := range steps {
-		if !failed[n] {
-			s.count()
-		}
+	if t.all(func(s sight) error { return s.setAsideErr }) {
+		t.countAside()
 	}
-	return errors.Join(all...)
+	if t.all(func(s sight) error { return s.pagesErr }) {
+		t.countPages()
+	}
+	if t.all(func(s sight) error { return s.filesErr }) {
+		t.countFiles()
+	}
+	return err
 }
 
-func (t *tick) lookAside(ctx context.Context, c archive.Corp, s *sight) error {
-	if s.setAside, s.moreAside, s.setAsideErr = t.SetAside.ListSetAside(ctx, c.ID, 0, setAsideRead); s.setAsideErr != nil {
-		return fmt.Errorf("list records set aside of %s: %w", c.ID, s.setAsideErr)
+// all reports whether a question was answered for every corp.
+func (t *tick) all(failed func(sight) error) bool {
+	return !slices.ContainsFunc(t.seen, func(s sight) bool { return failed(s) != nil })
+}
+
+func (t *tick) lookAside(ctx context.Context, c archive.Corp, s *sight) (err error) {
+	if s.setAside, s.moreAside, err = t.SetAside.ListSetAside(ctx, c.ID, 0, setAsideRead); err != nil {
+		return fmt.Errorf("list records set aside of %s: %w", c.ID, err)
 	}
 	return nil
 }

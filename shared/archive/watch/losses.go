@@ -18,6 +18,9 @@ func (t *tick) recordLosses(ctx context.Context) error {
 		if !c.Enabled || archive.HoursLeft(c, state, t.now) > 0 {
 			continue
 		}
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, ctx.Err())...)
+		}
 		loss := archive.LossOf(c, state)
 		t.Log.ErrorContext(ctx, "messages may have been lost", "corp", c.ID, "since", loss.Since)
 		if err := t.Ledger.RecordLoss(ctx, loss); err != nil {

@@ -84,6 +84,9 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 			size = NotifyMost
 		}
 		for part := range slices.Chunk(changes[health], size) {
+			if ctx.Err() != nil { // the next tick notifies of the rest
+				return errors.Join(append(errs, ctx.Err())...)
+			}
 			errs = append(errs, t.notify(ctx, part, notified))
 		}
 	}

@@ -15,6 +15,9 @@ const (
 	// If callbacks fail to announce messages of one corp in refusedShare, no
 	// corp's callbacks count as working.
 	refusedShare = 10
+	// A callback may come some seconds after its message. The tick after the pull
+	// that found the message decides.
+	callbackLate = 30 * time.Second
 )
 
 // requestPulls requests a pull of each corp that is due: at every tick, or only
@@ -39,9 +42,12 @@ func (t *tick) requestPulls(ctx context.Context) error {
 	return nil
 }
 
-// announced reports whether the corp's callbacks announce its messages.
+// announced reports whether the corp's callbacks announce its messages. A callback
+// may have come within CallbackTouch after the one that is noted.
 func (t *tick) announced(c archive.Corp) bool {
-	return t.now.Sub(c.CallbackAt) < callbackFresh && !t.states[c.ID].UnannouncedAt.After(c.CallbackAt)
+	found := t.states[c.ID].UnannouncedAt
+	missed := found.After(c.CallbackAt.Add(archive.CallbackTouch)) && t.now.Sub(found) >= callbackLate
+	return !missed && t.now.Sub(c.CallbackAt) < callbackFresh
 }
 
 // callbacksRefused reports whether callbacks are refused before they reach us:
