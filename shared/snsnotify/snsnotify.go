@@ -75,7 +75,7 @@ func (n *Notifier) NotifySetup(ctx context.Context, corp archive.Corp, changes [
 
 func setupMessage(corp archive.Corp, changes []doctor.Change) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", corp.ID, quoted(corp.Name))
+	fmt.Fprintf(&b, "%s %s\n", corp.ID, Quoted(corp.Name))
 	for _, c := range changes {
 		fmt.Fprintf(&b, "\n设置步骤 set-up step %d, %s: %s -> %s, %s\n", c.Check.Step(), c.Check, c.From, c.To, c.At.UTC().Format(time.RFC3339))
 		text, ok := doctor.TextOf(c.Check, c.Now)

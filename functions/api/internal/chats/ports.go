@@ -34,6 +34,9 @@ type MessageStore interface {
 	// which the party was active: newest first, at most limit, each with all its
 	// conversations.
 	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// CorpDays lists the newest days on which anything was active in the corp, not
+	// after upTo unless it is empty: newest first, at most limit.
+	CorpDays(ctx context.Context, corp string, upTo archive.Day, limit int) ([]archive.CorpDay, error)
 	// AttendedDays lists days that q selects, in its order, on which its parties
 	// took part in a room. It searches a part of the parties' lists: at least a
 	// day. rest is the first day that it has not searched, empty at the end.

@@ -404,6 +404,16 @@ func (in *Input) Only(field string) bool {
 	return in.Query.Has(field)
 }
 
+// Choice reads a parameter that is one of the values.
+func (in *Input) Choice(field string, values ...string) string {
+	v := in.Query.Get(field)
+	if in.Query.Has(field) && !slices.Contains(values, v) {
+		in.Reject(field, problem.OneOf, problem.RemedyOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		return ""
+	}
+	return v
+}
+
 // Several reads a parameter that is a list of the values, separated by commas.
 func (in *Input) Several(field string, values ...string) []string {
 	if !in.Query.Has(field) {

@@ -65,6 +65,11 @@ func (w *chatsWorld) store(raws ...string) []archive.Message {
 		}
 		page.Messages = append(page.Messages, m)
 	}
+	var named []string
+	for _, a := range page.Activities {
+		named = append(named, a.Party)
+	}
+	page.Change = archive.NewChange(w.Now().Add(time.Duration(w.seq)*time.Millisecond), w.seq, named)
 	apitest.OK(w.T, w.Messages.WritePage(w.T.Context(), page))
 	return page.Messages
 }
@@ -180,6 +185,8 @@ func (w *chatsWorld) values() map[string][]string {
 		"{n}":    {"0", "1"},
 		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"},
 		"from": {at(10, time.Second).Format(time.RFC3339)}, "to": {at(9, 0).Format(time.RFC3339), at(10, time.Hour).Format(time.RFC3339)},
+		"kind": {"room", "single", "external", "member"}, "external": {"true"}, "since": {at(9, 0).Format(time.RFC3339)}, "day": {"2026-01-30"},
+		"q": {"a", "wm"}, "with": {"lin.hua", "zhao"}, "sort": {"name", "recent"},
 		"month": {"2026-01", "2025-12"}, "download": {"true"},
 		"at": {at(10, 2*time.Minute).Format(time.RFC3339)}, "omit": {"raw,json"},
 		"revoked": {"true"}, "order": {"desc"}, "redirect": {"true"}, "limit": {"2"},
