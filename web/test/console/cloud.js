@@ -97,3 +97,32 @@ export async function signIn(page, cloud, user, path = '') {
   await page.waitForURL((url) => url.href.startsWith(cloud.console) && !url.pathname.endsWith('/callback'))
   await page.getByRole('main').waitFor()
 }
+
+/** Presses Tab until the element with this name has the focus. */
+export async function tabTo(page, name, role) {
+  const fits = (found) => (typeof name === 'string' ? found === name : name.test(found))
+  for (let n = 0; n < 80; n++) {
+    await page.keyboard.press('Tab')
+    const focused = await page.evaluate(() => {
+      const e = document.activeElement
+      const label = e.getAttribute('aria-label') ?? (e.labels?.[0] ?? e).textContent
+      const role = e.getAttribute('role') ?? ({ INPUT: 'textbox', TEXTAREA: 'textbox', BUTTON: 'button', A: 'link' })[e.tagName]
+      return { label: label?.trim() ?? '', role }
+    })
+    if (fits(focused.label) && (!role || role === focused.role)) return
+  }
+  throw new Error(`Tab never reaches ${name}`)
+}
+
+const axeSource = new URL('../../node_modules/axe-core/axe.min.js', import.meta.url).pathname
+
+/** Returns what axe finds on the page: nothing, if all is well. */
+export async function accessible(page) {
+  // The policy of the page refuses a script element; evaluating the source needs none.
+  const { readFile } = await import('node:fs/promises')
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(await readFile(axeSource, 'utf8'))
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+    return violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target.join(' ')}: ${n.failureSummary}`))
+  })
+}

@@ -10,7 +10,10 @@ export interface Person {
   roles: Role[]
   /** The members whose messages the person sees; undefined for all. */
   staff?: string[]
-  /** When the token expires, in milliseconds. */
+  /**
+   * When the token expires by the clock of this machine, in milliseconds. That
+   * clock may be wrong, so the length of the token's life is what counts.
+   */
   until: number
 }
 
@@ -27,7 +30,7 @@ export function personOf(token: string, name?: string): Person {
     corp: text(claims.corp),
     roles,
     ...(staff && !(staff.length === 1 && staff[0] === '*') ? { staff } : {}),
-    until: typeof claims.exp === 'number' ? claims.exp * 1000 : 0,
+    until: typeof claims.exp !== 'number' ? 0 : typeof claims.iat === 'number' ? Date.now() + (claims.exp - claims.iat) * 1000 : claims.exp * 1000,
   }
 }
 

@@ -41,6 +41,7 @@ export default {
   },
   loading: 'Loading…',
   retry: 'Try again',
+  refresh: 'Check again',
   close: 'Close',
   cancel: 'Cancel',
   copy: 'Copy',

@@ -39,6 +39,7 @@ export default {
   },
   loading: '正在加载…',
   retry: '重试',
+  refresh: '重新检查',
   close: '关闭',
   cancel: '取消',
   copy: '复制',

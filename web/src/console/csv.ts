@@ -1,0 +1,25 @@
+// Tables as files. A cell that a spreadsheet would take for a formula is kept a
+// text.
+type Cell = string | number | null | undefined
+
+const cell = (v: Cell) => {
+  const text = v === null || v === undefined ? '' : String(v)
+  const safe = typeof v === 'string' && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+export const csv = (head: string[], rows: Cell[][]): string => [head, ...rows].map((r) => r.map(cell).join(',')).join('\r\n') + '\r\n'
+
+/** Saves a text as a file of this name. */
+export function save(name: string, content: string, type: string) {
+  // The mark lets a spreadsheet read Chinese.
+  const url = URL.createObjectURL(new Blob([type === 'text/csv' ? '\ufeff' : '', content], { type: `${type};charset=utf-8` }))
+  const link = document.createElement('a')
+  link.href = url
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(url), 10_000)
+}
+
+export const saveCsv = (name: string, head: string[], rows: Cell[][]) => save(`${name}.csv`, csv(head, rows), 'text/csv')
+export const saveJson = (name: string, value: unknown) => save(`${name}.json`, JSON.stringify(value, null, 2), 'application/json')

@@ -1,0 +1,153 @@
+// Signing in at the issuer, renewal, expiry, and the frame of an SCRM.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+
+const corp = 'ww0123456789abcdef'
+let cloud, browser
+before(async () => {
+  ;[cloud, browser] = [await startCloud(), await startBrowser()]
+})
+after(async () => {
+  await browser?.close()
+  await cloud?.stop()
+})
+
+const stored = (page) => page.evaluate(() => JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }))
+
+test('sign-in returns to the address, a reload signs in again, signing out ends it', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `admin@${corp}`, '/setup/4?x=1')
+  await page.getByText('可信IP地址').first().waitFor()
+  assert.equal(new URL(page.url()).pathname + new URL(page.url()).search, '/console/setup/4?x=1')
+  assert.doesNotMatch(await stored(page), /eyJ/, 'a token is stored')
+  await page.reload()
+  await page.getByRole('heading', { name: '可信IP地址' }).waitFor()
+  assert.equal(new URL(page.url()).pathname, '/console/setup/4')
+  await page.getByRole('button', { name: /^账号/ }).click()
+  await page.getByRole('menuitem', { name: '退出登录' }).click()
+  await page.getByRole('button', { name: '登录', exact: true }).waitFor()
+  assert.deepEqual(await accessible(page), [])
+  await page.reload()
+  await page.getByRole('button', { name: '登录', exact: true }).waitFor()
+  assert.deepEqual(page.complaints, [])
+})
+
+test('the sign-in page says why a sign-in failed', async () => {
+  const page = await openWindow(browser, cloud, { language: 'en' })
+  await page.goto(`${cloud.console}/callback?code=x&state=y`)
+  await page.getByText('This sign-in is no longer valid').waitFor()
+  assert.deepEqual(await accessible(page), [])
+  await page.route(`${cloud.login}/**`, (route) => route.abort())
+  await page.getByRole('button', { name: 'Sign in again' }).click()
+  await page.getByText('cannot be reached').waitFor()
+})
+
+test('a token is renewed before it ends', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.clock.install()
+  await signIn(page, cloud, `admin@${corp}`, '/setup/4')
+  await page.getByRole('heading', { name: '可信IP地址' }).waitFor()
+  const renewed = page.waitForRequest((r) => r.url() === `${cloud.login}/token` && /refresh_token/.test(r.postData()))
+  await page.clock.fastForward(14 * 60_000 + 5_000)
+  await renewed
+  await page.clock.fastForward(14 * 60_000 + 5_000)
+  await page.getByRole('link', { name: /Secret/ }).click()
+  await page.getByRole('heading', { name: /Secret/ }).waitFor()
+  assert.equal(await page.getByRole('alertdialog').count(), 0)
+})
+
+test('a session that cannot be renewed ends under a panel, and the page stays', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.clock.install()
+  await signIn(page, cloud, `expiring@${corp}`, '/setup/0')
+  const name = page.getByLabel('企业名称')
+  await page.waitForFunction(() => document.querySelector('main input').value === '云朵课堂')
+  await name.fill('没有保存的名称')
+  await page.clock.fastForward(30_000)
+  await page.clock.fastForward(31_000)
+  const panel = page.getByRole('alertdialog', { name: '登录已过期，请重新登录' })
+  await panel.waitFor()
+  assert.equal(await name.inputValue(), '没有保存的名称')
+  assert.deepEqual(await accessible(page), [])
+  await panel.getByRole('button', { name: '重新登录' }).click()
+  await page.waitForURL((url) => url.href.startsWith(cloud.login))
+})
+
+test('a gateway that refuses the token gets one renewal and one repetition', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `admin@${corp}`, '/setup/4')
+  await page.getByRole('heading', { name: '可信IP地址' }).waitFor()
+  let refusals = 0
+  await page.route('**/v1/corps/*/setup', (route) =>
+    refusals++ === 0 ? route.fulfill({ status: 401, contentType: 'application/json', body: '{"message":"Unauthorized"}' }) : route.continue(),
+  )
+  const renewed = page.waitForRequest((r) => r.url() === `${cloud.login}/token`)
+  await page.getByRole('button', { name: '重新检查' }).click()
+  await renewed
+  await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
+  assert.equal(refusals, 2)
+  assert.equal(await page.getByRole('alertdialog').count(), 0)
+})
+
+test('who may open what', async () => {
+  for (const [user, sections] of Object.entries({ admin: ['状态', '设置'], auditor: ['状态', '证明', '审计'], all: ['状态', '设置', '证明', '审计'], norole: [] })) {
+    const page = await openWindow(browser, cloud)
+    await signIn(page, cloud, `${user}@${corp}`)
+    await page.getByRole('banner').waitFor()
+    const links = await page.getByRole('navigation', { name: '主导航' }).getByRole('link').allInnerTexts()
+    assert.deepEqual(links.map((l) => l.trim()).filter((l) => l !== '会话'), sections, user)
+    if (user === 'auditor') {
+      await page.goto(`${cloud.console}/setup/2`)
+      await page.getByText('没有这个页面').first().waitFor()
+    }
+    if (user === 'norole') await page.getByText('您没有可以查看的内容').first().waitFor()
+    assert.deepEqual(await accessible(page), [], user)
+    await page.context().close()
+  }
+})
+
+test('a company that is not registered begins with step 0', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `foreign@${corp}`)
+  await page.getByText('这家企业还没有登记').waitFor()
+  assert.equal(new URL(page.url()).pathname, '/console/setup/0')
+})
+
+test('in the frame of an SCRM the console takes its token', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.goto(`${cloud.control}/scrm?role=admin&path=/setup/4`)
+  const frame = page.frameLocator('iframe')
+  await frame.getByRole('heading', { name: '可信IP地址' }).waitFor()
+  assert.equal(await frame.getByRole('banner').count(), 0, 'the frame has a header')
+  await page.waitForFunction(() => document.title.startsWith('设置'))
+  assert.deepEqual(page.complaints, [])
+})
+
+test('the frame asks for the next token, and shows the end if none comes', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.goto(`${cloud.control}/scrm?role=admin&path=/setup/4&life=63`)
+  const frame = page.frameLocator('iframe')
+  await frame.getByRole('heading', { name: '可信IP地址' }).waitFor()
+  // The token ends in about a minute, so the next one is asked for after seconds.
+  await page.waitForRequest((r) => r.url() === `${cloud.control}/token`)
+  await page.route(`${cloud.control}/token`, (route) => route.abort())
+  await page.route('**/v1/corps/*/setup', (route) => route.fulfill({ status: 401, contentType: 'application/json', body: '{"message":"Unauthorized"}' }))
+  await frame.getByRole('button', { name: '重新检查' }).click()
+  await frame.getByRole('alertdialog').waitFor()
+})
+
+test('no other page may show the console, and no other window may hand it a token', async () => {
+  const page = await openWindow(browser, cloud)
+  // The same page under another name of this machine is another origin.
+  await page.goto(`${cloud.control.replace('127.0.0.1', 'localhost')}/scrm?role=admin&path=/setup/4`)
+  await page.waitForTimeout(1500)
+  assert.equal(await page.frameLocator('iframe').getByRole('heading', { name: '可信IP地址' }).count(), 0)
+  const own = await openWindow(browser, cloud)
+  await own.goto(cloud.console)
+  await own.getByRole('button', { name: '登录', exact: true }).waitFor()
+  const { token } = await cloud.call('POST', '/token', { sub: 'x', corp, role: 'admin' })
+  await own.evaluate((token) => postMessage({ type: 'yunduo-archive:token', token }, '*'), token)
+  await own.waitForTimeout(500)
+  assert.equal(await own.getByRole('banner').count(), 0)
+})
