@@ -93,7 +93,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: links, Names: names, Readings: readings, Now: time.Now,
+			Links: links, Names: names, Readings: readings, Seen: readings, Now: time.Now,
 		},
 		Console: pages,
 		Session: &session.Handlers{Corps: corps}, Changes: &changes.Handlers{Notes: messages, Ledger: ledger, Keys: corps, Now: time.Now},

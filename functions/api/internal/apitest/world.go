@@ -153,7 +153,7 @@ func NewWorld(t *testing.T) *World {
 	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
 		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
-		Names: w.Directory, Readings: w.Readings, Now: w.Now,
+		Names: w.Directory, Readings: w.Readings, Seen: w.Readings, Now: w.Now,
 	}
 	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
 	if err != nil {

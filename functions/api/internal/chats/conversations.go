@@ -3,7 +3,6 @@ package chats
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -33,6 +32,8 @@ const (
 	// entryMost bounds an entry with a preview, in bytes. The fields of a malformed
 	// message may be longer; its entry has no preview.
 	entryMost = 256 << 10
+	// seenBytes is what the time adds at which the caller saw a conversation.
+	seenBytes = 32
 )
 
 type conversationJSON struct {
@@ -42,6 +43,7 @@ type conversationJSON struct {
 	PartyCount int          `json:"party_count"`
 	Room       *string      `json:"room"`
 	LastAt     string       `json:"last_at"`
+	SeenAt     *string      `json:"seen_at"` // by the caller
 	Newest     *previewJSON `json:"newest"`
 }
 
@@ -126,7 +128,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 			return output.Answer{}, err
 		}
 	}
-	page := entryPage{corp: c.CorpID, limit: limit, filter: filter, shown: []json.RawMessage{}}
+	page := entryPage{corp: c.CorpID, limit: limit, filter: filter, shown: []conversationJSON{}}
 	var next *listPage
 	var err error
 	switch {
@@ -141,10 +143,13 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err != nil {
 		return output.Answer{}, err
 	}
+	if err := h.noteSeen(ctx, c, page.shown, page.of); err != nil {
+		return output.Answer{}, err
+	}
 	out := struct {
-		Conversations []json.RawMessage `json:"conversations"`
-		Names         names.Names       `json:"names"`
-		Next          *string           `json:"next"`
+		Conversations []conversationJSON `json:"conversations"`
+		Names         names.Names        `json:"names"`
+		Next          *string            `json:"next"`
 	}{Conversations: page.shown}
 	if next != nil {
 		if out.Next, err = c.SealPage(next); err != nil {
@@ -207,7 +212,8 @@ type entryPage struct {
 	corp   string
 	limit  int
 	filter entryFilter
-	shown  []json.RawMessage
+	shown  []conversationJSON
+	of     []archive.ConversationID // those of shown
 	bytes  int
 }
 
@@ -216,14 +222,14 @@ func (p *entryPage) put(e entry) (bool, error) {
 	if len(p.shown) == p.limit {
 		return false, nil
 	}
-	_, shown, err := showEntry(p.corp, e)
+	shown, size, err := showEntry(p.corp, e)
 	if err != nil {
 		return false, err
 	}
-	if p.bytes += len(shown); p.bytes > output.PageBytes && len(p.shown) > 0 {
+	if p.bytes += size; p.bytes > output.PageBytes && len(p.shown) > 0 {
 		return false, nil
 	}
-	p.shown = append(p.shown, shown)
+	p.shown, p.of = append(p.shown, shown), append(p.of, e.conversation)
 	p.add(e.conversation, e.fields)
 	return true, nil
 }
@@ -317,18 +323,18 @@ func takePart(parties []string, f message.Fields) bool {
 	return !slices.ContainsFunc(parties, func(party string) bool { return !slices.Contains(named, party) })
 }
 
-// showEntry shows an entry, and its JSON. Any entry fits on a page.
-func showEntry(corp string, e entry) (conversationJSON, []byte, error) {
-	j, err := describeEntry(corp, e)
-	if err != nil {
-		return j, nil, err
+// showEntry shows an entry, and says how many bytes it takes. Any entry fits on a
+// page.
+func showEntry(corp string, e entry) (j conversationJSON, size int, err error) {
+	if j, err = describeEntry(corp, e); err != nil {
+		return j, 0, err
 	}
 	ans, err := output.JSON(200, j)
 	if err == nil && len(ans.Body) > entryMost {
 		j.Newest = nil
 		ans, err = output.JSON(200, j)
 	}
-	return j, ans.Body, err
+	return j, len(ans.Body) + seenBytes, err
 }
 
 func describeEntry(corp string, e entry) (conversationJSON, error) {

@@ -213,6 +213,7 @@ const (
 	RemedyAround       Remedy = "around"
 	RemedyMonth        Remedy = "month"
 	RemedyWithOrName   Remedy = "with_or_name"
+	RemedyOpaque       Remedy = "opaque"
 	RemedyOneDay       Remedy = "one_day"
 	RemedyExactlyOne   Remedy = "exactly_one"
 	RemedyToken        Remedy = "token"
@@ -266,6 +267,7 @@ var remedies = map[Remedy]words{
 	RemedyOneOf:        {"可选值：{values}。", "Give one of {values}."},
 	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
 	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
+	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
 	RemedyWithOrName:   {"填写 with 时只能按最近活跃排序。", "With with, people are sorted by their newest activity only."},
 	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},

@@ -186,7 +186,8 @@ func (w *chatsWorld) values() map[string][]string {
 		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"},
 		"from": {at(10, time.Second).Format(time.RFC3339)}, "to": {at(9, 0).Format(time.RFC3339), at(10, time.Hour).Format(time.RFC3339)},
 		"kind": {"room", "single", "external", "member"}, "external": {"true"}, "since": {at(9, 0).Format(time.RFC3339)}, "day": {"2026-01-30"},
-		"q": {"a", "wm"}, "with": {"lin.hua", "zhao"}, "sort": {"name", "recent"},
+		"kinds": {"file", "text,file"}, "files": {"true"}, "msgid": {"v04", "h01"}, "from_party": {"lin.hua", "zhao"},
+		"q": {"a", "hidden", "room"}, "with": {"lin.hua", "zhao"}, "sort": {"name", "recent"},
 		"month": {"2026-01", "2025-12"}, "download": {"true"},
 		"at": {at(10, 2*time.Minute).Format(time.RFC3339)}, "omit": {"raw,json"},
 		"revoked": {"true"}, "order": {"desc"}, "redirect": {"true"}, "limit": {"2"},
@@ -227,7 +228,16 @@ func (w *chatsWorld) bodies(values map[string][]string) map[string][]string {
 	for _, file := range files {
 		links = append(links, string(asJSON(w.T, map[string]any{"files": []any{file}})))
 	}
-	return map[string][]string{"POST /v1/corps/{corpid}/links": links}
+	all := values["{id}"]
+	batches := []string{string(asJSON(w.T, map[string]any{"ids": all[:min(len(all), 50)], "omit": []string{"raw"}}))}
+	for _, id := range all {
+		batches = append(batches, string(asJSON(w.T, map[string]any{"ids": []string{id}})))
+	}
+	var seen []string // asked first, and the same each time
+	for _, id := range values["{conversation}"] {
+		seen = append(seen, string(asJSON(w.T, map[string]any{"conversation": id, "until": at(20, 0).Format(time.RFC3339)})))
+	}
+	return map[string][]string{"PUT /v1/corps/{corpid}/seen": seen, "POST /v1/corps/{corpid}/links": links, "POST /v1/corps/{corpid}/messages:batch": batches}
 }
 
 func asJSON(t *testing.T, v any) []byte {
@@ -289,6 +299,13 @@ func requests(t *testing.T, rt routes.Route, corp string, values map[string][]st
 			}
 		}
 	}
+	if strings.HasSuffix(rt.Path, "/search") {
+		for _, q := range queries[1:] {
+			if !q.Has("q") {
+				q.Set("q", "e")
+			}
+		}
+	}
 	var all []string
 	for _, path := range paths {
 		for _, q := range queries {
@@ -308,7 +325,7 @@ type answer struct {
 }
 
 var (
-	pageToken = regexp.MustCompile(`"(next|prev)":"[^"]*"`)
+	pageToken = regexp.MustCompile(`"(next|prev|resume)":"[^"]*"`)
 	signature = regexp.MustCompile(`X-Amz-(Date|Signature)=[0-9A-TZa-f]*`)
 )
 
