@@ -122,6 +122,12 @@ changeset: ## Show what a deployment would change, and change nothing: ENV=<name
 	$(sam-build)
 	@$(SAM_DEPLOY) --no-execute-changeset $(ARGS)
 
+# The token comes by the environment; as an argument, other users would see it.
+.PHONY: smoke
+smoke: ## Ask a deployed API for its health, with a token and a callback: TOKEN=<of an admin> in the environment, ENV=<name> (CORP=<corpid>)
+	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	@$(call operate,smoke) -env "$(ENV)" $(if $(CORP),-corp "$(CORP)")
+
 .PHONY: unprotect
 unprotect: ## Allow the deletion of a stack, until the next deployment: ENV=<name>
 	$(call want,ENV,ENV=<an environment of samconfig.toml>)

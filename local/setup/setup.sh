@@ -47,6 +47,17 @@ test) needs="go compiler java moto lint dynamodb npm node chromium font" ;;
 	;;
 esac
 
+# The functions and the vendor's library are programs for Linux.
+linux="run bench servers test"
+case " $linux " in
+*" $1 "*)
+	if [ "$(uname -s)" != Linux ]; then
+		if [ $install = yes ]; then echo "This runs programs for Linux: use Linux, WSL2 or a container. make ready, layer, cost and deploy work here." >&2; fi
+		exit 1
+	fi
+	;;
+esac
+
 say() { if [ $install = yes ]; then echo "$@"; fi; }
 
 fail() {

@@ -372,6 +372,22 @@ func TestOldNode(t *testing.T) {
 	m.want("web", "", "Missing: Node.js 20.19 or 22.12 or newer. Install all of these, then run the command again.\n", 1)
 }
 
+// What runs the functions says that it needs Linux, before it looks for anything
+// else. What only builds and deploys works on a Mac.
+func TestMac(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, "", "0")
+	m.has(without()...)
+	m.file("bin/uname", "#!/bin/sh\n[ \"$1\" = -s ] && echo Darwin || echo arm64\n")
+	const refusal = "This runs programs for Linux: use Linux, WSL2 or a container. make ready, layer, cost and deploy work here.\n"
+	for _, what := range []string{"run", "bench", "servers", "test"} {
+		m.want(what, "", refusal, 1)
+		m.want("-n "+what, "", "", 1)
+	}
+	m.want("web", "", "", 0)
+	m.want("unit", "", "", 0)
+}
+
 func TestNamedBrowser(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, debian, "0")

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/needs"
+)
+
+// asked runs all questions and returns what they say.
+func asked(t *testing.T, s *smoke) (said string, err error) {
+	t.Helper()
+	var out strings.Builder
+	s.client, s.now = http.DefaultClient, time.Now
+	s.say = func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
+	err = s.ask(t.Context())
+	return out.String(), err
+}
+
+// The real function answers behind the local API Gateway.
+func TestSmokeOfTheLocalCloud(t *testing.T) {
+	needs.Servers(t)
+	o := cloud.Options{Root: "../..", StackName: fmt.Sprintf("smoke-%d", time.Now().UnixNano()), Tick: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))}
+	if services, ok := aws.FromEnv(os.Getenv); ok {
+		o.Services = services
+	}
+	c, err := cloud.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Stop)
+	if err := c.SetUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	corp := c.Sim.Corps()[0].ID()
+	token, err := c.API.Token(corp, "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, err := asked(t, &smoke{base: c.API.Base, token: token, corp: corp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"health    ok, version ", "door      refuses", "token     accepted: {", "callback  verified at "} {
+		if !strings.Contains(said, want) {
+			t.Errorf("got %q, want %q in it", said, want)
+		}
+	}
+	if strings.Contains(said, token) {
+		t.Error("the output holds the token")
+	}
+	reader, err := c.API.Token(corp, "reader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := asked(t, &smoke{base: c.API.Base, token: reader, corp: corp}); err == nil || !strings.Contains(err.Error(), "the token needs the role admin or service") {
+		t.Errorf("reader: got %q and %v, want an error with the roles", said, err)
+	}
+	if said, err := asked(t, &smoke{base: c.API.Base}); err != nil || strings.Count(said, "not asked") != 2 {
+		t.Errorf("without a token: got %q and %v, want two questions left out, by name", said, err)
+	}
+}
+
+// Each fault has its own answer.
+func TestSmokeFindsFaults(t *testing.T) {
+	answers := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := answers[r.URL.Path]
+		if r.URL.Path == "/v1/session" && r.Header.Get("Authorization") != "" {
+			status = answers["token"]
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, `{"status":"ok","version":"1"}`)
+	}))
+	defer server.Close()
+	for _, c := range []struct {
+		name    string
+		answers map[string]int
+		want    string
+	}{
+		{"api fails", map[string]int{"/health": 500, "/v1/session": 401, "token": 200}, "health: got status 500"},
+		{"no authorizer", map[string]int{"/health": 200, "/v1/session": 200, "token": 200}, "the authorizer is not in place"},
+		{"token of another issuer", map[string]int{"/health": 200, "/v1/session": 401, "token": 401}, "compare iss and aud"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			answers = c.answers
+			if said, err := asked(t, &smoke{base: server.URL, token: "x"}); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %q and %v, want an error with %q", said, err, c.want)
+			}
+		})
+	}
+	server.Close()
+	if _, err := asked(t, &smoke{base: server.URL}); err == nil || !strings.Contains(err.Error(), "check the DNS record") {
+		t.Errorf("nothing there: got %v, want an error about the DNS record", err)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for _, c := range []struct {
+		parameters map[string]string
+		want       string
+	}{
+		{map[string]string{"DomainName": "archive.yunduo.cn"}, "https://archive.yunduo.cn"},
+		{map[string]string{"DomainName": "archive.yunduo.cn", "PublicUrl": "https://door.yunduo.cn"}, "https://door.yunduo.cn"},
+	} {
+		if got, err := address(t.Context(), deploy.Environment{Parameters: c.parameters}); err != nil || got != c.want {
+			t.Errorf("got %q and %v, want %s", got, err, c.want)
+		}
+	}
+}
