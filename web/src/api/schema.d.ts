@@ -193,7 +193,9 @@ export interface paths {
         get: operations["getSetup"];
         /**
          * Save the Secret, the 版本号, or both.
-         * @description The archive tries a saved Secret at once. A 版本号 is a claim about a key; messages of that version may still be to
+         * @description The archive first asks WeCom for a token with the Secret, by an address other than the trusted ones, and
+         *     the answer says what WeCom said. If WeCom refuses the Secret there, the archive does not use it from its trusted
+         *     addresses for six hours; save the right Secret. Otherwise it pulls at once. A 版本号 is a claim about a key; messages of that version may still be to
          *     come. If a message has proved that the version belongs to another key, the answer is 409. If the version is only
          *     claimed for another key, the claim moves to this key, and `claim_moved_from` names the other key. Saving the same
          *     values again changes nothing, but the archive tries the Secret again.
@@ -421,6 +423,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/doctor": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Whether each part of the set-up works, and what to do where it does not.
+         * @description The answer follows from what the archive has stored at this moment: it is as new as WeCom's last answers. `since` is
+         *     when the archive first recorded the state. The archive examines a set-up after each save, on request, after each
+         *     change of health, and once a day; it then records what has changed, and tells the operators and the SCRM once. A
+         *     trouble that usually passes by itself shows after ten minutes.
+         */
+        get: operations["getDoctor"];
+        put?: never;
+        /**
+         * Try everything now.
+         * @description Requests a pull and a check of every access; both override pauses, and neither exceeds the company's share of refusals.
+         *     The request is done when `checked_at` of the doctor is at or after `requested_at`.
+         */
+        post: operations["requestDoctor"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/changes": {
         parameters: {
             query?: never;
@@ -445,6 +483,31 @@ export interface paths {
          *     `Retry-After` says in how many seconds to ask again: 3 while a set-up step waits, 15 while messages come, otherwise 60.
          */
         get: operations["getChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/doctor/changes": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /** What has changed in the set-up, newest first. */
+        get: operations["listSetupChanges"];
         put?: never;
         post?: never;
         delete?: never;
@@ -663,6 +726,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/activity": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Count what was archived on each of the last days.
+         * @description The counts are those of the ledger's rows; no file is looked at. `next` is the day from which to ask again if an answer
+         *     could not cover all days.
+         */
+        get: operations["getActivity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/statements": {
         parameters: {
             query?: never;
@@ -859,6 +951,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/replays/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a replay or a verification.
+         * @description A page that is being decoded is still finished. Another job can start at once. A job that is done stays as it is. An
+         *     auditor may stop verifications only.
+         */
+        post: operations["stopReplay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/events": {
         parameters: {
             query?: never;
@@ -904,8 +1026,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List which users read which chats on a day.
-         * @description The list has one entry for each user, chat and ten minutes.
+         * List which users read which chats.
+         * @description The list has one entry for each user, chat and ten minutes, oldest first. `names` has the names of the people and rooms
+         *     whose chats they are. A page may be empty and have a `next`.
          */
         get: operations["listReadings"];
         put?: never;
@@ -1349,7 +1472,12 @@ export interface components {
          *       "enabled": true,
          *       "enabled_at": "2026-01-31T09:00:00Z",
          *       "current_key": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
-         *       "callback_at": null
+         *       "callback_at": null,
+         *       "switched": {
+         *         "at": "2026-01-31T09:00:00Z",
+         *         "by": "wang.min",
+         *         "reason": null
+         *       }
          *     }
          */
         Corp: {
@@ -1363,7 +1491,15 @@ export interface components {
             current_key: string | null;
             /** @description When WeCom last announced messages, to the minute. Other events do not count. */
             callback_at: components["schemas"]["TimeOrNull"];
+            switched: components["schemas"]["Switched"];
         };
+        /** @description Who last switched archiving on or off. null: it was never switched. */
+        Switched: {
+            at: components["schemas"]["Time"];
+            /** @description The user. */
+            by: string;
+            reason: string | null;
+        } | null;
         /**
          * @example {
          *       "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
@@ -1500,6 +1636,8 @@ export interface components {
         };
         StateInput: {
             enabled: boolean;
+            /** @description Why, for the record. */
+            reason?: string;
         };
         Setup: {
             corp_id: components["schemas"]["CorpID"];
@@ -1547,6 +1685,10 @@ export interface components {
         };
         Step: {
             step: number;
+            /** @description The name of the step, for people. */
+            title: string;
+            /** @description The place in WeCom's admin console. */
+            where: string | null;
             /** @enum {string} */
             name: "scope" | "secret" | "public_key" | "trusted_ip" | "switch_on" | "chats";
             /**
@@ -1557,9 +1699,93 @@ export interface components {
              */
             state: "todo" | "waiting" | "done" | "redo";
         };
+        Doctor: {
+            /** @description When the archive last asked WeCom about everything. */
+            checked_at: components["schemas"]["TimeOrNull"];
+            /** @description Whether a check waits to be made. */
+            running: boolean;
+            /** @description When the check that waits was requested. */
+            requested_at: components["schemas"]["TimeOrNull"];
+            checks: components["schemas"]["SetupCheck"][];
+        };
+        /** @enum {string} */
+        CheckName: "corp" | "scope" | "seats" | "secret" | "key" | "key_versions" | "trusted_ip" | "switch_on" | "callback" | "pulls" | "chats" | "hours_left" | "losses" | "pages" | "set_aside" | "files" | "app" | "app_callback";
+        /**
+         * @description ok: WeCom's answers show that it works. waiting: it looks right, or is still to be done; something must still come. bad:
+         *     it does not work. unseen: WeCom has not answered yet, or cannot tell. off: it is not used.
+         * @enum {string}
+         */
+        CheckState: "ok" | "waiting" | "bad" | "unseen" | "off";
+        /**
+         * @description Why the check has its state: a cause of a trouble, a reason for which records are set aside, or a cause of the doctor's own.
+         * @enum {string}
+         */
+        CheckCause: "trusted_ip" | "secret_refused" | "archive_disabled" | "corp_unverified" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error" | "malformed_record" | "bad_key_text" | "library_refused" | "library_crashed" | "library_hung" | "journal_damaged" | "scope_over_seats" | "scope_empty" | "key_unclaimed" | "key_unproved" | "proved_elsewhere" | "version_unmatched" | "egress_differs" | "switched_off" | "callback_unverified" | "callback_silent" | "callback_refused" | "nothing_yet" | "late" | "losing" | "lost" | "gap" | "pages_stuck" | "files_short" | "files_missing" | "app_unused";
+        CheckEvidence: {
+            /** @enum {string} */
+            fact: "corp_id" | "members" | "set_at" | "masked" | "version" | "versions" | "claimed" | "proved" | "count" | "at_least" | "files_until" | "seq" | "from_ip" | "trusted_ips" | "on_list" | "by" | "reason" | "last_call" | "event_at" | "verified_at" | "why" | "source_ip" | "hours" | "until" | "oldest" | "access";
+            /** @description The name of the fact, for people. */
+            label: string;
+            value: string;
+        };
+        SetupCheck: {
+            check: components["schemas"]["CheckName"];
+            /** @description The set-up step that the check belongs to; 0: the company itself. */
+            step: number;
+            state: components["schemas"]["CheckState"];
+            cause: null | components["schemas"]["CheckCause"];
+            /**
+             * @description Who can put it right.
+             * @enum {string}
+             */
+            who: "admin" | "operators";
+            /** @description When the state began, as far as it is known. */
+            since: components["schemas"]["TimeOrNull"];
+            /** @description When the archive last learned about it. */
+            at: components["schemas"]["TimeOrNull"];
+            /** @description What the cause means. null without a cause. */
+            what: string | null;
+            /** @description What a person does about it. null without a cause. */
+            fix: string | null;
+            /** @description The place in WeCom's admin console. */
+            where: string | null;
+            /** @description The function of the library, or the path of WeCom's HTTP API, whose answer named the cause. */
+            op: string | null;
+            /** @description The code of that answer. */
+            code: number | null;
+            /** @description Whether `code` is the return code of the library and not an errcode. */
+            native: boolean;
+            /** @description The address that WeCom saw. */
+            from_ip: string | null;
+            evidence: components["schemas"]["CheckEvidence"][];
+        };
+        SetupChangePage: {
+            changes: components["schemas"]["SetupChange"][];
+            next: components["schemas"]["Token"];
+        };
+        SetupChange: {
+            at: components["schemas"]["Time"];
+            check: components["schemas"]["CheckName"];
+            step: number;
+            /** @description null: the check was not examined before. */
+            from: null | components["schemas"]["CheckState"];
+            to: components["schemas"]["CheckState"];
+            /** @description The cause before. */
+            was: null | components["schemas"]["CheckCause"];
+            cause: null | components["schemas"]["CheckCause"];
+            /** @enum {string} */
+            who: "admin" | "operators";
+            what: string | null;
+            evidence: components["schemas"]["CheckEvidence"][];
+        };
         Status: {
             corp_id: components["schemas"]["CorpID"];
             enabled: boolean;
+            switched: components["schemas"]["Switched"];
+            /** @description The one word that notices and alarms use: off, well, late, losing, set_aside, or the cause of a trouble that lasts. */
+            health: string;
+            /** @description When the operators were told of it. null: not yet. */
+            health_since: components["schemas"]["TimeOrNull"];
             head: {
                 /** @description The highest seq in the journal. */
                 seq: components["schemas"]["Seq"];
@@ -1640,7 +1866,7 @@ export interface components {
         };
         Trouble: {
             /** @enum {string} */
-            cause: "trusted_ip" | "secret_refused" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error";
+            cause: "trusted_ip" | "secret_refused" | "archive_disabled" | "corp_unverified" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "bad_answer" | "record_too_large" | "unknown_error";
             /** @description The set-up step to redo. Step 7 is the self-built app. */
             step: number | null;
             /** @description What happened. */
@@ -1888,6 +2114,8 @@ export interface components {
             sha256: components["schemas"]["Sum"];
             size: number;
             at: components["schemas"]["Time"];
+            /** @description The day whose statement counts the row. */
+            day: components["schemas"]["Day"];
             reason: string;
             evidence: string;
             prev: components["schemas"]["Sum"];
@@ -1920,6 +2148,28 @@ export interface components {
         Reason: "no_key" | "malformed_record" | "bad_key_text" | "library_refused" | "library_crashed" | "library_hung" | "journal_damaged";
         ReasonCounts: {
             [key: string]: number;
+        };
+        Activity: {
+            days: {
+                day: components["schemas"]["Day"];
+                pages: number;
+                gaps: number;
+                /** @description Records that were pulled. */
+                pulled: number;
+                /** @description Messages that were stored. */
+                stored: number;
+                /** @description Records that are set aside. */
+                set_aside: number;
+                /** @description Records of pages that are not decoded yet. */
+                waiting: number;
+                /** @description Stored messages by kind. */
+                types: {
+                    [key: string]: number;
+                };
+                /** @description false: the day had too many rows for one answer; the counts are of the first ones. */
+                whole: boolean;
+            }[];
+            next: null | components["schemas"]["Day"];
         };
         /**
          * @example {
@@ -2264,6 +2514,10 @@ export interface components {
             done: boolean;
             /** @description The job ended without a result, because its runs made no progress for five hours. `done` is true too. The rest of its range is unchanged. */
             failed: boolean;
+            /** @description The user who stopped the job. `done` is true too. The rest of its range is unchanged. */
+            stopped_by: string | null;
+            /** @description The part of its range of seqs that is done. null before the range is fixed. */
+            progress: number | null;
             verify: boolean;
             /** @description The archive itself started this verification. It looks at every row, head and object of the journal, and reads only the pages of the last eight days and 1 in 52 of the older ones. */
             weekly: boolean;
@@ -2337,7 +2591,17 @@ export interface components {
         Reading: {
             /** @description The start of the ten minutes. */
             at: components["schemas"]["Time"];
+            /** @description The user who read. */
             by: string;
+            /**
+             * @description The kind of the conversation. null for a list of conversations.
+             * @enum {string|null}
+             */
+            kind: "room" | "single" | "own" | "group" | "unplaced" | null;
+            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room and a group. */
+            parties: string[];
+            /** @description The id of the room. */
+            room: string | null;
             role: components["schemas"]["Role"];
             /** @description The id of the conversation whose messages were read. null for a list of conversations. */
             conversation: string | null;
@@ -2346,6 +2610,7 @@ export interface components {
         };
         ReadingPage: {
             readings: components["schemas"]["Reading"][];
+            names: components["schemas"]["Names"];
             next: components["schemas"]["Token"];
         };
         SeenInput: {
@@ -3492,6 +3757,22 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The work is requested. Its result has a time at or after `requested_at`. */
+        Requested: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "requested_at": "2026-01-31T08:00:00Z"
+                 *     }
+                 */
+                "application/json": {
+                    requested_at: components["schemas"]["Time"];
+                };
+            };
+        };
         /** @description The archive failed. Repeating the request is safe. */
         Internal: {
             headers: {
@@ -4292,7 +4573,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "enabled": true
+                 *       "enabled": false,
+                 *       "reason": "迁移到新系统"
                  *     }
                  */
                 "application/json": components["schemas"]["StateInput"];
@@ -4531,19 +4813,108 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Requested. The body is empty. */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            202: components["responses"]["Requested"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getDoctor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The checks, in the order of the steps. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "checked_at": "2026-01-31T08:00:00Z",
+                     *       "running": false,
+                     *       "requested_at": null,
+                     *       "checks": [
+                     *         {
+                     *           "check": "trusted_ip",
+                     *           "step": 4,
+                     *           "state": "bad",
+                     *           "cause": "trusted_ip",
+                     *           "who": "admin",
+                     *           "since": "2026-01-31T07:00:00Z",
+                     *           "at": "2026-01-31T07:59:00Z",
+                     *           "what": "WeCom refused our address 203.0.113.9.",
+                     *           "fix": "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute.",
+                     *           "where": "管理工具 → 会话内容存档 → 可信IP地址",
+                     *           "op": "GetChatData",
+                     *           "code": 10009,
+                     *           "native": true,
+                     *           "from_ip": "203.0.113.9",
+                     *           "evidence": [
+                     *             {
+                     *               "fact": "on_list",
+                     *               "label": "one of our addresses",
+                     *               "value": "yes"
+                     *             }
+                     *           ]
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Doctor"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    requestDoctor: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: components["responses"]["Requested"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -4592,6 +4963,64 @@ export interface operations {
                 };
             };
             304: components["responses"]["NotModified"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSetupChanges: {
+        parameters: {
+            query?: {
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The changes. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changes": [
+                     *         {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "check": "scope",
+                     *           "step": 1,
+                     *           "from": "ok",
+                     *           "to": "bad",
+                     *           "was": null,
+                     *           "cause": "scope_empty",
+                     *           "who": "admin",
+                     *           "what": "No member is in scope.",
+                     *           "evidence": []
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SetupChangePage"];
+                };
+            };
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4918,13 +5347,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Requested. The body is empty. */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            202: components["responses"]["Requested"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4979,8 +5402,10 @@ export interface operations {
     listLedger: {
         parameters: {
             query?: {
-                /** @description The first row has this `after` or a greater one (`asc`), or this one or a smaller one (`desc`). Default: the respective end. */
+                /** @description The first row has this `after` or a greater one (`asc`), or this one or a smaller one (`desc`). Default: the respective end, of the day if `day` is given. */
                 from?: components["schemas"]["Seq"];
+                /** @description Only rows that were pulled on this Beijing date. */
+                day?: components["schemas"]["Day"];
                 order?: components["parameters"]["order"];
                 limit?: components["parameters"]["limit"];
             };
@@ -5005,6 +5430,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LedgerPage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getActivity: {
+        parameters: {
+            query?: {
+                /** @description How many days, up to today. */
+                days?: number;
+                /** @description The first day, in place of `days`. */
+                from?: components["schemas"]["Day"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The days, oldest first. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "days": [
+                     *         {
+                     *           "day": "2026-01-31",
+                     *           "pages": 1204,
+                     *           "gaps": 0,
+                     *           "pulled": 12031,
+                     *           "stored": 12029,
+                     *           "set_aside": 2,
+                     *           "waiting": 0,
+                     *           "types": {
+                     *             "text": 9744,
+                     *             "image": 2285
+                     *           },
+                     *           "whole": true
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Activity"];
                 };
             };
             400: components["responses"]["Invalid"];
@@ -5343,6 +5829,43 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    stopReplay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listEvents: {
         parameters: {
             query?: {
@@ -5387,8 +5910,16 @@ export interface operations {
     listReadings: {
         parameters: {
             query?: {
-                /** @description A Beijing date. Default: today. */
-                day?: components["parameters"]["day"];
+                /** @description The first Beijing date. Default: `to_day`. */
+                from_day?: components["schemas"]["Day"];
+                /** @description The last one; at most 31 days. Default: today. */
+                to_day?: components["schemas"]["Day"];
+                /** @description Only what this user read. */
+                viewer?: components["schemas"]["PartyID"];
+                /** @description Only readings of this conversation. */
+                conversation?: components["schemas"]["OpaqueID"];
+                /** @description Only readings of chats that name this party or room: single chats, rooms, and lists of a party. */
+                party?: components["schemas"]["PartyID"];
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
                 page?: components["parameters"]["page"];
@@ -5413,6 +5944,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "readings": [
+                     *         {
+                     *           "at": "2026-01-31T08:00:00Z",
+                     *           "by": "zhou.qi",
+                     *           "role": "auditor",
+                     *           "conversation": "c2luZ2xlOmxpbi5odWE6d21B",
+                     *           "kind": "single",
+                     *           "parties": [
+                     *             "lin.hua",
+                     *             "wmA"
+                     *           ],
+                     *           "room": null,
+                     *           "party": null
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "lin.hua": {
+                     *             "name": "林华",
+                     *             "kind": "member",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ReadingPage"];
                 };
             };
