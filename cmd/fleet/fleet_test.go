@@ -55,7 +55,7 @@ func (s *stack) add(t *testing.T, id, name string, enabled bool, lag time.Durati
 	corp := archive.Corp{ID: id, Name: name, CreatedAt: now.Add(-1000 * time.Hour)}
 	must(t, s.corps.CreateCorp(t.Context(), corp))
 	if enabled {
-		must(t, s.corps.SetEnabled(t.Context(), id, true, "u", "", corp.CreatedAt))
+		must(t, s.corps.SetEnabled(t.Context(), id, true, "admin", "", corp.CreatedAt))
 	}
 	state := archive.PullState{Corp: id, LastEmptyAt: now.Add(-lag)}
 	state.Trouble = trouble

@@ -2211,7 +2211,8 @@ export interface components {
          *         "mismatch": 0,
          *         "expired": 0,
          *         "failed": 0,
-         *         "whole": true
+         *         "whole": true,
+         *         "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
          *       },
          *       "gap_count": 0,
          *       "gaps": [],
@@ -2278,6 +2279,8 @@ export interface components {
             failed: number;
             /** @description false: the numbers are lower bounds. The pages of the day name more files than one answer reads (20,000, or fewer if that takes too long), or a page names more than 2000, or a page was decoded by an old version that did not store which files it names (decode that page again). */
             whole: boolean;
+            /** @description A digest of the digests of the files that are stored, mismatches included: of one line for each, by id: id, blank, SHA-256 of the file, line feed. null unless `whole`. */
+            sha256: null | components["schemas"]["Sum"];
         };
         Link: {
             seq: components["schemas"]["Seq"];

@@ -2,6 +2,9 @@ package proof
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -42,6 +45,9 @@ type mediaJSON struct {
 	Expired  int  `json:"expired"`
 	Failed   int  `json:"failed"`
 	Whole    bool `json:"whole"`
+	// SHA256 pins the bytes of all files that are stored: it is a digest of their
+	// digests. It is null if some files of the day are unknown.
+	SHA256 *string `json:"sha256"`
 }
 
 func (j *mediaJSON) add(state media.State) {
@@ -75,10 +81,18 @@ func (h *Handlers) countFiles(ctx context.Context, corp string, list []*statemen
 	}
 	for _, s := range list {
 		s.Media.Named = len(s.files)
-		for id := range s.files {
+		sum := sha256.New()
+		for _, id := range slices.Sorted(maps.Keys(s.files)) {
 			row, ok := known[id]
 			s.Media.add(row.State)
 			s.Media.Whole = s.Media.Whole && ok // decoding writes the rows before the result, so a row is absent only after a fault
+			if row.Stored != nil {
+				fmt.Fprintf(sum, "%s %s\n", id, row.Stored.SHA256) // a hash never fails
+			}
+		}
+		if s.Media.Whole {
+			digest := hex.EncodeToString(sum.Sum(nil))
+			s.Media.SHA256 = &digest
 		}
 	}
 	return nil

@@ -144,6 +144,19 @@ func TestFilesInStatements(t *testing.T) {
 			t.Errorf("%s: got %s, whole %v; want %s", day, got, m.Whole, want)
 		}
 	}
+	// The digest of a day covers the files that are stored, in the order of their ids.
+	ids := names("d", "f")
+	rows, err := w.Media.Files(t.Context(), w.Corp, ids)
+	apitest.OK(t, err)
+	lines := ""
+	for _, id := range ids {
+		lines += id + " " + rows[id].Stored.SHA256 + "\n"
+	}
+	for day, want := range map[string]string{"2026-01-28": archive.Digest(nil), "2026-01-29": archive.Digest([]byte(lines))} {
+		if got := statement(w, day).Media.SHA256; got == nil || *got != want {
+			t.Errorf("%s: got digest of files %v, want %s", day, got, want)
+		}
+	}
 
 	// The numbers of a day with more files than are counted are lower bounds.
 	for i := range proof.FilesCounted/archive.MaxFileIDs + 1 {
@@ -153,7 +166,7 @@ func TestFilesInStatements(t *testing.T) {
 		}
 		w.Decoded(w.Link(beijing(t, 31, fmt.Sprintf("13:%02d:00", i)), archive.PageRow, uint64(50+i)), archive.Result{Stored: 10}, names(many...)...)
 	}
-	if m := statement(w, "2026-01-31").Media; m.Whole || m.Named != proof.FilesCounted || m.Waiting != 1 {
+	if m := statement(w, "2026-01-31").Media; m.Whole || m.SHA256 != nil || m.Named != proof.FilesCounted || m.Waiting != 1 {
 		t.Errorf("of a day with more than are counted: got %+v", m)
 	}
 	// Such a day has a list of its own.
