@@ -67,7 +67,7 @@ const (
 // with template.yaml.
 const (
 	kmsKeys         = 4  // with Keys=each; one with Keys=one
-	keyedPairs      = 25 // of a function and a table that it may use
+	keyedPairs      = 27 // of a function and a table that it may use
 	queues          = 4
 	ownMetrics      = 16
 	alarmMetrics    = 64 // with Alarms=all

@@ -45,7 +45,7 @@ func (o *online) check(ctx context.Context) error {
 		return err // nothing can be deployed, whatever the other answers are
 	}
 	var errs []error
-	for _, ask := range []func(context.Context) error{o.certificate, o.addresses, o.vpcs, o.subnets, o.concurrency, o.trail, o.issuer} {
+	for _, ask := range []func(context.Context) error{o.certificate, o.addresses, o.vpcs, o.zones, o.subnets, o.concurrency, o.trail, o.issuer} {
 		errs = append(errs, ask(ctx))
 	}
 	return errors.Join(errs...)
@@ -71,8 +71,9 @@ func (o *online) identity(ctx context.Context) error {
 	}
 	o.account = aws.ToString(who.Account)
 	var errs []error
-	for _, name := range []string{"CertificateArn", "BreakGlassRole"} {
-		if named, err := arn.Parse(o.parameters[name]); err == nil && named.AccountID != o.account {
+	for _, name := range []string{"CertificateArn", "BreakGlassRole", "PermissionsBoundary"} {
+		// A policy that AWS manages is of the account "aws".
+		if named, err := arn.Parse(o.parameters[name]); err == nil && named.AccountID != o.account && named.AccountID != "aws" {
 			errs = append(errs, fmt.Errorf("%s is of the account %s, and your credentials are of %s: set the ARN, or AWS_PROFILE, of the right account", name, named.AccountID, o.account))
 		}
 	}

@@ -134,9 +134,10 @@ func TestOnlineIdentity(t *testing.T) {
 		config func(*aws.Config)
 		want   string
 	}{
-		"another account":   {"eu-west-1", map[string]string{"BreakGlassRole": "arn:aws:iam::210987654321:role/x"}, nil, "BreakGlassRole is of the account 210987654321, and your credentials are of 123456789012"},
-		"another partition": {"cn-north-1", nil, func(c *aws.Config) { c.Region = "eu-west-1" }, "credentials are of the partition aws, and cn-north-1 is in aws-cn"},
-		"no credentials":    {"eu-west-1", nil, func(c *aws.Config) { c.Credentials = aws.AnonymousCredentials{} }, "sign in (aws sso login)"},
+		"another account":             {"eu-west-1", map[string]string{"BreakGlassRole": "arn:aws:iam::210987654321:role/x"}, nil, "BreakGlassRole is of the account 210987654321, and your credentials are of 123456789012"},
+		"boundary of another account": {"eu-west-1", map[string]string{"PermissionsBoundary": "arn:aws:iam::210987654321:policy/x"}, nil, "PermissionsBoundary is of the account"},
+		"another partition":           {"cn-north-1", nil, func(c *aws.Config) { c.Region = "eu-west-1" }, "credentials are of the partition aws, and cn-north-1 is in aws-cn"},
+		"no credentials":              {"eu-west-1", nil, func(c *aws.Config) { c.Credentials = aws.AnonymousCredentials{} }, "sign in (aws sso login)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, _ := prepared(t, c.region, c.change)
@@ -247,8 +248,23 @@ func TestOnlineNetwork(t *testing.T) {
 	wantError(t, o.check(t.Context()))
 	allocate()
 	wantError(t, o.addresses(t.Context()), "4 of 5 Elastic IPs in eu-central-1, and the deployment makes 2", "ask for a higher quota")
-	o.parameters["AddressAllocationA"] = "eipalloc-0123456789abcdef0/203.0.113.9"
+	own := must[*ec2.DescribeAddressesOutput](t)(client.DescribeAddresses(t.Context(), &ec2.DescribeAddressesInput{})).Addresses[0]
+	for allocation, want := range map[string]string{
+		"eipalloc-0123456789abcdef0/203.0.113.9": "the account has no eipalloc-0123456789abcdef0 in eu-central-1",
+		*own.AllocationId + "/203.0.113.9":       "the address of " + *own.AllocationId + " is " + *own.PublicIp,
+	} {
+		o.parameters["AddressAllocationA"] = allocation
+		wantError(t, o.addresses(t.Context()), want)
+	}
+	o.parameters["AddressAllocationA"] = *own.AllocationId + "/" + *own.PublicIp
 	wantError(t, o.addresses(t.Context()))
+	taken := own
+	taken.AssociationId = aws.String("eipassoc-1")
+	wantError(t, o.allocations([]ec2types.Address{taken}), "serves something else")
+	o.parameters["Zones"] = "eu-central-1a,eu-central-1b"
+	wantError(t, o.zones(t.Context()))
+	o.parameters["Zones"] = "eu-central-1a,eu-central-1z"
+	wantError(t, o.zones(t.Context()), "eu-central-1a, ", "not eu-central-1z: choose two of these")
 
 	wantError(t, o.vpcs(t.Context()))
 	var vpc string

@@ -56,8 +56,57 @@ func (o *online) addresses(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("Elastic IPs of the account: %w", err)
 	}
+	if err := o.allocations(used.Addresses); err != nil {
+		return err
+	}
 	if want := makes - has; most >= 0 && want > most-len(used.Addresses) {
 		return fmt.Errorf("the account has %d of %d Elastic IPs in %s, and the deployment makes %d: release those that no one needs, or ask for a higher quota (Service Quotas, EC2-VPC Elastic IPs)", len(used.Addresses), most, o.env.Region, want)
+	}
+	return nil
+}
+
+// allocations finds addresses of your own that do not exist, have another address,
+// or serve something else before the stack is made.
+func (o *online) allocations(there []ec2types.Address) error {
+	var errs []error
+	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
+		id, ip, given := strings.Cut(o.parameters[name], "/")
+		if !given {
+			continue
+		}
+		n := slices.IndexFunc(there, func(a ec2types.Address) bool { return aws.ToString(a.AllocationId) == id })
+		switch {
+		case n < 0:
+			errs = append(errs, fmt.Errorf("%s: the account has no %s in %s: look for it with aws ec2 describe-addresses", name, id, o.env.Region))
+		case aws.ToString(there[n].PublicIp) != ip:
+			errs = append(errs, fmt.Errorf("%s: the address of %s is %s, not %s: companies would enter an address that is not yours", name, id, aws.ToString(there[n].PublicIp), ip))
+		case o.first && aws.ToString(there[n].AssociationId) != "":
+			errs = append(errs, fmt.Errorf("%s: %s serves something else in %s: disassociate it, or choose another", name, id, o.env.Region))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// zones finds zones that the region does not have, or has not for this account.
+func (o *online) zones(ctx context.Context) error {
+	wanted := o.parameters["Zones"]
+	if wanted == "" || !o.makesNetwork() {
+		return nil
+	}
+	out, err := ec2.NewFromConfig(o.config).DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
+	if err != nil {
+		return fmt.Errorf("zones of %s: %w", o.env.Region, err)
+	}
+	var names []string
+	for _, z := range out.AvailabilityZones {
+		if z.State == ec2types.AvailabilityZoneStateAvailable {
+			names = append(names, aws.ToString(z.ZoneName))
+		}
+	}
+	for zone := range strings.SplitSeq(wanted, ",") {
+		if !slices.Contains(names, zone) {
+			return fmt.Errorf("Zones: %s has %s, not %s: choose two of these", o.env.Region, strings.Join(names, ", "), zone)
+		}
 	}
 	return nil
 }
