@@ -195,8 +195,8 @@ const changeLife = time.Hour
 
 func changesPK(corp string) string { return corp + "#n" }
 
-// changeItem is a noted change. Its key has the time and the page.
-type changeItem struct {
+// noteItem is a noted change. Its key has the time and the page.
+type noteItem struct {
 	Parties []byte `dynamodbav:"parties"`
 	Expires int64  `dynamodbav:"expires"` // in seconds since 1970; the template names this attribute
 }
@@ -206,7 +206,7 @@ func (m *Messages) noteChange(ctx context.Context, corp string, c archive.Change
 	if err != nil {
 		return err
 	}
-	it, err := encode(changesPK(corp), at+"#"+padded(c.After), changeItem{c.Parties, c.At.Add(changeLife).Unix()})
+	it, err := encode(changesPK(corp), at+"#"+padded(c.After), noteItem{c.Parties, c.At.Add(changeLife).Unix()})
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (m *Messages) Changes(ctx context.Context, corp string, since time.Time, li
 	in := within(changesPK(corp), millisFrom(since), ":") // after all digits
 	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(min(limit, 1000)))
 	list, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (archive.Change, error) {
-		attributes, err := readItem[changeItem](it)
+		attributes, err := readItem[noteItem](it)
 		c := archive.Change{Parties: attributes.Parties}
 		if err != nil {
 			return c, err

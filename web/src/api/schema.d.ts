@@ -6091,6 +6091,45 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "kind": "single",
+                     *           "parties": [
+                     *             "lin.hua",
+                     *             "wmA"
+                     *           ],
+                     *           "party_count": 2,
+                     *           "room": null,
+                     *           "last_at": "2026-01-31T08:00:00.123Z",
+                     *           "seen_at": null,
+                     *           "newest": {
+                     *             "message_id": "YtM1c2luZ2xl",
+                     *             "time": "2026-01-31T08:00:00.123Z",
+                     *             "from": "wmA",
+                     *             "action": "send",
+                     *             "type": "text",
+                     *             "kind": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationPage"];
                 };
             };
@@ -6293,6 +6332,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "messages": [
+                     *         {
+                     *           "id": "YtM1c2luZ2xl",
+                     *           "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "seq": "4711",
+                     *           "msgid": "2641513858500683000_1767226152",
+                     *           "time": "2026-01-31T08:00:00.123Z",
+                     *           "action": "send",
+                     *           "from": "wmA",
+                     *           "to": [
+                     *             "lin.hua"
+                     *           ],
+                     *           "room": null,
+                     *           "type": "text",
+                     *           "publickey_ver": 3,
+                     *           "size": 171,
+                     *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "raw": null,
+                     *           "json": null,
+                     *           "content": {
+                     *             "kind": "text",
+                     *             "text": "明天九点到",
+                     *             "whole": true,
+                     *             "parts": [
+                     *               {
+                     *                 "type": "text",
+                     *                 "text": "明天九点到"
+                     *               }
+                     *             ],
+                     *             "files": [],
+                     *             "revokes": null,
+                     *             "revokes_id": null,
+                     *             "consent": null,
+                     *             "unknown": []
+                     *           },
+                     *           "revoked": null
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "anchor": null,
+                     *       "next": null,
+                     *       "prev": null,
+                     *       "resume": "b3BhcXVl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagePage"];
                 };
             };
@@ -6498,6 +6594,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "YtM1c2luZ2xl",
+                     *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *       "seq": "4711",
+                     *       "msgid": "2641513858500683000_1767226152",
+                     *       "time": "2026-01-31T08:00:00.123Z",
+                     *       "action": "send",
+                     *       "from": "wmA",
+                     *       "to": [
+                     *         "lin.hua"
+                     *       ],
+                     *       "room": null,
+                     *       "type": "text",
+                     *       "publickey_ver": 3,
+                     *       "size": 171,
+                     *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "raw": null,
+                     *       "json": null,
+                     *       "content": {
+                     *         "kind": "text",
+                     *         "text": "明天九点到",
+                     *         "whole": true,
+                     *         "parts": [
+                     *           {
+                     *             "type": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         ],
+                     *         "files": [],
+                     *         "revokes": null,
+                     *         "revokes_id": null,
+                     *         "consent": null,
+                     *         "unknown": []
+                     *       },
+                     *       "revoked": null,
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Message"];
                 };
             };

@@ -212,7 +212,9 @@ func (w *chatsWorld) values() map[string][]string {
 		ids[messageID(w.T, place)] = true
 	}
 	values["{id}"] = slices.Sorted(maps.Keys(ids))
-	values["around"] = values["{id}"]
+	for _, m := range []archive.Message{w.visible[3], w.visible[6], {Corp: w.Corp, Conversation: archive.RoomConversation("wr1"), Time: at(1, 0), MsgID: "h01"}} {
+		values["around"] = append(values["around"], messageID(w.T, m))
+	}
 	return values
 }
 
