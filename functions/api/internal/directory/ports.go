@@ -50,4 +50,8 @@ type ConsentStore interface {
 	// Consents lists what the query selects, at most limit. next is the cursor of
 	// the next page, empty at the end.
 	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
+	// ConsentHistory lists every answer, by contact and then by time.
+	ConsentHistory(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
+	// EachConsent calls f with every newest answer, until f returns false.
+	EachConsent(ctx context.Context, corp string, f func(archive.Consent) bool) error
 }

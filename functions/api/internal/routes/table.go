@@ -95,6 +95,9 @@ func Table(s Subjects) []Route {
 		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutRooms},
 		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
 
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents/history", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "at", "limit", "page"}, Serve: s.Directory.ListConsentHistory},
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents/summary", Roles: session.Observe, Serve: s.Directory.SumConsents},
+
 		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
 		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Tagged: true, Serve: s.Proof.GetStatus},
 		{Method: "GET", Path: "/v1/corps/{corpid}/ledger", Roles: session.Prove, Query: []string{"from", "day", "order", "limit"}, Serve: s.Proof.ListLedger},
