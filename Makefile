@@ -239,10 +239,12 @@ test: ## Check and test everything
 	@$(WITH_AWS) go test -vet=off -shuffle=on -timeout 15m $$(go list ./... | grep -v '/local/e2e$$')
 
 .PHONY: web-test
-web-test: ## Test the voice player, in Node.js and in Chromium
+web-test: ## Test the console on the local cloud, and the voice player
 	@$(SETUP) web-test
-	@$(MAKE) --no-print-directory web
-	@echo "testing the voice player, in Node.js and in Chromium ..."
+	@$(MAKE) --no-print-directory web build
+	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
+	@echo "testing the console and the voice player, in Node.js and in Chromium ..."
+	@cd web && $(NODE_PATH) npm run check --silent
 	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm test --silent
 
 .PHONY: lint

@@ -37,7 +37,7 @@ fi
 case ${1-} in
 unit) needs="go" ;;
 web) needs="npm node" ;;
-web-test) needs="npm node chromium font" ;;
+web-test) needs="go compiler java moto dynamodb npm node chromium font" ;;
 run | bench) needs="go compiler java moto dynamodb npm node" ;;
 servers) needs="go compiler java moto lint dynamodb" ;;
 test) needs="go compiler java moto lint dynamodb npm node chromium font" ;;

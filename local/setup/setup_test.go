@@ -264,7 +264,7 @@ func TestOtherSystems(t *testing.T) {
 		{"bench", []string{"javac"}, "a JDK"},
 		{"servers", []string{"chromium", "font", "cc"}, "a C compiler"},
 		{"web", everything, "npm"},
-		{"web-test", everything, "npm, Chromium, a Chinese font"},
+		{"web-test", everything, "Go (go.dev/doc/install), a C compiler, a JDK, Python 3.11 or newer with venv, npm, Chromium, a Chinese font"},
 		{"unit", []string{"go"}, "Go (go.dev/doc/install)"},
 		{"unit", without("go"), ""},
 		{"run", []string{"chromium", "font", "lint", "venv"}, ""},

@@ -18,6 +18,8 @@ const passing = (e: unknown) => e instanceof Failure && (e.status === 0 || e.sta
 export const queries = new QueryClient({
   defaultOptions: {
     queries: {
+      // A lost connection is a failure that the page shows, not a silent wait.
+      networkMode: 'always',
       retry: (count, e) => count < 3 && passing(e),
       // 1, 2 and 4 seconds, spread so that many pages do not return together.
       retryDelay: (count, e) => ((e instanceof Failure && e.retryAfter) || 2 ** count) * 1000 * (0.75 + Math.random() / 2),
@@ -26,6 +28,6 @@ export const queries = new QueryClient({
       refetchOnReconnect: false,
       staleTime: 10_000,
     },
-    mutations: { retry: false },
+    mutations: { networkMode: 'always', retry: false },
   },
 })

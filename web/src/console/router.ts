@@ -38,7 +38,9 @@ export function makeRouter(): Router {
       ...setup,
       ...status,
       ...proof,
-      { path: '/', component: NotFound, beforeEnter: () => home() ?? true },
+      // An address that ends in a slash is avoided: see docs/console.md.
+      { path: '/', redirect: '/start' },
+      { path: '/start', component: NotFound, beforeEnter: () => home() ?? true },
       { path: '/:rest(.*)*', name: 'missing', component: NotFound },
     ],
     scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),

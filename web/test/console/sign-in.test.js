@@ -50,7 +50,7 @@ test('a token is renewed before it ends', async () => {
   await page.getByRole('heading', { name: '可信IP地址' }).waitFor()
   const renewed = page.waitForRequest((r) => r.url() === `${cloud.login}/token` && /refresh_token/.test(r.postData()))
   await page.clock.fastForward(14 * 60_000 + 5_000)
-  await renewed
+  await (await (await renewed).response()).finished()
   await page.clock.fastForward(14 * 60_000 + 5_000)
   await page.getByRole('link', { name: /Secret/ }).click()
   await page.getByRole('heading', { name: /Secret/ }).waitFor()
@@ -62,7 +62,7 @@ test('a session that cannot be renewed ends under a panel, and the page stays', 
   await page.clock.install()
   await signIn(page, cloud, `expiring@${corp}`, '/setup/0')
   const name = page.getByLabel('企业名称')
-  await page.waitForFunction(() => document.querySelector('main input').value === '云朵课堂')
+  await page.waitForFunction(() => document.querySelector('main input')?.value === '云朵课堂')
   await name.fill('没有保存的名称')
   await page.clock.fastForward(30_000)
   await page.clock.fastForward(31_000)

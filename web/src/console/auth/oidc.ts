@@ -25,7 +25,9 @@ const beforeKey = 'yunduo-archive:signed-in'
 /** The issuer knows nobody in this browser. */
 export const refused = 'login_required'
 
-const client = (): oauth.Client => ({ client_id: config.client_id })
+// Tokens come from the issuer's own answer a moment ago, and the clock of this
+// machine may be wrong by hours. The gateway checks every token by a good clock.
+const client = (): oauth.Client => ({ client_id: config.client_id, [oauth.clockTolerance]: 86_400 })
 const callback = () => `${location.origin}/console/callback`
 // Only an issuer on this machine has an address without TLS.
 const options = () => ({ [oauth.allowInsecureRequests]: config.issuer.startsWith('http://') })

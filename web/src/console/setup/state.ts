@@ -39,7 +39,9 @@ export function useSetup() {
     return [setup.data.value ? 'done' : 'todo', ...[1, 2, 3, 4, 5, 6].map((n) => of(n) ?? 'todo'), (app.data.value?.state as Mark | undefined) ?? 'todo']
   })
   watchEffect(() => {
-    waits.value = marks.value.slice(0, 7).some((m) => m === 'waiting')
+    // After a rotation the step stays done by the old key, while the new one waits.
+    const rotating = setup.data.value?.keys.some((k) => k.current && k.claimed_version && k.proved.length === 0)
+    waits.value = !!rotating || marks.value.slice(0, 7).some((m) => m === 'waiting')
   })
 
   /** The company does not exist yet: step 0 is the first. */
@@ -53,7 +55,8 @@ export function useSetup() {
       ...(inspection.data.value?.accesses ?? []).map((a) => a.trouble),
       step === 7 ? app.data.value?.secret?.trouble : undefined,
     ]
-    return candidates.find((x) => x?.step === step) ?? undefined
+    // An archive that is not switched on may lack members (step 1) or 立即开启 (step 5).
+    return candidates.find((x) => x?.step === step || (step === 5 && x?.cause === 'not_open')) ?? undefined
   }
   /** A trouble that no step can end. */
   const otherTrouble = computed(() => {

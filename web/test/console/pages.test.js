@@ -1,0 +1,73 @@
+// Every page in both languages, wide and on a phone: nothing for axe, nothing
+// that the policy refuses, nothing wider than the window, and the size of the
+// first view. `make gallery` has the chats; SCREENS=<folder> keeps pictures.
+import assert from 'node:assert/strict'
+import { stat } from 'node:fs/promises'
+import { after, before, test } from 'node:test'
+import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+
+const corp = 'ww0123456789abcdef'
+const dist = new URL('../../../functions/api/internal/console/dist/', import.meta.url).pathname
+let cloud, browser
+before(async () => {
+  ;[cloud, browser] = [await startCloud(), await startBrowser()]
+  await cloud.wecom(corp, 'POST', '/messages', { every: true })
+})
+after(async () => {
+  await browser?.close()
+  await cloud?.stop()
+})
+
+const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
+const paths = ['/status', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/audit', '/nowhere']
+const windows = {
+  wide: { viewport: { width: 1280, height: 860 } },
+  phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
+}
+
+for (const language of ['zh', 'en']) {
+  for (const [size, options] of Object.entries(windows)) {
+    test(`pages in ${language}, ${size}`, async () => {
+      const page = await openWindow(browser, cloud, { language, ...options })
+      await signIn(page, cloud, `all@${corp}`, paths[0])
+      for (const path of paths) {
+        // A change within the page, as by a link: the session goes on.
+        await page.evaluate((to) => { history.pushState(history.state, '', to); dispatchEvent(new PopStateEvent('popstate', { state: history.state })) }, `/console${path}`)
+        await page.waitForFunction((to) => location.pathname === to, `/console${path}`)
+        await page.locator('main h1').waitFor({ state: 'attached' })
+        await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy=true]'))
+        assert.deepEqual(await accessible(page), [], path)
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
+        if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
+      }
+      assert.deepEqual(page.complaints, [])
+      await page.context().close()
+    })
+  }
+}
+
+test('text of twice the size fits, and less motion is possible', async () => {
+  const page = await openWindow(browser, cloud, { viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce' })
+  await signIn(page, cloud, `all@${corp}`, '/setup/3')
+  await page.getByRole('heading', { name: /消息加密公钥/ }).waitFor()
+  await page.evaluate(() => (document.documentElement.style.fontSize = '200%'))
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  assert.ok(wider <= 0, `the page is ${wider} px wider than the window`)
+  assert.deepEqual(await accessible(page), [])
+})
+
+test('the first view needs at most 220 KB of scripts', async (t) => {
+  for (const path of ['/start', '/status', '/setup/3', '/chats']) {
+    const page = await openWindow(browser, cloud)
+    await signIn(page, cloud, `all@${corp}`, path)
+    await page.locator('main h1').waitFor({ state: 'attached' })
+    await page.waitForTimeout(500)
+    const scripts = await page.evaluate(() => performance.getEntriesByType('resource').map((r) => new URL(r.name).pathname).filter((p) => p.endsWith('.js')))
+    let bytes = 0
+    for (const s of new Set(scripts)) bytes += (await stat(dist + s.replace('/console/', '') + '.gz')).size
+    t.diagnostic(`${path}: ${(bytes / 1024).toFixed(1)} KB`)
+    assert.ok(bytes < 220 * 1024, `${path}: ${bytes} bytes`)
+    await page.context().close()
+  }
+})

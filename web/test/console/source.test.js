@@ -1,0 +1,46 @@
+// What the source of the console must keep.
+import assert from 'node:assert/strict'
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import openapi, { astToString } from 'openapi-typescript'
+
+const web = new URL('../../', import.meta.url)
+
+async function sources() {
+  const root = new URL('src/', web).pathname
+  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((f) => f.isFile() && /\.(ts|vue)$/.test(f.name))
+  return Promise.all(
+    files.map(async (f) => {
+      const path = join(f.parentPath, f.name)
+      return { path: path.slice(root.length), text: await readFile(path, 'utf8') }
+    }),
+  )
+}
+
+test('schema.d.ts is what openapi.yaml says', async () => {
+  const made = astToString(await openapi(new URL('../functions/api/openapi.yaml', web)))
+  const kept = await readFile(new URL('src/api/schema.d.ts', web), 'utf8')
+  const body = (text) => text.slice(text.indexOf('export interface paths')).trim()
+  assert.ok(body(kept) === body(made), 'run npm run schema in web/')
+})
+
+test('only ui imports TDesign and Reka UI, only api and voice call fetch, parts know no page', async () => {
+  for (const { path, text } of await sources()) {
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?'([^']+)'/g)].map((m) => m[1])
+    if (!path.startsWith('console/ui/')) {
+      assert.deepEqual(imports.filter((i) => /^(tdesign-vue-next|reka-ui)/.test(i)), [], path)
+    }
+    if (!path.startsWith('api/') && !path.startsWith('voice/')) assert.doesNotMatch(text, /\bfetch\(/, path)
+    if (path.startsWith('console/parts/')) {
+      assert.deepEqual(imports.filter((i) => /\/(chats|setup|status|proof|router)(\/|$)/.test(i)), [], path)
+    }
+  }
+})
+
+test('no text of a stranger becomes markup, and no style is inline', async () => {
+  for (const { path, text } of await sources()) {
+    assert.doesNotMatch(text, /v-html|innerHTML|insertAdjacentHTML|document\.write/, path)
+    if (path.endsWith('.vue')) assert.doesNotMatch(text, /<[^>]*\sstyle="/, path)
+  }
+})
