@@ -10,8 +10,9 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-// checkEgress finds trusted addresses that WeCom cannot see, zones of another
-// region, and a proxy whose port conflicts with the security group.
+// checkEgress finds trusted addresses that WeCom cannot see, a network that is not
+// private, zones of another region, and a proxy whose port conflicts with the
+// security group.
 func checkEgress(e deploy.Environment) error {
 	var errs []error
 	public := func(name, ip string) {
@@ -27,6 +28,11 @@ func checkEgress(e deploy.Environment) error {
 	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
 		if _, ip, ok := strings.Cut(e.Parameters[name], "/"); ok {
 			public(name, ip)
+		}
+	}
+	if cidr := e.Parameters["VpcCidr"]; cidr != "" {
+		if p, err := netip.ParsePrefix(cidr); err != nil || p != p.Masked() || !p.Addr().IsPrivate() {
+			errs = append(errs, fmt.Errorf("VpcCidr: %s is no private network, such as 10.78.0.0/22", cidr))
 		}
 	}
 	if zones := e.Parameters["Zones"]; zones != "" {

@@ -93,15 +93,12 @@ func TestEnvironmentsOfSamconfig(t *testing.T) {
 	}
 }
 
-// speaksWithWeCom reports whether a function must use the trusted address: its
-// environment names the worker or a URL of WeCom.
-func speaksWithWeCom(env map[string]string) bool {
-	for name := range env {
-		if name == "SDK_WORKER" || strings.HasPrefix(name, "WECOM_") {
-			return true
-		}
-	}
-	return false
+// usesTrustedAddress reports whether a function must call WeCom from the fixed
+// address: its environment names the worker or the proxy. api calls WeCom too, on
+// the open way, which is any address (section 7 of DESIGN.md).
+func usesTrustedAddress(env map[string]string) bool {
+	_, proxied := env["WECOM_PROXY"]
+	return proxied || env["SDK_WORKER"] != ""
 }
 
 // The network as moto creates it. Two private subnets lie in two zones. Each
@@ -123,7 +120,7 @@ func checkSubnets(t *testing.T, m made) {
 	private := []string{m.Physical["PrivateSubnetA"], m.Physical["PrivateSubnetB"]}
 	for name, f := range m.Functions {
 		var want []string
-		if speaksWithWeCom(f.Environment) {
+		if usesTrustedAddress(f.Environment) {
 			want = private
 		}
 		if !slices.Equal(f.Subnets, want) {
@@ -236,7 +233,7 @@ func TestOwnNetwork(t *testing.T) {
 		t.Errorf("TrustedIps: got %q, want the given addresses", got)
 	}
 	for f, made := range s.Made.Functions {
-		if speaksWithWeCom(made.Environment) && !slices.Equal(made.Subnets, []string{"subnet-01234567", "subnet-76543210"}) {
+		if usesTrustedAddress(made.Environment) && !slices.Equal(made.Subnets, []string{"subnet-01234567", "subnet-76543210"}) {
 			t.Errorf("%s: got subnets %v, want the given subnets", f, made.Subnets)
 		}
 	}
