@@ -651,6 +651,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/consents/history": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List every answer of an external contact to a member, or of those in a room.
+         * @description Give `member` and `external_contact`, or `room`. The list has each answer once for each source, by contact and then by
+         *     time. With `at` it has only the answer that held at that time: within a page, so give a `limit` of 200 for a room. No
+         *     entry means that the archive knew no answer. For a limited token, `member` is required and must be one of the token's
+         *     members.
+         */
+        get: operations["listConsentHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/consents/summary": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /** Count the newest answers to being archived. */
+        get: operations["sumConsents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/pull": {
         parameters: {
             query?: never;
@@ -1639,6 +1695,88 @@ export interface components {
             /** @description Why, for the record. */
             reason?: string;
         };
+        /**
+         * @example {
+         *       "corp_id": "ww0123456789abcdef",
+         *       "trusted_ips": [
+         *         "203.0.113.9",
+         *         "203.0.113.10"
+         *       ],
+         *       "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *       "keys": [
+         *         {
+         *           "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
+         *           "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *           "origin": "made",
+         *           "created_at": "2026-01-31T08:00:00Z",
+         *           "offered_at": "2026-01-31T08:00:00Z",
+         *           "claimed_version": 1,
+         *           "claimed_at": "2026-01-31T08:05:00Z",
+         *           "claimed_by": "wang.min",
+         *           "proved": [],
+         *           "last_used_at": null,
+         *           "state": "claimed",
+         *           "current": true
+         *         }
+         *       ],
+         *       "unmatched_versions": [],
+         *       "unmatched_more": false,
+         *       "secret": {
+         *         "masked": "3kTq••••••••",
+         *         "set_at": "2026-01-31T08:00:00Z",
+         *         "tried_at": "2026-01-31T08:00:02Z",
+         *         "ok_at": "2026-01-31T08:00:02Z",
+         *         "next_try": "2026-01-31T08:30:00Z",
+         *         "trouble": null
+         *       },
+         *       "callback": null,
+         *       "enabled": true,
+         *       "steps": [
+         *         {
+         *           "step": 1,
+         *           "name": "scope",
+         *           "state": "waiting",
+         *           "title": "开启范围",
+         *           "where": "管理工具 → 会话内容存档 → 开启范围"
+         *         },
+         *         {
+         *           "step": 2,
+         *           "name": "secret",
+         *           "state": "done",
+         *           "title": "Secret",
+         *           "where": "管理工具 → 会话内容存档 → Secret → 查看"
+         *         },
+         *         {
+         *           "step": 3,
+         *           "name": "public_key",
+         *           "state": "waiting",
+         *           "title": "消息加密公钥",
+         *           "where": "管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
+         *         },
+         *         {
+         *           "step": 4,
+         *           "name": "trusted_ip",
+         *           "state": "waiting",
+         *           "title": "可信IP地址",
+         *           "where": "管理工具 → 会话内容存档 → 可信IP地址"
+         *         },
+         *         {
+         *           "step": 5,
+         *           "name": "switch_on",
+         *           "state": "waiting",
+         *           "title": "接收事件与立即开启",
+         *           "where": "管理工具 → 会话内容存档 → 立即开启"
+         *         },
+         *         {
+         *           "step": 6,
+         *           "name": "chats",
+         *           "state": "waiting",
+         *           "title": "会话出现",
+         *           "where": null
+         *         }
+         *       ]
+         *     }
+         */
         Setup: {
             corp_id: components["schemas"]["CorpID"];
             /** @description Addresses to enter in WeCom, separated by semicolons. */
@@ -1778,6 +1916,60 @@ export interface components {
             what: string | null;
             evidence: components["schemas"]["CheckEvidence"][];
         };
+        /**
+         * @example {
+         *       "corp_id": "ww0123456789abcdef",
+         *       "enabled": true,
+         *       "switched": {
+         *         "at": "2026-01-31T08:00:00Z",
+         *         "by": "wang.min",
+         *         "reason": null
+         *       },
+         *       "health": "well",
+         *       "health_since": "2026-01-31T08:01:00Z",
+         *       "head": {
+         *         "seq": "4711",
+         *         "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *         "rows": 12,
+         *         "at": "2026-01-31T09:00:00Z"
+         *       },
+         *       "last_call_at": "2026-01-31T09:00:00Z",
+         *       "last_page_at": "2026-01-31T09:00:00Z",
+         *       "last_empty_at": "2026-01-31T09:00:00Z",
+         *       "lag_seconds": 12,
+         *       "hours_left": 120,
+         *       "not_before": null,
+         *       "callback_at": null,
+         *       "trouble": null,
+         *       "losses": [],
+         *       "gaps": {
+         *         "count": 0,
+         *         "newest": null
+         *       },
+         *       "pages_waiting": {
+         *         "count": 0,
+         *         "stuck": 0,
+         *         "oldest_at": null,
+         *         "files_until": null,
+         *         "more": false
+         *       },
+         *       "set_aside": {
+         *         "count": 0,
+         *         "by_reason": {},
+         *         "by_version": {},
+         *         "files_until": null,
+         *         "more": false
+         *       },
+         *       "files": {
+         *         "waiting": 0,
+         *         "late": 0,
+         *         "earliest_deadline": null,
+         *         "hours_left": null,
+         *         "problems": {},
+         *         "more": false
+         *       }
+         *     }
+         */
         Status: {
             corp_id: components["schemas"]["CorpID"];
             enabled: boolean;
@@ -1889,6 +2081,24 @@ export interface components {
             /** @description The AgentId of the app, for information only. An absent agent_id keeps the saved value. */
             agent_id?: string;
         };
+        /**
+         * @example {
+         *       "agent_id": "1000002",
+         *       "secret": {
+         *         "masked": "3kTq••••••••",
+         *         "set_at": "2026-01-31T08:00:00Z",
+         *         "tried_at": "2026-01-31T08:00:02Z",
+         *         "ok_at": "2026-01-31T08:00:02Z",
+         *         "next_try": "2026-01-31T08:30:00Z",
+         *         "trouble": null
+         *       },
+         *       "trusted_ips": [
+         *         "203.0.113.9"
+         *       ],
+         *       "callback": null,
+         *       "state": "waiting"
+         *     }
+         */
         App: {
             agent_id: string | null;
             /** @description The Secret of the app. null before it is saved. */
@@ -1912,9 +2122,54 @@ export interface components {
             }[];
             rooms?: components["schemas"]["PartyID"][];
         };
+        /**
+         * @example {
+         *       "checked_at": "2026-01-31T08:00:00Z",
+         *       "accesses": [
+         *         {
+         *           "access": "archive",
+         *           "ok_at": "2026-01-31T08:00:00Z",
+         *           "not_before": null,
+         *           "trouble": null
+         *         },
+         *         {
+         *           "access": "members",
+         *           "ok_at": null,
+         *           "not_before": null,
+         *           "trouble": null
+         *         },
+         *         {
+         *           "access": "customers",
+         *           "ok_at": null,
+         *           "not_before": null,
+         *           "trouble": null
+         *         }
+         *       ],
+         *       "scope": {
+         *         "count": 1,
+         *         "members": [
+         *           "lin.hua"
+         *         ],
+         *         "at": "2026-01-31T08:00:00Z"
+         *       },
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       }
+         *     }
+         */
         Inspection: {
             /** @description When the archive last tried all accesses. */
             checked_at: components["schemas"]["TimeOrNull"];
+            /** @description Of the first 500 members in scope. */
+            names: components["schemas"]["Names"];
             accesses: components["schemas"]["Access"][];
             /** @description The archived members in WeCom's last answer. null before the first answer. */
             scope: null | {
@@ -2096,6 +2351,14 @@ export interface components {
             source: "message" | "event" | "check";
             /** @description When the archive received the answer. */
             at: components["schemas"]["Time"];
+        };
+        /** @description Pairs of a contact and a member, or of a contact and a room, by their newest answer. */
+        ConsentCounts: {
+            agree: number;
+            /** @description WeCom hands out no further messages of these contacts. */
+            disagree: number;
+            /** @description The contact has not answered, which counts as agreed. */
+            default_agree: number;
         };
         ConsentPage: {
             consents: components["schemas"]["Consent"][];
@@ -2501,6 +2764,28 @@ export interface components {
              */
             verify: boolean;
         };
+        /**
+         * @example {
+         *       "id": "20260131T080000.000Z-K7NQ2",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "by": "wang.min",
+         *       "from_seq": "0",
+         *       "to_seq": "4711",
+         *       "set_aside_only": false,
+         *       "publickey_ver": null,
+         *       "next_seq": "2000",
+         *       "pages": 2,
+         *       "updated_at": "2026-01-31T08:00:09Z",
+         *       "done": false,
+         *       "failed": false,
+         *       "stopped_by": null,
+         *       "progress": 0.425,
+         *       "verify": false,
+         *       "weekly": false,
+         *       "faults": 0,
+         *       "findings": []
+         *     }
+         */
         Replay: {
             id: string;
             created_at: components["schemas"]["Time"];
@@ -5322,6 +5607,132 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConsentPage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listConsentHistory: {
+        parameters: {
+            query?: {
+                /** @description A userid. */
+                member?: components["schemas"]["PartyID"];
+                /** @description An external_userid. */
+                external_contact?: components["schemas"]["PartyID"];
+                /** @description A roomid. */
+                room?: components["schemas"]["PartyID"];
+                /** @description A time, such as that of a message. */
+                at?: string;
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "history": [
+                     *         {
+                     *           "external_contact": "wmA",
+                     *           "member": "lin.hua",
+                     *           "room": null,
+                     *           "status": "disagree",
+                     *           "changed_at": "2026-01-31T08:00:00.000Z",
+                     *           "source": "message",
+                     *           "at": "2026-01-31T08:00:05.000Z"
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {},
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": {
+                        history: components["schemas"]["Consent"][];
+                        names: components["schemas"]["Names"];
+                        next: components["schemas"]["Token"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    sumConsents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "members": {
+                     *         "agree": 120,
+                     *         "disagree": 3,
+                     *         "default_agree": 41
+                     *       },
+                     *       "rooms": {
+                     *         "agree": 12,
+                     *         "disagree": 0,
+                     *         "default_agree": 7
+                     *       },
+                     *       "whole": true
+                     *     }
+                     */
+                    "application/json": {
+                        members: components["schemas"]["ConsentCounts"];
+                        rooms: components["schemas"]["ConsentCounts"];
+                        /** @description false: there were too many answers for the time of one request; the counts are of the first ones. */
+                        whole: boolean;
+                    };
                 };
             };
             400: components["responses"]["Invalid"];
