@@ -184,53 +184,52 @@ type Remedy string
 
 // The texts, with their arguments.
 const (
-	RemedyRequired       Remedy = "required"
-	RemedyUnknown        Remedy = "unknown"
-	RemedyRepeated       Remedy = "repeated"
-	RemedyString         Remedy = "string"
-	RemedyInteger        Remedy = "integer" // min, max
-	RemedyBoolean        Remedy = "boolean"
-	RemedyObject         Remedy = "object"
-	RemedyNoBody         Remedy = "no_body"
-	RemedyEmpty          Remedy = "empty" // names
-	RemedyQuery          Remedy = "query"
-	RemedyLength         Remedy = "length" // min, max
-	RemedyName           Remedy = "name"
-	RemedySecret         Remedy = "secret"
-	RemedyVersion        Remedy = "version"
-	RemedyKeyID          Remedy = "key_id"
-	RemedyNoSuchKey      Remedy = "no_such_key"
-	RemedyNeedsVersion   Remedy = "needs_version"
-	RemedySeq            Remedy = "seq"
-	RemedySeqOrder       Remedy = "seq_order"
-	RemedyTime           Remedy = "time"
-	RemedyTimeOrder      Remedy = "time_order"
-	RemedyDay            Remedy = "day"
-	RemedyDays           Remedy = "days" // from, to, max
-	RemedyVerify         Remedy = "verify"
-	RemedyOneOf          Remedy = "one_of"  // values
-	RemedySeveral        Remedy = "several" // values
-	RemedyAround         Remedy = "around"
-	RemedyMonth          Remedy = "month"
-	RemedyWithOrName     Remedy = "with_or_name"
-	RemedyOpaque         Remedy = "opaque"
-	RemedyOneDay         Remedy = "one_day"
-	RemedyExactlyOne     Remedy = "exactly_one"
-	RemedyToken          Remedy = "token"
-	RemedyList           Remedy = "list" // max
-	RemedyListType       Remedy = "list_type"
-	RemedyIDs            Remedy = "ids" // max
-	RemedyIDsOrPage      Remedy = "ids_or_page"
-	RemedyHTTPS          Remedy = "https"
-	RemedyAgent          Remedy = "agent"
-	RemedyConsentQuery   Remedy = "consent_query"
-	RemedyKeyNotPEM      Remedy = "key_not_pem"
-	RemedyKeyNoPrivate   Remedy = "key_no_private"
-	RemedyKeySeveral     Remedy = "key_several"
-	RemedyKeyEncrypted   Remedy = "key_encrypted"
-	RemedyKeyNotRSA      Remedy = "key_not_rsa"
-	RemedyKeyMalformed   Remedy = "key_malformed"
-	RemedyConsentHistory Remedy = "consent_history"
+	RemedyRequired     Remedy = "required"
+	RemedyUnknown      Remedy = "unknown"
+	RemedyRepeated     Remedy = "repeated"
+	RemedyString       Remedy = "string"
+	RemedyInteger      Remedy = "integer" // min, max
+	RemedyBoolean      Remedy = "boolean"
+	RemedyObject       Remedy = "object"
+	RemedyNoBody       Remedy = "no_body"
+	RemedyEmpty        Remedy = "empty" // names
+	RemedyQuery        Remedy = "query"
+	RemedyLength       Remedy = "length" // min, max
+	RemedyName         Remedy = "name"
+	RemedySecret       Remedy = "secret"
+	RemedyVersion      Remedy = "version"
+	RemedyKeyID        Remedy = "key_id"
+	RemedyNoSuchKey    Remedy = "no_such_key"
+	RemedyNeedsVersion Remedy = "needs_version"
+	RemedySeq          Remedy = "seq"
+	RemedySeqOrder     Remedy = "seq_order"
+	RemedyTime         Remedy = "time"
+	RemedyTimeOrder    Remedy = "time_order"
+	RemedyDay          Remedy = "day"
+	RemedyDays         Remedy = "days" // from, to, max
+	RemedyVerify       Remedy = "verify"
+	RemedyOneOf        Remedy = "one_of"  // values
+	RemedySeveral      Remedy = "several" // values
+	RemedyAround       Remedy = "around"
+	RemedyMonth        Remedy = "month"
+	RemedyWithOrName   Remedy = "with_or_name"
+	RemedyOpaque       Remedy = "opaque"
+	RemedyOneDay       Remedy = "one_day"
+	RemedyExactlyOne   Remedy = "exactly_one"
+	RemedyToken        Remedy = "token"
+	RemedyList         Remedy = "list" // max
+	RemedyListType     Remedy = "list_type"
+	RemedyIDs          Remedy = "ids" // max
+	RemedyIDsOrPage    Remedy = "ids_or_page"
+	RemedyHTTPS        Remedy = "https"
+	RemedyAgent        Remedy = "agent"
+	RemedyConsentQuery Remedy = "consent_query"
+	RemedyKeyNotPEM    Remedy = "key_not_pem"
+	RemedyKeyNoPrivate Remedy = "key_no_private"
+	RemedyKeySeveral   Remedy = "key_several"
+	RemedyKeyEncrypted Remedy = "key_encrypted"
+	RemedyKeyNotRSA    Remedy = "key_not_rsa"
+	RemedyKeyMalformed Remedy = "key_malformed"
 
 	RemedyKeyEncryptedSSH Remedy = "key_encrypted_openssh"
 	RemedyKeyPuTTY        Remedy = "key_putty"
@@ -238,56 +237,57 @@ const (
 	RemedyKeyCutOff       Remedy = "key_cut_off"
 
 	RemedyKeyNot2048Bit Remedy = "key_not_2048_bits"
+
+	RemedyConsentHistory Remedy = "consent_history"
 )
 
 var remedies = map[Remedy]words{
-	RemedyRequired:       {"此项必填。", "This field is required."},
-	RemedyUnknown:        {"没有这个字段，请核对名称，或将其删除。", "This field is unknown. Check its name, or remove it."},
-	RemedyRepeated:       {"此项不能重复。", "Give this only once."},
-	RemedyString:         {"应为字符串。", "Give a string."},
-	RemedyInteger:        {"请填写 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
-	RemedyBoolean:        {"应为 true 或 false。", "Give true or false."},
-	RemedyObject:         {"请求内容应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
-	RemedyNoBody:         {"此接口不需要请求体，请去掉。", "This operation has no body. Remove the body."},
-	RemedyEmpty:          {"请至少填写其中一项：{names}。", "Give at least one of {names}."},
-	RemedyQuery:          {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
-	RemedyLength:         {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
-	RemedyName:           {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
-	RemedySecret:         {"Secret 只包含可见的半角字符，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
-	RemedyVersion:        {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
-	RemedyKeyID:          {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
-	RemedyNoSuchKey:      {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},
-	RemedyNeedsVersion:   {"填写 key_id 时，必须同时填写 publickey_ver。", "key_id requires publickey_ver."},
-	RemedySeq:            {"seq 应写成十进制字符串，例如 \"4711\"，并且不超过 64 位无符号整数的范围。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
-	RemedySeqOrder:       {"to_seq 必须大于 from_seq。", "to_seq must be greater than from_seq."},
-	RemedyTime:           {"时间应采用 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
-	RemedyTimeOrder:      {"to 必须晚于 from。", "to must be after from."},
-	RemedyDay:            {"请填写北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
-	RemedyDays:           {"{from} 不能晚于 {to}，{to} 不能晚于今天，一次最多查询 {max} 天。", "{from} must not be after {to}, and {to} must not be after today. The range must not exceed {max} days."},
-	RemedyVerify:         {"核验必须读取每一页，不能与 set_aside_only 或 publickey_ver 同时使用。", "A verification reads every page. Remove set_aside_only and publickey_ver."},
-	RemedyOneOf:          {"可选值：{values}。", "Give one of {values}."},
-	RemedySeveral:        {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
-	RemedyMonth:          {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
-	RemedyOpaque:         {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
-	RemedyWithOrName:     {"填写 with 时只能按最近活跃排序。", "With with, people are sorted by their newest activity only."},
-	RemedyOneDay:         {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
-	RemedyAround:         {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
-	RemedyExactlyOne:     {"member、external_contact、room、unplaced 四项中必须且只能填写一项；仅 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
-	RemedyToken:          {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
-	RemedyList:           {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},
-	RemedyListType:       {"应为数组。", "Give a list."},
-	RemedyIDs:            {"各编号之间用英文逗号分隔，每个编号 1 到 {max} 个字符。", "Separate ids by commas; each id has 1 to {max} characters."},
-	RemedyIDsOrPage:      {"ids 与 page 不能同时使用。", "Give either ids or page."},
-	RemedyHTTPS:          {"请填写以 https:// 开头的网址，不要包含空格。", "Give an address that begins with https://, without blanks."},
-	RemedyAgent:          {"AgentId 只包含数字，可在自建应用的详情页查看。", "An AgentId has digits only. WeCom shows it on the page of the self-built app."},
-	RemedyConsentQuery:   {"请至少填写 member、external_contact、room 中的一项。member 与 room 不能同时填写，external_contact 可以与其中任一项同时使用。", "Give member, external_contact or room. external_contact may accompany member or room; member and room exclude each other."},
-	RemedyKeyNotPEM:      {"未找到私钥。请粘贴私钥文件的全部内容，包括 -----BEGIN 和 -----END 所在的两行。", "The text holds no private key. Paste the whole file of the private key, from -----BEGIN to -----END."},
-	RemedyKeyNoPrivate:   {"内容中没有私钥，仅有公钥无法导入。请粘贴私钥文件的内容。", "The text holds no private key, and a public key is not enough. Paste the file of the private key."},
-	RemedyKeySeveral:     {"内容中有多个私钥，请每次只导入一个。", "The text holds several private keys. Import one key at a time."},
-	RemedyKeyEncrypted:   {"私钥有密码保护。请先去除密码，例如执行 openssl rsa -in key.pem -out plain.pem。", "A password protects the key. Remove the password first, for example with openssl rsa -in key.pem -out plain.pem."},
-	RemedyKeyNotRSA:      {"这不是 RSA 私钥，企业微信只支持 RSA。", "The key is not an RSA key, and WeCom uses RSA only."},
-	RemedyKeyMalformed:   {"私钥内容已损坏或被改动。请从原文件重新复制。", "The key was altered: its parts do not fit together. Copy it again from its file."},
-	RemedyConsentHistory: {"请填写 member 与 external_contact，或填写 room。", "Give member and external_contact, or room."},
+	RemedyRequired:     {"此项必填。", "This field is required."},
+	RemedyUnknown:      {"没有这个字段，请核对名称，或将其删除。", "This field is unknown. Check its name, or remove it."},
+	RemedyRepeated:     {"此项不能重复。", "Give this only once."},
+	RemedyString:       {"应为字符串。", "Give a string."},
+	RemedyInteger:      {"请填写 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
+	RemedyBoolean:      {"应为 true 或 false。", "Give true or false."},
+	RemedyObject:       {"请求内容应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
+	RemedyNoBody:       {"此接口不需要请求体，请去掉。", "This operation has no body. Remove the body."},
+	RemedyEmpty:        {"请至少填写其中一项：{names}。", "Give at least one of {names}."},
+	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
+	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
+	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
+	RemedySecret:       {"Secret 只包含可见的半角字符，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
+	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
+	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
+	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},
+	RemedyNeedsVersion: {"填写 key_id 时，必须同时填写 publickey_ver。", "key_id requires publickey_ver."},
+	RemedySeq:          {"seq 应写成十进制字符串，例如 \"4711\"，并且不超过 64 位无符号整数的范围。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
+	RemedySeqOrder:     {"to_seq 必须大于 from_seq。", "to_seq must be greater than from_seq."},
+	RemedyTime:         {"时间应采用 RFC 3339 格式，例如 2026-01-31T08:00:00Z 或 2026-01-31T16:00:00%2B08:00。", "Give a time as RFC 3339, such as 2026-01-31T08:00:00Z or 2026-01-31T16:00:00%2B08:00."},
+	RemedyTimeOrder:    {"to 必须晚于 from。", "to must be after from."},
+	RemedyDay:          {"请填写北京时间的日期，例如 2026-01-31。", "Give a Beijing date, such as 2026-01-31."},
+	RemedyDays:         {"{from} 不能晚于 {to}，{to} 不能晚于今天，一次最多查询 {max} 天。", "{from} must not be after {to}, and {to} must not be after today. The range must not exceed {max} days."},
+	RemedyVerify:       {"核验必须读取每一页，不能与 set_aside_only 或 publickey_ver 同时使用。", "A verification reads every page. Remove set_aside_only and publickey_ver."},
+	RemedyOneOf:        {"可选值：{values}。", "Give one of {values}."},
+	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
+	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
+	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
+	RemedyWithOrName:   {"填写 with 时只能按最近活跃排序。", "With with, people are sorted by their newest activity only."},
+	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
+	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
+	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项；仅 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
+	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
+	RemedyList:         {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},
+	RemedyListType:     {"应为数组。", "Give a list."},
+	RemedyIDs:          {"各编号之间用英文逗号分隔，每个编号 1 到 {max} 个字符。", "Separate ids by commas; each id has 1 to {max} characters."},
+	RemedyIDsOrPage:    {"ids 与 page 不能同时使用。", "Give either ids or page."},
+	RemedyHTTPS:        {"请填写以 https:// 开头的网址，不要包含空格。", "Give an address that begins with https://, without blanks."},
+	RemedyAgent:        {"AgentId 只包含数字，可在自建应用的详情页查看。", "An AgentId has digits only. WeCom shows it on the page of the self-built app."},
+	RemedyConsentQuery: {"请至少填写 member、external_contact、room 中的一项。member 与 room 不能同时填写，external_contact 可以与其中任一项同时使用。", "Give member, external_contact or room. external_contact may accompany member or room; member and room exclude each other."},
+	RemedyKeyNotPEM:    {"未找到私钥。请粘贴私钥文件的全部内容，包括 -----BEGIN 和 -----END 所在的两行。", "The text holds no private key. Paste the whole file of the private key, from -----BEGIN to -----END."},
+	RemedyKeyNoPrivate: {"内容中没有私钥，仅有公钥无法导入。请粘贴私钥文件的内容。", "The text holds no private key, and a public key is not enough. Paste the file of the private key."},
+	RemedyKeySeveral:   {"内容中有多个私钥，请每次只导入一个。", "The text holds several private keys. Import one key at a time."},
+	RemedyKeyEncrypted: {"私钥有密码保护。请先去除密码，例如执行 openssl rsa -in key.pem -out plain.pem。", "A password protects the key. Remove the password first, for example with openssl rsa -in key.pem -out plain.pem."},
+	RemedyKeyNotRSA:    {"这不是 RSA 私钥，企业微信只支持 RSA。", "The key is not an RSA key, and WeCom uses RSA only."},
+	RemedyKeyMalformed: {"私钥内容已损坏或被改动。请从原文件重新复制。", "The key was altered: its parts do not fit together. Copy it again from its file."},
 
 	RemedyKeyEncryptedSSH: {"这是有密码保护的 OpenSSH 私钥。请先去除密码：ssh-keygen -p -N \"\" -m PEM -f key（此命令会改写原文件，请先备份）。", "A password protects this OpenSSH key. Remove the password first: ssh-keygen -p -N \"\" -m PEM -f key (this rewrites the file; keep a copy)."},
 	RemedyKeyPuTTY:        {"这是 PuTTY 格式的私钥。请先转换格式：puttygen key.ppk -O private-openssh -o key.pem。", "This key is in PuTTY's format. Convert it first: puttygen key.ppk -O private-openssh -o key.pem."},
@@ -295,6 +295,8 @@ var remedies = map[Remedy]words{
 	RemedyKeyCutOff:       {"私钥缺少开头或结尾。请复制整个文件，包括 BEGIN 行和 END 行。", "The beginning or the end of the key is missing. Copy the whole file with its BEGIN and END lines."},
 
 	RemedyKeyNot2048Bit: {"企业微信只接受 2048 位的 RSA 密钥。", "The key must have 2048 bits; WeCom accepts no other size."},
+
+	RemedyConsentHistory: {"请填写 member 与 external_contact，或填写 room。", "Give member and external_contact, or room."},
 }
 
 type trouble struct{ what, remedy words }
