@@ -247,6 +247,11 @@ web-test: ## Test the console on the local cloud, and the voice player
 	@cd web && $(NODE_PATH) npm run check --silent
 	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm test --silent
 
+.PHONY: gallery
+gallery: web/node_modules/.package-lock.json ## Draw every golden message on contact sheets (web/dist/gallery/sheets)
+	@$(SETUP) web-test
+	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm run gallery --silent
+
 .PHONY: lint
 lint: ## Check the format of the Go files, and what go vet finds
 	@echo "checking format and vet ..."

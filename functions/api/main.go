@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -63,7 +64,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 
 	names := &directory.Handlers{
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
-		Contacts: contacts, Consents: consents, Inspections: inspections, Now: time.Now,
+		Contacts: contacts, Consents: consents, Inspections: inspections, Activity: messages, Readings: readings, Now: time.Now,
 	}
 	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
 	cfg.console.Version, cfg.console.Media = lambdamain.Version, links
@@ -92,10 +93,10 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: links, Names: names, Readings: readings, Now: time.Now,
+			Links: links, Names: names, Readings: readings, Seen: readings, Now: time.Now,
 		},
 		Console: pages,
-		Session: &session.Handlers{Corps: corps},
+		Session: &session.Handlers{Corps: corps}, Changes: &changes.Handlers{Notes: messages, Ledger: ledger, Keys: corps, Now: time.Now},
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -202,6 +203,52 @@ type Activity struct {
 type ActiveDay struct {
 	Day           Day
 	Conversations []ConversationID // sorted
+}
+
+// CorpDay holds what became active in a corp on a day.
+type CorpDay struct {
+	Day           Day
+	Conversations []ConversationID // sorted
+	Parties       []string         // sorted; without the empty party of [Unplaced]
+}
+
+// Change says that messages were stored, and of whom. Changes are kept for an hour
+// at least, so that pages learn within seconds that something is new. They are no
+// evidence: a change may be noted twice, or without a new message.
+type Change struct {
+	At      time.Time // when the messages were stored
+	After   uint64    // names their page
+	Parties []byte    // a digest of each party, see [PartyMark]
+}
+
+// partyMarkBytes is the length of a [PartyMark].
+const partyMarkBytes = 8
+
+// PartyMark is a digest of a party's id, short enough to keep one for each party
+// of a page.
+func PartyMark(party string) []byte {
+	sum := sha256.Sum256([]byte(party))
+	return sum[:partyMarkBytes]
+}
+
+// NewChange makes the change of a page.
+func NewChange(at time.Time, after uint64, parties []string) Change {
+	c := Change{At: at, After: after}
+	for _, party := range Distinct(parties) {
+		c.Parties = append(c.Parties, PartyMark(party)...)
+	}
+	return c
+}
+
+// Concerns reports whether the change is one of a party's messages.
+func (c Change) Concerns(party string) bool {
+	mark := PartyMark(party)
+	for own := range slices.Chunk(c.Parties, partyMarkBytes) {
+		if bytes.Equal(own, mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // AttendanceQuery selects days on which parties took part in a room.

@@ -331,15 +331,21 @@ func (m *Messages) holds(ctx context.Context, corp string, conv archive.Conversa
 	return false, nil
 }
 
-// checkLists lists the activities that the parties' lists lack, each once.
+// checkLists lists the activities that the parties' lists or the corp's days lack,
+// each once.
 func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing []archive.Activity, err error) {
-	listed, err := m.listed(ctx, activities)
+	lists, err := m.lists(ctx, activities)
 	if err != nil {
 		return nil, err
 	}
+	lacks, err := m.notInCorpDays(ctx, activities)
+	if err != nil {
+		return nil, err
+	}
+	said := make(map[archive.Activity]bool)
 	for _, a := range activities {
-		if !listed[a] {
-			missing, listed[a] = append(missing, a), true
+		if (!lists.listed[a] || lacks(a)) && !said[a] {
+			missing, said[a] = append(missing, a), true
 		}
 	}
 	return missing, nil

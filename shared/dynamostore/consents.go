@@ -21,6 +21,7 @@ type ConsentsClient interface {
 //
 //	<corp>  pair#<member>#<contact>  the newest answer of a contact to a member
 //	<corp>  room#<room>#<contact>    the newest answer of a contact in a room
+//	<corp>#history  pair#<member>#<contact>#<rank>, room#<room>#<contact>#<rank>  every answer
 //
 // The index contact finds the items of one external contact by the attribute of
 // the same name, which holds corp and contact. The index may lag by some seconds.
@@ -81,10 +82,68 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 		ExpressionAttributeValues: item{":rank": it["rank"]},
 	})
 	if _, older := conditionFailed(err); older {
-		return nil
+		err = nil
+	}
+	// A crash here leaves the newest answer without its place in the history, until
+	// the answer comes again.
+	if err == nil {
+		err = c.remember(ctx, consent)
 	}
 	if err != nil {
 		return fmt.Errorf("recording a consent of corp %s: %w", consent.Corp, err)
+	}
+	return nil
+}
+
+// historyPK is a partition of its own, so that the newest answers stay a short
+// list.
+func historyPK(corp string) string { return corp + "#history" }
+
+// remember stores an answer in the history. The same answer from the same source
+// is stored once.
+func (c *Consents) remember(ctx context.Context, consent archive.Consent) error {
+	sk := fmt.Sprintf("%s%s#%020d", consentPrefix(consent.Member, consent.Room), part(consent.Contact), consent.Order())
+	it, err := encode(historyPK(consent.Corp), sk, consentItem(consent))
+	if err != nil {
+		return err
+	}
+	return unlessExists(c.create(ctx, c.client, it))
+}
+
+// ConsentHistory lists every answer of a contact to a member, or of the contacts
+// in a room, by contact and then by time, at most limit. cursor and next are as
+// for [Consents.Consents].
+func (c *Consents) ConsentHistory(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (_ []archive.Consent, next string, _ error) {
+	prefix := consentPrefix(q.Member, q.Room)
+	if q.Contact != "" {
+		prefix += part(q.Contact) + "#"
+	}
+	in := within(historyPK(corp), after(prefix, prefix+keysEnd, cursor), prefix+keysEnd)
+	list, next, err := listPage(c.query(ctx, c.client, in), limit, func(it item) (archive.Consent, error) {
+		consent, err := readItem[consentItem](it)
+		consent.Corp = corp
+		return archive.Consent(consent), err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("listing the history of consents of corp %s: %w", corp, err)
+	}
+	return list, next, nil
+}
+
+// EachConsent calls f with every newest answer of a corp, in the order of the keys,
+// until f returns false.
+func (c *Consents) EachConsent(ctx context.Context, corp string, f func(archive.Consent) bool) error {
+	for it, err := range c.query(ctx, c.client, partition(corp)) {
+		var consent consentItem
+		if err == nil {
+			consent, err = readItem[consentItem](it)
+		}
+		if err != nil {
+			return fmt.Errorf("reading consents of corp %s: %w", corp, err)
+		}
+		if consent.Corp = corp; !f(archive.Consent(consent)) {
+			return nil
+		}
 	}
 	return nil
 }

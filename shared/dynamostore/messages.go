@@ -160,7 +160,7 @@ func parseMessageSK(sk string, msgID *string) (at time.Time, seq uint64, err err
 }
 
 // WritePage implements [decode.ViewWriter]. It makes messages, revocations,
-// lists, records set aside and first-seen types durable in this order. After a
+// lists, records set aside, first-seen types and the change durable in this order. After a
 // crash between two of them, the earlier ones are stored, the page is still
 // pending, and the next try writes the same items again. So a party's list never
 // names a conversation whose messages are missing.
@@ -182,6 +182,12 @@ func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 	}
 	if err := m.writeFirstSeen(ctx, p.Corp, p.FirstSeen); err != nil {
 		return fmt.Errorf("storing the first-seen types of corp %s: %w", p.Corp, err)
+	}
+	if p.Change.At.IsZero() {
+		return nil
+	}
+	if err := m.noteChange(ctx, p.Corp, p.Change); err != nil {
+		return fmt.Errorf("noting a change of corp %s: %w", p.Corp, err)
 	}
 	return nil
 }
@@ -216,13 +222,22 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 // entry never changes, because its key follows from its content. Nothing is
 // remembered between pages: an operator may have cleared the lists meanwhile.
 func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
-	listed, err := m.listed(ctx, activities)
+	lists, err := m.lists(ctx, activities)
 	if err != nil {
 		return err
 	}
+	ofCorp, err := corpDayEntries(activities, lists)
+	if err != nil {
+		return err
+	}
+	if err := m.writeAll(ctx, m.client, puts(ofCorp)); err != nil {
+		return err
+	}
+	// The entries of the corp's days come first: after a crash here the parties' lists
+	// still lack the activities, so the next try writes these entries again.
 	missing := make(map[partyDay][]archive.ConversationID)
 	for _, a := range activities {
-		if !listed[a] {
+		if !lists.listed[a] {
 			missing[dayOf(a)] = append(missing[dayOf(a)], a.Conversation)
 		}
 	}
@@ -245,11 +260,17 @@ type partyDay struct {
 
 func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day} }
 
-// listed returns the activities that the lists hold: of those given, and possibly
-// others of the same days. Most pages have one activity of a party's day, and most
+// partyLists is what parties' lists hold of some days.
+type partyLists struct {
+	listed map[archive.Activity]bool
+	empty  map[partyDay]bool // days without any entry
+}
+
+// lists returns what the lists hold of the activities, and possibly other
+// activities of the same days. Most pages have one activity of a party's day, and most
 // often an entry of its own holds it; these entries are read together in batches.
 // For a day that needs more, all its entries are read.
-func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (map[archive.Activity]bool, error) {
+func (m *Messages) lists(ctx context.Context, activities []archive.Activity) (partyLists, error) {
 	days := make(map[partyDay][]archive.Activity)
 	for _, a := range activities {
 		days[dayOf(a)] = append(days[dayOf(a)], a)
@@ -262,15 +283,15 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 		}
 		it, err := encodeEntry(of, []archive.ConversationID{said[0].Conversation})
 		if err != nil {
-			return nil, err
+			return partyLists{}, err
 		}
 		alone, keys = append(alone, said[0]), append(keys, it)
 	}
 	stored, err := m.readByKey(ctx, keys)
 	if err != nil {
-		return nil, err
+		return partyLists{}, err
 	}
-	listed := make(map[archive.Activity]bool)
+	listed, empty := make(map[archive.Activity]bool), make(map[partyDay]bool)
 	for i, a := range alone {
 		if _, there := stored[fullKey(keys[i])]; there {
 			listed[a] = true
@@ -288,6 +309,9 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			if len(entries) == 0 {
+				empty[of] = true
+			}
 			for _, e := range entries {
 				for _, conv := range e.conversations {
 					listed[archive.Activity{Corp: of.corp, Party: of.party, Day: of.day, Conversation: conv}] = true
@@ -297,9 +321,9 @@ func (m *Messages) listed(ctx context.Context, activities []archive.Activity) (m
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return partyLists{}, err
 	}
-	return listed, nil
+	return partyLists{listed, empty}, nil
 }
 
 // daysAtOnce bounds the requests for the entries of a day. It may be high: the

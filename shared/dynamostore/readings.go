@@ -15,6 +15,7 @@ import (
 type ReadingsClient interface {
 	putClient
 	queryClient
+	batchGetClient
 }
 
 // Readings is the table of readings: which user read which chat, and when. It

@@ -174,6 +174,36 @@ func TestSpellingsOfMembers(t *testing.T) {
 	}
 }
 
+// Where a member decides how the others are read, its spelling does not matter
+// either.
+func TestSpellingsOfMembersThatDecide(t *testing.T) {
+	id := wecomsID(1)
+	for raw, want := range map[string]string{
+		`{"msgtype":"text","text":"{\"Content\":\"早\"}"}`:                         "早",
+		`{"msgtype":"location","location":{"Longitude":116.5,"LATITUDE":"39.9"}}`: "[位置]",
+		`{"msgtype":"location","Longitude":116.5,"Latitude":39.9}`:                "[位置]",
+	} {
+		if v := message.Read([]byte(raw)); v.Text != want || len(v.Unknown) > 0 {
+			t.Errorf("%s: got text %q and unknown %q, want %q", raw, v.Text, v.Unknown, want)
+		}
+	}
+	// In an unknown kind, the payload of a known item is not a person's text: its file
+	// id needs no form.
+	for _, item := range []string{`"type":"image","content":`, `"Type":"image","Content":`, `"MsgType":"ChatRecordImage","content":`} {
+		raw := `{"msgtype":"novelty","novelty":{"list":[{` + item + `"{\"sdkfileid\":\"F\"}"}]}}`
+		if v := message.Read([]byte(raw)); len(v.Files) != 1 || v.Files[0].SDKFileID != "F" {
+			t.Errorf("%s: got files %+v, want F", raw, v.Files)
+		}
+		spoken := strings.ReplaceAll(strings.ReplaceAll(raw, "image", "text"), "Image", "Text")
+		if v := message.Read([]byte(spoken)); len(v.Files) != 0 {
+			t.Errorf("%s: got files %+v of a person's text, want none", spoken, v.Files)
+		}
+	}
+	if v := message.Read([]byte(`{"msgtype":"novelty","novelty":{"Type":"image","CONTENT":"{\"sdkfileid\":\"` + id + `\"}"}}`)); len(v.Files) != 1 {
+		t.Errorf("got files %+v, want one", v.Files)
+	}
+}
+
 // A message that shows nothing says so.
 func TestNothingIsEmptyInSilence(t *testing.T) {
 	for _, msgtype := range msgtypes {

@@ -236,7 +236,7 @@ func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 			doc, written = in, isText(kind)
 		}
 	}
-	if o, ok := parseObject(doc); ok && (!written || o["content"] != nil) {
+	if o, ok := parseObject(doc); ok && (!written || o.find("content") != "") {
 		return o, doc
 	}
 	if written {

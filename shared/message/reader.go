@@ -169,7 +169,7 @@ func blank(part Part, o object) bool {
 	case Consent, Revoke, Generic, Rest:
 		return false // their meaning does not depend on their fields
 	case Location:
-		if o["longitude"] != nil || o["latitude"] != nil {
+		if o.find("longitude") != "" || o.find("latitude") != "" {
 			return false // the place is written in numbers that JSON cannot hold
 		}
 	case News:

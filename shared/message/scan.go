@@ -143,7 +143,8 @@ type textMember struct{ name, value []byte }
 // is not the payload, or is a payload that [spoken] reports.
 func (m members) spoken(t textMember) bool {
 	kind, _ := text(m.kind)
-	payload := string(t.name) == `"content"` || bytes.Equal(t.name, m.kind)
+	name := unquoted(t.name)
+	payload := sameName(string(name), "content") || sameName(string(name), string(unquoted(m.kind)))
 	return !payload || spoken(itemKind(kind), t.value)
 }
 
@@ -201,7 +202,7 @@ func (s *scan) member(m *members) bool {
 			m.strays = make(object)
 		}
 		m.strays[known] = value
-	case quoted && (string(name) == `"type"` || string(name) == `"msgtype"`):
+	case quoted && (sameName(string(unquoted(name)), "type") || sameName(string(unquoted(name)), "msgtype")):
 		m.kind = value
 	}
 	if quoted && known != fileID && mayHoldFiles(value) {
@@ -255,23 +256,33 @@ var strays = []string{fileID, "md5sum", "filesize", "voice_size", "imagesize", "
 // stray returns the one of strays that a quoted name means in any spelling, or the
 // empty string.
 func stray(quoted []byte) string {
-	name := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		var s string
-		if len(quoted) > 200 || json.Unmarshal(quoted, &s) != nil {
-			return ""
-		}
-		name = []byte(s)
-	}
-	if len(name) > 2*len(fileID) {
-		return ""
-	}
+	name := unquoted(quoted)
 	for _, is := range strays {
 		if sameName(string(name), is) {
 			return is
 		}
 	}
 	return ""
+}
+
+// unquoted reads a quoted name. It returns nothing for a name that is longer than
+// those of WeCom.
+func unquoted(quoted []byte) []byte {
+	if len(quoted) < 2 || len(quoted) > 200 {
+		return nil
+	}
+	name := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var s string
+		if json.Unmarshal(quoted, &s) != nil {
+			return nil
+		}
+		name = []byte(s)
+	}
+	if len(name) > 2*len(fileID) {
+		return nil
+	}
+	return name
 }
 
 // strayFile makes a file of strays.

@@ -3,6 +3,7 @@ package archivetest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -32,6 +33,8 @@ type ConsentStore interface {
 	archive.ConsentWriter
 	// Consents lists what the query selects, page by page.
 	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) ([]archive.Consent, string, error)
+	// ConsentHistory lists every answer, by contact and then by time.
+	ConsentHistory(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) ([]archive.Consent, string, error)
 }
 
 // Contacts is a [ContactStore].
@@ -283,13 +286,14 @@ type Consents struct {
 	faults *Faults
 	mu     sync.Mutex
 	kept   map[[4]string]archive.Consent // by corp, member, room, contact
+	all    map[[5]string]archive.Consent // and by rank
 }
 
 var _ ConsentStore = (*Consents)(nil)
 
 // NewConsents makes an empty one.
 func NewConsents(t testing.TB, f *Faults) *Consents {
-	return &Consents{t: t, faults: f, kept: make(map[[4]string]archive.Consent)}
+	return &Consents{t: t, faults: f, kept: make(map[[4]string]archive.Consent), all: make(map[[5]string]archive.Consent)}
 }
 
 // RecordConsents implements [archive.ConsentWriter].
@@ -302,9 +306,13 @@ func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consen
 				c.t.Errorf("consent %+v: want corp, contact, and a member or a room", consent)
 			}
 			k := [4]string{consent.Corp, consent.Member, consent.Room, consent.Contact}
+			consent.At, consent.ChangedAt = kept(consent.At), kept(consent.ChangedAt)
 			if old, ok := c.kept[k]; !ok || old.Order() < consent.Order() {
-				consent.At, consent.ChangedAt = kept(consent.At), kept(consent.ChangedAt)
 				c.kept[k] = consent
+			}
+			ranked := [5]string{k[0], k[1], k[2], k[3], fmt.Sprintf("%020d", consent.Order())}
+			if _, ok := c.all[ranked]; !ok {
+				c.all[ranked] = consent
 			}
 			return nil
 		})
@@ -326,6 +334,29 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 			fits := k[0] == corp && (q.Member == "" || q.Member == k[1]) && (q.Room == "" || q.Room == k[2]) && (q.Contact == "" || q.Contact == k[3])
 			if fits {
 				found[[2]string{corp, k[1] + "#" + k[2] + "#" + k[3]}] = consent
+			}
+		}
+		var ids []string
+		ids, next = page(found, corp, cursor, limit)
+		var list []archive.Consent
+		for _, id := range ids {
+			list = append(list, found[[2]string{corp, id}])
+		}
+		return list, nil
+	})
+	return list, next, err
+}
+
+// ConsentHistory implements [ConsentStore].
+func (c *Consents) ConsentHistory(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) ([]archive.Consent, string, error) {
+	var next string
+	list, err := read(ctx, c.faults, "Consents.ConsentHistory", corp, func() ([]archive.Consent, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		found := make(map[[2]string]archive.Consent)
+		for k, consent := range c.all {
+			if k[0] == corp && q.Member == k[1] && q.Room == k[2] && (q.Contact == "" || q.Contact == k[3]) {
+				found[[2]string{corp, k[3] + "#" + k[4]}] = consent
 			}
 		}
 		var ids []string

@@ -258,6 +258,20 @@ func consentsAnyOrder(t *testing.T, c ConsentStore) {
 		got, _, err := c.Consents(t.Context(), corp, archive.ConsentQuery{Member: "lin.hua"}, "", 10)
 		ok(t, err)
 		same(t, fmt.Sprint("order ", order), got, []archive.Consent{want})
+		var all []archive.Consent
+		for _, s := range []int{0, 2, 1, 3} { // of two equal answers the check comes first
+			a := said[s]
+			a.Corp, a.Contact, a.Member, a.At = corp, "wmX", "lin.hua", epoch.Add(time.Duration(s)*time.Minute)
+			all = append(all, a)
+		}
+		history, next, err := c.ConsentHistory(t.Context(), corp, archive.ConsentQuery{Member: "lin.hua", Contact: "wmX"}, "", 3)
+		ok(t, err)
+		rest, end, err := c.ConsentHistory(t.Context(), corp, archive.ConsentQuery{Member: "lin.hua", Contact: "wmX"}, next, 3)
+		ok(t, err)
+		same(t, fmt.Sprint("history, order ", order), append(history, rest...), all)
+		if next == "" || end != "" {
+			t.Errorf("history, order %v: got next %q and %q", order, next, end)
+		}
 	}
 }
 

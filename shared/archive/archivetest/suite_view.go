@@ -564,7 +564,7 @@ func viewClear(t *testing.T, v ViewStore) {
 	for _, c := range []string{corp, other} {
 		ok(t, v.WritePage(t.Context(), page(c)))
 	}
-	for _, want := range []int{33, 0} {
+	for _, want := range []int{34, 0} {
 		removed := 0
 		ok(t, v.Clear(t.Context(), corp, func(items int) { removed += items }))
 		if removed != want {

@@ -649,7 +649,11 @@ func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) 
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		c := v.corp(corp)
-		items := len(c.places) + len(c.revoked) + len(c.activities) + len(c.setAside) + len(c.firstSeen)
+		days := make(map[archive.Day]bool) // the corp's days have entries of their own
+		for a := range c.activities {
+			days[a.Day] = true
+		}
+		items := len(c.places) + len(c.revoked) + len(c.activities) + len(days) + len(c.setAside) + len(c.firstSeen)
 		delete(v.corps, corp)
 		if removed != nil && items > 0 {
 			removed(items)

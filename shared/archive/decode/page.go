@@ -225,6 +225,15 @@ func (p *pageDecode) write(ctx context.Context, redo Redo) error {
 			return fmt.Errorf("write large message to the bucket: %w", err)
 		}
 	}
+	// A replay notes a change only if it stores messages that were set aside: pages of
+	// years would tell every reader that something is new.
+	if redo != Again && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
+		var parties []string
+		for _, a := range p.decoded.Activities {
+			parties = append(parties, a.Party)
+		}
+		p.decoded.Change = archive.NewChange(p.cfg.Now(), p.row.After, parties)
+	}
 	if err := p.cfg.View.WritePage(ctx, p.decoded); err != nil {
 		return fmt.Errorf("write view: %w", err)
 	}

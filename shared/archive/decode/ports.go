@@ -50,6 +50,7 @@ type Decoded struct {
 	SetAside    []archive.SetAside   // each replaces a stored one of the same Seq
 	Cleared     []uint64             // seqs that are set aside in the view and no longer should be
 	FirstSeen   []FirstSeen          // of several with one Name the view keeps the earliest At
+	Change      archive.Change       // says that Messages are there; with a zero At the view notes nothing
 }
 
 // FirstSeen says when a message type, or a field that this version does not

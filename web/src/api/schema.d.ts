@@ -484,6 +484,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/changes": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Ask whether anything changed.
+         * @description A page that polls asks this, and reads a part again when the version of that part differs. Versions are opaque. A
+         *     version may change without a visible change; a change of names, consents or files alone changes none. For a limited
+         *     token, `chats` follows only from messages in which its members take part.
+         *
+         *     `Retry-After` says in how many seconds to ask again: 3 while a set-up step waits, 15 while messages come, otherwise 60.
+         */
+        get: operations["getChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/people": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the members, customers and robots of a company, for readers too.
+         * @description By newest activity, the list has everyone who ever took part in a message; by name, everyone whose name is known,
+         *     Chinese names by their sounds. With `with`, it has those who have a single chat with this member; such a list is
+         *     recorded as a reading of the member's list.
+         *
+         *     A limited token gets its own members, or with `with`, which must be one of them, those who have a single chat with
+         *     this member. A page that searches long may be empty and still have a `next`.
+         */
+        get: operations["listPeople"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/contacts": {
         parameters: {
             query?: never;
@@ -539,7 +604,9 @@ export interface paths {
         };
         /**
          * List rooms.
-         * @description Rooms are listed like contacts. A page holds at most 10 rooms, because a room may have 2000 members.
+         * @description Rooms are listed like contacts. A page holds at most 100 rooms, or with `members` 10, because a room may have 2000
+         *     members. A page of a search may be empty and still have a `next`. A limited token lists the rooms of its members as
+         *     conversations of the kind `room`.
          */
         get: operations["listRooms"];
         /**
@@ -576,6 +643,62 @@ export interface paths {
          *     limited token, `member` is required and must be one of the token's members.
          */
         get: operations["listConsents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/consents/history": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List every answer of an external contact to a member, or of those in a room.
+         * @description Give `member` and `external_contact`, or `room`. The list has each answer once for each source, by contact and then by
+         *     time. With `at` it has only the answer that held at that time: within a page, so give a `limit` of 200 for a room. No
+         *     entry means that the archive knew no answer. For a limited token, `member` is required and must be one of the token's
+         *     members.
+         */
+        get: operations["listConsentHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/consents/summary": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /** Count the newest answers to being archived. */
+        get: operations["sumConsents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -972,6 +1095,35 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/seen": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Note up to when the token's subject has seen a conversation.
+         * @description Lists of conversations then answer it as `seen_at`, in every browser of this subject. A time before the noted one
+         *     changes nothing; a time in the future is taken as now. The note is no reading and proves none.
+         */
+        put: operations["markSeen"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/conversations": {
         parameters: {
             query?: never;
@@ -991,7 +1143,11 @@ export interface paths {
          * List the conversations of a member, a customer or a room, newest activity first.
          * @description Give exactly one of `member`, `external_contact`, `room` and `unplaced`, or `member` and `external_contact` together:
          *     their single chat, and the rooms in which both take part. An entry shows the newest message in which this party, or
-         *     both, take part. For a limited token, a userid under `member` or `external_contact` must be one of the token's
+         *     both, take part.
+         *
+         *     Or give `day`, for a token without limit: all conversations of the company with a message of that day, in the order of
+         *     their ids. An entry then shows the newest message of the day. `kind` and `external` filter any list; `since` ends a
+         *     list of a party at that time. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
          *     `limit` and size bound a page. For a limited token, `next` says that there is a further conversation that it may see,
@@ -1085,8 +1241,8 @@ export interface paths {
         };
         /**
          * List the messages of a conversation.
-         * @description `limit`, size and work bound a page, so a page may hold fewer messages than `limit`. With `revoked`, a page may be
-         *     empty and still have a `next`. For a limited token, `next` says that there is a further message that it may see.
+         * @description `limit`, size and work bound a page, so a page may hold fewer messages than `limit`. With `revoked`, `kinds`, `files`
+         *     or `msgid`, a page may be empty and still have a `next`. For a limited token, `next` says that there is a further message that it may see.
          *
          *     With `around` or `at`, the page surrounds a message or a time, oldest first: half of `limit` before it and half from it
          *     on. `anchor` is the message to show first. `prev` and `next` continue in both directions until the list ends; give
@@ -1095,6 +1251,66 @@ export interface paths {
         get: operations["listMessages"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/conversations/{conversation}/search": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Find a text in the messages of a conversation.
+         * @description The search compares letters of either case, in the text of each message and in the names of its files. One call looks
+         *     at 2,000 messages at most, so a page may have no hit and still a `next`. `scanned` says how far it looked.
+         */
+        get: operations["searchMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/messages:batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read several messages by their ids.
+         * @description Each message is as in a list. The request changes nothing; its body is longer than an address may be. One reading is
+         *     recorded for each conversation of the messages.
+         */
+        post: operations["getMessages"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1479,6 +1695,88 @@ export interface components {
             /** @description Why, for the record. */
             reason?: string;
         };
+        /**
+         * @example {
+         *       "corp_id": "ww0123456789abcdef",
+         *       "trusted_ips": [
+         *         "203.0.113.9",
+         *         "203.0.113.10"
+         *       ],
+         *       "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *       "keys": [
+         *         {
+         *           "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
+         *           "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *           "origin": "made",
+         *           "created_at": "2026-01-31T08:00:00Z",
+         *           "offered_at": "2026-01-31T08:00:00Z",
+         *           "claimed_version": 1,
+         *           "claimed_at": "2026-01-31T08:05:00Z",
+         *           "claimed_by": "wang.min",
+         *           "proved": [],
+         *           "last_used_at": null,
+         *           "state": "claimed",
+         *           "current": true
+         *         }
+         *       ],
+         *       "unmatched_versions": [],
+         *       "unmatched_more": false,
+         *       "secret": {
+         *         "masked": "3kTq••••••••",
+         *         "set_at": "2026-01-31T08:00:00Z",
+         *         "tried_at": "2026-01-31T08:00:02Z",
+         *         "ok_at": "2026-01-31T08:00:02Z",
+         *         "next_try": "2026-01-31T08:30:00Z",
+         *         "trouble": null
+         *       },
+         *       "callback": null,
+         *       "enabled": true,
+         *       "steps": [
+         *         {
+         *           "step": 1,
+         *           "name": "scope",
+         *           "state": "waiting",
+         *           "title": "开启范围",
+         *           "where": "管理工具 → 会话内容存档 → 开启范围"
+         *         },
+         *         {
+         *           "step": 2,
+         *           "name": "secret",
+         *           "state": "done",
+         *           "title": "Secret",
+         *           "where": "管理工具 → 会话内容存档 → Secret → 查看"
+         *         },
+         *         {
+         *           "step": 3,
+         *           "name": "public_key",
+         *           "state": "waiting",
+         *           "title": "消息加密公钥",
+         *           "where": "管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
+         *         },
+         *         {
+         *           "step": 4,
+         *           "name": "trusted_ip",
+         *           "state": "waiting",
+         *           "title": "可信IP地址",
+         *           "where": "管理工具 → 会话内容存档 → 可信IP地址"
+         *         },
+         *         {
+         *           "step": 5,
+         *           "name": "switch_on",
+         *           "state": "waiting",
+         *           "title": "接收事件与立即开启",
+         *           "where": "管理工具 → 会话内容存档 → 立即开启"
+         *         },
+         *         {
+         *           "step": 6,
+         *           "name": "chats",
+         *           "state": "waiting",
+         *           "title": "会话出现",
+         *           "where": null
+         *         }
+         *       ]
+         *     }
+         */
         Setup: {
             corp_id: components["schemas"]["CorpID"];
             /** @description Addresses to enter in WeCom, separated by semicolons. */
@@ -1618,6 +1916,60 @@ export interface components {
             what: string | null;
             evidence: components["schemas"]["CheckEvidence"][];
         };
+        /**
+         * @example {
+         *       "corp_id": "ww0123456789abcdef",
+         *       "enabled": true,
+         *       "switched": {
+         *         "at": "2026-01-31T08:00:00Z",
+         *         "by": "wang.min",
+         *         "reason": null
+         *       },
+         *       "health": "well",
+         *       "health_since": "2026-01-31T08:01:00Z",
+         *       "head": {
+         *         "seq": "4711",
+         *         "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *         "rows": 12,
+         *         "at": "2026-01-31T09:00:00Z"
+         *       },
+         *       "last_call_at": "2026-01-31T09:00:00Z",
+         *       "last_page_at": "2026-01-31T09:00:00Z",
+         *       "last_empty_at": "2026-01-31T09:00:00Z",
+         *       "lag_seconds": 12,
+         *       "hours_left": 120,
+         *       "not_before": null,
+         *       "callback_at": null,
+         *       "trouble": null,
+         *       "losses": [],
+         *       "gaps": {
+         *         "count": 0,
+         *         "newest": null
+         *       },
+         *       "pages_waiting": {
+         *         "count": 0,
+         *         "stuck": 0,
+         *         "oldest_at": null,
+         *         "files_until": null,
+         *         "more": false
+         *       },
+         *       "set_aside": {
+         *         "count": 0,
+         *         "by_reason": {},
+         *         "by_version": {},
+         *         "files_until": null,
+         *         "more": false
+         *       },
+         *       "files": {
+         *         "waiting": 0,
+         *         "late": 0,
+         *         "earliest_deadline": null,
+         *         "hours_left": null,
+         *         "problems": {},
+         *         "more": false
+         *       }
+         *     }
+         */
         Status: {
             corp_id: components["schemas"]["CorpID"];
             enabled: boolean;
@@ -1729,6 +2081,24 @@ export interface components {
             /** @description The AgentId of the app, for information only. An absent agent_id keeps the saved value. */
             agent_id?: string;
         };
+        /**
+         * @example {
+         *       "agent_id": "1000002",
+         *       "secret": {
+         *         "masked": "3kTq••••••••",
+         *         "set_at": "2026-01-31T08:00:00Z",
+         *         "tried_at": "2026-01-31T08:00:02Z",
+         *         "ok_at": "2026-01-31T08:00:02Z",
+         *         "next_try": "2026-01-31T08:30:00Z",
+         *         "trouble": null
+         *       },
+         *       "trusted_ips": [
+         *         "203.0.113.9"
+         *       ],
+         *       "callback": null,
+         *       "state": "waiting"
+         *     }
+         */
         App: {
             agent_id: string | null;
             /** @description The Secret of the app. null before it is saved. */
@@ -1752,9 +2122,54 @@ export interface components {
             }[];
             rooms?: components["schemas"]["PartyID"][];
         };
+        /**
+         * @example {
+         *       "checked_at": "2026-01-31T08:00:00Z",
+         *       "accesses": [
+         *         {
+         *           "access": "archive",
+         *           "ok_at": "2026-01-31T08:00:00Z",
+         *           "not_before": null,
+         *           "trouble": null
+         *         },
+         *         {
+         *           "access": "members",
+         *           "ok_at": null,
+         *           "not_before": null,
+         *           "trouble": null
+         *         },
+         *         {
+         *           "access": "customers",
+         *           "ok_at": null,
+         *           "not_before": null,
+         *           "trouble": null
+         *         }
+         *       ],
+         *       "scope": {
+         *         "count": 1,
+         *         "members": [
+         *           "lin.hua"
+         *         ],
+         *         "at": "2026-01-31T08:00:00Z"
+         *       },
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       }
+         *     }
+         */
         Inspection: {
             /** @description When the archive last tried all accesses. */
             checked_at: components["schemas"]["TimeOrNull"];
+            /** @description Of the first 500 members in scope. */
+            names: components["schemas"]["Names"];
             accesses: components["schemas"]["Access"][];
             /** @description The archived members in WeCom's last answer. null before the first answer. */
             scope: null | {
@@ -1796,6 +2211,33 @@ export interface components {
         RoomKind: "internal" | "customer" | "foreign";
         /** @description A text with at least one visible character and without control characters. */
         PersonName: string;
+        Changes: {
+            /** @description Changes when messages came. null for a token that may not read chats. */
+            chats: string | null;
+            /** @description The set-up and its keys. null for a token that may not see it. */
+            setup: string | null;
+            status: string | null;
+            /** @description Replays and verifications. */
+            jobs: string | null;
+        };
+        PeoplePage: {
+            people: {
+                id: string;
+                kind: components["schemas"]["PersonKind"];
+                /** @description null without a known name. */
+                name: string | null;
+                avatar: string | null;
+                company: string | null;
+                /**
+                 * Format: date
+                 * @description The day of the person's newest message; with `with`, of their newest single chat. In Beijing. null without one.
+                 */
+                last_day: string | null;
+            }[];
+            /** @description false if the company has more people with names than are sorted together; `q` and `kind` find the others. */
+            whole: boolean;
+            next: components["schemas"]["Token"];
+        };
         Contact: {
             id: string;
             kind: components["schemas"]["PersonKind"];
@@ -1828,10 +2270,11 @@ export interface components {
             /** @description A userid. */
             owner: string | null;
             created_at: components["schemas"]["TimeOrNull"];
+            /** @description null unless they are asked for. */
             members: {
                 id: string;
                 name: string | null;
-            }[];
+            }[] | null;
             source: components["schemas"]["NameSource"];
             at: components["schemas"]["TimeOrNull"];
             missing: components["schemas"]["Missing"];
@@ -1908,6 +2351,14 @@ export interface components {
             source: "message" | "event" | "check";
             /** @description When the archive received the answer. */
             at: components["schemas"]["Time"];
+        };
+        /** @description Pairs of a contact and a member, or of a contact and a room, by their newest answer. */
+        ConsentCounts: {
+            agree: number;
+            /** @description WeCom hands out no further messages of these contacts. */
+            disagree: number;
+            /** @description The contact has not answered, which counts as agreed. */
+            default_agree: number;
         };
         ConsentPage: {
             consents: components["schemas"]["Consent"][];
@@ -2313,6 +2764,28 @@ export interface components {
              */
             verify: boolean;
         };
+        /**
+         * @example {
+         *       "id": "20260131T080000.000Z-K7NQ2",
+         *       "created_at": "2026-01-31T08:00:00Z",
+         *       "by": "wang.min",
+         *       "from_seq": "0",
+         *       "to_seq": "4711",
+         *       "set_aside_only": false,
+         *       "publickey_ver": null,
+         *       "next_seq": "2000",
+         *       "pages": 2,
+         *       "updated_at": "2026-01-31T08:00:09Z",
+         *       "done": false,
+         *       "failed": false,
+         *       "stopped_by": null,
+         *       "progress": 0.425,
+         *       "verify": false,
+         *       "weekly": false,
+         *       "faults": 0,
+         *       "findings": []
+         *     }
+         */
         Replay: {
             id: string;
             created_at: components["schemas"]["Time"];
@@ -2428,6 +2901,18 @@ export interface components {
             names: components["schemas"]["Names"];
             next: components["schemas"]["Token"];
         };
+        SeenInput: {
+            /** @description The `id` of a conversation. */
+            conversation: string;
+            /**
+             * Format: date-time
+             * @description The time of the newest message that the user has seen.
+             */
+            until: string;
+        };
+        Seen: {
+            seen_at: components["schemas"]["Time"];
+        };
         Conversation: {
             id: components["schemas"]["OpaqueID"];
             /** @enum {string} */
@@ -2438,6 +2923,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message that the party saw. For a member who left a room, that is the last message before the member left. null in two rare cases: the message is too far back, or malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
         };
@@ -2461,6 +2948,8 @@ export interface components {
             party_count: number;
             room: string | null;
             last_at: components["schemas"]["Time"];
+            /** @description Up to when the token's subject has seen the conversation. null before the first note of it. */
+            seen_at: components["schemas"]["TimeOrNull"];
             /** @description The newest message. null if it is malformed and too long for a list. */
             newest: null | components["schemas"]["Preview"];
             /** @description The time of the first message. null if finding it takes too long. */
@@ -3308,6 +3797,7 @@ export interface components {
          *         }
          *       ],
          *       "revokes": null,
+         *       "revokes_id": null,
          *       "consent": null,
          *       "unknown": []
          *     }
@@ -3324,6 +3814,8 @@ export interface components {
             files: components["schemas"]["MessageFile"][];
             /** @description The msgid of the message that this message revokes. */
             revokes: string | null;
+            /** @description The `id` of that message. null if it revokes none, if the token may not see it, or if it is more than an hour older: `listMessages` with `msgid` finds it. */
+            revokes_id: string | null;
             consent: null | components["schemas"]["ConsentPart"];
             /** @description Unknown fields and types that WeCom sent, such as image.hue. */
             unknown: string[];
@@ -3366,9 +3858,54 @@ export interface components {
             anchor: string | null;
             next: components["schemas"]["Token"];
             prev: components["schemas"]["Token"];
+            /** @description Pass it as `page`, now or later, for what is newer than this page. Unlike `next` it is there at the end of the list too, so a page that polls repeats nothing. */
+            resume: string;
+        };
+        SearchPage: {
+            hits: {
+                message_id: components["schemas"]["OpaqueID"];
+                time: components["schemas"]["Time"];
+                from: string;
+                kind: string;
+                /** @description The text around the first match, or the name of the file with the match. */
+                text: string;
+                /** @description Where the matches are in `text`: begin and end, in UTF-16 code units as JavaScript counts them. */
+                spans: number[][];
+            }[];
+            names: components["schemas"]["Names"];
+            scanned: {
+                /** @description How many messages this call looked at; for a limited token, of those that it may see. */
+                messages: number;
+                /** @description The time of the last message that it looked at. null at the end of the list. */
+                until: components["schemas"]["TimeOrNull"];
+            };
+            next: components["schemas"]["Token"];
+        };
+        MessagesInput: {
+            /** @description The `id`s of messages. */
+            ids: string[];
+            /** @description Leave these members of each message null. */
+            omit?: ("raw" | "json")[];
+        };
+        MessageBatch: {
+            messages: components["schemas"]["Message"][];
+            missing: {
+                id: string;
+                /** @description `not-found`, or `unavailable` for a message that the answer has no room or no time for: ask for it again. */
+                problem: components["schemas"]["Problem"];
+            }[];
+            names: components["schemas"]["Names"];
         };
     };
     responses: {
+        /** @description The answer is still that of `If-None-Match`. The body is empty. A reading is recorded all the same. */
+        NotModified: {
+            headers: {
+                ETag: components["headers"]["Tag"];
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The request has mistakes; `errors` names all of them. An unknown query parameter is a mistake, and so is a body for an operation without a body. */
         Invalid: {
             headers: {
@@ -3567,8 +4104,21 @@ export interface components {
         limit: number;
         /** @description The `next` or `prev` of an answer of the same list. */
         page: string;
+        /**
+         * @description Only messages of these kinds, as `kind` of the content says.
+         * @example [
+         *       "image",
+         *       "video"
+         *     ]
+         */
+        kinds: string[];
         /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
         omit: ("raw" | "json")[];
+        /**
+         * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+         * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+         */
+        ifNoneMatch: string;
         order: "asc" | "desc";
         /** @description A Beijing date. Default: today. */
         day: components["schemas"]["Day"];
@@ -3580,6 +4130,11 @@ export interface components {
          * @example "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
          */
         ETag: string;
+        /**
+         * @description Names the content of the answer. For a limited token, it follows only from what the token may see.
+         * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+         */
+        Tag: string;
         AcceptRanges: "bytes";
     };
     pathItems: never;
@@ -4048,6 +4603,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4059,12 +4619,14 @@ export interface operations {
             /** @description The set-up. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Setup"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4475,6 +5037,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4486,12 +5053,14 @@ export interface operations {
             /** @description The last answers. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Inspection"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -4697,6 +5266,120 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getChanges: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["Tag"];
+                    /** @example 15 */
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "chats": "UfXr0Ng1b2ss",
+                     *       "setup": null,
+                     *       "status": null,
+                     *       "jobs": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listPeople: {
+        parameters: {
+            query?: {
+                kind?: components["schemas"]["PersonKind"];
+                /** @description A part of the name or the id. */
+                q?: string;
+                /** @description A userid. */
+                with?: components["schemas"]["PartyID"];
+                /** @description `name` excludes `with`. */
+                sort?: "recent" | "name";
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description People. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "people": [
+                     *         {
+                     *           "id": "lin.hua",
+                     *           "kind": "member",
+                     *           "name": "林华",
+                     *           "avatar": null,
+                     *           "company": null,
+                     *           "last_day": "2026-01-31"
+                     *         }
+                     *       ],
+                     *       "whole": true,
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PeoplePage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listContacts: {
         parameters: {
             query?: {
@@ -4796,8 +5479,12 @@ export interface operations {
     listRooms: {
         parameters: {
             query?: {
-                /** @description Up to 10 ids, separated by commas. `ids` excludes `page`. */
+                /** @description Up to 100 ids, or with `members` 10, separated by commas. `ids` excludes `page` and `q`. */
                 ids?: string;
+                /** @description A part of the name or the id. */
+                q?: string;
+                /** @description Answer the members too. */
+                members?: true;
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
                 page?: components["parameters"]["page"];
@@ -4931,6 +5618,132 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listConsentHistory: {
+        parameters: {
+            query?: {
+                /** @description A userid. */
+                member?: components["schemas"]["PartyID"];
+                /** @description An external_userid. */
+                external_contact?: components["schemas"]["PartyID"];
+                /** @description A roomid. */
+                room?: components["schemas"]["PartyID"];
+                /** @description A time, such as that of a message. */
+                at?: string;
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answers. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "history": [
+                     *         {
+                     *           "external_contact": "wmA",
+                     *           "member": "lin.hua",
+                     *           "room": null,
+                     *           "status": "disagree",
+                     *           "changed_at": "2026-01-31T08:00:00.000Z",
+                     *           "source": "message",
+                     *           "at": "2026-01-31T08:00:05.000Z"
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {},
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
+                    "application/json": {
+                        history: components["schemas"]["Consent"][];
+                        names: components["schemas"]["Names"];
+                        next: components["schemas"]["Token"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    sumConsents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "members": {
+                     *         "agree": 120,
+                     *         "disagree": 3,
+                     *         "default_agree": 41
+                     *       },
+                     *       "rooms": {
+                     *         "agree": 12,
+                     *         "disagree": 0,
+                     *         "default_agree": 7
+                     *       },
+                     *       "whole": true
+                     *     }
+                     */
+                    "application/json": {
+                        members: components["schemas"]["ConsentCounts"];
+                        rooms: components["schemas"]["ConsentCounts"];
+                        /** @description false: there were too many answers for the time of one request; the counts are of the first ones. */
+                        whole: boolean;
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     requestPull: {
         parameters: {
             query?: never;
@@ -4967,6 +5780,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -4978,12 +5796,14 @@ export interface operations {
             /** @description The status. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5305,6 +6125,11 @@ export interface operations {
                  * @example zh-CN
                  */
                 "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
             };
             path: {
                 corpid: components["parameters"]["corpid"];
@@ -5316,6 +6141,7 @@ export interface operations {
             /** @description Jobs. */
             200: {
                 headers: {
+                    ETag: components["headers"]["Tag"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5324,6 +6150,7 @@ export interface operations {
                     };
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5574,21 +6401,9 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
-    listConversations: {
+    markSeen: {
         parameters: {
-            query?: {
-                /** @description A userid. */
-                member?: components["schemas"]["PartyID"];
-                /** @description An external_userid or a robot's id. */
-                external_contact?: components["schemas"]["PartyID"];
-                /** @description A roomid. */
-                room?: components["schemas"]["PartyID"];
-                /** @description Messages that name no party. */
-                unplaced?: true;
-                limit?: components["parameters"]["limit"];
-                /** @description The `next` or `prev` of an answer of the same list. */
-                page?: components["parameters"]["page"];
-            };
+            query?: never;
             header?: {
                 /**
                  * @description Language of problems and troubles.
@@ -5601,17 +6416,135 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                 *       "until": "2026-01-31T08:00:00.123Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SeenInput"];
+            };
+        };
         responses: {
-            /** @description Conversations. */
+            /** @description Noted. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "seen_at": "2026-01-31T08:00:00.123Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Seen"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listConversations: {
+        parameters: {
+            query?: {
+                /** @description A userid. */
+                member?: components["schemas"]["PartyID"];
+                /** @description An external_userid or a robot's id. */
+                external_contact?: components["schemas"]["PartyID"];
+                /** @description A roomid. */
+                room?: components["schemas"]["PartyID"];
+                /** @description Messages that name no party. */
+                unplaced?: true;
+                /** @description A Beijing date. Excludes the other parties and `since`. */
+                day?: components["schemas"]["Day"];
+                /** @description Only conversations of this kind. */
+                kind?: "single" | "room" | "group" | "own" | "unplaced";
+                /** @description Only conversations whose newest message names an external contact. */
+                external?: true;
+                /** @description Only conversations with a message at or after this time. */
+                since?: string;
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Conversations. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["Tag"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "conversations": [
+                     *         {
+                     *           "id": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "kind": "single",
+                     *           "parties": [
+                     *             "lin.hua",
+                     *             "wmA"
+                     *           ],
+                     *           "party_count": 2,
+                     *           "room": null,
+                     *           "last_at": "2026-01-31T08:00:00.123Z",
+                     *           "seen_at": null,
+                     *           "newest": {
+                     *             "message_id": "YtM1c2luZ2xl",
+                     *             "time": "2026-01-31T08:00:00.123Z",
+                     *             "from": "wmA",
+                     *             "action": "send",
+                     *             "type": "text",
+                     *             "kind": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": components["schemas"]["ConversationPage"];
                 };
             };
+            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -5657,6 +6590,7 @@ export interface operations {
                      *       "party_count": 2,
                      *       "room": null,
                      *       "last_at": "2026-01-31T08:00:00.123Z",
+                     *       "seen_at": null,
                      *       "newest": {
                      *         "message_id": "YtM1c2luZ2xl",
                      *         "time": "2026-01-31T08:00:00.123Z",
@@ -5768,6 +6702,18 @@ export interface operations {
                 at?: string;
                 /** @description Only revoked messages. */
                 revoked?: true;
+                /**
+                 * @description Only messages of these kinds, as `kind` of the content says.
+                 * @example [
+                 *       "image",
+                 *       "video"
+                 *     ]
+                 */
+                kinds?: components["parameters"]["kinds"];
+                /** @description Only messages with files. */
+                files?: true;
+                /** @description Only the first message with this msgid, with or without the suffixes that WeCom adds to it. `order=desc` and `to` make the search short. */
+                msgid?: string;
                 /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
                 omit?: components["parameters"]["omit"];
                 order?: components["parameters"]["order"];
@@ -5797,6 +6743,63 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "messages": [
+                     *         {
+                     *           "id": "YtM1c2luZ2xl",
+                     *           "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *           "seq": "4711",
+                     *           "msgid": "2641513858500683000_1767226152",
+                     *           "time": "2026-01-31T08:00:00.123Z",
+                     *           "action": "send",
+                     *           "from": "wmA",
+                     *           "to": [
+                     *             "lin.hua"
+                     *           ],
+                     *           "room": null,
+                     *           "type": "text",
+                     *           "publickey_ver": 3,
+                     *           "size": 171,
+                     *           "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *           "raw": null,
+                     *           "json": null,
+                     *           "content": {
+                     *             "kind": "text",
+                     *             "text": "明天九点到",
+                     *             "whole": true,
+                     *             "parts": [
+                     *               {
+                     *                 "type": "text",
+                     *                 "text": "明天九点到"
+                     *               }
+                     *             ],
+                     *             "files": [],
+                     *             "revokes": null,
+                     *             "revokes_id": null,
+                     *             "consent": null,
+                     *             "unknown": []
+                     *           },
+                     *           "revoked": null
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "anchor": null,
+                     *       "next": null,
+                     *       "prev": null,
+                     *       "resume": "b3BhcXVl"
+                     *     }
+                     */
                     "application/json": components["schemas"]["MessagePage"];
                 };
             };
@@ -5804,6 +6807,171 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchMessages: {
+        parameters: {
+            query: {
+                q: string;
+                /**
+                 * @description Only messages of these kinds, as `kind` of the content says.
+                 * @example [
+                 *       "image",
+                 *       "video"
+                 *     ]
+                 */
+                kinds?: components["parameters"]["kinds"];
+                /** @description Only messages of this sender. */
+                from_party?: components["schemas"]["PartyID"];
+                /** @description Sent at or after. */
+                from?: string;
+                /** @description Sent before. */
+                to?: string;
+                order?: "asc" | "desc";
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+                /** @description The `id` of a conversation. */
+                conversation: components["schemas"]["OpaqueID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hits. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "hits": [
+                     *         {
+                     *           "message_id": "YtM1c2luZ2xl",
+                     *           "time": "2026-01-31T08:00:00.123Z",
+                     *           "from": "wmA",
+                     *           "kind": "text",
+                     *           "text": "明天九点到",
+                     *           "spans": [
+                     *             [
+                     *               0,
+                     *               2
+                     *             ]
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       },
+                     *       "scanned": {
+                     *         "messages": 2000,
+                     *         "until": "2025-11-02T01:30:00.000Z"
+                     *       },
+                     *       "next": "b3BhcXVl"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SearchPage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getMessages: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "ids": [
+                 *         "YtM1c2luZ2xl"
+                 *       ],
+                 *       "omit": [
+                 *         "raw",
+                 *         "json"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["MessagesInput"];
+            };
+        };
+        responses: {
+            /** @description The messages that were found, in the order of the request. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "messages": [],
+                     *       "missing": [
+                     *         {
+                     *           "id": "YtM1c2luZ2xl",
+                     *           "problem": {
+                     *             "type": "urn:yunduo-archive:problem:not-found",
+                     *             "title": "未找到",
+                     *             "status": 404,
+                     *             "detail": "该企业下没有您请求的内容，请核对地址。",
+                     *             "instance": "JKJaXmPLvHcESHA="
+                     *           }
+                     *         }
+                     *       ],
+                     *       "names": {
+                     *         "people": {},
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MessageBatch"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
@@ -5837,6 +7005,55 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "YtM1c2luZ2xl",
+                     *       "conversation": "9hYkXl1Zc2luZ2xlOmxpbi5odWE6d21BIg",
+                     *       "seq": "4711",
+                     *       "msgid": "2641513858500683000_1767226152",
+                     *       "time": "2026-01-31T08:00:00.123Z",
+                     *       "action": "send",
+                     *       "from": "wmA",
+                     *       "to": [
+                     *         "lin.hua"
+                     *       ],
+                     *       "room": null,
+                     *       "type": "text",
+                     *       "publickey_ver": 3,
+                     *       "size": 171,
+                     *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                     *       "raw": null,
+                     *       "json": null,
+                     *       "content": {
+                     *         "kind": "text",
+                     *         "text": "明天九点到",
+                     *         "whole": true,
+                     *         "parts": [
+                     *           {
+                     *             "type": "text",
+                     *             "text": "明天九点到"
+                     *           }
+                     *         ],
+                     *         "files": [],
+                     *         "revokes": null,
+                     *         "revokes_id": null,
+                     *         "consent": null,
+                     *         "unknown": []
+                     *       },
+                     *       "revoked": null,
+                     *       "names": {
+                     *         "people": {
+                     *           "wmA": {
+                     *             "name": "小明妈妈",
+                     *             "kind": "external",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Message"];
                 };
             };

@@ -30,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -133,7 +134,7 @@ func NewWorld(t *testing.T) *World {
 	}
 	w.Directory = &directory.Handlers{
 		Book:     &book.NameBook{Names: w.Contacts, Asker: w.Contacts, Reach: w.Contacts, Witness: w.Messages, Requests: inspections, Now: w.Now, Log: log},
-		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Now: w.Now,
+		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Activity: w.Messages, Readings: w.Readings, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
 		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
@@ -152,14 +153,14 @@ func NewWorld(t *testing.T) *World {
 	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
 		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
-		Names: w.Directory, Readings: w.Readings, Now: w.Now,
+		Names: w.Directory, Readings: w.Readings, Seen: w.Readings, Now: w.Now,
 	}
 	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Changes: &changes.Handlers{Notes: w.Messages, Ledger: w.Ledger, Keys: w.Corps, Now: w.Now}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests

@@ -59,6 +59,12 @@ func (noNames) Beside(context.Context, archive.Corp, []string, []string) names.N
 	return names.Names{}
 }
 
+type nothingSeen struct{ chats.SeenStore }
+
+func (nothingSeen) Seen(context.Context, string, string, []archive.ConversationID) (map[archive.ConversationID]time.Time, error) {
+	return nil, nil
+}
+
 type forgottenReadings struct{}
 
 func (forgottenReadings) RecordReading(context.Context, archive.Reading) error { return nil }
@@ -76,7 +82,7 @@ func TestPagesReadABoundedNumberOfBytes(t *testing.T) {
 		})
 	}
 	journal := &countedBytes{}
-	h := &chats.Handlers{Messages: longMessages{list: list}, Blobs: journal, Names: noNames{}, Readings: forgottenReadings{}, Now: func() time.Time { return start }}
+	h := &chats.Handlers{Messages: longMessages{list: list}, Blobs: journal, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
 	conv, err := opaque.Conversation(corp).Seal(archive.RoomConversation("wr1"))
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +139,7 @@ func TestPagesEndWithTheirTime(t *testing.T) {
 			Corp: corp, Conversation: archive.RoomConversation("wr1"), Time: start.Add(time.Duration(i) * time.Second), MsgID: fmt.Sprintf("m%04d", i), Seq: uint64(i + 1), Raw: []byte(raw),
 		})
 	}
-	h := &chats.Handlers{Messages: longMessages{list: list}, Names: noNames{}, Readings: forgottenReadings{}, Now: func() time.Time { return start }}
+	h := &chats.Handlers{Messages: longMessages{list: list}, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
 	conv, err := opaque.Conversation(corp).Seal(archive.RoomConversation("wr1"))
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +217,7 @@ func TestListsEndWithTheirTime(t *testing.T) {
 			Day: archive.DayOf(start.AddDate(0, 0, -i)), Conversations: []archive.ConversationID{archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)})},
 		})
 	}
-	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Now: func() time.Time { return start }}
+	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
 	entries, pages := 0, 0
 	for query := "member=lin.hua"; query != ""; pages++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

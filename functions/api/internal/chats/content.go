@@ -35,6 +35,9 @@ type shown struct {
 	content message.Content
 	whole   bool // false for a message over contentMost
 	hides   hidden
+	// withdrawn is the id of the message that this one withdraws; nil if it
+	// withdraws none, or none that was found.
+	withdrawn *string
 }
 
 // hidden says which members of a message an answer leaves null.
@@ -103,14 +106,15 @@ func (h *Handlers) read(ctx context.Context, m archive.Message, d depth) (shown,
 }
 
 type contentJSON struct {
-	Kind    string           `json:"kind"`
-	Text    string           `json:"text"`
-	Whole   bool             `json:"whole"`
-	Parts   []message.Part   `json:"parts"`
-	Files   []fileJSON       `json:"files"`
-	Revokes *string          `json:"revokes"`
-	Consent *message.Consent `json:"consent"`
-	Unknown []string         `json:"unknown"`
+	Kind      string           `json:"kind"`
+	Text      string           `json:"text"`
+	Whole     bool             `json:"whole"`
+	Parts     []message.Part   `json:"parts"`
+	Files     []fileJSON       `json:"files"`
+	Revokes   *string          `json:"revokes"`
+	RevokesID *string          `json:"revokes_id"`
+	Consent   *message.Consent `json:"consent"`
+	Unknown   []string         `json:"unknown"`
 }
 
 // showContent shows content without its files. If whole is false, it shows only

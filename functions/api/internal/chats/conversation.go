@@ -54,6 +54,10 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	if err != nil {
 		return output.Answer{}, err
 	}
+	list := []conversationJSON{shown}
+	if err := h.noteSeen(ctx, c, list, []archive.ConversationID{conv}); err != nil {
+		return output.Answer{}, err
+	}
 	first, err := h.oldest(ctx, c, conv)
 	if err != nil {
 		return output.Answer{}, err
@@ -61,7 +65,7 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
 		return output.Answer{}, err
 	}
-	out := conversationDetailJSON{conversationJSON: shown, FirstAt: output.MomentOrNull(first), Consents: []names.ConsentJSON{}}
+	out := conversationDetailJSON{conversationJSON: list[0], FirstAt: output.MomentOrNull(first), Consents: []names.ConsentJSON{}}
 	if q, ok := consentsIn(c, conv); ok {
 		if out.Consents, err = h.Names.ConsentsOf(ctx, c.CorpID, q); err != nil {
 			return output.Answer{}, err
@@ -84,7 +88,7 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 // oldest finds the time of the oldest message that the caller may see; zero if
 // there is none, or if the time of the search is over.
 func (h *Handlers) oldest(ctx context.Context, c *session.Call, conv archive.ConversationID) (time.Time, error) {
-	found, err := h.collect(ctx, c, listQuery{conversation: conv, limit: 1})
+	found, err := h.collect(ctx, c, listQuery{conversation: conv, limit: 1, render: inList})
 	if err != nil || len(found.shown) == 0 {
 		return time.Time{}, err
 	}

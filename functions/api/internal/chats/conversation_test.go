@@ -240,3 +240,47 @@ func TestLinksInOneRequest(t *testing.T) {
 		}
 	}
 }
+
+// What a user has seen is the user's own, moves forward only, and is in every
+// list.
+func TestSeenConversations(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	conv := w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon.Add(-time.Hour), "t"))[0].Conversation
+	id, path := apitest.ConversationID(t, w.Corp, conv), "/v1/corps/"+w.Corp
+	mark := func(who apitest.Token, until time.Time) string {
+		t.Helper()
+		return apitest.Into[struct {
+			SeenAt string `json:"seen_at"`
+		}](w.Send(who, "PUT", path+"/seen", map[string]any{"conversation": id, "until": until}).Want(200)).SeenAt
+	}
+	seen := func(who apitest.Token) string {
+		t.Helper()
+		list := apitest.Into[struct{ Conversations []chats.ConversationJSON }](w.Get(who, path+"/conversations?member=lin.hua").Want(200)).Conversations
+		alone := apitest.Into[detailDoc](w.Get(who, path+"/conversations/"+id).Want(200))
+		if apitest.Deref(list[0].SeenAt) != apitest.Deref(alone.SeenAt) {
+			t.Errorf("the list says %v, the conversation %v", list[0].SeenAt, alone.SeenAt)
+		}
+		return apitest.Deref(alone.SeenAt)
+	}
+	one, other := w.As(session.Reader), w.As(session.Reader).With("sub", "u-other").With("staff", "lin.hua")
+	if got := seen(one); got != "" {
+		t.Errorf("at first: got %s", got)
+	}
+	mark(one, apitest.Noon.Add(-time.Hour))
+	mark(one, apitest.Noon.Add(-2*time.Hour))
+	if got := mark(other, apitest.Noon.Add(time.Hour)); got != "2026-01-31T06:30:05.000Z" {
+		t.Errorf("in the future: got %s", got)
+	}
+	if a, b := seen(one), seen(other); a != "2026-01-31T05:30:05.000Z" || b != "2026-01-31T06:30:05.000Z" {
+		t.Errorf("got %s and %s", a, b)
+	}
+	for body, want := range map[string]string{
+		`{}`: "conversation:required until:required", `{"conversation":"abc","until":"now"}`: "conversation:form until:form", `{"conversation":"` + id + `","until":5}`: "until:type",
+		`{"conversation":"` + id + `","until":"1969-01-01T00:00:00Z"}`: "until:form",
+	} {
+		if got := w.Send(one, "PUT", path+"/seen", body).WantProblem(400, "invalid-request").Rules(); got != want {
+			t.Errorf("%s: got %s, want %s", body, got, want)
+		}
+	}
+}

@@ -3,10 +3,11 @@ package chats
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
@@ -14,6 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
 
@@ -30,6 +32,8 @@ const (
 	// entryMost bounds an entry with a preview, in bytes. The fields of a malformed
 	// message may be longer; its entry has no preview.
 	entryMost = 256 << 10
+	// seenBytes is what the time adds at which the caller saw a conversation.
+	seenBytes = 32
 )
 
 type conversationJSON struct {
@@ -39,6 +43,7 @@ type conversationJSON struct {
 	PartyCount int          `json:"party_count"`
 	Room       *string      `json:"room"`
 	LastAt     string       `json:"last_at"`
+	SeenAt     *string      `json:"seen_at"` // by the caller
 	Newest     *previewJSON `json:"newest"`
 }
 
@@ -89,9 +94,17 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 		}
 	}
 	var parties []string // none for unplaced: these messages have no party
+	filter := readFilter(c)
+	day := c.Day("day", "")
+	if c.Query.Has("day") {
+		if len(given) > 0 || c.Query.Has("since") {
+			c.Reject("day", problem.Exclusive, problem.RemedyOneDay, nil)
+		}
+		given = []string{"day"}
+	}
 	pair := slices.Equal(given, []string{"member", "external_contact"})
 	for _, name := range given {
-		if name != "unplaced" && (len(given) == 1 || pair) {
+		if name != "unplaced" && name != "day" && (len(given) == 1 || pair) {
 			parties = append(parties, c.Party(name))
 		}
 	}
@@ -107,17 +120,22 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
+	if given[0] == "day" && c.Caller.Limited {
+		return output.Answer{}, problem.New(problem.Forbidden, nil)
+	}
 	for i, party := range parties {
 		if err := mayList(c, given[i], party); err != nil {
 			return output.Answer{}, err
 		}
 	}
-	page := entryPage{corp: c.CorpID, limit: limit, shown: []json.RawMessage{}}
+	page := entryPage{corp: c.CorpID, limit: limit, filter: filter, shown: []conversationJSON{}}
 	var next *listPage
 	var err error
 	switch {
 	case given[0] == "room":
 		next, err = h.room(ctx, c, &page, parties[0], at)
+	case given[0] == "day":
+		next, err = h.dayList(ctx, c, &page, day, at.Digest)
 	case given[0] == "unplaced" && c.Caller.Limited: // no member takes part in these messages
 	default:
 		next, err = h.walk(ctx, c, &page, parties, at)
@@ -125,10 +143,13 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err != nil {
 		return output.Answer{}, err
 	}
+	if err := h.noteSeen(ctx, c, page.shown, page.of); err != nil {
+		return output.Answer{}, err
+	}
 	out := struct {
-		Conversations []json.RawMessage `json:"conversations"`
-		Names         names.Names       `json:"names"`
-		Next          *string           `json:"next"`
+		Conversations []conversationJSON `json:"conversations"`
+		Names         names.Names        `json:"names"`
+		Next          *string            `json:"next"`
 	}{Conversations: page.shown}
 	if next != nil {
 		if out.Next, err = c.SealPage(next); err != nil {
@@ -144,16 +165,56 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 		}
 	}
 	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
-	return output.JSON(200, out)
+	ans, err := output.JSON(200, out)
+	if err != nil || next == nil {
+		return ans, err
+	}
+	// The tokens of a limited caller are random.
+	sealed := out.Next
+	out.Next = new(string)
+	tagged, err := output.JSON(200, out)
+	out.Next, ans.Tagged = sealed, tagged.Body
+	return ans, err
+}
+
+// entryFilter says which conversations of a list are shown.
+type entryFilter struct {
+	kind     string    // any if empty
+	external bool      // only those with an external contact
+	since    time.Time // only those with a message at or after this time, unless it is zero
+}
+
+func readFilter(c *session.Call) entryFilter {
+	return entryFilter{kind: c.Choice("kind", "single", "room", "group", "own", "unplaced"), external: c.Only("external"), since: c.Moment("since")}
+}
+
+// mayShow reports whether the filter may show a conversation, whatever its
+// messages.
+func (f entryFilter) mayShow(conv archive.ConversationID) bool {
+	return f.kind == "" || conv.Kind() == f.kind
+}
+
+// shows reports whether the filter shows an entry.
+func (f entryFilter) shows(e entry) bool {
+	if !f.mayShow(e.conversation) || e.at.Before(f.since) {
+		return false
+	}
+	parties := e.fields.Parties()
+	if e.conversation.Kind() != "room" {
+		parties = append(parties, e.conversation.Parties()...)
+	}
+	return !f.external || slices.ContainsFunc(parties, func(id string) bool { return directory.KindOf(id) == directory.External })
 }
 
 // entryPage is a page of conversations, up to limit entries or PageBytes.
 type entryPage struct {
 	mentions
-	corp  string
-	limit int
-	shown []json.RawMessage
-	bytes int
+	corp   string
+	limit  int
+	filter entryFilter
+	shown  []conversationJSON
+	of     []archive.ConversationID // those of shown
+	bytes  int
 }
 
 // put shows an entry on the page, and reports false if the page is full.
@@ -161,16 +222,71 @@ func (p *entryPage) put(e entry) (bool, error) {
 	if len(p.shown) == p.limit {
 		return false, nil
 	}
-	_, shown, err := showEntry(p.corp, e)
+	shown, size, err := showEntry(p.corp, e)
 	if err != nil {
 		return false, err
 	}
-	if p.bytes += len(shown); p.bytes > output.PageBytes && len(p.shown) > 0 {
+	if p.bytes += size; p.bytes > output.PageBytes && len(p.shown) > 0 {
 		return false, nil
 	}
-	p.shown = append(p.shown, shown)
+	p.shown, p.of = append(p.shown, shown), append(p.of, e.conversation)
 	p.add(e.conversation, e.fields)
 	return true, nil
+}
+
+// dayList fills a page with the conversations that were active on a day, in the
+// order of their ids and after the one with the digest. An entry shows the newest
+// message of that day.
+func (h *Handlers) dayList(ctx context.Context, c *session.Call, page *entryPage, day archive.Day, after string) (*listPage, error) {
+	days, err := h.Messages.CorpDays(ctx, c.CorpID, day, 1)
+	if err != nil || len(days) == 0 || days[0].Day != day {
+		return nil, err
+	}
+	list := days[0].Conversations
+	if after != "" {
+		list = list[slices.IndexFunc(list, func(conv archive.ConversationID) bool { return digestOf(conv) == after })+1:]
+	}
+	list = slices.DeleteFunc(list, func(conv archive.ConversationID) bool { return !page.filter.mayShow(conv) })
+	next := &listPage{Day: day, Digest: after}
+	for some := range slices.Chunk(list, atOnce) {
+		entries, err := h.entriesOn(ctx, c, day, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.message != nil && page.filter.shows(e) {
+				if fits, err := page.put(e); err != nil || !fits {
+					return next, err
+				}
+			}
+			next.Digest = e.digest
+		}
+		if session.Ending(ctx) {
+			return next, nil
+		}
+	}
+	return nil, nil
+}
+
+// entriesOn reads the newest message of a day for each conversation. An entry
+// without a message is of a conversation that has none on the day.
+func (h *Handlers) entriesOn(ctx context.Context, c *session.Call, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
+	entries := make([]entry, len(conversations))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, conv := range conversations {
+		entries[i] = newEntry(conv)
+		g.Go(func() error {
+			newest, err := h.newestOn(ctx, c, conv, day, nil, c.Caller.Sees)
+			if errors.Is(err, archive.ErrNotFound) {
+				return nil
+			}
+			if err == nil {
+				entries[i].show(newest)
+			}
+			return err
+		})
+	}
+	return entries, g.Wait()
 }
 
 // room fills the page of a room: with the room, or with nothing if the caller may
@@ -194,7 +310,9 @@ func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, r
 	if err != nil {
 		return nil, err
 	}
-	e.show(newest)
+	if e.show(newest); !page.filter.shows(e) {
+		return nil, nil
+	}
 	_, err = page.put(e)
 	return nil, err
 }
@@ -205,18 +323,18 @@ func takePart(parties []string, f message.Fields) bool {
 	return !slices.ContainsFunc(parties, func(party string) bool { return !slices.Contains(named, party) })
 }
 
-// showEntry shows an entry, and its JSON. Any entry fits on a page.
-func showEntry(corp string, e entry) (conversationJSON, []byte, error) {
-	j, err := describeEntry(corp, e)
-	if err != nil {
-		return j, nil, err
+// showEntry shows an entry, and says how many bytes it takes. Any entry fits on a
+// page.
+func showEntry(corp string, e entry) (j conversationJSON, size int, err error) {
+	if j, err = describeEntry(corp, e); err != nil {
+		return j, 0, err
 	}
 	ans, err := output.JSON(200, j)
 	if err == nil && len(ans.Body) > entryMost {
 		j.Newest = nil
 		ans, err = output.JSON(200, j)
 	}
-	return j, ans.Body, err
+	return j, len(ans.Body) + seenBytes, err
 }
 
 func describeEntry(corp string, e entry) (conversationJSON, error) {

@@ -3,6 +3,7 @@ package chats
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -237,4 +239,69 @@ func (h *Handlers) findAll(ctx context.Context, c *session.Call, ids []string, d
 		}
 	}
 	return gone, nil
+}
+
+// GetMessages reads several messages by their ids, each as a list shows it.
+func (h *Handlers) GetMessages(ctx context.Context, c *session.Call) (output.Answer, error) {
+	c.Required("ids")
+	ids := c.Texts("ids", idsMost, idMost)
+	omit := c.Texts("omit", 2, len("json"))
+	if slices.ContainsFunc(omit, func(v string) bool { return v != "raw" && v != "json" }) {
+		c.Reject("omit", problem.OneOf, problem.RemedySeveral, problem.Args{"values": "raw, json"})
+	}
+	if err := c.Err(); err != nil {
+		return output.Answer{}, err
+	}
+	var about mentions
+	shownAs := make(map[string]json.RawMessage)
+	size := 0
+	gone, err := h.findAll(ctx, c, ids, readListed, func(id string, s shown) error {
+		revocations, err := h.revocations(ctx, c, s.Conversation, []archive.Message{s.Message})
+		if err != nil {
+			return err
+		}
+		known, err := h.lookUp(ctx, c.CorpID, fileIDs(s.content.Files))
+		if err != nil {
+			return err
+		}
+		s.hides = hidden{seq: c.Caller.Limited, raw: slices.Contains(omit, "raw"), json: slices.Contains(omit, "json")}
+		if s.withdrawn, err = h.withdrawnBy(ctx, c, s); err != nil {
+			return err
+		}
+		b, err := showMessage(s, known, showRevocation(s.Message, revocations), nil)
+		if err != nil {
+			return err
+		}
+		if size += len(b); size > output.PageBytes && size > len(b) {
+			size -= len(b)
+			return nil
+		}
+		shownAs[id] = b
+		about.add(s.Conversation, s.content.Fields)
+		return nil
+	})
+	if err != nil {
+		return output.Answer{}, err
+	}
+	type absent struct {
+		ID      string           `json:"id"`
+		Problem problem.Document `json:"problem"`
+	}
+	out := struct {
+		Messages []json.RawMessage `json:"messages"`
+		Missing  []absent          `json:"missing"`
+		Names    names.Names       `json:"names"`
+	}{[]json.RawMessage{}, []absent{}, h.Names.Beside(ctx, c.Corp, about.people, about.rooms)}
+	for _, id := range ids {
+		why := problem.New(problem.Unavailable, nil) // the answer has no room for it
+		if p, ok := errors.AsType[*problem.Problem](gone[id]); ok {
+			why = p
+		}
+		if b, ok := shownAs[id]; ok {
+			out.Messages = append(out.Messages, b)
+		} else {
+			out.Missing = append(out.Missing, absent{id, why.In(c.Lang, c.ID)})
+		}
+	}
+	return output.JSON(200, out)
 }

@@ -43,19 +43,22 @@ type listQuery struct {
 	messages     archive.MessageQuery
 	limit        int
 	taken        int // bytes of the page that other messages take
-	revokedOnly  bool
+	filter       messageFilter
 	continued    bool              // from a page token
 	back         bool              // towards the previous pages
 	around       *archive.Position // the middle of the page; nil for a page that begins elsewhere
 	hides        hidden
+	// render makes what the page shows of a message.
+	render func(m listed, known knownFiles) ([]byte, error)
 }
 
-func readListQuery(c *session.Call) (listQuery, error) {
+// readListQuery reads the query. newestFirst is the order of a query that has none.
+func readListQuery(c *session.Call, newestFirst bool) (listQuery, error) {
 	conv, err := conversationOf(c)
 	if err != nil {
 		return listQuery{}, err
 	}
-	q := listQuery{conversation: conv}
+	q := listQuery{conversation: conv, render: inList}
 	var at messagePage
 	q.continued = c.Page(&at)
 	q.back = at.Back
@@ -63,12 +66,12 @@ func readListQuery(c *session.Call) (listQuery, error) {
 		c.RejectPage()
 	}
 	from, to := c.Moment("from"), c.Moment("to")
-	q.messages = archive.MessageQuery{From: from, To: to, Descending: c.Descending() != q.back}
+	q.messages = archive.MessageQuery{From: from, To: to, Descending: (c.Descending() || newestFirst) != q.back}
 	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
 		c.Reject("to", problem.Range, problem.RemedyTimeOrder, nil)
 	}
 	middle, err := readMiddle(c, q.conversation)
-	q.limit, q.revokedOnly, q.hides = c.Limit(), c.Only("revoked"), hides(c)
+	q.limit, q.filter, q.hides = c.Limit(), readMessageFilter(c), hides(c)
 	switch {
 	case c.Mistaken():
 		return q, c.Err()
@@ -108,9 +111,14 @@ func readMiddle(c *session.Call, conv archive.ConversationID) (*archive.Position
 	return &at, nil
 }
 
+// inList shows a message in a list.
+func inList(m listed, known knownFiles) ([]byte, error) {
+	return showMessage(m.shown, known, m.revoked, nil)
+}
+
 // ListMessages lists the messages of a conversation.
 func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.Answer, error) {
-	q, err := readListQuery(c)
+	q, err := readListQuery(c, false)
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -128,6 +136,7 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 		Anchor   *string           `json:"anchor"`
 		Next     *string           `json:"next"`
 		Prev     *string           `json:"prev"`
+		Resume   *string           `json:"resume"`
 	}{
 		Messages: append(before.shown, after.shown...),
 		Names:    h.Names.Beside(ctx, c.Corp, append(before.people, after.people...), append(before.rooms, after.rooms...)),
@@ -147,6 +156,9 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 	if out.Prev, err = sealSide(c, before, after, q.continued, true); err != nil {
 		return output.Answer{}, err
 	}
+	if out.Resume, err = c.SealPage(resume(q, before, after)); err != nil {
+		return output.Answer{}, err
+	}
 	return output.JSON(200, out)
 }
 
@@ -160,6 +172,33 @@ func sealSide(c *session.Call, side, other collected, continued, back bool) (*st
 		return c.SealPage(messagePage{other.first, back})
 	}
 	return nil, nil
+}
+
+// resume is the place of the page with what is newer than this page, although it
+// may not exist yet.
+func resume(q listQuery, before, after collected) messagePage {
+	descending := q.messages.Descending != q.back // of the list, whichever way the page goes
+	if q.around != nil {
+		descending = false
+	}
+	start := position{}
+	switch {
+	case q.messages.Start != nil:
+		start = positionAt(*q.messages.Start)
+	case q.around != nil:
+		start = positionAt(*q.around)
+	}
+	switch {
+	case !descending && len(after.shown)+after.scanned > 0: // the page ends with its newest message
+		return messagePage{after.last, false}
+	case !descending && len(before.shown) > 0:
+		return messagePage{before.first, false}
+	case descending && len(after.shown) > 0: // the page begins with it
+		return messagePage{after.first, true}
+	case descending && len(before.shown)+before.scanned > 0:
+		return messagePage{before.last, true}
+	}
+	return messagePage{start, descending}
 }
 
 // sides collects the messages of a page: those after its beginning or its middle,
@@ -194,6 +233,8 @@ type collected struct {
 	limit int
 	shown []json.RawMessage
 	size  int // bytes of the messages on the page
+	// scanned counts the messages that the page shows or passes over.
+	scanned int
 	// first is the first shown message. last is the last message that the page
 	// shows or passes over; messages that the caller may not see come in only if the
 	// time of the page was over.
@@ -205,20 +246,16 @@ type collected struct {
 func (p *collected) room() int { return p.limit - len(p.shown) }
 
 // put shows a message on the page, and reports whether the page has room for it.
-func (p *collected) put(m listed, known knownFiles) (fits bool, _ error) {
-	b, err := showMessage(m.shown, known, m.revoked, nil)
-	if err != nil {
-		return false, err
-	}
+func (p *collected) put(m listed, b []byte) (fits bool) {
 	if p.size += len(b); p.size > output.PageBytes && p.size-len(b) > 0 {
-		return false, nil
+		return false
 	}
 	if len(p.shown) == 0 {
 		p.first = positionOf(m.Message)
 	}
 	p.shown = append(p.shown, b)
 	p.add(m.Conversation, m.content.Fields)
-	return true, nil
+	return true
 }
 
 // budget counts the messages and bytes that were read for a page.
@@ -248,6 +285,7 @@ type collector struct {
 	q    listQuery
 	page collected
 	work budget
+	done bool // the list shows no further message
 }
 
 // collect reads messages until the page has limit messages or PageBytes, or the
@@ -257,7 +295,7 @@ func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (c
 	if start := q.messages.Start; start != nil {
 		l.page.last = positionAt(*start)
 	}
-	if q.revokedOnly { // most conversations have no revocation, and end here
+	if q.filter.revoked { // most conversations have no revocation, and end here
 		if any, err := h.Messages.AnyRevoked(ctx, c.CorpID, q.conversation); err != nil || !any {
 			return l.page, err
 		}
@@ -273,7 +311,7 @@ func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (c
 		if err := l.fill(ctx, span); err != nil {
 			return collected{}, err
 		}
-		if l.page.more {
+		if l.page.more || l.done {
 			break
 		}
 	}
@@ -305,7 +343,7 @@ func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
 			}
 			start := list[len(list)-len(rest)-1].Position()
 			at.Start, at.Including, list = &start, false, rest
-			if err := l.takeAll(ctx, b); err != nil || l.page.more {
+			if err := l.takeAll(ctx, b); err != nil || l.page.more || l.done {
 				return err
 			}
 			if session.Ending(ctx) {
@@ -332,6 +370,8 @@ func (l *collector) takeAll(ctx context.Context, b batch) error {
 		}
 		if !fits {
 			l.page.more = true
+		}
+		if !fits || l.done {
 			return nil
 		}
 	}
@@ -351,8 +391,8 @@ func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool,
 	if !l.work.left() || m.wanted && (l.page.room() == 0 || !l.work.admits(m.Message)) {
 		return false, nil
 	}
-	if m.wanted {
-		if m.Overflow != nil && m.bytes == nil {
+	if m.wanted && m.Overflow != nil {
+		if m.bytes == nil {
 			// The journal is read for one message at a time: a batch of long messages
 			// would exceed the memory of the function.
 			var err error
@@ -360,12 +400,24 @@ func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool,
 				return false, err
 			}
 		}
+		m.wanted = l.q.filter.shows(m.content)
+	}
+	if m.wanted {
 		m.hides = l.q.hides
-		if fits, err := l.page.put(m, known); err != nil || !fits {
+		var err error
+		if l.q.filter.text == nil {
+			if m.withdrawn, err = l.h.withdrawnBy(ctx, l.c, m.shown); err != nil {
+				return false, err
+			}
+		}
+		b, err := l.q.render(m, known)
+		if err != nil || !l.page.put(m, b) {
 			return false, err
 		}
+		l.done = l.q.filter.msgID != "" // there is one message with a msgid
 	}
 	l.page.last = positionOf(m.Message)
+	l.page.scanned++
 	l.work.spend(m.Message)
 	return true, nil
 }
@@ -391,22 +443,29 @@ type batch struct {
 func (l *collector) batch(ctx context.Context, list []archive.Message) (b batch, rest []archive.Message, err error) {
 	var seen []archive.Message
 	var after [][]archive.Message // the rest of the list, from each seen message on
-	for rest = list; len(rest) > 0 && (l.q.revokedOnly || len(seen) <= l.page.room()); rest = rest[1:] {
+	for rest = list; len(rest) > 0 && (!l.q.filter.all() || len(seen) <= l.page.room()); rest = rest[1:] {
 		if m := rest[0]; l.maySee(m) {
 			seen, after = append(seen, m), append(after, rest)
 		}
 	}
-	revocations, err := l.h.revocations(ctx, l.c, l.q.conversation, seen)
-	if err != nil {
-		return b, nil, err
+	var revocations map[string]archive.Revocation
+	if l.q.filter.text == nil { // a hit says nothing of them
+		if revocations, err = l.h.revocations(ctx, l.c, l.q.conversation, seen); err != nil {
+			return b, nil, err
+		}
 	}
 	var ids []string
 	for i, m := range seen {
 		next := listed{shown: shown{Message: m}, revoked: showRevocation(m, revocations)}
-		next.wanted = next.revoked != nil || !l.q.revokedOnly
+		next.wanted = l.q.filter.mayShow(m, next.revoked)
 		if next.wanted && m.Overflow == nil {
 			if next.shown, err = l.h.read(ctx, m, readListed); err != nil {
 				return b, nil, err
+			}
+			if next.wanted = l.q.filter.shows(next.content); !next.wanted {
+				next.shown = shown{Message: m} // what is passed over needs no memory
+				b.messages = append(b.messages, next)
+				continue
 			}
 			named := fileIDs(next.content.Files)
 			if i > 0 && len(ids)+len(named) > filesAtOnce {

@@ -92,10 +92,11 @@ func showMessage(s shown, known knownFiles, revoked *revocationJSON, beside *nam
 		}
 	}
 	j.Content, j.Revoked, j.Names = showContent(s.content, whole), revoked, beside
-	j.Content.Files = files
+	j.Content.Files, j.Content.RevokesID = files, s.withdrawn
 	ans, err := output.JSON(200, j)
 	if err == nil && len(ans.Body) > output.PageBytes && whole {
 		j.Content = showContent(s.content, false)
+		j.Content.RevokesID = s.withdrawn
 		if !inList {
 			j.Content.Files = files
 		}
@@ -191,6 +192,9 @@ func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answ
 	}
 	known, err := h.lookUp(ctx, c.CorpID, fileIDs(s.content.Files))
 	if err != nil {
+		return output.Answer{}, err
+	}
+	if s.withdrawn, err = h.withdrawnBy(ctx, c, s); err != nil {
 		return output.Answer{}, err
 	}
 	var about mentions

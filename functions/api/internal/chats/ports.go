@@ -20,6 +20,7 @@ type Handlers struct {
 	Links    FileLinks
 	Names    Directory
 	Readings session.ReadingWriter
+	Seen     SeenStore
 	Now      func() time.Time
 }
 
@@ -34,6 +35,9 @@ type MessageStore interface {
 	// which the party was active: newest first, at most limit, each with all its
 	// conversations.
 	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// CorpDays lists the newest days on which anything was active in the corp, not
+	// after upTo unless it is empty: newest first, at most limit.
+	CorpDays(ctx context.Context, corp string, upTo archive.Day, limit int) ([]archive.CorpDay, error)
 	// AttendedDays lists days that q selects, in its order, on which its parties
 	// took part in a room. It searches a part of the parties' lists: at least a
 	// day. rest is the first day that it has not searched, empty at the end.
@@ -43,6 +47,14 @@ type MessageStore interface {
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
 	// AnyRevoked reports whether the conversation has a revoked message.
 	AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error)
+}
+
+// SeenStore keeps up to when a user has seen conversations.
+type SeenStore interface {
+	// MarkSeen keeps the later of the recorded time and until. Durable on return.
+	MarkSeen(ctx context.Context, corp, user string, conv archive.ConversationID, until time.Time) error
+	// Seen has no entry for a conversation that the user never saw.
+	Seen(ctx context.Context, corp, user string, conversations []archive.ConversationID) (map[archive.ConversationID]time.Time, error)
 }
 
 // BlobStore reads messages over [archive.InlineLimit], checked by their digest.

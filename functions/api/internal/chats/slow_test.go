@@ -118,7 +118,7 @@ func (s *talk) ActiveDays(_ context.Context, _, party string, upTo archive.Day, 
 func pages(t *testing.T, store chats.MessageStore, caller session.Caller, query, next string, most time.Duration) (list []chats.ConversationJSON, empty int) {
 	t.Helper()
 	const corp = "ww0123456789abcdef"
-	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Now: time.Now}
+	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: time.Now}
 	for n := 0; ; n++ {
 		if n == 2000 {
 			t.Fatal("the list never ends")
@@ -231,7 +231,7 @@ func TestListOfALongDayIsAnsweredInTime(t *testing.T) {
 	const most = 4 * time.Second // one second for the search: 160 conversations
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Now: time.Now}
+	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: time.Now}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/list", nil)
 	if err != nil {
 		t.Fatal(err)

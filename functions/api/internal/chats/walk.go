@@ -132,11 +132,15 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 			return nil, err
 		}
 		for _, day := range days {
+			if day.Day < dayOf(page.filter.since) {
+				return nil, nil // every further entry is older
+			}
 			ahead, rest := "", true
 			if day.Day == at.Day && at.Ahead != "" {
 				ahead, rest = at.Ahead, at.Rest
 			}
-			full, err := w.day(ctx, day.Day, day.Conversations, ahead, rest)
+			wanted := slices.DeleteFunc(day.Conversations, func(conv archive.ConversationID) bool { return !page.filter.mayShow(conv) })
+			full, err := w.day(ctx, day.Day, wanted, ahead, rest)
 			if _, ended := errors.AsType[ending](err); ended {
 				return w.unfinished(day.Day, begun || len(page.shown) > 0), nil
 			}
@@ -245,7 +249,7 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 	}
 	var entries []entry
 	for _, conv := range conversations {
-		if e := w.known[conv]; e != nil && archive.DayOf(e.at) == day {
+		if e := w.known[conv]; e != nil && archive.DayOf(e.at) == day && w.page.filter.shows(*e) {
 			entries = append(entries, *e)
 		}
 	}
@@ -324,7 +328,7 @@ func (w *walker) slowly(ctx context.Context, day archive.Day, conversations []ar
 		if err != nil {
 			return false, err
 		}
-		if e != nil && archive.DayOf(e.at) == day && !w.next.passed(*e) {
+		if e != nil && archive.DayOf(e.at) == day && w.page.filter.shows(*e) && !w.next.passed(*e) {
 			if fits, err := w.page.put(*e); err != nil || !fits {
 				return true, err
 			}

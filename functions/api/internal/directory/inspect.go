@@ -69,6 +69,7 @@ type inspectionJSON struct {
 	CheckedAt *string      `json:"checked_at"`
 	Accesses  []accessJSON `json:"accesses"`
 	Scope     *scopeJSON   `json:"scope"`
+	Names     Names        `json:"names"`
 }
 
 type accessJSON struct {
@@ -83,6 +84,9 @@ type scopeJSON struct {
 	Members []string `json:"members"`
 	At      string   `json:"at"`
 }
+
+// scopeNamed bounds the members in scope whose names are in an answer.
+const scopeNamed = 500
 
 // GetInspection answers WeCom's last answers about each access and the scope.
 func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.Answer, error) {
@@ -102,9 +106,12 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 		}
 		j.Accesses = append(j.Accesses, out)
 	}
+	var named []string
 	if s := reach.Scope; s != nil {
 		j.Scope = &scopeJSON{Count: s.Count, Members: append([]string{}, s.Members...), At: output.Moment(s.At)}
+		named = s.Members[:min(len(s.Members), scopeNamed)]
 	}
+	j.Names = h.Beside(ctx, c.Corp, named, nil)
 	return output.JSON(200, j)
 }
 

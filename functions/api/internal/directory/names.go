@@ -20,9 +20,12 @@ import (
 
 const (
 	peopleMost = 100 // ids of people in one request
-	// roomsMost bounds the rooms of an answer, each with up to
-	// [directory.RoomMembersMost] members.
-	roomsMost = 10
+	// roomsMost bounds the rooms of an answer, and detailedMost those with their
+	// members: each has up to [directory.RoomMembersMost].
+	roomsMost    = 100
+	detailedMost = 10
+	// searchedMost bounds the rooms that are read for a page of a search.
+	searchedMost = 2000
 )
 
 // Names are the names beside an answer, by id. An id without a known name is
@@ -128,11 +131,16 @@ type roomMemberJSON struct {
 	Name *string `json:"name"`
 }
 
-func showRoom(r directory.Room) RoomJSON {
+// showRoom shows a room. Its members are null unless members is set.
+func showRoom(r directory.Room, members bool) RoomJSON {
 	j := RoomJSON{
 		ID: r.ID, Kind: roomKindOrNull(r.Kind), Name: output.TextOrNull(r.Name), Owner: output.TextOrNull(r.Owner), CreatedAt: output.MomentOrNull(r.CreatedAt),
-		Members: []roomMemberJSON{}, originJSON: showOrigin(r.Origin),
+		originJSON: showOrigin(r.Origin),
 	}
+	if !members {
+		return j
+	}
+	j.Members = []roomMemberJSON{}
 	for _, m := range r.Members {
 		j.Members = append(j.Members, roomMemberJSON{ID: m.ID, Name: output.TextOrNull(m.Name)})
 	}
@@ -146,10 +154,7 @@ func (h *Handlers) RoomOf(ctx context.Context, corp archive.Corp, id string, mem
 	if !ok {
 		r = directory.Room{ID: id}
 	}
-	if !members {
-		r.Members = nil
-	}
-	return showRoom(r)
+	return showRoom(r, members)
 }
 
 // ListContacts lists the people with the requested ids, or all known people page
@@ -187,9 +192,18 @@ func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.An
 	return output.JSON(200, out)
 }
 
-// ListRooms lists rooms as ListContacts lists people.
+// ListRooms lists rooms as ListContacts lists people, or those with a text in their
+// name.
 func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answer, error) {
-	ids, at, limit, err := namesQuery(c, roomsMost)
+	members, text := c.Only("members"), strings.ToLower(strings.TrimSpace(c.Query.Get("q")))
+	most := roomsMost
+	if members {
+		most = detailedMost
+	}
+	if text != "" && c.Query.Has("ids") {
+		c.Reject("q", problem.Exclusive, problem.RemedyIDsOrPage, nil)
+	}
+	ids, at, limit, err := namesQuery(c, most)
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -204,16 +218,27 @@ func (h *Handlers) ListRooms(ctx context.Context, c *session.Call) (output.Answe
 			if !ok {
 				r = directory.Room{ID: id}
 			}
-			out.Rooms = append(out.Rooms, showRoom(r))
+			out.Rooms = append(out.Rooms, showRoom(r, members))
 		}
 		return output.JSON(200, out)
 	}
-	list, next, err := h.Contacts.ListRooms(ctx, c.CorpID, at.Key, min(limit, roomsMost))
-	if err != nil {
-		return output.Answer{}, err
-	}
-	for _, r := range list {
-		out.Rooms = append(out.Rooms, showRoom(r))
+	next := at.Key
+	for read := 0; ; {
+		// A search reads more rooms than it shows, but never more than fit on the page.
+		n := min(limit, most) - len(out.Rooms)
+		list, after, err := h.Contacts.ListRooms(ctx, c.CorpID, next, n)
+		if err != nil {
+			return output.Answer{}, err
+		}
+		for _, r := range list {
+			if text == "" || strings.Contains(strings.ToLower(r.Name), text) || strings.Contains(strings.ToLower(r.ID), text) {
+				out.Rooms = append(out.Rooms, showRoom(r, members))
+			}
+		}
+		read, next = read+len(list), after
+		if next == "" || text == "" || len(out.Rooms) == min(limit, most) || read >= searchedMost || session.Ending(ctx) {
+			break
+		}
 	}
 	if out.Next, err = c.SealKey(next); err != nil {
 		return output.Answer{}, err

@@ -409,3 +409,75 @@ func TestNamesAreBounded(t *testing.T) {
 		t.Errorf("got %d bytes, error %v, want at most %d", len(ans.Body), err, output.NamesBytes)
 	}
 }
+
+// The history has every answer in the order of time, whatever it was learned from,
+// and says which one held at the time of a message.
+func TestConsentHistory(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	answer := func(member, room, contact string, status archive.ConsentStatus, source archive.ConsentSource, hours int) archive.Consent {
+		a := archive.Consent{Corp: w.Corp, Member: member, Room: room, Contact: contact, Status: status, Source: source, At: apitest.Noon.Add(time.Duration(hours) * time.Hour)}
+		if status != archive.AgreedDefault {
+			a.ChangedAt = a.At.Truncate(time.Second)
+		}
+		return a
+	}
+	apitest.OK(t, w.Consents.RecordConsents(t.Context(), []archive.Consent{
+		answer("lin.hua", "", "wmA", archive.Disagreed, archive.ConsentMessage, 2),
+		answer("lin.hua", "", "wmA", archive.AgreedDefault, archive.ConsentCheck, 0),
+		answer("lin.hua", "", "wmA", archive.Agreed, archive.ConsentEvent, 1),
+		answer("lin.hua", "", "wmB", archive.Agreed, archive.ConsentEvent, 1),
+		answer("", "wrR", "wmA", archive.Agreed, archive.ConsentCheck, 1),
+		answer("", "wrR", "wmB", archive.Disagreed, archive.ConsentCheck, 3),
+	}))
+	path := "/v1/corps/" + w.Corp + "/consents/history?"
+	list := func(query string) string {
+		t.Helper()
+		var got []string
+		for next := ""; ; {
+			p := apitest.Into[struct {
+				History []struct {
+					Contact string `json:"external_contact"`
+					Status  string
+				}
+				Next *string
+			}](w.Get(w.As(session.Reader), path+query+next).Want(200))
+			for _, a := range p.History {
+				got = append(got, a.Contact+" "+a.Status)
+			}
+			if p.Next == nil {
+				return strings.Join(got, ", ")
+			}
+			next = "&page=" + *p.Next
+		}
+	}
+	at := func(hours int) string {
+		return "&at=" + apitest.Noon.Add(time.Duration(hours)*time.Hour+time.Minute).Format(time.RFC3339)
+	}
+	for query, want := range map[string]string{
+		"member=lin.hua&external_contact=wmA&limit=1":  "wmA default_agree, wmA agree, wmA disagree",
+		"member=lin.hua&external_contact=wmA" + at(-1): "",
+		"member=lin.hua&external_contact=wmA" + at(0):  "wmA default_agree",
+		"member=lin.hua&external_contact=wmA" + at(1):  "wmA agree",
+		"member=lin.hua&external_contact=wmA" + at(9):  "wmA disagree",
+		"room=wrR":                            "wmA agree, wmB disagree",
+		"room=wrR" + at(2):                    "wmA agree",
+		"room=wrR&external_contact=wmB":       "wmB disagree",
+		"member=lin.hua&external_contact=wmC": "",
+	} {
+		if got := list(query); got != want {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+	}
+	for _, query := range []string{"", "member=lin.hua", "external_contact=wmA", "member=lin.hua&external_contact=wmA&room=wrR"} {
+		w.Get(w.As(session.Reader), path+query).WantProblem(400, "invalid-request")
+	}
+	limited := w.As(session.Reader).With("staff", "lin.hua")
+	w.Get(limited, path+"member=lin.hua&external_contact=wmA").Want(200)
+	w.Get(limited, path+"member=chen&external_contact=wmA").WantProblem(403, "forbidden")
+	w.Get(limited, path+"room=wrR").WantProblem(403, "forbidden")
+	sum := string(w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/consents/summary").Want(200).Body)
+	if want := `{"members":{"agree":1,"disagree":1,"default_agree":0},"rooms":{"agree":1,"disagree":1,"default_agree":0},"whole":true}` + "\n"; sum != want {
+		t.Errorf("got %s, want %s", sum, want)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
@@ -17,6 +18,8 @@ type Handlers struct {
 	Contacts    ContactStore
 	Consents    ConsentStore
 	Inspections directory.Queue
+	Activity    ActivityStore
+	Readings    session.ReadingWriter
 	Now         func() time.Time
 }
 
@@ -30,9 +33,25 @@ type ContactStore interface {
 	ListRooms(ctx context.Context, corp, cursor string, limit int) (list []directory.Room, next string, err error)
 }
 
+// ActivityStore says who was active, and when.
+type ActivityStore interface {
+	// CorpDays lists the newest days on which anything was active in the corp, not
+	// after upTo unless it is empty: newest first, at most limit.
+	CorpDays(ctx context.Context, corp string, upTo archive.Day, limit int) ([]archive.CorpDay, error)
+	// ActiveDays lists the newest days of a party in the same way.
+	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// LastDay is the newest day of a party; empty without one.
+	LastDay(ctx context.Context, corp, party string) (archive.Day, error)
+	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
+}
+
 // ConsentStore holds the answers of external contacts to being archived.
 type ConsentStore interface {
 	// Consents lists what the query selects, at most limit. next is the cursor of
 	// the next page, empty at the end.
 	Consents(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
+	// ConsentHistory lists every answer, by contact and then by time.
+	ConsentHistory(ctx context.Context, corp string, q archive.ConsentQuery, cursor string, limit int) (list []archive.Consent, next string, err error)
+	// EachConsent calls f with every newest answer, until f returns false.
+	EachConsent(ctx context.Context, corp string, f func(archive.Consent) bool) error
 }

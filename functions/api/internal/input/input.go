@@ -333,6 +333,20 @@ func (in *Input) Index(field string) int {
 	return n
 }
 
+// TimeMember reads a member that is a time.
+func (in *Input) TimeMember(field string) time.Time {
+	text, ok := in.Text(field, 1, 64)
+	if !ok {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.UnixMilli() < 0 {
+		in.Reject(field, problem.Form, problem.RemedyTime, nil)
+		return time.Time{}
+	}
+	return t
+}
+
 // Version reads a member that is a 版本号.
 func (in *Input) Version(field string) uint32 {
 	raw, ok := in.members[field]
@@ -404,6 +418,16 @@ func (in *Input) Only(field string) bool {
 	return in.Query.Has(field)
 }
 
+// Choice reads a parameter that is one of the values.
+func (in *Input) Choice(field string, values ...string) string {
+	v := in.Query.Get(field)
+	if in.Query.Has(field) && !slices.Contains(values, v) {
+		in.Reject(field, problem.OneOf, problem.RemedyOneOf, problem.Args{"values": strings.Join(values, ", ")})
+		return ""
+	}
+	return v
+}
+
 // Several reads a parameter that is a list of the values, separated by commas.
 func (in *Input) Several(field string, values ...string) []string {
 	if !in.Query.Has(field) {
@@ -430,6 +454,18 @@ func (in *Input) Moment(field string) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// Characters checks that the query has a parameter of minLen to maxLen characters,
+// and reports whether it has.
+func (in *Input) Characters(field string, minLen, maxLen int) bool {
+	if !in.Query.Has(field) {
+		if !in.rejected(field) {
+			in.Reject(field, problem.Required, problem.RemedyRequired, nil)
+		}
+		return false
+	}
+	return in.length(field, in.Query.Get(field), minLen, maxLen)
 }
 
 // Party reads the id of a member, an external contact or a room.

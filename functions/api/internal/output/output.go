@@ -30,6 +30,9 @@ type Answer struct {
 	ContentType string // empty for an empty body
 	Header      http.Header
 	Body        []byte
+	// Tagged is what the ETag of the answer follows from, for a route that has one;
+	// nil for Body. It leaves out what differs each time.
+	Tagged []byte
 }
 
 // JSON answers v. Raw JSON within v keeps its bytes except for white space.

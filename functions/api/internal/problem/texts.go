@@ -212,7 +212,9 @@ const (
 	RemedySeveral      Remedy = "several" // values
 	RemedyAround       Remedy = "around"
 	RemedyMonth        Remedy = "month"
+	RemedyWithOrName   Remedy = "with_or_name"
 	RemedyOpaque       Remedy = "opaque"
+	RemedyOneDay       Remedy = "one_day"
 	RemedyExactlyOne   Remedy = "exactly_one"
 	RemedyToken        Remedy = "token"
 	RemedyList         Remedy = "list" // max
@@ -235,6 +237,8 @@ const (
 	RemedyKeyCutOff       Remedy = "key_cut_off"
 
 	RemedyKeyNot2048Bit Remedy = "key_not_2048_bits"
+
+	RemedyConsentHistory Remedy = "consent_history"
 )
 
 var remedies = map[Remedy]words{
@@ -266,6 +270,8 @@ var remedies = map[Remedy]words{
 	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
 	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
 	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
+	RemedyWithOrName:   {"填写 with 时只能按最近活跃排序。", "With with, people are sorted by their newest activity only."},
+	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
 	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项；仅 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
 	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
@@ -289,6 +295,8 @@ var remedies = map[Remedy]words{
 	RemedyKeyCutOff:       {"私钥缺少开头或结尾。请复制整个文件，包括 BEGIN 行和 END 行。", "The beginning or the end of the key is missing. Copy the whole file with its BEGIN and END lines."},
 
 	RemedyKeyNot2048Bit: {"企业微信只接受 2048 位的 RSA 密钥。", "The key must have 2048 bits; WeCom accepts no other size."},
+
+	RemedyConsentHistory: {"请填写 member 与 external_contact，或填写 room。", "Give member and external_contact, or room."},
 }
 
 type trouble struct{ what, remedy words }

@@ -119,7 +119,11 @@ func bodies(t *testing.T) map[string]func(n int) any {
 		"POST /v1/corps/{corpid}/links": func(n int) any {
 			return map[string]any{"files": []any{map[string]any{"message": "abc", "n": n}}}
 		},
-		"POST /v1/corps/{corpid}/replays": func(n int) any { return map[string]any{"verify": n%2 == 0} },
+		"PUT /v1/corps/{corpid}/seen": func(n int) any {
+			return map[string]any{"conversation": "abc", "until": "2026-01-31T06:30:05Z"}
+		},
+		"POST /v1/corps/{corpid}/messages:batch": func(n int) any { return map[string]any{"ids": []string{fmt.Sprint("m", n)}} },
+		"POST /v1/corps/{corpid}/replays":        func(n int) any { return map[string]any{"verify": n%2 == 0} },
 	}
 }
 

@@ -65,6 +65,11 @@ func (w *chatsWorld) store(raws ...string) []archive.Message {
 		}
 		page.Messages = append(page.Messages, m)
 	}
+	var named []string
+	for _, a := range page.Activities {
+		named = append(named, a.Party)
+	}
+	page.Change = archive.NewChange(w.Now().Add(time.Duration(w.seq)*time.Millisecond), w.seq, named)
 	apitest.OK(w.T, w.Messages.WritePage(w.T.Context(), page))
 	return page.Messages
 }
@@ -180,6 +185,9 @@ func (w *chatsWorld) values() map[string][]string {
 		"{n}":    {"0", "1"},
 		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"},
 		"from": {at(10, time.Second).Format(time.RFC3339)}, "to": {at(9, 0).Format(time.RFC3339), at(10, time.Hour).Format(time.RFC3339)},
+		"kind": {"room", "single", "external", "member"}, "external": {"true"}, "since": {at(9, 0).Format(time.RFC3339)}, "day": {"2026-01-30"},
+		"kinds": {"file", "text,file"}, "files": {"true"}, "msgid": {"v04", "h01"}, "from_party": {"lin.hua", "zhao"},
+		"q": {"a", "hidden", "room"}, "with": {"lin.hua", "zhao"}, "sort": {"name", "recent"},
 		"month": {"2026-01", "2025-12"}, "download": {"true"},
 		"at": {at(10, 2*time.Minute).Format(time.RFC3339)}, "omit": {"raw,json"},
 		"revoked": {"true"}, "order": {"desc"}, "redirect": {"true"}, "limit": {"2"},
@@ -204,7 +212,9 @@ func (w *chatsWorld) values() map[string][]string {
 		ids[messageID(w.T, place)] = true
 	}
 	values["{id}"] = slices.Sorted(maps.Keys(ids))
-	values["around"] = values["{id}"]
+	for _, m := range []archive.Message{w.visible[3], w.visible[6], {Corp: w.Corp, Conversation: archive.RoomConversation("wr1"), Time: at(1, 0), MsgID: "h01"}} {
+		values["around"] = append(values["around"], messageID(w.T, m))
+	}
 	return values
 }
 
@@ -220,7 +230,16 @@ func (w *chatsWorld) bodies(values map[string][]string) map[string][]string {
 	for _, file := range files {
 		links = append(links, string(asJSON(w.T, map[string]any{"files": []any{file}})))
 	}
-	return map[string][]string{"POST /v1/corps/{corpid}/links": links}
+	all := values["{id}"]
+	batches := []string{string(asJSON(w.T, map[string]any{"ids": all[:min(len(all), 50)], "omit": []string{"raw"}}))}
+	for _, id := range all {
+		batches = append(batches, string(asJSON(w.T, map[string]any{"ids": []string{id}})))
+	}
+	var seen []string // asked first, and the same each time
+	for _, id := range values["{conversation}"] {
+		seen = append(seen, string(asJSON(w.T, map[string]any{"conversation": id, "until": at(20, 0).Format(time.RFC3339)})))
+	}
+	return map[string][]string{"PUT /v1/corps/{corpid}/seen": seen, "POST /v1/corps/{corpid}/links": links, "POST /v1/corps/{corpid}/messages:batch": batches}
 }
 
 func asJSON(t *testing.T, v any) []byte {
@@ -282,6 +301,13 @@ func requests(t *testing.T, rt routes.Route, corp string, values map[string][]st
 			}
 		}
 	}
+	if strings.HasSuffix(rt.Path, "/search") {
+		for _, q := range queries[1:] {
+			if !q.Has("q") {
+				q.Set("q", "e")
+			}
+		}
+	}
 	var all []string
 	for _, path := range paths {
 		for _, q := range queries {
@@ -301,7 +327,7 @@ type answer struct {
 }
 
 var (
-	pageToken = regexp.MustCompile(`"(next|prev)":"[^"]*"`)
+	pageToken = regexp.MustCompile(`"(next|prev|resume)":"[^"]*"`)
 	signature = regexp.MustCompile(`X-Amz-(Date|Signature)=[0-9A-TZa-f]*`)
 )
 

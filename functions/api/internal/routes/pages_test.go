@@ -37,9 +37,10 @@ func TestInventedPageTokens(t *testing.T) {
 		places[fmt.Sprintf("key %.20q", key)], places[fmt.Sprintf("text %.20q", key)] = input.KeyPage{Key: key}, key
 	}
 	queries := map[string][]string{
-		"/v1/corps/{corpid}/conversations": {"member=lin.hua", "external_contact=wmA", "room=wr1", "unplaced=true"},
-		"/v1/corps/{corpid}/consents":      {"member=lin.hua", "external_contact=wmA", "room=wr1", "member=lin.hua&external_contact=wmA"},
-		"/v1/corps/{corpid}/files":         {"state=waiting", "state=failed"},
+		"/v1/corps/{corpid}/conversations":    {"member=lin.hua", "external_contact=wmA", "room=wr1", "unplaced=true"},
+		"/v1/corps/{corpid}/consents":         {"member=lin.hua", "external_contact=wmA", "room=wr1", "member=lin.hua&external_contact=wmA"},
+		"/v1/corps/{corpid}/consents/history": {"member=lin.hua&external_contact=wmA", "room=wr1"},
+		"/v1/corps/{corpid}/files":            {"state=waiting", "state=failed"},
 	}
 	lists := 0
 	for _, rt := range w.Table {

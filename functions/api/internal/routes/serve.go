@@ -264,6 +264,9 @@ func (s *Server) finish(w http.ResponseWriter, rt Route, c *session.Call, ans ou
 			attrs = append(attrs, "asked", asked(rt, c))
 		}
 	}
+	if rt.Tagged {
+		ans = tag(h, ans, c.Header.Get("If-None-Match"))
+	}
 	for name, values := range ans.Header {
 		h[name] = values
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -26,6 +27,7 @@ type Subjects struct {
 	Chats     *chats.Handlers
 	Console   *console.Handlers
 	Session   *session.Handlers
+	Changes   *changes.Handlers
 	Version   string // of the running code
 }
 
@@ -45,6 +47,8 @@ type Route struct {
 	// Lenient routes take a body with control characters in its texts, with wrong
 	// escapes, or with bytes that are not UTF-8.
 	Lenient bool
+	// Tagged routes answer an ETag, and 304 to a caller who has the same answer.
+	Tagged bool
 	// Unregistered routes accept a corp that is not registered.
 	Unregistered bool
 	Serve        func(context.Context, *session.Call) (output.Answer, error)
@@ -67,7 +71,7 @@ func Table(s Subjects) []Route {
 
 		{Method: "GET", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Serve: s.Setup.GetCorp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}", Roles: session.SetUp, Body: []string{"name"}, Unregistered: true, Serve: s.Setup.PutCorp},
-		{Method: "GET", Path: "/v1/corps/{corpid}/setup", Roles: session.SetUp, Serve: s.Setup.GetSetup},
+		{Method: "GET", Path: "/v1/corps/{corpid}/setup", Roles: session.SetUp, Tagged: true, Serve: s.Setup.GetSetup},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/setup", Roles: session.SetUp, Body: []string{"secret", "publickey_ver", "key_id"}, Serve: s.Setup.PutSetup},
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys", Roles: session.SetUp, Serve: s.Setup.RotateKey},
 		{Method: "POST", Path: "/v1/corps/{corpid}/keys/import", Roles: session.SetUp, Body: []string{"private_key", "publickey_ver"}, Serve: s.Setup.ImportKey},
@@ -76,21 +80,26 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Serve: s.Setup.GetApp},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/app", Roles: session.SetUp, Body: []string{"secret", "agent_id"}, Serve: s.Setup.PutApp},
 		{Method: "POST", Path: "/v1/corps/{corpid}/app/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateAppCallback},
-		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Serve: s.Directory.GetInspection},
+		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Tagged: true, Serve: s.Directory.GetInspection},
 		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/doctor", Roles: session.Observe, Serve: s.Doctor.GetDoctor},
 		{Method: "POST", Path: "/v1/corps/{corpid}/doctor", Roles: session.SetUp, Serve: s.Doctor.RequestDoctor},
 		{Method: "GET", Path: "/v1/corps/{corpid}/doctor/changes", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Doctor.ListChanges},
 
+		{Method: "GET", Path: "/v1/corps/{corpid}/changes", Roles: session.Anyone, Limited: true, Tagged: true, Serve: s.Changes.GetChanges},
+		{Method: "GET", Path: "/v1/corps/{corpid}/people", Roles: session.Anyone, Limited: true, Query: []string{"kind", "q", "with", "sort", "limit", "page"}, Serve: s.Directory.ListPeople},
 		{Method: "GET", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListContacts},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/contacts", Roles: session.SetUp, Body: []string{"contacts"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutContacts},
-		{Method: "GET", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Query: []string{"ids", "limit", "page"}, Serve: s.Directory.ListRooms},
+		{Method: "GET", Path: "/v1/corps/{corpid}/rooms", Roles: session.Anyone, Query: []string{"ids", "q", "members", "limit", "page"}, Serve: s.Directory.ListRooms},
 		{Method: "PUT", Path: "/v1/corps/{corpid}/rooms", Roles: session.SetUp, Body: []string{"rooms"}, Bytes: directory.GivenBytes, Lenient: true, Serve: s.Directory.PutRooms},
 		{Method: "GET", Path: "/v1/corps/{corpid}/consents", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "limit", "page"}, Serve: s.Directory.ListConsents},
 
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents/history", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "at", "limit", "page"}, Serve: s.Directory.ListConsentHistory},
+		{Method: "GET", Path: "/v1/corps/{corpid}/consents/summary", Roles: session.Observe, Serve: s.Directory.SumConsents},
+
 		{Method: "POST", Path: "/v1/corps/{corpid}/pull", Roles: session.SetUp, Serve: s.Setup.RequestPull},
-		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Serve: s.Proof.GetStatus},
+		{Method: "GET", Path: "/v1/corps/{corpid}/status", Roles: session.Observe, Tagged: true, Serve: s.Proof.GetStatus},
 		{Method: "GET", Path: "/v1/corps/{corpid}/ledger", Roles: session.Prove, Query: []string{"from", "day", "order", "limit"}, Serve: s.Proof.ListLedger},
 		{Method: "GET", Path: "/v1/corps/{corpid}/activity", Roles: session.Observe, Query: []string{"days", "from"}, Serve: s.Proof.GetActivity},
 		{Method: "GET", Path: "/v1/corps/{corpid}/statements", Roles: session.Observe, Query: []string{"from", "to"}, Serve: s.Proof.ListStatements},
@@ -99,16 +108,19 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/set-aside", Roles: session.Observe, Query: []string{"limit", "page"}, Serve: s.Proof.ListSetAside},
 		{Method: "GET", Path: "/v1/corps/{corpid}/files", Roles: session.Observe, Query: []string{"state", "limit", "page"}, Serve: s.Chats.ListFiles},
 		{Method: "POST", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Body: []string{"from_seq", "to_seq", "set_aside_only", "publickey_ver", "verify"}, Serve: s.Proof.CreateReplay},
-		{Method: "GET", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Serve: s.Proof.ListReplays},
+		{Method: "GET", Path: "/v1/corps/{corpid}/replays", Roles: session.Observe, Tagged: true, Serve: s.Proof.ListReplays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/replays/{id}", Roles: session.Observe, Serve: s.Proof.GetReplay},
 		{Method: "POST", Path: "/v1/corps/{corpid}/replays/{id}/stop", Roles: session.Observe, Serve: s.Proof.StopReplay},
 		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Observe, Query: []string{"from_day", "to_day", "viewer", "conversation", "party", "limit", "page"}, Serve: s.Proof.ListReadings},
 
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Query: []string{"member", "external_contact", "room", "unplaced", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/seen", Roles: session.Read, Limited: true, Body: []string{"conversation", "until"}, Serve: s.Chats.MarkSeen},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Tagged: true, Query: []string{"member", "external_contact", "room", "unplaced", "day", "kind", "external", "since", "limit", "page"}, Serve: s.Chats.ListConversations},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "kinds", "files", "msgid", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/search", Roles: session.Read, Limited: true, Query: []string{"q", "kinds", "from_party", "from", "to", "order", "limit", "page"}, Serve: s.Chats.SearchMessages},
+		{Method: "POST", Path: "/v1/corps/{corpid}/messages:batch", Roles: session.Read, Limited: true, Body: []string{"ids", "omit"}, Bytes: chats.IDsBytes, Serve: s.Chats.GetMessages},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
 		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},

@@ -1,26 +1,47 @@
-// Asks whether something is new: every 15 seconds, every 60 after five quiet minutes,
-// and never while the page is hidden.
+// Asks whether a chat has anything new: every 15 seconds, every 60 after five quiet
+// minutes, and never while the page is hidden. Only then are messages read again.
 import { onBeforeUnmount, onMounted } from 'vue'
+import { api, corp, data, Failure } from '../api'
 
 const often = 15_000
 const seldom = 60_000
 const quiet = 5 * 60_000
 
-/** look returns whether something was new. */
-export function usePoll(look: () => Promise<boolean>) {
+/** The versions that the last answer said. */
+let tag: string | undefined
+let chats: string | null | undefined
+
+/** Returns whether messages may have come since the last question. */
+async function changed(): Promise<boolean> {
+  const header = tag === undefined ? {} : { 'If-None-Match': tag }
+  const answer = api.GET('/v1/corps/{corpid}/changes', { params: { path: corp(), header } })
+  const { response } = await answer.catch(() => Promise.reject(new Failure(0)))
+  if (response.status === 304) return false
+  const now = await data(answer)
+  tag = response.headers.get('etag') ?? undefined
+  const moved = chats !== undefined && now.chats !== chats
+  chats = now.chats
+  return moved
+}
+
+/** Calls read when something came. */
+export function usePoll(read: () => Promise<void>) {
   let timer: ReturnType<typeof setTimeout> | undefined
   let last = Date.now()
   let ended = false
 
   function plan() {
     clearTimeout(timer)
-    if (!ended && !document.hidden) timer = setTimeout(run, Date.now() - last > quiet ? seldom : often)
+    if (!ended && !document.hidden) timer = setTimeout(ask, Date.now() - last > quiet ? seldom : often)
   }
-  async function run() {
+  async function ask() {
     try {
-      if (await look()) last = Date.now()
+      if (await changed()) {
+        last = Date.now()
+        await read()
+      }
     } catch {
-      // The next look may succeed; the page shows what it has.
+      // The next question may succeed; the page shows what it has.
     }
     plan()
   }
@@ -29,11 +50,13 @@ export function usePoll(look: () => Promise<boolean>) {
     if (document.hidden) clearTimeout(timer)
     else {
       last = Date.now()
-      void run()
+      void ask()
     }
   }
   onMounted(() => {
     document.addEventListener('visibilitychange', appear)
+    // The first answer is what later answers are compared with.
+    void changed().catch(() => {})
     plan()
   })
   onBeforeUnmount(() => {

@@ -23,7 +23,7 @@ export async function readConversations(party: Party, page?: string): Promise<Li
 
 /** Reads a page of a chat. Without a middle the API lists the newest first; the page is oldest first either way. */
 export async function readPage(conversation: string, query: Query, page?: string): Promise<Page> {
-  const { around, at, revoked } = query
+  const { around, at, kinds, revoked } = query
   const newestFirst = !around && !at
   const got = await data(
     api.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', {
@@ -31,7 +31,7 @@ export async function readPage(conversation: string, query: Query, page?: string
         path: { ...corp(), conversation },
         query: {
           limit: 50, omit: ['raw', 'json'], ...(newestFirst ? { order: 'desc' as const } : {}), ...(around && { around }), ...(at && !around && { at }),
-          ...(revoked && { revoked }), ...(page && { page }),
+          ...(revoked && { revoked }), ...(kinds && { kinds }), ...(page && { page }),
         },
       },
     }),
@@ -62,8 +62,8 @@ export interface PartyRow {
   name: string | null
   /** What is known besides the name. */
   note?: string
-  /** The newest message. */
-  at?: string
+  /** The day of the newest message. */
+  day?: string
 }
 
 export async function readParties(scope: Party['scope'], sought: string, page?: string): Promise<ListPage<PartyRow>> {
@@ -72,8 +72,9 @@ export async function readParties(scope: Party['scope'], sought: string, page?: 
     const got = await data(api.GET('/v1/corps/{corpid}/rooms', { params: { path: corp(), query } }))
     return { rows: got.rooms.map(({ id, name }) => ({ id, name })), next: got.next }
   }
-  const got = await data(api.GET('/v1/corps/{corpid}/contacts', { params: { path: corp(), query } }))
-  return { rows: got.contacts.map(({ id, name }) => ({ id, name })), next: got.next }
+  const kind = scope === 'members' ? ('member' as const) : ('external' as const)
+  const got = await data(api.GET('/v1/corps/{corpid}/people', { params: { path: corp(), query: { ...query, kind } } }))
+  return { rows: got.people.map(({ id, name, company, last_day }) => ({ id, name, ...(company && { note: company }), ...(last_day && { day: last_day }) })), next: got.next }
 }
 
 export const readConversation = (id: string) => data(api.GET('/v1/corps/{corpid}/conversations/{conversation}', { params: { path: { ...corp(), conversation: id } } }))
@@ -87,3 +88,21 @@ export const readPair = (member: string, external: string) =>
   data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { member, external_contact: external, limit: 1 } } }))
 
 export const readRoom = (room: string) => data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))
+
+/** The message that a revocation names; undefined if the archive does not have it. */
+export async function findRevoked(conversation: string, msgid: string): Promise<string | undefined> {
+  let page: string | null | undefined
+  // WeCom lets people revoke for minutes, so the message is near the end of the search.
+  for (let n = 0; n < 5; n++) {
+    const query = { msgid, order: 'desc' as const, limit: 1, omit: ['raw' as const, 'json' as const], ...(page && { page }) }
+    const got = await data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', { params: { path: { ...corp(), conversation }, query } }))
+    if (got.messages[0]) return got.messages[0].id
+    if (!(page = got.next)) return undefined
+  }
+  return undefined
+}
+
+export async function search(conversation: string, q: string, page?: string) {
+  return data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/search', { params: { path: { ...corp(), conversation }, query: { q, limit: 50, ...(page && { page }) } } }))
+}
+export type Hit = Schemas['SearchPage']['hits'][number]

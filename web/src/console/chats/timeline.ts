@@ -10,6 +10,7 @@ export type Names = Schemas['Names']
 export interface Query {
   around?: string
   at?: string
+  kinds?: string[]
   revoked?: true
 }
 
@@ -126,7 +127,7 @@ export class Timeline {
    */
   async refresh(): Promise<number> {
     const turn = this.turn
-    if (this.query.revoked) return 0
+    if (this.query.revoked || this.query.kinds) return 0
     const newest = await this.read({})
     if (turn !== this.turn) return 0
     this.learn(newest.names)
@@ -212,8 +213,9 @@ export class Timeline {
   }
 
   /** The query without its middle. */
-  private filters(): Query {
-    return this.query.revoked ? { revoked: true } : {}
+  filters(): Query {
+    const { kinds, revoked } = this.query
+    return { ...(kinds && { kinds }), ...(revoked && { revoked }) }
   }
 
   private learn(names: Names) {

@@ -53,6 +53,8 @@ const chats = {
   consentList: '存档同意情况',
   consentSince: (when: string) => `${when} 答复`,
   // timeline
+  today: '今天',
+  notArchived: '归档中没有这条消息',
   feed: '消息',
   searching: '正在查找…',
   start: '会话从这里开始',
@@ -80,13 +82,16 @@ const chats = {
   noDays: '这个月没有消息',
   // kinds
   tabs: '消息类型',
-  tab: { all: '全部', revoked: '只看撤回' },
+  tab: { all: '全部', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音', revoked: '只看撤回' },
   // search
   searchTitle: '在会话中搜索',
   searchField: '关键词',
   searchGo: '搜索',
+  hits: (n: number) => `${n} 条结果`,
   hit: (k: number, n: number) => `第 ${k} 条，共 ${n} 条`,
-  searchLoaded: '只查找已加载的消息，向上滚动可加载更多',
+  scanned: (day: string) => `已查找到 ${day}`,
+  scannedAll: '已查找全部消息',
+  searchFurther: '继续查找更早的',
   olderHit: '更早一条',
   newerHit: '更新一条',
   noHits: '没有找到',

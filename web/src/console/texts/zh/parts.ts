@@ -43,7 +43,7 @@ const parts = {
   pause: '暂停',
   opening: '正在准备播放…',
   position: '播放位置',
-  speed: (times: string) => `播放速度 ${times} 倍`,
+  speed: (times: string) => `${times}×，播放速度`,
   seconds: (n: string) => `${n} 秒`,
   cut: '文件不完整，只能播放到损坏处',
   playFailed: '无法播放',
@@ -105,6 +105,7 @@ const parts = {
   agreed: (who: string) => `${who} 同意存档会话内容`,
   disagreed: (who: string) => `${who} 不同意存档会话内容`,
   revoked: (who: string) => `${who} 撤回了一条消息`,
+  viewRevoked: '查看',
   switched: (who: string) => `${who} 切换到了其他企业`,
   // the unknown
   unknownKind: (name: string) => `企业微信的新消息类型 ${name}`,

@@ -1,0 +1,103 @@
+package chats
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+)
+
+const (
+	// hitRunes is the number of characters of a text that a hit shows, and hitBefore
+	// how many of them stand before the first match.
+	hitRunes  = 120
+	hitBefore = 30
+)
+
+type hitJSON struct {
+	MessageID string   `json:"message_id"`
+	Time      string   `json:"time"`
+	From      string   `json:"from"`
+	Kind      string   `json:"kind"`
+	Text      string   `json:"text"`
+	Spans     [][2]int `json:"spans"`
+}
+
+type scannedJSON struct {
+	Messages int     `json:"messages"`
+	Until    *string `json:"until"`
+}
+
+// SearchMessages finds a text in the messages of a conversation. One call looks at
+// a bounded number of messages, so a page may have no hit and still a next one.
+func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.Answer, error) {
+	text := strings.TrimSpace(c.Query.Get("q"))
+	if c.Characters("q", 1, textMost) {
+		c.Query.Set("q", text)
+		c.Characters("q", 1, textMost) // blanks alone are no text
+	}
+	q, err := readListQuery(c, !c.Query.Has("order"))
+	if err != nil {
+		return output.Answer{}, err
+	}
+	for _, r := range text {
+		q.filter.text = append(q.filter.text, unicode.ToLower(r))
+	}
+	q.render = func(m listed, _ knownFiles) ([]byte, error) { return showHit(m, q.filter) }
+	page, err := h.collect(ctx, c, q)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if err := c.RecordReading(ctx, h.Readings, h.Now(), q.conversation, ""); err != nil {
+		return output.Answer{}, err
+	}
+	out := struct {
+		Hits    []json.RawMessage `json:"hits"`
+		Names   names.Names       `json:"names"`
+		Scanned scannedJSON       `json:"scanned"`
+		Next    *string           `json:"next"`
+	}{Hits: page.shown, Scanned: scannedJSON{Messages: page.scanned}}
+	if page.more {
+		until := output.Moment(time.UnixMilli(page.last.Milli))
+		out.Scanned.Until = &until
+		if out.Next, err = c.SealPage(messagePage{page.last, false}); err != nil {
+			return output.Answer{}, err
+		}
+	}
+	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
+	return output.JSON(200, out)
+}
+
+// showHit shows the text around the first match, and where the matches are in it.
+func showHit(m listed, f messageFilter) ([]byte, error) {
+	id, err := messageID(m.Message)
+	if err != nil {
+		return nil, err
+	}
+	hit := hitJSON{MessageID: id, Time: output.Moment(m.Time), From: sender(m.content.Fields), Kind: m.content.Kind, Spans: [][2]int{}}
+	if place := f.place(m.content); place != nil {
+		start := max(place.at-hitBefore, 0)
+		shown := place.text[start:min(start+max(hitRunes, hitBefore+len(f.text)), len(place.text))]
+		hit.Text = string(shown)
+		for from := 0; ; {
+			i := indexFold(shown[from:], f.text)
+			if i < 0 {
+				break
+			}
+			begin := units(shown[:from+i])
+			hit.Spans = append(hit.Spans, [2]int{begin, begin + units(shown[from+i:from+i+len(f.text)])})
+			from += i + len(f.text)
+		}
+	}
+	ans, err := output.JSON(200, hit)
+	return ans.Body, err
+}
+
+// units counts the UTF-16 code units of a text, in which JavaScript counts.
+func units(text []rune) int { return len(utf16.Encode(text)) }

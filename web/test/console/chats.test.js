@@ -1,0 +1,437 @@
+// Reads chats in a real browser, from the whole local cloud, as the prepared users.
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { after, before, test } from 'node:test'
+import { openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const corp = 'ww0123456789abcdef'
+const ends = []
+let cloud, browser
+
+const minute = 60_000
+/** The chats of the tests lie in the past, so that the order of lists is known. */
+const start = Date.parse('2026-03-02T01:00:00Z')
+let sent = 0
+
+/** A message as WeCom's library gives it out. */
+const text = (from, to, content, at, more = {}) => ({
+  msgid: `t${String(++sent).padStart(6, '0')}`, action: 'send', from, tolist: [].concat(to), roomid: '', msgtime: at, msgtype: 'text', text: { content }, ...more,
+})
+const post = (message) =>
+  cloud.wecom(corp, 'POST', '/messages', {
+    raw: Buffer.from(typeof message === 'string' ? message : JSON.stringify(message)).toString('base64'),
+    ...(message.msgid && { options: { msgid: message.msgid } }),
+  })
+
+async function postAll(messages) {
+  const rest = [...messages]
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    for (let m; (m = rest.shift()); ) await post(m)
+  }))
+}
+
+/** Waits until the archive has decoded all that was sent. */
+async function decoded() {
+  for (;;) {
+    const { journaled, decoded, set_aside: aside = 0 } = lower((await cloud.call('GET', '/counts'))[corp])
+    const { total } = await sentCount()
+    if (decoded + aside >= total && journaled >= total) return
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+}
+const lower = (o) => Object.fromEntries(Object.entries(o).map(([k, v]) => [k.replace(/[A-Z]/g, (c, n) => (n ? '_' : '') + c.toLowerCase()), v]))
+async function sentCount() {
+  const stats = await cloud.call('GET', '/wecom/counts')
+  return { total: (stats.corps ?? stats.Corps)[corp].sent ?? (stats.corps ?? stats.Corps)[corp].Sent }
+}
+
+before(async () => {
+  cloud = await startCloud()
+  ends.push(() => cloud.stop())
+  browser = await startBrowser()
+  ends.unshift(() => browser.close())
+  await cloud.ask(corp, 'service', 'PUT', '/contacts', {
+    contacts: [
+      { id: 'lin.hua', name: '林华', kind: 'member' },
+      { id: '0042', name: '陈晨', kind: 'member' },
+      { id: 'wmMother', name: '小明妈妈', kind: 'external' },
+    ],
+  })
+  await postAll([...conversation(), ...hostile(), ...many(), ...long()])
+  await decoded()
+})
+after(async () => {
+  for (const end of ends) await end()
+})
+
+/** A chat of three days with a revoked message and a merged record of four levels. */
+function conversation() {
+  const record = (level) => ({
+    title: `第${level}层`,
+    item: [
+      { type: 'ChatRecordText', msgtime: (start + level * minute) / 1000, content: JSON.stringify({ content: level === 4 ? '最里面的一句' : `第${level}层的一句` }), from_chatroom: false },
+      ...(level < 4 ? [{ type: 'chatrecord', msgtime: start / 1000, content: JSON.stringify(record(level + 1)), from_chatroom: false }] : []),
+    ],
+  })
+  const day = 24 * 60 * minute
+  return [
+    text('wmMother', 'lin.hua', '老师好，明天几点到？', start),
+    text('lin.hua', 'wmMother', '九点[微笑] 看 https://example.com/map', start + minute),
+    text('lin.hua', 'wmMother', '报价 3000', start + 2 * minute, { msgid: 'offer' }),
+    text('lin.hua', 'wmMother', '', start + 3 * minute, { action: 'recall', msgtype: 'revoke', revoke: { pre_msgid: 'offer' }, text: undefined }),
+    { ...text('wmMother', 'lin.hua', '', start + day), msgtype: 'chatrecord', text: undefined, chatrecord: record(1) },
+    text('wmMother', 'lin.hua', '第三天的消息', start + 2 * day),
+  ]
+}
+
+const mark = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+const bidi = 'invoice\u202Efdp.exe'
+/** What a stranger may write into every field. */
+function hostile() {
+  const at = start + 10 * minute
+  const from = { from: '0042', tolist: ['wmMother'], roomid: '', action: 'send' }
+  const name = 'n'.repeat(1 << 20)
+  return [
+    text('0042', 'wmMother', `${mark} ${bidi} \u0000\u0007\u001b[31m javascript:window.hacked=1`, at),
+    { ...from, msgid: 'h1', msgtime: at + 1000, msgtype: 'link', link: { title: mark, description: `${mark}\u202e`, link_url: 'javascript:window.hacked=1', image_url: 'javascript:window.hacked=1' } },
+    { ...from, msgid: 'h2', msgtime: at + 2000, msgtype: 'file', file: { sdkfileid: 'none', md5sum: '', filename: bidi, fileext: 'exe', filesize: 10 } },
+    { ...from, msgid: 'h3', msgtime: at + 3000, msgtype: 'weapp', weapp: { title: name, description: name, username: mark, displayname: name } },
+    { ...from, msgid: 'h4', msgtime: at + 4000, msgtype: 'hologram', hologram: { [mark]: mark, deep: { x: [1, { y: mark }] } } },
+    text('0042', 'wmMother', '一'.repeat(34_000), at + 5000, { msgid: 'h5' }),
+    text('0042', 'wmMother', 'x'.repeat(5 << 20), at + 6000, { msgid: 'h6' }),
+    '\u0000\u0001 not JSON',
+  ]
+}
+
+/** One member with ten thousand customers, a hundred a day. */
+const customers = 10_000
+function many() {
+  return Array.from({ length: customers }, (_, n) => text('0000726', `wmC${String(n).padStart(5, '0')}`, `第 ${n} 位客户`, start - (customers - n) * 15 * minute))
+}
+
+/** One chat of five thousand messages, of one line to twelve. */
+const length = 5000
+function long() {
+  return Array.from({ length }, (_, n) => text(n % 3 ? '13800001111' : 'wmLong', n % 3 ? 'wmLong' : '13800001111', `${n} ${'一行文字，有长有短。'.repeat(1 + ((n * 7) % 24))}`, start + n * minute))
+}
+
+async function open(t, user, path, options) {
+  const page = await openWindow(browser, cloud, options)
+  t.after(async () => {
+    await page.context().close()
+    assert.deepEqual(page.complaints, [])
+  })
+  await signIn(page, cloud, `${user}@${corp}`)
+  // A page that loads again asks the issuer for a new token first.
+  await page.goto(cloud.console + path)
+  await page.getByRole('main').waitFor()
+  return page
+}
+
+async function clean(page, what) {
+  await page.waitForTimeout(400) // colours on their way are neither here nor there
+  await page.evaluate(axe)
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+  assert.deepEqual(violations.map((v) => `${what}: ${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(' | ')}`), [])
+}
+
+const rows = (page) => page.locator('article')
+/** A text in the messages; the lists beside them may show it too. */
+const said = (page, text) => page.locator('article').getByText(text).first()
+/** Opens the chat of a member with a customer. */
+const pair = (member, customer) => `/open?member=${member}&external_contact=${customer}`
+const settled = (page) => page.locator('.feed [aria-busy="false"]').waitFor()
+
+test('a chat shows its days, sides, names, revocations and merged records', async (t) => {
+  const page = await open(t, 'reader', pair('lin.hua', 'wmMother'))
+  await page.getByRole('heading', { level: 1, name: '小明妈妈' }).waitFor()
+  await said(page, '第三天的消息').waitFor()
+  assert.deepEqual(await page.locator('.day').allInnerTexts(), ['2026年3月2日 星期一', '2026年3月3日 星期二', '2026年3月4日 星期三'])
+  assert.equal(await rows(page).first().getAttribute('class').then((c) => c.includes('left')), true)
+  const own = page.locator('article.right').first()
+  assert.match(await own.getAttribute('aria-label'), /^林华，2026年3月2日 09:01:00，九点/)
+  assert.equal(await own.getByRole('img', { name: '表情：微笑' }).innerText(), '🙂')
+
+  const revoked = page.locator('article.revoked')
+  assert.equal(await revoked.locator('del').innerText(), '报价 3000')
+  assert.match(await revoked.innerText(), /林华 于 09:03 撤回（发出 1 分钟 后）/)
+  await page.locator('article.event').getByRole('button', { name: '查看' }).click()
+  await page.locator('article.lit').getByText('报价 3000').waitFor()
+
+  // An address of another site opens only after a question.
+  await said(page, 'https://example.com/map').click()
+  await page.getByRole('dialog').getByText('example.com', { exact: true }).waitFor()
+  await page.keyboard.press('Escape')
+
+  await page.getByRole('button', { name: /打开聊天记录：第1层/ }).click()
+  for (const level of [2, 3, 4]) await page.getByRole('dialog').getByRole('button', { name: new RegExp(`打开聊天记录：第${level}层`) }).click()
+  await page.getByRole('dialog').getByText('最里面的一句').waitFor()
+  await clean(page, 'a merged record')
+  await page.getByRole('button', { name: '返回上一层' }).click()
+  await page.getByRole('dialog').getByText('第3层的一句').waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+})
+
+test('the details of a message end in its exact bytes', async (t) => {
+  const page = await open(t, 'auditor', pair('lin.hua', 'wmMother'))
+  const row = rows(page).filter({ hasText: '第三天的消息' })
+  await row.hover()
+  await row.locator('.message-more').click()
+  const side = page.getByRole('complementary', { name: '消息详情' })
+  await side.getByRole('button', { name: '查看原文' }).click()
+  await side.getByText('已核对：字节的 SHA-256 与记录一致').waitFor()
+  const shown = await side.locator('pre').innerText()
+  assert.equal(JSON.parse(shown).text.content, '第三天的消息')
+  assert.ok((await side.innerText()).includes(createHash('sha256').update(shown).digest('hex')))
+  const saved = page.waitForEvent('download')
+  await side.getByRole('button', { name: '下载原始字节' }).click()
+  assert.equal(await readFile(await (await saved).path(), 'utf8'), shown)
+  await clean(page, 'details')
+  await page.goBack() // the panel is a step of the history
+  await side.waitFor({ state: 'detached' })
+})
+
+test('a link leads to its message, and a date to its day', async (t) => {
+  const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
+  await said(page, '4999 一行').waitFor()
+  const chat = new URL(page.url())
+  await page.getByRole('button', { name: '跳到日期' }).click()
+  await page.locator('input[type=date]').fill('2026-03-03')
+  await page.getByRole('button', { name: '跳转' }).click()
+  await page.locator('article.lit').waitFor()
+  const day = await page.locator('article.lit').getAttribute('aria-label')
+  assert.match(day, /2026年3月3日 00:00:00/)
+  const id = await page.locator('article.lit').getAttribute('data-id')
+
+  await page.goto(`${chat.origin}${chat.pathname}?as=13800001111&m=${id}`)
+  await page.locator(`article.lit[data-id="${id}"]`).waitFor()
+  await settled(page)
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.id), id)
+  await page.getByRole('button', { name: '回到最新' }).click()
+  await said(page, '4999 一行').waitFor()
+})
+
+test('five thousand messages scroll both ways within one pixel and in the same memory', { timeout: 240_000 }, async (t) => {
+  const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
+  await said(page, '4999 一行').waitFor()
+  await settled(page)
+  const session = await page.context().newCDPSession(page)
+  const memory = async () => {
+    await session.send('HeapProfiler.collectGarbage')
+    return (await session.send('Runtime.getHeapUsage')).usedSize / (1 << 20)
+  }
+  /** Goes to an end of the window again and again, and measures the first row in sight at every frame. */
+  const scroll = (towards, times) =>
+    page.evaluate(
+      async ([towards, times]) => {
+        const box = document.querySelector('.feed')
+        const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
+        const all = () => [...box.querySelectorAll('article')]
+        const number = (row) => Number.parseInt(row.querySelector('.words').textContent, 10)
+        let [worst, most, done] = [0, 0, false]
+        for (let n = 0; n < times && !done; n++) {
+          box.scrollTop = towards < 0 ? 0 : box.scrollHeight
+          const rows = all()
+          const row = towards < 0 ? rows[0] : rows.at(-1)
+          const before = number(row)
+          const top = row.getBoundingClientRect().top
+          const until = performance.now() + 10_000
+          const edge = () => number(towards < 0 ? all()[0] : all().at(-1))
+          while (edge() === before && performance.now() < until) {
+            await frame()
+            worst = Math.max(worst, Math.abs(row.getBoundingClientRect().top - top))
+            if (towards < 0 ? before === 0 : before === 4999) done = true
+            if (done) break
+          }
+          for (let k = 0; k < 3; k++) {
+            await frame()
+            worst = Math.max(worst, Math.abs(row.getBoundingClientRect().top - top))
+          }
+          most = Math.max(most, all().length)
+        }
+        return { worst, most, first: number(all()[0]), last: number(all().at(-1)) }
+      },
+      [towards, times],
+    )
+  const part = await scroll(-1, 10)
+  const early = await memory()
+  const up = await scroll(-1, 200)
+  const late = await memory()
+  const down = await scroll(1, 200)
+  const back = await memory()
+  t.diagnostic(`worst move ${Math.max(part.worst, up.worst, down.worst).toFixed(2)} px; heap ${early.toFixed(1)}, ${late.toFixed(1)}, ${back.toFixed(1)} MB; at most ${Math.max(up.most, down.most)} rows`)
+  assert.equal(up.first, 0)
+  assert.equal(down.last, length - 1)
+  assert.ok(up.worst <= 1 && down.worst <= 1 && part.worst <= 1, `a row moved by ${Math.max(part.worst, up.worst, down.worst)} px`)
+  assert.ok(up.most <= 400 && down.most <= 500, `${up.most} and ${down.most} rows`)
+  assert.ok(late < early * 1.3 + 3 && back < early * 1.3 + 3, `heap ${early}, ${late}, ${back} MB`)
+})
+
+test('ten thousand conversations scroll in a few rows', { timeout: 180_000 }, async (t) => {
+  const page = await open(t, 'reader', '/chats/members?of=0000726')
+  await page.locator('.conversations .list-row').first().waitFor()
+  assert.match(await page.locator('.conversations .list-row').first().innerText(), /wmC09999/)
+  let most = 0
+  for (let n = 0; n < 400; n++) {
+    const state = await page.locator('.conversations .pane-list').evaluate(async (box) => {
+      box.scrollTop = box.scrollHeight
+      await new Promise((resolve) => setTimeout(resolve, 60))
+      return { rows: box.querySelectorAll('.list-row').length, end: box.textContent.includes('wmC00000') }
+    })
+    most = Math.max(most, state.rows)
+    if (state.end) break
+  }
+  await page.getByText('wmC00000').first().waitFor()
+  assert.ok(most < 60, `${most} rows at once`)
+  await page.getByRole('searchbox', { name: '筛选已加载的会话' }).fill('wmC00042')
+  await page.getByText('第 42 位客户').click()
+  await page.locator('article').getByText('第 42 位客户').waitFor()
+})
+
+test('texts of strangers stay texts', async (t) => {
+  const page = await open(t, 'reader', pair('0042', 'wmMother'))
+  await page.getByText('查看原文').or(page.getByRole('button', { name: '完整显示' })).first().waitFor()
+  await settled(page)
+  assert.equal(await page.evaluate(() => window.hacked), undefined)
+  assert.equal(await page.locator('article img, article script').count(), 0)
+  assert.equal(await page.locator('a[href^="javascript:"]').count(), 0)
+  const all = await page.locator('.feed').innerText()
+  assert.ok(all.includes(mark), 'markup is shown as it is')
+  assert.ok(all.includes('invoice▯fdp.exe'), 'a name keeps the order of its characters')
+  assert.ok(all.includes('▯▯▯[31m') || all.includes('▯▯'), 'controls are visible')
+  assert.ok(all.includes('地址无法打开'))
+  const tallest = await page.locator('article').evaluateAll((list) => Math.max(...list.map((a) => a.getBoundingClientRect().height)))
+  assert.ok(tallest < 2000, `a row of ${tallest} px`)
+
+  // A message of 100 KB opens in place.
+  const large = page.locator('article').filter({ hasText: '一一一一一一' }).first()
+  await large.getByRole('button', { name: /展开全文/ }).click()
+  assert.equal((await large.locator('pre').innerText()).length, 34_000)
+  // A message of 5 MB has no layout; its bytes can be read.
+  const huge = page.locator('article').filter({ hasText: '这条消息有 5' })
+  await huge.getByRole('button', { name: '查看原文' }).click()
+  const side = page.getByRole('complementary', { name: '消息详情' })
+  await side.getByRole('button', { name: '查看原文' }).click()
+  await side.getByText('已显示 64 KB，共 5').waitFor()
+  await clean(page, 'hostile texts')
+})
+
+test('new messages come by themselves, or wait behind a button', async (t) => {
+  const page = await open(t, 'reader', pair('lin.hua', 'wmMother'))
+  await said(page, '第三天的消息').waitFor()
+  const wake = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+  const arrive = async (content, at) => {
+    await post(text('wmMother', 'lin.hua', content, at))
+    await decoded()
+    for (let n = 0; n < 40; n++) {
+      await wake()
+      await page.waitForTimeout(250)
+      if ((await page.getByText(content).count()) > 0 || (await page.locator('.pill.fresh').count()) > 0) return
+    }
+  }
+  await page.waitForTimeout(500)
+  await arrive('刚刚到的消息', start + 3 * 24 * 60 * minute)
+  await page.locator('article').getByText('刚刚到的消息').waitFor()
+
+  await page.setViewportSize({ width: 1280, height: 420 })
+  await page.locator('.feed').evaluate((box) => (box.scrollTop = 0))
+  await page.waitForTimeout(100)
+  const top = await page.locator('article').first().evaluate((row) => row.getBoundingClientRect().top)
+  await arrive('又一条消息', start + 4 * 24 * 60 * minute)
+  await page.getByRole('button', { name: '1 条新消息' }).waitFor()
+  assert.ok(Math.abs((await page.locator('article').first().evaluate((row) => row.getBoundingClientRect().top)) - top) <= 1)
+  await page.getByRole('button', { name: '1 条新消息' }).click()
+  assert.ok(await page.locator('article').getByText('又一条消息').isVisible())
+})
+
+test('a chat is searched, and shows one kind of messages', async (t) => {
+  const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
+  await said(page, '4999 一行').waitFor()
+  await page.locator('body').press('/')
+  await page.getByRole('searchbox', { name: '关键词' }).fill('4321 一行')
+  await page.keyboard.press('Enter')
+  await page.locator('.hit mark').first().waitFor()
+  await page.getByRole('button', { name: '更早一条' }).click()
+  await page.locator('article.lit').getByText('4321 一行').waitFor()
+  await clean(page, 'search')
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: '图片与视频' }).click()
+  await page.getByText('没有这类消息').waitFor()
+  await page.getByRole('button', { name: '全部', exact: true }).click()
+  await said(page, '4999 一行').waitFor()
+})
+
+test('the keyboard alone reads a chat', async (t) => {
+  const page = await open(t, 'reader', '/chats/members?of=lin.hua')
+  await page.locator('.conversations .list-row').first().waitFor()
+  await page.locator('body').press('j')
+  await page.locator('article').first().waitFor()
+  await page.locator('.feed').focus()
+  await page.keyboard.press('PageDown')
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'ARTICLE')
+  await page.keyboard.press('Tab')
+  await page.keyboard.press('i')
+  await page.getByRole('complementary', { name: '会话信息' }).waitFor()
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), '会话信息')
+  await page.keyboard.press('Escape')
+  await page.getByRole('complementary').waitFor({ state: 'detached' })
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: '键盘操作' }).waitFor()
+  await clean(page, 'keys')
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('g')
+  await page.getByRole('group', { name: '有消息的日期' }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Escape')
+  await page.waitForURL((url) => url.pathname.endsWith('/chats/members'))
+})
+
+test('a limited reader sees the chats of the token only', async (t) => {
+  const page = await open(t, 'member', '/chats')
+  await page.locator('.parties .list-row').first().waitFor()
+  assert.equal(await page.locator('.parties .list-row').count(), 1)
+  const other = await page.context().newPage()
+  await other.close()
+  await page.goto(cloud.console + pair('0042', 'wmMother'))
+  await page.getByText('他们之间还没有会话').waitFor()
+})
+
+for (const language of ['zh', 'en']) {
+  test(`the pages are sound for everybody (${language})`, async (t) => {
+    const page = await open(t, 'reader', `/chats?lang=${language}`, { language })
+    await page.locator('.parties .list-row').first().waitFor()
+    await clean(page, 'staff')
+    for (const scope of ['customers', 'rooms', 'unplaced']) {
+      await page.goto(`${cloud.console}/chats/${scope}`)
+      await page.locator('.pane-list :is(.list-row, .empty), .conversations .empty').first().waitFor()
+      await clean(page, scope)
+    }
+    await page.goto(cloud.console + pair('lin.hua', 'wmMother'))
+    await page.locator('article').first().waitFor()
+    await settled(page)
+    await clean(page, 'chat')
+    await page.goto(`${cloud.console}/c/none`)
+    await page.locator('.empty').last().waitFor()
+    await clean(page, 'a chat that does not exist')
+  })
+}
+
+test('a phone shows one pane at a time, and back leads back', async (t) => {
+  const page = await open(t, 'reader', '/chats', { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true })
+  await page.locator('.parties .list-row').filter({ hasText: '林华' }).click()
+  await page.locator('.conversations .list-row').first().waitFor()
+  assert.equal(await page.locator('.parties').isVisible(), false)
+  await page.locator('.conversations .list-row').first().click()
+  await page.locator('article').first().waitFor()
+  assert.equal(await page.locator('.conversations').isVisible(), false)
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+  await clean(page, 'phone')
+  await page.goBack()
+  await page.locator('.conversations .list-row').first().waitFor()
+  await page.goBack()
+  await page.locator('.parties .list-row').first().waitFor()
+})

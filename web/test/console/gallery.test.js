@@ -1,0 +1,58 @@
+// Draws every golden message of shared/message with the parts of the console, in both
+// languages, on a wide screen and on a phone.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readFile, readdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { serve, shapes } from '../gallery.js'
+import { startBrowser } from './cloud.js'
+
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const golden = new URL('../../../shared/message/testdata/golden/', import.meta.url)
+const web = fileURLToPath(new URL('../..', import.meta.url))
+let site, browser
+
+before(async () => {
+  await promisify(execFile)('npm', ['run', '-s', 'build:gallery'], { cwd: web })
+  site = await serve()
+  browser = await startBrowser()
+})
+after(async () => {
+  await browser?.close()
+  site?.close()
+})
+
+for (const lang of ['zh', 'en']) {
+  for (const [shape, viewport] of Object.entries(shapes)) {
+    test(`every golden message is drawn (${lang}, ${shape})`, async (t) => {
+      const page = await browser.newPage({ viewport })
+      t.after(() => page.close())
+      const complaints = []
+      page.on('console', (m) => complaints.push(m.text()))
+      page.on('pageerror', (e) => complaints.push(String(e)))
+      await page.addInitScript(() => document.addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective}`)))
+      await page.goto(`${site.url}?lang=${lang}`)
+      await page.locator('article').first().waitFor()
+      const names = (await readdir(golden)).filter((f) => f.endsWith('.view.json')).map((f) => f.replace('.view.json', ''))
+      assert.deepEqual((await page.locator('article').evaluateAll((all) => all.map((a) => a.dataset.name))).sort(), names.sort())
+
+      const empty = await page.locator('article').evaluateAll((all) => all.filter((a) => a.querySelector('.parts').getBoundingClientRect().height < 15).map((a) => a.dataset.name))
+      assert.deepEqual(empty, [])
+      const wide = await page.locator('article').evaluateAll((all) => all.filter((a) => a.scrollWidth > a.clientWidth + 1).map((a) => a.dataset.name))
+      assert.deepEqual(wide, [])
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= viewport.width)
+      if (lang === 'en') {
+        // The messages themselves are Chinese, their labels must not be.
+        const labels = await page.locator('.part-card-head > span:first-of-type').allInnerTexts()
+        assert.deepEqual(labels.filter((l) => /\p{Script=Han}/u.test(l)), [])
+      }
+      await page.evaluate(axe)
+      const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }))
+      assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(' | ')}`), [])
+      assert.deepEqual(complaints, [])
+    })
+  }
+}
