@@ -31,7 +31,7 @@ type (
 		Cause doctor.Cause `dynamodbav:"cause"`
 		Since time.Time    `dynamodbav:"since"`
 	}
-	changeItem struct {
+	setupChangeItem struct {
 		Check     doctor.Check `dynamodbav:"check"`
 		From      doctor.State `dynamodbav:"from"`
 		To        doctor.State `dynamodbav:"to"`
@@ -47,15 +47,15 @@ type (
 	}
 )
 
-func newChangeItem(c doctor.Change) changeItem {
-	it := changeItem{Check: c.Check, From: c.From, To: c.To, Was: c.Was, Now: c.Now, At: c.At, Operators: c.Operators}
+func newChangeItem(c doctor.Change) setupChangeItem {
+	it := setupChangeItem{Check: c.Check, From: c.From, To: c.To, Was: c.Was, Now: c.Now, At: c.At, Operators: c.Operators}
 	for _, e := range c.Evidence {
 		it.Evidence = append(it.Evidence, factItem(e))
 	}
 	return it
 }
 
-func (i changeItem) change() doctor.Change {
+func (i setupChangeItem) change() doctor.Change {
 	c := doctor.Change{Check: i.Check, From: i.From, To: i.To, Was: i.Was, Now: i.Now, At: i.At, Operators: i.Operators}
 	for _, e := range i.Evidence {
 		c.Evidence = append(c.Evidence, doctor.Evidence(e))
@@ -133,9 +133,9 @@ func (l *Ledger) SetupChanges(ctx context.Context, corp, cursor string, limit in
 	in := within(doctorPK(corp), changePrefix, last)
 	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(limit)+1)
 	for it, err := range atMost(limit+1, l.query(ctx, l.client, in)) {
-		var c changeItem
+		var c setupChangeItem
 		if err == nil {
-			c, err = readItem[changeItem](it)
+			c, err = readItem[setupChangeItem](it)
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("listing changes of the set-up of corp %s: %w", corp, err)

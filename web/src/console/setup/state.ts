@@ -19,11 +19,17 @@ const soon = 3_000
 const later = 15_000
 const seldom = 60_000
 const eager = 3 * 60_000
+/** After a change even a step that was done is looked at again. */
+const fresh = 30_000
 
 export function useSetup() {
   // The queries ask this; the marks follow from their answers.
   const waits = ref(true)
-  const interval = () => (!waits.value ? seldom : Date.now() - changedAt.value < eager ? soon : later)
+  const interval = () => {
+    const since = Date.now() - changedAt.value
+    if (since < fresh || (waits.value && since < eager)) return soon
+    return waits.value ? later : seldom
+  }
   const read = <T>(name: string, queryFn: () => Promise<T>, enabled: () => boolean = () => true) =>
     useQuery({ queryKey: key(name), queryFn, enabled, refetchInterval: interval, refetchOnWindowFocus: true })
 
