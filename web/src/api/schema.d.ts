@@ -459,31 +459,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/corps/{corpid}/doctor/changes": {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Language of problems and troubles.
-                 * @example zh-CN
-                 */
-                "Accept-Language"?: components["parameters"]["language"];
-            };
-            path: {
-                corpid: components["parameters"]["corpid"];
-            };
-            cookie?: never;
-        };
-        /** What has changed in the set-up, newest first. */
-        get: operations["listSetupChanges"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/corps/{corpid}/changes": {
         parameters: {
             query?: never;
@@ -508,6 +483,31 @@ export interface paths {
          *     `Retry-After` says in how many seconds to ask again: 3 while a set-up step waits, 15 while messages come, otherwise 60.
          */
         get: operations["getChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/corps/{corpid}/doctor/changes": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /** What has changed in the set-up, newest first. */
+        get: operations["listSetupChanges"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5208,6 +5208,58 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getChanges: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+                /**
+                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
+                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
+                 */
+                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The versions. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["Tag"];
+                    /** @example 15 */
+                    "Retry-After": number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "chats": "UfXr0Ng1b2ss",
+                     *       "setup": null,
+                     *       "status": null,
+                     *       "jobs": null
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Changes"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listSetupChanges: {
         parameters: {
             query?: {
@@ -5257,58 +5309,6 @@ export interface operations {
                     "application/json": components["schemas"]["SetupChangePage"];
                 };
             };
-            400: components["responses"]["Invalid"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            404: components["responses"]["NotFound"];
-            429: components["responses"]["TooMany"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getChanges: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Language of problems and troubles.
-                 * @example zh-CN
-                 */
-                "Accept-Language"?: components["parameters"]["language"];
-                /**
-                 * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
-                 * @example W/"9f86d081884c7d659a2feaa0c55ad015"
-                 */
-                "If-None-Match"?: components["parameters"]["ifNoneMatch"];
-            };
-            path: {
-                corpid: components["parameters"]["corpid"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The versions. */
-            200: {
-                headers: {
-                    ETag: components["headers"]["Tag"];
-                    /** @example 15 */
-                    "Retry-After": number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "chats": "UfXr0Ng1b2ss",
-                     *       "setup": null,
-                     *       "status": null,
-                     *       "jobs": null
-                     *     }
-                     */
-                    "application/json": components["schemas"]["Changes"];
-                };
-            };
-            304: components["responses"]["NotModified"];
             400: components["responses"]["Invalid"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
