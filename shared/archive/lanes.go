@@ -50,8 +50,8 @@ type PendingPages interface {
 //
 // The puller stores a page and then reads which pages are first. The decoder
 // removes a page and then reads the same. So at least one of the two sees the
-// other's write, and requests the page whose turn it is. [PendingPages.NoteRequest]
-// lets one of them send.
+// other's write, and requests the page whose turn it is. If both do, the page has
+// two requests.
 type PageRequests struct {
 	Pages PendingPages
 	Queue DecodeQueue
@@ -93,19 +93,16 @@ func (q PageRequests) requestFirst(ctx context.Context, corp string, after uint6
 	return nil
 }
 
-// Request requests a pending page, unless another process does so at the moment. A
-// crash between the note and the request loses the request; dispatch makes it when
-// the page is overdue.
+// Request requests a pending page, and then notes that it did. A crash between the
+// two leaves a page that the next caller requests once more; the second request
+// finds the page decoded.
 func (q PageRequests) Request(ctx context.Context, p Pending) error {
-	err := q.Pages.NoteRequest(ctx, p, q.Now(), p.Stuck)
-	if errors.Is(err, ErrConflict) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("note request of page after %d: %w", p.After, err)
-	}
 	if err := q.Queue.RequestDecodes(ctx, DecodeRequest{Corp: p.Corp, After: p.After}); err != nil {
 		return fmt.Errorf("request decoding of page after %d: %w", p.After, err)
+	}
+	err := q.Pages.NoteRequest(ctx, p, q.Now(), p.Stuck)
+	if err != nil && !errors.Is(err, ErrConflict) { // another process requested it, or the page is decoded already
+		return fmt.Errorf("note request of page after %d: %w", p.After, err)
 	}
 	return nil
 }
