@@ -242,7 +242,7 @@ test: ## Check and test everything
 web-test: ## Test the console on the local cloud, and the voice player
 	@$(SETUP) web-test
 	@$(MAKE) --no-print-directory web build
-	@$(GO_HOST) -o $(BUILD)/cloud ./local/cmd/cloud
+	@go build -o $(BUILD)/cloud ./local/cmd/cloud
 	@echo "testing the console and the voice player, in Node.js and in Chromium ..."
 	@cd web && $(NODE_PATH) npm run check --silent
 	@cd web && $(NODE_PATH) CHROMIUM="$(BROWSER)" npm test --silent

@@ -40,8 +40,10 @@ func derive(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp)
 	d := derived{messages: readAll(ctx, t, c, corp), lists: lists(ctx, t, c, corp), results: map[uint64]archive.Result{}}
 	ours := func(it item) bool { return strings.HasPrefix(text(it, "pk"), corp.ID()) }
 	d.items = items(ctx, t, c, "MessagesTable", func(it item) bool {
-		// The form of a party's list depends on the order of decoding.
-		return ours(it) && !strings.HasPrefix(text(it, "pk"), corp.ID()+"#p#")
+		// The forms of a party's list and of a corp's day depend on the order of
+		// decoding, and notes of changes on its time.
+		pk, ofCorp := strings.CutPrefix(text(it, "pk"), corp.ID()+"#")
+		return ours(it) && !(ofCorp && (strings.HasPrefix(pk, "p#") || pk == "d" || pk == "n"))
 	})
 	d.consents = items(ctx, t, c, "ConsentsTable", func(it item) bool { return ours(it) && fromMessage(it) })
 	for _, it := range d.consents {
@@ -152,7 +154,7 @@ func wipe(ctx context.Context, t *testing.T, c *cloud.Cloud) {
 	}
 }
 
-// lists reads the conversations of each member and customer.
+// lists reads the conversations of each member and customer, and of each day.
 func lists(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) map[string][]string {
 	t.Helper()
 	details := corp.Details()
@@ -171,6 +173,16 @@ func lists(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) 
 		}
 		slices.Sort(ids)
 		all[party] = ids
+	}
+	view := dynamostore.NewMessages(dynamodb.NewFromConfig(c.Config), c.Stack.Tables["MessagesTable"])
+	days, err := view.CorpDays(ctx, corp.ID(), "", 10)
+	if err != nil || len(days) == 0 {
+		t.Fatalf("%s: got %d days, %v", corp.ID(), len(days), err)
+	}
+	for _, day := range days {
+		for _, id := range day.Conversations {
+			all["day "+string(day.Day)] = append(all["day "+string(day.Day)], string(id))
+		}
 	}
 	return all
 }
