@@ -55,7 +55,7 @@ func TestPython(t *testing.T) {
 // setup.sh asks for npm as long as DynamoDB Local is not in the cache.
 func TestSetupFindsDynamoDBLocal(t *testing.T) {
 	bin, cache, build := t.TempDir(), t.TempDir(), t.TempDir()
-	for _, tool := range []string{"sh", "cut", "dirname", "sed", "sha256sum", "tr"} {
+	for _, tool := range []string{"sh", "cut", "dirname", "sed", "sha256sum", "tr", "uname"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -68,7 +68,7 @@ func TestSetupFindsDynamoDBLocal(t *testing.T) {
 		executable(t, filepath.Join(bin, program))
 	}
 	ready := func() bool {
-		cmd := exec.CommandContext(t.Context(), "../setup/setup.sh", "-n", "run")
+		cmd := exec.CommandContext(t.Context(), "../setup/setup.sh", "-n", "servers")
 		cmd.Env = []string{"PATH=" + bin, "XDG_CACHE_HOME=" + cache, "SETUP_BUILD=" + build}
 		return cmd.Run() == nil
 	}

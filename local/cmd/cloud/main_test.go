@@ -141,7 +141,9 @@ func TestDataIsKept(t *testing.T) {
 	conversations := func(r *running) string {
 		api := r.says(`^API +(http://127\.0\.0\.1:\d+)$`)[0]
 		token := r.says(`^tokens of ` + corp + `\nadmin +\S+\nreader +(\S+)\nauditor +\S+\nservice +\S+$`)[0]
-		return ask(t, http.MethodGet, api+"/v1/corps/"+corp+"/conversations?member=lin.hua", token, "")
+		list := ask(t, http.MethodGet, api+"/v1/corps/"+corp+"/conversations?member=lin.hua", token, "")
+		list, _, _ = strings.Cut(list, `"names":`) // they may come later
+		return list
 	}
 	before := conversations(r)
 	if !strings.Contains(before, `"id"`) {
