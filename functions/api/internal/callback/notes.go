@@ -73,7 +73,7 @@ func (h *Handlers) noteRefused(ctx context.Context, c *session.Call, pairs *Pair
 }
 
 // countRefused counts one more refused request of a corp. If take is set it
-// returns how many are not noted, and begins anew; otherwise it returns 0.
+// returns how many are not noted, and counts from 0 again; otherwise it returns 0.
 func (p *Pairs) countRefused(corp string, take bool) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
