@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -140,13 +141,7 @@ func (o *online) certificate(ctx context.Context) error {
 	return fmt.Errorf("CertificateArn: the certificate is for %s, not for %s: request one for that name", strings.Join(names, ", "), domain)
 }
 
-// covers reports whether a name of a certificate is for the domain. A wildcard
-// stands for one label.
+// covers reports whether a name of a certificate is for the domain.
 func covers(name, domain string) bool {
-	name, domain = strings.ToLower(name), strings.ToLower(domain)
-	if parent, ok := strings.CutPrefix(name, "*."); ok {
-		_, rest, _ := strings.Cut(domain, ".")
-		return rest == parent
-	}
-	return name == domain
+	return (&x509.Certificate{DNSNames: []string{name}}).VerifyHostname(domain) == nil
 }

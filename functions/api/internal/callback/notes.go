@@ -12,7 +12,7 @@ import (
 // The notes show the admin whether the three values in WeCom are right. They are
 // hints: if one cannot be written, the request is answered all the same, and the
 // next request is noted. How often they are written is decided by what the
-// request read anyway, so that nobody can make the archive write at will.
+// request read anyway, so a flood of requests causes few writes.
 
 // checks are the checks that a refused request of a registered corp failed.
 var checks = []struct {
