@@ -19,11 +19,7 @@ const root = "../.."
 
 func environments(t *testing.T) map[string]deploy.Environment {
 	t.Helper()
-	source, err := os.ReadFile(root + "/samconfig.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := deploy.Environments(source)
+	all, err := deploy.ReadEnvironments(root + "/samconfig.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

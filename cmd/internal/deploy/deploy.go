@@ -63,14 +63,19 @@ func Environments(source []byte) (map[string]Environment, error) {
 	return all, nil
 }
 
+// ReadEnvironments reads the environments of the file samconfig, by name.
+func ReadEnvironments(samconfig string) (map[string]Environment, error) {
+	source, err := os.ReadFile(samconfig)
+	if err != nil {
+		return nil, err
+	}
+	return Environments(source)
+}
+
 // Named returns the environment of samconfig.toml that the only argument of a
 // command names.
 func Named(samconfig string, args []string) (Environment, error) {
-	source, err := os.ReadFile(samconfig)
-	if err != nil {
-		return Environment{}, err
-	}
-	all, err := Environments(source)
+	all, err := ReadEnvironments(samconfig)
 	if err != nil {
 		return Environment{}, err
 	}

@@ -193,10 +193,10 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	if err != nil {
 		return fmt.Errorf("look for a page without a request: %w", err)
 	}
-	switch {
-	case last.Tries == 0:
+	switch last.Tries {
+	case 0:
 		return p.pages().RequestOwn(ctx, corp, last.After)
-	case last.Tries == 1:
+	case 1:
 		return p.pages().Request(ctx, last)
 	}
 	return nil

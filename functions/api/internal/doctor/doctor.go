@@ -136,7 +136,7 @@ func who(operators bool) string {
 func texts(check doctor.Check, cause doctor.Cause, evidence []doctor.Evidence, ip string, lang problem.Language) (what, fix string) {
 	t, ok := doctor.TextOf(check, cause)
 	if !ok {
-		return problem.Trouble(string(cause), lang, problem.Args{"ip": ip})
+		return problem.Trouble(string(cause), lang, problem.Args{"from_ip": ip})
 	}
 	return problem.Words(t.What.With(evidence)).In(lang, nil), problem.Words(t.Remedy.With(evidence)).In(lang, nil)
 }

@@ -22,7 +22,7 @@ type Trouble struct {
 
 // ShowTrouble writes a trouble of the archive in a language.
 func ShowTrouble(t archive.Trouble, lang problem.Language) *Trouble {
-	what, remedy := problem.Trouble(string(t.Cause), lang, problem.Args{"ip": t.FromIP})
+	what, remedy := problem.Trouble(string(t.Cause), lang, problem.Args{"from_ip": t.FromIP})
 	j := &Trouble{
 		Cause: t.Cause, What: what, Remedy: remedy, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
 		Since: Moment(t.Since), At: Moment(t.At),

@@ -192,7 +192,7 @@ const (
 )
 
 // Trouble says what a cause (the value of an archive.Cause) means and what a
-// person does about it. Args: ip.
+// person does about it. Args: from_ip.
 func Trouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := troubles[cause]
 	if !ok {

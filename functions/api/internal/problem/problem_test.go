@@ -131,7 +131,7 @@ func TestProblemInBothLanguages(t *testing.T) {
 }
 
 func TestTrouble(t *testing.T) {
-	what, remedy := problem.Trouble("trusted_ip", problem.English, problem.Args{"ip": "203.0.113.9"})
+	what, remedy := problem.Trouble("trusted_ip", problem.English, problem.Args{"from_ip": "203.0.113.9"})
 	if !strings.Contains(what, "203.0.113.9") || !strings.Contains(remedy, "step 4") {
 		t.Errorf("got %q, %q", what, remedy)
 	}

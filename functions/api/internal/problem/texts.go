@@ -305,7 +305,7 @@ type trouble struct{ what, remedy words }
 // it.
 var troubles = map[string]trouble{
 	"trusted_ip": {
-		words{"企业微信拒绝了来自 IP 地址 {ip} 的请求。", "WeCom refused our address {ip}."},
+		words{"企业微信拒绝了来自 IP 地址 {from_ip} 的请求。", "WeCom refused our address {from_ip}."},
 		words{"请重新执行第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
