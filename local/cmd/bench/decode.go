@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -183,6 +184,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		return err
 	}
 	intoSink := s.DecoderInto(db)
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as functions/decode sets it
 	ways := []struct {
 		name   string
 		decode func() error
