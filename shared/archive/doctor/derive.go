@@ -296,7 +296,7 @@ func (d derivation) callback(check Check, cb archive.Callback, notified time.Tim
 	case check == CheckCallback && d.Corp.Enabled && d.Now.Sub(d.Pull.LastPageAt) < silentAfter && d.Pull.LastPageAt.Sub(seen) > silentAfter:
 		return Result{State: Bad, Cause: CauseSilent, Since: seen, At: seen}.when(FactVerifiedAt, cb.VerifiedAt).when(FactEventAt, latest(cb.EventAt, notified))
 	}
-	return Result{State: OK, At: seen}
+	return Result{State: OK, At: seen}.when(FactVerifiedAt, cb.VerifiedAt).when(FactEventAt, latest(cb.EventAt, notified))
 }
 
 func (d derivation) pulls() Result {

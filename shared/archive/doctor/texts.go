@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"strings"
+	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // Words are one text in Chinese and in English. "{name}" stands for the evidence of
@@ -24,14 +26,14 @@ func TextOf(check Check, c Cause) (Text, bool) {
 	return t, ok
 }
 
-// With puts the evidence into the text.
+// With puts the evidence into the text, in the form that a person reads.
 func (w Words) With(evidence []Evidence) Words {
-	var pairs []string
+	var zh, en []string
 	for _, e := range evidence {
-		pairs = append(pairs, "{"+string(e.Fact)+"}", e.Value)
+		name, shown := "{"+string(e.Fact)+"}", e.Shown()
+		zh, en = append(zh, name, shown.ZH), append(en, name, shown.EN)
 	}
-	r := strings.NewReplacer(pairs...)
-	return Words{r.Replace(w.ZH), r.Replace(w.EN)}
+	return Words{strings.NewReplacer(zh...).Replace(w.ZH), strings.NewReplacer(en...).Replace(w.EN)}
 }
 
 // Where is the menu in WeCom's admin console where the check's setting is; empty if
@@ -233,6 +235,35 @@ var factNames = map[Fact]Words{
 	FactUntil:      {"时间", "time"},
 	FactOldest:     {"最早一页请求于", "oldest requested"},
 	FactAccess:     {"接口", "access"},
+}
+
+// values are the words for values that are terms of ours.
+var values = map[Fact]map[string]Words{
+	FactOnList: {"yes": {"是", "yes"}, "no": {"否", "no"}},
+	FactWhy: {
+		string(archive.RefusedSignature): {"签名不符，Token 不同", "wrong signature, another Token"},
+		string(archive.RefusedDecrypt):   {"无法解密，EncodingAESKey 不同", "not decrypted, another EncodingAESKey"},
+		string(archive.RefusedReceiver):  {"另一家企业的事件", "an event of another company"},
+	},
+	FactAccess: {
+		string(directory.AccessMembers):   {"成员姓名", "names of members"},
+		string(directory.AccessCustomers): {"客户与客户群", "customers and their rooms"},
+	},
+}
+
+// Shown is the value as people read it: a time in Beijing's, a term of ours in
+// words, and any other value as it is.
+func (e Evidence) Shown() Words {
+	if w, ok := values[e.Fact][e.Value]; ok {
+		return w
+	}
+	switch e.Fact {
+	case FactSetAt, FactFilesUntil, FactLastCall, FactEventAt, FactVerifiedAt, FactUntil, FactOldest:
+		if at, err := time.Parse(time.RFC3339, e.Value); err == nil {
+			return Words{archive.ClockOf(at), archive.ClockOf(at) + " (Beijing)"}
+		}
+	}
+	return Words{e.Value, e.Value}
 }
 
 // Name is the fact's name for people.

@@ -1864,7 +1864,10 @@ export interface components {
             fact: "corp_id" | "members" | "set_at" | "masked" | "version" | "versions" | "claimed" | "proved" | "count" | "at_least" | "files_until" | "seq" | "from_ip" | "trusted_ips" | "on_list" | "by" | "reason" | "last_call" | "event_at" | "verified_at" | "why" | "source_ip" | "hours" | "until" | "oldest" | "access";
             /** @description The name of the fact, for people. */
             label: string;
+            /** @description A time is one of UTC. */
             value: string;
+            /** @description The value, for people. A time is that of Beijing. */
+            text: string;
         };
         SetupCheck: {
             check: components["schemas"]["CheckName"];
@@ -5161,7 +5164,8 @@ export interface operations {
                      *             {
                      *               "fact": "on_list",
                      *               "label": "one of our addresses",
-                     *               "value": "yes"
+                     *               "value": "yes",
+                     *               "text": "yes"
                      *             }
                      *           ]
                      *         }

@@ -82,6 +82,7 @@ type evidenceJSON struct {
 	Fact  doctor.Fact `json:"fact"`
 	Label string      `json:"label"`
 	Value string      `json:"value"`
+	Text  string      `json:"text"` // the value for people
 }
 
 // GetDoctor answers the present state of every check. It derives the states from
@@ -148,7 +149,7 @@ func textOrNull(w doctor.Words, lang problem.Language) *string {
 func showEvidence(list []doctor.Evidence, lang problem.Language) []evidenceJSON {
 	shown := []evidenceJSON{}
 	for _, e := range list {
-		shown = append(shown, evidenceJSON{e.Fact, problem.Words(e.Fact.Name()).In(lang, nil), e.Value})
+		shown = append(shown, evidenceJSON{e.Fact, problem.Words(e.Fact.Name()).In(lang, nil), e.Value, problem.Words(e.Shown()).In(lang, nil)})
 	}
 	return shown
 }
