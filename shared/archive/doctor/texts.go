@@ -8,16 +8,16 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// Words are a text in both languages. "{name}" stands for the evidence of that
-// name.
+// Words are one text in Chinese and in English. "{name}" stands for the evidence of
+// that name.
 type Words struct{ ZH, EN string }
 
-// Text says what a cause means and what a person does about it. The texts of an
-// [archive.Cause] are those of the API and of the notices.
+// Text says what a cause means and what a person does about it.
 type Text struct{ What, Remedy Words }
 
-// TextOf is the text of a cause of a check, if only the doctor names the cause, or
-// if the cause has another remedy at the self-built app; false for another one.
+// TextOf returns the doctor's own text for a cause of a check: for causes that only
+// the doctor names, and for causes with another remedy at the self-built app. It
+// returns false for every other [archive.Cause]: the API has its text.
 func TextOf(check Check, c Cause) (Text, bool) {
 	if t, ok := appTexts[c]; ok && check == CheckApp {
 		return t, true
@@ -26,7 +26,7 @@ func TextOf(check Check, c Cause) (Text, bool) {
 	return t, ok
 }
 
-// With fills the evidence in, as people read it.
+// With puts the evidence into the text, in the form that a person reads.
 func (w Words) With(evidence []Evidence) Words {
 	var zh, en []string
 	for _, e := range evidence {
@@ -36,11 +36,11 @@ func (w Words) With(evidence []Evidence) Words {
 	return Words{strings.NewReplacer(zh...).Replace(w.ZH), strings.NewReplacer(en...).Replace(w.EN)}
 }
 
-// Where is the place in WeCom's admin console where a check is put right; empty
-// if there is none.
+// Where is the menu in WeCom's admin console where the check's setting is; empty if
+// there is none.
 func (c Check) Where() Words { return places[c] }
 
-// StepTexts are the title of a set-up step, and its place in WeCom's admin console.
+// StepTexts are the title of a set-up step, and its menu in WeCom's admin console.
 func StepTexts(step int) (title, where Words) {
 	t := steps[step]
 	return t.title, t.check.Where()
@@ -105,7 +105,7 @@ var texts = map[Cause]Text{
 	},
 	CauseSwitchedOff: {
 		Words{"存档尚未开启，或已关闭。企业微信只保留最近 5 天的消息。", "Archiving is switched off. WeCom keeps messages for five days only."},
-		Words{"请在设置页开启存档。", "Switch archiving on on the set-up page."},
+		Words{"请在设置页开启存档。", "Switch archiving on, on the set-up page."},
 	},
 	CauseUnverified: {
 		Words{"企业微信还没有验证回调 URL。", "WeCom has not checked the callback URL."},
@@ -121,7 +121,7 @@ var texts = map[Cause]Text{
 	},
 	CauseNothing: {
 		Words{"企业微信接口正常，但还没有消息。", "WeCom answers, and there is no message yet."},
-		Words{"成员需要重新登录企业微信并看到存档提示；与客户的会话，还要求客户没有拒绝存档。请让一位成员发一条消息试试。", "Members must sign in to WeCom again and see the notice; customers must not have refused. Ask a member to send a message."},
+		Words{"成员需要重新登录企业微信并看到存档提示；与客户的会话，还要求客户没有拒绝存档。请让一位成员发一条消息试试。", "Members must sign in to WeCom again and see the notice about archiving. Customers must not have declined archiving. Ask a member to send a message."},
 	},
 	CauseLate: {
 		Words{"已有两天多没有拉取到最新消息，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
