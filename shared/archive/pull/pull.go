@@ -97,7 +97,7 @@ type Puller struct {
 }
 
 // Pull takes in all new pages of the corp. The order of writes for each page is:
-// the journal object; then the ledger row, the head and the pending mark in one
+// the journal object; then the ledger row, the head and the pending item in one
 // transaction; then the decode request, if the page is one of the first of its lane
 // (see [archive.PageRequests]). A crash after the first leaves an object without a
 // row, and the page is read again. A crash after the second leaves a pending page:
