@@ -278,6 +278,12 @@ bench: ## Measure on this machine; every figure is from one run
 	@go run ./local/cmd/bench
 	@go run ./local/aws/cmd/withaws -- go test -run "^$$" -bench Tick ./functions/dispatch
 
+.PHONY: bench-large
+bench-large: ## Build an archive of MESSAGES=1000000 in build/large, or continue it, and measure it on the way
+	@$(SETUP) bench
+	@$(MAKE) --no-print-directory build
+	@go run ./local/cmd/bench -large $(or $(MESSAGES),1000000)
+
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded
 	@$(call operate,size) $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +9,9 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,8 +25,12 @@ import (
 func (b *bench) cloud(ctx context.Context, name string, tick time.Duration, companies []wecom.CorpConfig, sim wecom.Config) (*cloud.Cloud, error) {
 	return cloud.Start(ctx, cloud.Options{
 		Root: b.root, StackName: name, Services: b.services, Tick: tick, Companies: companies, Sim: sim,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Log: quietLog(),
 	})
+}
+
+func quietLog() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // companies are some small ones.
@@ -35,95 +39,6 @@ func companies(n int) (list []wecom.CorpConfig) {
 		list = append(list, wecom.CorpConfig{ID: fmt.Sprintf("ww%016d", i+1), Name: fmt.Sprint("company ", i+1), Crowd: wecom.Crowd{Staff: 2, Customers: 2}})
 	}
 	return list
-}
-
-// noRequests is what wakes a function and gives it nothing to do; the API has
-// another.
-const (
-	noRequests = `{"Records":[]}`
-	healthy    = `{"version":"2.0","rawPath":"/health","rawQueryString":"","headers":{},"requestContext":{"http":{"method":"GET","path":"/health"},"requestId":"bench"},"isBase64Encoded":false}`
-)
-
-// coldStarts measures the first invocation of a new process against one that
-// is there already: without work, which is the process and Go; and for decode
-// with a page, which is also its clients' connections, the keys, the worker,
-// the library and Init.
-func (b *bench) coldStarts(ctx context.Context) error {
-	b.heading("cold starts (first invocation less a warm one; without AWS's own share)")
-	c, err := b.cloud(ctx, "bench-cold", time.Hour, companies(1), wecom.Config{Seed: 1})
-	if err != nil {
-		return err
-	}
-	defer c.Stop()
-	for _, id := range c.FunctionIDs() {
-		event := noRequests
-		if id == "ApiFunction" {
-			event = healthy
-		}
-		took, err := b.cold(ctx, c, id, event)
-		if err != nil {
-			return err
-		}
-		b.note("cold start of "+id+", nothing to do", took, "ms")
-	}
-	if err := c.SetUp(ctx); err != nil {
-		return err
-	}
-	page, err := undecodedPage(ctx, c)
-	if err != nil {
-		return err
-	}
-	took, err := b.cold(ctx, c, "DecodeFunction", page)
-	if err != nil {
-		return err
-	}
-	log, err := os.ReadFile(filepath.Join(c.Logs, "DecodeFunction.log"))
-	if n := bytes.Count(log, []byte(`"message":"decoded"`)); err != nil || n < 4*b.rounds {
-		return fmt.Errorf("the page was decoded %d times only (%v): the figure would be of doing nothing", n, err)
-	}
-	b.note("cold start of DecodeFunction, a page to decode", took, "ms")
-	var started []float64
-	for range 2 * b.rounds {
-		took, err := b.startWorker(ctx)
-		if err != nil {
-			return err
-		}
-		started = append(started, took.Seconds()*1000)
-	}
-	b.note("of this, the worker with the stand-in, until it says hello", median(started), "ms")
-	return nil
-}
-
-// cold is the median of what the first invocation of a new process takes more
-// than the second, in ms.
-func (b *bench) cold(ctx context.Context, c *cloud.Cloud, id, event string) (float64, error) {
-	f := c.Function(id)
-	invoke := func() (time.Duration, error) {
-		begun := time.Now()
-		answer, err := f.Invoke(ctx, []byte(event))
-		if err == nil && bytes.Contains(answer, []byte("itemIdentifier")) {
-			err = errors.New("it gave the request back")
-		}
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", id, err)
-		}
-		return time.Since(begun), nil
-	}
-	var more []float64
-	for range 2 * b.rounds {
-		for f.Kill() { // all instances
-		}
-		first, err := invoke()
-		if err != nil {
-			return 0, err
-		}
-		warm, err := invoke()
-		if err != nil {
-			return 0, err
-		}
-		more = append(more, (first-warm).Seconds()*1000)
-	}
-	return median(more), nil
 }
 
 // undecodedPage is an event with a page that decode works on whenever it is
@@ -201,12 +116,13 @@ func (b *bench) startWorker(ctx context.Context) (time.Duration, error) {
 const talkers = 4
 
 // sendToReadable measures how long it takes from a message's sending until the
-// API shows it, in a cloud where callbacks arrive. Each company's messages come
-// one after the other, so that each is told of at once: what WeCom lets a
-// message wait for its callback is not ours.
+// API shows it, in a cloud where callbacks arrive: while nothing else happens, and
+// while another company's backlog drains. Each company's messages come one after
+// the other, so that each is told of at once: what WeCom lets a message wait for
+// its callback is not ours.
 func (b *bench) sendToReadable(ctx context.Context) error {
 	b.heading(fmt.Sprintf("from send to readable, %d companies, a message and a callback of each every 1.1 s (WeCom itself: every 15 s)", talkers))
-	c, err := b.cloud(ctx, "bench-live", 0, companies(talkers), wecom.Config{Seed: 1, NotifyEvery: time.Second})
+	c, err := b.cloud(ctx, "bench-live", 0, companies(talkers+1), wecom.Config{Seed: 1, NotifyEvery: time.Second, PullsPerMinute: 1_000_000})
 	if err != nil {
 		return err
 	}
@@ -214,35 +130,96 @@ func (b *bench) sendToReadable(ctx context.Context) error {
 	if err := c.SetUp(ctx); err != nil {
 		return err
 	}
-	took := make([][]float64, talkers)
-	group, ctx := errgroup.WithContext(ctx)
-	for i, corp := range c.Sim.Corps() {
-		group.Go(func() (err error) {
-			time.Sleep(talkEvery * time.Duration(i) / talkers) // not all in the same moment
-			took[i], err = talk(ctx, c.API, corp, (b.samples+talkers-1)/talkers)
-			return err
-		})
+	corps := c.Sim.Corps()
+	samples := (b.samples + talkers - 1) / talkers
+	quiet, err := talkAll(ctx, c.API, corps[:talkers], func(n int) bool { return n < samples })
+	if err != nil {
+		return err
 	}
+	of := fmt.Sprintf("s, of %d messages", len(quiet))
+	b.note("from send to readable, p50", quantile(quiet, 0.5), of)
+	b.note("from send to readable, p99", quantile(quiet, 0.99), of)
+	b.note("from send to readable, slowest", slices.Max(quiet), of)
+
+	var done atomic.Bool
+	var group errgroup.Group
+	var took time.Duration
+	var busy float64
+	group.Go(func() (err error) {
+		defer done.Store(true)
+		took, busy, err = b.drain(ctx, c, corps[talkers])
+		return err
+	})
+	var loaded []float64
+	group.Go(func() (err error) {
+		loaded, err = talkAll(ctx, c.API, corps[:talkers], func(int) bool { return !done.Load() })
+		return err
+	})
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	all := slices.Concat(took...)
-	of := fmt.Sprintf("s, of %d messages", len(all))
-	b.note("from send to readable, p50", quantile(all, 0.5), of)
-	b.note("from send to readable, p99", quantile(all, 0.99), of)
-	b.note("from send to readable, slowest", slices.Max(all), of)
+	b.note(fmt.Sprintf("a backlog of %d messages of another company drains at", b.backlog), float64(b.backlog)/took.Seconds(), "/s")
+	b.note("of the processor time of all cores, the cloud uses meanwhile", busy, "")
+	of = fmt.Sprintf("s, of %d messages", len(loaded))
+	b.note("from send to readable meanwhile, p99", quantile(loaded, 0.99), of)
+	b.note("the same as a multiple of the quiet p99", quantile(loaded, 0.99)/quantile(quiet, 0.99), "")
 	return nil
+}
+
+// drain lets a backlog gather in a company that is switched off, switches it on, and
+// returns how long it took until all of it could be read, and which share of the
+// time of all cores the processes of this bench took meanwhile.
+func (b *bench) drain(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) (took time.Duration, busy float64, err error) {
+	enable := func(on bool) error {
+		return c.API.Call(ctx, people.Admin, http.MethodPut, corp.ID(), "/state", map[string]any{"enabled": on}, nil)
+	}
+	if err := enable(false); err != nil {
+		return 0, 0, err
+	}
+	if _, err := corp.Mixed(b.backlog); err != nil {
+		return 0, 0, err
+	}
+	before, err := familyTime()
+	if err != nil {
+		return 0, 0, err
+	}
+	begun := time.Now()
+	if err := enable(true); err != nil {
+		return 0, 0, err
+	}
+	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, len(corp.Sent())); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(begun)
+	after, err := familyTime()
+	return took, (after - before).Seconds() / took.Seconds() / float64(runtime.NumCPU()), err
 }
 
 const talkEvery = 1100 * time.Millisecond
 
+// talkAll lets each company talk as long as more says, and returns the times of all
+// messages.
+func talkAll(ctx context.Context, api *people.API, corps []*wecom.Corp, more func(n int) bool) ([]float64, error) {
+	took := make([][]float64, len(corps))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, corp := range corps {
+		group.Go(func() (err error) {
+			time.Sleep(talkEvery * time.Duration(i) / time.Duration(len(corps))) // not all in the same moment
+			took[i], err = talk(ctx, api, corp, more)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.Concat(took...), err
+}
+
 // talk sends messages in a company and times each but the first, which starts
-// processes.
-func talk(ctx context.Context, api *people.API, corp *wecom.Corp, samples int) (took []float64, err error) {
+// processes. more gets the number of times so far.
+func talk(ctx context.Context, api *people.API, corp *wecom.Corp, more func(n int) bool) (took []float64, err error) {
 	member, customer := corp.Details().Staff[0].UserID, corp.Details().Customers[0].ExternalUserID
-	for i := range samples + 1 {
+	for first := true; first || more(len(took)); first = false {
 		begun := time.Now()
-		sent, err := corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)})
+		sent, err := corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: "a message"})
 		if err != nil {
 			return nil, err
 		}
@@ -258,11 +235,11 @@ func talk(ctx context.Context, api *people.API, corp *wecom.Corp, samples int) (
 				break
 			}
 			if time.Since(begun) > 2*time.Minute {
-				return nil, fmt.Errorf("message %d cannot be read after two minutes", i)
+				return nil, fmt.Errorf("message %s cannot be read after two minutes", sent.MsgID)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if i > 0 {
+		if !first {
 			took = append(took, time.Since(begun).Seconds())
 		}
 		time.Sleep(max(0, talkEvery-time.Since(begun)))

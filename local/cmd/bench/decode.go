@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
 
 	localaws "github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/pipeline"
@@ -108,49 +108,6 @@ func (b *bench) stage(ctx context.Context, name string, company wecom.CorpConfig
 	return s, stop, nil
 }
 
-// cpu is the processor time of this process and its children so far, those
-// that run included.
-func cpu() (time.Duration, error) {
-	tick := time.Second / 100 // USER_HZ is 100 on every Linux that Go runs on
-	total := time.Duration(0)
-	add := func(pid string, fields ...int) error {
-		stat, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil {
-			return err
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		words := strings.Fields(rest)
-		for _, f := range fields {
-			n, err := strconv.Atoi(words[f-3]) // proc(5) counts from 1, and two fields are cut off
-			if err != nil {
-				return err
-			}
-			total += time.Duration(n) * tick
-		}
-		return nil
-	}
-	if err := add("self", 14, 15, 16, 17); err != nil { // utime stime cutime cstime
-		return 0, err
-	}
-	lists, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil {
-		return 0, err
-	}
-	for _, list := range lists {
-		pids, _ := os.ReadFile(list) // a thread may have ended
-		for _, pid := range strings.Fields(string(pids)) {
-			name, _ := os.ReadFile("/proc/" + pid + "/comm")
-			if strings.TrimSpace(string(name)) != "worker" { // DynamoDB Local and moto are not ours
-				continue
-			}
-			if err := add(pid, 14, 15); err != nil && !os.IsNotExist(err) {
-				return 0, err
-			}
-		}
-	}
-	return total, nil
-}
-
 // decodeRate measures how many messages a core decodes: in DynamoDB Local, in a
 // sink, and as a plain wrapper of the library does. Beside them stands what the
 // private-key operation alone would allow.
@@ -161,7 +118,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	if _, err := s.corp.Mixed(pull.PageLimit); err != nil {
+	if _, err := s.corp.Mixed(archive.DecodeLanes * pull.PageLimit); err != nil {
 		return err
 	}
 	if err := s.Pull(ctx, s.corp.ID()); err != nil {
@@ -170,7 +127,7 @@ func (b *bench) decodeRate(ctx context.Context) error {
 	if err := s.Decode(ctx); err != nil { // warm: keys are proved, the process runs
 		return err
 	}
-	db, stopSink, err := startSink(b.services.Config())
+	db, stopSink, err := startSink(b.services.Config(), 0)
 	if err != nil {
 		return err
 	}
@@ -197,14 +154,14 @@ func (b *bench) decodeRate(ctx context.Context) error {
 	var openssl []float64
 	for range b.rounds {
 		for i, w := range ways {
-			before, err := cpu()
+			before, err := decodingTime()
 			if err != nil {
 				return err
 			}
 			if err := w.decode(); err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
-			after, err := cpu()
+			after, err := decodingTime()
 			if err != nil {
 				return err
 			}
@@ -221,6 +178,40 @@ func (b *bench) decodeRate(ctx context.Context) error {
 	}
 	b.note("decoding into a sink as a share of OpenSSL's bare rate", median(rates[1])/median(openssl), "")
 	b.note("decoding into a sink as a multiple of a plain wrapper", median(rates[1])/median(rates[2]), "")
+	return b.decodeLanes(ctx, s, median(rates[1]))
+}
+
+// sinkLatency is the time in which a table in the cloud answers a write.
+const sinkLatency = 5 * time.Millisecond
+
+// decodeLanes measures by the clock how many messages a corp's lanes decode together,
+// if the store takes its time. perCore is what a core decodes of processor time.
+func (b *bench) decodeLanes(ctx context.Context, s *stage, perCore float64) error {
+	db, stop, err := startSink(b.services.Config(), sinkLatency)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	rows, err := s.Ledger.Rows(ctx, s.corp.ID(), archive.RowQuery{Limit: archive.DecodeLanes})
+	if err != nil {
+		return err
+	}
+	decoder := s.DecoderInto(db)
+	var rates []float64
+	for range b.rounds {
+		begun, messages := time.Now(), 0
+		var lanes errgroup.Group
+		for _, row := range rows {
+			messages += row.Count
+			lanes.Go(func() error { return decoder.Decode(ctx, s.corp.ID(), row.After, decode.Again) })
+		}
+		if err := lanes.Wait(); err != nil {
+			return err
+		}
+		rates = append(rates, float64(messages)/time.Since(begun).Seconds())
+	}
+	b.note(fmt.Sprintf("the %d lanes of a corp into a sink that takes %v, by the clock", archive.DecodeLanes, sinkLatency), median(rates), "/s")
+	b.note("the same as a share of what all cores decode", median(rates)/perCore/float64(runtime.NumCPU()), "")
 	return nil
 }
 

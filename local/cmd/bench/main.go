@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -31,10 +32,12 @@ type results struct {
 // bench is one run.
 type bench struct {
 	root     string
+	dir      string // for what is built during the run
 	services *aws.Services
 	library  string // the stand-in
 	rounds   int
 	samples  int
+	backlog  int
 	out      results
 }
 
@@ -53,21 +56,34 @@ func (b *bench) part(of, name string, value float64, unit string) {
 func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == sinkArgument {
-		if err := serveSink(); err != nil {
+	if len(os.Args) == 3 && os.Args[1] == sinkArgument {
+		if err := serveSink(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: sink:", err)
 			os.Exit(1)
 		}
 	}
-	root := flag.String("root", ".", "`folder` of the repository, built")
-	rounds := flag.Int("rounds", 5, "turns of what is compared")
-	samples := flag.Int("samples", 300, "messages whose way to the reader is timed")
+	b := &bench{out: results{
+		Date:    time.Now().UTC().Format(time.DateOnly),
+		Machine: fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
+		Figures: map[string]float64{},
+	}}
+	flag.StringVar(&b.root, "root", ".", "`folder` of the repository, built")
+	flag.IntVar(&b.rounds, "rounds", 5, "turns of what is compared")
+	flag.IntVar(&b.samples, "samples", 300, "messages whose way to the reader is timed")
+	flag.IntVar(&b.backlog, "backlog", 100_000, "messages of one company that wait while others talk")
 	only := flag.String("only", "", "the `parts` to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
+	large := flag.Int("large", 0, "build an archive of so many `messages` in -data and measure it, instead of the parts")
+	data := flag.String("data", "build/large", "`folder` of the large archive")
 	file := flag.String("json", "", "`file` to write the figures to as well")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *root, *rounds, *samples, *only, *file); err != nil {
+	fmt.Println(b.out.Machine)
+	measure := func() error { return b.measure(ctx, *only) }
+	if *large > 0 {
+		measure = func() error { return b.largeArchive(ctx, *data, *large) }
+	}
+	if err := errors.Join(measure(), b.write(*file)); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -83,6 +99,7 @@ var parts = []struct {
 	{"units", (*bench).writeUnits},
 	{"cold", (*bench).coldStarts},
 	{"readable", (*bench).sendToReadable},
+	{"reading", (*bench).reading},
 	{"keys", (*bench).keyRates},
 }
 
@@ -108,31 +125,24 @@ func chosen(only string) (map[string]bool, error) {
 	return chosen, nil
 }
 
-func run(ctx context.Context, root string, rounds, samples int, only, file string) error {
+// measure measures the parts that only names.
+func (b *bench) measure(ctx context.Context, only string) error {
 	chosen, err := chosen(only)
 	if err != nil {
 		return err
 	}
 	fmt.Println("starting DynamoDB Local and moto ...")
-	services, err := aws.Start(ctx, aws.Options{})
-	if err != nil {
+	if b.services, err = aws.Start(ctx, aws.Options{}); err != nil {
 		return err
 	}
-	defer services.Stop()
-	dir, err := os.MkdirTemp("", "bench-")
-	if err != nil {
+	defer b.services.Stop()
+	if b.dir, err = os.MkdirTemp("", "bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	b := &bench{root: root, services: services, rounds: rounds, samples: samples, out: results{
-		Date:    time.Now().UTC().Format(time.DateOnly),
-		Machine: fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
-		Figures: map[string]float64{},
-	}}
-	if b.library, err = standin.Build(ctx, dir); err != nil {
+	defer os.RemoveAll(b.dir)
+	if b.library, err = standin.Build(ctx, b.dir); err != nil {
 		return err
 	}
-	fmt.Println(b.out.Machine)
 	for _, p := range parts {
 		if !chosen[p.name] {
 			continue
@@ -141,6 +151,11 @@ func run(ctx context.Context, root string, rounds, samples int, only, file strin
 			return err
 		}
 	}
+	return nil
+}
+
+// write writes the figures to a file, if it has a name.
+func (b *bench) write(file string) error {
 	if file == "" {
 		return nil
 	}

@@ -9,17 +9,24 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
-// sinkArgument is the only argument of the process that [startSink] starts.
+// sinkArgument is the first argument of the process that [startSink] starts. The second
+// is the time until an answer.
 const sinkArgument = "sink"
 
 // serveSink takes DynamoDB's requests on the loopback address, stores nothing, and
-// answers as a table without items does. It ends with its standard input.
-func serveSink() error {
+// answers after a fixed time as a table without items does. It ends with its
+// standard input.
+func serveSink(latency string) error {
+	wait, err := time.ParseDuration(latency)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -31,6 +38,7 @@ func serveSink() error {
 	}()
 	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(wait)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		answer := "{}"
 		switch _, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); op {
@@ -47,12 +55,12 @@ func serveSink() error {
 
 // startSink starts the sink as a process of its own, so that its processor time is
 // not counted.
-func startSink(cfg sdk.Config) (client *dynamodb.Client, stop func(), err error) {
+func startSink(cfg sdk.Config, latency time.Duration) (client *dynamodb.Client, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(self, sinkArgument)
+	cmd := exec.Command(self, sinkArgument, latency.String())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

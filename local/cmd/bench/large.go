@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/wecom"
+)
+
+const (
+	// smallArchive is the size at which reading is measured first.
+	smallArchive = 10_000
+	// step is how many messages arrive between two rows of the table.
+	step = 50_000
+	// scratchItems is how many items the store's own rate is measured with.
+	scratchItems = 5000
+)
+
+// largeArchive builds an archive of one company in the folder data, and measures on
+// the way whether it becomes slower or larger in memory. A run that ended early is
+// continued: what is archived stays.
+func (b *bench) largeArchive(ctx context.Context, data string, messages int) error {
+	b.heading(fmt.Sprintf("an archive of %d messages of one company, in %s", messages, data))
+	c, err := cloud.Start(ctx, cloud.Options{
+		Root: b.root, Data: data, Log: quietLog(),
+		Companies: []wecom.CorpConfig{{ID: "ww0000000000000001", Name: "company", Crowd: wecom.Crowd{Staff: 50, Customers: 5000, Rooms: 50}}},
+		Sim:       wecom.Config{Seed: 1, PullsPerMinute: 1_000_000},
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Stop()
+	if err := c.SetUp(ctx); err != nil {
+		return err
+	}
+	corp := c.Sim.Corps()[0]
+	watch := people.Watcher{API: c.API, Corp: corp.ID()}
+	p, err := watch.Look(ctx)
+	if err != nil {
+		return err
+	}
+	have := p.Journaled
+	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", have, "messages", "messages/s", "store's own/s", "ratio")
+	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
+	var first, last grown
+	for have < messages {
+		n := min(step, messages-have)
+		if have < smallArchive {
+			n = smallArchive - have
+		}
+		if last, err = l.grow(ctx, have, n); err != nil {
+			return err
+		}
+		if have += n; first == (grown{}) && have > smallArchive { // the first step starts processes
+			first = last
+		}
+		fmt.Printf("  %10d %12.0f %14.0f %8.2f  %s\n", have, last.rate, last.store, last.rate/last.store, last.memory)
+		if have == smallArchive {
+			if err := l.read(ctx, "with the first messages"); err != nil {
+				return err
+			}
+		}
+	}
+	if first.store > 0 {
+		b.note("messages a second at the end, of those at the start, relative to the store", last.rate/last.store/(first.rate/first.store), "")
+	}
+	return l.read(ctx, fmt.Sprintf("with %d messages", have))
+}
+
+type large struct {
+	*bench
+	cloud *cloud.Cloud
+	corp  *wecom.Corp
+	watch *people.Watcher
+}
+
+// grown is what one step measured.
+type grown struct {
+	rate, store float64 // messages, and items of the store alone, a second
+	memory      string  // the most of each function's processes together
+}
+
+// grow lets n messages arrive and waits until all can be read.
+func (l *large) grow(ctx context.Context, have, n int) (grown, error) {
+	begun := time.Now()
+	var sent errgroup.Group
+	sent.Go(func() error { _, err := l.corp.Mixed(n); return err })
+	most := map[string]int{}
+	for ; ; time.Sleep(500 * time.Millisecond) {
+		for _, id := range l.cloud.FunctionIDs() {
+			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
+		}
+		p, err := l.watch.Look(ctx)
+		if err != nil {
+			return grown{}, errors.Join(err, sent.Wait())
+		}
+		if p.Journaled >= have+n && p.Pending == 0 {
+			break
+		}
+	}
+	took := time.Since(begun)
+	if err := sent.Wait(); err != nil {
+		return grown{}, err
+	}
+	store, err := l.storeRate(ctx)
+	var memory []string
+	for _, id := range l.cloud.FunctionIDs() {
+		memory = append(memory, fmt.Sprintf("%s %d", strings.ToLower(strings.TrimSuffix(id, "Function")), most[id]>>10))
+	}
+	return grown{rate: float64(n) / took.Seconds(), store: store, memory: strings.Join(memory, ", ")}, err
+}
+
+// resident is the memory of processes in KiB. A process that has ended has none.
+func resident(pids []int) (sum int) {
+	for _, pid := range pids {
+		status, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+		for line := range bytes.Lines(status) {
+			if rest, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {
+				kib, _ := strconv.Atoi(strings.Fields(string(rest))[0])
+				sum += kib
+			}
+		}
+	}
+	return sum
+}
+
+// storeRate is how many items a second the store alone takes at its present size, in
+// a table of its own.
+func (l *large) storeRate(ctx context.Context) (float64, error) {
+	db := dynamodb.NewFromConfig(l.cloud.Config)
+	table := sdk.String("bench-scratch")
+	var exists *types.ResourceInUseException
+	if _, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: table, BillingMode: types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: sdk.String("pk"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: sdk.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+	}); err != nil && !errors.As(err, &exists) {
+		return 0, err
+	}
+	var mu sync.Mutex
+	next := 0
+	begun := time.Now()
+	var writers errgroup.Group
+	for range 8 {
+		writers.Go(func() error {
+			for {
+				mu.Lock()
+				from := next
+				next += 25
+				mu.Unlock()
+				if from >= scratchItems {
+					return nil
+				}
+				var batch []types.WriteRequest
+				for i := range 25 {
+					batch = append(batch, types.WriteRequest{PutRequest: &types.PutRequest{Item: map[string]types.AttributeValue{
+						"pk":  &types.AttributeValueMemberS{Value: strconv.Itoa(from + i)},
+						"raw": &types.AttributeValueMemberB{Value: bytes.Repeat([]byte("x"), 700)},
+					}}})
+				}
+				if _, err := db.BatchWriteItem(ctx, &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{*table: batch}}); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	err := writers.Wait()
+	return scratchItems / time.Since(begun).Seconds(), err
+}
+
+// read measures reading at the present size of the archive.
+func (l *large) read(ctx context.Context, when string) error {
+	member, customer := l.corp.Details().Staff[0].UserID, l.corp.Details().Customers[0].ExternalUserID
+	for i := range pageSize + 1 {
+		if _, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)}); err != nil {
+			return err
+		}
+	}
+	if err := drained(ctx, l.watch, 0); err != nil {
+		return err
+	}
+	chat, own, err := pageOfChat(ctx, l.cloud, l.corp.ID(), member, customer)
+	if err != nil {
+		return err
+	}
+	times, err := l.inTurns(10*l.rounds, chat, own, firstConversations(ctx, l.cloud, l.corp.ID(), member))
+	if err != nil {
+		return err
+	}
+	l.note("a page of a chat "+when, times[0]*1000, "ms")
+	l.note("as a multiple of the store's own Query, "+when, times[0]/times[1], "")
+	l.note("first conversations of a member "+when, times[2]*1000, "ms")
+	return nil
+}

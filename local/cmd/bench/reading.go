@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/dynamostore"
+)
+
+const (
+	busyDay  = 10_000 // conversations of one member in a day
+	quietDay = 100    // conversations of another member
+	longChat = 1000   // messages of one conversation
+	pageSize = 50
+)
+
+// reading measures a page of a chat against the store's own Query of the same
+// items, and the first page of a busy member's conversations against that of a
+// quiet one.
+func (b *bench) reading(ctx context.Context) error {
+	b.heading(fmt.Sprintf("reading through the API, in turns (pages of %d)", pageSize))
+	c, err := b.cloud(ctx, "bench-reading", 0, []wecom.CorpConfig{
+		{ID: "ww0000000000000001", Name: "company", Crowd: wecom.Crowd{Staff: 2, Customers: busyDay}},
+	}, wecom.Config{Seed: 1, PullsPerMinute: 1_000_000})
+	if err != nil {
+		return err
+	}
+	defer c.Stop()
+	if err := c.SetUp(ctx); err != nil {
+		return err
+	}
+	corp := c.Sim.Corps()[0]
+	busy, quiet := corp.Details().Staff[0].UserID, corp.Details().Staff[1].UserID
+	customers := corp.Details().Customers
+	sent := 0
+	send := func(from string, to, times int) error {
+		for range times {
+			s, err := corp.Send(wecom.Draft{From: from, To: []string{customers[to].ExternalUserID}, Text: fmt.Sprint("message ", sent)})
+			if err != nil {
+				return err
+			}
+			if s.LeftOut != "" {
+				return fmt.Errorf("message was not archived: %s", s.LeftOut)
+			}
+			sent++
+		}
+		return nil
+	}
+	for i := range busyDay {
+		if err := send(busy, i, 1); err != nil {
+			return err
+		}
+	}
+	for i := range quietDay {
+		if err := send(quiet, i, 1); err != nil {
+			return err
+		}
+	}
+	if err := send(quiet, 0, longChat); err != nil {
+		return err
+	}
+	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, sent); err != nil {
+		return err
+	}
+
+	chat, own, err := pageOfChat(ctx, c, corp.ID(), quiet, customers[0].ExternalUserID)
+	if err != nil {
+		return err
+	}
+	times, err := b.inTurns(10*b.rounds, chat, own, firstConversations(ctx, c, corp.ID(), busy), firstConversations(ctx, c, corp.ID(), quiet))
+	if err != nil {
+		return err
+	}
+	b.note("a page of a chat", times[0]*1000, "ms")
+	b.note("a page of a chat as a multiple of the store's own Query", times[0]/times[1], "")
+	b.note(fmt.Sprintf("first conversations of a day with %d", busyDay), times[2]*1000, "ms")
+	b.note(fmt.Sprintf("the same as a multiple of a day with %d", quietDay), times[2]/times[3], "")
+	return nil
+}
+
+// firstConversations is a call of the API for the first page of a member's
+// conversations.
+func firstConversations(ctx context.Context, c *cloud.Cloud, corp, member string) func() error {
+	path := fmt.Sprintf("/conversations?limit=%d&member=%s", pageSize, url.QueryEscape(member))
+	return func() error { return c.API.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, nil) }
+}
+
+// inTurns runs each of the calls once, and then all in turns. It returns the median
+// time of each, in seconds.
+func (b *bench) inTurns(rounds int, calls ...func() error) ([]float64, error) {
+	times := make([][]float64, len(calls))
+	for round := range rounds + 1 {
+		for i, call := range calls {
+			begun := time.Now()
+			if err := call(); err != nil {
+				return nil, err
+			}
+			if round > 0 { // the first call starts processes
+				times[i] = append(times[i], time.Since(begun).Seconds())
+			}
+		}
+	}
+	medians := make([]float64, len(calls))
+	for i := range calls {
+		medians[i] = median(times[i])
+	}
+	return medians, nil
+}
+
+// pageOfChat returns a call of the API for the newest page of a chat, and the
+// store's own Query of the same items.
+func pageOfChat(ctx context.Context, c *cloud.Cloud, corp, member, customer string) (page, own func() error, err error) {
+	var list struct {
+		Conversations []struct {
+			ID string `json:"id"`
+		} `json:"conversations"`
+	}
+	query := fmt.Sprintf("/conversations?limit=1&external_contact=%s", url.QueryEscape(customer))
+	if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp, query, nil, &list); err != nil {
+		return nil, nil, err
+	}
+	if len(list.Conversations) != 1 {
+		return nil, nil, fmt.Errorf("got %d conversations of %s and %s, want one", len(list.Conversations), member, customer)
+	}
+	path := fmt.Sprintf("/conversations/%s/messages?order=desc&limit=%d", url.PathEscape(list.Conversations[0].ID), pageSize)
+	page = func() error {
+		var out struct {
+			Messages []struct{} `json:"messages"`
+		}
+		err := c.API.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &out)
+		if err == nil && len(out.Messages) != pageSize {
+			err = fmt.Errorf("got a page of %d messages, want %d", len(out.Messages), pageSize)
+		}
+		return err
+	}
+
+	table := c.Stack.Tables["MessagesTable"]
+	db := &queries{Client: dynamodb.NewFromConfig(c.Config)}
+	store := dynamostore.NewMessages(db, table)
+	conv := archive.PartyConversation([]string{member, customer})
+	if _, _, err := store.Messages(ctx, corp, conv, archive.MessageQuery{Descending: true, Limit: pageSize}); err != nil {
+		return nil, nil, err
+	}
+	in := db.last
+	own = func() error {
+		out, err := db.Client.Query(ctx, &in)
+		if err == nil && out.Count < pageSize {
+			err = fmt.Errorf("got %d items, want %d", out.Count, pageSize)
+		}
+		return err
+	}
+	return page, own, nil
+}
+
+// queries keeps the last Query.
+type queries struct {
+	*dynamodb.Client
+	last dynamodb.QueryInput
+}
+
+func (q *queries) Query(ctx context.Context, in *dynamodb.QueryInput, options ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	q.last = *in
+	q.last.ReturnConsumedCapacity = ""
+	return q.Client.Query(ctx, in, options...)
+}
+
+// drained waits until a corp has that many messages in the archive, and all of them
+// can be read.
+func drained(ctx context.Context, watch *people.Watcher, sent int) error {
+	for before, since := -1, time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		p, err := watch.Look(ctx)
+		if err != nil {
+			return err
+		}
+		if p.Decoded+p.SetAside >= sent && p.Pending == 0 {
+			return nil
+		}
+		if p.Decoded != before {
+			before, since = p.Decoded, time.Now()
+		}
+		if time.Since(since) > 2*time.Minute {
+			return fmt.Errorf("stands still at %+v, want %d messages", p, sent)
+		}
+	}
+}
