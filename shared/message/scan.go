@@ -23,6 +23,17 @@ func (r *reader) findFiles(kind string, doc []byte) {
 	}
 }
 
+// findOverwritten lists the files in members that are written twice. Reading sees the
+// last of them alone.
+func (r *reader) findOverwritten(doc []byte) {
+	r.found = make(map[string]bool, len(r.view.Files))
+	for _, f := range r.view.Files {
+		r.found[f.SDKFileID] = true
+	}
+	r.claimed = maxClaims // texts are read already
+	r.findFiles(PartGeneric, doc)
+}
+
 // findInBytes lists the files in bytes that are not JSON, such as a message that was
 // cut off. It reads as far as the bytes are JSON, and then searches the rest.
 func (r *reader) findInBytes(raw []byte) {
@@ -78,11 +89,20 @@ func (r *reader) findNames(raw []byte, mark byte) {
 
 // findForms looks for texts in the form of a file id that were not found yet.
 func (r *reader) findForms(raw []byte, found map[string]bool) {
-	for run := range bytes.FieldsFuncSeq(raw, func(c rune) bool { return c >= 0x80 || !isBase64(byte(c)) }) {
-		if id := string(run); !found[id] && looksLikeFileID(id) {
+	for len(raw) > 0 {
+		n := 0
+		for n < len(raw) && isBase64(raw[n]) && raw[n] != '=' {
+			n++
+		}
+		end := n // with what fills the last four characters
+		for end < len(raw) && end < n+2 && raw[end] == '=' {
+			end++
+		}
+		if id := string(raw[:end]); n >= shortestFileID-2 && !found[id] && looksLikeFileID(id) {
 			found[id] = true
 			r.in(true, func() { r.list(File{SDKFileID: id, Kind: PartGeneric}) })
 		}
+		raw = raw[min(len(raw), max(end, 1)):]
 	}
 }
 
@@ -196,10 +216,16 @@ func (s *scan) member(m *members) bool {
 		return false
 	}
 	value, known := s.doc[begin:s.at], stray(name)
+	if len(name) > shortestFileID {
+		s.text(name, true)
+	}
 	switch {
 	case known != "":
 		if m.strays == nil {
 			m.strays = make(object)
+		}
+		if before := m.strays[known]; known == fileID && before != nil { // it is written twice
+			s.r.list(strayFile(s.kind, object{fileID: before}))
 		}
 		m.strays[known] = value
 	case quoted && (sameName(string(unquoted(name)), "type") || sameName(string(unquoted(name)), "msgtype")):
