@@ -37,9 +37,6 @@ func (r *reader) findOverwritten(doc []byte) {
 // findInBytes lists the files in bytes that are not JSON, such as a message that was
 // cut off. It reads as far as the bytes are JSON, and then searches the rest.
 func (r *reader) findInBytes(raw []byte) {
-	if !mayHoldFiles(raw) {
-		return
-	}
 	mark := byte('"') // of strings
 	if bytes.IndexByte(raw, mark) < 0 {
 		mark = '\''
@@ -261,7 +258,7 @@ func (s *scan) str() ([]byte, bool) {
 // Else it searches the string for JSON, within the bounds of the whole scan.
 func (s *scan) text(quoted []byte, speech bool) {
 	r := s.r
-	if r.wraps == maxDepth || !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
+	if !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
 		return
 	}
 	content, _ := text(quoted)
@@ -270,9 +267,7 @@ func (s *scan) text(quoted []byte, speech bool) {
 		return
 	}
 	if doc, ok := inner(content); ok {
-		r.wraps++
 		r.in(speech, func() { r.findFiles(s.kind, doc) })
-		r.wraps--
 	}
 }
 
