@@ -122,7 +122,7 @@ func TestCrashBetweenListsLeavesFileOnBoth(t *testing.T) {
 	check(t, "waiting files after the next try", len(waiting), 0)
 }
 
-// A page is decoded once its pending mark is gone: after a crash between result and
+// A page is decoded once its pending item is gone: after a crash between result and
 // mark, the page is decoded again.
 func TestCrashWhileFinishingLeavesThePagePending(t *testing.T) {
 	db, table, crash := client(t), awstest.Table(t, "LedgerTable"), true

@@ -223,7 +223,7 @@ func readRow(it item) (archive.Row, error) {
 	}, nil
 }
 
-// progress is what became of pages: their results, and their pending marks.
+// progress is what became of pages: their results, and their pending items.
 type progress struct {
 	results map[uint64]*archive.Result
 	pending map[uint64]archive.Pending
@@ -240,7 +240,7 @@ func (p *progress) add(it item) error {
 	return err
 }
 
-// of sets the state, the tries and the result of a row. A page with a pending mark
+// of sets the state, the tries and the result of a row. A page with a pending item
 // is not decoded, also if it has a result: Finish may have crashed between the two.
 func (p *progress) of(r *archive.Row) {
 	r.State = archive.RowRequested
@@ -516,7 +516,7 @@ func joined(items []item) ([]archive.Row, error) {
 
 // Finish implements [decode.Ledger].
 //
-// It writes the files, then the result, and then removes the pending mark, which
+// It writes the files, then the result, and then removes the pending item, which
 // makes the page decoded. After a crash before that the page is still pending, and
 // Finish writes all again. A transaction would say the same in twice the units.
 // The files are an item of their own, so that reads of the result do not read them.
@@ -771,7 +771,7 @@ func (l *Ledger) addProgress(ctx context.Context, corp string, rows []archive.Ro
 	lo, hi := rows[0].After, rows[len(rows)-1].After
 	lo, hi = min(lo, hi), max(lo, hi)
 	p := progress{make(map[uint64]*archive.Result), make(map[uint64]archive.Pending)}
-	for _, prefix := range []string{pendingPrefix, resultPrefix} { // a page without a pending mark has its result by then
+	for _, prefix := range []string{pendingPrefix, resultPrefix} { // a page without a pending item has its result by then
 		for it, err := range l.query(ctx, l.client, consistently(within(corp, prefix+padded(lo), prefix+padded(hi)))) {
 			if err == nil {
 				err = p.add(it)

@@ -5,6 +5,9 @@ import (
 	"fmt"
 )
 
+// checkTicks is the number of ticks between two checks of a corp's set-up.
+const checkTicks = 24 * 60
+
 // requestChecks requests a check of the set-up of each corp whose turn it is,
 // once a day: most of what breaks in WeCom's admin console shows only when WeCom
 // is asked. A corp without a secret has nothing to ask with. After a crash the

@@ -10,12 +10,10 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// The rhythms of keeping evidence, in ticks. Each corp has a turn of its own in
-// them, so that the work is spread evenly.
+// The rhythm of the weekly verifications, in ticks. Each corp has a turn of its
+// own, so that the work is spread evenly.
 const (
-	headTicks   = 60          // between two tries to write a corp's daily head
 	verifyTicks = 7 * 24 * 60 // between two verifications of a corp
-	checkTicks  = 24 * 60     // between two checks of a corp's set-up
 	// A verification that cannot be started in its turn is tried again in a rhythm
 	// of verifyAgain ticks, for verifyTries ticks.
 	verifyAgain = 15
@@ -24,37 +22,6 @@ const (
 	// days after the turn before.
 	verifyLate = 2 * 24 * 60
 )
-
-// keepHeads writes the heads of the day. Only the first head of a day stays, so
-// the bucket itself shows which heads are written: nothing that another
-// function may write decides whether a head is due. pull, which moves the
-// heads, cannot write them here. A crash delays heads by an hour.
-func (t *tick) keepHeads(ctx context.Context) error {
-	var corps []string
-	for _, c := range t.corps {
-		if t.sinceTurn(c.ID, headTicks) == 0 {
-			corps = append(corps, c.ID)
-		}
-	}
-	if len(corps) == 0 {
-		return nil
-	}
-	heads, err := t.Ledger.Heads(ctx, corps)
-	if err != nil {
-		return fmt.Errorf("read heads: %w", err)
-	}
-	day := archive.DayOf(t.now)
-	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
-		head, due := heads[c.ID]
-		if !due {
-			return nil
-		}
-		if err := t.Heads.PutHead(ctx, day, head); err != nil {
-			return fmt.Errorf("write head of %s: %w", c.ID, err)
-		}
-		return nil
-	})
-}
 
 // requestVerifications starts the weekly verification of each corp whose turn it
 // is. The name of the job follows from the turn, so a turn has one job. The job
