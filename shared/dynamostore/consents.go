@@ -85,7 +85,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 		err = nil
 	}
 	// A crash here leaves the newest answer without its place in the history, until
-	// the answer comes again.
+	// the message or event that reports it is processed again.
 	if err == nil {
 		err = c.remember(ctx, consent)
 	}
