@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"

@@ -35,7 +35,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/doctor"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/proof"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"

@@ -11,7 +11,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"

@@ -8,7 +8,7 @@ import (
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"

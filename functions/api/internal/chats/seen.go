@@ -3,7 +3,7 @@ package chats
 import (
 	"context"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"

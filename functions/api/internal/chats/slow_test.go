@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )

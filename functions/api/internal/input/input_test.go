@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )

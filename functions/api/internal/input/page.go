@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 )
 

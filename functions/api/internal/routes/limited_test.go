@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"

@@ -10,7 +10,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )

@@ -20,7 +20,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
