@@ -28,7 +28,7 @@ type Config struct {
 	Media      media.Queue
 	Decodes    archive.DecodeQueue // takes the requests for the next pages, and for runs of replay jobs
 	Announcer  Announcer
-	Parallel   int                 // private-key operations at a time, at least 1
+	Parallel   int // private-key operations at a time, at least 1
 	Now        func() time.Time
 	Log        *slog.Logger
 }
