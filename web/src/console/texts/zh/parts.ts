@@ -45,7 +45,7 @@ const parts = {
   position: '播放位置',
   speed: (times: string) => `播放速度：${times}×`,
   seconds: (n: string) => `${n} 秒`,
-  cut: '文件不完整，只能播放到损坏处',
+  cut: '文件不完整，只能播放到损坏处。',
   playFailed: '无法播放',
   saveOriginal: '下载原文件',
   playVideo: (length: string) => `播放视频，时长 ${length}`,
