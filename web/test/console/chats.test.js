@@ -355,7 +355,7 @@ test('a chat is searched, and shows one kind of messages', async (t) => {
   await page.getByRole('searchbox', { name: '关键词' }).fill('4321 一行')
   await page.keyboard.press('Enter')
   await page.locator('.hit mark').first().waitFor()
-  await page.getByRole('button', { name: '上一条（更早）' }).click()
+  await page.getByRole('button', { name: '更早一条' }).click()
   await page.locator('article.lit').getByText('4321 一行').waitFor()
   await clean(page, 'search')
   await page.keyboard.press('Escape')

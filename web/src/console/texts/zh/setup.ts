@@ -182,7 +182,7 @@ export default {
     waiting: '请让一位在开启范围内的成员发一条消息试试，一般一分钟内即可看到。',
     arrived: '已收到会话',
     notOn: '存档还没有开启，请先完成第 5 步。',
-    facts: { newest: '最近收到消息', empty: '最近一次确认已拉取完', left: '距企业微信删除未存档的消息', pending: '待解析', aside: '搁置的记录' },
+    facts: { newest: '最近收到消息', empty: '最近一次确认已拉取完', left: '距企业微信删除未存档消息的时间', pending: '待解析', aside: '搁置的记录' },
     none: '暂无',
     ago: (time: string, passed: string) => `${time}（${passed}前）`,
     hours: (h: string) => `${h} 小时`,
