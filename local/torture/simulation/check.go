@@ -14,11 +14,11 @@ import (
 // (laws 1 to 6 and 8). It expects an archive at rest.
 func (s *sim) check() {
 	s.world.Check()
-	for _, id := range s.ids {
+	for i, id := range s.ids {
 		c := s.companies[id]
 		if c.erased {
 			if left := s.world.Leftovers(id); left != "" {
-				s.tb.Errorf("%s: erased, and there is still %s", id, left)
+				s.tb.Errorf("company %d: erased, and there is still %s", i, left)
 			}
 			continue
 		}
@@ -27,6 +27,7 @@ func (s *sim) check() {
 		k.messages()
 		k.lists()
 		k.revocations()
+		k.answers()
 		k.files()
 		k.keys()
 		k.refusals()
@@ -236,6 +237,32 @@ func (k *checker) revocations() {
 		k.must(err)
 		if got, want := marks[said.MsgID].Seq, first[[2]string{string(m.Conversation), archive.RevocationKey(said.MsgID)}]; got != want {
 			k.bad("seq %d: withdrawn by %d, want %d (law 2)", said.Seq, got, want)
+		}
+	}
+}
+
+// answers checks that the newest answer of each customer about each member or room
+// is kept (law 2).
+func (k *checker) answers() {
+	want := make(map[archive.ConsentQuery]archive.Consent)
+	for said, m := range k.inView {
+		if said.agrees == "" {
+			continue
+		}
+		at := archive.ConsentQuery{Contact: said.parties[1], Member: said.parties[0]}
+		if m.Conversation.Kind() == "room" {
+			at.Member, at.Room = "", m.Conversation.Parties()[0]
+		}
+		c := archive.Consent{Status: archive.ConsentStatus(said.agrees), Source: archive.ConsentMessage, ChangedAt: said.answeredAt}
+		if old, there := want[at]; !there || c.Order() > old.Order() {
+			want[at] = c
+		}
+	}
+	for at, w := range want {
+		list, _, err := k.consents.Consents(context.Background(), k.c.id, at, "", 10)
+		k.must(err)
+		if len(list) != 1 || list[0].Order() != w.Order() {
+			k.bad("answer %+v: got %+v, want %+v (law 2)", at, list, w)
 		}
 	}
 }

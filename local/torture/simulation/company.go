@@ -33,10 +33,10 @@ type company struct {
 	resets  []time.Time       // of the secret
 
 	// In our archive, as the admin remembers it.
-	saved      string   // the secret
-	given      []string // ids of the keys that the archive has
-	erased     bool
-	emptied    bool // the operator has emptied the view and not yet requested the replay
+	saved   string   // the secret
+	given   []string // ids of the keys that the archive has
+	erased  bool
+	emptied bool // the operator has emptied the view and not yet requested the replay
 
 	refused []time.Time // wrong secrets that WeCom saw
 	broken  []time.Time // pulls that ended without storing their state
@@ -52,7 +52,10 @@ type said struct {
 	parties []string
 	file    *file
 	revokes string
-	opens   bool // a key opens it and the library decrypts it, in the end
+	agrees  string // agree or disagree: the answer of the customer
+	// answeredAt is the second of the answer.
+	answeredAt time.Time
+	opens      bool // a key opens it and the library decrypts it, in the end
 
 	heldUntil  time.Time // WeCom cannot hand it out before; zero: at once
 	never      bool      // WeCom can never hand it out
@@ -101,7 +104,7 @@ func (c *company) say() {
 		s.conv = archive.RoomConversation(room)
 	}
 	s.parties = append([]string{from}, to...)
-	kind, payload := c.payload(s)
+	kind, payload := c.payload(s, customer)
 	if r.IntN(25) == 0 {
 		s.sent = time.Time{}
 	}
@@ -115,11 +118,12 @@ func (c *company) say() {
 	case c.sim.calm:
 	case odd == 0: // what is no JSON is kept as it is
 		s.Text, s.unreadable = append([]byte("\x00no JSON of "+c.id+"\xff "), byte('0'+r.IntN(10))), true
-		s.conv, s.parties, s.sent, s.file, s.revokes = archive.Unplaced, nil, time.Time{}, nil, ""
+		s.conv, s.parties, s.sent, s.file, s.revokes, s.agrees = archive.Unplaced, nil, time.Time{}, nil, "", ""
 	case odd == 1: // one msgid under two seqs
 		if n := len(c.said); n > 0 && !c.said[n-1].unreadable && !c.said[n-1].malformed {
 			last := c.said[n-1]
-			s.MsgID, s.Text, s.conv, s.parties, s.sent, s.file, s.revokes = last.MsgID, last.Text, last.conv, last.parties, last.sent, last.file, last.revokes
+			s.MsgID, s.Text, s.conv, s.parties, s.sent, s.file, s.revokes, s.agrees = last.MsgID, last.Text, last.conv, last.parties, last.sent, last.file, last.revokes, last.agrees
+			s.answeredAt = last.answeredAt
 		}
 	case odd == 2:
 		s.Broken = fmt.Sprintf(`{"seq":%d,"msgid":%q,"publickey_ver":%d,"encrypt_random_key":"!","encrypt_chat_msg":"x"}`, s.Seq, s.MsgID, s.KeyVersion)
@@ -131,7 +135,7 @@ func (c *company) say() {
 }
 
 // payload makes the content of a message.
-func (c *company) payload(s *said) (kind, payload string) {
+func (c *company) payload(s *said, customer string) (kind, payload string) {
 	r := c.sim.rand
 	switch r.IntN(12) {
 	case 0, 1:
@@ -151,6 +155,10 @@ func (c *company) payload(s *said) (kind, payload string) {
 	case 3:
 		return "hologram", fmt.Sprintf(`"hologram":{"of":%q,"n":1e2}`, c.id)
 	case 4:
+		s.answeredAt = s.at.Truncate(time.Second)
+		s.agrees = []string{"agree", "disagree"}[r.IntN(2)]
+		return s.agrees, fmt.Sprintf(`%q:{"userid":%q,"%s_time":%d},"of":%q`, s.agrees, customer, s.agrees, s.at.UnixMilli(), c.id)
+	case 5:
 		if r.IntN(10) == 0 { // over the limit of the table
 			return "text", fmt.Sprintf(`"text":{"content":"%s %s"}`, c.id, bytes.Repeat([]byte("长"), archive.InlineLimit/3+1))
 		}
@@ -198,18 +206,16 @@ func (c *company) weaken(s *said) {
 	}
 }
 
-// forget deletes what WeCom has kept for five days.
-func (c *company) forget(now time.Time) {
-	last := uint64(0)
+// forget deletes what WeCom has kept for five days. It returns the last seq that is
+// deleted.
+func (c *company) forget(now time.Time) (last uint64) {
 	for _, s := range c.said {
-		if s.deleted || now.Sub(s.at) < archive.Retention {
-			continue
+		if now.Sub(s.at) >= archive.Retention {
+			s.deleted, last = true, s.Seq
 		}
-		s.deleted, last = true, s.Seq
 	}
-	if last > 0 {
-		c.sim.world.Library.Forget(c.id, last)
-	}
+	c.sim.world.Library.Forget(c.id, last)
+	return last
 }
 
 // chatData answers a call of GetChatData in WeCom's place; nil: WeCom hands out the
@@ -219,7 +225,10 @@ func (c *company) chatData(after uint64, limit int) *archivetest.Answer {
 		return c.trouble.answer()
 	}
 	now := time.Now()
-	c.forget(now)
+	last := c.forget(now)
+	if c.sim.weather.strict && after < last && after > 0 {
+		return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: archive.CodeExpired}}
+	}
 	n := 0
 	for _, s := range c.said {
 		if s.Seq <= after || s.deleted || n == limit {

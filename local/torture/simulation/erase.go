@@ -11,6 +11,7 @@ func (s *sim) erase(c *company) {
 		return
 	}
 	c.erased = true
+	s.tb.ignored = append(s.tb.ignored, c.id)
 	s.tell("%s is erased", c.id)
 	s.must(s.world.Corps.SetEnabled(context.Background(), c.id, false, "operator", "", time.Now()))
 	s.world.Erase(c.id)

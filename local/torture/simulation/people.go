@@ -109,7 +109,11 @@ func (s *sim) speak(c *company, n int) {
 	if s.away(time.Now()) {
 		return
 	}
-	for range s.rand.IntN(3) {
+	callbacks := s.rand.IntN(3)
+	if n > 100 {
+		callbacks = n
+	}
+	for range callbacks {
 		s.in(time.Duration(s.rand.IntN(40))*time.Second, "", func() {
 			s.api("callback", c, 3, func(ctx context.Context, p *process) error { return s.callback(ctx, p, c.id) }, nil)
 		})

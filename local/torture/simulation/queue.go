@@ -27,13 +27,29 @@ type queue struct {
 	visibility time.Duration
 	kept       time.Duration
 	timeout    time.Duration // of the function
+	few        bool          // it holds few requests of a group
+	complain   func(format string, args ...any)
 	messages   []*message
 	running    map[string]int // processes by group
+}
+
+// of counts the messages of a group.
+func (q *queue) of(group string) (n int) {
+	for _, m := range q.messages {
+		if m.group == group {
+			n++
+		}
+	}
+	return n
 }
 
 // maxReceives is how often a message is delivered before SQS moves it to the dead
 // letters (template.yaml).
 const maxReceives = 5
+
+// fewRequests bounds the requests of one work in a queue. Without faults there are
+// two; each answer that is lost may add one.
+const fewRequests = 40
 
 // send puts requests into a queue, each with a call of its own: after an error any
 // of them may be there.
@@ -47,6 +63,9 @@ func send[R any](ctx context.Context, q *queue, group func(R) (corp, group strin
 		c := archivetest.Call{Name: q.name + ".Send", Corp: corp, Writes: true}
 		if err := q.port.call(ctx, c, func() {
 			now := time.Now()
+			if n := q.of(g); q.few && n >= fewRequests {
+				q.complain("%s holds %d requests of %s and takes another", q.name, n, g)
+			}
 			q.messages = append(q.messages, &message{queue: q, group: g, body: body, sentAt: now, visibleAt: now})
 		}); err != nil {
 			return fmt.Errorf("send request %d of %d: %w", i+1, len(reqs), err)

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -70,14 +71,10 @@ func (s *sim) mend(c *company) {
 	s.api("save secret", c, 8, func(ctx context.Context, p *process) error { return s.saveSecret(ctx, p, c, c.secret) }, func() {
 		s.api("switch on", c, 8, func(ctx context.Context, p *process) error { return s.setEnabled(ctx, p, c, true) }, nil)
 	})
-	for _, id := range c.opens {
-		if !slices.Contains(c.given, id) {
-			c.given = append(c.given, id)
+	for _, version := range slices.Sorted(maps.Keys(c.opens)) {
+		if id := c.opens[version]; !slices.Contains(c.given, id) {
+			s.api("import", c, 8, func(ctx context.Context, p *process) error { return s.importKey(ctx, p, c, id, 0) }, func() { c.given = append(c.given, id) })
 		}
-	}
-	slices.Sort(c.given)
-	for _, id := range c.given {
-		s.api("import", c, 8, func(ctx context.Context, p *process) error { return s.importKey(ctx, p, c, id, 0) }, nil)
 	}
 }
 
@@ -187,7 +184,7 @@ func (s *sim) checkNotices() {
 			s.tb.Errorf("%s: notified of %q at rest, want well or set_aside (law 9)", c.id, h)
 		}
 	}
-	s.world.Notified.Take()
+	s.checkSent(list)
 	t := lasting[s.rand.IntN(len(lasting))]
 	s.tell("WeCom answers %+v to %s", t, c.id)
 	c.trouble = &t
@@ -203,15 +200,38 @@ func (s *sim) checkNotices() {
 			s.tb.Errorf("%s: notified of %q after the trouble, want %q (law 9)", c.id, got, before[c.id])
 		}
 	}
-	for _, changes := range s.world.Notified.Take() {
+	told := false
+	for _, changes := range s.checkSent(list) {
 		for _, change := range changes {
-			if change.Corp != c.id {
+			if told = told || change.To == watch.Health(t.cause); change.Corp != c.id {
 				s.tb.Errorf("%s: notice %s to %s while %s has a trouble (law 8)", change.Corp, change.From, change.To, c.id)
 			}
 		}
 	}
+	if !told {
+		s.tb.Errorf("%s: no notice was sent of %s (law 9)", c.id, t.cause)
+	}
 	s.rest("after a trouble")
 	s.check()
+}
+
+// checkSent takes the notices that were sent. The last one about a company is the
+// one that is noted (law 9).
+func (s *sim) checkSent(list []*company) [][]watch.Change {
+	sent := s.world.Notified.Take()
+	for _, changes := range sent {
+		for _, change := range changes {
+			s.sent[change.Corp] = change.To
+		}
+	}
+	for _, c := range list {
+		n, err := s.world.Ledger.Notified(context.Background(), []string{c.id})
+		s.must(err)
+		if got := s.sent[c.id]; got != n[c.id].Health {
+			s.tb.Errorf("%s: noted as notified of %q, the last notice says %q (law 9)", c.id, n[c.id].Health, got)
+		}
+	}
+	return sent
 }
 
 // checkRebuild removes the view and builds it again, for some seeds (law 2).

@@ -32,6 +32,7 @@ type weather struct {
 	ticksTwice int
 	outages    bool // whole stores fail for minutes
 	crowd      bool // many companies with wrong secrets
+	strict     bool // WeCom refuses a seq whose next record it has deleted
 	keyTrouble, secretTrouble, switches, jobs, erase,
 	flood bool
 }
@@ -49,7 +50,7 @@ func newWeather(r *rand.Rand) weather {
 		hangs: pick(4, 200, 600), dies: pick(2, 100, 300, 1000), lies: pick(2, 4, 12), stale: pick(2, 1),
 		poison: pick(4, 40, 120), breaks: pick(4, 40, 120), files: r.IntN(2) == 0,
 		lost: pick(3, 4, 15), repeated: pick(3, 6, 25), overtaken: pick(4, 5), ticksLost: pick(3, 3), ticksTwice: pick(4, 5),
-		outages: r.IntN(3) == 0, crowd: r.IntN(15) == 0,
+		outages: r.IntN(3) == 0, crowd: r.IntN(15) == 0, strict: r.IntN(2) == 0,
 		keyTrouble: r.IntN(2) == 0, secretTrouble: r.IntN(3) == 0, switches: r.IntN(4) == 0, jobs: r.IntN(3) == 0,
 		erase: r.IntN(8) == 0, flood: r.IntN(8) == 0,
 	}
