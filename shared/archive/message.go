@@ -271,6 +271,9 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 // DayOf is the Beijing date of t.
 func DayOf(t time.Time) Day { return Day(t.In(beijing).Format(time.DateOnly)) }
 
+// ClockOf is the Beijing date and time of t, to the minute, for people.
+func ClockOf(t time.Time) string { return t.In(beijing).Format("2006-01-02 15:04") }
+
 // Next is the following day.
 func (d Day) Next() Day { return DayOf(d.Start().AddDate(0, 0, 1)) }
 

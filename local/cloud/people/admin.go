@@ -21,7 +21,7 @@ type setup struct {
 	} `json:"callback"`
 }
 
-// SetUp does the six set-up steps for a company, in their order. A second SetUp
+// SetUp does the set-up steps 0 to 6 for a company, in their order. A second SetUp
 // is as if the admin did all steps again: the public key gets another version.
 func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	details := corp.Details()

@@ -157,13 +157,14 @@ var cases = []testCase{
 	}, doctor.CheckCallback, doctor.Bad, "callback_refused", "at_least=3 why=signature source_ip=198.51.100.7"},
 	{"callback refused before an event", func(f *doctor.Facts) {
 		f.Callback.RefusedDay, f.Callback.Refused, f.Callback.RefusedAt = archive.DayOf(now), 3, ago(time.Hour)
-	}, doctor.CheckCallback, doctor.OK, "", ""},
+	}, doctor.CheckCallback, doctor.OK, "", "verified_at=2026-01-28T08:00:00Z event_at=2026-01-31T07:59:00Z"},
 	{"callback silent", func(f *doctor.Facts) { f.Corp.CallbackAt, f.Callback.EventAt = ago(25*time.Hour), time.Time{} },
 		doctor.CheckCallback, doctor.Bad, "callback_silent", "verified_at=2026-01-28T08:00:00Z event_at=2026-01-30T07:00:00Z"},
 	{"callback and messages silent", func(f *doctor.Facts) {
 		f.Corp.CallbackAt, f.Callback.EventAt, f.Pull.LastPageAt = ago(60*time.Hour), ago(60*time.Hour), ago(60*time.Hour)
-	}, doctor.CheckCallback, doctor.OK, "", ""},
-	{"callback of the app silent", func(f *doctor.Facts) { f.AppCallback.VerifiedAt = ago(1000 * time.Hour) }, doctor.CheckAppCallback, doctor.OK, "", ""},
+	}, doctor.CheckCallback, doctor.OK, "", "verified_at=2026-01-28T08:00:00Z event_at=2026-01-28T20:00:00Z"},
+	{"callback of the app silent", func(f *doctor.Facts) { f.AppCallback.VerifiedAt = ago(1000 * time.Hour) }, doctor.CheckAppCallback, doctor.OK, "",
+		"verified_at=2025-12-20T16:00:00Z"},
 	{"no callback of the app", fresh, doctor.CheckAppCallback, doctor.Off, "", ""},
 
 	{"a minute's outage", troubled(archive.CauseNetwork, time.Minute), doctor.CheckPulls, doctor.OK, "", ""},
@@ -298,6 +299,28 @@ func TestTextsFitTheirEvidence(t *testing.T) {
 	for _, c := range doctor.OwnCauses() {
 		if !slices.ContainsFunc(cases, func(tc testCase) bool { return tc.cause == c }) {
 			t.Errorf("no case shows %s", c)
+		}
+	}
+}
+
+// People read words and Beijing's time, in the evidence and in the texts.
+func TestEvidenceIsReadByPeople(t *testing.T) {
+	for _, tc := range []struct {
+		evidence doctor.Evidence
+		zh, en   string
+	}{
+		{doctor.Evidence{Fact: doctor.FactUntil, Value: "2026-01-31T18:30:00Z"}, "2026-02-01 02:30", "2026-02-01 02:30 (Beijing)"},
+		{doctor.Evidence{Fact: doctor.FactWhy, Value: "signature"}, "签名不符，Token 不同", "wrong signature, another Token"},
+		{doctor.Evidence{Fact: doctor.FactOnList, Value: "no"}, "否", "no"},
+		{doctor.Evidence{Fact: doctor.FactReason, Value: "2026-01-31T18:30:00Z"}, "2026-01-31T18:30:00Z", "2026-01-31T18:30:00Z"},
+		{doctor.Evidence{Fact: doctor.FactCount, Value: "3"}, "3", "3"},
+	} {
+		if got := tc.evidence.Shown(); got != (doctor.Words{ZH: tc.zh, EN: tc.en}) {
+			t.Errorf("%s %s: got %q, want %q and %q", tc.evidence.Fact, tc.evidence.Value, got, tc.zh, tc.en)
+		}
+		text := doctor.Words{ZH: "（{" + string(tc.evidence.Fact) + "}）", EN: "({" + string(tc.evidence.Fact) + "})"}
+		if got := text.With([]doctor.Evidence{tc.evidence}); got != (doctor.Words{ZH: "（" + tc.zh + "）", EN: "(" + tc.en + ")"}) {
+			t.Errorf("in a text: got %q", got)
 		}
 	}
 }
