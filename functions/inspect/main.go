@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -25,6 +26,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
@@ -47,6 +49,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
+	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
+	consents := dynamostore.NewConsents(db, cfg.consents)
+	consents.OnNewer(bus.AnnounceConsents)
 	inspector := &directory.Inspector{
 		Corps:    corps,
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
@@ -54,14 +59,14 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Ledger:   ledger,
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},
 		Store:    contacts,
-		Consents: dynamostore.NewConsents(db, cfg.consents),
+		Consents: consents,
 		Doctor: &doctor.Examiner{
 			Reader: &doctor.Reader{
 				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: dynamostore.NewMessages(db, cfg.messages), Files: dynamostore.NewMedia(db, cfg.media),
 				TrustedIPs: cfg.trustedIPs, Now: time.Now,
 			},
 			Records:   ledger,
-			Notifiers: []doctor.Notifier{snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack)},
+			Notifiers: []doctor.Notifier{snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack), bus},
 			Log:       log,
 		},
 		Requests: directory.NewWantedInspections(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text), time.Now),

@@ -146,7 +146,7 @@ func (s *sim) decode(ctx context.Context, p *process, m *message) error {
 	decoder, replayer := decode.New(decode.Config{
 		Ledger: w.Ledger, Jobs: s.ledger, Heads: w.Ledger, Journal: w.Journal, View: viewInParts{w.View}, Keys: w.Corps,
 		Openers: w.Openers, Decrypters: w.Library, Consents: s.consents, Files: w.Files, Objects: w.Objects,
-		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), Decodes: decodes{s.decodeQueue}, Parallel: 1, Now: p.now, Log: s.log,
+		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), Decodes: decodes{s.decodeQueue}, Announcer: w.Announced, Parallel: 1, Now: p.now, Log: s.log,
 	})
 	if req.Replay != "" {
 		return replayer.Run(ctx, req)

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/message"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 const (
