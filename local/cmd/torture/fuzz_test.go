@@ -18,18 +18,13 @@ var decoders = regexp.MustCompile(`json\.(Unmarshal|NewDecoder)\(|xml\.(Unmarsha
 var inside = map[string]string{
 	"cmd/comeback":                   "reads answers of the operator's own account",
 	"cmd/cost":                       "reads docs/prices.json and docs/measured.json",
-	"cmd/erase":                      "reads items of the operator's own account",
 	"cmd/ready":                      "reads answers of AWS and of the issuer that the operator names",
 	"cmd/smoke":                      "reads answers of the operator's own API",
 	"functions/api/internal/apitest": "is a test's fixture",
 	"functions/api/internal/console": "reads the console that is built into the binary",
-	"functions/api/internal/routes":  "reads settings of the corps table",
-	"functions/api/internal/setup":   "reads with functions/api/internal/input and shared/rsakey",
 	"shared/archive/archivetest":     "is for tests",
 	"shared/archive/decode":          "reads base64 of a record that FuzzParseAnswer of shared/archive has read",
-	"shared/financesdk":              "reads what the vendor's C structure holds, in the child process",
 	"shared/s3store":                 "reads heads that dispatch wrote; a change shows in the chain",
-	"shared/sdkworker":               "reads frames with shared/sdkproto",
 	"shared/secretstore":             "reads secrets that api wrote",
 }
 

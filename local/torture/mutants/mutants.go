@@ -22,18 +22,18 @@ type Mutant struct {
 // All are the mutants, in the order of the laws.
 var All = []Mutant{
 	{"pull: the row before its page", "1", "shared/archive/pull/pull.go",
-		`	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
+		`	if err := r.Journal.PutPage(ctx, row, raw); err != nil {
 		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
 	}
-	appended, err := d.append(ctx, row)
+	appended, err := r.append(ctx, row)
 	if err != nil || !appended {
 		return err
 	}
-`, `	appended, err := d.append(ctx, row)
+`, `	appended, err := r.append(ctx, row)
 	if err != nil || !appended {
 		return err
 	}
-	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
+	if err := r.Journal.PutPage(ctx, row, raw); err != nil {
 		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
 	}
 `},
@@ -44,9 +44,9 @@ var All = []Mutant{
 `, `		p.Good, p.Failed = next, next-1
 `},
 	{"pull: the order of seqs is not checked", "1", "shared/archive/pull/pull.go",
-		`		if err := archive.CheckOrder(d.head.Last, answer.Records); err != nil {
-			d.Log`, `		if err := archive.CheckOrder(d.head.Last, answer.Records); false {
-			d.Log`},
+		`		if err := archive.CheckOrder(r.head.Last, answer.Records); err != nil {
+			r.Log`, `		if err := archive.CheckOrder(r.head.Last, answer.Records); false {
+			r.Log`},
 	{"decode: an error of the files' table is dropped", "5", "shared/archive/decode/page.go",
 		`		return fmt.Errorf("register files: %w", err)
 	}

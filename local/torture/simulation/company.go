@@ -177,7 +177,7 @@ func (c *company) newFile() *file {
 			}
 		}
 	}
-	f := &file{id: fmt.Sprintf("file %d of %s", len(c.files), c.id), at: time.Now(), badOnce: r.IntN(6) == 0, never: r.IntN(12) == 0}
+	f := &file{id: fmt.Sprintf("file-%d-of-%s", len(c.files), c.id), at: time.Now(), badOnce: r.IntN(6) == 0, never: r.IntN(12) == 0}
 	f.body = fmt.Appendf(nil, "bytes of %s %d", f.id, r.Uint64())
 	c.files[f.id] = f
 	c.sim.world.Library.PutFile(c.id, f.id, f.body)
