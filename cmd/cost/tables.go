@@ -156,7 +156,7 @@ func shortTable(language string, bills map[string][][]line) string {
 		return fmt.Sprintf("%.0f million messages, %.0f GB of media a month, %.0f companies", u.messages/1e6, u.mediaGB, u.corps)
 	}
 	if language == "zh" {
-		heading, total, totalChina = "美元/月", "**合计**", "**北京区域同样用量，人民币**"
+		heading, total, totalChina = "美元/月", "**合计**", "**同等用量在北京区域的费用（人民币元/月）**"
 		column = func(u usage) string {
 			messages := fmt.Sprintf("%.0f 万条", u.messages/1e4)
 			if u.messages >= 1e8 {

@@ -3,11 +3,11 @@
 // it, and what people and rooms are called. Afterwards it examines the set-up,
 // and tells the operators and the SCRM what has changed.
 //
-// It is asked through a FIFO queue whose group is the corp, and not invoked
-// directly. So one instance at a time asks for a corp, which keeps WeCom's
-// limits per corp and the pauses after refusals without a lock; a request
-// that fails comes again, and one that nobody can serve is kept among the dead
-// letters; and readers, who cause most requests, never wait for it.
+// It gets its requests from a FIFO queue whose group is the corp, and is not invoked
+// directly. So one instance at a time asks WeCom for a corp. This keeps WeCom's
+// limits per corp, and the pauses after refusals, without a lock. SQS delivers a
+// request that failed again, and moves one that fails every time to the dead letters.
+// Readers, who cause most requests, never wait for it.
 package main
 
 import (

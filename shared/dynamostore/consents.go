@@ -115,7 +115,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) (newer b
 	}
 	newer = err == nil && !older
 	// A crash here leaves the newest answer without its place in the history, until
-	// the answer comes again.
+	// the message or event that reports it is processed again.
 	if err == nil {
 		err = c.remember(ctx, consent)
 	}

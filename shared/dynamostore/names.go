@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // ContactsClient lists the methods of the SDK\'s client that [Contacts] calls.
@@ -100,9 +101,10 @@ type (
 	}
 
 	appItem struct {
-		AgentID      string    `dynamodbav:"agent_id"`
-		SecretPrefix string    `dynamodbav:"secret_prefix"`
-		SetAt        time.Time `dynamodbav:"set_at"`
+		AgentID      string        `dynamodbav:"agent_id"`
+		SecretPrefix string        `dynamodbav:"secret_prefix"`
+		SetAt        time.Time     `dynamodbav:"set_at"`
+		SecretDigest secret.Digest `dynamodbav:"secret_digest"`
 	}
 	scopeItem struct {
 		Count    int                       `dynamodbav:"count"`
@@ -365,9 +367,24 @@ func readReach(it item, s *directory.Reach) error {
 	return nil
 }
 
-// SetApp records that the secret of the self-built app was saved.
+// SetApp records the settings of the self-built app.
 func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	return c.putReach(ctx, corp, appSK, appItem(a))
+}
+
+// NoteAppSecret records settings of the app with the digest of the secret that was
+// saved at their time. It changes nothing if another one was saved since.
+func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.App) error {
+	it, err := encode(corp, appSK, appItem(a))
+	if err == nil {
+		err = c.putIf(ctx, c.client, dynamodb.PutItemInput{
+			Item: it, ConditionExpression: aws.String("set_at = :set_at"), ExpressionAttributeValues: item{":set_at": moment(a.SetAt)},
+		})
+	}
+	if _, failed := conditionFailed(err); err != nil && !failed {
+		return fmt.Errorf("recording the digest of the app's secret of corp %s: %w", corp, err)
+	}
+	return nil
 }
 
 // SaveAccess implements [directory.ReachWriter].

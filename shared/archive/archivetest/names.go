@@ -20,8 +20,11 @@ type ContactStore interface {
 	directory.Store
 	directory.NameAsker
 	directory.NameGiver
-	// SetApp notes that the secret of the self-built app was saved.
+	// SetApp notes the settings of the self-built app.
 	SetApp(ctx context.Context, corp string, a directory.App) error
+	// NoteAppSecret notes the settings with the digest of the secret that was saved at
+	// their time, unless another one was saved since.
+	NoteAppSecret(ctx context.Context, corp string, a directory.App) error
 	// ListPeople and ListRooms list all of whom something is known, page by
 	// page.
 	ListPeople(ctx context.Context, corp, cursor string, limit int) ([]directory.Person, string, error)
@@ -253,6 +256,16 @@ func (c *Contacts) stand(ctx context.Context, name, corp string, how func(*direc
 func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	a.SetAt = kept(a.SetAt)
 	return c.stand(ctx, "Contacts.SetApp", corp, func(s *directory.Reach) { s.App = a })
+}
+
+// NoteAppSecret implements [ContactStore].
+func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.App) error {
+	a.SetAt = kept(a.SetAt)
+	return c.stand(ctx, "Contacts.NoteAppSecret", corp, func(s *directory.Reach) {
+		if s.App.SetAt.Equal(a.SetAt) {
+			s.App = a
+		}
+	})
 }
 
 // SaveAccess implements [directory.ReachWriter].

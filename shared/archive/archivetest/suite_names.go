@@ -188,6 +188,14 @@ func contactReach(t *testing.T, c ContactStore) {
 	got, err := c.Reach(t.Context(), corp)
 	ok(t, err)
 	same(t, "reach", got, want)
+	want.App.SecretDigest = "22"
+	other := directory.App{SetAt: epoch.Add(time.Second), SecretDigest: "11"}
+	ok(t, c.NoteAppSecret(t.Context(), corp, other))
+	ok(t, c.NoteAppSecret(t.Context(), corp, want.App))
+	ok(t, c.NoteAppSecret(t.Context(), corp, other))
+	got, err = c.Reach(t.Context(), corp)
+	ok(t, err)
+	same(t, "with the digest of the secret", got, want)
 	if other, err := c.Reach(t.Context(), corpFor(t, 2)); err != nil || other.Scope != nil {
 		t.Errorf("another corp: got %+v, error %v, want nothing", other, err)
 	}

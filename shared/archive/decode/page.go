@@ -348,7 +348,7 @@ type batch struct {
 
 // decryptAhead decrypts the records from start on in one exchange, with the first
 // candidate of each. Records that broke the library before take no part. If the
-// process dies, nobody knows which record is the cause, so the batch has no
+// process dies, it is unknown which record is the cause, so the batch has no
 // results, and each of its records is decrypted alone (law 7).
 func (p *pageDecode) decryptAhead(ctx context.Context, start int, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside) (batch, error) {
 	b := batch{end: start, results: make(map[int]*Decrypted)}

@@ -19,6 +19,8 @@ type App struct {
 	// SetAt changes with every saved secret, as [archive.Corp.SecretSetAt] does; zero
 	// without an app.
 	SetAt time.Time
+	// SecretDigest is as [archive.Corp.SecretDigest] is.
+	SecretDigest secret.Digest
 }
 
 // Access is a part of WeCom's HTTP API that WeCom allows or refuses as a whole.
