@@ -89,7 +89,8 @@ func code(err error) string {
 	return ""
 }
 
-// stack finds a stack that no deployment can change, and whether there is one.
+// stack reports a stack that no deployment can change. It sets first if there is no
+// stack yet.
 func (o *online) stack(ctx context.Context) error {
 	found, err := cloudformation.NewFromConfig(o.config).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &o.env.Stack})
 	if code(err) == "ValidationError" {

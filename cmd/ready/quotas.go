@@ -201,7 +201,7 @@ func (o *online) concurrency(ctx context.Context) error {
 	}
 	free := int(aws.ToInt32(out.AccountLimit.UnreservedConcurrentExecutions))
 	if !o.first {
-		free = limit // what the stack has reserved is among the reserved
+		free = limit // the unreserved runs leave out what this stack has reserved
 	}
 	if o.parameters["ReserveConcurrency"] == "false" {
 		wanted = 0

@@ -10,11 +10,13 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
@@ -29,6 +31,7 @@ import (
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -50,6 +53,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	objects := s3.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, cfg.secretsKey)
+	pairs := callbackpair.NewSealer(secrets)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	messages := dynamostore.NewMessages(db, cfg.messages)
@@ -57,6 +61,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	readings := dynamostore.NewReadings(db, cfg.readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	consents := dynamostore.NewConsents(db, cfg.consents)
+	consents.OnNewer(eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log).AnnounceConsents)
 	marks := dynamostore.NewMarks(db, cfg.ledger)
 	pulls := archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now)
 	inspections := book.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now)
@@ -74,11 +79,11 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
-			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
+			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, pairs), AppPairs: callback.NewPairs(archive.AppCallback, corps, pairs),
 			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
 		},
 		Setup: &setup.Handlers{
-			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
+			Corps: corps, Secrets: secrets, Pairs: pairs, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
 			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
 		},
 		Directory: names,

@@ -79,7 +79,7 @@ func corpsListing(t *testing.T, c CorpStore) {
 
 func corpsSettings(t *testing.T, c CorpStore) {
 	corp := archive.Corp{
-		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd",
+		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd", SecretDigest: "00",
 		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3), PageKey: [32]byte{1, 31: 2},
 		OpenOKAt: epoch.Add(4), OpenRefusedAt: epoch.Add(5), OpenCause: archive.CauseSecret, OpenCode: 40001, StateAt: epoch.Add(6), StateBy: "wang.min", StateReason: "原因",
 	}
@@ -98,6 +98,11 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	ok(t, c.SetSecret(t.Context(), corp.ID, "wxyz", epoch.Add(time.Hour)))
 	corp.SecretPrefix, corp.SecretSetAt = "wxyz", epoch.Add(time.Hour)
 	wantCorp(t, "with a secret", c, corp)
+	ok(t, c.NoteSecret(t.Context(), corp.ID, epoch, "11"))
+	wantCorp(t, "the digest of an earlier secret", c, corp)
+	ok(t, c.NoteSecret(t.Context(), corp.ID, corp.SecretSetAt, "22"))
+	corp.SecretDigest = "22"
+	wantCorp(t, "with a digest", c, corp)
 	refused := archive.OpenAnswer{RefusedAt: epoch.Add(2 * time.Hour), Cause: archive.CauseSecret, Code: 40001}
 	ok(t, c.NoteOpen(t.Context(), corp.ID, epoch, refused))
 	wantCorp(t, "an answer about an earlier secret", c, corp)
@@ -108,7 +113,7 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = epoch.Add(3*time.Hour), time.Time{}, "", 0
 	wantCorp(t, "accepted on the open way", c, corp)
 	ok(t, c.SetSecret(t.Context(), corp.ID, "abcd", epoch.Add(4*time.Hour)))
-	corp.SecretPrefix, corp.SecretSetAt, corp.OpenOKAt = "abcd", epoch.Add(4*time.Hour), time.Time{}
+	corp.SecretPrefix, corp.SecretSetAt, corp.SecretDigest, corp.OpenOKAt = "abcd", epoch.Add(4*time.Hour), "", time.Time{}
 	wantCorp(t, "another secret", c, corp)
 	for i, step := range []struct {
 		enabled bool
@@ -277,13 +282,13 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	_, err := c.Callback(t.Context(), corp, archive.ArchiveCallback)
 	fails(t, "none", err, archive.ErrNotFound)
 	fails(t, "swapped before there is one", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{}, archive.Callback{Pair: "x"}), archive.ErrConflict)
-	ok(t, c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}))
+	ok(t, c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"}))
 	ok(t, c.CreateCallback(t.Context(), corp, archive.AppCallback, archive.Callback{Pair: "app"}))
 	fails(t, "created again", c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "b"}), archive.ErrExists)
-	wantCallback("created", archive.ArchiveCallback, archive.Callback{Pair: "a"})
+	wantCallback("created", archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"})
 
-	rotated := archive.Callback{Pair: "b", Old: "a", MadeAt: epoch}
-	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, rotated))
+	rotated := archive.Callback{Pair: "b", PairSealed: "sealed b", Old: "a", OldSealed: "sealed a", MadeAt: epoch}
+	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"}, rotated))
 	wantCallback("rotated", archive.ArchiveCallback, rotated)
 	fails(t, "swapped from an older reading", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, archive.Callback{Pair: "c", Old: "a"}), archive.ErrConflict)
 	ok(t, c.NoteFirstEvent(t.Context(), corp, archive.ArchiveCallback, "a", epoch.Add(time.Minute)))
@@ -295,7 +300,7 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	seen.FirstEventAt = epoch.Add(time.Hour)
 	wantCallback("first event", archive.ArchiveCallback, seen)
 	revoked := rotated
-	revoked.Old = ""
+	revoked.Old, revoked.OldSealed = "", ""
 	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked))
 	wantCallback("revoked", archive.ArchiveCallback, revoked)
 	fails(t, "revoked again", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked), archive.ErrConflict)
@@ -399,6 +404,7 @@ func corpsAbsent(t *testing.T, c CorpStore) {
 		"SetEnabled":    c.SetEnabled(t.Context(), id, true, "", "", epoch),
 		"switched off":  c.SetEnabled(t.Context(), id, false, "", "", epoch),
 		"SetSecret":     c.SetSecret(t.Context(), id, "abcd", epoch),
+		"NoteSecret":    c.NoteSecret(t.Context(), id, epoch, "00"),
 		"TouchCallback": c.TouchCallback(t.Context(), id, epoch),
 		"AddKey":        c.AddKey(t.Context(), id, archive.Key{ID: "k"}, false, ""),
 		"current key":   c.AddKey(t.Context(), id, archive.Key{ID: "k"}, true, ""),

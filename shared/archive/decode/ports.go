@@ -13,9 +13,10 @@ type Ledger interface {
 	// Row reads the row with that After. It returns [archive.ErrNotFound] if
 	// the ledger has no such row.
 	Row(ctx context.Context, corp string, after uint64) (archive.Row, error)
-	// Finish does two things in one transaction: it records the result of the
-	// page of a row, which makes the row's state [archive.RowDecoded], and takes
-	// the page off the pending pages. It is idempotent; the last writer wins.
+	// Finish records the result of the page of a row, and then takes the page off
+	// the pending pages, which makes the row's state [archive.RowDecoded]. After
+	// an error the page may still be pending. It is idempotent; the last writer
+	// wins.
 	//
 	// files are the ids of the files that the page's messages name: sorted, at
 	// most [archive.MaxFileIDs]. Finish makes them durable before the result.
@@ -88,7 +89,7 @@ type Checked struct {
 // A Marking is a stored revocation.
 type Marking struct {
 	Seq uint64 // the seq that it names as that of the revoking message
-	Of  uint64 // the seq of the page's message that it marks; Seq itself where Seq is of the page
+	Of  uint64 // the seq of the withdrawn message if the page has it; else Seq, which the page then has
 }
 
 // Keys reads a corp's keys and records proofs.
@@ -194,4 +195,11 @@ type ReplayStarter interface {
 	// StartReplay stores the job and requests its run. It returns a
 	// [*RunningError] if another job of the corp runs.
 	StartReplay(ctx context.Context, r Replay) error
+}
+
+// An Announcer tells the SCRM's backend which conversations have new messages. It
+// does not fail, and takes two seconds at most: the SCRM finds what it was not told
+// when it next asks for changes. Safe for concurrent use.
+type Announcer interface {
+	AnnounceMessages(ctx context.Context, corp string, updates []Update)
 }

@@ -34,7 +34,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await cloud.wecom(corp, 'PUT', '/scope', { members: ['lin.hua', 'chen.chen'] })
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
-  await page.getByText('企业微信要等第 2、4 步完成后才能回答').waitFor()
+  await page.getByText('完成第 2 步和第 4 步后，才能向企业微信查询开启范围').waitFor()
 
   // 2 Secret. Something else that was pasted is named.
   await tabTo(page, /Secret/)
@@ -44,7 +44,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await page.getByText('这是密钥文件的内容').waitFor()
   await keys.press('Control+a')
   await keys.insertText(`  ${secret}\n`)
-  await page.getByText('前后的空格或换行会去掉').waitFor()
+  await page.getByText('首尾的空格和换行会自动去除').waitFor()
   await keys.press('Enter')
   await page.getByText(secret.slice(0, 4)).waitFor()
   assert.equal(await page.getByText(secret).count(), 0, 'the page shows a saved secret')
@@ -57,7 +57,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await tabTo(page, '版本号')
   await keys.type(String(version))
   await keys.press('Enter')
-  await page.getByText(`等待第一条使用版本 ${version} 的消息`).waitFor()
+  await page.getByText(`正在等待第一条用版本 ${version} 的公钥加密的消息`).waitFor()
 
   // 4 可信IP地址
   await tabTo(page, /可信IP地址/)
@@ -66,8 +66,8 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   const addresses = await page.locator('.copy-value').first().innerText()
   await cloud.wecom(corp, 'PUT', '/trusted-ips', { ips: addresses.split(';') })
 
-  // 5 事件与开启
-  await tabTo(page, /事件与开启/)
+  // 5 接收事件与开启
+  await tabTo(page, /接收事件与开启/)
   await keys.press('Enter')
   const values = {}
   for (const [name, field] of [['URL', 'url'], ['Token', 'token'], ['EncodingAESKey', 'encoding_aes_key']]) {
@@ -80,25 +80,25 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await page.getByText('存档已开启').first().waitFor()
   await page.getByText(/企业微信已于 .* 验证 URL/).waitFor()
 
-  // 6 会话出现
-  await tabTo(page, /会话出现/)
+  // 6 确认收到会话
+  await tabTo(page, /确认收到会话/)
   await keys.press('Enter')
   const { staff } = await cloud.wecom(corp, 'GET', '')
   await cloud.wecom(corp, 'PUT', '/scope', { members: staff.map((s) => s.userid) })
   await cloud.wecom(corp, 'POST', '/messages', { drafts: [{ from: staff[0].userid, to: [staff[1].userid], text: '明天九点到' }] })
-  await marked(page, '会话出现', '已完成')
+  await marked(page, '确认收到会话', '已完成')
   await marked(page, '消息加密公钥', '已完成')
-  await page.getByText('会话已经出现').waitFor()
+  await page.getByText('已收到会话').waitFor()
 
   // Back to step 3: it says when the first message came.
   await tabTo(page, /消息加密公钥/)
   await keys.press('Enter')
-  await page.getByText(new RegExp(`版本 ${version} 已证实`)).waitFor()
+  await page.getByText(new RegExp(`版本 ${version} 已验证`)).waitFor()
 
   // 1 again: WeCom answers now.
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
-  await tabTo(page, '已选好，检查')
+  await tabTo(page, '已选好，开始检查')
   await keys.press('Enter')
   await page.getByText(`${staff.length} 位成员在开启范围内`).waitFor()
   await marked(page, '开启范围', '已完成')

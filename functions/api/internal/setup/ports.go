@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // Handlers serve the set-up page. The fields never change after the first
@@ -18,6 +18,7 @@ import (
 type Handlers struct {
 	Corps    Corps
 	Secrets  Secrets
+	Pairs    Pairs
 	Ledger   Ledger
 	Gate     Gate
 	WeCom    WeCom
@@ -44,8 +45,12 @@ type Corps interface {
 	Rename(ctx context.Context, id, name string) error
 	// SetEnabled keeps EnabledAt if the corp is enabled already.
 	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
-	// SetSecret also forgets what WeCom answered about an earlier secret.
+	// SetSecret also forgets the digest of an earlier secret, and what WeCom answered
+	// about it.
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	// NoteSecret notes the digest of the secret that was saved at setAt. It notes
+	// nothing if another one was saved since.
+	NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error
 	// NoteOpen notes what WeCom answered about the secret that was saved at setAt.
 	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	// AddKey stores the key. If makeCurrent is set, it also moves the corp's
@@ -72,24 +77,20 @@ type Corps interface {
 	SwapCallback(ctx context.Context, corp string, kind archive.CallbackKind, from, to archive.Callback) error
 }
 
-// Secrets holds what only WeCom and this system know. It never returns a
-// private key.
+// Secrets holds what only WeCom and this system know. It returns callback pairs
+// alone.
 type Secrets interface {
-	// ArchiveSecret and AppSecret return [archive.ErrNotFound] before one is saved.
-	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
-	AppSecret(ctx context.Context, corp string) (secret.Value, error)
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
-	// CallbackPairs reads the newest pair of a callback and the one before it.
-	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
-	// CreateCallbackPair returns [archive.ErrExists] if the callback has a pair.
-	CreateCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, pair secretstore.CallbackPair) error
-	// ReplaceCallbackPair stores pair as the successor of the pair with the id
-	// old. If old already has a successor, ReplaceCallbackPair returns that pair
-	// and stores nothing.
-	ReplaceCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, old string, pair secretstore.CallbackPair) (secretstore.CallbackPair, error)
 	// CreatePrivateKey returns [archive.ErrExists] if the key is stored already.
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
+}
+
+// Pairs seals callback pairs for the table, and opens them
+// ([callbackpair.Sealer]).
+type Pairs interface {
+	Seal(ctx context.Context, corp string, kind archive.CallbackKind, p callbackpair.Pair) (string, error)
+	Open(ctx context.Context, corp string, kind archive.CallbackKind, id, sealed string) (callbackpair.Pair, error)
 }
 
 // Ledger shows how far pulling is.
@@ -134,6 +135,9 @@ type SetAside interface {
 type App interface {
 	directory.ReachReader
 	SetApp(ctx context.Context, corp string, app directory.App) error
+	// NoteAppSecret notes settings with the digest of the secret that was saved at
+	// their time. It notes nothing if another one was saved since.
+	NoteAppSecret(ctx context.Context, corp string, app directory.App) error
 }
 
 // Checks requests checks of the secrets: WeCom is asked what they give access

@@ -10,7 +10,6 @@ export default {
   next: (name) => `Next: ${name}`,
   checked: (time) => `Updated ${time}`,
   refresh: 'Check again',
-  refreshing: 'Checking…',
   inWecom: "In WeCom's admin console",
   here: 'On this page',
   save: 'Save',
@@ -19,8 +18,6 @@ export default {
   goTo: (n) => `Go to step ${n}`,
   trouble: {
     title: (n) => `Step ${n} needs attention`,
-    other: 'WeCom reports a problem',
-    evidence: 'Evidence',
     op: 'Interface',
     code: 'Code',
     library: 'archive library',
@@ -144,8 +141,6 @@ export default {
     each: (n) => `Address ${n}`,
     all: 'All addresses',
     minute: 'After you save in WeCom, this takes about a minute.',
-    seen: (ip) => `WeCom last saw the address ${ip}`,
-    devops: (ip) => `The archive calls from ${ip}, which differs from the configured addresses. Tell operations. Do not enter it in WeCom.`,
   },
 
   open: {
