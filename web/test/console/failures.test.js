@@ -34,11 +34,11 @@ for (const c of [
   },
   {
     name: 'an address that is not trusted', id: 'wwfail000000000002', step: 4, settings: { trusted_ips: ['203.0.113.9'] }, says: /127\.0\.0\.1/,
-    mend: (page, _, id) => cloud.wecom(id, 'PUT', '/trusted-ips', { ips: ['127.0.0.1'] }).then(() => page.getByRole('button', { name: '立即重试' }).click()),
+    mend: (page, _, id) => cloud.wecom(id, 'PUT', '/trusted-ips', { ips: ['127.0.0.1'] }).then(() => page.getByRole('button', { name: '重新检查' }).click()),
   },
   {
     name: 'an archive that is not switched on in WeCom', id: 'wwfail000000000003', step: 5, settings: { open: false }, says: /开启/,
-    mend: (page, _, id) => cloud.wecom(id, 'PUT', '/open', { open: true }).then(() => page.getByRole('button', { name: '立即重试' }).click()),
+    mend: (page, _, id) => cloud.wecom(id, 'PUT', '/open', { open: true }).then(() => page.getByRole('button', { name: '重新检查' }).click()),
   },
 ]) {
   test(c.name, async () => {
@@ -48,9 +48,9 @@ for (const c of [
     const trouble = page.getByRole('alert').filter({ hasText: c.says }).first()
     await trouble.waitFor({ timeout: 60_000 })
     assert.deepEqual(await accessible(page), [])
-    assert.match(await page.getByRole('navigation', { name: '设置步骤' }).innerText(), /需要重做/)
+    assert.match(await page.getByRole('navigation', { name: '设置步骤' }).innerText(), /需要处理/)
     await c.mend(page, details, c.id)
-    await page.waitForFunction(() => !document.querySelector('.notice.bad'), undefined, { timeout: 60_000 })
+    await page.waitForFunction(() => !document.querySelector('.check.bad'), undefined, { timeout: 60_000 })
     assert.deepEqual(page.complaints, [])
     await page.context().close()
   })
@@ -66,7 +66,7 @@ test('a rotation waits for the first message of the new version, and says when i
   await say('一')
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${id}`, '/setup/3')
-  await page.getByText('版本 1 已证实').waitFor({ timeout: 60_000 })
+  await page.locator('.check.ok').filter({ hasText: '当前公钥' }).waitFor({ timeout: 60_000 })
   await page.getByRole('button', { name: '轮换密钥' }).click()
   const dialog = page.getByRole('dialog', { name: '轮换消息加密公钥' })
   assert.deepEqual(await accessible(page), [])

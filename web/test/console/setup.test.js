@@ -16,6 +16,9 @@ after(async () => {
 /** Waits until a step has a mark. */
 const marked = (page, name, mark) => page.getByRole('navigation', { name: '设置步骤' }).getByRole('link', { name: new RegExp(`^${mark}.*${name}`) }).waitFor()
 
+/** A check of the open step in a state. */
+const check = (page, name, state) => page.locator('.check').filter({ has: page.getByText(name, { exact: true }) }).filter({ hasText: state })
+
 test('set-up from nothing to the first chat, by keyboard alone', async () => {
   const corp = await cloud.addCorp('wwkeyboard00000001')
   const { secret } = await cloud.wecom(corp, 'GET', '')
@@ -34,7 +37,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await cloud.wecom(corp, 'PUT', '/scope', { members: ['lin.hua', 'chen.chen'] })
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
-  await page.getByText('企业微信要等第 2、4 步完成后才能回答').waitFor()
+  await page.getByText('企业微信要等第 2、4 步完成后才会回答').first().waitFor()
 
   // 2 Secret. Something else that was pasted is named.
   await tabTo(page, /Secret/)
@@ -57,7 +60,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await tabTo(page, '版本号')
   await keys.type(String(version))
   await keys.press('Enter')
-  await page.getByText(`等待第一条使用版本 ${version} 的消息`).waitFor()
+  await check(page, '当前公钥', `还没有收到使用版本 ${version} 加密的消息`).waitFor()
 
   // 4 可信IP地址
   await tabTo(page, /可信IP地址/)
@@ -78,7 +81,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await tabTo(page, '会话存档', 'switch')
   await keys.press('Space')
   await page.getByText('存档已开启').first().waitFor()
-  await page.getByText(/企业微信已于 .* 验证 URL/).waitFor()
+  await check(page, '接收事件服务器', '正常').getByText('URL 验证时间').waitFor()
 
   // 6 会话出现
   await tabTo(page, /会话出现/)
@@ -90,17 +93,20 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await marked(page, '消息加密公钥', '已完成')
   await page.getByText('会话已经出现').waitFor()
 
-  // Back to step 3: it says when the first message came.
+  // Back to step 3: a message has proved the version.
   await tabTo(page, /消息加密公钥/)
   await keys.press('Enter')
-  await page.getByText(new RegExp(`版本 ${version} 已证实`)).waitFor()
+  await check(page, '当前公钥', '正常').getByText('消息证明的版本号').waitFor()
 
   // 1 again: WeCom answers now.
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
-  await tabTo(page, '已选好，检查')
+  await tabTo(page, '重新检查')
   await keys.press('Enter')
   await page.getByText(`${staff.length} 位成员在开启范围内`).waitFor()
   await marked(page, '开启范围', '已完成')
+  // What happened is listed.
+  await page.getByRole('heading', { name: '设置的变化' }).waitFor()
+  await page.locator('.changes').getByRole('link', { name: '开启范围' }).first().waitFor()
   assert.deepEqual(page.complaints, [])
 })

@@ -19,6 +19,8 @@ const chats: ChatTexts = {
   chooseText: 'What you read is recorded. The archive is read-only.',
   conversationsOf: (who) => `Chats of ${who}`,
   filterKind: 'Kind of chat',
+  filterSpan: 'With a message',
+  spans: { always: 'Any time', day: 'Today', week: '7 days', month: '30 days' },
   kinds: { all: 'All', single: 'Single', room: 'Group', own: 'Own', group: 'Several people', unplaced: 'Unplaced' },
   customersOnly: 'Customers only',
   filterText: 'Filter the loaded chats',

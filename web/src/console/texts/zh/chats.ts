@@ -17,6 +17,8 @@ const chats = {
   chooseText: '查看会被记录，归档只读。',
   conversationsOf: (who: string) => `${who} 的会话`,
   filterKind: '会话类型',
+  filterSpan: '最近有消息',
+  spans: { always: '不限时间', day: '今天', week: '近 7 天', month: '近 30 天' },
   kinds: { all: '全部', single: '单聊', room: '群聊', own: '自己', group: '多人', unplaced: '未归属' },
   customersOnly: '仅看客户',
   filterText: '筛选已加载的会话',
