@@ -4,7 +4,7 @@ import type { ChatTexts } from '../zh/chats'
 const chats: ChatTexts = {
   title: 'Chats',
   scopes: 'Whose chats',
-  scope: { members: 'Staff', customers: 'Customers', rooms: 'Groups', unplaced: 'Unplaced' },
+  scope: { members: 'Staff', customers: 'Customers', rooms: 'Groups', unplaced: 'Other' },
   scopeHint: { unplaced: 'Messages that name no participant' },
   searchPeople: { members: 'Search staff', customers: 'Search customers', rooms: 'Search group chats', unplaced: '' },
   noPeople: { members: 'No staff with chats yet', customers: 'No customers with chats yet', rooms: 'No group chats yet', unplaced: 'No unplaced messages' },
@@ -26,7 +26,7 @@ const chats: ChatTexts = {
   filterText: 'Filter the loaded chats',
   noConversations: 'No chats',
   noConversationsText: 'The archive has no message of this party, or you may not see them.',
-  noFiltered: 'None of the loaded chats matches',
+  noFiltered: 'No chat matches',
   searchOn: 'Search on',
   fresh: 'New messages',
   noPreview: '(long content: open the chat to see it)',

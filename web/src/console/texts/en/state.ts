@@ -74,6 +74,8 @@ export default {
     jobProved: 'agrees',
     jobFaults: (n) => `${n} ${n === '1' ? 'disagreement' : 'disagreements'}`,
     jobFailed: 'not completed',
+    jobBy: { 'key came': 'a key arrived', 'key proved': 'a key was proved', weekly: 'every week', operators: 'operations' },
+    kinds: { text: 'Text', markdown: 'Markdown', mixed: 'Mixed', revoke: 'Withdrawal', agree: 'Agreement', disagree: 'Refusal', switch: 'Change of company' },
     more: 'More',
   },
   proof: {

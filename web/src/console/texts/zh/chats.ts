@@ -24,7 +24,7 @@ const chats = {
   filterText: '筛选已加载的会话',
   noConversations: '没有会话',
   noConversationsText: '在存档期间没有收到与此人有关的消息，或您没有查看的权限。',
-  noFiltered: '已加载的会话中没有符合条件的',
+  noFiltered: '没有符合条件的会话',
   searchOn: '继续查找',
   fresh: '有新消息',
   noPreview: '（内容较长，打开后查看）',

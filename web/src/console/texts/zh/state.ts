@@ -72,6 +72,10 @@ export default {
     jobProved: '一致',
     jobFaults: (n: string) => `${n} 处不一致`,
     jobFailed: '没有完成',
+    jobBy: { 'key came': '密钥到位', 'key proved': '密钥得到证实', weekly: '每周核验', operators: '运维' } as Record<string, string>,
+    kinds: {
+      text: '文本', markdown: 'Markdown', mixed: '混合消息', revoke: '撤回', agree: '同意存档', disagree: '拒绝存档', switch: '切换企业',
+    } as Record<string, string>,
     more: '更多',
   },
   proof: {
