@@ -51,7 +51,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
   await page.getByRole('button', { name: '核验这一天' }).click()
-  await page.getByText('核验通过：原始数据、哈希链、消息和文件一致。').waitFor({ timeout: 60_000 })
+  await page.getByText('核验通过：原始数据、哈希链、消息和文件一致。').first().waitFor({ timeout: 60_000 })
   /** Presses a button within a place and returns the file that it saves. */
   async function saved(place, name) {
     const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name }).click()])
