@@ -136,6 +136,8 @@ var importRules = []struct {
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},
 	{`^cmd/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
 		"an operator's command acts on real accounts: it loads no vendor code and is no function"},
+	{`^local/cmd/bench$`, `.`, `^` + module + `functions/`,
+		"the benchmark compares decode with a plain wrapper, which loads the library itself"},
 	{`^local/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
 		"the local cloud runs the functions as binaries and loads no vendor code"},
 	{`^(\.|web.*)$`, `.`, ``, "tests of the whole repository"},

@@ -1,13 +1,13 @@
 // Command ready checks whether a deployment can begin. It checks an environment
 // of samconfig.toml against the template. With -built it also compares the
 // output of `sam build` with the environment's processor. With -write it writes
-// every parameter of the deployment to a file: what it judged is what
-// `make deploy` gives to SAM.
+// every parameter of the deployment to a file. `make deploy` passes this file to
+// SAM, so SAM gets exactly the parameters that were checked.
 //
 //	ready [-online] [-built] [-write <file>.toml] <environment>
 //
-// Without -online it sends no request. With it, it asks AWS and the issuer what a
-// deployment would meet, and changes nothing.
+// Without -online it sends no request. With -online it asks AWS and the issuer for
+// what could make the deployment fail, and changes nothing.
 package main
 
 import (

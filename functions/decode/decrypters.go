@@ -169,10 +169,13 @@ type decrypter struct {
 // Decrypt implements [decode.Decrypter].
 func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, error) {
 	raw, err := d.Session.Decrypt(ctx, keyText, msg)
-	if noteErr := d.note(ctx, err); noteErr != nil {
-		err = errors.Join(err, noteErr)
-	}
-	return raw, err
+	return raw, errors.Join(err, d.note(ctx, err))
+}
+
+// DecryptAll implements [decode.Decrypter].
+func (d *decrypter) DecryptAll(ctx context.Context, records []decode.Sealed) ([]decode.Decrypted, error) {
+	all, err := d.Session.DecryptAll(ctx, records)
+	return all, errors.Join(err, d.note(ctx, err))
 }
 
 // note reports the answer to the gate. It reports the first answer after an

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,6 +33,9 @@ func main() { lambdamain.Run("decode", parseConfig, wire) }
 
 // wire makes the handler from the configuration.
 func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
+	// A page is garbage once it is decoded, and is small beside the function's
+	// memory. Collecting it less often saves a twentieth of the processor time.
+	debug.SetGCPercent(400)
 	// This process holds private keys, and its child runs vendor code (law 7).
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err

@@ -65,14 +65,17 @@ type Pipeline struct {
 	Ledger   *dynamostore.Ledger
 	View     *dynamostore.Messages
 	Secrets  *secretstore.Store
+	Journal  *s3store.Journal
 
 	// Identity, unless nil, initialises the library for decoding. It replaces
 	// the corp's own secret.
 	Identity *sdkworker.Identity
 
-	pool   *sdkworker.Pool
-	server *http.Server
-	queue  *queue
+	tables   Options // their names
+	decoding decode.Config
+	pool     *sdkworker.Pool
+	server   *http.Server
+	queue    *queue
 }
 
 // New makes a pipeline and starts the server of the simulated WeCom on the
@@ -101,24 +104,37 @@ func New(o Options) (*Pipeline, error) {
 			StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout,
 			ChatDataTimeout: archive.CallTimeout, DecryptTimeout: archive.DecryptTimeout, Log: log,
 		}),
-		server: &http.Server{Handler: o.WeCom.Handler()},
-		queue:  &queue{},
+		Journal: s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket),
+		tables:  o,
+		server:  &http.Server{Handler: o.WeCom.Handler()},
+		queue:   &queue{},
 	}
 	go func() { _ = p.server.Serve(listener) }() // Close ends Serve
-	journal := s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket)
 	marks := dynamostore.NewMarks(db, o.Ledger, opts...)
 	p.Puller = &pull.Puller{
-		Corps: p.Corps, Secrets: secretstore.NewMemory(p.Secrets, time.Now), Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: journal,
+		Corps: p.Corps, Secrets: secretstore.NewMemory(p.Secrets, time.Now), Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: p.Journal,
 		Pulls: archive.NewWantedPulls(marks, p.queue, time.Now), Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
-	p.Decoder, p.Replayer = decode.New(decode.Config{
-		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: journal, View: p.View,
+	p.decoding = decode.Config{
+		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: p.Journal, View: p.View,
 		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
 		Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
-	})
+	}
+	p.Decoder, p.Replayer = decode.New(p.decoding)
 	return p, nil
+}
+
+// DecoderInto makes a decoder that writes messages, consents and files by db. All
+// else is the pipeline's own.
+func (p *Pipeline) DecoderInto(db *dynamodb.Client) *decode.Decoder {
+	cfg := p.decoding
+	cfg.View = dynamostore.NewMessages(db, p.tables.Messages)
+	cfg.Consents = dynamostore.NewConsents(db, p.tables.Consents)
+	cfg.Files = dynamostore.NewMedia(db, p.tables.Media)
+	decoder, _ := decode.New(cfg)
+	return decoder
 }
 
 // Close ends the worker processes and WeCom's server.

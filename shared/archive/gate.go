@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// WeCom bans an address for an hour after too many calls with a wrong secret
-// (45009, wecom.md 10.10), and all corps share ours. This file is law 8: the
+// WeCom bans an IP address for an hour after too many calls with a wrong secret
+// (45009, wecom.md 10.10). All corps share our addresses. This file is law 8: the
 // one place that decides when a secret may be shown to WeCom.
 
-// Tries is how often a call to WeCom is made, at the most, when its failure may
-// pass by itself; RetryPause is the pause between two tries.
+// Tries is the maximum number of times that one call to WeCom is made. A call is
+// repeated only after a failure that may pass by itself. RetryPause is the pause
+// before a repetition.
 const (
 	Tries      = 3
 	RetryPause = time.Second
@@ -25,9 +26,9 @@ const PauseLong = 10 * time.Minute
 // The bounds of refusals.
 const (
 	// RefusalBudget is how many refused secrets our fixed addresses together may
-	// have within [RefusalWindow]. It is one budget also where there are two
-	// addresses: a call does not know by which of them it leaves. How many
-	// refusals WeCom accepts is not documented.
+	// have within [RefusalWindow]. Two addresses share one budget, because the
+	// process that makes a call does not know which address the call leaves by.
+	// WeCom does not document how many refusals it accepts.
 	RefusalBudget = 10
 	RefusalWindow = time.Hour
 	// refusalReserve is the part of the budget that only corps without a refusal
@@ -41,11 +42,11 @@ const (
 	openShareDay     = 10
 
 	day = 24 * time.Hour
-	// SecretSettles is how long the secret store may still show the secret that
-	// was saved before: a refusal within it says nothing about the new secret.
+	// SecretSettles is how long after a save the secret store may still return the
+	// previous secret. A refusal in this time says nothing about the new secret.
 	SecretSettles = time.Minute
-	// waitingFresh is how long a corp that waits for a free place keeps it
-	// without asking again. The timer asks every minute.
+	// waitingFresh is how long a waiting corp keeps its turn after it last asked
+	// the gate. The timer asks every minute.
 	waitingFresh = 150 * time.Second
 )
 
@@ -65,23 +66,23 @@ const (
 // it costs some calls, never a message.
 type Standing struct {
 	// SecretSetAt is [Corp.SecretSetAt], or [directory.App.SetAt], of the secret
-	// that this standing is about. About another secret it says nothing: see
-	// [Standing.For].
+	// that this standing is about. [Standing.For] gives the standing of a newer
+	// secret.
 	SecretSetAt time.Time
 	OKAt        time.Time // WeCom last accepted the secret; zero for never; it may lag by an hour
 	Refusals    int       // refusals in a row
 	RefusedAt   time.Time // the last refusal; zero for none since OKAt
 	NotBefore   time.Time // the secret is not shown before this time, except when a person forces it
-	// HeldUntil: the gate has no place for the corp before this time, because
-	// its share or the part of the budget that it may use is used up. Neither
-	// force nor a new secret overrides it.
+	// HeldUntil: the gate admits no try of the corp before this time, because the
+	// corp has used up its share, or the part of the budget that it may use.
+	// Neither force nor a new secret overrides it.
 	HeldUntil time.Time
-	Trouble   *Trouble // why nothing comes in; nil when all is well
+	Trouble   *Trouble // why WeCom's last call failed; nil if it did not fail
 }
 
-// For is the standing of the secret that was saved at setAt: s itself, or a
-// fresh one where another secret was saved since. The trouble stays until an
-// answer replaces it.
+// For returns the standing of the secret that was saved at setAt. That is s itself
+// if s is about this secret. Otherwise it is a new standing, which keeps HeldUntil
+// and, until an answer replaces it, the trouble.
 func (s Standing) For(setAt time.Time) Standing {
 	if s.SecretSetAt.Equal(setAt) {
 		return s
@@ -130,11 +131,13 @@ func (s Standing) held(cause Cause, now, until time.Time) Standing {
 	return s
 }
 
-// Try is one showing of a secret to WeCom that could be refused.
+// Try is one call that shows a secret to WeCom and could be refused. A Try without
+// By is a waiting entry: it records that the corp waits, or has waited, for a free
+// place in the budget. See [Try.Mark].
 type Try struct {
 	Way   Way
 	Corp  string // whose secret
-	By    string // which function shows it: pull, decode, media, directory; empty for a mark
+	By    string // what shows it: pull, decode, media, directory; empty for a waiting entry
 	At    time.Time
 	State TryState
 	// Registered is when the corp was registered; set in state waiting.
@@ -150,11 +153,10 @@ const (
 	TryRunning  TryState = "trying"
 	TryRefused  TryState = "refused"
 	TryReleased TryState = "released" // WeCom accepted the secret, or said nothing about it
-	TryWaiting  TryState = "waiting"  // the corp waits for a free place; one per way and corp
+	TryWaiting  TryState = "waiting"  // a waiting entry; one per way and corp
 )
 
-// Mark reports whether t is the mark of a corp that waits, or waited, and not a
-// try: a mark has no By.
+// Mark reports whether t is a waiting entry and not a try.
 func (t Try) Mark() bool { return t.By == "" }
 
 func (t Try) counts() bool { return t.State == TryRunning || t.State == TryRefused }
@@ -162,11 +164,12 @@ func (t Try) counts() bool { return t.State == TryRunning || t.State == TryRefus
 // A TryLog keeps the tries of the last day. Safe for concurrent use.
 type TryLog interface {
 	// PutTry stores a try, replacing the one with the same Way, Corp, By and At.
-	// A mark replaces the one with the same Way and Corp. Durable on return.
+	// A waiting entry replaces the one with the same Way and Corp. Durable on
+	// return.
 	PutTry(ctx context.Context, t Try) error
 	// Tries lists the tries of a way at or after since, which is at most a day
-	// ago, and all marks, in any order. It reads consistently: it sees every
-	// PutTry that has returned.
+	// ago, and all waiting entries, in any order. It reads consistently: it sees
+	// every PutTry that has returned.
 	Tries(ctx context.Context, way Way, since time.Time) ([]Try, error)
 }
 
@@ -183,16 +186,17 @@ type Ask struct {
 	Corp       string
 	Registered time.Time // [Corp.CreatedAt]
 	By         string    // see [Try]
-	// Force passes over pauses: a person asked. It passes over neither the
-	// corp's share nor the budget.
+	// Force skips pauses, because a person asked. It exceeds neither the corp's
+	// share nor the budget.
 	Force bool
-	// Accepted: WeCom accepted this very secret on the open way. On the trusted
-	// way it is then tried at once: only the whole budget bounds the try.
+	// Accepted: WeCom accepted this secret on the open way. On the trusted way the
+	// gate then ignores the pauses, the share and the reserve. Only the budget can
+	// delay the try.
 	Accepted bool
 }
 
-// accepted reports whether the secret is tried at once because WeCom accepted it
-// on the open way, and has not refused it on the trusted way since.
+// accepted reports whether [Ask.Accepted] applies: WeCom has not refused the secret
+// on the trusted way since.
 func (a Ask) accepted(s Standing) bool { return a.Accepted && a.Way == Trusted && s.Refusals == 0 }
 
 // pausedUntil is the end of the pause that applies to the request.
@@ -207,9 +211,9 @@ func (s Standing) pausedUntil(a Ask) time.Time {
 }
 
 // Admission is permission to show a secret. The holder reports WeCom's answer to
-// the first call by [Gate.Answered], [Gate.Refused] or
-// [Gate.Unanswered]. Calls after the first report need not be reported, and
-// cost nothing.
+// the first call with [Gate.Answered], [Gate.Refused] or [Gate.Unanswered]. Answers
+// to later calls need not be reported. These calls use nothing of the share and the
+// budget.
 type Admission struct {
 	ask  Ask
 	open *Try // counted against share and budget until it is settled; nil for a secret that works
@@ -218,10 +222,11 @@ type Admission struct {
 // Admit decides. The admission is nil if the secret must wait; then the
 // standing says why and until when.
 //
-// A secret that works is admitted without a look at the log. Any other is
-// counted before it is shown, and the log is read again after that: of several
-// callers at once the last one sees all others, so that together they never
-// pass the budget. A crash before the answer leaves the try counted.
+// A secret that works is admitted, and the log is not read. The try of any other
+// secret is counted before the secret is shown, and then the log is read again. If
+// several callers run at once, the last one sees the tries of all others, so
+// together they cannot exceed the budget. A crash before the answer leaves the try
+// counted.
 func (g *Gate) Admit(ctx context.Context, a Ask, s Standing) (*Admission, Standing, error) {
 	now := g.Now()
 	accepted := a.accepted(s)
@@ -286,17 +291,18 @@ func (g *Gate) NextTry(ctx context.Context, a Ask, s Standing) (time.Time, error
 	return at, nil
 }
 
-// wait notes that the corp waits for a free place, or that it has stopped.
+// wait stores the waiting entry of the corp: state says whether the corp waits, or
+// has stopped waiting.
 func (g *Gate) wait(ctx context.Context, a Ask, state TryState, now time.Time) error {
-	mark := Try{Way: a.Way, Corp: a.Corp, At: now.Truncate(time.Millisecond), State: state, Registered: a.Registered}
-	if err := g.Log.PutTry(ctx, mark); err != nil {
+	entry := Try{Way: a.Way, Corp: a.Corp, At: now.Truncate(time.Millisecond), State: state, Registered: a.Registered}
+	if err := g.Log.PutTry(ctx, entry); err != nil {
 		return fmt.Errorf("note that corp %s waits: %w", a.Corp, err)
 	}
 	return nil
 }
 
-// place returns when the try may be made; if later than now, cause says which
-// limit is used up.
+// place returns when the try may be made. If that is later than now, cause says
+// which limit is used up.
 func place(log []Try, a Ask, accepted bool, now time.Time) (time.Time, Cause) {
 	if !accepted {
 		bounds := []shareBound{{trustedShareHour, RefusalWindow}, {trustedShareDay, day}}
@@ -315,9 +321,9 @@ func place(log []Try, a Ask, accepted bool, now time.Time) (time.Time, Cause) {
 	if a.Way == Open {
 		return now, ""
 	}
-	// Of the corps that wait, the one that was registered last goes first: a
-	// newcomer with a right secret gives the place back at once, and a corp cannot
-	// be registered again to get ahead.
+	// The waiting corp that was registered last goes first. Its secret is probably
+	// right, and an accepted secret uses no budget. A corp cannot be registered
+	// again to get ahead.
 	ahead := 0
 	clean := accepted || !refusedWithin(log, a.Corp, now.Add(-day))
 	for _, t := range log {
@@ -352,12 +358,12 @@ func counted(log []Try, since time.Time, fits func(Try) bool) []time.Time {
 	return at
 }
 
-// freeAt is when the window holds fewer than `most` tries.
+// freeAt is the first time at which the window before it has fewer than most tries.
 func freeAt(tries []time.Time, most int, window time.Duration, now time.Time) time.Time {
 	if len(tries) < most {
 		return now
 	}
-	if len(tries) == 0 { // most is 0: the waiting corps take every place
+	if len(tries) == 0 { // most is 0: the corps that wait before this one use all that is free
 		return now.Add(time.Minute)
 	}
 	return tries[min(len(tries)-most, len(tries)-1)].Add(window)
@@ -382,8 +388,8 @@ func (g *Gate) Answered(ctx context.Context, a *Admission, s Standing) (Standing
 	return s, g.Unanswered(ctx, a)
 }
 
-// Unanswered notes that the call ended without a word about the secret, so that
-// the try costs nothing.
+// Unanswered notes that the call ended without an answer about the secret. The try
+// then counts against neither share nor budget.
 func (g *Gate) Unanswered(ctx context.Context, a *Admission) error {
 	return g.settle(ctx, a, TryReleased)
 }
@@ -408,14 +414,20 @@ func (g *Gate) settleRefused(ctx context.Context, a *Admission) error {
 	return g.settle(ctx, a, TryRefused)
 }
 
-// Refused notes what WeCom refused, and sets the pause that follows: growing
-// pauses for a refused secret; a ban or longer pause for too many calls; d in
-// all other cases. On the open way, too many calls or a refused address mean
-// that the secret was not tried.
+// Refused notes what WeCom refused, and sets the pause that follows:
 //
-// A refusal within the settling minute of a new secret says nothing about it:
-// it counts for the address, and the secret is shown again when the minute is
-// over.
+//   - After a refused secret the pauses grow.
+//   - After too many calls ([CauseRate]) the pause is a minute. If our addresses
+//     had refusals within the hour, WeCom has probably banned them: then the cause
+//     becomes [CauseBudget], and the pause is [PauseLong].
+//   - After anything else the pause is d.
+//
+// On the open way, too many calls or a refused address mean that WeCom did not look
+// at the secret. The try then does not count.
+//
+// A refusal within [SecretSettles] of a save may be about the previous secret. It
+// counts against share and budget, and the gate admits the next try when this time
+// is over.
 func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble, r Response, d time.Duration) (Standing, error) {
 	now := g.Now()
 	switch {
@@ -447,8 +459,8 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 }
 
 // Note records the refusal of a secret that was shown without an admission, or
-// that worked before. Such a refusal was not counted in advance, so it may
-// exceed the budget: only WeCom knows that the secret was reset.
+// that worked before. Such a refusal was not counted in advance, so it may exceed
+// the budget: until then only WeCom knew that the secret was reset.
 func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
 	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), State: TryRefused}
 	if err := g.Log.PutTry(ctx, try); err != nil {

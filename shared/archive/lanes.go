@@ -15,9 +15,10 @@ const (
 	// LaneRequests is how many pages of a lane have a request at a time: one is
 	// decoded while the other waits.
 	LaneRequests = 2
-	// rerequested is the number of requests from which on a page holds no place in
-	// its lane: two pages that cannot be decoded would block all later pages.
-	rerequested = 2
+	// maxCounted is the number of requests at which a page stops counting towards
+	// LaneRequests. Otherwise two pages that cannot be decoded would block all later
+	// pages of their lane.
+	maxCounted = 2
 )
 
 // DecodeLane returns the lane of a page. It hashes After (the last seq of the page
@@ -29,14 +30,14 @@ func DecodeLane(after uint64) int {
 	return int(h.Sum32() % DecodeLanes)
 }
 
-// HoldsPlace reports whether the page holds one of the [LaneRequests] places of its
-// lane, if it is among the first pages that do.
-func (p Pending) HoldsPlace() bool { return p.Tries < rerequested }
+// HoldsPlace reports whether the page counts towards [LaneRequests]. A page that was
+// requested twice (Tries is 2) no longer counts.
+func (p Pending) HoldsPlace() bool { return p.Tries < maxCounted }
 
 // PendingPages are the pages that are not decoded. Safe for concurrent use.
 type PendingPages interface {
-	// FirstPending reads consistently the pages of a lane that hold a place, see
-	// [Pending.HoldsPlace]: the lowest seq first, at most limit.
+	// FirstPending reads consistently the pages of a lane for which
+	// [Pending.HoldsPlace] is true: the lowest seq first, at most limit.
 	FirstPending(ctx context.Context, corp string, lane, limit int) ([]Pending, error)
 	// NoteRequest notes one more decode request on the pending page p: Tries goes
 	// up by one. stuck, if true, makes the row's state [RowStuck]. It returns
@@ -44,22 +45,23 @@ type PendingPages interface {
 	NoteRequest(ctx context.Context, p Pending, at time.Time, stuck bool) error
 }
 
-// PageRequests keeps the requests of a corp few, however many of its pages are
-// pending: only the first [LaneRequests] pages of a lane have one. When a page is
-// decoded, the next of its lane is requested. Its fields never change.
+// PageRequests limits the decode requests of a corp in the queue, however many of
+// its pages are pending: only the first [LaneRequests] pages of a lane have a
+// request. When a page is decoded, the next page of its lane is requested. Its
+// fields never change.
 //
 // The puller stores a page and then reads which pages are first. The decoder
-// removes a page and then reads the same. So at least one of the two sees the
-// other's write, and requests the page whose turn it is. If both do, the page has
-// two requests.
+// removes a page and then reads which pages are first. So at least one of the two
+// sees the other's write, and requests the page whose turn it is. If both request
+// it, the page has two requests.
 type PageRequests struct {
 	Pages PendingPages
 	Queue DecodeQueue
 	Now   func() time.Time
 }
 
-// Room reports whether the next page of the corp, that after the given seq, may be
-// requested at once.
+// Room reports whether the page after the seq may be requested at once: its lane has
+// fewer than [LaneRequests] pages that count.
 func (q PageRequests) Room(ctx context.Context, corp string, after uint64) (bool, error) {
 	first, err := q.first(ctx, corp, after)
 	return len(first) < LaneRequests, err

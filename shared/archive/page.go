@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Answer is a parsed answer of GetChatData (wecom.md 1.5).
@@ -34,9 +37,10 @@ func ParseAnswer(raw []byte) (Answer, error) {
 	var a struct {
 		ErrCode  *number         `json:"errcode"`
 		ErrMsg   json.RawMessage `json:"errmsg"` // text for people; any type is accepted
-		ChatData []Record        `json:"chatdata"`
+		ChatData []record        `json:"chatdata"`
 	}
-	if err := json.Unmarshal(raw, &a); err != nil {
+	// Of several errors of type, Unmarshal returns the first, and it reads on.
+	if err := json.Unmarshal(raw, &a); err != nil && !isOfRecord(err) {
 		return Answer{}, fmt.Errorf("answer of %d bytes is not a page: %s", len(raw), jsonFault(err))
 	}
 	if a.ErrCode == nil {
@@ -46,7 +50,14 @@ func ParseAnswer(raw []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("answer of %d bytes has an errcode that is not a number", len(raw))
 	}
-	return Answer{ErrCode: code, FromIP: CallerIP(stringOf(a.ErrMsg)), Records: a.ChatData}, nil
+	answer := Answer{ErrCode: code, FromIP: CallerIP(stringOf(a.ErrMsg))}
+	if a.ChatData != nil {
+		answer.Records = make([]Record, len(a.ChatData))
+	}
+	for i, r := range a.ChatData {
+		answer.Records[i] = r.read()
+	}
+	return answer, nil
 }
 
 // jsonFault describes a JSON error by its place only, because encoding/json
@@ -70,26 +81,38 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads the fields that are readable: one broken record must not
-// make its page unreadable.
-func (r *Record) UnmarshalJSON(b []byte) error {
-	var raw struct {
-		Seq        number          `json:"seq"`
-		MsgID      json.RawMessage `json:"msgid"`
-		KeyVersion number          `json:"publickey_ver"`
-		RandomKey  json.RawMessage `json:"encrypt_random_key"`
-		Message    json.RawMessage `json:"encrypt_chat_msg"`
-	}
-	if json.Unmarshal(b, &raw) != nil {
-		*r = Record{}
+// record is a record as WeCom writes it. One broken record must not make its page
+// unreadable, so its fields take any value.
+type record struct {
+	Seq        number `json:"seq"`
+	MsgID      text   `json:"msgid"`
+	KeyVersion number `json:"publickey_ver"`
+	RandomKey  text   `json:"encrypt_random_key"`
+	Message    text   `json:"encrypt_chat_msg"`
+}
+
+func (r record) read() Record {
+	seq, _ := strconv.ParseUint(string(r.Seq), 10, 64)
+	version, _ := strconv.ParseUint(string(r.KeyVersion), 10, 32)
+	return Record{Seq: seq, MsgID: string(r.MsgID), KeyVersion: uint32(version), RandomKey: string(r.RandomKey), Message: string(r.Message)}
+}
+
+// isOfRecord reports whether err is that an element of chatdata is no object. Such a
+// record has no field.
+func isOfRecord(err error) bool {
+	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	return ok && e.Type == reflect.TypeFor[record]()
+}
+
+// text is a JSON string. Any other type gives an empty text.
+type text string
+
+func (t *text) UnmarshalJSON(b []byte) error {
+	if plain := bytes.Trim(b, `"`); len(plain) == len(b)-2 && bytes.IndexByte(plain, '\\') < 0 && utf8.Valid(plain) {
+		*t = text(plain) // most of a page: base64, which has nothing to unquote
 		return nil
 	}
-	r.Seq, _ = strconv.ParseUint(string(raw.Seq), 10, 64)
-	version, _ := strconv.ParseUint(string(raw.KeyVersion), 10, 32)
-	r.KeyVersion = uint32(version)
-	r.MsgID = stringOf(raw.MsgID)
-	r.RandomKey = stringOf(raw.RandomKey)
-	r.Message = stringOf(raw.Message)
+	*t = text(stringOf(b))
 	return nil
 }
 

@@ -223,7 +223,7 @@ func readRow(it item) (archive.Row, error) {
 	}, nil
 }
 
-// progress is what became of pages: their results, and their pending marks.
+// progress is what became of pages: their results, and their pending items.
 type progress struct {
 	results map[uint64]*archive.Result
 	pending map[uint64]archive.Pending

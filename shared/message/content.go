@@ -62,7 +62,7 @@ const (
 
 // Files returns Read(raw).Files. It is faster for the many messages without files.
 func Files(raw []byte) []File {
-	if !mayHoldFiles(raw) {
+	if !mayHoldFiles(narrow(raw)) {
 		return nil
 	}
 	return Read(raw).Files
@@ -71,15 +71,17 @@ func Files(raw []byte) []File {
 // Read reads a message's content. It never fails: content in an unknown form appears
 // as a generic part. Its time and memory are bounded by a multiple of the size of raw.
 func Read(raw []byte) Content {
-	o, ok := parseObject(Tolerable(raw))
+	doc := Tolerable(raw)
+	o, ok := parseObject(doc)
 	r := newReader(o, len(raw))
 	if !ok {
-		r.findInBytes(Tolerable(raw))
+		r.findInBytes(doc)
 		r.view.Kind, r.view.Text = KindUnreadable, "[无法读取的消息]"
 		r.view.Parts = []Part{Generic{Type: PartGeneric, Fields: []Field{}, Raw: validUTF8(raw)}}
 		return r.view
 	}
 	r.message()
+	r.findOverwritten(doc)
 	return r.view
 }
 

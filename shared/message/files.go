@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 const fileID = "sdkfileid"
@@ -38,7 +39,7 @@ func mayHoldFiles(raw []byte) bool {
 func startsFileID(raw []byte) int {
 	n := 0
 	for i := range len(fileID) {
-		for n > 0 && n < len(raw) && (raw[n] == '_' || raw[n] == '-') {
+		for n > 0 && n < len(raw) && isSeparator(raw[n]) {
 			n++
 		}
 		if n == len(raw) || lower(raw[n]) != fileID[i] {
@@ -94,10 +95,10 @@ func sameName(written, name string) bool {
 	}
 	i, j := 0, 0
 	for {
-		for i < len(written) && (written[i] == '_' || written[i] == '-') {
+		for i < len(written) && isSeparator(written[i]) {
 			i++
 		}
-		for j < len(name) && (name[j] == '_' || name[j] == '-') {
+		for j < len(name) && isSeparator(name[j]) {
 			j++
 		}
 		switch {
@@ -109,6 +110,8 @@ func sameName(written, name string) bool {
 		i, j = i+1, j+1
 	}
 }
+
+func isSeparator(c byte) bool { return c == '_' || c == '-' || c == ' ' }
 
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
@@ -125,7 +128,13 @@ const maxClaims = 5
 // be fetched for days. So an id in such a text counts only in the form of WeCom's,
 // and only a few do.
 func (r *reader) list(f File) *int {
-	if f.SDKFileID == "" {
+	f.SDKFileID = strings.Map(func(c rune) rune { // no id holds one of these
+		if c <= ' ' || c == 0x7f || c == utf8.RuneError {
+			return -1
+		}
+		return c
+	}, f.SDKFileID)
+	if f.SDKFileID == "" || r.found[f.SDKFileID] {
 		return nil
 	}
 	if r.speech > 0 {

@@ -26,6 +26,9 @@ func ids(files []message.File) []string {
 	return ids
 }
 
+// deep writes a value into more lists than are read.
+func deep(value string) string { return strings.Repeat("[", 9000) + value + strings.Repeat("]", 9000) }
+
 // A file must be fetched before WeCom deletes it, so its id is found in any bytes.
 func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 	const whole = `{"msgid":"m","from":"lin.hua","tolist":["wm1"],"msgtype":"file","file":{"sdkfileid":"FIDCUT","md5sum":"0cc175b9c0f1b6a831c399e269772661","filename":"合同.pdf","fileext":"pdf","filesize":1818`
@@ -62,6 +65,21 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"camel case":                     {`{"msgtype":"video","video":{"sdkFileId":"FID1"}}`, []string{"FID1"}},
 		"underscore, unknown type":       {`{"msgtype":"hologram","x":{"sdk_fileid":"FID1"}}`, []string{"FID1"}},
 		"underscore, cut off":            {`{"msgtype":"image","image":{"sdk_fileid":"FID1",`, []string{"FID1"}},
+		"deep":                           {`{"msgtype":"x","x":` + deep(`{"a":"C:\x","b":"1","sdkfileid":"`+longID+`"}`) + `}`, []string{longID}},
+		"deep, alone":                    {deep(deep(`{"sdkfileid":"` + longID + `"}`)), []string{longID}},
+		"UTF-16":                         {"\xff\xfe" + strings.Join(strings.Split(`{"sdkfileid":"F"}`, ""), "\x00") + "\x00", []string{"F"}},
+		"UTF-16, big end":                {"\xfe\xff\x00" + strings.Join(strings.Split(`{"sdkfileid":"F"}`, ""), "\x00"), []string{"F"}},
+		"in a form":                      {"msgtype=image&sdkfileid=" + longID + "&x=1", []string{longID}},
+		"a name of a member":             {`{"msgtype":"file","file":{"` + longID + `":{"filesize":1}}}`, []string{longID}},
+		"overwritten":                    {`{"msgtype":"image","image":{"sdkfileid":"F"},"image":null}`, []string{"F"}},
+		"overwritten id":                 {`{"msgtype":"image","image":{"sdkfileid":"F","sdkfileid":"G"}}`, []string{"F", "G"}},
+		"line break in the id":           {`{"msgtype":"image","image":{"sdkfileid":"` + longID[:80] + `\r\n` + longID[80:] + `"}}`, []string{longID}},
+		"damage behind the id":           {`{"msgtype":"image","image":{"sdkfileid":"` + longID + "\xff \"}}", []string{longID}},
+		"blank in the name":              {`{"msgtype":"image","image":{"sdk fileid ":"F"}}`, []string{"F"}},
+		"object in a list of texts":      {`{"msgtype":"vote","vote":{"votetitle":"团建","voteitem":[{"item":"山","sdkfileid":"F"}]}}`, []string{"F"}},
+		"list in a list of objects":      {`{"msgtype":"news","news":{"item":[{"title":"一"},[{"sdkfileid":"F"}]]}}`, []string{"F"}},
+		"list for an object":             {`{"msgtype":"image","image":[{"sdkfileid":"F"}]}`, []string{"F"}},
+		"object for a list":              {`{"msgtype":"mixed","mixed":{"item":{"0":{"type":"image","content":{"sdkfileid":"F"}}}}}`, []string{"F"}},
 		"no id":                          {`{"msgtype":"text","text":{"content":"sdkfileid, and sdkfileid`, nil},
 		"a long text":                    {`{"msgtype":"hologram","x":"` + strings.Repeat("x", 400) + `"}`, nil},
 	} {
@@ -207,13 +225,13 @@ func TestSpellingsOfMembersThatDecide(t *testing.T) {
 // A message that shows nothing says so.
 func TestNothingIsEmptyInSilence(t *testing.T) {
 	for _, msgtype := range msgtypes {
-		for _, payload := range []string{``, `,%q:{}`, `,"x":{}`} {
+		for _, payload := range []string{``, `,%q:{}`, `,"x":{}`, `,%q:null`, `,%q:{"content":"","title":null,"sdkfileid":"","item":[]}`} {
 			if strings.Contains(payload, "%q") {
 				payload = fmt.Sprintf(payload, msgtype)
 			}
 			raw := fmt.Appendf(nil, `{"msgid":"m","from":"a","tolist":["b"],"msgtype":%q%s}`, msgtype, payload)
 			switch v := message.Read(raw); v.Kind {
-			case "agree", "disagree", "revoke", message.KindSwitch: // these say it by their kind
+			case "agree", "disagree", message.KindSwitch: // these say it by their kind
 			default:
 				if len(v.Unknown) == 0 && !strings.Contains(v.Text, "x") {
 					t.Errorf("%s: got no entry of Unknown, and text %q", raw, v.Text)

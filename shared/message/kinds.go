@@ -125,7 +125,11 @@ func (r *reader) part(kind string, o object) Part {
 	case "collect":
 		return r.collect(o)
 	case "solitaire":
-		return Solitaire{Type: kind, Title: o.str("title"), Fields: r.fields(kind, o)}
+		title := o.str("title")
+		if title == "" { // the fields may hold nothing
+			r.note(kind)
+		}
+		return Solitaire{Type: kind, Title: title, Fields: r.fields(kind, o)}
 	case "note":
 		return Note{Type: kind, Title: o.str("title"), Parts: r.addItems(nil, kind, o)}
 	case "chatrecord":
@@ -147,6 +151,9 @@ func (r *reader) part(kind string, o object) Part {
 		return r.consent(kind, o)
 	case "revoke":
 		id := o.str("pre_msgid")
+		if id == "" {
+			r.note(kind)
+		}
 		if r.depth == 0 {
 			r.view.Revokes = id
 		}

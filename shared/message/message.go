@@ -9,10 +9,12 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -93,17 +95,17 @@ func (f Fields) Kind() string {
 }
 
 // maxNesting is the deepest nesting of objects and lists that is read; deeper values
-// read as null. encoding/json refuses a whole document at 10,000 levels.
+// read as texts. encoding/json refuses a whole document at 10,000 levels.
 const maxNesting = 8192
 
 // Tolerable returns raw as JSON that encoding/json takes, where WeCom is known to
 // send something else or could. It escapes control characters within strings and
 // replaces others by blanks; doubles a backslash that begins no valid escape, as in
-// "C:\Users"; replaces what nests deeper than 8192 levels by null; and drops a byte
-// order mark at the beginning. It never changes raw. Where it has nothing to do, it
+// "C:\Users"; writes what nests deeper than 8192 levels into a string; drops a byte order
+// mark at the beginning; and reads UTF-16 that begins with such a mark. It never changes raw. Where it has nothing to do, it
 // returns raw itself and no copy.
 func Tolerable(raw []byte) []byte {
-	raw = bytes.TrimPrefix(raw, []byte("\ufeff"))
+	raw = bytes.TrimPrefix(narrow(raw), []byte("\ufeff"))
 	deep := bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxNesting
 	controls := countControls(raw)
 	if !deep && controls == 0 && !badEscapes(raw) {
@@ -113,19 +115,17 @@ func Tolerable(raw []byte) []byte {
 	out := make([]byte, 0, len(raw)+6*controls+64)
 	inString, escaped, depth := false, false, 0
 	for i, c := range raw {
-		cut := depth > maxNesting
+		deep := depth > maxNesting
 		switch {
 		case inString && c < 0x20:
-			if escaped && !cut { // the backslash before the control character stays a backslash
+			if escaped && !deep { // the backslash before the control character stays a backslash
 				out = append(out, '\\')
 			}
-			if !cut {
-				out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			}
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 			escaped = false
 			continue
 		case inString && escaped:
-			if !cut && !escapes(raw[i:]) {
+			if !deep && !escapes(raw[i:]) {
 				out = append(out, '\\')
 			}
 			escaped = false
@@ -135,19 +135,41 @@ func Tolerable(raw []byte) []byte {
 			inString = true
 		case c == '[' || c == '{':
 			if depth++; depth == maxNesting+1 {
-				out = append(out, "null"...)
+				out = append(out, '"')
 			}
-			cut = depth > maxNesting
 		case c == ']' || c == '}':
-			depth--
+			if depth--; depth == maxNesting {
+				out = append(out, c, '"')
+				continue
+			}
 		case c < 0x20:
 			c = ' '
 		}
-		if !cut {
-			out = append(out, c)
+		if deep && (c == '"' || c == '\\') {
+			out = append(out, '\\')
 		}
+		out = append(out, c)
 	}
 	return out
+}
+
+// narrow converts UTF-16 to UTF-8, if a byte order mark and a character of ASCII
+// begin it.
+func narrow(raw []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case len(raw) > 3 && string(raw[:2]) == "\xff\xfe" && raw[3] == 0:
+		order = binary.LittleEndian
+	case len(raw) > 3 && string(raw[:3]) == "\xfe\xff\x00":
+		order = binary.BigEndian
+	default:
+		return raw
+	}
+	var units []uint16
+	for rest := raw; len(rest) > 1; rest = rest[2:] {
+		units = append(units, order.Uint16(rest))
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 func countControls(raw []byte) (n int) {

@@ -108,22 +108,22 @@ func (o object) flag(names ...string) bool {
 
 // list takes a list of texts, empty if it is absent. A single text is a list of one
 // element. An element that is an object reads as the text in the object, and another
-// element as its JSON; odd reports such an element.
-func (o object) list(name string) (texts []string, odd bool) {
+// element as its JSON; odd has such elements.
+func (o object) list(name string) (texts []string, odd []json.RawMessage) {
 	name = o.find(name)
 	if one, ok := text(o[name]); ok && !isList(one) {
 		delete(o, name)
 		if one == "" {
-			return []string{}, false
+			return []string{}, nil
 		}
-		return []string{one}, false
+		return []string{one}, nil
 	}
 	texts = []string{}
 	elements, _ := o.array(name)
 	for _, raw := range elements {
 		s, ok := text(raw)
 		if !ok {
-			s, odd = elementText(raw), true
+			s, odd = elementText(raw), append(odd, raw)
 		}
 		texts = append(texts, s)
 	}

@@ -19,6 +19,7 @@ type reader struct {
 	// speech counts the strings around what is being read that a person may have
 	// written; see list. claimed counts the files that such strings named.
 	speech, claimed int
+	found           map[string]bool // ids that need no further file; nil while the message is read
 	// toDraw is the number of bytes of items that may still be read, and toScan the
 	// number of bytes of strings that may still be scanned for files. Without these
 	// bounds, bytes within many strings would be read once for each string.
@@ -139,15 +140,12 @@ func (r *reader) add(parts []Part, kind string, o object, doc []byte) []Part {
 		return parts
 	}
 	return r.put(parts, func() Part {
-		absent := len(o) == 0
 		part := r.part(kind, o)
 		if blank(part, o) {
 			if len(o) > 0 {
 				return r.unknownForm(kind, o, doc)
 			}
-			if absent {
-				r.note(kind)
-			}
+			r.note(kind)
 		}
 		r.leftOver(kind, o)
 		return part
@@ -172,18 +170,27 @@ func blank(part Part, o object) bool {
 		if o.find("longitude") != "" || o.find("latitude") != "" {
 			return false // the place is written in numbers that JSON cannot hold
 		}
-	case News:
-		return !slices.ContainsFunc(p.Articles, func(a Article) bool { return a != Article{} })
 	case RedPacket:
 		return p == RedPacket{Type: p.Type, Amount: p.Amount}
 	}
 	v := reflect.ValueOf(part)
 	for i := range v.NumField() {
-		f := v.Field(i)
-		if v.Type().Field(i).Name == "Type" || f.IsZero() || f.Kind() == reflect.Slice && f.Len() == 0 {
-			continue
+		if v.Type().Field(i).Name != "Type" && !holdsNothing(v.Field(i)) {
+			return false
 		}
-		return false
+	}
+	return true
+}
+
+// holdsNothing reports whether a field is zero, or a list of zero elements.
+func holdsNothing(v reflect.Value) bool {
+	if v.Kind() != reflect.Slice {
+		return v.IsZero()
+	}
+	for i := range v.Len() {
+		if !v.Index(i).IsZero() {
+			return false
+		}
 	}
 	return true
 }
@@ -349,11 +356,12 @@ func (r *reader) word(where string, words map[string]string, number string) stri
 	return word
 }
 
-// texts takes a list of texts, and notes a list in an odd form.
+// texts takes a list of texts. It notes a list in an odd form, and finds its files.
 func (r *reader) texts(where string, o object, name string) []string {
 	texts, odd := o.list(name)
-	if odd {
+	for _, raw := range odd {
 		r.note(where + "." + name)
+		r.findFiles(PartGeneric, raw)
 	}
 	return texts
 }
@@ -365,17 +373,21 @@ func (r *reader) objects(where string, o object, name string) []object {
 	if raws == nil {
 		return nil
 	}
-	list := make([]object, 0, len(raws))
+	list, others := make([]object, 0, len(raws)), []json.RawMessage(nil)
 	for _, raw := range raws {
 		if element, ok := parseObject(raw); ok {
 			list = append(list, element)
 		} else {
-			r.note(where + "." + name)
-			r.findFiles(PartGeneric, raw)
+			others = append(others, raw)
 		}
 	}
-	if len(list) == 0 && len(raws) > 0 {
+	switch {
+	case len(others) == 0:
+	case len(list) == 0:
 		o[name] = jsonList(raws)
+	default:
+		r.note(where + "." + name)
+		r.findFiles(PartGeneric, jsonList(others))
 	}
 	return list
 }

@@ -23,12 +23,20 @@ func (r *reader) findFiles(kind string, doc []byte) {
 	}
 }
 
+// findOverwritten lists the files in members that are written twice. Reading sees the
+// last of them alone.
+func (r *reader) findOverwritten(doc []byte) {
+	r.found = make(map[string]bool, len(r.view.Files))
+	for _, f := range r.view.Files {
+		r.found[f.SDKFileID] = true
+	}
+	r.claimed = maxClaims // texts are read already
+	r.findFiles(PartGeneric, doc)
+}
+
 // findInBytes lists the files in bytes that are not JSON, such as a message that was
 // cut off. It reads as far as the bytes are JSON, and then searches the rest.
 func (r *reader) findInBytes(raw []byte) {
-	if !mayHoldFiles(raw) {
-		return
-	}
 	mark := byte('"') // of strings
 	if bytes.IndexByte(raw, mark) < 0 {
 		mark = '\''
@@ -78,11 +86,20 @@ func (r *reader) findNames(raw []byte, mark byte) {
 
 // findForms looks for texts in the form of a file id that were not found yet.
 func (r *reader) findForms(raw []byte, found map[string]bool) {
-	for run := range bytes.FieldsFuncSeq(raw, func(c rune) bool { return c >= 0x80 || !isBase64(byte(c)) }) {
-		if id := string(run); !found[id] && looksLikeFileID(id) {
+	for len(raw) > 0 {
+		n := 0
+		for n < len(raw) && isBase64(raw[n]) && raw[n] != '=' {
+			n++
+		}
+		end := n // with what fills the last four characters
+		for end < len(raw) && end < n+2 && raw[end] == '=' {
+			end++
+		}
+		if id := string(raw[:end]); n >= shortestFileID-2 && !found[id] && looksLikeFileID(id) {
 			found[id] = true
 			r.in(true, func() { r.list(File{SDKFileID: id, Kind: PartGeneric}) })
 		}
+		raw = raw[min(len(raw), max(end, 1)):]
 	}
 }
 
@@ -196,10 +213,16 @@ func (s *scan) member(m *members) bool {
 		return false
 	}
 	value, known := s.doc[begin:s.at], stray(name)
+	if len(name) > shortestFileID {
+		s.text(name, true)
+	}
 	switch {
 	case known != "":
 		if m.strays == nil {
 			m.strays = make(object)
+		}
+		if before := m.strays[known]; known == fileID && before != nil { // it is written twice
+			s.r.list(strayFile(s.kind, object{fileID: before}))
 		}
 		m.strays[known] = value
 	case quoted && (sameName(string(unquoted(name)), "type") || sameName(string(unquoted(name)), "msgtype")):
@@ -235,7 +258,7 @@ func (s *scan) str() ([]byte, bool) {
 // Else it searches the string for JSON, within the bounds of the whole scan.
 func (s *scan) text(quoted []byte, speech bool) {
 	r := s.r
-	if r.wraps == maxDepth || !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
+	if !mayHoldFiles(quoted) || !r.spend(&r.toScan, len(quoted)) {
 		return
 	}
 	content, _ := text(quoted)
@@ -244,9 +267,7 @@ func (s *scan) text(quoted []byte, speech bool) {
 		return
 	}
 	if doc, ok := inner(content); ok {
-		r.wraps++
 		r.in(speech, func() { r.findFiles(s.kind, doc) })
-		r.wraps--
 	}
 }
 

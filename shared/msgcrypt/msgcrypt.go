@@ -21,7 +21,9 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"html"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -163,7 +165,10 @@ func Encrypted(body []byte) (string, error) {
 		XMLName xml.Name `xml:"xml"`
 		Encrypt string   `xml:"Encrypt"`
 	}
-	if decode(xml.NewDecoder(bytes.NewReader(body)), &outer) != nil {
+	d := xml.NewDecoder(strings.NewReader(clean(body)))
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // whatever is declared, WeCom sends UTF-8
+	d.Entity = xml.HTMLEntity
+	if decode(d, &outer) != nil {
 		return "", ErrMalformed
 	}
 	text := strings.TrimSpace(outer.Encrypt)
@@ -193,65 +198,137 @@ func ParseEvent(plain []byte) (Event, error) {
 	if Unmarshal(plain, &msg) != nil {
 		return Event{}, ErrMalformed
 	}
-	whole, _, _ := strings.Cut(strings.TrimSpace(msg.CreateTime), ".")
-	at, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || at < 0 {
-		at = 0
+	return Event{Type: strings.TrimSpace(msg.Event), ChangeType: strings.TrimSpace(msg.ChangeType), CreateTime: seconds(msg.CreateTime)}, nil
+}
+
+// seconds reads a time, which may have a fraction, or be in milliseconds. Another text
+// is 0.
+func seconds(s string) int64 {
+	at, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	if err != nil || !(at > 0 && at < 1e15) {
+		return 0
 	}
-	return Event{Type: strings.TrimSpace(msg.Event), ChangeType: strings.TrimSpace(msg.ChangeType), CreateTime: at}, nil
+	if at > 1e11 {
+		at /= 1000
+	}
+	return int64(at)
 }
 
 // Unmarshal reads the elements of a decrypted message into a struct with xml tags, or
 // returns [ErrMalformed]. WeCom puts texts of customers into events, so an element
 // may hold control characters, bytes that are not UTF-8, unknown entities or markup.
-// Such an element does not keep the others from being read.
+// Such an element does not keep the others from being read, and does not stand for
+// another one: of elements with one name the first directly below <xml> counts, and
+// one within another element only if there is none.
 func Unmarshal(plain []byte, into any) error {
-	text := strings.ToValidUTF8(strings.TrimPrefix(string(plain), "\ufeff"), "\ufffd")
+	text := clean(plain)
+	if !root.MatchString(text) {
+		return ErrMalformed
+	}
+	var b strings.Builder
+	b.WriteString("<xml>")
+	for name, value := range leaves(text) {
+		b.WriteString("<" + name + ">")
+		_ = xml.EscapeText(&b, []byte(value)) // a strings.Builder never fails
+		b.WriteString("</" + name + ">")
+	}
+	b.WriteString("</xml>")
+	if decode(xml.NewDecoder(strings.NewReader(b.String())), into) != nil {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// clean returns a text without what XML forbids.
+func clean(b []byte) string {
+	text := strings.ToValidUTF8(strings.TrimPrefix(string(b), "\ufeff"), "\ufffd")
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == '\ufffe' || r == '\uffff' {
 			return -1
 		}
 		return r
 	}, text)
-	text = forbidden.ReplaceAllString(text, "")
-	d := xml.NewDecoder(strings.NewReader(text))
-	d.Strict = false
-	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // whatever is declared, WeCom sends UTF-8
-	if decode(d, into) == nil {
-		return nil
-	}
-	if !root.MatchString(text) {
-		return ErrMalformed
-	}
-	if decode(xml.NewDecoder(strings.NewReader(leaves(text))), into) != nil {
-		return ErrMalformed
-	}
-	return nil
+	return forbidden.ReplaceAllString(text, "")
 }
 
+const openCDATA, endCDATA = "<![CDATA[", "]]>"
+
 var (
-	root = regexp.MustCompile(`^\s*(?:<\?xml[^>]*>\s*)?<xml\b[^>]*>`)
-	leaf = regexp.MustCompile(`(?s)<([A-Za-z_][A-Za-z0-9_]*)>\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<>]*))\s*</([A-Za-z0-9_]+)>`)
+	root = regexp.MustCompile(`(?i)^\s*(?:<\?[^>]*>\s*|<!--(?s:.*?)-->\s*|<!doctype[^>]*>\s*)*<xml\b[^>]*>`)
+	// A tag: its slash, its name, and the slash of an empty element. Another bracket is
+	// text.
+	tag = regexp.MustCompile(`^<(/?)([A-Za-z_][A-Za-z0-9_]*)(?:\s[^<>]*?)?(/?)>`)
 	// References to characters that XML forbids.
 	forbidden = regexp.MustCompile(`(?i)&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bcef]|1[0-9a-f])|x?0*fff[ef]);`)
 )
 
-// leaves writes the readable elements of a damaged message as a new message. If a name
-// occurs several times, its first element counts.
-func leaves(text string) string {
-	var b strings.Builder
-	b.WriteString("<xml>")
-	seen := make(map[string]bool)
-	for _, m := range leaf.FindAllStringSubmatch(text, -1) {
-		if name := m[1]; name == m[4] && !seen[name] {
-			seen[name] = true
-			b.WriteString("<" + name + ">")
-			_ = xml.EscapeText(&b, []byte(m[2]+m[3])) // a strings.Builder never fails
-			b.WriteString("</" + name + ">")
+// leaves returns the texts of the elements that hold no other element, by name.
+func leaves(text string) map[string]string {
+	below, deeper := make(map[string]string), make(map[string]string) // directly below <xml>, and the others
+	var open []string                                                 // the elements around
+	var value strings.Builder
+	leaf := false // the last tag opened an element
+	for {
+		before, rest, ok := strings.Cut(text, "<")
+		value.WriteString(html.UnescapeString(before))
+		if !ok {
+			break
+		}
+		text = text[len(before):]
+		if inside, behind, ok := between(text, openCDATA, endCDATA); ok {
+			value.WriteString(inside)
+			text = behind
+			continue
+		}
+		if _, behind, ok := between(text, "<!--", "-->"); ok {
+			text = behind
+			continue
+		}
+		m := tag.FindStringSubmatch(text)
+		if m == nil {
+			value.WriteByte('<')
+			text = rest
+			continue
+		}
+		text = text[len(m[0]):]
+		name := m[2]
+		switch {
+		case m[3] != "": // an empty element
+		case m[1] == "":
+			open, leaf = append(open, name), true
+			value.Reset()
+		default:
+			at := len(open) - 1
+			for at >= 0 && open[at] != name {
+				at--
+			}
+			if at < 0 {
+				continue // it closes nothing
+			}
+			into := deeper
+			if at == 1 {
+				into = below
+			}
+			if _, there := into[name]; leaf && at == len(open)-1 && !there {
+				into[name] = value.String()
+			}
+			open, leaf = open[:at], false
 		}
 	}
-	b.WriteString("</xml>")
-	return b.String()
+	maps.Copy(deeper, below)
+	return deeper
+}
+
+// between returns what stands between two marks at the beginning of a text, and what
+// stands behind. It reports false for a text that begins otherwise, or in which the
+// first mark comes again before the second.
+func between(text, first, second string) (inside, behind string, ok bool) {
+	text, ok = strings.CutPrefix(text, first)
+	if !ok {
+		return "", "", false
+	}
+	inside, behind, ok = strings.Cut(text, second)
+	return inside, behind, ok && !strings.Contains(inside, first)
 }
 
 // decode reads the only element of a document.

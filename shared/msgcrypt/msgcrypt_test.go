@@ -227,6 +227,8 @@ func TestEncrypted(t *testing.T) {
 		{"unknown elements", "<xml><New><Encrypt>no</Encrypt></New><Encrypt>a</Encrypt></xml>", "a"},
 		{"white space around", "\n<xml>\n<Encrypt>\na\n</Encrypt>\n</xml>\n", "a"},
 		{"declaration", `<?xml version="1.0" encoding="UTF-8"?><xml><Encrypt>a</Encrypt></xml>`, "a"},
+		{"byte order mark, another encoding", "\ufeff<?xml version='1.0' encoding='GBK'?><xml><Encrypt>a</Encrypt></xml>", "a"},
+		{"odd texts elsewhere", "<xml><X>a\x01\xff&nbsp;</X><Encrypt>a</Encrypt></xml>", "a"},
 		{"blank element", "<xml><Encrypt> </Encrypt></xml>", ""},
 		{"no element", "<xml><ToUserName>ww1</ToUserName></xml>", ""},
 		{"another root", "<x><Encrypt>a</Encrypt></x>", ""},
@@ -269,6 +271,13 @@ func TestParseEvent(t *testing.T) {
 		{"damaged, with an inner event", "<xml><Remark>a<b</Remark><Event>e</Event><X><Event>inner</Event></X></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"byte order mark", "\ufeff<xml><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
 		{"another encoding declared", `<?xml version="1.0" encoding="GBK"?><xml><Event>e</Event></xml>`, msgcrypt.Event{Type: "e"}, true},
+		{"time in other forms", "<xml><CreateTime>1.767225826E9</CreateTime></xml>", msgcrypt.Event{CreateTime: 1767225826}, true},
+		{"time in milliseconds", "<xml><CreateTime> 1767225826123 </CreateTime></xml>", msgcrypt.Event{CreateTime: 1767225826}, true},
+		{"no time", "<xml><CreateTime>NaN</CreateTime></xml>", msgcrypt.Event{}, true},
+		{"capitals", "<?xml version='1.1'?>\n<XML><Event>e</Event></XML>", msgcrypt.Event{Type: "e"}, true},
+		{"cut off", "<xml><Event>e</Event><Remark>a", msgcrypt.Event{Type: "e"}, true},
+		{"bytes behind", "<xml><Event>e</Event></xml>\x00\x00", msgcrypt.Event{Type: "e"}, true},
+		{"parts of a text", "<xml><Event>a<!-- b -->&amp;<![CDATA[&c]]><![CDATA[d]]></Event><Z>1<2</Z></xml>", msgcrypt.Event{Type: "a&&cd"}, true},
 		{"time as a float", "<xml><Event>e</Event><CreateTime>1767225826.0</CreateTime></xml>", msgcrypt.Event{Type: "e", CreateTime: 1767225826}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -283,26 +292,40 @@ func TestParseEvent(t *testing.T) {
 // An element of an event that holds an odd text does not keep the others from being
 // read.
 func TestUnmarshalReadsTheOtherElements(t *testing.T) {
-	const event = "<xml><ToUserName><![CDATA[x]]></ToUserName><CreateTime>1767225826</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_external_contact]]></Event><ChangeType><![CDATA[msg_audit_approved]]></ChangeType><UserID><![CDATA[lin.hua]]></UserID><ExternalUserID><![CDATA[wm4]]></ExternalUserID>%s</xml>"
+	const head = "<xml><ToUserName><![CDATA[x]]></ToUserName><CreateTime>1767225826</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_external_contact]]></Event><ChangeType><![CDATA[msg_audit_approved]]></ChangeType>"
+	const ids = `<UserID a="b"><![CDATA[lin.hua]]></UserID><ExternalUserID><![CDATA[wm4]]></ExternalUserID>`
 	for name, odd := range map[string]string{
-		"control character": "<State><![CDATA[a\x01b]]></State>",
-		"unknown entity":    "<Remark>A&nbsp;B</Remark>",
-		"markup":            "<Remark>1 < 2</Remark>",
-		"invalid UTF-8":     "<State><![CDATA[\xc3\x28]]></State>",
-		"noncharacter":      "<State>\uffff</State>",
+		"control character":   "<State><![CDATA[a\x01b]]></State>",
+		"element of one name": "<UserID>evil</UserID>",
+		"elements within":     "<Remark><UserID>evil</UserID></Remark><R>a<b</R>",
+		"comment":             "<R>a<b</R><!-- <UserID>evil</UserID> -->",
+		"attributes":          `<Remark a="b" c=d>x</Remark><R>a<b</R>`,
+		"element left open":   "<Remark>a",
+		"CDATA left open":     "<Remark><![CDATA[x]]</Remark>",
+		"CDATA":               "<Remark><![CDATA[</Remark><UserID>evil</UserID>]]></Remark>",
+		"another encoding":    "<Remark>\x81\x5d\x81\x5d></Remark>",
+		"HTML":                "<Remark><p>a<br>b<img src=x></p></Remark>",
+		"unknown entity":      "<Remark>A&nbsp;B</Remark>",
+		"markup":              "<Remark>1 < 2</Remark>",
+		"invalid UTF-8":       "<State><![CDATA[\xc3\x28]]></State>",
+		"noncharacter":        "<State>\uffff</State>",
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got struct {
-				Member  string `xml:"UserID"`
-				Contact string `xml:"ExternalUserID"`
-			}
-			plain := fmt.Appendf(nil, event, odd)
-			if err := msgcrypt.Unmarshal(plain, &got); err != nil || got.Member != "lin.hua" || got.Contact != "wm4" {
-				t.Errorf("got %+v, error %v", got, err)
-			}
-			want := msgcrypt.Event{Type: "change_external_contact", ChangeType: "msg_audit_approved", CreateTime: 1767225826}
-			if e, err := msgcrypt.ParseEvent(plain); err != nil || e != want {
-				t.Errorf("got event %+v, error %v, want %+v", e, err, want)
+			for _, event := range []string{head + ids + odd + "</xml>", head + odd + ids + "</xml>"} {
+				if strings.Contains(event, odd+ids) && name == "element of one name" {
+					continue // the first one counts
+				}
+				var got struct {
+					Member  string `xml:"UserID"`
+					Contact string `xml:"ExternalUserID"`
+				}
+				if err := msgcrypt.Unmarshal([]byte(event), &got); err != nil || got.Member != "lin.hua" || got.Contact != "wm4" {
+					t.Errorf("%q: got %+v, error %v", event, got, err)
+				}
+				want := msgcrypt.Event{Type: "change_external_contact", ChangeType: "msg_audit_approved", CreateTime: 1767225826}
+				if e, err := msgcrypt.ParseEvent([]byte(event)); err != nil || e != want {
+					t.Errorf("%q: got event %+v, error %v, want %+v", event, e, err, want)
+				}
 			}
 		})
 	}

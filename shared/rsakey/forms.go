@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"encoding/xml"
+	"maps"
 	"math/big"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +32,23 @@ func readDER(der []byte) (*rsa.PrivateKey, Rule) {
 	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
 		return key, ""
 	}
+	var wrapped struct { // PKCS#8 of an algorithm that the standard library does not know
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}
+	if _, err := asn1.Unmarshal(der, &wrapped); err == nil {
+		if key, err := x509.ParsePKCS1PrivateKey(wrapped.Key); err == nil { // an RSA key for one use, such as RSASSA-PSS
+			return key, ""
+		}
+		if !wrapped.Algorithm.Algorithm.Equal(rsaEncryption) {
+			return nil, RuleNotRSA
+		}
+	}
 	return nil, kindOf(der)
 }
+
+var rsaEncryption = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 
 // kindOf says what DER is that holds no readable RSA key. Where the end of the DER
 // is missing, its beginning still shows the kind.
@@ -176,8 +195,13 @@ func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
 	if v.d == nil || v.d.Sign() == 0 {
 		return nil, RuleNoPrivate
 	}
-	if v.p == nil || v.q == nil || v.p.Sign() == 0 || v.q.Sign() == 0 || !v.e.IsInt64() || v.e.Int64() > 1<<31-1 {
+	if !v.e.IsInt64() || v.e.Int64() > 1<<31-1 {
 		return nil, RuleMalformed
+	}
+	if v.p == nil || v.q == nil || v.p.Sign() == 0 || v.q.Sign() == 0 {
+		if v.p, v.q = v.primes(); v.p == nil {
+			return nil, RuleMalformed
+		}
 	}
 	key := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: v.n, E: int(v.e.Int64())}, D: v.d, Primes: []*big.Int{v.p, v.q}}
 	if key.Validate() != nil {
@@ -187,36 +211,107 @@ func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
 	return key, ""
 }
 
-// structured reads a key that is written as named numbers: a JSON Web Key, or the
-// XML of .NET. It reports false if the text is another form.
-func structured(text string) (numbers, bool) {
-	text = strings.TrimSpace(strings.TrimPrefix(text, "\ufeff"))
-	var v struct {
-		N string `json:"n" xml:"Modulus"`
-		E string `json:"e" xml:"Exponent"`
-		D string `json:"d" xml:"D"`
-		P string `json:"p" xml:"P"`
-		Q string `json:"q" xml:"Q"`
+// primes finds the primes of a key by its other numbers: e·d-1 is a multiple of the
+// order of every number, so a root of 1 other than 1 and -1 shows a factor.
+func (v numbers) primes() (p, q *big.Int) {
+	one := big.NewInt(1)
+	odd := new(big.Int).Sub(new(big.Int).Mul(v.e, v.d), one)
+	if odd.Sign() <= 0 || odd.Bit(0) == 1 || v.n.BitLen() != Bits || v.d.BitLen() > Bits {
+		return nil, nil
 	}
-	switch {
-	case strings.HasPrefix(text, "{"):
-		if json.Unmarshal([]byte(text), &v) != nil {
-			return numbers{}, false
+	twos := odd.TrailingZeroBits()
+	odd.Rsh(odd, twos)
+	for base := int64(2); base < 20; base++ {
+		root := new(big.Int).Exp(big.NewInt(base), odd, v.n)
+		for range twos {
+			square := new(big.Int).Exp(root, big.NewInt(2), v.n)
+			if square.Cmp(one) == 0 && root.Cmp(one) != 0 {
+				if p = new(big.Int).GCD(nil, nil, root.Sub(root, one), v.n); p.Cmp(one) != 0 {
+					return p, new(big.Int).Div(v.n, p)
+				}
+				break // the root was -1
+			}
+			root = square
 		}
-	case strings.Contains(text, "<RSAKeyValue"):
-		if xml.Unmarshal([]byte(text), &v) != nil {
-			return numbers{}, false
+	}
+	return nil, nil
+}
+
+// searchNumbers looks for keys that are written as named numbers: JSON Web Keys, the
+// XML of .NET, and the text that openssl prints.
+func (f *finding) searchNumbers(text string) {
+	rest := text
+	for range maxCandidates {
+		at := strings.IndexByte(rest, '{')
+		if at < 0 || len(f.keys)+len(f.broken) > 1 {
+			break
+		}
+		rest = rest[at:]
+		d := json.NewDecoder(strings.NewReader(rest))
+		var v any
+		if d.Decode(&v) != nil {
+			rest = rest[1:]
+			continue
+		}
+		f.searchJSON(v)
+		rest = rest[d.InputOffset():]
+	}
+	for _, element := range dotNet.FindAllString(text, maxCandidates) {
+		var v struct{ Modulus, Exponent, D, P, Q string }
+		if xml.Unmarshal([]byte(element), &v) == nil {
+			f.add(numbers{integer(v.Modulus), integer(v.Exponent), integer(v.D), integer(v.P), integer(v.Q)}.rsa())
 		}
 	}
-	if v.N == "" || v.E == "" {
-		return numbers{}, false
-	}
-	integer := func(s string) *big.Int {
-		b, err := base64.RawStdEncoding.DecodeString(pack(s))
-		if err != nil {
-			return nil
+	if m := printed.FindStringSubmatch(text); m != nil {
+		digits := func(s string) *big.Int {
+			n, _ := new(big.Int).SetString(beside.ReplaceAllString(s, ""), 16) // nil cannot be: the pattern has digits alone
+			return n
 		}
-		return new(big.Int).SetBytes(b)
+		e, _ := new(big.Int).SetString(m[2], 10)
+		f.add(numbers{digits(m[1]), e, digits(m[3]), digits(m[4]), digits(m[5])}.rsa())
 	}
-	return numbers{integer(v.N), integer(v.E), integer(v.D), integer(v.P), integer(v.Q)}, true
+}
+
+var (
+	dotNet  = regexp.MustCompile(`(?s)<RSAKeyValue\b.*?</RSAKeyValue>`)
+	octets  = `((?:\s*[0-9a-f]{2}:?)+)\s*`
+	printed = regexp.MustCompile(`(?i)modulus:` + octets + `publicExponent:\s*(\d+)[^\n]*\s*privateExponent:` + octets + `prime1:` + octets + `prime2:` + octets)
+)
+
+// searchJSON looks for JSON Web Keys in a value, also in JSON that is written into a
+// string.
+func (f *finding) searchJSON(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			f.searchJSON(e)
+		}
+	case string:
+		if strings.HasPrefix(strings.TrimSpace(v), "{") {
+			f.searchNumbers(v)
+		}
+	case map[string]any:
+		member := func(name string) string {
+			s, _ := v[name].(string)
+			return s
+		}
+		switch kind := member("kty"); {
+		case member("n") != "" && member("e") != "":
+			f.add(numbers{integer(member("n")), integer(member("e")), integer(member("d")), integer(member("p")), integer(member("q"))}.rsa())
+		case kind != "" && kind != "RSA":
+			f.broken = append(f.broken, RuleNotRSA)
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			f.searchJSON(v[name])
+		}
+	}
+}
+
+// integer reads a number in base64; nil if it is none.
+func integer(s string) *big.Int {
+	b, err := base64.RawStdEncoding.DecodeString(pack(s))
+	if err != nil {
+		return nil
+	}
+	return new(big.Int).SetBytes(b)
 }

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -16,6 +18,7 @@ import (
 	"fmt"
 	"html"
 	"math/big"
+	"mime/quotedprintable"
 	"net/url"
 	"strings"
 	"testing"
@@ -69,9 +72,76 @@ func forms(t *testing.T, p rsakey.Pair) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noPrimes := fmt.Sprintf(`{"kty":"RSA","n":%q,"e":"AQAB","d":%q}`, number(key.N), number(key.D))
+	hexBytes := func(format, between string, b []byte) string {
+		var digits []string
+		for _, c := range b {
+			digits = append(digits, fmt.Sprintf(format, c))
+		}
+		return strings.Join(digits, between)
+	}
+	inJWK, err := json.Marshal(map[string]any{"keys": []any{map[string]string{"key": string(jwk)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printable strings.Builder
+	w := quotedprintable.NewWriter(&printable)
+	if _, err := w.Write([]byte(pkcs1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	pss, err := asn1.Marshal(struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}}, der1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	std := func(n *big.Int) string { return base64.StdEncoding.EncodeToString(n.Bytes()) }
 	lines := strings.Split(strings.TrimSpace(pkcs8), "\n")
+	each := func(before, behind string) string {
+		return before + strings.Join(lines, behind+"\n"+before) + behind
+	}
+	numbered := ""
+	for i, line := range lines {
+		numbered += fmt.Sprintf("%3d: %s\n", i+1, line)
+	}
+	certificate := "-----BEGIN CERTIFICATE-----\nMIIBaaaa\n-----END CERTIFICATE-----\n"
 	return map[string]string{
+		"numbered lines":              numbered,
+		"lines of a difference":       each("+", ""),
+		"lines of a list":             each("- ", ""),
+		"comments":                    each(" * // # ", ""),
+		"table":                       each("| ", " |"),
+		"times before lines":          each("[10:30:05] ", ""),
+		"quotes, and words between":   strings.ReplaceAll(each("\"", "\" & vbCrLf & _"), "\n", ""),
+		"SQL":                         strings.ReplaceAll(each("'", "' || chr(10) ||"), "\n", ""),
+		"RTF":                         `{\rtf1 ` + strings.ReplaceAll(pkcs8, "\n", `\par `) + "}",
+		"quoted-printable":            printable.String(),
+		"URL-encoded twice":           url.QueryEscape(url.QueryEscape(pkcs8)),
+		"HTML twice":                  html.EscapeString(html.EscapeString(strings.ReplaceAll(pkcs8, "\n", "<br>"))),
+		"hexadecimal escapes":         strings.NewReplacer("+", `\x2b`, "\n", `\x0a`).Replace(pkcs8),
+		"octal escapes":               strings.ReplaceAll(pkcs8, "\n", `\012`),
+		"full-width characters":       wide(pkcs8),
+		"BEGIN line twice":            lines[0] + "\n" + pkcs8,
+		"blank block before":          lines[0] + "\n...\n" + lines[len(lines)-1] + "\n" + pkcs8,
+		"label of an encrypted key":   pemOf("ENCRYPTED PRIVATE KEY", der.Bytes),
+		"words about encryption":      strings.Replace(pkcs1, "KEY-----\n", "KEY-----\nComment: not ENCRYPTED\n\n", 1),
+		"configuration with base64":   "tls.crt: " + base64.StdEncoding.EncodeToString([]byte(certificate)) + "\ntls.key: " + base64.StdEncoding.EncodeToString([]byte(pkcs8)) + "\n",
+		"hexadecimal bytes":           hexBytes("0x%02X", ", ", der1),
+		"hexadecimal in a string":     `"` + hexBytes(`\x%02x`, "", der1) + `"`,
+		"hexadecimal with colons":     hexBytes("%02X", ":", der.Bytes),
+		"hexadecimal PEM":             `\x` + hex.EncodeToString([]byte(pkcs8)),
+		"JSON Web Keys":               string(inJWK),
+		"JSON Web Key, words around":  "our key: '" + string(jwk) + "'.",
+		"JSON Web Key in base64":      base64.StdEncoding.EncodeToString(jwk),
+		"JSON Web Key without primes": noPrimes,
+		"for one use":                 pemOf("PRIVATE KEY", pss),
+		"printed by openssl": fmt.Sprintf("Private-Key: (2048 bit, 2 primes)\nmodulus:\n    00:%s\npublicExponent: %d (0x10001)\nprivateExponent:\n    %s\nprime1:\n    00:%s\nprime2:\n    00:%s\nexponent1:\n    00\n",
+			hexBytes("%02x", ":\n    ", key.N.Bytes()), key.E, hexBytes("%02x", ":", key.D.Bytes()), hexBytes("%02x", ":", key.Primes[0].Bytes()), hexBytes("%02x", ":", key.Primes[1].Bytes())),
 		"PKCS#8":                         pkcs8,
 		"PKCS#1":                         pkcs1,
 		"CRLF and blanks around":         "\n  " + strings.ReplaceAll(pkcs1, "\n", "\r\n") + "\r\n ",
@@ -138,6 +208,16 @@ func forms(t *testing.T, p rsakey.Pair) map[string]string {
 	}
 }
 
+// wide writes ASCII in full-width characters.
+func wide(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' {
+			return r - '!' + '！'
+		}
+		return r
+	}, s)
+}
+
 func pemBytes(t *testing.T, text string) []byte {
 	t.Helper()
 	b, _ := pem.Decode([]byte(text))
@@ -184,6 +264,14 @@ func TestImportSaysWhatToFix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sm2, err := asn1.Marshal(struct {
+		Version   int
+		Algorithm struct{ Algorithm, Curve asn1.ObjectIdentifier }
+		Key       []byte
+	}{0, struct{ Algorithm, Curve asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 301}}, make([]byte, 120)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	publicSSH, err := ssh.NewPublicKey(&key.PublicKey)
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +297,10 @@ func TestImportSaysWhatToFix(t *testing.T) {
 		"PKCS#12":                      {base64.StdEncoding.EncodeToString(pkcs12), rsakey.RulePKCS12},
 		"Ed25519 in OpenSSH's format":  {string(pem.EncodeToMemory(edPEM)), rsakey.RuleNotRSA},
 		"curve, base64 alone":          {base64.StdEncoding.EncodeToString(sec1), rsakey.RuleNotRSA},
+		"curve of SM2":                 {pemOf("PRIVATE KEY", sm2), rsakey.RuleNotRSA},
+		"JSON Web Key of a curve":      {`{"kty":"EC","crv":"P-256","d":"AA","x":"AA","y":"AA"}`, rsakey.RuleNotRSA},
+		"JSON Web Key, wrong numbers":  {fmt.Sprintf(`{"kty":"RSA","n":%q,"e":"AQAB","d":"AQAD"}`, base64.RawURLEncoding.EncodeToString(key.N.Bytes())), rsakey.RuleMalformed},
+		"public key of a curve":        {"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ lin@host", rsakey.RuleNoPrivate},
 		"curve under the RSA label":    {pemOf("RSA PRIVATE KEY", sec1), rsakey.RuleNotRSA},
 		"public key, base64 alone":     {unpem(p.PublicPEM), rsakey.RuleNoPrivate},
 		"public key, private label":    {strings.ReplaceAll(p.PublicPEM, "PUBLIC", "PRIVATE"), rsakey.RuleNoPrivate},

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -47,7 +48,12 @@ func Import(text secret.Value) (Pair, error) {
 	return pairOf(key)
 }
 
+// pairOf writes a key in one form, with the larger prime first.
 func pairOf(key *rsa.PrivateKey) (Pair, error) {
+	if p := key.Primes; len(p) == 2 && p[0].Cmp(p[1]) < 0 {
+		key = &rsa.PrivateKey{PublicKey: key.PublicKey, D: key.D, Primes: []*big.Int{p[1], p[0]}}
+		key.Precompute()
+	}
 	spki, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return Pair{}, fmt.Errorf("encode public key: %w", err)

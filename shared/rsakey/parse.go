@@ -43,6 +43,7 @@ const (
 type finding struct {
 	keys   []*rsa.PrivateKey // distinct
 	broken []Rule            // of private keys that cannot be used
+	blank  bool              // whether a block holds nothing
 	others bool              // whether the text holds a public key, a certificate or the like
 }
 
@@ -58,6 +59,8 @@ func (f *finding) result() (*rsa.PrivateKey, Rule) {
 		return f.keys[0], ""
 	case f.others:
 		return nil, RuleNoPrivate
+	case f.blank:
+		return nil, RuleMalformed
 	}
 	return nil, RuleNotPEM
 }
@@ -81,10 +84,18 @@ func (f *finding) add(key *rsa.PrivateKey, rule Rule) {
 	}
 }
 
-// search looks for keys in PEM blocks, and then in the text beside them.
+// search looks for keys that are written as numbers, for keys in PEM blocks, and then
+// in the text beside them.
 func (f *finding) search(text string, encodings int) {
-	if key, ok := structured(text); ok {
-		f.add(key.rsa())
+	if f.searchNumbers(text); !f.empty() {
+		return
+	}
+	if b, err := hex.DecodeString(beside.ReplaceAllString(text, "")); err == nil && len(b) > minKey {
+		if printable(b) && encodings > 0 {
+			f.search(string(b), encodings-1)
+		} else {
+			f.add(readDER(b))
+		}
 		return
 	}
 	text = plain(text)
@@ -94,24 +105,33 @@ func (f *finding) search(text string, encodings int) {
 	}
 	blocks, beside := split(text)
 	for _, b := range blocks {
+		if packed := pack(b.body); b.private() && len(packed) < minKey && !b.encrypted() {
+			f.blank = true // such as a BEGIN line that was copied twice
+			continue
+		}
 		f.add(b.read())
 	}
 	if f.empty() {
 		f.searchBase64(beside, encodings)
 	}
-	if der, err := hex.DecodeString(strings.Map(hexDigit, text)); f.empty() && err == nil && len(der) > minKey {
-		f.add(readDER(der))
-	}
 }
 
 // searchBase64 looks for keys in base64 without BEGIN and END lines.
 func (f *finding) searchBase64(text string, encodings int) {
+	if encodings > 0 {
+		for _, run := range wrapped.FindAllString(text, maxCandidates) { // each value of a configuration
+			f.search(string(unpack(pack(run))), encodings-1)
+		}
+		if !f.empty() {
+			return
+		}
+	}
 	packed := pack(text)
 	failed := f.candidates(packed, encodings)
 	if inner := unpack(packed); f.empty() && failed == "" && encodings > 0 && len(inner) > minKey && printable(inner) {
 		f.search(string(inner), encodings-1)
 	}
-	if strings.Contains(packed, sshPublic) {
+	if sshPublic.MatchString(text) {
 		f.others = true
 	}
 	switch {
@@ -159,7 +179,10 @@ var (
 	begin     = regexp.MustCompile(`MI[IHG]|MHcCAQEE|MC4CAQAw|` + sshStart + `|` + pemStart)
 	sshStart  = "b3BlbnNzaC1rZXktdj"
 	pemStart  = "LS0tL"
-	sshPublic = "AAAAB3NzaC1yc2E" // a public key of OpenSSH
+	wrapped   = regexp.MustCompile(pemStart + `[A-Za-z0-9+/_-]{100,}`)
+	sshPublic = regexp.MustCompile(`AAAAB3NzaC1yc2E|\bssh-(?:rsa|dss|ed25519)\b|\becdsa-sha2-`) // a public key of OpenSSH
+	// What people and programs write between hexadecimal digits.
+	beside = regexp.MustCompile(`\\?0?[xX]|[\s:,;'"(){}\[\]\x{feff}]`)
 	// The dashes may be lost, and the label may be wrong.
 	mark = regexp.MustCompile(`(?i)[- ]*\b(BEGIN|END)[ _+]+((?:[A-Z0-9.]+[ _+]+){0,5}?(?:KEY|CERTIFICATE|PARAMETERS|REQUEST|CRL|PKCS7|CMS))(?:[ _+]BLOCK)?[ ]*-*`)
 	// endMark replaces an END line without a BEGIN line.
@@ -195,41 +218,75 @@ func split(text string) (blocks []block, beside string) {
 	return blocks, rest.String()
 }
 
+func (b block) private() bool {
+	return strings.HasSuffix(b.label, "KEY") && !strings.Contains(b.label, "PUBLIC") && !strings.HasPrefix(b.label, "PGP")
+}
+
+func (b block) encrypted() bool {
+	return strings.Contains(b.label, "ENCRYPTED") || strings.Contains(b.body, "ENCRYPTED") || strings.Contains(b.body, "DEK-Info")
+}
+
 // read reads a block's key. The label decides only where the bytes do not.
 func (b block) read() (*rsa.PrivateKey, Rule) {
-	private := strings.HasSuffix(b.label, "KEY") && !strings.Contains(b.label, "PUBLIC") && !strings.HasPrefix(b.label, "PGP")
-	if private && (strings.Contains(b.label, "ENCRYPTED") || strings.Contains(b.body, "ENCRYPTED") || strings.Contains(b.body, "DEK-Info")) {
-		return nil, RuleEncrypted
-	}
 	body := header.ReplaceAllString(b.body, "")
 	key, rule := readBase64(pack(body))
 	if rule == RuleCutOff || rule == RuleMalformed {
-		// A form that was sent without encoding its plus signs has blanks for them.
-		if again, ok := readBase64(pack(strings.ReplaceAll(body, " ", "+"))); ok == "" {
-			return again, ""
+		for _, repair := range repairs {
+			if again, ok := readBase64(pack(repair(body))); ok == "" {
+				return again, ""
+			}
 		}
 	}
 	switch {
+	case rule == "":
+		return key, ""
+	case b.private() && b.encrypted():
+		return nil, RuleEncrypted
 	case rule != RuleMalformed && rule != RuleCutOff:
-		return key, rule
-	case !private:
+		return nil, rule
+	case !b.private():
 		return nil, RuleNoPrivate
-	case strings.HasPrefix(b.label, "EC ") || strings.HasPrefix(b.label, "DSA "):
+	case strings.HasPrefix(b.label, "EC ") || strings.HasPrefix(b.label, "DSA ") || strings.HasPrefix(b.label, "SM2 "):
 		return nil, RuleNotRSA
 	}
 	return nil, rule
 }
 
+// repairs undo what puts characters of base64 between those of a key. The key itself
+// shows whether a repair was right.
+var repairs = []func(string) string{
+	// A form that was sent without encoding its plus signs has blanks for them.
+	func(s string) string { return strings.ReplaceAll(s, " ", "+") },
+	// Numbers of lines, times, list marks, and pieces of programs are short.
+	func(s string) string { return strings.Join(longRuns.FindAllString(s, -1), "") },
+	// Each line of a difference begins with a plus sign.
+	func(s string) string { return strings.ReplaceAll(s, "\n+", "\n") },
+	// A mail breaks lines and writes signs with =.
+	func(s string) string {
+		return quoted.ReplaceAllStringFunc(s, func(e string) string {
+			b, _ := hex.DecodeString(strings.TrimSpace(e[1:])) // nothing for the end of a line
+			return string(b)
+		})
+	},
+}
+
+var (
+	longRuns = regexp.MustCompile(`[A-Za-z0-9+/_-]{9,}`)
+	quoted   = regexp.MustCompile(`=(?:[0-9A-F]{2}|[ ]*\n)`)
+)
+
 var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z-]+: .*$`)
 
 // plain undoes what editors, chats and configuration files do to a text.
 func plain(s string) string {
-	if encoded.MatchString(s) {
-		if u, err := url.QueryUnescape(s); err == nil {
-			s = u
+	for range maxEncodings {
+		if encoded.MatchString(s) {
+			if u, err := url.QueryUnescape(s); err == nil {
+				s = u
+			}
 		}
+		s = tag.ReplaceAllString(html.UnescapeString(s), "\n")
 	}
-	s = tag.ReplaceAllString(html.UnescapeString(s), "\n")
 	s = joined.ReplaceAllString(s, "")
 	s = unicodeEscape.ReplaceAllStringFunc(s, func(e string) string {
 		b, err := hex.DecodeString(e[len(e)-2:])
@@ -257,11 +314,11 @@ func plain(s string) string {
 }
 
 var (
-	encoded       = regexp.MustCompile(`(?i)%(0a|0d|20|2b|2f|3d)`)
+	encoded       = regexp.MustCompile(`(?i)%(25)*(0a|0d|20|2b|2f|3d)`)
 	tag           = regexp.MustCompile(`(?i)</?(br|p|div|span|pre|code)\b[^<>]*>`)
 	joined        = regexp.MustCompile(`["']\s*[+.]\s*["']`) // "…" + "…", as in source code
-	unicodeEscape = regexp.MustCompile(`\\+u00[0-9a-fA-F]{2}`)
-	escape        = regexp.MustCompile(`\\+[nrt]`)
+	unicodeEscape = regexp.MustCompile(`\\+(?:u00|x)[0-9a-fA-F]{2}`)
+	escape        = regexp.MustCompile(`\\+(?:par\b|01[25]|[nrt])`)
 )
 
 // pack keeps the characters of base64, in the alphabet of the standard.
@@ -326,12 +383,4 @@ func printable(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// hexDigit drops what people write between hexadecimal digits.
-func hexDigit(r rune) rune {
-	if strings.ContainsRune(" \n:", r) {
-		return -1
-	}
-	return r
 }

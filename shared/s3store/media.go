@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -275,7 +276,7 @@ func (l *Links) Origin(ctx context.Context) (string, error) {
 
 const (
 	longestName = 120 // characters
-	longestExt  = 10
+	longestExt  = 20
 )
 
 // saveAs makes the parameters of a Content-Disposition that name the file (RFC
@@ -299,10 +300,11 @@ func saveAs(f media.File, byType string) string {
 	return `filename="` + plain + `"; filename*=UTF-8''` + percent(name)
 }
 
-// safeName is a name without folders, control characters, dots and spaces at
+// safeName is a name without folders, control characters, dots and blanks at
 // either end, and characters that file systems refuse. Characters that turn the
 // direction of text can hide an extension and count as control characters.
 func safeName(name string) string {
+	name = strings.TrimRightFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) || strings.ContainsRune(` ./\`, r) })
 	name = strings.Map(func(r rune) rune {
 		switch {
 		case r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r):
@@ -312,11 +314,11 @@ func safeName(name string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(name, ""))
-	name = strings.Trim(name, " .")
+	name = strings.TrimFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
 	if runes := []rune(name); len(runes) > longestName {
 		// Cut before the extension.
 		ext := ""
-		if dot := strings.LastIndexByte(name, '.'); dot > 0 && len(name)-dot-1 <= longestExt {
+		if dot := strings.LastIndexByte(name, '.'); dot > 0 && safeExt(name[dot:]) != "" {
 			ext = name[dot:]
 		}
 		name = strings.TrimRight(string(runes[:longestName-len([]rune(ext))]), " .") + ext
@@ -324,12 +326,14 @@ func safeName(name string) string {
 	return name
 }
 
-// safeExt is an extension without its dot, or empty for another text.
+// safeExt is an extension without the dots and blanks around it, in small letters, or
+// empty for a text that is none.
 func safeExt(ext string) string {
-	ext = strings.TrimLeft(strings.ToLower(strings.TrimSpace(ext)), ".")
-	if len(ext) > longestExt || strings.ContainsFunc(ext, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.'
-	}) || strings.HasSuffix(ext, ".") || strings.Contains(ext, "..") {
+	ext = strings.TrimLeft(ext, "* .")
+	separated := strings.ContainsAny(ext, `/\:*?"<>|;`)
+	if ext = strings.ToLower(safeName(ext)); separated || utf8.RuneCountInString(ext) > longestExt || strings.Contains(ext, "..") || strings.ContainsFunc(ext, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-+", r)
+	}) {
 		return ""
 	}
 	return ext
@@ -347,8 +351,8 @@ func withExt(name, ext string) string {
 	if dot := strings.LastIndexByte(name, '.'); dot > 0 && same(strings.ToLower(name[dot+1:])) == same(ext) {
 		return name
 	}
-	if runes := []rune(name); len(runes)+1+len(ext) > longestName {
-		name = strings.TrimRight(string(runes[:longestName-1-len(ext)]), " .")
+	if runes, most := []rune(name), longestName-1-utf8.RuneCountInString(ext); len(runes) > most {
+		name = strings.TrimRight(string(runes[:most]), " .")
 	}
 	return name + "." + ext
 }

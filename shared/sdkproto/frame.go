@@ -3,13 +3,13 @@
 // carries requests, another carries answers.
 //
 // The parent sends [Hello], then [Init], then any number of [ChatData],
-// [Decrypt] and [MediaChunk], then [Bye]. One request is in flight at a time.
+// [Decrypt], [DecryptAll] and [MediaChunk], then [Bye]. One request is in flight at a time.
 // Each request gets exactly one answer, with the request's id. A reader refuses
 // every unexpected frame, and an end without Bye is an error. After such an
 // error a side stops using the connection.
 //
 //	frame = length uint32, kind uint8, id uint32, fields
-//	field = uint32 | uint64 | bool uint8 | length uint32, bytes
+//	field = uint32 | uint64 | bool uint8 | length uint32, bytes | number uint32, elements
 //
 // Numbers are big endian; a frame's length counts what follows it.
 package sdkproto
@@ -24,7 +24,7 @@ import (
 
 // Version is the version of the protocol. A worker and a parent with different
 // versions refuse each other.
-const Version = 2
+const Version = 3
 
 // MaxFrame is the largest value of a frame's length, in bytes. Pages of
 // GetChatData are the largest frames, with some megabytes.

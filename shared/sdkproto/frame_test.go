@@ -19,11 +19,15 @@ var messages = []sdkproto.Message{
 	sdkproto.Init{CorpID: "ww1", Secret: "s", Proxy: "http://127.0.0.1:1", ProxyPassword: "u:p"},
 	sdkproto.ChatData{After: 1<<63 + 5, Limit: 1000, Timeout: 20},
 	sdkproto.Decrypt{KeyText: []byte("key"), Message: []byte("text")},
+	sdkproto.DecryptAll{Records: []sdkproto.Decrypt{{KeyText: []byte("key"), Message: []byte("one")}, {KeyText: []byte{}, Message: []byte{}}}},
+	sdkproto.DecryptAll{},
 	sdkproto.MediaChunk{Index: "Range:bytes=1-2", SDKFileID: "file", Timeout: 1},
 	sdkproto.Done{},
 	sdkproto.Result{Data: []byte("a\x00b\xff")},
 	sdkproto.Result{Data: []byte{}},
 	sdkproto.Result{Data: bytes.Repeat([]byte("0123456789abcdef"), 5<<20/16)},
+	sdkproto.Results{Records: []sdkproto.Outcome{{Data: []byte("a\x00")}, {Code: 10006, Data: []byte{}}, {Code: -1, Data: []byte{}}}},
+	sdkproto.Results{},
 	sdkproto.Chunk{Data: []byte("\x00"), Next: "n", Finished: true},
 	sdkproto.Failed{Code: 10006},
 	sdkproto.Failed{Code: -1},
@@ -177,6 +181,7 @@ func TestMessagesWithSecretsPrintTheirName(t *testing.T) {
 	for _, m := range []sdkproto.Message{
 		sdkproto.Init{CorpID: "c", Secret: "hunter2", ProxyPassword: "hunter2"},
 		sdkproto.Decrypt{KeyText: []byte("hunter2")},
+		sdkproto.DecryptAll{Records: []sdkproto.Decrypt{{KeyText: []byte("hunter2")}}},
 		sdkproto.MediaChunk{SDKFileID: "hunter2"},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {

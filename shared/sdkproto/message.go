@@ -23,12 +23,14 @@ const (
 	kindDecrypt    kind = 4
 	kindMediaChunk kind = 5
 	kindBye        kind = 6
+	kindDecryptAll kind = 7
 
 	kindDone    kind = 16
 	kindResult  kind = 17
 	kindChunk   kind = 18
 	kindFailed  kind = 19
 	kindRefused kind = 20
+	kindResults kind = 21
 )
 
 // Hello is the first frame in each direction. Its first fields are the same in
@@ -72,6 +74,13 @@ type Decrypt struct {
 // Format prints only the name, because the message holds a key.
 func (Decrypt) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Decrypt") }
 
+// DecryptAll requests a call of DecryptData for each record, in their order. Its
+// answer is Results.
+type DecryptAll struct{ Records []Decrypt }
+
+// Format prints only the name, because the message holds keys.
+func (DecryptAll) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.DecryptAll") }
+
 // MediaChunk requests a call of GetMediaData. Its answer is Chunk or Failed.
 type MediaChunk struct {
 	Index     string // empty for the first chunk
@@ -91,6 +100,17 @@ type Done struct{}
 
 // Result carries the bytes that a function wrote into its slice.
 type Result struct{ Data []byte }
+
+// Results carries what DecryptData returned for each record of a DecryptAll, in
+// their order.
+type Results struct{ Records []Outcome }
+
+// Outcome is the return code of DecryptData, and the bytes of its slice if the
+// code is 0.
+type Outcome struct {
+	Code int32
+	Data []byte
+}
 
 // Chunk carries the answer of GetMediaData.
 type Chunk struct {
@@ -127,6 +147,7 @@ func (Hello) kind() kind      { return kindHello }
 func (Init) kind() kind       { return kindInit }
 func (ChatData) kind() kind   { return kindChatData }
 func (Decrypt) kind() kind    { return kindDecrypt }
+func (DecryptAll) kind() kind { return kindDecryptAll }
 func (MediaChunk) kind() kind { return kindMediaChunk }
 func (Bye) kind() kind        { return kindBye }
 func (Done) kind() kind       { return kindDone }
@@ -134,6 +155,7 @@ func (Result) kind() kind     { return kindResult }
 func (Chunk) kind() kind      { return kindChunk }
 func (Failed) kind() kind     { return kindFailed }
 func (Refused) kind() kind    { return kindRefused }
+func (Results) kind() kind    { return kindResults }
 
 func (m Hello) encode(e *encoder) {
 	e.raw(helloMagic)
@@ -160,6 +182,13 @@ func (m Decrypt) encode(e *encoder) {
 	e.bytes(m.Message)
 }
 
+func (m DecryptAll) encode(e *encoder) {
+	e.uint32(uint32(len(m.Records)))
+	for _, r := range m.Records {
+		r.encode(e)
+	}
+}
+
 func (m MediaChunk) encode(e *encoder) {
 	e.text(m.Index)
 	e.text(m.SDKFileID)
@@ -170,6 +199,14 @@ func (Bye) encode(*encoder)  {}
 func (Done) encode(*encoder) {}
 
 func (m Result) encode(e *encoder) { e.bytes(m.Data) }
+
+func (m Results) encode(e *encoder) {
+	e.uint32(uint32(len(m.Records)))
+	for _, r := range m.Records {
+		e.uint32(uint32(r.Code))
+		e.bytes(r.Data)
+	}
+}
 
 func (m Chunk) encode(e *encoder) {
 	e.bytes(m.Data)
@@ -203,6 +240,8 @@ func decode(k kind, b []byte) (Message, error) {
 		m = ChatData{After: d.uint64(), Limit: d.uint32(), Timeout: d.uint32()}
 	case kindDecrypt:
 		m = Decrypt{KeyText: d.bytes(), Message: d.bytes()}
+	case kindDecryptAll:
+		m = DecryptAll{Records: list(&d, func() Decrypt { return Decrypt{KeyText: d.bytes(), Message: d.bytes()} })}
 	case kindMediaChunk:
 		m = MediaChunk{Index: d.text(), SDKFileID: d.text(), Timeout: d.uint32()}
 	case kindBye:
@@ -221,6 +260,8 @@ func decode(k kind, b []byte) (Message, error) {
 		m = Failed{Code: code}
 	case kindRefused:
 		m = Refused{Fault: Fault(d.text()), Note: d.text()}
+	case kindResults:
+		m = Results{Records: list(&d, func() Outcome { return Outcome{Code: int32(d.uint32()), Data: d.bytes()} })}
 	default:
 		return nil, &ProtocolError{Note: fmt.Sprintf("unknown kind %d", k)}
 	}
@@ -239,8 +280,20 @@ func size(m Message) int {
 		return small + len(m.CorpID) + len(m.Secret) + len(m.Proxy) + len(m.ProxyPassword)
 	case Decrypt:
 		return small + len(m.KeyText) + len(m.Message)
+	case DecryptAll:
+		n := small
+		for _, r := range m.Records {
+			n += size(r)
+		}
+		return n
 	case MediaChunk:
 		return small + len(m.Index) + len(m.SDKFileID)
+	case Results:
+		n := small
+		for _, r := range m.Records {
+			n += small + len(r.Data)
+		}
+		return n
 	case Result:
 		return small + len(m.Data)
 	case Chunk:
@@ -316,6 +369,15 @@ func (d *decoder) bytes() []byte {
 		return nil
 	}
 	return d.raw(int(n))
+}
+
+// list reads a number of elements, and the elements. Each element takes bytes of
+// the frame, so a false number ends with short.
+func list[E any](d *decoder, element func() E) (all []E) {
+	for n := d.uint32(); n > 0 && !d.short; n-- {
+		all = append(all, element())
+	}
+	return all
 }
 
 func (d *decoder) text() string { return string(d.bytes()) }

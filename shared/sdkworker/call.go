@@ -61,14 +61,31 @@ func (s *Session) ChatData(ctx context.Context, after uint64, limit int) ([]byte
 	timeout := s.pool.cfg.ChatDataTimeout
 	return callFor(ctx, s, opChatData, timeout,
 		sdkproto.ChatData{After: after, Limit: uint32(limit), Timeout: networkTimeout(timeout)},
-		func(r sdkproto.Result) []byte { return r.Data })
+		func(r sdkproto.Result) ([]byte, bool) { return r.Data, true })
 }
 
 // Decrypt implements [decode.Decrypter].
 func (s *Session) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
 	return callFor(ctx, s, opDecrypt, s.pool.cfg.DecryptTimeout,
 		sdkproto.Decrypt{KeyText: keyText, Message: []byte(message)},
-		func(r sdkproto.Result) []byte { return r.Data })
+		func(r sdkproto.Result) ([]byte, bool) { return r.Data, true })
+}
+
+// DecryptAll implements [decode.Decrypter]. All records together have the time
+// limit of one.
+func (s *Session) DecryptAll(ctx context.Context, records []decode.Sealed) ([]decode.Decrypted, error) {
+	request := sdkproto.DecryptAll{Records: make([]sdkproto.Decrypt, len(records))}
+	for i, r := range records {
+		request.Records[i] = sdkproto.Decrypt{KeyText: r.KeyText, Message: []byte(r.Message)}
+	}
+	return callFor(ctx, s, opDecrypt, s.pool.cfg.DecryptTimeout, request,
+		func(r sdkproto.Results) ([]decode.Decrypted, bool) {
+			all := make([]decode.Decrypted, len(r.Records))
+			for i, o := range r.Records {
+				all[i] = decode.Decrypted{Raw: o.Data, Code: int(o.Code)}
+			}
+			return all, len(all) == len(records)
+		})
 }
 
 // MediaChunk implements [media.Source].
@@ -76,8 +93,8 @@ func (s *Session) MediaChunk(ctx context.Context, index, sdkFileID string) (medi
 	timeout := s.pool.cfg.MediaTimeout
 	return callFor(ctx, s, opMedia, timeout,
 		sdkproto.MediaChunk{Index: index, SDKFileID: sdkFileID, Timeout: networkTimeout(timeout)},
-		func(c sdkproto.Chunk) media.Chunk {
-			return media.Chunk{Data: c.Data, Next: c.Next, Finished: c.Finished}
+		func(c sdkproto.Chunk) (media.Chunk, bool) {
+			return media.Chunk{Data: c.Data, Next: c.Next, Finished: c.Finished}, true
 		})
 }
 
@@ -87,9 +104,9 @@ func networkTimeout(call time.Duration) uint32 {
 }
 
 // callFor calls the library and converts the answer from A to V. An answer of
-// another type ends the process.
+// another type, or one that value refuses, ends the process.
 func callFor[A sdkproto.Message, V any](
-	ctx context.Context, s *Session, op string, limit time.Duration, request sdkproto.Message, value func(A) V,
+	ctx context.Context, s *Session, op string, limit time.Duration, request sdkproto.Message, value func(A) (V, bool),
 ) (none V, err error) {
 	if err := ctx.Err(); err != nil {
 		return none, err
@@ -103,10 +120,12 @@ func callFor[A sdkproto.Message, V any](
 	if err != nil {
 		return none, err
 	}
-	s.endIfTooLarge(ctx, slot, op)
+	s.endIfTooLarge(ctx, slot, request)
 	switch a := answer.(type) {
 	case A:
-		return value(a), nil
+		if v, ok := value(a); ok {
+			return v, nil
+		}
 	case sdkproto.Failed:
 		return none, &archive.SDKError{Op: op, Code: int(a.Code)}
 	}
@@ -114,7 +133,7 @@ func callFor[A sdkproto.Message, V any](
 		slot.proc.kill()
 		slot.proc = nil
 	}
-	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: wrongAnswerType}
+	return none, &archive.CrashError{Op: op, How: archive.Nonsense, Note: wrongAnswer}
 }
 
 // callSlot calls the slot's process, and starts one if the slot has none.
@@ -142,8 +161,8 @@ func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit tim
 
 // endIfTooLarge stops a process that has grown too large. The process has
 // answered already, and the answer counts.
-func (s *Session) endIfTooLarge(ctx context.Context, slot *slot, op string) {
-	rss, large := slot.proc.tooLarge(op, s.pool.cfg.MaxRSS)
+func (s *Session) endIfTooLarge(ctx context.Context, slot *slot, request sdkproto.Message) {
+	rss, large := slot.proc.tooLarge(request, s.pool.cfg.MaxRSS)
 	if !large {
 		return
 	}

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -124,6 +126,59 @@ func TestOneBadMessageEndsOneProcess(t *testing.T) {
 			if s.PID() == pid {
 				t.Errorf("process after the crash: got %d again, want a new one", pid)
 			}
+		})
+	}
+}
+
+// A batch returns what a call for each of its records would return, in their order.
+func TestBatchReturnsEachRecordsOutcome(t *testing.T) {
+	s := newSession(t, nil)
+	var records []decode.Sealed
+	var want []decode.Decrypted
+	add := func(key []byte, message, raw string, code int) {
+		records = append(records, decode.Sealed{KeyText: key, Message: message})
+		want = append(want, decode.Decrypted{Raw: []byte(raw), Code: code})
+	}
+	for _, msg := range []string{"first", "", "a\x00b\xff", strings.Repeat("long ", 1<<20)} {
+		key, message := sealed(msg)
+		add(key, message, msg, 0)
+	}
+	other, coded := sealed("##standin:code:10003##")
+	key, message := sealed("x")
+	add(other, coded, "", 10003)
+	add(other, message, "", 10006)
+	add([]byte("no key"), message, "", 10008)
+	add(key, message+"\x00", "", 10006)
+	add(key, message, "x", 0)
+	got, err := s.DecryptAll(t.Context(), records)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %d outcomes and %v, want those of the %d records", len(got), err, len(want))
+	}
+	if none, err := s.DecryptAll(t.Context(), nil); err != nil || len(none) != 0 {
+		t.Errorf("no records: got %v and %v, want no outcome", none, err)
+	}
+}
+
+// A batch that ends the process returns no outcome. The next call gets a new
+// process.
+func TestBadRecordEndsItsBatch(t *testing.T) {
+	t.Parallel()
+	for marker, how := range map[string]archive.CrashKind{"crash": archive.Crashed, "hang": archive.Hung} {
+		t.Run(marker, func(t *testing.T) {
+			s := newSession(t, func(c *sdkworker.Config) { c.DecryptTimeout = time.Second })
+			decrypt(t, s, "before")
+			pid := s.PID()
+			var records []decode.Sealed
+			for _, msg := range []string{"good", "##standin:" + marker + "##", "good too"} {
+				key, message := sealed(msg)
+				records = append(records, decode.Sealed{KeyText: key, Message: message})
+			}
+			got, err := s.DecryptAll(t.Context(), records)
+			wantCrash(t, err, "DecryptData", how)
+			if len(got) != 0 || syscall.Kill(pid, 0) != syscall.ESRCH {
+				t.Errorf("got %d outcomes, want none and the end of process %d", len(got), pid)
+			}
+			decrypt(t, s, "after")
 		})
 	}
 }
@@ -287,13 +342,20 @@ func TestDeathBetweenCallsIsNoCrash(t *testing.T) {
 }
 
 func TestPoolReplacesALeakingProcess(t *testing.T) {
-	const calls, maxRSS = 25_000, 64 << 20
+	const calls, maxRSS = 17_000, 64 << 20
 	s := newSession(t, func(c *sdkworker.Config) { c.Library, c.MaxRSS = leaky(t), maxRSS })
 	key, message := sealed(`{"msgid":"1"}`)
 	pids := make(map[int]bool)
 	var largest int64
+	two := []decode.Sealed{{KeyText: key, Message: message}, {KeyText: key, Message: message}}
 	for i := range calls { // the library leaks 1.6 GB in total
-		if _, err := s.Decrypt(t.Context(), key, message); err != nil {
+		var err error
+		if i%2 == 0 {
+			_, err = s.DecryptAll(t.Context(), two)
+		} else {
+			_, err = s.Decrypt(t.Context(), key, message)
+		}
+		if err != nil {
 			t.Fatalf("call %d: %v", i, err)
 		}
 		if i%125 == 0 {
@@ -303,9 +365,9 @@ func TestPoolReplacesALeakingProcess(t *testing.T) {
 			}
 		}
 	}
-	// 64 calls may leak 64 KiB each before the next check of the memory.
+	// 64 records may leak 64 KiB each before the next check of the memory.
 	if largest == 0 || largest > maxRSS+8<<20 {
-		t.Errorf("largest process: got %d MiB, want at most %d MiB and the leak of 64 calls", largest>>20, maxRSS>>20)
+		t.Errorf("largest process: got %d MiB, want at most %d MiB and the leak of 64 records", largest>>20, maxRSS>>20)
 	}
 	if len(pids) < 10 {
 		t.Errorf("processes seen: got %d, want a new one every thousand calls", len(pids))

@@ -35,9 +35,9 @@ const (
 	noteLength = 100
 )
 
-// wrongAnswerType is the note of a CrashError for a valid frame of the wrong
-// type.
-const wrongAnswerType = "answer of the wrong type"
+// wrongAnswer is the note of a CrashError for a valid frame that is no answer to
+// the request.
+const wrongAnswer = "answer to another request"
 
 // errUndelivered means that the process ended before it had read the whole
 // request, so the library was not called. call returns it together with a
@@ -56,6 +56,7 @@ type process struct {
 	writer   *sdkproto.Writer
 	reader   *sdkproto.Reader
 	calls    uint32 // also the id of the last request
+	unseen   int    // records decrypted since the last look at the memory
 	output   outputCounter
 	exited   chan struct{} // closed once the parent has reaped the process
 }
@@ -107,7 +108,7 @@ func start(ctx context.Context, cfg *Config, id Identity) (*process, error) {
 		return nil, &archive.SDKError{Op: opInit, Code: int(a.Code)}
 	}
 	p.kill()
-	return nil, &archive.CrashError{Op: opInit, How: archive.Nonsense, Note: wrongAnswerType}
+	return nil, &archive.CrashError{Op: opInit, How: archive.Nonsense, Note: wrongAnswer}
 }
 
 func libraryFault(f sdkproto.Fault) archive.LibraryFault {
@@ -262,15 +263,25 @@ func (p *process) stop() {
 	p.kill()
 }
 
-// rssEvery is the number of Decrypt calls between two checks of a process's memory.
+// rssEvery is the number of decrypted records between two checks of a process's
+// memory.
 const rssEvery = 64
 
-// tooLarge reports whether the process, which has just answered op, has more
-// resident memory than limit, and how much. It does not look after every Decrypt.
-func (p *process) tooLarge(op string, limit int64) (rss int64, large bool) {
-	if op == opDecrypt && p.calls%rssEvery != 0 {
+// tooLarge reports whether the process, which has just answered request, has more
+// resident memory than limit, and how much. It does not look after every record.
+func (p *process) tooLarge(request sdkproto.Message, limit int64) (rss int64, large bool) {
+	switch m := request.(type) {
+	case sdkproto.Decrypt:
+		p.unseen++
+	case sdkproto.DecryptAll:
+		p.unseen += len(m.Records)
+	default:
+		p.unseen = rssEvery
+	}
+	if p.unseen < rssEvery {
 		return 0, false
 	}
+	p.unseen = 0
 	rss, err := p.rss()
 	// An error means that the process has just ended. The next call notices.
 	return rss, err == nil && rss > limit

@@ -17,6 +17,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 	"github.com/yunduo-scrm/archive/shared/sdkworker"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -132,8 +133,23 @@ func TestBrokenAnswersEndTheProcess(t *testing.T) {
 	}
 }
 
+// An answer with fewer outcomes than records would give a record the text of
+// another one.
+func TestBatchWithAMissingOutcomeEndsTheProcess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(t, func(c *sdkworker.Config) { c.Worker, c.Library = self, "bad worker: one outcome" })
+	_, err = s.DecryptAll(t.Context(), make([]decode.Sealed, 2))
+	wantCrash(t, err, "DecryptData", archive.Nonsense)
+	if s.PID() != 0 {
+		t.Error("the process was kept")
+	}
+}
+
 // badWorker breaks the protocol in the way that part names: in its answer to
-// Hello, or in its answer to GetChatData. Its other answers are valid.
+// Hello, to GetChatData, or to a batch of records. Its other answers are valid.
 func badWorker(part string) int {
 	in, out := os.NewFile(3, "requests"), os.NewFile(4, "answers")
 	r, w := sdkproto.NewReader(in), sdkproto.NewWriter(out)
@@ -166,6 +182,8 @@ func badWorker(part string) int {
 			}
 		case sdkproto.Init:
 			_ = w.Write(id, sdkproto.Done{})
+		case sdkproto.DecryptAll:
+			_ = w.Write(id, sdkproto.Results{Records: make([]sdkproto.Outcome, 1)})
 		case sdkproto.ChatData:
 			switch part {
 			case "wrong id":

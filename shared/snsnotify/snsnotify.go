@@ -77,18 +77,28 @@ func setupMessage(corp archive.Corp, changes []doctor.Change) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", corp.ID, Quoted(corp.Name))
 	for _, c := range changes {
-		fmt.Fprintf(&b, "\n设置步骤 set-up step %d, %s: %s -> %s, %s\n", c.Check.Step(), c.Check, c.From, c.To, c.At.UTC().Format(time.RFC3339))
-		text, ok := doctor.TextOf(c.Check, c.Now)
-		if !ok {
-			continue
-		}
-		for _, w := range []doctor.Words{text.What, text.Remedy} {
-			w = w.With(c.Evidence)
-			fmt.Fprintf(&b, "%s\n%s\n", w.ZH, w.EN)
-		}
+		step, at := c.Check.Step(), c.At.UTC().Format(time.RFC3339)
+		title, _ := doctor.StepTexts(step)
+		text, _ := doctor.TextOf(c.Check, c.Now)
+		what, remedy := text.What.With(c.Evidence), text.Remedy.With(c.Evidence)
+		paragraph(&b, fmt.Sprintf("设置步骤 %d「%s」，%s：%s → %s，%s", step, title.ZH, c.Check, c.From, c.To, clock(c.At)), what.ZH, remedy.ZH)
+		paragraph(&b, fmt.Sprintf("set-up step %d, %s: %s -> %s, %s", step, c.Check, c.From, c.To, at), what.EN, remedy.EN)
 	}
 	return b.String()
 }
+
+// paragraph writes an empty line, then the lines that are not empty.
+func paragraph(b *strings.Builder, lines ...string) {
+	b.WriteByte('\n')
+	for _, line := range lines {
+		if line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+}
+
+// clock is a time for Chinese readers.
+func clock(t time.Time) string { return archive.ClockOf(t) + "（北京时间）" }
 
 func attribute(v string) types.MessageAttributeValue {
 	kind := "String"
@@ -124,93 +134,118 @@ func (n *Notifier) subject(corp string, corps int, about string) string {
 	return s[:min(len(s), 99)]
 }
 
-// message makes the text. The facts of a single company have a line each; each of
-// several companies has one line for all its facts.
+// message makes the text. A single company has its facts in Chinese and then in
+// English. Several companies have a line each, with values in English: all facts
+// in both languages would not fit.
 func message(changes []watch.Change) string {
 	var b strings.Builder
-	first := changes[0]
+	first, text := changes[0], textOf(changes[0].To)
+	linesZH, lines := []string{text.whatZH, text.remedyZH}, []string{text.what, text.remedy}
 	if len(changes) == 1 {
 		fmt.Fprintf(&b, "%s %s\n", first.Corp, Quoted(first.Name))
-	} else {
-		fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
-	}
-	text := textOf(first.To)
-	fmt.Fprintf(&b, "\n%s\n%s\n\n%s\n%s\n\n", text.whatZH, text.remedyZH, text.what, text.remedy)
-	if len(changes) == 1 {
 		for _, f := range facts(first) {
-			fmt.Fprintf(&b, "%s: %s\n", f.label, f.text)
+			linesZH, lines = append(linesZH, f.nameZH+"："+f.valueZH), append(lines, f.name+": "+f.value)
 		}
+		paragraph(&b, linesZH...)
+		paragraph(&b, lines...)
 		return b.String()
 	}
+	fmt.Fprintf(&b, "%d 家企业 / %d companies\n", len(changes), len(changes))
+	paragraph(&b, linesZH...)
+	paragraph(&b, lines...)
+	b.WriteByte('\n')
 	for _, c := range changes {
 		fmt.Fprintf(&b, "%s %s", c.Corp, Quoted(c.Name))
 		for _, f := range facts(c) {
-			fmt.Fprintf(&b, "; %s: %s", f.label, f.text)
+			fmt.Fprintf(&b, "; %s %s: %s", f.nameZH, f.name, f.value)
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
 }
 
-type fact struct{ label, text string }
+type fact struct{ nameZH, valueZH, name, value string }
 
 // facts lists the facts that the general text about the health lacks.
 func facts(c watch.Change) []fact {
-	all := []fact{{"状态 health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339))}}
-	add := func(label, format string, args ...any) {
-		all = append(all, fact{label, fmt.Sprintf(format, args...)})
-	}
+	all := []fact{{
+		"状态", fmt.Sprintf("%s → %s，%s", c.From, c.To, clock(c.At)),
+		"health", fmt.Sprintf("%s -> %s, %s", c.From, c.To, c.At.UTC().Format(time.RFC3339)),
+	}}
 	if c.To == watch.Off {
 		return all
 	}
-	add("剩余小时 hours left", "%.1f of 120", c.Left.Hours())
-	if t := c.Trouble; t != nil {
-		level := "errcode"
-		if t.Native {
-			level = "return code"
-		}
-		add("原因 cause", "%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339))
-		if t.FromIP != "" {
-			add("IP 地址 address", "%s, as seen by WeCom", t.FromIP)
-		}
-		if step := t.Cause.Step(); step != 0 {
-			add("设置步骤 set-up step", "%d", step)
-		}
+	all = append(all, fact{
+		"剩余时间", fmt.Sprintf("%.1f 小时（共 120 小时）", c.Left.Hours()),
+		"hours left", fmt.Sprintf("%.1f of 120", c.Left.Hours()),
+	})
+	if c.Trouble != nil {
+		all = append(all, factsOf(*c.Trouble)...)
 	}
 	if len(c.SetAside) == 0 {
 		return all
 	}
-	more := ""
+	atLeast, orMore := "", ""
 	if c.MoreSetAside {
-		more = " or more"
+		atLeast, orMore = "至少 ", " or more"
 	}
-	reasons, versions := map[string]int{}, []uint32{}
-	for _, u := range c.SetAside {
-		reasons[string(u.Reason)]++
-		if u.Reason == archive.ReasonNoKey && !slices.Contains(versions, u.KeyVersion) {
-			versions = append(versions, u.KeyVersion)
-		}
-	}
-	var why []string
-	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
-		why = append(why, fmt.Sprintf("%s: %d", reason, reasons[reason]))
-	}
-	add("搁置的记录 set aside", "%d%s, from seq %d (%s)", len(c.SetAside), more, c.SetAside[0].Seq, strings.Join(why, ", "))
+	why, versions := reasonsOf(c.SetAside)
+	all = append(all, fact{
+		"搁置的记录", fmt.Sprintf("%s%d 条，从 seq %d 起（%s）", atLeast, len(c.SetAside), c.SetAside[0].Seq, why),
+		"set aside", fmt.Sprintf("%d%s, from seq %d (%s)", len(c.SetAside), orMore, c.SetAside[0].Seq, why),
+	})
 	if len(versions) > 0 {
-		slices.Sort(versions)
-		add("缺少密钥的版本 no key for version", "%s", someOf(versions))
+		zh, en := someOf(versions)
+		all = append(all, fact{"缺少密钥的版本", zh, "no key for version", en})
 	}
 	return all
 }
 
+func factsOf(t archive.Trouble) []fact {
+	levelZH, level := "错误码", "errcode"
+	if t.Native {
+		levelZH, level = "SDK 错误码", "return code"
+	}
+	all := []fact{{
+		"原因", fmt.Sprintf("%s，%s，%s %d，始于 %s", t.Cause, t.Op, levelZH, t.Code, clock(t.Since)),
+		"cause", fmt.Sprintf("%s, %s %s %d, since %s", t.Cause, t.Op, level, t.Code, t.Since.UTC().Format(time.RFC3339)),
+	}}
+	if t.FromIP != "" {
+		all = append(all, fact{"企业微信识别到的来源 IP 地址", t.FromIP, "address", t.FromIP + ", as seen by WeCom"})
+	}
+	if step := t.Cause.Step(); step != 0 {
+		all = append(all, fact{"设置步骤", fmt.Sprintf("第 %d 步", step), "set-up step", strconv.Itoa(step)})
+	}
+	return all
+}
+
+// reasonsOf counts records by reason, and lists the versions without a key.
+func reasonsOf(records []archive.SetAside) (why string, versions []uint32) {
+	reasons := map[string]int{}
+	for _, r := range records {
+		reasons[string(r.Reason)]++
+		if r.Reason == archive.ReasonNoKey && !slices.Contains(versions, r.KeyVersion) {
+			versions = append(versions, r.KeyVersion)
+		}
+	}
+	var counts []string
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		counts = append(counts, fmt.Sprintf("%s: %d", reason, reasons[reason]))
+	}
+	slices.Sort(versions)
+	return strings.Join(counts, ", "), versions
+}
+
 // someOf lists the first few versions: a company may lack hundreds, and the
 // message may be about many companies.
-func someOf(versions []uint32) string {
+func someOf(versions []uint32) (zh, en string) {
 	const few = 10
-	if len(versions) <= few {
-		return strings.Trim(fmt.Sprint(versions), "[]")
+	list := strings.Fields(strings.Trim(fmt.Sprint(versions[:min(len(versions), few)]), "[]"))
+	zh, en = strings.Join(list, "、"), strings.Join(list, " ")
+	if more := len(versions) - few; more > 0 {
+		zh, en = fmt.Sprintf("%s，另有 %d 个", zh, more), fmt.Sprintf("%s and %d more", en, more)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Trim(fmt.Sprint(versions[:few]), "[]"), len(versions)-few)
+	return zh, en
 }
 
 // nameMost is the number of characters of a company's name in a message.

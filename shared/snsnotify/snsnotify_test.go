@@ -85,7 +85,7 @@ func TestNoticeReachesTheTopic(t *testing.T) {
 	if want := "[archive-prod] ww0123456789abcdef: trusted_ip"; m.Subject != want {
 		t.Errorf("got subject %q, want %q", m.Subject, want)
 	}
-	for _, want := range []string{"ww0123456789abcdef “云朵课堂”", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0"} {
+	for _, want := range []string{"ww0123456789abcdef “云朵课堂”", "可信IP", "set-up step: 4", "301042", "203.0.113.9", "hours left: 100.0", "设置步骤：第 4 步\n", "剩余时间：100.0 小时", "GetChatData，错误码 301042，始于 2026-03-01 17:00（北京时间）\n"} {
 		if !strings.Contains(m.Message, want) {
 			t.Errorf("got %q, want %q in it", m.Message, want)
 		}
@@ -103,7 +103,7 @@ func TestNoticeCountsRecordsSetAside(t *testing.T) {
 	}
 	c.SetAside = append(c.SetAside, archive.SetAside{Seq: 99, KeyVersion: 1, Reason: archive.ReasonCrash})
 	got := *notify(t, c).Message
-	for _, want := range []string{"set aside: 5 or more, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version: 8 9\n"} {
+	for _, want := range []string{"set aside: 5 or more, from seq 70", "no_key: 4", "library_crashed: 1", "no key for version: 8 9\n", "搁置的记录：至少 5 条，从 seq 70 起", "缺少密钥的版本：8、9\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q in it", got, want)
 		}

@@ -1,9 +1,12 @@
 package wecomapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -16,7 +19,29 @@ const (
 	longestText = 512
 	// longestNick is the same for the name of each of up to 2000 members of a room.
 	longestNick = 64
+	// longestID is more than the bytes of any id of WeCom's (wecom.md 2.2).
+	longestID = 200
 )
+
+// shortID is a text as an id: empty if it is longer than any id.
+func shortID(m maybe) string {
+	if len(m) > longestID {
+		return ""
+	}
+	return string(m)
+}
+
+// picture is a text as the address of a picture, which a page may load by https alone.
+func picture(m maybe) string {
+	s := strings.TrimSpace(string(m))
+	if rest, ok := strings.CutPrefix(s, "http://"); ok {
+		s = "https://" + rest
+	}
+	if len(s) > longestText || !strings.HasPrefix(s, "https://") { // a part of an address is useless
+		return ""
+	}
+	return s
+}
 
 // clip returns at most the first n bytes of a text, cut between characters.
 func clip(m maybe, n int) string {
@@ -58,9 +83,7 @@ func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalU
 	}
 	p := directory.Person{
 		ID: externalUserID, Kind: directory.External, Name: clip(a.Contact.Name, longestText), Company: clip(a.Contact.CorpName, longestText),
-	}
-	if len(a.Contact.Avatar) <= longestText { // a part of an address is useless
-		p.Avatar = string(a.Contact.Avatar)
+		Avatar: picture(a.Contact.Avatar),
 	}
 	if p.Company == "" {
 		p.Company = clip(a.Contact.FullName, longestText)
@@ -94,10 +117,10 @@ func (cl *Client) InternalRoom(ctx context.Context, c directory.Credential, id s
 	if err := aboutID(cl.ask(ctx, c, internalRoom, nil, map[string]string{"roomid": id}, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: string(a.Creator), CreatedAt: a.Created.Time}
+	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: shortID(a.Creator), CreatedAt: a.Created.Time}
 	for _, m := range a.Members {
-		if m.ID != "" {
-			r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID)})
+		if id := shortID(m.ID); id != "" {
+			r.Members = append(r.Members, directory.RoomMember{ID: id})
 		}
 	}
 	return r, nil
@@ -121,22 +144,20 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 	if err := aboutID(cl.ask(ctx, c, customerRoom, nil, body, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: string(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
+	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: shortID(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
 	for _, m := range a.Chat.Members {
-		if m.ID == "" {
+		id := shortID(m.ID)
+		if id == "" {
 			continue
 		}
-		name := m.Name
-		if name == "" {
-			name = m.Nickname
-		}
-		r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID), Name: clip(name, longestNick)})
+		r.Members = append(r.Members, directory.RoomMember{ID: id, Name: clip(cmp.Or(m.Name, m.Nickname), longestNick)})
 	}
 	return r, nil
 }
 
 // Permitted calls msgaudit/get_permit_user_list, for all editions at once. An id in
-// another form is left out. An answer without a list is refused.
+// another form is left out. An answer without a list is refused, and so is a list
+// without a readable id: an empty list means that no member is archived.
 func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
 	var a struct {
 		IDs []json.RawMessage `json:"ids"`
@@ -146,10 +167,13 @@ func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]stri
 	}
 	ids := make([]string, 0, len(a.IDs))
 	for _, raw := range a.IDs {
-		var id text
-		if id.UnmarshalJSON(raw) == nil && id != "" {
+		var id maybe
+		if id.UnmarshalJSON(raw) == nil && shortID(id) != "" {
 			ids = append(ids, string(id))
 		}
+	}
+	if a.IDs == nil || len(ids) == 0 && len(a.IDs) > 0 {
+		return nil, &directory.APIError{Op: permitted.path, Cause: archive.CauseBadAnswer}
 	}
 	return ids, nil
 }
@@ -182,19 +206,21 @@ func (a agreements) consents(room string) []archive.Consent {
 	var list []archive.Consent
 	for _, i := range a.Info {
 		status, ok := statuses[string(i.Status)]
-		if !ok || i.Contact == "" {
+		contact, member := shortID(i.Contact), shortID(i.Member)
+		if !ok || contact == "" || room == "" && member == "" {
 			continue
 		}
-		c := archive.Consent{Contact: string(i.Contact), Room: room, Status: status, ChangedAt: i.ChangedAt.Time}
+		c := archive.Consent{Contact: contact, Room: room, Status: status, ChangedAt: i.ChangedAt.Time}
 		if room == "" {
-			c.Member = string(i.Member)
+			c.Member = member
 		}
 		list = append(list, c)
 	}
 	return list
 }
 
-// PairConsents calls msgaudit/check_single_agree.
+// PairConsents calls msgaudit/check_single_agree. If the answer about several pairs is
+// unreadable, it asks about them in halves, so that the others have theirs.
 func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pairs []directory.Pair) ([]archive.Consent, error) {
 	body := struct {
 		Info []pair `json:"info"`
@@ -203,7 +229,16 @@ func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pair
 		body.Info = append(body.Info, pair(p))
 	}
 	var a agreements
-	if err := cl.ask(ctx, c, pairAgree, nil, body, &a); err != nil {
+	err := cl.ask(ctx, c, pairAgree, nil, body, &a)
+	if _, odd := errors.AsType[contentError](err); odd && len(pairs) > 1 {
+		first, err := cl.PairConsents(ctx, c, pairs[:len(pairs)/2])
+		if err != nil {
+			return nil, err
+		}
+		second, err := cl.PairConsents(ctx, c, pairs[len(pairs)/2:])
+		return append(first, second...), err
+	}
+	if err = aboutID(err); err != nil {
 		return nil, err
 	}
 	return a.consents(""), nil
@@ -212,7 +247,7 @@ func (cl *Client) PairConsents(ctx context.Context, c directory.Credential, pair
 // RoomConsents calls msgaudit/check_room_agree.
 func (cl *Client) RoomConsents(ctx context.Context, c directory.Credential, room string) ([]archive.Consent, error) {
 	var a agreements
-	if err := cl.ask(ctx, c, roomAgree, nil, map[string]string{"roomid": room}, &a); err != nil {
+	if err := aboutID(cl.ask(ctx, c, roomAgree, nil, map[string]string{"roomid": room}, &a)); err != nil {
 		return nil, err
 	}
 	return a.consents(room), nil

@@ -2,10 +2,12 @@ package wecomapi_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,18 +20,25 @@ import (
 // answering makes a client of a WeCom that gives the same answer to every call.
 func answering(t *testing.T, answer string) (*wecomapi.Client, directory.Credential) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return serving(t, func(r *http.Request) string {
 		if r.URL.Path == "/cgi-bin/gettoken" {
-			answer := `{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":7200.0}`
-			fmt.Fprint(w, answer)
-			return
+			return `{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":7200.0}`
 		}
-		fmt.Fprint(w, answer)
-	}))
+		return answer
+	})
+}
+
+// serving makes a client of a WeCom whose answers a function gives.
+func serving(t *testing.T, answer func(*http.Request) string) (*wecomapi.Client, directory.Credential) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, answer(r)) }))
 	t.Cleanup(server.Close)
 	c := &clock{now: time.Unix(1e9, 0)}
 	return newClient(t, c, server.URL, ""), directory.Credential{Corp: corpA, Secret: secret.New("s")}
 }
+
+// wide writes ASCII as UTF-16.
+func wide(s string) string { return "\x00" + strings.Join(strings.Split(s, ""), "\x00") }
 
 // Customers choose their names, and fields that are not needed come in many forms.
 // Neither makes an answer unreadable.
@@ -43,6 +52,14 @@ func TestOddContacts(t *testing.T) {
 		"other fields odd":      `{"errcode":"0","external_contact":{"name":"阿木","avatar":{},"corp_name":null,"corp_full_name":[1]},"follow_user":5}`,
 		"bad escape":            `{"errcode":0,"external_contact":{"name":"阿木","position":"C:\Users"}}`,
 		"byte order mark":       "\ufeff" + `{"errcode":0,"external_contact":{"name":"阿木"}}`,
+		"no JSON behind":        `{"errcode":0,"external_contact":{"name":"阿木","position":"a"b"},"follow_user":[]}`,
+		"comma behind":          `{"errcode":0,"external_contact":{"name":"阿木",},"follow_user":[{}]}`,
+		"no number":             `{"errcode":0,"external_contact":{"corp":[{"a":1},[]],"name":"阿木","gender":NaN}}`,
+		"cut off":               `{"errcode":0,"external_contact":{"name":"阿木"},"follow_user":[{"remark":"小`,
+		"null behind":           `{"errcode":0,"external_contact":{"name":"阿木","name":null}}`,
+		"too long":              `{"errcode":0,"external_contact":{"name":"阿木"},"follow_user":"` + strings.Repeat("x", 9<<20) + `"}`,
+		"UTF-16":                "\xfe\xff" + wide(`{"errcode":0,"external_contact":{"name":"`) + "\x96\x3f\x67\x28" + wide(`"}}`),
+		"another avatar":        `{"errcode":0,"external_contact":{"name":"阿木","avatar":"javascript:alert(1)"}}`,
 		"errcode with fraction": `{"errcode":0.0,"external_contact":{"name":"阿木"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +76,65 @@ func TestOddContacts(t *testing.T) {
 	client, c = answering(t, "{\"errcode\":0,\"external_contact\":{\"name\":\"a\xffb\"}}")
 	if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Name != "a\ufffdb" {
 		t.Errorf("invalid UTF-8: got %+v, error %v, want the rest of the name", p, err)
+	}
+}
+
+// A picture loads by https alone.
+func TestAvatars(t *testing.T) {
+	client, c := answering(t, `{"errcode":0,"external_contact":{"name":"阿木","avatar":"http://wx.qlogo.cn/mmhead/x/0"}}`)
+	if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Avatar != "https://wx.qlogo.cn/mmhead/x/0" {
+		t.Errorf("got %+v, error %v, want the address with https", p, err)
+	}
+}
+
+// An odd answer about a token is no answer about the id, and an odd life does not spend
+// a call of gettoken on each call.
+func TestOddTokens(t *testing.T) {
+	for _, token := range []string{`"access_token":{}`, `"access_token":null`, `"token":"t"`, `"access_token":"t"x"`} {
+		client, c := serving(t, func(r *http.Request) string {
+			if r.URL.Path == "/cgi-bin/gettoken" {
+				return `{"errcode":0,` + token + `}`
+			}
+			return `{"errcode":0,"name":"x"}`
+		})
+		_, err := client.Member(t.Context(), c, "a")
+		failedFor(t, token, err, archive.CauseBadAnswer)
+	}
+	for _, life := range []string{`null`, `{}`, `"soon"`, `-1`, `0`, `1e300`, `7200.5`, `"7200"`} {
+		fetched := 0
+		client, c := serving(t, func(r *http.Request) string {
+			if r.URL.Path == "/cgi-bin/gettoken" {
+				fetched++
+				return `{"errcode":0,"access_token":"t","expires_in":` + life + `}`
+			}
+			return `{"errcode":0,"name":"x"}`
+		})
+		for range 3 {
+			if p, err := client.Member(t.Context(), c, "a"); err != nil || p.Name != "x" {
+				t.Errorf("%s: got %+v, error %v", life, p, err)
+			}
+		}
+		if fetched != 1 {
+			t.Errorf("%s: got %d tokens, want 1", life, fetched)
+		}
+	}
+}
+
+// Ids that are longer than WeCom's, and times that no table holds, are left out.
+func TestHugeValues(t *testing.T) {
+	huge := strings.Repeat("x", 1<<20)
+	client, c := answering(t, `{"errcode":0,"group_chat":{"name":"群","owner":"`+huge+`","create_time":9e15,"member_list":[{"userid":"`+huge+`"},{"userid":"wm2","name":"`+huge+`"}]}}`)
+	want := directory.Room{ID: "wr1", Kind: directory.CustomerRoom, Name: "群", Members: []directory.RoomMember{{ID: "wm2", Name: huge[:64]}}}
+	if r, err := client.CustomerRoom(t.Context(), c, "wr1"); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("got %.300v, error %v", r, err)
+	}
+	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"exteranalopenid":"`+huge+`","agree_status":"Agree"},{"exteranalopenid":"wm1","agree_status":"Agree","status_change_time":253402300800}]}`)
+	if list, err := client.RoomConsents(t.Context(), c, "wr1"); err != nil || len(list) != 1 || list[0] != (archive.Consent{Room: "wr1", Contact: "wm1", Status: archive.Agreed}) {
+		t.Errorf("got %.300v, error %v", list, err)
+	}
+	client, c = answering(t, `{"errcode":0,"ids":["`+huge+`","lin.hua"]}`)
+	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
+		t.Errorf("got %.300v, error %v", ids, err)
 	}
 }
 
@@ -94,17 +170,21 @@ func TestErrcodeInATextIsNone(t *testing.T) {
 	client, c := answering(t, `{"errcode":40001,"name":"小"明","position":"{\"errcode\":0,}"}`)
 	_, err := client.Member(t.Context(), c, "a")
 	failedFor(t, "no JSON", err, archive.CauseBadAnswer)
+	client, c = answering(t, `{"errcode":40001,"x":{"errcode":0},"name":"小"明"}`)
+	_, err = client.Member(t.Context(), c, "a")
+	failedFor(t, "another errcode behind", err, archive.CauseBadAnswer)
 }
 
 // An unreadable name in the answer about one id concerns only this id. The access
 // works.
 func TestUnreadableNameIsNoFailure(t *testing.T) {
 	for name, answer := range map[string]string{
-		"name of another type":    `{"errcode":0,"name":{}}`,
-		"content of another type": `{"errcode":0,"errmsg":"ok","external_contact":[],"group_chat":7,"data":"x"}`,
-		"content that is no JSON": `{"errcode":0,"errmsg":"ok","name":"小"明"}`,
-		"no JSON, errcode behind": `{"name":"小"明","errmsg":"ok","errcode":0}`,
-		"no JSON, odd errcode":    `{ "errmsg":"ok", "errcode" : "0.0" , "name":"小"明"}`,
+		"name of another type":        `{"errcode":0,"name":{}}`,
+		"content of another type":     `{"errcode":0,"errmsg":"ok","external_contact":[],"group_chat":7,"data":"x"}`,
+		"content that is no JSON":     `{"errcode":0,"errmsg":"ok","name":"小"明"}`,
+		"errcode of a refusal within": `{"errcode":0,"name":"小"明","x":{"errcode":40001}}`,
+		"no JSON, errcode behind":     `{"name":"小"明","errmsg":"ok","errcode":0}`,
+		"no JSON, odd errcode":        `{ "errmsg":"ok", "errcode" : "0.0" , "name":"小"明"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, c := answering(t, answer)
@@ -130,7 +210,7 @@ func TestOddScopeAndConsents(t *testing.T) {
 	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua", "42", "0042"}) {
 		t.Errorf("scope: got %v, error %v", ids, err)
 	}
-	for _, answer := range []string{`{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`} {
+	for _, answer := range []string{`{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`, `{"errcode":0}`, `{"errcode":0,"ids":null}`, `{"errcode":0,"ids":[{"userid":"a"}]}`} {
 		client, c = answering(t, answer)
 		_, err := client.Permitted(t.Context(), c)
 		failedFor(t, answer, err, archive.CauseBadAnswer)
@@ -143,5 +223,24 @@ func TestOddScopeAndConsents(t *testing.T) {
 	}
 	if list, err := client.PairConsents(t.Context(), c, []directory.Pair{{Member: "a", Contact: "wm2"}}); err != nil || !reflect.DeepEqual(list, want) {
 		t.Errorf("consents: got %+v, error %v, want %+v", list, err, want)
+	}
+	// One room's answer, and one pair's, is unreadable; the others have theirs.
+	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"a"b"}]}`)
+	if list, err := client.RoomConsents(t.Context(), c, "wr1"); err != nil || len(list) != 0 {
+		t.Errorf("room: got %+v, error %v, want nothing", list, err)
+	}
+	client, c = serving(t, func(r *http.Request) string {
+		body, _ := io.ReadAll(r.Body)
+		switch {
+		case r.URL.Path == "/cgi-bin/gettoken":
+			return `{"errcode":0,"access_token":"t","expires_in":7200}`
+		case strings.Contains(string(body), "wmOdd"):
+			return `{"errcode":0,"agreeinfo":[{"userid":"小"明"}]}`
+		}
+		return `{"errcode":0,"agreeinfo":[{"userid":"a","exteranalopenid":"wm1","agree_status":"Agree"}]}`
+	})
+	pairs := []directory.Pair{{Member: "a", Contact: "wm1"}, {Member: "a", Contact: "wmOdd"}}
+	if list, err := client.PairConsents(t.Context(), c, pairs); err != nil || len(list) != 1 || list[0].Contact != "wm1" {
+		t.Errorf("pairs: got %+v, error %v, want the readable one", list, err)
 	}
 }

@@ -14,6 +14,7 @@ package wecomapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -60,6 +61,9 @@ const (
 	// tokenMargin is the time before a token's end in which the token is not used.
 	// For a short life it is a tenth of the life.
 	tokenMargin = 5 * time.Minute
+	// usualLife is the life of a token whose answer names none (wecom.md 5.1). If the
+	// token ends earlier, WeCom's refusal of it fetches another.
+	usualLife = 2 * time.Hour
 )
 
 // Client calls WeCom for any number of corps. It is safe for concurrent use.
@@ -178,19 +182,20 @@ func (cl *Client) token(ctx context.Context, c directory.Credential) (string, er
 		return t.value, nil
 	}
 	var answer struct {
-		Token     string `json:"access_token"`
-		ExpiresIn number `json:"expires_in"`
+		Token     maybe `json:"access_token"`
+		ExpiresIn life  `json:"expires_in"`
 	}
 	asked := cl.cfg.Now()
 	query := url.Values{"corpid": {c.Corp}, "corpsecret": {c.Secret.Reveal()}}
-	if err := cl.call(ctx, c.Corp, getToken, query, nil, &answer); err != nil {
+	err := cl.call(ctx, c.Corp, getToken, query, nil, &answer)
+	if _, odd := errors.AsType[contentError](err); odd || err == nil && answer.Token == "" {
+		return "", &directory.APIError{Op: getToken.path, Cause: archive.CauseBadAnswer} // without a token there is no access
+	}
+	if err != nil {
 		return "", err
 	}
-	if answer.Token == "" {
-		return "", &directory.APIError{Op: getToken.path, Cause: archive.CauseBadAnswer}
-	}
-	life := time.Duration(answer.ExpiresIn) * time.Second
-	t.value, t.expires = answer.Token, asked.Add(life-min(life/10, tokenMargin))
+	life := cmp.Or(time.Duration(answer.ExpiresIn), usualLife)
+	t.value, t.expires = string(answer.Token), asked.Add(life-min(life/10, tokenMargin))
 	return t.value, nil
 }
 
@@ -215,14 +220,14 @@ func (cl *Client) forget(c directory.Credential, value string) {
 	}
 }
 
-// A contentError is an answer of errcode 0 without readable content.
+// A contentError is an answer of errcode 0 whose content is not readable as a whole.
 type contentError struct{ err *directory.APIError }
 
 func (e contentError) Error() string { return e.err.Error() }
 func (e contentError) Unwrap() error { return e.err }
 
 // aboutID returns nil for an answer about one id whose content is unreadable: the
-// answer shows that the access works.
+// answer shows that the access works. What is readable before the mistake was read.
 func aboutID(err error) error {
 	if _, ok := errors.AsType[contentError](err); ok {
 		return nil
@@ -230,9 +235,15 @@ func aboutID(err error) error {
 	return err
 }
 
-// succeeded finds errcode 0 in an answer that is not JSON as a whole. In a text the
-// quotation marks are escaped.
-var succeeded = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*"?0(?:\.0*)?"?\s*[,}]`)
+// errcodes finds the errcode of an answer that is not JSON as a whole: the first one,
+// because a text of a customer may stand behind it. In a text the quotation marks are
+// escaped.
+var errcodes = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*("?0(?:\.0*)?"?\s*[,}])?`)
+
+func succeeded(raw []byte) bool {
+	m := errcodes.FindSubmatch(raw)
+	return m != nil && m[1] != nil
+}
 
 // call makes one call and reads both levels of error (law 10).
 func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.Values, body, out any) error {
@@ -254,7 +265,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 		return failed(archive.CauseNetwork)
 	case status >= 500:
 		return failed(archive.CauseBusy)
-	case status != http.StatusOK || len(raw) > maxBody:
+	case status != http.StatusOK:
 		return failed(archive.CauseBadAnswer)
 	}
 	raw = message.Tolerable(raw)
@@ -262,8 +273,9 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 		Errcode *number `json:"errcode"`
 		Errmsg  maybe   `json:"errmsg"`
 	}
-	if json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
-		if succeeded.Match(raw) {
+	if len(raw) > maxBody || json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
+		if succeeded(raw) {
+			_ = json.Unmarshal(beginning(raw), out) // what is unreadable stays zero
 			return contentError{failed(archive.CauseBadAnswer)}
 		}
 		return failed(archive.CauseBadAnswer)
@@ -275,6 +287,47 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 		return contentError{failed(archive.CauseBadAnswer)}
 	}
 	return nil
+}
+
+// beginning returns an answer up to the member with its first mistake, as JSON.
+func beginning(raw []byte) []byte {
+	type place struct {
+		at      int64
+		closing string // of the objects and lists that are open
+	}
+	var value, whole place // the end of the last value, and of the last that ends correctly
+	var keys []bool        // for each open object or list: whether a name is next
+	closing := ""
+	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
+		token, err := d.Token()
+		if err != nil {
+			if behind := bytes.TrimLeft(raw[value.at:], " \t\r\n"); len(behind) > 0 && bytes.IndexByte([]byte(",]}"), behind[0]) >= 0 {
+				whole = value
+			}
+			return append(raw[:whole.at:whole.at], whole.closing...)
+		}
+		whole = value
+		top := len(keys) - 1
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			end := "]"
+			if token == json.Delim('{') {
+				end = "}"
+			}
+			keys, closing = append(keys, end == "}"), end+closing
+		case json.Delim('}'), json.Delim(']'):
+			keys, closing = keys[:top], closing[1:]
+		default:
+			if top >= 0 && closing[0] == '}' && keys[top] {
+				keys[top] = false
+				continue
+			}
+		}
+		if top = len(keys) - 1; top >= 0 && closing[0] == '}' {
+			keys[top] = true
+		}
+		value = place{d.InputOffset(), closing}
+	}
 }
 
 // enter waits until WeCom's limits allow the call. Calls of a corp to an endpoint keep
@@ -363,14 +416,28 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// lastSecond is the last one of the year 9999; JSON and the tables hold no later time.
+const lastSecond = 253402300799
+
 // moment is a number of seconds since 1970 that is not needed: another form reads as
 // the zero time.
 type moment struct{ time.Time }
 
 func (m *moment) UnmarshalJSON(b []byte) error {
 	var n number
-	if n.UnmarshalJSON(b) == nil && n > 0 {
+	if n.UnmarshalJSON(b) == nil && n > 0 && n <= lastSecond {
 		m.Time = time.Unix(int64(n), 0).UTC()
+	}
+	return nil
+}
+
+// life is a number of seconds that is not needed: another form reads as 0.
+type life time.Duration
+
+func (l *life) UnmarshalJSON(b []byte) error {
+	var n number
+	if n.UnmarshalJSON(b) == nil && n > 0 && n <= 1<<31 {
+		*l = life(time.Duration(n) * time.Second)
 	}
 	return nil
 }
@@ -397,12 +464,13 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// maybe is a text that is not needed: another form reads as empty.
+// maybe is a text that is not needed: another form reads as empty. Of a member that is
+// written twice, null does not count.
 type maybe string
 
 func (m *maybe) UnmarshalJSON(b []byte) error {
 	var t text
-	if t.UnmarshalJSON(b) == nil {
+	if t.UnmarshalJSON(b) == nil && string(b) != "null" {
 		*m = maybe(t)
 	}
 	return nil

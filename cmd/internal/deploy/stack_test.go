@@ -792,7 +792,7 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^## ([A-Za-z]+)$`).FindAllStringSubmatch(string(b), -1) {
 		sections[m[1]] = true
 		text, _, _ := strings.Cut(string(b)[strings.Index(string(b), m[0])+len(m[0]):], "\n## ")
-		for _, part := range []string{"**Means.**", "**Look at.**", "**Do.**", "**Over when.**"} {
+		for _, part := range []string{"**Means.**", "**Look at.**", "**Do.**", "**Resolved when.**"} {
 			if !strings.Contains(text, part) {
 				t.Errorf("docs/runbooks.md: %s: got no %s", m[1], part)
 			}

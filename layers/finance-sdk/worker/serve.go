@@ -91,6 +91,8 @@ func (w *worker) answer(request sdkproto.Message) (sdkproto.Message, error) {
 	case sdkproto.Decrypt:
 		data, err := w.sdk.Decrypt(m.KeyText, m.Message)
 		return answered(sdkproto.Result{Data: data}, err)
+	case sdkproto.DecryptAll:
+		return w.decryptAll(m)
 	case sdkproto.ChatData:
 		data, err := w.sdk.ChatData(m.After, m.Limit, time.Duration(m.Timeout)*time.Second)
 		return answered(sdkproto.Result{Data: data}, err)
@@ -99,6 +101,25 @@ func (w *worker) answer(request sdkproto.Message) (sdkproto.Message, error) {
 		return answered(sdkproto.Chunk{Data: c.Data, Next: c.Next, Finished: c.Finished}, err)
 	}
 	return nil, refuse(sdkproto.FaultProtocol, fmt.Sprintf("%T instead of a request", request))
+}
+
+// decryptAll keeps the library's code of each record. It refuses the whole
+// request if the library breaks its contract.
+func (w *worker) decryptAll(m sdkproto.DecryptAll) (sdkproto.Message, error) {
+	results := sdkproto.Results{Records: make([]sdkproto.Outcome, len(m.Records))}
+	for i, r := range m.Records {
+		data, err := w.sdk.Decrypt(r.KeyText, r.Message)
+		var code *financesdk.CodeError
+		switch {
+		case err == nil:
+			results.Records[i].Data = data
+		case errors.As(err, &code):
+			results.Records[i].Code = code.Code
+		default:
+			return nil, refuse(sdkproto.FaultLibrary, err.Error())
+		}
+	}
+	return results, nil
 }
 
 // answered returns ok if the call succeeded, and a message with the error code

@@ -2,8 +2,8 @@
 // users and without passwords. It has an origin of its own, as a real issuer has.
 // It knows one client, the web console: a public client with PKCE.
 //
-// It is as strict as a good issuer: a code works once and for a minute, the
-// verifier must fit, and a refresh token is replaced at each use.
+// It is as strict as a good issuer: a code works once and for a minute, the PKCE
+// verifier must match the challenge, and a refresh token is replaced at each use.
 package login
 
 import (
@@ -40,7 +40,7 @@ type Config struct {
 	Now   func() time.Time
 }
 
-// life is how long a token lives, unless the user says otherwise.
+// life is how long a token is valid, unless [User.Life] says another time.
 const life = 15 * time.Minute
 
 // codeLife is how long a code may be exchanged.
@@ -81,7 +81,8 @@ func New(cfg Config) *Issuer {
 // ServeHTTP implements [http.Handler].
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) { i.mux.ServeHTTP(w, r) }
 
-// origin is the console's, whose pages may read the answers.
+// origin returns the origin of the console, the only one whose pages may read the
+// answers (CORS).
 func (i *Issuer) origin() string {
 	u, err := url.Parse(i.cfg.Console)
 	if err != nil {
@@ -111,12 +112,13 @@ func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// authorize shows the users, or, where the request names one or a session is
-// there for prompt=none, returns to the console with a code.
+// authorize returns to the console with a code if the request names a user, or if it
+// has prompt=none and the browser has a session. It returns with an error if the
+// request is invalid. Otherwise it shows the users.
 func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back := i.cfg.Console + "/callback"
-	// Only the console learns of mistakes, and only at its own address.
+	// Mistakes are reported by a redirect, which must lead to the console only.
 	if q.Get("client_id") != i.cfg.ClientID || q.Get("redirect_uri") != back {
 		http.Error(w, "client_id or redirect_uri is not the console's", http.StatusBadRequest)
 		return

@@ -28,7 +28,7 @@ func (u User) claims() map[string]any {
 	return claims
 }
 
-// A Company has users.
+// A Company is a company of the local cloud, for which users are prepared.
 type Company struct {
 	ID, Name string
 	// Member and MemberName are a member whose chats a limited reader sees. Empty
@@ -36,8 +36,8 @@ type Company struct {
 	Member, MemberName string
 }
 
-// Prepared lists the users of the companies: one for each role and for each way
-// in which a sign-in fails later. The id of a user is a word, @ and the corpid.
+// Prepared lists the users of the companies: one for each role, and one for each kind
+// of failure after a sign-in. The id of a user is a word, @ and the corpid.
 func Prepared(companies []Company) []User {
 	var users []User
 	for _, c := range companies {

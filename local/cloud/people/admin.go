@@ -18,9 +18,8 @@ type setup struct {
 	Callback   *wecom.Callback `json:"callback"`
 }
 
-// SetUp does the set-up steps for a company, in their order, also the optional
-// step 7. A second SetUp is as if the admin did all steps again: the public key
-// gets another version.
+// SetUp does the set-up steps 0 to 7 for a company, in their order. A second SetUp
+// is as if the admin did all steps again: the public key gets another version.
 func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	details := corp.Details()
 	call := func(method, path string, in, out any) error {

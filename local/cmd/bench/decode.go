@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,8 +18,11 @@ import (
 	localaws "github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/pipeline"
 	"github.com/yunduo-scrm/archive/local/wecom"
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
+	"github.com/yunduo-scrm/archive/shared/financesdk"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // meter adds up write units by table.
@@ -147,7 +151,8 @@ func cpu() (time.Duration, error) {
 	return total, nil
 }
 
-// decodeRate measures how many messages a core decodes, beside what the
+// decodeRate measures how many messages a core decodes: in DynamoDB Local, in a
+// sink, and as a plain wrapper of the library does. Beside them stands what the
 // private-key operation alone would allow.
 func (b *bench) decodeRate(ctx context.Context) error {
 	b.heading("decoding, per core, in turns, all by processor time (a full page of mixed chats)")
@@ -165,33 +170,82 @@ func (b *bench) decodeRate(ctx context.Context) error {
 	if err := s.Decode(ctx); err != nil { // warm: keys are proved, the process runs
 		return err
 	}
-	var decoded, openssl []float64
+	db, stopSink, err := startSink(b.services.Config())
+	if err != nil {
+		return err
+	}
+	defer stopSink()
+	row, err := s.Ledger.Row(ctx, s.corp.ID(), 0)
+	if err != nil {
+		return err
+	}
+	wrapper, answer, err := b.plain(ctx, s, row)
+	if err != nil {
+		return err
+	}
+	intoSink := s.DecoderInto(db)
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as functions/decode sets it
+	ways := []struct {
+		name   string
+		decode func() error
+	}{
+		{"messages decoded into DynamoDB Local", func() error { return s.Decoder.Decode(ctx, s.corp.ID(), 0, decode.Again) }},
+		{"messages decoded into a sink", func() error { return intoSink.Decode(ctx, s.corp.ID(), 0, decode.Again) }},
+		{"messages decrypted by a plain wrapper", func() error { return wrapper.page(answer) }},
+	}
+	rates := make([][]float64, len(ways))
+	var openssl []float64
 	for range b.rounds {
-		before, err := cpu()
+		for i, w := range ways {
+			before, err := cpu()
+			if err != nil {
+				return err
+			}
+			if err := w.decode(); err != nil {
+				return fmt.Errorf("%s: %w", w.name, err)
+			}
+			after, err := cpu()
+			if err != nil {
+				return err
+			}
+			rates[i] = append(rates[i], float64(row.Count)/(after-before).Seconds())
+		}
+		rate, err := opensslRate(ctx) // it counts processor time too
 		if err != nil {
 			return err
 		}
-		if err := s.Decoder.Decode(ctx, s.corp.ID(), 0, decode.Again); err != nil {
-			return err
-		}
-		after, err := cpu()
-		if err != nil {
-			return err
-		}
-		row, err := s.Ledger.Row(ctx, s.corp.ID(), 0)
-		if err != nil {
-			return err
-		}
-		decoded = append(decoded, float64(row.Count)/(after-before).Seconds())
-
-		// openssl speed counts processor time too.
-		if rate, err := opensslRate(ctx); err == nil {
-			openssl = append(openssl, rate)
-		}
+		openssl = append(openssl, rate)
 	}
-	b.note("messages decoded per second of processor time", median(decoded), "/s")
-	if len(openssl) > 0 {
-		b.note("decoding as a share of OpenSSL's bare rate", median(decoded)/median(openssl), "")
+	for i, w := range ways {
+		b.note(w.name, median(rates[i]), "/s")
 	}
+	b.note("decoding into a sink as a share of OpenSSL's bare rate", median(rates[1])/median(openssl), "")
+	b.note("decoding into a sink as a multiple of a plain wrapper", median(rates[1])/median(rates[2]), "")
 	return nil
+}
+
+// plain makes a plain wrapper with the corp's key, and the page of the row as WeCom
+// answered it.
+func (b *bench) plain(ctx context.Context, s *stage, row archive.Row) (*plain, []byte, error) {
+	answer, err := s.Journal.Page(ctx, row)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := s.Corps.KeySet(ctx, s.corp.ID())
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := s.Secrets.PrivateKey(ctx, s.corp.ID(), set.Keys[0].ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	library, err := financesdk.Open(b.library)
+	if err != nil {
+		return nil, nil, err
+	}
+	handle, err := library.Init(financesdk.Identity{CorpID: s.corp.ID(), Secret: secret.New(s.corp.Secret())})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &plain{key: []byte(key.Reveal()), sdk: handle}, answer, nil
 }

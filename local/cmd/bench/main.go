@@ -53,6 +53,12 @@ func (b *bench) part(of, name string, value float64, unit string) {
 func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == sinkArgument {
+		if err := serveSink(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: sink:", err)
+			os.Exit(1)
+		}
+	}
 	root := flag.String("root", ".", "`folder` of the repository, built")
 	rounds := flag.Int("rounds", 5, "turns of what is compared")
 	samples := flag.Int("samples", 300, "messages whose way to the reader is timed")

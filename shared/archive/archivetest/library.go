@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -221,32 +222,54 @@ func (h *handle) ChatData(ctx context.Context, after uint64, limit int) ([]byte,
 // Decrypt implements [decode.Decrypter].
 func (h *handle) Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error) {
 	defer h.alone("Decrypt")()
-	return read(ctx, h.l.faults, "Decrypter.Decrypt", h.corp, func() ([]byte, error) {
-		var corp, sum string
-		var seq uint64
-		b, err := base64.StdEncoding.DecodeString(message)
-		if err == nil {
-			_, err = fmt.Sscanf(string(b), "%s %d %s", &corp, &seq, &sum)
-		}
-		if err != nil {
-			return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
-		}
-		if corp != h.corp {
-			h.l.t.Errorf("record of %s decrypted in the process of %s (law 8)", corp, h.corp)
-		}
-		if h.l.OnDecrypt != nil {
-			if a := h.l.OnDecrypt(corp, seq, h.l.try(corp, seq)); a != nil {
-				return bytes.Clone(a.Bytes), a.Err
+	return read(ctx, h.l.faults, "Decrypter.Decrypt", h.corp, func() ([]byte, error) { return h.decrypt(keyText, message) })
+}
+
+// DecryptAll implements [decode.Decrypter].
+func (h *handle) DecryptAll(ctx context.Context, records []decode.Sealed) ([]decode.Decrypted, error) {
+	defer h.alone("DecryptAll")()
+	return read(ctx, h.l.faults, "Decrypter.DecryptAll", h.corp, func() ([]decode.Decrypted, error) {
+		all := make([]decode.Decrypted, len(records))
+		for i, r := range records {
+			raw, err := h.decrypt(r.KeyText, r.Message)
+			if code, ok := errors.AsType[*archive.SDKError](err); ok && code.Op == "DecryptData" {
+				all[i].Code = code.Code
+				continue
 			}
+			if err != nil {
+				return nil, err
+			}
+			all[i].Raw = raw
 		}
-		if len(keyText) != 88 {
-			return nil, &archive.SDKError{Op: "DecryptData", Code: 10008}
-		}
-		if Sum(keyText) != sum {
-			return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
-		}
-		return b[len(fmt.Sprintf("%s %d %s ", corp, seq, sum)):], nil
+		return all, nil
 	})
+}
+
+func (h *handle) decrypt(keyText []byte, message string) ([]byte, error) {
+	var corp, sum string
+	var seq uint64
+	b, err := base64.StdEncoding.DecodeString(message)
+	if err == nil {
+		_, err = fmt.Sscanf(string(b), "%s %d %s", &corp, &seq, &sum)
+	}
+	if err != nil {
+		return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
+	}
+	if corp != h.corp {
+		h.l.t.Errorf("record of %s decrypted in the process of %s (law 8)", corp, h.corp)
+	}
+	if h.l.OnDecrypt != nil {
+		if a := h.l.OnDecrypt(corp, seq, h.l.try(corp, seq)); a != nil {
+			return bytes.Clone(a.Bytes), a.Err
+		}
+	}
+	if len(keyText) != 88 {
+		return nil, &archive.SDKError{Op: "DecryptData", Code: 10008}
+	}
+	if Sum(keyText) != sum {
+		return nil, &archive.SDKError{Op: "DecryptData", Code: 10006}
+	}
+	return b[len(fmt.Sprintf("%s %d %s ", corp, seq, sum)):], nil
 }
 
 func (l *Library) try(corp string, seq uint64) int {

@@ -208,8 +208,9 @@ func lossesInDecoding() []loss {
 			}
 		}},
 		{way: "a record that breaks the library tried without end", provoke: func(d *archivetest.DecodeFixture, _ *archivetest.Faults) {
-			// Two tries in the first decode, two in the job that the proved key starts.
-			tries := dies(archive.Crashed, 4)
+			// A try in the batch and two alone in the first decode, two alone in the job that
+			// the proved key starts.
+			tries := dies(archive.Crashed, 5)
 			d.Library.OnDecrypt = func(_ string, seq uint64, try int) *archivetest.Answer {
 				if seq != 2 {
 					return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
@@ -52,23 +53,13 @@ func (o *openings) wait(ctx context.Context, i int) (opened, error) {
 // goroutines end when all records are opened or ctx ends.
 func (p *pageDecode) openAll(ctx context.Context, records []archive.Record) *openings {
 	o := &openings{results: make([]opened, len(records)), ready: make([]chan struct{}, len(records))}
-	next := make(chan int)
 	for i := range records {
 		o.ready[i] = make(chan struct{})
 	}
-	go func() {
-		defer close(next)
-		for i := range records {
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	var next atomic.Int64
 	for range max(1, p.cfg.Parallel) {
 		go func() {
-			for i := range next {
+			for i := int(next.Add(1)) - 1; i < len(records) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				o.results[i] = p.keys.open(records[i])
 				close(o.ready[i])
 			}

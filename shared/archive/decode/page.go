@@ -41,7 +41,7 @@ type Decoder struct {
 //  2. the decoded page, to the view, in the order of [Decoded]
 //  3. consents
 //  4. rows of the files that messages name
-//  5. the result on the ledger row; the same transaction ends the pending mark
+//  5. the result of the page; the same transaction removes the pending item
 //  6. requests for the files
 //  7. the request for the next page of the lane, see [archive.PageRequests]
 //
@@ -287,8 +287,11 @@ func (p *pageDecode) storedSetAside(ctx context.Context) (map[uint64]archive.Set
 	return bySeq, nil
 }
 
-// decodeRecords decodes the records in order, until the time runs out.
+// decodeRecords decodes the records in order, until the time runs out. It
+// decrypts them in batches: an exchange with the library's process costs more than
+// decrypting a record.
 func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside, redo Redo) error {
+	var ahead batch
 	for i, rec := range records {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -298,16 +301,25 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 		}
 		stored, wasSetAside := setAside[rec.Seq]
 		if wasSetAside && redo != Again && brokeLibrary(stored.Reason) {
-			// The record cost two processes in a run that did not finish. If
+			// The record cost several processes in a run that did not finish. If
 			// every run tried it again, the page might never be finished.
 			p.setAside(rec, failure{stored.Reason, stored.Detail})
 			continue
+		}
+		if i >= ahead.end {
+			var err error
+			if ahead, err = p.decryptAhead(ctx, i, records, opening, setAside); err != nil {
+				return err
+			}
+			if archive.NearlyOver(ctx, p.cfg.Now(), recordMargin) { // the batch may have hung
+				return ErrUnfinished
+			}
 		}
 		o, err := opening.wait(ctx, i)
 		if err != nil {
 			return err
 		}
-		ok, err := p.record(ctx, rec, o)
+		ok, err := p.record(ctx, rec, o, ahead.results[i])
 		if err != nil {
 			return err
 		}
@@ -316,4 +328,54 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 		}
 	}
 	return nil
+}
+
+// The bounds of a batch. A longer batch saves little more, and a batch has the
+// time of one call.
+const (
+	batchRecords = 32
+	batchBytes   = 256 << 10
+)
+
+// batch is a number of successive records that were decrypted in one exchange.
+type batch struct {
+	end     int                // the batch has no record from here on
+	results map[int]*Decrypted // of the first candidate; none for a record that must be decrypted alone
+}
+
+// decryptAhead decrypts the records from start on in one exchange, with the first
+// candidate of each. Records that broke the library before take no part. If the
+// process dies, nobody knows which record is the cause, so the batch has no
+// results, and each of its records is decrypted alone (law 7).
+func (p *pageDecode) decryptAhead(ctx context.Context, start int, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside) (batch, error) {
+	b := batch{end: start, results: make(map[int]*Decrypted)}
+	var sealed []Sealed
+	var of []int
+	for size := 0; b.end < len(records) && b.end-start < batchRecords && size < batchBytes; b.end++ {
+		o, err := opening.wait(ctx, b.end)
+		if err != nil {
+			return batch{}, err
+		}
+		rec := records[b.end]
+		if o.failed.reason != "" || len(o.candidates) == 0 || brokeLibrary(setAside[rec.Seq].Reason) {
+			continue
+		}
+		sealed, of = append(sealed, Sealed{o.candidates[0].text, rec.Message}), append(of, b.end)
+		size += len(rec.Message)
+	}
+	if len(sealed) < 2 {
+		return b, nil
+	}
+	results, err := p.decrypter.DecryptAll(ctx, sealed)
+	if err != nil {
+		if f, _ := archive.LibraryFailed(err); ctx.Err() != nil || f.Op != "DecryptData" {
+			return batch{}, fmt.Errorf("decrypt: %w", err)
+		}
+		p.cfg.Log.WarnContext(ctx, "batch breaks the library", "corp", p.row.Corp, "after", p.row.After, "records", len(sealed), "err", err)
+		return b, nil
+	}
+	for i := range results {
+		b.results[of[i]] = &results[i]
+	}
+	return b, nil
 }

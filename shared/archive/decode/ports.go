@@ -124,6 +124,22 @@ type Decrypter interface {
 	// Decrypt takes the key text that a private key opened, and the record's
 	// encrypt_chat_msg, both unchanged. The caller owns the returned bytes.
 	Decrypt(ctx context.Context, keyText []byte, message string) ([]byte, error)
+	// DecryptAll decrypts several records in one exchange with the process, and
+	// returns a result for each, in their order. An error says nothing of a single
+	// record: if the process died, any of them may be the cause.
+	DecryptAll(ctx context.Context, records []Sealed) ([]Decrypted, error)
+}
+
+// Sealed is what Decrypt takes of a record.
+type Sealed struct {
+	KeyText []byte
+	Message string
+}
+
+// Decrypted is what the library made of a record: the bytes if Code is 0.
+type Decrypted struct {
+	Raw  []byte
+	Code int
 }
 
 // Decrypters provides a corp's decrypter. It is cheap if the corp's process is

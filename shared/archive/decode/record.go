@@ -17,18 +17,22 @@ type failure struct {
 }
 
 // record decrypts one record with each candidate session key ("key text") that
-// the corp's private keys produced, and stores the message. If every key text
-// fails, it sets the record aside. stored says which of the two happened. An
-// error means that the page must be tried again.
-func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened) (stored bool, err error) {
+// the corp's private keys produced, and stores the message. first is what the
+// batch made of the first candidate, or nil. If every key text fails, record sets
+// the record aside. stored says which of the two happened. An error means that the
+// page must be tried again.
+func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, first *Decrypted) (stored bool, err error) {
 	if o.failed.reason != "" {
 		p.setAside(rec, o.failed)
 		return false, nil
 	}
 	last := failure{reason: archive.ReasonNoKey}
-	for _, candidate := range o.candidates {
-		raw, failed, err := p.decrypt(ctx, candidate.text, rec.Message)
-		if err != nil {
+	for i, candidate := range o.candidates {
+		var raw []byte
+		var failed failure
+		if i == 0 && first != nil {
+			raw, failed = first.Raw, refusedWith(first.Code)
+		} else if raw, failed, err = p.decrypt(ctx, candidate.text, rec.Message); err != nil {
 			return false, err
 		}
 		if failed.reason != "" {
@@ -58,6 +62,15 @@ func proves(content message.Content, rec archive.Record) bool {
 	return content.Kind != message.KindUnreadable && rec.MsgID != "" && content.Fields.MsgID == rec.MsgID
 }
 
+// refusedWith is the failure of a record for which the library returned a code; none
+// if the code is 0.
+func refusedWith(code int) failure {
+	if code == 0 {
+		return failure{}
+	}
+	return failure{archive.ReasonLibrary, strconv.Itoa(code)}
+}
+
 // decrypt calls the library for one record. If the library's process dies
 // during the call, decrypt tries the record a second time: the next call starts
 // a fresh process, in which the record is alone (law 7). An error says that the
@@ -76,7 +89,7 @@ func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) ([
 		case f.Op != "DecryptData": // not about the record
 			return nil, failure{}, fmt.Errorf("decrypt: %w", err)
 		case f.How == "":
-			return nil, failure{archive.ReasonLibrary, strconv.Itoa(f.Code)}, nil
+			return nil, refusedWith(f.Code), nil
 		case try == 1:
 			continue
 		}

@@ -394,7 +394,7 @@ func (n *inspection) people(ctx context.Context, ids []string, rest *Request) er
 		if err != nil {
 			return err
 		}
-		if p.Missing != "" && k.Fetched != nil { // the previous name stays the best one
+		if p.Name == "" && k.Fetched != nil { // unknown or unreadable: the previous name stays the best one
 			why := p.Missing
 			p = *k.Fetched
 			p.Missing = why

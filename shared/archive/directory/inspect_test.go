@@ -390,6 +390,20 @@ func TestNamesOutliveRefusals(t *testing.T) {
 	}
 }
 
+// An answer without a readable name does not remove the name that is known.
+func TestNamesOutliveUnreadableAnswers(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	req := directory.Request{People: []string{"wmX"}, Force: true}
+	n.Must(n.inspect(req))
+	n.wecom.people["wmX"] = directory.Person{ID: "wmX", Kind: directory.External}
+	n.Clock.Advance(time.Hour)
+	n.Must(n.inspect(req))
+	if p := n.lookup(req.People, nil).People["wmX"]; p.Name != "小明妈妈" || p.Missing != "" || !p.At.Equal(n.Clock.Now()) {
+		t.Errorf("got %+v, want the name that was known", p)
+	}
+}
+
 func TestRoomsNameTheirMembers(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.setApp()

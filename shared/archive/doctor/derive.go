@@ -17,10 +17,10 @@ type Facts struct {
 	Now         time.Time
 	Corp        archive.Corp
 	Pull        archive.PullState
-	Came        bool // a page with messages came
+	Came        bool // WeCom has returned a page with messages
 	Keys        archive.KeySet
 	Reach       directory.Reach
-	Callback    archive.Callback // without a Pair: there is none
+	Callback    archive.Callback // if Pair is empty, the corp has no callback
 	AppCallback archive.Callback
 	SetAside    []archive.SetAside // the first ones
 	MoreAside   bool
@@ -31,14 +31,17 @@ type Facts struct {
 }
 
 const (
-	// firstChats is how long after the switch-on a corp without messages is normal.
+	// firstChats is how long after the switch-on a corp may have no messages before
+	// its check says so.
 	firstChats = time.Hour
-	// silentAfter is how long no event may come while messages come.
+	// silentAfter is how long a corp may receive messages without an event before its
+	// callback counts as silent.
 	silentAfter = 24 * time.Hour
 	// lossShown is how long a loss keeps its check bad. The ledger keeps it
 	// permanently.
 	lossShown = 7 * 24 * time.Hour
-	// filesShort is the time before WeCom deletes a file from which people look.
+	// filesShort is the time left until WeCom deletes a file, below which the check is
+	// bad.
 	filesShort = 24 * time.Hour
 )
 
@@ -62,8 +65,9 @@ type derivation struct {
 	t *archive.Trouble // of the archive secret; nil without trouble
 }
 
-// trouble is the newest trouble with the archive secret, whichever way it was
-// learned. One that usually passes by itself counts after [archive.PassesWithin].
+// trouble is the newest trouble of the corp: from the try on the open way, from the
+// last check of the archive access, or from the last pull. A trouble that usually
+// passes by itself counts only after [archive.PassesWithin].
 func (f Facts) trouble() *archive.Trouble {
 	var newest *archive.Trouble
 	for _, t := range []*archive.Trouble{f.Corp.OpenTrouble(f.Pull), f.Reach.Standing(directory.AccessArchive, f.Corp).Trouble, f.Pull.Trouble} {
@@ -98,7 +102,8 @@ func (f Facts) secretOK() time.Time {
 	return latest(latest(f.Pull.For(at).OKAt, f.Reach.Standing(directory.AccessArchive, f.Corp).OKAt), f.Corp.OpenOKAt)
 }
 
-// failed is the bad state that the trouble is, if it has one of the causes.
+// failed returns a bad result for the trouble, and true, if the trouble has one of the
+// causes.
 func (d derivation) failed(causes ...archive.Cause) (Result, bool) {
 	if d.t == nil || !slices.Contains(causes, d.t.Cause) {
 		return Result{}, false
@@ -276,7 +281,7 @@ func (d derivation) switchOn() Result {
 }
 
 // callback judges one of the two callbacks. notified is when WeCom last announced
-// messages by it; zero for the app's, whose silence means nothing.
+// messages by it. It is zero for the app's callback, which may be silent for days.
 func (d derivation) callback(check Check, cb archive.Callback, notified time.Time) Result {
 	if cb.Pair == "" {
 		return Result{State: Off}
@@ -370,8 +375,7 @@ func (d derivation) pages() Result {
 	return Result{State: Bad, Cause: CauseStuck}.with(FactCount, strconv.Itoa(n)).when(FactOldest, oldest)
 }
 
-// worst are the reasons of records set aside that a new key does not cure, the
-// worst one first.
+// worst lists the reasons that a new key does not remove, the worst one first.
 var worst = []archive.Reason{
 	archive.ReasonJournal, archive.ReasonBadKey, archive.ReasonLibrary, archive.ReasonCrash, archive.ReasonHang, archive.ReasonBadRecord,
 }
@@ -402,7 +406,7 @@ func (d derivation) files() Result {
 	for _, count := range b.Problems {
 		n += count
 	}
-	if n > 0 { // no person can bring them back
+	if n > 0 { // the check is not bad, because no person can bring the files back
 		return Result{State: OK, Cause: CauseFilesMissing}.with(FactCount, strconv.Itoa(n))
 	}
 	return Result{State: OK}

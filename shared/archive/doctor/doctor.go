@@ -1,5 +1,5 @@
-// Package doctor says of every part of a corp's set-up whether it works, and if
-// not, why. It derives this from what the archive has stored; it asks nobody.
+// Package doctor reports for each part of a corp's set-up whether it works, and if
+// not, why. It uses stored data only and sends no request to WeCom.
 package doctor
 
 import (
@@ -24,7 +24,7 @@ const (
 	CheckCallback    Check = "callback"     // WeCom announces messages
 	CheckPulls       Check = "pulls"        // WeCom and the library answer
 	CheckChats       Check = "chats"        // messages come
-	CheckHours       Check = "hours_left"   // WeCom deletes nothing that is not archived
+	CheckHours       Check = "hours_left"   // WeCom deletes no message before it is archived
 	CheckLosses      Check = "losses"       // nothing was lost
 	CheckPages       Check = "pages"        // pages are decoded
 	CheckSetAside    Check = "set_aside"    // records are decrypted
@@ -114,7 +114,7 @@ const (
 	FactClaimed    Fact = "claimed"
 	FactProved     Fact = "proved"
 	FactCount      Fact = "count"
-	FactAtLeast    Fact = "at_least" // a count that is bounded
+	FactAtLeast    Fact = "at_least" // a count that may be too low, because counting stopped at a limit
 	FactFilesUntil Fact = "files_until"
 	FactSeq        Fact = "seq"
 	FactFromIP     Fact = "from_ip"

@@ -53,7 +53,7 @@ type Reader struct {
 	Now        func() time.Time
 }
 
-// The records set aside, and the pages not decoded, that are read of one corp.
+// The most records set aside, and the most pages not decoded, that Read reads.
 const (
 	asideMost   = 1000
 	pendingMost = 100
@@ -118,12 +118,12 @@ type Change struct {
 	From, To  State // From is empty for a check that was never examined
 	Was, Now  Cause
 	At        time.Time
-	Operators bool // whose remedy the new cause is
+	Operators bool // whether the remedy of the new cause is the operators' task
 	Evidence  []Evidence
 }
 
-// ToldByHealth reports whether the notice about the corp's health tells of the
-// change too.
+// ToldByHealth reports whether the notice about the corp's health already covers the
+// change.
 func (c Change) ToldByHealth() bool {
 	cause := c.Now
 	if c.To != Bad {
@@ -139,8 +139,8 @@ func (c Change) ToldByHealth() bool {
 	return c.Check != CheckApp
 }
 
-// Worth reports whether people are to be told: the check became bad, is bad for
-// another reason, or is no longer bad.
+// Worth reports whether the change is worth a notice: the check became bad, is bad
+// for another reason, or is no longer bad.
 func (c Change) Worth() bool { return c.From == Bad || c.To == Bad }
 
 // Records keeps the examinations. Durable on return. Safe for concurrent use.
@@ -170,8 +170,8 @@ type Examiner struct {
 }
 
 // Examine examines a corp. The order is: notice, then record. After a crash
-// between the two the notice is sent again; in the reverse order a crash could
-// leave people without it. Of two examinations at once, one records.
+// between the two the notice is sent again; in the reverse order a crash could lose
+// the notice. If two examinations run at once, only one of them is recorded.
 func (e *Examiner) Examine(ctx context.Context, corp archive.Corp) error {
 	facts, err := e.Reader.Read(ctx, corp)
 	if err != nil {
@@ -201,8 +201,8 @@ func (e *Examiner) Examine(ctx context.Context, corp archive.Corp) error {
 }
 
 // Compare gives the record after an examination, and what has changed. The first
-// examination of a check is a change only if the check is bad: what is still to
-// be done is no news.
+// examination of a check is a change only if the check is bad: a step that is not
+// done yet is not reported.
 func Compare(was Record, results []Result, at time.Time) (Record, []Change) {
 	now := Record{Corp: was.Corp, Rev: was.Rev + 1, At: at, Checks: make(map[Check]Known, len(results))}
 	var changes []Change

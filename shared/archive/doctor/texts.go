@@ -8,16 +8,16 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// Words are a text in both languages. "{name}" stands for the evidence of that
-// name.
+// Words are one text in Chinese and in English. "{name}" stands for the evidence of
+// that name.
 type Words struct{ ZH, EN string }
 
-// Text says what a cause means and what a person does about it. The texts of an
-// [archive.Cause] are those of the API and of the notices.
+// Text says what a cause means and what a person does about it.
 type Text struct{ What, Remedy Words }
 
-// TextOf is the text of a cause of a check, if only the doctor names the cause, or
-// if the cause has another remedy at the self-built app; false for another one.
+// TextOf returns the doctor's own text for a cause of a check: for causes that only
+// the doctor names, and for causes with another remedy at the self-built app. It
+// returns false for every other [archive.Cause]: the API has its text.
 func TextOf(check Check, c Cause) (Text, bool) {
 	if t, ok := appTexts[c]; ok && check == CheckApp {
 		return t, true
@@ -26,7 +26,7 @@ func TextOf(check Check, c Cause) (Text, bool) {
 	return t, ok
 }
 
-// With fills the evidence in, as people read it.
+// With puts the evidence into the text, in the form that a person reads.
 func (w Words) With(evidence []Evidence) Words {
 	var zh, en []string
 	for _, e := range evidence {
@@ -36,11 +36,11 @@ func (w Words) With(evidence []Evidence) Words {
 	return Words{strings.NewReplacer(zh...).Replace(w.ZH), strings.NewReplacer(en...).Replace(w.EN)}
 }
 
-// Where is the place in WeCom's admin console where a check is put right; empty
-// if there is none.
+// Where is the menu in WeCom's admin console where the check's setting is; empty if
+// there is none.
 func (c Check) Where() Words { return places[c] }
 
-// StepTexts are the title of a set-up step, and its place in WeCom's admin console.
+// StepTexts are the title of a set-up step, and its menu in WeCom's admin console.
 func StepTexts(step int) (title, where Words) {
 	t := steps[step]
 	return t.title, t.check.Where()
@@ -55,129 +55,129 @@ var steps = map[int]struct {
 	2: {Words{"Secret", "Secret"}, CheckSecret},
 	3: {Words{"消息加密公钥", "Public key"}, CheckKey},
 	4: {Words{"可信IP地址", "Trusted addresses"}, CheckTrustedIP},
-	5: {Words{"接收事件与立即开启", "Events and switching on"}, CheckSwitch},
-	6: {Words{"会话出现", "Chats appear"}, CheckChats},
+	5: {Words{"接收事件与开启", "Events and switching on"}, CheckSwitch},
+	6: {Words{"确认收到会话", "Chats appear"}, CheckChats},
 	7: {Words{"自建应用（可选）", "Self-built app (optional)"}, CheckApp},
 }
 
 var places = map[Check]Words{
 	CheckCorp:        {"我的企业 → 企业信息 → 企业ID", "我的企业 → 企业信息 → 企业ID"},
-	CheckScope:       {"管理工具 → 会话内容存档 → 开启范围", "管理工具 → 会话内容存档 → 开启范围"},
-	CheckSeats:       {"管理工具 → 会话内容存档 → 开启范围", "管理工具 → 会话内容存档 → 开启范围"},
-	CheckSecret:      {"管理工具 → 会话内容存档 → Secret → 查看", "管理工具 → 会话内容存档 → Secret → 查看"},
-	CheckKey:         {"管理工具 → 会话内容存档 → 消息加密公钥 → 设置", "管理工具 → 会话内容存档 → 消息加密公钥 → 设置"},
-	CheckVersions:    {"管理工具 → 会话内容存档 → 消息加密公钥", "管理工具 → 会话内容存档 → 消息加密公钥"},
-	CheckTrustedIP:   {"管理工具 → 会话内容存档 → 可信IP地址", "管理工具 → 会话内容存档 → 可信IP地址"},
-	CheckSwitch:      {"管理工具 → 会话内容存档 → 立即开启", "管理工具 → 会话内容存档 → 立即开启"},
-	CheckCallback:    {"管理工具 → 会话内容存档 → 接收事件服务器", "管理工具 → 会话内容存档 → 接收事件服务器"},
-	CheckApp:         {"应用管理 → 自建应用；客户联系 → 可调用接口的应用", "应用管理 → 自建应用; 客户联系 → 可调用接口的应用"},
-	CheckAppCallback: {"应用管理 → 自建应用 → 接收消息", "应用管理 → 自建应用 → 接收消息"},
+	CheckScope:       {"安全与管理 → 管理工具 → 会话内容存档 → 开启范围", "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"},
+	CheckSeats:       {"安全与管理 → 管理工具 → 会话内容存档 → 开启范围", "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"},
+	CheckSecret:      {"安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看", "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"},
+	CheckKey:         {"安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置", "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"},
+	CheckVersions:    {"安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥", "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥"},
+	CheckTrustedIP:   {"安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址", "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"},
+	CheckSwitch:      {"安全与管理 → 管理工具 → 会话内容存档 → 立即开启", "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"},
+	CheckCallback:    {"安全与管理 → 管理工具 → 会话内容存档 → 接收事件服务器", "安全与管理 → 管理工具 → 会话内容存档 → 接收事件服务器"},
+	CheckApp:         {"应用管理 → 自建；客户与上下游 → 客户联系 → 可调用接口的应用", "应用管理 → 自建; 客户与上下游 → 客户联系 → 可调用接口的应用"},
+	CheckAppCallback: {"应用管理 → 自建 → 接收消息", "应用管理 → 自建 → 接收消息"},
 }
 
 var texts = map[Cause]Text{
 	CauseSeats: {
-		Words{"开启范围内有 {members} 人。人数超过席位时，多出的人不会被存档，企业微信也不提示。", "{members} members are in scope. Members beyond the purchased seats are not archived, and WeCom does not say so."},
-		Words{"请核对席位数不少于 {members}。", "Check that the company has at least {members} seats."},
+		Words{"开启范围内有 {members} 位成员。成员数超过已购席位时，超出成员的消息不会存档，企业微信也不会提示。", "{members} members are in scope. Members beyond the purchased seats are not archived, and WeCom does not say so."},
+		Words{"请确认已购席位不少于 {members} 个。", "Check that the company has at least {members} seats."},
 	},
 	CauseEmpty: {
 		Words{"没有成员在开启范围内。", "No member is in scope."},
 		Words{"请在开启范围中添加成员。", "Add members under 开启范围."},
 	},
 	CauseUnclaimed: {
-		Words{"公钥还没有在企业微信中使用。", "The public key is not used in WeCom yet."},
+		Words{"当前公钥还没有填写版本号，可能尚未粘贴到企业微信。", "The public key is not used in WeCom yet."},
 		Words{"请把公钥粘贴到企业微信，再填写企业微信显示的版本号。", "Paste the public key in WeCom, then enter the 版本号 that WeCom shows."},
 	},
 	CauseUnproved: {
-		Words{"还没有收到使用版本 {version} 加密的消息。", "No message of version {version} has come yet."},
+		Words{"还没有收到用版本 {version} 的公钥加密的消息。", "No message of version {version} has come yet."},
 		Words{"请让一位已开启存档的成员发一条消息。", "Ask an archived member to send a message."},
 	},
 	CauseElsewhere: {
-		Words{"填写的版本号是 {claimed}，消息证明这把密钥对应版本 {proved}。", "Version {claimed} was entered; messages prove that the key is version {proved}."},
-		Words{"系统已按消息处理，无需操作。", "The archive follows the messages. No action is needed."},
+		Words{"填写的版本号是 {claimed}，但收到的消息表明，该密钥对应版本 {proved}。", "Version {claimed} was entered; messages prove that the key is version {proved}."},
+		Words{"系统已自动改用实际版本，无需处理。", "The archive follows the messages. No action is needed."},
 	},
 	CauseUnmatched: {
-		Words{"版本 {versions} 的消息没有能解密的密钥。", "No key opens the messages of version {versions}."},
-		Words{"请导入这些版本的私钥，或核对企业微信中的公钥。企业微信只保留文件 5 天。", "Import the private keys of these versions, or check the public key in WeCom. WeCom keeps files for five days only."},
+		Words{"缺少版本 {versions} 的密钥，无法解密相应的消息。", "No key opens the messages of version {versions}."},
+		Words{"请导入这些版本的私钥，或核对企业微信中的公钥。这些消息中的文件，企业微信只保留 5 天，请尽快处理。", "Import the private keys of these versions, or check the public key in WeCom. WeCom keeps files for five days only."},
 	},
 	CauseEgress: {
-		Words{"企业微信看到的地址是 {from_ip}，与部署的出口地址 {trusted_ips} 不同。", "WeCom saw the address {from_ip}, which is none of the deployment's {trusted_ips}."},
-		Words{"请运维核对 NAT 网关与代理。不要把这个地址填入企业微信。", "Operations should check the NAT gateway and the proxy. Do not enter this address in WeCom."},
+		Words{"企业微信识别到的来源 IP 地址是 {from_ip}，与系统的出口 IP 地址 {trusted_ips} 不同。", "WeCom saw the address {from_ip}, which is none of the deployment's {trusted_ips}."},
+		Words{"请联系运维人员检查 NAT 网关与代理。不要把这个地址填入企业微信。", "Operations should check the NAT gateway and the proxy. Do not enter this address in WeCom."},
 	},
 	CauseSwitchedOff: {
 		Words{"存档尚未开启，或已关闭。企业微信只保留最近 5 天的消息。", "Archiving is switched off. WeCom keeps messages for five days only."},
-		Words{"请在设置页开启存档。", "Switch archiving on on the set-up page."},
+		Words{"请在设置页开启存档。", "Switch archiving on, on the set-up page."},
 	},
 	CauseUnverified: {
 		Words{"企业微信还没有验证回调 URL。", "WeCom has not checked the callback URL."},
-		Words{"回调可以不设；不设时每分钟拉取一次。如需设置，请把 URL、Token 与 EncodingAESKey 填入企业微信。", "The callback is optional: without it the archive pulls every minute. To use it, enter URL, Token and EncodingAESKey in WeCom."},
+		Words{"回调为可选项；未设置时，系统每分钟拉取一次消息。如需设置，请把 URL、Token 与 EncodingAESKey 填入企业微信。", "The callback is optional: without it the archive pulls every minute. To use it, enter URL, Token and EncodingAESKey in WeCom."},
 	},
 	CauseSilent: {
-		Words{"一天多没有收到回调事件，而消息仍在到达。", "No callback event has come for more than a day, while messages come."},
-		Words{"请核对企业微信中的 URL、Token 与 EncodingAESKey。存档不受影响，只是最多慢一分钟。", "Compare URL, Token and EncodingAESKey in WeCom. The archive works without callbacks, up to a minute slower."},
+		Words{"已超过一天没有收到回调事件，但仍能拉取到新消息。", "No callback event has come for more than a day, while messages come."},
+		Words{"请核对企业微信中的 URL、Token 与 EncodingAESKey。存档不受影响，只是最多会晚一分钟。", "Compare URL, Token and EncodingAESKey in WeCom. The archive works without callbacks, up to a minute slower."},
 	},
 	CauseRefused: {
-		Words{"今天至少有 {at_least} 个回调请求校验失败（{why}），来自 {source_ip}。", "At least {at_least} callback requests failed their check ({why}) today; the newest came from {source_ip}."},
-		Words{"如果地址属于企业微信，请核对企业微信中的 Token 与 EncodingAESKey；其他来源可以忽略。", "If the address is WeCom's, compare Token and EncodingAESKey in WeCom. Ignore requests of other senders."},
+		Words{"今天至少有 {at_least} 个回调请求校验失败，最近一个来自 {source_ip}（{why}）。", "At least {at_least} callback requests failed their check ({why}) today; the newest came from {source_ip}."},
+		Words{"如果最近有人填写或修改过回调设置，请核对企业微信中的 Token 与 EncodingAESKey；否则可以忽略。", "If the address is WeCom's, compare Token and EncodingAESKey in WeCom. Ignore requests of other senders."},
 	},
 	CauseNothing: {
-		Words{"企业微信正常应答，但还没有消息。", "WeCom answers, and there is no message yet."},
-		Words{"成员需要重新登录企业微信并看到存档提示；客户不能已拒绝存档。请让一位成员发一条消息。", "Members must sign in to WeCom again and see the notice; customers must not have refused. Ask a member to send a message."},
+		Words{"企业微信接口正常，但还没有消息。", "WeCom answers, and there is no message yet."},
+		Words{"成员需要重新登录企业微信并看到存档提示；与客户的会话，还要求客户没有拒绝存档。请让一位成员发一条消息试试。", "Members must sign in to WeCom again and see the notice about archiving. Customers must not have declined archiving. Ask a member to send a message."},
 	},
 	CauseLate: {
-		Words{"已有两天多没有拉取到最新消息，剩余 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
-		Words{"请先处理其他标红的步骤；都正常时请联系运维。", "Fix the other red steps first. If there is none, tell operations."},
+		Words{"已有两天多没有拉取到最新消息，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
+		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
 	},
 	CauseLosing: {
-		Words{"超过 120 小时没有拉取到最新消息，企业微信可能正在删除未存档的消息。", "The archive has not caught up for 120 hours: WeCom may be deleting messages that are not archived."},
-		Words{"请立即处理其他标红的步骤，并联系运维。", "Fix the other red steps now, and tell operations."},
+		Words{"已超过 120 小时没有拉取到最新消息，企业微信可能正在删除未存档的消息。", "The archive has not caught up for 120 hours: WeCom may be deleting messages that are not archived."},
+		Words{"请立即处理其他有问题的步骤，并联系运维人员。", "Fix the other red steps now, and tell operations."},
 	},
 	CauseLost: {
-		Words{"企业微信可能删除了一些未存档的消息，时段已永久记录。", "WeCom may have deleted messages before they were archived. The period is recorded permanently."},
-		Words{"无法补回。请在状态页查看时段。", "They cannot be brought back. The status shows the period."},
+		Words{"企业微信可能删除了一些未存档的消息，可能丢失的时段已永久记录。", "WeCom may have deleted messages before they were archived. The period is recorded permanently."},
+		Words{"丢失的消息无法补回，时段见状态页。", "They cannot be brought back. The status shows the period."},
 	},
 	CauseGap: {
-		Words{"有 {count} 段记录无法从企业微信取得，已在台账中记为缺口。", "{count} ranges of records could not be fetched from WeCom. The ledger has them as gaps."},
-		Words{"无需操作。审计员可以在台账中查看证据。", "No action is needed. Auditors find the evidence in the ledger."},
+		Words{"有 {count} 段记录无法从企业微信获取，已在存档台账中记为缺口。", "{count} ranges of records could not be fetched from WeCom. The ledger has them as gaps."},
+		Words{"无需处理。审计员可以在台账中查看依据。", "No action is needed. Auditors find the evidence in the ledger."},
 	},
 	CauseStuck: {
-		Words{"{count} 页消息反复解码失败，原文安全。", "{count} pages keep failing to decode. The originals are safe."},
-		Words{"请联系运维查看 decode 的日志。", "Operations should read the log of decode."},
+		Words{"{count} 页消息多次解析失败，原始数据已妥善保存。", "{count} pages keep failing to decode. The originals are safe."},
+		Words{"请联系运维人员查看 decode 函数的日志。", "Operations should read the log of decode."},
 	},
 	CauseFilesShort: {
-		Words{"{count} 个文件还没有取到，最近的一个将在 {until} 被企业微信删除。", "{count} files are not fetched yet. WeCom deletes the next one at {until}."},
-		Words{"请先处理其他标红的步骤；都正常时请联系运维。", "Fix the other red steps first. If there is none, tell operations."},
+		Words{"{count} 个文件尚未下载，最早到期的一个将于 {until} 被企业微信删除。", "{count} files are not fetched yet. WeCom deletes the next one at {until}."},
+		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
 	},
 	CauseFilesMissing: {
-		Words{"{count} 个文件没有取到，或与消息所述不符。", "{count} files were not fetched, or differ from their messages."},
+		Words{"{count} 个文件未能下载，或内容与消息记载不符。", "{count} files were not fetched, or differ from their messages."},
 		Words{"可在状态页查看文件列表。已过期的文件无法补回。", "The status lists them. Expired files cannot be brought back."},
 	},
 	CauseAppUnused: {
-		Words{"没有设置自建应用。", "No self-built app is set up."},
-		Words{"这一步可以不做；没有它，成员与客户只显示编号。", "This step is optional. Without it, members and customers are shown by their ids."},
+		Words{"尚未设置自建应用。", "No self-built app is set up."},
+		Words{"此步骤可选。不设置时，成员与客户只显示编号。", "This step is optional. Without it, members and customers are shown by their ids."},
 	},
 
 	Cause(archive.ReasonJournal): {
 		Words{"原始页缺失或被改动（seq {seq}）。", "A page of the journal is missing or changed (seq {seq})."},
-		Words{"请立即联系运维，并做一次核验。", "Tell operations now, and start a verification."},
+		Words{"请立即联系运维人员，并做一次核验。", "Tell operations now, and start a verification."},
 	},
 	Cause(archive.ReasonBadKey): {
-		Words{"一些记录（从 seq {seq} 起）用已证明的密钥也解不开。", "The proved key does not open some records, from seq {seq}."},
-		Words{"请核对企业微信中的公钥是否被更换，再导入对应的私钥。", "Check whether the public key in WeCom was replaced, and import its private key."},
+		Words{"从 seq {seq} 起，有记录用已验证的密钥也无法解密。", "The proved key does not open some records, from seq {seq}."},
+		Words{"请确认企业微信中的公钥是否已被更换；如已更换，请导入对应的私钥。", "Check whether the public key in WeCom was replaced, and import its private key."},
 	},
 	Cause(archive.ReasonLibrary): {
-		Words{"企业微信的 SDK 解不开一些记录（从 seq {seq} 起），记录已原样保留。", "WeCom's library refuses to decrypt some records, from seq {seq}. They are kept unchanged."},
-		Words{"可以重新解析；仍失败时请联系运维。", "Start a replay. If it fails again, tell operations."},
+		Words{"从 seq {seq} 起，有记录被会话内容存档 SDK 拒绝解密，已原样保留。", "WeCom's library refuses to decrypt some records, from seq {seq}. They are kept unchanged."},
+		Words{"可以重新解析；如果仍然失败，请联系运维人员。", "Start a replay. If it fails again, tell operations."},
 	},
 	Cause(archive.ReasonCrash): {
-		Words{"一些记录（从 seq {seq} 起）使企业微信的 SDK 崩溃，记录已原样保留。", "Some records, from seq {seq}, crash WeCom's library. They are kept unchanged."},
-		Words{"请联系运维。更新 SDK 后可以重新解析。", "Tell operations. Start a replay after an update of the library."},
+		Words{"会话内容存档 SDK 处理某些记录时崩溃（从 seq {seq} 起），这些记录已原样保留。", "Some records, from seq {seq}, crash WeCom's library. They are kept unchanged."},
+		Words{"请联系运维人员。更新 SDK 后可以重新解析。", "Tell operations. Start a replay after an update of the library."},
 	},
 	Cause(archive.ReasonHang): {
-		Words{"一些记录（从 seq {seq} 起）使企业微信的 SDK 无响应，记录已原样保留。", "Some records, from seq {seq}, hang WeCom's library. They are kept unchanged."},
-		Words{"请联系运维。更新 SDK 后可以重新解析。", "Tell operations. Start a replay after an update of the library."},
+		Words{"会话内容存档 SDK 处理某些记录时无响应（从 seq {seq} 起），这些记录已原样保留。", "Some records, from seq {seq}, hang WeCom's library. They are kept unchanged."},
+		Words{"请联系运维人员。更新 SDK 后可以重新解析。", "Tell operations. Start a replay after an update of the library."},
 	},
 	Cause(archive.ReasonBadRecord): {
-		Words{"一些记录（从 seq {seq} 起）缺少字段，已原样保留。", "Some records, from seq {seq}, lack fields. They are kept unchanged."},
+		Words{"从 seq {seq} 起，有记录缺少字段，已原样保留。", "Some records, from seq {seq}, lack fields. They are kept unchanged."},
 		Words{"系统升级后可以重新解析。", "Start a replay after an upgrade of the archive."},
 	},
 }
@@ -187,54 +187,54 @@ var texts = map[Cause]Text{
 var appTexts = map[Cause]Text{
 	Cause(archive.CauseTrustedIP): {
 		Words{"企业微信拒绝了从 IP 地址 {from_ip} 发出的自建应用接口请求。", "WeCom refused our address {from_ip} for the self-built app."},
-		Words{"请重新执行第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},
+		Words{"请重做第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},
 	},
 	Cause(archive.CauseSecret): {
-		Words{"企业微信不接受已保存的自建应用 Secret：可能填写有误、已被重置，或应用已停用。", "WeCom does not accept the saved Secret of the self-built app: the Secret is wrong or was reset, or the app is disabled."},
-		Words{"请重新执行第 7 步：在该自建应用的详情页重新查看 Secret 并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
+		Words{"企业微信不接受已保存的自建应用 Secret：可能填写有误，或已在企业微信中重置，或应用已停用。", "WeCom does not accept the saved Secret of the self-built app: the Secret is wrong or was reset, or the app is disabled."},
+		Words{"请重做第 7 步：在该自建应用的详情页重新查看 Secret 并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
 	},
 	Cause(archive.CauseSecretKind): {
 		Words{"已保存的 Secret 没有查询姓名与客户信息的权限。", "The saved Secret has no permission to read names and customers."},
-		Words{"请重新执行第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选该应用。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
+		Words{"请重做第 7 步：保存自建应用的 Secret，启用该应用，并在「客户联系」的「可调用接口的应用」中勾选该应用。", "Redo step 7: save the Secret of a self-built app, enable the app, and tick it in 可调用接口的应用 under 客户联系."},
 	},
 	Cause(archive.CauseSecretMissing): {
 		Words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app is saved."},
 		Words{"请完成第 7 步：在自建应用的详情页查看 Secret 并保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
 	},
 	Cause(archive.CauseCorpID): {
-		Words{"企业微信无法识别该企业 ID。", "WeCom does not know this corpid."},
-		Words{"请核对企业微信「我的企业 → 企业信息」中的企业 ID，并用正确的企业 ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
+		Words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
+		Words{"请核对企业微信「我的企业 → 企业信息」中的企业ID，并用正确的企业ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
 	},
 }
 
 // Names of the facts, for people.
 var factNames = map[Fact]Words{
-	FactCorpID:     {"企业 ID", "corpid"},
+	FactCorpID:     {"企业ID", "corpid"},
 	FactMembers:    {"范围内的成员", "members in scope"},
 	FactSetAt:      {"保存时间", "saved"},
 	FactMasked:     {"已保存的 Secret", "saved Secret"},
 	FactVersion:    {"版本号", "version"},
-	FactVersions:   {"没有密钥的版本", "versions without a key"},
+	FactVersions:   {"缺少密钥的版本", "versions without a key"},
 	FactClaimed:    {"填写的版本号", "entered version"},
-	FactProved:     {"消息证明的版本号", "version proved by messages"},
+	FactProved:     {"实际版本号（由消息验证）", "version proved by messages"},
 	FactCount:      {"数量", "number"},
-	FactAtLeast:    {"至少", "at least"},
-	FactFilesUntil: {"文件最早过期", "files expire from"},
-	FactSeq:        {"第一条 seq", "first seq"},
-	FactFromIP:     {"企业微信看到的地址", "address that WeCom saw"},
-	FactTrustedIPs: {"我们的地址", "our addresses"},
-	FactOnList:     {"是否为我们的地址", "one of our addresses"},
+	FactAtLeast:    {"数量（至少）", "at least"},
+	FactFilesUntil: {"文件最早到期时间", "files expire from"},
+	FactSeq:        {"起始 seq", "first seq"},
+	FactFromIP:     {"企业微信识别到的来源 IP 地址", "address that WeCom saw"},
+	FactTrustedIPs: {"系统的出口 IP 地址", "our addresses"},
+	FactOnList:     {"是否为系统的出口 IP 地址", "one of our addresses"},
 	FactBy:         {"操作人", "by"},
 	FactReason:     {"原因", "reason"},
-	FactLastCall:   {"最近一次询问", "last asked"},
-	FactEventAt:    {"最近的事件", "last event"},
+	FactLastCall:   {"最近一次拉取时间", "last asked"},
+	FactEventAt:    {"最近一次事件时间", "last event"},
 	FactVerifiedAt: {"URL 验证时间", "URL checked"},
-	FactWhy:        {"失败的校验", "failed check"},
-	FactSourceIP:   {"来源地址", "sender"},
-	FactHours:      {"剩余小时", "hours left"},
-	FactUntil:      {"时间", "time"},
-	FactOldest:     {"最早一页请求于", "oldest requested"},
-	FactAccess:     {"接口", "access"},
+	FactWhy:        {"校验失败原因", "failed check"},
+	FactSourceIP:   {"来源 IP 地址", "sender"},
+	FactHours:      {"剩余小时数", "hours left"},
+	FactUntil:      {"截止时间", "time"},
+	FactOldest:     {"最早一页的请求时间", "oldest requested"},
+	FactAccess:     {"接口权限", "access"},
 }
 
 // values are the words for values that are terms of ours.

@@ -32,14 +32,14 @@ func aboutRecords(t archive.Trouble) bool {
 
 // beginSearch notes that the record after the head cannot be fetched, even
 // alone and after retries.
-func (d *drain) beginSearch(t archive.Trouble) {
+func (r *pullRun) beginSearch(t archive.Trouble) {
 	reason := string(t.Cause)
 	if t.Code != 0 {
 		reason = fmt.Sprintf("errcode_%d", t.Code)
 	}
-	now := d.Now()
-	d.state.GapSearch = &archive.GapSearch{After: d.head.Last, At: d.head.Last, Reason: reason, Attempts: archive.Tries, Since: now}
-	d.state.NotBefore = now.Add(searchPause)
+	now := r.Now()
+	r.state.GapSearch = &archive.GapSearch{After: r.head.Last, At: r.head.Last, Reason: reason, Attempts: archive.Tries, Since: now}
+	r.state.NotBefore = now.Add(searchPause)
 }
 
 // searchGap handles a record that cannot be fetched, in phases (law 1):
@@ -57,46 +57,46 @@ func (d *drain) beginSearch(t archive.Trouble) {
 // and the third phase bisects; the gap row then says that some seqs were not
 // tried.
 //
-// All progress is in [archive.PullState.GapSearch], so a later pull goes on
-// with the search. done means that this pull ends.
-func (d *drain) searchGap(ctx context.Context) (done bool, err error) {
-	p := d.state.GapSearch
-	if d.Now().Sub(p.Since) < gapAge {
-		v, err := d.retryRecord(ctx)
-		return d.ends(v, answered), err
+// All progress is in [archive.PullState.GapSearch], so a later pull continues the
+// search. done means that this pull ends.
+func (r *pullRun) searchGap(ctx context.Context) (done bool, err error) {
+	p := r.state.GapSearch
+	if r.Now().Sub(p.Since) < gapAge {
+		v, err := r.retryRecord(ctx)
+		return r.ends(v, answered), err
 	}
-	for begun := d.calls; d.calls-begun < searchCalls && !d.nearlyOver(ctx); {
+	for begun := r.calls; r.calls-begun < searchCalls && !r.nearlyOver(ctx); {
 		var phase func(context.Context) (end, done bool, err error)
 		switch {
 		case p.Good == 0:
-			phase = d.stepAhead
+			phase = r.stepAhead
 		case p.Failed+1 < p.Good:
-			phase = d.closeIn
+			phase = r.closeIn
 		default:
-			return d.giveUp(ctx)
+			return r.giveUp(ctx)
 		}
 		if end, done, err := phase(ctx); end || err != nil {
 			return done, err
 		}
 	}
-	d.state.NotBefore = d.Now().Add(searchPause)
+	r.state.NotBefore = r.Now().Add(searchPause)
 	return true, nil
 }
 
 // stepAhead looks further ahead for a seq after which a call succeeds. end means
 // that the search pauses or is over.
-func (d *drain) stepAhead(ctx context.Context) (end, done bool, err error) {
-	p := d.state.GapSearch
+func (r *pullRun) stepAhead(ctx context.Context) (end, done bool, err error) {
+	p := r.state.GapSearch
 	next := p.At + max(1, (p.At-p.After)/searchSpan*searchSpan)
 	if next < p.At { // past the largest seq: begin again
 		next = p.After + 1
 	}
-	v, err := d.oneAfter(ctx, next)
+	v, err := r.oneAfter(ctx, next)
 	if err != nil || v != answered && v != unfetchable {
-		if v == otherwise {
-			p.At = p.After // such seqs may not exist
+		if v == otherFailure {
+			p.At = p.After // a seq this high may not exist: begin again from the head
 		}
-		return true, d.ends(v), err
+		return true, r.ends(v), err
 	}
 	if p.At = next; v == answered {
 		p.Good, p.Failed = next, p.After
@@ -106,21 +106,21 @@ func (d *drain) stepAhead(ctx context.Context) (end, done bool, err error) {
 
 // closeIn tries a seq between the last one that failed and the one whose call
 // succeeded, and moves one of these two bounds to it.
-func (d *drain) closeIn(ctx context.Context) (end, done bool, err error) {
-	p := d.state.GapSearch
+func (r *pullRun) closeIn(ctx context.Context) (end, done bool, err error) {
+	p := r.state.GapSearch
 	step := uint64(1)
 	if span := p.Good - p.Failed; span > searchSpan {
 		step, p.Sampled = span/2, true
 	}
-	v, err := d.oneAfter(ctx, p.Failed+step)
+	v, err := r.oneAfter(ctx, p.Failed+step)
 	switch {
 	case err != nil || v != answered && v != unfetchable:
-		return true, d.ends(v), err
+		return true, r.ends(v), err
 	case v == answered:
 		p.Good = p.Failed + step
 		return false, false, nil
 	}
-	if good, done, err := d.stillGood(ctx); !good {
+	if good, done, err := r.stillGood(ctx); !good {
 		return true, done, err
 	}
 	p.Failed += step
@@ -130,9 +130,9 @@ func (d *drain) closeIn(ctx context.Context) (end, done bool, err error) {
 // stillGood repeats the call that succeeded: it requests the record after
 // p.Good. If that record, which may be a new one, cannot be fetched in several
 // pulls in a row, the search goes on from p.Good.
-func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
-	p := d.state.GapSearch
-	v, err := d.oneAfter(ctx, p.Good)
+func (r *pullRun) stillGood(ctx context.Context) (good, done bool, err error) {
+	p := r.state.GapSearch
+	v, err := r.oneAfter(ctx, p.Good)
 	switch {
 	case err != nil:
 	case v == answered:
@@ -142,15 +142,15 @@ func (d *drain) stillGood(ctx context.Context) (good, done bool, err error) {
 			p.At, p.Good, p.Doubts = p.Good, 0, 0
 		}
 	}
-	return err == nil && v == answered, d.ends(v), err
+	return err == nil && v == answered, r.ends(v), err
 }
 
-// ends reports whether the pull ends with a verdict: with every verdict except
-// those in goOn. If WeCom has deleted the records after the seq, the search is
-// over, and the next page is requested as after any long silence.
-func (d *drain) ends(v verdict, goOn ...verdict) bool {
+// ends reports whether the pull must end after the verdict v. It goes on if v is in
+// goOn. It also goes on if WeCom has deleted the records after the seq: then the
+// search is over, and the pull requests the next page as usual.
+func (r *pullRun) ends(v verdict, goOn ...verdict) bool {
 	if v == expired {
-		d.state.GapSearch = nil
+		r.state.GapSearch = nil
 		return false
 	}
 	return !slices.Contains(goOn, v)
@@ -160,56 +160,56 @@ func (d *drain) ends(v verdict, goOn ...verdict) bool {
 type verdict int
 
 const (
-	answered    verdict = iota
-	unfetchable         // the record itself seems to cause the failure; the pull pauses
-	expired             // WeCom has deleted the records after the seq
-	otherwise           // another failure; the pull ends
+	answered     verdict = iota
+	unfetchable          // the record itself seems to cause the failure; the search pauses
+	expired              // WeCom has deleted the records after the seq
+	otherFailure         // another failure; the pull ends
 )
 
 // verdict records a failure, if there was one, and sets the pause.
-func (d *drain) verdict(ctx context.Context, failure *archive.Trouble) (verdict, error) {
+func (r *pullRun) verdict(ctx context.Context, failure *archive.Trouble) (verdict, error) {
 	switch {
 	case failure == nil:
 		return answered, nil
 	case failure.Native && failure.Code == archive.CodeExpired:
 		return expired, nil
 	case aboutRecords(*failure):
-		d.trouble(*failure)
-		d.state.NotBefore = d.Now().Add(searchPause)
+		r.trouble(*failure)
+		r.state.NotBefore = r.Now().Add(searchPause)
 		return unfetchable, nil
 	}
-	_, err := d.failed(ctx, *failure, 1)
-	return otherwise, err
+	_, err := r.failed(ctx, *failure, 1)
+	return otherFailure, err
 }
 
-// oneAfter requests one record after seq and drops it.
-func (d *drain) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
-	_, _, failure, err := d.ask(ctx, seq, 1)
+// oneAfter requests the first record after seq, and discards the answer.
+func (r *pullRun) oneAfter(ctx context.Context, seq uint64) (verdict, error) {
+	_, _, failure, err := r.ask(ctx, seq, 1)
 	if err != nil {
-		return otherwise, err
+		return otherFailure, err
 	}
-	return d.verdict(ctx, failure)
+	return r.verdict(ctx, failure)
 }
 
 // retryRecord requests the record once more. If it comes, the search is over.
-func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
-	before := d.calls
-	raw, a, failure, err := d.ask(ctx, d.head.Last, 1)
+func (r *pullRun) retryRecord(ctx context.Context) (verdict, error) {
+	before := r.calls
+	raw, a, failure, err := r.ask(ctx, r.head.Last, 1)
 	if err != nil {
-		return otherwise, err
+		return otherFailure, err
 	}
-	if failure == nil && archive.CheckOrder(d.head.Last, a.Records) != nil {
+	if failure == nil && archive.CheckOrder(r.head.Last, a.Records) != nil {
 		failure = &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}
 	}
-	v, err := d.verdict(ctx, failure)
+	v, err := r.verdict(ctx, failure)
 	switch {
 	case err != nil:
 	case v == unfetchable:
-		d.state.GapSearch.Attempts += d.calls - before
+		r.state.GapSearch.Attempts += r.calls - before
 	case v == answered:
-		d.state.GapSearch = nil
-		if err = d.accepted(ctx); err == nil && len(a.Records) > 0 { // an empty page means that WeCom has deleted the record
-			err = d.keep(ctx, raw, a.Records)
+		r.state.GapSearch = nil
+		if err = r.accepted(ctx); err == nil && len(a.Records) > 0 { // an empty page means that WeCom has deleted the record
+			err = r.keep(ctx, raw, a.Records)
 		}
 	}
 	return v, err
@@ -217,66 +217,66 @@ func (d *drain) retryRecord(ctx context.Context) (verdict, error) {
 
 // giveUp tries the record a last time. If that fails, and the record after the
 // gap can be fetched, giveUp records the gap.
-func (d *drain) giveUp(ctx context.Context) (done bool, err error) {
-	p := d.state.GapSearch
-	if v, err := d.retryRecord(ctx); err != nil || v != unfetchable {
-		return d.ends(v, answered), err
+func (r *pullRun) giveUp(ctx context.Context) (done bool, err error) {
+	p := r.state.GapSearch
+	if v, err := r.retryRecord(ctx); err != nil || v != unfetchable {
+		return r.ends(v, answered), err
 	}
-	if good, done, err := d.stillGood(ctx); !good {
+	if good, done, err := r.stillGood(ctx); !good {
 		return done, err
 	}
 	if p.Sampled && p.Good-1 > p.After {
 		// If one failure was accidental, the bisection may have skipped readable
 		// records. So try the last seq before the end.
-		v, err := d.oneAfter(ctx, p.Good-1)
+		v, err := r.oneAfter(ctx, p.Good-1)
 		if v == answered {
 			p.Good, p.Failed = p.Good-1, p.After
 			return false, err
 		}
 		if err != nil || v != unfetchable {
-			return d.ends(v), err
+			return r.ends(v), err
 		}
 	}
-	row := d.gapRow(*p)
+	row := r.gapRow(*p)
 	// A crash after this write leaves evidence without a row. The next pull goes
 	// on with the search, and writes other evidence.
-	if err := d.Journal.PutGap(ctx, row); err != nil {
+	if err := r.Journal.PutGap(ctx, row); err != nil {
 		return true, fmt.Errorf("write evidence of the gap after %d to the journal: %w", row.After, err)
 	}
-	appended, err := d.append(ctx, row)
+	appended, err := r.append(ctx, row)
 	if err != nil {
 		return true, err
 	}
 	// After a crash here the next pull starts after the gap; only the note is
 	// missing in the state.
 	if appended {
-		d.state.Gaps++
-		d.state.LastGap = &archive.GapNote{After: row.After, Last: row.Last, Reason: row.Reason, At: row.At}
-		d.Log.ErrorContext(ctx, "gap recorded", "corp", d.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
+		r.state.Gaps++
+		r.state.LastGap = &archive.GapNote{After: row.After, Last: row.Last, Reason: row.Reason, At: row.At}
+		r.Log.ErrorContext(ctx, "gap recorded", "corp", r.corp.ID, "after", row.After, "last", row.Last, "reason", row.Reason)
 	}
-	d.state.GapSearch = nil
-	d.state.NotBefore = time.Time{}
-	d.state.Limit = 1
+	r.state.GapSearch = nil
+	r.state.NotBefore = time.Time{}
+	r.state.Limit = 1
 	return false, nil
 }
 
 // gapRow returns the row of the gap that a search has found.
-func (d *drain) gapRow(p archive.GapSearch) archive.Row {
+func (r *pullRun) gapRow(p archive.GapSearch) archive.Row {
 	evidence := fmt.Sprintf("%d calls at limit 1 failed since %s; a call after seq %d succeeded",
 		p.Attempts, p.Since.UTC().Format(time.RFC3339), p.Good)
 	if p.Sampled {
 		evidence += "; some seqs in between were not tried"
 	}
 	row := archive.Row{
-		Corp:     d.corp.ID,
+		Corp:     r.corp.ID,
 		Kind:     archive.GapRow,
-		After:    d.head.Last,
+		After:    r.head.Last,
 		Last:     p.Good,
-		At:       d.Now().Truncate(time.Millisecond),
+		At:       r.Now().Truncate(time.Millisecond),
 		Sum:      archive.Digest([]byte(evidence)),
 		Reason:   p.Reason,
 		Evidence: evidence,
-		Prev:     d.head.Hash,
+		Prev:     r.head.Hash,
 		State:    archive.RowDecoded,
 	}
 	row.Hash = archive.ChainHash(row)

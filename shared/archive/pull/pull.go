@@ -44,8 +44,9 @@ type Ledger interface {
 // A Source asks WeCom as one corp, through the library. Not safe for concurrent
 // use. Its errors are [*archive.SDKError], [*archive.CrashError],
 // [*archive.LibraryError], and the context's; any other error means that the
-// process is unusable. The Op of the first two may be Init or "start": the first
-// call starts the process, and such an error is not about the call.
+// process is unusable. The first call also starts the process. If the start fails,
+// the Op of an SDKError or CrashError is "start" or Init, and the error says nothing
+// about the requested page.
 type Source interface {
 	// ChatData returns WeCom's answer to GetChatData unchanged: JSON with its own
 	// errcode. The caller owns the bytes.
@@ -60,18 +61,18 @@ type Sources interface {
 	Source(ctx context.Context, corp string, archiveSecret secret.Value) (Source, error)
 }
 
-// Pulls says which corps want a pull. [archive.Wanted] has the contract of Take and
-// Return.
+// Pulls says for which corps a pull is wanted. [archive.Wanted] has the contract of
+// Take and Return.
 type Pulls interface {
 	archive.PullQueue
 	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
 	Return(ctx context.Context, r archive.PullRequest) error
 }
 
-// The puller's times. WeCom allows 600 calls a minute for a corp. A corp has
-// one puller at a time, because of its queue group. So it is enough to pause
-// between calls, also after the last call of the previous pull. No shared
-// counter is needed.
+// The puller's times. WeCom allows 600 calls a minute for a corp. A corp has one
+// pull at a time, because of its queue group. So it is enough to pause between two
+// calls, and no shared counter is needed. The time of the last call is in the pull
+// state, so the first call of a pull waits too.
 const (
 	callPause = 110 * time.Millisecond
 	// stopMargin is the time for one more page: to start a process, to make a call,
@@ -96,7 +97,7 @@ type Puller struct {
 }
 
 // Pull takes in all new pages of the corp. The order of writes for each page is:
-// the journal object; then the ledger row, the head and the pending mark in one
+// the journal object; then the ledger row, the head and the pending item in one
 // transaction; then the decode request, if the page is one of the first of its lane
 // (see [archive.PageRequests]). A crash after the first leaves an object without a
 // row, and the page is read again. A crash after the second leaves a pending page:
@@ -109,15 +110,17 @@ type Puller struct {
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	again := req.Again
-	// A request from here on sends another message, because this pull may have
-	// read before that request. After a crash from here on SQS delivers this
-	// request again.
+	// Whoever wants a pull from here on puts another request into the queue, because
+	// this pull may already have read what that one must see. After a crash from here
+	// on SQS delivers this request again.
 	req, err := p.Pulls.Take(ctx, req)
 	if err == nil {
 		err = p.pull(ctx, req, again)
 	}
 	if err != nil {
-		return errors.Join(err, p.Pulls.Return(ctx, req)) // the message lacks a wish that joined it
+		// SQS delivers the request again as it was sent. Return keeps what others
+		// added to it in the mark, such as Force.
+		return errors.Join(err, p.Pulls.Return(ctx, req))
 	}
 	return nil
 }
@@ -149,23 +152,23 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	}
 	begun := p.Now()
 	state.Standing = state.For(corp.SecretSetAt)
-	d := &drain{Puller: p, corp: corp, state: state, force: req.Force}
-	more, err := d.run(ctx)
-	if caughtUp := state.LastEmptyAt.Equal(state.LastCallAt); d.pages > 0 && req.Why == archive.Timer && caughtUp {
-		d.state.UnannouncedAt = begun
+	r := &pullRun{Puller: p, corp: corp, state: state, force: req.Force}
+	more, err := r.drain(ctx)
+	if caughtUp := state.LastEmptyAt.Equal(state.LastCallAt); r.pages > 0 && req.Why == archive.Timer && caughtUp {
+		r.state.UnannouncedAt = begun
 	}
-	if d.admission != nil {
+	if r.admission != nil {
 		// Crashing here leaves the try counted as a refusal.
-		err = errors.Join(err, p.Gate.Unanswered(ctx, d.admission))
+		err = errors.Join(err, p.Gate.Unanswered(ctx, r.admission))
 	}
-	if saveErr := p.Ledger.SavePullState(ctx, d.state); saveErr != nil {
+	if saveErr := p.Ledger.SavePullState(ctx, r.state); saveErr != nil {
 		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
 	}
 	if err != nil {
 		return err
 	}
-	p.Log.InfoContext(ctx, "pulled", "corp", corp.ID, "why", req.Why, "pages", d.pages, "records", d.records,
-		"calls", d.calls, "head", d.head.Last, "more", more, "cause", d.cause())
+	p.Log.InfoContext(ctx, "pulled", "corp", corp.ID, "why", req.Why, "pages", r.pages, "records", r.records,
+		"calls", r.calls, "head", r.head.Last, "more", more, "cause", r.cause())
 	if more {
 		if err := p.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: corp.ID, Why: "continued", Force: req.Force}); err != nil {
 			return fmt.Errorf("request the rest: %w", err)
@@ -180,11 +183,11 @@ func (p *Puller) pages() archive.PageRequests {
 }
 
 // requestLast requests the decoding of the newest page, because the previous
-// delivery may have crashed between the row of this page and its decode
-// request. Older pages have their request or wait for their turn: a pull goes on
-// only after it has seen to that. A needless request finds the page decoded. A page
-// that was requested twice is left to dispatch: a request for each delivery would
-// fill the queue.
+// delivery may have crashed between the row of this page and its decode request.
+// Every older page has a request or waits for its turn, because a pull requests each
+// page before it fetches the next one. A needless request finds the page decoded. A
+// page that was requested twice is left to dispatch: a request for each delivery
+// would fill the queue.
 func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	last, err := p.Ledger.LastPending(ctx, corp)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -202,8 +205,8 @@ func (p *Puller) requestLast(ctx context.Context, corp string) error {
 	return nil
 }
 
-// drain is one pull of one corp.
-type drain struct {
+// pullRun is one pull of one corp.
+type pullRun struct {
 	*Puller
 	corp   archive.Corp
 	state  archive.PullState
@@ -217,44 +220,44 @@ type drain struct {
 	pages, records, calls int
 }
 
-func (d *drain) cause() archive.Cause {
-	if d.state.Trouble == nil {
+func (r *pullRun) cause() archive.Cause {
+	if r.state.Trouble == nil {
 		return ""
 	}
-	return d.state.Trouble.Cause
+	return r.state.Trouble.Cause
 }
 
-// run pulls until WeCom answers with an empty page, a failure ends the pull, or
+// drain pulls until WeCom answers with an empty page, a failure ends the pull, or
 // the deadline is near. more is true if the deadline was near.
-func (d *drain) run(ctx context.Context) (more bool, err error) {
-	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp.ID, d.corp.SecretSetAt)
+func (r *pullRun) drain(ctx context.Context) (more bool, err error) {
+	archiveSecret, err := r.Secrets.ArchiveSecret(ctx, r.corp.ID, r.corp.SecretSetAt)
 	if errors.Is(err, archive.ErrNotFound) {
-		d.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
+		r.trouble(archive.Trouble{Cause: archive.CauseSecretMissing})
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read archive secret: %w", err)
 	}
-	ask := archive.Ask{Way: archive.Trusted, Corp: d.corp.ID, Registered: d.corp.CreatedAt, By: "pull", Force: d.force, Accepted: !d.corp.OpenOKAt.IsZero()}
-	d.admission, d.state.Standing, err = d.Gate.Admit(ctx, ask, d.state.Standing)
-	if err != nil || d.admission == nil {
+	ask := archive.Ask{Way: archive.Trusted, Corp: r.corp.ID, Registered: r.corp.CreatedAt, By: "pull", Force: r.force, Accepted: !r.corp.OpenOKAt.IsZero()}
+	r.admission, r.state.Standing, err = r.Gate.Admit(ctx, ask, r.state.Standing)
+	if err != nil || r.admission == nil {
 		return false, err
 	}
-	if d.source, err = d.Sources.Source(ctx, d.corp.ID, archiveSecret); err != nil {
+	if r.source, err = r.Sources.Source(ctx, r.corp.ID, archiveSecret); err != nil {
 		return false, fmt.Errorf("start the library: %w", err)
 	}
-	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+	if r.head, err = r.Ledger.Head(ctx, r.corp.ID); err != nil {
 		return false, fmt.Errorf("read head: %w", err)
 	}
 	for {
-		if d.nearlyOver(ctx) {
+		if r.nearlyOver(ctx) {
 			return true, nil
 		}
-		step := d.page
-		if d.state.GapSearch != nil && d.state.GapSearch.After == d.head.Last {
-			step = d.searchGap
+		step := r.page
+		if r.state.GapSearch != nil && r.state.GapSearch.After == r.head.Last {
+			step = r.searchGap
 		} else {
-			d.state.GapSearch = nil
+			r.state.GapSearch = nil
 		}
 		done, err := step(ctx)
 		if done || err != nil {
@@ -263,107 +266,107 @@ func (d *drain) run(ctx context.Context) (more bool, err error) {
 	}
 }
 
-func (d *drain) nearlyOver(ctx context.Context) bool {
-	return archive.NearlyOver(ctx, d.Now(), stopMargin)
+func (r *pullRun) nearlyOver(ctx context.Context) bool {
+	return archive.NearlyOver(ctx, r.Now(), stopMargin)
 }
 
 // page requests one page after the head and makes it durable. done means that
 // this pull ends.
-func (d *drain) page(ctx context.Context) (done bool, err error) {
-	limit := d.limit()
-	raw, answer, failure, err := d.ask(ctx, d.head.Last, limit)
+func (r *pullRun) page(ctx context.Context) (done bool, err error) {
+	limit := r.limit()
+	raw, answer, failure, err := r.ask(ctx, r.head.Last, limit)
 	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
 		// WeCom has deleted what follows the head. By its documents WeCom then
 		// continues with the oldest record that it keeps. If it returns an error
 		// instead, a call with seq 0 has the same effect.
-		raw, answer, failure, err = d.ask(ctx, 0, limit)
+		raw, answer, failure, err = r.ask(ctx, 0, limit)
 	}
 	if err != nil {
 		return true, err
 	}
 	if failure == nil {
-		if err := archive.CheckOrder(d.head.Last, answer.Records); err != nil {
-			d.Log.ErrorContext(ctx, "seqs of page do not increase", "corp", d.corp.ID, "after", d.head.Last, "err", err)
+		if err := archive.CheckOrder(r.head.Last, answer.Records); err != nil {
+			r.Log.ErrorContext(ctx, "seqs of page do not increase", "corp", r.corp.ID, "after", r.head.Last, "err", err)
 			failure = &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}
 		}
 	}
 	if failure != nil {
-		return d.failed(ctx, *failure, limit)
+		return r.failed(ctx, *failure, limit)
 	}
-	if err := d.accepted(ctx); err != nil {
+	if err := r.accepted(ctx); err != nil {
 		return true, err
 	}
 	if len(answer.Records) == 0 {
-		if now := d.Now(); archive.HoursLeft(d.corp, d.state, now) < 0 { // dispatch may have missed it
-			if err := d.Ledger.RecordLoss(ctx, archive.LossOf(d.corp, d.state)); err != nil {
+		if now := r.Now(); archive.HoursLeft(r.corp, r.state, now) < 0 { // dispatch may have missed it
+			if err := r.Ledger.RecordLoss(ctx, archive.LossOf(r.corp, r.state)); err != nil {
 				return true, fmt.Errorf("record loss: %w", err)
 			}
 		}
-		d.state.LastEmptyAt = d.state.LastCallAt // messages that arrived during the call may be missing in the answer
-		d.state.Limit = 0
+		r.state.LastEmptyAt = r.state.LastCallAt // messages that arrived during the call may be missing in the answer
+		r.state.Limit = 0
 		return true, nil
 	}
-	if err := d.keep(ctx, raw, answer.Records); err != nil {
+	if err := r.keep(ctx, raw, answer.Records); err != nil {
 		return true, err
 	}
-	if d.state.Limit = limit * 2; d.state.Limit >= PageLimit {
-		d.state.Limit = 0
+	if r.state.Limit = limit * 2; r.state.Limit >= PageLimit {
+		r.state.Limit = 0
 	}
 	return false, nil
 }
 
-func (d *drain) limit() int {
-	if d.state.Limit < 1 || d.state.Limit > PageLimit {
+func (r *pullRun) limit() int {
+	if r.state.Limit < 1 || r.state.Limit > PageLimit {
 		return PageLimit
 	}
-	return d.state.Limit
+	return r.state.Limit
 }
 
 // accepted notes that WeCom answered a call with errcode 0.
-func (d *drain) accepted(ctx context.Context) (err error) {
-	d.state.Standing, err = d.Gate.Answered(ctx, d.admission, d.state.Standing)
+func (r *pullRun) accepted(ctx context.Context) (err error) {
+	r.state.Standing, err = r.Gate.Answered(ctx, r.admission, r.state.Standing)
 	return err
 }
 
 // keep makes a page durable and requests its decoding, or leaves it to the decoder
 // that finishes a page of the same lane.
-func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) error {
-	room, err := d.Puller.pages().Room(ctx, d.corp.ID, d.head.Last)
+func (r *pullRun) keep(ctx context.Context, raw []byte, records []archive.Record) error {
+	room, err := r.Puller.pages().Room(ctx, r.corp.ID, r.head.Last)
 	if err != nil {
 		return err
 	}
 	row := archive.Row{
-		Corp:  d.corp.ID,
+		Corp:  r.corp.ID,
 		Kind:  archive.PageRow,
-		After: d.head.Last,
+		After: r.head.Last,
 		First: records[0].Seq,
 		Last:  records[len(records)-1].Seq,
 		Count: len(records),
 		Sum:   archive.Digest(raw),
 		Size:  len(raw),
-		At:    d.Now().Truncate(time.Millisecond),
-		Prev:  d.head.Hash,
+		At:    r.Now().Truncate(time.Millisecond),
+		Prev:  r.head.Hash,
 		State: archive.RowRequested,
 	}
 	if room {
 		row.Tries = 1
 	}
 	row.Hash = archive.ChainHash(row)
-	if err := d.Journal.PutPage(ctx, row, raw); err != nil {
+	if err := r.Journal.PutPage(ctx, row, raw); err != nil {
 		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
 	}
-	appended, err := d.append(ctx, row)
+	appended, err := r.append(ctx, row)
 	if err != nil || !appended {
 		return err
 	}
-	d.pages++
-	d.records += row.Count
-	d.state.LastPageAt = row.At
+	r.pages++
+	r.records += row.Count
+	r.state.LastPageAt = row.At
 	if !room {
 		// The decoder may have finished the pages before this one was pending.
-		return d.Puller.pages().RequestOwn(ctx, d.corp.ID, row.After)
+		return r.Puller.pages().RequestOwn(ctx, r.corp.ID, row.After)
 	}
-	if err := d.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: d.corp.ID, After: row.After}); err != nil {
+	if err := r.Decodes.RequestDecodes(ctx, archive.DecodeRequest{Corp: r.corp.ID, After: row.After}); err != nil {
 		return fmt.Errorf("request decoding of page after %d: %w", row.After, err)
 	}
 	return nil
@@ -372,16 +375,16 @@ func (d *drain) keep(ctx context.Context, raw []byte, records []archive.Record) 
 // append moves the head to row. If another puller moved the head first, append
 // reads the head again and appends nothing: the other puller's page covers the
 // same records.
-func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
-	err := d.Ledger.Append(ctx, d.head, row)
+func (r *pullRun) append(ctx context.Context, row archive.Row) (bool, error) {
+	err := r.Ledger.Append(ctx, r.head, row)
 	if err == nil {
-		d.head = d.head.Next(row)
+		r.head = r.head.Next(row)
 		return true, nil
 	}
 	if !errors.Is(err, archive.ErrConflict) {
 		return false, fmt.Errorf("append row after %d: %w", row.After, err)
 	}
-	if d.head, err = d.Ledger.Head(ctx, d.corp.ID); err != nil {
+	if r.head, err = r.Ledger.Head(ctx, r.corp.ID); err != nil {
 		return false, fmt.Errorf("read head again: %w", err)
 	}
 	return false, nil
@@ -390,47 +393,47 @@ func (d *drain) append(ctx context.Context, row archive.Row) (bool, error) {
 // ask calls the library, at most 600 times a minute, and repeats a call if the
 // failure looks temporary. failure is a failure of WeCom or of the library; err
 // is the end of the context, or a failure of our own.
-func (d *drain) ask(ctx context.Context, after uint64, limit int) (raw []byte, a archive.Answer, failure *archive.Trouble, err error) {
+func (r *pullRun) ask(ctx context.Context, after uint64, limit int) (raw []byte, a archive.Answer, failure *archive.Trouble, err error) {
 	for try := 1; ; try++ {
-		if wait := callPause - d.Now().Sub(d.state.LastCallAt); wait > 0 {
-			if err := d.Sleep(ctx, min(wait, callPause)); err != nil {
+		if wait := callPause - r.Now().Sub(r.state.LastCallAt); wait > 0 {
+			if err := r.Sleep(ctx, min(wait, callPause)); err != nil {
 				return nil, archive.Answer{}, nil, err
 			}
 		}
-		d.state.LastCallAt = d.Now()
-		d.calls++
-		raw, err = d.source.ChatData(ctx, after, limit)
+		r.state.LastCallAt = r.Now()
+		r.calls++
+		raw, err = r.source.ChatData(ctx, after, limit)
 		if ctx.Err() != nil {
 			return nil, archive.Answer{}, nil, ctx.Err()
 		}
 		var again bool
-		a, failure, again, err = d.readAnswer(ctx, raw, err)
+		a, failure, again, err = r.readAnswer(ctx, raw, err)
 		if failure != nil && limit == 1 && aboutRecords(*failure) {
 			again = true // a smaller page does not exist
 		}
-		if err != nil || !again || try == archive.Tries || d.nearlyOver(ctx) {
+		if err != nil || !again || try == archive.Tries || r.nearlyOver(ctx) {
 			return raw, a, failure, err
 		}
-		if err := d.Sleep(ctx, archive.RetryPause); err != nil {
+		if err := r.Sleep(ctx, archive.RetryPause); err != nil {
 			return nil, archive.Answer{}, nil, err
 		}
 	}
 }
 
 // readAnswer reads both levels of error of one call (law 10).
-func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
+func (r *pullRun) readAnswer(ctx context.Context, raw []byte, callErr error) (a archive.Answer, failure *archive.Trouble, again bool, err error) {
 	if callErr != nil {
 		f, known := archive.LibraryFailed(callErr)
 		if !known {
 			return archive.Answer{}, nil, false, fmt.Errorf("ask WeCom: %w", callErr)
 		}
 		if f.Cause == archive.CauseLibraryCrash || f.Cause == archive.CauseLibraryMissing {
-			d.Log.ErrorContext(ctx, "library failed", "corp", d.corp.ID, "err", callErr)
+			r.Log.ErrorContext(ctx, "library failed", "corp", r.corp.ID, "err", callErr)
 		}
 		return archive.Answer{}, &f.Trouble, f.Response == archive.RespondRetry, nil
 	}
 	if a, err = archive.ParseAnswer(raw); err != nil {
-		d.Log.ErrorContext(ctx, "answer of WeCom unreadable", "corp", d.corp.ID, "err", err)
+		r.Log.ErrorContext(ctx, "answer of WeCom unreadable", "corp", r.corp.ID, "err", err)
 		return archive.Answer{}, &archive.Trouble{Cause: archive.CauseBadAnswer, Op: "GetChatData"}, true, nil
 	}
 	if a.ErrCode != 0 {
@@ -441,23 +444,23 @@ func (d *drain) readAnswer(ctx context.Context, raw []byte, callErr error) (a ar
 }
 
 // failed records a failure and decides whether the pull goes on.
-func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done bool, err error) {
-	d.trouble(t)
+func (r *pullRun) failed(ctx context.Context, t archive.Trouble, limit int) (done bool, err error) {
+	r.trouble(t)
 	_, respond := archive.Classify(t.Op, t.Code, t.Native)
 	switch {
 	case aboutRecords(t):
 		if limit > 1 {
-			d.state.Limit = limit / 2
+			r.state.Limit = limit / 2
 			return false, nil
 		}
-		d.beginSearch(t)
+		r.beginSearch(t)
 		return true, nil
 	case t.Cause == archive.CauseBadAnswer:
-		// A smaller page is requested as long as that may help. The head never moves
-		// past a single record that breaks the rules: the corp's state shows the
-		// trouble.
+		// Smaller pages are requested, down to one record. If that record alone
+		// breaks the rules too, the head stays before it, and the corp's state shows
+		// the trouble.
 		if limit > 1 {
-			d.state.Limit = limit / 2
+			r.state.Limit = limit / 2
 			return false, nil
 		}
 		return true, nil
@@ -466,11 +469,11 @@ func (d *drain) failed(ctx context.Context, t archive.Trouble, limit int) (done 
 	if respond == archive.RespondPause {
 		pause = archive.PauseLong
 	}
-	d.state.Standing, err = d.Gate.Refused(ctx, d.admission, d.state.Standing, t, respond, pause)
+	r.state.Standing, err = r.Gate.Refused(ctx, r.admission, r.state.Standing, t, respond, pause)
 	return true, err
 }
 
 // trouble notes why the pull stops.
-func (d *drain) trouble(t archive.Trouble) {
-	d.state.Standing = d.state.Paused(t, d.Now(), 0)
+func (r *pullRun) trouble(t archive.Trouble) {
+	r.state.Standing = r.state.Paused(t, r.Now(), 0)
 }

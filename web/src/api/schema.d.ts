@@ -1737,41 +1737,41 @@ export interface components {
          *           "name": "scope",
          *           "state": "waiting",
          *           "title": "开启范围",
-         *           "where": "管理工具 → 会话内容存档 → 开启范围"
+         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"
          *         },
          *         {
          *           "step": 2,
          *           "name": "secret",
          *           "state": "done",
          *           "title": "Secret",
-         *           "where": "管理工具 → 会话内容存档 → Secret → 查看"
+         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"
          *         },
          *         {
          *           "step": 3,
          *           "name": "public_key",
          *           "state": "waiting",
          *           "title": "消息加密公钥",
-         *           "where": "管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
+         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
          *         },
          *         {
          *           "step": 4,
          *           "name": "trusted_ip",
          *           "state": "waiting",
          *           "title": "可信IP地址",
-         *           "where": "管理工具 → 会话内容存档 → 可信IP地址"
+         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"
          *         },
          *         {
          *           "step": 5,
          *           "name": "switch_on",
          *           "state": "waiting",
-         *           "title": "接收事件与立即开启",
-         *           "where": "管理工具 → 会话内容存档 → 立即开启"
+         *           "title": "接收事件与开启",
+         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"
          *         },
          *         {
          *           "step": 6,
          *           "name": "chats",
          *           "state": "waiting",
-         *           "title": "会话出现",
+         *           "title": "确认收到会话",
          *           "where": null
          *         }
          *       ]
@@ -5155,7 +5155,7 @@ export interface operations {
                      *           "at": "2026-01-31T07:59:00Z",
                      *           "what": "WeCom refused our address 203.0.113.9.",
                      *           "fix": "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute.",
-                     *           "where": "管理工具 → 会话内容存档 → 可信IP地址",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址",
                      *           "op": "GetChatData",
                      *           "code": 10009,
                      *           "native": true,
@@ -7202,7 +7202,7 @@ export interface operations {
                      *       "type": "urn:yunduo-archive:problem:file-waiting",
                      *       "title": "文件正在下载",
                      *       "status": 409,
-                     *       "detail": "文件正在从企业微信下载，请稍后再试。企业微信最早会在 93.5 小时后删除该文件。",
+                     *       "detail": "文件正在从企业微信下载，请稍后再试。企业微信最早将于 93.5 小时后删除该文件。",
                      *       "instance": "JKJaXmPLvHcESHA="
                      *     }
                      */

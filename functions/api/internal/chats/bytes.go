@@ -16,9 +16,8 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 )
 
-// GetMessageBytes returns the bytes of a message as decrypted (law 4). The
-// headers make a browser save the bytes in place of showing them: they may be a
-// hostile page.
+// GetMessageBytes returns the bytes of a message as decrypted (law 4). The headers
+// make a browser save the bytes instead of rendering them: they may be hostile HTML.
 func (h *Handlers) GetMessageBytes(ctx context.Context, c *session.Call) (output.Answer, error) {
 	s, err := h.find(ctx, c, readFields)
 	if err != nil {
@@ -51,8 +50,8 @@ var rangeForm = regexp.MustCompile(`^bytes=([0-9]{0,18})-([0-9]{0,18})$`)
 
 // byteRange reads a Range header with one range (RFC 9110, 14.2). requested is
 // false for an absent or malformed header and for an unsupported kind of range;
-// the RFC allows a server to ignore these. A first that is not below size means
-// that the range begins after the end.
+// the RFC allows a server to ignore these. If first is at or above size, the range
+// begins after the end.
 func byteRange(header string, size int) (first, last int, requested bool) {
 	m := rangeForm.FindStringSubmatch(strings.TrimSpace(header))
 	if m == nil || m[1] == "" && m[2] == "" {

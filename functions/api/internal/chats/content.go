@@ -40,15 +40,15 @@ type shown struct {
 	withdrawn *string
 }
 
-// hidden says which members of a message an answer leaves null.
+// hidden says which JSON fields of a message an answer leaves null.
 type hidden struct {
-	// seq: the seqs of a corp count all its messages, so the answers to a limited
-	// caller have none.
+	// seq: a seq shows how many messages the corp has, so the answers to a limited
+	// caller have no seq.
 	seq       bool
-	raw, json bool // as the caller asks
+	raw, json bool // if the caller asks to omit them
 }
 
-// hides reads what the answer leaves null of each message.
+// hides reads from the request which fields the answer leaves null.
 func hides(c *session.Call) hidden {
 	omit := c.Several("omit", "raw", "json")
 	return hidden{seq: c.Caller.Limited, raw: slices.Contains(omit, "raw"), json: slices.Contains(omit, "json")}
@@ -62,7 +62,7 @@ func (s shown) name() string {
 	return "seq " + output.Decimal(s.Seq)
 }
 
-// depth reads as much of a message as an answer needs.
+// depth is a function that reads as much of a message as an answer needs.
 type depth func(raw []byte) (c message.Content, whole bool)
 
 // readFields reads only the fields.
@@ -161,8 +161,8 @@ func showRevocation(m archive.Message, all map[string]archive.Revocation) *revoc
 	return &revocationJSON{By: r.By, At: output.Moment(r.At), AfterSeconds: max(int64(r.At.Sub(m.Time)/time.Second), 0)}
 }
 
-// revocations finds the revocations of messages of one conversation that the
-// caller may see, by msgid.
+// revocations returns, by msgid, the revocations in one conversation that the
+// caller may see.
 func (h *Handlers) revocations(ctx context.Context, c *session.Call, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
 	ids := make([]string, len(list))
 	for i, m := range list {

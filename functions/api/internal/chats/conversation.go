@@ -95,9 +95,10 @@ func (h *Handlers) oldest(ctx context.Context, c *session.Call, conv archive.Con
 	return time.UnixMilli(found.first.Milli), nil
 }
 
-// consentsIn selects the consents that belong to a conversation: that of the
-// external contact of a single chat, or those in a room. A limited caller gets none
-// in a room: the newest answer may be later than all that the caller may see.
+// consentsIn selects the consents that belong to a conversation: the consent of the
+// external contact of a single chat, or all consents in a room. A limited caller
+// gets no consents of a room: the newest consent may be newer than every message
+// that the caller may see.
 func consentsIn(c *session.Call, conv archive.ConversationID) (archive.ConsentQuery, bool) {
 	parties := conv.Parties()
 	switch {
@@ -153,9 +154,10 @@ func (h *Handlers) ListDays(ctx context.Context, c *session.Call) (output.Answer
 func dayOrNull(t time.Time) *string { return output.TextOrNull(string(dayOf(t))) }
 
 // daysBetween lists the days, from the first to the last one, on which the
-// conversation has messages that the caller may see. whole is false if its time is
-// over. In a room, the lists of the caller's members say on which days they took
-// part; elsewhere it looks for a message of each day.
+// conversation has messages that the caller may see. whole is false if the time
+// limit ended the search. For a limited caller in a room, the conversation lists of
+// the caller's members say on which days they took part. In every other case the
+// function looks for a message of each day.
 func (h *Handlers) daysBetween(ctx context.Context, c *session.Call, conv archive.ConversationID, first, last archive.Day) (days []archive.Day, whole bool, _ error) {
 	days = []archive.Day{}
 	switch sight, err := h.sightOf(ctx, c, conv); {

@@ -21,9 +21,9 @@ import (
 
 const (
 	// atOnce is the number of conversations that are read together. To sort the
-	// conversations of a day, all of them must be read. After a message to ten
-	// thousand customers a day has ten thousand conversations, and they must be
-	// read before the function times out.
+	// conversations of a day, all of them must be read. A broadcast to ten thousand
+	// customers makes ten thousand conversations on one day, which must be read
+	// before the function times out.
 	atOnce = 32
 	// partiesMost bounds the parties of a conversation in a list, and partiesBytes
 	// their bytes. A room may have thousands of members.
@@ -32,7 +32,7 @@ const (
 	// entryMost bounds an entry with a preview, in bytes. The fields of a malformed
 	// message may be longer; its entry has no preview.
 	entryMost = 256 << 10
-	// seenBytes is what the time adds at which the caller saw a conversation.
+	// seenBytes is room for seen_at, which an entry gets after it was measured.
 	seenBytes = 32
 )
 
@@ -169,7 +169,8 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err != nil || next == nil {
 		return ans, err
 	}
-	// The tokens of a limited caller are random.
+	// The page token of a limited caller is encrypted and differs each time, so the
+	// ETag is made of an answer with an empty token.
 	sealed := out.Next
 	out.Next = new(string)
 	tagged, err := output.JSON(200, out)
@@ -268,8 +269,8 @@ func (h *Handlers) dayList(ctx context.Context, c *session.Call, page *entryPage
 	return nil, nil
 }
 
-// entriesOn reads the newest message of a day for each conversation. An entry
-// without a message is of a conversation that has none on the day.
+// entriesOn reads the newest message of a day for each conversation. The entry of a
+// conversation without a message on the day has no message.
 func (h *Handlers) entriesOn(ctx context.Context, c *session.Call, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
 	entries := make([]entry, len(conversations))
 	g, ctx := errgroup.WithContext(ctx)
@@ -290,8 +291,8 @@ func (h *Handlers) entriesOn(ctx context.Context, c *session.Call, day archive.D
 }
 
 // room fills the page of a room: with the room, or with nothing if the caller may
-// not see any message of it. If its time is over, it returns the place where the
-// next page goes on to search.
+// not see any message of it. If the time limit ends the search, room returns the
+// place where the next page continues it.
 func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string, at listPage) (*listPage, error) {
 	e := newEntry(archive.RoomConversation(roomID))
 	want := searchFor(c, nil)
@@ -323,7 +324,7 @@ func takePart(parties []string, f message.Fields) bool {
 	return !slices.ContainsFunc(parties, func(party string) bool { return !slices.Contains(named, party) })
 }
 
-// showEntry shows an entry, and says how many bytes it takes. Any entry fits on a
+// showEntry shows an entry, and returns its size in bytes. Every entry fits on a
 // page.
 func showEntry(corp string, e entry) (j conversationJSON, size int, err error) {
 	if j, err = describeEntry(corp, e); err != nil {

@@ -17,8 +17,8 @@ import (
 // WeCom makes a message with more files.
 const filesMost = 5000
 
-// stateUnknown is the state of a file without a row: the archive never requested
-// the file, because its message was decoded before files were fetched.
+// stateUnknown is the state of a file without a row: the archive never requested the
+// file. A replay of its message requests it.
 const stateUnknown media.State = "unknown"
 
 // fileJSON is a file as its message describes it, with the copy in the archive.
@@ -36,8 +36,7 @@ type copyJSON struct {
 	LinkPath  *string     `json:"link_path"`
 }
 
-// knownFiles holds the rows of files, by [media.ID], as they were at the time
-// now.
+// knownFiles holds rows of files, by [media.ID]. They were read at the time now.
 type knownFiles struct {
 	rows map[string]media.File
 	now  time.Time
@@ -118,8 +117,8 @@ func (h *Handlers) GetFile(ctx context.Context, c *session.Call) (output.Answer,
 	return output.JSON(200, j)
 }
 
-// file returns the n-th file of a message, or the problem that it cannot be
-// linked to.
+// file returns the n-th file of a message. It returns a problem if the message has
+// no such file, or is too long to be read for files.
 func (s shown) file(n int) (message.File, error) {
 	if len(s.bytes) > filesRead {
 		return message.File{}, problem.New(problem.FileUnread, problem.Args{"size": strconv.Itoa(len(s.bytes))})

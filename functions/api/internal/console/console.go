@@ -2,8 +2,8 @@
 // console is static files and one answer that depends on the deployment,
 // config.json. Every page of the console calls the public API for all else.
 //
-// Serving it from here makes one unit to deploy and one origin: the console needs
-// no CORS and no domain of its own, and fits the API that it came with.
+// Serving it from here makes one unit to deploy and one origin. So the console needs
+// no CORS and no domain of its own, and its version is always that of the API.
 package console
 
 import (
@@ -36,7 +36,8 @@ import (
 //go:embed all:dist
 var built embed.FS
 
-// Config is what the console is told about its deployment.
+// Config is what the console must know about its deployment. The JSON fields are
+// served as config.json.
 type Config struct {
 	Issuer   string `json:"issuer"`
 	ClientID string `json:"client_id"`
@@ -46,8 +47,8 @@ type Config struct {
 	Parents []string `json:"parents"`
 	Version string   `json:"version"`
 
-	// LoginOrigins are the origins of the issuer's endpoints, beside the issuer's
-	// own.
+	// LoginOrigins are further origins of the issuer's endpoints, in addition to the
+	// origin of Issuer.
 	LoginOrigins []string `json:"-"`
 	// Media makes the links to files.
 	Media Linker `json:"-"`
@@ -97,8 +98,8 @@ func newHandlers(files fs.FS, cfg Config) (*Handlers, error) {
 	return h, nil
 }
 
-// pagePolicy is the content security policy of the page. Its only unknown part, the
-// origin of files, never changes.
+// pagePolicy is the content security policy of the page. Only the origin of the files
+// must be looked up. It never changes, so the policy is made once.
 func (h *Handlers) pagePolicy(ctx context.Context) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,7 +135,7 @@ func policy(cfg Config, media string) string {
 	}, "; ")
 }
 
-// originOf cuts the path off an address.
+// originOf returns the scheme and the host of an address.
 func originOf(address string) string {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
@@ -144,8 +145,8 @@ func originOf(address string) string {
 	return scheme + "://" + host
 }
 
-// workerPolicy is the policy of the thread that decodes voices. A web worker has
-// the policy of its own script. See web/README.md.
+// workerPolicy is the content security policy of the thread that decodes voice. A web
+// worker gets its policy with its own script. See web/README.md.
 const workerPolicy = "default-src 'none'; script-src 'unsafe-eval'; connect-src data:"
 
 const (
@@ -201,8 +202,7 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 	if encoding != "" {
 		head.Set("Content-Encoding", encoding)
 	}
-	// The encodings of a file are different bytes under one strong tag only if the
-	// tag names the encoding.
+	// A strong ETag must differ if the bytes differ, so the tag names the encoding.
 	tag := strconv.Quote(h.digest + "-" + cmp.Or(encoding, "plain"))
 	head.Set("ETag", tag)
 	if matches(c.Header.Get("If-None-Match"), tag) {
@@ -211,7 +211,7 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 	return shorten(c, output.Answer{Status: http.StatusOK, ContentType: contentType, Header: head, Body: body}), nil
 }
 
-// shorten leaves the body out where the caller asks for the header alone.
+// shorten leaves the body out of the answer to a HEAD request.
 func shorten(c *session.Call, a output.Answer) output.Answer {
 	if c.Method == http.MethodHead {
 		a.Body = nil

@@ -104,7 +104,7 @@ func (g *given) id(in *input.Input) string {
 	case !ok:
 	case g.seen[id]:
 		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
-	case strings.ContainsRune(id, utf8.RuneError): // another person may have this id without the damage
+	case strings.ContainsFunc(id, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }): // another person may have this id without the damage
 		in.Reject("id", problem.Form, problem.RemedyObject, nil)
 	}
 	g.seen[id] = true
@@ -210,7 +210,7 @@ func avatar(in *input.Input) string {
 	}
 	scheme, rest, ok := strings.Cut(s, "//")
 	scheme = strings.ToLower(scheme)
-	if !ok || rest == "" || scheme != "https:" && scheme != "http:" && scheme != "" || strings.ContainsFunc(rest, unicode.IsSpace) {
+	if !ok || rest == "" || strings.ContainsAny(rest[:1], "/?#") || scheme != "https:" && scheme != "http:" && scheme != "" || strings.ContainsFunc(rest, unicode.IsSpace) {
 		in.Change("avatar", problem.Form, problem.RemedyHTTPS, nil)
 		return ""
 	}

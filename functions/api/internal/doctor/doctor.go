@@ -85,8 +85,8 @@ type evidenceJSON struct {
 	Text  string      `json:"text"` // the value for people
 }
 
-// GetDoctor answers the present state of every check. It is derived from what is
-// stored at this moment, so it is never older than WeCom's last answers.
+// GetDoctor answers the present state of every check. It derives the states from
+// what is stored at this moment, so they are never older than WeCom's last answers.
 func (h *Handlers) GetDoctor(ctx context.Context, c *session.Call) (output.Answer, error) {
 	facts, err := h.Facts.Read(ctx, c.Corp)
 	if err != nil {
@@ -154,8 +154,8 @@ func showEvidence(list []doctor.Evidence, lang problem.Language) []evidenceJSON 
 	return shown
 }
 
-// RequestDoctor requests that everything is tried now: a pull, and a check of every
-// access. A person asked, so both pass over pauses.
+// RequestDoctor requests a pull and a check of every access. Both skip pauses,
+// because a person asked.
 func (h *Handlers) RequestDoctor(ctx context.Context, c *session.Call) (output.Answer, error) {
 	at := h.Now()
 	if err := h.Pulls.RequestPulls(ctx, archive.PullRequest{Corp: c.CorpID, Why: "asked", Force: true}); err != nil {

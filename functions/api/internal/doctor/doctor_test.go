@@ -60,7 +60,7 @@ func TestDoctorNamesCauseAndRemedy(t *testing.T) {
 	}}))
 	for lang, want := range map[string][4]string{
 		"en": {"WeCom saw the address 198.51.100.1, which is none of the deployment's 203.0.113.9;203.0.113.10.", "operators", "可信IP地址", "address that WeCom saw"},
-		"zh": {"企业微信看到的地址是 198.51.100.1，与部署的出口地址 203.0.113.9;203.0.113.10 不同。", "operators", "可信IP地址", "企业微信看到的地址"},
+		"zh": {"企业微信识别到的来源 IP 地址是 198.51.100.1，与系统的出口 IP 地址 203.0.113.9;203.0.113.10 不同。", "operators", "可信IP地址", "企业微信识别到的来源 IP 地址"},
 	} {
 		got := get(w, lang).of(doctor.CheckTrustedIP)
 		i := slices.IndexFunc(got.Evidence, func(e struct{ Fact, Label, Value string }) bool { return e.Fact == "from_ip" })

@@ -21,13 +21,13 @@ var kinds = map[Kind]kind{
 	Forbidden: {
 		http.StatusForbidden,
 		words{"没有权限", "Not permitted"},
-		words{"当前令牌的角色或成员范围不允许此操作，如需权限请联系管理员。", "The role or the staff of this token does not permit this operation. Contact an administrator."},
+		words{"当前令牌的角色或成员范围不允许此操作。如需权限，请联系管理员。", "The role or the staff of this token does not permit this operation. Contact an administrator."},
 	},
 	StaffMissing: {
 		http.StatusForbidden,
 		words{"令牌缺少 staff 声明", "The token has no staff claim"},
 		words{
-			"角色为 reader 的令牌必须带有 staff 声明：以空格或逗号分隔的成员 userid，或用 * 表示全部成员。请联系签发令牌的系统的管理员。",
+			"角色为 reader 的令牌必须带有 staff 声明：以空格或逗号分隔的成员 userid，或用 * 表示全部成员。请联系令牌签发系统的管理员。",
 			"A token with the role reader needs the claim staff: userids separated by blanks or commas, or * for all members. Contact the administrator of the system that issues the tokens.",
 		},
 	},
@@ -63,15 +63,15 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"已有任务正在运行", "Another job is running"},
 		words{
-			"该企业的任务 {id} 正在运行，同类任务每次只能运行一个。请用 GET …/replays/{id} 查看进度，待其 done 为 true 后重试。",
+			"该企业的任务 {id} 正在运行，同类任务同一时间只能运行一个。请用 GET …/replays/{id} 查看进度，任务完成（done 为 true）后再重试。",
 			"Job {id} of this corp is running, and one job of a kind runs at a time. Follow it with GET …/replays/{id}, and try again when it is done.",
 		},
 	},
 	JobsToday: {
 		http.StatusTooManyRequests,
-		words{"今日任务次数已用完", "No more jobs today"},
+		words{"今天的任务次数已用完", "No more jobs today"},
 		words{
-			"每个企业每天（北京时间）最多可发起 {max} 次此类任务。请明天再试。",
+			"每家企业每天（北京时间）最多可发起 {max} 次此类任务。请明天再试。",
 			"A corp may start {max} jobs of this kind a day (Beijing time). Try again tomorrow.",
 		},
 	},
@@ -79,15 +79,15 @@ var kinds = map[Kind]kind{
 		http.StatusTooManyRequests,
 		words{"等待中的查询过多", "Too many queries wait"},
 		words{
-			"该企业已有许多查询在等待企业微信答复。请一分钟后重试。",
+			"该企业已有许多查询正在等待企业微信返回结果。请一分钟后重试。",
 			"Many queries of this corp already wait for WeCom's answers. Try again in a minute.",
 		},
 	},
 	KeysUnproved: {
 		http.StatusConflict,
-		words{"已有公钥尚待使用", "Offered keys await their first message"},
+		words{"尚未使用的公钥过多", "Offered keys await their first message"},
 		words{
-			"本系统生成的密钥中，已有 {max} 个尚未解密过消息，因此暂不能再生成。请在设置页找到它们的公钥，将其中一个粘贴到企业微信「会话内容存档」的「消息加密公钥」并填写版本号；收到用该公钥加密的新消息后，即可再次轮换。如确需更多密钥，请联系系统运营方。",
+			"本系统生成的密钥中，已有 {max} 个尚未解密过消息，因此暂不能再生成。请在设置页找到它们的公钥，将其中一个粘贴到企业微信「会话内容存档」的「消息加密公钥」，再把企业微信显示的版本号填回设置页；收到用该公钥加密的新消息后，即可再次轮换。如确需更多密钥，请联系运维人员。",
 			"{max} keys that were made here have not opened a message yet, so another cannot be made. Paste the public key of one of them, which the set-up page shows, into 消息加密公钥 on WeCom's 会话内容存档 page, and enter its version (版本号). Once a message encrypted to it arrives, rotate again. If you need more keys, ask the operator of this system.",
 		},
 	},
@@ -95,7 +95,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"今天导入的密钥已达上限", "The imports of today are used up"},
 		words{
-			"今天已导入 {max} 个密钥，达到每日上限。请在北京时间明天继续导入；如需尽快导入更多密钥，请联系系统运营方提高上限。",
+			"今天已导入 {max} 个密钥，达到每日上限。请于明天（北京时间）继续导入；如需尽快导入更多密钥，请联系运维人员提高上限。",
 			"{max} keys were imported today, which is the most for one day. Import the others tomorrow (Beijing time), or ask the operator of this system to raise the limit.",
 		},
 	},
@@ -103,14 +103,14 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"导入的密钥总数已达上限", "The imports of this corp are used up"},
 		words{
-			"该企业累计已导入 {max} 个密钥，达到总数上限。密钥会永久保留，请先确认确实需要再导入，然后联系系统运营方提高上限。",
+			"该企业累计已导入 {max} 个密钥，达到总数上限。导入的密钥会永久保留。如确需继续导入，请联系运维人员提高上限。",
 			"This corp has imported {max} keys, which is the most in all. Keys are kept permanently. Make sure that another key is needed, then ask the operator of this system to raise the limit.",
 		},
 	},
 	BodyTooLarge: {
 		http.StatusRequestEntityTooLarge,
-		words{"请求内容过大", "The body is too large"},
-		words{"请求内容不得超过 {max} KiB。", "The body must not exceed {max} KiB."},
+		words{"请求体过大", "The body is too large"},
+		words{"请求体不得超过 {max} KiB。", "The body must not exceed {max} KiB."},
 	},
 	MessageTooLarge: {
 		http.StatusRequestEntityTooLarge,
@@ -120,7 +120,7 @@ var kinds = map[Kind]kind{
 	UnsupportedMediaType: {
 		http.StatusUnsupportedMediaType,
 		words{"不支持此内容类型", "Unsupported media type"},
-		words{"请求内容须为 JSON，且请求头须包含 Content-Type: application/json。", "The body must be JSON, declared as Content-Type: application/json."},
+		words{"请求体须为 JSON，且请求头须包含 Content-Type: application/json。", "The body must be JSON, declared as Content-Type: application/json."},
 	},
 	RangeNotSatisfiable: {
 		http.StatusRequestedRangeNotSatisfiable,
@@ -131,7 +131,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件正在下载", "The file is being fetched"},
 		words{
-			"文件正在从企业微信下载，请稍后再试。企业微信最早可能在 {hours} 小时后删除该文件。",
+			"文件正在从企业微信下载，请稍后再试。企业微信最早将于 {hours} 小时后删除该文件。",
 			"The archive is fetching the file from WeCom. Try again later. WeCom deletes the file in {hours} hours at the earliest.",
 		},
 	},
@@ -139,7 +139,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件已被企业微信删除", "WeCom has deleted the file"},
 		words{
-			"文件尚未下载完成，企业微信就已将其删除（{reason}），无法再获取。消息本身已存档，不受影响。",
+			"文件尚未下载完成，企业微信就已将其删除（原因代码：{reason}），无法再下载。消息本身已存档，不受影响。",
 			"WeCom deleted the file before the archive could fetch it ({reason}). The file is permanently unavailable. The message itself is archived.",
 		},
 	},
@@ -147,7 +147,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"从企业微信下载文件失败（{reason}）。如果企业微信尚未删除该文件，请管理员对该消息（{message}）发起「重新解码」，系统会再次下载。",
+			"从企业微信下载文件失败（原因代码：{reason}）。如果企业微信尚未删除该文件，请管理员用 POST …/replays 重新解析该消息（{message}）所在的页，系统会再次下载。",
 			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it again.",
 		},
 	},
@@ -155,7 +155,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"系统尚未开始下载该文件", "The file was never requested"},
 		words{
-			"这条消息正在解析，或者是在启用文件下载功能之前解析的。如果企业微信尚未删除该文件，请管理员对该消息（{message}）发起「重新解码」，系统会下载该文件。",
+			"这条消息尚未解析完成，或者解析时系统还不支持下载文件。如果企业微信尚未删除该文件，请管理员用 POST …/replays 重新解析该消息（{message}）所在的页，系统会下载该文件。",
 			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it.",
 		},
 	},
@@ -163,19 +163,19 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"消息过长，无法列出其中的文件", "The message is too long to list its files"},
 		words{
-			"消息共 {size} 字节，超过了 8 MiB 的上限，此处无法列出其中的文件。文件仍会正常保存。如需取用，请将消息编号提供给技术支持：媒体存储桶中的对象名是 sdkfileid 的 SHA-256 值，sdkfileid 可在消息原文中找到。",
+			"消息共 {size} 字节，超过了 8 MiB 的上限，此处无法列出其中的文件。文件仍会正常保存。如需取用，请将消息编号提供给运维人员。运维人员可在媒体存储桶中找到文件：对象名是 sdkfileid 的 SHA-256 值，sdkfileid 见消息原文。",
 			"The message has {size} bytes. This operation reads messages up to 8 MiB for their files. The archive fetches the files anyway: in the media bucket, each file is named by the SHA-256 of its sdkfileid, which is in the bytes of the message.",
 		},
 	},
 	Unavailable: {
 		http.StatusServiceUnavailable,
 		words{"暂时无法完成请求", "Not finished in time"},
-		words{"系统繁忙，未能及时完成此请求。可以放心重试，请按响应头 Retry-After 给出的秒数稍候。", "The archive did not finish this request in time. Repeating the request is safe. Wait for the seconds in the Retry-After header."},
+		words{"系统繁忙，未能及时完成此请求。请等待响应头 Retry-After 指定的秒数后重试；重复请求不会造成影响。", "The archive did not finish this request in time. Repeating the request is safe. Wait for the seconds in the Retry-After header."},
 	},
 	Internal: {
 		http.StatusInternalServerError,
 		words{"服务器内部错误", "Internal error"},
-		words{"服务器处理请求时出错，可以放心重试。如果问题持续，请将 instance 的值提供给技术支持。", "The archive failed. Repeating the request is safe. If the error persists, send support the value of instance."},
+		words{"服务器处理请求时出错，可以重试；重复请求不会造成影响。如果问题持续，请将 instance 的值提供给运维人员。", "The archive failed. Repeating the request is safe. If the error persists, send support the value of instance."},
 	},
 }
 
@@ -248,13 +248,13 @@ var remedies = map[Remedy]words{
 	RemedyString:       {"应为字符串。", "Give a string."},
 	RemedyInteger:      {"请填写 {min} 到 {max} 之间的整数。", "Give a whole number from {min} to {max}."},
 	RemedyBoolean:      {"应为 true 或 false。", "Give true or false."},
-	RemedyObject:       {"请求内容应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
+	RemedyObject:       {"请求体应为一个 JSON 对象，使用 UTF-8 编码。", "The body must be one JSON object in UTF-8."},
 	RemedyNoBody:       {"此接口不需要请求体，请去掉。", "This operation has no body. Remove the body."},
 	RemedyEmpty:        {"请至少填写其中一项：{names}。", "Give at least one of {names}."},
-	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（“+”应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
+	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（「+」应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
 	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
 	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
-	RemedySecret:       {"Secret 只包含可见的半角字符，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
+	RemedySecret:       {"Secret 只能包含英文字母、数字和半角符号，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
 	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
 	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
 	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},
@@ -270,12 +270,12 @@ var remedies = map[Remedy]words{
 	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
 	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
 	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
-	RemedyWithOrName:   {"填写 with 时只能按最近活跃排序。", "With with, people are sorted by their newest activity only."},
+	RemedyWithOrName:   {"使用 with 参数时，只能按最近活跃时间排序。", "With with, people are sorted by their newest activity only."},
 	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
-	RemedyExactlyOne:   {"member、external_contact、room、unplaced 四项中必须且只能填写一项；仅 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
-	RemedyToken:        {"此翻页标记不适用于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
-	RemedyList:         {"数量应为 1 到 {max} 项。", "Give 1 to {max} entries."},
+	RemedyExactlyOne:   {"请在 member、external_contact、room、unplaced 中选填一项；只有 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
+	RemedyToken:        {"此分页标记（page）不属于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
+	RemedyList:         {"数组应包含 1 到 {max} 项。", "Give 1 to {max} entries."},
 	RemedyListType:     {"应为数组。", "Give a list."},
 	RemedyIDs:          {"各编号之间用英文逗号分隔，每个编号 1 到 {max} 个字符。", "Separate ids by commas; each id has 1 to {max} characters."},
 	RemedyIDsOrPage:    {"ids 与 page 不能同时使用。", "Give either ids or page."},
@@ -306,14 +306,14 @@ type trouble struct{ what, remedy words }
 var troubles = map[string]trouble{
 	"trusted_ip": {
 		words{"企业微信拒绝了来自 IP 地址 {from_ip} 的请求。", "WeCom refused our address {from_ip}."},
-		words{"请重新执行第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
+		words{"请重做第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
 	},
 	"secret_refused": {
-		words{"企业微信不接受已保存的 Secret：填写有误，或已被重置。", "WeCom does not accept the saved Secret: it is wrong or was reset."},
-		words{"请重新执行第 2 步：在「会话内容存档」页面重新查看 Secret 并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
+		words{"企业微信不接受已保存的 Secret：可能填写有误，或已在企业微信中重置。", "WeCom does not accept the saved Secret: it is wrong or was reset."},
+		words{"请重做第 2 步：在「会话内容存档」页面重新查看 Secret 并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
 	},
 	"archive_disabled": {
-		words{"会话内容存档应用在企业微信中被停用。", "The archive's app is switched off in WeCom."},
+		words{"会话内容存档应用已在企业微信中停用。", "The archive's app is switched off in WeCom."},
 		words{"请在企业微信管理后台启用会话内容存档，然后重新检查。", "Switch 会话内容存档 on in WeCom's admin console, then check again."},
 	},
 	"corp_unverified": {
@@ -322,15 +322,15 @@ var troubles = map[string]trouble{
 	},
 	"secret_kind": {
 		words{"已保存的是其他应用的 Secret，没有会话内容存档的权限。", "The saved Secret belongs to another app, which has no permission to read the archive."},
-		words{"请重新执行第 2 步：使用「会话内容存档」页面上的 Secret。", "Redo step 2: use the Secret on WeCom's 会话内容存档 page."},
+		words{"请重做第 2 步：使用「会话内容存档」页面上的 Secret。", "Redo step 2: use the Secret on WeCom's 会话内容存档 page."},
 	},
 	"secret_missing": {
 		words{"尚未保存 Secret。", "No Secret is saved."},
 		words{"请完成第 2 步：在「会话内容存档」页面查看 Secret 并保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
 	},
 	"corpid": {
-		words{"企业微信无法识别该企业 ID。", "WeCom does not know this corpid."},
-		words{"请核对企业微信「我的企业 → 企业信息」中的企业 ID，用正确的企业 ID 重新登记，然后重新执行第 2 步。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, register with the correct corpid, and redo step 2."},
+		words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
+		words{"请核对企业微信「我的企业 → 企业信息」中的企业ID，用正确的企业ID 重新登记，然后重做第 2 步。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, register with the correct corpid, and redo step 2."},
 	},
 	"licence_expired": {
 		words{"企业微信的会话内容存档服务已到期。", "The corp's 会话内容存档 service has expired."},
@@ -338,7 +338,7 @@ var troubles = map[string]trouble{
 	},
 	"not_open": {
 		words{"企业微信返回：会话内容存档尚未开启。", "WeCom reports that 会话内容存档 is not switched on."},
-		words{"请重新执行第 1 步与第 5 步：设置开启范围，确认消息加密公钥已填写，然后点击「立即开启」。", "Redo steps 1 and 5: choose the members, check that the public key is set, and switch the service on."},
+		words{"请重做第 1 步与第 5 步：设置开启范围，确认消息加密公钥已填写，然后点击「立即开启」。", "Redo steps 1 and 5: choose the members, check that the public key is set, and switch the service on."},
 	},
 	"rate_limited": {
 		words{"接口调用过于频繁，企业微信已限制调用。", "WeCom limits our calls because they are too frequent."},
@@ -346,10 +346,10 @@ var troubles = map[string]trouble{
 	},
 	"refusal_share": {
 		words{"该企业的 Secret 近期多次被企业微信拒绝，系统暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
-		words{"请核对第 2 步的 Secret，有误则更正后保存。到设置信息中的「下次尝试时间」（secret.next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
+		words{"请核对第 2 步的 Secret，有误则更正后保存。系统会在设置信息所示的下次尝试时间（secret.next_try）自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
 	},
 	"address_budget": {
-		words{"近期各企业的 Secret 被企业微信拒绝的次数合计过多。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
+		words{"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
 		words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},
 	},
 	"network": {
@@ -377,11 +377,11 @@ var troubles = map[string]trouble{
 		words{"系统会自动重试。如果问题持续，请联系运维人员。", "The archive tries again. If the trouble persists, contact operations."},
 	},
 	"record_too_large": {
-		words{"有一条记录过大、无法获取，系统会继续获取后面的记录。", "A record is too large to fetch. The archive is skipping it."},
-		words{"无需处理。这条记录会登记为「缺口」（企业微信未能提供的记录），可在存档台账中查到。", "No action is needed. The ledger records the record as a gap."},
+		words{"有一条记录过大，无法获取。系统会跳过它，继续获取后面的记录。", "A record is too large to fetch. The archive is skipping it."},
+		words{"无需处理。这条记录会在存档台账中记为「缺口」（企业微信未能提供的记录）。", "No action is needed. The ledger records the record as a gap."},
 	},
 	"unknown_error": {
 		words{"企业微信返回了未知的错误码。", "WeCom answered with an unknown code."},
-		words{"系统会自动重试。如果问题持续，请将错误码提供给技术支持。", "The archive tries again. If the trouble persists, send support the code."},
+		words{"系统会自动重试。如果问题持续，请将错误码提供给运维人员。", "The archive tries again. If the trouble persists, send support the code."},
 	},
 }

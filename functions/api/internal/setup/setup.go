@@ -113,8 +113,8 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 	return j, nil
 }
 
-// steps returns the state of the set-up steps 1 to 6 (README.md, "The six steps
-// of a company"). Only an answer of WeCom sets a step to done or to redo. The
+// steps returns the state of the set-up steps 1 to 6 (README.md, "The set-up
+// steps of a company"). Only an answer of WeCom sets a step to done or to redo. The
 // absence of an error proves nothing.
 func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32, lang problem.Language) []stepJSON {
 	failed := 0 // the step that the present trouble names

@@ -76,7 +76,7 @@ export default {
   },
 
   scope: {
-    wecom: ['Open 管理工具 → 会话内容存档 → 开启范围.', 'Choose the members whose chats are archived, and save.'],
+    wecom: ['Open 安全与管理 → 管理工具 → 会话内容存档 → 开启范围.', 'Choose the members whose chats are archived, and save.'],
     members: (n) => `${n} ${n === 1 ? 'member is' : 'members are'} in scope`,
     asked: (time) => `WeCom answered ${time}`,
     more: (n) => `and ${n} more`,
@@ -84,7 +84,7 @@ export default {
   },
 
   secret: {
-    wecom: ['Open 管理工具 → 会话内容存档.', 'Choose 查看 beside Secret, confirm on the phone, and copy it.'],
+    wecom: ['Open 安全与管理 → 管理工具 → 会话内容存档.', 'Choose 查看 beside Secret, confirm on the phone, and copy it.'],
     label: 'Secret',
     hint: 'The Secret of the page 会话内容存档, not that of a self-built app.',
     replace: 'Replace the Secret',
@@ -104,7 +104,7 @@ export default {
   },
 
   key: {
-    wecom: ['Open 管理工具 → 会话内容存档 → 消息加密公钥 and choose 设置.', 'Paste the public key below, and save.', 'WeCom then shows a 版本号 (version). Enter it below.'],
+    wecom: ['Open 安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 and choose 设置.', 'Paste the public key below, and save.', 'WeCom then shows a 版本号 (version). Enter it below.'],
     pem: 'Public key 消息加密公钥',
     noKey: 'The key is made when the company is registered.',
     version: 'Version 版本号',
@@ -153,7 +153,7 @@ export default {
   },
 
   ip: {
-    wecom: ['Open 管理工具 → 会话内容存档 → 可信IP地址.', 'Paste all addresses below, and save.'],
+    wecom: ['Open 安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址.', 'Paste all addresses below, and save.'],
     label: 'Trusted IPs 可信IP地址',
     each: (n) => `Address ${n}`,
     all: 'All addresses',
@@ -161,7 +161,7 @@ export default {
   },
 
   open: {
-    wecom: ['Optional: open 管理工具 → 会话内容存档 → 接收事件服务器, enter the three values below, and save.', 'Choose 立即开启.'],
+    wecom: ['Optional: open 安全与管理 → 管理工具 → 会话内容存档 → 接收事件服务器, enter the three values below, and save.', 'Choose 立即开启.'],
     optional: '接收事件服务器 is optional. Without it the archive fetches messages every minute; with it, sooner.',
     url: 'URL',
     token: 'Token',
