@@ -38,7 +38,7 @@ export function useSetup(open: Ref<number | undefined>) {
     () => {
       // Before a Secret is saved, WeCom is not asked. A new callback is checked by WeCom at any time.
       const asked = marks.value[2] !== 'todo' && marks.value.includes('waiting')
-      const callback = checks.value.some((c) => c.step === open.value && c.cause === 'callback_unverified')
+      const callback = checks.value.some((c) => c.step === open.value && (c.cause === 'callback_unverified' || c.cause === 'callback_refused'))
       waits.value = !!doctor.data.value?.running || asked || callback
     },
     { immediate: true },
