@@ -1,17 +1,26 @@
 // What the archive's doctor says of the set-up: one answer for every step.
 import { useQuery } from '@tanstack/vue-query'
+import { computed, type MaybeRef, unref } from 'vue'
 import { api, corp, data, type Schemas } from '../api'
 import { person } from '../auth/session'
 
 export type Check = Schemas['SetupCheck']
 export type Mark = 'todo' | 'waiting' | 'done' | 'redo'
 
-export function useDoctor(options: { enabled?: () => boolean; interval: () => number }) {
+export type Answer = Schemas['Doctor']
+
+/** interval says from the last answer when to ask again. */
+export function useDoctor(options: { enabled?: () => boolean; interval: MaybeRef<(answer?: Answer) => number> }) {
+  // Another interval holds from the moment that it is given.
+  const refetchInterval = computed(() => {
+    const of = unref(options.interval)
+    return (query: { state: { data?: Answer } }) => of(query.state.data)
+  })
   return useQuery({
     queryKey: ['setup', person.value.corp, 'doctor'],
     queryFn: () => data(api.GET('/v1/corps/{corpid}/doctor', { params: { path: corp() } })),
     enabled: options.enabled ?? true,
-    refetchInterval: options.interval,
+    refetchInterval,
     refetchOnWindowFocus: true,
   })
 }

@@ -1,10 +1,10 @@
 // What the set-up pages know: the doctor's answer about every step, and what the
 // forms show. Secrets are never part of an answer.
 import { useMutation, useQuery } from '@tanstack/vue-query'
-import { computed, ref, watch, type Ref } from 'vue'
+import { computed, watch, type Ref } from 'vue'
 import { api, corp, data, Failure, queries, type Schemas } from '../api'
 import { person } from '../auth/session'
-import { markOf, useDoctor, type Mark } from './doctor'
+import { markOf, useDoctor, type Answer, type Mark } from './doctor'
 
 export const key = (name: string) => ['setup', person.value.corp, name]
 
@@ -14,6 +14,15 @@ const soon = 3_000
 const later = 15_000
 const seldom = 60_000
 const patience = 3 * 60_000
+
+const steps = [0, 1, 2, 3, 4, 5, 6, 7]
+
+/** Whether something is under way that changes the answer. WeCom may check the callback of the open step at any time. */
+function waits({ running, checks }: Answer, open: number | undefined): boolean {
+  if (running || checks.some((c) => c.step === open && (c.cause === 'callback_unverified' || c.cause === 'callback_refused'))) return true
+  // Before a Secret is saved, WeCom is not asked.
+  return markOf(2, checks) !== 'todo' && steps.some((n) => markOf(n, checks) === 'waiting')
+}
 
 /** open is the step on the page. */
 export function useSetup(open: Ref<number | undefined>) {
@@ -27,29 +36,24 @@ export function useSetup(open: Ref<number | undefined>) {
   const inspection = read('inspection', () => data(api.GET('/v1/corps/{corpid}/inspect', { params: { path: corp() } })), () => registered() && open.value === 1)
 
   /** When the doctor's answer last said something else. */
-  const movedAt = ref(Date.now())
-  const waits = ref(false)
-  const doctor = useDoctor({ enabled: registered, interval: () => (!waits.value ? seldom : Date.now() - movedAt.value < patience ? soon : later) })
+  let movedAt = Date.now()
+  const doctor = useDoctor({
+    enabled: registered,
+    interval: computed(() => {
+      const step = open.value
+      return (answer) => (!answer || !waits(answer, step) ? seldom : Date.now() - movedAt < patience ? soon : later)
+    }),
+  })
   const checks = computed(() => doctor.data.value?.checks ?? [])
 
-  const marks = computed<Mark[]>(() => [0, 1, 2, 3, 4, 5, 6, 7].map((n) => (registered() && checks.value.length > 0 ? markOf(n, checks.value) : n === 0 && registered() ? 'done' : 'todo')))
-  watch(
-    [() => doctor.data.value?.running, marks, open, checks],
-    () => {
-      // Before a Secret is saved, WeCom is not asked. A new callback is checked by WeCom at any time.
-      const asked = marks.value[2] !== 'todo' && marks.value.includes('waiting')
-      const callback = checks.value.some((c) => c.step === open.value && (c.cause === 'callback_unverified' || c.cause === 'callback_refused'))
-      waits.value = !!doctor.data.value?.running || asked || callback
-    },
-    { immediate: true },
-  )
+  const marks = computed<Mark[]>(() => steps.map((n) => (checks.value.length > 0 ? markOf(n, checks.value) : n === 0 && registered() ? 'done' : 'todo')))
   // The other answers change only when something happens that the doctor tells of.
   // What passes with time alone tells of nothing.
   const said = computed(
     () => doctor.data.value && JSON.stringify([doctor.data.value.checked_at, checks.value.map((c) => [c.state, c.cause, c.since, c.evidence.filter((e) => !['hours', 'last_call'].includes(e.fact))])]),
   )
   watch(said, (_, before) => {
-    movedAt.value = Date.now()
+    movedAt = Date.now()
     if (before) void queries.invalidateQueries({ queryKey: ['setup'], predicate: (q) => q.queryKey[2] !== 'doctor' })
   })
 
