@@ -88,7 +88,7 @@ var importRules = []struct {
 	deny   string // regexp on any import
 	reason string
 }{
-	{`^shared/(secret|sdkproto|msgcrypt|message|env)$`, `^$`, `^os/exec$|^net/http$`,
+	{`^shared/(secret|sdkproto|msgcrypt|message|env|opaque)$`, `^$`, `^os/exec$|^net/http$`,
 		"level 0 is the standard library: anything may build on it"},
 	{`^shared/archive$`, `^shared/(secret|message)$|^golang\.org/x/sync/`, `^os(/exec)?$|^net(/http)?$`,
 		"the core holds words and contracts: it knows no room, no AWS, no process and no network"},
@@ -110,6 +110,8 @@ var importRules = []struct {
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/snsnotify$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|doctor|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/sns.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
+	{`^shared/eventbus$`, `^shared/(archive|opaque)$|^shared/archive/(decode|doctor)$|^github\.com/aws/aws-sdk-go-v2/(aws|service/eventbridge.*)$`, ``,
+		"an adapter has one technology and never imports another adapter"},
 	{`^shared/secretstore$`, `^shared/(archive|secret)$|^shared/archive/(decode|directory|doctor|media|pull|watch)$|^github\.com/aws/aws-sdk-go-v2/(aws(/retry)?|service/secretsmanager.*)$|^github\.com/aws/smithy-go`, ``,
 		"an adapter has one technology and never imports another adapter"},
 	{`^shared/wecomapi$`, `^shared/(archive|message|secret)$|^shared/archive/directory$`, ``,
@@ -130,9 +132,9 @@ var importRules = []struct {
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
 	{`^functions/api/internal/apitest$`, `.`, `^` + module + `shared/financesdk$`,
 		"the fixture of the API's tests runs the API on the local services"},
-	{`^functions/decode$`, `^shared/(archive|secret|env|lambdamain|libcrypto|dynamostore|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^shared/archive/(pull|decode|media)$|^github\.com/aws/aws-sdk-go-v2/`, ``,
+	{`^functions/decode$`, `^shared/(archive|secret|env|lambdamain|libcrypto|dynamostore|eventbus|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^shared/archive/(pull|decode|media)$|^github\.com/aws/aws-sdk-go-v2/`, ``,
 		"decode alone uses private keys, so that no other function loads OpenSSL"},
-	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|dynamostore|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^shared/archive/(pull|decode|media|directory|doctor|watch)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
+	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|opaque|dynamostore|eventbus|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^shared/archive/(pull|decode|media|directory|doctor|watch)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},
 	{`^cmd/`, `.`, `^` + module + `functions/|^` + module + `shared/financesdk$`,
 		"an operator's command acts on real accounts: it loads no vendor code and is no function"},

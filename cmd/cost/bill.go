@@ -47,6 +47,8 @@ const (
 	filesPerRound = 10      // files that one invocation of media fetches
 	controlKB     = 6       // traffic of an invocation behind NAT: SQS, Secrets Manager
 	sendsPerBatch = 10      // only dispatch sends in batches
+	announcedMost = 100     // conversations of a page that are announced
+	officeHours   = 176.0   // of a month
 	secretsPer    = 3       // archive secret, callback pair, private key
 	unitsPerCheck = 5       // write units of an inspection
 
@@ -103,6 +105,8 @@ func (b *book) bill(u usage) []line {
 	fileReads := files * b.seen("reads_per_file")
 	reads := u.messages*b.seen("reads_per_message") + fileReads
 	inspections := reads * b.seen("inspections_per_read")
+	announcements := math.Min(u.messages/b.seen("messages_per_announcement"), pages*announcedMost)
+	polls := u.corps * b.seen("open_pages_per_corp") * officeHours * b.seen("polls_per_open_hour")
 
 	// Every request is one invocation.
 	request, second := b.price("lambda_request"), b.price("lambda_gb_second_x86_64")
@@ -177,6 +181,8 @@ func (b *book) bill(u usage) []line {
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
 		{verificationPrefix + "Lambda", compute, v.seconds * b.memory("DecodeFunction") * second, amount(v.pages) + " pages read"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
+		{"Polling", compute, polls * b.poll(), amount(polls) + " requests of open pages, reads included"},
+		{"Announcements", compute, announcements * b.price("event"), amount(announcements) + " events"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
 		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections + unitsPerMark*(pulls+rounds+inspections)) * write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*8 + u.messages*0.5 + reads*8 + callbacks) * read, "ticks, pulls, lists, reading, callbacks"},
@@ -189,6 +195,12 @@ func (b *book) bill(u usage) []line {
 		{"Trail", watching, trailFiles*b.price("s3_put") + trailGB*trailMonths*b.price("s3_gb_month"), amount(trailEvents) + " events, in the first trail of the region"},
 		{"Metrics, alarms", watching, ownMetrics*b.price("metric_month") + u.alarms()*b.price("alarm_metric_month") + b.dashboard(), fmt.Sprintf("%d metrics, fleet-wide, however many companies, and %.0f of alarms", ownMetrics, u.alarms())},
 	}
+}
+
+// poll is the price of one request by which an open page asks what has changed.
+func (b *book) poll() float64 {
+	return b.price("api_request") + b.price("lambda_request") + b.seen("api_seconds")*b.memory("ApiFunction")*b.price("lambda_gb_second_x86_64") +
+		b.seen("read_units_per_poll")*b.price("dynamodb_read_unit") + b.seen("log_bytes_per_invocation")/gb*b.price("log_gb")
 }
 
 // dashboard is the price of the dashboard.

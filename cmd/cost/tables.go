@@ -20,12 +20,13 @@ const global, china = "us-east-1", "cn-north-1"
 // documents computes the tables of each document.
 func documents(in inputs) (map[string][]string, error) {
 	var parts [3]string
-	bills := make(map[string][][]line)
+	bills, books := make(map[string][][]line), make(map[string]*book)
 	for i, region := range []string{global, china} {
 		b, err := in.book(region)
 		if err != nil {
 			return nil, err
 		}
+		books[region] = b
 		for _, u := range columns {
 			bills[region] = append(bills[region], b.bill(u))
 		}
@@ -35,13 +36,8 @@ func documents(in inputs) (map[string][]string, error) {
 		parts[i] = longTable(b.currency, bills[region])
 	}
 	parts[2] = sources(in.measured.Values)
-	b, err := in.book(global)
-	if err != nil {
-		return nil, err
-	}
-	floor := floorTable(b)
 	return map[string][]string{
-		"docs/cost.md":    append([]string{floor}, parts[:]...),
+		"docs/cost.md":    append([]string{floorTable(books[global]), pollTable(books[global], books[china])}, parts[:]...),
 		"README.md":       {shortTable("en", bills)},
 		"README.zh-CN.md": {shortTable("zh", bills)},
 	}, nil
@@ -134,6 +130,25 @@ func floorTable(b *book) string {
 	return out.String()
 }
 
+// pollTable shows what a visible chat page costs that asks at a constant pace.
+func pollTable(books ...*book) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "| one visible chat page, %.0f hours a month | requests |", officeHours)
+	for _, b := range books {
+		fmt.Fprintf(&out, " %s |", b.currency)
+	}
+	out.WriteString("\n|---|" + strings.Repeat("---:|", len(books)+1) + "\n")
+	for _, seconds := range []float64{15, 60} {
+		polls := officeHours * 3600 / seconds
+		fmt.Fprintf(&out, "| every %.0f seconds | %.0f |", seconds, polls)
+		for _, b := range books {
+			fmt.Fprintf(&out, " %.2f |", polls*b.poll())
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
+}
+
 // shortTable shows one row for each group of lines.
 func shortTable(language string, bills map[string][][]line) string {
 	heading, total, totalChina := "USD a month", "**sum**", "**the same in Beijing, CNY**"
@@ -141,7 +156,7 @@ func shortTable(language string, bills map[string][][]line) string {
 		return fmt.Sprintf("%.0f million messages, %.0f GB of media a month, %.0f companies", u.messages/1e6, u.mediaGB, u.corps)
 	}
 	if language == "zh" {
-		heading, total, totalChina = "美元/月", "**合计**", "**北京区域同样用量，人民币**"
+		heading, total, totalChina = "美元/月", "**合计**", "**同等用量在北京区域的费用（人民币元/月）**"
 		column = func(u usage) string {
 			messages := fmt.Sprintf("%.0f 万条", u.messages/1e4)
 			if u.messages >= 1e8 {

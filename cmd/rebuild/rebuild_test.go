@@ -76,7 +76,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	p.config = decode.Config{
 		Ledger: p.ledger, Jobs: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Decodes: p.decodes, Parallel: 1, Now: now, Log: log,
+		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Decodes: p.decodes, Announcer: w.Announced, Parallel: 1, Now: now, Log: log,
 	}
 	p.decodeInto(p.view)
 	return p

@@ -15,6 +15,7 @@ type config struct {
 	contacts, consents, media         string   // tables
 	journal, files                    string   // buckets
 	pulls, decodes, inspections       string   // queue URLs
+	bus                               string   // event bus for announcements; empty for none
 	secrets                           string   // prefix of secret names
 	secretsKey                        string   // KMS key that encrypts new secrets
 	wecom                             string   // scheme and host of WeCom's HTTP API
@@ -40,6 +41,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		contacts:    r.Required("CONTACTS_TABLE"),
 		consents:    r.Required("CONSENTS_TABLE"),
 		inspections: r.Required("INSPECT_QUEUE_URL"),
+		bus:         r.Optional("ANNOUNCEMENT_BUS"),
 
 		secrets:    r.Required("SECRETS_PREFIX"),
 		secretsKey: r.Required("SECRETS_KEY"),

@@ -13,7 +13,7 @@ import (
 var variables = map[string]string{
 	"CORPS_TABLE": "corps", "LEDGER_TABLE": "ledger", "MESSAGES_TABLE": "messages", "READINGS_TABLE": "readings",
 	"MEDIA_TABLE": "media", "CONTACTS_TABLE": "contacts", "CONSENTS_TABLE": "consents", "JOURNAL_BUCKET": "journal", "MEDIA_BUCKET": "files",
-	"PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "INSPECT_QUEUE_URL": "inspections",
+	"PULL_QUEUE_URL": "pulls", "DECODE_QUEUE_URL": "decodes", "INSPECT_QUEUE_URL": "inspections", "ANNOUNCEMENT_BUS": "bus",
 	"SECRETS_PREFIX": "stack", "SECRETS_KEY": "key", "WECOM_API": "https://qyapi.weixin.qq.com", "TRUSTED_IPS": "203.0.113.9;203.0.113.10", "PUBLIC_URL": "https://archive.example.com",
 	"JWT_ISSUER": "https://login.example.com", "JWT_AUDIENCE": "yunduo-archive", "CONSOLE_CLIENT_ID": "yunduo-console", "CONSOLE_SCOPES": "openid",
 	"CONSOLE_PARENTS": "https://scrm.example.com,http://127.0.0.1:9000", "LOGIN_ORIGINS": "none",
@@ -23,7 +23,7 @@ func TestParseConfig(t *testing.T) {
 	cfg, err := parseConfig(func(name string) string { return variables[name] })
 	want := config{
 		corps: "corps", ledger: "ledger", messages: "messages", readings: "readings", media: "media", contacts: "contacts", consents: "consents",
-		journal: "journal", files: "files", pulls: "pulls", decodes: "decodes", inspections: "inspections", secrets: "stack", secretsKey: "key", wecom: "https://qyapi.weixin.qq.com",
+		journal: "journal", files: "files", pulls: "pulls", decodes: "decodes", inspections: "inspections", bus: "bus", secrets: "stack", secretsKey: "key", wecom: "https://qyapi.weixin.qq.com",
 		trustedIPs: []string{"203.0.113.9", "203.0.113.10"}, publicURL: "https://archive.example.com",
 		console: console.Config{
 			Issuer: "https://login.example.com", ClientID: "yunduo-console", Scopes: "openid", Audience: "yunduo-archive",
@@ -36,7 +36,8 @@ func TestParseConfig(t *testing.T) {
 }
 
 // The test knows the variables from the calls of getenv, so a new variable cannot
-// be forgotten here. Without PUBLIC_URL the host of each request counts.
+// be forgotten here. Without PUBLIC_URL the host of each request counts, and without
+// ANNOUNCEMENT_BUS nothing is announced.
 func TestConfigNamesEveryMistake(t *testing.T) {
 	asked := make(map[string]bool)
 	_, err := parseConfig(func(name string) string {
@@ -47,7 +48,7 @@ func TestConfigNamesEveryMistake(t *testing.T) {
 		t.Fatal("an empty environment is accepted")
 	}
 	for name := range asked {
-		if name != "PUBLIC_URL" && !strings.Contains(err.Error(), name) {
+		if name != "PUBLIC_URL" && name != "ANNOUNCEMENT_BUS" && !strings.Contains(err.Error(), name) {
 			t.Errorf("without %s: got %v", name, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -29,6 +30,7 @@ import (
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	examine "github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -57,6 +59,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	readings := dynamostore.NewReadings(db, cfg.readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	consents := dynamostore.NewConsents(db, cfg.consents)
+	consents.OnNewer(eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log).AnnounceConsents)
 	marks := dynamostore.NewMarks(db, cfg.ledger)
 	pulls := archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now)
 	inspections := book.NewWantedInspections(marks, sqsqueue.NewInspect(queues, cfg.inspections, rand.Text), time.Now)

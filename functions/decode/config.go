@@ -9,6 +9,7 @@ type config struct {
 	media              string // table
 	journal, objects   string // buckets
 	decodes, files     string // queue URLs
+	bus                string // event bus for announcements; empty for none
 	secrets            string // prefix of secret names
 	worker, library    string // files of the layer
 	proxy              string // proxy to WeCom; empty for none
@@ -29,6 +30,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		objects:  r.Required("MEDIA_BUCKET"),
 		decodes:  r.Required("DECODE_QUEUE_URL"),
 		files:    r.Required("MEDIA_QUEUE_URL"),
+		bus:      r.Optional("ANNOUNCEMENT_BUS"),
 		secrets:  r.Required("SECRETS_PREFIX"),
 		worker:   r.Required("SDK_WORKER"),
 		library:  r.Required("SDK_LIBRARY"),

@@ -9,7 +9,7 @@ import (
 // Every variable that parseConfig reads is required or in this list, and the
 // error names all required ones at once.
 func TestConfigNamesEveryMissingVariable(t *testing.T) {
-	optional := []string{"DECODE_IDENTITY", "WECOM_PROXY"}
+	optional := []string{"ANNOUNCEMENT_BUS", "DECODE_IDENTITY", "WECOM_PROXY"}
 	var unnamed, read []string
 	_, err := parseConfig(func(name string) string {
 		read = append(read, name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -20,6 +21,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/libcrypto"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -51,6 +53,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	queues := sqs.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
+	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
+	consents := dynamostore.NewConsents(db, cfg.consents)
+	consents.OnNewer(bus.AnnounceConsents)
 	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
 		Jobs:       ledger,
@@ -60,11 +65,12 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now),
 		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
-		Consents:   dynamostore.NewConsents(db, cfg.consents),
+		Consents:   consents,
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Objects:    s3store.NewMedia(objects, cfg.objects),
 		Media:      media.NewWantedLanes(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewMedia(queues, cfg.files, rand.Text), time.Now),
 		Decodes:    sqsqueue.NewDecode(queues, cfg.decodes, rand.Text),
+		Announcer:  bus,
 		Parallel:   runtime.GOMAXPROCS(0),
 		Now:        time.Now,
 		Log:        log,

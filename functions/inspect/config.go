@@ -17,6 +17,7 @@ type config struct {
 	proxy              string   // towards WeCom; empty for none
 	trustedIPs         []string // addresses from which we call WeCom
 	topic              string   // ARN of the topic for notices to people
+	bus                string   // event bus for announcements; empty for none
 	stack              string   // name of the stack
 }
 
@@ -35,6 +36,7 @@ func parseConfig(getenv func(string) string) (config, error) {
 		proxy:       r.Optional("WECOM_PROXY"),
 		trustedIPs:  strings.Split(r.Required("TRUSTED_IPS"), ";"),
 		topic:       r.Required("NOTICE_TOPIC"),
+		bus:         r.Optional("ANNOUNCEMENT_BUS"),
 		stack:       r.Required("STACK_NAME"),
 	}, r.Err()
 }

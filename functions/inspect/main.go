@@ -3,11 +3,11 @@
 // it, and what people and rooms are called. Afterwards it examines the set-up,
 // and tells the operators and the SCRM what has changed.
 //
-// It is asked through a FIFO queue whose group is the corp, and not invoked
-// directly. So one instance at a time asks for a corp, which keeps WeCom's
-// limits per corp and the pauses after refusals without a lock; a request
-// that fails comes again, and one that nobody can serve is kept among the dead
-// letters; and readers, who cause most requests, never wait for it.
+// It gets its requests from a FIFO queue whose group is the corp, and is not invoked
+// directly. So one instance at a time asks WeCom for a corp. This keeps WeCom's
+// limits per corp, and the pauses after refusals, without a lock. SQS delivers a
+// request that failed again, and moves one that fails every time to the dead letters.
+// Readers, who cause most requests, never wait for it.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -25,6 +26,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/lambdamain"
 	"github.com/yunduo-scrm/archive/shared/secretstore"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
@@ -47,6 +49,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
+	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
+	consents := dynamostore.NewConsents(db, cfg.consents)
+	consents.OnNewer(bus.AnnounceConsents)
 	inspector := &directory.Inspector{
 		Corps:    corps,
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),
@@ -54,14 +59,14 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Ledger:   ledger,
 		Gate:     &archive.Gate{Log: ledger, Now: time.Now},
 		Store:    contacts,
-		Consents: dynamostore.NewConsents(db, cfg.consents),
+		Consents: consents,
 		Doctor: &doctor.Examiner{
 			Reader: &doctor.Reader{
 				Ledger: ledger, Settings: corps, Reach: contacts, SetAside: dynamostore.NewMessages(db, cfg.messages), Files: dynamostore.NewMedia(db, cfg.media),
 				TrustedIPs: cfg.trustedIPs, Now: time.Now,
 			},
 			Records:   ledger,
-			Notifiers: []doctor.Notifier{snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack)},
+			Notifiers: []doctor.Notifier{snsnotify.New(sns.NewFromConfig(sdk), cfg.topic, cfg.stack), bus},
 			Log:       log,
 		},
 		Requests: directory.NewWantedInspections(dynamostore.NewMarks(db, cfg.ledger), sqsqueue.NewInspect(sqs.NewFromConfig(sdk), cfg.inspections, rand.Text), time.Now),

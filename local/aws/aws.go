@@ -1,6 +1,6 @@
 // Package aws starts the AWS services that the project's tests and its local
 // cloud run on, without an account: AWS's own DynamoDB Local for tables, and
-// moto's server for S3, SQS, SNS and Secrets Manager.
+// moto's server for S3, SQS, SNS, EventBridge and Secrets Manager.
 //
 // Both are separate programs: they listen on the loopback address only, on
 // free ports, and die with the process that started them. Needed on the
@@ -22,6 +22,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -134,6 +135,7 @@ const (
 	envS3       = "AWS_ENDPOINT_URL_S3"
 	envSQS      = "AWS_ENDPOINT_URL_SQS"
 	envSNS      = "AWS_ENDPOINT_URL_SNS"
+	envEvents   = "AWS_ENDPOINT_URL_EVENTBRIDGE"
 	envSecrets  = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
 	envSTS      = "AWS_ENDPOINT_URL_STS"
 )
@@ -146,6 +148,7 @@ func (s *Services) Env() []string {
 		envS3 + "=" + s.moto,
 		envSQS + "=" + s.moto,
 		envSNS + "=" + s.moto,
+		envEvents + "=" + s.moto,
 		envSecrets + "=" + s.moto,
 		envSTS + "=" + s.moto,
 		"AWS_REGION=" + region,
@@ -188,7 +191,7 @@ func (e endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (stri
 	switch sdkID {
 	case dynamodb.ServiceID:
 		return e.s.dynamoDB, true, nil
-	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, secretsmanager.ServiceID, sts.ServiceID:
+	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, eventbridge.ServiceID, secretsmanager.ServiceID, sts.ServiceID:
 		return e.s.moto, true, nil
 	case "ACM", "CloudFormation", "CloudTrail", "EC2", "Service Quotas": // operators' commands alone speak with these
 		return e.s.moto, true, nil

@@ -125,6 +125,7 @@ type Cloud struct {
 	services  *aws.Services
 	tokens    *gateway.Issuer
 	functions map[string]*lambda.Function // by logical id
+	bus       *bus
 	tables    map[string]*dynamodb.CreateTableInput
 
 	// undo holds the steps of Stop, which Stop runs in reverse order.
@@ -197,11 +198,11 @@ func (c *Cloud) start(ctx context.Context) error {
 	}
 
 	// The addresses come first, because the template needs them.
-	var gatewayAt, queueAt, controlAt, loginAt net.Listener
+	var gatewayAt, queueAt, busAt, controlAt, loginAt net.Listener
 	for _, at := range []struct {
 		addr string
 		l    *net.Listener
-	}{{o.GatewayAddr, &gatewayAt}, {o.QueueAddr, &queueAt}, {o.ControlAddr, &controlAt}, {o.LoginAddr, &loginAt}} {
+	}{{o.GatewayAddr, &gatewayAt}, {o.QueueAddr, &queueAt}, {"", &busAt}, {o.ControlAddr, &controlAt}, {o.LoginAddr, &loginAt}} {
 		if *at.l, err = c.listen(at.addr); err != nil {
 			return err
 		}
@@ -225,7 +226,7 @@ func (c *Cloud) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	env["AWS_ENDPOINT_URL_SQS"] = queueURL
+	env["AWS_ENDPOINT_URL_SQS"], env["AWS_ENDPOINT_URL_EVENTBRIDGE"] = queueURL, "http://"+busAt.Addr().String()
 
 	c.Stack, err = template.Read(source, template.Options{
 		StackName: o.StackName, Region: c.Config.Region, QueueEndpoint: queueURL,
@@ -250,6 +251,8 @@ func (c *Cloud) start(ctx context.Context) error {
 
 	front := queue.NewFront(moto, time.Now, o.Log)
 	c.serve("queues", queueAt, front)
+	c.bus = newBus(moto, time.Now)
+	c.serve("event bus", busAt, c.bus)
 	if err := c.startFunctions(ctx, dir, env); err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ const usage = `Commands of the local cloud (JSON):
   POST /kill/{function}    kills an instance, preferably a busy one, for example /kill/PullFunction
   POST /wipe/{table}       empties a table, for example /wipe/MessagesTable
   POST /token              signs a token with the claims in the body, for example {"sub":"me","corp":"ww...","role":"reader","staff":"*"}
-  GET  /scrm               a page of an invented SCRM that shows the console in a frame
+  GET  /scrm               a page of an invented SCRM that shows the console in a frame, and what the archive announces
+  GET  /announcements      the newest announcements to the SCRM, the newest first
   ANY  /wecom/...          the console of the simulated WeCom: GET /wecom/ lists its commands
 `
 
@@ -37,6 +38,7 @@ func (c *Cloud) control() http.Handler {
 	mux.HandleFunc("POST /wipe/{table}", c.wipeTable)
 	mux.HandleFunc("POST /token", c.signToken)
 	mux.HandleFunc("GET /scrm", c.showSCRM)
+	mux.HandleFunc("GET /announcements", func(w http.ResponseWriter, _ *http.Request) { respond(w, http.StatusOK, c.Announcements()) })
 	if c.Sim != nil {
 		mux.Handle("/wecom/", http.StripPrefix("/wecom", c.Sim.Control()))
 	}
@@ -104,12 +106,15 @@ var scrm = template.Must(template.New("scrm").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>SCRM</title>
 <style>
-body { margin: 0; display: grid; grid-template-rows: auto 1fr; height: 100vh; font: 15px/1.6 system-ui, sans-serif; }
+body { margin: 0; display: grid; grid-template-rows: auto 1fr auto; height: 100vh; font: 15px/1.6 system-ui, sans-serif; }
 header { padding: .5rem 1rem; background: #24385b; color: #fff; }
 iframe { width: 100%; height: 100%; border: 0; }
+details { padding: .25rem 1rem; background: #eef1f6; }
+ol { max-height: 10rem; overflow: auto; font-family: ui-monospace, monospace; font-size: 12px; }
 </style>
 <header>SCRM · 会话存档</header>
 <iframe title="会话存档" src="{{.Console}}{{.Path}}?embed=1" allow="clipboard-write; fullscreen; autoplay"></iframe>
+<details><summary>变更通知 <span></span></summary><ol></ol></details>
 <script>
 const frame = document.querySelector('iframe')
 const origin = new URL(frame.src).origin
@@ -121,6 +126,16 @@ addEventListener('message', async ({ source, origin: from, data }) => {
   const { token } = await (await fetch('/token', { method: 'POST', body })).json()
   frame.contentWindow.postMessage({ type: 'yunduo-archive:token', token, lang: 'zh' }, origin)
 })
+setInterval(async () => {
+  if (document.hidden) return
+  const all = await (await fetch('/announcements')).json()
+  document.querySelector('summary span').textContent = all.length
+  document.querySelector('ol').replaceChildren(...all.map((a) => {
+    const line = document.createElement('li')
+    line.textContent = a.time + ' ' + a['detail-type'] + ' ' + JSON.stringify(a.detail)
+    return line
+  }))
+}, 3000)
 </script>
 </html>
 `))

@@ -12,6 +12,8 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dynamodbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	eventbridgetypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -37,6 +39,13 @@ func (c *Cloud) provision(ctx context.Context) error {
 	for _, name := range c.Stack.Topics {
 		if _, err := topics.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name}); err != nil {
 			return fmt.Errorf("make topic %s: %w", name, err)
+		}
+	}
+	buses := eventbridge.NewFromConfig(c.Config)
+	for _, name := range c.Stack.Buses {
+		_, err := buses.CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: &name})
+		if exists := (*eventbridgetypes.ResourceAlreadyExistsException)(nil); err != nil && !errors.As(err, &exists) {
+			return fmt.Errorf("make event bus %s: %w", name, err)
 		}
 	}
 	queues := sqs.NewFromConfig(c.Config)

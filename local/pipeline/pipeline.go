@@ -28,6 +28,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
+	"github.com/yunduo-scrm/archive/shared/eventbus"
 	"github.com/yunduo-scrm/archive/shared/libcrypto"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -120,7 +121,8 @@ func New(o Options) (*Pipeline, error) {
 		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
 		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
-		Parallel: max(1, o.Parallel), Now: time.Now, Log: log,
+		Announcer: eventbus.New(nil, "", time.Now, log),
+		Parallel:  max(1, o.Parallel), Now: time.Now, Log: log,
 	}
 	p.Decoder, p.Replayer = decode.New(p.decoding)
 	return p, nil

@@ -3,6 +3,8 @@ package archive
 import (
 	"regexp"
 	"time"
+
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // Corp is a company that was registered with us.
@@ -22,6 +24,9 @@ type Corp struct {
 	// secret (accepted, refused) holds only for the SecretSetAt it was learned
 	// with.
 	SecretSetAt time.Time
+	// SecretDigest is the digest of the archive secret once the secret store has
+	// it; empty while a secret is being saved.
+	SecretDigest secret.Digest
 	// What WeCom answered when the secret was shown on the open way
 	// ([Open]). Saving another secret clears it. Each time is zero if there was no
 	// such answer.

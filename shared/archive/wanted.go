@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A Mark says that a corp wants work of one kind. While the work's message is in
-// a queue, everything else that wants the work joins the mark and sends nothing.
+// A Mark says that work of one kind is wanted for a corp. While the work's message
+// (an entry of SQS) is in a queue, every further wish for the work is added to the
+// mark, and no message is sent.
 type Mark struct {
 	Corp string
 	Work string // names the queue, and the lane if the queue has lanes
@@ -39,7 +40,8 @@ type Marks interface {
 
 // PullKept is how long the queue of pulls keeps a message. template.yaml sets it.
 // It exceeds five deliveries, after which SQS moves a message to the dead
-// letters. A mark whose message was lost rests a little longer than that.
+// letters. If the message of a mark was lost, the next one is sent a little later
+// than that.
 const PullKept = 30 * time.Minute
 
 const (
@@ -55,9 +57,9 @@ const (
 )
 
 // Wanted keeps work of one kind wanted or not wanted: a mark in the table and at
-// most one message in the queue, whoever wants the work however often. While the
-// consumer works on a message, one more may wait. So a queue holds at most two
-// messages of a work. Its fields never change.
+// most one message that waits in the queue, however many callers want the work.
+// While the consumer works on a message, one more may wait. So a queue holds at most
+// two messages of a work. Its fields never change.
 type Wanted[R any] struct {
 	Marks Marks
 	// Work names the work that a request asks for.
@@ -80,9 +82,9 @@ type Wanted[R any] struct {
 // waits. Durable on return. After an error any of the requests may be wanted.
 //
 // The order of writes is: the mark, then the message. If the message is not sent,
-// the mark is removed. A crash between the two leaves a mark without a message:
-// the work then rests until the mark is older than the queue keeps a message, and
-// the next Want sends one.
+// the mark is removed. A crash between the two leaves a mark without a message. Then
+// nothing is done until the mark is older than Kept, and the next Want sends a
+// message.
 //
 // A failure with one corp's mark stops no other (law 8).
 func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
@@ -195,7 +197,7 @@ func (w Wanted[R]) join(stored Mark, r R, maySend bool) (m Mark, send bool, err 
 
 // unmark removes the messages from marks whose message was not sent, also from
 // what other requests made of the marks. It does so after the end of the context
-// too. If that fails too, the mark rests as after a crash.
+// too. If that fails too, the mark stays without a message, as after a crash.
 func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
 	defer cancel()
@@ -219,15 +221,16 @@ func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 }
 
 // Take removes the mark and returns what was wanted. The consumer calls it with
-// its message before it reads anything that the work is about: from then on, Want
+// its message before it reads anything that the work is about. From then on, Want
 // sends another message. A message takes only the mark that it was sent for, or an
-// older one: a later mark has a message of its own, and a third message could
-// wait if this one took it. Without such a mark the message is a repeated one, and
-// Take returns it unchanged; it is worked on all the same (law 3).
+// older one. A later mark has a message of its own: if this message took it, the
+// queue could hold a third one. If there is no such mark, the message was delivered
+// before. Take then returns it unchanged, and the consumer does the work again
+// (law 3).
 //
 // After an error the mark may be taken, and the result is what it wanted. A consumer
-// that fails gives that back with Return. A crash after Take delivers the message
-// again, without what joined its mark.
+// that fails calls Return with this result. After a crash behind Take, SQS delivers
+// the message again, but the wishes that were added to its mark are lost.
 func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
 	corp, work := w.Work(message)
 	wish := message

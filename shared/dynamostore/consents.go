@@ -28,12 +28,18 @@ type ConsentsClient interface {
 type Consents struct {
 	table
 	client ConsentsClient
+	newer  func(context.Context, []archive.Consent)
 }
 
 // NewConsents uses the table of that name.
 func NewConsents(client ConsentsClient, table string, options ...Option) *Consents {
-	return &Consents{table: newTable(table, options), client: client}
+	return &Consents{table: newTable(table, options), client: client, newer: func(context.Context, []archive.Consent) {}}
 }
+
+// OnNewer sets what is called after each call of RecordConsents with those of its
+// answers that are newer than the stored ones were. They are durable then. Set it
+// before the first use.
+func (c *Consents) OnNewer(f func(context.Context, []archive.Consent)) { c.newer = f }
 
 var _ archive.ConsentWriter = (*Consents)(nil)
 
@@ -65,13 +71,35 @@ func consentPrefix(member, room string) string {
 
 // RecordConsents implements [archive.ConsentWriter].
 func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consent) error {
-	return each(ctx, consents, c.record)
+	type recorded struct {
+		archive.Consent
+		newer bool
+	}
+	list := make([]*recorded, len(consents))
+	for i, consent := range consents {
+		list[i] = &recorded{Consent: consent}
+	}
+	err := each(ctx, list, func(ctx context.Context, r *recorded) (err error) {
+		r.newer, err = c.record(ctx, r.Consent)
+		return err
+	})
+	var newer []archive.Consent
+	for _, r := range list {
+		if r.newer {
+			newer = append(newer, r.Consent)
+		}
+	}
+	if len(newer) > 0 { // a crash here leaves them without the call
+		c.newer(ctx, newer)
+	}
+	return err
 }
 
-func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
+// record stores one answer, and reports whether it is newer than the stored one.
+func (c *Consents) record(ctx context.Context, consent archive.Consent) (newer bool, _ error) {
 	it, err := encode(consent.Corp, consentPrefix(consent.Member, consent.Room)+part(consent.Contact), consentItem(consent))
 	if err != nil {
-		return err
+		return false, err
 	}
 	it[contactIndex] = text(contactPK(consent.Corp, consent.Contact))
 	it["rank"] = number(consent.Order())
@@ -81,18 +109,20 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) error {
 		ExpressionAttributeNames:  map[string]string{"#rank": "rank"},
 		ExpressionAttributeValues: item{":rank": it["rank"]},
 	})
-	if _, older := conditionFailed(err); older {
+	_, older := conditionFailed(err)
+	if older {
 		err = nil
 	}
+	newer = err == nil && !older
 	// A crash here leaves the newest answer without its place in the history, until
-	// the answer comes again.
+	// the message or event that reports it is processed again.
 	if err == nil {
 		err = c.remember(ctx, consent)
 	}
 	if err != nil {
-		return fmt.Errorf("recording a consent of corp %s: %w", consent.Corp, err)
+		return newer, fmt.Errorf("recording a consent of corp %s: %w", consent.Corp, err)
 	}
-	return nil
+	return newer, nil
 }
 
 // historyPK is a partition of its own, so that the newest answers stay a short

@@ -16,6 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // CorpsClient lists the methods of the SDK\'s client that [Corps] calls.
@@ -71,6 +72,7 @@ type (
 		EnabledAt     time.Time     `dynamodbav:"enabled_at"`
 		SecretPrefix  string        `dynamodbav:"secret_prefix"`
 		SecretSetAt   time.Time     `dynamodbav:"secret_set_at"`
+		SecretDigest  secret.Digest `dynamodbav:"secret_digest"`
 		OpenOKAt      time.Time     `dynamodbav:"open_ok_at"`
 		OpenRefusedAt time.Time     `dynamodbav:"open_refused_at"`
 		OpenCause     archive.Cause `dynamodbav:"open_cause"`
@@ -202,15 +204,29 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, rea
 	return nil
 }
 
-// SetSecret records that an archive secret was saved. prefix is the beginning of
+// SetSecret records that an archive secret is being saved. prefix is the beginning of
 // the secret, see [archive.Corp].
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	err := c.update(ctx, id, corpSK, change{
-		set:    "SET secret_prefix = :prefix, secret_set_at = :at, open_ok_at = :never, open_refused_at = :never, open_cause = :none, open_code = :zero",
+		set:    "SET secret_prefix = :prefix, secret_set_at = :at, secret_digest = :none, open_ok_at = :never, open_refused_at = :never, open_cause = :none, open_code = :zero",
 		values: item{":prefix": text(prefix), ":at": moment(at), ":never": moment(time.Time{}), ":none": text(""), ":zero": number(0)},
 	})
 	if err != nil {
 		return fmt.Errorf("recording the secret of corp %s: %w", id, err)
+	}
+	return nil
+}
+
+// NoteSecret records that the secret store has the secret that was saved at setAt. It
+// changes nothing if another one was saved since.
+func (c *Corps) NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error {
+	err := c.update(ctx, id, corpSK, change{
+		set:    "SET secret_digest = :digest",
+		only:   "secret_set_at = :set_at",
+		values: item{":digest": text(string(d)), ":set_at": moment(setAt)},
+	})
+	if err != nil {
+		return fmt.Errorf("recording the digest of the secret of corp %s: %w", id, err)
 	}
 	return nil
 }

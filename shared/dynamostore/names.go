@@ -13,6 +13,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // ContactsClient lists the methods of the SDK\'s client that [Contacts] calls.
@@ -32,6 +33,7 @@ type ContactsClient interface {
 //	<corp>  reach#access#<a>  the result of the last calls through an access
 //	<corp>  reach#scope       the members whose chats are archived
 //	<corp>  reach#checked     the time of the last check
+//	<corp>#scope  <ms>#<n>    changes of the scope that a check found
 //
 // What the SCRM gave, what WeCom answered and when the archive asked are
 // attributes of one item. An update of its own writes each attribute, so the
@@ -99,14 +101,16 @@ type (
 	}
 
 	appItem struct {
-		AgentID      string    `dynamodbav:"agent_id"`
-		SecretPrefix string    `dynamodbav:"secret_prefix"`
-		SetAt        time.Time `dynamodbav:"set_at"`
+		AgentID      string        `dynamodbav:"agent_id"`
+		SecretPrefix string        `dynamodbav:"secret_prefix"`
+		SetAt        time.Time     `dynamodbav:"set_at"`
+		SecretDigest secret.Digest `dynamodbav:"secret_digest"`
 	}
 	scopeItem struct {
-		Count   int       `dynamodbav:"count"`
-		Members []string  `dynamodbav:"members"`
-		At      time.Time `dynamodbav:"at"`
+		Count    int                       `dynamodbav:"count"`
+		Members  []string                  `dynamodbav:"members"`
+		Editions map[directory.Edition]int `dynamodbav:"editions"`
+		At       time.Time                 `dynamodbav:"at"`
 	}
 	checkedItem struct {
 		At time.Time `dynamodbav:"at"`
@@ -363,9 +367,24 @@ func readReach(it item, s *directory.Reach) error {
 	return nil
 }
 
-// SetApp records that the secret of the self-built app was saved.
+// SetApp records the settings of the self-built app.
 func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) error {
 	return c.putReach(ctx, corp, appSK, appItem(a))
+}
+
+// NoteAppSecret records settings of the app with the digest of the secret that was
+// saved at their time. It changes nothing if another one was saved since.
+func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.App) error {
+	it, err := encode(corp, appSK, appItem(a))
+	if err == nil {
+		err = c.putIf(ctx, c.client, dynamodb.PutItemInput{
+			Item: it, ConditionExpression: aws.String("set_at = :set_at"), ExpressionAttributeValues: item{":set_at": moment(a.SetAt)},
+		})
+	}
+	if _, failed := conditionFailed(err); err != nil && !failed {
+		return fmt.Errorf("recording the digest of the app's secret of corp %s: %w", corp, err)
+	}
+	return nil
 }
 
 // SaveAccess implements [directory.ReachWriter].

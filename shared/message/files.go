@@ -128,12 +128,12 @@ const maxClaims = 5
 // be fetched for days. So an id in such a text counts only in the form of WeCom's,
 // and only a few do.
 func (r *reader) list(f File) *int {
-	f.SDKFileID = strings.Map(func(c rune) rune { // no id holds one of these
-		if c <= ' ' || c == 0x7f || c == utf8.RuneError {
+	f.SDKFileID = strings.TrimSpace(strings.Map(func(c rune) rune { // no id holds one of these
+		if c < ' ' || c == 0x7f || c == utf8.RuneError {
 			return -1
 		}
 		return c
-	}, f.SDKFileID)
+	}, f.SDKFileID))
 	if f.SDKFileID == "" || r.found[f.SDKFileID] {
 		return nil
 	}

@@ -98,7 +98,7 @@ func (p Meeting) render(r *rendering) {
 }
 
 func (p MeetingNotification) render(r *rendering) { r.card("会议通知", p.Text) }
-func (p Doc) render(r *rendering)                 { r.card("文档", p.Title, p.URL) }
+func (p Doc) render(r *rendering)                 { r.card("在线文档", p.Title, p.URL) }
 
 func (p News) render(r *rendering) {
 	for _, a := range p.Articles {
@@ -170,17 +170,17 @@ func (p QyDiskFile) render(r *rendering) { r.card("微盘文件", p.Name) }
 
 func (p Consent) render(r *rendering) {
 	if p.Agreed {
-		r.card("同意存档聊天记录", "")
+		r.card("同意存档会话内容", "")
 		return
 	}
-	r.card("不同意存档聊天记录", "")
+	r.card("不同意存档会话内容", "")
 }
 
 func (p Revoke) render(r *rendering) { r.card("撤回了一条消息", "") }
 func (p Switch) render(r *rendering) { r.card("切换企业", p.UserID) }
 
 func (p Generic) render(r *rendering) {
-	r.card("暂不支持的消息", p.Name)
+	r.card("暂不支持的消息类型", p.Name)
 	r.fields(p.Fields)
 }
 

@@ -43,7 +43,7 @@ const (
 type finding struct {
 	keys   []*rsa.PrivateKey // distinct
 	broken []Rule            // of private keys that cannot be used
-	blank  bool              // whether a block holds nothing
+	blank  Rule              // of a block that holds nothing
 	others bool              // whether the text holds a public key, a certificate or the like
 }
 
@@ -59,8 +59,8 @@ func (f *finding) result() (*rsa.PrivateKey, Rule) {
 		return f.keys[0], ""
 	case f.others:
 		return nil, RuleNoPrivate
-	case f.blank:
-		return nil, RuleMalformed
+	case f.blank != "":
+		return nil, f.blank
 	}
 	return nil, RuleNotPEM
 }
@@ -106,7 +106,7 @@ func (f *finding) search(text string, encodings int) {
 	blocks, beside := split(text)
 	for _, b := range blocks {
 		if packed := pack(b.body); b.private() && len(packed) < minKey && !b.encrypted() {
-			f.blank = true // such as a BEGIN line that was copied twice
+			_, f.blank = b.read() // such as a BEGIN line that was copied twice
 			continue
 		}
 		f.add(b.read())

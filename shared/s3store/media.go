@@ -136,7 +136,7 @@ func (m *Media) CompleteUpload(ctx context.Context, corp, id, upload string, par
 }
 
 // StatFile implements [media.Store] and [decode.FileStats]. Like OpenFile it needs
-// s3:ListBucket, and the right to decrypt: S3 seals checksums with the object.
+// s3:ListBucket, and permission to decrypt: S3 seals checksums with the object.
 func (m *Media) StatFile(ctx context.Context, corp, id string) (size int64, checksum string, err error) {
 	name := fileName(corp, id)
 	out, err := m.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &m.bucket, Key: &name, ChecksumMode: types.ChecksumModeEnabled})

@@ -8,6 +8,8 @@
 package secret
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -58,6 +60,34 @@ func (v Value) Equal(w Value) bool {
 func (v Value) Fingerprint() string {
 	sum := sha256.Sum256([]byte(v.Reveal()))
 	return hex.EncodeToString(sum[:8])
+}
+
+// A Digest tells whether a secret is the one of an earlier time, without the secret:
+// a random salt and the HMAC-SHA256 of the secret with it, in hex. A reader of a
+// digest can test guesses. WeCom's secrets are 43 random characters, which nobody
+// guesses. The zero Digest is that of no secret.
+type Digest string
+
+// Digest makes a digest of the secret with a salt of its own.
+func (v Value) Digest() Digest {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // it never fails
+	return v.salted(salt)
+}
+
+func (v Value) salted(salt []byte) Digest {
+	mac := hmac.New(sha256.New, salt)
+	mac.Write([]byte(v.Reveal()))
+	return Digest(hex.EncodeToString(mac.Sum(salt)))
+}
+
+// Matches reports whether d is a digest of the secret.
+func (v Value) Matches(d Digest) bool {
+	b, err := hex.DecodeString(string(d))
+	if err != nil || len(b) != 16+sha256.Size {
+		return false
+	}
+	return hmac.Equal([]byte(v.salted(b[:16])), []byte(d))
 }
 
 // Format prints a placeholder for every verb.

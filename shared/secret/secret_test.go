@@ -59,3 +59,21 @@ func TestValueKeepsItsText(t *testing.T) {
 		t.Error("two secrets share a fingerprint")
 	}
 }
+
+// A digest tells a secret from others, and shows neither the secret nor that two
+// digests are of one secret.
+func TestDigest(t *testing.T) {
+	v := secret.New(text)
+	d := v.Digest()
+	if !v.Matches(d) || secret.New("other").Matches(d) || (secret.Value{}).Matches(d) {
+		t.Error("the digest does not tell the secrets apart")
+	}
+	if again := v.Digest(); again == d || !v.Matches(again) {
+		t.Errorf("got digests %s and %s, want two of one secret", d, again)
+	}
+	for _, none := range []secret.Digest{"", "x", d[:len(d)-2], d + "00", secret.Digest(strings.Repeat("0", len(d)))} {
+		if v.Matches(none) || (secret.Value{}).Matches(none) {
+			t.Errorf("%q is no digest, and matches", none)
+		}
+	}
+}

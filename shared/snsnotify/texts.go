@@ -48,7 +48,7 @@ var texts = map[watch.Health]words{
 
 	watch.Health(archive.CauseTrustedIP): {
 		"企业微信拒绝了来自系统出口 IP 地址的请求。", "请企业管理员重做第 4 步：把设置页的 IP 地址填入「可信IP地址」。",
-		"WeCom refused our address.", "The company's administrator repeats step 4 and enters the addresses of the set-up page as 可信IP."},
+		"WeCom refused our address.", "The company's administrator repeats step 4 and enters the addresses of the set-up page as 可信IP地址."},
 	watch.Health(archive.CauseSecret): {
 		"企业微信不接受已保存的 Secret：可能填写有误，或已在企业微信中重置。", "请企业管理员重做第 2 步。",
 		"WeCom does not accept the saved Secret: it is wrong or was reset.", "The company's administrator repeats step 2."},

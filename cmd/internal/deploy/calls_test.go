@@ -80,6 +80,20 @@ func (c *calls) read(r *http.Request, body []byte) ([]call, error) {
 			}
 		}
 		return nil, fmt.Errorf("SQS: %s of an unknown queue: %s", operation, in.QueueUrl)
+	case service == "AWSEvents":
+		var in struct {
+			Entries []struct{ EventBusName string }
+		}
+		if err := json.Unmarshal(body, &in); err != nil {
+			return nil, err
+		}
+		var found []call
+		for id, name := range c.stack.Buses {
+			if slices.ContainsFunc(in.Entries, func(e struct{ EventBusName string }) bool { return e.EventBusName == name }) {
+				found = append(found, call{action: "events:" + operation, resource: id})
+			}
+		}
+		return found, nil
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		form, err := url.ParseQuery(string(body))
 		if err != nil {

@@ -36,6 +36,7 @@ var deployerNeeds = map[string]string{
 	"AWS::EC2::VPC":                         "ec2: CreateTags CreateVpc DeleteVpc DescribeVpcAttribute DescribeVpcs ModifyVpcAttribute",
 	"AWS::EC2::VPCEndpoint":                 "ec2: CreateTags CreateVpcEndpoint DeleteVpcEndpoints DescribeVpcEndpoints ModifyVpcEndpoint",
 	"AWS::EC2::VPCGatewayAttachment":        "ec2: AttachInternetGateway DescribeInternetGateways DetachInternetGateway",
+	"AWS::Events::EventBus":                 "events: CreateEventBus DeleteEventBus DescribeEventBus ListTagsForResource TagResource UntagResource UpdateEventBus",
 	"AWS::Events::Rule":                     "events: DeleteRule DescribeRule ListTagsForResource ListTargetsByRule PutRule PutTargets RemoveTargets TagResource UntagResource",
 	"AWS::IAM::Role":                        "iam: CreateRole DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole",
 	"AWS::KMS::Key":                         "kms: CreateKey DescribeKey DisableKeyRotation EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListResourceTags PutKeyPolicy ScheduleKeyDeletion TagResource UntagResource UpdateKeyDescription",

@@ -158,6 +158,7 @@ func TestForbiddenGrants(t *testing.T) {
 		{``, `^(iam|sts):|^kms:(Create|Schedule|Disable|Put|Encrypt|ReEncrypt|Describe)`, `.*`, "no function changes rights"},
 		{`^(Decode|Media)$`, `^s3:List`, `Bucket$`, "only decode and media must tell a missing object from a forbidden one"},
 		{`^Decode$`, `^secretsmanager:(Get|BatchGet)`, `/key/|/\*$`, "only decode reads private keys (law 6)"},
+		{`^(Pull|Decode|Media|Inspect)$`, `^secretsmanager:(Get|BatchGet)`, `/(archive|app)(-|\*)|/\*$`, "api compares an entered secret by its digest"},
 		{``, `^secretsmanager:(Delete|Update|Put|Restore|List)`, `/key/|/\*$`, "a private key is created once and never changed (law 6)"},
 		{`^Api$`, `^secretsmanager:(Create|Put|Update)`, `.*`, "only api creates secrets"},
 		{``, `^secretsmanager:(Delete|Restore|Update|Rotate|Replicate)`, `.*`, "no function deletes or replaces a secret"},

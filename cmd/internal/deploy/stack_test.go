@@ -20,7 +20,7 @@ var skipped = []string{
 	"AWS::CloudWatch::Alarm", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::MetricFilter", "AWS::S3::BucketPolicy",
 	"AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy",
 	// moto creates these without an id.
-	"AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
+	"AWS::Events::EventBus", "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission",
 }
 
 func TestMotoCreatesEveryResource(t *testing.T) {

@@ -294,8 +294,8 @@ a { display: block; padding: .6rem .9rem; border: 1px solid #8886; border-radius
 a:hover, a:focus-visible { border-color: #0052d9; outline: 2px solid #0052d9; }
 small { display: block; opacity: .75; }
 </style>
-<h1>选择一个准备好的用户</h1>
-<p>本地云的登录页，没有密码。Choose a prepared user. This is the local cloud's sign-in page, and it asks for no password.</p>
+<h1>选择一个预设用户</h1>
+<p>本地模拟环境的登录页，无需密码。Choose a prepared user. This is the local cloud's sign-in page, and it asks for no password.</p>
 {{range .}}<h2>{{.Company}}</h2>
 <ul>{{range .Buttons}}<li><a href="{{.Link}}">{{.Name}}<small>{{.About}}</small></a></li>{{end}}</ul>
 {{end}}</html>

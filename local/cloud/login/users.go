@@ -48,15 +48,15 @@ func Prepared(companies []Company) []User {
 			}
 			users = append(users, u)
 		}
-		add("all", User{Name: "王敏", About: "管理员、质检员和审计员 · admin, reader and auditor", Role: "admin reader auditor", Staff: "*"})
-		add("admin", User{Name: "管理员", About: "只能设置 · admin: set-up and status", Role: "admin"})
+		add("all", User{Name: "王敏", About: "管理员、查看者和审计员 · admin, reader and auditor", Role: "admin reader auditor", Staff: "*"})
+		add("admin", User{Name: "管理员", About: "设置与状态 · admin: set-up and status", Role: "admin"})
 		if c.Member != "" {
 			add("member", User{Name: c.MemberName, About: "只看自己的会话 · reader of this member's chats", Role: "reader", Staff: c.Member})
 		}
 		add("reader", User{Name: "客服主管", About: "看全部会话 · reader of all chats", Role: "reader", Staff: "*"})
 		add("auditor", User{Name: "合规", About: "会话与证明 · auditor: chats and proof", Role: "auditor"})
 		add("expiring", User{Name: "过期", About: "60 秒后过期，不能续期 · expires after 60 s, without renewal", Role: "admin", Life: time.Minute, NoRenewal: true})
-		add("foreign", User{Name: "外企业", About: "企业未注册 · of a company that is not registered", Role: "admin", Corp: "ww00000000000000ff"})
+		add("foreign", User{Name: "其他企业", About: "企业未登记 · of a company that is not registered", Role: "admin", Corp: "ww00000000000000ff"})
 		add("norole", User{Name: "无角色", About: "令牌没有角色 · token without a role", Role: ""})
 	}
 	return users

@@ -334,6 +334,7 @@ func (r *resolver) resourceType(id string) string {
 var nameProperty = map[string]string{
 	"AWS::SQS::Queue":           "QueueName",
 	"AWS::SNS::Topic":           "TopicName",
+	"AWS::Events::EventBus":     "Name",
 	"AWS::DynamoDB::Table":      "TableName",
 	"AWS::S3::Bucket":           "BucketName",
 	"AWS::Serverless::Function": "FunctionName",
@@ -370,6 +371,8 @@ func (r *resolver) attribute(id, attribute string) string {
 	arn := "arn:" + r.partition() + ":"
 	switch t := r.resourceType(id); {
 	case t == "AWS::SQS::Queue" && attribute == "QueueName":
+		return r.name(id)
+	case t == "AWS::Events::EventBus" && attribute == "Name":
 		return r.name(id)
 	case attribute != "Arn":
 	case t == "AWS::SQS::Queue":

@@ -45,6 +45,7 @@ type Stack struct {
 	Buckets   []Bucket
 	Tables    map[string]string // names, by logical id
 	Topics    map[string]string // names of SNS topics, by logical id
+	Buses     map[string]string // names of EventBridge buses, by logical id
 	API       API
 }
 
@@ -134,7 +135,7 @@ func Read(source []byte, o Options) (*Stack, error) {
 	r.setParameters()
 	s := &Stack{
 		Partition: r.partition(), Region: o.Region, Account: account,
-		Tables: map[string]string{}, Topics: map[string]string{},
+		Tables: map[string]string{}, Topics: map[string]string{}, Buses: map[string]string{},
 	}
 	globals := object(object(doc["Globals"])["Function"])
 	for _, id := range slices.Sorted(maps.Keys(r.resources)) {
@@ -161,6 +162,8 @@ func Read(source []byte, o Options) (*Stack, error) {
 			s.Tables[id] = r.name(id)
 		case "AWS::SNS::Topic":
 			s.Topics[id] = r.name(id)
+		case "AWS::Events::EventBus":
+			s.Buses[id] = r.name(id)
 		}
 	}
 	for _, f := range s.Functions {

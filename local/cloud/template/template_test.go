@@ -52,6 +52,10 @@ Resources:
   Never: {Type: AWS::S3::Bucket, Condition: HasExtra}
   Files: {Type: AWS::S3::Bucket, Properties: {VersioningConfiguration: {Status: Enabled}}}
   Things: {Type: AWS::DynamoDB::Table}
+  Hints:
+    Type: AWS::Events::EventBus
+    Properties:
+      Name: !Ref AWS::StackName
   News: {Type: AWS::SNS::Topic, Properties: {TopicName: !Sub "${AWS::StackName}-news"}}
   Jobs:
     Type: AWS::SQS::Queue
@@ -113,6 +117,7 @@ func TestRead(t *testing.T) {
 		Buckets: []template.Bucket{{ID: "Files", Name: "st-files", Versioned: true}},
 		Tables:  map[string]string{"Things": "st-Things"},
 		Topics:  map[string]string{"News": "st-news"},
+		Buses:   map[string]string{"Hints": "st"},
 		API:     template.API{ID: "Api", Authorizer: "Jwt", Issuer: "https://issuer", Audience: []string{"us"}},
 	}
 	// A variable without a value stays unset.

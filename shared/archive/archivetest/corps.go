@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // Corps is a [CorpStore].
@@ -144,12 +145,22 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, rea
 	})
 }
 
-// SetSecret notes that an archive secret was saved. It returns
+// SetSecret notes that an archive secret is being saved. It returns
 // [archive.ErrNotFound] for a corp that is not registered.
 func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) error {
 	return c.change(ctx, "SetSecret", id, func(corp *archive.Corp) {
-		corp.SecretPrefix, corp.SecretSetAt = prefix, kept(at)
+		corp.SecretPrefix, corp.SecretSetAt, corp.SecretDigest = prefix, kept(at), ""
 		corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = time.Time{}, time.Time{}, "", 0
+	})
+}
+
+// NoteSecret notes that the secret store has the secret that was saved at setAt. It
+// notes nothing if another one was saved since.
+func (c *Corps) NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error {
+	return c.change(ctx, "NoteSecret", id, func(corp *archive.Corp) {
+		if corp.SecretSetAt.Equal(kept(setAt)) {
+			corp.SecretDigest = d
+		}
 	})
 }
 

@@ -37,7 +37,7 @@ func NewDecodeFixture(t testing.TB, f *Faults) *DecodeFixture {
 	d := &DecodeFixture{Fixture: b, Consents: NewConsents(t, f)}
 	d.Configure(decode.Config{
 		Ledger: b.Ledger, Jobs: b.Ledger, Heads: b.Ledger, Journal: b.Journal, View: b.View, Keys: b.Corps, Openers: b.Openers, Decrypters: b.Library,
-		Consents: d.Consents, Files: b.Files, Objects: b.Objects, Media: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), Decodes: b.Decodes, Parallel: 2, Now: b.Clock.Now, Log: log,
+		Consents: d.Consents, Files: b.Files, Objects: b.Objects, Media: media.NewWantedLanes(b.Marks, b.Media, b.Clock.Now), Decodes: b.Decodes, Announcer: b.Announced, Parallel: 2, Now: b.Clock.Now, Log: log,
 	})
 	return d
 }

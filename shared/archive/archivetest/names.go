@@ -20,8 +20,11 @@ type ContactStore interface {
 	directory.Store
 	directory.NameAsker
 	directory.NameGiver
-	// SetApp notes that the secret of the self-built app was saved.
+	// SetApp notes the settings of the self-built app.
 	SetApp(ctx context.Context, corp string, a directory.App) error
+	// NoteAppSecret notes the settings with the digest of the secret that was saved at
+	// their time, unless another one was saved since.
+	NoteAppSecret(ctx context.Context, corp string, a directory.App) error
 	// ListPeople and ListRooms list all of whom something is known, page by
 	// page.
 	ListPeople(ctx context.Context, corp, cursor string, limit int) ([]directory.Person, string, error)
@@ -45,6 +48,7 @@ type Contacts struct {
 	people map[[2]string]directory.Known[directory.Person] // by corp and id
 	rooms  map[[2]string]directory.Known[directory.Room]
 	reach  map[string]directory.Reach
+	scopes map[string][]directory.ScopeChange
 }
 
 var _ ContactStore = (*Contacts)(nil)
@@ -54,6 +58,7 @@ func NewContacts(t testing.TB, f *Faults) *Contacts {
 	return &Contacts{
 		t: t, faults: f, people: make(map[[2]string]directory.Known[directory.Person]),
 		rooms: make(map[[2]string]directory.Known[directory.Room]), reach: make(map[string]directory.Reach),
+		scopes: make(map[string][]directory.ScopeChange),
 	}
 }
 
@@ -253,6 +258,16 @@ func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) err
 	return c.stand(ctx, "Contacts.SetApp", corp, func(s *directory.Reach) { s.App = a })
 }
 
+// NoteAppSecret implements [ContactStore].
+func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.App) error {
+	a.SetAt = kept(a.SetAt)
+	return c.stand(ctx, "Contacts.NoteAppSecret", corp, func(s *directory.Reach) {
+		if s.App.SetAt.Equal(a.SetAt) {
+			s.App = a
+		}
+	})
+}
+
 // SaveAccess implements [directory.ReachWriter].
 func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Access, state archive.Standing) error {
 	for _, at := range []*time.Time{&state.SecretSetAt, &state.OKAt, &state.NotBefore} {
@@ -271,8 +286,35 @@ func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Acce
 
 // SaveScope implements [directory.ReachWriter].
 func (c *Contacts) SaveScope(ctx context.Context, corp string, scope directory.Scope) error {
-	scope.At, scope.Members = kept(scope.At), slices.Clone(scope.Members)
+	scope.At, scope.Members, scope.Editions = kept(scope.At), slices.Clone(scope.Members), maps.Clone(scope.Editions)
 	return c.stand(ctx, "Contacts.SaveScope", corp, func(s *directory.Reach) { s.Scope = &scope })
+}
+
+// AppendScope implements [directory.ScopeLog].
+func (c *Contacts) AppendScope(ctx context.Context, corp string, changes []directory.ScopeChange) error {
+	return write(ctx, c.faults, "Contacts.AppendScope", corp, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, change := range changes {
+			change.At = kept(change.At)
+			if change.Member == "" || change.At.IsZero() {
+				c.t.Errorf("change of the scope %+v: want a member and a time", change)
+			}
+			if !slices.Contains(c.scopes[corp], change) {
+				c.scopes[corp] = append(c.scopes[corp], change)
+			}
+		}
+		return nil
+	})
+}
+
+// ScopeChanges implements [directory.ScopeLog].
+func (c *Contacts) ScopeChanges(ctx context.Context, corp string) ([]directory.ScopeChange, error) {
+	return read(ctx, c.faults, "Contacts.ScopeChanges", corp, func() ([]directory.ScopeChange, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Clone(c.scopes[corp]), nil
+	})
 }
 
 // SaveChecked implements [directory.ReachWriter].

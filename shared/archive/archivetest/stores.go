@@ -9,6 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // LedgerStore has all methods of a ledger.
@@ -55,6 +56,7 @@ type CorpStore interface {
 	Rename(ctx context.Context, id, name string) error
 	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error
 	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error

@@ -79,7 +79,7 @@ func corpsListing(t *testing.T, c CorpStore) {
 
 func corpsSettings(t *testing.T, c CorpStore) {
 	corp := archive.Corp{
-		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd",
+		ID: corpFor(t, 1), Name: "公司", CreatedAt: epoch, Enabled: true, EnabledAt: epoch.Add(1), SecretPrefix: "abcd", SecretDigest: "00",
 		SecretSetAt: epoch.Add(2), CurrentKey: "k", CallbackAt: epoch.Add(3), PageKey: [32]byte{1, 31: 2},
 		OpenOKAt: epoch.Add(4), OpenRefusedAt: epoch.Add(5), OpenCause: archive.CauseSecret, OpenCode: 40001, StateAt: epoch.Add(6), StateBy: "wang.min", StateReason: "原因",
 	}
@@ -98,6 +98,11 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	ok(t, c.SetSecret(t.Context(), corp.ID, "wxyz", epoch.Add(time.Hour)))
 	corp.SecretPrefix, corp.SecretSetAt = "wxyz", epoch.Add(time.Hour)
 	wantCorp(t, "with a secret", c, corp)
+	ok(t, c.NoteSecret(t.Context(), corp.ID, epoch, "11"))
+	wantCorp(t, "the digest of an earlier secret", c, corp)
+	ok(t, c.NoteSecret(t.Context(), corp.ID, corp.SecretSetAt, "22"))
+	corp.SecretDigest = "22"
+	wantCorp(t, "with a digest", c, corp)
 	refused := archive.OpenAnswer{RefusedAt: epoch.Add(2 * time.Hour), Cause: archive.CauseSecret, Code: 40001}
 	ok(t, c.NoteOpen(t.Context(), corp.ID, epoch, refused))
 	wantCorp(t, "an answer about an earlier secret", c, corp)
@@ -108,7 +113,7 @@ func corpsSettings(t *testing.T, c CorpStore) {
 	corp.OpenOKAt, corp.OpenRefusedAt, corp.OpenCause, corp.OpenCode = epoch.Add(3*time.Hour), time.Time{}, "", 0
 	wantCorp(t, "accepted on the open way", c, corp)
 	ok(t, c.SetSecret(t.Context(), corp.ID, "abcd", epoch.Add(4*time.Hour)))
-	corp.SecretPrefix, corp.SecretSetAt, corp.OpenOKAt = "abcd", epoch.Add(4*time.Hour), time.Time{}
+	corp.SecretPrefix, corp.SecretSetAt, corp.SecretDigest, corp.OpenOKAt = "abcd", epoch.Add(4*time.Hour), "", time.Time{}
 	wantCorp(t, "another secret", c, corp)
 	for i, step := range []struct {
 		enabled bool
@@ -399,6 +404,7 @@ func corpsAbsent(t *testing.T, c CorpStore) {
 		"SetEnabled":    c.SetEnabled(t.Context(), id, true, "", "", epoch),
 		"switched off":  c.SetEnabled(t.Context(), id, false, "", "", epoch),
 		"SetSecret":     c.SetSecret(t.Context(), id, "abcd", epoch),
+		"NoteSecret":    c.NoteSecret(t.Context(), id, epoch, "00"),
 		"TouchCallback": c.TouchCallback(t.Context(), id, epoch),
 		"AddKey":        c.AddKey(t.Context(), id, archive.Key{ID: "k"}, false, ""),
 		"current key":   c.AddKey(t.Context(), id, archive.Key{ID: "k"}, true, ""),

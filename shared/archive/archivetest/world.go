@@ -14,21 +14,22 @@ import (
 // other. A ledger row needs its page in the journal. A finished page needs its
 // messages in the view. A decode request needs its row in the ledger.
 type World struct {
-	Faults   *Faults
-	Corps    *Corps
-	Secrets  *Secrets
-	Ledger   *Ledger
-	Marks    *Marks
-	Journal  *Journal
-	View     *View
-	Pulls    *PullQueue
-	Decodes  *DecodeQueue
-	Library  *Library
-	Openers  *Openers
-	Notified *Notifier
-	Files    *Files
-	Objects  *Objects
-	Media    *MediaQueue
+	Faults    *Faults
+	Corps     *Corps
+	Secrets   *Secrets
+	Ledger    *Ledger
+	Marks     *Marks
+	Journal   *Journal
+	View      *View
+	Pulls     *PullQueue
+	Decodes   *DecodeQueue
+	Library   *Library
+	Openers   *Openers
+	Notified  *Notifier
+	Files     *Files
+	Objects   *Objects
+	Media     *MediaQueue
+	Announced *Announcements
 
 	t testing.TB
 }
@@ -36,22 +37,23 @@ type World struct {
 // NewWorld makes an empty world. Its fakes complain to t.
 func NewWorld(t testing.TB, f *Faults) *World {
 	w := &World{
-		Faults:   f,
-		Corps:    NewCorps(t, f),
-		Secrets:  NewSecrets(f),
-		Ledger:   NewLedger(t, f),
-		Marks:    NewMarks(t, f),
-		Journal:  NewJournal(t, f),
-		View:     NewView(t, f),
-		Pulls:    NewPullQueue(t, f),
-		Decodes:  NewDecodeQueue(t, f),
-		Library:  NewLibrary(t, f),
-		Openers:  NewOpeners(f),
-		Notified: NewNotifier(t, f),
-		Files:    NewFiles(t, f),
-		Objects:  NewObjects(t, f),
-		Media:    NewMediaQueue(t, f),
-		t:        t,
+		Faults:    f,
+		Corps:     NewCorps(t, f),
+		Secrets:   NewSecrets(f),
+		Ledger:    NewLedger(t, f),
+		Marks:     NewMarks(t, f),
+		Journal:   NewJournal(t, f),
+		View:      NewView(t, f),
+		Pulls:     NewPullQueue(t, f),
+		Decodes:   NewDecodeQueue(t, f),
+		Library:   NewLibrary(t, f),
+		Openers:   NewOpeners(f),
+		Notified:  NewNotifier(t, f),
+		Files:     NewFiles(t, f),
+		Objects:   NewObjects(t, f),
+		Media:     NewMediaQueue(t, f),
+		Announced: NewAnnouncements(t),
+		t:         t,
 	}
 	w.Ledger.journal, w.Ledger.view = w.Journal, w.View
 	w.View.journal = w.Journal

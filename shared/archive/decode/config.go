@@ -27,7 +27,8 @@ type Config struct {
 	Objects    FileStats // the files themselves, for verifying
 	Media      media.Queue
 	Decodes    archive.DecodeQueue // takes the requests for the next pages, and for runs of replay jobs
-	Parallel   int                 // private-key operations at a time, at least 1
+	Announcer  Announcer
+	Parallel   int // private-key operations at a time, at least 1
 	Now        func() time.Time
 	Log        *slog.Logger
 }

@@ -40,7 +40,7 @@ type Replay struct {
 	// StoppedBy is the user who ended the job; Done is set too. The rest of its range
 	// is unchanged.
 	StoppedBy string
-	// Verify makes the job compare in place of decoding. Faults counts the
+	// Verify makes the job compare instead of decode. Faults counts the
 	// differences. Findings describes the first [MaxFindings] of them.
 	Verify bool
 	// Weekly makes a verification read few pages: those of the last eight days,

@@ -119,6 +119,27 @@ func TestKeysFindTheirVersions(t *testing.T) {
 	}
 }
 
+// A version starts again at 1 after its first key was proved for 1. The proved key is
+// tried alone at first. Where its text seems to fit, and the library refuses the text,
+// the other keys are tried too.
+func TestVersionThatStartsAgainAfterAProof(t *testing.T) {
+	for _, implicit := range []bool{false, true} {
+		t.Run(fmt.Sprintf("implicit rejection %v", implicit), func(t *testing.T) {
+			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+			d.Openers.Implicit = implicit
+			d.AddKey(archivetest.Corp, "k1", 1)
+			d.AddKey(archivetest.Corp, "k2", 0)
+			for seq, key := range []string{"k1", "k2", "k1"} {
+				d.Library.Say(archivetest.Corp, archivetest.TextRecord(uint64(seq+1), 1, key))
+				d.PullAndDecode()
+			}
+			if got := d.StoredIn(archivetest.SingleChat); len(got) != 3 || len(d.SetAsideReasons()) != 0 {
+				t.Errorf("got %d messages and %v set aside, want 3 and none", len(got), d.SetAsideReasons())
+			}
+		})
+	}
+}
+
 // A message is stored whichever key opens it. It proves the key only if it parses
 // and has the msgid of its record (law 6).
 func TestWhatProvesAKey(t *testing.T) {

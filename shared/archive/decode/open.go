@@ -19,7 +19,8 @@ const maxKeyText = 1024
 // encrypt_random_key.
 type opened struct {
 	candidates []candidate
-	failed     failure // set if there is no candidate and no err
+	others     []string // keys that were not tried, because the proved key seems to fit
+	failed     failure  // set if there is no candidate and no err
 	// err says that a key could not be read. If every candidate fails, the page
 	// must be tried again, because that key may be the right one.
 	err error
@@ -68,10 +69,15 @@ func (p *pageDecode) openAll(ctx context.Context, records []archive.Record) *ope
 	return o
 }
 
-// open tries the keys on one record. Several keys may seem to fit, because a
-// wrong key's PKCS#1 padding is right by chance once in some ten thousand times.
-// Decrypting the message then decides.
+// open tries the keys on one record, up to the one that is proved for its version.
+// Several keys may seem to fit, because a wrong key's PKCS#1 padding is right by
+// chance once in some ten thousand times. Decrypting the message then decides.
 func (k *pageKeys) open(rec archive.Record) opened {
+	ids, proved := k.candidates(rec.KeyVersion)
+	return k.openWith(rec, ids, proved)
+}
+
+func (k *pageKeys) openWith(rec archive.Record, ids []string, proved string) opened {
 	if rec.RandomKey == "" || rec.Message == "" {
 		return opened{failed: failure{archive.ReasonBadRecord, "field missing"}}
 	}
@@ -79,9 +85,8 @@ func (k *pageKeys) open(rec archive.Record) opened {
 	if err != nil {
 		return opened{failed: failure{archive.ReasonBadRecord, "encrypt_random_key is not base64"}}
 	}
-	ids, proved := k.candidates(rec.KeyVersion)
 	var out opened
-	for _, id := range ids {
+	for i, id := range ids {
 		opener, err := k.opener(id)
 		switch {
 		case errors.Is(err, archive.ErrNotFound) && !k.young[id]:
@@ -99,7 +104,8 @@ func (k *pageKeys) open(rec archive.Record) opened {
 		}
 		out.candidates = append(out.candidates, candidate{keyID: id, bound: id == proved, text: text})
 		if id == proved {
-			break // the proved key fits, so other keys need no try
+			out.others = ids[i+1:]
+			break
 		}
 	}
 	if len(out.candidates) == 0 && out.err == nil {

@@ -43,12 +43,14 @@ type Decoder struct {
 //  4. rows of the files that messages name
 //  5. the result of the page; the same transaction removes the pending item
 //  6. requests for the files
-//  7. the request for the next page of the lane, see [archive.PageRequests]
+//  7. the announcements of the conversations with new messages
+//  8. the request for the next page of the lane, see [archive.PageRequests]
 //
 // A crash before 5 leaves the page pending: its request is delivered again, or
 // dispatch requests it again, and the next call writes the same. A crash
 // between 5 and 6 loses the requests for the files: dispatch makes them again.
-// A crash before 7 delivers the request again, and the next call does 7.
+// A crash before 7 loses the announcements, which the SCRM survives. A crash before
+// 8 delivers the request again, and the next call does 8.
 //
 // A record that cannot be decrypted is set aside, and the other records are
 // stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
@@ -102,6 +104,7 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	if err := d.cfg.Media.RequestMedia(ctx, media.Requests(corp, p.lanes)...); err != nil {
 		return fmt.Errorf("request files of page after %d: %w", after, err)
 	}
+	p.announce(ctx, redo)
 	level := slog.LevelInfo
 	if p.result.CountSetAside() > 0 {
 		level = slog.LevelError
@@ -345,7 +348,7 @@ type batch struct {
 
 // decryptAhead decrypts the records from start on in one exchange, with the first
 // candidate of each. Records that broke the library before take no part. If the
-// process dies, nobody knows which record is the cause, so the batch has no
+// process dies, it is unknown which record is the cause, so the batch has no
 // results, and each of its records is decrypted alone (law 7).
 func (p *pageDecode) decryptAhead(ctx context.Context, start int, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside) (batch, error) {
 	b := batch{end: start, results: make(map[int]*Decrypted)}

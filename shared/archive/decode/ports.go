@@ -195,3 +195,10 @@ type ReplayStarter interface {
 	// [*RunningError] if another job of the corp runs.
 	StartReplay(ctx context.Context, r Replay) error
 }
+
+// An Announcer tells the SCRM's backend which conversations have new messages. It
+// does not fail, and takes two seconds at most: the SCRM finds what it was not told
+// when it next asks for changes. Safe for concurrent use.
+type Announcer interface {
+	AnnounceMessages(ctx context.Context, corp string, updates []Update)
+}

@@ -49,6 +49,11 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, f
 		p.store(rec, raw, content)
 		return true, nil
 	}
+	if last.reason == archive.ReasonLibrary && len(o.others) > 0 { // the text of the proved key was not the right one
+		if o = p.keys.openWith(rec, o.others, ""); len(o.candidates) > 0 {
+			return p.record(ctx, rec, o, nil)
+		}
+	}
 	if o.err != nil {
 		return false, o.err
 	}

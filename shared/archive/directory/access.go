@@ -19,6 +19,8 @@ type App struct {
 	// SetAt changes with every saved secret, as [archive.Corp.SecretSetAt] does; zero
 	// without an app.
 	SetAt time.Time
+	// SecretDigest is as [archive.Corp.SecretDigest] is.
+	SecretDigest secret.Digest
 }
 
 // Access is a part of WeCom's HTTP API that WeCom allows or refuses as a whole.
@@ -59,16 +61,6 @@ func (a Access) Step(c archive.Cause) int {
 
 // okTouch is the shortest time between two notes of success.
 const okTouch = time.Hour
-
-// Scope is the members whose chats are archived, as WeCom answers.
-type Scope struct {
-	Count   int
-	Members []string // userids, at most [ScopeMost] of them
-	At      time.Time
-}
-
-// ScopeMost is how many members of the scope are kept.
-const ScopeMost = 2000
 
 // Reach is what a corp's secrets may ask of WeCom's HTTP API.
 type Reach struct {

@@ -176,3 +176,12 @@ func (c Cause) Operators() bool {
 	}
 	return false
 }
+
+// Who names the people with the remedy: operators or admin. Its values are part of
+// the HTTP API.
+func Who(operators bool) string {
+	if operators {
+		return "operators"
+	}
+	return "admin"
+}

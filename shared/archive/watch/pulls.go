@@ -53,7 +53,7 @@ func (t *tick) announced(c archive.Corp) bool {
 // callbacksRefused reports whether callbacks are refused before they reach us:
 // by the throttle of API Gateway, which informs no function. The sign of this
 // is that the timer finds messages of several corps that no callback announced.
-// Every corp is then pulled at every tick, because nobody knows whose callback
+// Every corp is then pulled at every tick, because it is unknown whose callback
 // is refused next.
 func (t *tick) callbacksRefused() bool {
 	fresh, missed := 0, 0

@@ -423,6 +423,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/scope": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the members who were in scope on a day, by edition, and since when.
+         * @description The archive asks WeCom once a day and after a request (`requestInspection`), and keeps what differs from the check
+         *     before. WeCom does not say when a member entered: the days are those of the checks, and the first check is the
+         *     first day that is known. A member whose edition changes has a stay in each.
+         */
+        get: operations["listScope"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/doctor": {
         parameters: {
             query?: never;
@@ -1441,7 +1471,69 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "conversation.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Messages of a conversation were stored.
+         * @description Once for each conversation of a page, however many messages came, and for at most 100 conversations of a page: those
+         *     with the newest messages. Messages of a late key come again as one announcement.
+         */
+        post: operations["conversationUpdated"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "consent.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An external contact's newest answer to archiving is another one.
+         * @description From a message, an event or a check; an answer that was known already is not announced.
+         */
+        post: operations["consentChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "setup.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A check of the set-up changed its state or cause.
+         * @description As `listSetupChanges` lists it, without texts and evidence.
+         */
+        post: operations["setupChanged"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @example ww0123456789abcdef */
@@ -1613,6 +1705,32 @@ export interface components {
             private_key: string;
             publickey_ver?: components["schemas"]["Version"];
         };
+        /**
+         * @example {
+         *       "key": {
+         *         "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
+         *         "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *         "origin": "made",
+         *         "created_at": "2026-01-31T08:00:00Z",
+         *         "offered_at": "2026-01-31T08:00:00Z",
+         *         "claimed_version": 1,
+         *         "claimed_at": "2026-01-31T08:05:00Z",
+         *         "claimed_by": "wang.min",
+         *         "proved": [
+         *           {
+         *             "version": 1,
+         *             "at": "2026-01-31T08:20:11Z",
+         *             "seq": "1"
+         *           }
+         *         ],
+         *         "last_used_at": "2026-02-03T02:10:40Z",
+         *         "state": "proved",
+         *         "current": true
+         *       },
+         *       "claim_moved_from": null,
+         *       "replay": null
+         *     }
+         */
         KeyImported: {
             key: components["schemas"]["Key"];
             /** @description The id of the key that lost the claim to the 版本号. */
@@ -1682,13 +1800,6 @@ export interface components {
                 why: "signature" | "decrypt" | "receiver" | null;
                 source_ip: string | null;
             };
-        };
-        SetupSaved: {
-            changed: ("secret" | "publickey_ver")[];
-            trimmed: components["schemas"]["Trimmed"];
-            /** @description The id of the key that lost the claim to the 版本号. */
-            claim_moved_from: string | null;
-            setup: components["schemas"]["Setup"];
         };
         StateInput: {
             enabled: boolean;
@@ -1795,6 +1906,102 @@ export interface components {
             callback: null | components["schemas"]["Callback"];
             enabled: boolean;
             steps: components["schemas"]["Step"][];
+        };
+        /**
+         * @example {
+         *       "changed": [
+         *         "publickey_ver"
+         *       ],
+         *       "trimmed": [],
+         *       "claim_moved_from": null,
+         *       "setup": {
+         *         "corp_id": "ww0123456789abcdef",
+         *         "trusted_ips": [
+         *           "203.0.113.9",
+         *           "203.0.113.10"
+         *         ],
+         *         "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *         "keys": [
+         *           {
+         *             "key_id": "0f3c0f3c0f3c0f3c0f3c0f3c0f3c0f3c",
+         *             "public_key": "-----BEGIN PUBLIC KEY-----\n…\n-----END PUBLIC KEY-----\n",
+         *             "origin": "made",
+         *             "created_at": "2026-01-31T08:00:00Z",
+         *             "offered_at": "2026-01-31T08:00:00Z",
+         *             "claimed_version": 1,
+         *             "claimed_at": "2026-01-31T08:05:00Z",
+         *             "claimed_by": "wang.min",
+         *             "proved": [],
+         *             "last_used_at": null,
+         *             "state": "claimed",
+         *             "current": true
+         *           }
+         *         ],
+         *         "unmatched_versions": [],
+         *         "unmatched_more": false,
+         *         "secret": {
+         *           "masked": "3kTq••••••••",
+         *           "set_at": "2026-01-31T08:00:00Z",
+         *           "tried_at": "2026-01-31T08:00:02Z",
+         *           "ok_at": "2026-01-31T08:00:02Z",
+         *           "next_try": "2026-01-31T08:30:00Z",
+         *           "trouble": null
+         *         },
+         *         "callback": null,
+         *         "enabled": true,
+         *         "steps": [
+         *           {
+         *             "step": 1,
+         *             "name": "scope",
+         *             "state": "waiting",
+         *             "title": "开启范围",
+         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"
+         *           },
+         *           {
+         *             "step": 2,
+         *             "name": "secret",
+         *             "state": "done",
+         *             "title": "Secret",
+         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"
+         *           },
+         *           {
+         *             "step": 3,
+         *             "name": "public_key",
+         *             "state": "waiting",
+         *             "title": "消息加密公钥",
+         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
+         *           },
+         *           {
+         *             "step": 4,
+         *             "name": "trusted_ip",
+         *             "state": "waiting",
+         *             "title": "可信IP地址",
+         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"
+         *           },
+         *           {
+         *             "step": 5,
+         *             "name": "switch_on",
+         *             "state": "waiting",
+         *             "title": "接收事件与开启",
+         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"
+         *           },
+         *           {
+         *             "step": 6,
+         *             "name": "chats",
+         *             "state": "waiting",
+         *             "title": "确认收到会话",
+         *             "where": null
+         *           }
+         *         ]
+         *       }
+         *     }
+         */
+        SetupSaved: {
+            changed: ("secret" | "publickey_ver")[];
+            trimmed: components["schemas"]["Trimmed"];
+            /** @description The id of the key that lost the claim to the 版本号. */
+            claim_moved_from: string | null;
+            setup: components["schemas"]["Setup"];
         };
         /**
          * @description What is known of a saved Secret. No answer holds the Secret itself.
@@ -1918,6 +2125,74 @@ export interface components {
             who: "admin" | "operators";
             what: string | null;
             evidence: components["schemas"]["CheckEvidence"][];
+        };
+        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        ConversationUpdated: {
+            /** @description AWS's id of this delivery. A repeated announcement has another one. */
+            id: string;
+            /** @constant */
+            source: "yunduo-archive";
+            /** @constant */
+            "detail-type": "conversation.updated";
+            time: components["schemas"]["Time"];
+            detail: {
+                corp: components["schemas"]["CorpID"];
+                /** @description The id of the conversation, as in every answer. */
+                conversation: components["schemas"]["OpaqueID"];
+                /** @enum {string} */
+                kind: "single" | "room" | "own" | "group" | "unplaced";
+                /** @description The id of a room; null for other conversations. */
+                room: string | null;
+                /** @description Who sent or received the new messages; of more than 50, the first. */
+                parties: string[];
+                /** @description The time of the newest of these messages. */
+                last_at: components["schemas"]["Time"];
+                /** @description The highest seq of these messages: a repeated announcement has the same. */
+                seq: components["schemas"]["Seq"];
+            };
+        };
+        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        ConsentChanged: {
+            /** @description AWS's id of this delivery. A repeated announcement has another one. */
+            id: string;
+            /** @constant */
+            source: "yunduo-archive";
+            /** @constant */
+            "detail-type": "consent.changed";
+            time: components["schemas"]["Time"];
+            detail: {
+                corp: components["schemas"]["CorpID"];
+                external_contact: string;
+                member: string | null;
+                room: string | null;
+                /** @enum {string} */
+                status: "agree" | "disagree" | "default_agree";
+                changed_at: components["schemas"]["TimeOrNull"];
+                /** @enum {string} */
+                source: "message" | "event" | "check";
+            };
+        };
+        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        SetupChanged: {
+            /** @description AWS's id of this delivery. A repeated announcement has another one. */
+            id: string;
+            /** @constant */
+            source: "yunduo-archive";
+            /** @constant */
+            "detail-type": "setup.changed";
+            time: components["schemas"]["Time"];
+            detail: {
+                corp: components["schemas"]["CorpID"];
+                check: components["schemas"]["CheckName"];
+                step: number;
+                from: null | components["schemas"]["CheckState"];
+                to: components["schemas"]["CheckState"];
+                was: null | components["schemas"]["CheckCause"];
+                cause: null | components["schemas"]["CheckCause"];
+                /** @enum {string} */
+                who: "admin" | "operators";
+                at: components["schemas"]["Time"];
+            };
         };
         /**
          * @example {
@@ -2153,6 +2428,12 @@ export interface components {
          *         "members": [
          *           "lin.hua"
          *         ],
+         *         "editions": [
+         *           {
+         *             "edition": 3,
+         *             "count": 1
+         *           }
+         *         ],
          *         "at": "2026-01-31T08:00:00Z"
          *       },
          *       "names": {
@@ -2180,8 +2461,75 @@ export interface components {
                 count: number;
                 /** @description The first 2000 members. */
                 members: string[];
+                /** @description The members of each edition that has some; empty if WeCom did not say. */
+                editions: components["schemas"]["EditionCount"][];
                 at: components["schemas"]["Time"];
             };
+        };
+        /**
+         * @description 1 office, 2 service, 3 enterprise edition. null: WeCom names none.
+         * @enum {integer|null}
+         */
+        Edition: 1 | 2 | 3 | null;
+        EditionCount: {
+            edition: components["schemas"]["Edition"];
+            count: number;
+        };
+        /**
+         * @example {
+         *       "day": "2026-01-31",
+         *       "editions": [
+         *         {
+         *           "edition": 2,
+         *           "count": 1
+         *         },
+         *         {
+         *           "edition": 3,
+         *           "count": 1
+         *         }
+         *       ],
+         *       "members": [
+         *         {
+         *           "member": "lin.hua",
+         *           "edition": 3,
+         *           "since": "2026-01-02",
+         *           "until": null
+         *         },
+         *         {
+         *           "member": "0042",
+         *           "edition": 2,
+         *           "since": "2026-01-02",
+         *           "until": "2026-02-03"
+         *         }
+         *       ],
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       },
+         *       "next": null
+         *     }
+         */
+        ScopePage: {
+            day: components["schemas"]["Day"];
+            /** @description How many members of each edition were in scope on the day, on all pages together. */
+            editions: components["schemas"]["EditionCount"][];
+            members: {
+                member: string;
+                edition: components["schemas"]["Edition"];
+                /** @description The day of the first check that found the member in scope. */
+                since: components["schemas"]["Day"];
+                /** @description The day of the first check that did not. null: the member is in scope. */
+                until: null | components["schemas"]["Day"];
+            }[];
+            names: components["schemas"]["Names"];
+            next: components["schemas"]["Token"];
         };
         Access: {
             /**
@@ -2252,6 +2600,23 @@ export interface components {
             at: components["schemas"]["TimeOrNull"];
             missing: components["schemas"]["Missing"];
         };
+        /**
+         * @example {
+         *       "contacts": [
+         *         {
+         *           "id": "lin.hua",
+         *           "kind": "member",
+         *           "name": "林华",
+         *           "avatar": null,
+         *           "company": null,
+         *           "source": "scrm",
+         *           "at": "2026-01-31T08:00:00.123Z",
+         *           "missing": null
+         *         }
+         *       ],
+         *       "next": null
+         *     }
+         */
         ContactPage: {
             contacts: components["schemas"]["Contact"][];
             next: components["schemas"]["Token"];
@@ -2282,6 +2647,24 @@ export interface components {
             at: components["schemas"]["TimeOrNull"];
             missing: components["schemas"]["Missing"];
         };
+        /**
+         * @example {
+         *       "rooms": [
+         *         {
+         *           "id": "wrAAA",
+         *           "kind": "customer",
+         *           "name": "三班家长群",
+         *           "owner": "lin.hua",
+         *           "created_at": "2026-01-02T03:04:05.000Z",
+         *           "members": null,
+         *           "source": "wecom",
+         *           "at": "2026-01-31T08:00:00.123Z",
+         *           "missing": null
+         *         }
+         *       ],
+         *       "next": null
+         *     }
+         */
         RoomPage: {
             rooms: components["schemas"]["Room"][];
             next: components["schemas"]["Token"];
@@ -2294,6 +2677,19 @@ export interface components {
                 owner?: components["schemas"]["PartyID"];
             } | unknown)[];
         };
+        /**
+         * @example {
+         *       "saved": 2,
+         *       "changed": [
+         *         {
+         *           "field": "contacts[1].name",
+         *           "rule": "length",
+         *           "remedy": "姓名超过 256 个字符，已截短。"
+         *         }
+         *       ],
+         *       "refused": []
+         *     }
+         */
         Saved: {
             /** @description Entries. */
             saved: number;
@@ -2363,6 +2759,33 @@ export interface components {
             /** @description The contact has not answered, which counts as agreed. */
             default_agree: number;
         };
+        /**
+         * @example {
+         *       "consents": [
+         *         {
+         *           "external_contact": "wmAAA",
+         *           "member": "lin.hua",
+         *           "room": null,
+         *           "status": "disagree",
+         *           "changed_at": "2026-01-31T08:00:00.000Z",
+         *           "source": "message",
+         *           "at": "2026-01-31T08:00:02.123Z"
+         *         }
+         *       ],
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       },
+         *       "next": null
+         *     }
+         */
         ConsentPage: {
             consents: components["schemas"]["Consent"][];
             names: components["schemas"]["Names"];
@@ -2401,6 +2824,43 @@ export interface components {
                 files: number;
             };
         };
+        /**
+         * @example {
+         *       "rows": [
+         *         {
+         *           "kind": "page",
+         *           "after": "4711",
+         *           "first": "4712",
+         *           "last": "4721",
+         *           "count": 10,
+         *           "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+         *           "size": 12340,
+         *           "at": "2026-01-31T08:00:00.123Z",
+         *           "day": "2026-01-31",
+         *           "reason": "",
+         *           "evidence": "",
+         *           "prev": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *           "hash": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+         *           "state": "decoded",
+         *           "tries": 1,
+         *           "result": {
+         *             "at": "2026-01-31T08:00:01.000Z",
+         *             "stored": 9,
+         *             "unreadable": 0,
+         *             "set_aside": {
+         *               "no_key": 1
+         *             },
+         *             "types": {
+         *               "text": 8,
+         *               "image": 1
+         *             },
+         *             "files": 1
+         *           }
+         *         }
+         *       ],
+         *       "next": null
+         *     }
+         */
         LedgerPage: {
             rows: components["schemas"]["LedgerRow"][];
             /** @description Pass it as `from`. null: there are no more rows now. */
@@ -2608,6 +3068,27 @@ export interface components {
             /** @description The days before this one are counted. Pass it as `from_day`. null: all days are counted. */
             next: null | components["schemas"]["Day"];
         };
+        /**
+         * @example {
+         *       "files": [
+         *         {
+         *           "message_id": "SZ3QpXMPLEeyJjIjoi",
+         *           "msgid": "7310022004455667788_1767225600123",
+         *           "seq": "4711",
+         *           "time": "2026-01-31T08:00:00.123Z",
+         *           "kind": "image",
+         *           "size": 13177,
+         *           "state": "failed",
+         *           "reason": "sdk_10003",
+         *           "tries": 0,
+         *           "deadline": "2026-02-05T08:00:00.123Z",
+         *           "hours_left": null
+         *         }
+         *       ],
+         *       "whole": true,
+         *       "next": null
+         *     }
+         */
         ListedFiles: {
             files: components["schemas"]["ListedFile"][];
             /** @description false: the corp has more than 2000 waiting files (or, for the other states, more than 2000 files with a problem), and the list covers the first of them. */
@@ -2745,6 +3226,22 @@ export interface components {
             detail: string;
             at: components["schemas"]["Time"];
         };
+        /**
+         * @example {
+         *       "set_aside": [
+         *         {
+         *           "seq": "4720",
+         *           "after": "4711",
+         *           "msgid": "7310022004455667788_1767225600123",
+         *           "publickey_ver": 2,
+         *           "reason": "no_key",
+         *           "detail": "",
+         *           "at": "2026-01-31T08:00:00.123Z"
+         *         }
+         *       ],
+         *       "next": null
+         *     }
+         */
         SetAsidePage: {
             set_aside: components["schemas"]["SetAside"][];
             next: components["schemas"]["Token"];
@@ -2873,6 +3370,28 @@ export interface components {
                 encrypt: string;
             };
         };
+        /**
+         * @example {
+         *       "events": [
+         *         {
+         *           "at": "2026-01-31T08:00:00.000Z",
+         *           "sent_at": "2026-01-31T08:00:00.000Z",
+         *           "arrived_at": "2026-01-31T08:00:00.345Z",
+         *           "type": "change_external_contact",
+         *           "change_type": "msg_audit_approved",
+         *           "body": "PHhtbD7igKY8L3htbD4=",
+         *           "envelope": {
+         *             "msg_signature": "5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3",
+         *             "timestamp": "1769846400",
+         *             "nonce": "1372623149",
+         *             "encrypt": "RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo"
+         *           }
+         *         }
+         *       ],
+         *       "dropped": 0,
+         *       "next": null
+         *     }
+         */
         EventPage: {
             events: components["schemas"]["Event"][];
             /** @description How many events arrived on this day beyond the bound and are not stored. */
@@ -5116,6 +5635,47 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listScope: {
+        parameters: {
+            query?: {
+                /** @description A Beijing date. Default: today. */
+                day?: components["parameters"]["day"];
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The members, by userid. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScopePage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getDoctor: {
         parameters: {
             query?: never;
@@ -5948,6 +6508,54 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "statements": [
+                     *         {
+                     *           "day": "2026-01-31",
+                     *           "closed": true,
+                     *           "whole": true,
+                     *           "opening": {
+                     *             "seq": "4711",
+                     *             "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                     *           },
+                     *           "closing": {
+                     *             "seq": "4711",
+                     *             "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+                     *           },
+                     *           "rows": 0,
+                     *           "broken_after": null,
+                     *           "first_seq": null,
+                     *           "last_seq": null,
+                     *           "pages": 0,
+                     *           "decoded": true,
+                     *           "waiting": {
+                     *             "pages": 0,
+                     *             "records": 0
+                     *           },
+                     *           "pulled": 0,
+                     *           "stored": 0,
+                     *           "unreadable": 0,
+                     *           "set_aside": {},
+                     *           "types": {},
+                     *           "media": {
+                     *             "named": 0,
+                     *             "stored": 0,
+                     *             "waiting": 0,
+                     *             "mismatch": 0,
+                     *             "expired": 0,
+                     *             "failed": 0,
+                     *             "whole": true,
+                     *             "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+                     *           },
+                     *           "gap_count": 0,
+                     *           "gaps": [],
+                     *           "losses": []
+                     *         }
+                     *       ],
+                     *       "next": null
+                     *     }
+                     */
                     "application/json": {
                         statements: components["schemas"]["Statement"][];
                         /** @description Pass it as `from`. null: the list is complete. */
@@ -6149,6 +6757,32 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "replays": [
+                     *         {
+                     *           "id": "20260131T080000.000Z-K7NQ2",
+                     *           "created_at": "2026-01-31T08:00:00Z",
+                     *           "by": "wang.min",
+                     *           "from_seq": "0",
+                     *           "to_seq": "4711",
+                     *           "set_aside_only": false,
+                     *           "publickey_ver": null,
+                     *           "next_seq": "4711",
+                     *           "pages": 5,
+                     *           "updated_at": "2026-01-31T08:00:19Z",
+                     *           "done": true,
+                     *           "failed": false,
+                     *           "stopped_by": null,
+                     *           "progress": 1,
+                     *           "verify": true,
+                     *           "weekly": false,
+                     *           "faults": 0,
+                     *           "findings": []
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": {
                         replays: components["schemas"]["Replay"][];
                     };
@@ -7284,6 +7918,128 @@ export interface operations {
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    conversationUpdated: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "7bf73129-1428-4cd3-a780-95db273d1602",
+                 *       "source": "yunduo-archive",
+                 *       "detail-type": "conversation.updated",
+                 *       "time": "2026-01-31T08:00:01Z",
+                 *       "detail": {
+                 *         "corp": "ww0123456789abcdef",
+                 *         "conversation": "YtM1c2luZ2xl",
+                 *         "kind": "single",
+                 *         "room": null,
+                 *         "parties": [
+                 *           "lin.hua",
+                 *           "wmAAA"
+                 *         ],
+                 *         "last_at": "2026-01-31T08:00:00.123Z",
+                 *         "seq": "4711"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConversationUpdated"];
+            };
+        };
+        responses: {
+            /** @description The target of the rule took the event. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    consentChanged: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "0f0dd1a0-1a4c-4c1b-8a53-3ad1b5a9b6a5",
+                 *       "source": "yunduo-archive",
+                 *       "detail-type": "consent.changed",
+                 *       "time": "2026-01-31T08:00:01Z",
+                 *       "detail": {
+                 *         "corp": "ww0123456789abcdef",
+                 *         "external_contact": "wmAAA",
+                 *         "member": "lin.hua",
+                 *         "room": null,
+                 *         "status": "disagree",
+                 *         "changed_at": "2026-01-31T08:00:00.000Z",
+                 *         "source": "message"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConsentChanged"];
+            };
+        };
+        responses: {
+            /** @description The target of the rule took the event. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    setupChanged: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "5c2f1ec3-9d6f-4b50-b4fd-7f6df4a0a1ba",
+                 *       "source": "yunduo-archive",
+                 *       "detail-type": "setup.changed",
+                 *       "time": "2026-01-31T08:00:01Z",
+                 *       "detail": {
+                 *         "corp": "ww0123456789abcdef",
+                 *         "check": "trusted_ip",
+                 *         "step": 4,
+                 *         "from": "ok",
+                 *         "to": "bad",
+                 *         "was": null,
+                 *         "cause": "trusted_ip",
+                 *         "who": "admin",
+                 *         "at": "2026-01-31T08:00:00.123Z"
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["SetupChanged"];
+            };
+        };
+        responses: {
+            /** @description The target of the rule took the event. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
 }

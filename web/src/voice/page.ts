@@ -10,7 +10,7 @@ const texts = {
     busy: '正在转换…',
     cut: '文件不完整，只能播放到损坏处。',
     other: 'English',
-    note: '支持 AMR-NB、AMR-WB 和 SILK。文件在本机浏览器内转换，不会上传。',
+    note: '支持 AMR-NB、AMR-WB 和 SILK。文件在浏览器中转换，不会上传。',
     seconds: '秒',
     fail: '无法播放。',
   },

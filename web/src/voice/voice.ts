@@ -28,7 +28,7 @@ const reasons = {
   unknown: { zh: '这不是 AMR 或 SILK 语音文件。', en: 'This file is not an AMR or SILK voice file.' },
   damaged: { zh: '语音文件已损坏，没有可播放的内容。', en: 'The voice file is damaged and has no playable part.' },
   large: { zh: '语音过长，请下载后播放。', en: 'The voice file is too long. Download it to play it.' },
-  slow: { zh: '未能在时限内下载并转换语音文件，已停止。', en: 'Downloading and converting the voice file took too long.' },
+  slow: { zh: '下载或转换语音文件超时，已停止。', en: 'Downloading and converting the voice file took too long.' },
   link: { zh: '链接无效或已过期，请重新获取。', en: 'The link is invalid or has expired. Request a new link.' },
   network: { zh: '无法下载语音文件。', en: 'Download of the voice file failed.' },
   decoder: { zh: '语音转换程序无法运行，请联系管理员。', en: 'The voice decoder did not start. Contact your administrator.' },

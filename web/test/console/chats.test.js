@@ -157,7 +157,7 @@ test('a chat shows its days, sides, names, revocations and merged records', asyn
 
   const revoked = page.locator('article.revoked')
   assert.equal(await revoked.locator('del').innerText(), '报价 3000')
-  assert.match(await revoked.innerText(), /林华 于 09:03 撤回（发出 1 分钟 后）/)
+  assert.match(await revoked.innerText(), /林华 于 09:03 撤回（发出 1 分钟后）/)
   await page.locator('article.event').getByRole('button', { name: '查看' }).click()
   await page.locator('article.lit').getByText('报价 3000').waitFor()
 
@@ -183,12 +183,12 @@ test('the details of a message end in its exact bytes', async (t) => {
   await row.locator('.message-more').click()
   const side = page.getByRole('complementary', { name: '消息详情' })
   await side.getByRole('button', { name: '查看原文' }).click()
-  await side.getByText('已核对：字节的 SHA-256 与记录一致').waitFor()
+  await side.getByText('已核对：原文的 SHA-256 与存档记载一致').waitFor()
   const shown = await side.locator('pre').innerText()
   assert.equal(JSON.parse(shown).text.content, '第三天的消息')
   assert.ok((await side.innerText()).includes(createHash('sha256').update(shown).digest('hex')))
   const saved = page.waitForEvent('download')
-  await side.getByRole('button', { name: '下载原始字节' }).click()
+  await side.getByRole('button', { name: '下载原文' }).click()
   assert.equal(await readFile(await (await saved).path(), 'utf8'), shown)
   await clean(page, 'details')
   await page.goBack() // the panel is a step of the history
@@ -463,7 +463,7 @@ test('a limited reader sees the chats of the token only', async (t) => {
   const other = await page.context().newPage()
   await other.close()
   await page.goto(cloud.console + pair('0042', 'wmMother'))
-  await page.getByText('他们之间还没有会话').waitFor()
+  await page.getByText('该成员与该客户之间还没有会话').waitFor()
 })
 
 for (const language of ['zh', 'en']) {

@@ -63,11 +63,11 @@ test('a day is verified from its page, and every table is saved as CSV', async (
   assert.ok(JSON.parse(statement[1]).stored > 30)
   const go = (section) => page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: section }).click()
   const tables = [
-    [undefined, '台账', `ledger-${today}.csv`, /^\ufeff时间,类别,after,first,last,条数,/],
-    ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,存档,/],
-    ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,已存档,暂未解密\r\n/],
-    ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,首次出现\r\n.*text,/s],
-    ['审计', today, `readings-${today}.csv`, /^\ufeff时间（10 分钟）,查看人,角色,查看内容,谁的会话,conversation,party\r\n.*会话列表/s],
+    [undefined, '台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,/],
+    ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
+    ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
+    ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
+    ['审计', today, `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
   await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')

@@ -38,7 +38,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await cloud.wecom(corp, 'PUT', '/scope', { members: ['lin.hua', 'chen.chen'] })
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
-  await page.getByText('企业微信要等第 2、4 步完成后才会回答').first().waitFor()
+  await page.getByText('完成第 2 步和第 4 步后，才能向企业微信查询').first().waitFor()
 
   // 2 Secret. Something else that was pasted is named.
   await tabTo(page, /Secret/)
@@ -48,7 +48,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await page.getByText('这是密钥文件的内容').waitFor()
   await keys.press('Control+a')
   await keys.insertText(`  ${secret}\n`)
-  await page.getByText('前后的空格或换行会去掉').waitFor()
+  await page.getByText('首尾的空格和换行会自动去除').waitFor()
   await keys.press('Enter')
   await page.getByText(secret.slice(0, 4)).waitFor()
   assert.equal(await page.getByText(secret).count(), 0, 'the page shows a saved secret')
@@ -70,8 +70,8 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   const addresses = await page.locator('.copy-value').first().innerText()
   await cloud.wecom(corp, 'PUT', '/trusted-ips', { ips: addresses.split(';') })
 
-  // 5 事件与开启
-  await tabTo(page, /事件与开启/)
+  // 5 接收事件与开启
+  await tabTo(page, /接收事件与开启/)
   await keys.press('Enter')
   const values = {}
   for (const [name, field] of [['URL', 'url'], ['Token', 'token'], ['EncodingAESKey', 'encoding_aes_key']]) {
@@ -84,21 +84,21 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await page.getByText('存档已开启').first().waitFor()
   await check(page, '接收事件服务器', '正常').waitFor()
 
-  // 6 会话出现
-  await tabTo(page, /会话出现/)
+  // 6 确认收到会话
+  await tabTo(page, /确认收到会话/)
   await keys.press('Enter')
   const { staff } = await cloud.wecom(corp, 'GET', '')
   await cloud.wecom(corp, 'PUT', '/scope', { members: staff.map((s) => s.userid) })
   await cloud.wecom(corp, 'POST', '/messages', { drafts: [{ from: staff[0].userid, to: [staff[1].userid], text: '明天九点到' }] })
-  await marked(page, '会话出现', '已完成')
+  await marked(page, '确认收到会话', '已完成')
   await marked(page, '消息加密公钥', '已完成')
-  await page.getByText('会话已经出现').waitFor()
+  await page.getByText('已收到会话').waitFor()
 
   // Back to step 3: a message has proved the version.
   await tabTo(page, /消息加密公钥/)
   await keys.press('Enter')
   await check(page, '当前公钥', '正常').waitFor()
-  await page.getByText(`${version}（已证实）`).waitFor()
+  await page.getByText(`${version}（已验证）`).waitFor()
 
   // 1 again: WeCom answers now.
   await tabTo(page, /开启范围/)
@@ -212,11 +212,11 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
     await enter()
     await check(page, '接收事件服务器', '正常').waitFor()
     const token = await value('Token')
-    await page.getByRole('button', { name: '更换 Token 和 EncodingAESKey' }).click()
-    const dialog = page.getByRole('dialog', { name: '更换 Token 和 EncodingAESKey' })
-    await dialog.getByLabel('旧的已泄露，立即停用').check()
+    await page.getByRole('button', { name: '轮换 Token 和 EncodingAESKey' }).click()
+    const dialog = page.getByRole('dialog', { name: '轮换 Token 和 EncodingAESKey' })
+    await dialog.getByLabel('旧凭证已泄露，立即停用').check()
     assert.deepEqual(await accessible(page), [])
-    await dialog.getByRole('button', { name: '更换', exact: true }).click()
+    await dialog.getByRole('button', { name: '轮换', exact: true }).click()
     await check(page, '接收事件服务器', '无法判断').waitFor()
     await page.locator('.copy-value').filter({ hasText: token }).waitFor({ state: 'detached' })
     // WeCom goes on with the pair that has ended.
@@ -246,8 +246,8 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
       else await again(page)
       const said = trouble(page, `原因 ${cause}`)
       await said.getByText(`处理 ${cause}`).waitFor()
-      await said.getByText('10001 · 会话存档组件').waitFor()
-      assert.equal(await said.getByText('由运维处理').count(), who === 'operators' ? 1 : 0)
+      await said.getByText('10001 · 会话内容存档 SDK').waitFor()
+      assert.equal(await said.getByText('由运维人员处理').count(), who === 'operators' ? 1 : 0)
       await page.unroute('**/doctor')
     }
   })
@@ -273,7 +273,7 @@ test('a rotation waits for the first message of the new version, and says when i
   const second = await cloud.wecom(id, 'POST', '/keys', pem)
   await dialog.getByLabel('版本号').fill(String(second.version))
   await dialog.getByRole('button', { name: '保存' }).click()
-  await dialog.getByText(`等待第一条使用版本 ${second.version} 的消息`).waitFor()
+  await dialog.getByText(`正在等待第一条用版本 ${second.version} 的公钥加密的消息`).waitFor()
   assert.deepEqual(await accessible(page), [])
   await say('三')
   await dialog.getByText('轮换完成').waitFor({ timeout: 60_000 })

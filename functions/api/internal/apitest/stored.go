@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/message"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // Chat is a text message as WeCom sends it.

@@ -11,9 +11,9 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // longMessages is a table of messages whose bytes are in the journal.

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // talk is a table of messages in memory, from which lists of conversations are

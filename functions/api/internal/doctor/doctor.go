@@ -112,7 +112,7 @@ func (h *Handlers) GetDoctor(ctx context.Context, c *session.Call) (output.Answe
 
 func show(r doctor.Result, since time.Time, lang problem.Language) checkJSON {
 	j := checkJSON{
-		Check: r.Check, Step: r.Check.Step(), State: r.State, Who: who(r.Cause.Operators()), Since: output.MomentOrNull(since), At: output.MomentOrNull(r.At),
+		Check: r.Check, Step: r.Check.Step(), State: r.State, Who: doctor.Who(r.Cause.Operators()), Since: output.MomentOrNull(since), At: output.MomentOrNull(r.At),
 		Op: output.TextOrNull(r.Op), Native: r.Native, FromIP: output.TextOrNull(r.FromIP), Where: textOrNull(r.Check.Where(), lang), Evidence: showEvidence(r.Evidence, lang),
 	}
 	if r.Op != "" {
@@ -124,13 +124,6 @@ func show(r doctor.Result, since time.Time, lang problem.Language) checkJSON {
 		j.What, j.Fix = &what, &fix
 	}
 	return j
-}
-
-func who(operators bool) string {
-	if operators {
-		return "operators"
-	}
-	return "admin"
 }
 
 // texts says what a cause means and what a person does about it.
@@ -207,7 +200,7 @@ func (h *Handlers) ListChanges(ctx context.Context, c *session.Call) (output.Ans
 
 func showChange(ch doctor.Change, lang problem.Language) changeJSON {
 	j := changeJSON{
-		At: output.Moment(ch.At), Check: ch.Check, Step: ch.Check.Step(), To: ch.To, Who: who(ch.Operators), Evidence: showEvidence(ch.Evidence, lang),
+		At: output.Moment(ch.At), Check: ch.Check, Step: ch.Check.Step(), To: ch.To, Who: doctor.Who(ch.Operators), Evidence: showEvidence(ch.Evidence, lang),
 	}
 	if ch.From != "" {
 		j.From = &ch.From

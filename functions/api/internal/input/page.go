@@ -4,8 +4,8 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // The bounds of a page of a list.

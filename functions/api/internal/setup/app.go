@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -123,34 +124,38 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 // saveApp writes what differs from the stored settings and the stored secret. An
 // empty agent keeps the stored one.
 //
-// The settings are written before the secret, for the same reason as in
-// saveSecret.
+// The settings are written before the secret, and its digest last, for the same
+// reasons as in saveSecret.
 func (h *Handlers) saveApp(ctx context.Context, corp, agent string, v secret.Value, shown string) error {
-	reach, err := h.App.Reach(ctx, corp)
-	if err != nil {
-		return err
-	}
-	stored, err := h.Secrets.AppSecret(ctx, corp)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
-		return err
-	}
-	changed := err != nil || !stored.Equal(v)
-	app := directory.App{AgentID: agent, SecretPrefix: shown, SetAt: reach.App.SetAt}
-	if agent == "" {
-		app.AgentID = reach.App.AgentID
-	}
-	if changed || app.SetAt.IsZero() {
-		app.SetAt = h.Now()
-	}
-	if app != reach.App {
-		if err := h.App.SetApp(ctx, corp, app); err != nil {
+	for tries := 0; ; tries++ {
+		reach, err := h.App.Reach(ctx, corp)
+		if err != nil {
+			return err
+		}
+		app := directory.App{AgentID: cmp.Or(agent, reach.App.AgentID), SecretPrefix: shown, SetAt: reach.App.SetAt, SecretDigest: reach.App.SecretDigest}
+		changed := !v.Matches(app.SecretDigest)
+		if changed {
+			app.SetAt, app.SecretDigest = h.Now(), ""
+		}
+		if app != reach.App {
+			if err := h.App.SetApp(ctx, corp, app); err != nil {
+				return err
+			}
+		}
+		if !changed {
+			return nil
+		}
+		if tries == savesMost {
+			return errSeveralSaves
+		}
+		// A crash here leaves the old secret stored and no digest.
+		if err := h.Secrets.PutAppSecret(ctx, corp, v); err != nil {
+			return err
+		}
+		// A crash here leaves the new secret stored and no digest.
+		app.SecretDigest = v.Digest()
+		if err := h.App.NoteAppSecret(ctx, corp, app); err != nil {
 			return err
 		}
 	}
-	if !changed {
-		return nil
-	}
-	// A crash here leaves the old secret stored, which differs from the form, so
-	// saving again writes both again.
-	return h.Secrets.PutAppSecret(ctx, corp, v)
 }

@@ -44,8 +44,12 @@ type Corps interface {
 	Rename(ctx context.Context, id, name string) error
 	// SetEnabled keeps EnabledAt if the corp is enabled already.
 	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
-	// SetSecret also forgets what WeCom answered about an earlier secret.
+	// SetSecret also forgets the digest of an earlier secret, and what WeCom answered
+	// about it.
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
+	// NoteSecret notes the digest of the secret that was saved at setAt. It notes
+	// nothing if another one was saved since.
+	NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error
 	// NoteOpen notes what WeCom answered about the secret that was saved at setAt.
 	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
 	// AddKey stores the key. If makeCurrent is set, it also moves the corp's
@@ -72,12 +76,9 @@ type Corps interface {
 	SwapCallback(ctx context.Context, corp string, kind archive.CallbackKind, from, to archive.Callback) error
 }
 
-// Secrets holds what only WeCom and this system know. It never returns a
-// private key.
+// Secrets holds what only WeCom and this system know. It returns callback pairs
+// alone.
 type Secrets interface {
-	// ArchiveSecret and AppSecret return [archive.ErrNotFound] before one is saved.
-	ArchiveSecret(ctx context.Context, corp string) (secret.Value, error)
-	AppSecret(ctx context.Context, corp string) (secret.Value, error)
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
 	// CallbackPairs reads the newest pair of a callback and the one before it.
@@ -134,6 +135,9 @@ type SetAside interface {
 type App interface {
 	directory.ReachReader
 	SetApp(ctx context.Context, corp string, app directory.App) error
+	// NoteAppSecret notes settings with the digest of the secret that was saved at
+	// their time. It notes nothing if another one was saved since.
+	NoteAppSecret(ctx context.Context, corp string, app directory.App) error
 }
 
 // Checks requests checks of the secrets: WeCom is asked what they give access

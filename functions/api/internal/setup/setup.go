@@ -267,6 +267,11 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	return nil
 }
 
+// savesMost is how often a save begins again because of others.
+const savesMost = 3
+
+var errSeveralSaves = errors.New("several secrets saved at a time")
+
 // saveSecret saves an archive secret, asks WeCom on the open way whether it
 // accepts the secret, and requests a pull at once unless WeCom refuses it. It does
 // so even if the secret is unchanged: a person who presses the button wants to try
@@ -274,19 +279,29 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 //
 // The time of the change is written before the secret. In the reverse order, a
 // crash between the two writes could leave the new secret with the old time.
-// The refusals of the old secret would then still count for the new one.
+// The refusals of the old secret would then still count for the new one. The digest
+// is written last: without it, saving again writes all three again. If another save
+// came between, the later one of both writes again.
 func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
-	stored, err := h.Secrets.ArchiveSecret(ctx, corp.ID)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
-		return false, err
-	}
-	if changed = err != nil || !stored.Equal(v); changed {
-		if err := h.Corps.SetSecret(ctx, corp.ID, shown, h.Now()); err != nil {
+	for tries := 0; !v.Matches(corp.SecretDigest); tries++ {
+		if tries == savesMost {
+			return false, errSeveralSaves
+		}
+		changed = true
+		at := h.Now()
+		if err := h.Corps.SetSecret(ctx, corp.ID, shown, at); err != nil {
 			return false, err
 		}
-		// A crash here leaves the old secret stored, which differs from the form, so
-		// saving again writes both again.
+		// A crash here leaves the old secret stored and no digest.
 		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
+			return false, err
+		}
+		// A crash here leaves the new secret stored and no digest.
+		err := h.Corps.NoteSecret(ctx, corp.ID, at, v.Digest())
+		if err != nil {
+			return false, err
+		}
+		if corp, err = h.Corps.Corp(ctx, corp.ID); err != nil {
 			return false, err
 		}
 	}

@@ -180,6 +180,85 @@ func TestInterruptedWorkIsCompletedByDoingItAgain(t *testing.T) {
 	}
 }
 
+// lostDigest is a store that fails once to note the digest of a new secret.
+type lostDigest struct {
+	setup.Corps
+	setup.App
+	before func() error // the next note; nil for none
+}
+
+func (l *lostDigest) NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error {
+	if before := l.before; before != nil {
+		l.before = nil
+		if err := before(); err != nil {
+			return err
+		}
+	}
+	return l.Corps.NoteSecret(ctx, id, setAt, d)
+}
+
+func (l *lostDigest) NoteAppSecret(ctx context.Context, corp string, app book.App) error {
+	if before := l.before; before != nil {
+		l.before = nil
+		if err := before(); err != nil {
+			return err
+		}
+	}
+	return l.App.NoteAppSecret(ctx, corp, app)
+}
+
+// The digest of a secret is noted when the secret is stored. So a save that was
+// interrupted is completed by saving again, and of two saves at a time the one that
+// ends last is stored with its own digest.
+func TestDigestsFollowTheStoredSecret(t *testing.T) {
+	for path, stored := range map[string]func(*apitest.World) (secret.Value, error){
+		"/setup": func(w *apitest.World) (secret.Value, error) { return w.Secrets.ArchiveSecret(t.Context(), w.Corp) },
+		"/app":   func(w *apitest.World) (secret.Value, error) { return w.Secrets.AppSecret(t.Context(), w.Corp) },
+	} {
+		t.Run(path, func(t *testing.T) {
+			w := apitest.NewWorld(t)
+			w.BareCorp(w.Corp)
+			lost := &lostDigest{Corps: w.Corps, App: w.Contacts}
+			w.Setup.Corps, w.Setup.App = lost, lost
+			put := func(text string) apitest.Response {
+				w.Pass(time.Second)
+				return w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+path, map[string]any{"secret": text})
+			}
+			digests := func() (archive, app secret.Digest) {
+				c, err := w.Corps.Corp(t.Context(), w.Corp)
+				apitest.OK(t, err)
+				r, err := w.Contacts.Reach(t.Context(), w.Corp)
+				apitest.OK(t, err)
+				return c.SecretDigest, r.App.SecretDigest
+			}
+			check := func(what, text string) {
+				t.Helper()
+				v := secret.New(text)
+				archive, app := digests()
+				if got, err := stored(w); err != nil || !got.Equal(v) || path == "/setup" && !v.Matches(archive) || path == "/app" && !v.Matches(app) {
+					t.Errorf("%s: error %v, or the stored secret and its digest are not those of the save", what, err)
+				}
+			}
+			lost.before = func() error { return errors.New("lost") }
+			put(aSecret).WantProblem(500, "internal")
+			if archive, app := digests(); archive != "" || app != "" {
+				t.Errorf("got digests %q and %q of a save that was interrupted", archive, app)
+			}
+			put(aSecret).Want(200)
+			check("saved again", aSecret)
+
+			other, mine := strings.Repeat("o", 43), strings.Repeat("m", 43)
+			lost.before = func() error { put(other).Want(200); return nil }
+			put(mine).Want(200)
+			check("two at a time", mine)
+			put(mine).Want(200)
+			check("unchanged", mine)
+			put(other).Want(200)
+			check("changed", other)
+		})
+	}
+}
+
 // lostTime is a store that fails once to write the time of a new secret.
 type lostTime struct {
 	setup.Corps

@@ -3,6 +3,7 @@
 import type { Schemas } from '../../api/client'
 import { line } from '../parts/plain'
 import { t } from '../texts/chats'
+import { list } from '../texts/format'
 
 type Names = Schemas['Names']
 type Conversation = Pick<Schemas['Conversation'], 'kind' | 'parties' | 'party_count' | 'room'>
@@ -31,5 +32,5 @@ export function chatTitle(chat: Conversation, names: Names | undefined, as?: str
   if (chat.kind === 'own' || others.length === 0) return personName(names, chat.parties[0] ?? '')
   const shown = others.slice(0, 3).map((id) => personName(names, id))
   if (!as && chat.kind === 'single') return shown.join(' ↔ ')
-  return shown.join('、') + (chat.party_count - (chat.parties.length - others.length) > shown.length ? '…' : '')
+  return list(shown) + (chat.party_count - (chat.parties.length - others.length) > shown.length ? '…' : '')
 }

@@ -48,6 +48,9 @@ export function when(t: string | number | Date, now = Date.now()): string {
   return dayOf(t) === dayOf(now) ? clock(t) : `${dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4) ? dayOfYear(t) : date(t)} ${clock(t)}`
 }
 
+/** Several of one thing: 3、4 · 3, 4 */
+export const list = (items: readonly (string | number)[]) => items.join(language.value === 'zh' ? '、' : ', ')
+
 export const number = (n: number | string) => new Intl.NumberFormat(languageTag()).format(typeof n === 'string' ? BigInt(n) : n)
 
 /** How long something takes or has taken, in its largest unit. */

@@ -47,7 +47,6 @@ export default {
   copy: 'Copy',
   copied: 'Copied',
   copyFailed: 'Automatic copying is blocked. The text is selected: press Ctrl+C.',
-  offline: 'Connection lost. Trying again…',
   failures: {
     network: 'The server cannot be reached. Check your network and try again.',
     unauthorized: 'Your session is no longer valid. Sign in again.',
@@ -57,8 +56,6 @@ export default {
     server: 'The server has a problem at the moment. Try again later.',
     request: (id: string) => `Request ${id}`,
   },
-  required: 'required',
   show: 'Show',
   hide: 'Hide',
-  opensNew: 'opens in a new window',
 } satisfies typeof zh

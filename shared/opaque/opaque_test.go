@@ -7,7 +7,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/yunduo-scrm/archive/functions/api/internal/opaque"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 type place struct {
