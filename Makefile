@@ -40,7 +40,7 @@ unexport YUNDUO_UNIT
 
 # What a person may write behind a target. A misspelt name is refused: without
 # this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR
+VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR PART SEEDS SEED RUNS EACH
 UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
@@ -266,10 +266,16 @@ check: ## Everything of test, with the race detector and staticcheck
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	@CGO_ENABLED=1 $(WITH_AWS) go test -race -vet=off -shuffle=on -timeout 30m ./...
 
-.PHONY: fuzz
-fuzz: ## Fuzz every parser for a short while
-	@for pkg in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$pkg 2>/dev/null | grep ^Fuzz); do \
-		echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; done; done
+.PHONY: torture
+torture: ## Run a part of the fault suite, and go on where it stopped: PART=simulation|mutants|fuzz|cloud|contention (SEEDS=, SEED=, RUNS=, EACH=3m)
+	$(call want,PART,PART=simulation)
+	$(call number,SEEDS)
+	$(call number,SEED)
+	$(call number,RUNS)
+	@$(if $(filter cloud contention,$(PART)),$(SETUP) test && $(MAKE) --no-print-directory build)
+	@mkdir -p $(BUILD)
+	@go build -o $(BUILD)/host/torture ./local/cmd/torture
+	@$(if $(filter cloud contention,$(PART)),$(WITH_AWS)) $(BUILD)/host/torture $(foreach v,SEEDS SEED RUNS EACH,$(if $($v),-$(call lower,$v) $($v))) $(PART)
 
 .PHONY: bench
 bench: ## Measure on this machine; every figure is from one run

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"time"
@@ -139,6 +140,7 @@ type Try struct {
 	Corp  string // whose secret
 	By    string // what shows it: pull, decode, media, directory; empty for a waiting entry
 	At    time.Time
+	ID    string // tells apart the tries of two callers at the same moment; empty for a waiting entry
 	State TryState
 	// Registered is when the corp was registered; set in state waiting.
 	Registered time.Time
@@ -163,7 +165,7 @@ func (t Try) counts() bool { return t.State == TryRunning || t.State == TryRefus
 
 // A TryLog keeps the tries of the last day. Safe for concurrent use.
 type TryLog interface {
-	// PutTry stores a try, replacing the one with the same Way, Corp, By and At.
+	// PutTry stores a try, replacing the one with the same Way, Corp, By, At and ID.
 	// A waiting entry replaces the one with the same Way and Corp. Durable on
 	// return.
 	PutTry(ctx context.Context, t Try) error
@@ -250,14 +252,14 @@ func (g *Gate) Admit(ctx context.Context, a Ask, s Standing) (*Admission, Standi
 		s.HeldUntil = free
 		return nil, s.held(cause, now, free), nil
 	}
-	try := Try{Way: a.Way, Corp: a.Corp, By: a.By, At: now.Truncate(time.Millisecond), State: TryRunning}
+	try := Try{Way: a.Way, Corp: a.Corp, By: a.By, At: now.Truncate(time.Millisecond), ID: rand.Text(), State: TryRunning}
 	if err := g.Log.PutTry(ctx, try); err != nil {
 		return nil, s, fmt.Errorf("count a try: %w", err)
 	}
 	if log, err = g.Log.Tries(ctx, a.Way, now.Add(-day)); err != nil {
 		return nil, s, fmt.Errorf("read tries again: %w", err)
 	}
-	log = slices.DeleteFunc(log, func(t Try) bool { return t.Corp == try.Corp && t.By == try.By && t.At.Equal(try.At) })
+	log = slices.DeleteFunc(log, func(t Try) bool { return t.ID == try.ID })
 	if free, cause := place(log, a, accepted, now); free.After(now) { // another caller took the place
 		try.State = TryReleased
 		if err := g.Log.PutTry(ctx, try); err != nil {
@@ -449,7 +451,7 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 		if err != nil {
 			return s, fmt.Errorf("read tries: %w", err)
 		}
-		others := counted(log, now.Add(-RefusalWindow), func(t Try) bool { return a.open == nil || !t.At.Equal(a.open.At) || t.Corp != a.open.Corp })
+		others := counted(log, now.Add(-RefusalWindow), func(t Try) bool { return a.open == nil || t.ID != a.open.ID })
 		d = time.Minute
 		if len(others) > 0 { // 45009 was not caused by our call rate but by refused secrets
 			t.Cause, d = CauseBudget, PauseLong
@@ -462,15 +464,15 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 // that worked before. Such a refusal was not counted in advance, so it may exceed
 // the budget: until then only WeCom knew that the secret was reset.
 func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
-	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), State: TryRefused}
+	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), ID: rand.Text(), State: TryRefused}
 	if err := g.Log.PutTry(ctx, try); err != nil {
 		return fmt.Errorf("record a refusal: %w", err)
 	}
 	return nil
 }
 
-// RefusedBy reports whether a refusal to the corp, or an unsettled try, was
-// recorded by a function at or after since, which is at most a day ago.
+// RefusedBy reports whether the function by has recorded a refusal of the corp's
+// secret, or a try without an answer, at or after since. since is at most a day ago.
 func (g *Gate) RefusedBy(ctx context.Context, way Way, corp, by string, since time.Time) (bool, error) {
 	log, err := g.Log.Tries(ctx, way, since)
 	if err != nil {

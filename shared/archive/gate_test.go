@@ -397,6 +397,30 @@ func TestNoCompanySpendsTheBudgetOfAnother(t *testing.T) {
 	}
 }
 
+// Two callers of one corp at the same moment have a try each: one of them would
+// hide the other, and the corp would exceed its share.
+func TestGateCountsTwoCallersAtOneMoment(t *testing.T) {
+	w := newGateWorld(t)
+	c := newCompany("ww0000000000000001", w.now, false)
+	admitted := 0
+	for range 4 {
+		a, s, err := w.gate.Admit(t.Context(), c.ask, c.standing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a == nil {
+			continue
+		}
+		admitted++
+		if _, err := w.gate.Refused(t.Context(), a, s, archive.Trouble{Cause: archive.CauseSecret}, archive.RespondRefuse, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if admitted != 2 {
+		t.Errorf("%d callers at one moment show a secret that WeCom refuses, want the share of 2", admitted)
+	}
+}
+
 // However many callers ask at once, the budget bounds how many show a secret.
 func TestGateAdmitsTogetherNoMoreThanTheBudget(t *testing.T) {
 	w := newGateWorld(t)

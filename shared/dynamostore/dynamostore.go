@@ -28,7 +28,7 @@
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
 //	          <corp>#wanted     <work>                          a mark: the corp wants the work
 //	          @jobs             <corp>#replay, <corp>#verify    the corp's running job, or verification
-//	          @address          try#<way>#<time>#<corp>#<by>    a secret was shown to WeCom; expires after a day
+//	          @address          try#<way>#<time>#<corp>#<by>#<id>  a secret was shown to WeCom; expires after a day
 //	          @address          try#<way>#wait#<corp>           the corp waits for a free place
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
 //	          <corp>#r#<conv>   <msgid>                         the message was revoked

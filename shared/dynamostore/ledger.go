@@ -433,7 +433,7 @@ type tryItem struct {
 
 // PutTry implements [archive.TryLog].
 func (l *Ledger) PutTry(ctx context.Context, t archive.Try) error {
-	sk := tryPrefix + string(t.Way) + "#" + timeText(t.At) + "#" + t.Corp + "#" + t.By
+	sk := tryPrefix + string(t.Way) + "#" + timeText(t.At) + "#" + t.Corp + "#" + t.By + "#" + t.ID
 	if t.Mark() {
 		sk = tryPrefix + string(t.Way) + "#" + waitMark + t.Corp
 	}
@@ -461,7 +461,8 @@ func (l *Ledger) Tries(ctx context.Context, way archive.Way, since time.Time) ([
 			return t, err
 		}
 		_, who, _ := strings.Cut(place, "#")
-		t.Corp, t.By, _ = strings.Cut(who, "#")
+		t.Corp, who, _ = strings.Cut(who, "#")
+		t.By, t.ID, _ = strings.Cut(who, "#")
 		return t, err
 	})
 	if err != nil {

@@ -16,8 +16,9 @@ const notifiedSK = "told"
 
 // notifiedItem is the last notification about a corp.
 type notifiedItem struct {
-	Health watch.Health `dynamodbav:"health"`
-	At     time.Time    `dynamodbav:"at"`
+	Health  watch.Health `dynamodbav:"health"`
+	At      time.Time    `dynamodbav:"at"`
+	Sending watch.Health `dynamodbav:"sending"`
 }
 
 // Notified implements [watch.Ledger], reading consistently.
@@ -40,22 +41,22 @@ func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch
 			return nil, fmt.Errorf("reading notifications: %w", err)
 		}
 		corp := keyOf(it, "pk")
-		notified[corp] = watch.Notified{Corp: corp, Health: t.Health, At: t.At}
+		notified[corp] = watch.Notified{Corp: corp, Health: t.Health, At: t.At, Sending: t.Sending}
 	}
 	return notified, nil
 }
 
 // SaveNotified implements [watch.Ledger].
 func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) error {
-	it, err := encode(now.Corp, notifiedSK, notifiedItem{Health: now.Health, At: now.At})
+	it, err := encode(now.Corp, notifiedSK, notifiedItem{Health: now.Health, At: now.At, Sending: now.Sending})
 	if err != nil {
 		return err
 	}
 	in := dynamodb.PutItemInput{Item: it, ConditionExpression: aws.String(absent)}
 	if old.Health != "" {
-		in.ConditionExpression = aws.String("#health = :was AND #at = :at")
-		in.ExpressionAttributeNames = map[string]string{"#health": "health", "#at": "at"}
-		in.ExpressionAttributeValues = item{":was": text(string(old.Health)), ":at": moment(old.At)}
+		in.ConditionExpression = aws.String("#health = :was AND #at = :at AND #sending = :sending")
+		in.ExpressionAttributeNames = map[string]string{"#health": "health", "#at": "at", "#sending": "sending"}
+		in.ExpressionAttributeValues = item{":was": text(string(old.Health)), ":at": moment(old.At), ":sending": text(string(old.Sending))}
 	}
 	err = l.putIf(ctx, l.client, in)
 	if _, failed := conditionFailed(err); failed {

@@ -17,6 +17,7 @@ type Call struct {
 	N      int    // counts the calls of all fakes since [Faults.Arm], from 1
 	Name   string // fake and method, such as Ledger.Append
 	Corp   string // empty where a call is not about a single corp
+	Item   string // the id of a file; empty for calls that one goroutine makes for a corp
 	Writes bool   // the call changes something; only then FailsBefore and FailsAfter differ
 }
 
@@ -38,6 +39,13 @@ func (o Outcome) String() string {
 // goroutine at a time calls it. It must not call a fake.
 type Hook func(Call) (Outcome, error)
 
+// A Port makes the calls of all fakes in place of a [Hook]. It calls effect when
+// the call takes effect: once, or not at all, or twice, as the AWS client does that
+// repeats a write whose answer was lost. The caller gets the error of the port, or
+// else what the last effect returned. A port may block. Several goroutines call it
+// at once.
+type Port func(ctx context.Context, c Call, effect func()) error
+
 // Faults decides which calls fail. The fakes of a test share one Faults, so that
 // it sees all calls in order. It has no effect until it is armed. Safe for
 // concurrent use.
@@ -46,6 +54,21 @@ type Faults struct {
 	armed bool
 	hook  Hook
 	calls []Call
+	port  Port
+}
+
+// Through sends every call through a port, which decides alone: Arm then has no
+// effect.
+func (f *Faults) Through(p Port) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.port = p
+}
+
+func (f *Faults) through() Port {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.port
 }
 
 // Arm forgets the recorded calls and starts to record. From then on hook decides
@@ -105,12 +128,29 @@ func write(ctx context.Context, f *Faults, name, corp string, do func() error) e
 	return err
 }
 
+// writeItem is write for a call about one of several items of a corp that several
+// goroutines write at once.
+func writeItem(ctx context.Context, f *Faults, name, corp, item string, do func() error) error {
+	_, err := run(ctx, f, Call{Name: name, Corp: corp, Item: item, Writes: true}, func() (struct{}, error) {
+		return struct{}{}, do()
+	})
+	return err
+}
+
 // run makes a call with the outcome that the hook decides. Like the real adapters
 // it has no effect after ctx has ended.
 func run[T any](ctx context.Context, f *Faults, c Call, do func() (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
 		return none, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	if port := f.through(); port != nil {
+		var v T
+		var err error
+		if fault := port(ctx, c, func() { v, err = do() }); fault != nil {
+			return none, fmt.Errorf("%s: %w", c.Name, fault)
+		}
+		return v, err
 	}
 	outcome, fault := f.decide(c)
 	if outcome == FailsBefore {

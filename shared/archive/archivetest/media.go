@@ -84,7 +84,7 @@ func keptFile(f media.File) media.File {
 
 // CreateFile implements [media.Table].
 func (s *Files) CreateFile(ctx context.Context, f media.File) error {
-	return write(ctx, s.faults, "Files.CreateFile", f.Corp, func() error {
+	return writeItem(ctx, s.faults, "Files.CreateFile", f.Corp, f.ID, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		named := f.ID == media.ID(f.SDKFileID) && f.State == media.Waiting
@@ -103,7 +103,7 @@ func (s *Files) CreateFile(ctx context.Context, f media.File) error {
 
 // File implements [media.Table].
 func (s *Files) File(ctx context.Context, corp, id string) (media.File, error) {
-	return read(ctx, s.faults, "Files.File", corp, func() (media.File, error) {
+	return run(ctx, s.faults, Call{Name: "Files.File", Corp: corp, Item: id}, func() (media.File, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		f, ok := s.of(corp).rows[id]
@@ -131,7 +131,7 @@ func (s *Files) Files(ctx context.Context, corp string, ids []string) (map[strin
 
 // SaveFile implements [media.Table].
 func (s *Files) SaveFile(ctx context.Context, f media.File) (media.File, error) {
-	err := write(ctx, s.faults, "Files.SaveFile", f.Corp, func() error {
+	err := writeItem(ctx, s.faults, "Files.SaveFile", f.Corp, f.ID, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(f.Corp)
@@ -185,7 +185,7 @@ func (s *Files) Lose(corp, id string) {
 
 // ListFile implements [media.Table].
 func (s *Files) ListFile(ctx context.Context, f media.File) error {
-	return write(ctx, s.faults, "Files.ListFile", f.Corp, func() error {
+	return writeItem(ctx, s.faults, "Files.ListFile", f.Corp, f.ID, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c := s.of(f.Corp)

@@ -242,6 +242,8 @@ func ledgerTries(t *testing.T, l LedgerStore) {
 	try := func(way archive.Way, corp, by string, d time.Duration, state archive.TryState) archive.Try {
 		return archive.Try{Way: way, Corp: corp, By: by, At: at(d), State: state}
 	}
+	second := try(archive.Trusted, b, "pull", time.Hour, archive.TryRunning)
+	second.ID = "2" // of another caller at the same moment
 	mark := archive.Try{Way: archive.Trusted, Corp: b, At: at(0), State: archive.TryWaiting, Registered: at(-time.Hour)}
 	for _, put := range []archive.Try{
 		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
@@ -252,6 +254,7 @@ func ledgerTries(t *testing.T, l LedgerStore) {
 		mark,
 		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased), // replaces
 		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),    // the same again
+		second,
 	} {
 		ok(t, l.PutTry(t.Context(), put))
 	}
@@ -260,17 +263,18 @@ func ledgerTries(t *testing.T, l LedgerStore) {
 		try(archive.Trusted, a, "pull", 0, archive.TryRunning),
 		try(archive.Trusted, b, "pull", time.Minute, archive.TryReleased),
 		try(archive.Trusted, b, "pull", time.Hour, archive.TryRefused),
+		second,
 	}
 	list := func(way archive.Way, since time.Duration) []archive.Try {
 		t.Helper()
 		got, err := l.Tries(t.Context(), way, at(since))
 		ok(t, err)
 		slices.SortFunc(got, func(a, b archive.Try) int {
-			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.By, b.By))
+			return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.By, b.By), cmp.Compare(a.ID, b.ID))
 		})
 		return got
 	}
-	for since, n := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 2, time.Minute: 2, time.Hour: 3, time.Hour + time.Millisecond: 4} {
+	for since, n := range map[time.Duration]int{-time.Hour: 0, 0: 0, time.Millisecond: 2, time.Minute: 2, time.Hour: 3, time.Hour + time.Millisecond: 5} {
 		var tries []archive.Try
 		var marks int
 		for _, got := range list(archive.Trusted, since) {
@@ -621,7 +625,11 @@ func ledgerNotified(t *testing.T, l LedgerStore) {
 	second := watch.Notified{Corp: corp, Health: watch.Well, At: epoch.Add(time.Minute)}
 	ok(t, l.SaveNotified(t.Context(), none[corp], first))
 	fails(t, "notified again with the first state", l.SaveNotified(t.Context(), none[corp], second), archive.ErrConflict)
-	ok(t, l.SaveNotified(t.Context(), first, second))
+	sending := first
+	sending.Sending = watch.Well
+	ok(t, l.SaveNotified(t.Context(), first, sending))
+	fails(t, "notified while a notice is being sent", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
+	ok(t, l.SaveNotified(t.Context(), sending, second))
 	fails(t, "notified again with an old state", l.SaveNotified(t.Context(), first, second), archive.ErrConflict)
 	got, err := l.Notified(t.Context(), []string{corp, other, corp})
 	ok(t, err)

@@ -41,7 +41,7 @@ func (l *TryLog) PutTry(ctx context.Context, t archive.Try) error {
 		list := l.tries[t.Way]
 		at, _ := slices.BinarySearchFunc(list, t, func(a, b archive.Try) int { return a.At.Compare(b.At) })
 		for i := at; i < len(list) && list[i].At.Equal(t.At); i++ {
-			if list[i].Corp == t.Corp && list[i].By == t.By {
+			if list[i].Corp == t.Corp && list[i].By == t.By && list[i].ID == t.ID {
 				list[i] = t
 				return nil
 			}

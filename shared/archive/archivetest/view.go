@@ -662,6 +662,28 @@ func (v *View) Clear(ctx context.Context, corp string, removed func(items int)) 
 	})
 }
 
+// All lists every stored message of a corp by Seq, also those that share a
+// position.
+func (v *View) All(corp string) []archive.Message {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var all []archive.Message
+	for _, list := range v.corp(corp).messages {
+		for _, m := range list {
+			all = append(all, keptMessage(m))
+		}
+	}
+	slices.SortFunc(all, func(a, b archive.Message) int { return cmp.Compare(a.Seq, b.Seq) })
+	return all
+}
+
+// AllActivities lists every entry of a corp's conversation lists, in any order.
+func (v *View) AllActivities(corp string) []archive.Activity {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Collect(maps.Keys(v.corp(corp).activities))
+}
+
 // of counts what the view has of a page: messages, with each seq counted by
 // itself, and records set aside.
 func (v *View) of(corp string, after uint64) (stored, setAside int) {

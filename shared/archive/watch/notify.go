@@ -16,6 +16,25 @@ type Notified struct {
 	Corp   string
 	Health Health // empty before the first notification
 	At     time.Time
+	// Sending is the health of a notice that is being sent; empty if none is. After a
+	// crash it says that people may have read that notice.
+	Sending Health
+}
+
+// last is the health that people may have read last, if it is not the present one.
+// told says that they have read the present one, and nothing since.
+func (n Notified) last(present Health) (health Health, told bool) {
+	health = n.Health
+	if health == "" {
+		health = Off
+	}
+	switch n.Sending {
+	case "":
+		return health, health == present
+	case present:
+		return health, false
+	}
+	return n.Sending, false
 }
 
 // A Change is a corp whose health has changed, with the facts that people need.
@@ -62,18 +81,16 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 	}
 	changes := make(map[Health][]Change)
 	for i, c := range t.corps {
-		state, before := t.states[c.ID], notified[c.ID].Health
+		state, before := t.states[c.ID], notified[c.ID]
 		left := archive.HoursLeft(c, state, t.now)
-		health := HealthOf(c, state, len(t.seen[i].setAside), before, t.now)
+		health := HealthOf(c, state, len(t.seen[i].setAside), before.Health, t.now)
 		t.fleet.count(c, left, health)
-		if before == "" {
-			before = Off
-		}
-		if notifiedErr != nil || t.seen[i].setAsideErr != nil || health == before {
+		last, told := before.last(health)
+		if notifiedErr != nil || t.seen[i].setAsideErr != nil || told {
 			continue
 		}
 		changes[health] = append(changes[health], Change{
-			Corp: c.ID, Name: c.Name, From: before, To: health, At: t.now, Trouble: archive.TroubleOf(c, state), Left: left,
+			Corp: c.ID, Name: c.Name, From: last, To: health, At: t.now, Trouble: archive.TroubleOf(c, state), Left: left,
 			SetAside: t.seen[i].setAside, MoreSetAside: t.seen[i].moreAside,
 		})
 	}
@@ -93,28 +110,59 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// notify sends one message and then notes it. After a crash between the two the
-// message is sent again. In the reverse order a crash could leave people
-// without the message.
+// notify notes which notices it sends, sends them in one message, and notes that
+// they are sent. After a crash in between, the next tick sends the notices again, or
+// those that hold by then: people never read last what no longer holds. In the
+// reverse order a crash could leave people without the message.
 func (t *tick) notify(ctx context.Context, changes []Change, notified map[string]Notified) error {
-	for _, c := range changes {
-		t.Log.InfoContext(ctx, "health changed", "corp", c.Corp, "from", c.From, "to", c.To)
-	}
-	if err := t.Notifier.Notify(ctx, changes); err != nil {
-		return fmt.Errorf("notify of %d corps that changed to %s: %w", len(changes), changes[0].To, err)
+	var errs []error
+	noted := make(map[string]Notified, len(changes))
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c Change) bool {
+		sending := Notified{Corp: c.Corp, Health: c.From, At: t.now, Sending: c.To}
+		err := t.Ledger.SaveNotified(ctx, notified[c.Corp], sending)
+		if err != nil && !errors.Is(err, archive.ErrConflict) { // on a conflict another tick notifies
+			errs = append(errs, fmt.Errorf("note a notice about %s: %w", c.Corp, err))
+		}
+		noted[c.Corp] = sending
+		return err != nil
+	})
+	if len(changes) == 0 {
+		return errors.Join(errs...)
 	}
 	ids := make([]string, len(changes))
 	for i, c := range changes {
+		t.Log.InfoContext(ctx, "health changed", "corp", c.Corp, "from", c.From, "to", c.To)
 		ids[i] = c.Corp
+	}
+	if err := t.Notifier.Notify(ctx, changes); err != nil {
+		return errors.Join(append(errs, fmt.Errorf("notify of %d corps that changed to %s: %w", len(changes), changes[0].To, err))...)
 	}
 	// A failure here, or a crash, leaves the list of changes of the set-up without
 	// this one until the daily check.
-	errs := []error{t.Inspections.RequestExaminations(ctx, ids...)}
+	errs = append(errs, t.Inspections.RequestExaminations(ctx, ids...))
 	for _, c := range changes {
-		err := t.Ledger.SaveNotified(ctx, notified[c.Corp], Notified{Corp: c.Corp, Health: c.To, At: t.now})
-		if err != nil && !errors.Is(err, archive.ErrConflict) { // on a conflict another tick has notified
+		if err := t.noteSent(ctx, noted[c.Corp], Notified{Corp: c.Corp, Health: c.To, At: t.now}); err != nil {
 			errs = append(errs, fmt.Errorf("note the notification about %s: %w", c.Corp, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteSent notes the notice that was just sent. If another tick has noted another
+// one meanwhile, this notice replaces the note: people may read it last. The next
+// tick sees whether it still holds.
+func (t *tick) noteSent(ctx context.Context, old, now Notified) error {
+	for {
+		err := t.Ledger.SaveNotified(ctx, old, now)
+		if !errors.Is(err, archive.ErrConflict) {
+			return err
+		}
+		stored, err := t.Ledger.Notified(ctx, []string{now.Corp})
+		if err != nil {
+			return err
+		}
+		if old = stored[now.Corp]; old.Health == now.Health && old.Sending == "" {
+			return nil
+		}
+	}
 }

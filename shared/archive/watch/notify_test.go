@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -101,6 +102,77 @@ func TestTickNotifiesDespiteEveryFault(t *testing.T) {
 			if !strings.Contains(sent, c) {
 				t.Errorf("got %q, want %q in it", sent, c)
 			}
+		}
+		d.Must(disp.Tick(t.Context()))
+		if got := notified(d); got != "" {
+			t.Errorf("notified again: %q", got)
+		}
+	})
+}
+
+// meanwhile is a notifier during whose first message another tick does something.
+type meanwhile struct {
+	watch.Notifier
+	do func()
+}
+
+func (m *meanwhile) Notify(ctx context.Context, changes []watch.Change) error {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.Notifier.Notify(ctx, changes)
+}
+
+// Two ticks run at once and see different healths. The notice that was sent last is
+// noted, so that the next tick corrects what people read last.
+func TestTickNotesTheNoticeThatWasSentLast(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(disp.Tick(t.Context()))
+	healthy := archive.PullState{Corp: archivetest.Corp, LastEmptyAt: d.Clock.Now()}
+	troubled := healthy
+	troubled.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Since: d.Clock.Now(), At: d.Clock.Now()}
+	d.Must(d.Ledger.SavePullState(t.Context(), troubled))
+	d.Must(disp.Tick(t.Context()))
+	d.Notified.Take()
+
+	// The first tick sees the corp well and is about to say so. The second sees the
+	// trouble of a moment later.
+	d.Must(d.Ledger.SavePullState(t.Context(), healthy))
+	second := *disp
+	disp.Notifier = &meanwhile{disp.Notifier, func() {
+		expired := troubled
+		expired.Trouble = &archive.Trouble{Cause: archive.CauseExpired, Since: d.Clock.Now(), At: d.Clock.Now()}
+		d.Must(d.Ledger.SavePullState(t.Context(), expired))
+		d.Must(second.Tick(t.Context()))
+	}}
+	d.Must(disp.Tick(t.Context()))
+	if got, want := notified(d), "ww01 well>licence_expired; ww01 trusted_ip>well"; got != want {
+		t.Errorf("two ticks at once: got %q, want %q", got, want)
+	}
+	d.Must(disp.Tick(t.Context()))
+	if got, want := notified(d), "ww01 well>licence_expired"; got != want {
+		t.Errorf("the next tick: got %q, want %q", got, want)
+	}
+}
+
+// Whichever call fails, people never read last what no longer holds: a trouble ends
+// in the minute after a notice that may have been sent.
+func TestTickCorrectsANoticeDespiteEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d, disp := newDispatch(t, f)
+		d.Must(disp.Tick(t.Context()))
+		healthy := archive.PullState{Corp: archivetest.Corp, LastEmptyAt: d.Clock.Now()}
+		troubled := healthy
+		troubled.Trouble = &archive.Trouble{Cause: archive.CauseTrustedIP, Since: d.Clock.Now(), At: d.Clock.Now()}
+		d.Must(d.Ledger.SavePullState(t.Context(), troubled))
+		arm()
+		_ = disp.Tick(t.Context())
+		f.Disarm()
+		d.Must(d.Ledger.SavePullState(t.Context(), healthy))
+		d.Must(disp.Tick(t.Context()))
+		if got := notified(d); !strings.HasSuffix(got, ">well") {
+			t.Errorf("got %q, want the last notice to say well", got)
 		}
 		d.Must(disp.Tick(t.Context()))
 		if got := notified(d); got != "" {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// target is a fuzz target.
+type target struct{ Dir, Name string }
+
+func (t target) String() string { return t.Dir + " " + t.Name }
+
+var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// targets lists the fuzz targets of the repository, sorted.
+func targets(root string) (list []target, err error) {
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); p != root && (strings.HasPrefix(name, ".") || name == "build" || name == "node_modules" || name == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		dir, err := filepath.Rel(root, filepath.Dir(p))
+		if err != nil {
+			return err
+		}
+		for _, m := range fuzzFunc.FindAllStringSubmatch(string(text), -1) {
+			list = append(list, target{filepath.ToSlash(dir), m[1]})
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b target) int { return strings.Compare(a.String(), b.String()) })
+	return list, err
+}
+
+// fuzzed is the progress of fuzzing: the targets that had their time.
+type fuzzed struct {
+	Each string   `json:"each"`
+	Done []string `json:"done"`
+}
+
+// fuzz gives each target its time. What breaks a target is kept in its testdata, and
+// from then on fails an ordinary test.
+func fuzz(ctx context.Context, o options) error {
+	all, err := targets(o.root)
+	if err != nil {
+		return err
+	}
+	p := fuzzed{Each: o.each.String()}
+	if last := (fuzzed{}); o.load("fuzz", &last) == nil && last.Each == p.Each && len(last.Done) < len(all) {
+		p = last
+	}
+	for i, t := range all {
+		if slices.Contains(p.Done, t.String()) {
+			continue
+		}
+		fmt.Fprintf(o.out, "%d of %d: %s\n", i+1, len(all), t)
+		cmd := command(ctx, o.root, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.Name+"$", "-fuzztime", o.each.String(), "./"+t.Dir)
+		cmd.Stdout, cmd.Stderr = o.out, o.out
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", t, err)
+		}
+		p.Done = append(p.Done, t.String())
+		if err := o.save("fuzz", p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
