@@ -122,6 +122,20 @@ func TestLayerNeedsTheLibrary(t *testing.T) {
 	}
 }
 
+// Without a built console the function api would deploy without one.
+func TestApiNeedsTheConsole(t *testing.T) {
+	t.Parallel()
+	dir := scratch(t)
+	if err := os.RemoveAll(filepath.Join(dir, "functions/api/internal/console/dist/build.json")); err != nil {
+		t.Fatal(err)
+	}
+	_, out, err := build(t.Context(), dir, "ApiFunction")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err == nil || lines[0] != "The console is not built: run make web first." || len(lines) > 2 {
+		t.Errorf("got %v, %q, want a failure in one sentence, and make's own line", err, out)
+	}
+}
+
 // TestPackages builds every package with the targets that sam runs, zips and
 // unzips it, and runs the result under the Runtime API. Simulated companies set
 // the archive up and chat, and the test reads their messages through the API.
