@@ -32,7 +32,7 @@ import (
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "Makefile", "template.yaml"} {
+	for _, name := range []string{"go.mod", "go.sum", "Makefile", "CHANGELOG.md", "template.yaml"} {
 		b, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
