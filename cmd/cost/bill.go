@@ -49,7 +49,8 @@ const (
 	sendsPerBatch = 10      // only dispatch sends in batches
 	announcedMost = 100     // conversations of a page that are announced
 	officeHours   = 176.0   // of a month
-	secretsPer    = 3       // archive secret, callback pair, private key
+	secretsPer    = 2       // of a company: archive secret, private key
+	secretsOnce   = 1       // of the stack: the key of the callback pairs
 	unitsPerCheck = 5       // write units of an inspection
 
 	// A weekly verification looks at every row and object, and reads the pages of
@@ -169,7 +170,7 @@ func (b *book) bill(u usage) []line {
 		{"NAT gateway", network, u.nats * hours * (b.price("nat_hour") + b.price("address_hour")), gateways(u.nats)},
 		{"NAT traffic", network, math.Min(u.nats, 1) * natGB * b.price("nat_gb"), fmt.Sprintf("%.1f GB: media, pages, control", natGB)},
 		{"Internet traffic", network, outGB * b.price("egress_gb"), fmt.Sprintf("%.1f GB out: %s files opened, answers", outGB, amount(fileReads))},
-		{"Secrets", secretsAndKeys, u.corps * secretsPer * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies", float64(secretsPer), amount(u.corps))},
+		{"Secrets", secretsAndKeys, (u.corps*secretsPer + secretsOnce) * b.price("secret_month"), fmt.Sprintf("%.0f for each of %s companies, %d of the stack", float64(secretsPer), amount(u.corps), secretsOnce)},
 		{"Secrets, calls", secretsAndKeys, secrets * (b.price("secret_call") + b.price("kms_call")), amount(secrets) + " reads, each with KMS"},
 		{"KMS keys", secretsAndKeys, u.keys() * b.price("kms_key_month"), fmt.Sprintf("%.0f", u.keys())},
 		{"KMS for tables", secretsAndKeys, tableKeys * b.price("kms_call"), amount(tableKeys) + " calls by DynamoDB"},

@@ -65,7 +65,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	must(corps.AddKey(ctx, corp, archive.Key{ID: "k1", PublicPEM: "pem", CreatedAt: at}, false, ""))
 	_, err := corps.RecordEvent(ctx, corp, archive.Event{Type: "e", ArrivedAt: at, Body: []byte("{}")})
 	must(err)
-	must(corps.CreateCallback(ctx, corp, archive.ArchiveCallback, archive.Callback{Pair: "p"}))
+	must(corps.CreateCallback(ctx, corp, archive.ArchiveCallback, archive.Callback{Pair: "p", PairSealed: "sealed"}))
 	genesis := archive.NewHead(corp)
 	row := archive.Row{
 		Corp: corp, Kind: archive.PageRow, First: 1, Last: 9, Count: 9, Sum: fmt.Sprintf("%064d", 7), Size: 4, At: at,
@@ -115,12 +115,9 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	_, err = e.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &e.buckets[0], Key: &key})
 	must(err)
 	secrets := secretstore.New(e.secrets, e.stack, "")
-	pair := secretstore.CallbackPair{ID: "p", Token: secret.New("t"), AESKey: secret.New("a")}
 	must(secrets.CreatePrivateKey(ctx, corp, "k1", secret.New("pem")))
 	must(secrets.PutArchiveSecret(ctx, corp, secret.New("s")))
-	must(secrets.CreateCallbackPair(ctx, corp, archive.ArchiveCallback, pair))
 	must(secrets.PutAppSecret(ctx, corp, secret.New("s")))
-	must(secrets.CreateCallbackPair(ctx, corp, archive.AppCallback, pair))
 }
 
 func newEraser(t *testing.T, confirmed bool) eraser {
@@ -156,11 +153,15 @@ func switchOff(t *testing.T, e eraser) {
 }
 
 // erase removes everything of the company, and nothing of a company whose id
-// begins with the same letters.
+// begins with the same letters. The key of all callback pairs stays.
 func TestErase(t *testing.T) {
 	e := newEraser(t, true)
 	fill(t, e, leaving, false)
 	fill(t, e, staying, false)
+	secrets := secretstore.New(e.secrets, e.stack, "")
+	if err := secrets.CreatePairKey(t.Context(), secret.New("key")); err != nil {
+		t.Fatal(err)
+	}
 	other := e
 	other.corp, other.confirmed = staying, false
 	before, err := other.erase(t.Context())
@@ -195,6 +196,9 @@ func TestErase(t *testing.T) {
 	if !reflect.DeepEqual(after, before) {
 		t.Errorf("other company: got %+v, want %+v unchanged", after, before)
 	}
+	if _, err := secrets.PairKey(t.Context()); err != nil {
+		t.Errorf("key of the callback pairs: got error %v", err)
+	}
 	again, err := e.erase(t.Context())
 	if err != nil || !again.Erased || again.Head != nil || len(again.Secrets) > 0 {
 		t.Errorf("second run: got %+v and %v, want an empty receipt", again, err)
@@ -219,7 +223,7 @@ func wantEverythingListed(t *testing.T, e eraser, r receipt) {
 		}
 	}
 	var want []string
-	for _, name := range []string{"app", "appcallback", "archive", "callback", "key/k1"} {
+	for _, name := range []string{"app", "archive", "key/k1"} {
 		want = append(want, e.stack+"/"+leaving+"/"+name)
 	}
 	if !slices.Equal(r.Secrets, want) {
@@ -253,7 +257,7 @@ func TestEraseNamesLockedVersions(t *testing.T) {
 	if r.Erased || strings.Count(left, leaving+"/pages/x of ") != 2 || strings.Count(left, "COMPLIANCE lock until "+lockEnd.Format(time.RFC3339)) != 2 {
 		t.Errorf("left: got %q, want each locked version named once with the end of its lock", r.Left)
 	}
-	if len(r.Secrets) != 5 || r.Tables[e.tables[2]] < 60 || r.Buckets[e.buckets[0]].Versions != 4 {
+	if len(r.Secrets) != 3 || r.Tables[e.tables[2]] < 60 || r.Buckets[e.buckets[0]].Versions != 4 {
 		t.Errorf("got %+v, want the rest erased, and everything counted once", r)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
@@ -52,6 +53,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	objects := s3.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, cfg.secretsKey)
+	pairs := callbackpair.NewSealer(secrets)
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	messages := dynamostore.NewMessages(db, cfg.messages)
@@ -77,11 +79,11 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	}
 	table := routes.Table(routes.Subjects{
 		Callback: &callback.Handlers{
-			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, secrets), AppPairs: callback.NewPairs(archive.AppCallback, corps, secrets),
+			Pairs: callback.NewPairs(archive.ArchiveCallback, corps, pairs), AppPairs: callback.NewPairs(archive.AppCallback, corps, pairs),
 			Corps: corps, Pulls: pulls, Consents: consents, Names: contacts, Inspections: inspections, Now: time.Now, Log: log,
 		},
 		Setup: &setup.Handlers{
-			Corps: corps, Secrets: secrets, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
+			Corps: corps, Secrets: secrets, Pairs: pairs, Ledger: ledger, Gate: &archive.Gate{Log: ledger, Now: time.Now}, WeCom: wecom, SetAside: messages, App: contacts, Checks: names, Pulls: pulls, Replays: replays,
 			MakePair: rsakey.Make, NewID: rand.Text, Now: time.Now, TrustedIPs: cfg.trustedIPs, PublicURL: cfg.publicURL,
 		},
 		Directory: names,

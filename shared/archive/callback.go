@@ -21,14 +21,16 @@ const (
 	OldPairOverlap = 24 * time.Hour
 )
 
-// Callback says which callback pairs of a corp are accepted. The pairs
-// themselves are in the secret store, under their ids. A corp without a Callback
-// accepts none.
+// Callback says which callback pairs of a corp are accepted, and holds them as
+// text that only a holder of the stack's pair key can open. A corp without a
+// Callback accepts none.
 type Callback struct {
-	Pair string // id of the newest pair
-	// Old is the id of the pair that Pair replaced; empty if there is none, or
-	// if it was revoked.
-	Old string
+	Pair       string // id of the newest pair
+	PairSealed string
+	// Old is the id of the pair that Pair replaced; empty, like OldSealed, if
+	// there is none, or if it was revoked.
+	Old       string
+	OldSealed string
 	// MadeAt is when Pair replaced another one, or when the replaced one was
 	// revoked; zero for a corp's first pair.
 	MadeAt time.Time

@@ -471,8 +471,8 @@ func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
 	return nil
 }
 
-// RefusedBy reports whether a refusal to the corp, or an unsettled try, was
-// recorded by a function at or after since, which is at most a day ago.
+// RefusedBy reports whether the function by has recorded a refusal of the corp's
+// secret, or a try without an answer, at or after since. since is at most a day ago.
 func (g *Gate) RefusedBy(ctx context.Context, way Way, corp, by string, since time.Time) (bool, error) {
 	log, err := g.Log.Tries(ctx, way, since)
 	if err != nil {

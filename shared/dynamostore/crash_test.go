@@ -122,6 +122,31 @@ func TestCrashBetweenListsLeavesFileOnBoth(t *testing.T) {
 	check(t, "waiting files after the next try", len(waiting), 0)
 }
 
+// A page is decoded once its pending item is gone: after a crash between result and
+// mark, the page is decoded again.
+func TestCrashWhileFinishingLeavesThePagePending(t *testing.T) {
+	db, table, crash := client(t), awstest.Table(t, "LedgerTable"), true
+	s := dynamostore.NewLedger(crashing{db, func(any) bool { return crash }}, table)
+	grow(t, s, archive.NewHead(corp), 1)
+	checkError(t, "Finish", s.Finish(t.Context(), corp, 0, archive.Result{Stored: 10}, nil), errCrash)
+	for _, want := range []struct {
+		state   archive.RowState
+		pending int
+	}{{archive.RowRequested, 1}, {archive.RowDecoded, 0}} {
+		row, err := s.Row(t.Context(), corp, 0)
+		must(t, err)
+		rows, err := s.Rows(t.Context(), corp, archive.RowQuery{Limit: 1})
+		must(t, err)
+		pending, err := s.Pendings(t.Context(), corp, 10)
+		must(t, err)
+		check(t, "state of the row", row.State, want.state)
+		check(t, "state of the row in a list", rows[0].State, want.state)
+		check(t, "pending pages", len(pending), want.pending)
+		crash = false
+		must(t, s.Finish(t.Context(), corp, 0, archive.Result{Stored: 10}, nil))
+	}
+}
+
 // A notification is replaced only from the state in which it was read.
 func TestSaveNotifiedOnlyFromWhatWasRead(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()

@@ -25,7 +25,9 @@ const (
 type (
 	callbackItem struct {
 		Pair         string    `dynamodbav:"pair"`
+		PairSealed   string    `dynamodbav:"pair_sealed"`
 		Old          string    `dynamodbav:"old_pair"`
+		OldSealed    string    `dynamodbav:"old_pair_sealed"`
 		MadeAt       time.Time `dynamodbav:"made_at"`
 		FirstEventAt time.Time `dynamodbav:"first_event_at"`
 		VerifiedAt   time.Time `dynamodbav:"verified_at"`

@@ -240,13 +240,15 @@ func (p *progress) add(it item) error {
 	return err
 }
 
-// of sets the state, the tries and the result of a row.
+// of sets the state, the tries and the result of a row. A page with a pending item
+// is not decoded, also if it has a result: Finish may have crashed between the two.
 func (p *progress) of(r *archive.Row) {
 	r.State = archive.RowRequested
 	if pending, ok := p.pending[r.After]; ok {
 		if r.Tries = pending.Tries; pending.Stuck {
 			r.State = archive.RowStuck
 		}
+		return
 	}
 	if r.Result = p.results[r.After]; r.Result != nil || r.Kind == archive.GapRow {
 		r.State = archive.RowDecoded
@@ -515,10 +517,10 @@ func joined(items []item) ([]archive.Row, error) {
 
 // Finish implements [decode.Ledger].
 //
-// The files are an item of their own, written first: after a crash between the
-// two writes the page is still pending and Finish writes both again. Within the
-// result, the files would be written by the transaction, which costs twice as
-// much, and every read of the result would read them.
+// It writes the files, then the result, and then removes the pending item, which
+// makes the page decoded. After a crash before that the page is still pending, and
+// Finish writes all again. A transaction would say the same in twice the units.
+// The files are an item of their own, so that reads of the result do not read them.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	if err := l.putFiles(ctx, corp, after, files); err != nil {
 		return fmt.Errorf("storing the files of page %d of corp %s: %w", after, corp, err)
@@ -527,11 +529,18 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 	if err != nil {
 		return err
 	}
+	if err := l.put(ctx, l.client, it); err != nil {
+		return fmt.Errorf("storing the result of page %d of corp %s: %w", after, corp, err)
+	}
+	// A crash before this line leaves the page pending.
 	err = untilQuiet(ctx, func() error {
-		return l.transact(ctx, l.client,
-			types.TransactWriteItem{Put: &types.Put{TableName: &l.name, Item: it}},
-			types.TransactWriteItem{Delete: &types.Delete{TableName: &l.name, Key: key(corp, pendingPrefix+padded(after))}},
-		)
+		out, err := l.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: &l.name, Key: key(corp, pendingPrefix+padded(after)), ReturnConsumedCapacity: l.capacity(),
+		})
+		if err == nil {
+			l.wrote("DeleteItem", one(out.ConsumedCapacity))
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("finishing row %d of corp %s: %w", after, corp, err)
@@ -763,7 +772,7 @@ func (l *Ledger) addProgress(ctx context.Context, corp string, rows []archive.Ro
 	lo, hi := rows[0].After, rows[len(rows)-1].After
 	lo, hi = min(lo, hi), max(lo, hi)
 	p := progress{make(map[uint64]*archive.Result), make(map[uint64]archive.Pending)}
-	for _, prefix := range []string{pendingPrefix, resultPrefix} { // a page that is finished in between has a result
+	for _, prefix := range []string{pendingPrefix, resultPrefix} { // a page without a pending item has its result by then
 		for it, err := range l.query(ctx, l.client, consistently(within(corp, prefix+padded(lo), prefix+padded(hi)))) {
 			if err == nil {
 				err = p.add(it)

@@ -213,7 +213,7 @@ func TestOnlyAppendWritesToTheChain(t *testing.T) {
 	check(t, "chain after the other writes", chain(), before)
 }
 
-// Transactions of decoders of one page collide; every decoder succeeds.
+// Several decoders may finish one page at once; every decoder succeeds.
 func TestFinishConcurrently(t *testing.T) {
 	s, ctx := newLedger(t), t.Context()
 	grow(t, s, archive.NewHead(corp), 1)

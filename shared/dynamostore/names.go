@@ -33,6 +33,7 @@ type ContactsClient interface {
 //	<corp>  reach#access#<a>  the result of the last calls through an access
 //	<corp>  reach#scope       the members whose chats are archived
 //	<corp>  reach#checked     the time of the last check
+//	<corp>#scope  <ms>#<n>    changes of the scope that a check found
 //
 // What the SCRM gave, what WeCom answered and when the archive asked are
 // attributes of one item. An update of its own writes each attribute, so the
@@ -106,9 +107,10 @@ type (
 		SecretDigest secret.Digest `dynamodbav:"secret_digest"`
 	}
 	scopeItem struct {
-		Count   int       `dynamodbav:"count"`
-		Members []string  `dynamodbav:"members"`
-		At      time.Time `dynamodbav:"at"`
+		Count    int                       `dynamodbav:"count"`
+		Members  []string                  `dynamodbav:"members"`
+		Editions map[directory.Edition]int `dynamodbav:"editions"`
+		At       time.Time                 `dynamodbav:"at"`
 	}
 	checkedItem struct {
 		At time.Time `dynamodbav:"at"`

@@ -22,14 +22,9 @@ func TestAppSecrets(t *testing.T) {
 			t.Errorf("got error %v, or not %s", err, text)
 		}
 	}
-	pair := pairOf("p")
-	if err := s.CreateCallbackPair(t.Context(), corpA, archive.AppCallback, pair); err != nil {
-		t.Fatal(err)
-	}
 	_, archiveErr := s.ArchiveSecret(t.Context(), corpA)
-	_, callbackErr := s.CallbackPairs(t.Context(), corpA, archive.ArchiveCallback)
 	_, otherErr := s.AppSecret(t.Context(), corpB)
-	for name, err := range map[string]error{"archive secret": archiveErr, "callback": callbackErr, "another corp": otherErr} {
+	for name, err := range map[string]error{"archive secret": archiveErr, "another corp": otherErr} {
 		if !errors.Is(err, archive.ErrNotFound) {
 			t.Errorf("%s: got error %v, want %v", name, err, archive.ErrNotFound)
 		}

@@ -1,10 +1,9 @@
 // Package secretstore keeps secrets in AWS Secrets Manager:
 //
 //	<prefix>/<corp>/archive      the archive secret; replaced when it changes
-//	<prefix>/<corp>/callback     the callback pair and the one before it, as JSON
 //	<prefix>/<corp>/app          the self-built app's secret; replaced when it changes
-//	<prefix>/<corp>/appcallback  the same of the app's own callback
 //	<prefix>/<corp>/key/<keyid>  a private key, PKCS#8 PEM; created once (law 6)
+//	<prefix>/callbacks/pairkey   seals the callback pairs of all corps; created once
 //
 // This package never deletes a secret. A secret that is created once is never
 // written again: the package has no method for that, and its calls cannot do it.
@@ -14,7 +13,7 @@
 // returned. So a read may return a value that is some seconds old, and may miss a
 // secret that was just created. Creation is decided in one place: if two callers
 // create the same name, exactly one succeeds and the other gets
-// [archive.ErrExists]. The same holds for the pair that replaces a callback pair.
+// [archive.ErrExists].
 package secretstore
 
 import (

@@ -80,14 +80,13 @@ func TestSecretsCarryTags(t *testing.T) {
 	for _, err := range []error{
 		s.PutArchiveSecret(t.Context(), corpA, secret.New("s")),
 		s.PutAppSecret(t.Context(), corpA, secret.New("s")),
-		s.CreateCallbackPair(t.Context(), corpA, archive.ArchiveCallback, pairOf("p")),
 		s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("k")),
 	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"archive", "app", "callback", "key/k"} {
+	for _, name := range []string{"archive", "app", "key/k"} {
 		out, err := client.DescribeSecret(t.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(prefix + "/" + corpA + "/" + name)})
 		if err != nil {
 			t.Fatal(err)
@@ -145,14 +144,14 @@ func (r refusing) GetSecretValue(context.Context, *secretsmanager.GetSecretValue
 func TestForeignContentIsCorrupt(t *testing.T) {
 	s, client, prefix := newStore(t)
 	for _, in := range []secretsmanager.CreateSecretInput{
-		{Name: aws.String(prefix + "/" + corpA + "/callback"), SecretString: aws.String(`{"token":"hunter2"`)},
+		{Name: aws.String(prefix + "-identity"), SecretString: aws.String(`{"secret":"hunter2"`)},
 		{Name: aws.String(prefix + "/" + corpA + "/archive"), SecretBinary: []byte("hunter2")},
 	} {
 		if _, err := client.CreateSecret(t.Context(), &in); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err1 := s.CallbackPairs(t.Context(), corpA, archive.ArchiveCallback)
+	_, _, err1 := s.Identity(t.Context(), prefix+"-identity")
 	_, err2 := s.ArchiveSecret(t.Context(), corpA)
 	for _, err := range []error{err1, err2} {
 		if !errors.Is(err, archive.ErrCorrupt) || strings.Contains(err.Error(), "hunter2") {
@@ -164,9 +163,9 @@ func TestForeignContentIsCorrupt(t *testing.T) {
 func TestErrorsHoldNoSecret(t *testing.T) {
 	s := secretstore.New(refusing{&smithy.GenericAPIError{Code: "ValidationException", Message: "invalid value: hunter2"}}, "p", "")
 	for name, err := range map[string]error{
-		"save":     s.PutArchiveSecret(t.Context(), corpA, secret.New("hunter2")),
-		"key":      s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("hunter2")),
-		"callback": s.CreateCallbackPair(t.Context(), corpA, archive.ArchiveCallback, secretstore.CallbackPair{Token: secret.New("hunter2")}),
+		"save": s.PutArchiveSecret(t.Context(), corpA, secret.New("hunter2")),
+		"key":  s.CreatePrivateKey(t.Context(), corpA, "k", secret.New("hunter2")),
+		"pair": s.CreatePairKey(t.Context(), secret.New("hunter2")),
 	} {
 		if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "ValidationException") {
 			t.Errorf("%s: got error %v, want only the error code", name, err)

@@ -155,14 +155,17 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 	return r, nil
 }
 
-// Permitted calls msgaudit/get_permit_user_list, for all editions at once. An id in
-// another form is left out. An answer without a list is refused, and so is a list
+// Permitted calls msgaudit/get_permit_user_list, for one edition or for all at once.
+// An id in another form is left out. An answer without a list is refused, and so is a list
 // without a readable id: an empty list means that no member is archived.
-func (cl *Client) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
+func (cl *Client) Permitted(ctx context.Context, c directory.Credential, e directory.Edition) ([]string, error) {
+	q := struct {
+		Type directory.Edition `json:"type,omitzero"`
+	}{e}
 	var a struct {
 		IDs []json.RawMessage `json:"ids"`
 	}
-	if err := cl.ask(ctx, c, permitted, nil, struct{}{}, &a); err != nil {
+	if err := cl.ask(ctx, c, permitted, nil, q, &a); err != nil {
 		return nil, err
 	}
 	ids := make([]string, 0, len(a.IDs))

@@ -58,7 +58,7 @@ func FuzzAnswers(f *testing.F) {
 		check([]string{room.Name}, err)
 		room, err = client.CustomerRoom(t.Context(), c, "wr1")
 		check([]string{room.Name}, err)
-		_, err = client.Permitted(t.Context(), c)
+		_, err = client.Permitted(t.Context(), c, directory.AllEditions)
 		check(nil, err)
 		_, err = client.PairConsents(t.Context(), c, []directory.Pair{{Member: "a", Contact: "b"}})
 		check(nil, err)

@@ -133,7 +133,7 @@ func TestHugeValues(t *testing.T) {
 		t.Errorf("got %.300v, error %v", list, err)
 	}
 	client, c = answering(t, `{"errcode":0,"ids":["`+huge+`","lin.hua"]}`)
-	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
+	if ids, err := client.Permitted(t.Context(), c, directory.AllEditions); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
 		t.Errorf("got %.300v, error %v", ids, err)
 	}
 }
@@ -207,12 +207,12 @@ func TestUnreadableNameIsNoFailure(t *testing.T) {
 func TestOddScopeAndConsents(t *testing.T) {
 	// An unreadable id does not hide the other members.
 	client, c := answering(t, `{"errcode":0,"ids":["lin.hua",42,{},null,["x"],"0042"]}`)
-	if ids, err := client.Permitted(t.Context(), c); err != nil || !slices.Equal(ids, []string{"lin.hua", "42", "0042"}) {
+	if ids, err := client.Permitted(t.Context(), c, directory.AllEditions); err != nil || !slices.Equal(ids, []string{"lin.hua", "42", "0042"}) {
 		t.Errorf("scope: got %v, error %v", ids, err)
 	}
 	for _, answer := range []string{`{"errcode":0,"ids":"x"}`, `{"errcode":0,"ids":["a"b"]}`, `{"errcode":0}`, `{"errcode":0,"ids":null}`, `{"errcode":0,"ids":[{"userid":"a"}]}`} {
 		client, c = answering(t, answer)
-		_, err := client.Permitted(t.Context(), c)
+		_, err := client.Permitted(t.Context(), c, directory.AllEditions)
 		failedFor(t, answer, err, archive.CauseBadAnswer)
 	}
 	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"userid":42,"exteranalopenid":"wm1","agree_status":"Agree","status_change_time":"1767200000"},`+

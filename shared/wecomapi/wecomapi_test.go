@@ -171,14 +171,19 @@ func TestRooms(t *testing.T) {
 
 func TestScopeAndConsents(t *testing.T) {
 	w := newWorld(t, wecom.Config{})
-	ids, err := w.client.Permitted(t.Context(), w.archive())
+	ids, err := w.client.Permitted(t.Context(), w.archive(), directory.AllEditions)
 	must(t, err)
 	if !slices.Equal(ids, []string{"lin.hua", "0042"}) {
 		t.Errorf("scope: got %v", ids)
 	}
 	must(t, w.corp.SetScope([]string{"lin.hua", "0042"}, 1))
-	if ids, err = w.client.Permitted(t.Context(), w.archive()); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
+	if ids, err = w.client.Permitted(t.Context(), w.archive(), directory.AllEditions); err != nil || !slices.Equal(ids, []string{"lin.hua"}) {
 		t.Errorf("with one seat: got %v, error %v", ids, err)
+	}
+	for e, want := range map[directory.Edition][]string{directory.Office: {}, directory.Service: {}, directory.Enterprise: {"lin.hua"}} {
+		if ids, err := w.client.Permitted(t.Context(), w.archive(), e); err != nil || !slices.Equal(ids, want) {
+			t.Errorf("edition %d: got %v, error %v, want %v", e, ids, err, want)
+		}
 	}
 	list, err := w.client.PairConsents(t.Context(), w.archive(), []directory.Pair{{Member: "lin.hua", Contact: "wmCustomer"}})
 	must(t, err)
@@ -227,7 +232,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		}, "gettoken", 41004},
 		{"archive secret for members", nil, func(w *world) error { _, err := w.client.Member(ctx, w.archive(), "lin.hua"); return err }, "user/get", 48002},
-		{"app's secret for the archive", nil, func(w *world) error { _, err := w.client.Permitted(ctx, w.app()); return err }, "msgaudit/get_permit_user_list", 48002},
+		{"app's secret for the archive", nil, func(w *world) error { _, err := w.client.Permitted(ctx, w.app(), directory.AllEditions); return err }, "msgaudit/get_permit_user_list", 48002},
 		{"app without contacts", func(t *testing.T, w *world) {
 			must(t, w.corp.SetApp(wecom.AppConfig{Secret: appSecret, TrustedIPs: []string{"127.0.0.1"}}))
 		}, func(w *world) error { _, err := w.client.Contact(ctx, w.app(), "wmCustomer"); return err }, "externalcontact/get", 48002},
@@ -237,9 +242,15 @@ func TestRefusals(t *testing.T) {
 		{"foreign address, archive", func(t *testing.T, w *world) { must(t, w.corp.SetTrustedIPs("192.0.2.1")) },
 			func(w *world) error { _, err := w.client.InternalRoom(ctx, w.archive(), "wrInternal"); return err }, "msgaudit/groupchat/get", 301042},
 		{"archive not open", func(_ *testing.T, w *world) { w.corp.SetOpen(false) },
-			func(w *world) error { _, err := w.client.Permitted(ctx, w.archive()); return err }, "msgaudit/get_permit_user_list", 301053},
+			func(w *world) error {
+				_, err := w.client.Permitted(ctx, w.archive(), directory.AllEditions)
+				return err
+			}, "msgaudit/get_permit_user_list", 301053},
 		{"licence over", func(t *testing.T, w *world) { must(t, w.corp.SetLicence(w.clock.now.Add(-time.Hour), 3)) },
-			func(w *world) error { _, err := w.client.Permitted(ctx, w.archive()); return err }, "msgaudit/get_permit_user_list", 301052},
+			func(w *world) error {
+				_, err := w.client.Permitted(ctx, w.archive(), directory.AllEditions)
+				return err
+			}, "msgaudit/get_permit_user_list", 301052},
 		{"unknown member", nil, func(w *world) error { _, err := w.client.Member(ctx, w.app(), "nobody"); return err }, "user/get", 60111},
 		{"member out of range", func(t *testing.T, w *world) {
 			must(t, w.corp.SetApp(wecom.AppConfig{Secret: appSecret, TrustedIPs: []string{"127.0.0.1"}, Visible: []string{"0042"}, Contacts: true}))
@@ -339,7 +350,7 @@ func TestPace(t *testing.T) {
 		t.Errorf("700 calls took %s, want more than a minute", w.clock.slept)
 	}
 	slept := w.clock.slept
-	_, err := w.client.Permitted(t.Context(), w.archive())
+	_, err := w.client.Permitted(t.Context(), w.archive(), directory.AllEditions)
 	must(t, err)
 	equal(t, "slept for another endpoint", w.clock.slept-slept, 0)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -433,7 +444,7 @@ func TestNoServer(t *testing.T) {
 	url := server.URL
 	server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
-	_, err := newClient(t, c, url, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
+	_, err := newClient(t, c, url, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")}, directory.AllEditions)
 	failedFor(t, "connection refused", err, archive.CauseNetwork)
 }
 
@@ -443,7 +454,7 @@ func TestTLS(t *testing.T) {
 	server.StartTLS() // its certificate is not trusted
 	defer server.Close()
 	c := &clock{now: time.Unix(1e9, 0)}
-	_, err := newClient(t, c, server.URL, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")})
+	_, err := newClient(t, c, server.URL, "").Permitted(t.Context(), directory.Credential{Corp: corpA, Secret: secret.New("hunter2")}, directory.AllEditions)
 	failedFor(t, "unknown authority", err, archive.CauseTLS)
 }
 
@@ -461,11 +472,11 @@ func TestCallTimeout(t *testing.T) {
 	client, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: 20 * time.Millisecond, Now: c.Now, Sleep: c.Sleep})
 	must(t, err)
 	credential := directory.Credential{Corp: corpA, Secret: secret.New("hunter2")}
-	_, err = client.Permitted(t.Context(), credential)
+	_, err = client.Permitted(t.Context(), credential, directory.AllEditions)
 	failedFor(t, "no answer", err, archive.CauseNetwork)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if _, err := client.Permitted(ctx, credential); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := client.Permitted(ctx, credential, directory.AllEditions); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("caller's deadline: got error %v", err)
 	}
 }

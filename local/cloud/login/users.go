@@ -49,7 +49,7 @@ func Prepared(companies []Company) []User {
 			users = append(users, u)
 		}
 		add("all", User{Name: "王敏", About: "管理员、查看者和审计员 · admin, reader and auditor", Role: "admin reader auditor", Staff: "*"})
-		add("admin", User{Name: "管理员", About: "只能设置 · admin: set-up and status", Role: "admin"})
+		add("admin", User{Name: "管理员", About: "设置与状态 · admin: set-up and status", Role: "admin"})
 		if c.Member != "" {
 			add("member", User{Name: c.MemberName, About: "只看自己的会话 · reader of this member's chats", Role: "reader", Staff: c.Member})
 		}

@@ -48,6 +48,7 @@ type Contacts struct {
 	people map[[2]string]directory.Known[directory.Person] // by corp and id
 	rooms  map[[2]string]directory.Known[directory.Room]
 	reach  map[string]directory.Reach
+	scopes map[string][]directory.ScopeChange
 }
 
 var _ ContactStore = (*Contacts)(nil)
@@ -57,6 +58,7 @@ func NewContacts(t testing.TB, f *Faults) *Contacts {
 	return &Contacts{
 		t: t, faults: f, people: make(map[[2]string]directory.Known[directory.Person]),
 		rooms: make(map[[2]string]directory.Known[directory.Room]), reach: make(map[string]directory.Reach),
+		scopes: make(map[string][]directory.ScopeChange),
 	}
 }
 
@@ -284,8 +286,35 @@ func (c *Contacts) SaveAccess(ctx context.Context, corp string, a directory.Acce
 
 // SaveScope implements [directory.ReachWriter].
 func (c *Contacts) SaveScope(ctx context.Context, corp string, scope directory.Scope) error {
-	scope.At, scope.Members = kept(scope.At), slices.Clone(scope.Members)
+	scope.At, scope.Members, scope.Editions = kept(scope.At), slices.Clone(scope.Members), maps.Clone(scope.Editions)
 	return c.stand(ctx, "Contacts.SaveScope", corp, func(s *directory.Reach) { s.Scope = &scope })
+}
+
+// AppendScope implements [directory.ScopeLog].
+func (c *Contacts) AppendScope(ctx context.Context, corp string, changes []directory.ScopeChange) error {
+	return write(ctx, c.faults, "Contacts.AppendScope", corp, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, change := range changes {
+			change.At = kept(change.At)
+			if change.Member == "" || change.At.IsZero() {
+				c.t.Errorf("change of the scope %+v: want a member and a time", change)
+			}
+			if !slices.Contains(c.scopes[corp], change) {
+				c.scopes[corp] = append(c.scopes[corp], change)
+			}
+		}
+		return nil
+	})
+}
+
+// ScopeChanges implements [directory.ScopeLog].
+func (c *Contacts) ScopeChanges(ctx context.Context, corp string) ([]directory.ScopeChange, error) {
+	return read(ctx, c.faults, "Contacts.ScopeChanges", corp, func() ([]directory.ScopeChange, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.Clone(c.scopes[corp]), nil
+	})
 }
 
 // SaveChecked implements [directory.ReachWriter].

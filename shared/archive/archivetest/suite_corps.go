@@ -282,13 +282,13 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	_, err := c.Callback(t.Context(), corp, archive.ArchiveCallback)
 	fails(t, "none", err, archive.ErrNotFound)
 	fails(t, "swapped before there is one", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{}, archive.Callback{Pair: "x"}), archive.ErrConflict)
-	ok(t, c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}))
+	ok(t, c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"}))
 	ok(t, c.CreateCallback(t.Context(), corp, archive.AppCallback, archive.Callback{Pair: "app"}))
 	fails(t, "created again", c.CreateCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "b"}), archive.ErrExists)
-	wantCallback("created", archive.ArchiveCallback, archive.Callback{Pair: "a"})
+	wantCallback("created", archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"})
 
-	rotated := archive.Callback{Pair: "b", Old: "a", MadeAt: epoch}
-	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, rotated))
+	rotated := archive.Callback{Pair: "b", PairSealed: "sealed b", Old: "a", OldSealed: "sealed a", MadeAt: epoch}
+	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a", PairSealed: "sealed a"}, rotated))
 	wantCallback("rotated", archive.ArchiveCallback, rotated)
 	fails(t, "swapped from an older reading", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, archive.Callback{Pair: "a"}, archive.Callback{Pair: "c", Old: "a"}), archive.ErrConflict)
 	ok(t, c.NoteFirstEvent(t.Context(), corp, archive.ArchiveCallback, "a", epoch.Add(time.Minute)))
@@ -300,7 +300,7 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	seen.FirstEventAt = epoch.Add(time.Hour)
 	wantCallback("first event", archive.ArchiveCallback, seen)
 	revoked := rotated
-	revoked.Old = ""
+	revoked.Old, revoked.OldSealed = "", ""
 	ok(t, c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked))
 	wantCallback("revoked", archive.ArchiveCallback, revoked)
 	fails(t, "revoked again", c.SwapCallback(t.Context(), corp, archive.ArchiveCallback, rotated, revoked), archive.ErrConflict)

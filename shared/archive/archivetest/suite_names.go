@@ -22,6 +22,7 @@ func TestContacts(t *testing.T, open func(t testing.TB) ContactStore) {
 		"Rooms":   contactRooms,
 		"Asking":  contactAsking,
 		"Reach":   contactReach,
+		"Scope":   contactScope,
 		"Listing": contactListing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
@@ -173,7 +174,7 @@ func contactReach(t *testing.T, c ContactStore) {
 				Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "user/get", Code: 60020, FromIP: "192.0.2.1", Since: epoch, At: epoch.Add(time.Minute)},
 			},
 		},
-		Scope:     &directory.Scope{Count: 3000, Members: []string{"lin.hua", "0042"}, At: epoch},
+		Scope:     &directory.Scope{Count: 3000, Members: []string{"lin.hua", "0042"}, Editions: map[directory.Edition]int{directory.Service: 2999, directory.Enterprise: 1}, At: epoch},
 		CheckedAt: epoch.Add(time.Second),
 	}
 	for range 2 {
@@ -196,6 +197,28 @@ func contactReach(t *testing.T, c ContactStore) {
 	ok(t, err)
 	same(t, "with the digest of the secret", got, want)
 	if other, err := c.Reach(t.Context(), corpFor(t, 2)); err != nil || other.Scope != nil {
+		t.Errorf("another corp: got %+v, error %v, want nothing", other, err)
+	}
+}
+
+// contactScope appends the changes of three checks, the second one twice.
+func contactScope(t *testing.T, c ContactStore) {
+	corp := corpFor(t, 1)
+	var first, second []directory.ScopeChange
+	for i := range 2500 {
+		first = append(first, directory.ScopeChange{Member: fmt.Sprintf("m%04d", i), Edition: directory.Service, Entered: true, At: epoch})
+	}
+	for i, id := range odd {
+		second = append(second, directory.ScopeChange{Member: id, Edition: directory.Edition(i % 4), Entered: i%2 == 0, At: epoch.Add(time.Hour)})
+	}
+	third := []directory.ScopeChange{{Member: "m0001", Edition: directory.Service, At: epoch.Add(2 * time.Hour)}}
+	for _, changes := range [][]directory.ScopeChange{first, second, second, third} {
+		ok(t, c.AppendScope(t.Context(), corp, changes))
+	}
+	got, err := c.ScopeChanges(t.Context(), corp)
+	ok(t, err)
+	same(t, "changes", got, slices.Concat(first, second, third))
+	if other, err := c.ScopeChanges(t.Context(), corpFor(t, 2)); err != nil || len(other) != 0 {
 		t.Errorf("another corp: got %+v, error %v, want nothing", other, err)
 	}
 }

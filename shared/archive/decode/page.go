@@ -41,7 +41,7 @@ type Decoder struct {
 //  2. the decoded page, to the view, in the order of [Decoded]
 //  3. consents
 //  4. rows of the files that messages name
-//  5. the result of the page; the same transaction removes the pending item
+//  5. the result of the page, then the removal of its pending item
 //  6. requests for the files
 //  7. the announcements of the conversations with new messages
 //  8. the request for the next page of the lane, see [archive.PageRequests]

@@ -13,9 +13,10 @@ type Ledger interface {
 	// Row reads the row with that After. It returns [archive.ErrNotFound] if
 	// the ledger has no such row.
 	Row(ctx context.Context, corp string, after uint64) (archive.Row, error)
-	// Finish does two things in one transaction: it records the result of the
-	// page of a row, which makes the row's state [archive.RowDecoded], and takes
-	// the page off the pending pages. It is idempotent; the last writer wins.
+	// Finish records the result of the page of a row, and then takes the page off
+	// the pending pages, which makes the row's state [archive.RowDecoded]. After
+	// an error the page may still be pending. It is idempotent; the last writer
+	// wins.
 	//
 	// files are the ids of the files that the page's messages name: sorted, at
 	// most [archive.MaxFileIDs]. Finish makes them durable before the result.

@@ -62,16 +62,6 @@ func (a Access) Step(c archive.Cause) int {
 // okTouch is the shortest time between two notes of success.
 const okTouch = time.Hour
 
-// Scope is the members whose chats are archived, as WeCom answers.
-type Scope struct {
-	Count   int
-	Members []string // userids, at most [ScopeMost] of them
-	At      time.Time
-}
-
-// ScopeMost is how many members of the scope are kept.
-const ScopeMost = 2000
-
 // Reach is what a corp's secrets may ask of WeCom's HTTP API.
 type Reach struct {
 	App App

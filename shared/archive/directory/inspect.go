@@ -147,8 +147,9 @@ type WeCom interface {
 	Robot(ctx context.Context, c Credential, id string) (Person, error)
 	InternalRoom(ctx context.Context, c Credential, id string) (Room, error)
 	CustomerRoom(ctx context.Context, c Credential, id string) (Room, error)
-	// Permitted lists the members whose chats are archived.
-	Permitted(ctx context.Context, c Credential) ([]string, error)
+	// Permitted lists the members whose chats are archived, those of one edition or
+	// all.
+	Permitted(ctx context.Context, c Credential, e Edition) ([]string, error)
 	// PairConsents answers about at most [PairsMost] pairs. Pairs without an answer
 	// are left out.
 	PairConsents(ctx context.Context, c Credential, pairs []Pair) ([]archive.Consent, error)
@@ -181,6 +182,7 @@ type Store interface {
 	NameKeeper
 	ReachReader
 	ReachWriter
+	ScopeLog
 }
 
 // A Doctor examines the set-up of a corp. It may be called again, and does not
@@ -325,17 +327,11 @@ const unknownContact = "wmInspectionOfNobody000000000000"
 
 // check tries every access and reads the scope.
 func (n *inspection) check(ctx context.Context) error {
-	ids, err := ask(ctx, n, AccessArchive, n.WeCom.Permitted)
-	var refusal *APIError
-	switch {
-	case err == nil:
-		scope := Scope{Count: len(ids), Members: ids[:min(len(ids), ScopeMost)], At: n.Now()}
-		if err := n.Store.SaveScope(ctx, n.corp.ID, scope); err != nil {
-			return fmt.Errorf("save scope: %w", err)
-		}
-	case !errors.Is(err, errBlocked) && !errors.As(err, &refusal):
+	ids, err := n.scope(ctx)
+	if err != nil {
 		return err
 	}
+	var refusal *APIError
 	member := unknownContact
 	if len(ids) > 0 {
 		member = ids[0]

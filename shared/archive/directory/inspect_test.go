@@ -28,6 +28,7 @@ type fakeWeCom struct {
 	internal  map[string]directory.Room
 	customers map[string]directory.Room
 	permitted []string
+	editions  map[directory.Edition][]string
 	pairs     map[directory.Pair]archive.Consent
 	perID     map[string]int // refuses an id with a code
 	refuse    map[string]int // refuses a kind of question with a code
@@ -119,7 +120,10 @@ func (d *fakeWeCom) CustomerRoom(ctx context.Context, c directory.Credential, id
 	return lookup(ctx, d, "customers", c, d.customers, id, 40058)
 }
 
-func (d *fakeWeCom) Permitted(ctx context.Context, c directory.Credential) ([]string, error) {
+func (d *fakeWeCom) Permitted(ctx context.Context, c directory.Credential, e directory.Edition) ([]string, error) {
+	if e != directory.AllEditions {
+		return d.editions[e], d.call(ctx, "editions", "", c)
+	}
 	return d.permitted, d.call(ctx, "permitted", "", c)
 }
 

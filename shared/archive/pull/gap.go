@@ -44,14 +44,14 @@ func (r *pullRun) beginSearch(t archive.Trouble) {
 
 // searchGap handles a record that cannot be fetched, in phases (law 1):
 //
-//   - for [gapAge] it only tries the record again;
-//   - then it looks for a seq after which a call succeeds;
-//   - then it tries every seq below that one, from the head on. A failure
-//     counts only if the call that succeeded still succeeds, which proves that
-//     WeCom and the library work. Seqs need not be contiguous, and the library
-//     may fail for other reasons meanwhile: without this phase a gap could
-//     swallow readable records;
-//   - then it records a gap that ends where the first readable record begins.
+//   - For [gapAge] it only tries the record again.
+//   - Then it looks for a seq after which a call succeeds.
+//   - Then it tries every seq below that one, from the head on. A failure counts
+//     only if the call that succeeded still succeeds, which proves that WeCom and
+//     the library work. Without this phase a gap could contain readable records,
+//     because seqs need not be contiguous, and the library may fail for other
+//     reasons meanwhile.
+//   - Then it records a gap that ends before the first readable record.
 //
 // In a range of more than [searchSpan] seqs the steps of the second phase grow,
 // and the third phase bisects; the gap row then says that some seqs were not

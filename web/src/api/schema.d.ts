@@ -423,6 +423,36 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/corps/{corpid}/scope": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the members who were in scope on a day, by edition, and since when.
+         * @description The archive asks WeCom once a day and after a request (`requestInspection`), and keeps what differs from the check
+         *     before. WeCom does not say when a member entered: the days are those of the checks, and the first check is the
+         *     first day that is known. A member whose edition changes has a stay in each.
+         */
+        get: operations["listScope"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/corps/{corpid}/doctor": {
         parameters: {
             query?: never;
@@ -2398,6 +2428,12 @@ export interface components {
          *         "members": [
          *           "lin.hua"
          *         ],
+         *         "editions": [
+         *           {
+         *             "edition": 3,
+         *             "count": 1
+         *           }
+         *         ],
          *         "at": "2026-01-31T08:00:00Z"
          *       },
          *       "names": {
@@ -2425,8 +2461,75 @@ export interface components {
                 count: number;
                 /** @description The first 2000 members. */
                 members: string[];
+                /** @description The members of each edition that has some; empty if WeCom did not say. */
+                editions: components["schemas"]["EditionCount"][];
                 at: components["schemas"]["Time"];
             };
+        };
+        /**
+         * @description 1 office, 2 service, 3 enterprise edition. null: WeCom names none.
+         * @enum {integer|null}
+         */
+        Edition: 1 | 2 | 3 | null;
+        EditionCount: {
+            edition: components["schemas"]["Edition"];
+            count: number;
+        };
+        /**
+         * @example {
+         *       "day": "2026-01-31",
+         *       "editions": [
+         *         {
+         *           "edition": 2,
+         *           "count": 1
+         *         },
+         *         {
+         *           "edition": 3,
+         *           "count": 1
+         *         }
+         *       ],
+         *       "members": [
+         *         {
+         *           "member": "lin.hua",
+         *           "edition": 3,
+         *           "since": "2026-01-02",
+         *           "until": null
+         *         },
+         *         {
+         *           "member": "0042",
+         *           "edition": 2,
+         *           "since": "2026-01-02",
+         *           "until": "2026-02-03"
+         *         }
+         *       ],
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       },
+         *       "next": null
+         *     }
+         */
+        ScopePage: {
+            day: components["schemas"]["Day"];
+            /** @description How many members of each edition were in scope on the day, on all pages together. */
+            editions: components["schemas"]["EditionCount"][];
+            members: {
+                member: string;
+                edition: components["schemas"]["Edition"];
+                /** @description The day of the first check that found the member in scope. */
+                since: components["schemas"]["Day"];
+                /** @description The day of the first check that did not. null: the member is in scope. */
+                until: null | components["schemas"]["Day"];
+            }[];
+            names: components["schemas"]["Names"];
+            next: components["schemas"]["Token"];
         };
         Access: {
             /**
@@ -5527,6 +5630,47 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listScope: {
+        parameters: {
+            query?: {
+                /** @description A Beijing date. Default: today. */
+                day?: components["parameters"]["day"];
+                limit?: components["parameters"]["limit"];
+                /** @description The `next` or `prev` of an answer of the same list. */
+                page?: components["parameters"]["page"];
+            };
+            header?: {
+                /**
+                 * @description Language of problems and troubles.
+                 * @example zh-CN
+                 */
+                "Accept-Language"?: components["parameters"]["language"];
+            };
+            path: {
+                corpid: components["parameters"]["corpid"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The members, by userid. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScopePage"];
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];

@@ -30,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/console"
@@ -82,6 +83,7 @@ type World struct {
 	Files    *s3store.Media
 	Journal  *s3store.Journal
 	Secrets  *secretstore.Store
+	Pairs    *callbackpair.Sealer
 
 	queues                   *sqs.Client
 	inspections              book.WantedInspections
@@ -123,13 +125,14 @@ func NewWorld(t *testing.T) *World {
 		WeCom:    &WeCom{},
 		clock:    Noon,
 	}
+	w.Pairs = callbackpair.NewSealer(w.Secrets)
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
 	pulls := archive.NewWantedPulls(w.Marks, sqsqueue.NewPull(w.queues, w.Pulls, rand.Text), w.Now)
 	inspections := book.NewWantedInspections(w.Marks, sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text), w.Now)
 	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text), w.Now)
 	w.inspections = inspections
 	w.Callback = &callback.Handlers{
-		Pairs: callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Secrets), AppPairs: callback.NewPairs(archive.AppCallback, w.Corps, w.Secrets),
+		Pairs: callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Pairs), AppPairs: callback.NewPairs(archive.AppCallback, w.Corps, w.Pairs),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,
 	}
 	w.Directory = &directory.Handlers{
@@ -137,7 +140,7 @@ func NewWorld(t *testing.T) *World {
 		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Activity: w.Messages, Readings: w.Readings, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
-		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
+		Corps: w.Corps, Secrets: w.Secrets, Pairs: w.Pairs, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
 		MakePair: rsakey.Make, NewID: rand.Text, Now: w.Now,
 		TrustedIPs: []string{"203.0.113.9", "203.0.113.10"}, PublicURL: "https://archive.example.com",
 	}
@@ -268,10 +271,10 @@ func (w *World) BareCorp(id string) {
 }
 
 // Pair is the published sample pair (wecom.md 3.5, V1 and V2).
-var Pair = secretstore.CallbackPair{ID: "sample", Token: secret.New("QDG6eK"), AESKey: secret.New("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")}
+var Pair = callbackpair.Pair{ID: "sample", Token: secret.New("QDG6eK"), AESKey: secret.New("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C")}
 
 // WithPair stores a corp with a pair of the archive's callback, without a key.
-func (w *World) WithPair(id string, p secretstore.CallbackPair) {
+func (w *World) WithPair(id string, p callbackpair.Pair) {
 	w.T.Helper()
 	w.BareCorp(id)
 	w.GivePair(id, archive.ArchiveCallback, p)
@@ -279,10 +282,11 @@ func (w *World) WithPair(id string, p secretstore.CallbackPair) {
 
 // GivePair stores the first pair of a callback. Worlds share the table, so
 // another world may have stored a corp of a fixed id before.
-func (w *World) GivePair(id string, kind archive.CallbackKind, p secretstore.CallbackPair) {
+func (w *World) GivePair(id string, kind archive.CallbackKind, p callbackpair.Pair) {
 	w.T.Helper()
-	OK(w.T, w.Secrets.CreateCallbackPair(w.T.Context(), id, kind, p))
-	if err := w.Corps.CreateCallback(w.T.Context(), id, kind, archive.Callback{Pair: p.ID}); err != nil && !errors.Is(err, archive.ErrExists) {
+	sealed, err := w.Pairs.Seal(w.T.Context(), id, kind, p)
+	OK(w.T, err)
+	if err := w.Corps.CreateCallback(w.T.Context(), id, kind, archive.Callback{Pair: p.ID, PairSealed: sealed}); err != nil && !errors.Is(err, archive.ErrExists) {
 		w.T.Fatal(err)
 	}
 }

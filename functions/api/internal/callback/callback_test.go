@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // anotherAESKey is an EncodingAESKey that differs from the sample's.
@@ -33,12 +33,12 @@ const (
 )
 
 // post is WeCom's POST of an event.
-func post(t *testing.T, id string, p secretstore.CallbackPair, plain string) apitest.Request {
+func post(t *testing.T, id string, p callbackpair.Pair, plain string) apitest.Request {
 	t.Helper()
 	return postFor(t, id, id, p, plain)
 }
 
-func postFor(t *testing.T, id, receiver string, p secretstore.CallbackPair, plain string) apitest.Request {
+func postFor(t *testing.T, id, receiver string, p callbackpair.Pair, plain string) apitest.Request {
 	t.Helper()
 	key, err := envelope.ParseKey(p.AESKey.Reveal())
 	if err != nil {
@@ -318,8 +318,8 @@ func TestCallbackRefusals(t *testing.T) {
 		"other body":           {Method: "POST", Path: good.Path, Body: strings.Replace(good.Body.(string), "CDATA[", "CDATA[A", 2), Header: good.Header},
 		"no signature":         {Method: "POST", Path: "/callback/" + w.Corp, Body: good.Body, Header: good.Header},
 		"for another receiver": postFor(t, w.Corp, w.Other, apitest.Pair, marked),
-		"another's token":      post(t, w.Corp, secretstore.CallbackPair{Token: secret.New("other"), AESKey: apitest.Pair.AESKey}, marked),
-		"another's key":        post(t, w.Corp, secretstore.CallbackPair{Token: apitest.Pair.Token, AESKey: secret.New(anotherAESKey)}, marked),
+		"another's token":      post(t, w.Corp, callbackpair.Pair{Token: secret.New("other"), AESKey: apitest.Pair.AESKey}, marked),
+		"another's key":        post(t, w.Corp, callbackpair.Pair{Token: apitest.Pair.Token, AESKey: secret.New(anotherAESKey)}, marked),
 		"unknown corp":         post(t, "ww5555555555555555", apitest.Pair, marked),
 	} {
 		w.Run(name, func(*testing.T) { refused(w, r) })

@@ -11,9 +11,9 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // noted counts what is written about the requests of callbacks.
@@ -45,7 +45,7 @@ func (n *noted) NoteEvent(ctx context.Context, id string, kind archive.CallbackK
 }
 
 // urlCheck is WeCom's check of the URL with a pair.
-func urlCheck(r rotation, p secretstore.CallbackPair) apitest.Request {
+func urlCheck(r rotation, p callbackpair.Pair) apitest.Request {
 	r.w.T.Helper()
 	e := post(r.w.T, r.w.Corp, p, "echo")
 	_, encrypted, _ := strings.Cut(e.Body.(string), "<Encrypt><![CDATA[")
@@ -104,7 +104,7 @@ func TestRefusedCallbacksAreCounted(t *testing.T) {
 		notes := &noted{Corps: r.w.Callback.Corps}
 		r.w.Callback.Corps = notes
 		wrong := func(token, key, receiver string) apitest.Request {
-			p := secretstore.CallbackPair{Token: secret.New(token), AESKey: secret.New(key)}
+			p := callbackpair.Pair{Token: secret.New(token), AESKey: secret.New(key)}
 			e := postFor(t, r.w.Corp, receiver, p, "<xml><Event>e</Event></xml>")
 			e.Path = strings.Replace(e.Path, r.w.Corp, r.w.Corp+r.path(), 1)
 			return e
@@ -119,7 +119,7 @@ func TestRefusedCallbacksAreCounted(t *testing.T) {
 			{wrong(token, key, r.w.Other), archive.RefusedReceiver},
 		} {
 			r.w.Do(tc.sent).WantProblem(401, "unauthorized")
-			want := archive.Callback{Pair: "sample", RefusedDay: "2026-01-31", Refused: i + 1, RefusedAt: r.w.Now(), RefusedWhy: tc.why, RefusedFrom: "203.0.113.7"}
+			want := archive.Callback{Pair: "sample", PairSealed: r.state().PairSealed, RefusedDay: "2026-01-31", Refused: i + 1, RefusedAt: r.w.Now(), RefusedWhy: tc.why, RefusedFrom: "203.0.113.7"}
 			if got := r.state(); got != want {
 				t.Errorf("%s: got %+v, want %+v", tc.why, got, want)
 			}
@@ -154,6 +154,6 @@ func TestCallbackAnswersWithoutNotes(t *testing.T) {
 		r.w.Callback.Corps = &noted{Corps: r.w.Callback.Corps, fail: true}
 		r.w.Do(urlCheck(r, apitest.Pair)).Want(200)
 		r.takes("event", apitest.Pair, true)
-		r.takes("event with another pair", secretstore.CallbackPair{Token: secret.New("another"), AESKey: apitest.Pair.AESKey}, false)
+		r.takes("event with another pair", callbackpair.Pair{Token: secret.New("another"), AESKey: apitest.Pair.AESKey}, false)
 	})
 }

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // errUnknownCorp means that the corp has no callback pair: it is not registered,
@@ -19,34 +19,34 @@ var errUnknownCorp = errors.New("corp has no callback pair")
 // Pairs opens the requests to one callback of all corps. It reads from the table,
 // at every request, which pairs of the corp are accepted, so a registration, a
 // rotation and a revocation hold from the moment in which they are stored. The
-// pairs themselves never change under their ids, so they stay in memory. A
-// request for a corp that the table does not know reads no secret and leaves
+// opened pairs stay in memory, because a pair never changes under its id. A
+// request for a corp that the table does not know opens no pair and leaves
 // nothing in memory. Safe for concurrent use. Two callers that miss the same
-// pair both read it.
+// pair both open it.
 type Pairs struct {
-	kind    archive.CallbackKind
-	states  States
-	secrets PairReader
+	kind   archive.CallbackKind
+	states States
+	opener Opener
 
 	mu      sync.Mutex
 	boxes   map[string]map[string]*msgcrypt.Box // by corp, then by id of the pair
 	refused map[string]int                      // by registered corp: refused requests that are not noted
 }
 
-// States says which pairs of a callback are accepted.
+// States has the pairs of a callback that are accepted, sealed.
 type States interface {
 	// Callback is consistent.
 	Callback(ctx context.Context, corp string, kind archive.CallbackKind) (archive.Callback, error)
 }
 
-// PairReader reads the pairs of a callback.
-type PairReader interface {
-	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
+// Opener opens sealed pairs.
+type Opener interface {
+	Open(ctx context.Context, corp string, kind archive.CallbackKind, id, sealed string) (callbackpair.Pair, error)
 }
 
 // NewPairs makes an empty holder of the pairs of a callback.
-func NewPairs(kind archive.CallbackKind, states States, secrets PairReader) *Pairs {
-	return &Pairs{kind: kind, states: states, secrets: secrets, boxes: make(map[string]map[string]*msgcrypt.Box), refused: make(map[string]int)}
+func NewPairs(kind archive.CallbackKind, states States, opener Opener) *Pairs {
+	return &Pairs{kind: kind, states: states, opener: opener, boxes: make(map[string]map[string]*msgcrypt.Box), refused: make(map[string]int)}
 }
 
 // opened is an authentic request.
@@ -66,13 +66,13 @@ func (p *Pairs) open(ctx context.Context, corp string, sealed msgcrypt.Sealed, n
 	if err != nil {
 		return o, err
 	}
-	box, err := p.box(ctx, corp, o.state.Pair)
+	box, err := p.box(ctx, corp, o.state.Pair, o.state.PairSealed)
 	if err != nil {
 		return o, err
 	}
 	o.newest = true
 	if o.plain, err = box.Open(sealed); errors.Is(err, msgcrypt.ErrSignature) && o.state.AcceptsOld(now) {
-		if box, err = p.box(ctx, corp, o.state.Old); err != nil {
+		if box, err = p.box(ctx, corp, o.state.Old, o.state.OldSealed); err != nil {
 			return o, err
 		}
 		o.newest = false
@@ -81,33 +81,27 @@ func (p *Pairs) open(ctx context.Context, corp string, sealed msgcrypt.Sealed, n
 	return o, err
 }
 
-// box returns the box of a pair. If the pair is not in memory, it reads the
-// secret, which may lag behind the table for a moment after a rotation.
-func (p *Pairs) box(ctx context.Context, corp, id string) (*msgcrypt.Box, error) {
+// box returns the box of a pair. A pair that the corp no longer names stays in
+// memory until the corp's next pair comes.
+func (p *Pairs) box(ctx context.Context, corp, id, sealed string) (*msgcrypt.Box, error) {
 	p.mu.Lock()
 	box := p.boxes[corp][id]
 	p.mu.Unlock()
 	if box != nil {
 		return box, nil
 	}
-	pairs, err := p.secrets.CallbackPairs(ctx, corp, p.kind)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
-		return nil, fmt.Errorf("read %s callback pair of corp %s: %w", p.kind, corp, err)
+	pair, err := p.opener.Open(ctx, corp, p.kind, id, sealed)
+	if err != nil {
+		return nil, err
 	}
-	boxes := make(map[string]*msgcrypt.Box)
-	for _, pair := range []secretstore.CallbackPair{pairs.Newest, pairs.Old} {
-		if pair.ID == "" {
-			continue
-		}
-		if boxes[pair.ID], err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err != nil {
-			return nil, fmt.Errorf("use %s callback pair of corp %s: %w", p.kind, corp, err)
-		}
-	}
-	if boxes[id] == nil {
-		return nil, fmt.Errorf("%s callback pair %s of corp %s not in the secret store yet", p.kind, id, corp)
+	if box, err = msgcrypt.New(pair.Token.Reveal(), pair.AESKey.Reveal(), corp); err != nil {
+		return nil, fmt.Errorf("use %s callback pair of corp %s: %w", p.kind, corp, err)
 	}
 	p.mu.Lock()
-	p.boxes[corp] = boxes
-	p.mu.Unlock()
-	return boxes[id], nil
+	defer p.mu.Unlock()
+	if len(p.boxes[corp]) != 1 { // a corp has two pairs at most
+		p.boxes[corp] = make(map[string]*msgcrypt.Box)
+	}
+	p.boxes[corp][id] = box
+	return box, nil
 }

@@ -11,30 +11,31 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
-// counted counts the reads of a secret store.
+// counted counts what reaches an opener of pairs.
 type counted struct {
-	callback.PairReader
-	reads int
+	callback.Opener
+	opened int
 }
 
-func (c *counted) CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error) {
-	c.reads++
-	return c.PairReader.CallbackPairs(ctx, corp, kind)
+func (c *counted) Open(ctx context.Context, corp string, kind archive.CallbackKind, id, sealed string) (callbackpair.Pair, error) {
+	c.opened++
+	return c.Opener.Open(ctx, corp, kind, id, sealed)
 }
 
-// Forged callbacks for companies that do not exist read no secret and leave the
-// pairs of real companies in memory. A company is known once it is registered.
+// Forged callbacks for companies that do not exist open no pair, so they read no
+// secret, and leave the pairs of real companies in memory. A company is known once
+// it is registered.
 func TestForgedCallbacksForUnknownCorps(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
-	secrets := &counted{PairReader: w.Secrets}
-	w.Callback.Pairs = callback.NewPairs(archive.ArchiveCallback, w.Corps, secrets)
+	pairs := &counted{Opener: w.Pairs}
+	w.Callback.Pairs = callback.NewPairs(archive.ArchiveCallback, w.Corps, pairs)
 	w.Do(post(t, w.Corp, apitest.Pair, notifyXML(w.Now().Unix()))).Want(200)
 	for i := range 200 {
 		id := fmt.Sprintf("ww%016x", i)
@@ -44,13 +45,13 @@ func TestForgedCallbacksForUnknownCorps(t *testing.T) {
 			w.Do(post(t, w.Corp, apitest.Pair, notifyXML(w.Now().Unix()))).Want(200)
 		}
 	}
-	if secrets.reads != 1 || w.Callback.Pairs.Held() != 1 {
-		t.Errorf("got %d reads of secrets, %d corps in memory, want 1 and 1", secrets.reads, w.Callback.Pairs.Held())
+	if pairs.opened != 1 || w.Callback.Pairs.Held() != 1 {
+		t.Errorf("got %d pairs opened, %d corps in memory, want 1 and 1", pairs.opened, w.Callback.Pairs.Held())
 	}
-	// A wrong signature reads nothing either.
-	w.Do(post(t, w.Corp, secretstore.CallbackPair{Token: secret.New("other"), AESKey: apitest.Pair.AESKey}, notifyXML(1))).WantProblem(401, "unauthorized")
-	if secrets.reads != 1 {
-		t.Errorf("got %d reads of secrets after a wrong signature, want 1", secrets.reads)
+	// A wrong signature opens none either.
+	w.Do(post(t, w.Corp, callbackpair.Pair{Token: secret.New("other"), AESKey: apitest.Pair.AESKey}, notifyXML(1))).WantProblem(401, "unauthorized")
+	if pairs.opened != 1 {
+		t.Errorf("got %d pairs opened after a wrong signature, want 1", pairs.opened)
 	}
 	late := post(t, w.Other, apitest.Pair, notifyXML(w.Now().Unix()))
 	w.Do(late).WantProblem(401, "unauthorized")
@@ -58,37 +59,41 @@ func TestForgedCallbacksForUnknownCorps(t *testing.T) {
 	w.Do(late).Want(200)
 }
 
-// lagging is a secret store that misses the pairs of the last writes.
-type lagging struct {
-	callback.PairReader
-	stale *secretstore.CallbackPairs
+// noKey is a secret store without the pair key, as while it lags behind the
+// stack's first registration, or after the key was deleted.
+type noKey struct{}
+
+func (noKey) PairKey(context.Context) (secret.Value, error) {
+	return secret.Value{}, archive.ErrNotFound
 }
 
-func (l *lagging) CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error) {
-	if l.stale == nil {
-		return l.PairReader.CallbackPairs(ctx, corp, kind)
-	}
-	if l.stale.Newest.ID == "" {
-		return secretstore.CallbackPairs{}, fmt.Errorf("read: %w", archive.ErrNotFound)
-	}
-	return *l.stale, nil
-}
+func (noKey) CreatePairKey(context.Context, secret.Value) error { return archive.ErrExists }
 
-// WeCom tries again while the secret store lags behind a registration or a
-// rotation.
-func TestCallbackWhileTheSecretStoreLags(t *testing.T) {
+// WeCom tries again if a pair cannot be opened: a missing key is no refusal.
+func TestCallbackWithoutThePairKey(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
-	another := secretstore.CallbackPair{ID: "another", Token: secret.New("t"), AESKey: secret.New(anotherAESKey)}
-	secrets := &lagging{PairReader: w.Secrets}
-	w.Callback.Pairs = callback.NewPairs(archive.ArchiveCallback, w.Corps, secrets)
 	event := post(t, w.Corp, apitest.Pair, notifyXML(w.Now().Unix()))
-	for _, stale := range []secretstore.CallbackPairs{{}, {Newest: another}} {
-		secrets.stale = &stale
-		w.Do(event).WantProblem(500, "internal")
-	}
-	secrets.stale = nil
+	w.Callback.Pairs = callback.NewPairs(archive.ArchiveCallback, w.Corps, callbackpair.NewSealer(noKey{}))
+	w.Do(event).WantProblem(500, "internal")
+	w.Callback.Pairs = callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Pairs)
 	w.Do(event).Want(200)
+}
+
+// A writer of the table cannot give a company another one's pair, or the pair of
+// its other callback.
+func TestPairOfAnotherCallbackIsRefused(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.WithPair(w.Corp, apitest.Pair)
+	w.BareCorp(w.Other)
+	stored, err := w.Corps.Callback(t.Context(), w.Corp, archive.ArchiveCallback)
+	apitest.OK(t, err)
+	apitest.OK(t, w.Corps.CreateCallback(t.Context(), w.Other, archive.ArchiveCallback, stored))
+	apitest.OK(t, w.Corps.CreateCallback(t.Context(), w.Corp, archive.AppCallback, stored))
+	w.Do(post(t, w.Other, apitest.Pair, notifyXML(w.Now().Unix()))).WantProblem(500, "internal")
+	app := post(t, w.Corp, apitest.Pair, notifyXML(w.Now().Unix()))
+	app.Path = strings.Replace(app.Path, w.Corp, w.Corp+"/app", 1)
+	w.Do(app).WantProblem(500, "internal")
 }
 
 // shown is a callback on the set-up page.
@@ -99,8 +104,8 @@ type shown struct {
 	OldUntil       *string `json:"old_until"`
 }
 
-func (s shown) pair() secretstore.CallbackPair {
-	return secretstore.CallbackPair{Token: secret.New(s.Token), AESKey: secret.New(s.EncodingAESKey)}
+func (s shown) pair() callbackpair.Pair {
+	return callbackpair.Pair{Token: secret.New(s.Token), AESKey: secret.New(s.EncodingAESKey)}
 }
 
 // rotation rotates a callback of a world, and tries pairs.
@@ -123,7 +128,7 @@ func (r rotation) rotate(status int, revoke bool) shown {
 }
 
 // takes checks whether an event that is signed with a pair is taken.
-func (r rotation) takes(what string, p secretstore.CallbackPair, want bool) {
+func (r rotation) takes(what string, p callbackpair.Pair, want bool) {
 	r.w.T.Helper()
 	event := post(r.w.T, r.w.Corp, p, fmt.Sprintf("<xml><Event>e</Event><CreateTime>%d</CreateTime></xml>", r.w.Now().Unix()))
 	event.Path = strings.Replace(event.Path, r.w.Corp, r.w.Corp+r.path(), 1)
@@ -187,7 +192,7 @@ func TestOldPairEndsAfterAWeek(t *testing.T) {
 func TestCheckOfTheURLWithBothPairs(t *testing.T) {
 	rotations(t, func(t *testing.T, r rotation) {
 		next := r.rotate(201, false)
-		for what, p := range map[string]secretstore.CallbackPair{"old": apitest.Pair, "new": next.pair()} {
+		for what, p := range map[string]callbackpair.Pair{"old": apitest.Pair, "new": next.pair()} {
 			e := post(t, r.w.Corp, p, "echo")
 			_, encrypted, _ := strings.Cut(e.Body.(string), "<Encrypt><![CDATA[")
 			encrypted, _, _ = strings.Cut(encrypted, "]]>")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -25,7 +26,6 @@ import (
 	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // messageDoc is an answered message. Its parts are undecoded maps.
@@ -424,7 +424,7 @@ func TestPageTokensOfLimitedReaders(t *testing.T) {
 	}
 	w.Get(limited, path+"&page="+made).WantProblem(400, "invalid-request")
 	w.Get(w.As(session.Reader), path+"&page="+*first.Next).WantProblem(400, "invalid-request")
-	w.WithPair(w.Other, secretstore.CallbackPair{Token: secret.New("other"), AESKey: secret.New("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")})
+	w.WithPair(w.Other, callbackpair.Pair{Token: secret.New("other"), AESKey: secret.New("abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")})
 	w.Get(apitest.TokenOf(w.Other, session.Reader).With("staff", "lin.hua"), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages?page="+*first.Next).WantProblem(400, "invalid-request")
 }
 

@@ -85,8 +85,8 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	return output.JSON(200, out)
 }
 
-// oldest finds the time of the oldest message that the caller may see; zero if
-// there is none, or if the time of the search is over.
+// oldest finds the time of the oldest message that the caller may see. The time is
+// zero if there is no such message, or if the time limit ended the search.
 func (h *Handlers) oldest(ctx context.Context, c *session.Call, conv archive.ConversationID) (time.Time, error) {
 	found, err := h.collect(ctx, c, listQuery{conversation: conv, limit: 1, render: inList})
 	if err != nil || len(found.shown) == 0 {

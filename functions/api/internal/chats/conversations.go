@@ -236,8 +236,8 @@ func (p *entryPage) put(e entry) (bool, error) {
 }
 
 // dayList fills a page with the conversations that were active on a day, in the
-// order of their ids and after the one with the digest. An entry shows the newest
-// message of that day.
+// order of their ids. The page begins after the conversation with the digest after.
+// An entry shows the newest message of that day.
 func (h *Handlers) dayList(ctx context.Context, c *session.Call, page *entryPage, day archive.Day, after string) (*listPage, error) {
 	days, err := h.Messages.CorpDays(ctx, c.CorpID, day, 1)
 	if err != nil || len(days) == 0 || days[0].Day != day {

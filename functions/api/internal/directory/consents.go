@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -34,6 +35,14 @@ func (h *Handlers) ListConsentHistory(ctx context.Context, c *session.Call) (out
 	if err != nil {
 		return output.Answer{}, err
 	}
+	followed := list
+	if !moment.IsZero() && next != "" { // whether the page's last answer held depends on the one after it
+		after, _, err := h.Consents.ConsentHistory(ctx, c.CorpID, q, next, 1)
+		if err != nil {
+			return output.Answer{}, err
+		}
+		followed = slices.Concat(list, after)
+	}
 	out := struct {
 		History []ConsentJSON `json:"history"`
 		Names   Names         `json:"names"`
@@ -41,7 +50,7 @@ func (h *Handlers) ListConsentHistory(ctx context.Context, c *session.Call) (out
 	}{History: []ConsentJSON{}}
 	var people []string
 	for i, a := range list {
-		if !moment.IsZero() && !heldAt(list, i, moment) {
+		if !moment.IsZero() && !heldAt(followed, i, moment) {
 			continue
 		}
 		out.History = append(out.History, showConsent(a))

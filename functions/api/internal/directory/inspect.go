@@ -82,7 +82,9 @@ type accessJSON struct {
 type scopeJSON struct {
 	Count   int      `json:"count"`
 	Members []string `json:"members"`
-	At      string   `json:"at"`
+	// Editions is empty where WeCom did not say.
+	Editions []editionJSON `json:"editions"`
+	At       string        `json:"at"`
 }
 
 // scopeNamed bounds the members in scope whose names are in an answer.
@@ -108,7 +110,7 @@ func (h *Handlers) GetInspection(ctx context.Context, c *session.Call) (output.A
 	}
 	var named []string
 	if s := reach.Scope; s != nil {
-		j.Scope = &scopeJSON{Count: s.Count, Members: append([]string{}, s.Members...), At: output.Moment(s.At)}
+		j.Scope = &scopeJSON{Count: s.Count, Members: append([]string{}, s.Members...), Editions: showEditions(s.Editions), At: output.Moment(s.At)}
 		named = s.Members[:min(len(s.Members), scopeNamed)]
 	}
 	j.Names = h.Beside(ctx, c.Corp, named, nil)

@@ -460,11 +460,13 @@ func TestConsentHistory(t *testing.T) {
 		return "&at=" + apitest.Noon.Add(time.Duration(hours)*time.Hour+time.Minute).Format(time.RFC3339)
 	}
 	for query, want := range map[string]string{
-		"member=lin.hua&external_contact=wmA&limit=1":  "wmA default_agree, wmA agree, wmA disagree",
-		"member=lin.hua&external_contact=wmA" + at(-1): "",
-		"member=lin.hua&external_contact=wmA" + at(0):  "wmA default_agree",
-		"member=lin.hua&external_contact=wmA" + at(1):  "wmA agree",
-		"member=lin.hua&external_contact=wmA" + at(9):  "wmA disagree",
+		"member=lin.hua&external_contact=wmA&limit=1":         "wmA default_agree, wmA agree, wmA disagree",
+		"member=lin.hua&external_contact=wmA" + at(-1):        "",
+		"member=lin.hua&external_contact=wmA" + at(0):         "wmA default_agree",
+		"member=lin.hua&external_contact=wmA" + at(1):         "wmA agree",
+		"member=lin.hua&external_contact=wmA" + at(9):         "wmA disagree",
+		"member=lin.hua&external_contact=wmA&limit=1" + at(1): "wmA agree",
+		"member=lin.hua&external_contact=wmA&limit=2" + at(9): "wmA disagree",
 		"room=wrR":                            "wmA agree, wmB disagree",
 		"room=wrR" + at(2):                    "wmA agree",
 		"room=wrR&external_contact=wmB":       "wmB disagree",
@@ -484,5 +486,71 @@ func TestConsentHistory(t *testing.T) {
 	sum := string(w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/consents/summary").Want(200).Body)
 	if want := `{"members":{"agree":1,"disagree":1,"default_agree":0},"rooms":{"agree":1,"disagree":1,"default_agree":0},"whole":true}` + "\n"; sum != want {
 		t.Errorf("got %s, want %s", sum, want)
+	}
+}
+
+// The members in scope on a day are listed by edition, page by page, with their
+// days, to those who may see the status.
+func TestScopeIsListed(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	path := "/v1/corps/" + w.Corp + "/scope"
+	type stay struct {
+		Member  string
+		Edition *int
+		Since   string
+		Until   *string
+	}
+	type page struct {
+		Editions []struct{ Edition, Count *int }
+		Members  []stay
+		Next     *string
+	}
+	who := w.As(session.Auditor)
+	if got := apitest.Into[page](w.Get(who, path).Want(200)); len(got.Members) != 0 || got.Next != nil {
+		t.Errorf("before the first check: got %+v", got)
+	}
+	change := func(member string, e book.Edition, entered bool, day int) book.ScopeChange {
+		return book.ScopeChange{Member: member, Edition: e, Entered: entered, At: time.Date(2026, 1, day, 4, 0, 0, 0, time.UTC)}
+	}
+	for _, changes := range [][]book.ScopeChange{
+		{change("0042", book.Service, true, 2), change("lin.hua", book.Service, true, 2), change("trial", book.AllEditions, true, 2)},
+		{change("lin.hua", book.Service, false, 9), change("lin.hua", book.Enterprise, true, 9), change("trial", book.AllEditions, false, 9)},
+	} {
+		apitest.OK(t, w.Contacts.AppendScope(t.Context(), w.Corp, changes))
+	}
+	apitest.OK(t, w.Contacts.SaveScope(t.Context(), w.Corp, book.Scope{Count: 2, Editions: map[book.Edition]int{book.Service: 1, book.Enterprise: 1}, At: w.Now()}))
+	list := func(query string) (lines []string) {
+		t.Helper()
+		for next := ""; ; {
+			got := apitest.Into[page](w.Get(who, path+"?"+query+next).Want(200))
+			for _, s := range got.Members {
+				lines = append(lines, fmt.Sprintf("%s %d %s %s", s.Member, apitest.Deref(s.Edition), s.Since, apitest.Deref(s.Until)))
+			}
+			if got.Next == nil {
+				return lines
+			}
+			next = "&page=" + *got.Next
+		}
+	}
+	for query, want := range map[string][]string{
+		"limit=1":                {"0042 2 2026-01-02 ", "lin.hua 3 2026-01-09 "},
+		"day=2026-01-05&limit=2": {"0042 2 2026-01-02 ", "lin.hua 2 2026-01-02 2026-01-09", "trial 0 2026-01-02 2026-01-09"},
+		"day=2026-01-01":         nil,
+	} {
+		if got := list(query); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+	}
+	got := apitest.Into[struct {
+		Scope struct {
+			Editions []struct{ Edition, Count int }
+		}
+	}](w.Get(who, "/v1/corps/"+w.Corp+"/inspect").Want(200))
+	if len(got.Scope.Editions) != 2 || got.Scope.Editions[1].Edition != 3 || got.Scope.Editions[1].Count != 1 {
+		t.Errorf("got editions %+v, want one member each of 2 and 3", got.Scope.Editions)
+	}
+	if rules := w.Get(who, path+"?day=yesterday").WantProblem(400, "invalid-request").Rules(); rules != "day:form" {
+		t.Errorf("got %s", rules)
 	}
 }

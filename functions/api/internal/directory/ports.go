@@ -27,6 +27,8 @@ type Handlers struct {
 type ContactStore interface {
 	directory.NameGiver
 	directory.ReachReader
+	// ScopeChanges reads all changes of the corp's scope, the oldest first.
+	ScopeChanges(ctx context.Context, corp string) ([]directory.ScopeChange, error)
 	// ListPeople and ListRooms list all ids with a stored item, at most
 	// limit. next is the cursor of the next page, empty at the end.
 	ListPeople(ctx context.Context, corp, cursor string, limit int) (list []directory.Person, next string, err error)

@@ -82,6 +82,7 @@ func Table(s Subjects) []Route {
 		{Method: "POST", Path: "/v1/corps/{corpid}/app/callback/rotate", Roles: session.SetUp, Body: []string{"revoke_old"}, Serve: s.Setup.RotateAppCallback},
 		{Method: "GET", Path: "/v1/corps/{corpid}/inspect", Roles: session.Observe, Tagged: true, Serve: s.Directory.GetInspection},
 		{Method: "POST", Path: "/v1/corps/{corpid}/inspect", Roles: session.SetUp, Body: []string{"pairs", "rooms"}, Serve: s.Directory.RequestInspection},
+		{Method: "GET", Path: "/v1/corps/{corpid}/scope", Roles: session.Observe, Query: []string{"day", "limit", "page"}, Serve: s.Directory.ListScope},
 
 		{Method: "GET", Path: "/v1/corps/{corpid}/doctor", Roles: session.Observe, Serve: s.Doctor.GetDoctor},
 		{Method: "POST", Path: "/v1/corps/{corpid}/doctor", Roles: session.SetUp, Serve: s.Doctor.RequestDoctor},

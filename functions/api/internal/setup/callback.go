@@ -6,15 +6,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // callbackJSON is what the admin enters in WeCom for a callback.
@@ -40,8 +39,8 @@ type refusedJSON struct {
 }
 
 // newPair makes a callback pair.
-func (h *Handlers) newPair() secretstore.CallbackPair {
-	return secretstore.CallbackPair{ID: h.NewID(), Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
+func (h *Handlers) newPair() callbackpair.Pair {
+	return callbackpair.Pair{ID: h.NewID(), Token: secret.New(h.NewID()), AESKey: secret.New(newAESKey())}
 }
 
 // newAESKey makes an EncodingAESKey: 43 characters of base64 without '+' and '/',
@@ -56,27 +55,23 @@ func newAESKey() string {
 	}
 }
 
-// createCallback makes the first pair of a callback if it has none. The pair is
-// stored before the callback that accepts it. After a crash between the two
-// writes the stored pair is used.
+// createCallback makes the first pair of a callback if it has none. The pair and
+// its acceptance are one write. If another request makes a pair at the same
+// moment, its pair stays.
 func (h *Handlers) createCallback(ctx context.Context, corp string, kind archive.CallbackKind) error {
 	if _, err := h.Corps.Callback(ctx, corp, kind); !errors.Is(err, archive.ErrNotFound) {
 		return err
 	}
 	pair := h.newPair()
-	err := h.Secrets.CreateCallbackPair(ctx, corp, kind, pair)
-	if errors.Is(err, archive.ErrExists) {
-		var stored secretstore.CallbackPairs
-		stored, err = h.Secrets.CallbackPairs(ctx, corp, kind)
-		pair = stored.Newest
-	}
+	sealed, err := h.Pairs.Seal(ctx, corp, kind, pair)
 	if err != nil {
-		return fmt.Errorf("create callback pair: %w", err)
-	}
-	if err := h.Corps.CreateCallback(ctx, corp, kind, archive.Callback{Pair: pair.ID}); err != nil && !errors.Is(err, archive.ErrExists) {
 		return err
 	}
-	return nil
+	err = h.Corps.CreateCallback(ctx, corp, kind, archive.Callback{Pair: pair.ID, PairSealed: sealed})
+	if errors.Is(err, archive.ErrExists) {
+		return nil
+	}
+	return err
 }
 
 // showCallback reads a callback for the set-up page; [archive.ErrNotFound] if it
@@ -86,31 +81,17 @@ func (h *Handlers) showCallback(ctx context.Context, c *session.Call, kind archi
 	if err != nil {
 		return nil, err
 	}
-	pair, err := h.pairOf(ctx, c.CorpID, kind, state)
+	pair, err := h.Pairs.Open(ctx, c.CorpID, kind, state.Pair, state.PairSealed)
 	if err != nil {
 		return nil, err
 	}
 	return h.callbackOf(c, kind, state, pair), nil
 }
 
-// pairOf reads the newest pair of a callback. The secret store may lag behind the
-// table for a moment.
-func (h *Handlers) pairOf(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback) (secretstore.CallbackPair, error) {
-	pairs, err := h.Secrets.CallbackPairs(ctx, corp, kind)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
-		return secretstore.CallbackPair{}, fmt.Errorf("read callback pair: %w", err)
-	}
-	pair, ok := pairs.Find(state.Pair)
-	if !ok {
-		return secretstore.CallbackPair{}, fmt.Errorf("%s callback pair %s of corp %s not in the secret store yet", kind, state.Pair, corp)
-	}
-	return pair, nil
-}
-
 // callbackOf returns a callback and its newest pair as the admin sees them. Without
 // PublicURL WeCom reaches the API where the admin does: at the host of the request,
 // which API Gateway names and no header can change.
-func (h *Handlers) callbackOf(c *session.Call, kind archive.CallbackKind, state archive.Callback, pair secretstore.CallbackPair) *callbackJSON {
+func (h *Handlers) callbackOf(c *session.Call, kind archive.CallbackKind, state archive.Callback, pair callbackpair.Pair) *callbackJSON {
 	j := &callbackJSON{
 		URL: cmp.Or(h.PublicURL, "https://"+c.Host) + "/callback/" + c.CorpID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
 		VerifiedAt: output.MomentOrNull(state.VerifiedAt), EventAt: output.MomentOrNull(state.EventAt), SourceIP: output.TextOrNull(state.SeenFrom),
@@ -165,7 +146,7 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 		status := 201
 		if err == nil && pair.ID == "" {
 			status = 200
-			pair, err = h.pairOf(ctx, c.CorpID, kind, next)
+			pair, err = h.Pairs.Open(ctx, c.CorpID, kind, next.Pair, next.PairSealed)
 		}
 		if err != nil {
 			return output.Answer{}, err
@@ -178,27 +159,24 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 // nextCallback returns the callback after a rotation, and the pair that was
 // made for it. No pair is made, and the zero pair returned, while the old pair
 // is accepted, and for a second click: the admin still has to enter the present
-// pair in WeCom, and two people at once get one pair.
-//
-// The new pair is stored before the callback names it. After a crash between the
-// two writes only the present pair is accepted, and the next rotation uses the
-// pair that is stored.
-func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback, revoke bool) (archive.Callback, secretstore.CallbackPair, error) {
+// pair in WeCom. Of two people at once, the second finds the pair of the first.
+func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback, revoke bool) (archive.Callback, callbackpair.Pair, error) {
 	now := h.Now()
-	var pair secretstore.CallbackPair
+	var pair callbackpair.Pair
 	next := state
 	if !state.AcceptsOld(now) && now.Sub(state.MadeAt) >= session.DoubleClick {
-		var err error
-		if pair, err = h.Secrets.ReplaceCallbackPair(ctx, corp, kind, state.Pair, h.newPair()); err != nil {
-			return archive.Callback{}, secretstore.CallbackPair{}, err
+		pair = h.newPair()
+		sealed, err := h.Pairs.Seal(ctx, corp, kind, pair)
+		if err != nil {
+			return archive.Callback{}, callbackpair.Pair{}, err
 		}
 		// The notes about the present pair say nothing about the next one.
-		next = archive.Callback{Pair: pair.ID, Old: state.Pair, MadeAt: now}
+		next = archive.Callback{Pair: pair.ID, PairSealed: sealed, Old: state.Pair, OldSealed: state.PairSealed, MadeAt: now}
 	}
 	if revoke && next.Old != "" {
 		// A second click then finds a fresh callback and makes no pair, which would end
 		// the pair that WeCom uses.
-		next.Old, next.MadeAt = "", now
+		next.Old, next.OldSealed, next.MadeAt = "", "", now
 	}
 	return next, pair, nil
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/callbackpair"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 	"github.com/yunduo-scrm/archive/shared/secret"
-	"github.com/yunduo-scrm/archive/shared/secretstore"
 )
 
 // Handlers serve the set-up page. The fields never change after the first
@@ -18,6 +18,7 @@ import (
 type Handlers struct {
 	Corps    Corps
 	Secrets  Secrets
+	Pairs    Pairs
 	Ledger   Ledger
 	Gate     Gate
 	WeCom    WeCom
@@ -81,16 +82,15 @@ type Corps interface {
 type Secrets interface {
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
-	// CallbackPairs reads the newest pair of a callback and the one before it.
-	CallbackPairs(ctx context.Context, corp string, kind archive.CallbackKind) (secretstore.CallbackPairs, error)
-	// CreateCallbackPair returns [archive.ErrExists] if the callback has a pair.
-	CreateCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, pair secretstore.CallbackPair) error
-	// ReplaceCallbackPair stores pair as the successor of the pair with the id
-	// old. If old already has a successor, ReplaceCallbackPair returns that pair
-	// and stores nothing.
-	ReplaceCallbackPair(ctx context.Context, corp string, kind archive.CallbackKind, old string, pair secretstore.CallbackPair) (secretstore.CallbackPair, error)
 	// CreatePrivateKey returns [archive.ErrExists] if the key is stored already.
 	CreatePrivateKey(ctx context.Context, corp, keyID string, pkcs8 secret.Value) error
+}
+
+// Pairs seals callback pairs for the table, and opens them
+// ([callbackpair.Sealer]).
+type Pairs interface {
+	Seal(ctx context.Context, corp string, kind archive.CallbackKind, p callbackpair.Pair) (string, error)
+	Open(ctx context.Context, corp string, kind archive.CallbackKind, id, sealed string) (callbackpair.Pair, error)
 }
 
 // Ledger shows how far pulling is.
