@@ -106,7 +106,7 @@ define sam-build
 	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
 	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
-	@$(call operate,ready) -built -write "$(PARAMETERS)" "$(ENV)"
+	@$(call operate,ready) -built -living -write "$(PARAMETERS)" "$(ENV)"
 endef
 
 .PHONY: deploy
