@@ -173,8 +173,8 @@ CONSOLE     := functions/api/internal/console/dist/build.json
 WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f 2>/dev/null)
 
 .PHONY: web
-web: $(CONSOLE) ## Build the console, which api embeds, and the voice player (web/dist)
-	@cd web && $(NODE_PATH) npm run build:voice --silent
+web: $(CONSOLE) ## Build the console, which api embeds, the client and the voice player (web/dist)
+	@cd web && $(NODE_PATH) npm run build:voice --silent && $(NODE_PATH) npm run build:client --silent
 
 $(CONSOLE): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@echo "building the console ..."
