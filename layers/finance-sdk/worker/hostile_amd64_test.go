@@ -18,6 +18,9 @@ func TestSystemCallOf32BitsEndsTheWorker(t *testing.T) {
 	if err := p.w.Write(9, sdkproto.Decrypt{KeyText: []byte(key), Message: []byte(message)}); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.in.Close(); err != nil { // where the call does not end the worker, this does
+		t.Fatal(err)
+	}
 	_ = p.cmd.Wait()
 	if status := p.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGSYS {
 		t.Errorf("worker: got %v, want an end by SIGSYS", p.cmd.ProcessState)
