@@ -47,7 +47,7 @@ func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	o.Root = "../.."
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o.StackName = fmt.Sprintf("e2e-%d", time.Now().UnixNano())
-	if services, ok := aws.FromEnv(os.Getenv); ok {
+	if services, ok := aws.FromEnv(os.Getenv); ok && o.Services == nil {
 		o.Services = services
 	}
 	c, err := cloud.Start(t.Context(), o)
@@ -379,6 +379,8 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 		t.Errorf("got %d files, want the %d sent files byte for byte", len(sums), len(want))
 	}
 
+	everybodyIsNamed(ctx, t, c, corp)
+
 	// A verification by the archive itself finds no fault.
 	var job struct {
 		ID     string `json:"id"`
@@ -396,6 +398,26 @@ func TestEveryKindWithItsFiles(t *testing.T) {
 	}
 	if !job.Done || job.Faults != 0 {
 		t.Errorf("got proof %+v, want a finished verification without faults", job)
+	}
+}
+
+// everybodyIsNamed fails if a list shows a person or a room of the prepared company
+// by its id.
+func everybodyIsNamed(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp) {
+	t.Helper()
+	type named struct {
+		ID   string
+		Name *string
+	}
+	var list struct{ People, Rooms []named }
+	for _, path := range []string{"/people?kind=member", "/people?kind=external", "/rooms?limit=100"} {
+		list.People, list.Rooms = nil, nil
+		if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp.ID(), path, nil, &list); err != nil {
+			t.Fatal(err)
+		}
+		if all := append(list.People, list.Rooms...); len(all) == 0 || slices.ContainsFunc(all, func(n named) bool { return n.Name == nil }) {
+			t.Errorf("%s: got %+v, want names", path, all)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -103,8 +104,13 @@ func (f file) bytesFrom(offset, n int) []byte {
 //go:embed tone.amr
 var tone []byte
 
-// head is the beginning of the file. It is a complete picture or playable voice,
-// so that a browser shows or plays the file. Decoders of pictures ignore the
+// film is two seconds of a sun that crosses the sky, as MP4.
+//
+//go:embed film.mp4
+var film []byte
+
+// head is the beginning of the file. It is a complete picture, film or playable
+// voice, so that a browser shows or plays the file. Decoders of pictures ignore the
 // random bytes after the picture.
 func (f file) head() []byte {
 	var b bytes.Buffer
@@ -120,7 +126,11 @@ func (f file) head() []byte {
 	switch f.ext {
 	case "jpg":
 		img := image.NewRGBA(image.Rect(0, 0, 48, 32))
-		fill(img)
+		if f.size >= landscapeMin {
+			img = landscape(sum)
+		} else {
+			fill(img)
+		}
 		err = jpeg.Encode(&b, img, nil)
 	case "png":
 		img := image.NewRGBA(image.Rect(0, 0, 48, 32))
@@ -142,11 +152,54 @@ func (f file) head() []byte {
 			b.Write(frames[i : i+32])
 		}
 		b.Write(bytes.Repeat([]byte{0x7c}, max(0, size-b.Len())))
+	case "mp4":
+		b.Write(film)
+		// A free box of size 0 takes in the rest of the file.
+		b.WriteString("\x00\x00\x00\x00free")
 	}
 	if err != nil {
 		panic(fmt.Sprintf("wecom: draw a %s: %v", f.ext, err)) // impossible: the picture is small and goes to memory
 	}
 	return b.Bytes()
+}
+
+// landscapeMin is the size of a file that every landscape fits in.
+const landscapeMin = 16 << 10
+
+// landscape draws a sun over two rows of hills, so that a chat has pictures worth
+// looking at. The sum gives the colours and the hills.
+func landscape(sum [sha256.Size]byte) *image.RGBA {
+	const width, height = 480, 360
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
+	share := func(i int) float64 { return float64(sum[i]) / 255 }
+	// between mixes two colours.
+	between := func(a, b [3]float64, part float64) color.RGBA {
+		mix := func(i int) uint8 { return uint8(a[i] + (b[i]-a[i])*part) }
+		return color.RGBA{mix(0), mix(1), mix(2), 255}
+	}
+	top, low := [3]float64{70 + 60*share(0), 130 + 50*share(1), 220}, [3]float64{255, 215 + 30*share(2), 170 + 60*share(3)}
+	far, near := [3]float64{90 + 40*share(4), 140 + 30*share(5), 150}, [3]float64{40, 90 + 40*share(6), 70}
+	sunX, sunY, radius := width*(0.2+0.6*share(7)), height*(0.25+0.15*share(8)), 26+14*share(9)
+	hills := func(x, base float64, i int) float64 {
+		return height * (base + 0.07*math.Sin(x/(50+30*share(i))+6*share(i+1)) + 0.03*math.Sin(x/(17+9*share(i+2))))
+	}
+	for x := range width {
+		farTop, nearTop := hills(float64(x), 0.62, 10), hills(float64(x), 0.8, 13)
+		for y := range height {
+			fx, fy := float64(x), float64(y)
+			switch {
+			case fy > nearTop:
+				img.SetRGBA(x, y, between(near, low, 0.15*(height-fy)/height))
+			case fy > farTop:
+				img.SetRGBA(x, y, between(far, low, 0.5*(nearTop-fy)/height))
+			case math.Hypot(fx-sunX, fy-sunY) < radius:
+				img.SetRGBA(x, y, color.RGBA{255, 246, 214, 255})
+			default:
+				img.SetRGBA(x, y, between(top, low, fy/height))
+			}
+		}
+	}
+	return img
 }
 
 func (f file) md5() string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/yunduo-scrm/archive/local/wecom"
@@ -12,16 +13,12 @@ import (
 
 // setup is the part of our set-up page that an admin copies into WeCom.
 type setup struct {
-	TrustedIPs []string `json:"trusted_ips"`
-	PublicKey  *string  `json:"public_key"`
-	Callback   *struct {
-		URL            string `json:"url"`
-		Token          string `json:"token"`
-		EncodingAESKey string `json:"encoding_aes_key"`
-	} `json:"callback"`
+	TrustedIPs []string        `json:"trusted_ips"`
+	PublicKey  *string         `json:"public_key"`
+	Callback   *wecom.Callback `json:"callback"`
 }
 
-// SetUp does the set-up steps 0 to 6 for a company, in their order. A second SetUp
+// SetUp does the set-up steps 0 to 7 for a company, in their order. A second SetUp
 // is as if the admin did all steps again: the public key gets another version.
 func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	details := corp.Details()
@@ -64,9 +61,7 @@ func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 	if page.Callback == nil {
 		return errors.New("step 5, callback: not shown on our page")
 	}
-	if err := corp.SetCallback(ctx, wecom.Callback{
-		URL: page.Callback.URL, Token: page.Callback.Token, EncodingAESKey: page.Callback.EncodingAESKey,
-	}); err != nil {
+	if err := corp.SetCallback(ctx, *page.Callback); err != nil {
 		return fmt.Errorf("step 5, callback: %w", err)
 	}
 	corp.SetOpen(true)
@@ -74,8 +69,72 @@ func SetUp(ctx context.Context, api *API, corp *wecom.Corp) error {
 		return fmt.Errorf("step 5, switch on: %w", err)
 	}
 	// Step 6 is the chat of people. The caller does it.
+
+	// 7. 自建应用
+	if err := setUpApp(ctx, api, corp); err != nil {
+		return fmt.Errorf("step 7, app: %w", err)
+	}
 	return nil
 }
+
+// setUpApp makes a self-built app in WeCom, which sees all members and may read
+// customers, and saves its secret on our page.
+func setUpApp(ctx context.Context, api *API, corp *wecom.Corp) error {
+	// The secret is the same in every run, because the archive may have kept it.
+	secret := "secret-of-the-app-of-" + corp.ID()
+	var page setup
+	if err := api.Call(ctx, Admin, http.MethodGet, corp.ID(), "/app", nil, &page); err != nil {
+		return err
+	}
+	if err := corp.SetApp(wecom.AppConfig{Secret: secret, Contacts: true, TrustedIPs: page.TrustedIPs}); err != nil {
+		return err
+	}
+	if err := api.Call(ctx, Admin, http.MethodPut, corp.ID(), "/app", map[string]any{"secret": secret, "agent_id": "1000002"}, &page); err != nil {
+		return err
+	}
+	if page.Callback == nil {
+		return errors.New("callback not shown on our page")
+	}
+	if err := corp.SetAppCallback(ctx, *page.Callback); err != nil {
+		return err
+	}
+	return saveNames(ctx, api, corp)
+}
+
+// saveNames saves the names that the company's SCRM knows, as its backend does. So
+// the first reader sees names: WeCom tells one some seconds after the first reading
+// of its id.
+func saveNames(ctx context.Context, api *API, corp *wecom.Corp) error {
+	type name struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	}
+	details := corp.Details()
+	var people, rooms []name
+	for _, s := range details.Staff {
+		people = append(people, name{s.UserID, s.Name})
+	}
+	for _, c := range details.Customers {
+		people = append(people, name{c.ExternalUserID, c.Name})
+	}
+	for _, r := range details.Robots {
+		people = append(people, name{r.ID, r.Name})
+	}
+	for _, r := range details.Rooms {
+		rooms = append(rooms, name{r.ID, r.Name})
+	}
+	for list, names := range map[string][]name{"contacts": people, "rooms": rooms} {
+		for part := range slices.Chunk(names, namesMost) {
+			if err := api.Call(ctx, Service, http.MethodPut, corp.ID(), "/"+list, map[string]any{list: part}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// namesMost is how many names one request may have.
+const namesMost = 500
 
 // Resume lets a new simulated WeCom continue from the seq and the 版本号 that our
 // archive has reached. It is needed because the real WeCom never starts either

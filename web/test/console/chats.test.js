@@ -149,7 +149,7 @@ test('a chat shows its days, sides, names, revocations and merged records', asyn
   const page = await open(t, 'reader', pair('lin.hua', 'wmMother'))
   await page.getByRole('heading', { level: 1, name: '小明妈妈' }).waitFor()
   await said(page, '第三天的消息').waitFor()
-  assert.deepEqual(await page.locator('.day').allInnerTexts(), ['2026年3月2日 星期一', '2026年3月3日 星期二', '2026年3月4日 星期三'])
+  assert.deepEqual(await page.locator('.day-line').allInnerTexts(), ['2026年3月2日 星期一', '2026年3月3日 星期二', '2026年3月4日 星期三'])
   assert.equal(await rows(page).first().getAttribute('class').then((c) => c.includes('left')), true)
   const own = page.locator('article.right').first()
   assert.match(await own.getAttribute('aria-label'), /^林华，2026年3月2日 09:01:00，九点/)
@@ -346,6 +346,72 @@ test('new messages come by themselves, or wait behind a button', async (t) => {
   assert.ok(Math.abs((await page.locator('article').first().evaluate((row) => row.getBoundingClientRect().top)) - top) <= 1)
   await page.getByRole('button', { name: '1 条新消息' }).click()
   assert.ok(await page.locator('article').getByText('又一条消息').isVisible())
+})
+
+test('pictures, a film and a voice are seen and heard in the chat', async (t) => {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const [from, to] = [staff[0].userid, customers[0].external_userid]
+  const kinds = ['image/plain', 'video/plain', 'voice/plain', 'image/plain']
+  await cloud.wecom(corp, 'POST', '/messages', { drafts: kinds.map((kind, n) => ({ kind, from, to: [to], time: new Date(start + n * minute).toISOString() })) })
+  await decoded()
+  while ((await cloud.ask(corp, 'admin', 'GET', '/status')).files.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 200))
+
+  const page = await open(t, 'reader', pair(from, to))
+  const voice = rows(page).filter({ has: page.locator('.player') })
+  await voice.getByRole('button', { name: /^播放，/ }).click()
+  await page.waitForFunction(() => Number(document.querySelector('article input[type=range]')?.value) > 0.2)
+  assert.equal(await voice.getByRole('alert').count(), 0)
+
+  // The film begins, and the voice ends: one of them plays at a time.
+  await page.getByRole('button', { name: /播放视频/ }).click()
+  await page.waitForFunction(() => document.querySelector('article video')?.currentTime > 0.2)
+  assert.equal(await page.locator('article video').evaluate((v) => v.videoWidth), 160)
+  await voice.getByRole('button', { name: /^播放，/ }).waitFor()
+
+  const pictures = page.getByRole('button', { name: '查看大图' })
+  assert.equal(await pictures.count(), 2)
+  await pictures.last().click()
+  const viewer = page.getByRole('dialog', { name: '查看图片' })
+  await viewer.getByText('2 / 2').waitFor()
+  const drawn = () => viewer.locator('img').evaluate(async (img) => (await img.decode(), img.naturalWidth))
+  assert.ok((await drawn()) > 0)
+  await page.keyboard.press('ArrowLeft')
+  await viewer.getByText('1 / 2').waitFor()
+  assert.ok((await drawn()) > 0)
+  await clean(page, 'viewer')
+  const saved = page.waitForEvent('download')
+  await viewer.getByRole('button', { name: '下载' }).click()
+  assert.ok((await readFile(await (await saved).path())).length > 1000)
+  await page.keyboard.press('Escape')
+  await viewer.waitFor({ state: 'detached' })
+})
+
+test('a list is filtered by the archive, and what was read is marked in every browser', async (t) => {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const [from, to] = [staff[1].userid, customers[1].external_userid]
+  await post(text(to, from, '还没有看过', start))
+  await decoded()
+  const list = `/chats/members?of=${from}`
+  const first = await open(t, 'reader', list)
+  await first.locator('.conversations .list-row').first().waitFor()
+  assert.equal(await first.locator('.dot').count(), 0, 'what came before the first visit is no news')
+  await first.locator('.conversations .list-row').filter({ hasText: '还没有看过' }).click()
+  const noted = first.waitForResponse((r) => r.url().endsWith('/seen'))
+  await said(first, '还没有看过').waitFor()
+  assert.equal((await noted).status(), 200)
+  await post(text(to, from, '看过之后才来', start + minute))
+  await decoded()
+  const second = await open(t, 'reader', list)
+  await second.locator('.conversations .list-row').filter({ hasText: '看过之后才来' }).locator('.dot').waitFor()
+
+  const asked = () => second.waitForRequest((r) => r.url().includes('/conversations?'))
+  for (const [name, value, query] of [['会话类型', 'room', 'kind=room'], ['最近有消息', 'week', 'since=']]) {
+    const request = asked()
+    await second.getByLabel(name).selectOption(value)
+    assert.ok((await request).url().includes(query))
+  }
+  await second.getByText('没有符合条件的会话').or(second.locator('.conversations .list-tag')).first().waitFor()
+  await clean(second, 'filters')
 })
 
 test('a chat is searched, and shows one kind of messages', async (t) => {

@@ -2,7 +2,7 @@
 // that the policy refuses, nothing wider than the window, and the size of the
 // first view. `make gallery` has the chats; SCREENS=<folder> keeps pictures.
 import assert from 'node:assert/strict'
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
@@ -46,6 +46,56 @@ for (const language of ['zh', 'en']) {
     })
   }
 }
+
+test('a day is verified from its page, and every table is saved as CSV', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
+  await page.getByRole('button', { name: '核验这一天' }).click()
+  await page.getByText('核验通过：原始数据、哈希链、消息和文件一致。').first().waitFor({ timeout: 60_000 })
+  /** Presses a button within a place and returns the file that it saves. */
+  async function saved(place, name) {
+    const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name }).click()])
+    return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
+  }
+  const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: title }) })
+  const statement = await saved(page.locator('main'), '下载 JSON')
+  assert.equal(statement[0], `statement-${today}.json`)
+  assert.ok(JSON.parse(statement[1]).stored > 30)
+  const go = (section) => page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: section }).click()
+  const tables = [
+    [undefined, '台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,/],
+    ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
+    ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
+    ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
+    ['审计', today, `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
+  ]
+  // Somebody reads a chat, so that the audit has something to show.
+  await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
+  for (const [section, title, name, content] of tables) {
+    if (section) await go(section)
+    const [file, text] = await saved(card(title), '下载 CSV')
+    assert.match(file, name instanceof RegExp ? name : new RegExp(`^${name.replaceAll('.', '\\.')}$`))
+    assert.match(text, content)
+  }
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
+})
+
+test('an admin sees thirty days and who read what, by name', async () => {
+  await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
+  const { people } = await cloud.ask(corp, 'service', 'GET', '/people?kind=member&q=lin.hua')
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `admin@${corp}`, '/status')
+  await page.getByRole('img', { name: /最近 30 天：已存档/ }).waitFor()
+  await page.getByRole('button', { name: '以表格显示' }).click()
+  await page.getByRole('rowheader', { name: today }).waitFor()
+  await page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: '审计' }).click()
+  await page.getByRole('cell', { name: people[0].name, exact: true }).first().waitFor()
+  await page.getByLabel('查看人的 ID').fill('nobody')
+  await page.getByRole('button', { name: '筛选' }).click()
+  await page.getByText('这一天没有人查看会话').waitFor()
+  await page.context().close()
+})
 
 test('text of twice the size fits, and less motion is possible', async () => {
   const page = await openWindow(browser, cloud, { viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce' })

@@ -7,9 +7,9 @@ import openapi, { astToString } from 'openapi-typescript'
 
 const web = new URL('../../', import.meta.url)
 
-async function sources() {
+async function sources(kind = /\.(ts|vue)$/) {
   const root = new URL('src/', web).pathname
-  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((f) => f.isFile() && /\.(ts|vue)$/.test(f.name))
+  const files = (await readdir(root, { recursive: true, withFileTypes: true })).filter((f) => f.isFile() && kind.test(f.name))
   return Promise.all(
     files.map(async (f) => {
       const path = join(f.parentPath, f.name)
@@ -43,4 +43,17 @@ test('no text of a stranger becomes markup, and no style is inline', async () =>
     assert.doesNotMatch(text, /v-html|innerHTML|insertAdjacentHTML|document\.write/, path)
     if (path.endsWith('.vue')) assert.doesNotMatch(text, /<[^>]*\sstyle="/, path)
   }
+})
+
+// The styles of all pages stay once they are loaded, so a class that two places define would depend on
+// which page was opened first.
+test('a class is defined in one place', async () => {
+  const places = new Map()
+  for (const { path, text } of await sources(/\.(css|vue)$/)) {
+    const css = path.endsWith('.css') ? text : [...text.matchAll(/<style>(.*?)<\/style>/gs)].map((m) => m[1]).join('')
+    // Whatever a part of a message looks like is nested in .parts.
+    if (path === 'console/parts/parts.css' || !path.startsWith('console/')) continue
+    for (const [name] of css.matchAll(/(?<=^|,\s)\.[\w-]+(?=\s*[,{])/gm)) places.set(name, [...(places.get(name) ?? []), path])
+  }
+  for (const [name, paths] of places) assert.equal(new Set(paths).size, 1, `${name}: ${paths}`)
 })

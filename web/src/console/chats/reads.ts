@@ -15,8 +15,17 @@ export interface ConversationRow {
 const ofParty = ({ scope, id }: Party) =>
   scope === 'members' ? { member: id } : scope === 'customers' ? { external_contact: id } : scope === 'rooms' ? { room: id } : { unplaced: true as const }
 
-export async function readConversations(party: Party, page?: string): Promise<ListPage<ConversationRow>> {
-  const query = { ...ofParty(party), limit: 50, ...(page && { page }) }
+/** Which conversations of a party. */
+export interface ConversationFilter {
+  kind?: 'single' | 'room' | 'group' | 'own'
+  /** Only those with an external contact. */
+  external?: true
+  /** Only those with a message since this time. */
+  since?: string
+}
+
+export async function readConversations(party: Party, filter: ConversationFilter, page?: string): Promise<ListPage<ConversationRow>> {
+  const query = { ...ofParty(party), ...filter, limit: 50, ...(page && { page }) }
   const got = await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query } }))
   return { rows: got.conversations.map((conversation) => ({ conversation, names: got.names })), next: got.next }
 }

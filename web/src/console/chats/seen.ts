@@ -1,58 +1,22 @@
-// Until when this reader has seen each chat, in this browser.
+// Until when this reader has seen each chat. The archive keeps it, so the marks are
+// the same in every browser.
 import { shallowReactive } from 'vue'
-import { person } from '../auth/session'
+import { api, corp, data, type Schemas } from '../api'
 
-/** Chats that were seen longest ago are forgotten beyond this number. */
-const most = 2000
-
-interface Stored {
-  /** What came before the reader's first visit counts as seen. */
-  since: number
-  until: [conversation: string, at: number][]
-}
-
-let until = shallowReactive(new Map<string, number>())
-let since = Date.now()
-let owner = ''
-
-const key = () => `yunduo-archive:seen:${person.value.corp}:${person.value.subject}`
-
-function load() {
-  if (owner === key()) return
-  owner = key()
-  until = shallowReactive(new Map())
-  since = Date.now()
-  try {
-    const stored = JSON.parse(localStorage.getItem(owner) ?? 'null') as Stored | null
-    if (stored) {
-      since = stored.since
-      for (const [conversation, at] of stored.until) until.set(conversation, at)
-    } else save()
-  } catch {
-    // A browser may refuse storage in a frame; then the marks last as long as the page.
-  }
-}
-
-function save() {
-  try {
-    localStorage.setItem(owner, JSON.stringify({ since, until: [...until].slice(-most) } satisfies Stored))
-  } catch {
-    // As above.
-  }
-}
+/** What this page has noted, in milliseconds. */
+const until = shallowReactive(new Map<string, number>())
+/** A chat that the reader never opened is fresh if a message came since. */
+const begun = Date.now()
 
 /** Whether the chat has a message that the reader has not seen. */
-export function isFresh(conversation: string, newest: string): boolean {
-  load()
-  return Date.parse(newest) > (until.get(conversation) ?? since)
+export function isFresh({ id, last_at, seen_at }: Pick<Schemas['Conversation'], 'id' | 'last_at' | 'seen_at'>): boolean {
+  return Date.parse(last_at) > Math.max(until.get(id) ?? 0, seen_at ? Date.parse(seen_at) : begun)
 }
 
-/** Records that the reader has seen the chat up to a time. */
+/** Notes that the reader has seen the chat up to a time. Only the mark is lost if that fails. */
 export function sawUntil(conversation: string, at: string) {
-  load()
   const time = Date.parse(at)
   if (time <= (until.get(conversation) ?? 0)) return
-  until.delete(conversation)
   until.set(conversation, time)
-  save()
+  void data(api.PUT('/v1/corps/{corpid}/seen', { params: { path: corp() }, body: { conversation, until: at } })).catch(() => {})
 }

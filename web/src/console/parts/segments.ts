@@ -35,6 +35,9 @@ export function segments(text: string, most = 500): Segment[] {
   return found
 }
 
+/** A text with its emoji codes as emoji. */
+export const withEmoji = (text: string) => segments(text).map((s) => (s.is === 'emoji' ? s.sign : s.text)).join('')
+
 function read(text: string, code: string | undefined): Segment | undefined {
   if (code !== undefined) {
     const sign = emoji.get(code)

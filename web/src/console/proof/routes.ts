@@ -8,11 +8,11 @@ export const routes: RouteRecordRaw[] = [
     props: (to) => ({ day: String(to.params.day) }),
     meta: { section: 'proof', roles: ['auditor'] },
   },
-  { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor'], entry: true } },
+  { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },
   {
     path: '/audit/:day(\\d{4}-\\d\\d-\\d\\d)',
     component: () => import('./AuditPage.vue'),
     props: (to) => ({ day: String(to.params.day) }),
-    meta: { section: 'audit', roles: ['auditor'] },
+    meta: { section: 'audit', roles: ['auditor', 'admin'] },
   },
 ]

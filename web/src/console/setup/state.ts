@@ -1,84 +1,74 @@
-// What the set-up pages know: the answers of the API, asked for again while a
-// step waits for WeCom. Secrets are never part of an answer.
+// What the set-up pages know: the doctor's answer about every step, and what the
+// forms show. Secrets are never part of an answer.
 import { useMutation, useQuery } from '@tanstack/vue-query'
-import { computed, ref, watchEffect } from 'vue'
+import { computed, watch, type Ref } from 'vue'
 import { api, corp, data, Failure, queries, type Schemas } from '../api'
 import { person } from '../auth/session'
-
-export type Mark = 'todo' | 'waiting' | 'done' | 'redo'
+import { markOf, useDoctor, type Answer, type Mark } from './doctor'
 
 export const key = (name: string) => ['setup', person.value.corp, name]
 
-/** When a person last changed something, or a step last changed its mark. */
-const changedAt = ref(Date.now())
-export const touched = () => (changedAt.value = Date.now())
-
-// An answer is expected within seconds of a change. A step that waits for a
-// person may wait for days.
+// While a step waits for WeCom, an answer is expected within seconds. One that has
+// not come after minutes may take days: a key waits for a message.
 const soon = 3_000
 const later = 15_000
 const seldom = 60_000
-const eager = 3 * 60_000
-/** After a change even a step that was done is looked at again. */
-const fresh = 30_000
+const patience = 3 * 60_000
 
-export function useSetup() {
-  // The queries ask this; the marks follow from their answers.
-  const waits = ref(true)
-  const interval = () => {
-    const since = Date.now() - changedAt.value
-    if (since < fresh || (waits.value && since < eager)) return soon
-    return waits.value ? later : seldom
-  }
+const steps = [0, 1, 2, 3, 4, 5, 6, 7]
+
+/** Whether something is under way that changes the answer. WeCom may check the callback of the open step at any time. */
+function waits({ running, checks }: Answer, open: number | undefined): boolean {
+  if (running || checks.some((c) => c.step === open && (c.cause === 'callback_unverified' || c.cause === 'callback_refused'))) return true
+  // Before a Secret is saved, WeCom is not asked.
+  return markOf(2, checks) !== 'todo' && steps.some((n) => markOf(n, checks) === 'waiting')
+}
+
+/** open is the step on the page. */
+export function useSetup(open: Ref<number | undefined>) {
   const read = <T>(name: string, queryFn: () => Promise<T>, enabled: () => boolean = () => true) =>
-    useQuery({ queryKey: key(name), queryFn, enabled, refetchInterval: interval, refetchOnWindowFocus: true })
+    useQuery({ queryKey: key(name), queryFn, enabled, refetchOnWindowFocus: true })
 
   const setup = read('setup', () => data(api.GET('/v1/corps/{corpid}/setup', { params: { path: corp() } })))
   const registered = () => !!setup.data.value
   const company = read('corp', () => data(api.GET('/v1/corps/{corpid}', { params: { path: corp() } })), registered)
-  const status = read('status', () => data(api.GET('/v1/corps/{corpid}/status', { params: { path: corp() } })), registered)
   const app = read('app', () => data(api.GET('/v1/corps/{corpid}/app', { params: { path: corp() } })), registered)
-  const inspection = read('inspection', () => data(api.GET('/v1/corps/{corpid}/inspect', { params: { path: corp() } })), registered)
+  const inspection = read('inspection', () => data(api.GET('/v1/corps/{corpid}/inspect', { params: { path: corp() } })), () => registered() && open.value === 1)
 
-  const marks = computed<Mark[]>(() => {
-    const of = (n: number) => setup.data.value?.steps.find((s) => s.step === n)?.state as Mark | undefined
-    return [setup.data.value ? 'done' : 'todo', ...[1, 2, 3, 4, 5, 6].map((n) => of(n) ?? 'todo'), (app.data.value?.state as Mark | undefined) ?? 'todo']
+  /** When the doctor's answer last said something else. */
+  let movedAt = Date.now()
+  const doctor = useDoctor({
+    enabled: registered,
+    interval: computed(() => {
+      const step = open.value
+      return (answer) => (!answer || !waits(answer, step) ? seldom : Date.now() - movedAt < patience ? soon : later)
+    }),
   })
-  watchEffect(() => {
-    // After a rotation the step stays done by the old key, while the new one waits.
-    const rotating = setup.data.value?.keys.some((k) => k.current && k.claimed_version && k.proved.length === 0)
-    waits.value = !!rotating || marks.value.slice(0, 7).some((m) => m === 'waiting')
+  const checks = computed(() => doctor.data.value?.checks ?? [])
+
+  const marks = computed<Mark[]>(() => steps.map((n) => (checks.value.length > 0 ? markOf(n, checks.value) : n === 0 && registered() ? 'done' : 'todo')))
+  // The other answers change only when something happens that the doctor tells of.
+  // What passes with time alone tells of nothing.
+  const said = computed(
+    () => doctor.data.value && JSON.stringify([doctor.data.value.checked_at, checks.value.map((c) => [c.state, c.cause, c.since, c.evidence.filter((e) => !['hours', 'last_call'].includes(e.fact))])]),
+  )
+  watch(said, (_, before) => {
+    movedAt = Date.now()
+    if (before) void queries.invalidateQueries({ queryKey: ['setup'], predicate: (q) => q.queryKey[2] !== 'doctor' })
   })
 
   /** The company does not exist yet: step 0 is the first. */
   const unregistered = computed(() => !setup.data.value && setup.error.value instanceof Failure && setup.error.value.status === 404)
 
-  /** The trouble of a step, from where it was learned. */
-  function troubleOf(step: number): Schemas['Trouble'] | undefined {
-    const candidates = [
-      setup.data.value?.secret?.trouble,
-      status.data.value?.trouble,
-      ...(inspection.data.value?.accesses ?? []).map((a) => a.trouble),
-      step === 7 ? app.data.value?.secret?.trouble : undefined,
-    ]
-    // An archive that is not switched on may lack members (step 1) or 立即开启 (step 5).
-    return candidates.find((x) => x?.step === step || (step === 5 && x?.cause === 'not_open')) ?? undefined
-  }
-  /** A trouble that no step can end. */
-  const otherTrouble = computed(() => {
-    const x = status.data.value?.trouble
-    return x && x.step === null ? x : undefined
-  })
-
   /** The first step that a person has to do. Step 7 is optional. */
   const first = computed(() => {
-    const open = marks.value.slice(0, 7).findIndex((m) => m === 'redo' || m === 'todo')
-    if (open >= 0) return open
+    const undone = marks.value.slice(0, 7).findIndex((m) => m === 'redo' || m === 'todo')
+    if (undone >= 0) return undone
     const waiting = marks.value.slice(0, 7).findIndex((m) => m === 'waiting')
     return waiting >= 0 ? waiting : 6
   })
 
-  return { setup, company, status, app, inspection, marks, unregistered, troubleOf, otherTrouble, first }
+  return { setup, company, app, inspection, doctor, checks, marks, unregistered, first }
 }
 
 export type SetupState = ReturnType<typeof useSetup>
@@ -88,7 +78,6 @@ export function useChange<In, Out>(change: (input: In) => Promise<Out>, then?: (
   return useMutation({
     mutationFn: change,
     onSuccess: (out: Out) => {
-      touched()
       then?.(out)
       return queries.invalidateQueries({ queryKey: ['setup'] })
     },

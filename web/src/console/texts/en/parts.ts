@@ -17,7 +17,7 @@ const parts: PartTexts = {
   quoted: 'Quoted message',
   emoji: (name) => `Emoji: ${name}`,
   visit: (host) => `Open the external address ${host}`,
-  badAddress: 'This address cannot be opened',
+  badAddress: (address) => `${address} (This address cannot be opened)`,
   state: {
     waiting: 'Being fetched from WeCom',
     waitingLeft: (hours) => `Being fetched from WeCom, ${hours} hours left`,

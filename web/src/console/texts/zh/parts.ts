@@ -17,7 +17,7 @@ const parts = {
   quoted: '引用的消息',
   emoji: (name: string) => `表情：${name}`,
   visit: (host: string) => `打开外部网址 ${host}`,
-  badAddress: '地址无法打开',
+  badAddress: (address: string) => `${address}（地址无法打开）`,
   // files
   state: {
     waiting: '正在从企业微信下载',
