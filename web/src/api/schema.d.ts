@@ -941,7 +941,10 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** List the records set aside, by seq. */
+        /**
+         * List the records set aside, by seq.
+         * @description A record that the archive cannot open names no person that the archive can read.
+         */
         get: operations["listSetAside"];
         put?: never;
         post?: never;
