@@ -106,7 +106,7 @@ define sam-build
 	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
 	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
-	@$(call operate,ready) -built -write "$(PARAMETERS)" "$(ENV)"
+	@$(call operate,ready) -built -living -write "$(PARAMETERS)" "$(ENV)"
 endef
 
 .PHONY: deploy
@@ -173,8 +173,8 @@ CONSOLE     := functions/api/internal/console/dist/build.json
 WEB_SOURCES := $(wildcard web/*.js web/*.json) functions/api/openapi.yaml $(shell find web/src -type d -o -type f 2>/dev/null)
 
 .PHONY: web
-web: $(CONSOLE) ## Build the console, which api embeds, and the voice player (web/dist)
-	@cd web && $(NODE_PATH) npm run build:voice --silent
+web: $(CONSOLE) ## Build the console, which api embeds, the client and the voice player (web/dist)
+	@cd web && $(NODE_PATH) npm run build:voice --silent && $(NODE_PATH) npm run build:client --silent
 
 $(CONSOLE): web/node_modules/.package-lock.json $(WEB_SOURCES)
 	@echo "building the console ..."

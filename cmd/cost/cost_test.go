@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/yunduo-scrm/archive/local/cloud/template"
 )
 
 const root = "../.."
@@ -313,6 +315,49 @@ func TestSecretsAreReadRarely(t *testing.T) {
 	for _, l := range b.bill(columns[2]) {
 		if l.name == "Secrets, calls" && l.amount > 30 {
 			t.Errorf("200 companies: got %.2f USD for reads of secrets, want at most 30", l.amount)
+		}
+	}
+}
+
+// The table of parameters that cost money names parameters of the template. A new
+// parameter belongs there, or in the list of those that are free.
+func TestParametersThatCostMoney(t *testing.T) {
+	b, err := os.ReadFile(root + "/docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared, err := template.Parameters(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(b), "## Parameters that cost money\n")
+	table, _, _ := strings.Cut(after, "\n## ")
+	known := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`"+`[^|]+) \|`).FindAllStringSubmatch(table, -1) {
+		for name := range strings.SplitSeq(row[1], ", ") {
+			known[strings.Trim(name, "`")] = true
+		}
+	}
+	free := []string{
+		"AccountConcurrency", "AlarmEmail", "AllowedOrigins", "ApiConcurrency", "BreakGlassRole", "CertificateArn", "ConsoleClientId", "ConsoleParents", "ConsoleScopes",
+		"DecodeConcurrency", "DomainName", "JwtAudience", "JwtIssuer", "LoginOrigins", "MediaConcurrency", "PermissionsBoundary", "PublicUrl", "PullConcurrency",
+		"ReserveConcurrency", "VpcCidr", "WecomProxy", "Zones",
+	}
+	for _, name := range free {
+		known[name] = true
+	}
+	for name := range declared {
+		if !known[name] {
+			t.Errorf("parameter %s: say in docs/cost.md what it costs, or in this test that it is free", name)
+		}
+	}
+	for name := range known {
+		if _, ok := declared[name]; !ok {
+			t.Errorf("%s: the template has no such parameter", name)
 		}
 	}
 }

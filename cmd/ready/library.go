@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"debug/elf"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -75,8 +77,32 @@ func checkBuild(dir, processor string) error {
 	return errors.Join(append(errs, err)...)
 }
 
+// checkConsole compares the console that the function api embeds with the one that
+// is built: its digest is in the program.
+func checkConsole(root, build string) error {
+	var console struct{ Digest string }
+	b, err := os.ReadFile(filepath.Join(root, "functions", "api", "internal", "console", "dist", "build.json"))
+	if err == nil {
+		err = json.Unmarshal(b, &console)
+	}
+	if err != nil || console.Digest == "" {
+		return errors.New("console missing: run make web and sam build")
+	}
+	program, err := os.ReadFile(filepath.Join(build, "ApiFunction", "bootstrap"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("build output of ApiFunction missing: run sam build")
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(program, []byte(console.Digest)) {
+		return errors.New("ApiFunction/bootstrap has another console than the one that is built: run sam build")
+	}
+	return nil
+}
+
 // checkBuilt returns the faults of the output of `sam build` for e: the output is
-// missing, or it is for another processor.
+// missing, is for another processor, or has another console.
 func checkBuilt(root string, e deploy.Environment) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
@@ -86,5 +112,9 @@ func checkBuilt(root string, e deploy.Environment) error {
 	if err != nil {
 		return err
 	}
-	return checkBuild(filepath.Join(root, ".aws-sam", "build"), processor)
+	build := filepath.Join(root, ".aws-sam", "build")
+	if err := checkBuild(build, processor); err != nil {
+		return err
+	}
+	return checkConsole(root, build)
 }

@@ -1,13 +1,15 @@
 // Command ready checks whether a deployment can begin. It checks an environment
 // of samconfig.toml against the template. With -built it also compares the
-// output of `sam build` with the environment's processor. With -write it writes
+// output of `sam build` with the environment's processor and with the console. With
+// -living it compares the parameters with those of the stack. With -write it writes
 // every parameter of the deployment to a file. `make deploy` passes this file to
 // SAM, so SAM gets exactly the parameters that were checked.
 //
-//	ready [-online] [-built] [-write <file>.toml] <environment>
+//	ready [-online] [-built] [-living] [-write <file>.toml] <environment>
 //
-// Without -online it sends no request. With -online it asks AWS and the issuer for
-// what could make the deployment fail, and changes nothing.
+// Without -online and -living it sends no request. With -online it asks AWS and the
+// issuer for what could make the deployment fail, the stack included. It changes
+// nothing.
 package main
 
 import (
@@ -34,6 +36,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("ready", flag.ContinueOnError)
 	ask := f.Bool("online", false, "ask AWS and the issuer too")
 	built := f.Bool("built", false, "check the output of sam build too")
+	living := f.Bool("living", false, "ask AWS for the stack, and what a deployment cannot change in it")
 	write := f.String("write", "", "`file` for the parameters of the deployment, in TOML")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -46,10 +49,14 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if *built {
 		err = errors.Join(err, checkBuilt(".", e))
 	}
-	if err == nil && *ask {
-		var more []string
-		more, err = checkOnline(ctx, ".", e)
-		notes = append(notes, more...)
+	if err == nil && (*ask || *living) {
+		var o *online
+		if o, err = newOnline(ctx, ".", e); err == nil && *ask {
+			err = o.check(ctx)
+			notes = append(notes, o.notes...)
+		} else if err == nil {
+			err = o.stack(ctx)
+		}
 	}
 	if err == nil && *write != "" {
 		err = writeDeployed(*write, ".", e)
@@ -64,8 +71,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return err
 }
 
-// checkOnline asks AWS, as the principal that the SDK finds, and the issuer.
-func checkOnline(ctx context.Context, root string, e deploy.Environment) (notes []string, err error) {
+// newOnline asks AWS as the principal that the SDK finds.
+func newOnline(ctx context.Context, root string, e deploy.Environment) (*online, error) {
 	parameters, err := deployed(root, e)
 	if err != nil {
 		return nil, err
@@ -74,7 +81,5 @@ func checkOnline(ctx context.Context, root string, e deploy.Environment) (notes 
 	if err != nil {
 		return nil, err
 	}
-	o := online{env: e, parameters: parameters, config: stack.Config, client: http.DefaultClient}
-	err = o.check(ctx)
-	return o.notes, err
+	return &online{env: e, parameters: parameters, config: stack.Config, client: http.DefaultClient}, nil
 }

@@ -111,6 +111,21 @@ func (o *online) stack(ctx context.Context) error {
 	case strings.HasSuffix(string(status), "_IN_PROGRESS"):
 		return fmt.Errorf("%s is in %s: wait until that operation ends", o.env.Stack, status)
 	}
+	if !o.first {
+		return o.fixed(found.Stacks[0].Parameters)
+	}
+	return nil
+}
+
+// fixed refuses another value of a parameter that a stack cannot change. With
+// another Keys the roles would lose the right to the keys that the stack's secrets
+// and files are under: nothing would be pulled, decoded or shown.
+func (o *online) fixed(now []cfntypes.Parameter) error {
+	for _, p := range now {
+		if is, want := aws.ToString(p.ParameterValue), o.parameters["Keys"]; aws.ToString(p.ParameterKey) == "Keys" && is != want {
+			return fmt.Errorf("Keys is %s in the stack %s, and a stack cannot change it to %s: set Keys=%s (docs/upgrades.md, One key or four)", is, o.env.Stack, want, is)
+		}
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	trailtypes "github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -146,6 +147,26 @@ func TestOnlineIdentity(t *testing.T) {
 			}
 			wantError(t, o.check(t.Context()), c.want)
 		})
+	}
+}
+
+// A stack keeps the value of Keys that it began with: its secrets and files are
+// under the keys of that choice.
+func TestStackKeepsItsKeys(t *testing.T) {
+	for i, c := range []struct{ is, wanted, want string }{
+		{"each", "each", ""}, {"one", "one", ""},
+		{"each", "one", "set Keys=each"}, {"one", "each", "set Keys=one"},
+	} {
+		o, _ := prepared(t, []string{"eu-north-1", "eu-south-1", "eu-south-2", "eu-central-2"}[i], map[string]string{"Keys": c.wanted})
+		body := `{"Parameters":{"Keys":{"Type":"String"}},"Resources":{"Topic":{"Type":"AWS::SNS::Topic","Properties":{}}}}`
+		must[*cloudformation.CreateStackOutput](t)(cloudformation.NewFromConfig(o.config).CreateStack(t.Context(), &cloudformation.CreateStackInput{
+			StackName: &o.env.Stack, TemplateBody: &body, Parameters: []cfntypes.Parameter{{ParameterKey: aws.String("Keys"), ParameterValue: &c.is}},
+		}))
+		if err := o.stack(t.Context()); c.want == "" {
+			wantError(t, err)
+		} else {
+			wantError(t, err, c.want)
+		}
 	}
 }
 

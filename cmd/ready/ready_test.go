@@ -144,6 +144,37 @@ func ownNetworkOf(ips, proxy string) map[string]string {
 	return map[string]string{"TrustedIps": ips, "WecomProxy": proxy, "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567"}
 }
 
+// buildConsole makes the console with one digest, and api with another.
+func buildConsole(t *testing.T, dir, built, embedded string) {
+	t.Helper()
+	for name, text := range map[string]string{
+		"functions/api/internal/console/dist/build.json": `{"digest":"` + built + `"}`, ".aws-sam/build/ApiFunction/bootstrap": "program " + embedded + " program",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The function api embeds the console as it was when sam built it.
+func TestCheckBuiltConsole(t *testing.T) {
+	e := deploy.Environment{Parameters: map[string]string{}}
+	dir := repository(t, "")
+	buildConsole(t, dir, "abc", "abc")
+	wantError(t, checkBuilt(dir, e))
+	buildConsole(t, dir, "def", "abc")
+	wantError(t, checkBuilt(dir, e), "another console than the one that is built: run sam build")
+	if err := os.Remove(filepath.Join(dir, ".aws-sam/build/ApiFunction/bootstrap")); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, checkBuilt(dir, e), "build output of ApiFunction missing")
+	if err := os.RemoveAll(filepath.Join(dir, "functions")); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, checkBuilt(dir, e), "console missing: run make web")
+}
+
 // buildFor makes the output that sam build makes for one function.
 func buildFor(t *testing.T, dir string, machine elf.Machine) {
 	t.Helper()
@@ -177,6 +208,7 @@ func TestCheckBuilt(t *testing.T) {
 			dir := repository(t, "")
 			if c.built != elf.EM_NONE {
 				buildFor(t, dir, c.built)
+				buildConsole(t, dir, "abc", "abc")
 			}
 			err := checkBuilt(dir, deploy.Environment{Parameters: map[string]string{"Architecture": c.architecture}})
 			if c.want == "" {

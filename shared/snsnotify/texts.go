@@ -12,7 +12,7 @@ type words struct{ whatZH, remedyZH, what, remedy string }
 
 // unknown describes a health that a later version stored.
 var unknown = words{
-	"该企业处于当前版本无法识别的状态。", "请通过状态接口查看该企业的情况，并查看日志。",
+	"该企业的状态无法识别，可能由更高版本的系统写入。", "请通过状态接口查看该企业的情况，并查看日志。",
 	"The company is in a state that this version cannot describe.", "Read the company's status and the logs.",
 }
 
@@ -37,10 +37,10 @@ var texts = map[watch.Health]words{
 		"存档已关闭，不再从企业微信拉取消息。企业微信只保留最近 5 天的消息。", "如果不是有意关闭，请企业管理员在设置页重新开启。",
 		"The archive was switched off: messages are no longer pulled from WeCom, which keeps them for 5 days only.", "If this was not intended, switch the archive on again on the set-up page."},
 	watch.Late: {
-		"已有两天多没有拉取到最新消息，原因不明。", "请按 docs/runbooks.md 的 HoursLeft 一节处理。",
+		"消息拉取已落后两天多，原因不明。", "请按 docs/runbooks.md 的 HoursLeft 一节处理。",
 		"The company was not caught up for more than two days, and no cause is known.", "Follow HoursLeft in docs/runbooks.md."},
 	watch.Losing: {
-		"已超过 120 小时没有拉取到最新消息，企业微信可能正在删除尚未存档的消息。可能丢失的时段已永久记录。", "请立即按 docs/runbooks.md 的 Losing 一节处理。",
+		"消息拉取已落后 120 小时以上，企业微信可能正在删除尚未存档的消息。可能有消息丢失的时段已永久记录。", "请立即按 docs/runbooks.md 的 Losing 一节处理。",
 		"The company was not caught up for 120 hours: WeCom may be deleting messages that are not archived. The loss is recorded permanently.", "Follow Losing in docs/runbooks.md now."},
 	watch.SetAside: {
 		"有记录无法解密或解析，已原样保留（搁置）。其中的文件，企业微信只保留 5 天。", "如果缺少密钥，请企业管理员导入该版本的私钥，系统会自动重新解析。其他原因见 docs/runbooks.md 的 SetAside 一节。",
@@ -77,10 +77,10 @@ var texts = map[watch.Health]words{
 		"接口调用过于频繁，系统已自动降低调用频率。", "如果有其他程序使用同一个 Secret，请停用这些程序。",
 		"WeCom limits the rate of calls. We call less often now.", "If other programs use the same Secret, stop them."},
 	watch.Health(archive.CauseBudget): {
-		"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "请找出状态为 secret_refused 的企业，请其管理员更正 Secret。一小时后系统会自动继续尝试。",
+		"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统已暂停尝试新的 Secret。", "请找出状态为 secret_refused 的企业，请其管理员更正 Secret。一小时后系统会自动继续尝试。",
 		"Too many Secrets were refused recently. New Secrets are not tried for now, so that WeCom does not ban our address.", "Ask the companies in secret_refused to repeat step 2. New Secrets are tried again after an hour."},
 	watch.Health(archive.CauseShare): {
-		"该企业的 Secret 近期多次被企业微信拒绝，系统暂停尝试。", "请企业管理员核对 Secret 并重做第 2 步。等待时间结束后，系统会自动重试。",
+		"该企业的 Secret 近期多次被企业微信拒绝，系统已暂停尝试。", "请企业管理员核对 Secret 并重做第 2 步。等待时间结束后，系统会自动重试。",
 		"Too many Secrets of this company were refused recently. Its next Secret is not tried for now.", "The company's administrator repeats step 2 and compares the Secret with WeCom's console. The Secret is tried automatically when the pause is over."},
 	watch.Health(archive.CauseNetwork): {
 		"无法连接企业微信。", "如果多家企业同时出现此问题，请检查 NAT 网关、路由与代理（见 docs/runbooks.md 的 NatErrors 一节）。",

@@ -32,7 +32,7 @@ import (
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "Makefile", "template.yaml"} {
+	for _, name := range []string{"go.mod", "go.sum", "Makefile", "CHANGELOG.md", "template.yaml"} {
 		b, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +119,20 @@ func TestLayerNeedsTheLibrary(t *testing.T) {
 	_, out, err := build(t.Context(), scratch(t), "FinanceSdkLayer")
 	if err == nil || !strings.Contains(out, "is not in place: fetch its package") || !strings.Contains(out, "make layer SDK=") {
 		t.Errorf("got %v, %q, want a failure that names make layer", err, out)
+	}
+}
+
+// Without a built console the function api would deploy without one.
+func TestApiNeedsTheConsole(t *testing.T) {
+	t.Parallel()
+	dir := scratch(t)
+	if err := os.RemoveAll(filepath.Join(dir, "functions/api/internal/console/dist/build.json")); err != nil {
+		t.Fatal(err)
+	}
+	_, out, err := build(t.Context(), dir, "ApiFunction")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err == nil || lines[0] != "The console is not built: run make web first." || len(lines) > 2 {
+		t.Errorf("got %v, %q, want a failure in one sentence, and make's own line", err, out)
 	}
 }
 

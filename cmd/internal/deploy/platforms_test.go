@@ -12,33 +12,72 @@ import (
 
 // make layer, ready, cost and deploy work on a Mac, so their programs compile for
 // it. All operators' commands compile for Windows too, where a person may start
-// them without make. To compile AWS's SDK for two more systems would take many
-// minutes, so this test compiles the programs without it; what the others have of
-// our own calls no operating system directly.
+// them without make, and everything for arm64. To compile AWS's SDK for four more
+// systems would take many minutes. So this test compiles the programs without it,
+// and finds every other package alike: it has the same files as on a system for
+// which it is compiled, and calls no operating system directly.
 func TestCommandsCompileElsewhere(t *testing.T) {
-	needs.Compiler(t) // two more compilations take longer than make unit may
+	needs.Compiler(t) // the compilations take longer than make unit may
+	commands, all := []string{"./cmd/..."}, []string{"./cmd/...", "./local/...", "./functions/...", "./layers/..."}
+	here := packages(t, "linux", "amd64", all...)
+	mac := packages(t, "darwin", "arm64", commands...)
 	for _, c := range []struct {
 		system, processor string
-		programs          []string
+		compiled          []string
+		listed            []string
+		like              map[string]files // what is compiled elsewhere, by package
 	}{
-		{"darwin", "arm64", []string{"./layers/finance-sdk/worker", "./cmd/sdk", "./cmd/cost", "./cmd/size"}},
-		{"windows", "amd64", []string{"./cmd/sdk", "./cmd/cost", "./cmd/size"}},
+		{"darwin", "arm64", []string{"./layers/finance-sdk/worker", "./cmd/sdk", "./cmd/cost", "./cmd/size"}, commands, here},
+		{"darwin", "amd64", nil, commands, mac},
+		{"windows", "amd64", []string{"./cmd/sdk", "./cmd/cost", "./cmd/size"}, commands, here},
+		{"linux", "arm64", []string{"./layers/finance-sdk/worker"}, all, here},
 	} {
-		if out, err := goFor(t, c.system, c.processor, append([]string{"build", "-o", t.TempDir() + "/"}, c.programs...)...); err != nil {
-			t.Errorf("%s on %s: %v\n%s", strings.Join(c.programs, " "), c.system, err, out)
+		system := c.system + "/" + c.processor
+		compiled := map[string]files{}
+		if len(c.compiled) > 0 {
+			if out, err := goFor(t, c.system, c.processor, append([]string{"build", "-o", t.TempDir() + "/"}, c.compiled...)...); err != nil {
+				t.Errorf("%s on %s: %v\n%s", strings.Join(c.compiled, " "), system, err, out)
+			}
+			compiled = packages(t, c.system, c.processor, c.compiled...)
 		}
-		const module = "github.com/yunduo-scrm/archive/"
-		listed, err := goFor(t, c.system, c.processor, "list", "-deps", "-f", "{{.ImportPath}} {{.Imports}}", "./cmd/...")
-		if err != nil || strings.Count(listed, module+"cmd/") < 8 {
-			t.Fatalf("packages of the commands on %s: %v\n%s", c.system, err, listed)
-		}
-		for line := range strings.Lines(listed) {
-			name, imports, _ := strings.Cut(line, " ")
-			if strings.HasPrefix(name, module) && regexp.MustCompile(`[\[ ](syscall|golang\.org/x/sys/\S+)[\] ]`).MatchString(imports) {
-				t.Errorf("%s on %s calls the operating system: say what it does elsewhere, or compile it in this test", name, c.system)
+		for name, f := range packages(t, c.system, c.processor, c.listed...) {
+			if _, ok := compiled[name]; ok {
+				continue
+			}
+			if like, ok := c.like[name]; !ok || like.names != f.names {
+				t.Errorf("%s on %s has the files %s, which no test compiles", name, system, f.names)
+			}
+			if c.system != "linux" && f.callsSystem {
+				t.Errorf("%s on %s calls the operating system: say what it does elsewhere, or compile it in this test", name, system)
 			}
 		}
 	}
+}
+
+// files are the Go files of a package for one system.
+type files struct {
+	names       string
+	callsSystem bool
+}
+
+// packages lists the packages of this module that the packages of the patterns need.
+func packages(t *testing.T, system, processor string, patterns ...string) map[string]files {
+	t.Helper()
+	const module = "github.com/yunduo-scrm/archive/"
+	listed, err := goFor(t, system, processor, append([]string{"list", "-deps", "-f", "{{.ImportPath}} {{.GoFiles}} {{.Imports}}"}, patterns...)...)
+	if err != nil {
+		t.Fatalf("packages on %s/%s: %v\n%s", system, processor, err, listed)
+	}
+	all := map[string]files{}
+	for _, m := range regexp.MustCompile(`(?m)^(\S+) (\[.*?\]) (\[.*\])$`).FindAllStringSubmatch(listed, -1) {
+		if strings.HasPrefix(m[1], module) {
+			all[m[1]] = files{m[2], regexp.MustCompile(`[\[ ](syscall|golang\.org/x/sys/\S+)[\] ]`).MatchString(m[3])}
+		}
+	}
+	if len(all) == 0 {
+		t.Fatalf("packages on %s/%s: got none in %s", system, processor, listed)
+	}
+	return all
 }
 
 // goFor runs Go for another system, in the root of the repository.

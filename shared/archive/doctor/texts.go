@@ -76,11 +76,11 @@ var places = map[Check]Words{
 
 var texts = map[Cause]Text{
 	CauseSeats: {
-		Words{"开启范围内有 {members} 位成员。成员数超过已购席位时，超出成员的消息不会存档，企业微信也不会提示。", "{members} members are in scope. Members beyond the purchased seats are not archived, and WeCom does not say so."},
+		Words{"开启范围内有 {members} 位成员。成员数超过已购席位数时，超出部分的成员，其消息不会存档，企业微信也不会提示。", "{members} members are in scope. Members beyond the purchased seats are not archived, and WeCom does not say so."},
 		Words{"请确认已购席位不少于 {members} 个。", "Check that the company has at least {members} seats."},
 	},
 	CauseEmpty: {
-		Words{"没有成员在开启范围内。", "No member is in scope."},
+		Words{"开启范围内还没有成员。", "No member is in scope."},
 		Words{"请在开启范围中添加成员。", "Add members under 开启范围."},
 	},
 	CauseUnclaimed: {
@@ -89,7 +89,7 @@ var texts = map[Cause]Text{
 	},
 	CauseUnproved: {
 		Words{"还没有收到用版本 {version} 的公钥加密的消息。", "No message of version {version} has come yet."},
-		Words{"请让一位已开启存档的成员发一条消息。", "Ask an archived member to send a message."},
+		Words{"请让一位在开启范围内的成员发一条消息。", "Ask an archived member to send a message."},
 	},
 	CauseElsewhere: {
 		Words{"填写的版本号是 {claimed}，但收到的消息表明，该密钥对应版本 {proved}。", "Version {claimed} was entered; messages prove that the key is version {proved}."},
@@ -124,15 +124,15 @@ var texts = map[Cause]Text{
 		Words{"成员需要重新登录企业微信并看到存档提示；与客户的会话，还要求客户没有拒绝存档。请让一位成员发一条消息试试。", "Members must sign in to WeCom again and see the notice about archiving. Customers must not have declined archiving. Ask a member to send a message."},
 	},
 	CauseLate: {
-		Words{"已有两天多没有拉取到最新消息，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
+		Words{"消息拉取已落后两天多，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
 		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
 	},
 	CauseLosing: {
-		Words{"已超过 120 小时没有拉取到最新消息，企业微信可能正在删除未存档的消息。", "The archive has not caught up for 120 hours: WeCom may be deleting messages that are not archived."},
+		Words{"消息拉取已落后 120 小时以上，企业微信可能正在删除未存档的消息。", "The archive has not caught up for 120 hours: WeCom may be deleting messages that are not archived."},
 		Words{"请立即处理其他有问题的步骤，并联系运维人员。", "Fix the other red steps now, and tell operations."},
 	},
 	CauseLost: {
-		Words{"企业微信可能删除了一些未存档的消息，可能丢失的时段已永久记录。", "WeCom may have deleted messages before they were archived. The period is recorded permanently."},
+		Words{"企业微信可能删除了一些未存档的消息，可能有消息丢失的时段已永久记录。", "WeCom may have deleted messages before they were archived. The period is recorded permanently."},
 		Words{"丢失的消息无法补回，时段见状态页。", "They cannot be brought back. The status shows the period."},
 	},
 	CauseGap: {
@@ -158,14 +158,14 @@ var texts = map[Cause]Text{
 
 	Cause(archive.ReasonJournal): {
 		Words{"原始页缺失或被改动（seq {seq}）。", "A page of the journal is missing or changed (seq {seq})."},
-		Words{"请立即联系运维人员，并做一次核验。", "Tell operations now, and start a verification."},
+		Words{"请立即联系运维人员，并在状态页点击「核验全部」。", "Tell operations now, and start a verification."},
 	},
 	Cause(archive.ReasonBadKey): {
 		Words{"从 seq {seq} 起，有记录用已验证的密钥也无法解密。", "The proved key does not open some records, from seq {seq}."},
 		Words{"请确认企业微信中的公钥是否已被更换；如已更换，请导入对应的私钥。", "Check whether the public key in WeCom was replaced, and import its private key."},
 	},
 	Cause(archive.ReasonLibrary): {
-		Words{"从 seq {seq} 起，有记录被会话内容存档 SDK 拒绝解密，已原样保留。", "WeCom's library refuses to decrypt some records, from seq {seq}. They are kept unchanged."},
+		Words{"会话内容存档 SDK 拒绝解密某些记录（从 seq {seq} 起），这些记录已原样保留。", "WeCom's library refuses to decrypt some records, from seq {seq}. They are kept unchanged."},
 		Words{"可以重新解析；如果仍然失败，请联系运维人员。", "Start a replay. If it fails again, tell operations."},
 	},
 	Cause(archive.ReasonCrash): {
@@ -191,7 +191,7 @@ var appTexts = map[Cause]Text{
 	},
 	Cause(archive.CauseSecret): {
 		Words{"企业微信不接受已保存的自建应用 Secret：可能填写有误，或已在企业微信中重置，或应用已停用。", "WeCom does not accept the saved Secret of the self-built app: the Secret is wrong or was reset, or the app is disabled."},
-		Words{"请重做第 7 步：在该自建应用的详情页重新查看 Secret 并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
+		Words{"请重做第 7 步：在该自建应用的详情页重新查看 Secret，粘贴到设置页并保存，系统会立即重试。", "Redo step 7: view the Secret on the page of the self-built app again and save it. The archive tries it at once."},
 	},
 	Cause(archive.CauseSecretKind): {
 		Words{"已保存的 Secret 没有查询姓名与客户信息的权限。", "The saved Secret has no permission to read names and customers."},
@@ -199,7 +199,7 @@ var appTexts = map[Cause]Text{
 	},
 	Cause(archive.CauseSecretMissing): {
 		Words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app is saved."},
-		Words{"请完成第 7 步：在自建应用的详情页查看 Secret 并保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
+		Words{"请完成第 7 步：在自建应用的详情页查看 Secret，并在设置页保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
 	},
 	Cause(archive.CauseCorpID): {
 		Words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
@@ -233,7 +233,7 @@ var factNames = map[Fact]Words{
 	FactSourceIP:   {"来源 IP 地址", "sender"},
 	FactHours:      {"剩余小时数", "hours left"},
 	FactUntil:      {"截止时间", "time"},
-	FactOldest:     {"最早一页的请求时间", "oldest requested"},
+	FactOldest:     {"最早的解析请求时间", "oldest requested"},
 	FactAccess:     {"接口权限", "access"},
 }
 

@@ -1,10 +1,13 @@
 // A typed client of the archive's API. schema.d.ts is generated from
 // openapi.yaml by `npm run schema`.
 import createFetch, { type Client as FetchClient, type Middleware } from 'openapi-fetch'
-import type { components, paths } from './schema'
+import type { components, paths } from './schema.js'
 
 export type Schemas = components['schemas']
 export type Client = FetchClient<paths>
+
+/** An event of the archive on its event bus, as a rule delivers it. */
+export type Announcement = Schemas['ConversationUpdated'] | Schemas['ConsentChanged'] | Schemas['SetupChanged']
 
 export interface Options {
   /** The address of the API without a path. Empty means the address of the page. */

@@ -87,7 +87,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"尚未使用的公钥过多", "Offered keys await their first message"},
 		words{
-			"本系统生成的密钥中，已有 {max} 个尚未解密过消息，因此暂不能再生成。请在设置页找到它们的公钥，将其中一个粘贴到企业微信「会话内容存档」的「消息加密公钥」，再把企业微信显示的版本号填回设置页；收到用该公钥加密的新消息后，即可再次轮换。如确需更多密钥，请联系运维人员。",
+			"本系统生成的密钥中，有 {max} 个还没有解密过消息，已达上限，暂时不能再生成。请在设置页找到它们的公钥，将其中一个粘贴到企业微信「会话内容存档」的「消息加密公钥」，再把企业微信显示的版本号填回设置页；收到用该公钥加密的新消息后，即可再次轮换。如确需更多密钥，请联系运维人员。",
 			"{max} keys that were made here have not opened a message yet, so another cannot be made. Paste the public key of one of them, which the set-up page shows, into 消息加密公钥 on WeCom's 会话内容存档 page, and enter its version (版本号). Once a message encrypted to it arrives, rotate again. If you need more keys, ask the operator of this system.",
 		},
 	},
@@ -103,7 +103,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"导入的密钥总数已达上限", "The imports of this corp are used up"},
 		words{
-			"该企业累计已导入 {max} 个密钥，达到总数上限。导入的密钥会永久保留。如确需继续导入，请联系运维人员提高上限。",
+			"该企业累计已导入 {max} 个密钥，达到总数上限。已导入的密钥会永久保留，无法通过删除腾出名额。如确需继续导入，请联系运维人员提高上限。",
 			"This corp has imported {max} keys, which is the most in all. Keys are kept permanently. Make sure that another key is needed, then ask the operator of this system to raise the limit.",
 		},
 	},
@@ -256,8 +256,8 @@ var remedies = map[Remedy]words{
 	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
 	RemedySecret:       {"Secret 只能包含英文字母、数字和半角符号，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
 	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
-	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，可在设置信息的 keys 中查看。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
-	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥可在设置信息的 keys 中查看。", "The corp has no such key. The set-up lists the keys under keys."},
+	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，见 GET …/setup 返回的 keys。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
+	RemedyNoSuchKey:    {"该企业没有这个密钥，现有密钥见 GET …/setup 返回的 keys。", "The corp has no such key. The set-up lists the keys under keys."},
 	RemedyNeedsVersion: {"填写 key_id 时，必须同时填写 publickey_ver。", "key_id requires publickey_ver."},
 	RemedySeq:          {"seq 应写成十进制字符串，例如 \"4711\"，并且不超过 64 位无符号整数的范围。", "Give a seq as a decimal string, such as \"4711\", within 64 bits."},
 	RemedySeqOrder:     {"to_seq 必须大于 from_seq。", "to_seq must be greater than from_seq."},
@@ -273,7 +273,7 @@ var remedies = map[Remedy]words{
 	RemedyWithOrName:   {"使用 with 参数时，只能按最近活跃时间排序。", "With with, people are sorted by their newest activity only."},
 	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
-	RemedyExactlyOne:   {"请在 member、external_contact、room、unplaced 中选填一项；只有 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
+	RemedyExactlyOne:   {"member、external_contact、room、unplaced 中必须且只能填写一项，但 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
 	RemedyToken:        {"此分页标记（page）不属于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
 	RemedyList:         {"数组应包含 1 到 {max} 项。", "Give 1 to {max} entries."},
 	RemedyListType:     {"应为数组。", "Give a list."},
@@ -310,7 +310,7 @@ var troubles = map[string]trouble{
 	},
 	"secret_refused": {
 		words{"企业微信不接受已保存的 Secret：可能填写有误，或已在企业微信中重置。", "WeCom does not accept the saved Secret: it is wrong or was reset."},
-		words{"请重做第 2 步：在「会话内容存档」页面重新查看 Secret 并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
+		words{"请重做第 2 步：在「会话内容存档」页面重新查看 Secret，粘贴到设置页并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
 	},
 	"archive_disabled": {
 		words{"会话内容存档应用已在企业微信中停用。", "The archive's app is switched off in WeCom."},
@@ -326,7 +326,7 @@ var troubles = map[string]trouble{
 	},
 	"secret_missing": {
 		words{"尚未保存 Secret。", "No Secret is saved."},
-		words{"请完成第 2 步：在「会话内容存档」页面查看 Secret 并保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
+		words{"请完成第 2 步：在「会话内容存档」页面查看 Secret，并在设置页保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
 	},
 	"corpid": {
 		words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
@@ -345,11 +345,11 @@ var troubles = map[string]trouble{
 		words{"无需处理，系统会降低调用频率并自动继续。如果有其他程序使用同一个 Secret，请停用这些程序。", "No action is needed. The archive slows down and continues. If other programs use the same Secret, stop them."},
 	},
 	"refusal_share": {
-		words{"该企业的 Secret 近期多次被企业微信拒绝，系统暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
-		words{"请核对第 2 步的 Secret，有误则更正后保存。系统会在设置信息所示的下次尝试时间（secret.next_try）自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
+		words{"该企业的 Secret 近期多次被企业微信拒绝，系统已暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
+		words{"请核对第 2 步的 Secret，如有误，请更正并保存。到下次尝试时间（见设置页，接口字段为 secret.next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
 	},
 	"address_budget": {
-		words{"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
+		words{"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统已暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
 		words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},
 	},
 	"network": {

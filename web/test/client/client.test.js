@@ -1,0 +1,73 @@
+// The client as it is published: its types, and what it does with the local cloud.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import { createClient, data, Failure } from '@yunduo-scrm/archive-web/client'
+import { startCloud } from '../console/cloud.js'
+
+const run = promisify(execFile)
+const web = new URL('../../', import.meta.url).pathname
+
+test('a strict program compiles against the published types', async () => {
+  await run('node_modules/.bin/tsc', ['--project', 'test/client'], { cwd: web }).catch((e) => assert.fail(e.stdout))
+})
+
+let cloud
+const corpid = 'ww00000000000000c1'
+const params = { path: { corpid } }
+
+before(async () => {
+  cloud = await startCloud()
+  await cloud.addCorp(corpid)
+})
+after(() => cloud?.stop())
+
+/** A client with a token of the role; without a role it has none. */
+async function clientOf(role, options = {}) {
+  const { token } = role ? await cloud.call('POST', '/token', { sub: 'scrm', corp: corpid, role, staff: '*' }) : {}
+  return createClient({ base: cloud.api, token: () => token, language: () => 'en', ...options })
+}
+
+test('the client sets a company up and reads it', async () => {
+  const client = await clientOf('service')
+  const corp = await data(client.PUT('/v1/corps/{corpid}', { params, body: { name: '晨星教育' } }))
+  assert.equal(corp.corp_id, corpid)
+  const setup = await data(client.GET('/v1/corps/{corpid}/setup', { params }))
+  assert.match(setup.public_key, /BEGIN PUBLIC KEY/)
+  const page = await data(client.GET('/v1/corps/{corpid}/people', { params: { ...params, query: { kind: 'member', limit: 10 } } }))
+  assert.deepEqual(page.people, [])
+})
+
+test('a list in a query is one text, and problems come in the language of the client', async () => {
+  const client = await clientOf('service')
+  const kinds = { ...params, query: { kinds: ['text', 'image'] }, path: { corpid, conversation: 'abc' } }
+  const failure = await data(client.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', { params: kinds })).catch((e) => e)
+  assert.ok(failure instanceof Failure)
+  assert.equal(failure.status, 404)
+  assert.equal(failure.problem.title, 'Not found')
+})
+
+test('a token that the gateway refuses is renewed once', async () => {
+  let renewed = 0
+  const good = await cloud.call('POST', '/token', { sub: 'scrm', corp: corpid, role: 'service' })
+  let token = 'refused'
+  const client = createClient({
+    base: cloud.api,
+    token: () => token,
+    language: () => 'en',
+    async renew() {
+      renewed++
+      token = good.token
+      return true
+    },
+  })
+  const session = await data(client.GET('/v1/session'))
+  assert.deepEqual([session.corp, renewed], [corpid, 1])
+})
+
+test('no answer is a failure without a status', async () => {
+  const client = createClient({ base: 'http://127.0.0.1:1', token: () => undefined, language: () => 'en' })
+  const failure = await data(client.GET('/v1/session')).catch((e) => e)
+  assert.deepEqual([failure.name, failure.status], ['Failure', 0])
+})
