@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -119,6 +120,22 @@ func Start(ctx context.Context, o Options) (_ *Services, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Suspend stops both services where they are (SIGSTOP), until resume is called.
+// Whoever found the services by [FromEnv] cannot: they belong to another process.
+func (s *Services) Suspend() (resume func(), err error) {
+	if len(s.children) == 0 {
+		return nil, errors.New("services of another process")
+	}
+	for _, c := range s.children {
+		_ = c.cmd.Process.Signal(syscall.SIGSTOP) // an error means that it is gone
+	}
+	return func() {
+		for _, c := range s.children {
+			_ = c.cmd.Process.Signal(syscall.SIGCONT)
+		}
+	}, nil
 }
 
 // Stop ends the services and waits for that. It may be called more than once.

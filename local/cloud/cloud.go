@@ -122,6 +122,7 @@ type Cloud struct {
 	Logs string
 
 	options   Options
+	temp      string // has a folder for each function
 	services  *aws.Services
 	tokens    *gateway.Issuer
 	functions map[string]*lambda.Function // by logical id
@@ -273,7 +274,7 @@ func (c *Cloud) makeFolders() (dir string, err error) {
 		}
 		c.onStop(func() { _ = os.RemoveAll(dir) })
 	}
-	c.Logs = filepath.Join(dir, "logs")
+	c.Logs, c.temp = filepath.Join(dir, "logs"), filepath.Join(dir, "tmp")
 	return dir, os.MkdirAll(c.Logs, 0o755)
 }
 
@@ -391,6 +392,10 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 				value = other
 			}
 			env[name] = value
+		}
+		env["TMPDIR"] = c.TempDir(f.ID)
+		if err := os.MkdirAll(env["TMPDIR"], 0o755); err != nil {
+			return err
 		}
 		if err := c.startFunction(f, binary, env); err != nil {
 			return err
@@ -577,6 +582,9 @@ func (c *Cloud) startTriggers(front *queue.Front) error {
 
 // Function finds a function by its logical id. It returns nil for an unknown id.
 func (c *Cloud) Function(id string) *lambda.Function { return c.functions[id] }
+
+// TempDir is the folder that a function has in the place of Lambda's /tmp.
+func (c *Cloud) TempDir(id string) string { return filepath.Join(c.temp, id) }
 
 // Kill kills one instance of a function with all its processes. It prefers a busy
 // instance. It returns false if the function has no instance.

@@ -47,7 +47,7 @@ func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	o.Root = "../.."
 	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 	o.StackName = fmt.Sprintf("e2e-%d", time.Now().UnixNano())
-	if services, ok := aws.FromEnv(os.Getenv); ok {
+	if services, ok := aws.FromEnv(os.Getenv); ok && o.Services == nil {
 		o.Services = services
 	}
 	c, err := cloud.Start(t.Context(), o)

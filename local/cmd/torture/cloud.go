@@ -2,8 +2,59 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"slices"
 )
 
-func cloud(ctx context.Context, o options) error   { return errors.New("later") }
-func contend(ctx context.Context, o options) error { return errors.New("later") }
+const e2e = "local/e2e"
+
+// tortured is the progress of the runs of the local cloud of one build of the tests.
+type tortured struct {
+	Build string `json:"build"`
+	Done  []int  `json:"done"` // seeds
+}
+
+// cloud runs the local cloud under the faults of each seed.
+func cloud(ctx context.Context, o options) error {
+	binary, build, err := o.compile(ctx, e2e, "e2e")
+	if err != nil {
+		return err
+	}
+	p := tortured{Build: build}
+	if last := (tortured{}); o.load("cloud", &last) == nil && last.Build == build {
+		p = last
+	}
+	seeds := []int{int(o.seed)}
+	if o.seed == 0 {
+		seeds = seeds[:0]
+		for n := range o.runs {
+			seeds = append(seeds, n+1)
+		}
+	}
+	for _, n := range seeds {
+		if o.seed == 0 && slices.Contains(p.Done, n) {
+			continue
+		}
+		cmd := command(ctx, e2e, binary, "-test.run=^TestTorture$", "-test.v", "-test.timeout=15m", fmt.Sprint("-torture-seed=", n), "-torture-faults=25", "-torture-talk=2000")
+		cmd.Stdout, cmd.Stderr = o.out, o.out
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("make torture PART=cloud SEED=%d: %w", n, err)
+		}
+		p.Done = append(p.Done, n)
+		if err := o.save("cloud", p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// contend lets two pullers of one company run at once, under a flood of callbacks.
+func contend(ctx context.Context, o options) error {
+	binary, _, err := o.compile(ctx, e2e, "e2e")
+	if err != nil {
+		return err
+	}
+	cmd := command(ctx, e2e, binary, "-test.run=^TestContention$", "-test.v", "-test.timeout=15m", "-contention")
+	cmd.Stdout, cmd.Stderr = o.out, o.out
+	return cmd.Run()
+}

@@ -17,6 +17,9 @@ const (
 	simulation = "local/torture/simulation"
 	// seedsAtOnce is how many seeds are played between two notes of the progress.
 	seedsAtOnce = 200
+	// mutantSeeds is how many seeds are played before one looks whether a mutant is
+	// found.
+	mutantSeeds = 8
 )
 
 // played is the progress of the simulation of one build.
@@ -103,8 +106,8 @@ func hunt(ctx context.Context, o options) error {
 			return fmt.Errorf("build %q: %w\n%s", m.Name, err, said)
 		}
 		found := false
-		for from := uint64(1); from <= o.seeds && !found; from += 20 {
-			failed, said, _ := o.play(ctx, binary, from, 20) // a seed that fails is what is wanted
+		for from := uint64(1); from <= o.seeds && !found; from += mutantSeeds {
+			failed, said, _ := o.play(ctx, binary, from, mutantSeeds) // a seed that fails is what is wanted
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -39,10 +39,6 @@ var All = []Mutant{
 `},
 	{"pull: a gap after the first failure", "1", "shared/archive/pull/gap.go",
 		`gapAge = 10 * time.Minute`, `gapAge = 0 * time.Minute`},
-	{"pull: a gap ends where the first call succeeds", "1", "shared/archive/pull/gap.go",
-		`		p.Good, p.Failed = next, p.After
-`, `		p.Good, p.Failed = next, next-1
-`},
 	{"pull: the order of seqs is not checked", "1", "shared/archive/pull/pull.go",
 		`		if err := archive.CheckOrder(r.head.Last, answer.Records); err != nil {
 			r.Log`, `		if err := archive.CheckOrder(r.head.Last, answer.Records); false {

@@ -284,8 +284,7 @@ func (c *company) chunk(id string, chunk media.Chunk, err error) (media.Chunk, e
 // source counts the wrong secrets that WeCom sees (law 8).
 type source struct {
 	pull.Source
-	c      *company
-	secret secret.Value
+	c *company
 }
 
 func (s source) ChatData(ctx context.Context, after uint64, limit int) ([]byte, error) {
@@ -304,7 +303,7 @@ func (s sources) Source(ctx context.Context, corp string, v secret.Value) (pull.
 	if err != nil {
 		return nil, err
 	}
-	return source{Source: src, c: s.sim.companies[corp], secret: v}, nil
+	return source{Source: src, c: s.sim.companies[corp]}, nil
 }
 
 // trouble is an answer of WeCom to every call of a company.

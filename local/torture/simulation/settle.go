@@ -57,7 +57,7 @@ func (s *sim) settle() {
 	}
 	s.retryAside()
 	s.check()
-	if len(s.tb.said) > 0 {
+	if s.over() {
 		return
 	}
 	s.checkNotices()
@@ -80,15 +80,17 @@ func (s *sim) mend(c *company) {
 
 // rest waits until nothing is left to do.
 func (s *sim) rest(when string) bool {
-	for end := time.Now().Add(restWithin); time.Now().Before(end) && s.calls < maxCalls; {
+	for end := time.Now().Add(restWithin); time.Now().Before(end) && !s.over(); {
 		s.until(time.Now().Add(10*time.Minute), nil)
 		if len(s.unrest()) == 0 {
 			s.tell("at rest %s", when)
 			return true
 		}
 	}
-	for _, u := range s.unrest() {
-		s.tb.add(when + ": " + u)
+	if !s.over() {
+		for _, u := range s.unrest() {
+			s.tb.add(when + ": " + u)
+		}
 	}
 	return false
 }
@@ -236,7 +238,7 @@ func (s *sim) checkSent(list []*company) [][]watch.Change {
 
 // checkRebuild removes the view and builds it again, for some seeds (law 2).
 func (s *sim) checkRebuild() {
-	if s.rand.IntN(3) > 0 || len(s.tb.said) > 0 {
+	if s.rand.IntN(3) > 0 || s.over() {
 		return
 	}
 	for _, c := range s.alive() {
@@ -249,7 +251,7 @@ func (s *sim) checkRebuild() {
 
 // checkVerification lets the archive verify itself.
 func (s *sim) checkVerification() {
-	if len(s.tb.said) > 0 {
+	if s.over() {
 		return
 	}
 	ctx := context.Background()

@@ -367,7 +367,7 @@ func (s *sim) api(name string, c *company, tries int, do func(context.Context, *
 
 // until goes on until a time, or until done is true.
 func (s *sim) until(end time.Time, done func() bool) {
-	for s.calls < maxCalls {
+	for !s.over() {
 		if s.step() {
 			continue
 		}
@@ -393,6 +393,14 @@ func (s *sim) until(end time.Time, done func() bool) {
 	}
 }
 
+// over reports that the run has failed: what comes after the first complaint tells
+// nothing new.
+func (s *sim) over() bool {
+	s.tb.mu.Lock()
+	defer s.tb.mu.Unlock()
+	return s.calls >= maxCalls || len(s.tb.said) > 0
+}
+
 // maxCalls bounds a run: the algorithms never come to rest in a longer one.
 const maxCalls = 400_000
 
@@ -405,7 +413,9 @@ func (s *sim) put(c *company, v string) {
 func (s *sim) run() Report {
 	s.setUp()
 	s.rage()
-	s.settle()
+	if !s.over() {
+		s.settle()
+	}
 	if s.calls >= maxCalls {
 		s.tb.add(fmt.Sprintf("no rest after %d calls", s.calls))
 	}
