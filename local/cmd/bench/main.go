@@ -81,6 +81,7 @@ var parts = []struct {
 	{"sizes", (*bench).sizes},
 	{"decode", (*bench).decodeRate},
 	{"units", (*bench).writeUnits},
+	{"idle", (*bench).idleUnits},
 	{"cold", (*bench).coldStarts},
 	{"readable", (*bench).sendToReadable},
 	{"keys", (*bench).keyRates},

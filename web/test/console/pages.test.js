@@ -57,7 +57,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name }).click()])
     return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
   }
-  const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: title }) })
+  const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: typeof title === 'string' ? new RegExp(`^${title}`) : title }) })
   const statement = await saved(page.locator('main'), '下载 JSON')
   assert.equal(statement[0], `statement-${today}.json`)
   assert.ok(JSON.parse(statement[1]).stored > 30)
