@@ -75,10 +75,6 @@ var All = []Mutant{
 		}
 	}
 `},
-	{"decode: keys that came meanwhile are not tried", "5", "shared/archive/decode/job.go",
-		`	if !running.KeyCame {
-		err := s.jobs.RemoveRunning`, `	if true {
-		err := s.jobs.RemoveRunning`},
 	{"replay: the progress before the page", "5", "shared/archive/decode/replay.go",
 		`	if err := r.decode(ctx, job, row); err != nil {
 		return err
