@@ -100,6 +100,7 @@ func TestSecretsAreSpared(t *testing.T) {
 		record  map[string]time.Duration // refusals, by name and how long ago
 		passed  bool                     // a message was decrypted in this process
 		refused bool                     // Init refused the last one in this process
+		open    time.Duration            // how long ago WeCom refused the secret on the open way; 0 for never
 		want    error
 	}{
 		{name: "the secret works", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}},
@@ -107,6 +108,9 @@ func TestSecretsAreSpared(t *testing.T) {
 		{name: "the secret works for the puller and was refused to decode", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, record: map[string]time.Duration{corp + "/decode": time.Minute}, want: errRefused},
 		{name: "an earlier secret worked", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt.Add(-time.Hour), OKAt: setAt}}},
 		{name: "never tried"},
+		{name: "refused on the open way", open: archive.OpenHold - time.Second, want: errRefused},
+		{name: "refused on the open way, and works for the puller", open: time.Minute, state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, want: errRefused},
+		{name: "refused on the open way six hours ago", open: archive.OpenHold},
 		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
 		{name: "Init refused the secret to the puller",
 			state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, Refusals: 1, Trouble: &archive.Trouble{Cause: archive.CauseSecret, Op: "Init"}}}, want: errRefused},
@@ -137,6 +141,9 @@ func TestSecretsAreSpared(t *testing.T) {
 			}
 			must(corps.CreateCorp(ctx, archive.Corp{ID: corp, CreatedAt: setAt}))
 			must(corps.SetSecret(ctx, corp, "thei", setAt))
+			if tt.open > 0 {
+				must(corps.NoteOpen(ctx, corp, setAt, archive.OpenAnswer{RefusedAt: now.Add(-tt.open), Cause: archive.CauseSecret, Code: 40001}))
+			}
 			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", func() time.Time { return now })
 			if tt.passed || tt.refused {
 				dec, err := d.Decrypter(ctx, corp)

@@ -114,7 +114,7 @@ func TestMakeHelp(t *testing.T) {
 func TestMakeDeploy(t *testing.T) {
 	t.Parallel()
 	const built = "npm ci --loglevel=error --no-audit --no-fund\nnpm run build:console --silent\nnpm run build:voice --silent\nnpm run build:client --silent\n" +
-		"sam build --config-env prod\nready -built -write build/parameters-prod.toml prod\n"
+		"sam build --config-env prod\nready -built -living -write build/parameters-prod.toml prod\n"
 	const deploys = "sam deploy --config-env prod --parameter-overrides file://build/parameters-prod.toml"
 	for _, c := range []struct{ command, refuses, want string }{
 		{"deploy ENV=prod", "nothing", "ready prod\n" + built + deploys + "\nprotect prod\n"},

@@ -233,26 +233,32 @@ func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 // the message again, but the wishes that were added to its mark are lost.
 func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
 	corp, work := w.Work(message)
-	wish := message
+	wish, sent := message, message
+	*w.Sent(&sent) = time.Time{}
+	// Most marks are as their message was sent: then the write alone finds that out.
+	stored := Mark{Corp: corp, Work: work, SentAt: *w.Sent(&message)}
+	var err error
+	if stored.Wish, err = encodeWish(sent); err != nil {
+		return wish, err
+	}
 	for range joinTries {
-		stored, err := w.Marks.Mark(ctx, corp, work)
-		if err != nil {
+		err := w.Marks.ReplaceMark(ctx, stored, Mark{Corp: corp, Work: work})
+		if err == nil {
+			return wish, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return wish, fmt.Errorf("take %s of %s: %w", work, corp, err)
+		}
+		// Another request joined, or the mark is not of this message.
+		if stored, err = w.Marks.Mark(ctx, corp, work); err != nil {
 			return wish, fmt.Errorf("read mark of %s of %s: %w", work, corp, err)
 		}
 		if stored.Wish == "" || stored.SentAt.After(*w.Sent(&message)) {
-			return wish, nil // after a conflict: of a write that succeeded and was repeated
+			return wish, nil // also after a write that succeeded and was repeated
 		}
 		if wish, err = decodeWish[R](stored.Wish); err != nil {
 			return message, err
 		}
-		err = w.Marks.ReplaceMark(ctx, stored, Mark{Corp: corp, Work: work})
-		if errors.Is(err, ErrConflict) {
-			continue // another request joined meanwhile
-		}
-		if err != nil {
-			return wish, fmt.Errorf("take %s of %s: %w", work, corp, err)
-		}
-		return wish, nil
 	}
 	return wish, fmt.Errorf("take %s of %s: %w", work, corp, ErrConflict)
 }

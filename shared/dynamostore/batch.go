@@ -86,13 +86,23 @@ func (t *table) writeBatch(ctx context.Context, client batchWriteClient, batch [
 // leaves out absent items. The keys must be distinct. It reads the named
 // attributes, or all attributes if the list is empty.
 func (t *table) readAll(ctx context.Context, client batchGetClient, keys []item, attributes ...string) ([]item, error) {
+	return t.readKeys(ctx, client, true, keys, attributes)
+}
+
+// readLagging reads as readAll, for half the units: changes of the last seconds may
+// be missing.
+func (t *table) readLagging(ctx context.Context, client batchGetClient, keys []item) ([]item, error) {
+	return t.readKeys(ctx, client, false, keys, nil)
+}
+
+func (t *table) readKeys(ctx context.Context, client batchGetClient, consistent bool, keys []item, attributes []string) ([]item, error) {
 	batches := slices.Collect(slices.Chunk(keys, readBatch))
 	found := make([][]item, len(batches))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(batchesAtOnce)
 	for i, batch := range batches {
 		group.Go(func() (err error) {
-			found[i], err = t.readBatch(ctx, client, batch, attributes)
+			found[i], err = t.readBatch(ctx, client, consistent, batch, attributes)
 			return err
 		})
 	}
@@ -102,8 +112,7 @@ func (t *table) readAll(ctx context.Context, client batchGetClient, keys []item,
 	return slices.Concat(found...), nil
 }
 
-func (t *table) readBatch(ctx context.Context, client batchGetClient, keys []item, attributes []string) ([]item, error) {
-	consistent := true
+func (t *table) readBatch(ctx context.Context, client batchGetClient, consistent bool, keys []item, attributes []string) ([]item, error) {
 	request := types.KeysAndAttributes{Keys: keys, ConsistentRead: &consistent}
 	if len(attributes) > 0 {
 		names, list := map[string]string{}, ""

@@ -602,7 +602,7 @@ func unpackDigests(packed []byte) (ids []string) {
 	return ids
 }
 
-// PullStates implements [watch.Ledger], reading consistently.
+// PullStates implements [watch.Ledger].
 func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error) {
 	states := make(map[string]archive.PullState, len(corps))
 	var keys []item
@@ -612,7 +612,7 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 			keys = append(keys, key(corp, stateSK))
 		}
 	}
-	found, err := l.readAll(ctx, l.client, keys)
+	found, err := l.readLagging(ctx, l.client, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading pull states: %w", err)
 	}
@@ -633,14 +633,14 @@ func readPending(it item) (archive.Pending, error) {
 }
 
 // Pendings lists pending pages, which are not decoded yet, lowest seq first, at
-// most limit.
+// most limit. Changes of the last seconds may be missing.
 func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archive.Pending, error) {
 	return l.pendings(ctx, corp, startingWith(corp, pendingPrefix), limit)
 }
 
 // LastPending implements [pull.Ledger].
 func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
-	in := startingWith(corp, pendingPrefix)
+	in := consistently(startingWith(corp, pendingPrefix))
 	in.ScanIndexForward = aws.Bool(false)
 	in.Limit = aws.Int32(1)
 	last, err := l.pendings(ctx, corp, in, 1)
@@ -681,7 +681,7 @@ func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int)
 }
 
 func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInput, limit int) ([]archive.Pending, error) {
-	all, err := collect(atMost(limit, l.query(ctx, l.client, consistently(in))), readPending)
+	all, err := collect(atMost(limit, l.query(ctx, l.client, in)), readPending)
 	if err != nil {
 		return nil, fmt.Errorf("listing pending pages of corp %s: %w", corp, err)
 	}

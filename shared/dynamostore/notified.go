@@ -21,7 +21,7 @@ type notifiedItem struct {
 	Sending watch.Health `dynamodbav:"sending"`
 }
 
-// Notified implements [watch.Ledger], reading consistently.
+// Notified implements [watch.Ledger].
 func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error) {
 	notified := make(map[string]watch.Notified, len(corps))
 	var keys []item
@@ -31,7 +31,7 @@ func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch
 			keys = append(keys, key(corp, notifiedSK))
 		}
 	}
-	found, err := l.readAll(ctx, l.client, keys)
+	found, err := l.readLagging(ctx, l.client, keys)
 	if err != nil {
 		return nil, fmt.Errorf("reading notifications: %w", err)
 	}

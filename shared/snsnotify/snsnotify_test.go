@@ -19,6 +19,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 	"github.com/yunduo-scrm/archive/shared/snsnotify"
 )
@@ -240,5 +241,52 @@ func TestEveryHealthHasWords(t *testing.T) {
 	}
 	if found < 20 {
 		t.Errorf("found %d constants only", found)
+	}
+}
+
+// A notice about a set-up names each change that people can do something about and
+// that no notice about the company's health tells, with both languages.
+func TestSetupNotice(t *testing.T) {
+	corp := archive.Corp{ID: "ww0123456789abcdef", Name: "云朵课堂"}
+	refused := doctor.Change{
+		Check: doctor.CheckCallback, From: doctor.OK, To: doctor.Bad, Now: doctor.CauseRefused, At: at,
+		Evidence: []doctor.Evidence{{Fact: doctor.FactAtLeast, Value: "3"}, {Fact: doctor.FactWhy, Value: "signature"}, {Fact: doctor.FactSourceIP, Value: "203.0.113.9"}},
+	}
+	fixed := doctor.Change{Check: doctor.CheckFiles, From: doctor.Bad, To: doctor.OK, Was: doctor.CauseFilesShort, At: at}
+	for name, told := range map[string]doctor.Change{
+		"no news":        {Check: doctor.CheckKey, From: doctor.Waiting, To: doctor.OK, At: at},
+		"told by health": {Check: doctor.CheckTrustedIP, From: doctor.OK, To: doctor.Bad, Now: doctor.Cause(archive.CauseTrustedIP), At: at},
+	} {
+		var s sent
+		if err := snsnotify.New(&s, "arn", "archive").NotifySetup(t.Context(), corp, []doctor.Change{told}); err != nil || len(s.in) != 0 {
+			t.Errorf("%s: got %d messages, error %v, want none", name, len(s.in), err)
+		}
+	}
+	var s sent
+	changes := []doctor.Change{{Check: doctor.CheckKey, From: doctor.Waiting, To: doctor.OK, At: at}, refused, fixed}
+	if err := snsnotify.New(&s, "arn", "archive").NotifySetup(t.Context(), corp, changes); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.in) != 1 || len(changes) != 3 {
+		t.Fatalf("got %d messages, %d changes left; want one message and the caller's list as it was", len(s.in), len(changes))
+	}
+	in := s.in[0]
+	if want := "[archive] ww0123456789abcdef: set-up"; *in.Subject != want || *in.TopicArn != "arn" {
+		t.Errorf("got subject %q to %q, want %q", *in.Subject, *in.TopicArn, want)
+	}
+	for _, want := range []string{"云朵课堂", "step 5, callback: ok -> bad", "至少有 3 个回调请求", "At least 3 callback requests", "203.0.113.9", "step 6, files: bad -> ok"} {
+		if !strings.Contains(*in.Message, want) {
+			t.Errorf("got %q, want %q in it", *in.Message, want)
+		}
+	}
+	if strings.Contains(*in.Message, "step 3, key") {
+		t.Errorf("got %q, which tells what is no news", *in.Message)
+	}
+	if *in.MessageAttributes["setup"].StringValue != "callback" || *in.MessageAttributes["corp"].StringValue != corp.ID {
+		t.Errorf("got attributes %v, want setup and corp", in.MessageAttributes)
+	}
+	s.err = errors.New("throttled")
+	if err := snsnotify.New(&s, "arn", "archive").NotifySetup(t.Context(), corp, changes); !errors.Is(err, s.err) {
+		t.Errorf("got %v, want the topic's error", err)
 	}
 }

@@ -25,22 +25,24 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// meter adds up write units by table.
+// meter adds up write units by table, and read units.
 type meter struct {
 	mu    sync.Mutex
 	units map[string]float64
+	reads float64
 }
 
-func (m *meter) observe(table, _ string, wcu, _ float64) {
+func (m *meter) observe(table, _ string, wcu, rcu float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.units[table] += wcu
+	m.reads += rcu
 }
 
 func (m *meter) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.units = map[string]float64{}
+	m.units, m.reads = map[string]float64{}, 0
 }
 
 func (m *meter) total(tables ...string) (sum float64) {

@@ -97,6 +97,7 @@ var parts = []struct {
 	{"sizes", (*bench).sizes},
 	{"decode", (*bench).decodeRate},
 	{"units", (*bench).writeUnits},
+	{"idle", (*bench).idleUnits},
 	{"cold", (*bench).coldStarts},
 	{"readable", (*bench).sendToReadable},
 	{"reading", (*bench).reading},

@@ -16,16 +16,17 @@ var decoders = regexp.MustCompile(`json\.(Unmarshal|NewDecoder)\(|xml\.(Unmarsha
 // inside are the packages that read only bytes of our own, or of somebody whom they
 // must trust, with the reason why a fuzz target would show nothing.
 var inside = map[string]string{
-	"cmd/comeback":                   "reads answers of the operator's own account",
-	"cmd/cost":                       "reads docs/prices.json and docs/measured.json",
-	"cmd/ready":                      "reads answers of AWS and of the issuer that the operator names",
-	"cmd/smoke":                      "reads answers of the operator's own API",
-	"functions/api/internal/apitest": "is a test's fixture",
-	"functions/api/internal/console": "reads the console that is built into the binary",
-	"shared/archive/archivetest":     "is for tests",
-	"shared/archive/decode":          "reads base64 of a record that FuzzParseAnswer of shared/archive has read",
-	"shared/s3store":                 "reads heads that dispatch wrote; a change shows in the chain",
-	"shared/secretstore":             "reads secrets that api wrote",
+	"cmd/comeback":                        "reads answers of the operator's own account",
+	"cmd/cost":                            "reads docs/prices.json and docs/measured.json",
+	"cmd/ready":                           "reads answers of AWS and of the issuer that the operator names",
+	"cmd/smoke":                           "reads answers of the operator's own API",
+	"functions/api/internal/apitest":      "is a test's fixture",
+	"functions/api/internal/callbackpair": "reads pairs that api sealed",
+	"functions/api/internal/console":      "reads the console that is built into the binary",
+	"shared/archive/archivetest":          "is for tests",
+	"shared/archive/decode":               "reads base64 of a record that FuzzParseAnswer of shared/archive has read",
+	"shared/s3store":                      "reads heads that dispatch wrote; a change shows in the chain",
+	"shared/secretstore":                  "reads secrets that api wrote",
 }
 
 // Every package that decodes bytes from outside has a fuzz target.

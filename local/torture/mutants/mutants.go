@@ -75,22 +75,6 @@ var All = []Mutant{
 		}
 	}
 `},
-	{"decode: the binding before the job for the records set aside", "5", "shared/archive/decode/record.go",
-		`	if _, err := p.replays.StartRetry(ctx, job); err != nil {
-		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
-	}
-`, `	early := archive.Binding{Version: rec.KeyVersion, KeyID: keyID, Seq: rec.Seq, MsgID: rec.MsgID, At: p.cfg.Now()}
-	if err := p.cfg.Keys.Bind(ctx, p.row.Corp, early); err != nil && !errors.Is(err, archive.ErrExists) {
-		return fmt.Errorf("bind version %d: %w", rec.KeyVersion, err)
-	}
-	if _, err := p.replays.StartRetry(ctx, job); err != nil {
-		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
-	}
-`},
-	{"decode: keys that came meanwhile are not tried", "5", "shared/archive/decode/job.go",
-		`	if !running.KeyCame {
-		err := s.jobs.RemoveRunning`, `	if true {
-		err := s.jobs.RemoveRunning`},
 	{"replay: the progress before the page", "5", "shared/archive/decode/replay.go",
 		`	if err := r.decode(ctx, job, row); err != nil {
 		return err

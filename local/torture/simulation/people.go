@@ -139,6 +139,9 @@ func (s *sim) changeKey(c *company) {
 		claimed = uint32(r.IntN(4))
 	}
 	give := func() {
+		if s.weather.jobs && r.IntN(2) == 0 {
+			s.work(c) // a key that comes while a job runs is tried after the job
+		}
 		s.api("import", c, 8, func(ctx context.Context, p *process) error { return s.importKey(ctx, p, c, id, claimed) }, func() { c.given = append(c.given, id) })
 	}
 	if r.IntN(2) == 0 {

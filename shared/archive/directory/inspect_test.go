@@ -664,6 +664,31 @@ func TestAddressBudget(t *testing.T) {
 	}
 }
 
+// An archive secret that WeCom refused on the open way is not shown on the trusted
+// way for six hours, also if a person asks. The app's secret is another one.
+func TestInspectionHeldByTheOpenWay(t *testing.T) {
+	n := newNames(t, &archivetest.Faults{})
+	n.setApp()
+	refused := archive.OpenAnswer{RefusedAt: n.Clock.Now(), Cause: archive.CauseSecret, Code: 40001}
+	n.Must(n.Corps.NoteOpen(t.Context(), archivetest.Corp, archivetest.SecretSet, refused))
+	n.Must(n.inspect(directory.Request{Check: true, Force: true}))
+	if got := n.wecom.calls["permitted"]; got != 0 {
+		t.Errorf("got %d calls with the refused secret, want none", got)
+	}
+	s := n.reach().Access[directory.AccessArchive]
+	if want := refused.RefusedAt.Add(archive.OpenHold); s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || !s.NotBefore.Equal(want) {
+		t.Errorf("got %+v, want the refusal, until %v", s, want)
+	}
+	if n.wecom.calls["contact"] != 1 {
+		t.Errorf("got calls %v, want one with the app's secret", n.wecom.calls)
+	}
+	n.Clock.Advance(archive.OpenHold)
+	n.Must(n.inspect(directory.Request{Check: true}))
+	if n.wecom.calls["permitted"] != 1 {
+		t.Errorf("after the hold: got calls %v, want the scope asked for", n.wecom.calls)
+	}
+}
+
 func TestPullersRefusalCounts(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	refused := archive.PullState{

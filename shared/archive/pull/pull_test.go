@@ -523,6 +523,39 @@ func TestGapEvidenceCountsTheCalls(t *testing.T) {
 	}
 }
 
+// A secret that WeCom refused on the open way is not shown on the trusted way for six
+// hours, also if a person asks. A newly saved secret is shown at once.
+func TestPullHeldByTheOpenWay(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	calls := 0
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
+	refused := func(setAt time.Time) {
+		t.Helper()
+		b.Must(b.Corps.NoteOpen(t.Context(), archivetest.Corp, setAt, archive.OpenAnswer{RefusedAt: b.Clock.Now(), Cause: archive.CauseSecret, Code: 40001}))
+	}
+	refused(archivetest.SecretSet)
+	for _, wait := range []time.Duration{0, archive.OpenHold - time.Second} {
+		b.Clock.Advance(wait)
+		b.Must(b.Pull(archive.PullRequest{Force: true}))
+		if calls != 0 || b.Head().Last != 0 || b.Refusals(time.Time{}) != 0 {
+			t.Fatalf("after %v: got %d calls, head %d, %d refusals; want none", wait, calls, b.Head().Last, b.Refusals(time.Time{}))
+		}
+	}
+	b.Clock.Advance(time.Second)
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 1 {
+		t.Errorf("after the hold: got head %d, want 1", b.Head().Last)
+	}
+	refused(archivetest.SecretSet)
+	b.Must(b.Corps.SetSecret(t.Context(), archivetest.Corp, "secr", b.Clock.Now()))
+	b.Say(archivetest.Corp, 2, 1)
+	b.Must(b.Pull(archive.PullRequest{Force: true}))
+	if b.Head().Last != 2 {
+		t.Errorf("saved again: got head %d, want 2", b.Head().Last)
+	}
+}
+
 // Law 8: the pauses grow; a person can ask within them, within the share.
 func TestPullSparesRefusedSecrets(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})

@@ -30,6 +30,9 @@ type CorpLister interface {
 // A Ledger is the part of the ledger that the dispatcher reads and writes. Safe
 // for concurrent use.
 type Ledger interface {
+	// PullStates, Pendings and Notified may miss changes of the last seconds, at half
+	// the cost: what a tick acts on is older, and its writes are conditional.
+
 	// PullStates reads the states of the corps. A corp whose state was never
 	// saved has the zero state.
 	PullStates(ctx context.Context, corps []string) (map[string]archive.PullState, error)

@@ -941,7 +941,10 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** List the records set aside, by seq. */
+        /**
+         * List the records set aside, by seq.
+         * @description A record that the archive cannot open names no person that the archive can read.
+         */
         get: operations["listSetAside"];
         put?: never;
         post?: never;
@@ -3073,6 +3076,11 @@ export interface components {
          *       "files": [
          *         {
          *           "message_id": "SZ3QpXMPLEeyJjIjoi",
+         *           "parties": [
+         *             "lin.hua",
+         *             "wmAAA"
+         *           ],
+         *           "room": null,
          *           "msgid": "7310022004455667788_1767225600123",
          *           "seq": "4711",
          *           "time": "2026-01-31T08:00:00.123Z",
@@ -3086,6 +3094,17 @@ export interface components {
          *         }
          *       ],
          *       "whole": true,
+         *       "names": {
+         *         "people": {
+         *           "lin.hua": {
+         *             "name": "林华",
+         *             "kind": "member",
+         *             "avatar": null,
+         *             "company": null
+         *           }
+         *         },
+         *         "rooms": {}
+         *       },
          *       "next": null
          *     }
          */
@@ -3093,12 +3112,18 @@ export interface components {
             files: components["schemas"]["ListedFile"][];
             /** @description false: the corp has more than 2000 waiting files (or, for the other states, more than 2000 files with a problem), and the list covers the first of them. */
             whole: boolean;
+            names: components["schemas"]["Names"];
             next: components["schemas"]["Token"];
         };
         /**
          * @description A file, with the first message that named it.
          * @example {
          *       "message_id": "SZ3QpXMPLEeyJjIjoi",
+         *       "parties": [
+         *         "lin.hua",
+         *         "wmAAA"
+         *       ],
+         *       "room": null,
          *       "msgid": "7310022004455667788_1767225600123",
          *       "seq": "4711",
          *       "time": "2026-01-31T08:00:00.123Z",
@@ -3114,6 +3139,9 @@ export interface components {
         ListedFile: {
             /** @description The `id` of the message. null if the name of its conversation is too long to store. */
             message_id: null | components["schemas"]["OpaqueID"];
+            /** @description The parties of the message's single chat; empty for a room, and for another group. */
+            parties: string[];
+            room: string | null;
             msgid: string;
             seq: components["schemas"]["Seq"];
             time: components["schemas"]["Time"];
@@ -6780,11 +6808,24 @@ export interface operations {
                      *           "faults": 0,
                      *           "findings": []
                      *         }
-                     *       ]
+                     *       ],
+                     *       "names": {
+                     *         "people": {
+                     *           "wang.min": {
+                     *             "name": "王敏",
+                     *             "kind": "member",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           }
+                     *         },
+                     *         "rooms": {}
+                     *       }
                      *     }
                      */
                     "application/json": {
                         replays: components["schemas"]["Replay"][];
+                        /** @description Of the users who are members. */
+                        names: components["schemas"]["Names"];
                     };
                 };
             };

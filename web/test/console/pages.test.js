@@ -57,13 +57,13 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name }).click()])
     return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
   }
-  const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: title }) })
+  const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: typeof title === 'string' ? new RegExp(`^${title}`) : title }) })
   const statement = await saved(page.locator('main'), '下载 JSON')
   assert.equal(statement[0], `statement-${today}.json`)
   assert.ok(JSON.parse(statement[1]).stored > 30)
   const go = (section) => page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: section }).click()
   const tables = [
-    [undefined, '台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,/],
+    [undefined, '存档台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,/],
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],

@@ -91,7 +91,7 @@ test('a gateway that refuses the token gets one renewal and one repetition', asy
 })
 
 test('who may open what', async () => {
-  for (const [user, sections] of Object.entries({ admin: ['状态', '设置'], auditor: ['状态', '证明', '审计'], all: ['状态', '设置', '证明', '审计'], norole: [] })) {
+  for (const [user, sections] of Object.entries({ admin: ['状态', '设置', '审计'], auditor: ['状态', '证明', '审计'], all: ['状态', '设置', '证明', '审计'], norole: [] })) {
     const page = await openWindow(browser, cloud)
     await signIn(page, cloud, `${user}@${corp}`)
     await page.getByRole('banner').waitFor()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
@@ -64,6 +65,8 @@ type filePlace struct {
 
 type listedFileJSON struct {
 	MessageID *string     `json:"message_id"`
+	Parties   []string    `json:"parties"`
+	Room      *string     `json:"room"`
 	MsgID     string      `json:"msgid"`
 	Seq       string      `json:"seq"`
 	Time      string      `json:"time"`
@@ -102,8 +105,10 @@ func (h *Handlers) ListFiles(ctx context.Context, c *session.Call) (output.Answe
 	out := struct {
 		Files []listedFileJSON `json:"files"`
 		Whole bool             `json:"whole"`
+		Names names.Names      `json:"names"`
 		Next  *string          `json:"next"`
 	}{Files: []listedFileJSON{}, Whole: whole}
+	var people, rooms []string
 	for i, f := range files {
 		if i == limit {
 			last := files[i-1]
@@ -116,8 +121,12 @@ func (h *Handlers) ListFiles(ctx context.Context, c *session.Call) (output.Answe
 		if err != nil {
 			return output.Answer{}, err
 		}
-		out.Files = append(out.Files, j)
+		out.Files, people = append(out.Files, j), append(people, j.Parties...)
+		if j.Room != nil {
+			rooms = append(rooms, *j.Room)
+		}
 	}
+	out.Names = h.Names.Beside(ctx, c.Corp, archive.Distinct(people), archive.Distinct(rooms))
 	return output.JSON(200, out)
 }
 
@@ -141,7 +150,7 @@ func fileState(c *session.Call) media.State {
 
 func showListed(f media.File, now time.Time) (listedFileJSON, error) {
 	j := listedFileJSON{
-		MsgID: f.From.MsgID, Seq: output.Decimal(f.From.Seq), Time: output.Moment(f.From.Time), Kind: f.Kind, Size: f.Size,
+		Parties: []string{}, MsgID: f.From.MsgID, Seq: output.Decimal(f.From.Seq), Time: output.Moment(f.From.Time), Kind: f.Kind, Size: f.Size,
 		State: f.State, Reason: output.TextOrNull(f.Reason), Tries: f.Tries, Deadline: output.Moment(f.Deadline),
 	}
 	if f.State == media.Waiting {
@@ -149,6 +158,12 @@ func showListed(f media.File, now time.Time) (listedFileJSON, error) {
 	}
 	if f.From.Conversation == "" { // the name of the conversation was too long to store
 		return j, nil
+	}
+	switch ids := f.From.Conversation.Parties(); {
+	case f.From.Conversation.Kind() != "room":
+		j.Parties = append(j.Parties, ids...)
+	case len(ids) == 1:
+		j.Room = &ids[0]
 	}
 	id, err := messageID(archive.Message{Corp: f.Corp, Conversation: f.From.Conversation, Time: f.From.Time, MsgID: f.From.MsgID, Seq: f.From.Seq})
 	j.MessageID = &id

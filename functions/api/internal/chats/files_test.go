@@ -19,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
@@ -375,6 +376,11 @@ func TestListsOfFiles(t *testing.T) {
 	gone := listFiles(w, w.As(session.Auditor), "state=expired").Files[0]
 	if gone.MsgID != "m31" || *gone.Reason != media.ReasonDeleted || *gone.MessageID != idOf(t, w.Corp, "m31", apitest.Noon) {
 		t.Errorf("got %+v", gone)
+	}
+	// An admin learns whose chat a file is of, as from the record of readings.
+	apitest.OK(t, w.Contacts.GivePeople(t.Context(), w.Corp, []book.Person{{ID: apitest.FilesChat.Parties()[0], Kind: book.Member, Name: "林华", Origin: book.Origin{Source: book.SourceSCRM, At: apitest.Noon}}}))
+	if body := string(w.Get(who, "/v1/corps/"+w.Corp+"/files?state=expired").Want(200).Body); !slices.Equal(gone.Parties, apitest.FilesChat.Parties()) || gone.Room != nil || !strings.Contains(body, "林华") {
+		t.Errorf("got parties %v, room %v and %s, want those of the chat and their names", gone.Parties, gone.Room, body)
 	}
 	if strings.Contains(string(w.Get(who, "/v1/corps/"+w.Corp+"/files?state=failed").Body), apitest.ContentMark) {
 		t.Error("the list holds the names that a chat gives the files")

@@ -51,7 +51,17 @@ type roomNameJSON struct {
 // Beside finds the names of the people and rooms that an answer shows. It never
 // fails: readers can use chats without names.
 func (h *Handlers) Beside(ctx context.Context, corp archive.Corp, people, rooms []string) Names {
-	names := h.Book.Lookup(ctx, corp, people, rooms)
+	return show(h.Book.Lookup(ctx, corp, people, rooms))
+}
+
+// Users finds the names of users of the API who are members. The subject of a token
+// may be any text, so WeCom is asked only about those whom a message names.
+func (h *Handlers) Users(ctx context.Context, corp archive.Corp, users []string) Names {
+	return show(h.Book.Find(ctx, corp, users, nil))
+}
+
+// show writes names, as many as an answer has room for.
+func show(names directory.Names) Names {
 	j := Names{People: map[string]personNameJSON{}, Rooms: map[string]roomNameJSON{}}
 	left := output.NamesBytes
 	fits := func(id string, entry any) bool {

@@ -48,6 +48,8 @@ type Ledger interface {
 // Names finds names for the ids in an answer.
 type Names interface {
 	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) directory.Names
+	// Users finds the names of users of the API who are members. It never fails.
+	Users(ctx context.Context, corp archive.Corp, users []string) directory.Names
 }
 
 // EventStore reads callback events.

@@ -14,6 +14,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 func TestStatus(t *testing.T) {
@@ -242,6 +243,14 @@ func TestReplays(t *testing.T) {
 	list := apitest.Into[struct{ Replays []replay.Document }](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays").Want(200))
 	if len(list.Replays) != 3 || list.Replays[0].ID != some.ID {
 		t.Errorf("got %+v, want the newest first", list)
+	}
+	// A user who is a member has a name. WeCom is not asked about another one.
+	if reqs := w.InspectRequests(); len(reqs) != 0 {
+		t.Errorf("got requests for names %+v, want none", reqs)
+	}
+	apitest.OK(t, w.Contacts.GivePeople(t.Context(), w.Corp, []book.Person{{ID: some.By, Kind: book.Member, Name: "王敏", Origin: book.Origin{Source: book.SourceSCRM, At: apitest.Noon}}}))
+	if got := string(w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays").Want(200).Body); !strings.Contains(got, `"names":{"people":{"`+some.By+`":{"name":"王敏"`) {
+		t.Errorf("got %s, want the user's name", got)
 	}
 	if got := apitest.Into[replay.Document](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/replays/"+some.ID).Want(200)); got.ID != some.ID {
 		t.Errorf("got %+v", got)

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"maps"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -88,7 +89,7 @@ func (h *Handlers) ListReadings(ctx context.Context, c *session.Call) (output.An
 		Names    directory.Names `json:"names"`
 		Next     *string         `json:"next"`
 	}{Readings: []readingJSON{}}
-	var people, rooms []string
+	var people, rooms, users []string
 	for read := 0; at.Day <= q.to && len(out.Readings) < limit; {
 		if read > 0 && (read >= readingsRead || session.Ending(ctx)) {
 			break
@@ -108,7 +109,7 @@ func (h *Handlers) ListReadings(ctx context.Context, c *session.Call) (output.An
 				return output.Answer{}, err
 			}
 			out.Readings = append(out.Readings, j)
-			people = append(people, j.Parties...)
+			people, users = append(people, j.Parties...), append(users, j.By)
 			if j.Room != nil {
 				rooms = append(rooms, *j.Room)
 			}
@@ -118,6 +119,7 @@ func (h *Handlers) ListReadings(ctx context.Context, c *session.Call) (output.An
 		}
 	}
 	out.Names = h.Names.Beside(ctx, c.Corp, archive.Distinct(people), archive.Distinct(rooms))
+	maps.Copy(out.Names.People, h.Names.Users(ctx, c.Corp, archive.Distinct(users)).People)
 	if at.Day <= q.to {
 		if out.Next, err = c.SealPage(at); err != nil {
 			return output.Answer{}, err

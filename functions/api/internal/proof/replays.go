@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/replay"
@@ -92,10 +93,13 @@ func (h *Handlers) ListReplays(ctx context.Context, c *session.Call) (output.Ans
 	}
 	out := struct {
 		Replays []replay.Document `json:"replays"`
+		Names   directory.Names   `json:"names"`
 	}{Replays: []replay.Document{}}
+	var users []string
 	for _, r := range list {
-		out.Replays = append(out.Replays, replay.Show(r))
+		out.Replays, users = append(out.Replays, replay.Show(r)), append(users, r.By, r.StoppedBy)
 	}
+	out.Names = h.Names.Users(ctx, c.Corp, archive.Distinct(users))
 	return output.JSON(200, out)
 }
 

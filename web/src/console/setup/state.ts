@@ -1,7 +1,7 @@
 // What the set-up pages know: the doctor's answer about every step, and what the
 // forms show. Secrets are never part of an answer.
 import { useMutation, useQuery } from '@tanstack/vue-query'
-import { computed, watch, type Ref } from 'vue'
+import { computed, ref, watch, type Ref } from 'vue'
 import { api, corp, data, Failure, queries, type Schemas } from '../api'
 import { person } from '../auth/session'
 import { markOf, useDoctor, type Answer, type Mark } from './doctor'
@@ -24,6 +24,9 @@ function waits({ running, checks }: Answer, open: number | undefined): boolean {
   return markOf(2, checks) !== 'todo' && steps.some((n) => markOf(n, checks) === 'waiting')
 }
 
+/** Whether WeCom has yet to answer what a person asked for. */
+const awaits = ({ checked_at }: Answer, asked: string | undefined) => !!asked && (!checked_at || Date.parse(checked_at) < Date.parse(asked))
+
 /** open is the step on the page. */
 export function useSetup(open: Ref<number | undefined>) {
   const read = <T>(name: string, queryFn: () => Promise<T>, enabled: () => boolean = () => true) =>
@@ -37,11 +40,13 @@ export function useSetup(open: Ref<number | undefined>) {
 
   /** When the doctor's answer last said something else. */
   let movedAt = Date.now()
+  /** When a person last had everything tried. */
+  const askedAt = ref<string>()
   const doctor = useDoctor({
     enabled: registered,
     interval: computed(() => {
-      const step = open.value
-      return (answer) => (!answer || !waits(answer, step) ? seldom : Date.now() - movedAt < patience ? soon : later)
+      const [step, asked] = [open.value, askedAt.value]
+      return (answer) => (!answer || !(waits(answer, step) || awaits(answer, asked)) ? seldom : Date.now() - movedAt < patience ? soon : later)
     }),
   })
   const checks = computed(() => doctor.data.value?.checks ?? [])
@@ -57,6 +62,12 @@ export function useSetup(open: Ref<number | undefined>) {
     if (before) void queries.invalidateQueries({ queryKey: ['setup'], predicate: (q) => q.queryKey[2] !== 'doctor' })
   })
 
+  const asking = computed(() => !!doctor.data.value && (doctor.data.value.running || awaits(doctor.data.value, askedAt.value)))
+  function asked(at: string) {
+    askedAt.value = at
+    movedAt = Date.now()
+  }
+
   /** The company does not exist yet: step 0 is the first. */
   const unregistered = computed(() => !setup.data.value && setup.error.value instanceof Failure && setup.error.value.status === 404)
 
@@ -68,7 +79,7 @@ export function useSetup(open: Ref<number | undefined>) {
     return waiting >= 0 ? waiting : 6
   })
 
-  return { setup, company, app, inspection, doctor, checks, marks, unregistered, first }
+  return { setup, company, app, inspection, doctor, checks, marks, unregistered, first, asking, asked }
 }
 
 export type SetupState = ReturnType<typeof useSetup>

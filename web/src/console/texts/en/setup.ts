@@ -2,7 +2,7 @@ import type zh from '../zh/setup'
 
 // WeCom's console exists in Chinese; its labels stay as a person finds them there.
 export default {
-  title: 'Set-up 会话存档API配置',
+  title: 'Set-up',
   steps: 'Set-up steps',
   names: ['Company', 'Scope 开启范围', 'Secret', 'Public key 消息加密公钥', 'Trusted IPs 可信IP地址', 'Events and start', 'Chats appear', 'Self-built app (optional)'],
   mark: { todo: 'to do', waiting: 'waiting for proof', done: 'done', redo: 'needs attention', optional: 'optional' },

@@ -17,7 +17,7 @@ export default {
     never: 'not yet',
     checked: (time) => `Updated ${time}`,
     losses: 'Possible losses',
-    loss: (since, at) => `WeCom may have deleted messages after ${since} by ${at}. The ledger records this permanently.`,
+    loss: (since, at) => `WeCom may have deleted messages after ${since} by ${at}.`,
     gaps: (n) => `${n} ${n === 1 ? 'range' : 'ranges'} of records could not be fetched from WeCom. The ledger records each as a gap.`,
     days: 'The last 30 days',
     daysAbout: 'By the day of the pull, in Beijing.',

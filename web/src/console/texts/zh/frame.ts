@@ -9,7 +9,7 @@ export default {
   signedInAs: (name: string) => `已登录：${name}`,
   signIn: {
     title: '登录云朵会话存档',
-    about: '查看企业微信会话存档的设置、状态和会话。',
+    about: '设置企业微信会话内容存档，查看存档状态和会话。',
     button: '登录',
     failed: '登录未完成。',
     reasons: {
@@ -23,13 +23,13 @@ export default {
   expired: {
     title: '登录已过期，请重新登录',
     text: '页面内容没有丢失。重新登录后会回到这一页。',
-    embedded: '嵌入本页面的系统没有提供新的登录凭证，请刷新整个页面。',
+    embedded: '外层页面没有提供新的登录凭证，请刷新整个页面。',
     button: '重新登录',
   },
   embedded: {
-    waiting: '正在等待嵌入本页面的系统提供登录凭证…',
+    waiting: '正在等待外层页面提供登录凭证…',
     refused: '此网站未获授权嵌入云朵会话存档，请联系管理员。',
-    failed: '嵌入本页面的系统没有提供登录凭证。请刷新整个页面；如果问题仍然存在，请联系管理员。',
+    failed: '外层页面没有提供登录凭证。请刷新整个页面；如果问题仍然存在，请联系管理员。',
   },
   newVersion: { text: '云朵会话存档已发布新版本，请刷新页面。', button: '刷新' },
   notFound: { title: '没有这个页面', text: '地址可能有误，或您没有查看权限。', back: '回到首页' },

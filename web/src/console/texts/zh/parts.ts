@@ -21,7 +21,7 @@ const parts = {
   // files
   state: {
     waiting: '正在从企业微信下载',
-    waitingLeft: (hours: string) => `正在从企业微信下载，还剩 ${hours} 小时`,
+    waitingLeft: (hours: string) => `正在从企业微信下载（企业微信最早 ${hours} 小时后删除）`,
     waitingLate: '仍在尝试下载，企业微信可能已删除此文件',
     expired: '未能保存：企业微信已删除此文件',
     failed: '未能保存：多次下载均失败',
@@ -117,7 +117,7 @@ const parts = {
   tooDeep: (n: number) => `嵌套过深，另有 ${n} 条未展开`,
   more: (n: number) => `内容过多，另有 ${n} 项未展开`,
   // messages that are too long
-  beginning: (size: string) => `这条消息有 ${size}，此处只显示开头。`,
+  beginning: (size: string) => `这条消息较大（${size}），此处只显示开头。`,
   showWhole: '完整显示',
   tooLong: (size: string) => `消息过大（${size}），网页仅提供原文。`,
   showBytes: '查看原文',

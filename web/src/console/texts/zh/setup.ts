@@ -1,5 +1,5 @@
 export default {
-  title: '会话存档API配置',
+  title: '会话内容存档设置',
   steps: '设置步骤',
   names: ['企业', '开启范围', 'Secret', '消息加密公钥', '可信IP地址', '接收事件与开启', '确认收到会话', '自建应用（可选）'],
   mark: { todo: '未完成', waiting: '等待确认', done: '已完成', redo: '需要处理', optional: '可选' },
@@ -109,7 +109,7 @@ export default {
     versionWrong: '版本号应为大于 0 的整数。',
     waiting: (v: number) => `正在等待第一条用版本 ${v} 的公钥加密的消息`,
     waited: (time: string) => `已等待 ${time}`,
-    mayDiffer: '填错也不会丢失消息：系统会根据能解密消息的密钥，自动确定对应的版本。',
+    mayDiffer: '填错也不会丢失消息：收到消息后，系统会根据实际解密结果自动更正版本号。',
     moved: (id: string) => `该版本号此前对应密钥 ${id}，现已改为对应当前密钥。`,
     list: '密钥',
     columns: { id: '密钥', origin: '来源', versions: '版本号', state: '状态', used: '最近使用' },
@@ -123,11 +123,11 @@ export default {
     rotate: {
       button: '轮换密钥',
       title: '轮换消息加密公钥',
-      intro: '轮换分三步，中途关闭窗口也不会丢失消息：',
+      intro: '轮换分三步，中途关闭对话框也不会丢失消息：',
       things: ['生成新的公钥。', '把新公钥粘贴到企业微信，保存后记下新的版本号。', '在此处填写版本号，等待第一条消息到达。'],
       make: '生成新公钥',
       paste: '请把这个公钥粘贴到「消息加密公钥」：',
-      wait: '可以关闭窗口，页面会继续等待。',
+      wait: '可以关闭此对话框，设置页会继续等待。',
       done: '轮换完成',
       doneText: (v: string, time: string) => `版本 ${v} 的第一条消息已于 ${time} 收到并成功解密。`,
       close: '完成',
@@ -135,7 +135,7 @@ export default {
     imports: {
       button: '导入私钥',
       title: '导入私钥',
-      intro: '从其他服务商迁移时，请导入以前的私钥，因缺少该密钥而搁置的记录会自动重新解析。',
+      intro: '从其他服务商迁移时，请导入以前使用的私钥。导入后，此前因缺少该密钥而搁置的记录会自动重新解析。',
       label: '私钥（PEM）',
       hint: '2048 位 RSA 私钥，PKCS#1 或 PKCS#8 格式，不能有密码保护。提交后，此输入框会清空。',
       version: '版本号（可选）',
@@ -154,7 +154,7 @@ export default {
     label: '可信IP地址',
     each: (n: number) => `IP 地址 ${n}`,
     all: '全部 IP 地址',
-    minute: '在企业微信中保存后，约一分钟后生效。',
+    minute: '在企业微信中保存后，约一分钟生效。',
   },
 
   open: {
@@ -206,7 +206,7 @@ export default {
     agentHint: '应用详情页上的 AgentId，仅作备注。',
     ips: '企业可信IP',
     callback: '接收消息（可选）',
-    callbackText: '将以下三项填入应用的「接收消息 → 设置API接收」，客户同意或拒绝存档时，系统可立即获知。',
+    callbackText: '将以下三项填入应用的「接收消息 → 设置API接收」后，客户同意或不同意存档时，系统会立即收到通知。',
     replace: '替换 Secret',
   },
 }
