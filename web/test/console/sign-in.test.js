@@ -102,6 +102,7 @@ test('who may open what', async () => {
       await page.getByText('没有这个页面').first().waitFor()
     }
     if (user === 'norole') await page.getByText('您没有可以查看的内容').first().waitFor()
+    await page.getByRole('heading', { level: 1 }).first().waitFor({ state: 'attached' }) // the page may still be loaded
     assert.deepEqual(await accessible(page), [], user)
     await page.context().close()
   }
