@@ -132,7 +132,7 @@ var importRules = []struct {
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
 	{`^functions/api/internal/apitest$`, `.`, `^` + module + `shared/financesdk$`,
 		"the fixture of the API's tests runs the API on the local services"},
-	{`^functions/decode$`, `^shared/(archive|secret|env|lambdamain|libcrypto|dynamostore|eventbus|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^shared/archive/(pull|decode|media)$|^github\.com/aws/aws-sdk-go-v2/`, ``,
+	{`^functions/decode$`, `^shared/(archive|secret|env|lambdamain|libcrypto|dynamostore|eventbus|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^shared/archive/(pull|decode|media)$|^github\.com/aws/aws-lambda-go/lambdacontext$|^github\.com/aws/aws-sdk-go-v2/`, ``,
 		"decode alone uses private keys, so that no other function loads OpenSSL"},
 	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|opaque|dynamostore|eventbus|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^shared/archive/(pull|decode|media|directory|doctor|watch)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
 		"a function wires what is shared; it never imports another function, the binding, or the local cloud"},

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -38,6 +39,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	// A page is garbage once it is decoded, and is small beside the function's
 	// memory. Collecting it less often saves a twentieth of the processor time.
 	debug.SetGCPercent(400)
+	if mb := lambdacontext.MemoryLimitInMB; mb > 0 { // of a large page more; half is left to the library's processes
+		debug.SetMemoryLimit(int64(mb) << 20 / 2)
+	}
 	// This process holds private keys, and its child runs vendor code (law 7).
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err

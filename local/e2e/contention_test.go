@@ -20,6 +20,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/cloud"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
+	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 )
@@ -37,9 +38,7 @@ const (
 // there twice. The test reports how much longer the other company's messages take.
 // make torture PART=contention runs it.
 func TestContention(t *testing.T) {
-	if !*contention {
-		t.Skip("make torture PART=contention runs this test")
-	}
+	needs.Asking(t, *contention, "make torture PART=contention")
 	c := start(t, cloud.Options{Tick: 2 * time.Second, FailureSpeed: 20, Sim: wecom.Config{Seed: 9, NotifyEvery: time.Second, UsualMediaMax: 2 << 10}})
 	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()

@@ -1,6 +1,7 @@
 // Package needs marks tests that need more than Go. `make unit` leaves those
 // tests out, and says so in its last line; everything else runs them, and
-// fails where what they need is missing.
+// fails where what they need is missing. A test that only a command of its own
+// runs is left out by everything else.
 //
 // No other code of the repository skips a test.
 package needs
@@ -12,7 +13,7 @@ import (
 
 // Unit is the environment variable by which make unit asks to leave out what
 // needs more than Go. The Makefile removes it from the environment of every
-// other target, so that make test never skips a test.
+// other target, so that make test leaves out no test that needs more than Go.
 const Unit = "YUNDUO_UNIT"
 
 // Servers marks a test that needs DynamoDB Local and moto.
@@ -37,6 +38,15 @@ func OpenSSL(t testing.TB) {
 func Python(t testing.TB) {
 	t.Helper()
 	leaveOut(t, "Python")
+}
+
+// Asking marks a test that takes too long for make test: only the command that asks
+// for it runs it.
+func Asking(t testing.TB, asked bool, command string) {
+	t.Helper()
+	if !asked {
+		t.Skip("run by " + command)
+	}
 }
 
 func leaveOut(t testing.TB, what string) {

@@ -74,6 +74,9 @@ type Decrypt struct {
 // Format prints only the name, because the message holds a key.
 func (Decrypt) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sdkproto.Decrypt") }
 
+// MaxRecords is the largest number of records in a DecryptAll.
+const MaxRecords = 1024
+
 // DecryptAll requests a call of DecryptData for each record, in their order. Its
 // answer is Results.
 type DecryptAll struct{ Records []Decrypt }
@@ -371,10 +374,12 @@ func (d *decoder) bytes() []byte {
 	return d.raw(int(n))
 }
 
-// list reads a number of elements, and the elements. Each element takes bytes of
-// the frame, so a false number ends with short.
+// list reads a number of elements, and the elements. A number over [MaxRecords] sets
+// short: a hostile library could make small elements fill the parent's memory.
 func list[E any](d *decoder, element func() E) (all []E) {
-	for n := d.uint32(); n > 0 && !d.short; n-- {
+	n := d.uint32()
+	d.short = d.short || n > MaxRecords
+	for ; n > 0 && !d.short; n-- {
 		all = append(all, element())
 	}
 	return all

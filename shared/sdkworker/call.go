@@ -80,11 +80,14 @@ func (s *Session) DecryptAll(ctx context.Context, records []decode.Sealed) ([]de
 	}
 	return callFor(ctx, s, opDecrypt, s.pool.cfg.DecryptTimeout, request,
 		func(r sdkproto.Results) ([]decode.Decrypted, bool) {
+			if len(r.Records) != len(records) {
+				return nil, false
+			}
 			all := make([]decode.Decrypted, len(r.Records))
 			for i, o := range r.Records {
 				all[i] = decode.Decrypted{Raw: o.Data, Code: int(o.Code)}
 			}
-			return all, len(all) == len(records)
+			return all, true
 		})
 }
 

@@ -37,7 +37,7 @@ const (
 
 // wrongAnswer is the note of a CrashError for a valid frame that is no answer to
 // the request.
-const wrongAnswer = "answer to another request"
+const wrongAnswer = "answer that does not fit the request"
 
 // errUndelivered means that the process ended before it had read the whole
 // request, so the library was not called. call returns it together with a

@@ -13,7 +13,7 @@ import (
 // Update says that messages of a conversation were stored, and between whom.
 type Update struct {
 	Conversation archive.ConversationID
-	Parties      []string  // of these messages; sorted, at most [partiesMost]
+	Parties      []string  // of the page's messages in the conversation; sorted, at most [partiesMost]
 	LastAt       time.Time // the newest time of these messages
 	Seq          uint64    // the highest seq of these messages
 }
@@ -34,7 +34,7 @@ func (p *pageDecode) announce(ctx context.Context, redo Redo) {
 		return
 	}
 	messages := p.decoded.Messages
-	if redo == Again {
+	if redo != FirstTime {
 		messages = slices.DeleteFunc(slices.Clone(messages), func(m archive.Message) bool { return !slices.Contains(p.decoded.Cleared, m.Seq) })
 	}
 	if updates := updatesOf(messages, p.decoded.Activities); len(updates) > 0 {

@@ -43,14 +43,16 @@ type Decoder struct {
 //  4. rows of the files that messages name
 //  5. the result of the page, then the removal of its pending item
 //  6. requests for the files
-//  7. the announcements of the conversations with new messages
-//  8. the request for the next page of the lane, see [archive.PageRequests]
+//  7. the removal of stored records from those that are set aside, see clearStale
+//  8. the announcements of the conversations with new messages
+//  9. the request for the next page of the lane, see [archive.PageRequests]
 //
 // A crash before 5 leaves the page pending: its request is delivered again, or
 // dispatch requests it again, and the next call writes the same. A crash
 // between 5 and 6 loses the requests for the files: dispatch makes them again.
-// A crash before 7 loses the announcements, which the SCRM survives. A crash before
-// 8 delivers the request again, and the next call does 8.
+// A crash between 5 and 7 leaves such a record, which a verification finds. A crash
+// between 5 and 8 loses the announcements, which the SCRM survives. A crash before 9
+// delivers the request again, and the next call does 9.
 //
 // A record that cannot be decrypted is set aside, and the other records are
 // stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
@@ -104,6 +106,9 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	if err := d.cfg.Media.RequestMedia(ctx, media.Requests(corp, p.lanes)...); err != nil {
 		return fmt.Errorf("request files of page after %d: %w", after, err)
 	}
+	if err := p.clearStale(ctx); err != nil {
+		return fmt.Errorf("clear records of page after %d: %w", after, err)
+	}
 	p.announce(ctx, redo)
 	level := slog.LevelInfo
 	if p.result.CountSetAside() > 0 {
@@ -112,6 +117,31 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	d.cfg.Log.Log(ctx, level, "decoded", "corp", corp, "after", after, "records", row.Count, "stored", p.result.Stored,
 		"unreadable", p.result.Unreadable, "set_aside", p.result.SetAside, "elapsed", d.cfg.Now().Sub(begun))
 	return d.decodeIfKeysCame(ctx, p)
+}
+
+// clearStale takes records that p stored off those that are set aside. SQS may deliver
+// a request twice, and the library may break in one run only: then the other run sets
+// a record aside that this run stores. If that run writes after clearStale has read,
+// its result is the later one and names the record, so a replay finds it.
+func (p *pageDecode) clearStale(ctx context.Context) error {
+	list, err := p.cfg.View.SetAside(ctx, p.row.Corp, p.row.First, p.row.Last)
+	if err != nil {
+		return err
+	}
+	stored := make(map[uint64]bool)
+	for _, m := range p.decoded.Messages {
+		stored[m.Seq] = true
+	}
+	stale := Decoded{Corp: p.row.Corp}
+	for _, s := range list {
+		if stored[s.Seq] {
+			stale.Cleared = append(stale.Cleared, s.Seq)
+		}
+	}
+	if len(stale.Cleared) == 0 {
+		return nil
+	}
+	return p.cfg.View.WritePage(ctx, stale)
 }
 
 // decodeIfKeysCame decodes the page again if a key was added after p read the
@@ -152,6 +182,7 @@ type pageDecode struct {
 	// verifying: the page is decoded for comparison only. Nothing is written,
 	// including the proofs of keys.
 	verifying bool
+	alone     bool // a batch broke the library
 
 	// What the records gave.
 	decoded  Decoded
@@ -200,6 +231,9 @@ func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 	if err := p.write(ctx, redo); err != nil {
 		return err
 	}
+	if stopped != nil && redo != FirstTime {
+		p.announce(ctx, redo) // the next run finds these messages stored
+	}
 	return stopped
 }
 
@@ -230,7 +264,7 @@ func (p *pageDecode) write(ctx context.Context, redo Redo) error {
 	}
 	// A replay notes a change only if it stores messages that were set aside: pages of
 	// years would tell every reader that something is new.
-	if redo != Again && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
+	if redo == FirstTime && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
 		var parties []string
 		for _, a := range p.decoded.Activities {
 			parties = append(parties, a.Party)
@@ -349,9 +383,14 @@ type batch struct {
 // decryptAhead decrypts the records from start on in one exchange, with the first
 // candidate of each. Records that broke the library before take no part. If the
 // process dies, it is unknown which record is the cause, so the batch has no
-// results, and each of its records is decrypted alone (law 7).
+// results. Its records, and all later records of the page, are decrypted alone (law
+// 7): where one record breaks the library, others may.
 func (p *pageDecode) decryptAhead(ctx context.Context, start int, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside) (batch, error) {
 	b := batch{end: start, results: make(map[int]*Decrypted)}
+	if p.alone {
+		b.end = len(records)
+		return b, nil
+	}
 	var sealed []Sealed
 	var of []int
 	for size := 0; b.end < len(records) && b.end-start < batchRecords && size < batchBytes; b.end++ {
@@ -374,6 +413,7 @@ func (p *pageDecode) decryptAhead(ctx context.Context, start int, records []arch
 		if f, _ := archive.LibraryFailed(err); ctx.Err() != nil || f.Op != "DecryptData" {
 			return batch{}, fmt.Errorf("decrypt: %w", err)
 		}
+		p.alone = true
 		p.cfg.Log.WarnContext(ctx, "batch breaks the library", "corp", p.row.Corp, "after", p.row.After, "records", len(sealed), "err", err)
 		return b, nil
 	}

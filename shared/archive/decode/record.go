@@ -27,7 +27,9 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, f
 		return false, nil
 	}
 	last := failure{reason: archive.ReasonNoKey}
-	for i, candidate := range o.candidates {
+	candidates := o.candidates
+	for i := 0; i < len(candidates); i++ {
+		candidate := candidates[i]
 		var raw []byte
 		var failed failure
 		if i == 0 && first != nil {
@@ -36,7 +38,15 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, f
 			return false, err
 		}
 		if failed.reason != "" {
-			last = failed
+			if i < len(o.candidates) {
+				last = failed
+			}
+			if i == len(o.candidates)-1 && failed.reason == archive.ReasonLibrary {
+				// The text of the proved key may not have been the right one. A key that
+				// cannot be read now does not hold the page back: a replay tries the record
+				// again.
+				candidates = append(candidates, p.keys.openWith(rec, o.others, "").candidates...)
+			}
 			continue
 		}
 		content := readContent(raw)
@@ -48,11 +58,6 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, f
 		p.used[candidate.keyID] = true
 		p.store(rec, raw, content)
 		return true, nil
-	}
-	if last.reason == archive.ReasonLibrary && len(o.others) > 0 { // the text of the proved key was not the right one
-		if o = p.keys.openWith(rec, o.others, ""); len(o.candidates) > 0 {
-			return p.record(ctx, rec, o, nil)
-		}
 	}
 	if o.err != nil {
 		return false, o.err
@@ -77,8 +82,8 @@ func refusedWith(code int) failure {
 }
 
 // decrypt calls the library for one record. If the library's process dies
-// during the call, decrypt tries the record a second time: the next call starts
-// a fresh process, in which the record is alone (law 7). An error says that the
+// during the call, decrypt tries the record a second time: that call starts a
+// fresh process, in which the record is alone (law 7). An error says that the
 // library as a whole failed, or that ctx ended.
 func (p *pageDecode) decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, failure, error) {
 	for try := 1; ; try++ {
