@@ -512,14 +512,7 @@ type backoff struct{ last time.Duration }
 // pause waits. It returns the context's error as soon as the context ends.
 func (b *backoff) pause(ctx context.Context) error {
 	b.last = min(max(2*b.last, firstPause), longestPause)
-	timer := time.NewTimer(b.last/2 + rand.N(b.last/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return archive.Sleep(ctx, b.last/2+rand.N(b.last/2))
 }
 
 // progress makes the next pause shorter than the last one. A batch that was done

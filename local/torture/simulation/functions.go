@@ -131,7 +131,7 @@ func (s *sim) pull(ctx context.Context, p *process, m *message) error {
 	w := s.world
 	puller := &pull.Puller{
 		Corps: w.Corps, Secrets: w.Secrets, Sources: sources{s}, Ledger: w.Ledger, Gate: s.gate(p), Journal: w.Journal,
-		Pulls: s.wantedPulls(p), Decodes: decodes{s.decodeQueue}, Now: p.now, Sleep: pause, Log: s.log,
+		Pulls: s.wantedPulls(p), Decodes: decodes{s.decodeQueue}, Now: p.now, Sleep: archive.Sleep, Log: s.log,
 	}
 	return puller.Pull(ctx, req)
 }
@@ -163,7 +163,7 @@ func (s *sim) fetch(ctx context.Context, p *process, m *message) error {
 	w := s.world
 	f := &media.Fetcher{
 		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: s.gate(p), Sources: w.Library, Files: w.Files, Objects: w.Objects,
-		Queue: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), MaxSize: media.MaxSize, Now: p.now, Sleep: pause, Log: s.log,
+		Queue: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), MaxSize: media.MaxSize, Now: p.now, Sleep: archive.Sleep, Log: s.log,
 	}
 	return f.Fetch(ctx, req)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 )
 
@@ -119,7 +120,7 @@ func (p *port) call(ctx context.Context, c archivetest.Call, effect func()) erro
 			effect()
 			w.again = true
 		case slow, hangs:
-			if err := pause(ctx, v.wait); err != nil {
+			if err := archive.Sleep(ctx, v.wait); err != nil {
 				return err
 			}
 			if w.again = true; v.kind == hangs {
@@ -169,16 +170,4 @@ func (p *port) grant(w *waiter, v verdict) {
 	p.waiting = slices.DeleteFunc(p.waiting, func(x *waiter) bool { return x == w })
 	p.mu.Unlock()
 	w.turn <- v
-}
-
-// pause waits, or returns early with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
