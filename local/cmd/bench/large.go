@@ -8,7 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -151,20 +151,12 @@ func (l *large) storeRate(ctx context.Context) (float64, error) {
 	}); err != nil && !errors.As(err, &exists) {
 		return 0, err
 	}
-	var mu sync.Mutex
-	next := 0
+	var next atomic.Int64
 	begun := time.Now()
 	var writers errgroup.Group
 	for range 8 {
 		writers.Go(func() error {
-			for {
-				mu.Lock()
-				from := next
-				next += 25
-				mu.Unlock()
-				if from >= scratchItems {
-					return nil
-				}
+			for from := int(next.Add(25)) - 25; from < scratchItems; from = int(next.Add(25)) - 25 {
 				var batch []types.WriteRequest
 				for i := range 25 {
 					batch = append(batch, types.WriteRequest{PutRequest: &types.PutRequest{Item: map[string]types.AttributeValue{
@@ -176,6 +168,7 @@ func (l *large) storeRate(ctx context.Context) (float64, error) {
 					return err
 				}
 			}
+			return nil
 		})
 	}
 	err := writers.Wait()

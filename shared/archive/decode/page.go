@@ -124,18 +124,14 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 // a record aside that this run stores. If that run writes after clearStale has read,
 // its result is the later one and names the record, so a replay finds it.
 func (p *pageDecode) clearStale(ctx context.Context) error {
-	list, err := p.cfg.View.SetAside(ctx, p.row.Corp, p.row.First, p.row.Last)
+	setAside, err := p.storedSetAside(ctx)
 	if err != nil {
 		return err
 	}
-	stored := make(map[uint64]bool)
-	for _, m := range p.decoded.Messages {
-		stored[m.Seq] = true
-	}
 	stale := Decoded{Corp: p.row.Corp}
-	for _, s := range list {
-		if stored[s.Seq] {
-			stale.Cleared = append(stale.Cleared, s.Seq)
+	for _, m := range p.decoded.Messages {
+		if _, there := setAside[m.Seq]; there {
+			stale.Cleared = append(stale.Cleared, m.Seq)
 		}
 	}
 	if len(stale.Cleared) == 0 {
