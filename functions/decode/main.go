@@ -39,7 +39,9 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	// A page is garbage once it is decoded, and is small beside the function's
 	// memory. Collecting it less often saves a twentieth of the processor time.
 	debug.SetGCPercent(400)
-	if mb := lambdacontext.MemoryLimitInMB; mb > 0 { // of a large page more; half is left to the library's processes
+	// A large page has more of it, so half of the memory is kept for the library's
+	// processes.
+	if mb := lambdacontext.MemoryLimitInMB; mb > 0 {
 		debug.SetMemoryLimit(int64(mb) << 20 / 2)
 	}
 	// This process holds private keys, and its child runs vendor code (law 7).

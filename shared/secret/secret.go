@@ -64,8 +64,8 @@ func (v Value) Fingerprint() string {
 
 // A Digest tells whether a secret is the one of an earlier time, without the secret:
 // a random salt and the HMAC-SHA256 of the secret with it, in hex. A reader of a
-// digest can test guesses. WeCom's secrets are 43 random characters, which nobody
-// guesses. The zero Digest is that of no secret.
+// digest can test guesses. WeCom's secrets are 43 random characters: too many to
+// guess. The zero Digest is that of no secret.
 type Digest string
 
 // Digest makes a digest of the secret with a salt of its own.

@@ -13,7 +13,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// The pair key is created once, whoever creates it, and has a name of the stack's.
+// The pair key is created once, by the first of all callers, and its name begins
+// with the stack's.
 func TestPairKeyIsCreatedOnce(t *testing.T) {
 	s, client, prefix := newStore(t)
 	if _, err := s.PairKey(t.Context()); !errors.Is(err, archive.ErrNotFound) {

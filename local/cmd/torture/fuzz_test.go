@@ -13,7 +13,7 @@ import (
 // decoders are the calls with which a package reads bytes.
 var decoders = regexp.MustCompile(`json\.(Unmarshal|NewDecoder)\(|xml\.(Unmarshal|NewDecoder)\(|base64\.\w+\.Decode|\btar\.NewReader\(|\bzip\.NewReader\(|x509\.Parse|pem\.Decode\(|binary\.\w+Endian\.Uint`)
 
-// inside are the packages that read only bytes of our own, or of somebody whom they
+// inside are the packages that read only bytes of our own, or of a source that they
 // must trust, with the reason why a fuzz target would show nothing.
 var inside = map[string]string{
 	"cmd/comeback":                        "reads answers of the operator's own account",

@@ -50,7 +50,7 @@ func (s *sim) settle() {
 	s.tell("the storm is over")
 	s.calm, s.calmAt = true, time.Now()
 	for _, c := range s.alive() {
-		s.mend(c)
+		s.correctSetup(c)
 	}
 	if !s.rest("after the storm") {
 		return
@@ -65,8 +65,8 @@ func (s *sim) settle() {
 	s.checkVerification()
 }
 
-// mend lets the admin enter what is right: the secret, and every key.
-func (s *sim) mend(c *company) {
+// correctSetup lets the admin enter what is right: the secret, and every key.
+func (s *sim) correctSetup(c *company) {
 	s.speak(c, 1) // a gap ends where a later record can be fetched
 	s.api("save secret", c, 8, func(ctx context.Context, p *process) error { return s.saveSecret(ctx, p, c, c.secret) }, func() {
 		s.api("switch on", c, 8, func(ctx context.Context, p *process) error { return s.setEnabled(ctx, p, c, true) }, nil)

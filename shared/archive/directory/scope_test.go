@@ -67,7 +67,7 @@ func TestScopeHasAHistory(t *testing.T) {
 }
 
 // While WeCom refuses to tell the editions, the scope is stored without them and
-// nobody leaves it.
+// keeps its members.
 func TestRefusedEditionsChangeNoHistory(t *testing.T) {
 	n := newNames(t, &archivetest.Faults{})
 	n.scopeIs(map[directory.Edition][]string{directory.Service: {"0042", "lin.hua"}})

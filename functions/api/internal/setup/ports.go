@@ -77,8 +77,7 @@ type Corps interface {
 	SwapCallback(ctx context.Context, corp string, kind archive.CallbackKind, from, to archive.Callback) error
 }
 
-// Secrets holds what only WeCom and this system know. It returns callback pairs
-// alone.
+// Secrets stores what only WeCom and this system know, and returns none of it.
 type Secrets interface {
 	PutArchiveSecret(ctx context.Context, corp string, v secret.Value) error
 	PutAppSecret(ctx context.Context, corp string, v secret.Value) error
