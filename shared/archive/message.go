@@ -190,6 +190,14 @@ func (c ConversationID) Parties() []string {
 	return ids
 }
 
+// Room returns the roomid of a room's conversation; empty for any other.
+func (c ConversationID) Room() string {
+	if ids := c.Parties(); c.Kind() == "room" && len(ids) == 1 {
+		return ids[0]
+	}
+	return ""
+}
+
 // Activity says that a party took part in a conversation on a day. One entry
 // stands for all messages of that day.
 type Activity struct {

@@ -100,10 +100,7 @@ func (b *Bus) AnnounceMessages(ctx context.Context, corp string, updates []decod
 			continue
 		}
 		d := conversationDetail{
-			Corp: corp, Conversation: id, Kind: u.Conversation.Kind(), Parties: append([]string{}, u.Parties...), LastAt: moment(u.LastAt), Seq: fmt.Sprint(u.Seq),
-		}
-		if ids := u.Conversation.Parties(); d.Kind == "room" && len(ids) == 1 {
-			d.Room = &ids[0]
+			Corp: corp, Conversation: id, Kind: u.Conversation.Kind(), Room: orNull(u.Conversation.Room()), Parties: append([]string{}, u.Parties...), LastAt: moment(u.LastAt), Seq: fmt.Sprint(u.Seq),
 		}
 		list = append(list, d)
 	}

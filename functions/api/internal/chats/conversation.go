@@ -101,9 +101,9 @@ func (h *Handlers) oldest(ctx context.Context, c *session.Call, conv archive.Con
 // that the caller may see.
 func consentsIn(c *session.Call, conv archive.ConversationID) (archive.ConsentQuery, bool) {
 	parties := conv.Parties()
-	switch {
-	case conv.Kind() == "room" && len(parties) == 1 && !c.Caller.Limited:
-		return archive.ConsentQuery{Room: parties[0]}, true
+	switch room := conv.Room(); {
+	case room != "" && !c.Caller.Limited:
+		return archive.ConsentQuery{Room: room}, true
 	case conv.Kind() == "single" && len(parties) == 2:
 		for i, party := range parties {
 			other := parties[1-i]

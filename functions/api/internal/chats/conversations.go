@@ -345,8 +345,8 @@ func describeEntry(corp string, e entry) (conversationJSON, error) {
 	}
 	j := conversationJSON{ID: id, Kind: e.conversation.Kind(), Parties: []string{}, LastAt: output.Moment(e.at)}
 	named := e.conversation.Parties()
-	if j.Kind == "room" && len(named) == 1 {
-		j.Room, named = &named[0], nil
+	if j.Room = output.TextOrNull(e.conversation.Room()); j.Room != nil {
+		named = nil
 	}
 	if named == nil {
 		named = archive.Distinct(e.fields.Parties())

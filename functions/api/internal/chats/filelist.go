@@ -159,11 +159,8 @@ func showListed(f media.File, now time.Time) (listedFileJSON, error) {
 	if f.From.Conversation == "" { // the name of the conversation was too long to store
 		return j, nil
 	}
-	switch ids := f.From.Conversation.Parties(); {
-	case f.From.Conversation.Kind() != "room":
-		j.Parties = append(j.Parties, ids...)
-	case len(ids) == 1:
-		j.Room = &ids[0]
+	if j.Room = output.TextOrNull(f.From.Conversation.Room()); f.From.Conversation.Kind() != "room" {
+		j.Parties = append(j.Parties, f.From.Conversation.Parties()...)
 	}
 	id, err := messageID(archive.Message{Corp: f.Corp, Conversation: f.From.Conversation, Time: f.From.Time, MsgID: f.From.MsgID, Seq: f.From.Seq})
 	j.MessageID = &id
