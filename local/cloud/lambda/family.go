@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -43,6 +45,58 @@ func killFamily(pid int) {
 		_ = syscall.Kill(member, syscall.SIGKILL)
 	}
 	signalFamily(pid, syscall.SIGKILL)
+}
+
+// stopFamily stops the process group led by pid and every process that descends from
+// pid, and returns them. It looks at these processes only, because every event ends
+// with it: a look at all processes of the machine took more processor time than most
+// events.
+func stopFamily(pid int) []int {
+	_ = syscall.Kill(-pid, syscall.SIGSTOP)
+	stopped := []int{pid}
+	for found := true; found; {
+		found = false
+		for _, member := range descendants(pid) {
+			if !slices.Contains(stopped, member) {
+				stopped, found = append(stopped, member), true
+				_ = syscall.Kill(member, syscall.SIGSTOP)
+			}
+		}
+	}
+	return stopped
+}
+
+// continueFamily lets a group go on, and what stopFamily returned. These processes
+// have started no other meanwhile.
+func continueFamily(pid int, stopped []int) {
+	_ = syscall.Kill(-pid, syscall.SIGCONT)
+	for _, member := range stopped {
+		_ = syscall.Kill(member, syscall.SIGCONT)
+	}
+}
+
+// descendants lists the processes that descend from root, without root. A kernel
+// without lists of children (CONFIG_PROC_CHILDREN) needs a look at all processes.
+func descendants(root int) []int {
+	var all []int
+	for queue := []int{root}; len(queue) > 0; queue = queue[1:] {
+		lists, _ := filepath.Glob("/proc/" + strconv.Itoa(queue[0]) + "/task/*/children") // the pattern is valid
+		if len(lists) == 0 && queue[0] == root {
+			return family(root)
+		}
+		for _, list := range lists {
+			text, err := os.ReadFile(list)
+			if err != nil {
+				continue // the thread has ended
+			}
+			for _, word := range strings.Fields(string(text)) {
+				if child, err := strconv.Atoi(word); err == nil {
+					all, queue = append(all, child), append(queue, child)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // family lists the live processes of the group led by root, and the live

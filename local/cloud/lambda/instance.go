@@ -37,15 +37,17 @@ type instance struct {
 	current   *delivery // the event that the process works on
 	initError *Error    // reported by the runtime before its first event
 
-	signals sync.Mutex // held while a signal is sent; guards reaped
+	signals sync.Mutex // held while a signal is sent; guards reaped and frozen
 	reaped  bool       // the process id may belong to another process
+	frozen  []int      // the processes that the last freeze stopped
 }
 
 // A delivery is an invocation at this instance, with its answer. The
-// instance's mu guards the answer.
+// instance's mu guards begun and the answer.
 type delivery struct {
 	*invocation
 	deadline time.Time
+	begun    time.Time // the process got the event
 	answered bool
 	answer   []byte
 	err      *Error
@@ -240,8 +242,8 @@ func (i *instance) exitError(id string) *Error {
 	return &Error{Type: Exited, Message: fmt.Sprintf("RequestId: %s Error: Runtime exited with error: %s", id, how)}
 }
 
-func (i *instance) freeze() { i.ifAlive(func(pid int) { signalFamily(pid, syscall.SIGSTOP) }) }
-func (i *instance) thaw()   { i.ifAlive(func(pid int) { signalFamily(pid, syscall.SIGCONT) }) }
+func (i *instance) freeze() { i.ifAlive(func(pid int) { i.frozen = stopFamily(pid) }) }
+func (i *instance) thaw()   { i.ifAlive(func(pid int) { continueFamily(pid, i.frozen) }) }
 
 // kill kills the process and all its descendants, and waits until the process
 // has ended.
@@ -269,6 +271,9 @@ func (i *instance) next(w http.ResponseWriter, r *http.Request) {
 	}
 	select {
 	case d := <-i.events:
+		i.mu.Lock()
+		d.begun = time.Now()
+		i.mu.Unlock()
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		h.Set("Lambda-Runtime-Aws-Request-Id", d.id)
@@ -336,6 +341,7 @@ func (i *instance) answer(w http.ResponseWriter, r *http.Request, answer []byte,
 		reply(w, http.StatusForbidden, "InvalidStateTransition")
 	default:
 		d.answered, d.answer, d.err = true, answer, failure
+		i.f.took(time.Since(d.begun))
 		if status == http.StatusAccepted {
 			reply(w, status, "")
 		} else {

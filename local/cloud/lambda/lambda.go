@@ -107,6 +107,9 @@ type Stats struct {
 	Failures    int // invocations that ended with an error
 	ColdStarts  int
 	Instances   int // instances that are alive now
+	// Duration is the time of all answered invocations, each from the event until the
+	// answer: what Lambda reports as duration and bills.
+	Duration time.Duration
 }
 
 // New makes a function without instances. The caller must close it.
@@ -199,6 +202,13 @@ type invocation struct {
 
 func (f *Function) newInvocation(event []byte) *invocation {
 	return &invocation{id: NewID(), trace: traceID(time.Now()), event: event}
+}
+
+// took counts the time of an answered invocation.
+func (f *Function) took(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Duration += d
 }
 
 // takeIdle returns the most recently used idle instance, or nil.
