@@ -91,7 +91,8 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	}})
 	must(err)
 	id := media.ID("file")
-	must(files.CreateFile(ctx, media.File{Corp: corp, ID: id, SDKFileID: "file", Deadline: at, State: media.Waiting}))
+	_, err = files.AddFiles(ctx, []media.File{{Corp: corp, ID: id, SDKFileID: "file", Deadline: at, State: media.Waiting}})
+	must(err)
 	must(contacts.SavePerson(ctx, corp, directory.Person{ID: "wmA", Name: "客户"}))
 	must(contacts.SaveRoom(ctx, corp, directory.Room{ID: "wrA", Name: "群"}))
 	must(consents.RecordConsents(ctx, []archive.Consent{

@@ -85,8 +85,8 @@ func TestFleetShowsTheWorstFirst(t *testing.T) {
 	row.Hash = archive.ChainHash(row)
 	must(t, s.ledger.Append(t.Context(), head, row))
 	file := media.File{Corp: id(10), ID: media.ID("f"), State: media.Waiting, SDKFileID: "f", Registered: now, Deadline: now.Add(90 * time.Hour)}
-	must(t, s.media.CreateFile(t.Context(), file))
-	must(t, s.media.ListFile(t.Context(), file))
+	_, err = s.media.AddFiles(t.Context(), []media.File{file})
+	must(t, err)
 	must(t, s.ledger.SaveNotified(t.Context(), watch.Notified{Corp: id(4)}, watch.Notified{Corp: id(4), Health: watch.Late, At: now.Add(-5 * time.Hour)}))
 
 	all, err := s.companies(t.Context())

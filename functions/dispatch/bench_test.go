@@ -195,9 +195,8 @@ func (r *rounds) flood() {
 		aside.SetAside = append(aside.SetAside, archive.SetAside{Corp: corp, Seq: i + 1, Reason: archive.ReasonNoKey, KeyVersion: 1, At: at})
 		name := fmt.Sprint("file ", i)
 		f := media.File{Corp: corp, ID: media.ID(name), SDKFileID: name, State: media.Waiting, Deadline: at.Add(archive.Retention), NotBefore: at}
-		r.must(r.files.CreateFile(ctx, f))
-		f.Rev = 1
-		r.must(r.files.ListFile(ctx, f))
+		_, err := r.files.AddFiles(ctx, []media.File{f})
+		r.must(err)
 	}
 	r.must(r.messages.WritePage(ctx, aside))
 	for _, verify := range []bool{false, true} {

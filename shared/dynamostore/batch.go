@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -26,6 +28,10 @@ type batchWriteClient interface {
 
 type batchGetClient interface {
 	BatchGetItem(context.Context, *dynamodb.BatchGetItemInput, ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error)
+}
+
+type batchStatementClient interface {
+	BatchExecuteStatement(context.Context, *dynamodb.BatchExecuteStatementInput, ...func(*dynamodb.Options)) (*dynamodb.BatchExecuteStatementOutput, error)
 }
 
 func puts(items []item) []types.WriteRequest {
@@ -80,6 +86,89 @@ func (t *table) writeBatch(ctx context.Context, client batchWriteClient, batch [
 			return fmt.Errorf("%d items of a batch not written: %w", len(batch), err)
 		}
 	}
+}
+
+// createAll creates the items whose keys are free, in no order, and says which keys
+// are taken. The keys must be distinct. It retries as writeAll does, and may find
+// taken what an earlier try created. After an error or a crash any of the items may be
+// created.
+//
+// BatchWriteItem takes no condition. PartiQL's INSERT has the one that is wanted, and
+// DynamoDB takes statements in batches. A transaction would cost twice as much.
+func (t *table) createAll(ctx context.Context, client batchStatementClient, items []item) (taken []bool, _ error) {
+	taken = make([]bool, len(items))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(batchesAtOnce)
+	for from := 0; from < len(items); from += writeBatch {
+		to := min(from+writeBatch, len(items))
+		group.Go(func() error { return t.createBatch(ctx, client, items[from:to], taken[from:to]) })
+	}
+	return taken, group.Wait()
+}
+
+func (t *table) createBatch(ctx context.Context, client batchStatementClient, batch []item, taken []bool) error {
+	left := make([]int, len(batch)) // indexes of the items that are not done
+	for i := range left {
+		left[i] = i
+	}
+	for wait := (backoff{}); ; {
+		in := dynamodb.BatchExecuteStatementInput{ReturnConsumedCapacity: t.capacity()}
+		for _, i := range left {
+			in.Statements = append(in.Statements, t.insert(batch[i]))
+		}
+		out, err := client.BatchExecuteStatement(ctx, &in)
+		switch {
+		case err == nil && len(out.Responses) != len(left):
+			return fmt.Errorf("got %d answers to %d statements", len(out.Responses), len(left))
+		case err == nil:
+			t.wrote("BatchExecuteStatement", out.ConsumedCapacity...)
+			var again []int
+			for n, i := range left {
+				switch code := statementError(out.Responses[n]); code {
+				case "":
+				case types.BatchStatementErrorCodeEnumDuplicateItem:
+					taken[i] = true
+				case types.BatchStatementErrorCodeEnumProvisionedThroughputExceeded, types.BatchStatementErrorCodeEnumThrottlingError,
+					types.BatchStatementErrorCodeEnumRequestLimitExceeded, types.BatchStatementErrorCodeEnumInternalServerError,
+					types.BatchStatementErrorCodeEnumTransactionConflict:
+					again = append(again, i)
+				default:
+					return fmt.Errorf("item not created: %s", code)
+				}
+			}
+			if len(again) == 0 {
+				return nil
+			}
+			if len(again) < len(left) {
+				wait.progress()
+			}
+			left = again
+		case !throttled(err):
+			return err
+		}
+		if err := wait.pause(ctx); err != nil {
+			return fmt.Errorf("%d items of a batch not created: %w", len(left), err)
+		}
+	}
+}
+
+func statementError(r types.BatchStatementResponse) types.BatchStatementErrorCodeEnum {
+	if r.Error == nil {
+		return ""
+	}
+	return r.Error.Code
+}
+
+// insert is the statement that creates an item. The values are parameters, so no
+// value becomes part of the statement.
+func (t *table) insert(it item) types.BatchStatementRequest {
+	names := slices.Sorted(maps.Keys(it))
+	statement := "INSERT INTO \"" + t.name + "\" VALUE {'" + strings.Join(names, "': ?, '") + "': ?}"
+	in := types.BatchStatementRequest{Statement: &statement}
+	for _, name := range names {
+		in.Parameters = append(in.Parameters, it[name])
+	}
+	return in
 }
 
 // readAll reads the items with the keys, consistently and in no order, and

@@ -101,11 +101,10 @@ func TestCrashBetweenListsLeavesFileOnBoth(t *testing.T) {
 	db, table, crash := client(t), awstest.Table(t, "MediaTable"), false
 	s := dynamostore.NewMedia(crashing{db, func(any) bool { return crash }}, table)
 	f := media.File{Corp: corp, ID: strings.Repeat("0", 64), SDKFileID: "F", State: media.Waiting, Deadline: start.Add(time.Hour), NotBefore: start}
-	must(t, s.CreateFile(t.Context(), f))
-	f.Rev = 1
-	must(t, s.ListFile(t.Context(), f))
-	f.State = media.Failed
-	f, err := s.SaveFile(t.Context(), f)
+	_, err := s.AddFiles(t.Context(), []media.File{f})
+	must(t, err)
+	f.Rev, f.State = 1, media.Failed
+	f, err = s.SaveFile(t.Context(), f)
 	must(t, err)
 	crash = true
 	checkError(t, "ListFile", s.ListFile(t.Context(), f), errCrash)

@@ -21,6 +21,7 @@ type MediaClient interface {
 	putClient
 	queryClient
 	batchGetClient
+	batchStatementClient
 	DeleteItem(context.Context, *dynamodb.DeleteItemInput, ...func(*dynamodb.Options)) (*dynamodb.DeleteItemOutput, error)
 }
 
@@ -120,17 +121,56 @@ func readFile(it item) (media.File, error) {
 	}, nil
 }
 
-// CreateFile implements [media.Table].
-func (m *Media) CreateFile(ctx context.Context, f media.File) error {
-	f.Rev = 1
-	it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
+// AddFiles implements [media.Table].
+func (m *Media) AddFiles(ctx context.Context, files []media.File) (had []string, err error) {
+	fail := func(err error) ([]string, error) {
+		return nil, fmt.Errorf("adding %d files: %w", len(files), err)
+	}
+	var rows []item
+	for _, f := range files {
+		f.Rev = 1
+		it, err := encode(f.Corp, filePrefix+f.ID, newFileItem(f))
+		if err != nil {
+			return fail(err)
+		}
+		rows = append(rows, it)
+	}
+	taken, err := m.createAll(ctx, m.client, rows)
 	if err != nil {
-		return err
+		return fail(err)
 	}
-	if err := m.create(ctx, m.client, it); err != nil {
-		return fmt.Errorf("creating file %s of corp %s: %w", f.ID, f.Corp, err)
+	// A crash here leaves rows that are on no list, as the contract says.
+	var added []media.File
+	var entries []item
+	for i, f := range files {
+		if taken[i] {
+			had = append(had, f.ID)
+			continue
+		}
+		f.Rev = 1
+		on, _, err := places(f)
+		var it item
+		if err == nil {
+			it, err = entryOf(f, on)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		added, entries = append(added, f), append(entries, it)
 	}
-	return nil
+	if taken, err = m.createAll(ctx, m.client, entries); err != nil {
+		return fail(err)
+	}
+	for i, f := range added {
+		if !taken[i] {
+			continue
+		}
+		// Another page found the row and listed the file, perhaps in a later revision.
+		if err := m.ListFile(ctx, f); err != nil {
+			return nil, err
+		}
+	}
+	return had, nil
 }
 
 // File implements [media.Table].
@@ -207,22 +247,9 @@ const notNewer = "attribute_not_exists(rev) OR rev <= :rev"
 // ListFile implements [media.Table]. A file comes onto its new list before it
 // leaves its old list. After a crash in between the file is on both lists.
 func (m *Media) ListFile(ctx context.Context, f media.File) error {
-	waiting, problem, err := listKeys(f)
+	on, off, err := places(f)
 	if err != nil {
 		return err
-	}
-	var on string
-	var off []string
-	switch f.State {
-	case media.Waiting:
-		on = waiting
-		if f.Rev > 1 { // a new file was never on the other list
-			off = []string{problem}
-		}
-	case media.Stored:
-		off = []string{waiting, problem}
-	default:
-		on, off = problem, []string{waiting}
 	}
 	if on != "" {
 		err = m.listAt(ctx, f, on)
@@ -238,8 +265,30 @@ func (m *Media) ListFile(ctx context.Context, f media.File) error {
 	return nil
 }
 
+// places returns the key of the list that a file belongs on, empty for none, and the
+// keys of the lists that it may have to leave.
+func places(f media.File) (on string, off []string, err error) {
+	waiting, problem, err := listKeys(f)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case f.State == media.Waiting && f.Rev == 1: // a new file was never on the other list
+		return waiting, nil, nil
+	case f.State == media.Waiting:
+		return waiting, []string{problem}, nil
+	case f.State == media.Stored:
+		return "", []string{waiting, problem}, nil
+	}
+	return problem, []string{waiting}, nil
+}
+
+// entryOf is the entry of a file on a list.
+func entryOf(f media.File, sk string) (item, error) {
+	return encode(f.Corp, sk, listedItem{State: f.State, NotBefore: f.NotBefore, Rev: f.Rev})
+}
+
 func (m *Media) listAt(ctx context.Context, f media.File, sk string) error {
-	it, err := encode(f.Corp, sk, listedItem{State: f.State, NotBefore: f.NotBefore, Rev: f.Rev})
+	it, err := entryOf(f, sk)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,9 @@ func TestEveryFieldOfAFileComesBack(t *testing.T) {
 	s := newMedia(t)
 	f := fill[media.File]()
 	f.Corp, f.Rev = corp, 0
-	must(t, s.CreateFile(t.Context(), f))
+	f.State = media.Waiting
+	_, err := s.AddFiles(t.Context(), []media.File{f})
+	must(t, err)
 	f.Rev = 1
 	got, err := s.File(t.Context(), corp, f.ID)
 	must(t, err)

@@ -134,6 +134,7 @@ func (c *calls) dynamoDB(operation string, body []byte) ([]call, error) {
 		ExpressionAttributeValues map[string]attributeValue
 		RequestItems              map[string]json.RawMessage
 		TransactItems             []map[string]write
+		Statements                []struct{ Statement string }
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, err
@@ -155,6 +156,16 @@ func (c *calls) dynamoDB(operation string, body []byte) ([]call, error) {
 				action := map[string]string{"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}[kind]
 				all = append(all, one(action, w))
 			}
+		}
+		return all, nil
+	case "BatchExecuteStatement":
+		var all []call
+		for _, s := range in.Statements {
+			words := strings.SplitN(s.Statement, `"`, 3) // INSERT INTO "table" …
+			if len(words) != 3 || words[0] != "INSERT INTO " {
+				return nil, fmt.Errorf("unknown statement: %s", s.Statement)
+			}
+			all = append(all, call{action: "dynamodb:PartiQLInsert", resource: c.table(words[1])})
 		}
 		return all, nil
 	case "BatchGetItem", "BatchWriteItem":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -37,7 +38,7 @@ func serveSink(latency string) error {
 		os.Exit(0)
 	}()
 	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
+		body, _ := io.ReadAll(r.Body)
 		time.Sleep(wait)
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		answer := "{}"
@@ -48,6 +49,9 @@ func serveSink(latency string) error {
 			answer = `{"UnprocessedItems":{}}`
 		case "BatchGetItem":
 			answer = `{"Responses":{},"UnprocessedKeys":{}}`
+		case "BatchExecuteStatement":
+			n := bytes.Count(body, []byte(`"Statement":`))
+			answer = `{"Responses":[` + strings.TrimSuffix(strings.Repeat("{},", n), ",") + `]}`
 		}
 		_, _ = io.WriteString(w, answer)
 	}))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -82,8 +83,26 @@ func keptFile(f media.File) media.File {
 	return f
 }
 
-// CreateFile implements [media.Table].
-func (s *Files) CreateFile(ctx context.Context, f media.File) error {
+// AddFiles implements [media.Table].
+func (s *Files) AddFiles(ctx context.Context, files []media.File) (had []string, err error) {
+	for _, f := range files {
+		err := s.createFile(ctx, f)
+		if errors.Is(err, archive.ErrExists) {
+			had = append(had, f.ID)
+			continue
+		}
+		f.Rev = 1
+		if err == nil {
+			err = s.ListFile(ctx, f)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return had, nil
+}
+
+func (s *Files) createFile(ctx context.Context, f media.File) error {
 	return writeItem(ctx, s.faults, "Files.CreateFile", f.Corp, f.ID, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -269,9 +270,12 @@ const BacklogBound = 10_000
 //
 // Durable on return. Safe for concurrent use.
 type Table interface {
-	// CreateFile stores a row with Rev 1. It returns [archive.ErrExists] if there
-	// is a row.
-	CreateFile(ctx context.Context, f File) error
+	// AddFiles stores a row with Rev 1 for each of the files that has none, and then
+	// puts it on its list. The files wait or have failed, are of one corp, and have
+	// different ids. AddFiles
+	// changes nothing of a file that has a row, and returns its id. After an error or
+	// a crash any of the files may have a row that is on no list.
+	AddFiles(ctx context.Context, files []File) (had []string, err error)
 	// File reads a row consistently. It returns [archive.ErrNotFound] if there is
 	// no row.
 	File(ctx context.Context, corp, id string) (File, error)
@@ -316,17 +320,20 @@ func Register(ctx context.Context, table Table, corp string, files []File, repla
 	if err != nil {
 		return nil, fmt.Errorf("read %d files: %w", len(ids), err)
 	}
+	if err := add(ctx, table, corp, ids, byID, known); err != nil {
+		return nil, err
+	}
 	waits := make([]bool, len(ids))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(registerAtOnce)
 	for i, id := range ids {
-		group.Go(func() error {
-			f, ok := known[id]
-			if !ok {
-				f = byID[id]
-			}
-			var err error
-			waits[i], err = register(groupCtx, table, f, !ok, latest[id], replay)
+		f, ok := known[id]
+		if !ok { // it is new, and on its list
+			waits[i] = byID[id].State == Waiting
+			continue
+		}
+		group.Go(func() (err error) {
+			waits[i], err = registerAgain(groupCtx, table, f, latest[id], replay)
 			return err
 		})
 	}
@@ -344,21 +351,39 @@ func Register(ctx context.Context, table Table, corp string, files []File, repla
 
 const registerAtOnce = 8
 
-// register registers one file: f is its row, and named is the file as the newest
-// message names it.
-func register(ctx context.Context, table Table, f File, create bool, named File, replay bool) (waits bool, err error) {
-	if create {
-		err := table.CreateFile(ctx, f)
-		f.Rev = 1
-		if errors.Is(err, archive.ErrExists) { // another page names the same file and was first
-			f, err = table.File(ctx, f.Corp, f.ID)
+// add adds the files that are not known, and makes known the rows of those that
+// another page of the corp added meanwhile.
+//
+// A crash in it leaves rows that are on no list. The page is not decoded yet, so the
+// same files are registered and listed again.
+func add(ctx context.Context, table Table, corp string, ids []string, named, known map[string]File) error {
+	var unknown []File
+	for _, id := range ids {
+		if _, ok := known[id]; !ok {
+			unknown = append(unknown, named[id])
 		}
-		if err != nil {
-			return false, fmt.Errorf("create file %s: %w", f.ID, err)
-		}
-		// A crash here leaves a row that is on no list. The page is not decoded yet,
-		// so the same file is registered and listed again.
 	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	had, err := table.AddFiles(ctx, unknown)
+	if err != nil {
+		return fmt.Errorf("add %d files: %w", len(unknown), err)
+	}
+	if len(had) == 0 {
+		return nil
+	}
+	rows, err := table.Files(ctx, corp, had)
+	if err != nil {
+		return fmt.Errorf("read %d files: %w", len(had), err)
+	}
+	maps.Copy(known, rows)
+	return nil
+}
+
+// registerAgain registers one file that has a row, f; named is the file as the newest
+// message names it.
+func registerAgain(ctx context.Context, table Table, f, named File, replay bool) (waits bool, err error) {
 	if again, ok := f.waitAgain(named, replay); ok {
 		saved, err := table.SaveFile(ctx, again)
 		if errors.Is(err, archive.ErrConflict) { // another writer was first

@@ -286,8 +286,8 @@ func TestDayWithConsumersStopped(t *testing.T) {
 			Corp: archivetest.Corp, ID: media.ID(fmt.Sprint(i)), SDKFileID: fmt.Sprint(i), State: media.Waiting,
 			Deadline: archivetest.Start.Add(100 * time.Hour), NotBefore: archivetest.Start,
 		}
-		d.Must(d.Files.CreateFile(t.Context(), f))
-		d.Must(d.Files.ListFile(t.Context(), f))
+		_, err := d.Files.AddFiles(t.Context(), []media.File{f})
+		d.Must(err)
 	}
 	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted()}))
 	for _, verify := range []bool{false, true} {

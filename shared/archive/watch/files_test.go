@@ -32,9 +32,9 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 	if got := tick(); len(got) != 0 {
 		t.Errorf("without files: got %v", got)
 	}
-	d.Must(d.Files.CreateFile(t.Context(), f))
+	_, err := d.Files.AddFiles(t.Context(), []media.File{f})
+	d.Must(err)
 	f.Rev = 1
-	d.Must(d.Files.ListFile(t.Context(), f))
 	if got := tick(); len(got) != 0 {
 		t.Errorf("just requested: got %v", got)
 	}

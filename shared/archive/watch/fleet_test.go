@@ -35,8 +35,8 @@ func TestTickMeasuresTheFleet(t *testing.T) {
 	waits := func(corp, id string, left time.Duration) {
 		t.Helper()
 		f := media.File{Corp: corp, ID: media.ID(id), SDKFileID: id, State: media.Waiting, Deadline: now.Add(left), NotBefore: now}
-		d.Must(d.Files.CreateFile(t.Context(), f))
-		d.Must(d.Files.ListFile(t.Context(), f))
+		_, err := d.Files.AddFiles(t.Context(), []media.File{f})
+		d.Must(err)
 	}
 	waits(archivetest.Corp, "a", 100*time.Hour)
 	waits("wwsecond000000000", "b", 30*time.Hour) // in trouble, and measured too

@@ -138,8 +138,15 @@ func (w *World) File(corp, sdkFileID string, seq uint64, state media.State, reas
 	f := media.File{
 		Corp: corp, ID: media.ID(sdkFileID), SDKFileID: sdkFileID, Kind: "file", Name: "another chat's " + ContentMark + ".pdf", Ext: "pdf",
 		From:     media.Use{Conversation: FilesChat, Time: Noon, MsgID: fmt.Sprintf("m%d", seq), Seq: seq},
-		Deadline: deadline, State: state, Reason: reason, NotBefore: w.Now(),
+		Deadline: deadline, State: media.Waiting, NotBefore: w.Now(),
 	}
+	_, err := w.Media.AddFiles(w.T.Context(), []media.File{f})
+	OK(w.T, err)
+	f.Rev = 1
+	if state == media.Waiting && reason == "" {
+		return f
+	}
+	f.State, f.Reason = state, reason
 	if state == media.Stored || state == media.Mismatch {
 		sum := md5.Sum([]byte(sdkFileID))
 		f.Stored = &media.Object{
@@ -147,8 +154,8 @@ func (w *World) File(corp, sdkFileID string, seq uint64, state media.State, reas
 		}
 		OK(w.T, w.Files.PutFile(w.T.Context(), corp, f.ID, []byte(sdkFileID)))
 	}
-	OK(w.T, w.Media.CreateFile(w.T.Context(), f))
-	f.Rev = 1
+	f, err = w.Media.SaveFile(w.T.Context(), f)
+	OK(w.T, err)
 	OK(w.T, w.Media.ListFile(w.T.Context(), f))
 	return f
 }
