@@ -59,6 +59,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	messages := dynamostore.NewMessages(db, cfg.messages)
 	files := dynamostore.NewMedia(db, cfg.media)
 	readings := dynamostore.NewReadings(db, cfg.readings)
+	recorded := session.NewReadingMemory(readings)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	consents := dynamostore.NewConsents(db, cfg.consents)
 	consents.OnNewer(eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log).AnnounceConsents)
@@ -69,7 +70,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 
 	names := &directory.Handlers{
 		Book:     &book.NameBook{Names: contacts, Asker: contacts, Reach: contacts, Witness: messages, Requests: inspections, Now: time.Now, Log: log},
-		Contacts: contacts, Consents: consents, Inspections: inspections, Activity: messages, Readings: readings, Now: time.Now,
+		Contacts: contacts, Consents: consents, Inspections: inspections, Activity: messages, Readings: recorded, Now: time.Now,
 	}
 	links := s3store.NewLinks(s3.NewPresignClient(objects), cfg.files)
 	cfg.console.Version, cfg.console.Media = lambdamain.Version, links
@@ -98,7 +99,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		},
 		Chats: &chats.Handlers{
 			Messages: messages, Blobs: s3store.NewJournal(objects, cfg.journal), Files: files,
-			Links: links, Names: names, Readings: readings, Seen: readings, Now: time.Now,
+			Links: links, Names: names, Readings: recorded, Seen: readings, Now: time.Now,
 		},
 		Console: pages,
 		Session: &session.Handlers{Corps: corps}, Changes: &changes.Handlers{Notes: messages, Ledger: ledger, Keys: corps, Now: time.Now},

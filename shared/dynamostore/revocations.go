@@ -88,19 +88,18 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 	return found, nil
 }
 
-// AnyRevoked reports whether a message of the conversation was revoked. It reads
-// one item. Finding the revoked message itself would need all messages, because a
-// marker does not say when its message was sent.
-func (m *Messages) AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error) {
-	in := partition(revocationPK(corp, conv))
-	in.Limit = aws.Int32(1)
-	for _, err := range m.query(ctx, m.client, in) {
-		if err != nil {
-			return false, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
-		}
-		return true, nil
+// FirstRevocations lists revocations of a conversation by the msgid of the revoked
+// message, at most limit, and says whether there are more.
+func (m *Messages) FirstRevocations(ctx context.Context, corp string, conv archive.ConversationID, limit int) (_ []archive.Revocation, more bool, _ error) {
+	in := consistently(partition(revocationPK(corp, conv)))
+	in.Limit = aws.Int32(int32(limit + 1))
+	list, next, err := listPage(m.query(ctx, m.client, in), limit, func(it item) (archive.Revocation, error) {
+		return readRevocation(corp, conv, it)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
 	}
-	return false, nil
+	return list, next != "", nil
 }
 
 func readRevocation(corp string, conv archive.ConversationID, it item) (archive.Revocation, error) {

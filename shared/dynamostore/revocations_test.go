@@ -36,6 +36,20 @@ func TestRevocations(t *testing.T) {
 			if len(found) != 2 || found["m1"] != want || found["m1_external"] != want {
 				t.Errorf("got %+v, want both forms of m1 revoked by the lower seq", found)
 			}
+			if first, more, err := store.FirstRevocations(t.Context(), corp, conv, 2); err != nil || more || len(first) != 1 || first[0] != want {
+				t.Errorf("all of the conversation: got %+v, %v, %v, want the one", first, more, err)
+			}
+			if first, more, err := store.FirstRevocations(t.Context(), corp, "single:a:c", 2); err != nil || more || len(first) != 0 {
+				t.Errorf("all of another conversation: got %+v, %v, %v, want none", first, more, err)
+			}
+			if err := store.WritePage(t.Context(), decode.Decoded{Corp: corp, Revocations: []archive.Revocation{revoke("m2", "a", 7), revoke("m3", "a", 8)}}); err != nil {
+				t.Fatal(err)
+			}
+			for limit, more := range map[int]bool{2: true, 3: false} {
+				if first, got, err := store.FirstRevocations(t.Context(), corp, conv, limit); err != nil || len(first) != limit || got != more {
+					t.Errorf("first %d of three: got %d, more %v, %v", limit, len(first), got, err)
+				}
+			}
 			if found, err := store.Revocations(t.Context(), corp, "single:a:c", []string{"m1"}); err != nil || len(found) != 0 {
 				t.Errorf("another conversation: got %+v, %v; want nothing", found, err)
 			}

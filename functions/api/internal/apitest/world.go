@@ -131,13 +131,14 @@ func NewWorld(t *testing.T) *World {
 	inspections := book.NewWantedInspections(w.Marks, sqsqueue.NewInspect(w.queues, w.Inspects, rand.Text), w.Now)
 	replays := decode.NewJobStarter(w.Ledger, sqsqueue.NewDecode(w.queues, w.Decodes, rand.Text), w.Now)
 	w.inspections = inspections
+	recorded := session.NewReadingMemory(w.Readings)
 	w.Callback = &callback.Handlers{
 		Pairs: callback.NewPairs(archive.ArchiveCallback, w.Corps, w.Pairs), AppPairs: callback.NewPairs(archive.AppCallback, w.Corps, w.Pairs),
 		Corps: w.Corps, Pulls: pulls, Consents: w.Consents, Names: w.Contacts, Inspections: inspections, Now: w.Now, Log: log,
 	}
 	w.Directory = &directory.Handlers{
 		Book:     &book.NameBook{Names: w.Contacts, Asker: w.Contacts, Reach: w.Contacts, Witness: w.Messages, Requests: inspections, Now: w.Now, Log: log},
-		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Activity: w.Messages, Readings: w.Readings, Now: w.Now,
+		Contacts: w.Contacts, Consents: w.Consents, Inspections: inspections, Activity: w.Messages, Readings: recorded, Now: w.Now,
 	}
 	w.Setup = &setup.Handlers{
 		Corps: w.Corps, Secrets: w.Secrets, Pairs: w.Pairs, Ledger: w.Ledger, Gate: &archive.Gate{Log: w.Ledger, Now: w.Now}, WeCom: w.WeCom, SetAside: w.Messages, App: w.Contacts, Checks: w.Directory, Pulls: pulls, Replays: replays,
@@ -156,7 +157,7 @@ func NewWorld(t *testing.T) *World {
 	links := s3store.NewLinks(s3.NewPresignClient(objects), table.bucket)
 	w.Chats = &chats.Handlers{
 		Messages: w.Messages, Blobs: w.Journal, Files: w.Media, Links: links,
-		Names: w.Directory, Readings: w.Readings, Seen: w.Readings, Now: w.Now,
+		Names: w.Directory, Readings: recorded, Seen: w.Readings, Now: w.Now,
 	}
 	pages, err := console.New(console.Config{Issuer: "https://login.example.com", Media: links, Version: "1.2.3-test"})
 	if err != nil {
@@ -166,6 +167,7 @@ func NewWorld(t *testing.T) *World {
 		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Changes: &changes.Handlers{Notes: w.Messages, Ledger: w.Ledger, Keys: w.Corps, Now: w.Now}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
+	w.Server.Now = w.Now
 	w.Server.AnswerTime = time.Hour // a busy machine must not end the pages of tests
 	t.Cleanup(w.checkLog)
 	return w

@@ -31,8 +31,8 @@ func (l longMessages) Messages(_ context.Context, _ string, _ archive.Conversati
 	return l.list[from:to], to < len(l.list), nil
 }
 
-func (longMessages) Revocations(context.Context, string, archive.ConversationID, []string) (map[string]archive.Revocation, error) {
-	return nil, nil
+func (longMessages) FirstRevocations(context.Context, string, archive.ConversationID, int) ([]archive.Revocation, bool, error) {
+	return nil, false, nil
 }
 
 // countedBytes is a journal that counts the bytes that an answer reads.

@@ -1,6 +1,7 @@
 package chats_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -241,6 +242,49 @@ func TestRevokedMessages(t *testing.T) {
 	for _, m := range apitest.Into[messagePageJSON](w.Get(apitest.TokenOf(w.Other, session.Reader), "/v1/corps/"+w.Other+"/conversations/"+apitest.ConversationID(t, w.Other, conv)+"/messages").Want(200)).Messages {
 		if m.Revoked != nil {
 			t.Error("revoked in another corp")
+		}
+	}
+}
+
+// countedRevocations counts the reads of revocations by msgid.
+type countedRevocations struct {
+	chats.MessageStore
+	reads *int
+}
+
+func (c countedRevocations) Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error) {
+	*c.reads++
+	return c.MessageStore.Revocations(ctx, corp, conv, msgIDs)
+}
+
+// A page reads the revocations of its messages one by one only in a conversation with
+// more of them than are read together.
+func TestRevocationsOfAPageAreReadTogether(t *testing.T) {
+	w, conv := withRevocations(t)
+	reads := 0
+	w.Chats.Messages = countedRevocations{w.Messages, &reads}
+	var others []string
+	for i := range chats.RevocationsRead {
+		others = append(others, fmt.Sprintf("a%05d", i)) // these come before the messages of the page
+	}
+	for _, query := range []string{"", "?around=" + apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)).Want(200)).Messages[6].ID} {
+		reads = 0
+		for _, many := range []bool{false, true} {
+			if many {
+				revoke(w, conv, apitest.Noon, others...)
+			}
+			var revoked []string
+			for _, m := range apitest.Into[messagePageJSON](w.Get(w.As(session.Reader), messagesPath(w, conv)+query).Want(200)).Messages {
+				if m.Revoked != nil {
+					revoked = append(revoked, m.MsgID)
+				}
+			}
+			if got, want := strings.Join(revoked, " "), "m01_external m05_external m06_external m11_external"; got != want {
+				t.Errorf("%q, many %v: got %s, want %s", query, many, got, want)
+			}
+			if query == "" && (reads > 0) != many {
+				t.Errorf("many %v: got %d reads by msgid", many, reads)
+			}
 		}
 	}
 }

@@ -54,27 +54,9 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	if err != nil {
 		return output.Answer{}, err
 	}
-	list := []conversationJSON{shown}
-	if err := h.noteSeen(ctx, c, list, []archive.ConversationID{conv}); err != nil {
-		return output.Answer{}, err
-	}
-	first, err := h.oldest(ctx, c, conv)
+	out, err := h.detail(ctx, c, conv, shown)
 	if err != nil {
 		return output.Answer{}, err
-	}
-	if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
-		return output.Answer{}, err
-	}
-	out := conversationDetailJSON{conversationJSON: list[0], FirstAt: output.MomentOrNull(first), Consents: []names.ConsentJSON{}}
-	if q, ok := consentsIn(c, conv); ok {
-		if out.Consents, err = h.Names.ConsentsOf(ctx, c.CorpID, q); err != nil {
-			return output.Answer{}, err
-		}
-	}
-	if out.Room != nil {
-		// The members are those of today; a limited caller may have left the room before.
-		room := h.Names.RoomOf(ctx, c.Corp, *out.Room, !c.Caller.Limited)
-		out.RoomDetail = &room
 	}
 	var about mentions
 	about.add(conv, e.fields)
@@ -83,6 +65,37 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	}
 	out.Names = h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
 	return output.JSON(200, out)
+}
+
+// detail reads at the same time all that an entry lacks, and records the reading.
+func (h *Handlers) detail(ctx context.Context, c *session.Call, conv archive.ConversationID, shown conversationJSON) (conversationDetailJSON, error) {
+	out := conversationDetailJSON{Consents: []names.ConsentJSON{}}
+	list := []conversationJSON{shown}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), conv, "") })
+	g.Go(func() error { return h.noteSeen(ctx, c, list, []archive.ConversationID{conv}) })
+	g.Go(func() error {
+		first, err := h.oldest(ctx, c, conv)
+		out.FirstAt = output.MomentOrNull(first)
+		return err
+	})
+	if q, ok := consentsIn(c, conv); ok {
+		g.Go(func() (err error) {
+			out.Consents, err = h.Names.ConsentsOf(ctx, c.CorpID, q)
+			return err
+		})
+	}
+	if shown.Room != nil {
+		g.Go(func() error {
+			// The members are those of today; a limited caller may have left the room before.
+			room := h.Names.RoomOf(ctx, c.Corp, *shown.Room, !c.Caller.Limited)
+			out.RoomDetail = &room
+			return nil
+		})
+	}
+	err := g.Wait()
+	out.conversationJSON = list[0]
+	return out, err
 }
 
 // oldest finds the time of the oldest message that the caller may see. The time is

@@ -21,6 +21,8 @@ const (
 	LookMost    = lookMost
 	PartiesMost = partiesMost
 	TooLong     = tooLong
+
+	RevocationsRead = revocationsRead
 )
 
 var (

@@ -288,20 +288,20 @@ func (h *Handlers) GetMessages(ctx context.Context, c *session.Call) (output.Ans
 		Problem problem.Document `json:"problem"`
 	}
 	out := struct {
-		Messages []json.RawMessage `json:"messages"`
-		Missing  []absent          `json:"missing"`
-		Names    names.Names       `json:"names"`
-	}{[]json.RawMessage{}, []absent{}, h.Names.Beside(ctx, c.Corp, about.people, about.rooms)}
+		Missing []absent    `json:"missing"`
+		Names   names.Names `json:"names"`
+	}{[]absent{}, h.Names.Beside(ctx, c.Corp, about.people, about.rooms)}
+	var messages []json.RawMessage
 	for _, id := range ids {
 		why := problem.New(problem.Unavailable, nil) // the answer has no room for it
 		if p, ok := errors.AsType[*problem.Problem](gone[id]); ok {
 			why = p
 		}
 		if b, ok := shownAs[id]; ok {
-			out.Messages = append(out.Messages, b)
+			messages = append(messages, b)
 		} else {
 			out.Missing = append(out.Missing, absent{id, why.In(c.Lang, c.ID)})
 		}
 	}
-	return output.JSON(200, out)
+	return output.List("messages", messages, out)
 }

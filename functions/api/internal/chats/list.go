@@ -1,10 +1,13 @@
 package chats
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -25,6 +28,9 @@ const (
 	// filesAtOnce bounds the files that are looked up together for a list. A single
 	// message with more files is an exception.
 	filesAtOnce = 1000
+	// revocationsRead is how many revocations of a conversation are read together
+	// with its messages. Most conversations have fewer.
+	revocationsRead = 100
 	// maxMilli is the last millisecond of the year 9999. No message has a later
 	// time.
 	maxMilli = 253402300799999
@@ -48,6 +54,8 @@ type listQuery struct {
 	back         bool              // towards the previous pages
 	around       *archive.Position // the middle of the page; nil for a page that begins elsewhere
 	hides        hidden
+	revocations  *revocations // of the conversation; nil before the first search
+	namesToo     bool         // look up the names beside the first messages
 	// render makes what the page shows of a message.
 	render func(m listed, known knownFiles) ([]byte, error)
 }
@@ -122,25 +130,24 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 	if err != nil {
 		return output.Answer{}, err
 	}
-	before, after, err := h.sides(ctx, c, q)
-	if err != nil {
-		return output.Answer{}, err
+	var out struct {
+		Names  names.Names `json:"names"`
+		Anchor *string     `json:"anchor"`
+		Next   *string     `json:"next"`
+		Prev   *string     `json:"prev"`
+		Resume *string     `json:"resume"`
 	}
-	if err := c.RecordReading(ctx, h.Readings, h.Now(), q.conversation, ""); err != nil {
+	var before, after collected
+	if err := h.reading(ctx, c, q.conversation, func(ctx context.Context) (err error) {
+		if before, after, err = h.sides(ctx, c, q); err == nil {
+			about := mentions{append(before.people, after.people...), append(before.rooms, after.rooms...)}
+			out.Names = h.beside(ctx, c, about, cmp.Or(after.early, before.early))
+		}
+		return err
+	}); err != nil {
 		return output.Answer{}, err
 	}
 	slices.Reverse(before.shown)
-	out := struct {
-		Messages []json.RawMessage `json:"messages"`
-		Names    names.Names       `json:"names"`
-		Anchor   *string           `json:"anchor"`
-		Next     *string           `json:"next"`
-		Prev     *string           `json:"prev"`
-		Resume   *string           `json:"resume"`
-	}{
-		Messages: append(before.shown, after.shown...),
-		Names:    h.Names.Beside(ctx, c.Corp, append(before.people, after.people...), append(before.rooms, after.rooms...)),
-	}
 	if q.around != nil && len(after.shown) > 0 {
 		id, err := opaque.Message(c.CorpID).Seal(place{q.conversation, after.first})
 		if err != nil {
@@ -159,7 +166,16 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 	if out.Resume, err = c.SealPage(resume(q, before, after)); err != nil {
 		return output.Answer{}, err
 	}
-	return output.JSON(200, out)
+	return output.List("messages", append(before.shown, after.shown...), out)
+}
+
+// reading reads messages of a conversation, and records at the same time that the
+// caller reads them. If one of the two fails, the route fails.
+func (h *Handlers) reading(ctx context.Context, c *session.Call, conv archive.ConversationID, read func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), conv, "") })
+	g.Go(func() error { return read(ctx) })
+	return g.Wait()
 }
 
 // sealSide makes the token of the page after a side of a page; nil if there is
@@ -207,6 +223,7 @@ func resume(q listQuery, before, after collected) messagePage {
 func (h *Handlers) sides(ctx context.Context, c *session.Call, q listQuery) (before, after collected, err error) {
 	none := collected{shown: []json.RawMessage{}}
 	if q.around == nil {
+		q.namesToo = true
 		found, err := h.collect(ctx, c, q)
 		if q.back {
 			return found, none, err
@@ -214,6 +231,7 @@ func (h *Handlers) sides(ctx context.Context, c *session.Call, q listQuery) (bef
 		return none, found, err
 	}
 	half := q.limit / 2
+	q.revocations = &revocations{} // both searches use them
 	q.messages.Start, q.messages.Including, q.limit = q.around, true, q.limit-half
 	if after, err = h.collect(ctx, c, q); err != nil {
 		return none, none, err
@@ -239,7 +257,8 @@ type collected struct {
 	// shows or passes over; messages that the caller may not see come in only if the
 	// time of the page was over.
 	first, last position
-	more        bool // whether the list goes on after last
+	more        bool        // whether the list goes on after last
+	early       *earlyNames // beside the first messages; nil if they are not looked up early
 }
 
 // room returns how many more messages the page may show.
@@ -291,12 +310,15 @@ type collector struct {
 // collect reads messages until the page has limit messages or PageBytes, or the
 // budget or the time is spent.
 func (h *Handlers) collect(ctx context.Context, c *session.Call, q listQuery) (collected, error) {
+	if q.revocations == nil {
+		q.revocations = &revocations{}
+	}
 	l := collector{h: h, c: c, q: q, page: collected{limit: q.limit, size: q.taken, shown: []json.RawMessage{}}}
 	if start := q.messages.Start; start != nil {
 		l.page.last = positionAt(*start)
 	}
 	if q.filter.revoked { // most conversations have no revocation, and end here
-		if any, err := h.Messages.AnyRevoked(ctx, c.CorpID, q.conversation); err != nil || !any {
+		if err := l.readRevocations(ctx); err != nil || len(q.revocations.first) == 0 {
 			return l.page, err
 		}
 	}
@@ -332,7 +354,7 @@ func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
 	at.MaxBytes = output.PageBytes
 	// If there is one message more than the page may show, the list goes on.
 	for at.Limit = l.page.room() + 1; ; at.Limit = min(max(4*at.Limit, readFirst), readMost) {
-		list, more, err := l.h.Messages.Messages(ctx, l.c.CorpID, l.q.conversation, at)
+		list, more, err := l.read(ctx, at)
 		if err != nil {
 			return err
 		}
@@ -355,6 +377,20 @@ func (l *collector) fill(ctx context.Context, at archive.MessageQuery) error {
 			return nil
 		}
 	}
+}
+
+// read reads messages. The first call also reads revocations, at the same time.
+func (l *collector) read(ctx context.Context, q archive.MessageQuery) (list []archive.Message, more bool, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		list, more, err = l.h.Messages.Messages(ctx, l.c.CorpID, l.q.conversation, q)
+		return err
+	})
+	if l.q.filter.text == nil { // a hit says nothing of revocations
+		g.Go(func() error { return l.readRevocations(ctx) })
+	}
+	err = g.Wait()
+	return list, more, err
 }
 
 // takeAll takes the messages of a batch, until the page or its time ends.
@@ -448,15 +484,13 @@ func (l *collector) batch(ctx context.Context, list []archive.Message) (b batch,
 			seen, after = append(seen, m), append(after, rest)
 		}
 	}
-	var revocations map[string]archive.Revocation
-	if l.q.filter.text == nil { // a hit says nothing of them
-		if revocations, err = l.h.revocations(ctx, l.c, l.q.conversation, seen); err != nil {
-			return b, nil, err
-		}
+	revoked, err := l.revocationsOf(ctx, seen)
+	if err != nil {
+		return b, nil, err
 	}
 	var ids []string
 	for i, m := range seen {
-		next := listed{shown: shown{Message: m}, revoked: showRevocation(m, revocations)}
+		next := listed{shown: shown{Message: m}, revoked: showRevocation(m, revoked)}
 		next.wanted = l.q.filter.mayShow(m, next.revoked)
 		if next.wanted && m.Overflow == nil {
 			if next.shown, err = l.h.read(ctx, m, readListed); err != nil {
@@ -476,8 +510,50 @@ func (l *collector) batch(ctx context.Context, list []archive.Message) (b batch,
 		}
 		b.messages = append(b.messages, next)
 	}
+	if len(b.messages) > 0 && l.page.early == nil && l.q.namesToo {
+		l.page.early = l.h.lookUpEarly(ctx, l.c, b.messages)
+	}
 	b.known, err = l.h.lookUp(ctx, l.c.CorpID, ids)
 	return b, rest, err
+}
+
+// revocations are the first revocations of a conversation.
+type revocations struct {
+	read  bool
+	first map[string]archive.Revocation // by [archive.RevocationKey]
+	more  bool                          // whether the conversation has others
+}
+
+// readRevocations reads the revocations, unless an earlier call did.
+func (l *collector) readRevocations(ctx context.Context) error {
+	r := l.q.revocations
+	if r.read {
+		return nil
+	}
+	list, more, err := l.h.Messages.FirstRevocations(ctx, l.c.CorpID, l.q.conversation, revocationsRead)
+	if err != nil {
+		return err
+	}
+	*r = revocations{read: true, first: make(map[string]archive.Revocation, len(list)), more: more}
+	for _, revocation := range list {
+		r.first[archive.RevocationKey(revocation.MsgID)] = revocation
+	}
+	return nil
+}
+
+// revocationsOf returns, by msgid, the revocations of messages that the caller may
+// see. It reads each of them only if the conversation has too many to read all.
+func (l *collector) revocationsOf(ctx context.Context, list []archive.Message) (map[string]archive.Revocation, error) {
+	if l.q.revocations.more {
+		return l.h.revocations(ctx, l.c, l.q.conversation, list)
+	}
+	revoked := make(map[string]archive.Revocation)
+	for _, m := range list {
+		if r, ok := l.q.revocations.first[archive.RevocationKey(m.MsgID)]; ok {
+			revoked[m.MsgID] = r
+		}
+	}
+	return revoked, l.h.dropUnseen(ctx, l.c, l.q.conversation, revoked)
 }
 
 // maySee reports false for a message in the table that the caller may not see.

@@ -1,6 +1,11 @@
 package chats
 
 import (
+	"context"
+	"slices"
+
+	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/message"
 )
@@ -20,4 +25,44 @@ func (m *mentions) add(conv archive.ConversationID, f message.Fields) {
 		return
 	}
 	m.people = append(append(m.people, conv.Parties()...), f.Parties()...)
+}
+
+// cover reports whether all ids of other are among these.
+func (m mentions) cover(other mentions) bool {
+	lacks := func(ids, of []string) bool {
+		return slices.ContainsFunc(of, func(id string) bool { return !slices.Contains(ids, id) })
+	}
+	return !lacks(m.people, other.people) && !lacks(m.rooms, other.rooms)
+}
+
+// earlyNames are looked up while the page that they stand beside is made.
+type earlyNames struct {
+	of    mentions
+	found chan names.Names
+}
+
+// lookUpEarly looks up the names beside messages of a batch. Most often they are all
+// that the page shows.
+func (h *Handlers) lookUpEarly(ctx context.Context, c *session.Call, list []listed) *earlyNames {
+	e := &earlyNames{found: make(chan names.Names, 1)}
+	for _, m := range list {
+		if m.wanted && m.Overflow == nil {
+			e.of.add(m.Conversation, m.content.Fields)
+		}
+	}
+	e.of = mentions{archive.Distinct(e.of.people), archive.Distinct(e.of.rooms)}
+	go func() { e.found <- h.Names.Beside(ctx, c.Corp, e.of.people, e.of.rooms) }()
+	return e
+}
+
+// beside returns the names beside a page: the early ones, if there are any and the
+// page mentions no other id.
+func (h *Handlers) beside(ctx context.Context, c *session.Call, about mentions, early *earlyNames) names.Names {
+	about = mentions{archive.Distinct(about.people), archive.Distinct(about.rooms)}
+	if early != nil {
+		if found := <-early.found; early.of.cover(about) {
+			return found.Only(about.people, about.rooms)
+		}
+	}
+	return h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
 }

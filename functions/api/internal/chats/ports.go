@@ -45,8 +45,9 @@ type MessageStore interface {
 	// Revocations finds which messages of a conversation are revoked. The map has
 	// an entry for each revoked message, by msgid.
 	Revocations(ctx context.Context, corp string, conv archive.ConversationID, msgIDs []string) (map[string]archive.Revocation, error)
-	// AnyRevoked reports whether the conversation has a revoked message.
-	AnyRevoked(ctx context.Context, corp string, conv archive.ConversationID) (bool, error)
+	// FirstRevocations lists some revocations of a conversation, at most limit, and
+	// reports whether there are more.
+	FirstRevocations(ctx context.Context, corp string, conv archive.ConversationID, limit int) (list []archive.Revocation, more bool, err error)
 }
 
 // SeenStore keeps up to when a user has seen conversations.

@@ -2,7 +2,6 @@ package chats
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode"
@@ -50,19 +49,18 @@ func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.
 		q.filter.text = append(q.filter.text, unicode.ToLower(r))
 	}
 	q.render = func(m listed, _ knownFiles) ([]byte, error) { return showHit(m, q.filter) }
-	page, err := h.collect(ctx, c, q)
-	if err != nil {
-		return output.Answer{}, err
-	}
-	if err := c.RecordReading(ctx, h.Readings, h.Now(), q.conversation, ""); err != nil {
+	var page collected
+	if err := h.reading(ctx, c, q.conversation, func(ctx context.Context) (err error) {
+		page, err = h.collect(ctx, c, q)
+		return err
+	}); err != nil {
 		return output.Answer{}, err
 	}
 	out := struct {
-		Hits    []json.RawMessage `json:"hits"`
-		Names   names.Names       `json:"names"`
-		Scanned scannedJSON       `json:"scanned"`
-		Next    *string           `json:"next"`
-	}{Hits: page.shown, Scanned: scannedJSON{Messages: page.scanned}}
+		Names   names.Names `json:"names"`
+		Scanned scannedJSON `json:"scanned"`
+		Next    *string     `json:"next"`
+	}{Scanned: scannedJSON{Messages: page.scanned}}
 	if page.more {
 		until := output.Moment(time.UnixMilli(page.last.Milli))
 		out.Scanned.Until = &until
@@ -71,7 +69,7 @@ func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.
 		}
 	}
 	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
-	return output.JSON(200, out)
+	return output.List("hits", page.shown, out)
 }
 
 // showHit shows the text around the first match, and where the matches are in it.

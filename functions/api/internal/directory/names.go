@@ -35,6 +35,13 @@ type Names struct {
 	Rooms  map[string]roomNameJSON   `json:"rooms"`
 }
 
+// Only leaves the names of these people and rooms.
+func (n Names) Only(people, rooms []string) Names {
+	maps.DeleteFunc(n.People, func(id string, _ personNameJSON) bool { return !slices.Contains(people, id) })
+	maps.DeleteFunc(n.Rooms, func(id string, _ roomNameJSON) bool { return !slices.Contains(rooms, id) })
+	return n
+}
+
 type personNameJSON struct {
 	Name    string               `json:"name"`
 	Kind    directory.PersonKind `json:"kind"`

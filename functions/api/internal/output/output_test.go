@@ -29,3 +29,33 @@ func TestPagesFit(t *testing.T) {
 		t.Errorf("%d bytes of entries and %d of names exceed %d", output.PageBytes, output.NamesBytes, gateway.MaxBody)
 	}
 }
+
+// List answers the bytes that JSON answers of the same object.
+func TestListAnswersAsJSONDoes(t *testing.T) {
+	type rest struct {
+		Text string  `json:"text"`
+		Next *string `json:"next"`
+	}
+	made := func(v any) json.RawMessage {
+		t.Helper()
+		ans, err := output.JSON(200, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ans.Body
+	}
+	some := []json.RawMessage{made(map[string]string{"a": "<云>\u2028\n"}), made(rest{Text: "x"}), made([]int{})}
+	for name, entries := range map[string][]json.RawMessage{"none": {}, "nil": nil, "one": some[:1], "several": some} {
+		want := made(struct {
+			List []json.RawMessage `json:"list"`
+			rest
+		}{append([]json.RawMessage{}, entries...), rest{Text: "\"&"}})
+		got, err := output.List("list", entries, rest{Text: "\"&"})
+		if err != nil || string(got.Body) != string(want) || got.Status != 200 || got.ContentType != "application/json" {
+			t.Errorf("%s: got %d %s %s, %v, want %s", name, got.Status, got.ContentType, got.Body, err, want)
+		}
+		if got, err := output.List("list", entries, struct{}{}); err != nil || !json.Valid(got.Body) {
+			t.Errorf("%s, nothing else: got %s, %v", name, got.Body, err)
+		}
+	}
+}

@@ -34,14 +34,18 @@ type Server struct {
 	// time to answer and to log within ten seconds.
 	AnswerTime time.Duration
 
-	corps   archive.CorpReader
-	log     *slog.Logger
-	handler http.Handler
+	// Now says when a remembered corp is read again.
+	Now func() time.Time
+
+	corps      archive.CorpReader
+	remembered rememberedCorps
+	log        *slog.Logger
+	handler    http.Handler
 }
 
 // New makes a server of the routes.
 func New(table []Route, corps archive.CorpReader, log *slog.Logger) *Server {
-	s := &Server{AnswerTime: 9 * time.Second, corps: corps, log: log}
+	s := &Server{AnswerTime: 9 * time.Second, Now: time.Now, corps: corps, log: log}
 	s.handler = s.mux(table)
 	return s
 }
@@ -160,7 +164,11 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 		return nil
 	}
 	var err error
-	c.Corp, err = s.corps.Corp(ctx, c.CorpID)
+	if rt.Remembered {
+		c.Corp, err = s.remembered.corp(ctx, s.corps, c.CorpID, s.Now())
+	} else {
+		c.Corp, err = s.corps.Corp(ctx, c.CorpID)
+	}
 	return err
 }
 

@@ -51,7 +51,9 @@ type Route struct {
 	Tagged bool
 	// Unregistered routes accept a corp that is not registered.
 	Unregistered bool
-	Serve        func(context.Context, *session.Call) (output.Answer, error)
+	// Remembered routes may see the corp as it was a minute ago.
+	Remembered bool
+	Serve      func(context.Context, *session.Call) (output.Answer, error)
 }
 
 // Table lists the operations.
@@ -115,16 +117,16 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/events", Roles: session.Prove, Query: []string{"day", "limit", "page"}, Serve: s.Proof.ListEvents},
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Observe, Query: []string{"from_day", "to_day", "viewer", "conversation", "party", "limit", "page"}, Serve: s.Proof.ListReadings},
 
-		{Method: "PUT", Path: "/v1/corps/{corpid}/seen", Roles: session.Read, Limited: true, Body: []string{"conversation", "until"}, Serve: s.Chats.MarkSeen},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Tagged: true, Query: []string{"member", "external_contact", "room", "unplaced", "day", "kind", "external", "since", "limit", "page"}, Serve: s.Chats.ListConversations},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Serve: s.Chats.GetConversation},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Query: []string{"from", "to", "around", "at", "revoked", "kinds", "files", "msgid", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/search", Roles: session.Read, Limited: true, Query: []string{"q", "kinds", "from_party", "from", "to", "order", "limit", "page"}, Serve: s.Chats.SearchMessages},
-		{Method: "POST", Path: "/v1/corps/{corpid}/messages:batch", Roles: session.Read, Limited: true, Body: []string{"ids", "omit"}, Bytes: chats.IDsBytes, Serve: s.Chats.GetMessages},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Serve: s.Chats.GetMessageBytes},
-		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},
-		{Method: "POST", Path: "/v1/corps/{corpid}/links", Roles: session.Read, Limited: true, Body: []string{"files", "download"}, Bytes: chats.IDsBytes, Serve: s.Chats.MakeLinks},
+		{Method: "PUT", Path: "/v1/corps/{corpid}/seen", Roles: session.Read, Limited: true, Remembered: true, Body: []string{"conversation", "until"}, Serve: s.Chats.MarkSeen},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Remembered: true, Tagged: true, Query: []string{"member", "external_contact", "room", "unplaced", "day", "kind", "external", "since", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Remembered: true, Serve: s.Chats.GetConversation},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"from", "to", "around", "at", "revoked", "kinds", "files", "msgid", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/search", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"q", "kinds", "from_party", "from", "to", "order", "limit", "page"}, Serve: s.Chats.SearchMessages},
+		{Method: "POST", Path: "/v1/corps/{corpid}/messages:batch", Roles: session.Read, Limited: true, Remembered: true, Body: []string{"ids", "omit"}, Bytes: chats.IDsBytes, Serve: s.Chats.GetMessages},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"omit"}, Serve: s.Chats.GetMessage},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/raw", Roles: session.Read, Limited: true, Remembered: true, Serve: s.Chats.GetMessageBytes},
+		{Method: "GET", Path: "/v1/corps/{corpid}/messages/{id}/files/{n}", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"redirect", "download"}, Serve: s.Chats.GetFile},
+		{Method: "POST", Path: "/v1/corps/{corpid}/links", Roles: session.Read, Limited: true, Remembered: true, Body: []string{"files", "download"}, Bytes: chats.IDsBytes, Serve: s.Chats.MakeLinks},
 	}
 }

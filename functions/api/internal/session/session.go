@@ -33,8 +33,9 @@ type ReadingWriter interface {
 
 // RecordReading records that the caller is about to see a conversation or, if
 // conv is empty, the list of a party. A route records the reading before it
-// answers; if recording fails, the route fails. After a crash between the two,
-// the record names a reading that the caller never received.
+// answers; if recording fails, the route fails. After a crash between the two, or
+// if the route fails for another reason, the record names a reading that the caller
+// never received.
 func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Time, conv archive.ConversationID, party string) error {
 	return to.RecordReading(ctx, archive.Reading{
 		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Role), Conversation: conv, Party: party,
