@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -141,13 +143,15 @@ func (b *bench) sendToReadable(ctx context.Context) error {
 	b.note("from send to readable, p99", quantile(quiet, 0.99), of)
 	b.note("from send to readable, slowest", slices.Max(quiet), of)
 
+	if err := b.gather(ctx, c, corps[talkers]); err != nil {
+		return err
+	}
 	var done atomic.Bool
 	var group errgroup.Group
-	var took time.Duration
-	var busy float64
+	var during load
 	group.Go(func() (err error) {
 		defer done.Store(true)
-		took, busy, err = b.drain(ctx, c, corps[talkers])
+		during, err = drain(ctx, c, corps[talkers])
 		return err
 	})
 	var loaded []float64
@@ -158,41 +162,79 @@ func (b *bench) sendToReadable(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	b.note(fmt.Sprintf("a backlog of %d messages of another company drains at", b.backlog), float64(b.backlog)/took.Seconds(), "/s")
-	b.note("of the processor time of all cores, the cloud uses meanwhile", busy, "")
+	drains := fmt.Sprintf("a backlog of %d messages of another company drains at", b.backlog)
+	b.note(drains, float64(b.backlog)/during.took.Seconds(), "/s")
+	var all float64
+	for _, name := range slices.Sorted(maps.Keys(during.busy)) {
+		b.part(drains, "of the processor time of all cores: "+name, during.busy[name], "")
+		all += during.busy[name]
+	}
+	b.note("of the processor time of all cores, the cloud uses meanwhile", all, "")
 	of = fmt.Sprintf("s, of %d messages", len(loaded))
 	b.note("from send to readable meanwhile, p99", quantile(loaded, 0.99), of)
 	b.note("the same as a multiple of the quiet p99", quantile(loaded, 0.99)/quantile(quiet, 0.99), "")
+
+	// The control: as many runnable threads, which share nothing with the archive.
+	stop, err := burn(int(math.Round(during.runnable)))
+	if err != nil {
+		return err
+	}
+	defer stop()
+	busy, err := talkAll(ctx, c.API, corps[:talkers], func(n int) bool { return n < samples })
+	if err != nil {
+		return err
+	}
+	b.note("runnable threads meanwhile", during.runnable, "")
+	b.note("p99 beside as many threads of another program, as a multiple of the quiet p99", quantile(busy, 0.99)/quantile(quiet, 0.99), "")
 	return nil
 }
 
-// drain lets a backlog gather in a company that is switched off, switches it on, and
-// returns how long it took until all of it could be read, and which share of the
-// time of all cores the processes of this bench took meanwhile.
-func (b *bench) drain(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) (took time.Duration, busy float64, err error) {
-	enable := func(on bool) error {
-		return c.API.Call(ctx, people.Admin, http.MethodPut, corp.ID(), "/state", map[string]any{"enabled": on}, nil)
+// gather lets a backlog gather in a company that is switched off.
+func (b *bench) gather(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) error {
+	if err := enable(ctx, c, corp, false); err != nil {
+		return err
 	}
-	if err := enable(false); err != nil {
-		return 0, 0, err
-	}
-	if _, err := corp.Mixed(b.backlog); err != nil {
-		return 0, 0, err
-	}
+	_, err := corp.Mixed(b.backlog)
+	return err
+}
+
+func enable(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp, on bool) error {
+	return c.API.Call(ctx, people.Admin, http.MethodPut, corp.ID(), "/state", map[string]any{"enabled": on}, nil)
+}
+
+// load is what was seen while a backlog drained.
+type load struct {
+	took     time.Duration
+	busy     map[string]float64 // share of the time of all cores that the programs of this bench took
+	runnable float64            // mean number of runnable threads of this machine
+}
+
+// drain switches a company with a backlog on, and returns when all of it can be read.
+func drain(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) (l load, err error) {
 	before, err := familyTime()
 	if err != nil {
-		return 0, 0, err
+		return l, err
 	}
+	counting, stop := context.WithCancel(ctx)
+	defer stop()
+	count := make(chan float64)
+	go func() { count <- meanRunnable(counting) }()
 	begun := time.Now()
-	if err := enable(true); err != nil {
-		return 0, 0, err
+	if err := enable(ctx, c, corp, true); err != nil {
+		return l, err
 	}
 	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, len(corp.Sent())); err != nil {
-		return 0, 0, err
+		return l, err
 	}
-	took = time.Since(begun)
+	l.took = time.Since(begun)
+	stop()
+	l.runnable = <-count
 	after, err := familyTime()
-	return took, (after - before).Seconds() / took.Seconds() / float64(runtime.NumCPU()), err
+	l.busy = make(map[string]float64)
+	for name, t := range after {
+		l.busy[name] = (t - before[name]).Seconds() / l.took.Seconds() / float64(runtime.NumCPU())
+	}
+	return l, err
 }
 
 const talkEvery = 1100 * time.Millisecond

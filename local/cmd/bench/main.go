@@ -56,6 +56,9 @@ func (b *bench) part(of, name string, value float64, unit string) {
 func (b *bench) heading(text string) { fmt.Printf("\n%s\n", text) }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == burnArgument {
+		takeProcessor()
+	}
 	if len(os.Args) == 3 && os.Args[1] == sinkArgument {
 		if err := serveSink(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench: sink:", err)

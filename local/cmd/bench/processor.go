@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
 // process is what proc(5) says of a process.
@@ -61,8 +66,8 @@ func decodingTime() (sum time.Duration, err error) {
 }
 
 // familyTime is the processor time so far of this process and of all that it started,
-// directly or not.
-func familyTime() (sum time.Duration, err error) {
+// directly or not, by the name of the program.
+func familyTime() (sum map[string]time.Duration, err error) {
 	list, err := processes()
 	children := make(map[string][]process)
 	family := []process{}
@@ -72,10 +77,71 @@ func familyTime() (sum time.Duration, err error) {
 			family = append(family, p)
 		}
 	}
+	sum = make(map[string]time.Duration)
 	for len(family) > 0 {
 		p := family[0]
 		family = append(family[1:], children[p.pid]...)
-		sum += p.own + p.waited
+		sum[p.name] += p.own + p.waited
 	}
 	return sum, err
+}
+
+// meanRunnable is the mean number of threads of this machine that run or could, until
+// ctx ends.
+func meanRunnable(ctx context.Context) float64 {
+	var sum, n float64
+	for ; archive.Sleep(ctx, 50*time.Millisecond) == nil; n++ {
+		text, err := os.ReadFile("/proc/loadavg") // proc(5): the fourth field is runnable/all
+		if err != nil {
+			continue
+		}
+		runnable, _, _ := strings.Cut(strings.Fields(string(text))[3], "/")
+		count, _ := strconv.Atoi(runnable)
+		sum += float64(count - 1) // without this one
+	}
+	return sum / max(n, 1)
+}
+
+// burnArgument is the first argument of the processes that [burn] starts.
+const burnArgument = "burn"
+
+// takeProcessor takes all the processor time that it gets, until its standard input
+// ends.
+func takeProcessor() {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	for {
+	}
+}
+
+// burn starts processes of one thread that take all the processor time that they get.
+func burn(threads int) (stop func(), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var stops []func()
+	stop = func() {
+		for _, s := range stops {
+			s()
+		}
+	}
+	for range threads {
+		cmd := exec.Command(self, burnArgument)
+		in, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, func() {
+			_ = in.Close()
+			_ = cmd.Wait()
+		})
+	}
+	return stop, nil
 }

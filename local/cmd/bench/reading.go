@@ -76,15 +76,35 @@ func (b *bench) reading(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	times, err := b.inTurns(10*b.rounds, chat, own, firstConversations(ctx, c, corp.ID(), busy), firstConversations(ctx, c, corp.ID(), quiet))
+	if err := giveNames(ctx, c, corp.ID(), quiet, customers[0].ExternalUserID); err != nil {
+		return err
+	}
+	var inside []float64
+	page := func() error {
+		took := c.Function("ApiFunction").Stats().Duration
+		err := chat()
+		took = c.Function("ApiFunction").Stats().Duration - took
+		inside = append(inside, took.Seconds())
+		return err
+	}
+	times, err := b.inTurns(10*b.rounds, page, own, firstConversations(ctx, c, corp.ID(), busy), firstConversations(ctx, c, corp.ID(), quiet))
 	if err != nil {
 		return err
 	}
-	b.note("a page of a chat", times[0]*1000, "ms")
-	b.note("a page of a chat as a multiple of the store's own Query", times[0]/times[1], "")
+	b.note("the store's own Query of a page of a chat", times[1]*1000, "ms")
+	b.note("a page of a chat, the function alone, as a multiple of it", median(inside)/times[1], "")
+	b.note("the same as its caller sees it", times[0]/times[1], "")
 	b.note(fmt.Sprintf("first conversations of a day with %d", busyDay), times[2]*1000, "ms")
 	b.note(fmt.Sprintf("the same as a multiple of a day with %d", quietDay), times[2]/times[3], "")
 	return nil
+}
+
+// giveNames names the people of a chat, as the SCRM does.
+func giveNames(ctx context.Context, c *cloud.Cloud, corp, member, customer string) error {
+	contacts := []map[string]string{
+		{"id": member, "kind": "member", "name": "one who answers"}, {"id": customer, "kind": "external", "name": "one who asks"},
+	}
+	return c.API.Call(ctx, people.Admin, http.MethodPut, corp, "/contacts", map[string]any{"contacts": contacts}, nil)
 }
 
 // firstConversations is a call of the API for the first page of a member's
