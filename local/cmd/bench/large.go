@@ -100,20 +100,13 @@ func (l *large) grow(ctx context.Context, have, n int) (grown, error) {
 	var sent errgroup.Group
 	sent.Go(func() error { _, err := l.corp.Mixed(n); return err })
 	most := map[string]int{}
-	for ; ; time.Sleep(500 * time.Millisecond) {
+	err := drained(ctx, l.watch, have+n, func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
-		p, err := l.watch.Look(ctx)
-		if err != nil {
-			return grown{}, errors.Join(err, sent.Wait())
-		}
-		if p.Journaled >= have+n && p.Pending == 0 {
-			break
-		}
-	}
+	})
 	took := time.Since(begun)
-	if err := sent.Wait(); err != nil {
+	if err := errors.Join(err, sent.Wait()); err != nil {
 		return grown{}, err
 	}
 	store, err := l.storeRate(ctx)

@@ -174,9 +174,12 @@ func (q *queries) Query(ctx context.Context, in *dynamodb.QueryInput, options ..
 }
 
 // drained waits until a corp has that many messages in the archive, and all of them
-// can be read.
-func drained(ctx context.Context, watch *people.Watcher, sent int) error {
+// can be read. It calls the functions of meanwhile again and again.
+func drained(ctx context.Context, watch *people.Watcher, sent int, meanwhile ...func()) error {
 	for before, since := -1, time.Now(); ; time.Sleep(200 * time.Millisecond) {
+		for _, do := range meanwhile {
+			do()
+		}
 		p, err := watch.Look(ctx)
 		if err != nil {
 			return err
