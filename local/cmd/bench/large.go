@@ -53,23 +53,23 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	if err != nil {
 		return err
 	}
-	have := p.Journaled
-	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", have, "messages", "messages/s", "store's own/s", "ratio")
-	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
+	l := &large{bench: b, cloud: c, corp: corp, watch: &watch, have: p.Journaled}
+	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", l.have, "messages", "messages/s", "store's own/s", "ratio")
 	var first, last grown
-	for have < messages {
-		n := min(step, messages-have)
-		if have < smallArchive {
-			n = smallArchive - have
+	for l.have < messages {
+		small := l.have < smallArchive // this step starts the processes too
+		n := min(step, messages-l.have)
+		if small {
+			n = smallArchive - l.have
 		}
-		if last, err = l.grow(ctx, have, n); err != nil {
+		if last, err = l.grow(ctx, n); err != nil {
 			return err
 		}
-		if have += n; first == (grown{}) && have > smallArchive { // the first step starts processes
+		if first == (grown{}) && !small {
 			first = last
 		}
-		fmt.Printf("  %10d %12.0f %14.0f %8.2f  %s\n", have, last.rate, last.store, last.rate/last.store, last.memory)
-		if have == smallArchive {
+		fmt.Printf("  %10d %12.0f %14.0f %8.2f  %s\n", l.have, last.rate, last.store, last.rate/last.store, last.memory)
+		if small {
 			if err := l.read(ctx, "with the first messages"); err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	if first.store > 0 {
 		b.note("messages a second at the end, of those at the start, relative to the store", last.rate/last.store/(first.rate/first.store), "")
 	}
-	return l.read(ctx, fmt.Sprintf("with %d messages", have))
+	return l.read(ctx, fmt.Sprintf("with %d messages", l.have))
 }
 
 type large struct {
@@ -86,6 +86,7 @@ type large struct {
 	cloud *cloud.Cloud
 	corp  *wecom.Corp
 	watch *people.Watcher
+	have  int // messages that arrived
 }
 
 // grown is what one step measured.
@@ -95,12 +96,13 @@ type grown struct {
 }
 
 // grow lets n messages arrive and waits until all can be read.
-func (l *large) grow(ctx context.Context, have, n int) (grown, error) {
+func (l *large) grow(ctx context.Context, n int) (grown, error) {
+	l.have += n
 	begun := time.Now()
 	var sent errgroup.Group
 	sent.Go(func() error { _, err := l.corp.Mixed(n); return err })
 	most := map[string]int{}
-	err := drained(ctx, l.watch, have+n, func() {
+	err := drained(ctx, l.watch, l.have, func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
@@ -171,12 +173,13 @@ func (l *large) storeRate(ctx context.Context) (float64, error) {
 // read measures reading at the present size of the archive.
 func (l *large) read(ctx context.Context, when string) error {
 	member, customer := l.corp.Details().Staff[0].UserID, l.corp.Details().Customers[0].ExternalUserID
+	l.have += pageSize + 1
 	for i := range pageSize + 1 {
 		if _, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)}); err != nil {
 			return err
 		}
 	}
-	if err := drained(ctx, l.watch, 0); err != nil {
+	if err := drained(ctx, l.watch, l.have); err != nil {
 		return err
 	}
 	chat, own, err := pageOfChat(ctx, l.cloud, l.corp.ID(), member, customer)
