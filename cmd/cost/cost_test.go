@@ -42,7 +42,7 @@ func total(t *testing.T, args ...string) float64 {
 // More of anything costs more. A million messages cost less in a larger archive.
 func TestMoreCostsMore(t *testing.T) {
 	base := total(t)
-	for _, args := range [][]string{{"-nats", "0"}, {"-keys", "one"}, {"-alarms", "essential"}} {
+	for _, args := range [][]string{{"-nats", "0"}, {"-keys", "one"}, {"-alarms", "essential"}, {"-class", "infrequent"}, {"-backup", "none"}} {
 		if got := total(t, args...); got >= base {
 			t.Errorf("%v: got %.2f, want less than %.2f", args, got, base)
 		}
@@ -83,6 +83,8 @@ func TestWrongArguments(t *testing.T) {
 		"three gateways": {[]string{"-nats", "3"}, "NATS"},
 		"keys":           {[]string{"-keys", "two"}, "KEYS"},
 		"alarms":         {[]string{"-alarms", "few"}, "ALARMS"},
+		"class":          {[]string{"-class", "glacier"}, "CLASS"},
+		"backup":         {[]string{"-backup", "daily"}, "BACKUP"},
 		"no month":       {[]string{"-months", "0"}, "months"},
 		"region":         {[]string{"-region", "eu-central-1"}, "no prices of eu-central-1"},
 		"argument":       {[]string{"lots"}, `"lots"`},
