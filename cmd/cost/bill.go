@@ -52,6 +52,7 @@ const (
 	secretsPer    = 2       // of a company: archive secret, private key
 	secretsOnce   = 1       // of the stack: the key of the callback pairs
 	unitsPerCheck = 5       // write units of an inspection
+	noteMinutes   = 5       // between two states of a quiet company's pulls
 
 	// A weekly verification looks at every row and object, and reads the pages of
 	// the last eight days and 1 in 52 of the older ones.
@@ -196,7 +197,7 @@ func (b *book) bill(u usage) []line {
 		{"Polling", compute, polls * b.poll(view), amount(polls) + " requests of open pages, reads included"},
 		{"Announcements", compute, announcements * b.price("event"), amount(announcements) + " events"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+timed+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+rounds+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+rounds+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, viewReads*view.read + (ticks*(b.seen("read_units_per_corp_tick")-asideUnits)+pulls*b.seen("read_units_per_pull")+callbacks)*table.read, "ticks, pulls, lists, reading, callbacks"},
 		{verificationPrefix + "reads", tables, v.units*table.read + v.viewUnits*view.read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (view.storage + recovery), fmt.Sprintf("%.0f GB after %.0f months, %s", tableGB, u.months, u.kept())},
