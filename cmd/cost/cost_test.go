@@ -293,14 +293,18 @@ func distinct(t *testing.T, name, expression string) map[string]bool {
 }
 
 // A small company pays little: at most 52 USD a month with a NAT gateway of its
-// own, and 15 in a network that exists.
-func TestFloor(t *testing.T) {
+// own, and 15 in a network that exists. 200 companies with 100 million messages
+// pay at most 2114 USD.
+func TestBoundsOfTheBill(t *testing.T) {
 	small := []string{"-messages", "20000", "-media-gb", "1", "-corps", "1", "-keys", "one", "-alarms", "essential"}
 	if got := total(t, small...); got > 52 {
 		t.Errorf("smallest installation: got %.2f USD, want at most 52", got)
 	}
 	if got := total(t, append(small, "-nats", "0")...); got > 15 {
 		t.Errorf("in a network that exists: got %.2f USD, want at most 15", got)
+	}
+	if got := total(t, "-messages", "1e8", "-media-gb", "2000", "-corps", "200", "-nats", "2", "-class", "infrequent"); got > 2114 {
+		t.Errorf("200 companies: got %.2f USD, want at most 2114", got)
 	}
 }
 
