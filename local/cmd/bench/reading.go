@@ -119,8 +119,19 @@ func (b *bench) inTurns(rounds int, calls ...func() error) ([]float64, error) {
 // pageOfChat returns a call of the API for the newest page of a chat, and the
 // store's own Query of the same items.
 func pageOfChat(ctx context.Context, c *cloud.Cloud, corp, member, customer string) (page, own func() error, err error) {
-	conv := archive.PartyConversation([]string{member, customer})
-	path := fmt.Sprintf("/conversations/%s/messages?order=desc&limit=%d", url.PathEscape(string(conv)), pageSize)
+	var list struct {
+		Conversations []struct {
+			ID string `json:"id"`
+		} `json:"conversations"`
+	}
+	query := fmt.Sprintf("/conversations?limit=1&external_contact=%s", url.QueryEscape(customer))
+	if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp, query, nil, &list); err != nil {
+		return nil, nil, err
+	}
+	if len(list.Conversations) != 1 {
+		return nil, nil, fmt.Errorf("got %d conversations of %s and %s, want one", len(list.Conversations), member, customer)
+	}
+	path := fmt.Sprintf("/conversations/%s/messages?order=desc&limit=%d", url.PathEscape(list.Conversations[0].ID), pageSize)
 	page = func() error {
 		var out struct {
 			Messages []struct{} `json:"messages"`
@@ -135,6 +146,7 @@ func pageOfChat(ctx context.Context, c *cloud.Cloud, corp, member, customer stri
 	table := c.Stack.Tables["MessagesTable"]
 	db := &queries{Client: dynamodb.NewFromConfig(c.Config)}
 	store := dynamostore.NewMessages(db, table)
+	conv := archive.PartyConversation([]string{member, customer})
 	if _, _, err := store.Messages(ctx, corp, conv, archive.MessageQuery{Descending: true, Limit: pageSize}); err != nil {
 		return nil, nil, err
 	}
