@@ -49,11 +49,10 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	}
 	corp := c.Sim.Corps()[0]
 	watch := people.Watcher{API: c.API, Corp: corp.ID()}
-	p, err := watch.Look(ctx)
-	if err != nil {
+	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
+	if err := l.count(ctx); err != nil {
 		return err
 	}
-	l := &large{bench: b, cloud: c, corp: corp, watch: &watch, have: p.Journaled}
 	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", l.have, "messages", "messages/s", "store's own/s", "ratio")
 	var first, last grown
 	for l.have < messages {
@@ -86,7 +85,14 @@ type large struct {
 	cloud *cloud.Cloud
 	corp  *wecom.Corp
 	watch *people.Watcher
-	have  int // messages that arrived
+	have  int // messages that are archived
+}
+
+// count reads how many messages are archived.
+func (l *large) count(ctx context.Context) error {
+	p, err := l.watch.Look(ctx)
+	l.have = p.Journaled
+	return err
 }
 
 // grown is what one step measured.
@@ -97,12 +103,17 @@ type grown struct {
 
 // grow lets n messages arrive and waits until all can be read.
 func (l *large) grow(ctx context.Context, n int) (grown, error) {
-	l.have += n
-	begun := time.Now()
+	before, begun := l.have, time.Now()
+	var all atomic.Pointer[func(people.Progress) bool] // known once all are sent
 	var sent errgroup.Group
-	sent.Go(func() error { _, err := l.corp.Mixed(n); return err })
+	sent.Go(func() error {
+		_, err := l.corp.Mixed(n)
+		known := upTo(l.corp)
+		all.Store(&known)
+		return err
+	})
 	most := map[string]int{}
-	err := drained(ctx, l.watch, l.have, func() {
+	err := drained(ctx, l.watch, func(p people.Progress) bool { f := all.Load(); return f != nil && (*f)(p) }, func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
@@ -111,12 +122,15 @@ func (l *large) grow(ctx context.Context, n int) (grown, error) {
 	if err := errors.Join(err, sent.Wait()); err != nil {
 		return grown{}, err
 	}
+	if err := l.count(ctx); err != nil {
+		return grown{}, err
+	}
 	store, err := l.storeRate(ctx)
 	var memory []string
 	for _, id := range l.cloud.FunctionIDs() {
 		memory = append(memory, fmt.Sprintf("%s %d", strings.ToLower(strings.TrimSuffix(id, "Function")), most[id]>>10))
 	}
-	return grown{rate: float64(n) / took.Seconds(), store: store, memory: strings.Join(memory, ", ")}, err
+	return grown{rate: float64(l.have-before) / took.Seconds(), store: store, memory: strings.Join(memory, ", ")}, err
 }
 
 // resident is the memory of processes in KiB. A process that has ended has none.
@@ -173,13 +187,16 @@ func (l *large) storeRate(ctx context.Context) (float64, error) {
 // read measures reading at the present size of the archive.
 func (l *large) read(ctx context.Context, when string) error {
 	member, customer := l.corp.Details().Staff[0].UserID, l.corp.Details().Customers[0].ExternalUserID
-	l.have += pageSize + 1
 	for i := range pageSize + 1 {
-		if _, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)}); err != nil {
+		s, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)})
+		if err == nil && s.LeftOut != "" {
+			err = fmt.Errorf("message was not archived: %s", s.LeftOut)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := drained(ctx, l.watch, l.have); err != nil {
+	if err := drained(ctx, l.watch, upTo(l.corp)); err != nil {
 		return err
 	}
 	chat, own, err := pageOfChat(ctx, l.cloud, l.corp.ID(), member, customer)
