@@ -270,8 +270,8 @@ func (f File) proves(got Object) bool {
 //
 // A file that is not stored is fetched again if a replay requests it, or if a
 // message has a later deadline, because WeCom may then have the file again. A
-// replay does not fetch a file again that WeCom said it has deleted. Nobody does
-// so once WeCom must have deleted the file.
+// replay does not fetch a file again that WeCom said it has deleted. No request
+// does so once WeCom must have deleted the file.
 func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 	later := named.Deadline.After(f.Deadline)
 	if f.State == Stored || f.SDKFileID == "" || !replay && !later {
