@@ -35,7 +35,8 @@ const (
 //     and has ended.
 //   - [*archive.LibraryError]: no process can be started.
 //   - [ErrClosed].
-//   - the context's error; if the call was in the process, that has ended too.
+//   - the context's error; if the process was working on the call, the process
+//     has ended too.
 //
 // The Op of an SDKError or CrashError may be Init or "start" instead of the
 // method's own function, because any call may have to start the process. Such
