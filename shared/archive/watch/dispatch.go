@@ -46,8 +46,8 @@ type Ledger interface {
 	RecordLoss(ctx context.Context, l archive.Loss) error
 	// Heads reads the heads of the corps as [archive.HeadReader] does.
 	Heads(ctx context.Context, corps []string) (map[string]archive.Head, error)
-	// Notified reads what people were last notified of, for each corp. If nobody
-	// was notified of a corp yet, the corp has a zero Notified with Corp set.
+	// Notified reads what people were last notified of, for each corp. A corp without
+	// a notice so far has a zero Notified with Corp set.
 	Notified(ctx context.Context, corps []string) (map[string]Notified, error)
 	// SaveNotified replaces the value old with the value now. It returns
 	// [archive.ErrConflict] if the stored value differs from old.
