@@ -31,9 +31,9 @@ type Consents struct {
 	newer  func(context.Context, []archive.Consent)
 }
 
-// NewConsents uses the table of that name. It calls newer after each call of
-// RecordConsents with those of its answers that are newer than the stored ones
-// were; they are durable then. A nil newer is not called.
+// NewConsents uses the table of that name. Each call of RecordConsents calls newer
+// at its end, with those of its answers that are newer than the stored ones were.
+// These answers are durable then. A nil newer is not called.
 func NewConsents(client ConsentsClient, table string, newer func(context.Context, []archive.Consent), options ...Option) *Consents {
 	return &Consents{table: newTable(table, options), client: client, newer: newer}
 }

@@ -922,7 +922,9 @@ func TestQuietPullsSaveTheirStateSeldom(t *testing.T) {
 	if !saved(timer) {
 		t.Error("message: got nothing saved")
 	}
-	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { return &archivetest.Answer{Bytes: []byte(`{"errcode":40001}`)} }
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		return &archivetest.Answer{Bytes: []byte(`{"errcode":40001}`)}
+	}
 	if !saved(timer) || b.State().Trouble == nil {
 		t.Error("trouble: got nothing saved")
 	}
