@@ -495,6 +495,15 @@ test('the keyboard alone reads a chat', async (t) => {
   await page.waitForURL((url) => url.pathname.endsWith('/chats/members'))
 })
 
+test('the address of a member and a customer opens their single chat, and not a newer room of both', async (t) => {
+  const at = start + 40 * 24 * 60 * minute
+  await postAll([text('0042', 'wmPair', '只有两个人', at), text('0042', ['wmPair', 'lin.hua'], '大家都在', at + minute, { roomid: 'wrPair' })])
+  await decoded()
+  const page = await open(t, 'reader', pair('0042', 'wmPair'))
+  await said(page, '只有两个人').waitFor()
+  assert.match(await page.locator('.chat-facts').innerText(), /^单聊/)
+})
+
 test('a limited reader sees the chats of the token only', async (t) => {
   const page = await open(t, 'member', '/chats')
   await page.locator('.parties .list-row').first().waitFor()
@@ -533,7 +542,10 @@ test('a phone shows one pane at a time, and back leads back', async (t) => {
   await page.locator('.conversations .list-row').first().click()
   await page.locator('article').first().waitFor()
   assert.equal(await page.locator('.conversations').isVisible(), false)
+  assert.equal(await page.locator('.header').isVisible(), false, 'the chat has the height of the header too')
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+  const bubble = await page.locator('article .bubble').last().evaluate((b) => [b.getBoundingClientRect(), b.parentElement.querySelector('time').getBoundingClientRect()].map(({ bottom, top }) => ({ bottom, top })))
+  assert.ok(bubble[1].top >= bubble[0].bottom, 'the time stands below the bubble')
   await clean(page, 'phone')
   await page.goBack()
   await page.locator('.conversations .list-row').first().waitFor()

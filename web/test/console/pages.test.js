@@ -67,7 +67,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
-    ['审计', today, `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
+    ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
   await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
