@@ -100,7 +100,7 @@ test('an admin sees thirty days and who read what, by name', async () => {
 /** Doubles the size of text on the page. Returns the texts that did not grow, or do not fit their boxes. */
 const doubled = (page) =>
   page.evaluate(async () => {
-    const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent.trim()).join(' ')
+    const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent).join(' ').trim()
     const texts = [...document.querySelectorAll('body *')].filter((e) => own(e) && e.checkVisibility() && !e.closest('svg, .visually-hidden, noscript'))
     const size = (e) => Number.parseFloat(getComputedStyle(e).fontSize)
     const before = texts.map(size)
