@@ -217,13 +217,13 @@ func drain(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) (l load, err e
 	}
 	counting, stop := context.WithCancel(ctx)
 	defer stop()
-	count := make(chan float64)
+	count := make(chan float64, 1)
 	go func() { count <- meanRunnable(counting) }()
 	begun := time.Now()
 	if err := enable(ctx, c, corp, true); err != nil {
 		return l, err
 	}
-	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, len(corp.Sent())); err != nil {
+	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, upTo(corp)); err != nil {
 		return l, err
 	}
 	l.took = time.Since(begun)
