@@ -80,6 +80,7 @@ export default {
     members: (n) => `${n} ${n === 1 ? 'member is' : 'members are'} in scope`,
     asked: (time) => `WeCom answered ${time}`,
     more: (n) => `and ${n} more`,
+    history: 'All members, with the days on which they entered and left the scope',
     invisible: 'Messages of members outside the scope do not reach the archive.',
   },
 

@@ -77,6 +77,7 @@ export default {
     members: (n: number) => `${n} 位成员在开启范围内`,
     asked: (time: string) => `查询时间：${time}`,
     more: (n: number) => `还有 ${n} 位`,
+    history: '全部成员，及进入、离开范围的日期',
     invisible: '不在开启范围内的成员，其消息不会存档。',
   },
 
