@@ -189,7 +189,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Read what the admin copies into WeCom, and the progress of set-up. */
+        /** Read what the admin copies into WeCom, and what is saved. */
         get: operations["getSetup"];
         /**
          * Save the Secret, the 版本号, or both.
@@ -347,7 +347,7 @@ export interface paths {
         };
         /**
          * Read the optional seventh step: the self-built app.
-         * @description The answer holds what the admin enters in the app, and the progress of the step. It never holds the secret.
+         * @description The answer holds what the admin enters in the app, and what is known of its secret. It never holds the secret.
          */
         get: operations["getApp"];
         /**
@@ -469,8 +469,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether each part of the set-up works, and what to do where it does not.
-         * @description The answer follows from what the archive has stored at this moment: it is as new as WeCom's last answers. `since` is
+         * Whether each step and part of the set-up works, and what to do where it does not.
+         * @description `steps` says how far the set-up is, and `checks` says why. The answer follows from what the archive has stored at this moment: it is as new as WeCom's last answers. `since` is
          *     when the archive first recorded the state. The archive examines a set-up after each save, on request, after each
          *     change of health, and once a day; it then records what has changed, and tells the operators and the SCRM once. A
          *     trouble that usually passes by itself shows after ten minutes.
@@ -698,7 +698,7 @@ export interface paths {
         };
         /**
          * List every answer of an external contact to a member, or of those in a room.
-         * @description Give `member` and `external_contact`, or `room`. The list has each answer once for each source, by contact and then by
+         * @description Give `member` and `external_contact`, or `room` with or without `external_contact`. The list has each answer once for each source, by contact and then by
          *     time. With `at` it has only the answer that held at that time: within a page, so give a `limit` of 200 for a room. No
          *     entry means that the archive knew no answer. For a limited token, `member` is required and must be one of the token's
          *     members.
@@ -1844,51 +1844,7 @@ export interface components {
          *         "trouble": null
          *       },
          *       "callback": null,
-         *       "enabled": true,
-         *       "steps": [
-         *         {
-         *           "step": 1,
-         *           "name": "scope",
-         *           "state": "waiting",
-         *           "title": "开启范围",
-         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"
-         *         },
-         *         {
-         *           "step": 2,
-         *           "name": "secret",
-         *           "state": "done",
-         *           "title": "Secret",
-         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"
-         *         },
-         *         {
-         *           "step": 3,
-         *           "name": "public_key",
-         *           "state": "waiting",
-         *           "title": "消息加密公钥",
-         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
-         *         },
-         *         {
-         *           "step": 4,
-         *           "name": "trusted_ip",
-         *           "state": "waiting",
-         *           "title": "可信IP地址",
-         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"
-         *         },
-         *         {
-         *           "step": 5,
-         *           "name": "switch_on",
-         *           "state": "waiting",
-         *           "title": "接收事件与开启",
-         *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"
-         *         },
-         *         {
-         *           "step": 6,
-         *           "name": "chats",
-         *           "state": "waiting",
-         *           "title": "确认收到会话",
-         *           "where": null
-         *         }
-         *       ]
+         *       "enabled": true
          *     }
          */
         Setup: {
@@ -1908,7 +1864,6 @@ export interface components {
             /** @description For 接收事件服务器. null until registration is complete. */
             callback: null | components["schemas"]["Callback"];
             enabled: boolean;
-            steps: components["schemas"]["Step"][];
         };
         /**
          * @example {
@@ -1951,51 +1906,7 @@ export interface components {
          *           "trouble": null
          *         },
          *         "callback": null,
-         *         "enabled": true,
-         *         "steps": [
-         *           {
-         *             "step": 1,
-         *             "name": "scope",
-         *             "state": "waiting",
-         *             "title": "开启范围",
-         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"
-         *           },
-         *           {
-         *             "step": 2,
-         *             "name": "secret",
-         *             "state": "done",
-         *             "title": "Secret",
-         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"
-         *           },
-         *           {
-         *             "step": 3,
-         *             "name": "public_key",
-         *             "state": "waiting",
-         *             "title": "消息加密公钥",
-         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
-         *           },
-         *           {
-         *             "step": 4,
-         *             "name": "trusted_ip",
-         *             "state": "waiting",
-         *             "title": "可信IP地址",
-         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"
-         *           },
-         *           {
-         *             "step": 5,
-         *             "name": "switch_on",
-         *             "state": "waiting",
-         *             "title": "接收事件与开启",
-         *             "where": "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"
-         *           },
-         *           {
-         *             "step": 6,
-         *             "name": "chats",
-         *             "state": "waiting",
-         *             "title": "确认收到会话",
-         *             "where": null
-         *           }
-         *         ]
+         *         "enabled": true
          *       }
          *     }
          */
@@ -2038,12 +1949,12 @@ export interface components {
             /** @description The place in WeCom's admin console. */
             where: string | null;
             /** @enum {string} */
-            name: "scope" | "secret" | "public_key" | "trusted_ip" | "switch_on" | "chats";
+            name: "company" | "scope" | "secret" | "public_key" | "trusted_ip" | "switch_on" | "chats" | "app";
             /**
              * @description todo: the step is not done. waiting: the step looks done, or the archive cannot check it; WeCom's answers will show
-             *     the result. done: WeCom's answers show that the step is done. redo: WeCom's answers show that the step must be done
-             *     again; the status names the cause.
-             * @enum {unknown}
+             *     the result. done: WeCom's answers show that the step is done; step 0 is done with the registration. redo: a check of
+             *     the step is bad and says what to do. The checks of callbacks, which strangers' requests can make bad, mark no step.
+             * @enum {string}
              */
             state: "todo" | "waiting" | "done" | "redo";
         };
@@ -2054,6 +1965,8 @@ export interface components {
             running: boolean;
             /** @description When the check that waits was requested. */
             requested_at: components["schemas"]["TimeOrNull"];
+            /** @description The set-up steps 0 to 7. */
+            steps: components["schemas"]["Step"][];
             checks: components["schemas"]["SetupCheck"][];
         };
         /** @enum {string} */
@@ -2376,8 +2289,7 @@ export interface components {
          *       "trusted_ips": [
          *         "203.0.113.9"
          *       ],
-         *       "callback": null,
-         *       "state": "waiting"
+         *       "callback": null
          *     }
          */
         App: {
@@ -2388,11 +2300,6 @@ export interface components {
             trusted_ips: string[];
             /** @description For the optional 接收消息 of the app. null before a Secret is saved. */
             callback: null | components["schemas"]["Callback"];
-            /**
-             * @description The state of the step. done: WeCom has answered the app about members and about external contacts.
-             * @enum {unknown}
-             */
-            state: "todo" | "waiting" | "done" | "redo";
             /** @description Only in the answer to saving. */
             trimmed?: components["schemas"]["Trimmed"];
         };
@@ -5732,6 +5639,64 @@ export interface operations {
                      *       "checked_at": "2026-01-31T08:00:00Z",
                      *       "running": false,
                      *       "requested_at": null,
+                     *       "steps": [
+                     *         {
+                     *           "step": 0,
+                     *           "name": "company",
+                     *           "state": "done",
+                     *           "title": "企业",
+                     *           "where": "我的企业 → 企业信息 → 企业ID"
+                     *         },
+                     *         {
+                     *           "step": 1,
+                     *           "name": "scope",
+                     *           "state": "waiting",
+                     *           "title": "开启范围",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 开启范围"
+                     *         },
+                     *         {
+                     *           "step": 2,
+                     *           "name": "secret",
+                     *           "state": "done",
+                     *           "title": "Secret",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → Secret → 查看"
+                     *         },
+                     *         {
+                     *           "step": 3,
+                     *           "name": "public_key",
+                     *           "state": "waiting",
+                     *           "title": "消息加密公钥",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 消息加密公钥 → 设置"
+                     *         },
+                     *         {
+                     *           "step": 4,
+                     *           "name": "trusted_ip",
+                     *           "state": "redo",
+                     *           "title": "可信IP地址",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 可信IP地址"
+                     *         },
+                     *         {
+                     *           "step": 5,
+                     *           "name": "switch_on",
+                     *           "state": "waiting",
+                     *           "title": "接收事件与开启",
+                     *           "where": "安全与管理 → 管理工具 → 会话内容存档 → 立即开启"
+                     *         },
+                     *         {
+                     *           "step": 6,
+                     *           "name": "chats",
+                     *           "state": "waiting",
+                     *           "title": "确认收到会话",
+                     *           "where": null
+                     *         },
+                     *         {
+                     *           "step": 7,
+                     *           "name": "app",
+                     *           "state": "todo",
+                     *           "title": "自建应用（可选）",
+                     *           "where": "应用管理 → 自建；客户与上下游 → 客户联系 → 可调用接口的应用"
+                     *         }
+                     *       ],
                      *       "checks": [
                      *         {
                      *           "check": "trusted_ip",
