@@ -5,7 +5,7 @@ import { createClient, Failure } from '../api/client'
 import { person, renewOrExpire, token } from './auth/session'
 import { languageTag } from './texts/language'
 
-export { data, Failure, type Schemas } from '../api/client'
+export { compareSeqs, data, Failure, seq, type Schemas, type Seq } from '../api/client'
 
 export const api = createClient({ token, language: languageTag, renew: renewOrExpire })
 
