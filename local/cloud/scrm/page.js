@@ -63,7 +63,8 @@ const fresh = new Set()
 /** Whom the present token of the frame is for, and whether the console has asked for it. */
 let shown = { key: '', ready: false }
 
-const nameOf = (id) => [...members, ...customers].find((p) => p.id === id)?.name || id
+/** A name that is not known yet, or of a customer of another member, is the beginning of the id. */
+const nameOf = (id) => [...members, ...customers].find((p) => p.id === id)?.name || (id.length > 12 ? `${id.slice(0, 10)}…` : id)
 
 // ---- the frame ----
 
@@ -159,11 +160,17 @@ async function look() {
 
 async function signIn() {
   members = await read(`/scrm/people?${new URLSearchParams({ corp })}`).catch(() => [])
-  if (!members.some((m) => m.id === member)) member = members[0]?.id ?? ''
-  at('staff').replaceChildren(...members.map((m) => make('option', m.name || m.id, { value: m.id, selected: m.id === member })))
   customer = undefined
   fresh.clear()
-  await look().catch(() => {})
+  if (!members.some((m) => m.id === member)) {
+    // A visitor begins with a member who has customers.
+    for (const m of members.slice(0, 8)) {
+      member = m.id
+      await look().catch(() => {})
+      if (customers.length > 0) break
+    }
+  } else await look().catch(() => {})
+  at('staff').replaceChildren(...members.map((m) => make('option', m.name || m.id, { value: m.id, selected: m.id === member })))
 }
 
 // ---- what the archive announces ----
