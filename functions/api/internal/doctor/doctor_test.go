@@ -35,7 +35,7 @@ type answer struct {
 		Name, State, Title string
 		Where              *string
 	}
-	Checks      []check
+	Checks []check
 }
 
 func (a answer) of(name doctor.Check) check {
