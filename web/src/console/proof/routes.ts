@@ -1,13 +1,24 @@
-import type { RouteRecordRaw } from 'vue-router'
-import { seqOf } from './rows'
+import type { LocationQuery, RouteRecordRaw } from 'vue-router'
+import type { Seq } from '../api'
+
+/** The record that a link leads to, and where its row of the ledger begins. */
+function rowOf({ seq, from }: LocationQuery) {
+  const isSeq = (value: unknown): value is Seq => typeof value === 'string' && /^\d{1,19}$/.test(value)
+  return isSeq(seq) && isSeq(from) ? { seq, from } : {}
+}
 
 export const routes: RouteRecordRaw[] = [
-  // ?seq= leads to the day and the row that have the seq.
-  { path: '/proof', component: () => import('./ProofPage.vue'), props: (to) => ({ seq: seqOf(to.query.seq) }), meta: { section: 'proof', roles: ['auditor'], entry: true } },
+  { path: '/proof', component: () => import('./ProofPage.vue'), meta: { section: 'proof', roles: ['auditor'], entry: true } },
   {
     path: '/proof/:day(\\d{4}-\\d\\d-\\d\\d)',
     component: () => import('./DayPage.vue'),
-    props: (to) => ({ day: String(to.params.day), seq: seqOf(to.query.seq) }),
+    props: (to) => ({ day: String(to.params.day), ...rowOf(to.query) }),
+    meta: { section: 'proof', roles: ['auditor'] },
+  },
+  {
+    path: '/proof/record/:seq([1-9]\\d{0,18})',
+    component: () => import('./RecordPage.vue'),
+    props: true,
     meta: { section: 'proof', roles: ['auditor'] },
   },
   { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },
