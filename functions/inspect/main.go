@@ -4,10 +4,10 @@
 // and tells the operators and the SCRM what has changed.
 //
 // It gets its requests from a FIFO queue whose group is the corp, and is not invoked
-// directly. So one instance at a time asks WeCom for a corp. This keeps WeCom's
-// limits per corp, and the pauses after refusals, without a lock. SQS delivers a
-// request that failed again, and moves one that fails every time to the dead letters.
-// Readers, who cause most requests, never wait for it.
+// directly. So one instance at a time asks WeCom for a corp. So WeCom's limits per
+// corp, and the pauses after refusals, need no lock. SQS delivers a request that
+// failed again, and moves one that fails every time to the dead letters. Readers,
+// who cause most requests, never wait for it.
 package main
 
 import (

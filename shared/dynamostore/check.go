@@ -38,8 +38,9 @@ func (m *Messages) Check(ctx context.Context, p decode.Decoded) (c decode.Checke
 }
 
 // checkMessages reads what is stored in the page's conversations within the
-// page's time, and compares in both directions: the page's messages must be
-// stored, and no other stored message may claim to be of the page.
+// page's time, and compares in both directions: the page's messages must be stored,
+// and no other stored message may name the page as its origin or have one of its
+// seqs.
 func (m *Messages) checkMessages(ctx context.Context, p decode.Decoded) (decode.Checked, error) {
 	keys := make([][2]string, len(p.Messages)) // by message
 	want := make(map[[2]string]item, len(p.Messages))

@@ -36,9 +36,9 @@ func NewConsents(client ConsentsClient, table string, options ...Option) *Consen
 	return &Consents{table: newTable(table, options), client: client, newer: func(context.Context, []archive.Consent) {}}
 }
 
-// OnNewer sets what is called after each call of RecordConsents with those of its
-// answers that are newer than the stored ones were. They are durable then. Set it
-// before the first use.
+// OnNewer sets a function that each call of RecordConsents calls at its end, with
+// those of its answers that are newer than the stored ones were. These answers are
+// durable then. Set it before the first use.
 func (c *Consents) OnNewer(f func(context.Context, []archive.Consent)) { c.newer = f }
 
 var _ archive.ConsentWriter = (*Consents)(nil)

@@ -217,7 +217,7 @@ func dayOfEntry(it item) archive.Day {
 }
 
 // changeLife is how long a change stays: long enough for every page that asks
-// again. The table removes it afterwards, when it likes.
+// again. DynamoDB removes it at some time after that.
 const changeLife = time.Hour
 
 func changesPK(corp string) string { return corp + "#n" }

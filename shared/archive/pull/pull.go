@@ -100,8 +100,8 @@ type Puller struct {
 // the journal object; then the ledger row, the head and the pending item in one
 // transaction; then the decode request, if the page is one of the first of its lane
 // (see [archive.PageRequests]). A crash after the first leaves an object without a
-// row, and the page is read again. A crash after the second leaves a pending page:
-// the redelivered pull request, or dispatch at the latest, requests its decoding
+// row, and the page is read again. A crash after the second leaves a pending page.
+// The redelivered pull request requests its decoding; if it does not, dispatch does
 // (laws 1 and 3). For a gap, its evidence is written instead of the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
@@ -110,16 +110,16 @@ type Puller struct {
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	again := req.Again
-	// Whoever wants a pull from here on puts another request into the queue, because
-	// this pull may already have read what that one must see. After a crash from here
-	// on SQS delivers this request again.
+	// From here on, another wish for a pull sends a request of its own: this pull may
+	// already have read the state that the wish is about. After a crash from here on
+	// SQS delivers this request again.
 	req, err := p.Pulls.Take(ctx, req)
 	if err == nil {
 		err = p.pull(ctx, req, again)
 	}
 	if err != nil {
-		// SQS delivers the request again as it was sent. Return keeps what others
-		// added to it in the mark, such as Force.
+		// SQS delivers the request again as it was sent. Return writes back to the mark
+		// what others had added to the request, such as Force.
 		return errors.Join(err, p.Pulls.Return(ctx, req))
 	}
 	return nil
@@ -276,9 +276,9 @@ func (r *pullRun) page(ctx context.Context) (done bool, err error) {
 	limit := r.limit()
 	raw, answer, failure, err := r.ask(ctx, r.head.Last, limit)
 	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
-		// WeCom has deleted what follows the head. By its documents WeCom then
-		// continues with the oldest record that it keeps. If it returns an error
-		// instead, a call with seq 0 has the same effect.
+		// WeCom has deleted what follows the head. According to its documents, WeCom then
+		// continues with the oldest record that it keeps. If it returns an error instead,
+		// a call with seq 0 has the same effect.
 		raw, answer, failure, err = r.ask(ctx, 0, limit)
 	}
 	if err != nil {
@@ -409,7 +409,7 @@ func (r *pullRun) ask(ctx context.Context, after uint64, limit int) (raw []byte,
 		var again bool
 		a, failure, again, err = r.readAnswer(ctx, raw, err)
 		if failure != nil && limit == 1 && aboutRecords(*failure) {
-			again = true // a smaller page does not exist
+			again = true // no page is smaller, so the same call is repeated
 		}
 		if err != nil || !again || try == archive.Tries || r.nearlyOver(ctx) {
 			return raw, a, failure, err

@@ -22,8 +22,8 @@ type appJSON struct {
 	TrustedIPs []string      `json:"trusted_ips"`
 	Callback   *callbackJSON `json:"callback"`
 	State      stepState     `json:"state"`
-	// Trimmed names the members that were saved without blanks around them. Only
-	// the answer to a saving has it.
+	// Trimmed names the fields of the request that had blanks around them, which were
+	// removed. Only the answer to a save has it.
 	Trimmed []string `json:"trimmed,omitzero"`
 }
 
@@ -55,8 +55,8 @@ func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error
 	return j, nil
 }
 
-// appStanding is the standing of the app's secret, and the access that has its
-// trouble.
+// appStanding is the standing of the app's secret, and the access that the trouble
+// of this standing is about.
 func appStanding(corp archive.Corp, reach directory.Reach) (archive.Standing, directory.Access) {
 	members, customers := reach.Standing(directory.AccessMembers, corp), reach.Standing(directory.AccessCustomers, corp)
 	worse, other, access := members, customers, directory.AccessMembers

@@ -267,7 +267,8 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	return nil
 }
 
-// savesMost is how often a save begins again because of others.
+// savesMost is the largest number of times that a save writes its secret because
+// other saves came between.
 const savesMost = 3
 
 var errSeveralSaves = errors.New("several secrets saved at a time")
@@ -280,8 +281,8 @@ var errSeveralSaves = errors.New("several secrets saved at a time")
 // The time of the change is written before the secret. In the reverse order, a
 // crash between the two writes could leave the new secret with the old time.
 // The refusals of the old secret would then still count for the new one. The digest
-// is written last: without it, saving again writes all three again. If another save
-// came between, the later one of both writes again.
+// is written last: without it, saving again writes all three again. A save that
+// then finds the digest of another save writes all three again.
 func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
 	for tries := 0; !v.Matches(corp.SecretDigest); tries++ {
 		if tries == savesMost {
