@@ -60,8 +60,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
 	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
-	consents := dynamostore.NewConsents(db, cfg.consents)
-	consents.OnNewer(bus.AnnounceConsents)
+	consents := dynamostore.NewConsents(db, cfg.consents, bus.AnnounceConsents)
 	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
 		Jobs:       ledger,

@@ -50,8 +50,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
-	consents := dynamostore.NewConsents(db, cfg.consents)
-	consents.OnNewer(bus.AnnounceConsents)
+	consents := dynamostore.NewConsents(db, cfg.consents, bus.AnnounceConsents)
 	inspector := &directory.Inspector{
 		Corps:    corps,
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),

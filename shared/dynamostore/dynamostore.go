@@ -397,6 +397,13 @@ func startingWith(pk, prefix string) dynamodb.QueryInput {
 	}
 }
 
+// reads is consistently or eventually.
+type reads func(dynamodb.QueryInput) dynamodb.QueryInput
+
+// eventually leaves a Query as it is: it may miss the writes of the last moments,
+// and costs half.
+func eventually(in dynamodb.QueryInput) dynamodb.QueryInput { return in }
+
 // consistently makes the Query find every write that has returned.
 func consistently(in dynamodb.QueryInput) dynamodb.QueryInput {
 	in.ConsistentRead = aws.Bool(true)

@@ -75,6 +75,9 @@ type Pulls interface {
 // state, so the first call of a pull waits too.
 const (
 	callPause = 110 * time.Millisecond
+	// noteEvery is how old the stored state of a quiet corp may be. It is below the
+	// five minutes between two timer pulls of a corp with callbacks.
+	noteEvery = 4*time.Minute + 30*time.Second
 	// stopMargin is the time for one more page: to start a process, to make a call,
 	// and to make the page durable.
 	stopMargin = archive.StartTimeout + archive.InitTimeout + archive.CallTimeout + archive.KillTimeout + 5*time.Second
@@ -150,7 +153,7 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
-	begun := p.Now()
+	begun, stored := p.Now(), state
 	state.Standing = state.For(corp.SecretSetAt)
 	r := &pullRun{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := r.drain(ctx)
@@ -161,8 +164,10 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 		// Crashing here leaves the try counted as a refusal.
 		err = errors.Join(err, p.Gate.Unanswered(ctx, r.admission))
 	}
-	if saveErr := p.Ledger.SavePullState(ctx, r.state); saveErr != nil {
-		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+	if req.Why != archive.Timer || req.Force || !r.quiet(stored) {
+		if saveErr := p.Ledger.SavePullState(ctx, r.state); saveErr != nil {
+			err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+		}
 	}
 	if err != nil {
 		return err
@@ -175,6 +180,19 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 		}
 	}
 	return nil
+}
+
+// quiet reports whether the pull found the corp as the stored state says that it was
+// a short time ago: caught up, and without a trouble. A timer's pull then saves
+// nothing, because a quiet corp would cost a write unit a minute for it. What the
+// stored state lacks are later times, and an earlier time is safe: it shortens the
+// hours left.
+func (r *pullRun) quiet(stored archive.PullState) bool {
+	now := r.state
+	caughtUp := !now.LastEmptyAt.IsZero() && now.LastEmptyAt.Equal(now.LastCallAt)
+	recent := now.LastEmptyAt.Sub(stored.LastEmptyAt) < noteEvery
+	now.LastCallAt, now.LastEmptyAt, now.OKAt = stored.LastCallAt, stored.LastEmptyAt, stored.OKAt
+	return caughtUp && recent && now == stored
 }
 
 // pages requests the decoding of pages.

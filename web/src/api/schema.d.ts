@@ -2272,7 +2272,7 @@ export interface components {
                 rows: number;
                 at: components["schemas"]["TimeOrNull"];
             };
-            /** @description When the archive last called WeCom. */
+            /** @description When the archive last called WeCom. While no message comes, this and last_empty_at may be five minutes old. */
             last_call_at: components["schemas"]["TimeOrNull"];
             /** @description When messages last came. */
             last_page_at: components["schemas"]["TimeOrNull"];
