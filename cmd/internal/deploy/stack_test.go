@@ -735,7 +735,9 @@ func TestRoutesDeclareTheirVariables(t *testing.T) {
 func TestAPIStageAndDomain(t *testing.T) {
 	r := stackOf(t, "prod").Translated.Resources
 	stage := r["ApiApiGatewayDefaultStage"].Properties
-	for name, want := range map[string]string{"DefaultRouteSettings": `"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog"} {
+	for name, want := range map[string]string{
+		"DefaultRouteSettings": `"ThrottlingBurstLimit":{"Ref":"RequestsPerSecond"},"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog",
+	} {
 		if !contains(stage[name], want) {
 			t.Errorf("%s: got %s, want %s in it", name, text(stage[name]), want)
 		}
