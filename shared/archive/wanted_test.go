@@ -97,7 +97,7 @@ type unsendable struct{}
 
 var errUnsendable = errors.New("queue unavailable")
 
-func (unsendable) RequestPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
+func (unsendable) SendPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
 
 // A message that could not be sent leaves no mark that stops the next one.
 func TestWantedAfterAFailedSend(t *testing.T) {

@@ -246,14 +246,14 @@ func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
 	}
 }
 
-func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+func (q *stoppedQueues) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
 	for _, r := range reqs {
 		q.few("pull "+r.Corp, archive.PullKept, 2)
 	}
 	return nil
 }
 
-func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
+func (q *stoppedQueues) SendMedia(_ context.Context, reqs ...media.Request) error {
 	for _, r := range reqs {
 		q.few(fmt.Sprint("media ", r.Corp, r.Lane), media.Kept, 2)
 	}

@@ -165,12 +165,12 @@ func TestPullsNoticesAndMetricsComeFirst(t *testing.T) {
 	called := func(calls []archivetest.Call, name string) bool {
 		return slices.ContainsFunc(calls, func(c archivetest.Call) bool { return c.Name == name })
 	}
-	for _, name := range []string{"PullQueue.RequestPulls", "Notifier.Notify"} {
+	for _, name := range []string{"PullQueue.SendPulls", "Notifier.Notify"} {
 		if !called(m.before, name) {
 			t.Errorf("%s: want it before the metrics", name)
 		}
 	}
-	for _, name := range []string{"Ledger.NoteRequest", "DecodeQueue.RequestDecodes", "MediaQueue.RequestMedia", "Journal.PutHead", "Ledger.SetRunning"} {
+	for _, name := range []string{"Ledger.NoteRequest", "DecodeQueue.RequestDecodes", "MediaQueue.SendMedia", "Journal.PutHead", "Ledger.SetRunning"} {
 		if called(m.before, name) || !called(f.Calls(), name) {
 			t.Errorf("%s: want it after the metrics", name)
 		}
