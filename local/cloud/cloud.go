@@ -274,6 +274,10 @@ func (c *Cloud) makeFolders() (dir string, err error) {
 		}
 		c.onStop(func() { _ = os.RemoveAll(dir) })
 	}
+	// The functions run in other folders.
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
 	c.Logs, c.temp = filepath.Join(dir, "logs"), filepath.Join(dir, "tmp")
 	return dir, os.MkdirAll(c.Logs, 0o755)
 }
