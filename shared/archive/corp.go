@@ -117,6 +117,9 @@ type Key struct {
 	// LastUsedAt is when the newest page was pulled of which the key opened a
 	// message; zero for never. It may lag by [KeyTouch].
 	LastUsedAt time.Time
+	// Retried: the job that tries an imported key on the records set aside is
+	// requested. It is false after a crash before that.
+	Retried bool
 }
 
 // KeyTouch is the shortest time between two notes of the use of a key.
