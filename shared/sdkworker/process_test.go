@@ -148,6 +148,21 @@ func TestBatchWithAMissingOutcomeEndsTheProcess(t *testing.T) {
 	}
 }
 
+// The library's codes of a batch are those of its records. A code for the batch as a
+// whole breaks the protocol.
+func TestBatchWithOneCodeEndsTheProcess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(t, func(c *sdkworker.Config) { c.Worker, c.Library = self, "bad worker: one code" })
+	_, err = s.DecryptAll(t.Context(), make([]decode.Sealed, 2))
+	wantCrash(t, err, "DecryptData", archive.Nonsense)
+	if s.PID() != 0 {
+		t.Error("the process was kept")
+	}
+}
+
 // badWorker breaks the protocol in the way that part names: in its answer to
 // Hello, to GetChatData, or to a batch of records. Its other answers are valid.
 func badWorker(part string) int {
@@ -183,6 +198,10 @@ func badWorker(part string) int {
 		case sdkproto.Init:
 			_ = w.Write(id, sdkproto.Done{})
 		case sdkproto.DecryptAll:
+			if part == "one code" {
+				_ = w.Write(id, sdkproto.Failed{Code: 10006})
+				continue
+			}
 			_ = w.Write(id, sdkproto.Results{Records: make([]sdkproto.Outcome, 1)})
 		case sdkproto.ChatData:
 			switch part {

@@ -255,7 +255,7 @@ func TestReplayForgetsThePageItHadBegun(t *testing.T) {
 	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, begun))
 	readPagesSlowly(d, func(r archive.Row) time.Duration {
 		if r.After == 0 {
-			return 250 * time.Second // the first run ends before the second page
+			return 230 * time.Second // the first run ends before the second page
 		}
 		return 0
 	})
