@@ -48,8 +48,9 @@ type Decoder struct {
 //  9. the request for the next page of the lane, see [archive.PageRequests]
 //
 // A crash before 5 leaves the page pending: its request is delivered again, or
-// dispatch requests it again, and the next call writes the same. A crash
-// between 5 and 6 loses the requests for the files: dispatch makes them again.
+// dispatch requests it again, and the next call writes the same. In a replay the
+// result then counts more records as set aside than the view has, so the replay
+// selects the page again. A crash between 5 and 6 loses the requests for the files: dispatch makes them again.
 // A crash between 5 and 7 leaves such a record, which a verification finds. A crash
 // between 5 and 8 loses the announcements, which the SCRM survives. A crash before 9
 // delivers the request again, and the next call does 9.

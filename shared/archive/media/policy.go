@@ -270,9 +270,9 @@ func (f File) proves(got Object) bool {
 // the row need not be saved.
 //
 // A file that is not stored is fetched again if a replay requests it, or if a
-// message has a later deadline, because WeCom may then have the file again. It
-// is not fetched again if WeCom said that it has deleted the file, or must have
-// deleted it by now.
+// message has a later deadline, because WeCom may then have the file again. A
+// replay does not fetch a file again that WeCom said it has deleted. Nobody does
+// so once WeCom must have deleted the file.
 func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 	later := named.Deadline.After(f.Deadline)
 	if f.State == Stored || f.SDKFileID == "" || !replay && !later {
@@ -287,7 +287,7 @@ func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 		// the day: each save changes the revision and interrupts a running download.
 		return again, again.Registered.Sub(f.Registered) >= grace
 	}
-	if f.Reason == ReasonDeleted || named.NotBefore.After(again.giveUpAt()) {
+	if f.Reason == ReasonDeleted && (replay || !later) || named.NotBefore.After(again.giveUpAt()) {
 		return f, false
 	}
 	if f.Stored != nil {
