@@ -70,7 +70,7 @@ type Options struct {
 	// Companies are the companies of the simulated WeCom. Nil means two
 	// invented companies.
 	Companies []wecom.CorpConfig
-	// Corps are the corpids that people can sign in for with another WeCom.
+	// Corps are the corpids for which people can sign in if another WeCom is used.
 	Corps []string
 	// Sim configures the simulated WeCom.
 	Sim wecom.Config

@@ -34,8 +34,8 @@ type Marks interface {
 	// Mark reads consistently. A work that was never wanted has a zero mark, with
 	// Corp and Work set.
 	Mark(ctx context.Context, corp, work string) (Mark, error)
-	// ReplaceMark replaces old by now. It answers [ErrConflict] if the stored mark
-	// differs from old, and [ErrNotFound] as SetMark does.
+	// ReplaceMark replaces the mark old with the mark now. It answers [ErrConflict] if
+	// the stored mark differs from old, and [ErrNotFound] as SetMark does.
 	ReplaceMark(ctx context.Context, old, now Mark) error
 }
 
