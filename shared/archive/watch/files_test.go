@@ -72,9 +72,8 @@ func TestTickRequestsFewLanesOfAllCorps(t *testing.T) {
 				Corp: corp, ID: media.ID(name), SDKFileID: name, State: media.Waiting,
 				Deadline: media.Deadline(archivetest.Start, archivetest.Start), NotBefore: archivetest.Start,
 			}
-			d.Must(d.Files.CreateFile(t.Context(), f))
-			f.Rev = 1
-			d.Must(d.Files.ListFile(t.Context(), f))
+			_, err := d.Files.AddFiles(t.Context(), []media.File{f})
+			d.Must(err)
 		}
 	}
 	d.Clock.Advance(time.Minute)

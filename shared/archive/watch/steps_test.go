@@ -32,9 +32,8 @@ func busy(t *testing.T, f *archivetest.Faults) (*archivetest.DecodeFixture, *wat
 	file := media.File{
 		Corp: archivetest.Corp, ID: media.ID("x"), SDKFileID: "x", State: media.Waiting, NotBefore: archivetest.Start, Deadline: archivetest.Start.Add(archive.Retention),
 	}
-	d.Must(d.Files.CreateFile(t.Context(), file))
-	file.Rev = 1
-	d.Must(d.Files.ListFile(t.Context(), file))
+	_, err := d.Files.AddFiles(t.Context(), []media.File{file})
+	d.Must(err)
 	d.Decodes.Take()
 	d.Clock.Advance(archive.Retention)
 	const week = 7 * 24 * 60
