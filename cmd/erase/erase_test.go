@@ -331,6 +331,21 @@ func TestActsAsTheRole(t *testing.T) {
 	}
 }
 
+// The command assumes the role before it reads or deletes anything.
+func TestRunActsAsTheRole(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "cn-north-1",
+		"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	args := []string{"-stack", "archive", "-corp", leaving, "-tables", "a b", "-buckets", "c", "-role", "arn:aws-cn:iam::123456789012:role/break-glass"}
+	err := run(t.Context(), args, operator.Streams{Out: io.Discard, Progress: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), "AssumeRole") {
+		t.Errorf("got %v, want the failure of AssumeRole", err)
+	}
+}
+
 func TestReceiptIsJSON(t *testing.T) {
 	var out bytes.Buffer
 	if err := (receipt{Stack: "s", CorpID: leaving, At: at, Left: []string{}}).write(&out); err != nil {

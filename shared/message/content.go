@@ -71,8 +71,7 @@ func Files(raw []byte) []File {
 // Read reads a message's content. It never fails: content in an unknown form appears
 // as a generic part. Its time and memory are bounded by a multiple of the size of raw.
 func Read(raw []byte) Content {
-	doc := Tolerable(raw)
-	o, ok := parseObject(doc)
+	o, doc, ok := messageIn(Tolerable(raw))
 	r := newReader(o, len(raw))
 	if !ok {
 		r.findInBytes(doc)
@@ -89,8 +88,7 @@ func Read(raw []byte) Content {
 // are too large for a screen: it takes memory of a few times their size, and Read
 // takes many times their size.
 func Skim(raw []byte) Content {
-	raw = Tolerable(raw)
-	o, ok := parseObject(raw)
+	o, raw, ok := messageIn(Tolerable(raw))
 	r := newReader(nil, len(raw))
 	if !ok {
 		r.findInBytes(raw)

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"net/url"
 	"path"
 	"strings"
 	"unicode/utf8"
@@ -134,6 +135,11 @@ func (r *reader) list(f File) *int {
 		}
 		return c
 	}, f.SDKFileID))
+	if strings.Contains(f.SDKFileID, "%") { // written for a URL
+		if id, err := url.PathUnescape(f.SDKFileID); err == nil && looksLikeFileID(id) {
+			f.SDKFileID = id
+		}
+	}
 	if f.SDKFileID == "" || r.found[f.SDKFileID] {
 		return nil
 	}

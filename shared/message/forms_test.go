@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -80,6 +81,18 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"list in a list of objects":      {`{"msgtype":"news","news":{"item":[{"title":"一"},[{"sdkfileid":"F"}]]}}`, []string{"F"}},
 		"list for an object":             {`{"msgtype":"image","image":[{"sdkfileid":"F"}]}`, []string{"F"}},
 		"object for a list":              {`{"msgtype":"mixed","mixed":{"item":{"0":{"type":"image","content":{"sdkfileid":"F"}}}}}`, []string{"F"}},
+		"list of ids":                    {`{"msgtype":"image","image":{"sdkfileid":["F","G"]}}`, []string{"F", "G"}},
+		"name of a list of ids":          {`{"msgtype":"image","image":{"sdkfileids":["F"],"sdk_file_ids":["G"]}}`, []string{"F", "G"}},
+		"list of ids, cut off":           {`{"msgtype":"image","image":{"sdkfileid":["F","G"`, []string{"F", "G"}},
+		"texts of Python":                {`{'msgtype': u'image', 'image': {'sdkfileid': u'FID1', 'filesize': 12}}`, []string{"FID1"}},
+		"bytes of Python":                {`{'image': {'sdkfileid': b'FID1'}}`, []string{"FID1"}},
+		"one letter":                     {`{'image': {'sdkfileid': 'u'}}`, []string{"u"}},
+		"written for a URL":              {`{"msgtype":"image","image":{"sdkfileid":"` + url.QueryEscape(longID) + `"}}`, []string{longID}},
+		"in a string":                    {`"{\"msgtype\":\"image\",\"image\":{\"sdkfileid\":\"F\"}}"`, []string{"F"}},
+		"alone in a list":                {`[{"msgtype":"image","image":{"sdkfileid":"F"}}]`, []string{"F"}},
+		"UTF-16 without a mark":          {strings.Join(strings.Split(`{"sdkfileid":"F"}`, ""), "\x00") + "\x00", []string{"F"}},
+		"blanks around the type":         {`{"msgtype":" image ","image":{"sdkfileid":"F"}}`, []string{"F"}},
+		"object for an id":               {`{"msgtype":"image","image":{"sdkfileid":{"id":"` + longID + `","md5":"0cc175b9c0f1b6a831c399e269772661"}}}`, []string{longID}},
 		"no id":                          {`{"msgtype":"text","text":{"content":"sdkfileid, and sdkfileid`, nil},
 		"a long text":                    {`{"msgtype":"hologram","x":"` + strings.Repeat("x", 400) + `"}`, nil},
 	} {

@@ -41,7 +41,9 @@ func Canonical(msgtype string) string {
 func Known(msgtype string) bool { return squeezed[squeeze(msgtype)] != "" }
 
 // squeeze reduces the spellings of a type to one.
-func squeeze(kind string) string { return strings.ReplaceAll(strings.ToLower(kind), "_", "") }
+func squeeze(kind string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimSpace(kind)), "_", "")
+}
 
 // itemKind finds the kind of an item. Chat records usually prefix and capitalise the
 // types of their items (wecom.md 2.3).

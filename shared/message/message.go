@@ -37,13 +37,14 @@ type Fields struct {
 }
 
 // Parse reads the fields of a decrypted message. It reports false if raw is not one
-// JSON object, even after [Tolerable].
+// JSON object, even after [Tolerable], and holds no such object alone in a string or a
+// list.
 //
 // Numbers may be written as strings, and texts as numbers (wecom.md 2.2). Invalid
 // UTF-8 reads as U+FFFD. A key in other capitals or with other separators counts
 // where the documented one is absent. If a key is given twice, its last value counts.
 func Parse(raw []byte) (Fields, bool) {
-	o, ok := parseObject(Tolerable(raw))
+	o, _, ok := messageIn(Tolerable(raw))
 	if !ok {
 		return Fields{}, false
 	}
@@ -59,7 +60,9 @@ func takeFields(o object) Fields {
 	}
 	var known [4]bool
 	f.From, known[0] = o.id("from")
-	f.RoomID, known[1] = o.id("roomid")
+	if f.RoomID, known[1] = o.id("roomid"); f.RoomID == "0" { // as a number of none
+		f.RoomID = ""
+	}
 	f.User, known[2] = o.id("user")
 	f.ToList, known[3] = o.ids("tolist")
 	f.Unplaced = known != [4]bool{true, true, true, true}
@@ -154,13 +157,17 @@ func Tolerable(raw []byte) []byte {
 }
 
 // narrow converts UTF-16 to UTF-8, if a byte order mark and a character of ASCII
-// begin it.
+// begin it, or two characters of ASCII.
 func narrow(raw []byte) []byte {
 	var order binary.ByteOrder
 	switch {
 	case len(raw) > 3 && string(raw[:2]) == "\xff\xfe" && raw[3] == 0:
 		order = binary.LittleEndian
 	case len(raw) > 3 && string(raw[:3]) == "\xfe\xff\x00":
+		order = binary.BigEndian
+	case len(raw) > 3 && raw[0] != 0 && raw[1] == 0 && raw[2] != 0 && raw[3] == 0:
+		order = binary.LittleEndian
+	case len(raw) > 3 && raw[0] == 0 && raw[1] != 0 && raw[2] == 0 && raw[3] != 0:
 		order = binary.BigEndian
 	default:
 		return raw

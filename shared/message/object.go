@@ -33,6 +33,28 @@ func (o object) find(name string) string {
 	return first
 }
 
+// messageIn returns the object of a message: the whole document, or the only object in
+// a string or in a list. doc is the object in its written form, or raw if there is no
+// such object. raw must be [Tolerable].
+func messageIn(raw []byte) (o object, doc []byte, ok bool) {
+	if o, ok := parseObject(raw); ok {
+		return o, raw, true
+	}
+	doc = raw
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		doc, _ = inner(s)
+	}
+	var list []json.RawMessage
+	if json.Unmarshal(doc, &list) == nil && len(list) == 1 {
+		doc = list[0]
+	}
+	if o, ok := parseObject(doc); ok {
+		return o, doc, true
+	}
+	return nil, raw, false
+}
+
 // parseObject reports false if raw is not one object. raw must be [Tolerable].
 func parseObject(raw []byte) (object, bool) {
 	var o object
@@ -183,17 +205,22 @@ func (o object) ids(name string) (ids []string, known bool) {
 	return ids, true
 }
 
-// readID reads an id that is a text, or the member of an object.
-func readID(raw json.RawMessage) (string, bool) {
-	if s, ok := text(raw); ok {
-		return s, true
+// readID reads an id that is a text, or the member of an object, which may be written
+// into a string.
+func readID(raw json.RawMessage) (id string, known bool) {
+	id, known = text(raw)
+	if doc, is := inner(id); is {
+		raw, known = doc, false
 	}
-	o, ok := parseObject(raw)
-	if !ok {
-		return "", false
+	if !known {
+		o, ok := parseObject(raw)
+		if !ok {
+			return "", false
+		}
+		id = o.str("userid", "external_userid", "open_userid", "memberid", "robot_id", "roomid", "chatid", "openid", "user", "id")
+		known = id != ""
 	}
-	id := o.str("userid", "external_userid", "open_userid", "memberid", "robot_id", "roomid", "chatid", "openid", "user", "id")
-	return id, id != ""
+	return strings.TrimSpace(id), known
 }
 
 // isList reports whether a text is a list in JSON.

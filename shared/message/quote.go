@@ -3,47 +3,75 @@ package message
 import (
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 // A reply that quotes another message is plain text: the client writes the quoted
 // text around a row of dashes, and no field says so (wecom.md 2.3, text). Clients
 // differ in quotation marks, colons, line breaks and blanks, and some leave out
-// parts.
+// parts. The group of quoteIntro is the colon.
 var (
-	quoteIntro = regexp.MustCompile(`(?i)^[\s` + invisible + `]*(?:` +
-		`[这這]是一[条條则則個个]?(?:引用\s*[/／、]?\s*回[复覆復]?|引用|回[复覆復])\s*(?:的?(?:消息|訊息|讯息))?` +
-		`|this\s+is\s+an?\s+quoted?(?:\s*[/／]?\s*reply)?(?:\s+message)?|this\s+is\s+an?\s+reply(?:\s+message)?)` +
-		blanks + `[` + colons + `]` + blanks + `(?:\n` + blanks + `)*`)
-	// A quoted text ends with a quotation mark and a row of dashes, with or without
-	// blanks between. Some clients leave out the row, and some the marks.
-	quoteEnd     = regexp.MustCompile(`[` + closing + `]` + blanks + row)
-	quoteEndMark = regexp.MustCompile(`[` + closing + `]` + blanks + `\n`)
-	quoteRow     = regexp.MustCompile(row)
+	quoteIntro = regexp.MustCompile(`(?i)^[\s\p{Zs}\p{Cf}]*[【\[(（]?(?:` +
+		`(?:以下|[这這])是一[条條则則個个]?(?:引用\s*(?:[/／、&和或]?\s*回[复覆復])?|回[复覆復])\s*(?:的?(?:消息|訊息|讯息|信息))?` +
+		`|this(?:\s+message)?\s+is\s+(?:an?\s+)?quoted?(?:\s*(?:[/／&]|or|and)?\s*(?:reply|replied))?(?:\s+message)?` +
+		`|this\s+is\s+an?\s+reply(?:\s+message)?)` +
+		blanks + `([` + colons + `])?` + blanks + `[】\])）]?` + blanks + `(?:\n` + blanks + `)*`)
+	quoteRow = regexp.MustCompile(row)
 	// WeChat's form has no intro, so that its row must be long.
-	wechatBegin = regexp.MustCompile(`^[\s` + invisible + `]*「`)
-	wechatEnd   = regexp.MustCompile(`」` + blanks + `\n\s*(?:[` + dashes + `]` + blanks + `){9,}(?:\n|$)`)
+	wechatBegin = regexp.MustCompile(`^[\s\p{Zs}\p{Cf}]*[「『"“]`)
+	wechatEnd   = regexp.MustCompile(`[」』"”]` + blanks + `\n\s*(?:[` + dashes + `]` + blanks + `){9,}(?:\n|$)`)
 )
 
 const (
-	colons    = `:：﹕︰∶`
-	opening   = "\"“”„＂「『‘«"
-	closing   = "\"“”＂」』’»"
-	doubles   = "\"“”„＂「」『』«»" // an apostrophe has no other half
-	dashes    = `\-‐‑–—―－─`
-	invisible = `\x{feff}\x{3000}\x{200b}`
-	blanks    = `[ \t\x{00a0}\x{3000}\x{200b}]*`
-	row       = `\n\s*(?:[_` + dashes + `]` + blanks + `){3,}(?:\n|$)`
+	colons  = `:：﹕︰∶︓꞉˸`
+	doubles = "\"“”„＂«»〝〞〟「」『』﹁﹂﹃﹄" // an apostrophe has no other half
+	dashes  = `\-‐‑–—―－─━`
+	blanks  = `[\t\p{Zs}\p{Cf}]*`
+	row     = `\n\s*(?:[_=~*` + dashes + `]` + blanks + `){3,}(?:\n|$)`
 )
+
+// marks are quotation marks of one sort: those that open and those that close, and
+// what ends a text that is quoted with them. It ends with a mark and a row of dashes,
+// which may share a line with what is before or behind it. Some clients leave out
+// the row.
+type marks struct {
+	opening     string
+	end, endRow *regexp.Regexp
+}
+
+func newMarks(opening, closing string) marks {
+	const long = `(?:[` + dashes + `]` + blanks + `){6,}`
+	mark := `[` + closing + `]` + blanks
+	return marks{opening, regexp.MustCompile(mark + `(?:\n|\s*$)`), regexp.MustCompile(mark + `(?:` + row + `|` + long + `\n|\n\s*` + long + `)`)}
+}
+
+// An apostrophe ends no text that another mark began.
+var (
+	doubleMarks = newMarks("\"“”„＂«〝「『﹁﹃", "\"“”＂»〞〟」』’﹂﹄")
+	singleMarks = newMarks("'‘‚‹`", "'’›`")
+)
+
+// lines makes one line break of each sort.
+var lines = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u2028", "\n", "\u2029", "\n", "\u0085", "\n", "\v", "\n", "\f", "\n")
+
+// isBlank reports whether a character is invisible and breaks no line.
+func isBlank(r rune) bool { return r == '\t' || unicode.In(r, unicode.Zs, unicode.Cf) }
+
+func isBlankOrBreak(r rune) bool { return r == '\n' || isBlank(r) }
 
 // quoteOf takes apart a reply that quotes. It returns nil for another text.
 func quoteOf(s string) *Quote {
-	if !strings.Contains(s, "\n") {
+	if !strings.ContainsAny(s, "\n\r\v\f\u0085\u2028\u2029") {
 		return nil
 	}
-	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
-	if at := quoteIntro.FindStringIndex(s); at != nil {
-		return quoteBehind(s[at[1]:])
+	s = lines.Replace(s)
+	if at := quoteIntro.FindStringSubmatchIndex(s); at != nil {
+		colon := at[2] >= 0
+		if colon || s[at[1]-1] == '\n' { // without a colon the intro has a line of its own
+			return quoteBehind(s[at[1]:], colon)
+		}
+		return nil
 	}
 	if at := wechatBegin.FindStringIndex(s); at != nil {
 		if quoted, reply, ok := cutQuote(s[at[1]:], wechatEnd); ok {
@@ -53,30 +81,33 @@ func quoteOf(s string) *Quote {
 	return nil
 }
 
-// quoteBehind takes apart what stands behind the intro.
-func quoteBehind(s string) *Quote {
-	text, marked := s, false
-	for _, mark := range opening {
-		if rest, ok := strings.CutPrefix(s, string(mark)); ok {
-			text, marked = rest, true
+// quoteBehind takes apart what stands behind the intro. An intro without a colon may
+// be a person's own words, so that it needs a quotation mark.
+func quoteBehind(s string, colon bool) *Quote {
+	text, m, marked := s, doubleMarks, false
+	for _, sort := range []marks{doubleMarks, singleMarks} {
+		if mark, size := utf8.DecodeRuneInString(s); size > 0 && strings.ContainsRune(sort.opening, mark) {
+			text, m, marked = s[size:], sort, true
 		}
 	}
+	if !marked && !colon {
+		return nil
+	}
 	if marked { // nothing is quoted
-		if at := quoteRow.FindStringIndex(text); at != nil && strings.TrimLeft(text[:at[0]], " \t") == "" {
+		if at := quoteRow.FindStringIndex(text); at != nil && strings.TrimLeftFunc(text[:at[0]], isBlank) == "" {
 			return &Quote{Reply: text[at[1]:]}
 		}
 	}
-	if quoted, reply, ok := cutQuote(text, quoteEnd); ok {
+	if quoted, reply, ok := cutQuote(text, m.endRow); ok {
 		return newQuote(quoted, reply, false)
 	}
 	if marked {
-		if quoted, reply, ok := cutQuote(text, quoteEndMark); ok {
+		if quoted, reply, ok := cutQuote(text, m.end); ok {
 			return newQuote(quoted, reply, false)
 		}
-		if first, reply, ok := strings.Cut(text, "\n"); ok && strings.TrimSpace(first) == "" {
+		if first, reply, ok := strings.Cut(text, "\n"); ok && strings.TrimFunc(first, isBlank) == "" {
 			return &Quote{Reply: reply}
 		}
-		return nil
 	}
 	text = "\n" + text // which the intro has taken
 	if rows := quoteRow.FindAllStringIndex(text, -1); rows != nil {
@@ -90,16 +121,16 @@ func quoteBehind(s string) *Quote {
 // and so may the reply: the first end before which each quotation mark has its other
 // half is the right one, or else the last.
 func cutQuote(s string, end *regexp.Regexp) (quoted, reply string, ok bool) {
-	marks, from := 0, 0
+	halves, from := 0, 0
 	for _, at := range end.FindAllStringIndex(s, -1) {
 		for _, r := range s[from:at[0]] {
 			if strings.ContainsRune(doubles, r) {
-				marks++
+				halves++
 			}
 		}
 		from = at[0]
 		quoted, reply, ok = s[:at[0]], s[at[1]:], true
-		if marks%2 == 0 {
+		if halves%2 == 0 {
 			break
 		}
 	}
@@ -111,12 +142,11 @@ func cutQuote(s string, end *regexp.Regexp) (quoted, reply string, ok bool) {
 // a line with the text, as in WeChat's form, the name ends with the first colon of
 // that line, except where that colon is part of an address or of a time.
 func newQuote(quoted, reply string, wechat bool) *Quote {
-	const cut = " \t\u00a0\u3000\u200b\ufeff"
 	q := &Quote{Text: quoted, Reply: reply}
-	line, rest, several := strings.Cut(strings.TrimLeft(quoted, cut+"\n"), "\n")
-	line = strings.Trim(line, cut)
+	line, rest, several := strings.Cut(strings.TrimLeftFunc(quoted, isBlankOrBreak), "\n")
+	line = strings.TrimFunc(line, isBlank)
 	if r, size := utf8.DecodeLastRuneInString(line); strings.ContainsRune(colons, r) {
-		if name := strings.Trim(line[:len(line)-size], cut); several || name != "" {
+		if name := strings.TrimFunc(line[:len(line)-size], isBlank); several || name != "" {
 			q.Who, q.Text = name, rest
 			return q
 		}
@@ -129,11 +159,11 @@ func newQuote(quoted, reply string, wechat bool) *Quote {
 			continue
 		}
 		name, after := line[:at], line[at+len(string(r)):]
-		if address := r == ':' && strings.HasPrefix(after, "//"); address || isTime(name, after) || strings.Trim(name, cut) == "" {
+		if address := r == ':' && strings.HasPrefix(after, "//"); address || isTime(name, after) || strings.TrimFunc(name, isBlank) == "" {
 			return q
 		}
 		_, q.Text, _ = strings.Cut(quoted, line[:at+len(string(r))])
-		q.Who, q.Text = strings.Trim(name, cut), strings.TrimLeft(q.Text, cut)
+		q.Who, q.Text = strings.TrimFunc(name, isBlank), strings.TrimLeftFunc(q.Text, isBlank)
 		return q
 	}
 	return q

@@ -34,7 +34,7 @@ func TestQuoteInEveryForm(t *testing.T) {
 			for _, colon := range []string{":", "：", " ：", ": "} {
 				for _, row := range []string{"------\n", "- - - - - -\n", "——————\n", "------ \n", ""} {
 					lf := intro + string(pair[0]) + who + colon + "\n" + quoted + string(pair[1]) + "\n" + row + reply
-					for _, content := range []string{lf, strings.ReplaceAll(lf, "\n", "\r\n")} {
+					for _, content := range []string{lf, strings.ReplaceAll(lf, "\n", "\r\n"), strings.ReplaceAll(lf, "\n", "\u2028"), strings.ReplaceAll(lf, "\n", "\u0085")} {
 						got := quote(t, textMessage(t, content))
 						if want := (message.Quote{Who: who, Text: quoted, Reply: reply}); got == nil || *got != want {
 							t.Errorf("%q: got %+v, want %+v", content, got, want)
@@ -86,6 +86,28 @@ func TestQuotes(t *testing.T) {
 		"two colons":                 {intro + "\"王总：：\n问\"\n------\n好", &message.Quote{Who: "王总：", Text: "问", Reply: "好"}},
 		"lines between":              {"This is a quoted message:\n\n\"Tom:\nwhen?\"\n\n------\nnow", &message.Quote{Who: "Tom", Text: "when?", Reply: "now"}},
 		"nothing quoted, no mark":    {intro + "------\n好", &message.Quote{Reply: "好"}},
+		"no reply and no dashes":     {intro + "\"王总：\n问\"", &message.Quote{Who: "王总", Text: "问"}},
+		"no second mark":             {intro + "\"王总：\n问\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"no second mark, one line":   {intro + "\"王总：问\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"row beside the mark":        {intro + "\"王总：\n问\"------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"reply beside the row":       {intro + "\"王总：\n问\"\n------ 答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"row of other signs":         {intro + "\"王总：\n问\"\n======\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"straight single marks":      {intro + "'王总：\n问'\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"backticks":                  {intro + "`王总：\n问`\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"marks of another print":     {intro + "〝王总：\n问〞\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"marks of upright text":      {intro + "﹁王总：\n问﹂\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"apostrophe within":          {intro + "\"王总：\nthe boys'\n------\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "the boys'\n------\n问", Reply: "答"}},
+		"other blanks behind a name": {intro + "\"王总：\u2005\u200e\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"upright colon":              {intro + "\"王总︓\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"invisible beginning":        {"\u2068\u200e" + intro + "\"王总：\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"intro without a colon":      {"这是一条引用/回复消息\n\"王总：\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"intro in brackets":          {"【这是一条引用/回复消息】\n\"王总：\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"intro in other words":       {"以下是一条引用信息：\n\"王总：\n问\"\n------\n答", &message.Quote{Who: "王总", Text: "问", Reply: "答"}},
+		"quoted and replied":         {"This is a quoted/replied message:\n\"Tom:\nwhen?\"\n------\nnow", &message.Quote{Who: "Tom", Text: "when?", Reply: "now"}},
+		"quote or reply":             {"This message is a quote or reply:\n\"Tom:\nwhen?\"\n------\nnow", &message.Quote{Who: "Tom", Text: "when?", Reply: "now"}},
+		"WeChat, curly marks":        {"“林华：明天几点到？”\n- - - - - - - - - - - - - - -\n九点", &message.Quote{Who: "林华", Text: "明天几点到？", Reply: "九点"}},
+		"a person's own words":       {"这是一条引用\n你看\n------\n好", nil},
+		"own words, then a quote":    {"This is a quote by Tom:\n\"when?\"\n------\nnow", nil},
 		"intro alone":                {intro + "可是没有引号", nil},
 		"another beginning":          {"他说：" + intro + "\"王总：\n问\"\n------\n答", nil},
 		"title in corner brackets":   {"「周报」\n---\n一切正常", nil},

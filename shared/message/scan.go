@@ -12,6 +12,7 @@ type scan struct {
 	kind string // the type of the part that holds the files
 	doc  []byte // [Tolerable]; it may end too early, or not be JSON
 	at   int
+	ids  bool // the value is a list of file ids
 }
 
 // findFiles lists the files in JSON of an unknown form. They must be fetched now:
@@ -107,7 +108,12 @@ func (r *reader) findForms(raw []byte, found map[string]bool) {
 // a part of an id names no file.
 func idBehind(rest []byte) string {
 	rest = rest[:min(len(rest), longestFileID+100)]
-	rest = bytes.TrimLeft(rest, "\\\"' \t:=")
+	rest = bytes.TrimLeft(rest, "\\\"'") // behind the name
+	rest = bytes.TrimLeft(rest, " \t:=")
+	if mark := bytes.IndexAny(rest, "\"'"); mark > 0 && mark <= 2 && len(bytes.Trim(rest[:mark], "brfuBRFU")) == 0 { // before a text in Python
+		rest = rest[mark:]
+	}
+	rest = bytes.TrimLeft(rest, "\\\"' \t")
 	end := bytes.IndexAny(rest, "\\\"'")
 	if end <= 0 || end > longestFileID || bytes.ContainsAny(rest[:end], "{}[],") {
 		return ""
@@ -120,13 +126,16 @@ func (s *scan) value() bool {
 	switch s.next() {
 	case '"':
 		quoted, ok := s.str()
-		if ok {
+		if id, _ := text(quoted); ok && s.ids {
+			s.r.list(File{SDKFileID: id, Kind: s.kind})
+		} else if ok {
 			s.text(quoted, true)
 		}
 		return ok
 	case '[':
 		return s.each(']', nil)
 	case '{':
+		s.ids = false
 		var m members
 		ok := s.each('}', &m)
 		for _, t := range m.texts {
@@ -204,15 +213,18 @@ func (s *scan) member(m *members) bool {
 	s.at++
 	quoted := s.next() == '"'
 	begin := s.at
+	known := stray(name)
 	if quoted {
 		_, ok = s.str()
 	} else {
+		s.ids = known == fileID && s.next() == '['
 		ok = s.value() && s.at < len(s.doc) // a number at the end may be cut off
+		s.ids = false
 	}
 	if !ok {
 		return false
 	}
-	value, known := s.doc[begin:s.at], stray(name)
+	value := s.doc[begin:s.at]
 	if len(name) > shortestFileID {
 		s.text(name, true)
 	}
@@ -275,9 +287,12 @@ func (s *scan) text(quoted []byte, speech bool) {
 var strays = []string{fileID, "md5sum", "filesize", "voice_size", "imagesize", "filename", "fileext", "play_length"}
 
 // stray returns the one of strays that a quoted name means in any spelling, or the
-// empty string.
+// empty string. The name of a list of ids may have an s.
 func stray(quoted []byte) string {
 	name := unquoted(quoted)
+	if sameName(string(name), fileID+"s") {
+		return fileID
+	}
 	for _, is := range strays {
 		if sameName(string(name), is) {
 			return is

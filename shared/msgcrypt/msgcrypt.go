@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -185,26 +184,17 @@ type Event struct {
 	CreateTime int64  // Unix time in seconds, 0 if absent or not a number
 }
 
-// ParseEvent reads a decrypted message, as [Unmarshal] does. Elements may have any
-// order, be unknown, or be absent; [ErrMalformed] if the message is not an <xml>
-// element.
+// ParseEvent reads a decrypted message, as [ReadElements] does; [ErrMalformed] if the
+// message is not an <xml> element.
 func ParseEvent(plain []byte) (Event, error) {
-	var msg struct {
-		XMLName    xml.Name `xml:"xml"`
-		Event      string   `xml:"Event"`
-		ChangeType string   `xml:"ChangeType"`
-		CreateTime string   `xml:"CreateTime"`
-	}
-	if Unmarshal(plain, &msg) != nil {
-		return Event{}, ErrMalformed
-	}
-	return Event{Type: strings.TrimSpace(msg.Event), ChangeType: strings.TrimSpace(msg.ChangeType), CreateTime: seconds(msg.CreateTime)}, nil
+	e, err := ReadElements(plain)
+	return Event{Type: e.Text("Event"), ChangeType: e.Text("ChangeType"), CreateTime: seconds(e.Text("CreateTime"))}, err
 }
 
 // seconds reads a time, which may have a fraction, or be in milliseconds. Another text
 // is 0.
 func seconds(s string) int64 {
-	at, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	at, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(at > 0 && at < 1e15) {
 		return 0
 	}
@@ -214,29 +204,29 @@ func seconds(s string) int64 {
 	return int64(at)
 }
 
-// Unmarshal reads the elements of a decrypted message into a struct with xml tags, or
-// returns [ErrMalformed]. WeCom puts texts of customers into events, so an element
-// may hold control characters, bytes that are not UTF-8, unknown entities or markup.
-// Such an element does not keep the others from being read, and does not stand for
-// another one: of elements with one name the first directly below <xml> counts, and
-// one within another element only if there is none.
-func Unmarshal(plain []byte, into any) error {
+// Elements are the texts of the elements of a decrypted message.
+type Elements map[string]string // by squeezed name
+
+// Text returns the text of an element without the blanks around it, empty if there is
+// no such element. The capitals and separators of the name do not matter: WeCom spells
+// the same id in several ways.
+func (e Elements) Text(name string) string { return strings.TrimSpace(e[squeeze(name)]) }
+
+// squeeze reduces the spellings of a name to one.
+func squeeze(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// ReadElements reads a decrypted message, or returns [ErrMalformed]. Elements may have
+// any order, be unknown, or be absent. WeCom puts texts of customers into events, so an
+// element may hold control characters, bytes that are not UTF-8, unknown entities or
+// markup. Such an element does not keep the others from being read, and does not stand
+// for another one: of elements with one name the first directly below <xml> that holds
+// a text counts, and one within another element only if there is none.
+func ReadElements(plain []byte) (Elements, error) {
 	text := clean(plain)
 	if !root.MatchString(text) {
-		return ErrMalformed
+		return nil, ErrMalformed
 	}
-	var b strings.Builder
-	b.WriteString("<xml>")
-	for name, value := range leaves(text) {
-		b.WriteString("<" + name + ">")
-		_ = xml.EscapeText(&b, []byte(value)) // a strings.Builder never fails
-		b.WriteString("</" + name + ">")
-	}
-	b.WriteString("</xml>")
-	if decode(xml.NewDecoder(strings.NewReader(b.String())), into) != nil {
-		return ErrMalformed
-	}
-	return nil
+	return leaves(text), nil
 }
 
 // clean returns a text without what XML forbids.
@@ -263,9 +253,9 @@ var (
 )
 
 // leaves returns the texts of the elements that hold no other element, by name.
-func leaves(text string) map[string]string {
-	below, deeper := make(map[string]string), make(map[string]string) // directly below <xml>, and the others
-	var open []string                                                 // the elements around
+func leaves(text string) Elements {
+	below, deeper := make(Elements), make(Elements) // directly below <xml>, and the others
+	var open []string                               // the elements around
 	var value strings.Builder
 	leaf := false // the last tag opened an element
 	for {
@@ -309,13 +299,17 @@ func leaves(text string) map[string]string {
 			if at == 1 {
 				into = below
 			}
-			if _, there := into[name]; leaf && at == len(open)-1 && !there {
-				into[name] = value.String()
+			if leaf && at == len(open)-1 && into.Text(name) == "" {
+				into[squeeze(name)] = value.String()
 			}
 			open, leaf = open[:at], false
 		}
 	}
-	maps.Copy(deeper, below)
+	for name := range below {
+		if below.Text(name) != "" {
+			deeper[name] = below[name]
+		}
+	}
 	return deeper
 }
 

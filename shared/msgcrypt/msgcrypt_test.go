@@ -278,6 +278,8 @@ func TestParseEvent(t *testing.T) {
 		{"cut off", "<xml><Event>e</Event><Remark>a", msgcrypt.Event{Type: "e"}, true},
 		{"bytes behind", "<xml><Event>e</Event></xml>\x00\x00", msgcrypt.Event{Type: "e"}, true},
 		{"parts of a text", "<xml><Event>a<!-- b -->&amp;<![CDATA[&c]]><![CDATA[d]]></Event><Z>1<2</Z></xml>", msgcrypt.Event{Type: "a&&cd"}, true},
+		{"names in other spellings", "<xml><event>e</event><change_type>c</change_type><createTime>5</createTime></xml>", msgcrypt.Event{Type: "e", ChangeType: "c", CreateTime: 5}, true},
+		{"empty, then again", "<xml><Event></Event><Event>e</Event><ChangeType> </ChangeType><X><ChangeType>c</ChangeType></X></xml>", msgcrypt.Event{Type: "e", ChangeType: "c"}, true},
 		{"time as a float", "<xml><Event>e</Event><CreateTime>1767225826.0</CreateTime></xml>", msgcrypt.Event{Type: "e", CreateTime: 1767225826}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -291,7 +293,7 @@ func TestParseEvent(t *testing.T) {
 
 // An element of an event that holds an odd text does not keep the others from being
 // read.
-func TestUnmarshalReadsTheOtherElements(t *testing.T) {
+func TestReadElementsReadsTheOtherElements(t *testing.T) {
 	const head = "<xml><ToUserName><![CDATA[x]]></ToUserName><CreateTime>1767225826</CreateTime><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[change_external_contact]]></Event><ChangeType><![CDATA[msg_audit_approved]]></ChangeType>"
 	const ids = `<UserID a="b"><![CDATA[lin.hua]]></UserID><ExternalUserID><![CDATA[wm4]]></ExternalUserID>`
 	for name, odd := range map[string]string{
@@ -309,17 +311,17 @@ func TestUnmarshalReadsTheOtherElements(t *testing.T) {
 		"markup":              "<Remark>1 < 2</Remark>",
 		"invalid UTF-8":       "<State><![CDATA[\xc3\x28]]></State>",
 		"noncharacter":        "<State>\uffff</State>",
+		"empty element":       "<UserID></UserID><ExternalUserID> \n</ExternalUserID>",
+		"instruction":         "<?pi a?>",
+		"name in Chinese":     "<备注>x</备注>",
+		"halves of CDATA":     "<Remark><![CDATA[a]]]]><![CDATA[>b]]></Remark>",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, event := range []string{head + ids + odd + "</xml>", head + odd + ids + "</xml>"} {
 				if strings.Contains(event, odd+ids) && name == "element of one name" {
 					continue // the first one counts
 				}
-				var got struct {
-					Member  string `xml:"UserID"`
-					Contact string `xml:"ExternalUserID"`
-				}
-				if err := msgcrypt.Unmarshal([]byte(event), &got); err != nil || got.Member != "lin.hua" || got.Contact != "wm4" {
+				if got, err := msgcrypt.ReadElements([]byte(event)); err != nil || got.Text("UserID") != "lin.hua" || got.Text("ExternalUserID") != "wm4" {
 					t.Errorf("%q: got %+v, error %v", event, got, err)
 				}
 				want := msgcrypt.Event{Type: "change_external_contact", ChangeType: "msg_audit_approved", CreateTime: 1767225826}

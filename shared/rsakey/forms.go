@@ -244,7 +244,7 @@ func (v numbers) primes() (p, q *big.Int) {
 func (f *finding) searchNumbers(text string) {
 	rest := text
 	for range maxCandidates {
-		at := strings.IndexByte(rest, '{')
+		at := strings.IndexAny(rest, "{[")
 		if at < 0 || len(f.keys)+len(f.broken) > 1 {
 			break
 		}
@@ -285,6 +285,10 @@ var (
 func (f *finding) searchJSON(v any) {
 	switch v := v.(type) {
 	case []any:
+		if b := bytesOf(v); len(b) > minKey {
+			f.searchBytes(b, 1)
+			return
+		}
 		for _, e := range v {
 			f.searchJSON(e)
 		}
@@ -307,6 +311,20 @@ func (f *finding) searchJSON(v any) {
 			f.searchJSON(v[name])
 		}
 	}
+}
+
+// bytesOf returns the bytes that a list of numbers holds, such as a Buffer of Node.js;
+// nil for another list. Java's bytes have signs.
+func bytesOf(list []any) []byte {
+	var b []byte
+	for _, e := range list {
+		n, ok := e.(float64)
+		if !ok || n < -128 || n > 255 || n != float64(int(n)) {
+			return nil
+		}
+		b = append(b, byte(int(n)))
+	}
+	return b
 }
 
 // integer reads a number in base64; nil if it is none.

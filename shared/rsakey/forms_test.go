@@ -20,6 +20,7 @@ import (
 	"math/big"
 	"mime/quotedprintable"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,7 +111,40 @@ func forms(t *testing.T, p rsakey.Pair) map[string]string {
 		numbered += fmt.Sprintf("%3d: %s\n", i+1, line)
 	}
 	certificate := "-----BEGIN CERTIFICATE-----\nMIIBaaaa\n-----END CERTIFICATE-----\n"
+	var bytesOf []int
+	for _, c := range der.Bytes {
+		bytesOf = append(bytesOf, int(c))
+	}
+	buffer, err := json.Marshal(map[string]any{"type": "Buffer", "data": bytesOf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := json.Marshal(slices.Collect(func(yield func(int8) bool) {
+		for _, c := range der1 {
+			if !yield(int8(c)) {
+				return
+			}
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]string{
+		"PowerShell":                  strings.ReplaceAll(pkcs8, "\n", "`n"),
+		"PowerShell, CRLF":            strings.ReplaceAll(pkcs1, "\n", "`r`n"),
+		"carets for line breaks":      strings.ReplaceAll(pkcs8, "\n", "^M"),
+		"times with dates":            each("2026-01-01T10:30:05.123Z ", ""),
+		"words before lines":          each("2026-01-01 10:30:05,123 INFO ", ""),
+		"names of lines":              each("privateKeyLine: ", ""),
+		"commands with a path":        each("echo '", "' >> /home/lin/keys/private.pem"),
+		"log of a container":          each(`{"log":"`, `\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}`),
+		"sender between":              strings.Replace(pkcs8, lines[10]+"\n", lines[10]+"\n林华 2026-01-01 10:30:05\n", 1),
+		"colours of a terminal":       each("\x1b[32m+", "\x1b[m"),
+		"Buffer of Node.js":           string(buffer),
+		"bytes of Java":               "key: " + string(signed),
+		"bytes of Go":                 fmt.Sprintf("key := %#v", der.Bytes),
+		"bytes of C":                  "unsigned char key_der[] = {\n  " + hexBytes("0x%02x", ", ", der1) + "\n};\nunsigned int key_der_len = 1192;\n",
+		"bytes in SQL":                `INSERT INTO k VALUES (E'\\x` + hex.EncodeToString(der.Bytes) + `'::bytea);`,
 		"numbered lines":              numbered,
 		"lines of a difference":       each("+", ""),
 		"lines of a list":             each("- ", ""),

@@ -7,6 +7,7 @@ import (
 	"html"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -91,11 +92,16 @@ func (f *finding) search(text string, encodings int) {
 		return
 	}
 	if b, err := hex.DecodeString(beside.ReplaceAllString(text, "")); err == nil && len(b) > minKey {
-		if printable(b) && encodings > 0 {
-			f.search(string(b), encodings-1)
-		} else {
-			f.add(readDER(b))
+		f.searchBytes(b, encodings)
+		return
+	}
+	for _, run := range digits.FindAllString(single.ReplaceAllString(text, "0x0$1"), maxCandidates) { // in a program
+		b, err := hex.DecodeString(beside.ReplaceAllString(run, ""))
+		if _, rule := readDER(b); err == nil && (rule == "" || printable(b)) {
+			f.searchBytes(b, encodings)
 		}
+	}
+	if !f.empty() {
 		return
 	}
 	text = plain(text)
@@ -113,6 +119,16 @@ func (f *finding) search(text string, encodings int) {
 	}
 	if f.empty() {
 		f.searchBase64(beside, encodings)
+	}
+}
+
+// searchBytes looks for a key in bytes that were written as numbers.
+func (f *finding) searchBytes(b []byte, encodings int) {
+	switch {
+	case !printable(b):
+		f.add(readDER(b))
+	case encodings > 0:
+		f.search(string(b), encodings-1)
 	}
 }
 
@@ -181,6 +197,8 @@ var (
 	pemStart  = "LS0tL"
 	wrapped   = regexp.MustCompile(pemStart + `[A-Za-z0-9+/_-]{100,}`)
 	sshPublic = regexp.MustCompile(`AAAAB3NzaC1yc2E|\bssh-(?:rsa|dss|ed25519)\b|\becdsa-sha2-`) // a public key of OpenSSH
+	digits    = regexp.MustCompile(`(?i)(?:(?:\\?0?x)?[0-9a-f]{2}[\s,:;]*){100,}`)
+	single    = regexp.MustCompile(`\b0[xX]([0-9a-fA-F])\b`)
 	// What people and programs write between hexadecimal digits.
 	beside = regexp.MustCompile(`\\?0?[xX]|[\s:,;'"(){}\[\]\x{feff}]`)
 	// The dashes may be lost, and the label may be wrong.
@@ -232,8 +250,10 @@ func (b block) read() (*rsa.PrivateKey, Rule) {
 	key, rule := readBase64(pack(body))
 	if rule == RuleCutOff || rule == RuleMalformed {
 		for _, repair := range repairs {
-			if again, ok := readBase64(pack(repair(body))); ok == "" {
-				return again, ""
+			for _, text := range []string{body, b.body} { // a header may be the name of a line
+				if again, ok := readBase64(pack(repair(text))); ok == "" {
+					return again, ""
+				}
 			}
 		}
 	}
@@ -259,6 +279,8 @@ var repairs = []func(string) string{
 	func(s string) string { return strings.ReplaceAll(s, " ", "+") },
 	// Numbers of lines, times, list marks, and pieces of programs are short.
 	func(s string) string { return strings.Join(longRuns.FindAllString(s, -1), "") },
+	// Programs and people write paths, times and names beside or between lines.
+	longLines,
 	// In a diff, each added line begins with a plus sign.
 	func(s string) string { return strings.ReplaceAll(s, "\n+", "\n") },
 	// A mail (quoted-printable) breaks lines with =, and writes characters as = and
@@ -276,6 +298,38 @@ var (
 	quoted   = regexp.MustCompile(`=(?:[0-9A-F]{2}|[ ]*\n)`)
 )
 
+// longLines keeps the longest run of each line, if it is long. The last line may be
+// short: it is the next one that begins like the others, or whose beginning is as long.
+func longLines(s string) string {
+	var kept strings.Builder
+	before, rest := "", []string(nil)
+	for line := range strings.Lines(s) {
+		from, to := 0, 0
+		for _, run := range longRuns.FindAllStringIndex(line, -1) {
+			if run[1]-run[0] > to-from {
+				from, to = run[0], run[1]
+			}
+		}
+		if to-from < longLine {
+			rest = append(rest, line)
+			continue
+		}
+		kept.WriteString(line[from:to])
+		before, rest = line[:from], nil
+	}
+	rest = slices.DeleteFunc(rest, func(line string) bool { return len(line) <= len(before) })
+	if len(rest) > 0 {
+		last := rest[max(slices.IndexFunc(rest, func(line string) bool { return strings.HasPrefix(line, before) }), 0)]
+		kept.WriteString(shortRun.FindString(last[len(before):]))
+	}
+	return kept.String()
+}
+
+// longLine is shorter than the lines of a key.
+const longLine = 40
+
+var shortRun = regexp.MustCompile(`^[A-Za-z0-9+/_=-]*`)
+
 var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z-]+: .*$`)
 
 // plain undoes what editors, chats and configuration files do to a text.
@@ -288,7 +342,7 @@ func plain(s string) string {
 		}
 		s = tag.ReplaceAllString(html.UnescapeString(s), "\n")
 	}
-	s = joined.ReplaceAllString(s, "")
+	s = colours.ReplaceAllString(joined.ReplaceAllString(s, ""), "")
 	s = unicodeEscape.ReplaceAllStringFunc(s, func(e string) string {
 		b, err := hex.DecodeString(e[len(e)-2:])
 		if err != nil {
@@ -319,7 +373,8 @@ var (
 	tag           = regexp.MustCompile(`(?i)</?(br|p|div|span|pre|code)\b[^<>]*>`)
 	joined        = regexp.MustCompile(`["']\s*[+.]\s*["']`) // "…" + "…", as in source code
 	unicodeEscape = regexp.MustCompile(`\\+(?:u00|x)[0-9a-fA-F]{2}`)
-	escape        = regexp.MustCompile(`\\+(?:par\b|01[25]|[nrt])`)
+	escape        = regexp.MustCompile("\\\\+(?:par\\b|01[25]|[nrt])|`[nr]|\\^[MJ]") // PowerShell has a backtick
+	colours       = regexp.MustCompile(`\x1b\[[0-9;]*m`)                             // of a terminal
 )
 
 // pack keeps the characters of base64. It replaces those of the URL alphabet by

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -287,7 +288,7 @@ func saveAs(f media.File, byType string) string {
 	switch {
 	case name == "":
 		name, ext = "file-"+f.ID[:min(len(f.ID), 8)], cmp.Or(byType, ext)
-	case ext == "" && !strings.Contains(name, "."):
+	case (ext == "" || number.MatchString(ext) && strings.HasSuffix(name, "."+ext)) && !ownExt.MatchString(name):
 		ext = byType
 	}
 	name = withExt(name, ext)
@@ -299,6 +300,13 @@ func saveAs(f media.File, byType string) string {
 	}, name)
 	return `filename="` + plain + `"; filename*=UTF-8''` + percent(name)
 }
+
+var (
+	// ownExt is the end of a name that has an extension: another text behind a dot is
+	// part of the name, such as a version or a day.
+	ownExt = regexp.MustCompile(`\.[0-9]{0,3}[A-Za-z][0-9A-Za-z]{0,9}$`)
+	number = regexp.MustCompile(`^[0-9]+$`)
+)
 
 // safeName is a name without folders, control characters, dots and blanks at
 // either end, and characters that file systems refuse. Characters that turn the
@@ -340,7 +348,7 @@ func safeExt(ext string) string {
 }
 
 // alike are extensions that people write for one another.
-var alike = map[string]string{"jpeg": "jpg", "htm": "html", "tif": "tiff", "mpg": "mpeg"}
+var alike = map[string]string{"jpeg": "jpg", "htm": "html", "tif": "tiff", "mpg": "mpeg", "yml": "yaml"}
 
 // withExt ends a name with an extension, unless the name ends with it already.
 func withExt(name, ext string) string {

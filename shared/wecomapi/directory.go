@@ -23,29 +23,21 @@ const (
 	longestID = 200
 )
 
-// shortID is a text as an id: empty if it is longer than any id.
-func shortID(m maybe) string {
-	if len(m) > longestID {
-		return ""
-	}
-	return string(m)
-}
-
-// picture is a text as the address of a picture, which a page may load by https alone.
+// picture is a text as the address of a picture.
 func picture(m maybe) string {
-	s := strings.TrimSpace(string(m))
-	if rest, ok := strings.CutPrefix(s, "http://"); ok {
-		s = "https://" + rest
+	if s := directory.Picture(string(m)); len(s) <= longestText {
+		return s
 	}
-	if len(s) > longestText || !strings.HasPrefix(s, "https://") { // a part of an address is useless
-		return ""
-	}
-	return s
+	return "" // a part of an address is useless
 }
 
-// clip returns at most the first n bytes of a text, cut between characters.
-func clip(m maybe, n int) string {
-	s := string(m)
+// shown is a text as a screen shows it: at most the first n bytes, cut between
+// characters, and nothing if only blanks remain.
+func shown(m maybe, n int) string {
+	s := directory.Visible(string(m))
+	if strings.TrimSpace(s) == "" {
+		return ""
+	}
 	if len(s) <= n {
 		return s
 	}
@@ -64,7 +56,7 @@ func (cl *Client) Member(ctx context.Context, c directory.Credential, userid str
 	if err = aboutID(err); err != nil {
 		return directory.Person{}, err
 	}
-	return directory.Person{ID: userid, Kind: directory.Member, Name: clip(a.Name, longestText)}, nil
+	return directory.Person{ID: userid, Kind: directory.Member, Name: shown(a.Name, longestText)}, nil
 }
 
 // Contact calls externalcontact/get. It does not read the followers, which may fill
@@ -82,11 +74,11 @@ func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalU
 		return directory.Person{}, err
 	}
 	p := directory.Person{
-		ID: externalUserID, Kind: directory.External, Name: clip(a.Contact.Name, longestText), Company: clip(a.Contact.CorpName, longestText),
+		ID: externalUserID, Kind: directory.External, Name: shown(a.Contact.Name, longestText), Company: shown(a.Contact.CorpName, longestText),
 		Avatar: picture(a.Contact.Avatar),
 	}
 	if p.Company == "" {
-		p.Company = clip(a.Contact.FullName, longestText)
+		p.Company = shown(a.Contact.FullName, longestText)
 	}
 	return p, nil
 }
@@ -101,26 +93,26 @@ func (cl *Client) Robot(ctx context.Context, c directory.Credential, id string) 
 	if err := aboutID(cl.ask(ctx, c, robotInfo, url.Values{"robot_id": {id}}, nil, &a)); err != nil {
 		return directory.Person{}, err
 	}
-	return directory.Person{ID: id, Kind: directory.Robot, Name: clip(a.Data.Name, longestText)}, nil
+	return directory.Person{ID: id, Kind: directory.Robot, Name: shown(a.Data.Name, longestText)}, nil
 }
 
 // InternalRoom calls msgaudit/groupchat/get.
 func (cl *Client) InternalRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
 		Name    maybe  `json:"roomname"`
-		Creator maybe  `json:"creator"`
+		Creator ident  `json:"creator"`
 		Created moment `json:"room_create_time"`
 		Members some[struct {
-			ID maybe `json:"memberid"`
+			ID ident `json:"memberid"`
 		}] `json:"members"`
 	}
 	if err := aboutID(cl.ask(ctx, c, internalRoom, nil, map[string]string{"roomid": id}, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: clip(a.Name, longestText), Owner: shortID(a.Creator), CreatedAt: a.Created.Time}
+	r := directory.Room{ID: id, Kind: directory.InternalRoom, Name: shown(a.Name, longestText), Owner: string(a.Creator), CreatedAt: a.Created.Time}
 	for _, m := range a.Members {
-		if id := shortID(m.ID); id != "" {
-			r.Members = append(r.Members, directory.RoomMember{ID: id})
+		if m.ID != "" {
+			r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID)})
 		}
 	}
 	return r, nil
@@ -131,10 +123,10 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 	var a struct {
 		Chat struct {
 			Name    maybe  `json:"name"`
-			Owner   maybe  `json:"owner"`
+			Owner   ident  `json:"owner"`
 			Created moment `json:"create_time"`
 			Members some[struct {
-				ID       maybe `json:"userid"`
+				ID       ident `json:"userid"`
 				Name     maybe `json:"name"`
 				Nickname maybe `json:"group_nickname"`
 			}] `json:"member_list"`
@@ -144,13 +136,12 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 	if err := aboutID(cl.ask(ctx, c, customerRoom, nil, body, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: clip(a.Chat.Name, longestText), Owner: shortID(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
+	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: shown(a.Chat.Name, longestText), Owner: string(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
 	for _, m := range a.Chat.Members {
-		id := shortID(m.ID)
-		if id == "" {
+		if m.ID == "" {
 			continue
 		}
-		r.Members = append(r.Members, directory.RoomMember{ID: id, Name: clip(cmp.Or(m.Name, m.Nickname), longestNick)})
+		r.Members = append(r.Members, directory.RoomMember{ID: string(m.ID), Name: cmp.Or(shown(m.Name, longestNick), shown(m.Nickname, longestNick))})
 	}
 	return r, nil
 }
@@ -170,8 +161,8 @@ func (cl *Client) Permitted(ctx context.Context, c directory.Credential, e direc
 	}
 	ids := make([]string, 0, len(a.IDs))
 	for _, raw := range a.IDs {
-		var id maybe
-		if id.UnmarshalJSON(raw) == nil && shortID(id) != "" {
+		var id ident
+		if id.UnmarshalJSON(raw) == nil && id != "" {
 			ids = append(ids, string(id))
 		}
 	}
@@ -192,15 +183,17 @@ type pair struct {
 // the others are read.
 type agreements struct {
 	Info some[struct {
-		Member    maybe  `json:"userid"`
-		Contact   maybe  `json:"exteranalopenid"`
+		Member    ident  `json:"userid"`
+		Contact   ident  `json:"exteranalopenid"`
+		External  ident  `json:"external_userid"` // as in the other answers
 		ChangedAt moment `json:"status_change_time"`
 		Status    maybe  `json:"agree_status"`
 	}] `json:"agreeinfo"`
 }
 
+// statuses are WeCom's, in small letters.
 var statuses = map[string]archive.ConsentStatus{
-	"Agree": archive.Agreed, "Disagree": archive.Disagreed, "Default_Agree": archive.AgreedDefault,
+	"agree": archive.Agreed, "disagree": archive.Disagreed, "default_agree": archive.AgreedDefault,
 }
 
 // consents converts the answer to the archive's type. An entry with an undocumented
@@ -208,8 +201,8 @@ var statuses = map[string]archive.ConsentStatus{
 func (a agreements) consents(room string) []archive.Consent {
 	var list []archive.Consent
 	for _, i := range a.Info {
-		status, ok := statuses[string(i.Status)]
-		contact, member := shortID(i.Contact), shortID(i.Member)
+		status, ok := statuses[strings.ToLower(strings.TrimSpace(string(i.Status)))]
+		contact, member := string(cmp.Or(i.Contact, i.External)), string(i.Member)
 		if !ok || contact == "" || room == "" && member == "" {
 			continue
 		}

@@ -60,6 +60,16 @@ func TestOddContacts(t *testing.T) {
 		"too long":              `{"errcode":0,"external_contact":{"name":"阿木"},"follow_user":"` + strings.Repeat("x", 9<<20) + `"}`,
 		"UTF-16":                "\xfe\xff" + wide(`{"errcode":0,"external_contact":{"name":"`) + "\x96\x3f\x67\x28" + wide(`"}}`),
 		"another avatar":        `{"errcode":0,"external_contact":{"name":"阿木","avatar":"javascript:alert(1)"}}`,
+		"texts that turn lines": `{"errcode":0,"external_contact":{"name":"\u202e阿\u2028木\u200b"}}`,
+		"mark before":           `{"errcode":0,"external_contact":{"position":"a"b","name":"阿木"}}`,
+		"mark before, deeper":   `{"errcode":0,"follow_user":[{"remark":"a", b"c","tags":[{"x":"y"z"}]}],"external_contact":{"name":"阿木"}}`,
+		"words before":          `{"errcode":0,"a":undefined,"b":NaN,"c":01,"d":[,],"external_contact":{"e":None,"name":"阿木"}}`,
+		"name without a value":  `{"errcode":0,"a":,"b","c":{"d"},:"external_contact":{},"external_contact":{"name":"阿木"}}`,
+		"deep before":           `{"errcode":0,"a":x,"b":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,"external_contact":{"name":"阿木"}}`,
+		"in a list":             `[{"errcode":0,"external_contact":{"name":"阿木"}}]`,
+		"in a call":             `callback({"errcode":0,"external_contact":{"name":"阿木"}});`,
+		"another page behind":   `{"errcode":0,"external_contact":{"name":"阿木"}}<html></html>`,
+		"address with blanks":   `{"errcode":0,"external_contact":{"name":"阿木","avatar":"https://a.cn/x y"}}`,
 		"errcode with fraction": `{"errcode":0.0,"external_contact":{"name":"阿木"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,9 +91,25 @@ func TestOddContacts(t *testing.T) {
 
 // A picture loads by https alone.
 func TestAvatars(t *testing.T) {
-	client, c := answering(t, `{"errcode":0,"external_contact":{"name":"阿木","avatar":"http://wx.qlogo.cn/mmhead/x/0"}}`)
-	if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Avatar != "https://wx.qlogo.cn/mmhead/x/0" {
-		t.Errorf("got %+v, error %v, want the address with https", p, err)
+	for _, address := range []string{"http://wx.qlogo.cn/mmhead/x/0", "HTTP://wx.qlogo.cn/mmhead/x/0", "//wx.qlogo.cn/mmhead/x/0", ` https://wx.qlogo.cn/mmhead/x/0\n`} {
+		client, c := answering(t, `{"errcode":0,"external_contact":{"name":"阿木","avatar":"`+address+`"}}`)
+		if p, err := client.Contact(t.Context(), c, "wm1"); err != nil || p.Avatar != "https://wx.qlogo.cn/mmhead/x/0" {
+			t.Errorf("%s: got %+v, error %v, want the address with https", address, p, err)
+		}
+	}
+}
+
+// Another member may have the id that remains of a damaged one, so a damaged id is
+// none. Blanks around an id are not part of it.
+func TestDamagedIDs(t *testing.T) {
+	client, c := answering(t, `{"errcode":0,"ids":["lin\u0007.hua","a\ud83d","  "," zhao "]}`)
+	if ids, err := client.Permitted(t.Context(), c, directory.AllEditions); err != nil || !slices.Equal(ids, []string{"zhao"}) {
+		t.Errorf("scope: got %q, error %v, want zhao", ids, err)
+	}
+	client, c = answering(t, "{\"errcode\":0,\"group_chat\":{\"name\":\" \",\"owner\":\"a\xff\",\"member_list\":[{\"userid\":\"b\x01\"},{\"userid\":\" wm1 \",\"name\":\"\\u0001\",\"group_nickname\":\"小明\"}]}}")
+	want := directory.Room{ID: "wr1", Kind: directory.CustomerRoom, Members: []directory.RoomMember{{ID: "wm1", Name: "小明"}}}
+	if r, err := client.CustomerRoom(t.Context(), c, "wr1"); err != nil || !reflect.DeepEqual(r, want) {
+		t.Errorf("room: got %+v, error %v, want %+v", r, err, want)
 	}
 }
 
@@ -223,6 +249,12 @@ func TestOddScopeAndConsents(t *testing.T) {
 	}
 	if list, err := client.PairConsents(t.Context(), c, []directory.Pair{{Member: "a", Contact: "wm2"}}); err != nil || !reflect.DeepEqual(list, want) {
 		t.Errorf("consents: got %+v, error %v, want %+v", list, err, want)
+	}
+	// The right name of a member, other capitals, and milliseconds.
+	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"userid":"a","external_userid":"wm1","agree_status":"agree "},{"userid":"a","exteranalopenid":"wm2","agree_status":"Default_agree","status_change_time":1767200000123}]}`)
+	want = []archive.Consent{{Member: "a", Contact: "wm1", Status: archive.Agreed}, {Member: "a", Contact: "wm2", Status: archive.AgreedDefault, ChangedAt: time.Unix(1767200000, 0).UTC()}}
+	if list, err := client.PairConsents(t.Context(), c, []directory.Pair{{Member: "a", Contact: "wm2"}}); err != nil || !reflect.DeepEqual(list, want) {
+		t.Errorf("consents in other forms: got %+v, error %v, want %+v", list, err, want)
 	}
 	// One room's answer, and one pair's, is unreadable; the others have theirs.
 	client, c = answering(t, `{"errcode":0,"agreeinfo":[{"a"b"}]}`)

@@ -29,7 +29,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
@@ -275,7 +274,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	}
 	if len(raw) > maxBody || json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
 		if succeeded(raw) {
-			_ = json.Unmarshal(beginning(raw), out) // what is unreadable stays zero
+			_ = json.Unmarshal(mended(raw), out) // what is unreadable stays zero
 			return contentError{failed(archive.CauseBadAnswer)}
 		}
 		return failed(archive.CauseBadAnswer)
@@ -287,47 +286,6 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 		return contentError{failed(archive.CauseBadAnswer)}
 	}
 	return nil
-}
-
-// beginning returns an answer up to the member with its first mistake, as JSON.
-func beginning(raw []byte) []byte {
-	type place struct {
-		at      int64
-		closing string // of the objects and lists that are open
-	}
-	var value, whole place // the end of the last value, and of the last that ends correctly
-	var keys []bool        // for each open object or list: whether a name is next
-	closing := ""
-	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
-		token, err := d.Token()
-		if err != nil {
-			if behind := bytes.TrimLeft(raw[value.at:], " \t\r\n"); len(behind) > 0 && bytes.IndexByte([]byte(",]}"), behind[0]) >= 0 {
-				whole = value
-			}
-			return append(raw[:whole.at:whole.at], whole.closing...)
-		}
-		whole = value
-		top := len(keys) - 1
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			end := "]"
-			if token == json.Delim('{') {
-				end = "}"
-			}
-			keys, closing = append(keys, end == "}"), end+closing
-		case json.Delim('}'), json.Delim(']'):
-			keys, closing = keys[:top], closing[1:]
-		default:
-			if top >= 0 && closing[0] == '}' && keys[top] {
-				keys[top] = false
-				continue
-			}
-		}
-		if top = len(keys) - 1; top >= 0 && closing[0] == '}' {
-			keys[top] = true
-		}
-		value = place{d.InputOffset(), closing}
-	}
 }
 
 // enter waits until WeCom's limits allow the call. Calls of a corp to an endpoint keep
@@ -419,13 +377,19 @@ func (n *number) UnmarshalJSON(b []byte) error {
 // lastSecond is the last one of the year 9999; JSON and the tables hold no later time.
 const lastSecond = 253402300799
 
-// moment is a number of seconds since 1970 that is not needed: another form reads as
-// the zero time.
+// moment is a number of seconds or milliseconds since 1970 that is not needed: another
+// form reads as the zero time.
 type moment struct{ time.Time }
 
 func (m *moment) UnmarshalJSON(b []byte) error {
 	var n number
-	if n.UnmarshalJSON(b) == nil && n > 0 && n <= lastSecond {
+	if n.UnmarshalJSON(b) != nil {
+		return nil
+	}
+	if n >= 1e12 {
+		n /= 1000
+	}
+	if n > 0 && n <= lastSecond {
 		m.Time = time.Unix(int64(n), 0).UTC()
 	}
 	return nil
@@ -442,8 +406,7 @@ func (l *life) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// text is a text, or a number in its written form. Control characters are dropped,
-// because a screen cannot show them.
+// text is a text, or a number in its written form.
 type text string
 
 func (t *text) UnmarshalJSON(b []byte) error {
@@ -455,12 +418,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 		}
 		s = n.String()
 	}
-	*t = text(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s))
+	*t = text(s)
 	return nil
 }
 
@@ -472,6 +430,19 @@ func (m *maybe) UnmarshalJSON(b []byte) error {
 	var t text
 	if t.UnmarshalJSON(b) == nil && string(b) != "null" {
 		*m = maybe(t)
+	}
+	return nil
+}
+
+// ident is an id. A damaged one, a longer one than WeCom's, and another form read as
+// empty.
+type ident string
+
+func (id *ident) UnmarshalJSON(b []byte) error {
+	var m maybe
+	_ = m.UnmarshalJSON(b) // it never fails
+	if s := strings.TrimSpace(string(m)); len(s) <= longestID && !directory.Damaged(s) {
+		*id = ident(s)
 	}
 	return nil
 }

@@ -37,3 +37,12 @@ func TestARoundEndsInTime(t *testing.T) {
 		t.Errorf("got a limit of %s s for dispatch, want %s s: the steps and time to begin and to log", limit, want)
 	}
 }
+
+// The function that answers outlives its own time for an answer, which is below ten
+// seconds, and API Gateway's, which is 30.
+func TestAPIOutlivesItsAnswers(t *testing.T) {
+	got, _ := stackOf(t, "prod").Translated.Resources["ApiFunction"].Properties["Timeout"].(float64)
+	if got < 15 || got >= 30 {
+		t.Errorf("got a limit of %v s for api, want 15 to 29", got)
+	}
+}

@@ -226,6 +226,26 @@ func TestNoRoleDeletesOrReplacesAPrivateKey(t *testing.T) {
 	}
 }
 
+// A role uses a KMS key only through the service whose store the key encrypts, so that
+// it opens nothing that it copied.
+func TestKeysAreUsedThroughTheirStores(t *testing.T) {
+	through := map[string][]string{"JournalKey": {"s3"}, "MediaKey": {"s3"}, "SecretsKey": {"secretsmanager"}, "TablesKey": {"dynamodb"}}
+	n := 0
+	for _, g := range stackOf(t, "prod").grants(t) {
+		if !strings.HasPrefix(g.action, "kms:") {
+			continue
+		}
+		n++
+		key, _, _ := strings.Cut(g.resource, " ")
+		if !slices.ContainsFunc(through[key], func(service string) bool { return g.when == "StringLike kms:ViaService "+service+".${AWS::Region}.*" }) {
+			t.Errorf("%s: got condition %q, want the use through %v", g, g.when, through[key])
+		}
+	}
+	if n < 10 {
+		t.Errorf("got %d grants of keys only: the rule would check nothing", n)
+	}
+}
+
 // A condition on every value of a key holds for a request without the key, so a
 // grant with such a condition needs the key too. The only tags that a role may
 // set are corp and stack: rights may follow from tags.

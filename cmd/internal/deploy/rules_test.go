@@ -74,6 +74,7 @@ func TestRulesMatchCalls(t *testing.T) {
 	address := func(name string, parameters m) m { return call("ec2", name, m{"requestParameters": parameters}) }
 	const name, arn = "${AWS::StackName}/ww1/key/k1", "secretsmanager:secret:${AWS::StackName}/ww1/key/k1-AbCdEf"
 	s := stackOf(t, "prod")
+	matched := make(map[string][]string) // the calls that each rule matches
 	for _, c := range []struct {
 		event m
 		want  string // empty for a call that no rule matches
@@ -83,6 +84,7 @@ func TestRulesMatchCalls(t *testing.T) {
 		{key("PutKeyPolicy", "SecretsKey"), "KeysChanged"},
 		{key("ScheduleKeyDeletion", "MediaKey"), "KeysChanged"},
 		{key("DisableKey", "another key"), ""},
+		{key("CancelKeyDeletion", "JournalKey"), ""},
 		{key("Decrypt", "JournalKey"), ""},
 		{secret("DeleteSecret", name), "SecretsRemoved"},
 		{secret("DeleteSecret", arn), "SecretsRemoved"},
@@ -97,10 +99,18 @@ func TestRulesMatchCalls(t *testing.T) {
 		{secret("GetSecretValue", name), ""},
 		{table("DeleteTable", "MessagesTable"), "TablesRemoved"},
 		{table("UpdateTable", "LedgerTable"), "TablesRemoved"},
+		{table("UpdateContinuousBackups", "CorpsTable"), "TablesRemoved"},
 		{table("DeleteTable", "another table"), ""},
 		{bucket("PutBucketPolicy", "JournalBucket"), "BucketsChanged"},
 		{bucket("PutBucketLifecycle", "MediaBucket"), "BucketsChanged"},
+		{bucket("PutBucketLifecycleConfiguration", "JournalBucket"), "BucketsChanged"},
+		{bucket("DeleteBucketLifecycle", "MediaBucket"), "BucketsChanged"},
 		{bucket("DeleteBucketPolicy", "TrailBucket"), "BucketsChanged"},
+		{bucket("DeleteBucket", "TrailBucket"), "BucketsChanged"},
+		{bucket("PutBucketEncryption", "JournalBucket"), "BucketsChanged"},
+		{bucket("DeleteBucketEncryption", "MediaBucket"), "BucketsChanged"},
+		{bucket("PutBucketObjectLockConfiguration", "JournalBucket"), "BucketsChanged"},
+		{bucket("PutBucketVersioning", "JournalBucket"), "BucketsChanged"},
 		{bucket("PutBucketLifecycle", "another bucket"), ""},
 		{bucket("PutObject", "JournalBucket"), ""},
 		{address("ReleaseAddress", m{"allocationId": "AddressA.AllocationId"}), "AddressesChanged"},
@@ -109,8 +119,14 @@ func TestRulesMatchCalls(t *testing.T) {
 		{address("DeleteNatGateway", m{"DeleteNatGatewayRequest": m{"NatGatewayId": "NatB"}}), "AddressesChanged"},
 		{address("DeleteNatGateway", m{"DeleteNatGatewayRequest": m{"NatGatewayId": "another gateway"}}), ""},
 		{address("ReplaceRoute", m{"routeTableId": "PrivateRoutesA"}), "AddressesChanged"},
+		{address("DeleteRoute", m{"routeTableId": "PrivateRoutesB"}), "AddressesChanged"},
 		{address("DeleteRoute", m{"routeTableId": "PublicRoutes"}), ""},
 		{call("cloudtrail", "StopLogging", m{}), "TrailChanged"},
+		{call("cloudtrail", "DeleteTrail", m{}), "TrailChanged"},
+		{call("cloudtrail", "UpdateTrail", m{}), "TrailChanged"},
+		{call("cloudtrail", "PutEventSelectors", m{}), "TrailChanged"},
+		{call("cloudtrail", "StartLogging", m{}), ""},
+		{call("events", "DeleteRule", m{"requestParameters": m{"name": "${AWS::StackName}-TablesRemoved-1"}}), "TrailChanged"},
 		{call("events", "DisableRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
 		{call("events", "PutRule", m{"requestParameters": m{"name": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
 		{call("events", "RemoveTargets", m{"requestParameters": m{"rule": "${AWS::StackName}-KeysChanged-1"}}), "TrailChanged"},
@@ -126,12 +142,48 @@ func TestRulesMatchCalls(t *testing.T) {
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: got rules %v, want %q", text(c.event), got, c.want)
 		}
+		matched[c.want] = append(matched[c.want], fmt.Sprint(object(c.event["detail"])["eventName"]))
+	}
+	for _, id := range s.rules() {
+		names := callNames(s.Translated.Resources[id].Properties["EventPattern"])
+		if got, want := sortedSet(names), sortedSet(matched[id]); !slices.Equal(got, want) {
+			t.Errorf("%s: got calls %v, want those of this test: %v", id, got, want)
+		}
 	}
 }
 
-// Every table, key, bucket, address and NAT gateway of the stack is watched.
+// callNames lists the names of the calls in a pattern.
+func callNames(pattern any) (names []string) {
+	for key, sub := range object(pattern) {
+		if key == "eventName" {
+			for _, name := range anys(sub) {
+				names = append(names, fmt.Sprint(name))
+			}
+			continue
+		}
+		for _, one := range anys(sub) {
+			names = append(names, callNames(one)...)
+		}
+	}
+	return names
+}
+
+// Every table, key, bucket, address and NAT gateway of the stack is watched. A call
+// names a table by its name or by its ARN. The rules are in every stack; without a
+// network of its own a stack has no address.
 func TestRulesNameEveryStore(t *testing.T) {
 	s := stackOf(t, "prod")
+	for _, id := range s.rules() {
+		want := map[string]string{"AddressesChanged": "MakesNetwork"}[id]
+		if got := s.Translated.Resources[id].Condition; got != want {
+			t.Errorf("%s: got condition %q, want %q", id, got, want)
+		}
+	}
+	for _, id := range s.byType("AWS::DynamoDB::Table") {
+		if pattern := s.Translated.Resources["TablesRemoved"].Properties["EventPattern"]; !contains(pattern, `{"Ref":"`+id+`"}`, `{"Fn::GetAtt":["`+id+`","Arn"]}`) {
+			t.Errorf("TablesRemoved: got no name or no ARN of %s", id)
+		}
+	}
 	for kind, rule := range map[string]string{"AWS::KMS::Key": "KeysChanged", "AWS::DynamoDB::Table": "TablesRemoved", "AWS::S3::Bucket": "BucketsChanged", "AWS::EC2::EIP": "AddressesChanged", "AWS::EC2::NatGateway": "AddressesChanged"} {
 		pattern := text(s.Translated.Resources[rule].Properties["EventPattern"])
 		for _, id := range s.byType(kind) {
@@ -225,6 +277,10 @@ func TestOnlyTheBreakGlassRoleEndsKeys(t *testing.T) {
 		}
 		if len(got) != 1 || got[0] != want+" if HasBreakGlassRole" {
 			t.Errorf("%s: got denials %v, want %s", id, got, want)
+		}
+		// The longest time in which a deletion can be cancelled.
+		if p["PendingWindowInDays"] != float64(30) {
+			t.Errorf("%s: got %v days until a deletion, want 30", id, p["PendingWindowInDays"])
 		}
 		// KMS refuses a policy that its author may not change, unless told not to.
 		if bypass := text(p["BypassPolicyLockoutSafetyCheck"]); bypass != `{"Fn::If":["HasBreakGlassRole",true,false]}` {

@@ -604,6 +604,38 @@ func TestJournalLock(t *testing.T) {
 	}
 }
 
+// What protects an installation by default, and what a parameter switches.
+func TestDefaultsThatProtect(t *testing.T) {
+	s := stackOf(t, "prod")
+	for name, want := range map[string]string{
+		"BreakGlassRole": `""`, "Trail": `"create" of ["create","existing"]`, "Keys": `"each" of ["one","each"]`, "JournalLock": `"none" of ["none","GOVERNANCE","COMPLIANCE"]`,
+		"Alarms": `"all" of ["essential","all"]`, "RequestsPerSecond": `100`, "CallbackRequestsPerSecond": `0`, "Companies": `250 of [250,500,1000,2500,5000,10000]`,
+		"ApiConcurrency": `0`, "PullConcurrency": `0`, "DecodeConcurrency": `0`, "ReserveConcurrency": `"true" of ["true","false"]`,
+	} {
+		p := s.Translated.Parameters[name]
+		got := text(p["Default"])
+		if p["AllowedValues"] != nil {
+			got += " of " + text(p["AllowedValues"])
+		}
+		if got != want {
+			t.Errorf("parameter %s: got %s, want %s", name, got, want)
+		}
+	}
+	given := func(name string) string { return `{"Fn::Not":[{"Fn::Equals":[{"Ref":"` + name + `"},""]}]}` }
+	is := func(name, value string) string { return `{"Fn::Equals":[{"Ref":"` + name + `"},"` + value + `"]}` }
+	more := func(name string) string { return `{"Fn::Not":[{"Fn::Equals":[{"Ref":"` + name + `"},0]}]}` }
+	for name, want := range map[string]string{
+		"HasBreakGlassRole": given("BreakGlassRole"), "HasBoundary": given("PermissionsBoundary"), "HasDecodeIdentity": given("DecodeIdentity"), "HasDomain": given("CertificateArn"),
+		"MakesTrail": is("Trail", "create"), "KeyEach": is("Keys", "each"), "LocksJournal": `{"Fn::Not":[` + is("JournalLock", "none") + `]}`,
+		"HasCallbackRate": more("CallbackRequestsPerSecond"), "BoundsPull": more("PullConcurrency"), "BoundsDecode": more("DecodeConcurrency"), "BoundsMedia": more("MediaConcurrency"),
+		"ReservesApi": `{"Fn::And":[` + more("ApiConcurrency") + `,{"Condition":"Reserves"}]}`,
+	} {
+		if got := text(s.Translated.Conditions[name]); got != want {
+			t.Errorf("condition %s: got %s, want %s", name, got, want)
+		}
+	}
+}
+
 // oneKey reports whether a deployment has Keys=one.
 func oneKey(t *testing.T, name string) bool {
 	return slices.ContainsFunc(deployments(t), func(d deployment) bool { return d.Name == name && d.Parameters["Keys"] == "one" })
@@ -713,7 +745,9 @@ func TestRoutesDeclareTheirVariables(t *testing.T) {
 func TestAPIStageAndDomain(t *testing.T) {
 	r := stackOf(t, "prod").Translated.Resources
 	stage := r["ApiApiGatewayDefaultStage"].Properties
-	for name, want := range map[string]string{"DefaultRouteSettings": `"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog"} {
+	for name, want := range map[string]string{
+		"DefaultRouteSettings": `"ThrottlingBurstLimit":{"Ref":"RequestsPerSecond"},"ThrottlingRateLimit":{"Ref":"RequestsPerSecond"}`, "AccessLogSettings": "AccessLog",
+	} {
 		if !contains(stage[name], want) {
 			t.Errorf("%s: got %s, want %s in it", name, text(stage[name]), want)
 		}

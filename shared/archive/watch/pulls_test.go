@@ -2,6 +2,7 @@ package watch_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,5 +138,63 @@ func checkRefusedCallbacks(t *testing.T, announced int) {
 	minute(20, true)
 	if got := minute(20, true); got == 20 {
 		t.Error("when callbacks come again: got all corps pulled, want few")
+	}
+}
+
+// A corp whose callbacks fail to announce its messages is pulled at every tick. Only
+// from a tenth of the corps on does this concern every corp: a company could let the
+// others be pulled so often otherwise.
+func TestHowManyCallbacksMayFail(t *testing.T) {
+	const corps = 40
+	for name, c := range map[string]struct {
+		failed   int           // corps whose messages no callback announced
+		callback time.Duration // since their last callback is noted, when the timer found the messages
+		ago      time.Duration // since the timer found the messages
+		want     int           // corps that every tick pulls
+	}{
+		"none":                                   {0, 0, 0, 0},
+		"one":                                    {1, 5 * time.Minute, time.Minute, 1},
+		"fewer than a tenth":                     {3, 5 * time.Minute, time.Minute, 3},
+		"a tenth":                                {4, 5 * time.Minute, time.Minute, corps},
+		"callbacks that may be late":             {20, 5 * time.Minute, 29 * time.Second, 0},
+		"callbacks that are no longer late":      {20, 5 * time.Minute, 30 * time.Second, corps},
+		"callbacks that are not noted yet":       {20, archive.CallbackTouch, time.Minute, 0},
+		"callbacks that would have been noted":   {20, archive.CallbackTouch + time.Second, time.Minute, corps},
+		"callbacks of 14 minutes ago":            {4, 13 * time.Minute, time.Minute, corps},
+		"callbacks that ended a quarter ago":     {4, 14 * time.Minute, time.Minute, 4}, // these corps count no more
+		"no callback for a quarter of an hour":   {20, 15 * time.Minute, time.Minute, 20},
+		"callbacks came after the messages were": {20, -time.Second, time.Minute, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, disp := newDispatch(t, &archivetest.Faults{})
+			ids := []string{archivetest.Corp}
+			for i := range corps - 1 {
+				ids = append(ids, fmt.Sprintf("ww%014d", i))
+				d.Register(ids[i+1])
+			}
+			const ticks = 5 // each corp has its turn in one of them
+			pulled := make(map[string]int)
+			for range ticks {
+				now := d.Clock.Now()
+				for i, id := range ids {
+					at := now
+					if i < c.failed {
+						found := now.Add(-c.ago)
+						d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: id, UnannouncedAt: found}))
+						at = found.Add(-c.callback)
+					}
+					d.Must(d.Corps.TouchCallback(t.Context(), id, at))
+				}
+				d.Must(disp.Tick(t.Context()))
+				for _, r := range d.Pulls.Take() {
+					pulled[r.Corp]++
+				}
+				d.Clock.Advance(time.Minute + archive.PullKept) // 31 minutes: another turn, and no mark is left
+			}
+			every := slices.DeleteFunc(ids, func(id string) bool { return pulled[id] < ticks })
+			if len(every) != c.want || len(pulled) != corps {
+				t.Errorf("got %d corps pulled at every tick, and %d at some; want %d and %d", len(every), len(pulled), c.want, corps)
+			}
+		})
 	}
 }

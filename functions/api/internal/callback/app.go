@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -22,11 +23,7 @@ const (
 )
 
 // subject is what an event of the app is about: a contact of a member, or a room.
-type subject struct {
-	Member  string `xml:"UserID"`
-	Contact string `xml:"ExternalUserID"`
-	Room    string `xml:"ChatId"`
-}
+type subject struct{ Member, Contact, Room string }
 
 // VerifyAppCallback answers WeCom's check of the callback URL of the app.
 func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (output.Answer, error) {
@@ -95,19 +92,19 @@ func consentedAt(e archive.Event) time.Time {
 	return e.SentAt
 }
 
-// readSubject reads the ids that the event names. It ignores ids that are longer
-// than any request could name.
+// readSubject reads the ids that the event names. It ignores an id that is longer than
+// any request could name. It ignores an id with damaged bytes too: another person may
+// have the id that remains.
 func readSubject(plain []byte) subject {
-	var s subject
-	if msgcrypt.Unmarshal(plain, &s) != nil {
-		return subject{}
-	}
-	for _, id := range []*string{&s.Member, &s.Contact, &s.Room} {
-		if *id = strings.TrimSpace(*id); len(*id) > input.MaxParty {
-			*id = ""
+	e, _ := msgcrypt.ReadElements(plain) // an unreadable event has no elements
+	id := func(name string) string {
+		id := e.Text(name)
+		if len(id) > input.MaxParty || strings.ContainsRune(id, utf8.RuneError) {
+			return ""
 		}
+		return id
 	}
-	return s
+	return subject{Member: id("UserID"), Contact: id("ExternalUserID"), Room: id("ChatId")}
 }
 
 // refreshName requests the changed name of an event if the archive has fetched

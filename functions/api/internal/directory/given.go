@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -104,7 +103,7 @@ func (g *given) id(in *input.Input) string {
 	case !ok:
 	case g.seen[id]:
 		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
-	case strings.ContainsFunc(id, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }): // another person may have this id without the damage
+	case directory.Damaged(id):
 		in.Reject("id", problem.Form, problem.RemedyObject, nil)
 	}
 	g.seen[id] = true
@@ -182,19 +181,13 @@ func lengthTo(most int) problem.Args {
 	return problem.Args{"min": "1", "max": strconv.Itoa(most)}
 }
 
-// readable reads a text, or a number in its written form. It drops control
-// characters, because a screen cannot show them.
+// readable reads a text, or a number in its written form, as a screen shows it.
 func readable(in *input.Input, field string) (string, bool) {
 	s, number, ok := in.TextOrNumber(field)
 	if number {
 		in.Change(field, problem.Type, problem.RemedyString, nil)
 	}
-	visible := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, s)
+	visible := directory.Visible(s)
 	if visible != s {
 		in.Change(field, problem.Form, problem.RemedyName, nil)
 	}
@@ -208,16 +201,11 @@ func avatar(in *input.Input) string {
 	if s == "" {
 		return ""
 	}
-	scheme, rest, ok := strings.Cut(s, "//")
-	scheme = strings.ToLower(scheme)
-	if !ok || rest == "" || strings.ContainsAny(rest[:1], "/?#") || scheme != "https:" && scheme != "http:" && scheme != "" || strings.ContainsFunc(rest, unicode.IsSpace) {
-		in.Change("avatar", problem.Form, problem.RemedyHTTPS, nil)
-		return ""
-	}
-	if scheme != "https:" {
+	https := directory.Picture(s)
+	if !strings.EqualFold(https, s) {
 		in.Change("avatar", problem.Form, problem.RemedyHTTPS, nil)
 	}
-	return "https://" + rest
+	return https
 }
 
 // oneOf reads a member that is one of the values. It leaves out another value.

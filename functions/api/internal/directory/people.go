@@ -225,6 +225,9 @@ func (h *Handlers) recentPeople(ctx context.Context, c *session.Call, q peopleQu
 		if len(days) < atOnce {
 			return found, nil, nil
 		}
+		if session.Ending(ctx) { // also after days without people
+			return found, &peoplePage{Day: upTo}, nil
+		}
 	}
 }
 

@@ -197,17 +197,13 @@ func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 }
 
 // Pasted is [Input.Text] for a value that a person copies from another page: it
-// leaves out blanks, line breaks and byte order marks around the value, and
-// reports whether there were any.
+// leaves out blanks, line breaks, byte order marks and other invisible characters
+// around the value, and reports whether there were any.
 func (in *Input) Pasted(field string, minLen, maxLen int) (text string, trimmed, ok bool) {
 	whole, ok := in.Text(field, 0, MaxBody)
-	text = strings.TrimFunc(whole, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(invisible, r) })
+	text = strings.TrimFunc(whole, func(r rune) bool { return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) })
 	return text, text != whole, ok && in.length(field, text, minLen, maxLen)
 }
-
-// invisible holds the byte order mark and the other characters without width
-// that pages and chats put around a text.
-const invisible = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
 
 // TextOrNumber reads a member that is a string, or a number in its written form. It
 // notes no mistake: ok is false for another member.

@@ -108,7 +108,7 @@ func (c Caller) MayOverlook(roles []Role) bool {
 	return ok && slices.Contains(c.Roles, Reader)
 }
 
-// idsIn reads the ids in a claim: separated by blanks or commas, in API
+// idsIn reads the ids in a claim: separated by blanks, commas or the like, in API
 // Gateway's form of an array, "[a b]", or as the JSON text of a string or an
 // array.
 func idsIn(claim string) []string {
@@ -130,7 +130,8 @@ func idsIn(claim string) []string {
 }
 
 func split(ids string) []string {
-	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == '，' })
+	// No userid and no role holds one of these.
+	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，;；|、", r) })
 }
 
 // Sees reports whether the caller may see a message.

@@ -15,6 +15,7 @@ func TestStaffOfAToken(t *testing.T) {
 	both := []string{"lin.hua", "0042"}
 	for staff, want := range map[string][]string{
 		"lin.hua": {"lin.hua"}, "lin.hua  0042": both, "lin.hua,0042": both, " lin.hua，0042\n": both, "lin.hua, 0042,": both,
+		"lin.hua;0042": both, "lin.hua | 0042": both, "lin.hua、0042；": both, `"lin.hua;0042"`: both, `["lin.hua|0042"]`: both,
 		"[lin.hua 0042]": both, "[lin.hua, 0042]": both, " [lin.hua] ": {"lin.hua"}, "[0042]": {"0042"},
 		`["lin.hua","0042"]`: both, "[ \"lin.hua\",\n\"0042\" ]": both, `"lin.hua"`: {"lin.hua"}, `"lin.hua,0042"`: both, `["lin.hua 0042"]`: both,
 		`"[\"lin.hua\",\"0042\"]"`: both, "[42]": {"42"}, "42": {"42"}, "1.5e9": {"1.5e9"},
