@@ -40,7 +40,7 @@ unexport YUNDUO_UNIT
 
 # What a person may write behind a target. A misspelt name is refused: without
 # this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR PART SEEDS SEED RUNS EACH
+VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS CLASS BACKUP ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR PART SEEDS SEED RUNS EACH
 UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
@@ -154,12 +154,12 @@ keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corp
 	@$(call operate,keyquota) -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: cost
-cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=, KEYS=, ALARMS=)
+cost: ## Estimate a month's bill: MESSAGES=1000000 MEDIA_GB=10 CORPS=10 (REGION=, NATS=, KEYS=, ALARMS=, CLASS=, BACKUP=)
 	$(call number,MESSAGES)
 	$(call number,MEDIA_GB)
 	$(call number,CORPS)
 	$(call number,NATS)
-	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
+	@$(call operate,cost) $(foreach v,MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS CLASS BACKUP,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: drill
 drill: ## Practise a restoration on the local services: lose everything, restore, verify

@@ -52,6 +52,7 @@ const (
 	secretsPer    = 2       // of a company: archive secret, private key
 	secretsOnce   = 1       // of the stack: the key of the callback pairs
 	unitsPerCheck = 5       // write units of an inspection
+	noteMinutes   = 5       // between two states of a quiet company's pulls
 
 	// A weekly verification looks at every row and object, and reads the pages of
 	// the last eight days and 1 in 52 of the older ones.
@@ -60,6 +61,11 @@ const (
 	readDays  = 8.0
 	listed    = 1000 // rows that one request reads, and objects that one request lists
 	unitBytes = 4096 // of a table, in one read unit
+
+	// Read units of the table of messages that a tick needs for each company
+	// (records set aside), and a poll (the newest note of a change).
+	asideUnits = 0.5
+	noteUnits  = 0.5
 
 	// Lambda polls each queue on at least five connections. Each poll waits 20
 	// seconds for a message, and an empty poll is billed too.
@@ -72,8 +78,8 @@ const (
 	kmsKeys         = 4  // with Keys=each; one with Keys=one
 	keyedPairs      = 27 // of a function and a table that it may use
 	queues          = 4
-	ownMetrics      = 16
-	alarmMetrics    = 64 // with Alarms=all
+	ownMetrics      = 17
+	alarmMetrics    = 65 // with Alarms=all
 	fewerMetrics    = 30 // with Alarms=essential
 	dashboards      = 50 // metrics of the dashboard
 	freeOnDashboard = 50 // metrics; the first three such dashboards of an account are free
@@ -155,7 +161,13 @@ func (b *book) bill(u usage) []line {
 	logGB := (pulls + pages + minutes + callbacks + reads + rounds + inspections) * b.seen("log_bytes_per_invocation") / gb
 	natGB := u.mediaGB + journalGB + (pulls+pages+rounds+inspections)*controlKB/1024/1024
 	outGB := (reads*b.seen("bytes_per_answer") + fileReads*fileBytes) / gb
-	write, read := b.price("dynamodb_write_unit"), b.price("dynamodb_read_unit")
+	table, view := b.class(false), b.class(u.infrequent)
+	ticks := minutes * u.corps
+	viewReads := ticks*asideUnits + pages*8 + u.messages*0.5 + reads*8
+	recovery := b.price("dynamodb_recovery_gb_month")
+	if u.unsaved {
+		recovery = 0
+	}
 
 	amount := func(n float64) string {
 		switch {
@@ -182,13 +194,13 @@ func (b *book) bill(u usage) []line {
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
 		{verificationPrefix + "Lambda", compute, v.seconds * b.memory("DecodeFunction") * second, amount(v.pages) + " pages read"},
 		{"API Gateway", compute, (callbacks + reads) * b.price("api_request"), amount(callbacks) + " callbacks, " + amount(reads) + " reads"},
-		{"Polling", compute, polls * b.poll(), amount(polls) + " requests of open pages, reads included"},
+		{"Polling", compute, polls * b.poll(view), amount(polls) + " requests of open pages, reads included"},
 		{"Announcements", compute, announcements * b.price("event"), amount(announcements) + " events"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, (u.messages*b.seen("view_units_per_message") + pages*b.seen("ledger_units_per_page") + timed + 4*files + reads + unitsPerCheck*inspections + unitsPerMark*(pulls+rounds+inspections)) * write, fmt.Sprintf("%.1f messages a page", perPage)},
-		{"DynamoDB reads", tables, (minutes*u.corps*b.seen("read_units_per_corp_tick") + pulls*b.seen("read_units_per_pull") + pages*8 + u.messages*0.5 + reads*8 + callbacks) * read, "ticks, pulls, lists, reading, callbacks"},
-		{verificationPrefix + "reads", tables, v.units * read, amount(v.rows) + " rows"},
-		{"DynamoDB storage", tables, tableGB * (b.price("dynamodb_gb_month") + b.price("dynamodb_recovery_gb_month")), fmt.Sprintf("%.0f GB after %.0f months, with recovery", tableGB, u.months)},
+		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+rounds+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB reads", tables, viewReads*view.read + (ticks*(b.seen("read_units_per_corp_tick")-asideUnits)+pulls*b.seen("read_units_per_pull")+callbacks)*table.read, "ticks, pulls, lists, reading, callbacks"},
+		{verificationPrefix + "reads", tables, v.units*table.read + v.viewUnits*view.read, amount(v.rows) + " rows"},
+		{"DynamoDB storage", tables, tableGB * (view.storage + recovery), fmt.Sprintf("%.0f GB after %.0f months, %s", tableGB, u.months, u.kept())},
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},
 		{verificationPrefix + "S3", objects, v.lists*b.price("s3_put") + v.gets*b.price("s3_get"), amount(v.lists) + " lists and heads, " + amount(v.gets) + " pages and checksums"},
 		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
@@ -199,9 +211,20 @@ func (b *book) bill(u usage) []line {
 }
 
 // poll is the price of one request by which an open page asks what has changed.
-func (b *book) poll() float64 {
+func (b *book) poll(view class) float64 {
 	return b.price("api_request") + b.price("lambda_request") + b.seen("api_seconds")*b.memory("ApiFunction")*b.price("lambda_gb_second_x86_64") +
-		b.seen("read_units_per_poll")*b.price("dynamodb_read_unit") + b.seen("log_bytes_per_invocation")/gb*b.price("log_gb")
+		(b.seen("read_units_per_poll")-noteUnits)*b.price("dynamodb_read_unit") + noteUnits*view.read + b.seen("log_bytes_per_invocation")/gb*b.price("log_gb")
+}
+
+// class holds the prices of a class of tables.
+type class struct{ write, read, storage float64 }
+
+// class is Standard, or Standard-IA for a table that is seldom accessed.
+func (b *book) class(infrequent bool) class {
+	if infrequent {
+		return class{b.price("dynamodb_infrequent_write_unit"), b.price("dynamodb_infrequent_read_unit"), b.price("dynamodb_infrequent_gb_month")}
+	}
+	return class{b.price("dynamodb_write_unit"), b.price("dynamodb_read_unit"), b.price("dynamodb_gb_month")}
 }
 
 // dashboard is the price of the dashboard.
@@ -219,7 +242,8 @@ const verificationPrefix = "Verification, "
 // verified is what the weekly verifications of a month do.
 type verified struct {
 	rows, pages         float64
-	seconds, units      float64
+	seconds             float64
+	units, viewUnits    float64 // read units of other tables, and of messages
 	lists, gets, checks float64
 }
 
@@ -234,7 +258,8 @@ func (b *book) verification(u usage, pages, perPage, files float64) (v verified)
 	messages := v.pages * perPage
 	v.seconds = messages/b.seen("messages_decoded_per_second") + v.pages*b.seen("verify_seconds_per_page") + v.rows/listed*b.seen("verify_seconds_per_1000_rows")
 	row := b.seen("bytes_per_row") / unitBytes
-	v.units = v.rows*row/2 + v.pages*2*row + messages*b.seen("verify_units_per_message") + v.checks
+	v.units = v.rows*row/2 + v.pages*2*row + v.checks
+	v.viewUnits = messages * b.seen("verify_units_per_message")
 	v.lists = v.rows/listed + hours*u.corps
 	v.gets = v.pages + v.checks
 	return v

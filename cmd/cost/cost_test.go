@@ -42,7 +42,7 @@ func total(t *testing.T, args ...string) float64 {
 // More of anything costs more. A million messages cost less in a larger archive.
 func TestMoreCostsMore(t *testing.T) {
 	base := total(t)
-	for _, args := range [][]string{{"-nats", "0"}, {"-keys", "one"}, {"-alarms", "essential"}} {
+	for _, args := range [][]string{{"-nats", "0"}, {"-keys", "one"}, {"-alarms", "essential"}, {"-class", "infrequent"}, {"-backup", "none"}} {
 		if got := total(t, args...); got >= base {
 			t.Errorf("%v: got %.2f, want less than %.2f", args, got, base)
 		}
@@ -83,6 +83,8 @@ func TestWrongArguments(t *testing.T) {
 		"three gateways": {[]string{"-nats", "3"}, "NATS"},
 		"keys":           {[]string{"-keys", "two"}, "KEYS"},
 		"alarms":         {[]string{"-alarms", "few"}, "ALARMS"},
+		"class":          {[]string{"-class", "glacier"}, "CLASS"},
+		"backup":         {[]string{"-backup", "daily"}, "BACKUP"},
 		"no month":       {[]string{"-months", "0"}, "months"},
 		"region":         {[]string{"-region", "eu-central-1"}, "no prices of eu-central-1"},
 		"argument":       {[]string{"lots"}, `"lots"`},
@@ -291,14 +293,18 @@ func distinct(t *testing.T, name, expression string) map[string]bool {
 }
 
 // A small company pays little: at most 52 USD a month with a NAT gateway of its
-// own, and 15 in a network that exists.
-func TestFloor(t *testing.T) {
+// own, and 15 in a network that exists. 200 companies with 100 million messages
+// pay at most 2114 USD.
+func TestBoundsOfTheBill(t *testing.T) {
 	small := []string{"-messages", "20000", "-media-gb", "1", "-corps", "1", "-keys", "one", "-alarms", "essential"}
 	if got := total(t, small...); got > 52 {
 		t.Errorf("smallest installation: got %.2f USD, want at most 52", got)
 	}
 	if got := total(t, append(small, "-nats", "0")...); got > 15 {
 		t.Errorf("in a network that exists: got %.2f USD, want at most 15", got)
+	}
+	if got := total(t, "-messages", "1e8", "-media-gb", "2000", "-corps", "200", "-nats", "2", "-class", "infrequent"); got > 2114 {
+		t.Errorf("200 companies: got %.2f USD, want at most 2114", got)
 	}
 }
 

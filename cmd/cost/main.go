@@ -40,6 +40,8 @@ func run(args []string, out io.Writer) error {
 	f.Float64Var(&u.nats, "nats", 1, "NAT gateways with addresses, 1 or 2; 0 in a network that exists")
 	keys := f.String("keys", "each", "the parameter Keys: one or each")
 	alarms := f.String("alarms", "all", "the parameter Alarms: essential or all")
+	messages := f.String("class", "standard", "the parameter MessagesClass: standard or infrequent")
+	backup := f.String("backup", "recovery", "the parameter MessagesBackup: recovery or none")
 	f.Float64Var(&u.months, "months", 12, "months of messages in storage; the archive never deletes")
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
@@ -50,7 +52,7 @@ func run(args []string, out io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q", f.Arg(0))
 	}
-	if err := errors.Join(u.check(), u.choose(*keys, *alarms)); err != nil {
+	if err := errors.Join(u.check(), u.choose(*keys, *alarms, *messages, *backup)); err != nil {
 		return err
 	}
 	in, err := readInputs(*root)
@@ -164,10 +166,11 @@ type number struct {
 
 // usage is the input of a bill: messages and media a month, companies, NAT
 // gateways, and the months since the start.
-// oneKey and essential are the smaller choices of the parameters Keys and Alarms.
+// oneKey, essential, infrequent and unsaved are the cheaper choices of the
+// parameters Keys, Alarms, MessagesClass and MessagesBackup.
 type usage struct {
 	messages, mediaGB, corps, nats, months float64
-	oneKey, essential                      bool
+	oneKey, essential, infrequent, unsaved bool
 }
 
 func (u usage) keys() float64 {
@@ -182,6 +185,18 @@ func (u usage) alarms() float64 {
 		return fewerMetrics
 	}
 	return alarmMetrics
+}
+
+// kept says how the table of messages is kept.
+func (u usage) kept() string {
+	class, recovery := "Standard", "with recovery"
+	if u.infrequent {
+		class = "Standard-IA"
+	}
+	if u.unsaved {
+		recovery = "without recovery"
+	}
+	return class + ", " + recovery
 }
 
 // gateways describes the NAT gateways of a bill.
@@ -211,14 +226,22 @@ func (u usage) check() error {
 	return errors.Join(errs...)
 }
 
-// choose takes the values of the parameters Keys and Alarms.
-func (u *usage) choose(keys, alarms string) error {
+// choose takes the values of the parameters Keys, Alarms, MessagesClass and
+// MessagesBackup.
+func (u *usage) choose(keys, alarms, class, backup string) error {
 	var errs []error
-	if u.oneKey = keys == "one"; !u.oneKey && keys != "each" {
-		errs = append(errs, fmt.Errorf("KEYS is %q: want one or each", keys))
-	}
-	if u.essential = alarms == "essential"; !u.essential && alarms != "all" {
-		errs = append(errs, fmt.Errorf("ALARMS is %q: want essential or all", alarms))
+	for _, c := range []struct {
+		name, value, cheap, other string
+		into                      *bool
+	}{
+		{"KEYS", keys, "one", "each", &u.oneKey},
+		{"ALARMS", alarms, "essential", "all", &u.essential},
+		{"CLASS", class, "infrequent", "standard", &u.infrequent},
+		{"BACKUP", backup, "none", "recovery", &u.unsaved},
+	} {
+		if *c.into = c.value == c.cheap; !*c.into && c.value != c.other {
+			errs = append(errs, fmt.Errorf("%s is %q: want %s or %s", c.name, c.value, c.cheap, c.other))
+		}
 	}
 	return errors.Join(errs...)
 }

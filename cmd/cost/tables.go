@@ -10,8 +10,8 @@ import (
 // columns holds the usage of each column of the tables.
 var columns = []usage{
 	{messages: 1e6, mediaGB: 20, corps: 10, nats: 1, months: 12},
-	{messages: 1e7, mediaGB: 200, corps: 50, nats: 1, months: 12},
-	{messages: 1e8, mediaGB: 2000, corps: 200, nats: 2, months: 12},
+	{messages: 1e7, mediaGB: 200, corps: 50, nats: 1, months: 12, infrequent: true},
+	{messages: 1e8, mediaGB: 2000, corps: 200, nats: 2, months: 12, infrequent: true},
 }
 
 // The regions of the tables.
@@ -37,7 +37,9 @@ func documents(in inputs) (map[string][]string, error) {
 	}
 	parts[2] = sources(in.measured.Values)
 	return map[string][]string{
-		"docs/cost.md":    append([]string{floorTable(books[global]), pollTable(books[global], books[china])}, parts[:]...),
+		"docs/cost.md": append([]string{
+			floorTable(books[global]), messagesTable(books[global], books[china]), pollTable(books[global], books[china]),
+		}, parts[:]...),
 		"README.md":       {shortTable("en", bills)},
 		"README.zh-CN.md": {shortTable("zh", bills)},
 	}, nil
@@ -130,6 +132,38 @@ func floorTable(b *book) string {
 	return out.String()
 }
 
+// messagesTable shows what the parameters of the table of messages save, for the
+// messages of each column.
+func messagesTable(books ...*book) string {
+	var out strings.Builder
+	out.WriteString("| messages a month |")
+	for _, u := range columns {
+		fmt.Fprintf(&out, " %.0f million |", u.messages/1e6)
+	}
+	out.WriteString("\n|---|---:|---:|---:|\n")
+	for _, b := range books {
+		saved := func(u usage, months float64, cheaper func(*usage)) float64 {
+			u.infrequent, u.months = false, months
+			base := sum(b.bill(u))
+			cheaper(&u)
+			return base - sum(b.bill(u))
+		}
+		infrequent, unsaved := func(u *usage) { u.infrequent = true }, func(u *usage) { u.unsaved = true }
+		row(&out, fmt.Sprintf("%s: month from which `MessagesClass=infrequent` is cheaper", b.currency), func(j int) float64 {
+			months := 1.0
+			for saved(columns[j], months, infrequent) <= 0 {
+				months++
+			}
+			return months
+		})
+		for _, months := range []float64{12, 36} {
+			row(&out, fmt.Sprintf("%s saved by it in month %.0f", b.currency, months), func(j int) float64 { return saved(columns[j], months, infrequent) })
+		}
+		row(&out, fmt.Sprintf("%s saved by `MessagesBackup=none` in month 12", b.currency), func(j int) float64 { return saved(columns[j], 12, unsaved) })
+	}
+	return out.String()
+}
+
 // pollTable shows what a visible chat page costs that asks at a constant pace.
 func pollTable(books ...*book) string {
 	var out strings.Builder
@@ -142,7 +176,7 @@ func pollTable(books ...*book) string {
 		polls := officeHours * 3600 / seconds
 		fmt.Fprintf(&out, "| every %.0f seconds | %.0f |", seconds, polls)
 		for _, b := range books {
-			fmt.Fprintf(&out, " %.2f |", polls*b.poll())
+			fmt.Fprintf(&out, " %.2f |", polls*b.poll(b.class(false)))
 		}
 		out.WriteByte('\n')
 	}

@@ -58,7 +58,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 	corps, ledger := dynamostore.NewCorps(e.dynamo, e.tables[0]), dynamostore.NewLedger(e.dynamo, e.tables[1])
 	messages, views := dynamostore.NewMessages(e.dynamo, e.tables[2]), dynamostore.NewReadings(e.dynamo, e.tables[3])
 	files, contacts := dynamostore.NewMedia(e.dynamo, e.tables[4]), dynamostore.NewContacts(e.dynamo, e.tables[5])
-	consents := dynamostore.NewConsents(e.dynamo, e.tables[6])
+	consents := dynamostore.NewConsents(e.dynamo, e.tables[6], nil)
 	journal, objects := s3store.NewJournal(e.s3, e.buckets[0]), s3store.NewMedia(e.s3, e.buckets[1])
 	must(corps.CreateCorp(ctx, archive.Corp{ID: corp, Name: "x", CreatedAt: at}))
 	must(corps.SetEnabled(ctx, corp, true, "admin", "", at))

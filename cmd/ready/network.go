@@ -10,9 +10,9 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-// checkEgress finds trusted addresses that WeCom cannot see, a network that is not
-// private, zones of another region, and a proxy whose port conflicts with the
-// security group.
+// checkEgress finds trusted addresses that are not public (WeCom sees public
+// addresses only), a network that is not private, zones of another region, and a
+// proxy whose port conflicts with the security group.
 func checkEgress(e deploy.Environment) error {
 	var errs []error
 	public := func(name, ip string) {

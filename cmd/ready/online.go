@@ -20,7 +20,7 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
-// online asks AWS and the issuer what a deployment of env would meet. It only
+// online asks AWS and the issuer whether a deployment of env would succeed. It only
 // reads. Each question is asked on its own, so that an operator without one right
 // still gets the other answers.
 type online struct {
@@ -29,7 +29,7 @@ type online struct {
 	config     aws.Config
 	client     *http.Client
 
-	// What the first two questions answer.
+	// The answers of identity and stack, which run first.
 	account string
 	first   bool // there is no stack yet
 
@@ -68,14 +68,14 @@ func (o *online) identity(ctx context.Context) error {
 		return err
 	}
 	if me.Partition != o.env.Partition() {
-		return fmt.Errorf("your credentials are of the partition %s, and %s is in %s: use an account of that partition", me.Partition, o.env.Region, o.env.Partition())
+		return fmt.Errorf("your credentials belong to the partition %s, and %s is in %s: use an account of that partition", me.Partition, o.env.Region, o.env.Partition())
 	}
 	o.account = aws.ToString(who.Account)
 	var errs []error
 	for _, name := range []string{"CertificateArn", "BreakGlassRole", "PermissionsBoundary"} {
-		// A policy that AWS manages is of the account "aws".
+		// A policy that AWS manages belongs to the account "aws".
 		if named, err := arn.Parse(o.parameters[name]); err == nil && named.AccountID != o.account && named.AccountID != "aws" {
-			errs = append(errs, fmt.Errorf("%s is of the account %s, and your credentials are of %s: set the ARN, or AWS_PROFILE, of the right account", name, named.AccountID, o.account))
+			errs = append(errs, fmt.Errorf("%s belongs to the account %s, and your credentials belong to %s: set the ARN, or AWS_PROFILE, of the right account", name, named.AccountID, o.account))
 		}
 	}
 	return errors.Join(errs...)

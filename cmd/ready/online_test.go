@@ -135,9 +135,9 @@ func TestOnlineIdentity(t *testing.T) {
 		config func(*aws.Config)
 		want   string
 	}{
-		"another account":             {"eu-west-1", map[string]string{"BreakGlassRole": "arn:aws:iam::210987654321:role/x"}, nil, "BreakGlassRole is of the account 210987654321, and your credentials are of 123456789012"},
-		"boundary of another account": {"eu-west-1", map[string]string{"PermissionsBoundary": "arn:aws:iam::210987654321:policy/x"}, nil, "PermissionsBoundary is of the account"},
-		"another partition":           {"cn-north-1", nil, func(c *aws.Config) { c.Region = "eu-west-1" }, "credentials are of the partition aws, and cn-north-1 is in aws-cn"},
+		"another account":             {"eu-west-1", map[string]string{"BreakGlassRole": "arn:aws:iam::210987654321:role/x"}, nil, "BreakGlassRole belongs to the account 210987654321, and your credentials belong to 123456789012"},
+		"boundary of another account": {"eu-west-1", map[string]string{"PermissionsBoundary": "arn:aws:iam::210987654321:policy/x"}, nil, "PermissionsBoundary belongs to the account"},
+		"another partition":           {"cn-north-1", nil, func(c *aws.Config) { c.Region = "eu-west-1" }, "credentials belong to the partition aws, and cn-north-1 is in aws-cn"},
 		"no credentials":              {"eu-west-1", nil, func(c *aws.Config) { c.Credentials = aws.AnonymousCredentials{} }, "sign in (aws sso login)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -88,7 +88,7 @@ func checkAPI(e deploy.Environment) error {
 	if strings.Contains(issuer, "/.well-known") {
 		errs = append(errs, fmt.Errorf("JwtIssuer %q: set the issuer as the tokens contain it, without /.well-known", issuer))
 	}
-	// The template allows two values for the local cloud alone.
+	// The template allows two values only for the local cloud.
 	if address := e.Parameters["PublicUrl"]; strings.HasPrefix(address, "http://") {
 		errs = append(errs, fmt.Errorf("PublicUrl %q: tokens and chats need https", address))
 	}

@@ -21,8 +21,8 @@ import (
 // makesNetwork reports whether the stack makes its own network.
 func (o *online) makesNetwork() bool { return o.parameters["TrustedIps"] == "" }
 
-// addresses compares the Elastic IPs that the deployment makes with what the
-// account may still have.
+// addresses compares the Elastic IPs that the deployment makes with the number that
+// the account's quota leaves.
 func (o *online) addresses(ctx context.Context) error {
 	if !o.makesNetwork() {
 		return nil
@@ -65,8 +65,8 @@ func (o *online) addresses(ctx context.Context) error {
 	return nil
 }
 
-// allocations finds addresses of your own that do not exist, have another address,
-// or serve something else before the stack is made.
+// allocations finds addresses of your own that do not exist, that have another IP,
+// or, before the first deployment, that are in use.
 func (o *online) allocations(there []ec2types.Address) error {
 	var errs []error
 	for _, name := range []string{"AddressAllocationA", "AddressAllocationB"} {
@@ -87,7 +87,8 @@ func (o *online) allocations(there []ec2types.Address) error {
 	return errors.Join(errs...)
 }
 
-// zones finds zones that the region does not have, or has not for this account.
+// zones finds zones that the region does not have or does not offer to this
+// account.
 func (o *online) zones(ctx context.Context) error {
 	wanted := o.parameters["Zones"]
 	if wanted == "" || !o.makesNetwork() {
@@ -218,8 +219,9 @@ func (o *online) concurrency(ctx context.Context) error {
 	return nil
 }
 
-// trail finds an account without a trail of management events, where no call that
-// ends a store would be reported, and one where AWS would charge for a second.
+// trail finds an account without a trail of management events: in it, no mail would
+// report the deletion of a store. It notes an account in which AWS would charge for
+// a second trail.
 func (o *online) trail(ctx context.Context) error {
 	client := cloudtrail.NewFromConfig(o.config)
 	found, err := client.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{})
@@ -250,8 +252,8 @@ func (o *online) trail(ctx context.Context) error {
 	return nil
 }
 
-// reports reports whether a trail is at work and takes the management events that
-// write.
+// reports tells whether a trail is logging and records the management events of
+// calls that write.
 func reports(ctx context.Context, client *cloudtrail.Client, trail string) (bool, error) {
 	status, err := client.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: &trail})
 	if err != nil || !aws.ToBool(status.IsLogging) {

@@ -77,7 +77,7 @@ func (s *smoke) door(ctx context.Context) error {
 	if status != http.StatusUnauthorized {
 		return fmt.Errorf("without a token: got status %d, want 401: the authorizer is not in place", status)
 	}
-	s.say("door      refuses a request without a token")
+	s.say("no token  refused")
 	return nil
 }
 

@@ -50,7 +50,7 @@ func TestSmokeOfTheLocalCloud(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"health    ok, version ", "door      refuses", "token     accepted: {", "callback  verified at "} {
+	for _, want := range []string{"health    ok, version ", "no token  refused", "token     accepted: {", "callback  verified at "} {
 		if !strings.Contains(said, want) {
 			t.Errorf("got %q, want %q in it", said, want)
 		}

@@ -39,8 +39,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	// A page is garbage once it is decoded, and is small beside the function's
 	// memory. Collecting it less often saves a twentieth of the processor time.
 	debug.SetGCPercent(400)
-	// A large page has more of it, so half of the memory is kept for the library's
-	// processes.
+	// A large page makes more garbage. So Go's memory is limited to half of the
+	// function's; the other half is for the library's processes.
 	if mb := lambdacontext.MemoryLimitInMB; mb > 0 {
 		debug.SetMemoryLimit(int64(mb) << 20 / 2)
 	}
@@ -60,8 +60,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	queues := sqs.NewFromConfig(sdk)
 	objects := s3.NewFromConfig(sdk)
 	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
-	consents := dynamostore.NewConsents(db, cfg.consents)
-	consents.OnNewer(bus.AnnounceConsents)
+	consents := dynamostore.NewConsents(db, cfg.consents, bus.AnnounceConsents)
 	decoder, replayer := decode.New(decode.Config{
 		Ledger:     ledger,
 		Jobs:       ledger,

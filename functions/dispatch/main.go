@@ -1,5 +1,5 @@
 // Command dispatch is the Lambda function that the schedule runs every minute.
-// It requests pulls and whatever was left behind, notifies people of companies
+// It requests pulls, requests again what was lost, notifies people of companies
 // whose health changed, measures the fleet, writes the daily heads of chains, and
 // starts the weekly verifications and the daily checks of set-ups.
 package main

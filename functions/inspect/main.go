@@ -4,10 +4,10 @@
 // and tells the operators and the SCRM what has changed.
 //
 // It gets its requests from a FIFO queue whose group is the corp, and is not invoked
-// directly. So one instance at a time asks WeCom for a corp. This keeps WeCom's
-// limits per corp, and the pauses after refusals, without a lock. SQS delivers a
-// request that failed again, and moves one that fails every time to the dead letters.
-// Readers, who cause most requests, never wait for it.
+// directly. So one instance at a time asks WeCom for a corp. So WeCom's limits per
+// corp, and the pauses after refusals, need no lock. SQS delivers a request that
+// failed again, and moves one that fails every time to the dead letters. Readers,
+// who cause most requests, never wait for it.
 package main
 
 import (
@@ -50,8 +50,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	corps := dynamostore.NewCorps(db, cfg.corps)
 	contacts := dynamostore.NewContacts(db, cfg.contacts)
 	bus := eventbus.New(eventbridge.NewFromConfig(sdk), cfg.bus, time.Now, log)
-	consents := dynamostore.NewConsents(db, cfg.consents)
-	consents.OnNewer(bus.AnnounceConsents)
+	consents := dynamostore.NewConsents(db, cfg.consents, bus.AnnounceConsents)
 	inspector := &directory.Inspector{
 		Corps:    corps,
 		Secrets:  secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now),

@@ -62,7 +62,7 @@ func TestAgainstWeCom(t *testing.T) {
 	db, queues, url := dynamodb.NewFromConfig(aws), sqs.NewFromConfig(aws), awstest.FIFOQueue(t)
 	corps := dynamostore.NewCorps(db, awstest.Table(t, "CorpsTable"))
 	contacts := dynamostore.NewContacts(db, awstest.Table(t, "ContactsTable"))
-	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"))
+	consents := dynamostore.NewConsents(db, awstest.Table(t, "ConsentsTable"), nil)
 	secrets := secretstore.New(secretsmanager.NewFromConfig(aws), awstest.Name(t), "")
 	api, err := wecomapi.New(wecomapi.Config{Base: server.URL, CallTimeout: callTimeout, Now: time.Now, Sleep: archive.Sleep})
 	must(t, err)

@@ -23,9 +23,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sqsqueue"
 )
 
-// processes are kept, each for one of the corps that were pulled last: starting
-// one again costs a token. It is also the most that fit the memory that
-// template.yaml gives the function.
+// processes is how many library processes are kept, each for one of the corps that
+// were pulled last: a new process needs a new token of WeCom. More would not fit
+// into the memory that template.yaml gives the function.
 const processes = 3
 
 func main() { lambdamain.Run("pull", parseConfig, wire) }

@@ -27,8 +27,8 @@ type Announcement struct {
 }
 
 // A bus stands in front of moto's EventBridge, and keeps the newest events that
-// moto accepted. It is the SCRM of the local cloud, which has no rules. Safe for
-// concurrent use.
+// moto accepted. The local cloud has no rules that would send the events to an
+// SCRM: the page /scrm shows what the bus keeps. Safe for concurrent use.
 type bus struct {
 	proxy *httputil.ReverseProxy
 	now   func() time.Time

@@ -70,7 +70,7 @@ type Options struct {
 	// Companies are the companies of the simulated WeCom. Nil means two
 	// invented companies.
 	Companies []wecom.CorpConfig
-	// Corps are the corpids that people can sign in for with another WeCom.
+	// Corps are the corpids for which people can sign in if another WeCom is used.
 	Corps []string
 	// Sim configures the simulated WeCom.
 	Sim wecom.Config
@@ -273,6 +273,10 @@ func (c *Cloud) makeFolders() (dir string, err error) {
 			return "", err
 		}
 		c.onStop(func() { _ = os.RemoveAll(dir) })
+	}
+	// The functions run in other folders.
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
 	}
 	c.Logs, c.temp = filepath.Join(dir, "logs"), filepath.Join(dir, "tmp")
 	return dir, os.MkdirAll(c.Logs, 0o755)

@@ -240,8 +240,13 @@ func TestAnotherWeCom(t *testing.T) {
 }
 
 func TestDataSurvivesStop(t *testing.T) {
-	dir, data := root(t), t.TempDir()
+	dir, parent := root(t), t.TempDir()
+	t.Chdir(parent)
+	const data = "data" // relative to a folder in which no function runs
 	first := start(t, cloud.Options{Root: dir, Data: data, Tick: 100 * time.Millisecond})
+	if want := filepath.Join(parent, data, "logs"); first.Logs != want {
+		t.Errorf("folder of logs: got %q, want %q", first.Logs, want)
+	}
 	ask(t, first, "POST", "/v1/files/a/云%25", "kept", "ww1")
 	eventually(t, first, "/v1/files/a/云%25")
 	if status, body := ask(t, first, "PUT", "/v1/secret", "s3cret", "ww1"); status != 200 {

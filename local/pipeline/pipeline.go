@@ -119,7 +119,7 @@ func New(o Options) (*Pipeline, error) {
 	p.decoding = decode.Config{
 		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: p.Journal, View: p.View,
 		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
-		Consents: dynamostore.NewConsents(db, o.Consents, opts...),
+		Consents: dynamostore.NewConsents(db, o.Consents, nil, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
 		Announcer: eventbus.New(nil, "", time.Now, log),
 		Parallel:  max(1, o.Parallel), Now: time.Now, Log: log,
@@ -133,7 +133,7 @@ func New(o Options) (*Pipeline, error) {
 func (p *Pipeline) DecoderInto(db *dynamodb.Client) *decode.Decoder {
 	cfg := p.decoding
 	cfg.View = dynamostore.NewMessages(db, p.tables.Messages)
-	cfg.Consents = dynamostore.NewConsents(db, p.tables.Consents)
+	cfg.Consents = dynamostore.NewConsents(db, p.tables.Consents, nil)
 	cfg.Files = dynamostore.NewMedia(db, p.tables.Media)
 	decoder, _ := decode.New(cfg)
 	return decoder

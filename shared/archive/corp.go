@@ -14,8 +14,8 @@ type Corp struct {
 	CreatedAt time.Time
 	// Enabled says whether dispatch asks for pulls. Decoding never stops.
 	Enabled bool
-	// EnabledAt is when Enabled first became true: until the first empty page
-	// the hours left (law 9) count from here, however often it is switched.
+	// EnabledAt is when Enabled first became true. Switching off and on does not
+	// change it. Until the first empty page the hours left (law 9) count from here.
 	EnabledAt time.Time
 	// SecretPrefix is the first 4 characters of the archive secret, for the
 	// set-up page; empty until a secret is saved.
@@ -71,8 +71,9 @@ func (c Corp) HeldByOpen(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// OpenTrouble is WeCom's refusal of the present secret on the open way, unless
-// WeCom answered about the secret on the trusted way since; nil without one.
+// OpenTrouble is WeCom's refusal of the present secret on the open way. It is nil
+// if there is no refusal, or if WeCom has answered about the secret on the trusted
+// way since then.
 func (c Corp) OpenTrouble(s PullState) *Trouble {
 	trusted := s.For(c.SecretSetAt)
 	if c.OpenRefusedAt.IsZero() || trusted.OKAt.After(c.OpenRefusedAt) || trusted.RefusedAt.After(c.OpenRefusedAt) {
@@ -89,7 +90,7 @@ func TroubleOf(c Corp, s PullState) *Trouble {
 	return s.Trouble
 }
 
-// CallbackTouch is the shortest time between two notes of a callback on the corp.
+// CallbackTouch is the shortest time between two changes of [Corp.CallbackAt].
 const CallbackTouch = time.Minute
 
 var corpID = regexp.MustCompile(`^w[wx][0-9a-zA-Z]{8,40}$`)
@@ -114,7 +115,7 @@ type Key struct {
 	ClaimedVersion uint32
 	ClaimedAt      time.Time
 	ClaimedBy      string // who typed it: the sub of the token
-	// LastUsedAt is when the newest page was pulled of which the key opened a
+	// LastUsedAt is the pull time of the newest page in which the key opened a
 	// message; zero for never. It may lag by [KeyTouch].
 	LastUsedAt time.Time
 }

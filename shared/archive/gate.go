@@ -81,9 +81,9 @@ type Standing struct {
 	Trouble   *Trouble // why WeCom's last call failed; nil if it did not fail
 }
 
-// For returns the standing of the secret that was saved at setAt. That is s itself
-// if s is about this secret. Otherwise it is a new standing, which keeps HeldUntil
-// and, until an answer replaces it, the trouble.
+// For returns the standing of the secret that was saved at setAt: s itself if s is
+// about this secret. Otherwise it is a new standing that keeps HeldUntil. It also
+// keeps the trouble until WeCom answers.
 func (s Standing) For(setAt time.Time) Standing {
 	if s.SecretSetAt.Equal(setAt) {
 		return s
@@ -91,8 +91,8 @@ func (s Standing) For(setAt time.Time) Standing {
 	return Standing{SecretSetAt: setAt, NotBefore: s.HeldUntil, HeldUntil: s.HeldUntil, Trouble: s.Trouble}
 }
 
-// Works reports whether WeCom accepted the secret that was saved at setAt the
-// last time it was shown.
+// Works reports whether WeCom accepted the secret saved at setAt when that secret
+// was last shown to WeCom.
 func (s Standing) Works(setAt time.Time) bool {
 	return !setAt.IsZero() && s.SecretSetAt.Equal(setAt) && !s.OKAt.IsZero() && s.Refusals == 0
 }
@@ -197,8 +197,8 @@ type Ask struct {
 	Accepted bool
 }
 
-// accepted reports whether [Ask.Accepted] applies: WeCom has not refused the secret
-// on the trusted way since.
+// accepted reports whether [Ask.Accepted] applies. It does until WeCom refuses the
+// secret on the trusted way.
 func (a Ask) accepted(s Standing) bool { return a.Accepted && a.Way == Trusted && s.Refusals == 0 }
 
 // pausedUntil is the end of the pause that applies to the request.
@@ -360,7 +360,8 @@ func counted(log []Try, since time.Time, fits func(Try) bool) []time.Time {
 	return at
 }
 
-// freeAt is the first time at which the window before it has fewer than most tries.
+// freeAt returns the earliest time at which the window that ends then has a number
+// of tries below most.
 func freeAt(tries []time.Time, most int, window time.Duration, now time.Time) time.Time {
 	if len(tries) < most {
 		return now
@@ -461,8 +462,9 @@ func (g *Gate) Refused(ctx context.Context, a *Admission, s Standing, t Trouble,
 }
 
 // Note records the refusal of a secret that was shown without an admission, or
-// that worked before. Such a refusal was not counted in advance, so it may exceed
-// the budget: until then only WeCom knew that the secret was reset.
+// that worked before. The gate counts no try of such a secret in advance. So if a
+// secret that worked was reset, its refusal may exceed the budget: only WeCom knew
+// of the reset.
 func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
 	try := Try{Way: way, Corp: corp, By: by, At: g.Now().Truncate(time.Millisecond), ID: rand.Text(), State: TryRefused}
 	if err := g.Log.PutTry(ctx, try); err != nil {

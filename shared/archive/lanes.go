@@ -51,17 +51,17 @@ type PendingPages interface {
 // fields never change.
 //
 // The puller stores a page and then reads which pages are first. The decoder
-// removes a page and then reads which pages are first. So at least one of the two
-// sees the other's write, and requests the page whose turn it is. If both request
-// it, the page has two requests.
+// removes a page and then reads which pages are first. Both write before they read,
+// so whichever reads last sees both writes, and requests the page whose turn it is.
+// If both request it, the page has two requests.
 type PageRequests struct {
 	Pages PendingPages
 	Queue DecodeQueue
 	Now   func() time.Time
 }
 
-// Room reports whether the page after the seq may be requested at once: its lane has
-// fewer than [LaneRequests] pages that count.
+// Room reports whether the page with this After may be requested at once: its lane
+// has fewer than [LaneRequests] pages that count.
 func (q PageRequests) Room(ctx context.Context, corp string, after uint64) (bool, error) {
 	first, err := q.first(ctx, corp, after)
 	return len(first) < LaneRequests, err

@@ -39,7 +39,7 @@ func ParseAnswer(raw []byte) (Answer, error) {
 		ErrMsg   json.RawMessage `json:"errmsg"` // text for people; any type is accepted
 		ChatData []record        `json:"chatdata"`
 	}
-	// Of several errors of type, Unmarshal returns the first, and it reads on.
+	// After a type error Unmarshal reads on, and at the end it returns the first one.
 	if err := json.Unmarshal(raw, &a); err != nil && !isOfRecord(err) {
 		return Answer{}, fmt.Errorf("answer of %d bytes is not a page: %s", len(raw), jsonFault(err))
 	}
@@ -97,8 +97,8 @@ func (r record) read() Record {
 	return Record{Seq: seq, MsgID: string(r.MsgID), KeyVersion: uint32(version), RandomKey: string(r.RandomKey), Message: string(r.Message)}
 }
 
-// isOfRecord reports whether err is that an element of chatdata is no object. Such a
-// record has no field.
+// isOfRecord reports whether err says that an element of chatdata is not an object.
+// Such an element becomes a record without fields.
 func isOfRecord(err error) bool {
 	e, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	return ok && e.Type == reflect.TypeFor[record]()

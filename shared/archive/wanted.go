@@ -28,13 +28,14 @@ type Mark struct {
 type Marks interface {
 	// SetMark stores m unless the stored mark has a message or a wish. In that
 	// case it answers [ErrConflict] and the stored mark. Of several concurrent
-	// calls, one succeeds.
+	// calls, one succeeds. Without a SentAt it answers [ErrNotFound] if the work
+	// never had a mark, or the corp was erased: such a mark makes nothing happen.
 	SetMark(ctx context.Context, m Mark) (stored Mark, err error)
 	// Mark reads consistently. A work that was never wanted has a zero mark, with
 	// Corp and Work set.
 	Mark(ctx context.Context, corp, work string) (Mark, error)
-	// ReplaceMark replaces old by now. It answers [ErrConflict] if the stored mark
-	// differs from old.
+	// ReplaceMark replaces the mark old with the mark now. It answers [ErrConflict] if
+	// the stored mark differs from old, and [ErrNotFound] as SetMark does.
 	ReplaceMark(ctx context.Context, old, now Mark) error
 }
 
@@ -266,7 +267,7 @@ func (w Wanted[R]) Take(ctx context.Context, message R) (R, error) {
 // Return makes work wanted again that a consumer took and could not finish. It
 // sends no message: the consumer's own message is delivered again and takes the
 // mark, which has no SentAt, unless another message is sent first. It works after
-// the end of the context too.
+// the end of the context too. It does nothing if the corp was erased meanwhile.
 func (w Wanted[R]) Return(ctx context.Context, r R) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
 	defer cancel()
@@ -276,7 +277,9 @@ func (w Wanted[R]) Return(ctx context.Context, r R) (err error) {
 	if m.Wish, err = encodeWish(r); err != nil {
 		return err
 	}
-	_, _, err = w.set(ctx, m, r)
+	if _, _, err = w.set(ctx, m, r); errors.Is(err, ErrNotFound) {
+		return nil
+	}
 	return err
 }
 

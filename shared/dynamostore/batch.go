@@ -89,7 +89,7 @@ func (t *table) readAll(ctx context.Context, client batchGetClient, keys []item,
 	return t.readKeys(ctx, client, true, keys, attributes)
 }
 
-// readLagging reads as readAll, for half the units: changes of the last seconds may
+// readLagging is like readAll, for half the units: changes of the last seconds may
 // be missing.
 func (t *table) readLagging(ctx context.Context, client batchGetClient, keys []item) ([]item, error) {
 	return t.readKeys(ctx, client, false, keys, nil)
@@ -154,8 +154,9 @@ func (t *table) readBatch(ctx context.Context, client batchGetClient, consistent
 	}
 }
 
-// throttled reports whether DynamoDB did nothing of a batch because capacity was
-// missing. It then answers with an error in place of a list of the whole batch.
+// throttled reports whether DynamoDB processed nothing of a batch because capacity
+// was missing. In this case DynamoDB returns an error, and no list of items to send
+// again.
 func throttled(err error) bool {
 	if _, ok := errors.AsType[*types.ProvisionedThroughputExceededException](err); ok {
 		return true

@@ -31,15 +31,12 @@ type Consents struct {
 	newer  func(context.Context, []archive.Consent)
 }
 
-// NewConsents uses the table of that name.
-func NewConsents(client ConsentsClient, table string, options ...Option) *Consents {
-	return &Consents{table: newTable(table, options), client: client, newer: func(context.Context, []archive.Consent) {}}
+// NewConsents uses the table of that name. Each call of RecordConsents calls newer
+// at its end, with those of its answers that are newer than the stored ones were.
+// These answers are durable then. A nil newer is not called.
+func NewConsents(client ConsentsClient, table string, newer func(context.Context, []archive.Consent), options ...Option) *Consents {
+	return &Consents{table: newTable(table, options), client: client, newer: newer}
 }
-
-// OnNewer sets what is called after each call of RecordConsents with those of its
-// answers that are newer than the stored ones were. They are durable then. Set it
-// before the first use.
-func (c *Consents) OnNewer(f func(context.Context, []archive.Consent)) { c.newer = f }
 
 var _ archive.ConsentWriter = (*Consents)(nil)
 
@@ -89,7 +86,7 @@ func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consen
 			newer = append(newer, r.Consent)
 		}
 	}
-	if len(newer) > 0 { // a crash here leaves them without the call
+	if len(newer) > 0 && c.newer != nil { // a crash here leaves them without the call
 		c.newer(ctx, newer)
 	}
 	return err

@@ -16,9 +16,8 @@ import (
 // Whoever is told of newer answers is told of those alone: neither of one that is
 // stored, nor of one that is older than the stored one.
 func TestOnlyNewerConsentsAreTold(t *testing.T) {
-	consents := dynamostore.NewConsents(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "ConsentsTable"))
 	var told []string
-	consents.OnNewer(func(_ context.Context, newer []archive.Consent) {
+	consents := dynamostore.NewConsents(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "ConsentsTable"), func(_ context.Context, newer []archive.Consent) {
 		for _, c := range newer {
 			told = append(told, c.Contact+" "+string(c.Status))
 		}

@@ -190,7 +190,7 @@ func (m *Messages) LastDay(ctx context.Context, corp, party string) (archive.Day
 }
 
 // changeLife is how long a change stays: long enough for every page that asks
-// again. The table removes it afterwards, when it likes.
+// again. DynamoDB removes it at some time after that.
 const changeLife = time.Hour
 
 func changesPK(corp string) string { return corp + "#n" }

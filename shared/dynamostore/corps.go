@@ -217,8 +217,8 @@ func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) 
 	return nil
 }
 
-// NoteSecret records that the secret store has the secret that was saved at setAt. It
-// changes nothing if another one was saved since.
+// NoteSecret records that the secret store has the secret that was saved at setAt.
+// It changes nothing if another secret was saved meanwhile.
 func (c *Corps) NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error {
 	err := c.update(ctx, id, corpSK, change{
 		set:    "SET secret_digest = :digest",
@@ -232,7 +232,7 @@ func (c *Corps) NoteSecret(ctx context.Context, id string, setAt time.Time, d se
 }
 
 // NoteOpen records what WeCom answered on the open way about the secret that was
-// saved at setAt. It changes nothing if another one was saved since.
+// saved at setAt. It changes nothing if another secret was saved meanwhile.
 func (c *Corps) NoteOpen(ctx context.Context, id string, setAt time.Time, answer archive.OpenAnswer) error {
 	err := c.update(ctx, id, corpSK, change{
 		set:  "SET open_ok_at = :ok, open_refused_at = :refused, open_cause = :cause, open_code = :code",
@@ -263,9 +263,9 @@ func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) erro
 
 // AddKey stores a new key and, with makeCurrent, makes it the corp's current key,
 // in one transaction. It returns [archive.ErrExists] if a key with this id is
-// stored; this error goes before the next. It returns [archive.ErrConflict] if
-// makeCurrent is set and the current key is not prevCurrent. After an error
-// nothing has changed.
+// stored; this error takes precedence over the next. It returns
+// [archive.ErrConflict] if makeCurrent is set and the current key is not
+// prevCurrent. After an error nothing has changed.
 func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error {
 	it, err := encode(id, keyPrefix+k.ID, keyItem(k))
 	if err != nil {

@@ -11,7 +11,7 @@
 //	corps     <corp>            corp                            settings; attribute registry puts it on the index
 //	          <corp>            keys#key#<key id>               a public key and its claim
 //	          <corp>            keys#version#<version>          a binding
-//	          <corp>            keyquota                       the bounds of its keys, and the imports so far
+//	          <corp>            keyquota                        the bounds of its keys, and the imports so far
 //	          <corp>            callback#<kind>                 which callback pairs are accepted, and the pairs, sealed
 //	          <corp>            event#<day>#<type>#<digest>     a callback event
 //	          <corp>            eventcount#<day>                how many events arrived
@@ -26,20 +26,23 @@
 //	          <corp>#doctor     examined                        the last examination of the set-up
 //	          <corp>#doctor     change#<ms>#<check>             what an examination found changed
 //	          <corp>#jobs       replay#<id>                     a replay or a verify job
-//	          <corp>#wanted     <work>                          a mark: the corp wants the work
+//	          <corp>#wanted     <work>                          a mark: the work is wanted for the corp
 //	          @jobs             <corp>#replay, <corp>#verify    the corp's running job, or verification
 //	          @address          try#<way>#<time>#<corp>#<by>#<id>  a secret was shown to WeCom; expires after a day
-//	          @address          try#<way>#wait#<corp>           the corp waits for a free place
+//	          @address          try#<way>#wait#<corp>           the corp waits for a free place in the budget
 //	messages  <corp>#c#<conv>   <ms>!<msgid>!<seq>              a message
 //	          <corp>#r#<conv>   <msgid>                         the message was revoked
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
 //	          <corp>#p#<party>  <day>#~<digest>                 … in several conversations, which the item names
 //	          <corp>#u          <seq>                           a record set aside
 //	          <corp>#k          <type>, or <type>+<field>       when it was first seen
+//	          <corp>#d          <day>#<digest>                  conversations and parties that became active on the day
+//	          <corp>#n          <ms>#<after>                    a change: the page's messages are stored; expires after an hour
 //	media     <corp>            file#<sha256 of sdkfileid>      a file and its state
 //	          <corp>            waiting#<lane>#<ms>#<sha256>    the file waits; ms is its deadline
 //	          <corp>            problem#<ms>#<sha256>           the file is expired, failed or a mismatch
 //	readings  <corp>#<day>      <ms>#<user>#<role>#<whose>      a reading
+//	          <corp>#seen#<user> <conv>                         up to when the user has seen the conversation
 //
 // Numbers in keys are padded with zeros, so that they sort as numbers. Ids that
 // others choose are escaped where they could be taken for another part of the
@@ -57,13 +60,13 @@
 // the times do. The zero time is stored like any other. Times in the keys of
 // messages and readings are milliseconds.
 //
-// The sentinels of package archive mean that an item is absent or that a race
-// is lost; no other error means this. Every other error of DynamoDB is returned
-// unchanged after the SDK's own retries. The caller may try again: every write
-// here is conditional, or gives the same result however often it is done. A
-// batch is tried until ctx ends, and so is a transaction that only collided
-// with another one, so callers must bound ctx. All types are safe for concurrent
-// use.
+// The errors of package archive, such as [archive.ErrNotFound] and
+// [archive.ErrConflict], mean that an item is absent or that a race is lost; no
+// other error means this. Every other error of DynamoDB is returned unchanged after
+// the SDK's own retries. The caller may try again: every write here is conditional,
+// or gives the same result however often it is done. A batch is tried until ctx
+// ends, and so is a transaction that only collided with another one, so callers
+// must bound ctx. All types are safe for concurrent use.
 package dynamostore
 
 import (
@@ -392,6 +395,13 @@ func startingWith(pk, prefix string) dynamodb.QueryInput {
 		ExpressionAttributeValues: item{":pk": text(pk), ":prefix": text(prefix)},
 	}
 }
+
+// reads is consistently or eventually.
+type reads func(dynamodb.QueryInput) dynamodb.QueryInput
+
+// eventually leaves a Query as it is: it may miss the writes of the last moments,
+// and costs half.
+func eventually(in dynamodb.QueryInput) dynamodb.QueryInput { return in }
 
 // consistently makes the Query find every write that has returned.
 func consistently(in dynamodb.QueryInput) dynamodb.QueryInput {

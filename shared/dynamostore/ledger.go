@@ -519,8 +519,9 @@ func joined(items []item) ([]archive.Row, error) {
 //
 // It writes the files, then the result, and then removes the pending item, which
 // makes the page decoded. After a crash before that the page is still pending, and
-// Finish writes all again. A transaction would say the same in twice the units.
-// The files are an item of their own, so that reads of the result do not read them.
+// Finish writes all again. A transaction would have the same effect for twice the
+// units. The files are an item of their own, so that reads of the result do not
+// read them.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	if err := l.putFiles(ctx, corp, after, files); err != nil {
 		return fmt.Errorf("storing the files of page %d of corp %s: %w", after, corp, err)

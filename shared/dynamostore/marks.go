@@ -87,8 +87,13 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 }
 
 // put stores a mark if the stored one fulfils a condition. Otherwise it returns
-// the stored mark and [archive.ErrConflict].
+// the stored mark and [archive.ErrConflict]. A mark without a message is stored
+// only in place of another one: otherwise a request that fails after its corp was
+// erased would leave one.
 func (s *Marks) put(ctx context.Context, m archive.Mark, condition string, values item) (archive.Mark, error) {
+	if m.SentAt.IsZero() {
+		condition += " AND attribute_exists(pk)"
+	}
 	it, err := encode(wantedPK(m.Corp), m.Work, newMarkItem(m))
 	if err != nil {
 		return archive.Mark{}, err
@@ -104,7 +109,10 @@ func (s *Marks) put(ctx context.Context, m archive.Mark, condition string, value
 	}
 	err = s.putIf(ctx, s.client, in)
 	if now, failed := conditionFailed(err); failed {
-		if len(now) == 0 { // the compared mark was never stored
+		if len(now) == 0 { // there is no mark
+			if m.SentAt.IsZero() {
+				return archive.Mark{}, archive.ErrNotFound
+			}
 			return archive.Mark{Corp: m.Corp, Work: m.Work}, archive.ErrConflict
 		}
 		stored, err := readMark(now)

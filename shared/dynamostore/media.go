@@ -308,10 +308,10 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 // waitingRead is how many waiting files of a corp Waiting looks at.
 const waitingRead = 200
 
-// Waiting implements [watch.WaitingFiles] with one Query. Of a list that is longer
-// than that, every lane counts as due, and the deadlines of the first files stand
-// for all: files are spread over the lanes by a digest. Where none of these is
-// after now, a second Query looks for one.
+// Waiting implements [watch.WaitingFiles] with one Query. If the list is longer
+// than waitingRead, every lane counts as due, and the deadlines of the first files
+// stand for all: files are spread over the lanes by a digest. If none of these
+// deadlines is after now, a second Query looks for one.
 func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
 	in := startingWith(corp, waitingPrefix)
 	in.Limit = aws.Int32(waitingRead)

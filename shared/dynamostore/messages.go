@@ -266,10 +266,10 @@ type partyLists struct {
 	empty  map[partyDay]bool // days without any entry
 }
 
-// lists returns what the lists hold of the activities, and possibly other
-// activities of the same days. Most pages have one activity of a party's day, and most
-// often an entry of its own holds it; these entries are read together in batches.
-// For a day that needs more, all its entries are read.
+// lists returns which of the activities the parties' lists hold, and possibly other
+// activities of the same days. For most parties and days, a page has one activity,
+// and the list mostly has an entry for it alone. So these entries are read first,
+// together in batches. If a day needs more, all its entries are read.
 func (m *Messages) lists(ctx context.Context, activities []archive.Activity) (partyLists, error) {
 	days := make(map[partyDay][]archive.Activity)
 	for _, a := range activities {

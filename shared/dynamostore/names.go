@@ -36,8 +36,8 @@ type ContactsClient interface {
 //	<corp>#scope  <ms>#<n>    changes of the scope that a check found
 //
 // What the SCRM gave, what WeCom answered and when the archive asked are
-// attributes of one item. An update of its own writes each attribute, so the
-// SCRM, the inspector and the readers never overwrite one another.
+// attributes of one item. Each attribute has an update of its own, so the SCRM, the
+// inspector and the readers never overwrite one another.
 type Contacts struct {
 	table
 	client ContactsClient
@@ -373,7 +373,7 @@ func (c *Contacts) SetApp(ctx context.Context, corp string, a directory.App) err
 }
 
 // NoteAppSecret records settings of the app with the digest of the secret that was
-// saved at their time. It changes nothing if another one was saved since.
+// saved at their time. It changes nothing if another secret was saved meanwhile.
 func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.App) error {
 	it, err := encode(corp, appSK, appItem(a))
 	if err == nil {

@@ -36,6 +36,16 @@ func NewKey() Key {
 	return k
 }
 
+// Cipher makes the cipher of the key: AES-GCM, which chooses a random nonce for each
+// text.
+func (k Key) Cipher() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(k[:])
+	if err != nil {
+		return nil, fmt.Errorf("make cipher: %w", err)
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
 // Use is the purpose of a text, such as a corp, a route and a query.
 type Use struct {
 	digest [digestBytes]byte
@@ -65,7 +75,7 @@ func (u Use) Seal(v any) (string, error) {
 		return "", fmt.Errorf("seal %T: %w", v, err)
 	}
 	if u.key != (Key{}) {
-		aead, err := u.aead()
+		aead, err := u.key.Cipher()
 		if err != nil {
 			return "", err
 		}
@@ -84,7 +94,7 @@ func (u Use) Open(text string, into any) error {
 	}
 	b = b[digestBytes:]
 	if u.key != (Key{}) {
-		aead, err := u.aead()
+		aead, err := u.key.Cipher()
 		if err != nil {
 			return err
 		}
@@ -96,13 +106,4 @@ func (u Use) Open(text string, into any) error {
 		return ErrForeign
 	}
 	return nil
-}
-
-// aead makes the cipher, which chooses a random nonce for each text.
-func (u Use) aead() (cipher.AEAD, error) {
-	block, err := aes.NewCipher(u.key[:])
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
 }

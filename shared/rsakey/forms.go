@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// minKey is fewer bytes than any RSA private key has.
+// minKey is a number of bytes that every RSA private key exceeds.
 const minKey = 100
 
 // readDER reads a key from DER. It drops the errors of the standard library, which
@@ -50,8 +50,8 @@ func readDER(der []byte) (*rsa.PrivateKey, Rule) {
 
 var rsaEncryption = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
 
-// kindOf says what DER is that holds no readable RSA key. Where the end of the DER
-// is missing, its beginning still shows the kind.
+// kindOf returns what der is, if it holds no readable RSA key. If the end of der is
+// missing, its beginning still shows the kind.
 func kindOf(der []byte) Rule {
 	first, second := inside(der)
 	switch {
@@ -211,8 +211,10 @@ func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
 	return key, ""
 }
 
-// primes finds the primes of a key by its other numbers: e·d-1 is a multiple of the
-// order of every number, so a root of 1 other than 1 and -1 shows a factor.
+// primes finds the primes of a key from its other numbers. e·d-1 is a multiple of
+// the order of every number that has no factor in common with n. So powers of such
+// a number give square roots of 1 modulo n, and a root other than 1 and -1 gives a
+// factor of n.
 func (v numbers) primes() (p, q *big.Int) {
 	one := big.NewInt(1)
 	odd := new(big.Int).Sub(new(big.Int).Mul(v.e, v.d), one)
@@ -264,7 +266,7 @@ func (f *finding) searchNumbers(text string) {
 	}
 	if m := printed.FindStringSubmatch(text); m != nil {
 		digits := func(s string) *big.Int {
-			n, _ := new(big.Int).SetString(beside.ReplaceAllString(s, ""), 16) // nil cannot be: the pattern has digits alone
+			n, _ := new(big.Int).SetString(beside.ReplaceAllString(s, ""), 16) // never nil: the pattern matches digits only
 			return n
 		}
 		e, _ := new(big.Int).SetString(m[2], 10)

@@ -84,7 +84,7 @@ func (e *RuleError) Error() string { return "private key refused: " + string(e.R
 // API.
 type Rule string
 
-// The rules. Each names how a text breaks it.
+// The rules, each named by the way in which a text breaks it.
 const (
 	RuleNotPEM       Rule = "not_pem"           // the text holds no key in any known form
 	RuleNoPrivate    Rule = "no_private_key"    // the text holds another thing, such as the public key

@@ -68,7 +68,7 @@ func (f *finding) result() (*rsa.PrivateKey, Rule) {
 
 func (f *finding) empty() bool { return len(f.keys)+len(f.broken) == 0 }
 
-// add adds what some bytes were read as.
+// add records the result of reading some bytes: a key, or the rule that they break.
 func (f *finding) add(key *rsa.PrivateKey, rule Rule) {
 	switch {
 	case rule == RuleNoPrivate:
@@ -176,7 +176,7 @@ func (f *finding) candidates(packed string, encodings int) (failed Rule) {
 		}
 		switch key, rule := readBase64(packed); rule {
 		case RuleCutOff, RuleMalformed, RuleNotRSA:
-			if failed == "" && len(packed) > minKey { // a short one may be a word
+			if failed == "" && len(packed) > minKey { // a short text may be an ordinary word
 				failed = rule
 			}
 			packed = packed[1:]
@@ -272,18 +272,19 @@ func (b block) read() (*rsa.PrivateKey, Rule) {
 	return nil, rule
 }
 
-// repairs undo what puts characters of base64 between those of a key. The key itself
-// shows whether a repair was right.
+// repairs undo what other programs do to the base64 of a key. The key itself shows
+// whether a repair was right.
 var repairs = []func(string) string{
-	// A form that was sent without encoding its plus signs has blanks for them.
+	// A web form, sent without URL-encoding, turns each plus sign into a blank.
 	func(s string) string { return strings.ReplaceAll(s, " ", "+") },
 	// Numbers of lines, times, list marks, and pieces of programs are short.
 	func(s string) string { return strings.Join(longRuns.FindAllString(s, -1), "") },
 	// Programs and people write paths, times and names beside or between lines.
 	longLines,
-	// Each line of a difference begins with a plus sign.
+	// In a diff, each added line begins with a plus sign.
 	func(s string) string { return strings.ReplaceAll(s, "\n+", "\n") },
-	// A mail breaks lines and writes signs with =.
+	// A mail (quoted-printable) breaks lines with =, and writes characters as = and
+	// two hex digits.
 	func(s string) string {
 		return quoted.ReplaceAllStringFunc(s, func(e string) string {
 			b, _ := hex.DecodeString(strings.TrimSpace(e[1:])) // nothing for the end of a line
@@ -376,7 +377,8 @@ var (
 	colours       = regexp.MustCompile(`\x1b\[[0-9;]*m`)                             // of a terminal
 )
 
-// pack keeps the characters of base64, in the alphabet of the standard.
+// pack keeps the characters of base64. It replaces those of the URL alphabet by
+// those of the standard one.
 func pack(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -403,8 +405,8 @@ func unpack(packed string) []byte {
 	return b
 }
 
-// keyChars is the number of characters of the key at the beginning of a text, by
-// the length that the key itself gives.
+// keyChars returns how many characters of packed belong to the key at its
+// beginning, by the length in the key's DER header.
 func keyChars(packed string) int {
 	n := derLength(unpack(packed[:min(len(packed), 8)]))
 	if n == 0 {

@@ -16,8 +16,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
 
-// Errors name the library's function by the library's own name. opStart stands
-// for the time before the first function.
+// Errors name the library's function by the library's own name. opStart stands for
+// the start of the process, before any function is called.
 const (
 	opStart    = "start"
 	opInit     = "Init"
@@ -35,7 +35,8 @@ const (
 //     and has ended.
 //   - [*archive.LibraryError]: no process can be started.
 //   - [ErrClosed].
-//   - the context's error; if the call was in the process, that has ended too.
+//   - the context's error; if the process was working on the call, the process
+//     has ended too.
 //
 // The Op of an SDKError or CrashError may be Init or "start" instead of the
 // method's own function, because any call may have to start the process. Such
@@ -106,8 +107,8 @@ func networkTimeout(call time.Duration) uint32 {
 	return uint32(max(1, call/5/time.Second))
 }
 
-// callFor calls the library and converts the answer from A to V. An answer of
-// another type, or one that value refuses, ends the process.
+// callFor calls the library and converts the answer from A to V. If the answer has
+// another type, or if the function value rejects it, callFor ends the process.
 func callFor[A sdkproto.Message, V any](
 	ctx context.Context, s *Session, op string, limit time.Duration, request sdkproto.Message, value func(A) (V, bool),
 ) (none V, err error) {
@@ -162,8 +163,8 @@ func (s *Session) callSlot(ctx context.Context, slot *slot, op string, limit tim
 	return answer, nil
 }
 
-// endIfTooLarge stops a process that has grown too large. The process has
-// answered already, and the answer counts.
+// endIfTooLarge stops a process that has grown too large. The process has answered
+// already, and the caller uses the answer.
 func (s *Session) endIfTooLarge(ctx context.Context, slot *slot, request sdkproto.Message) {
 	rss, large := slot.proc.tooLarge(request, s.pool.cfg.MaxRSS)
 	if !large {

@@ -40,9 +40,9 @@ const (
 const wrongAnswer = "answer that does not fit the request"
 
 // errUndelivered means that the process ended before it had read the whole
-// request, so the library was not called. call returns it together with a
-// CrashError, because a new process that does not read its first request counts
-// as crashed.
+// request, so the library was not called. call joins it with a CrashError. If the
+// process is new, this is a crash. If it is an older one, the caller starts a new
+// process and repeats the request.
 var errUndelivered = errors.New("request not delivered")
 
 // A process is an initialised worker. The call that holds its slot uses it
@@ -196,8 +196,9 @@ func spawn(cfg *Config) (p *process, err error) {
 	p.cmd.WaitDelay = outputTimeout
 	// If the parent is killed, the kernel kills the worker too, even in the
 	// middle of a call. The kernel sends the signal when the thread that started
-	// the worker ends. Go ends a thread only with a goroutine that is locked to
-	// it. The worker stays in the parent's process group, because Lambda stops and
+	// the worker ends. Go ends a thread only when a goroutine that is locked to it
+	// ends, and the functions lock none: so the signal means that the parent has
+	// ended. The worker stays in the parent's process group, because Lambda stops and
 	// kills the group as a whole.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

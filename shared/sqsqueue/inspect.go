@@ -6,8 +6,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
-// Inspect is the queue of requests for WeCom's HTTP API. It has one group per
-// corp: one function at a time calls the API for a corp, so the corp's limits and
+// Inspect is the queue of requests for WeCom's HTTP API. It has one group per corp:
+// one invocation at a time calls the API for a corp, so the corp's limits and
 // pauses need no lock.
 type Inspect struct{ queue }
 

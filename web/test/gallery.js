@@ -31,7 +31,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const out = join(built, 'sheets')
   await mkdir(out, { recursive: true })
   for (const [shape, viewport] of Object.entries(shapes)) {
-    const page = await browser.newPage({ viewport })
+    const page = await browser.newPage({ viewport, hasTouch: shape === 'phone', isMobile: shape === 'phone' })
     const most = shape === 'wide' ? 36 : 12
     for (const lang of ['zh', 'en']) {
       for (let first = 0; ; first += most) {

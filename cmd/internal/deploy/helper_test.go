@@ -40,7 +40,7 @@ type deployment struct {
 const (
 	// ownNetwork has an existing network and trail, a proxy, arm64, a lock on the
 	// journal, a break-glass role, a permissions boundary, reserved concurrency,
-	// memory sizes, one key, and the essential alarms.
+	// memory sizes, one key, the essential alarms, and messages without recovery.
 	ownNetwork = "own-network"
 	// moved has existing addresses, a network and zones of its own choice, and
 	// neither a domain nor an address.
@@ -63,7 +63,7 @@ func deployments(t *testing.T) []deployment {
 		"BreakGlassRole": "arn:aws-cn:iam::123456789012:role/break-glass", "Trail": "existing", "Companies": "1000",
 		"ApiConcurrency": "20", "PullConcurrency": "12", "DecodeConcurrency": "24", "MediaConcurrency": "14",
 		"DispatchMemory": "512", "PullMemory": "2048", "DecodeMemory": "3538", "MediaMemory": "1536",
-		"Keys": "one", "Alarms": "essential", "PermissionsBoundary": "arn:aws-cn:iam::123456789012:policy/boundary",
+		"Keys": "one", "Alarms": "essential", "MessagesClass": "infrequent", "MessagesBackup": "none", "PermissionsBoundary": "arn:aws-cn:iam::123456789012:policy/boundary",
 	}}, deployment{moved, "moved", "us-east-1", []string{"us-east-1", "ap-east-1"}, map[string]string{
 		"JwtIssuer": "https://login.example.com", "NatZones": "two", "VpcCidr": "10.20.0.0/20", "Zones": "us-east-1b,us-east-1d",
 		"AddressAllocationA": "eipalloc-0123456789abcdef0/203.0.113.9", "AddressAllocationB": "eipalloc-0123456789abcdef1/203.0.113.10",

@@ -512,9 +512,19 @@ func TestTables(t *testing.T) {
 			if table.Billing != "PAY_PER_REQUEST" || !table.Protected || !slices.Equal(table.Keys, []string{"pk", "sk"}) {
 				t.Errorf("%s: %s: got %+v, want on demand, protected from deletion, keys pk and sk", s.Name, id, table)
 			}
-			// moto ignores this property of the template.
-			if got := s.Translated.Resources[id].Properties["PointInTimeRecoverySpecification"]; !contains(got, `"PointInTimeRecoveryEnabled":true`) {
-				t.Errorf("%s: %s: got no point-in-time recovery", s.Name, id)
+			// moto ignores these two properties of the template. The table of messages
+			// is the only one that can be built again from another store.
+			recovery, class := `{"PointInTimeRecoveryEnabled":true}`, "null"
+			if id == "MessagesTable" {
+				recovery = `{"PointInTimeRecoveryEnabled":{"Fn::If":["RecoversMessages",true,false]}}`
+				class = `{"Fn::If":["InfrequentMessages","STANDARD_INFREQUENT_ACCESS","STANDARD"]}`
+			}
+			p := s.Translated.Resources[id].Properties
+			if got := text(p["PointInTimeRecoverySpecification"]); got != recovery {
+				t.Errorf("%s: %s: got recovery %s, want %s", s.Name, id, got, recovery)
+			}
+			if got := text(p["TableClass"]); got != class {
+				t.Errorf("%s: %s: got class %s, want %s", s.Name, id, got, class)
 			}
 			// Without a key of ours, whoever may read the table reads chats and names,
 			// and KMS records nothing.
@@ -1041,7 +1051,11 @@ func TestAlarmsReadMetricsThatAreWritten(t *testing.T) {
 // change of the filter.
 func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 	s := stackOf(t, "prod")
+	const notSent, notSentIn, notSentWords = `{ $.message = "announcements not sent" }`, "shared/eventbus/eventbus.go", `WarnContext(ctx, "announcements not sent", "corp", corp, "kind", kind, "sent", sent, "missing",`
 	for id, c := range map[string]struct{ pattern, log, file, words string }{
+		"AnnouncementsOfApi":     {notSent, "ApiLog", notSentIn, notSentWords},
+		"AnnouncementsOfDecode":  {notSent, "DecodeLog", notSentIn, notSentWords},
+		"AnnouncementsOfInspect": {notSent, "InspectLog", notSentIn, notSentWords},
 		"CallbackRefusals": {
 			`{ ($.message = "answered") && ($.route = "/callback/*") && ($.status = 401) }`,
 			"ApiLog", "functions/api/internal/routes/serve.go", `"answered"`,
@@ -1063,8 +1077,12 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != c.log {
 			t.Errorf("%s: got pattern %v of %s, want %s of %s", id, p["FilterPattern"], readable(p["LogGroupName"]), c.pattern, c.log)
 		}
-		if !contains(p["MetricTransformations"], `"MetricNamespace":{"Fn::Sub":"${AWS::StackName}"}`, `"MetricValue":"1"`) {
-			t.Errorf("%s: got transformation %s, want a count of lines", id, text(p["MetricTransformations"]))
+		value := `"MetricValue":"1"`
+		if c.pattern == notSent { // a line has the number of announcements
+			value = `"MetricValue":"$.missing"`
+		}
+		if !contains(p["MetricTransformations"], `"MetricNamespace":{"Fn::Sub":"${AWS::StackName}"}`, value) {
+			t.Errorf("%s: got transformation %s, want %s", id, text(p["MetricTransformations"]), value)
 		}
 		source, err := os.ReadFile(root + "/" + c.file)
 		if err != nil {
@@ -1074,8 +1092,8 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			t.Errorf("%s: got no line in %s with %s", id, c.file, c.words)
 		}
 	}
-	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 4+3 {
-		t.Errorf("filters: got %d, want the 4 of this table and the 3 of the access log", n)
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 7+3 {
+		t.Errorf("filters: got %d, want the 7 of this table and the 3 of the access log", n)
 	}
 }
 

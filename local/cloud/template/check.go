@@ -22,7 +22,8 @@ func Check(source []byte, o Options) error {
 	r.setParameters()
 	r.checkBounds()
 	if len(r.errs) > 0 {
-		// A broken rule would confuse: the invalid value breaks the rule too.
+		// The rules are not checked here: an invalid value may break a rule too, and a
+		// second error for one mistake would confuse.
 		return errors.Join(r.errs...)
 	}
 	rules := object(doc["Rules"])

@@ -187,7 +187,7 @@ func (b *bench) drain(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) (to
 	if err := enable(true); err != nil {
 		return 0, 0, err
 	}
-	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, len(corp.Sent())); err != nil {
+	if err := drained(ctx, &people.Watcher{API: c.API, Corp: corp.ID()}, upTo(corp)); err != nil {
 		return 0, 0, err
 	}
 	took = time.Since(begun)

@@ -69,7 +69,7 @@ func (b *bench) idleUnits(ctx context.Context) error {
 		Media: out, MediaDepth: out, Heads: out, Jobs: out, Inspections: out, Notifier: out, Metrics: out, Now: clock, Log: slog.New(slog.DiscardHandler),
 	}
 	var reads, writes float64
-	const minutes = 12
+	const minutes = 15
 	for minute := range minutes + 2 {
 		counts := minute >= 2 // the first rounds notify of new companies
 		now = now.Add(time.Minute)
@@ -104,6 +104,6 @@ func (b *bench) idleUnits(ctx context.Context) error {
 		out.pulls = nil
 	}
 	b.note("idle_read_units", reads/minutes+emptyAnswers*0.5, "RCU a minute, with half a unit for each empty answer, as AWS counts")
-	b.note("idle_write_units", writes/minutes, "WCU a minute: the mark of the pull is set and taken, and the state saved")
+	b.note("idle_write_units", writes/minutes, "WCU a minute: the mark of each pull is set and taken, and the state saved every five minutes")
 	return nil
 }

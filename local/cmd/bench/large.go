@@ -49,27 +49,26 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	}
 	corp := c.Sim.Corps()[0]
 	watch := people.Watcher{API: c.API, Corp: corp.ID()}
-	p, err := watch.Look(ctx)
-	if err != nil {
+	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
+	if err := l.count(ctx); err != nil {
 		return err
 	}
-	have := p.Journaled
-	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", have, "messages", "messages/s", "store's own/s", "ratio")
-	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
+	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", l.have, "messages", "messages/s", "store's own/s", "ratio")
 	var first, last grown
-	for have < messages {
-		n := min(step, messages-have)
-		if have < smallArchive {
-			n = smallArchive - have
+	for l.have < messages {
+		small := l.have < smallArchive // this step starts the processes too
+		n := min(step, messages-l.have)
+		if small {
+			n = smallArchive - l.have
 		}
-		if last, err = l.grow(ctx, have, n); err != nil {
+		if last, err = l.grow(ctx, n); err != nil {
 			return err
 		}
-		if have += n; first == (grown{}) && have > smallArchive { // the first step starts processes
+		if first == (grown{}) && !small {
 			first = last
 		}
-		fmt.Printf("  %10d %12.0f %14.0f %8.2f  %s\n", have, last.rate, last.store, last.rate/last.store, last.memory)
-		if have == smallArchive {
+		fmt.Printf("  %10d %12.0f %14.0f %8.2f  %s\n", l.have, last.rate, last.store, last.rate/last.store, last.memory)
+		if small {
 			if err := l.read(ctx, "with the first messages"); err != nil {
 				return err
 			}
@@ -78,7 +77,7 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	if first.store > 0 {
 		b.note("messages a second at the end, of those at the start, relative to the store", last.rate/last.store/(first.rate/first.store), "")
 	}
-	return l.read(ctx, fmt.Sprintf("with %d messages", have))
+	return l.read(ctx, fmt.Sprintf("with %d messages", l.have))
 }
 
 type large struct {
@@ -86,6 +85,14 @@ type large struct {
 	cloud *cloud.Cloud
 	corp  *wecom.Corp
 	watch *people.Watcher
+	have  int // messages that are archived
+}
+
+// count reads how many messages are archived.
+func (l *large) count(ctx context.Context) error {
+	p, err := l.watch.Look(ctx)
+	l.have = p.Journaled
+	return err
 }
 
 // grown is what one step measured.
@@ -95,25 +102,27 @@ type grown struct {
 }
 
 // grow lets n messages arrive and waits until all can be read.
-func (l *large) grow(ctx context.Context, have, n int) (grown, error) {
-	begun := time.Now()
+func (l *large) grow(ctx context.Context, n int) (grown, error) {
+	before, begun := l.have, time.Now()
+	var all atomic.Pointer[func(people.Progress) bool] // known once all are sent
 	var sent errgroup.Group
-	sent.Go(func() error { _, err := l.corp.Mixed(n); return err })
+	sent.Go(func() error {
+		_, err := l.corp.Mixed(n)
+		known := upTo(l.corp)
+		all.Store(&known)
+		return err
+	})
 	most := map[string]int{}
-	for ; ; time.Sleep(500 * time.Millisecond) {
+	err := drained(ctx, l.watch, func(p people.Progress) bool { f := all.Load(); return f != nil && (*f)(p) }, func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
-		p, err := l.watch.Look(ctx)
-		if err != nil {
-			return grown{}, errors.Join(err, sent.Wait())
-		}
-		if p.Journaled >= have+n && p.Pending == 0 {
-			break
-		}
-	}
+	})
 	took := time.Since(begun)
-	if err := sent.Wait(); err != nil {
+	if err := errors.Join(err, sent.Wait()); err != nil {
+		return grown{}, err
+	}
+	if err := l.count(ctx); err != nil {
 		return grown{}, err
 	}
 	store, err := l.storeRate(ctx)
@@ -121,7 +130,7 @@ func (l *large) grow(ctx context.Context, have, n int) (grown, error) {
 	for _, id := range l.cloud.FunctionIDs() {
 		memory = append(memory, fmt.Sprintf("%s %d", strings.ToLower(strings.TrimSuffix(id, "Function")), most[id]>>10))
 	}
-	return grown{rate: float64(n) / took.Seconds(), store: store, memory: strings.Join(memory, ", ")}, err
+	return grown{rate: float64(l.have-before) / took.Seconds(), store: store, memory: strings.Join(memory, ", ")}, err
 }
 
 // resident is the memory of processes in KiB. A process that has ended has none.
@@ -179,11 +188,15 @@ func (l *large) storeRate(ctx context.Context) (float64, error) {
 func (l *large) read(ctx context.Context, when string) error {
 	member, customer := l.corp.Details().Staff[0].UserID, l.corp.Details().Customers[0].ExternalUserID
 	for i := range pageSize + 1 {
-		if _, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)}); err != nil {
+		s, err := l.corp.Send(wecom.Draft{From: member, To: []string{customer}, Text: fmt.Sprint("message ", i)})
+		if err == nil && s.LeftOut != "" {
+			err = fmt.Errorf("message was not archived: %s", s.LeftOut)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := drained(ctx, l.watch, 0); err != nil {
+	if err := drained(ctx, l.watch, upTo(l.corp)); err != nil {
 		return err
 	}
 	chat, own, err := pageOfChat(ctx, l.cloud, l.corp.ID(), member, customer)

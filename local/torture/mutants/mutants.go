@@ -21,7 +21,7 @@ type Mutant struct {
 
 // All are the mutants, in the order of the laws.
 var All = []Mutant{
-	{"pull: the row before its page", "1", "shared/archive/pull/pull.go",
+	{"pull: the row is written before its page", "1", "shared/archive/pull/pull.go",
 		`	if err := r.Journal.PutPage(ctx, row, raw); err != nil {
 		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
 	}
@@ -37,7 +37,7 @@ var All = []Mutant{
 		return fmt.Errorf("write page after %d to the journal: %w", row.After, err)
 	}
 `},
-	{"pull: a gap after the first failure", "1", "shared/archive/pull/gap.go",
+	{"pull: a gap is recorded after the first failure", "1", "shared/archive/pull/gap.go",
 		`gapAge = 10 * time.Minute`, `gapAge = 0 * time.Minute`},
 	{"pull: the order of seqs is not checked", "1", "shared/archive/pull/pull.go",
 		`		if err := archive.CheckOrder(r.head.Last, answer.Records); err != nil {
@@ -57,7 +57,7 @@ var All = []Mutant{
 `},
 	{"decode: a stored record stays set aside", "5", "shared/archive/decode/page.go",
 		`		if ok && wasSetAside {`, `		if false && ok && wasSetAside {`},
-	{"decode: the result before the view", "2", "shared/archive/decode/page.go",
+	{"decode: the result is written before the view", "2", "shared/archive/decode/page.go",
 		`	if err := p.run(ctx, redo); err != nil {
 		return fmt.Errorf("decode page after %d: %w", after, err)
 	}
@@ -75,7 +75,7 @@ var All = []Mutant{
 		}
 	}
 `},
-	{"replay: the progress before the page", "5", "shared/archive/decode/replay.go",
+	{"replay: the progress is stored before the page is decoded", "5", "shared/archive/decode/replay.go",
 		`	if err := r.decode(ctx, job, row); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -218,7 +219,7 @@ func (s *sim) rebuild(c *company) {
 	s.must(s.world.View.Clear(context.Background(), c.id, nil))
 	c.emptied = true
 	s.tell("the view of %s is emptied", c.id)
-	s.api("start job", c, 10_000, func(ctx context.Context, p *process) error {
+	s.api("start job", c, math.MaxInt, func(ctx context.Context, p *process) error {
 		return s.startJob(ctx, p, decode.Replay{Corp: c.id})
 	}, func() { c.emptied = false })
 }

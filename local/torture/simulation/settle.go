@@ -20,9 +20,10 @@ const (
 	// restWithin is the longest time that the archive needs to come to rest: the
 	// share of refusals of a day, and the pauses and marks after that.
 	restWithin = 40 * time.Hour
-	// everyMinute is how long the schedule runs every minute after the storm. Later
-	// it skips ticks, as many as are coprime to the rhythms of dispatch.
-	everyMinute = time.Hour
+	// everyMinute is how long the schedule runs every minute after the storm: for an
+	// hour, in which each corp has each of its turns, after the slow tick before it.
+	// Later the schedule skips ticks, as many as are coprime to the rhythms of dispatch.
+	everyMinute = time.Hour + 2*slowTick
 	slowTick    = 7 * time.Minute
 )
 
@@ -271,8 +272,8 @@ func (s *sim) checkVerification() {
 			continue
 		}
 		for _, f := range jobs[i].Findings {
-			if f.What == decode.FaultHeadMissing && (s.weather.away > 0 || s.weather.outages || s.weather.ticksLost > 0) {
-				continue // dispatch did not run in the hour
+			if f.What == decode.FaultHeadMissing && (s.weather.away > 0 || s.weather.outages || s.weather.ticksLost > 0 || archive.DayOf(asked) != archive.DayOf(s.calmAt)) {
+				continue // dispatch did not run in the hour, or had no tick in the corp's turn
 			}
 			if said := c.of(f.Seq); said != nil && said.decrypt != 0 {
 				continue // the library breaks on the record now and then

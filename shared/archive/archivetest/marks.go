@@ -51,6 +51,9 @@ func (s *Marks) SetMark(ctx context.Context, m archive.Mark) (stored archive.Mar
 		if stored = s.of(m.Corp, m.Work); !stored.SentAt.IsZero() || stored.Wish != "" {
 			return archive.ErrConflict
 		}
+		if err := s.mayReplace(m); err != nil {
+			return err
+		}
 		s.put(m)
 		stored = m
 		return nil
@@ -78,9 +81,21 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 		if stored := s.of(old.Corp, old.Work); !stored.SentAt.Equal(old.SentAt) || stored.Wish != old.Wish {
 			return archive.ErrConflict
 		}
+		if err := s.mayReplace(now); err != nil {
+			return err
+		}
 		s.put(now)
 		return nil
 	})
+}
+
+// mayReplace returns [archive.ErrNotFound] for a mark without a message that would
+// be the first one. The caller holds mu.
+func (s *Marks) mayReplace(m archive.Mark) error {
+	if _, there := s.marks[[2]string{m.Corp, m.Work}]; !there && m.SentAt.IsZero() {
+		return archive.ErrNotFound
+	}
+	return nil
 }
 
 // taken clears a mark, as the consumer of a message that was sent at a time does.
@@ -108,7 +123,7 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	first := archive.Mark{Corp: corp, Work: "pull", SentAt: epoch, Wish: `{"corp":"问"}`}
 	_, err = s.SetMark(ctx, first)
 	ok(t, err)
-	for _, m := range []archive.Mark{{Corp: other, Work: "pull", SentAt: epoch}, {Corp: corp, Work: "media/2", Wish: "{}"}} {
+	for _, m := range []archive.Mark{{Corp: other, Work: "pull", SentAt: epoch}, {Corp: corp, Work: "media/2", SentAt: epoch, Wish: "{}"}} {
 		_, err := s.SetMark(ctx, m) // a mark of its own
 		ok(t, err)
 	}
@@ -140,7 +155,14 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	ok(t, err)
 	same(t, "the other corp's mark", untouched, archive.Mark{Corp: other, Work: "pull", SentAt: epoch})
 	fresh := archive.Mark{Corp: corp, Work: "inspect"}
-	done := fresh
-	done.Wish = "{}"
-	ok(t, s.ReplaceMark(ctx, fresh, done))
+	returned, wanted := fresh, fresh
+	returned.Wish = "{}"
+	wanted.SentAt = epoch
+	_, err = s.SetMark(ctx, returned)
+	fails(t, "the first mark without a message", err, archive.ErrNotFound)
+	fails(t, "ReplaceMark without a message and without a mark", s.ReplaceMark(ctx, fresh, returned), archive.ErrNotFound)
+	ok(t, s.ReplaceMark(ctx, fresh, wanted))
+	ok(t, s.ReplaceMark(ctx, wanted, fresh))
+	_, err = s.SetMark(ctx, returned)
+	ok(t, err)
 }

@@ -30,6 +30,6 @@ func TestDynamoContacts(t *testing.T) {
 
 func TestDynamoConsents(t *testing.T) {
 	archivetest.TestConsents(t, func(t testing.TB) archivetest.ConsentStore {
-		return dynamostore.NewConsents(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "ConsentsTable"))
+		return dynamostore.NewConsents(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "ConsentsTable"), nil)
 	})
 }

@@ -86,7 +86,7 @@ const (
 	FaultNotDecoded      Fault = "not_decoded"        // the page is not decoded yet
 	FaultMissing         Fault = "message_missing"    // a message of the page is not in the view
 	FaultDiffers         Fault = "message_differs"    // the view has other content for a message of the page
-	FaultExtra           Fault = "message_extra"      // a message in the view claims to be of the page, which does not hold it there
+	FaultExtra           Fault = "message_extra"      // a message in the view belongs to the page by its origin or seq, and the page does not have it
 	FaultSetAsideMissing Fault = "set_aside_missing"  // a record that cannot be decrypted is not recorded as set aside
 	FaultSetAsideStale   Fault = "set_aside_stale"    // a record is set aside although it can be decrypted
 	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or its mark differs from the revocation

@@ -11,8 +11,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// maxKeyText is the longest key text that is believed, in bytes. WeCom's have
-// 88 (wecom.md 1.6).
+// maxKeyText is the longest key text that is accepted, in bytes. A key text is a
+// decrypted encrypt_random_key. WeCom's have 88 bytes (wecom.md 1.6).
 const maxKeyText = 1024
 
 // opened is what the corp's private keys made of one record's

@@ -33,8 +33,8 @@ type Decoder struct {
 	replays JobStarter
 }
 
-// Decode writes the view of one page, all of it. Calling it again writes the
-// same (law 2). With [FirstTime] it leaves a decoded page alone.
+// Decode writes everything that the view has of one page. Calling it again writes
+// the same (law 2). With [FirstTime] it leaves a decoded page alone.
 //
 // The order of writes:
 //  1. messages over [archive.InlineLimit], to the journal's bucket
@@ -48,11 +48,13 @@ type Decoder struct {
 //  9. the request for the next page of the lane, see [archive.PageRequests]
 //
 // A crash before 5 leaves the page pending: its request is delivered again, or
-// dispatch requests it again, and the next call writes the same. A crash
-// between 5 and 6 loses the requests for the files: dispatch makes them again.
+// dispatch requests it again, and the next call writes the same. In a replay the
+// result then counts more records as set aside than the view has, so the replay
+// selects the page again. A crash between 5 and 6 loses the requests for the files: dispatch makes them again.
 // A crash between 5 and 7 leaves such a record, which a verification finds. A crash
-// between 5 and 8 loses the announcements, which the SCRM survives. A crash before 9
-// delivers the request again, and the next call does 9.
+// between 5 and 8 loses the announcements; the SCRM finds these messages when it
+// next asks for changes. After a crash before 9 SQS delivers the request again, and
+// the next call does 9.
 //
 // A record that cannot be decrypted is set aside, and the other records are
 // stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
@@ -80,7 +82,7 @@ func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Re
 			return err
 		}
 	}
-	if redo != FirstTime && row.State == archive.RowDecoded { // a replay; the lane is as before
+	if redo != FirstTime && row.State == archive.RowDecoded { // a replay: the lane's pending pages are unchanged
 		return nil
 	}
 	pages := archive.PageRequests{Pages: d.cfg.Ledger, Queue: d.cfg.Decodes, Now: d.cfg.Now}
@@ -187,7 +189,7 @@ type pageDecode struct {
 	consents []archive.Consent
 	files    []media.File // one for each time that a message names a file
 
-	// What is said of the page as a whole.
+	// About the page as a whole.
 	result  archive.Result
 	fileIDs []string        // distinct, sorted, at most [archive.MaxFileIDs]
 	lanes   []int           // lanes with files of the page that wait
@@ -258,8 +260,8 @@ func (p *pageDecode) write(ctx context.Context, redo Redo) error {
 			return fmt.Errorf("write large message to the bucket: %w", err)
 		}
 	}
-	// A replay notes a change only if it stores messages that were set aside: pages of
-	// years would tell every reader that something is new.
+	// A replay notes a change only if it stores messages that were set aside.
+	// Otherwise a replay of old pages would tell every reader that something is new.
 	if redo == FirstTime && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
 		var parties []string
 		for _, a := range p.decoded.Activities {
@@ -363,8 +365,8 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 	return nil
 }
 
-// The bounds of a batch. A longer batch saves little more, and a batch has the
-// time of one call.
+// The bounds of a batch. A longer batch saves little more, and the whole batch must
+// finish within the time limit of one call.
 const (
 	batchRecords = 32
 	batchBytes   = 256 << 10
@@ -372,7 +374,7 @@ const (
 
 // batch is a number of successive records that were decrypted in one exchange.
 type batch struct {
-	end     int                // the batch has no record from here on
+	end     int                // the index behind the batch's last record
 	results map[int]*Decrypted // of the first candidate; none for a record that must be decrypted alone
 }
 

@@ -66,11 +66,11 @@ type FirstSeen struct {
 // A ViewChecker compares decoded pages with what is stored. Safe for concurrent
 // use.
 type ViewChecker interface {
-	// Check compares p, which is one page or several that follow one another, with
-	// the view. It looks for everything that storing p
-	// would store. In the conversations of p's messages, between the first and
-	// the last of them, it also looks for items that claim to be of the
-	// pages and are not in p. It does not see items anywhere else.
+	// Check compares p, which is one page or several that follow one another, with the
+	// view. It looks for everything that storing p would store. In the conversations
+	// of p's messages, between the first and the last of them, it also looks for items
+	// that name one of the pages as their origin, or have a seq in their range, and
+	// that p does not contain. It does not see items anywhere else.
 	Check(ctx context.Context, p Decoded) (Checked, error)
 }
 
@@ -78,7 +78,7 @@ type ViewChecker interface {
 type Checked struct {
 	Missing         []uint64           // messages that are not stored
 	Differing       []uint64           // messages that are stored with other content
-	Extra           []uint64           // stored messages that claim to be of the page and are not in it
+	Extra           []uint64           // stored messages that by their origin or seq belong to the page and are not in it
 	SetAsideMissing []uint64           // records that should be stored as set aside and are not
 	SetAsideStale   []uint64           // records that are stored as set aside and should not be
 	NotRevoked      []uint64           // revocations that are missing or differ, by the seq of the revoking message
@@ -88,7 +88,7 @@ type Checked struct {
 
 // A Marking is a stored revocation.
 type Marking struct {
-	Seq uint64 // the seq that it names as that of the revoking message
+	Seq uint64 // the seq of the revoking message, as the revocation names it
 	Of  uint64 // the seq of the withdrawn message if the page has it; else Seq, which the page then has
 }
 
@@ -168,13 +168,13 @@ type ReplayLedger interface {
 	// Replay reads a job. It returns [archive.ErrNotFound] if no job with that
 	// id is stored.
 	Replay(ctx context.Context, corp, id string) (Replay, error)
-	// AdvanceReplay replaces old by now. It returns [archive.ErrConflict] if the
-	// stored job differs from old.
+	// AdvanceReplay replaces the job old with the job now. It returns
+	// [archive.ErrConflict] if the stored job differs from old.
 	AdvanceReplay(ctx context.Context, old, now Replay) error
 	RunningJobs
 }
 
-// RunningJobs holds the running job of each corp, and its running verification:
+// RunningJobs holds the running replay and the running verification of each corp:
 // at most one of each. Writes are durable on return. Safe for concurrent use.
 type RunningJobs interface {
 	// Running reads consistently. It returns [archive.ErrNotFound] if the corp has
@@ -182,10 +182,11 @@ type RunningJobs interface {
 	Running(ctx context.Context, corp string, verify bool) (Running, error)
 	// SetRunning returns [archive.ErrExists] if the corp has such a job.
 	SetRunning(ctx context.Context, r Running) error
-	// ReplaceRunning replaces old by now. It returns [archive.ErrConflict] if the
-	// stored one differs from old.
+	// ReplaceRunning replaces the entry old with the entry now. It returns
+	// [archive.ErrConflict] if the stored entry differs from old.
 	ReplaceRunning(ctx context.Context, old, now Running) error
-	// RemoveRunning has the error of ReplaceRunning.
+	// RemoveRunning returns [archive.ErrConflict] if the stored entry differs from
+	// old.
 	RemoveRunning(ctx context.Context, old Running) error
 }
 

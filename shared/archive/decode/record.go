@@ -133,8 +133,8 @@ func (p *pageDecode) setPageAside(ctx context.Context, err error) {
 	p.result.SetAside[string(archive.ReasonJournal)] = p.row.Count
 }
 
-// prove binds the key to the record's version. It also starts a replay job over
-// the records that are set aside for lack of that key.
+// prove binds the key to the record's version. It also starts a replay job over the
+// records of this version that are set aside.
 func (p *pageDecode) prove(ctx context.Context, rec archive.Record, keyID string) error {
 	if !p.keys.prove(rec.KeyVersion, keyID) || p.verifying {
 		return nil

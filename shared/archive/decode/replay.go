@@ -189,7 +189,10 @@ func (r *Replayer) selects(ctx context.Context, job Replay, row archive.Row) (bo
 	if err != nil {
 		return false, fmt.Errorf("list records set aside: %w", err)
 	}
-	return slices.ContainsFunc(setAside, func(s archive.SetAside) bool { return s.KeyVersion == job.Version }), nil
+	// If the view has fewer records set aside than the result says, a run stored some
+	// of them and ended before it did the rest: their files, and the result.
+	return len(setAside) < row.Result.CountSetAside() ||
+		slices.ContainsFunc(setAside, func(s archive.SetAside) bool { return s.KeyVersion == job.Version }), nil
 }
 
 // pageHasVersion reads the page to see whether it has a record of the key

@@ -12,6 +12,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // startReplay starts a job of the fixture's corp.
@@ -126,6 +127,62 @@ func TestReplayOfOneVersionSetAside(t *testing.T) {
 	startReplay(d, decode.Replay{ID: "r", Version: 2, OnlySetAside: true})
 	d.Work()
 	wantDone(d, "r", 2)
+}
+
+// Whichever call fails or is the last before a crash: once its requests are delivered
+// again, a record whose key came later is stored, its file is registered, and the row
+// says so. The record is off the list of those set aside before all of this is done.
+func TestKeyProvedSurvivesEveryFault(t *testing.T) {
+	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
+		d := archivetest.NewDecodeFixture(t, f)
+		d.AddKey(archivetest.Corp, "k1", 1)
+		say := func(seq uint64) {
+			d.Library.Say(archivetest.Corp, archivetest.Record{Seq: seq, MsgID: fmt.Sprint("m", seq), KeyVersion: 2, KeyID: "k2", Text: fmt.Appendf(nil,
+				`{"msgid":"m%d","action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":"file %d"}}`, seq, archivetest.Start.UnixMilli(), seq)})
+		}
+		say(1)
+		d.PullAndDecode()
+		d.AddKey(archivetest.Corp, "k2", 2)
+		say(2) // proves the key
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		serve := func(r archive.DecodeRequest) error {
+			if r.Replay != "" {
+				return d.Replayer.Run(t.Context(), r)
+			}
+			return d.Decoder.Decode(t.Context(), r.Corp, r.After, decode.FirstTime)
+		}
+		arm()
+		var failed []archive.DecodeRequest
+		for reqs := d.Decodes.Take(); len(reqs) > 0; reqs = d.Decodes.Take() {
+			for _, r := range reqs {
+				if serve(r) != nil {
+					failed = append(failed, r)
+				}
+			}
+		}
+		f.Disarm()
+		d.Clock.Advance(time.Second)
+		for _, r := range failed {
+			d.Must(serve(r))
+		}
+		d.Work()
+		if running, err := d.Ledger.Running(t.Context(), archivetest.Corp, false); err == nil { // dispatch requests it again
+			d.Must(serve(archive.DecodeRequest{Corp: archivetest.Corp, Replay: running.ID}))
+			d.Work()
+		}
+		d.Check()
+		row, err := d.Ledger.Row(t.Context(), archivetest.Corp, 0)
+		d.Must(err)
+		if row.Result.Stored != 1 || row.Result.CountSetAside() != 0 {
+			t.Errorf("got result %+v, want one message stored and none set aside", row.Result)
+		}
+		if got := d.SetAsideReasons(); len(got) > 0 {
+			t.Errorf("got %v set aside, want none", got)
+		}
+		if _, err := d.Files.File(t.Context(), archivetest.Corp, media.ID("file 1")); err != nil {
+			t.Errorf("file of the message: %v", err)
+		}
+	})
 }
 
 // Whichever call fails or is the last before a crash: starting the job again

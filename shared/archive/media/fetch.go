@@ -134,7 +134,7 @@ func FetchBlockedBy(c archive.Corp, s archive.PullState) archive.Cause {
 	return ""
 }
 
-// round is one run through one lane.
+// round is one run through one lane of files. (It is not the round of dispatch.)
 type round struct {
 	*Fetcher
 	corp    string
@@ -204,7 +204,7 @@ func (d *round) run(ctx context.Context) (more bool, err error) {
 	}
 }
 
-// turn gives one file its turn. goOn is false if the round ends with it.
+// turn gives one file its turn. goOn is false if the run ends after it.
 func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 	row, err := d.Files.File(ctx, d.corp, id)
 	if errors.Is(err, archive.ErrNotFound) {

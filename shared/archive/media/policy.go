@@ -20,8 +20,8 @@ const (
 	// lasting, the next download begins at the first byte: the resume point itself
 	// may be the cause.
 	restartAfterTries = 3
-	// corpPause is the wait after a corp's trouble, so that pull can record the
-	// same trouble first.
+	// corpPause is how long a file waits after it met a trouble of the corp. In this
+	// time pull records the trouble, which then blocks all files of the corp.
 	corpPause = 5 * time.Minute
 )
 
@@ -115,9 +115,8 @@ func mustWrite(after File, o Outcome) bool {
 }
 
 // afterPart returns the row with one more part. Bytes stored for the first time
-// count as progress and reset the try count. To fetch the same bytes again is
-// no progress: otherwise a large file with one bad chunk would be tried without
-// end.
+// count as progress and reset the try count. Fetching the same bytes again is not
+// progress: otherwise a large file with one bad chunk would be tried without end.
 func (f File) afterPart(r Resume) File {
 	if f.Resume = &r; r.Bytes > f.Reached {
 		f.Reached, f.Tries, f.Reason = r.Bytes, 0, ""
@@ -230,9 +229,9 @@ func (f File) mayBeShort(now time.Time) bool {
 	return f.Reason == ReasonSize && f.Tries >= enoughTries && now.After(f.Deadline.Add(-grace))
 }
 
-// giveUpAt returns the time at which a file that could not be fetched is given
-// up: by then WeCom has deleted the file, from whatever time its 120 hours
-// count.
+// giveUpAt returns the time at which a file that could not be fetched is given up.
+// By then WeCom has deleted the file, whether its 120 hours begin with the message
+// or with the pull of the newest message that names it.
 func (f File) giveUpAt() time.Time {
 	until := f.Deadline
 	if asked := f.Registered.Add(archive.Retention); asked.After(until) {
@@ -270,9 +269,9 @@ func (f File) proves(got Object) bool {
 // the row need not be saved.
 //
 // A file that is not stored is fetched again if a replay requests it, or if a
-// message has a later deadline, because WeCom may then have the file again. It
-// is not fetched again if WeCom said that it has deleted the file, or must have
-// deleted it by now.
+// message has a later deadline, because WeCom may then have the file again. A
+// replay does not fetch a file again that WeCom said it has deleted. No request
+// does so once WeCom must have deleted the file.
 func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 	later := named.Deadline.After(f.Deadline)
 	if f.State == Stored || f.SDKFileID == "" || !replay && !later {
@@ -283,11 +282,12 @@ func (f File) waitAgain(named File, replay bool) (_ File, changed bool) {
 		again.Registered = named.Registered
 	}
 	if f.State == Waiting {
-		// The file is given up later. Do not save the row for every later message of
-		// the day: each save changes the revision and interrupts a running download.
+		// A later Registered only moves the time of giving up. Do not save the row for
+		// every later message of the day: each save changes the revision and interrupts a
+		// running download.
 		return again, again.Registered.Sub(f.Registered) >= grace
 	}
-	if f.Reason == ReasonDeleted || named.NotBefore.After(again.giveUpAt()) {
+	if f.Reason == ReasonDeleted && (replay || !later) || named.NotBefore.After(again.giveUpAt()) {
 		return f, false
 	}
 	if f.Stored != nil {

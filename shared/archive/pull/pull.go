@@ -75,6 +75,9 @@ type Pulls interface {
 // state, so the first call of a pull waits too.
 const (
 	callPause = 110 * time.Millisecond
+	// noteEvery is how old the stored state of a quiet corp may be. It is below the
+	// five minutes between two timer pulls of a corp with callbacks.
+	noteEvery = 4*time.Minute + 30*time.Second
 	// stopMargin is the time for one more page: to start a process, to make a call,
 	// and to make the page durable.
 	stopMargin = archive.StartTimeout + archive.InitTimeout + archive.CallTimeout + archive.KillTimeout + 5*time.Second
@@ -100,8 +103,8 @@ type Puller struct {
 // the journal object; then the ledger row, the head and the pending item in one
 // transaction; then the decode request, if the page is one of the first of its lane
 // (see [archive.PageRequests]). A crash after the first leaves an object without a
-// row, and the page is read again. A crash after the second leaves a pending page:
-// the redelivered pull request, or dispatch at the latest, requests its decoding
+// row, and the page is read again. A crash after the second leaves a pending page.
+// The redelivered pull request requests its decoding; if it does not, dispatch does
 // (laws 1 and 3). For a gap, its evidence is written instead of the page.
 //
 // A failure on WeCom's side is recorded in the corp's [archive.PullState] and is
@@ -110,16 +113,16 @@ type Puller struct {
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	again := req.Again
-	// Whoever wants a pull from here on puts another request into the queue, because
-	// this pull may already have read what that one must see. After a crash from here
-	// on SQS delivers this request again.
+	// From here on, another wish for a pull sends a request of its own: this pull may
+	// already have read the state that the wish is about. After a crash from here on
+	// SQS delivers this request again.
 	req, err := p.Pulls.Take(ctx, req)
 	if err == nil {
 		err = p.pull(ctx, req, again)
 	}
 	if err != nil {
-		// SQS delivers the request again as it was sent. Return keeps what others
-		// added to it in the mark, such as Force.
+		// SQS delivers the request again as it was sent. Return writes back to the mark
+		// what others had added to the request, such as Force.
 		return errors.Join(err, p.Pulls.Return(ctx, req))
 	}
 	return nil
@@ -150,7 +153,7 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
-	begun := p.Now()
+	begun, stored := p.Now(), state
 	state.Standing = state.For(corp.SecretSetAt)
 	r := &pullRun{Puller: p, corp: corp, state: state, force: req.Force}
 	more, err := r.drain(ctx)
@@ -161,8 +164,10 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 		// Crashing here leaves the try counted as a refusal.
 		err = errors.Join(err, p.Gate.Unanswered(ctx, r.admission))
 	}
-	if saveErr := p.Ledger.SavePullState(ctx, r.state); saveErr != nil {
-		err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+	if req.Why != archive.Timer || req.Force || !r.quiet(stored) {
+		if saveErr := p.Ledger.SavePullState(ctx, r.state); saveErr != nil {
+			err = errors.Join(err, fmt.Errorf("save pull state: %w", saveErr))
+		}
 	}
 	if err != nil {
 		return err
@@ -175,6 +180,19 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 		}
 	}
 	return nil
+}
+
+// quiet reports whether the pull found the corp as the stored state says that it was
+// a short time ago: caught up, and without a trouble. A timer's pull then saves
+// nothing, because a quiet corp would cost a write unit a minute for it. What the
+// stored state lacks are later times, and an earlier time is safe: it shortens the
+// hours left.
+func (r *pullRun) quiet(stored archive.PullState) bool {
+	now := r.state
+	caughtUp := !now.LastEmptyAt.IsZero() && now.LastEmptyAt.Equal(now.LastCallAt)
+	recent := now.LastEmptyAt.Sub(stored.LastEmptyAt) < noteEvery
+	now.LastCallAt, now.LastEmptyAt, now.OKAt = stored.LastCallAt, stored.LastEmptyAt, stored.OKAt
+	return caughtUp && recent && now == stored
 }
 
 // pages requests the decoding of pages.
@@ -276,9 +294,9 @@ func (r *pullRun) page(ctx context.Context) (done bool, err error) {
 	limit := r.limit()
 	raw, answer, failure, err := r.ask(ctx, r.head.Last, limit)
 	if failure != nil && failure.Native && failure.Code == archive.CodeExpired {
-		// WeCom has deleted what follows the head. By its documents WeCom then
-		// continues with the oldest record that it keeps. If it returns an error
-		// instead, a call with seq 0 has the same effect.
+		// WeCom has deleted what follows the head. According to its documents, WeCom then
+		// continues with the oldest record that it keeps. If it returns an error instead,
+		// a call with seq 0 has the same effect.
 		raw, answer, failure, err = r.ask(ctx, 0, limit)
 	}
 	if err != nil {
@@ -409,7 +427,7 @@ func (r *pullRun) ask(ctx context.Context, after uint64, limit int) (raw []byte,
 		var again bool
 		a, failure, again, err = r.readAnswer(ctx, raw, err)
 		if failure != nil && limit == 1 && aboutRecords(*failure) {
-			again = true // a smaller page does not exist
+			again = true // no page is smaller, so the same call is repeated
 		}
 		if err != nil || !again || try == archive.Tries || r.nearlyOver(ctx) {
 			return raw, a, failure, err

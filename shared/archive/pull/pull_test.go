@@ -880,6 +880,61 @@ func TestTwoPullersAtOnce(t *testing.T) {
 	}
 }
 
+// The pulls of the timer save the state of a quiet corp every five minutes. Whatever
+// changes is saved at once, and so is what a person asked for.
+func TestQuietPullsSaveTheirStateSeldom(t *testing.T) {
+	f := &archivetest.Faults{}
+	b := archivetest.NewFixture(t, f)
+	saves := 0
+	f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+		if c.Name == "Ledger.SavePullState" {
+			saves++
+		}
+		return archivetest.Works, nil
+	})
+	saved := func(req archive.PullRequest) bool {
+		t.Helper()
+		saves = 0
+		b.Clock.Advance(time.Minute)
+		b.Must(b.Pull(req))
+		return saves > 0
+	}
+	timer := archive.PullRequest{Why: archive.Timer}
+	if !saved(timer) {
+		t.Error("first pull: got nothing saved")
+	}
+	kept := 0
+	for range 20 {
+		if saved(timer) {
+			kept++
+		}
+		if age := b.Clock.Now().Sub(b.State().LastEmptyAt); age >= 5*time.Minute {
+			t.Errorf("state of a quiet corp: got an age of %v, want less than 5 minutes", age)
+		}
+	}
+	if kept != 4 {
+		t.Errorf("20 quiet minutes: got %d states saved, want 4", kept)
+	}
+	if !saved(archive.PullRequest{Why: "asked"}) || !saved(archive.PullRequest{Why: archive.Timer, Force: true}) {
+		t.Error("pull that a person asked for: got nothing saved")
+	}
+	b.Say(archivetest.Corp, 1, 1)
+	if !saved(timer) {
+		t.Error("message: got nothing saved")
+	}
+	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+		return &archivetest.Answer{Bytes: []byte(`{"errcode":40001}`)}
+	}
+	if !saved(timer) || b.State().Trouble == nil {
+		t.Error("trouble: got nothing saved")
+	}
+	b.Library.OnChatData = nil
+	b.Clock.Advance(7 * time.Hour)
+	if !saved(timer) || b.State().Trouble != nil {
+		t.Error("end of the trouble: got nothing saved")
+	}
+}
+
 func TestPullIgnoresWhatIsNotToBePulled(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 1)

@@ -20,7 +20,7 @@ const (
 	againOfCorp  = 20               // pages requested again per tick, of one corp
 	againOfAll   = 200              // pages requested again per tick, of all corps
 	jobsPerTick  = 20               // jobs requested again per tick, of all corps
-	sendTime     = time.Second      // to send what is noted, after the end of the step too
+	sendTime     = time.Second      // to send noted requests when the time of the step is over
 	jobTries     = 20               // a job ends without a result after so many requests without progress
 )
 
@@ -74,9 +74,10 @@ func (t *tick) sendDecodes(ctx context.Context, reqs []archive.DecodeRequest) er
 	return t.Decodes.RequestDecodes(ctx, reqs...)
 }
 
-// noteOverduePages notes on the ledger which overdue pages are requested again, at
-// most so many, and returns the requests. The note comes before the request: in
-// the reverse order a crash between the two could request one page twice.
+// noteOverduePages notes on the ledger which overdue pages are requested again, and
+// returns the requests. It notes no more pages than the limit most. The note comes
+// before the request: in the reverse order a crash between the two could request
+// one page twice.
 func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archive.Pending, most int) ([]archive.DecodeRequest, error) {
 	var reqs []archive.DecodeRequest
 	for _, p := range pages {
@@ -107,7 +108,7 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 // requestJobs requests the running jobs again whose request may be lost: a job
 // that goes on renews its request. The note comes first, as for pages. A job
 // whose runs make no progress is ended: it would block every other replay of its
-// corp. The last request then only takes the ended job off the running ones.
+// corp. The last request then only removes the entry of the ended job.
 func (t *tick) requestJobs(ctx context.Context) error {
 	if wait, err := t.decodesWait(ctx); wait || err != nil {
 		return err
@@ -152,8 +153,9 @@ func (t *tick) requestJobs(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// endIdleJob marks a job as failed if it has made no progress for as long as its
-// requests in vain took. A job that a run changes at the same time goes on.
+// endIdleJob marks a job as failed if it has made no progress in the time of
+// jobTries requests, which is jobTries times overdueAfter. A job that a run changes
+// at the same time goes on.
 func (t *tick) endIdleJob(ctx context.Context, running decode.Running) error {
 	job, err := t.Ledger.Replay(ctx, running.Corp, running.ID)
 	if errors.Is(err, archive.ErrNotFound) {

@@ -46,11 +46,11 @@ type Ledger interface {
 	RecordLoss(ctx context.Context, l archive.Loss) error
 	// Heads reads the heads of the corps as [archive.HeadReader] does.
 	Heads(ctx context.Context, corps []string) (map[string]archive.Head, error)
-	// Notified reads what people were last notified of, for each corp. If nobody
-	// was notified of a corp yet, the corp has a zero Notified with Corp set.
+	// Notified reads what people were last notified of, for each corp. A corp without
+	// a notice so far has a zero Notified with Corp set.
 	Notified(ctx context.Context, corps []string) (map[string]Notified, error)
-	// SaveNotified replaces old by now. It returns [archive.ErrConflict] if the
-	// stored value differs from old.
+	// SaveNotified replaces the value old with the value now. It returns
+	// [archive.ErrConflict] if the stored value differs from old.
 	SaveNotified(ctx context.Context, old, now Notified) error
 	// Replay is the method of [decode.ReplayLedger].
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
@@ -100,8 +100,8 @@ const slowTicks = 5
 
 // stride is how many corps further a tick begins to spend its budgets than the
 // tick before. It is not above the number of corps that one budget serves at the
-// least (againOfAll/againOfCorp): otherwise no tick would reach some corps where
-// their number is a multiple of stride.
+// least (againOfAll/againOfCorp): otherwise, if the number of corps is a multiple
+// of stride, the same corps would be left out at every tick.
 const stride = 10
 
 // Callbacks may be lost. A Dispatcher makes sure that everything is done
@@ -240,8 +240,8 @@ func (t *tick) turn(i int) int {
 // eachCorp calls f for every corp, some at a time. A failure with one corp stops no
 // other. When the time of the step is over, eachCorp calls f no more: thousands of
 // calls that fail would take time from other steps. Each tick begins a part of the
-// fleet further than the tick before, so that slow stores leave out no corp for
-// long.
+// fleet further than the tick before, so that no corp is left out for long while
+// the stores are slow.
 func (t *tick) eachCorp(ctx context.Context, f func(i int, c archive.Corp) error) error {
 	errs := make([]error, len(t.corps)+1)
 	var group errgroup.Group

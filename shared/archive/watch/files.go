@@ -16,7 +16,7 @@ const (
 
 // requestFiles requests the lanes with files that are due: their request was
 // lost, or they must be tried again. It may also request a lane that is being
-// fetched; that costs one look at the table. A crash before the requests delays
+// fetched; that costs one read of the table. A crash before the requests delays
 // them by a tick.
 func (t *tick) requestFiles(ctx context.Context) error {
 	depth, err := t.MediaDepth.Depth(ctx)

@@ -23,8 +23,8 @@ type Fleet struct {
 	SetAside int // records set aside, at most 1000 of each corp
 	Overdue  int // pages that were pulled or requested over 15 minutes ago and are not decoded; of each corp's first 1000
 	Stuck    int // overdue pages that are requested once an hour only
-	// Unverified counts the corps of this tick's hour whose last weekly verification is
-	// late: each corp is looked at once an hour.
+	// Unverified counts the corps whose last weekly verification is late, among those
+	// that this tick looks at. Each corp is looked at once an hour.
 	Unverified int
 }
 

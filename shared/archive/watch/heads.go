@@ -11,10 +11,10 @@ import (
 // head. Each corp has a turn of its own, so that the work is spread evenly.
 const headTicks = 60
 
-// keepHeads writes the heads of the day. Only the first head of a day stays, so
-// the bucket itself shows which heads are written: nothing that another
-// function may write decides whether a head is due. pull, which moves the
-// heads, cannot write them here. A crash delays heads by an hour.
+// keepHeads writes the heads of the day. Only the first head of a day stays, so the
+// bucket itself shows which heads are written. No other function can make dispatch
+// leave out a head: pull, which moves the heads in the ledger, cannot write to this
+// folder of the bucket. A crash delays heads by an hour.
 func (t *tick) keepHeads(ctx context.Context) error {
 	var corps []string
 	for _, c := range t.corps {

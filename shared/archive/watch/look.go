@@ -30,7 +30,7 @@ type sight struct {
 	unverified                      bool              // the last weekly verification is late
 }
 
-// errUnseen is why nothing is known of a corp to which look did not come in time.
+// errUnseen says that the time of look was over before it reached the corp.
 var errUnseen = errors.New("time of the step over")
 
 // look reads what each corp has set aside, which of its pages are pending, and

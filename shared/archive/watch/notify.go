@@ -21,8 +21,10 @@ type Notified struct {
 	Sending Health
 }
 
-// last is the health that people may have read last, if it is not the present one.
-// told says that they have read the present one, and nothing since.
+// last returns the health that people may have read last, which becomes
+// [Change.From]. It leaves out a notice about the present health that may have been
+// sent. told is true if people were notified of the present health for certain, and
+// of nothing since.
 func (n Notified) last(present Health) (health Health, told bool) {
 	health = n.Health
 	if health == "" {
@@ -111,9 +113,9 @@ func (t *tick) notifyChanges(ctx context.Context) error {
 }
 
 // notify notes which notices it sends, sends them in one message, and notes that
-// they are sent. After a crash in between, the next tick sends the notices again, or
-// those that hold by then: people never read last what no longer holds. In the
-// reverse order a crash could leave people without the message.
+// they are sent. After a crash in between, the next tick sends the notices again,
+// or those that hold by then. So the notice that people read last is one that still
+// holds. In the reverse order a crash could leave people without the message.
 func (t *tick) notify(ctx context.Context, changes []Change, notified map[string]Notified) error {
 	var errs []error
 	noted := make(map[string]Notified, len(changes))
@@ -137,8 +139,8 @@ func (t *tick) notify(ctx context.Context, changes []Change, notified map[string
 	if err := t.Notifier.Notify(ctx, changes); err != nil {
 		return errors.Join(append(errs, fmt.Errorf("notify of %d corps that changed to %s: %w", len(changes), changes[0].To, err))...)
 	}
-	// A failure here, or a crash, leaves the list of changes of the set-up without
-	// this one until the daily check.
+	// After a failure or a crash here, the set-up's list of changes lacks this change
+	// until the daily check.
 	errs = append(errs, t.Inspections.RequestExaminations(ctx, ids...))
 	for _, c := range changes {
 		if err := t.noteSent(ctx, noted[c.Corp], Notified{Corp: c.Corp, Health: c.To, At: t.now}); err != nil {

@@ -12,8 +12,8 @@ const (
 	// For callbackFresh after a callback, the corp's callbacks count as working,
 	// and the timer is only a safeguard.
 	callbackFresh = 15 * time.Minute
-	// If callbacks fail to announce messages of one corp in refusedShare, no
-	// corp's callbacks count as working.
+	// If callbacks did not announce messages for one in refusedShare corps, no corp's
+	// callbacks count as working.
 	refusedShare = 10
 	// A callback may come some seconds after its message. The tick after the pull
 	// that found the message decides.

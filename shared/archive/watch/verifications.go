@@ -18,8 +18,8 @@ const (
 	// of verifyAgain ticks, for verifyTries ticks.
 	verifyAgain = 15
 	verifyTries = 24 * 60
-	// A verification is late if it is not done verifyLate ticks after its turn: nine
-	// days after the turn before.
+	// A verification is late if it is not done verifyLate ticks (two days) after it
+	// was due, which is nine days after the previous one was due.
 	verifyLate = 2 * 24 * 60
 )
 

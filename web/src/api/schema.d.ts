@@ -193,12 +193,13 @@ export interface paths {
         get: operations["getSetup"];
         /**
          * Save the Secret, the 版本号, or both.
-         * @description The archive first asks WeCom for a token with the Secret, by an address other than the trusted ones, and
-         *     the answer says what WeCom said. If WeCom refuses the Secret there, the archive does not use it from its trusted
-         *     addresses for six hours; save the right Secret. Otherwise it pulls at once. A 版本号 is a claim about a key; messages of that version may still be to
-         *     come. If a message has proved that the version belongs to another key, the answer is 409. If the version is only
-         *     claimed for another key, the claim moves to this key, and `claim_moved_from` names the other key. Saving the same
-         *     values again changes nothing, but the archive tries the Secret again.
+         * @description The archive first asks WeCom for a token with the Secret, from an address other than the trusted ones, and the
+         *     answer says whether WeCom accepted the Secret. If WeCom refuses the Secret there, the archive does not use it
+         *     from its trusted addresses for six hours; save the right Secret. Otherwise it pulls at once. A 版本号 is a claim
+         *     about a key; messages of that version may still be to come. If a message has proved that the version belongs to
+         *     another key, the answer is 409. If the version is only claimed for another key, the claim moves to this key, and
+         *     `claim_moved_from` names the other key. Saving the same values again changes nothing, but the archive tries the
+         *     Secret again.
          */
         put: operations["putSetup"];
         post?: never;
@@ -289,10 +290,10 @@ export interface paths {
         put?: never;
         /**
          * Make a new callback pair, Token and EncodingAESKey.
-         * @description Enter the new pair in WeCom afterwards. Callbacks with the old pair are accepted until a day after the first event with
-         *     the new pair, and at most 7 days. With `revoke_old` the old pair ends at once: use it if the pair has leaked. While the
-         *     old pair is accepted, no further pair is made: the answer is the present pair, with 200, and `revoke_old` ends the old
-         *     one. So two clicks, or two people at once, get the same pair.
+         * @description Enter the new pair in WeCom afterwards. The old pair ends one day after the first event that is signed with the
+         *     new pair, and after 7 days in any case. With `revoke_old` it ends at once: use this if the pair has leaked.
+         *     While the old pair is accepted, no further pair is made: the answer is the present pair, with 200, and
+         *     `revoke_old` ends the old one. So two clicks, or two people at once, get the same pair.
          */
         post: operations["rotateCallback"];
         delete?: never;
@@ -383,7 +384,8 @@ export interface paths {
         put?: never;
         /**
          * Make a new callback pair of the self-built app.
-         * @description As for the callback of the archive. The app has a pair once its Secret was saved; before that the answer is 404.
+         * @description The same as for the callback of the archive. The app has a pair once its Secret was saved; before that the
+         *     answer is 404.
          */
         post: operations["rotateAppCallback"];
         delete?: never;
@@ -441,8 +443,9 @@ export interface paths {
         /**
          * List the members who were in scope on a day, by edition, and since when.
          * @description The archive asks WeCom once a day and after a request (`requestInspection`), and keeps what differs from the check
-         *     before. WeCom does not say when a member entered: the days are those of the checks, and the first check is the
-         *     first day that is known. A member whose edition changes has a stay in each.
+         *     before. WeCom does not say when a member entered or left: each day is that of the check that noticed it, and
+         *     nothing is known of the time before the first check. A member whose edition changes is listed once for each
+         *     edition.
          */
         get: operations["listScope"];
         put?: never;
@@ -563,9 +566,9 @@ export interface paths {
         };
         /**
          * List the members, customers and robots of a company, for readers too.
-         * @description By newest activity, the list has everyone who ever took part in a message; by name, everyone whose name is known,
-         *     Chinese names by their sounds. With `with`, it has those who have a single chat with this member; such a list is
-         *     recorded as a reading of the member's list.
+         * @description Sorted by newest activity, the list has everyone who ever took part in a message; sorted by name, everyone whose
+         *     name is known, with Chinese names in the order of pinyin. With `with`, it has those who have a single chat with
+         *     this member; such a list is recorded as a reading of the member's list.
          *
          *     A limited token gets its own members, or with `with`, which must be one of them, those who have a single chat with
          *     this member. A page that searches long may be empty and still have a `next`.
@@ -605,9 +608,9 @@ export interface paths {
          * Save names that the SCRM knows.
          * @description A saved name takes precedence over WeCom's name. A `name` of null removes the saved name. Each entry replaces the
          *     earlier entry of its id. An entry without a readable `id` or `name` is refused, and the others are saved. Control
-         *     characters in texts are dropped. An `avatar` with `http://` is saved with `https://`. Any other member that is odd
-         *     is left out. The answer lists what was changed and what was refused; it is 400 if nothing could be saved. After a
-         *     500, send the same request again. The body must not exceed 1 MiB.
+         *     characters in texts are dropped. An `avatar` with `http://` is saved with `https://`. Any other field of an
+         *     entry is left out if it is invalid. The answer lists what was changed and what was refused; it is 400 if nothing
+         *     could be saved. After a 500, send the same request again. The body must not exceed 1 MiB.
          */
         put: operations["putContacts"];
         post?: never;
@@ -699,9 +702,9 @@ export interface paths {
         /**
          * List every answer of an external contact to a member, or of those in a room.
          * @description Give `member` and `external_contact`, or `room`. The list has each answer once for each source, by contact and then by
-         *     time. With `at` it has only the answer that held at that time: within a page, so give a `limit` of 200 for a room. No
-         *     entry means that the archive knew no answer. For a limited token, `member` is required and must be one of the token's
-         *     members.
+         *     time. With `at` it has only the answer that held at that time. This choice is made within each page, so give a
+         *     `limit` of 200 for a room. No entry means that the archive knew no answer. For a limited token, `member` is
+         *     required and must be one of the token's members.
          */
         get: operations["listConsentHistory"];
         put?: never;
@@ -829,8 +832,8 @@ export interface paths {
         };
         /**
          * Count what was archived on each of the last days.
-         * @description The counts are those of the ledger's rows; no file is looked at. `next` is the day from which to ask again if an answer
-         *     could not cover all days.
+         * @description The counts are those of the ledger's rows; no file is looked at. If an answer could not cover all days, `next`
+         *     is the day from which to ask again.
          */
         get: operations["getActivity"];
         put?: never;
@@ -943,7 +946,7 @@ export interface paths {
         };
         /**
          * List the records set aside, by seq.
-         * @description A record that the archive cannot open names no person that the archive can read.
+         * @description The entries name no people, because the archive cannot read who took part.
          */
         get: operations["listSetAside"];
         put?: never;
@@ -1146,7 +1149,7 @@ export interface paths {
         get?: never;
         /**
          * Note up to when the token's subject has seen a conversation.
-         * @description Lists of conversations then answer it as `seen_at`, in every browser of this subject. A time before the noted one
+         * @description Lists of conversations then show it as `seen_at`, in every browser of this subject. A time before the noted one
          *     changes nothing; a time in the future is taken as now. The note is no reading and proves none.
          */
         put: operations["markSeen"];
@@ -1309,8 +1312,9 @@ export interface paths {
         };
         /**
          * Find a text in the messages of a conversation.
-         * @description The search compares letters of either case, in the text of each message and in the names of its files. One call looks
-         *     at 2,000 messages at most, so a page may have no hit and still a `next`. `scanned` says how far it looked.
+         * @description The search looks in the text of each message and in the names of its files, and ignores the case of letters. One
+         *     call looks at 2,000 messages at most, so a page may have no hit and still a `next`. `scanned` says how far it
+         *     looked.
          */
         get: operations["searchMessages"];
         put?: never;
@@ -1340,8 +1344,8 @@ export interface paths {
         put?: never;
         /**
          * Read several messages by their ids.
-         * @description Each message is as in a list. The request changes nothing; its body is longer than an address may be. One reading is
-         *     recorded for each conversation of the messages.
+         * @description Each message is as in a list. The request changes nothing; it is a POST because the ids may be too long for a
+         *     URL. One reading is recorded for each conversation of the messages.
          */
         post: operations["getMessages"];
         delete?: never;
@@ -1430,10 +1434,10 @@ export interface paths {
         };
         /**
          * Make a link to a file of a message.
-         * @description The link works for at most five minutes, for every holder of the link, and for this file only. The link serves a
-         *     picture, video or sound that a browser can show or play with its own content type, which follows from its first
-         *     bytes. It serves every other file as bytes to be saved. `state` is `mismatch` if the stored file differs from its
-         *     message, even while the file is fetched again.
+         * @description The link works for at most five minutes, for every holder of the link, and for this file only. A picture, video
+         *     or sound that a browser can show or play is served with its own content type, which follows from its first
+         *     bytes. Every other file is served as bytes to be saved. `state` is `mismatch` if the stored file differs from
+         *     its message, even while the file is fetched again.
          */
         get: operations["getFile"];
         put?: never;
@@ -1463,8 +1467,9 @@ export interface paths {
         put?: never;
         /**
          * Make links to several files of messages.
-         * @description As `getFile` makes one link. Each file has its link, or the problem that `getFile` would answer. The request changes
-         *     nothing; its body is longer than an address may be. One reading is recorded for each conversation of the messages.
+         * @description Like `getFile`, for several files. Each file has its link, or the problem that `getFile` would answer. The
+         *     request changes nothing; it is a POST because the ids may be too long for a URL. One reading is recorded for
+         *     each conversation of the messages.
          */
         post: operations["makeLinks"];
         delete?: never;
@@ -1487,7 +1492,7 @@ export interface webhooks {
         /**
          * Messages of a conversation were stored.
          * @description Once for each conversation of a page, however many messages came, and for at most 100 conversations of a page: those
-         *     with the newest messages. Messages of a late key come again as one announcement.
+         *     with the newest messages. Messages that are decoded only when a late key arrives are announced then.
          */
         post: operations["conversationUpdated"];
         delete?: never;
@@ -1506,7 +1511,7 @@ export interface webhooks {
         get?: never;
         put?: never;
         /**
-         * An external contact's newest answer to archiving is another one.
+         * An external contact's newest answer to archiving has changed.
          * @description From a message, an event or a check; an answer that was known already is not announced.
          */
         post: operations["consentChanged"];
@@ -1600,7 +1605,7 @@ export interface components {
             errors?: components["schemas"]["Mistakes"];
         };
         Mistakes: {
-            /** @description The query parameter or body member. Empty for the body as a whole. */
+            /** @description The query parameter, or the field of the body. Empty for the body as a whole. */
             field: string;
             /** @enum {string} */
             rule: "required" | "unknown" | "repeated" | "type" | "length" | "range" | "form" | "exclusive" | "one_of" | "token" | "json" | "not_pem" | "no_private_key" | "several_keys" | "encrypted" | "encrypted_openssh" | "putty" | "pkcs12" | "not_rsa" | "cut_off" | "malformed" | "not_2048_bits";
@@ -1636,7 +1641,7 @@ export interface components {
             name: string;
             created_at: components["schemas"]["Time"];
             enabled: boolean;
-            /** @description When archiving was last switched on. */
+            /** @description When archiving was first switched on. */
             enabled_at: components["schemas"]["TimeOrNull"];
             /** @description The id of the key that the set-up page offers. */
             current_key: string | null;
@@ -1696,7 +1701,7 @@ export interface components {
                 /** @description The seq of that message. */
                 seq: components["schemas"]["Seq"];
             }[];
-            /** @description When the newest page was pulled of which the key opened a message; it may lag by an hour. */
+            /** @description The pull time of the newest page in which the key opened a message; it may lag by an hour. */
             last_used_at: components["schemas"]["TimeOrNull"];
             /** @enum {string} */
             state: "unused" | "claimed" | "proved";
@@ -1750,7 +1755,7 @@ export interface components {
         } | unknown | unknown;
         /** @description 16 to 128 visible ASCII characters. Blanks, line breaks and byte order marks around them are left out, and `trimmed` in the answer says so. */
         PastedSecret: string;
-        /** @description Members that were saved without the blanks, line breaks or byte order marks around them. */
+        /** @description Fields that had blanks, line breaks or byte order marks around them, which were removed before saving. */
         Trimmed: "secret"[];
         CallbackRotation: {
             /**
@@ -2026,9 +2031,9 @@ export interface components {
             tried_at: components["schemas"]["TimeOrNull"];
             /** @description When WeCom last accepted it. null: never. */
             ok_at: components["schemas"]["TimeOrNull"];
-            /** @description When the archive next shows it to WeCom, if nothing else changes; now or in the past while no pause holds. A company that had too many refused Secrets waits here, whatever it saves. */
+            /** @description When the archive may next show it to WeCom, if nothing else changes; the present time if no pause applies. If the company had too many refused Secrets, saving another Secret does not change this time. */
             next_try: components["schemas"]["Time"];
-            /** @description Why WeCom's answers do not come, as far as it was learned with this Secret. null: no trouble. */
+            /** @description The trouble that the archive met with this Secret. null: no trouble. */
             trouble: null | components["schemas"]["Trouble"];
         };
         Step: {
@@ -2050,9 +2055,9 @@ export interface components {
         Doctor: {
             /** @description When the archive last asked WeCom about everything. */
             checked_at: components["schemas"]["TimeOrNull"];
-            /** @description Whether a check waits to be made. */
+            /** @description Whether a requested check has not begun yet. */
             running: boolean;
-            /** @description When the check that waits was requested. */
+            /** @description When the check that has not begun was requested. */
             requested_at: components["schemas"]["TimeOrNull"];
             checks: components["schemas"]["SetupCheck"][];
         };
@@ -2074,9 +2079,9 @@ export interface components {
             fact: "corp_id" | "members" | "set_at" | "masked" | "version" | "versions" | "claimed" | "proved" | "count" | "at_least" | "files_until" | "seq" | "from_ip" | "trusted_ips" | "on_list" | "by" | "reason" | "last_call" | "event_at" | "verified_at" | "why" | "source_ip" | "hours" | "until" | "oldest" | "access";
             /** @description The name of the fact, for people. */
             label: string;
-            /** @description A time is one of UTC. */
+            /** @description A time is in UTC. */
             value: string;
-            /** @description The value, for people. A time is that of Beijing. */
+            /** @description The value, for people. A time is in Beijing time. */
             text: string;
         };
         SetupCheck: {
@@ -2121,7 +2126,7 @@ export interface components {
             /** @description null: the check was not examined before. */
             from: null | components["schemas"]["CheckState"];
             to: components["schemas"]["CheckState"];
-            /** @description The cause before. */
+            /** @description The previous cause. */
             was: null | components["schemas"]["CheckCause"];
             cause: null | components["schemas"]["CheckCause"];
             /** @enum {string} */
@@ -2129,7 +2134,7 @@ export interface components {
             what: string | null;
             evidence: components["schemas"]["CheckEvidence"][];
         };
-        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        /** @description An event as a rule of the bus delivers it. AWS adds further fields. */
         ConversationUpdated: {
             /** @description AWS's id of this delivery. A repeated announcement has another one. */
             id: string;
@@ -2154,7 +2159,7 @@ export interface components {
                 seq: components["schemas"]["Seq"];
             };
         };
-        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        /** @description An event as a rule of the bus delivers it. AWS adds further fields. */
         ConsentChanged: {
             /** @description AWS's id of this delivery. A repeated announcement has another one. */
             id: string;
@@ -2175,7 +2180,7 @@ export interface components {
                 source: "message" | "event" | "check";
             };
         };
-        /** @description An event as a rule of the bus delivers it. AWS adds members. */
+        /** @description An event as a rule of the bus delivers it. AWS adds further fields. */
         SetupChanged: {
             /** @description AWS's id of this delivery. A repeated announcement has another one. */
             id: string;
@@ -2267,13 +2272,13 @@ export interface components {
                 rows: number;
                 at: components["schemas"]["TimeOrNull"];
             };
-            /** @description When the archive last called WeCom. */
+            /** @description When the archive last called WeCom. While no message comes, this and last_empty_at may be five minutes old. */
             last_call_at: components["schemas"]["TimeOrNull"];
             /** @description When messages last came. */
             last_page_at: components["schemas"]["TimeOrNull"];
             /** @description When WeCom last answered that it has no more messages. */
             last_empty_at: components["schemas"]["TimeOrNull"];
-            /** @description The time since WeCom last answered that it has no more messages, or since archiving was switched on. null if archiving was never switched on. */
+            /** @description The time since WeCom last answered that it has no more messages, or since archiving was first switched on. null if archiving was never switched on. */
             lag_seconds: number | null;
             /** @description The time until WeCom may delete data that is not archived yet: messages that are not pulled, waiting files, or files of records set aside and of pages that are not decoded. The earliest deadline counts. Files whose deadline is over do not count. Negative after messages may have been deleted. null if archiving was never switched on. */
             hours_left: number | null;
@@ -2300,7 +2305,7 @@ export interface components {
                 /** @description Pages in the journal that are not decoded yet. */
                 count: number;
                 stuck: number;
-                /** @description When the oldest of these pages was requested. */
+                /** @description The earliest time at which one of these pages was last requested, or pulled if it was never requested. */
                 oldest_at: components["schemas"]["TimeOrNull"];
                 /** @description The next deadline of files that these pages may name: 120 hours after a page was pulled, WeCom may have deleted its files. null if the deadline of every page is over. */
                 files_until: components["schemas"]["TimeOrNull"];
@@ -2696,7 +2701,7 @@ export interface components {
         Saved: {
             /** @description Entries. */
             saved: number;
-            /** @description Members of saved entries that were corrected or left out. At most 1000. */
+            /** @description Fields of saved entries that were corrected or left out. At most 1000. */
             changed: components["schemas"]["Mistakes"];
             /** @description Why entries were not saved. At most 1000. */
             refused: components["schemas"]["Mistakes"];
@@ -3363,14 +3368,15 @@ export interface components {
              *     the journal has a page in the range of a gap. gap_unproved: the journal lacks the evidence of a gap.
              *     journal_missing, journal_changed: the object of the page is absent, or has
              *     another digest. not_decoded: the page is not decoded yet. message_missing, message_differs: the view lacks the
-             *     message, or holds another one. message_extra: the view holds a message of the page that the page does not hold.
-             *     set_aside_missing: a record that cannot be decrypted is not in the list of records set aside. set_aside_stale: a
-             *     record is in that list and should not be. revocation_missing: a revoked message is not marked, or its mark
-             *     contradicts the revocation. revocation_extra: a message is marked as revoked without a revocation.
-             *     lists_incomplete: the list of a party and day lacks a conversation. result_differs: the counts of the row differ from
-             *     the page. file_missing: a file that a message names has no row, or its object is absent. file_differs: the object has
-             *     another size or checksum than its row. The job looks for extra messages and revocations only in the chats of the page and in the time of the
-             *     page; only a rebuild of the view removes extra entries elsewhere.
+             *     message, or holds another one. message_extra: the view has a message that by its origin or seq belongs to
+             *     the page, and the page does not have it. set_aside_missing: a record that cannot be decrypted is not in the
+             *     list of records set aside. set_aside_stale: a record is in that list and should not be. revocation_missing:
+             *     a revoked message is not marked, or its mark contradicts the revocation. revocation_extra: a message is
+             *     marked as revoked without a revocation. lists_incomplete: the list of a party and day lacks a conversation.
+             *     result_differs: the counts of the row differ from the page. file_missing: a file that a message names has no
+             *     row, or its object is absent. file_differs: the object has another size or checksum than its row. The job
+             *     looks for extra messages and revocations only in the chats of the page and in the time of the page; only a
+             *     rebuild of the view removes extra entries elsewhere.
              * @enum {unknown}
              */
             what: "chain_broken" | "row_changed" | "head_disagrees" | "head_missing" | "row_removed" | "end_removed" | "records_differ" | "gap_over_page" | "gap_unproved" | "journal_missing" | "journal_changed" | "not_decoded" | "message_missing" | "message_differs" | "message_extra" | "set_aside_missing" | "set_aside_stale" | "revocation_missing" | "revocation_extra" | "lists_incomplete" | "rows_missing" | "result_differs" | "file_missing" | "file_differs";
@@ -4353,7 +4359,7 @@ export interface components {
          *     }
          */
         MessageContent: {
-            /** @description The msgtype in one spelling; switch; unknown for an unknown type; unreadable for a message that is no JSON object. */
+            /** @description The msgtype in a uniform spelling, or switch; unknown for an unknown type; unreadable for a message that is not a JSON object. */
             kind: string;
             /** @description The message as text: the whole text that a person wrote, and up to 4000 characters of other content. Up to 100 characters if `whole` is false. */
             text: string;
@@ -4364,7 +4370,7 @@ export interface components {
             files: components["schemas"]["MessageFile"][];
             /** @description The msgid of the message that this message revokes. */
             revokes: string | null;
-            /** @description The `id` of that message. null if it revokes none, if the token may not see it, or if it is more than an hour older: `listMessages` with `msgid` finds it. */
+            /** @description The `id` of that message. null if it revokes none, if the token may not see it, or if it is more than an hour older; then `listMessages` with `msgid` finds it. */
             revokes_id: string | null;
             consent: null | components["schemas"]["ConsentPart"];
             /** @description Unknown fields and types that WeCom sent, such as image.hue. */
@@ -4434,7 +4440,7 @@ export interface components {
         MessagesInput: {
             /** @description The `id`s of messages. */
             ids: string[];
-            /** @description Leave these members of each message null. */
+            /** @description Set these fields of each message to null. */
             omit?: ("raw" | "json")[];
         };
         MessageBatch: {
@@ -4662,7 +4668,7 @@ export interface components {
          *     ]
          */
         kinds: string[];
-        /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+        /** @description Set these fields of each message to null. A page that draws `content` needs neither; the answer is then about a third smaller. */
         omit: ("raw" | "json")[];
         /**
          * @description The `ETag` of an earlier answer to the same request. The answer is 304 if it is still the same.
@@ -4731,7 +4737,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            /** @description The file, or the page of the console if the path names no file and its last segment has no dot. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4767,7 +4773,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            /** @description The file, or the page of the console if the path names no file and its last segment has no dot. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4804,7 +4810,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            /** @description The file, or the page of the console if the path names no file and its last segment has no dot. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4843,7 +4849,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file, or the page where the path names no file and its last segment has no dot. */
+            /** @description The file, or the page of the console if the path names no file and its last segment has no dot. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6408,7 +6414,7 @@ export interface operations {
     listLedger: {
         parameters: {
             query?: {
-                /** @description The first row has this `after` or a greater one (`asc`), or this one or a smaller one (`desc`). Default: the respective end, of the day if `day` is given. */
+                /** @description Only rows whose `after` is at least this (`asc`) or at most this (`desc`). Default: all rows, or all rows of `day`. */
                 from?: components["schemas"]["Seq"];
                 /** @description Only rows that were pulled on this Beijing date. */
                 day?: components["schemas"]["Day"];
@@ -7393,7 +7399,7 @@ export interface operations {
                 files?: true;
                 /** @description Only the first message with this msgid, with or without the suffixes that WeCom adds to it. `order=desc` and `to` make the search short. */
                 msgid?: string;
-                /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+                /** @description Set these fields of each message to null. A page that draws `content` needs neither; the answer is then about a third smaller. */
                 omit?: components["parameters"]["omit"];
                 order?: components["parameters"]["order"];
                 limit?: components["parameters"]["limit"];
@@ -7659,7 +7665,7 @@ export interface operations {
     getMessage: {
         parameters: {
             query?: {
-                /** @description Leave these members of each message null. A page that draws `content` needs neither; the answer is then about a third smaller. */
+                /** @description Set these fields of each message to null. A page that draws `content` needs neither; the answer is then about a third smaller. */
                 omit?: components["parameters"]["omit"];
             };
             header?: {

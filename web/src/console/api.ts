@@ -3,11 +3,17 @@
 import { QueryClient } from '@tanstack/vue-query'
 import { createClient, Failure } from '../api/client'
 import { person, renewOrExpire, token } from './auth/session'
+import { heard } from './connection'
 import { languageTag } from './texts/language'
 
 export { data, Failure, type Schemas } from '../api/client'
 
 export const api = createClient({ token, language: languageTag, renew: renewOrExpire })
+api.use({
+  onResponse: () => heard(true),
+  // A request that the page itself gave up says nothing of the archive.
+  onError: ({ error }) => (error instanceof DOMException ? undefined : heard(false)),
+})
 
 /** The path parameter of every call. */
 export const corp = () => ({ corpid: person.value.corp })

@@ -7,7 +7,7 @@ import { queries } from './api'
 import { start } from './auth/session'
 import { watchVersion } from './outdated'
 import { makeRouter } from './router'
-import { t } from './texts/frame'
+import StartFailure from './StartFailure.vue'
 import { language } from './texts/language'
 
 watchVersion()
@@ -19,5 +19,5 @@ try {
   await start()
   createApp(App).use(VueQueryPlugin, { queryClient: queries }).use(makeRouter()).mount('#app')
 } catch {
-  document.getElementById('app')!.textContent = t.value.failures.network
+  createApp(StartFailure).mount('#app')
 }

@@ -195,6 +195,26 @@ test('the details of a message end in its exact bytes', async (t) => {
   await side.waitFor({ state: 'detached' })
 })
 
+test('an auditor comes from a message to its row of the ledger', async (t) => {
+  const page = await open(t, 'auditor', pair('lin.hua', 'wmMother'))
+  const row = rows(page).filter({ hasText: '第三天的消息' })
+  await row.hover()
+  await row.locator('.message-more').click()
+  const side = page.getByRole('complementary', { name: '消息详情' })
+  const seq = Number(await side.locator('dt:text-is("seq") + dd').innerText())
+  await side.getByRole('link', { name: '在存档台账中查看' }).click()
+  const marked = page.locator('tr[aria-current]')
+  await marked.waitFor()
+  const [first, last] = (await marked.locator('td').nth(2).innerText()).split(' – ').map(Number)
+  assert.ok(first <= seq && seq <= last, `${first} – ${last} does not hold ${seq}`)
+  assert.ok(await marked.evaluate((r) => r.getBoundingClientRect().bottom <= innerHeight), 'the row is in sight')
+  await clean(page, 'the row of a message')
+  await page.getByRole('link', { name: '从当天第一行开始显示' }).click()
+  await page.waitForURL((url) => url.search === '')
+  await page.goto(`${cloud.console}/proof/record/999999999`)
+  await page.getByText('存档台账中没有包含这条记录的行').waitFor()
+})
+
 test('a link leads to its message, and a date to its day', async (t) => {
   const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
   await said(page, '4999 一行').waitFor()
@@ -348,6 +368,23 @@ test('new messages come by themselves, or wait behind a button', async (t) => {
   assert.ok(await page.locator('article').getByText('又一条消息').isVisible())
 })
 
+test('a page that cannot reach the archive says so until it can', async (t) => {
+  const page = await open(t, 'reader', pair('lin.hua', 'wmMother'))
+  await said(page, '第三天的消息').waitFor()
+  const bar = page.getByRole('status').filter({ hasText: '与服务器的连接已断开' })
+  assert.equal(await bar.count(), 0)
+  await page.context().setOffline(true)
+  await bar.waitFor()
+  assert.ok(await said(page, '第三天的消息').isVisible(), 'what was read stays')
+  const box = await page.locator('.chats').evaluate((e) => e.getBoundingClientRect().bottom - innerHeight)
+  assert.ok(box <= 0, `the lists end ${box} px below the window`)
+  await clean(page, 'a lost connection')
+  const asked = page.waitForRequest((r) => r.url().endsWith('/changes'))
+  await page.context().setOffline(false)
+  await asked
+  await bar.waitFor({ state: 'detached' })
+})
+
 test('pictures, a film and a voice are seen and heard in the chat', async (t) => {
   const { staff, customers } = await cloud.wecom(corp, 'GET', '')
   const [from, to] = [staff[0].userid, customers[0].external_userid]
@@ -458,6 +495,15 @@ test('the keyboard alone reads a chat', async (t) => {
   await page.waitForURL((url) => url.pathname.endsWith('/chats/members'))
 })
 
+test('the address of a member and a customer opens their single chat, and not a newer room of both', async (t) => {
+  const at = start + 40 * 24 * 60 * minute
+  await postAll([text('0042', 'wmPair', '只有两个人', at), text('0042', ['wmPair', 'lin.hua'], '大家都在', at + minute, { roomid: 'wrPair' })])
+  await decoded()
+  const page = await open(t, 'reader', pair('0042', 'wmPair'))
+  await said(page, '只有两个人').waitFor()
+  assert.match(await page.locator('.chat-facts').innerText(), /^单聊/)
+})
+
 test('a limited reader sees the chats of the token only', async (t) => {
   const page = await open(t, 'member', '/chats')
   await page.locator('.parties .list-row').first().waitFor()
@@ -496,7 +542,10 @@ test('a phone shows one pane at a time, and back leads back', async (t) => {
   await page.locator('.conversations .list-row').first().click()
   await page.locator('article').first().waitFor()
   assert.equal(await page.locator('.conversations').isVisible(), false)
+  assert.equal(await page.locator('.header').isVisible(), false, 'the chat has the height of the header too')
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+  const bubble = await page.locator('article .bubble').last().evaluate((b) => [b.getBoundingClientRect(), b.parentElement.querySelector('time').getBoundingClientRect()].map(({ bottom, top }) => ({ bottom, top })))
+  assert.ok(bubble[1].top >= bubble[0].bottom, 'the time stands below the bubble')
   await clean(page, 'phone')
   await page.goBack()
   await page.locator('.conversations .list-row').first().waitFor()

@@ -67,7 +67,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
-    ['审计', today, `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
+    ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
   await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
@@ -97,14 +97,39 @@ test('an admin sees thirty days and who read what, by name', async () => {
   await page.context().close()
 })
 
-test('text of twice the size fits, and less motion is possible', async () => {
+/** Doubles the size of text on the page. Returns the texts that did not grow, or do not fit their boxes. */
+const doubled = (page) =>
+  page.evaluate(async () => {
+    const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent).join(' ').trim()
+    const texts = [...document.querySelectorAll('body *')].filter((e) => own(e) && e.checkVisibility() && !e.closest('svg, .visually-hidden, noscript'))
+    const size = (e) => Number.parseFloat(getComputedStyle(e).fontSize)
+    const before = texts.map(size)
+    document.documentElement.style.fontSize = '200%'
+    await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))
+    const name = (e) => `${e.tagName.toLowerCase()}.${e.className} ${own(e).slice(0, 20)}`
+    const clipped = (e) => getComputedStyle(e).overflowY === 'hidden' && e.scrollHeight > e.clientHeight + 2
+    return [...texts.filter((e, n) => size(e) < 1.9 * before[n]).map((e) => `did not grow: ${name(e)}`), ...texts.filter(clipped).map((e) => `does not fit: ${name(e)}`)]
+  })
+
+test('every text grows with the size that the reader chose, and fits', async () => {
   const page = await openWindow(browser, cloud, { viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce' })
-  await signIn(page, cloud, `all@${corp}`, '/setup/3')
-  await page.getByRole('heading', { name: /消息加密公钥/ }).waitFor()
-  await page.evaluate(() => (document.documentElement.style.fontSize = '200%'))
-  const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-  assert.ok(wider <= 0, `the page is ${wider} px wider than the window`)
-  assert.deepEqual(await accessible(page), [])
+  const { staff } = await cloud.wecom(corp, 'GET', '')
+  await signIn(page, cloud, `all@${corp}`, paths[0])
+  for (const path of [...paths, `/chats/members?of=${staff[0].userid}`]) {
+    await page.evaluate((to) => { history.pushState(history.state, '', to); dispatchEvent(new PopStateEvent('popstate', { state: history.state })) }, `/console${path}`)
+    await page.waitForFunction((to) => location.pathname + location.search === to, `/console${path}`)
+    await page.locator('main h1').waitFor({ state: 'attached' })
+    await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy=true]'))
+    assert.deepEqual(await doubled(page), [], path)
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+    assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
+    assert.deepEqual(await accessible(page), [], path)
+    await page.evaluate(() => (document.documentElement.style.fontSize = ''))
+  }
+  await page.locator('.conversations .list-row').first().click()
+  await page.locator('article').first().waitFor()
+  assert.deepEqual(await doubled(page), [], 'a chat')
+  await page.context().close()
 })
 
 test('the first view needs at most 220 KB of scripts', async (t) => {

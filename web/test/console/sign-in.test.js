@@ -43,6 +43,19 @@ test('the sign-in page says why a sign-in failed', async () => {
   await page.getByText('cannot be reached').waitFor()
 })
 
+test('a console that cannot start says why, and starts again at the press of a button', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.route('**/config.json', (route) => route.abort())
+  await page.goto(cloud.console)
+  await page.getByRole('heading', { level: 1, name: '云朵会话存档' }).waitFor()
+  await page.getByRole('alert').getByText('无法连接服务器').waitFor()
+  assert.deepEqual(await accessible(page), [])
+  await page.unroute('**/config.json')
+  await page.getByRole('button', { name: '重试' }).click()
+  await page.getByRole('button', { name: '登录', exact: true }).waitFor()
+  await page.context().close()
+})
+
 test('a token is renewed before it ends', async () => {
   const page = await openWindow(browser, cloud)
   await page.clock.install()

@@ -45,6 +45,15 @@ test('no text of a stranger becomes markup, and no style is inline', async () =>
   }
 })
 
+// Pixels as breakpoints would keep the wide layout for a reader whose text is twice as large.
+test('breakpoints and sizes of text follow the reader\'s size of text', async () => {
+  for (const { path, text } of await sources(/\.(css|vue)$/)) {
+    if (!path.startsWith('console/')) continue
+    assert.doesNotMatch(text, /\((?:min|max)-width: \d+px\)/, path)
+    assert.doesNotMatch(text, /font(?:-size)?:[^;]*\dpx/, path)
+  }
+})
+
 // The styles of all pages stay once they are loaded, so a class that two places define would depend on
 // which page was opened first.
 test('a class is defined in one place', async () => {

@@ -113,7 +113,7 @@ func NewWorld(t *testing.T) *World {
 		Readings: dynamostore.NewReadings(db, table.names["ReadingsTable"]),
 		Media:    dynamostore.NewMedia(db, table.names["MediaTable"]),
 		Contacts: dynamostore.NewContacts(db, table.names["ContactsTable"]),
-		Consents: dynamostore.NewConsents(db, table.names["ConsentsTable"]),
+		Consents: dynamostore.NewConsents(db, table.names["ConsentsTable"], nil),
 		Files:    s3store.NewMedia(objects, table.bucket),
 		Journal:  s3store.NewJournal(objects, table.bucket),
 		Secrets:  secretstore.New(secretsmanager.NewFromConfig(cfg), awstest.Name(t), ""),

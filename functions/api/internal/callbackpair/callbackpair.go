@@ -6,9 +6,7 @@ package callbackpair
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -126,23 +125,17 @@ func (s *Sealer) cipher(ctx context.Context) (cipher.AEAD, error) {
 	return aead, nil
 }
 
-const keyBytes = 32
-
 func newKey() secret.Value {
-	key := make([]byte, keyBytes)
-	_, _ = rand.Read(key) // never fails
-	return secret.New(base64.StdEncoding.EncodeToString(key))
+	key := opaque.NewKey()
+	return secret.New(base64.StdEncoding.EncodeToString(key[:]))
 }
 
-// cipherOf makes the cipher, which chooses a random nonce for each pair.
 func cipherOf(text secret.Value) (cipher.AEAD, error) {
-	key, err := base64.StdEncoding.DecodeString(text.Reveal())
-	if err != nil || len(key) != keyBytes {
+	var key opaque.Key
+	b, err := base64.StdEncoding.DecodeString(text.Reveal())
+	if err != nil || len(b) != len(key) {
 		return nil, fmt.Errorf("pair key unusable: %w", archive.ErrCorrupt)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	return cipher.NewGCMWithRandomNonce(block)
+	copy(key[:], b)
+	return key.Cipher()
 }

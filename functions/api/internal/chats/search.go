@@ -35,7 +35,8 @@ type scannedJSON struct {
 }
 
 // SearchMessages finds a text in the messages of a conversation. One call looks at
-// a bounded number of messages, so a page may have no hit and still a next one.
+// a bounded number of messages, so a page may have no hit although there is a next
+// page.
 func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.Answer, error) {
 	text := strings.TrimSpace(c.Query.Get("q"))
 	if c.Characters("q", 1, textMost) {
@@ -99,5 +100,6 @@ func showHit(m listed, f messageFilter) ([]byte, error) {
 	return ans.Body, err
 }
 
-// units counts the UTF-16 code units of a text, in which JavaScript counts.
+// units counts the UTF-16 code units of a text, because JavaScript counts in these
+// units.
 func units(text []rune) int { return len(utf16.Encode(text)) }

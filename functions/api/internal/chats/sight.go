@@ -17,14 +17,14 @@ import (
 
 // Answers to a limited caller must not depend on messages that the caller may
 // not see. So every search goes on until it finds a further message that the
-// caller may see, or the end: it never stops after some unseen messages. The
-// lists of the caller's members keep the search in a room short: it reads only
-// the days on which one of them took part. Only a search that lasts too long ends
-// a page early ([session.Ending]).
+// caller may see, or the end: it never stops merely because it has read many
+// messages that the caller may not see. The lists of the caller's members keep the
+// search in a room short: it reads only the days on which one of them took part.
+// Only a search that lasts too long ends a page early ([session.Ending]).
 
 const (
-	// depthFirst and depthMost bound the conversations that are read together of a
-	// member's list. A search that finds nothing reads more each time.
+	// depthFirst and depthMost bound how many conversations of a member's list are
+	// read together. A search that finds nothing reads more each time.
 	depthFirst = 100
 	depthMost  = 6400
 	// readFirst and readMost bound the messages of one read from the table. A
@@ -80,8 +80,8 @@ func mayList(c *session.Call, parameter, party string) error {
 	return nil
 }
 
-// ending says where a search stood when its time was over: after a position of a
-// day, or before the day.
+// ending says where a search stood when its time was over: after a position within
+// a day, or before a day.
 type ending struct {
 	day   archive.Day
 	after *archive.Position
@@ -89,8 +89,9 @@ type ending struct {
 
 func (ending) Error() string { return "search ended early" }
 
-// attended finds the days that q selects in the lists of its parties, some at a
-// time. It ends with ending if its time is over.
+// attended yields, in batches, the days on which one of q's parties took part in
+// the room, from the lists of these parties. If its time is over, it ends with an
+// ending.
 func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[[]archive.Day, error] {
 	return func(yield func([]archive.Day, error) bool) {
 		for q.Depth = depthFirst; len(q.OneOf) > 0; q.Depth = min(4*q.Depth, depthMost) {
@@ -139,8 +140,8 @@ func (h *Handlers) spans(ctx context.Context, c *session.Call, conv archive.Conv
 	}
 }
 
-// successive returns how many days at the beginning of the list follow one
-// another, in either order. They are read at once.
+// successive returns how many days at the beginning of the list are consecutive
+// dates, ascending or descending. One query reads them together.
 func successive(days []archive.Day) int {
 	n := 1
 	for n < len(days) && (input.DaysAfter(days[n-1], 1) == days[n] || input.DaysAfter(days[n], 1) == days[n-1]) {
@@ -172,8 +173,8 @@ func attendanceIn(q archive.MessageQuery, parties []string) archive.AttendanceQu
 	return archive.AttendanceQuery{OneOf: parties, From: dayOf(from), To: dayOf(to), Descending: q.Descending}
 }
 
-// dayOf returns the day of a query's bound, or an empty day without a bound or
-// beyond the days of messages.
+// dayOf returns the day of a query's bound. It is empty if there is no bound, or if
+// the bound is outside of the days that messages can have.
 func dayOf(t time.Time) archive.Day {
 	if day := archive.DayOf(t); !t.IsZero() && len(day) == len(time.DateOnly) {
 		return day
@@ -196,9 +197,9 @@ func (s search) from(e ending) search {
 	return s
 }
 
-// searchFor looks for messages in which the parties take part together, at most
-// two, and that the caller may see. Without parties it looks for any message that
-// the caller may see.
+// searchFor looks for messages in which all parties (at most two) take part and
+// which the caller may see. Without parties it looks for any message that the
+// caller may see.
 func searchFor(c *session.Call, parties []string) search {
 	s := search{
 		visible:    func(f message.Fields) bool { return takePart(parties, f) && c.Caller.Sees(f) },

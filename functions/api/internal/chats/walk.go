@@ -69,9 +69,9 @@ func (p *listPage) ended() ending {
 	return e
 }
 
-// carry records the upcoming entries in the token, as many as a token has room
-// for: first entries, then ahead. rest says that the day has more entries after
-// these.
+// carry records the upcoming entries in the token, as many as it has room for:
+// first those in entries, then those in ahead. rest says that the day has more
+// entries after these.
 func (p *listPage) carry(entries []entry, ahead string, rest bool) {
 	var b strings.Builder
 	for _, e := range entries {
@@ -110,13 +110,13 @@ func digestOf(conv archive.ConversationID) string {
 }
 
 // walk lists the conversations of a party, or those in which two parties take
-// part together; without parties, those without a party. It walks back over the
-// days on which the last party was active. A conversation belongs to the day of its
-// newest message in which the parties take part and that the caller may see; the
-// walk skips it on other days. The walk goes on until it finds an entry that the
-// page has no room for, so the list has a further page only if it has a further
-// entry, or if the time of the page is over. walk returns the place of that page,
-// nil at the end of the list.
+// part together; without parties, those whose parties cannot be read. It walks back
+// over the days on which the last of the parties was active. A conversation belongs
+// to the day of its newest message in which the parties take part and that the
+// caller may see; the walk skips it on other days. The walk goes on until it finds
+// an entry that the page has no room for, so the list has a further page only if it
+// has a further entry, or if the time of the page is over. walk returns the place
+// of that page, nil at the end of the list.
 func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, parties []string, at listPage) (*listPage, error) {
 	w := walker{
 		h: h, c: c, parties: parties, page: page, known: make(map[archive.ConversationID]*entry),
@@ -124,7 +124,7 @@ func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, p
 	}
 	upTo, begun, party := at.Day, false, ""
 	if len(parties) > 0 {
-		party = parties[len(parties)-1] // of a pair: customers have fewer conversations than members
+		party = parties[len(parties)-1] // of two, the customer: customers have fewer conversations than members
 	}
 	for atOnce := 1; ; atOnce = min(4*atOnce, daysMost) {
 		days, err := h.Messages.ActiveDays(ctx, c.CorpID, party, upTo, atOnce)
@@ -171,8 +171,8 @@ type walker struct {
 }
 
 // unfinished returns the place of the next page if the time of this one is over
-// before the entries of a day are known. A page that made no progress before the
-// day makes the next page slow.
+// before the entries of a day are known. If this page made no progress before it
+// reached the day, the next page is slow, see [walker.slowly].
 func (w *walker) unfinished(day archive.Day, progress bool) *listPage {
 	if w.next.Day != day {
 		w.next = listPage{Day: day}

@@ -39,7 +39,8 @@ type Ledger interface {
 	Replay(ctx context.Context, corp, id string) (decode.Replay, error)
 	// Replays lists the newest jobs, newest first, at most limit.
 	Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error)
-	// AdvanceReplay replaces old by now, or returns [archive.ErrConflict].
+	// AdvanceReplay replaces the job old with the job now, or returns
+	// [archive.ErrConflict].
 	AdvanceReplay(ctx context.Context, old, now decode.Replay) error
 	// Notified reads what people were last notified of.
 	Notified(ctx context.Context, corps []string) (map[string]watch.Notified, error)

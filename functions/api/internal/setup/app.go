@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -22,8 +23,8 @@ type appJSON struct {
 	TrustedIPs []string      `json:"trusted_ips"`
 	Callback   *callbackJSON `json:"callback"`
 	State      stepState     `json:"state"`
-	// Trimmed names the members that were saved without blanks around them. Only
-	// the answer to a saving has it.
+	// Trimmed names the fields of the request that had blanks around them, which were
+	// removed. Only the answer to a save has it.
 	Trimmed []string `json:"trimmed,omitzero"`
 }
 
@@ -55,8 +56,8 @@ func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error
 	return j, nil
 }
 
-// appStanding is the standing of the app's secret, and the access that has its
-// trouble.
+// appStanding is the standing of the app's secret, and the access that the trouble
+// of this standing is about.
 func appStanding(corp archive.Corp, reach directory.Reach) (archive.Standing, directory.Access) {
 	members, customers := reach.Standing(directory.AccessMembers, corp), reach.Standing(directory.AccessCustomers, corp)
 	worse, other, access := members, customers, directory.AccessMembers
@@ -123,39 +124,27 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 
 // saveApp writes what differs from the stored settings and the stored secret. An
 // empty agent keeps the stored one.
-//
-// The settings are written before the secret, and its digest last, for the same
-// reasons as in saveSecret.
 func (h *Handlers) saveApp(ctx context.Context, corp, agent string, v secret.Value, shown string) error {
-	for tries := 0; ; tries++ {
-		reach, err := h.App.Reach(ctx, corp)
-		if err != nil {
-			return err
-		}
-		app := directory.App{AgentID: cmp.Or(agent, reach.App.AgentID), SecretPrefix: shown, SetAt: reach.App.SetAt, SecretDigest: reach.App.SecretDigest}
-		changed := !v.Matches(app.SecretDigest)
-		if changed {
-			app.SetAt, app.SecretDigest = h.Now(), ""
-		}
-		if app != reach.App {
-			if err := h.App.SetApp(ctx, corp, app); err != nil {
-				return err
-			}
-		}
-		if !changed {
-			return nil
-		}
-		if tries == savesMost {
-			return errSeveralSaves
-		}
-		// A crash here leaves the old secret stored and no digest.
-		if err := h.Secrets.PutAppSecret(ctx, corp, v); err != nil {
-			return err
-		}
-		// A crash here leaves the new secret stored and no digest.
-		app.SecretDigest = v.Digest()
-		if err := h.App.NoteAppSecret(ctx, corp, app); err != nil {
-			return err
-		}
+	var stored, app directory.App
+	_, err := h.save(v, saving{
+		stored: func() (secret.Digest, error) {
+			reach, err := h.App.Reach(ctx, corp)
+			stored = reach.App
+			app = directory.App{AgentID: cmp.Or(agent, stored.AgentID), SecretPrefix: shown, SetAt: stored.SetAt, SecretDigest: stored.SecretDigest}
+			return stored.SecretDigest, err
+		},
+		begin: func(at time.Time) error {
+			app.SetAt, app.SecretDigest = at, ""
+			return h.App.SetApp(ctx, corp, app)
+		},
+		put: func() error { return h.Secrets.PutAppSecret(ctx, corp, v) },
+		end: func(_ time.Time, digest secret.Digest) error {
+			app.SecretDigest = digest
+			return h.App.NoteAppSecret(ctx, corp, app)
+		},
+	})
+	if err != nil || app == stored {
+		return err
 	}
+	return h.App.SetApp(ctx, corp, app) // the secret is stored, and the agent is another one
 }

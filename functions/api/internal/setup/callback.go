@@ -89,8 +89,8 @@ func (h *Handlers) showCallback(ctx context.Context, c *session.Call, kind archi
 }
 
 // callbackOf returns a callback and its newest pair as the admin sees them. Without
-// PublicURL WeCom reaches the API where the admin does: at the host of the request,
-// which API Gateway names and no header can change.
+// PublicURL the callback's URL has the host of the admin's own request. API Gateway
+// names that host, and no header can change it.
 func (h *Handlers) callbackOf(c *session.Call, kind archive.CallbackKind, state archive.Callback, pair callbackpair.Pair) *callbackJSON {
 	j := &callbackJSON{
 		URL: cmp.Or(h.PublicURL, "https://"+c.Host) + "/callback/" + c.CorpID, Token: pair.Token.Reveal(), EncodingAESKey: pair.AESKey.Reveal(),
@@ -157,9 +157,10 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 }
 
 // nextCallback returns the callback after a rotation, and the pair that was
-// made for it. No pair is made, and the zero pair returned, while the old pair
-// is accepted, and for a second click: the admin still has to enter the present
-// pair in WeCom. Of two people at once, the second finds the pair of the first.
+// made for it. It makes no pair, and returns the zero pair, in two cases: the old
+// pair is still accepted, or this is a second click. In both cases the admin still
+// has to enter the present pair in WeCom. If two people rotate at once, the second
+// gets the pair of the first.
 func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.CallbackKind, state archive.Callback, revoke bool) (archive.Callback, callbackpair.Pair, error) {
 	now := h.Now()
 	var pair callbackpair.Pair
@@ -174,8 +175,8 @@ func (h *Handlers) nextCallback(ctx context.Context, corp string, kind archive.C
 		next = archive.Callback{Pair: pair.ID, PairSealed: sealed, Old: state.Pair, OldSealed: state.PairSealed, MadeAt: now}
 	}
 	if revoke && next.Old != "" {
-		// A second click then finds a fresh callback and makes no pair, which would end
-		// the pair that WeCom uses.
+		// A second click then finds a fresh callback and makes no further pair. A further
+		// pair would end the one that WeCom uses.
 		next.Old, next.OldSealed, next.MadeAt = "", "", now
 	}
 	return next, pair, nil

@@ -120,8 +120,8 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 // The private key is stored before the public key, so every offered public key
 // has a durable private key. After a crash between the two writes, or after a
 // lost race, an unused private key stays in the secret store. Making a pair takes
-// longer than the writes. So a request that lost the race meanwhile stores
-// nothing.
+// longer than the writes. So a race is mostly lost before the first write, and then
+// the loser stores nothing.
 func (h *Handlers) addCurrentKey(ctx context.Context, corp archive.Corp) (_ keyJSON, made bool, _ error) {
 	pair, err := h.MakePair()
 	if err != nil {
@@ -176,11 +176,11 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 // decode uses the key once its public key is stored; the job is stored before
 // that. After a crash dispatch requests the job 15 minutes after its creation.
 // By then this invocation has ended, so the job never runs before its key is
-// stored. A job whose key was never stored changes nothing. If another job
-// runs, a note on that job replaces the new one. The note is repeated at the
-// end, because the other job may end before the key is stored. A crash before
-// the repetition may lose the retry, so the import of a stored key that no
-// message has proved requests it again.
+// stored. A job whose key was never stored changes nothing. If another job runs, no
+// new job is stored: a note on the running job takes its place. The note is written
+// again at the end, because the running job may end before the key is stored. A
+// crash before the repetition may lose the retry, so the import of a stored key
+// that no message has proved requests it again.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {

@@ -43,13 +43,13 @@ type Corps interface {
 	// CreateCorp returns [archive.ErrExists] if the corp exists.
 	CreateCorp(ctx context.Context, corp archive.Corp) error
 	Rename(ctx context.Context, id, name string) error
-	// SetEnabled keeps EnabledAt if the corp is enabled already.
+	// SetEnabled sets EnabledAt only when the corp is enabled for the first time.
 	SetEnabled(ctx context.Context, id string, enabled bool, by, reason string, at time.Time) error
 	// SetSecret also forgets the digest of an earlier secret, and what WeCom answered
 	// about it.
 	SetSecret(ctx context.Context, id, prefix string, at time.Time) error
 	// NoteSecret notes the digest of the secret that was saved at setAt. It notes
-	// nothing if another one was saved since.
+	// nothing if another secret was saved meanwhile.
 	NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error
 	// NoteOpen notes what WeCom answered about the secret that was saved at setAt.
 	NoteOpen(ctx context.Context, id string, setAt time.Time, a archive.OpenAnswer) error
@@ -135,7 +135,7 @@ type App interface {
 	directory.ReachReader
 	SetApp(ctx context.Context, corp string, app directory.App) error
 	// NoteAppSecret notes settings with the digest of the secret that was saved at
-	// their time. It notes nothing if another one was saved since.
+	// their time. It notes nothing if another secret was saved meanwhile.
 	NoteAppSecret(ctx context.Context, corp string, app directory.App) error
 }
 

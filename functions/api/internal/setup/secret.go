@@ -67,8 +67,8 @@ const openTime = 4 * time.Second
 
 // tryOpen asks WeCom on the open way whether it accepts the archive secret, and
 // notes the answer. A refusal there, such as of a typing mistake, does not count
-// against the addresses that all companies share. refused is false also if WeCom
-// did not say: then the trusted way decides.
+// against the addresses that all companies share. refused is also false if WeCom
+// did not answer about the secret: then the trusted way decides.
 //
 // A crash between WeCom's answer and the note leaves a try counted, and the pull
 // tries the secret on the trusted way.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -245,7 +246,7 @@ func (h *Handlers) checkClaim(ctx context.Context, c *session.Call, f *form) (ar
 // writes, saving the same form again completes it.
 func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set archive.KeySet, out *savedJSON) error {
 	if f.secret != "" {
-		changed, err := h.saveSecret(ctx, c.Corp, secret.New(f.secret), f.secret[:secretShown])
+		changed, err := h.saveSecret(ctx, c.CorpID, secret.New(f.secret), f.secret[:secretShown])
 		if err != nil {
 			return err
 		}
@@ -267,48 +268,72 @@ func (h *Handlers) saveForm(ctx context.Context, c *session.Call, f form, set ar
 	return nil
 }
 
-// savesMost is how often a save begins again because of others.
+// savesMost is the largest number of times that a save writes its secret because
+// other saves came between.
 const savesMost = 3
 
 var errSeveralSaves = errors.New("several secrets saved at a time")
+
+// A saving is how one secret is written.
+type saving struct {
+	stored func() (secret.Digest, error)                  // of the stored secret; empty if none is known
+	begin  func(at time.Time) error                       // notes the time of the change, and no digest
+	put    func() error                                   // stores the secret
+	end    func(at time.Time, digest secret.Digest) error // notes the digest, unless another save has begun
+}
+
+// save writes a secret, unless it is stored.
+//
+// The time of the change is written before the secret. In the reverse order, a
+// crash between the two writes could leave the new secret with the old time.
+// The refusals of the old secret would then still count for the new one. The digest
+// is written last: without it, saving again writes all three again. A save that
+// then finds the digest of another save writes all three again.
+func (h *Handlers) save(v secret.Value, s saving) (changed bool, _ error) {
+	for tries := 0; ; tries++ {
+		digest, err := s.stored()
+		if err != nil || v.Matches(digest) {
+			return tries > 0, err
+		}
+		if tries == savesMost {
+			return false, errSeveralSaves
+		}
+		at := h.Now()
+		if err := s.begin(at); err != nil {
+			return false, err
+		}
+		// A crash here leaves the old secret stored and no digest.
+		if err := s.put(); err != nil {
+			return false, err
+		}
+		// A crash here leaves the new secret stored and no digest.
+		if err := s.end(at, v.Digest()); err != nil {
+			return false, err
+		}
+	}
+}
 
 // saveSecret saves an archive secret, asks WeCom on the open way whether it
 // accepts the secret, and requests a pull at once unless WeCom refuses it. It does
 // so even if the secret is unchanged: a person who presses the button wants to try
 // again, so the pull overrides the pause after refusals.
-//
-// The time of the change is written before the secret. In the reverse order, a
-// crash between the two writes could leave the new secret with the old time.
-// The refusals of the old secret would then still count for the new one. The digest
-// is written last: without it, saving again writes all three again. If another save
-// came between, the later one of both writes again.
-func (h *Handlers) saveSecret(ctx context.Context, corp archive.Corp, v secret.Value, shown string) (changed bool, _ error) {
-	for tries := 0; !v.Matches(corp.SecretDigest); tries++ {
-		if tries == savesMost {
-			return false, errSeveralSaves
-		}
-		changed = true
-		at := h.Now()
-		if err := h.Corps.SetSecret(ctx, corp.ID, shown, at); err != nil {
-			return false, err
-		}
-		// A crash here leaves the old secret stored and no digest.
-		if err := h.Secrets.PutArchiveSecret(ctx, corp.ID, v); err != nil {
-			return false, err
-		}
-		// A crash here leaves the new secret stored and no digest.
-		err := h.Corps.NoteSecret(ctx, corp.ID, at, v.Digest())
-		if err != nil {
-			return false, err
-		}
-		if corp, err = h.Corps.Corp(ctx, corp.ID); err != nil {
-			return false, err
-		}
+func (h *Handlers) saveSecret(ctx context.Context, corp string, v secret.Value, shown string) (changed bool, _ error) {
+	changed, err := h.save(v, saving{
+		stored: func() (secret.Digest, error) {
+			c, err := h.Corps.Corp(ctx, corp)
+			return c.SecretDigest, err
+		},
+		begin: func(at time.Time) error { return h.Corps.SetSecret(ctx, corp, shown, at) },
+		put:   func() error { return h.Secrets.PutArchiveSecret(ctx, corp, v) },
+		end:   func(at time.Time, digest secret.Digest) error { return h.Corps.NoteSecret(ctx, corp, at, digest) },
+	})
+	if err != nil {
+		return false, err
 	}
 	// A crash here leaves a secret that the next pull tries on the trusted way.
-	refused, err := h.tryOpen(ctx, corp.ID, v)
+	refused, err := h.tryOpen(ctx, corp, v)
 	if err != nil || refused {
 		return changed, err
 	}
-	return changed, h.forcePull(ctx, corp.ID, "secret saved")
+	return changed, h.forcePull(ctx, corp, "secret saved")
 }

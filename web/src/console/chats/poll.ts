@@ -1,7 +1,8 @@
 // Asks whether a chat has anything new: every 15 seconds, every 60 after five quiet
 // minutes, and never while the page is hidden. Only then are messages read again.
-import { onBeforeUnmount, onMounted } from 'vue'
+import { onBeforeUnmount, onMounted, watch } from 'vue'
 import { api, corp, data, Failure } from '../api'
+import { lost } from '../connection'
 
 const often = 15_000
 const seldom = 60_000
@@ -53,6 +54,8 @@ export function usePoll(read: () => Promise<void>) {
       void ask()
     }
   }
+  // After a lost connection too.
+  watch(lost, (now) => now || appear())
   onMounted(() => {
     document.addEventListener('visibilitychange', appear)
     // The first answer is what later answers are compared with.

@@ -92,11 +92,19 @@ export type ConversationDetail = Schemas['ConversationDetail']
 export const readDays = (id: string, month: string) =>
   data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/days', { params: { path: { ...corp(), conversation: id }, query: { month } } }))
 
-/** The conversations of a member with a customer. */
-export const readPair = (member: string, external: string) =>
-  data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { member, external_contact: external, limit: 1 } } }))
+/** The single chat of a member with a customer; undefined if there is none. Both may also take part in rooms, and newer ones. */
+export async function readPair(member: string, external: string): Promise<Conversation | undefined> {
+  let page: string | null | undefined
+  do {
+    const query = { member, external_contact: external, kind: 'single' as const, limit: 1, ...(page && { page }) }
+    const got = await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query } }))
+    if (got.conversations[0]) return got.conversations[0]
+    page = got.next
+  } while (page)
+  return undefined
+}
 
-export const readRoom = (room: string) => data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))
+export const readRoom = async (room: string) => (await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))).conversations[0]
 
 /** The message that a revocation names; undefined if the archive does not have it. */
 export async function findRevoked(conversation: string, msgid: string): Promise<string | undefined> {

@@ -46,6 +46,8 @@ export interface Shown {
   id: string
   /** The sender's id. */
   from: string
+  /** When it was sent; the page around shows it. */
+  time?: string
   content: Content
   /** The size of the message in bytes. */
   size: number

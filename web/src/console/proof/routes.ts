@@ -1,11 +1,23 @@
-import type { RouteRecordRaw } from 'vue-router'
+import type { LocationQuery, RouteRecordRaw } from 'vue-router'
+
+/** The record that a link leads to, and where its row of the ledger begins. */
+function rowOf({ seq, from }: LocationQuery) {
+  const isSeq = (value: unknown): value is string => typeof value === 'string' && /^\d{1,19}$/.test(value)
+  return isSeq(seq) && isSeq(from) ? { seq, from } : {}
+}
 
 export const routes: RouteRecordRaw[] = [
   { path: '/proof', component: () => import('./ProofPage.vue'), meta: { section: 'proof', roles: ['auditor'], entry: true } },
   {
     path: '/proof/:day(\\d{4}-\\d\\d-\\d\\d)',
     component: () => import('./DayPage.vue'),
-    props: (to) => ({ day: String(to.params.day) }),
+    props: (to) => ({ day: String(to.params.day), ...rowOf(to.query) }),
+    meta: { section: 'proof', roles: ['auditor'] },
+  },
+  {
+    path: '/proof/record/:seq([1-9]\\d{0,18})',
+    component: () => import('./RecordPage.vue'),
+    props: true,
     meta: { section: 'proof', roles: ['auditor'] },
   },
   { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },

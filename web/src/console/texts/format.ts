@@ -19,8 +19,6 @@ export const clock = (t: string | number | Date) => format(t, { hour: '2-digit',
 export const date = (t: string | number | Date) => format(t, { year: 'numeric', month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
 
 /** 1月31日 · Jan 31 */
-
-/** The day in Beijing as the API writes it: 2026-01-31. */
 export const dayOfYear = (t: string | number | Date) => format(t, { month: language.value === 'zh' ? 'long' : 'short', day: 'numeric' })
 
 /** 2026年1月31日 16:01:05 */

@@ -39,6 +39,7 @@ export default {
     title: 'There is nothing you may see',
     text: 'Your account has no role, or one that is not supported. Contact the administrator who gave you the account.',
   },
+  lost: 'The server does not answer. What you see may be old. The page updates when the server answers again.',
   loading: 'Loading…',
   retry: 'Try again',
   refresh: 'Check again',

@@ -10,8 +10,8 @@ const chats = {
   noMatch: (q: string) => `没有与「${q}」匹配的结果`,
   noStaff: '您的账号没有可查看的成员，请联系管理员。',
   unknown: (id: string) => `未知 ${id}`,
+  nameless: '姓名未知',
   unnamedRoom: '未命名群聊',
-  loadingMore: '正在加载…',
   choose: '请从左侧选择一个会话',
   chooseParty: '请先选择一位成员、一位客户或一个群聊',
   chooseText: '您的查看操作会被记录；存档内容不可修改。',
@@ -28,7 +28,7 @@ const chats = {
   searchOn: '继续查找',
   fresh: '有新消息',
   noPreview: '（内容较长，打开后查看）',
-  revokedPreview: '撤回了一条消息',
+  says: (who: string, words: string) => `${who}：${words}`,
   back: '返回',
   // header
   single: '单聊',
@@ -45,11 +45,9 @@ const chats = {
   search: '搜索',
   info: '会话信息',
   // consent
-  consent: { agree: '同意存档', disagree: '不同意存档', default_agree: '默认同意（未答复）', unknown: '尚无记录' },
+  consent: { agree: '同意存档', disagree: '不同意存档', default_agree: '未答复，视为同意存档', unknown: '没有存档答复的记录' },
   consentRefused: (who: string, when: string) => `${who} 于 ${when} 表示不同意存档，此后企业微信不再提供与其有关的消息`,
   consentRefusedUndated: (who: string) => `${who} 不同意存档，企业微信不再提供与其有关的消息`,
-  consentDefault: (who: string) => `${who} 未答复，企业微信视为默认同意`,
-  consentUnknown: '尚无此客户是否同意存档的记录',
   consentRoom: (n: number) => `${n} 人不同意存档`,
   consentRoomText: '企业微信不提供他们发送的消息，其他人的消息照常存档。',
   consentList: '存档同意情况',
@@ -84,7 +82,7 @@ const chats = {
   noDays: '这个月没有消息',
   // kinds
   tabs: '消息类型',
-  tab: { all: '全部', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音', revoked: '只看撤回' },
+  tab: { all: '全部', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音', revoked: '已撤回' },
   // search
   searchTitle: '在会话中搜索',
   searchField: '关键词',
@@ -116,6 +114,7 @@ const chats = {
   fileStates: { waiting: '等待下载', stored: '已保存', mismatch: '与消息记载不符', expired: '已过期', failed: '下载失败', unknown: '尚未开始下载' },
   hoursLeft: (h: string) => `企业微信最早 ${h} 小时后删除`,
   viewOriginal: '查看原文',
+  link: '消息链接',
   copyLink: '复制链接',
   ledger: '在存档台账中查看',
   originalText: (shown: string, all: string) => `消息原文，按 UTF-8 显示。已显示 ${shown}，共 ${all}。`,
