@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -89,9 +90,9 @@ func TestStackPolicy(t *testing.T) {
 	}
 	var policy struct {
 		Statement []struct {
-			Effect    string
-			Action    any
-			Condition struct {
+			Effect, Principal, Resource string
+			Action                      any
+			Condition                   struct {
 				StringEquals struct{ ResourceType []string }
 			}
 		}
@@ -102,8 +103,12 @@ func TestStackPolicy(t *testing.T) {
 	if len(policy.Statement) != 2 || policy.Statement[0].Effect != "Allow" || policy.Statement[1].Effect != "Deny" {
 		t.Fatalf("got %+v, want one statement that allows and one that denies", policy.Statement)
 	}
+	denies := policy.Statement[1]
+	if got, want := denies.Action, []any{"Update:Replace", "Update:Delete"}; !reflect.DeepEqual(got, want) || denies.Principal != "*" || denies.Resource != "*" {
+		t.Errorf("got a denial of %v to %s on %s, want %v to everybody on everything", got, denies.Principal, denies.Resource, want)
+	}
 	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::KMS::Key", "AWS::S3::Bucket"} {
-		if !slices.Contains(policy.Statement[1].Condition.StringEquals.ResourceType, kind) {
+		if !slices.Contains(denies.Condition.StringEquals.ResourceType, kind) {
 			t.Errorf("the policy does not protect %s", kind)
 		}
 	}

@@ -397,6 +397,9 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 			}
 			env[name] = value
 		}
+		if _, proxied := f.Environment["WECOM_PROXY"]; !proxied && env["WECOM_API"] == proxiedWeCom {
+			env["WECOM_API"] = c.WeComURL // the open way: the function asks WeCom without the fixed address
+		}
 		env["TMPDIR"] = c.TempDir(f.ID)
 		if err := os.MkdirAll(env["TMPDIR"], 0o755); err != nil {
 			return err
@@ -407,6 +410,10 @@ func (c *Cloud) startFunctions(ctx context.Context, dir string, services map[str
 	}
 	return errors.Join(missing...)
 }
+
+// proxiedWeCom is the address of the simulated WeCom for functions with a proxy,
+// which the simulated WeCom is.
+const proxiedWeCom = "http://qyapi.weixin.qq.com"
 
 // replacements are the values that replace those of the template in the
 // environment of functions.
@@ -419,7 +426,7 @@ func (c *Cloud) replacements(ctx context.Context, dir string) (map[string]string
 	if c.Sim != nil && replace["WECOM_API"] == "" {
 		// The simulated WeCom answers as a proxy, and can do so only without
 		// TLS. Another WeCom gets TLS, because the network could read a secret.
-		replace["WECOM_API"] = "http://qyapi.weixin.qq.com"
+		replace["WECOM_API"] = proxiedWeCom
 	}
 	var err error
 	worker := o.Worker

@@ -213,6 +213,19 @@ type ActiveDay struct {
 	Conversations []ConversationID // sorted
 }
 
+// Move says when a conversation of a member had a message.
+type Move struct {
+	Conversation ConversationID
+	At           time.Time // in ms
+}
+
+// Moves is an entry of the part of a member's list that is in the order of time:
+// conversations that had messages on one day, each once.
+type Moves struct {
+	Newest time.Time // the time of the first move; places the entry among others
+	Moves  []Move    // newest first
+}
+
 // CorpDay holds what became active in a corp on a day.
 type CorpDay struct {
 	Day           Day

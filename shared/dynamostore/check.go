@@ -45,7 +45,7 @@ func (m *Messages) checkBy(ctx context.Context, by reads, p decode.Decoded) (c d
 		c.NotRevoked, c.ExtraRevoked, err = m.checkRevocations(ctx, by, p)
 	}
 	if err == nil {
-		c.NotInLists, err = m.checkLists(ctx, p.Activities)
+		c.NotInLists, err = m.checkLists(ctx, p)
 	}
 	return c, err
 }
@@ -347,18 +347,22 @@ func (m *Messages) holds(ctx context.Context, by reads, corp string, conv archiv
 
 // checkLists lists the activities that the parties' lists or the corp's days lack,
 // each once.
-func (m *Messages) checkLists(ctx context.Context, activities []archive.Activity) (missing []archive.Activity, err error) {
-	lists, err := m.lists(ctx, activities)
+func (m *Messages) checkLists(ctx context.Context, p decode.Decoded) (missing []archive.Activity, err error) {
+	lists, err := m.lists(ctx, p.Activities)
 	if err != nil {
 		return nil, err
 	}
-	lacks, err := m.notInCorpDays(ctx, activities)
+	absent, err := m.notMoved(ctx, p.Activities, lists, p.Messages)
+	if err != nil {
+		return nil, err
+	}
+	lacks, err := m.notInCorpDays(ctx, p.Activities)
 	if err != nil {
 		return nil, err
 	}
 	said := make(map[archive.Activity]bool)
-	for _, a := range activities {
-		if (!lists.listed[a] || lacks(a)) && !said[a] {
+	for _, a := range p.Activities {
+		if (absent(a) || lacks(a)) && !said[a] {
 			missing, said[a] = append(missing, a), true
 		}
 	}

@@ -41,8 +41,9 @@ func (e corpDayItem) parties() []string {
 
 // corpDayEntries makes the entries of what became active: a conversation that no
 // party's list holds for the day yet, and a party whose list has no entry for the
-// day. lists says what the parties' lists hold.
-func corpDayEntries(activities []archive.Activity, lists partyLists) ([]item, error) {
+// day. lists says what the parties' lists hold. An activity that becomes a move
+// brings no party: the id of its conversation contains the member.
+func corpDayEntries(activities []archive.Activity, lists partyLists, moved map[archive.Activity]bool) ([]item, error) {
 	type corpDay struct {
 		corp string
 		day  archive.Day
@@ -58,7 +59,7 @@ func corpDayEntries(activities []archive.Activity, lists partyLists) ([]item, er
 		if fresh[of] == nil {
 			fresh[of] = &corpDayItem{}
 		}
-		if a.Party != "" && lists.empty[dayOf(a)] {
+		if held, read := lists.held[dayOf(a)]; a.Party != "" && read && held == 0 && !moved[a] {
 			fresh[of].Parties = append(fresh[of].Parties, a.Party)
 		}
 		if a.Party = ""; !known[a] {
@@ -177,16 +178,42 @@ func (m *Messages) notInCorpDays(ctx context.Context, activities []archive.Activ
 // LastDay is the newest day on which the party was active; empty for a party that
 // never was.
 func (m *Messages) LastDay(ctx context.Context, corp, party string) (archive.Day, error) {
-	in := partition(partyPK(corp, party))
-	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(1)
-	for it, err := range atMost(1, m.query(ctx, m.client, in)) {
-		if err != nil {
-			return "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
-		}
-		day, _, _ := strings.Cut(keyOf(it, "sk"), "#")
-		return archive.Day(day), nil
+	fail := func(err error) (archive.Day, error) {
+		return "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
 	}
-	return "", nil
+	pk := partyPK(corp, party)
+	last, err := m.lastItem(ctx, partition(pk))
+	if err != nil {
+		return fail(err)
+	}
+	if !strings.HasPrefix(keyOf(last, "sk"), movesPart) {
+		return dayOfEntry(last), nil
+	}
+	// Moves sort after all days, so a day may be newer than the newest move.
+	moves, err := readMoves(party, last)
+	if err != nil {
+		return fail(err)
+	}
+	listed, err := m.lastItem(ctx, within(pk, "0", ":")) // before and after all digits
+	if err != nil {
+		return fail(err)
+	}
+	return max(dayOfEntry(listed), archive.DayOf(moves.Newest)), nil
+}
+
+// lastItem reads the last item that a Query selects; nil if it selects none.
+func (m *Messages) lastItem(ctx context.Context, in dynamodb.QueryInput) (item, error) {
+	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(1)
+	for it, err := range m.query(ctx, m.client, in) {
+		return it, err
+	}
+	return nil, nil
+}
+
+// dayOfEntry is the day of an entry of a party's list; empty without an entry.
+func dayOfEntry(it item) archive.Day {
+	day, _, _ := strings.Cut(keyOf(it, "sk"), "#")
+	return archive.Day(day)
 }
 
 // changeLife is how long a change stays: long enough for every page that asks

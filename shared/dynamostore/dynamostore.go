@@ -34,6 +34,7 @@
 //	          <corp>#r#<conv>   <msgid>                         the message was revoked
 //	          <corp>#p#<party>  <day>#<conv>                    the party was active that day in one conversation
 //	          <corp>#p#<party>  <day>#~<digest>                 … in several conversations, which the item names
+//	          <corp>#p#<party>  t#<ms>#<digest>                 … on a long day of a member: chats with customers, by time
 //	          <corp>#u          <seq>                           a record set aside
 //	          <corp>#k          <type>, or <type>+<field>       when it was first seen
 //	          <corp>#d          <day>#<digest>                  conversations and parties that became active on the day

@@ -80,7 +80,11 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 	if old.Wish != "" {
 		wish, values[":wish"] = "#wish = :wish", text(old.Wish)
 	}
-	if _, err := s.put(ctx, now, sent+" AND "+wish, values); err != nil {
+	_, err := s.put(ctx, now, sent+" AND "+wish, values)
+	if errors.Is(err, archive.ErrNotFound) && len(values) > 0 {
+		err = archive.ErrConflict // old has a message or a wish, and there is no mark
+	}
+	if err != nil {
 		return fmt.Errorf("replacing the mark of %s of corp %s: %w", now.Work, now.Corp, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package dynamostore
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -174,7 +175,7 @@ func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 	if err := m.writeRevocations(ctx, p.Revocations); err != nil {
 		return fmt.Errorf("storing revocations of corp %s: %w", p.Corp, err)
 	}
-	if err := m.writeActivities(ctx, p.Activities); err != nil {
+	if err := m.writeActivities(ctx, p); err != nil {
 		return fmt.Errorf("storing activities of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeSetAside(ctx, p); err != nil {
@@ -221,12 +222,39 @@ func (m *Messages) writeMessages(ctx context.Context, messages []archive.Message
 // a party's list lacks for a day become one new entry, however many they are. An
 // entry never changes, because its key follows from its content. Nothing is
 // remembered between pages: an operator may have cleared the lists meanwhile.
-func (m *Messages) writeActivities(ctx context.Context, activities []archive.Activity) error {
-	lists, err := m.lists(ctx, activities)
+//
+// On a long day of a member, chats with customers become moves, see [Messages.Moves].
+func (m *Messages) writeActivities(ctx context.Context, p decode.Decoded) error {
+	lists, err := m.lists(ctx, p.Activities)
 	if err != nil {
 		return err
 	}
-	ofCorp, err := corpDayEntries(activities, lists)
+	missing := make(map[partyDay][]archive.ConversationID)
+	for _, a := range p.Activities {
+		if !lists.listed[a] {
+			missing[dayOf(a)] = append(missing[dayOf(a)], a.Conversation)
+		}
+	}
+	newest := newestOf(p.Messages)
+	moved := make(map[archive.Activity]bool)
+	var items []item
+	for of, conversations := range missing {
+		slices.Sort(conversations)
+		listed, moves := splitMissing(of, slices.Compact(conversations), lists.held[of], newest)
+		for _, move := range moves {
+			moved[archive.Activity{Corp: of.corp, Party: of.party, Day: of.day, Conversation: move.Conversation}] = true
+		}
+		entries, err := encodeEntries(of, listed)
+		if err != nil {
+			return err
+		}
+		inOrder, err := encodeMoves(of, moves)
+		if err != nil {
+			return err
+		}
+		items = append(append(items, entries...), inOrder...)
+	}
+	ofCorp, err := corpDayEntries(p.Activities, lists, moved)
 	if err != nil {
 		return err
 	}
@@ -235,20 +263,6 @@ func (m *Messages) writeActivities(ctx context.Context, activities []archive.Act
 	}
 	// The entries of the corp's days come first: after a crash here the parties' lists
 	// still lack the activities, so the next try writes these entries again.
-	missing := make(map[partyDay][]archive.ConversationID)
-	for _, a := range activities {
-		if !lists.listed[a] {
-			missing[dayOf(a)] = append(missing[dayOf(a)], a.Conversation)
-		}
-	}
-	var items []item
-	for of, conversations := range missing {
-		entries, err := encodeEntries(of, conversations)
-		if err != nil {
-			return err
-		}
-		items = append(items, entries...)
-	}
 	return m.writeAll(ctx, m.client, puts(items))
 }
 
@@ -263,7 +277,7 @@ func dayOf(a archive.Activity) partyDay { return partyDay{a.Corp, a.Party, a.Day
 // partyLists is what parties' lists hold of some days.
 type partyLists struct {
 	listed map[archive.Activity]bool
-	empty  map[partyDay]bool // days without any entry
+	held   map[partyDay]int // how many conversations each day holds that was read whole
 }
 
 // lists returns which of the activities the parties' lists hold, and possibly other
@@ -291,7 +305,7 @@ func (m *Messages) lists(ctx context.Context, activities []archive.Activity) (pa
 	if err != nil {
 		return partyLists{}, err
 	}
-	listed, empty := make(map[archive.Activity]bool), make(map[partyDay]bool)
+	listed, held := make(map[archive.Activity]bool), make(map[partyDay]int)
 	for i, a := range alone {
 		if _, there := stored[fullKey(keys[i])]; there {
 			listed[a] = true
@@ -309,21 +323,21 @@ func (m *Messages) lists(ctx context.Context, activities []archive.Activity) (pa
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if len(entries) == 0 {
-				empty[of] = true
-			}
+			n := 0
 			for _, e := range entries {
+				n += len(e.conversations)
 				for _, conv := range e.conversations {
 					listed[archive.Activity{Corp: of.corp, Party: of.party, Day: of.day, Conversation: conv}] = true
 				}
 			}
+			held[of] = n
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return partyLists{}, err
 	}
-	return partyLists{listed, empty}, nil
+	return partyLists{listed, held}, nil
 }
 
 // daysAtOnce bounds the requests for the entries of a day. It may be high: the
@@ -347,11 +361,9 @@ func (m *Messages) readByKey(ctx context.Context, like []item) (map[[2]string]it
 	return byKey, nil
 }
 
-// encodeEntries makes one entry of the conversations, or several entries where
-// one would be over [entryBytes].
+// encodeEntries makes one entry of the conversations, which are sorted, or several
+// entries where one would be over [entryBytes].
 func encodeEntries(of partyDay, conversations []archive.ConversationID) ([]item, error) {
-	slices.Sort(conversations)
-	conversations = slices.Compact(conversations)
 	var items []item
 	for len(conversations) > 0 {
 		n := 1
@@ -654,6 +666,35 @@ const listPageEntries = 100
 // at most limit, each with all the party's conversations of that day, sorted. An
 // upTo that is not empty is the latest day allowed.
 func (m *Messages) ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+	listed, err := m.ListedDays(ctx, corp, party, upTo, limit)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := m.movedDays(ctx, corp, party, upTo, limit)
+	if err != nil || len(moved) == 0 {
+		return listed, err
+	}
+	days := append(listed, moved...)
+	slices.SortStableFunc(days, func(x, y archive.ActiveDay) int { return cmp.Compare(y.Day, x.Day) })
+	var all []archive.ActiveDay
+	for _, day := range days {
+		if n := len(all); n > 0 && all[n-1].Day == day.Day {
+			all[n-1].Conversations = append(all[n-1].Conversations, day.Conversations...)
+		} else {
+			all = append(all, day)
+		}
+	}
+	all = all[:min(len(all), limit)]
+	for i := range all {
+		slices.Sort(all[i].Conversations)
+		all[i].Conversations = slices.Compact(all[i].Conversations)
+	}
+	return all, nil
+}
+
+// ListedDays is [Messages.ActiveDays] without the conversations that only
+// [Messages.Moves] lists.
+func (m *Messages) ListedDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
 	hi := ":" // after all digits
 	if upTo != "" {
 		hi = string(upTo) + "$" // after '#'

@@ -21,11 +21,12 @@ const (
 	quietDay = 100    // conversations of another member
 	longChat = 1000   // messages of one conversation
 	pageSize = 50
+	deep     = 10 // pages of a list before the later one that is measured
 )
 
 // reading measures a page of a chat against the store's own Query of the same
-// items, and the first page of a busy member's conversations against that of a
-// quiet one.
+// items, and the first and a later page of a busy member's conversations against the
+// first one of a quiet member.
 func (b *bench) reading(ctx context.Context) error {
 	b.heading(fmt.Sprintf("reading through the API, in turns (pages of %d)", pageSize))
 	c, err := b.cloud(ctx, "bench-reading", 0, []wecom.CorpConfig{
@@ -76,7 +77,11 @@ func (b *bench) reading(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	times, err := b.inTurns(10*b.rounds, chat, own, firstConversations(ctx, c, corp.ID(), busy), firstConversations(ctx, c, corp.ID(), quiet))
+	later, err := laterConversations(ctx, c, corp.ID(), busy)
+	if err != nil {
+		return err
+	}
+	times, err := b.inTurns(10*b.rounds, chat, own, firstConversations(ctx, c, corp.ID(), busy), firstConversations(ctx, c, corp.ID(), quiet), later)
 	if err != nil {
 		return err
 	}
@@ -84,14 +89,39 @@ func (b *bench) reading(ctx context.Context) error {
 	b.note("a page of a chat as a multiple of the store's own Query", times[0]/times[1], "")
 	b.note(fmt.Sprintf("first conversations of a day with %d", busyDay), times[2]*1000, "ms")
 	b.note(fmt.Sprintf("the same as a multiple of a day with %d", quietDay), times[2]/times[3], "")
+	b.note(fmt.Sprintf("the page after %d of them as the same multiple", deep*pageSize), times[4]/times[3], "")
 	return nil
+}
+
+func conversationsPath(member string) string {
+	return fmt.Sprintf("/conversations?limit=%d&member=%s", pageSize, url.QueryEscape(member))
 }
 
 // firstConversations is a call of the API for the first page of a member's
 // conversations.
 func firstConversations(ctx context.Context, c *cloud.Cloud, corp, member string) func() error {
-	path := fmt.Sprintf("/conversations?limit=%d&member=%s", pageSize, url.QueryEscape(member))
-	return func() error { return c.API.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, nil) }
+	return func() error {
+		return c.API.Call(ctx, people.Reader, http.MethodGet, corp, conversationsPath(member), nil, nil)
+	}
+}
+
+// laterConversations follows a member's conversations over some pages, and returns
+// a call of the API for the page after them.
+func laterConversations(ctx context.Context, c *cloud.Cloud, corp, member string) (func() error, error) {
+	path := conversationsPath(member)
+	for range deep {
+		var page struct {
+			Next *string `json:"next"`
+		}
+		if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, &page); err != nil {
+			return nil, err
+		}
+		if page.Next == nil {
+			return nil, fmt.Errorf("conversations of %s end before page %d", member, deep+1)
+		}
+		path = conversationsPath(member) + "&page=" + url.QueryEscape(*page.Next)
+	}
+	return func() error { return c.API.Call(ctx, people.Reader, http.MethodGet, corp, path, nil, nil) }, nil
 }
 
 // inTurns runs each of the calls once, and then all in turns. It returns the median

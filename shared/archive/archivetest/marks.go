@@ -161,6 +161,7 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	_, err = s.SetMark(ctx, returned)
 	fails(t, "the first mark without a message", err, archive.ErrNotFound)
 	fails(t, "ReplaceMark without a message and without a mark", s.ReplaceMark(ctx, fresh, returned), archive.ErrNotFound)
+	fails(t, "ReplaceMark of a message that has no mark", s.ReplaceMark(ctx, wanted, fresh), archive.ErrConflict)
 	ok(t, s.ReplaceMark(ctx, fresh, wanted))
 	ok(t, s.ReplaceMark(ctx, wanted, fresh))
 	_, err = s.SetMark(ctx, returned)

@@ -83,6 +83,41 @@ func untried(f *doctor.Facts) {
 	f.Corp.SecretPrefix, f.Corp.SecretSetAt = "3kTq", ago(time.Second)
 }
 
+// One check decides whether a step is done, a bad check of the step marks it too, and
+// strangers' requests never do.
+func TestMarksOfTheSteps(t *testing.T) {
+	off := func(f *doctor.Facts) { fresh(f); f.Corp.EnabledAt = time.Time{} }
+	for name, tc := range map[string]struct {
+		change func(*doctor.Facts)
+		want   string
+	}{
+		"well":                      {func(*doctor.Facts) {}, "done done done done done done done done"},
+		"registered":                {off, "done waiting todo todo waiting todo todo todo"},
+		"a Secret is saved":         {untried, "done waiting waiting todo waiting todo todo todo"},
+		"the Secret is refused":     {troubled(archive.CauseSecret, time.Hour), "done done redo done done done done done"},
+		"the corpid is unknown":     {troubled(archive.CauseCorpID, time.Hour), "redo done done done done done done done"},
+		"a version has no key":      {aside(archive.ReasonNoKey, 9), "done done done redo done done done done"},
+		"the app may not be called": {appTrouble(archive.CauseSecretKind), "done done done done done done done redo"},
+		"no app": {func(f *doctor.Facts) {
+			f.Reach.App, f.AppCallback = directory.App{}, archive.Callback{}
+		}, "done done done done done done done todo"},
+		"a stranger's callback": {func(f *doctor.Facts) {
+			f.Callback.RefusedDay, f.Callback.RefusedAt, f.Callback.Refused = archive.DayOf(now), now, 3
+		}, "done done done done done done done done"},
+	} {
+		f := well()
+		tc.change(&f)
+		results := doctor.Derive(f)
+		var marks []string
+		for n := range doctor.Steps {
+			marks = append(marks, string(doctor.MarkOf(n, results)))
+		}
+		if got := strings.Join(marks, " "); got != tc.want {
+			t.Errorf("%s: got %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
 // testCase is a cause, and what shows beside it.
 type testCase struct {
 	name     string

@@ -46,18 +46,21 @@ func StepTexts(step int) (title, where Words) {
 	return t.title, t.check.Where()
 }
 
-var steps = map[int]struct {
+// steps are the set-up steps by number, each with the check that decides whether the
+// step is done.
+var steps = [Steps]struct {
+	name  string
 	title Words
 	check Check
 }{
-	0: {Words{"企业", "Company"}, CheckCorp},
-	1: {Words{"开启范围", "Members in scope"}, CheckScope},
-	2: {Words{"Secret", "Secret"}, CheckSecret},
-	3: {Words{"消息加密公钥", "Public key"}, CheckKey},
-	4: {Words{"可信IP地址", "Trusted addresses"}, CheckTrustedIP},
-	5: {Words{"接收事件与开启", "Events and switching on"}, CheckSwitch},
-	6: {Words{"确认收到会话", "Chats appear"}, CheckChats},
-	7: {Words{"自建应用（可选）", "Self-built app (optional)"}, CheckApp},
+	0: {"company", Words{"企业", "Company"}, CheckCorp},
+	1: {"scope", Words{"开启范围", "Members in scope"}, CheckScope},
+	2: {"secret", Words{"Secret", "Secret"}, CheckSecret},
+	3: {"public_key", Words{"消息加密公钥", "Public key"}, CheckKey},
+	4: {"trusted_ip", Words{"可信IP地址", "Trusted addresses"}, CheckTrustedIP},
+	5: {"switch_on", Words{"接收事件与开启", "Events and switching on"}, CheckSwitch},
+	6: {"chats", Words{"确认收到会话", "Chats appear"}, CheckChats},
+	7: {"app", Words{"自建应用（可选）", "Self-built app (optional)"}, CheckApp},
 }
 
 var places = map[Check]Words{

@@ -6,6 +6,19 @@ import type { components, paths } from './schema.js'
 export type Schemas = components['schemas']
 export type Client = FetchClient<paths>
 
+/** A number of 64 bits, as a text of digits. BigInt(seq) counts with it. */
+export type Seq = Schemas['Seq']
+
+/** Reads a text as a seq. Throws a RangeError for a text that is none. */
+export function seq(text: string | bigint): Seq {
+  const digits = String(text)
+  if (!/^(0|[1-9][0-9]*)$/.test(digits) || BigInt(digits) > 0xffff_ffff_ffff_ffffn) throw new RangeError(`not a seq: ${digits.slice(0, 40)}`)
+  return digits as Seq
+}
+
+/** Compares two seqs for sorting. Operators such as < compare texts, not numbers. */
+export const compareSeqs = (a: Seq, b: Seq): number => a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+
 /** An event of the archive on its event bus, as a rule delivers it. */
 export type Announcement = Schemas['ConversationUpdated'] | Schemas['ConsentChanged'] | Schemas['SetupChanged']
 

@@ -6,7 +6,7 @@ import { person, renewOrExpire, token } from './auth/session'
 import { heard } from './connection'
 import { languageTag } from './texts/language'
 
-export { data, Failure, type Schemas } from '../api/client'
+export { compareSeqs, data, Failure, seq, type Schemas, type Seq } from '../api/client'
 
 export const api = createClient({ token, language: languageTag, renew: renewOrExpire })
 api.use({

@@ -6,13 +6,14 @@ import { onOpen, tell } from './auth/embed'
 import { routes as chats } from './chats/routes'
 import NotFound from './NotFound.vue'
 import { routes as proof } from './proof/routes'
+import { routes as scope } from './scope/routes'
 import { routes as setup } from './setup/routes'
 import { routes as status } from './status/routes'
 import { t } from './texts/frame'
 import type { Role } from './auth/person'
 
 /** The pages that the main navigation leads to. */
-export type Section = 'setup' | 'chats' | 'status' | 'proof' | 'audit'
+export type Section = 'setup' | 'chats' | 'status' | 'scope' | 'proof' | 'audit'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -37,6 +38,7 @@ export function makeRouter(): Router {
       ...chats,
       ...setup,
       ...status,
+      ...scope,
       ...proof,
       // An address that ends in a slash is avoided: see docs/console.md.
       { path: '/', redirect: '/start' },
@@ -60,7 +62,7 @@ export function sections(): { section: Section; path: string }[] {
     .sort((a, b) => order.indexOf(a.section) - order.indexOf(b.section))
 }
 
-const order: Section[] = ['status', 'chats', 'setup', 'proof', 'audit']
+const order: Section[] = ['status', 'chats', 'setup', 'scope', 'proof', 'audit']
 
 /** Where a person begins: with the set-up who sets up, else with the chats. */
 function home(): string | undefined {

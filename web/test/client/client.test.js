@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
-import { createClient, data, Failure } from '@yunduo-scrm/archive-web/client'
+import { compareSeqs, createClient, data, Failure, seq } from '@yunduo-scrm/archive-web/client'
 import { startCloud } from '../console/cloud.js'
 
 const run = promisify(execFile)
@@ -64,6 +64,13 @@ test('a token that the gateway refuses is renewed once', async () => {
   })
   const session = await data(client.GET('/v1/session'))
   assert.deepEqual([session.corp, renewed], [corpid, 1])
+})
+
+test('a text becomes a seq only if it is one, and seqs sort as numbers', () => {
+  assert.equal(seq('18446744073709551615'), '18446744073709551615')
+  assert.equal(seq(4711n), '4711')
+  for (const text of ['', '-1', '007', '1.5', '2026-01-31', ' 1', '18446744073709551616']) assert.throws(() => seq(text), RangeError, text)
+  assert.deepEqual(['100', '99', '9', '18446744073709551615', '10'].map(seq).sort(compareSeqs), ['9', '10', '99', '100', '18446744073709551615'])
 })
 
 test('no answer is a failure without a status', async () => {

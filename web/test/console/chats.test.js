@@ -453,6 +453,75 @@ test('a list is filtered by the archive, and what was read is marked in every br
   await clean(second, 'filters')
 })
 
+test('all chats of a day of the company, for who may see them', async (t) => {
+  const day = '2026-03-04'
+  const page = await open(t, 'auditor', '/chats/days')
+  await page.getByText('请先选择一天').waitFor()
+  await page.locator('.parties input[type=date]').fill(day)
+  await page.waitForURL((url) => url.searchParams.get('of') === day)
+  await page.getByRole('heading', { name: '2026年3月4日的会话' }).waitFor()
+  const row = page.locator('.conversations .list-row').filter({ hasText: '第三天的消息' })
+  await row.waitFor()
+  assert.match(await row.innerText(), /林华 ↔ 小明妈妈|小明妈妈 ↔ 林华/)
+  const times = await page.locator('.conversations .list-time').evaluateAll((all) => all.map((e) => e.dateTime))
+  assert.deepEqual(times, times.toSorted().reverse(), 'the newest comes first')
+  const request = page.waitForRequest((r) => r.url().includes('kind=room'))
+  await page.getByLabel('会话类型').selectOption('room')
+  assert.ok((await request).url().includes(`day=${day}`))
+  await page.getByLabel('会话类型').selectOption('all')
+  await clean(page, 'a day')
+  await row.click()
+  await page.locator('article.lit').getByText('第三天的消息').waitFor()
+  // A reader of some members may not.
+  const limited = await open(t, 'member', '/chats')
+  await limited.locator('.parties .list-row').first().waitFor()
+  assert.equal(await limited.getByRole('link', { name: '按天' }).count(), 0)
+})
+
+test('every answer to archiving is shown, and what held when a message was sent', async (t) => {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const [member, customer] = [staff[2], customers[3]]
+  const say = (content) => cloud.wecom(corp, 'POST', '/messages', { drafts: [{ from: member.userid, to: [customer.external_userid], text: content }] })
+  const answer = (agree) => cloud.wecom(corp, 'POST', '/consent', { customer: customer.external_userid, member: member.userid, agree })
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 2_100)) // answers are told in seconds
+  await say('还没有答复')
+  await pause()
+  await answer(true)
+  await pause()
+  await say('已经同意')
+  await pause()
+  await answer(false)
+  await decoded()
+  while ((await cloud.ask(corp, 'auditor', 'GET', `/consents?member=${member.userid}&external_contact=${customer.external_userid}`)).consents[0]?.status !== 'disagree') {
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+  const page = await open(t, 'auditor', pair(member.userid, customer.external_userid))
+  await said(page, '已经同意').waitFor()
+  await page.getByText('此后企业微信不再提供与其有关的消息').waitFor()
+  await page.locator('body').press('i')
+  const answers = page.getByRole('complementary', { name: '会话信息' }).locator('.answers li')
+  await answers.nth(1).waitFor()
+  assert.deepEqual((await answers.allInnerTexts()).map((a) => /不?同意存档/.exec(a)[0]), ['同意存档', '不同意存档'])
+  await clean(page, 'the answers')
+  await page.keyboard.press('Escape')
+  for (const [content, then] of [['还没有答复', '尚无记录'], ['已经同意', '同意存档']]) {
+    const message = rows(page).filter({ hasText: content })
+    await message.hover()
+    await message.locator('.message-more').click()
+    const side = page.getByRole('complementary', { name: '消息详情' })
+    await side.getByText(then, { exact: true }).waitFor()
+    await page.keyboard.press('Escape')
+  }
+  // The member's customers, the refusals counted.
+  await page.goto(`${cloud.console}/chats/members?of=${member.userid}`)
+  await page.getByRole('button', { name: '存档同意情况' }).click()
+  const dialog = page.getByRole('dialog')
+  await dialog.getByText('不同意 1').waitFor()
+  await dialog.locator('.consent-item summary').first().click()
+  await dialog.locator('.answers li').nth(1).waitFor()
+  await clean(page, 'the answers to a member')
+})
+
 test('a chat is searched, and shows one kind of messages', async (t) => {
   const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
   await said(page, '4999 一行').waitFor()

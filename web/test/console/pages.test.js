@@ -19,7 +19,7 @@ after(async () => {
 })
 
 const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
-const paths = ['/status', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/audit', '/nowhere']
+const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/audit', '/nowhere']
 const windows = {
   wide: { viewport: { width: 1280, height: 860 } },
   phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
@@ -67,6 +67,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
+    ['范围与同意', /在开启范围内的成员$/, `scope-${today}.csv`, /^\ufeff成员,成员 ID,版本,进入,离开\r\n[^\n]*,企业版,\d{4}-\d\d-\d\d,\r\n/],
     ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
@@ -94,6 +95,45 @@ test('an admin sees thirty days and who read what, by name', async () => {
   await page.getByLabel('查看人的 ID').fill('nobody')
   await page.getByRole('button', { name: '筛选' }).click()
   await page.getByText('这一天没有人查看会话').waitFor()
+  await page.context().close()
+})
+
+test('the scope of a day has its members, editions and days, and the answers of customers are counted', async () => {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const [member, gone] = [staff[0], staff[1]]
+  for (const [n, agree] of [[0, true], [1, false], [2, false]]) {
+    await cloud.wecom(corp, 'POST', '/consent', { customer: customers[n].external_userid, member: member.userid, agree })
+  }
+  const scope = staff.map((s) => s.userid)
+  await cloud.ask(corp, 'admin', 'POST', '/doctor')
+  const inScope = async (n) => {
+    for (;;) {
+      if ((await cloud.ask(corp, 'auditor', 'GET', '/scope?limit=200')).members.filter((m) => m.until === null).length === n) return
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+  }
+  await inScope(scope.length)
+  while ((await cloud.ask(corp, 'auditor', 'GET', '/consents/summary')).members.disagree < 2) await new Promise((resolve) => setTimeout(resolve, 300))
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `auditor@${corp}`, '/scope')
+  const row = (id) => page.getByRole('row').filter({ hasText: id })
+  await row(member.userid).getByRole('cell', { name: '企业版' }).waitFor()
+  await row(member.userid).getByText(today).waitFor()
+  await page.getByText(`企业版 ${scope.length} 位`).waitFor()
+  const counts = await page.getByRole('row').filter({ hasText: '单聊' }).getByRole('cell').allInnerTexts()
+  assert.deepEqual(counts, ['单聊', '1', '2', '0'])
+  await page.getByText('企业微信不再提供与其有关的消息').waitFor()
+  assert.deepEqual(await accessible(page), [])
+  // A member who leaves stays on the list of the day, with the day on which the archive learned of it.
+  await cloud.wecom(corp, 'PUT', '/scope', { members: scope.filter((id) => id !== gone.userid) })
+  await cloud.ask(corp, 'admin', 'POST', '/doctor')
+  await inScope(scope.length - 1)
+  await page.goto(`${cloud.console}/scope`)
+  await row(gone.userid).waitFor()
+  assert.deepEqual((await row(gone.userid).getByRole('cell').allInnerTexts()).slice(2), [today, today])
+  assert.deepEqual((await row(member.userid).getByRole('cell').allInnerTexts()).slice(2), [today, '仍在范围内'])
+  await cloud.wecom(corp, 'PUT', '/scope', { members: scope })
+  assert.deepEqual(page.complaints, [])
   await page.context().close()
 })
 

@@ -1,6 +1,7 @@
 // The set-up of a company from nothing to its first chat, with the keyboard alone;
 // and what the page says when WeCom refuses, until a person has mended the cause.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { accessible, openWindow, signIn, startBrowser, startCloud, tabTo } from './cloud.js'
 
@@ -198,6 +199,7 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
     await cloud.wecom(id, 'PUT', '/app', { secret: appSecret, trusted_ips: ['127.0.0.1'], contacts: true })
     await again(page)
     await check(page, '自建应用', '正常').waitFor()
+    await page.locator('.accesses > div').filter({ hasText: '客户和群聊的名称' }).getByText('正常', { exact: true }).waitFor()
     await nothingBad(page)
     assert.deepEqual(page.complaints, [])
   })
@@ -298,6 +300,38 @@ test('an imported key is checked as it is typed, and by the archive', async (t) 
   await dialog.getByRole('alert').first().waitFor()
   assert.match(await field.inputValue(), /abc/, 'a refused key is not kept for correction')
   assert.deepEqual(await accessible(page), [])
+})
+
+test('the import of a key names the versions without one', async (t) => {
+  const id = 'wwmissing000000001'
+  const { staff } = await company(id)
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
+  const { version } = await cloud.wecom(id, 'POST', '/keys', publicKey)
+  await cloud.wecom(id, 'POST', '/messages', { drafts: [{ from: staff[0].userid, to: [staff[1].userid], text: '没有密钥' }] })
+  while ((await cloud.ask(id, 'admin', 'GET', '/setup')).unmatched_versions.length === 0) await new Promise((resolve) => setTimeout(resolve, 300))
+  const page = await openStep(t, id, 3)
+  await page.getByRole('button', { name: '导入私钥' }).click()
+  const dialog = page.getByRole('dialog', { name: '导入私钥' })
+  await dialog.getByText(`以下版本的记录还没有可用的私钥：${version}。`).waitFor()
+  await dialog.getByRole('button', { name: `填入版本 ${version}` }).click()
+  assert.equal(await dialog.getByLabel('版本号（可选）').inputValue(), String(version))
+  assert.deepEqual(await accessible(page), [])
+})
+
+test('a Secret that WeCom refuses stays in its field, with what WeCom said', async (t) => {
+  const id = 'wwrefused000000001'
+  const { secret } = await company(id)
+  const page = await openStep(t, id, 2)
+  await replaceSecret(page, 'Secret', 'wrong-Secret-of-43-characters-0123456789abc')
+  const field = page.getByRole('textbox', { name: 'Secret' })
+  await page.locator('form').getByText(/不接受/).waitFor()
+  assert.equal(await field.inputValue(), 'wrong-Secret-of-43-characters-0123456789abc')
+  assert.deepEqual(await accessible(page), [])
+  await field.fill(secret)
+  assert.equal(await page.locator('form').getByText(/不接受/).count(), 0, 'another Secret is said to be refused')
+  await page.getByRole('button', { name: '保存', exact: true }).click()
+  await page.getByRole('button', { name: '替换 Secret' }).waitFor()
+  assert.deepEqual(page.complaints, [])
 })
 
 test('a lost connection is said, and ends', async (t) => {

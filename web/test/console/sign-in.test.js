@@ -104,7 +104,7 @@ test('a gateway that refuses the token gets one renewal and one repetition', asy
 })
 
 test('who may open what', async () => {
-  for (const [user, sections] of Object.entries({ admin: ['状态', '设置', '审计'], auditor: ['状态', '证明', '审计'], all: ['状态', '设置', '证明', '审计'], norole: [] })) {
+  for (const [user, sections] of Object.entries({ admin: ['状态', '设置', '范围与同意', '审计'], auditor: ['状态', '范围与同意', '证明', '审计'], all: ['状态', '设置', '范围与同意', '证明', '审计'], norole: [] })) {
     const page = await openWindow(browser, cloud)
     await signIn(page, cloud, `${user}@${corp}`)
     await page.getByRole('banner').waitFor()
@@ -136,6 +136,36 @@ test('in the frame of an SCRM the console takes its token', async () => {
   assert.equal(await frame.getByRole('banner').count(), 0, 'the frame has a header')
   await page.waitForFunction(() => document.title.startsWith('设置'))
   assert.deepEqual(page.complaints, [])
+})
+
+test('the invented SCRM shows its customers, their chats in the frame, and what the archive announces', async () => {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const [member, first, second] = [staff[0], customers[0], customers[1]]
+  const say = (customer, text) => cloud.wecom(corp, 'POST', '/messages', { drafts: [{ from: customer.external_userid, to: [member.userid], text }] })
+  await say(first, '第一位客户的问题')
+  await say(second, '第二位客户的问题')
+  const listed = async () => (await cloud.ask(corp, 'service', 'GET', `/people?kind=external&with=${member.userid}`)).people.filter((p) => p.name)
+  while ((await listed()).length < 2) await new Promise((resolve) => setTimeout(resolve, 300))
+  for (const language of ['zh', 'en']) {
+    const page = await openWindow(browser, cloud, { language })
+    await page.goto(`${cloud.control}/scrm`)
+    await page.getByRole('button', { name: second.name }).click()
+    const frame = page.frameLocator('iframe')
+    await frame.locator('article').getByText('第二位客户的问题').waitFor()
+    // The next customer opens in the same console.
+    await page.getByRole('button', { name: first.name }).click()
+    await frame.locator('article').getByText('第一位客户的问题').waitFor()
+    await page.getByRole('heading', { level: 1, name: first.name }).waitFor()
+    const news = page.getByRole('complementary')
+    await news.getByText(language === 'zh' ? /有新消息/ : /New messages: /).first().waitFor()
+    assert.deepEqual(await accessible(page), [])
+    await page.getByRole('button', { name: language === 'zh' ? '会话存档设置' : 'Archive set-up' }).click()
+    await frame.getByRole('heading', { level: 1, name: language === 'zh' ? '会话内容存档设置' : 'Set-up' }).waitFor()
+    await page.setViewportSize({ width: 320, height: 720 })
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  }
 })
 
 test('the frame asks for the next token, and shows the end if none comes', async () => {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"testing"
@@ -190,7 +191,11 @@ type manyDays struct {
 	days []archive.ActiveDay // newest first
 }
 
-func (m manyDays) ActiveDays(_ context.Context, _, _ string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+func (manyDays) Moves(context.Context, string, string, time.Time) iter.Seq2[archive.Moves, error] {
+	return func(func(archive.Moves, error) bool) {}
+}
+
+func (m manyDays) ListedDays(_ context.Context, _, _ string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
 	from := slices.IndexFunc(m.days, func(d archive.ActiveDay) bool { return upTo == "" || d.Day <= upTo })
 	if from < 0 {
 		return nil, nil

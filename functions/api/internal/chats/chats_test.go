@@ -662,8 +662,8 @@ func (c *counting) Newest(ctx context.Context, corp string, conv archive.Convers
 	return c.MessageStore.Newest(ctx, corp, conv)
 }
 
-// A page after the first reads only the upcoming conversations of a day.
-func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
+// A page of a long day reads only the upcoming conversations.
+func TestPagesOfADayLookAtLittle(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.WithPair(w.Corp, apitest.Pair)
 	const n, limit = 900, 200
@@ -704,9 +704,7 @@ func TestLaterPagesOfADayLookAtLittle(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %d entries, want all %d in their order: %.200v", len(got), n, got)
 		}
-		// The first page reads all conversations. The fourth page does too, because the
-		// token had no room for its conversations.
-		if len(looks) != 5 || looks[0] != n || looks[1] > limit+1 || looks[2] > limit+1 || looks[3] > n+limit || looks[4] > limit {
+		if len(looks) != 5 || slices.Max(looks) > limit+1 {
 			t.Errorf("the pages read %v conversations", looks)
 		}
 	}

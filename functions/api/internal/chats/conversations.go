@@ -67,8 +67,10 @@ type entry struct {
 	kind, text   string // of the preview
 }
 
-func newEntry(conv archive.ConversationID) entry {
-	return entry{conversation: conv, digest: digestOf(conv)}
+func newEntry(conv archive.ConversationID) entry { return newEntryAt(conv, time.Time{}) }
+
+func newEntryAt(conv archive.ConversationID, at time.Time) entry {
+	return entry{conversation: conv, digest: digestOf(conv), at: at}
 }
 
 // show makes a message the preview of the entry. The entry does not keep the

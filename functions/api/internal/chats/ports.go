@@ -2,6 +2,7 @@ package chats
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	names "github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -31,10 +32,16 @@ type MessageStore interface {
 	Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (list []archive.Message, more bool, err error)
 	Message(ctx context.Context, corp string, conv archive.ConversationID, at archive.Position) (archive.Message, error)
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
-	// ActiveDays lists the newest days, not after upTo unless upTo is empty, on
-	// which the party was active: newest first, at most limit, each with all its
-	// conversations.
-	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// ListedDays lists the newest days of a party's list, not after upTo unless upTo
+	// is empty: newest first, at most limit, each with all its conversations, but for
+	// those that Moves lists.
+	ListedDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
+	// Moves lists single chats of a member in the order of time: entries whose newest
+	// move is not after upTo, unless upTo is zero, newest first. If ListedDays does
+	// not name a chat on the day of its newest message, there is a move at the time of
+	// this message. Older moves of the same chat may follow. The entries end after
+	// the first error.
+	Moves(ctx context.Context, corp, member string, upTo time.Time) iter.Seq2[archive.Moves, error]
 	// CorpDays lists the newest days on which anything was active in the corp, not
 	// after upTo unless it is empty: newest first, at most limit.
 	CorpDays(ctx context.Context, corp string, upTo archive.Day, limit int) ([]archive.CorpDay, error)

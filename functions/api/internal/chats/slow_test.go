@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -24,6 +26,11 @@ type talk struct {
 	looks time.Duration
 	mu    sync.Mutex
 	convs map[archive.ConversationID][]archive.Message // oldest first
+	// moving are the chats that lists hold as moves, a move for each page.
+	moving map[archive.ConversationID]bool
+	pages  [][]archive.Message
+	read   int // entries of moves
+	looked int // newest messages
 }
 
 // say adds a message whose parties are the members and customers.
@@ -36,9 +43,11 @@ func (s *talk) say(conv archive.ConversationID, at time.Time, parties ...string)
 		panic(err)
 	}
 	n := len(s.convs[conv])
-	s.convs[conv] = append(s.convs[conv], archive.Message{
+	m := archive.Message{
 		Corp: "ww0123456789abcdef", Conversation: conv, Time: at, MsgID: fmt.Sprintf("%s-%06d", chats.DigestOf(conv), n), Seq: uint64(n + 1), Raw: raw,
-	})
+	}
+	s.convs[conv] = append(s.convs[conv], m)
+	s.pages = append(s.pages, []archive.Message{m})
 }
 
 func parties(m archive.Message) []string {
@@ -54,6 +63,9 @@ func (s *talk) Newest(ctx context.Context, _ string, conv archive.ConversationID
 	if s.looks > 0 {
 		_ = archive.Sleep(ctx, s.looks)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.looked++
 	list := s.convs[conv]
 	if len(list) == 0 {
 		return archive.Message{}, archive.ErrNotFound
@@ -94,11 +106,14 @@ func (s *talk) AttendedDays(_ context.Context, _ string, room archive.Conversati
 	return days, "", nil
 }
 
-func (s *talk) ActiveDays(_ context.Context, _, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+func (s *talk) ListedDays(_ context.Context, _, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	byDay := make(map[archive.Day][]archive.ConversationID)
 	for conv, list := range s.convs {
+		if s.moving[conv] && party == "lin.hua" {
+			continue
+		}
 		for _, m := range list {
 			if day := archive.DayOf(m.Time); slices.Contains(parties(m), party) && (upTo == "" || day <= upTo) && !slices.Contains(byDay[day], conv) {
 				byDay[day] = append(byDay[day], conv)
@@ -111,6 +126,44 @@ func (s *talk) ActiveDays(_ context.Context, _, party string, upTo archive.Day, 
 	}
 	slices.SortFunc(days, func(a, b archive.ActiveDay) int { return cmp.Compare(b.Day, a.Day) })
 	return days[:min(len(days), limit)], nil
+}
+
+func (s *talk) Moves(_ context.Context, _, member string, upTo time.Time) iter.Seq2[archive.Moves, error] {
+	type move struct {
+		day  archive.Day
+		conv archive.ConversationID
+	}
+	var entries []archive.Moves
+	for _, page := range s.pages {
+		newest := make(map[move]time.Time)
+		for _, m := range page {
+			of := move{archive.DayOf(m.Time), m.Conversation}
+			if member == "lin.hua" && s.moving[m.Conversation] && m.Time.After(newest[of]) {
+				newest[of] = m.Time
+			}
+		}
+		byDay := make(map[archive.Day][]archive.Move)
+		for of, at := range newest {
+			byDay[of.day] = append(byDay[of.day], archive.Move{Conversation: of.conv, At: at})
+		}
+		for _, moves := range byDay {
+			slices.SortFunc(moves, func(a, b archive.Move) int { return b.At.Compare(a.At) })
+			for part := range slices.Chunk(moves, 5) {
+				entries = append(entries, archive.Moves{Newest: part[0].At, Moves: part})
+			}
+		}
+	}
+	slices.SortFunc(entries, func(a, b archive.Moves) int { return b.Newest.Compare(a.Newest) })
+	return func(yield func(archive.Moves, error) bool) {
+		for _, e := range entries {
+			if upTo.IsZero() || !e.Newest.After(upTo) {
+				s.read++
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // pages follows a list from a page to its end, each page with so much time, and
@@ -129,7 +182,7 @@ func pages(t *testing.T, store chats.MessageStore, caller session.Caller, query,
 			t.Fatal(err)
 		}
 		c := &session.Call{Request: r, CorpID: corp, Caller: caller}
-		c.ReadQuery(query+next, []string{"member", "external_contact", "room", "page"})
+		c.ReadQuery(query+next, []string{"member", "external_contact", "room", "page", "limit", "kind"})
 		c.UsePages(opaque.Page("/list", nil))
 		ans, err := h.ListConversations(ctx, c)
 		cancel()
@@ -195,10 +248,13 @@ func TestListOfADayGoesOn(t *testing.T) {
 			store.say(conv, start.Add(time.Duration(i+1)*time.Second), "zhao", "wm1")
 		}
 	}
+	store.moving = make(map[archive.ConversationID]bool)
 	for i := range 200 {
 		customer := fmt.Sprint("wm", i)
 		at := start.AddDate(0, 0, -i%2).Add(time.Duration(i) * time.Minute)
-		store.say(archive.PartyConversation([]string{"lin.hua", customer}), at, "lin.hua", customer)
+		conv := archive.PartyConversation([]string{"lin.hua", customer})
+		store.say(conv, at, "lin.hua", customer)
+		store.moving[conv] = i%3 == 0
 	}
 	for _, query := range []string{"member=lin.hua", "external_contact=wm1"} {
 		for name, caller := range map[string]session.Caller{"any reader": {}, "a limited reader": {Limited: true, Staff: []string{"lin.hua"}}} {
@@ -250,5 +306,112 @@ func TestListOfALongDayIsAnsweredInTime(t *testing.T) {
 	store.looks = 0
 	if list, _ := pages(t, store, session.Caller{}, "member=lin.hua", "&page="+*page.Next, time.Minute); len(list) != 400 {
 		t.Errorf("got %d conversations on the next pages, want 400", len(list))
+	}
+}
+
+// The pages of a member's list have each conversation once, newest first, whether its
+// days or moves name it, in whatever order and pages the messages were stored.
+func TestMovesAndDaysAreOneList(t *testing.T) {
+	for seed := range uint64(80) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
+		store := &talk{moving: make(map[archive.ConversationID]bool)}
+		var all []archive.ConversationID
+		for i := range 1 + r.IntN(40) {
+			conv, other := archive.RoomConversation(fmt.Sprint("wr", i)), "zhao"
+			if r.IntN(3) > 0 {
+				other = fmt.Sprint("wm", i)
+				conv = archive.PartyConversation([]string{"lin.hua", other})
+				store.moving[conv] = r.IntN(2) == 0
+			}
+			all = append(all, conv)
+			for range 1 + r.IntN(5) {
+				store.say(conv, start.Add(-time.Duration(r.IntN(50))*time.Hour/time.Duration(1+r.IntN(1000))).Truncate(time.Millisecond), "lin.hua", other)
+			}
+		}
+		var together [][]archive.Message // pages of several messages, in no order
+		r.Shuffle(len(store.pages), func(i, j int) { store.pages[i], store.pages[j] = store.pages[j], store.pages[i] })
+		for page := range slices.Chunk(store.pages, 1+r.IntN(20)) {
+			together = append(together, slices.Concat(page...))
+		}
+		store.pages = together
+		for _, list := range store.convs {
+			slices.SortFunc(list, func(a, b archive.Message) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.MsgID, b.MsgID)) })
+		}
+		newest := func(conv archive.ConversationID) time.Time { return store.convs[conv][len(store.convs[conv])-1].Time }
+		slices.SortFunc(all, func(a, b archive.ConversationID) int {
+			return cmp.Or(newest(b).Compare(newest(a)), cmp.Compare(chats.DigestOf(a), chats.DigestOf(b)))
+		})
+		for _, query := range []string{"member=lin.hua", "member=lin.hua&kind=single", "member=lin.hua&kind=room"} {
+			var want []string
+			for _, conv := range all {
+				if kind := query[len("member=lin.hua"):]; kind == "" || kind == "&kind="+conv.Kind() {
+					want = append(want, string(conv))
+				}
+			}
+			for _, most := range []time.Duration{time.Minute, noTime} {
+				limit := 1 + r.IntN(30)
+				list, _ := pages(t, store, session.Caller{}, fmt.Sprintf("%s&limit=%d", query, limit), "", most)
+				var got []string
+				for _, c := range list {
+					var conv archive.ConversationID
+					if err := opaque.Conversation("ww0123456789abcdef").Open(c.ID, &conv); err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, string(conv))
+				}
+				if most == noTime && !slices.Equal(got, want) { // rooms without time are in no order
+					slices.Sort(got)
+					want = slices.Sorted(slices.Values(want))
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("seed %d, %s, pages of %d within %s: got\n%q\nwant\n%q", seed, query, limit, most, got, want)
+				}
+			}
+		}
+	}
+}
+
+// A page of a day with ten thousand chats reads as little as one of a day with a
+// hundred.
+func TestPagesOfALongDayReadLittle(t *testing.T) {
+	const limit = 50
+	start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
+	store := &talk{moving: make(map[archive.ConversationID]bool)}
+	for i := range 10_000 {
+		customer := fmt.Sprint("wm", i)
+		conv := archive.PartyConversation([]string{"lin.hua", customer})
+		store.moving[conv] = true
+		store.say(conv, start.Add(time.Duration(i)*time.Second), "lin.hua", customer)
+	}
+	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: time.Now}
+	next := ""
+	for page := range 20 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/list", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &session.Call{Request: r, CorpID: "ww0123456789abcdef"}
+		c.ReadQuery(fmt.Sprintf("member=lin.hua&limit=%d%s", limit, next), []string{"member", "page", "limit"})
+		c.UsePages(opaque.Page("/list", nil))
+		store.read, store.looked = 0, 0
+		ans, err := h.ListConversations(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Conversations []chats.ConversationJSON
+			Next          *string
+		}
+		if err := json.Unmarshal(ans.Body, &got); err != nil || got.Next == nil {
+			t.Fatalf("got %.200s, %v", ans.Body, err)
+		}
+		if n := len(got.Conversations); n != limit || got.Conversations[0].Parties[1] != fmt.Sprint("wm", 9999-page*limit) {
+			t.Fatalf("page %d: got %d conversations, the first with %v", page, n, got.Conversations[0].Parties)
+		}
+		if store.looked > limit+1 || store.read > limit+3 {
+			t.Errorf("page %d: read %d entries and %d messages for %d conversations", page, store.read, store.looked, limit)
+		}
+		next = "&page=" + *got.Next
 	}
 }

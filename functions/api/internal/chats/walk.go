@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,10 @@ type listPage struct {
 	// the day has more entries after them.
 	Ahead string `json:"a,omitempty"`
 	Rest  bool   `json:"r,omitempty"`
+	// Moved is the time, in ms, of the newest entry of moves that may hold upcoming
+	// chats; zero if that is not known. Listed says that of the day only moves are left.
+	Moved  int64 `json:"m,omitempty"`
+	Listed bool  `json:"l,omitempty"`
 	// Slow says that the time of an answer is too short for the day, see
 	// [walker.slowly]. Done is the digest of the last conversation that is done.
 	Slow bool   `json:"w,omitempty"`
@@ -89,7 +94,24 @@ func (p *listPage) carry(entries []entry, ahead string, rest bool) {
 
 // passed reports whether an earlier page has passed the entry.
 func (p *listPage) passed(e entry) bool {
-	return p.Digest != "" && compareEntries(e, entry{digest: p.Digest, at: time.UnixMilli(p.Milli)}) <= 0
+	return p.Digest != "" && compareEntries(e, p.last()) <= 0
+}
+
+// before reports whether the entry comes before the page: an earlier page has passed
+// it, or it belongs to a later day.
+func (p *listPage) before(e entry) bool {
+	return p.passed(e) || p.Day != "" && dayOf(e.at) > p.Day
+}
+
+// last is the entry after which the page begins, without its content.
+func (p *listPage) last() entry { return entry{digest: p.Digest, at: time.UnixMilli(p.Milli)} }
+
+// advance moves the place to behind an entry of a day. It never moves back: a chat
+// that had a message meanwhile may be shown behind its place.
+func (p *listPage) advance(day archive.Day, e entry) {
+	if p.Day != day || p.Digest == "" || compareEntries(p.last(), e) < 0 {
+		p.Day, p.Milli, p.Digest = day, e.at.UnixMilli(), e.digest
+	}
 }
 
 // among returns the conversations listed in ahead.
@@ -119,41 +141,68 @@ func digestOf(conv archive.ConversationID) string {
 // of that page, nil at the end of the list.
 func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, parties []string, at listPage) (*listPage, error) {
 	w := walker{
-		h: h, c: c, parties: parties, page: page, known: make(map[archive.ConversationID]*entry),
+		h: h, c: c, parties: parties, page: page, begin: at, known: make(map[archive.ConversationID]*entry), shown: make(map[archive.ConversationID]bool),
 		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Slow: at.Slow, Done: at.Done, SearchDay: at.SearchDay, Search: at.Search},
 	}
-	upTo, begun, party := at.Day, false, ""
+	party := ""
 	if len(parties) > 0 {
 		party = parties[len(parties)-1] // of two, the customer: customers have fewer conversations than members
 	}
-	for atOnce := 1; ; atOnce = min(4*atOnce, daysMost) {
-		days, err := h.Messages.ActiveDays(ctx, c.CorpID, party, upTo, atOnce)
+	if len(parties) == 1 && (page.filter.kind == "" || page.filter.kind == "single") {
+		w.moves = h.readMoves(ctx, c.CorpID, party, at)
+		defer w.moves.stop()
+	}
+	begun := false
+	for day, err := range w.days(ctx, party) {
 		if err != nil {
 			return nil, err
 		}
-		for _, day := range days {
-			if day.Day < dayOf(page.filter.since) {
-				return nil, nil // every further entry is older
-			}
-			ahead, rest := "", true
-			if day.Day == at.Day && at.Ahead != "" {
-				ahead, rest = at.Ahead, at.Rest
-			}
-			wanted := slices.DeleteFunc(day.Conversations, func(conv archive.ConversationID) bool { return !page.filter.mayShow(conv) })
-			full, err := w.day(ctx, day.Day, wanted, ahead, rest)
-			if _, ended := errors.AsType[ending](err); ended {
-				return w.unfinished(day.Day, begun || len(page.shown) > 0), nil
-			}
-			if full || err != nil {
-				return &w.next, err
-			}
-			upTo, begun = input.DaysAfter(day.Day, -1), true
-			if session.Ending(ctx) {
-				return &listPage{Day: upTo}, nil
-			}
+		if day.Day < dayOf(page.filter.since) {
+			return nil, nil // every further entry is older
 		}
-		if len(days) < atOnce {
-			return nil, nil
+		full, err := w.day(ctx, day)
+		if _, ended := errors.AsType[ending](err); ended {
+			w.unfinished(day.Day, begun || len(page.shown) > 0)
+			full, err = true, nil
+		}
+		if full || err != nil {
+			w.next.Moved = w.moves.place()
+			return &w.next, err
+		}
+		if begun = true; session.Ending(ctx) {
+			return &listPage{Day: input.DaysAfter(day.Day, -1)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// days yields the days on which the party was active, from the first day of the
+// page back, each with the conversations that its list names. The caller reads all
+// moves of a day before it asks for the next one.
+func (w *walker) days(ctx context.Context, party string) iter.Seq2[archive.ActiveDay, error] {
+	return func(yield func(archive.ActiveDay, error) bool) {
+		var listed []archive.ActiveDay
+		upTo, more := w.begin.Day, true
+		for atOnce := 1; ; {
+			if len(listed) == 0 && more {
+				var err error
+				if listed, err = w.h.Messages.ListedDays(ctx, w.c.CorpID, party, upTo, atOnce); err != nil {
+					yield(archive.ActiveDay{}, err)
+					return
+				}
+				if more = len(listed) == atOnce; more {
+					upTo = input.DaysAfter(listed[atOnce-1].Day, -1)
+				}
+				atOnce = min(4*atOnce, daysMost)
+			}
+			moved, err := w.moves.day()
+			day := archive.ActiveDay{Day: moved}
+			if len(listed) > 0 && listed[0].Day >= moved {
+				day, listed = listed[0], listed[1:]
+			}
+			if day.Day == "" && err == nil || !yield(day, err) || err != nil {
+				return
+			}
 		}
 	}
 }
@@ -164,33 +213,56 @@ type walker struct {
 	c       *session.Call
 	parties []string
 	page    *entryPage
+	begin   listPage // the place where the page begins
 	next    listPage // the place after the last entry of the page
+	moves   *moves   // nil if the list has none
 	// known holds the entries of the conversations that the walk has looked at; nil
 	// for one that the caller may not see. A conversation may be on many days.
 	known map[archive.ConversationID]*entry
+	shown map[archive.ConversationID]bool
+	// lookedAtMoves says that the page has looked at chats of moves, so that its time
+	// may end.
+	lookedAtMoves bool
 }
 
-// unfinished returns the place of the next page if the time of this one is over
+// unfinished notes the place of the next page if the time of this one is over
 // before the entries of a day are known. If this page made no progress before it
 // reached the day, the next page is slow, see [walker.slowly].
-func (w *walker) unfinished(day archive.Day, progress bool) *listPage {
+func (w *walker) unfinished(day archive.Day, progress bool) {
 	if w.next.Day != day {
 		w.next = listPage{Day: day}
 	}
 	w.next.Slow = !progress
-	return &w.next
 }
 
-// day lists the entries of a day: first those that ahead notes, then the others if
+// day lists the entries of a day. It reports whether the page is full.
+func (w *walker) day(ctx context.Context, day archive.ActiveDay) (full bool, err error) {
+	left := listPage{Rest: true}
+	if day.Day == w.begin.Day && (w.begin.Ahead != "" || w.begin.Listed) {
+		left = w.begin
+	}
+	conversations := slices.DeleteFunc(day.Conversations, func(conv archive.ConversationID) bool { return !w.page.filter.mayShow(conv) })
+	if !left.Listed {
+		if full, err = w.listed(ctx, day.Day, conversations, left.Ahead, left.Rest); full || err != nil {
+			return full, err
+		}
+	}
+	if full, err = w.moved(ctx, day.Day, nil); full {
+		w.next.Listed = true
+	}
+	return full, err
+}
+
+// listed lists the entries of a day: first those that ahead notes, then the others if
 // rest is set. It reports whether the page is full.
-func (w *walker) day(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, err error) {
+func (w *walker) listed(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, err error) {
 	if slow := w.next.Slow && w.next.Day == day; slow || ahead == "" && len(conversations) > dayMost {
 		if w.next.Day != day {
 			w.next = listPage{Day: day}
 		}
 		w.next.Slow = true
 		if full, err = w.slowly(ctx, day, conversations); !full && err == nil {
-			w.next = listPage{}
+			w.next.Slow, w.next.Done = false, ""
 		}
 		return full, err
 	}
@@ -215,9 +287,9 @@ func (w *walker) day(ctx context.Context, day archive.Day, conversations []archi
 	return w.list(ctx, day, conversations, "", false)
 }
 
-// list puts the entries of conversations of a day on the page, and reports
-// whether the page is full. ahead and rest describe the entries of the day that
-// come after these (see [listPage]).
+// list puts the entries of conversations of a day on the page, and the moves that
+// come before them. It reports whether the page is full. ahead and rest describe
+// the entries of the day that come after these (see [listPage]).
 func (w *walker) list(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, _ error) {
 	entries, err := w.entriesOf(ctx, day, conversations)
 	if err != nil {
@@ -225,19 +297,38 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return day == w.next.Day && w.next.passed(e) })
 	for i, e := range entries {
-		fits, err := w.page.put(e)
+		full, err := w.moved(ctx, day, &e)
+		if !full && err == nil {
+			full, err = w.put(day, e)
+		}
 		if err != nil {
 			return false, err
 		}
-		if !fits {
-			if w.next.Day != day {
-				w.next = listPage{Day: day}
-			}
+		if full {
 			w.next.carry(entries[i:], ahead, rest)
 			return true, nil
 		}
-		w.next.Day, w.next.Milli, w.next.Digest = day, e.at.UnixMilli(), e.digest
 	}
+	return false, nil
+}
+
+// put shows an entry of a day once, and reports whether the page is full before it.
+func (w *walker) put(day archive.Day, e entry) (full bool, _ error) {
+	if w.shown[e.conversation] {
+		return false, nil
+	}
+	fits, err := w.page.put(e)
+	if err != nil {
+		return false, err
+	}
+	if !fits {
+		if w.next.Day != day {
+			w.next = listPage{Day: day}
+		}
+		return true, nil
+	}
+	w.shown[e.conversation] = true
+	w.next.advance(day, e)
 	return false, nil
 }
 
@@ -332,6 +423,7 @@ func (w *walker) slowly(ctx context.Context, day archive.Day, conversations []ar
 			if fits, err := w.page.put(*e); err != nil || !fits {
 				return true, err
 			}
+			w.shown[conv] = true
 		}
 		w.next.Done, w.next.SearchDay, w.next.Search = digestOf(conv), "", nil
 	}

@@ -56,7 +56,16 @@ type doctorJSON struct {
 	CheckedAt   *string     `json:"checked_at"`
 	Running     bool        `json:"running"`
 	RequestedAt *string     `json:"requested_at"`
+	Steps       []stepJSON  `json:"steps"`
 	Checks      []checkJSON `json:"checks"`
+}
+
+type stepJSON struct {
+	Step  int         `json:"step"`
+	Name  string      `json:"name"`
+	State doctor.Mark `json:"state"`
+	Title string      `json:"title"`
+	Where *string     `json:"where"` // in WeCom's admin console
 }
 
 type checkJSON struct {
@@ -85,7 +94,7 @@ type evidenceJSON struct {
 	Text  string      `json:"text"` // the value for people
 }
 
-// GetDoctor answers the present state of every check. It derives the states from
+// GetDoctor answers the present state of every step and check. It derives the states from
 // what is stored at this moment, so they are never older than WeCom's last answers.
 func (h *Handlers) GetDoctor(ctx context.Context, c *session.Call) (output.Answer, error) {
 	facts, err := h.Facts.Read(ctx, c.Corp)
@@ -104,7 +113,12 @@ func (h *Handlers) GetDoctor(ctx context.Context, c *session.Call) (output.Answe
 	if j.Running {
 		j.RequestedAt = output.MomentOrNull(mark.SentAt)
 	}
-	for _, r := range doctor.Derive(facts) {
+	results := doctor.Derive(facts)
+	for n := range doctor.Steps {
+		title, where := doctor.StepTexts(n)
+		j.Steps = append(j.Steps, stepJSON{n, doctor.StepName(n), doctor.MarkOf(n, results), problem.Words(title).In(c.Lang, nil), textOrNull(where, c.Lang)})
+	}
+	for _, r := range results {
 		j.Checks = append(j.Checks, show(r, record.Since(r), c.Lang))
 	}
 	return output.JSON(200, j)

@@ -30,7 +30,12 @@ type answer struct {
 	CheckedAt   *string `json:"checked_at"`
 	Running     bool
 	RequestedAt *string `json:"requested_at"`
-	Checks      []check
+	Steps       []struct {
+		Step               int
+		Name, State, Title string
+		Where              *string
+	}
+	Checks []check
 }
 
 func (a answer) of(name doctor.Check) check {
@@ -69,6 +74,48 @@ func TestDoctorNamesCauseAndRemedy(t *testing.T) {
 			t.Errorf("%s: got %+v", lang, got)
 		}
 	}
+}
+
+// The marks of the steps follow what the admin did and what WeCom answered.
+func TestDoctorMarksTheSteps(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp, map[string]any{"name": "云朵课堂"}).Want(201)
+	marks := func(what, want string) {
+		t.Helper()
+		var got []string
+		for n, s := range get(w, "en").Steps {
+			if s.Step != n || s.Title == "" || s.Name != doctor.StepName(n) || (s.Where == nil) != (n == 6) {
+				t.Errorf("%s: got step %+v", what, s)
+			}
+			got = append(got, s.State)
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s: got %s, want %s", what, s, want)
+		}
+	}
+	put := func(path string, body map[string]any) {
+		t.Helper()
+		w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+path, body).Want(200)
+	}
+	marks("registered", "done waiting todo todo waiting todo todo todo")
+	put("/setup", map[string]any{"secret": "3kTq" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-0", "publickey_ver": 1})
+	marks("saved", "done waiting waiting waiting waiting todo todo todo")
+	put("/state", map[string]any{"enabled": true})
+	marks("enabled", "done waiting waiting waiting waiting waiting waiting todo")
+	trouble := func(c archive.Cause) {
+		t.Helper()
+		corp, err := w.Corps.Corp(t.Context(), w.Corp)
+		apitest.OK(t, err)
+		apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp, LastCallAt: w.Now(), Standing: archive.Standing{
+			SecretSetAt: corp.SecretSetAt, Trouble: &archive.Trouble{Cause: c, Since: w.Now(), At: w.Now()},
+		}}))
+	}
+	trouble(archive.CauseTrustedIP)
+	marks("address refused", "done waiting waiting waiting redo waiting waiting todo")
+	trouble(archive.CauseSecret)
+	marks("secret refused", "done waiting redo waiting waiting waiting waiting todo")
+	trouble(archive.CauseNotOpen)
+	marks("not open", "done redo waiting waiting waiting redo waiting todo")
 }
 
 // A person's request tries everything now, and says from when its results count.

@@ -30,6 +30,18 @@ func joined[T ~string](list []T) string {
 	return fmt.Sprint(list)
 }
 
+// members lists the members of a body, of all its forms together.
+func members(schema *openapi3.Schema) []string {
+	all := maps.Clone(schema.Properties)
+	for _, form := range schema.OneOf {
+		if all == nil {
+			all = openapi3.Schemas{}
+		}
+		maps.Copy(all, form.Value.Properties)
+	}
+	return slices.Collect(maps.Keys(all))
+}
+
 func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	doc, err := apitest.Document()
 	if err != nil {
@@ -54,8 +66,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 					}
 				}
 				if op.RequestBody != nil {
-					schema := op.RequestBody.Value.Content.Get("application/json").Schema.Value
-					body = slices.Collect(maps.Keys(schema.Properties))
+					body = members(op.RequestBody.Value.Content.Get("application/json").Schema.Value)
 				}
 			}
 			s.query, s.body = joined(query), joined(body)

@@ -22,14 +22,13 @@ type appJSON struct {
 	Secret     *secretJSON   `json:"secret"`
 	TrustedIPs []string      `json:"trusted_ips"`
 	Callback   *callbackJSON `json:"callback"`
-	State      stepState     `json:"state"`
 	// Trimmed names the fields of the request that had blanks around them, which were
 	// removed. Only the answer to a save has it.
 	Trimmed []string `json:"trimmed,omitzero"`
 }
 
-// GetApp returns what the admin must enter in the self-built app, and the state
-// of step 7 (README.md).
+// GetApp returns what the admin must enter in the self-built app, and what is known
+// of its secret.
 func (h *Handlers) GetApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	j, err := h.showApp(ctx, c)
 	if err != nil {
@@ -44,7 +43,7 @@ func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error
 	if err != nil {
 		return appJSON{}, err
 	}
-	j := appJSON{AgentID: output.TextOrNull(reach.App.AgentID), TrustedIPs: h.TrustedIPs, State: appState(corp, reach)}
+	j := appJSON{AgentID: output.TextOrNull(reach.App.AgentID), TrustedIPs: h.TrustedIPs}
 	standing, access := appStanding(corp, reach)
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowAccessTrouble(access, t, c.Lang) }
 	if j.Secret, err = h.showSecret(ctx, corp, reach.App.SecretPrefix, standing, show); err != nil {
@@ -66,25 +65,6 @@ func appStanding(corp archive.Corp, reach directory.Reach) (archive.Standing, di
 	}
 	worse.OKAt, worse.RefusedAt = latest(worse.OKAt, other.OKAt), latest(worse.RefusedAt, other.RefusedAt)
 	return worse, access
-}
-
-// appState returns the state of step 7. The step is done once WeCom has
-// answered the app about members and about external contacts.
-func appState(corp archive.Corp, reach directory.Reach) stepState {
-	if reach.App.SetAt.IsZero() {
-		return todo
-	}
-	state := done
-	for _, access := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
-		s := reach.Standing(access, corp)
-		switch {
-		case s.Trouble != nil && access.Step(s.Trouble.Cause) == directory.AppStep:
-			return redo
-		case s.OKAt.IsZero():
-			state = waiting
-		}
-	}
-	return state
 }
 
 // PutApp creates the callback pair of the app if it is absent, saves the secret of

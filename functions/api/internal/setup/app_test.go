@@ -8,8 +8,6 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
-	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -18,13 +16,13 @@ func TestAppIsSavedAndTried(t *testing.T) {
 	w.BareCorp(w.Corp)
 	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp+"/app"
 	before := apitest.Into[setup.AppJSON](w.Get(who, path).Want(200))
-	if before.State != setup.Todo || before.Callback != nil || before.Secret != nil || len(before.TrustedIPs) != 2 {
+	if before.Callback != nil || before.Secret != nil || len(before.TrustedIPs) != 2 {
 		t.Errorf("before: got %+v", before)
 	}
 	text := "app-" + apitest.SecretMark + "-0123456789"
 	resp := w.Send(who, "PUT", path, map[string]any{"secret": text, "agent_id": "1000002"}).Want(200)
 	app := apitest.Into[setup.AppJSON](resp)
-	if app.State != setup.Waiting || apitest.Deref(app.AgentID) != "1000002" || app.Secret.Masked != "app-••••••••" || app.Callback == nil ||
+	if apitest.Deref(app.AgentID) != "1000002" || app.Secret.Masked != "app-••••••••" || app.Callback == nil ||
 		app.Callback.URL != "https://archive.example.com/callback/"+w.Corp+"/app" || len(app.Callback.EncodingAESKey) != 43 {
 		t.Errorf("saved: got %+v", app)
 	}
@@ -61,28 +59,6 @@ func TestAppIsSavedAndTried(t *testing.T) {
 	} {
 		if got := w.Send(who, "PUT", path, body).WantProblem(400, "invalid-request").Rules(); got != rules {
 			t.Errorf("%s: got %s, want %s", body, got, rules)
-		}
-	}
-}
-
-func TestAppStateFollowsWeComsAnswers(t *testing.T) {
-	w := apitest.NewWorld(t)
-	w.BareCorp(w.Corp)
-	who := w.As(session.Admin)
-	w.Send(who, "PUT", "/v1/corps/"+w.Corp+"/app", map[string]any{"secret": "app-secret-0123456789"}).Want(200)
-	for _, step := range []struct {
-		customers, members archive.Standing
-		want               setup.StepState
-	}{
-		{archive.Standing{OKAt: w.Now()}, archive.Standing{}, setup.Waiting},
-		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now()}, setup.Done},
-		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseSecret}}, setup.Redo},
-		{archive.Standing{OKAt: w.Now()}, archive.Standing{OKAt: w.Now(), Trouble: &archive.Trouble{Cause: archive.CauseBusy}}, setup.Done},
-	} {
-		w.NoteAccess(directory.AccessCustomers, step.customers)
-		w.NoteAccess(directory.AccessMembers, step.members)
-		if got := apitest.Into[setup.AppJSON](w.Get(who, "/v1/corps/"+w.Corp+"/app").Want(200)).State; got != step.want {
-			t.Errorf("%+v: got state %s, want %s", step.members, got, step.want)
 		}
 	}
 }

@@ -7,15 +7,9 @@ type (
 	CorpJSON     = corpJSON
 	KeyJSON      = keyJSON
 	SetupJSON    = setupJSON
-	StepState    = stepState
 )
 
 const (
-	Todo    = todo
-	Waiting = waiting
-	Done    = done
-	Redo    = redo
-
 	MaxName       = maxName
 	MaxSecret     = maxSecret
 	MaxPrivateKey = maxPrivateKey

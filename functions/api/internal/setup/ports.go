@@ -94,7 +94,6 @@ type Pairs interface {
 
 // Ledger shows how far pulling is.
 type Ledger interface {
-	Head(ctx context.Context, corp string) (archive.Head, error)
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 

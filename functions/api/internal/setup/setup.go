@@ -11,7 +11,6 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -40,26 +39,7 @@ type setupJSON struct {
 	Secret            *secretJSON   `json:"secret"`
 	Callback          *callbackJSON `json:"callback"`
 	Enabled           bool          `json:"enabled"`
-	Steps             []stepJSON    `json:"steps"`
 }
-
-type stepJSON struct {
-	Step  int       `json:"step"`
-	Name  string    `json:"name"`
-	State stepState `json:"state"`
-	Title string    `json:"title"`
-	Where *string   `json:"where"` // in WeCom's admin console
-}
-
-// stepState is the state of a set-up step, as far as the archive can know it.
-type stepState string
-
-const (
-	todo    stepState = "todo"    // the step is not done
-	waiting stepState = "waiting" // the step looks done; WeCom's answers will show the result
-	done    stepState = "done"    // WeCom's answers show that the step is done
-	redo    stepState = "redo"    // WeCom's answers show that the step must be done again
-)
 
 // GetSetup returns the data of the set-up page.
 func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer, error) {
@@ -76,10 +56,6 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 		return setupJSON{}, err
 	}
 	state, err := h.Ledger.PullState(ctx, corp.ID)
-	if err != nil {
-		return setupJSON{}, err
-	}
-	head, err := h.Ledger.Head(ctx, corp.ID)
 	if err != nil {
 		return setupJSON{}, err
 	}
@@ -110,50 +86,7 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return setupJSON{}, err
 	}
-	j.Steps = steps(corp, state, head, j.Keys, j.UnmatchedVersions, c.Lang)
 	return j, nil
-}
-
-// steps returns the state of the set-up steps 1 to 6 (README.md, "The set-up
-// steps of a company"). Only an answer of WeCom sets a step to done or to redo. The
-// absence of an error proves nothing.
-func steps(corp archive.Corp, state archive.PullState, head archive.Head, keys []keyJSON, unmatched []uint32, lang problem.Language) []stepJSON {
-	failed := 0 // the step that the present trouble names
-	notOpen := false
-	if t := archive.TroubleOf(corp, state); t != nil {
-		failed = t.Cause.Step()
-		notOpen = t.Cause == archive.CauseNotOpen
-	}
-	answered := !state.LastPageAt.IsZero() || !state.LastEmptyAt.IsZero()
-	came := head.Rows > 0
-
-	choose := func(isRedo, isDone, isWaiting bool) stepState {
-		switch {
-		case isRedo:
-			return redo
-		case isDone:
-			return done
-		case isWaiting:
-			return waiting
-		}
-		return todo
-	}
-	inKeys := func(state string) bool {
-		return slices.ContainsFunc(keys, func(k keyJSON) bool { return k.State == state })
-	}
-	all := []stepJSON{
-		{Step: 1, Name: "scope", State: choose(failed == 1, came, true)},
-		{Step: 2, Name: "secret", State: choose(failed == 2 && corp.SecretPrefix != "", corp.SecretPrefix != "" && !archiveStanding(corp, state).OKAt.IsZero(), corp.SecretPrefix != "")},
-		{Step: 3, Name: "public_key", State: choose(len(unmatched) > 0, inKeys("proved"), inKeys("claimed"))},
-		{Step: 4, Name: "trusted_ip", State: choose(failed == 4, answered, true)},
-		{Step: 5, Name: "switch_on", State: choose(notOpen, corp.Enabled && answered, corp.Enabled)},
-		{Step: 6, Name: "chats", State: choose(false, came, corp.Enabled)},
-	}
-	for i := range all {
-		title, where := doctor.StepTexts(all[i].Step)
-		all[i].Title, all[i].Where = problem.Words(title).In(lang, nil), output.TextOrNull(problem.Words(where).In(lang, nil))
-	}
-	return all
 }
 
 // form is the admin's form, checked.

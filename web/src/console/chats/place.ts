@@ -2,11 +2,12 @@
 // lead to the same place.
 import { computed, ref } from 'vue'
 import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationRaw } from 'vue-router'
+import type { Schemas } from '../api'
 
-export type Scope = 'members' | 'customers' | 'rooms' | 'unplaced'
-export const scopes: Scope[] = ['members', 'customers', 'rooms', 'unplaced']
+export type Scope = 'members' | 'customers' | 'rooms' | 'unplaced' | 'days'
+export const scopes: Scope[] = ['members', 'customers', 'rooms', 'unplaced', 'days']
 
-/** A chosen party; the empty id is that of messages without a party. */
+/** A chosen party, whose id is empty for messages without a party; or a day of the whole company. */
 export interface Party {
   scope: Scope
   id: string
@@ -16,6 +17,11 @@ const one = (value: unknown): string | undefined => {
   const v = Array.isArray(value) ? value[0] : value
   return typeof v === 'string' && v !== '' ? v : undefined
 }
+
+const isDay = (id: string | undefined) => !!id && /^20\d\d-\d\d-\d\d$/.test(id)
+
+/** The party whose side a list shows; a day has none. */
+export const sideOf = ({ scope, id }: Party): string => (scope === 'days' ? '' : id)
 
 // The lists beside an open chat are those that the reader came from.
 const last = ref<{ scope: Scope; party: Party | undefined }>({ scope: 'members', party: undefined })
@@ -36,7 +42,8 @@ export function usePlace() {
       return last.value
     }
     const scope = (one(route.params.scope) as Scope | undefined) ?? 'members'
-    const id = one(route.query.of)
+    const of = one(route.query.of)
+    const id = scope === 'days' && !isDay(of) ? undefined : of
     return { scope, party: id ? { scope, id } : scope === 'unplaced' ? { scope, id: '' } : undefined }
   })
 
@@ -45,7 +52,12 @@ export function usePlace() {
 
   const toScope = (scope: Scope): RouteLocationRaw => ({ name: 'list', params: { scope } })
   const toParty = (party: Party): RouteLocationRaw => ({ name: 'list', params: { scope: party.scope }, query: party.id ? { of: party.id } : {} })
-  const toChat = (id: string, party = here.value.party): RouteLocationRaw => ({ name: 'chat', params: { conversation: id }, query: party?.id ? { as: party.id } : {} })
+  /** A list of a day leads to the newest message of the day. */
+  const toChat = ({ id, newest }: Pick<Schemas['Conversation'], 'id' | 'newest'>, party: Party): RouteLocationRaw => ({
+    name: 'chat',
+    params: { conversation: id },
+    query: party.scope === 'days' ? (newest ? { m: newest.message_id } : {}) : party.id ? { as: party.id } : {},
+  })
 
   /** Changes the query of the open chat. Opening a panel adds to the history, so that back closes it. */
   function turn(change: LocationQueryRaw) {

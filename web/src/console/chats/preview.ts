@@ -10,13 +10,14 @@ import type { Conversation, Names } from './reads'
 /** Kinds whose preview is the words of a person. */
 const worded = new Set(['text', 'markdown', 'mixed'])
 
-export function preview({ newest, kind }: Conversation, names: Names): string {
+/** as is the party whose list shows the chat; in the list of a day, empty, a single chat names the sender too. */
+export function preview({ newest, kind }: Conversation, names: Names, as: string): string {
   if (!newest) return t.value.noPreview
   const who = personName(names, newest.from)
   const event = { agree: parts.value.agreed, disagree: parts.value.disagreed, revoke: parts.value.revoked, switch: parts.value.switched }[newest.kind]
   if (event) return event(who)
   const words = withEmoji(line(worded.has(newest.kind) ? newest.text : labelled(newest.kind, newest.text), 100))
-  return kind === 'single' || kind === 'own' ? words : t.value.says(who, words)
+  return (kind === 'single' && as) || kind === 'own' || !newest.from ? words : t.value.says(who, words)
 }
 
 /** The archive writes the kind in Chinese in front of what is no text. */

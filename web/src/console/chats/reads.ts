@@ -12,8 +12,20 @@ export interface ConversationRow {
   names: Names
 }
 
-const ofParty = ({ scope, id }: Party) =>
-  scope === 'members' ? { member: id } : scope === 'customers' ? { external_contact: id } : scope === 'rooms' ? { room: id } : { unplaced: true as const }
+const ofParty = ({ scope, id }: Party) => {
+  switch (scope) {
+    case 'members':
+      return { member: id }
+    case 'customers':
+      return { external_contact: id }
+    case 'rooms':
+      return { room: id }
+    case 'days':
+      return { day: id }
+    case 'unplaced':
+      return { unplaced: true as const }
+  }
+}
 
 /** Which conversations of a party. */
 export interface ConversationFilter {
@@ -25,10 +37,26 @@ export interface ConversationFilter {
 }
 
 export async function readConversations(party: Party, filter: ConversationFilter, page?: string): Promise<ListPage<ConversationRow>> {
-  const query = { ...ofParty(party), ...filter, limit: 50, ...(page && { page }) }
+  const query = { ...ofParty(party), ...filter, limit: party.scope === 'days' ? 200 : 50, ...(page && { page }) }
   const got = await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query } }))
   return { rows: got.conversations.map((conversation) => ({ conversation, names: got.names })), next: got.next }
 }
+
+/** The archive lists a day in no order of time, so up to a thousand conversations are read before they are shown. */
+const dayPages = 5
+
+export async function readDay(day: Party, filter: ConversationFilter, page?: string): Promise<ListPage<ConversationRow>> {
+  const all: ListPage<ConversationRow> = { rows: [], next: page ?? null }
+  for (let n = 0; n < dayPages; n++) {
+    const got = await readConversations(day, filter, all.next ?? undefined)
+    all.rows.push(...got.rows)
+    if (!(all.next = got.next)) break
+  }
+  return all
+}
+
+/** The newest first. */
+export const byTime = (x: ConversationRow, y: ConversationRow) => Date.parse(y.conversation.last_at) - Date.parse(x.conversation.last_at)
 
 /** Reads a page of a chat. Without a middle the API lists the newest first; the page is oldest first either way. */
 export async function readPage(conversation: string, query: Query, page?: string): Promise<Page> {

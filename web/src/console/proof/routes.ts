@@ -1,8 +1,9 @@
 import type { LocationQuery, RouteRecordRaw } from 'vue-router'
+import type { Seq } from '../api'
 
 /** The record that a link leads to, and where its row of the ledger begins. */
 function rowOf({ seq, from }: LocationQuery) {
-  const isSeq = (value: unknown): value is string => typeof value === 'string' && /^\d{1,19}$/.test(value)
+  const isSeq = (value: unknown): value is Seq => typeof value === 'string' && /^\d{1,19}$/.test(value)
   return isSeq(seq) && isSeq(from) ? { seq, from } : {}
 }
 

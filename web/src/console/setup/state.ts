@@ -4,7 +4,7 @@ import { useMutation, useQuery } from '@tanstack/vue-query'
 import { computed, ref, watch, type Ref } from 'vue'
 import { api, corp, data, Failure, queries, type Schemas } from '../api'
 import { person } from '../auth/session'
-import { markOf, useDoctor, type Answer, type Mark } from './doctor'
+import { useDoctor, type Answer, type Mark } from './doctor'
 
 export const key = (name: string) => ['setup', person.value.corp, name]
 
@@ -15,13 +15,11 @@ const later = 15_000
 const seldom = 60_000
 const patience = 3 * 60_000
 
-const steps = [0, 1, 2, 3, 4, 5, 6, 7]
-
 /** Whether something is under way that changes the answer. WeCom may check the callback of the open step at any time. */
-function waits({ running, checks }: Answer, open: number | undefined): boolean {
+function waits({ running, checks, steps }: Answer, open: number | undefined): boolean {
   if (running || checks.some((c) => c.step === open && (c.cause === 'callback_unverified' || c.cause === 'callback_refused'))) return true
   // Before a Secret is saved, WeCom is not asked.
-  return markOf(2, checks) !== 'todo' && steps.some((n) => markOf(n, checks) === 'waiting')
+  return steps[2]!.state !== 'todo' && steps.some((s) => s.state === 'waiting')
 }
 
 /** Whether WeCom has yet to answer what a person asked for. */
@@ -36,7 +34,7 @@ export function useSetup(open: Ref<number | undefined>) {
   const registered = () => !!setup.data.value
   const company = read('corp', () => data(api.GET('/v1/corps/{corpid}', { params: { path: corp() } })), registered)
   const app = read('app', () => data(api.GET('/v1/corps/{corpid}/app', { params: { path: corp() } })), registered)
-  const inspection = read('inspection', () => data(api.GET('/v1/corps/{corpid}/inspect', { params: { path: corp() } })), () => registered() && open.value === 1)
+  const inspection = read('inspection', () => data(api.GET('/v1/corps/{corpid}/inspect', { params: { path: corp() } })), () => registered() && (open.value === 1 || open.value === 7))
 
   /** When the doctor's answer last said something else. */
   let movedAt = Date.now()
@@ -51,7 +49,7 @@ export function useSetup(open: Ref<number | undefined>) {
   })
   const checks = computed(() => doctor.data.value?.checks ?? [])
 
-  const marks = computed<Mark[]>(() => steps.map((n) => (checks.value.length > 0 ? markOf(n, checks.value) : n === 0 && registered() ? 'done' : 'todo')))
+  const marks = computed<Mark[]>(() => doctor.data.value?.steps.map((s) => s.state) ?? [registered() ? 'done' : 'todo', ...Array<Mark>(7).fill('todo')])
   // The other answers change only when something happens that the doctor tells of.
   // What passes with time alone tells of nothing.
   const said = computed(

@@ -4,7 +4,7 @@ export default {
   product: 'Yunduo Archive',
   skip: 'Skip to content',
   nav: 'Main',
-  pages: { setup: 'Set-up', chats: 'Chats', status: 'Status', proof: 'Proof', audit: 'Audit' },
+  pages: { setup: 'Set-up', chats: 'Chats', status: 'Status', scope: 'Scope', proof: 'Proof', audit: 'Audit' },
   language: '中文',
   account: 'Account',
   signOut: 'Sign out',

@@ -80,6 +80,7 @@ export default {
     members: (n) => `${n} ${n === 1 ? 'member is' : 'members are'} in scope`,
     asked: (time) => `WeCom answered ${time}`,
     more: (n) => `and ${n} more`,
+    history: 'All members, with the days on which they entered and left the scope',
     invisible: 'Messages of members outside the scope do not reach the archive.',
   },
 
@@ -143,6 +144,9 @@ export default {
       hint: 'An RSA key of 2048 bits as PKCS#1 or PKCS#8, without a password. This field is emptied after sending.',
       version: 'Version 版本号 (optional)',
       versionHint: 'It may stay empty: the archive tries the key on every message that waits.',
+      missing: (versions) => `Records of these versions have no private key yet: ${versions}.`,
+      missingMore: (versions) => `Records of these versions have no private key yet: ${versions}. There may be others.`,
+      useVersion: (v) => `Enter version ${v}`,
       empty: 'Paste the private key.',
       publicKey: 'This is a public key, not a private key.',
       notPem: 'A private key begins with -----BEGIN. Paste all of it.',
@@ -211,5 +215,9 @@ export default {
     callback: 'Callbacks 接收消息 (optional)',
     callbackText: "Enter these under 接收消息 → 设置API接收 on the app's page. The archive then learns at once when a customer agrees or refuses.",
     replace: 'Replace the Secret',
+    access: { members: 'Names of members', customers: 'Names of customers and group chats' },
+    answered: (time) => `WeCom last answered ${time}`,
+    unanswered: 'WeCom has not answered yet',
+    paused: (time) => `paused until ${time}`,
   },
 } satisfies typeof zh

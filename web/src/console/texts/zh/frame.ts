@@ -2,7 +2,7 @@ export default {
   product: '云朵会话存档',
   skip: '跳到正文',
   nav: '主导航',
-  pages: { setup: '设置', chats: '会话', status: '状态', proof: '证明', audit: '审计' },
+  pages: { setup: '设置', chats: '会话', status: '状态', scope: '范围与同意', proof: '证明', audit: '审计' },
   language: 'English',
   account: '账号',
   signOut: '退出登录',

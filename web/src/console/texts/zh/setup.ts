@@ -77,6 +77,7 @@ export default {
     members: (n: number) => `${n} 位成员在开启范围内`,
     asked: (time: string) => `查询时间：${time}`,
     more: (n: number) => `还有 ${n} 位`,
+    history: '全部成员，及进入、离开范围的日期',
     invisible: '不在开启范围内的成员，其消息不会存档。',
   },
 
@@ -140,6 +141,9 @@ export default {
       hint: '2048 位 RSA 私钥，PKCS#1 或 PKCS#8 格式，不能有密码保护。提交后，此输入框会清空。',
       version: '版本号（可选）',
       versionHint: '可以不填，系统会自动判断该私钥对应的版本号。',
+      missing: (versions: string) => `以下版本的记录还没有可用的私钥：${versions}。`,
+      missingMore: (versions: string) => `以下版本的记录还没有可用的私钥：${versions}，可能还有其他版本。`,
+      useVersion: (v: number) => `填入版本 ${v}`,
       empty: '请粘贴私钥。',
       publicKey: '这是公钥，不是私钥。',
       notPem: '私钥以 -----BEGIN 开头，请粘贴完整内容。',
@@ -208,5 +212,9 @@ export default {
     callback: '接收消息（可选）',
     callbackText: '将以下三项填入应用的「接收消息 → 设置API接收」后，客户同意或不同意存档时，系统会立即收到通知。',
     replace: '替换 Secret',
+    access: { members: '成员的姓名', customers: '客户和群聊的名称' },
+    answered: (time: string) => `企业微信最近一次正常返回：${time}`,
+    unanswered: '企业微信还没有返回',
+    paused: (time: string) => `${time} 之前暂停查询`,
   },
 }
