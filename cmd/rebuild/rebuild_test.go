@@ -20,6 +20,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/s3store"
@@ -76,7 +77,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	p.config = decode.Config{
 		Ledger: p.ledger, Jobs: p.ledger, Heads: p.ledger, Journal: journal, View: p.view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: w.Media, Decodes: p.decodes, Announcer: w.Announced, Parallel: 1, Now: now, Log: log,
+		Consents: archivetest.NewConsents(t, f), Files: w.Files, Media: media.NewWantedLanes(w.Marks, w.Media, now), Decodes: p.decodes, Announcer: w.Announced, Parallel: 1, Now: now, Log: log,
 	}
 	p.decodeInto(p.view)
 	return p

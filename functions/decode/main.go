@@ -48,11 +48,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
 	}
-	pool := sdkworker.NewPool(sdkworker.Config{
-		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, NoSockets: sdkworker.WorksOffline(cfg.library),
-		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, DecryptTimeout: archive.DecryptTimeout,
-		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
-	})
+	pool := sdkworker.NewPool(workers(cfg, log))
 	db := dynamodb.NewFromConfig(sdk)
 	secrets := secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
@@ -81,6 +77,16 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Log:        log,
 	})
 	return serve(log, decoder.Decode, replayer.Run), nil
+}
+
+// workers says how the library runs. It decrypts only, so it gets no sockets if its
+// Init works without them.
+func workers(cfg config, log *slog.Logger) sdkworker.Config {
+	return sdkworker.Config{
+		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy, NoSockets: sdkworker.WorksOffline(cfg.library),
+		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, DecryptTimeout: archive.DecryptTimeout,
+		MaxProcesses: 4, MaxRSS: 128 << 20, MemoryLimit: 256 << 20, Log: log,
+	}
 }
 
 // serve makes the handler. A request is for one page or for a run of a replay job.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +23,25 @@ import (
 )
 
 const corp = "ww0000000000000001"
+
+// The library has no sockets here if its Init was recorded to work without them.
+func TestLibraryHasNoSocketsIfInitWorksOffline(t *testing.T) {
+	library := filepath.Join(t.TempDir(), "library.so")
+	if err := os.WriteFile(library, []byte("the library"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := func(noSockets bool) {
+		t.Helper()
+		if got := workers(config{library: library}, nil).NoSockets; got != noSockets {
+			t.Errorf("got NoSockets %t, want %t", got, noSockets)
+		}
+	}
+	want(false)
+	if err := sdkworker.RecordOffline(library); err != nil {
+		t.Fatal(err)
+	}
+	want(true)
+}
 
 func TestHandle(t *testing.T) {
 	var did []string

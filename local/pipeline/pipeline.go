@@ -237,9 +237,9 @@ type queue struct {
 	reqs []archive.DecodeRequest
 }
 
-func (q *queue) RequestPulls(context.Context, ...archive.PullRequest) error { return nil }
+func (q *queue) SendPulls(context.Context, ...archive.PullRequest) error { return nil }
 
-func (q *queue) RequestMedia(context.Context, ...media.Request) error { return nil }
+func (q *queue) SendMedia(context.Context, ...media.Request) error { return nil }
 
 func (q *queue) RequestDecodes(_ context.Context, reqs ...archive.DecodeRequest) error {
 	q.mu.Lock()

@@ -118,6 +118,9 @@ type Key struct {
 	// LastUsedAt is the pull time of the newest page in which the key opened a
 	// message; zero for never. It may lag by [KeyTouch].
 	LastUsedAt time.Time
+	// Retried: the job that tries an imported key on the records set aside is
+	// requested. It is false after a crash before that.
+	Retried bool
 }
 
 // KeyTouch is the shortest time between two notes of the use of a key.

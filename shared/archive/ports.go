@@ -78,10 +78,17 @@ type HeadWriter interface {
 	PutHead(ctx context.Context, day Day, head Head) error
 }
 
-// PullQueue takes requests to pull. Durable on return. Everything that requests
-// pulls does so through [WantedPulls], so that few messages of a corp wait.
+// PullQueue takes requests to pull. Durable on return. [WantedPulls] is one, so few
+// messages of a corp wait; a [PullSender] is none.
 type PullQueue interface {
 	RequestPulls(ctx context.Context, reqs ...PullRequest) error
+}
+
+// PullSender sends a message for each request. Only [WantedPulls] calls it: its
+// method has another name than that of [PullQueue], so that the compiler refuses a
+// function that would send past the marks.
+type PullSender interface {
+	SendPulls(ctx context.Context, reqs ...PullRequest) error
 }
 
 // DecodeQueue takes requests to decode. Durable on return.

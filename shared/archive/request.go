@@ -30,7 +30,7 @@ const Timer = "timer"
 type WantedPulls struct{ Wanted[PullRequest] }
 
 // NewWantedPulls keeps the marks of the pulls in a queue.
-func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPulls {
+func NewWantedPulls(marks Marks, queue PullSender, now func() time.Time) WantedPulls {
 	return WantedPulls{Wanted[PullRequest]{
 		Marks: marks,
 		Work:  func(r PullRequest) (corp, work string) { return r.Corp, "pull" },
@@ -41,7 +41,7 @@ func NewWantedPulls(marks Marks, queue PullQueue, now func() time.Time) WantedPu
 			return waiting, nil
 		},
 		Sent: func(r *PullRequest) *time.Time { return &r.SentAt },
-		Send: queue.RequestPulls,
+		Send: queue.SendPulls,
 		Kept: PullKept,
 		Now:  Rising(now),
 	}}

@@ -47,6 +47,28 @@ func TestWantedSurvivesEveryFault(t *testing.T) {
 	})
 }
 
+// While the queue may hold the message of a mark, no further one is sent. When the
+// queue has surely dropped the message, the next request sends another one.
+func TestWantedRestsAsLongAsTheQueueKeeps(t *testing.T) {
+	w := archivetest.NewWorld(t, &archivetest.Faults{})
+	clock := archivetest.NewClock(archivetest.Start)
+	pulls := archive.NewWantedPulls(w.Marks, w.Pulls, clock.Now)
+	want := func(after time.Duration, messages int) {
+		t.Helper()
+		clock.Advance(after)
+		if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.Pulls.Waiting()); n != messages {
+			t.Errorf("got %d messages, want %d", n, messages)
+		}
+	}
+	want(0, 1)
+	want(archive.PullKept, 1)
+	want(time.Minute, 2)
+	want(archive.PullKept, 2)
+}
+
 // Of many that want the same work at the same moment, one sends.
 func TestWantedAtTheSameMoment(t *testing.T) {
 	w := archivetest.NewWorld(t, &archivetest.Faults{})
@@ -75,7 +97,7 @@ type unsendable struct{}
 
 var errUnsendable = errors.New("queue unavailable")
 
-func (unsendable) RequestPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
+func (unsendable) SendPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
 
 // A message that could not be sent leaves no mark that stops the next one.
 func TestWantedAfterAFailedSend(t *testing.T) {

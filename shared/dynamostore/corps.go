@@ -93,6 +93,7 @@ type (
 		ClaimedAt      time.Time         `dynamodbav:"claimed_at"`
 		ClaimedBy      string            `dynamodbav:"claimed_by"`
 		LastUsedAt     time.Time         `dynamodbav:"last_used_at"`
+		Retried        bool              `dynamodbav:"retried"`
 	}
 	keyQuotaItem struct {
 		Unproved      int         `dynamodbav:"unproved"`
@@ -327,6 +328,18 @@ func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) er
 	})
 	if err != nil {
 		return fmt.Errorf("noting the use of key %s of corp %s: %w", keyID, id, err)
+	}
+	return nil
+}
+
+// NoteRetried notes that the job that tries an imported key is requested.
+func (c *Corps) NoteRetried(ctx context.Context, id, keyID string) error {
+	err := c.update(ctx, id, keyPrefix+keyID, change{
+		set:    "SET retried = :yes",
+		values: item{":yes": &types.AttributeValueMemberBOOL{Value: true}},
+	})
+	if err != nil {
+		return fmt.Errorf("noting the retry of key %s of corp %s: %w", keyID, id, err)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/pull"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -89,7 +90,7 @@ func throughTheStore(t *testing.T, raw []byte, msgID string) ([]byte, dynamostor
 	view := &written{View: w.View}
 	decoder, _ := decode.New(decode.Config{
 		Ledger: w.Ledger, Jobs: w.Ledger, Heads: w.Ledger, Journal: w.Journal, View: view, Keys: w.Corps, Openers: w.Openers, Decrypters: w.Library,
-		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: w.Media, Decodes: w.Decodes, Announcer: w.Announced, Parallel: 1, Now: now, Log: log,
+		Consents: archivetest.NewConsents(t, &archivetest.Faults{}), Files: w.Files, Media: media.NewWantedLanes(w.Marks, w.Media, now), Decodes: w.Decodes, Announcer: w.Announced, Parallel: 1, Now: now, Log: log,
 	})
 	must(t, decoder.Decode(ctx, corp, 0, decode.FirstTime))
 	if len(view.page.Messages) != 1 {

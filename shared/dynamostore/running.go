@@ -28,6 +28,7 @@ type runningItem struct {
 	RequestedAt time.Time `dynamodbav:"requested"`
 	KeyCame     bool      `dynamodbav:"key_came"`
 	Tries       int       `dynamodbav:"tries"`
+	TookOver    bool      `dynamodbav:"took_over"`
 }
 
 func runningSK(corp string, verify bool) string {
@@ -38,13 +39,13 @@ func runningSK(corp string, verify bool) string {
 }
 
 func encodeRunning(r decode.Running) (item, error) {
-	return encode(runningPK, runningSK(r.Corp, r.Verify), runningItem{ID: r.ID, RequestedAt: r.RequestedAt, KeyCame: r.KeyCame, Tries: r.Tries})
+	return encode(runningPK, runningSK(r.Corp, r.Verify), runningItem{ID: r.ID, RequestedAt: r.RequestedAt, KeyCame: r.KeyCame, Tries: r.Tries, TookOver: r.TookOver})
 }
 
 func readRunning(it item) (decode.Running, error) {
 	v, err := readItem[runningItem](it)
 	corp, sort, _ := strings.Cut(keyOf(it, "sk"), "#")
-	return decode.Running{Corp: corp, Verify: sort == runningVerify, ID: v.ID, RequestedAt: v.RequestedAt, KeyCame: v.KeyCame, Tries: v.Tries}, err
+	return decode.Running{Corp: corp, Verify: sort == runningVerify, ID: v.ID, RequestedAt: v.RequestedAt, KeyCame: v.KeyCame, Tries: v.Tries, TookOver: v.TookOver}, err
 }
 
 // Running implements [decode.RunningJobs].

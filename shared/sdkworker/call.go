@@ -131,7 +131,9 @@ func callFor[A sdkproto.Message, V any](
 			return v, nil
 		}
 	case sdkproto.Failed:
-		return none, &archive.SDKError{Op: op, Code: int(a.Code)}
+		if _, batch := request.(sdkproto.DecryptAll); !batch { // its answer has a code for each record
+			return none, &archive.SDKError{Op: op, Code: int(a.Code)}
+		}
 	}
 	if slot.proc != nil {
 		slot.proc.kill()

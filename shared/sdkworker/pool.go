@@ -11,9 +11,10 @@
 //
 // This package keeps law 7. A worker gets an empty environment, so it has no
 // AWS credential. It gets no descriptor but its pipes, and an empty folder of
-// its own, which is removed with it. Every call has a time limit. A worker that died, hung or sent
-// an unexpected answer is never used again: the call ends with
-// [*archive.CrashError], and the next call starts a new worker.
+// its own, which is removed with it; if the parent is killed, the next parent
+// removes it. Every call has a time limit. A worker that died, hung or sent an
+// unexpected answer is never used again: the call ends with [*archive.CrashError],
+// and the next call starts a new worker.
 //
 // The worker limits itself before it loads the library: layers/finance-sdk/worker
 // says how. The parent hides its own memory, see [HideFromChildren]. A hostile
@@ -143,9 +144,14 @@ type slot struct {
 	proc     *process // nil until the first call has started the process
 }
 
-// NewPool makes an empty pool. The first call of a session starts a process.
+// NewPool makes an empty pool. The first call of a session starts a process. NewPool
+// removes the working folders that killed parents left behind.
 func NewPool(cfg Config) *Pool {
-	return &Pool{cfg: cfg.withDefaults(), slots: make(map[slotKey]*slot), released: make(chan struct{})}
+	p := &Pool{cfg: cfg.withDefaults(), slots: make(map[slotKey]*slot), released: make(chan struct{})}
+	if err := removeLeftFolders(); err != nil {
+		p.cfg.Log.Warn("folders of killed library processes stay", slog.Any("err", err))
+	}
+	return p
 }
 
 // Session calls the library as id, in a process that serves only the corp

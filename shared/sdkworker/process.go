@@ -50,7 +50,7 @@ var errUndelivered = errors.New("request not delivered")
 type process struct {
 	log      *slog.Logger
 	cmd      *exec.Cmd
-	folder   string // the worker's working folder; kill removes it
+	folder   folder // the worker's working folder; kill removes it
 	requests *os.File
 	answers  *os.File
 	writer   *sdkproto.Writer
@@ -153,15 +153,13 @@ func printable(s string) string {
 // spawn starts the worker's program with its two pipes, in an empty folder of
 // its own. It sends no frame.
 func spawn(cfg *Config) (p *process, err error) {
-	folder, err := os.MkdirTemp("", "finance-sdk-")
+	folder, err := newFolder()
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for the library process: %w", err)
 	}
-	// After a crash from here on the folder stays. Lambda removes it together
-	// with the environment.
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(folder)
+			_ = folder.remove()
 		}
 	}()
 	childRequests, requests, err := os.Pipe()
@@ -188,7 +186,7 @@ func spawn(cfg *Config) (p *process, err error) {
 	// it too early. kill replaces the context.
 	p.cmd = exec.Command(cfg.Worker, absolute(cfg.Library))
 	p.cmd.Path = absolute(p.cmd.Path)
-	p.cmd.Dir = folder
+	p.cmd.Dir = folder.path
 	p.cmd.Env = []string{} // nil would pass on the parent's credentials
 	p.cmd.Stdout = &p.output
 	p.cmd.Stderr = &p.output
@@ -245,8 +243,8 @@ func (p *process) kill() {
 	p.awaitExit(exitTimeout + outputTimeout)
 	p.requests.Close()
 	p.answers.Close()
-	if err := os.RemoveAll(p.folder); err != nil {
-		p.log.Warn("folder of a library process not removed", slog.String("folder", p.folder))
+	if err := p.folder.remove(); err != nil {
+		p.log.Warn("folder of a library process not removed", slog.String("folder", p.folder.path))
 	}
 	p.log.Debug("library process ended",
 		slog.Int("calls", int(p.calls)),

@@ -148,6 +148,21 @@ func TestBatchWithAMissingOutcomeEndsTheProcess(t *testing.T) {
 	}
 }
 
+// The library's codes of a batch are those of its records. A code for the batch as a
+// whole breaks the protocol.
+func TestBatchWithOneCodeEndsTheProcess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(t, func(c *sdkworker.Config) { c.Worker, c.Library = self, "bad worker: one code" })
+	_, err = s.DecryptAll(t.Context(), make([]decode.Sealed, 2))
+	wantCrash(t, err, "DecryptData", archive.Nonsense)
+	if s.PID() != 0 {
+		t.Error("the process was kept")
+	}
+}
+
 // badWorker breaks the protocol in the way that part names: in its answer to
 // Hello, to GetChatData, or to a batch of records. Its other answers are valid.
 func badWorker(part string) int {
@@ -183,6 +198,10 @@ func badWorker(part string) int {
 		case sdkproto.Init:
 			_ = w.Write(id, sdkproto.Done{})
 		case sdkproto.DecryptAll:
+			if part == "one code" {
+				_ = w.Write(id, sdkproto.Failed{Code: 10006})
+				continue
+			}
 			_ = w.Write(id, sdkproto.Results{Records: make([]sdkproto.Outcome, 1)})
 		case sdkproto.ChatData:
 			switch part {
@@ -264,8 +283,8 @@ func TestWorkerDiesWithItsParent(t *testing.T) {
 	}
 	parent := exec.CommandContext(t.Context(), self, "doomed parent", built.Worker(t), built.Library(t))
 	parent.WaitDelay = 5 * time.Second
-	// A killed parent leaves the worker's folder behind.
-	parent.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	tmp := t.TempDir()
+	parent.Env = append(os.Environ(), "TMPDIR="+tmp)
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +305,24 @@ func TestWorkerDiesWithItsParent(t *testing.T) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || bytes.Contains(stat, []byte(") Z "))
 	})
+	// The killed parent leaves the worker's folder behind. The next one removes it,
+	// and no folder of a worker that lives.
+	t.Setenv("TMPDIR", tmp)
+	left, err := filepath.Glob(filepath.Join(tmp, "finance-sdk-*"))
+	if err != nil || len(left) != 1 {
+		t.Fatalf("after the kill: got folders %v and %v, want that of the worker", left, err)
+	}
+	if err := os.WriteFile(filepath.Join(left[0], "written"), []byte("by the library"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSession(t, nil)
+	wantNoFolder(t, tmp)
+	decrypt(t, s, "x")
+	newPool(t, nil)
+	if live, err := filepath.Glob(filepath.Join(tmp, "finance-sdk-*")); err != nil || len(live) != 1 {
+		t.Errorf("beside another pool: got folders %v and %v, want that of the worker", live, err)
+	}
+	decrypt(t, s, "x")
 }
 
 func doomedParent(worker, library string) int {

@@ -11,16 +11,16 @@ import (
 // pauses need no lock.
 type Inspect struct{ queue }
 
-var _ directory.Queue = (*Inspect)(nil)
+var _ directory.Sender = (*Inspect)(nil)
 
 // NewInspect is like [NewPull].
 func NewInspect(client Client, url string, newID func() string) *Inspect {
 	return &Inspect{queue{client, url, newID}}
 }
 
-// RequestInspections implements [directory.Queue]. After an error any of
-// the requests may have been sent.
-func (q *Inspect) RequestInspections(ctx context.Context, reqs ...directory.Request) error {
+// SendInspections implements [directory.Sender]. After an error any of the
+// requests may have been sent.
+func (q *Inspect) SendInspections(ctx context.Context, reqs ...directory.Request) error {
 	return request(ctx, q.queue, reqs, func(r directory.Request) (group, id string) {
 		return r.Corp, q.newID()
 	})

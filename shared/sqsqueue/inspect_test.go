@@ -23,10 +23,10 @@ func TestInspections(t *testing.T) {
 		{Corp: corpA, Why: "asked", Check: true, Force: true, Pairs: []directory.Pair{{Member: "lin.hua", Contact: "wmX"}}, ConsentRooms: []string{"wrA"}},
 		{Corp: corpB, Why: "read", People: []string{"lin.hua", "wm-客户"}},
 	}
-	if err := queue.RequestInspections(t.Context(), sent...); err != nil {
+	if err := queue.SendInspections(t.Context(), sent...); err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.RequestInspections(t.Context()); err != nil {
+	if err := queue.SendInspections(t.Context()); err != nil {
 		t.Fatalf("empty list: %v", err)
 	}
 	got := map[string][]directory.Request{}

@@ -45,11 +45,11 @@ type Decode struct{ queue }
 type Media struct{ queue }
 
 var (
-	_ archive.PullQueue   = (*Pull)(nil)
+	_ archive.PullSender  = (*Pull)(nil)
 	_ archive.DecodeQueue = (*Decode)(nil)
 	_ archive.QueueDepth  = (*Pull)(nil)
 	_ archive.QueueDepth  = (*Decode)(nil)
-	_ media.Queue         = (*Media)(nil)
+	_ media.Sender        = (*Media)(nil)
 	_ archive.QueueDepth  = (*Media)(nil)
 )
 
@@ -70,9 +70,9 @@ func NewMedia(client Client, url string, newID func() string) *Media {
 	return &Media{queue{client, url, newID}}
 }
 
-// RequestPulls implements [archive.PullQueue]. After an error any of the
-// requests may have been sent.
-func (q *Pull) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
+// SendPulls implements [archive.PullSender]. After an error any of the requests
+// may have been sent.
+func (q *Pull) SendPulls(ctx context.Context, reqs ...archive.PullRequest) error {
 	return request(ctx, q.queue, reqs, func(r archive.PullRequest) (group, id string) {
 		return r.Corp, q.newID()
 	})
@@ -86,9 +86,9 @@ func (q *Decode) RequestDecodes(ctx context.Context, reqs ...archive.DecodeReque
 	})
 }
 
-// RequestMedia implements [media.Queue]. After an error any of the requests
-// may have been sent.
-func (q *Media) RequestMedia(ctx context.Context, reqs ...media.Request) error {
+// SendMedia implements [media.Sender]. After an error any of the requests may
+// have been sent.
+func (q *Media) SendMedia(ctx context.Context, reqs ...media.Request) error {
 	return request(ctx, q.queue, reqs, func(r media.Request) (group, id string) {
 		return r.Corp + "/" + strconv.Itoa(r.Lane), q.newID()
 	})

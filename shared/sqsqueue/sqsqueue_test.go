@@ -77,7 +77,7 @@ func parsed[R any](t *testing.T, msgs []types.Message, parse func(events.SQSMess
 func TestGroupsAndIDs(t *testing.T) {
 	client := sqs.NewFromConfig(awstest.Config(t))
 	pulls, decodes := awstest.FIFOQueue(t), awstest.FIFOQueue(t)
-	if err := sqsqueue.NewPull(client, pulls, rand.Text).RequestPulls(t.Context(),
+	if err := sqsqueue.NewPull(client, pulls, rand.Text).SendPulls(t.Context(),
 		archive.PullRequest{Corp: corpA}, archive.PullRequest{Corp: corpB}, archive.PullRequest{Corp: corpB}); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestMediaRequests(t *testing.T) {
 	q := sqsqueue.NewMedia(client, url, rand.Text)
 	want := []media.Request{{Corp: corpA, Lane: 0}, {Corp: corpA, Lane: media.Lanes - 1}, {Corp: corpB, Lane: 0}}
 	for range 2 {
-		if err := q.RequestMedia(t.Context(), want...); err != nil {
+		if err := q.SendMedia(t.Context(), want...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -59,7 +59,10 @@ var oddControls = []uint32{0x8901 /* FIOSETOWN */, unix.SIOCSPGRP, unix.TIOCSTI}
 
 // refuseCalls installs the filter for every thread of the process, also for
 // threads that start later. The process cannot remove the filter.
-func refuseCalls(noSockets bool) error {
+func refuseCalls(noSockets bool) error { return refusals(noSockets, uint32(os.Getpid())).install() }
+
+// refusals is the filter of a process with the pid own.
+func refusals(noSockets bool, own uint32) *filter {
 	f := newFilter()
 	for _, nr := range neverCalls {
 		f.refuse(nr, unix.EPERM)
@@ -76,7 +79,6 @@ func refuseCalls(noSockets bool) error {
 	f.allowMasked(unix.SYS_CLONE, 0, thread|newNamespaces, thread)
 
 	// Go's runtime and abort signal threads of their own process.
-	own := uint32(os.Getpid())
 	f.allowOnly(unix.SYS_KILL, 0, own)
 	f.allowOnly(unix.SYS_TGKILL, 0, own)
 	for _, nr := range []uint32{
@@ -89,7 +91,8 @@ func refuseCalls(noSockets bool) error {
 	f.refuseIf(unix.SYS_IOCTL, 1, oddControls...)
 	// The settings of confine and of the parent must stay.
 	f.refuseIf(unix.SYS_PRCTL, 0, unix.PR_SET_DUMPABLE, unix.PR_SET_PDEATHSIG, unix.PR_SET_PTRACER)
-	return f.install()
+	f.result(allow)
+	return f
 }
 
 // A filter is a program of the kernel's classic BPF. It decides about each
@@ -180,10 +183,9 @@ func (f *filter) allowMasked(nr uint32, argument int, mask, want uint32) {
 	f.result(refusedWith(unix.EPERM))
 }
 
-// install ends the program with "allow" and gives it to the kernel. An
-// unprivileged process needs no_new_privs for that.
+// install gives the program to the kernel. An unprivileged process needs
+// no_new_privs for that.
 func (f *filter) install() error {
-	f.result(allow)
 	// Both calls must run on one thread, and init has locked this goroutine to its
 	// thread. TSYNC gives the filter and no_new_privs to the other threads.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

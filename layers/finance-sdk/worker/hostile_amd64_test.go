@@ -5,9 +5,17 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/yunduo-scrm/archive/local/standin"
 	"github.com/yunduo-scrm/archive/shared/sdkproto"
 )
+
+// refusedCallsHere are further refused calls of this processor.
+var refusedCallsHere = []uint32{
+	unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_MODIFY_LDT, unix.SYS_USELIB, unix.SYS_USTAT, unix.SYS_CREATE_MODULE,
+	0x40000000 | unix.SYS_GETPID, // of the x32 interface
+}
 
 // The numbers of 32-bit system calls mean other calls, so the filter cannot
 // judge them. Such a call ends the process.

@@ -92,7 +92,12 @@ func (p *peer) try(name string) syscall.Errno {
 // The kernel refuses to start a program, to create a process, to signal, trace,
 // read or slow down another process, to mount, and to use its rarer parts.
 func TestFilterRefusesAHostileLibrary(t *testing.T) {
-	p := startHostile(t, false)
+	for mode, noSockets := range map[string]bool{"pull and media": false, "decode": true} {
+		t.Run(mode, func(t *testing.T) { checkHostile(t, startHostile(t, noSockets)) })
+	}
+}
+
+func checkHostile(t *testing.T, p *peer) {
 	for _, name := range []string{
 		"execve", "execveat", "fork", "vfork", "clone",
 		"kill parent", "kill group", "kill all", "tkill parent", "tgkill parent", "sigqueue parent", "pidfd parent", "fcntl owner",
@@ -134,7 +139,12 @@ func TestFilterAllowsWhatALibraryNeeds(t *testing.T) {
 }
 
 func TestLimitsOfFilesAndDescriptors(t *testing.T) {
-	p := startHostile(t, false)
+	for mode, noSockets := range map[string]bool{"pull and media": false, "decode": true} {
+		t.Run(mode, func(t *testing.T) { checkLimits(t, startHostile(t, noSockets)) })
+	}
+}
+
+func checkLimits(t *testing.T, p *peer) {
 	for name, want := range map[string]syscall.Errno{"large file": syscall.EFBIG, "many descriptors": syscall.EMFILE, "descriptors": 0} {
 		if got := p.try(name); got != want {
 			t.Errorf("%s: got errno %d (%v), want %v", name, got, got, want)

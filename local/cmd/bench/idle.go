@@ -26,7 +26,7 @@ const emptyAnswers = 4
 // messages of the queue of pulls.
 type outside struct{ pulls []archive.PullRequest }
 
-func (o *outside) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+func (o *outside) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
 	o.pulls = append(o.pulls, reqs...)
 	return nil
 }

@@ -33,7 +33,7 @@ type (
 	files   struct{ *queue }
 )
 
-func (q pulls) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
+func (q pulls) SendPulls(ctx context.Context, reqs ...archive.PullRequest) error {
 	return send(ctx, q.queue, func(r archive.PullRequest) (string, string) { return r.Corp, r.Corp }, reqs)
 }
 
@@ -46,7 +46,7 @@ func (q decodes) RequestDecodes(ctx context.Context, reqs ...archive.DecodeReque
 	}, reqs)
 }
 
-func (q files) RequestMedia(ctx context.Context, reqs ...media.Request) error {
+func (q files) SendMedia(ctx context.Context, reqs ...media.Request) error {
 	return send(ctx, q.queue, func(r media.Request) (string, string) {
 		return r.Corp, fmt.Sprint(r.Corp, "/", r.Lane)
 	}, reqs)

@@ -250,6 +250,23 @@ func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) er
 	})
 }
 
+// NoteRetried notes that the job that tries an imported key is requested. It
+// returns [archive.ErrNotFound] for a key that the corp does not have.
+func (c *Corps) NoteRetried(ctx context.Context, id, keyID string) error {
+	return write(ctx, c.faults, "Corps.NoteRetried", id, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		keys := c.of(id).keys
+		k, ok := keys[keyID]
+		if !ok {
+			return archive.ErrNotFound
+		}
+		k.Retried = true
+		keys[keyID] = k
+		return nil
+	})
+}
+
 // KeySet implements [decode.Keys].
 func (c *Corps) KeySet(ctx context.Context, id string) (archive.KeySet, error) {
 	return read(ctx, c.faults, "Corps.KeySet", id, func() (archive.KeySet, error) {

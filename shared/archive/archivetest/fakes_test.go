@@ -131,7 +131,7 @@ func TestFaults(t *testing.T) {
 	f := &archivetest.Faults{}
 	q := archivetest.NewPullQueue(t, f)
 	send := func() error {
-		return q.RequestPulls(t.Context(), archive.PullRequest{Corp: corp})
+		return q.SendPulls(t.Context(), archive.PullRequest{Corp: corp})
 	}
 	must(t, send())
 	for _, c := range []struct {
@@ -173,7 +173,7 @@ func TestEveryFaultMeetsEveryCall(t *testing.T) {
 		w := archivetest.NewWorld(t, f)
 		arm()
 		_, err1 := w.Ledger.Head(t.Context(), corp)
-		err2 := w.Pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: corp})
+		err2 := w.Pulls.SendPulls(t.Context(), archive.PullRequest{Corp: corp})
 		f.Disarm()
 		met[fmt.Sprint(err1 != nil, err2 != nil, len(w.Pulls.Take()))]++
 	})

@@ -494,7 +494,7 @@ func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error 
 	})
 }
 
-// MediaQueue is a [media.Queue] and an [archive.QueueDepth] in memory.
+// MediaQueue is a [media.Sender] and an [archive.QueueDepth] in memory.
 type MediaQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -504,16 +504,16 @@ type MediaQueue struct {
 }
 
 var (
-	_ media.Queue        = (*MediaQueue)(nil)
+	_ media.Sender       = (*MediaQueue)(nil)
 	_ archive.QueueDepth = (*MediaQueue)(nil)
 )
 
 // NewMediaQueue makes an empty queue.
 func NewMediaQueue(t testing.TB, f *Faults) *MediaQueue { return &MediaQueue{t: t, faults: f} }
 
-// RequestMedia implements [media.Queue].
-func (q *MediaQueue) RequestMedia(ctx context.Context, reqs ...media.Request) error {
-	return write(ctx, q.faults, "MediaQueue.RequestMedia", "", func() error {
+// SendMedia implements [media.Sender].
+func (q *MediaQueue) SendMedia(ctx context.Context, reqs ...media.Request) error {
+	return write(ctx, q.faults, "MediaQueue.SendMedia", "", func() error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {

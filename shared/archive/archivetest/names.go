@@ -412,7 +412,7 @@ func (c *Consents) ConsentHistory(ctx context.Context, corp string, q archive.Co
 	return list, next, err
 }
 
-// InspectQueue is an [directory.Queue].
+// InspectQueue is a [directory.Sender].
 type InspectQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -421,7 +421,7 @@ type InspectQueue struct {
 	reqs   []directory.Request
 }
 
-var _ directory.Queue = (*InspectQueue)(nil)
+var _ directory.Sender = (*InspectQueue)(nil)
 
 // NewInspectQueue makes an empty one, whose requests have marks unless marks is
 // nil.
@@ -429,9 +429,9 @@ func NewInspectQueue(t testing.TB, f *Faults, marks *Marks) *InspectQueue {
 	return &InspectQueue{t: t, faults: f, marks: marks}
 }
 
-// RequestInspections implements [directory.Queue].
-func (q *InspectQueue) RequestInspections(ctx context.Context, reqs ...directory.Request) error {
-	return write(ctx, q.faults, "InspectQueue.RequestInspections", "", func() error {
+// SendInspections implements [directory.Sender].
+func (q *InspectQueue) SendInspections(ctx context.Context, reqs ...directory.Request) error {
+	return write(ctx, q.faults, "InspectQueue.SendInspections", "", func() error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {

@@ -9,7 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// PullQueue is an [archive.PullQueue] and an [archive.QueueDepth].
+// PullQueue is an [archive.PullSender] and an [archive.QueueDepth].
 type PullQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -19,7 +19,7 @@ type PullQueue struct {
 }
 
 var (
-	_ archive.PullQueue  = (*PullQueue)(nil)
+	_ archive.PullSender = (*PullQueue)(nil)
 	_ archive.QueueDepth = (*PullQueue)(nil)
 )
 
@@ -28,9 +28,9 @@ func NewPullQueue(t testing.TB, f *Faults) *PullQueue {
 	return &PullQueue{t: t, faults: f}
 }
 
-// RequestPulls implements [archive.PullQueue].
-func (q *PullQueue) RequestPulls(ctx context.Context, reqs ...archive.PullRequest) error {
-	return write(ctx, q.faults, "PullQueue.RequestPulls", "", func() error {
+// SendPulls implements [archive.PullSender].
+func (q *PullQueue) SendPulls(ctx context.Context, reqs ...archive.PullRequest) error {
+	return write(ctx, q.faults, "PullQueue.SendPulls", "", func() error {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		for _, r := range reqs {

@@ -61,6 +61,7 @@ type CorpStore interface {
 	TouchCallback(ctx context.Context, id string, at time.Time) error
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
 	Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error
+	NoteRetried(ctx context.Context, id, keyID string) error
 	KeyQuota(ctx context.Context, id string) (archive.KeyQuota, error)
 	SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota) error
 	Callback(ctx context.Context, id string, kind archive.CallbackKind) (archive.Callback, error)

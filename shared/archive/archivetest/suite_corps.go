@@ -195,6 +195,14 @@ func corpsKeys(t *testing.T, c CorpStore) {
 	}
 	wantKeys("used, the newest use counts", old, used, young)
 	fails(t, "use of a missing key", c.TouchKey(t.Context(), corp.ID, "dd", epoch), archive.ErrNotFound)
+	for range 2 {
+		ok(t, c.NoteRetried(t.Context(), corp.ID, old.ID))
+	}
+	retried := old
+	retried.Retried = true
+	wantKeys("retried", retried, used, young)
+	fails(t, "retry of a missing key", c.NoteRetried(t.Context(), corp.ID, "dd"), archive.ErrNotFound)
+	wantKeys("after the failed notes", retried, used, young)
 }
 
 func corpsBindings(t *testing.T, c CorpStore) {

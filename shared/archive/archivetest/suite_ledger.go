@@ -516,7 +516,7 @@ func ledgerRunning(t *testing.T, l LedgerStore) {
 	corp, other := corpFor(t, 1), corpFor(t, 2)
 	replay := decode.Running{Corp: corp, ID: "2025-a", RequestedAt: epoch}
 	verify := decode.Running{Corp: corp, Verify: true, ID: "2025-b", RequestedAt: epoch}
-	others := decode.Running{Corp: other, ID: "2025-c", RequestedAt: epoch, KeyCame: true}
+	others := decode.Running{Corp: other, ID: "2025-c", RequestedAt: epoch, KeyCame: true, Tries: 3, TookOver: true}
 	_, err := l.Running(ctx, corp, false)
 	fails(t, "before the first", err, archive.ErrNotFound)
 	for _, r := range []decode.Running{replay, verify, others} {

@@ -9,7 +9,7 @@ import (
 
 // PullQueueStore has all methods of a queue of pull requests.
 type PullQueueStore interface {
-	archive.PullQueue
+	archive.PullSender
 	archive.QueueDepth
 }
 
@@ -38,12 +38,12 @@ func wantDepth(t *testing.T, q archive.QueueDepth, want int) {
 
 func queuePulls(t *testing.T, q PullQueueStore, take func() []archive.PullRequest) {
 	a, b := corpFor(t, 1), corpFor(t, 2)
-	ok(t, q.RequestPulls(t.Context()))
+	ok(t, q.SendPulls(t.Context()))
 	wantDepth(t, q, 0)
 	timer := archive.PullRequest{Corp: a, Why: "timer"}
 	asked := archive.PullRequest{Corp: b, Why: "asked \"<&>\" 问", Force: true}
-	ok(t, q.RequestPulls(t.Context(), timer, asked, timer))
-	ok(t, q.RequestPulls(t.Context(), timer))
+	ok(t, q.SendPulls(t.Context(), timer, asked, timer))
+	ok(t, q.SendPulls(t.Context(), timer))
 	want := []archive.PullRequest{timer, timer, timer, asked}
 	wantDepth(t, q, len(want))
 	sameRequests(t, take(), want)

@@ -41,8 +41,9 @@ func New(cfg Config) (*Decoder, *Replayer) {
 }
 
 // recordMargin is the time that one more record may take if the library hangs
-// on it twice, plus the time to store what is decoded.
-const recordMargin = 2*(archive.DecryptTimeout+archive.KillTimeout) + archive.StartTimeout + archive.InitTimeout + 10*time.Second
+// on it twice, plus the time to store what is decoded. Each of the two calls may
+// first have to start a process.
+const recordMargin = 2*(archive.StartTimeout+archive.InitTimeout+archive.DecryptTimeout+archive.KillTimeout) + 10*time.Second
 
 // pageMargin is the time that must be left to begin a page: enough for one
 // record and for storing the progress of the job.

@@ -109,6 +109,9 @@ type Running struct {
 	// Tries counts the times that dispatch requested the job again since its last
 	// run that went on. It changes only together with RequestedAt.
 	Tries int
+	// TookOver: the newest request names the done job that this one followed. It
+	// changes only together with ID or RequestedAt.
+	TookOver bool
 }
 
 // RunningError means that another job of the corp runs.
@@ -140,7 +143,7 @@ func (s JobStarter) StartReplay(ctx context.Context, job Replay) error {
 	if err != nil {
 		return err
 	}
-	return s.request(ctx, running)
+	return s.begin(ctx, running)
 }
 
 // reserve makes the job the corp's running one, and stores it.
@@ -158,7 +161,7 @@ func (s JobStarter) reserve(ctx context.Context, job Replay) (Running, error) {
 		return running, fmt.Errorf("reserve job %s: %w", job.ID, err)
 	}
 	if running.ID != job.ID {
-		if err := s.follow(ctx, running, own); err != nil {
+		if own, err = s.follow(ctx, running, own); err != nil {
 			return running, err
 		}
 		running = own
@@ -170,25 +173,36 @@ func (s JobStarter) reserve(ctx context.Context, job Replay) (Running, error) {
 }
 
 // follow makes a job the running one in the place of a done one, whose last run
-// has not removed it yet. It returns a [*RunningError] if that one goes on.
-func (s JobStarter) follow(ctx context.Context, running, own Running) error {
+// has not removed it yet, and returns its entry. The job takes over the request of
+// the done one: otherwise a person who stops jobs and starts others would fill the
+// queue. It returns a [*RunningError] if the other job goes on.
+func (s JobStarter) follow(ctx context.Context, running, own Running) (Running, error) {
 	if running.KeyCame {
-		return &RunningError{ID: running.ID}
+		return own, &RunningError{ID: running.ID}
 	}
+	own.RequestedAt, own.TookOver = running.RequestedAt, true
 	job, err := s.jobs.Replay(ctx, running.Corp, running.ID)
 	if errors.Is(err, archive.ErrNotFound) || err == nil && !job.Done {
-		return &RunningError{ID: running.ID}
+		return own, &RunningError{ID: running.ID}
 	}
 	if err == nil {
 		err = s.jobs.ReplaceRunning(ctx, running, own)
 	}
 	if errors.Is(err, archive.ErrConflict) { // another job was faster, or a key came
-		return &RunningError{ID: running.ID}
+		return own, &RunningError{ID: running.ID}
 	}
 	if err != nil {
-		return fmt.Errorf("follow job %s: %w", running.ID, err)
+		return own, fmt.Errorf("follow job %s: %w", running.ID, err)
 	}
-	return nil
+	return own, nil
+}
+
+// begin requests the first run of a job, unless the job took over a request.
+func (s JobStarter) begin(ctx context.Context, running Running) error {
+	if running.TookOver {
+		return nil
+	}
+	return s.request(ctx, running)
 }
 
 // request requests a run of the running job.
@@ -220,7 +234,7 @@ func (s JobStarter) StartRetry(ctx context.Context, job Replay) (started bool, e
 	if err != nil || running.ID != job.ID {
 		return false, err
 	}
-	return true, s.request(ctx, running)
+	return true, s.begin(ctx, running)
 }
 
 // retry reserves the job, or notes on the running one that a key came.

@@ -220,6 +220,24 @@ func TestKeyArrivesDuringDecode(t *testing.T) {
 	}
 }
 
+// A record that the library refused is tried with a key that arrives during decode:
+// the text that it refused may have been that of a wrong key.
+func TestKeyForARefusedRecordArrivesDuringDecode(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 1)
+	d.Must(d.Pull(archive.PullRequest{}))
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+		d.Library.OnDecrypt = nil
+		d.AddKey(archivetest.Corp, "new", 0)
+		return &archivetest.Answer{Err: &archive.SDKError{Op: "DecryptData", Code: 10006}}
+	}
+	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.FirstTime))
+	if len(d.SetAsideReasons()) != 0 || len(d.StoredIn(archivetest.SingleChat)) != 1 {
+		t.Errorf("got %v set aside, want none", d.SetAsideReasons())
+	}
+}
+
 // An unavailable key costs only the records that need it. A record that another
 // key opens is stored. A record that no key opens is set aside if the key is
 // damaged. If the read failed, the page is tried again.

@@ -165,9 +165,9 @@ func (d *Decoder) decodeIfKeysCame(ctx context.Context, p *pageDecode) error {
 
 // lacksKey reports whether a new key could open records of the page that are
 // set aside. That includes records of a version that another key was proved
-// for.
+// for, and those that the library refused: their text may be that of a wrong key.
 func lacksKey(r *archive.Result) bool {
-	return r != nil && r.SetAside[string(archive.ReasonNoKey)]+r.SetAside[string(archive.ReasonBadKey)] > 0
+	return r != nil && r.SetAside[string(archive.ReasonNoKey)]+r.SetAside[string(archive.ReasonBadKey)]+r.SetAside[string(archive.ReasonLibrary)] > 0
 }
 
 // pageDecode decodes one page: it collects the decoded page and its result,

@@ -89,7 +89,7 @@ func TestUnfinishedPageGetsFurther(t *testing.T) {
 	d.Decodes.Take()
 	d.Library.OnDecrypt = func(_ string, seq uint64, _ int) *archivetest.Answer {
 		if seq%2 == 0 {
-			d.Clock.Advance(13 * time.Second) // the longest hang, kill and start
+			d.Clock.Advance(23 * time.Second) // the longest start, Init, hang and kill
 			return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
 		}
 		return nil
@@ -98,8 +98,8 @@ func TestUnfinishedPageGetsFurther(t *testing.T) {
 	var deadline time.Time
 	onDecrypt := d.Library.OnDecrypt
 	d.Library.OnDecrypt = func(corp string, seq uint64, try int) *archivetest.Answer {
-		// Enough for two hangs, the starts after them, and storing the page.
-		if left := deadline.Sub(d.Clock.Now()); try%2 == 1 && left < 40*time.Second {
+		// Enough for two hangs, each after a start, and for storing the page.
+		if left := deadline.Sub(d.Clock.Now()); try%2 == 1 && left < 56*time.Second {
 			t.Errorf("seq %d tried with %v left", seq, left)
 		}
 		return onDecrypt(corp, seq, try)
@@ -109,7 +109,7 @@ func TestUnfinishedPageGetsFurther(t *testing.T) {
 			t.Fatal("the page is never finished")
 		}
 		d.Clock.Set(time.Now())
-		deadline = time.Now().Add(150 * time.Second)
+		deadline = time.Now().Add(300 * time.Second) // as template.yaml gives
 		ctx, cancel := context.WithDeadline(t.Context(), deadline)
 		err := d.Decoder.Decode(ctx, archivetest.Corp, 0, decode.FirstTime)
 		cancel()

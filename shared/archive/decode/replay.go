@@ -39,7 +39,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 		return fmt.Errorf("read job %s: %w", req.Replay, err)
 	}
 	if job.Done {
-		return r.ended(ctx, job)
+		return r.after(ctx, req, job)
 	}
 	running, err := r.cfg.Jobs.Running(ctx, job.Corp, job.Verify)
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
@@ -51,7 +51,13 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	err = r.run(ctx, &job)
 	switch {
 	case errors.Is(err, archive.ErrConflict):
-		r.cfg.Log.InfoContext(ctx, "replay advanced by another run", "corp", job.Corp, "replay", job.ID)
+		r.cfg.Log.InfoContext(ctx, "replay stopped, or advanced by another run", "corp", job.Corp, "replay", job.ID)
+		if job, err = r.cfg.Jobs.Replay(ctx, job.Corp, job.ID); err != nil {
+			return fmt.Errorf("read job %s again: %w", req.Replay, err)
+		}
+		if job.Done {
+			return r.after(ctx, req, job)
+		}
 		return nil
 	case errors.Is(err, ErrUnfinished):
 		return r.goOn(ctx, job)
@@ -61,7 +67,20 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	r.cfg.Log.InfoContext(ctx, "replay done", "corp", job.Corp, "replay", job.ID, "pages", job.Pages)
 	// A crash here leaves a done job among the running ones. The request is
 	// delivered again, and ends it.
-	return r.ended(ctx, job)
+	return r.after(ctx, req, job)
+}
+
+// after ends a done job, or runs the job that took over its request, see
+// [JobStarter.follow].
+func (r *Replayer) after(ctx context.Context, req archive.DecodeRequest, done Replay) error {
+	running, err := r.cfg.Jobs.Running(ctx, done.Corp, done.Verify)
+	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+		return fmt.Errorf("read running job: %w", err)
+	}
+	if err == nil && running.ID != done.ID && running.RequestedAt.Equal(req.AskedAt) {
+		return r.Run(ctx, running.Request())
+	}
+	return r.ended(ctx, done)
 }
 
 // goOn requests the next run of an unfinished job. Earlier requests no longer
@@ -75,7 +94,7 @@ func (r *Replayer) goOn(ctx context.Context, job Replay) error {
 		return fmt.Errorf("read running job: %w", err)
 	}
 	next := running
-	next.RequestedAt, next.Tries = r.cfg.Now(), 0
+	next.RequestedAt, next.Tries, next.TookOver = r.cfg.Now(), 0, false
 	if err := r.cfg.Jobs.ReplaceRunning(ctx, running, next); err != nil {
 		return fmt.Errorf("note request of job %s: %w", job.ID, err)
 	}

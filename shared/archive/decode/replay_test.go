@@ -312,7 +312,7 @@ func TestReplayForgetsThePageItHadBegun(t *testing.T) {
 	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, begun))
 	readPagesSlowly(d, func(r archive.Row) time.Duration {
 		if r.After == 0 {
-			return 250 * time.Second // the first run ends before the second page
+			return 230 * time.Second // the first run ends before the second page
 		}
 		return 0
 	})
@@ -366,15 +366,53 @@ func TestOneReplayAtATime(t *testing.T) {
 	}
 
 	startReplay(d, decode.Replay{ID: "fourth"})
-	d.Decodes.Take()
-	job, err = d.Ledger.Replay(t.Context(), archivetest.Corp, "fourth")
-	d.Must(err)
-	done = job
-	done.Done = true
-	d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done))
+	waiting := d.Decodes.Take()
+	end := func() {
+		job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "fourth")
+		d.Must(err)
+		done := job
+		done.Done = true
+		d.Must(d.Ledger.AdvanceReplay(t.Context(), job, done))
+	}
+	end()
 	startReplay(d, decode.Replay{ID: "fifth"})
-	d.Work()
+	if reqs := d.Decodes.Take(); len(reqs) != 0 {
+		t.Errorf("got requests %v, want that of the fourth job to serve for the fifth", reqs)
+	}
+	for _, r := range waiting {
+		d.Must(d.Replayer.Run(t.Context(), r))
+	}
 	wantDone(d, "fifth", 1)
+	d.Must(d.Replayer.Run(t.Context(), waiting[0])) // delivered again
+	if _, err := d.Ledger.Running(t.Context(), archivetest.Corp, false); !errors.Is(err, archive.ErrNotFound) {
+		t.Errorf("got %v, want no running job", err)
+	}
+}
+
+// A job is stopped, and another one started, while its run decodes a page. The run
+// goes on with the other job.
+func TestRunGoesOnWithTheJobThatFollows(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 1)
+	d.PullAndDecode()
+	startReplay(d, decode.Replay{ID: "stopped"})
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+		d.Library.OnDecrypt = nil
+		job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "stopped")
+		d.Must(err)
+		stopped := job
+		stopped.Done, stopped.StoppedBy = true, "admin"
+		d.Must(d.Ledger.AdvanceReplay(t.Context(), job, stopped))
+		startReplay(d, decode.Replay{ID: "other"})
+		return nil
+	}
+	reqs := d.Decodes.Take()
+	d.Must(d.Replayer.Run(t.Context(), reqs[0]))
+	wantDone(d, "other", 1)
+	if left := d.Decodes.Take(); len(reqs) != 1 || len(left) != 0 {
+		t.Errorf("got requests %v and %v, want one", reqs, left)
+	}
 }
 
 // A key that comes while a job runs that was never stored is tried, also the

@@ -230,7 +230,7 @@ func (s slowHeads) Head(ctx context.Context, corp string, day archive.Day) (arch
 	if err != nil {
 		return s.end, nil
 	}
-	s.clock.Advance(55 * time.Second)
+	s.clock.Advance(80 * time.Second)
 	return head, nil
 }
 
@@ -252,7 +252,7 @@ func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
 			cfg.Journal = slowHeads{d.Journal, d.Clock, d.Head()}
 			d.Configure(cfg)
 			startReplay(d, decode.Replay{ID: "v", Verify: true})
-			if runs := runUntilIdle(d, 210*time.Second); runs < 2 {
+			if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
 				t.Errorf("got %d runs, want several", runs)
 			}
 			job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")

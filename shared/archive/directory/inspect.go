@@ -94,13 +94,13 @@ func union[T comparable](list, also []T) []T {
 type WantedInspections struct{ archive.Wanted[Request] }
 
 // NewWantedInspections keeps the marks of the inspections in a queue.
-func NewWantedInspections(marks archive.Marks, queue Queue, now func() time.Time) WantedInspections {
+func NewWantedInspections(marks archive.Marks, queue Sender, now func() time.Time) WantedInspections {
 	return WantedInspections{archive.Wanted[Request]{
 		Marks: marks,
 		Work:  func(r Request) (corp, work string) { return r.Corp, "inspect" },
 		Join:  Request.join,
 		Sent:  func(r *Request) *time.Time { return &r.SentAt },
-		Send:  queue.RequestInspections,
+		Send:  queue.SendInspections,
 		Kept:  Kept,
 		Now:   archive.Rising(now),
 	}}

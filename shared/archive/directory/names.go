@@ -231,11 +231,16 @@ type NameGiver interface {
 	GiveRooms(ctx context.Context, corp string, rooms []Room) error
 }
 
-// A Queue takes requests for the inspector. Durable on return. Everything that
-// requests inspections does so through [WantedInspections], which answers
-// [archive.ErrFull] if too much is wanted already.
+// A Queue takes requests for the inspector. Durable on return. [WantedInspections]
+// is one; it answers [archive.ErrFull] if too much is wanted already.
 type Queue interface {
 	RequestInspections(ctx context.Context, reqs ...Request) error
+}
+
+// A Sender sends a message for each request. Only [WantedInspections] calls it, see
+// [archive.PullSender].
+type Sender interface {
+	SendInspections(ctx context.Context, reqs ...Request) error
 }
 
 // The bounds of a lookup.

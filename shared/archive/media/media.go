@@ -442,13 +442,13 @@ const Kept = 4 * time.Hour
 type WantedLanes struct{ archive.Wanted[Request] }
 
 // NewWantedLanes keeps the marks of the lanes in a queue.
-func NewWantedLanes(marks archive.Marks, queue Queue, now func() time.Time) WantedLanes {
+func NewWantedLanes(marks archive.Marks, queue Sender, now func() time.Time) WantedLanes {
 	return WantedLanes{archive.Wanted[Request]{
 		Marks: marks,
 		Work:  func(r Request) (corp, work string) { return r.Corp, "media/" + strconv.Itoa(r.Lane) },
 		Join:  func(waiting, _ Request) (Request, error) { return waiting, nil },
 		Sent:  func(r *Request) *time.Time { return &r.SentAt },
-		Send:  queue.RequestMedia,
+		Send:  queue.SendMedia,
 		Kept:  Kept,
 		Now:   archive.Rising(now),
 	}}
@@ -459,10 +459,15 @@ func (w WantedLanes) RequestMedia(ctx context.Context, reqs ...Request) error {
 	return w.Want(ctx, reqs...)
 }
 
-// A Queue takes requests to fetch files. Durable on return. Everything that
-// requests lanes does so through [WantedLanes].
+// A Queue takes requests to fetch files. Durable on return. [WantedLanes] is one.
 type Queue interface {
 	RequestMedia(ctx context.Context, reqs ...Request) error
+}
+
+// A Sender sends a message for each request. Only [WantedLanes] calls it, see
+// [archive.PullSender].
+type Sender interface {
+	SendMedia(ctx context.Context, reqs ...Request) error
 }
 
 // Chunk is a piece of a file as GetMediaData gives it (wecom.md 1.7).

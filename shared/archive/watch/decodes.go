@@ -127,7 +127,7 @@ func (t *tick) requestJobs(ctx context.Context) error {
 			break
 		}
 		next := job
-		next.RequestedAt, next.Tries = t.now, job.Tries+1
+		next.RequestedAt, next.Tries, next.TookOver = t.now, job.Tries+1, false
 		if next.Tries > jobTries {
 			err := t.endIdleJob(ctx, job)
 			if err != nil {

@@ -246,14 +246,14 @@ func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
 	}
 }
 
-func (q *stoppedQueues) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+func (q *stoppedQueues) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
 	for _, r := range reqs {
 		q.few("pull "+r.Corp, archive.PullKept, 2)
 	}
 	return nil
 }
 
-func (q *stoppedQueues) RequestMedia(_ context.Context, reqs ...media.Request) error {
+func (q *stoppedQueues) SendMedia(_ context.Context, reqs ...media.Request) error {
 	for _, r := range reqs {
 		q.few(fmt.Sprint("media ", r.Corp, r.Lane), media.Kept, 2)
 	}
@@ -278,8 +278,9 @@ func TestDayWithConsumersStopped(t *testing.T) {
 		d.Say(archivetest.Corp, i+1, 1)
 		d.Must(d.Pull(archive.PullRequest{Force: true}))
 	}
-	if most := archive.DecodeLanes * archive.LaneRequests; q.decodes > most {
-		t.Errorf("got %d requests for pages, want at most %d", q.decodes, most)
+	const twoPerLane = 2 * archive.DecodeLanes
+	if q.decodes > twoPerLane {
+		t.Errorf("got %d requests for pages, want at most %d", q.decodes, twoPerLane)
 	}
 	for i := range 50 {
 		f := media.File{
@@ -300,7 +301,7 @@ func TestDayWithConsumersStopped(t *testing.T) {
 		for range 5 {
 			d.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}))
 		}
-		if before := q.decodes; before >= archive.DecodeLanes*archive.LaneRequests { // pull goes on
+		if before := q.decodes; before >= twoPerLane { // pull goes on
 			d.Say(archivetest.Corp, 301+minute, 1)
 			d.Must(d.Pull(archive.PullRequest{Force: true}))
 			q.ofPull += q.decodes - before

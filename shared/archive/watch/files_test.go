@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -55,5 +56,30 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("while fetching is blocked: got %d requests in 10 minutes, want 2", n)
+	}
+}
+
+// At one tick at most 400 lanes of files of all corps are requested again.
+func TestTickRequestsFewLanesOfAllCorps(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for i := range 110 {
+		corp := fmt.Sprintf("ww%014d", i)
+		d.Register(corp)
+		d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: corp, Standing: archivetest.Accepted()}))
+		for n := range 20 { // some in each lane
+			name := fmt.Sprint(n)
+			f := media.File{
+				Corp: corp, ID: media.ID(name), SDKFileID: name, State: media.Waiting,
+				Deadline: media.Deadline(archivetest.Start, archivetest.Start), NotBefore: archivetest.Start,
+			}
+			d.Must(d.Files.CreateFile(t.Context(), f))
+			f.Rev = 1
+			d.Must(d.Files.ListFile(t.Context(), f))
+		}
+	}
+	d.Clock.Advance(time.Minute)
+	d.Must(disp.Tick(t.Context()))
+	if got := len(d.Media.Take()); got != 400 {
+		t.Errorf("got %d lanes requested again at one tick, want 400", got)
 	}
 }

@@ -158,12 +158,12 @@ func TestOnlyFreshEventsRequestPulls(t *testing.T) {
 		createTime int64
 		want       int
 	}{
-		"an hour old":         {apitest.Noon.Add(-archive.EventAge).Unix(), 1},
-		"older":               {apitest.Noon.Add(-archive.EventAge).Unix() - 1, 0},
+		"an hour old":         {apitest.Noon.Add(-time.Hour).Unix(), 1},
+		"older":               {apitest.Noon.Add(-time.Hour).Unix() - 1, 0},
 		"of another year":     {1000000000, 0},
 		"without a time":      {0, 0},
-		"five minutes ahead":  {apitest.Noon.Add(archive.EventAhead).Unix(), 1},
-		"further ahead":       {apitest.Noon.Add(archive.EventAhead).Unix() + 1, 0},
+		"five minutes ahead":  {apitest.Noon.Add(5 * time.Minute).Unix(), 1},
+		"further ahead":       {apitest.Noon.Add(5*time.Minute).Unix() + 1, 0},
 		"after all calendars": {1<<63 - 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -163,7 +163,7 @@ func TestRotationOverlapsForADay(t *testing.T) {
 		r.w.Pass(2 * 24 * time.Hour)
 		r.takes("old pair before an event of the new one", apitest.Pair, true)
 		r.takes("new pair", next.pair(), true)
-		r.w.Pass(archive.OldPairOverlap - time.Second)
+		r.w.Pass(24*time.Hour - time.Second)
 		r.takes("old pair within a day", apitest.Pair, true)
 		r.takes("new pair again", next.pair(), true)
 		r.w.Pass(time.Second)
@@ -180,7 +180,7 @@ func TestRotationOverlapsForADay(t *testing.T) {
 func TestOldPairEndsAfterAWeek(t *testing.T) {
 	rotations(t, func(t *testing.T, r rotation) {
 		next := r.rotate(201, false)
-		r.w.Pass(archive.OldPairMost - 2*time.Hour)
+		r.w.Pass(7*24*time.Hour - 2*time.Hour)
 		r.takes("new pair", next.pair(), true)
 		r.takes("old pair", apitest.Pair, true)
 		r.w.Pass(2 * time.Hour)

@@ -205,6 +205,8 @@ func TestJobsHaveADailyQuota(t *testing.T) {
 			if p := apitest.Into[apitest.Problem](post().WantProblem(429, "jobs-today")); !strings.Contains(p.Detail, fmt.Sprint(c.most)) {
 				t.Errorf("got %+v, want the number", p)
 			}
+			// Replays and verifications have a quota each.
+			w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/replays", map[string]any{"verify": !c.verify}).Want(202)
 			w.Pass(24 * time.Hour)
 			post().Want(202)
 		})

@@ -16,10 +16,12 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	book "github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // stopped are queues whose consumers are stopped. They drop a message when its
@@ -40,7 +42,7 @@ func (q *stopped) put(queue, group string, kept time.Duration) {
 	q.most[name] = max(q.most[name], len(q.sent[name]))
 }
 
-func (q *stopped) RequestPulls(_ context.Context, reqs ...archive.PullRequest) error {
+func (q *stopped) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
 	for _, r := range reqs {
 		q.put("pull", r.Corp, 30*time.Minute)
 	}
@@ -54,7 +56,7 @@ func (q *stopped) RequestDecodes(_ context.Context, reqs ...archive.DecodeReques
 	return nil
 }
 
-func (q *stopped) RequestInspections(_ context.Context, reqs ...book.Request) error {
+func (q *stopped) SendInspections(_ context.Context, reqs ...book.Request) error {
 	for _, r := range reqs {
 		q.put("inspect", r.Corp, time.Hour)
 	}
@@ -91,7 +93,7 @@ func callbackOf(t *testing.T, w *apitest.World, path, event string, n int) apite
 	}
 }
 
-// bodies makes the nth body of every route that takes one.
+// bodies makes the nth body of each route that takes one and names no message.
 func bodies(t *testing.T) map[string]func(n int) any {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -116,39 +118,80 @@ func bodies(t *testing.T) map[string]func(n int) any {
 		},
 		"POST /v1/corps/{corpid}/callback/rotate":     func(int) any { return map[string]any{} },
 		"POST /v1/corps/{corpid}/app/callback/rotate": func(int) any { return map[string]any{} },
-		"POST /v1/corps/{corpid}/links": func(n int) any {
-			return map[string]any{"files": []any{map[string]any{"message": "abc", "n": n}}}
-		},
-		"PUT /v1/corps/{corpid}/seen": func(n int) any {
-			return map[string]any{"conversation": "abc", "until": "2026-01-31T06:30:05Z"}
-		},
-		"POST /v1/corps/{corpid}/messages:batch": func(n int) any { return map[string]any{"ids": []string{fmt.Sprint("m", n)}} },
-		"POST /v1/corps/{corpid}/replays":        func(n int) any { return map[string]any{"verify": n%2 == 0} },
+		"POST /v1/corps/{corpid}/replays":             func(n int) any { return map[string]any{"verify": n%2 == 0} },
 	}
 }
 
-// requestOf makes the nth request to a route.
-func requestOf(t *testing.T, w *apitest.World, rt routes.Route, body map[string]func(n int) any, n int) apitest.Request {
+// company makes requests of a company to every route.
+type company struct {
+	w *apitest.World
+	// Ids of a chat that the company has, and of a message with a file in it.
+	conversation, message string
+	body                  map[string]func(n int) any
+}
+
+// newCompany stores a chat in a room; one of its parties has no name yet.
+func newCompany(t *testing.T, w *apitest.World) company {
 	t.Helper()
-	path := examplePath(rt.Path, w.Corp)
+	w.WithPair(w.Corp, apitest.Pair)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Kind: book.External, Name: "x"}))
+	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
+	m := w.Store(w.Corp, named("m1", "lin.hua", "wmA", "wr1", apitest.Noon, "file"))[0]
+	w.File(w.Corp, "file", 5, media.Stored, "", apitest.Noon)
+	c := company{w: w, conversation: apitest.ConversationID(t, w.Corp, m.Conversation), message: messageID(t, m), body: bodies(t)}
+	c.body["POST /v1/corps/{corpid}/links"] = func(int) any { return map[string]any{"files": []any{map[string]any{"message": c.message, "n": 0}}} }
+	c.body["PUT /v1/corps/{corpid}/seen"] = func(int) any { return map[string]any{"conversation": c.conversation, "until": "2026-01-31T06:30:05Z"} }
+	c.body["POST /v1/corps/{corpid}/messages:batch"] = func(int) any { return map[string]any{"ids": []string{c.message}} }
+	return c
+}
+
+// request makes the nth request to a route.
+func (c company) request(t *testing.T, rt routes.Route, n int) apitest.Request {
+	t.Helper()
+	path := strings.ReplaceAll(rt.Path, "{conversation}", c.conversation)
+	if strings.Contains(path, "/messages/{id}") {
+		path = strings.ReplaceAll(path, "{id}", c.message)
+	}
+	if strings.Contains(path, "/replays/{id}") {
+		path = strings.ReplaceAll(path, "{id}", c.newestJob(t))
+	}
+	path = examplePath(path, c.w.Corp)
 	switch {
 	case rt.Path == "/callback/{corpid}" && rt.Method == "POST":
-		return callbackOf(t, w, path, "<Event>msgaudit_notify</Event>", n)
+		return callbackOf(t, c.w, path, "<Event>msgaudit_notify</Event>", n)
 	case rt.Path == "/callback/{corpid}/app" && rt.Method == "POST":
-		return callbackOf(t, w, path, "<Event>change_external_contact</Event><ChangeType>edit_external_contact</ChangeType><ExternalUserID>wmA</ExternalUserID>", n)
+		return callbackOf(t, c.w, path, "<Event>change_external_contact</Event><ChangeType>edit_external_contact</ChangeType><ExternalUserID>wmA</ExternalUserID>", n)
 	case slices.Contains(rt.Query, "ids"):
-		path += "?ids=" + strings.Join([]string{fmt.Sprint("wm", n), fmt.Sprint("lin", n), "lin.hua"}, ",")
-	case strings.HasSuffix(rt.Path, "/conversations"):
+		path += "?ids=" + strings.Join([]string{fmt.Sprint("wm", n), fmt.Sprint("lin", n), "lin.hua", "wr1"}, ",")
+	case strings.HasSuffix(rt.Path, "/consents/history"):
+		path += "?member=lin.hua&external_contact=wmA"
+	case slices.Contains(rt.Query, "member"):
 		path += "?member=lin.hua"
+	case strings.HasSuffix(rt.Path, "/files"):
+		path += "?state=waiting"
+	case slices.Contains(rt.Query, "q") && strings.HasSuffix(rt.Path, "/search"):
+		path += "?q=e"
 	}
 	r := apitest.Request{Method: rt.Method, Path: path}
 	if rt.Roles != nil {
-		r.Who = w.As(rt.Roles[0])
+		r.Who = c.w.As(rt.Roles[0])
 	}
 	if rt.Body != nil {
-		r.Body = body[rt.Method+" "+rt.Path](n)
+		r.Body = c.body[rt.Method+" "+rt.Path](n)
 	}
 	return r
+}
+
+// newestJob is the id of the newest job of the company, running or not.
+func (c company) newestJob(t *testing.T) string {
+	t.Helper()
+	jobs, err := c.w.Ledger.Replays(t.Context(), c.w.Corp, 1)
+	apitest.OK(t, err)
+	if len(jobs) == 0 {
+		return "none"
+	}
+	return jobs[0].ID
 }
 
 // Whatever the people, tokens and callbacks of a company do for a day while the
@@ -156,46 +199,48 @@ func requestOf(t *testing.T, w *apitest.World, rt routes.Route, body map[string]
 // route takes part by itself; one with a body must say here what it is sent.
 func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
 	w := apitest.NewWorld(t)
-	w.WithPair(w.Corp, apitest.Pair)
-	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
-	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "wmA", Kind: book.External, Name: "x"}))
-	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
-	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "x"))
-	q, body := stop(w), bodies(t)
-	request := func(rt routes.Route, n int) apitest.Request { return requestOf(t, w, rt, body, n) }
+	c := newCompany(t, w)
+	q := stop(w)
 	for _, rt := range w.Table {
-		if _, ok := body[rt.Method+" "+rt.Path]; rt.Body != nil && !ok {
+		if _, ok := c.body[rt.Method+" "+rt.Path]; rt.Body != nil && !ok {
 			t.Fatalf("%s %s: want a body for it in this test", rt.Method, rt.Path)
 		}
 	}
-	// At first every route once: those that send anything go on through the day.
-	var enqueue []routes.Route
+	// At first every route once: those that send or change anything go on through the
+	// day.
+	senders, active := 0, []routes.Route(nil)
 	for _, rt := range w.Table {
 		q.sent = map[string][]time.Time{}
-		w.Pass(2 * time.Hour) // a mark rests as long as its message may wait
-		w.Do(request(rt, 0))
+		w.Pass(25 * time.Hour) // a mark rests as long as its message may wait, and a name for a day
+		resp := w.Do(c.request(t, rt, 0))
+		if rt.Roles != nil && resp.Status >= 400 {
+			t.Errorf("%s %s: got status %d, %.200s; want a request that succeeds", rt.Method, rt.Path, resp.Status, resp.Body)
+		}
 		if len(q.sent) > 0 {
-			enqueue = append(enqueue, rt)
+			senders++
+		}
+		if len(q.sent) > 0 || rt.Roles != nil && rt.Method != "GET" {
+			active = append(active, rt)
 		}
 	}
-	if len(enqueue) < 7 {
-		t.Errorf("got %d routes that send messages, want at least 7", len(enqueue))
+	if senders < 18 {
+		t.Errorf("got %d routes that send messages, want at least 18", senders)
 	}
 	q.sent, q.most = map[string][]time.Time{}, map[string]int{}
 	n := 1
 	for range 24 * 2 {
-		for _, rt := range enqueue {
+		for _, rt := range active {
 			n++
-			w.Do(request(rt, n))
+			w.Do(c.request(t, rt, n))
 		}
 		w.Pass(30 * time.Minute)
 	}
 	// Many at the same moment.
-	for _, rt := range enqueue {
+	for _, rt := range active {
 		var group sync.WaitGroup
 		for range 10 {
 			n++
-			r := request(rt, n)
+			r := c.request(t, rt, n)
 			group.Go(func() { w.Do(r) })
 		}
 		group.Wait()
@@ -209,5 +254,31 @@ func TestADayOfOneCompanyFillsNoQueue(t *testing.T) {
 		if got := w.Drain(real); len(got) > 0 {
 			t.Errorf("got messages past the stopped queues: %+v", got)
 		}
+	}
+}
+
+// A person stops jobs and starts others while decode is stopped: each kind of job
+// has one message in the queue, and so have the jobs of imported keys.
+func TestStoppedJobsFillNoQueue(t *testing.T) {
+	w := apitest.NewWorld(t)
+	c := newCompany(t, w)
+	q := stop(w)
+	send := func(method, path string, body any) apitest.Response {
+		t.Helper()
+		w.Pass(time.Second)
+		return w.Send(w.As(session.Admin), method, "/v1/corps/"+w.Corp+path, body)
+	}
+	for range 5 {
+		for _, verify := range []bool{true, false} {
+			send("POST", "/replays", map[string]any{"verify": verify}).Want(202)
+			send("POST", "/replays/"+c.newestJob(t)+"/stop", nil).Want(200)
+		}
+	}
+	for range 3 {
+		send("POST", "/keys/import", bodies(t)["POST /v1/corps/{corpid}/keys/import"](0)).Want(201)
+		send("POST", "/replays/"+c.newestJob(t)+"/stop", nil).Want(200)
+	}
+	if got := q.most["decode "+w.Corp]; got != 2 {
+		t.Errorf("got %d messages of jobs waiting, want 2", got)
 	}
 }

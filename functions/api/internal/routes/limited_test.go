@@ -324,6 +324,7 @@ type answer struct {
 	size   int
 	header string
 	body   string
+	etag   string
 }
 
 var (
@@ -340,7 +341,7 @@ func learn(resp apitest.Response) answer {
 	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
 		fmt.Fprintf(&header, "%s: %q\n", name, blank(resp.Header.Get(name)))
 	}
-	return answer{resp.Status, len(resp.Body), header.String(), blank(string(resp.Body))}
+	return answer{resp.Status, len(resp.Body), header.String(), blank(string(resp.Body)), resp.Header.Get("Etag")}
 }
 
 // difference shows two answers where they begin to differ.
@@ -354,10 +355,19 @@ func difference(got, want answer) string {
 	return fmt.Sprintf("got status %d, %d bytes, %.120q; want %d, %d bytes, %.120q", got.status, got.size, x[from:], want.status, want.size, y[from:])
 }
 
+// limited is a token of the limited caller for a route: a reader's, if the route
+// admits readers.
+func (w *chatsWorld) limited(rt routes.Route) apitest.Token {
+	role := rt.Roles[0]
+	if slices.Contains(rt.Roles, session.Reader) {
+		role = session.Reader
+	}
+	return w.As(role).With("staff", "lin.hua 0042")
+}
+
 // ask sends a request and follows the pages of its answer, in both directions.
-func (w *chatsWorld) ask(method, path, body string, again bool) []answer {
+func (w *chatsWorld) ask(who apitest.Token, method, path, body string, again bool) []answer {
 	w.T.Helper()
-	who := w.As(session.Reader).With("staff", "lin.hua 0042")
 	type tokens struct{ Next, Prev *string }
 	var all []answer
 	get := func(page string) (t tokens) {
@@ -382,12 +392,14 @@ func (w *chatsWorld) ask(method, path, body string, again bool) []answer {
 }
 
 // Nothing that a limited reader may not see changes anything that the reader
-// learns, on any route that admits such a reader.
+// learns, on any route that admits such a reader. A new route takes part by itself.
 func TestLimitedReadersLearnNothing(t *testing.T) {
 	w := newChatsWorld(t)
 	values := w.values()
-	type request struct{ method, path, body string }
+	type request struct{ route, method, path, body string }
 	var asked []request
+	who := make(map[string]apitest.Token) // by route
+	tagged := make(map[string]bool)
 	for _, rt := range w.Table {
 		if !rt.Limited {
 			continue
@@ -398,18 +410,29 @@ func TestLimitedReadersLearnNothing(t *testing.T) {
 				t.Fatalf("%s %s: this test has no bodies for it", rt.Method, rt.Path)
 			}
 		}
+		route := rt.Method + " " + rt.Path
+		who[route], tagged[route] = w.limited(rt), rt.Tagged
 		for _, path := range requests(t, rt, w.Corp, values) {
 			for _, body := range bodies {
-				asked = append(asked, request{rt.Method, path, body})
+				asked = append(asked, request{route, rt.Method, path, body})
 			}
 		}
 	}
 	before := make(map[request][]answer)
-	seen := 0
+	seen, answered := 0, make(map[string]bool)
 	for _, r := range asked {
-		before[r] = w.ask(r.method, r.path, r.body, false)
+		before[r] = w.ask(who[r.route], r.method, r.path, r.body, false)
 		for _, a := range before[r] {
 			seen += strings.Count(a.body, apitest.ContentMark)
+			if a.status == 200 && tagged[r.route] && a.etag == "" {
+				t.Errorf("%s: got no ETag", r.path)
+			}
+			answered[r.route] = answered[r.route] || a.status < 300
+		}
+	}
+	for route := range who {
+		if !answered[route] {
+			t.Errorf("%s: got refusals only, so there is nothing to compare", route)
 		}
 	}
 	if seen < 50 {
@@ -417,14 +440,20 @@ func TestLimitedReadersLearnNothing(t *testing.T) {
 	}
 	for i, change := range changes {
 		change.store(w)
-		if i > 0 && i < len(changes)-1 {
+		if i > 1 && i < len(changes)-1 {
 			continue // the last comparison covers these: nothing takes a change back
 		}
 		for _, r := range asked {
-			got, want := w.ask(r.method, r.path, r.body, true), before[r]
+			got, want := w.ask(who[r.route], r.method, r.path, r.body, true), before[r]
 			if len(got) != len(want) {
 				t.Errorf("%s: %s: got %d pages, want %d", change.name, r.path, len(got), len(want))
 				continue
+			}
+			if etag := want[0].etag; i == len(changes)-1 && tagged[r.route] && etag != "" {
+				resp := w.Do(apitest.Request{Who: who[r.route], Method: r.method, Path: r.path, Unchecked: true, Header: map[string]string{"If-None-Match": etag}})
+				if resp.Status != 304 {
+					t.Errorf("%s: %s: got status %d for the ETag of the answer before, want 304", change.name, r.path, resp.Status)
+				}
 			}
 			for n := range got {
 				if got[n] != want[n] {

@@ -1,15 +1,12 @@
 package routes_test
 
 import (
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
-	"github.com/yunduo-scrm/archive/shared/archive"
-	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // Every route answers within ten seconds, whichever call of a store hangs: at most
@@ -21,16 +18,7 @@ func TestAnswersComeWithinTenSeconds(t *testing.T) {
 	if got := w.Server.AnswerTime; routes.New(nil, nil, nil).AnswerTime+after > 10*time.Second {
 		t.Errorf("got a time of %s for an answer, want ten seconds with what comes after it", got)
 	}
-	w.WithPair(w.Corp, apitest.Pair)
-	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
-	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
-	m := w.Store(w.Corp, named("m1", "lin.hua", "wmA", "", apitest.Noon, "file-stored"))[0]
-	w.File(w.Corp, "file-stored", 7, media.Stored, "", apitest.Noon.Add(time.Hour))
-	message, conversation := messageID(t, m), apitest.ConversationID(t, w.Corp, m.Conversation)
-	body := bodies(t)
-	body["POST /v1/corps/{corpid}/links"] = func(int) any {
-		return map[string]any{"files": []any{map[string]any{"message": message, "n": 0}}}
-	}
+	c := newCompany(t, w)
 	w.Server.AnswerTime = answerTime
 	slots := make(chan struct{}, 32)
 	var group sync.WaitGroup
@@ -38,10 +26,7 @@ func TestAnswersComeWithinTenSeconds(t *testing.T) {
 		group.Go(func() {
 			for answered := 0; ; answered++ {
 				slots <- struct{}{}
-				r := requestOf(t, w, rt, body, answered)
-				if strings.HasPrefix(rt.Path, "/v1/corps/{corpid}/conversations/") || strings.HasPrefix(rt.Path, "/v1/corps/{corpid}/messages/") {
-					r.Path = strings.NewReplacer("{corpid}", w.Corp, "{conversation}", conversation, "{id}", message, "{n}", "0").Replace(rt.Path)
-				}
+				r := c.request(t, rt, answered)
 				r.Unchecked = true
 				ctx, hang := apitest.Hanging(t.Context(), answered)
 				begun := time.Now()

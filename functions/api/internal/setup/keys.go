@@ -171,16 +171,17 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 
 // ImportKey stores a private key that was used before, and starts a job that
 // tries it on the records set aside. The order of writes is: quota, private
-// key, replay job, public key, claim, request of the job.
+// key, replay job, public key, claim, request of the job, note that it is
+// requested.
 //
 // decode uses the key once its public key is stored; the job is stored before
 // that. After a crash dispatch requests the job 15 minutes after its creation.
 // By then this invocation has ended, so the job never runs before its key is
-// stored. A job whose key was never stored changes nothing. If another job runs, no
-// new job is stored: a note on the running job takes its place. The note is written
-// again at the end, because the running job may end before the key is stored. A
-// crash before the repetition may lose the retry, so the import of a stored key
-// that no message has proved requests it again.
+// stored. A job whose key was never stored changes nothing. If another job
+// runs, a note on that job replaces the new one. The note is repeated at the
+// end, because the other job may end before the key is stored. A crash before
+// the repetition may lose the retry. So the import of a stored key starts the job
+// if the last note is missing, and else none.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {
@@ -200,8 +201,8 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 		if job, err = h.addImported(ctx, c, pair); err != nil {
 			return output.Answer{}, err
 		}
-	} else if showKey(key, set, "").State != "proved" {
-		job = h.retryJob(c)
+	} else if key.Origin == archive.KeyImported && !key.Retried {
+		job = h.retryJob(c) // an earlier import crashed
 	}
 	// A crash here or below leaves a key that decode tries: dispatch requests the
 	// job, and a claim only decides which key is tried first.
@@ -223,6 +224,10 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 		if started {
 			document := replay.Show(*job)
 			shown = &document
+		}
+		// A crash here makes the next import of this key start the job once more.
+		if err := h.Corps.NoteRetried(ctx, c.CorpID, pair.ID); err != nil {
+			return output.Answer{}, err
 		}
 	}
 	if set, err = h.Corps.KeySet(ctx, c.CorpID); err != nil {

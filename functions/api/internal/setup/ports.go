@@ -60,6 +60,8 @@ type Corps interface {
 	AddKey(ctx context.Context, id string, k archive.Key, makeCurrent bool, prevCurrent string) error
 	// Claim sets the version that the admin entered for a key; 0 clears it.
 	Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error
+	// NoteRetried notes that the job that tries an imported key is requested.
+	NoteRetried(ctx context.Context, id, keyID string) error
 	// KeySet reads consistently. It returns an empty set for a corp without keys.
 	KeySet(ctx context.Context, corp string) (archive.KeySet, error)
 	// KeyQuota reads consistently. It returns [archive.NewKeyQuota] for a corp

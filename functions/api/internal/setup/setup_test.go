@@ -786,6 +786,14 @@ func TestImportKey(t *testing.T) {
 	if requests := w.Drain(w.Decodes); len(requests) != 0 {
 		t.Errorf("the same key again: got decode requests %+v", requests)
 	}
+	// Nor does it make a job after the first one has ended without proving the key.
+	running, err := w.Ledger.Running(t.Context(), w.Corp, false)
+	apitest.OK(t, err)
+	apitest.OK(t, w.Ledger.RemoveRunning(t.Context(), running))
+	post(map[string]any{"private_key": pemOf(t, key, true)}).Want(200)
+	if jobs, err := w.Ledger.Replays(t.Context(), w.Corp, 10); err != nil || len(jobs) != 1 || len(w.Drain(w.Decodes)) != 0 {
+		t.Errorf("the same key after its job: got jobs %+v, error %v; want the first alone", jobs, err)
+	}
 	if stored, err := w.Secrets.PrivateKey(t.Context(), w.Corp, got.Key.ID); err != nil || stored.IsZero() {
 		t.Errorf("the private key is not stored: %v", err)
 	}
@@ -849,6 +857,10 @@ func (s crashingCorps) Claim(ctx context.Context, id, keyID string, version uint
 	return s.at("claim", func() error { return s.Corps.Claim(ctx, id, keyID, version, by, at) })
 }
 
+func (s crashingCorps) NoteRetried(ctx context.Context, id, keyID string) error {
+	return s.at("note", func() error { return s.Corps.NoteRetried(ctx, id, keyID) })
+}
+
 func (r crashingReplays) PlanRetry(ctx context.Context, job decode.Replay) error {
 	return r.at("job", func() error { return r.Retries.PlanRetry(ctx, job) })
 }
@@ -862,7 +874,7 @@ func (r crashingReplays) StartRetry(ctx context.Context, job decode.Replay) (sta
 }
 
 // importSteps are the writes of an import, in order.
-var importSteps = []string{"quota", "private key", "job", "key", "claim", "request"}
+var importSteps = []string{"quota", "private key", "job", "key", "claim", "request", "note"}
 
 // An import may crash at any write. If the key exists after the crash, a job that
 // tries the key on the records set aside exists too, and dispatch finds the job.
@@ -889,7 +901,7 @@ func TestImportCrashesAnywhere(t *testing.T) {
 					}
 					*c = crash{step, after}
 					w.Send(w.As(session.Admin), "POST", path+"/keys/import", body).WantProblem(500, "internal")
-					checkCrashedImport(w, busy, step == "request" && after)
+					checkCrashedImport(w, busy, step == "request" && after || step == "note")
 					*c = crash{}
 					if resp := w.Send(w.As(session.Admin), "POST", path+"/keys/import", body); resp.Status != 200 && resp.Status != 201 {
 						t.Errorf("repeated: got status %d", resp.Status)
@@ -1048,9 +1060,9 @@ func (r endingReplays) PlanRetry(ctx context.Context, job decode.Replay) error {
 }
 
 // An import loses its retry if the running job ends before the key is stored and
-// the function ends before it requests the retry. The import of the same key
-// requests it again, and starts no second job while one runs.
-func TestImportAgainTriesAnUnprovedKey(t *testing.T) {
+// the function ends before it requests the retry. The import of the same key then
+// requests it, once.
+func TestImportAgainMakesUpForALostRetry(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	path := "/v1/corps/" + w.Corp
@@ -1088,8 +1100,7 @@ func TestImportAgainTriesAnUnprovedKey(t *testing.T) {
 	running, err := w.Ledger.Running(t.Context(), w.Corp, false)
 	apitest.OK(t, err)
 	apitest.OK(t, w.Ledger.RemoveRunning(t.Context(), running))
-	bind(w, again.Key.ID, 1)
-	if proved := apitest.Into[imported](post().Want(200)); proved.Replay != nil {
-		t.Errorf("got %+v, want no job for a proved key", proved)
+	if fourth := apitest.Into[imported](post().Want(200)); fourth.Replay != nil || len(w.Drain(w.Decodes)) != 0 {
+		t.Errorf("got %+v, want no job: the retry was requested", fourth)
 	}
 }
