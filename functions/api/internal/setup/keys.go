@@ -177,11 +177,11 @@ func (h *Handlers) offeredKey(ctx context.Context, corpID string) (keyJSON, erro
 // decode uses the key once its public key is stored; the job is stored before
 // that. After a crash dispatch requests the job 15 minutes after its creation.
 // By then this invocation has ended, so the job never runs before its key is
-// stored. A job whose key was never stored changes nothing. If another job
-// runs, a note on that job replaces the new one. The note is repeated at the
-// end, because the other job may end before the key is stored. A crash before
-// the repetition may lose the retry. So the import of a stored key starts the job
-// if the last note is missing, and else none.
+// stored. A job whose key was never stored changes nothing. If another job runs, no
+// new job is stored: a note on the running job takes its place. The note is written
+// again at the end, because the running job may end before the key is stored. A
+// crash before the repetition may lose the retry. So the import of a stored key
+// starts the job if the last note of the import is missing, and else none.
 func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answer, error) {
 	pair, version, err := readImport(c)
 	if err != nil {
