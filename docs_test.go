@@ -288,6 +288,26 @@ func TestSecurityNamesTests(t *testing.T) {
 	}
 }
 
+// Each weakness in SECURITY.md has its state in one of three forms.
+func TestWeaknessesHaveAState(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, "SECURITY.md"), "| what an actor could do | present state |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	for _, row := range rows {
+		cells := strings.Split(strings.Trim(row, "| "), " | ")
+		if len(cells) != 2 || !regexp.MustCompile(`^(Prevented|Limited|Accepted)\b`).MatchString(cells[1]) {
+			t.Errorf("SECURITY.md: got %.80q, want a state that begins with Prevented, Limited or Accepted", row)
+			continue
+		}
+		if strings.HasPrefix(cells[1], "Prevented") && !strings.Contains(cells[1], "(Test") {
+			t.Errorf("SECURITY.md: got %.80q, want the test that shows it", row)
+		}
+	}
+	if len(rows) < 40 {
+		t.Errorf("found %d weaknesses only: the rule would check nothing", len(rows))
+	}
+}
+
 // The rules above are worth what they see.
 func TestDocumentRulesSee(t *testing.T) {
 	for body, want := range map[string][]string{

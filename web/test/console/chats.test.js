@@ -504,7 +504,7 @@ test('every answer to archiving is shown, and what held when a message was sent'
   assert.deepEqual((await answers.allInnerTexts()).map((a) => /不?同意存档/.exec(a)[0]), ['同意存档', '不同意存档'])
   await clean(page, 'the answers')
   await page.keyboard.press('Escape')
-  for (const [content, then] of [['还没有答复', '尚无记录'], ['已经同意', '同意存档']]) {
+  for (const [content, then] of [['还没有答复', '没有存档答复的记录'], ['已经同意', '同意存档']]) {
     const message = rows(page).filter({ hasText: content })
     await message.hover()
     await message.locator('.message-more').click()

@@ -149,8 +149,10 @@ test('the invented SCRM shows its customers, their chats in the frame, and what 
   for (const language of ['zh', 'en']) {
     const page = await openWindow(browser, cloud, { language })
     await page.goto(`${cloud.control}/scrm`)
-    await page.getByRole('button', { name: second.name }).click()
     const frame = page.frameLocator('iframe')
+    // The page begins with the newest customer's chat.
+    await frame.locator('article').first().waitFor()
+    await page.getByRole('button', { name: second.name }).click()
     await frame.locator('article').getByText('第二位客户的问题').waitFor()
     // The next customer opens in the same console.
     await page.getByRole('button', { name: first.name }).click()
@@ -158,12 +160,13 @@ test('the invented SCRM shows its customers, their chats in the frame, and what 
     await page.getByRole('heading', { level: 1, name: first.name }).waitFor()
     const news = page.getByRole('complementary')
     await news.getByText(language === 'zh' ? /有新消息/ : /New messages: /).first().waitFor()
-    assert.deepEqual(await accessible(page), [])
     await page.getByRole('button', { name: language === 'zh' ? '会话存档设置' : 'Archive set-up' }).click()
     await frame.getByRole('heading', { level: 1, name: language === 'zh' ? '会话内容存档设置' : 'Set-up' }).waitFor()
     await page.setViewportSize({ width: 320, height: 720 })
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
     assert.deepEqual(page.complaints, [])
+    // axe speaks to the frame, which is of another origin, and the browser logs that.
+    assert.deepEqual(await accessible(page), [])
     await page.context().close()
   }
 })
