@@ -2,6 +2,7 @@
 // that the policy refuses, nothing wider than the window, and the size of the
 // first view. `make gallery` has the chats; SCREENS=<folder> keeps pictures.
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
@@ -12,14 +13,33 @@ let cloud, browser
 before(async () => {
   ;[cloud, browser] = [await startCloud(), await startBrowser()]
   await cloud.wecom(corp, 'POST', '/messages', { every: true })
+  await setAside()
 })
 after(async () => {
   await browser?.close()
   await cloud?.stop()
 })
 
+/** A key that the archive has not got, and how many records it seals: more than one page of a list. */
+const foreign = generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
+const sealed = 103
+
+/** Lets the company use the foreign key for some messages, and then its own key again. */
+async function setAside() {
+  const { public_key: own } = await cloud.ask(corp, 'admin', 'GET', '/setup')
+  const { version } = await cloud.wecom(corp, 'POST', '/keys', foreign.publicKey)
+  await cloud.wecom(corp, 'POST', '/messages', { count: sealed })
+  await cloud.wecom(corp, 'POST', '/keys', own)
+  foreign.version = version
+  await setAsideIs(sealed)
+}
+
+async function setAsideIs(n) {
+  while ((await cloud.ask(corp, 'auditor', 'GET', '/status')).set_aside.count !== n) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
 const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
-const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/audit', '/nowhere']
+const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/proof/set-aside', '/audit', '/nowhere']
 const windows = {
   wide: { viewport: { width: 1280, height: 860 } },
   phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
@@ -80,6 +100,51 @@ test('a day is verified from its page, and every table is saved as CSV', async (
   }
   assert.deepEqual(page.complaints, [])
   await page.context().close()
+})
+
+test('the records set aside are listed with why and what to do, until the missing key is imported', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `all@${corp}`, '/status')
+  await page.getByRole('link', { name: `查看 ${sealed} 条搁置的记录` }).focus()
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: '搁置的记录', level: 1 }).waitFor()
+  const table = page.getByRole('group', { name: '记录（按 seq 排列）' })
+  const rows = table.locator('tbody tr')
+  await rows.first().waitFor()
+  assert.equal(await rows.count(), 100, 'a list has a hundred records at first')
+  await page.getByRole('button', { name: '加载更多' }).focus()
+  await page.keyboard.press('Enter')
+  await rows.nth(sealed - 1).waitFor()
+  assert.equal(await page.getByRole('button', { name: '加载更多' }).count(), 0)
+  const { set_aside: list } = await cloud.ask(corp, 'auditor', 'GET', `/set-aside?limit=1`)
+  const { seq, after, msgid } = list[0]
+  assert.deepEqual((await rows.first().getByRole('cell').allInnerTexts()).slice(1), [seq, String(foreign.version), '缺失', '缺少对应版本的密钥'])
+  await page.getByText('请企业管理员导入该版本的私钥').waitFor()
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: '下载 CSV' }).click()])
+  assert.equal(saved.suggestedFilename(), 'set-aside.csv')
+  const lines = (await readFile(await saved.path(), 'utf8')).trim().split('\r\n')
+  assert.equal(lines.length, 1 + sealed)
+  assert.match(lines[1], new RegExp(`^\\d{4}-[^,]*,${seq},${after},${msgid},${foreign.version},缺失,缺少对应版本的密钥,[^,]*导入该版本的私钥[^,]*,no_key,$`))
+  await rows.first().getByRole('link', { name: seq }).click()
+  await page.getByText(`标出的一行包含 seq ${seq}。`).waitFor()
+  await page.goBack()
+  await page.getByRole('link', { name: '前往第 3 步导入私钥' }).click()
+  await page.getByRole('button', { name: '导入私钥' }).waitFor()
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
+
+  // An admin sees the list, but no ledger.
+  const admin = await openWindow(browser, cloud, { language: 'en' })
+  await signIn(admin, cloud, `admin@${corp}`, '/proof/set-aside')
+  await admin.getByRole('cell', { name: seq, exact: true }).waitFor()
+  assert.equal(await admin.getByRole('link', { name: seq }).count(), 0)
+  await cloud.ask(corp, 'admin', 'POST', '/keys/import', { private_key: foreign.privateKey, publickey_ver: foreign.version })
+  await setAsideIs(0)
+  await admin.goto(`${cloud.console}/proof/set-aside`)
+  await admin.getByText('No record is set aside.').waitFor()
+  assert.deepEqual(await accessible(admin), [])
+  assert.deepEqual(admin.complaints, [])
+  await admin.context().close()
 })
 
 test('an admin sees thirty days and who read what, by name', async () => {

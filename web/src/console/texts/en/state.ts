@@ -32,6 +32,7 @@ export default {
     pagesWaiting: 'Pages to be decoded',
     pagesStuck: (n) => `${n} of them keep failing. Operations are told; the originals are safe.`,
     oldest: (time) => `The oldest was requested ${time}`,
+    asideShow: (n) => `Show ${n} records set aside`,
     asideRecords: 'Records set aside (not decrypted or parsed yet)',
     byReason: (reason, n) => `${reason}: ${n}`,
     reasons: {
@@ -166,6 +167,25 @@ export default {
     loadMore: 'Load more',
     csv: 'Download CSV',
     json: 'Download JSON',
+  },
+  setAside: {
+    title: 'Records set aside',
+    records: 'Records, by seq',
+    about: 'These records are not decrypted or parsed yet. Their original data is safe. A record leaves this list when it is decoded. WeCom keeps their files for five days only.',
+    none: 'No record is set aside.',
+    what: 'What to do',
+    toKeys: 'Import a private key in step 3',
+    remedies: {
+      no_key: 'An admin should import the private key of this version. The archive then decodes the records by itself. If the private key is lost, paste the public key of set-up step 3 into WeCom, so that new messages can be decrypted.',
+      bad_key_text: 'An admin should check whether the public key in WeCom was replaced, and import its private key. The archive then decodes the records by itself.',
+      malformed_record: 'Tell operations. After an upgrade of the archive, decode the records again on the status page.',
+      library_refused: 'An admin should decode the records again on the status page. If that fails, tell operations.',
+      library_crashed: 'Tell operations. After an update of the library, decode the records again on the status page.',
+      library_hung: 'Tell operations. After an update of the library, decode the records again on the status page.',
+      journal_damaged: 'One row stands for a whole page of records. Tell operations now, so that they restore the page, and verify everything on the status page.',
+    },
+    columns: { at: 'Fetched', seq: 'seq', version: 'Key version', key: 'Private key', reason: 'Reason' },
+    key: { missing: 'Missing', unfit: 'Does not fit', present: 'Present' },
   },
   audit: {
     title: 'Audit',

@@ -30,6 +30,7 @@ export default {
     pagesWaiting: '待解析的页',
     pagesStuck: (n: number) => `其中 ${n} 页多次解析失败，已通知运维人员；原始数据已妥善保存。`,
     oldest: (time: string) => `其中最早的解析请求：${time}`,
+    asideShow: (n: string) => `查看 ${n} 条搁置的记录`,
     asideRecords: '搁置的记录（暂时无法解密或解析）',
     byReason: (reason: string, n: string) => `${reason}：${n} 条`,
     reasons: {
@@ -166,6 +167,25 @@ export default {
     loadMore: '加载更多',
     csv: '下载 CSV',
     json: '下载 JSON',
+  },
+  setAside: {
+    title: '搁置的记录',
+    records: '记录（按 seq 排列）',
+    about: '这些记录暂时无法解密或解析，原始数据已妥善保存。解析成功的记录会自动从这里移除。其中的文件，企业微信只保留 5 天，请尽快处理。',
+    none: '没有搁置的记录。',
+    what: '处理方法',
+    toKeys: '前往第 3 步导入私钥',
+    remedies: {
+      no_key: '请企业管理员导入该版本的私钥，系统随后会自动重新解析。如果私钥已经丢失，请将设置第 3 步的公钥填入企业微信，以便解密新消息。',
+      bad_key_text: '请企业管理员确认企业微信中的公钥是否已被更换；如已更换，请导入对应的私钥，系统随后会自动重新解析。',
+      malformed_record: '请联系运维人员。系统升级后，请在状态页重新解析搁置的记录。',
+      library_refused: '请企业管理员在状态页重新解析；如果仍然失败，请联系运维人员。',
+      library_crashed: '请联系运维人员。更新 SDK 后，请在状态页重新解析搁置的记录。',
+      library_hung: '请联系运维人员。更新 SDK 后，请在状态页重新解析搁置的记录。',
+      journal_damaged: '表中的一行代表整页记录。请立即联系运维人员恢复原始页，并在状态页点击「核验全部」。',
+    },
+    columns: { at: '拉取时间', seq: 'seq', version: '密钥版本', key: '私钥', reason: '原因' },
+    key: { missing: '缺失', unfit: '不匹配', present: '已有' },
   },
   audit: {
     title: '审计',
