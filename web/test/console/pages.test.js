@@ -28,7 +28,8 @@ const sealed = 103
 async function setAside() {
   const { public_key: own } = await cloud.ask(corp, 'admin', 'GET', '/setup')
   const { version } = await cloud.wecom(corp, 'POST', '/keys', foreign.publicKey)
-  await cloud.wecom(corp, 'POST', '/messages', { count: sealed })
+  const [, , from, to] = (await cloud.wecom(corp, 'GET', '')).staff
+  await cloud.wecom(corp, 'POST', '/messages', { drafts: Array.from({ length: sealed }, (_, n) => ({ from: from.userid, to: [to.userid], text: `${n}` })) })
   await cloud.wecom(corp, 'POST', '/keys', own)
   foreign.version = version
   await setAsideIs(sealed)
