@@ -14,6 +14,7 @@ before(async () => {
   ;[cloud, browser] = [await startCloud(), await startBrowser()]
   await cloud.wecom(corp, 'POST', '/messages', { every: true })
   await setAside()
+  await sendEvents()
 })
 after(async () => {
   await browser?.close()
@@ -35,12 +36,21 @@ async function setAside() {
   await setAsideIs(sealed)
 }
 
+/** Has WeCom send two events: one whose body has markup of a stranger, and one of a type without a name. */
+async function sendEvents() {
+  const { staff, customers } = await cloud.wecom(corp, 'GET', '')
+  const event = { event: 'change_external_contact', change_type: 'edit_external_contact', user_id: staff[0].userid, external_user_id: '<img src=x>' }
+  await cloud.wecom(corp, 'POST', '/events', event)
+  await cloud.wecom(corp, 'POST', '/events', { ...event, event: 'change_of_2030', change_type: '', external_user_id: customers[0].external_userid })
+  while ((await cloud.ask(corp, 'auditor', 'GET', `/events?day=${today}`)).events.length < 2) await new Promise((resolve) => setTimeout(resolve, 300))
+}
+
 async function setAsideIs(n) {
   while ((await cloud.ask(corp, 'auditor', 'GET', '/status')).set_aside.count !== n) await new Promise((resolve) => setTimeout(resolve, 300))
 }
 
 const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
-const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/proof/set-aside', '/audit', '/nowhere']
+const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/proof/set-aside', '/proof/events', '/audit', '/nowhere']
 const windows = {
   wide: { viewport: { width: 1280, height: 860 } },
   phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
@@ -146,6 +156,50 @@ test('the records set aside are listed with why and what to do, until the missin
   assert.deepEqual(await accessible(admin), [])
   assert.deepEqual(admin.complaints, [])
   await admin.context().close()
+})
+
+test('the callback events of a day are listed with what WeCom sent', async () => {
+  const page = await openWindow(browser, cloud)
+  await signIn(page, cloud, `auditor@${corp}`, '/proof')
+  await page.getByRole('link', { name: today }).click()
+  await page.getByRole('link', { name: '当天的回调事件' }).click()
+  const row = page.getByRole('row').filter({ hasText: '客户信息有变更' })
+  await row.getByText('change_external_contact · edit_external_contact').waitFor()
+  await page.getByRole('row').filter({ hasText: 'change_of_2030' }).waitFor()
+  await row.getByRole('button', { name: '查看原文' }).focus()
+  await page.keyboard.press('Enter')
+  const dialog = page.getByRole('dialog', { name: '事件原文' })
+  const { events } = await cloud.ask(corp, 'auditor', 'GET', `/events?day=${today}`)
+  const event = events.find((e) => e.change_type === 'edit_external_contact')
+  await dialog.getByText(event.envelope.msg_signature).waitFor()
+  const body = Buffer.from(event.body, 'base64').toString()
+  assert.equal(await dialog.getByRole('group', { name: '原文' }).textContent(), body)
+  assert.match(body, /<img src=x>/)
+  assert.deepEqual(await accessible(page), [])
+  if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/zh-wide-event.png` })
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'detached' })
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: '下载 CSV' }).click()])
+  assert.equal(saved.suggestedFilename(), `events-${today}.csv`)
+  const csv = await readFile(await saved.path(), 'utf8')
+  assert.ok(csv.includes(`,客户信息有变更,change_external_contact,edit_external_contact,${body},${event.envelope.msg_signature},`), csv)
+  await page.getByRole('button', { name: '前一天' }).click()
+  await page.getByText('这一天没有收到事件。').waitFor()
+  assert.deepEqual(await accessible(page), [])
+
+  // A day with more events than one answer has, and more than the archive stores.
+  await page.route('**/events?*', (route) => {
+    const second = route.request().url().includes('page=')
+    const part = Array.from({ length: second ? 5 : 100 }, () => event)
+    return route.fulfill({ json: { events: part, dropped: 1234, next: second ? null : 'c2Vjb25k' } })
+  })
+  await page.getByRole('button', { name: '后一天' }).click()
+  await page.getByText('这一天的事件过多，另有 1,234 个未保存。').waitFor()
+  await page.getByRole('button', { name: '加载更多' }).click()
+  await page.locator('tbody tr').nth(104).waitFor()
+  assert.equal(await page.getByRole('button', { name: '加载更多' }).count(), 0)
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
 })
 
 test('an admin sees thirty days and who read what, by name', async () => {

@@ -21,6 +21,13 @@ export const routes: RouteRecordRaw[] = [
     props: true,
     meta: { section: 'proof', roles: ['auditor'] },
   },
+  { path: '/proof/events', component: () => import('./EventsPage.vue'), meta: { section: 'proof', roles: ['auditor'] } },
+  {
+    path: '/proof/events/:day(\\d{4}-\\d\\d-\\d\\d)',
+    component: () => import('./EventsPage.vue'),
+    props: (to) => ({ day: String(to.params.day) }),
+    meta: { section: 'proof', roles: ['auditor'] },
+  },
   // An admin has the keys that most of these records lack.
   { path: '/proof/set-aside', component: () => import('./SetAsidePage.vue'), meta: { section: 'proof', roles: ['auditor', 'admin'] } },
   { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },
