@@ -90,8 +90,13 @@ async function arrive(to: RouteLocationNormalized, from: RouteLocationNormalized
   focusHeading()
 }
 
-/** Moves the focus to the heading of the page, as soon as the page has one. */
-export function focusHeading() {
+/** Moves the focus to the heading again after it changed, unless the reader has gone on. */
+export function repeatHeading() {
+  const at = document.activeElement
+  if (at === document.body || at === document.querySelector('main h1')) focusHeading()
+}
+
+function focusHeading() {
   const heading = document.querySelector<HTMLElement>('main h1')
   if (!heading) return
   heading.tabIndex = -1
