@@ -80,7 +80,7 @@ func fill(t *testing.T, e eraser, corp string, locked bool) {
 		})
 	}
 	must(messages.WritePage(ctx, view))
-	must(views.RecordReading(ctx, archive.Reading{Corp: corp, By: "v", Role: "reader", Party: "p", At: at}))
+	must(views.RecordReading(ctx, archive.Reading{Corp: corp, By: "v", Role: "reader", List: archive.PartyList, Party: "p", At: at}))
 	must(ledger.CreateReplay(ctx, decode.Replay{Corp: corp, ID: "job", CreatedAt: at, UpdatedAt: at}))
 	must(ledger.SetRunning(ctx, decode.Running{Corp: corp, ID: "job", RequestedAt: at}))
 	_, err = dynamostore.NewMarks(e.dynamo, e.tables[1]).SetMark(ctx, archive.Mark{Corp: corp, Work: "pull", SentAt: at})

@@ -11,7 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// ReadingsClient lists the methods of the SDK\'s client that [Readings] calls.
+// ReadingsClient lists the methods of the SDK's client that [Readings] calls.
 type ReadingsClient interface {
 	putClient
 	queryClient
@@ -35,7 +35,9 @@ type readingItem struct {
 	By           string                 `dynamodbav:"by"`
 	Role         string                 `dynamodbav:"role"`
 	Conversation archive.ConversationID `dynamodbav:"conversation"`
+	List         archive.ListKind       `dynamodbav:"list"`
 	Party        string                 `dynamodbav:"party"`
+	Day          archive.Day            `dynamodbav:"day"`
 	At           time.Time              `dynamodbav:"at"`
 }
 
@@ -48,12 +50,12 @@ func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) e
 	if err != nil {
 		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
 	}
-	// The id of a conversation and the escaped id of a party never begin with '*'.
-	whose := conversationPart(reading.Conversation)
+	// The id of a conversation never begins with '*'.
+	what := conversationPart(reading.Conversation)
 	if reading.Conversation == "" {
-		whose = "*" + part(reading.Party)
+		what = "*" + part(string(reading.List)) + "#" + part(reading.Party) + "#" + part(string(reading.Day))
 	}
-	sk := slot + "#" + part(reading.By) + "#" + part(reading.Role) + "#" + whose
+	sk := slot + "#" + part(reading.By) + "#" + part(reading.Role) + "#" + what
 	it, err := encode(readingPK(reading.Corp, archive.DayOf(reading.At)), sk, readingItem(reading))
 	if err != nil {
 		return err

@@ -22,9 +22,14 @@ func TestReadingsOfADay(t *testing.T) {
 	// These share one slot and have ids that a careless key would confuse.
 	last := want[6].At.Add(archive.ReadingSlot)
 	want = append(want,
-		archive.Reading{Corp: corp, By: "a", Role: "b#c", Party: "d", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.DayList, Day: "2026-01-30", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.DayList, Day: "2026-01-31", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.PartyList, Party: "d", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.PartyList, Party: "d#2026-01-30", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.RoomList, Party: "d", At: last},
+		archive.Reading{Corp: corp, By: "a", Role: "b#c", List: archive.UnplacedList, At: last},
 		archive.Reading{Corp: corp, By: "a", Role: "b#c", Conversation: "d", At: last},
-		archive.Reading{Corp: corp, By: "a#b", Role: "c", Party: strings.Repeat("长", 300), At: last},
+		archive.Reading{Corp: corp, By: "a#b", Role: "c", List: archive.PartyList, Party: strings.Repeat("长", 300), At: last},
 	)
 	day := archive.DayOf(slot)
 	tomorrow := want[0]

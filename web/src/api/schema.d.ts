@@ -1115,8 +1115,8 @@ export interface paths {
         };
         /**
          * List which users read which chats.
-         * @description The list has one entry for each user, chat and ten minutes, oldest first. `names` has the names of the people and rooms
-         *     whose chats they are. A page may be empty and have a `next`.
+         * @description The list has one entry for each user, chat or list of chats, and ten minutes, oldest first. `names` has the names of the
+         *     people and rooms whose chats they are, and of users who are members. A page may be empty and have a `next`.
          */
         get: operations["listReadings"];
         put?: never;
@@ -3362,15 +3362,22 @@ export interface components {
              * @enum {string|null}
              */
             kind: "room" | "single" | "own" | "group" | "unplaced" | null;
-            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room and a group. */
+            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room, a group, and the lists `day` and `unplaced`. */
             parties: string[];
-            /** @description The id of the room. */
+            /** @description The id of the room whose messages or list were read. */
             room: string | null;
             role: components["schemas"]["Role"];
             /** @description The id of the conversation whose messages were read. null for a list of conversations. */
             conversation: string | null;
-            /** @description The party whose list of conversations was read. null for messages. */
+            /**
+             * @description Which list of conversations was read: that of a party, of a room, of a day, or of messages that name no participant. null for messages.
+             * @enum {string|null}
+             */
+            list: "party" | "room" | "day" | "unplaced" | null;
+            /** @description The party whose list was read, if `list` is `party`. */
             party: string | null;
+            /** @description The Beijing date whose chats were listed, if `list` is `day`. */
+            day: string | null;
         };
         ReadingPage: {
             readings: components["schemas"]["Reading"][];
@@ -6995,7 +7002,7 @@ export interface operations {
                 viewer?: components["schemas"]["PartyID"];
                 /** @description Only readings of this conversation. */
                 conversation?: components["schemas"]["OpaqueID"];
-                /** @description Only readings of chats that name this party or room: single chats, rooms, and lists of a party. */
+                /** @description Only readings of chats that name this party or room: single chats, rooms, and their lists. */
                 party?: components["schemas"]["PartyID"];
                 limit?: components["parameters"]["limit"];
                 /** @description The `next` or `prev` of an answer of the same list. */
@@ -7035,13 +7042,33 @@ export interface operations {
                      *             "wmA"
                      *           ],
                      *           "room": null,
-                     *           "party": null
+                     *           "list": null,
+                     *           "party": null,
+                     *           "day": null
+                     *         },
+                     *         {
+                     *           "at": "2026-01-31T08:10:00Z",
+                     *           "by": "zhou.qi",
+                     *           "role": "auditor",
+                     *           "conversation": null,
+                     *           "kind": null,
+                     *           "parties": [],
+                     *           "room": null,
+                     *           "list": "day",
+                     *           "party": null,
+                     *           "day": "2026-01-30"
                      *         }
                      *       ],
                      *       "names": {
                      *         "people": {
                      *           "lin.hua": {
                      *             "name": "林华",
+                     *             "kind": "member",
+                     *             "avatar": null,
+                     *             "company": null
+                     *           },
+                     *           "zhou.qi": {
+                     *             "name": "周琦",
                      *             "kind": "member",
                      *             "avatar": null,
                      *             "company": null

@@ -42,9 +42,9 @@ export async function startCloud(...args) {
       await call('POST', '/wecom/corps', { id, name: '晨星教育', crowd: { staff: 4, customers: 6, rooms: 2 }, ...settings })
       return id
     },
-    /** Sends a request to the API as a role of a company. */
-    async ask(corp, role, method, path, body) {
-      const { token } = await call('POST', '/token', { sub: 'test', corp, role, staff: '*' })
+    /** Sends a request to the API as a user who has a role of a company. */
+    async ask(corp, role, method, path, body, sub = 'test') {
+      const { token } = await call('POST', '/token', { sub, corp, role, staff: '*' })
       const answer = await fetch(`${at.API}/v1/corps/${corp}${path}`, {
         method,
         headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },

@@ -78,16 +78,17 @@ for (const language of ['zh', 'en']) {
   }
 }
 
+/** Presses a button within a place and returns the file that it saves. */
+async function saved(place, name) {
+  const [download] = await Promise.all([place.page().waitForEvent('download'), place.getByRole('button', { name }).click()])
+  return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
+}
+
 test('a day is verified from its page, and every table is saved as CSV', async () => {
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
   await page.getByRole('button', { name: '核验这一天' }).click()
   await page.getByText('核验通过：原始数据、哈希链、消息和文件一致。').first().waitFor({ timeout: 60_000 })
-  /** Presses a button within a place and returns the file that it saves. */
-  async function saved(place, name) {
-    const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name }).click()])
-    return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
-  }
   const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: typeof title === 'string' ? new RegExp(`^${title}`) : title }) })
   const statement = await saved(page.locator('main'), '下载 JSON')
   assert.equal(statement[0], `statement-${today}.json`)
@@ -99,7 +100,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
     ['范围与同意', /在开启范围内的成员$/, `scope-${today}.csv`, /^\ufeff成员,成员 ID,版本,进入,离开\r\n[^\n]*,企业版,\d{4}-\d\d-\d\d,\r\n/],
-    ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,conversation,party\r\n.*会话列表/s],
+    ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,by,conversation,list,party,room,day\r\n.*会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
   await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
@@ -193,7 +194,7 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
     const part = Array.from({ length: second ? 5 : 100 }, () => event)
     return route.fulfill({ json: { events: part, dropped: 1234, next: second ? null : 'c2Vjb25k' } })
   })
-  await page.getByRole('button', { name: '后一天' }).click()
+  await page.goto(`${cloud.console}/proof/events/${today}`)
   await page.getByText('这一天的事件过多，另有 1,234 个未保存。').waitFor()
   await page.getByRole('button', { name: '加载更多' }).click()
   await page.locator('tbody tr').nth(104).waitFor()
@@ -202,21 +203,63 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
   await page.context().close()
 })
 
+/** Waits until the archive knows the name of a member. */
+async function named(id) {
+  for (;;) {
+    const { people } = await cloud.ask(corp, 'service', 'GET', '/people?kind=member')
+    const found = people.find((p) => p.id === id)
+    if (found?.name) return found
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
 test('an admin sees thirty days and who read what, by name', async () => {
   await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
-  const { people } = await cloud.ask(corp, 'service', 'GET', '/people?kind=member&q=lin.hua')
+  const { name } = await named('lin.hua')
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${corp}`, '/status')
   await page.getByRole('img', { name: /最近 30 天：已存档/ }).waitFor()
   await page.getByRole('button', { name: '以表格显示' }).click()
   await page.getByRole('rowheader', { name: today }).waitFor()
   await page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: '审计' }).click()
-  await page.getByRole('cell', { name: people[0].name, exact: true }).first().waitFor()
+  await page.getByRole('cell', { name, exact: true }).first().waitFor()
   await page.getByLabel('查看人的 ID').fill('nobody')
   await page.getByRole('button', { name: '筛选' }).click()
   await page.getByText('这一天没有人查看会话').waitFor()
   await page.context().close()
 })
+
+for (const [language, words] of Object.entries({
+  zh: { locale: 'zh-CN', month: 'long', list: (day) => `${day}全部会话的列表`, everyone: '所有人', csv: '下载 CSV' },
+  en: { locale: 'en', month: 'short', list: (day) => `List of all chats of ${day}`, everyone: 'Everyone', csv: 'Download CSV' },
+})) {
+  test(`the audit says who listed which days, in ${language}`, async () => {
+    const { id, name } = await named('lin.hua')
+    const days = [0, 1].map((ago) => new Date(Date.now() - ago * 86_400_000)).map((at) => ({
+      iso: new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(at),
+      text: new Intl.DateTimeFormat(words.locale, { year: 'numeric', month: words.month, day: 'numeric', timeZone: 'Asia/Shanghai' }).format(at),
+    }))
+    for (const { iso } of days) await cloud.ask(corp, 'reader', 'GET', `/conversations?day=${iso}`, undefined, id)
+    await cloud.ask(corp, 'reader', 'GET', '/conversations?unplaced=true')
+    const page = await openWindow(browser, cloud, { language })
+    await signIn(page, cloud, `admin@${corp}`, '/audit')
+    for (const { text } of days) {
+      const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: words.list(text), exact: true }) })
+      await row.getByRole('cell', { name: `${name} ${id}`, exact: true }).waitFor()
+      await row.getByRole('cell', { name: words.everyone, exact: true }).waitFor()
+    }
+    await page.getByRole('cell', { name: language === 'zh' ? '没有写明参与者的消息' : 'Messages that name no participant', exact: true }).first().waitFor()
+    assert.deepEqual(await accessible(page), [])
+    if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-readings.png`, fullPage: true })
+    const [, csv] = await saved(page.locator('main'), words.csv)
+    for (const { iso } of days) {
+      const line = csv.split('\r\n').find((l) => l.endsWith(`,${id},,day,,,${iso}`))
+      assert.ok(line?.includes(`,${name},reader,`) && line.includes(words.everyone), csv)
+    }
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  })
+}
 
 test('the scope of a day has its members, editions and days, and the answers of customers are counted', async () => {
   const { staff, customers } = await cloud.wecom(corp, 'GET', '')

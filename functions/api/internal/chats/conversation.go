@@ -72,7 +72,7 @@ func (h *Handlers) detail(ctx context.Context, c *session.Call, conv archive.Con
 	out := conversationDetailJSON{Consents: []names.ConsentJSON{}}
 	list := []conversationJSON{shown}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), conv, "") })
+	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{Conversation: conv}) })
 	g.Go(func() error { return h.noteSeen(ctx, c, list, []archive.ConversationID{conv}) })
 	g.Go(func() error {
 		first, err := h.oldest(ctx, c, conv)
@@ -153,7 +153,7 @@ func (h *Handlers) ListDays(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
+	if err := c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{Conversation: conv}); err != nil {
 		return output.Answer{}, err
 	}
 	return output.JSON(200, struct {

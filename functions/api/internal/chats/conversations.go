@@ -158,11 +158,8 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 			return output.Answer{}, err
 		}
 	}
-	if len(parties) == 0 {
-		parties = []string{""}
-	}
-	for _, party := range parties {
-		if err := c.RecordReading(ctx, h.Readings, h.Now(), "", party); err != nil {
+	for _, r := range readLists(given[0], parties, day) {
+		if err := c.RecordReading(ctx, h.Readings, h.Now(), r); err != nil {
 			return output.Answer{}, err
 		}
 	}
@@ -178,6 +175,25 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	tagged, err := output.JSON(200, out)
 	out.Next, ans.Tagged = sealed, tagged.Body
 	return ans, err
+}
+
+// readLists says which lists a query with the parameter given reads. For the chats
+// of a pair, these are the lists of both.
+func readLists(given string, parties []string, day archive.Day) []archive.Reading {
+	kind := archive.PartyList
+	switch given {
+	case "day":
+		return []archive.Reading{{List: archive.DayList, Day: day}}
+	case "unplaced":
+		return []archive.Reading{{List: archive.UnplacedList}}
+	case "room":
+		kind = archive.RoomList
+	}
+	var lists []archive.Reading
+	for _, party := range parties {
+		lists = append(lists, archive.Reading{List: kind, Party: party})
+	}
+	return lists
 }
 
 // entryFilter says which conversations of a list are shown.

@@ -234,7 +234,7 @@ func (h *Handlers) findAll(ctx context.Context, c *session.Call, ids []string, d
 	}
 	slices.Sort(conversations)
 	for _, conv := range slices.Compact(conversations) {
-		if err := c.RecordReading(ctx, h.Readings, h.Now(), conv, ""); err != nil {
+		if err := c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{Conversation: conv}); err != nil {
 			return nil, err
 		}
 	}

@@ -173,7 +173,7 @@ func (h *Handlers) ListMessages(ctx context.Context, c *session.Call) (output.An
 // caller reads them. If one of the two fails, the route fails.
 func (h *Handlers) reading(ctx context.Context, c *session.Call, conv archive.ConversationID, read func(context.Context) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), conv, "") })
+	g.Go(func() error { return c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{Conversation: conv}) })
 	g.Go(func() error { return read(ctx) })
 	return g.Wait()
 }

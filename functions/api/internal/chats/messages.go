@@ -172,7 +172,7 @@ func (h *Handlers) find(ctx context.Context, c *session.Call, d depth) (shown, e
 		return shown{}, problem.New(problem.NotFound, nil)
 	}
 	s.hides.seq = c.Caller.Limited
-	return s, c.RecordReading(ctx, h.Readings, h.Now(), m.Conversation, "")
+	return s, c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{Conversation: m.Conversation})
 }
 
 // GetMessage returns a single message.

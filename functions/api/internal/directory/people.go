@@ -107,7 +107,7 @@ func (h *Handlers) ListPeople(ctx context.Context, c *session.Call) (output.Answ
 		return output.Answer{}, err
 	}
 	if q.with != "" { // the list says with whom the member talks
-		if err := c.RecordReading(ctx, h.Readings, h.Now(), "", q.with); err != nil {
+		if err := c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{List: archive.PartyList, Party: q.with}); err != nil {
 			return output.Answer{}, err
 		}
 	}

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,16 +23,16 @@ func TestReadingsSayWhoseChat(t *testing.T) {
 	w.BareCorp(w.Corp)
 	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "lin.hua", Kind: book.Member, Name: "林华"}))
 	single, room := archive.PartyConversation([]string{"lin.hua", "wmA"}), archive.RoomConversation("wrR")
-	record := func(by string, conv archive.ConversationID, party string, daysAgo int) {
+	record := func(by string, daysAgo int, r archive.Reading) {
 		t.Helper()
-		at := apitest.Noon.AddDate(0, 0, -daysAgo).Truncate(archive.ReadingSlot)
-		apitest.OK(t, w.Readings.RecordReading(t.Context(), archive.Reading{Corp: w.Corp, By: by, Role: "reader", Conversation: conv, Party: party, At: at}))
+		r.Corp, r.By, r.Role, r.At = w.Corp, by, "reader", apitest.Noon.AddDate(0, 0, -daysAgo).Truncate(archive.ReadingSlot)
+		apitest.OK(t, w.Readings.RecordReading(t.Context(), r))
 	}
-	record("u-1", single, "", 2)
-	record("u-1", room, "", 1)
-	record("u-2", single, "", 0)
-	record("u-2", "", "lin.hua", 0)
-	record("u-2", "", "wrR", 0)
+	record("u-1", 2, archive.Reading{Conversation: single})
+	record("u-1", 1, archive.Reading{Conversation: room})
+	record("u-2", 0, archive.Reading{Conversation: single})
+	record("u-2", 0, archive.Reading{List: archive.PartyList, Party: "lin.hua"})
+	record("u-2", 0, archive.Reading{List: archive.RoomList, Party: "wrR"})
 	type page struct {
 		Readings []proof.ReadingJSON
 		Names    struct {
@@ -45,7 +46,11 @@ func TestReadingsSayWhoseChat(t *testing.T) {
 		for next := ""; ; {
 			p := apitest.Into[page](w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/readings?limit=2"+query+next).Want(200))
 			for _, r := range p.Readings {
-				got = append(got, fmt.Sprint(r.At[8:10], " ", r.By, " ", apitest.Deref(r.Kind), " ", strings.Join(r.Parties, "+"), apitest.Deref(r.Room)))
+				what := apitest.Deref(r.Kind)
+				if r.List != nil {
+					what = "list of a " + *r.List
+				}
+				got = append(got, fmt.Sprint(r.At[8:10], " ", r.By, " ", what, " ", strings.Join(r.Parties, "+"), apitest.Deref(r.Room)))
 				if strings.Contains(fmt.Sprint(r.Parties), "lin.hua") && p.Names.People["lin.hua"].Name != "林华" {
 					t.Errorf("%s: got names %+v", query, p.Names)
 				}
@@ -58,11 +63,11 @@ func TestReadingsSayWhoseChat(t *testing.T) {
 	}
 	id := apitest.ConversationID(t, w.Corp, single)
 	for query, want := range map[string]string{
-		"":                                "31 u-2  lin.hua, 31 u-2  wrR, 31 u-2 single lin.hua+wmA",
-		"&from_day=2026-01-01":            "29 u-1 single lin.hua+wmA, 30 u-1 room wrR, 31 u-2  lin.hua, 31 u-2  wrR, 31 u-2 single lin.hua+wmA",
+		"":                                "31 u-2 list of a party lin.hua, 31 u-2 list of a room wrR, 31 u-2 single lin.hua+wmA",
+		"&from_day=2026-01-01":            "29 u-1 single lin.hua+wmA, 30 u-1 room wrR, 31 u-2 list of a party lin.hua, 31 u-2 list of a room wrR, 31 u-2 single lin.hua+wmA",
 		"&from_day=2026-01-01&viewer=u-1": "29 u-1 single lin.hua+wmA, 30 u-1 room wrR",
 		"&from_day=2026-01-01&conversation=" + id: "29 u-1 single lin.hua+wmA, 31 u-2 single lin.hua+wmA",
-		"&from_day=2026-01-01&party=wrR":          "30 u-1 room wrR, 31 u-2  wrR",
+		"&from_day=2026-01-01&party=wrR":          "30 u-1 room wrR, 31 u-2 list of a room wrR",
 		"&from_day=2026-01-01&party=wmA":          "29 u-1 single lin.hua+wmA, 31 u-2 single lin.hua+wmA",
 		"&to_day=2026-01-30":                      "30 u-1 room wrR",
 	} {
@@ -72,6 +77,41 @@ func TestReadingsSayWhoseChat(t *testing.T) {
 	}
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/readings?conversation=abc").WantProblem(404, "not-found")
 	w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp+"/readings?from_day=2025-12-01").WantProblem(400, "invalid-request")
+}
+
+// Each list of chats that a user requests is a reading that says which list it was:
+// of a person, of a room, of each day, or of unplaced messages.
+func TestReadingsSayWhichList(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, book.Person{ID: "zhou.qi", Kind: book.Member, Name: "周琦"}))
+	who := w.As(session.Auditor).With("sub", "zhou.qi")
+	for _, query := range []string{"day=2026-01-30", "day=2026-01-31", "day=2026-01-30", "unplaced=true", "member=lin.hua", "member=lin.hua&external_contact=wmA", "room=wrR"} {
+		w.Get(who, "/v1/corps/"+w.Corp+"/conversations?"+query).Want(200)
+	}
+	list := func(query string) (got []string) {
+		t.Helper()
+		p := apitest.Into[struct {
+			Readings []proof.ReadingJSON
+			Names    struct {
+				People map[string]struct{ Name string }
+			}
+		}](w.Get(who, "/v1/corps/"+w.Corp+"/readings"+query).Want(200))
+		for _, r := range p.Readings {
+			if r.Conversation != nil || r.Kind != nil {
+				t.Errorf("got a reading of messages: %+v", r)
+			}
+			got = append(got, strings.Join([]string{p.Names.People[r.By].Name, apitest.Deref(r.List), apitest.Deref(r.Day), apitest.Deref(r.Party), apitest.Deref(r.Room), strings.Join(r.Parties, "+")}, "/"))
+		}
+		return got
+	}
+	want := []string{"周琦/day/2026-01-30///", "周琦/day/2026-01-31///", "周琦/party//lin.hua//lin.hua", "周琦/party//wmA//wmA", "周琦/room///wrR/", "周琦/unplaced////"}
+	if got := list(""); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := list("?party=wrR"); !slices.Equal(got, want[4:5]) {
+		t.Errorf("of a room: got %q, want %q", got, want[4:5])
+	}
 }
 
 // linkDays adds a page to the chain on each of the last days, and a second one

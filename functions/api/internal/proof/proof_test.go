@@ -276,7 +276,7 @@ func TestReadingsAreListed(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	for i := range 5 {
-		if err := w.Readings.RecordReading(t.Context(), archive.Reading{Corp: w.Corp, By: fmt.Sprintf("u-%d", i), Role: "reader", Party: "lin.hua", At: apitest.Noon.Truncate(archive.ReadingSlot)}); err != nil {
+		if err := w.Readings.RecordReading(t.Context(), archive.Reading{Corp: w.Corp, By: fmt.Sprintf("u-%d", i), Role: "reader", List: archive.PartyList, Party: "lin.hua", At: apitest.Noon.Truncate(archive.ReadingSlot)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,7 +22,9 @@ type readingJSON struct {
 	// Parties are those that the conversation's id names, and the party of a list.
 	Parties []string `json:"parties"`
 	Room    *string  `json:"room"`
+	List    *string  `json:"list"`
 	Party   *string  `json:"party"`
+	Day     *string  `json:"day"`
 }
 
 // readingsQuery selects readings: of some days, and of one user, conversation or
@@ -131,9 +133,12 @@ func (h *Handlers) ListReadings(ctx context.Context, c *session.Call) (output.An
 func showReading(corp string, r archive.Reading) (readingJSON, error) {
 	j := readingJSON{At: output.Moment(r.At), By: r.By, Role: r.Role, Parties: []string{}}
 	if r.Conversation == "" {
-		j.Party = &r.Party
-		if r.Party != "" {
-			j.Parties = append(j.Parties, r.Party)
+		j.List, j.Day = output.TextOrNull(string(r.List)), output.TextOrNull(string(r.Day))
+		switch r.List {
+		case archive.RoomList:
+			j.Room = &r.Party
+		case archive.PartyList:
+			j.Party, j.Parties = &r.Party, append(j.Parties, r.Party)
 		}
 		return j, nil
 	}

@@ -92,7 +92,7 @@ type readings struct{ proof.ReadingStore }
 
 func (readings) Readings(_ context.Context, _ string, day archive.Day, cursor string, limit int) (list []archive.Reading, next string, _ error) {
 	for i := len(cursor); i < 60 && len(list) < limit; i++ {
-		list = append(list, archive.Reading{At: day.Start().Add(time.Duration(i) * time.Minute), By: "u", Party: "lin.hua"})
+		list = append(list, archive.Reading{At: day.Start().Add(time.Duration(i) * time.Minute), By: "u", List: archive.PartyList, Party: "lin.hua"})
 		next = cursor + string(make([]byte, len(list)))
 	}
 	if len(next) == 60 {

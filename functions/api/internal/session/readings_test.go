@@ -44,7 +44,10 @@ func TestAReadingIsWrittenOnce(t *testing.T) {
 	for name, change := range map[string]func(*archive.Reading){
 		"another corp": func(r *archive.Reading) { r.Corp = "ww2" }, "another user": func(r *archive.Reading) { r.By = "u2" },
 		"another role": func(r *archive.Reading) { r.Role = "auditor" }, "another chat": func(r *archive.Reading) { r.Conversation = "room:r" },
-		"a party's list": func(r *archive.Reading) { r.Conversation, r.Party = "", "a" },
+		"a party's list":         func(r *archive.Reading) { r.Conversation, r.List, r.Party = "", archive.PartyList, "a" },
+		"a day's list":           func(r *archive.Reading) { r.Conversation, r.List, r.Day = "", archive.DayList, "2026-01-30" },
+		"another day's list":     func(r *archive.Reading) { r.Conversation, r.List, r.Day = "", archive.DayList, "2026-01-31" },
+		"the unplaced messages'": func(r *archive.Reading) { r.Conversation, r.List = "", archive.UnplacedList },
 	} {
 		other := first
 		change(&other)

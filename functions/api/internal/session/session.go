@@ -31,16 +31,14 @@ type ReadingWriter interface {
 	RecordReading(ctx context.Context, r archive.Reading) error
 }
 
-// RecordReading records that the caller is about to see a conversation or, if
-// conv is empty, the list of a party. A route records the reading before it
-// answers; if recording fails, the route fails. After a crash between the two, or
-// if the route fails for another reason, the record names a reading that the caller
-// never received.
-func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Time, conv archive.ConversationID, party string) error {
-	return to.RecordReading(ctx, archive.Reading{
-		Corp: c.CorpID, By: c.Caller.Subject, Role: string(c.Role), Conversation: conv, Party: party,
-		At: now.UTC().Truncate(archive.ReadingSlot),
-	})
+// RecordReading records that the caller is about to see what r names, a
+// conversation or a list; RecordReading adds the caller and the slot. A route
+// records the reading before it answers; if recording fails, the route fails. After
+// a crash between the two, or if the route fails for another reason, the record
+// names a reading that the caller never received.
+func (c *Call) RecordReading(ctx context.Context, to ReadingWriter, now time.Time, r archive.Reading) error {
+	r.Corp, r.By, r.Role, r.At = c.CorpID, c.Caller.Subject, string(c.Role), now.UTC().Truncate(archive.ReadingSlot)
+	return to.RecordReading(ctx, r)
 }
 
 // stopMargin is the time that is left for an answer when a route stops its

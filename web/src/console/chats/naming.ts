@@ -8,10 +8,13 @@ import { list } from '../texts/format'
 type Names = Schemas['Names']
 type Conversation = Pick<Schemas['Conversation'], 'kind' | 'parties' | 'party_count' | 'room'>
 
-export const personName = (names: Names | undefined, id: string) => {
+/** The name of a person, if it is known. */
+export function knownName(names: Names | undefined, id: string): string | undefined {
   const name = names && Object.hasOwn(names.people, id) ? names.people[id]!.name : undefined
-  return name ? line(name, 60) : t.value.unknown(line(id, 40))
+  return name ? line(name, 60) : undefined
 }
+
+export const personName = (names: Names | undefined, id: string) => knownName(names, id) ?? t.value.unknown(line(id, 40))
 
 export function roomName(names: Names | undefined, id: string) {
   const name = names && Object.hasOwn(names.rooms, id) ? names.rooms[id]!.name : undefined
