@@ -1,5 +1,3 @@
-//go:build linux
-
 package main
 
 // refusedCallsHere is empty: this processor has no system calls of its own to
