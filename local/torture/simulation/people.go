@@ -184,7 +184,12 @@ func (s *sim) changeSecret(c *company) {
 
 func (s *sim) switchOff(c *company) {
 	set := func(on bool) {
-		s.api(fmt.Sprint("switch ", on), c, 8, func(ctx context.Context, p *process) error { return s.setEnabled(ctx, p, c, on) }, nil)
+		s.api(fmt.Sprint("switch ", on), c, 8, func(ctx context.Context, p *process) error {
+			if s.calm && !on { // the admin has switched it on
+				return nil
+			}
+			return s.setEnabled(ctx, p, c, on)
+		}, nil)
 	}
 	set(false)
 	s.in(time.Duration(s.rand.IntN(1800))*time.Second, "", func() { set(true) })
