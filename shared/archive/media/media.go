@@ -405,7 +405,16 @@ func registerAgain(ctx context.Context, table Table, f, named File, replay bool)
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
-	return f.State == Waiting, nil
+	// If a fetcher stored the file after f was read, and took it off the list, f has
+	// just put it there again.
+	now, err := table.File(ctx, f.Corp, f.ID)
+	if err == nil && now.Rev != f.Rev {
+		err = table.ListFile(ctx, now)
+	}
+	if err != nil {
+		return false, fmt.Errorf("list file %s as it is now: %w", f.ID, err)
+	}
+	return now.State == Waiting, nil
 }
 
 // A Store keeps the bytes of files: one object for each file, named by corp and

@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -277,5 +278,37 @@ func TestNewFileKeepsWhatCanBeTrue(t *testing.T) {
 	got = media.NewFile(message.File{SDKFileID: strings.Repeat("x", 4097)}, m, m.Time, m.Time)
 	if got.State != media.Failed || got.Reason != media.ReasonBadFileID || got.SDKFileID != "" {
 		t.Errorf("got %+v, want it failed without an sdkfileid", got)
+	}
+}
+
+// storedMeanwhile is a table on which a fetcher stores the file just before it is
+// listed.
+type storedMeanwhile struct {
+	media.Table
+	fetch func()
+}
+
+func (s *storedMeanwhile) ListFile(ctx context.Context, f media.File) error {
+	if fetch := s.fetch; fetch != nil {
+		s.fetch = nil
+		fetch()
+	}
+	return s.Table.ListFile(ctx, f)
+}
+
+// A file that is stored while another message registers it again does not come back
+// to the list of waiting files.
+func TestRegisterWhileTheFileIsStored(t *testing.T) {
+	b := newFixture(t, &archivetest.Faults{})
+	f := b.file("f", []byte("what WeCom has"))
+	f.Registered = archivetest.Start
+	b.register(f)
+	table := &storedMeanwhile{Table: b.Files, fetch: func() { b.Must(b.fetch(t.Context())) }}
+	lanes, err := media.Register(t.Context(), table, archivetest.Corp, []media.File{f}, false)
+	b.Must(err)
+	backlog, err := b.Files.Backlog(t.Context(), archivetest.Corp, b.Clock.Now())
+	b.Must(err)
+	if got := b.row(f); got.State != media.Stored || len(lanes) != 0 || backlog.Waiting != 0 {
+		t.Errorf("got the file %s, lanes %v and %d files waiting, want it stored and none", got.State, lanes, backlog.Waiting)
 	}
 }
