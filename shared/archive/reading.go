@@ -25,7 +25,7 @@ const (
 	PartyList    ListKind = "party"    // those of one person
 	RoomList     ListKind = "room"     // one room
 	DayList      ListKind = "day"      // those with a message on one day
-	UnplacedList ListKind = "unplaced" // those of which no party can be read
+	UnplacedList ListKind = "unplaced" // those whose parties the archive cannot read
 )
 
 // ReadingSlot is the length of a slot: repeated reading within it is one record.

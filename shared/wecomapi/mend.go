@@ -8,9 +8,9 @@ import (
 // maxDepth is deeper than any answer of WeCom's.
 const maxDepth = 1000
 
-// mended returns the readable parts of an answer that is not JSON as a whole, as JSON:
-// what a part must not hold reads as null, and an answer that is cut off ends where it
-// was cut.
+// mended makes JSON of an answer that is no valid JSON. It keeps the parts that it can
+// read and writes null for each other part. It ends an answer that was cut off where the
+// answer was cut.
 func mended(raw []byte) []byte {
 	m := mender{raw: raw, at: max(bytes.IndexByte(raw, '{'), 0)}
 	m.value(0)

@@ -215,45 +215,32 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 // Claim notes the version that a person typed for a key; 0 removes the note. It
 // returns [archive.ErrNotFound] for a key that the corp does not have.
 func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, by string, at time.Time) error {
-	return write(ctx, c.faults, "Corps.Claim", id, func() error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		keys := c.of(id).keys
-		k, ok := keys[keyID]
-		if !ok {
-			return archive.ErrNotFound
-		}
+	return c.changeKey(ctx, "Corps.Claim", id, keyID, func(k *archive.Key) {
 		k.ClaimedVersion, k.ClaimedBy, k.ClaimedAt = version, by, kept(at)
 		if version == 0 {
 			k.ClaimedBy, k.ClaimedAt = "", time.Time{}
 		}
-		keys[keyID] = k
-		return nil
 	})
 }
 
 // TouchKey implements [decode.Keys].
 func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) error {
-	return write(ctx, c.faults, "Corps.TouchKey", id, func() error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		keys := c.of(id).keys
-		k, ok := keys[keyID]
-		if !ok {
-			return archive.ErrNotFound
-		}
+	return c.changeKey(ctx, "Corps.TouchKey", id, keyID, func(k *archive.Key) {
 		if k.LastUsedAt.Before(at) {
 			k.LastUsedAt = kept(at)
 		}
-		keys[keyID] = k
-		return nil
 	})
 }
 
 // NoteRetried notes that the job that tries an imported key is requested. It
 // returns [archive.ErrNotFound] for a key that the corp does not have.
 func (c *Corps) NoteRetried(ctx context.Context, id, keyID string) error {
-	return write(ctx, c.faults, "Corps.NoteRetried", id, func() error {
+	return c.changeKey(ctx, "Corps.NoteRetried", id, keyID, func(k *archive.Key) { k.Retried = true })
+}
+
+// changeKey is the call op, which changes a key that the corp has.
+func (c *Corps) changeKey(ctx context.Context, op, id, keyID string, change func(*archive.Key)) error {
+	return write(ctx, c.faults, op, id, func() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		keys := c.of(id).keys
@@ -261,7 +248,7 @@ func (c *Corps) NoteRetried(ctx context.Context, id, keyID string) error {
 		if !ok {
 			return archive.ErrNotFound
 		}
-		k.Retried = true
+		change(&k)
 		keys[keyID] = k
 		return nil
 	})

@@ -43,7 +43,7 @@ func newFile(corp string, n int) media.File {
 	}
 }
 
-// add adds files of which the store has those with the ids had.
+// add adds files. The store has had those with the ids had before, and no other.
 func add(t *testing.T, s FileStore, files []media.File, had ...string) {
 	t.Helper()
 	got, err := s.AddFiles(t.Context(), files)

@@ -405,16 +405,16 @@ func registerAgain(ctx context.Context, table Table, f, named File, replay bool)
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
-	// If a fetcher stored the file after f was read, and took it off the list, f has
-	// just put it there again.
-	now, err := table.File(ctx, f.Corp, f.ID)
-	if err == nil && now.Rev != f.Rev {
-		err = table.ListFile(ctx, now)
+	// A fetcher may have stored the file after f was read, and removed it from the
+	// list. Then f has just put it there again, and the newer row removes it.
+	newer, err := table.File(ctx, f.Corp, f.ID)
+	if err == nil && newer.Rev != f.Rev {
+		err = table.ListFile(ctx, newer)
 	}
 	if err != nil {
-		return false, fmt.Errorf("list file %s as it is now: %w", f.ID, err)
+		return false, fmt.Errorf("list file %s again: %w", f.ID, err)
 	}
-	return now.State == Waiting, nil
+	return newer.State == Waiting, nil
 }
 
 // A Store keeps the bytes of files: one object for each file, named by corp and
