@@ -1,8 +1,10 @@
 package decode_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +155,21 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"head of a day that began a short while ago", func(d *archivetest.DecodeFixture) {
 			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(time.Hour))
 		}, nil},
+		{"row's time later than the head that has it", func(d *archivetest.DecodeFixture) {
+			prev := ""
+			editRows(d, func(r *archive.Row) {
+				if r.After == 2 {
+					r.At = r.At.Add(21 * time.Hour)
+				}
+				if r.After >= 2 {
+					if prev != "" {
+						r.Prev = prev
+					}
+					r.Hash = archive.ChainHash(*r)
+					prev = r.Hash
+				}
+			})
+		}, []string{"2/0 row_changed", "4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}},
 		{"row edited and its hash replaced", func(d *archivetest.DecodeFixture) {
 			editRows(d, func(r *archive.Row) {
 				if r.After == 2 {
@@ -175,7 +192,7 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			})
 		}, []string{"4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}}, // the heads of two days and the ledger's
 		{"middle row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 2, 2) }, []string{"4/0 chain_broken", "4/0 head_disagrees", "2/0 row_removed"}},
-		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "0/0 row_removed"}},
+		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "2/0 head_disagrees", "0/0 row_removed"}},
 		{"last row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 4, 4) }, []string{"4/0 rows_missing", "4/0 end_removed"}},
 		{"all rows missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 4) }, []string{
 			"0/0 rows_missing", "0/0 end_removed", "2/0 end_removed", "4/0 end_removed"}},
@@ -261,6 +278,28 @@ func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
 				t.Errorf("got job %+v, want it done with findings %v", job, c.want)
 			}
 		})
+	}
+}
+
+// An alarm counts the line of a verification with findings. A verification without
+// findings has no such line.
+func TestFindingsAreLogged(t *testing.T) {
+	d := newThreePages(t)
+	var log bytes.Buffer
+	cfg := d.Config
+	cfg.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	d.Configure(cfg)
+	const line = `"msg":"verification found differences"`
+	verify(d, 0)
+	if strings.Contains(log.String(), line) {
+		t.Errorf("without a difference: got log %s", log.String())
+	}
+	d.View.Tamper(archivetest.Corp, 3, nil)
+	d.View.Tamper(archivetest.Corp, 5, nil)
+	d.Journal.Lose(d.Rows()[0])
+	job, _ := verify(d, 0)
+	if strings.Count(log.String(), line) != 1 || !strings.Contains(log.String(), `"level":"ERROR",`+line+`,"corp":"`+archivetest.Corp+`","replay":"`+job.ID+`","faults":3,"kinds":["journal_missing","message_missing"]`) {
+		t.Errorf("got log %s, want one line with the kinds of the findings", log.String())
 	}
 }
 
