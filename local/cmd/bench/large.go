@@ -53,6 +53,15 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	if err := l.count(ctx); err != nil {
 		return err
 	}
+	if l.have > 0 {
+		// An earlier run may have ended with the company off, and with pages to decode.
+		if err := enable(ctx, c, corp, true); err != nil {
+			return err
+		}
+		if err := drained(ctx, l.watch, upTo(corp)); err != nil {
+			return err
+		}
+	}
 	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", l.have, "messages", "messages/s", "store's own/s", "ratio")
 	var first, last grown
 	for l.have < messages {
@@ -101,27 +110,24 @@ type grown struct {
 	memory      string  // the most of each function's processes together
 }
 
-// grow lets n messages arrive and waits until all can be read.
+// grow lets n messages gather and measures how fast they become readable.
 func (l *large) grow(ctx context.Context, n int) (grown, error) {
+	if err := gather(ctx, l.cloud, l.corp, n); err != nil {
+		return grown{}, err
+	}
 	before, begun := l.have, time.Now()
-	var all atomic.Pointer[func(people.Progress) bool] // known once all are sent
-	var sent errgroup.Group
-	sent.Go(func() error {
-		_, err := l.corp.Mixed(n)
-		known := upTo(l.corp)
-		all.Store(&known)
-		return err
-	})
+	if err := enable(ctx, l.cloud, l.corp, true); err != nil {
+		return grown{}, err
+	}
 	most := map[string]int{}
-	err := drained(ctx, l.watch, func(p people.Progress) bool { f := all.Load(); return f != nil && (*f)(p) }, func() {
+	if err := drained(ctx, l.watch, upTo(l.corp), func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
-	})
-	took := time.Since(begun)
-	if err := errors.Join(err, sent.Wait()); err != nil {
+	}); err != nil {
 		return grown{}, err
 	}
+	took := time.Since(begun)
 	if err := l.count(ctx); err != nil {
 		return grown{}, err
 	}
