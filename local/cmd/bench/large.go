@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,11 @@ const (
 	scratchItems = 5000
 )
 
-// largeArchive builds an archive of one company in the folder data, and measures on
-// the way whether it becomes slower or larger in memory. A run that ended early is
-// continued: what is archived stays.
+// largeArchive builds an archive of one company in the folder data, or in memory if
+// data is empty, and measures on the way whether it becomes slower or larger in
+// memory. A run in a folder that ended early is continued: what is archived stays.
 func (b *bench) largeArchive(ctx context.Context, data string, messages int) error {
-	b.heading(fmt.Sprintf("an archive of %d messages of one company, in %s", messages, data))
+	b.heading(fmt.Sprintf("an archive of %d messages of one company, in %s", messages, cmp.Or(data, "memory")))
 	c, err := cloud.Start(ctx, cloud.Options{
 		Root: b.root, Data: data, Log: quietLog(),
 		Companies: []wecom.CorpConfig{{ID: "ww0000000000000001", Name: "company", Crowd: wecom.Crowd{Staff: 50, Customers: 5000, Rooms: 50}}},
