@@ -264,6 +264,15 @@ func (j *Journal) LoseHead(corp string, day archive.Day) {
 	delete(j.heads, corp+"/"+string(day))
 }
 
+// DamageMessage changes a byte of a large message.
+func (j *Journal) DamageMessage(corp string, o archive.Overflow) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := bytes.Clone(j.objects[messageName(corp, o)])
+	b[len(b)/2] ^= 1
+	j.objects[messageName(corp, o)] = b
+}
+
 // LoseMessage removes the stored bytes of a large message.
 func (j *Journal) LoseMessage(corp string, o archive.Overflow) {
 	j.mu.Lock()

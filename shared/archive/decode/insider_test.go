@@ -43,7 +43,11 @@ func (f forgedHead) Head(context.Context, string) (archive.Head, error) { return
 // forge replaces the chain that the replayer reads by rows, hashed again to their
 // end, and removes the messages of the seqs from the view. It returns the new head.
 func forge(d *archivetest.DecodeFixture, rows []archive.Row, seqs ...uint64) archive.Head {
-	head := archive.NewHead(archivetest.Corp)
+	return forgeAfter(d, archive.NewHead(archivetest.Corp), rows, seqs...)
+}
+
+// forgeAfter is forge for a chain that begins after a head.
+func forgeAfter(d *archivetest.DecodeFixture, head archive.Head, rows []archive.Row, seqs ...uint64) archive.Head {
 	for i := range rows {
 		rows[i].Prev = head.Hash
 		rows[i].Hash = archive.ChainHash(rows[i])
@@ -120,6 +124,20 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			forge(d, rows[:2], 3, 4, 5, 6)
 			return d
 		}, []string{"2/0 gap_over_page", "2/0 gap_unproved", "4/0 gap_over_page"}},
+		"first pages replaced by a gap": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			gap := archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, Last: 4, At: rows[1].At, Reason: "errcode_301058", State: archive.RowDecoded}
+			forge(d, []archive.Row{gap, rows[2]}, 1, 2, 3, 4)
+			return d
+		}, []string{"0/0 gap_over_page", "0/0 gap_unproved", "2/0 gap_over_page"}},
+		"page replaced by a gap, and the last page removed": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			gap := archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, After: 2, Last: 4, At: rows[1].At, Reason: "errcode_301058", State: archive.RowDecoded}
+			forge(d, []archive.Row{rows[0], gap}, 3, 4, 5, 6)
+			return d
+		}, []string{"2/0 gap_over_page", "2/0 gap_unproved", "4/0 end_removed"}},
 		"number and first seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
 			d := newPages(t, 70*time.Minute, true)
 			rows := d.Rows()
@@ -133,6 +151,14 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 		"last seq of the last page": {func(t *testing.T) *archivetest.DecodeFixture {
 			return edited(t, 2, func(r *archive.Row) { r.Last = 900 })
 		}, []string{"4/0 records_differ"}},
+		"last seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 1, func(r *archive.Row) { r.Last = 5 })
+		}, []string{"2/0 records_differ", "4/0 chain_broken"}},
+		"chain of another corp": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			forgeAfter(d, archive.NewHead("ww1111111111111111"), d.Rows())
+			return d
+		}, []string{"0/0 chain_broken", "0/0 head_disagrees"}},
 		"page under a row of no kind": {func(t *testing.T) *archivetest.DecodeFixture {
 			return edited(t, 1, func(r *archive.Row) { r.Kind = "note" }, 3, 4)
 		}, []string{"2/0 row_changed", "2/0 gap_over_page", "2/0 gap_unproved", "2/0 records_differ"}},
@@ -171,6 +197,33 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A verification that begins within the chain reads the head of the day of the row
+// before: that head may be of this row.
+func TestVerifyFromWithinADay(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	day := archive.DayOf(archivetest.Start).Next().Start()
+	for i, page := range []time.Duration{-time.Hour, 10 * time.Minute, 10 * time.Hour} {
+		if i != 1 { // dispatch writes the head of the day half an hour after the second page
+			d.Clock.Set(day.Add(min(page, 40*time.Minute)))
+			d.WriteHead()
+		}
+		d.Clock.Set(day.Add(page))
+		d.Say(archivetest.Corp, uint64(2*i+1), 2)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		d.Work()
+	}
+	if _, got := verify(d, 4); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+	rows := d.Rows()
+	rows[1].At = rows[1].At.Add(time.Second)
+	forge(d, rows)
+	if _, got := verify(d, 4); !slices.Equal(got, []string{"4/0 head_disagrees"}) {
+		t.Errorf("got %v, want the head of the day", got)
 	}
 }
 
@@ -215,6 +268,29 @@ func TestVerifyKnowsWhatACrashedPullLeaves(t *testing.T) {
 	}
 	if _, got := verifyAs(d, decode.Replay{To: 6}); got != nil {
 		t.Errorf("a range with an end: got %v, want no finding", got)
+	}
+}
+
+// The time of an object excuses only what lies behind the range of the job, and an
+// object with another digest is not the page of a row.
+func TestVerifyOfYoungPages(t *testing.T) {
+	d := newPages(t, time.Minute, true)
+	config, rows := d.Config, d.Rows()
+	removeRows(d, 4, 4)
+	if _, got := verifyAs(d, decode.Replay{Weekly: true}); !slices.Equal(got, []string{"4/0 rows_missing", "4/0 end_removed"}) {
+		t.Errorf("row of a page of a minute ago removed: got %v", got)
+	}
+	d.Configure(config)
+	page := []byte(`{"errcode":0,"chatdata":[]}`)
+	empty := archivetest.PageRow(archive.Head{Corp: archivetest.Corp, Last: 2}, page, 3, 4, 0, d.Clock.Now())
+	d.Must(d.Journal.PutPage(t.Context(), empty, page))
+	d.Journal.Lose(rows[1])
+	if _, got := verifyAs(d, decode.Replay{Weekly: true}); !slices.Equal(got, []string{"2/0 journal_missing"}) {
+		t.Errorf("page lost beside another object: got %v", got)
+	}
+	forge(d, []archive.Row{rows[0], empty, rows[2]}, 3, 4)
+	if _, got := verifyAs(d, decode.Replay{ChainOnly: true}); !slices.Equal(got, []string{"2/0 records_differ"}) {
+		t.Errorf("row of a page without records: got %v", got)
 	}
 }
 
