@@ -50,6 +50,9 @@ func (s *sim) alive() (list []*company) {
 func (s *sim) settle() {
 	s.tell("the storm is over")
 	s.calm, s.calmAt = true, time.Now()
+	// What people began in the storm ends first. A slow save of a wrong secret would
+	// replace the right one.
+	s.until(time.Now().Add(apiTimeout), nil)
 	for _, c := range s.alive() {
 		s.correctSetup(c)
 	}
