@@ -3,6 +3,71 @@
 # The version that functions log at their start and /health answers.
 VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
+# What a person may write behind each target. Another name is refused, whether it is
+# misspelt or of another target: make would ignore it.
+READS_build       := ARCH ARTIFACTS_DIR
+READS_layer       := SDK ARCH CONSENT
+READS_sdk-check   := SDK
+READS_ready       := ENV ONLINE
+READS_deploy      := ENV ONLINE ARGS
+READS_changeset   := ENV ONLINE ARGS
+READS_smoke       := ENV CORP
+READS_unprotect   := ENV
+READS_rebuild     := ENV CORP
+READS_fleet       := ENV ARGS
+READS_keyquota    := ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS
+READS_cost        := MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS CLASS BACKUP
+READS_run         := ARCH ARGS
+READS_unit        := PKG
+READS_test        := ARCH CHROMIUM
+READS_web-test    := ARCH CHROMIUM
+READS_gallery     := CHROMIUM
+READS_check       := ARCH CHROMIUM
+READS_bench-large := MESSAGES ARGS ARCH
+READS_web         :=
+READS_lint        :=
+READS_clean       :=
+READS_help        :=
+# Every other target builds something.
+READS_OTHER       := ARCH
+# Each part of the fault suite reads its own.
+PARTS             := simulation mutants fuzz cloud contention
+READS_simulation  := SEEDS SEED
+READS_mutants     := SEEDS
+READS_fuzz        := EACH
+READS_cloud       := RUNS SEED ARCH
+READS_contention  := ARCH
+READS_torture      = PART $(if $(PART),$(READS_$(PART)),$(sort $(foreach p,$(PARTS),$(READS_$p))))
+
+# They come from the command line. A variable of the shell, such as ENV of a
+# container, must not choose what is deployed. sam sets ARTIFACTS_DIR.
+$(foreach v,$(filter-out ARTIFACTS_DIR CHROMIUM,$(sort $(foreach r,$(filter READS_%,$(.VARIABLES)),$($r)))),$(if $(findstring environment,$(origin $v)),$(eval override undefine $v)))
+
+# A make below this one has the variables of the target above it.
+ifeq ($(MAKELEVEL),0)
+GOALS := $(or $(MAKECMDGOALS),help)
+GIVEN := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(filter-out MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v))))
+reads  = $(if $(filter build-%,$1),$(READS_build),$(if $(filter undefined,$(origin READS_$1)),$(READS_OTHER),$(READS_$1)))
+READ  := $(foreach g,$(GOALS),$(call reads,$g))
+STRAY := $(firstword $(filter-out $(READ),$(GIVEN)))
+comma := ,
+space := $(subst ,, )
+ifneq ($(and $(filter torture,$(GOALS)),$(PART)),)
+ifneq ($(words $(PART)) $(filter $(PARTS),$(PART)),1 $(PART))
+$(error PART is "$(PART)": want one of $(subst $(space),$(comma) ,$(PARTS)))
+endif
+endif
+ifeq ($(STRAY) $(filter smoke,$(GOALS)),TOKEN smoke)
+$(error TOKEN belongs in the environment, which other users cannot read: TOKEN=... make smoke ENV=$(or $(ENV),dev))
+endif
+ifneq ($(STRAY),)
+$(error make $(patsubst torture,torture$(if $(PART), PART=$(PART)),$(GOALS)) does not read $(STRAY): it reads $(or $(subst $(space),$(comma) ,$(strip $(filter-out ARTIFACTS_DIR,$(READ)))),no variable))
+endif
+ifneq ($(filter-out 1,$(ONLINE)),)
+$(error ONLINE is "$(ONLINE)": want ONLINE=1, or leave it out)
+endif
+endif
+
 # One set of build flags for every binary and test, so that each package is
 # compiled once: without cgo, without paths of this machine, the same bytes for
 # the same commit. decode and the worker load libraries, so they link to libc; the
@@ -38,24 +103,16 @@ NODE_PATH := PATH="$(CURDIR)/$(BUILD)/node/bin:$$PATH"
 # Only make unit leaves tests out.
 unexport YUNDUO_UNIT
 
-# What a person may write behind a target. A misspelt name is refused: without
-# this rule make would ignore it.
-VARIABLES := SDK ARCH CONSENT ENV CORP UNPROVED IMPORTS_PER_DAY IMPORTS MESSAGES MEDIA_GB CORPS REGION NATS KEYS ALARMS CLASS BACKUP ONLINE ARGS PKG CHROMIUM ARTIFACTS_DIR PART SEEDS SEED RUNS EACH
-UNKNOWN   := $(strip $(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $v)),$(if $(filter $(VARIABLES) MAKEFLAGS MAKEOVERRIDES -*-command-variables-*-,$v),,$v))))
-ifneq ($(UNKNOWN),)
-$(error unknown variable $(UNKNOWN): this Makefile reads $(filter-out ARTIFACTS_DIR,$(VARIABLES)))
-endif
-
 ifeq ($(filter x86_64 arm64,$(ARCH)),)
 $(error ARCH is "$(ARCH)": want x86_64 or arm64)
 endif
 
 # $(call want,NAME,example) is a line of a recipe that refuses an empty variable.
 want = @$(if $(strip $($1)),:,{ echo "$1 is missing: make $@ $2" >&2; exit 1; })
-# $(call number,NAME) is a line that refuses what is no number.
-number = @case "$($1)" in *[!0-9.]*) echo "$1 is \"$($1)\": want a number." >&2; exit 1 ;; esac
-# $(call refuse,NAME,target) is a line that refuses a variable of another target.
-refuse = @$(if $(strip $($1)),{ echo "$1 is a variable of make $2; make $@ has none of that name." >&2; exit 1; },:)
+# These lines refuse a variable that is not empty and not of their kind.
+number   = @case "$($1)" in *[!0-9.]*|*.*.*|.) echo "$1 is \"$($1)\": want a number of 0 or more." >&2; exit 1 ;; esac
+whole    = @case "$($1)" in *[!0-9]*|0*) echo "$1 is \"$($1)\": want a whole number above 0." >&2; exit 1 ;; esac
+duration = @case "$($1)" in ''|[0-9]*[smh]) ;; *) echo "$1 is \"$($1)\": want a duration such as 30s or 3m." >&2; exit 1 ;; esac
 
 .PHONY: help
 help: ## List the targets
@@ -102,8 +159,8 @@ PARAMETERS = $(BUILD)/parameters-$(ENV).toml
 SAM_DEPLOY = sam deploy --config-env "$(ENV)" --parameter-overrides "file://$(PARAMETERS)"
 
 define sam-build
-	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
+	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
 	@$(call operate,ready) -built -living -write "$(PARAMETERS)" "$(ENV)"
@@ -148,9 +205,9 @@ fleet: ## List all companies, the worst first, with what to do: ENV=<name> (ARGS
 keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
 	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
-	$(call number,UNPROVED)
-	$(call number,IMPORTS_PER_DAY)
-	$(call number,IMPORTS)
+	$(call whole,UNPROVED)
+	$(call whole,IMPORTS_PER_DAY)
+	$(call whole,IMPORTS)
 	@$(call operate,keyquota) -env "$(ENV)" -corp "$(CORP)" $(foreach v,UNPROVED IMPORTS_PER_DAY IMPORTS,$(if $($(v)),-$(shell echo $(v) | tr A-Z_ a-z-) $($(v))))
 
 .PHONY: cost
@@ -213,7 +270,6 @@ FORCE:
 
 .PHONY: run
 run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
-	$(call refuse,PKG,unit)
 	@$(SETUP) run
 	@$(MAKE) --no-print-directory build
 	@echo "building the local cloud ..."
@@ -230,7 +286,6 @@ unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one pac
 # The last lines are those of go test, one for each package. lint has run go vet.
 .PHONY: test
 test: ## Check and test everything
-	$(call refuse,PKG,unit)
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint build web-test
 	@echo "testing the whole system, with functions killed at random ..."
@@ -260,7 +315,6 @@ lint: ## Check the format of the Go files, and what go vet finds
 
 .PHONY: check
 check: ## Everything of test, with the race detector and staticcheck
-	$(call refuse,PKG,unit)
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint build web-test
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
@@ -269,9 +323,10 @@ check: ## Everything of test, with the race detector and staticcheck
 .PHONY: torture
 torture: ## Run a part of the fault suite, and go on where it stopped: PART=simulation|mutants|fuzz|cloud|contention (SEEDS=, SEED=, RUNS=, EACH=3m)
 	$(call want,PART,PART=simulation)
-	$(call number,SEEDS)
-	$(call number,SEED)
-	$(call number,RUNS)
+	$(call whole,SEEDS)
+	$(call whole,SEED)
+	$(call whole,RUNS)
+	$(call duration,EACH)
 	@$(if $(filter cloud contention,$(PART)),$(SETUP) test && $(MAKE) --no-print-directory build)
 	@mkdir -p $(BUILD)
 	@go build -o $(BUILD)/host/torture ./local/cmd/torture
@@ -286,6 +341,7 @@ bench: ## Measure on this machine; every figure is from one run
 
 .PHONY: bench-large
 bench-large: ## Build an archive of MESSAGES=1000000 in build/large, or continue it, and measure it on the way (ARGS=-data= keeps it in memory)
+	$(call whole,MESSAGES)
 	@$(SETUP) bench
 	@$(MAKE) --no-print-directory build
 	@go run ./local/cmd/bench -large $(or $(MESSAGES),1000000) $(ARGS)

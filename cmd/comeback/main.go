@@ -23,6 +23,7 @@ import (
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() { operator.Main("comeback", run) }
@@ -31,7 +32,7 @@ func run(_ context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("comeback", flag.ContinueOnError)
 	out := f.String("out", "build/comeback", "`folder` to write to")
 	old := f.String("old", "", "`file` with the answer of aws cloudformation list-stack-resources for the deleted stack")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
 	env, err := deploy.Named("samconfig.toml", f.Args())
@@ -75,7 +76,7 @@ type summary struct {
 
 func readOld(file string) ([]summary, error) {
 	if file == "" {
-		return nil, errors.New("-old is missing: the list of resources of the deleted stack")
+		return nil, flags.Mistake(errors.New("-old is missing: the list of resources of the deleted stack"))
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {

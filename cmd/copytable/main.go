@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() { operator.Main("copytable", run) }
@@ -35,17 +36,17 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 		f.StringVar(&e.profile, name+"-profile", "", "`profile` of the AWS configuration")
 		f.StringVar(&e.region, name+"-region", "", "`region` of the table")
 	}
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
 	if err := operator.NoArguments(f); err != nil {
 		return err
 	}
 	if from.table == "" || to.table == "" {
-		return errors.New("-from and -to are required")
+		return flags.Mistake(errors.New("-from and -to are required"))
 	}
 	if from == to {
-		return errors.New("-from and -to are the same table")
+		return flags.Mistake(errors.New("-from and -to are the same table"))
 	}
 	for _, e := range []*end{&from, &to} {
 		cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithSharedConfigProfile(e.profile), awsconfig.WithRegion(e.region))

@@ -21,13 +21,11 @@ import (
 	"strings"
 
 	"github.com/yunduo-scrm/archive/local/cloud/template"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "cost:", err)
-		os.Exit(1)
-	}
+	flags.Exit("cost: ", run(os.Args[1:], os.Stdout))
 }
 
 func run(args []string, out io.Writer) error {
@@ -46,14 +44,14 @@ func run(args []string, out io.Writer) error {
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
 	rewrite := f.Bool("write", false, "write the tables for 1, 10 and 100 million messages into the documents")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("unknown argument %q", f.Arg(0))
+		return flags.Mistake(fmt.Errorf("unknown argument %q", f.Arg(0)))
 	}
 	if err := errors.Join(u.check(), u.choose(*keys, *alarms, *messages, *backup)); err != nil {
-		return err
+		return flags.Mistake(err)
 	}
 	in, err := readInputs(*root)
 	if err != nil {
@@ -126,7 +124,7 @@ func readInputs(root string) (in inputs, err error) {
 func (in inputs) book(region string) (*book, error) {
 	list, ok := in.prices.Regions[region]
 	if !ok {
-		return nil, fmt.Errorf("docs/prices.json has no prices of %s: add a block with the names of another region", region)
+		return nil, flags.Mistake(fmt.Errorf("docs/prices.json has no prices of %s: add a block with the names of another region", region))
 	}
 	return &book{currency: list.Currency, prices: list.Prices, measured: in.measured.Values, functions: in.memory}, nil
 }

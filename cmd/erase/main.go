@@ -38,6 +38,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
@@ -106,7 +107,7 @@ func parse(args []string) (job, error) {
 	confirm := f.String("confirm", "", "the `corpid` again, to erase instead of count")
 	f.BoolVar(&j.bypass, "bypass-governance", false, "erase objects under a GOVERNANCE lock too")
 	f.IntVar(&j.secretsWindow, "secrets-window", 7, "`days` in which secrets and private keys can be restored, 7 to 30")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return job{}, err
 	}
 	j.tables, j.buckets, j.confirmed = strings.Fields(*tables), strings.Fields(*buckets), *confirm != ""
@@ -122,7 +123,7 @@ func parse(args []string) (job, error) {
 	wrong(j.role != "" && !roleARN.MatchString(j.role), "-role is no ARN of a role")
 	wrong(j.confirmed && *confirm != j.corp, "-confirm names another company than -corp")
 	wrong(j.secretsWindow < 7 || j.secretsWindow > 30, "-secrets-window must be 7 to 30")
-	return j, errors.Join(append(errs, operator.NoArguments(f))...)
+	return j, flags.Mistake(errors.Join(append(errs, operator.NoArguments(f))...))
 }
 
 // receipt lists what the company had, and what is left of it.

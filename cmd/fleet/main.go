@@ -16,6 +16,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -25,7 +26,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("fleet", flag.ContinueOnError)
 	env := f.String("env", "", "`name` of an environment of samconfig.toml")
 	unwell := f.Bool("unwell", false, "leave out companies that are well or switched off")
-	if err := errors.Join(f.Parse(args), operator.NoArguments(f)); err != nil {
+	if err := errors.Join(flags.Parse(f, args), operator.NoArguments(f)); err != nil {
 		return err
 	}
 	e, err := deploy.Named("samconfig.toml", []string{*env})

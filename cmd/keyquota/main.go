@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
@@ -57,7 +58,7 @@ func parse(args []string, samconfig []byte) (operator.Company, bounds, error) {
 	f := flag.NewFlagSet("keyquota", flag.ContinueOnError)
 	var to bounds
 	least := archive.NewKeyQuota()
-	flags := []struct {
+	given := []struct {
 		name  string
 		into  *int
 		least int
@@ -67,17 +68,17 @@ func parse(args []string, samconfig []byte) (operator.Company, bounds, error) {
 		{"imports-per-day", &to.importsPerDay, least.ImportsPerDay, "`number` of keys imported a day"},
 		{"imports", &to.imports, least.Imports, "`number` of keys imported in all"},
 	}
-	for _, fl := range flags {
+	for _, fl := range given {
 		f.IntVar(fl.into, fl.name, 0, fl.usage)
 	}
 	company, err := operator.ParseCompany(f, args, samconfig)
 	errs := []error{err}
-	for _, fl := range flags {
+	for _, fl := range given {
 		if n := *fl.into; n != 0 && n < fl.least {
 			errs = append(errs, fmt.Errorf("-%s: got %d, want at least %d, the bound of every company", fl.name, n, fl.least))
 		}
 	}
-	return company, to, errors.Join(errs...)
+	return company, to, flags.Mistake(errors.Join(errs...))
 }
 
 // quotas is the part of the table that the command changes.

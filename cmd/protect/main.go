@@ -25,6 +25,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() { operator.Main("protect", run) }
@@ -32,7 +33,7 @@ func main() { operator.Main("protect", run) }
 func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("protect", flag.ContinueOnError)
 	off := f.Bool("off", false, "take the guards away")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
 	env, err := deploy.Named("samconfig.toml", f.Args())

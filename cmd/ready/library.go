@@ -67,7 +67,7 @@ func checkBuild(dir, processor string) error {
 			if err != nil {
 				return err
 			}
-			errs = append(errs, fmt.Errorf("%s is built for %v, but Architecture is %s: run make layer and sam build with ARCH=%s", rel, f.Machine, processor, processor))
+			errs = append(errs, fmt.Errorf("%s is built for %v, but Architecture is %s: run make layer SDK=<its package> ARCH=%s and sam build", rel, f.Machine, processor, processor))
 		}
 		return nil
 	})

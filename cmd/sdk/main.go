@@ -17,21 +17,20 @@ import (
 	"io"
 	"os"
 	"os/signal"
+
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	flags.Exit("", err)
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("want install or check")
+		return flags.Mistake(errors.New("want install or check"))
 	}
 	f := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	f.SetOutput(out)
@@ -41,11 +40,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	consent := f.String("consent", "", "`SHA-256` of a library that may be installed although it is no known release")
 	switch args[0] {
 	case "install", "check":
-		if err := f.Parse(args[1:]); err != nil {
+		if err := flags.Parse(f, args[1:]); err != nil {
 			return err
 		}
 		if f.NArg() != 1 || f.Arg(0) == "" {
-			return errors.New("library missing: run make layer or make sdk-check with SDK=<the vendor's .tgz, its folder, or the .so>")
+			return flags.Mistake(errors.New("library missing: run make layer or make sdk-check with SDK=<the vendor's .tgz, its folder, or the .so>"))
 		}
 		p, err := readPackage(f.Arg(0))
 		if err != nil {
@@ -61,5 +60,5 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return probe(ctx, out, args[1], args[2])
 	}
-	return fmt.Errorf("unknown command %q: want install or check", args[0])
+	return flags.Mistake(fmt.Errorf("unknown command %q: want install or check", args[0]))
 }

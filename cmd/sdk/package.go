@@ -2,9 +2,11 @@ package main
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"crypto/md5" // the vendor publishes no other digest
 	"crypto/sha256"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +16,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 const libraryName = "libWeWorkFinanceSdk_C.so"
@@ -37,21 +41,28 @@ func readPackage(name string) (vendorPackage, error) {
 		return vendorPackage{}, fmt.Errorf("find the library: %w", err)
 	}
 	var p vendorPackage
+	alone := false // the file is the library itself
 	switch {
 	case info.IsDir():
 		err = p.fromFolder(name)
 	case strings.HasSuffix(name, ".tgz") || strings.HasSuffix(name, ".tar.gz"):
 		err = p.fromArchive(name)
 	default:
+		alone = true
 		if p.library, err = os.ReadFile(name); err == nil {
 			p.beside(filepath.Dir(name))
 		}
 	}
-	if err != nil {
+	shared := bytes.HasPrefix(p.library, []byte(elf.ELFMAG))
+	switch {
+	case errors.Is(err, gzip.ErrHeader) || err == nil && alone && !shared:
+		return vendorPackage{}, flags.Mistake(fmt.Errorf("%s is neither the vendor's package, its folder, nor a shared object", name))
+	case err != nil:
 		return vendorPackage{}, fmt.Errorf("read %s: %w", name, err)
-	}
-	if p.library == nil {
-		return vendorPackage{}, fmt.Errorf("%s contains no %s", name, libraryName)
+	case p.library == nil:
+		return vendorPackage{}, flags.Mistake(fmt.Errorf("%s contains no %s", name, libraryName))
+	case !shared:
+		return vendorPackage{}, fmt.Errorf("%s contains a %s that is no shared object", name, libraryName)
 	}
 	return p, nil
 }

@@ -171,6 +171,10 @@ func TestInstallRefuses(t *testing.T) {
 	if err := os.WriteFile(page, []byte("<html>not found</html>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	text := filepath.Join(t.TempDir(), "package.tgz")
+	if err := os.WriteFile(text, []byte("not found"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ name, sdk, arch, consent, want string }{
 		{"unknown library without consent", built.Library(t), "x86_64", "", "CONSENT=" + sha},
 		{"consent for another library", built.Library(t), "x86_64", armSHA, "another library"},
@@ -178,7 +182,9 @@ func TestInstallRefuses(t *testing.T) {
 		{"arm64 library for x86_64", forARM(t), "x86_64", armSHA, "EM_AARCH64"},
 		{"x86_64 library for arm64", built.Library(t), "arm64", sha, "EM_X86_64"},
 		{"library without one function", lacking(t), "x86_64", lackingSHA, "lacks GetMediaData"},
-		{"web page as library", page, "x86_64", "", "no shared object"},
+		{"web page as library", page, "x86_64", "", page + " is neither the vendor's package, its folder, nor a shared object"},
+		{"text as package", text, "x86_64", "", text + " is neither the vendor's package, its folder, nor a shared object"},
+		{"web page in a folder", filepath.Dir(page), "x86_64", "", "contains a " + libraryName + " that is no shared object"},
 		{"missing file", "missing.tgz", "x86_64", "", "no such file"},
 		{"empty folder", t.TempDir(), "x86_64", "", "contains no " + libraryName},
 		{"empty path", "", "x86_64", "", "SDK="},

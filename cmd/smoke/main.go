@@ -20,6 +20,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
@@ -29,11 +30,11 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("smoke", flag.ContinueOnError)
 	env := f.String("env", "", "`name` of an environment of samconfig.toml")
 	corp := f.String("corp", "", "`corpid` of a company whose callback to verify; empty for none")
-	if err := errors.Join(f.Parse(args), operator.NoArguments(f)); err != nil {
+	if err := errors.Join(flags.Parse(f, args), operator.NoArguments(f)); err != nil {
 		return err
 	}
 	if *corp != "" && !archive.ValidCorpID(*corp) {
-		return errors.New("-corp is no corpid")
+		return flags.Mistake(errors.New("-corp is no corpid"))
 	}
 	e, err := deploy.Named("samconfig.toml", []string{*env})
 	if err != nil {

@@ -13,6 +13,12 @@ import (
 // makes runs make without what a make above this test has set.
 func makes(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
+	return makesIn(t, nil, args...)
+}
+
+// makesIn is makes with more variables of the environment.
+func makesIn(t *testing.T, env []string, args ...string) (output string, err error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory"}, args...)...)
 	cmd.Dir = "../.."
 	for _, v := range os.Environ() {
@@ -22,8 +28,50 @@ func makes(t *testing.T, args ...string) (output string, err error) {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
+	cmd.Env = append(cmd.Env, env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// A shell that sets ENV chooses no stack, and its ARCH no processor.
+func TestMakeIgnoresTheShellsVariables(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"deploy", "changeset", "unprotect", "rebuild"} {
+		out, err := makesIn(t, []string{"ENV=prod", "CORP=x", "ONLINE=0"}, command)
+		if err == nil || !strings.HasPrefix(out, "ENV is missing: make "+command+" ENV=") {
+			t.Errorf("%s: got %v and %q, want ENV missing", command, err, out)
+		}
+	}
+	if out, err := makesIn(t, []string{"ARCH=amd64"}, "-n", "clean"); err != nil {
+		t.Errorf("got %v and %q, want ARCH ignored", err, out)
+	}
+}
+
+// A misspelt part of the fault suite, or two, start nothing.
+func TestMakeTortureTakesOnePart(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"fuzz cloud", "cloud,fuzz"} {
+		out, err := makes(t, "torture", "PART="+part)
+		if want := "PART is \"" + part + "\": want one of "; err == nil || !strings.Contains(out, want) || strings.Count(out, "\n") != 1 {
+			t.Errorf("got %v and %q, want %q", err, out, want)
+		}
+	}
+}
+
+// Each target has a line in the table of variables, unless it builds, and each line
+// is of a target or of a part of the fault suite.
+func TestEachLineOfTheTableIsOfATarget(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^READS_(\S+) `).FindAllStringSubmatch(string(b), -1) {
+		isPart := regexp.MustCompile(`(?m)^PARTS .*\b` + m[1] + `\b`).Match(b)
+		if m[1] != "OTHER" && !isPart && !regexp.MustCompile(`(?m)^`+m[1]+`:.* ## `).Match(b) {
+			t.Errorf("the table has the line %s, which is no target", m[1])
+		}
+	}
 }
 
 // A variable that is missing, misspelt, misplaced or of no use is named by one
@@ -42,18 +90,28 @@ func TestMakeRefuses(t *testing.T) {
 		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
-		{"keyquota ENV=prod CORP=x IMPORTS=all", "IMPORTS is \"all\": want a number.\n"},
+		{"keyquota ENV=prod CORP=x IMPORTS=all", "IMPORTS is \"all\": want a whole number above 0.\n"},
 		{"layer", "SDK is missing: make layer SDK=<the vendor's .tgz or folder or .so> ARCH=x86_64|arm64\n"},
 		{"layer SDK=x ARCH=mips", "ARCH is \"mips\": want x86_64 or arm64."},
 		{"build ARCH=mips", "ARCH is \"mips\": want x86_64 or arm64."},
 		{"sdk-check", "SDK is missing: make sdk-check SDK=<the vendor's .tgz or folder or .so>\n"},
-		{"test PKG=./shared/message", "PKG is a variable of make unit; make test has none of that name.\n"},
-		{"check PKG=./shared/message", "PKG is a variable of make unit; make check has none of that name.\n"},
-		{"run PKG=./shared/message", "PKG is a variable of make unit; make run has none of that name.\n"},
-		{"cost MESSAGES=many", "MESSAGES is \"many\": want a number.\n"},
-		{"cost MEDIA_GB=-1", "MEDIA_GB is \"-1\": want a number.\n"},
-		{"deploy EVN=prod", "unknown variable EVN: this Makefile reads "},
-		{"cost MESAGES=1 CORPS=2", "unknown variable MESAGES: this Makefile reads "},
+		{"cost MESSAGES=many", "MESSAGES is \"many\": want a number of 0 or more.\n"},
+		{"cost MEDIA_GB=-1", "MEDIA_GB is \"-1\": want a number of 0 or more.\n"},
+		{"cost MESSAGES=1.2.3", "MESSAGES is \"1.2.3\": want a number of 0 or more.\n"},
+		{"bench-large MESSAGES=1.5", "MESSAGES is \"1.5\": want a whole number above 0.\n"},
+		{"test PKG=./shared/message", "make test does not read PKG: it reads ARCH, CHROMIUM.  Stop.\n"},
+		{"run PKG=./shared/message", "make run does not read PKG: it reads ARCH, ARGS.  Stop.\n"},
+		{"deploy ENV=prod CORP=x", "make deploy does not read CORP: it reads ENV, ONLINE, ARGS.  Stop.\n"},
+		{"deploy EVN=prod", "make deploy does not read EVN: it reads ENV, ONLINE, ARGS.  Stop.\n"},
+		{"cost MESAGES=1 CORPS=2", "make cost does not read MESAGES: it reads MESSAGES, "},
+		{"clean lint ENV=prod", "make clean lint does not read ENV: it reads no variable.  Stop.\n"},
+		{"ready ENV=prod ONLINE=0", "ONLINE is \"0\": want ONLINE=1, or leave it out.  Stop.\n"},
+		{"smoke ENV=prod TOKEN=x", "TOKEN belongs in the environment, which other users cannot read: TOKEN=... make smoke ENV=prod.  Stop.\n"},
+		{"torture SEEDS=3", "PART is missing: make torture PART=simulation\n"},
+		{"torture PART=fuzz SEEDS=3", "make torture PART=fuzz does not read SEEDS: it reads PART, EACH.  Stop.\n"},
+		{"torture PART=fuzz EACH=3", "EACH is \"3\": want a duration such as 30s or 3m.\n"},
+		{"torture PART=simulation SEEDS=1.5", "SEEDS is \"1.5\": want a whole number above 0.\n"},
+		{"torture PART=x", "PART is \"x\": want one of simulation, mutants, fuzz, cloud, contention.  Stop.\n"},
 	} {
 		t.Run(c.command, func(t *testing.T) {
 			t.Parallel()

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/yunduo-scrm/archive/local/cloud/template"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 // An Environment is a block of samconfig.toml. `sam deploy --config-env` names it.
@@ -79,13 +79,21 @@ func Named(samconfig string, args []string) (Environment, error) {
 	if err != nil {
 		return Environment{}, err
 	}
-	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
-	if len(args) != 1 || args[0] == "" {
-		return Environment{}, fmt.Errorf("environment missing: %s has %s", filepath.Base(samconfig), names)
+	if len(args) != 1 {
+		args = []string{""}
 	}
-	e, ok := all[args[0]]
+	return Choose(all, args[0])
+}
+
+// Choose returns the environment with this name.
+func Choose(all map[string]Environment, name string) (Environment, error) {
+	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+	if name == "" {
+		return Environment{}, flags.Mistake(fmt.Errorf("environment missing: samconfig.toml has %s", names))
+	}
+	e, ok := all[name]
 	if !ok {
-		return Environment{}, fmt.Errorf("%s has no environment %q; it has %s", filepath.Base(samconfig), args[0], names)
+		return Environment{}, flags.Mistake(fmt.Errorf("samconfig.toml has no environment %q; it has %s", name, names))
 	}
 	return e, nil
 }

@@ -3,9 +3,9 @@ package operator
 import (
 	"errors"
 	"flag"
-	"fmt"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
@@ -21,20 +21,19 @@ func ParseCompany(f *flag.FlagSet, args []string, samconfig []byte) (Company, er
 	var c Company
 	name := f.String("env", "", "`name` of an environment of samconfig.toml")
 	f.StringVar(&c.Corp, "corp", "", "`corpid` of the company")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return Company{}, err
 	}
 	all, err := deploy.Environments(samconfig)
 	if err != nil {
 		return Company{}, err
 	}
-	var known bool
 	var errs []error
-	if c.Env, known = all[*name]; !known {
-		errs = append(errs, fmt.Errorf("-env: samconfig.toml has no environment %q", *name))
+	if c.Env, err = deploy.Choose(all, *name); err != nil {
+		errs = append(errs, err)
 	}
 	if !archive.ValidCorpID(c.Corp) {
 		errs = append(errs, errors.New("-corp is no corpid"))
 	}
-	return c, errors.Join(append(errs, NoArguments(f))...)
+	return c, flags.Mistake(errors.Join(append(errs, NoArguments(f))...))
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 // Streams are where a command writes: its result to Out, and lines for the
@@ -21,23 +23,20 @@ import (
 type Streams struct{ Out, Progress io.Writer }
 
 // Main runs a command until it ends, or until the operator interrupts it. An
-// error is printed under the command's name and ends the process with status
-// 1. Main is the last call of a main function.
+// error is printed under the command's name and ends the process with the status of
+// package flags. Main is the last call of a main function.
 func Main(name string, run func(ctx context.Context, args []string, s Streams) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], Streams{Out: os.Stdout, Progress: os.Stderr})
 	stop()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
-	}
+	flags.Exit(name+": ", err)
 }
 
 // NoArguments refuses arguments without a flag, after f has been parsed. Such
 // an argument is a slip, and these commands act on real accounts.
 func NoArguments(f *flag.FlagSet) error {
 	if f.NArg() > 0 {
-		return fmt.Errorf("argument without a flag: %q", f.Arg(0))
+		return flags.Mistake(fmt.Errorf("argument without a flag: %q", f.Arg(0)))
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
@@ -70,26 +71,27 @@ func main() {
 		Machine: fmt.Sprintf("%s/%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version()),
 		Figures: map[string]float64{},
 	}}
-	flag.StringVar(&b.root, "root", ".", "`folder` of the repository, built")
-	flag.IntVar(&b.rounds, "rounds", 5, "turns of what is compared")
-	flag.IntVar(&b.samples, "samples", 300, "messages whose way to the reader is timed")
-	flag.IntVar(&b.backlog, "backlog", 100_000, "messages of one company that wait while others talk")
-	only := flag.String("only", "", "the `parts` to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
-	large := flag.Int("large", 0, "build an archive of so many `messages` in -data and measure it, instead of the parts")
-	data := flag.String("data", "build/large", "`folder` of the large archive; empty: in memory, which is faster and cannot be continued")
-	file := flag.String("json", "", "`file` to write the figures to as well")
-	flag.Parse()
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&b.root, "root", ".", "`folder` of the repository, built")
+	f.IntVar(&b.rounds, "rounds", 5, "turns of what is compared")
+	f.IntVar(&b.samples, "samples", 300, "messages whose way to the reader is timed")
+	f.IntVar(&b.backlog, "backlog", 100_000, "messages of one company that wait while others talk")
+	only := f.String("only", "", "the `parts` to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
+	large := f.Int("large", 0, "build an archive of so many `messages` in -data and measure it, instead of the parts")
+	data := f.String("data", "build/large", "`folder` of the large archive; empty: in memory, which is faster and cannot be continued")
+	file := f.String("json", "", "`file` to write the figures to as well")
+	if err := flags.Parse(f, os.Args[1:]); err != nil {
+		flags.Exit("bench: ", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	fmt.Println(b.out.Machine)
 	measure := func() error { return b.measure(ctx, *only) }
 	if *large > 0 {
 		measure = func() error { return b.largeArchive(ctx, *data, *large) }
 	}
-	if err := errors.Join(measure(), b.write(*file)); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	err := errors.Join(measure(), b.write(*file))
+	stop()
+	flags.Exit("bench: ", err)
 }
 
 // parts are what can be measured, in this order.

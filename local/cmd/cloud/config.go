@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
@@ -50,9 +50,11 @@ Each flag can be given by the environment too: -api-port as LOCAL_API_PORT.
 func parseConfig(args []string, getenv func(string) string, help io.Writer) (config, error) {
 	var c config
 	f := flag.NewFlagSet("cloud", flag.ContinueOnError)
-	// A mistake is one sentence, not the whole list of flags.
-	f.SetOutput(io.Discard)
-	f.Usage = func() {}
+	f.SetOutput(help)
+	f.Usage = func() {
+		fmt.Fprint(help, about)
+		f.PrintDefaults()
+	}
 	f.StringVar(&c.root, "root", ".", "`folder` of the repository, with template.yaml and build/")
 	f.StringVar(&c.data, "data", "", "`folder` in which tables, journal and secrets are kept from run to run; without it all is removed at the end")
 	f.IntVar(&c.apiPort, "api-port", 8080, "port of the API; 0 takes a free one, as for all ports")
@@ -73,14 +75,8 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	f.DurationVar(&c.idleAfter, "idle-after", time.Minute, "how long an idle instance of a function lives")
 	f.IntVar(&c.failureSpeed, "failure-speed", 1, "divides the time until failed messages of a queue come again")
 	f.BoolVar(&c.verbose, "v", false, "print more of what happens")
-	switch err := f.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(help, about)
-		f.SetOutput(help)
-		f.PrintDefaults()
+	if err := flags.Parse(f, args); err != nil {
 		return c, err
-	case err != nil:
-		return c, explain(f, err)
 	}
 	given := map[string]bool{}
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
@@ -90,7 +86,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 		if v := getenv(name); v != "" && !given[fl.Name] {
 			if err := fl.Value.Set(v); err != nil {
 				_ = fl.Value.Set(fl.DefValue) // a valid value, so that one mistake gives one error
-				errs = append(errs, fmt.Errorf("%s is %q: want %s", name, v, kind(fl)))
+				errs = append(errs, fmt.Errorf("%s is %q: want %s", name, v, flags.Kind(fl)))
 			}
 		}
 	})
@@ -132,38 +128,12 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	wrong(c.wecomAPI != "" && !isURL(c.wecomAPI, "https", "http"), "wecom-api", " is %q: want a URL such as https://qyapi.weixin.qq.com", c.wecomAPI)
 	wrong(c.wecomAPI != "" && c.wecom == "", "wecom-api", " needs -wecom, which is missing")
 	wrong(c.corps != "" && c.wecom == "", "corps", " needs -wecom, which is missing; the simulated companies get tokens anyway")
-	return c, errors.Join(errs...)
+	return c, flags.Mistake(errors.Join(errs...))
 }
 
 // variable is the environment variable of a flag.
 func variable(flagName string) string {
 	return "LOCAL_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
-
-// kind says which values a flag takes.
-func kind(fl *flag.Flag) string {
-	switch fl.Value.(flag.Getter).Get().(type) {
-	case bool:
-		return "true or false"
-	case int:
-		return "a whole number"
-	case float64:
-		return "a number"
-	case time.Duration:
-		return "a duration such as 30s or 5m"
-	}
-	return "text"
-}
-
-// badValue is how package flag words a value that a flag does not take.
-var badValue = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]+): `)
-
-// explain adds to a mistake of the command line what would be right.
-func explain(f *flag.FlagSet, err error) error {
-	if m := badValue.FindStringSubmatch(err.Error()); m != nil && f.Lookup(m[2]) != nil {
-		return fmt.Errorf("-%s is %q: want %s", m[2], m[1], kind(f.Lookup(m[2])))
-	}
-	return fmt.Errorf("%w; -h lists the flags", err)
 }
 
 func isFile(path string) bool {

@@ -21,19 +21,20 @@ import (
 	"path/filepath"
 
 	"github.com/yunduo-scrm/archive/local/aws"
+	"github.com/yunduo-scrm/archive/local/flags"
 	"github.com/yunduo-scrm/archive/local/standin"
 )
 
 func main() {
-	messages := flag.Int("messages", 300, "`number` of messages that the company has before the backup")
-	flag.Parse()
+	f := flag.NewFlagSet("drill", flag.ContinueOnError)
+	messages := f.Int("messages", 300, "`number` of messages that the company has before the backup")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *messages)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "drill:", err)
-		os.Exit(1)
+	err := flags.Parse(f, os.Args[1:])
+	if err == nil {
+		err = run(ctx, *messages)
 	}
+	stop()
+	flags.Exit("drill: ", err)
 }
 
 func run(ctx context.Context, messages int) error {

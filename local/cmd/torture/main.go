@@ -20,17 +20,17 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "torture:", err)
-		os.Exit(1)
-	}
+	flags.Exit("torture: ", run(ctx, os.Args[1:], os.Stdout))
 }
 
 // options are the flags.
@@ -44,25 +44,47 @@ type options struct {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	o := options{root: ".", out: out}
-	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
-	flags.Uint64Var(&o.seeds, "seeds", 10_000, "seeds of the simulation")
-	flags.Uint64Var(&o.seed, "seed", 0, "a seed to play alone")
-	flags.IntVar(&o.runs, "runs", 20, "runs of the local cloud")
-	flags.DurationVar(&o.each, "each", 3*time.Minute, "time for each fuzz target")
-	if err := flags.Parse(args); err != nil {
+	f := flag.NewFlagSet("torture", flag.ContinueOnError)
+	f.Uint64Var(&o.seeds, "seeds", 10_000, "seeds of the simulation")
+	f.Uint64Var(&o.seed, "seed", 0, "a seed to play alone")
+	f.IntVar(&o.runs, "runs", 20, "runs of the local cloud")
+	f.DurationVar(&o.each, "each", 3*time.Minute, "time for each fuzz target")
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
-	parts := map[string]func(context.Context, options) error{
-		"simulation": simulate, "mutants": hunt, "fuzz": fuzz, "cloud": cloud, "contention": contend,
+	name := f.Arg(0)
+	part, ok := parts[name]
+	if !ok || f.NArg() != 1 {
+		return flags.Mistake(errors.New("want one part: simulation, mutants, fuzz, cloud or contention"))
 	}
-	part, ok := parts[flags.Arg(0)]
-	if !ok || flags.NArg() != 1 {
-		return errors.New("want one part: simulation, mutants, fuzz, cloud or contention")
+	var errs []error
+	f.Visit(func(fl *flag.Flag) {
+		if !slices.Contains(part.flags, fl.Name) {
+			errs = append(errs, fmt.Errorf("%s does not read -%s", name, fl.Name))
+		}
+	})
+	if o.each <= 0 || o.runs < 1 || o.seeds < 1 {
+		errs = append(errs, errors.New("-seeds, -runs and -each must be above 0"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return flags.Mistake(err)
 	}
 	if err := os.MkdirAll(o.state(), 0o755); err != nil {
 		return err
 	}
-	return part(ctx, o)
+	return part.run(ctx, o)
+}
+
+// parts are what can be run, with the flags that each reads.
+var parts = map[string]struct {
+	run   func(context.Context, options) error
+	flags []string
+}{
+	"simulation": {simulate, []string{"seeds", "seed"}},
+	"mutants":    {hunt, []string{"seeds"}},
+	"fuzz":       {fuzz, []string{"each"}},
+	"cloud":      {cloud, []string{"runs", "seed"}},
+	"contention": {contend, nil},
 }
 
 // command makes a command that runs in a folder of the repository, and is asked to
