@@ -23,13 +23,11 @@ import (
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
+	"github.com/yunduo-scrm/archive/local/flags"
 )
 
 func main() {
-	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	flags.Exit("", run(context.Background(), os.Args[1:], os.Stdout))
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -38,14 +36,19 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	built := f.Bool("built", false, "check the output of sam build too")
 	living := f.Bool("living", false, "ask AWS for the stack, and what a deployment cannot change in it")
 	write := f.String("write", "", "`file` for the parameters of the deployment, in TOML")
-	if err := f.Parse(args); err != nil {
+	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
 	e, err := deploy.Named("samconfig.toml", f.Args())
 	if err != nil {
 		return err
 	}
+	all, err := deploy.ReadEnvironments("samconfig.toml")
+	if err != nil {
+		return err
+	}
 	notes, err := check(".", e)
+	err = errors.Join(err, checkTokens(".", e, all))
 	if *built {
 		err = errors.Join(err, checkBuilt(".", e))
 	}

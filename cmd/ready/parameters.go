@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -94,6 +96,29 @@ func checkAPI(e deploy.Environment) error {
 	}
 	if e.Parameters["AllowedOrigins"] == "*" {
 		errs = append(errs, errors.New("AllowedOrigins *: name the origins of your pages, such as https://scrm.example.com"))
+	}
+	return errors.Join(errs...)
+}
+
+// checkTokens finds another stage whose tokens e would accept: the API accepts every
+// token of its issuer for its audience. Environments of one stage may share both.
+func checkTokens(root string, e deploy.Environment, all map[string]deploy.Environment) error {
+	mine, err := deployed(root, e)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if all[name].Stage() == e.Stage() {
+			continue
+		}
+		other, err := deployed(root, all[name])
+		if err != nil {
+			return err
+		}
+		if mine["JwtIssuer"] == other["JwtIssuer"] && mine["JwtAudience"] == other["JwtAudience"] {
+			errs = append(errs, fmt.Errorf("JwtIssuer and JwtAudience are those of %s too, so a token of %s is valid in %s: give each stage a JwtAudience of its own", name, name, e.Name))
+		}
 	}
 	return errors.Join(errs...)
 }

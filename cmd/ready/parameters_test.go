@@ -87,3 +87,27 @@ func TestParametersCanBeTakenBack(t *testing.T) {
 		}
 	}
 }
+
+// No stage of samconfig.toml accepts a token of another, and check names a stage that
+// would. Environments of one stage may share issuer and audience.
+func TestCheckTokens(t *testing.T) {
+	all := environments(t)
+	for _, e := range all {
+		wantError(t, checkTokens(root, e, all))
+	}
+	const issuer = "https://login.yunduo.cn"
+	of := func(name, audience string) deploy.Environment {
+		p := map[string]string{"JwtIssuer": issuer}
+		if audience != "" {
+			p["JwtAudience"] = audience
+		}
+		return deploy.Environment{Name: name, Parameters: p}
+	}
+	both := func(a, b deploy.Environment) error {
+		return checkTokens(root, a, map[string]deploy.Environment{a.Name: a, b.Name: b})
+	}
+	wantError(t, both(of("prod", "archive"), of("dev", "archive")), "those of dev too, so a token of dev is valid in prod")
+	wantError(t, both(of("prod", ""), of("staging-ningxia", "yunduo-archive")), "a token of staging-ningxia is valid in prod") // the template's default
+	wantError(t, both(of("prod", "archive"), of("dev", "archive-dev")))
+	wantError(t, both(of("prod", "archive"), of("prod-ningxia", "archive")))
+}
