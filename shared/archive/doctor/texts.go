@@ -19,7 +19,7 @@ type Text struct{ What, Remedy Words }
 // the doctor names, and for causes with another remedy at the self-built app. It
 // returns false for every other [archive.Cause]: the API has its text.
 func TextOf(check Check, c Cause) (Text, bool) {
-	if t, ok := appTexts[c]; ok && check == CheckApp {
+	if t, ok := appTexts[c]; ok && (check == CheckApp || check == CheckAppCallback) {
 		return t, true
 	}
 	t, ok := texts[c]
@@ -185,9 +185,16 @@ var texts = map[Cause]Text{
 	},
 }
 
-// appTexts say the same as the texts of an [archive.Cause], with the remedy at the
-// self-built app.
+// appTexts say the same as the texts of a cause, with the remedy at the self-built
+// app.
 var appTexts = map[Cause]Text{
+	CauseUnverified: {
+		Words{"企业微信还没有验证自建应用的回调 URL。", "WeCom has not checked the callback URL of the self-built app."},
+		Words{
+			"此回调为可选项；未设置时，系统收不到客户同意存档的事件，名称变更后最多一周才更新。如需设置，请把 URL、Token 与 EncodingAESKey 填入该应用的「接收消息」。",
+			"This callback is optional: without it the archive gets no event when a customer agrees, and learns of a changed name within a week. To use it, enter URL, Token and EncodingAESKey under 接收消息 of the app.",
+		},
+	},
 	Cause(archive.CauseTrustedIP): {
 		Words{"企业微信拒绝了从 IP 地址 {from_ip} 发出的自建应用接口请求。", "WeCom refused our address {from_ip} for the self-built app."},
 		Words{"请重做第 7 步：将设置页上的 IP 地址填入该自建应用的「企业可信IP」，约一分钟后生效。", "Redo step 7: enter the addresses of the set-up page under 企业可信IP of the self-built app. The change takes effect after about a minute."},

@@ -8,6 +8,9 @@ func Sentences() map[string][2]string {
 		add("kind "+string(k)+" title", v.title)
 		add("kind "+string(k)+" detail", v.detail)
 	}
+	for k, v := range details {
+		add("detail "+string(k), v)
+	}
 	for k, v := range remedies {
 		add("remedy "+string(k), v)
 	}

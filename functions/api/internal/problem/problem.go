@@ -107,12 +107,36 @@ const (
 type Problem struct {
 	Kind     Kind
 	Args     Args
+	Detail   Detail      // in place of the kind's own detail; may be empty
 	Mistakes []Mistake   // of an InvalidRequest
 	Header   http.Header // of the answer; may be nil
 }
 
 // New makes a problem of a kind without mistakes.
 func New(k Kind, args Args) *Problem { return &Problem{Kind: k, Args: args} }
+
+// A Detail says more than the detail of a kind.
+type Detail string
+
+const (
+	DetailNoAddress Detail = "no_address" // of NotFound
+	DetailNeedsRole Detail = "needs_role" // of Forbidden; Args: needs, has
+)
+
+// NoAddress is the problem of a path that no operation has.
+func NoAddress() *Problem { return &Problem{Kind: NotFound, Detail: DetailNoAddress} }
+
+// NeedsRole is the problem of a token that has none of the roles of an operation.
+func NeedsRole[R ~string](needs, has []R) *Problem {
+	list := func(roles []R) string {
+		names := make([]string, len(roles))
+		for i, r := range roles {
+			names[i] = string(r)
+		}
+		return strings.Join(names, ", ")
+	}
+	return &Problem{Kind: Forbidden, Detail: DetailNeedsRole, Args: Args{"needs": list(needs), "has": list(has)}}
+}
 
 func (p *Problem) Error() string {
 	text := string(p.Kind)
@@ -145,11 +169,15 @@ type MistakeDetail struct {
 // In is the problem in a language; instance is the request's id.
 func (p *Problem) In(l Language, instance string) Document {
 	k := kinds[p.Kind]
+	detail, ok := details[p.Detail]
+	if !ok {
+		detail = k.detail
+	}
 	d := Document{
 		Type:     "urn:yunduo-archive:problem:" + string(p.Kind),
 		Title:    k.title.in(l, p.Args),
 		Status:   k.status,
-		Detail:   k.detail.in(l, p.Args),
+		Detail:   detail.in(l, p.Args),
 		Instance: instance,
 	}
 	d.Errors = Details(l, p.Mistakes)

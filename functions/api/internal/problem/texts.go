@@ -7,6 +7,15 @@ type kind struct {
 	title, detail words
 }
 
+// details are sentences in place of a kind's own.
+var details = map[Detail]words{
+	DetailNoAddress: {"没有这个地址。请核对路径的拼写。", "No such address. Check the spelling of the path."},
+	DetailNeedsRole: {
+		"此操作需要以下角色之一：{needs}。当前令牌的角色：{has}。如需权限，请联系管理员。",
+		"This operation needs one of: {needs}. This token has: {has}. Contact an administrator.",
+	},
+}
+
 var kinds = map[Kind]kind{
 	InvalidRequest: {
 		http.StatusBadRequest,
@@ -292,7 +301,7 @@ var remedies = map[Remedy]words{
 	RemedyKeyEncryptedSSH: {"这是有密码保护的 OpenSSH 私钥。请先去除密码：ssh-keygen -p -N \"\" -m PEM -f key（此命令会改写原文件，请先备份）。", "A password protects this OpenSSH key. Remove the password first: ssh-keygen -p -N \"\" -m PEM -f key (this rewrites the file; keep a copy)."},
 	RemedyKeyPuTTY:        {"这是 PuTTY 格式的私钥。请先转换格式：puttygen key.ppk -O private-openssh -o key.pem。", "This key is in PuTTY's format. Convert it first: puttygen key.ppk -O private-openssh -o key.pem."},
 	RemedyKeyPKCS12:       {"这是 PKCS#12 文件。请先导出其中的私钥：openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem。", "This is a PKCS#12 file. Extract the private key first: openssl pkcs12 -in key.p12 -nocerts -nodes -out key.pem."},
-	RemedyKeyCutOff:       {"私钥缺少开头或结尾。请复制整个文件，包括 BEGIN 行和 END 行。", "The beginning or the end of the key is missing. Copy the whole file with its BEGIN and END lines."},
+	RemedyKeyCutOff:       {"私钥不完整，缺少一部分内容。请复制整个文件，包括 BEGIN 行和 END 行。", "The key is incomplete: a part of it is missing. Copy the whole file with its BEGIN and END lines."},
 
 	RemedyKeyNot2048Bit: {"企业微信只接受 2048 位的 RSA 密钥。", "The key must have 2048 bits; WeCom accepts no other size."},
 

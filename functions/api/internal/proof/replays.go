@@ -46,7 +46,7 @@ func (h *Handlers) CreateReplay(ctx context.Context, c *session.Call) (output.An
 		return output.Answer{}, err
 	}
 	if !job.Verify && !c.Caller.MayRebuild() {
-		return output.Answer{}, problem.New(problem.Forbidden, nil)
+		return output.Answer{}, problem.NeedsRole(session.Rebuild, c.Caller.Roles)
 	}
 	if err := h.checkQuota(ctx, job); err != nil {
 		return output.Answer{}, err
@@ -118,7 +118,7 @@ func (h *Handlers) StopReplay(ctx context.Context, c *session.Call) (output.Answ
 			return output.JSON(200, replay.Show(job))
 		}
 		if !job.Verify && !c.Caller.MayRebuild() {
-			return output.Answer{}, problem.New(problem.Forbidden, nil)
+			return output.Answer{}, problem.NeedsRole(session.Rebuild, c.Caller.Roles)
 		}
 		stopped := job
 		stopped.Done, stopped.StoppedBy, stopped.UpdatedAt = true, c.Caller.Subject, h.Now()

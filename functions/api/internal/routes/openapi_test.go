@@ -181,6 +181,15 @@ func checkRoles(t *testing.T, a asker) {
 		resp := a.ask(apitest.TokenOf(a.w.Corp, r), a.w.Corp, a.wrongBody())
 		if refused := resp.Status == 403; refused == slices.Contains(a.rt.Roles, r) {
 			t.Errorf("role %q: got %d", r, resp.Status)
+		} else if refused {
+			names := make([]string, len(a.rt.Roles))
+			for i, needed := range a.rt.Roles {
+				names[i] = string(needed)
+			}
+			want := "This operation needs one of: " + strings.Join(names, ", ") + ". This token has: " + string(r) + "."
+			if got := apitest.Into[apitest.Problem](resp).Detail; !strings.HasPrefix(got, want) {
+				t.Errorf("role %q: got the detail %q, want %q", r, got, want)
+			}
 		}
 		if !a.ofCorp() {
 			continue

@@ -70,7 +70,7 @@ func (s *Server) mux(table []Route) http.Handler {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		p := problem.New(problem.NotFound, nil)
+		p := problem.NoAddress()
 		if len(allowed) > 0 {
 			p = problem.New(problem.MethodNotAllowed, nil)
 			p.Header = http.Header{"Allow": {strings.Join(allowed, ", ")}}
@@ -157,7 +157,10 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 	if c.Caller.LacksStaff {
 		return problem.New(problem.StaffMissing, nil)
 	}
-	if c.Role, ok = c.Caller.As(rt.Roles); !ok || c.Caller.Limited && !rt.Limited && !c.Caller.MayOverlook(rt.Roles) {
+	if c.Role, ok = c.Caller.As(rt.Roles); !ok {
+		return problem.NeedsRole(rt.Roles, c.Caller.Roles)
+	}
+	if c.Caller.Limited && !rt.Limited && !c.Caller.MayOverlook(rt.Roles) {
 		return problem.New(problem.Forbidden, nil)
 	}
 	if rt.Unregistered {

@@ -40,3 +40,18 @@ func TestRefusedRequestsAreLoggedWithTheirIDs(t *testing.T) {
 		t.Errorf("answered: got %s, want no ids", got)
 	}
 }
+
+// A path without an operation is told from a resource that the corp does not have.
+func TestAPathWithoutAnOperation(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	for path, want := range map[string]string{
+		"/v1/corps/" + w.Corp + "/mesages/m1":  "No such address. Check the spelling of the path.",
+		"/v2":                                  "No such address. Check the spelling of the path.",
+		"/v1/corps/" + w.Corp + "/messages/m1": "This corp has no such resource. Check the address.",
+	} {
+		if got := apitest.Into[apitest.Problem](w.Get(w.As(session.Reader), path).WantProblem(404, "not-found")).Detail; got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+}

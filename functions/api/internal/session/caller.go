@@ -32,9 +32,9 @@ var (
 	Observe = []Role{Admin, Auditor, Service} // status, records set aside, files, jobs
 )
 
-// rebuild are the roles that may start a replay that writes. An auditor may only
+// Rebuild are the roles that may start a replay that writes. An auditor may only
 // start one that verifies.
-var rebuild = []Role{Admin, Service}
+var Rebuild = []Role{Admin, Service}
 
 // Caller is the bearer of a token that API Gateway verified.
 type Caller struct {
@@ -94,7 +94,7 @@ func (c Caller) As(roles []Role) (Role, bool) {
 
 // MayRebuild reports whether the caller may start a replay that writes.
 func (c Caller) MayRebuild() bool {
-	_, ok := c.As(rebuild)
+	_, ok := c.As(Rebuild)
 	return ok
 }
 
