@@ -4441,7 +4441,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The operation does not admit the token's role or a limited token, the member is outside the token's `staff`, or a token with the role reader has no `staff` (`staff-missing`). In the gateway's form, the gateway itself refuses the request. */
+        /** @description The operation does not admit the token's role (`detail` names the roles that it needs) or a limited token, the member is outside the token's `staff`, or a token with the role reader has no `staff` (`staff-missing`). In the gateway's form, the gateway itself refuses the request. */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -4456,7 +4456,7 @@ export interface components {
                 "application/json": components["schemas"]["GatewayMessage"];
             };
         };
-        /** @description The token's corp has no such resource. */
+        /** @description The token's corp has no such resource, or no operation has the address. */
         NotFound: {
             headers: {
                 [name: string]: unknown;
