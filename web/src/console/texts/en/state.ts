@@ -89,7 +89,6 @@ export default {
     jobFaults: (n) => `${n} ${n === '1' ? 'disagreement' : 'disagreements'}`,
     jobFailed: 'Not completed',
     jobBy: { 'key came': 'A key arrived', 'key proved': 'A key was proved', weekly: 'Every week', operators: 'Operations' },
-    more: 'More',
     moreOf: (n) => `More (${n})`,
   },
   proof: {
@@ -113,7 +112,6 @@ export default {
     part: 'The day has more data than one answer covers. These numbers cover a part of it.',
     none: 'Nothing was fetched on this day.',
     days: 'The last 31 days',
-    more: 'Earlier days',
     statement: (day) => `Statement of ${day}`,
     first: 'First seq',
     last: 'Last seq',
@@ -164,7 +162,6 @@ export default {
     rowOf: (seq) => `The marked row holds seq ${seq}.`,
     fromStart: 'Show the day from its first row',
     noRow: 'No row of the ledger holds this record',
-    loadMore: 'Load more',
     csv: 'Download CSV',
     json: 'Download JSON',
   },

@@ -89,7 +89,6 @@ export default {
     jobFaults: (n: string) => `${n} 处不一致`,
     jobFailed: '未能完成',
     jobBy: { 'key came': '密钥到位', 'key proved': '密钥通过验证', weekly: '每周核验', operators: '运维人员' } as Record<string, string>,
-    more: '更多',
     moreOf: (n: number) => `更多（${n}）`,
   },
   proof: {
@@ -113,7 +112,6 @@ export default {
     part: '这一天的数据过多，此处只统计了一部分。',
     none: '这一天没有拉取到记录。',
     days: '最近 31 天',
-    more: '更早的日期',
     statement: (day: string) => `${day}对账单`,
     first: '第一个 seq',
     last: '最后一个 seq',
@@ -164,7 +162,6 @@ export default {
     rowOf: (seq: string) => `标出的一行包含 seq ${seq}。`,
     fromStart: '从当天第一行开始显示',
     noRow: '存档台账中没有包含这条记录的行',
-    loadMore: '加载更多',
     csv: '下载 CSV',
     json: '下载 JSON',
   },
