@@ -56,6 +56,13 @@ const windows = {
   phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
 }
 
+/** Finds tables that scroll sideways. */
+async function fits(page, path) {
+  if (path === '/status') await page.getByRole('button', { name: /^(以表格显示|Show as a table)$/ }).click()
+  const boxes = await page.locator('.table-box').evaluateAll((all) => all.map((box) => [box.getAttribute('aria-labelledby') ?? box.ariaLabel, box.scrollWidth - box.clientWidth]))
+  assert.deepEqual(boxes.filter(([, wider]) => wider > 0), [], path)
+}
+
 for (const language of ['zh', 'en']) {
   for (const [size, options] of Object.entries(windows)) {
     test(`pages in ${language}, ${size}`, async () => {
@@ -70,6 +77,7 @@ for (const language of ['zh', 'en']) {
         assert.deepEqual(await accessible(page), [], path)
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
+        if (size === 'phone') await fits(page, path)
         if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
       }
       assert.deepEqual(page.complaints, [])
@@ -128,6 +136,7 @@ test('the records set aside are listed with why and what to do, until the missin
   await page.keyboard.press('Enter')
   await rows.nth(sealed - 1).waitFor()
   assert.equal(await page.getByRole('button', { name: '加载更多' }).count(), 0)
+  assert.ok(await table.evaluate((box) => box === document.activeElement), 'the focus of the button goes to the table')
   const { set_aside: list } = await cloud.ask(corp, 'auditor', 'GET', `/set-aside?limit=1`)
   const { seq, after, msgid } = list[0]
   assert.deepEqual((await rows.first().getByRole('cell').allInnerTexts()).slice(1), [seq, String(foreign.version), '缺失', '缺少对应版本的密钥'])
