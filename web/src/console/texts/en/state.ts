@@ -118,7 +118,6 @@ export default {
     pages: 'Pages',
     opening: 'Opening hash',
     closing: 'Closing hash',
-    unreadable: 'Messages that are not JSON',
     fileStates: { stored: 'archived', waiting: 'to be fetched', mismatch: 'differ from their message', expired: 'expired', failed: 'failed' },
     byFileState: (state, n) => `Files ${state}: ${n}`,
     verify: 'Verify this day',

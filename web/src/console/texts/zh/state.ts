@@ -118,7 +118,6 @@ export default {
     pages: '页数',
     opening: '期初哈希',
     closing: '期末哈希',
-    unreadable: '非 JSON 消息',
     fileStates: { stored: '已存档', waiting: '等待下载', mismatch: '与消息记载不符', expired: '已过期', failed: '下载失败' },
     byFileState: (state: string, n: string) => `文件${state}：${n} 个`,
     verify: '核验这一天',
