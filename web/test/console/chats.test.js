@@ -610,7 +610,7 @@ test('a search keeps to a kind, a sender and days, and its address repeats it', 
   await page.getByLabel('结束日期').fill('2026-03-02')
   await page.keyboard.press('Enter')
   // The sender wrote every third message, and every minute of the day had one.
-  await page.getByText('30 条结果 · 已查找所选日期的全部消息').waitFor()
+  await page.locator('.search-said').filter({ hasText: '30 条结果 · 已查找所选日期的全部消息' }).waitFor()
   const hits = await page.locator('.hit').allInnerTexts()
   assert.match(hits[0], /^未知 wmLong\s+3月2日 23:57\s+897 一行/)
   assert.match(hits.at(-1), /\n27 一行/)
@@ -622,15 +622,15 @@ test('a search keeps to a kind, a sender and days, and its address repeats it', 
   await page.waitForURL((url) => url.search === '?as=13800001111')
 
   const phone = await open(t, 'reader', href.slice(cloud.console.length), { language: 'en', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true })
-  await phone.getByText('30 hits · Searched all messages of these days').waitFor()
+  await phone.locator('.search-said').filter({ hasText: '30 hits · Searched all messages of these days' }).waitFor()
   assert.equal(await phone.getByLabel('Sender').isVisible(), false, 'the hits have the room of the filters')
   await phone.getByRole('button', { name: 'Filters (4)' }).tap()
   assert.deepEqual(await phone.locator('.search-filters .input').evaluateAll((all) => all.map((e) => e.value)), ['text', 'wmLong', '2026-03-02', '2026-03-02'])
   await clean(phone, 'filters on a phone')
   assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 360)
-  await phone.getByLabel('Kind').selectOption('files')
+  await phone.getByLabel('Kind', { exact: true }).selectOption('files')
   await phone.getByRole('button', { name: 'Search', exact: true }).last().tap()
-  await phone.getByText('Nothing found').waitFor()
+  await phone.locator('.search-said').filter({ hasText: 'Nothing found' }).waitFor()
 })
 
 test('the keyboard alone reads a chat', async (t) => {
