@@ -93,6 +93,7 @@ async function saved(place, name) {
 }
 
 test('a day is verified from its page, and every table is saved as CSV', async () => {
+  while ((await cloud.ask(corp, 'auditor', 'GET', '/scope')).members.length === 0) await new Promise((resolve) => setTimeout(resolve, 300))
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
   await page.getByRole('button', { name: '核验这一天' }).click()
@@ -212,8 +213,9 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
   await page.context().close()
 })
 
-/** Waits until the archive knows the name of a member. */
+/** Has a reader read the chats of a member, and waits until the archive knows the name. */
 async function named(id) {
+  await cloud.ask(corp, 'reader', 'GET', `/conversations?member=${id}`)
   for (;;) {
     const { people } = await cloud.ask(corp, 'service', 'GET', '/people?kind=member')
     const found = people.find((p) => p.id === id)
@@ -223,7 +225,6 @@ async function named(id) {
 }
 
 test('an admin sees thirty days and who read what, by name', async () => {
-  await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
   const { name } = await named('lin.hua')
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${corp}`, '/status')
