@@ -285,10 +285,10 @@ bench: ## Measure on this machine; every figure is from one run
 	@go run ./local/aws/cmd/withaws -- go test -run "^$$" -bench Tick ./functions/dispatch
 
 .PHONY: bench-large
-bench-large: ## Build an archive of MESSAGES=1000000 in build/large, or continue it, and measure it on the way
+bench-large: ## Build an archive of MESSAGES=1000000 in build/large, or continue it, and measure it on the way (ARGS=-data= keeps it in memory)
 	@$(SETUP) bench
 	@$(MAKE) --no-print-directory build
-	@go run ./local/cmd/bench -large $(or $(MESSAGES),1000000)
+	@go run ./local/cmd/bench -large $(or $(MESSAGES),1000000) $(ARGS)
 
 .PHONY: size
 size: build ## Size of each function, as it is and as it is uploaded

@@ -2,18 +2,15 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
-	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
-	"github.com/yunduo-scrm/archive/local/needs"
+	"github.com/yunduo-scrm/archive/local/cloud/cloudtest"
 )
 
 // asked runs all questions and returns what they say.
@@ -28,16 +25,7 @@ func asked(t *testing.T, s *smoke) (said string, err error) {
 
 // The real function answers behind the local API Gateway.
 func TestSmokeOfTheLocalCloud(t *testing.T) {
-	needs.Servers(t)
-	o := cloud.Options{Root: "../..", StackName: fmt.Sprintf("smoke-%d", time.Now().UnixNano()), Tick: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))}
-	if services, ok := aws.FromEnv(os.Getenv); ok {
-		o.Services = services
-	}
-	c, err := cloud.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Stop)
+	c := cloudtest.Start(t, cloud.Options{Root: "../..", Tick: time.Minute})
 	if err := c.SetUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/built"
 	"github.com/yunduo-scrm/archive/local/cloud"
-	"github.com/yunduo-scrm/archive/local/needs"
+	"github.com/yunduo-scrm/archive/local/cloud/cloudtest"
 )
 
 func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
@@ -42,24 +42,6 @@ func root(t *testing.T) string {
 		}
 	}
 	return dir
-}
-
-// start starts a cloud, on the servers of the environment if there are any.
-func start(t *testing.T, o cloud.Options) *cloud.Cloud {
-	t.Helper()
-	needs.Servers(t)
-	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	o.StackName = "cloud-test"
-	if services, ok := aws.FromEnv(os.Getenv); ok && o.Data == "" {
-		o.Services = services
-		o.StackName = fmt.Sprintf("cloud-test-%d", time.Now().UnixNano())
-	}
-	c, err := cloud.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Stop)
-	return c
 }
 
 // ask sends a request to the API, with a token unless corp is empty.
@@ -104,7 +86,7 @@ func eventually(t *testing.T, c *cloud.Cloud, path string) string {
 }
 
 func TestCloud(t *testing.T) {
-	c := start(t, cloud.Options{Root: root(t), Tick: 100 * time.Millisecond, IdleAfter: time.Minute})
+	c := cloudtest.Start(t, cloud.Options{Root: root(t), Tick: 100 * time.Millisecond, IdleAfter: time.Minute})
 	t.Run("API", func(t *testing.T) { testAPI(t, c) })
 	t.Run("environment", func(t *testing.T) { testEnvironment(t, c) })
 	t.Run("schedule", func(t *testing.T) {
@@ -230,7 +212,7 @@ func TestAnotherWeCom(t *testing.T) {
 		"without TLS": {map[string]string{"WECOM_API": "http://127.0.0.1:1"}, "http://127.0.0.1:1 by back"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cloud := start(t, cloud.Options{Root: root(t), WeCom: "http://127.0.0.1:1", Env: c.env})
+			cloud := cloudtest.Start(t, cloud.Options{Root: root(t), WeCom: "http://127.0.0.1:1", Env: c.env})
 			ask(t, cloud, "POST", "/v1/files/wecom", "$WECOM_API", "ww1")
 			if got := eventually(t, cloud, "/v1/files/wecom"); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
@@ -243,7 +225,7 @@ func TestDataSurvivesStop(t *testing.T) {
 	dir, parent := root(t), t.TempDir()
 	t.Chdir(parent)
 	const data = "data" // relative to a folder in which no function runs
-	first := start(t, cloud.Options{Root: dir, Data: data, Tick: 100 * time.Millisecond})
+	first := cloudtest.Start(t, cloud.Options{Root: dir, Data: data, StackName: "cloud-test", Tick: 100 * time.Millisecond})
 	if want := filepath.Join(parent, data, "logs"); first.Logs != want {
 		t.Errorf("folder of logs: got %q, want %q", first.Logs, want)
 	}
@@ -255,7 +237,7 @@ func TestDataSurvivesStop(t *testing.T) {
 	eventually(t, first, "/v1/ticks")
 	first.Stop()
 
-	second := start(t, cloud.Options{Root: dir, Data: data, Tick: time.Hour})
+	second := cloudtest.Start(t, cloud.Options{Root: dir, Data: data, StackName: "cloud-test", Tick: time.Hour})
 	for path, want := range map[string]string{"/v1/files/a/云%25": "kept by back", "/v1/secret": "s3cret", "/v1/ticks": scheduled} {
 		if status, body := ask(t, second, "GET", path, "", "ww1"); status != 200 || body != want {
 			t.Errorf("%s: got %d %q, want %q", path, status, body, want)
@@ -264,7 +246,7 @@ func TestDataSurvivesStop(t *testing.T) {
 }
 
 func TestStopEndsEverything(t *testing.T) {
-	c := start(t, cloud.Options{Root: root(t)})
+	c := cloudtest.Start(t, cloud.Options{Root: root(t)})
 	ask(t, c, "GET", "/health", "", "")
 	pids := c.Function("FrontFunction").Processes()
 	if len(pids) != 1 {

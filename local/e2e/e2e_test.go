@@ -10,10 +10,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,10 +21,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/cloudtest"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
-	"github.com/yunduo-scrm/archive/local/needs"
 	"github.com/yunduo-scrm/archive/local/wecom"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
@@ -43,18 +40,8 @@ const (
 // start starts a cloud and sets the archive up for all corps.
 func start(t *testing.T, o cloud.Options) *cloud.Cloud {
 	t.Helper()
-	needs.Servers(t)
 	o.Root = "../.."
-	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
-	o.StackName = fmt.Sprintf("e2e-%d", time.Now().UnixNano())
-	if services, ok := aws.FromEnv(os.Getenv); ok && o.Services == nil {
-		o.Services = services
-	}
-	c, err := cloud.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Stop)
+	c := cloudtest.Start(t, o)
 	if err := c.SetUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,8 @@ type Pipeline struct {
 
 	tables   Options // their names
 	decoding decode.Config
-	pool     *sdkworker.Pool
+	library  sdkworker.Config
+	pools    []*sdkworker.Pool // of the pipeline itself, and of decoders made later
 	server   *http.Server
 	queue    *queue
 }
@@ -100,25 +101,26 @@ func New(o Options) (*Pipeline, error) {
 		Ledger:  dynamostore.NewLedger(db, o.Ledger, opts...),
 		View:    dynamostore.NewMessages(db, o.Messages, opts...),
 		Secrets: secretstore.New(secretsmanager.NewFromConfig(o.AWS), o.Secrets, ""),
-		pool: sdkworker.NewPool(sdkworker.Config{
+		library: sdkworker.Config{
 			Worker: o.Worker, Library: o.Library, Proxy: "http://" + listener.Addr().String(),
 			StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout,
 			ChatDataTimeout: archive.CallTimeout, DecryptTimeout: archive.DecryptTimeout, Log: log,
-		}),
+		},
 		Journal: s3store.NewJournal(s3.NewFromConfig(o.AWS), o.Bucket),
 		tables:  o,
 		server:  &http.Server{Handler: o.WeCom.Handler()},
 		queue:   &queue{},
 	}
 	go func() { _ = p.server.Serve(listener) }() // Close ends Serve
+	pool := p.newPool()
 	marks := dynamostore.NewMarks(db, o.Ledger, opts...)
 	p.Puller = &pull.Puller{
-		Corps: p.Corps, Secrets: secretstore.NewMemory(p.Secrets, time.Now), Sources: p.pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: p.Journal,
+		Corps: p.Corps, Secrets: secretstore.NewMemory(p.Secrets, time.Now), Sources: pool, Ledger: p.Ledger, Gate: &archive.Gate{Log: p.Ledger, Now: time.Now}, Journal: p.Journal,
 		Pulls: archive.NewWantedPulls(marks, p.queue, time.Now), Decodes: p.queue, Now: time.Now, Sleep: sleep, Log: log,
 	}
 	p.decoding = decode.Config{
 		Ledger: p.Ledger, Jobs: p.Ledger, Heads: p.Ledger, Journal: p.Journal, View: p.View,
-		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p},
+		Keys: p.Corps, Openers: rsakey.NewRing(p.Secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now), Decrypters: decrypters{p, pool},
 		Consents: dynamostore.NewConsents(db, o.Consents, nil, opts...),
 		Files:    dynamostore.NewMedia(db, o.Media, opts...), Media: media.NewWantedLanes(marks, p.queue, time.Now), Decodes: p.queue,
 		Announcer: eventbus.New(nil, "", time.Now, log),
@@ -128,10 +130,18 @@ func New(o Options) (*Pipeline, error) {
 	return p, nil
 }
 
-// DecoderInto makes a decoder that writes messages, consents and files by db. All
+func (p *Pipeline) newPool() *sdkworker.Pool {
+	pool := sdkworker.NewPool(p.library)
+	p.pools = append(p.pools, pool)
+	return pool
+}
+
+// DecoderInto makes a decoder that writes messages, consents and files by db. Like
+// another instance of the function, it has a process of the library for itself. All
 // else is the pipeline's own.
 func (p *Pipeline) DecoderInto(db *dynamodb.Client) *decode.Decoder {
 	cfg := p.decoding
+	cfg.Decrypters = decrypters{p, p.newPool()}
 	cfg.View = dynamostore.NewMessages(db, p.tables.Messages)
 	cfg.Consents = dynamostore.NewConsents(db, p.tables.Consents, nil)
 	cfg.Files = dynamostore.NewMedia(db, p.tables.Media)
@@ -141,7 +151,9 @@ func (p *Pipeline) DecoderInto(db *dynamodb.Client) *decode.Decoder {
 
 // Close ends the worker processes and WeCom's server.
 func (p *Pipeline) Close() {
-	p.pool.Close()
+	for _, pool := range p.pools {
+		pool.Close()
+	}
 	_ = p.server.Close()
 }
 
@@ -218,17 +230,20 @@ func (p *Pipeline) Decode(ctx context.Context) error {
 
 // decrypters makes sessions of the library like functions/decode, but without the
 // gate.
-type decrypters struct{ p *Pipeline }
+type decrypters struct {
+	p    *Pipeline
+	pool *sdkworker.Pool
+}
 
 func (d decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
 	if id := d.p.Identity; id != nil {
-		return d.p.pool.Session(corp, *id), nil
+		return d.pool.Session(corp, *id), nil
 	}
 	s, err := d.p.Secrets.ArchiveSecret(ctx, corp)
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return nil, fmt.Errorf("read archive secret: %w", err)
 	}
-	return d.p.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: s}), nil
+	return d.pool.Session(corp, sdkworker.Identity{CorpID: corp, Secret: s}), nil
 }
 
 // queue holds decode requests and drops all other requests.

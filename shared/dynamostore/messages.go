@@ -488,9 +488,10 @@ func (m *Messages) Messages(ctx context.Context, corp string, conv archive.Conve
 	}
 	in := within(conversationPK(corp, conv), lo, hi)
 	in.ScanIndexForward = aws.Bool(!q.Descending)
-	// One message above the limit shows whether more follow. A msgid under two
-	// seqs, which is rare, costs another request.
-	in.Limit = aws.Int32(int32(min(q.Limit, 1000) + 1))
+	// One message above the limit shows whether more follow, and the one after it that
+	// no lower seq has its position. A msgid under two seqs, which is rare, costs
+	// another request.
+	in.Limit = aws.Int32(int32(min(q.Limit, 1000) + 2))
 
 	var list []archive.Message
 	size := 0
@@ -625,14 +626,16 @@ func (m *Messages) Message(ctx context.Context, corp string, conv archive.Conver
 // Newest reads the last message of a conversation; [archive.ErrNotFound] if the
 // conversation has no messages.
 func (m *Messages) Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
-	list, _, err := m.Messages(ctx, corp, conv, archive.MessageQuery{Descending: true, Limit: 1})
-	if err != nil {
-		return archive.Message{}, err
+	in := partition(conversationPK(corp, conv))
+	in.ScanIndexForward = aws.Bool(false)
+	in.Limit = aws.Int32(2) // the second one has another position, except if a msgid has two seqs
+	for msg, err := range lowestSeqs(m.messages(ctx, corp, conv, in)) {
+		if err != nil {
+			return archive.Message{}, fmt.Errorf("reading the newest message of corp %s: %w", corp, err)
+		}
+		return msg, nil
 	}
-	if len(list) == 0 {
-		return archive.Message{}, fmt.Errorf("newest message of corp %s: %w", corp, archive.ErrNotFound)
-	}
-	return list[0], nil
+	return archive.Message{}, fmt.Errorf("newest message of corp %s: %w", corp, archive.ErrNotFound)
 }
 
 // NamesPerson implements [directory.Witness].

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -200,6 +202,42 @@ func TestNewest(t *testing.T) {
 	got, err := s.Newest(ctx, corp, room)
 	must(t, err)
 	check(t, "newest", got.Seq, uint64(2))
+}
+
+// counted counts Queries.
+type counted struct {
+	*dynamodb.Client
+	queries int
+}
+
+func (c *counted) Query(ctx context.Context, in *dynamodb.QueryInput, options ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	c.queries++
+	return c.Client.Query(ctx, in, options...)
+}
+
+// A reader waits for one Query, wherever the page lies in the conversation.
+func TestMessagesNeedOneQuery(t *testing.T) {
+	db := &counted{Client: client(t)}
+	s := dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable"))
+	for i := range 12 {
+		write(t, s, message(i, "m", uint64(i+1)))
+	}
+	for limit := 1; limit <= 13; limit++ {
+		for _, descending := range []bool{false, true} {
+			db.queries = 0
+			got, more, err := s.Messages(t.Context(), corp, room, archive.MessageQuery{Limit: limit, Descending: descending})
+			must(t, err)
+			name := fmt.Sprintf("limit %d, descending %v", limit, descending)
+			check(t, name+": messages", len(got), min(limit, 12))
+			check(t, name+": more", more, limit < 12)
+			check(t, name+": queries", db.queries, 1)
+		}
+	}
+	db.queries = 0
+	got, err := s.Newest(t.Context(), corp, room)
+	must(t, err)
+	check(t, "newest", got.Seq, uint64(12))
+	check(t, "newest: queries", db.queries, 1)
 }
 
 func TestTimeThatFitsNoKeyIsRefused(t *testing.T) {

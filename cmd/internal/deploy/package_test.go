@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +18,8 @@ import (
 	"time"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
-	"github.com/yunduo-scrm/archive/local/aws"
 	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/cloudtest"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
 	"github.com/yunduo-scrm/archive/local/cloud/template"
 	"github.com/yunduo-scrm/archive/local/needs"
@@ -150,21 +149,13 @@ func TestPackages(t *testing.T) {
 	o := cloud.Options{
 		Root: deployed, StackName: fmt.Sprintf("pkg-%d", time.Now().UnixNano()), Tick: time.Second, FailureSpeed: 20,
 		Library: filepath.Join(deployed, "build", "FinanceSdkLayer", "finance-sdk", standin.Name),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	if !sdkworker.WorksOffline(o.Library) {
 		t.Error("the layer lacks the record that Init works without sockets, so decode keeps them")
 	}
 	observed := &calls{stack: readTemplate(t, dir, o.StackName), seen: map[string]call{}}
 	o.Observe = observed.observe
-	if services, ok := aws.FromEnv(os.Getenv); ok {
-		o.Services = services
-	}
-	c, err := cloud.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Stop)
+	c := cloudtest.Start(t, o)
 	if err := c.SetUp(t.Context()); err != nil {
 		// A function that cannot start logs the reason.
 		log, readErr := os.ReadFile(filepath.Join(c.Logs, "ApiFunction.log"))

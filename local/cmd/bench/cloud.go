@@ -143,7 +143,7 @@ func (b *bench) sendToReadable(ctx context.Context) error {
 	b.note("from send to readable, p99", quantile(quiet, 0.99), of)
 	b.note("from send to readable, slowest", slices.Max(quiet), of)
 
-	if err := b.gather(ctx, c, corps[talkers]); err != nil {
+	if err := gather(ctx, c, corps[talkers], b.backlog); err != nil {
 		return err
 	}
 	var done atomic.Bool
@@ -189,12 +189,12 @@ func (b *bench) sendToReadable(ctx context.Context) error {
 	return nil
 }
 
-// gather lets a backlog gather in a company that is switched off.
-func (b *bench) gather(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp) error {
+// gather switches a company off, and lets a backlog of n messages gather.
+func gather(ctx context.Context, c *cloud.Cloud, corp *wecom.Corp, n int) error {
 	if err := enable(ctx, c, corp, false); err != nil {
 		return err
 	}
-	_, err := corp.Mixed(b.backlog)
+	_, err := corp.Mixed(n)
 	return err
 }
 

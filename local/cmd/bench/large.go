@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,11 @@ const (
 	scratchItems = 5000
 )
 
-// largeArchive builds an archive of one company in the folder data, and measures on
-// the way whether it becomes slower or larger in memory. A run that ended early is
-// continued: what is archived stays.
+// largeArchive builds an archive of one company in the folder data, or in memory if
+// data is empty, and measures on the way whether it becomes slower or larger in
+// memory. A run in a folder that ended early is continued: what is archived stays.
 func (b *bench) largeArchive(ctx context.Context, data string, messages int) error {
-	b.heading(fmt.Sprintf("an archive of %d messages of one company, in %s", messages, data))
+	b.heading(fmt.Sprintf("an archive of %d messages of one company, in %s", messages, cmp.Or(data, "memory")))
 	c, err := cloud.Start(ctx, cloud.Options{
 		Root: b.root, Data: data, Log: quietLog(),
 		Companies: []wecom.CorpConfig{{ID: "ww0000000000000001", Name: "company", Crowd: wecom.Crowd{Staff: 50, Customers: 5000, Rooms: 50}}},
@@ -52,6 +53,15 @@ func (b *bench) largeArchive(ctx context.Context, data string, messages int) err
 	l := &large{bench: b, cloud: c, corp: corp, watch: &watch}
 	if err := l.count(ctx); err != nil {
 		return err
+	}
+	if l.have > 0 {
+		// An earlier run may have ended with the company off, and with pages to decode.
+		if err := enable(ctx, c, corp, true); err != nil {
+			return err
+		}
+		if err := drained(ctx, l.watch, upTo(corp)); err != nil {
+			return err
+		}
 	}
 	fmt.Printf("  %d messages are there already\n  %10s %12s %14s %8s  resident memory, MB\n", l.have, "messages", "messages/s", "store's own/s", "ratio")
 	var first, last grown
@@ -101,27 +111,24 @@ type grown struct {
 	memory      string  // the most of each function's processes together
 }
 
-// grow lets n messages arrive and waits until all can be read.
+// grow lets n messages gather and measures how fast they become readable.
 func (l *large) grow(ctx context.Context, n int) (grown, error) {
+	if err := gather(ctx, l.cloud, l.corp, n); err != nil {
+		return grown{}, err
+	}
 	before, begun := l.have, time.Now()
-	var all atomic.Pointer[func(people.Progress) bool] // known once all are sent
-	var sent errgroup.Group
-	sent.Go(func() error {
-		_, err := l.corp.Mixed(n)
-		known := upTo(l.corp)
-		all.Store(&known)
-		return err
-	})
+	if err := enable(ctx, l.cloud, l.corp, true); err != nil {
+		return grown{}, err
+	}
 	most := map[string]int{}
-	err := drained(ctx, l.watch, func(p people.Progress) bool { f := all.Load(); return f != nil && (*f)(p) }, func() {
+	if err := drained(ctx, l.watch, upTo(l.corp), func() {
 		for _, id := range l.cloud.FunctionIDs() {
 			most[id] = max(most[id], resident(l.cloud.Function(id).Processes()))
 		}
-	})
-	took := time.Since(begun)
-	if err := errors.Join(err, sent.Wait()); err != nil {
+	}); err != nil {
 		return grown{}, err
 	}
+	took := time.Since(begun)
 	if err := l.count(ctx); err != nil {
 		return grown{}, err
 	}

@@ -76,7 +76,7 @@ func main() {
 	flag.IntVar(&b.backlog, "backlog", 100_000, "messages of one company that wait while others talk")
 	only := flag.String("only", "", "the `parts` to measure, separated by commas, of "+strings.Join(partNames(), ", ")+"; all if empty")
 	large := flag.Int("large", 0, "build an archive of so many `messages` in -data and measure it, instead of the parts")
-	data := flag.String("data", "build/large", "`folder` of the large archive")
+	data := flag.String("data", "build/large", "`folder` of the large archive; empty: in memory, which is faster and cannot be continued")
 	file := flag.String("json", "", "`file` to write the figures to as well")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -235,7 +235,8 @@ func upTo(corp *wecom.Corp) func(people.Progress) bool {
 }
 
 // drained waits until all messages are in the archive, and can be read. It calls the
-// functions of meanwhile again and again.
+// functions of meanwhile again and again. Requests that the end of an earlier run lost
+// are sent again after a quarter of an hour.
 func drained(ctx context.Context, watch *people.Watcher, all func(people.Progress) bool, meanwhile ...func()) error {
 	for before, since := -1, time.Now(); ; time.Sleep(200 * time.Millisecond) {
 		for _, do := range meanwhile {
@@ -251,7 +252,7 @@ func drained(ctx context.Context, watch *people.Watcher, all func(people.Progres
 		if p.Decoded != before {
 			before, since = p.Decoded, time.Now()
 		}
-		if time.Since(since) > 2*time.Minute {
+		if time.Since(since) > 20*time.Minute {
 			return fmt.Errorf("the archive stands still at %+v", p)
 		}
 	}

@@ -194,6 +194,9 @@ func (b *bench) units(ctx context.Context, s *stage, name string, pages int, tal
 		return seen{}, err
 	}
 	count := after.messages - before.messages
+	if count == 0 {
+		return seen{}, fmt.Errorf("%s: no message was decoded; make build makes the worker that decodes", name)
+	}
 	large, largeUnits := after.large-before.large, after.largeUnits-before.largeUnits
 	total := s.meter.total(s.messages, s.ledger, s.consents)
 	b.note(name, total/count, "WCU")

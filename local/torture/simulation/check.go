@@ -80,12 +80,18 @@ func (k *checker) chain() {
 		case said.Seq > head.Last && (said.deleted || said.never):
 		case said.Seq > head.Last:
 			k.bad("seq %d never pulled (law 1)", said.Seq)
+		case said.never && k.inGap(said.Seq): // known before WeCom deleted it
 		case said.deleted:
 			k.lost = append(k.lost, said)
 		case !said.never:
 			k.bad("seq %d is in a gap, or skipped, and WeCom can hand it out (law 1)", said.Seq)
 		}
 	}
+}
+
+// inGap reports whether a row says that WeCom did not hand out the seq.
+func (k *checker) inGap(seq uint64) bool {
+	return slices.ContainsFunc(k.rows, func(r archive.Row) bool { return r.Kind == archive.GapRow && r.After < seq && seq <= r.Last })
 }
 
 // row checks one row.

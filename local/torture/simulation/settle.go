@@ -50,6 +50,9 @@ func (s *sim) alive() (list []*company) {
 func (s *sim) settle() {
 	s.tell("the storm is over")
 	s.calm, s.calmAt = true, time.Now()
+	// What people began in the storm ends first. A slow save of a wrong secret would
+	// replace the right one.
+	s.until(time.Now().Add(apiTimeout), nil)
 	for _, c := range s.alive() {
 		s.correctSetup(c)
 	}
@@ -116,11 +119,20 @@ func (s *sim) unrest() (left []string) {
 		if len(pending) > 0 {
 			left = append(left, fmt.Sprintf("%s: %d pages not decoded, the first after %d", c.id, len(pending), pending[0].After))
 		}
+		waiting := 0
 		for _, f := range c.files {
 			row, err := s.world.Files.File(ctx, c.id, media.ID(f.id))
-			if err == nil && row.State == media.Waiting && !f.never {
+			if err != nil || row.State != media.Waiting {
+				continue
+			}
+			if waiting++; !f.never {
 				left = append(left, fmt.Sprintf("%s: %s waits: %s", c.id, f.id, row.Reason))
 			}
+		}
+		backlog, err := s.world.Files.Backlog(ctx, c.id, time.Now())
+		s.must(err)
+		if backlog.Waiting > waiting {
+			left = append(left, fmt.Sprintf("%s: %d files on the list of waiting files, %d wait", c.id, backlog.Waiting, waiting))
 		}
 		state, err := s.world.Ledger.PullState(ctx, c.id)
 		s.must(err)

@@ -173,8 +173,9 @@ func (s *sim) tell(format string, args ...any) {
 func (s *sim) start(name, corp string, timeout time.Duration, do func(context.Context, *process) error, then func(error)) *process {
 	s.processes++
 	p := &process{id: s.processes, name: name, corp: corp, deadline: time.Now().Add(timeout)}
+	p.skew = time.Duration(p.id) * time.Microsecond // no two processes read the same time
 	if skew := s.weather.skew; skew > 0 && s.stormy() {
-		p.skew = time.Duration(s.rand.Int64N(int64(2*skew))) - skew
+		p.skew += time.Duration(s.rand.Int64N(int64(2*skew))) - skew
 	}
 	ctx, cancel := context.WithDeadline(context.WithValue(context.Background(), processKey{}, p), p.deadline)
 	p.cancel = cancel

@@ -405,16 +405,9 @@ func registerAgain(ctx context.Context, table Table, f, named File, replay bool)
 	if err := table.ListFile(ctx, f); err != nil {
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
-	// A fetcher may have stored the file after f was read, and removed it from the
-	// list. Then f has just put it there again, and the newer row removes it.
-	newer, err := table.File(ctx, f.Corp, f.ID)
-	if err == nil && newer.Rev != f.Rev {
-		err = table.ListFile(ctx, newer)
-	}
-	if err != nil {
-		return false, fmt.Errorf("list file %s again: %w", f.ID, err)
-	}
-	return newer.State == Waiting, nil
+	// A fetcher may have stored the file after f was read. Then this entry is stale,
+	// and the next round removes it.
+	return f.State == Waiting, nil
 }
 
 // A Store keeps the bytes of files: one object for each file, named by corp and

@@ -296,19 +296,21 @@ func (s *storedMeanwhile) ListFile(ctx context.Context, f media.File) error {
 	return s.Table.ListFile(ctx, f)
 }
 
-// A file that is stored while another message registers it again does not come back
-// to the list of waiting files.
+// A file that is stored while another message registers it again comes back to the
+// list of waiting files. The next round removes it, and fetches nothing.
 func TestRegisterWhileTheFileIsStored(t *testing.T) {
 	b := newFixture(t, &archivetest.Faults{})
 	f := b.file("f", []byte("what WeCom has"))
 	f.Registered = archivetest.Start
 	b.register(f)
 	table := &storedMeanwhile{Table: b.Files, fetch: func() { b.Must(b.fetch(t.Context())) }}
-	lanes, err := media.Register(t.Context(), table, archivetest.Corp, []media.File{f}, false)
+	_, err := media.Register(t.Context(), table, archivetest.Corp, []media.File{f}, false)
 	b.Must(err)
+	stored := b.row(f)
+	b.Must(b.fetch(t.Context()))
 	backlog, err := b.Files.Backlog(t.Context(), archivetest.Corp, b.Clock.Now())
 	b.Must(err)
-	if got := b.row(f); got.State != media.Stored || len(lanes) != 0 || backlog.Waiting != 0 {
-		t.Errorf("got the file %s, lanes %v and %d files waiting, want it stored and none", got.State, lanes, backlog.Waiting)
+	if got := b.row(f); got.State != media.Stored || got.Rev != stored.Rev || backlog.Waiting != 0 {
+		t.Errorf("got the file %s in revision %d and %d files waiting, want it stored in revision %d and none", got.State, got.Rev, backlog.Waiting, stored.Rev)
 	}
 }
