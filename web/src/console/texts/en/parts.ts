@@ -69,7 +69,7 @@ const parts: PartTexts = {
   answers: {
     accepted: 'Accepted', declined: 'Declined', undecided: 'Undecided', not_invited: 'Not invited', cancelled: 'Meeting cancelled', expired: 'Meeting over', not_in_room: 'Not in the group chat',
   },
-  answerOther: (status) => `status ${status}`,
+  answerOther: (status) => `Status ${status}`,
   notificationType: 'Type of notice',
   creator: 'Created by',
   attendees: 'Attendees',

@@ -111,7 +111,7 @@ const parts = {
   switched: (who: string) => `${who} 切换到了其他企业`,
   // the unknown
   unknownKind: (name: string) => `暂不支持的消息类型：${name}`,
-  unknownForm: (name: string) => `「${name}」消息采用了新格式，暂时无法完整显示`,
+  unknownForm: (name: string) => `「${name}」消息采用了新格式`,
   text: '文本',
   noKind: '未注明类型的消息',
   unknownKept: '暂时只能逐项列出字段，内容已原样保存。',
