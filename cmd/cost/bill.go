@@ -202,7 +202,7 @@ func (b *book) bill(u usage) []line {
 		{verificationPrefix + "reads", tables, v.units*table.read + v.viewUnits*view.read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (view.storage + recovery), fmt.Sprintf("%.0f GB after %.0f months, %s", tableGB, u.months, u.kept())},
 		{"S3 requests", objects, (pages+files*writesPerFile)*b.price("s3_put") + (pages+fileReads)*b.price("s3_get") + moved*b.price("s3_transition"), fmt.Sprintf("pages, files, %s objects moved", amount(moved))},
-		{verificationPrefix + "S3", objects, v.lists*b.price("s3_put") + v.gets*b.price("s3_get"), amount(v.lists) + " lists and heads, " + amount(v.gets) + " pages and checksums"},
+		{verificationPrefix + "S3", objects, v.lists*b.price("s3_put") + v.gets*b.price("s3_get"), amount(v.lists) + " lists and heads, " + amount(v.gets) + " pages, heads and checksums"},
 		{"S3 storage", objects, storage, fmt.Sprintf("%.0f GB after %.0f months", (journalGB+u.mediaGB)*u.months, u.months)},
 		{"Logs", watching, logGB * b.price("log_gb"), fmt.Sprintf("%.1f GB", logGB)},
 		{"Trail", watching, trailFiles*b.price("s3_put") + trailGB*trailMonths*b.price("s3_gb_month"), amount(trailEvents) + " events, in the first trail of the region"},
@@ -255,12 +255,13 @@ func (b *book) verification(u usage, pages, perPage, files float64) (v verified)
 		return weeks * (monthly*readDays/days + monthly*u.months/readTurns)
 	}
 	v.rows, v.pages, v.checks = weeks*pages*u.months, inFull(pages), inFull(files)
-	messages := v.pages * perPage
-	v.seconds = messages/b.seen("messages_decoded_per_second") + v.pages*b.seen("verify_seconds_per_page") + v.rows/listed*b.seen("verify_seconds_per_1000_rows")
+	messages, heads := v.pages*perPage, weeks*u.corps*days*u.months
+	v.seconds = messages/b.seen("messages_decoded_per_second") + v.pages*b.seen("verify_seconds_per_page") + v.rows/listed*b.seen("verify_seconds_per_1000_rows") +
+		heads*b.seen("verify_seconds_per_head")
 	row := b.seen("bytes_per_row") / unitBytes
 	v.units = v.rows*row/2 + v.pages*2*row + v.checks
 	v.viewUnits = messages * b.seen("verify_units_per_message")
-	v.lists = v.rows/listed + hours*u.corps
-	v.gets = v.pages + v.checks
+	v.lists = v.rows/listed + hours*u.corps + weeks*u.corps + heads/listed
+	v.gets = v.pages + v.checks + heads
 	return v
 }

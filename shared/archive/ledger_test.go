@@ -8,7 +8,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// The hash of a row is the one that DESIGN.md describes, so that others can
+// The hash of a row is the one that docs/data.md describes, so that others can
 // compute it.
 func TestChainHashHasTheDocumentedForm(t *testing.T) {
 	at := time.UnixMilli(1772355600123)

@@ -50,11 +50,16 @@ type Journal interface {
 	// error.
 	Pages(ctx context.Context, corp string, from uint64) iter.Seq2[PageObject, error]
 	// PutGap stores the evidence of a gap's row, named as a page is. Gap answers
-	// nil if the journal has it, and else the errors of Page.
+	// nil if the journal has it. Otherwise it answers the errors of Page:
+	// [ErrCorrupt] also if the evidence was stored for a gap with another Last or
+	// Reason.
 	PutGap(ctx context.Context, row Row) error
 	Gap(ctx context.Context, row Row) error
 	// Head reads the head that a [HeadWriter] stored, with the errors of Page.
 	Head(ctx context.Context, corp string, day Day) (Head, error)
+	// Heads lists the objects of the corp's daily heads, by day. It ends after the
+	// first error.
+	Heads(ctx context.Context, corp string) iter.Seq2[HeadObject, error]
 	// PutMessage and Message keep messages over [InlineLimit], named by corp
 	// and digest. Message has the errors of Page.
 	PutMessage(ctx context.Context, corp string, o Overflow, raw []byte) error
@@ -68,6 +73,13 @@ type PageObject struct {
 	Sum   string // as its name says
 	Size  int
 	At    time.Time // when it was written, by the clock of the store
+}
+
+// A HeadObject is an object of the journal that holds a daily head, as a listing
+// shows it.
+type HeadObject struct {
+	Day Day
+	At  time.Time // when it was written, by the clock of the store
 }
 
 // A HeadWriter keeps daily heads beside the journal's pages. Durable on return.

@@ -104,22 +104,30 @@ func (j *Journal) Page(ctx context.Context, row archive.Row) ([]byte, error) {
 // Pages implements [archive.Journal]. An object whose name is not that of a page
 // is [archive.ErrCorrupt].
 func (j *Journal) Pages(ctx context.Context, corp string, from uint64) iter.Seq2[archive.PageObject, error] {
-	prefix := corp + "/pages/"
-	return func(yield func(archive.PageObject, error) bool) {
-		in := &s3.ListObjectsV2Input{Bucket: &j.bucket, Prefix: &prefix, StartAfter: aws.String(fmt.Sprintf("%s%020d", prefix, from))}
+	return list(ctx, j, corp+"/pages/", fmt.Sprintf("%020d", from), func(name string, o types.Object) (archive.PageObject, error) {
+		p, err := readPageName(name)
+		p.Size, p.At = int(aws.ToInt64(o.Size)), aws.ToTime(o.LastModified).UTC()
+		return p, err
+	})
+}
+
+// list lists the objects behind a prefix, from the name after first on, as read
+// reads their names. It ends after the first error.
+func list[T any](ctx context.Context, j *Journal, prefix, first string, read func(name string, o types.Object) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &j.bucket, Prefix: &prefix, StartAfter: aws.String(prefix + first)}
 		for pages := s3.NewListObjectsV2Paginator(j.client, in); pages.HasMorePages(); {
 			page, err := pages.NextPage(ctx)
 			if err != nil {
-				yield(archive.PageObject{}, fmt.Errorf("list %s: %w", prefix, err))
+				yield(*new(T), fmt.Errorf("list %s: %w", prefix, err))
 				return
 			}
 			for _, o := range page.Contents {
-				p, err := readPageName(strings.TrimPrefix(aws.ToString(o.Key), prefix))
+				t, err := read(strings.TrimPrefix(aws.ToString(o.Key), prefix), o)
 				if err != nil {
 					err = fmt.Errorf("list %s: object %s: %w", prefix, aws.ToString(o.Key), err)
 				}
-				p.Size, p.At = int(aws.ToInt64(o.Size)), aws.ToTime(o.LastModified).UTC()
-				if !yield(p, err) || err != nil {
+				if !yield(t, err) || err != nil {
 					return
 				}
 			}
@@ -140,10 +148,24 @@ func (j *Journal) PutGap(ctx context.Context, row archive.Row) error {
 	})
 }
 
-// Gap implements [archive.Journal].
+// Gap implements [archive.Journal]. The evidence is a text about the gap. Which
+// gap it is about says the metadata.
 func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
-	_, err := j.get(ctx, gapName(row), len(row.Evidence), row.Sum)
-	return err
+	name := gapName(row)
+	body, metadata, err := j.read(ctx, name, len(row.Evidence))
+	if err != nil {
+		return err
+	}
+	want := map[string]string{"last": strconv.FormatUint(row.Last, 10), "reason": row.Reason}
+	for key, is := range want {
+		if was, ok := metadata[key]; ok && was != is {
+			return fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+		}
+	}
+	if digest(body) != row.Sum {
+		return fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+	}
+	return nil
 }
 
 // PutMessage implements [archive.Journal].
@@ -192,7 +214,7 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
 	name := headName(corp, day)
 	const enough = 4 << 10 // a head has about 250 bytes
-	body, err := j.read(ctx, name, enough)
+	body, _, err := j.read(ctx, name, enough)
 	if err != nil {
 		return archive.Head{}, err
 	}
@@ -204,6 +226,18 @@ func (j *Journal) Head(ctx context.Context, corp string, day archive.Day) (archi
 		return archive.Head{}, fmt.Errorf("read %s: format %d of a newer version; this version reads formats up to %d", name, h.V, headFormat)
 	}
 	return archive.Head{Corp: h.Corp, Last: h.Last, Rows: h.Rows, Hash: h.Hash, At: h.At.UTC()}, nil
+}
+
+// Heads implements [archive.Journal]. An object whose name is not that of a head is
+// [archive.ErrCorrupt].
+func (j *Journal) Heads(ctx context.Context, corp string) iter.Seq2[archive.HeadObject, error] {
+	return list(ctx, j, corp+"/heads/", "", func(name string, o types.Object) (archive.HeadObject, error) {
+		day := archive.Day(strings.TrimSuffix(name, ".json"))
+		if day.Start().IsZero() || headName(corp, day) != corp+"/heads/"+name {
+			return archive.HeadObject{}, archive.ErrCorrupt
+		}
+		return archive.HeadObject{Day: day, At: aws.ToTime(o.LastModified).UTC()}, nil
+	})
 }
 
 func pageName(r archive.Row) string {
@@ -273,7 +307,7 @@ func retryRaces(o *s3.Options) {
 }
 
 func (j *Journal) get(ctx context.Context, name string, size int, sum string) ([]byte, error) {
-	body, err := j.read(ctx, name, size)
+	body, _, err := j.read(ctx, name, size)
 	if err != nil {
 		return nil, err
 	}
@@ -283,27 +317,27 @@ func (j *Journal) get(ctx context.Context, name string, size int, sum string) ([
 	return body, nil
 }
 
-// read returns an object of at most limit bytes. A longer object is not what was
-// stored: [archive.ErrCorrupt].
-func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, err error) {
+// read returns an object of at most limit bytes, and its metadata. A longer object
+// is not what was stored: [archive.ErrCorrupt].
+func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, metadata map[string]string, err error) {
 	out, err := j.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &j.bucket, Key: &name})
 	var absent *types.NoSuchKey
 	if errors.As(err, &absent) {
-		return nil, fmt.Errorf("read %s: %w", name, archive.ErrNotFound)
+		return nil, nil, fmt.Errorf("read %s: %w", name, archive.ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	// Read has reported every error that matters.
 	defer func() { _ = out.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(out.Body, int64(limit)+1))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	if len(body) > limit {
-		return nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
+		return nil, nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
-	return body, nil
+	return body, out.Metadata, nil
 }
 
 func digest(b []byte) string {

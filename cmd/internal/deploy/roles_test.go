@@ -177,10 +177,10 @@ func TestForbiddenGrants(t *testing.T) {
 		{`^(Decode|Dispatch)$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `LedgerTable not`, "api stores jobs and other functions note refusals, each in a partition that is named"},
 		{`^Api$`, `^dynamodb:(Put|Update|Delete|BatchWrite)`, `ReadingsTable`, "only api writes readings"},
 		{`^(Decode|Media)$`, `^dynamodb:Delete`, `.*`, "only decode and media delete items"},
-		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Views|Contacts|Consents)Table`, "media deletes only entries of its lists of files"},
+		{`^Decode$`, `^dynamodb:Delete`, `(Corps|Ledger|Messages|Readings|Contacts|Consents)Table`, "media deletes only entries of its lists of files"},
 		{``, `^dynamodb:(Scan|DeleteTable|UpdateTable|Export|PartiQL(\*|Select|Update|Delete))`, `.*`, "no function lists items of several companies (law 8)"},
 		{`^Decode$`, `^dynamodb:PartiQLInsert`, `.*`, "only decode adds items by a statement, which replaces none"},
-		{``, `^dynamodb:PartiQL`, `(Corps|Ledger|Messages|Views|Contacts|Consents|Readings)Table`, "the items are rows of files"},
+		{``, `^dynamodb:PartiQL`, `(Corps|Ledger|Messages|Readings|Contacts|Consents)Table`, "the items are rows of files"},
 		{`^(Pull|Decode|Media|Inspect)$`, `.*`, `^\*$`, "resources are named"},
 		{``, `^([^e]|e[^c]|ec[^2])`, `^\*$`, "resources are named; only ec2 has no names"},
 	}

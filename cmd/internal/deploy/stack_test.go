@@ -1016,6 +1016,10 @@ func (s stack) checkQueueIsWatched(t *testing.T, q, dashboard string) {
 	if waits["MetricName"] != "ApproximateAgeOfOldestMessage" || !contains(waits["Dimensions"], `"`+q+`"`) {
 		t.Errorf("%s: got no alarm on the age of its oldest request", q)
 	}
+	depth := r[strings.TrimSuffix(q, "Queue")+"DepthAlarm"].Properties
+	if depth["MetricName"] != "ApproximateNumberOfMessagesVisible" || !contains(depth["Dimensions"], `"`+q+`"`) {
+		t.Errorf("%s: got no alarm on its depth", q)
+	}
 }
 
 // dispatch or a metric filter writes every metric of our own that an alarm

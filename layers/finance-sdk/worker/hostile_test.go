@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -120,6 +121,19 @@ func checkHostile(t *testing.T, p *peer) {
 	}
 	if got := p.try("environ of parent"); got == 0 && os.Getuid() == 0 {
 		t.Error("environ of parent: got success, want an error")
+	}
+}
+
+// Another process of the user cannot read the worker's memory: in /proc, the files of
+// a non-dumpable process belong to root.
+func TestWorkerIsNonDumpable(t *testing.T) {
+	p := startHostile(t, false)
+	info, err := os.Stat(fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 {
+		t.Errorf("owner of the worker's files in /proc: got user %d, want root", owner)
 	}
 }
 

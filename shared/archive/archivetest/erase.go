@@ -84,6 +84,7 @@ func (j *Journal) erase(corp string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	maps.DeleteFunc(j.objects, func(name string, _ []byte) bool { return strings.HasPrefix(name, corp+"/") })
+	maps.DeleteFunc(j.gaps, func(name string, _ archive.Row) bool { return strings.HasPrefix(name, corp+"/") })
 	maps.DeleteFunc(j.heads, func(name string, _ archive.Head) bool { return strings.HasPrefix(name, corp+"/") })
 }
 

@@ -25,6 +25,7 @@ type Journal struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	written map[string]time.Time
+	gaps    map[string]archive.Row // of the evidence, by the name of the object
 	heads   map[string]archive.Head
 	now     func() time.Time
 }
@@ -34,7 +35,7 @@ var _ JournalStore = (*Journal)(nil)
 // NewJournal makes an empty journal.
 func NewJournal(t testing.TB, f *Faults) *Journal {
 	return &Journal{
-		t: t, faults: f, objects: make(map[string][]byte), written: make(map[string]time.Time), heads: make(map[string]archive.Head), now: time.Now,
+		t: t, faults: f, objects: make(map[string][]byte), written: make(map[string]time.Time), gaps: make(map[string]archive.Row), heads: make(map[string]archive.Head), now: time.Now,
 	}
 }
 
@@ -75,13 +76,29 @@ func (j *Journal) PutGap(ctx context.Context, row archive.Row) error {
 		if row.Kind != archive.GapRow || row.Hash != archive.ChainHash(row) {
 			j.t.Errorf("PutGap of a row of kind %q after seq %d, hash right: %v", row.Kind, row.After, row.Hash == archive.ChainHash(row))
 		}
-		return j.put(gapName(row), row.Sum, len(row.Evidence), []byte(row.Evidence))
+		if err := j.put(gapName(row), row.Sum, len(row.Evidence), []byte(row.Evidence)); err != nil {
+			return err
+		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if _, ok := j.gaps[gapName(row)]; !ok {
+			j.gaps[gapName(row)] = row
+		}
+		return nil
 	})
 }
 
 // Gap implements [archive.Journal].
 func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
-	_, err := read(ctx, j.faults, "Journal.Gap", row.Corp, func() ([]byte, error) { return j.get(gapName(row), row.Sum) })
+	_, err := read(ctx, j.faults, "Journal.Gap", row.Corp, func() ([]byte, error) {
+		evidence, err := j.get(gapName(row), row.Sum)
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if is := j.gaps[gapName(row)]; err == nil && (is.Last != row.Last || is.Reason != row.Reason) {
+			err = archive.ErrCorrupt
+		}
+		return evidence, err
+	})
 	return err
 }
 
@@ -172,10 +189,34 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 		name := head.Corp + "/" + string(day)
 		if _, ok := j.heads[name]; !ok {
 			head.At = kept(head.At).Truncate(time.Millisecond)
-			j.heads[name] = head
+			j.heads[name], j.written[name] = head, kept(j.now())
 		}
 		return nil
 	})
+}
+
+// Heads implements [archive.Journal].
+func (j *Journal) Heads(ctx context.Context, corp string) iter.Seq2[archive.HeadObject, error] {
+	return func(yield func(archive.HeadObject, error) bool) {
+		list, err := read(ctx, j.faults, "Journal.Heads", corp, func() (list []archive.HeadObject, _ error) {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			for _, name := range slices.Sorted(maps.Keys(j.heads)) {
+				if day, ok := strings.CutPrefix(name, corp+"/"); ok {
+					list = append(list, archive.HeadObject{Day: archive.Day(day), At: j.written[name]})
+				}
+			}
+			return list, nil
+		})
+		for _, h := range list {
+			if !yield(h, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(archive.HeadObject{}, err)
+		}
+	}
 }
 
 // Head implements [archive.Journal].
@@ -221,6 +262,15 @@ func (j *Journal) LoseHead(corp string, day archive.Day) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.heads, corp+"/"+string(day))
+}
+
+// DamageMessage changes a byte of a large message.
+func (j *Journal) DamageMessage(corp string, o archive.Overflow) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := bytes.Clone(j.objects[messageName(corp, o)])
+	b[len(b)/2] ^= 1
+	j.objects[messageName(corp, o)] = b
 }
 
 // LoseMessage removes the stored bytes of a large message.

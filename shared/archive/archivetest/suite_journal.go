@@ -110,6 +110,12 @@ func journalGaps(t *testing.T, j JournalStore) {
 	} {
 		fails(t, what, j.Gap(t.Context(), r), archive.ErrNotFound)
 	}
+	for what, r := range map[string]archive.Row{
+		"another end":    GapRow(archive.Head{Corp: corp, Last: far}, far+9, "errcode_301058", "九 calls failed", epoch),
+		"another reason": GapRow(archive.Head{Corp: corp, Last: far}, far+3, "library_crash", "九 calls failed", epoch),
+	} {
+		fails(t, what, j.Gap(t.Context(), r), archive.ErrCorrupt)
+	}
 }
 
 func journalHeads(t *testing.T, j JournalStore) {
@@ -132,6 +138,28 @@ func journalHeads(t *testing.T, j JournalStore) {
 	got, err = j.Head(t.Context(), other, "2025-03-01")
 	ok(t, err)
 	same(t, "head of a corp without rows", got, archive.NewHead(other))
+
+	list := func(corp string) (days []archive.Day) {
+		t.Helper()
+		for h, err := range j.Heads(t.Context(), corp) {
+			ok(t, err)
+			if h.At.IsZero() {
+				t.Errorf("got %+v, want the time of the object", h)
+			}
+			days = append(days, h.Day)
+		}
+		return days
+	}
+	ok(t, j.PutHead(t.Context(), "2024-12-31", later))
+	ok(t, j.PutHead(t.Context(), "2025-01-01", archive.NewHead(corp+"0")))
+	same(t, "list", list(corp), []archive.Day{"2024-12-31", "2025-03-01", "2025-03-02"})
+	same(t, "list of a corp whose id begins with the other's", list(corp+"0"), []archive.Day{"2025-01-01"})
+	same(t, "list of a corp without heads", list(corp+"1"), []archive.Day(nil))
+	for h, err := range j.Heads(t.Context(), corp) {
+		ok(t, err)
+		same(t, "first of a list that is left", h.Day, archive.Day("2024-12-31"))
+		break
+	}
 }
 
 func journalMessages(t *testing.T, j JournalStore) {

@@ -22,21 +22,42 @@ const (
 
 // chainCheck verifies that rows form a chain, and that the daily heads lie on it.
 // It is given the rows of a job in their order.
+//
+// A principal that can write to the ledger chooses the times of its rows. So the
+// bucket says from which day on there are heads, and when each head was written.
 type chainCheck struct {
 	journal archive.Journal
 	corp    string
 	now     time.Time
-	from    uint64         // the job's Next when this run began: After of the first row, if no row is missing
-	to      uint64         // seq at which the job's range ends
-	prev    *archive.Row   // the row before; nil until the chain has one
-	day     archive.Day    // the last day whose head is read; empty before the first row
-	heads   []archive.Head // heads that were read and whose place on the chain is still to come
+	from    uint64                    // the job's Next when this run began: After of the first row, if no row is missing
+	to      uint64                    // seq at which the job's range ends
+	prev    *archive.Row              // the row before; nil until the chain has one
+	first   archive.Day               // of the first head in the bucket; empty if there is none
+	written map[archive.Day]time.Time // when each head was written
+	day     archive.Day               // the last day whose head is read; empty before the first row
+	heads   []dailyHead               // heads that were read and whose place on the chain is still to come
+}
+
+// dailyHead is the head of a day. No row up to it may be later than written; zero
+// if that is unknown.
+type dailyHead struct {
+	archive.Head
+	written time.Time
 }
 
 // chainAt prepares to follow the chain from the job's place. If a row comes
 // before that place, the chain continues from it.
 func (r *Replayer) chainAt(ctx context.Context, job Replay) (*chainCheck, error) {
-	c := &chainCheck{journal: r.cfg.Journal, corp: job.Corp, now: r.cfg.Now(), from: job.Next, to: job.To}
+	c := &chainCheck{journal: r.cfg.Journal, corp: job.Corp, now: r.cfg.Now(), from: job.Next, to: job.To, written: make(map[archive.Day]time.Time)}
+	for h, err := range c.journal.Heads(ctx, c.corp) {
+		if err != nil {
+			return nil, fmt.Errorf("list daily heads: %w", err)
+		}
+		if c.first == "" {
+			c.first = h.Day
+		}
+		c.written[h.Day] = h.At
+	}
 	if job.Next == 0 {
 		return c, nil
 	}
@@ -47,12 +68,12 @@ func (r *Replayer) chainAt(ctx context.Context, job Replay) (*chainCheck, error)
 	if len(before) == 0 {
 		return c, nil
 	}
-	c.prev, c.day = &before[0], dayAfter(before[0])
+	c.prev, c.day = &before[0], min(dayAfter(before[0]), archive.DayOf(c.now))
 	if _, err := c.readHead(ctx, &findings{}); err != nil {
 		return nil, err
 	}
 	// A head at or before the row's beginning has had its place.
-	c.heads = slices.DeleteFunc(c.heads, func(h archive.Head) bool { return h.Last <= c.prev.After })
+	c.heads = slices.DeleteFunc(c.heads, func(h dailyHead) bool { return h.Last <= c.prev.After })
 	return c, nil
 }
 
@@ -66,14 +87,14 @@ func (c *chainCheck) next(ctx context.Context, row archive.Row, found *findings)
 	if !c.follows(row) {
 		found.add(FaultChain, 0)
 	}
-	if archive.ChainHash(row) != row.Hash {
-		found.add(FaultRow, 0)
-	}
 	c.prev = &row
 	if err := c.readHeads(ctx, dayAfter(row), found); err != nil {
 		return err
 	}
-	c.heads = slices.DeleteFunc(c.heads, func(h archive.Head) bool {
+	if archive.ChainHash(row) != row.Hash || row.Kind != archive.PageRow && row.Kind != archive.GapRow || c.tooLate(row) {
+		found.add(FaultRow, 0)
+	}
+	c.heads = slices.DeleteFunc(c.heads, func(h dailyHead) bool {
 		if h.Last > row.After {
 			return false
 		}
@@ -85,6 +106,14 @@ func (c *chainCheck) next(ctx context.Context, row archive.Row, found *findings)
 	return nil
 }
 
+// tooLate reports whether the row's time has not come, or is after the writing of a
+// head that already has the row.
+func (c *chainCheck) tooLate(row archive.Row) bool {
+	return row.At.After(c.now.Add(headSkew)) || slices.ContainsFunc(c.heads, func(h dailyHead) bool {
+		return h.Last >= row.Last && !h.written.IsZero() && row.At.After(h.written.Add(headSkew))
+	})
+}
+
 // follows reports whether the row continues the chain, or begins it.
 func (c *chainCheck) follows(row archive.Row) bool {
 	if c.prev != nil {
@@ -94,15 +123,19 @@ func (c *chainCheck) follows(row archive.Row) bool {
 }
 
 // readHeads reads the heads of the days after c.day, up to a day. Every day after
-// that of the first row must have a head. Of several days in a row without one,
-// the first is the finding, so that a row with a wrong time costs one read.
+// that of the first row, or after that of the first head in the bucket, must have a
+// head. Of several days in a row without one, the first is the finding, so that a
+// row with a wrong time costs one read.
 func (c *chainCheck) readHeads(ctx context.Context, until archive.Day, found *findings) error {
-	if c.day == "" {
-		c.day = until
-		_, err := c.readHead(ctx, found) // archiving may have begun on that day
-		return err
-	}
 	until = min(until, archive.DayOf(c.now))
+	if c.day == "" {
+		if c.day = until; c.first != "" {
+			c.day = min(c.first, until)
+		}
+		if _, err := c.readHead(ctx, found); err != nil { // archiving may have begun on that day
+			return err
+		}
+	}
 	for c.day < until {
 		c.day = c.day.Next()
 		there, err := c.readHead(ctx, found)
@@ -128,7 +161,7 @@ func (c *chainCheck) readHead(ctx context.Context, found *findings) (there bool,
 	case err != nil:
 		return false, fmt.Errorf("read head of %s: %w", c.day, err)
 	default:
-		c.heads = append(c.heads, head)
+		c.heads = append(c.heads, dailyHead{head, c.written[c.day]})
 	}
 	return true, nil
 }
@@ -154,8 +187,9 @@ func (c *chainCheck) end(ctx context.Context, head archive.Head, found *findings
 			return err
 		}
 	}
-	for _, h := range append(slices.Clip(c.heads), head) {
-		if h.Last == c.prev.Last && h.Hash != c.prev.Hash || ends && h.Last > c.prev.Last {
+	for _, h := range append(slices.Clip(c.heads), dailyHead{Head: head}) {
+		// The row before its last page had come when a head before it was written.
+		if h.Last == c.prev.Last && h.Hash != c.prev.Hash || ends && h.Last != c.prev.Last {
 			found.add(FaultHead, 0)
 		}
 	}

@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,9 +41,13 @@ type forgedHead struct{ head archive.Head }
 func (f forgedHead) Head(context.Context, string) (archive.Head, error) { return f.head, nil }
 
 // forge replaces the chain that the replayer reads by rows, hashed again to their
-// end, and removes the messages of the seqs from the view.
-func forge(d *archivetest.DecodeFixture, rows []archive.Row, seqs ...uint64) {
-	head := archive.NewHead(archivetest.Corp)
+// end, and removes the messages of the seqs from the view. It returns the new head.
+func forge(d *archivetest.DecodeFixture, rows []archive.Row, seqs ...uint64) archive.Head {
+	return forgeAfter(d, archive.NewHead(archivetest.Corp), rows, seqs...)
+}
+
+// forgeAfter is forge for a chain that begins after a head.
+func forgeAfter(d *archivetest.DecodeFixture, head archive.Head, rows []archive.Row, seqs ...uint64) archive.Head {
 	for i := range rows {
 		rows[i].Prev = head.Hash
 		rows[i].Hash = archive.ChainHash(rows[i])
@@ -54,6 +59,7 @@ func forge(d *archivetest.DecodeFixture, rows []archive.Row, seqs ...uint64) {
 	cfg := d.Config
 	cfg.Jobs, cfg.Heads = forgedLedger{d.Ledger, rows}, forgedHead{head}
 	d.Configure(cfg)
+	return head
 }
 
 // newPages decodes three pages of two messages each, some time apart.
@@ -118,6 +124,20 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			forge(d, rows[:2], 3, 4, 5, 6)
 			return d
 		}, []string{"2/0 gap_over_page", "2/0 gap_unproved", "4/0 gap_over_page"}},
+		"first pages replaced by a gap": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			gap := archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, Last: 4, At: rows[1].At, Reason: "errcode_301058", State: archive.RowDecoded}
+			forge(d, []archive.Row{gap, rows[2]}, 1, 2, 3, 4)
+			return d
+		}, []string{"0/0 gap_over_page", "0/0 gap_unproved", "2/0 gap_over_page"}},
+		"page replaced by a gap, and the last page removed": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			rows := d.Rows()
+			gap := archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, After: 2, Last: 4, At: rows[1].At, Reason: "errcode_301058", State: archive.RowDecoded}
+			forge(d, []archive.Row{rows[0], gap}, 3, 4, 5, 6)
+			return d
+		}, []string{"2/0 gap_over_page", "2/0 gap_unproved", "4/0 end_removed"}},
 		"number and first seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
 			d := newPages(t, 70*time.Minute, true)
 			rows := d.Rows()
@@ -125,6 +145,49 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			forge(d, rows)
 			return d
 		}, []string{"2/0 records_differ"}},
+		"first seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 1, func(r *archive.Row) { r.First = 4 })
+		}, []string{"2/0 records_differ"}},
+		"last seq of the last page": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 2, func(r *archive.Row) { r.Last = 900 })
+		}, []string{"4/0 records_differ"}},
+		"last seq of a page": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 1, func(r *archive.Row) { r.Last = 5 })
+		}, []string{"2/0 records_differ", "4/0 chain_broken"}},
+		"chain of another corp": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 70*time.Minute, true)
+			forgeAfter(d, archive.NewHead("ww1111111111111111"), d.Rows())
+			return d
+		}, []string{"0/0 chain_broken", "0/0 head_disagrees"}},
+		"page under a row of no kind": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 1, func(r *archive.Row) { r.Kind = "note" }, 3, 4)
+		}, []string{"2/0 row_changed", "2/0 gap_over_page", "2/0 gap_unproved", "2/0 records_differ"}},
+		"page under a row of no kind, with counts of a gap": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 1, func(r *archive.Row) { r.Kind, r.First, r.Count, r.Size = "", 0, 0, 0 }, 3, 4)
+		}, []string{"2/0 row_changed", "2/0 gap_over_page", "2/0 gap_unproved"}},
+		"time of a page set to a coming year, so that a weekly verification never reads it": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 2, func(r *archive.Row) { r.At = r.At.AddDate(3, 0, 0) })
+		}, []string{"4/0 row_changed"}},
+		"time of a page set to the year before, so that a weekly verification reads it once a year": {func(t *testing.T) *archivetest.DecodeFixture {
+			return retimed(t, func(row int, at, _ time.Time) time.Time {
+				if row == 2 {
+					return at.AddDate(-1, 0, 0)
+				}
+				return at
+			})
+		}, []string{"4/0 head_disagrees"}},
+		// The first row decides from which day on there must be heads.
+		"whole chain, from a first row of a coming year": {func(t *testing.T) *archivetest.DecodeFixture {
+			return retimed(t, func(_ int, _, now time.Time) time.Time { return now.AddDate(3, 0, 0) })
+		}, []string{"0/0 row_changed", "2/0 row_changed", "2/0 head_disagrees", "4/0 row_changed", "4/0 head_disagrees"}},
+		"whole chain, from a first row of now": {func(t *testing.T) *archivetest.DecodeFixture {
+			return retimed(t, func(_ int, _, now time.Time) time.Time { return now })
+		}, []string{"0/0 row_changed", "2/0 row_changed", "2/0 head_disagrees", "4/0 head_disagrees"}},
+		"whole chain, with the time of the first row": {func(t *testing.T) *archivetest.DecodeFixture {
+			return retimed(t, func(row int, _, _ time.Time) time.Time {
+				return archivetest.Start.Add(time.Duration(row+2) * time.Second)
+			})
+		}, []string{"4/0 head_disagrees", "4/0 head_disagrees"}},
 	} {
 		for _, weekly := range []bool{false, true} {
 			t.Run(name+map[bool]string{false: "", true: ", weekly"}[weekly], func(t *testing.T) {
@@ -135,6 +198,54 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A verification that begins within the chain reads the head of the day of the row
+// before: that head may be of this row.
+func TestVerifyFromWithinADay(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	day := archive.DayOf(archivetest.Start).Next().Start()
+	for i, page := range []time.Duration{-time.Hour, 10 * time.Minute, 10 * time.Hour} {
+		if i != 1 { // dispatch writes the head of the day half an hour after the second page
+			d.Clock.Set(day.Add(min(page, 40*time.Minute)))
+			d.WriteHead()
+		}
+		d.Clock.Set(day.Add(page))
+		d.Say(archivetest.Corp, uint64(2*i+1), 2)
+		d.Must(d.Pull(archive.PullRequest{Force: true}))
+		d.Work()
+	}
+	if _, got := verify(d, 4); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+	rows := d.Rows()
+	rows[1].At = rows[1].At.Add(time.Second)
+	forge(d, rows)
+	if _, got := verify(d, 4); !slices.Equal(got, []string{"4/0 head_disagrees"}) {
+		t.Errorf("got %v, want the head of the day", got)
+	}
+}
+
+// edited decodes three pages and changes the row with that index.
+func edited(t *testing.T, row int, edit func(*archive.Row), seqs ...uint64) *archivetest.DecodeFixture {
+	d := newPages(t, 70*time.Minute, true)
+	rows := d.Rows()
+	edit(&rows[row])
+	forge(d, rows, seqs...)
+	return d
+}
+
+// retimed decodes pages of three days and changes the times of their rows. The head
+// of the day after them is that of the changed rows.
+func retimed(t *testing.T, at func(row int, at, now time.Time) time.Time) *archivetest.DecodeFixture {
+	d := newPages(t, 24*time.Hour, true)
+	rows := d.Rows()
+	for i := range rows {
+		rows[i].At = at(i, rows[i].At, d.Clock.Now())
+	}
+	d.Must(d.Journal.PutHead(t.Context(), archive.DayOf(d.Clock.Now()), forge(d, rows)))
+	return d
 }
 
 // A pull that crashed between the journal and the ledger leaves an object that no
@@ -160,6 +271,29 @@ func TestVerifyKnowsWhatACrashedPullLeaves(t *testing.T) {
 	}
 }
 
+// The time of an object excuses only what lies behind the range of the job, and an
+// object with another digest is not the page of a row.
+func TestVerifyOfYoungPages(t *testing.T) {
+	d := newPages(t, time.Minute, true)
+	config, rows := d.Config, d.Rows()
+	removeRows(d, 4, 4)
+	if _, got := verifyAs(d, decode.Replay{Weekly: true}); !slices.Equal(got, []string{"4/0 rows_missing", "4/0 end_removed"}) {
+		t.Errorf("row of a page of a minute ago removed: got %v", got)
+	}
+	d.Configure(config)
+	page := []byte(`{"errcode":0,"chatdata":[]}`)
+	empty := archivetest.PageRow(archive.Head{Corp: archivetest.Corp, Last: 2}, page, 3, 4, 0, d.Clock.Now())
+	d.Must(d.Journal.PutPage(t.Context(), empty, page))
+	d.Journal.Lose(rows[1])
+	if _, got := verifyAs(d, decode.Replay{Weekly: true}); !slices.Equal(got, []string{"2/0 journal_missing"}) {
+		t.Errorf("page lost beside another object: got %v", got)
+	}
+	forge(d, []archive.Row{rows[0], empty, rows[2]}, 3, 4)
+	if _, got := verifyAs(d, decode.Replay{ChainOnly: true}); !slices.Equal(got, []string{"2/0 records_differ"}) {
+		t.Errorf("row of a page without records: got %v", got)
+	}
+}
+
 // Evidence of a gap is in the journal, and a verification finds a change of it.
 func TestVerifyReadsTheEvidenceOfGaps(t *testing.T) {
 	d := newPages(t, time.Hour, true)
@@ -168,6 +302,26 @@ func TestVerifyReadsTheEvidenceOfGaps(t *testing.T) {
 	d.Must(d.Ledger.Append(t.Context(), d.Head(), row))
 	if _, got := verify(d, 0); got != nil {
 		t.Errorf("got %v, want no finding", got)
+	}
+	config, rows := d.Config, d.Rows()
+	for name, c := range map[string]struct {
+		edit func(*archive.Row)
+		want []string
+	}{
+		"longer, so that nobody asks WeCom for what follows": {func(r *archive.Row) { r.Last = 900 }, []string{"6/0 gap_unproved"}},
+		"reason":   {func(r *archive.Row) { r.Reason = "library_crash" }, []string{"6/0 gap_unproved"}},
+		"evidence": {func(r *archive.Row) { r.Evidence = "8 calls failed" }, []string{"6/0 gap_unproved"}},
+		"counts":   {func(r *archive.Row) { r.Count = 999 }, []string{"6/0 records_differ"}},
+		"first":    {func(r *archive.Row) { r.First = 7 }, []string{"6/0 records_differ"}},
+		"size":     {func(r *archive.Row) { r.Size = 7 }, []string{"6/0 records_differ"}},
+	} {
+		forged := slices.Clone(rows)
+		c.edit(&forged[3])
+		forge(d, forged)
+		if _, got := verifyAs(d, decode.Replay{Weekly: true}); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+		d.Configure(config)
 	}
 	d.Journal.LoseGap(row)
 	if _, got := verify(d, 0); !slices.Equal(got, []string{"6/0 gap_unproved"}) {
@@ -180,12 +334,12 @@ func TestVerifyComparesFilesByTheirChecksums(t *testing.T) {
 	f := &archivetest.Faults{}
 	d := archivetest.NewDecodeFixture(t, f)
 	d.AddKey(archivetest.Corp, "k1", 1)
-	for i, name := range []string{"same", "changed", "gone", "row gone", "waits"} {
+	for i, name := range []string{"same", "changed", "gone", "row gone", "waits", "hidden", "expired", "waits with a copy"} {
 		d.Library.Say(archivetest.Corp, archivetest.Record{Seq: uint64(i + 1), MsgID: name, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
 			`{"msgid":%q,"action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":%q}}`, name, archivetest.Start.UnixMilli(), name)})
 	}
 	d.PullAndDecode()
-	for _, name := range []string{"same", "changed", "gone", "row gone"} {
+	for _, name := range []string{"same", "changed", "gone", "row gone", "hidden", "waits with a copy"} {
 		body, id := []byte("bytes of "+name), media.ID(name)
 		d.Must(d.Objects.PutFile(t.Context(), archivetest.Corp, id, body))
 		size, checksum, err := d.Objects.StatFile(t.Context(), archivetest.Corp, id)
@@ -196,15 +350,27 @@ func TestVerifyComparesFilesByTheirChecksums(t *testing.T) {
 		_, err = d.Files.SaveFile(t.Context(), row)
 		d.Must(err)
 	}
+	set := func(name string, change func(*media.File)) {
+		t.Helper()
+		row, err := d.Files.File(t.Context(), archivetest.Corp, media.ID(name))
+		d.Must(err)
+		change(&row)
+		_, err = d.Files.SaveFile(t.Context(), row)
+		d.Must(err)
+	}
+	set("expired", func(f *media.File) { f.State = media.Expired })
+	set("waits with a copy", func(f *media.File) { f.State, f.Stored.Differs = media.Waiting, media.ReasonMD5 })
+	d.Objects.Replace(archivetest.Corp, media.ID("waits with a copy"), []byte("the right bytes, just now"))
 	if _, got := verify(d, 0); got != nil {
 		t.Errorf("got %v, want no finding", got)
 	}
+	set("hidden", func(f *media.File) { f.State, f.Stored = media.Expired, nil })
 	d.Objects.Replace(archivetest.Corp, media.ID("changed"), []byte("bytes of Changed"))
 	d.Objects.Replace(archivetest.Corp, media.ID("gone"), nil)
 	d.Files.Lose(archivetest.Corp, media.ID("row gone"))
 	f.Arm(nil)
 	_, got := verify(d, 0)
-	if want := []string{"0/2 file_differs", "0/3 file_missing", "0/4 file_missing"}; !slices.Equal(got, want) {
+	if want := []string{"0/2 file_differs", "0/3 file_missing", "0/4 file_missing", "0/6 file_differs"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, c := range f.Calls() {
@@ -267,19 +433,36 @@ func TestWeeklyVerificationReadsFewPages(t *testing.T) {
 	}
 }
 
-// A verification of a corp whose secret WeCom refuses reads no page, and still
-// looks at rows, heads and objects.
+// noLibrary decrypts nothing: WeCom refuses the secret.
+type noLibrary struct{}
+
+func (noLibrary) Decrypter(context.Context, string) (decode.Decrypter, error) {
+	return nil, errors.New("secret refused")
+}
+
+// A verification of a corp whose secret WeCom refuses decodes no page. It still
+// looks at rows, heads and objects, and compares pages with their rows: the state
+// that says that the secret is refused is in the ledger too.
 func TestVerifyWithoutTheLibrary(t *testing.T) {
 	d := newPages(t, 70*time.Minute, true)
-	rows := d.Rows()
+	rows, config := d.Rows(), d.Config
+	config.Decrypters = noLibrary{}
 	rows[0].Last = rows[1].Last
-	forge(d, []archive.Row{rows[0], rows[2]}, 3, 4)
-	reads := &pagesRead{Journal: d.Journal}
+	forge(d, []archive.Row{rows[0], rows[2]}, 3, 4, 5)
+	d.Journal.Damage(rows[2])
 	cfg := d.Config
-	cfg.Journal = reads
+	cfg.Decrypters = noLibrary{}
 	d.Configure(cfg)
-	if _, got := verifyAs(d, decode.Replay{Weekly: true, ChainOnly: true}); !slices.Equal(got, []string{"2/0 row_removed"}) || len(reads.afters) > 0 {
-		t.Errorf("got %v and pages %v read, want the removed row and none", got, reads.afters)
+	if _, got := verifyAs(d, decode.Replay{Weekly: true, ChainOnly: true}); !slices.Equal(got, []string{"0/0 records_differ", "2/0 row_removed", "4/0 journal_changed"}) {
+		t.Errorf("got %v, want what needs no library", got)
+	}
+	d.Say(archivetest.Corp, 7, 1)
+	d.Must(d.Pull(archive.PullRequest{Force: true}))
+	d.Decodes.Take()
+	d.Clock.Advance(2 * time.Hour)
+	d.Configure(config)
+	if _, got := verifyAs(d, decode.Replay{From: 6, ChainOnly: true}); got != nil {
+		t.Errorf("got %v about a page that waits for the secret, want no finding", got)
 	}
 }
 

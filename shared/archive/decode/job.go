@@ -47,8 +47,9 @@ type Replay struct {
 	// and 1 in 52 of the older ones. It still looks at every row, every daily head
 	// and the whole listing of the journal.
 	Weekly bool
-	// ChainOnly makes a verification read no page, because the library cannot
-	// decrypt: WeCom refuses the corp's secret.
+	// ChainOnly makes a verification decode no page, because the library cannot
+	// decrypt: WeCom refuses the corp's secret. It still compares the pages that it
+	// reads with their rows.
 	ChainOnly bool
 	// ToEnd says that the range ends at the head of the job's start.
 	ToEnd    bool
@@ -73,14 +74,14 @@ type Fault string
 const (
 	FaultChain           Fault = "chain_broken"       // the row does not follow the row before it
 	FaultRowsMissing     Fault = "rows_missing"       // the chain ends before the ledger's head
-	FaultRow             Fault = "row_changed"        // the row's hash is not the hash of its fields
+	FaultRow             Fault = "row_changed"        // the row's hash is not the hash of its fields, or its kind or time cannot be right
 	FaultHead            Fault = "head_disagrees"     // the ledger's head or a day's head matches no row of the chain
 	FaultHeadMissing     Fault = "head_missing"       // a day after the first row has no head in the journal's bucket
 	FaultRowRemoved      Fault = "row_removed"        // the journal has a page that no row names
 	FaultEndRemoved      Fault = "end_removed"        // the journal has a page behind the last row
 	FaultRecords         Fault = "records_differ"     // the row's first seq, last seq or count is not that of its page
 	FaultGapOverPage     Fault = "gap_over_page"      // the journal has a page in the range of a gap
-	FaultGapUnproved     Fault = "gap_unproved"       // the journal does not have the gap's evidence
+	FaultGapUnproved     Fault = "gap_unproved"       // the journal does not have the evidence of a gap with this end and reason
 	FaultJournalMissing  Fault = "journal_missing"    // the page's object is missing
 	FaultJournalChanged  Fault = "journal_changed"    // the page's object has another digest
 	FaultNotDecoded      Fault = "not_decoded"        // the page is not decoded yet
@@ -93,7 +94,7 @@ const (
 	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn and no message of the page withdraws it
 	FaultLists           Fault = "lists_incomplete"   // a conversation is missing from a party's list of that day
 	FaultFileMissing     Fault = "file_missing"       // a file that a message names has no row, or its object is missing
-	FaultFileDiffers     Fault = "file_differs"       // the file's object has another size or checksum than its row
+	FaultFileDiffers     Fault = "file_differs"       // the file's object has another size or checksum than its row, or the row of a file that was given up has an object
 	FaultCount           Fault = "result_differs"     // the row's result has other counts than the page
 )
 

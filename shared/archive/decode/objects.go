@@ -66,7 +66,7 @@ func (o *objectCheck) next(row archive.Row, before *archive.Row, found *findings
 			return there, nil
 		case p.After < row.After:
 			found.list = append(found.list, Finding{After: p.After, What: unnamed(before)})
-		case row.Kind == archive.GapRow:
+		case row.Kind != archive.PageRow:
 			found.add(FaultGapOverPage, 0)
 		case p.Sum == row.Sum:
 			there = true

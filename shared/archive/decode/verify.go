@@ -30,10 +30,11 @@ const (
 	youngPage = time.Hour
 )
 
-// readsPage reports whether the job reads the row's page, decodes it and compares
-// it with the view.
+// readsPage reports whether the job reads the row's page and compares it with the
+// row. Unless the job is ChainOnly, it also decodes the page and compares it with
+// the view.
 func (job *Replay) readsPage(row archive.Row) bool {
-	if row.Kind != archive.PageRow || job.ChainOnly {
+	if row.Kind != archive.PageRow {
 		return false
 	}
 	if !job.Weekly {
@@ -124,7 +125,7 @@ func (v *verification) step(ctx context.Context, rows []archive.Row) error {
 			pages = append(pages, pageCheck{row: row, found: &found[i]})
 		}
 	}
-	done, err := v.verifier.pages(ctx, pages)
+	done, err := v.verifier.pages(ctx, pages, v.job.ChainOnly)
 	if err != nil {
 		return err
 	}
@@ -150,24 +151,28 @@ func before(rows []archive.Row, after uint64) []archive.Row {
 }
 
 // place verifies the row's place in the chain, and that the journal has what the
-// row names, without reading a page. It reports whether the journal has it.
+// row names, without reading a page. It reports whether the journal has a page of
+// the row.
 func (v *verification) place(ctx context.Context, row archive.Row, found *findings) (there bool, err error) {
 	before := v.chain.prev
 	if err := v.chain.next(ctx, row, found); err != nil {
 		return false, err
 	}
-	if there, err = v.objects.next(row, before, found); err != nil || row.Kind != archive.GapRow {
+	if there, err = v.objects.next(row, before, found); err != nil || row.Kind == archive.PageRow {
 		return there, err
 	}
 	err = v.cfg.Journal.Gap(ctx, row)
-	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt) {
+	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt) || err == nil && archive.Digest([]byte(row.Evidence)) != row.Sum {
 		found.add(FaultGapUnproved, 0)
 		err = nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read evidence of the gap after %d: %w", row.After, err)
 	}
-	return true, nil
+	if row.First != 0 || row.Count != 0 || row.Size != 0 {
+		found.add(FaultRecords, 0)
+	}
+	return false, nil
 }
 
 // finish verifies the end of the chain and marks the job as done.

@@ -1,8 +1,10 @@
 package decode_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +107,9 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"message missing", func(d *archivetest.DecodeFixture) { d.View.Tamper(archivetest.Corp, 3, nil) }, []string{"2/3 message_missing"}},
 		{"message changed", func(d *archivetest.DecodeFixture) { d.View.Tamper(archivetest.Corp, 6, []byte("other")) }, []string{"4/6 message_differs"}},
 		{"large message missing from the bucket", func(d *archivetest.DecodeFixture) { d.Journal.LoseMessage(archivetest.Corp, *messageOf(d, 4).Overflow) }, []string{"2/4 message_differs"}},
+		{"large message changed in the bucket", func(d *archivetest.DecodeFixture) {
+			d.Journal.DamageMessage(archivetest.Corp, *messageOf(d, 4).Overflow)
+		}, []string{"2/4 message_differs"}},
 		{"view empty", func(d *archivetest.DecodeFixture) { d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil)) }, []string{
 			"0/1 message_missing", "0/2 set_aside_missing", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
 			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
@@ -130,6 +135,15 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 				}
 			})
 		}, []string{"4/0 result_differs"}},
+		{"result counts too few records set aside", func(d *archivetest.DecodeFixture) {
+			editRows(d, func(r *archive.Row) {
+				if r.After == 0 && r.Result != nil {
+					result := *r.Result
+					result.SetAside = nil
+					r.Result = &result
+				}
+			})
+		}, []string{"0/0 result_differs"}},
 		{"page changed", func(d *archivetest.DecodeFixture) { d.Journal.Damage(d.Rows()[1]) }, []string{"2/0 journal_changed"}},
 		{"page missing", func(d *archivetest.DecodeFixture) { d.Journal.Lose(d.Rows()[1]) }, []string{"2/0 journal_missing"}},
 		{"row edited", func(d *archivetest.DecodeFixture) {
@@ -153,6 +167,24 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"head of a day that began a short while ago", func(d *archivetest.DecodeFixture) {
 			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(time.Hour))
 		}, nil},
+		{"head of a day that began three hours ago missing", func(d *archivetest.DecodeFixture) {
+			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(3 * time.Hour))
+		}, []string{"4/0 head_missing"}},
+		{"row's time later than the head that has it", func(d *archivetest.DecodeFixture) {
+			prev := ""
+			editRows(d, func(r *archive.Row) {
+				if r.After == 2 {
+					r.At = r.At.Add(21 * time.Hour)
+				}
+				if r.After >= 2 {
+					if prev != "" {
+						r.Prev = prev
+					}
+					r.Hash = archive.ChainHash(*r)
+					prev = r.Hash
+				}
+			})
+		}, []string{"2/0 row_changed", "4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}},
 		{"row edited and its hash replaced", func(d *archivetest.DecodeFixture) {
 			editRows(d, func(r *archive.Row) {
 				if r.After == 2 {
@@ -175,7 +207,7 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			})
 		}, []string{"4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}}, // the heads of two days and the ledger's
 		{"middle row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 2, 2) }, []string{"4/0 chain_broken", "4/0 head_disagrees", "2/0 row_removed"}},
-		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "0/0 row_removed"}},
+		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "2/0 head_disagrees", "0/0 row_removed"}},
 		{"last row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 4, 4) }, []string{"4/0 rows_missing", "4/0 end_removed"}},
 		{"all rows missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 4) }, []string{
 			"0/0 rows_missing", "0/0 end_removed", "2/0 end_removed", "4/0 end_removed"}},
@@ -261,6 +293,81 @@ func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
 				t.Errorf("got job %+v, want it done with findings %v", job, c.want)
 			}
 		})
+	}
+}
+
+// An alarm counts the line of a verification with findings. A verification without
+// findings has no such line.
+func TestFindingsAreLogged(t *testing.T) {
+	d := newThreePages(t)
+	var log bytes.Buffer
+	cfg := d.Config
+	cfg.Log = slog.New(slog.NewJSONHandler(&log, nil))
+	d.Configure(cfg)
+	const line = `"msg":"verification found differences"`
+	verify(d, 0)
+	if strings.Contains(log.String(), line) {
+		t.Errorf("without a difference: got log %s", log.String())
+	}
+	d.View.Tamper(archivetest.Corp, 3, nil)
+	d.View.Tamper(archivetest.Corp, 5, nil)
+	d.Journal.Lose(d.Rows()[0])
+	job, _ := verify(d, 0)
+	if strings.Count(log.String(), line) != 1 || !strings.Contains(log.String(), `"level":"ERROR",`+line+`,"corp":"`+archivetest.Corp+`","replay":"`+job.ID+`","faults":3,"kinds":["journal_missing","message_missing"]`) {
+		t.Errorf("got log %s, want one line with the kinds of the findings", log.String())
+	}
+}
+
+// lostWhileRead is a journal that loses its second page after the listing.
+type lostWhileRead struct{ archive.Journal }
+
+func (l lostWhileRead) Page(ctx context.Context, r archive.Row) ([]byte, error) {
+	if r.After == 2 {
+		return nil, archive.ErrNotFound
+	}
+	return l.Journal.Page(ctx, r)
+}
+
+func TestVerifyOfAPageThatIsLostMeanwhile(t *testing.T) {
+	d := newThreePages(t)
+	cfg := d.Config
+	cfg.Journal = lostWhileRead{d.Journal}
+	d.Configure(cfg)
+	if _, got := verify(d, 0); !slices.Equal(got, []string{"2/0 journal_missing"}) {
+		t.Errorf("got %v, want the page missing", got)
+	}
+}
+
+// slowLibrary takes long for each message.
+type slowLibrary struct {
+	decode.Decrypters
+	clock *archivetest.Clock
+}
+
+func (s slowLibrary) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
+	s.clock.Advance(100 * time.Second)
+	return s.Decrypters.Decrypter(ctx, corp)
+}
+
+// A verify job whose time is over between two pages of a step verifies the others in
+// the next run.
+func TestVerifyGoesOnWithThePagesThatAreLeft(t *testing.T) {
+	d := newThreePages(t)
+	d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil))
+	_, want := verify(d, 0)
+	cfg := d.Config
+	cfg.Decrypters = slowLibrary{d.Library, d.Clock}
+	d.Configure(cfg)
+	startReplay(d, decode.Replay{ID: "v", Verify: true})
+	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+		t.Errorf("got %d runs, want several", runs)
+	}
+	job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")
+	d.Must(err)
+	// The runs are in a later year, and no head was written meanwhile.
+	found := slices.DeleteFunc(job.Findings, func(f decode.Finding) bool { return f.What == decode.FaultHeadMissing })
+	if !job.Done || job.Pages != 3 || len(found) != len(want) {
+		t.Errorf("got job %+v, want it done with findings %v", job, want)
 	}
 }
 

@@ -33,15 +33,22 @@ type pageCheck struct {
 }
 
 // pages verifies the pages, which are in the order of the chain. done is how many
-// of them it verified before the time was nearly over.
+// of them it verified before the time was nearly over. With rowsOnly it compares
+// them with their rows only, which needs neither a key nor the library.
 //
 // Pages that follow one another are compared with the view together: most pages
 // have few messages, and a request for each would cost more than what they hold.
-func (v verifier) pages(ctx context.Context, checks []pageCheck) (done int, err error) {
+func (v verifier) pages(ctx context.Context, checks []pageCheck, rowsOnly bool) (done int, err error) {
 	if len(checks) == 0 {
 		return 0, nil
 	}
 	if err := v.read(ctx, checks); err != nil {
+		return 0, err
+	}
+	if rowsOnly {
+		return len(checks), nil
+	}
+	if err := v.progress(ctx, checks); err != nil {
 		return 0, err
 	}
 	decoder, err := v.prepared(ctx, checks)
@@ -66,22 +73,23 @@ func (v verifier) pages(ctx context.Context, checks []pageCheck) (done int, err 
 	return done, v.files(ctx, checks[:done])
 }
 
-// read reads the pages from the journal and their progress from the ledger, and
-// compares each row with the records of its page.
+// read reads the pages from the journal, and compares each row with the records of
+// its page.
 func (v verifier) read(ctx context.Context, checks []pageCheck) error {
-	cfg := v.decoder.cfg
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
 	for i := range checks {
 		group.Go(func() error { return v.readPage(groupCtx, &checks[i]) })
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
+	return group.Wait()
+}
+
+// progress reads from the ledger what became of the pages.
+func (v verifier) progress(ctx context.Context, checks []pageCheck) error {
 	progress := make(map[uint64]archive.Row, len(checks))
 	q := archive.RowQuery{From: checks[0].row.After, Limit: len(checks)}
 	for q.From <= checks[len(checks)-1].row.After {
-		rows, err := cfg.Jobs.Rows(ctx, checks[0].row.Corp, q)
+		rows, err := v.decoder.cfg.Jobs.Rows(ctx, checks[0].row.Corp, q)
 		if err != nil {
 			return fmt.Errorf("read progress of pages: %w", err)
 		}
@@ -340,18 +348,21 @@ func (v verifier) files(ctx context.Context, checks []pageCheck) error {
 }
 
 // file is what is wrong with the object of a file; empty for nothing. The object
-// of a file that waits may be replaced at any moment.
+// of a file that waits may be replaced at any moment. A file that was given up has
+// no object: otherwise its row was changed so that it hides the file.
 func (v verifier) file(ctx context.Context, f media.File) (Fault, error) {
-	if f.Stored == nil || f.State == media.Waiting {
+	if f.State == media.Waiting {
 		return "", nil
 	}
 	size, checksum, err := v.decoder.cfg.Objects.StatFile(ctx, f.Corp, f.ID)
 	switch {
+	case errors.Is(err, archive.ErrNotFound) && f.Stored == nil:
+		return "", nil
 	case errors.Is(err, archive.ErrNotFound):
 		return FaultFileMissing, nil
 	case err != nil:
 		return "", fmt.Errorf("read checksum of file %s: %w", f.ID, err)
-	case !f.Stored.Matches(size, checksum):
+	case f.Stored == nil || !f.Stored.Matches(size, checksum):
 		return FaultFileDiffers, nil
 	}
 	return "", nil

@@ -184,8 +184,8 @@ func (b *fixture) want(f media.File, state media.State, reason string, body []by
 		if sum == "" || state != media.Stored {
 			sum = md5Of(body)
 		}
-		if row.Stored.Size != int64(len(body)) || row.Stored.MD5 != sum {
-			b.T.Errorf("got %+v on the row, want md5 %s", row.Stored, sum)
+		if row.Stored.Size != int64(len(body)) || row.Stored.MD5 != sum || row.Stored.SHA256 != archive.Digest(body) {
+			b.T.Errorf("got %+v on the row, want md5 %s and SHA-256 %s", row.Stored, sum, archive.Digest(body))
 		}
 	}
 	due, err := b.Files.DueFiles(b.T.Context(), archivetest.Corp, 0, row.NotBefore, 100)

@@ -39,28 +39,31 @@ func (t *tick) requestVerifications(ctx context.Context) error {
 	})
 }
 
-// weeklyJob is the name of the verification of a turn that was so many ticks ago.
-func (t *tick) weeklyJob(since int64) string {
-	return decode.JobID(t.now.Add(-time.Duration(since)*time.Minute).Truncate(time.Minute), "weekly")
+// turnAt is the time of a turn that was so many ticks ago.
+func (t *tick) turnAt(since int64) time.Time {
+	return t.now.Add(-time.Duration(since) * time.Minute).Truncate(time.Minute)
 }
 
+// weeklyJob is the name of the verification of a turn that was so many ticks ago.
+func (t *tick) weeklyJob(since int64) string { return decode.JobID(t.turnAt(since), "weekly") }
+
 // lookVerified finds whether the corp's last weekly verification is late: it was
-// never started, or it is not done, or it was ended without a result. The corp is
-// looked at once an hour. It is a step of look.
+// never started, or it is not done, or it was ended without a result: as failed, or
+// by a person of the corp. The corp is looked at once an hour. It is a step of look.
 func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ error) {
 	since := t.sinceTurn(c.ID, verifyTicks)
 	if since < verifyLate {
 		since += verifyTicks // the turn before
 	}
-	if t.sinceTurn(c.ID, headTicks) != 0 || t.now.Add(-time.Duration(since)*time.Minute).Before(c.CreatedAt) {
+	if t.sinceTurn(c.ID, headTicks) != 0 || t.turnAt(since).Before(c.CreatedAt) {
 		return false, nil
 	}
 	job, err := t.Ledger.Replay(ctx, c.ID, t.weeklyJob(since))
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return false, fmt.Errorf("read last verification of %s: %w", c.ID, err)
 	}
-	if late = err != nil || !job.Done || job.Failed; late {
-		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", err == nil, "failed", job.Failed)
+	if late = err != nil || !job.Done || job.Failed || job.StoppedBy != ""; late {
+		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", err == nil, "failed", job.Failed, "stopped", job.StoppedBy != "")
 	}
 	return late, nil
 }
@@ -68,7 +71,9 @@ func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ e
 func (t *tick) requestVerification(ctx context.Context, c archive.Corp, since int64) error {
 	job := decode.Replay{
 		Corp: c.ID, ID: t.weeklyJob(since),
-		CreatedAt: t.now, UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
+		// Which of the older pages a job reads follows from its week. So a job that
+		// starts late is of the week in which it was due.
+		CreatedAt: t.turnAt(since), UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
 		ChainOnly: !t.states[c.ID].Works(c.SecretSetAt),
 	}
 	if _, err := t.Ledger.Replay(ctx, c.ID, job.ID); !errors.Is(err, archive.ErrNotFound) {

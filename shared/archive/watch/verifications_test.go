@@ -103,18 +103,81 @@ func TestWeeklyVerificationWaitsForAnother(t *testing.T) {
 	}
 }
 
+// A verification that starts late counts for the week in which it was due:
+// otherwise a week would be left out, and with it the older pages that it reads.
+func TestLateVerificationIsOfItsWeek(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	const week = 7 * 24 * time.Hour
+	weekly := func() (jobs []decode.Replay) {
+		t.Helper()
+		list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1000)
+		d.Must(err)
+		for _, job := range list {
+			if job.Weekly {
+				jobs = append(jobs, job)
+			}
+		}
+		return jobs
+	}
+	for len(weekly()) == 0 {
+		tickFor(d, disp, time.Minute)
+	}
+	due := weekly()[0].CreatedAt
+	d.Work()
+	tickFor(d, disp, due.Add(week-time.Hour).Sub(d.Clock.Now()))
+	asked := decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+	d.Must(d.Replayer.StartReplay(t.Context(), asked))
+	d.Decodes.Take()
+	tickFor(d, disp, 6*time.Hour) // dispatch requests the job again meanwhile
+	d.Work()
+	tickFor(d, disp, time.Hour)
+	if jobs := weekly(); len(jobs) != 2 || !jobs[0].CreatedAt.Equal(due.Add(week)) && !jobs[1].CreatedAt.Equal(due.Add(week)) {
+		t.Errorf("got jobs %+v, want the second one of %s", jobs, due.Add(week))
+	}
+}
+
+// lateIn counts the late verifications of an hour.
+func lateIn(d *archivetest.DecodeFixture, disp *watch.Dispatcher) (n int) {
+	d.T.Helper()
+	for range 60 {
+		tickFor(d, disp, time.Minute)
+		n += disp.Metrics.(*gauge).last.Unverified
+	}
+	return n
+}
+
+// A person of the company can stop a weekly verification, and the operator learns it.
+func TestStoppedVerificationIsLate(t *testing.T) {
+	for _, by := range []string{"", "u-auditor"} {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		var job decode.Replay
+		for job.CreatedAt.Before(archivetest.Start) { // of a turn since the registration
+			d.Work()
+			tickFor(d, disp, time.Hour)
+			list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1)
+			d.Must(err)
+			if len(list) > 0 {
+				job = list[0]
+			}
+		}
+		if by != "" {
+			stopped := job
+			stopped.Done, stopped.StoppedBy = true, by
+			d.Must(d.Ledger.AdvanceReplay(t.Context(), job, stopped))
+		}
+		d.Work()
+		tickFor(d, disp, 3*24*time.Hour)
+		want := map[string]int{"": 0, "u-auditor": 1}[by]
+		if got := lateIn(d, disp); got != want {
+			t.Errorf("stopped by %q: got %d late in an hour, want %d", by, got, want)
+		}
+	}
+}
+
 // A weekly verification that is not done two days after the corp's turn is counted,
 // once an hour: it did not start, it does not end, or it ended without a result.
 func TestLateVerificationsAreCounted(t *testing.T) {
 	const week = 7 * 24 * time.Hour
-	late := func(d *archivetest.DecodeFixture, disp *watch.Dispatcher) (n int) {
-		d.T.Helper()
-		for range 60 {
-			tickFor(d, disp, time.Minute)
-			n += disp.Metrics.(*gauge).last.Unverified
-		}
-		return n
-	}
 	for name, hinder := range map[string]func(d *archivetest.DecodeFixture){
 		"never started": func(d *archivetest.DecodeFixture) {
 			d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: "asked", Verify: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
@@ -125,12 +188,12 @@ func TestLateVerificationsAreCounted(t *testing.T) {
 			d, disp := newDispatch(t, &archivetest.Faults{})
 			hinder(d)
 			tickFor(d, disp, 24*time.Hour)
-			if n := late(d, disp); n != 0 {
+			if n := lateIn(d, disp); n != 0 {
 				t.Errorf("got %d late on the day of the registration, want none", n)
 			}
 			tickFor(d, disp, 9*24*time.Hour)
 			for range 3 {
-				if n := late(d, disp); n != 1 {
+				if n := lateIn(d, disp); n != 1 {
 					t.Errorf("got %d late in an hour, want 1", n)
 				}
 			}
@@ -138,7 +201,7 @@ func TestLateVerificationsAreCounted(t *testing.T) {
 			tickFor(d, disp, week)
 			d.Work()
 			tickFor(d, disp, 3*24*time.Hour)
-			if n := late(d, disp); n != 0 {
+			if n := lateIn(d, disp); n != 0 {
 				t.Errorf("got %d late after a verification was done, want none", n)
 			}
 		})

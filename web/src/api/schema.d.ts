@@ -3280,12 +3280,14 @@ export interface components {
             /** @description The seq of the message. null for the row as a whole. */
             seq: null | components["schemas"]["Seq"];
             /**
-             * @description chain_broken: the row does not follow the row before. row_changed: the fields of the row contradict its hash.
+             * @description chain_broken: the row does not follow the row before. row_changed: the row contradicts its hash, or
+             *     its kind or its time cannot be right.
              *     head_disagrees: the head of the ledger, or a head beside the journal, is no row of the chain. rows_missing: the chain
              *     ends before the head of the ledger. head_missing: a day after that of the first row has no head beside the journal.
              *     row_removed: the journal has a page that no row names; `after` is that of the page. end_removed: the same, behind
              *     the last row. records_differ: the first seq, last seq or count of the row is not that of its page. gap_over_page:
-             *     the journal has a page in the range of a gap. gap_unproved: the journal lacks the evidence of a gap.
+             *     the journal has a page in the range of a gap. gap_unproved: the journal lacks the evidence of a gap with
+             *     this end and reason.
              *     journal_missing, journal_changed: the object of the page is absent, or has
              *     another digest. not_decoded: the page is not decoded yet. message_missing, message_differs: the view lacks the
              *     message, or holds another one. message_extra: the view has a message that by its origin or seq belongs to
@@ -3294,7 +3296,8 @@ export interface components {
              *     a revoked message is not marked, or its mark contradicts the revocation. revocation_extra: a message is
              *     marked as revoked without a revocation. lists_incomplete: the list of a party and day lacks a conversation.
              *     result_differs: the counts of the row differ from the page. file_missing: a file that a message names has no
-             *     row, or its object is absent. file_differs: the object has another size or checksum than its row. The job
+             *     row, or its object is absent. file_differs: the object has another size or checksum than its row,
+             *     or the file was given up and still has an object. The job
              *     looks for extra messages and revocations only in the chats of the page and in the time of the page; only a
              *     rebuild of the view removes extra entries elsewhere.
              * @enum {unknown}
