@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -309,6 +310,15 @@ func TestTextsNameFewFiles(t *testing.T) {
 		"text as an object": func(text string) string {
 			return `{"msgtype":"mixed","mixed":{"item":[{"type":"text","content":` + item(`{"content":"x","y":`+text+`}`) + `}]}}`
 		},
+		"title beside a type": func(text string) string { return `{"msgtype":"hologram","x":{"type":"image","title":` + text + `}}` },
+		"name of a member":    func(text string) string { return `{"msgtype":"hologram","x":{` + text + `:1}}` },
+		"text in a string": func(text string) string {
+			var list string
+			if err := json.Unmarshal([]byte(text), &list); err != nil {
+				t.Fatal(err)
+			}
+			return `{"msgtype":"text","text":` + item(`{"content":"x","y":`+list+`}`) + `}`
+		},
 		"no JSON": func(text string) string { return `{"msgtype":"hologram","x":` + text + `,` },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,13 +336,65 @@ func TestTextsNameFewFiles(t *testing.T) {
 		})
 	}
 	for name, raw := range map[string]string{
-		"text": `{"msgtype":"text","text":{"content":` + inText(wecomsID(1)) + `}}`,
-		"link": `{"msgtype":"link","link":{"title":` + inText(wecomsID(1)) + `}}`,
-		"item": `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordText","content":` + item(`{"content":`+inText(wecomsID(1))+`}`) + `}]}}`,
+		"by their form":            `{"msgtype":"hologram","x":["` + strings.Join(many, `","`) + `"]}`,
+		"by their form, in fields": `{"msgtype":"hologram","x":{"a":"` + strings.Join(many, `","a":"`) + `"}}`,
+		"by their form, no JSON":   "\xff " + strings.Join(many, " "),
+	} {
+		for what, read := range map[string]func([]byte) message.Content{"Read": message.Read, "Skim": message.Skim} {
+			if got := read([]byte(raw)).Files; len(got) > 5 || len(got) == 0 {
+				t.Errorf("%s, %s: got %d files, want at most 5", name, what, len(got))
+			}
+		}
+	}
+	for name, raw := range map[string]string{
+		"text":                       `{"msgtype":"text","text":{"content":` + inText(wecomsID(1)) + `}}`,
+		"text without an object":     `{"msgtype":"text","text":` + inText(wecomsID(1)) + `}`,
+		"markdown without an object": `{"msgtype":"markdown","info":` + inText(wecomsID(1)) + `}`,
+		"link":                       `{"msgtype":"link","link":{"title":` + inText(wecomsID(1)) + `}}`,
+		"item":                       `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordText","content":` + item(`{"content":`+inText(wecomsID(1))+`}`) + `}]}}`,
 	} {
 		if got := message.Read([]byte(raw)).Files; len(got) != 0 {
 			t.Errorf("%s: got files %+v of a text that is known to be one, want none", name, got)
 		}
+	}
+}
+
+// What counts as the form of WeCom's file ids: the length, the alphabet, and the key
+// at the end of what they encode.
+func TestFormOfFileIDsInTexts(t *testing.T) {
+	blob := func(size, hex int) []byte {
+		return append(bytes.Repeat([]byte{0x96}, size-hex), bytes.Repeat([]byte("5e"), hex/2)...)
+	}
+	id := func(size int) string { return base64.RawStdEncoding.EncodeToString(blob(size, 32)) }
+	for name, c := range map[string]struct {
+		id   string
+		want bool
+	}{
+		"99 characters":            {id(74), false},
+		"100 characters":           {id(75), true},
+		"2000 characters":          {id(1500), true},
+		"2002 characters":          {id(1501), false},
+		"key of 30 digits":         {base64.StdEncoding.EncodeToString(blob(150, 30)), false},
+		"for names of files":       {base64.RawURLEncoding.EncodeToString(append(bytes.Repeat([]byte{0xfb, 0xff}, 60), blob(33, 32)...)), true},
+		"with padding":             {base64.StdEncoding.EncodeToString(blob(151, 32)), true},
+		"followed by another mark": {id(150) + "!!!!", false},
+		"no bytes":                 {strings.Repeat("=", 200), false},
+	} {
+		for where, raw := range map[string]string{
+			"named":   `{"msgtype":"hologram","x":"{\"sdkfileid\":\"` + c.id + `\"}"}`,
+			"unnamed": `{"msgtype":"hologram","x":"` + c.id + `"}`,
+		} {
+			for what, read := range map[string]func([]byte) message.Content{"Read": message.Read, "Skim": message.Skim} {
+				if got := ids(read([]byte(raw)).Files); (len(got) == 1) != c.want || c.want && got[0] != c.id {
+					t.Errorf("%s, %s, %s: got files %q", name, where, what, got)
+				}
+			}
+		}
+	}
+	// An id outside of a text has any form, also one that looks as if it was written
+	// for a URL.
+	if got := ids(message.Read([]byte(`{"msgtype":"image","image":{"sdkfileid":"100%25"}}`)).Files); !slices.Equal(got, []string{"100%25"}) {
+		t.Errorf("got files %q, want the id as it is", got)
 	}
 }
 

@@ -104,6 +104,12 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			forge(d, d.Rows()[:2], 5, 6)
 			return d
 		}, []string{"4/0 end_removed"}},
+		"last page that a daily head has, with the head set back": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 24*time.Hour, true)
+			d.WriteHead()
+			forge(d, d.Rows()[:2], 5, 6)
+			return d
+		}, []string{"2/0 head_disagrees", "4/0 end_removed"}},
 		"heads of days": {func(t *testing.T) *archivetest.DecodeFixture {
 			d := newPages(t, 24*time.Hour, false)
 			d.WriteHead()
@@ -246,6 +252,30 @@ func retimed(t *testing.T, at func(row int, at, now time.Time) time.Time) *archi
 	}
 	d.Must(d.Journal.PutHead(t.Context(), archive.DayOf(d.Clock.Now()), forge(d, rows)))
 	return d
+}
+
+// headsRead counts the daily heads that are read.
+type headsRead struct {
+	archive.Journal
+	n int
+}
+
+func (h *headsRead) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
+	h.n++
+	return h.Journal.Head(ctx, corp, day)
+}
+
+// A row of a coming year does not make a verification read a head for each day
+// until then.
+func TestVerifyReadsNoHeadsOfComingDays(t *testing.T) {
+	d := edited(t, 2, func(r *archive.Row) { r.At = r.At.AddDate(3, 0, 0) })
+	heads := &headsRead{Journal: d.Journal}
+	cfg := d.Config
+	cfg.Journal = heads
+	d.Configure(cfg)
+	if _, got := verify(d, 0); !slices.Equal(got, []string{"4/0 row_changed"}) || heads.n > 3 {
+		t.Errorf("got %v after %d heads, want the row with a wrong time after few", got, heads.n)
+	}
 }
 
 // A pull that crashed between the journal and the ledger leaves an object that no

@@ -164,6 +164,20 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			d.Must(d.Journal.PutHead(t.Context(), day, later))
 		}, nil},
 		{"head of a day after the last row missing", func(d *archivetest.DecodeFixture) { d.Clock.Advance(40 * time.Hour) }, []string{"4/0 head_missing"}},
+		{"heads of several days after the last row missing", func(d *archivetest.DecodeFixture) { d.Clock.Advance(100 * time.Hour) }, []string{"4/0 head_missing"}},
+		{"head of a day with the hash of a row and another seq", func(d *archivetest.DecodeFixture) {
+			day := archive.DayOf(d.Rows()[1].At)
+			head, err := d.Journal.Head(t.Context(), archivetest.Corp, day)
+			d.Must(err)
+			d.Journal.LoseHead(archivetest.Corp, day)
+			head.Last--
+			d.Must(d.Journal.PutHead(t.Context(), day, head))
+		}, []string{"2/0 head_disagrees"}},
+		{"head of a day unreadable", func(d *archivetest.DecodeFixture) {
+			cfg := d.Config
+			cfg.Journal = unreadableHead{d.Journal, archive.DayOf(d.Rows()[1].At)}
+			d.Configure(cfg)
+		}, []string{"2/0 head_disagrees"}},
 		{"head of a day that began a short while ago", func(d *archivetest.DecodeFixture) {
 			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(time.Hour))
 		}, nil},
@@ -222,6 +236,19 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unreadableHead is a journal with an object that is not a head in the place of one.
+type unreadableHead struct {
+	archive.Journal
+	day archive.Day
+}
+
+func (u unreadableHead) Head(ctx context.Context, corp string, day archive.Day) (archive.Head, error) {
+	if day == u.day {
+		return archive.Head{}, archive.ErrCorrupt
+	}
+	return u.Journal.Head(ctx, corp, day)
 }
 
 // messageOf reads the message of a seq from the view.

@@ -146,9 +146,10 @@ func lateIn(d *archivetest.DecodeFixture, disp *watch.Dispatcher) (n int) {
 	return n
 }
 
-// A person of the company can stop a weekly verification, and the operator learns it.
+// A person of the company can stop a weekly verification, and dispatch ends one that
+// makes no progress. The operator learns of both.
 func TestStoppedVerificationIsLate(t *testing.T) {
-	for _, by := range []string{"", "u-auditor"} {
+	for end, want := range map[string]int{"done": 0, "stopped": 1, "failed": 1} {
 		d, disp := newDispatch(t, &archivetest.Faults{})
 		var job decode.Replay
 		for job.CreatedAt.Before(archivetest.Start) { // of a turn since the registration
@@ -160,16 +161,18 @@ func TestStoppedVerificationIsLate(t *testing.T) {
 				job = list[0]
 			}
 		}
-		if by != "" {
-			stopped := job
-			stopped.Done, stopped.StoppedBy = true, by
-			d.Must(d.Ledger.AdvanceReplay(t.Context(), job, stopped))
+		ended := job
+		switch ended.Done = true; end {
+		case "stopped":
+			ended.StoppedBy = "u-auditor"
+		case "failed":
+			ended.Failed = true
 		}
+		d.Must(d.Ledger.AdvanceReplay(t.Context(), job, ended))
 		d.Work()
 		tickFor(d, disp, 3*24*time.Hour)
-		want := map[string]int{"": 0, "u-auditor": 1}[by]
 		if got := lateIn(d, disp); got != want {
-			t.Errorf("stopped by %q: got %d late in an hour, want %d", by, got, want)
+			t.Errorf("%s: got %d late in an hour, want %d", end, got, want)
 		}
 	}
 }

@@ -81,10 +81,12 @@ function admit(to: RouteLocationNormalized): NavigationGuardReturn {
 }
 
 async function arrive(to: RouteLocationNormalized, from: RouteLocationNormalized) {
+  const stays = from.matched.length > 0 && to.path === from.path
   const name = to.meta.title?.() ?? (to.meta.section && t.value.pages[to.meta.section])
-  document.title = name ? `${name} · ${t.value.product}` : t.value.product
+  // A chat has given itself the names of its people as title.
+  if (!stays) document.title = name ? `${name} · ${t.value.product}` : t.value.product
   tell('opened', { path: to.fullPath, title: document.title })
-  if (from.matched.length === 0 || to.path === from.path) return
+  if (stays || from.matched.length === 0) return
   // The focus goes to the heading, so that a screen reader says where it is.
   await nextTick()
   focusHeading()

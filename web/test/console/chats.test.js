@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { after, before, test } from 'node:test'
-import { openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { openWindow, signIn, startBrowser, startCloud, tabTo } from './cloud.js'
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const corp = 'ww0123456789abcdef'
@@ -522,6 +522,57 @@ test('every answer to archiving is shown, and what held when a message was sent'
   await clean(page, 'the answers to a member')
 })
 
+test('the answers in a room are a timeline for each customer, and a message has those that held', async (t) => {
+  const { staff, rooms } = await cloud.wecom(corp, 'GET', '')
+  const room = rooms.find((r) => r.kind === 'customer' && r.members.filter((id) => id.startsWith('wm')).length > 1)
+  const [one, other] = room.members.filter((id) => id.startsWith('wm'))
+  const member = staff.find((s) => room.members.includes(s.userid)).userid
+  const at = (n) => new Date(start + 80 * 24 * 60 * minute + n * minute).toISOString()
+  await cloud.wecom(corp, 'POST', '/messages', {
+    drafts: [
+      { from: one, text: '还没有人答复' },
+      { from: one, kind: 'agree' },
+      { from: other, kind: 'agree' },
+      { from: one, text: '两人都已同意' },
+      { from: one, kind: 'disagree' },
+      { from: member, text: '有一人不同意' },
+    ].map((draft, n) => ({ ...draft, room: room.id, time: at(n) })),
+  })
+  await decoded()
+  const page = await open(t, 'auditor', `/open?room=${room.id}`)
+  await said(page, '有一人不同意').waitFor()
+  await page.getByText('1 人不同意存档').click()
+  await page.getByText('企业微信不提供他们发送的消息').waitFor()
+  await page.locator('body').press('i')
+  const info = page.getByRole('complementary', { name: '会话信息' })
+  await info.getByText('不同意 1').waitFor()
+  await info.getByText('同意 1', { exact: true }).waitFor()
+  // The refusal comes first, and opens to its timeline.
+  await info.locator('.consent-item summary').first().focus()
+  await page.keyboard.press('Enter')
+  await info.locator('.answers li').nth(1).waitFor()
+  const day = new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date(at(0)))
+  assert.deepEqual((await info.locator('.answers li').allInnerTexts()).map((a) => a.replace(/\s+/g, ' ')), [
+    `${day} 09:01:00 同意存档 来源：会话中的答复`,
+    `${day} 09:04:00 不同意存档 来源：会话中的答复`,
+  ])
+  await clean(page, 'the answers in a room')
+  await page.keyboard.press('Escape')
+  for (const [content, then] of [
+    ['还没有人答复', ['没有存档答复的记录', '不同意 0', '未答复 0', '同意 0']],
+    ['两人都已同意', ['同意存档', '不同意 0', '未答复 0', '同意 2']],
+    ['有一人不同意', ['不同意 1', '未答复 0', '同意 1']],
+  ]) {
+    const message = rows(page).filter({ hasText: content })
+    await message.hover()
+    await message.locator('.message-more').click()
+    const held = page.getByRole('complementary', { name: '消息详情' }).locator('dt:text-is("发送时是否同意存档") + dd')
+    await held.locator('.tag').last().waitFor()
+    assert.deepEqual(await held.locator('.tag').allInnerTexts(), then, content)
+    await page.keyboard.press('Escape')
+  }
+})
+
 test('a chat is searched, and shows one kind of messages', async (t) => {
   const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
   await said(page, '4999 一行').waitFor()
@@ -537,6 +588,49 @@ test('a chat is searched, and shows one kind of messages', async (t) => {
   await page.getByText('没有这类消息').waitFor()
   await page.getByRole('button', { name: '全部', exact: true }).click()
   await said(page, '4999 一行').waitFor()
+})
+
+test('a search keeps to a kind, a sender and days, and its address repeats it', async (t) => {
+  const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
+  await said(page, '4999 一行').waitFor()
+  const title = await page.title()
+  await page.locator('body').press('/')
+  await page.keyboard.press('Enter')
+  await page.getByText('请输入关键词').waitFor()
+  await page.keyboard.type('7 一行')
+  await tabTo(page, '筛选', 'button')
+  await page.keyboard.press('Enter')
+  await tabTo(page, '类型')
+  await page.keyboard.press('ArrowDown')
+  await page.getByLabel('发送者').selectOption('wmLong')
+  await page.getByLabel('开始日期').fill('2026-03-02')
+  await page.getByLabel('结束日期').fill('2026-03-01')
+  await page.getByText('开始日期晚于结束日期').waitFor()
+  await clean(page, 'days in the wrong order')
+  await page.getByLabel('结束日期').fill('2026-03-02')
+  await page.keyboard.press('Enter')
+  // The sender wrote every third message, and every minute of the day had one.
+  await page.locator('.search-said').filter({ hasText: '30 条结果 · 已查找所选日期的全部消息' }).waitFor()
+  const hits = await page.locator('.hit').allInnerTexts()
+  assert.match(hits[0], /^未知 wmLong\s+3月2日 23:57\s+897 一行/)
+  assert.match(hits.at(-1), /\n27 一行/)
+  const { href, searchParams } = new URL(page.url())
+  assert.deepEqual(Object.fromEntries(searchParams), { as: '13800001111', q: '7 一行', kind: 'text', by: 'wmLong', from: '2026-03-02', to: '2026-03-02' })
+  assert.equal(await page.title(), title)
+  await clean(page, 'filters of a search')
+  await page.keyboard.press('Escape')
+  await page.waitForURL((url) => url.search === '?as=13800001111')
+
+  const phone = await open(t, 'reader', href.slice(cloud.console.length), { language: 'en', viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true })
+  await phone.locator('.search-said').filter({ hasText: '30 hits · Searched all messages of these days' }).waitFor()
+  assert.equal(await phone.getByLabel('Sender').isVisible(), false, 'the hits have the room of the filters')
+  await phone.getByRole('button', { name: 'Filters (4)' }).tap()
+  assert.deepEqual(await phone.locator('.search-filters .input').evaluateAll((all) => all.map((e) => e.value)), ['text', 'wmLong', '2026-03-02', '2026-03-02'])
+  await clean(phone, 'filters on a phone')
+  assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth), 360)
+  await phone.getByLabel('Kind', { exact: true }).selectOption('files')
+  await phone.getByRole('button', { name: 'Search', exact: true }).last().tap()
+  await phone.locator('.search-said').filter({ hasText: 'Nothing found' }).waitFor()
 })
 
 test('the keyboard alone reads a chat', async (t) => {

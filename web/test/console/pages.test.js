@@ -56,6 +56,13 @@ const windows = {
   phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
 }
 
+/** Finds tables that scroll sideways. */
+async function fits(page, path) {
+  if (path === '/status') await page.getByRole('button', { name: /^(以表格显示|Show as a table)$/ }).click()
+  const boxes = await page.locator('.table-box').evaluateAll((all) => all.map((box) => [box.getAttribute('aria-labelledby') ?? box.ariaLabel, box.scrollWidth - box.clientWidth]))
+  assert.deepEqual(boxes.filter(([, wider]) => wider > 0), [], path)
+}
+
 for (const language of ['zh', 'en']) {
   for (const [size, options] of Object.entries(windows)) {
     test(`pages in ${language}, ${size}`, async () => {
@@ -70,6 +77,7 @@ for (const language of ['zh', 'en']) {
         assert.deepEqual(await accessible(page), [], path)
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
+        if (size === 'phone') await fits(page, path)
         if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
       }
       assert.deepEqual(page.complaints, [])
@@ -85,6 +93,7 @@ async function saved(place, name) {
 }
 
 test('a day is verified from its page, and every table is saved as CSV', async () => {
+  while ((await cloud.ask(corp, 'auditor', 'GET', '/scope')).members.length === 0) await new Promise((resolve) => setTimeout(resolve, 300))
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
   await page.getByRole('button', { name: '核验这一天' }).click()
@@ -128,6 +137,7 @@ test('the records set aside are listed with why and what to do, until the missin
   await page.keyboard.press('Enter')
   await rows.nth(sealed - 1).waitFor()
   assert.equal(await page.getByRole('button', { name: '加载更多' }).count(), 0)
+  assert.ok(await table.evaluate((box) => box === document.activeElement), 'the focus of the button goes to the table')
   const { set_aside: list } = await cloud.ask(corp, 'auditor', 'GET', `/set-aside?limit=1`)
   const { seq, after, msgid } = list[0]
   assert.deepEqual((await rows.first().getByRole('cell').allInnerTexts()).slice(1), [seq, String(foreign.version), '缺失', '缺少对应版本的密钥'])
@@ -203,8 +213,9 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
   await page.context().close()
 })
 
-/** Waits until the archive knows the name of a member. */
+/** Has a reader read the chats of a member, and waits until the archive knows the name. */
 async function named(id) {
+  await cloud.ask(corp, 'reader', 'GET', `/conversations?member=${id}`)
   for (;;) {
     const { people } = await cloud.ask(corp, 'service', 'GET', '/people?kind=member')
     const found = people.find((p) => p.id === id)
@@ -214,7 +225,6 @@ async function named(id) {
 }
 
 test('an admin sees thirty days and who read what, by name', async () => {
-  await cloud.ask(corp, 'reader', 'GET', '/conversations?member=lin.hua')
   const { name } = await named('lin.hua')
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${corp}`, '/status')

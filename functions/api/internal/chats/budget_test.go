@@ -185,6 +185,133 @@ func TestPagesEndWithTheirTime(t *testing.T) {
 	}
 }
 
+// Message implements [chats.MessageStore].
+func (l longMessages) Message(_ context.Context, _ string, _ archive.ConversationID, at archive.Position) (archive.Message, error) {
+	i := slices.IndexFunc(l.list, func(m archive.Message) bool { return m.Time.Equal(at.Time) && m.MsgID == at.MsgID })
+	if i < 0 {
+		return archive.Message{}, archive.ErrNotFound
+	}
+	return l.list[i], nil
+}
+
+func (longMessages) Revocations(context.Context, string, archive.ConversationID, []string) (map[string]archive.Revocation, error) {
+	return nil, nil
+}
+
+// An answer about several messages whose time is over has the first of them, and says
+// that the others came too late. Requests for these reach all of them.
+func TestMessagesByIDEndWithTheirTime(t *testing.T) {
+	const corp, n = "ww0123456789abcdef", 5
+	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	var list []archive.Message
+	ids := []string{"abc"} // of no message
+	for i := range n {
+		m := archive.Message{
+			Corp: corp, Conversation: archive.RoomConversation("wr1"), Time: start.Add(time.Duration(i) * time.Second), MsgID: fmt.Sprint("m", i), Seq: uint64(i + 1), Raw: []byte(`{"from":"zhao"}`),
+		}
+		id, err := chats.MessageID(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, ids = append(list, m), append(ids, id)
+	}
+	h := &chats.Handlers{Messages: longMessages{list: list}, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
+	var found, absent []string
+	for answers := 0; len(ids) > 0; answers++ {
+		if answers > n {
+			t.Fatalf("got no end after %d answers", answers)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than what a search leaves for its answer
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/messages:batch", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &session.Call{Request: r, CorpID: corp}
+		body, err := json.Marshal(map[string]any{"ids": ids})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ReadBody(body, []string{"ids", "omit"})
+		ans, err := h.GetMessages(ctx, c)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Messages []struct{ MsgID string }
+			Missing  []struct {
+				ID      string
+				Problem struct{ Type string }
+			}
+		}
+		if err := json.Unmarshal(ans.Body, &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Messages) != 1 {
+			t.Errorf("got %d messages in an answer without time, want the first", len(got.Messages))
+		}
+		for _, m := range got.Messages {
+			found = append(found, m.MsgID)
+		}
+		ids = nil
+		for _, m := range got.Missing {
+			if m.Problem.Type == "urn:yunduo-archive:problem:unavailable" {
+				ids = append(ids, m.ID)
+			} else {
+				absent = append(absent, m.ID)
+			}
+		}
+	}
+	if !slices.Equal(found, []string{"m0", "m1", "m2", "m3", "m4"}) || !slices.Equal(absent, []string{"abc"}) {
+		t.Errorf("got messages %q, and %q absent", found, absent)
+	}
+}
+
+// countedReads counts the reads of messages.
+type countedReads struct {
+	longMessages
+	n *int
+}
+
+func (c countedReads) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) ([]archive.Message, bool, error) {
+	*c.n++
+	return c.longMessages.Messages(ctx, corp, conv, q)
+}
+
+// The search for a withdrawn message reads more each time, and ends with its time.
+func TestSearchForAWithdrawnMessageIsBounded(t *testing.T) {
+	const corp = "ww0123456789abcdef"
+	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	var list []archive.Message
+	for i := range 3000 {
+		list = append(list, archive.Message{
+			Corp: corp, Conversation: archive.RoomConversation("wr1"), Time: start.Add(time.Duration(i) * time.Second), MsgID: fmt.Sprint("m", i), Seq: uint64(i + 1), Raw: []byte(`{"from":"zhao"}`),
+		})
+	}
+	withdrawal := &list[len(list)-1]
+	withdrawal.Raw = []byte(`{"from":"zhao","msgtype":"revoke","action":"recall","revoke":{"pre_msgid":"none"}}`)
+	id, err := chats.MessageID(*withdrawal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most, want := range map[time.Duration][2]int{time.Minute: {4, 8}, time.Second: {0, 0}} {
+		reads := 0
+		h := &chats.Handlers{Messages: countedReads{longMessages{list: list}, &reads}, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
+		ctx, cancel := context.WithTimeout(t.Context(), most)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "/messages:batch", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &session.Call{Request: r, CorpID: corp}
+		c.ReadBody([]byte(`{"ids":["`+id+`"]}`), []string{"ids", "omit"})
+		_, err = h.GetMessages(ctx, c)
+		cancel()
+		if err != nil || reads < want[0] || reads > want[1] {
+			t.Errorf("within %s: got %d reads, %v; want %d to %d", most, reads, err, want[0], want[1])
+		}
+	}
+}
+
 // manyDays is a table in which a party has one conversation on each of many days.
 type manyDays struct {
 	chats.MessageStore

@@ -262,9 +262,8 @@ func (h *Handlers) dayList(ctx context.Context, c *session.Call, page *entryPage
 		return nil, err
 	}
 	list := days[0].Conversations
-	if after != "" {
-		list = list[slices.IndexFunc(list, func(conv archive.ConversationID) bool { return digestOf(conv) == after })+1:]
-	}
+	// No digest is empty: the first page begins with the first conversation.
+	list = list[slices.IndexFunc(list, func(conv archive.ConversationID) bool { return digestOf(conv) == after })+1:]
 	list = slices.DeleteFunc(list, func(conv archive.ConversationID) bool { return !page.filter.mayShow(conv) })
 	next := &listPage{Day: day, Digest: after}
 	for some := range slices.Chunk(list, atOnce) {

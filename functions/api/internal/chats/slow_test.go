@@ -28,6 +28,7 @@ type talk struct {
 	convs map[archive.ConversationID][]archive.Message // oldest first
 	// moving are the chats that lists hold as moves, a move for each page.
 	moving map[archive.ConversationID]bool
+	both   map[archive.ConversationID]bool // those of them that days name too
 	pages  [][]archive.Message
 	read   int // entries of moves
 	looked int // newest messages
@@ -111,7 +112,7 @@ func (s *talk) ListedDays(_ context.Context, _, party string, upTo archive.Day, 
 	defer s.mu.Unlock()
 	byDay := make(map[archive.Day][]archive.ConversationID)
 	for conv, list := range s.convs {
-		if s.moving[conv] && party == "lin.hua" {
+		if s.moving[conv] && !s.both[conv] && party == "lin.hua" {
 			continue
 		}
 		for _, m := range list {
@@ -274,6 +275,31 @@ func TestListOfADayGoesOn(t *testing.T) {
 	}
 }
 
+// emptyDays says of a room that one of the parties may have been in it on older days,
+// and finds none.
+type emptyDays struct {
+	talk
+	left int // days to look at
+}
+
+func (e *emptyDays) AttendedDays(context.Context, string, archive.ConversationID, archive.AttendanceQuery) ([]archive.Day, archive.Day, error) {
+	if e.left--; e.left <= 0 {
+		return nil, "", nil
+	}
+	return nil, archive.DayOf(time.Date(2026, 1, 1, 6, 0, 0, 0, time.UTC).AddDate(0, 0, e.left)), nil
+}
+
+// A search for the days of a room ends with its time, and goes on.
+func TestSearchForDaysEndsWithItsTime(t *testing.T) {
+	const days = 20
+	store := &emptyDays{left: days}
+	store.say(archive.RoomConversation("wr1"), time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC), "zhao", "wm1")
+	list, empty := pages(t, store, session.Caller{Limited: true, Staff: []string{"lin.hua"}}, "room=wr1", "", noTime)
+	if len(list) != 0 || empty != days {
+		t.Errorf("got %+v on %d pages, want a page without entries for each of %d looks", list, empty, days)
+	}
+}
+
 // A list of a day with more conversations than can be read in the time of an answer
 // is answered in time, page by page.
 func TestListOfALongDayIsAnsweredInTime(t *testing.T) {
@@ -315,14 +341,14 @@ func TestMovesAndDaysAreOneList(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
-		store := &talk{moving: make(map[archive.ConversationID]bool)}
+		store := &talk{moving: make(map[archive.ConversationID]bool), both: make(map[archive.ConversationID]bool)}
 		var all []archive.ConversationID
 		for i := range 1 + r.IntN(40) {
 			conv, other := archive.RoomConversation(fmt.Sprint("wr", i)), "zhao"
 			if r.IntN(3) > 0 {
 				other = fmt.Sprint("wm", i)
 				conv = archive.PartyConversation([]string{"lin.hua", other})
-				store.moving[conv] = r.IntN(2) == 0
+				store.moving[conv], store.both[conv] = r.IntN(2) == 0, r.IntN(3) == 0
 			}
 			all = append(all, conv)
 			for range 1 + r.IntN(5) {

@@ -3,6 +3,7 @@
 import { computed, ref } from 'vue'
 import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationRaw } from 'vue-router'
 import type { Schemas } from '../api'
+import { isKindGroup, type KindGroup } from './kinds'
 
 export type Scope = 'members' | 'customers' | 'rooms' | 'unplaced' | 'days'
 export const scopes: Scope[] = ['members', 'customers', 'rooms', 'unplaced', 'days']
@@ -18,7 +19,18 @@ const one = (value: unknown): string | undefined => {
   return typeof v === 'string' && v !== '' ? v : undefined
 }
 
-const isDay = (id: string | undefined) => !!id && /^20\d\d-\d\d-\d\d$/.test(id)
+/** A search in the open chat: words, and which messages are looked at. */
+export interface Search {
+  words: string
+  kind?: KindGroup
+  /** The sender. */
+  by?: string
+  /** The first and the last day. */
+  from?: string
+  to?: string
+}
+
+const isDay = (id: string | undefined): id is string => !!id && /^20\d\d-\d\d-\d\d$/.test(id) && new Date(`${id}T00:00:00Z`).toJSON()?.slice(0, 10) === id
 
 /** The party whose side a list shows; a day has none. */
 export const sideOf = ({ scope, id }: Party): string => (scope === 'days' ? '' : id)
@@ -33,6 +45,14 @@ export function usePlace() {
   const as = computed(() => one(route.query.as))
   const message = computed(() => one(route.query.m))
   const panel = computed(() => one(route.query.panel))
+
+  const search = computed((): Search | undefined => {
+    const { q, kind, by, from, to } = Object.fromEntries(Object.entries(route.query).map(([name, value]) => [name, one(value)]))
+    if (q === undefined) return undefined
+    return { words: q, ...(isKindGroup(kind) && { kind }), ...(by && { by }), ...(isDay(from) && { from }), ...(isDay(to) && { to }) }
+  })
+  /** Puts a search into the address, or takes it away. */
+  const turnSearch = (to?: Search) => turn({ q: to?.words, kind: to?.kind, by: to?.by, from: to?.from, to: to?.to })
 
   const here = computed(() => {
     if (conversation.value) {
@@ -65,5 +85,5 @@ export function usePlace() {
     return 'panel' in change && change.panel && !panel.value ? router.push(to) : router.replace(to)
   }
 
-  return { conversation, as, message, panel, here, leave, toScope, toParty, toChat, turn, router }
+  return { conversation, as, message, panel, search, turnSearch, here, leave, toScope, toParty, toChat, turn, router }
 }

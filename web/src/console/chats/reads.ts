@@ -1,7 +1,8 @@
 // What the chat pages read from the API.
 import { api, corp, data, type Schemas } from '../api'
 import type { ListPage } from './list'
-import type { Party } from './place'
+import { kindGroups } from './kinds'
+import type { Party, Search } from './place'
 import type { Page, Query } from './timeline'
 
 export type Conversation = Schemas['Conversation']
@@ -147,7 +148,14 @@ export async function findRevoked(conversation: string, msgid: string): Promise<
   return undefined
 }
 
-export async function search(conversation: string, q: string, page?: string) {
-  return data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/search', { params: { path: { ...corp(), conversation }, query: { q, limit: 50, ...(page && { page }) } } }))
+/** Days are those of Beijing. */
+const dayBegins = (day: string) => `${day}T00:00:00+08:00`
+const dayEnds = (day: string) => new Date(Date.parse(dayBegins(day)) + 86_400_000).toISOString()
+
+export async function findHits(conversation: string, { words, kind, by, from, to }: Search, page?: string) {
+  const query = {
+    q: words, limit: 50, ...(kind && { kinds: [...kindGroups[kind]] }), ...(by && { from_party: by }), ...(from && { from: dayBegins(from) }), ...(to && { to: dayEnds(to) }), ...(page && { page }),
+  }
+  return data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/search', { params: { path: { ...corp(), conversation }, query } }))
 }
 export type Hit = Schemas['SearchPage']['hits'][number]

@@ -49,6 +49,9 @@ export function when(t: string | number | Date, now = Date.now()): string {
 /** Several of one thing: 3、4 · 3, 4 */
 export const list = (items: readonly (string | number)[]) => items.join(language.value === 'zh' ? '、' : ', ')
 
+/** Parts of one sentence: 播放，语音 · Play, Voice */
+export const clauses = (parts: readonly string[]) => parts.join(language.value === 'zh' ? '，' : ', ')
+
 export const number = (n: number | string) => new Intl.NumberFormat(languageTag()).format(typeof n === 'string' ? BigInt(n) : n)
 
 /** How long something takes or has taken, in its largest unit. */

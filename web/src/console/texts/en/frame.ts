@@ -41,6 +41,7 @@ export default {
   },
   lost: 'The server does not answer. What you see may be old. The page updates when the server answers again.',
   loading: 'Loading…',
+  loadMore: 'Load more',
   retry: 'Try again',
   refresh: 'Check again',
   close: 'Close',

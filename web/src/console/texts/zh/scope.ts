@@ -14,7 +14,6 @@ export default {
   columns: { member: '成员', id: '成员 ID', edition: '版本', since: '进入', until: '离开' },
   inside: '仍在范围内',
   none: '这一天没有成员在开启范围内，或当天没有查询记录。',
-  more: '加载更多',
   csv: '下载 CSV',
   consents: {
     title: '客户是否同意存档',
