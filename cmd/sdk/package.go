@@ -102,7 +102,7 @@ func (p *vendorPackage) fromArchive(name string) error {
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return err
+		return gzip.ErrHeader // also for a file that is shorter than a header
 	}
 	files := tar.NewReader(z)
 	for {

@@ -53,6 +53,8 @@ const read = async (path) => {
 }
 
 let corp = start.corp
+/** A company that was added without a name is shown by its corpid. */
+const companyName = (id) => start.companies.find((c) => c.id === id)?.name || id
 /** The member who is signed in; empty for everybody. */
 let member = start.staff && start.staff !== '*' ? start.staff : ''
 let members = []
@@ -205,7 +207,8 @@ function note(event) {
   if (place && (place.room || place.member === member)) line.append(make('button', t.show, { type: 'button', onclick: () => follow(place) }))
   const raw = document.createElement('details')
   raw.append(make('summary', t.raw), make('pre', JSON.stringify(event, null, 2)))
-  row.append(time, line, raw)
+  const company = make('span', companyName(event.detail.corp), { className: 'of' })
+  row.append(time, ' ', company, line, raw)
   at('events').prepend(row)
   while (at('events').children.length > shownMost) at('events').lastChild.remove()
   at('quiet').hidden = true
@@ -246,7 +249,7 @@ at('how').replaceChildren(...t.steps.map((s) => make('li', s)))
 at('menu').setAttribute('aria-label', t.product)
 at('menu').replaceChildren(...menu.map(({ id }) => make('button', t.menu[id], { type: 'button', onclick: () => choose(id) })))
 menu.forEach(({ id }, n) => (at('menu').children[n].dataset.id = id))
-at('company').replaceChildren(...start.companies.map((c) => make('option', c.name, { value: c.id, selected: c.id === corp })))
+at('company').replaceChildren(...start.companies.map((c) => make('option', companyName(c.id), { value: c.id, selected: c.id === corp })))
 at('company').onchange = async ({ target }) => {
   corp = target.value
   told.clear()

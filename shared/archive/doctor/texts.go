@@ -79,7 +79,7 @@ var places = map[Check]Words{
 
 var texts = map[Cause]Text{
 	CauseSeats: {
-		Words{"开启范围内有 {members} 位成员。成员数超过已购席位数时，超出部分的成员，其消息不会存档，企业微信也不会提示。", "{members} members are in scope. Members beyond the purchased seats are not archived, and WeCom does not say so."},
+		Words{"开启范围内有 {members} 位成员。成员数超过已购席位数时，超出部分的成员，其消息不会存档，企业微信也不会提示。", "Members in scope: {members}. Members beyond the purchased seats are not archived, and WeCom does not say so."},
 		Words{"请确认已购席位不少于 {members} 个。", "Check that the company has at least {members} seats."},
 	},
 	CauseEmpty: {
@@ -119,7 +119,7 @@ var texts = map[Cause]Text{
 		Words{"请核对企业微信中的 URL、Token 与 EncodingAESKey。存档不受影响，只是最多会晚一分钟。", "Compare URL, Token and EncodingAESKey in WeCom. The archive works without callbacks, up to a minute slower."},
 	},
 	CauseRefused: {
-		Words{"今天至少有 {at_least} 个回调请求校验失败，最近一个来自 {source_ip}（{why}）。", "At least {at_least} callback requests failed their check ({why}) today; the newest came from {source_ip}."},
+		Words{"今天至少有 {at_least} 个回调请求校验失败，最近一个来自 {source_ip}（{why}）。", "Callback requests that failed their check ({why}) today: at least {at_least}. The newest came from {source_ip}."},
 		Words{"如果最近有人填写或修改过回调设置，请核对企业微信中的 Token 与 EncodingAESKey；否则可以忽略。", "If the address is WeCom's, compare Token and EncodingAESKey in WeCom. Ignore requests of other senders."},
 	},
 	CauseNothing: {
@@ -127,7 +127,7 @@ var texts = map[Cause]Text{
 		Words{"成员需要重新登录企业微信并看到存档提示；与客户的会话，还要求客户没有拒绝存档。请让一位成员发一条消息试试。", "Members must sign in to WeCom again and see the notice about archiving. Customers must not have declined archiving. Ask a member to send a message."},
 	},
 	CauseLate: {
-		Words{"消息拉取已落后两天多，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days; {hours} hours are left."},
+		Words{"消息拉取已落后两天多，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days. Hours left until WeCom deletes messages: {hours}."},
 		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
 	},
 	CauseLosing: {
@@ -139,19 +139,19 @@ var texts = map[Cause]Text{
 		Words{"丢失的消息无法补回，时段见状态页。", "They cannot be brought back. The status shows the period."},
 	},
 	CauseGap: {
-		Words{"有 {count} 段记录无法从企业微信获取，已在存档台账中记为缺口。", "{count} ranges of records could not be fetched from WeCom. The ledger has them as gaps."},
+		Words{"有 {count} 段记录无法从企业微信获取，已在存档台账中记为缺口。", "Ranges of records that could not be fetched from WeCom: {count}. The ledger has them as gaps."},
 		Words{"无需处理。审计员可以在台账中查看依据。", "No action is needed. Auditors find the evidence in the ledger."},
 	},
 	CauseStuck: {
-		Words{"{count} 页消息多次解析失败，原始数据已妥善保存。", "{count} pages keep failing to decode. The originals are safe."},
+		Words{"{count} 页消息多次解析失败，原始数据已妥善保存。", "Pages that keep failing to decode: {count}. The originals are safe."},
 		Words{"请联系运维人员查看 decode 函数的日志。", "Operations should read the log of decode."},
 	},
 	CauseFilesShort: {
-		Words{"{count} 个文件尚未下载，最早到期的一个将于 {until} 被企业微信删除。", "{count} files are not fetched yet. WeCom deletes the next one at {until}."},
+		Words{"{count} 个文件尚未下载，最早到期的一个将于 {until} 被企业微信删除。", "Files not fetched yet: {count}. WeCom deletes the next one at {until}."},
 		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
 	},
 	CauseFilesMissing: {
-		Words{"{count} 个文件未能下载，或内容与消息记载不符。", "{count} files were not fetched, or differ from their messages."},
+		Words{"{count} 个文件未能下载，或内容与消息记载不符。", "Files that were not fetched, or differ from their messages: {count}."},
 		Words{"可在状态页查看文件列表。已过期的文件无法补回。", "The status lists them. Expired files cannot be brought back."},
 	},
 	CauseAppUnused: {
@@ -219,32 +219,32 @@ var appTexts = map[Cause]Text{
 
 // Names of the facts, for people.
 var factNames = map[Fact]Words{
-	FactCorpID:     {"企业ID", "corpid"},
-	FactMembers:    {"范围内的成员", "members in scope"},
-	FactSetAt:      {"保存时间", "saved"},
-	FactMasked:     {"已保存的 Secret", "saved Secret"},
-	FactVersion:    {"版本号", "version"},
-	FactVersions:   {"缺少密钥的版本", "versions without a key"},
-	FactClaimed:    {"填写的版本号", "entered version"},
-	FactProved:     {"实际版本号（由消息验证）", "version proved by messages"},
-	FactCount:      {"数量", "number"},
-	FactAtLeast:    {"数量（至少）", "at least"},
-	FactFilesUntil: {"文件最早到期时间", "files expire from"},
-	FactSeq:        {"起始 seq", "first seq"},
-	FactFromIP:     {"企业微信识别到的来源 IP 地址", "address that WeCom saw"},
-	FactTrustedIPs: {"系统的出口 IP 地址", "our addresses"},
-	FactOnList:     {"是否为系统的出口 IP 地址", "one of our addresses"},
-	FactBy:         {"操作人", "by"},
-	FactReason:     {"原因", "reason"},
-	FactLastCall:   {"最近一次拉取时间", "last asked"},
-	FactEventAt:    {"最近一次事件时间", "last event"},
+	FactCorpID:     {"企业ID", "Corp ID"},
+	FactMembers:    {"范围内的成员", "Members in scope"},
+	FactSetAt:      {"保存时间", "Saved"},
+	FactMasked:     {"已保存的 Secret", "Saved Secret"},
+	FactVersion:    {"版本号", "Version"},
+	FactVersions:   {"缺少密钥的版本", "Versions without a key"},
+	FactClaimed:    {"填写的版本号", "Version entered"},
+	FactProved:     {"实际版本号（由消息验证）", "Version proved by messages"},
+	FactCount:      {"数量", "Number"},
+	FactAtLeast:    {"数量（至少）", "Number, at least"},
+	FactFilesUntil: {"文件最早到期时间", "First file expires"},
+	FactSeq:        {"起始 seq", "First seq"},
+	FactFromIP:     {"企业微信识别到的来源 IP 地址", "Address that WeCom saw"},
+	FactTrustedIPs: {"系统的出口 IP 地址", "Addresses of the archive"},
+	FactOnList:     {"是否为系统的出口 IP 地址", "An address of the archive"},
+	FactBy:         {"操作人", "Changed by"},
+	FactReason:     {"原因", "Reason"},
+	FactLastCall:   {"最近一次拉取时间", "WeCom last asked"},
+	FactEventAt:    {"最近一次事件时间", "Last event"},
 	FactVerifiedAt: {"URL 验证时间", "URL checked"},
-	FactWhy:        {"校验失败原因", "failed check"},
-	FactSourceIP:   {"来源 IP 地址", "sender"},
-	FactHours:      {"剩余小时数", "hours left"},
-	FactUntil:      {"截止时间", "time"},
-	FactOldest:     {"最早的解析请求时间", "oldest requested"},
-	FactAccess:     {"接口权限", "access"},
+	FactWhy:        {"校验失败原因", "Check that failed"},
+	FactSourceIP:   {"来源 IP 地址", "Address of the sender"},
+	FactHours:      {"距企业微信删除（小时）", "Hours until WeCom deletes"},
+	FactUntil:      {"截止时间", "Until"},
+	FactOldest:     {"最早的解析请求时间", "Oldest request for decoding"},
+	FactAccess:     {"自建应用的权限", "Permission of the app"},
 }
 
 // values are the words for values that are terms of ours.

@@ -5745,7 +5745,7 @@ export interface operations {
                      *           "evidence": [
                      *             {
                      *               "fact": "on_list",
-                     *               "label": "one of our addresses",
+                     *               "label": "An address of the archive",
                      *               "value": "yes",
                      *               "text": "yes"
                      *             }

@@ -4,6 +4,7 @@ import { useMutation, useQuery } from '@tanstack/vue-query'
 import { computed, ref, watch, type Ref } from 'vue'
 import { api, corp, data, Failure, queries, type Schemas } from '../api'
 import { person } from '../auth/session'
+import { t } from '../texts/setup'
 import { useDoctor, type Answer, type Mark } from './doctor'
 
 export const key = (name: string) => ['setup', person.value.corp, name]
@@ -92,6 +93,22 @@ export function useChange<In, Out>(change: (input: In) => Promise<Out>, then?: (
     },
   })
 }
+
+/** A refusal of a change is of what was sent: it goes once a person enters something else. */
+export function forgets(change: { error: Ref<unknown>; reset: () => void }, ...inputs: Ref<unknown>[]) {
+  watch(inputs, () => {
+    if (change.error.value) change.reset()
+  })
+}
+
+/** Reads a 版本号 that a person entered, or says what is wrong with it. */
+export function readVersion(text: string): { version?: number; wrong?: string } {
+  const v = text.trim()
+  if (!v) return {}
+  if (!/^[1-9][0-9]*$/.test(v)) return { wrong: t.value.key.versionWrong }
+  return Number(v) > highestVersion ? { wrong: t.value.key.versionHigh } : { version: Number(v) }
+}
+const highestVersion = 4294967295
 
 /** Shows the answer of a change before the next reading. */
 export const shown = (setup: Schemas['Setup']) => queries.setQueryData(key('setup'), setup)

@@ -22,7 +22,10 @@ export default {
     asking: 'Asking WeCom…',
     checked: (time) => `WeCom answered all checks ${time}`,
     never: 'WeCom has not answered all checks yet',
-    unseen: 'Not known yet: WeCom answers only after steps 2 and 4.',
+    unseen: (n) =>
+      n === 4
+        ? 'Not known yet: do step 2, save the addresses above in WeCom, and then press Check again.'
+        : 'Not known yet: WeCom answers only after steps 2 and 4. Then press Check again.',
     operators: 'For operations',
     where: (place) => `In WeCom's admin console: ${place}`,
     op: 'Interface',
@@ -32,6 +35,7 @@ export default {
     since: (time) => `Since ${time}`,
     at: (time) => `last seen ${time}`,
     state: { ok: 'Works', waiting: 'Waiting', bad: 'Problem', unseen: 'Not known', off: 'Not used' },
+    ok: { hours_left: 'Enough', losses: 'None', set_aside: 'None' },
     name: {
       corp: 'Corp ID 企业ID',
       scope: 'Scope 开启范围',
@@ -61,9 +65,9 @@ export default {
   },
 
   company: {
-    about: 'Register the company first. The archive then makes its key and its callback address.',
     name: 'Company name',
     nameHint: 'Shown in this system only.',
+    nameLong: (n) => `A name has at most 100 characters; this one has ${n}.`,
     nameEmpty: 'Enter the name of the company.',
     nameControl: 'The name contains invisible control characters. Type it again.',
     corpid: 'Corp ID 企业ID',
@@ -72,7 +76,7 @@ export default {
     rename: 'Save the name',
     registered: (time) => `Registered ${time}`,
     welcome: 'This company is not registered yet',
-    welcomeText: 'After that, follow the steps on this page. Each step checks itself.',
+    welcomeText: 'The archive then makes its key and its callback address. After that, follow the steps on this page. Each step checks itself.',
   },
 
   scope: {
@@ -110,7 +114,9 @@ export default {
     noKey: 'The key is made when the company is registered.',
     version: 'Version 版本号',
     versionHint: 'The version that WeCom shows. It usually begins at 1.',
+    newVersionHint: 'The new version that WeCom shows. It differs from the versions of the old keys.',
     versionWrong: 'A version is a whole number of 1 or more.',
+    versionHigh: 'A version is at most 4294967295. Check that no digit was added.',
     waiting: (v) => `Waiting for the first message of version ${v}`,
     waited: (time) => `for ${time}`,
     mayDiffer: 'A wrong number loses no message: the key that opens a message is the key of its version.',
@@ -213,7 +219,7 @@ export default {
     agentHint: "The AgentId on the app's page, for your information only.",
     ips: 'Addresses for 企业可信IP',
     callback: 'Callbacks 接收消息 (optional)',
-    callbackText: "Enter these under 接收消息 → 设置API接收 on the app's page. The archive then learns at once when a customer agrees or refuses.",
+    callbackText: "Enter these under 接收消息 → 设置API接收 on the app's page. The archive then learns at once when a customer agrees.",
     replace: 'Replace the Secret',
     access: { members: 'Names of members', customers: 'Names of customers and group chats' },
     answered: (time) => `WeCom last answered ${time}`,

@@ -19,7 +19,10 @@ export default {
     asking: '正在向企业微信查询…',
     checked: (time: string) => `上次全部检查：${time}`,
     never: '尚未全部检查',
-    unseen: '暂时无法判断：完成第 2 步和第 4 步后，才能向企业微信查询。',
+    unseen: (n: number) =>
+      n === 4
+        ? '暂时无法判断：完成第 2 步，并在企业微信中保存上面的地址后，请点击「重新检查」。'
+        : '暂时无法判断：完成第 2 步和第 4 步后，才能向企业微信查询。完成后请点击「重新检查」。',
     operators: '由运维人员处理',
     where: (place: string) => `企业微信管理后台：${place}`,
     op: '接口',
@@ -29,6 +32,8 @@ export default {
     since: (time: string) => `${time} 起`,
     at: (time: string) => `最近确认于 ${time}`,
     state: { ok: '正常', waiting: '等待', bad: '有问题', unseen: '无法判断', off: '未使用' },
+    /** The word for ok of a check that names what should not be there. */
+    ok: { hours_left: '充足', losses: '无', set_aside: '无' },
     name: {
       corp: '企业ID',
       scope: '开启范围',
@@ -58,9 +63,9 @@ export default {
   },
 
   company: {
-    about: '先登记企业，云朵会话存档才会为它生成密钥和回调地址。',
     name: '企业名称',
     nameHint: '仅在本系统中显示。',
+    nameLong: (n: number) => `名称最多 100 个字符，现有 ${n} 个。`,
     nameEmpty: '请填写企业名称。',
     nameControl: '名称中有不可见的控制字符，请重新输入。',
     corpid: '企业ID',
@@ -69,7 +74,7 @@ export default {
     rename: '保存名称',
     registered: (time: string) => `${time} 登记`,
     welcome: '这家企业还没有登记',
-    welcomeText: '登记后，请按左侧的步骤设置，每一步都会自动检查。',
+    welcomeText: '登记后，系统会为企业生成密钥和回调地址。请按左侧的步骤设置，每一步都会自动检查。',
   },
 
   scope: {
@@ -107,7 +112,9 @@ export default {
     noKey: '登记企业后才会生成公钥。',
     version: '版本号',
     versionHint: '企业微信显示的版本号，一般从 1 开始。',
+    newVersionHint: '企业微信显示的新版本号，与旧密钥的版本号不同。',
     versionWrong: '版本号应为大于 0 的整数。',
+    versionHigh: '版本号最大为 4294967295，请检查是否多输入了数字。',
     waiting: (v: number) => `正在等待第一条用版本 ${v} 的公钥加密的消息`,
     waited: (time: string) => `已等待 ${time}`,
     mayDiffer: '填错也不会丢失消息：收到消息后，系统会根据实际解密结果自动更正版本号。',
@@ -210,7 +217,7 @@ export default {
     agentHint: '应用详情页上的 AgentId，仅作备注。',
     ips: '企业可信IP',
     callback: '接收消息（可选）',
-    callbackText: '将以下三项填入应用的「接收消息 → 设置API接收」后，客户同意或不同意存档时，系统会立即收到通知。',
+    callbackText: '将以下三项填入应用的「接收消息 → 设置API接收」后，客户同意存档时，系统会立即收到通知。',
     replace: '替换 Secret',
     access: { members: '成员的姓名', customers: '客户和群聊的名称' },
     answered: (time: string) => `企业微信最近一次正常返回：${time}`,
