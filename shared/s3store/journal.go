@@ -156,13 +156,7 @@ func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
 	if err != nil {
 		return err
 	}
-	want := map[string]string{"last": strconv.FormatUint(row.Last, 10), "reason": row.Reason}
-	for key, is := range want {
-		if was, ok := metadata[key]; ok && was != is {
-			return fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
-		}
-	}
-	if digest(body) != row.Sum {
+	if metadata["last"] != strconv.FormatUint(row.Last, 10) || metadata["reason"] != row.Reason || digest(body) != row.Sum {
 		return fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
 	return nil
