@@ -19,7 +19,7 @@ export default {
     asking: '正在向企业微信查询…',
     checked: (time: string) => `上次全部检查：${time}`,
     never: '尚未全部检查',
-    unseen: (n: number) =>
+    unseen: (n: number): string =>
       n === 4
         ? '暂时无法判断：完成第 2 步，并在企业微信中保存上面的地址后，请点击「重新检查」。'
         : '暂时无法判断：完成第 2 步和第 4 步后，才能向企业微信查询。完成后请点击「重新检查」。',
