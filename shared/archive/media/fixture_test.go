@@ -117,7 +117,7 @@ func (b *fixture) settled(f media.File, state media.State, reason string, object
 	row.State, row.Reason, row.CompleteDownloads = state, reason, 1
 	if object != nil {
 		b.Must(b.Objects.PutFile(b.T.Context(), archivetest.Corp, f.ID, object))
-		row.Stored = &media.Object{Size: int64(len(object)), MD5: md5Of(object)}
+		row.Stored = &media.Object{Size: int64(len(object)), MD5: md5Of(object), SHA256: archive.Digest(object)}
 	}
 	row, err := b.Files.SaveFile(b.T.Context(), row)
 	b.Must(errors.Join(err, b.Files.ListFile(b.T.Context(), row)))
