@@ -8,9 +8,8 @@ import (
 // maxDepth is deeper than any answer of WeCom's.
 const maxDepth = 1000
 
-// mended makes JSON of an answer that is no valid JSON. It keeps the parts that it can
-// read and writes null for each other part. It ends an answer that was cut off where the
-// answer was cut.
+// mended makes valid JSON of a damaged answer. It keeps the parts that it can read, and
+// writes null for each damaged part. Where the answer was cut off, it closes what is open.
 func mended(raw []byte) []byte {
 	m := mender{raw: raw, at: max(bytes.IndexByte(raw, '{'), 0)}
 	m.value(0)

@@ -338,7 +338,7 @@ func TestVerifyReadsTheEvidenceOfGaps(t *testing.T) {
 		edit func(*archive.Row)
 		want []string
 	}{
-		"longer, so that nobody asks WeCom for what follows": {func(r *archive.Row) { r.Last = 900 }, []string{"6/0 gap_unproved"}},
+		"longer, so that pull skips what follows": {func(r *archive.Row) { r.Last = 900 }, []string{"6/0 gap_unproved"}},
 		"reason":   {func(r *archive.Row) { r.Reason = "library_crash" }, []string{"6/0 gap_unproved"}},
 		"evidence": {func(r *archive.Row) { r.Evidence = "8 calls failed" }, []string{"6/0 gap_unproved"}},
 		"counts":   {func(r *archive.Row) { r.Count = 999 }, []string{"6/0 records_differ"}},

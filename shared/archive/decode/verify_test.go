@@ -310,12 +310,7 @@ func TestVerifyContinuesInAnotherInvocation(t *testing.T) {
 			cfg := d.Config
 			cfg.Journal = slowHeads{d.Journal, d.Clock, d.Head()}
 			d.Configure(cfg)
-			startReplay(d, decode.Replay{ID: "v", Verify: true})
-			if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
-				t.Errorf("got %d runs, want several", runs)
-			}
-			job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")
-			d.Must(err)
+			job := verifyInSeveralRuns(d)
 			if !job.Done || !slices.Equal(job.Findings, c.want) {
 				t.Errorf("got job %+v, want it done with findings %v", job, c.want)
 			}
@@ -376,6 +371,18 @@ func (s slowLibrary) Decrypter(ctx context.Context, corp string) (decode.Decrypt
 	return s.Decrypters.Decrypter(ctx, corp)
 }
 
+// verifyInSeveralRuns runs a verification that one invocation cannot end.
+func verifyInSeveralRuns(d *archivetest.DecodeFixture) decode.Replay {
+	d.T.Helper()
+	startReplay(d, decode.Replay{ID: "v", Verify: true})
+	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
+		d.T.Errorf("got %d runs, want several", runs)
+	}
+	job, err := d.Ledger.Replay(d.T.Context(), archivetest.Corp, "v")
+	d.Must(err)
+	return job
+}
+
 // A verify job whose time is over between two pages of a step verifies the others in
 // the next run.
 func TestVerifyGoesOnWithThePagesThatAreLeft(t *testing.T) {
@@ -385,12 +392,7 @@ func TestVerifyGoesOnWithThePagesThatAreLeft(t *testing.T) {
 	cfg := d.Config
 	cfg.Decrypters = slowLibrary{d.Library, d.Clock}
 	d.Configure(cfg)
-	startReplay(d, decode.Replay{ID: "v", Verify: true})
-	if runs := runUntilIdle(d, 300*time.Second); runs < 2 {
-		t.Errorf("got %d runs, want several", runs)
-	}
-	job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")
-	d.Must(err)
+	job := verifyInSeveralRuns(d)
 	// The runs are in a later year, and no head was written meanwhile.
 	found := slices.DeleteFunc(job.Findings, func(f decode.Finding) bool { return f.What == decode.FaultHeadMissing })
 	if !job.Done || job.Pages != 3 || len(found) != len(want) {

@@ -262,8 +262,9 @@ func (h *Handlers) dayList(ctx context.Context, c *session.Call, page *entryPage
 		return nil, err
 	}
 	list := days[0].Conversations
-	// No digest is empty: the first page begins with the first conversation.
-	list = list[slices.IndexFunc(list, func(conv archive.ConversationID) bool { return digestOf(conv) == after })+1:]
+	if after != "" { // the first page needs no digest of a day's ten thousand conversations
+		list = list[slices.IndexFunc(list, func(conv archive.ConversationID) bool { return digestOf(conv) == after })+1:]
+	}
 	list = slices.DeleteFunc(list, func(conv archive.ConversationID) bool { return !page.filter.mayShow(conv) })
 	next := &listPage{Day: day, Digest: after}
 	for some := range slices.Chunk(list, atOnce) {
