@@ -111,15 +111,9 @@ func checkTokens(root string, e deploy.Environment, all map[string]deploy.Enviro
 	if err != nil {
 		return err
 	}
-	tokens := func(e deploy.Environment) (values [2]string) {
-		for i, name := range []string{"JwtIssuer", "JwtAudience"} {
-			value, ok := e.Parameters[name]
-			if !ok {
-				value = declared[name].Default
-			}
-			values[i] = value
-		}
-		return values
+	tokens := func(e deploy.Environment) [2]string {
+		values := e.Over(declared)
+		return [2]string{values["JwtIssuer"], values["JwtAudience"]}
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -133,12 +133,17 @@ func (e Environment) Deployed(source []byte) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.Over(declared), nil
+}
+
+// Over is Deployed for a template whose parameters were read.
+func (e Environment) Over(declared map[string]template.Parameter) map[string]string {
 	all := make(map[string]string, len(declared))
 	for name, p := range declared {
 		all[name] = p.Default
 	}
 	maps.Copy(all, e.Parameters)
-	return all, nil
+	return all
 }
 
 // Partition is the AWS partition of e's region.
