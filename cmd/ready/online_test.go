@@ -386,6 +386,8 @@ func TestOnlineIssuer(t *testing.T) {
 		want   []string
 	}{
 		{"RS256", func(*identityProvider, *online) {}, nil},
+		{"RS384 only", func(p *identityProvider, _ *online) { p.algorithms = []string{"ES256", "RS384"} }, nil},
+		{"RS512 only", func(p *identityProvider, _ *online) { p.algorithms = []string{"RS512"} }, nil},
 		{"names no algorithms", func(p *identityProvider, _ *online) { p.algorithms = nil }, nil},
 		{"another issuer", func(p *identityProvider, _ *online) { p.issuer = p.URL + "/" }, []string{"set JwtIssuer to what the tokens contain as iss"}},
 		{"elliptic curves only", func(p *identityProvider, _ *online) {
