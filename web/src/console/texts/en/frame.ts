@@ -42,6 +42,7 @@ export default {
   lost: 'The server does not answer. What you see may be old. The page updates when the server answers again.',
   loading: 'Loading…',
   loadMore: 'Load more',
+  csv: 'Download CSV',
   retry: 'Try again',
   refresh: 'Check again',
   close: 'Close',

@@ -17,7 +17,6 @@ export default {
   columns: { member: 'Member', id: 'User ID', edition: 'Edition', since: 'Entered', until: 'Left' },
   inside: 'in scope',
   none: 'No member was in scope on this day, or the archive did not ask.',
-  csv: 'Download CSV',
   consents: {
     title: 'Answers of customers to archiving',
     about: 'Pairs of a customer and a member, or of a customer and a group chat, by the newest answer.',

@@ -161,7 +161,6 @@ export default {
     rowOf: (seq) => `The marked row holds seq ${seq}.`,
     fromStart: 'Show the day from its first row',
     noRow: 'No row of the ledger holds this record',
-    csv: 'Download CSV',
     json: 'Download JSON',
   },
   setAside: {

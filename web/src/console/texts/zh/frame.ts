@@ -40,6 +40,7 @@ export default {
   lost: '与服务器的连接已断开，页面内容可能不是最新的。恢复后会自动更新。',
   loading: '正在加载…',
   loadMore: '加载更多',
+  csv: '下载 CSV',
   retry: '重试',
   refresh: '重新检查',
   close: '关闭',

@@ -14,7 +14,6 @@ export default {
   columns: { member: '成员', id: '成员 ID', edition: '版本', since: '进入', until: '离开' },
   inside: '仍在范围内',
   none: '这一天没有成员在开启范围内，或当天没有查询记录。',
-  csv: '下载 CSV',
   consents: {
     title: '客户是否同意存档',
     about: '按「客户与成员」「客户与群聊」计数，以最近一次答复为准。',

@@ -161,7 +161,6 @@ export default {
     rowOf: (seq: string) => `标出的一行包含 seq ${seq}。`,
     fromStart: '从当天第一行开始显示',
     noRow: '存档台账中没有包含这条记录的行',
-    csv: '下载 CSV',
     json: '下载 JSON',
   },
   setAside: {
