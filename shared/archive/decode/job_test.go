@@ -1,3 +1,10 @@
+package decode_test
+
+import (
+	"testing"
+
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
+)
 
 // A job that failed or was stopped is done, and covers no whole range.
 func TestOnlyAJobThatEndedByItselfIsWhole(t *testing.T) {
