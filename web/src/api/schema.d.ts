@@ -4704,6 +4704,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="zh-CN"><head><title>云朵会话存档</title></head><body></body></html> */
                     "*/*": unknown;
                 };
             };
@@ -4777,6 +4778,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="zh-CN"><head><title>云朵会话存档</title></head><body></body></html> */
                     "*/*": unknown;
                 };
             };
@@ -4885,7 +4887,9 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "text/xml": unknown;
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "application/xml": unknown;
             };
         };
@@ -4928,6 +4932,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example 1616140317555161061 */
                     "text/plain": string;
                 };
             };
@@ -4953,7 +4958,9 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "text/xml": unknown;
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "application/xml": unknown;
             };
         };
@@ -7832,6 +7839,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {"msgid":"7310022004455667788_1767225600123","action":"send","from":"wmAAA","tolist":["lin.hua"],"roomid":"","msgtime":1767225600123,"msgtype":"text","text":{"content":"明天九点到"}} */
                     "application/octet-stream": unknown;
                 };
             };
@@ -7845,6 +7853,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {"msgid":"7310022004455667788_1767225600123" */
                     "application/octet-stream": unknown;
                 };
             };
