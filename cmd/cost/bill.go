@@ -78,8 +78,8 @@ const (
 	kmsKeys         = 4  // with Keys=each; one with Keys=one
 	keyedPairs      = 27 // of a function and a table that it may use
 	queues          = 4
-	ownMetrics      = 17
-	alarmMetrics    = 65 // with Alarms=all
+	ownMetrics      = 18
+	alarmMetrics    = 66 // with Alarms=all
 	fewerMetrics    = 30 // with Alarms=essential
 	dashboards      = 50 // metrics of the dashboard
 	freeOnDashboard = 50 // metrics; the first three such dashboards of an account are free

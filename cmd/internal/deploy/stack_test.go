@@ -1151,8 +1151,8 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 			t.Errorf("%s: got no line in %s with %s", id, c.file, c.words)
 		}
 	}
-	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 7+3 {
-		t.Errorf("filters: got %d, want the 7 of this table and the 3 of the access log", n)
+	if n := len(s.byType("AWS::Logs::MetricFilter")); n != 7+4 {
+		t.Errorf("filters: got %d, want the 7 of this table and the 4 of the access log", n)
 	}
 }
 
@@ -1176,9 +1176,10 @@ func TestFiltersReadTheAccessLog(t *testing.T) {
 		t.Errorf("a line of the log: got %s, want JSON", line)
 	}
 	for id, c := range map[string]struct{ pattern, metric, value string }{
-		"TokensRefused":  {`{ ($.route = "* /v1/*") && ($.status = "401") }`, "TokenRefusals", "1"},
-		"TokensAccepted": {`{ ($.route = "* /v1/*") && ($.status != "401") }`, "TokenRefusals", "0"},
-		"CallbackTimes":  {`{ $.route = "POST /callback/*" }`, "CallbackMilliseconds", "$.ms"},
+		"TokensRefused":      {`{ ($.route = "* /v1/*") && ($.status = "401") }`, "TokenRefusals", "1"},
+		"TokensAccepted":     {`{ ($.route = "* /v1/*") && ($.status != "401") }`, "TokenRefusals", "0"},
+		"CallbacksThrottled": {`{ ($.route = "POST /callback/*") && ($.status = "429") }`, "CallbackThrottles", "1"},
+		"CallbackTimes":      {`{ $.route = "POST /callback/*" }`, "CallbackMilliseconds", "$.ms"},
 	} {
 		p := r[id].Properties
 		if p["FilterPattern"] != c.pattern || readable(p["LogGroupName"]) != "AccessLog" {
