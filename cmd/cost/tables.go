@@ -196,7 +196,7 @@ func shortTable(language string, bills map[string][][]line) string {
 			if u.messages >= 1e8 {
 				messages = fmt.Sprintf("%.0f 亿条", u.messages/1e8)
 			}
-			return fmt.Sprintf("每月 %s消息、%.0f GB 媒体，%.0f 家企业", messages, u.mediaGB, u.corps)
+			return fmt.Sprintf("每月 %s消息、%.0f GB 媒体文件，%.0f 家企业", messages, u.mediaGB, u.corps)
 		}
 	}
 	var out strings.Builder

@@ -210,6 +210,10 @@ var routes = []route{
 		}
 		return done{}, err
 	})},
+	{"DELETE /corps/{id}/failures", "ends the failures that are still to come", of(func(c *Corp, _ *http.Request) (any, error) {
+		c.EndFailures()
+		return done{}, nil
+	})},
 	{"POST /corps/{id}/age", `makes all archived messages older, for retention only: {"by":"120h"}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
 			By string `json:"by"`

@@ -119,6 +119,8 @@ func TestEveryCommand(t *testing.T) {
 		t.Errorf("chatter: got %d messages in a second, want about 100", got)
 	}
 	must("PUT "+corp+"/faults", `{"empty":"absent","page_bytes":100000}`, nil)
+	must("POST "+corp+"/failures", `{"errcode":40013,"times":9}`, nil)
+	must("DELETE "+corp+"/failures", "", nil)
 	must("POST "+corp+"/failures", `{"errcode":-1,"times":2}`, nil)
 	must("PUT "+corp+"/faults", ``, nil)
 	must("POST "+corp+"/age", `{"by":"120h"}`, nil)

@@ -151,6 +151,13 @@ func (c *Corp) FailNext(f Failure) error {
 	return nil
 }
 
+// EndFailures removes the failures that no call has used up.
+func (c *Corp) EndFailures() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures = nil
+}
+
 // failure returns the errcode with which the call must fail, and counts it. 0
 // means that the call need not fail.
 func (c *Corp) failure(endpoint string) int {

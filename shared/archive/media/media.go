@@ -57,7 +57,7 @@ type File struct {
 	State State
 	// Reason says why a file is not stored, or is not stored yet. A file that is
 	// stored with the right md5 and another size has [ReasonSize]. The value is
-	// one of the Reason constants, sdk_<code>, or an [archive.Cause].
+	// one of [Reasons], or sdk_<code>.
 	Reason string
 	// Tries counts the failed tries since Reached last grew. The file is not
 	// tried before NotBefore.
@@ -158,6 +158,23 @@ const (
 	ReasonCrashes   = "library_crashed"
 	ReasonHangs     = "library_hung"
 )
+
+// Reasons returns every reason except sdk_<code>. Its values are part of the HTTP
+// API. Of the causes only [archive.CauseBadAnswer] is absent: it is about pages.
+func Reasons() []string {
+	list := []string{
+		ReasonMD5, ReasonSize, ReasonDeleted, ReasonBadFileID, ReasonNoIndex, ReasonRepeats, ReasonDribbles, ReasonTooLarge, ReasonUploads,
+		ReasonCrashes, ReasonHangs,
+	}
+	for _, c := range []archive.Cause{
+		archive.CauseTrustedIP, archive.CauseSecret, archive.CauseDisabled, archive.CauseUnverified, archive.CauseSecretKind, archive.CauseSecretMissing,
+		archive.CauseCorpID, archive.CauseExpired, archive.CauseNotOpen, archive.CauseRate, archive.CauseBudget, archive.CauseShare, archive.CauseNetwork,
+		archive.CauseBusy, archive.CauseTLS, archive.CauseLibraryMissing, archive.CauseLibraryCrash, archive.CauseRecordTooLarge, archive.CauseUnknownResponse,
+	} {
+		list = append(list, string(c))
+	}
+	return list
+}
 
 // ID returns the id of the file of an sdkfileid: the hex SHA-256 of the
 // sdkfileid.

@@ -2356,7 +2356,8 @@ export interface components {
          *             "company": null
          *           }
          *         },
-         *         "rooms": {}
+         *         "rooms": {},
+         *         "missing": {}
          *       }
          *     }
          */
@@ -2422,7 +2423,8 @@ export interface components {
          *             "company": null
          *           }
          *         },
-         *         "rooms": {}
+         *         "rooms": {},
+         *         "missing": {}
          *       },
          *       "next": null
          *     }
@@ -2460,10 +2462,18 @@ export interface components {
          */
         NameSource: "scrm" | "wecom" | null;
         /**
-         * @description Why WeCom's last answer had no name. An earlier name stays.
+         * @description Why WeCom's last answer had no name (`MissingReason`). An earlier name stays.
          * @enum {string|null}
          */
         Missing: "not_found" | "out_of_range" | "not_a_contact" | "other_corp" | "needs_app" | "refused" | null;
+        /**
+         * @description not_found: WeCom knows no such member, robot or room. out_of_range: the person or room is outside the 可见范围 of the
+         *     company's app. not_a_contact: no member in the range of the app has this external contact. other_corp: another company
+         *     created the room. needs_app: only a self-built app may ask, and the company has saved none. refused: an undocumented
+         *     reason.
+         * @enum {string}
+         */
+        MissingReason: "not_found" | "out_of_range" | "not_a_contact" | "other_corp" | "needs_app" | "refused";
         /** @enum {string} */
         PersonKind: "member" | "external" | "robot";
         /**
@@ -2490,6 +2500,7 @@ export interface components {
                 name: string | null;
                 avatar: string | null;
                 company: string | null;
+                missing: components["schemas"]["Missing"];
                 /**
                  * Format: date
                  * @description The day of the person's newest message; with `with`, of their newest single chat. In Beijing. null without one.
@@ -2610,8 +2621,8 @@ export interface components {
             refused: components["schemas"]["Mistakes"];
         };
         /**
-         * @description The names of the people and rooms in the answer, by id. An absent id has no known name yet: show the id, and read
-         *     again later.
+         * @description The names of the people and rooms in the answer, by id. An id that is absent from `people` and `rooms` has no known
+         *     name: show the id. If `missing` has the id, WeCom gave no name, for that reason. Otherwise read again later.
          * @example {
          *       "people": {
          *         "lin.hua": {
@@ -2621,7 +2632,10 @@ export interface components {
          *           "company": null
          *         }
          *       },
-         *       "rooms": {}
+         *       "rooms": {},
+         *       "missing": {
+         *         "wmAAA": "not_a_contact"
+         *       }
          *     }
          */
         Names: {
@@ -2640,6 +2654,10 @@ export interface components {
                     kind: null | components["schemas"]["RoomKind"];
                     owner: string | null;
                 };
+            };
+            /** @description Why a person or room has no name, by id. An id of which WeCom was not asked yet is absent. */
+            missing: {
+                [key: string]: components["schemas"]["MissingReason"];
             };
         };
         Consent: {
@@ -2692,7 +2710,8 @@ export interface components {
          *             "company": null
          *           }
          *         },
-         *         "rooms": {}
+         *         "rooms": {},
+         *         "missing": {}
          *       },
          *       "next": null
          *     }
@@ -3011,7 +3030,8 @@ export interface components {
          *             "company": null
          *           }
          *         },
-         *         "rooms": {}
+         *         "rooms": {},
+         *         "missing": {}
          *       },
          *       "next": null
          *     }
@@ -3076,11 +3096,18 @@ export interface components {
          */
         FileState: "waiting" | "stored" | "mismatch" | "expired" | "failed" | "unknown";
         /**
-         * @description Why the file is absent. For a stored file: the value in its message that is wrong (size_differs). Values: md5_differs,
-         *     size_differs, deleted_by_wecom, unknown_fileid, no_index, chunk_repeats, never_finishes, too_large, library_crashed,
-         *     library_hung, uploads_lost; `sdk_` with a code of WeCom's library; or the `cause` of a trouble of the corp.
+         * @description Why the file is absent: a reason of the archive, or `sdk_` with a code of WeCom's library. For a stored file: the
+         *     value in its message that is wrong (size_differs).
          */
-        FileReason: string | null;
+        FileReason: null | components["schemas"]["FileReasonName"] | string;
+        /**
+         * @description unknown_fileid: WeCom does not know the id of the file. no_index, chunk_repeats, never_finishes: WeCom's chunks do not
+         *     lead to the end of the file. uploads_lost: the store lost parts of the file, repeatedly. library_crashed,
+         *     library_hung: WeCom's library crashes, or does not answer, at this file. From trusted_ip on: the `cause` of a trouble
+         *     of the company (see Trouble), during which no file is fetched.
+         * @enum {string}
+         */
+        FileReasonName: "md5_differs" | "size_differs" | "deleted_by_wecom" | "unknown_fileid" | "no_index" | "chunk_repeats" | "never_finishes" | "too_large" | "uploads_lost" | "library_crashed" | "library_hung" | "trusted_ip" | "secret_refused" | "archive_disabled" | "corp_unverified" | "secret_kind" | "secret_missing" | "corpid" | "licence_expired" | "not_open" | "rate_limited" | "address_budget" | "refusal_share" | "network" | "wecom_busy" | "tls" | "library_missing" | "library_crash" | "record_too_large" | "unknown_error";
         /**
          * @description The copy of a file in the archive.
          * @example {
@@ -5947,6 +5974,7 @@ export interface operations {
                      *           "name": "林华",
                      *           "avatar": null,
                      *           "company": null,
+                     *           "missing": null,
                      *           "last_day": "2026-01-31"
                      *         }
                      *       ],
@@ -6254,7 +6282,8 @@ export interface operations {
                      *       ],
                      *       "names": {
                      *         "people": {},
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       },
                      *       "next": null
                      *     }
@@ -6812,7 +6841,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       }
                      *     }
                      */
@@ -7077,7 +7107,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       },
                      *       "next": null
                      *     }
@@ -7229,7 +7260,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       },
                      *       "next": null
                      *     }
@@ -7315,7 +7347,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       }
                      *     }
                      */
@@ -7485,7 +7518,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       },
                      *       "anchor": null,
                      *       "next": null,
@@ -7576,7 +7610,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       },
                      *       "scanned": {
                      *         "messages": 2000,
@@ -7652,7 +7687,8 @@ export interface operations {
                      *       ],
                      *       "names": {
                      *         "people": {},
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       }
                      *     }
                      */
@@ -7743,7 +7779,8 @@ export interface operations {
                      *             "company": null
                      *           }
                      *         },
-                     *         "rooms": {}
+                     *         "rooms": {},
+                     *         "missing": {}
                      *       }
                      *     }
                      */

@@ -145,6 +145,7 @@ const replaceSecret = async (page, label, secret) => {
 
 describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () => {
   const appSecret = 'secret-of-a-self-built-app'
+  const mendCode = (page, _, id) => cloud.wecom(id, 'DELETE', '/failures').then(() => again(page))
   for (const c of [
     {
       name: 'a wrong Secret', step: 2, settings: { secret: 'wrong-Secret-of-43-characters-0123456789abc' }, says: /Secret/,
@@ -163,14 +164,22 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
       mend: (page, _, id) => cloud.wecom(id, 'PUT', '/open', { open: true }).then(() => again(page)),
     },
     {
-      name: 'a licence that has expired', step: 1, licence: { expires: '2026-01-01T00:00:00Z', edition: 3 }, says: /到期|过期/,
+      name: 'a licence that has expired', step: 1, wecom: ['PUT', '/licence', { expires: '2026-01-01T00:00:00Z', edition: 3 }], says: /到期|过期/,
       mend: (page, _, id) => cloud.wecom(id, 'PUT', '/licence', { expires: '2126-01-01T00:00:00Z', edition: 3 }).then(() => again(page)),
+    },
+    { name: 'a corpid that WeCom does not know', step: 0, code: 40013, says: /企业 ?ID/, mend: mendCode },
+    { name: 'an archive app that is switched off in WeCom', step: 1, code: 40056, says: /停用|禁用/, mend: mendCode },
+    { name: 'a company that WeCom has not verified', step: 1, code: 43009, says: /认证|验证/, mend: mendCode },
+    {
+      name: 'a scope without members', step: 1, wecom: ['PUT', '/scope', { members: [] }], says: /开启范围/,
+      mend: (page, { staff }, id) => cloud.wecom(id, 'PUT', '/scope', { members: [staff[0].userid] }).then(() => again(page)),
     },
   ]) {
     test(c.name, async (t) => {
       const id = `wwfail${c.name.replaceAll(/\W/g, '').slice(-12).padStart(12, '0')}`
       const details = await company(id, c.settings)
-      if (c.licence) await cloud.wecom(id, 'PUT', '/licence', c.licence).then(() => cloud.ask(id, 'admin', 'POST', '/doctor'))
+      const wrong = c.code ? ['POST', '/failures', { errcode: c.code, times: 100_000 }] : c.wecom
+      if (wrong) await cloud.wecom(id, ...wrong).then(() => cloud.ask(id, 'admin', 'POST', '/doctor'))
       const page = await openStep(t, id, c.step)
       await trouble(page, c.says).waitFor()
       assert.deepEqual(await accessible(page), [])

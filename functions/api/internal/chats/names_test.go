@@ -73,6 +73,38 @@ func TestNamesBesideChats(t *testing.T) {
 	check("without names", apitest.Into[answer](w.Get(who, "/v1/corps/"+w.Corp+"/conversations?member=lin.hua").Want(200)).Names, "", "")
 }
 
+// Beside the names stands why WeCom gave none, for people and for rooms.
+func TestMissingNamesHaveTheirReasons(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	single := w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmX", "", apitest.Noon, "single"))[0].Conversation
+	w.Store(w.Corp, apitest.Chat("m2", "wmY", "lin.hua", "wrA", apitest.Noon.Add(time.Second), "room"))
+	why := func(m directory.Missing) directory.Origin {
+		return directory.Origin{Source: directory.SourceWeCom, At: apitest.Noon, Missing: m}
+	}
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, directory.Person{ID: "wmX", Kind: directory.External, Origin: why(directory.MissingRelation)}))
+	apitest.OK(t, w.Contacts.SavePerson(t.Context(), w.Corp, directory.Person{ID: "lin.hua", Kind: directory.Member, Name: "林华", Origin: why(directory.MissingRange)}))
+	apitest.OK(t, w.Contacts.SaveRoom(t.Context(), w.Corp, directory.Room{ID: "wrA", Origin: why(directory.MissingApp)}))
+	for path, want := range map[string]string{
+		"/conversations?member=lin.hua":                                             "map[wmX:not_a_contact wrA:needs_app]",
+		"/conversations/" + apitest.ConversationID(t, w.Corp, single) + "/messages": "map[wmX:not_a_contact]",
+	} {
+		got := apitest.Into[struct{ Names names.Names }](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+path).Want(200)).Names.Missing
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: got %v, want %s: wmY was not asked for, and lin.hua has an earlier name", path, got, want)
+		}
+	}
+	people := apitest.Into[struct {
+		People []struct {
+			ID      string
+			Missing directory.Missing
+		}
+	}](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/people?with=lin.hua").Want(200)).People
+	if len(people) != 1 || people[0].Missing != directory.MissingRelation {
+		t.Errorf("got %+v, want wmX and why its name is missing", people)
+	}
+}
+
 // brokenNames is a store that always fails.
 type brokenNames struct{}
 

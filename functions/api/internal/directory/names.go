@@ -29,16 +29,21 @@ const (
 )
 
 // Names are the names beside an answer, by id. An id without a known name is
-// absent.
+// absent, and Missing has the reason if WeCom answered about the id. The ids of
+// people and rooms have different forms, so one map serves both.
 type Names struct {
-	People map[string]personNameJSON `json:"people"`
-	Rooms  map[string]roomNameJSON   `json:"rooms"`
+	People  map[string]personNameJSON    `json:"people"`
+	Rooms   map[string]roomNameJSON      `json:"rooms"`
+	Missing map[string]directory.Missing `json:"missing"`
 }
 
 // Only leaves the names of these people and rooms.
 func (n Names) Only(people, rooms []string) Names {
 	maps.DeleteFunc(n.People, func(id string, _ personNameJSON) bool { return !slices.Contains(people, id) })
 	maps.DeleteFunc(n.Rooms, func(id string, _ roomNameJSON) bool { return !slices.Contains(rooms, id) })
+	maps.DeleteFunc(n.Missing, func(id string, _ directory.Missing) bool {
+		return !slices.Contains(people, id) && !slices.Contains(rooms, id)
+	})
 	return n
 }
 
@@ -67,27 +72,38 @@ func (h *Handlers) Users(ctx context.Context, corp archive.Corp, users []string)
 	return show(h.Book.Find(ctx, corp, users, nil))
 }
 
-// show writes names, as many as an answer has room for.
+// show writes names, as many as an answer has room for, and then why the others are
+// missing.
 func show(names directory.Names) Names {
-	j := Names{People: map[string]personNameJSON{}, Rooms: map[string]roomNameJSON{}}
+	j := Names{People: map[string]personNameJSON{}, Rooms: map[string]roomNameJSON{}, Missing: map[string]directory.Missing{}}
 	left := output.NamesBytes
 	fits := func(id string, entry any) bool {
 		b, err := output.JSON(200, map[string]any{id: entry})
 		left -= len(b.Body)
 		return err == nil && left >= 0
 	}
+	missing := make(map[string]directory.Missing)
 	for _, id := range slices.Sorted(maps.Keys(names.Rooms)) {
 		r := names.Rooms[id]
 		entry := roomNameJSON{Name: r.Name, Kind: roomKindOrNull(r.Kind), Owner: output.TextOrNull(r.Owner)}
-		if r.Name != "" && fits(id, entry) {
+		if r.Name == "" {
+			missing[id] = r.Missing
+		} else if fits(id, entry) {
 			j.Rooms[id] = entry
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(names.People)) {
 		p := names.People[id]
 		entry := personNameJSON{Name: p.Name, Kind: p.Kind, Avatar: output.TextOrNull(p.Avatar), Company: output.TextOrNull(p.Company)}
-		if p.Name != "" && fits(id, entry) {
+		if p.Name == "" {
+			missing[id] = p.Missing
+		} else if fits(id, entry) {
 			j.People[id] = entry
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(missing)) {
+		if reason := missing[id]; reason != "" && fits(id, reason) {
+			j.Missing[id] = reason
 		}
 	}
 	return j

@@ -36,6 +36,7 @@ type activePersonJSON struct {
 	Name    *string              `json:"name"`
 	Avatar  *string              `json:"avatar"`
 	Company *string              `json:"company"`
+	Missing *directory.Missing   `json:"missing"`
 	LastDay *string              `json:"last_day"`
 }
 
@@ -128,7 +129,7 @@ func (h *Handlers) ListPeople(ctx context.Context, c *session.Call) (output.Answ
 		}
 		out.People = append(out.People, activePersonJSON{
 			ID: p.ID, Kind: p.Kind, Name: output.TextOrNull(p.Name), Avatar: output.TextOrNull(p.Avatar), Company: output.TextOrNull(p.Company),
-			LastDay: output.TextOrNull(string(p.lastDay)),
+			Missing: showOrigin(p.Origin).Missing, LastDay: output.TextOrNull(string(p.lastDay)),
 		})
 	}
 	if next != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/routes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/media"
 )
 
 // shape is the part of a route that openapi.yaml describes too.
@@ -318,5 +319,21 @@ func TestProblemsSpeakTheCallersLanguage(t *testing.T) {
 	}
 	if got := w.Get(w.As(session.Admin), "/v1/corps/"+w.Corp).Header; got.Get("Cache-Control") != "no-store" || got.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("got headers %v", got)
+	}
+}
+
+// The document names exactly the reasons that a file can have, so that a page has
+// words for each.
+func TestReasonsOfFilesAreDocumented(t *testing.T) {
+	doc, err := apitest.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, v := range doc.Components.Schemas["FileReasonName"].Value.Enum {
+		documented = append(documented, v.(string))
+	}
+	if want := media.Reasons(); joined(documented) != joined(want) {
+		t.Errorf("the document has %s, want %s", joined(documented), joined(want))
 	}
 }
