@@ -129,7 +129,7 @@ const jobOf = (more) => ({
   id: '20260131T080000.000Z-K7NQ2', created_at: '2026-01-31T08:00:00Z', by: 'wang.min', from_seq: '0', to_seq: '4711', set_aside_only: false, publickey_ver: null,
   next_seq: '2000', pages: 2, updated_at: '2026-01-31T08:00:09Z', done: true, failed: false, stopped_by: null, progress: 1, verify: true, weekly: false, faults: 0, findings: [], ...more,
 })
-const names = { people: { 'wang.min': { name: '王敏', kind: 'member', avatar: null, company: null }, 'lin.hua': { name: '林华', kind: 'member', avatar: null, company: null } }, rooms: {} }
+const names = { people: { 'wang.min': { name: '王敏', kind: 'member', avatar: null, company: null }, 'lin.hua': { name: '林华', kind: 'member', avatar: null, company: null } }, rooms: {}, missing: {} }
 
 for (const [language, words] of Object.entries({
   zh: { stopped: '已由 林华 停止', weekly: '抽查一致', proved: '一致', running: '进行中', stop: '停止', verify: '核验这一天', day: '核验已由 林华 停止，其余部分没有核验。', faults: '3 处不一致', by: '王敏', passed: '核验通过' },
@@ -172,6 +172,44 @@ for (const [language, words] of Object.entries({
       assert.deepEqual(page.complaints, [])
       await page.context().close()
     }
+  })
+}
+
+const reasons = {
+  md5_differs: ['校验值不符', 'wrong checksum'], trusted_ip: ['可信IP地址中缺少系统的出口地址', "address missing in WeCom's 可信IP地址"], wecom_busy: ['企业微信繁忙', 'WeCom is busy'], tls: ['证书校验失败', 'certificate not accepted'],
+  library_crash: ['SDK 异常退出', 'library stopped unexpectedly'], 'sdk_-1': ['SDK 错误码 -1', 'library code -1'],
+}
+for (const [n, language] of ['zh', 'en'].entries()) {
+  test(`a file says in words why it waits, and a date that is out of range is refused, in ${language}`, async () => {
+    const page = await openWindow(browser, cloud, { language })
+    const file = { message: 'm', n: 0, seq: '1', msgid: 'm', time: '2026-01-31T08:00:00Z', kind: 'image', size: 10, tries: 1, deadline: '2026-02-05T08:00:00Z', hours_left: null }
+    await page.route('**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), next: null } }))
+    await page.route('**/status', async (route) => {
+      const answer = await route.fetch()
+      const json = await answer.json()
+      await route.fulfill({ json: { ...json, files: { ...json.files, waiting: 6 } } })
+    })
+    await signIn(page, cloud, `all@${corp}`, '/status')
+    await page.locator('.file-count').first().click()
+    for (const words of Object.values(reasons)) await page.getByRole('cell', { name: words[n], exact: true }).waitFor()
+    assert.deepEqual(await accessible(page), [])
+    const [, csv] = await saved(page.locator('.file-list'), language === 'zh' ? '下载 CSV' : 'Download CSV')
+    assert.ok(csv.includes(reasons.wecom_busy[n]) && !csv.includes(',wecom_busy,'), csv)
+
+    await page.goto(`${cloud.console}/audit/${today}`)
+    const day = page.locator('input[type=date]')
+    await day.fill('2019-12-31')
+    await day.press('Enter')
+    const says = page.getByRole('alert').getByText(language === 'zh' ? `请输入 2020-01-01 至 ${today} 之间的日期。` : `Enter a date from 2020-01-01 to ${today}.`)
+    await says.waitFor()
+    assert.equal(new URL(page.url()).pathname, `/console/audit/${today}`)
+    assert.deepEqual(await accessible(page), [])
+    await day.fill('2020-01-01')
+    await page.waitForURL('**/audit/2020-01-01')
+    await says.waitFor({ state: 'detached' })
+    assert.ok(await page.locator('.day-step').first().isDisabled())
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
   })
 }
 

@@ -10,9 +10,9 @@ const named = (names: Record<string, string>, code: string) => (Object.hasOwn(na
 /** The name of a type of messages or files. A type that WeCom added keeps its code. */
 export const typeName = (type: string) => named({ ...parts.value.kinds, ...t.value.status.otherTypes }, type)
 
-/** Why a file is absent. The cause of a trouble keeps its code. */
+/** Why a file is absent. */
 export function fileReason(reason: string | null): string {
-  const code = /^sdk_(\d+)$/.exec(reason ?? '')?.[1]
+  const code = /^sdk_(-?\d+)$/.exec(reason ?? '')?.[1]
   return code ? t.value.status.sdkCode(code) : reason ? named(t.value.status.fileReasons, reason) : '—'
 }
 

@@ -1,3 +1,5 @@
+import type { Schemas } from '../../../api/client'
+
 export default {
   status: {
     title: '状态',
@@ -63,7 +65,26 @@ export default {
       library_crashed: 'SDK 崩溃',
       library_hung: 'SDK 无响应',
       uploads_lost: '已写入存储的分片丢失',
-    } as Record<string, string>,
+      trusted_ip: '可信IP地址中缺少系统的出口地址',
+      secret_refused: '企业微信不接受 Secret',
+      archive_disabled: '会话内容存档应用已停用',
+      corp_unverified: '企业未完成认证',
+      secret_kind: '保存的不是会话内容存档的 Secret',
+      secret_missing: '尚未保存 Secret',
+      corpid: '企业微信无法识别企业ID',
+      licence_expired: '会话内容存档服务已到期',
+      not_open: '企业微信中尚未开启会话内容存档',
+      rate_limited: '调用企业微信过于频繁，已放慢',
+      address_budget: '出口地址被拒绝过多，暂停尝试',
+      refusal_share: 'Secret 被拒绝过多，暂停尝试',
+      network: '无法连接企业微信',
+      wecom_busy: '企业微信繁忙',
+      tls: '证书校验失败',
+      library_missing: 'SDK 无法加载',
+      library_crash: 'SDK 异常退出',
+      record_too_large: '记录过大，无法获取',
+      unknown_error: '企业微信返回未知错误',
+    } satisfies Record<Schemas['FileReasonName'], string>,
     sdkCode: (code: string) => `SDK 错误码 ${code}`,
     types: '消息类型（最近 30 天）',
     otherTypes: {
