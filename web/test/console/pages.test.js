@@ -183,8 +183,8 @@ for (const [n, language] of ['zh', 'en'].entries()) {
   test(`a file says in words why it waits, and a date that is out of range is refused, in ${language}`, async () => {
     const page = await openWindow(browser, cloud, { language })
     const file = { message: 'm', n: 0, seq: '1', msgid: 'm', time: '2026-01-31T08:00:00Z', kind: 'image', size: 10, tries: 1, deadline: '2026-02-05T08:00:00Z', hours_left: null }
-    await page.route('**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), next: null } }))
-    await page.route('**/status', async (route) => {
+    await page.route('**/v1/**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), next: null } }))
+    await page.route('**/v1/**/status', async (route) => {
       const answer = await route.fetch()
       const json = await answer.json()
       await route.fulfill({ json: { ...json, files: { ...json.files, waiting: 6 } } })
