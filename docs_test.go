@@ -386,3 +386,70 @@ func TestThirdPartyCodeIsListed(t *testing.T) {
 		}
 	}
 }
+
+var (
+	inAccount = regexp.MustCompile(`^(aws [a-z]|sam deploy\b)|\bENV=(prod|staging)`)
+	wrapped   = regexp.MustCompile(`\s+`)
+)
+
+// commands lists the code of a document: each line of a block, and each span.
+func commands(markdown string) []string {
+	var all []string
+	var code bool
+	for line := range strings.SplitSeq(markdown, "\n") {
+		edge := fence.MatchString(line)
+		if code || strings.HasPrefix(line, "    ") {
+			all = append(all, strings.TrimSpace(line))
+		}
+		code = code != edge
+	}
+	text := wrapped.ReplaceAllString(strings.Join(prose(markdown), "\n"), " ")
+	for _, span := range codeSpan.FindAllString(text, -1) {
+		all = append(all, strings.Trim(span, "`"))
+	}
+	return all
+}
+
+// unmarked names the first command of a document that acts on an account, if the
+// text above the first section does not say what was tried on an account.
+func unmarked(markdown string) string {
+	head, _, _ := strings.Cut(markdown, "\n## ")
+	if strings.Contains(wrapped.ReplaceAllString(head, " "), "tried on an account") {
+		return ""
+	}
+	for _, c := range commands(markdown) {
+		if inAccount.MatchString(c) {
+			return c
+		}
+	}
+	return ""
+}
+
+// No command was tried on an account of AWS, and an operator must know this before
+// the first one.
+func TestPagesSayWhatWasTriedOnAnAccount(t *testing.T) {
+	var marked int
+	for _, f := range texts(t, ".md") {
+		if strings.Contains(wrapped.ReplaceAllString(f.body, " "), "tried on an account") {
+			marked++
+		}
+		if c := unmarked(f.body); c != "" {
+			t.Errorf("%s has the command %q, and its head does not say that no command was tried on an account", f.path, c)
+		}
+	}
+	if marked < 8 {
+		t.Errorf("found %d pages only: the rule would check nothing", marked)
+	}
+	for body, want := range map[string]string{
+		"# A\n\n    aws s3 ls\n":                                   "aws s3 ls",
+		"# A\n\nRun `sam\ndeploy`.\n":                              "sam deploy",
+		"# A\n\n```\nmake deploy ENV=prod\n```\n":                  "make deploy ENV=prod",
+		"# A\n\nNone was tried on\nan account.\n\n    aws s3 ls\n": "",
+		"# A\n\n## B\nNot tried on an account.\n\n    aws s3 ls\n": "aws s3 ls",
+		"# A\n\n`make deploy ENV=…`, `aws:CalledVia`, aws s3 ls\n": "",
+	} {
+		if got := unmarked(body); got != want {
+			t.Errorf("unmarked(%q) = %q, want %q", body, got, want)
+		}
+	}
+}

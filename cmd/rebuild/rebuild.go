@@ -95,6 +95,8 @@ func (r rebuilder) watch(ctx context.Context, job decode.Replay) error {
 			return fmt.Errorf("%w\nthe job continues", err)
 		case now.Failed:
 			return fmt.Errorf("job %s ended without progress at seq %d of %d; see the log of decode", job.ID, now.Next, now.To)
+		case now.StoppedBy != "":
+			return fmt.Errorf("job %s was stopped by %s at seq %d of %d: run rebuild again", job.ID, now.StoppedBy, now.Next, now.To)
 		case now.Done:
 			r.say("done: %d pages decoded, up to seq %d. To verify: POST /v1/corps/%s/replays with {\"verify\": true}", now.Pages, now.To, r.corp)
 			return nil

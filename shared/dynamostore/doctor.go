@@ -30,6 +30,7 @@ type (
 		State doctor.State `dynamodbav:"state"`
 		Cause doctor.Cause `dynamodbav:"cause"`
 		Since time.Time    `dynamodbav:"since"`
+		Told  bool         `dynamodbav:"told,omitempty"`
 	}
 	setupChangeItem struct {
 		Check     doctor.Check `dynamodbav:"check"`

@@ -61,10 +61,10 @@ func (n *Notifier) Notify(ctx context.Context, changes []watch.Change) error {
 	return n.publish(ctx, in)
 }
 
-// NotifySetup implements [doctor.Notifier]. It sends what no notice about the
-// corp's health tells, and what a person can do something about.
+// NotifySetup implements [doctor.Notifier]. It sends the changes that are worth a
+// notice to the operators.
 func (n *Notifier) NotifySetup(ctx context.Context, corp archive.Corp, changes []doctor.Change) error {
-	changes = slices.DeleteFunc(slices.Clone(changes), func(c doctor.Change) bool { return !c.Worth() || c.ToldByHealth() })
+	changes = slices.DeleteFunc(slices.Clone(changes), func(c doctor.Change) bool { return !c.Worth() })
 	if len(changes) == 0 {
 		return nil
 	}
@@ -79,10 +79,12 @@ func setupMessage(corp archive.Corp, changes []doctor.Change) string {
 	for _, c := range changes {
 		step, at := c.Check.Step(), c.At.UTC().Format(time.RFC3339)
 		title, _ := doctor.StepTexts(step)
-		text, _ := doctor.TextOf(c.Check, c.Now)
-		what, remedy := text.What.With(c.Evidence), text.Remedy.With(c.Evidence)
-		paragraph(&b, fmt.Sprintf("设置步骤 %d「%s」，%s：%s → %s，%s", step, title.ZH, c.Check, c.From, c.To, clock(c.At)), what.ZH, remedy.ZH)
-		paragraph(&b, fmt.Sprintf("set-up step %d, %s: %s -> %s, %s", step, c.Check, c.From, c.To, at), what.EN, remedy.EN)
+		text, own := doctor.TextOf(c.Check, c.Now, c.Evidence)
+		if w := textOf(watch.Health(c.Now)); !own && c.Now != "" {
+			text = doctor.Text{What: doctor.Words{ZH: w.whatZH, EN: w.what}, Remedy: doctor.Words{ZH: w.remedyZH, EN: w.remedy}}
+		}
+		paragraph(&b, fmt.Sprintf("设置步骤 %d「%s」，%s：%s → %s，%s", step, title.ZH, c.Check, c.From, c.To, clock(c.At)), text.What.ZH, text.Remedy.ZH)
+		paragraph(&b, fmt.Sprintf("set-up step %d, %s: %s -> %s, %s", step, c.Check, c.From, c.To, at), text.What.EN, text.Remedy.EN)
 	}
 	return b.String()
 }

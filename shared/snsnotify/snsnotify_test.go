@@ -252,10 +252,12 @@ func TestSetupNotice(t *testing.T) {
 		Check: doctor.CheckCallback, From: doctor.OK, To: doctor.Bad, Now: doctor.CauseRefused, At: at,
 		Evidence: []doctor.Evidence{{Fact: doctor.FactAtLeast, Value: "3"}, {Fact: doctor.FactWhy, Value: "signature"}, {Fact: doctor.FactSourceIP, Value: "203.0.113.9"}},
 	}
+	// A cause of the archive that the health does not tell: the corp is not switched on.
+	untrusted := doctor.Change{Check: doctor.CheckTrustedIP, From: doctor.Unseen, To: doctor.Bad, Now: doctor.Cause(archive.CauseTrustedIP), At: at}
 	fixed := doctor.Change{Check: doctor.CheckFiles, From: doctor.Bad, To: doctor.OK, Was: doctor.CauseFilesShort, At: at}
 	for name, told := range map[string]doctor.Change{
 		"no news":        {Check: doctor.CheckKey, From: doctor.Waiting, To: doctor.OK, At: at},
-		"told by health": {Check: doctor.CheckTrustedIP, From: doctor.OK, To: doctor.Bad, Now: doctor.Cause(archive.CauseTrustedIP), At: at},
+		"told by health": {Check: doctor.CheckTrustedIP, From: doctor.OK, To: doctor.Bad, Now: doctor.Cause(archive.CauseTrustedIP), At: at, Told: true},
 	} {
 		var s sent
 		if err := snsnotify.New(&s, "arn", "archive").NotifySetup(t.Context(), corp, []doctor.Change{told}); err != nil || len(s.in) != 0 {
@@ -263,18 +265,18 @@ func TestSetupNotice(t *testing.T) {
 		}
 	}
 	var s sent
-	changes := []doctor.Change{{Check: doctor.CheckKey, From: doctor.Waiting, To: doctor.OK, At: at}, refused, fixed}
+	changes := []doctor.Change{{Check: doctor.CheckKey, From: doctor.Waiting, To: doctor.OK, At: at}, refused, fixed, untrusted}
 	if err := snsnotify.New(&s, "arn", "archive").NotifySetup(t.Context(), corp, changes); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.in) != 1 || len(changes) != 3 {
+	if len(s.in) != 1 || len(changes) != 4 {
 		t.Fatalf("got %d messages, %d changes left; want one message and the caller's list as it was", len(s.in), len(changes))
 	}
 	in := s.in[0]
 	if want := "[archive] ww0123456789abcdef: set-up"; *in.Subject != want || *in.TopicArn != "arn" {
 		t.Errorf("got subject %q to %q, want %q", *in.Subject, *in.TopicArn, want)
 	}
-	for _, want := range []string{"云朵课堂", "step 5, callback: ok -> bad", "至少有 3 个回调请求", "At least 3 callback requests", "203.0.113.9", "step 6, files: bad -> ok"} {
+	for _, want := range []string{"云朵课堂", "step 5, callback: ok -> bad", "至少有 3 个回调请求", "today: at least 3", "203.0.113.9", "step 6, files: bad -> ok", "step 4, trusted_ip: unseen -> bad", "可信IP", "repeats step 4"} {
 		if !strings.Contains(*in.Message, want) {
 			t.Errorf("got %q, want %q in it", *in.Message, want)
 		}

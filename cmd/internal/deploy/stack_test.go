@@ -3,13 +3,20 @@ package deploy_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
 )
 
 // skipped are the types that moto does not create. Tests compare them with the
@@ -915,8 +922,11 @@ func TestEssentialAlarms(t *testing.T) {
 
 // The commands of the runbooks find what Lambda writes about a run that ended
 // badly: in a line of its own with LogFormat JSON, in a text otherwise, and as the
-// text of Go's runtime in both.
+// text of aws-lambda-go or of Go's runtime in both.
 func TestRunbooksFindTimeoutsAndPanics(t *testing.T) {
+	if os.Getenv("AWS_LAMBDA_RUNTIME_API") != "" {
+		lambda.Start(func() { panic("handler") }) // the process of panickingHandler; it ends here
+	}
 	b, err := os.ReadFile(root + "/docs/runbooks.md")
 	if err != nil {
 		t.Fatal(err)
@@ -942,7 +952,19 @@ func TestRunbooksFindTimeoutsAndPanics(t *testing.T) {
 		}
 		return slices.ContainsFunc(words, func(w []string) bool { return strings.Contains(line, w[1]) })
 	}
+	// aws-lambda-go recovers a panic of a handler: the text of Go's runtime is that of
+	// other goroutines only.
+	panicked := panickingHandler(t)
+	if len(panicked) != 2 {
+		t.Fatalf("a handler that panics: got the lines %q, want two", panicked)
+	}
+	for _, line := range panicked {
+		if !found(line) {
+			t.Errorf("%s: got false, want true", line)
+		}
+	}
 	for line, want := range map[string]bool{
+		`2026/06/01 08:00:00 {"errorMessage":"page not decoded","errorType":"errorString"}`:                                                      false,
 		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"timeout","metrics":{"durationMs":120000}}}`: true,
 		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"error","errorType":"Runtime.ExitError"}}`:   true,
 		`{"time":"2026-06-01T08:00:00Z","type":"platform.report","record":{"requestId":"r","status":"success","metrics":{"durationMs":12}}}`:     false,
@@ -952,13 +974,36 @@ func TestRunbooksFindTimeoutsAndPanics(t *testing.T) {
 		"2026-06-01T08:00:00Z r Task timed out after 120.00 seconds":                                                                             true,
 		"REPORT RequestId: r\tDuration: 12.00 ms\tBilled Duration: 12 ms":                                                                        false,
 		"panic: runtime error: index out of range [1] with length 1":                                                                             true,
-		"fatal error: concurrent map writes": true,
-		"goroutine 1 [running]:":             false,
+		"fatal error: concurrent map writes":                                                                                                     true,
+		"goroutine 1 [running]:":                                                                                                                 false,
 	} {
 		if got := found(line); got != want {
 			t.Errorf("%s: got %t, want %t", line, got, want)
 		}
 	}
+}
+
+// panickingHandler returns what a function logs whose handler panics. The test binary
+// is the function, and this process its Runtime API.
+func panickingHandler(t *testing.T) []string {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Lambda-Runtime-Aws-Request-Id", "r")
+		w.Header().Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(time.Now().Add(time.Minute).UnixMilli(), 10))
+		io.WriteString(w, "{}")
+	}))
+	defer api.Close()
+	function := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRunbooksFindTimeoutsAndPanics$")
+	function.Env = append(os.Environ(), "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"))
+	out, err := function.CombinedOutput()
+	if err == nil {
+		t.Error("a handler that panics: got exit status 0, want another")
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
 // Every function, queue and NAT gateway has its alarms, and every function and

@@ -223,7 +223,7 @@ func job(ctx context.Context, p *pipeline.Pipeline, r decode.Replay) (decode.Rep
 		return r, err
 	}
 	r, err := p.Ledger.Replay(ctx, corpID, r.ID)
-	if err == nil && (!r.Done || r.Failed) {
+	if err == nil && !r.Whole() {
 		err = errors.New("the job ended without a result")
 	}
 	return r, err

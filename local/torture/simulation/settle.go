@@ -279,7 +279,7 @@ func (s *sim) checkVerification() {
 		jobs, err := s.world.Ledger.Replays(ctx, c.id, 5)
 		s.must(err)
 		i := slices.IndexFunc(jobs, func(j decode.Replay) bool { return j.Verify && !j.CreatedAt.Before(asked) })
-		if i < 0 || !jobs[i].Done || jobs[i].Failed {
+		if i < 0 || !jobs[i].Whole() {
 			s.tb.Errorf("%s: verification not done", c.id)
 			continue
 		}

@@ -582,7 +582,7 @@ func ledgerExamined(t *testing.T, l LedgerStore) {
 	}
 	same(t, "never examined", examined(corp), doctor.Record{Corp: corp})
 	first := doctor.Record{Corp: corp, Rev: 1, At: epoch, Checks: map[doctor.Check]doctor.Known{
-		doctor.CheckScope: {State: doctor.Bad, Cause: doctor.CauseEmpty, Since: epoch.Add(-time.Hour)}, doctor.CheckApp: {State: doctor.Off},
+		doctor.CheckScope: {State: doctor.Bad, Cause: doctor.CauseEmpty, Since: epoch.Add(-time.Hour), Told: true}, doctor.CheckApp: {State: doctor.Off},
 	}}
 	change := func(check doctor.Check, at time.Duration) doctor.Change {
 		return doctor.Change{Check: check, From: doctor.OK, To: doctor.Bad, Was: "", Now: doctor.CauseEmpty, At: epoch.Add(at), Operators: true, Evidence: []doctor.Evidence{{Fact: doctor.FactMembers, Value: "0"}}}

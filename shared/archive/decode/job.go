@@ -57,6 +57,10 @@ type Replay struct {
 	Findings []Finding
 }
 
+// Whole reports whether the job went over its whole range. A job that failed or that
+// a user stopped is done, too, and says nothing of the rest of its range.
+func (r Replay) Whole() bool { return r.Done && !r.Failed && r.StoppedBy == "" }
+
 // MaxFindings bounds the findings that a job keeps.
 const MaxFindings = 100
 

@@ -12,6 +12,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Ledger shows how far pulling and decoding are.
@@ -102,6 +103,9 @@ type Known struct {
 	State State
 	Cause Cause
 	Since time.Time
+	// Told is whether the notice about the corp's health told that the check is bad.
+	// That notice then tells the end of the trouble, too.
+	Told bool
 }
 
 // Record is what the last examination of a corp found.
@@ -120,28 +124,42 @@ type Change struct {
 	At        time.Time
 	Operators bool // whether the remedy of the new cause is the operators' task
 	Evidence  []Evidence
+	// Told is whether the notice about the corp's health tells the change, when it is
+	// found. It is not stored.
+	Told bool
 }
 
-// ToldByHealth reports whether the notice about the corp's health already covers the
-// change.
-func (c Change) ToldByHealth() bool {
-	cause := c.Now
-	if c.To != Bad {
-		cause = c.Was
+// tells reports whether the notice about the corp's health tells that a check is bad.
+// A corp that is switched off has the health off, whatever is wrong with it, and the
+// health knows no trouble that only the HTTP API found.
+func (f Facts) tells(was Record, r Result) bool {
+	if r.State != Bad {
+		return false
 	}
-	switch cause {
-	case CauseLate, CauseLosing, CauseUnmatched, CauseSwitchedOff:
-		return true
+	health := watch.HealthOf(f.Corp, f.Pull, len(f.SetAside), "", f.Now)
+	switch r.Check {
+	case CheckApp, CheckAppCallback:
+		return false
+	case CheckVersions, CheckSetAside:
+		// The health stays the same if records were set aside before.
+		before := was.Checks[CheckVersions].State == Bad || was.Checks[CheckSetAside].State == Bad
+		return health == watch.SetAside && !before
 	}
-	if _, own := texts[cause]; own {
-		return c.Check == CheckSetAside
-	}
-	return c.Check != CheckApp
+	return health == watch.Health(r.Cause)
 }
 
-// Worth reports whether the change is worth a notice: the check became bad, is bad
-// for another reason, or is no longer bad.
-func (c Change) Worth() bool { return c.From == Bad || c.To == Bad }
+// ends reports whether the notice about the corp's health tells that a check is no
+// longer bad: it told that the check is, or it tells that the corp is switched off.
+func ends(old Known, r Result) bool {
+	switchedOff := r.State == Off && (r.Check == CheckSwitch || r.Check == CheckPulls || r.Check == CheckHours)
+	return old.State == Bad && r.State != Bad && (old.Told || switchedOff)
+}
+
+// Worth reports whether the change is worth a notice to the operators: the check became
+// bad, is bad for another reason, or is no longer bad, and no notice about the corp's
+// health tells it. Of every other change, such as a step that was done, nothing follows
+// for a person: the list of changes and the announcements have it.
+func (c Change) Worth() bool { return (c.From == Bad || c.To == Bad) && !c.Told }
 
 // Records keeps the examinations. Durable on return. Safe for concurrent use.
 type Records interface {
@@ -154,8 +172,8 @@ type Records interface {
 	SaveExamined(ctx context.Context, r Record, changes []Change) error
 }
 
-// A Notifier tells others of changes. It may be called again with the same
-// changes.
+// A Notifier tells others of changes: the operators of those that are worth a notice,
+// see [Change.Worth], the SCRM of all. It may be called again with the same changes.
 type Notifier interface {
 	NotifySetup(ctx context.Context, corp archive.Corp, changes []Change) error
 }
@@ -181,7 +199,7 @@ func (e *Examiner) Examine(ctx context.Context, corp archive.Corp) error {
 	if err != nil {
 		return fmt.Errorf("read the last examination of %s: %w", corp.ID, err)
 	}
-	now, changes := Compare(was, Derive(facts), facts.Now)
+	now, changes := Compare(was, facts)
 	if len(changes) == 0 && was.Rev > 0 {
 		return nil
 	}
@@ -203,10 +221,10 @@ func (e *Examiner) Examine(ctx context.Context, corp archive.Corp) error {
 // Compare gives the record after an examination, and what has changed. The first
 // examination of a check is a change only if the check is bad: a step that is not
 // done yet is not reported.
-func Compare(was Record, results []Result, at time.Time) (Record, []Change) {
-	now := Record{Corp: was.Corp, Rev: was.Rev + 1, At: at, Checks: make(map[Check]Known, len(results))}
+func Compare(was Record, f Facts) (Record, []Change) {
+	now := Record{Corp: was.Corp, Rev: was.Rev + 1, At: f.Now, Checks: make(map[Check]Known, len(Checks))}
 	var changes []Change
-	for _, r := range results {
+	for _, r := range Derive(f) {
 		old, known := was.Checks[r.Check]
 		if known && old.State == r.State && old.Cause == r.Cause {
 			now.Checks[r.Check] = old
@@ -214,11 +232,15 @@ func Compare(was Record, results []Result, at time.Time) (Record, []Change) {
 		}
 		since := r.Since
 		if since.IsZero() {
-			since = at
+			since = f.Now
 		}
-		now.Checks[r.Check] = Known{r.State, r.Cause, since}
+		told := f.tells(was, r)
+		now.Checks[r.Check] = Known{r.State, r.Cause, since, told}
 		if known || r.State == Bad {
-			changes = append(changes, Change{Check: r.Check, From: old.State, To: r.State, Was: old.Cause, Now: r.Cause, At: at, Operators: r.Cause.Operators(), Evidence: r.Evidence})
+			changes = append(changes, Change{
+				Check: r.Check, From: old.State, To: r.State, Was: old.Cause, Now: r.Cause, At: f.Now, Operators: r.Cause.Operators(), Evidence: r.Evidence,
+				Told: told || ends(old, r),
+			})
 		}
 	}
 	return now, changes

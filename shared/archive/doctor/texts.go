@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -15,15 +16,19 @@ type Words struct{ ZH, EN string }
 // Text says what a cause means and what a person does about it.
 type Text struct{ What, Remedy Words }
 
-// TextOf returns the doctor's own text for a cause of a check: for causes that only
-// the doctor names, and for causes with another remedy at the self-built app. It
-// returns false for every other [archive.Cause]: the API has its text.
-func TextOf(check Check, c Cause) (Text, bool) {
-	if t, ok := appTexts[c]; ok && (check == CheckApp || check == CheckAppCallback) {
-		return t, true
-	}
+// TextOf returns the doctor's own text for a cause of a check, with the evidence in
+// it: for causes that only the doctor names, and for causes with another remedy at the
+// self-built app. It returns false for every other [archive.Cause]: the API has its
+// text.
+func TextOf(check Check, c Cause, evidence []Evidence) (Text, bool) {
 	t, ok := texts[c]
-	return t, ok
+	if app, of := appTexts[c]; of && (check == CheckApp || check == CheckAppCallback) {
+		t, ok = app, true
+	}
+	if b, of := bare[c]; of && !slices.ContainsFunc(evidence, func(e Evidence) bool { return e.Fact == b.without }) {
+		t.What = b.what
+	}
+	return Text{t.What.With(evidence), t.Remedy.With(evidence)}, ok
 }
 
 // With puts the evidence into the text, in the form that a person reads.
@@ -215,6 +220,16 @@ var appTexts = map[Cause]Text{
 		Words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
 		Words{"请核对企业微信「我的企业 → 企业信息」中的企业ID，并用正确的企业ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
 	},
+}
+
+// bare is what the text of a cause says without a fact that not every such case has:
+// WeCom's answer named no address, or every waiting file is late.
+var bare = map[Cause]struct {
+	without Fact
+	what    Words
+}{
+	Cause(archive.CauseTrustedIP): {FactFromIP, Words{"企业微信拒绝了从系统出口 IP 地址发出的自建应用接口请求。", "WeCom refused our address for the self-built app."}},
+	CauseFilesShort:               {FactUntil, Words{"{count} 个文件尚未下载，其中一些可能已被企业微信删除。", "Files not fetched yet: {count}. WeCom may have deleted some of them."}},
 }
 
 // Names of the facts, for people.

@@ -62,7 +62,7 @@ func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ e
 	if err != nil && !errors.Is(err, archive.ErrNotFound) {
 		return false, fmt.Errorf("read last verification of %s: %w", c.ID, err)
 	}
-	if late = err != nil || !job.Done || job.Failed || job.StoppedBy != ""; late {
+	if late = err != nil || !job.Whole(); late {
 		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", err == nil, "failed", job.Failed, "stopped", job.StoppedBy != "")
 	}
 	return late, nil

@@ -535,7 +535,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** What has changed in the set-up, newest first. */
+        /**
+         * What has changed in the set-up, newest first.
+         * @description Each change is announced once, as the event `setup.changed`. Operators get a notice of a check that becomes bad, is
+         *     bad for another reason, or is no longer bad, unless the notice about the company's health says the same.
+         */
         get: operations["listSetupChanges"];
         put?: never;
         post?: never;
@@ -3289,7 +3293,7 @@ export interface components {
             verify: boolean;
             /** @description The archive itself started this verification. It looks at every row, head and object of the journal, and reads only the pages of the last eight days and 1 in 52 of the older ones. */
             weekly: boolean;
-            /** @description The number of disagreements; 0 without `verify`. A job that is done with 0 faults, and is neither failed nor weekly, proves its range. */
+            /** @description The number of disagreements; 0 without `verify`. A verification that is done with 0 faults, and is neither failed, stopped nor weekly, proves its range. */
             faults: number;
             /** @description The first 100 disagreements. */
             findings: components["schemas"]["Finding"][];

@@ -142,11 +142,11 @@ func show(r doctor.Result, since time.Time, lang problem.Language) checkJSON {
 
 // texts says what a cause means and what a person does about it.
 func texts(check doctor.Check, cause doctor.Cause, evidence []doctor.Evidence, ip string, lang problem.Language) (what, fix string) {
-	t, ok := doctor.TextOf(check, cause)
+	t, ok := doctor.TextOf(check, cause, evidence)
 	if !ok {
 		return problem.Trouble(string(cause), lang, problem.Args{"from_ip": ip})
 	}
-	return problem.Words(t.What.With(evidence)).In(lang, nil), problem.Words(t.Remedy.With(evidence)).In(lang, nil)
+	return problem.Words(t.What).In(lang, nil), problem.Words(t.Remedy).In(lang, nil)
 }
 
 func textOrNull(w doctor.Words, lang problem.Language) *string {

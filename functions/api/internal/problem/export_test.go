@@ -18,5 +18,6 @@ func Sentences() map[string][2]string {
 		add("trouble "+k+" what", v.what)
 		add("trouble "+k+" remedy", v.remedy)
 	}
+	add("trouble trusted_ip, address unknown", addressUnknown)
 	return all
 }

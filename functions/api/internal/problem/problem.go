@@ -220,11 +220,14 @@ const (
 )
 
 // Trouble says what a cause (the value of an archive.Cause) means and what a
-// person does about it. Args: from_ip.
+// person does about it. Args: from_ip, empty if WeCom named no address.
 func Trouble(cause string, l Language, args Args) (what, remedy string) {
 	t, ok := troubles[cause]
 	if !ok {
 		t = troubles["unknown_error"]
+	}
+	if args["from_ip"] == "" && cause == "trusted_ip" {
+		t.what = addressUnknown
 	}
 	return t.what.in(l, args), t.remedy.in(l, args)
 }
@@ -232,11 +235,15 @@ func Trouble(cause string, l Language, args Args) (what, remedy string) {
 // AppTrouble is Trouble for an access of the self-built app, whose remedies are
 // in the seventh set-up step. Args: from_ip.
 func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
-	t, ok := doctor.TextOf(doctor.CheckApp, doctor.Cause(cause))
+	var evidence []doctor.Evidence
+	if ip := args["from_ip"]; ip != "" {
+		evidence = append(evidence, doctor.Evidence{Fact: doctor.FactFromIP, Value: ip})
+	}
+	t, ok := doctor.TextOf(doctor.CheckApp, doctor.Cause(cause), evidence)
 	if !ok {
 		return Trouble(cause, l, args)
 	}
-	return Words(t.What).In(l, args), Words(t.Remedy).In(l, args)
+	return Words(t.What).In(l, nil), Words(t.Remedy).In(l, nil)
 }
 
 // Words is a text of the doctor in both languages.

@@ -34,6 +34,26 @@ func TestEverySentenceIsInBothLanguages(t *testing.T) {
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
+// No text of a trouble shows the place of a value that WeCom did not give.
+func TestTroublesWithoutAnAddress(t *testing.T) {
+	for _, cause := range constants(t, "../../../../shared/archive/trouble.go", "Cause") {
+		for _, lang := range []problem.Language{problem.Chinese, problem.English} {
+			for _, ip := range []string{"", "203.0.113.9"} {
+				what, remedy := problem.Trouble(cause, lang, problem.Args{"from_ip": ip})
+				appWhat, appRemedy := problem.AppTrouble(cause, lang, problem.Args{"from_ip": ip})
+				for _, s := range []string{what, remedy, appWhat, appRemedy} {
+					if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || strings.Contains(s, "address .") || strings.Contains(s, "地址 的") {
+						t.Errorf("%s from %q: got %q", cause, ip, s)
+					}
+				}
+				if shown := strings.Contains(what+appWhat, "203.0.113.9"); cause == "trusted_ip" && shown != (ip != "") {
+					t.Errorf("%s from %q: got %q and %q", cause, ip, what, appWhat)
+				}
+			}
+		}
+	}
+}
+
 // constants lists the values of a type's constants in a file.
 func constants(t *testing.T, file, typeName string) []string {
 	t.Helper()

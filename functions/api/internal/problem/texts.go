@@ -310,6 +310,9 @@ var remedies = map[Remedy]words{
 
 type trouble struct{ what, remedy words }
 
+// addressUnknown is what trusted_ip says if WeCom's answer names no address.
+var addressUnknown = words{"企业微信拒绝了来自系统出口 IP 地址的请求。", "WeCom refused our address."}
+
 // troubles says, by archive.Cause, what happened and what a person does about
 // it.
 var troubles = map[string]trouble{

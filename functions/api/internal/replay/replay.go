@@ -52,7 +52,7 @@ type Finding struct {
 func progress(r decode.Replay) *float64 {
 	part := 0.0
 	switch {
-	case r.Done && !r.Failed && r.StoppedBy == "":
+	case r.Whole():
 		part = 1
 	case r.To <= r.From:
 		return nil

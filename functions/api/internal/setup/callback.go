@@ -151,6 +151,10 @@ func (h *Handlers) rotateCallback(ctx context.Context, c *session.Call, kind arc
 		if err != nil {
 			return output.Answer{}, err
 		}
+		// A crash here leaves the pair without an examination; a second click requests it.
+		if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+			return output.Answer{}, err
+		}
 		return output.JSON(status, h.callbackOf(c, kind, next, pair))
 	}
 	return output.Answer{}, problem.New(problem.ChangedMeanwhile, nil)

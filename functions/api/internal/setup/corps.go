@@ -73,5 +73,8 @@ func (h *Handlers) PutCorp(ctx context.Context, c *session.Call) (output.Answer,
 			return output.Answer{}, err
 		}
 	}
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
+		return output.Answer{}, err
+	}
 	return output.JSON(status, showCorp(c.Corp))
 }

@@ -83,26 +83,12 @@ func findKey(set archive.KeySet, id string) (archive.Key, bool) {
 // message has proved gets no further key: a private key is kept permanently and
 // costs money each month.
 func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answer, error) {
-	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	k, made, err := h.rotateKey(ctx, c)
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if k, ok := findKey(set, c.Corp.CurrentKey); ok {
-		if j := showKey(k, set, k.ID); j.State == "unused" {
-			return output.JSON(200, j)
-		}
-	}
-	quota, err := h.Corps.KeyQuota(ctx, c.CorpID)
-	if err != nil {
-		return output.Answer{}, err
-	}
-	// Every rotation moves the corp's current key, so a rotation that comes between
-	// these reads and the next write makes that write fail.
-	if set.Unproved() >= quota.Unproved {
-		return output.Answer{}, problem.New(problem.KeysUnproved, problem.Args{"max": strconv.Itoa(quota.Unproved)})
-	}
-	k, made, err := h.addCurrentKey(ctx, c.Corp)
-	if err != nil {
+	// A crash here leaves the key without an examination; a second click requests it.
+	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
 		return output.Answer{}, err
 	}
 	status := 200
@@ -110,6 +96,28 @@ func (h *Handlers) RotateKey(ctx context.Context, c *session.Call) (output.Answe
 		status = 201
 	}
 	return output.JSON(status, k)
+}
+
+func (h *Handlers) rotateKey(ctx context.Context, c *session.Call) (_ keyJSON, made bool, _ error) {
+	set, err := h.Corps.KeySet(ctx, c.CorpID)
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	if k, ok := findKey(set, c.Corp.CurrentKey); ok {
+		if j := showKey(k, set, k.ID); j.State == "unused" {
+			return j, false, nil
+		}
+	}
+	quota, err := h.Corps.KeyQuota(ctx, c.CorpID)
+	if err != nil {
+		return keyJSON{}, false, err
+	}
+	// Every rotation moves the corp's current key, so a rotation that comes between
+	// these reads and the next write makes that write fail.
+	if set.Unproved() >= quota.Unproved {
+		return keyJSON{}, false, problem.New(problem.KeysUnproved, problem.Args{"max": strconv.Itoa(quota.Unproved)})
+	}
+	return h.addCurrentKey(ctx, c.Corp)
 }
 
 // addCurrentKey makes a key pair and makes it the corp's current key, if the

@@ -146,6 +146,7 @@ type Checks interface {
 	// RequestCheck requests a check of every access. Durable on return.
 	RequestCheck(ctx context.Context, corp string, also directory.Request) error
 	// RequestExamination requests that the doctor examines what was saved, without
-	// asking WeCom. Durable on return.
+	// asking WeCom. Every route that saves calls it or RequestCheck after its last
+	// write. Durable on return.
 	RequestExamination(ctx context.Context, corp string) error
 }

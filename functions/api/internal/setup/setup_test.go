@@ -1104,3 +1104,43 @@ func TestImportAgainMakesUpForALostRetry(t *testing.T) {
 		t.Errorf("got %+v, want no job: the retry was requested", fourth)
 	}
 }
+
+// Each route that saves a part of the set-up lets the doctor examine it. Saving
+// again and again makes no further requests: two wait at most.
+func TestTheDoctorExaminesAfterEachSave(t *testing.T) {
+	w := apitest.NewWorld(t)
+	register(w)
+	if reqs := w.InspectRequests(); len(reqs) != 1 || !reqs[0].Examine {
+		t.Errorf("registered: got requests %+v, want one examination", reqs)
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	apitest.OK(t, err)
+	for _, save := range []struct {
+		method, path string
+		body         map[string]any
+	}{
+		{"PUT", "", map[string]any{"name": "another name"}},
+		{"PUT", "/setup", map[string]any{"secret": aSecret}},
+		{"PUT", "/setup", map[string]any{"publickey_ver": 1}},
+		{"PUT", "/app", map[string]any{"secret": aSecret}},
+		{"PUT", "/state", map[string]any{"enabled": true}},
+		{"POST", "/keys", nil},
+		{"POST", "/keys/import", map[string]any{"private_key": pemOf(t, key, true)}},
+		{"POST", "/callback/rotate", map[string]any{}},
+		{"POST", "/app/callback/rotate", map[string]any{}},
+	} {
+		for range 5 {
+			r := apitest.Request{Who: w.As(session.Admin), Method: save.method, Path: "/v1/corps/" + w.Corp + save.path, Unchecked: true}
+			if save.body != nil {
+				r.Body = save.body
+			}
+			if resp := w.Do(r); resp.Status >= 300 {
+				t.Fatalf("%s %s: got status %d: %s", save.method, save.path, resp.Status, resp.Body)
+			}
+		}
+		reqs := w.InspectRequests()
+		if len(reqs) == 0 || len(reqs) > 2 || !slices.ContainsFunc(reqs, func(r book.Request) bool { return r.Examine || r.Check }) {
+			t.Errorf("%s %s: got requests %+v, want an examination, and two requests at most", save.method, save.path, reqs)
+		}
+	}
+}
