@@ -1,5 +1,11 @@
 # Yunduo Archive. `make help` lists what there is to do.
 
+# macOS ships make 3.81, which would ignore `undefine` below, or stop there without a
+# reason.
+ifeq ($(filter undefine,$(.FEATURES)),)
+$(error make $(MAKE_VERSION) is too old: install GNU make 3.82 or newer, on macOS with brew install make, and then run gmake instead of make)
+endif
+
 # The version that functions log at their start and /health answers.
 VERSION   := $(shell sed -n 's/^.. \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 
@@ -62,6 +68,15 @@ $(error TOKEN belongs in the environment, which other users cannot read: TOKEN=.
 endif
 ifneq ($(STRAY),)
 $(error make $(patsubst torture,torture$(if $(PART), PART=$(PART)),$(GOALS)) does not read $(STRAY): it reads $(or $(subst $(space),$(comma) ,$(strip $(filter-out ARTIFACTS_DIR,$(READ)))),no variable))
+endif
+# What make ready judges is samconfig.toml. These options of sam deploy would replace
+# what it has judged, or the stack that make deploy then protects.
+JUDGED := --parameter-overrides --config-env --config-file --stack-name --region --template-file --template -t --guided -g
+ifneq ($(filter deploy changeset,$(GOALS)),)
+PASSED := $(firstword $(filter $(JUDGED) $(addsuffix =%,$(JUDGED)),$(subst ",,$(subst ',,$(ARGS)))))
+ifneq ($(PASSED),)
+$(error ARGS has $(firstword $(subst =, ,$(PASSED))), which make ready would not see: change samconfig.toml instead)
+endif
 endif
 ifneq ($(filter-out 1,$(ONLINE)),)
 $(error ONLINE is "$(ONLINE)": want ONLINE=1, or leave it out)

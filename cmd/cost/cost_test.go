@@ -303,8 +303,26 @@ func TestBoundsOfTheBill(t *testing.T) {
 	if got := total(t, append(small, "-nats", "0")...); got > 15 {
 		t.Errorf("in a network that exists: got %.2f USD, want at most 15", got)
 	}
+	// The values are those of the prod blocks of samconfig.toml: two NAT gateways, and
+	// MessagesClass=infrequent. With the default class the bill may be higher.
 	if got := total(t, "-messages", "1e8", "-media-gb", "2000", "-corps", "200", "-nats", "2", "-class", "infrequent"); got > 2114 {
 		t.Errorf("200 companies: got %.2f USD, want at most 2114", got)
+	}
+}
+
+// The bill ends with what the smallest installation costs, and what adds to it.
+func TestBillShowsTheFloor(t *testing.T) {
+	for _, region := range []string{global, china} {
+		got := output(t, "-region", region)
+		for _, line := range []string{
+			`the smallest installation: 1 company, 20,000 messages, 1 GB of media +[0-9]+\.[0-9]`,
+			`the same in a network that exists \(VpcId, SubnetIds, TrustedIps\) +[0-9]+\.[0-9]`,
+			`all alarms \(Alarms=all, the default\) +\+ [0-9]+\.[0-9]`,
+		} {
+			if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(got) {
+				t.Errorf("%s: got no line %s in\n%s", region, line, got)
+			}
+		}
 	}
 }
 

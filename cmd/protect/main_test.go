@@ -107,7 +107,7 @@ func TestStackPolicy(t *testing.T) {
 	if got, want := denies.Action, []any{"Update:Replace", "Update:Delete"}; !reflect.DeepEqual(got, want) || denies.Principal != "*" || denies.Resource != "*" {
 		t.Errorf("got a denial of %v to %s on %s, want %v to everybody on everything", got, denies.Principal, denies.Resource, want)
 	}
-	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::KMS::Key", "AWS::S3::Bucket"} {
+	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::S3::BucketPolicy"} {
 		if !slices.Contains(denies.Condition.StringEquals.ResourceType, kind) {
 			t.Errorf("the policy does not protect %s", kind)
 		}

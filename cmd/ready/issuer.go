@@ -15,6 +15,10 @@ import (
 // issuerLimit is how long API Gateway waits for the issuer's documents.
 const issuerLimit = 1500 * time.Millisecond
 
+// verified are the algorithms that API Gateway verifies: it accepts those that are based
+// on RSA, says its documentation.
+var verified = []string{"RS256", "RS384", "RS512"}
+
 // issuer reads the documents that API Gateway reads to verify tokens: the
 // discovery document, and the keys that it names. API Gateway creates no
 // authorizer if the first is unavailable, and refuses every token if the second
@@ -34,7 +38,7 @@ func (o *online) issuer(ctx context.Context) error {
 	if document.Issuer != issuer {
 		errs = append(errs, fmt.Errorf("JwtIssuer is %q, and its discovery document names %q: set JwtIssuer to what the tokens contain as iss, to the letter", issuer, document.Issuer))
 	}
-	if len(document.Algorithms) > 0 && !slices.Contains(document.Algorithms, "RS256") {
+	if len(document.Algorithms) > 0 && !slices.ContainsFunc(document.Algorithms, func(a string) bool { return slices.Contains(verified, a) }) {
 		errs = append(errs, fmt.Errorf("JwtIssuer signs with %s, and API Gateway verifies RSA signatures only: let the issuer sign with RS256", strings.Join(document.Algorithms, ", ")))
 	}
 	if !strings.HasPrefix(document.Keys, "https://") {

@@ -307,6 +307,27 @@ func TestOnlineNetwork(t *testing.T) {
 	wantError(t, o.subnets(t.Context()), "enter private subnets of vpc-01234567")
 }
 
+// The addresses of the stack itself count against the quota, and not against the
+// deployment: with the quota used up, it needs those only that the stack lacks.
+func TestOnlineAddressesOfTheStack(t *testing.T) {
+	o, _ := prepared(t, "eu-west-2", map[string]string{"NatZones": "two"})
+	o.env.Stack, o.first = "addresses", false
+	address := `{"Type":"AWS::EC2::EIP","Properties":{"Domain":"vpc"}}`
+	body := `{"Resources":{"AddressA":` + address + `,"Topic":{"Type":"AWS::SNS::Topic","Properties":{}},"AddressB":` + address + `}}`
+	must[*cloudformation.CreateStackOutput](t)(cloudformation.NewFromConfig(o.config).CreateStack(t.Context(), &cloudformation.CreateStackInput{StackName: &o.env.Stack, TemplateBody: &body}))
+	for range 3 {
+		must[*ec2.AllocateAddressOutput](t)(ec2.NewFromConfig(o.config).AllocateAddress(t.Context(), &ec2.AllocateAddressInput{Domain: ec2types.DomainTypeVpc}))
+	}
+	if n, err := o.resourcesOf(t.Context(), "AWS::EC2::EIP"); n != 2 || err != nil {
+		t.Errorf("got %d and %v, want the 2 addresses of the stack", n, err)
+	}
+	wantError(t, o.addresses(t.Context()))
+	o.first = true
+	wantError(t, o.addresses(t.Context()), "5 of 5 Elastic IPs in eu-west-2, and the deployment makes 2")
+	o.first, o.env.Stack = false, "gone"
+	wantError(t, o.addresses(t.Context()), "resources of the stack gone: ")
+}
+
 func TestOnlineConcurrency(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -386,6 +407,8 @@ func TestOnlineIssuer(t *testing.T) {
 		want   []string
 	}{
 		{"RS256", func(*identityProvider, *online) {}, nil},
+		{"RS384 only", func(p *identityProvider, _ *online) { p.algorithms = []string{"ES256", "RS384"} }, nil},
+		{"RS512 only", func(p *identityProvider, _ *online) { p.algorithms = []string{"RS512"} }, nil},
 		{"names no algorithms", func(p *identityProvider, _ *online) { p.algorithms = nil }, nil},
 		{"another issuer", func(p *identityProvider, _ *online) { p.issuer = p.URL + "/" }, []string{"set JwtIssuer to what the tokens contain as iss"}},
 		{"elliptic curves only", func(p *identityProvider, _ *online) {

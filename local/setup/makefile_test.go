@@ -58,6 +58,34 @@ func TestMakeTortureTakesOnePart(t *testing.T) {
 	}
 }
 
+// An option of sam deploy that replaces what make ready judges is refused wherever it
+// stands, and others pass: --no-execute-changeset comes after ENV is missed.
+func TestMakeRefusesWhatReadyDoesNotJudge(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{"--parameter-overrides", "--config-env", "--config-file", "--stack-name", "--region", "--template-file", "--template", "-t", "--guided", "-g"} {
+		for _, args := range []string{option + " x", "--debug \"" + option + "\"", "--debug " + option + "=x"} {
+			out, err := makes(t, "changeset", "ENV=prod", "ARGS="+args)
+			if want := "ARGS has " + option + ", which make ready would not see: "; err == nil || !strings.Contains(out, want) || strings.Count(out, "\n") != 1 {
+				t.Errorf("ARGS=%s: got %v and %q, want %q", args, err, out, want)
+			}
+		}
+	}
+	for _, args := range []string{"--no-confirm-changeset --role-arn=arn:aws:iam::123456789012:role/x", "--tags stage=-t-g"} {
+		if out, err := makes(t, "deploy", "ARGS="+args); err == nil || !strings.HasPrefix(out, "ENV is missing: ") {
+			t.Errorf("ARGS=%s: got %v and %q, want it accepted", args, err, out)
+		}
+	}
+}
+
+// A make without undefine, such as that of macOS, says at once how to get another.
+func TestMakeRefusesAnOldMake(t *testing.T) {
+	t.Parallel()
+	out, err := makes(t, "clean", "-n", "MAKE_VERSION=3.81", ".FEATURES=target-specific order-only second-expansion else-if archives jobserver check-symlink")
+	if want := "make 3.81 is too old: install GNU make 3.82 or newer, on macOS with brew install make, and then run gmake instead of make.  Stop.\n"; err == nil || !strings.HasSuffix(out, want) || strings.Count(out, "\n") != 1 {
+		t.Errorf("got %v and %q, want %q", err, out, want)
+	}
+}
+
 // Each target has a line in the table of variables, unless it builds, and each line
 // is of a target or of a part of the fault suite.
 func TestEachLineOfTheTableIsOfATarget(t *testing.T) {
@@ -107,6 +135,8 @@ func TestMakeRefuses(t *testing.T) {
 		{"clean lint ENV=prod", "make clean lint does not read ENV: it reads no variable.  Stop.\n"},
 		{"ready ENV=prod ONLINE=0", "ONLINE is \"0\": want ONLINE=1, or leave it out.  Stop.\n"},
 		{"smoke ENV=prod TOKEN=x", "TOKEN belongs in the environment, which other users cannot read: TOKEN=... make smoke ENV=prod.  Stop.\n"},
+		{"deploy ENV=prod ARGS=--parameter-overrides=Alarms=all", "ARGS has --parameter-overrides, which make ready would not see: change samconfig.toml instead.  Stop.\n"},
+		{"changeset ENV=prod ARGS='--config-env'", "ARGS has --config-env, which make ready would not see: change samconfig.toml instead.  Stop.\n"},
 		{"torture SEEDS=3", "PART is missing: make torture PART=simulation\n"},
 		{"torture PART=fuzz SEEDS=3", "make torture PART=fuzz does not read SEEDS: it reads PART, EACH.  Stop.\n"},
 		{"torture PART=fuzz EACH=3", "EACH is \"3\": want a duration such as 30s or 3m.\n"},

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path"
 	"regexp"
 	"slices"
@@ -191,6 +192,52 @@ func TestPipelineDocument(t *testing.T) {
 	for _, step := range []string{"make changeset ENV=", "make deploy ENV=", "ARGS=--no-confirm-changeset"} {
 		if !strings.Contains(string(b), step) {
 			t.Errorf("docs/pipeline.md lacks %s", step)
+		}
+	}
+}
+
+// The policy of yunduo-looker, as the command of docs/pipeline.md makes it from the
+// deployer's: it executes change sets of SAM's own stack, without which the first
+// `make changeset` of a region ends in the middle, and of no other stack.
+func TestLookerExecutesNoChangeSetOfTheArchive(t *testing.T) {
+	document, err := os.ReadFile(root + "/docs/pipeline.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`--role-name yunduo-looker --policy-name look .*deployer-policy\.json \| sed '([^']+)'`).FindSubmatch(document)
+	if m == nil {
+		t.Fatal("docs/pipeline.md lacks the command that makes the looker's policy")
+	}
+	made, err := exec.CommandContext(t.Context(), "sed", string(m[1]), root+"/docs/deployer-policy.json").CombinedOutput()
+	if err != nil {
+		t.Fatalf("sed: %v\n%s", err, made)
+	}
+	var looker struct{ Statement []deployerStatement }
+	if err := json.Unmarshal(made, &looker); err != nil {
+		t.Fatalf("the looker's policy: %v\n%s", err, made)
+	}
+	const execute, sam = "cloudformation:ExecuteChangeSet", `["arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/aws-sam-cli-managed-default/*"]`
+	executes := func(pattern string) bool { return allows(pattern, execute) }
+	var of []string
+	for _, s := range looker.Statement {
+		if slices.ContainsFunc(s.Action, executes) {
+			of = append(of, text(s.Resource))
+		}
+	}
+	if !slices.Equal(of, []string{sam}) {
+		t.Errorf("the looker executes change sets of %q, want of %s only", of, sam)
+	}
+	// Every other permission of the deployer stays.
+	deployer, _ := deployerPolicy(t)
+	if len(looker.Statement) != len(deployer) {
+		t.Fatalf("the looker's policy has %d statements, want the %d of the deployer", len(looker.Statement), len(deployer))
+	}
+	for i, s := range deployer {
+		if s.Sid == "Stack" {
+			s.Action = slices.DeleteFunc(s.Action, executes)
+		}
+		if got := looker.Statement[i]; text(got) != text(s) {
+			t.Errorf("the looker's policy has %s, want %s", text(got), text(s))
 		}
 	}
 }

@@ -114,7 +114,8 @@ type stack struct {
 		Resources  map[string]resource
 		Outputs    map[string]any
 	} `json:"translated"`
-	Made made `json:"stack"`
+	Warnings []string // of the translation
+	Made     made     `json:"stack"`
 }
 
 type resource struct {

@@ -44,6 +44,16 @@ func TestMotoCreatesEveryResource(t *testing.T) {
 	}
 }
 
+// SAM logs what it ignores or guesses. A warning of Python tells of a package that
+// will change what it does.
+func TestTranslationWarnsOfNothing(t *testing.T) {
+	for _, s := range stacks(t) {
+		for _, w := range s.Warnings {
+			t.Errorf("%s: %s", s.Name, w)
+		}
+	}
+}
+
 // The template names no partition, domain suffix or region. The exceptions are
 // the principals of services, which end in amazonaws.com in China too.
 func TestTemplateNamesNoPartition(t *testing.T) {

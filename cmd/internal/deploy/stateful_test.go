@@ -14,27 +14,28 @@ import (
 // the deployment that made it fails: then nothing stays that costs or is counted by
 // a quota. CloudFormation cannot take back a table that is protected from deletion.
 var stateful = map[string]string{
-	"AWS::DynamoDB::Table": "Retain", "AWS::Lambda::LayerVersion": "Retain",
+	"AWS::DynamoDB::Table": "Retain", "AWS::Lambda::LayerVersion": "RetainExceptOnCreate",
 	"AWS::S3::Bucket": "RetainExceptOnCreate", "AWS::S3::BucketPolicy": "RetainExceptOnCreate", "AWS::KMS::Key": "RetainExceptOnCreate",
 	"AWS::EC2::EIP": "RetainExceptOnCreate", "AWS::Logs::LogGroup": "RetainExceptOnCreate",
 }
 
 func TestStatefulResourcesOutliveTheStack(t *testing.T) {
-	s := stackOf(t, "prod")
-	for id, r := range s.Translated.Resources {
-		want, ok := stateful[r.Type]
-		if !ok {
-			continue
-		}
-		// A trail writes at once, and S3 deletes no bucket with an object.
-		if strings.HasPrefix(id, "TrailBucket") {
-			want = "Retain"
-		}
-		if r.DeletionPolicy != want {
-			t.Errorf("%s: got deletion policy %q, want %s", id, r.DeletionPolicy, want)
-		}
-		if r.UpdateReplacePolicy != "Retain" && r.Type != "AWS::Lambda::LayerVersion" {
-			t.Errorf("%s: got deletion on replacement, want Retain", id)
+	for _, s := range stacks(t) {
+		for id, r := range s.Translated.Resources {
+			want, ok := stateful[r.Type]
+			if !ok {
+				continue
+			}
+			// A trail writes at once, and S3 deletes no bucket with an object.
+			if strings.HasPrefix(id, "TrailBucket") {
+				want = "Retain"
+			}
+			if r.DeletionPolicy != want {
+				t.Errorf("%s: %s: got deletion policy %q, want %s", s.Name, id, r.DeletionPolicy, want)
+			}
+			if r.UpdateReplacePolicy != "Retain" {
+				t.Errorf("%s: %s: got deletion on replacement, want Retain", s.Name, id)
+			}
 		}
 	}
 }
@@ -57,9 +58,10 @@ func TestWhatStaysBlocksNoSecondStack(t *testing.T) {
 
 // replacing are the properties of each type that CloudFormation cannot change
 // without another resource: an empty table, a key that opens nothing, an address
-// that no company has entered.
+// that no company has entered. It cannot change an index of a table either: it adds
+// or removes one in a deployment.
 var replacing = map[string][]string{
-	"AWS::DynamoDB::Table":   {"TableName", "KeySchema", "LocalSecondaryIndexes"},
+	"AWS::DynamoDB::Table":   {"TableName", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "LocalSecondaryIndexes"},
 	"AWS::S3::Bucket":        {"BucketName", "ObjectLockEnabled"},
 	"AWS::KMS::Key":          {"KeySpec", "KeyUsage", "MultiRegion", "Origin"},
 	"AWS::EC2::EIP":          {"Domain", "InstanceId", "NetworkBorderGroup", "PublicIpv4Pool", "TransferAddress", "Address"},
@@ -100,7 +102,8 @@ func TestStatefulResourcesAreFrozen(t *testing.T) {
 	if slices.Equal(got, lines) {
 		return
 	}
-	const advice = "CloudFormation would make another, empty resource in the deployments that exist, and leave this one behind. " +
+	const advice = "CloudFormation would make another, empty resource in the deployments that exist, and leave this one behind; " +
+		"it refuses a changed global index of a table, and adds or removes one index in a deployment. " +
 		"Undo the change. If it must be, write into docs/upgrades.md how a deployment moves its data, then change the table."
 	for _, line := range lines {
 		if !slices.Contains(got, line) {

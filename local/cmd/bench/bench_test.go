@@ -62,6 +62,9 @@ func TestChosen(t *testing.T) {
 	}
 }
 
+// oneMessage bounds the write units of a page of one message, the ledger's included.
+const oneMessage = 10
+
 // What a message costs has a limit: 1.2 write units for one of up to 1 KB on a
 // full page of mixed chats, lists and ledger counted, even on the first page of
 // a day.
@@ -97,5 +100,12 @@ func TestMessagesAreCheap(t *testing.T) {
 		if got := b.out.Figures[page+": of up to 1 KB"]; got < 1 || got > 1.2 {
 			t.Errorf("%s page: got %.3f units per message, want 1 to 1.2", page, got)
 		}
+	}
+	// A page of one message pays for its page, its chat's entries and its notes alone.
+	if _, err := b.units(t.Context(), s, "one message", 5, func() error { return chats(s.corp, 1) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.out.Figures["one message"]; got > oneMessage {
+		t.Errorf("a page of one message: got %.1f units, want at most %d", got, oneMessage)
 	}
 }

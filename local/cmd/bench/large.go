@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -96,6 +98,9 @@ type large struct {
 	corp  *wecom.Corp
 	watch *people.Watcher
 	have  int // messages that are archived
+	// small are the times of reads with the first messages; nil if an earlier run has
+	// archived these.
+	small []float64
 }
 
 // count reads how many messages are archived.
@@ -210,12 +215,53 @@ func (l *large) read(ctx context.Context, when string) error {
 	if err != nil {
 		return err
 	}
-	times, err := l.inTurns(10*l.rounds, chat, own, firstConversations(ctx, l.cloud, l.corp.ID(), member))
+	conversations := firstConversations(ctx, l.cloud, l.corp.ID(), member)
+	// What the console asks for when a person opens the page of chats.
+	console := func() error {
+		for _, ask := range []func() error{func() error { return consoleConfig(ctx, l.cloud) }, conversations, chat} {
+			if err := ask(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	times, err := l.inTurns(10*l.rounds, chat, own, conversations, console)
 	if err != nil {
 		return err
 	}
 	l.note("a page of a chat "+when, times[0]*1000, "ms")
 	l.note("as a multiple of the store's own Query, "+when, times[0]/times[1], "")
 	l.note("first conversations of a member "+when, times[2]*1000, "ms")
+	l.note("first requests of the console "+when, times[3]*1000, "ms")
+	if l.have <= smallArchive+pageSize {
+		l.small = times
+		return nil
+	}
+	if l.small == nil {
+		return nil
+	}
+	for i, what := range []string{"a page of a chat", "", "first conversations of a member", "first requests of the console"} {
+		if what == "" { // the store's own Query
+			continue
+		}
+		l.note(fmt.Sprintf("%s, as a multiple of that with %d (aim: at most 1.2)", what, smallArchive), times[i]/l.small[i], "")
+	}
 	return nil
+}
+
+// consoleConfig reads what the console must know before it can sign a person in.
+func consoleConfig(ctx context.Context, c *cloud.Cloud) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.API.Base+"/console/config.json", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.API.Client.Do(r)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("config of the console: got status %d", resp.StatusCode)
+	}
+	return errors.Join(err, resp.Body.Close())
 }

@@ -2626,7 +2626,8 @@ export interface components {
         };
         /**
          * @description The names of the people and rooms in the answer, by id. An id that is absent from `people` and `rooms` has no known
-         *     name: show the id. If `missing` has the id, WeCom gave no name, for that reason. Otherwise read again later.
+         *     name: show the id. If `missing` has the id, WeCom gave no name, for that reason. Otherwise read again later. Names are
+         *     those of today, for a limited token too: the archive keeps no earlier ones. A limited token gets no owner of a room.
          * @example {
          *       "people": {
          *         "lin.hua": {
@@ -3471,7 +3472,7 @@ export interface components {
             newest: null | components["schemas"]["Preview"];
             /** @description The time of the first message. null if finding it takes too long. */
             first_at: components["schemas"]["TimeOrNull"];
-            /** @description null outside rooms. Without members for a limited token. */
+            /** @description null outside rooms. Name and kind are those of today. A limited token gets neither members nor owner: they may have changed after the last day on which one of its members took part. */
             room_detail: null | components["schemas"]["Room"];
             /** @description The consent of the customer of a single chat, or the first 200 of a room; `listConsents` has all. Empty for a limited token in a room. */
             consents: components["schemas"]["Consent"][];
@@ -4704,6 +4705,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="zh-CN"><head><title>云朵会话存档</title></head><body></body></html> */
                     "*/*": unknown;
                 };
             };
@@ -4777,6 +4779,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example <!doctype html><html lang="zh-CN"><head><title>云朵会话存档</title></head><body></body></html> */
                     "*/*": unknown;
                 };
             };
@@ -4885,7 +4888,9 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "text/xml": unknown;
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "application/xml": unknown;
             };
         };
@@ -4928,6 +4933,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example 1616140317555161061 */
                     "text/plain": string;
                 };
             };
@@ -4953,7 +4959,9 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "text/xml": unknown;
+                /** @example <xml><ToUserName><![CDATA[ww0123456789abcdef]]></ToUserName><AgentID><![CDATA[2000004]]></AgentID><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo]]></Encrypt></xml> */
                 "application/xml": unknown;
             };
         };
@@ -7832,6 +7840,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {"msgid":"7310022004455667788_1767225600123","action":"send","from":"wmAAA","tolist":["lin.hua"],"roomid":"","msgtime":1767225600123,"msgtype":"text","text":{"content":"明天九点到"}} */
                     "application/octet-stream": unknown;
                 };
             };
@@ -7845,6 +7854,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /** @example {"msgid":"7310022004455667788_1767225600123" */
                     "application/octet-stream": unknown;
                 };
             };

@@ -2,7 +2,7 @@
 standard input, and creates each result as a stack in moto, inside this process.
 
 In:  {"template": path, "deployments": [{"name", "stack", "region", "parameters": {...}}]}
-Out: [{"name", "translated": {...}, "stack": {the created resources}}]
+Out: [{"name", "translated": {...}, "warnings": ["what the translator or Python warned of", ...], "stack": {the created resources}}]
 """
 import io
 import ipaddress
@@ -10,14 +10,10 @@ import json
 import logging
 import os
 import sys
+import warnings
 import zipfile
 
 os.environ.update(AWS_ACCESS_KEY_ID="made-up", AWS_SECRET_ACCESS_KEY="made-up", AWS_DEFAULT_REGION="cn-north-1")
-logging.disable(logging.CRITICAL)
-
-import warnings
-
-warnings.simplefilter("ignore")  # moto warns of every type that it cannot create; a Go test counts them
 
 import boto3
 from moto import mock_aws
@@ -28,7 +24,33 @@ from samtranslator.yaml_helper import yaml_parse
 CODE = {"Bucket": "artifacts", "Key": "code.zip"}
 
 
+class Heard(logging.Handler):
+    """Collects what is logged during a translation."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(f"{record.name}: {record.getMessage()}")
+
+
 def translate(text, region, parameters):
+    """Returns the translated template, and the warnings of the translation."""
+    heard = Heard()
+    logging.getLogger().addHandler(heard)
+    try:
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always")
+            translated = translated_template(text, region, parameters)
+    finally:
+        logging.getLogger().removeHandler(heard)
+    # AWS's service publishes metrics of its own; a program that only translates has none.
+    lines = [line for line in heard.lines if not line.startswith("samtranslator.metrics.metrics: There are unpublished metrics.")]
+    return translated, lines + [f"{w.filename}: {w.category.__name__}: {w.message}" for w in raised]
+
+
+def translated_template(text, region, parameters):
     template = yaml_parse(text)
     # As in `sam package`, objects replace the folders of code.
     template["Globals"]["Function"].pop("CodeUri")
@@ -65,6 +87,13 @@ def made_of(resources, kind):
 
 
 def create(translated, name, region, parameters):
+    with warnings.catch_warnings():
+        # moto warns of every type that it cannot create; a Go test counts them.
+        warnings.simplefilter("ignore")
+        return created(translated, name, region, parameters)
+
+
+def created(translated, name, region, parameters):
     def client(service):
         return boto3.client(service, region_name=region)
 
@@ -172,7 +201,7 @@ with open(job["template"], encoding="utf-8") as f:
     text = f.read()
 out = []
 for d in job["deployments"]:
-    translated = translate(text, d["region"], d["parameters"])
+    translated, warned = translate(text, d["region"], d["parameters"])
     with mock_aws():
-        out.append({"name": d["name"], "translated": translated, "stack": create(translated, d["stack"], d["region"], d["parameters"])})
+        out.append({"name": d["name"], "translated": translated, "warnings": warned, "stack": create(translated, d["stack"], d["region"], d["parameters"])})
 json.dump(out, sys.stdout)

@@ -26,6 +26,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
 // built is what web/pack.js puts here: each text file compressed in two ways, as
@@ -66,6 +67,7 @@ type Handlers struct {
 	digest string // of this build; begins the ETag of every file
 	about  Config
 	config []byte
+	tag    string // the ETag of config
 
 	mu     sync.Mutex
 	policy string // of the page; empty until the first request
@@ -87,6 +89,7 @@ func newHandlers(files fs.FS, cfg Config) (*Handlers, error) {
 	if h.config, err = json.Marshal(cfg); err != nil {
 		return nil, fmt.Errorf("config of the console: %w", err)
 	}
+	h.tag = strconv.Quote(archive.Digest(h.config)[:32])
 	var build struct{ Digest string }
 	switch raw, err := fs.ReadFile(files, "build.json"); {
 	case err != nil: // built without the console: every file is missing
@@ -181,6 +184,10 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 		"Cache-Control": {newest},
 	}
 	if name == "config.json" {
+		head.Set("ETag", h.tag)
+		if matches(c.Header.Get("If-None-Match"), h.tag) {
+			return output.Answer{Status: http.StatusNotModified, Header: head}, nil
+		}
 		return shorten(c, output.Answer{Status: http.StatusOK, ContentType: types[".json"], Header: head, Body: h.config}), nil
 	}
 	contentType, ok := types[path.Ext(name)]

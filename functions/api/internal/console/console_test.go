@@ -189,6 +189,19 @@ func TestConfigOfTheConsole(t *testing.T) {
 	if err != nil || string(a.Body) != want || a.Header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("got %s, %v", a.Body, a.Header)
 	}
+	again, err := serve(t, h, "GET", "/console/config.json", "If-None-Match", a.Header.Get("ETag"))
+	if err != nil || a.Header.Get("ETag") == "" || again.Status != 304 || len(again.Body) != 0 {
+		t.Errorf("with the ETag %q: got status %d, error %v, want 304", a.Header.Get("ETag"), again.Status, err)
+	}
+	other := config
+	other.Version = "1.4.1"
+	h, err = console.NewOf(files(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := serve(t, h, "GET", "/console/config.json", "If-None-Match", a.Header.Get("ETag")); err != nil || changed.Status != 200 {
+		t.Errorf("another config: got status %d, error %v, want 200", changed.Status, err)
+	}
 }
 
 // This binary may have been built without the console. It then serves no page,

@@ -72,8 +72,8 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"已有任务正在运行", "Another job is running"},
 		words{
-			"该企业的任务 {id} 正在运行，同类任务同一时间只能运行一个。请用 GET …/replays/{id} 查看进度，任务完成（done 为 true）后再重试。",
-			"Job {id} of this corp is running, and one job of a kind runs at a time. Follow it with GET …/replays/{id}, and try again when it is done.",
+			"该企业的任务 {id} 正在运行，同类任务同一时间只能运行一个。请在状态页的任务列表中查看进度，任务完成后再重试。",
+			"Job {id} of this corp is running, and one job of a kind runs at a time. The list of jobs on the status page shows its progress. Try again when it is done.",
 		},
 	},
 	JobsToday: {
@@ -156,16 +156,16 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"从企业微信下载文件失败（原因代码：{reason}）。如果企业微信尚未删除该文件，请管理员用 POST …/replays 重新解析该消息（{message}）所在的页，系统会再次下载。",
-			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it again.",
+			"从企业微信下载文件失败（原因代码：{reason}）。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员：重新解析该消息所在的页后，系统会再次下载。",
+			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, give the id of the message ({message}) to an administrator: a replay of its page fetches the file again.",
 		},
 	},
 	FileUnknown: {
 		http.StatusConflict,
 		words{"系统尚未开始下载该文件", "The file was never requested"},
 		words{
-			"这条消息尚未解析完成，或者解析时系统还不支持下载文件。如果企业微信尚未删除该文件，请管理员用 POST …/replays 重新解析该消息（{message}）所在的页，系统会下载该文件。",
-			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, an administrator can start a replay of the page with this message ({message}), which fetches it.",
+			"这条消息尚未解析完成，或者解析时系统还不支持下载文件。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员：重新解析该消息所在的页后，系统会下载该文件。",
+			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, give the id of the message ({message}) to an administrator: a replay of its page fetches the file.",
 		},
 	},
 	FileUnread: {
