@@ -2626,7 +2626,8 @@ export interface components {
         };
         /**
          * @description The names of the people and rooms in the answer, by id. An id that is absent from `people` and `rooms` has no known
-         *     name: show the id. If `missing` has the id, WeCom gave no name, for that reason. Otherwise read again later.
+         *     name: show the id. If `missing` has the id, WeCom gave no name, for that reason. Otherwise read again later. Names are
+         *     those of today, for a limited token too: the archive keeps no earlier ones. A limited token gets no owner of a room.
          * @example {
          *       "people": {
          *         "lin.hua": {
@@ -3471,7 +3472,7 @@ export interface components {
             newest: null | components["schemas"]["Preview"];
             /** @description The time of the first message. null if finding it takes too long. */
             first_at: components["schemas"]["TimeOrNull"];
-            /** @description null outside rooms. Without members for a limited token. */
+            /** @description null outside rooms. Name and kind are those of today. A limited token gets neither members nor owner: they may have changed after the last day on which one of its members took part. */
             room_detail: null | components["schemas"]["Room"];
             /** @description The consent of the customer of a single chat, or the first 200 of a room; `listConsents` has all. Empty for a limited token in a room. */
             consents: components["schemas"]["Consent"][];

@@ -421,6 +421,17 @@ test('pictures, a film and a voice are seen and heard in the chat', async (t) =>
   const saved = page.waitForEvent('download')
   await viewer.getByRole('button', { name: '下载' }).click()
   assert.ok((await readFile(await (await saved).path())).length > 1000)
+  // A download that fails says so, and can be tried again.
+  const gone = { type: 'urn:yunduo-archive:problem:unavailable', title: '存储暂时不可用', status: 503, detail: '请稍后重试。', instance: 'x' }
+  await page.route('**/files/0?download=true', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: gone }))
+  await page.keyboard.press('d')
+  await viewer.getByText(gone.title).waitFor()
+  await clean(page, 'a failed download')
+  await page.unroute('**/files/0?download=true')
+  const retried = page.waitForEvent('download')
+  await viewer.getByRole('button', { name: '重试' }).click()
+  await retried
+  await viewer.getByText(gone.title).waitFor({ state: 'detached' })
   await page.keyboard.press('Escape')
   await viewer.waitFor({ state: 'detached' })
 })
@@ -520,6 +531,11 @@ test('every answer to archiving is shown, and what held when a message was sent'
   await dialog.locator('.consent-item summary').first().click()
   await dialog.locator('.answers li').nth(1).waitFor()
   await clean(page, 'the answers to a member')
+  const [download] = await Promise.all([page.waitForEvent('download'), dialog.getByRole('button', { name: '下载 CSV' }).click()])
+  assert.equal(download.suggestedFilename(), 'consents.csv')
+  const csv = await readFile(await download.path(), 'utf8')
+  assert.match(csv, /^\ufeff客户,成员或群聊,答复,答复时间,获知时间,external_contact,member,room,status,source\r\n/)
+  assert.ok(csv.includes(`,${customer.external_userid},${member.userid},,disagree,`), csv)
 })
 
 test('the answers in a room are a timeline for each customer, and a message has those that held', async (t) => {
@@ -671,10 +687,120 @@ test('a limited reader sees the chats of the token only', async (t) => {
   const page = await open(t, 'member', '/chats')
   await page.locator('.parties .list-row').first().waitFor()
   assert.equal(await page.locator('.parties .list-row').count(), 1)
-  const other = await page.context().newPage()
-  await other.close()
+  // Lists that are always empty for this reader, or refused, are not offered.
+  const scopes = page.getByRole('navigation', { name: '查看方式' }).getByRole('link')
+  assert.deepEqual(await scopes.allInnerTexts(), ['成员', '客户'])
+  await clean(page, 'a limited reader')
   await page.goto(cloud.console + pair('0042', 'wmMother'))
   await page.getByText('该成员与该客户之间还没有会话').waitFor()
+})
+
+test('an address that leads nowhere says what was not found, and a token without staff what it lacks', async (t) => {
+  for (const language of ['zh', 'en']) {
+    const words = language === 'zh' ? ['没有找到这个群聊的会话', '没有找到这条消息', '没有找到'] : ['No chat of this room', 'No such message', 'No such chat']
+    const page = await open(t, 'reader', `/open?room=wrNowhere`, { language })
+    await page.getByText(words[0]).waitFor()
+    await page.goto(`${cloud.console}/open?message=20260131T080000.000Z-nowhere`)
+    await page.getByText(words[1]).waitFor()
+    await clean(page, 'no such message')
+    const lacks = { type: 'urn:yunduo-archive:problem:staff-missing', title: 'The claim staff is missing.', status: 403, detail: 'Ask for a token with the claim staff.', instance: 'x' }
+    await page.route('**/conversations/**', (route) => route.fulfill({ status: 403, contentType: 'application/problem+json', json: lacks }))
+    await page.goto(`${cloud.console}/c/none`)
+    await page.getByText(lacks.title).first().waitFor()
+  }
+})
+
+/** Hides or shows the page, as another tab of the browser would. */
+const hide = (page, hidden) =>
+  page.evaluate((now) => {
+    Object.defineProperty(document, 'hidden', { value: now, configurable: true })
+    Object.defineProperty(document, 'visibilityState', { value: now ? 'hidden' : 'visible', configurable: true })
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
+  }, hidden)
+
+test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and never while it is hidden', { timeout: 120_000 }, async (t) => {
+  const page = await openWindow(browser, cloud)
+  t.after(() => page.context().close())
+  await page.clock.install()
+  let asked = 0
+  await page.route('**/changes', (route) => {
+    asked++
+    return route.fulfill({ status: 200, headers: { etag: '"same"' }, json: { chats: '1', setup: '1', status: '1' } })
+  })
+  await signIn(page, cloud, `reader@${corp}`, pair('lin.hua', 'wmMother'))
+  await said(page, '第三天的消息').waitFor()
+  await settled(page)
+  /** Lets this time pass, and returns how many questions it had. */
+  const pass = async (seconds) => {
+    const before = asked
+    await page.clock.fastForward(seconds * 1000)
+    await page.waitForTimeout(250)
+    return asked - before
+  }
+  for (let n = 0; n < 20; n++) assert.equal(await pass(15), 1, `question ${n}`)
+  assert.equal(await pass(20), 0)
+  assert.equal(await pass(45), 1)
+  await hide(page, true)
+  assert.equal(await pass(120), 0)
+  await hide(page, false)
+  await page.waitForTimeout(250)
+  assert.equal(await pass(15), 1)
+})
+
+test('a list whose names come late is not read again while it is hidden', async (t) => {
+  const page = await openWindow(browser, cloud)
+  t.after(() => page.context().close())
+  await page.clock.install()
+  let [read, missing] = [0, {}]
+  await page.route('**/conversations?*', async (route) => {
+    read++
+    const json = await (await route.fetch()).json()
+    await route.fulfill({ json: { ...json, names: { people: {}, rooms: {}, missing } } })
+  })
+  await signIn(page, cloud, `reader@${corp}`, '/chats/members?of=lin.hua')
+  await page.locator('.conversations .list-row').first().waitFor()
+  await hide(page, true)
+  const before = read
+  const pass = async (seconds) => {
+    await page.clock.fastForward(seconds * 1000)
+    await page.waitForTimeout(400)
+    return read - before
+  }
+  assert.equal(await pass(60), 0, 'a hidden page reads a list')
+  await hide(page, false)
+  await page.waitForTimeout(400)
+  assert.equal(await pass(0), 1)
+  assert.equal(await pass(11), 2)
+  assert.equal(await pass(60), 2, 'a list is read again twice at most')
+  // An id about which WeCom has answered is not asked for again.
+  missing = { wmMother: 'not_a_contact', 'lin.hua': 'out_of_range' }
+  await page.reload()
+  await page.locator('.conversations .list-row').first().waitFor()
+  const reloaded = read
+  await page.clock.fastForward(5_000)
+  await page.waitForTimeout(400)
+  if (await page.locator('.conversations .list-row').count() === 1) assert.equal(read, reloaded)
+})
+
+test('a chat says why an id has no name', async (t) => {
+  const why = {
+    zh: ['企业微信中没有这个成员、机器人或群聊。', '不在自建应用的可见范围内。', '不是可见范围内任何成员的客户。', '群聊由其他企业创建。', '设置自建应用（第 7 步）后才能查询名称。', '企业微信没有返回名称，也没有说明原因。'],
+    en: ['WeCom knows no such member, robot or room.', 'Outside the 可见范围 of the self-built app.', 'No member in the 可见范围 has this customer as a contact.', 'Another company created the room.', 'Only a self-built app may ask for the name (set-up, step 7).', 'WeCom returned no name, without a documented reason.'],
+  }
+  const reasons = ['not_found', 'out_of_range', 'not_a_contact', 'other_corp', 'needs_app', 'refused']
+  for (const language of ['zh', 'en']) {
+    const page = await open(t, 'reader', pair('lin.hua', 'wmMother'), { language })
+    await rows(page).first().waitFor()
+    await page.route(/\/conversations\/[^/?]+$/, async (route) => {
+      const json = await (await route.fetch()).json()
+      const ids = reasons.map((r) => `wm_${r}`)
+      await route.fulfill({ json: { ...json, kind: 'group', parties: ids, party_count: ids.length, names: { people: {}, rooms: {}, missing: Object.fromEntries(reasons.map((r) => [`wm_${r}`, r])) } } })
+    })
+    await page.goto(page.url() + (page.url().includes('?') ? '&' : '?') + 'panel=info')
+    const side = page.locator('.side-people')
+    for (const text of why[language]) await side.getByText(text, { exact: true }).waitFor()
+    await clean(page, `reasons, ${language}`)
+  }
 })
 
 for (const language of ['zh', 'en']) {

@@ -107,6 +107,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     [undefined, '存档台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,/],
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
+    ['状态', '重新解析与核验', 'jobs.csv', /^\ufeff时间,任务,[^\n]*,id,by,stopped_by,pages,faults,updated_at\r\n.*,核验,/s],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*text,/s],
     ['范围与同意', /在开启范围内的成员$/, `scope-${today}.csv`, /^\ufeff成员,成员 ID,版本,进入,离开\r\n[^\n]*,企业版,\d{4}-\d\d-\d\d,\r\n/],
     ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,by,conversation,list,party,room,day\r\n.*会话列表/s],
@@ -122,6 +123,95 @@ test('a day is verified from its page, and every table is saved as CSV', async (
   assert.deepEqual(page.complaints, [])
   await page.context().close()
 })
+
+/** A job as the list of jobs answers it. */
+const jobOf = (more) => ({
+  id: '20260131T080000.000Z-K7NQ2', created_at: '2026-01-31T08:00:00Z', by: 'wang.min', from_seq: '0', to_seq: '4711', set_aside_only: false, publickey_ver: null,
+  next_seq: '2000', pages: 2, updated_at: '2026-01-31T08:00:09Z', done: true, failed: false, stopped_by: null, progress: 1, verify: true, weekly: false, faults: 0, findings: [], ...more,
+})
+const names = { people: { 'wang.min': { name: '王敏', kind: 'member', avatar: null, company: null }, 'lin.hua': { name: '林华', kind: 'member', avatar: null, company: null } }, rooms: {}, missing: {} }
+
+for (const [language, words] of Object.entries({
+  zh: { stopped: '已由 林华 停止', weekly: '抽查一致', proved: '一致', running: '进行中', stop: '停止', verify: '核验这一天', day: '核验已由 林华 停止，其余部分没有核验。', faults: '3 处不一致', by: '王敏', passed: '核验通过' },
+  en: { stopped: 'Stopped by 林华', weekly: 'Sample agrees', proved: 'Agrees', running: 'Running', stop: 'Stop', verify: 'Verify this day', day: '林华 stopped the verification. The rest is not verified.', faults: '3 disagreements', by: '王敏', passed: 'Verified:' },
+})) {
+  test(`a job that was stopped is no success, and one that runs can be stopped, in ${language}`, async () => {
+    const jobs = [
+      jobOf({ id: 'running', done: false, progress: 0.4259 }),
+      jobOf({ id: 'decoding', done: false, verify: false, progress: null }),
+      jobOf({ id: 'stopped', stopped_by: 'lin.hua', progress: 0.5 }),
+      jobOf({ id: 'stopped after faults', stopped_by: 'lin.hua', progress: 0.5, faults: 3 }),
+      jobOf({ id: 'weekly', weekly: true, by: 'weekly' }),
+      jobOf({ id: 'proved' }),
+    ]
+    for (const [user, path, stops] of [['all', '/status', 2], ['auditor', '/status', 1]]) {
+      const page = await openWindow(browser, cloud, { language })
+      await page.route('**/replays', (route) => (route.request().method() === 'GET' ? route.fulfill({ json: { replays: jobs, names } }) : route.fulfill({ status: 202, json: jobs[0] })))
+      await page.route('**/replays/running', (route) => route.fulfill({ json: jobs[2] }))
+      await signIn(page, cloud, `${user}@${corp}`, path)
+      const rows = page.locator('section.card').filter({ has: page.locator('#jobs') }).locator('tbody tr')
+      const results = async () => (await rows.locator('.job-result .tag').allInnerTexts()).map((text) => text.trim())
+      await rows.nth(5).waitFor()
+      assert.deepEqual(await results(), [words.running, words.running, words.stopped, words.stopped, words.faults, words.weekly, words.proved])
+      await rows.first().getByText('42%').waitFor()
+      assert.equal(await rows.locator('progress').count(), 1, 'a job whose range is not known has no bar')
+      await rows.first().getByRole('cell', { name: words.by, exact: true }).waitFor()
+      assert.equal(await rows.getByRole('button').count(), stops, 'an auditor stops verifications only')
+      assert.deepEqual(await accessible(page), [])
+      const asked = page.waitForRequest((r) => r.method() === 'POST' && r.url().endsWith('/replays/running/stop'))
+      await page.route('**/replays/running/stop', (route) => route.fulfill({ json: jobs[2] }))
+      await rows.first().getByRole('button', { name: new RegExp(`^${words.stop}`) }).click()
+      await asked
+      // The day says the same of its own verification.
+      await page.goto(`${cloud.console}/proof/${today}`)
+      await page.getByRole('button', { name: words.verify }).click()
+      await page.locator('.notice').getByText(words.day).waitFor()
+      await page.locator('[aria-live]').getByText(words.day).waitFor({ state: 'attached' })
+      assert.equal(await page.getByText(words.passed).count(), 0)
+      assert.deepEqual(await accessible(page), [])
+      assert.deepEqual(page.complaints, [])
+      await page.context().close()
+    }
+  })
+}
+
+const reasons = {
+  md5_differs: ['校验值不符', 'wrong checksum'], trusted_ip: ['可信IP地址中缺少系统的出口地址', "address missing in WeCom's 可信IP地址"], wecom_busy: ['企业微信繁忙', 'WeCom is busy'], tls: ['证书校验失败', 'certificate not accepted'],
+  library_crash: ['SDK 异常退出', 'library stopped unexpectedly'], 'sdk_-1': ['SDK 错误码 -1', 'library code -1'],
+}
+for (const [n, language] of ['zh', 'en'].entries()) {
+  test(`a file says in words why it waits, and a date that is out of range is refused, in ${language}`, async () => {
+    const page = await openWindow(browser, cloud, { language })
+    const file = { message: 'm', n: 0, seq: '1', msgid: 'm', time: '2026-01-31T08:00:00Z', kind: 'image', size: 10, tries: 1, deadline: '2026-02-05T08:00:00Z', hours_left: null }
+    await page.route('**/v1/**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), next: null } }))
+    await page.route('**/v1/**/status', async (route) => {
+      const answer = await route.fetch()
+      const json = await answer.json()
+      await route.fulfill({ json: { ...json, files: { ...json.files, waiting: 6 } } })
+    })
+    await signIn(page, cloud, `all@${corp}`, '/status')
+    await page.locator('.file-count').first().click()
+    for (const words of Object.values(reasons)) await page.getByRole('cell', { name: words[n], exact: true }).waitFor()
+    assert.deepEqual(await accessible(page), [])
+    const [, csv] = await saved(page.locator('.file-list'), language === 'zh' ? '下载 CSV' : 'Download CSV')
+    assert.match(csv, new RegExp(`,${reasons.wecom_busy[n]},[^\\n]*,wecom_busy\\r\\n`))
+
+    await page.goto(`${cloud.console}/audit/${today}`)
+    const day = page.locator('input[type=date]')
+    await day.fill('2019-12-31')
+    await day.press('Enter')
+    const says = page.getByRole('alert').getByText(language === 'zh' ? `请输入 2020-01-01 至 ${today} 之间的日期。` : `Enter a date from 2020-01-01 to ${today}.`)
+    await says.waitFor()
+    assert.equal(new URL(page.url()).pathname, `/console/audit/${today}`)
+    assert.deepEqual(await accessible(page), [])
+    await day.fill('2020-01-01')
+    await page.waitForURL('**/audit/2020-01-01')
+    await says.waitFor({ state: 'detached' })
+    assert.ok(await page.locator('.day-step').first().isDisabled())
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  })
+}
 
 test('the records set aside are listed with why and what to do, until the missing key is imported', async () => {
   const page = await openWindow(browser, cloud)

@@ -2,6 +2,7 @@
 // and what the page says when WeCom refuses, until a person has mended the cause.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { accessible, openWindow, signIn, startBrowser, startCloud, tabTo } from './cloud.js'
 
@@ -99,7 +100,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await tabTo(page, /消息加密公钥/)
   await keys.press('Enter')
   await check(page, '当前公钥', '正常').waitFor()
-  await page.getByText(`${version}（已验证）`).waitFor()
+  await page.getByText(`${version}（已验证，第一条消息：`).waitFor()
 
   // 1 again: WeCom answers now.
   await tabTo(page, /开启范围/)
@@ -264,6 +265,12 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
   })
 })
 
+/** Saves the table of a place, and returns the name and the text of the file. */
+async function saved(page, place) {
+  const [download] = await Promise.all([page.waitForEvent('download'), place.getByRole('button', { name: '下载 CSV' }).click()])
+  return [download.suggestedFilename(), await readFile(await download.path(), 'utf8')]
+}
+
 test('a rotation waits for the first message of the new version, and says when it came', async (t) => {
   const id = 'wwrotate0000000001'
   const details = await company(id)
@@ -292,6 +299,17 @@ test('a rotation waits for the first message of the new version, and says when i
   await page.waitForFunction(() => document.activeElement.textContent.includes('轮换密钥'))
   const status = await cloud.ask(id, 'admin', 'GET', '/status')
   assert.equal(status.set_aside.count, 0)
+  // The time of each first message stays on the page, and in the tables that are saved.
+  const proved = (await cloud.ask(id, 'admin', 'GET', '/setup')).keys.flatMap((k) => k.proved)
+  const time = new Intl.DateTimeFormat('zh-CN', { timeZone: 'Asia/Shanghai', hourCycle: 'h23', hour: '2-digit', minute: '2-digit' })
+  assert.equal(proved.length, 2)
+  for (const p of proved) await page.getByText(`${p.version}（已验证，第一条消息：${time.format(new Date(p.at))}）`).waitFor()
+  const [keys, keysText] = await saved(page, page.locator('.step-part'))
+  assert.equal(keys, 'keys.csv')
+  for (const p of proved) assert.ok(keysText.includes(`${p.version} ${p.at}`), keysText)
+  const [changes, changesText] = await saved(page, page.locator('.setup-changes'))
+  assert.equal(changes, 'setup-changes.csv')
+  assert.match(changesText, /^\ufeff时间,步骤,检查项,状态,之前,说明,check,to,from\r\n\d{4}-/)
   assert.deepEqual(page.complaints, [])
 })
 
@@ -309,6 +327,47 @@ test('an imported key is checked as it is typed, and by the archive', async (t) 
   await dialog.getByRole('alert').first().waitFor()
   assert.match(await field.inputValue(), /abc/, 'a refused key is not kept for correction')
   assert.deepEqual(await accessible(page), [])
+
+  // Only an empty field is refused here. The archive reads other forms, or says what they are.
+  await field.fill('')
+  await dialog.getByRole('button', { name: '导入' }).click()
+  await dialog.getByText('请粘贴私钥。').waitFor()
+  await field.fill('PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nPublic-Lines: 6\nAAAA')
+  await dialog.getByText('没有看到 -----BEGIN 开头的私钥').waitFor()
+  assert.deepEqual(await accessible(page), [])
+  await dialog.getByRole('button', { name: '导入' }).click()
+  await dialog.getByText('这是 PuTTY 格式的私钥').waitFor()
+  const pair = generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
+  await field.fill(`${pair.publicKey}${pair.privateKey}`)
+  assert.equal(await dialog.getByText('这是公钥，不是私钥').count(), 0)
+  await field.fill(`Bag Attributes\n    friendlyName: archive\nKey Attributes: <No Attributes>\n${pair.privateKey}`)
+  await dialog.getByRole('button', { name: '导入' }).click()
+  await dialog.getByText('私钥已导入').waitFor()
+})
+
+test('the AgentId is checked as it is typed, and step 7 says what an absent app costs', async (t) => {
+  const id = 'wwagent00000000001'
+  await company(id)
+  for (const [language, words] of Object.entries({
+    zh: { wrong: 'AgentId 只能是 1 至 20 位数字。', none: '还没有保存自建应用的 Secret', secret: '应用的 Secret', save: '保存' },
+    en: { wrong: 'An AgentId has 1 to 20 digits and nothing else.', none: 'No Secret of a self-built app is saved', secret: 'Secret of the app', save: 'Save' },
+  })) {
+    const page = await openStep(t, id, 7, { language })
+    await page.getByText(words.none).waitFor()
+    await page.getByRole('textbox', { name: words.secret }).fill('a-Secret-of-an-app-0123456789')
+    const save = page.getByRole('button', { name: words.save, exact: true })
+    assert.ok(await save.isEnabled())
+    await page.getByLabel(/^AgentId/).fill('10000x2')
+    await page.getByText(words.wrong).waitFor()
+    assert.ok(await save.isDisabled())
+    assert.deepEqual(await accessible(page), [])
+    await page.getByLabel(/^AgentId/).fill('1000002')
+    assert.equal(await page.getByText(words.wrong).count(), 0)
+    assert.ok(await save.isEnabled())
+    // The place of the settings within WeCom's page of the archive.
+    await page.goto(`${cloud.console}/setup/2`)
+    await page.getByText('会话存档API配置').waitFor()
+  }
 })
 
 test('the import of a key names the versions without one', async (t) => {

@@ -87,6 +87,41 @@ test('a session that cannot be renewed ends under a panel, and the page stays', 
   await page.waitForURL((url) => url.href.startsWith(cloud.login))
 })
 
+test('a session that ends while a dialog is open is renewed from the panel, and the dialog keeps its input', async () => {
+  for (const [language, words] of Object.entries({
+    zh: { rotate: '轮换密钥', make: '生成新公钥', version: '版本号', expired: '登录已过期，请重新登录', again: '重新登录' },
+    en: { rotate: 'Rotate the key', make: 'Make a new public key', version: /^Version/, expired: /expired/, again: 'Sign in again' },
+  })) {
+    const page = await openWindow(browser, cloud, { language })
+    await page.clock.install()
+    await signIn(page, cloud, `expiring@${corp}`, '/setup/3')
+    await page.getByRole('button', { name: words.rotate }).click()
+    const dialog = page.locator('[role=dialog]')
+    if (await dialog.getByRole('button', { name: words.make }).count()) await dialog.getByRole('button', { name: words.make }).click()
+    const version = dialog.getByLabel(words.version)
+    await version.fill('12')
+    await page.clock.fastForward(30_000)
+    await page.clock.fastForward(31_000)
+    const panel = page.getByRole('alertdialog', { name: words.expired })
+    await panel.waitFor()
+    const button = panel.getByRole('button', { name: words.again })
+    await page.waitForFunction(() => document.activeElement.closest('[role=alertdialog]'))
+    for (const key of ['Tab', 'Tab', 'Shift+Tab']) {
+      await page.keyboard.press(key)
+      assert.ok(await button.evaluate((b) => b === document.activeElement), `${key} leaves the panel`)
+    }
+    await page.keyboard.press('Escape')
+    await page.mouse.click(5, 5)
+    assert.ok(await panel.isVisible())
+    assert.equal(await version.inputValue(), '12')
+    assert.deepEqual(await accessible(page), [])
+    await button.click()
+    await page.waitForURL((url) => url.href.startsWith(cloud.login))
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  }
+})
+
 test('a gateway that refuses the token gets one renewal and one repetition', async () => {
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${corp}`, '/setup/4')

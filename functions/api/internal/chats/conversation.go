@@ -63,7 +63,7 @@ func (h *Handlers) GetConversation(ctx context.Context, c *session.Call) (output
 	for _, consent := range out.Consents {
 		about.people = append(about.people, consent.ExternalContact)
 	}
-	out.Names = h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
+	out.Names = h.named(ctx, c, about.people, about.rooms)
 	return output.JSON(200, out)
 }
 
@@ -87,8 +87,11 @@ func (h *Handlers) detail(ctx context.Context, c *session.Call, conv archive.Con
 	}
 	if shown.Room != nil {
 		g.Go(func() error {
-			// The members are those of today; a limited caller may have left the room before.
+			// Members and owner are those of today; a limited caller may have left the room before.
 			room := h.Names.RoomOf(ctx, c.Corp, *shown.Room, !c.Caller.Limited)
+			if c.Caller.Limited {
+				room.Owner = nil
+			}
 			out.RoomDetail = &room
 			return nil
 		})

@@ -163,7 +163,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 			return output.Answer{}, err
 		}
 	}
-	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
+	out.Names = h.named(ctx, c, page.people, page.rooms)
 	ans, err := output.JSON(200, out)
 	if err != nil || next == nil {
 		return ans, err

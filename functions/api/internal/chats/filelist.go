@@ -126,7 +126,7 @@ func (h *Handlers) ListFiles(ctx context.Context, c *session.Call) (output.Answe
 			rooms = append(rooms, *j.Room)
 		}
 	}
-	out.Names = h.Names.Beside(ctx, c.Corp, archive.Distinct(people), archive.Distinct(rooms))
+	out.Names = h.named(ctx, c, archive.Distinct(people), archive.Distinct(rooms))
 	return output.JSON(200, out)
 }
 

@@ -290,7 +290,7 @@ func (h *Handlers) GetMessages(ctx context.Context, c *session.Call) (output.Ans
 	out := struct {
 		Missing []absent    `json:"missing"`
 		Names   names.Names `json:"names"`
-	}{[]absent{}, h.Names.Beside(ctx, c.Corp, about.people, about.rooms)}
+	}{[]absent{}, h.named(ctx, c, about.people, about.rooms)}
 	var messages []json.RawMessage
 	for _, id := range ids {
 		why := problem.New(problem.Unavailable, nil) // the answer has no room for it

@@ -199,7 +199,7 @@ func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answ
 	}
 	var about mentions
 	about.add(s.Conversation, s.content.Fields)
-	beside := h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
+	beside := h.named(ctx, c, about.people, about.rooms)
 	body, err := showMessage(s, known, showRevocation(s.Message, revocations), &beside)
 	return output.Answer{Status: 200, ContentType: "application/json", Body: body}, err
 }

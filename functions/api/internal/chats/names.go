@@ -27,6 +27,17 @@ func (m *mentions) add(conv archive.ConversationID, f message.Fields) {
 	m.people = append(append(m.people, conv.Parties()...), f.Parties()...)
 }
 
+// named finds the names of people and rooms for the caller. A limited caller gets
+// today's names, because the archive keeps no others, and no owner of a room: the owner
+// may have changed after the last day on which one of the caller's members took part.
+func (h *Handlers) named(ctx context.Context, c *session.Call, people, rooms []string) names.Names {
+	found := h.Names.Beside(ctx, c.Corp, people, rooms)
+	if c.Caller.Limited {
+		return found.WithoutOwners()
+	}
+	return found
+}
+
 // cover reports whether all ids of other are among these.
 func (m mentions) cover(other mentions) bool {
 	lacks := func(ids, of []string) bool {
@@ -51,7 +62,7 @@ func (h *Handlers) lookUpEarly(ctx context.Context, c *session.Call, list []list
 		}
 	}
 	e.of = mentions{archive.Distinct(e.of.people), archive.Distinct(e.of.rooms)}
-	go func() { e.found <- h.Names.Beside(ctx, c.Corp, e.of.people, e.of.rooms) }()
+	go func() { e.found <- h.named(ctx, c, e.of.people, e.of.rooms) }()
 	return e
 }
 
@@ -64,5 +75,5 @@ func (h *Handlers) beside(ctx context.Context, c *session.Call, about mentions, 
 			return found.Only(about.people, about.rooms)
 		}
 	}
-	return h.Names.Beside(ctx, c.Corp, about.people, about.rooms)
+	return h.named(ctx, c, about.people, about.rooms)
 }

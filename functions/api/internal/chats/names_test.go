@@ -105,6 +105,22 @@ func TestMissingNamesHaveTheirReasons(t *testing.T) {
 	}
 }
 
+// A limited reader may have left the room: the owner of today stays hidden, in the
+// detail of the conversation and beside every answer.
+func TestLimitedReadersGetNoOwner(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	conv := w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmX", "wrA", apitest.Noon, "room"))[0].Conversation
+	apitest.OK(t, w.Contacts.SaveRoom(t.Context(), w.Corp, directory.Room{ID: "wrA", Name: "家长群", Owner: "qian", Origin: directory.Origin{Source: directory.SourceWeCom, At: apitest.Noon}}))
+	room := "/v1/corps/" + w.Corp + "/conversations/" + apitest.ConversationID(t, w.Corp, conv)
+	for _, path := range []string{room, room + "/messages", "/v1/corps/" + w.Corp + "/conversations?member=lin.hua"} {
+		all, limited := w.Get(w.As(session.Reader), path).Want(200), w.Get(w.As(session.Reader).With("staff", "lin.hua"), path).Want(200)
+		if !strings.Contains(string(all.Body), "qian") || strings.Contains(string(limited.Body), "qian") || !strings.Contains(string(limited.Body), "家长群") {
+			t.Errorf("%s: got %s, and for a limited reader %s", path, all.Body, limited.Body)
+		}
+	}
+}
+
 // brokenNames is a store that always fails.
 type brokenNames struct{}
 

@@ -69,7 +69,7 @@ func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.
 			return output.Answer{}, err
 		}
 	}
-	out.Names = h.Names.Beside(ctx, c.Corp, page.people, page.rooms)
+	out.Names = h.named(ctx, c, page.people, page.rooms)
 	return output.List("hits", page.shown, out)
 }
 

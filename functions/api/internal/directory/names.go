@@ -47,6 +47,15 @@ func (n Names) Only(people, rooms []string) Names {
 	return n
 }
 
+// WithoutOwners leaves out the owners of the rooms.
+func (n Names) WithoutOwners() Names {
+	for id, r := range n.Rooms {
+		r.Owner = nil
+		n.Rooms[id] = r
+	}
+	return n
+}
+
 type personNameJSON struct {
 	Name    string               `json:"name"`
 	Kind    directory.PersonKind `json:"kind"`

@@ -16,6 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	book "github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/opaque"
@@ -97,6 +98,16 @@ func named(msgid, from, to, room string, at time.Time, sdkFileID string) string 
 	return strings.Replace(text, `"msgtype":"text"`, `"file":{"sdkfileid":"`+sdkFileID+`","filename":"a.pdf","fileext":"pdf","filesize":5},"msgtype":"file"`, 1)
 }
 
+// room stores what WeCom answered about a room.
+func (w *chatsWorld) room(id, owner string, members ...string) {
+	w.T.Helper()
+	r := book.Room{ID: id, Kind: book.CustomerRoom, Name: "群 " + id, Owner: owner, Origin: book.Origin{Source: book.SourceWeCom, At: apitest.Noon}}
+	for _, m := range members {
+		r.Members = append(r.Members, book.RoomMember{ID: m})
+	}
+	apitest.OK(w.T, w.Contacts.SaveRoom(w.T.Context(), w.Corp, r))
+}
+
 // newChatsWorld stores what the reader may see.
 func newChatsWorld(t *testing.T) *chatsWorld {
 	w := &chatsWorld{World: apitest.NewWorld(t)}
@@ -119,6 +130,9 @@ func newChatsWorld(t *testing.T) *chatsWorld {
 	w.File(w.Corp, "file-stored", 7, media.Stored, "", apitest.Noon.Add(time.Hour))
 	w.File(w.Corp, "file-waiting", 8, media.Waiting, "", apitest.Noon.Add(time.Hour))
 	w.answered("wmA", "lin.hua")
+	for _, id := range []string{"wr1", "wr3", "wr4"} {
+		w.room(id, "lin.hua", "lin.hua", "zhao", "wmA")
+	}
 	return w
 }
 
@@ -168,6 +182,11 @@ var changes = []struct {
 		}
 		w.store(named("h12", "zhao", "wmA", "wr1", at(1, 0), "file-stored"), named("h13", "zhao", "qian", "", at(1, 0), "file-other"))
 		w.File(w.Corp, "file-other", 9, media.Stored, "", apitest.Noon.Add(time.Hour))
+	}},
+	{"a new owner, and a new member, of her rooms", func(w *chatsWorld) {
+		for _, id := range []string{"wr1", "wr3", "wr4"} {
+			w.room(id, "qian", "zhao", "qian", "wmB")
+		}
 	}},
 	{"messages without parties, and a colleague's consents", func(w *chatsWorld) {
 		w.Store(w.Corp, "unreadable", "more unreadable")

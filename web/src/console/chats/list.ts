@@ -68,5 +68,5 @@ export function useList<T>(key: () => unknown, read: (page: string | undefined) 
   }
 }
 
-/** Whether the answer says that there is no such thing for this reader. */
-export const isAbsent = (e: unknown) => e instanceof Failure && (e.status === 404 || e.status === 403)
+/** Whether the answer says that there is no such thing for this reader. A token that lacks a claim may read nothing at all. */
+export const isAbsent = (e: unknown) => e instanceof Failure && (e.status === 404 || e.problem?.type === 'urn:yunduo-archive:problem:forbidden')

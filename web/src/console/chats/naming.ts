@@ -21,6 +21,15 @@ export function roomName(names: Names | undefined, id: string) {
   return name ? line(name, 80) : t.value.unnamedRoom
 }
 
+/** Whether WeCom has not answered about an id yet, so that its name may come. */
+export const isAwaited = (names: Names, id: string) => ![names.people, names.rooms, names.missing].some((known) => Object.hasOwn(known, id))
+
+/** Why an id has no name; undefined while WeCom was not asked. */
+export function whyNameless(names: Names, id: string): string | undefined {
+  const reason = Object.hasOwn(names.missing, id) ? names.missing[id] : undefined
+  return reason && t.value.missing[reason]
+}
+
 /** Whether an id is that of somebody outside the company. */
 export function isExternal(names: Names | undefined, id: string): boolean {
   const known = names && Object.hasOwn(names.people, id) ? names.people[id]!.kind : undefined

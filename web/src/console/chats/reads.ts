@@ -98,6 +98,8 @@ export async function readBytes(id: string, from: number, to: number): Promise<U
 export interface PartyRow {
   id: string
   name: string | null
+  /** Why WeCom has no name; null while it was not asked. */
+  missing: Schemas['Missing']
   /** What is known besides the name. */
   note?: string
   /** The day of the newest message. */
@@ -108,11 +110,11 @@ export async function readParties(scope: Party['scope'], sought: string, page?: 
   const query = { limit: 100, ...(sought && { q: sought }), ...(page && { page }) }
   if (scope === 'rooms') {
     const got = await data(api.GET('/v1/corps/{corpid}/rooms', { params: { path: corp(), query } }))
-    return { rows: got.rooms.map(({ id, name }) => ({ id, name })), next: got.next }
+    return { rows: got.rooms.map(({ id, name, missing }) => ({ id, name, missing })), next: got.next }
   }
   const kind = scope === 'members' ? ('member' as const) : ('external' as const)
   const got = await data(api.GET('/v1/corps/{corpid}/people', { params: { path: corp(), query: { ...query, kind } } }))
-  return { rows: got.people.map(({ id, name, company, last_day }) => ({ id, name, ...(company && { note: company }), ...(last_day && { day: last_day }) })), next: got.next }
+  return { rows: got.people.map(({ id, name, missing, company, last_day }) => ({ id, name, missing, ...(company && { note: company }), ...(last_day && { day: last_day }) })), next: got.next }
 }
 
 export const readConversation = (id: string) => data(api.GET('/v1/corps/{corpid}/conversations/{conversation}', { params: { path: { ...corp(), conversation: id } } }))

@@ -54,6 +54,9 @@ export const clauses = (parts: readonly string[]) => parts.join(language.value =
 
 export const number = (n: number | string) => new Intl.NumberFormat(languageTag()).format(typeof n === 'string' ? BigInt(n) : n)
 
+/** A part of a whole, rounded down: only the whole is 100%. */
+export const percent = (part: number) => new Intl.NumberFormat(languageTag(), { style: 'percent' }).format(Math.floor(part * 100) / 100)
+
 /** How long something takes or has taken, in its largest unit. */
 export function duration(seconds: number): string {
   const zh = language.value === 'zh'

@@ -6,6 +6,7 @@ import './base.css'
 
 export { announce } from './announce'
 export type { IconName } from './icons'
+export { default as UiAlert } from './UiAlert.vue'
 export { default as UiAnnouncer } from './UiAnnouncer.vue'
 export { default as UiBars } from './UiBars.vue'
 export { default as UiButton } from './UiButton.vue'

@@ -59,6 +59,7 @@ export default {
     server: 'The server has a problem at the moment. Try again later.',
     request: (id: string) => `Request ${id}`,
   },
+  dayWrong: (from: string, to: string) => `Enter a date from ${from} to ${to}.`,
   show: 'Show',
   hide: 'Hide',
 } satisfies typeof zh

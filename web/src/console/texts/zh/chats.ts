@@ -1,4 +1,6 @@
 // The texts of the chat pages.
+import type { Schemas } from '../../../api/client'
+
 const chats = {
   title: '会话',
   scopes: '查看方式',
@@ -11,6 +13,14 @@ const chats = {
   noStaff: '您的账号没有可查看的成员，请联系管理员。',
   unknown: (id: string) => `未知 ${id}`,
   nameless: '姓名未知',
+  missing: {
+    not_found: '企业微信中没有这个成员、机器人或群聊。',
+    out_of_range: '不在自建应用的可见范围内。',
+    not_a_contact: '不是可见范围内任何成员的客户。',
+    other_corp: '群聊由其他企业创建。',
+    needs_app: '设置自建应用（第 7 步）后才能查询名称。',
+    refused: '企业微信没有返回名称，也没有说明原因。',
+  } satisfies Record<Schemas['MissingReason'], string>,
   unnamedRoom: '未命名群聊',
   choose: '请从左侧选择一个会话',
   chooseParty: '请先选择一位成员、一位客户或一个群聊',
@@ -67,6 +77,7 @@ const chats = {
     disagree: (n: number) => `不同意 ${n}`,
     default_agree: (n: number) => `未答复 ${n}`,
   },
+  consentColumns: { who: '客户', to: '成员或群聊', status: '答复', at: '答复时间', known: '获知时间' },
   consentPart: '仅统计已加载的部分',
   consentTo: (who: string) => `对 ${who}`,
   consentInRoom: (room: string) => `在群聊「${room}」`,
@@ -195,8 +206,12 @@ const chats = {
     ['?', '显示本帮助'],
   ] as readonly (readonly [string, string])[],
   // open
-  openNone: '该成员与该客户之间还没有会话',
-  openNoneText: '存档中没有该成员与该客户的消息，或您没有查看权限。',
+  openNone: { pair: '该成员与该客户之间还没有会话', room: '没有找到这个群聊的会话', message: '没有找到这条消息' },
+  openNoneText: {
+    pair: '存档中没有该成员与该客户的消息，或您没有查看权限。',
+    room: '存档中没有这个群聊的消息，或您没有查看权限。',
+    message: '存档中没有这条消息，或您没有查看权限。',
+  },
   openBad: '链接中没有指定会话',
   toList: '查看会话列表',
 }

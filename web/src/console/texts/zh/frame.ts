@@ -57,6 +57,7 @@ export default {
     server: '服务器暂时出错，请稍后重试。',
     request: (id: string) => `请求编号：${id}`,
   },
+  dayWrong: (from: string, to: string) => `请输入 ${from} 至 ${to} 之间的日期。`,
   show: '显示',
   hide: '隐藏',
 }
