@@ -123,6 +123,15 @@ func (d *drill) live(ctx context.Context, s *stores) error {
 	if err := names.GivePeople(ctx, corpID, []directory.Person{person}); err != nil {
 		return err
 	}
+	consents, at := dynamostore.NewConsents(dynamodb.NewFromConfig(d.config), s.tables["ConsentsTable"], nil), time.Now().UTC().Truncate(time.Second)
+	consent := archive.Consent{Corp: corpID, Contact: "wm-drill", Member: person.ID, Status: archive.Agreed, ChangedAt: at, Source: archive.ConsentEvent, At: at}
+	if err := consents.RecordConsents(ctx, []archive.Consent{consent}); err != nil {
+		return err
+	}
+	readings := dynamostore.NewReadings(dynamodb.NewFromConfig(d.config), s.tables["ReadingsTable"])
+	if err := readings.RecordReading(ctx, archive.Reading{Corp: corpID, By: "auditor", Role: "auditor", List: archive.DayList, Day: archive.DayOf(time.Now()), At: time.Now().UTC()}); err != nil {
+		return err
+	}
 	head, err := p.Ledger.Head(ctx, corpID)
 	if err != nil {
 		return err
@@ -151,9 +160,17 @@ func (d *drill) afterBackup(ctx context.Context, s *stores) (int, error) {
 	return n, d.chat(ctx, p, n)
 }
 
-// move copies tables, secrets and objects from one set of stores to another.
+// move copies tables, secrets and objects from one set of stores to another. A table
+// without an item would show nothing, so it fails: the company has an item in each.
 func (d *drill) move(ctx context.Context, from, to *stores) error {
 	for _, id := range kept {
+		there, err := items(ctx, d.config, from.tables[id])
+		if err != nil {
+			return err
+		}
+		if len(there) == 0 {
+			return fmt.Errorf("%s has no item", id)
+		}
 		if err := d.copyTable(ctx, from.tables[id], to.tables[id]); err != nil {
 			return err
 		}

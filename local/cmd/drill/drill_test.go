@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
@@ -18,13 +20,14 @@ import (
 func TestMain(m *testing.M) { os.Exit(built.Main(m)) }
 
 // A company survives the loss of all its stores. The drill fails if the backup
-// lacks a private key or a page.
+// lacks a private key or a page, or has a table without items.
 func TestDrill(t *testing.T) {
-	for _, c := range []struct {
+	type damage struct {
 		name   string
 		damage func(context.Context, *stores) error
 		want   string // part of the error; empty for success
-	}{
+	}
+	cases := []damage{
 		{"whole backup", nil, ""},
 		{"a private key missing", func(ctx context.Context, s *stores) error {
 			return s.eachSecret(ctx, func(client *secretsmanager.Client, name string) error {
@@ -44,7 +47,11 @@ func TestDrill(t *testing.T) {
 				return err
 			})
 		}, "verification: got "},
-	} {
+	}
+	for _, id := range kept {
+		cases = append(cases, damage{id + " without items", func(ctx context.Context, s *stores) error { return s.empty(ctx, id) }, "restore: " + id + " has no item"})
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			var said []string
 			d := drill{
@@ -61,4 +68,20 @@ func TestDrill(t *testing.T) {
 			}
 		})
 	}
+}
+
+// empty deletes the items of a table.
+func (s *stores) empty(ctx context.Context, id string) error {
+	all, err := items(ctx, s.config, s.tables[id])
+	if err != nil {
+		return err
+	}
+	for _, item := range all {
+		if _, err := dynamodb.NewFromConfig(s.config).DeleteItem(ctx, &dynamodb.DeleteItemInput{
+			TableName: aws.String(s.tables[id]), Key: map[string]types.AttributeValue{"pk": item["pk"], "sk": item["sk"]},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

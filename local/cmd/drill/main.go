@@ -6,7 +6,7 @@
 // and every message that was sent, byte for byte.
 //
 // On AWS the same steps restore tables from point-in-time recovery, and secrets
-// and objects from their copies: docs/upgrades.md.
+// and objects from their copies: docs/restoring.md.
 //
 //	drill [-messages N]
 package main
