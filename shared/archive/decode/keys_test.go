@@ -171,6 +171,33 @@ func TestWhatProvesAKey(t *testing.T) {
 	}
 }
 
+// The jobs that proofs start are listed by their time among the others, however high
+// the version is.
+func TestJobsOfProofsAreListedByTime(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	for i, version := range []uint32{3, 2} {
+		name := fmt.Sprint("k", version)
+		d.AddKey(archivetest.Corp, name, version)
+		d.Library.Say(archivetest.Corp, archivetest.TextRecord(uint64(i+1), version, name))
+		d.PullAndDecode()
+		d.Work()
+		d.Clock.Advance(time.Hour)
+		now := d.Clock.Now()
+		d.Must(d.Replayer.StartReplay(t.Context(), decode.Replay{Corp: archivetest.Corp, ID: decode.JobID(now, "asked"), CreatedAt: now, UpdatedAt: now}))
+		d.Work()
+		d.Clock.Advance(time.Hour)
+	}
+	jobs, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 10)
+	d.Must(err)
+	var by []string
+	for _, j := range jobs {
+		by = append(by, j.CreatedAt.Format("15:04")+j.By)
+	}
+	if len(jobs) != 4 || !slices.IsSortedFunc(jobs, func(x, y decode.Replay) int { return y.CreatedAt.Compare(x.CreatedAt) }) {
+		t.Errorf("got %v, want the newest first", by)
+	}
+}
+
 // Records that lack a key are set aside. Once the key is imported, a replay job
 // stores them, and the results count nothing as set aside.
 func TestImportedKeyOpensWhatIsSetAside(t *testing.T) {

@@ -140,14 +140,15 @@ func (p *pageDecode) prove(ctx context.Context, rec archive.Record, keyID string
 		return nil
 	}
 	job := Replay{
-		Corp: p.row.Corp, ID: fmt.Sprintf("key-proved-%010d", rec.KeyVersion), CreatedAt: p.cfg.Now(), By: "key proved",
+		Corp: p.row.Corp, ID: JobID(p.row.At, fmt.Sprintf("key-proved-%d", rec.KeyVersion)), CreatedAt: p.cfg.Now(), By: "key proved",
 		OnlySetAside: true, Version: rec.KeyVersion, UpdatedAt: p.cfg.Now(),
 	}
 	if _, err := p.replays.StartRetry(ctx, job); err != nil {
 		return fmt.Errorf("start replay for version %d: %w", rec.KeyVersion, err)
 	}
-	// The job comes before the binding. A crash between them costs nothing: the
-	// next message of the version proves the key again, and finds the job stored.
+	// The job comes before the binding. A crash between them costs nothing: the page's
+	// next decoding proves the key again and finds the job stored. Another page that
+	// proves it starts a job of its own.
 	b := archive.Binding{Version: rec.KeyVersion, KeyID: keyID, Seq: rec.Seq, MsgID: rec.MsgID, At: p.cfg.Now()}
 	if err := p.cfg.Keys.Bind(ctx, p.row.Corp, b); err != nil && !errors.Is(err, archive.ErrExists) {
 		return fmt.Errorf("bind version %d: %w", rec.KeyVersion, err)
