@@ -165,8 +165,8 @@ sdk-check: ## Load a library here and report what it does: SDK=<.tgz, folder or 
 	@$(call operate,sdk) check -worker $(HOST_WORKER) "$(SDK)"
 
 .PHONY: ready
-ready: ## Check an environment of samconfig.toml before it is deployed: ENV=<name> (ONLINE=1: ask AWS too)
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+ready: ## Check a block of samconfig.toml before it is deployed: ENV=<name> (ONLINE=1: ask AWS too)
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
 
 # What make ready judges is what SAM is given: every parameter, from one file.
@@ -182,43 +182,43 @@ define sam-build
 endef
 
 .PHONY: deploy
-deploy: ## Build, check and deploy an environment of samconfig.toml: ENV=<name> (ARGS='<of sam deploy>')
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+deploy: ## Build, check and deploy a block of samconfig.toml: ENV=<name> (ARGS='<of sam deploy>')
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	$(sam-build)
 	@$(SAM_DEPLOY) $(ARGS)
 	@$(call operate,protect) "$(ENV)"
 
 .PHONY: changeset
 changeset: ## Show what a deployment would change, and change nothing: ENV=<name> (ARGS='<of sam deploy>')
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	$(sam-build)
 	@$(SAM_DEPLOY) --no-execute-changeset $(ARGS)
 
 # The token comes by the environment; as an argument, other users would see it.
 .PHONY: smoke
 smoke: ## Ask a deployed API for its health, with a token and a callback: TOKEN=<of an admin> in the environment, ENV=<name> (CORP=<corpid>)
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	@$(call operate,smoke) -env "$(ENV)" $(if $(CORP),-corp "$(CORP)")
 
 .PHONY: unprotect
 unprotect: ## Allow the deletion of a stack, until the next deployment: ENV=<name>
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	@$(call operate,protect) -off "$(ENV)"
 
 .PHONY: rebuild
 rebuild: ## Empty a company's view and build the view again from the journal: ENV=<name> CORP=<corpid>
-	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
+	$(call want,ENV,ENV=<a block of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	@$(call operate,rebuild) -env "$(ENV)" -corp "$(CORP)"
 
 .PHONY: fleet
 fleet: ## List all companies, the worst first, with what to do: ENV=<name> (ARGS=-unwell)
-	$(call want,ENV,ENV=<an environment of samconfig.toml>)
+	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	@$(call operate,fleet) -env "$(ENV)" $(ARGS)
 
 .PHONY: keyquota
 keyquota: ## Show or raise the bounds of a company's keys: ENV=<name> CORP=<corpid> (UNPROVED=, IMPORTS_PER_DAY=, IMPORTS=)
-	$(call want,ENV,ENV=<an environment of samconfig.toml> CORP=<corpid>)
+	$(call want,ENV,ENV=<a block of samconfig.toml> CORP=<corpid>)
 	$(call want,CORP,ENV=$(ENV) CORP=<corpid>)
 	$(call whole,UNPROVED)
 	$(call whole,IMPORTS_PER_DAY)

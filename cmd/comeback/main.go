@@ -3,7 +3,7 @@
 // else, its parameters, and the list of what to import. It reads the list of
 // resources of the deleted stack, and sends no request.
 //
-//	comeback [-out <folder>] -old <list> <environment>
+//	comeback [-out <folder>] -old <list> <block>
 //
 // docs/upgrades.md, "Coming back", has the commands before and after it.
 package main
@@ -109,7 +109,7 @@ const bodyLimit = 51200
 
 // plan makes the files. It refuses a list in which a store is missing, was deleted,
 // or still belongs to a stack: the new stack would make an empty one.
-func plan(source []byte, env deploy.Environment, old []summary) (imported, error) {
+func plan(source []byte, env deploy.Block, old []summary) (imported, error) {
 	doc, err := template.Document(source)
 	if err != nil {
 		return imported{}, err

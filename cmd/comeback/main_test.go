@@ -21,7 +21,7 @@ import (
 
 const root = "../.."
 
-// left is what a deleted stack of the environment prod leaves behind, beside a
+// left is what a deleted stack of the block prod leaves behind, beside a
 // function that is gone.
 func left() []summary {
 	list := []summary{{"ApiFunction", "archive-prod-api", "AWS::Lambda::Function", "DELETE_COMPLETE"}}
@@ -144,9 +144,9 @@ func TestComebackRefuses(t *testing.T) {
 		"a store of another version": {func(l []summary) []summary {
 			return append(l, summary{"ViewsTable", "v", "AWS::DynamoDB::Table", "DELETE_SKIPPED"})
 		}, []string{"prod"}, "ViewsTable (v) is not in this version's template"},
-		"no list":        {func([]summary) []summary { return nil }, []string{"prod"}, "has no StackResourceSummaries"},
-		"no environment": {func(l []summary) []summary { return l }, nil, "environment missing"},
-		"no file":        {func(l []summary) []summary { return l }, []string{"-old", "", "prod"}, "-old is missing"},
+		"no list":  {func([]summary) []summary { return nil }, []string{"prod"}, "has no StackResourceSummaries"},
+		"no block": {func(l []summary) []summary { return l }, nil, "block missing"},
+		"no file":  {func(l []summary) []summary { return l }, []string{"-old", "", "prod"}, "-old is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := written(t, c.change(left()), c.args...); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -24,7 +24,7 @@ func main() { operator.Main("fleet", run) }
 
 func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("fleet", flag.ContinueOnError)
-	env := f.String("env", "", "`name` of an environment of samconfig.toml")
+	env := f.String("env", "", "`name` of a block of samconfig.toml")
 	unwell := f.Bool("unwell", false, "leave out companies that are well or switched off")
 	if err := errors.Join(flags.Parse(f, args), operator.NoArguments(f)); err != nil {
 		return err

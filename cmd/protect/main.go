@@ -1,9 +1,9 @@
-// Command protect guards the stack of an environment. CloudFormation then
+// Command protect guards the stack of a block. CloudFormation then
 // refuses to delete the stack, and refuses an update that deletes or replaces a
 // table, a bucket, a key, a NAT gateway or an address. `make deploy` runs it
 // after each deployment. A stack of the stage dev stays free.
 //
-//	protect [-off] <environment>
+//	protect [-off] <block>
 //
 // With -off it takes both guards away, for a deletion that is meant. The next
 // deployment sets them again. A crash between the two calls leaves one guard
@@ -69,7 +69,7 @@ const free = `{"Statement":[{"Effect":"Allow","Action":"Update:*","Principal":"*
 // protect sets both guards, or takes them away, and says what it did. A stack
 // that was not made, because the operator did not confirm its first change set,
 // has nothing to guard.
-func protect(ctx context.Context, cfn stacks, env deploy.Environment, policy string, off bool) (string, error) {
+func protect(ctx context.Context, cfn stacks, env deploy.Block, policy string, off bool) (string, error) {
 	if env.Stage() == "dev" && !off {
 		return "", nil
 	}

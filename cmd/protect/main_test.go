@@ -62,7 +62,7 @@ func TestProtect(t *testing.T) {
 		{"no right to set the policy", "prod", false, recorded{fail: denied}, both, "stack policy of a: denied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			said, err := protect(t.Context(), &c.stack, deploy.Environment{Name: c.env, Stack: "a"}, "P", c.off)
+			said, err := protect(t.Context(), &c.stack, deploy.Block{Name: c.env, Stack: "a"}, "P", c.off)
 			if err != nil {
 				said = err.Error()
 			}
@@ -75,7 +75,7 @@ func TestProtect(t *testing.T) {
 
 // A stack that CloudFormation does not know is no error.
 func TestStackThatDoesNotExist(t *testing.T) {
-	said, err := protect(t.Context(), cloudformation.NewFromConfig(awstest.Config(t)), deploy.Environment{Name: "prod", Stack: awstest.Name(t)}, "{}", false)
+	said, err := protect(t.Context(), cloudformation.NewFromConfig(awstest.Config(t)), deploy.Block{Name: "prod", Stack: awstest.Name(t)}, "{}", false)
 	if err != nil || !strings.Contains(said, "not deployed") {
 		t.Errorf("got %q and %v, want a sentence that the stack is not deployed", said, err)
 	}

@@ -22,7 +22,7 @@ var placeholders = []string{"example.com", "111122223333"}
 // parameters that CloudFormation would refuse; values that AWS would refuse only
 // when half of the stack exists; a vendor library that is missing or for another
 // processor than that of e. The notes name settings that are unusual but allowed.
-func check(root string, e deploy.Environment) (said []string, err error) {
+func check(root string, e deploy.Block) (said []string, err error) {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err

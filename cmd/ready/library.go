@@ -17,7 +17,7 @@ import (
 )
 
 // processor is the processor that e sets, or the template's default.
-func processor(e deploy.Environment, source []byte) (string, error) {
+func processor(e deploy.Block, source []byte) (string, error) {
 	if p := e.Parameters["Architecture"]; p != "" {
 		return p, nil
 	}
@@ -103,7 +103,7 @@ func checkConsole(root, build string) error {
 
 // checkBuilt returns the faults of the output of `sam build` for e: the output is
 // missing, is for another processor, or has another console.
-func checkBuilt(root string, e deploy.Environment) error {
+func checkBuilt(root string, e deploy.Block) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return err

@@ -1,11 +1,11 @@
-// Command ready checks whether a deployment can begin. It checks an environment
+// Command ready checks whether a deployment can begin. It checks a block
 // of samconfig.toml against the template. With -built it also compares the
-// output of `sam build` with the environment's processor and with the console. With
+// output of `sam build` with the block's processor and with the console. With
 // -living it compares the parameters with those of the stack. With -write it writes
 // every parameter of the deployment to a file. `make deploy` passes this file to
 // SAM, so SAM gets exactly the parameters that were checked.
 //
-//	ready [-online] [-built] [-living] [-write <file>.toml] <environment>
+//	ready [-online] [-built] [-living] [-write <file>.toml] <block>
 //
 // Without -online and -living it sends no request. With -online it asks AWS and the
 // issuer for what could make the deployment fail, the stack included. It changes
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	all, err := deploy.ReadEnvironments("samconfig.toml")
+	all, err := deploy.ReadBlocks("samconfig.toml")
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // newOnline asks AWS as the principal that the SDK finds.
-func newOnline(ctx context.Context, root string, e deploy.Environment) (*online, error) {
+func newOnline(ctx context.Context, root string, e deploy.Block) (*online, error) {
 	parameters, err := deployed(root, e)
 	if err != nil {
 		return nil, err

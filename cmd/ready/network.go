@@ -13,7 +13,7 @@ import (
 // checkEgress finds trusted addresses that are not public (WeCom sees public
 // addresses only), a network that is not private, zones of another region, and a
 // proxy whose port conflicts with the security group.
-func checkEgress(e deploy.Environment) error {
+func checkEgress(e deploy.Block) error {
 	var errs []error
 	public := func(name, ip string) {
 		if a, err := netip.ParseAddr(ip); err != nil || !a.IsGlobalUnicast() || a.IsPrivate() {

@@ -24,7 +24,7 @@ import (
 // reads. Each question is asked on its own, so that an operator without one right
 // still gets the other answers.
 type online struct {
-	env        deploy.Environment
+	env        deploy.Block
 	parameters map[string]string // every parameter of the deployment
 	config     aws.Config
 	client     *http.Client

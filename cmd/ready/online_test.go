@@ -102,7 +102,7 @@ func newIdentityProvider(t *testing.T) *identityProvider {
 func prepared(t *testing.T, region string, change map[string]string) (*online, *identityProvider) {
 	t.Helper()
 	issuer := newIdentityProvider(t)
-	e := deploy.Environment{Name: "prod", Stack: "archive", Region: region, Parameters: map[string]string{"JwtIssuer": issuer.URL, "PublicUrl": "https://archive.yunduo.cn"}}
+	e := deploy.Block{Name: "prod", Stack: "archive", Region: region, Parameters: map[string]string{"JwtIssuer": issuer.URL, "PublicUrl": "https://archive.yunduo.cn"}}
 	maps.Copy(e.Parameters, change)
 	parameters, err := deployed(root, e)
 	if err != nil {

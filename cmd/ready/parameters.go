@@ -18,7 +18,7 @@ import (
 )
 
 // deployed is every parameter that `make deploy` gives to SAM for e.
-func deployed(root string, e deploy.Environment) (map[string]string, error) {
+func deployed(root string, e deploy.Block) (map[string]string, error) {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func deployed(root string, e deploy.Environment) (map[string]string, error) {
 
 // writeDeployed writes the parameters of e to a TOML file, as SAM reads it from
 // --parameter-overrides file://.
-func writeDeployed(file, root string, e deploy.Environment) error {
+func writeDeployed(file, root string, e deploy.Block) error {
 	all, err := deployed(root, e)
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func writeDeployed(file, root string, e deploy.Environment) error {
 }
 
 // notes says what an operator should know about parameters that AWS accepts.
-func notes(e deploy.Environment, processor string) (all []string) {
+func notes(e deploy.Block, processor string) (all []string) {
 	if processor == "arm64" && e.Partition() == "aws-cn" {
 		all = append(all, "Architecture=arm64 was not tried in China, and AWS publishes some layers there for x86_64 only: x86_64 is the safe choice")
 	}
@@ -56,7 +56,7 @@ var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
 
 // checkNames finds names of functions and queues that begin with the stack's name
 // and are too long for their service.
-func checkNames(e deploy.Environment, source []byte) error {
+func checkNames(e deploy.Block, source []byte) error {
 	if !stackName.MatchString(e.Stack) {
 		return fmt.Errorf("stack_name %q: want a letter, then letters, digits and dashes", e.Stack)
 	}
@@ -78,7 +78,7 @@ func checkNames(e deploy.Environment, source []byte) error {
 }
 
 // checkAPI finds values that API Gateway would refuse.
-func checkAPI(e deploy.Environment) error {
+func checkAPI(e deploy.Block) error {
 	var errs []error
 	if arn, here := e.Parameters["CertificateArn"], "arn:"+e.Partition()+":acm:"+e.Region+":"; arn != "" && !strings.HasPrefix(arn, here) {
 		errs = append(errs, fmt.Errorf("CertificateArn %q is of another region: it must begin with %s", arn, here))
@@ -101,8 +101,8 @@ func checkAPI(e deploy.Environment) error {
 }
 
 // checkTokens finds another stage whose tokens e would accept: the API accepts every
-// token of its issuer for its audience. Environments of one stage may share both.
-func checkTokens(root string, e deploy.Environment, all map[string]deploy.Environment) error {
+// token of its issuer for its audience. Blocks of one stage may share both.
+func checkTokens(root string, e deploy.Block, all map[string]deploy.Block) error {
 	source, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func checkTokens(root string, e deploy.Environment, all map[string]deploy.Enviro
 	if err != nil {
 		return err
 	}
-	tokens := func(e deploy.Environment) [2]string {
+	tokens := func(e deploy.Block) [2]string {
 		values := e.Over(declared)
 		return [2]string{values["JwtIssuer"], values["JwtAudience"]}
 	}
@@ -126,7 +126,7 @@ func checkTokens(root string, e deploy.Environment, all map[string]deploy.Enviro
 
 // checkIAM finds a role or policy of another partition. With such a break-glass
 // role the key policies would deny every principal but a role that cannot exist.
-func checkIAM(e deploy.Environment) error {
+func checkIAM(e deploy.Block) error {
 	var errs []error
 	for _, name := range []string{"BreakGlassRole", "PermissionsBoundary"} {
 		if arn, here := e.Parameters[name], "arn:"+e.Partition()+":iam::"; arn != "" && !strings.HasPrefix(arn, here) {

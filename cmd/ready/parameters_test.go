@@ -15,7 +15,7 @@ import (
 
 // written reads the parameters that writeDeployed writes for e, as SAM does:
 // every key of the file is a parameter of the deployment.
-func written(t *testing.T, e deploy.Environment) map[string]string {
+func written(t *testing.T, e deploy.Block) map[string]string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "build", "parameters.toml")
 	if err := writeDeployed(file, root, e); err != nil {
@@ -44,7 +44,7 @@ func TestEveryParameterIsDeployed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, e := range environments(t) {
+	for name, e := range blocks(t) {
 		got := written(t, e)
 		if sent, all := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(declared)); !slices.Equal(sent, all) {
 			t.Errorf("%s: got the parameters %v, want those of the template: %v", name, sent, all)
@@ -78,7 +78,7 @@ func TestParametersCanBeTakenBack(t *testing.T) {
 		`'AlarmEmail=""'`:     "",
 		`"JwtAudience=other"`: "",
 	} {
-		all, err := deploy.Environments([]byte(block + text))
+		all, err := deploy.Blocks([]byte(block + text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,22 +89,22 @@ func TestParametersCanBeTakenBack(t *testing.T) {
 }
 
 // No stage of samconfig.toml accepts a token of another, and check names a stage that
-// would. Environments of one stage may share issuer and audience.
+// would. Blocks of one stage may share issuer and audience.
 func TestCheckTokens(t *testing.T) {
-	all := environments(t)
+	all := blocks(t)
 	for _, e := range all {
 		wantError(t, checkTokens(root, e, all))
 	}
 	const issuer = "https://login.yunduo.cn"
-	of := func(name, audience string) deploy.Environment {
+	of := func(name, audience string) deploy.Block {
 		p := map[string]string{"JwtIssuer": issuer}
 		if audience != "" {
 			p["JwtAudience"] = audience
 		}
-		return deploy.Environment{Name: name, Parameters: p}
+		return deploy.Block{Name: name, Parameters: p}
 	}
-	both := func(a, b deploy.Environment) error {
-		return checkTokens(root, a, map[string]deploy.Environment{a.Name: a, b.Name: b})
+	both := func(a, b deploy.Block) error {
+		return checkTokens(root, a, map[string]deploy.Block{a.Name: a, b.Name: b})
 	}
 	wantError(t, both(of("prod", "archive"), of("dev", "archive")), "those of dev too, so a token of dev is valid in prod")
 	wantError(t, both(of("prod", ""), of("staging-ningxia", "yunduo-archive")), "a token of staging-ningxia is valid in prod") // the template's default

@@ -17,18 +17,18 @@ import (
 
 const root = "../.."
 
-func environments(t *testing.T) map[string]deploy.Environment {
+func blocks(t *testing.T) map[string]deploy.Block {
 	t.Helper()
-	all, err := deploy.ReadEnvironments(root + "/samconfig.toml")
+	all, err := deploy.ReadBlocks(root + "/samconfig.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return all
 }
 
-// Every environment of samconfig.toml has example values, and check names one.
+// Every block of samconfig.toml has example values, and check names one.
 func TestCheckRefusesTheExamples(t *testing.T) {
-	for name, e := range environments(t) {
+	for name, e := range blocks(t) {
 		_, err := check(root, e)
 		if err == nil || !strings.Contains(err.Error(), "JwtIssuer is still the example ") {
 			t.Errorf("%s: got %v, want an error with the example issuer", name, err)
@@ -88,7 +88,7 @@ func TestCheck(t *testing.T) {
 			if c.built != elf.EM_NONE {
 				buildFor(t, dir, c.built)
 			}
-			e := deploy.Environment{Name: "prod", Stack: cmp.Or(c.stack, "archive"), Region: "cn-north-1", Parameters: map[string]string{
+			e := deploy.Block{Name: "prod", Stack: cmp.Or(c.stack, "archive"), Region: "cn-north-1", Parameters: map[string]string{
 				"DomainName": "archive.yunduo.cn", "JwtIssuer": "https://login.yunduo.cn",
 				"CertificateArn": "arn:aws-cn:acm:cn-north-1:123456789012:certificate/1",
 			}}
@@ -159,7 +159,7 @@ func buildConsole(t *testing.T, dir, built, embedded string) {
 
 // The function api embeds the console as it was when sam built it.
 func TestCheckBuiltConsole(t *testing.T) {
-	e := deploy.Environment{Parameters: map[string]string{}}
+	e := deploy.Block{Parameters: map[string]string{}}
 	dir := repository(t, "")
 	buildConsole(t, dir, "abc", "abc")
 	wantError(t, checkBuilt(dir, e))
@@ -210,7 +210,7 @@ func TestCheckBuilt(t *testing.T) {
 				buildFor(t, dir, c.built)
 				buildConsole(t, dir, "abc", "abc")
 			}
-			err := checkBuilt(dir, deploy.Environment{Parameters: map[string]string{"Architecture": c.architecture}})
+			err := checkBuilt(dir, deploy.Block{Parameters: map[string]string{"Architecture": c.architecture}})
 			if c.want == "" {
 				wantError(t, err)
 			} else {

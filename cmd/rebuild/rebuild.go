@@ -50,7 +50,7 @@ func (r rebuilder) rebuild(ctx context.Context) error {
 		return err
 	}
 	if head.Rows == 0 {
-		return fmt.Errorf("%s has no pages in this environment: check -corp and -env", r.corp)
+		return fmt.Errorf("%s has no pages in this stack: check -corp and -env", r.corp)
 	}
 	switch running, err := r.ledger.Running(ctx, r.corp, false); {
 	case err == nil:

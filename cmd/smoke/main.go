@@ -28,7 +28,7 @@ func main() { operator.Main("smoke", run) }
 
 func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("smoke", flag.ContinueOnError)
-	env := f.String("env", "", "`name` of an environment of samconfig.toml")
+	env := f.String("env", "", "`name` of a block of samconfig.toml")
 	corp := f.String("corp", "", "`corpid` of a company whose callback to verify; empty for none")
 	if err := errors.Join(flags.Parse(f, args), operator.NoArguments(f)); err != nil {
 		return err
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 
 // address is where WeCom and the SCRM reach the API: PublicUrl, the domain, or
 // else the address that API Gateway gave to it.
-func address(ctx context.Context, e deploy.Environment) (string, error) {
+func address(ctx context.Context, e deploy.Block) (string, error) {
 	if public := e.Parameters["PublicUrl"]; public != "" {
 		return public, nil
 	}

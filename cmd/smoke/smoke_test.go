@@ -100,7 +100,7 @@ func TestAddress(t *testing.T) {
 		{map[string]string{"DomainName": "archive.yunduo.cn"}, "https://archive.yunduo.cn"},
 		{map[string]string{"DomainName": "archive.yunduo.cn", "PublicUrl": "https://door.yunduo.cn"}, "https://door.yunduo.cn"},
 	} {
-		if got, err := address(t.Context(), deploy.Environment{Parameters: c.parameters}); err != nil || got != c.want {
+		if got, err := address(t.Context(), deploy.Block{Parameters: c.parameters}); err != nil || got != c.want {
 			t.Errorf("got %q and %v, want %s", got, err, c.want)
 		}
 	}

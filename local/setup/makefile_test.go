@@ -110,12 +110,12 @@ func TestMakeRefuses(t *testing.T) {
 		command string
 		want    string
 	}{
-		{"deploy", "ENV is missing: make deploy ENV=<an environment of samconfig.toml>\n"},
-		{"ready", "ENV is missing: make ready ENV=<an environment of samconfig.toml>\n"},
-		{"changeset", "ENV is missing: make changeset ENV=<an environment of samconfig.toml>\n"},
-		{"unprotect", "ENV is missing: make unprotect ENV=<an environment of samconfig.toml>\n"},
+		{"deploy", "ENV is missing: make deploy ENV=<a block of samconfig.toml>\n"},
+		{"ready", "ENV is missing: make ready ENV=<a block of samconfig.toml>\n"},
+		{"changeset", "ENV is missing: make changeset ENV=<a block of samconfig.toml>\n"},
+		{"unprotect", "ENV is missing: make unprotect ENV=<a block of samconfig.toml>\n"},
 		{"cost REGION=nowhere", "cost: docs/prices.json has no prices of nowhere: "},
-		{"rebuild", "ENV is missing: make rebuild ENV=<an environment of samconfig.toml> CORP=<corpid>\n"},
+		{"rebuild", "ENV is missing: make rebuild ENV=<a block of samconfig.toml> CORP=<corpid>\n"},
 		{"rebuild ENV=prod", "CORP is missing: make rebuild ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod", "CORP is missing: make keyquota ENV=prod CORP=<corpid>\n"},
 		{"keyquota ENV=prod CORP=x IMPORTS=all", "IMPORTS is \"all\": want a whole number above 0.\n"},

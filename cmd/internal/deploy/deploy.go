@@ -1,5 +1,5 @@
 // Package deploy holds what operators' commands and the tests of the template
-// share: the environments of samconfig.toml, and the zip of a function.
+// share: the blocks of samconfig.toml, and the zip of a function.
 //
 // The package does not deploy; `sam deploy` does. Its tests compare the template
 // with the promises of the design: the grants of every role, the resources that
@@ -19,8 +19,8 @@ import (
 	"github.com/yunduo-scrm/archive/local/flags"
 )
 
-// An Environment is a block of samconfig.toml. `sam deploy --config-env` names it.
-type Environment struct {
+// A Block is the part of samconfig.toml that `sam deploy --config-env` names.
+type Block struct {
 	Name       string
 	Stack      string
 	Region     string
@@ -28,25 +28,25 @@ type Environment struct {
 }
 
 // Stage is the part of the name before the first dash: dev, staging or prod.
-func (e Environment) Stage() string {
+func (e Block) Stage() string {
 	stage, _, _ := strings.Cut(e.Name, "-")
 	return stage
 }
 
-// Environments reads the environments of samconfig.toml, by name.
-func Environments(source []byte) (map[string]Environment, error) {
+// Blocks reads the blocks of samconfig.toml, by name.
+func Blocks(source []byte) (map[string]Block, error) {
 	var doc map[string]any
 	if err := toml.Unmarshal(source, &doc); err != nil {
 		return nil, fmt.Errorf("read samconfig.toml: %w", err)
 	}
-	all := map[string]Environment{}
+	all := map[string]Block{}
 	for name, block := range doc {
 		commands, ok := block.(map[string]any)
 		if !ok {
 			continue // the entry "version"
 		}
 		global := section(commands, "global")
-		e := Environment{Name: name, Parameters: map[string]string{}}
+		e := Block{Name: name, Parameters: map[string]string{}}
 		e.Stack, _ = global["stack_name"].(string)
 		e.Region, _ = global["region"].(string)
 		overrides, _ := global["parameter_overrides"].(string)
@@ -63,21 +63,21 @@ func Environments(source []byte) (map[string]Environment, error) {
 	return all, nil
 }
 
-// ReadEnvironments reads the environments of the file samconfig, by name.
-func ReadEnvironments(samconfig string) (map[string]Environment, error) {
+// ReadBlocks reads the blocks of the file samconfig, by name.
+func ReadBlocks(samconfig string) (map[string]Block, error) {
 	source, err := os.ReadFile(samconfig)
 	if err != nil {
 		return nil, err
 	}
-	return Environments(source)
+	return Blocks(source)
 }
 
-// Named returns the environment of samconfig.toml that the only argument of a
+// Named returns the block of samconfig.toml that the only argument of a
 // command names.
-func Named(samconfig string, args []string) (Environment, error) {
-	all, err := ReadEnvironments(samconfig)
+func Named(samconfig string, args []string) (Block, error) {
+	all, err := ReadBlocks(samconfig)
 	if err != nil {
-		return Environment{}, err
+		return Block{}, err
 	}
 	if len(args) != 1 {
 		args = []string{""}
@@ -85,22 +85,22 @@ func Named(samconfig string, args []string) (Environment, error) {
 	return Choose(all, args[0])
 }
 
-// Choose returns the environment with this name.
-func Choose(all map[string]Environment, name string) (Environment, error) {
+// Choose returns the block with this name.
+func Choose(all map[string]Block, name string) (Block, error) {
 	names := strings.Join(slices.Sorted(maps.Keys(all)), ", ")
 	if name == "" {
-		return Environment{}, flags.Mistake(fmt.Errorf("environment missing: samconfig.toml has %s", names))
+		return Block{}, flags.Mistake(fmt.Errorf("block missing: samconfig.toml has %s", names))
 	}
 	e, ok := all[name]
 	if !ok {
-		return Environment{}, flags.Mistake(fmt.Errorf("samconfig.toml has no environment %q; it has %s", name, names))
+		return Block{}, flags.Mistake(fmt.Errorf("samconfig.toml has no block %q; it has %s", name, names))
 	}
 	return e, nil
 }
 
 // set adds a pair of parameter_overrides. An empty value is written Name="".
 // SAM ignores Name= without a word, so set refuses it.
-func (e Environment) set(pair string) error {
+func (e Block) set(pair string) error {
 	name, value, ok := strings.Cut(pair, "=")
 	switch {
 	case !ok:
@@ -128,7 +128,7 @@ func section(commands map[string]any, name string) map[string]any {
 // Deployed is every parameter of the template with the value of e, or else the
 // template's default. `make deploy` gives all of them to SAM: CloudFormation keeps
 // the former value of a parameter that a deployment does not name.
-func (e Environment) Deployed(source []byte) (map[string]string, error) {
+func (e Block) Deployed(source []byte) (map[string]string, error) {
 	declared, err := template.Parameters(source)
 	if err != nil {
 		return nil, err
@@ -137,7 +137,7 @@ func (e Environment) Deployed(source []byte) (map[string]string, error) {
 }
 
 // Over is Deployed for a template whose parameters were read.
-func (e Environment) Over(declared map[string]template.Parameter) map[string]string {
+func (e Block) Over(declared map[string]template.Parameter) map[string]string {
 	all := make(map[string]string, len(declared))
 	for name, p := range declared {
 		all[name] = p.Default
@@ -147,7 +147,7 @@ func (e Environment) Over(declared map[string]template.Parameter) map[string]str
 }
 
 // Partition is the AWS partition of e's region.
-func (e Environment) Partition() string {
+func (e Block) Partition() string {
 	if strings.HasPrefix(e.Region, "cn-") {
 		return "aws-cn"
 	}

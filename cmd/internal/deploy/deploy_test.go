@@ -20,12 +20,12 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := deploy.Environments([]byte(c.source)); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := deploy.Blocks([]byte(c.source)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want an error with %q", err, c.want)
 			}
 		})
 	}
-	got, err := deploy.Environments([]byte(head + `'A=1 B=x=y C=""'`))
+	got, err := deploy.Blocks([]byte(head + `'A=1 B=x=y C=""'`))
 	if want := map[string]string{"A": "1", "B": "x=y", "C": ""}; err != nil || !maps.Equal(got["prod"].Parameters, want) {
 		t.Errorf("got %v and %v, want %v", got, err, want)
 	}

@@ -18,9 +18,9 @@ import (
 
 const root = "../../.."
 
-func environments(t *testing.T) map[string]deploy.Environment {
+func blocks(t *testing.T) map[string]deploy.Block {
 	t.Helper()
-	all, err := deploy.ReadEnvironments(root + "/samconfig.toml")
+	all, err := deploy.ReadBlocks(root + "/samconfig.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ type deployment struct {
 	Parameters map[string]string `json:"parameters"`
 }
 
-// Two deployments that no environment of samconfig.toml covers.
+// Two deployments that no block of samconfig.toml covers.
 const (
 	// ownNetwork has an existing network and trail, a proxy, arm64, a lock on the
 	// journal, a break-glass role, a permissions boundary, reserved concurrency,
@@ -47,10 +47,10 @@ const (
 	moved = "moved"
 )
 
-// deployments are the environments of samconfig.toml, ownNetwork and moved.
+// deployments are the blocks of samconfig.toml, ownNetwork and moved.
 func deployments(t *testing.T) []deployment {
 	t.Helper()
-	all := environments(t)
+	all := blocks(t)
 	var out []deployment
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]

@@ -91,9 +91,9 @@ func TestTemplateNamesNoPartition(t *testing.T) {
 
 // samconfig.toml has dev, staging and prod for both regions of China, and for one
 // outside of it.
-// Environments of one stage have the same parameters.
+// Blocks of one stage have the same parameters.
 func TestEnvironmentsOfSamconfig(t *testing.T) {
-	all := environments(t)
+	all := blocks(t)
 	for name, region := range map[string]string{
 		"dev": "cn-north-1", "staging": "cn-north-1", "prod": "cn-north-1",
 		"dev-ningxia": "cn-northwest-1", "staging-ningxia": "cn-northwest-1", "prod-ningxia": "cn-northwest-1",

@@ -11,20 +11,20 @@ import (
 
 // Company is a company of a deployed stack.
 type Company struct {
-	Env  deploy.Environment
+	Env  deploy.Block
 	Corp string
 }
 
 // ParseCompany reads the arguments of a command that acts on a company: -env, an
-// environment of samconfig.toml, and -corp beside the flags of f.
+// block of samconfig.toml, and -corp beside the flags of f.
 func ParseCompany(f *flag.FlagSet, args []string, samconfig []byte) (Company, error) {
 	var c Company
-	name := f.String("env", "", "`name` of an environment of samconfig.toml")
+	name := f.String("env", "", "`name` of a block of samconfig.toml")
 	f.StringVar(&c.Corp, "corp", "", "`corpid` of the company")
 	if err := flags.Parse(f, args); err != nil {
 		return Company{}, err
 	}
-	all, err := deploy.Environments(samconfig)
+	all, err := deploy.Blocks(samconfig)
 	if err != nil {
 		return Company{}, err
 	}

@@ -25,8 +25,8 @@ func TestParseCompany(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no flags":       {nil, "environment missing"},
-		"unknown env":    {[]string{"-env", "x", "-corp", corp}, `no environment "x"`},
+		"no flags":       {nil, "block missing"},
+		"unknown env":    {[]string{"-env", "x", "-corp", corp}, `no block "x"`},
 		"no corpid":      {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
 		"extra argument": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
 	} {

@@ -19,8 +19,8 @@ type Stack struct {
 }
 
 // Open finds the credentials of the operator, as every AWS SDK does, for the
-// stack of an environment. It sends no request.
-func Open(ctx context.Context, env deploy.Environment) (Stack, error) {
+// stack of a block. It sends no request.
+func Open(ctx context.Context, env deploy.Block) (Stack, error) {
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(env.Region))
 	return Stack{Config: cfg, Name: env.Stack}, err
 }
