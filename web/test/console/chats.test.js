@@ -424,6 +424,7 @@ test('pictures, a film and a voice are seen and heard in the chat', async (t) =>
   // A download that fails says so, and can be tried again.
   const gone = { type: 'urn:yunduo-archive:problem:unavailable', title: '存储暂时不可用', status: 503, detail: '请稍后重试。', instance: 'x' }
   await page.route('**/files/0?download=true', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', json: gone }))
+  await viewer.locator('[aria-busy]').waitFor({ state: 'detached' }) // the first download is done
   await page.keyboard.press('d')
   await viewer.getByText(gone.title).waitFor()
   await clean(page, 'a failed download')
