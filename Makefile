@@ -111,7 +111,7 @@ WITH_AWS  := go run ./local/aws/cmd/withaws --
 SETUP     := CHROMIUM="$(CHROMIUM)" local/setup/setup.sh
 # The browser that the tests of web/ run in; empty if setup has yet to find one.
 CHROMIUM  ?=
-BROWSER    = $(or $(CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
+BROWSER    = $(or $(CHROMIUM),$(shell command -v chromium-headless-shell || command -v chromium || command -v chromium-browser || command -v google-chrome))
 # Node.js and npm that setup installed, if any, come first.
 NODE_PATH := PATH="$(CURDIR)/$(BUILD)/node/bin:$$PATH"
 

@@ -168,11 +168,11 @@ look() {
 		chromium)
 			if [ -n "${CHROMIUM-}" ]; then
 				[ -x "$CHROMIUM" ] || fail "CHROMIUM is $CHROMIUM: want the path of an executable file."
-			elif ! have chromium && ! have chromium-browser && ! have google-chrome; then
+			elif ! have chromium-headless-shell && ! have chromium && ! have chromium-browser && ! have google-chrome; then
 				if [ "$(system)" = ubuntu ]; then
 					lack Chromium chromium-browser
 				else
-					lack Chromium chromium
+					lack Chromium chromium-headless-shell # a window takes a third of the processor time
 				fi
 			fi
 			;;

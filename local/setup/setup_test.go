@@ -86,7 +86,7 @@ func newMachine(t *testing.T, osRelease, uid string) *machine {
 	m.file("packages/python3-venv/has-venv", "")
 	m.file("packages/npm/bin/npm", fakeNPM)
 	m.file("packages/npm/bin/node", works)
-	m.file("packages/chromium/bin/chromium", works)
+	m.file("packages/chromium-headless-shell/bin/chromium-headless-shell", works)
 	m.file("packages/fontconfig/bin/fc-list", works)
 	m.file("packages/fonts-wqy-zenhei/bin/fc-list", fakeFonts)
 	return m
@@ -199,7 +199,7 @@ func (m *machine) wantGone() {
 	}
 }
 
-const all = "installing with apt-get: gcc libc6-dev default-jdk-headless python3 python3-venv npm chromium fontconfig fonts-wqy-zenhei ...\n"
+const all = "installing with apt-get: gcc libc6-dev default-jdk-headless python3 python3-venv npm chromium-headless-shell fontconfig fonts-wqy-zenhei ...\n"
 
 // A fresh Debian has Go and make. One command sets up the rest; the next one
 // finds everything and is silent.
@@ -214,7 +214,7 @@ func TestFreshDebian(t *testing.T) {
 	m.want("test", all+
 		"installing Python packages (requirements.txt) in "+m.path("build/python")+" ...\n"+
 		"pip: -m pip install --quiet --disable-pip-version-check -r requirements.txt\n", "", 0)
-	const log = "update -qq\ninstall -y --no-install-recommends gcc libc6-dev default-jdk-headless python3 python3-venv npm chromium fontconfig fonts-wqy-zenhei -qq\n"
+	const log = "update -qq\ninstall -y --no-install-recommends gcc libc6-dev default-jdk-headless python3 python3-venv npm chromium-headless-shell fontconfig fonts-wqy-zenhei -qq\n"
 	if got := m.apt(); got != log {
 		t.Errorf("apt-get was called %q, want %q", got, log)
 	}
@@ -236,7 +236,7 @@ func TestFreshDebianRuns(t *testing.T) {
 func TestWithoutRoot(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ system, chromium string }{
-		"debian": {debian, "chromium"}, "ubuntu": {ubuntu, "chromium-browser"}, "mint": {mint, "chromium-browser"},
+		"debian": {debian, "chromium-headless-shell"}, "ubuntu": {ubuntu, "chromium-browser"}, "mint": {mint, "chromium-browser"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
