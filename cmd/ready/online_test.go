@@ -310,7 +310,7 @@ func TestOnlineNetwork(t *testing.T) {
 // The addresses of the stack itself count against the quota, and not against the
 // deployment: with the quota used up, it needs those only that the stack lacks.
 func TestOnlineAddressesOfTheStack(t *testing.T) {
-	o, _ := prepared(t, "eu-west-2", map[string]string{"NatZones": "two"})
+	o, _ := prepared(t, "ca-central-1", map[string]string{"NatZones": "two"})
 	o.env.Stack, o.first = "addresses", false
 	address := `{"Type":"AWS::EC2::EIP","Properties":{"Domain":"vpc"}}`
 	body := `{"Resources":{"AddressA":` + address + `,"Topic":{"Type":"AWS::SNS::Topic","Properties":{}},"AddressB":` + address + `}}`
@@ -323,7 +323,7 @@ func TestOnlineAddressesOfTheStack(t *testing.T) {
 	}
 	wantError(t, o.addresses(t.Context()))
 	o.first = true
-	wantError(t, o.addresses(t.Context()), "5 of 5 Elastic IPs in eu-west-2, and the deployment makes 2")
+	wantError(t, o.addresses(t.Context()), "5 of 5 Elastic IPs in ca-central-1, and the deployment makes 2")
 	o.first, o.env.Stack = false, "gone"
 	wantError(t, o.addresses(t.Context()), "resources of the stack gone: ")
 }
