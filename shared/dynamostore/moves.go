@@ -238,10 +238,19 @@ func (m *Messages) notMoved(ctx context.Context, activities []archive.Activity, 
 	for of, at := range newest {
 		times[of.saidOn] = append(times[of.saidOn], at)
 	}
-	wanted := make(map[partyDay][]int64) // the times of all moves that should be there
+	// An entry has the time of its first move in its key. The chat of this move may be
+	// listed since: another page that was decoded at the same time listed it. So the
+	// entries are read up to the newest message of all chats that may have moved.
+	oldest, latest := make(map[partyDay]int64), make(map[partyDay]int64) // oldest is of the chats that are not listed
 	for _, a := range activities {
-		if _, ok := customerOf(a.Party, a.Conversation); ok && !lists.listed[a] {
-			wanted[dayOf(a)] = append(wanted[dayOf(a)], times[saidOn{a.Conversation, a.Day}]...)
+		at := times[saidOn{a.Conversation, a.Day}]
+		if _, ok := customerOf(a.Party, a.Conversation); !ok || len(at) == 0 {
+			continue
+		}
+		of := dayOf(a)
+		latest[of] = max(latest[of], slices.Max(at))
+		if begin, begun := oldest[of]; !lists.listed[a] && (!begun || slices.Min(at) < begin) {
+			oldest[of] = slices.Min(at)
 		}
 	}
 	type move struct {
@@ -250,11 +259,8 @@ func (m *Messages) notMoved(ctx context.Context, activities []archive.Activity, 
 		at     int64
 	}
 	there := make(map[move]bool)
-	for of, at := range wanted {
-		if len(at) == 0 {
-			continue
-		}
-		lo, hi := millisFrom(time.UnixMilli(slices.Min(at))), millisFrom(time.UnixMilli(slices.Max(at)))
+	for of, begin := range oldest {
+		lo, hi := millisFrom(time.UnixMilli(begin)), millisFrom(time.UnixMilli(latest[of]))
 		in := consistently(within(partyPK(of.corp, of.party), movesPart+lo, movesPart+hi+"$"))
 		for it, err := range m.query(ctx, m.client, in) {
 			var e archive.Moves

@@ -266,6 +266,32 @@ func TestEveryChatIsFoundByItsNewestMessage(t *testing.T) {
 	}
 }
 
+// Of two pages that are decoded at once, one may list a chat that the other moves.
+// The other moves of that page are found all the same.
+func TestCheckFindsMovesBesideAListedChat(t *testing.T) {
+	db, table, apart := client(t), awstest.Table(t, "MessagesTable"), awstest.Table(t, "MessagesTable")
+	s := dynamostore.NewMessages(db, table)
+	must(t, s.WritePage(t.Context(), broadcast(100)))
+	moves := decode.Decoded{Corp: corp}
+	for i := range 5 {
+		add(&moves, "lin.hua", fmt.Sprint("wmNew", i), 500+i)
+	}
+	must(t, s.WritePage(t.Context(), moves))
+	// The newest of the five chats is listed by a page that saw a short list.
+	lists := decode.Decoded{Corp: corp}
+	add(&lists, "lin.hua", "wmNew4", 504)
+	must(t, dynamostore.NewMessages(db, apart).WritePage(t.Context(), lists))
+	written, err := db.Scan(t.Context(), &dynamodb.ScanInput{TableName: &apart})
+	must(t, err)
+	for _, it := range written.Items {
+		_, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: it})
+		must(t, err)
+	}
+	found, err := s.Check(t.Context(), moves)
+	must(t, err)
+	check(t, "not in lists", len(found.NotInLists), 0)
+}
+
 // A verification finds that a move is missing, also if the chat has other moves.
 func TestCheckReadsMoves(t *testing.T) {
 	db, table := client(t), awstest.Table(t, "MessagesTable")
