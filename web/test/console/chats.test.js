@@ -610,7 +610,8 @@ test('a chat is searched, and shows one kind of messages', async (t) => {
 test('a search keeps to a kind, a sender and days, and its address repeats it', async (t) => {
   const page = await open(t, 'reader', pair('13800001111', 'wmLong'))
   await said(page, '4999 一行').waitFor()
-  const title = await page.title()
+  const title = '未知 wmLong · 云朵会话存档'
+  await page.waitForFunction((want) => document.title === want, title)
   await page.locator('body').press('/')
   await page.keyboard.press('Enter')
   await page.getByText('请输入关键词').waitFor()
