@@ -8,8 +8,8 @@ import (
 // maxDepth is deeper than any answer of WeCom's.
 const maxDepth = 1000
 
-// mended makes valid JSON of a damaged answer. It keeps the parts that it can read, and
-// writes null for each damaged part. Where the answer was cut off, it closes what is open.
+// mended returns valid JSON for a damaged answer. It keeps each part that it can read, and
+// replaces each damaged part by null. It closes what is open where the answer was cut off.
 func mended(raw []byte) []byte {
 	m := mender{raw: raw, at: max(bytes.IndexByte(raw, '{'), 0)}
 	m.value(0)

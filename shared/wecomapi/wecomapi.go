@@ -274,7 +274,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	}
 	if len(raw) > maxBody || json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
 		if succeeded(raw) {
-			_ = json.Unmarshal(mended(raw), out) // a damaged part is null, and leaves its field zero
+			_ = json.Unmarshal(mended(raw), out) // null stands for a damaged part; its field stays zero
 			return contentError{failed(archive.CauseBadAnswer)}
 		}
 		return failed(archive.CauseBadAnswer)

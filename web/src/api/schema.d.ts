@@ -2660,7 +2660,7 @@ export interface components {
                     owner: string | null;
                 };
             };
-            /** @description Why a person or room has no name, by id. An id of which WeCom was not asked yet is absent. */
+            /** @description The reason why a person or room has no name, by id. An id is absent until the archive has asked WeCom about it. */
             missing: {
                 [key: string]: components["schemas"]["MissingReason"];
             };

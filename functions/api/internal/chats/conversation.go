@@ -87,11 +87,8 @@ func (h *Handlers) detail(ctx context.Context, c *session.Call, conv archive.Con
 	}
 	if shown.Room != nil {
 		g.Go(func() error {
-			// Members and owner are those of today; a limited caller may have left the room before.
+			// A limited caller may have left the room before today.
 			room := h.Names.RoomOf(ctx, c.Corp, *shown.Room, !c.Caller.Limited)
-			if c.Caller.Limited {
-				room.Owner = nil
-			}
 			out.RoomDetail = &room
 			return nil
 		})

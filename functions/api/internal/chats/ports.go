@@ -94,6 +94,6 @@ type FileLinks interface {
 // Directory knows the people and rooms of an answer, and their consents.
 type Directory interface {
 	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) names.Names
-	RoomOf(ctx context.Context, corp archive.Corp, id string, members bool) names.RoomJSON
+	RoomOf(ctx context.Context, corp archive.Corp, id string, today bool) names.RoomJSON
 	ConsentsOf(ctx context.Context, corp string, q archive.ConsentQuery) ([]names.ConsentJSON, error)
 }

@@ -184,11 +184,7 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 		"Cache-Control": {newest},
 	}
 	if name == "config.json" {
-		head.Set("ETag", h.tag)
-		if matches(c.Header.Get("If-None-Match"), h.tag) {
-			return output.Answer{Status: http.StatusNotModified, Header: head}, nil
-		}
-		return shorten(c, output.Answer{Status: http.StatusOK, ContentType: types[".json"], Header: head, Body: h.config}), nil
+		return file(c, head, h.tag, types[".json"], h.config), nil
 	}
 	contentType, ok := types[path.Ext(name)]
 	if !ok || !fs.ValidPath(name) || name == "build.json" {
@@ -211,11 +207,16 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 	}
 	// A strong ETag must differ if the bytes differ, so the tag names the encoding.
 	tag := strconv.Quote(h.digest + "-" + cmp.Or(encoding, "plain"))
+	return file(c, head, tag, contentType, body), nil
+}
+
+// file answers with a file, or with 304 if the caller has the file with this ETag.
+func file(c *session.Call, head http.Header, tag, contentType string, body []byte) output.Answer {
 	head.Set("ETag", tag)
 	if matches(c.Header.Get("If-None-Match"), tag) {
-		return output.Answer{Status: http.StatusNotModified, Header: head}, nil
+		return output.Answer{Status: http.StatusNotModified, Header: head}
 	}
-	return shorten(c, output.Answer{Status: http.StatusOK, ContentType: contentType, Header: head, Body: body}), nil
+	return shorten(c, output.Answer{Status: http.StatusOK, ContentType: contentType, Header: head, Body: body})
 }
 
 // shorten leaves the body out of the answer to a HEAD request.

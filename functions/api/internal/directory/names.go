@@ -189,14 +189,17 @@ func showRoom(r directory.Room, members bool) RoomJSON {
 	return j
 }
 
-// RoomOf describes a room, with its members if members is set. It never fails,
-// like Beside.
-func (h *Handlers) RoomOf(ctx context.Context, corp archive.Corp, id string, members bool) RoomJSON {
+// RoomOf describes a room, with its owner and its members if today is set: both are
+// those of today. It never fails, like Beside.
+func (h *Handlers) RoomOf(ctx context.Context, corp archive.Corp, id string, today bool) RoomJSON {
 	r, ok := h.Book.Lookup(ctx, corp, nil, []string{id}).Rooms[id]
 	if !ok {
 		r = directory.Room{ID: id}
 	}
-	return showRoom(r, members)
+	if !today {
+		r.Owner = ""
+	}
+	return showRoom(r, today)
 }
 
 // ListContacts lists the people with the requested ids, or all known people page
