@@ -76,23 +76,17 @@ func run(args []string, out io.Writer) error {
 	if u.messages > 0 {
 		fmt.Fprintf(out, "%-34s %14.2f\n", "per million messages", sum(lines)/u.messages*1e6)
 	}
-	fmt.Fprintf(out, "\n%s", plain(floorTable(b)))
+	fmt.Fprintf(out, "\n%s a month\n", b.currency)
+	for _, r := range floorRows(b) {
+		cost := fmt.Sprintf("%.1f", r.cost)
+		if r.adds {
+			cost = "+ " + cost
+		}
+		fmt.Fprintf(out, "%-80s %8s\n", r.name+strings.ReplaceAll(r.details, "`", ""), cost)
+	}
 	fmt.Fprintf(out, "\nprices of %s, %s. %s\nderived: %s\nmeasured %s: %s\n", *region, in.prices.Date, in.prices.Note,
 		cmp.Or(strings.Join(named(b.prices, "derived"), ", "), "none"), in.measured.Date, in.measured.Machine)
 	return nil
-}
-
-// plain formats a table of two columns for a terminal.
-func plain(table string) string {
-	var out strings.Builder
-	for line := range strings.Lines(table) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(strings.NewReplacer("*", "", "`", "").Replace(line)), "|"), "|")
-		if strings.HasPrefix(cells[0], "---") {
-			continue
-		}
-		fmt.Fprintln(&out, strings.TrimSpace(fmt.Sprintf("%-80s %8s", strings.TrimSpace(cells[0]), strings.TrimSpace(cells[1]))))
-	}
-	return out.String()
 }
 
 // named lists the names of the numbers whose source begins with source.

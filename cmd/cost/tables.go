@@ -106,18 +106,26 @@ func longTable(currency string, bills [][]line) string {
 // month, all parameters at their cheapest, a year of messages in storage.
 var floor = usage{messages: 20_000, mediaGB: 1, corps: 1, nats: 1, months: 12, oneKey: true, essential: true}
 
-// floorTable shows the smallest installation, and what each choice adds.
-func floorTable(b *book) string {
+// floorRow is an installation, or what a choice adds to the smallest one.
+type floorRow struct {
+	name    string
+	details string // may have code in backticks
+	cost    float64
+	adds    bool
+}
+
+// floorRows are the smallest installation, and what each choice adds.
+func floorRows(b *book) []floorRow {
 	cost := func(change func(*usage)) float64 {
 		u := floor
 		change(&u)
 		return sum(b.bill(u))
 	}
 	base := cost(func(*usage) {})
-	var out strings.Builder
-	fmt.Fprintf(&out, "| %s a month | |\n|---|---:|\n", b.currency)
-	fmt.Fprintf(&out, "| **the smallest installation**: 1 company, 20,000 messages, 1 GB of media | **%.1f** |\n", base)
-	fmt.Fprintf(&out, "| **the same in a network that exists** (`VpcId`, `SubnetIds`, `TrustedIps`) | **%.1f** |\n", cost(func(u *usage) { u.nats = 0 }))
+	rows := []floorRow{
+		{name: "the smallest installation", details: ": 1 company, 20,000 messages, 1 GB of media", cost: base},
+		{name: "the same in a network that exists", details: " (`VpcId`, `SubnetIds`, `TrustedIps`)", cost: cost(func(u *usage) { u.nats = 0 })},
+	}
 	for _, c := range []struct {
 		adds   string
 		change func(*usage)
@@ -127,7 +135,20 @@ func floorTable(b *book) string {
 		{"all alarms (`Alarms=all`, the default)", func(u *usage) { u.essential = false }},
 		{"a second company of the same size", func(u *usage) { u.corps, u.messages, u.mediaGB = 2, 2*u.messages, 2*u.mediaGB }},
 	} {
-		fmt.Fprintf(&out, "| %s | + %.1f |\n", c.adds, cost(c.change)-base)
+		rows = append(rows, floorRow{details: c.adds, cost: cost(c.change) - base, adds: true})
+	}
+	return rows
+}
+
+func floorTable(b *book) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "| %s a month | |\n|---|---:|\n", b.currency)
+	for _, r := range floorRows(b) {
+		if r.adds {
+			fmt.Fprintf(&out, "| %s | + %.1f |\n", r.details, r.cost)
+		} else {
+			fmt.Fprintf(&out, "| **%s**%s | **%.1f** |\n", r.name, r.details, r.cost)
+		}
 	}
 	return out.String()
 }
