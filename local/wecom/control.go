@@ -148,7 +148,7 @@ var routes = []route{
 		return append([]Delivery{}, c.Deliveries()...), nil
 	})},
 	{"POST /corps/{id}/messages",
-		`sends messages: {"count":100} messages of ordinary traffic, {"every":true} one message of every kind, {"drafts":[{"from":"lin.hua","to":["0042"],"text":"…"}]} (see Draft) or {"raw":"base64","options":{…}} (see RawOptions); the answer lists the messages without plaintext`,
+		`sends messages: {"count":100} messages of ordinary traffic, {"every":true} one message of every kind, {"drafts":[{"from":"lin.hua","to":["0042"],"text":"…"}]} (see Draft) or {"raw":[{"text":"base64"}]} with more fields (see RawOptions); the answer lists the messages without plaintext`,
 		of(sendMessages)},
 	{"POST /corps/{id}/redeliver", `archives a message again under a new seq: {"msgid":"…"}`, of(func(c *Corp, r *http.Request) (any, error) {
 		q, err := read[struct {
@@ -269,26 +269,25 @@ type missing struct{ error }
 // sendMessages serves POST /corps/{id}/messages.
 func sendMessages(c *Corp, r *http.Request) (any, error) {
 	q, err := read[struct {
-		Count   *int        `json:"count"`
-		Every   bool        `json:"every"`
-		Drafts  []Draft     `json:"drafts"`
-		Raw     *[]byte     `json:"raw"`
-		Options *RawOptions `json:"options"`
+		Count  *int    `json:"count"`
+		Every  bool    `json:"every"`
+		Drafts []Draft `json:"drafts"`
+		Raw    []struct {
+			Text []byte `json:"text"`
+			RawOptions
+		} `json:"raw"`
 	}](r)
 	if err != nil {
 		return nil, err
 	}
 	fields := 0
-	for _, present := range []bool{q.Count != nil, q.Every, len(q.Drafts) > 0, q.Raw != nil} {
+	for _, present := range []bool{q.Count != nil, q.Every, len(q.Drafts) > 0, len(q.Raw) > 0} {
 		if present {
 			fields++
 		}
 	}
 	if fields != 1 {
 		return nil, errors.New("body must have exactly one of count, every, drafts and raw")
-	}
-	if q.Options != nil && q.Raw == nil {
-		return nil, errors.New("options require raw")
 	}
 	var list []Sent
 	switch {
@@ -299,14 +298,15 @@ func sendMessages(c *Corp, r *http.Request) (any, error) {
 		list, err = c.Mixed(*q.Count)
 	case q.Every:
 		list, err = c.Every()
-	case q.Raw != nil:
-		var o RawOptions
-		if q.Options != nil {
-			o = *q.Options
+	case len(q.Raw) > 0:
+		for i, m := range q.Raw {
+			s, sendErr := c.SendRaw(m.Text, m.RawOptions)
+			if sendErr != nil {
+				err = fmt.Errorf("raw message %d (earlier messages are sent): %w", i, sendErr)
+				break
+			}
+			list = append(list, s)
 		}
-		var s Sent
-		s, err = c.SendRaw(*q.Raw, o)
-		list = append(list, s)
 	default:
 		for i, d := range q.Drafts {
 			s, sendErr := c.Send(d)

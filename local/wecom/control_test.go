@@ -88,7 +88,7 @@ func TestEveryCommand(t *testing.T) {
 	must("POST "+corp+"/messages", `{"drafts":[{"from":"lin.hua","to":["0042"],"text":"你好"}]}`, &sent)
 	must("POST "+corp+"/redeliver", `{"msgid":"`+sent.Messages[0].MsgID+`"}`, nil)
 	must("POST "+corp+"/seq", `{"above":2147483648}`, nil)
-	must("POST "+corp+"/messages", `{"raw":"e30=","options":{"msgid":"m1","spoil":"other_key"}}`, &sent)
+	must("POST "+corp+"/messages", `{"raw":[{"text":"e30=","msgid":"m1","spoil":"other_key"}]}`, &sent)
 	if s := sent.Messages[0]; s.Seq <= 2147483648 || s.MsgID != "m1" || !s.Spoilt {
 		t.Errorf("raw: got %+v", s)
 	}
@@ -177,10 +177,9 @@ func TestBadCommandsAreExplained(t *testing.T) {
 		{"POST " + corp + "/messages", `{}`, 400, "exactly one"},
 		{"POST " + corp + "/messages", `{"count":1,"every":true}`, 400, "exactly one"},
 		{"POST " + corp + "/messages", `{"count":-1}`, 400, "negative"},
-		{"POST " + corp + "/messages", `{"count":1,"options":{}}`, 400, "require raw"},
 		{"POST " + corp + "/messages", `{"drafts":[{"from":"a","to":["b"]},{"from":"a"}]}`, 400, "draft 1"},
-		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"spoil":"x"}}`, 400, "unknown"},
-		{"POST " + corp + "/messages", `{"raw":"e30=","options":{"key_version":9}}`, 400, "public key version 9 unknown"},
+		{"POST " + corp + "/messages", `{"raw":[{"text":"e30=","spoil":"x"}]}`, 400, "unknown"},
+		{"POST " + corp + "/messages", `{"raw":[{"text":"e30="},{"text":"e30=","key_version":9}]}`, 400, "raw message 1 (earlier messages are sent): public key version 9 unknown"},
 		{"POST " + corp + "/redeliver", `{"msgid":"x"}`, 400, "not archived"},
 		{"POST " + corp + "/chatter", `{"rate":-2}`, 400, "rate is not above 0"},
 		{"POST " + corp + "/age", `{"by":"long"}`, 400, "not a duration"},

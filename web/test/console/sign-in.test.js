@@ -19,11 +19,11 @@ test('sign-in returns to the address, a reload signs in again, signing out ends 
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `admin@${corp}`, '/setup/4?x=1')
   await page.getByText('可信IP地址').first().waitFor()
-  assert.equal(new URL(page.url()).pathname + new URL(page.url()).search, '/console/setup/4?x=1')
+  await page.waitForURL((url) => url.pathname + url.search === '/console/setup/4?x=1')
   assert.doesNotMatch(await stored(page), /eyJ/, 'a token is stored')
   await page.reload()
   await page.getByRole('heading', { name: '可信IP地址' }).waitFor()
-  assert.equal(new URL(page.url()).pathname, '/console/setup/4')
+  await page.waitForURL((url) => url.pathname === '/console/setup/4')
   await page.getByRole('button', { name: /^账号/ }).click()
   await page.getByRole('menuitem', { name: '退出登录' }).click()
   await page.getByRole('button', { name: '登录', exact: true }).waitFor()
@@ -162,7 +162,7 @@ test('a company that is not registered begins with step 0', async () => {
   const page = await openWindow(browser, cloud)
   await signIn(page, cloud, `foreign@${corp}`)
   await page.getByText('这家企业还没有登记').waitFor()
-  assert.equal(new URL(page.url()).pathname, '/console/setup/0')
+  await page.waitForURL((url) => url.pathname === '/console/setup/0')
 })
 
 test('in the frame of an SCRM the console takes its token', async () => {

@@ -37,8 +37,9 @@ export interface ConversationFilter {
   since?: string
 }
 
+/** The first page is small, so that it is there at once. Who scrolls on wants more. */
 export async function readConversations(party: Party, filter: ConversationFilter, page?: string): Promise<ListPage<ConversationRow>> {
-  const query = { ...ofParty(party), ...filter, limit: party.scope === 'days' ? 200 : 50, ...(page && { page }) }
+  const query = { ...ofParty(party), ...filter, limit: page || party.scope === 'days' ? 200 : 50, ...(page && { page }) }
   const got = await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query } }))
   return { rows: got.conversations.map((conversation) => ({ conversation, names: got.names })), next: got.next }
 }
