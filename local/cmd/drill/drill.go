@@ -163,14 +163,20 @@ func (d *drill) afterBackup(ctx context.Context, s *stores) (int, error) {
 // move copies tables, secrets and objects from one set of stores to another. A table
 // without an item would show nothing, so it fails: the company has an item in each.
 func (d *drill) move(ctx context.Context, from, to *stores) error {
+	var empty []string
 	for _, id := range kept {
 		there, err := items(ctx, d.config, from.tables[id])
 		if err != nil {
 			return err
 		}
 		if len(there) == 0 {
-			return fmt.Errorf("%s has no item", id)
+			empty = append(empty, id)
 		}
+	}
+	if len(empty) > 0 {
+		return fmt.Errorf("no item in %s", strings.Join(empty, ", "))
+	}
+	for _, id := range kept {
 		if err := d.copyTable(ctx, from.tables[id], to.tables[id]); err != nil {
 			return err
 		}
