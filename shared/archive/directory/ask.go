@@ -30,7 +30,7 @@ type access struct {
 // ids are looked up at a time (law 8).
 type secretUse struct {
 	first      sync.Mutex // held during the first call
-	passed     atomic.Bool
+	passed     atomic.Bool // WeCom accepted the secret, and the admission is settled
 	credential Credential
 	admission  *archive.Admission // nil: the secret must wait
 	standing   archive.Standing   // why, and until when
@@ -204,14 +204,17 @@ func (n *inspection) block(d *access, s archive.Standing) {
 	}
 }
 
-// accepted notes that WeCom answered, if only about an id.
+// accepted notes that WeCom answered, if only about an id. An access that was closed
+// during the call keeps its standing, which says why.
 func (n *inspection) accepted(ctx context.Context, d *access) error {
-	d.secret.passed.Store(true)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now, before := n.Now(), d.standing
 	s, err := n.Gate.Answered(ctx, d.secret.admission, before)
-	if before.Trouble == nil && before.Refusals == 0 && now.Sub(before.OKAt) < okTouch {
+	if err == nil {
+		d.secret.passed.Store(true)
+	}
+	if !d.open || before.Trouble == nil && before.Refusals == 0 && now.Sub(before.OKAt) < okTouch {
 		return err
 	}
 	if before.Trouble != nil {
@@ -227,8 +230,8 @@ func (n *inspection) refused(ctx context.Context, d *access, refusal *APIError) 
 	cause, respond := refusal.Classify(d.app)
 	t := archive.Trouble{Cause: cause, Op: refusal.Op, Code: refusal.Code, FromIP: refusal.FromIP}
 	n.mu.Lock()
-	already := !d.open
-	d.open = false // no other call uses the access while this is being noted
+	already, before := !d.open, d.standing
+	d.open = false // no other call uses the access, or changes its standing, while this is being noted
 	n.mu.Unlock()
 	if already { // a call made at the same time has noted it
 		return nil
@@ -242,10 +245,10 @@ func (n *inspection) refused(ctx context.Context, d *access, refusal *APIError) 
 	default:
 		pause = archive.PauseLong
 	}
-	s, err := n.Gate.Refused(ctx, d.secret.admission, d.standing, t, respond, pause)
+	s, err := n.Gate.Refused(ctx, d.secret.admission, before, t, respond, pause)
 	if respond == archive.RespondRefuse {
 		if err != nil { // the accesses are closed even if the refusal could not be counted
-			s = d.standing.Paused(t, n.Now(), archive.PauseLong)
+			s = before.Paused(t, n.Now(), archive.PauseLong)
 		}
 		n.refuseAlike(d.app, s)
 		return err

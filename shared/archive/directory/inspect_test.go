@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -37,6 +38,7 @@ type fakeWeCom struct {
 	calls     map[string]int
 	now, most int // calls at once
 	slow      time.Duration
+	slowIDs   map[string]time.Duration // in place of slow
 }
 
 func newFakeWeCom() *fakeWeCom {
@@ -70,9 +72,12 @@ func (d *fakeWeCom) call(ctx context.Context, kind, id string, c directory.Crede
 	if code == 0 {
 		code = d.perID[id]
 	}
-	cause := d.cause
+	cause, slow := d.cause, d.slow
+	if own, ok := d.slowIDs[id]; ok {
+		slow = own
+	}
 	d.mu.Unlock()
-	time.Sleep(d.slow)
+	time.Sleep(slow)
 	d.mu.Lock()
 	d.now--
 	d.mu.Unlock()
@@ -639,6 +644,44 @@ func TestRefusedSecretIsSpared(t *testing.T) {
 	n.Must(n.inspect(directory.Request{People: []string{"lin.hua", "wmX"}}))
 	if names := n.lookup([]string{"lin.hua", "wmX"}, nil); names.People["lin.hua"].Name == "" || names.People["wmX"].Name == "" {
 		t.Errorf("got %+v, want both names", names.People)
+	}
+}
+
+// WeCom may refuse a secret in the middle of an inspection, while other calls with it
+// are under way. Their answers, an acceptance or another refusal, leave the first
+// refusal as it is.
+func TestRefusalOutlivesCallsUnderWay(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		slow  map[string]time.Duration // the ids that are asked about together
+		codes map[string]int
+	}{
+		{"accepted later", map[string]time.Duration{"wmA": time.Second, "wmX": 2 * time.Second}, map[string]int{"wmA": 40001}},
+		{"accepted later by another access", map[string]time.Duration{"wmA": time.Second, "lin.hua": 2 * time.Second}, map[string]int{"wmA": 40001}},
+		{"id unknown later", map[string]time.Duration{"wmA": time.Second, "wm1": 2 * time.Second}, map[string]int{"wmA": 40001}},
+		{"refused at the same time", map[string]time.Duration{"wmA": time.Second, "m1": time.Second, "wm1": time.Second}, map[string]int{"wmA": 40001, "m1": 40001, "wm1": 40001}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNames(t, &archivetest.Faults{})
+				n.setApp()
+				n.Clock.Advance(time.Minute) // the new secret has settled
+				n.wecom.slowIDs = test.slow
+				maps.Copy(n.wecom.perID, test.codes)
+				n.Must(n.inspect(directory.Request{Check: true, People: slices.Sorted(maps.Keys(test.slow))}))
+				for _, a := range []directory.Access{directory.AccessMembers, directory.AccessCustomers} {
+					s := n.reach().Access[a]
+					if s.Trouble == nil || s.Trouble.Cause != archive.CauseSecret || s.Refusals != 1 || s.NotBefore.Sub(n.Clock.Now()) != 10*time.Minute {
+						t.Errorf("%s: got %+v, want one refusal and its pause", a, s)
+					}
+				}
+				calls := total(n.wecom.calls)
+				n.Must(n.inspect(directory.Request{People: []string{"wmB"}}))
+				if got := total(n.wecom.calls); got != calls {
+					t.Error("the refused secret was shown again during its pause")
+				}
+			})
+		})
 	}
 }
 
