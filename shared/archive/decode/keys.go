@@ -17,12 +17,13 @@ import (
 const keySettles = 10 * time.Minute
 
 // pageKeys says which keys to try for which version while one page is decoded.
-// It fetches each private key once. Safe for concurrent use.
+// It fetches each private key once, whether that succeeds or not: a read that fails
+// slowly must not take its time for each record. Safe for concurrent use.
 type pageKeys struct {
 	mu      sync.Mutex
 	set     archive.KeySet
 	proved  map[uint32]string // by version: the key that a message proved, before or during this page
-	missing map[string]bool   // keys that the secret store does not have, or has damaged
+	failed  map[string]error  // why the fetch of a key failed; see opener
 	young   map[string]bool   // keys younger than keySettles
 	openers map[string]Opener // keys fetched so far
 	fetch   func(keyID string) (Opener, error)
@@ -37,7 +38,7 @@ func (p *pageDecode) readKeys(ctx context.Context) (*pageKeys, error) {
 	k := &pageKeys{
 		set:     set,
 		proved:  make(map[uint32]string),
-		missing: make(map[string]bool),
+		failed:  make(map[string]error),
 		young:   make(map[string]bool),
 		openers: make(map[string]Opener),
 	}
@@ -112,21 +113,22 @@ func (k *pageKeys) candidates(version uint32) (ids []string, proved string) {
 func (k *pageKeys) opener(id string) (Opener, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.missing[id] {
-		return nil, archive.ErrNotFound
+	if err := k.failed[id]; err != nil {
+		return nil, err
 	}
 	if o, ok := k.openers[id]; ok {
 		return o, nil
 	}
 	o, err := k.fetch(id)
 	if errors.Is(err, archive.ErrNotFound) || errors.Is(err, archive.ErrCorrupt) {
-		k.missing[id] = true
-		return nil, archive.ErrNotFound
+		err = archive.ErrNotFound
 	}
-	if err == nil {
-		k.openers[id] = o
+	if err != nil {
+		k.failed[id] = err
+		return nil, err
 	}
-	return o, err
+	k.openers[id] = o
+	return o, nil
 }
 
 // unopened returns the reason for a record of the version that no key opened.
@@ -135,7 +137,7 @@ func (k *pageKeys) opener(id string) (Opener, error) {
 func (k *pageKeys) unopened(version uint32) archive.Reason {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if id, ok := k.proved[version]; ok && !k.missing[id] {
+	if id, ok := k.proved[version]; ok && !errors.Is(k.failed[id], archive.ErrNotFound) {
 		return archive.ReasonBadKey
 	}
 	return archive.ReasonNoKey

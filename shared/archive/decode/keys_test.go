@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -279,25 +280,31 @@ func TestUnavailableKeyCostsOnlyItsRecords(t *testing.T) {
 		{"damaged and needed", archive.ErrCorrupt, true, false},
 		{"read failed", archivetest.ErrInjected, false, false},
 		{"read failed and needed", archivetest.ErrInjected, true, true},
+		{"new and needed", archive.ErrNotFound, true, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
 			d.AddKey(archivetest.Corp, "k1", 0)
 			d.AddKey(archivetest.Corp, "k2", 0) // the newer one is tried first
-			d.Clock.Advance(time.Hour)
-			d.Say(archivetest.Corp, 1, 2)
+			if tt.why != archive.ErrNotFound {
+				d.Clock.Advance(time.Hour)
+			}
 			stored, aside := 2, 0
 			if tt.needed {
-				d.Library.Say(archivetest.Corp, archivetest.TextRecord(3, 1, "k2"))
+				d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "k2"))
 				aside = 1
 			}
+			d.Say(archivetest.Corp, 2, 2)
 			d.Must(d.Pull(archive.PullRequest{}))
 			d.Openers.Withhold(archivetest.Corp, "k2", tt.why)
 			if err := d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.FirstTime); (err != nil) != tt.again {
 				t.Fatalf("got %v, want an error: %v", err, tt.again)
 			}
 			if tt.again {
+				if got := d.StoredIn(archivetest.SingleChat); len(got) != 2 || len(d.SetAsideReasons()) != 0 {
+					t.Errorf("got %d messages and %v set aside while the key is unavailable, want the other 2 and none", len(got), d.SetAsideReasons())
+				}
 				d.Openers.Put(archivetest.Corp, "k2")
 				stored, aside = 3, 0
 				d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.FirstTime))
@@ -393,6 +400,38 @@ func TestImplausibleKeyTextIsNotTried(t *testing.T) {
 				t.Errorf("got reason %q, want %q", got, archive.ReasonNoKey)
 			}
 		})
+	}
+}
+
+// A key whose read failed is not read again for each record of the page. Where the
+// page is decoded again, the messages that the key did not hold back are announced
+// once.
+func TestKeyThatCannotBeRead(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 2, "k2"), archivetest.TextRecord(2, 2, "k2"), archivetest.TextRecord(3, 3, "k3"))
+	d.PullAndDecode()
+	d.AddKey(archivetest.Corp, "k2", 2)
+	d.AddKey(archivetest.Corp, "k3", 3)
+	d.Openers.Withhold(archivetest.Corp, "k2", archivetest.ErrInjected)
+	var ids []string
+	cfg := d.Config
+	cfg.Openers = fetches{d.Openers, &ids}
+	d.Configure(cfg)
+	if err := d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.Again); !errors.Is(err, archivetest.ErrInjected) {
+		t.Errorf("got %v, want that the key cannot be read", err)
+	}
+	slices.Sort(ids)
+	if want := []string{"k1", "k2", "k3"}; !slices.Equal(ids, want) {
+		t.Errorf("got keys %q read, want %q", ids, want)
+	}
+	if got := d.Announced.Take(); len(got) != 1 || got[0].Seq != 3 {
+		t.Errorf("got %+v announced, want the message of the other key", got)
+	}
+	d.Openers.Put(archivetest.Corp, "k2")
+	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.Again))
+	if got := d.Announced.Take(); len(got) != 1 || got[0].Seq != 2 || len(d.SetAsideReasons()) != 0 {
+		t.Errorf("got %+v announced and %v set aside, want the messages of the key and none", got, d.SetAsideReasons())
 	}
 }
 

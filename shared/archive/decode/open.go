@@ -15,14 +15,18 @@ import (
 // decrypted encrypt_random_key. WeCom's have 88 bytes (wecom.md 1.6).
 const maxKeyText = 1024
 
+// errKeyUnread says that a private key could not be read. A record that no other key
+// opens must be tried again with its page.
+var errKeyUnread = errors.New("private key unavailable")
+
 // opened is what the corp's private keys made of one record's
 // encrypt_random_key.
 type opened struct {
 	candidates []candidate
 	others     []string // keys that were not tried, because the proved key seems to fit
 	failed     failure  // set if there is no candidate and no err
-	// err says that a key could not be read. If every candidate fails, the page
-	// must be tried again, because that key may be the right one.
+	// err is an [errKeyUnread]. If every candidate fails, the page must be tried
+	// again, because that key may be the right one.
 	err error
 }
 
@@ -92,10 +96,10 @@ func (k *pageKeys) openWith(rec archive.Record, ids []string, proved string) ope
 		case errors.Is(err, archive.ErrNotFound) && !k.young[id]:
 			continue
 		case errors.Is(err, archive.ErrNotFound):
-			out.err = fmt.Errorf("private key %s not readable yet", id)
+			out.err = fmt.Errorf("%w: %s not readable yet", errKeyUnread, id)
 			continue
 		case err != nil:
-			out.err = fmt.Errorf("read private key %s: %w", id, err)
+			out.err = fmt.Errorf("%w: read %s: %w", errKeyUnread, id, err)
 			continue
 		}
 		text, err := opener.Open(sealed)

@@ -57,8 +57,9 @@ type Decoder struct {
 // the next call does 9.
 //
 // A record that cannot be decrypted is set aside, and the other records are
-// stored (laws 5 and 7). An error is [ErrUnfinished], or says that a store or
-// the library as a whole failed. The caller should then try the request again.
+// stored (laws 5 and 7). An error is [ErrUnfinished], or says that a private key
+// that a record may need could not be read, or that a store or the library as a
+// whole failed. The caller should then try the request again.
 func (d *Decoder) Decode(ctx context.Context, corp string, after uint64, redo Redo) error {
 	row, err := d.cfg.Ledger.Row(ctx, corp, after)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -211,8 +212,8 @@ func (d *Decoder) page(row archive.Row) *pageDecode {
 }
 
 // run decodes the page and writes everything but the result on the ledger row.
-// If the time runs out it writes the part that is decoded, and returns
-// [ErrUnfinished].
+// If the time runs out, or a key could not be read that a record may need, it writes
+// the part that is decoded, and returns [ErrUnfinished] or an [errKeyUnread].
 func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 	raw, err := p.cfg.Journal.Page(ctx, p.row)
 	switch {
@@ -223,7 +224,7 @@ func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 		return fmt.Errorf("read journal: %w", err)
 	}
 	stopped := p.decode(ctx, raw, redo)
-	if stopped != nil && !errors.Is(stopped, ErrUnfinished) {
+	if stopped != nil && !isPart(stopped) {
 		return stopped
 	}
 	if err := p.write(ctx, redo); err != nil {
@@ -282,8 +283,13 @@ func (p *pageDecode) write(ctx context.Context, redo Redo) error {
 	return nil
 }
 
+// isPart reports whether the error says that a part of the page is decoded.
+func isPart(err error) bool {
+	return errors.Is(err, ErrUnfinished) || errors.Is(err, errKeyUnread)
+}
+
 // decode decrypts the page's records in their order and collects what they
-// give. With [ErrUnfinished] it has collected a part.
+// give. With [ErrUnfinished] or an [errKeyUnread] it has collected a part.
 func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
 	answer, err := archive.ParseAnswer(raw)
 	if err != nil {
@@ -302,7 +308,7 @@ func (p *pageDecode) decode(ctx context.Context, raw []byte, redo Redo) error {
 	opening, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err = p.decodeRecords(ctx, answer.Records, p.openAll(opening, answer.Records), setAside, redo)
-	if err == nil || errors.Is(err, ErrUnfinished) {
+	if err == nil || isPart(err) {
 		p.sumUp()
 	}
 	return err
@@ -324,9 +330,11 @@ func (p *pageDecode) storedSetAside(ctx context.Context) (map[uint64]archive.Set
 
 // decodeRecords decodes the records in order, until the time runs out. It
 // decrypts them in batches: an exchange with the library's process costs more than
-// decrypting a record.
+// decrypting a record. A record whose key could not be read holds back no other: its
+// error is returned after the last record.
 func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record, opening *openings, setAside map[uint64]archive.SetAside, redo Redo) error {
 	var ahead batch
+	var unread error
 	for i, rec := range records {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -355,6 +363,10 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 			return err
 		}
 		ok, err := p.record(ctx, rec, o, ahead.results[i])
+		if errors.Is(err, errKeyUnread) {
+			unread = err
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -362,7 +374,7 @@ func (p *pageDecode) decodeRecords(ctx context.Context, records []archive.Record
 			p.decoded.Cleared = append(p.decoded.Cleared, rec.Seq)
 		}
 	}
-	return nil
+	return unread
 }
 
 // The bounds of a batch. A longer batch saves little more, and the whole batch must

@@ -20,7 +20,7 @@ type failure struct {
 // the corp's private keys produced, and stores the message. first is what the
 // batch made of the first candidate, or nil. If every key text fails, record sets
 // the record aside. stored says which of the two happened. An error means that the
-// page must be tried again.
+// page must be tried again; an [errKeyUnread] is about this record alone.
 func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, first *Decrypted) (stored bool, err error) {
 	if o.failed.reason != "" {
 		p.setAside(rec, o.failed)
