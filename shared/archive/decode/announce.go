@@ -29,12 +29,12 @@ const (
 
 // announce tells the SCRM of the page's conversations, if the page notes a change.
 // Of a page that is decoded again, only the messages that were set aside count.
-func (p *pageDecode) announce(ctx context.Context, redo Redo) {
+func (p *pageDecode) announce(ctx context.Context) {
 	if p.decoded.Change.At.IsZero() {
 		return
 	}
 	messages := p.decoded.Messages
-	if redo != FirstTime {
+	if p.again() {
 		messages = slices.DeleteFunc(slices.Clone(messages), func(m archive.Message) bool { return !slices.Contains(p.decoded.Cleared, m.Seq) })
 	}
 	if updates := updatesOf(messages, p.decoded.Activities); len(updates) > 0 {

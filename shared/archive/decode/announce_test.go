@@ -1,6 +1,7 @@
 package decode_test
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"testing"
@@ -31,6 +32,67 @@ func TestPageAnnouncesItsConversations(t *testing.T) {
 	d.Must(d.Decoder.Decode(t.Context(), archivetest.Corp, 0, decode.Again))
 	if got := d.Announced.Take(); len(got) != 0 {
 		t.Errorf("a replay announced %+v", got)
+	}
+}
+
+// notes is a view that keeps the changes that are noted.
+type notes struct {
+	decode.View
+	changes []archive.Change
+}
+
+func (n *notes) WritePage(ctx context.Context, p decode.Decoded) error {
+	if !p.Change.At.IsZero() {
+		n.changes = append(n.changes, p.Change)
+	}
+	return n.View.WritePage(ctx, p)
+}
+
+// A replay may reach a page that is still pending. It notes and announces the page's
+// messages, which are new, and the page's own request does not do so again.
+func TestReplayAnnouncesPendingPages(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 2)
+	d.Must(d.Pull(archive.PullRequest{}))
+	own := d.Decodes.Take()
+	noted := &notes{View: d.View}
+	cfg := d.Config
+	cfg.View = noted
+	d.Configure(cfg)
+	startReplay(d, decode.Replay{ID: "r"})
+	d.Work()
+	wantDone(d, "r", 1)
+	if got := d.Announced.Take(); len(got) != 1 || got[0].Seq != 2 || len(noted.changes) != 1 {
+		t.Errorf("got %+v announced and %+v noted, want the page's conversation and one change", got, noted.changes)
+	}
+	for _, r := range own {
+		d.Must(d.Decoder.Decode(t.Context(), r.Corp, r.After, decode.FirstTime))
+	}
+	startReplay(d, decode.Replay{ID: "again"})
+	d.Work()
+	if got := d.Announced.Take(); len(own) != 1 || len(got) != 0 || len(noted.changes) != 1 {
+		t.Errorf("got %+v announced and %+v noted, want nothing new", got, noted.changes)
+	}
+}
+
+// A key that comes while a page is decoded for the first time opens the page's other
+// records. They are announced, and the messages before them not a second time.
+func TestKeyDuringDecodeAnnouncesItsMessagesOnly(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 1)
+	late := archivetest.TextRecord(2, 2, "k2")
+	late.Text = fmt.Appendf(nil, `{"msgid":"m2","action":"send","from":"zhao","tolist":["wmA"],"msgtime":%d,"msgtype":"text","text":{"content":"x"}}`, archivetest.Start.UnixMilli())
+	d.Library.Say(archivetest.Corp, late)
+	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
+		d.Library.OnDecrypt = nil
+		d.AddKey(archivetest.Corp, "k2", 2)
+		return nil
+	}
+	d.PullAndDecode()
+	if got := d.Announced.Take(); len(got) != 2 || got[0].Seq != 1 || got[1].Seq != 2 {
+		t.Errorf("got %+v, want each conversation once", got)
 	}
 }
 

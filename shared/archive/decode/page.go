@@ -112,7 +112,7 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	if err := p.clearStale(ctx); err != nil {
 		return fmt.Errorf("clear records of page after %d: %w", after, err)
 	}
-	p.announce(ctx, redo)
+	p.announce(ctx)
 	level := slog.LevelInfo
 	if p.result.CountSetAside() > 0 {
 		level = slog.LevelError
@@ -161,7 +161,9 @@ func (d *Decoder) decodeIfKeysCame(ctx context.Context, p *pageDecode) error {
 	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
 		return nil
 	}
-	return d.decode(ctx, p.row, Again)
+	row := p.row
+	row.State = archive.RowDecoded
+	return d.decode(ctx, row, Again)
 }
 
 // lacksKey reports whether a new key could open records of the page that are
@@ -211,6 +213,10 @@ func (d *Decoder) page(row archive.Row) *pageDecode {
 	}
 }
 
+// again reports whether the page was decoded before, so that the SCRM knows of the
+// messages that were stored then. A replay may be the first to decode a page.
+func (p *pageDecode) again() bool { return p.row.State == archive.RowDecoded }
+
 // run decodes the page and writes everything but the result on the ledger row.
 // If the time runs out, or a key could not be read that a record may need, it writes
 // the part that is decoded, and returns [ErrUnfinished] or an [errKeyUnread].
@@ -230,8 +236,8 @@ func (p *pageDecode) run(ctx context.Context, redo Redo) error {
 	if err := p.write(ctx, redo); err != nil {
 		return err
 	}
-	if stopped != nil && redo != FirstTime {
-		p.announce(ctx, redo) // the next run finds these messages stored
+	if stopped != nil && p.again() {
+		p.announce(ctx) // the next run finds these messages stored
 	}
 	return stopped
 }
@@ -261,9 +267,10 @@ func (p *pageDecode) write(ctx context.Context, redo Redo) error {
 			return fmt.Errorf("write large message to the bucket: %w", err)
 		}
 	}
-	// A replay notes a change only if it stores messages that were set aside.
-	// Otherwise a replay of old pages would tell every reader that something is new.
-	if redo == FirstTime && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
+	// A page that is decoded again notes a change only if messages are stored that
+	// were set aside. Otherwise a replay of old pages would tell every reader that
+	// something is new.
+	if !p.again() && len(p.decoded.Messages) > 0 || len(p.decoded.Cleared) > 0 {
 		var parties []string
 		for _, a := range p.decoded.Activities {
 			parties = append(parties, a.Party)
