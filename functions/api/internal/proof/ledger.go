@@ -3,6 +3,7 @@
 package proof
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -58,6 +59,9 @@ func (h *Handlers) ListLedger(ctx context.Context, c *session.Call) (output.Answ
 	limit := q.Limit
 	q.Limit++ // one row more shows whether the list goes on
 	rows, err := h.Ledger.Rows(ctx, c.CorpID, q)
+	if err == nil && len(rows) > 0 && c.Query.Has("from") && beside(rows[0], day, q.Descending) < 0 {
+		rows, err = h.rowsOfDay(ctx, c.CorpID, day, q)
+	}
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -65,26 +69,48 @@ func (h *Handlers) ListLedger(ctx context.Context, c *session.Call) (output.Answ
 		Rows []rowJSON `json:"rows"`
 		Next *string   `json:"next"`
 	}{Rows: []rowJSON{}}
-	var last archive.Row // the first one of the next page
-	if len(rows) > limit {
-		last = rows[limit]
-		next := output.Decimal(last.After)
-		rows, out.Next = rows[:limit], &next
-	}
-	for _, r := range rows {
-		if day != "" && archive.DayOf(r.At) != day { // rows are in the order of their times
-			out.Next = nil
-			if !q.Descending && archive.DayOf(r.At) < day || q.Descending && archive.DayOf(r.At) > day {
-				continue
-			}
-			break
+	for i, r := range rows {
+		side := beside(r, day, q.Descending)
+		if side > 0 {
+			break // no row of the day follows
 		}
-		out.Rows = append(out.Rows, showRow(r))
-	}
-	if day != "" && out.Next != nil && len(rows) == limit && archive.DayOf(last.At) != day {
-		out.Next = nil
+		if i == limit {
+			next := output.Decimal(r.After)
+			out.Next = &next
+		} else if side == 0 { // a row whose clock was behind may be among those of the day
+			out.Rows = append(out.Rows, showRow(r))
+		}
 	}
 	return output.JSON(200, out)
+}
+
+// beside tells whether a list comes to the row before the rows of the day (-1),
+// among them (0), or after them (1). Rows are in the order of their times, except
+// that the clocks of two pullers differ a little.
+func beside(r archive.Row, day archive.Day, descending bool) int {
+	switch side := cmp.Compare(archive.DayOf(r.At), day); {
+	case day == "":
+		return 0
+	case descending:
+		return -side
+	default:
+		return side
+	}
+}
+
+// rowsOfDay reads the rows of a query that begins before the rows of the day: it
+// begins with those.
+func (h *Handlers) rowsOfDay(ctx context.Context, corp string, day archive.Day, q archive.RowQuery) ([]archive.Row, error) {
+	start, err := h.ledgerStart(ctx, corp, day, q.Descending)
+	if err != nil {
+		return nil, err
+	}
+	if q.Descending {
+		q.From = min(q.From, start)
+	} else {
+		q.From = max(q.From, start)
+	}
+	return h.Ledger.Rows(ctx, corp, q)
 }
 
 // ledgerStart is the after from which a list of rows goes: the end of the chain
