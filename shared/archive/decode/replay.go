@@ -25,9 +25,10 @@ type Replayer struct {
 }
 
 // Run continues a job until it is done or the time is nearly over. In the
-// second case it requests another run. Only the newest request of the corp's
-// running job counts; Run ignores every other. Two runs of one job at once do no
-// harm: the run that loses a compare-and-swap stops.
+// second case it requests another run, unless it stored no progress: then dispatch
+// requests the job again after some time, and ends it after some tries. Only the
+// newest request of the corp's running job counts; Run ignores every other. Two runs
+// of one job at once do no harm: the run that loses a compare-and-swap stops.
 func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	job, err := r.cfg.Jobs.Replay(ctx, req.Corp, req.Replay)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -48,6 +49,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	if running.ID != job.ID || !running.RequestedAt.Equal(req.AskedAt) {
 		return nil
 	}
+	begun := job.UpdatedAt
 	err = r.run(ctx, &job)
 	switch {
 	case errors.Is(err, archive.ErrConflict):
@@ -58,6 +60,11 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 		if job.Done {
 			return r.after(ctx, req, job)
 		}
+		return nil
+	case errors.Is(err, ErrUnfinished) && job.UpdatedAt.Equal(begun):
+		// A verification writes nothing else, so the next run begins equally. Its
+		// request remains the newest, as if this run had crashed.
+		r.cfg.Log.WarnContext(ctx, "run without progress", "corp", job.Corp, "replay", job.ID, "next", job.Next)
 		return nil
 	case errors.Is(err, ErrUnfinished):
 		return r.goOn(ctx, job)

@@ -400,6 +400,44 @@ func TestVerifyGoesOnWithThePagesThatAreLeft(t *testing.T) {
 	}
 }
 
+// A verification that cannot finish one page within a run requests no other run, which
+// would begin equally. Dispatch requests it again, counts the tries, and ends it.
+func TestVerifyWithoutProgressLeavesItsRequestsToDispatch(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 1)
+	d.PullAndDecode()
+	d.Say(archivetest.Corp, 2, 40)
+	d.PullAndDecode()
+	d.Library.OnDecrypt = func(_ string, seq uint64, _ int) *archivetest.Answer {
+		if seq == 1 {
+			return nil
+		}
+		d.Clock.Advance(5 * time.Second)
+		return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
+	}
+	startReplay(d, decode.Replay{ID: "v", Verify: true})
+	runUntilIdle(d, 300*time.Second)
+	stored, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v")
+	d.Must(err)
+	running, err := d.Ledger.Running(t.Context(), archivetest.Corp, true)
+	if err != nil || stored.Done || stored.Pages != 1 {
+		t.Fatalf("got job %+v, %v; want it running, with the first page done", stored, err)
+	}
+	again := running
+	again.RequestedAt, again.Tries = d.Clock.Now(), 7 // as dispatch does
+	d.Must(d.Ledger.ReplaceRunning(t.Context(), running, again))
+	d.Must(d.Decodes.RequestDecodes(t.Context(), again.Request()))
+	runUntilIdle(d, 300*time.Second)
+	if got, err := d.Ledger.Running(t.Context(), archivetest.Corp, true); err != nil || got.Tries != 7 || !got.RequestedAt.Equal(again.RequestedAt) {
+		t.Errorf("got %+v, %v; want the tries of dispatch kept", got, err)
+	}
+	d.Library.OnDecrypt = nil
+	d.Must(d.Decodes.RequestDecodes(t.Context(), again.Request()))
+	runUntilIdle(d, 300*time.Second)
+	wantDone(d, "v", 2)
+}
+
 // A job counts every difference and keeps the first hundred of them.
 func TestVerifyKeepsTheFirstFindings(t *testing.T) {
 	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
