@@ -115,7 +115,7 @@ var All = []Mutant{
 		`	return Retention - now.Sub(caughtUp(c, s))
 `, `	return max(1, Retention-now.Sub(caughtUp(c, s)))
 `},
-	{"dispatch: the notice is noted before it is sent", "9", "shared/archive/watch/notify.go",
+	{"dispatch: the notice is noted as sent before it is sent", "9", "shared/archive/watch/notify.go",
 		`		sending := Notified{Corp: c.Corp, Health: c.From, At: t.now, Sending: c.To}
 `, `		sending := Notified{Corp: c.Corp, Health: c.To, At: t.now}
 `},
