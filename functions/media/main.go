@@ -30,10 +30,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
 	}
-	pool := sdkworker.NewPool(sdkworker.Config{
-		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
-		InitTimeout: archive.CallTimeout, MediaTimeout: media.CallTimeout, Log: log,
-	})
+	pool := sdkworker.NewPool(workers(cfg, log))
 	db := dynamodb.NewFromConfig(sdk)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
 	fetcher := &media.Fetcher{
@@ -51,4 +48,15 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Log:     log,
 	}
 	return sqsqueue.Serve(log, sqsqueue.ParseMedia, fetcher.Fetch), nil
+}
+
+// workers limits the library's processes. Their times are those of the margin
+// that a round keeps before its deadline. Three processes, each for one of the corps
+// that were served last, fit into the least memory that template.yaml allows.
+func workers(cfg config, log *slog.Logger) sdkworker.Config {
+	return sdkworker.Config{
+		Worker: cfg.worker, Library: cfg.library, Proxy: cfg.proxy,
+		StartTimeout: archive.StartTimeout, InitTimeout: archive.InitTimeout, MediaTimeout: media.CallTimeout,
+		MaxProcesses: 3, MaxRSS: 128 << 20, MemoryLimit: 192 << 20, Log: log,
+	}
 }

@@ -298,8 +298,8 @@ func memory(t *testing.T, pid int) int64 {
 	return 0
 }
 
-// workers are the child processes of a process: they run the library.
-func workers(t *testing.T, pid int) []int {
+// processes are the child processes of a process: they run the library.
+func processes(t *testing.T, pid int) []int {
 	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	must(t, err)
@@ -337,7 +337,7 @@ func TestLargeFileInLittleMemory(t *testing.T) {
 	}
 	function := s.function.Processes()[0]
 	resident, library := memory(t, function), int64(0)
-	for _, pid := range workers(t, function) {
+	for _, pid := range processes(t, function) {
 		library += memory(t, pid)
 	}
 	if library == 0 {

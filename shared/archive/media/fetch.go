@@ -30,9 +30,10 @@ const (
 	// MaxSize is the largest file that is fetched, in bytes.
 	MaxSize = 4 << 30
 
-	// A round begins no chunk within fetchMargin of its deadline: that is time
-	// for Init, a chunk, and a part to become durable.
-	fetchMargin = archive.CallTimeout + CallTimeout + 15*time.Second
+	// A round begins no chunk within fetchMargin of its deadline: that is time to
+	// end a process of another corp, to start one, for Init and a chunk, to end the
+	// process if it hangs, and for a part to become durable.
+	fetchMargin = archive.StartTimeout + archive.InitTimeout + CallTimeout + 2*archive.KillTimeout + 15*time.Second
 	// dueRead is how many due files a round reads at a time.
 	dueRead = 50
 	// A round ends after maxFailures failures of our own stores.
