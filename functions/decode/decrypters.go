@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -34,9 +35,10 @@ type decrypters struct {
 	gate     *archive.Gate
 	identity string // name of the operator's secret, or empty
 	now      func() time.Time
+	sleep    func(context.Context, time.Duration) error
 
 	mu     sync.Mutex
-	passed map[string]bool // by corp and secret: Init accepted the secret in this process
+	passed map[string]bool // by memo: Init accepted the identity in this process
 }
 
 type secrets interface {
@@ -49,10 +51,11 @@ type ledger interface {
 }
 
 func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, gate *archive.Gate, identity string, now func() time.Time) *decrypters {
-	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, gate: gate, identity: identity, now: now, passed: make(map[string]bool)}
+	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, gate: gate, identity: identity, now: now, sleep: archive.Sleep, passed: make(map[string]bool)}
 }
 
-// Decrypter implements [decode.Decrypters].
+// Decrypter implements [decode.Decrypters]. The gate is asked by the first call of
+// the library: a page may have no record for the library.
 func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypter, error) {
 	settings, err := d.settings(ctx, corp)
 	if err != nil {
@@ -62,17 +65,7 @@ func (d *decrypters) Decrypter(ctx context.Context, corp string) (decode.Decrypt
 	if err != nil {
 		return nil, err
 	}
-	memo := corp + " " + id.Secret.Fingerprint()
-	d.mu.Lock()
-	passed := d.passed[memo]
-	d.mu.Unlock()
-	var admission *archive.Admission
-	if !passed {
-		if admission, err = d.admit(ctx, settings, id); err != nil {
-			return nil, err
-		}
-	}
-	return &decrypter{Session: d.pool.Session(corp, id), owner: d, corp: id.CorpID, memo: memo, admission: admission}, nil
+	return &decrypter{session: d.pool.Session(corp, id), owner: d, settings: settings, id: id}, nil
 }
 
 // settings are the corp's, without a value for one that is not registered. An
@@ -95,44 +88,71 @@ func (d *decrypters) settings(ctx context.Context, corp string) (archive.Corp, e
 // calls may let Init pass, and the reverse.
 const byDecode = "decode"
 
-// admit asks the gate for a secret that Init has not accepted in this process,
-// in case Init asks WeCom (law 8). It goes by what the puller found: a secret
-// that works is used freely, and one that Init refused to the puller is not
-// used. After a refusal to any process of this function the secret is left alone
-// for an hour.
+// heldMost is how often in a row the gate may hold an identity before it counts as
+// refused. Processes that ask at the same moment hold one another.
+const heldMost = 3
+
+// admit asks the gate for an identity that Init has not accepted in this process,
+// in case Init asks WeCom (law 8). The admission is nil for an accepted identity.
+// After a refusal to any process of this function the identity is left alone for an
+// hour. While another process waits for WeCom's answer, admit waits too: the answer
+// is about the same identity.
 func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Identity) (*archive.Admission, error) {
-	since, standing, registered, accepted := d.now().Add(-refusedPause), archive.Standing{}, time.Time{}, false
+	d.mu.Lock()
+	passed := d.passed[memo(id)]
+	d.mu.Unlock()
+	if passed {
+		return nil, nil
+	}
+	ask := archive.Ask{Way: archive.Trusted, Corp: id.CorpID, By: byDecode}
+	since, standing := d.now().Add(-refusedPause), archive.Standing{}
 	if d.identity == "" {
-		state, err := d.ledger.PullState(ctx, c.ID)
-		if err != nil {
-			return nil, fmt.Errorf("read pull state: %w", err)
+		var err error
+		if standing, err = d.standing(ctx, c); err != nil {
+			return nil, err
 		}
-		if !c.HeldByOpen(d.now()).IsZero() {
-			return nil, errRefused
-		}
-		standing, registered, accepted = state.For(c.SecretSetAt), c.CreatedAt, !c.OpenOKAt.IsZero()
-		if standing.Refusals > 0 && standing.Trouble != nil && standing.Trouble.Op == "Init" {
-			return nil, errRefused
-		}
-		standing.NotBefore = time.Time{} // the puller's pauses are about its own calls
+		ask.Registered, ask.Accepted = c.CreatedAt, !c.OpenOKAt.IsZero()
 		if c.SecretSetAt.After(since) {
 			since = c.SecretSetAt // an earlier refusal was of another secret
 		}
 	}
-	// A secret that works for the puller may still be refused to this function:
-	// the puller's process may use a token from before the secret was reset.
-	refused, err := d.gate.RefusedBy(ctx, archive.Trusted, id.CorpID, byDecode, since)
+	for held := 0; ; {
+		// A secret that works for the puller may still be refused to this function:
+		// the puller's process may use a token from before the secret was reset.
+		state, err := d.gate.TriedBy(ctx, ask.Way, ask.Corp, byDecode, since)
+		switch {
+		case err != nil:
+			return nil, err
+		case state == archive.TryRefused:
+			return nil, errRefused
+		case state != archive.TryRunning:
+			admission, _, err := d.gate.Admit(ctx, ask, standing)
+			if err != nil || admission != nil {
+				return admission, err
+			}
+			if held++; held == heldMost {
+				return nil, errRefused
+			}
+		}
+		if err := d.sleep(ctx, 500*time.Millisecond+rand.N(time.Second)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// standing is what the puller found about the corp's secret: a secret that works is
+// used freely, and one that Init refused to the puller is not used.
+func (d *decrypters) standing(ctx context.Context, c archive.Corp) (archive.Standing, error) {
+	state, err := d.ledger.PullState(ctx, c.ID)
 	if err != nil {
-		return nil, err
+		return archive.Standing{}, fmt.Errorf("read pull state: %w", err)
 	}
-	if refused {
-		return nil, errRefused
+	s := state.For(c.SecretSetAt)
+	if !c.HeldByOpen(d.now()).IsZero() || s.Refusals > 0 && s.Trouble != nil && s.Trouble.Op == "Init" {
+		return archive.Standing{}, errRefused
 	}
-	admission, _, err := d.gate.Admit(ctx, archive.Ask{Way: archive.Trusted, Corp: id.CorpID, Registered: registered, By: byDecode, Accepted: accepted}, standing)
-	if err == nil && admission == nil {
-		err = errRefused
-	}
-	return admission, err
+	s.NotBefore = time.Time{} // the puller's pauses are about its own calls
+	return s, nil
 }
 
 // identityFor returns what the library is initialised with for the corp: the
@@ -157,42 +177,59 @@ func (d *decrypters) identityFor(ctx context.Context, corp string, setAt time.Ti
 	return sdkworker.Identity{CorpID: corp, Secret: s}, nil
 }
 
-// decrypter reports to the gate what Init answered (law 8).
+// memo names an identity in [decrypters.passed].
+func memo(id sdkworker.Identity) string { return id.CorpID + " " + id.Secret.Fingerprint() }
+
+// decrypter asks the gate before a call of the library, and reports what Init
+// answered (law 8).
 type decrypter struct {
-	*sdkworker.Session
-	owner     *decrypters
-	corp      string // whose secret initialises the process
-	memo      string
-	admission *archive.Admission // nil once Init has accepted the secret in this process
+	session  decode.Decrypter
+	owner    *decrypters
+	settings archive.Corp
+	id       sdkworker.Identity // the process is initialised for it
 }
 
 // Decrypt implements [decode.Decrypter].
-func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) ([]byte, error) {
-	raw, err := d.Session.Decrypt(ctx, keyText, msg)
-	return raw, errors.Join(err, d.note(ctx, err))
+func (d *decrypter) Decrypt(ctx context.Context, keyText []byte, msg string) (raw []byte, err error) {
+	err = d.call(ctx, func() (err error) {
+		raw, err = d.session.Decrypt(ctx, keyText, msg)
+		return err
+	})
+	return raw, err
 }
 
 // DecryptAll implements [decode.Decrypter].
-func (d *decrypter) DecryptAll(ctx context.Context, records []decode.Sealed) ([]decode.Decrypted, error) {
-	all, err := d.Session.DecryptAll(ctx, records)
-	return all, errors.Join(err, d.note(ctx, err))
+func (d *decrypter) DecryptAll(ctx context.Context, records []decode.Sealed) (all []decode.Decrypted, err error) {
+	err = d.call(ctx, func() (err error) {
+		all, err = d.session.DecryptAll(ctx, records)
+		return err
+	})
+	return all, err
 }
 
-// note reports the answer to the gate. It reports the first answer after an
-// admission, and every later refusal.
-func (d *decrypter) note(ctx context.Context, err error) error {
+func (d *decrypter) call(ctx context.Context, library func() error) error {
+	admission, err := d.owner.admit(ctx, d.settings, d.id)
+	if err != nil {
+		return err
+	}
+	// A crash from here until the note leaves the try counted as a refusal.
+	err = library()
+	return errors.Join(err, d.note(ctx, admission, err))
+}
+
+// note reports the answer to the gate: the first answer after an admission, and
+// every later refusal. An answer of DecryptData means that Init succeeded.
+func (d *decrypter) note(ctx context.Context, admission *archive.Admission, err error) error {
 	failure, known := archive.LibraryFailed(err)
 	refused := known && failure.Op == "Init" && failure.Response == archive.RespondRefuse
-	if err == nil || refused {
+	if passed := err == nil || known && failure.Op == "DecryptData"; passed || refused {
 		d.owner.mu.Lock()
-		d.owner.passed[d.memo] = err == nil
+		d.owner.passed[memo(d.id)] = passed
 		d.owner.mu.Unlock()
 	}
-	admission := d.admission
-	d.admission = nil
 	switch {
 	case refused && admission == nil:
-		return d.owner.gate.Note(ctx, archive.Trusted, d.corp, byDecode)
+		return d.owner.gate.Note(ctx, archive.Trusted, d.id.CorpID, byDecode)
 	case refused:
 		_, err := d.owner.gate.Refused(ctx, admission, archive.Standing{}, failure.Trouble, failure.Response, 0)
 		return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,11 +167,13 @@ func TestSecretsAreSpared(t *testing.T) {
 				must(corps.NoteOpen(ctx, corp, setAt, archive.OpenAnswer{RefusedAt: now.Add(-tt.open), Cause: archive.CauseSecret, Code: 40001}))
 			}
 			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", func() time.Time { return now })
+			d.sleep = noSleep
 			if tt.passed || tt.refused {
-				dec, err := d.Decrypter(ctx, corp)
-				must(err)
-				if must(dec.(*decrypter).note(ctx, nil)); tt.refused {
-					must(dec.(*decrypter).note(ctx, refused))
+				must(decrypt(ctx, d, corp, nil))
+			}
+			if tt.refused {
+				if err := decrypt(ctx, d, corp, refused); !errors.Is(err, refused) {
+					t.Fatalf("got %v, want a refusal", err)
 				}
 			}
 			tt.state.Corp = corp
@@ -178,12 +181,34 @@ func TestSecretsAreSpared(t *testing.T) {
 			for by, ago := range tt.record {
 				must(refuse(ctx, ledger, by, now.Add(-ago)))
 			}
-			if _, err := d.Decrypter(ctx, corp); !errors.Is(err, tt.want) {
+			if err := decrypt(ctx, d, corp, nil); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
 	}
 }
+
+// answers is a library that answers every call with an error or none.
+type answers struct{ err error }
+
+func (a answers) Decrypt(context.Context, []byte, string) ([]byte, error) { return nil, a.err }
+
+func (a answers) DecryptAll(context.Context, []decode.Sealed) ([]decode.Decrypted, error) {
+	return nil, a.err
+}
+
+// decrypt decrypts a record of the corp with a library that answers err.
+func decrypt(ctx context.Context, d *decrypters, corp string, err error) error {
+	dec, openErr := d.Decrypter(ctx, corp)
+	if openErr != nil {
+		return openErr
+	}
+	dec.(*decrypter).session = answers{err}
+	_, err = dec.Decrypt(ctx, nil, "")
+	return err
+}
+
+func noSleep(context.Context, time.Duration) error { return nil }
 
 // refuse records a refusal to a corp's secret: by is the corp and, behind a
 // slash, the function that showed it; the puller if there is none.
@@ -201,24 +226,141 @@ func flood(by string) map[string]time.Duration {
 	return record
 }
 
+// identityWorld is processes of this function with an identity of the operator.
+type identityWorld struct {
+	t      *testing.T
+	now    time.Time
+	ledger *archivetest.Ledger
+	pool   *sdkworker.Pool
+}
+
+func newIdentityWorld(t *testing.T) *identityWorld {
+	w := &identityWorld{t: t, now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC), ledger: archivetest.NewLedger(t, &archivetest.Faults{}), pool: sdkworker.NewPool(sdkworker.Config{})}
+	t.Cleanup(w.pool.Close)
+	return w
+}
+
+// process is a fresh process; identity is the name of the operator's secret.
+func (w *identityWorld) process(identity string) *decrypters {
+	clock := func() time.Time { return w.now }
+	f := &archivetest.Faults{}
+	d := newDecrypters(w.pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(w.t, f), w.ledger, &archive.Gate{Log: w.ledger, Now: clock}, identity, clock)
+	d.sleep = noSleep
+	return d
+}
+
+func (w *identityWorld) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // A corp without a secret is decoded with the operator's identity, or with any
 // text. A refusal of either is left alone for a while.
 func TestSecretsAreSparedWithAnIdentity(t *testing.T) {
-	ctx, f := t.Context(), &archivetest.Faults{}
-	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
-	ledger := archivetest.NewLedger(t, f)
-	pool := sdkworker.NewPool(sdkworker.Config{})
-	t.Cleanup(pool.Close)
+	w := newIdentityWorld(t)
 	for name, by := range map[string]string{"operator": "wwoperator0000000/decode", "": corp + "/decode"} {
-		d := newDecrypters(pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(t, f), ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, name, func() time.Time { return now })
-		if _, err := d.Decrypter(ctx, corp); err != nil {
-			t.Errorf("%q: got %v, want a try", name, err)
-		}
-		if err := refuse(ctx, ledger, by, now); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Decrypter(ctx, corp); !errors.Is(err, errRefused) {
+		w.must(decrypt(t.Context(), w.process(name), corp, nil))
+		w.must(refuse(t.Context(), w.ledger, by, w.now))
+		if err := decrypt(t.Context(), w.process(name), corp, nil); !errors.Is(err, errRefused) {
 			t.Errorf("%q: got %v after a refusal, want %v", name, err, errRefused)
 		}
 	}
+}
+
+// A page without a record for the library tries no secret. So a corp that lacks its
+// key holds up no other corp that is decoded with the same identity (law 8).
+func TestPageWithoutAnOpenRecordTriesNoSecret(t *testing.T) {
+	w := newIdentityWorld(t)
+	if _, err := w.process("operator").Decrypter(t.Context(), corp); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(10 * time.Minute)
+	w.must(decrypt(t.Context(), w.process("operator"), "ww0000000000000002", nil))
+}
+
+// A process admits an identity once, for whichever corp it is used.
+func TestIdentityIsAdmittedOncePerProcess(t *testing.T) {
+	w := newIdentityWorld(t)
+	d := w.process("operator")
+	w.must(decrypt(t.Context(), d, corp, nil))
+	w.must(refuse(t.Context(), w.ledger, "wwoperator0000000/decode", w.now))
+	w.must(decrypt(t.Context(), d, "ww0000000000000002", nil))
+}
+
+// A record that the library refuses shows that Init accepted the identity.
+func TestRefusedRecordPassesTheIdentity(t *testing.T) {
+	w := newIdentityWorld(t)
+	d := w.process("operator")
+	refused := &archive.SDKError{Op: "DecryptData", Code: 10003}
+	for range 20 {
+		if err := decrypt(t.Context(), d, corp, refused); !errors.Is(err, refused) {
+			t.Fatalf("got %v, want the code of the library", err)
+		}
+	}
+	if tries, err := w.ledger.Tries(t.Context(), archive.Trusted, w.now.Add(-time.Hour)); len(tries) != 1 || err != nil {
+		t.Errorf("got %d tries, %v; want 1", len(tries), err)
+	}
+}
+
+// Processes that start together wait for the answer to the first of them. A process
+// that ended without an answer counts as refused.
+func TestProcessesThatStartTogether(t *testing.T) {
+	w := newIdentityWorld(t)
+	try := archive.Try{Way: archive.Trusted, Corp: "wwoperator0000000", By: byDecode, At: w.now, ID: "first", State: archive.TryRunning}
+	answer := func(state archive.TryState) error {
+		w.must(w.ledger.PutTry(t.Context(), try))
+		d := w.process("operator")
+		d.sleep = func(ctx context.Context, pause time.Duration) error {
+			w.now = w.now.Add(pause)
+			if state == "" {
+				return nil
+			}
+			settled := try
+			settled.State = state
+			return w.ledger.PutTry(ctx, settled)
+		}
+		return decrypt(t.Context(), d, corp, nil)
+	}
+	w.must(answer(archive.TryReleased))
+	if err := answer(archive.TryRefused); !errors.Is(err, errRefused) {
+		t.Errorf("refused to the first: got %v, want %v", err, errRefused)
+	}
+	if err := answer(""); !errors.Is(err, errRefused) || w.now.Sub(try.At) > 2*time.Minute {
+		t.Errorf("the first died: got %v after %v, want %v within two minutes", err, w.now.Sub(try.At), errRefused)
+	}
+}
+
+// As many processes as the function runs at once may start in the same moment.
+func TestTwentyProcessesStartTogether(t *testing.T) {
+	w := newIdentityWorld(t)
+	var all sync.WaitGroup
+	failed := make(chan error, 20)
+	for range 20 {
+		d := w.process("operator")
+		d.sleep = func(ctx context.Context, pause time.Duration) error { return archive.Sleep(ctx, pause/100) }
+		all.Go(func() {
+			dec, err := d.Decrypter(t.Context(), corp)
+			if err == nil {
+				dec.(*decrypter).session = slow{}
+				_, err = dec.Decrypt(t.Context(), nil, "")
+			}
+			failed <- err
+		})
+	}
+	all.Wait()
+	close(failed)
+	for err := range failed {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// slow is a library whose first call takes as long as a hundredth of half a second.
+type slow struct{ answers }
+
+func (slow) Decrypt(ctx context.Context, _ []byte, _ string) ([]byte, error) {
+	return nil, archive.Sleep(ctx, 5*time.Millisecond)
 }

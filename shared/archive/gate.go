@@ -49,6 +49,8 @@ const (
 	// waitingFresh is how long a waiting corp keeps its turn after it last asked
 	// the gate. The timer asks every minute.
 	waitingFresh = 150 * time.Second
+	// answeredWithin is longer than a process needs to start, call WeCom and end.
+	answeredWithin = time.Minute
 )
 
 // refusalPauses are the growing pauses after refusals of one secret.
@@ -473,14 +475,24 @@ func (g *Gate) Note(ctx context.Context, way Way, corp, by string) error {
 	return nil
 }
 
-// RefusedBy reports whether the function by has recorded a refusal of the corp's
-// secret, or a try without an answer, at or after since. since is at most a day ago.
-func (g *Gate) RefusedBy(ctx context.Context, way Way, corp, by string, since time.Time) (bool, error) {
+// TriedBy reports what became of the tries of the corp's secret by the function by
+// at or after since, which is at most a day ago: refused if WeCom refused one, or if
+// a process ended without an answer; else trying if one waits for its answer; else
+// released.
+func (g *Gate) TriedBy(ctx context.Context, way Way, corp, by string, since time.Time) (TryState, error) {
 	log, err := g.Log.Tries(ctx, way, since)
 	if err != nil {
-		return false, fmt.Errorf("read tries: %w", err)
+		return "", fmt.Errorf("read tries: %w", err)
 	}
-	return slices.ContainsFunc(log, func(t Try) bool {
-		return t.counts() && t.Corp == corp && t.By == by && !t.At.Before(since)
-	}), nil
+	state := TryReleased
+	for _, t := range log {
+		if !t.counts() || t.Corp != corp || t.By != by || t.At.Before(since) {
+			continue
+		}
+		if t.State == TryRefused || g.Now().Sub(t.At) >= answeredWithin {
+			return TryRefused, nil
+		}
+		state = TryRunning
+	}
+	return state, nil
 }

@@ -229,6 +229,27 @@ func (w *gateWorld) wantTries(want ...archive.TryState) {
 	}
 }
 
+// wantTriedBy checks what became of the tries of the first company by a function.
+func (w *gateWorld) wantTriedBy(by string, since time.Time, want archive.TryState) {
+	w.t.Helper()
+	if got, err := w.gate.TriedBy(w.t.Context(), archive.Trusted, "ww0000000000000001", by, since); got != want || err != nil {
+		w.t.Errorf("tried by %s: got %s, %v; want %s", by, got, err, want)
+	}
+}
+
+// A try without an answer counts as refused once no call can still run.
+func TestGateTellsATryThatRunsFromOneThatDied(t *testing.T) {
+	w := newGateWorld(t)
+	begun := w.now
+	w.wantTriedBy("pull", begun, archive.TryReleased)
+	w.admit(archive.Standing{SecretSetAt: begun.Add(-time.Hour)})
+	w.now = begun.Add(time.Minute - time.Second)
+	w.wantTriedBy("pull", begun, archive.TryRunning)
+	w.now = begun.Add(time.Minute)
+	w.wantTriedBy("pull", begun, archive.TryRefused)
+	w.wantTriedBy("pull", begun.Add(time.Second), archive.TryReleased)
+}
+
 // What WeCom's answers change.
 func TestGateAnswers(t *testing.T) {
 	set := archivetest.Start.Add(-time.Hour)
@@ -286,12 +307,8 @@ func TestGateAnswers(t *testing.T) {
 		_, err := w.gate.Refused(t.Context(), a, s, archive.Trouble{Cause: archive.CauseSecret}, archive.RespondRefuse, 0)
 		w.must(err)
 		w.wantTries(archive.TryRefused)
-		if by, err := w.gate.RefusedBy(t.Context(), archive.Trusted, "ww0000000000000001", "pull", w.now); !by || err != nil {
-			t.Errorf("refused by pull: got %v, %v", by, err)
-		}
-		if by, err := w.gate.RefusedBy(t.Context(), archive.Trusted, "ww0000000000000001", "decode", w.now); by || err != nil {
-			t.Errorf("refused by decode: got %v, %v", by, err)
-		}
+		w.wantTriedBy("pull", w.now, archive.TryRefused)
+		w.wantTriedBy("decode", w.now, archive.TryReleased)
 	})
 }
 
