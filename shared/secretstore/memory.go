@@ -14,14 +14,15 @@ import (
 const rememberFor = time.Hour
 
 // Memory is a Store that remembers archive secrets: it reads one again when the
-// corp's SecretSetAt has changed, not for every request. It is safe for concurrent
-// use.
+// corp's SecretSetAt has changed, not for every request. It also remembers the
+// identities of the operator. It is safe for concurrent use.
 type Memory struct {
 	*Store
 	now func() time.Time
 
-	mu   sync.Mutex
-	kept map[string]remembered // by corp
+	mu         sync.Mutex
+	kept       map[string]remembered // by corp
+	identities map[string]identity   // by name
 }
 
 type remembered struct {
@@ -29,11 +30,17 @@ type remembered struct {
 	setAt, readAt time.Time
 }
 
+type identity struct {
+	corpID string
+	secret secret.Value
+	readAt time.Time
+}
+
 var _ archive.SecretReader = (*Memory)(nil)
 
 // NewMemory makes an empty memory of what s holds.
 func NewMemory(s *Store, now func() time.Time) *Memory {
-	return &Memory{Store: s, now: now, kept: make(map[string]remembered)}
+	return &Memory{Store: s, now: now, kept: make(map[string]remembered), identities: make(map[string]identity)}
 }
 
 // ArchiveSecret returns the corp's archive secret. A value that was read within
@@ -56,4 +63,22 @@ func (m *Memory) ArchiveSecret(ctx context.Context, corp string, setAt time.Time
 	}
 	m.kept[corp] = remembered{value: value, setAt: setAt, readAt: now}
 	return value, nil
+}
+
+// Identity is [Store.Identity].
+func (m *Memory) Identity(ctx context.Context, name string) (corpID string, archiveSecret secret.Value, err error) {
+	now := m.now()
+	m.mu.Lock()
+	id, ok := m.identities[name]
+	m.mu.Unlock()
+	if ok && now.Sub(id.readAt) < rememberFor {
+		return id.corpID, id.secret, nil
+	}
+	corpID, archiveSecret, err = m.Store.Identity(ctx, name)
+	if err == nil {
+		m.mu.Lock()
+		m.identities[name] = identity{corpID, archiveSecret, now}
+		m.mu.Unlock()
+	}
+	return corpID, archiveSecret, err
 }

@@ -97,3 +97,25 @@ func TestMemorySeparatesCorps(t *testing.T) {
 		t.Errorf("got %v, want not found", err)
 	}
 }
+
+// An identity of the operator is read once an hour, not for every page.
+func TestMemoryKeepsAnIdentityForAnHour(t *testing.T) {
+	now := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	client := &oneSecret{value: `{"corpid":"ww1","secret":"a"}`, err: errors.New("down")}
+	m := secretstore.NewMemory(secretstore.New(client, "stack", ""), func() time.Time { return now })
+	want := func(corp, value string, reads int) {
+		t.Helper()
+		id, got, err := m.Identity(t.Context(), "operator")
+		if (err == nil) != (corp != "") || id != corp || got.Reveal() != value || client.reads != reads {
+			t.Errorf("got %q, %q, %v and %d reads, want %q, %q and %d reads", id, got.Reveal(), err, client.reads, corp, value, reads)
+		}
+	}
+	want("", "", 1)
+	client.err = nil
+	want("ww1", "a", 2)
+	client.value = `{"corpid":"ww2","secret":"b"}`
+	now = now.Add(time.Hour - time.Second)
+	want("ww1", "a", 2)
+	now = now.Add(time.Second)
+	want("ww2", "b", 3)
+}
