@@ -146,19 +146,21 @@ func TestVersionThatStartsAgainAfterAProof(t *testing.T) {
 func TestWhatProvesAKey(t *testing.T) {
 	tests := []struct {
 		name, msgID, text string
+		version           uint32
 		proves            bool
 	}{
-		{"msgid of the record", "m1", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, true},
-		{"another msgid", "m1", `{"msgid":"m2","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
-		{"record without msgid", "", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
-		{"neither has a msgid", "", `{"from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, false},
-		{"unreadable", "m1", "m1", false},
+		{"msgid of the record", "m1", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, 1, true},
+		{"another msgid", "m1", `{"msgid":"m2","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, 1, false},
+		{"record without msgid", "", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, 1, false},
+		{"neither has a msgid", "", `{"from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, 1, false},
+		{"unreadable", "m1", "m1", 1, false},
+		{"record without a version", "m1", `{"msgid":"m1","from":"lin.hua","tolist":["wmcustomer"],"msgtime":1772355600001}`, 0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
 			d.AddKey(archivetest.Corp, "k1", 1)
-			d.Library.Say(archivetest.Corp, archivetest.Record{Seq: 1, MsgID: tt.msgID, KeyVersion: 1, KeyID: "k1", Text: []byte(tt.text)})
+			d.Library.Say(archivetest.Corp, archivetest.Record{Seq: 1, MsgID: tt.msgID, KeyVersion: tt.version, KeyID: "k1", Text: []byte(tt.text)})
 			d.PullAndDecode()
 			if r := d.Rows()[0].Result; r.Stored != 1 {
 				t.Errorf("got result %+v, want the message stored", r)

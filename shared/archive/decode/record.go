@@ -67,9 +67,10 @@ func (p *pageDecode) record(ctx context.Context, rec archive.Record, o opened, f
 }
 
 // proves reports whether the decrypted content proves that the key belongs to
-// the record's version: it parses, and has the record's msgid (law 6).
+// the record's version: the record has a version, and the content parses and has the
+// record's msgid (law 6).
 func proves(content message.Content, rec archive.Record) bool {
-	return content.Kind != message.KindUnreadable && rec.MsgID != "" && content.Fields.MsgID == rec.MsgID
+	return rec.KeyVersion != 0 && content.Kind != message.KindUnreadable && rec.MsgID != "" && content.Fields.MsgID == rec.MsgID
 }
 
 // refusedWith is the failure of a record for which the library returned a code; none

@@ -199,8 +199,10 @@ func (h *Handlers) ImportKey(ctx context.Context, c *session.Call) (output.Answe
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if err := provedFor(set, version, pair.ID); err != nil {
-		return output.Answer{}, err
+	if version != 0 {
+		if err := provedFor(set, version, pair.ID); err != nil {
+			return output.Answer{}, err
+		}
 	}
 	status := 200
 	var job *decode.Replay

@@ -1047,6 +1047,17 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
+// A stored proof for records without a version refuses no import without a version.
+func TestImportWithoutAVersionNeedsNoFreeVersion(t *testing.T) {
+	w := apitest.NewWorld(t)
+	bind(w, *register(w).CurrentKey, 0)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Send(w.As(session.Admin), "POST", "/v1/corps/"+w.Corp+"/keys/import", map[string]any{"private_key": pemOf(t, key, true)}).Want(201)
+}
+
 // endingReplays is the job store of a corp whose running job ends between the plan
 // of a retry and the storing of the key.
 type endingReplays struct {
