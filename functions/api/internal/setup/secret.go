@@ -77,6 +77,9 @@ func (h *Handlers) tryOpen(ctx context.Context, id string, v secret.Value) (refu
 	if err != nil {
 		return false, err
 	}
+	if !v.Matches(corp.SecretDigest) { // another save has begun, and tries its own secret
+		return false, nil
+	}
 	ask := archive.Ask{Way: archive.Open, Corp: id, Registered: corp.CreatedAt, By: "api", Force: true}
 	standing := archive.Standing{SecretSetAt: corp.SecretSetAt}
 	admission, _, err := h.Gate.Admit(ctx, ask, standing)

@@ -550,6 +550,54 @@ func TestFreshSecretIsTriedOnTheOpenWay(t *testing.T) {
 	}
 }
 
+// overtaken is a store in which another admin saves a secret after the first admin's
+// save has ended, and before WeCom is asked about it.
+type overtaken struct {
+	setup.Corps
+	reads int // since the end of the first save
+	save  func() error
+}
+
+func (o *overtaken) NoteSecret(ctx context.Context, id string, setAt time.Time, d secret.Digest) error {
+	o.reads = 1
+	return o.Corps.NoteSecret(ctx, id, setAt, d)
+}
+
+func (o *overtaken) Corp(ctx context.Context, id string) (archive.Corp, error) {
+	if o.reads > 0 {
+		o.reads++
+	}
+	if o.reads == 3 { // the save's own look at the digest is the first read
+		if err := o.save(); err != nil {
+			return archive.Corp{}, err
+		}
+	}
+	return o.Corps.Corp(ctx, id)
+}
+
+// WeCom's answer about one admin's secret is never noted on the secret that another
+// admin saved meanwhile.
+func TestAnswerAboutAnOvertakenSecretIsNotNoted(t *testing.T) {
+	for name, noted := range map[string]bool{"the other save has begun": false, "the other save has ended": true} {
+		t.Run(name, func(t *testing.T) {
+			w := apitest.NewWorld(t)
+			w.BareCorp(w.Corp)
+			at := w.Now().Add(time.Second)
+			w.Setup.Corps = &overtaken{Corps: w.Corps, save: func() error {
+				if err := w.Corps.SetSecret(t.Context(), w.Corp, "9zQw", at); err != nil || !noted {
+					return err
+				}
+				return w.Corps.NoteSecret(t.Context(), w.Corp, at, secret.New(anotherSecret).Digest())
+			}}
+			w.WeCom.Answer(func(secret.Value) error { return &book.APIError{Op: "gettoken", Code: 40001} })
+			w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).Want(200)
+			if c, err := w.Corps.Corp(t.Context(), w.Corp); err != nil || !c.SecretSetAt.Equal(at) || !c.OpenRefusedAt.IsZero() {
+				t.Errorf("got %v, refused at %v; want the other secret without an answer", err, c.OpenRefusedAt)
+			}
+		})
+	}
+}
+
 // Versions whose records no key opens are told, as far as the records set aside are
 // looked at.
 func TestVersionsWithoutAKey(t *testing.T) {
