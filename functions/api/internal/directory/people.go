@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -184,6 +185,9 @@ func (h *Handlers) partnersOn(member string) daysOf {
 			slices.Sort(day.ids)
 			day.last = func(ctx context.Context, id string) (archive.Day, error) {
 				newest, err := h.Activity.Newest(ctx, corp, archive.PartyConversation([]string{member, id}))
+				if errors.Is(err, archive.ErrNotFound) {
+					return "", nil // the first message is not visible yet
+				}
 				return archive.DayOf(newest.Time), err
 			}
 			list = append(list, day)

@@ -11,6 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
@@ -144,5 +145,20 @@ func TestRoomsForReaders(t *testing.T) {
 	w.Get(w.As(session.Reader).With("staff", "lin.hua"), "/v1/corps/"+w.Corp+"/rooms").WantProblem(403, "forbidden")
 	if got := w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/rooms?ids=wr001&q=x").WantProblem(400, "invalid-request").Rules(); got != "q:exclusive" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Reads of the view are eventually consistent: a list may name a chat whose first
+// message is not visible yet. That person is left out, and the others are listed.
+func TestPeopleOfAChatWhoseMessageIsNotVisibleYet(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.Store(w.Corp, apitest.Chat("m1", "lin.hua", "wmA", "", apitest.Noon, "t"))
+	apitest.OK(t, w.Messages.WritePage(t.Context(), decode.Decoded{Corp: w.Corp, Activities: []archive.Activity{
+		{Corp: w.Corp, Party: "lin.hua", Day: archive.DayOf(apitest.Noon), Conversation: archive.PartyConversation([]string{"lin.hua", "wmB"})},
+	}}))
+	page := apitest.Into[struct{ People []struct{ ID string } }](w.Get(w.As(session.Reader), "/v1/corps/"+w.Corp+"/people?with=lin.hua").Want(200))
+	if len(page.People) != 1 || page.People[0].ID != "wmA" {
+		t.Errorf("got %+v, want wmA alone", page.People)
 	}
 }

@@ -44,6 +44,7 @@ type ActivityStore interface {
 	ActiveDays(ctx context.Context, corp, party string, upTo archive.Day, limit int) ([]archive.ActiveDay, error)
 	// LastDay is the newest day of a party; empty without one.
 	LastDay(ctx context.Context, corp, party string) (archive.Day, error)
+	// Newest is the newest visible message of a chat, or [archive.ErrNotFound].
 	Newest(ctx context.Context, corp string, conv archive.ConversationID) (archive.Message, error)
 }
 
