@@ -262,23 +262,13 @@ func (s JobStarter) retry(ctx context.Context, job Replay) (Running, error) {
 	}
 }
 
-// ended takes a finished job off the running ones. If a key came while it ran, the
-// records set aside are tried next. After a crash anywhere the job's request is
-// delivered again and ended does the rest.
-func (s JobStarter) ended(ctx context.Context, job Replay) error {
-	running, err := s.jobs.Running(ctx, job.Corp, job.Verify)
-	if errors.Is(err, archive.ErrNotFound) || err == nil && running.ID != job.ID {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read running job: %w", err)
-	}
+// ended takes a finished job, whose entry is running, off the running ones. If a key
+// came while it ran, the records set aside are tried next. It returns
+// [archive.ErrConflict] if the entry changed meanwhile. After a crash anywhere the
+// job's request is delivered again and ended does the rest.
+func (s JobStarter) ended(ctx context.Context, running Running, job Replay) error {
 	if !running.KeyCame {
-		err := s.jobs.RemoveRunning(ctx, running)
-		if errors.Is(err, archive.ErrConflict) { // a key came just now
-			return s.ended(ctx, job)
-		}
-		return err
+		return s.jobs.RemoveRunning(ctx, running)
 	}
 	at := job.UpdatedAt
 	if at.IsZero() { // the job was never stored

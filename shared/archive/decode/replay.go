@@ -34,7 +34,10 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	if errors.Is(err, archive.ErrNotFound) {
 		// Starting the job crashed before it was stored.
 		r.cfg.Log.ErrorContext(ctx, "replay requested that was never stored", "corp", req.Corp, "replay", req.Replay)
-		return errors.Join(r.ended(ctx, Replay{Corp: req.Corp, ID: req.Replay}), r.ended(ctx, Replay{Corp: req.Corp, ID: req.Replay, Verify: true}))
+		lost := Replay{Corp: req.Corp, ID: req.Replay}
+		verify := lost
+		verify.Verify = true
+		return errors.Join(r.after(ctx, req, lost), r.after(ctx, req, verify))
 	}
 	if err != nil {
 		return fmt.Errorf("read job %s: %w", req.Replay, err)
@@ -43,28 +46,32 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 		return r.after(ctx, req, job)
 	}
 	running, err := r.cfg.Jobs.Running(ctx, job.Corp, job.Verify)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("read running job: %w", err)
 	}
-	if running.ID != job.ID || !running.RequestedAt.Equal(req.AskedAt) {
+	if !running.RequestedAt.Equal(req.AskedAt) {
 		return nil
+	}
+	if running.ID != job.ID { // job was stopped just now, and the other one took over its request
+		return r.Run(ctx, running.Request())
 	}
 	begun := job.UpdatedAt
 	err = r.run(ctx, &job)
+	// A verification writes nothing but its progress: without any, the next run would
+	// begin equally. The request of this run remains the newest, as after a crash.
+	idle := errors.Is(err, ErrUnfinished) && job.UpdatedAt.Equal(begun)
 	switch {
-	case errors.Is(err, archive.ErrConflict):
-		r.cfg.Log.InfoContext(ctx, "replay stopped, or advanced by another run", "corp", job.Corp, "replay", job.ID)
+	case idle || errors.Is(err, archive.ErrConflict):
+		r.cfg.Log.InfoContext(ctx, "replay stopped, advanced by another run, or without progress", "corp", job.Corp, "replay", job.ID, "without_progress", idle)
 		if job, err = r.cfg.Jobs.Replay(ctx, job.Corp, job.ID); err != nil {
 			return fmt.Errorf("read job %s again: %w", req.Replay, err)
 		}
 		if job.Done {
 			return r.after(ctx, req, job)
 		}
-		return nil
-	case errors.Is(err, ErrUnfinished) && job.UpdatedAt.Equal(begun):
-		// A verification writes nothing else, so the next run begins equally. Its
-		// request remains the newest, as if this run had crashed.
-		r.cfg.Log.WarnContext(ctx, "run without progress", "corp", job.Corp, "replay", job.ID, "next", job.Next)
 		return nil
 	case errors.Is(err, ErrUnfinished):
 		return r.goOn(ctx, job)
@@ -81,13 +88,23 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 // [JobStarter.follow].
 func (r *Replayer) after(ctx context.Context, req archive.DecodeRequest, done Replay) error {
 	running, err := r.cfg.Jobs.Running(ctx, done.Corp, done.Verify)
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
+	if errors.Is(err, archive.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("read running job: %w", err)
 	}
-	if err == nil && running.ID != done.ID && running.RequestedAt.Equal(req.AskedAt) {
+	if running.ID != done.ID {
+		if !running.RequestedAt.Equal(req.AskedAt) {
+			return nil
+		}
 		return r.Run(ctx, running.Request())
 	}
-	return r.ended(ctx, done)
+	err = r.ended(ctx, running, done)
+	if errors.Is(err, archive.ErrConflict) { // a key came just now, or another job took over the request
+		return r.after(ctx, req, done)
+	}
+	return err
 }
 
 // goOn requests the next run of an unfinished job. Earlier requests no longer
@@ -146,7 +163,7 @@ func (r *Replayer) run(ctx context.Context, job *Replay) error {
 
 // fixRange fixes the job's range. The first row is the row that covers From+1,
 // which is the last row with After <= From. The range ends at To, or at the
-// present head if To is 0.
+// present head if To is 0. A range that is fixed already is no progress.
 func (r *Replayer) fixRange(ctx context.Context, job *Replay) error {
 	next := *job
 	if next.To == 0 {
@@ -162,6 +179,9 @@ func (r *Replayer) fixRange(ctx context.Context, job *Replay) error {
 	}
 	if len(first) == 1 {
 		next.Next = first[0].After
+	}
+	if next.To == job.To && next.Next == job.Next {
+		return nil
 	}
 	return r.advance(ctx, job, next)
 }
@@ -260,13 +280,16 @@ func (r *Replayer) decode(ctx context.Context, job *Replay, row archive.Row) err
 	if job.Begun && job.Next == row.After {
 		redo = CarryOn
 	}
-	err := r.decoder.Decode(ctx, job.Corp, row.After, redo)
-	if !errors.Is(err, ErrUnfinished) {
-		return err
+	unfinished := r.decoder.Decode(ctx, job.Corp, row.After, redo)
+	if !errors.Is(unfinished, ErrUnfinished) {
+		return unfinished
 	}
 	next := *job
 	next.Next, next.Begun = row.After, true
-	return errors.Join(r.advance(ctx, job, next), err)
+	if err := r.advance(ctx, job, next); err != nil {
+		return err
+	}
+	return unfinished
 }
 
 // pause stores the job's place, because the time is nearly over.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -389,6 +390,19 @@ func TestOneReplayAtATime(t *testing.T) {
 	}
 }
 
+// stop ends a job as a person does, unless it is done.
+func stop(d *archivetest.DecodeFixture, id string) {
+	d.T.Helper()
+	job, err := d.Ledger.Replay(d.T.Context(), archivetest.Corp, id)
+	d.Must(err)
+	if job.Done {
+		return
+	}
+	stopped := job
+	stopped.Done, stopped.StoppedBy = true, "admin"
+	d.Must(d.Ledger.AdvanceReplay(d.T.Context(), job, stopped))
+}
+
 // A job is stopped, and another one started, while its run decodes a page. The run
 // goes on with the other job.
 func TestRunGoesOnWithTheJobThatFollows(t *testing.T) {
@@ -399,11 +413,7 @@ func TestRunGoesOnWithTheJobThatFollows(t *testing.T) {
 	startReplay(d, decode.Replay{ID: "stopped"})
 	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
 		d.Library.OnDecrypt = nil
-		job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "stopped")
-		d.Must(err)
-		stopped := job
-		stopped.Done, stopped.StoppedBy = true, "admin"
-		d.Must(d.Ledger.AdvanceReplay(t.Context(), job, stopped))
+		stop(d, "stopped")
 		startReplay(d, decode.Replay{ID: "other"})
 		return nil
 	}
@@ -412,6 +422,91 @@ func TestRunGoesOnWithTheJobThatFollows(t *testing.T) {
 	wantDone(d, "other", 1)
 	if left := d.Decodes.Take(); len(reqs) != 1 || len(left) != 0 {
 		t.Errorf("got requests %v and %v, want one", reqs, left)
+	}
+}
+
+// beforeEachCall runs a request once for each of its calls. meanwhile happens just
+// before that call. prepare makes the fixture and the request.
+func beforeEachCall(t *testing.T, prepare func(*archivetest.DecodeFixture) archive.DecodeRequest, meanwhile, check func(*archivetest.DecodeFixture)) {
+	for n, happened := int64(1), true; happened; n++ {
+		t.Run(fmt.Sprint("call ", n), func(t *testing.T) {
+			f := &archivetest.Faults{}
+			d := archivetest.NewDecodeFixture(t, f)
+			req := prepare(d)
+			var calls atomic.Int64
+			happened = false
+			f.Through(func(_ context.Context, _ archivetest.Call, effect func()) error {
+				if calls.Add(1) == n {
+					happened = true
+					meanwhile(d)
+				}
+				effect()
+				return nil
+			})
+			d.Must(d.Replayer.Run(t.Context(), req))
+			f.Through(nil)
+			if happened {
+				d.Work()
+				check(d)
+			}
+			if _, err := d.Ledger.Running(t.Context(), archivetest.Corp, false); !errors.Is(err, archive.ErrNotFound) {
+				t.Errorf("got %v, want no running job", err)
+			}
+		})
+	}
+}
+
+// A job may take over the request of a stopped one until the run of that request has
+// removed the entry. The run goes on with the other job, which has no request of its
+// own.
+func TestRunGoesOnWithAJobThatFollowsAtAnyTime(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		t.Run(fmt.Sprint("stopped before the run ", before), func(t *testing.T) {
+			beforeEachCall(t, func(d *archivetest.DecodeFixture) archive.DecodeRequest {
+				d.AddKey(archivetest.Corp, "k1", 1)
+				d.Say(archivetest.Corp, 1, 1)
+				d.PullAndDecode()
+				startReplay(d, decode.Replay{ID: "stopped"})
+				if before {
+					stop(d, "stopped")
+				}
+				return d.Decodes.Take()[0]
+			}, func(d *archivetest.DecodeFixture) {
+				stop(d, "stopped")
+				startReplay(d, decode.Replay{ID: "other"})
+			}, func(d *archivetest.DecodeFixture) {
+				wantDone(d, "other", 1)
+			})
+		})
+	}
+}
+
+// A key may come while a job runs, ends, or turns out never to have been stored. The
+// records set aside are then tried.
+func TestKeyComesWhileAJobEnds(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		t.Run(fmt.Sprint("stored ", stored), func(t *testing.T) {
+			beforeEachCall(t, func(d *archivetest.DecodeFixture) archive.DecodeRequest {
+				d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "k1"))
+				d.PullAndDecode()
+				if stored {
+					startReplay(d, decode.Replay{ID: "r", From: 1})
+					return d.Decodes.Take()[0]
+				}
+				lost := decode.Running{Corp: archivetest.Corp, ID: "r", RequestedAt: d.Clock.Now()}
+				d.Must(d.Ledger.SetRunning(d.T.Context(), lost))
+				return lost.Request()
+			}, func(d *archivetest.DecodeFixture) {
+				d.AddKey(archivetest.Corp, "k1", 1)
+				retry := decode.Replay{Corp: archivetest.Corp, ID: "retry", OnlySetAside: true, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}
+				_, err := d.Replayer.StartRetry(d.T.Context(), retry)
+				d.Must(err)
+			}, func(d *archivetest.DecodeFixture) {
+				if got := d.SetAsideReasons(); len(got) != 0 {
+					d.T.Errorf("got %v set aside, want the key tried after the job", got)
+				}
+			})
+		})
 	}
 }
 

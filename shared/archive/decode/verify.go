@@ -141,7 +141,10 @@ func (v *verification) step(ctx context.Context, rows []archive.Row) error {
 	}
 	next.Next = rows[len(rows)-1].After + 1
 	next.Pages += len(rows)
-	return errors.Join(v.advance(ctx, v.job, next), unfinished)
+	if err := v.advance(ctx, v.job, next); err != nil {
+		return err
+	}
+	return unfinished
 }
 
 // before are the rows with an After below after.

@@ -438,6 +438,35 @@ func TestVerifyWithoutProgressLeavesItsRequestsToDispatch(t *testing.T) {
 	wantDone(d, "v", 2)
 }
 
+// A verification is stopped, and another one started, in a run without progress. The
+// run goes on with the other one.
+func TestVerifyWithoutProgressIsFollowed(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	d.Say(archivetest.Corp, 1, 40)
+	d.PullAndDecode()
+	hang := func(string, uint64, int) *archivetest.Answer {
+		d.Clock.Advance(5 * time.Second)
+		return &archivetest.Answer{Err: &archive.CrashError{Op: "DecryptData", How: archive.Hung}}
+	}
+	d.Library.OnDecrypt = hang
+	startReplay(d, decode.Replay{ID: "v", Verify: true})
+	runUntilIdle(d, 300*time.Second)
+	running, err := d.Ledger.Running(t.Context(), archivetest.Corp, true)
+	d.Must(err)
+	d.Must(d.Decodes.RequestDecodes(t.Context(), running.Request()))
+	d.Library.OnDecrypt = func(corp string, seq uint64, try int) *archivetest.Answer {
+		d.Library.OnDecrypt = hang
+		stop(d, "v")
+		startReplay(d, decode.Replay{ID: "other", Verify: true})
+		return hang(corp, seq, try)
+	}
+	runUntilIdle(d, 300*time.Second)
+	if job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "other"); err != nil || job.To == 0 {
+		t.Errorf("got job %+v, %v; want its first run begun", job, err)
+	}
+}
+
 // A job counts every difference and keeps the first hundred of them.
 func TestVerifyKeepsTheFirstFindings(t *testing.T) {
 	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
