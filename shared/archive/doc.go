@@ -9,6 +9,7 @@
 //   - decode turns pages into messages, again whenever asked, and verifies them;
 //   - media downloads the files that messages name;
 //   - directory asks WeCom for names, scope and consents;
+//   - doctor tells from stored data which parts of a corp's set-up work;
 //   - watch runs every minute, finds what was left behind, and measures.
 //
 // Nothing here knows AWS, a process or the network: storage, queues and

@@ -11,7 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 )
 
-// ConsentsClient lists the methods of the SDK\'s client that [Consents] calls.
+// ConsentsClient lists the methods of the SDK's client that [Consents] calls.
 type ConsentsClient interface {
 	putClient
 	queryClient

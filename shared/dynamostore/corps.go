@@ -19,7 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// CorpsClient lists the methods of the SDK\'s client that [Corps] calls.
+// CorpsClient lists the methods of the SDK's client that [Corps] calls.
 type CorpsClient interface {
 	getClient
 	putClient

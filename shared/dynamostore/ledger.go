@@ -22,7 +22,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// LedgerClient lists the methods of the SDK\'s client that [Ledger] calls.
+// LedgerClient lists the methods of the SDK's client that [Ledger] calls.
 type LedgerClient interface {
 	getClient
 	putClient

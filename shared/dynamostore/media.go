@@ -15,7 +15,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// MediaClient lists the methods of the SDK\'s client that [Media] calls.
+// MediaClient lists the methods of the SDK's client that [Media] calls.
 type MediaClient interface {
 	getClient
 	putClient

@@ -23,7 +23,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-// MessagesClient lists the methods of the SDK\'s client that [Messages] calls.
+// MessagesClient lists the methods of the SDK's client that [Messages] calls.
 type MessagesClient interface {
 	queryClient
 	batchGetClient

@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// ContactsClient lists the methods of the SDK\'s client that [Contacts] calls.
+// ContactsClient lists the methods of the SDK's client that [Contacts] calls.
 type ContactsClient interface {
 	batchGetClient
 	putClient

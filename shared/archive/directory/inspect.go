@@ -163,8 +163,8 @@ type AppSecrets interface {
 	AppSecret(ctx context.Context, corp string) (secret.Value, error)
 }
 
-// An InspectLedger tells what the puller learned about the archive secret, and
-// counts refusals of our address. Safe for concurrent use.
+// A Ledger tells what the puller learned about the archive secret. Safe for
+// concurrent use.
 type Ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }

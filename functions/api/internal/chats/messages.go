@@ -42,7 +42,7 @@ func (p position) read() archive.Position {
 }
 
 // place says where a message is stored. The id of a message in the API is its
-// encrypted place.
+// place, as [opaque] encodes it: every holder of the id can read it.
 type place struct {
 	Conversation archive.ConversationID `json:"c"`
 	position
