@@ -213,7 +213,7 @@ func (h *Handlers) Serve(ctx context.Context, c *session.Call) (output.Answer, e
 // file answers with a file, or with 304 if the caller has the file with this ETag.
 func file(c *session.Call, head http.Header, tag, contentType string, body []byte) output.Answer {
 	head.Set("ETag", tag)
-	if matches(c.Header.Get("If-None-Match"), tag) {
+	if output.Matches(c.Header.Get("If-None-Match"), tag) {
 		return output.Answer{Status: http.StatusNotModified, Header: head}
 	}
 	return shorten(c, output.Answer{Status: http.StatusOK, ContentType: contentType, Header: head, Body: body})
@@ -230,7 +230,7 @@ func shorten(c *session.Call, a output.Answer) output.Answer {
 // read reads a file in the best encoding that the caller accepts.
 func (h *Handlers) read(name, accept string) (body []byte, encoding string, err error) {
 	for _, e := range []struct{ name, suffix string }{{"br", ".br"}, {"gzip", ".gz"}} {
-		if !accepts(accept, e.name) {
+		if !output.Accepts(accept, e.name) {
 			continue
 		}
 		if body, err = fs.ReadFile(h.files, name+e.suffix); err == nil {
@@ -252,30 +252,4 @@ func (h *Handlers) read(name, accept string) (body []byte, encoding string, err 
 		return nil, "", fmt.Errorf("embedded %s.gz: %w", name, err)
 	}
 	return body, "", nil
-}
-
-// accepts reports whether an Accept-Encoding header names the encoding without
-// q=0.
-func accepts(header, encoding string) bool {
-	for entry := range strings.SplitSeq(header, ",") {
-		name, parameters, _ := strings.Cut(entry, ";")
-		if !strings.EqualFold(strings.TrimSpace(name), encoding) {
-			continue
-		}
-		q, found := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(parameters), " ", ""), "q=")
-		weight, err := strconv.ParseFloat(q, 64)
-		return !found || err != nil || weight > 0
-	}
-	return false
-}
-
-// matches reports whether an If-None-Match header names the tag.
-func matches(header, tag string) bool {
-	for entry := range strings.SplitSeq(header, ",") {
-		entry = strings.TrimSpace(entry)
-		if entry == "*" || strings.TrimPrefix(entry, "W/") == tag {
-			return true
-		}
-	}
-	return false
 }

@@ -67,6 +67,9 @@ func TestFiles(t *testing.T) {
 	}{
 		{"/console", "gzip, deflate, br", "page as brotli", "br", "text/html; charset=utf-8", "no-cache"},
 		{"/console/", "br;q=0, identity", "page", "", "text/html; charset=utf-8", "no-cache"},
+		{"/console", "*", "page as brotli", "br", "text/html; charset=utf-8", "no-cache"},
+		{"/console", "br;q=0, *", string(packed("page").Data), "gzip", "text/html; charset=utf-8", "no-cache"},
+		{"/console", "br;q=0, gzip;q=0, *", "page", "", "text/html; charset=utf-8", "no-cache"},
 		{"/console/setup/3", "", "page", "", "text/html; charset=utf-8", "no-cache"},
 		{"/console/index.html", "br", "page as brotli", "br", "text/html; charset=utf-8", "no-cache"},
 		{"/console/assets/app-1a2b.js", "BR ; q=0.5", "script as brotli", "br", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -29,7 +28,7 @@ func compress(h http.Header, ans output.Answer, accepted string) []byte {
 		return ans.Body
 	}
 	h.Set("Vary", "Accept-Encoding")
-	if len(ans.Body) < compressFrom || !acceptsGzip(accepted) {
+	if len(ans.Body) < compressFrom || !output.Accepts(accepted, "gzip") {
 		return ans.Body
 	}
 	var buf bytes.Buffer
@@ -40,24 +39,4 @@ func compress(h http.Header, ans output.Answer, accepted string) []byte {
 	writers.Put(z)
 	h.Set("Content-Encoding", "gzip")
 	return buf.Bytes()
-}
-
-// acceptsGzip reads an Accept-Encoding header (RFC 9110, 12.5.3).
-func acceptsGzip(header string) bool {
-	accepts := false
-	for coding := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(coding, ";")
-		name = strings.ToLower(strings.TrimSpace(name))
-		if name != "gzip" && name != "*" {
-			continue
-		}
-		weight := 1.0
-		if q, ok := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q="); ok {
-			weight, _ = strconv.ParseFloat(q, 64)
-		}
-		if accepts = weight > 0; name == "gzip" {
-			break
-		}
-	}
-	return accepts
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"strings"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 )
@@ -23,10 +22,8 @@ func tag(h http.Header, ans output.Answer, has string) output.Answer {
 	sum := sha256.Sum256(content)
 	etag := `W/"` + hex.EncodeToString(sum[:16]) + `"`
 	h.Set("Etag", etag)
-	for one := range strings.SplitSeq(has, ",") {
-		if one = strings.TrimSpace(one); one == "*" || "W/"+strings.TrimPrefix(one, "W/") == etag {
-			return output.Answer{Status: http.StatusNotModified, Header: ans.Header}
-		}
+	if output.Matches(has, etag) {
+		return output.Answer{Status: http.StatusNotModified, Header: ans.Header}
 	}
 	return ans
 }
