@@ -43,7 +43,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 		return fmt.Errorf("read job %s: %w", req.Replay, err)
 	}
 	if job.Done {
-		return r.after(ctx, req, job)
+		return r.endedBefore(ctx, req, job)
 	}
 	running, err := r.cfg.Jobs.Running(ctx, job.Corp, job.Verify)
 	if errors.Is(err, archive.ErrNotFound) {
@@ -56,6 +56,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 		return nil
 	}
 	if running.ID != job.ID { // job was stopped just now, and the other one took over its request
+		r.logFindings(ctx, job)
 		return r.Run(ctx, running.Request())
 	}
 	begun := job.UpdatedAt
@@ -70,7 +71,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 			return fmt.Errorf("read job %s again: %w", req.Replay, err)
 		}
 		if job.Done {
-			return r.after(ctx, req, job)
+			return r.endedBefore(ctx, req, job)
 		}
 		return nil
 	case errors.Is(err, ErrUnfinished):
@@ -82,6 +83,15 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	// A crash here leaves a done job among the running ones. The request is
 	// delivered again, and ends it.
 	return r.after(ctx, req, job)
+}
+
+// endedBefore is [Replayer.after] for a job that this run found done. If a person
+// stopped the job, or dispatch did, no run has logged what it found.
+func (r *Replayer) endedBefore(ctx context.Context, req archive.DecodeRequest, done Replay) error {
+	if !done.Whole() {
+		r.logFindings(ctx, done)
+	}
+	return r.after(ctx, req, done)
 }
 
 // after ends a done job, or runs the job that took over its request, see
@@ -116,6 +126,9 @@ func (r *Replayer) goOn(ctx context.Context, job Replay) error {
 	}
 	if err != nil {
 		return fmt.Errorf("read running job: %w", err)
+	}
+	if running.ID != job.ID { // job was stopped just now: the request is that of the other job
+		r.logFindings(ctx, job)
 	}
 	next := running
 	next.RequestedAt, next.Tries, next.TookOver = r.cfg.Now(), 0, false

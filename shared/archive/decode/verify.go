@@ -194,11 +194,15 @@ func (v *verification) finish(ctx context.Context) error {
 	next := *v.job
 	next.addFindings(found.list)
 	next.Done = true
-	if next.Faults > 0 {
-		// An alarm counts this line. After a crash here the next run logs it again.
-		v.cfg.Log.ErrorContext(ctx, "verification found differences", "corp", next.Corp, "replay", next.ID, "faults", next.Faults, "kinds", kindsOf(next.Findings))
-	}
+	v.logFindings(ctx, next) // after a crash here the next run logs them again
 	return v.advance(ctx, v.job, next)
+}
+
+// logFindings logs what a verification found, if anything. An alarm counts the line.
+func (r *Replayer) logFindings(ctx context.Context, job Replay) {
+	if job.Faults > 0 {
+		r.cfg.Log.ErrorContext(ctx, "verification found differences", "corp", job.Corp, "replay", job.ID, "faults", job.Faults, "kinds", kindsOf(job.Findings))
+	}
 }
 
 // kindsOf lists the faults of the findings, each once.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -464,6 +465,64 @@ func TestVerifyWithoutProgressIsFollowed(t *testing.T) {
 	runUntilIdle(d, 300*time.Second)
 	if job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "other"); err != nil || job.To == 0 {
 		t.Errorf("got job %+v, %v; want its first run begun", job, err)
+	}
+}
+
+// What a verification found before it was stopped is logged, also where another job has
+// taken over its request.
+func TestFindingsOfAStoppedVerificationAreLogged(t *testing.T) {
+	for name, c := range map[string]struct {
+		found, followed bool
+		after           string // it ends after the second such call; else after its first run
+	}{
+		"found nothing": {}, "stopped": {found: true}, "followed": {found: true, followed: true},
+		"followed as its first run ends":  {true, true, "Ledger.AdvanceReplay"}, // the first one stores the range
+		"followed as its next run begins": {true, true, "Ledger.Replay"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &archivetest.Faults{}
+			d := archivetest.NewDecodeFixture(t, f)
+			d.AddKey(archivetest.Corp, "k1", 1)
+			for seq := range uint64(9) {
+				d.Say(archivetest.Corp, seq+1, 1)
+				d.PullAndDecode()
+			}
+			if c.found {
+				d.View.Tamper(archivetest.Corp, 1, nil)
+			}
+			var log bytes.Buffer
+			cfg := d.Config
+			cfg.Log, cfg.Decrypters = slog.New(slog.NewJSONHandler(&log, nil)), slowLibrary{d.Library, d.Clock}
+			d.Configure(cfg)
+			end := func() {
+				stop(d, "v")
+				if c.followed {
+					startReplay(d, decode.Replay{ID: "other", Verify: true, From: 5})
+				}
+			}
+			startReplay(d, decode.Replay{ID: "v", Verify: true})
+			reqs := d.Decodes.Take()
+			var calls atomic.Int64
+			f.Through(func(_ context.Context, call archivetest.Call, effect func()) error {
+				effect()
+				if call.Name == c.after && calls.Add(1) == 2 {
+					end()
+				}
+				return nil
+			})
+			d.Clock.Set(time.Now())
+			ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(300*time.Second))
+			defer cancel()
+			d.Must(d.Replayer.Run(ctx, reqs[0]))
+			if c.after == "" {
+				end()
+			}
+			runUntilIdle(d, 300*time.Second)
+			const line = `"msg":"verification found differences","corp":"` + archivetest.Corp + `","replay":"v","faults":1,"kinds":["message_missing"]`
+			if n := strings.Count(log.String(), line); (n == 1) != c.found || n > 1 {
+				t.Errorf("got %d lines, want one: %v; log %s", n, c.found, log.String())
+			}
+		})
 	}
 }
 
