@@ -27,7 +27,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,7 +155,7 @@ func (j *Journal) Gap(ctx context.Context, row archive.Row) error {
 	if err != nil {
 		return err
 	}
-	if metadata["last"] != strconv.FormatUint(row.Last, 10) || metadata["reason"] != row.Reason || digest(body) != row.Sum {
+	if metadata["last"] != strconv.FormatUint(row.Last, 10) || metadata["reason"] != row.Reason || archive.Digest(body) != row.Sum {
 		return fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
 	return nil
@@ -200,7 +199,7 @@ func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Hea
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	return j.put(ctx, object{name: name, contentType: "application/json", sum: digest(body), body: body})
+	return j.put(ctx, object{name: name, contentType: "application/json", sum: archive.Digest(body), body: body})
 }
 
 // Head reads a day's head; [archive.ErrNotFound]. It answers
@@ -273,7 +272,7 @@ type object struct {
 // A crash after it leaves an object without a ledger row; the next attempt finds
 // the name taken.
 func (j *Journal) put(ctx context.Context, o object) error {
-	if digest(o.body) != o.sum {
+	if archive.Digest(o.body) != o.sum {
 		return fmt.Errorf("write %s: bytes differ from the given digest", o.name)
 	}
 	_, err := j.client.PutObject(ctx, &s3.PutObjectInput{
@@ -305,7 +304,7 @@ func (j *Journal) get(ctx context.Context, name string, size int, sum string) ([
 	if err != nil {
 		return nil, err
 	}
-	if len(body) != size || digest(body) != sum {
+	if len(body) != size || archive.Digest(body) != sum {
 		return nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
 	return body, nil
@@ -332,11 +331,6 @@ func (j *Journal) read(ctx context.Context, name string, limit int) (_ []byte, m
 		return nil, nil, fmt.Errorf("read %s: %w", name, archive.ErrCorrupt)
 	}
 	return body, out.Metadata, nil
-}
-
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 func statusOf(err error) int {

@@ -452,7 +452,7 @@ func (q *InspectQueue) Take() []directory.Request {
 	reqs := q.reqs
 	q.reqs = nil
 	for _, r := range reqs {
-		q.marks.taken(r.Corp, "inspect", r.SentAt)
+		q.marks.taken(r.Corp, directory.InspectionWork, r.SentAt)
 	}
 	return reqs
 }

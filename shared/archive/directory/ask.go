@@ -29,7 +29,7 @@ type access struct {
 // made alone, so that a secret that WeCom refuses is refused once, however many
 // ids are looked up at a time (law 8).
 type secretUse struct {
-	first      sync.Mutex // held during the first call
+	first      sync.Mutex  // held during the first call
 	passed     atomic.Bool // WeCom accepted the secret, and the admission is settled
 	credential Credential
 	admission  *archive.Admission // nil: the secret must wait

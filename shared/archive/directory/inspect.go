@@ -58,6 +58,8 @@ const (
 	// Kept is how long the queue of inspections keeps a message. template.yaml
 	// sets it.
 	Kept = time.Hour
+	// InspectionWork is the work of an inspection's mark, see [archive.Mark].
+	InspectionWork = "inspect"
 )
 
 // TooLarge reports whether the request asks for more than one request may.
@@ -97,7 +99,7 @@ type WantedInspections struct{ archive.Wanted[Request] }
 func NewWantedInspections(marks archive.Marks, queue Sender, now func() time.Time) WantedInspections {
 	return WantedInspections{archive.Wanted[Request]{
 		Marks: marks,
-		Work:  func(r Request) (corp, work string) { return r.Corp, "inspect" },
+		Work:  func(r Request) (corp, work string) { return r.Corp, InspectionWork },
 		Join:  Request.join,
 		Sent:  func(r *Request) *time.Time { return &r.SentAt },
 		Send:  queue.SendInspections,

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -165,7 +166,7 @@ func BestPerson(id string, k Known[Person]) Person {
 	}
 	if g := k.Given; g != nil {
 		best.Kind, best.Name, best.Origin = g.Kind, g.Name, g.Origin
-		best.Avatar, best.Company = firstOf(g.Avatar, best.Avatar), firstOf(g.Company, best.Company)
+		best.Avatar, best.Company = cmp.Or(g.Avatar, best.Avatar), cmp.Or(g.Company, best.Company)
 	}
 	return best
 }
@@ -179,7 +180,7 @@ func BestRoom(id string, k Known[Room]) Room {
 	}
 	if g := k.Given; g != nil {
 		best.Name, best.Origin = g.Name, g.Origin
-		best.Owner = firstOf(g.Owner, best.Owner)
+		best.Owner = cmp.Or(g.Owner, best.Owner)
 		if g.Kind != "" {
 			best.Kind = g.Kind
 		}
@@ -188,13 +189,6 @@ func BestRoom(id string, k Known[Room]) Room {
 		}
 	}
 	return best
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // A NameReader reads what is stored about ids, which must be distinct. Unknown ids

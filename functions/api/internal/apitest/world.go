@@ -301,7 +301,7 @@ type Sent struct{ Body, Group, Dedup string }
 func (w *World) Drain(queue string) []Sent {
 	w.T.Helper()
 	all := w.receive(queue)
-	work := map[string]string{w.Pulls: "pull", w.Inspects: "inspect"}[queue]
+	work := map[string]string{w.Pulls: "pull", w.Inspects: book.InspectionWork}[queue]
 	if work == "" {
 		return all
 	}

@@ -105,7 +105,7 @@ func (h *Handlers) GetDoctor(ctx context.Context, c *session.Call) (output.Answe
 	if err != nil {
 		return output.Answer{}, err
 	}
-	mark, err := h.Marks.Mark(ctx, c.CorpID, "inspect")
+	mark, err := h.Marks.Mark(ctx, c.CorpID, directory.InspectionWork)
 	if err != nil {
 		return output.Answer{}, err
 	}
