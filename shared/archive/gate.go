@@ -78,7 +78,7 @@ type Standing struct {
 	NotBefore   time.Time // the secret is not shown before this time, except when a person forces it
 	// HeldUntil: the gate admits no try of the corp before this time, because the
 	// corp has used up its share, or the part of the budget that it may use.
-	// Neither force nor a new secret overrides it.
+	// Neither force nor a new secret overrides it; [Ask.Accepted] does.
 	HeldUntil time.Time
 	Trouble   *Trouble // why WeCom's last call failed; nil if it did not fail
 }
@@ -99,9 +99,10 @@ func (s Standing) Works(setAt time.Time) bool {
 	return !setAt.IsZero() && s.SecretSetAt.Equal(setAt) && !s.OKAt.IsZero() && s.Refusals == 0
 }
 
-// Due reports whether no pause applies to the secret saved at setAt.
-func (s Standing) Due(setAt, now time.Time) bool {
-	return !now.Before(s.For(setAt).NotBefore)
+// Due reports whether no pause applies to the archive secret of the corp. s is the
+// standing of this secret or of an earlier one.
+func (s Standing) Due(c Corp, now time.Time) bool {
+	return !now.Before(s.For(c.SecretSetAt).facing(Ask{Way: Trusted, Accepted: !c.OpenOKAt.IsZero()}).NotBefore)
 }
 
 // troubled is s with t as its trouble. If t has the cause of the previous
@@ -194,8 +195,8 @@ type Ask struct {
 	// share nor the budget.
 	Force bool
 	// Accepted: WeCom accepted this secret on the open way. On the trusted way the
-	// gate then ignores the pauses, the share and the reserve. Only the budget can
-	// delay the try.
+	// gate then ignores the share, the reserve and HeldUntil. Only the budget, and a
+	// pause after an answer about this secret, can delay the try.
 	Accepted bool
 }
 
@@ -203,12 +204,21 @@ type Ask struct {
 // secret on the trusted way.
 func (a Ask) accepted(s Standing) bool { return a.Accepted && a.Way == Trusted && s.Refusals == 0 }
 
+// facing is s as the request meets it: HeldUntil does not hold an accepted secret.
+func (s Standing) facing(a Ask) Standing {
+	if !a.accepted(s) {
+		return s
+	}
+	if s.NotBefore.Equal(s.HeldUntil) { // no answer set the pause
+		s.NotBefore = time.Time{}
+	}
+	s.HeldUntil = time.Time{}
+	return s
+}
+
 // pausedUntil is the end of the pause that applies to the request.
 func (s Standing) pausedUntil(a Ask) time.Time {
-	switch {
-	case a.accepted(s):
-		return time.Time{}
-	case a.Force:
+	if a.Force {
 		return s.HeldUntil
 	}
 	return s.NotBefore
@@ -234,6 +244,7 @@ type Admission struct {
 func (g *Gate) Admit(ctx context.Context, a Ask, s Standing) (*Admission, Standing, error) {
 	now := g.Now()
 	accepted := a.accepted(s)
+	s = s.facing(a)
 	if now.Before(s.pausedUntil(a)) {
 		return nil, s, nil
 	}
@@ -281,7 +292,7 @@ func (g *Gate) Admit(ctx context.Context, a Ask, s Standing) (*Admission, Standi
 // changes: now or later. It changes nothing.
 func (g *Gate) NextTry(ctx context.Context, a Ask, s Standing) (time.Time, error) {
 	now := g.Now()
-	at := later(now, s.pausedUntil(a))
+	at := later(now, s.facing(a).pausedUntil(a))
 	if s.Works(s.SecretSetAt) {
 		return at, nil
 	}

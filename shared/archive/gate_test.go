@@ -130,10 +130,14 @@ func TestGateAdmits(t *testing.T) {
 		{name: "the last place, and a newer corp has stopped asking", standing: fresh, ask: archive.Ask{Registered: archivetest.Start.Add(-2 * time.Hour)},
 			before: []before{refused(other, 9, 20*time.Minute), waits(other, time.Hour, 3*time.Minute)}},
 
-		{name: "accepted on the open way: neither pause nor share nor half holds it", standing: archive.Standing{SecretSetAt: set, NotBefore: archivetest.Start.Add(time.Hour)},
+		{name: "accepted on the open way: neither hold nor share nor half holds it", standing: archive.Standing{SecretSetAt: set.Add(-time.Hour), HeldUntil: archivetest.Start.Add(time.Hour)}.For(set),
 			ask: archive.Ask{Accepted: true}, before: []before{refused(corp, 5, 20*time.Minute), refused(other, 4, 20*time.Minute)}},
 		{name: "accepted on the open way, and the budget is used up", standing: fresh, ask: archive.Ask{Accepted: true},
 			before: []before{refused(corp, 2, 20*time.Minute), refused(other, 8, 20*time.Minute)}, cause: archive.CauseBudget, wait: 40*time.Minute - 7*time.Millisecond},
+		{name: "accepted on the open way, and the corp was held: a person asks", standing: archive.Standing{SecretSetAt: set, NotBefore: archivetest.Start.Add(time.Hour), HeldUntil: archivetest.Start.Add(time.Hour)},
+			ask: archive.Ask{Accepted: true, Force: true}},
+		{name: "accepted on the open way, and another cause pauses it", standing: archive.Standing{SecretSetAt: set, NotBefore: archivetest.Start.Add(10 * time.Minute), HeldUntil: archivetest.Start.Add(time.Hour)},
+			ask: archive.Ask{Accepted: true}, wait: 10 * time.Minute},
 		{name: "accepted on the open way, and refused on the trusted way since", standing: paused, ask: archive.Ask{Accepted: true}, cause: archive.CauseSecret, wait: 10 * time.Minute},
 
 		{name: "open: the trusted way's refusals do not count", standing: fresh, ask: archive.Ask{Way: archive.Open}, before: []before{refused(corp, 10, time.Minute)}},
@@ -155,6 +159,9 @@ func TestGateAdmits(t *testing.T) {
 				t.Fatalf("admitted: %v, standing %+v", a != nil, s)
 			}
 			if a != nil {
+				if tt.ask.Accepted && s.NotBefore.After(w.now) {
+					t.Errorf("got a pause until %v after an accepted try, want none", s.NotBefore)
+				}
 				if !next.Equal(w.now) {
 					t.Errorf("next try at %v, want it now", next)
 				}
@@ -376,7 +383,7 @@ func TestNoCompanySpendsTheBudgetOfAnother(t *testing.T) {
 			continue
 		}
 		for _, n := range newcomers {
-			if !n.tried.IsZero() || !n.standing.Due(n.standing.SecretSetAt, w.now) {
+			if !n.tried.IsZero() || w.now.Before(n.standing.NotBefore) {
 				continue
 			}
 			n.full = n.full || used >= archive.RefusalBudget

@@ -150,7 +150,7 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	if !req.Force && !state.Due(corp.SecretSetAt, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
+	if !req.Force && !state.Due(corp, p.Now()) || !corp.HeldByOpen(p.Now()).IsZero() {
 		return nil
 	}
 	begun, stored := p.Now(), state

@@ -556,6 +556,46 @@ func TestPullHeldByTheOpenWay(t *testing.T) {
 	}
 }
 
+// A corp that used up its share, and then saved a secret that WeCom accepts on the
+// open way, is pulled at once: also if the first pull finds no network, and if the
+// pull that the save requested is lost. A pause after an answer on the trusted way
+// stays.
+func TestAcceptedSecretIsNotHeld(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 1)
+	until := b.Clock.Now().Add(20 * time.Hour)
+	b.Must(b.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp,
+		Standing: archive.Standing{SecretSetAt: archivetest.SecretSet.Add(-time.Hour), NotBefore: until, HeldUntil: until}}))
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 0 {
+		t.Fatalf("not accepted: got head %d, want no pull", b.Head().Last)
+	}
+	b.Must(b.Corps.NoteOpen(t.Context(), archivetest.Corp, archivetest.SecretSet, archive.OpenAnswer{OKAt: b.Clock.Now()}))
+	fail := func(code int) {
+		t.Helper()
+		b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer {
+			return &archivetest.Answer{Err: &archive.SDKError{Op: "GetChatData", Code: code}}
+		}
+		b.Must(b.Pull(archive.PullRequest{}))
+		b.Clock.Advance(time.Minute)
+		b.Library.OnChatData = nil
+	}
+	fail(10001) // no network
+	if s := b.State(); s.Trouble == nil || s.Trouble.Cause != archive.CauseNetwork || !s.NotBefore.IsZero() || !s.HeldUntil.IsZero() {
+		t.Errorf("no network: got %+v, want the pull to have reached WeCom, and no pause", s.Standing)
+	}
+	fail(301052) // the licence has expired
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 0 {
+		t.Errorf("in the pause after an expired licence: got head %d, want no pull", b.Head().Last)
+	}
+	b.Clock.Advance(archive.PauseLong)
+	b.Must(b.Pull(archive.PullRequest{}))
+	if b.Head().Last != 1 {
+		t.Errorf("got head %d, want 1", b.Head().Last)
+	}
+}
+
 // Law 8: the pauses grow; a person can ask within them, within the share.
 func TestPullSparesRefusedSecrets(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})

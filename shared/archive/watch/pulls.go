@@ -27,7 +27,7 @@ func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
 	var reqs []archive.PullRequest
 	for _, c := range t.corps {
-		if !c.Enabled || !t.states[c.ID].Due(c.SecretSetAt, t.now) || !c.HeldByOpen(t.now).IsZero() {
+		if !c.Enabled || !t.states[c.ID].Due(c, t.now) || !c.HeldByOpen(t.now).IsZero() {
 			continue
 		}
 		if !refused && t.announced(c) && !t.slowTurn(c.ID) {

@@ -53,6 +53,19 @@ func TestTickRequestsPulls(t *testing.T) {
 			t.Errorf("got %d pulls after the secret changed, want 1", got)
 		}
 	})
+	t.Run("none while the corp is held, at once if the open way accepts the secret", func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		until := d.Clock.Now().Add(6 * time.Hour)
+		d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{
+			Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, NotBefore: until, HeldUntil: until}}))
+		if got := count(d, disp, 10); got != 0 {
+			t.Errorf("got %d pulls, want none", got)
+		}
+		d.Must(d.Corps.NoteOpen(t.Context(), archivetest.Corp, archivetest.SecretSet, archive.OpenAnswer{OKAt: d.Clock.Now()}))
+		if got := count(d, disp, 1); got != 1 {
+			t.Errorf("got %d pulls of an accepted secret, want 1", got)
+		}
+	})
 	t.Run("none while the open way refused the secret", func(t *testing.T) {
 		d, disp := newDispatch(t, &archivetest.Faults{})
 		refused := archive.OpenAnswer{RefusedAt: d.Clock.Now(), Cause: archive.CauseSecret, Code: 40001}

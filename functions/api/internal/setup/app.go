@@ -46,7 +46,7 @@ func (h *Handlers) showApp(ctx context.Context, c *session.Call) (appJSON, error
 	j := appJSON{AgentID: output.TextOrNull(reach.App.AgentID), TrustedIPs: h.TrustedIPs}
 	standing, access := appStanding(corp, reach)
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowAccessTrouble(access, t, c.Lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, reach.App.SecretPrefix, standing, show); err != nil {
+	if j.Secret, err = h.showSecret(ctx, askOf(corp), reach.App.SecretPrefix, standing, show); err != nil {
 		return appJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, c, archive.AppCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {

@@ -24,13 +24,17 @@ type secretJSON struct {
 	Trouble *output.Trouble `json:"trouble"`
 }
 
-// showSecret writes what standing says about the secret that begins with prefix;
-// nil before a secret is saved.
-func (h *Handlers) showSecret(ctx context.Context, corp archive.Corp, prefix string, standing archive.Standing, show func(archive.Trouble) *output.Trouble) (*secretJSON, error) {
+// askOf is a request to show a secret of the corp on the trusted way.
+func askOf(corp archive.Corp) archive.Ask {
+	return archive.Ask{Way: archive.Trusted, Corp: corp.ID, Registered: corp.CreatedAt}
+}
+
+// showSecret writes what standing says about the secret that begins with prefix, and
+// when ask may be made; nil before a secret is saved.
+func (h *Handlers) showSecret(ctx context.Context, ask archive.Ask, prefix string, standing archive.Standing, show func(archive.Trouble) *output.Trouble) (*secretJSON, error) {
 	if prefix == "" {
 		return nil, nil
 	}
-	ask := archive.Ask{Way: archive.Trusted, Corp: corp.ID, Registered: corp.CreatedAt}
 	next, err := h.Gate.NextTry(ctx, ask, standing)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,9 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 	slices.Sort(j.UnmatchedVersions)
 	j.UnmatchedVersions = slices.Compact(j.UnmatchedVersions)
 	show := func(t archive.Trouble) *output.Trouble { return output.ShowTrouble(t, c.Lang) }
-	if j.Secret, err = h.showSecret(ctx, corp, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
+	ask := askOf(corp)
+	ask.Accepted = !corp.OpenOKAt.IsZero()
+	if j.Secret, err = h.showSecret(ctx, ask, corp.SecretPrefix, archiveStanding(corp, state), show); err != nil {
 		return setupJSON{}, err
 	}
 	if j.Callback, err = h.showCallback(ctx, c, archive.ArchiveCallback); err != nil && !errors.Is(err, archive.ErrNotFound) {

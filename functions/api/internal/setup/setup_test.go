@@ -518,6 +518,13 @@ func TestFreshSecretIsTriedOnTheOpenWay(t *testing.T) {
 	if s = put(aSecret); s.Secret.Trouble != nil || apitest.Deref(s.Secret.OKAt) != output.Moment(w.Now()) || len(w.PullRequests()) != 1 {
 		t.Errorf("accepted: got %+v", s.Secret)
 	}
+	// The corp used up its share of the trusted way with earlier secrets.
+	until := w.Now().Add(20 * time.Hour)
+	apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp, Standing: archive.Standing{NotBefore: until, HeldUntil: until}}))
+	if s := page(w); apitest.Deref(s.Secret.NextTry) != output.Moment(w.Now()) {
+		t.Errorf("accepted after the share: got %+v, want it tried now", s.Secret)
+	}
+	apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp}))
 	for name, err := range map[string]error{
 		"no connection": &book.APIError{Op: "gettoken", Cause: archive.CauseNetwork}, "address refused": &book.APIError{Op: "gettoken", Code: 60020},
 		"too many calls": &book.APIError{Op: "gettoken", Code: 45009}, "no answer in time": context.DeadlineExceeded,
