@@ -142,8 +142,3 @@ type EventCount struct {
 	// Dropped counts the events beyond the bounds, with their repetitions.
 	Dropped int
 }
-
-// HasRoom reports whether an event of that size is within the bounds.
-func (c EventCount) HasRoom(size int) bool {
-	return c.Stored < MaxEvents && c.Bytes <= MaxEventBytes-size
-}

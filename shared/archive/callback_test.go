@@ -61,25 +61,6 @@ func TestTimeOfAnEvent(t *testing.T) {
 	}
 }
 
-func TestRoomForEvents(t *testing.T) {
-	for name, tc := range map[string]struct {
-		count archive.EventCount
-		size  int
-		want  bool
-	}{
-		"none yet":         {archive.EventCount{}, 1, true},
-		"the last one":     {archive.EventCount{Stored: archive.MaxEvents - 1}, 1, true},
-		"too many":         {archive.EventCount{Stored: archive.MaxEvents}, 0, false},
-		"the last byte":    {archive.EventCount{Bytes: archive.MaxEventBytes - 1}, 1, true},
-		"a byte too large": {archive.EventCount{Bytes: archive.MaxEventBytes - 1}, 2, false},
-		"dropped ones":     {archive.EventCount{Dropped: archive.MaxEvents}, 1, true},
-	} {
-		if got := tc.count.HasRoom(tc.size); got != tc.want {
-			t.Errorf("%s: got %v, want %v", name, got, tc.want)
-		}
-	}
-}
-
 func TestImportsOfADay(t *testing.T) {
 	q := archive.NewKeyQuota()
 	begin := func(day archive.Day, want error) {

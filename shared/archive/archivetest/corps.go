@@ -437,7 +437,8 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 		}
 		day := archive.DayOf(e.ArrivedAt)
 		count := i.counts[day]
-		if stored = count.HasRoom(e.Size()); stored {
+		stored = count.Stored < archive.MaxEvents && count.Bytes <= archive.MaxEventBytes-e.Size()
+		if stored {
 			count.Stored++
 			count.Bytes += e.Size()
 			i.events = append(i.events, e)
