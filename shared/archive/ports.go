@@ -17,11 +17,6 @@ type ConsentWriter interface {
 	RecordConsents(ctx context.Context, consents []Consent) error
 }
 
-// QueueDepth estimates how many messages are in a queue or being worked on.
-type QueueDepth interface {
-	Depth(ctx context.Context) (int, error)
-}
-
 // CorpReader reads a corp's settings. Corp answers [ErrNotFound] for a corp
 // that was never registered.
 type CorpReader interface {
@@ -55,7 +50,7 @@ type Journal interface {
 	// Reason.
 	PutGap(ctx context.Context, row Row) error
 	Gap(ctx context.Context, row Row) error
-	// Head reads the head that a [HeadWriter] stored, with the errors of Page.
+	// Head reads the head that a [watch.HeadWriter] stored, with the errors of Page.
 	Head(ctx context.Context, corp string, day Day) (Head, error)
 	// Heads lists the objects of the corp's daily heads, by day. It ends after the
 	// first error.
@@ -80,14 +75,6 @@ type PageObject struct {
 type HeadObject struct {
 	Day Day
 	At  time.Time // when it was written, by the clock of the store
-}
-
-// A HeadWriter keeps daily heads beside the journal's pages. Durable on return.
-// Safe for concurrent use.
-type HeadWriter interface {
-	// PutHead stores the corp's head of a day. The first head of a day stays: a
-	// later one succeeds and changes nothing.
-	PutHead(ctx context.Context, day Day, head Head) error
 }
 
 // PullQueue takes requests to pull. Durable on return. [WantedPulls] is one, so few

@@ -44,6 +44,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Client is what [Journal] needs of [*s3.Client].
@@ -63,8 +64,8 @@ type Journal struct {
 }
 
 var (
-	_ archive.Journal    = (*Journal)(nil)
-	_ archive.HeadWriter = (*Journal)(nil)
+	_ archive.Journal  = (*Journal)(nil)
+	_ watch.HeadWriter = (*Journal)(nil)
 )
 
 // NewJournal keeps the journal in the given bucket.
@@ -189,7 +190,7 @@ type headJSON struct {
 
 const headFormat = 1
 
-// PutHead implements [archive.HeadWriter].
+// PutHead implements [watch.HeadWriter].
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	name := headName(head.Corp, day)
 	body, err := json.Marshal(headJSON{

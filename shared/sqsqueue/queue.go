@@ -14,6 +14,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Format is the version in every request sent. A change that raises it must keep
@@ -47,10 +48,10 @@ type Media struct{ queue }
 var (
 	_ archive.PullSender  = (*Pull)(nil)
 	_ archive.DecodeQueue = (*Decode)(nil)
-	_ archive.QueueDepth  = (*Pull)(nil)
-	_ archive.QueueDepth  = (*Decode)(nil)
+	_ watch.QueueDepth    = (*Pull)(nil)
+	_ watch.QueueDepth    = (*Decode)(nil)
 	_ media.Sender        = (*Media)(nil)
-	_ archive.QueueDepth  = (*Media)(nil)
+	_ watch.QueueDepth    = (*Media)(nil)
 )
 
 // NewPull makes a sender for the FIFO queue at url. newID returns a new id of at
@@ -182,7 +183,7 @@ var depths = []types.QueueAttributeName{
 	types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
 }
 
-// Depth implements [archive.QueueDepth]. It counts the messages that are visible,
+// Depth implements [watch.QueueDepth]. It counts the messages that are visible,
 // in work or delayed. SQS's numbers are approximate.
 func (q *queue) Depth(ctx context.Context) (int, error) {
 	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: depths})

@@ -74,7 +74,7 @@ func send[R any](ctx context.Context, q *queue, group func(R) (corp, group strin
 	return nil
 }
 
-// Depth implements [archive.QueueDepth].
+// Depth implements [watch.QueueDepth].
 func (q *queue) Depth(ctx context.Context) (n int, err error) {
 	err = q.port.call(ctx, archivetest.Call{Name: q.name + ".Depth"}, func() { n = len(q.messages) })
 	return n, err

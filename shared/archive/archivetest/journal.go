@@ -178,7 +178,7 @@ func (j *Journal) get(name, sum string) ([]byte, error) {
 	return bytes.Clone(b), nil
 }
 
-// PutHead implements [archive.HeadWriter].
+// PutHead implements [watch.HeadWriter].
 func (j *Journal) PutHead(ctx context.Context, day archive.Day, head archive.Head) error {
 	return write(ctx, j.faults, "Journal.PutHead", head.Corp, func() error {
 		if day.Start().IsZero() {

@@ -513,7 +513,7 @@ func (o *Objects) AbortUpload(ctx context.Context, corp, id, name string) error 
 	})
 }
 
-// MediaQueue is a [media.Sender] and an [archive.QueueDepth] in memory.
+// MediaQueue is a [media.Sender] and a [watch.QueueDepth] in memory.
 type MediaQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -523,8 +523,8 @@ type MediaQueue struct {
 }
 
 var (
-	_ media.Sender       = (*MediaQueue)(nil)
-	_ archive.QueueDepth = (*MediaQueue)(nil)
+	_ media.Sender     = (*MediaQueue)(nil)
+	_ watch.QueueDepth = (*MediaQueue)(nil)
 )
 
 // NewMediaQueue makes an empty queue.
@@ -558,7 +558,7 @@ func (q *MediaQueue) Take() []media.Request {
 	return reqs
 }
 
-// Depth implements [archive.QueueDepth].
+// Depth implements [watch.QueueDepth].
 func (q *MediaQueue) Depth(ctx context.Context) (int, error) {
 	return read(ctx, q.faults, "MediaQueue.Depth", "", func() (int, error) {
 		q.mu.Lock()

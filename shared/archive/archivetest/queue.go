@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// PullQueue is an [archive.PullSender] and an [archive.QueueDepth].
+// PullQueue is an [archive.PullSender] and a [watch.QueueDepth].
 type PullQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -20,7 +21,7 @@ type PullQueue struct {
 
 var (
 	_ archive.PullSender = (*PullQueue)(nil)
-	_ archive.QueueDepth = (*PullQueue)(nil)
+	_ watch.QueueDepth   = (*PullQueue)(nil)
 )
 
 // NewPullQueue makes an empty queue.
@@ -64,7 +65,7 @@ func (q *PullQueue) Waiting() []archive.PullRequest {
 	return slices.Clone(q.reqs)
 }
 
-// Depth implements [archive.QueueDepth].
+// Depth implements [watch.QueueDepth].
 func (q *PullQueue) Depth(ctx context.Context) (int, error) {
 	return read(ctx, q.faults, "PullQueue.Depth", "", func() (int, error) {
 		q.mu.Lock()
@@ -73,7 +74,7 @@ func (q *PullQueue) Depth(ctx context.Context) (int, error) {
 	})
 }
 
-// DecodeQueue is an [archive.DecodeQueue] and an [archive.QueueDepth].
+// DecodeQueue is an [archive.DecodeQueue] and a [watch.QueueDepth].
 type DecodeQueue struct {
 	t      testing.TB
 	faults *Faults
@@ -84,7 +85,7 @@ type DecodeQueue struct {
 
 var (
 	_ archive.DecodeQueue = (*DecodeQueue)(nil)
-	_ archive.QueueDepth  = (*DecodeQueue)(nil)
+	_ watch.QueueDepth    = (*DecodeQueue)(nil)
 )
 
 // NewDecodeQueue makes an empty queue.
@@ -128,7 +129,7 @@ func (q *DecodeQueue) Take() []archive.DecodeRequest {
 	return reqs
 }
 
-// Depth implements [archive.QueueDepth].
+// Depth implements [watch.QueueDepth].
 func (q *DecodeQueue) Depth(ctx context.Context) (int, error) {
 	return read(ctx, q.faults, "DecodeQueue.Depth", "", func() (int, error) {
 		q.mu.Lock()

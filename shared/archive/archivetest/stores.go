@@ -79,5 +79,5 @@ type CorpStore interface {
 // JournalStore has all methods of a journal.
 type JournalStore interface {
 	archive.Journal
-	archive.HeadWriter
+	watch.HeadWriter
 }

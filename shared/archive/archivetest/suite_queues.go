@@ -5,18 +5,19 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // PullQueueStore has all methods of a queue of pull requests.
 type PullQueueStore interface {
 	archive.PullSender
-	archive.QueueDepth
+	watch.QueueDepth
 }
 
 // DecodeQueueStore has all methods of a queue of decode requests.
 type DecodeQueueStore interface {
 	archive.DecodeQueue
-	archive.QueueDepth
+	watch.QueueDepth
 }
 
 // TestQueues checks an empty queue of each kind. The functions remove and return
@@ -27,7 +28,7 @@ func TestQueues(t *testing.T, pulls PullQueueStore, takePulls func() []archive.P
 	t.Run("Decodes", func(t *testing.T) { queueDecodes(t, decodes, takeDecodes) })
 }
 
-func wantDepth(t *testing.T, q archive.QueueDepth, want int) {
+func wantDepth(t *testing.T, q watch.QueueDepth, want int) {
 	t.Helper()
 	got, err := q.Depth(t.Context())
 	ok(t, err)

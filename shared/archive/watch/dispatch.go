@@ -79,6 +79,19 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
+// QueueDepth estimates how many messages are in a queue or being worked on.
+type QueueDepth interface {
+	Depth(ctx context.Context) (int, error)
+}
+
+// A HeadWriter keeps daily heads beside the journal's pages. Durable on return.
+// Safe for concurrent use.
+type HeadWriter interface {
+	// PutHead stores the corp's head of a day. The first head of a day stays: a
+	// later one succeeds and changes nothing.
+	PutHead(ctx context.Context, day archive.Day, head archive.Head) error
+}
+
 // Inspections takes requests to inspect the set-up of corps. Durable on return.
 type Inspections interface {
 	// RequestChecks requests that WeCom is asked about everything of the corps, and
@@ -115,11 +128,11 @@ type Dispatcher struct {
 	SetAside    SetAsideLister
 	Pulls       archive.PullQueue
 	Decodes     archive.DecodeQueue
-	DecodeDepth archive.QueueDepth
+	DecodeDepth QueueDepth
 	Files       WaitingFiles
 	Media       media.Queue
-	MediaDepth  archive.QueueDepth
-	Heads       archive.HeadWriter
+	MediaDepth  QueueDepth
+	Heads       HeadWriter
 	Jobs        decode.ReplayStarter
 	Inspections Inspections
 	Notifier    Notifier
