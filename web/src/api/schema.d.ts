@@ -1942,7 +1942,7 @@ export interface components {
             tried_at: components["schemas"]["TimeOrNull"];
             /** @description When WeCom last accepted it. null: never. */
             ok_at: components["schemas"]["TimeOrNull"];
-            /** @description When the archive may next show it to WeCom, if nothing else changes; the present time if no pause applies. If the company had too many refused Secrets, saving another Secret does not change this time. */
+            /** @description When the archive may next show it to WeCom, if nothing else changes; the present time, or after an answer 304 an earlier one, if no pause applies. If the company had too many refused Secrets, saving another Secret does not change this time. */
             next_try: components["schemas"]["Time"];
             /** @description The trouble that the archive met with this Secret. null: no trouble. */
             trouble: null | components["schemas"]["Trouble"];
@@ -2191,7 +2191,7 @@ export interface components {
             last_page_at: components["schemas"]["TimeOrNull"];
             /** @description When WeCom last answered that it has no more messages. */
             last_empty_at: components["schemas"]["TimeOrNull"];
-            /** @description The time since WeCom last answered that it has no more messages, or since archiving was first switched on. null if archiving was never switched on. */
+            /** @description The time since WeCom last answered that it has no more messages, or since archiving was first switched on. After an answer 304 it is up to a minute longer. null if archiving was never switched on. */
             lag_seconds: number | null;
             /** @description The time until WeCom may delete data that is not archived yet: messages that are not pulled, waiting files, or files of records set aside and of pages that are not decoded. The earliest deadline counts. Files whose deadline is over do not count. Negative after messages may have been deleted. null if archiving was never switched on. */
             hours_left: number | null;

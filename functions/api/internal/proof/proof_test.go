@@ -81,6 +81,28 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// The status keeps its ETag for a minute while nothing but the lag changes.
+func TestStatusIsTagged(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	ask := func(tag string) apitest.Response {
+		return w.Do(apitest.Request{Who: w.As(session.Auditor), Method: "GET", Path: "/v1/corps/" + w.Corp + "/status", Header: map[string]string{"If-None-Match": tag}})
+	}
+	tag := ask("").Want(200).Header.Get("Etag")
+	ask(tag).Want(304)
+	if err := w.Corps.SetEnabled(t.Context(), w.Corp, true, "admin", "", w.Now()); err != nil {
+		t.Fatal(err)
+	}
+	w.Pass(time.Minute)
+	tag = ask(tag).Want(200).Header.Get("Etag")
+	w.Pass(30 * time.Second)
+	ask(tag).Want(304)
+	w.Pass(time.Minute)
+	if s := apitest.Into[proof.StatusJSON](ask(tag).Want(200)); *s.LagSeconds != 150 {
+		t.Errorf("got a lag of %d, want 150 seconds", *s.LagSeconds)
+	}
+}
+
 func TestLedgerPages(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)

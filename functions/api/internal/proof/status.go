@@ -154,7 +154,15 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 		}
 		j.LagSeconds, j.HoursLeft = &lag, output.Hours(left)
 	}
-	return output.JSON(200, j)
+	ans, err := output.JSON(200, j)
+	if err != nil || j.LagSeconds == nil {
+		return ans, err
+	}
+	// The lag grows each second, so the ETag is made of an answer with its minutes.
+	*j.LagSeconds /= 60
+	tagged, err := output.JSON(200, j)
+	ans.Tagged = tagged.Body
+	return ans, err
 }
 
 func showGaps(state archive.PullState) gapsJSON {

@@ -47,7 +47,16 @@ func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
-	return output.JSON(200, setup)
+	ans, err := output.JSON(200, setup)
+	if err != nil || setup.Secret == nil || *setup.Secret.NextTry > output.Moment(h.Now()) {
+		return ans, err
+	}
+	// Without a pause the next try is the present time, so the ETag is made of an answer
+	// without it.
+	setup.Secret.NextTry = nil
+	tagged, err := output.JSON(200, setup)
+	ans.Tagged = tagged.Body
+	return ans, err
 }
 
 func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp) (setupJSON, error) {

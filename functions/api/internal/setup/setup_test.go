@@ -557,6 +557,26 @@ func TestFreshSecretIsTriedOnTheOpenWay(t *testing.T) {
 	}
 }
 
+// The set-up keeps its ETag while nothing changes, although the next try of a secret
+// without a pause is the present time.
+func TestSetupIsTagged(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+"/setup", map[string]any{"secret": aSecret}).Want(200)
+	ask := func(tag string) apitest.Response {
+		return w.Do(apitest.Request{Who: w.As(session.Admin), Method: "GET", Path: "/v1/corps/" + w.Corp + "/setup", Header: map[string]string{"If-None-Match": tag}})
+	}
+	tag := ask("").Want(200).Header.Get("Etag")
+	w.Pass(time.Minute)
+	ask(tag).Want(304)
+	c, err := w.Corps.Corp(t.Context(), w.Corp)
+	apitest.OK(t, err)
+	apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp, Standing: archive.Standing{SecretSetAt: c.SecretSetAt, NotBefore: w.Now().Add(time.Hour)}}))
+	paused := ask(tag).Want(200).Header.Get("Etag")
+	w.Pass(time.Minute)
+	ask(paused).Want(304)
+}
+
 // overtaken is a store in which another admin saves a secret after the first admin's
 // save has ended, and before WeCom is asked about it.
 type overtaken struct {
