@@ -44,13 +44,13 @@ const (
 type Row struct {
 	Corp  string
 	Kind  RowKind
-	After uint64 // the seq after which the page was requested
-	First uint64 // lowest seq of the page; 0 for a gap
-	Last  uint64 // highest seq of the page; end of a gap
-	Count int    // records of the page; 0 for a gap
-	Sum   string // hex SHA-256 of the page's bytes, or of a gap's evidence
-	Size  int    // bytes of the page
-	At    time.Time
+	After uint64    // the seq after which the page was requested
+	First uint64    // lowest seq of the page; 0 for a gap
+	Last  uint64    // highest seq of the page; end of a gap
+	Count int       // records of the page; 0 for a gap
+	Sum   string    // hex SHA-256 of the page's bytes, or of a gap's evidence
+	Size  int       // bytes of the page
+	At    time.Time // of the pull; not before that of the previous row, unless a clock was wrong by over a minute
 	// Reason and Evidence are set for gaps: a short code, and which answers WeCom
 	// gave when. The journal has the evidence too.
 	Reason   string

@@ -272,7 +272,7 @@ func (r *pullRun) gapRow(p archive.GapSearch) archive.Row {
 		Kind:     archive.GapRow,
 		After:    r.head.Last,
 		Last:     p.Good,
-		At:       r.Now().Truncate(time.Millisecond),
+		At:       r.rowTime(),
 		Sum:      archive.Digest([]byte(evidence)),
 		Reason:   p.Reason,
 		Evidence: evidence,

@@ -75,6 +75,9 @@ type Pulls interface {
 // state, so the first call of a pull waits too.
 const (
 	callPause = 110 * time.Millisecond
+	// clocksDiffer is how far the last row may be ahead of a process whose clock is
+	// right. Farther ahead, the row is of a clock that was wrong.
+	clocksDiffer = time.Minute
 	// noteEvery is how old the stored state of a quiet corp may be. It is below the
 	// five minutes between two timer pulls of a corp with callbacks.
 	noteEvery = 4*time.Minute + 30*time.Second
@@ -346,6 +349,17 @@ func (r *pullRun) accepted(ctx context.Context) (err error) {
 	return err
 }
 
+// rowTime is the time of a new row: the present one, but not before that of the last
+// row, because readers search the rows by their times and two processes' clocks differ
+// a little. A last row of a clock that was wrong is not followed.
+func (r *pullRun) rowTime() time.Time {
+	now := r.Now().Truncate(time.Millisecond)
+	if last := r.head.At; last.After(now) && last.Sub(now) <= clocksDiffer {
+		return last
+	}
+	return now
+}
+
 // keep makes a page durable and requests its decoding, or leaves it to the decoder
 // that finishes a page of the same lane.
 func (r *pullRun) keep(ctx context.Context, raw []byte, records []archive.Record) error {
@@ -362,7 +376,7 @@ func (r *pullRun) keep(ctx context.Context, raw []byte, records []archive.Record
 		Count: len(records),
 		Sum:   archive.Digest(raw),
 		Size:  len(raw),
-		At:    r.Now().Truncate(time.Millisecond),
+		At:    r.rowTime(),
 		Prev:  r.head.Hash,
 		State: archive.RowRequested,
 	}

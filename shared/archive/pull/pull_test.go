@@ -920,6 +920,25 @@ func TestTwoPullersAtOnce(t *testing.T) {
 	}
 }
 
+// A process whose clock is behind writes no row before the last one. It does not
+// follow a clock that was wrong.
+func TestRowsAreInTheOrderOfTheirTimes(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	for i, behind := range []time.Duration{0, time.Minute, 0, time.Hour} {
+		b.Say(archivetest.Corp, uint64(i)+1, 1)
+		b.Clock.Advance(-behind)
+		b.Must(b.Pull(archive.PullRequest{}))
+		b.Clock.Advance(behind)
+	}
+	b.Check()
+	want := []time.Duration{0, 0, 0, -time.Hour}
+	for i, r := range b.Rows() {
+		if got := r.At.Sub(b.Rows()[0].At).Round(time.Minute); got != want[i] {
+			t.Errorf("row %d: got a time %v after that of the first row, want %v", i, got, want[i])
+		}
+	}
+}
+
 // The pulls of the timer save the state of a quiet corp every five minutes. Whatever
 // changes is saved at once, and so is what a person asked for.
 func TestQuietPullsSaveTheirStateSeldom(t *testing.T) {

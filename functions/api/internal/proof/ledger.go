@@ -85,8 +85,8 @@ func (h *Handlers) ListLedger(ctx context.Context, c *session.Call) (output.Answ
 }
 
 // beside tells whether a list comes to the row before the rows of the day (-1),
-// among them (0), or after them (1). Rows are in the order of their times, except
-// that the clocks of two pullers differ a little.
+// among them (0), or after them (1). Rows are in the order of their times, unless a
+// clock was wrong.
 func beside(r archive.Row, day archive.Day, descending bool) int {
 	switch side := cmp.Compare(archive.DayOf(r.At), day); {
 	case day == "":
