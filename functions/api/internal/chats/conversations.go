@@ -170,11 +170,8 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	}
 	// The page token of a limited caller is encrypted and differs each time, so the
 	// ETag is made of an answer with an empty token.
-	sealed := out.Next
 	out.Next = new(string)
-	tagged, err := output.JSON(200, out)
-	out.Next, ans.Tagged = sealed, tagged.Body
-	return ans, err
+	return ans.TaggedBy(out)
 }
 
 // readLists says which lists a query with the parameter given reads. For the chats

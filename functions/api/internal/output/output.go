@@ -46,6 +46,14 @@ func JSON(status int, v any) (Answer, error) {
 	return Answer{Status: status, ContentType: "application/json", Body: buf.Bytes()}, nil
 }
 
+// TaggedBy is the answer with an ETag that follows from v, which is what was answered
+// without the parts that differ each time.
+func (a Answer) TaggedBy(v any) (Answer, error) {
+	tagged, err := JSON(a.Status, v)
+	a.Tagged = tagged.Body
+	return a, err
+}
+
 // List answers the object v with a list as its first member. The entries are what
 // JSON made, so List does not read them again: in a long list that takes as long as
 // making them.

@@ -160,9 +160,7 @@ func (h *Handlers) GetStatus(ctx context.Context, c *session.Call) (output.Answe
 	}
 	// The lag grows each second, so the ETag is made of an answer with its minutes.
 	*j.LagSeconds /= 60
-	tagged, err := output.JSON(200, j)
-	ans.Tagged = tagged.Body
-	return ans, err
+	return ans.TaggedBy(j)
 }
 
 func showGaps(state archive.PullState) gapsJSON {

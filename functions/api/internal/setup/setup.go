@@ -54,9 +54,7 @@ func (h *Handlers) GetSetup(ctx context.Context, c *session.Call) (output.Answer
 	// Without a pause the next try is the present time, so the ETag is made of an answer
 	// without it.
 	setup.Secret.NextTry = nil
-	tagged, err := output.JSON(200, setup)
-	ans.Tagged = tagged.Body
-	return ans, err
+	return ans.TaggedBy(setup)
 }
 
 func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp) (setupJSON, error) {
