@@ -266,16 +266,32 @@ func of(f func(*Corp, *http.Request) (any, error)) func(*Sim, *http.Request) (an
 // missing is an error with status 404.
 type missing struct{ error }
 
+// rawMessage is a message whose plaintext the caller chooses.
+type rawMessage struct {
+	Text []byte `json:"text"`
+	RawOptions
+}
+
+// sendAll sends messages, which what names, up to the first that fails.
+func sendAll[M any](all []M, what string, send func(M) (Sent, error)) ([]Sent, error) {
+	var list []Sent
+	for i, m := range all {
+		s, err := send(m)
+		if err != nil {
+			return nil, fmt.Errorf("%s %d (earlier %ss are sent): %w", what, i, what, err)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
 // sendMessages serves POST /corps/{id}/messages.
 func sendMessages(c *Corp, r *http.Request) (any, error) {
 	q, err := read[struct {
-		Count  *int    `json:"count"`
-		Every  bool    `json:"every"`
-		Drafts []Draft `json:"drafts"`
-		Raw    []struct {
-			Text []byte `json:"text"`
-			RawOptions
-		} `json:"raw"`
+		Count  *int         `json:"count"`
+		Every  bool         `json:"every"`
+		Drafts []Draft      `json:"drafts"`
+		Raw    []rawMessage `json:"raw"`
 	}](r)
 	if err != nil {
 		return nil, err
@@ -299,23 +315,9 @@ func sendMessages(c *Corp, r *http.Request) (any, error) {
 	case q.Every:
 		list, err = c.Every()
 	case len(q.Raw) > 0:
-		for i, m := range q.Raw {
-			s, sendErr := c.SendRaw(m.Text, m.RawOptions)
-			if sendErr != nil {
-				err = fmt.Errorf("raw message %d (earlier messages are sent): %w", i, sendErr)
-				break
-			}
-			list = append(list, s)
-		}
+		list, err = sendAll(q.Raw, "raw message", func(m rawMessage) (Sent, error) { return c.SendRaw(m.Text, m.RawOptions) })
 	default:
-		for i, d := range q.Drafts {
-			s, sendErr := c.Send(d)
-			if sendErr != nil {
-				err = fmt.Errorf("draft %d (earlier drafts are sent): %w", i, sendErr)
-				break
-			}
-			list = append(list, s)
-		}
+		list, err = sendAll(q.Drafts, "draft", c.Send)
 	}
 	if err != nil {
 		return nil, err

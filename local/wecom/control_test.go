@@ -179,7 +179,7 @@ func TestBadCommandsAreExplained(t *testing.T) {
 		{"POST " + corp + "/messages", `{"count":-1}`, 400, "negative"},
 		{"POST " + corp + "/messages", `{"drafts":[{"from":"a","to":["b"]},{"from":"a"}]}`, 400, "draft 1"},
 		{"POST " + corp + "/messages", `{"raw":[{"text":"e30=","spoil":"x"}]}`, 400, "unknown"},
-		{"POST " + corp + "/messages", `{"raw":[{"text":"e30="},{"text":"e30=","key_version":9}]}`, 400, "raw message 1 (earlier messages are sent): public key version 9 unknown"},
+		{"POST " + corp + "/messages", `{"raw":[{"text":"e30="},{"text":"e30=","key_version":9}]}`, 400, "raw message 1 (earlier raw messages are sent): public key version 9 unknown"},
 		{"POST " + corp + "/redeliver", `{"msgid":"x"}`, 400, "not archived"},
 		{"POST " + corp + "/chatter", `{"rate":-2}`, 400, "rate is not above 0"},
 		{"POST " + corp + "/age", `{"by":"long"}`, 400, "not a duration"},
