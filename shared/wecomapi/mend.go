@@ -8,8 +8,9 @@ import (
 // maxDepth is deeper than any answer of WeCom's.
 const maxDepth = 1000
 
-// mended returns valid JSON for a damaged answer. It keeps each part that it can read, and
-// replaces each damaged part by null. It closes what is open where the answer was cut off.
+// mended turns a damaged answer into valid JSON. It copies every part that it can read,
+// writes null in place of every other part, and adds the brackets that the answer lacks
+// at its end.
 func mended(raw []byte) []byte {
 	m := mender{raw: raw, at: max(bytes.IndexByte(raw, '{'), 0)}
 	m.value(0)

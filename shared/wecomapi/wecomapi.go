@@ -274,7 +274,7 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	}
 	if len(raw) > maxBody || json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
 		if succeeded(raw) {
-			_ = json.Unmarshal(mended(raw), out) // null stands for a damaged part; its field stays zero
+			_ = json.Unmarshal(mended(raw), out) // null leaves the field of a damaged part zero
 			return contentError{failed(archive.CauseBadAnswer)}
 		}
 		return failed(archive.CauseBadAnswer)

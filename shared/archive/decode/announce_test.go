@@ -76,15 +76,22 @@ func TestReplayAnnouncesPendingPages(t *testing.T) {
 	}
 }
 
-// A key that comes while a page is decoded for the first time opens the page's other
-// records. They are announced, and the messages before them not a second time.
-func TestKeyDuringDecodeAnnouncesItsMessagesOnly(t *testing.T) {
+// withLateKey has a page of two records in two chats. The archive lacks the second one's key.
+func withLateKey(t *testing.T) *archivetest.DecodeFixture {
+	t.Helper()
 	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
 	d.AddKey(archivetest.Corp, "k1", 1)
 	d.Say(archivetest.Corp, 1, 1)
 	late := archivetest.TextRecord(2, 2, "k2")
 	late.Text = fmt.Appendf(nil, `{"msgid":"m2","action":"send","from":"zhao","tolist":["wmA"],"msgtime":%d,"msgtype":"text","text":{"content":"x"}}`, archivetest.Start.UnixMilli())
 	d.Library.Say(archivetest.Corp, late)
+	return d
+}
+
+// A key that comes while a page is decoded for the first time opens the page's other
+// records. They are announced, and the messages before them not a second time.
+func TestKeyDuringDecodeAnnouncesItsMessagesOnly(t *testing.T) {
+	d := withLateKey(t)
 	d.Library.OnDecrypt = func(string, uint64, int) *archivetest.Answer {
 		d.Library.OnDecrypt = nil
 		d.AddKey(archivetest.Corp, "k2", 2)
@@ -99,12 +106,7 @@ func TestKeyDuringDecodeAnnouncesItsMessagesOnly(t *testing.T) {
 // Messages that were set aside are announced when their key has come, and the
 // other messages of their page are not announced again.
 func TestLateKeyAnnouncesItsMessages(t *testing.T) {
-	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
-	d.AddKey(archivetest.Corp, "k1", 1)
-	d.Say(archivetest.Corp, 1, 1)
-	late := archivetest.TextRecord(2, 2, "k2")
-	late.Text = fmt.Appendf(nil, `{"msgid":"m2","action":"send","from":"zhao","tolist":["wmA"],"msgtime":%d,"msgtype":"text","text":{"content":"x"}}`, archivetest.Start.UnixMilli())
-	d.Library.Say(archivetest.Corp, late)
+	d := withLateKey(t)
 	d.PullAndDecode()
 	if got := d.Announced.Take(); len(got) != 1 || got[0].Conversation != archivetest.SingleChat {
 		t.Errorf("got %+v, want the readable message's conversation", got)
