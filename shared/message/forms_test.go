@@ -236,6 +236,29 @@ func TestSpellingsOfMembersThatDecide(t *testing.T) {
 	}
 }
 
+// A time that no calendar holds is none, and says so.
+func TestOddTimesAreUnknown(t *testing.T) {
+	for _, odd := range []string{`-1`, `-5000`, `1767225600123456`, `"1767225600123456789"`, `253402300800000`, `1e300`, `"soon"`} {
+		for want, form := range map[string]string{
+			"msgtime":                                   `{"msgtype":"text","msgtime":%s,"text":{"content":"x"}}`,
+			"calendar.starttime":                        `{"msgtype":"calendar","calendar":{"title":"会","starttime":%s,"endtime":1767225600}}`,
+			"meeting.endtime":                           `{"msgtype":"meeting","meeting":{"topic":"会","starttime":1767225600,"endtime":%s}}`,
+			"chatrecord.item.msgtime":                   `{"msgtype":"chatrecord","chatrecord":{"title":"t","item":[{"type":"ChatRecordText","msgtime":%s,"content":"{\"content\":\"x\"}"}]}}`,
+			"meeting_voice_call.endtime":                `{"msgtype":"meeting_voice_call","meeting_voice_call":{"endtime":%s,"sdkfileid":"F"}}`,
+			"meeting_voice_call.demofiledata.starttime": `{"msgtype":"meeting_voice_call","meeting_voice_call":{"endtime":1767225600,"demofiledata":[{"filename":"a","starttime":%s}]}}`,
+			"agree.agree_time":                          `{"msgtype":"agree","from":"wm1","msgtime":1767225600123,"agree":{"userid":"wm1","agree_time":%s}}`,
+			"disagree.disagree_time":                    `{"msgtype":"disagree","from":"wm1","disagree":{"userid":"wm1","disagree_time":%s}}`,
+			"time":                                      `{"action":"switch","user":"a","time":%s}`,
+		} {
+			raw := fmt.Appendf(nil, form, odd)
+			if v := message.Read(raw); !slices.Contains(v.Unknown, want) {
+				t.Errorf("%s: got unknown %q, want %s", raw, v.Unknown, want)
+			}
+			checkRead(t, raw)
+		}
+	}
+}
+
 // A message that shows nothing says so.
 func TestNothingIsEmptyInSilence(t *testing.T) {
 	for _, msgtype := range msgtypes {

@@ -96,7 +96,8 @@ func (o object) num(names ...string) int64 {
 func (o object) ms(names ...string) int64 {
 	return take(o, func(raw json.RawMessage) (int64, bool) {
 		n, ok := whole(raw)
-		return millis(n), ok
+		at := millis(n)
+		return at, ok && (at != 0 || n == 0) // another time is none
 	}, names)
 }
 
