@@ -44,8 +44,8 @@ type Corp struct {
 	StateAt     time.Time
 	StateBy     string
 	StateReason string
-	// PageKey hides the page tokens of limited readers. It is random, never
-	// changes, and is never logged.
+	// PageKey hides what the page tokens of limited readers and their versions in
+	// getChanges are made of. It is random, never changes, and is never logged.
 	PageKey [32]byte
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -240,28 +241,41 @@ func (m *Messages) noteChange(ctx context.Context, corp string, c archive.Change
 	return m.put(ctx, m.client, it)
 }
 
-// Changes lists the changes since a time, newest first, at most limit. A change of
-// the last second may be missing.
-func (m *Messages) Changes(ctx context.Context, corp string, since time.Time, limit int) ([]archive.Change, error) {
-	in := within(changesPK(corp), millisFrom(since), ":") // after all digits
-	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(min(limit, 1000)))
-	list, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (archive.Change, error) {
-		attributes, err := readItem[noteItem](it)
-		c := archive.Change{Parties: attributes.Parties}
-		if err != nil {
-			return c, err
+// Changes lists the changes since a time, newest first. It reads atOnce at a time, as
+// the caller asks for them, and ends after the first error. A change of the last second
+// may be missing.
+func (m *Messages) Changes(ctx context.Context, corp string, since time.Time, atOnce int) iter.Seq2[archive.Change, error] {
+	return func(yield func(archive.Change, error) bool) {
+		in := within(changesPK(corp), millisFrom(since), ":") // after all digits
+		in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(atOnce))
+		for it, err := range m.query(ctx, m.client, in) {
+			var c archive.Change
+			if err == nil {
+				c, err = readChange(it)
+			}
+			if err != nil {
+				yield(c, fmt.Errorf("reading the changes of corp %s: %w", corp, err))
+				return
+			}
+			if !yield(c, nil) {
+				return
+			}
 		}
-		at, after, _ := strings.Cut(keyOf(it, "sk"), "#")
-		if c.At, err = parseMillis(at); err != nil {
-			return c, err
-		}
-		if c.After, err = strconv.ParseUint(after, 10, 64); err != nil {
-			return c, archive.ErrCorrupt
-		}
-		return c, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the changes of corp %s: %w", corp, err)
 	}
-	return list, nil
+}
+
+func readChange(it item) (archive.Change, error) {
+	attributes, err := readItem[noteItem](it)
+	c := archive.Change{Parties: attributes.Parties}
+	if err != nil {
+		return c, err
+	}
+	at, after, _ := strings.Cut(keyOf(it, "sk"), "#")
+	if c.At, err = parseMillis(at); err != nil {
+		return c, err
+	}
+	if c.After, err = strconv.ParseUint(after, 10, 64); err != nil {
+		return c, archive.ErrCorrupt
+	}
+	return c, nil
 }

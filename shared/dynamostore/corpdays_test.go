@@ -135,15 +135,22 @@ func TestChanges(t *testing.T) {
 	check(t, "units", written(), 5.0)
 	must(t, s.WritePage(ctx, decode.Decoded{Corp: corp})) // no change
 	check(t, "units of no change", written(), 0.0)
+	list := func(corp string, since time.Time, atOnce int) (list []archive.Change) {
+		t.Helper()
+		for c, err := range s.Changes(ctx, corp, since, atOnce) {
+			must(t, err)
+			list = append(list, c)
+		}
+		return list
+	}
 	for _, q := range []struct {
-		since time.Time
-		limit int
-		want  []archive.Change
+		since  time.Time
+		atOnce int
+		want   []archive.Change
 	}{
-		{sent, 9, noted}, {sent, 2, noted[:2]}, {sent.Add(3 * time.Second), 9, noted[:2]}, {sent.Add(time.Hour), 9, nil},
+		{sent, 9, noted}, {sent, 2, noted}, {sent.Add(3 * time.Second), 1, noted[:2]}, {sent.Add(time.Hour), 9, nil},
 	} {
-		got, err := s.Changes(ctx, corp, q.since, q.limit)
-		must(t, err)
+		got := list(corp, q.since, q.atOnce)
 		check(t, "changes", len(got), len(q.want))
 		for i := range got {
 			if !got[i].At.Equal(q.want[i].At) || got[i].After != q.want[i].After || string(got[i].Parties) != string(q.want[i].Parties) {
@@ -151,9 +158,7 @@ func TestChanges(t *testing.T) {
 			}
 		}
 	}
-	got, err := s.Changes(ctx, "wwffffffffffffffff", sent, 9)
-	must(t, err)
-	check(t, "another corp", len(got), 0)
+	check(t, "another corp", len(list("wwffffffffffffffff", sent, 9)), 0)
 	if c := noted[0]; !c.Concerns("p") || !c.Concerns("only4") || c.Concerns("only3") || c.Concerns("") || c.Concerns("q") {
 		t.Errorf("got a change of the wrong parties: %+v", c)
 	}

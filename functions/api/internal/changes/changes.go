@@ -5,10 +5,13 @@ package changes
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"hash"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,8 +34,9 @@ type Handlers struct {
 
 // NoteStore reads the notes that messages were stored.
 type NoteStore interface {
-	// Changes lists the changes since a time, newest first, at most limit.
-	Changes(ctx context.Context, corp string, since time.Time, limit int) ([]archive.Change, error)
+	// Changes lists the changes since a time, newest first. It reads atOnce at a time,
+	// as the caller asks for them, and ends after the first error.
+	Changes(ctx context.Context, corp string, since time.Time, atOnce int) iter.Seq2[archive.Change, error]
 }
 
 // Ledger reads what a corp's status shows.
@@ -53,8 +57,8 @@ const (
 	// minute. When the last change becomes older, the version changes once more,
 	// which costs a page one reload.
 	lookBack = 15 * time.Minute
-	// notesMost bounds the notes that are read for a limited caller.
-	notesMost = 1000
+	// notesAtOnce is how many notes are read together for a limited caller.
+	notesAtOnce = 1000
 	// jobsMost bounds the jobs whose changes count.
 	jobsMost = 10
 	// quiet is the time without new messages after which a page may ask less often.
@@ -85,11 +89,20 @@ func (h *Handlers) GetChanges(ctx context.Context, c *session.Call) (output.Answ
 		return ok && (!c.Caller.Limited || c.Caller.MayOverlook(roles))
 	}
 	if _, reads := c.Caller.As(session.Read); reads {
-		newest, err := h.newest(ctx, c)
+		newest, err := h.newest(ctx, c, c.Caller.Limited)
 		if err != nil {
 			return output.Answer{}, err
 		}
 		j.Chats = version(newest.At.UnixMilli(), newest.After)
+		if c.Caller.Limited {
+			key, err := c.PageKey()
+			if err != nil {
+				return output.Answer{}, err
+			}
+			// After shows how many messages the corp has. In an unkeyed digest the caller
+			// could find the time by trying.
+			j.Chats = digest(hmac.New(sha256.New, key[:]), newest.At.UnixMilli())
+		}
 		if !newest.At.IsZero() && h.Now().Sub(newest.At) < quiet {
 			wait = whileTalking
 		}
@@ -105,7 +118,7 @@ func (h *Handlers) GetChanges(ctx context.Context, c *session.Call) (output.Answ
 	if err != nil {
 		return output.Answer{}, err
 	}
-	latest, err := h.Notes.Changes(ctx, c.CorpID, h.Now().Add(-lookBack), 1)
+	latest, err := h.newest(ctx, c, false)
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -129,30 +142,32 @@ func (h *Handlers) GetChanges(ctx context.Context, c *session.Call) (output.Answ
 	return answer(j, wait)
 }
 
-// newest finds the newest change that concerns the caller; a zero change without
-// one.
-func (h *Handlers) newest(ctx context.Context, c *session.Call) (archive.Change, error) {
-	limit := 1
-	if c.Caller.Limited {
-		limit = notesMost
+// newest finds the newest change, or, if limited is set, the newest one that concerns
+// a member of the caller's staff; a zero change without one. It has no other bound than
+// its time: the answer would show how many changes concern other parties only.
+func (h *Handlers) newest(ctx context.Context, c *session.Call, limited bool) (archive.Change, error) {
+	atOnce := 1
+	if limited {
+		atOnce = notesAtOnce
 	}
-	list, err := h.Notes.Changes(ctx, c.CorpID, h.Now().Add(-lookBack), limit)
-	for _, change := range list {
-		if !c.Caller.Limited || slices.ContainsFunc(c.Caller.Staff, change.Concerns) {
-			return change, nil
+	for change, err := range h.Notes.Changes(ctx, c.CorpID, h.Now().Add(-lookBack), atOnce) {
+		if err != nil || !limited || slices.ContainsFunc(c.Caller.Staff, change.Concerns) {
+			return change, err
 		}
 	}
-	return archive.Change{}, err
+	return archive.Change{}, nil
 }
 
 // version is a digest of what it depends on.
-func version(of ...any) *string {
+func version(of ...any) *string { return digest(sha256.New(), of...) }
+
+func digest(h hash.Hash, of ...any) *string {
 	b, err := json.Marshal(of)
 	if err != nil {
 		b = fmt.Append(nil, of...) // a value without JSON still has a text
 	}
-	sum := sha256.Sum256(b)
-	v := base64.RawURLEncoding.EncodeToString(sum[:9])
+	h.Write(b)
+	v := base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:9])
 	return &v
 }
 

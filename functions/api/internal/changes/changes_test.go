@@ -1,11 +1,16 @@
 package changes_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"iter"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/changes"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
@@ -76,4 +81,63 @@ func TestChanges(t *testing.T) {
 	// Another corp's messages change nothing here.
 	apitest.OK(t, w.Messages.WritePage(t.Context(), decode.Decoded{Corp: w.Other, Change: archive.NewChange(w.Now(), 9, []string{"lin.hua"})}))
 	check("another corp", nil)
+}
+
+// noted are the notes of a corp, newest first.
+type noted []archive.Change
+
+func (n noted) Changes(context.Context, string, time.Time, int) iter.Seq2[archive.Change, error] {
+	return func(yield func(archive.Change, error) bool) {
+		for _, c := range n {
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}
+
+// chatsOf is the version of chats of a reader who is limited to lin.hua.
+func chatsOf(t *testing.T, key byte, notes noted) string {
+	t.Helper()
+	h := &changes.Handlers{Notes: notes, Now: func() time.Time { return apitest.Noon }}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	apitest.OK(t, err)
+	c := &session.Call{
+		Request: r, CorpID: "ww0123456789abcdef", Corp: archive.Corp{PageKey: [32]byte{key}},
+		Caller: session.Caller{Roles: []session.Role{session.Reader}, Limited: true, Staff: []string{"lin.hua"}},
+	}
+	ans, err := h.GetChanges(t.Context(), c)
+	apitest.OK(t, err)
+	var v versions
+	apitest.OK(t, json.Unmarshal(ans.Body, &v))
+	return *v.Chats
+}
+
+// The version of a limited reader depends on the pages with messages of its members
+// only: neither on the seq before such a page nor on the number of other pages. The
+// reader cannot find the time of a page by trying digests, because a key is in them.
+func TestLimitedVersionHidesOtherMessages(t *testing.T) {
+	hers := func(after uint64) archive.Change {
+		return archive.NewChange(apitest.Noon, after, []string{"lin.hua", "wmA"})
+	}
+	want := chatsOf(t, 1, noted{hers(1)})
+	var others noted
+	for i := range 5000 {
+		others = append(others, archive.NewChange(apitest.Noon.Add(time.Minute), uint64(i), []string{"zhao"}))
+	}
+	for name, notes := range map[string]noted{
+		"messages of others before":    {hers(5001)},
+		"pages of others afterwards":   append(others, hers(1)),
+		"a page of others at the time": {archive.NewChange(apitest.Noon, 2, []string{"zhao"}), hers(1)},
+	} {
+		if got := chatsOf(t, 1, notes); got != want {
+			t.Errorf("%s: got another version", name)
+		}
+	}
+	if chatsOf(t, 2, noted{hers(1)}) == want {
+		t.Error("another key makes the same version")
+	}
+	if chatsOf(t, 1, noted{archive.NewChange(apitest.Noon.Add(time.Millisecond), 1, []string{"lin.hua"}), hers(1)}) == want {
+		t.Error("a later page of hers makes the same version")
+	}
 }

@@ -30,6 +30,8 @@ type chatsWorld struct {
 	seq     uint64
 	visible []archive.Message // that the reader may see
 	hidden  []archive.Message
+	noted   archive.Change // of the last page
+	hers    archive.Change // of the last page of newChatsWorld
 }
 
 // at is a time on a day before that of the test.
@@ -71,6 +73,7 @@ func (w *chatsWorld) store(raws ...string) []archive.Message {
 		named = append(named, a.Party)
 	}
 	page.Change = archive.NewChange(w.Now().Add(time.Duration(w.seq)*time.Millisecond), w.seq, named)
+	w.noted = page.Change
 	apitest.OK(w.T, w.Messages.WritePage(w.T.Context(), page))
 	return page.Messages
 }
@@ -127,6 +130,7 @@ func newChatsWorld(t *testing.T) *chatsWorld {
 		strings.Replace(apitest.Chat("v13", "zhao", "lin.hua", "wr1", at(10, time.Hour), "long"), "long", strings.Repeat("长", archive.InlineLimit/3), 1),
 	)
 	w.withdraw(apitest.Chat("v03", "zhao", "lin.hua wmA", "wr1", at(19, time.Hour), "revokes"), "v02")
+	w.hers = w.noted
 	w.File(w.Corp, "file-stored", 7, media.Stored, "", apitest.Noon.Add(time.Hour))
 	w.File(w.Corp, "file-waiting", 8, media.Waiting, "", apitest.Noon.Add(time.Hour))
 	w.answered("wmA", "lin.hua")
@@ -186,6 +190,17 @@ var changes = []struct {
 	{"a new owner, and a new member, of her rooms", func(w *chatsWorld) {
 		for _, id := range []string{"wr1", "wr3", "wr4"} {
 			w.room(id, "qian", "zhao", "qian", "wmB")
+		}
+	}},
+	{"messages before and after the page with her newest one", func(w *chatsWorld) {
+		again := w.hers
+		again.After += 5000
+		notes := []archive.Change{again}
+		for i := range 1001 {
+			notes = append(notes, archive.NewChange(w.noted.At.Add(time.Duration(i)*time.Millisecond), w.seq, []string{"zhao"}))
+		}
+		for _, c := range notes {
+			apitest.OK(w.T, w.Messages.WritePage(w.T.Context(), decode.Decoded{Corp: w.Corp, Change: c}))
 		}
 	}},
 	{"messages without parties, and a colleague's consents", func(w *chatsWorld) {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -181,9 +180,9 @@ func (s *Server) authorize(rt Route, c *session.Call) error {
 func usePages(rt Route, c *session.Call) error {
 	use := opaque.Page(c.URL.Path, c.Query)
 	if c.Caller.Limited && slices.Contains(rt.Query, "page") {
-		key := opaque.Key(c.Corp.PageKey)
-		if key == (opaque.Key{}) { // it would hide nothing
-			return fmt.Errorf("page key of corp %s: %w", c.CorpID, archive.ErrCorrupt)
+		key, err := c.PageKey()
+		if err != nil {
+			return err
 		}
 		use = use.HiddenBy(key)
 	}

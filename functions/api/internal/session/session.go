@@ -5,12 +5,14 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // Call is one request. Package routes fills it before a route sees it.
@@ -23,6 +25,16 @@ type Call struct {
 	Role   Role         // the role of the token for which the route admits it
 	CorpID string       // of the path; of the token where the path names no corp
 	Corp   archive.Corp // as stored; zero where the route accepts an unregistered corp
+}
+
+// PageKey returns the key that hides what a limited caller holds and may not read.
+// An absent key is an error: it would hide nothing.
+func (c *Call) PageKey() (opaque.Key, error) {
+	key := opaque.Key(c.Corp.PageKey)
+	if key == (opaque.Key{}) {
+		return key, fmt.Errorf("page key of corp %s: %w", c.CorpID, archive.ErrCorrupt)
+	}
+	return key, nil
 }
 
 // ReadingWriter stores that a user read a chat. The record is durable on
