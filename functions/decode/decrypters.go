@@ -15,7 +15,7 @@ import (
 )
 
 // errRefused says that the corp's secret must not be shown to WeCom now (law 8).
-var errRefused = errors.New("secret refused by the library, or too many secrets refused to our address: save the new secret, or configure a decode identity")
+var errRefused = fmt.Errorf("%w: save the new secret, or configure a decode identity", decode.ErrRefused)
 
 // refusedPause is how long an identity is not used after Init refused it.
 const refusedPause = time.Hour
@@ -34,6 +34,7 @@ type decrypters struct {
 	ledger   ledger
 	gate     *archive.Gate
 	identity string // name of the operator's secret, or empty
+	offline  bool   // Init works without a network, and the process has none: WeCom sees no secret
 	now      func() time.Time
 	sleep    func(context.Context, time.Duration) error
 
@@ -50,8 +51,8 @@ type ledger interface {
 	PullState(ctx context.Context, corp string) (archive.PullState, error)
 }
 
-func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, gate *archive.Gate, identity string, now func() time.Time) *decrypters {
-	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, gate: gate, identity: identity, now: now, sleep: archive.Sleep, passed: make(map[string]bool)}
+func newDecrypters(pool *sdkworker.Pool, s secrets, c archive.CorpReader, l ledger, gate *archive.Gate, identity string, offline bool, now func() time.Time) *decrypters {
+	return &decrypters{pool: pool, secrets: s, corps: c, ledger: l, gate: gate, identity: identity, offline: offline, now: now, sleep: archive.Sleep, passed: make(map[string]bool)}
 }
 
 // Decrypter implements [decode.Decrypters]. The gate is asked by the first call of
@@ -93,7 +94,8 @@ const byDecode = "decode"
 const heldMost = 3
 
 // admit asks the gate for an identity that Init has not accepted in this process,
-// in case Init asks WeCom (law 8). The admission is nil for an accepted identity.
+// in case Init asks WeCom (law 8). The admission is nil for an accepted identity, and
+// for every identity if the process has no network.
 // After a refusal to any process of this function the identity is left alone for an
 // hour. While another process waits for WeCom's answer, admit waits too: the answer
 // is about the same identity.
@@ -101,7 +103,7 @@ func (d *decrypters) admit(ctx context.Context, c archive.Corp, id sdkworker.Ide
 	d.mu.Lock()
 	passed := d.passed[memo(id)]
 	d.mu.Unlock()
-	if passed {
+	if passed || d.offline {
 		return nil, nil
 	}
 	ask := archive.Ask{Way: archive.Trusted, Corp: id.CorpID, By: byDecode}

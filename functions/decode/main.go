@@ -48,7 +48,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	if err := sdkworker.HideFromChildren(); err != nil {
 		return nil, err
 	}
-	pool := sdkworker.NewPool(workers(cfg, log))
+	library := workers(cfg, log)
 	db := dynamodb.NewFromConfig(sdk)
 	secrets := secretstore.NewMemory(secretstore.New(secretsmanager.NewFromConfig(sdk), cfg.secrets, ""), time.Now)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
@@ -65,7 +65,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		View:       dynamostore.NewMessages(db, cfg.messages),
 		Keys:       corps,
 		Openers:    rsakey.NewRing(secrets, libcrypto.Choose(libcrypto.Name, rsakey.Go, log), time.Now),
-		Decrypters: newDecrypters(pool, secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, time.Now),
+		Decrypters: newDecrypters(sdkworker.NewPool(library), secrets, corps, ledger, &archive.Gate{Log: ledger, Now: time.Now}, cfg.identity, library.NoSockets, time.Now),
 		Consents:   consents,
 		Files:      dynamostore.NewMedia(db, cfg.media),
 		Objects:    s3store.NewMedia(objects, cfg.objects),

@@ -94,7 +94,7 @@ func (identities) Identity(context.Context, string) (string, secret.Value, error
 func TestIdentityForDecoding(t *testing.T) {
 	f := &archivetest.Faults{}
 	store := identities{archivetest.NewSecrets(f)}
-	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), nil, "", time.Now)
+	d := newDecrypters(nil, store, archivetest.NewCorps(t, f), archivetest.NewLedger(t, f), nil, "", false, time.Now)
 	id, err := d.identityFor(t.Context(), corp, time.Time{})
 	if err != nil || id.CorpID != corp || id.Secret.IsZero() {
 		t.Errorf("no secret saved: got %v, %v; want the corp with any text", id.CorpID, err)
@@ -123,6 +123,7 @@ func TestSecretsAreSpared(t *testing.T) {
 		passed  bool                     // a message was decrypted in this process
 		refused bool                     // Init refused the last one in this process
 		open    time.Duration            // how long ago WeCom refused the secret on the open way; 0 for never
+		offline bool                     // Init works without a network
 		want    error
 	}{
 		{name: "the secret works", state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}},
@@ -132,6 +133,7 @@ func TestSecretsAreSpared(t *testing.T) {
 		{name: "never tried"},
 		{name: "refused on the open way", open: archive.OpenHold - time.Second, want: errRefused},
 		{name: "refused on the open way, and works for the puller", open: time.Minute, state: archive.PullState{Standing: archive.Standing{SecretSetAt: setAt, OKAt: setAt}}, want: errRefused},
+		{name: "refused on the open way, and the process has no network", open: time.Minute, offline: true},
 		{name: "refused on the open way six hours ago", open: archive.OpenHold},
 		{name: "never tried, and the budget is used up", record: flood(other), want: errRefused},
 		{name: "Init refused the secret to the puller",
@@ -166,7 +168,7 @@ func TestSecretsAreSpared(t *testing.T) {
 			if tt.open > 0 {
 				must(corps.NoteOpen(ctx, corp, setAt, archive.OpenAnswer{RefusedAt: now.Add(-tt.open), Cause: archive.CauseSecret, Code: 40001}))
 			}
-			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", func() time.Time { return now })
+			d := newDecrypters(pool, store, corps, ledger, &archive.Gate{Log: ledger, Now: func() time.Time { return now }}, "", tt.offline, func() time.Time { return now })
 			d.sleep = noSleep
 			if tt.passed || tt.refused {
 				must(decrypt(ctx, d, corp, nil))
@@ -244,7 +246,7 @@ func newIdentityWorld(t *testing.T) *identityWorld {
 func (w *identityWorld) process(identity string) *decrypters {
 	clock := func() time.Time { return w.now }
 	f := &archivetest.Faults{}
-	d := newDecrypters(w.pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(w.t, f), w.ledger, &archive.Gate{Log: w.ledger, Now: clock}, identity, clock)
+	d := newDecrypters(w.pool, identities{archivetest.NewSecrets(f)}, archivetest.NewCorps(w.t, f), w.ledger, &archive.Gate{Log: w.ledger, Now: clock}, identity, false, clock)
 	d.sleep = noSleep
 	return d
 }

@@ -467,7 +467,7 @@ func TestWeeklyVerificationReadsFewPages(t *testing.T) {
 type noLibrary struct{}
 
 func (noLibrary) Decrypter(context.Context, string) (decode.Decrypter, error) {
-	return nil, errors.New("secret refused")
+	return nil, decode.ErrRefused
 }
 
 // A verification of a corp whose secret WeCom refuses decodes no page. It still
@@ -483,16 +483,20 @@ func TestVerifyWithoutTheLibrary(t *testing.T) {
 	cfg := d.Config
 	cfg.Decrypters = noLibrary{}
 	d.Configure(cfg)
-	if _, got := verifyAs(d, decode.Replay{Weekly: true, ChainOnly: true}); !slices.Equal(got, []string{"0/0 records_differ", "2/0 row_removed", "4/0 journal_changed"}) {
-		t.Errorf("got %v, want what needs no library", got)
+	if job, got := verifyAs(d, decode.Replay{Weekly: true}); !job.ChainOnly || !slices.Equal(got, []string{"0/0 records_differ", "2/0 row_removed", "4/0 journal_changed"}) {
+		t.Errorf("got %v, chain only %t, want what needs no library", got, job.ChainOnly)
 	}
 	d.Say(archivetest.Corp, 7, 1)
 	d.Must(d.Pull(archive.PullRequest{Force: true}))
 	d.Decodes.Take()
 	d.Clock.Advance(2 * time.Hour)
 	d.Configure(config)
-	if _, got := verifyAs(d, decode.Replay{From: 6, ChainOnly: true}); got != nil {
-		t.Errorf("got %v about a page that waits for the secret, want no finding", got)
+	if job, got := verifyAs(d, decode.Replay{From: 6, Weekly: true}); !job.ChainOnly || got != nil {
+		t.Errorf("got %v, chain only %t about a page that waits for the secret, want no finding", got, job.ChainOnly)
+	}
+	startReplay(d, decode.Replay{ID: "asked", Verify: true})
+	if err := d.Replayer.Run(t.Context(), d.Decodes.Take()[0]); !errors.Is(err, decode.ErrRefused) {
+		t.Errorf("got %v for a person's verification, want it to wait for the secret", err)
 	}
 }
 

@@ -47,9 +47,8 @@ type Replay struct {
 	// and 1 in 52 of the older ones. It still looks at every row, every daily head
 	// and the whole listing of the journal.
 	Weekly bool
-	// ChainOnly makes a verification decode no page, because the library cannot
-	// decrypt: WeCom refuses the corp's secret. It still compares the pages that it
-	// reads with their rows.
+	// ChainOnly: a weekly verification met an [ErrRefused], and decodes no further
+	// page. It still compares the pages that it reads with their rows.
 	ChainOnly bool
 	// ToEnd says that the range ends at the head of the job's start.
 	ToEnd    bool

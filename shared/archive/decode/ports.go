@@ -2,6 +2,7 @@ package decode
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -119,8 +120,12 @@ type Openers interface {
 	Opener(ctx context.Context, corp, keyID string) (Opener, error)
 }
 
+// ErrRefused says that the secret with which the library would be initialised must
+// not be shown to WeCom now (law 8): WeCom refused it, or our address has no budget.
+var ErrRefused = errors.New("secret refused by the library, or too many secrets refused to our address")
+
 // A Decrypter is WeCom's DecryptData, in a process that serves one corp. Not
-// safe for concurrent use. Its errors are those of [pull.Source].
+// safe for concurrent use. Its errors are those of [pull.Source], or an [ErrRefused].
 type Decrypter interface {
 	// Decrypt takes the key text that a private key opened, and the record's
 	// encrypt_chat_msg, both unchanged. The caller owns the returned bytes.
@@ -143,8 +148,8 @@ type Decrypted struct {
 	Code int
 }
 
-// Decrypters provides a corp's decrypter. It is cheap if the corp's process is
-// running already.
+// Decrypters provides a corp's decrypter, or answers an [ErrRefused]. It is cheap if
+// the corp's process is running already.
 type Decrypters interface {
 	Decrypter(ctx context.Context, corp string) (Decrypter, error)
 }

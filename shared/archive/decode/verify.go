@@ -125,7 +125,12 @@ func (v *verification) step(ctx context.Context, rows []archive.Row) error {
 			pages = append(pages, pageCheck{row: row, found: &found[i]})
 		}
 	}
-	done, err := v.verifier.pages(ctx, pages, v.job.ChainOnly)
+	next := *v.job
+	done, err := v.verifier.pages(ctx, pages, next.ChainOnly)
+	if next.Weekly && errors.Is(err, ErrRefused) {
+		next.ChainOnly, done, err = true, len(pages), nil
+		v.cfg.Log.WarnContext(ctx, "verification decodes no further page: secret refused", "corp", next.Corp, "replay", next.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -135,7 +140,6 @@ func (v *verification) step(ctx context.Context, rows []archive.Row) error {
 	if len(rows) == 0 {
 		return unfinished
 	}
-	next := *v.job
 	for i := range rows {
 		next.addFindings(found[i].list)
 	}

@@ -34,7 +34,8 @@ type pageCheck struct {
 
 // pages verifies the pages, which are in the order of the chain. done is how many
 // of them it verified before the time was nearly over. With rowsOnly it compares
-// them with their rows only, which needs neither a key nor the library.
+// them with their rows only, which needs neither a key nor the library. An
+// [ErrRefused] comes after this comparison of all pages.
 //
 // Pages that follow one another are compared with the view together: most pages
 // have few messages, and a request for each would cost more than what they hold.
@@ -185,13 +186,15 @@ func (v verifier) decode(ctx context.Context, decoder *Decoder, c *pageCheck) er
 	if c.raw == nil {
 		return nil
 	}
-	if c.row.State != archive.RowDecoded || c.row.Result == nil {
+	p := decoder.page(c.row)
+	p.verifying = true
+	err := p.decode(ctx, c.raw, CarryOn)
+	pending := c.row.State != archive.RowDecoded || c.row.Result == nil
+	if pending && !errors.Is(err, ErrRefused) { // a page that waits for the secret is no finding
 		c.found.add(FaultNotDecoded, 0)
 		return nil
 	}
-	p := decoder.page(c.row)
-	p.verifying = true
-	if err := p.decode(ctx, c.raw, CarryOn); err != nil {
+	if err != nil {
 		return fmt.Errorf("decode page after %d: %w", c.row.After, err)
 	}
 	c.raw, c.page = nil, p

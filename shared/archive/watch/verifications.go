@@ -49,7 +49,9 @@ func (t *tick) weeklyJob(since int64) string { return decode.JobID(t.turnAt(sinc
 
 // lookVerified finds whether the corp's last weekly verification is late: it was
 // never started, or it is not done, or it was ended without a result: as failed, or
-// by a person of the corp. The corp is looked at once an hour. It is a step of look.
+// by a person of the corp. One that could not decode every page is late if the one of
+// the week before did not either. The corp is looked at once an hour. It is a step of
+// look.
 func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ error) {
 	since := t.sinceTurn(c.ID, verifyTicks)
 	if since < verifyLate {
@@ -58,14 +60,35 @@ func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ e
 	if t.sinceTurn(c.ID, headTicks) != 0 || t.turnAt(since).Before(c.CreatedAt) {
 		return false, nil
 	}
-	job, err := t.Ledger.Replay(ctx, c.ID, t.weeklyJob(since))
-	if err != nil && !errors.Is(err, archive.ErrNotFound) {
-		return false, fmt.Errorf("read last verification of %s: %w", c.ID, err)
+	job, err := t.verification(ctx, c, since)
+	if err != nil {
+		return false, err
 	}
-	if late = err != nil || !job.Whole(); late {
-		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", err == nil, "failed", job.Failed, "stopped", job.StoppedBy != "")
+	late = !job.Whole()
+	if before := since + verifyTicks; !late && job.ChainOnly && !t.turnAt(before).Before(c.CreatedAt) {
+		last, err := t.verification(ctx, c, before)
+		if err != nil {
+			return false, err
+		}
+		late = !last.Whole() || last.ChainOnly
+	}
+	if late {
+		t.Log.ErrorContext(ctx, "weekly verification late", "corp", c.ID, "replay", t.weeklyJob(since), "started", job.ID != "", "failed", job.Failed, "stopped", job.StoppedBy != "", "chain_only", job.ChainOnly)
 	}
 	return late, nil
+}
+
+// verification reads the weekly verification of a turn that was so many ticks ago;
+// the zero value if it was never started.
+func (t *tick) verification(ctx context.Context, c archive.Corp, since int64) (decode.Replay, error) {
+	job, err := t.Ledger.Replay(ctx, c.ID, t.weeklyJob(since))
+	if errors.Is(err, archive.ErrNotFound) {
+		return decode.Replay{}, nil
+	}
+	if err != nil {
+		return decode.Replay{}, fmt.Errorf("read verification %s of %s: %w", t.weeklyJob(since), c.ID, err)
+	}
+	return job, nil
 }
 
 func (t *tick) requestVerification(ctx context.Context, c archive.Corp, since int64) error {
@@ -74,7 +97,6 @@ func (t *tick) requestVerification(ctx context.Context, c archive.Corp, since in
 		// Which of the older pages a job reads follows from its week. So a job that
 		// starts late is of the week in which it was due.
 		CreatedAt: t.turnAt(since), UpdatedAt: t.now, By: "weekly", Verify: true, Weekly: true,
-		ChainOnly: !t.states[c.ID].Works(c.SecretSetAt),
 	}
 	if _, err := t.Ledger.Replay(ctx, c.ID, job.ID); !errors.Is(err, archive.ErrNotFound) {
 		return err // nil: this turn has its job

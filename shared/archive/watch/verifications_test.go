@@ -66,17 +66,49 @@ func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
 	}
 }
 
-// A corp whose secret does not work is verified without its pages.
-func TestWeeklyVerificationWithoutASecret(t *testing.T) {
-	for name, standing := range map[string]archive.Standing{"works": archivetest.Accepted(), "refused": {SecretSetAt: archivetest.SecretSet, Refusals: 1}} {
-		t.Run(name, func(t *testing.T) {
-			d, disp := newDispatch(t, &archivetest.Faults{})
-			d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: standing}))
-			tickFor(d, disp, 7*24*time.Hour)
-			if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1000); err != nil || len(list) != 1 || list[0].ChainOnly != (name == "refused") {
-				t.Errorf("got jobs %+v, %v, want one", list, err)
-			}
-		})
+// The stored state of pulls leaves no page out of a verification: the run finds out
+// whether the library decrypts.
+func TestWeeklyVerificationIsFullWhateverTheState(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archive.Standing{SecretSetAt: archivetest.SecretSet, Refusals: 1}}))
+	tickFor(d, disp, 7*24*time.Hour)
+	if list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1000); err != nil || len(list) != 1 || list[0].ChainOnly {
+		t.Errorf("got jobs %+v, %v, want one that decodes pages", list, err)
+	}
+}
+
+// A verification that could decode no page is late if that of the week before did not
+// decode its pages either.
+func TestVerificationOfTheChainAloneIsLateAfterTwoWeeks(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	for week, step := range []struct {
+		chainOnly bool
+		want      int
+	}{{true, 0}, {true, 1}, {true, 1}, {false, 0}, {true, 0}, {true, 1}} {
+		job := nextWeekly(d, disp)
+		ended := job
+		ended.Done, ended.ChainOnly = true, step.chainOnly
+		d.Must(d.Ledger.AdvanceReplay(t.Context(), job, ended))
+		d.Work()
+		tickFor(d, disp, 3*24*time.Hour)
+		if got := lateIn(d, disp); got != step.want {
+			t.Errorf("week %d: got %d late in an hour, want %d", week, got, step.want)
+		}
+	}
+}
+
+// nextWeekly makes ticks until the next weekly verification since the registration
+// was started.
+func nextWeekly(d *archivetest.DecodeFixture, disp *watch.Dispatcher) decode.Replay {
+	d.T.Helper()
+	for {
+		d.Work()
+		tickFor(d, disp, time.Hour)
+		list, err := d.Ledger.Replays(d.T.Context(), archivetest.Corp, 1)
+		d.Must(err)
+		if len(list) > 0 && !list[0].Done && !list[0].CreatedAt.Before(archivetest.Start) {
+			return list[0]
+		}
 	}
 }
 
@@ -151,16 +183,7 @@ func lateIn(d *archivetest.DecodeFixture, disp *watch.Dispatcher) (n int) {
 func TestStoppedVerificationIsLate(t *testing.T) {
 	for end, want := range map[string]int{"done": 0, "stopped": 1, "failed": 1} {
 		d, disp := newDispatch(t, &archivetest.Faults{})
-		var job decode.Replay
-		for job.CreatedAt.Before(archivetest.Start) { // of a turn since the registration
-			d.Work()
-			tickFor(d, disp, time.Hour)
-			list, err := d.Ledger.Replays(t.Context(), archivetest.Corp, 1)
-			d.Must(err)
-			if len(list) > 0 {
-				job = list[0]
-			}
-		}
+		job := nextWeekly(d, disp)
 		ended := job
 		switch ended.Done = true; end {
 		case "stopped":

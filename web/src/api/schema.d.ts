@@ -3267,6 +3267,7 @@ export interface components {
          *       "progress": 0.425,
          *       "verify": false,
          *       "weekly": false,
+         *       "chain_only": false,
          *       "faults": 0,
          *       "findings": []
          *     }
@@ -3294,6 +3295,8 @@ export interface components {
             verify: boolean;
             /** @description The archive itself started this verification. It looks at every row, head and object of the journal, and reads only the pages of the last eight days and 1 in 52 of the older ones. */
             weekly: boolean;
+            /** @description WeCom refuses the company's Secret, and the library cannot decrypt without it. This weekly verification therefore did not compare all pages that it read with messages and files. It compared them with their rows. */
+            chain_only: boolean;
             /** @description The number of disagreements; 0 without `verify`. A verification that is done with 0 faults, and is neither failed, stopped nor weekly, proves its range. */
             faults: number;
             /** @description The first 100 disagreements. */
@@ -6840,6 +6843,7 @@ export interface operations {
                      *           "progress": 1,
                      *           "verify": true,
                      *           "weekly": false,
+                     *           "chain_only": false,
                      *           "faults": 0,
                      *           "findings": []
                      *         }

@@ -127,13 +127,13 @@ test('a day is verified from its page, and every table is saved as CSV', async (
 /** A job as the list of jobs answers it. */
 const jobOf = (more) => ({
   id: '20260131T080000.000Z-K7NQ2', created_at: '2026-01-31T08:00:00Z', by: 'wang.min', from_seq: '0', to_seq: '4711', set_aside_only: false, publickey_ver: null,
-  next_seq: '2000', pages: 2, updated_at: '2026-01-31T08:00:09Z', done: true, failed: false, stopped_by: null, progress: 1, verify: true, weekly: false, faults: 0, findings: [], ...more,
+  next_seq: '2000', pages: 2, updated_at: '2026-01-31T08:00:09Z', done: true, failed: false, stopped_by: null, progress: 1, verify: true, weekly: false, chain_only: false, faults: 0, findings: [], ...more,
 })
 const names = { people: { 'wang.min': { name: '王敏', kind: 'member', avatar: null, company: null }, 'lin.hua': { name: '林华', kind: 'member', avatar: null, company: null } }, rooms: {}, missing: {} }
 
 for (const [language, words] of Object.entries({
-  zh: { stopped: '已由 林华 停止', weekly: '抽查一致', proved: '一致', running: '进行中', stop: '停止', verify: '核验这一天', day: '核验已由 林华 停止，其余部分没有核验。', faults: '3 处不一致', by: '王敏', passed: '核验通过' },
-  en: { stopped: 'Stopped by 林华', weekly: 'Sample agrees', proved: 'Agrees', running: 'Running', stop: 'Stop', verify: 'Verify this day', day: '林华 stopped the verification. The rest is not verified.', faults: '3 disagreements', by: '王敏', passed: 'Verified:' },
+  zh: { stopped: '已由 林华 停止', weekly: '抽查一致', chain: '未核对消息：Secret 被拒绝', proved: '一致', running: '进行中', stop: '停止', verify: '核验这一天', day: '核验已由 林华 停止，其余部分没有核验。', faults: '3 处不一致', by: '王敏', passed: '核验通过' },
+  en: { stopped: 'Stopped by 林华', weekly: 'Sample agrees', chain: 'Messages not compared: Secret refused', proved: 'Agrees', running: 'Running', stop: 'Stop', verify: 'Verify this day', day: '林华 stopped the verification. The rest is not verified.', faults: '3 disagreements', by: '王敏', passed: 'Verified:' },
 })) {
   test(`a job that was stopped is no success, and one that runs can be stopped, in ${language}`, async () => {
     const jobs = [
@@ -142,6 +142,7 @@ for (const [language, words] of Object.entries({
       jobOf({ id: 'stopped', stopped_by: 'lin.hua', progress: 0.5 }),
       jobOf({ id: 'stopped after faults', stopped_by: 'lin.hua', progress: 0.5, faults: 3 }),
       jobOf({ id: 'weekly', weekly: true, by: 'weekly' }),
+      jobOf({ id: 'chain', weekly: true, chain_only: true, by: 'weekly' }),
       jobOf({ id: 'proved' }),
     ]
     for (const [user, path, stops] of [['all', '/status', 2], ['auditor', '/status', 1]]) {
@@ -152,7 +153,7 @@ for (const [language, words] of Object.entries({
       const rows = page.locator('section.card').filter({ has: page.locator('#jobs') }).locator('tbody tr')
       const results = async () => (await rows.locator('.job-result .tag').allInnerTexts()).map((text) => text.trim())
       await rows.nth(5).waitFor()
-      assert.deepEqual(await results(), [words.running, words.running, words.stopped, words.stopped, words.faults, words.weekly, words.proved])
+      assert.deepEqual(await results(), [words.running, words.running, words.stopped, words.stopped, words.faults, words.weekly, words.chain, words.proved])
       await rows.first().getByText('42%').waitFor()
       assert.equal(await rows.locator('progress').count(), 1, 'a job whose range is not known has no bar')
       await rows.first().getByRole('cell', { name: words.by, exact: true }).waitFor()

@@ -35,10 +35,11 @@ type Document struct {
 	// first run fixed the range.
 	Progress *float64 `json:"progress"`
 
-	Verify   bool      `json:"verify"`
-	Weekly   bool      `json:"weekly"`
-	Faults   int       `json:"faults"`
-	Findings []Finding `json:"findings"`
+	Verify    bool      `json:"verify"`
+	Weekly    bool      `json:"weekly"`
+	ChainOnly bool      `json:"chain_only"`
+	Faults    int       `json:"faults"`
+	Findings  []Finding `json:"findings"`
 }
 
 // Finding is one disagreement that a verification found.
@@ -68,7 +69,7 @@ func Show(r decode.Replay) Document {
 	j := Document{
 		ID: r.ID, CreatedAt: output.Moment(r.CreatedAt), By: r.By, From: output.Decimal(r.From), SetAsideOnly: r.OnlySetAside, Version: output.VersionOrNull(r.Version),
 		Next: output.Decimal(r.Next), Pages: r.Pages, UpdatedAt: output.Moment(r.UpdatedAt), Done: r.Done, Failed: r.Failed, StoppedBy: output.TextOrNull(r.StoppedBy), Progress: progress(r),
-		Verify: r.Verify, Weekly: r.Weekly, Faults: r.Faults, Findings: []Finding{},
+		Verify: r.Verify, Weekly: r.Weekly, ChainOnly: r.ChainOnly, Faults: r.Faults, Findings: []Finding{},
 	}
 	for _, f := range r.Findings {
 		shown := Finding{After: output.Decimal(f.After), What: f.What}

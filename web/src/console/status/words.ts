@@ -31,5 +31,6 @@ export function jobResults(j: Job, names: Schemas['Names'] | undefined): { text:
   if (j.stopped_by !== null) return [{ text: s.stoppedBy(userName(j.stopped_by, names)), tone: 'plain' }, ...found]
   if (j.failed) return [{ text: s.jobFailed, tone: 'bad' }, ...found]
   if (!j.verify) return [{ text: s.jobDone, tone: 'good' }]
+  if (j.chain_only) return [...found, { text: s.jobChainOnly, tone: 'plain' }]
   return found.length > 0 ? found : [{ text: j.weekly ? s.jobSampled : s.jobProved, tone: 'good' }]
 }

@@ -107,6 +107,7 @@ export default {
     jobProved: 'Agrees',
     jobFaults: (n) => `${n} ${n === '1' ? 'disagreement' : 'disagreements'}`,
     jobSampled: 'Sample agrees',
+    jobChainOnly: 'Messages not compared: Secret refused',
     jobFailed: 'Not completed',
     stop: 'Stop',
     stopOf: (kind) => `Stop: ${kind}`,

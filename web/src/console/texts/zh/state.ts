@@ -109,6 +109,7 @@ export default {
     jobProved: '一致',
     jobFaults: (n: string) => `${n} 处不一致`,
     jobSampled: '抽查一致',
+    jobChainOnly: '未核对消息：Secret 被拒绝',
     jobFailed: '未能完成',
     stop: '停止',
     stopOf: (kind: string) => `停止：${kind}`,
