@@ -4397,7 +4397,7 @@ export interface components {
             scanned: {
                 /** @description How many messages this call looked at; for a limited token, of those that it may see. */
                 messages: number;
-                /** @description The time of the last message that it looked at. null at the end of the list. */
+                /** @description The time of the last message that it looked at; for a limited token, of those that it may see. null at the end of the list, and if it looked at none. */
                 until: components["schemas"]["TimeOrNull"];
             };
             next: components["schemas"]["Token"];

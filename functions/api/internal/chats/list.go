@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -251,8 +252,10 @@ type collected struct {
 	limit int
 	shown []json.RawMessage
 	size  int // bytes of the messages on the page
-	// scanned counts the messages that the page shows or passes over.
+	// scanned counts the messages that the page shows or passes over, and until is the
+	// time of the last one. Messages that the caller may not see do not count.
 	scanned int
+	until   time.Time
 	// first is the first shown message. last is the last message that the page
 	// shows or passes over; messages that the caller may not see come in only if the
 	// time of the page was over.
@@ -454,6 +457,7 @@ func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool,
 	}
 	l.page.last = positionOf(m.Message)
 	l.page.scanned++
+	l.page.until = m.Time
 	l.work.spend(m.Message)
 	return true, nil
 }

@@ -3,7 +3,6 @@ package chats
 import (
 	"context"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf16"
 
@@ -63,8 +62,7 @@ func (h *Handlers) SearchMessages(ctx context.Context, c *session.Call) (output.
 		Next    *string     `json:"next"`
 	}{Scanned: scannedJSON{Messages: page.scanned}}
 	if page.more {
-		until := output.Moment(time.UnixMilli(page.last.Milli))
-		out.Scanned.Until = &until
+		out.Scanned.Until = output.MomentOrNull(page.until)
 		if out.Next, err = c.SealPage(messagePage{page.last, false}); err != nil {
 			return output.Answer{}, err
 		}

@@ -1,7 +1,10 @@
 package chats_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
+	"github.com/yunduo-scrm/archive/shared/opaque"
 )
 
 // fileMessage is a message with a file of that name.
@@ -125,6 +129,44 @@ func TestSearchIsBounded(t *testing.T) {
 	second := apitest.Into[searchPage](w.Get(w.As(session.Reader), path+"&page="+*first.Next).Want(200))
 	if len(second.Hits) != 1 || second.Scanned.Messages != 500 || second.Next != nil {
 		t.Errorf("got %d hits, %d scanned, next %v", len(second.Hits), second.Scanned.Messages, second.Next)
+	}
+}
+
+// A search of a limited reader whose time is over says only up to which message of
+// those that the reader may see it came.
+func TestSearchHidesTheTimesOfUnseenMessages(t *testing.T) {
+	const corp = "ww0123456789abcdef"
+	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		order string
+		want  any // the time of the last message of hers that the page looked at
+	}{"hers first": {"asc", "2026-01-31T06:00:00.000Z"}, "hers last": {"desc", nil}} {
+		store, room := &talk{}, archive.RoomConversation("wr1")
+		store.say(room, start, "lin.hua", "wmA")
+		for i := range 100 {
+			store.say(room, start.Add(time.Duration(i+1)*time.Minute), "zhao", "wmB")
+		}
+		h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: time.Now}
+		ctx, cancel := context.WithTimeout(t.Context(), noTime)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/search", nil)
+		apitest.OK(t, err)
+		id, err := opaque.Conversation(corp).Seal(room)
+		apitest.OK(t, err)
+		r.SetPathValue("conversation", id)
+		c := &session.Call{Request: r, CorpID: corp, Caller: session.Caller{Limited: true, Staff: []string{"lin.hua"}}}
+		c.ReadQuery("q=none&order="+tc.order, []string{"q", "order", "page", "limit"})
+		c.UsePages(opaque.Page("/search", nil))
+		ans, err := h.SearchMessages(ctx, c)
+		apitest.OK(t, err)
+		var page struct {
+			Scanned struct{ Until any }
+			Next    *string
+		}
+		apitest.OK(t, json.Unmarshal(ans.Body, &page))
+		if page.Next == nil || page.Scanned.Until != tc.want {
+			t.Errorf("%s: got until %v, next %v, want until %v and a next", name, page.Scanned.Until, page.Next, tc.want)
+		}
 	}
 }
 
