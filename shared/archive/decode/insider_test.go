@@ -359,6 +359,45 @@ func TestVerifyReadsTheEvidenceOfGaps(t *testing.T) {
 	}
 }
 
+// A row that says that its file still waits hides the object of the file only while
+// WeCom may have the file.
+func TestVerifyBelievesThatAFileWaitsForSomeDays(t *testing.T) {
+	for name, c := range map[string]struct {
+		after time.Duration // since the pull
+		edit  func(*media.File)
+		want  []string
+	}{
+		"of today":       {after: time.Hour},
+		"of this week":   {after: archive.Retention},
+		"of last year":   {after: 300 * 24 * time.Hour, want: []string{"0/1 file_differs"}},
+		"of next year":   {after: time.Hour, edit: func(f *media.File) { f.Registered = f.Registered.AddDate(1, 0, 0) }, want: []string{"0/1 file_differs"}},
+		"with its copy":  {after: 300 * 24 * time.Hour, edit: func(f *media.File) { f.Stored = &media.Object{Size: 5, Differs: media.ReasonMD5} }, want: []string{"0/1 file_differs"}},
+		"without object": {after: 300 * 24 * time.Hour, edit: func(f *media.File) { f.ID = media.ID("g") }},
+	} {
+		d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+		d.AddKey(archivetest.Corp, "k1", 1)
+		d.Library.Say(archivetest.Corp, archivetest.Record{Seq: 1, MsgID: "m", KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+			`{"msgid":"m","action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":"f"}}`, archivetest.Start.UnixMilli())})
+		d.PullAndDecode()
+		row, err := d.Files.File(t.Context(), archivetest.Corp, media.ID("f"))
+		d.Must(err)
+		object := row
+		if c.edit != nil {
+			c.edit(&object)
+		}
+		d.Must(d.Objects.PutFile(t.Context(), archivetest.Corp, object.ID, []byte("bytes")))
+		object.ID = row.ID
+		_, err = d.Files.SaveFile(t.Context(), object)
+		d.Must(err)
+		d.Clock.Advance(c.after)
+		_, got := verify(d, 0)
+		got = slices.DeleteFunc(got, func(f string) bool { return strings.HasSuffix(f, "head_missing") }) // dispatch did not run meanwhile
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 // A verification compares files by their checksums, and reads none.
 func TestVerifyComparesFilesByTheirChecksums(t *testing.T) {
 	f := &archivetest.Faults{}

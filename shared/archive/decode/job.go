@@ -97,7 +97,7 @@ const (
 	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn and no message of the page withdraws it
 	FaultLists           Fault = "lists_incomplete"   // a conversation is missing from a party's list of that day
 	FaultFileMissing     Fault = "file_missing"       // a file that a message names has no row, or its object is missing
-	FaultFileDiffers     Fault = "file_differs"       // the file's object has another size or checksum than its row, or the row of a file that was given up has an object
+	FaultFileDiffers     Fault = "file_differs"       // the file's object has another size or checksum than its row, or the row of a file that was given up, or waits for too long, has an object
 	FaultCount           Fault = "result_differs"     // the row's result has other counts than the page
 )
 

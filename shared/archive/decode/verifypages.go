@@ -351,10 +351,11 @@ func (v verifier) files(ctx context.Context, checks []pageCheck) error {
 }
 
 // file is what is wrong with the object of a file; empty for nothing. The object
-// of a file that waits may be replaced at any moment. A file that was given up has
-// no object: otherwise its row was changed so that it hides the file.
+// of a file that waits may be replaced at any moment. A file that was given up, or
+// that can no longer wait, has no object: otherwise its row was changed so that it
+// hides the file.
 func (v verifier) file(ctx context.Context, f media.File) (Fault, error) {
-	if f.State == media.Waiting {
+	if f.Waits(v.decoder.cfg.Now()) {
 		return "", nil
 	}
 	size, checksum, err := v.decoder.cfg.Objects.StatFile(ctx, f.Corp, f.ID)

@@ -240,6 +240,12 @@ func (f File) giveUpAt() time.Time {
 	return until.Add(grace)
 }
 
+// Waits reports whether the file waits and WeCom may still have it. A verification
+// believes nothing else: a writer of the row could hide an object for ever.
+func (f File) Waits(now time.Time) bool {
+	return f.State == Waiting && !f.Registered.After(now) && now.Before(f.Registered.Add(archive.Retention+grace))
+}
+
 // compare decides the state of a complete file from what its message says:
 // stored, or a mismatch with its reason. A file with the right md5 is complete,
 // even if its size differs from the size in the message; the difference is

@@ -3332,7 +3332,7 @@ export interface components {
              *     marked as revoked without a revocation. lists_incomplete: the list of a party and day lacks a conversation.
              *     result_differs: the counts of the row differ from the page. file_missing: a file that a message names has no
              *     row, or its object is absent. file_differs: the object has another size or checksum than its row,
-             *     or the file was given up and still has an object. The job
+             *     or the file was given up, or waits for over six days, and has an object. The job
              *     looks for extra messages and revocations only in the chats of the page and in the time of the page; only a
              *     rebuild of the view removes extra entries elsewhere.
              * @enum {unknown}
