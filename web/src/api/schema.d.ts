@@ -289,7 +289,8 @@ export interface paths {
          * @description Enter the new pair in WeCom afterwards. The old pair ends one day after the first event that is signed with the
          *     new pair, and after 7 days in any case. With `revoke_old` it ends at once: use this if the pair has leaked.
          *     While the old pair is accepted, no further pair is made: the answer is the present pair, with 200, and
-         *     `revoke_old` ends the old one. So two clicks, or two people at once, get the same pair.
+         *     `revoke_old` ends the old one. So two clicks, or two people at once, get the same pair. If the present pair has
+         *     leaked, repeat `revoke_old` after ten seconds: the answer is a new pair, with 201, and every earlier pair has ended.
          */
         post: operations["rotateCallback"];
         delete?: never;

@@ -183,6 +183,7 @@ export default {
       button: 'Replace Token and EncodingAESKey',
       title: 'Replace Token and EncodingAESKey',
       text: 'Enter the new pair in WeCom afterwards. The old pair is accepted for at most 7 days, and ends a day after the first event with the new one.',
+      again: 'The last replacement is under way, so no further pair is made: enter the present one in WeCom. If the present pair has leaked, end the old one now, and replace again after 10 seconds.',
       revoke: 'The old pair has leaked: end it at once',
       go: 'Replace',
     },

@@ -181,6 +181,7 @@ export default {
       button: '轮换 Token 和 EncodingAESKey',
       title: '轮换 Token 和 EncodingAESKey',
       text: '轮换后，请把新的 Token 和 EncodingAESKey 填入企业微信。收到第一个用新凭证签名的事件一天后，旧凭证停用；即使一直没有收到，旧凭证也会在 7 天后停用。',
+      again: '上一次轮换尚未结束，不会再生成新凭证，请把当前的 Token 和 EncodingAESKey 填入企业微信。如果当前凭证已泄露，请先停用旧凭证，10 秒后再轮换一次。',
       revoke: '旧凭证已泄露，立即停用',
       go: '轮换',
     },
