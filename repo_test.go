@@ -3,6 +3,7 @@
 package repo_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
@@ -132,6 +133,12 @@ var importRules = []struct {
 		"the worker runs vendor code: it has no AWS SDK, no key and no domain (law 7)"},
 	{`^functions/api/internal/apitest$`, `.`, `^` + module + `shared/financesdk$`,
 		"the fixture of the API's tests runs the API on the local services"},
+	{`^functions/api/internal/(callbackpair|gateway|input|output|problem|replay|session)$`, `^shared/(archive|message|opaque|rsakey|secret)$|^shared/archive/(decode|directory|doctor)$|^functions/api/internal/(gateway|input|output|problem)$|^github\.com/aws/aws-lambda-go/events$|^golang\.org/x/text/`, ``,
+		"what several subjects share knows none of them"},
+	{`^functions/api/internal/routes$`, `^shared/(archive|message|opaque)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go/events$`, ``,
+		"the table of routes knows each subject and no adapter"},
+	{`^functions/api/internal/`, `^shared/(archive|message|msgcrypt|opaque|rsakey|secret)$|^shared/archive/|^functions/api/internal/(callbackpair|directory|gateway|input|output|problem|replay|session)$|^golang\.org/x/(sync|text)/`, ``,
+		"a subject has ports of its own, which main fills with adapters; of the other subjects it knows directory, which names people"},
 	{`^functions/decode$`, `^shared/(archive|secret|env|lambdamain|libcrypto|dynamostore|eventbus|s3store|sqsqueue|secretstore|rsakey|sdkworker)$|^shared/archive/(pull|decode|media)$|^github\.com/aws/aws-lambda-go/lambdacontext$|^github\.com/aws/aws-sdk-go-v2/`, ``,
 		"decode alone uses private keys, so that no other function loads OpenSSL"},
 	{`^functions/`, `^shared/(archive|secret|message|msgcrypt|env|lambdamain|opaque|dynamostore|eventbus|s3store|sqsqueue|snsnotify|secretstore|rsakey|sdkworker|wecomapi)$|^shared/archive/(pull|decode|media|directory|doctor|watch)$|^functions/api/internal/|^github\.com/aws/aws-lambda-go|^github\.com/aws/aws-sdk-go-v2/|^github\.com/awslabs/|^golang\.org/x/(sync|text)/`, ``,
@@ -146,28 +153,30 @@ var importRules = []struct {
 }
 
 func TestImports(t *testing.T) {
+	type rule struct {
+		dirs, allow, deny *regexp.Regexp
+		reason            string
+	}
+	var rules []rule
+	for _, r := range importRules {
+		deny := cmp.Or(r.deny, "^$") // no import has an empty path
+		rules = append(rules, rule{regexp.MustCompile(r.dirs), regexp.MustCompile(r.allow), regexp.MustCompile(deny), r.reason})
+	}
 	for _, f := range sources(t) {
 		if f.test {
 			continue
 		}
-		var fits bool
-		for _, rule := range importRules {
-			if !regexp.MustCompile(rule.dirs).MatchString(f.dir) {
-				continue
-			}
-			fits = true
-			for _, p := range imports(f) {
-				own := strings.TrimPrefix(p, module)
-				outside := strings.Contains(strings.SplitN(p, "/", 2)[0], ".")
-				denied := rule.deny != "" && regexp.MustCompile(rule.deny).MatchString(p)
-				if denied || outside && !regexp.MustCompile(rule.allow).MatchString(own) {
-					t.Errorf("%s imports %s: %s", f.path, p, rule.reason)
-				}
-			}
-			break
-		}
-		if !fits {
+		i := slices.IndexFunc(rules, func(r rule) bool { return r.dirs.MatchString(f.dir) })
+		if i < 0 {
 			t.Errorf("%s: no import rule covers its folder; decide which level it is", f.path)
+			continue
+		}
+		for _, p := range imports(f) {
+			first, _, _ := strings.Cut(p, "/")
+			outside := strings.Contains(first, ".")
+			if rules[i].deny.MatchString(p) || outside && !rules[i].allow.MatchString(strings.TrimPrefix(p, module)) {
+				t.Errorf("%s imports %s: %s", f.path, p, rules[i].reason)
+			}
 		}
 	}
 }
