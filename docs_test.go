@@ -453,3 +453,52 @@ func TestPagesSayWhatWasTriedOnAnAccount(t *testing.T) {
 		}
 	}
 }
+
+// laidOut lists the folders that a layout names. A folder with a slash at its end
+// stands for all below it.
+func laidOut(layout string) []string {
+	var folders []string
+	for line := range strings.Lines(layout) {
+		folder, _, _ := strings.Cut(line, " ")
+		before, rest, braced := strings.Cut(folder, "{")
+		if !braced {
+			folders = append(folders, folder)
+			continue
+		}
+		names, after, _ := strings.Cut(rest, "}")
+		for name := range strings.SplitSeq(names, ",") {
+			folders = append(folders, before+name+after)
+		}
+	}
+	return folders
+}
+
+// DESIGN.md names each folder with code, and no other.
+func TestLayoutIsTheTree(t *testing.T) {
+	_, layout, _ := strings.Cut(read(t, "DESIGN.md"), "## 3. Layout\n```\n")
+	layout, _, _ = strings.Cut(layout, "```")
+	named := laidOut(layout)
+	for _, folder := range named {
+		if folder == "functions/<name>/" {
+			continue
+		}
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			t.Errorf("DESIGN.md lists %s, which is no folder", folder)
+		}
+	}
+	dirs := []string{"docs", "web"}
+	for _, f := range sources(t) {
+		dirs = append(dirs, f.dir)
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		if dir == "." || path.Dir(dir) == "functions" {
+			continue
+		}
+		if !slices.ContainsFunc(named, func(folder string) bool {
+			return folder == dir || strings.HasSuffix(folder, "/") && strings.HasPrefix(dir+"/", folder)
+		}) {
+			t.Errorf("DESIGN.md does not list %s", dir)
+		}
+	}
+}
