@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -38,6 +39,9 @@ type config struct {
 	verbose                 bool
 }
 
+// mostRate is more than one machine archives.
+const mostRate = 10_000
+
 const about = `Runs the whole archive on this machine: DynamoDB Local, moto, the functions in
 build/, API Gateway, queues, schedules, and a simulated WeCom whose companies
 set the archive up and chat. Ctrl-C stops all of it.
@@ -46,8 +50,9 @@ Each flag can be given by the environment too: -api-port as LOCAL_API_PORT.
 
 `
 
-// parseConfig reads flags, and the environment for flags that are not given.
-func parseConfig(args []string, getenv func(string) string, help io.Writer) (config, error) {
+// parseConfig reads flags, and the environment for flags that are not given. The
+// environment is a list of name=value.
+func parseConfig(args, environ []string, help io.Writer) (config, error) {
 	var c config
 	f := flag.NewFlagSet("cloud", flag.ContinueOnError)
 	f.SetOutput(help)
@@ -65,15 +70,15 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	f.StringVar(&c.library, "sdk-library", "", "`path` of another libWeWorkFinanceSdk_C.so than the stand-in, which is built at the start")
 	f.StringVar(&c.worker, "sdk-worker", "", "`path` of another worker than build/FinanceSdkLayer/finance-sdk/worker")
 	f.StringVar(&c.wecom, "wecom", "", "`URL` of another WeCom, used as a proxy by the vendor library and by inspect; then none is simulated")
-	f.StringVar(&c.wecomAPI, "wecom-api", "", "`URL` by which inspect asks the WeCom behind -wecom, with the archive secret; https://qyapi.weixin.qq.com if empty. A proxy reads along where it is http")
-	f.StringVar(&c.corps, "corps", "", "corpids separated by commas, to sign in and to print tokens for; with -wecom")
-	f.BoolVar(&c.noChat, "no-chat", false, "companies set the archive up, but nobody chats")
-	f.Float64Var(&c.rate, "rate", 1, "messages a second of each company")
+	f.StringVar(&c.wecomAPI, "wecom-api", "", "`URL` by which inspect asks the WeCom behind -wecom, with the archive secret; https://qyapi.weixin.qq.com if empty. A proxy can read these calls only if the URL is http")
+	f.StringVar(&c.corps, "corps", "", "corpids separated by commas: for each, a user who can sign in, and tokens on the screen; with -wecom")
+	f.BoolVar(&c.noChat, "no-chat", false, "companies set the archive up, and nobody sends messages")
+	f.Float64Var(&c.rate, "rate", 1, fmt.Sprintf("messages a second of each company, at most %d", mostRate))
 	f.IntVar(&c.once, "once", 0, "send that `many` messages in each company, read all of them back, print the result and end")
 	f.DurationVar(&c.tick, "tick", 0, "period of the schedules; 0 as deployed, which is every minute")
 	f.DurationVar(&c.notify, "notify", 0, "least time between two callbacks of WeCom; 0 as the real one, which is 15s")
 	f.DurationVar(&c.idleAfter, "idle-after", time.Minute, "how long an idle instance of a function lives")
-	f.IntVar(&c.failureSpeed, "failure-speed", 1, "divides the time until failed messages of a queue come again")
+	f.IntVar(&c.failureSpeed, "failure-speed", 1, "divides the time after which a queue delivers a failed request again")
 	f.BoolVar(&c.verbose, "v", false, "print more of what happens")
 	if err := flags.Parse(f, args); err != nil {
 		return c, err
@@ -81,9 +86,17 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	given := map[string]bool{}
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	var errs []error
+	local := map[string]string{} // values of our variables; an empty one counts as absent
+	for _, v := range environ {
+		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, prefix) && value != "" {
+			local[name] = value
+		}
+	}
+	known := map[string]bool{}
 	f.VisitAll(func(fl *flag.Flag) {
 		name := variable(fl.Name)
-		if v := getenv(name); v != "" && !given[fl.Name] {
+		known[name] = true
+		if v := local[name]; v != "" && !given[fl.Name] {
 			if err := fl.Value.Set(v); err != nil {
 				_ = fl.Value.Set(fl.DefValue) // a valid value, so that one mistake gives one error
 				errs = append(errs, fmt.Errorf("%s is %q: want %s", name, v, flags.Kind(fl)))
@@ -92,7 +105,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	})
 	// name is how the value of a flag was given.
 	name := func(flagName string) string {
-		if !given[flagName] && getenv(variable(flagName)) != "" {
+		if !given[flagName] && local[variable(flagName)] != "" {
 			return variable(flagName)
 		}
 		return "-" + flagName
@@ -100,6 +113,11 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	wrong := func(bad bool, flagName, text string, args ...any) {
 		if bad {
 			errs = append(errs, errors.New(name(flagName)+fmt.Sprintf(text, args...)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(local)) {
+		if !known[name] {
+			errs = append(errs, fmt.Errorf("%s is set, and no flag has this variable; -h lists the flags", name))
 		}
 	}
 	if f.NArg() > 0 {
@@ -119,7 +137,9 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	wrong(c.data != "" && isFile(c.data), "data", " is %q, a file: want a folder, which is made if missing", c.data)
 	wrong(!isFile(filepath.Join(c.root, "template.yaml")), "root", " is %q: want the folder of the repository, which has template.yaml", c.root)
 	wrong(c.idleAfter <= 0, "idle-after", " is %v: want a duration above 0", c.idleAfter)
-	wrong(c.rate <= 0, "rate", " is %v: want a number above 0; -no-chat is silence", c.rate)
+	wrong(!(c.rate > 0 && c.rate <= mostRate), "rate", " is %v: want a number above 0, at most %d; with -no-chat nobody sends anything", c.rate, mostRate)
+	wrong(c.noChat && (given["rate"] || local[variable("rate")] != ""), "rate", " is how often people send messages, and with %s nobody does", name("no-chat"))
+	wrong(c.noChat && c.once > 0, "once", " sends messages, and with %s nobody does", name("no-chat"))
 	wrong(c.once < 0, "once", " is %d: want a number of messages, 0 or more", c.once)
 	wrong(c.failureSpeed < 1, "failure-speed", " is %d: want a whole number of 1 or more", c.failureSpeed)
 	wrong(c.once > 0 && c.wecom != "", "once", " needs the simulated WeCom, and %s names another", name("wecom"))
@@ -131,9 +151,12 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	return c, flags.Mistake(errors.Join(errs...))
 }
 
+// prefix begins the environment variables of flags.
+const prefix = "LOCAL_"
+
 // variable is the environment variable of a flag.
 func variable(flagName string) string {
-	return "LOCAL_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+	return prefix + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
 func isFile(path string) bool {

@@ -10,16 +10,14 @@ import (
 	"time"
 )
 
-func none(string) string { return "" }
-
 // root is the folder of the repository.
 var root = []string{"-root", "../../.."}
 
 func TestParseConfig(t *testing.T) {
 	t.Parallel()
-	env := map[string]string{"LOCAL_API_PORT": "1", "LOCAL_CONTROL_PORT": "2", "LOCAL_NO_CHAT": "true", "LOCAL_TICK": "3s"}
+	env := []string{"LOCAL_API_PORT=1", "LOCAL_CONTROL_PORT=2", "LOCAL_NO_CHAT=true", "LOCAL_TICK=3s", "LOCAL_CORPS=", "PATH=/bin"}
 	var help strings.Builder
-	c, err := parseConfig(append(root, "-api-port", "9", "-data", "kept"), func(name string) string { return env[name] }, &help)
+	c, err := parseConfig(append(root, "-api-port", "9", "-data", "kept"), env, &help)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +51,13 @@ func TestParseConfigRefuses(t *testing.T) {
 		{"-wecom http://127.0.0.1:1 -wecom-api qyapi.weixin.qq.com", "", `-wecom-api is "qyapi.weixin.qq.com": want a URL such as https://qyapi.weixin.qq.com`},
 		{"-wecom-api http://127.0.0.1:1", "", "-wecom-api needs -wecom, which is missing"},
 		{"-corps ww1", "", "-corps needs -wecom, which is missing; the simulated companies get tokens anyway"},
-		{"-rate 0", "", "-rate is 0: want a number above 0; -no-chat is silence"},
+		{"-rate 0", "", "-rate is 0: want a number above 0, at most 10000; with -no-chat nobody sends anything"},
+		{"-rate NaN", "", "-rate is NaN: want a number above 0, at most 10000; with -no-chat nobody sends anything"},
+		{"-rate Inf", "", "-rate is +Inf: want a number above 0, at most 10000; with -no-chat nobody sends anything"},
+		{"-rate 5", "LOCAL_NO_CHAT=1", "-rate is how often people send messages, and with LOCAL_NO_CHAT nobody does"},
+		{"-no-chat", "LOCAL_RATE=5", "LOCAL_RATE is how often people send messages, and with -no-chat nobody does"},
+		{"-no-chat -once 5", "", "-once sends messages, and with -no-chat nobody does"},
+		{"", "LOCAL_API_PROT=9", "LOCAL_API_PROT is set, and no flag has this variable; -h lists the flags"},
 		{"-rate fast", "", `-rate is "fast": want a number`},
 		{"-tick 3", "", `-tick is "3": want a duration such as 30s or 5m`},
 		{"-tick -1s -notify -2s", "", "-tick is -1s: want a duration of 0 or more\n-notify is -2s: want a duration of 0 or more"},
@@ -70,13 +74,8 @@ func TestParseConfigRefuses(t *testing.T) {
 	} {
 		t.Run(c.args+c.env, func(t *testing.T) {
 			t.Parallel()
-			env := map[string]string{}
-			for _, v := range strings.Fields(c.env) {
-				name, value, _ := strings.Cut(v, "=")
-				env[name] = value
-			}
 			var help strings.Builder
-			_, err := parseConfig(slices.Concat(root, strings.Fields(c.args)), func(name string) string { return env[name] }, &help)
+			_, err := parseConfig(slices.Concat(root, strings.Fields(c.args)), strings.Fields(c.env), &help)
 			if err == nil || err.Error() != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -109,7 +108,7 @@ func TestProgressIsShown(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var help strings.Builder
-	if _, err := parseConfig([]string{"-h"}, none, &help); !errors.Is(err, flag.ErrHelp) {
+	if _, err := parseConfig([]string{"-h"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("got %v, want %v", err, flag.ErrHelp)
 	}
 	for _, want := range []string{"Ctrl-C", "-sdk-library path", "-data folder", "LOCAL_API_PORT"} {

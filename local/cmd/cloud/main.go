@@ -16,11 +16,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// A second interrupt ends the process at once.
 	context.AfterFunc(ctx, stop)
-	flags.Exit("cloud: ", run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	flags.Exit("cloud: ", run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr *os.File) error {
-	cfg, err := parseConfig(args, getenv, stderr)
+func run(ctx context.Context, args, environ []string, stdout, stderr *os.File) error {
+	cfg, err := parseConfig(args, environ, stderr)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func begun(t *testing.T, args ...string) *running {
 	go func() {
 		defer close(r.done)
 		defer out.Close()
-		r.err = run(ctx, append(slices.Clone(onFreePorts), args...), none, out, out)
+		r.err = run(ctx, append(slices.Clone(onFreePorts), args...), nil, out, out)
 	}()
 	t.Cleanup(func() {
 		stop()
