@@ -108,7 +108,7 @@ var texts = map[Cause]Text{
 		Words{"请导入这些版本的私钥，或核对企业微信中的公钥。这些消息中的文件，企业微信只保留 5 天，请尽快处理。", "Import the private keys of these versions, or check the public key in WeCom. WeCom keeps files for five days only."},
 	},
 	CauseEgress: {
-		Words{"企业微信识别到的来源 IP 地址是 {from_ip}，与系统的出口 IP 地址 {trusted_ips} 不同。", "WeCom saw the address {from_ip}, which is none of the deployment's {trusted_ips}."},
+		Words{"企业微信识别到的来源 IP 地址是 {from_ip}，与系统的出口 IP 地址 {trusted_ips} 不同。", "WeCom saw the address {from_ip}. The deployment's addresses are {trusted_ips}."},
 		Words{"请联系运维人员检查 NAT 网关与代理。不要把这个地址填入企业微信。", "Operations should check the NAT gateway and the proxy. Do not enter this address in WeCom."},
 	},
 	CauseSwitchedOff: {
@@ -133,11 +133,11 @@ var texts = map[Cause]Text{
 	},
 	CauseLate: {
 		Words{"消息拉取已落后两天多，距企业微信开始删除未存档的消息还有 {hours} 小时。", "The archive has not caught up for over two days. Hours left until WeCom deletes messages: {hours}."},
-		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
+		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other failing steps first. If there is none, tell operations."},
 	},
 	CauseLosing: {
 		Words{"消息拉取已落后 120 小时以上，企业微信可能正在删除未存档的消息。", "The archive has not caught up for 120 hours: WeCom may be deleting messages that are not archived."},
-		Words{"请立即处理其他有问题的步骤，并联系运维人员。", "Fix the other red steps now, and tell operations."},
+		Words{"请立即处理其他有问题的步骤，并联系运维人员。", "Fix the other failing steps now, and tell operations."},
 	},
 	CauseLost: {
 		Words{"企业微信可能删除了一些未存档的消息，可能有消息丢失的时段已永久记录。", "WeCom may have deleted messages before they were archived. The period is recorded permanently."},
@@ -153,7 +153,7 @@ var texts = map[Cause]Text{
 	},
 	CauseFilesShort: {
 		Words{"{count} 个文件尚未下载，最早到期的一个将于 {until} 被企业微信删除。", "Files not fetched yet: {count}. WeCom deletes the next one at {until}."},
-		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other red steps first. If there is none, tell operations."},
+		Words{"请先处理其他有问题的步骤；如果其他步骤都正常，请联系运维人员。", "Fix the other failing steps first. If there is none, tell operations."},
 	},
 	CauseFilesMissing: {
 		Words{"{count} 个文件未能下载，或内容与消息记载不符。", "Files that were not fetched, or differ from their messages: {count}."},
@@ -266,7 +266,7 @@ var factNames = map[Fact]Words{
 var values = map[Fact]map[string]Words{
 	FactOnList: {"yes": {"是", "yes"}, "no": {"否", "no"}},
 	FactWhy: {
-		string(archive.RefusedSignature): {"签名不符，Token 不同", "wrong signature, another Token"},
+		string(archive.RefusedSignature): {"签名不符（Token 不一致）", "wrong signature, another Token"},
 		string(archive.RefusedDecrypt):   {"无法解密，EncodingAESKey 不同", "not decrypted, another EncodingAESKey"},
 		string(archive.RefusedReceiver):  {"另一家企业的事件", "an event of another company"},
 	},

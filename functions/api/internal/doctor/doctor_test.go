@@ -64,7 +64,7 @@ func TestDoctorNamesCauseAndRemedy(t *testing.T) {
 		Trouble: &archive.Trouble{Cause: archive.CauseTrustedIP, Op: "GetChatData", Code: 10009, Native: true, FromIP: "198.51.100.1", Since: apitest.Noon, At: w.Now()},
 	}}))
 	for lang, want := range map[string][4]string{
-		"en": {"WeCom saw the address 198.51.100.1, which is none of the deployment's 203.0.113.9;203.0.113.10.", "operators", "可信IP地址", "Address that WeCom saw"},
+		"en": {"WeCom saw the address 198.51.100.1. The deployment's addresses are 203.0.113.9;203.0.113.10.", "operators", "可信IP地址", "Address that WeCom saw"},
 		"zh": {"企业微信识别到的来源 IP 地址是 198.51.100.1，与系统的出口 IP 地址 203.0.113.9;203.0.113.10 不同。", "operators", "可信IP地址", "企业微信识别到的来源 IP 地址"},
 	} {
 		got := get(w, lang).of(doctor.CheckTrustedIP)

@@ -156,7 +156,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"文件下载失败", "The file could not be fetched"},
 		words{
-			"从企业微信下载文件失败（原因代码：{reason}）。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员：重新解析该消息所在的页后，系统会再次下载。",
+			"从企业微信下载文件失败（原因代码：{reason}）。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员，由管理员重新解析这条消息，系统会再次下载。",
 			"Fetching the file from WeCom failed ({reason}). While WeCom has the file, give the id of the message ({message}) to an administrator: a replay of its page fetches the file again.",
 		},
 	},
@@ -164,7 +164,7 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"系统尚未开始下载该文件", "The file was never requested"},
 		words{
-			"这条消息尚未解析完成，或者解析时系统还不支持下载文件。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员：重新解析该消息所在的页后，系统会下载该文件。",
+			"这条消息尚未解析完成，或者解析时系统还不支持下载文件。如果企业微信尚未删除该文件，请把消息编号 {message} 告知管理员，由管理员重新解析这条消息，系统会下载该文件。",
 			"The message is still being decoded, or was decoded before the archive fetched files. While WeCom has the file, give the id of the message ({message}) to an administrator: a replay of its page fetches the file.",
 		},
 	},
@@ -279,7 +279,7 @@ var remedies = map[Remedy]words{
 	RemedySeveral:      {"可选值：{values}，多个值之间用英文逗号分隔。", "Give one or several of {values}, separated by commas."},
 	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
 	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
-	RemedyWithOrName:   {"使用 with 参数时，只能按最近活跃时间排序。", "With with, people are sorted by their newest activity only."},
+	RemedyWithOrName:   {"使用 with 参数时，只能按最近活跃时间排序。", "With the parameter with, people are sorted by newest activity only."},
 	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
 	RemedyExactlyOne:   {"member、external_contact、room、unplaced 中必须且只能填写一项，但 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
