@@ -66,7 +66,7 @@ func (r *Replayer) Run(ctx context.Context, req archive.DecodeRequest) error {
 	idle := errors.Is(err, ErrUnfinished) && job.UpdatedAt.Equal(begun)
 	switch {
 	case idle || errors.Is(err, archive.ErrConflict):
-		r.cfg.Log.InfoContext(ctx, "replay stopped, advanced by another run, or without progress", "corp", job.Corp, "replay", job.ID, "without_progress", idle)
+		r.cfg.Log.InfoContext(ctx, "replay left to a later run", "corp", job.Corp, "replay", job.ID, "without_progress", idle)
 		if job, err = r.cfg.Jobs.Replay(ctx, job.Corp, job.ID); err != nil {
 			return fmt.Errorf("read job %s again: %w", req.Replay, err)
 		}

@@ -32,7 +32,7 @@ type Request struct {
 	// Pairs and ConsentRooms are checked for consent.
 	Pairs        []Pair   `json:"pairs,omitempty"`
 	ConsentRooms []string `json:"consent_rooms,omitempty"`
-	// Again: names are asked for however young they are, because something changed.
+	// Again: names are asked for even if they are recent, because something changed.
 	Again bool `json:"again,omitempty"`
 	// Force is Again, and passes over pauses: a person asked. The gate's share and
 	// budget still hold.
@@ -222,7 +222,7 @@ type Inspector struct {
 // request must be delivered again; it then asks only for what was not stored. If
 // ctx has a deadline, Inspect stops before it and requests the rest.
 func (i *Inspector) Inspect(ctx context.Context, req Request) error {
-	// What is wanted from here on is another message.
+	// From here on, new work sends a request of its own.
 	req, err := i.Requests.Take(ctx, req)
 	if err == nil {
 		err = i.inspect(ctx, req)
@@ -276,7 +276,7 @@ type inspection struct {
 	corp  archive.Corp
 	reach Reach
 	force bool
-	// again: names are fetched however young they are.
+	// again: names are fetched even if they are recent.
 	again bool
 
 	opening  sync.Mutex // held while an access is made; taken before mu

@@ -18,7 +18,7 @@ type Edition int
 
 // The editions.
 const (
-	AllEditions Edition = iota // of a question; of a member: WeCom names none
+	AllEditions Edition = iota // asks for all; of a member, that WeCom names no edition
 	Office
 	Service
 	Enterprise

@@ -74,7 +74,7 @@ type Fetcher struct {
 // as a try of any file. Neither trouble is an error. An error means that our
 // own stores failed; the request should then be tried again.
 func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
-	// A request for the lane from here on sends another message.
+	// From here on, new work for the lane sends a request of its own.
 	req, err := f.Queue.Take(ctx, req)
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ type Pulls interface {
 const (
 	callPause = 110 * time.Millisecond
 	// clocksDiffer is how far the last row may be ahead of a process whose clock is
-	// right. Farther ahead, the row is of a clock that was wrong.
+	// right. If the row is farther ahead, its clock was wrong.
 	clocksDiffer = time.Minute
 	// noteEvery is how old the stored state of a quiet corp may be. It is below the
 	// five minutes between two timer pulls of a corp with callbacks.
@@ -116,8 +116,8 @@ type Puller struct {
 // another pull.
 func (p *Puller) Pull(ctx context.Context, req archive.PullRequest) error {
 	again := req.Again
-	// From here on, another wish for a pull sends a request of its own: this pull may
-	// already have read the state that the wish is about. After a crash from here on
+	// From here on, whoever wants a pull sends a request of its own: this pull may
+	// already have read the state that the other one is about. After a crash from here on
 	// SQS delivers this request again.
 	req, err := p.Pulls.Take(ctx, req)
 	if err == nil {
@@ -185,11 +185,10 @@ func (p *Puller) pull(ctx context.Context, req archive.PullRequest, again bool) 
 	return nil
 }
 
-// quiet reports whether the pull found the corp as the stored state says that it was
-// a short time ago: caught up, and without a trouble. A timer's pull then saves
-// nothing, because a quiet corp would cost a write unit a minute for it. What the
-// stored state lacks are later times, and an earlier time is safe: it shortens the
-// hours left.
+// quiet reports whether the corp is caught up and only times differ from the stored
+// state, by less than noteEvery. A timer's pull then saves nothing, because saving
+// would cost a quiet corp a write unit a minute. The earlier times that stay stored
+// are safe: they shorten the hours left.
 func (r *pullRun) quiet(stored archive.PullState) bool {
 	now := r.state
 	caughtUp := !now.LastEmptyAt.IsZero() && now.LastEmptyAt.Equal(now.LastCallAt)
@@ -351,7 +350,7 @@ func (r *pullRun) accepted(ctx context.Context) (err error) {
 
 // rowTime is the time of a new row: the present one, but not before that of the last
 // row, because readers search the rows by their times and two processes' clocks differ
-// a little. A last row of a clock that was wrong is not followed.
+// a little. A last row whose clock was wrong is ignored.
 func (r *pullRun) rowTime() time.Time {
 	now := r.Now().Truncate(time.Millisecond)
 	if last := r.head.At; last.After(now) && last.Sub(now) <= clocksDiffer {

@@ -105,8 +105,8 @@ func (t *tick) noteOverduePages(ctx context.Context, corp string, pages []archiv
 	return reqs, nil
 }
 
-// requestJobs requests the running jobs again whose request may be lost: a job
-// that goes on renews its request. The note comes first, as for pages. A job
+// requestJobs requests again each running job whose request may be lost: a job
+// that makes progress renews its request. The note comes first, as for pages. A job
 // whose runs make no progress is ended: it would block every other replay of its
 // corp. The last request then only removes the entry of the ended job.
 func (t *tick) requestJobs(ctx context.Context) error {

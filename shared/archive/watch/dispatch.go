@@ -111,10 +111,9 @@ const corpsAtOnce = 10
 // tick.
 const slowTicks = 5
 
-// stride is how many corps further a tick begins to spend its budgets than the
-// tick before. It is not above the number of corps that one budget serves at the
-// least (againOfAll/againOfCorp): otherwise, if the number of corps is a multiple
-// of stride, the same corps would be left out at every tick.
+// Each tick begins to spend its budgets stride corps after the beginning of the tick
+// before. A larger stride than the corps that one budget serves at the least
+// (againOfAll/againOfCorp) could leave out the same corps at every tick.
 const stride = 10
 
 // Callbacks may be lost. A Dispatcher makes sure that everything is done

@@ -150,8 +150,8 @@ func (t *tick) notify(ctx context.Context, changes []Change, notified map[string
 	return errors.Join(errs...)
 }
 
-// noteSent notes the notice that was just sent. If another tick has noted another
-// one meanwhile, this notice replaces the note: people may read it last. The next
+// noteSent notes the notice that was just sent. If another tick stored a notice
+// meanwhile, this one replaces it: people may read it last. The next
 // tick sees whether it still holds.
 func (t *tick) noteSent(ctx context.Context, old, now Notified) error {
 	for {

@@ -10,7 +10,7 @@ const checkTicks = 24 * 60
 
 // requestChecks requests a check of the set-up of each corp whose turn it is,
 // once a day: most of what breaks in WeCom's admin console shows only when WeCom
-// is asked. A corp without a secret has nothing to ask with. After a crash the
+// is asked. A corp without a secret cannot ask WeCom. After a crash the
 // corp waits for its next turn.
 func (t *tick) requestChecks(ctx context.Context) error {
 	var corps []string

@@ -14,8 +14,8 @@ import (
 // own, so that the work is spread evenly.
 const (
 	verifyTicks = 7 * 24 * 60 // between two verifications of a corp
-	// A verification that cannot be started in its turn is tried again in a rhythm
-	// of verifyAgain ticks, for verifyTries ticks.
+	// A verification that cannot be started in its turn is tried again every
+	// verifyAgain ticks, for verifyTries ticks at most.
 	verifyAgain = 15
 	verifyTries = 24 * 60
 	// A verification is late if it is not done verifyLate ticks (two days) after it

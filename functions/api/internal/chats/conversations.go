@@ -305,8 +305,7 @@ func (h *Handlers) entriesOn(ctx context.Context, c *session.Call, day archive.D
 	return entries, g.Wait()
 }
 
-// room fills the page of a room: with the room, or with nothing if the caller may
-// not see any message of it. If the time limit ends the search, room returns the
+// room lists the one room, if the caller may see a message of it. If the time limit ends the search, room returns the
 // place where the next page continues it.
 func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string, at listPage) (*listPage, error) {
 	e := newEntry(archive.RoomConversation(roomID))

@@ -55,7 +55,7 @@ func (f messageFilter) mayShow(m archive.Message, revoked *revocationJSON) bool 
 	return (!f.revoked || revoked != nil) && (f.msgID == "" || archive.RevocationKey(m.MsgID) == f.msgID)
 }
 
-// shows reports whether the filter shows a message that it may show.
+// shows decides by the content of a message for which mayShow is true.
 func (f messageFilter) shows(c message.Content) bool {
 	if f.from != "" && sender(c.Fields) != f.from || f.kinds != nil && !slices.Contains(f.kinds, c.Kind) || f.files && len(c.Files) == 0 {
 		return false

@@ -181,8 +181,8 @@ func notStored(row media.File, message string, now time.Time) error {
 
 // findAll reads messages by their ids, visits those that the caller may see, and
 // records one reading for each of their conversations. gone says of every other id
-// why its message is not there. A message that comes too late has the problem that
-// says so.
+// why its message is not there. A message that could not be read in time gets the
+// problem Unavailable.
 func (h *Handlers) findAll(ctx context.Context, c *session.Call, ids []string, d depth, visit func(id string, s shown) error) (gone map[string]error, _ error) {
 	ids = archive.Distinct(ids)
 	stored := make([]archive.Message, len(ids))

@@ -180,7 +180,7 @@ func (h *Handlers) reading(ctx context.Context, c *session.Call, conv archive.Co
 }
 
 // sealSide makes the token of the page after a side of a page; nil if there is
-// none. Where this side is empty, the page before it may be on the other side.
+// none. If this side is empty, the previous page may be the other side's.
 func sealSide(c *session.Call, side, other collected, continued, back bool) (*string, error) {
 	switch {
 	case side.more:
@@ -191,8 +191,7 @@ func sealSide(c *session.Call, side, other collected, continued, back bool) (*st
 	return nil, nil
 }
 
-// resume is the place of the page with what is newer than this page, although it
-// may not exist yet.
+// resume is the place of the page of newer messages, which may not exist yet.
 func resume(q listQuery, before, after collected) messagePage {
 	descending := q.messages.Descending != q.back // of the list, whichever way the page goes
 	if q.around != nil {

@@ -29,7 +29,7 @@ type moves struct {
 	ready []readyEntry
 }
 
-// openMove is a move with the time by which its entry of the list is found.
+// openMove is a move with the time in the key of its entry.
 type openMove struct {
 	archive.Move
 	newest time.Time

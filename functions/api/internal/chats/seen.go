@@ -25,7 +25,7 @@ func (h *Handlers) MarkSeen(ctx context.Context, c *session.Call) (output.Answer
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if now := h.Now(); until.After(now) { // a clock that is ahead would hide what comes
+	if now := h.Now(); until.After(now) { // else a caller's fast clock would mark later messages as seen
 		until = now
 	}
 	if err := h.Seen.MarkSeen(ctx, c.CorpID, c.Caller.Subject, conv, until); err != nil {

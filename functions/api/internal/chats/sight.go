@@ -90,7 +90,7 @@ type ending struct {
 func (ending) Error() string { return "search ended early" }
 
 // attended yields, in batches, the days on which one of q's parties took part in
-// the room, from the lists of these parties. If its time is over, it ends with an
+// the room, from the lists of these parties. At the time limit it ends with an
 // ending.
 func (h *Handlers) attended(ctx context.Context, corp string, room archive.ConversationID, q archive.AttendanceQuery) iter.Seq2[[]archive.Day, error] {
 	return func(yield func([]archive.Day, error) bool) {

@@ -106,8 +106,8 @@ func (p *listPage) before(e entry) bool {
 // last is the entry after which the page begins, without its content.
 func (p *listPage) last() entry { return entry{digest: p.Digest, at: time.UnixMilli(p.Milli)} }
 
-// advance moves the place to behind an entry of a day. It never moves back: a chat
-// that had a message meanwhile may be shown behind its place.
+// advance moves the place to behind an entry of a day. It never moves back: if
+// a new message moves a chat while pages are read, its entry may stand after its place.
 func (p *listPage) advance(day archive.Day, e entry) {
 	if p.Day != day || p.Digest == "" || compareEntries(p.last(), e) < 0 {
 		p.Day, p.Milli, p.Digest = day, e.at.UnixMilli(), e.digest
@@ -333,7 +333,7 @@ func (w *walker) put(day archive.Day, e entry) (full bool, _ error) {
 }
 
 // entriesOf returns the entries of those conversations that belong to the day,
-// newest first. It returns ending if its time is over before all of them are known.
+// newest first. It returns ending at the time limit.
 func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations []archive.ConversationID) ([]entry, error) {
 	if err := w.lookAt(ctx, conversations); err != nil {
 		return nil, err
@@ -348,8 +348,7 @@ func (w *walker) entriesOf(ctx context.Context, day archive.Day, conversations [
 	return entries, nil
 }
 
-// lookAt makes the conversations known. It returns ending if its time is over
-// before.
+// lookAt makes the conversations known. It returns ending at the time limit.
 func (w *walker) lookAt(ctx context.Context, conversations []archive.ConversationID) error {
 	var unknown []archive.ConversationID
 	for _, conv := range conversations {

@@ -9,9 +9,8 @@ import (
 )
 
 // corpMemory is how long a process remembers a corp for the routes that read chats.
-// Such a route uses of it that it is registered and its page key, which never change.
-// It also decides with it whether WeCom may be asked for a name; inspect decides
-// again before it asks. The command erase waits longer between its two passes, so it
+// Such a route needs only the registration and the page key, which never change, and
+// whether WeCom may be asked for a name, which inspect decides again before it asks. The command erase waits longer between its two passes, so it
 // finds what a reader of an erased corp still wrote.
 const corpMemory = time.Minute
 

@@ -230,8 +230,8 @@ var (
 	plainID = regexp.MustCompile(`^[0-9A-Za-z_.=-]{1,256}$`)
 )
 
-// asked lists the ids in the path of a refused request, so that the log tells a
-// person who tries ids from one who slips. The caller chose the path, so an id of
+// asked lists the ids in the path of a refused request, so that the log shows
+// whether a person guesses ids or mistyped one. The caller chose the path, so an id of
 // another form is only noted.
 func asked(rt Route, c *session.Call) []string {
 	ids := []string{}
