@@ -100,7 +100,7 @@ func (h *Handlers) receive(ctx context.Context, c *session.Call, pairs *Pairs) (
 func (h *Handlers) record(ctx context.Context, corp string, e archive.Event) (stored bool, _ error) {
 	stored, err := h.Corps.RecordEvent(ctx, corp, e)
 	if err == nil && !stored {
-		h.Log.WarnContext(ctx, "daily limit of events reached, event counted only", "corp", corp)
+		h.Log.WarnContext(ctx, "daily limit of events reached, event only counted", "corp", corp)
 	}
 	return stored, err
 }
