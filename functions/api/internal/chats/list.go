@@ -21,11 +21,6 @@ import (
 )
 
 const (
-	// lookMost and lookBytes bound the messages that a page shows, plus those that
-	// it passes over because the caller asks for revoked messages only. Messages
-	// that the caller may not see do not count.
-	lookMost  = 2000
-	lookBytes = 32 << 20
 	// filesAtOnce bounds the files that are looked up together for a list. A single
 	// message with more files is an exception.
 	filesAtOnce = 1000
@@ -277,26 +272,6 @@ func (p *collected) put(m listed, b []byte) (fits bool) {
 	p.shown = append(p.shown, b)
 	p.add(m.Conversation, m.content.Fields)
 	return true
-}
-
-// budget counts the messages and bytes that were read for a page.
-type budget struct{ messages, bytes int }
-
-func (b *budget) left() bool { return b.messages < lookMost && b.bytes < lookBytes }
-
-// admits counts the bytes of a message in the journal, and reports whether the
-// page has room for them. The first message always fits, so each page advances.
-func (b *budget) admits(m archive.Message) bool {
-	if m.Overflow != nil {
-		b.bytes += m.Overflow.Size
-	}
-	return b.bytes <= lookBytes || b.messages == 0
-}
-
-// spend counts a message that was shown or passed over.
-func (b *budget) spend(m archive.Message) {
-	b.messages++
-	b.bytes += len(m.Raw)
 }
 
 // collector fills a page of messages.
