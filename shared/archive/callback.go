@@ -91,11 +91,17 @@ const (
 	EventAhead = 5 * time.Minute
 )
 
-// The bounds of the events that are stored for a corp on a day. A corp can sign
-// events itself, and events are kept permanently.
+// The bounds of the events that are stored for a corp on a day, see [Event.Bounds]. A
+// corp can sign events itself, and events are kept permanently.
 const (
 	MaxEvents     = 10_000
 	MaxEventBytes = 16 << 20 // of [Event.Size]
+)
+
+// The event that reports a consent (wecom.md 4.2).
+const (
+	ContactChanged  = "change_external_contact"
+	ConsentApproved = "msg_audit_approved" // a ChangeType of ContactChanged
 )
 
 // Event is an authentic callback event, with what proves that it is authentic.
@@ -130,9 +136,20 @@ func (e Event) At() time.Time {
 	return e.ArrivedAt
 }
 
-// Size is the number of bytes that count towards [MaxEventBytes].
+// Size is the number of bytes that count towards [Event.Bounds].
 func (e Event) Size() int {
 	return len(e.Type) + len(e.ChangeType) + len(e.Body) + len(e.Signature) + len(e.Timestamp) + len(e.Nonce) + len(e.Encrypted)
+}
+
+// Bounds are the events and the bytes of a day up to which this event is stored.
+// Consents have half as much room again: a company that tags its contacts causes more
+// events than a day has room for, and they must not keep a consent from being recorded.
+// Consents have a bound too: each one is kept permanently in the contact's history.
+func (e Event) Bounds() (events, bytes int) {
+	if e.Type == ContactChanged && e.ChangeType == ConsentApproved {
+		return MaxEvents + MaxEvents/2, MaxEventBytes + MaxEventBytes/2
+	}
+	return MaxEvents, MaxEventBytes
 }
 
 // EventCount is the number of events that arrived on a day.

@@ -162,6 +162,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 		return false, err
 	}
 	count := eventCountPrefix + string(archive.DayOf(e.ArrivedAt))
+	most, room := e.Bounds()
 	err = untilQuiet(ctx, func() error {
 		return c.transact(ctx, c.client, c.putNew(it), types.TransactWriteItem{Update: &types.Update{
 			TableName:           &c.name,
@@ -170,7 +171,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 			ConditionExpression: aws.String(absent + " OR kept < :most AND kept_bytes <= :room"),
 			ExpressionAttributeValues: item{
 				":v": number(formatVersion), ":none": number(0), ":one": number(1), ":size": number(e.Size()),
-				":most": number(archive.MaxEvents), ":room": number(archive.MaxEventBytes - e.Size()),
+				":most": number(most), ":room": number(room - e.Size()),
 			},
 		}})
 	})

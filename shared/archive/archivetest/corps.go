@@ -437,7 +437,8 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 		}
 		day := archive.DayOf(e.ArrivedAt)
 		count := i.counts[day]
-		stored = count.Stored < archive.MaxEvents && count.Bytes <= archive.MaxEventBytes-e.Size()
+		most, room := e.Bounds()
+		stored = count.Stored < most && count.Bytes <= room-e.Size()
 		if stored {
 			count.Stored++
 			count.Bytes += e.Size()

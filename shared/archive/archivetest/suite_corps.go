@@ -376,7 +376,8 @@ func corpsEvents(t *testing.T, c CorpStore) {
 }
 
 // The events of a day fill its bound of bytes. What does not fit is counted; a
-// smaller event still fits, and so does a repetition of a stored one.
+// smaller event still fits, and so does a repetition of a stored one. Consents have
+// room beyond that, which is bounded too.
 func corpsEventsBounds(t *testing.T, c CorpStore) {
 	corp := create(t, c, corpFor(t, 1)).ID
 	const size = 380 << 10
@@ -398,9 +399,20 @@ func corpsEventsBounds(t *testing.T, c CorpStore) {
 	record("a repetition", event(0, size, time.Minute), true)
 	record("a small one", event(fit, 10, 0), true)
 	record("the next day", event(fit, size, 24*time.Hour), true)
+	consent := func(n int) archive.Event {
+		e := event(n, size, 0)
+		e.Type, e.ChangeType = "change_external_contact", "msg_audit_approved"
+		return e
+	}
+	for n := range fit / 2 {
+		record(fmt.Sprint("consent ", n), consent(n), true)
+	}
+	record("a consent over its bound", consent(fit), false)
+	record("a small one over its bound", event(fit, 11, 0), false)
 	got, err := c.EventCount(t.Context(), corp, archive.DayOf(epoch))
 	ok(t, err)
-	same(t, "count", got, archive.EventCount{Stored: fit + 1, Bytes: fit*size + 10, Dropped: 2})
+	all := fit + fit/2
+	same(t, "count", got, archive.EventCount{Stored: all + 1, Bytes: all*size + 10 + fit/2*len(consent(0).Type+consent(0).ChangeType), Dropped: 4})
 }
 
 func corpsAbsent(t *testing.T, c CorpStore) {

@@ -74,7 +74,8 @@ export interface paths {
          * WeCom sends an encrypted event.
          * @description WeCom sends an event up to three times until the answer is 200. A repeated event changes nothing. A `msgaudit_notify`
          *     whose CreateTime is over an hour old, or over five minutes ahead, requests no pull: it may be a replay. The archive
-         *     stores 10,000 events or 16 MiB of events of a company a day; further events are only counted.
+         *     stores 10,000 events or 16 MiB of events of a company a day, and half as much again of consents; further events are
+         *     only counted.
          */
         post: operations["receiveEvent"];
         delete?: never;
@@ -104,7 +105,8 @@ export interface paths {
          * WeCom sends an encrypted event of the self-built app.
          * @description The archive stores every event; a repeated event changes nothing. A consent (`change_external_contact` /
          *     `msg_audit_approved`) is also stored as a consent. After a change of a contact or room, the archive requests its name
-         *     again if it had fetched the name before. An event beyond the day's bound of stored events is only counted.
+         *     again if it had fetched the name before. An event beyond the day's bound of stored events is only counted;
+         *     consents have a larger bound than other events.
          */
         post: operations["receiveAppEvent"];
         delete?: never;
@@ -1092,7 +1094,7 @@ export interface paths {
         /**
          * List the callback events of a day, oldest first.
          * @description The list holds every event except `msgaudit_notify`, which only announces messages. Of each company, 10,000 events or
-         *     16 MiB of events a day are stored; `dropped` counts further ones.
+         *     16 MiB of events a day are stored, and half as much again of consents; `dropped` counts further ones.
          */
         get: operations["listEvents"];
         put?: never;

@@ -15,12 +15,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 )
 
-// The events of the self-built app that the archive acts on (wecom.md 4.2, 4.3).
-const (
-	contactChanged  = "change_external_contact"
-	roomChanged     = "change_external_chat"
-	consentApproved = "msg_audit_approved" // a ChangeType of contactChanged
-)
+// roomChanged is the event of a changed room (wecom.md 4.3).
+const roomChanged = "change_external_chat"
 
 // subject is what an event of the app is about: a contact of a member, or a room.
 type subject struct{ Member, Contact, Room string }
@@ -33,7 +29,8 @@ func (h *Handlers) VerifyAppCallback(ctx context.Context, c *session.Call) (outp
 // ReceiveAppEvent receives an event of the self-built app. It stores the event,
 // then a consent in it, then requests a name that has changed. An event of the
 // app announces no messages, so it does not count as a callback of the archive.
-// An event that the bound of the day leaves no room for is only counted.
+// An event that the bound of the day leaves no room for is only counted. If it reports
+// a consent, the agree message of the customer or WeCom's check records the consent.
 //
 // After a crash between these writes WeCom sends the event again, and each write
 // has the same result the second time.
@@ -47,7 +44,7 @@ func (h *Handlers) ReceiveAppEvent(ctx context.Context, c *session.Call) (output
 		return output.Answer{Status: 200}, err
 	}
 	about := readSubject(arrived.Body)
-	if event.Type == contactChanged && event.ChangeType == consentApproved && about.Member != "" && about.Contact != "" {
+	if event.Type == archive.ContactChanged && event.ChangeType == archive.ConsentApproved && about.Member != "" && about.Contact != "" {
 		// Each of WeCom's three tries stores the same consent.
 		err := h.Consents.RecordConsents(ctx, []archive.Consent{{
 			Corp: c.CorpID, Member: about.Member, Contact: about.Contact, Status: archive.Agreed, ChangedAt: consentedAt(arrived).Truncate(time.Second),
@@ -74,8 +71,8 @@ func (s subject) lacks(event msgcrypt.Event) bool {
 	switch event.Type {
 	case "":
 		return true
-	case contactChanged:
-		return s.Contact == "" || event.ChangeType == consentApproved && s.Member == ""
+	case archive.ContactChanged:
+		return s.Contact == "" || event.ChangeType == archive.ConsentApproved && s.Member == ""
 	case roomChanged:
 		return s.Room == ""
 	}
@@ -113,7 +110,7 @@ func readSubject(plain []byte) subject {
 func (h *Handlers) refreshName(ctx context.Context, corp string, event msgcrypt.Event, about subject) error {
 	req := directory.Request{Corp: corp, Why: "event", Again: true}
 	switch {
-	case event.Type == contactChanged && event.ChangeType != consentApproved && about.Contact != "":
+	case event.Type == archive.ContactChanged && event.ChangeType != archive.ConsentApproved && about.Contact != "":
 		known, err := h.Names.People(ctx, corp, []string{about.Contact})
 		if err != nil {
 			return fmt.Errorf("read known name: %w", err)
