@@ -21,7 +21,7 @@
 //	          <corp>            result#<after>                  the result of decoding a page
 //	          <corp>            files#<after>                   the ids of the files that a page names
 //	          <corp>            pending#<after>                 a page not decoded yet
-//	          <corp>            loss#<since>                    a possible loss
+//	          <corp>#losses     loss#<since>                    a possible loss
 //	          <corp>            told                            the last notification about the corp
 //	          <corp>#doctor     examined                        the last examination of the set-up
 //	          <corp>#doctor     change#<ms>#<check>             what an examination found changed

@@ -719,9 +719,13 @@ func (l *Ledger) NoteRequest(ctx context.Context, p archive.Pending, at time.Tim
 	return nil
 }
 
+// lossesPK is a partition of its own: only dispatch may write there, and no function
+// may delete (template.yaml).
+func lossesPK(corp string) string { return corp + "#losses" }
+
 // RecordLoss implements [watch.Ledger].
 func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
-	it, err := encode(loss.Corp, lossPrefix+timeText(loss.Since), lossItem(loss))
+	it, err := encode(lossesPK(loss.Corp), lossPrefix+timeText(loss.Since), lossItem(loss))
 	if err != nil {
 		return err
 	}
@@ -733,7 +737,7 @@ func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 
 // Losses lists a corp's losses, oldest first.
 func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error) {
-	all, err := collect(l.query(ctx, l.client, startingWith(corp, lossPrefix)), func(it item) (archive.Loss, error) {
+	all, err := collect(l.query(ctx, l.client, startingWith(lossesPK(corp), lossPrefix)), func(it item) (archive.Loss, error) {
 		loss, err := readItem[lossItem](it)
 		loss.Corp = corp
 		return archive.Loss(loss), err
