@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 )
 
 // skipped are the types that moto does not create. Tests compare them with the
@@ -106,6 +108,48 @@ func TestEnvironmentsOfSamconfig(t *testing.T) {
 		stage, _, _ := strings.Cut(name, "-")
 		if got, want := slices.Sorted(maps.Keys(e.Parameters)), slices.Sorted(maps.Keys(all[stage].Parameters)); !slices.Equal(got, want) {
 			t.Errorf("%s: got parameters %v, want those of %s: %v", name, got, stage, want)
+		}
+	}
+}
+
+// accountWide are the types whose names belong to an account in all of its regions,
+// or to a whole partition, with the property that gives the name. Without a name
+// CloudFormation makes one that is free.
+var accountWide = map[string]string{
+	"AWS::CloudWatch::Dashboard": "DashboardName", "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+	"AWS::IAM::Role": "RoleName", "AWS::S3::Bucket": "BucketName",
+}
+
+// The blocks of a partition may lie in one account, and blocks of one stage have one
+// stack name, as a stack that moves to another region has. So no two of them make a
+// resource with the same name where the name belongs to all regions.
+func TestRegionsShareNoName(t *testing.T) {
+	all := blocks(t)
+	for _, regions := range [][]string{{"cn-north-1", "cn-northwest-1"}, {"us-east-1", "ap-east-1"}} {
+		makes := map[string]string{} // the place that makes a name, by type and name
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			e := all[name]
+			if e.Partition() != (deploy.Block{Region: regions[0]}).Partition() {
+				continue
+			}
+			for _, region := range regions {
+				place := e.Stack + " in " + region
+				for id, r := range stackOf(t, name).Translated.Resources {
+					property, wide := accountWide[r.Type]
+					v, named := r.Properties[property]
+					if !wide || !named {
+						continue
+					}
+					of := strings.NewReplacer("AWS::StackName", e.Stack, "AWS::Region", region, "AWS::StackId", place).Replace(text(v))
+					if other, taken := makes[r.Type+of]; taken && other != place {
+						t.Errorf("%s: %s and %s both make the %s %s", id, other, place, r.Type, of)
+					}
+					makes[r.Type+of] = place
+				}
+			}
+		}
+		if len(makes) == 0 {
+			t.Errorf("%v: got no name, want at least that of the dashboard", regions)
 		}
 	}
 }
