@@ -18,6 +18,16 @@ import (
 
 const root = "../../.."
 
+// read is a file of the repository.
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(root + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func blocks(t *testing.T) map[string]deploy.Block {
 	t.Helper()
 	all, err := deploy.ReadBlocks(root + "/samconfig.toml")
