@@ -172,8 +172,9 @@ func TestDeployerPolicyIsNarrow(t *testing.T) {
 			if (allows(pattern, "s3:GetObject") || allows(pattern, "s3:GetObjectVersion")) && own {
 				t.Errorf("%s reads the objects of the archive", s.Sid)
 			}
-			if allows(pattern, "kms:Decrypt") && !strings.HasPrefix(s.Condition["StringEquals"]["kms:ViaService"], "dynamodb.") {
-				t.Errorf("%s decrypts by itself, want through DynamoDB only", s.Sid)
+			// As the roles of the template: which suffix KMS sees in China is not known.
+			if allows(pattern, "kms:Decrypt") && s.Condition["StringLike"]["kms:ViaService"] != "dynamodb.REGION.*" {
+				t.Errorf("%s: got the condition %v on decrypting, want through DynamoDB with either suffix", s.Sid, s.Condition)
 			}
 			if pattern == "iam:PassRole" && s.Condition["StringEquals"]["iam:PassedToService"] != "lambda.amazonaws.com" {
 				t.Errorf("%s passes roles to another service than Lambda", s.Sid)
@@ -185,7 +186,7 @@ func TestDeployerPolicyIsNarrow(t *testing.T) {
 	}
 	// The limit of a role's inline policies, white space not counted, with the longest
 	// name of a stack that make ready admits.
-	filled := strings.NewReplacer("PARTITION", "aws-cn", "REGION", "cn-northwest-1", "ACCOUNT", "123456789012", "STACK", strings.Repeat("a", 55), "SUFFIX", "amazonaws.com.cn").Replace(source)
+	filled := strings.NewReplacer("PARTITION", "aws-cn", "REGION", "cn-northwest-1", "ACCOUNT", "123456789012", "STACK", strings.Repeat("a", 55)).Replace(source)
 	if n := len(strings.Join(strings.Fields(filled), "")); n > 10240 {
 		t.Errorf("the policy has %d characters, and IAM takes 10,240", n)
 	}
