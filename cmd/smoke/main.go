@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 		return err
 	}
 	return (&smoke{
-		base: base, token: os.Getenv("TOKEN"), corp: *corp, client: &http.Client{Timeout: 15 * time.Second}, now: time.Now,
+		base: base, token: os.Getenv("TOKEN"), corp: *corp, china: e.Partition() == "aws-cn", client: &http.Client{Timeout: 15 * time.Second}, now: time.Now,
 		say: func(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) },
 	}).ask(ctx)
 }

@@ -24,6 +24,7 @@ type smoke struct {
 	base   string // scheme and host
 	token  string // empty for none
 	corp   string // whose callback is verified; empty for none
+	china  bool   // the API is in the partition aws-cn
 	client *http.Client
 	now    func() time.Time
 	say    func(format string, args ...any)
@@ -55,6 +56,14 @@ func (s *smoke) get(ctx context.Context, address, token string) (status int, bod
 	return response.StatusCode, string(b), err
 }
 
+// advice is what to do about an unexpected status.
+func (s *smoke) advice(status int, otherwise string) string {
+	if status == http.StatusForbidden && s.china {
+		return "API Gateway in China answers this until the account has its ICP recordal (docs/china.md)"
+	}
+	return otherwise
+}
+
 func (s *smoke) health(ctx context.Context) error {
 	status, body, err := s.get(ctx, "/health", "")
 	if err != nil {
@@ -62,7 +71,7 @@ func (s *smoke) health(ctx context.Context) error {
 	}
 	var health struct{ Status, Version string }
 	if status != http.StatusOK || json.Unmarshal([]byte(body), &health) != nil || health.Status != "ok" {
-		return fmt.Errorf("health: got status %d, want 200 and ok: see the log of api", status)
+		return fmt.Errorf("health: got status %d, want 200 and ok: %s", status, s.advice(status, "see the log of api"))
 	}
 	s.say("health    ok, version %s at %s", health.Version, s.base)
 	return nil
@@ -75,7 +84,7 @@ func (s *smoke) door(ctx context.Context) error {
 		return fmt.Errorf("without a token: %w", err)
 	}
 	if status != http.StatusUnauthorized {
-		return fmt.Errorf("without a token: got status %d, want 401: the authorizer is not in place", status)
+		return fmt.Errorf("without a token: got status %d, want 401: %s", status, s.advice(status, "the authorizer is not in place"))
 	}
 	s.say("no token  refused")
 	return nil
@@ -97,7 +106,7 @@ func (s *smoke) withToken(ctx context.Context) error {
 	case http.StatusUnauthorized:
 		return errors.New("token: got status 401: compare iss and aud of the token with JwtIssuer and JwtAudience, its exp with the clock, and its alg with RS256")
 	}
-	return fmt.Errorf("token: got status %d, want 200: see the log of api", status)
+	return fmt.Errorf("token: got status %d, want 200: %s", status, s.advice(status, "see the log of api"))
 }
 
 // callback verifies the callback address of a company as WeCom's console does: it
@@ -143,7 +152,7 @@ func (s *smoke) callback(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("callback: %w: WeCom reaches the archive at %s only", err, setup.Callback.URL)
 		case wrong && status != http.StatusUnauthorized:
-			return fmt.Errorf("callback: a wrong signature got status %d, want 401", status)
+			return fmt.Errorf("callback: a wrong signature got status %d, want 401: %s", status, s.advice(status, "see the log of api"))
 		case !wrong && (status != http.StatusOK || body != text):
 			return fmt.Errorf("callback: got status %d and another text, want 200 and the text: see the log of api", status)
 		case !wrong && took > callbackLimit:
