@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -31,7 +32,8 @@ type online struct {
 
 	// The answers of identity and stack, which run first.
 	account string
-	first   bool // there is no stack yet
+	first   bool              // there is no stack yet
+	now     map[string]string // parameters of the stack; empty if there is none yet
 
 	notes []string // what an operator should know, although the deployment works
 }
@@ -112,22 +114,31 @@ func (o *online) stack(ctx context.Context) error {
 	case strings.HasSuffix(string(status), "_IN_PROGRESS"):
 		return fmt.Errorf("%s is in %s: wait until that operation ends", o.env.Stack, status)
 	}
-	if !o.first {
-		return o.fixed(found.Stacks[0].Parameters)
+	o.now = make(map[string]string)
+	for _, p := range found.Stacks[0].Parameters {
+		o.now[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
 	}
-	return nil
+	return o.fixed()
 }
 
 // fixed refuses another value of a parameter that a stack cannot change. With
 // another Keys the roles would lose the right to the keys that the stack's secrets
-// and files are under: nothing would be pulled, decoded or shown.
-func (o *online) fixed(now []cfntypes.Parameter) error {
-	for _, p := range now {
-		if is, want := aws.ToString(p.ParameterValue), o.parameters["Keys"]; aws.ToString(p.ParameterKey) == "Keys" && is != want {
-			return fmt.Errorf("Keys is %s in the stack %s, and a stack cannot change it to %s: set Keys=%s (docs/upgrades.md, One key or four)", is, o.env.Stack, want, is)
+// and files are under: nothing would be pulled, decoded or shown. With another
+// VpcCidr or Zones, CloudFormation would make new NAT gateways or subnets beside the
+// old ones, whose addresses are taken: the deployment would fail half-way.
+func (o *online) fixed() error {
+	names, see := []string{"Keys"}, map[string]string{"Keys": "docs/upgrades.md, One key or four"}
+	if o.makesNetwork() && o.now["TrustedIps"] == "" {
+		names = append(names, "VpcCidr", "Zones")
+	}
+	var errs []error
+	for _, name := range names {
+		if is, has := o.now[name]; has && is != o.parameters[name] {
+			errs = append(errs, fmt.Errorf("%s is %q in the stack %s, and a stack cannot change it to %q: set %s=%s (%s)", name, is, o.env.Stack, o.parameters[name],
+				name, cmp.Or(is, `""`), cmp.Or(see[name], "docs/deploying.md, What is created")))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // certificate finds a certificate that is not issued, or is for another name.

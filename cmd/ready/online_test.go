@@ -150,23 +150,46 @@ func TestOnlineIdentity(t *testing.T) {
 	}
 }
 
+// living makes a stack with these parameters in moto's account.
+func living(t *testing.T, o *online, parameters map[string]string) {
+	t.Helper()
+	body, given := map[string]any{}, []cfntypes.Parameter{}
+	for name, value := range parameters {
+		body[name] = map[string]string{"Type": "String"}
+		given = append(given, cfntypes.Parameter{ParameterKey: &name, ParameterValue: &value})
+	}
+	template := string(must[[]byte](t)(json.Marshal(map[string]any{"Parameters": body, "Resources": map[string]any{"Topic": map[string]any{"Type": "AWS::SNS::Topic", "Properties": map[string]any{}}}})))
+	must[*cloudformation.CreateStackOutput](t)(cloudformation.NewFromConfig(o.config).CreateStack(t.Context(), &cloudformation.CreateStackInput{StackName: &o.env.Stack, TemplateBody: &template, Parameters: given}))
+}
+
 // A stack keeps the value of Keys that it began with: its secrets and files are
-// under the keys of that choice.
-func TestStackKeepsItsKeys(t *testing.T) {
-	for i, c := range []struct{ is, wanted, want string }{
-		{"each", "each", ""}, {"one", "one", ""},
-		{"each", "one", "set Keys=each"}, {"one", "each", "set Keys=one"},
+// under the keys of that choice. While it makes its network, it keeps that too.
+func TestStackKeepsWhatItCannotChange(t *testing.T) {
+	own := map[string]string{"TrustedIps": "203.0.113.9", "VpcId": "vpc-01234567", "SubnetIds": "subnet-01234567"}
+	with := func(change map[string]string) map[string]string {
+		all := maps.Clone(own)
+		maps.Copy(all, change)
+		return all
+	}
+	for i, c := range []struct {
+		is, wanted map[string]string
+		want       []string
+	}{
+		{map[string]string{"Keys": "each"}, nil, nil},
+		{map[string]string{"Keys": "one"}, map[string]string{"Keys": "one"}, nil},
+		{map[string]string{"Keys": "each"}, map[string]string{"Keys": "one"}, []string{`Keys is "each" in the stack archive2, and a stack cannot change it to "one"`, "set Keys=each (docs/upgrades.md"}},
+		{map[string]string{"Keys": "one"}, nil, []string{"set Keys=one"}},
+		{map[string]string{"TrustedIps": "", "VpcCidr": "10.78.0.0/22", "Zones": ""}, nil, nil},
+		{map[string]string{"TrustedIps": "", "VpcCidr": "10.78.0.0/22", "Zones": ""}, map[string]string{"VpcCidr": "10.20.0.0/20", "Zones": "eu-west-1a,eu-west-1b"}, []string{"set VpcCidr=10.78.0.0/22 (docs/deploying.md", `set Zones="" (docs/deploying.md`}},
+		{map[string]string{"Zones": "eu-west-1a,eu-west-1b"}, map[string]string{"Zones": "eu-west-1a,eu-west-1c"}, []string{"set Zones=eu-west-1a,eu-west-1b"}},
+		// To a network of one's own, and back to another network.
+		{map[string]string{"TrustedIps": "", "VpcCidr": "10.78.0.0/22"}, with(map[string]string{"VpcCidr": "10.20.0.0/20"}), nil},
+		{with(map[string]string{"VpcCidr": "10.78.0.0/22"}), map[string]string{"VpcCidr": "10.20.0.0/20"}, nil},
 	} {
-		o, _ := prepared(t, []string{"eu-north-1", "eu-south-1", "eu-south-2", "eu-central-2"}[i], map[string]string{"Keys": c.wanted})
-		body := `{"Parameters":{"Keys":{"Type":"String"}},"Resources":{"Topic":{"Type":"AWS::SNS::Topic","Properties":{}}}}`
-		must[*cloudformation.CreateStackOutput](t)(cloudformation.NewFromConfig(o.config).CreateStack(t.Context(), &cloudformation.CreateStackInput{
-			StackName: &o.env.Stack, TemplateBody: &body, Parameters: []cfntypes.Parameter{{ParameterKey: aws.String("Keys"), ParameterValue: &c.is}},
-		}))
-		if err := o.stack(t.Context()); c.want == "" {
-			wantError(t, err)
-		} else {
-			wantError(t, err, c.want)
-		}
+		o, _ := prepared(t, "eu-south-1", c.wanted)
+		o.env.Stack = fmt.Sprint("archive", i)
+		living(t, o, c.is)
+		wantError(t, o.stack(t.Context()), c.want...)
 	}
 }
 
