@@ -11,8 +11,8 @@ import (
 )
 
 // checkEgress finds trusted addresses that are not public (WeCom sees public
-// addresses only), a network that is not private, zones of another region, and a
-// proxy whose port conflicts with the security group.
+// addresses only), a network that is not private, zones of another region or one
+// zone twice, and a proxy whose port conflicts with the security group.
 func checkEgress(e deploy.Block) error {
 	var errs []error
 	public := func(name, ip string) {
@@ -36,6 +36,9 @@ func checkEgress(e deploy.Block) error {
 		}
 	}
 	if zones := e.Parameters["Zones"]; zones != "" {
+		if a, b, _ := strings.Cut(zones, ","); a == b {
+			errs = append(errs, fmt.Errorf("Zones: %s is named twice: choose two zones of %s", a, e.Region))
+		}
 		for zone := range strings.SplitSeq(zones, ",") {
 			if !strings.HasPrefix(zone, e.Region) {
 				errs = append(errs, fmt.Errorf("Zones: %s is no zone of %s", zone, e.Region))

@@ -70,6 +70,7 @@ func TestCheck(t *testing.T) {
 		{name: "public network", library: "x86_64", change: map[string]string{"VpcCidr": "172.200.0.0/20"}, want: []string{"VpcCidr: 172.200.0.0/20 is no private network"}},
 		{name: "address in a network", library: "x86_64", change: map[string]string{"VpcCidr": "10.78.0.1/20"}, want: []string{"VpcCidr: 10.78.0.1/20 is no private network"}},
 		{name: "zones", library: "x86_64", change: map[string]string{"Zones": "cn-north-1a,cn-north-1b"}},
+		{name: "one zone twice", library: "x86_64", change: map[string]string{"Zones": "cn-north-1a,cn-north-1a"}, want: []string{"Zones: cn-north-1a is named twice"}},
 		{name: "zones of another region", library: "x86_64", change: map[string]string{"Zones": "cn-north-1a,us-east-1a"}, want: []string{"us-east-1a is no zone of cn-north-1"}},
 		{name: "break-glass role of another partition", library: "x86_64", change: map[string]string{"BreakGlassRole": "arn:aws:iam::123456789012:role/break-glass"}, want: []string{"must begin with arn:aws-cn:iam::"}},
 		{name: "path of the issuer's document", library: "x86_64", change: map[string]string{"JwtIssuer": "https://login.yunduo.cn/.well-known/openid-configuration"}, want: []string{"without /.well-known"}},
