@@ -54,11 +54,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if err == nil && (*ask || *living) {
 		var o *online
-		if o, err = newOnline(ctx, ".", e); err == nil && *ask {
-			err = o.check(ctx)
+		if o, err = newOnline(ctx, ".", e); err == nil {
+			if *ask {
+				err = o.check(ctx)
+			} else {
+				err = o.stack(ctx)
+			}
 			notes = append(notes, o.notes...)
-		} else if err == nil {
-			err = o.stack(ctx)
 		}
 	}
 	if err == nil && *write != "" {

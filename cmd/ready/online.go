@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -48,7 +49,7 @@ func (o *online) check(ctx context.Context) error {
 		return err // nothing can be deployed, whatever the other answers are
 	}
 	var errs []error
-	for _, ask := range []func(context.Context) error{o.certificate, o.addresses, o.vpcs, o.zones, o.subnets, o.concurrency, o.trail, o.issuer} {
+	for _, ask := range []func(context.Context) error{o.certificate, o.domain, o.addresses, o.vpcs, o.zones, o.subnets, o.concurrency, o.trail, o.issuer} {
 		errs = append(errs, ask(ctx))
 	}
 	return errors.Join(errs...)
@@ -118,7 +119,32 @@ func (o *online) stack(ctx context.Context) error {
 	for _, p := range found.Stacks[0].Parameters {
 		o.now[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
 	}
+	o.guarded()
 	return o.fixed()
+}
+
+// guarded notes each change that removes or replaces what stack-policy.json protects.
+// CloudFormation would refuse it, and roll the deployment back.
+func (o *online) guarded() {
+	if o.env.Stage() == "dev" {
+		return // make deploy protects no such stack
+	}
+	changes := func(name string) bool { is, has := o.now[name]; return has && is != o.parameters[name] }
+	makes, zones := o.now["TrustedIps"] == "", o.now["NatZones"]
+	for _, c := range []struct {
+		name    string
+		removes bool
+	}{
+		{"TrustedIps", makes},
+		{"NatZones", makes && zones != "one" && o.parameters["NatZones"] != "two"},
+		{"AddressAllocationA", makes},
+		{"AddressAllocationB", makes && (zones == "two" || zones == "announce-two" && o.now["AddressAllocationB"] == "")},
+		{"Trail", o.now["Trail"] == "create"},
+	} {
+		if changes(c.name) && c.removes {
+			o.note("the change of %s removes or replaces what the stack policy protects: run make unprotect ENV=%s first", c.name, o.env.Name)
+		}
+	}
 }
 
 // fixed refuses another value of a parameter that a stack cannot change. With
@@ -166,6 +192,23 @@ func (o *online) certificate(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("CertificateArn: the certificate is for %s, not for %s: request one for that name", strings.Join(names, ", "), domain)
+}
+
+// domain finds a name that another custom domain of the account has. API Gateway would
+// refuse it after the stores exist.
+func (o *online) domain(ctx context.Context) error {
+	name := o.parameters["DomainName"]
+	if name == "" || o.now["DomainName"] == name {
+		return nil
+	}
+	_, err := apigatewayv2.NewFromConfig(o.config).GetDomainName(ctx, &apigatewayv2.GetDomainNameInput{DomainName: &name})
+	switch {
+	case code(err) == "NotFoundException":
+		return nil
+	case err != nil:
+		return fmt.Errorf("DomainName: %w", err)
+	}
+	return fmt.Errorf("DomainName: the account has the custom domain %s in %s already: deploy the stack that has it without DomainName, or delete it (aws apigatewayv2 delete-domain-name --region %s --domain-name %s)", name, o.env.Region, o.env.Region, name)
 }
 
 // covers reports whether a name of a certificate is for the domain.

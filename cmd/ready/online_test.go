@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
@@ -48,12 +49,18 @@ func (l limits) GetServiceBaseEndpoint(_ context.Context, id string) (string, bo
 // given limit of Lambda runs.
 func account(t *testing.T, region string, runs int) aws.Config {
 	t.Helper()
+	return accountWith(t, region, runs, 0)
+}
+
+// accountWith is such an account that has reserved some of its runs.
+func accountWith(t *testing.T, region string, runs, reserved int) aws.Config {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/account-settings/") && !strings.HasSuffix(r.URL.Path, "/account-settings") {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprintf(w, `{"AccountLimit":{"ConcurrentExecutions":%d,"UnreservedConcurrentExecutions":%d}}`, runs, runs)
+		fmt.Fprintf(w, `{"AccountLimit":{"ConcurrentExecutions":%d,"UnreservedConcurrentExecutions":%d}}`, runs, runs-reserved)
 	}))
 	t.Cleanup(server.Close)
 	cfg := awstest.Config(t)
@@ -265,6 +272,56 @@ func imported(t *testing.T, client *acm.Client, name string) (arn string) {
 	return *out.CertificateArn
 }
 
+// API Gateway has a custom domain once in a region. The stack's own is no obstacle.
+func TestOnlineDomain(t *testing.T) {
+	o, _ := prepared(t, "eu-west-3", map[string]string{"DomainName": "taken.yunduo.cn", "CertificateArn": "arn:aws:acm:eu-west-3:123456789012:certificate/1"})
+	wantError(t, o.domain(t.Context()))
+	must[*apigatewayv2.CreateDomainNameOutput](t)(apigatewayv2.NewFromConfig(o.config).CreateDomainName(t.Context(), &apigatewayv2.CreateDomainNameInput{DomainName: aws.String("taken.yunduo.cn")}))
+	wantError(t, o.domain(t.Context()), "has the custom domain taken.yunduo.cn in eu-west-3 already", "delete-domain-name --region eu-west-3 --domain-name taken.yunduo.cn")
+	o.now = map[string]string{"DomainName": "taken.yunduo.cn"}
+	wantError(t, o.domain(t.Context()))
+}
+
+// A change that the stack policy refuses is announced with the command that admits it.
+func TestGuardedChanges(t *testing.T) {
+	const allocation = "eipalloc-01234567/203.0.113.9"
+	for _, c := range []struct {
+		name, env   string
+		now, wanted map[string]string
+		want        []string // parameters with a note
+	}{
+		{"nothing changes", "prod", map[string]string{"Trail": "create", "NatZones": "one", "TrustedIps": "", "AddressAllocationA": ""}, nil, nil},
+		{"dev is not protected", "dev-global", map[string]string{"Trail": "create"}, map[string]string{"Trail": "existing"}, nil},
+		{"the trail goes", "prod", map[string]string{"Trail": "create"}, map[string]string{"Trail": "existing"}, []string{"Trail"}},
+		{"a trail comes", "prod", map[string]string{"Trail": "existing"}, map[string]string{"Trail": "create"}, nil},
+		{"another address", "prod", map[string]string{"TrustedIps": "", "NatZones": "one", "AddressAllocationA": ""}, map[string]string{"AddressAllocationA": allocation}, []string{"AddressAllocationA"}},
+		{"a second address of one's own", "prod", map[string]string{"TrustedIps": "", "NatZones": "one", "AddressAllocationB": ""}, map[string]string{"NatZones": "announce-two", "AddressAllocationB": allocation}, nil},
+		{"another second address", "prod", map[string]string{"TrustedIps": "", "NatZones": "two", "AddressAllocationB": ""}, map[string]string{"NatZones": "two", "AddressAllocationB": allocation}, []string{"AddressAllocationB"}},
+		{"to a network of one's own", "prod", map[string]string{"TrustedIps": ""}, map[string]string{"TrustedIps": "203.0.113.9"}, []string{"TrustedIps"}},
+		{"back to the stack's network", "prod", map[string]string{"TrustedIps": "203.0.113.9", "NatZones": "one", "AddressAllocationA": ""}, map[string]string{"AddressAllocationA": allocation}, nil},
+		{"to two zones", "prod", map[string]string{"NatZones": "announce-two"}, map[string]string{"NatZones": "two"}, nil},
+		{"back to one", "prod", map[string]string{"NatZones": "two"}, map[string]string{"NatZones": "announce-two"}, []string{"NatZones"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := deploy.Block{Name: c.env, Parameters: c.wanted}
+			parameters, err := deployed(root, e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &online{env: e, parameters: parameters, now: c.now}
+			o.guarded()
+			if len(o.notes) != len(c.want) {
+				t.Fatalf("notes: got %q, want them for %v", o.notes, c.want)
+			}
+			for i, name := range c.want {
+				if !strings.HasPrefix(o.notes[i], "the change of "+name+" ") || !strings.Contains(o.notes[i], "make unprotect ENV="+c.env) {
+					t.Errorf("got the note %q, want one about %s", o.notes[i], name)
+				}
+			}
+		})
+	}
+}
+
 func TestCovers(t *testing.T) {
 	for _, c := range []struct {
 		name, domain string
@@ -355,22 +412,28 @@ func TestOnlineConcurrency(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		runs  int
+		taken int // reserved runs of the account
 		pull  string
-		none  bool // ReserveConcurrency=false
+		none  bool              // ReserveConcurrency=false
+		now   map[string]string // parameters of the stack
 		want  string
 		notes int
 	}{
-		{"a usual account", 1000, "20", false, "", 0},
-		{"a new account", 10, "0", false, "", 2},
-		{"a new account that reserves", 10, "2", false, "of the account's 10 only 0 may be reserved", 0},
-		{"a new account that bounds", 10, "2", true, "", 2},
-		{"an account with more", 3000, "20", false, "", 1},
-		{"too many", 1000, "901", false, "reserves 901 concurrent Lambda runs, and of the account's 1000 only 900", 0},
-		{"as many as AWS allows", 1000, "900", false, "", 0},
+		{"a usual account", 1000, 0, "20", false, nil, "", 0},
+		{"a new account", 10, 0, "0", false, nil, "", 2},
+		{"a new account that reserves", 10, 0, "2", false, nil, "of the account's 10 only 0 may be reserved", 0},
+		{"a new account that bounds", 10, 0, "2", true, nil, "", 2},
+		{"an account with more", 3000, 0, "20", false, nil, "", 1},
+		{"too many", 1000, 0, "901", false, nil, "reserves 901 concurrent Lambda runs, and of the account's 1000 only 900", 0},
+		{"as many as AWS allows", 1000, 0, "900", false, nil, "", 0},
+		{"beside other functions", 1000, 600, "301", false, nil, "only 300 may be reserved", 0},
+		{"beside another stack", 1000, 600, "401", false, map[string]string{"PullConcurrency": "60", "ApiConcurrency": "40"}, "only 400 may be reserved", 0},
+		{"as many as it has, and the rest", 1000, 600, "400", false, map[string]string{"PullConcurrency": "60", "ApiConcurrency": "40"}, "", 0},
+		{"a stack that reserved none", 1000, 600, "301", false, map[string]string{"PullConcurrency": "60", "ReserveConcurrency": "false"}, "only 300 may be reserved", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, _ := prepared(t, "eu-north-1", map[string]string{"PullConcurrency": c.pull, "ReserveConcurrency": strconv.FormatBool(!c.none)})
-			o.config, o.first = account(t, "eu-north-1", c.runs), true
+			o.config, o.first, o.now = accountWith(t, "eu-north-1", c.runs, c.taken), c.now == nil, c.now
 			err := o.concurrency(t.Context())
 			if c.want == "" {
 				wantError(t, err)
@@ -406,7 +469,7 @@ func TestOnlineTrail(t *testing.T) {
 	wantError(t, o.trail(t.Context()))
 	o.parameters["Trail"] = "create"
 	wantError(t, o.trail(t.Context()))
-	if len(o.notes) != 1 || !strings.Contains(o.notes[0], "the trail stopped reports management events already") {
+	if len(o.notes) != 1 || !strings.Contains(o.notes[0], "the trail stopped reports management events already, and AWS charges for a second: run make unprotect ENV=prod and set Trail=existing") {
 		t.Errorf("notes: got %q, want one about the second trail", o.notes)
 	}
 	for want, selectors := range map[bool][]trailtypes.AdvancedFieldSelector{
@@ -421,6 +484,9 @@ func TestOnlineTrail(t *testing.T) {
 			t.Errorf("%s: got %t and %v, want %t", name, got, err, want)
 		}
 	}
+	wantError(t, o.trail(t.Context())) // the fifth is the stack's own
+	o.env.Stack = "another"
+	wantError(t, o.trail(t.Context()), "the account has 5 trails in ap-south-1, and AWS allows 5", "set Trail=existing")
 }
 
 func TestOnlineIssuer(t *testing.T) {

@@ -192,21 +192,10 @@ func (o *online) concurrency(ctx context.Context) error {
 		return errors.Join(errors.New("Lambda's concurrency unknown"), err)
 	}
 	limit := int(out.AccountLimit.ConcurrentExecutions)
-	wanted := 0
-	for _, name := range []string{"ApiConcurrency", "PullConcurrency", "DecodeConcurrency", "MediaConcurrency"} {
-		n, err := strconv.Atoi(o.parameters[name])
-		if err != nil {
-			continue // not a parameter of this template; check has refused other values
-		}
-		wanted += n
-	}
-	free := int(aws.ToInt32(out.AccountLimit.UnreservedConcurrentExecutions))
-	if !o.first {
-		free = limit // the unreserved runs leave out what this stack has reserved
-	}
-	if o.parameters["ReserveConcurrency"] == "false" {
-		wanted = 0
-	}
+	wanted := reserved(o.parameters)
+	// The unreserved runs leave out what this stack has reserved, and it may reserve
+	// that again.
+	free := int(aws.ToInt32(out.AccountLimit.UnreservedConcurrentExecutions)) + reserved(o.now)
 	if wanted > 0 && wanted > free-unreserved {
 		return fmt.Errorf("the deployment reserves %d concurrent Lambda runs, and of the account's %d only %d may be reserved: ask for a higher quota (Service Quotas, Lambda, Concurrent executions), or set ReserveConcurrency=false", wanted, limit, max(free-unreserved, 0))
 	}
@@ -219,9 +208,26 @@ func (o *online) concurrency(ctx context.Context) error {
 	return nil
 }
 
+// reserved is how many runs a deployment with these parameters reserves.
+func reserved(parameters map[string]string) (runs int) {
+	if parameters["ReserveConcurrency"] == "false" {
+		return 0
+	}
+	for _, name := range []string{"ApiConcurrency", "PullConcurrency", "DecodeConcurrency", "MediaConcurrency"} {
+		if n, err := strconv.Atoi(parameters[name]); err == nil { // check has refused other values
+			runs += n
+		}
+	}
+	return runs
+}
+
+// mostTrails is how many trails AWS allows in a region. A trail of all regions counts
+// in each.
+const mostTrails = 5
+
 // trail finds an account without a trail of management events: in it, no mail would
-// report the deletion of a store. It notes an account in which AWS would charge for
-// a second trail.
+// report the deletion of a store. It finds one that may have no further trail, and
+// notes one in which AWS would charge for a second.
 func (o *online) trail(ctx context.Context) error {
 	client := cloudtrail.NewFromConfig(o.config)
 	found, err := client.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{})
@@ -230,10 +236,12 @@ func (o *online) trail(ctx context.Context) error {
 	}
 	var others []string
 	var unsure error
+	has := false
 	for _, t := range found.TrailList {
 		name := aws.ToString(t.Name)
 		if name == o.env.Stack {
-			continue // the stack's own
+			has = true // the stack's own
+			continue
 		}
 		if ok, err := reports(ctx, client, aws.ToString(t.TrailARN)); err != nil {
 			unsure = fmt.Errorf("%s: %w", name, err)
@@ -242,8 +250,14 @@ func (o *online) trail(ctx context.Context) error {
 		}
 	}
 	switch create := o.parameters["Trail"] == "create"; {
+	case create && !has && len(found.TrailList) >= mostTrails:
+		return fmt.Errorf("the account has %d trails in %s, and AWS allows %d: set Trail=existing if one of them reports management events, or delete one", len(found.TrailList), o.env.Region, mostTrails)
 	case create && len(others) > 0:
-		o.note("the trail %s reports management events already, and AWS charges for a second: set Trail=existing", others[0])
+		first := ""
+		if has && o.env.Stage() != "dev" {
+			first = fmt.Sprintf("run make unprotect ENV=%s and ", o.env.Name)
+		}
+		o.note("the trail %s reports management events already, and AWS charges for a second: %sset Trail=existing", others[0], first)
 	case !create && len(others) == 0 && unsure != nil:
 		o.note("the account's trail cannot be read (%v): ask its owner whether it reports management events in %s", unsure, o.env.Region)
 	case !create && len(others) == 0:

@@ -210,7 +210,7 @@ func (e endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (stri
 		return e.s.dynamoDB, true, nil
 	case s3.ServiceID, sqs.ServiceID, sns.ServiceID, eventbridge.ServiceID, secretsmanager.ServiceID, sts.ServiceID:
 		return e.s.moto, true, nil
-	case "ACM", "CloudFormation", "CloudTrail", "EC2", "Service Quotas": // operators' commands alone speak with these
+	case "ACM", "ApiGatewayV2", "CloudFormation", "CloudTrail", "EC2", "Service Quotas": // operators' commands alone speak with these
 		return e.s.moto, true, nil
 	}
 	return "", false, fmt.Errorf("no local stand-in for the service %s", sdkID)

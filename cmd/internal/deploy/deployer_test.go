@@ -218,7 +218,7 @@ func TestPipelineDocument(t *testing.T) {
 // lookerNeeds is what `make ready ONLINE=1` and `make changeset` call, without the
 // making of SAM's bucket.
 const lookerNeeds = "cloudformation: CreateChangeSet DescribeChangeSet DescribeStacks GetTemplateSummary ListStackResources TagResource; s3: GetObject PutObject; " +
-	"acm: DescribeCertificate; cloudtrail: DescribeTrails GetEventSelectors GetTrailStatus; ec2: DescribeAccountAttributes DescribeAddresses DescribeAvailabilityZones DescribeSubnets DescribeVpcs; " +
+	"acm: DescribeCertificate; apigateway: GET; cloudtrail: DescribeTrails GetEventSelectors GetTrailStatus; ec2: DescribeAccountAttributes DescribeAddresses DescribeAvailabilityZones DescribeSubnets DescribeVpcs; " +
 	"lambda: GetAccountSettings; servicequotas: GetServiceQuota"
 
 // The job look waits for no approval. So its role may do what the job does, and
