@@ -304,9 +304,18 @@ func TestBoundsOfTheBill(t *testing.T) {
 		t.Errorf("in a network that exists: got %.2f USD, want at most 15", got)
 	}
 	// The values are those of the prod blocks of samconfig.toml: two NAT gateways, and
-	// MessagesClass=infrequent. With the default class the bill may be higher.
-	if got := total(t, "-messages", "1e8", "-media-gb", "2000", "-corps", "200", "-nats", "2", "-class", "infrequent"); got > 2114 {
+	// MessagesClass=infrequent. With the default class the bill may be higher, and
+	// docs/cost.md says so beside the sum.
+	large := []string{"-messages", "1e8", "-media-gb", "2000", "-corps", "200", "-nats", "2", "-class"}
+	if got := total(t, append(large, "infrequent")...); got > 2114 {
 		t.Errorf("200 companies: got %.2f USD, want at most 2114", got)
+	}
+	document, err := os.ReadFile("../../docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf(" %.0f |\n", total(t, append(large, "standard")...)); !regexp.MustCompile("(?m)^\\| the sum with `MessagesClass=standard`, the default .*" + regexp.QuoteMeta(want)).Match(document) {
+		t.Errorf("docs/cost.md: got no sum of 200 companies with the default class, want%s", want)
 	}
 }
 

@@ -33,7 +33,7 @@ func documents(in inputs) (map[string][]string, error) {
 		if err := b.missing(); err != nil {
 			return nil, err
 		}
-		parts[i] = longTable(b.currency, bills[region])
+		parts[i] = longTable(b, bills[region])
 	}
 	parts[2] = sources(in.measured.Values)
 	return map[string][]string{
@@ -87,9 +87,9 @@ func fill(text string, parts []string) (string, error) {
 }
 
 // longTable shows every line of the bills, with one column for each usage.
-func longTable(currency string, bills [][]line) string {
+func longTable(b *book, bills [][]line) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "| %s a month |", currency)
+	fmt.Fprintf(&out, "| %s a month |", b.currency)
 	for _, u := range columns {
 		fmt.Fprintf(&out, " %.0f million messages, %.0f GB of media, %.0f companies |", u.messages/1e6, u.mediaGB, u.corps)
 	}
@@ -98,6 +98,11 @@ func longTable(currency string, bills [][]line) string {
 		row(&out, l.name, func(j int) float64 { return bills[j][i].amount })
 	}
 	row(&out, "**sum**", func(j int) float64 { return sum(bills[j]) })
+	row(&out, "the sum with `MessagesClass=standard`, the default", func(j int) float64 {
+		u := columns[j]
+		u.infrequent = false
+		return sum(b.bill(u))
+	})
 	row(&out, "per million messages", func(j int) float64 { return sum(bills[j]) / columns[j].messages * 1e6 })
 	return out.String()
 }
