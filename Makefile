@@ -70,12 +70,12 @@ ifneq ($(STRAY),)
 $(error make $(patsubst torture,torture$(if $(PART), PART=$(PART)),$(GOALS)) does not read $(STRAY): it reads $(or $(subst $(space),$(comma) ,$(strip $(filter-out ARTIFACTS_DIR,$(READ)))),no variable))
 endif
 # What make ready judges is samconfig.toml. These options of sam deploy would replace
-# what it has judged, or the stack that make deploy then protects.
-JUDGED := --parameter-overrides --config-env --config-file --stack-name --region --template-file --template -t --guided -g
+# what it has judged, or the stack or the account that make deploy then protects.
+JUDGED := --parameter-overrides --config-env --config-file --stack-name --region --profile --template-file --template -t --guided -g
 ifneq ($(filter deploy changeset,$(GOALS)),)
 PASSED := $(firstword $(filter $(JUDGED) $(addsuffix =%,$(JUDGED)),$(subst ",,$(subst ',,$(ARGS)))))
 ifneq ($(PASSED),)
-$(error ARGS has $(firstword $(subst =, ,$(PASSED))), which make ready would not see: change samconfig.toml instead)
+$(error ARGS has $(firstword $(subst =, ,$(PASSED))), which make ready would not see: $(if $(filter --profile --profile=%,$(PASSED)),set AWS_PROFILE,change samconfig.toml) instead)
 endif
 endif
 ifneq ($(filter-out 1,$(ONLINE)),)

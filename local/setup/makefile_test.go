@@ -62,7 +62,7 @@ func TestMakeTortureTakesOnePart(t *testing.T) {
 // stands, and others pass: --no-execute-changeset comes after ENV is missed.
 func TestMakeRefusesWhatReadyDoesNotJudge(t *testing.T) {
 	t.Parallel()
-	for _, option := range []string{"--parameter-overrides", "--config-env", "--config-file", "--stack-name", "--region", "--template-file", "--template", "-t", "--guided", "-g"} {
+	for _, option := range []string{"--parameter-overrides", "--config-env", "--config-file", "--stack-name", "--region", "--profile", "--template-file", "--template", "-t", "--guided", "-g"} {
 		for _, args := range []string{option + " x", "--debug \"" + option + "\"", "--debug " + option + "=x"} {
 			out, err := makes(t, "changeset", "ENV=prod", "ARGS="+args)
 			if want := "ARGS has " + option + ", which make ready would not see: "; err == nil || !strings.Contains(out, want) || strings.Count(out, "\n") != 1 {
@@ -136,6 +136,7 @@ func TestMakeRefuses(t *testing.T) {
 		{"ready ENV=prod ONLINE=0", "ONLINE is \"0\": want ONLINE=1, or leave it out.  Stop.\n"},
 		{"smoke ENV=prod TOKEN=x", "TOKEN belongs in the environment, which other users cannot read: TOKEN=... make smoke ENV=prod.  Stop.\n"},
 		{"deploy ENV=prod ARGS=--parameter-overrides=Alarms=all", "ARGS has --parameter-overrides, which make ready would not see: change samconfig.toml instead.  Stop.\n"},
+		{"deploy ENV=prod ARGS=--profile=other", "ARGS has --profile, which make ready would not see: set AWS_PROFILE instead.  Stop.\n"},
 		{"changeset ENV=prod ARGS='--config-env'", "ARGS has --config-env, which make ready would not see: change samconfig.toml instead.  Stop.\n"},
 		{"torture SEEDS=3", "PART is missing: make torture PART=simulation\n"},
 		{"torture PART=fuzz SEEDS=3", "make torture PART=fuzz does not read SEEDS: it reads PART, EACH.  Stop.\n"},

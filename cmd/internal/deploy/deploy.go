@@ -58,6 +58,9 @@ func Blocks(source []byte) (map[string]Block, error) {
 		if e.Stack == "" || e.Region == "" {
 			return nil, fmt.Errorf("samconfig.toml: %s: stack_name or region is missing", name)
 		}
+		if err := overruled(commands); err != nil {
+			return nil, fmt.Errorf("samconfig.toml: %s: %w", name, err)
+		}
 		all[name] = e
 	}
 	return all, nil
@@ -116,6 +119,22 @@ func (e Block) set(pair string) error {
 		return fmt.Errorf("%s is set twice", name)
 	}
 	e.Parameters[name] = value
+	return nil
+}
+
+// overruled finds a setting of `sam deploy` that would replace the one that this
+// package reads, or the credentials of all commands but SAM's.
+func overruled(commands map[string]any) error {
+	for _, command := range []string{"global", "deploy"} {
+		if _, set := section(commands, command)["profile"]; set {
+			return fmt.Errorf("%s sets profile, which only SAM would use: set AWS_PROFILE instead", command)
+		}
+	}
+	for _, setting := range []string{"parameter_overrides", "region", "stack_name"} {
+		if _, set := section(commands, "deploy")[setting]; set {
+			return fmt.Errorf("deploy sets %s, which only sam deploy would use: set it in global", setting)
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,8 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 		"no name":         {head + `"A"`, `"A" is no Name=Value`},
 		"no value":        {head + `"A="`, `write A="" for the empty value`},
 		"quotes":          {head + `'A="x"'`, "without quotes"},
+		"profile":         {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nprofile = \"x\"", "set AWS_PROFILE instead"},
+		"overruled":       {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nstack_name = \"b\"", "deploy sets stack_name"},
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
