@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -29,14 +33,21 @@ type stack struct {
 	ledger   *dynamostore.Ledger
 	messages *dynamostore.Messages
 	media    *dynamostore.Media
+	tables   map[string]string // names, by logical id
 }
 
-func newStack(t *testing.T) *stack {
+func newStack(t *testing.T, options ...func(*middleware.Stack) error) *stack {
 	t.Helper()
-	db := dynamodb.NewFromConfig(awstest.Config(t))
+	cfg := awstest.Config(t)
+	cfg.APIOptions = append(cfg.APIOptions, options...)
+	db := dynamodb.NewFromConfig(cfg)
+	tables := map[string]string{}
+	for _, id := range []string{"CorpsTable", "LedgerTable", "MessagesTable", "MediaTable"} {
+		tables[id] = awstest.Table(t, id)
+	}
 	s := &stack{
-		corps: dynamostore.NewCorps(db, awstest.Table(t, "CorpsTable")), ledger: dynamostore.NewLedger(db, awstest.Table(t, "LedgerTable")),
-		messages: dynamostore.NewMessages(db, awstest.Table(t, "MessagesTable")), media: dynamostore.NewMedia(db, awstest.Table(t, "MediaTable")),
+		corps: dynamostore.NewCorps(db, tables["CorpsTable"]), ledger: dynamostore.NewLedger(db, tables["LedgerTable"]),
+		messages: dynamostore.NewMessages(db, tables["MessagesTable"]), media: dynamostore.NewMedia(db, tables["MediaTable"]), tables: tables,
 	}
 	s.survey = survey{corps: s.corps, ledger: s.ledger, setAside: s.messages, files: s.media, now: now}
 	return s
@@ -63,6 +74,49 @@ func (s *stack) add(t *testing.T, id, name string, enabled bool, lag time.Durati
 }
 
 func id(n int) string { return fmt.Sprintf("ww%016d", n) }
+
+// docs/deploying.md names what a caller of make fleet may do with the tables.
+func TestFleetReadsWhatItsDocumentSays(t *testing.T) {
+	var mutex sync.Mutex
+	called := map[string]bool{}
+	s := newStack(t, func(stack *middleware.Stack) error {
+		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("called", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			mutex.Lock()
+			defer mutex.Unlock()
+			switch p := in.Parameters.(type) {
+			case *dynamodb.QueryInput:
+				called["Query "+*p.TableName] = true
+			case *dynamodb.BatchGetItemInput:
+				for table := range p.RequestItems {
+					called["BatchGetItem "+table] = true
+				}
+			default:
+				called[fmt.Sprintf("%T", p)] = true
+			}
+			return next.HandleInitialize(ctx, in)
+		}), middleware.Before)
+	})
+	s.add(t, id(1), "well", true, time.Minute, nil)
+	clear(called)
+	if _, err := s.companies(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{"BatchGetItem " + s.tables["LedgerTable"]: true}
+	for _, table := range s.tables {
+		want["Query "+table] = true
+	}
+	if !maps.Equal(called, want) {
+		t.Errorf("got the calls %v, want %v", called, want)
+	}
+	document, err := os.ReadFile("../../docs/deploying.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const needs = "`cloudformation:DescribeStackResource`, `dynamodb:Query` on the tables `ledger`, `messages` and `media` and on the index of `corps`, `dynamodb:BatchGetItem` on `ledger`, and `kms:Decrypt` on the output `TablesKey`."
+	if !strings.Contains(strings.Join(strings.Fields(string(document)), " "), needs) {
+		t.Errorf("docs/deploying.md lacks %s", needs)
+	}
+}
 
 func TestFleetShowsTheWorstFirst(t *testing.T) {
 	s := newStack(t)

@@ -115,6 +115,9 @@ func (o *online) stack(ctx context.Context) error {
 	case strings.HasSuffix(string(status), "_IN_PROGRESS"):
 		return fmt.Errorf("%s is in %s: wait until that operation ends", o.env.Stack, status)
 	}
+	if o.first {
+		return nil // the parameters are those of a change set that no one executed
+	}
 	o.now = make(map[string]string)
 	for _, p := range found.Stacks[0].Parameters {
 		o.now[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)

@@ -212,9 +212,9 @@ func TestOnlineStack(t *testing.T) {
 	for status, want := range map[string]string{
 		"ROLLBACK_COMPLETE": "delete it (aws cloudformation delete-stack --region eu-west-2 --stack-name archive)", "ROLLBACK_FAILED": "delete it",
 		"DELETE_FAILED": "delete it again", "UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "UPDATE_IN_PROGRESS": "wait until that operation ends",
-		"UPDATE_COMPLETE": "", "UPDATE_ROLLBACK_COMPLETE": "",
+		"UPDATE_COMPLETE": "set Keys=one", "UPDATE_ROLLBACK_COMPLETE": "set Keys=one", "REVIEW_IN_PROGRESS": "",
 	} {
-		o.config.ConfigSources = append([]any{cloudFormation{inState(t, status)}}, account(t, "eu-west-2", 1000).ConfigSources...)
+		o.first, o.config.ConfigSources = false, append([]any{cloudFormation{inState(t, status)}}, account(t, "eu-west-2", 1000).ConfigSources...)
 		err := o.stack(t.Context())
 		if want == "" {
 			wantError(t, err)
@@ -234,7 +234,7 @@ func (c cloudFormation) GetServiceBaseEndpoint(_ context.Context, id string) (st
 func inState(t *testing.T, status string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>archive</StackName><StackStatus>%s</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, status)
+		fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>archive</StackName><StackStatus>%s</StackStatus><Parameters><member><ParameterKey>Keys</ParameterKey><ParameterValue>one</ParameterValue></member></Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, status)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL

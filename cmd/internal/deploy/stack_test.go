@@ -949,6 +949,15 @@ func TestTheDashboardIsFree(t *testing.T) {
 	if n < 30 || n > 50 {
 		t.Errorf("got %d metrics, want at most 50", n)
 	}
+	// Of the metrics of our own with an alarm, only this is for the SCRM, and its
+	// runbook reads logs.
+	for _, id := range stackOf(t, "prod").byType("AWS::CloudWatch::Alarm") {
+		p := stackOf(t, "prod").Translated.Resources[id].Properties
+		name := fmt.Sprint(p["MetricName"])
+		if readable(p["Namespace"]) == "AWS::StackName" && name != "AnnouncementsMissing" && !strings.Contains(body, `"${AWS::StackName}","`+name+`"`) {
+			t.Errorf("%s: got no metric %s on the dashboard", id, name)
+		}
+	}
 }
 
 // The essential alarms tell of lost messages and of what stops; the others need
