@@ -85,7 +85,7 @@ type Wanted[R any] struct {
 // The order of writes is: the mark, then the message. If the message is not sent,
 // the mark is removed. A crash between the two leaves a mark without a message. Then
 // nothing is done until the mark is older than Kept, and the next Want sends a
-// message.
+// message. So it does if the mark is from the future.
 //
 // A failure with one corp's mark stops no other (law 8).
 func (w Wanted[R]) Want(ctx context.Context, reqs ...R) error {
@@ -190,7 +190,10 @@ func (w Wanted[R]) join(stored Mark, r R, maySend bool) (m Mark, send bool, err 
 	if m.Wish, err = encodeWish(r); err != nil {
 		return stored, false, err
 	}
-	if now := w.Now(); maySend && now.Sub(stored.SentAt) >= w.Kept+clockMargin {
+	// A mark from the future says nothing about the queue: it would never grow old.
+	now := w.Now()
+	waits := now.Sub(stored.SentAt) < w.Kept+clockMargin && stored.SentAt.Sub(now) <= clockMargin
+	if maySend && !waits {
 		m.SentAt, send = now, true
 	}
 	return m, send, nil

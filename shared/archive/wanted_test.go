@@ -69,6 +69,23 @@ func TestWantedRestsAsLongAsTheQueueKeeps(t *testing.T) {
 	want(archive.PullKept, 2)
 }
 
+// A mark from the future, by a wrong clock or a wrong writer, stops no work: the next
+// request sends a message. Clocks may differ a little.
+func TestMarkFromTheFutureStopsNothing(t *testing.T) {
+	for ahead, messages := range map[time.Duration]int{30 * time.Second: 1, time.Minute: 1, time.Minute + time.Second: 2, 100 * 365 * 24 * time.Hour: 2} {
+		w := archivetest.NewWorld(t, &archivetest.Faults{})
+		for _, at := range []time.Time{archivetest.Start.Add(ahead), archivetest.Start, archivetest.Start.Add(time.Second)} {
+			pulls := archive.NewWantedPulls(w.Marks, w.Pulls, archivetest.NewClock(at).Now)
+			if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(w.Pulls.Waiting()); n != messages {
+			t.Errorf("mark %s ahead: got %d messages, want %d", ahead, n, messages)
+		}
+	}
+}
+
 // Of many that want the same work at the same moment, one sends.
 func TestWantedAtTheSameMoment(t *testing.T) {
 	w := archivetest.NewWorld(t, &archivetest.Faults{})

@@ -104,9 +104,9 @@ var All = []Mutant{
 		}
 `},
 	{"marks: each wish sends a request", "3", "shared/archive/wanted.go",
-		`	if now := w.Now(); maySend && now.Sub(stored.SentAt) >= w.Kept+clockMargin {`, `	if now := w.Now(); maySend {`},
+		`	if maySend && !waits {`, `	if maySend {`},
 	{"marks: a lost request is never replaced", "3", "shared/archive/wanted.go",
-		`maySend && now.Sub(stored.SentAt) >= w.Kept+clockMargin {`, `maySend && now.Sub(stored.SentAt) >= 1000*w.Kept {`},
+		`now.Sub(stored.SentAt) < w.Kept+clockMargin &&`, `now.Sub(stored.SentAt) < 1000*w.Kept &&`},
 	{"gate: a corp has no share", "8", "shared/archive/gate.go",
 		`	if !accepted {
 		bounds := `, `	if false && !accepted {
