@@ -225,7 +225,7 @@ func TestUnknownIsBounded(t *testing.T) {
 // Numbers that a float64 or JSON cannot hold are not rounded and cause no failure.
 func TestNumbers(t *testing.T) {
 	tests := []struct{ name, raw, want string }{
-		{"not a number", `{"msgtype":"location","location":{"longitude":"NaN","latitude":"1e999"}}`, `"longitude":0,"latitude":0`},
+		{"not a number", `{"msgtype":"location","location":{"longitude":"NaN","latitude":"1e999","title":"A"}}`, `"longitude":0,"latitude":0`},
 		{"negative size", `{"msgtype":"image","image":{"sdkfileid":"F","filesize":-1}}`, `"size":0`},
 		{"size beyond 2^53", `{"msgtype":"image","image":{"sdkfileid":"F","filesize":18446744073709551615}}`, `"image.filesize"`},
 		{"size with an exponent", `{"msgtype":"image","image":{"sdkfileid":"F","filesize":5.0E9}}`, `"size":5000000000`},

@@ -82,7 +82,7 @@ func looksLikeFileID(s string) bool {
 
 // file takes the members that describe a file, and lists f with them. It returns nil
 // if there is no file.
-func (r *reader) file(o object, f File) *int {
+func (r *reader) file(o *object, f File) *int {
 	f.SDKFileID = o.str(fileID)
 	f.MD5 = o.str("md5sum")
 	f.Size = o.num("filesize", "voice_size", "imagesize")

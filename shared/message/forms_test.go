@@ -248,7 +248,7 @@ func TestOddTimesAreUnknown(t *testing.T) {
 			"meeting_voice_call.demofiledata.starttime": `{"msgtype":"meeting_voice_call","meeting_voice_call":{"endtime":1767225600,"demofiledata":[{"filename":"a","starttime":%s}]}}`,
 			"agree.agree_time":                          `{"msgtype":"agree","from":"wm1","msgtime":1767225600123,"agree":{"userid":"wm1","agree_time":%s}}`,
 			"disagree.disagree_time":                    `{"msgtype":"disagree","from":"wm1","disagree":{"userid":"wm1","disagree_time":%s}}`,
-			"time":                                      `{"action":"switch","user":"a","time":%s}`,
+			"switch.time":                               `{"action":"switch","user":"a","time":%s}`,
 		} {
 			raw := fmt.Appendf(nil, form, odd)
 			if v := message.Read(raw); !slices.Contains(v.Unknown, want) {

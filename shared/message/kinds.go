@@ -1,6 +1,8 @@
 package message
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -56,7 +58,7 @@ func itemKind(name string) string {
 }
 
 // part reads the payload of one message or item of any kind except mixed.
-func (r *reader) part(kind string, o object) Part {
+func (r *reader) part(kind string, o *object) Part {
 	switch kind {
 	case "text", "markdown":
 		t := Text{Type: kind, Text: o.str("content")}
@@ -95,14 +97,17 @@ func (r *reader) part(kind string, o object) Part {
 		return Weapp{Type: kind, Title: o.str("title"), Description: o.str("description"), Username: o.str("username"),
 			Name: o.str("displayname"), AppID: o.str("appid"), Page: o.str("pagepath")}
 	case "location":
-		return Location{Type: kind, Longitude: o.float("longitude"), Latitude: o.float("latitude"),
-			Title: o.str("title"), Address: o.str("address"), Zoom: o.num("zoom")}
+		l := Location{Type: kind, Title: o.str("title"), Address: o.str("address"), Zoom: o.num("zoom")}
+		l.Longitude, l.Latitude = coordinates(o)
+		return l
 	case "card":
 		return Card{Type: kind, Corp: o.str("corpname"), UserID: o.str("userid")}
 	case "redpacket", "external_redpacket":
-		fen := o.num("totalamount")
-		return RedPacket{Type: kind, Packet: r.word(kind+".type", packets, o.str("type")), Wish: o.str("wish"),
-			Count: o.num("totalcnt"), Fen: fen, Amount: yuan(fen)}
+		p := RedPacket{Type: kind, Packet: r.word(kind+".type", packets, o.str("type")), Wish: o.str("wish"), Count: o.num("totalcnt")}
+		if fen, there := take(o, count, "totalamount"); there {
+			p.Fen, p.Amount = fen, yuan(fen)
+		}
+		return p
 	case "meeting":
 		status := o.str("status")
 		return Meeting{Type: kind, Event: r.word("meeting.meetingtype", meetingEvents, o.str("meetingtype")),
@@ -151,10 +156,15 @@ func (r *reader) part(kind string, o object) Part {
 		return QyDiskFile{Type: kind, Name: o.str("filename")}
 	case "agree", "disagree":
 		return r.consent(kind, o)
+	case KindSwitch:
+		f := r.view.Fields
+		o.lacks = f.User == "" || f.Time == 0
+		return Switch{Type: kind, UserID: f.User, At: f.Time}
 	case "revoke":
 		id := o.str("pre_msgid")
 		if id == "" {
 			r.note(kind)
+			o.lacks = true
 		}
 		if r.depth == 0 {
 			r.view.Revokes = id
@@ -180,60 +190,68 @@ var (
 	calls      = map[string]string{"1": "video", "2": "voice", "3": "group_video", "4": "group_voice"}
 )
 
-// articles reads the articles of a news message: a list, or the fields of one article
-// beside each other.
-func (r *reader) articles(o object) []Article {
-	list := r.objects("news", o, "item")
-	if list == nil {
-		list = []object{o}
+// coordinates takes both numbers of a place. One alone is no place, and stays.
+func coordinates(o *object) (longitude, latitude float64) {
+	before := maps.Clone(o.members)
+	longitude, east := take(o, decimal, "longitude")
+	latitude, north := take(o, decimal, "latitude")
+	if !east || !north {
+		o.members = before
+		return 0, 0
 	}
-	articles := make([]Article, 0, len(list))
-	for _, a := range list {
-		articles = append(articles, Article{Title: a.str("title"), Description: a.str("description"),
-			URL: a.str("url"), ImageURL: a.str("picurl")})
-		r.leftOver("news.item", a)
-	}
-	return articles
+	return longitude, latitude
 }
 
-func (r *reader) collect(o object) Part {
+// articles reads the articles of a news message: a list, or the fields of one article
+// beside each other.
+func (r *reader) articles(o *object) []Article {
+	article := func(a *object) Article {
+		return Article{Title: a.str("title"), Description: a.str("description"), URL: a.str("url"), ImageURL: a.str("picurl")}
+	}
+	lists := []string{"item", "items", "articles"}
+	if slices.ContainsFunc(lists, func(name string) bool { return o.find(name) != "" }) {
+		return objects(r, "news", o, article, lists...)
+	}
+	if one := article(o); one != (Article{}) {
+		return []Article{one}
+	}
+	return []Article{}
+}
+
+func (r *reader) collect(o *object) Part {
 	c := Collect{Type: "collect", Title: o.str("title"), Room: o.str("room_name"), Creator: o.str("creator"),
-		Created: o.str("create_time"), Questions: []Question{}}
+		Created: o.str("create_time")}
 	if at, err := time.ParseInLocation(time.DateTime, c.Created, beijing); err == nil {
 		c.CreatedAt = millis(at.UnixMilli())
 	}
-	for _, q := range r.objects("collect", o, "details") {
-		c.Questions = append(c.Questions, Question{ID: q.str("id"), Question: q.str("ques"), Kind: q.str("type")})
-		r.leftOver("collect.details", q)
-	}
+	c.Questions = objects(r, "collect", o, func(q *object) Question {
+		return Question{ID: q.str("id"), Question: q.str("ques"), Kind: q.str("type")}
+	}, "details")
 	return c
 }
 
-func (r *reader) call(o object) Part {
+func (r *reader) call(o *object) Part {
 	const kind = "meeting_voice_call"
 	c := MeetingVoiceCall{Type: kind, CallID: r.callID(o, "voiceid"), End: o.ms("endtime"),
-		File: r.file(o, File{Kind: kind}), Demos: []Demo{}, Screens: []ScreenShare{}}
-	for _, d := range r.objects(kind, o, "demofiledata") {
-		c.Demos = append(c.Demos, Demo{Name: d.str("filename"), By: d.str("demooperator"),
-			Start: d.ms("starttime"), End: d.ms("endtime")})
-		r.leftOver(kind+".demofiledata", d)
-	}
-	for _, s := range r.objects(kind, o, "sharescreendata") {
-		c.Screens = append(c.Screens, ScreenShare{By: s.str("share"), Start: s.ms("starttime"), End: s.ms("endtime")})
-		r.leftOver(kind+".sharescreendata", s)
-	}
+		File: r.file(o, File{Kind: kind})}
+	c.Demos = objects(r, kind, o, func(d *object) Demo {
+		return Demo{Name: d.str("filename"), By: d.str("demooperator"), Start: d.ms("starttime"), End: d.ms("endtime")}
+	}, "demofiledata")
+	c.Screens = objects(r, kind, o, func(s *object) ScreenShare {
+		return ScreenShare{By: s.str("share"), Start: s.ms("starttime"), End: s.ms("endtime")}
+	}, "sharescreendata")
 	return c
 }
 
 // callID takes the id of a call, which is beside the payload, or in it.
-func (r *reader) callID(o object, name string) string {
+func (r *reader) callID(o *object, name string) string {
 	if id := o.str(name); id != "" {
 		return id
 	}
 	return r.envelope.str(name)
 }
 
-func (r *reader) consent(kind string, o object) Part {
+func (r *reader) consent(kind string, o *object) Part {
 	c := Consent{Type: kind, Agreed: kind == "agree", UserID: o.str("userid"), At: o.ms(kind+"_time", "agree_time", "disagree_time")}
 	if c.UserID == "" {
 		c.UserID = r.view.Fields.From

@@ -51,7 +51,7 @@ func Parse(raw []byte) (Fields, bool) {
 	return takeFields(o), true
 }
 
-func takeFields(o object) Fields {
+func takeFields(o *object) Fields {
 	f := Fields{
 		MsgID:  o.str("msgid"),
 		Action: o.str("action"),

@@ -16,16 +16,29 @@ import (
 //
 // A member is found in other capitals and with other separators too, because WeCom
 // and its clients have been seen to change both (wecom.md 2.3, card).
-type object map[string]json.RawMessage
+type object struct {
+	members map[string]json.RawMessage
+	// lacks means that a member that was read is absent, null, an empty list, or of
+	// another type. Its content may then be in a member that remains.
+	lacks bool
+}
+
+// optional are the members that WeCom itself leaves out. No object lacks them.
+var optional = map[string]bool{
+	"appid": true, "pagepath": true, // of a weapp
+	"status": true,                   // of an invitation to a meeting
+	"md5sum": true, "filesize": true, // of a recorded call
+	"voiceid": true, "voipid": true, // beside the payload
+}
 
 // find returns the name under which a member is written: its own, or the first
 // spelling of it in the order of bytes; empty if the object has none.
-func (o object) find(name string) string {
-	if _, there := o[name]; there {
+func (o *object) find(name string) string {
+	if _, there := o.members[name]; there {
 		return name
 	}
 	first := ""
-	for written := range o {
+	for written := range o.members {
 		if sameName(written, name) && (first == "" || written < first) {
 			first = written
 		}
@@ -36,7 +49,7 @@ func (o object) find(name string) string {
 // messageIn returns the object of a message: the whole document, or the only object in
 // a string or in a list. doc is the object in its written form, or raw if there is no
 // such object. raw must be [Tolerable].
-func messageIn(raw []byte) (o object, doc []byte, ok bool) {
+func messageIn(raw []byte) (o *object, doc []byte, ok bool) {
 	if o, ok := parseObject(raw); ok {
 		return o, raw, true
 	}
@@ -45,80 +58,82 @@ func messageIn(raw []byte) (o object, doc []byte, ok bool) {
 	if json.Unmarshal(raw, &s) == nil {
 		doc, _ = inner(s)
 	}
-	var list []json.RawMessage
-	if json.Unmarshal(doc, &list) == nil && len(list) == 1 {
-		doc = list[0]
-	}
-	if o, ok := parseObject(doc); ok {
-		return o, doc, true
+	for _, doc := range [][]byte{doc, alone(doc)} {
+		if o, ok := parseObject(doc); ok {
+			return o, doc, true
+		}
 	}
 	return nil, raw, false
 }
 
 // parseObject reports false if raw is not one object. raw must be [Tolerable].
-func parseObject(raw []byte) (object, bool) {
+func parseObject(raw []byte) (*object, bool) {
 	var o object
-	err := json.Unmarshal(raw, &o)
-	return o, err == nil && o != nil
+	err := json.Unmarshal(raw, &o.members)
+	return &o, err == nil && o.members != nil
+}
+
+// alone returns the only element of a list, nil for another value.
+func alone(doc []byte) json.RawMessage {
+	var list [2]json.RawMessage // what follows is not kept
+	if json.Unmarshal(doc, &list) != nil || list[1] != nil {
+		return nil
+	}
+	return list[0]
 }
 
 // take returns the first value that is not zero of the members with these names. It
-// removes every member that read accepts.
-func take[T comparable](o object, read func(json.RawMessage) (T, bool), names []string) T {
-	var first, zero T
+// removes every member that read accepts. there is false if all are absent or empty.
+func take[T comparable](o *object, read func(json.RawMessage) (T, bool), names ...string) (first T, there bool) {
+	var zero T
+	present := optional[names[0]]
 	for _, name := range names {
 		written := o.find(name)
 		if written == "" {
 			continue
 		}
-		if v, ok := read(o[written]); ok {
-			delete(o, written)
-			if first == zero {
-				first = v
-			}
+		raw := o.members[written]
+		v, ok := read(raw)
+		if !ok {
+			o.lacks = true
+			continue
+		}
+		delete(o.members, written)
+		present = present || string(raw) != "null"
+		there = there || !empty(raw)
+		if first == zero {
+			first = v
 		}
 	}
-	return first
+	o.lacks = o.lacks || !present
+	return first, there
 }
 
 // str takes a text. A number keeps its written form, so that it loses no digits.
-func (o object) str(names ...string) string { return take(o, text, names) }
+func (o *object) str(names ...string) string {
+	s, _ := take(o, text, names...)
+	return s
+}
 
-// num takes a count or a size: a whole number from 0 to 2^53.
-func (o object) num(names ...string) int64 {
-	return take(o, func(raw json.RawMessage) (int64, bool) {
-		n, ok := whole(raw)
-		return n, ok && n >= 0
-	}, names)
+// num takes a count or a size.
+func (o *object) num(names ...string) int64 {
+	n, _ := take(o, count, names...)
+	return n
 }
 
 // ms takes a time, in ms since 1970.
-func (o object) ms(names ...string) int64 {
-	return take(o, func(raw json.RawMessage) (int64, bool) {
+func (o *object) ms(names ...string) int64 {
+	at, _ := take(o, func(raw json.RawMessage) (int64, bool) {
 		n, ok := whole(raw)
 		at := millis(n)
 		return at, ok && (at != 0 || n == 0) // another time is none
-	}, names)
-}
-
-// float takes a number that JSON can write.
-func (o object) float(names ...string) float64 {
-	return take(o, func(raw json.RawMessage) (float64, bool) {
-		s, ok := text(raw)
-		if !ok || s == "" {
-			return 0, ok
-		}
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return 0, false
-		}
-		return f, true
-	}, names)
+	}, names...)
+	return at
 }
 
 // flag takes a truth value, also in the forms 1, "1" and "true".
-func (o object) flag(names ...string) bool {
-	return take(o, func(raw json.RawMessage) (bool, bool) {
+func (o *object) flag(names ...string) bool {
+	is, _ := take(o, func(raw json.RawMessage) (bool, bool) {
 		switch string(raw) {
 		case "true", `"true"`, "1", `"1"`:
 			return true, true
@@ -126,23 +141,41 @@ func (o object) flag(names ...string) bool {
 			return false, true
 		}
 		return false, false
-	}, names)
+	}, names...)
+	return is
+}
+
+// count reads a whole number from 0 to 2^53.
+func count(raw json.RawMessage) (int64, bool) {
+	n, ok := whole(raw)
+	return n, ok && n >= 0
+}
+
+// decimal reads a number that JSON can write.
+func decimal(raw json.RawMessage) (float64, bool) {
+	s, ok := text(raw)
+	if !ok || s == "" {
+		return 0, ok
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+		return 0, false
+	}
+	return f, true
 }
 
 // list takes a list of texts, empty if it is absent. A single text is a list of one
 // element. An element that is an object reads as the text in the object, and another
 // element as its JSON; odd has such elements.
-func (o object) list(name string) (texts []string, odd []json.RawMessage) {
-	name = o.find(name)
-	if one, ok := text(o[name]); ok && !isList(one) {
-		delete(o, name)
-		if one == "" {
-			return []string{}, nil
-		}
-		return []string{one}, nil
-	}
+func (o *object) list(name string) (texts []string, odd []json.RawMessage) {
 	texts = []string{}
-	elements, _ := o.array(name)
+	if one, ok := text(o.members[o.find(name)]); ok && !isList(one) {
+		if one = o.str(name); one != "" {
+			texts = append(texts, one)
+		}
+		return texts, nil
+	}
+	_, elements, _ := o.array(name)
 	for _, raw := range elements {
 		s, ok := text(raw)
 		if !ok {
@@ -166,25 +199,25 @@ func elementText(raw json.RawMessage) string {
 
 // id takes the id of a user or a room. known is false if the member has an unknown
 // form.
-func (o object) id(name string) (id string, known bool) {
+func (o *object) id(name string) (id string, known bool) {
 	name = o.find(name)
 	if name == "" {
 		return "", true
 	}
-	if id, known = readID(o[name]); known {
-		delete(o, name)
+	if id, known = readID(o.members[name]); known {
+		delete(o.members, name)
 	}
 	return id, known
 }
 
 // ids takes a list of ids, nil if the list is empty or absent. known is false if the
 // list or one of its elements has an unknown form; then ids is nil too.
-func (o object) ids(name string) (ids []string, known bool) {
+func (o *object) ids(name string) (ids []string, known bool) {
 	name = o.find(name)
 	if name == "" {
 		return nil, true
 	}
-	raw := o[name]
+	raw := o.members[name]
 	if s, ok := text(raw); ok && isList(s) {
 		raw = Tolerable([]byte(s))
 	}
@@ -202,7 +235,7 @@ func (o object) ids(name string) (ids []string, known bool) {
 			ids = append(ids, id)
 		}
 	}
-	delete(o, name)
+	delete(o.members, name)
 	return ids, true
 }
 
@@ -230,33 +263,55 @@ func isList(s string) bool {
 	return strings.HasPrefix(s, "[") && json.Valid(Tolerable([]byte(s)))
 }
 
-// array takes the elements of a list, by the first of the names that holds a list.
-// written reports a list that is written into a string.
-func (o object) array(names ...string) (items []json.RawMessage, written bool) {
+// array takes the elements of a list, by the first of the names that holds one. found
+// is the name in its written form. written means that the list is written into a
+// string.
+func (o *object) array(names ...string) (found string, items []json.RawMessage, written bool) {
 	for _, name := range names {
-		name = o.find(name)
-		raw := o[name]
-		if raw == nil {
+		if found = o.find(name); found == "" {
 			continue
 		}
-		s, ok := text(raw)
-		if written = ok && raw[0] == '"' && isList(s); written {
-			raw = Tolerable([]byte(s))
+		raw := o.members[found]
+		s, _ := text(raw)
+		doc, in := inner(s)
+		if written = in && raw[0] == '"'; written {
+			raw = doc
 		}
-		if json.Unmarshal(raw, &items) == nil {
-			delete(o, name)
-			return items, written
+		var ok bool
+		if items, ok = elements(raw); ok {
+			delete(o.members, found)
+			break
 		}
+		o.lacks = true
 	}
-	return nil, false
+	o.lacks = o.lacks || len(items) == 0
+	return found, items, written
+}
+
+// elements returns the elements of a list. An object is a list of one element, or, as
+// PHP writes some lists, has the elements under their indices.
+func elements(raw json.RawMessage) (list []json.RawMessage, ok bool) {
+	if json.Unmarshal(raw, &list) == nil {
+		return list, true
+	}
+	o, ok := parseObject(raw)
+	for i := range len(o.members) {
+		element := o.members[strconv.Itoa(i)]
+		if element == nil {
+			return []json.RawMessage{raw}, true
+		}
+		list = append(list, element)
+	}
+	return list, ok
 }
 
 // payload reads the content of a message in every form that was seen: an object; an
 // object that is written into a string, as within mixed and chatrecord, or into
-// strings within strings; a bare list, as in old nested records; a bare text. doc is
-// the content without the strings around it. A person may write text that looks like
-// JSON, so the string of a text is an object only if the object has content.
-func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
+// strings within strings; an object alone in a list; a bare list, as in old nested
+// records; a bare text. doc is the content without the strings around it. A person may
+// write text that looks like JSON, so the string of a text is an object only if the
+// object has content.
+func payload(kind string, raw json.RawMessage) (o *object, doc []byte) {
 	doc = raw
 	written := false
 	if s, ok := text(raw); ok && raw[0] == '"' {
@@ -268,12 +323,25 @@ func payload(kind string, raw json.RawMessage) (o object, doc []byte) {
 		return o, doc
 	}
 	if written {
-		return object{"content": raw}, raw
+		return bare("content", raw), raw
 	}
 	if len(doc) > 0 && doc[0] == '[' && json.Valid(doc) {
-		return object{"item": doc}, doc
+		if o, ok := parseObject(alone(doc)); ok && !isItem(kind, o) {
+			return o, doc
+		}
+		return bare("item", doc), doc
 	}
-	return object{"content": raw}, raw
+	return bare("content", raw), raw
+}
+
+// bare makes an object of one member.
+func bare(name string, raw json.RawMessage) *object {
+	return &object{members: map[string]json.RawMessage{name: raw}}
+}
+
+// isItem reports whether the only object in the payload of a kind is an item of it.
+func isItem(kind string, o *object) bool {
+	return (kind == "chatrecord" || kind == "mixed" || kind == "note") && o.find("type")+o.find("msgtype") != ""
 }
 
 // spoken reports whether a person may have written a payload: the payload is a string,
@@ -285,7 +353,7 @@ func spoken(kind string, raw json.RawMessage) bool {
 
 func isText(kind string) bool { return kind == "text" || kind == "markdown" }
 
-// empty reports whether a payload holds nothing.
+// empty reports whether a value holds nothing.
 func empty(raw json.RawMessage) bool {
 	switch string(bytes.TrimSpace(raw)) {
 	case `{}`, `[]`, `""`, `null`:
@@ -324,17 +392,17 @@ func inner(s string) (doc []byte, ok bool) {
 
 // names lists the remaining members, sorted, so that every reading gives the same
 // result.
-func (o object) names() []string { return slices.Sorted(maps.Keys(o)) }
+func (o *object) names() []string { return slices.Sorted(maps.Keys(o.members)) }
 
 // document writes the remaining members in their written form, sorted by name.
-func (o object) document() []byte {
+func (o *object) document() []byte {
 	doc := []byte{'{'}
 	for i, name := range o.names() {
 		if i > 0 {
 			doc = append(doc, ',')
 		}
 		quoted, _ := json.Marshal(name) // a string always has a JSON form
-		doc = append(append(append(doc, quoted...), ':'), o[name]...)
+		doc = append(append(append(doc, quoted...), ':'), o.members[name]...)
 	}
 	return append(doc, '}')
 }

@@ -89,7 +89,7 @@ type Weapp struct {
 	Page        string `json:"page"`     // often absent
 }
 
-// Location is a place.
+// Location is a place. Both coordinates are 0 if they are unknown.
 type Location struct {
 	Type      string  `json:"type"`
 	Longitude float64 `json:"longitude"`
@@ -111,9 +111,9 @@ type RedPacket struct {
 	Type   string `json:"type"`
 	Packet string `json:"packet"` // ordinary, lucky, incentive, or WeCom's value
 	Wish   string `json:"wish"`
-	Count  int64  `json:"count"`
+	Count  int64  `json:"count"`  // 0 if unknown
 	Fen    int64  `json:"fen"`    // the sum of all packets, in 0.01 CNY
-	Amount string `json:"amount"` // the same sum in yuan, such as 30.00
+	Amount string `json:"amount"` // the same sum in yuan, such as 30.00; empty if unknown
 }
 
 // Meeting is an invitation to a meeting, or the answer to an invitation.
@@ -311,7 +311,7 @@ type Switch struct {
 }
 
 // Generic is content of an unknown type or form, or a message that is not a JSON
-// object.
+// object. Behind the part of a known type, it holds what that part leaves unread.
 type Generic struct {
 	Type   string  `json:"type"`
 	Name   string  `json:"name"`   // WeCom's name of the type

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"reflect"
@@ -9,7 +10,7 @@ import (
 
 // reader reads one message.
 type reader struct {
-	envelope object // the message's members that are not read yet
+	envelope *object // the message's members that are not read yet
 	view     Content
 	unknown  map[string]bool
 	path     []int // of the part being read
@@ -27,7 +28,7 @@ type reader struct {
 }
 
 // newReader makes a reader of the message with these members and this size in bytes.
-func newReader(o object, size int) *reader {
+func newReader(o *object, size int) *reader {
 	return &reader{envelope: o, unknown: make(map[string]bool), toDraw: 8*size + 64<<10, toScan: 16*size + 64<<10}
 }
 
@@ -51,7 +52,7 @@ func (r *reader) message() {
 	limit := maxText
 	switch {
 	case kind == KindSwitch:
-		r.view.Parts = []Part{Switch{Type: KindSwitch, UserID: f.User, At: f.Time}}
+		r.view.Parts = r.add(nil, kind, r.envelope, nil)
 	case kind == KindUnknown:
 		r.note("msgtype=" + f.Type)
 		o, doc, speech := r.payload(f.Type)
@@ -88,30 +89,24 @@ func (r *reader) in(speech bool, read func()) {
 }
 
 // payload takes the content out of the envelope, from the first known key with
-// content, or else from the first known key. If the envelope has no known key, the
-// fields of the content may be in the envelope itself, as was seen with vote and
-// todo; then there is no doc. speech is [spoken] of the content.
-func (r *reader) payload(kind string) (o object, doc []byte, speech bool) {
-	var found []string
+// content. If the envelope has no such key, the fields of the content may be in the
+// envelope itself, as was seen with vote and todo; then there is no doc. speech is
+// [spoken] of the content.
+func (r *reader) payload(kind string) (o *object, doc []byte, speech bool) {
 	for _, name := range slices.Concat([]string{kind, r.view.Fields.Type}, kinds[kind], []string{"info"}) {
-		if key := r.envelope.find(name); key != "" && !slices.Contains(found, key) {
-			found = append(found, key)
+		key := r.envelope.find(name)
+		if key == "" {
+			continue
+		}
+		raw := r.envelope.members[key]
+		delete(r.envelope.members, key)
+		if !empty(raw) {
+			o, doc = payload(kind, raw)
+			return o, doc, spoken(kind, raw)
 		}
 	}
-	if len(found) == 0 {
-		return r.envelope, nil, false
-	}
-	key := found[0]
-	if i := slices.IndexFunc(found, func(key string) bool { return !empty(r.envelope[key]) }); i > 0 {
-		key = found[i]
-		for _, before := range found[:i] {
-			delete(r.envelope, before)
-		}
-	}
-	raw := r.envelope[key]
-	delete(r.envelope, key)
-	o, doc = payload(kind, raw)
-	return o, doc, spoken(kind, raw)
+	r.envelope.lacks = false // what it lacks itself is no content
+	return r.envelope, nil, false
 }
 
 // put appends the part that read makes. r.path is the place of the part meanwhile.
@@ -124,54 +119,49 @@ func (r *reader) put(parts []Part, read func() Part) []Part {
 
 // add appends the part of a payload, or the parts of a mixed one. doc is the payload
 // in its written form, nil if the fields are in the envelope itself. A payload of a
-// known kind in an unknown form is shown like an unknown kind.
-func (r *reader) add(parts []Part, kind string, o object, doc []byte) []Part {
+// known kind in an unknown form is shown like an unknown kind, and so is what stays
+// unread of a payload that lacks a member. Other unread members are only noted: WeCom
+// adds members to its kinds.
+func (r *reader) add(parts []Part, kind string, o *object, doc []byte) []Part {
+	before, shown := len(parts), false
 	if kind == "mixed" {
-		before := len(parts)
 		parts = r.addItems(parts, kind, o)
-		switch {
-		case len(parts) > before:
-			r.leftOver(kind, o)
-			return parts
-		case len(o) > 0:
-			return r.put(parts, func() Part { return r.unknownForm(kind, o, doc) })
-		}
+		shown = len(parts) > before
+	} else {
+		parts = r.put(parts, func() Part {
+			part := r.part(kind, o)
+			if shown = !blank(part); shown && !o.lacks {
+				r.leftOver(kind, o) // their files belong to the part
+			}
+			return part
+		})
+	}
+	if shown {
+		return r.addUnread(parts, kind, kind, o)
+	}
+	if len(o.members) == 0 {
 		r.note(kind)
 		return parts
 	}
-	return r.put(parts, func() Part {
-		part := r.part(kind, o)
-		if blank(part, o) {
-			if len(o) > 0 {
-				return r.unknownForm(kind, o, doc)
-			}
-			r.note(kind)
-		}
-		r.leftOver(kind, o)
-		return part
-	})
+	r.noteNames(kind, o)
+	return r.put(parts[:before], func() Part { return r.generic(kind, o, doc) })
 }
 
-// unknownForm is the part for a payload of a known kind without any known field.
-func (r *reader) unknownForm(kind string, o object, doc []byte) Part {
-	for _, name := range o.names() {
-		r.note(kind + "." + name)
+// addUnread appends a generic part of the members that remain, if o lacks a member.
+func (r *reader) addUnread(parts []Part, where, kind string, o *object) []Part {
+	if !o.lacks || len(o.members) == 0 {
+		r.leftOver(where, o)
+		return parts
 	}
-	return r.generic(kind, o, doc)
+	r.noteNames(where, o)
+	return r.put(parts, func() Part { return r.generic(kind, o, nil) })
 }
 
-// blank reports whether a part shows nothing but its kind. o holds the members that
-// remain after reading.
-func blank(part Part, o object) bool {
-	switch p := part.(type) {
-	case Consent, Revoke, Generic, Rest:
+// blank reports whether a part shows nothing but its kind.
+func blank(part Part) bool {
+	switch part.(type) {
+	case Consent, Revoke, Switch, Generic, Rest:
 		return false // their meaning does not depend on their fields
-	case Location:
-		if o.find("longitude") != "" || o.find("latitude") != "" {
-			return false // the place is written in numbers that JSON cannot hold
-		}
-	case RedPacket:
-		return p == RedPacket{Type: p.Type, Amount: p.Amount}
 	}
 	v := reflect.ValueOf(part)
 	for i := range v.NumField() {
@@ -196,11 +186,11 @@ func holdsNothing(v reflect.Value) bool {
 }
 
 // addItems appends the parts of the items of o.
-func (r *reader) addItems(parts []Part, kind string, o object) []Part {
+func (r *reader) addItems(parts []Part, kind string, o *object) []Part {
 	if parts == nil {
 		parts = []Part{}
 	}
-	r.eachItem(kind, o, func(item object) {
+	r.eachItem(kind, o, func(item *object) {
 		parts = r.addItem(parts, kind+".item", item)
 	}, func(why string, items []json.RawMessage) {
 		parts = r.put(parts, func() Part { return r.rest(why, items) })
@@ -211,8 +201,8 @@ func (r *reader) addItems(parts []Part, kind string, o object) []Part {
 // eachItem calls read for the items of o. It calls rest with the items that the
 // bounds exclude. WeCom writes the items of other kinds than a note into strings; a
 // person may have written a string in a note.
-func (r *reader) eachItem(kind string, o object, read func(object), rest func(why string, items []json.RawMessage)) {
-	items, written := o.array("item", "items", "msg_item")
+func (r *reader) eachItem(kind string, o *object, read func(*object), rest func(why string, items []json.RawMessage)) {
+	_, items, written := o.array("item", "items", "msg_item")
 	if r.depth == maxDepth && len(items) > 0 {
 		rest(PartTooDeep, items)
 		return
@@ -237,15 +227,15 @@ func (r *reader) eachItem(kind string, o object, read func(object), rest func(wh
 // addItem appends the part of an item. An item has a type, and its content under
 // content or under the name of the type; without such a member the item itself is
 // the content. where is for [Content].Unknown.
-func (r *reader) addItem(parts []Part, where string, item object) []Part {
+func (r *reader) addItem(parts []Part, where string, item *object) []Part {
 	name := item.str("type", "msgtype")
 	kind := itemKind(name)
 	o, doc, speech := item, []byte(nil), false
 	for _, name := range []string{"content", name} {
 		if key := item.find(name); key != "" && doc == nil {
-			o, doc = payload(kind, item[key])
-			speech = spoken(kind, item[key])
-			delete(item, key)
+			o, doc = payload(kind, item.members[key])
+			speech = spoken(kind, item.members[key])
+			delete(item.members, key)
 		}
 	}
 	r.in(speech, func() {
@@ -256,11 +246,10 @@ func (r *reader) addItem(parts []Part, where string, item object) []Part {
 		r.note(where + ".type=" + name)
 		parts = r.put(parts, func() Part { return r.generic(name, o, doc) })
 	})
-	r.leftOver(where, item)
-	return parts
+	return r.addUnread(parts, where, cmp.Or(kind, name), item)
 }
 
-func (r *reader) chatRecord(kind string, o object) Part {
+func (r *reader) chatRecord(kind string, o *object) Part {
 	record := ChatRecord{Type: kind, Title: o.str("title"), Items: []RecordItem{}}
 	read := func(item RecordItem, parts func() []Part) {
 		r.path = append(r.path, len(record.Items))
@@ -268,7 +257,7 @@ func (r *reader) chatRecord(kind string, o object) Part {
 		r.path = r.path[:len(r.path)-1]
 		record.Items = append(record.Items, item)
 	}
-	r.eachItem(kind, o, func(item object) {
+	r.eachItem(kind, o, func(item *object) {
 		head := RecordItem{Time: item.ms("msgtime"), FromRoom: item.flag("from_chatroom")}
 		read(head, func() []Part { return r.addItem([]Part{}, kind+".item", item) })
 	}, func(why string, items []json.RawMessage) {
@@ -300,7 +289,7 @@ func jsonList(items []json.RawMessage) []byte {
 }
 
 // generic is the part for content of an unknown type. It takes the whole content.
-func (r *reader) generic(name string, o object, doc []byte) Part {
+func (r *reader) generic(name string, o *object, doc []byte) Part {
 	if doc == nil {
 		doc = o.document()
 	}
@@ -308,36 +297,41 @@ func (r *reader) generic(name string, o object, doc []byte) Part {
 }
 
 // fields takes all remaining members of o.
-func (r *reader) fields(kind string, o object) []Field {
+func (r *reader) fields(kind string, o *object) []Field {
 	r.findFiles(kind, o.document())
 	fields := []Field{}
 	for _, name := range o.names() {
 		if len(fields) == maxFields {
 			break
 		}
-		value, ok := text(o[name])
+		value, ok := text(o.members[name])
 		if !ok {
-			value = validUTF8(o[name])
+			value = validUTF8(o.members[name])
 		}
 		fields = append(fields, Field{Name: cut(name, maxName), Value: cut(value, maxValue)})
 	}
-	clear(o)
+	clear(o.members)
 	return fields
 }
 
 // leftOver notes the members of o that remain after reading, and finds their files.
-func (r *reader) leftOver(where string, o object) {
-	if len(o) == 0 {
+func (r *reader) leftOver(where string, o *object) {
+	if len(o.members) == 0 {
 		return
 	}
 	r.findFiles(PartGeneric, o.document())
+	r.noteNames(where, o)
+	clear(o.members)
+}
+
+// noteNames notes the members of o. where is empty for the message itself.
+func (r *reader) noteNames(where string, o *object) {
 	if where != "" {
 		where += "."
 	}
 	for _, name := range o.names() {
 		r.note(where + name)
 	}
-	clear(o)
 }
 
 func (r *reader) note(what string) {
@@ -357,7 +351,7 @@ func (r *reader) word(where string, words map[string]string, number string) stri
 }
 
 // texts takes a list of texts. It notes a list in an odd form, and finds its files.
-func (r *reader) texts(where string, o object, name string) []string {
+func (r *reader) texts(where string, o *object, name string) []string {
 	texts, odd := o.list(name)
 	for _, raw := range odd {
 		r.note(where + "." + name)
@@ -366,28 +360,31 @@ func (r *reader) texts(where string, o object, name string) []string {
 	return texts
 }
 
-// objects takes the objects of a list, nil if it is absent. If no element is an
-// object, the list stays.
-func (r *reader) objects(where string, o object, name string) []object {
-	raws, _ := o.array(name)
-	if raws == nil {
-		return nil
-	}
-	list, others := make([]object, 0, len(raws)), []json.RawMessage(nil)
+// objects takes the values that read makes of the objects of a list. The list keeps
+// what stays unread: elements that are no objects, and the members of an object that
+// lacks one.
+func objects[T comparable](r *reader, where string, o *object, read func(*object) T, names ...string) []T {
+	found, raws, _ := o.array(names...)
+	list, unread := make([]T, 0, len(raws)), []json.RawMessage(nil)
+	var zero T
 	for _, raw := range raws {
-		if element, ok := parseObject(raw); ok {
-			list = append(list, element)
+		element, ok := parseObject(raw)
+		if !ok {
+			unread = append(unread, raw)
+			continue
+		}
+		if v := read(element); v != zero {
+			list = append(list, v)
+		}
+		if element.lacks && len(element.members) > 0 {
+			r.noteNames(where+"."+names[0], element)
+			unread = append(unread, element.document())
 		} else {
-			others = append(others, raw)
+			r.leftOver(where+"."+names[0], element)
 		}
 	}
-	switch {
-	case len(others) == 0:
-	case len(list) == 0:
-		o[name] = jsonList(raws)
-	default:
-		r.note(where + "." + name)
-		r.findFiles(PartGeneric, jsonList(others))
+	if unread != nil {
+		o.members[found], o.lacks = jsonList(unread), true
 	}
 	return list
 }

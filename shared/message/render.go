@@ -90,7 +90,14 @@ func (p Location) render(r *rendering)   { r.card("位置", p.Title, p.Address) 
 func (p Card) render(r *rendering)       { r.card("名片", p.UserID, p.Corp) }
 
 func (p RedPacket) render(r *rendering) {
-	r.card("红包", p.Wish, fmt.Sprintf("%s 元，共 %d 个", p.Amount, p.Count))
+	var sum []string
+	if p.Amount != "" {
+		sum = append(sum, p.Amount+" 元")
+	}
+	if p.Count > 0 {
+		sum = append(sum, fmt.Sprintf("共 %d 个", p.Count))
+	}
+	r.card("红包", p.Wish, strings.Join(sum, "，"))
 }
 
 func (p Meeting) render(r *rendering) {

@@ -141,7 +141,7 @@ func (s *scan) value() bool {
 		for _, t := range m.texts {
 			s.text(t.value, m.spoken(t))
 		}
-		if _, is := m.strays[fileID]; is {
+		if m.strays != nil && m.strays.members[fileID] != nil {
 			s.r.list(strayFile(s.kind, m.strays))
 		}
 		return ok
@@ -157,8 +157,8 @@ func (s *scan) value() bool {
 
 // members are the members of one object that matter for its files.
 type members struct {
-	strays object // allocated only where one of strays is found
-	kind   []byte // the written type of an item or message
+	strays *object // allocated only where one of strays is found
+	kind   []byte  // the written type of an item or message
 	texts  []textMember
 }
 
@@ -231,12 +231,12 @@ func (s *scan) member(m *members) bool {
 	switch {
 	case known != "":
 		if m.strays == nil {
-			m.strays = make(object)
+			m.strays = &object{members: make(map[string]json.RawMessage)}
 		}
-		if before := m.strays[known]; known == fileID && before != nil { // it is written twice
-			s.r.list(strayFile(s.kind, object{fileID: before}))
+		if before := m.strays.members[known]; known == fileID && before != nil { // it is written twice
+			s.r.list(strayFile(s.kind, bare(fileID, before)))
 		}
-		m.strays[known] = value
+		m.strays.members[known] = value
 	case quoted && (sameName(string(unquoted(name)), "type") || sameName(string(unquoted(name)), "msgtype")):
 		m.kind = value
 	}
@@ -322,7 +322,7 @@ func unquoted(quoted []byte) []byte {
 }
 
 // strayFile makes a file of strays.
-func strayFile(kind string, o object) File {
+func strayFile(kind string, o *object) File {
 	f := File{SDKFileID: o.str(fileID), Kind: kind, Name: o.str("filename"), Ext: o.str("fileext"),
 		MD5: o.str("md5sum"), Size: o.num("filesize", "voice_size", "imagesize"), Seconds: o.num("play_length")}
 	if f.Ext == "" {

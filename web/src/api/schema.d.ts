@@ -3715,6 +3715,7 @@ export interface components {
              * @enum {string}
              */
             type: "location";
+            /** @description 0 beside the latitude 0 if the place is unknown. */
             longitude: number;
             latitude: number;
             title: string;
@@ -3759,10 +3760,11 @@ export interface components {
             /** @description ordinary, lucky or incentive; other values as sent. */
             packet: string;
             wish: string;
+            /** @description 0 if unknown. */
             count: number;
             /** @description The sum of all packets, in units of 0.01 CNY. */
             fen: number;
-            /** @description The sum in yuan. */
+            /** @description The sum in yuan. Empty if unknown. */
             amount: string;
         };
         /**
@@ -4222,7 +4224,7 @@ export interface components {
             at: components["schemas"]["Millis"];
         };
         /**
-         * @description An unknown type, or a message that is no JSON object.
+         * @description An unknown type or form, or a message that is no JSON object. After the part of a known type, what that part leaves unread.
          * @example {
          *       "type": "generic",
          *       "name": "hologram",
