@@ -45,7 +45,7 @@ type queueAnswers struct{}
 
 func (queueAnswers) Do(*http.Request) (*http.Response, error) {
 	const body = `{"Successful": [], "Failed": [], "Attributes": {"ApproximateNumberOfMessages": "0",
-		"ApproximateNumberOfMessagesNotVisible": "0", "ApproximateNumberOfMessagesDelayed": "0"}}`
+		"ApproximateNumberOfMessagesDelayed": "0"}}`
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 

@@ -179,12 +179,11 @@ func (q *queue) sendBatch(ctx context.Context, batch []types.SendMessageBatchReq
 
 var depths = []types.QueueAttributeName{
 	types.QueueAttributeNameApproximateNumberOfMessages,
-	types.QueueAttributeNameApproximateNumberOfMessagesNotVisible,
 	types.QueueAttributeNameApproximateNumberOfMessagesDelayed,
 }
 
-// Depth implements [watch.QueueDepth]. It counts the messages that are visible,
-// in work or delayed. SQS's numbers are approximate.
+// Depth implements [watch.QueueDepth]. It counts the messages that are visible or
+// delayed. SQS's numbers are approximate.
 func (q *queue) Depth(ctx context.Context) (int, error) {
 	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &q.url, AttributeNames: depths})
 	if err != nil {

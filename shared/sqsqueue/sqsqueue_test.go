@@ -134,6 +134,16 @@ func TestMediaRequests(t *testing.T) {
 	if n, err := q.Depth(t.Context()); err != nil || n != 6 {
 		t.Errorf("got depth %d, %v; want 6", n, err)
 	}
+	work, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 1, VisibilityTimeout: 600})
+	if err != nil || len(work.Messages) != 1 {
+		t.Fatalf("got %+v, %v; want a message", work, err)
+	}
+	if n, err := q.Depth(t.Context()); err != nil || n != 5 {
+		t.Errorf("got depth %d, %v while a function works on one; want the 5 that wait", n, err)
+	}
+	if _, err := client.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{QueueUrl: &url, ReceiptHandle: work.Messages[0].ReceiptHandle}); err != nil {
+		t.Fatal(err)
+	}
 	got := map[string][]media.Request{}
 	for _, m := range drain(t, client, url) {
 		r, err := sqsqueue.ParseMedia(message(*m.Body))

@@ -76,7 +76,13 @@ func send[R any](ctx context.Context, q *queue, group func(R) (corp, group strin
 
 // Depth implements [watch.QueueDepth].
 func (q *queue) Depth(ctx context.Context) (n int, err error) {
-	err = q.port.call(ctx, archivetest.Call{Name: q.name + ".Depth"}, func() { n = len(q.messages) })
+	err = q.port.call(ctx, archivetest.Call{Name: q.name + ".Depth"}, func() {
+		for _, m := range q.messages {
+			if !m.visibleAt.After(time.Now()) {
+				n++
+			}
+		}
+	})
 	return n, err
 }
 
