@@ -263,3 +263,44 @@ func TestJobContinuesAfterTheCommandIsStopped(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// A job may end before its last page: a user stops it, or its runs make no progress.
+// The command then reports no success, and can be run again.
+func TestRebuildReportsAJobThatEndsEarly(t *testing.T) {
+	p := newFixture(t)
+	p.page()
+	p.page()
+	r := rebuilder{corp: corp, ledger: p.ledger, view: p.view, jobs: p.replayer, now: time.Now, out: &bytes.Buffer{}}
+	rebuild := func(want string, meanwhile func(context.Context) error) {
+		t.Helper()
+		r.sleep = func(ctx context.Context, _ time.Duration) error { return meanwhile(ctx) }
+		if err := r.rebuild(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want an error with %q", err, want)
+		}
+	}
+	for want, end := range map[string]func(*decode.Replay){
+		"was stopped by lin.hua at seq 2 of 4: run rebuild again": func(job *decode.Replay) { job.StoppedBy = "lin.hua" },
+		"ended without progress at seq 2 of 4":                    func(job *decode.Replay) { job.Failed = true },
+	} {
+		rebuild(want, func(ctx context.Context) error {
+			rebuild("runs: start the rebuild when it is done", nil)
+			running, err := p.ledger.Running(ctx, corp, false)
+			p.must(err)
+			job, err := p.ledger.Replay(ctx, corp, running.ID)
+			p.must(err)
+			ended := job
+			ended.Next, ended.To, ended.Pages, ended.Done = 2, 4, 1, true
+			end(&ended)
+			return p.ledger.AdvanceReplay(ctx, job, ended)
+		})
+		p.work() // the requested run finds the job done
+		if got, want := p.contents(), "single: 0, 0; room: 0, 0; 0 listed"; got != want {
+			t.Errorf("after a job that ended early: got %s, want %s", got, want)
+		}
+	}
+	r.sleep = func(context.Context, time.Duration) error { p.work(); return nil }
+	p.must(r.rebuild(t.Context()))
+	if got, want := p.contents(), "single: 4, 2; room: 0, 0; 1 listed"; got != want {
+		t.Errorf("after a further rebuild: got %s, want %s", got, want)
+	}
+}
