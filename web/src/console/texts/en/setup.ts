@@ -62,7 +62,6 @@ export default {
     title: 'What has changed',
     none: 'Nothing has changed yet. Changes of the checks are listed here.',
     before: (state) => `Before: ${state}`,
-    more: 'Earlier changes',
     columns: { at: 'Time', step: 'Step', check: 'Check', to: 'State', from: 'Before', what: 'What' },
   },
 

@@ -60,7 +60,6 @@ export default {
     title: '设置的变化',
     none: '暂无变化。检查结果改变后会记录在这里。',
     before: (state: string) => `之前：${state}`,
-    more: '更早的变化',
     columns: { at: '时间', step: '步骤', check: '检查项', to: '状态', from: '之前', what: '说明' },
   },
 
