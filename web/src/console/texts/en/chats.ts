@@ -3,6 +3,7 @@ import type { ChatTexts } from '../zh/chats'
 
 const chats: ChatTexts = {
   title: 'Chats',
+  openChat: 'The open chat',
   scopes: 'Whose chats',
   scope: { members: 'Staff', customers: 'Customers', rooms: 'Groups', unplaced: 'Other', days: 'Days' },
   scopeHint: { unplaced: 'Messages that name no participant' },

@@ -3,6 +3,7 @@ import type { Schemas } from '../../../api/client'
 
 const chats = {
   title: '会话',
+  openChat: '打开的会话',
   scopes: '查看方式',
   scope: { members: '成员', customers: '客户', rooms: '群聊', unplaced: '其他', days: '按天' },
   scopeHint: { unplaced: '没有写明参与者的消息' },
