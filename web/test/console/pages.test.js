@@ -176,6 +176,25 @@ for (const [language, words] of Object.entries({
   })
 }
 
+test('what a verification finds is listed, and saved as CSV', async () => {
+  const page = await openWindow(browser, cloud)
+  const findings = [{ what: 'journal_changed', after: '40', seq: null }, { what: 'message_missing', after: '50', seq: '51' }]
+  await page.route('**/replays', (route) => (route.request().method() === 'GET' ? route.continue() : route.fulfill({ status: 202, json: jobOf({ id: 'found', done: false }) })))
+  await page.route('**/replays/found', (route) => route.fulfill({ json: jobOf({ id: 'found', faults: 150, findings }) }))
+  await signIn(page, cloud, `auditor@${corp}`, `/proof/${today}`)
+  await page.getByRole('button', { name: '核验这一天' }).click()
+  await page.getByRole('alert').getByText('核验发现 150 处不一致').waitFor()
+  await page.getByText('此处列出前 100 处。').waitFor()
+  const table = page.getByRole('group', { name: '核验发现 150 处不一致' })
+  assert.deepEqual(await table.locator('tbody tr').evaluateAll((all) => all.map((row) => [...row.cells].map((c) => c.textContent.trim()))), [['原始页被改动', '40', '—'], ['缺少消息', '50', '51']])
+  const [name, csv] = await saved(page.locator('section.card').filter({ has: table }), '下载 CSV')
+  assert.equal(name, `findings-${today}.csv`)
+  assert.equal(csv, '\ufeff问题,所在台账行（此 seq 之后）,seq,what\r\n原始页被改动,40,,journal_changed\r\n缺少消息,50,51,message_missing\r\n')
+  assert.deepEqual(await accessible(page), [])
+  assert.deepEqual(page.complaints, [])
+  await page.context().close()
+})
+
 const reasons = {
   md5_differs: ['校验值不符', 'wrong checksum'], trusted_ip: ['可信IP地址中缺少系统的出口地址', "address missing in WeCom's 可信IP地址"], wecom_busy: ['企业微信繁忙', 'WeCom is busy'], tls: ['证书校验失败', 'certificate not accepted'],
   library_crash: ['SDK 异常退出', 'library stopped unexpectedly'], 'sdk_-1': ['SDK 错误码 -1', 'library code -1'],
@@ -194,7 +213,8 @@ for (const [n, language] of ['zh', 'en'].entries()) {
     await page.locator('.file-count').first().click()
     for (const words of Object.values(reasons)) await page.getByRole('cell', { name: words[n], exact: true }).waitFor()
     assert.deepEqual(await accessible(page), [])
-    const [, csv] = await saved(page.locator('.file-list'), language === 'zh' ? '下载 CSV' : 'Download CSV')
+    const [name, csv] = await saved(page.locator('.file-list'), language === 'zh' ? '下载 CSV' : 'Download CSV')
+    assert.equal(name, 'files-waiting.csv')
     assert.match(csv, new RegExp(`,${reasons.wecom_busy[n]},[^\\n]*,wecom_busy\\r\\n`))
 
     await page.goto(`${cloud.console}/audit/${today}`)
@@ -353,6 +373,15 @@ for (const [language, words] of Object.entries({
     await page.getByRole('cell', { name: language === 'zh' ? '没有写明参与者的消息' : 'Messages that name no participant', exact: true }).first().waitFor()
     assert.deepEqual(await accessible(page), [])
     if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-readings.png`, fullPage: true })
+    // On a phone each reading is a card, whose values stand beside their labels.
+    await page.setViewportSize({ width: 320, height: 720 })
+    const cells = page.locator('tbody td')
+    const outside = await cells.evaluateAll((all) => all.filter((c) => c.getBoundingClientRect().right > innerWidth || !c.dataset.label || getComputedStyle(c, '::before').display === 'none').map((c) => c.textContent))
+    assert.deepEqual(outside, [])
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+    await fits(page, '/audit')
+    assert.deepEqual(await accessible(page), [])
+    if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-readings-phone.png`, fullPage: true })
     const [, csv] = await saved(page.locator('main'), words.csv)
     for (const { iso } of days) {
       const line = csv.split('\r\n').find((l) => l.endsWith(`,${id},,day,,,${iso}`))
@@ -388,6 +417,9 @@ test('the scope of a day has its members, editions and days, and the answers of 
   const counts = await page.getByRole('row').filter({ hasText: '单聊' }).getByRole('cell').allInnerTexts()
   assert.deepEqual(counts, ['单聊', '1', '2', '0'])
   await page.getByText('企业微信不再提供与其有关的消息').waitFor()
+  const [name, csv] = await saved(page.locator('section.card').filter({ has: page.locator('#consents') }), '下载 CSV')
+  assert.equal(name, 'consent-counts.csv')
+  assert.match(csv, /^\ufeff会话,同意,不同意,未答复\r\n单聊,1,2,0\r\n群聊,/)
   assert.deepEqual(await accessible(page), [])
   // A member who leaves stays on the list of the day, with the day on which the archive learned of it.
   await cloud.wecom(corp, 'PUT', '/scope', { members: scope.filter((id) => id !== gone.userid) })
