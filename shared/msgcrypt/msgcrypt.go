@@ -164,7 +164,7 @@ func Encrypted(body []byte) (string, error) {
 		XMLName xml.Name `xml:"xml"`
 		Encrypt string   `xml:"Encrypt"`
 	}
-	d := xml.NewDecoder(strings.NewReader(clean(body)))
+	d := xml.NewDecoder(strings.NewReader(undamaged(clean(body))))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // whatever is declared, WeCom sends UTF-8
 	d.Entity = xml.HTMLEntity
 	if decode(d, &outer) != nil {
@@ -188,7 +188,8 @@ type Event struct {
 // message is not an <xml> element.
 func ParseEvent(plain []byte) (Event, error) {
 	e, err := ReadElements(plain)
-	return Event{Type: e.Text("Event"), ChangeType: e.Text("ChangeType"), CreateTime: seconds(e.Text("CreateTime"))}, err
+	text := func(name string) string { return undamaged(e.Text(name)) }
+	return Event{Type: text("Event"), ChangeType: text("ChangeType"), CreateTime: seconds(text("CreateTime"))}, err
 }
 
 // seconds reads a time, which may have a fraction, or be in milliseconds. Another text
@@ -220,7 +221,8 @@ func squeeze(name string) string { return strings.ToLower(strings.ReplaceAll(nam
 // element may hold control characters, bytes that are not UTF-8, unknown entities or
 // markup. Such an element does not keep the others from being read, and does not stand
 // for another one: of elements with one name the first directly below <xml> that holds
-// a text counts, and one within another element only if there is none.
+// a text counts, and one within another element only if there is none. What XML forbids
+// reads as U+FFFD, because an id without it could be another one.
 func ReadElements(plain []byte) (Elements, error) {
 	text := clean(plain)
 	if !root.MatchString(text) {
@@ -229,27 +231,28 @@ func ReadElements(plain []byte) (Elements, error) {
 	return leaves(text), nil
 }
 
-// clean returns a text without what XML forbids.
+// damage stands for what XML forbids.
+const damage = "\ufffd"
+
+// clean returns a text with damage in place of what XML forbids.
 func clean(b []byte) string {
-	text := strings.ToValidUTF8(strings.TrimPrefix(string(b), "\ufeff"), "\ufffd")
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == '\ufffe' || r == '\uffff' {
-			return -1
-		}
-		return r
-	}, text)
-	return forbidden.ReplaceAllString(text, "")
+	text := strings.ToValidUTF8(strings.TrimPrefix(string(b), "\ufeff"), damage)
+	return forbidden.ReplaceAllString(text, damage)
 }
+
+// undamaged returns a text without damage. It is for texts that name nobody.
+func undamaged(s string) string { return strings.ReplaceAll(s, damage, "") }
 
 const openCDATA, endCDATA = "<![CDATA[", "]]>"
 
 var (
-	root = regexp.MustCompile(`(?i)^\s*(?:<\?[^>]*>\s*|<!--(?s:.*?)-->\s*|<!doctype[^>]*>\s*)*<xml\b[^>]*>`)
+	root = regexp.MustCompile(`(?i)^[\s\x{fffd}]*(?:<\?[^>]*>\s*|<!--(?s:.*?)-->\s*|<!doctype[^>]*>\s*)*<xml\b[^>]*>`)
 	// A tag: its slash, its name, and the slash of an empty element. Another bracket is
 	// text.
 	tag = regexp.MustCompile(`^<(/?)([A-Za-z_][A-Za-z0-9_]*)(?:\s[^<>]*?)?(/?)>`)
-	// References to characters that XML forbids.
-	forbidden = regexp.MustCompile(`(?i)&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|x0*(?:[0-8bcef]|1[0-9a-f])|x?0*fff[ef]);`)
+	// The characters that XML forbids, and references to them.
+	forbidden = regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]|` +
+		`(?i:&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01]|6553[45])|x0*(?:[0-8bcef]|1[0-9a-f]|fff[ef]));)`)
 )
 
 // leaves returns the texts of the elements that hold no other element, by name.

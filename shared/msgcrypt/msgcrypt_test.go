@@ -229,6 +229,7 @@ func TestEncrypted(t *testing.T) {
 		{"declaration", `<?xml version="1.0" encoding="UTF-8"?><xml><Encrypt>a</Encrypt></xml>`, "a"},
 		{"byte order mark, another encoding", "\ufeff<?xml version='1.0' encoding='GBK'?><xml><Encrypt>a</Encrypt></xml>", "a"},
 		{"odd texts elsewhere", "<xml><X>a\x01\xff&nbsp;</X><Encrypt>a</Encrypt></xml>", "a"},
+		{"odd bytes around", "\x00<xml><Encrypt>a\x01</Encrypt></xml>\x00\xff", "a"},
 		{"blank element", "<xml><Encrypt> </Encrypt></xml>", ""},
 		{"no element", "<xml><ToUserName>ww1</ToUserName></xml>", ""},
 		{"another root", "<x><Encrypt>a</Encrypt></x>", ""},
@@ -276,6 +277,8 @@ func TestParseEvent(t *testing.T) {
 		{"no time", "<xml><CreateTime>NaN</CreateTime></xml>", msgcrypt.Event{}, true},
 		{"capitals", "<?xml version='1.1'?>\n<XML><Event>e</Event></XML>", msgcrypt.Event{Type: "e"}, true},
 		{"cut off", "<xml><Event>e</Event><Remark>a", msgcrypt.Event{Type: "e"}, true},
+		{"bytes before", "\x00\xff <xml><Event>e</Event></xml>", msgcrypt.Event{Type: "e"}, true},
+		{"damaged", "<xml><Event>\x00e\xff</Event><ChangeType>c&#1;</ChangeType><CreateTime>5\x00</CreateTime></xml>", msgcrypt.Event{Type: "e", ChangeType: "c", CreateTime: 5}, true},
 		{"bytes behind", "<xml><Event>e</Event></xml>\x00\x00", msgcrypt.Event{Type: "e"}, true},
 		{"parts of a text", "<xml><Event>a<!-- b -->&amp;<![CDATA[&c]]><![CDATA[d]]></Event><Z>1<2</Z></xml>", msgcrypt.Event{Type: "a&&cd"}, true},
 		{"names in other spellings", "<xml><event>e</event><change_type>c</change_type><createTime>5</createTime></xml>", msgcrypt.Event{Type: "e", ChangeType: "c", CreateTime: 5}, true},
@@ -366,6 +369,22 @@ func FuzzSealAndOpen(f *testing.F) {
 			t.Errorf("got %d bytes, %v, want %d", len(got), err, len(msg))
 		}
 	})
+}
+
+// What XML forbids stays visible as U+FFFD: without it an id could be another
+// person's.
+func TestReadElementsKeepsDamageVisible(t *testing.T) {
+	for _, damage := range []string{"\x00", "\x07", "\xff", "&#0;", "&#x1f;", "\ufffe", "&#xFFFE;", "&#65535;"} {
+		for _, form := range []string{"a%sb", "<![CDATA[a%sb]]>"} {
+			if strings.HasPrefix(damage, "&") && strings.HasPrefix(form, "<") {
+				continue // CDATA holds no references
+			}
+			e, err := msgcrypt.ReadElements(fmt.Appendf(nil, "<xml><UserID>"+form+"</UserID></xml>", damage))
+			if got := e.Text("UserID"); err != nil || got != "a\ufffdb" {
+				t.Errorf("%q in %q: got %q, error %v", damage, form, got, err)
+			}
+		}
+	}
 }
 
 func FuzzXML(f *testing.F) {

@@ -3,9 +3,7 @@ package callback
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -90,13 +88,12 @@ func consentedAt(e archive.Event) time.Time {
 }
 
 // readSubject reads the ids that the event names. It ignores an id that is longer than
-// any request could name. It ignores an id with damaged bytes too: another person may
-// have the id that remains.
+// any request could name, and a damaged one.
 func readSubject(plain []byte) subject {
 	e, _ := msgcrypt.ReadElements(plain) // an unreadable event has no elements
 	id := func(name string) string {
 		id := e.Text(name)
-		if len(id) > input.MaxParty || strings.ContainsRune(id, utf8.RuneError) {
+		if len(id) > input.MaxParty || directory.Damaged(id) {
 			return ""
 		}
 		return id

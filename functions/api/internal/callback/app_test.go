@@ -106,6 +106,34 @@ func TestAppCallbackHasItsOwnPair(t *testing.T) {
 	}
 }
 
+// Another person may have the id that remains of a damaged one, so a damaged id is
+// none, and the log says so. An odd text elsewhere keeps no consent from being noted.
+func TestDamagedIDsInEvents(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	w.GivePair(w.Corp, archive.AppCallback, apitest.Pair)
+	send := func(member, contact, more string) (consents []archive.Consent, said string) {
+		logged := len(w.Log.String())
+		xml := appEvent(contactEvent + "<ChangeType>msg_audit_approved</ChangeType><UserID>" + member + "</UserID><ExternalUserID>" + contact + "</ExternalUserID>" + more)
+		event := post(t, w.Corp, apitest.Pair, xml)
+		event.Path = strings.Replace(event.Path, w.Corp, w.Corp+"/app", 1)
+		w.Do(event).Want(200)
+		list, _, err := w.Consents.Consents(t.Context(), w.Corp, archive.ConsentQuery{Member: "lin.hua"}, "", 10)
+		apitest.OK(t, err)
+		return list, w.Log.String()[logged:]
+	}
+	for _, damage := range []string{"\x00", "\x07", "\x1f", "\x7f", "&#0;", "&#x1F;", "\xff", "\ufffd", "\ufffe", "&#xFFFF;", "\n", "\t", "\u0085"} {
+		for _, ids := range [][2]string{{"lin" + damage + ".hua", "wm1"}, {"lin.hua", "wm" + damage + "1"}, {"<![CDATA[lin" + damage + ".hua]]>", "wm1"}} {
+			if list, said := send(ids[0], ids[1], ""); len(list) != 0 || !strings.Contains(said, "event unreadable") {
+				t.Errorf("%q: got consents %+v and log %q, want none and a warning", ids, list, said)
+			}
+		}
+	}
+	if list, _ := send(" lin.hua\n", "wm1", "<State>a\x00&#1;b\xff</State><Remark>\x01</Remark>\x02"); len(list) != 1 || list[0].Contact != "wm1" {
+		t.Errorf("odd texts elsewhere: got consents %+v, want one", list)
+	}
+}
+
 // full is a store whose events of the day leave no room.
 type full struct{ callback.Corps }
 
