@@ -63,37 +63,34 @@ func (cl *Client) Member(ctx context.Context, c directory.Credential, userid str
 // several pages.
 func (cl *Client) Contact(ctx context.Context, c directory.Credential, externalUserID string) (directory.Person, error) {
 	var a struct {
-		Contact struct {
+		Contact one[struct {
 			Name     maybe `json:"name"`
 			Avatar   maybe `json:"avatar"`
 			CorpName maybe `json:"corp_name"`
 			FullName maybe `json:"corp_full_name"`
-		} `json:"external_contact"`
+		}] `json:"external_contact"`
 	}
 	if err := aboutID(cl.ask(ctx, c, contact, url.Values{"external_userid": {externalUserID}}, nil, &a)); err != nil {
 		return directory.Person{}, err
 	}
-	p := directory.Person{
-		ID: externalUserID, Kind: directory.External, Name: shown(a.Contact.Name, longestText), Company: shown(a.Contact.CorpName, longestText),
-		Avatar: picture(a.Contact.Avatar),
-	}
-	if p.Company == "" {
-		p.Company = shown(a.Contact.FullName, longestText)
-	}
-	return p, nil
+	who := a.Contact.is
+	return directory.Person{
+		ID: externalUserID, Kind: directory.External, Name: shown(who.Name, longestText), Avatar: picture(who.Avatar),
+		Company: cmp.Or(shown(who.CorpName, longestText), shown(who.FullName, longestText)),
+	}, nil
 }
 
 // Robot calls msgaudit/get_robot_info.
 func (cl *Client) Robot(ctx context.Context, c directory.Credential, id string) (directory.Person, error) {
 	var a struct {
-		Data struct {
+		Data one[struct {
 			Name maybe `json:"name"`
-		} `json:"data"`
+		}] `json:"data"`
 	}
 	if err := aboutID(cl.ask(ctx, c, robotInfo, url.Values{"robot_id": {id}}, nil, &a)); err != nil {
 		return directory.Person{}, err
 	}
-	return directory.Person{ID: id, Kind: directory.Robot, Name: shown(a.Data.Name, longestText)}, nil
+	return directory.Person{ID: id, Kind: directory.Robot, Name: shown(a.Data.is.Name, longestText)}, nil
 }
 
 // InternalRoom calls msgaudit/groupchat/get.
@@ -121,7 +118,7 @@ func (cl *Client) InternalRoom(ctx context.Context, c directory.Credential, id s
 // CustomerRoom calls externalcontact/groupchat/get, with the members' names.
 func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id string) (directory.Room, error) {
 	var a struct {
-		Chat struct {
+		Chat one[struct {
 			Name    maybe  `json:"name"`
 			Owner   ident  `json:"owner"`
 			Created moment `json:"create_time"`
@@ -130,14 +127,15 @@ func (cl *Client) CustomerRoom(ctx context.Context, c directory.Credential, id s
 				Name     maybe `json:"name"`
 				Nickname maybe `json:"group_nickname"`
 			}] `json:"member_list"`
-		} `json:"group_chat"`
+		}] `json:"group_chat"`
 	}
 	body := map[string]any{"chat_id": id, "need_name": 1}
 	if err := aboutID(cl.ask(ctx, c, customerRoom, nil, body, &a)); err != nil {
 		return directory.Room{}, err
 	}
-	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: shown(a.Chat.Name, longestText), Owner: string(a.Chat.Owner), CreatedAt: a.Chat.Created.Time}
-	for _, m := range a.Chat.Members {
+	chat := a.Chat.is
+	r := directory.Room{ID: id, Kind: directory.CustomerRoom, Name: shown(chat.Name, longestText), Owner: string(chat.Owner), CreatedAt: chat.Created.Time}
+	for _, m := range chat.Members {
 		if m.ID == "" {
 			continue
 		}

@@ -1,6 +1,7 @@
 package wecomapi_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,6 +71,12 @@ func TestOddContacts(t *testing.T) {
 		"in a call":             `callback({"errcode":0,"external_contact":{"name":"阿木"}});`,
 		"another page behind":   `{"errcode":0,"external_contact":{"name":"阿木"}}<html></html>`,
 		"address with blanks":   `{"errcode":0,"external_contact":{"name":"阿木","avatar":"https://a.cn/x y"}}`,
+		"null as errcode":       `{"errcode":null,"errmsg":"ok","external_contact":{"name":"阿木"}}`,
+		"null, and no JSON":     `{"errcode":null,"external_contact":{"name":"阿木","position":"a"b"}}`,
+		"in a string":           `"{\"errcode\":0,\"external_contact\":{\"name\":\"阿木\"}}"`,
+		"contact in a list":     `{"errcode":0,"external_contact":[{"name":"阿木"}]}`,
+		"contact in a string":   `{"errcode":0,"external_contact":"{\"name\":\"阿木\",\"position\":\"C:\\Users\"}"}`,
+		"in a list in a string": `{"errcode":0,"external_contact":"[{\"name\":\"阿木\"}]"}`,
 		"errcode with fraction": `{"errcode":0.0,"external_contact":{"name":"阿木"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,14 +198,41 @@ func TestOddRooms(t *testing.T) {
 	}
 }
 
-// A text of a customer that is like an errcode is none.
+// A refusal is read from an answer that is no JSON too: it may concern one id alone.
+func TestErrcodesOfDamagedRefusals(t *testing.T) {
+	for name, answer := range map[string]string{
+		"mark in errmsg":              `{"errcode":84061,"errmsg":"a"b, from ip: 203.0.113.9, more"}`,
+		"cut off":                     `{"errcode":84061,"errmsg":"not ext, from ip: 203.0.113.9, mo`,
+		"errcode as a text":           `{ "errcode" : "84061" ,"errmsg":"a"b, from ip: 203.0.113.9, more"}`,
+		"errcode with a fraction":     `[{"errcode":84061.0,"errmsg":"a"b, from ip: 203.0.113.9, more"}]`,
+		"another errcode behind":      `{"errcode":84061,"x":{"errcode":0},"name":"小"明","errmsg":"from ip: 203.0.113.9, more"}`,
+		"errcode in a text":           `{"errcode":84061,"name":"小"明","position":"{\"errcode\":0,}","errmsg":"from ip: 203.0.113.9, more"}`,
+		"in a string, and it is JSON": `"{\"errcode\":84061,\"errmsg\":\"from ip: 203.0.113.9, more\"}"`,
+	} {
+		client, c := answering(t, answer)
+		_, err := client.Contact(t.Context(), c, "wm1")
+		refusal, ok := errors.AsType[*directory.APIError](err)
+		if !ok || refusal.Code != 84061 || refusal.FromIP != "203.0.113.9" {
+			t.Errorf("%s: got error %+v, want the code 84061 and the address", name, err)
+		}
+	}
+}
+
+// A text of a customer could refuse the access for all, so an errcode counts only
+// where no text stands before it.
 func TestErrcodeInATextIsNone(t *testing.T) {
-	client, c := answering(t, `{"errcode":40001,"name":"小"明","position":"{\"errcode\":0,}"}`)
-	_, err := client.Member(t.Context(), c, "a")
-	failedFor(t, "no JSON", err, archive.CauseBadAnswer)
-	client, c = answering(t, `{"errcode":40001,"x":{"errcode":0},"name":"小"明"}`)
-	_, err = client.Member(t.Context(), c, "a")
-	failedFor(t, "another errcode behind", err, archive.CauseBadAnswer)
+	for name, answer := range map[string]string{
+		"behind a name":    `{"name":"小"明","errcode":40001,"x":"","errmsg":"ok","errcode":0}`,
+		"escaped":          `{"name":"小"明\"errcode\":40001,"}`,
+		"no number":        `{"errcode":{},"name":"小"明"}`,
+		"no errcode":       `{"name":"小"明"}`,
+		"cut off in it":    `{"errcode":4000`,
+		"null without end": `{"errcode":nul`,
+	} {
+		client, c := answering(t, answer)
+		_, err := client.Member(t.Context(), c, "a")
+		failedFor(t, name, err, archive.CauseBadAnswer)
+	}
 }
 
 // An unreadable name in the answer about one id concerns only this id. The access

@@ -237,11 +237,17 @@ func aboutID(err error) error {
 // errcodes finds the errcode of an answer that is not JSON as a whole: the first one,
 // because a text of a customer may stand behind it. In a text the quotation marks are
 // escaped.
-var errcodes = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*("?0(?:\.0*)?"?\s*[,}])?`)
+var errcodes = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*(?:("[-+.0-9eE]*"|[-+.0-9eE]+|null)\s*[,}])?`)
 
-func succeeded(raw []byte) bool {
-	m := errcodes.FindSubmatch(raw)
-	return m != nil && m[1] != nil
+// damagedCode reads that errcode. The errcode of a refusal counts only in front of all
+// texts: a customer's text could refuse the access for every id.
+func damagedCode(raw []byte) (code number, ok bool) {
+	m := errcodes.FindSubmatchIndex(raw)
+	if m == nil || m[2] < 0 || code.UnmarshalJSON(raw[m[2]:m[3]]) != nil {
+		return 0, false
+	}
+	first := bytes.IndexByte(raw, '"')
+	return code, code == 0 || m[0] <= first
 }
 
 // call makes one call and reads both levels of error (law 10).
@@ -267,25 +273,43 @@ func (cl *Client) call(ctx context.Context, corp string, e endpoint, query url.V
 	case status != http.StatusOK:
 		return failed(archive.CauseBadAnswer)
 	}
-	raw = message.Tolerable(raw)
+	raw = opened(message.Tolerable(raw))
 	var answer struct {
-		Errcode *number `json:"errcode"`
-		Errmsg  maybe   `json:"errmsg"`
+		Errcode json.RawMessage `json:"errcode"`
+		Errmsg  maybe           `json:"errmsg"`
 	}
-	if len(raw) > maxBody || json.Unmarshal(raw, &answer) != nil || answer.Errcode == nil {
-		if succeeded(raw) {
-			_ = json.Unmarshal(mended(raw), out) // null leaves the field of a damaged part zero
-			return contentError{failed(archive.CauseBadAnswer)}
+	var code number
+	whole := len(raw) <= maxBody && json.Unmarshal(raw, &answer) == nil && answer.Errcode != nil && code.UnmarshalJSON(answer.Errcode) == nil
+	if !whole {
+		var ok bool
+		if code, ok = damagedCode(raw); !ok {
+			return failed(archive.CauseBadAnswer)
 		}
-		return failed(archive.CauseBadAnswer)
+		answer.Errmsg = maybe(raw) // for the address in it
 	}
-	if code := int(*answer.Errcode); code != 0 {
-		return &directory.APIError{Op: e.path, Code: code, FromIP: directory.FromIP(string(answer.Errmsg))}
-	}
-	if json.Unmarshal(raw, out) != nil {
+	switch {
+	case code != 0:
+		return &directory.APIError{Op: e.path, Code: int(code), FromIP: directory.FromIP(string(answer.Errmsg))}
+	case !whole:
+		_ = json.Unmarshal(mended(raw), out) // null leaves the field of a damaged part zero
+		return contentError{failed(archive.CauseBadAnswer)}
+	case json.Unmarshal(raw, out) != nil:
 		return contentError{failed(archive.CauseBadAnswer)}
 	}
 	return nil
+}
+
+// opened returns what is written into a string, or alone in a list.
+func opened(b []byte) []byte {
+	var s string
+	if json.Unmarshal(b, &s) == nil {
+		b = message.Tolerable([]byte(s))
+	}
+	var list [2]json.RawMessage // what follows is not kept
+	if json.Unmarshal(b, &list) == nil && list[0] != nil && list[1] == nil {
+		b = list[0]
+	}
+	return b
 }
 
 // enter waits until WeCom's limits allow the call. Calls of a corp to an endpoint keep
@@ -444,6 +468,14 @@ func (id *ident) UnmarshalJSON(b []byte) error {
 	if s := strings.TrimSpace(string(m)); len(s) <= longestID && !directory.Damaged(s) {
 		*id = ident(s)
 	}
+	return nil
+}
+
+// one is an object, also in a string or alone in a list. Another form reads as zero.
+type one[T any] struct{ is T }
+
+func (o *one[T]) UnmarshalJSON(b []byte) error {
+	_ = json.Unmarshal(opened(b), &o.is)
 	return nil
 }
 
