@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -315,25 +316,55 @@ func TestSearchForAWithdrawnMessageIsBounded(t *testing.T) {
 // manyDays is a table in which a party has one conversation on each of many days.
 type manyDays struct {
 	chats.MessageStore
-	days []archive.ActiveDay // newest first
+	days   []archive.ActiveDay // newest first
+	moves  []archive.Moves
+	reads  [][2]int // of each read of days the limit and the number of days
+	looked atomic.Int64
 }
 
-func (manyDays) Moves(context.Context, string, string, time.Time) iter.Seq2[archive.Moves, error] {
-	return func(func(archive.Moves, error) bool) {}
+func newManyDays(n int) *manyDays {
+	m := &manyDays{}
+	for i := range n {
+		m.days = append(m.days, archive.ActiveDay{
+			Day: archive.DayOf(time.Date(2026, 1, 31-i, 6, 0, 0, 0, time.UTC)), Conversations: []archive.ConversationID{archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)})},
+		})
+	}
+	return m
 }
 
-func (m manyDays) ListedDays(_ context.Context, _, _ string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
+func (m *manyDays) Moves(_ context.Context, _, _ string, upTo time.Time) iter.Seq2[archive.Moves, error] {
+	return func(yield func(archive.Moves, error) bool) {
+		for _, e := range m.moves {
+			if (upTo.IsZero() || !e.Newest.After(upTo)) && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *manyDays) ListedDays(_ context.Context, _, _ string, upTo archive.Day, limit int) ([]archive.ActiveDay, error) {
 	from := slices.IndexFunc(m.days, func(d archive.ActiveDay) bool { return upTo == "" || d.Day <= upTo })
 	if from < 0 {
 		return nil, nil
 	}
-	return m.days[from:min(from+limit, len(m.days))], nil
+	days := m.days[from:min(from+limit, len(m.days))]
+	m.reads = append(m.reads, [2]int{limit, len(days)})
+	return days, nil
 }
 
-func (m manyDays) Newest(_ context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+func (m *manyDays) Newest(_ context.Context, corp string, conv archive.ConversationID) (archive.Message, error) {
+	m.looked.Add(1)
+	newest := archive.Message{Corp: corp, Conversation: conv, MsgID: "m", Raw: []byte(`{"from":"lin.hua","tolist":["x"]}`)}
 	for _, d := range m.days {
 		if slices.Contains(d.Conversations, conv) {
-			return archive.Message{Corp: corp, Conversation: conv, Time: d.Day.Start(), MsgID: "m", Raw: []byte(`{"from":"lin.hua","tolist":["x"]}`)}, nil
+			newest.Time = d.Day.Start()
+			return newest, nil
+		}
+	}
+	for _, e := range m.moves {
+		if e.Moves[0].Conversation == conv {
+			newest.Time = e.Newest
+			return newest, nil
 		}
 	}
 	return archive.Message{}, archive.ErrNotFound
@@ -341,39 +372,59 @@ func (m manyDays) Newest(_ context.Context, corp string, conv archive.Conversati
 
 // A list whose time is over ends early, and its pages together reach its end.
 func TestListsEndWithTheirTime(t *testing.T) {
-	const corp, n = "ww0123456789abcdef", 7
-	store := manyDays{}
-	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
-	for i := range n {
-		store.days = append(store.days, archive.ActiveDay{
-			Day: archive.DayOf(start.AddDate(0, 0, -i)), Conversations: []archive.ConversationID{archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)})},
-		})
+	const n = 7
+	store := newManyDays(n)
+	list, _ := pages(t, store, session.Caller{}, "member=lin.hua", "", noTime)
+	if len(list) != n || len(store.reads) < n {
+		t.Errorf("got %d entries after %d reads of days, want %d entries, a page for each day", len(list), len(store.reads), n)
 	}
-	h := &chats.Handlers{Messages: store, Names: noNames{}, Readings: forgottenReadings{}, Seen: nothingSeen{}, Now: func() time.Time { return start }}
-	entries, pages := 0, 0
-	for query := "member=lin.hua"; query != ""; pages++ {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/list", nil)
-		if err != nil {
-			t.Fatal(err)
+}
+
+// A list reads days in batches that grow up to a bound, and each day once.
+func TestListsReadEachDayOnce(t *testing.T) {
+	store := newManyDays(200)
+	list, next := page(t, store, session.Caller{}, "member=lin.hua&limit=200", time.Minute)
+	if want := [][2]int{{1, 1}, {4, 4}, {16, 16}, {64, 64}, {64, 64}, {64, 51}}; len(list) != 200 || next != "" || !slices.Equal(store.reads, want) {
+		t.Errorf("got %d entries, next %q, and reads of days %v, want %v", len(list), next, store.reads, want)
+	}
+}
+
+// A day with more conversations than can be sorted is listed without an order, and a
+// page of it looks only at those that it shows.
+func TestListOfADayThatIsTooLongToSort(t *testing.T) {
+	day := archive.ActiveDay{Day: "2026-01-31"}
+	for i := range 10_001 {
+		day.Conversations = append(day.Conversations, archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)}))
+	}
+	store := &manyDays{days: []archive.ActiveDay{day}}
+	seen := make(map[string]bool)
+	next := ""
+	for range 3 {
+		store.looked.Store(0)
+		var list []chats.ConversationJSON
+		list, next = page(t, store, session.Caller{}, "member=lin.hua&limit=5"+next, time.Minute)
+		for _, c := range list {
+			seen[c.ID] = true
 		}
-		c := &session.Call{Request: r, CorpID: corp}
-		c.ReadQuery(query, []string{"member", "page"})
-		c.UsePages(opaque.Page("/list", c.Query))
-		ans, err := h.ListConversations(ctx, c)
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var page listed
-		if err := json.Unmarshal(ans.Body, &page); err != nil {
-			t.Fatal(err)
-		}
-		if entries, query = entries+len(page.Conversations), ""; page.Next != nil {
-			query = "member=lin.hua&page=" + *page.Next
+		if len(list) != 5 || next == "" || store.looked.Load() > 6 {
+			t.Errorf("looked at %d conversations for %d entries, next %q", store.looked.Load(), len(list), next)
 		}
 	}
-	if entries != n || pages < n {
-		t.Errorf("got %d entries on %d pages, want %d entries, a page for each day", entries, pages, n)
+	if len(seen) != 15 {
+		t.Errorf("got %d conversations on three pages, want 15", len(seen))
+	}
+	// After the last of them come the moves of the day.
+	next, err := opaque.Page("/list", nil).Seal(map[string]any{"d": day.Day, "w": true, "d1": "~"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		at := day.Day.Start()
+		conv := archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wmove", i)})
+		store.moves = append(store.moves, archive.Moves{Newest: at, Moves: []archive.Move{{Conversation: conv, At: at}}})
+	}
+	list, _ := pages(t, store, session.Caller{}, "member=lin.hua&limit=2", "&page="+next, time.Minute)
+	if len(list) != 5 {
+		t.Errorf("got %d conversations after the last one of the day, want its 5 moves", len(list))
 	}
 }

@@ -81,16 +81,12 @@ func (m *moves) horizon() time.Time {
 	return at
 }
 
-// day is the day of the next chat; empty at the end.
+// day is the day of the next chat; empty at the end. No chat is ready between days.
 func (m *moves) day() (archive.Day, error) {
 	if m == nil {
 		return "", nil
 	}
-	at := m.horizon()
-	if len(m.ready) > 0 && m.ready[0].at.After(at) {
-		at = m.ready[0].at
-	}
-	return dayOf(at), m.err
+	return dayOf(m.horizon()), m.err
 }
 
 // upcoming opens entries until it has n moves that come next and are not before
@@ -99,8 +95,10 @@ func (m *moves) day() (archive.Day, error) {
 func (m *moves) upcoming(n int, since time.Time, known map[archive.ConversationID]*entry) []openMove {
 	for {
 		var next []openMove
-		for _, o := range m.open {
-			if !o.At.Before(since) && (m.ahead == nil || !o.At.Before(m.ahead.Newest)) {
+		for conv, o := range m.open {
+			if _, seen := known[conv]; seen {
+				delete(m.open, conv)
+			} else if !o.At.Before(since) && (m.ahead == nil || !o.At.Before(m.ahead.Newest)) {
 				next = append(next, o)
 			}
 		}
@@ -109,8 +107,7 @@ func (m *moves) upcoming(n int, since time.Time, known map[archive.ConversationI
 			return next[:min(len(next), n)]
 		}
 		for _, move := range m.ahead.Moves {
-			_, seen := known[move.Conversation]
-			if !seen && !m.open[move.Conversation].At.After(move.At) && !m.begin.before(newEntryAt(move.Conversation, move.At)) {
+			if !m.open[move.Conversation].At.After(move.At) && !m.begin.before(newEntryAt(move.Conversation, move.At)) {
 				m.open[move.Conversation] = openMove{move, m.ahead.Newest}
 			}
 		}
@@ -118,15 +115,13 @@ func (m *moves) upcoming(n int, since time.Time, known map[archive.ConversationI
 	}
 }
 
-// place is what a page token notes of the moves, see [listPage].
+// place is what a page token notes of the moves, see [listPage]: the time of the
+// newest open entry. Every entry that is not open is older than the place of the page.
 func (m *moves) place() int64 {
 	if m == nil {
 		return 0
 	}
 	var at time.Time
-	if m.ahead != nil {
-		at = m.ahead.Newest
-	}
 	for _, o := range m.open {
 		if o.newest.After(at) {
 			at = o.newest
@@ -137,10 +132,7 @@ func (m *moves) place() int64 {
 			at = e.newest
 		}
 	}
-	if at.IsZero() {
-		return 0
-	}
-	return at.UnixMilli()
+	return max(at.UnixMilli(), 0)
 }
 
 // moved puts the moves of a day that come before an entry on the page, or all moves
@@ -166,7 +158,7 @@ func (w *walker) moved(ctx context.Context, day archive.Day, before *entry) (ful
 		horizon := m.horizon()
 		for len(m.ready) > 0 && m.ready[0].at.After(horizon) {
 			e := m.ready[0].entry
-			if e.at.Before(since) || before != nil && compareEntries(e, *before) > 0 {
+			if before != nil && compareEntries(e, *before) > 0 {
 				return false, nil
 			}
 			if full, err := w.put(day, e); full || err != nil {
@@ -202,8 +194,7 @@ func (w *walker) lookAtMoves(ctx context.Context, list []openMove) error {
 	}
 	w.lookedAtMoves = true
 	for _, o := range list {
-		delete(w.moves.open, o.Conversation)
-		if e := w.known[o.Conversation]; e != nil && w.page.filter.shows(*e) && !w.begin.before(*e) {
+		if e := w.known[o.Conversation]; e != nil && w.page.filter.shows(*e) && !w.begin.before(*e) && !w.done[o.Conversation] {
 			w.moves.ready = append(w.moves.ready, readyEntry{*e, o.newest})
 		}
 	}

@@ -42,7 +42,7 @@ type listPage struct {
 	Ahead string `json:"a,omitempty"`
 	Rest  bool   `json:"r,omitempty"`
 	// Moved is the time, in ms, of the newest entry of moves that may hold upcoming
-	// chats; zero if that is not known. Listed says that of the day only moves are left.
+	// chats; zero if none is newer than the place. Listed says that of the day only moves are left.
 	Moved  int64 `json:"m,omitempty"`
 	Listed bool  `json:"l,omitempty"`
 	// Slow says that the time of an answer is too short for the day, see
@@ -109,7 +109,7 @@ func (p *listPage) last() entry { return entry{digest: p.Digest, at: time.UnixMi
 // advance moves the place to behind an entry of a day. It never moves back: if
 // a new message moves a chat while pages are read, its entry may stand after its place.
 func (p *listPage) advance(day archive.Day, e entry) {
-	if p.Day != day || p.Digest == "" || compareEntries(p.last(), e) < 0 {
+	if p.Digest == "" || compareEntries(p.last(), e) < 0 {
 		p.Day, p.Milli, p.Digest = day, e.at.UnixMilli(), e.digest
 	}
 }
@@ -141,7 +141,7 @@ func digestOf(conv archive.ConversationID) string {
 // of that page, nil at the end of the list.
 func (h *Handlers) walk(ctx context.Context, c *session.Call, page *entryPage, parties []string, at listPage) (*listPage, error) {
 	w := walker{
-		h: h, c: c, parties: parties, page: page, begin: at, known: make(map[archive.ConversationID]*entry), shown: make(map[archive.ConversationID]bool),
+		h: h, c: c, parties: parties, page: page, begin: at, known: make(map[archive.ConversationID]*entry), done: make(map[archive.ConversationID]bool),
 		next: listPage{Day: at.Day, Milli: at.Milli, Digest: at.Digest, Slow: at.Slow, Done: at.Done, SearchDay: at.SearchDay, Search: at.Search},
 	}
 	party := ""
@@ -219,7 +219,9 @@ type walker struct {
 	// known holds the entries of the conversations that the walk has looked at; nil
 	// for one that the caller may not see. A conversation may be on many days.
 	known map[archive.ConversationID]*entry
-	shown map[archive.ConversationID]bool
+	// done holds the conversations of the days whose lists are done: a move of one of
+	// them is no further entry, whichever page shows it.
+	done map[archive.ConversationID]bool
 	// lookedAtMoves says that the page has looked at chats of moves, so that its time
 	// may end.
 	lookedAtMoves bool
@@ -247,6 +249,9 @@ func (w *walker) day(ctx context.Context, day archive.ActiveDay) (full bool, err
 			return full, err
 		}
 	}
+	for _, conv := range conversations {
+		w.done[conv] = true
+	}
 	if full, err = w.moved(ctx, day.Day, nil); full {
 		w.next.Listed = true
 	}
@@ -256,11 +261,10 @@ func (w *walker) day(ctx context.Context, day archive.ActiveDay) (full bool, err
 // listed lists the entries of a day: first those that ahead notes, then the others if
 // rest is set. It reports whether the page is full.
 func (w *walker) listed(ctx context.Context, day archive.Day, conversations []archive.ConversationID, ahead string, rest bool) (full bool, err error) {
-	if slow := w.next.Slow && w.next.Day == day; slow || ahead == "" && len(conversations) > dayMost {
+	if w.next.Slow || len(conversations) > dayMost {
 		if w.next.Day != day {
 			w.next = listPage{Day: day}
 		}
-		w.next.Slow = true
 		if full, err = w.slowly(ctx, day, conversations); !full && err == nil {
 			w.next.Slow, w.next.Done = false, ""
 		}
@@ -295,7 +299,7 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 	if err != nil {
 		return false, err
 	}
-	entries = slices.DeleteFunc(entries, func(e entry) bool { return day == w.next.Day && w.next.passed(e) })
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return w.next.passed(e) })
 	for i, e := range entries {
 		full, err := w.moved(ctx, day, &e)
 		if !full && err == nil {
@@ -312,11 +316,8 @@ func (w *walker) list(ctx context.Context, day archive.Day, conversations []arch
 	return false, nil
 }
 
-// put shows an entry of a day once, and reports whether the page is full before it.
+// put shows an entry of a day, and reports whether the page is full before it.
 func (w *walker) put(day archive.Day, e entry) (full bool, _ error) {
-	if w.shown[e.conversation] {
-		return false, nil
-	}
 	fits, err := w.page.put(e)
 	if err != nil {
 		return false, err
@@ -327,7 +328,6 @@ func (w *walker) put(day archive.Day, e entry) (full bool, _ error) {
 		}
 		return true, nil
 	}
-	w.shown[e.conversation] = true
 	w.next.advance(day, e)
 	return false, nil
 }
@@ -422,7 +422,6 @@ func (w *walker) slowly(ctx context.Context, day archive.Day, conversations []ar
 			if fits, err := w.page.put(*e); err != nil || !fits {
 				return true, err
 			}
-			w.shown[conv] = true
 		}
 		w.next.Done, w.next.SearchDay, w.next.Search = digestOf(conv), "", nil
 	}
