@@ -165,10 +165,19 @@ func between(q archive.MessageQuery, first, last archive.Day) archive.MessageQue
 // part.
 func attendanceIn(q archive.MessageQuery, parties []string) archive.AttendanceQuery {
 	from, to := q.From, q.To
-	if start := q.Start; start != nil && q.Descending && (to.IsZero() || start.Time.Before(to)) {
-		to = start.Time
-	} else if start != nil && !q.Descending && start.Time.After(from) {
+	switch start := q.Start; {
+	case start == nil:
+	case !q.Descending && start.Time.After(from):
 		from = start.Time
+	case q.Descending && (to.IsZero() || start.Time.Before(to)):
+		// No message of this time is before a place without a message. A search that
+		// looked at this day again would never go on.
+		if to = start.Time; start.MsgID != "" || start.Seq != 0 {
+			to = to.Add(time.Millisecond)
+		}
+	}
+	if !to.IsZero() {
+		to = to.Add(-time.Millisecond) // the last moment of the query
 	}
 	return archive.AttendanceQuery{OneOf: parties, From: dayOf(from), To: dayOf(to), Descending: q.Descending}
 }
