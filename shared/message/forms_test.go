@@ -19,6 +19,9 @@ import (
 // hexadecimal key.
 var longID = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\x0a\x1b\x08\x96", 30) + "0123456789abcdef0123456789abcdef"))
 
+// slashes has the form of longID, and more slashes than other characters.
+var slashes = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("\xff", 120) + "0123456789abcdef0123456789abcdef"))
+
 func ids(files []message.File) []string {
 	var ids []string
 	for _, f := range files {
@@ -57,7 +60,7 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"by its form alone":              {"\xff\xfe" + longID + "\x00", []string{longID}},
 		"by its form, unknown name":      {`{"msgtype":"image","image":{"fid":"` + longID + `"}}`, []string{longID}},
 		"by its form, unknown type":      {`{"msgtype":"hologram","hologram":{"a":[{"b":"` + longID + `"}]}}`, []string{longID}},
-		"by its form, escaped":           {`{"msgtype":"image","image":{"fid":"` + strings.ReplaceAll(longID, "/", `\/`) + `"}}`, []string{longID}},
+		"by its form, escaped":           {`{"msgtype":"image","image":{"fid":"` + strings.ReplaceAll(slashes, "/", `\/`) + `"}}`, []string{slashes}},
 		"once by name and form":          {`{"msgtype":"hologram","hologram":{"sdkfileid":"` + longID + `"}}`, []string{longID}},
 		"once by name and form, cut off": {`{"msgtype":"image","image":{"sdkfileid":"` + longID + `"`, []string{longID}},
 		"by its form, in a string":       {`{"msgtype":"hologram","x":"{\"sdkfileid\":\"` + longID + `\"}"}`, []string{longID}},
@@ -76,6 +79,7 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"overwritten":                    {`{"msgtype":"image","image":{"sdkfileid":"F"},"image":null}`, []string{"F"}},
 		"overwritten id":                 {`{"msgtype":"image","image":{"sdkfileid":"F","sdkfileid":"G"}}`, []string{"F", "G"}},
 		"line break in the id":           {`{"msgtype":"image","image":{"sdkfileid":"` + longID[:80] + `\r\n` + longID[80:] + `"}}`, []string{longID}},
+		"delete character in the id":     {`{"msgtype":"image","image":{"sdkfileid":"` + longID[:80] + "\x7f" + longID[80:] + `"}}`, []string{longID}},
 		"damage behind the id":           {`{"msgtype":"image","image":{"sdkfileid":"` + longID + "\xff \"}}", []string{longID}},
 		"blank in the name":              {`{"msgtype":"image","image":{"sdk fileid ":"F"}}`, []string{"F"}},
 		"object in a list of texts":      {`{"msgtype":"vote","vote":{"votetitle":"团建","voteitem":[{"item":"山","sdkfileid":"F"}]}}`, []string{"F"}},
@@ -94,6 +98,8 @@ func TestFileIDsAreFoundInAnyBytes(t *testing.T) {
 		"UTF-16 without a mark":          {strings.Join(strings.Split(`{"sdkfileid":"F"}`, ""), "\x00") + "\x00", []string{"F"}},
 		"blanks around the type":         {`{"msgtype":" image ","image":{"sdkfileid":"F"}}`, []string{"F"}},
 		"object for an id":               {`{"msgtype":"image","image":{"sdkfileid":{"id":"` + longID + `","md5":"0cc175b9c0f1b6a831c399e269772661"}}}`, []string{longID}},
+		"object for an id, no JSON":      {`{} "sdkfileid":{"id":"F"}`, nil},
+		"very long id, cut off":          {`{"msgtype":"image","image":{"sdkfileid":"` + strings.Repeat("F", 2050) + `",`, []string{strings.Repeat("F", 2050)}},
 		"no id":                          {`{"msgtype":"text","text":{"content":"sdkfileid, and sdkfileid`, nil},
 		"a long text":                    {`{"msgtype":"hologram","x":"` + strings.Repeat("x", 400) + `"}`, nil},
 	} {
@@ -221,7 +227,7 @@ func TestSpellingsOfMembersThatDecide(t *testing.T) {
 	}
 	// In an unknown kind, the payload of a known item is not a person's text: its file
 	// id needs no form.
-	for _, item := range []string{`"type":"image","content":`, `"Type":"image","Content":`, `"MsgType":"ChatRecordImage","content":`} {
+	for _, item := range []string{`"type":"image","content":`, `"Type":"image","Content":`, `"MsgType":"ChatRecordImage","content":`, `"type":"image","image":`} {
 		raw := `{"msgtype":"novelty","novelty":{"list":[{` + item + `"{\"sdkfileid\":\"F\"}"}]}}`
 		if v := message.Read([]byte(raw)); len(v.Files) != 1 || v.Files[0].SDKFileID != "F" {
 			t.Errorf("%s: got files %+v, want F", raw, v.Files)
@@ -397,6 +403,8 @@ func TestFormOfFileIDsInTexts(t *testing.T) {
 		"100 characters":           {id(75), true},
 		"2000 characters":          {id(1500), true},
 		"2002 characters":          {id(1501), false},
+		"key in capitals":          {base64.RawStdEncoding.EncodeToString(bytes.ReplaceAll(blob(150, 32), []byte("e"), []byte("E"))), true},
+		"key with another letter":  {base64.RawStdEncoding.EncodeToString(bytes.ReplaceAll(blob(150, 32), []byte("e"), []byte("g"))), false},
 		"key of 30 digits":         {base64.StdEncoding.EncodeToString(blob(150, 30)), false},
 		"for names of files":       {base64.RawURLEncoding.EncodeToString(append(bytes.Repeat([]byte{0xfb, 0xff}, 60), blob(33, 32)...)), true},
 		"with padding":             {base64.StdEncoding.EncodeToString(blob(151, 32)), true},

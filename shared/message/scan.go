@@ -96,7 +96,7 @@ func (r *reader) findForms(raw []byte, found map[string]bool) {
 		for end < len(raw) && end < n+2 && raw[end] == '=' {
 			end++
 		}
-		if id := string(raw[:end]); n >= shortestFileID-2 && !found[id] && looksLikeFileID(id) {
+		if id := string(raw[:end]); !found[id] && looksLikeFileID(id) {
 			found[id] = true
 			r.in(true, func() { r.list(File{SDKFileID: id, Kind: PartGeneric}) })
 		}
@@ -115,7 +115,7 @@ func idBehind(rest []byte) string {
 	}
 	rest = bytes.TrimLeft(rest, "\\\"' \t")
 	end := bytes.IndexAny(rest, "\\\"'")
-	if end <= 0 || end > longestFileID || bytes.ContainsAny(rest[:end], "{}[],") {
+	if end <= 0 || bytes.ContainsAny(rest[:end], "{}[],") {
 		return ""
 	}
 	return string(rest[:end])
@@ -225,9 +225,7 @@ func (s *scan) member(m *members) bool {
 		return false
 	}
 	value := s.doc[begin:s.at]
-	if len(name) > shortestFileID {
-		s.text(name, true)
-	}
+	s.text(name, true)
 	switch {
 	case known != "":
 		if m.strays == nil {
