@@ -477,9 +477,6 @@ func TestWeeklyVerificationReadsFewPages(t *testing.T) {
 					t.Errorf("page after %d of the last days is not read", after)
 				}
 			}
-			if len(reads.afters) > 12 {
-				t.Errorf("got %d pages read in a week, want few", len(reads.afters))
-			}
 		}
 		for _, after := range reads.afters {
 			read[after]++
@@ -490,8 +487,8 @@ func TestWeeklyVerificationReadsFewPages(t *testing.T) {
 		}
 	}
 	for after := range uint64(days) {
-		if read[after] == 0 {
-			t.Errorf("page after %d is not read in 52 weeks", after)
+		if old := after <= days-8; read[after] == 0 || old && read[after] > 1 { // at the first verification
+			t.Errorf("page after %d is read %d times in 52 weeks", after, read[after])
 		}
 	}
 	d.Say(archivetest.Corp, days+1, 1)
