@@ -91,7 +91,8 @@ func TestMarksOfTheSteps(t *testing.T) {
 		want   string
 	}{
 		"well":                      {func(*doctor.Facts) {}, "done done done done done done done done"},
-		"registered":                {off, "done waiting todo todo waiting todo todo todo"},
+		"registered":                {off, "done todo todo todo todo todo todo todo"},
+		"a version before a Secret": {func(f *doctor.Facts) { off(f); f.Keys.Keys[0].ClaimedVersion = 1 }, "done todo todo waiting todo todo todo todo"},
 		"a Secret is saved":         {untried, "done waiting waiting todo waiting todo todo todo"},
 		"the Secret is refused":     {troubled(archive.CauseSecret, time.Hour), "done done redo done done done done done"},
 		"the corpid is unknown":     {troubled(archive.CauseCorpID, time.Hour), "redo done done done done done done done"},

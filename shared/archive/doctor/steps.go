@@ -28,6 +28,7 @@ func StepName(step int) string { return steps[step].name }
 // callbacks never mark a step: strangers' requests can make them bad.
 func MarkOf(step int, results []Result) Mark {
 	deciding := steps[step].check
+	asks := !slices.ContainsFunc(results, func(r Result) bool { return r.Check == CheckSecret && r.Cause == Cause(archive.CauseSecretMissing) })
 	mark := MarkTodo
 	for _, r := range results {
 		if r.Check.Step() != step || r.Check == CheckCallback || r.Check == CheckAppCallback {
@@ -37,18 +38,19 @@ func MarkOf(step int, results []Result) Mark {
 			return MarkRedo
 		}
 		if r.Check == deciding {
-			mark = r.mark()
+			mark = r.mark(asks)
 		}
 	}
 	return mark
 }
 
 // mark is the mark of a step whose deciding check has this result, which is not bad.
-func (r Result) mark() Mark {
+// asks says whether the archive can ask WeCom: it cannot before a Secret is saved.
+func (r Result) mark(asks bool) Mark {
 	switch {
 	case r.State == OK, r.Check == CheckCorp: // a registered company exists; WeCom confirms the corpid later
 		return MarkDone
-	case r.State == Off, slices.Contains(undone, r.Cause):
+	case r.State == Off, r.State == Unseen && !asks, slices.Contains(undone, r.Cause):
 		return MarkTodo
 	}
 	return MarkWaiting

@@ -1959,9 +1959,10 @@ export interface components {
             /** @enum {string} */
             name: "company" | "scope" | "secret" | "public_key" | "trusted_ip" | "switch_on" | "chats" | "app";
             /**
-             * @description todo: the step is not done. waiting: the step looks done, or the archive cannot check it; WeCom's answers will show
-             *     the result. done: WeCom's answers show that the step is done; step 0 is done with the registration. redo: a check of
-             *     the step is bad and says what to do. The checks of callbacks, which strangers' requests can make bad, mark no step.
+             * @description todo: the step is not done, or no Secret is saved yet, without which the archive cannot check it. waiting: the step
+             *     looks done, or the archive cannot check it yet; WeCom's answers will show the result. done: WeCom's answers show that
+             *     the step is done; step 0 is done with the registration. redo: a check of the step is bad and says what to do. The
+             *     checks of callbacks, which strangers' requests can make bad, mark no step.
              * @enum {string}
              */
             state: "todo" | "waiting" | "done" | "redo";
