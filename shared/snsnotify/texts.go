@@ -65,8 +65,8 @@ var texts = map[watch.Health]words{
 		"尚未保存 Secret。", "请企业管理员完成第 2 步。",
 		"No Secret has been saved.", "The company's administrator does step 2."},
 	watch.Health(archive.CauseCorpID): {
-		"企业微信无法识别该企业ID。", "请核对企业ID，并用正确的企业ID 重新登记。",
-		"WeCom does not know this corpid.", "Compare it with WeCom's console and register the right one."},
+		"企业微信无法识别该企业ID。", "请与企业微信管理后台中的企业ID 核对；如不一致，请在登录系统中更正该企业账号的声明 corp。",
+		"WeCom does not know this corpid.", "Compare it with WeCom's console. If it differs, correct the claim corp of the company's users at the issuer."},
 	watch.Health(archive.CauseExpired): {
 		"企业微信的会话内容存档服务已到期。", "请企业管理员续费。已存档的内容不受影响。",
 		"The company's 会话内容存档 service has expired.", "The company renews the service. Archived messages stay readable."},

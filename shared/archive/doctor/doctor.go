@@ -170,7 +170,7 @@ func (r Result) when(fact Fact, at time.Time) Result {
 // system and not of the company's admin.
 func (c Cause) Operators() bool {
 	switch c {
-	case CauseEgress, CauseStuck, Cause(archive.CauseNetwork), Cause(archive.CauseTLS), Cause(archive.CauseLibraryMissing), Cause(archive.CauseLibraryCrash),
+	case CauseEgress, CauseStuck, Cause(archive.CauseCorpID), Cause(archive.CauseNetwork), Cause(archive.CauseTLS), Cause(archive.CauseLibraryMissing), Cause(archive.CauseLibraryCrash),
 		Cause(archive.ReasonJournal):
 		return true
 	}

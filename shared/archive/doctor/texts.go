@@ -216,10 +216,6 @@ var appTexts = map[Cause]Text{
 		Words{"尚未保存自建应用的 Secret。", "No Secret of a self-built app is saved."},
 		Words{"请完成第 7 步：在自建应用的详情页查看 Secret，并在设置页保存。", "Do step 7: view the Secret on the page of a self-built app and save it."},
 	},
-	Cause(archive.CauseCorpID): {
-		Words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
-		Words{"请核对企业微信「我的企业 → 企业信息」中的企业ID，并用正确的企业ID 重新登记。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, and register with the correct corpid."},
-	},
 }
 
 // bare is what the text of a cause says without a fact that not every such case has:

@@ -97,7 +97,7 @@ func TestDoctorMarksTheSteps(t *testing.T) {
 		t.Helper()
 		w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+path, body).Want(200)
 	}
-	marks("registered", "done waiting todo todo waiting todo todo todo")
+	marks("registered", "done todo todo todo todo todo todo todo")
 	put("/setup", map[string]any{"secret": "3kTq" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-0", "publickey_ver": 1})
 	marks("saved", "done waiting waiting waiting waiting todo todo todo")
 	put("/state", map[string]any{"enabled": true})

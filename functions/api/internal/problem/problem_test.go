@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 )
 
@@ -54,6 +55,23 @@ func TestTroublesWithoutAnAddress(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The token names the corpid, so nobody can register with another one: who is told of a
+// wrong corpid is told of the claim.
+func TestAWrongCorpidIsCorrectedAtTheSignIn(t *testing.T) {
+	for _, lang := range []problem.Language{problem.Chinese, problem.English} {
+		_, remedy := problem.Trouble("corpid", lang, nil)
+		_, app := problem.AppTrouble("corpid", lang, nil)
+		for _, s := range []string{remedy, app} {
+			if !strings.Contains(s, "声明 corp，") && !strings.Contains(s, "claim corp,") {
+				t.Errorf("got %q, without the claim", s)
+			}
+		}
+	}
+	if !doctor.Cause("corpid").Operators() {
+		t.Error("the company's admin is said to have the remedy")
 	}
 }
 

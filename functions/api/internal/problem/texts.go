@@ -342,7 +342,10 @@ var troubles = map[string]trouble{
 	},
 	"corpid": {
 		words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
-		words{"请核对企业微信「我的企业 → 企业信息」中的企业ID，用正确的企业ID 重新登记，然后重做第 2 步。", "Compare the corpid with 我的企业 → 企业信息 in WeCom, register with the correct corpid, and redo step 2."},
+		words{
+			"企业ID 来自登录账号。请与企业微信「我的企业 → 企业信息」中的企业ID 核对；如不一致，请联系登录系统的管理员更正该账号的声明 corp，然后重新登录。",
+			"The corpid comes from the sign-in. Compare it with 我的企业 → 企业信息 in WeCom. If it differs, ask the administrator of your sign-in to correct the claim corp, then sign in again.",
+		},
 	},
 	"licence_expired": {
 		words{"企业微信的会话内容存档服务已到期。", "The corp's 会话内容存档 service has expired."},

@@ -72,7 +72,7 @@ export default {
     nameEmpty: 'Enter the name of the company.',
     nameControl: 'The name contains invisible control characters. Type it again.',
     corpid: 'Corp ID 企业ID',
-    corpidHint: 'It must equal the 企业ID under 我的企业 → 企业信息 in WeCom.',
+    corpidHint: 'It comes from your sign-in, and must equal the 企业ID under 我的企业 → 企业信息 in WeCom.',
     register: 'Register the company',
     rename: 'Save the name',
     registered: (time) => `Registered ${time}`,

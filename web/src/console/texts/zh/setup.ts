@@ -70,7 +70,7 @@ export default {
     nameEmpty: '请填写企业名称。',
     nameControl: '名称中有不可见的控制字符，请重新输入。',
     corpid: '企业ID',
-    corpidHint: '应与企业微信「我的企业 → 企业信息」中的企业ID 一致。',
+    corpidHint: '来自登录账号，应与企业微信「我的企业 → 企业信息」中的企业ID 一致。',
     register: '登记企业',
     rename: '保存名称',
     registered: (time: string) => `${time} 登记`,
