@@ -7,6 +7,12 @@ function rowOf({ seq, from }: LocationQuery) {
   return isSeq(seq) && isSeq(from) ? { seq, from } : {}
 }
 
+/** Of which days the readings are, and of whom. */
+function readingsOf({ from, viewer, party, conversation }: LocationQuery) {
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+  return { from: text(from), viewer: text(viewer), party: text(party), conversation: text(conversation) }
+}
+
 export const routes: RouteRecordRaw[] = [
   { path: '/proof', component: () => import('./ProofPage.vue'), meta: { section: 'proof', roles: ['auditor'], entry: true } },
   {
@@ -30,11 +36,11 @@ export const routes: RouteRecordRaw[] = [
   },
   // An admin has the keys that most of these records lack.
   { path: '/proof/set-aside', component: () => import('./SetAsidePage.vue'), meta: { section: 'proof', roles: ['auditor', 'admin'] } },
-  { path: '/audit', component: () => import('./AuditPage.vue'), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },
+  { path: '/audit', component: () => import('./AuditPage.vue'), props: (to) => readingsOf(to.query), meta: { section: 'audit', roles: ['auditor', 'admin'], entry: true } },
   {
     path: '/audit/:day(\\d{4}-\\d\\d-\\d\\d)',
     component: () => import('./AuditPage.vue'),
-    props: (to) => ({ day: String(to.params.day) }),
+    props: (to) => ({ day: String(to.params.day), ...readingsOf(to.query) }),
     meta: { section: 'audit', roles: ['auditor', 'admin'] },
   },
 ]
