@@ -202,12 +202,12 @@ const reasons = {
 for (const [n, language] of ['zh', 'en'].entries()) {
   test(`a file says in words why it waits, and a date that is out of range is refused, in ${language}`, async () => {
     const page = await openWindow(browser, cloud, { language })
-    const file = { message: 'm', n: 0, seq: '1', msgid: 'm', time: '2026-01-31T08:00:00Z', kind: 'image', size: 10, tries: 1, deadline: '2026-02-05T08:00:00Z', hours_left: null }
-    await page.route('**/v1/**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), next: null } }))
+    const file = { message_id: 'm', parties: ['lin.hua', 'wmA'], room: null, seq: '4711', msgid: 'm', time: '2026-01-31T08:00:00Z', kind: 'image', size: 10, tries: 1, deadline: '2026-02-05T08:00:00Z', hours_left: null }
+    await page.route('**/v1/**/files?*', (route) => route.fulfill({ json: { files: Object.keys(reasons).map((reason, i) => ({ ...file, msgid: `m${i}`, reason })), whole: true, names, next: null } }))
     await page.route('**/v1/**/status', async (route) => {
       const answer = await route.fetch()
       const json = await answer.json()
-      await route.fulfill({ json: { ...json, files: { ...json.files, waiting: 6 } } })
+      await route.fulfill({ json: { ...json, files: { ...json.files, waiting: 6, problems: { failed: 6 } } } })
     })
     await signIn(page, cloud, `all@${corp}`, '/status')
     await page.locator('.file-count').first().click()
@@ -215,10 +215,26 @@ for (const [n, language] of ['zh', 'en'].entries()) {
     assert.deepEqual(await accessible(page), [])
     const [name, csv] = await saved(page.locator('.file-list'), language === 'zh' ? '下载 CSV' : 'Download CSV')
     assert.equal(name, 'files-waiting.csv')
-    assert.match(csv, new RegExp(`,${reasons.wecom_busy[n]},[^\\n]*,wecom_busy\\r\\n`))
+    assert.match(csv, new RegExp(`,${reasons.wecom_busy[n]},[^\\n]*,wecom_busy,m\\r\\n`))
+
+    // A failed file leads to its chat, and is asked for again.
+    let asked
+    await page.route('**/v1/**/replays', (route) => {
+      if (route.request().method() !== 'POST') return route.continue()
+      asked = route.request().postDataJSON()
+      return route.fulfill({ status: 202, json: jobOf({ verify: false, done: false }) })
+    })
+    await page.locator('.file-count').nth(1).click()
+    const failed = page.locator('.file-list tbody tr').first()
+    assert.match(await failed.getByRole('link', { name: /^林华 ↔ / }).getAttribute('href'), /\/console\/open\?message=m$/)
+    await failed.getByRole('button', { name: language === 'zh' ? '重新下载' : 'Fetch again' }).click()
+    await failed.getByText(language === 'zh' ? '任务已开始' : 'The job has started').waitFor()
+    assert.deepEqual(asked, { from_seq: '4710', to_seq: '4711' })
+    assert.deepEqual(await accessible(page), [])
+    if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-failed-files.png`, fullPage: true })
 
     await page.goto(`${cloud.console}/audit/${today}`)
-    const day = page.locator('input[type=date]')
+    const day = page.getByLabel(language === 'zh' ? '至' : 'To', { exact: true })
     await day.fill('2019-12-31')
     await day.press('Enter')
     const says = page.getByRole('alert').getByText(language === 'zh' ? `请输入 2020-01-01 至 ${today} 之间的日期。` : `Enter a date from 2020-01-01 to ${today}.`)
@@ -346,7 +362,26 @@ test('an admin sees thirty days and who read what, by name', async () => {
   await page.getByRole('cell', { name, exact: true }).first().waitFor()
   await page.getByLabel('查看人的 ID').fill('nobody')
   await page.getByRole('button', { name: '筛选' }).click()
-  await page.getByText('这一天没有人查看会话').waitFor()
+  await page.getByText('这段时间没有人查看会话').waitFor()
+  await page.getByRole('button', { name: '不再只看 nobody' }).click()
+
+  // From a reading to those of its reader and its chat, over more days than one.
+  const { conversations } = await cloud.ask(corp, 'auditor', 'GET', '/conversations?member=lin.hua&limit=1')
+  await cloud.ask(corp, 'auditor', 'GET', `/conversations/${conversations[0].id}/messages?limit=1`, undefined, 'lin.hua')
+  await page.goto(`${cloud.console}/audit?conversation=${conversations[0].id}`)
+  await page.getByRole('cell', { name, exact: true }).or(page.getByRole('cell', { name: `${name} lin.hua`, exact: true })).first().waitFor()
+  const first = new Date(Date.parse(today) - 30 * 86_400_000).toISOString().slice(0, 10)
+  assert.equal(await page.getByLabel('从', { exact: true }).inputValue(), first)
+  await page.getByRole('button', { name: /^只看此人：/ }).first().click()
+  await page.waitForURL((url) => url.searchParams.get('viewer') === 'lin.hua' && url.searchParams.get('from') === first)
+  assert.equal(await page.getByRole('button', { name: /^只看/ }).count(), 0, 'what is chosen is offered again')
+  assert.equal(await page.getByRole('button', { name: /^不再只看/ }).count(), 2)
+  assert.deepEqual(await accessible(page), [])
+  // An earlier last day: the first day follows.
+  await page.getByLabel('从', { exact: true }).fill('2026-01-31')
+  await page.waitForURL('**/audit/2026-03-02?from=2026-01-31&**')
+  await page.getByLabel('至', { exact: true }).fill('2026-01-05')
+  await page.waitForURL((url) => url.pathname.endsWith('/audit/2026-01-05') && !url.searchParams.has('from'))
   await page.context().close()
 })
 

@@ -1,16 +1,13 @@
 package problem_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
@@ -40,7 +37,7 @@ func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
 // No text of a trouble shows the place of a value that WeCom did not give.
 func TestTroublesWithoutAnAddress(t *testing.T) {
-	for _, cause := range constants(t, "../../../../shared/archive/trouble.go", "Cause") {
+	for _, cause := range apitest.Constants(t, "../../../../shared/archive/trouble.go", "Cause") {
 		for _, lang := range []problem.Language{problem.Chinese, problem.English} {
 			for _, ip := range []string{"", "203.0.113.9"} {
 				what, remedy := problem.Trouble(cause, lang, problem.Args{"from_ip": ip})
@@ -75,36 +72,9 @@ func TestAWrongCorpidIsCorrectedAtTheSignIn(t *testing.T) {
 	}
 }
 
-// constants lists the values of a type's constants in a file.
-func constants(t *testing.T, file, typeName string) []string {
-	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values []string
-	ast.Inspect(f, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok {
-			if id, ok := spec.Type.(*ast.Ident); ok && id.Name == typeName {
-				for _, v := range spec.Values {
-					if lit, ok := v.(*ast.BasicLit); ok {
-						s, _ := strconv.Unquote(lit.Value)
-						values = append(values, s)
-					}
-				}
-			}
-		}
-		return true
-	})
-	if len(values) == 0 {
-		t.Fatalf("%s has no constants of type %s", file, typeName)
-	}
-	return values
-}
-
 func TestEveryConstantHasItsSentences(t *testing.T) {
 	all := problem.Sentences()
-	for _, k := range constants(t, "problem.go", "Kind") {
+	for _, k := range apitest.Constants(t, "problem.go", "Kind") {
 		if _, ok := all["kind "+k+" title"]; !ok {
 			t.Errorf("kind %s has no title", k)
 		}
@@ -112,17 +82,17 @@ func TestEveryConstantHasItsSentences(t *testing.T) {
 			t.Errorf("kind %s has no status", k)
 		}
 	}
-	for _, m := range constants(t, "texts.go", "Remedy") {
+	for _, m := range apitest.Constants(t, "texts.go", "Remedy") {
 		if _, ok := all["remedy "+m]; !ok {
 			t.Errorf("remedy %s has no text", m)
 		}
 	}
-	for _, c := range constants(t, "../../../../shared/archive/trouble.go", "Cause") {
+	for _, c := range apitest.Constants(t, "../../../../shared/archive/trouble.go", "Cause") {
 		if _, ok := all["trouble "+c+" what"]; !ok {
 			t.Errorf("cause %s has no text", c)
 		}
 	}
-	for _, r := range constants(t, "../../../../shared/rsakey/pair.go", "Rule") {
+	for _, r := range apitest.Constants(t, "../../../../shared/rsakey/pair.go", "Rule") {
 		if m, ok := problem.OfKey(rsakey.Rule(r)); !ok || all["remedy "+string(m)] == [2]string{} {
 			t.Errorf("rule %s of a private key has no text", r)
 		}
