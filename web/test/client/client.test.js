@@ -1,6 +1,9 @@
-// The client as it is published: its types, and what it does with the local cloud.
+// The client as it is packed: its types, and what it does with the local cloud.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { compareSeqs, createClient, data, Failure, seq } from '@yunduo-scrm/archive-web/client'
@@ -9,8 +12,17 @@ import { startCloud } from '../console/cloud.js'
 const run = promisify(execFile)
 const web = new URL('../../', import.meta.url).pathname
 
-test('a strict program compiles against the published types', async () => {
-  await run('node_modules/.bin/tsc', ['--project', 'test/client'], { cwd: web }).catch((e) => assert.fail(e.stdout))
+test('a strict program compiles against the packed file, which needs no other package', async (t) => {
+  const home = await mkdtemp(join(tmpdir(), 'client-'))
+  t.after(() => rm(home, { recursive: true }))
+  const { stdout } = await run('npm', ['pack', '--silent', '--pack-destination', home], { cwd: web })
+  const installed = join(home, 'node_modules/@yunduo-scrm/archive-web')
+  await mkdir(installed, { recursive: true })
+  await run('tar', ['-xzf', join(home, stdout.trim()), '-C', installed, '--strip-components=1'])
+  for (const name of ['consumer.ts', 'tsconfig.json']) await cp(join(web, 'test/client', name), join(home, name))
+  await run('node_modules/.bin/tsc', ['--project', home], { cwd: web }).catch((e) => assert.fail(e.stdout))
+  const program = "import { seq } from '@yunduo-scrm/archive-web/client'; console.log(seq('4711'))"
+  assert.equal((await run(process.execPath, ['--input-type=module', '--eval', program], { cwd: home })).stdout, '4711\n')
 })
 
 let cloud
