@@ -971,7 +971,7 @@ func TestEssentialAlarms(t *testing.T) {
 		}
 	}
 	want := []string{
-		"ApiErrors", "CertificateExpires", "CorpsBroken", "DeadLetters", "DispatchErrors", "FileHoursLeft", "FunctionErrors", "Gaps", "HoursLeft", "Losing",
+		"ApiErrors", "CertificateExpires", "CorpsBroken", "DeadLetters", "DispatchErrors", "FewerCorps", "FileHoursLeft", "FunctionErrors", "Gaps", "HoursLeft", "Losing",
 		"MediaNotWhole", "NatErrors", "NoTick", "NoticeFailures", "SecondNatErrors", "SetAside", "StuckPages", "TokenRefusals", "VerificationFindings",
 		"VerificationsLate",
 	}
