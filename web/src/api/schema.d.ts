@@ -573,8 +573,9 @@ export interface paths {
          *     name is known, with Chinese names in the order of pinyin. With `with`, it has those who have a single chat with
          *     this member; such a list is recorded as a reading of the member's list.
          *
-         *     A limited token gets its own members, or with `with`, which must be one of them, those who have a single chat with
-         *     this member. A page that searches long may be empty and still have a `next`.
+         *     A limited token gets its own members. With `with`, which must be one of them, it gets those who have a single chat
+         *     with this member; with `kind` `external` or `robot`, those of that kind who have a single chat with any of its members,
+         *     recorded as a reading of the list of each. A page that searches long may be empty and still have a `next`.
          */
         get: operations["listPeople"];
         put?: never;

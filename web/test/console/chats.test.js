@@ -682,6 +682,10 @@ test('a limited reader sees the chats of the token only', async (t) => {
   // Lists that are always empty for this reader, or refused, are not offered.
   const scopes = page.getByRole('navigation', { name: '查看方式' }).getByRole('link')
   assert.deepEqual(await scopes.allInnerTexts(), ['成员', '客户'])
+  await scopes.filter({ hasText: '客户' }).click()
+  await page.locator('.parties input').fill('小明')
+  await page.locator('.parties .list-row').filter({ hasText: '小明妈妈' }).waitFor()
+  assert.equal(await page.locator('.parties .list-row').count(), 1)
   await clean(page, 'a limited reader')
   await page.goto(cloud.console + pair('0042', 'wmMother'))
   await page.getByText('该成员与该客户之间还没有会话').waitFor()

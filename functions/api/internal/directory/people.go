@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -86,7 +87,8 @@ func readPeopleQuery(c *session.Call) (peopleQuery, error) {
 
 // ListPeople lists people: all who ever took part in a message, those who have a
 // name, or those who have a single chat with a member. A limited caller gets its
-// own members, and those who have a single chat with one of them.
+// own members, or, asked for another kind, those who have a single chat with one of
+// them.
 func (h *Handlers) ListPeople(ctx context.Context, c *session.Call) (output.Answer, error) {
 	q, err := readPeopleQuery(c)
 	if err != nil {
@@ -95,9 +97,19 @@ func (h *Handlers) ListPeople(ctx context.Context, c *session.Call) (output.Answ
 	var found []activePerson
 	var next *peoplePage
 	whole := true
+	// The list says with whom these members talk.
+	var members []string
 	switch {
 	case q.with != "":
-		found, next, err = h.recentPeople(ctx, c, q, h.partnersOn(q.with))
+		members = []string{q.with}
+	case c.Caller.Limited && (q.kind == directory.External || q.kind == directory.Robot):
+		members = archive.Distinct(c.Caller.Staff)
+	}
+	switch {
+	case len(members) > 0 && q.byName:
+		found, next, whole, err = h.partnersByName(ctx, c, q, members)
+	case len(members) > 0:
+		found, next, err = h.recentPeople(ctx, c, q, h.partnersOn(members))
 	case c.Caller.Limited:
 		found, next, err = h.staffPeople(ctx, c, q)
 	case q.byName:
@@ -108,10 +120,8 @@ func (h *Handlers) ListPeople(ctx context.Context, c *session.Call) (output.Answ
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if q.with != "" { // the list says with whom the member talks
-		if err := c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{List: archive.PartyList, Party: q.with}); err != nil {
-			return output.Answer{}, err
-		}
+	if err := h.recordLists(ctx, c, members); err != nil {
+		return output.Answer{}, err
 	}
 	out := struct {
 		People []activePersonJSON `json:"people"`
@@ -169,31 +179,78 @@ func (h *Handlers) activeOn(ctx context.Context, corp string, upTo archive.Day, 
 	return list, err
 }
 
-// partnersOn names those who had a single chat with the member on a day.
-func (h *Handlers) partnersOn(member string) daysOf {
+// partnersOn names those who had a single chat with one of the members on a day.
+func (h *Handlers) partnersOn(members []string) daysOf {
 	return func(ctx context.Context, corp string, upTo archive.Day, limit int) ([]dayOfPeople, error) {
-		days, err := h.Activity.ActiveDays(ctx, corp, member, upTo, limit)
-		var list []dayOfPeople
-		for _, d := range days {
-			day := dayOfPeople{day: d.Day}
-			for _, conv := range d.Conversations {
-				parties := conv.Parties()
-				if i := slices.Index(parties, member); conv.Kind() == "single" && len(parties) == 2 && i >= 0 {
-					day.ids = append(day.ids, parties[1-i])
-				}
+		ids := make(map[archive.Day][]string)
+		for _, member := range members {
+			days, err := h.Activity.ActiveDays(ctx, corp, member, upTo, limit)
+			if err != nil {
+				return nil, err
 			}
-			slices.Sort(day.ids)
-			day.last = func(ctx context.Context, id string) (archive.Day, error) {
-				newest, err := h.Activity.Newest(ctx, corp, archive.PartyConversation([]string{member, id}))
-				if errors.Is(err, archive.ErrNotFound) {
-					return "", nil // the first message is not visible yet
-				}
-				return archive.DayOf(newest.Time), err
+			for _, d := range days {
+				ids[d.Day] = append(ids[d.Day], partners(member, d.Conversations)...)
 			}
-			list = append(list, day)
 		}
-		return list, err
+		// Each member's newest days are here, so the newest of all are complete.
+		var list []dayOfPeople
+		for _, day := range slices.Backward(slices.Sorted(maps.Keys(ids))) {
+			list = append(list, dayOfPeople{day, archive.Distinct(ids[day]), func(ctx context.Context, id string) (archive.Day, error) {
+				return h.lastChat(ctx, corp, members, id)
+			}})
+		}
+		return list[:min(len(list), limit)], nil
 	}
+}
+
+// partners names those who have one of the single chats with the member.
+func partners(member string, chats []archive.ConversationID) (ids []string) {
+	for _, conv := range chats {
+		parties := conv.Parties()
+		if i := slices.Index(parties, member); conv.Kind() == "single" && len(parties) == 2 && i >= 0 {
+			ids = append(ids, parties[1-i])
+		}
+	}
+	return ids
+}
+
+// lastChat finds the newest day on which a person had a single chat with one of the
+// members; empty while its first message is not visible.
+func (h *Handlers) lastChat(ctx context.Context, corp string, members []string, id string) (last archive.Day, _ error) {
+	for _, member := range members {
+		newest, err := h.Activity.Newest(ctx, corp, archive.PartyConversation([]string{member, id}))
+		if errors.Is(err, archive.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		last = max(last, archive.DayOf(newest.Time))
+	}
+	return last, nil
+}
+
+// partnersByName lists those who have a single chat with one of the members, by
+// their names. whole is false if there are more than it could read.
+func (h *Handlers) partnersByName(ctx context.Context, c *session.Call, q peopleQuery, members []string) (list []activePerson, next *peoplePage, whole bool, _ error) {
+	all := q
+	all.limit, all.at = namedMost, peoplePage{}
+	people, rest, err := h.recentPeople(ctx, c, all, h.partnersOn(members))
+	sortByName(people)
+	list, next = part(people, q)
+	return list, next, rest == nil, err
+}
+
+// recordLists records a reading of each member's list.
+func (h *Handlers) recordLists(ctx context.Context, c *session.Call, members []string) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(askAtOnce)
+	for _, member := range members {
+		g.Go(func() error {
+			return c.RecordReading(ctx, h.Readings, h.Now(), archive.Reading{List: archive.PartyList, Party: member})
+		})
+	}
+	return g.Wait()
 }
 
 // recentPeople walks back over days. A person belongs to the newest day that names

@@ -2,6 +2,7 @@ package directory_test
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -72,7 +73,9 @@ func TestPeople(t *testing.T) {
 		{whole, "sort=name", "wmB 3, quiet never, wmA 1, lin.hua 1, zhao 0"},
 		{whole, "sort=name&kind=member", "quiet never, lin.hua 1, zhao 0"},
 		{whole, "with=lin.hua", "wmA 1, zhao 1, wmC 3"}, {whole, "with=lin.hua&kind=external", "wmA 1, wmC 3"}, {whole, "with=nobody", ""},
-		{limited, "", "zhao 0, lin.hua 1, new never"}, {limited, "sort=name", "lin.hua 1, zhao 0, new never"}, {limited, "kind=external", ""},
+		{limited, "", "zhao 0, lin.hua 1, new never"}, {limited, "sort=name", "lin.hua 1, zhao 0, new never"},
+		{limited, "kind=external", "wmC 0, wmA 1, wmB 9"}, {limited, "kind=external&sort=name", "wmB 9, wmA 1, wmC 0"}, {limited, "kind=external&q=%E5%A6%88", "wmA 1"},
+		{w.As(session.Reader).With("staff", "lin.hua"), "kind=external", "wmA 1, wmC 3"}, {limited, "kind=robot", "wbBot 2"}, {w.As(session.Reader).With("staff", ""), "kind=external", ""},
 		{limited, "with=lin.hua&q=wm", "wmA 1, wmC 3"},
 	} {
 		for _, limit := range []string{"", "&limit=1", "&limit=2"} {
@@ -96,8 +99,9 @@ func TestPeople(t *testing.T) {
 	for _, r := range read {
 		parties[r.By+" "+r.Party] = true
 	}
-	if len(parties) != 2 || !parties["u-reader lin.hua"] || !parties["u-reader nobody"] {
-		t.Errorf("got readings %v", parties)
+	want := map[string]bool{"u-reader lin.hua": true, "u-reader nobody": true, "u-reader zhao": true, "u-reader new": true}
+	if !maps.Equal(parties, want) {
+		t.Errorf("got readings %v, want %v", parties, want)
 	}
 }
 
