@@ -24,6 +24,7 @@ type ListKind string
 const (
 	PartyList    ListKind = "party"    // those of one person
 	RoomList     ListKind = "room"     // one room
+	RoomsList    ListKind = "rooms"    // all rooms
 	DayList      ListKind = "day"      // those with a message on one day
 	UnplacedList ListKind = "unplaced" // those whose parties the archive cannot read
 )

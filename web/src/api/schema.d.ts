@@ -1181,12 +1181,13 @@ export interface paths {
         };
         /**
          * List the conversations of a member, a customer or a room, newest activity first.
-         * @description Give exactly one of `member`, `external_contact`, `room` and `unplaced`, or `member` and `external_contact` together:
+         * @description Give exactly one of `member`, `external_contact`, `room`, `unplaced` and `rooms`, or `member` and `external_contact` together:
          *     their single chat, and the rooms in which both take part. An entry shows the newest message in which this party, or
          *     both, take part.
          *
-         *     Or give `day`, for a token without limit: all conversations of the company with a message of that day, in the order of
-         *     their ids. An entry then shows the newest message of the day. `kind` and `external` filter any list; `since` ends a
+         *     `rooms` and `day` are for a token without limit. `rooms` lists every room of the company, each at its newest message;
+         *     `q` finds rooms by a part of their name or id. `day` lists all conversations of the company with a message of that day, in the
+         *     order of their ids. An entry then shows the newest message of the day. `kind` and `external` filter any list; `since` ends a
          *     list of a party at that time. For a limited token, a userid under `member` or `external_contact` must be one of the token's
          *     members; otherwise the answer is 403. Such a token gets the conversations, and the newest messages, that it may see.
          *
@@ -3405,7 +3406,7 @@ export interface components {
              * @enum {string|null}
              */
             kind: "room" | "single" | "own" | "group" | "unplaced" | null;
-            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room, a group, and the lists `day` and `unplaced`. */
+            /** @description The parties that the conversation's id names, or the party of the list. Empty for a room, a group, and the lists `rooms`, `day` and `unplaced`. */
             parties: string[];
             /** @description The id of the room whose messages or list were read. */
             room: string | null;
@@ -3413,10 +3414,10 @@ export interface components {
             /** @description The id of the conversation whose messages were read. null for a list of conversations. */
             conversation: string | null;
             /**
-             * @description Which list of conversations was read: that of a party, of a room, of a day, or of messages that name no participant. null for messages.
+             * @description Which list of conversations was read: that of a party, of a room, of all rooms, of a day, or of messages that name no participant. null for messages.
              * @enum {string|null}
              */
-            list: "party" | "room" | "day" | "unplaced" | null;
+            list: "party" | "room" | "rooms" | "day" | "unplaced" | null;
             /** @description The party whose list was read, if `list` is `party`. */
             party: string | null;
             /** @description The Beijing date whose chats were listed, if `list` is `day`. */
@@ -7211,6 +7212,10 @@ export interface operations {
                 room?: components["schemas"]["PartyID"];
                 /** @description Messages that name no party. */
                 unplaced?: true;
+                /** @description All rooms of the company. */
+                rooms?: true;
+                /** @description A part of the name or the id of a room. Only with `rooms`. */
+                q?: string;
                 /** @description A Beijing date. Excludes the other parties and `since`. */
                 day?: components["schemas"]["Day"];
                 /** @description Only conversations of this kind. */

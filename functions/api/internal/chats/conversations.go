@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -87,10 +88,10 @@ func compareEntries(x, y entry) int {
 }
 
 // ListConversations lists the conversations of a party, those in which a member
-// and an external contact take part together, or one room.
+// and an external contact take part together, one room, or all rooms.
 func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (output.Answer, error) {
 	var given []string
-	for _, name := range []string{"member", "external_contact", "room", "unplaced"} {
+	for _, name := range []string{"member", "external_contact", "room", "unplaced", "rooms"} {
 		if c.Query.Has(name) {
 			given = append(given, name)
 		}
@@ -106,7 +107,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	}
 	pair := slices.Equal(given, []string{"member", "external_contact"})
 	for _, name := range given {
-		if name != "unplaced" && name != "day" && (len(given) == 1 || pair) {
+		if name != "unplaced" && name != "rooms" && name != "day" && (len(given) == 1 || pair) {
 			parties = append(parties, c.Party(name))
 		}
 	}
@@ -114,6 +115,11 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 		c.Reject("", problem.Exclusive, problem.RemedyExactlyOne, nil)
 	}
 	c.Only("unplaced")
+	c.Only("rooms")
+	text := strings.ToLower(strings.TrimSpace(c.Query.Get("q")))
+	if c.Query.Has("q") && !slices.Equal(given, []string{"rooms"}) {
+		c.Reject("q", problem.Exclusive, problem.RemedyRoomSearch, nil)
+	}
 	var at listPage
 	if c.Page(&at) && at.Day.Start().IsZero() {
 		c.RejectPage()
@@ -122,7 +128,7 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	if given[0] == "day" && c.Caller.Limited {
+	if (given[0] == "day" || given[0] == "rooms") && c.Caller.Limited {
 		return output.Answer{}, problem.New(problem.Forbidden, nil)
 	}
 	for i, party := range parties {
@@ -138,6 +144,8 @@ func (h *Handlers) ListConversations(ctx context.Context, c *session.Call) (outp
 		next, err = h.room(ctx, c, &page, parties[0], at)
 	case given[0] == "day":
 		next, err = h.dayList(ctx, c, &page, day, at.Digest)
+	case given[0] == "rooms":
+		next, err = h.rooms(ctx, c, &page, text, at)
 	case given[0] == "unplaced" && c.Caller.Limited: // no member takes part in these messages
 	default:
 		next, err = h.walk(ctx, c, &page, parties, at)
@@ -181,6 +189,8 @@ func readLists(given string, parties []string, day archive.Day) []archive.Readin
 	switch given {
 	case "day":
 		return []archive.Reading{{List: archive.DayList, Day: day}}
+	case "rooms":
+		return []archive.Reading{{List: archive.RoomsList}}
 	case "unplaced":
 		return []archive.Reading{{List: archive.UnplacedList}}
 	case "room":

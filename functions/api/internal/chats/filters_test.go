@@ -2,6 +2,7 @@ package chats_test
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/chats"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 )
 
 // chatsOf follows the pages of a list of conversations and shows each by its
@@ -42,8 +44,13 @@ func TestFilteredConversations(t *testing.T) {
 		apitest.Chat("m1", "lin.hua", "wmA", "", at(-1, 0), "customer"), apitest.Chat("m2", "lin.hua", "zhao", "", at(-1, -1), "colleague"),
 		apitest.Chat("m3", "lin.hua", "wmA zhao", "wr1", at(-2, 0), "customers' room"), apitest.Chat("m4", "lin.hua", "zhao", "wr2", at(-2, -1), "own room"),
 		apitest.Chat("m5", "lin.hua", "", "", at(-3, 0), "note"), apitest.Chat("m6", "lin.hua", "zhao wmB", "", at(-3, -1), "call"),
+		apitest.Chat("m9", "zhao", "wmB", "wr1", at(-40, 0), "before"), apitest.Chat("m10", "zhao", "wmB", "wr3", at(-40, 0), "old room"),
 		apitest.Chat("m7", "zhao", "wmB", "", at(-1, 1), "another member's"), apitest.Chat("m8", "zhao", "wmB", "", at(-2, 1), "earlier"),
 	)
+	apitest.OK(t, w.Contacts.GiveRooms(t.Context(), w.Corp, []directory.Room{
+		{ID: "wr3", Name: "三班家长群", Origin: directory.Origin{Source: directory.SourceSCRM, At: apitest.Noon}},
+		{ID: "wr4", Name: "没有消息的家长群", Origin: directory.Origin{Source: directory.SourceSCRM, At: apitest.Noon}},
+	}))
 	since := func(t time.Time) string { return "&since=" + t.Format(time.RFC3339) }
 	for _, c := range []struct{ query, want string }{
 		{"member=lin.hua", "customer, colleague, customers' room, own room, note, call"},
@@ -52,6 +59,8 @@ func TestFilteredConversations(t *testing.T) {
 		{"member=lin.hua" + since(at(-2, 0)), "customer, colleague, customers' room"}, {"member=lin.hua" + since(at(0, 0)), ""},
 		{"room=wr1&kind=single", ""}, {"room=wr1&external=true", "customers' room"}, {"room=wr2&external=true", ""},
 		{"day=2026-01-30", "customer, colleague, another member's"}, {"day=2026-01-29&kind=room", "customers' room, own room"}, {"day=2026-01-29", "customers' room, own room, earlier"},
+		{"rooms=true", "customers' room, own room, old room"}, {"rooms=true&external=true", "customers' room, old room"}, {"rooms=true" + since(at(-2, 0)), "customers' room"},
+		{"rooms=true&q=WR2", "own room"}, {"rooms=true&q=" + url.QueryEscape("家长"), "old room"}, {"rooms=true&q=none", ""}, {"rooms=true&kind=single", ""},
 		{"day=2026-01-30&external=true", "customer, another member's"}, {"day=2026-01-31", ""}, {"day=2026-01-01", ""},
 	} {
 		for _, limit := range []string{"", "&limit=1", "&limit=2"} {
@@ -62,8 +71,10 @@ func TestFilteredConversations(t *testing.T) {
 	}
 	list := "/v1/corps/" + w.Corp + "/conversations?"
 	w.Get(w.As(session.Reader).With("staff", "lin.hua"), list+"day=2026-01-30").WantProblem(403, "forbidden")
+	w.Get(w.As(session.Reader).With("staff", "lin.hua"), list+"rooms=true").WantProblem(403, "forbidden")
 	for query, want := range map[string]string{
 		"day=2026-01-30&member=lin.hua": "day:exclusive", "day=2026-01-30&since=2026-01-30T00:00:00Z": "day:exclusive", "day=today": "day:form",
+		"rooms=true&room=wr1": ":exclusive", "rooms=1": "rooms:one_of", "member=lin.hua&q=x": "q:exclusive", "rooms=true&day=2026-01-30": "day:exclusive",
 		"member=lin.hua&kind=chat": "kind:one_of", "member=lin.hua&external=1": "external:one_of", "member=lin.hua&since=now": "since:form",
 	} {
 		if got := w.Get(w.As(session.Reader), list+query).WantProblem(400, "invalid-request").Rules(); got != want {

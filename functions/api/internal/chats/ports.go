@@ -95,5 +95,8 @@ type FileLinks interface {
 type Directory interface {
 	Beside(ctx context.Context, corp archive.Corp, people, rooms []string) names.Names
 	RoomOf(ctx context.Context, corp archive.Corp, id string, today bool) names.RoomJSON
+	// RoomsWith returns those of the rooms whose name or id contains the text, which is
+	// in lower case. It asks WeCom for no name.
+	RoomsWith(ctx context.Context, corp string, ids []string, text string) ([]string, error)
 	ConsentsOf(ctx context.Context, corp string, q archive.ConsentQuery) ([]names.ConsentJSON, error)
 }

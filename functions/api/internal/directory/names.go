@@ -202,6 +202,15 @@ func (h *Handlers) RoomOf(ctx context.Context, corp archive.Corp, id string, tod
 	return showRoom(r, today)
 }
 
+// RoomsWith returns those of the rooms whose name or id contains the text, which is in
+// lower case.
+func (h *Handlers) RoomsWith(ctx context.Context, corp string, ids []string, text string) ([]string, error) {
+	known, err := h.Book.Names.Rooms(ctx, corp, ids)
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		return !strings.Contains(strings.ToLower(directory.BestRoom(id, known[id]).Name), text) && !strings.Contains(strings.ToLower(id), text)
+	}), err
+}
+
 // ListContacts lists the people with the requested ids, or all known people page
 // by page. A request by ids also requests the names that are absent.
 func (h *Handlers) ListContacts(ctx context.Context, c *session.Call) (output.Answer, error) {

@@ -225,6 +225,7 @@ const (
 	RemedyOpaque       Remedy = "opaque"
 	RemedyOneDay       Remedy = "one_day"
 	RemedyExactlyOne   Remedy = "exactly_one"
+	RemedyRoomSearch   Remedy = "room_search"
 	RemedyToken        Remedy = "token"
 	RemedyList         Remedy = "list" // max
 	RemedyListType     Remedy = "list_type"
@@ -280,9 +281,10 @@ var remedies = map[Remedy]words{
 	RemedyMonth:        {"请填写月份，例如 2026-01。", "Give a month, such as 2026-01."},
 	RemedyOpaque:       {"请原样填写接口返回的编号。", "Give an id as an answer of this API has it."},
 	RemedyWithOrName:   {"使用 with 参数时，只能按最近活跃时间排序。", "With the parameter with, people are sorted by newest activity only."},
-	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、since 同时填写。", "Give day without member, external_contact, room, unplaced and since."},
+	RemedyOneDay:       {"day 不能与 member、external_contact、room、unplaced、rooms、since 同时填写。", "Give day without member, external_contact, room, unplaced, rooms and since."},
 	RemedyAround:       {"around 与 at 只能填写一项，且不能与 from、to、order 同时使用。", "Give either around or at, without from, to and order."},
-	RemedyExactlyOne:   {"member、external_contact、room、unplaced 中必须且只能填写一项，但 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room and unplaced. Only member and external_contact may stand together."},
+	RemedyExactlyOne:   {"member、external_contact、room、unplaced、rooms 中必须且只能填写一项，但 member 与 external_contact 可以同时填写。", "Give exactly one of member, external_contact, room, unplaced and rooms. Only member and external_contact may stand together."},
+	RemedyRoomSearch:   {"q 只能与 rooms 同时使用。", "Give q only with rooms."},
 	RemedyToken:        {"此分页标记（page）不属于当前列表，请从第一页重新开始。", "This page token belongs to another list. Start at the first page."},
 	RemedyList:         {"数组应包含 1 到 {max} 项。", "Give 1 to {max} entries."},
 	RemedyListType:     {"应为数组。", "Give a list."},

@@ -217,7 +217,7 @@ func (w *chatsWorld) values() map[string][]string {
 	w.T.Helper()
 	values := map[string][]string{
 		"{n}":    {"0", "1"},
-		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"},
+		"member": {"lin.hua", "0042", "zhao"}, "external_contact": {"wmA", "wmB", "zhao", "lin.hua"}, "room": {"wr1", "wr2", "wr3", "wr4"}, "unplaced": {"true"}, "rooms": {"true"},
 		"from": {at(10, time.Second).Format(time.RFC3339)}, "to": {at(9, 0).Format(time.RFC3339), at(10, time.Hour).Format(time.RFC3339)},
 		"kind": {"room", "single", "external", "member"}, "external": {"true"}, "since": {at(9, 0).Format(time.RFC3339)}, "day": {"2026-01-30"},
 		"kinds": {"file", "text,file"}, "files": {"true"}, "msgid": {"v04", "h01"}, "from_party": {"lin.hua", "zhao"},

@@ -118,7 +118,7 @@ func Table(s Subjects) []Route {
 		{Method: "GET", Path: "/v1/corps/{corpid}/readings", Roles: session.Observe, Query: []string{"from_day", "to_day", "viewer", "conversation", "party", "limit", "page"}, Serve: s.Proof.ListReadings},
 
 		{Method: "PUT", Path: "/v1/corps/{corpid}/seen", Roles: session.Read, Limited: true, Remembered: true, Body: []string{"conversation", "until"}, Serve: s.Chats.MarkSeen},
-		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Remembered: true, Tagged: true, Query: []string{"member", "external_contact", "room", "unplaced", "day", "kind", "external", "since", "limit", "page"}, Serve: s.Chats.ListConversations},
+		{Method: "GET", Path: "/v1/corps/{corpid}/conversations", Roles: session.Read, Limited: true, Remembered: true, Tagged: true, Query: []string{"member", "external_contact", "room", "unplaced", "rooms", "q", "day", "kind", "external", "since", "limit", "page"}, Serve: s.Chats.ListConversations},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}", Roles: session.Read, Limited: true, Remembered: true, Serve: s.Chats.GetConversation},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/days", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"month"}, Serve: s.Chats.ListDays},
 		{Method: "GET", Path: "/v1/corps/{corpid}/conversations/{conversation}/messages", Roles: session.Read, Limited: true, Remembered: true, Query: []string{"from", "to", "around", "at", "revoked", "kinds", "files", "msgid", "omit", "order", "limit", "page"}, Serve: s.Chats.ListMessages},
