@@ -675,6 +675,133 @@ test('the address of a member and a customer opens their single chat, and not a 
   assert.match(await page.locator('.chat-facts').innerText(), /^单聊/)
 })
 
+test('a list says what is new without an open chat', async (t) => {
+  const page = await open(t, 'reader', '/chats/members?of=0042')
+  await page.locator('.conversations .list-row').first().waitFor()
+  await page.waitForTimeout(1000) // the first question
+  await postAll([text('wmListed', '0042', '列表会更新', start + minute)])
+  await decoded()
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+  await page.locator('.conversations').getByText('列表会更新').waitFor()
+})
+
+test('rooms are listed by their newest message, are found by id, and open their chat', async (t) => {
+  await postAll([
+    text('lin.hua', ['0042', 'wmMother'], '群里较早的一句', start, { roomid: 'wrOld' }),
+    text('lin.hua', ['0042', 'wmMother'], '群里较新的一句', start + minute, { roomid: 'wrNobodyLooked' }),
+  ])
+  await cloud.ask(corp, 'service', 'PUT', '/rooms', { rooms: [{ id: 'wrNamedOnly', name: '没有消息的群' }, { id: 'wrOld', name: '三班家长群' }] })
+  await decoded()
+  for (const language of ['zh', 'en']) {
+    const page = await open(t, 'reader', '/chats/rooms', { language })
+    const room = (words) => page.locator('.parties .list-row').filter({ hasText: words })
+    await room('群里较新的一句').waitFor()
+    const listed = await page.locator('.parties .list-row').allInnerTexts()
+    assert.ok(listed.findIndex((r) => r.includes('群里较新的一句')) < listed.findIndex((r) => r.includes('群里较早的一句')))
+    assert.equal(await room('没有消息的群').count(), 0)
+    await clean(page, `rooms, ${language}`)
+    await page.locator('.parties input').fill('nobodylooked')
+    await page.waitForFunction(() => document.querySelectorAll('.parties .list-row').length === 1)
+    await page.locator('.parties input').fill('家长群')
+    await room('群里较早的一句').click()
+    await said(page, '群里较早的一句').waitFor()
+    await page.getByRole('heading', { level: 1, name: '三班家长群' }).waitFor()
+    // A shared link leads to the same list.
+    const shared = await openWindow(browser, cloud, { language })
+    t.after(() => shared.context().close())
+    await signIn(shared, cloud, `reader@${corp}`, page.url().slice(cloud.console.length))
+    await said(shared, '群里较早的一句').waitFor()
+    assert.equal(await shared.locator('.scope[aria-current]').innerText(), language === 'zh' ? '群聊' : 'Groups')
+    await shared.locator('.parties .list-row[aria-current]').waitFor()
+  }
+})
+
+test('a link from the list of a customer leads to that list', async (t) => {
+  const page = await open(t, 'reader', '/chats/customers?of=wmMother')
+  await page.locator('.conversations .list-row').filter({ hasText: '第三天的消息' }).click()
+  await said(page, '第三天的消息').waitFor()
+  await page.reload()
+  await page.getByRole('button', { name: '登录' }).click().catch(() => {})
+  await said(page, '第三天的消息').waitFor()
+  assert.equal(await page.locator('.scope[aria-current]').innerText(), '客户')
+})
+
+test('two colleagues stand on two sides', async (t) => {
+  await postAll([text('lin.hua', '0042', '方案发你了', start), text('0042', 'lin.hua', '收到，我看看', start + minute)])
+  await decoded()
+  const page = await open(t, 'auditor', '/chats/days?of=2026-03-02')
+  await page.locator('.conversations .list-row').filter({ hasText: '收到，我看看' }).click()
+  await page.locator('article.right').getByText('收到，我看看').waitFor()
+  await page.locator('article.left').getByText('方案发你了').waitFor()
+})
+
+test('an answer to archiving changes the open chat', async (t) => {
+  const answer = (kind, at) => ({ ...text('wmAnswer', 'lin.hua', '', at), msgtype: kind, text: undefined, [kind]: { userid: 'wmAnswer', [`${kind}_time`]: at } })
+  await postAll([answer('agree', start), text('lin.hua', 'wmAnswer', '先说一句', start + minute)])
+  await decoded()
+  const page = await open(t, 'auditor', pair('lin.hua', 'wmAnswer'))
+  await page.locator('.chat-facts').getByText('同意存档').waitFor()
+  await page.waitForTimeout(1000)
+  await postAll([answer('disagree', start + 2 * minute)])
+  await decoded()
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+  await said(page, '不同意存档会话内容').waitFor()
+  await page.locator('.consent').waitFor()
+  assert.equal(await page.locator('.chat-facts').getByText('同意存档').count(), 0)
+})
+
+test('a withdrawal leads to its message, or says how far it was looked for', async (t) => {
+  const later = 10_100
+  await postAll([
+    text('0042', 'wmDeep', '将被撤回', start, { msgid: 'deep' }),
+    { ...text('0042', 'wmDeep', '', start + minute), action: 'recall', msgtype: 'revoke', text: undefined, revoke: { pre_msgid: 'deep' } },
+    text('0042', 'wmDeep', '撤回之前的一句', start + 2 * minute),
+    { ...text('0042', 'wmDeep', '', start + 3 * minute), action: 'recall', msgtype: 'revoke', text: undefined, revoke: { pre_msgid: 'absent' } },
+    ...Array.from({ length: later }, (_, n) => text('0042', 'wmDeep', `${n}`, start + (n + 4) * minute)),
+    { ...text('0042', 'wmDeep', '', start + (later + 5) * minute), action: 'recall', msgtype: 'revoke', text: undefined, revoke: { pre_msgid: 'absent' } },
+  ])
+  await decoded()
+  const page = await open(t, 'reader', pair('0042', 'wmDeep'))
+  const view = page.getByRole('button', { name: '查看', exact: true })
+  await view.last().click()
+  await page.getByText('在撤回之前的 10000 条消息中没有找到').waitFor()
+  const conversation = decodeURIComponent(new URL(page.url()).pathname.split('/').pop())
+  const { messages } = await cloud.ask(corp, 'auditor', 'GET', `/conversations/${conversation}/messages?limit=4`)
+  const at = (n) => `${cloud.console}/c/${encodeURIComponent(conversation)}?as=0042&m=${encodeURIComponent(messages[n].id)}`
+  await page.goto(at(3))
+  await page.locator('article.lit').getByRole('button', { name: '查看', exact: true }).click()
+  await page.getByText('存档中没有这条消息').waitFor()
+  await page.goto(at(1))
+  await page.locator('article.lit').getByRole('button', { name: '查看', exact: true }).click()
+  await page.locator('article.lit').getByText('将被撤回').waitFor()
+})
+
+test('a file on its way is shown when it is there', async (t) => {
+  const { staff, customers: known } = await cloud.wecom(corp, 'GET', '')
+  const [member, customer] = [staff[0].userid, known[0].external_userid]
+  await cloud.wecom(corp, 'POST', '/messages', { drafts: [{ kind: 'image/plain', from: member, to: [customer] }] })
+  await decoded()
+  const page = await openWindow(browser, cloud)
+  t.after(() => page.context().close())
+  await page.route('**/messages?*', async (route) => {
+    const json = await (await route.fetch()).json()
+    for (const { copy } of json.messages.flatMap((m) => m.content.files)) Object.assign(copy, { state: 'waiting', size: null, type: null, hours_left: 119, link_path: null })
+    await route.fulfill({ json })
+  })
+  await signIn(page, cloud, `reader@${corp}`, pair(member, customer))
+  await rows(page).first().waitFor()
+  assert.equal(await page.locator('article img').count(), 0)
+  await page.locator('article img').first().waitFor()
+})
+
+test('every kind of message has a filter', async () => {
+  const read = (path) => readFile(new URL(`../../../${path}`, import.meta.url), 'utf8')
+  const known = [...(await read('shared/message/kinds.go')).match(/var kinds = .*?\n}\n/s)[0].matchAll(/"(\w+)": (?:nil|\{)/g)].map((m) => m[1])
+  const filters = await read('web/src/console/chats/kinds.ts')
+  assert.ok(known.length > 30)
+  for (const kind of [...known, 'switch', 'unknown', 'unreadable']) assert.match(filters, new RegExp(`'${kind}'`), kind)
+})
+
 test('a limited reader sees the chats of the token only', async (t) => {
   const page = await open(t, 'member', '/chats')
   await page.locator('.parties .list-row').first().waitFor()

@@ -13,9 +13,9 @@ export interface ConsentsOf {
   room?: string
 }
 
-/** The answers that the list of a party is about; none for a day and for messages without a party. */
+/** The answers that the list of a party is about; none for a day, for the rooms and for messages without a party. */
 export const answersTo = ({ scope, id }: Party): ConsentsOf | undefined =>
-  scope === 'members' ? { member: id } : scope === 'customers' ? { external_contact: id } : scope === 'rooms' ? { room: id } : undefined
+  scope === 'members' ? { member: id } : scope === 'customers' ? { external_contact: id } : undefined
 
 export interface ConsentRow {
   consent: Consent

@@ -7,6 +7,8 @@ export const kindGroups = {
   voice: ['voice', 'meeting_voice_call', 'voiptext'],
   records: ['chatrecord', 'note'],
   work: ['meeting', 'meeting_notification', 'calendar', 'vote', 'todo', 'collect', 'solitaire'],
+  redpackets: ['redpacket', 'external_redpacket'],
+  other: ['agree', 'disagree', 'revoke', 'switch', 'unknown', 'unreadable'],
 } as const
 export type KindGroup = keyof typeof kindGroups
 export const isKindGroup = (name: string | undefined): name is KindGroup => name !== undefined && Object.hasOwn(kindGroups, name)

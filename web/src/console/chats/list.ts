@@ -64,6 +64,14 @@ export function useList<T>(key: () => unknown, read: (page: string | undefined) 
     extend: () => (more.value && state.value === 'ready' ? load() : undefined),
     /** Goes on after a failure or a long search. */
     goOn: load,
+    /** Reads the first page again, and puts its rows in front of the others. */
+    async refresh(idOf: (row: T) => unknown) {
+      const mine = turn
+      const page = await read(undefined)
+      if (mine !== turn) return
+      const known = new Set(page.rows.map(idOf))
+      rows.value = [...page.rows, ...rows.value.filter((r) => !known.has(idOf(r)))]
+    },
     begin,
   }
 }

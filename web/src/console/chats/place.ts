@@ -3,12 +3,16 @@
 import { computed, ref } from 'vue'
 import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationRaw } from 'vue-router'
 import type { Schemas } from '../api'
+import { person } from '../auth/session'
+import { announce } from '../ui'
 import { isKindGroup, type KindGroup } from './kinds'
+import { chatTitle } from './naming'
+import type { ConversationRow } from './reads'
 
 export type Scope = 'members' | 'customers' | 'rooms' | 'unplaced' | 'days'
 export const scopes: Scope[] = ['members', 'customers', 'rooms', 'unplaced', 'days']
 
-/** A chosen party, whose id is empty for messages without a party; or a day of the whole company. */
+/** A chosen party, whose id is empty for all rooms and for messages without a party; or a day of the whole company. */
 export interface Party {
   scope: Scope
   id: string
@@ -31,6 +35,9 @@ export interface Search {
 }
 
 const isDay = (id: string | undefined): id is string => !!id && /^20\d\d-\d\d-\d\d$/.test(id) && new Date(`${id}T00:00:00Z`).toJSON()?.slice(0, 10) === id
+
+/** The list in which a party stands. */
+const scopeOf = (id: string): Scope => (/^wr/.test(id) ? 'rooms' : /^w[mob]/.test(id) ? 'customers' : 'members')
 
 /** The party whose side a list shows; a day has none. */
 export const sideOf = ({ scope, id }: Party): string => (scope === 'days' ? '' : id)
@@ -56,14 +63,16 @@ export function usePlace() {
 
   const here = computed(() => {
     if (conversation.value) {
-      // A shared link names the party and not the list it stands in.
       const { party } = last.value
-      if (as.value && party?.id !== as.value) return { scope: last.value.scope, party: { scope: 'members' as Scope, id: as.value } }
-      return last.value
+      if (!as.value || as.value === party?.id) return last.value
+      // A shared link names the party and not the list it stands in.
+      const scope = scopeOf(as.value)
+      if (scope === 'rooms') return { scope: person.value.staff ? ('members' as Scope) : scope, party: undefined }
+      return { scope, party: { scope, id: as.value } }
     }
     const scope = (one(route.params.scope) as Scope | undefined) ?? 'members'
     const of = one(route.query.of)
-    const id = scope === 'days' && !isDay(of) ? undefined : of
+    const id = scope === 'rooms' || (scope === 'days' && !isDay(of)) ? undefined : of
     return { scope, party: id ? { scope, id } : scope === 'unplaced' ? { scope, id: '' } : undefined }
   })
 
@@ -73,11 +82,21 @@ export function usePlace() {
   const toScope = (scope: Scope): RouteLocationRaw => ({ name: 'list', params: { scope } })
   const toParty = (party: Party): RouteLocationRaw => ({ name: 'list', params: { scope: party.scope }, query: party.id ? { of: party.id } : {} })
   /** A list of a day leads to the newest message of the day. */
-  const toChat = ({ id, newest }: Pick<Schemas['Conversation'], 'id' | 'newest'>, party: Party): RouteLocationRaw => ({
-    name: 'chat',
-    params: { conversation: id },
-    query: party.scope === 'days' ? (newest ? { m: newest.message_id } : {}) : party.id ? { as: party.id } : {},
-  })
+  const toChat = ({ id, room, newest }: Pick<Schemas['Conversation'], 'id' | 'room' | 'newest'>, { scope, id: party }: Party): RouteLocationRaw => {
+    const as = scope === 'rooms' ? room : party
+    return { name: 'chat', params: { conversation: id }, query: scope === 'days' ? (newest ? { m: newest.message_id } : {}) : as ? { as } : {} }
+  }
+
+  /** Opens the conversation of a party's list that stands after or before the open one. */
+  function step(rows: ConversationRow[], party: Party, by: number): boolean {
+    const at = rows.findIndex((r) => r.conversation.id === conversation.value)
+    const to = rows[at < 0 ? 0 : at + by]
+    if (!to) return false
+    leave()
+    void router.push(toChat(to.conversation, party))
+    announce(chatTitle(to.conversation, to.names, sideOf(party)))
+    return true
+  }
 
   /** Changes the query of the open chat. Opening a panel adds to the history, so that back closes it. */
   function turn(change: LocationQueryRaw) {
@@ -85,5 +104,5 @@ export function usePlace() {
     return 'panel' in change && change.panel && !panel.value ? router.push(to) : router.replace(to)
   }
 
-  return { conversation, as, message, panel, search, turnSearch, here, leave, toScope, toParty, toChat, turn, router }
+  return { conversation, as, message, panel, search, turnSearch, here, leave, toScope, toParty, toChat, step, turn, router }
 }

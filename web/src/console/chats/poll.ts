@@ -1,4 +1,4 @@
-// Asks whether a chat has anything new: every 15 seconds, every 60 after five quiet
+// Asks whether the chats have anything new: every 15 seconds, every 60 after five quiet
 // minutes, and never while the page is hidden. Only then are messages read again.
 import { onBeforeUnmount, onMounted, watch } from 'vue'
 import { api, corp, data, Failure } from '../api'

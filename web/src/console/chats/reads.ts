@@ -20,7 +20,7 @@ const ofParty = ({ scope, id }: Party) => {
     case 'customers':
       return { external_contact: id }
     case 'rooms':
-      return { room: id }
+      return { rooms: true as const }
     case 'days':
       return { day: id }
     case 'unplaced':
@@ -30,6 +30,8 @@ const ofParty = ({ scope, id }: Party) => {
 
 /** Which conversations of a party. */
 export interface ConversationFilter {
+  /** A part of the name or the id of a room, in the list of all rooms. */
+  q?: string
   kind?: 'single' | 'room' | 'group' | 'own'
   /** Only those with an external contact. */
   external?: true
@@ -95,7 +97,7 @@ export async function readBytes(id: string, from: number, to: number): Promise<U
   return new Uint8Array(got as ArrayBuffer)
 }
 
-/** Somebody or a room to choose. */
+/** Somebody to choose. */
 export interface PartyRow {
   id: string
   name: string | null
@@ -107,12 +109,8 @@ export interface PartyRow {
   day?: string
 }
 
-export async function readParties(scope: Party['scope'], sought: string, page?: string): Promise<ListPage<PartyRow>> {
+export async function readParties(scope: 'members' | 'customers', sought: string, page?: string): Promise<ListPage<PartyRow>> {
   const query = { limit: 100, ...(sought && { q: sought }), ...(page && { page }) }
-  if (scope === 'rooms') {
-    const got = await data(api.GET('/v1/corps/{corpid}/rooms', { params: { path: corp(), query } }))
-    return { rows: got.rooms.map(({ id, name, missing }) => ({ id, name, missing })), next: got.next }
-  }
   const kind = scope === 'members' ? ('member' as const) : ('external' as const)
   const got = await data(api.GET('/v1/corps/{corpid}/people', { params: { path: corp(), query: { ...query, kind } } }))
   return { rows: got.people.map(({ id, name, missing, company, last_day }) => ({ id, name, missing, ...(company && { note: company }), ...(last_day && { day: last_day }) })), next: got.next }
@@ -138,18 +136,26 @@ export async function readPair(member: string, external: string): Promise<Conver
 
 export const readRoom = async (room: string) => (await data(api.GET('/v1/corps/{corpid}/conversations', { params: { path: corp(), query: { room } } }))).conversations[0]
 
-/** The message that a revocation names; undefined if the archive does not have it. */
-export async function findRevoked(conversation: string, msgid: string): Promise<string | undefined> {
+/** A search for a withdrawn message follows so many pages. Each looks at up to 2,000 messages. */
+const revokedPages = 5
+
+/** The message that was withdrawn at a time: its id, or whether the search reached the beginning of the chat. */
+export async function findRevoked(conversation: string, msgid: string, at: string): Promise<{ id?: string; whole: boolean }> {
+  // The end is exclusive, and a withdrawal may come in the same millisecond.
+  const to = new Date(Date.parse(at) + 1).toISOString()
   let page: string | null | undefined
-  // WeCom lets people revoke for minutes, so the message is near the end of the search.
-  for (let n = 0; n < 5; n++) {
-    const query = { msgid, order: 'desc' as const, limit: 1, omit: ['raw' as const, 'json' as const], ...(page && { page }) }
+  for (let n = 0; n < revokedPages; n++) {
+    const query = { msgid, to, order: 'desc' as const, limit: 1, omit: ['raw' as const, 'json' as const], ...(page && { page }) }
     const got = await data(api.GET('/v1/corps/{corpid}/conversations/{conversation}/messages', { params: { path: { ...corp(), conversation }, query } }))
-    if (got.messages[0]) return got.messages[0].id
-    if (!(page = got.next)) return undefined
+    if (got.messages[0]) return { id: got.messages[0].id, whole: true }
+    if (!(page = got.next)) return { whole: true }
   }
-  return undefined
+  return { whole: false }
 }
+export const revokedMost = revokedPages * 2000
+
+/** Messages of the ids that are there. */
+export const readMessages = async (ids: string[]) => (await data(api.POST('/v1/corps/{corpid}/messages:batch', { params: { path: corp() }, body: { ids, omit: ['raw', 'json'] } }))).messages
 
 /** Days are those of Beijing. */
 const dayBegins = (day: string) => `${day}T00:00:00+08:00`

@@ -35,8 +35,8 @@ export interface Host {
   visit(url: URL): void
   /** Asks for the whole message in place of its beginning. */
   showWhole(message: string): void
-  /** Goes to the message that a revocation names. */
-  showRevoked(msgid: string): void
+  /** Goes to the message that a revocation names by its msgid. */
+  showRevoked(msgid: string, revocation: Shown): void
   /** Shows the message's bytes. */
   showBytes(message: string): void
 }

@@ -7,7 +7,7 @@ const chats = {
   scopes: '查看方式',
   scope: { members: '成员', customers: '客户', rooms: '群聊', unplaced: '其他', days: '按天' },
   scopeHint: { unplaced: '没有写明参与者的消息' },
-  searchPeople: { members: '搜索成员姓名', customers: '搜索客户姓名', rooms: '搜索群名', unplaced: '', days: '' },
+  searchPeople: { members: '搜索成员姓名', customers: '搜索客户姓名', rooms: '搜索群名或群聊 ID', unplaced: '', days: '' },
   noPeople: { members: '暂无成员会话', customers: '暂无客户会话', rooms: '暂无群聊', unplaced: '暂无其他消息', days: '' },
   noPeopleText: '收到第一条消息后，会自动显示在这里。',
   noMatch: (q: string) => `没有与「${q}」匹配的结果`,
@@ -24,7 +24,7 @@ const chats = {
   } satisfies Record<Schemas['MissingReason'], string>,
   unnamedRoom: '未命名群聊',
   choose: '请从左侧选择一个会话',
-  chooseParty: '请先选择一位成员、一位客户或一个群聊',
+  chooseParty: '请先选择一位成员或客户',
   chooseDay: '请先选择一天，查看当天全公司的会话',
   chooseText: '您的查看操作会被记录；存档内容不可修改。',
   conversationsOf: (who: string) => `${who} 的会话`,
@@ -92,6 +92,7 @@ const chats = {
   // timeline
   today: '今天',
   notArchived: '存档中没有这条消息',
+  notWithin: (n: number) => `在撤回之前的 ${n} 条消息中没有找到`,
   feed: '消息',
   searching: '正在查找…',
   start: '会话从这里开始',
@@ -119,7 +120,7 @@ const chats = {
   noDays: '这个月没有消息',
   // kinds
   tabs: '消息类型',
-  tab: { all: '全部', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音', revoked: '已撤回' },
+  tab: { all: '全部', revoked: '已撤回' },
   // search
   searchTitle: '在会话中搜索',
   searchField: '关键词',
@@ -138,7 +139,7 @@ const chats = {
   filtersSet: (n: number) => `筛选（${n}）`,
   filtersClear: '清除筛选',
   anyKind: '全部类型',
-  searchKinds: { text: '文本', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音与通话', records: '聊天记录与笔记', work: '会议、日程与表单' },
+  searchKinds: { text: '文本', pictures: '图片与视频', files: '文件', links: '链接与卡片', voice: '语音与通话', records: '聊天记录与笔记', work: '会议、日程与表单', redpackets: '红包', other: '其他' },
   anySender: '所有人',
   fromDay: '开始日期',
   toDay: '结束日期',
