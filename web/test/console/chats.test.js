@@ -750,7 +750,7 @@ test('an answer to archiving changes the open chat', async (t) => {
   assert.equal(await page.locator('.chat-facts').getByText('同意存档').count(), 0)
 })
 
-test('a withdrawal leads to its message, or says how far it was looked for', async (t) => {
+test('a withdrawal leads to its message, or says how far it was looked for', { timeout: 240_000 }, async (t) => {
   const later = 10_100
   await postAll([
     text('0042', 'wmDeep', '将被撤回', start, { msgid: 'deep' }),
@@ -764,16 +764,18 @@ test('a withdrawal leads to its message, or says how far it was looked for', asy
   const page = await open(t, 'reader', pair('0042', 'wmDeep'))
   const view = page.getByRole('button', { name: '查看', exact: true })
   await view.last().click()
-  await page.getByText('在撤回之前的 10000 条消息中没有找到').waitFor()
+  await page.getByText('在撤回之前的 10000 条消息中没有找到').waitFor({ state: 'attached', timeout: 60_000 })
   const conversation = decodeURIComponent(new URL(page.url()).pathname.split('/').pop())
   const { messages } = await cloud.ask(corp, 'auditor', 'GET', `/conversations/${conversation}/messages?limit=4`)
-  const at = (n) => `${cloud.console}/c/${encodeURIComponent(conversation)}?as=0042&m=${encodeURIComponent(messages[n].id)}`
-  await page.goto(at(3))
-  await page.locator('article.lit').getByRole('button', { name: '查看', exact: true }).click()
-  await page.getByText('存档中没有这条消息').waitFor()
-  await page.goto(at(1))
-  await page.locator('article.lit').getByRole('button', { name: '查看', exact: true }).click()
-  await page.locator('article.lit').getByText('将被撤回').waitFor()
+  const look = async (n) => {
+    const { id } = messages[n]
+    await page.goto(`${cloud.console}/c/${encodeURIComponent(conversation)}?as=0042&m=${encodeURIComponent(id)}`)
+    await page.locator(`article[data-id="${id}"]`).getByRole('button', { name: '查看', exact: true }).click()
+  }
+  await look(3)
+  await page.getByText('存档中没有这条消息').waitFor({ state: 'attached' })
+  await look(1)
+  await page.locator('article.lit').getByText('将被撤回').waitFor({ state: 'attached' })
 })
 
 test('a file on its way is shown when it is there', async (t) => {
