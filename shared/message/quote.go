@@ -10,16 +10,17 @@ import (
 // A reply that quotes another message is plain text: the client writes the quoted
 // text around a row of dashes, and no field says so (wecom.md 2.3, text). Clients
 // differ in quotation marks, colons, line breaks and blanks, and some leave out
-// parts. The group of quoteIntro is the colon.
+// parts. A mention may stand before the quote. The groups of quoteIntro are the mentions
+// and the colon, and that of wechatBegin the mentions.
 var (
-	quoteIntro = regexp.MustCompile(`(?i)^[\s\p{Zs}\p{Cf}]*[【\[(（]?(?:` +
-		`(?:以下|[这這])是一[条條则則個个]?(?:引用\s*(?:[/／、&和或]?\s*回[复覆復])?|回[复覆復])\s*(?:的?(?:消息|訊息|讯息|信息))?` +
-		`|this(?:\s+message)?\s+is\s+(?:an?\s+)?quoted?(?:\s*(?:[/／&]|or|and)?\s*(?:reply|replied))?(?:\s+message)?` +
-		`|this\s+is\s+an?\s+reply(?:\s+message)?)` +
+	quoteIntro = regexp.MustCompile(`(?i)^` + mentions + `[【\[(（]?(?:` +
+		`(?:(?:以下|[这這])是` + one + `|[这這此该該][条條]?` + message + `[是为為](?:` + one + `)?)` +
+		`(?:引用\s*(?:[/／、&和或]?\s*回[复覆復])?|(?:[对對][这這此该該]?[条條]?` + message + `的)?回[复覆復])\s*(?:的?` + message + `)?` +
+		`|this(?:\s+message)?\s+is\s+(?:an?\s+)?` + quoted + `(?:(?:\s*(?:[/／&]|or|and)\s*|\s*)` + quoted + `)?(?:\s+message|\s+to\s+(?:an?|the|this)\s+message)?)` +
 		blanks + `([` + colons + `])?` + blanks + `[】\])）]?` + blanks + `(?:\n` + blanks + `)*`)
 	quoteRow = regexp.MustCompile(row)
 	// WeChat's form has no intro, so that its row must be long.
-	wechatBegin = regexp.MustCompile(`^[\s\p{Zs}\p{Cf}]*[「『"“]`)
+	wechatBegin = regexp.MustCompile(`^` + mentions + `[「『"“]`)
 	wechatEnd   = regexp.MustCompile(`[」』"”]` + blanks + `\n\s*(?:[` + dashes + `]` + blanks + `){9,}(?:\n|$)`)
 )
 
@@ -28,7 +29,12 @@ const (
 	doubles = "\"“”„＂«»〝〞〟「」『』﹁﹂﹃﹄" // an apostrophe has no other half
 	dashes  = `\-‐‑–—―－─━`
 	blanks  = `[\t\p{Zs}\p{Cf}]*`
-	row     = `\n\s*(?:[_=~*` + dashes + `]` + blanks + `){3,}(?:\n|$)`
+	one     = `一[條条则則個个]?`
+	message = `(?:消息|訊息|讯息|信息)`
+	quoted  = `(?:quoted?|reply|replied)`
+	// A name may hold blanks, and a blank ends it.
+	mentions = `[\s\p{Zs}\p{Cf}]*((?:@[^\n@]{1,64}?[\s\p{Zs}\p{Cf}]+)*)`
+	row      = `\n\s*(?:[_=~*` + dashes + `]` + blanks + `){3,}(?:\n|$)`
 )
 
 // marks are quotation marks of one sort: those that open and those that close, and
@@ -66,19 +72,22 @@ func quoteOf(s string) *Quote {
 		return nil
 	}
 	s = lines.Replace(s)
-	if at := quoteIntro.FindStringSubmatchIndex(s); at != nil {
-		colon := at[2] >= 0
+	var q *Quote
+	at := quoteIntro.FindStringSubmatchIndex(s)
+	if at != nil {
+		colon := at[4] >= 0
 		if colon || s[at[1]-1] == '\n' { // without a colon the intro has a line of its own
-			return quoteBehind(s[at[1]:], colon)
+			q = quoteBehind(s[at[1]:], colon)
 		}
-		return nil
-	}
-	if at := wechatBegin.FindStringIndex(s); at != nil {
+	} else if at = wechatBegin.FindStringSubmatchIndex(s); at != nil {
 		if quoted, reply, ok := cutQuote(s[at[1]:], wechatEnd); ok {
-			return newQuote(quoted, reply, true)
+			q = newQuote(quoted, reply, true)
 		}
 	}
-	return nil
+	if q != nil {
+		q.Reply = s[at[2]:at[3]] + q.Reply
+	}
+	return q
 }
 
 // quoteBehind takes apart what stands behind the intro. An intro without a colon may
