@@ -195,7 +195,7 @@ func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
 	if v.d == nil || v.d.Sign() == 0 {
 		return nil, RuleNoPrivate
 	}
-	if !v.e.IsInt64() || v.e.Int64() > 1<<31-1 {
+	if !v.e.IsInt64() || v.e.Int64() > 1<<31-1 || v.e.Int64() < 3 || v.e.Bit(0) == 0 {
 		return nil, RuleMalformed
 	}
 	if v.p == nil || v.q == nil || v.p.Sign() == 0 || v.q.Sign() == 0 {
@@ -211,6 +211,9 @@ func (v numbers) rsa() (*rsa.PrivateKey, Rule) {
 	return key, ""
 }
 
+// maxTwos is more than the factors 2 of any real key. Each one costs a step.
+const maxTwos = 64
+
 // primes finds the primes of a key from its other numbers. e·d-1 is a multiple of
 // the order of every number that has no factor in common with n. So powers of such
 // a number give square roots of 1 modulo n, and a root other than 1 and -1 gives a
@@ -222,6 +225,9 @@ func (v numbers) primes() (p, q *big.Int) {
 		return nil, nil
 	}
 	twos := odd.TrailingZeroBits()
+	if twos > maxTwos {
+		return nil, nil
+	}
 	odd.Rsh(odd, twos)
 	for base := int64(2); base < 20; base++ {
 		root := new(big.Int).Exp(big.NewInt(base), odd, v.n)
@@ -245,7 +251,7 @@ func (f *finding) searchNumbers(text string) {
 	rest := text
 	for range maxCandidates {
 		at := strings.IndexAny(rest, "{[")
-		if at < 0 || len(f.keys)+len(f.broken) > 1 {
+		if at < 0 || f.several() {
 			break
 		}
 		rest = rest[at:]
@@ -261,7 +267,7 @@ func (f *finding) searchNumbers(text string) {
 	for _, element := range dotNet.FindAllString(text, maxCandidates) {
 		var v struct{ Modulus, Exponent, D, P, Q string }
 		if xml.Unmarshal([]byte(element), &v) == nil {
-			f.add(numbers{integer(v.Modulus), integer(v.Exponent), integer(v.D), integer(v.P), integer(v.Q)}.rsa())
+			f.addNumbers(numbers{integer(v.Modulus), integer(v.Exponent), integer(v.D), integer(v.P), integer(v.Q)})
 		}
 	}
 	if m := printed.FindStringSubmatch(text); m != nil {
@@ -270,7 +276,7 @@ func (f *finding) searchNumbers(text string) {
 			return n
 		}
 		e, _ := new(big.Int).SetString(m[2], 10)
-		f.add(numbers{digits(m[1]), e, digits(m[3]), digits(m[4]), digits(m[5])}.rsa())
+		f.addNumbers(numbers{digits(m[1]), e, digits(m[3]), digits(m[4]), digits(m[5])})
 	}
 }
 
@@ -279,6 +285,13 @@ var (
 	octets  = `((?:\s*[0-9a-f]{2}:?)+)\s*`
 	printed = regexp.MustCompile(`(?i)modulus:` + octets + `publicExponent:\s*(\d+)[^\n]*\s*privateExponent:` + octets + `prime1:` + octets + `prime2:` + octets)
 )
+
+// addNumbers reads a key from its numbers, which is expensive.
+func (f *finding) addNumbers(v numbers) {
+	if !f.several() {
+		f.add(v.rsa())
+	}
+}
 
 // searchJSON looks for JSON Web Keys in a value, also in JSON that is written into a
 // string.
@@ -303,7 +316,7 @@ func (f *finding) searchJSON(v any) {
 		}
 		switch kind := member("kty"); {
 		case member("n") != "" && member("e") != "":
-			f.add(numbers{integer(member("n")), integer(member("e")), integer(member("d")), integer(member("p")), integer(member("q"))}.rsa())
+			f.addNumbers(numbers{integer(member("n")), integer(member("e")), integer(member("d")), integer(member("p")), integer(member("q"))})
 		case kind != "" && kind != "RSA":
 			f.broken = append(f.broken, RuleNotRSA)
 		}

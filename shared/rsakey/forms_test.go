@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -218,6 +219,13 @@ func forms(t *testing.T, p rsakey.Pair) map[string]string {
 		"OpenSSH, base64 alone":          unpem(sshOf(t, key, "")),
 		"base64 alone, PKCS#8":           unpem(pkcs8),
 		"base64 alone, PKCS#1":           unpem(pkcs1),
+		"base64 alone, + lost":           strings.ReplaceAll(unpem(pkcs8), "+", " "),
+		"base64 alone, one line, + lost": strings.ReplaceAll(base64.StdEncoding.EncodeToString(der1), "+", " "),
+		"after a name, + lost":           "key=" + strings.ReplaceAll(base64.StdEncoding.EncodeToString(der.Bytes), "+", " ") + "\n",
+		"END line alone, + lost":         strings.ReplaceAll(strings.Join(lines[1:], "\n"), "+", " "),
+		"OpenSSH, base64 alone, + lost":  strings.ReplaceAll(unpem(sshOf(t, key, "")), "+", " "),
+		"base64 alone, numbered lines":   strings.Join(strings.Split(numbered, "\n")[1:len(lines)-1], "\n"),
+		"base64 alone, a difference":     "+" + strings.ReplaceAll(unpem(pkcs8), "\n", "\n+"),
 		"base64 alone, one line":         base64.StdEncoding.EncodeToString(der.Bytes),
 		"base64url":                      base64.RawURLEncoding.EncodeToString(der.Bytes),
 		"base64 alone, after a name":     "key=" + base64.StdEncoding.EncodeToString(der1),
@@ -355,6 +363,33 @@ func TestImportSaysWhatToFix(t *testing.T) {
 				t.Errorf("got error %v, want rule %s", err, c.want)
 			}
 		})
+	}
+}
+
+// A text can be made to cost as much as its length allows. Its reading stops at the
+// second key, and takes no number of steps that a key's own numbers choose.
+func TestImportIsQuick(t *testing.T) {
+	const size = 16 << 10
+	one := big.NewInt(1)
+	n := new(big.Int).Sub(new(big.Int).Lsh(one, 2048), big.NewInt(1942289))
+	text := func(x *big.Int) string { return base64.StdEncoding.EncodeToString(x.Bytes()) }
+	times := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	huge := new(big.Int).Sub(new(big.Int).Lsh(one, 20000), one)
+	for name, hostile := range map[string]string{
+		"many square roots":   fmt.Sprintf(`{"n":%q,"e":"AQ==","d":%q}`, text(n), text(new(big.Int).Add(new(big.Int).Lsh(one, 2047), one))),
+		"many roots, odd e":   fmt.Sprintf(`{"n":%q,"e":"Aw==","d":%q}`, text(n), text(new(big.Int).Div(new(big.Int).Add(new(big.Int).Lsh(one, 2049), one), big.NewInt(3)))),
+		"no primes":           fmt.Sprintf(`{"n":%q,"e":"AQAB","d":%q}`, text(n), text(n)),
+		"no primes, in texts": fmt.Sprintf(`"{\"n\":\"%s\",\"e\":\"AQAB\",\"d\":\"%s\"}"`, text(n), text(n)),
+		".NET":                fmt.Sprintf("<RSAKeyValue><Modulus>%s</Modulus><Exponent>AQAB</Exponent><D>%s</D></RSAKeyValue>", text(n), text(n)),
+		"huge":                fmt.Sprintf(`{"n":%q,"e":"AQAB","d":%q,"p":%q,"q":%q}`, text(huge), text(huge), text(new(big.Int).Rsh(huge, 10001)), text(new(big.Int).Rsh(huge, 9999))),
+	} {
+		for _, hostile := range []string{times(hostile), "[" + strings.TrimSuffix(times(hostile+","), ",") + "]"} {
+			begun := time.Now()
+			_, err := rsakey.Import(secret.New(hostile))
+			if took := time.Since(begun); err == nil || took > 5*time.Second { // an idle processor takes less than a tenth
+				t.Errorf("%s: got error %v after %s for %d characters", name, err, took, len(hostile))
+			}
+		}
 	}
 }
 

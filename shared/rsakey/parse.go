@@ -50,7 +50,7 @@ type finding struct {
 
 func (f *finding) result() (*rsa.PrivateKey, Rule) {
 	switch {
-	case len(f.keys)+len(f.broken) > 1:
+	case f.several():
 		return nil, RuleSeveral
 	case len(f.broken) == 1:
 		return nil, f.broken[0]
@@ -67,6 +67,9 @@ func (f *finding) result() (*rsa.PrivateKey, Rule) {
 }
 
 func (f *finding) empty() bool { return len(f.keys)+len(f.broken) == 0 }
+
+// several reports whether the text is refused whatever else it holds.
+func (f *finding) several() bool { return len(f.keys)+len(f.broken) > 1 }
 
 // add records the result of reading some bytes: a key, or the rule that they break.
 func (f *finding) add(key *rsa.PrivateKey, rule Rule) {
@@ -144,6 +147,15 @@ func (f *finding) searchBase64(text string, encodings int) {
 	}
 	packed := pack(text)
 	failed := f.candidates(packed, encodings)
+	if failed != "" && f.empty() {
+		for _, repair := range repairs {
+			var again finding
+			again.candidates(pack(repair(text)), 0)
+			if f.keys = again.keys; len(f.keys) > 0 {
+				break
+			}
+		}
+	}
 	if inner := unpack(packed); f.empty() && failed == "" && encodings > 0 && len(inner) > minKey && printable(inner) {
 		f.search(string(inner), encodings-1)
 	}
