@@ -122,7 +122,8 @@ const stride = 10
 // without them (law 3). At every tick it requests a pull of each corp that is
 // due, requests again what was not decoded or fetched, records what may have
 // been lost, notifies people of changed health, measures the fleet, keeps daily
-// heads, and starts weekly verifications. Its fields never change.
+// heads, and starts weekly verifications. Its exported fields never change. Its ticks
+// follow one another.
 type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      Ledger
@@ -140,6 +141,8 @@ type Dispatcher struct {
 	Metrics     Metrics
 	Now         func() time.Time
 	Log         *slog.Logger
+
+	calm map[string]calm // by corp
 }
 
 // The steps of a tick in their order, each with the most time that it may take.

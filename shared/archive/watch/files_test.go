@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
 // Files that are due are requested by lane. While fetching is blocked for the
@@ -35,6 +37,7 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 	}
 	_, err := d.Files.AddFiles(t.Context(), []media.File{f})
 	d.Must(err)
+	d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: archivetest.Corp, Standing: archivetest.Accepted(), LastPageAt: archivetest.Start}))
 	f.Rev = 1
 	if got := tick(); len(got) != 0 {
 		t.Errorf("just requested: got %v", got)
@@ -56,6 +59,55 @@ func TestTickRequestsFilesThatAreDue(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("while fetching is blocked: got %d requests in 10 minutes, want 2", n)
+	}
+}
+
+// lists counts how often the records set aside of a corp are listed.
+type lists struct {
+	watch.SetAsideLister
+	n int
+}
+
+func (l *lists) ListSetAside(ctx context.Context, corp string, after uint64, limit int) ([]archive.SetAside, bool, error) {
+	l.n++
+	return l.SetAsideLister.ListSetAside(ctx, corp, after, limit)
+}
+
+// A corp for which a look found nothing is looked at again when a page came, and at
+// one tick in five. While something waits, every tick looks.
+func TestCalmCorpIsLookedAtRarely(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	looks := &lists{SetAsideLister: disp.SetAside}
+	disp.SetAside = looks
+	ticks := func(n int) int {
+		t.Helper()
+		looks.n = 0
+		for range n {
+			d.Must(disp.Tick(t.Context()))
+			d.Clock.Advance(time.Minute)
+		}
+		return looks.n
+	}
+	ticks(1)
+	if got := ticks(20); got != 4 {
+		t.Errorf("nothing waits: got %d looks at 20 ticks, want 4", got)
+	}
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for ticks(1) == 0 { // until the slow turn; the next tick is another one
+	}
+	d.Say(archivetest.Corp, 1, 1)
+	d.Must(d.Pull(archive.PullRequest{Force: true}))
+	if got := ticks(10); got != 10 {
+		t.Errorf("a page is not decoded: got %d looks at 10 ticks, want 10", got)
+	}
+	d.Work()
+	ticks(1)
+	if got := ticks(20); got != 4 {
+		t.Errorf("the page is decoded: got %d looks at 20 ticks, want 4", got)
+	}
+	d.Clock.Advance(10 * time.Minute)
+	if got := ticks(1); got != 1 {
+		t.Errorf("after a pause of the timer: got %d looks, want 1", got)
 	}
 }
 

@@ -28,14 +28,46 @@ type sight struct {
 	lanes                           []int             // lanes with files that are due
 	filesLeft                       time.Duration     // until WeCom deletes the next waiting file
 	unverified                      bool              // the last weekly verification is late
+	pending                         int               // pages that are not decoded, overdue or not
+	wait                            bool              // files wait
+	spared                          bool              // the corp was calm, and nothing was read
+}
+
+// A corp is calm after a look that found nothing. Records set aside, pending pages and
+// waiting files come from pages, or rarely from a replay.
+type calm struct {
+	at     time.Time // of the look
+	pageAt time.Time // when the last page had come then
+}
+
+// spares reports whether the corp is calm still: no page came since. It is looked at
+// in its slow turn all the same, and so at least once in slowTicks ticks. That keeps
+// what a replay adds, or a page whose state was not saved, from waiting for longer.
+func (t *tick) spares(c archive.Corp) bool {
+	last, ok := t.calm[c.ID]
+	return ok && !t.slowTurn(c.ID) && t.now.Sub(last.at) < slowTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
+}
+
+// remember notes which corps are calm, for the next ticks of this process.
+func (t *tick) remember() {
+	now := make(map[string]calm)
+	for i, c := range t.corps {
+		switch s := t.seen[i]; {
+		case s.spared:
+			now[c.ID] = t.calm[c.ID]
+		case s.setAsideErr == nil && s.pagesErr == nil && s.filesErr == nil && len(s.setAside) == 0 && s.pending == 0 && !s.wait:
+			now[c.ID] = calm{at: t.now, pageAt: t.states[c.ID].LastPageAt}
+		}
+	}
+	t.calm = now
 }
 
 // errUnseen says that the time of look was over before it reached the corp.
 var errUnseen = errors.New("time of the step over")
 
 // look reads what each corp has set aside, which of its pages are pending, and
-// which of its files wait: one read for each question. It also counts these for
-// the fleet. What could not be read is not counted.
+// which of its files wait: one read for each question. It reads nothing of a corp that
+// is calm. It also counts these for the fleet. What could not be read is not counted.
 func (t *tick) look(ctx context.Context) error {
 	t.seen = make([]sight, len(t.corps))
 	for i := range t.seen {
@@ -43,11 +75,16 @@ func (t *tick) look(ctx context.Context) error {
 	}
 	err := t.eachCorp(ctx, func(i int, c archive.Corp) error {
 		s := &t.seen[i]
-		s.setAsideErr, s.pagesErr, s.filesErr = t.lookAside(ctx, c, s), t.lookPages(ctx, c, s), t.lookFiles(ctx, c, s)
+		if t.spares(c) {
+			*s = sight{spared: true, filesLeft: archive.Retention}
+		} else {
+			s.setAsideErr, s.pagesErr, s.filesErr = t.lookAside(ctx, c, s), t.lookPages(ctx, c, s), t.lookFiles(ctx, c, s)
+		}
 		var err error
 		s.unverified, err = t.lookVerified(ctx, c)
 		return errors.Join(s.setAsideErr, s.pagesErr, s.filesErr, err)
 	})
+	t.remember()
 	for _, s := range t.seen {
 		if s.unverified {
 			t.fleet.Unverified++
@@ -89,6 +126,7 @@ func (t *tick) lookPages(ctx context.Context, c archive.Corp, s *sight) error {
 	if err != nil {
 		return fmt.Errorf("list pending pages of %s: %w", c.ID, err)
 	}
+	s.pending = len(pages)
 	var before [archive.DecodeLanes]int // pages of the lane that hold a place
 	for _, p := range pages {
 		lane := archive.DecodeLane(p.After)
@@ -122,7 +160,7 @@ func (t *tick) lookFiles(ctx context.Context, c archive.Corp, s *sight) error {
 	if err != nil {
 		return fmt.Errorf("list waiting files of %s: %w", c.ID, err)
 	}
-	s.lanes, s.filesLeft = lanes, t.filesLeft(c, next)
+	s.lanes, s.filesLeft, s.wait = lanes, t.filesLeft(c, next), len(lanes) > 0 || !next.IsZero()
 	if s.filesLeft < archive.LateBelow {
 		t.Log.WarnContext(ctx, "waiting files deleted by WeCom soon", "corp", c.ID, "hours_left", math.Round(s.filesLeft.Hours()))
 	}
