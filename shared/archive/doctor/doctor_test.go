@@ -339,7 +339,7 @@ func TestEvidenceIsReadByPeople(t *testing.T) {
 		zh, en   string
 	}{
 		{doctor.Evidence{Fact: doctor.FactUntil, Value: "2026-01-31T18:30:00Z"}, "2026-02-01 02:30", "2026-02-01 02:30 (Beijing)"},
-		{doctor.Evidence{Fact: doctor.FactWhy, Value: "signature"}, "签名不符（Token 不一致）", "wrong signature, another Token"},
+		{doctor.Evidence{Fact: doctor.FactWhy, Value: "signature"}, "签名不符，Token 不一致", "wrong signature, another Token"},
 		{doctor.Evidence{Fact: doctor.FactOnList, Value: "no"}, "否", "no"},
 		{doctor.Evidence{Fact: doctor.FactReason, Value: "2026-01-31T18:30:00Z"}, "2026-01-31T18:30:00Z", "2026-01-31T18:30:00Z"},
 		{doctor.Evidence{Fact: doctor.FactCount, Value: "3"}, "3", "3"},

@@ -262,7 +262,7 @@ var factNames = map[Fact]Words{
 var values = map[Fact]map[string]Words{
 	FactOnList: {"yes": {"是", "yes"}, "no": {"否", "no"}},
 	FactWhy: {
-		string(archive.RefusedSignature): {"签名不符（Token 不一致）", "wrong signature, another Token"},
+		string(archive.RefusedSignature): {"签名不符，Token 不一致", "wrong signature, another Token"},
 		string(archive.RefusedDecrypt):   {"无法解密，EncodingAESKey 不同", "not decrypted, another EncodingAESKey"},
 		string(archive.RefusedReceiver):  {"另一家企业的事件", "an event of another company"},
 	},

@@ -253,6 +253,7 @@ export default {
     list: 'List of chats',
     dayList: (day) => `List of all chats of ${day}`,
     everyone: 'Everyone',
+    rooms: 'All group chats',
     unplaced: 'Messages that name no participant',
     viewer: 'ID of the reader',
     party: 'ID of a member, customer or room',

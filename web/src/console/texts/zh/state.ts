@@ -255,6 +255,7 @@ export default {
     list: '会话列表',
     dayList: (day: string) => `${day}全部会话的列表`,
     everyone: '所有人',
+    rooms: '全部群聊',
     unplaced: '没有写明参与者的消息',
     viewer: '查看人的 ID',
     party: '成员、客户或群聊的 ID',
