@@ -114,12 +114,13 @@ func (c *chainCheck) tooLate(row archive.Row) bool {
 	})
 }
 
-// follows reports whether the row continues the chain, or begins it.
+// follows reports whether the row continues the chain, or begins it. A job that begins
+// within the chain has a row before.
 func (c *chainCheck) follows(row archive.Row) bool {
 	if c.prev != nil {
 		return row.After == c.prev.Last && row.Prev == c.prev.Hash
 	}
-	return row.After == c.from && (row.After > 0 || row.Prev == archive.GenesisHash(c.corp))
+	return row.After == c.from && row.Prev == archive.GenesisHash(c.corp)
 }
 
 // readHeads reads the heads of the days after c.day, up to a day. Every day after

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -115,6 +116,14 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 			d.WriteHead()
 			return d
 		}, []string{"2/0 head_missing", "4/0 head_missing"}},
+		"first heads": {func(t *testing.T) *archivetest.DecodeFixture {
+			d := newPages(t, 24*time.Hour, true)
+			d.WriteHead()
+			for _, r := range d.Rows()[:2] {
+				d.Journal.LoseHead(archivetest.Corp, archive.DayOf(r.At))
+			}
+			return d
+		}, []string{"2/0 head_missing"}},
 		"page replaced by a gap": {func(t *testing.T) *archivetest.DecodeFixture {
 			d := newPages(t, 70*time.Minute, true)
 			rows := d.Rows()
@@ -174,6 +183,9 @@ func TestVerifyFindsWhatAnInsiderRemoves(t *testing.T) {
 		"time of a page set to a coming year, so that a weekly verification never reads it": {func(t *testing.T) *archivetest.DecodeFixture {
 			return edited(t, 2, func(r *archive.Row) { r.At = r.At.AddDate(3, 0, 0) })
 		}, []string{"4/0 row_changed"}},
+		"time of a page set to an hour from now, so that a weekly verification does not read it yet": {func(t *testing.T) *archivetest.DecodeFixture {
+			return edited(t, 2, func(r *archive.Row) { r.At = r.At.Add(130 * time.Minute) })
+		}, []string{"4/0 row_changed"}},
 		"time of a page set to the year before, so that a weekly verification reads it once a year": {func(t *testing.T) *archivetest.DecodeFixture {
 			return retimed(t, func(row int, at, _ time.Time) time.Time {
 				if row == 2 {
@@ -230,6 +242,205 @@ func TestVerifyFromWithinADay(t *testing.T) {
 	forge(d, rows)
 	if _, got := verify(d, 4); !slices.Equal(got, []string{"4/0 head_disagrees"}) {
 		t.Errorf("got %v, want the head of the day", got)
+	}
+}
+
+// The clocks of the processes that write rows and heads differ by some minutes.
+func TestVerifyAllowsForDifferentClocks(t *testing.T) {
+	type step struct {
+		at   time.Duration // from midnight on
+		does string
+	}
+	const first = -10 * time.Hour
+	for name, steps := range map[string][]step{
+		"row behind the head of the next day": {{first, "page"}, {time.Minute, "head"}, {-5 * time.Minute, "page"}, {10 * time.Minute, "page"}},
+		"row ahead of the head that has it":   {{first, "page"}, {5 * time.Minute, "page"}, {time.Minute, "head"}, {10 * time.Minute, "page"}},
+		"row ahead of the verification":       {{first, "page"}, {time.Minute, "head"}, {20 * time.Minute, "page"}, {10 * time.Minute, ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+			d.AddKey(archivetest.Corp, "k1", 1)
+			for i, s := range steps {
+				d.Clock.Set(archive.DayOf(archivetest.Start).Next().Start().Add(s.at))
+				switch s.does {
+				case "head":
+					d.WriteHead()
+				case "page":
+					d.Say(archivetest.Corp, uint64(2*i+1), 2)
+					d.Must(d.Pull(archive.PullRequest{Force: true}))
+					d.Work()
+				}
+			}
+			if _, got := verify(d, 0); got != nil {
+				t.Errorf("got %v, want no finding", got)
+			}
+		})
+	}
+}
+
+// unlisted is a journal whose list was read before a head was written.
+type unlisted struct{ archive.Journal }
+
+func (unlisted) Heads(context.Context, string) iter.Seq2[archive.HeadObject, error] {
+	return func(func(archive.HeadObject, error) bool) {}
+}
+
+func TestVerifyOfAHeadThatIsWrittenMeanwhile(t *testing.T) {
+	d := newThreePages(t)
+	cfg := d.Config
+	cfg.Journal = unlisted{d.Journal}
+	d.Configure(cfg)
+	if _, got := verify(d, 0); got != nil {
+		t.Errorf("got %v, want no finding", got)
+	}
+}
+
+// A verification of a range says nothing of the rest of the chain, and finds that its
+// first row has none before.
+func TestVerifyOfARange(t *testing.T) {
+	d := newThreePages(t)
+	for to, pages := range map[uint64]int{1: 1, 2: 1, 3: 2, 4: 2, 6: 3, 100: 3} {
+		if job, got := verifyAs(d, decode.Replay{To: to}); got != nil || job.Pages != pages {
+			t.Errorf("up to %d: got %v in %d pages, want no finding in %d", to, got, job.Pages, pages)
+		}
+		d.Clock.Advance(time.Second)
+	}
+	for _, from := range []uint64{1, 2, 4, 5, 6, 100} {
+		if _, got := verify(d, from); got != nil {
+			t.Errorf("from %d on: got %v, want no finding", from, got)
+		}
+		d.Clock.Advance(time.Second)
+	}
+	removeRows(d, 0, 2)
+	if _, got := verify(d, 4); !slices.Equal(got, []string{"4/0 chain_broken", "4/0 head_disagrees", "4/0 head_disagrees"}) {
+		t.Errorf("without the rows before: got %v", got)
+	}
+}
+
+// brokenList is a journal whose listing fails after some objects.
+type brokenList struct {
+	archive.Journal
+	after int
+}
+
+var errList = errors.New("list broken")
+
+func (b brokenList) Pages(ctx context.Context, corp string, from uint64) iter.Seq2[archive.PageObject, error] {
+	return func(yield func(archive.PageObject, error) bool) {
+		n := 0
+		for p, err := range b.Journal.Pages(ctx, corp, from) {
+			if n == b.after || !yield(p, err) {
+				break
+			}
+			n++
+		}
+		if n == b.after {
+			yield(archive.PageObject{}, errList)
+		}
+	}
+}
+
+// A listing that fails is no finding.
+func TestVerifyFailsWithTheListing(t *testing.T) {
+	for _, after := range []int{-1, 0, 2, 3} {
+		d := newThreePages(t)
+		if after < 0 { // before the end of the chain
+			removeRows(d, 0, 4)
+			after = 0
+		}
+		cfg := d.Config
+		cfg.Journal = brokenList{d.Journal, after}
+		d.Configure(cfg)
+		startReplay(d, decode.Replay{ID: "v", Verify: true})
+		if err := d.Replayer.Run(t.Context(), d.Decodes.Take()[0]); !errors.Is(err, errList) {
+			t.Errorf("after %d objects: got %v, want the error", after, err)
+		}
+	}
+}
+
+// A run without time for a step leaves it to the next.
+func TestVerifyBeginsNoStepWithoutTime(t *testing.T) {
+	d := newThreePages(t)
+	startReplay(d, decode.Replay{ID: "v", Verify: true})
+	d.Clock.Set(time.Now())
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(20*time.Second))
+	defer cancel()
+	d.Must(d.Replayer.Run(ctx, d.Decodes.Take()[0]))
+	if job, err := d.Ledger.Replay(t.Context(), archivetest.Corp, "v"); err != nil || job.Pages != 0 || job.Done {
+		t.Errorf("got job %+v, %v, want no progress", job, err)
+	}
+}
+
+// laggingLedger answers a read of the chain alone without the newest row, and a read with
+// progress only if the progress is there.
+type laggingLedger struct {
+	decode.ReplayLedger
+	progress bool
+	alone    int // reads of the chain alone
+}
+
+func (l *laggingLedger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]archive.Row, error) {
+	rows, err := l.ReplayLedger.Rows(ctx, corp, q)
+	switch {
+	case q.ChainOnly:
+		l.alone++
+		rows = slices.DeleteFunc(rows, func(r archive.Row) bool { return r.After == 4 })
+	case !l.progress && !q.Descending:
+		rows = nil
+	}
+	return rows, err
+}
+
+// A read of the chain alone costs less, and may lack what was written just now.
+func TestVerifyReadsTheNewestRows(t *testing.T) {
+	for progress, want := range map[bool][]string{true: nil, false: {"0/0 not_decoded", "2/0 not_decoded", "4/0 rows_missing", "4/0 end_removed"}} {
+		d := newThreePages(t)
+		ledger := &laggingLedger{d.Ledger, progress, 0}
+		cfg := d.Config
+		cfg.Jobs = ledger
+		d.Configure(cfg)
+		if _, got := verify(d, 0); !slices.Equal(got, want) || ledger.alone == 0 {
+			t.Errorf("progress %v: got %v after %d reads of the chain alone, want %v", progress, got, ledger.alone, want)
+		}
+	}
+}
+
+// A verification stores its progress after so many rows, and after so many bytes of
+// pages.
+func TestStepsOfAVerification(t *testing.T) {
+	many := make([]archive.Row, 1001)
+	for i := range many {
+		many[i] = archive.Row{Corp: archivetest.Corp, Kind: archive.GapRow, After: uint64(i), Last: uint64(i + 1), At: archivetest.Start, State: archive.RowDecoded}
+	}
+	long := slices.Clone(many[:4])
+	for i := range long {
+		long[i].Kind, long[i].Size = archive.PageRow, 800<<10
+	}
+	long[3].Size = 3 << 20 // alone more than a step has
+	forged := slices.Clone(long)
+	forged[0].Size = -100 << 20
+	for name, c := range map[string]struct {
+		rows   []archive.Row
+		weekly bool
+		want   int
+	}{
+		"few": {many[:1000], false, 1}, "many": {many, false, 2}, "long pages": {long, false, 3}, "long pages that are not read": {long, true, 1},
+		"forged size": {forged, false, 2},
+	} {
+		f := &archivetest.Faults{}
+		d := archivetest.NewDecodeFixture(t, f)
+		forge(d, slices.Clone(c.rows))
+		f.Arm(nil)
+		verifyAs(d, decode.Replay{ChainOnly: true, Weekly: c.weekly})
+		steps := -2 // the range, and the end
+		for _, call := range f.Calls() {
+			if call.Name == "Ledger.AdvanceReplay" {
+				steps++
+			}
+		}
+		if steps != c.want {
+			t.Errorf("%s: got %d steps, want %d", name, steps, c.want)
+		}
 	}
 }
 
@@ -407,6 +618,8 @@ func TestVerifyComparesFilesByTheirChecksums(t *testing.T) {
 		d.Library.Say(archivetest.Corp, archivetest.Record{Seq: uint64(i + 1), MsgID: name, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
 			`{"msgid":%q,"action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":%q}}`, name, archivetest.Start.UnixMilli(), name)})
 	}
+	d.Library.Say(archivetest.Corp, archivetest.Record{Seq: 9, MsgID: "again", KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+		`{"msgid":"again","action":"send","from":"lin.hua","tolist":["wmcustomer"],"msgtime":%d,"msgtype":"image","image":{"sdkfileid":"gone"}}`, archivetest.Start.UnixMilli())})
 	d.PullAndDecode()
 	for _, name := range []string{"same", "changed", "gone", "row gone", "hidden", "waits with a copy"} {
 		body, id := []byte("bytes of "+name), media.ID(name)

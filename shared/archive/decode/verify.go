@@ -30,13 +30,10 @@ const (
 	youngPage = time.Hour
 )
 
-// readsPage reports whether the job reads the row's page and compares it with the
+// readsPage reports whether the job reads the page of a row and compares it with the
 // row. Unless the job is ChainOnly, it also decodes the page and compares it with
 // the view.
 func (job *Replay) readsPage(row archive.Row) bool {
-	if row.Kind != archive.PageRow {
-		return false
-	}
 	if !job.Weekly {
 		return true
 	}
@@ -51,7 +48,7 @@ func (job *Replay) limit() uint64 {
 	if job.ToEnd {
 		return ^uint64(0)
 	}
-	return max(job.To, 1) - 1
+	return job.To - 1
 }
 
 // verification is a run of a job that verifies.
@@ -77,14 +74,11 @@ func (r *Replayer) verify(ctx context.Context, job *Replay) error {
 		if err != nil {
 			return err
 		}
-		if row.Last <= job.From {
-			continue
-		}
 		read := 0
 		if job.readsPage(row) {
 			read = max(row.Size, 0)
 		}
-		if len(step) == stepRows || len(step) > 0 && size+read > stepBytes {
+		if len(step) == stepRows || size+read > stepBytes {
 			if err := v.step(ctx, step); err != nil {
 				return err
 			}

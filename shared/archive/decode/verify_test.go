@@ -111,6 +111,24 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 		{"large message changed in the bucket", func(d *archivetest.DecodeFixture) {
 			d.Journal.DamageMessage(archivetest.Corp, *messageOf(d, 4).Overflow)
 		}, []string{"2/4 message_differs"}},
+		{"large message missing from the view and the bucket", func(d *archivetest.DecodeFixture) {
+			d.Journal.LoseMessage(archivetest.Corp, *messageOf(d, 4).Overflow)
+			d.View.Tamper(archivetest.Corp, 4, nil)
+		}, []string{"2/4 message_missing"}},
+		{"result missing", func(d *archivetest.DecodeFixture) {
+			editRows(d, func(r *archive.Row) {
+				if r.After == 2 {
+					r.Result = nil
+				}
+			})
+		}, []string{"2/0 not_decoded"}},
+		{"page requested again", func(d *archivetest.DecodeFixture) {
+			editRows(d, func(r *archive.Row) {
+				if r.After == 2 {
+					r.State = archive.RowRequested
+				}
+			})
+		}, []string{"2/0 not_decoded"}},
 		{"view empty", func(d *archivetest.DecodeFixture) { d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil)) }, []string{
 			"0/1 message_missing", "0/2 set_aside_missing", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
 			"4/5 message_missing", "4/6 message_missing", "4/6 revocation_missing", "4/0 lists_incomplete"}},
@@ -261,6 +279,27 @@ func messageOf(d *archivetest.DecodeFixture, seq uint64) archive.Message {
 		d.T.Fatalf("seq %d is not in the view", seq)
 	}
 	return list[i]
+}
+
+// Of pages that are compared together, only those with a conversation that a list lacks
+// are named.
+func TestVerifyNamesThePageThatListsLack(t *testing.T) {
+	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
+	d.AddKey(archivetest.Corp, "k1", 1)
+	for seq, customer := range []string{1: "wmA", 2: "wmB", 3: "wmC"} {
+		if customer != "" {
+			d.Library.Say(archivetest.Corp, archivetest.Record{Seq: uint64(seq), MsgID: customer, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
+				`{"msgid":%q,"action":"send","from":"lin.hua","tolist":[%[1]q],"msgtime":%d,"msgtype":"text","text":{"content":"t"}}`, customer, archivetest.Start.UnixMilli())})
+			d.PullAndDecode()
+		}
+	}
+	lists := d.View.AllActivities(archivetest.Corp)
+	d.View.Forget(archivetest.Corp)
+	lists = slices.DeleteFunc(lists, func(a archive.Activity) bool { return slices.Contains(a.Conversation.Parties(), "wmB") })
+	d.Must(d.View.WritePage(t.Context(), decode.Decoded{Corp: archivetest.Corp, Activities: lists}))
+	if _, got := verify(d, 0); !slices.Equal(got, []string{"1/0 lists_incomplete"}) {
+		t.Errorf("got %v, want the second page", got)
+	}
 }
 
 func TestVerifyNamesPagesThatAreNotDecoded(t *testing.T) {
