@@ -204,6 +204,8 @@ for (const [language, w] of Object.entries(words)) {
         page.answers(503)
         await side.getByRole('button', { name: w.original }).click()
         await failures(side).getByText(w[503]).waitFor()
+        const hidden = await failures(side).evaluate((notice) => notice.getBoundingClientRect().bottom - innerHeight)
+        assert.ok(hidden < 1, `the failure ends ${hidden} px below the window`)
         await page.sound('original 503')
         page.answers('open')
         await retry(side, w)
@@ -228,6 +230,7 @@ for (const [language, w] of Object.entries(words)) {
         page.answers('open')
         await asks.getByRole('button', { name: w.cancel }).click()
         await asks.waitFor({ state: 'detached' })
+        assert.equal(await failures(page.getByRole('main')).count(), 0, 'a question that was closed leaves its failure')
 
         await page.getByRole('button', { name: size === 'wide' ? w.account : w.menu, exact: size !== 'wide' }).click()
         await page.getByRole('menuitem', { name: w.signOut }).waitFor()
