@@ -718,7 +718,7 @@ test('rooms are listed by their newest message, are found by id, and open their 
 
 test('a link from the list of a customer leads to that list', async (t) => {
   const page = await open(t, 'reader', '/chats/customers?of=wmMother')
-  await page.locator('.conversations .list-row').filter({ hasText: '第三天的消息' }).click()
+  await page.locator('.conversations .list-row').filter({ hasText: '林华' }).first().click()
   await said(page, '第三天的消息').waitFor()
   await page.reload()
   await page.getByRole('button', { name: '登录' }).click().catch(() => {})
@@ -855,18 +855,20 @@ test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and
   await signIn(page, cloud, `reader@${corp}`, pair('lin.hua', 'wmMother'))
   await said(page, '第三天的消息').waitFor()
   await settled(page)
-  /** Lets this time pass, and returns how many questions it had. */
-  const pass = async (seconds) => {
+  /** Lets this time pass, and returns how many questions it had. The next pause begins with the answer. */
+  const pass = async (seconds, expected = 1) => {
     const before = asked
+    const answer = expected && page.waitForResponse('**/changes', { timeout: 5000 }).catch(() => undefined)
     await page.clock.fastForward(seconds * 1000)
+    await answer
     await page.waitForTimeout(250)
     return asked - before
   }
   for (let n = 0; n < 20; n++) assert.equal(await pass(15), 1, `question ${n}`)
-  assert.equal(await pass(20), 0)
+  assert.equal(await pass(20, 0), 0)
   assert.equal(await pass(45), 1)
   await hide(page, true)
-  assert.equal(await pass(120), 0)
+  assert.equal(await pass(120, 0), 0)
   await hide(page, false)
   await page.waitForTimeout(250)
   assert.equal(await pass(15), 1)
