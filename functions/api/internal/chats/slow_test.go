@@ -40,6 +40,14 @@ type talk struct {
 	onLook func(archive.ConversationID)
 }
 
+// chat adds a message of lin.hua and another party, whose chat moves or not.
+func (s *talk) chat(other string, at time.Time, moves bool) archive.ConversationID {
+	conv := archive.PartyConversation([]string{"lin.hua", other})
+	s.moving[conv] = moves
+	s.say(conv, at, "lin.hua", other)
+	return conv
+}
+
 // say adds a message whose parties are the members and customers.
 func (s *talk) say(conv archive.ConversationID, at time.Time, parties ...string) {
 	if s.convs == nil {
@@ -368,9 +376,7 @@ func TestOrderAfterAPageThatEnds(t *testing.T) {
 						} else {
 							want = append(want, other)
 						}
-						conv := archive.PartyConversation([]string{"lin.hua", other})
-						store.moving[conv] = c.moves
-						store.say(conv, c.start.AddDate(0, 0, -day).Add(-time.Duration(i)*time.Second), "lin.hua", other)
+						store.chat(other, c.start.AddDate(0, 0, -day).Add(-time.Duration(i)*time.Second), c.moves)
 					}
 				}
 				store.pages = [][]archive.Message{slices.Concat(store.pages...)}
@@ -427,10 +433,7 @@ func TestPagesOfANewDayReadLittle(t *testing.T) {
 	for _, moves := range []bool{false, true} { // of the second day
 		store := &talk{moving: make(map[archive.ConversationID]bool)}
 		for i := range 50 {
-			customer := fmt.Sprint("wm", i)
-			conv := archive.PartyConversation([]string{"lin.hua", customer})
-			store.moving[conv] = moves && i >= 10
-			store.say(conv, start.AddDate(0, 0, -min(i/10, 1)).Add(-time.Duration(i)*time.Second), "lin.hua", customer)
+			store.chat(fmt.Sprint("wm", i), start.AddDate(0, 0, -min(i/10, 1)).Add(-time.Duration(i)*time.Second), moves && i >= 10)
 		}
 		_, next := page(t, store, session.Caller{}, "member=lin.hua&limit=10", time.Minute)
 		if store.read > 3 {
@@ -448,11 +451,7 @@ func TestChatsOfOneMoment(t *testing.T) {
 	store := &talk{moving: make(map[archive.ConversationID]bool)}
 	var want, got []archive.ConversationID
 	for i := range 20 {
-		customer := fmt.Sprint("wm", i)
-		conv := archive.PartyConversation([]string{"lin.hua", customer})
-		store.moving[conv] = i%4 > 0
-		store.say(conv, time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC), "lin.hua", customer)
-		want = append(want, conv)
+		want = append(want, store.chat(fmt.Sprint("wm", i), time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC), i%4 > 0))
 	}
 	slices.SortFunc(want, func(a, b archive.ConversationID) int { return cmp.Compare(chats.DigestOf(a), chats.DigestOf(b)) })
 	list, _ := pages(t, store, session.Caller{}, "member=lin.hua&limit=5", "", time.Minute)
@@ -469,10 +468,7 @@ func TestPageAfterTheMovesReadsNone(t *testing.T) {
 	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
 	store := &talk{moving: make(map[archive.ConversationID]bool)}
 	for i := range 50 {
-		customer := fmt.Sprint("wm", i)
-		conv := archive.PartyConversation([]string{"lin.hua", customer})
-		store.moving[conv] = i < 30
-		store.say(conv, start.Add(-time.Duration(i)*time.Second), "lin.hua", customer)
+		store.chat(fmt.Sprint("wm", i), start.Add(-time.Duration(i)*time.Second), i < 30)
 	}
 	_, next := page(t, store, session.Caller{}, "member=lin.hua&limit=40", time.Minute)
 	store.read = 0
@@ -523,9 +519,7 @@ func TestListsFailWithTheirStore(t *testing.T) {
 	for broken, want := range map[string]error{"": nil, "ListedDays": errBroken, "Newest": errBroken, "Moves": errBroken, "later moves": errBroken} {
 		store := brokenStore{&talk{moving: make(map[archive.ConversationID]bool)}, broken}
 		for i := range 2 {
-			conv := archive.PartyConversation([]string{"lin.hua", fmt.Sprint("wm", i)})
-			store.moving[conv] = true
-			store.say(conv, at.Add(-time.Duration(i)*time.Second), "lin.hua", fmt.Sprint("wm", i))
+			store.chat(fmt.Sprint("wm", i), at.Add(-time.Duration(i)*time.Second), true)
 		}
 		if broken != "Moves" {
 			store.say(archive.RoomConversation("wr1"), at.Add(-2*time.Second), "lin.hua", "wm1")
@@ -599,10 +593,7 @@ func TestListOfALongDayIsAnsweredInTime(t *testing.T) {
 			start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
 			store := &talk{looks: 300 * time.Millisecond, moving: make(map[archive.ConversationID]bool)}
 			for i := range 400 {
-				customer := fmt.Sprint("wm", i)
-				conv := archive.PartyConversation([]string{"lin.hua", customer})
-				store.moving[conv] = moves
-				store.say(conv, start.Add(time.Duration(i)*time.Second), "lin.hua", customer)
+				store.chat(fmt.Sprint("wm", i), start.Add(time.Duration(i)*time.Second), moves)
 			}
 			next, got := "", 0
 			for range 2 {
@@ -692,10 +683,7 @@ func TestPagesOfALongDayReadLittle(t *testing.T) {
 	start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
 	store := &talk{moving: make(map[archive.ConversationID]bool)}
 	for i := range 10_000 {
-		customer := fmt.Sprint("wm", i)
-		conv := archive.PartyConversation([]string{"lin.hua", customer})
-		store.moving[conv] = true
-		store.say(conv, start.Add(time.Duration(i)*time.Second), "lin.hua", customer)
+		store.chat(fmt.Sprint("wm", i), start.Add(time.Duration(i)*time.Second), true)
 	}
 	store.pages = [][]archive.Message{slices.Concat(store.pages...)}
 	next := ""
