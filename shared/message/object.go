@@ -58,7 +58,7 @@ func messageIn(raw []byte) (o *object, doc []byte, ok bool) {
 	if json.Unmarshal(raw, &s) == nil {
 		doc, _ = inner(s)
 	}
-	for _, doc := range [][]byte{doc, alone(doc)} {
+	for _, doc := range [][]byte{doc, Alone(doc)} {
 		if o, ok := parseObject(doc); ok {
 			return o, doc, true
 		}
@@ -73,8 +73,9 @@ func parseObject(raw []byte) (*object, bool) {
 	return &o, err == nil && o.members != nil
 }
 
-// alone returns the only element of a list, nil for another value.
-func alone(doc []byte) json.RawMessage {
+// Alone returns the only element of a list; nil if doc is no list, or a list of another
+// length. doc must be [Tolerable].
+func Alone(doc []byte) json.RawMessage {
 	var list [2]json.RawMessage // what follows is not kept
 	if json.Unmarshal(doc, &list) != nil || list[1] != nil {
 		return nil
@@ -326,7 +327,7 @@ func payload(kind string, raw json.RawMessage) (o *object, doc []byte) {
 		return bare("content", raw), raw
 	}
 	if len(doc) > 0 && doc[0] == '[' && json.Valid(doc) {
-		if o, ok := parseObject(alone(doc)); ok && !isItem(kind, o) {
+		if o, ok := parseObject(Alone(doc)); ok && !isItem(kind, o) {
 			return o, doc
 		}
 		return bare("item", doc), doc

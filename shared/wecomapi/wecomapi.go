@@ -305,9 +305,8 @@ func opened(b []byte) []byte {
 	if json.Unmarshal(b, &s) == nil {
 		b = message.Tolerable([]byte(s))
 	}
-	var list [2]json.RawMessage // what follows is not kept
-	if json.Unmarshal(b, &list) == nil && list[0] != nil && list[1] == nil {
-		b = list[0]
+	if only := message.Alone(b); only != nil {
+		return only
 	}
 	return b
 }
