@@ -154,10 +154,7 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err := h.saveForm(ctx, c, f, set, &out); err != nil {
 		return output.Answer{}, err
 	}
-	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
-		return output.Answer{}, err
-	}
-	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	corp, err := h.saved(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
 	}
@@ -165,6 +162,15 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 		return output.Answer{}, err
 	}
 	return output.JSON(200, out)
+}
+
+// saved requests an examination after the last write of a route, and reads the corp
+// as it is then.
+func (h *Handlers) saved(ctx context.Context, corp string) (archive.Corp, error) {
+	if err := h.Checks.RequestExamination(ctx, corp); err != nil {
+		return archive.Corp{}, err
+	}
+	return h.Corps.Corp(ctx, corp)
 }
 
 // checkClaim checks that the form may claim its version, and sets the key of the

@@ -37,10 +37,7 @@ func (h *Handlers) PutState(ctx context.Context, c *session.Call) (output.Answer
 			return output.Answer{}, err
 		}
 	}
-	if err := h.Checks.RequestExamination(ctx, c.CorpID); err != nil {
-		return output.Answer{}, err
-	}
-	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	corp, err := h.saved(ctx, c.CorpID)
 	if err != nil {
 		return output.Answer{}, err
 	}
