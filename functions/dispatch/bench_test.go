@@ -83,12 +83,13 @@ func (r *reads) Do(req *http.Request) (*http.Response, error) {
 	return r.HTTPClient.Do(req)
 }
 
-// BenchmarkTick does rounds over calm corps of which every one is due, over corps that
-// each had a page since the round before, and over one corp that is flooded: with pages
-// that are not decoded, records set aside, files that wait, and jobs. It measures the processor time of this process, which
-// has the client of AWS in it and no store: the load of the machine hardly changes
-// it. From it follows how long a round of a large calm fleet takes beside a flooded
-// corp, which should be at most 40 seconds. It fails if a round reads too often.
+// BenchmarkTick measures rounds over three kinds of corps: calm ones, of which each is
+// due; busy ones, of which each had a page since the round before; and a flooded one,
+// with pages that are not decoded, records set aside, files that wait, and jobs. It
+// measures the processor time of this process, which holds the client of AWS and no
+// store, so the load of the machine hardly changes the figures. It derives how long a
+// round of a large calm fleet takes beside a flooded corp (aim: at most 40 seconds). It
+// fails if a round reads too often.
 func BenchmarkTick(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent)) // as wire does
 	quiet, busy, flooded := newRounds(b, benchCorps), newRounds(b, benchCorps), newRounds(b, 1)

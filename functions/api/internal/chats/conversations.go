@@ -315,8 +315,8 @@ func (h *Handlers) entriesOn(ctx context.Context, c *session.Call, day archive.D
 	return entries, g.Wait()
 }
 
-// room lists the one room, if the caller may see a message of it. If the time limit ends the search, room returns the
-// place where the next page continues it.
+// room lists the one room, if the caller may see a message of it. If the time limit
+// ends the search, room returns the place where the next page continues it.
 func (h *Handlers) room(ctx context.Context, c *session.Call, page *entryPage, roomID string, at listPage) (*listPage, error) {
 	e := newEntry(archive.RoomConversation(roomID))
 	want := searchFor(c, nil)

@@ -42,7 +42,8 @@ type listPage struct {
 	Ahead string `json:"a,omitempty"`
 	Rest  bool   `json:"r,omitempty"`
 	// Moved is the time, in ms, of the newest entry of moves that may hold upcoming
-	// chats; zero if none is newer than the place. Listed says that of the day only moves are left.
+	// chats; zero if none is newer than the place. Listed says that of the day only
+	// moves are left.
 	Moved  int64 `json:"m,omitempty"`
 	Listed bool  `json:"l,omitempty"`
 	// Slow says that the time of an answer is too short for the day, see

@@ -55,8 +55,8 @@ func TestTroublesWithoutAnAddress(t *testing.T) {
 	}
 }
 
-// The token names the corpid, so nobody can register with another one: who is told of a
-// wrong corpid is told of the claim.
+// A company registers with the corpid of its token. So the remedy for a wrong corpid
+// names the token's claim.
 func TestAWrongCorpidIsCorrectedAtTheSignIn(t *testing.T) {
 	for _, lang := range []problem.Language{problem.Chinese, problem.English} {
 		_, remedy := problem.Trouble("corpid", lang, nil)

@@ -10,8 +10,9 @@ import (
 
 // corpMemory is how long a process remembers a corp for the routes that read chats.
 // Such a route needs only the registration and the page key, which never change, and
-// whether WeCom may be asked for a name, which inspect decides again before it asks. The command erase waits longer between its two passes, so it
-// finds what a reader of an erased corp still wrote.
+// whether WeCom may be asked for a name, which inspect decides again before it asks.
+// The command erase waits longer between its two passes, so it finds what a reader of
+// an erased corp still wrote.
 const corpMemory = time.Minute
 
 // rememberedCorps are registered corps that requests read. A corp that is not
